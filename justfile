@@ -1,0 +1,36 @@
+# Short names. The checks themselves are written in `scripts/check`, once.
+
+# What CI runs, in full.
+check:
+    .ci/run
+
+fmt:
+    scripts/check fmt
+
+clippy:
+    scripts/check clippy
+
+test:
+    scripts/check test
+
+doc:
+    scripts/check doc
+
+# Each feature of the library alone, and none.
+features:
+    scripts/check features
+
+# Licences, bans, sources, and advisories where their database is at hand.
+deny:
+    scripts/check deny
+
+# No unwrap, expect or todo outside tests.
+panics:
+    scripts/check panics
+
+# A login from end to end, on this machine alone.
+demo:
+    cargo run --quiet --package mcp-oauth-cli -- demo
+
+bench:
+    cargo bench --package mcp-client-oauth

@@ -1,1 +1,190 @@
-//! The testbed.
+//! An OAuth 2.1 authorization server and an MCP server on loopback, true to the specifications,
+//! with faults by value.
+//!
+//! The testbed shares no code with the client: a field that one side misspells cannot pass on both.
+//! It has one user, who approves what a person (or [`person`], playing one) approves on the consent
+//! page; it keeps everything in memory; and it listens on 127.0.0.1 alone.
+//!
+//! ```
+//! use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let testbed = Testbed::start().await?;
+//! testbed.set_fault(Fault::Spoil(Endpoint::ServerMetadata, Spoil::Html));
+//! assert!(testbed.server_url().as_str().ends_with("/mcp"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it is not: a server for anything but tests and demonstrations. It has no TLS, no store and
+//! no device, client credentials or token exchange grant.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `authorization_server` | metadata, registration, consent, tokens, revocation |
+//! | `mcp_server` | the challenge, its metadata, both wires, four tools, a REST route |
+//! | [`Fault`] | what they do wrong on command |
+//! | [`Recorded`] | what they saw |
+//! | [`person`] | the person and the browser, over HTTP |
+
+mod authorization_server;
+mod builder;
+mod clock;
+mod faults;
+mod mcp_server;
+mod passage;
+pub mod person;
+mod recorded;
+mod serve;
+mod spoil;
+mod world;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+pub use authorization_server::Family;
+pub use builder::{Answers, Builder, Legacy, MetadataForm, PrmForm, Wire};
+pub use faults::{Endpoint, Fault, Spoil};
+pub use recorded::{Party, Recorded};
+
+use builder::Settings;
+use serve::Serving;
+use world::{Origins, World};
+
+/// Two running servers. Dropping it stops them.
+#[derive(Debug)]
+pub struct Testbed {
+    world: Arc<World>,
+    server_url: Url,
+    mcp: Serving,
+    authorization: Serving,
+}
+
+impl Testbed {
+    /// Starts both servers with the defaults.
+    pub async fn start() -> io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// Sets up a testbed that differs from the defaults.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    async fn start_with(settings: Settings, faults: Vec<Fault>) -> io::Result<Self> {
+        let (mcp_listener, mcp) = serve::bind().await?;
+        let (as_listener, authorization) = serve::bind().await?;
+        let origins = Origins {
+            mcp: format!("http://{mcp}"),
+            authorization: match settings.legacy {
+                Some(_) => format!("http://{mcp}"),
+                None => format!("http://{authorization}"),
+            },
+        };
+        let server_url = Url::parse(&origins.server_url()).map_err(io::Error::other)?;
+        let world = Arc::new(World::new(settings, origins, faults));
+        Ok(Self {
+            mcp: Serving::start(mcp_listener, passage::mcp_side(&world)),
+            authorization: Serving::start(as_listener, passage::authorization_side(&world)),
+            world,
+            server_url,
+        })
+    }
+
+    /// The URL of the MCP server: `http://127.0.0.1:PORT/mcp`.
+    pub fn server_url(&self) -> Url {
+        self.server_url.clone()
+    }
+
+    /// The issuer of the authorization server, without a trailing slash.
+    pub fn issuer(&self) -> String {
+        self.world.issuer()
+    }
+
+    /// Every request that either server got, in the order of arrival.
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.world.log().requests().to_vec()
+    }
+
+    /// How many requests of this method and path a server got.
+    pub fn count(&self, to: Party, method: &str, path: &str) -> usize {
+        self.world.log().count(to, method, path)
+    }
+
+    /// How many token requests of this `grant_type` the authorization server got.
+    pub fn token_requests(&self, grant_type: &str) -> usize {
+        self.world.log().token_requests(grant_type)
+    }
+
+    /// Waits until a server has got this many requests of this method and path. They have arrived,
+    /// and may not be answered yet: a test waits here for a request that it holds.
+    pub async fn arrived(&self, to: Party, method: &str, path: &str, requests: usize) {
+        let mut arrivals = self.world.log().arrivals();
+        while self.count(to, method, path) < requests {
+            if arrivals.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget_requests(&self) {
+        self.world.log().forget();
+    }
+
+    /// Switches a fault on.
+    pub fn set_fault(&self, fault: Fault) {
+        self.world.faults().add(fault);
+    }
+
+    /// Switches every fault off. Answers that are held stay so until [`Testbed::release`].
+    pub fn clear_faults(&self) {
+        self.world.faults().clear();
+    }
+
+    /// Lets every held answer go, and holds no more.
+    pub fn release(&self) {
+        self.world.release();
+    }
+
+    /// Moves the testbed's clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.world.clock().advance(by);
+    }
+
+    /// The MCP server refuses every access token that was issued so far. Refresh tokens still work.
+    pub fn revoke_access_tokens(&self) {
+        self.world.ledger().revoke_access_tokens();
+    }
+
+    /// No token that was issued so far works any more.
+    pub fn revoke_everything(&self) {
+        self.world.ledger().revoke_everything();
+    }
+
+    /// From now on a tool needs a scope, and gets 403 `insufficient_scope` without it. The
+    /// authorization server grants that scope to who asks.
+    pub fn require_scope(&self, tool: impl Into<String>, scope: impl Into<String>) {
+        self.world.require_scope(tool.into(), scope.into());
+    }
+
+    /// The refresh token families, dead ones too, in the order in which they were founded.
+    pub fn families(&self) -> Vec<Family> {
+        self.world.ledger().families()
+    }
+
+    /// The authorization server is gone: connections are cut, and new ones refused. Of a legacy
+    /// server, whose authorization server is the MCP server, only the latter can go.
+    pub async fn kill_authorization_server(&self) {
+        self.authorization.stop().await;
+    }
+
+    /// The MCP server is gone: connections are cut, and new ones refused.
+    pub async fn stop_mcp_server(&self) {
+        self.mcp.stop().await;
+    }
+}

@@ -1,0 +1,281 @@
+//! The authorization endpoint: what a client may ask, the consent page, and the way back.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderValue, StatusCode, Uri, header};
+use url::Url;
+
+use super::ledger::{Ask, Client};
+use super::parameters::{Form, Parameters};
+use super::{Refusal, client_auth, consent_page, random, redirect_uri};
+use crate::faults::Fault;
+use crate::world::World;
+
+/// `GET /authorize`: the consent page, an error for the client, or one for the person.
+pub(super) async fn ask(State(world): State<Arc<World>>, uri: Uri) -> Response {
+    let parameters = Parameters::parse(uri.query().unwrap_or_default().as_bytes());
+    // Until the redirect URI is known to be the client's, errors stay here: OAuth 2.1 §4.1.2.1,
+    // the server "MUST NOT automatically redirect the user agent to the invalid redirect URI".
+    let (client, redirect_uri) = match trusted(&world, &parameters) {
+        Ok(trusted) => trusted,
+        Err(refusal) => return error_page(&refusal.description),
+    };
+    let state = parameters.find("state").map(str::to_owned);
+    let forced = world.faults().find(|fault| match fault {
+        Fault::CallbackError { error, description } => Some((error.clone(), description.clone())),
+        _ => None,
+    });
+    if let Some((error, description)) = forced {
+        return refused(&world, &redirect_uri, state, &error, description.as_deref());
+    }
+    match request(
+        &world,
+        &parameters,
+        &client,
+        redirect_uri.clone(),
+        state.clone(),
+    ) {
+        Ok(ask) => consent(&world, &client, ask),
+        Err(refusal) => refused(
+            &world,
+            &redirect_uri,
+            state,
+            refusal.error,
+            Some(&refusal.description),
+        ),
+    }
+}
+
+/// `POST /authorize/decision`: what the person pressed.
+pub(super) async fn decide(State(world): State<Arc<World>>, Form(form): Form) -> Response {
+    let now = world.now();
+    let ticket = form.find("ticket").unwrap_or_default();
+    let Some(ask) = world.ledger().take_ticket(ticket, now) else {
+        return error_page("This page was used already, or is too old.");
+    };
+    if form.find("decision") != Some("approve") {
+        let description = Some("the person said no");
+        return refused(
+            &world,
+            &ask.redirect_uri,
+            ask.state,
+            "access_denied",
+            description,
+        );
+    }
+    let (redirect_uri, state) = (ask.redirect_uri.clone(), ask.state.clone());
+    let code = world.ledger().issue_code(ask, now);
+    let mut answer = vec![("code", code)];
+    if world.faults().has(&Fault::CallbackTwoCodes) {
+        answer.push(("code", random("code")));
+    }
+    if world.faults().has(&Fault::CallbackCodeAndError) {
+        answer.push(("error", "server_error".to_owned()));
+    }
+    back(&world, &redirect_uri, state, answer)
+}
+
+fn trusted(world: &World, parameters: &Parameters) -> Result<(Client, String), Refusal> {
+    for name in ["client_id", "redirect_uri"] {
+        if parameters.repeated() == Some(name) {
+            return Err(Refusal::new(
+                "invalid_request",
+                format!("{name} comes more than once"),
+            ));
+        }
+    }
+    let id = parameters.require("client_id")?;
+    let client = client_auth::find(world, id)
+        .ok_or_else(|| Refusal::new("invalid_client", "The client is unknown."))?;
+    let asked = parameters.require("redirect_uri")?;
+    let known = if client.redirect_uris.is_empty() {
+        redirect_uri::is_acceptable(asked)
+    } else {
+        client
+            .redirect_uris
+            .iter()
+            .any(|registered| redirect_uri::is_same(registered, asked))
+    };
+    if !known {
+        let reason = "The redirect URI is not one that the client registered.";
+        return Err(Refusal::new("invalid_request", reason));
+    }
+    Ok((client, asked.to_owned()))
+}
+
+fn request(
+    world: &World,
+    parameters: &Parameters,
+    client: &Client,
+    redirect_uri: String,
+    state: Option<String>,
+) -> Result<Ask, Refusal> {
+    if let Some(name) = parameters.repeated() {
+        return Err(Refusal::new(
+            "invalid_request",
+            format!("{name} comes more than once"),
+        ));
+    }
+    if parameters.require("response_type")? != "code" {
+        return Err(Refusal::new(
+            "unsupported_response_type",
+            "only code is supported",
+        ));
+    }
+    Ok(Ask {
+        client_id: client.id.clone(),
+        redirect_uri,
+        challenge: challenge(parameters)?,
+        resource: resource(world, parameters)?,
+        scopes: scopes(world, parameters.find("scope"))?,
+        state,
+    })
+}
+
+/// OAuth 2.1 §4.1.1 and RFC 7636 §4.3: a challenge, and it is S256 (without the method it would be
+/// `plain`).
+fn challenge(parameters: &Parameters) -> Result<String, Refusal> {
+    let challenge = parameters.require("code_challenge")?;
+    if parameters.find("code_challenge_method") != Some("S256") {
+        return Err(Refusal::new(
+            "invalid_request",
+            "code_challenge_method must be S256",
+        ));
+    }
+    // 32 bytes are 43 characters of unpadded base64url.
+    let well_formed = challenge.len() == 43
+        && challenge
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !well_formed {
+        return Err(Refusal::new(
+            "invalid_request",
+            "code_challenge is not an S256 hash",
+        ));
+    }
+    Ok(challenge.to_owned())
+}
+
+/// RFC 8707 §2. Servers of 2025-03-26 knew no `resource`, so that it may be absent there.
+pub(super) fn resource(world: &World, parameters: &Parameters) -> Result<String, Refusal> {
+    let expected = world.resource();
+    match parameters.find("resource") {
+        Some(asked) if asked == expected => Ok(expected),
+        _ if world.settings.legacy.is_some() => Ok(expected),
+        Some(asked) => Err(Refusal::new(
+            "invalid_target",
+            format!("{asked} is not served; try {expected}"),
+        )),
+        None => Err(Refusal::new("invalid_target", "resource is missing")),
+    }
+}
+
+/// Without a scope the client gets `notes:read` (RFC 6749 §3.3 leaves the default to the server).
+fn scopes(world: &World, asked: Option<&str>) -> Result<Vec<String>, Refusal> {
+    let known = world.known_scopes();
+    let Some(asked) = asked else {
+        return Ok(known.into_iter().take(1).collect());
+    };
+    let mut scopes = Vec::new();
+    for scope in asked.split(' ').filter(|scope| !scope.is_empty()) {
+        if !known.iter().any(|known| known == scope) {
+            return Err(Refusal::new("invalid_scope", format!("{scope} is unknown")));
+        }
+        if !scopes.iter().any(|seen| seen == scope) {
+            scopes.push(scope.to_owned());
+        }
+    }
+    Ok(scopes)
+}
+
+fn consent(world: &World, client: &Client, ask: Ask) -> Response {
+    let scopes = ask.scopes.clone();
+    let returns_to = Url::parse(&ask.redirect_uri).ok();
+    let returns_to = returns_to
+        .as_ref()
+        .and_then(Url::host_str)
+        .unwrap_or("an application");
+    let ticket = world.ledger().open_ticket(ask, world.now());
+    let server = world.origins.server_url();
+    let page = consent_page::page(&consent_page::Question {
+        client: &client.name,
+        server: &server,
+        returns_to,
+        scopes: &scopes,
+        ticket: &ticket,
+    });
+    guarded(StatusCode::OK, page)
+}
+
+fn error_page(reason: &str) -> Response {
+    guarded(StatusCode::BAD_REQUEST, consent_page::error(reason))
+}
+
+/// No `form-action` in the policy: browsers would apply it to the redirect after the form, and the
+/// callback is on another origin.
+fn guarded(status: StatusCode, page: String) -> Response {
+    let headers = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, Html(page)).into_response()
+}
+
+fn refused(
+    world: &World,
+    redirect_uri: &str,
+    state: Option<String>,
+    error: &str,
+    description: Option<&str>,
+) -> Response {
+    let mut answer = vec![("error", error.to_owned())];
+    if let Some(description) = description {
+        answer.push(("error_description", description.to_owned()));
+    }
+    back(world, redirect_uri, state, answer)
+}
+
+/// Sends the browser back to the client, with `state` and with `iss` (RFC 9207 §2: in "successful
+/// responses and error responses").
+fn back(
+    world: &World,
+    redirect_uri: &str,
+    state: Option<String>,
+    answer: Vec<(&str, String)>,
+) -> Response {
+    let Ok(mut target) = Url::parse(redirect_uri) else {
+        return error_page("The redirect URI cannot be read.");
+    };
+    let faults = world.faults();
+    let state = faults
+        .find(|fault| match fault {
+            Fault::CallbackState(state) => Some(Some(state.clone())),
+            Fault::CallbackWithoutState => Some(None),
+            _ => None,
+        })
+        .unwrap_or(state);
+    let iss = faults
+        .find(|fault| match fault {
+            Fault::CallbackIss(iss) => Some(Some(iss.clone())),
+            Fault::CallbackWithoutIss => Some(None),
+            _ => None,
+        })
+        .unwrap_or_else(|| world.settings.iss_parameter.then(|| world.issuer()));
+    let rest = state.map(|state| ("state", state)).into_iter();
+    let rest = rest.chain(iss.map(|iss| ("iss", iss)));
+    target
+        .query_pairs_mut()
+        .extend_pairs(answer.into_iter().chain(rest));
+    match HeaderValue::from_str(target.as_str()) {
+        // 303: the form was posted, and the callback must be fetched.
+        Ok(location) => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
+        Err(_) => error_page("The redirect URI cannot be sent."),
+    }
+}

@@ -1,0 +1,145 @@
+//! Client authentication at the token and revocation endpoints (RFC 6749 §2.3).
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, header};
+use url::form_urlencoded;
+
+use super::Refusal;
+use super::ledger::Client;
+use super::parameters::Parameters;
+use crate::world::World;
+
+/// What a client presented, and by which method.
+#[derive(Debug)]
+struct Presented {
+    id: String,
+    secret: Option<String>,
+    method: &'static str,
+}
+
+/// The client that sent this request.
+pub(super) fn authenticate(
+    world: &World,
+    headers: &HeaderMap,
+    form: &Parameters,
+) -> Result<Client, Refusal> {
+    let presented = presented(headers, form)?;
+    let basic = presented.method == "client_secret_basic";
+    let client = find(world, &presented.id)
+        .ok_or_else(|| Refusal::invalid_client("the client is unknown", basic))?;
+    let fits = match &client.auth_method {
+        Some(method) => method == presented.method,
+        None => basic || presented.method == "client_secret_post",
+    };
+    if !fits {
+        let reason = "the client authenticates by another method";
+        return Err(Refusal::invalid_client(reason, basic));
+    }
+    if presented.method != "none" && client.secret != presented.secret {
+        return Err(Refusal::invalid_client("the client secret is wrong", basic));
+    }
+    Ok(client)
+}
+
+/// A registered client, or one whose id is the URL of its metadata document. That document is not
+/// fetched: its redirect URIs are unknown, so any acceptable one is good.
+pub(super) fn find(world: &World, id: &str) -> Option<Client> {
+    if let Some(client) = world.ledger().client(id) {
+        return Some(client);
+    }
+    let url = url::Url::parse(id).ok()?;
+    let document = url.scheme() == "https" && url.path().len() > 1 && url.fragment().is_none();
+    (world.settings.client_id_metadata_documents && document).then(|| Client {
+        id: id.to_owned(),
+        name: url.host_str().unwrap_or(id).to_owned(),
+        secret: None,
+        auth_method: Some("none".to_owned()),
+        redirect_uris: Vec::new(),
+    })
+}
+
+/// RFC 6749 §2.3: "The client MUST NOT use more than one authentication method in each request."
+fn presented(headers: &HeaderMap, form: &Parameters) -> Result<Presented, Refusal> {
+    let posted = form.find("client_secret").map(str::to_owned);
+    let Some(authorization) = headers.get(header::AUTHORIZATION) else {
+        let id = form.require("client_id")?.to_owned();
+        let method = if posted.is_some() {
+            "client_secret_post"
+        } else {
+            "none"
+        };
+        return Ok(Presented {
+            id,
+            secret: posted,
+            method,
+        });
+    };
+    if posted.is_some() {
+        return Err(Refusal::new(
+            "invalid_request",
+            "two authentication methods at once",
+        ));
+    }
+    let (id, secret) = authorization
+        .to_str()
+        .ok()
+        .and_then(basic_credentials)
+        .ok_or_else(|| Refusal::invalid_client("the authorization header is not Basic", true))?;
+    if form.find("client_id").is_some_and(|named| named != id) {
+        return Err(Refusal::new(
+            "invalid_request",
+            "client_id is not the authenticated client",
+        ));
+    }
+    Ok(Presented {
+        id,
+        secret: Some(secret),
+        method: "client_secret_basic",
+    })
+}
+
+/// RFC 6749 §2.3.1: identifier and password are form-encoded, each by itself, before they are
+/// joined by a colon.
+fn basic_credentials(value: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let joined = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = joined.split_once(':')?;
+    Some((form_decoded(id), form_decoded(secret)))
+}
+
+/// The `=` and `&` that end a value here are encoded by whoever follows the rule; they are kept
+/// for a client that does not, so that it fails by a wrong secret and not by a cut one.
+fn form_decoded(text: &str) -> String {
+    let guarded = text.replace('=', "%3D").replace('&', "%26");
+    form_urlencoded::parse(guarded.as_bytes())
+        .next()
+        .map(|(name, _)| name.into_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_form_decoded() {
+        // The pair `client:1` and `p@ss wörd+%` as RFC 6749 appendix B has it.
+        let value = format!(
+            "Basic {}",
+            BASE64_STANDARD.encode("client%3A1:p%40ss+w%C3%B6rd%2B%25")
+        );
+        let expected = ("client:1".to_owned(), "p@ss wörd+%".to_owned());
+        assert_eq!(basic_credentials(&value), Some(expected));
+    }
+
+    #[test]
+    fn what_is_not_basic_is_refused() {
+        for bad in ["Bearer abc", "Basic", "Basic !!!", "Basic bm9jb2xvbg=="] {
+            assert_eq!(basic_credentials(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The two pages that a person sees. They load nothing, and run nothing.
+
+use std::fmt::Write;
+
+/// What the person is asked.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    pub(super) client: &'a str,
+    pub(super) server: &'a str,
+    pub(super) returns_to: &'a str,
+    pub(super) scopes: &'a [String],
+    pub(super) ticket: &'a str,
+}
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --ink: #1d2430; --soft: #5a6474; --paper: #fff; --back: #eef1f5;
+  --line: #d6dce5; --blue: #1a5fd0; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8ecf2; --soft: #a3adbc; --paper: #1c222c;
+  --back: #11151b; --line: #38414f; --blue: #2f74e6; } }
+* { box-sizing: border-box; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
+  background: var(--back); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
+main { width: 100%; max-width: 27rem; padding: 2rem; background: var(--paper);
+  border: 1px solid var(--line); border-radius: 1rem; }
+h1 { margin: 0 0 1rem; font-size: 1.35rem; line-height: 1.3; }
+h2 { margin: 1.5rem 0 .5rem; font-size: 1rem; }
+code { overflow-wrap: anywhere; font-size: .9em; }
+ul { margin: 0; padding-left: 1.25rem; }
+li + li { margin-top: .35rem; }
+li code, .note { color: var(--soft); font-size: .875rem; }
+form { display: flex; gap: .75rem; margin-top: 1.75rem; }
+button { flex: 1; min-height: 2.75rem; font: inherit; font-weight: 600; cursor: pointer;
+  border: 1px solid var(--line); border-radius: .6rem; background: transparent; color: inherit; }
+button#approve { background: var(--blue); border-color: var(--blue); color: #fff; }
+button:focus-visible { outline: 3px solid var(--blue); outline-offset: 2px; }
+";
+
+/// The consent page.
+pub(super) fn page(question: &Question<'_>) -> String {
+    let client = escaped(question.client);
+    let body = format!(
+        "<h1>Allow <strong>{client}</strong> to use your notes?</h1>\n\
+         <p>The application wants to use the MCP server <code>{server}</code> in your name.</p>\n\
+         <h2>It will be able to</h2>\n<ul>\n{scopes}</ul>\n\
+         <p class=\"note\">Afterwards you return to {returns_to}. This is a test server: \
+         nothing real is behind it.</p>\n\
+         <form method=\"post\" action=\"/authorize/decision\">\n\
+         <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\n\
+         <button name=\"decision\" value=\"approve\" id=\"approve\">Approve</button>\n\
+         <button name=\"decision\" value=\"deny\" id=\"deny\">Deny</button>\n\
+         </form>\n",
+        server = escaped(question.server),
+        scopes = listed(question.scopes),
+        returns_to = escaped(question.returns_to),
+        ticket = escaped(question.ticket),
+    );
+    document("Allow access?", &body)
+}
+
+/// The page for an error that cannot be told to the client.
+pub(super) fn error(reason: &str) -> String {
+    let body = format!(
+        "<h1>This login cannot go on</h1>\n<p role=\"alert\">{}</p>\n\
+         <p class=\"note\">Return to the application and begin again.</p>\n",
+        escaped(reason)
+    );
+    document("Login error", &body)
+}
+
+fn document(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n\
+         <body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    )
+}
+
+fn listed(scopes: &[String]) -> String {
+    let mut list = String::new();
+    for scope in scopes {
+        // Writing to a string does not fail.
+        let _infallible = writeln!(
+            list,
+            "<li>{} <code>{}</code></li>",
+            in_words(scope),
+            escaped(scope)
+        );
+    }
+    if list.is_empty() {
+        list.push_str("<li>see that you have an account</li>\n");
+    }
+    list
+}
+
+fn in_words(scope: &str) -> &'static str {
+    match scope {
+        "notes:read" => "read your notes",
+        "notes:write" => "write and change your notes",
+        "offline_access" => "stay signed in when you are away",
+        _ => "use a further permission",
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_write_into_the_page() {
+        let page = page(&Question {
+            client: "<script>alert(1)</script>",
+            server: "\" onload=\"x",
+            returns_to: "<b>",
+            scopes: &["<i>".to_owned()],
+            ticket: "\"><form action=\"//evil.example\">",
+        });
+        for forbidden in ["<script", "<b>", "<i>", "\" onload", "<form action"] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+    }
+
+    #[test]
+    fn a_scope_is_explained_in_words() {
+        let scopes = ["notes:write".to_owned()];
+        assert!(listed(&scopes).contains("write and change your notes"));
+    }
+}

@@ -1,0 +1,119 @@
+//! The metadata document, in whichever forms it is published (RFC 8414, OpenID Connect Discovery).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header;
+use serde_json::{Map, Value, json};
+
+use crate::builder::{Legacy, MetadataForm};
+use crate::faults::Fault;
+use crate::world::World;
+
+/// The paths at which the document is served.
+pub(super) fn paths(world: &World) -> Vec<String> {
+    match world.settings.legacy {
+        // 2025-03-26: at the root of the server, whatever its path (`spec-checklist` L1).
+        Some(Legacy::Metadata) => vec![format!("{OAUTH}")],
+        Some(Legacy::Endpoints) => Vec::new(),
+        None => published(&world.settings.metadata_forms, &world.settings.issuer_path),
+    }
+}
+
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+const OPENID: &str = "/.well-known/openid-configuration";
+
+/// Without a tenant the two OpenID forms are one path, which a router takes only once.
+fn published(forms: &[MetadataForm], tenant: &str) -> Vec<String> {
+    let mut paths: Vec<String> = forms
+        .iter()
+        .map(|form| match form {
+            MetadataForm::OAuth => format!("{OAUTH}{tenant}"),
+            MetadataForm::OpenIdInserted => format!("{OPENID}{tenant}"),
+            MetadataForm::OpenIdAppended => format!("{tenant}{OPENID}"),
+        })
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+pub(super) async fn document(State(world): State<Arc<World>>) -> Response {
+    let mut members = truth(&world);
+    for fault in world.faults().all(|fault| Some(fault.clone())) {
+        distort(&mut members, fault);
+    }
+    let body = Value::Object(members).to_string();
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn truth(world: &World) -> Map<String, Value> {
+    let settings = &world.settings;
+    let origin = &world.origins.authorization;
+    let mut grants = vec!["authorization_code"];
+    if settings.issue_refresh_tokens {
+        grants.push("refresh_token");
+    }
+    let document = json!({
+        "issuer": world.issuer(),
+        "authorization_endpoint": format!("{origin}/authorize"),
+        "token_endpoint": format!("{origin}/token"),
+        "registration_endpoint": settings.dynamic_registration.then(|| format!("{origin}/register")),
+        "revocation_endpoint": format!("{origin}/revoke"),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": grants,
+        "token_endpoint_auth_methods_supported": settings.client_auth_methods,
+        "revocation_endpoint_auth_methods_supported": settings.client_auth_methods,
+        "code_challenge_methods_supported": ["S256"],
+        "scopes_supported": world.known_scopes(),
+        "authorization_response_iss_parameter_supported": settings.iss_parameter.then_some(true),
+        "client_id_metadata_document_supported":
+            settings.client_id_metadata_documents.then_some(true),
+        // What OpenID Connect Discovery 1.0 §3 requires beyond RFC 8414.
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "jwks_uri": format!("{origin}/jwks.json"),
+    });
+    let Value::Object(mut members) = document else {
+        return Map::new();
+    };
+    members.retain(|_, value| !value.is_null());
+    members
+}
+
+fn distort(members: &mut Map<String, Value>, fault: Fault) {
+    match fault {
+        Fault::WrongIssuer(issuer) => {
+            members.insert("issuer".to_owned(), issuer.into());
+        }
+        Fault::MissingIssuer => {
+            members.remove("issuer");
+        }
+        Fault::IssuerWithTrailingSlash => {
+            let issuer = members
+                .get("issuer")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let issuer = format!("{issuer}/");
+            members.insert("issuer".to_owned(), issuer.into());
+        }
+        Fault::NoPkceMethods => {
+            members.remove("code_challenge_methods_supported");
+        }
+        Fault::OnlyPlainPkce => {
+            members.insert(
+                "code_challenge_methods_supported".to_owned(),
+                json!(["plain"]),
+            );
+        }
+        Fault::MetadataField(name, value) => {
+            members.insert(name, value);
+        }
+        Fault::MetadataWithout(name) => {
+            members.remove(&name);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,154 @@
+//! Dynamic client registration (RFC 7591).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::ledger::{Client, random};
+use super::{Refusal, json_answer, redirect_uri};
+use crate::builder::Settings;
+use crate::faults::Fault;
+use crate::world::World;
+
+pub(super) async fn register(State(world): State<Arc<World>>, body: Bytes) -> Response {
+    match admit(&world, &body) {
+        Ok(mut answer) => {
+            for fault in world.faults().all(|fault| Some(fault.clone())) {
+                match fault {
+                    Fault::RegistrationField(name, value) => {
+                        answer.insert(name, value);
+                    }
+                    Fault::RegistrationWithout(name) => {
+                        answer.remove(&name);
+                    }
+                    _ => {}
+                }
+            }
+            json_answer(StatusCode::CREATED, &Value::Object(answer))
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Registers a client; its answer echoes the metadata (RFC 7591 §3.2.1).
+fn admit(world: &World, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
+        return Err(invalid("the body must be a JSON object"));
+    };
+    let redirect_uris = redirect_uris(&metadata, &world.settings)?;
+    check_grants(&metadata)?;
+    let auth_method = auth_method(&metadata, &world.settings)?;
+    let secret = (auth_method != "none" || world.settings.confidential_registrations)
+        .then(|| random("secret"));
+
+    let id = random("client");
+    metadata.insert("client_id".to_owned(), json!(id));
+    metadata.insert(
+        "client_id_issued_at".to_owned(),
+        json!(world.now().as_secs()),
+    );
+    metadata.insert("token_endpoint_auth_method".to_owned(), json!(auth_method));
+    if let Some(secret) = &secret {
+        metadata.insert("client_secret".to_owned(), json!(secret));
+        // REQUIRED if there is a secret; 0 means that it does not expire.
+        metadata.insert("client_secret_expires_at".to_owned(), json!(0));
+    }
+    let name = metadata
+        .get("client_name")
+        .and_then(Value::as_str)
+        .unwrap_or(&id)
+        .to_owned();
+    world.ledger().add_client(Client {
+        id,
+        name,
+        secret,
+        auth_method: Some(auth_method),
+        redirect_uris,
+    });
+    Ok(metadata)
+}
+
+fn redirect_uris(
+    metadata: &Map<String, Value>,
+    settings: &Settings,
+) -> Result<Vec<String>, Refusal> {
+    let uris: Option<Vec<String>> = metadata
+        .get("redirect_uris")
+        .and_then(Value::as_array)
+        .and_then(|uris| {
+            uris.iter()
+                .map(|uri| uri.as_str().map(str::to_owned))
+                .collect()
+        });
+    let Some(uris) = uris.filter(|uris| !uris.is_empty()) else {
+        return Err(Refusal::new(
+            "invalid_redirect_uri",
+            "redirect_uris must hold a URI",
+        ));
+    };
+    for uri in &uris {
+        if !redirect_uri::is_acceptable(uri) {
+            let reason = format!("{uri} is neither https, nor loopback, nor a private scheme");
+            return Err(Refusal::new("invalid_redirect_uri", reason));
+        }
+        let native = metadata.get("application_type").and_then(Value::as_str) == Some("native");
+        if settings.strict_application_type && native != redirect_uri::is_native(uri) {
+            let reason = format!("{uri} does not fit the application_type");
+            return Err(Refusal::new("invalid_redirect_uri", reason));
+        }
+    }
+    Ok(uris)
+}
+
+fn check_grants(metadata: &Map<String, Value>) -> Result<(), Refusal> {
+    let within = |field: &str, known: &[&str]| match metadata.get(field) {
+        None => true,
+        Some(Value::Array(values)) => values
+            .iter()
+            .all(|value| value.as_str().is_some_and(|text| known.contains(&text))),
+        Some(_) => false,
+    };
+    if !within("grant_types", &["authorization_code", "refresh_token"]) {
+        return Err(invalid(
+            "grant_types may hold authorization_code and refresh_token",
+        ));
+    }
+    if !within("response_types", &["code"]) {
+        return Err(invalid("response_types may hold code"));
+    }
+    Ok(())
+}
+
+/// RFC 7591 §2: "If unspecified or omitted, the default is `client_secret_basic`".
+fn auth_method(metadata: &Map<String, Value>, settings: &Settings) -> Result<String, Refusal> {
+    let asked = match metadata.get("token_endpoint_auth_method") {
+        None => "client_secret_basic",
+        Some(value) => value
+            .as_str()
+            .ok_or_else(|| invalid("token_endpoint_auth_method must be a string"))?,
+    };
+    if asked == "none" && settings.confidential_registrations {
+        // RFC 7591 §3.2.1 lets the server replace what was asked for.
+        let offered = &settings.client_auth_methods;
+        let method = offered.iter().find(|method| *method != "none");
+        return Ok(method.cloned().unwrap_or_else(|| asked.to_owned()));
+    }
+    if !settings
+        .client_auth_methods
+        .iter()
+        .any(|offered| offered == asked)
+    {
+        return Err(invalid(&format!(
+            "{asked} is not among the offered authentication methods"
+        )));
+    }
+    Ok(asked.to_owned())
+}
+
+fn invalid(reason: &str) -> Refusal {
+    Refusal::new("invalid_client_metadata", reason)
+}

@@ -1,0 +1,173 @@
+//! The token endpoint: `authorization_code` and `refresh_token`.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::authorize::resource;
+use super::ledger::{Ask, Issued, Spent};
+use super::parameters::{Form, Parameters};
+use super::{Refusal, client_auth, json_answer};
+use crate::faults::Fault;
+use crate::world::World;
+
+pub(super) async fn token(
+    State(world): State<Arc<World>>,
+    headers: HeaderMap,
+    Form(form): Form,
+) -> Response {
+    let wrong_status = world.faults().find(|fault| match fault {
+        Fault::TokenErrorWith200(error) => Some(error.clone()),
+        _ => None,
+    });
+    if let Some(error) = wrong_status {
+        return json_answer(StatusCode::OK, &json!({ "error": error }));
+    }
+    match issue(&world, &headers, &form) {
+        Ok(issued) => json_answer(StatusCode::OK, &answer(&world, issued)),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued, Refusal> {
+    let client = client_auth::authenticate(world, headers, form)?;
+    match form.require("grant_type")? {
+        "authorization_code" => exchange(world, form, &client.id),
+        "refresh_token" => refresh(world, form, &client.id),
+        other => Err(Refusal::new(
+            "unsupported_grant_type",
+            format!("{other} is not supported"),
+        )),
+    }
+}
+
+fn exchange(world: &World, form: &Parameters, client_id: &str) -> Result<Issued, Refusal> {
+    let code = form.require("code")?;
+    let now = world.now();
+    // One lock from the look to the deed: of two requests with one code, one is the second.
+    let mut ledger = world.ledger();
+    let ask = match ledger.spend_code(code, client_id, now) {
+        Spent::Good(ask) => ask,
+        Spent::Unknown => return Err(invalid_grant("the code is unknown or too old")),
+        Spent::Again => {
+            return Err(invalid_grant(
+                "the code was used before; its tokens are revoked",
+            ));
+        }
+    };
+    let proven = resource(world, form).and_then(|_| prove(form, &ask));
+    if let Err(refusal) = proven {
+        ledger.burn_code(code);
+        return Err(refusal);
+    }
+    Ok(ledger.found(code, ask, &world.settings, now))
+}
+
+/// RFC 6749 §4.1.3: the redirect URI is the one of the request; RFC 7636 §4.6: the verifier hashes
+/// to the challenge.
+fn prove(form: &Parameters, ask: &Ask) -> Result<(), Refusal> {
+    if form.require("redirect_uri")? != ask.redirect_uri {
+        return Err(invalid_grant(
+            "redirect_uri is not that of the authorization request",
+        ));
+    }
+    let verifier = form.require("code_verifier")?;
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(unreserved) {
+        return Err(invalid_grant(
+            "code_verifier must be 43 to 128 unreserved characters",
+        ));
+    }
+    let hash = digest::digest(&digest::SHA256, verifier.as_bytes());
+    if BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref()) != ask.challenge {
+        return Err(invalid_grant(
+            "code_verifier does not fit the code_challenge",
+        ));
+    }
+    Ok(())
+}
+
+fn refresh(world: &World, form: &Parameters, client_id: &str) -> Result<Issued, Refusal> {
+    let token = form.require("refresh_token")?;
+    let grace = world.faults().has(&Fault::GraceForSpentRefreshTokens);
+    let silent = world.faults().has(&Fault::RotatesInSilence);
+    resource(world, form)?;
+    let mut ledger = world.ledger();
+    let Some((number, family)) = ledger.family_of(token, client_id) else {
+        return Err(invalid_grant("the refresh token is unknown"));
+    };
+    if !family.alive {
+        return Err(invalid_grant("the refresh token was revoked"));
+    }
+    let scopes = narrowed(form.find("scope"), &family.scopes)?;
+    let spent = ledger.is_spent(token);
+    // OAuth 2.1 §4.3.1: whoever presents a spent token, "the authorization server will revoke the
+    // active refresh token".
+    if spent && !grace {
+        ledger.kill(number);
+        return Err(invalid_grant(
+            "the refresh token was used before; its family is revoked",
+        ));
+    }
+    let mut issued = ledger.renew(number, token, scopes, &world.settings, world.now());
+    if spent {
+        ledger.forget_refresh(token);
+    }
+    if silent {
+        issued.refresh_token = None;
+    }
+    Ok(issued)
+}
+
+/// RFC 6749 §6: the scope "MUST NOT include any scope not originally granted".
+fn narrowed(asked: Option<&str>, granted: &[String]) -> Result<Vec<String>, Refusal> {
+    let Some(asked) = asked else {
+        return Ok(granted.to_vec());
+    };
+    let scopes: Vec<String> = asked
+        .split(' ')
+        .filter(|scope| !scope.is_empty())
+        .map(str::to_owned)
+        .collect();
+    match scopes.iter().find(|scope| !granted.contains(scope)) {
+        Some(scope) => Err(Refusal::new(
+            "invalid_scope",
+            format!("{scope} was not granted"),
+        )),
+        None => Ok(scopes),
+    }
+}
+
+fn answer(world: &World, issued: Issued) -> Value {
+    let mut members = Map::new();
+    members.insert("access_token".to_owned(), json!(issued.access_token));
+    members.insert("token_type".to_owned(), json!("Bearer"));
+    let lifetime = world.settings.access_token_lifetime.as_secs();
+    members.insert("expires_in".to_owned(), json!(lifetime));
+    members.insert("scope".to_owned(), json!(issued.scopes.join(" ")));
+    if let Some(refresh_token) = issued.refresh_token {
+        members.insert("refresh_token".to_owned(), json!(refresh_token));
+    }
+    for fault in world.faults().all(|fault| Some(fault.clone())) {
+        match fault {
+            Fault::TokenField(name, value) => {
+                members.insert(name, value);
+            }
+            Fault::TokenWithout(name) => {
+                members.remove(&name);
+            }
+            _ => {}
+        }
+    }
+    Value::Object(members)
+}
+
+fn invalid_grant(reason: &str) -> Refusal {
+    Refusal::new("invalid_grant", reason)
+}

@@ -1,0 +1,344 @@
+//! How a testbed is set up: every switch, with the default that the specification would choose.
+
+use std::io;
+use std::time::Duration;
+
+use crate::Testbed;
+use crate::faults::Fault;
+
+/// Where the authorization server publishes its metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MetadataForm {
+    /// `/.well-known/oauth-authorization-server[/tenant]` (RFC 8414 §3.1).
+    OAuth,
+    /// `/.well-known/openid-configuration[/tenant]` (RFC 8414 §5).
+    OpenIdInserted,
+    /// `[/tenant]/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 §4).
+    OpenIdAppended,
+}
+
+/// Where the MCP server publishes its protected resource metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PrmForm {
+    /// At the path form, and the challenge names it.
+    Header,
+    /// At `/.well-known/oauth-protected-resource/mcp`; the challenge does not name it.
+    PathOnly,
+    /// At `/.well-known/oauth-protected-resource`; the challenge does not name it.
+    RootOnly,
+    /// At this path alone, and the challenge names it.
+    Custom(String),
+    /// Nowhere.
+    None,
+}
+
+/// A server of the revision 2025-03-26: no protected resource metadata, and an authorization
+/// server on the origin of the MCP server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Legacy {
+    /// With RFC 8414 metadata at the root.
+    Metadata,
+    /// Without metadata: `/authorize`, `/token` and `/register` must be guessed.
+    Endpoints,
+}
+
+/// Which revisions of the protocol the MCP server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Wire {
+    /// All of them.
+    #[default]
+    Both,
+    /// 2025-03-26, 2025-06-18 and 2025-11-25: `initialize` and sessions.
+    Stateful,
+    /// 2026-07-28: each request stands for itself.
+    Stateless,
+}
+
+/// How the MCP server answers a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Answers {
+    /// One JSON document.
+    Json,
+    /// An event stream.
+    Sse,
+}
+
+/// A client that the authorization server knows before anybody registers.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownClient {
+    pub(crate) id: String,
+    pub(crate) secret: Option<String>,
+}
+
+/// What a testbed was built with.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one switch of the builder"
+)]
+pub(crate) struct Settings {
+    pub(crate) access_token_lifetime: Duration,
+    pub(crate) issuer_path: String,
+    pub(crate) metadata_forms: Vec<MetadataForm>,
+    pub(crate) dynamic_registration: bool,
+    pub(crate) confidential_registrations: bool,
+    pub(crate) strict_application_type: bool,
+    pub(crate) client_id_metadata_documents: bool,
+    pub(crate) clients: Vec<KnownClient>,
+    pub(crate) client_auth_methods: Vec<String>,
+    pub(crate) offline_access: bool,
+    pub(crate) iss_parameter: bool,
+    pub(crate) issue_refresh_tokens: bool,
+    pub(crate) rotate_refresh_tokens: bool,
+    pub(crate) refresh_ends_old_access_tokens: bool,
+    pub(crate) scopes_supported: Option<Vec<String>>,
+    pub(crate) challenge_scope: Option<String>,
+    pub(crate) prm: PrmForm,
+    pub(crate) resource: Option<String>,
+    pub(crate) other_authorization_servers: Vec<String>,
+    pub(crate) step_up: bool,
+    pub(crate) open: bool,
+    pub(crate) legacy: Option<Legacy>,
+    pub(crate) wire: Wire,
+    pub(crate) answers: Option<Answers>,
+}
+
+/// Sets up a [`Testbed`].
+#[derive(Debug)]
+#[must_use]
+pub struct Builder {
+    settings: Settings,
+    metadata_chosen: bool,
+    faults: Vec<Fault>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        let settings = Settings {
+            access_token_lifetime: Duration::from_secs(300),
+            issuer_path: String::new(),
+            metadata_forms: vec![
+                MetadataForm::OAuth,
+                MetadataForm::OpenIdInserted,
+                MetadataForm::OpenIdAppended,
+            ],
+            dynamic_registration: true,
+            confidential_registrations: false,
+            strict_application_type: false,
+            client_id_metadata_documents: false,
+            clients: Vec::new(),
+            client_auth_methods: ["none", "client_secret_basic", "client_secret_post"]
+                .map(str::to_owned)
+                .to_vec(),
+            offline_access: false,
+            iss_parameter: true,
+            issue_refresh_tokens: true,
+            rotate_refresh_tokens: true,
+            refresh_ends_old_access_tokens: false,
+            scopes_supported: Some(vec!["notes:read".to_owned()]),
+            challenge_scope: None,
+            prm: PrmForm::Header,
+            resource: None,
+            other_authorization_servers: Vec::new(),
+            step_up: false,
+            open: false,
+            legacy: None,
+            wire: Wire::Both,
+            answers: None,
+        };
+        Self {
+            settings,
+            metadata_chosen: false,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Starts both servers on free ports of 127.0.0.1.
+    pub async fn start(self) -> io::Result<Testbed> {
+        Testbed::start_with(self.settings, self.faults).await
+    }
+
+    /// How long an access token is good; 300 seconds by default.
+    pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.access_token_lifetime = lifetime;
+        self
+    }
+
+    /// A path for the issuer, as in `/tenant1`. The endpoints stay at the root.
+    pub fn issuer_path(mut self, path: impl Into<String>) -> Self {
+        self.settings.issuer_path = path.into();
+        self
+    }
+
+    /// Publishes the authorization server metadata in this form alone; call it again for another.
+    pub fn metadata_at(mut self, form: MetadataForm) -> Self {
+        if !self.metadata_chosen {
+            self.settings.metadata_forms.clear();
+        }
+        self.metadata_chosen = true;
+        self.settings.metadata_forms.push(form);
+        self
+    }
+
+    /// Publishes no authorization server metadata.
+    pub fn without_metadata(mut self) -> Self {
+        self.metadata_chosen = true;
+        self.settings.metadata_forms.clear();
+        self
+    }
+
+    /// Whether clients may register (RFC 7591); on by default.
+    pub fn dynamic_registration(mut self, on: bool) -> Self {
+        self.settings.dynamic_registration = on;
+        self
+    }
+
+    /// Whether each registration gets a secret, also one that asked for `none`; off by default.
+    pub fn confidential_registrations(mut self, on: bool) -> Self {
+        self.settings.confidential_registrations = on;
+        self
+    }
+
+    /// Whether `application_type` rules the redirect URIs as in OpenID Connect Registration 1.0
+    /// §2: loopback and custom schemes for `native` alone, and `web` when none is said. Off by
+    /// default (`spec-checklist` D9).
+    pub fn strict_application_type(mut self, on: bool) -> Self {
+        self.settings.strict_application_type = on;
+        self
+    }
+
+    /// Whether an https URL is accepted as a client id; off by default. The document is not
+    /// fetched: the testbed stays on loopback.
+    pub fn client_id_metadata_documents(mut self, on: bool) -> Self {
+        self.settings.client_id_metadata_documents = on;
+        self
+    }
+
+    /// A client that the authorization server knows beforehand; any redirect URI of the accepted
+    /// kinds is good for it. With a secret it authenticates by `client_secret_basic` or
+    /// `client_secret_post`.
+    pub fn client(mut self, id: impl Into<String>, secret: Option<&str>) -> Self {
+        let secret = secret.map(str::to_owned);
+        self.settings.clients.push(KnownClient {
+            id: id.into(),
+            secret,
+        });
+        self
+    }
+
+    /// The `token_endpoint_auth_methods_supported`: of `none`, `client_secret_basic` and
+    /// `client_secret_post`, which are all on by default.
+    pub fn client_auth_methods(mut self, methods: &[&str]) -> Self {
+        self.settings.client_auth_methods = methods.iter().map(|&method| method.into()).collect();
+        self
+    }
+
+    /// Whether the authorization server lists `offline_access`; off by default. It is granted only
+    /// where it is listed (`spec-checklist` H3).
+    pub fn offline_access(mut self, on: bool) -> Self {
+        self.settings.offline_access = on;
+        self
+    }
+
+    /// Whether `iss` is promised in the metadata and sent in the callback (RFC 9207); on by
+    /// default.
+    pub fn iss_parameter(mut self, on: bool) -> Self {
+        self.settings.iss_parameter = on;
+        self
+    }
+
+    /// Whether there are refresh tokens at all; on by default (`spec-checklist` H4).
+    pub fn issue_refresh_tokens(mut self, on: bool) -> Self {
+        self.settings.issue_refresh_tokens = on;
+        self
+    }
+
+    /// Whether each refresh spends its refresh token; on by default. When off, a refresh answer
+    /// has no `refresh_token`, and the old one stays good.
+    pub fn rotate_refresh_tokens(mut self, on: bool) -> Self {
+        self.settings.rotate_refresh_tokens = on;
+        self
+    }
+
+    /// Whether a refresh ends the access tokens of its family (H113); off by default.
+    pub fn refresh_ends_old_access_tokens(mut self, on: bool) -> Self {
+        self.settings.refresh_ends_old_access_tokens = on;
+        self
+    }
+
+    /// `scopes_supported` of the protected resource metadata: `notes:read` by default.
+    pub fn scopes_supported(mut self, scopes: Option<Vec<&str>>) -> Self {
+        self.settings.scopes_supported =
+            scopes.map(|scopes| scopes.into_iter().map(str::to_owned).collect());
+        self
+    }
+
+    /// The `scope` of the 401 challenge; absent by default.
+    pub fn challenge_scope(mut self, scope: Option<&str>) -> Self {
+        self.settings.challenge_scope = scope.map(str::to_owned);
+        self
+    }
+
+    /// Where the protected resource metadata is; [`PrmForm::Header`] by default.
+    pub fn prm_at(mut self, form: PrmForm) -> Self {
+        self.settings.prm = form;
+        self
+    }
+
+    /// The `resource` of the protected resource metadata, which the authorization server then asks
+    /// for; the server URL by default.
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        self.settings.resource = Some(resource.into());
+        self
+    }
+
+    /// One more issuer in `authorization_servers`, after ours. For another order, set the field by
+    /// [`Fault::PrmField`].
+    pub fn other_authorization_server(mut self, issuer: impl Into<String>) -> Self {
+        self.settings
+            .other_authorization_servers
+            .push(issuer.into());
+        self
+    }
+
+    /// Whether the tool `write_note` needs `notes:write`; off by default.
+    pub fn step_up(mut self, on: bool) -> Self {
+        self.settings.step_up = on;
+        self
+    }
+
+    /// A server without OAuth: no 401, and no metadata.
+    pub fn open(mut self, on: bool) -> Self {
+        self.settings.open = on;
+        self
+    }
+
+    /// A server of the revision 2025-03-26.
+    pub fn legacy(mut self, legacy: Legacy) -> Self {
+        self.settings.legacy = Some(legacy);
+        self
+    }
+
+    /// Which revisions the MCP server speaks; all by default.
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.settings.wire = wire;
+        self
+    }
+
+    /// How the MCP server answers; by default an event stream if the client accepts one.
+    pub fn answers(mut self, answers: Answers) -> Self {
+        self.settings.answers = Some(answers);
+        self
+    }
+
+    /// A fault that is on from the start.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+}

@@ -1,0 +1,42 @@
+//! Protected resource metadata (RFC 9728).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header;
+use serde_json::{Map, Value, json};
+
+use crate::faults::Fault;
+use crate::world::World;
+
+pub(super) async fn document(State(world): State<Arc<World>>) -> Response {
+    let mut members = truth(&world);
+    for fault in world.faults().all(|fault| Some(fault.clone())) {
+        match fault {
+            Fault::PrmField(name, value) => {
+                members.insert(name, value);
+            }
+            Fault::PrmWithout(name) => {
+                members.remove(&name);
+            }
+            _ => {}
+        }
+    }
+    let body = Value::Object(members).to_string();
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn truth(world: &World) -> Map<String, Value> {
+    let mut issuers = vec![world.issuer()];
+    issuers.extend(world.settings.other_authorization_servers.iter().cloned());
+    let mut members = Map::new();
+    members.insert("resource".to_owned(), json!(world.resource()));
+    members.insert("resource_name".to_owned(), json!("Notes"));
+    members.insert("authorization_servers".to_owned(), json!(issuers));
+    members.insert("bearer_methods_supported".to_owned(), json!(["header"]));
+    if let Some(scopes) = &world.settings.scopes_supported {
+        members.insert("scopes_supported".to_owned(), json!(scopes));
+    }
+    members
+}

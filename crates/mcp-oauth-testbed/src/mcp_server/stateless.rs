@@ -1,0 +1,193 @@
+//! The wire of 2026-07-28: each request stands for itself (`spec-checklist` K).
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::answers::{Reply, SESSION, error, result};
+use super::stateful::{VERSIONS, server_info};
+use super::{Caller, tools};
+use crate::builder::Wire;
+use crate::world::World;
+
+const VERSION: &str = "2026-07-28";
+const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
+
+const HEADER_MISMATCH: i64 = -32020;
+const UNSUPPORTED_VERSION: i64 = -32022;
+
+/// Whether a message is of this wire: it is, unless a handshake, a session or an older version
+/// says otherwise.
+pub(super) fn is_meant(world: &World, headers: &HeaderMap, message: &Value) -> bool {
+    if world.settings.wire == Wire::Stateful || headers.contains_key(SESSION) {
+        return false;
+    }
+    if message.get("method").and_then(Value::as_str) == Some("initialize") {
+        return false;
+    }
+    let version = header(headers, "mcp-protocol-version");
+    let older = version
+        .as_deref()
+        .is_some_and(|version| VERSIONS.contains(&version));
+    world.settings.wire == Wire::Stateless || !older
+}
+
+pub(super) fn reply(world: &World, headers: &HeaderMap, message: &Value, caller: &Caller) -> Reply {
+    let id = message.get("id").cloned().unwrap_or(Value::Null);
+    let Some(method) = message.get("method").and_then(Value::as_str) else {
+        return Reply::json(StatusCode::BAD_REQUEST, error(&id, -32600, "not a request"));
+    };
+    let notification = message.get("id").is_none();
+    let checked = check_version(headers, message, &id, notification)
+        .and_then(|()| check_routing(headers, message, method, &id));
+    match checked {
+        Err(refusal) => *refusal,
+        Ok(()) if notification => Reply::accepted(),
+        Ok(()) => request(world, caller, method, message, &id),
+    }
+}
+
+/// 400 with −32022, and the versions that are spoken.
+pub(super) fn unsupported(id: &Value, requested: &str) -> Reply {
+    let mut refusal = error(id, UNSUPPORTED_VERSION, "Unsupported protocol version");
+    if let Some(error) = refusal.get_mut("error").and_then(Value::as_object_mut) {
+        let data = json!({ "supported": [VERSION], "requested": requested });
+        error.insert("data".to_owned(), data);
+    }
+    Reply::json(StatusCode::BAD_REQUEST, refusal)
+}
+
+/// The header and `_meta` name one version, and it is ours; `_meta` has the capabilities.
+fn check_version(
+    headers: &HeaderMap,
+    message: &Value,
+    id: &Value,
+    notification: bool,
+) -> Result<(), Box<Reply>> {
+    let Some(named) = header(headers, "mcp-protocol-version") else {
+        return mismatch(id, "MCP-Protocol-Version is missing");
+    };
+    if notification {
+        return Ok(());
+    }
+    let meta = message.pointer("/params/_meta");
+    let field = |key: &str| meta.and_then(|meta| meta.get(key));
+    let Some(version) = field(VERSION_KEY).and_then(Value::as_str) else {
+        return malformed(id, "_meta has no protocolVersion");
+    };
+    if named != version {
+        return mismatch(id, "MCP-Protocol-Version is not the version in _meta");
+    }
+    if version != VERSION {
+        return Err(Box::new(unsupported(id, version)));
+    }
+    match field(CAPABILITIES_KEY) {
+        Some(Value::Object(_)) => Ok(()),
+        _ => malformed(id, "_meta has no clientCapabilities"),
+    }
+}
+
+/// SEP-2243: `Mcp-Method` always, `Mcp-Name` for what has a name; both equal the body.
+fn check_routing(
+    headers: &HeaderMap,
+    message: &Value,
+    method: &str,
+    id: &Value,
+) -> Result<(), Box<Reply>> {
+    if header(headers, "mcp-method").as_deref() != Some(method) {
+        return mismatch(id, "Mcp-Method is not the method of the body");
+    }
+    let key = match method {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" => "uri",
+        _ => return Ok(()),
+    };
+    let name = message
+        .get("params")
+        .and_then(|params| params.get(key))
+        .and_then(Value::as_str);
+    if header(headers, "mcp-name").and_then(plain).as_deref() != name {
+        return mismatch(id, "Mcp-Name is not the name in the body");
+    }
+    Ok(())
+}
+
+fn request(world: &World, caller: &Caller, method: &str, message: &Value, id: &Value) -> Reply {
+    match method {
+        "server/discover" => Reply::ok(result(id, &discovered())),
+        "tools/list" => Reply::ok(result(id, &fresh(json!({ "tools": tools::list() })))),
+        "tools/call" => {
+            let params = message.get("params").cloned().unwrap_or_default();
+            match tools::call(world, caller, &params) {
+                Ok(answer) => Reply::ok(result(id, &complete(answer))),
+                Err(reason) => Reply::ok(error(id, -32602, &reason)),
+            }
+        }
+        _ => Reply::json(
+            StatusCode::NOT_FOUND,
+            error(id, -32601, "there is no such method"),
+        ),
+    }
+}
+
+fn discovered() -> Value {
+    fresh(json!({
+        "supportedVersions": [VERSION],
+        "capabilities": { "tools": {} },
+        "instructions": "A test server: it keeps notes in memory.",
+        "_meta": { SERVER_INFO_KEY: server_info() }
+    }))
+}
+
+/// SEP-2322: a result says what kind it is.
+fn complete(mut answer: Value) -> Value {
+    if let Some(members) = answer.as_object_mut() {
+        members.insert("resultType".to_owned(), json!("complete"));
+    }
+    answer
+}
+
+/// SEP-2549: how long a list may be kept, and by whom.
+fn fresh(answer: Value) -> Value {
+    let mut answer = complete(answer);
+    if let Some(members) = answer.as_object_mut() {
+        members.insert("ttlMs".to_owned(), json!(0));
+        members.insert("cacheScope".to_owned(), json!("private"));
+    }
+    answer
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
+}
+
+/// A value that a header cannot carry comes as `=?base64?…?=` (SEP-2243).
+fn plain(value: String) -> Option<String> {
+    match value
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="))
+    {
+        Some(encoded) => String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok(),
+        None => Some(value),
+    }
+}
+
+fn mismatch(id: &Value, reason: &str) -> Result<(), Box<Reply>> {
+    Err(Box::new(Reply::json(
+        StatusCode::BAD_REQUEST,
+        error(id, HEADER_MISMATCH, reason),
+    )))
+}
+
+fn malformed(id: &Value, reason: &str) -> Result<(), Box<Reply>> {
+    Err(Box::new(Reply::json(
+        StatusCode::BAD_REQUEST,
+        error(id, -32602, reason),
+    )))
+}

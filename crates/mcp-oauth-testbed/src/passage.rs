@@ -1,0 +1,136 @@
+//! What every request passes on its way in and every answer on its way out: the log and the faults.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use crate::authorization_server;
+use crate::faults::{Endpoint, Fault};
+use crate::mcp_server;
+use crate::recorded::{Party, Recorded};
+use crate::spoil::spoil;
+use crate::world::{MCP_PATH, World};
+
+/// A request body beyond this is refused with 413.
+const MAX_REQUEST_BODY: usize = 4 * 1024 * 1024;
+
+/// The routes of the MCP server; of a legacy one, with the authorization server among them.
+pub(crate) fn mcp_side(world: &Arc<World>) -> Router {
+    let mut routes = mcp_server::routes(world);
+    if world.settings.legacy.is_some() {
+        routes = routes.merge(authorization_server::routes(world));
+    }
+    guarded(routes, world, Party::Mcp)
+}
+
+/// The routes of the authorization server; none if it is a part of the MCP server, or if there is
+/// no authorization at all.
+pub(crate) fn authorization_side(world: &Arc<World>) -> Router {
+    let routes = match world.settings.legacy {
+        Some(_) => Router::new(),
+        None => authorization_server::routes(world),
+    };
+    guarded(routes, world, Party::AuthorizationServer)
+}
+
+fn guarded(routes: Router<Arc<World>>, world: &Arc<World>, listener: Party) -> Router {
+    routes
+        .fallback(async || StatusCode::NOT_FOUND)
+        .layer(from_fn_with_state((Arc::clone(world), listener), pass))
+        .with_state(Arc::clone(world))
+}
+
+async fn pass(
+    State((world, listener)): State<(Arc<World>, Party)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_REQUEST_BODY).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let path = parts.uri.path().to_owned();
+    let query = parts.uri.query().map(str::to_owned);
+    let endpoint = endpoint(&world, &path);
+    let number = world.log().arrived(Recorded {
+        to: party(listener, endpoint),
+        method: parts.method.to_string(),
+        path: path.clone(),
+        query: query.clone(),
+        headers: parts.headers.clone(),
+        body: body.to_vec(),
+        status: 0,
+    });
+    let status_fault = world.faults().status_for(&path);
+    let answer = if let Some(fault) = status_fault {
+        refuse(fault)
+    } else {
+        let processed = next.run(Request::from_parts(parts, Body::from(body))).await;
+        spoil(&world, endpoint, &path, query.as_deref(), processed).await
+    };
+    world.log().answered(number, answer.status().as_u16());
+    answer
+}
+
+/// A legacy server is both parties on one origin, so the path decides.
+fn party(listener: Party, endpoint: Option<Endpoint>) -> Party {
+    match endpoint {
+        Some(Endpoint::Mcp | Endpoint::ResourceMetadata) | None => listener,
+        Some(_) => Party::AuthorizationServer,
+    }
+}
+
+fn endpoint(world: &World, path: &str) -> Option<Endpoint> {
+    if world.prm_path().as_deref() == Some(path) {
+        return Some(Endpoint::ResourceMetadata);
+    }
+    match path {
+        "/register" => Some(Endpoint::Registration),
+        "/authorize" | "/authorize/decision" => Some(Endpoint::Authorization),
+        "/token" => Some(Endpoint::Token),
+        "/revoke" => Some(Endpoint::Revocation),
+        _ if path.starts_with(MCP_PATH) => Some(Endpoint::Mcp),
+        _ if path.starts_with("/.well-known/oauth-authorization-server") => {
+            Some(Endpoint::ServerMetadata)
+        }
+        _ if path.contains("/.well-known/openid-configuration") => Some(Endpoint::ServerMetadata),
+        _ => None,
+    }
+}
+
+fn refuse(fault: Fault) -> Response {
+    let Fault::Status {
+        status,
+        body,
+        headers,
+        ..
+    } = fault
+    else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let content_type = if body.starts_with('{') {
+        "application/json"
+    } else {
+        "text/plain; charset=utf-8"
+    };
+    let mut answer = Response::new(Body::from(body));
+    *answer.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::try_from(name),
+            HeaderValue::from_bytes(value.as_bytes()),
+        ) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}

@@ -1,0 +1,70 @@
+//! A listener whose end is an end: its connections die with it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A server that runs until it is stopped or dropped.
+///
+/// `axum::serve` would leave kept-alive connections behind, which go on to answer for a server
+/// that is supposed to be gone.
+#[derive(Debug)]
+pub(crate) struct Serving(Mutex<Option<JoinHandle<()>>>);
+
+impl Serving {
+    pub(crate) fn start(listener: TcpListener, router: Router) -> Self {
+        Self(Mutex::new(Some(tokio::spawn(accept(listener, router)))))
+    }
+
+    /// Returns when the port is closed and every connection is cut.
+    pub(crate) async fn stop(&self) {
+        let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.abort();
+            // A cancelled task is what was asked for.
+            let _cancelled = task.await;
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+/// A listener on a free port of 127.0.0.1.
+pub(crate) async fn bind() -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+async fn accept(listener: TcpListener, router: Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => { connections.spawn(converse(stream, router.clone())); }
+                Err(_) => tokio::task::yield_now().await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, router: Router) {
+    // A connection that a peer or a fault cuts is no failure of the server.
+    let _cut = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+}

@@ -1,0 +1,251 @@
+//! A client made of nothing but HTTP requests.
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use http::HeaderMap;
+use mcp_oauth_testbed::Testbed;
+use mcp_oauth_testbed::person::{Decision, PersonError, decide};
+use serde_json::{Value, json};
+use url::Url;
+
+/// 43 characters, the shortest verifier.
+pub(crate) const VERIFIER: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ";
+pub(crate) const CALLBACK: &str = "http://127.0.0.1:9/callback";
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub(crate) fn text(&self, field: &str) -> String {
+        self.json()[field]
+            .as_str()
+            .unwrap_or_else(|| panic!("{field}: {}", self.body))
+            .to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+fn http() -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap()
+}
+
+async fn read(answer: reqwest::Response) -> Answer {
+    Answer {
+        status: answer.status().as_u16(),
+        headers: answer.headers().clone(),
+        body: answer.text().await.unwrap(),
+    }
+}
+
+pub(crate) async fn get(url: &str) -> Answer {
+    read(http().get(url).send().await.unwrap()).await
+}
+
+pub(crate) async fn get_with(url: &str, token: &str) -> Answer {
+    read(http().get(url).bearer_auth(token).send().await.unwrap()).await
+}
+
+/// The whole answer, or why it could not be read.
+pub(crate) async fn try_get(url: &str) -> Result<String, reqwest::Error> {
+    http().get(url).send().await?.text().await
+}
+
+pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
+}
+
+pub(crate) fn form_request(url: &str, pairs: &[(&str, &str)]) -> reqwest::RequestBuilder {
+    http()
+        .post(url)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form(pairs))
+}
+
+pub(crate) async fn post_form(url: &str, pairs: &[(&str, &str)]) -> Answer {
+    read(form_request(url, pairs).send().await.unwrap()).await
+}
+
+/// HTTP Basic with these exact bytes before Base64.
+pub(crate) async fn post_basic(url: &str, joined: &str, pairs: &[(&str, &str)]) -> Answer {
+    let value = format!("Basic {}", BASE64_STANDARD.encode(joined));
+    read(
+        form_request(url, pairs)
+            .header("authorization", value)
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await
+}
+
+pub(crate) async fn post_json(url: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    let mut request = http().post(url).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    read(request.body(body.to_string()).send().await.unwrap()).await
+}
+
+pub(crate) async fn delete(url: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = http().delete(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    read(request.send().await.unwrap()).await
+}
+
+pub(crate) fn challenge() -> String {
+    let hash = digest::digest(&digest::SHA256, VERIFIER.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref())
+}
+
+pub(crate) async fn register(testbed: &Testbed) -> String {
+    let body = json!({
+        "client_name": "A client made by hand",
+        "redirect_uris": [CALLBACK],
+        "token_endpoint_auth_method": "none",
+        "grant_types": ["authorization_code", "refresh_token"],
+        "application_type": "native"
+    });
+    let answer = post_json(&endpoint(testbed, "/register"), &[], &body).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    answer.text("client_id")
+}
+
+/// A URL of the authorization server, whose issuer may have a path that its endpoints have not.
+pub(crate) fn endpoint(testbed: &Testbed, path: &str) -> String {
+    Url::parse(&testbed.issuer())
+        .unwrap()
+        .join(path)
+        .unwrap()
+        .to_string()
+}
+
+/// The parameters of a good authorization request.
+pub(crate) fn good_request(testbed: &Testbed, client: &str) -> Vec<(String, String)> {
+    [
+        ("response_type", "code"),
+        ("client_id", client),
+        ("redirect_uri", CALLBACK),
+        ("code_challenge", &challenge()),
+        ("code_challenge_method", "S256"),
+        ("resource", testbed.server_url().as_str()),
+        ("scope", "notes:read"),
+        ("state", "the state"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+pub(crate) fn authorization_url(testbed: &Testbed, parameters: &[(String, String)]) -> Url {
+    let mut url = Url::parse(&endpoint(testbed, "/authorize")).unwrap();
+    url.query_pairs_mut().extend_pairs(parameters);
+    url
+}
+
+/// A good request with one parameter replaced, or left out.
+pub(crate) fn request_with(
+    testbed: &Testbed,
+    client: &str,
+    name: &str,
+    value: Option<&str>,
+) -> Url {
+    let mut parameters = good_request(testbed, client);
+    parameters.retain(|(key, _)| key != name);
+    parameters.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    authorization_url(testbed, &parameters)
+}
+
+pub(crate) fn parameter(url: &Url, name: &str) -> Option<String> {
+    url.query_pairs()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// The callback of a good request that was approved.
+pub(crate) async fn approved(testbed: &Testbed, client: &str) -> Result<Url, PersonError> {
+    let url = authorization_url(testbed, &good_request(testbed, client));
+    decide(&url, Decision::Approve).await
+}
+
+pub(crate) async fn code(testbed: &Testbed, client: &str, scope: &str) -> String {
+    let url = request_with(testbed, client, "scope", Some(scope));
+    let callback = decide(&url, Decision::Approve).await.unwrap();
+    parameter(&callback, "code").unwrap_or_else(|| panic!("{callback}"))
+}
+
+pub(crate) async fn exchange(testbed: &Testbed, client: &str, code: &str) -> Answer {
+    let server = testbed.server_url();
+    let pairs = [
+        ("grant_type", "authorization_code"),
+        ("client_id", client),
+        ("code", code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+        ("resource", server.as_str()),
+    ];
+    post_form(&endpoint(testbed, "/token"), &pairs).await
+}
+
+pub(crate) async fn refresh(testbed: &Testbed, client: &str, token: &str) -> Answer {
+    let server = testbed.server_url();
+    let pairs = [
+        ("grant_type", "refresh_token"),
+        ("client_id", client),
+        ("refresh_token", token),
+        ("resource", server.as_str()),
+    ];
+    post_form(&endpoint(testbed, "/token"), &pairs).await
+}
+
+/// What a whole login yields.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) client: String,
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+}
+
+pub(crate) async fn login(testbed: &Testbed, scope: &str) -> Login {
+    let client = register(testbed).await;
+    let code = code(testbed, &client, scope).await;
+    let answer = exchange(testbed, &client, &code).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let refresh = answer.json()["refresh_token"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    Login {
+        client,
+        access: answer.text("access_token"),
+        refresh,
+    }
+}
+
+/// Whether the MCP server takes a token.
+pub(crate) async fn is_good(testbed: &Testbed, token: &str) -> bool {
+    let answer = get_with(&format!("{}/notes", testbed.server_url()), token).await;
+    assert!([200, 401].contains(&answer.status), "{}", answer.status);
+    answer.status == 200
+}

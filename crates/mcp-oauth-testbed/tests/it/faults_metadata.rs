@@ -1,0 +1,268 @@
+//! Faults of the two metadata documents, and the forms in which they are published.
+
+use std::time::Duration;
+
+use mcp_oauth_testbed::{Endpoint, Fault, MetadataForm, Party, PrmForm, Spoil, Testbed};
+use serde_json::{Value, json};
+
+use crate::browser::*;
+
+const AS_PATH: &str = "/.well-known/oauth-authorization-server";
+const PRM_PATH: &str = "/.well-known/oauth-protected-resource";
+
+async fn metadata_with(fault: Fault) -> (Testbed, Answer) {
+    let testbed = Testbed::builder().fault(fault).start().await.unwrap();
+    let answer = get(&endpoint(&testbed, AS_PATH)).await;
+    (testbed, answer)
+}
+
+async fn spoiled(how: Spoil) -> (Testbed, Answer) {
+    metadata_with(Fault::Spoil(Endpoint::ServerMetadata, how)).await
+}
+
+fn prm_url(testbed: &Testbed, path: &str) -> String {
+    testbed.server_url().join(path).unwrap().to_string()
+}
+
+#[tokio::test]
+async fn the_issuer_can_be_wrong_missing_or_slashed() {
+    let (_, answer) = metadata_with(Fault::WrongIssuer("https://honest.example".to_owned())).await;
+    assert_eq!(answer.text("issuer"), "https://honest.example");
+    let (_, answer) = metadata_with(Fault::MissingIssuer).await;
+    assert_eq!(answer.json().get("issuer"), None);
+    let (testbed, answer) = metadata_with(Fault::IssuerWithTrailingSlash).await;
+    assert_eq!(answer.text("issuer"), format!("{}/", testbed.issuer()));
+}
+
+#[tokio::test]
+async fn pkce_methods_can_be_absent_or_plain() {
+    let field = "code_challenge_methods_supported";
+    let (_, answer) = metadata_with(Fault::NoPkceMethods).await;
+    assert_eq!(answer.json().get(field), None);
+    let (_, answer) = metadata_with(Fault::OnlyPlainPkce).await;
+    assert_eq!(answer.json()[field], json!(["plain"]));
+    assert_eq!(
+        get(&endpoint(&Testbed::start().await.unwrap(), AS_PATH))
+            .await
+            .json()[field],
+        json!(["S256"])
+    );
+}
+
+#[tokio::test]
+async fn any_field_of_either_document_can_be_set_or_left_out() {
+    let name = || "token_endpoint".to_owned();
+    let (_, answer) = metadata_with(Fault::MetadataField(name(), json!("http://10.0.0.1/"))).await;
+    assert_eq!(answer.text("token_endpoint"), "http://10.0.0.1/");
+    let (_, answer) = metadata_with(Fault::MetadataWithout(name())).await;
+    assert_eq!(answer.json().get("token_endpoint"), None);
+
+    let testbed = Testbed::builder()
+        .fault(Fault::PrmField(
+            "resource".to_owned(),
+            json!("https://evil.example/mcp"),
+        ))
+        .fault(Fault::PrmWithout("scopes_supported".to_owned()))
+        .start()
+        .await
+        .unwrap();
+    let document = get(&prm_url(&testbed, &format!("{PRM_PATH}/mcp")))
+        .await
+        .json();
+    assert_eq!(document["resource"], "https://evil.example/mcp");
+    assert_eq!(document.get("scopes_supported"), None);
+    assert_eq!(document["authorization_servers"], json!([testbed.issuer()]));
+}
+
+#[tokio::test]
+async fn a_document_can_be_no_document() {
+    let (_, answer) = spoiled(Spoil::Html).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
+    let (_, answer) = spoiled(Spoil::Null).await;
+    assert_eq!(answer.body, "null");
+    let (_, answer) = spoiled(Spoil::Empty).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    let (_, answer) = spoiled(Spoil::Truncated).await;
+    assert!(answer.body.starts_with('{') && serde_json::from_str::<Value>(&answer.body).is_err());
+    let raw = Spoil::Raw {
+        content_type: "application/json".to_owned(),
+        body: b"[]".to_vec(),
+    };
+    let (_, answer) = spoiled(raw).await;
+    assert_eq!(answer.body, "[]");
+    let (_, answer) = spoiled(Spoil::TooLarge).await;
+    assert!(answer.body.len() > 2 * 1024 * 1024);
+    assert!(answer.json()["token_endpoint"].is_string());
+}
+
+#[tokio::test]
+async fn a_key_can_come_twice() {
+    let evil = json!("https://evil.example/token");
+    let (_, answer) = spoiled(Spoil::DuplicateKey("token_endpoint".to_owned(), evil)).await;
+    assert_eq!(answer.body.matches("\"token_endpoint\":").count(), 2);
+    assert_eq!(answer.text("token_endpoint"), "https://evil.example/token");
+}
+
+#[tokio::test]
+async fn a_document_can_redirect_elsewhere_in_a_loop_or_once() {
+    let (_, answer) = spoiled(Spoil::RedirectTo("http://127.0.0.2:9/x".to_owned())).await;
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (307, "http://127.0.0.2:9/x")
+    );
+    let (_, answer) = spoiled(Spoil::RedirectLoop).await;
+    assert_eq!((answer.status, answer.header("location")), (307, AS_PATH));
+    let (testbed, answer) = spoiled(Spoil::RedirectOnce).await;
+    assert_eq!(answer.status, 307);
+    let again = get(&endpoint(&testbed, answer.header("location"))).await;
+    assert_eq!(again.text("issuer"), testbed.issuer());
+}
+
+#[tokio::test]
+async fn a_document_can_trickle_and_still_be_whole() {
+    let (testbed, answer) = spoiled(Spoil::Trickle(Duration::from_micros(1))).await;
+    assert_eq!(answer.text("issuer"), testbed.issuer());
+    assert_eq!(answer.header("content-length"), "");
+}
+
+#[tokio::test]
+async fn a_document_can_stay_away_until_the_server_is_killed() {
+    let fault = Fault::Spoil(Endpoint::ServerMetadata, Spoil::NeverAnswers);
+    let testbed = Testbed::builder().fault(fault).start().await.unwrap();
+    let url = endpoint(&testbed, AS_PATH);
+    let waiting = tokio::spawn(async move { try_get(&url).await });
+    testbed
+        .arrived(Party::AuthorizationServer, "GET", AS_PATH, 1)
+        .await;
+    assert!(!waiting.is_finished());
+    assert_eq!(testbed.requests()[0].status, 0);
+    testbed.kill_authorization_server().await;
+    assert!(waiting.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn an_issuer_with_a_path_is_published_in_three_forms_and_never_at_the_root() {
+    let testbed = Testbed::builder()
+        .issuer_path("/tenant1")
+        .start()
+        .await
+        .unwrap();
+    for path in [
+        "/.well-known/oauth-authorization-server/tenant1",
+        "/.well-known/openid-configuration/tenant1",
+        "/tenant1/.well-known/openid-configuration",
+    ] {
+        assert_eq!(
+            get(&endpoint(&testbed, path)).await.text("issuer"),
+            testbed.issuer(),
+            "{path}"
+        );
+    }
+    assert!(testbed.issuer().ends_with("/tenant1"));
+    assert_eq!(get(&endpoint(&testbed, AS_PATH)).await.status, 404);
+}
+
+#[tokio::test]
+async fn each_form_can_be_the_only_one() {
+    for (form, path) in [
+        (
+            MetadataForm::OAuth,
+            "/.well-known/oauth-authorization-server/t",
+        ),
+        (
+            MetadataForm::OpenIdInserted,
+            "/.well-known/openid-configuration/t",
+        ),
+        (
+            MetadataForm::OpenIdAppended,
+            "/t/.well-known/openid-configuration",
+        ),
+    ] {
+        let testbed = Testbed::builder()
+            .issuer_path("/t")
+            .metadata_at(form)
+            .start()
+            .await
+            .unwrap();
+        for other in [
+            "/.well-known/oauth-authorization-server/t",
+            "/.well-known/openid-configuration/t",
+            "/t/.well-known/openid-configuration",
+        ] {
+            let expected = if other == path { 200 } else { 404 };
+            assert_eq!(
+                get(&endpoint(&testbed, other)).await.status,
+                expected,
+                "{form:?} {other}"
+            );
+        }
+    }
+    let none = Testbed::builder().without_metadata().start().await.unwrap();
+    assert_eq!(get(&endpoint(&none, AS_PATH)).await.status, 404);
+}
+
+#[tokio::test]
+async fn resource_metadata_are_where_the_builder_puts_them() {
+    let path = format!("{PRM_PATH}/mcp");
+    for (form, at, named) in [
+        (PrmForm::Header, Some(path.as_str()), true),
+        (PrmForm::PathOnly, Some(path.as_str()), false),
+        (PrmForm::RootOnly, Some(PRM_PATH), false),
+        (PrmForm::Custom("/x.json".to_owned()), Some("/x.json"), true),
+        (PrmForm::None, None, false),
+    ] {
+        let testbed = Testbed::builder()
+            .prm_at(form.clone())
+            .start()
+            .await
+            .unwrap();
+        for candidate in [path.as_str(), PRM_PATH, "/x.json"] {
+            let answer = get(&prm_url(&testbed, candidate)).await;
+            let expected = if Some(candidate) == at { 200 } else { 404 };
+            assert_eq!(answer.status, expected, "{form:?} {candidate}");
+        }
+        let refused = get(testbed.server_url().as_str()).await;
+        let challenge = refused.header("www-authenticate");
+        let url = prm_url(&testbed, at.unwrap_or_default());
+        let expected = format!("resource_metadata=\"{url}\"");
+        assert_eq!(
+            challenge.contains(&expected),
+            named,
+            "{form:?}: {challenge}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_resource_and_more_issuers_can_be_chosen() {
+    let testbed = Testbed::builder()
+        .resource("https://notes.example")
+        .other_authorization_server("https://other.example")
+        .scopes_supported(Some(vec!["a", "b"]))
+        .start()
+        .await
+        .unwrap();
+    let document = get(&prm_url(&testbed, &format!("{PRM_PATH}/mcp")))
+        .await
+        .json();
+    assert_eq!(document["resource"], "https://notes.example");
+    assert_eq!(document["scopes_supported"], json!(["a", "b"]));
+    let issuers = json!([testbed.issuer(), "https://other.example"]);
+    assert_eq!(document["authorization_servers"], issuers);
+}
+
+#[tokio::test]
+async fn offline_access_is_listed_by_a_switch_alone() {
+    for on in [false, true] {
+        let testbed = Testbed::builder().offline_access(on).start().await.unwrap();
+        let scopes = get(&endpoint(&testbed, AS_PATH)).await.json()["scopes_supported"].clone();
+        let listed = scopes
+            .as_array()
+            .unwrap()
+            .contains(&json!("offline_access"));
+        assert_eq!(listed, on);
+    }
+}

@@ -1,0 +1,222 @@
+//! Faults of the token endpoint, and of any path.
+
+use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
+use serde_json::json;
+
+use crate::browser::*;
+
+fn token(how: Spoil) -> Fault {
+    Fault::Spoil(Endpoint::Token, how)
+}
+
+#[tokio::test]
+async fn fields_of_the_token_answer_can_be_set_or_left_out() {
+    let testbed = Testbed::start().await.unwrap();
+    let login = login(&testbed, "notes:read").await;
+    testbed.set_fault(Fault::TokenField("expires_in".to_owned(), json!("3600")));
+    testbed.set_fault(Fault::TokenField("token_type".to_owned(), json!("mac")));
+    testbed.set_fault(Fault::TokenWithout("scope".to_owned()));
+    let answer = refresh(&testbed, &login.client, &login.refresh)
+        .await
+        .json();
+    assert_eq!(answer["expires_in"], "3600");
+    assert_eq!(answer["token_type"], "mac");
+    assert_eq!(answer.get("scope"), None);
+}
+
+#[tokio::test]
+async fn a_token_answer_can_be_a_form_or_a_page() {
+    let testbed = Testbed::start().await.unwrap();
+    let login = login(&testbed, "notes:read").await;
+    testbed.set_fault(token(Spoil::FormEncoded));
+    let answer = refresh(&testbed, &login.client, &login.refresh).await;
+    assert_eq!(
+        answer.header("content-type"),
+        "application/x-www-form-urlencoded"
+    );
+    assert!(answer.body.contains("access_token=at_"), "{}", answer.body);
+    testbed.clear_faults();
+    testbed.set_fault(token(Spoil::Html));
+    let answer = refresh(&testbed, &login.client, "x").await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
+}
+
+#[tokio::test]
+async fn an_error_can_come_with_status_200_and_spends_nothing() {
+    let testbed = Testbed::start().await.unwrap();
+    let login = login(&testbed, "notes:read").await;
+    testbed.set_fault(Fault::TokenErrorWith200("bad_refresh_token".to_owned()));
+    let answer = refresh(&testbed, &login.client, &login.refresh).await;
+    assert_eq!(
+        (answer.status, answer.text("error").as_str()),
+        (200, "bad_refresh_token")
+    );
+    testbed.clear_faults();
+    assert_eq!(
+        refresh(&testbed, &login.client, &login.refresh)
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_path_can_fail_twice_and_then_work_without_having_spent_the_token() {
+    let testbed = Testbed::start().await.unwrap();
+    let login = login(&testbed, "notes:read").await;
+    testbed.set_fault(Fault::Status {
+        path: "/token".to_owned(),
+        status: 503,
+        body: "{\"error\":\"temporarily_unavailable\"}".to_owned(),
+        headers: vec![("Retry-After".to_owned(), "1".to_owned())],
+        times: Some(2),
+    });
+    for _ in 0..2 {
+        let answer = refresh(&testbed, &login.client, &login.refresh).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
+        assert_eq!(answer.text("error"), "temporarily_unavailable");
+    }
+    assert_eq!(
+        refresh(&testbed, &login.client, &login.refresh)
+            .await
+            .status,
+        200
+    );
+    let statuses: Vec<u16> = testbed
+        .requests()
+        .iter()
+        .filter(|seen| seen.form("grant_type").as_deref() == Some("refresh_token"))
+        .map(|seen| seen.status)
+        .collect();
+    assert_eq!(statuses, [503, 503, 200]);
+}
+
+#[tokio::test]
+async fn a_cut_token_answer_has_spent_the_refresh_token() {
+    for count in [0, 1, 20] {
+        let testbed = Testbed::start().await.unwrap();
+        let login = login(&testbed, "notes:read").await;
+        testbed.set_fault(token(Spoil::CutAfter(count)));
+        let server = testbed.server_url();
+        let pairs = [
+            ("grant_type", "refresh_token"),
+            ("client_id", login.client.as_str()),
+            ("refresh_token", login.refresh.as_str()),
+            ("resource", server.as_str()),
+        ];
+        let url = endpoint(&testbed, "/token");
+        let read = async { form_request(&url, &pairs).send().await?.text().await };
+        assert!(read.await.is_err(), "{count}");
+        testbed.clear_faults();
+        let answer = refresh(&testbed, &login.client, &login.refresh).await;
+        assert_eq!(answer.text("error"), "invalid_grant");
+    }
+}
+
+#[tokio::test]
+async fn a_held_answer_leaves_on_release() {
+    let testbed = Testbed::builder()
+        .fault(token(Spoil::Held))
+        .start()
+        .await
+        .unwrap();
+    let client = register(&testbed).await;
+    let code = code(&testbed, &client, "notes:read").await;
+    let (answer, ()) = tokio::join!(exchange(&testbed, &client, &code), async {
+        testbed
+            .arrived(Party::AuthorizationServer, "POST", "/token", 1)
+            .await;
+        assert_eq!(testbed.requests().last().unwrap().status, 0);
+        testbed.release();
+    });
+    assert_eq!(answer.status, 200);
+    let renewed = refresh(&testbed, &client, &answer.text("refresh_token")).await;
+    assert_eq!(renewed.status, 200);
+}
+
+#[tokio::test]
+async fn a_spent_refresh_token_can_have_grace_once() {
+    let testbed = Testbed::start().await.unwrap();
+    let login = login(&testbed, "notes:read").await;
+    let first = refresh(&testbed, &login.client, &login.refresh).await;
+    testbed.set_fault(Fault::GraceForSpentRefreshTokens);
+    assert_eq!(
+        refresh(&testbed, &login.client, &login.refresh)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        refresh(&testbed, &login.client, &login.refresh)
+            .await
+            .text("error"),
+        "invalid_grant"
+    );
+    assert!(testbed.families()[0].alive);
+    assert_eq!(
+        refresh(&testbed, &login.client, &first.text("refresh_token"))
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_server_can_rotate_without_telling_the_new_token() {
+    let testbed = Testbed::builder()
+        .fault(Fault::RotatesInSilence)
+        .start()
+        .await
+        .unwrap();
+    let login = login(&testbed, "notes:read").await;
+    let answer = refresh(&testbed, &login.client, &login.refresh).await;
+    assert_eq!(answer.json().get("refresh_token"), None);
+    let again = refresh(&testbed, &login.client, &login.refresh).await;
+    assert_eq!(again.text("error"), "invalid_grant");
+}
+
+#[tokio::test]
+async fn revocation_can_be_unavailable_or_hang() {
+    let testbed = Testbed::start().await.unwrap();
+    let login = login(&testbed, "notes:read").await;
+    let url = endpoint(&testbed, "/revoke");
+    let pairs = [
+        ("client_id", login.client.as_str()),
+        ("token", login.refresh.as_str()),
+    ];
+    testbed.set_fault(Fault::Status {
+        path: "/revoke".to_owned(),
+        status: 503,
+        body: String::new(),
+        headers: Vec::new(),
+        times: None,
+    });
+    assert_eq!(post_form(&url, &pairs).await.status, 503);
+    assert!(testbed.families()[0].alive);
+    testbed.clear_faults();
+    testbed.set_fault(Fault::Spoil(Endpoint::Revocation, Spoil::NeverAnswers));
+    tokio::select! {
+        answer = post_form(&url, &pairs) => panic!("answered {}", answer.status),
+        () = testbed.arrived(Party::AuthorizationServer, "POST", "/revoke", 2) => {}
+    }
+}
+
+#[tokio::test]
+async fn a_killed_authorization_server_refuses_connections_and_the_mcp_server_lives() {
+    let testbed = Testbed::start().await.unwrap();
+    let url = endpoint(&testbed, "/.well-known/oauth-authorization-server");
+    assert!(try_get(&url).await.is_ok());
+    testbed.kill_authorization_server().await;
+    assert!(try_get(&url).await.unwrap_err().is_connect());
+    assert_eq!(get(testbed.server_url().as_str()).await.status, 401);
+    testbed.stop_mcp_server().await;
+    assert!(
+        try_get(testbed.server_url().as_str())
+            .await
+            .unwrap_err()
+            .is_connect()
+    );
+}

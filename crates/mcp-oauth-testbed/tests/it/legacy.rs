@@ -1,0 +1,108 @@
+//! The server of 2025-03-26, and the server without OAuth.
+
+use mcp_oauth_testbed::{Legacy, Party, Testbed};
+use serde_json::json;
+
+use crate::browser::*;
+use crate::mcp::{initialize, session_call};
+
+const AS_PATH: &str = "/.well-known/oauth-authorization-server";
+
+#[tokio::test]
+async fn a_legacy_server_has_its_authorization_server_on_its_own_origin() {
+    let testbed = Testbed::builder()
+        .legacy(Legacy::Metadata)
+        .start()
+        .await
+        .unwrap();
+    assert_eq!(
+        testbed.issuer(),
+        testbed.server_url().origin().ascii_serialization()
+    );
+    let refused = get(testbed.server_url().as_str()).await;
+    assert_eq!(refused.status, 401);
+    assert!(
+        !refused
+            .header("www-authenticate")
+            .contains("resource_metadata")
+    );
+    assert_eq!(
+        get(&endpoint(
+            &testbed,
+            "/.well-known/oauth-protected-resource/mcp"
+        ))
+        .await
+        .status,
+        404
+    );
+    assert_eq!(
+        get(&endpoint(&testbed, AS_PATH)).await.text("issuer"),
+        testbed.issuer()
+    );
+    let login = login(&testbed, "notes:read").await;
+    assert!(is_good(&testbed, &login.access).await);
+    assert_eq!(
+        testbed.count(Party::AuthorizationServer, "POST", "/token"),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_legacy_server_may_have_nothing_but_endpoints_and_need_no_resource() {
+    let testbed = Testbed::builder()
+        .legacy(Legacy::Endpoints)
+        .start()
+        .await
+        .unwrap();
+    assert_eq!(get(&endpoint(&testbed, AS_PATH)).await.status, 404);
+    assert_eq!(
+        post_form(&endpoint(&testbed, "/revoke"), &[]).await.status,
+        404
+    );
+    let client = register(&testbed).await;
+    let url = request_with(&testbed, &client, "resource", None);
+    let decision = mcp_oauth_testbed::person::Decision::Approve;
+    let callback = mcp_oauth_testbed::person::decide(&url, decision)
+        .await
+        .unwrap();
+    let code = parameter(&callback, "code").unwrap();
+    let pairs = [
+        ("grant_type", "authorization_code"),
+        ("client_id", client.as_str()),
+        ("code", code.as_str()),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ];
+    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+    assert!(is_good(&testbed, &answer.text("access_token")).await);
+}
+
+#[tokio::test]
+async fn an_open_server_asks_for_nothing_and_publishes_nothing() {
+    let testbed = Testbed::builder().open(true).start().await.unwrap();
+    let session = initialize(&testbed, "", "2025-11-25").await;
+    let answer = session_call(
+        &testbed,
+        "",
+        &session,
+        "tools/call",
+        &json!({ "name": "whoami" }),
+    )
+    .await;
+    assert_eq!(
+        answer.json()["result"]["structuredContent"]["client_id"],
+        json!(null)
+    );
+    for path in [
+        "/.well-known/oauth-protected-resource/mcp",
+        AS_PATH,
+        "/authorize",
+    ] {
+        assert_eq!(get(&prm(&testbed, path)).await.status, 404, "{path}");
+        assert_eq!(get(&endpoint(&testbed, path)).await.status, 404, "{path}");
+    }
+}
+
+fn prm(testbed: &Testbed, path: &str) -> String {
+    testbed.server_url().join(path).unwrap().to_string()
+}

@@ -1,0 +1,456 @@
+//! The MCP server: challenges, both wires, tools, and the REST route.
+
+use mcp_oauth_testbed::{Answers, Fault, Testbed, Wire};
+use serde_json::{Value, json};
+
+use crate::browser::*;
+
+const JSON_ONLY: (&str, &str) = ("accept", "application/json");
+const BOTH: (&str, &str) = ("accept", "application/json, text/event-stream");
+const VERSION: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
+
+fn message(method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": "a,b", "method": method, "params": params })
+}
+
+/// Opens a session and returns its id.
+pub(crate) async fn initialize(testbed: &Testbed, token: &str, version: &str) -> String {
+    let params = json!({
+        "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "x", "version": "1" }
+    });
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), JSON_ONLY];
+    let url = testbed.server_url();
+    let answer = post_json(url.as_str(), &headers, &message("initialize", &params)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.json()["result"]["protocolVersion"], version);
+    let session = answer.header("mcp-session-id").to_owned();
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("mcp-session-id", session.as_str()),
+        JSON_ONLY,
+    ];
+    let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    assert_eq!(
+        post_json(url.as_str(), &headers, &initialized).await.status,
+        202
+    );
+    session
+}
+
+pub(crate) async fn session_call(
+    testbed: &Testbed,
+    token: &str,
+    session: &str,
+    method: &str,
+    params: &Value,
+) -> Answer {
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("mcp-session-id", session),
+        JSON_ONLY,
+    ];
+    post_json(
+        testbed.server_url().as_str(),
+        &headers,
+        &message(method, params),
+    )
+    .await
+}
+
+/// `params` with the `_meta` that 2026-07-28 requires.
+fn with_meta(mut params: Value, version: &str) -> Value {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {}
+    });
+    params
+}
+
+async fn stateless(testbed: &Testbed, headers: &[(&str, &str)], body: &Value) -> Answer {
+    let login = login(testbed, "notes:read").await;
+    let bearer = format!("Bearer {}", login.access);
+    let mut all = vec![("authorization", bearer.as_str())];
+    all.extend_from_slice(headers);
+    post_json(testbed.server_url().as_str(), &all, body).await
+}
+
+#[tokio::test]
+async fn without_a_token_the_challenge_has_no_error() {
+    let testbed = Testbed::builder()
+        .challenge_scope(Some("notes:read"))
+        .start()
+        .await
+        .unwrap();
+    let answer = get(testbed.server_url().as_str()).await;
+    let challenge = answer.header("www-authenticate");
+    assert_eq!(answer.status, 401);
+    assert!(challenge.starts_with("Bearer "), "{challenge}");
+    assert!(challenge.contains("scope=\"notes:read\""), "{challenge}");
+    assert!(!challenge.contains("error="), "{challenge}");
+}
+
+#[tokio::test]
+async fn a_bad_token_is_invalid_and_a_token_in_the_query_is_none() {
+    let testbed = Testbed::start().await.unwrap();
+    let answer = get_with(testbed.server_url().as_str(), "nonsense").await;
+    assert!(
+        answer
+            .header("www-authenticate")
+            .contains("error=\"invalid_token\"")
+    );
+    let login = login(&testbed, "notes:read").await;
+    let url = format!(
+        "{}/notes?access_token={}",
+        testbed.server_url(),
+        login.access
+    );
+    assert_eq!(get(&url).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_challenge_can_be_written_by_hand_or_left_out() {
+    let lines = vec!["Basic realm=\"x\"".to_owned(), "Bearer scope=a".to_owned()];
+    let testbed = Testbed::builder()
+        .fault(Fault::Challenge(lines.clone()))
+        .start()
+        .await
+        .unwrap();
+    let answer = get(testbed.server_url().as_str()).await;
+    let seen: Vec<&str> = answer
+        .headers
+        .get_all("www-authenticate")
+        .iter()
+        .map(|value| value.to_str().unwrap())
+        .collect();
+    assert_eq!(seen, lines);
+    testbed.set_fault(Fault::NoChallenge);
+    let answer = get(testbed.server_url().as_str()).await;
+    assert_eq!(
+        (answer.status, answer.header("www-authenticate")),
+        (401, "")
+    );
+}
+
+#[tokio::test]
+async fn every_token_can_be_refused() {
+    let testbed = Testbed::start().await.unwrap();
+    let login = login(&testbed, "notes:read").await;
+    testbed.set_fault(Fault::RefusesEveryToken);
+    assert!(!is_good(&testbed, &login.access).await);
+    testbed.clear_faults();
+    assert!(is_good(&testbed, &login.access).await);
+}
+
+#[tokio::test]
+async fn a_session_lives_from_initialize_to_delete() {
+    let testbed = Testbed::start().await.unwrap();
+    let token = login(&testbed, "notes:read").await.access;
+    for version in ["2025-03-26", "2025-06-18", "2025-11-25"] {
+        let session = initialize(&testbed, &token, version).await;
+        let ping = session_call(&testbed, &token, &session, "ping", &json!({})).await;
+        assert_eq!(
+            ping.json(),
+            json!({ "jsonrpc": "2.0", "id": "a,b", "result": {} })
+        );
+        let list = session_call(&testbed, &token, &session, "tools/list", &json!({})).await;
+        let names: Vec<Value> = list.json()["result"]["tools"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tool| tool["name"].clone())
+            .collect();
+        assert_eq!(names, ["whoami", "add", "list_notes", "write_note"]);
+
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("mcp-session-id", session.as_str()),
+        ];
+        assert_eq!(
+            delete(testbed.server_url().as_str(), &headers).await.status,
+            204
+        );
+        let after = session_call(&testbed, &token, &session, "ping", &json!({})).await;
+        assert_eq!(after.status, 404);
+        assert_eq!(
+            delete(testbed.server_url().as_str(), &headers).await.status,
+            404
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_tools_do_what_they_say() {
+    let testbed = Testbed::start().await.unwrap();
+    let login = login(&testbed, "notes:read").await;
+    let session = initialize(&testbed, &login.access, "2025-11-25").await;
+    let call = async |name: &str, arguments: Value| {
+        let params = json!({ "name": name, "arguments": arguments });
+        let answer = session_call(&testbed, &login.access, &session, "tools/call", &params).await;
+        answer.json()
+    };
+    let who = call("whoami", json!({})).await;
+    let expected = json!({ "client_id": login.client, "scopes": ["notes:read"] });
+    assert_eq!(who["result"]["structuredContent"], expected);
+    assert_eq!(who["result"]["content"][0]["text"], expected.to_string());
+    let sum = call("add", json!({ "a": 2, "b": 3 })).await;
+    assert_eq!(sum["result"]["structuredContent"]["sum"], 5);
+    call("write_note", json!({ "text": "water the plants" })).await;
+    let notes = call("list_notes", json!({})).await;
+    assert_eq!(
+        notes["result"]["structuredContent"]["notes"][1],
+        "water the plants"
+    );
+    assert_eq!(
+        call("add", json!({ "a": "x", "b": 1 })).await["error"]["code"],
+        -32602
+    );
+    assert_eq!(call("nothing", json!({})).await["error"]["code"], -32602);
+}
+
+#[tokio::test]
+async fn messages_without_a_good_session_or_version_are_refused() {
+    let testbed = Testbed::builder()
+        .wire(Wire::Stateful)
+        .start()
+        .await
+        .unwrap();
+    let token = login(&testbed, "notes:read").await.access;
+    let bearer = format!("Bearer {token}");
+    let url = testbed.server_url();
+    let ping = message("ping", &json!({}));
+    let none = post_json(url.as_str(), &[("authorization", &bearer)], &ping).await;
+    assert_eq!(none.status, 400);
+    let session = initialize(&testbed, &token, "2025-06-18").await;
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("mcp-session-id", session.as_str()),
+        ("mcp-protocol-version", "2024-01-01"),
+    ];
+    assert_eq!(post_json(url.as_str(), &headers, &ping).await.status, 400);
+    let discover = message("server/discover", &with_meta(json!({}), "2026-07-28"));
+    let headers = [
+        ("authorization", bearer.as_str()),
+        VERSION,
+        ("mcp-method", "server/discover"),
+    ];
+    let answer = post_json(url.as_str(), &headers, &discover).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (400, &json!(-32600))
+    );
+}
+
+#[tokio::test]
+async fn an_event_stream_carries_the_answer_after_another_event() {
+    let testbed = Testbed::start().await.unwrap();
+    let token = login(&testbed, "notes:read").await.access;
+    let session = initialize(&testbed, &token, "2025-11-25").await;
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("mcp-session-id", session.as_str()),
+        BOTH,
+    ];
+    let body = message(
+        "tools/call",
+        &json!({ "name": "add", "arguments": { "a": 1, "b": 1 } }),
+    );
+    let answer = post_json(testbed.server_url().as_str(), &headers, &body).await;
+    assert_eq!(answer.header("content-type"), "text/event-stream");
+    let messages = events(&answer.body);
+    assert_eq!(messages[0]["method"], "notifications/message");
+    assert_eq!(messages[1]["result"]["structuredContent"]["sum"], 2);
+    assert_eq!(messages[1]["id"], "a,b");
+    assert_eq!(messages.len(), 2);
+}
+
+/// The messages of an event stream, read by the rules of the format.
+fn events(stream: &str) -> Vec<Value> {
+    stream
+        .split("\n\n")
+        .map(|event| {
+            let lines = event.lines().filter_map(|line| line.strip_prefix("data:"));
+            lines
+                .map(|line| line.strip_prefix(' ').unwrap_or(line))
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
+        .filter(|data| !data.is_empty())
+        .map(|data| serde_json::from_str(&data).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_form_of_the_answers_can_be_fixed() {
+    for (answers, content_type) in [
+        (Answers::Json, "application/json"),
+        (Answers::Sse, "text/event-stream"),
+    ] {
+        let testbed = Testbed::builder().answers(answers).start().await.unwrap();
+        let body = message("tools/list", &with_meta(json!({}), "2026-07-28"));
+        let headers = [VERSION, ("mcp-method", "tools/list"), BOTH];
+        let answer = stateless(&testbed, &headers, &body).await;
+        assert_eq!(answer.header("content-type"), content_type);
+        let headers = [
+            VERSION,
+            ("mcp-method", "tools/list"),
+            ("accept", "text/html"),
+        ];
+        assert_eq!(stateless(&testbed, &headers, &body).await.status, 406);
+    }
+}
+
+#[tokio::test]
+async fn stateless_requests_stand_for_themselves() {
+    let testbed = Testbed::start().await.unwrap();
+    let body = message("server/discover", &with_meta(json!({}), "2026-07-28"));
+    let headers = [VERSION, ("mcp-method", "server/discover"), JSON_ONLY];
+    let result = stateless(&testbed, &headers, &body).await.json()["result"].clone();
+    assert_eq!(result["supportedVersions"], json!(["2026-07-28"]));
+    assert_eq!(result["resultType"], "complete");
+
+    let params = json!({ "name": "add", "arguments": { "a": 1.5, "b": 1 } });
+    let body = message("tools/call", &with_meta(params, "2026-07-28"));
+    for name in ["add", "=?base64?YWRk?="] {
+        let headers = [
+            VERSION,
+            ("mcp-method", "tools/call"),
+            ("mcp-name", name),
+            JSON_ONLY,
+        ];
+        let answer = stateless(&testbed, &headers, &body).await;
+        assert_eq!(
+            answer.json()["result"]["structuredContent"]["sum"],
+            2.5,
+            "{name}"
+        );
+        assert_eq!(answer.header("mcp-session-id"), "");
+    }
+    let notification = json!({ "jsonrpc": "2.0", "method": "notifications/x" });
+    let headers = [VERSION, ("mcp-method", "notifications/x")];
+    assert_eq!(
+        stateless(&testbed, &headers, &notification).await.status,
+        202
+    );
+}
+
+#[tokio::test]
+async fn stateless_headers_must_agree_with_the_body() {
+    let testbed = Testbed::start().await.unwrap();
+    let good = message(
+        "tools/call",
+        &with_meta(json!({ "name": "whoami" }), "2026-07-28"),
+    );
+    let old = message(
+        "tools/call",
+        &with_meta(json!({ "name": "whoami" }), "2027-01-01"),
+    );
+    let bare = message("tools/call", &json!({ "name": "whoami" }));
+    let method = ("mcp-method", "tools/call");
+    let name = ("mcp-name", "whoami");
+    let newer = ("mcp-protocol-version", "2027-01-01");
+    for (headers, body, code) in [
+        (vec![method, name], &good, -32020),
+        (vec![newer, method, name], &good, -32020),
+        (vec![VERSION, name], &good, -32020),
+        (vec![VERSION, ("mcp-method", "ping"), name], &good, -32020),
+        (vec![VERSION, method], &good, -32020),
+        (vec![VERSION, method, ("mcp-name", "add")], &good, -32020),
+        (vec![VERSION, method, name], &bare, -32602),
+        (vec![newer, method, name], &old, -32022),
+    ] {
+        let answer = stateless(&testbed, &headers, body).await;
+        assert_eq!(answer.status, 400, "{headers:?}");
+        assert_eq!(answer.json()["error"]["code"], code, "{headers:?}");
+        if code == -32022 {
+            assert_eq!(
+                answer.json()["error"]["data"]["supported"],
+                json!(["2026-07-28"])
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stateless_server_knows_no_initialize() {
+    let testbed = Testbed::builder()
+        .wire(Wire::Stateless)
+        .start()
+        .await
+        .unwrap();
+    let body = message("initialize", &json!({ "protocolVersion": "2025-11-25" }));
+    let answer = stateless(&testbed, &[], &body).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (400, &json!(-32022))
+    );
+    let ping = message("ping", &with_meta(json!({}), "2026-07-28"));
+    let answer = stateless(&testbed, &[VERSION, ("mcp-method", "ping")], &ping).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (404, &json!(-32601))
+    );
+}
+
+#[tokio::test]
+async fn a_tool_may_need_a_further_scope_until_the_token_has_it() {
+    let testbed = Testbed::builder().step_up(true).start().await.unwrap();
+    let narrow = login(&testbed, "notes:read").await.access;
+    let wide = login(&testbed, "notes:read notes:write").await.access;
+    let session = initialize(&testbed, &narrow, "2025-11-25").await;
+    let params = json!({ "name": "write_note", "arguments": { "text": "x" } });
+    let refused = session_call(&testbed, &narrow, &session, "tools/call", &params).await;
+    let challenge = refused.header("www-authenticate");
+    assert_eq!(refused.status, 403);
+    for part in [
+        "error=\"insufficient_scope\"",
+        "scope=\"notes:write\"",
+        "resource_metadata=\"",
+    ] {
+        assert!(challenge.contains(part), "{challenge}");
+    }
+    let allowed = session_call(&testbed, &wide, &session, "tools/call", &params).await;
+    assert_eq!(allowed.json()["result"]["structuredContent"]["count"], 2);
+
+    testbed.require_scope("add", "math");
+    let params = json!({ "name": "add", "arguments": { "a": 1, "b": 2 } });
+    let refused = session_call(&testbed, &wide, &session, "tools/call", &params).await;
+    assert!(
+        refused
+            .header("www-authenticate")
+            .contains("scope=\"math\"")
+    );
+    let clever = login(&testbed, "notes:read math").await.access;
+    let allowed = session_call(&testbed, &clever, &session, "tools/call", &params).await;
+    assert_eq!(allowed.status, 200);
+    testbed.set_fault(Fault::NeverEnoughScope("moon".to_owned()));
+    let never = session_call(&testbed, &clever, &session, "tools/call", &params).await;
+    assert_eq!(never.status, 403);
+}
+
+#[tokio::test]
+async fn the_rest_route_is_under_the_same_token_and_scopes() {
+    let testbed = Testbed::builder().step_up(true).start().await.unwrap();
+    let url = format!("{}/notes", testbed.server_url());
+    let body = json!({ "text": "x" });
+    assert_eq!(post_json(&url, &[], &body).await.status, 401);
+    let narrow = format!("Bearer {}", login(&testbed, "notes:read").await.access);
+    assert_eq!(
+        post_json(&url, &[("authorization", &narrow)], &body)
+            .await
+            .status,
+        403
+    );
+    let wide = format!("Bearer {}", login(&testbed, "notes:write").await.access);
+    assert_eq!(
+        post_json(&url, &[("authorization", &wide)], &body)
+            .await
+            .json(),
+        body
+    );
+    let list = get_with(&url, wide.trim_start_matches("Bearer ")).await;
+    assert_eq!(list.json()["notes"], json!(["buy milk"]));
+}

@@ -56,7 +56,7 @@ async fn pass(
     };
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().map(str::to_owned);
-    let endpoint = endpoint(&world, &path);
+    let endpoint = endpoint(&world, listener, &path);
     let number = world.log().arrived(Recorded {
         to: party(listener, endpoint),
         method: parts.method.to_string(),
@@ -77,7 +77,7 @@ async fn pass(
     answer
 }
 
-/// A legacy server is both parties on one origin, so the path decides.
+/// Of a legacy server, which is both parties on one origin, the endpoint decides.
 fn party(listener: Party, endpoint: Option<Endpoint>) -> Party {
     match endpoint {
         Some(Endpoint::Mcp | Endpoint::ResourceMetadata) | None => listener,
@@ -85,16 +85,26 @@ fn party(listener: Party, endpoint: Option<Endpoint>) -> Party {
     }
 }
 
-fn endpoint(world: &World, path: &str) -> Option<Endpoint> {
-    if world.prm_path().as_deref() == Some(path) {
-        return Some(Endpoint::ResourceMetadata);
+/// The endpoint at this path of this listener. A path that belongs to the other listener is none:
+/// a client that looks for the authorization server here finds neither it nor its faults.
+fn endpoint(world: &World, listener: Party, path: &str) -> Option<Endpoint> {
+    if listener == Party::Mcp {
+        if world.prm_path().as_deref() == Some(path) {
+            return Some(Endpoint::ResourceMetadata);
+        }
+        if path
+            .strip_prefix(MCP_PATH)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        {
+            return Some(Endpoint::Mcp);
+        }
+        world.settings.legacy?;
     }
     match path {
         "/register" => Some(Endpoint::Registration),
         "/authorize" | "/authorize/decision" => Some(Endpoint::Authorization),
         "/token" => Some(Endpoint::Token),
         "/revoke" => Some(Endpoint::Revocation),
-        _ if path.starts_with(MCP_PATH) => Some(Endpoint::Mcp),
         _ if path.starts_with("/.well-known/oauth-authorization-server") => {
             Some(Endpoint::ServerMetadata)
         }

@@ -63,6 +63,8 @@ async fn accept(listener: TcpListener, router: Router) {
 }
 
 async fn converse(stream: TcpStream, router: Router) {
+    // Small answers leave at once; without it they wait for the peer's delayed acknowledgement.
+    let _undelayed = stream.set_nodelay(true);
     // A connection that a peer or a fault cuts is no failure of the server.
     let _cut = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))

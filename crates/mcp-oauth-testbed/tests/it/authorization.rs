@@ -259,3 +259,41 @@ async fn requests_are_recorded_in_order_with_their_parameters() {
     testbed.forget_requests();
     assert!(testbed.requests().is_empty());
 }
+
+#[tokio::test]
+async fn many_testbeds_and_many_tasks_share_nothing_but_the_process() {
+    fn shared<T: Send + Sync>(value: T) -> std::sync::Arc<T> {
+        std::sync::Arc::new(value)
+    }
+    let testbeds = [
+        Testbed::start().await.unwrap(),
+        Testbed::start().await.unwrap(),
+    ]
+    .map(shared);
+    let logins: Vec<_> = testbeds
+        .iter()
+        .cycle()
+        .take(16)
+        .map(|testbed| {
+            let testbed = std::sync::Arc::clone(testbed);
+            tokio::spawn(async move { login(&testbed, "notes:read").await.access })
+        })
+        .collect();
+    for (index, login) in logins.into_iter().enumerate() {
+        let token = login.await.unwrap();
+        assert!(is_good(&testbeds[index % 2], &token).await);
+        assert!(!is_good(&testbeds[(index + 1) % 2], &token).await);
+    }
+    assert_eq!(testbeds[0].families().len(), 8);
+}
+
+#[tokio::test]
+async fn a_dropped_testbed_refuses_connections() {
+    let testbed = Testbed::start().await.unwrap();
+    let url = testbed.server_url();
+    drop(testbed);
+    // The tasks end when the runtime next looks at them.
+    while try_get(url.as_str()).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}

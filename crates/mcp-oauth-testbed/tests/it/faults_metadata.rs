@@ -266,3 +266,55 @@ async fn offline_access_is_listed_by_a_switch_alone() {
         assert_eq!(listed, on);
     }
 }
+
+#[tokio::test]
+async fn each_endpoint_is_spoiled_by_itself() {
+    let prm = format!("{PRM_PATH}/mcp");
+    let all = [
+        (Endpoint::ResourceMetadata, Party::Mcp, prm.as_str()),
+        (Endpoint::Mcp, Party::Mcp, "/mcp"),
+        (
+            Endpoint::ServerMetadata,
+            Party::AuthorizationServer,
+            AS_PATH,
+        ),
+        (
+            Endpoint::Registration,
+            Party::AuthorizationServer,
+            "/register",
+        ),
+        (
+            Endpoint::Authorization,
+            Party::AuthorizationServer,
+            "/authorize",
+        ),
+        (Endpoint::Token, Party::AuthorizationServer, "/token"),
+        (Endpoint::Revocation, Party::AuthorizationServer, "/revoke"),
+    ];
+    let testbed = Testbed::start().await.unwrap();
+    let raw = || Spoil::Raw {
+        content_type: "text/plain".to_owned(),
+        body: b"spoiled".to_vec(),
+    };
+    for (spoiled, _, _) in all {
+        testbed.set_fault(Fault::Spoil(spoiled, raw()));
+        for (endpoint_here, party, path) in all {
+            let url = match party {
+                Party::Mcp => prm_url(&testbed, path),
+                _ => endpoint(&testbed, path),
+            };
+            let seen = get(&url).await.body == "spoiled";
+            assert_eq!(seen, spoiled == endpoint_here, "{spoiled:?} at {path}");
+        }
+        testbed.clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn a_look_for_the_authorization_server_at_the_mcp_server_finds_nothing() {
+    let fault = Fault::Spoil(Endpoint::ServerMetadata, Spoil::Html);
+    let testbed = Testbed::builder().fault(fault).start().await.unwrap();
+    assert_eq!(get(&prm_url(&testbed, AS_PATH)).await.status, 404);
+    assert_eq!(testbed.count(Party::Mcp, "GET", AS_PATH), 1);
+    assert_eq!(testbed.count(Party::AuthorizationServer, "GET", AS_PATH), 0);
+}

@@ -1,5 +1,10 @@
 //! Drives both servers over HTTP, by hand: no client library takes part.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where it stopped"
+)]
+
 mod authorization;
 mod browser;
 mod faults_callback;
@@ -8,4 +13,5 @@ mod faults_token;
 mod legacy;
 mod mcp;
 mod registration;
+mod rmcp_client;
 mod tokens;

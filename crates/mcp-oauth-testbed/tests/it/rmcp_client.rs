@@ -1,0 +1,121 @@
+//! Somebody else's client is the judge: rmcp logs in, refreshes and calls tools, in both wires.
+
+use std::time::Duration;
+
+use mcp_oauth_testbed::person::{Decision, decide};
+use mcp_oauth_testbed::{Answers, Testbed, Wire};
+use rmcp::model::{CallToolRequestParams, ProtocolVersion};
+use rmcp::service::{ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::auth::{AuthClient, AuthorizationRequest, OAuthState};
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde_json::json;
+use url::Url;
+
+use crate::browser::CALLBACK;
+
+async fn logged_in(testbed: &Testbed) -> AuthClient<reqwest::Client> {
+    let mut oauth = OAuthState::new(testbed.server_url().as_str(), None)
+        .await
+        .unwrap();
+    oauth
+        .start_authorization(AuthorizationRequest::new(CALLBACK))
+        .await
+        .unwrap();
+    let url = Url::parse(&oauth.get_authorization_url().await.unwrap()).unwrap();
+    let callback = decide(&url, Decision::Approve).await.unwrap();
+    oauth.handle_callback_url(callback.as_str()).await.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    AuthClient::new(http, oauth.into_authorization_manager().unwrap())
+}
+
+async fn connected(
+    testbed: &Testbed,
+    lifecycle: ClientLifecycleMode,
+) -> RunningService<RoleClient, ()> {
+    let config = StreamableHttpClientTransportConfig::with_uri(testbed.server_url().as_str());
+    let client = logged_in(testbed).await;
+    let transport = StreamableHttpClientTransport::with_client(client, config);
+    ().serve_with_lifecycle(transport, lifecycle).await.unwrap()
+}
+
+async fn adds(service: &RunningService<RoleClient, ()>) {
+    let tools = service.list_all_tools().await.unwrap();
+    assert_eq!(tools.len(), 4);
+    let arguments = json!({ "a": 20, "b": 22 }).as_object().cloned().unwrap();
+    let call = CallToolRequestParams::new("add").with_arguments(arguments);
+    let answer = service.call_tool(call).await.unwrap();
+    assert_eq!(answer.structured_content, Some(json!({ "sum": 42 })));
+}
+
+fn discover() -> ClientLifecycleMode {
+    ClientLifecycleMode::Discover {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+    }
+}
+
+#[tokio::test]
+async fn rmcp_logs_in_and_calls_a_tool_in_a_session() {
+    for answers in [Answers::Json, Answers::Sse] {
+        let testbed = Testbed::builder()
+            .wire(Wire::Stateful)
+            .answers(answers)
+            .start()
+            .await
+            .unwrap();
+        let service = connected(&testbed, ClientLifecycleMode::Initialize).await;
+        adds(&service).await;
+        service.cancel().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn rmcp_logs_in_and_calls_a_tool_without_a_session() {
+    for answers in [Answers::Json, Answers::Sse] {
+        let testbed = Testbed::builder()
+            .wire(Wire::Stateless)
+            .answers(answers)
+            .start()
+            .await
+            .unwrap();
+        let service = connected(&testbed, discover()).await;
+        assert_eq!(
+            service.peer_info().unwrap().protocol_version,
+            ProtocolVersion::V_2026_07_28
+        );
+        adds(&service).await;
+        service.cancel().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn rmcp_falls_back_to_a_session_when_the_server_knows_nothing_newer() {
+    let testbed = Testbed::builder()
+        .wire(Wire::Stateful)
+        .start()
+        .await
+        .unwrap();
+    let lifecycle = ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        legacy_version: None,
+    };
+    let service = connected(&testbed, lifecycle).await;
+    adds(&service).await;
+    service.cancel().await.unwrap();
+}
+
+#[tokio::test]
+async fn rmcp_refreshes_when_its_token_is_revoked() {
+    let lifetime = Duration::from_secs(3600);
+    let testbed = Testbed::builder()
+        .access_token_lifetime(lifetime)
+        .start()
+        .await
+        .unwrap();
+    let service = connected(&testbed, discover()).await;
+    testbed.revoke_access_tokens();
+    adds(&service).await;
+    assert_eq!(testbed.token_requests("refresh_token"), 1);
+    assert!(testbed.families()[0].alive);
+    service.cancel().await.unwrap();
+}

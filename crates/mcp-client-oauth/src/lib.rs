@@ -1,1 +1,87 @@
-//! The library.
+//! The authorization layer for clients of the Model Context Protocol (MCP): server URL in,
+//! authorized requests out.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use mcp_client_oauth::{Authorized, LoginOptions, ServerUrl, TokenStore, login, platform::Platform};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let platform = Platform::system();
+//! let store = TokenStore::open("file:")?;                       // encrypted files
+//! let server: ServerUrl = "https://mcp.example.com/mcp".parse()?;
+//!
+//! let session = login(&platform, &store, &server, &LoginOptions::default()).await?;
+//!
+//! let mcp = Authorized::new(platform, Arc::new(session));       // refreshes by itself
+//! let answer = mcp.get("https://mcp.example.com/mcp/notes".parse()?).send().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # One way through
+//!
+//! | step | function | brings |
+//! |---|---|---|
+//! | 1 | [`discover`] | who issues tokens for this server: [`Discovery`] |
+//! | 2 | [`identify`] | who we are there: [`ClientIdentity`] |
+//! | 3-4 | [`grant::choose`], [`grant::Grant::obtain`] | [`TokenSet`](proto::token::TokenSet) |
+//! | 5 | [`TokenStore`] | a [`Record`](store::Record) that survives crashes and other processes |
+//! | 6 | [`Session`] | a token that is good now; [`Interactive`] asks a person where it must |
+//! | 7 | [`Authorized`] | requests that carry it |
+//!
+//! [`login()`] is all of it in a dozen lines: read it first. [`Sessions`] is the front door for
+//! several servers. Each step can be used alone, and so can the pure functions of [`proto`].
+//!
+//! # What it does not do
+//!
+//! It does not start or stop MCP servers, does not speak stdio, and has no opinion on which HTTP
+//! client an application uses: [`Authorized::send`] works with any.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `sealed-file` | yes | encrypted files as a store |
+//! | `reqwest` | yes | an HTTP client with the network policy |
+//! | `browser` | yes | the person's own browser |
+//! | `mcp` | no | `mcp`: an `rmcp` client over authorized requests |
+//! | `testing` | no | `testing`: a clock, a network and a person for tests |
+//!
+//! Without `reqwest` or `browser`, give [`platform::Platform::new`] your own.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod authorized;
+mod discovery;
+pub mod error;
+pub mod grant;
+mod identity;
+mod interactive;
+mod login;
+mod logout;
+#[cfg(feature = "mcp")]
+pub mod mcp;
+pub mod platform;
+pub mod proto;
+mod secret;
+mod server_url;
+mod session;
+mod sessions;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use authorized::{Authorized, AuthorizedRequest};
+pub use discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover};
+pub use error::{Error, Remedy};
+pub use identity::{
+    CLIENT_NAME, ClientIdentity, IdentityOptions, Preregistered, Registration, identify, register,
+};
+pub use interactive::Interactive;
+pub use login::{LoginOptions, login};
+pub use logout::{Logout, RemoteLogout, logout, revoke};
+pub use secret::Secret;
+pub use server_url::ServerUrl;
+pub use session::{Session, TokenSource, refresh};
+pub use sessions::Sessions;
+pub use store::TokenStore;

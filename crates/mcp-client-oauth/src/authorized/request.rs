@@ -1,0 +1,128 @@
+//! One authorized request, built by the caller and sent by the platform's own HTTP client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, header};
+use serde::Serialize;
+use url::Url;
+
+use super::Authorized;
+use crate::{
+    error::Error,
+    platform::{HttpError, HttpErrorCause, Reach, Request, Response},
+};
+
+/// How large an answer may be, unless the caller says otherwise.
+const ANSWER_LIMIT: usize = 64 << 20;
+
+/// A request to the server, to be sent with a token. The caller's headers are kept; `Authorization`
+/// is ours. Redirects are not followed (H41).
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct AuthorizedRequest {
+    authorized: Authorized,
+    request: Request,
+    broken: Option<String>,
+}
+
+impl Authorized {
+    /// A request with any method.
+    pub fn request(&self, method: Method, url: Url) -> AuthorizedRequest {
+        // The person named the server, so it may be anywhere.
+        let mut request = Request::new(method, url, Reach::Loopback);
+        request.body_limit = ANSWER_LIMIT;
+        AuthorizedRequest {
+            authorized: self.clone(),
+            request,
+            broken: None,
+        }
+    }
+
+    /// A `GET`.
+    pub fn get(&self, url: Url) -> AuthorizedRequest {
+        self.request(Method::GET, url)
+    }
+
+    /// A `POST`.
+    pub fn post(&self, url: Url) -> AuthorizedRequest {
+        self.request(Method::POST, url)
+    }
+}
+
+impl AuthorizedRequest {
+    /// Adds a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.request.headers.append(name, value);
+        self
+    }
+
+    /// A JSON body. It can be sent again, so a refused request is.
+    pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(body) => self.request.body = body.into(),
+            Err(error) => self.broken = Some(format!("the body is no JSON: {error}")),
+        }
+        let json = HeaderValue::from_static("application/json");
+        self.request.headers.insert(header::CONTENT_TYPE, json);
+        self
+    }
+
+    /// A body of bytes.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.request.body = body.into();
+        self
+    }
+
+    /// The time for each try, from the connection to the last byte. 30 seconds by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.request.deadline = timeout;
+        self
+    }
+
+    /// Whether it is sent again with another token when it is refused. It is by default.
+    pub fn retry_on_401(mut self, retry: bool) -> Self {
+        self.authorized = self.authorized.retry_on_401(retry);
+        self
+    }
+
+    /// Sends it, and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// As [`Authorized::send`], and [`Error::Http`].
+    pub async fn send(self) -> Result<Response, Error> {
+        let Self {
+            authorized,
+            request,
+            broken,
+        } = self;
+        if let Some(why) = broken {
+            return Err(HttpError::new(&request.url, HttpErrorCause::Setup(why)).into());
+        }
+        let http = &authorized.platform.http;
+        let answer = authorized
+            .send(&request.url, |authorization| {
+                let mut request = request.clone();
+                request.headers.insert(header::AUTHORIZATION, authorization);
+                async move { Ok(http.send(request).await?.into()) }
+            })
+            .await?;
+        Ok(answer.into())
+    }
+}
+
+impl From<Response> for http::Response<Bytes> {
+    fn from(own: Response) -> Self {
+        let mut response = Self::new(own.body);
+        *response.status_mut() = own.status;
+        *response.headers_mut() = own.headers;
+        response
+    }
+}
+
+impl From<http::Response<Bytes>> for Response {
+    fn from(response: http::Response<Bytes>) -> Self {
+        let (head, body) = response.into_parts();
+        Self::new(head.status, head.headers, body)
+    }
+}

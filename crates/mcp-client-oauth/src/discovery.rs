@@ -1,0 +1,435 @@
+//! Step 1: which authorization server speaks for this MCP server?
+//! (RFC 9728, RFC 8414, OpenID Connect Discovery 1.0; spec-checklist B, C, L)
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, header};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    error::{DiscoveryError, Error, Tried},
+    platform::{METADATA_DEADLINE, Platform, Reach, Request},
+    proto::{
+        challenge::Challenge,
+        endpoint::Endpoint,
+        foreign::Foreign,
+        resource_metadata::{self, Resource, ResourceMetadata},
+        scope::Scope,
+        server_metadata::{Issuer, ServerMetadata, ServerMetadataError},
+    },
+    server_url::ServerUrl,
+};
+
+mod fetch;
+
+use fetch::{Budget, Document, Fetched};
+
+/// What was learnt about a server: everything that the later steps need of it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Discovery {
+    /// The MCP server, as the person named it.
+    pub server: ServerUrl,
+    /// What tokens are asked for, as the server publishes it.
+    pub resource: Resource,
+    /// Its authorization server.
+    pub metadata: ServerMetadata,
+    /// The scope that the challenge asked for (spec-checklist G1).
+    pub challenged_scope: Option<Scope>,
+    /// The scopes that the resource lists.
+    pub listed_scope: Option<Scope>,
+    /// How private a place the authorization server may be in.
+    pub reach: Reach,
+    /// How all this was learnt.
+    pub source: DiscoverySource,
+    /// Until when it may be used again without asking.
+    pub fresh_until: SystemTime,
+}
+
+/// How a [`Discovery`] was made.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum DiscoverySource {
+    /// From protected resource metadata at this URL.
+    Metadata(Url),
+    /// By the rules of 2025-03-26, where nothing says whether PKCE is supported.
+    Legacy,
+    /// By hand.
+    Manual,
+}
+
+/// What may be chosen about discovery.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DiscoveryOptions {
+    /// The challenge that made it necessary; without one the server is asked for it.
+    pub challenge: Option<Challenge>,
+    /// Whether a server without protected resource metadata is taken for one of 2025-03-26, whose
+    /// authorization server is its own origin (spec-checklist L). Never by itself (H16).
+    pub legacy: bool,
+}
+
+impl Discovery {
+    /// Of a server whose endpoints are known by hand, for when discovery is impossible.
+    pub fn manual(server: ServerUrl, metadata: ServerMetadata) -> Self {
+        Self {
+            resource: Resource::new(server.resource_identifier()),
+            reach: Reach::of_url(server.as_url()),
+            server,
+            metadata,
+            challenged_scope: None,
+            listed_scope: None,
+            source: DiscoverySource::Manual,
+            fresh_until: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    /// Who issues the tokens.
+    pub fn issuer(&self) -> &Issuer {
+        &self.metadata.issuer
+    }
+
+    /// Whether it may be used again at `now`, unless `challenge` says that it is out of date.
+    pub fn is_fresh(&self, now: SystemTime, challenge: Option<&Challenge>) -> bool {
+        let named = challenge.and_then(|challenge| challenge.resource_metadata.as_deref());
+        let contradicted = match (&self.source, named) {
+            (DiscoverySource::Metadata(url), Some(named)) => url.as_str() != named,
+            (_, Some(_)) => true,
+            (_, None) => false,
+        };
+        now < self.fresh_until && !contradicted
+    }
+
+    /// The same server, with what a later challenge asks for.
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: Option<&Challenge>) -> Self {
+        if let Some(challenge) = challenge {
+            self.challenged_scope.clone_from(&challenge.scope);
+        }
+        self
+    }
+}
+
+/// Finds the authorization server of `server`.
+///
+/// The server is asked once without a token, unless the challenge is known already; at the same
+/// time its metadata is asked for at the usual place, which saves a round trip.
+///
+/// # Errors
+/// [`Error::Discovery`] with every URL that was tried and what came, or [`Error::Http`].
+pub async fn discover(
+    platform: &Platform,
+    server: &ServerUrl,
+    options: &DiscoveryOptions,
+) -> Result<Discovery, Error> {
+    let mut search = Search::new(platform, server);
+    let asked = search.ask(options.challenge.clone()).await?;
+    let Some((url, resource, lifetime)) = search.find_resource(&asked).await? else {
+        return search.without_metadata(&asked, options.legacy).await;
+    };
+    let (metadata, server_lifetime) = search.find_server(&url, &resource).await?;
+    Ok(Discovery {
+        server: server.clone(),
+        resource: resource.resource,
+        metadata,
+        challenged_scope: asked.challenge.and_then(|challenge| challenge.scope),
+        listed_scope: resource.scopes_supported,
+        reach: search.reach,
+        source: DiscoverySource::Metadata(url),
+        fresh_until: platform.clock.now() + lifetime.min(server_lifetime),
+    })
+}
+
+/// What the server said to a request without a token.
+struct Asked {
+    status: u16,
+    challenge: Option<Challenge>,
+    /// The metadata that was asked for at the same time, at the first well-known place.
+    early: Option<Fetched>,
+}
+
+struct Search<'a> {
+    platform: &'a Platform,
+    server: &'a ServerUrl,
+    reach: Reach,
+    budget: Budget,
+    tried: Vec<Tried>,
+}
+
+impl<'a> Search<'a> {
+    fn new(platform: &'a Platform, server: &'a ServerUrl) -> Self {
+        let reach = Reach::of_url(server.as_url());
+        Self {
+            platform,
+            server,
+            reach,
+            budget: Budget::default(),
+            tried: Vec::new(),
+        }
+    }
+
+    /// Step 1a: the challenge, and with it how private a place the server is in.
+    async fn ask(&mut self, known: Option<Challenge>) -> Result<Asked, Error> {
+        if let Some(challenge) = known {
+            return Ok(Asked {
+                status: 401,
+                challenge: Some(challenge),
+                early: None,
+            });
+        }
+        let first = resource_metadata::well_known_urls(self.server)
+            .into_iter()
+            .next();
+        let early = async {
+            match first {
+                Some(url) => Some(self.fetch_from_server(url).await),
+                None => None,
+            }
+        };
+        let (answer, early) = tokio::join!(self.platform.http.send(probe(self.server)), early);
+        let answer = answer?;
+        if let Some(remote) = answer.remote {
+            self.reach = self.reach.max(Reach::of(remote));
+        }
+        Ok(Asked {
+            status: answer.status.as_u16(),
+            challenge: Challenge::of(answer.status, &answer.headers),
+            early: early.transpose().ok().flatten(),
+        })
+    }
+
+    /// Step 1b: the metadata of the resource, where the challenge says, else at the well-known
+    /// places (spec-checklist B2, B3).
+    async fn find_resource(
+        &mut self,
+        asked: &Asked,
+    ) -> Result<Option<(Url, ResourceMetadata, Duration)>, Error> {
+        let named = asked
+            .challenge
+            .as_ref()
+            .and_then(|c| c.resource_metadata.as_deref());
+        let named = named.map(|text| self.named_url(text)).transpose()?;
+        let mut places: Vec<Url> = named.into_iter().collect();
+        for place in resource_metadata::well_known_urls(self.server) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        for url in places {
+            let fetched = match &asked.early {
+                Some(early) if early.asked == url => early.clone(),
+                _ => self.fetch_from_server(url).await?,
+            };
+            self.learn_reach(&fetched);
+            if let Some(document) = self.note(fetched) {
+                let metadata =
+                    ResourceMetadata::parse(&document.body, self.server).map_err(|cause| {
+                        DiscoveryError::ResourceMetadata {
+                            url: document.url.clone(),
+                            cause,
+                        }
+                    })?;
+                return Ok(Some((document.url, metadata, document.lifetime)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Step 1c: the metadata of the first authorization server that has some. A dead one is
+    /// passed over, a dishonest one is not (H11).
+    async fn find_server(
+        &mut self,
+        url: &Url,
+        resource: &ResourceMetadata,
+    ) -> Result<(ServerMetadata, Duration), Error> {
+        let mut failure = DiscoveryError::NoAuthorizationServer(url.clone()).into();
+        for issuer in &resource.authorization_servers {
+            match self.server_metadata(issuer).await {
+                Err(
+                    error @ (Error::Http(_)
+                    | Error::Discovery(DiscoveryError::NoServerMetadata { .. })),
+                ) => failure = error,
+                outcome => return outcome,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn server_metadata(
+        &mut self,
+        issuer: &Issuer,
+    ) -> Result<(ServerMetadata, Duration), Error> {
+        let places =
+            issuer
+                .well_known_urls(self.reach)
+                .map_err(|cause| DiscoveryError::Unsafe {
+                    url: Foreign::new(issuer.as_str()),
+                    cause,
+                })?;
+        self.tried.clear();
+        for url in places {
+            let fetched = self.fetch(url, self.reach).await?;
+            if let Some(document) = self.note(fetched) {
+                let metadata =
+                    ServerMetadata::parse(&document.body, issuer, self.reach).map_err(|cause| {
+                        DiscoveryError::ServerMetadata {
+                            url: document.url,
+                            cause,
+                        }
+                    })?;
+                return Ok((metadata, document.lifetime));
+            }
+        }
+        let tried = std::mem::take(&mut self.tried);
+        Err(DiscoveryError::NoServerMetadata {
+            issuer: issuer.clone(),
+            tried,
+        }
+        .into())
+    }
+
+    /// What a server without resource metadata is: open, of the year 2025, or broken.
+    async fn without_metadata(mut self, asked: &Asked, legacy: bool) -> Result<Discovery, Error> {
+        let (server, status, tried) = (
+            self.server.clone(),
+            asked.status,
+            std::mem::take(&mut self.tried),
+        );
+        if asked.challenge.is_none() && (200..300).contains(&status) {
+            return Err(DiscoveryError::NotProtected {
+                server,
+                status,
+                tried,
+            }
+            .into());
+        }
+        if !legacy {
+            return Err(DiscoveryError::NoResourceMetadata {
+                server,
+                status,
+                tried,
+            }
+            .into());
+        }
+        let (metadata, lifetime) = self.legacy_metadata().await?;
+        Ok(Discovery {
+            challenged_scope: asked.challenge.as_ref().and_then(|c| c.scope.clone()),
+            reach: self.reach,
+            source: DiscoverySource::Legacy,
+            fresh_until: self.platform.clock.now() + lifetime,
+            ..Discovery::manual(server, metadata)
+        })
+    }
+
+    /// The rules of 2025-03-26: metadata at the root of the server's own origin, else fixed
+    /// endpoints (spec-checklist L1-L3).
+    async fn legacy_metadata(&mut self) -> Result<(ServerMetadata, Duration), Error> {
+        let base = self.server.as_url().origin().ascii_serialization();
+        let at = |path: &str| format!("{base}{path}");
+        let parse = |text: String| {
+            Endpoint::parse(&text, self.reach).map_err(|cause| DiscoveryError::Unsafe {
+                url: Foreign::new(&text),
+                cause,
+            })
+        };
+        let place = parse(at("/.well-known/oauth-authorization-server"))?;
+        let fallback = ServerMetadata {
+            registration_endpoint: Some(parse(at("/register"))?),
+            code_challenge_methods_supported: None,
+            ..ServerMetadata::manual(
+                Issuer::new(base.clone()),
+                parse(at("/authorize"))?,
+                parse(at("/token"))?,
+            )
+        };
+        let fetched = self.fetch_from_server(place.as_url().clone()).await?;
+        let Some(document) = self.note(fetched) else {
+            return Ok((fallback, Duration::ZERO));
+        };
+        // The base URL was built by us, so the one slash that a URL type would add is no lie (H3).
+        let slashed = Issuer::new(format!("{base}/"));
+        let parsed = match ServerMetadata::parse(&document.body, &Issuer::new(base), self.reach) {
+            Err(ServerMetadataError::OtherIssuer { found, .. }) if found == slashed => {
+                ServerMetadata::parse(&document.body, &slashed, self.reach)
+            }
+            parsed => parsed,
+        };
+        let metadata = parsed.map_err(|cause| DiscoveryError::ServerMetadata {
+            url: document.url,
+            cause,
+        })?;
+        Ok((metadata, document.lifetime))
+    }
+
+    /// A URL that the challenge names.
+    fn named_url(&self, text: &str) -> Result<Url, DiscoveryError> {
+        let reach = if self.is_of_server(text) {
+            Reach::Loopback
+        } else {
+            self.reach
+        };
+        Endpoint::parse(text, reach)
+            .map(|endpoint| endpoint.as_url().clone())
+            .map_err(|cause| DiscoveryError::Unsafe {
+                url: Foreign::new(text),
+                cause,
+            })
+    }
+
+    fn is_of_server(&self, text: &str) -> bool {
+        Url::parse(text).is_ok_and(|url| url.origin() == self.server.as_url().origin())
+    }
+
+    /// Fetches a place that may be the server's own: there the person has sent us, wherever it is.
+    async fn fetch_from_server(&self, url: Url) -> Result<Fetched, Error> {
+        let own = url.origin() == self.server.as_url().origin();
+        self.fetch(url, if own { Reach::Loopback } else { self.reach })
+            .await
+    }
+
+    async fn fetch(&self, url: Url, reach: Reach) -> Result<Fetched, Error> {
+        if !self.budget.spend() {
+            return Err(DiscoveryError::Endless(self.server.clone()).into());
+        }
+        fetch::fetch(self.platform, url, reach).await
+    }
+
+    fn learn_reach(&mut self, fetched: &Fetched) {
+        if let Some(remote) = fetched.remote
+            && fetched.asked.origin() == self.server.as_url().origin()
+        {
+            self.reach = self.reach.max(Reach::of(remote));
+        }
+    }
+
+    /// The document, or a note of what came instead.
+    fn note(&mut self, fetched: Fetched) -> Option<Document> {
+        if fetched.document.is_none() {
+            self.tried.push(Tried {
+                url: fetched.asked,
+                status: fetched.status,
+                html: fetched.html,
+            });
+        }
+        fetched.document
+    }
+}
+
+/// The request without a token (spec-checklist K): an `initialize`, which servers of every date
+/// answer with their challenge. Only status and headers of the answer are read.
+fn probe(server: &ServerUrl) -> Request {
+    const INITIALIZE: &str = concat!(
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","#,
+        r#""capabilities":{},"clientInfo":{"name":"mcp-client-oauth","version":""#,
+        env!("CARGO_PKG_VERSION"),
+        r#""}}}"#
+    );
+    let mut request = Request::json(server.as_url().clone(), Reach::Loopback, INITIALIZE);
+    let both = HeaderValue::from_static("application/json, text/event-stream");
+    request.headers.insert(header::ACCEPT, both);
+    request.deadline = METADATA_DEADLINE;
+    request.head_only = true;
+    request
+}

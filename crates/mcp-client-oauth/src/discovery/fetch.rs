@@ -1,0 +1,108 @@
+//! One metadata document, over at most three redirects within its own origin (H38-H44).
+
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use url::Url;
+
+use crate::{
+    error::{DiscoveryError, Error},
+    platform::{Platform, Reach, Request, Response},
+    proto::{foreign::Foreign, freshness},
+};
+
+/// How many redirects are followed.
+const REDIRECTS: usize = 3;
+/// How many documents one discovery may ask for (H10, H130).
+const DOCUMENTS: usize = 16;
+
+/// What one discovery may still ask for.
+#[derive(Default)]
+pub(super) struct Budget(AtomicUsize);
+
+impl Budget {
+    /// Takes one; whether there was one left.
+    pub(super) fn spend(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) < DOCUMENTS
+    }
+}
+
+/// What came from a place where metadata may be.
+#[derive(Clone)]
+pub(super) struct Fetched {
+    /// Where it was asked for.
+    pub(super) asked: Url,
+    pub(super) status: u16,
+    /// Whether it was a web page: some servers answer every unknown path with one, and 200.
+    pub(super) html: bool,
+    pub(super) remote: Option<IpAddr>,
+    pub(super) document: Option<Document>,
+}
+
+/// A document, whatever is in it.
+#[derive(Clone)]
+pub(super) struct Document {
+    /// Where it was, after redirects.
+    pub(super) url: Url,
+    pub(super) body: Bytes,
+    /// For how long it may be used again.
+    pub(super) lifetime: Duration,
+}
+
+/// Asks for the document at `url`.
+pub(super) async fn fetch(platform: &Platform, url: Url, reach: Reach) -> Result<Fetched, Error> {
+    let mut at = url.clone();
+    for _ in 0..=REDIRECTS {
+        let mut request = Request::metadata(at.clone(), reach);
+        // A 2025-03-26 server may need it (spec-checklist L3), and no other minds.
+        request.headers.insert(
+            "mcp-protocol-version",
+            HeaderValue::from_static("2025-03-26"),
+        );
+        let answer = platform.http.send(request).await?;
+        if !answer.status.is_redirection() {
+            return Ok(fetched(url, at, &answer));
+        }
+        at = target(&at, &answer)?;
+    }
+    Err(refused(&at, "").into())
+}
+
+fn fetched(asked: Url, at: Url, answer: &Response) -> Fetched {
+    let html = answer.body.trim_ascii_start().starts_with(b"<");
+    let is_document = answer.status.is_success() && !html;
+    Fetched {
+        asked,
+        status: answer.status.as_u16(),
+        html,
+        remote: answer.remote,
+        document: is_document.then(|| Document {
+            url: at,
+            body: answer.body.clone(),
+            lifetime: freshness::lifetime(&answer.headers),
+        }),
+    }
+}
+
+/// Where a redirect leads, if it may be followed: not off the origin (H38, H42).
+fn target(from: &Url, answer: &Response) -> Result<Url, DiscoveryError> {
+    let location = answer.header(header::LOCATION).unwrap_or_default();
+    let to = from.join(location).map_err(|_| refused(from, location))?;
+    if location.is_empty() || to.origin() != from.origin() {
+        return Err(refused(from, location));
+    }
+    Ok(to)
+}
+
+fn refused(from: &Url, location: &str) -> DiscoveryError {
+    DiscoveryError::Redirect {
+        url: from.clone(),
+        location: Foreign::new(location),
+        most: REDIRECTS,
+    }
+}

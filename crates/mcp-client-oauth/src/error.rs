@@ -1,0 +1,532 @@
+//! Every failure on one page: one cause enum for each stage of the way, and what to do about it.
+//!
+//! The `Display` of [`Error`] says all there is to say, in one line; the sources are there for
+//! programs. What a server wrote is escaped and cut. Errors are `Clone`, because one refresh
+//! answers many callers.
+//!
+//! | stage | typical causes | [`Remedy`] |
+//! |---|---|---|
+//! | [`Error::Discovery`] | no metadata, metadata of somebody else, no PKCE | report to the server |
+//! | [`Error::Registration`] | no way to register, a client id of another issuer | reconfigure |
+//! | [`Error::Authorization`] | denied, timed out, port busy, nobody logged in yet | log in |
+//! | [`Error::TokenExchange`] | the code was refused | log in, or report |
+//! | [`Error::TokenRefresh`] | the refresh token is spent (definitive), the server is busy (transient) | log in, or retry |
+//! | [`Error::TokenStorage`] | wrong password, damaged file, disk full | reconfigure |
+//! | [`Error::Revocation`] | the server did not take the token back | retry |
+//! | [`Error::Http`] | no connection, timeout, too large | retry |
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use url::Url;
+
+pub use crate::{
+    platform::{HttpError, HttpErrorCause, UnsafeUrl},
+    proto::{
+        authorization::CallbackError, pkce::NoRandomness, registration::RegistrationResponseError,
+        resource_metadata::ResourceMetadataError, revocation::NotRevoked, scope::ScopeError,
+        server_metadata::ServerMetadataError, token::TokenError,
+    },
+    server_url::ServerUrlError,
+};
+use crate::{
+    proto::{error_body::ErrorBody, foreign::Foreign, scope::Scope, server_metadata::Issuer},
+    server_url::ServerUrl,
+};
+
+/// Anything that can stop a server URL from becoming an authorized request.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Finding the authorization server.
+    #[error("discovery failed: {0}")]
+    Discovery(#[from] DiscoveryError),
+    /// Getting a client id.
+    #[error("client registration failed: {0}")]
+    Registration(#[from] RegistrationError),
+    /// Asking the person.
+    #[error("authorization failed: {0}")]
+    Authorization(#[from] AuthorizationError),
+    /// Trading a grant for tokens.
+    #[error("token exchange at {url} failed: {cause}")]
+    TokenExchange {
+        /// The token endpoint.
+        url: Url,
+        /// What it said.
+        #[source]
+        cause: TokenError,
+    },
+    /// Trading a refresh token for tokens.
+    #[error("token refresh failed: {0}")]
+    TokenRefresh(#[from] TokenRefreshError),
+    /// Keeping tokens.
+    #[error("token storage failed: {0}")]
+    TokenStorage(#[from] TokenStorageError),
+    /// Giving tokens back.
+    #[error("revocation at {url} failed: {cause}")]
+    Revocation {
+        /// The revocation endpoint.
+        url: Url,
+        /// What it said.
+        #[source]
+        cause: NotRevoked,
+    },
+    /// The network, at any stage.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+}
+
+/// What a caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Run the interactive flow again.
+    LogIn,
+    /// Change the configuration: a client id, a scope, a password, a port.
+    Reconfigure,
+    /// The server broke the protocol; tell whoever runs it.
+    ReportToServer,
+    /// Try the same thing later.
+    Retry,
+}
+
+impl Error {
+    /// What to do about it. The match is exhaustive: no failure can be added without deciding.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Discovery(cause) => cause.remedy(),
+            Self::Registration(cause) => cause.remedy(),
+            Self::Authorization(cause) => cause.remedy(),
+            Self::TokenExchange { cause, .. } => match cause {
+                TokenError::Refused { error, .. } if error.is("invalid_grant") => Remedy::LogIn,
+                TokenError::Refused { .. } => Remedy::Reconfigure,
+                TokenError::Unavailable { .. } => Remedy::Retry,
+                TokenError::Malformed { .. } => Remedy::ReportToServer,
+            },
+            Self::TokenRefresh(cause) => cause.remedy(),
+            Self::TokenStorage(cause) => cause.remedy(),
+            Self::Revocation { .. } => Remedy::Retry,
+            Self::Http(error) => match error.cause {
+                HttpErrorCause::Forbidden(_) | HttpErrorCause::TooLarge(_) => {
+                    Remedy::ReportToServer
+                }
+                HttpErrorCause::Setup(_) => Remedy::Reconfigure,
+                HttpErrorCause::Connect(_)
+                | HttpErrorCause::Interrupted(_)
+                | HttpErrorCause::TimedOut(_) => Remedy::Retry,
+            },
+        }
+    }
+
+    /// Whether an authorization server no longer knows the client that we registered (H173).
+    pub fn is_unknown_client(&self) -> bool {
+        match self {
+            Self::TokenExchange { cause, .. }
+            | Self::TokenRefresh(TokenRefreshError::Answer { cause, .. }) => {
+                cause.is("invalid_client") || cause.is("unauthorized_client")
+            }
+            _ => false,
+        }
+    }
+}
+
+/// One place that was asked for metadata, and what came.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Tried {
+    /// Where.
+    pub url: Url,
+    /// The HTTP status.
+    pub status: u16,
+    /// Whether a web page came where JSON was wanted.
+    pub html: bool,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let page = if self.html { ", a web page" } else { "" };
+        write!(f, "{} (HTTP {}{page})", self.url, self.status)
+    }
+}
+
+fn list(tried: &[Tried]) -> String {
+    tried
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Why it is not known who issues tokens for a server.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiscoveryError {
+    /// The server answers without a token and publishes no metadata.
+    #[error("{server} asks for no authorization (it answered HTTP {status} without a token; tried {})", list(.tried))]
+    NotProtected {
+        /// Which server.
+        server: ServerUrl,
+        /// What it answered.
+        status: u16,
+        /// Where metadata was looked for.
+        tried: Vec<Tried>,
+    },
+    /// The server wants a token, and does not say from whom (H16).
+    #[error("{server} answered HTTP {status} and says nowhere who issues its tokens; tried {}", list(.tried))]
+    NoResourceMetadata {
+        /// Which server.
+        server: ServerUrl,
+        /// What it answered.
+        status: u16,
+        /// Where metadata was looked for.
+        tried: Vec<Tried>,
+    },
+    /// Metadata of the server that cannot be used.
+    #[error("the document at {url} cannot be used: {cause}")]
+    ResourceMetadata {
+        /// Where it is.
+        url: Url,
+        /// What is wrong with it.
+        #[source]
+        cause: ResourceMetadataError,
+    },
+    /// The server's metadata names nobody.
+    #[error("the document at {0} names no authorization server")]
+    NoAuthorizationServer(Url),
+    /// The authorization server publishes no metadata.
+    #[error("the authorization server {issuer} publishes no metadata; tried {}", list(.tried))]
+    NoServerMetadata {
+        /// Which.
+        issuer: Issuer,
+        /// Where metadata was looked for.
+        tried: Vec<Tried>,
+    },
+    /// Metadata of the authorization server that cannot be used.
+    #[error("the document at {url} cannot be used: {cause}")]
+    ServerMetadata {
+        /// Where it is.
+        url: Url,
+        /// What is wrong with it.
+        #[source]
+        cause: ServerMetadataError,
+    },
+    /// A URL that the server names, and that must not be visited.
+    #[error("the server names `{url}`, which cannot be used: {cause}")]
+    Unsafe {
+        /// As the server wrote it.
+        url: Foreign,
+        /// Why not.
+        #[source]
+        cause: UnsafeUrl,
+    },
+    /// A redirect to another origin, or one of too many.
+    #[error(
+        "{url} redirects to `{location}`, which is not followed: metadata moves at most {most} times, within its own origin"
+    )]
+    Redirect {
+        /// Where from.
+        url: Url,
+        /// Where to, as the server wrote it.
+        location: Foreign,
+        /// How many are followed.
+        most: usize,
+    },
+    /// spec-checklist E2: without PKCE a stolen code is a stolen login.
+    #[error("the authorization server {0} does not say that it supports PKCE with S256")]
+    PkceUnsupported(Issuer),
+    /// Too many requests for one discovery (H10, H130).
+    #[error("{0} sends us from place to place; gave up")]
+    Endless(ServerUrl),
+}
+
+impl DiscoveryError {
+    fn remedy(&self) -> Remedy {
+        let busy = |tried: &[Tried]| tried.iter().any(|place| place.status >= 500);
+        match self {
+            Self::NotProtected { .. } => Remedy::Reconfigure,
+            Self::NoResourceMetadata { tried, .. } | Self::NoServerMetadata { tried, .. }
+                if busy(tried) =>
+            {
+                Remedy::Retry
+            }
+            Self::NoResourceMetadata { .. }
+            | Self::NoServerMetadata { .. }
+            | Self::ResourceMetadata { .. }
+            | Self::NoAuthorizationServer(_)
+            | Self::ServerMetadata { .. }
+            | Self::Unsafe { .. }
+            | Self::Redirect { .. }
+            | Self::PkceUnsupported(_)
+            | Self::Endless(_) => Remedy::ReportToServer,
+        }
+    }
+}
+
+/// Why there is no client id.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistrationError {
+    /// Nothing to be had, and nothing given (spec-checklist D1).
+    #[error("the authorization server {0} registers no clients by itself; a client id is needed")]
+    NoWay(Issuer),
+    /// A client id belongs to the issuer that gave it (spec-checklist D12-D14).
+    #[error("the client id was registered with {registered}, but the server now names {found}")]
+    OtherIssuer {
+        /// Whose it is.
+        registered: Issuer,
+        /// Who asks for it.
+        found: Issuer,
+    },
+    /// The registration was refused, or came back unusable.
+    #[error("{url}: {cause}")]
+    Answer {
+        /// The registration endpoint.
+        url: Url,
+        /// What it said.
+        #[source]
+        cause: RegistrationResponseError,
+    },
+    /// A client metadata document that cannot be a client id (spec-checklist D5).
+    #[error(
+        "`{0}` cannot be a client id: the URL of a client metadata document is https and has a path"
+    )]
+    Document(Url),
+}
+
+impl RegistrationError {
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::NoWay(_) | Self::OtherIssuer { .. } | Self::Document(_) => Remedy::Reconfigure,
+            Self::Answer { cause, .. } => match cause {
+                RegistrationResponseError::Refused {
+                    status: 429 | 500..,
+                    ..
+                } => Remedy::Retry,
+                RegistrationResponseError::Refused { .. } => Remedy::Reconfigure,
+                RegistrationResponseError::Unusable(_) => Remedy::ReportToServer,
+            },
+        }
+    }
+}
+
+/// Why there is no authorization.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthorizationError {
+    /// Nobody has logged in to that server, or has logged out since.
+    #[error("nobody is logged in to {0}")]
+    LoginRequired(ServerUrl),
+    /// No grant of ours works with this server.
+    #[error("no way to log in works with the authorization server {issuer}{}", asked(.wanted.as_ref()))]
+    NoGrant {
+        /// Which server.
+        issuer: Issuer,
+        /// The grant that was asked for, if one was.
+        wanted: Option<String>,
+    },
+    /// The person said no.
+    #[error("access was denied ({0})")]
+    Denied(ErrorBody),
+    /// The authorization server refused the request itself.
+    #[error("the authorization server answered {0}")]
+    Refused(ErrorBody),
+    /// The callback cannot be trusted.
+    #[error(transparent)]
+    Callback(CallbackError),
+    /// Nobody authorized in time.
+    #[error("nobody authorized within {} seconds", .0.as_secs())]
+    TimedOut(Duration),
+    /// Somebody else listens on the port that was asked for.
+    #[error("port {0} on 127.0.0.1 is in use by another program")]
+    PortBusy(u16),
+    /// No listener for the callback.
+    #[error("cannot listen for the browser on 127.0.0.1: {0}")]
+    Listener(#[source] Arc<std::io::Error>),
+    /// A redirect URI that a browser cannot come back by.
+    #[error(
+        "`{0}` cannot be a redirect URI: it must be http on loopback, https, or a custom scheme"
+    )]
+    RedirectUri(Url),
+    /// No random numbers.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The server keeps asking for more than it grants (spec-checklist G6).
+    #[error("{server} asks for the scope `{scope}`, which a login has not brought")]
+    ScopeNotGranted {
+        /// Which server.
+        server: ServerUrl,
+        /// What it asks for.
+        scope: Scope,
+    },
+    /// A token may go to its own resource only (H90).
+    #[error("{url} is not part of `{resource}`, which the token is for")]
+    OutsideResource {
+        /// Where the request was to go.
+        url: Url,
+        /// Where it may go.
+        resource: String,
+    },
+}
+
+fn asked(wanted: Option<&String>) -> String {
+    wanted
+        .map(|name| format!(" (asked for `{name}`)"))
+        .unwrap_or_default()
+}
+
+impl AuthorizationError {
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::LoginRequired(_)
+            | Self::Denied(_)
+            | Self::TimedOut(_)
+            | Self::ScopeNotGranted { .. } => Remedy::LogIn,
+            Self::NoGrant { .. }
+            | Self::PortBusy(_)
+            | Self::Listener(_)
+            | Self::RedirectUri(_)
+            | Self::Refused(_)
+            | Self::OutsideResource { .. } => Remedy::Reconfigure,
+            Self::Callback(_) => Remedy::ReportToServer,
+            Self::NoRandomness(_) => Remedy::Retry,
+        }
+    }
+}
+
+/// Why there is no fresh token.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenRefreshError {
+    /// The login brought no refresh token (spec-checklist H4).
+    #[error("the access token for {0} has expired, and the login brought no refresh token")]
+    NoRefreshToken(ServerUrl),
+    /// What the token endpoint said.
+    #[error("{url}: {cause}")]
+    Answer {
+        /// The token endpoint.
+        url: Url,
+        /// What it said.
+        #[source]
+        cause: TokenError,
+    },
+    /// The network failed.
+    #[error(transparent)]
+    Http(HttpError),
+    /// The client id in the record belongs to another issuer than the record's server.
+    #[error("the stored client id belongs to another issuer")]
+    OtherIssuer,
+    /// The refresh task itself died.
+    #[error("the refresh was aborted ({0})")]
+    Aborted(String),
+}
+
+impl TokenRefreshError {
+    /// Whether only a new login helps; otherwise the tokens are kept and another try may work.
+    pub fn is_definitive(&self) -> bool {
+        match self {
+            Self::NoRefreshToken(_) | Self::OtherIssuer => true,
+            Self::Answer { cause, .. } => cause.is_definitive(),
+            Self::Http(_) | Self::Aborted(_) => false,
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        if self.is_definitive() {
+            Remedy::LogIn
+        } else {
+            Remedy::Retry
+        }
+    }
+}
+
+/// Why a record could not be kept or read. The stored state is as it was.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenStorageError {
+    /// No such back end in this build.
+    #[error("no token store called `{0}` in this build")]
+    UnknownBackend(String),
+    /// The platform names no data directory.
+    #[error("this system names no data directory; give one")]
+    NoDirectory,
+    /// The store is sealed with a password, and none was given.
+    #[error("the token store {0} is sealed with a password, and none was given")]
+    PasswordNeeded(PathBuf),
+    /// The store is sealed with a key that is not there.
+    #[error("the token store {0} was sealed with another kind of key than the one that was given")]
+    OtherKey(PathBuf),
+    /// Not the password that the store was sealed with.
+    #[error("wrong password for the token store {0}")]
+    WrongPassword(PathBuf),
+    /// Not ours, or damaged, or sealed with another key.
+    #[error("{place} is damaged and was left as it is: {why}")]
+    Corrupt {
+        /// The file or record.
+        place: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Written by a later version of this library.
+    #[error("{place} has the format version {version}, which this version does not read")]
+    Newer {
+        /// The file or record.
+        place: String,
+        /// Its version.
+        version: u64,
+    },
+    /// A directory or file that others could change or read.
+    #[error("{path} is not safe to keep tokens in: {why}")]
+    Insecure {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Another process holds the record for longer than a refresh can take.
+    #[error("{place} is locked by another process for too long")]
+    Locked {
+        /// The record.
+        place: String,
+    },
+    /// Somebody else changed the record in between.
+    #[error("{place} was changed by somebody else at the same time")]
+    Conflict {
+        /// The record.
+        place: String,
+    },
+    /// The operating system said no.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<std::io::Error>,
+    },
+    /// Another back end failed.
+    #[error("the {name} token store failed: {source}")]
+    Backend {
+        /// Which.
+        name: &'static str,
+        /// What it said.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl TokenStorageError {
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::UnknownBackend(_)
+            | Self::NoDirectory
+            | Self::PasswordNeeded(_)
+            | Self::OtherKey(_)
+            | Self::WrongPassword(_)
+            | Self::Corrupt { .. }
+            | Self::Newer { .. }
+            | Self::Insecure { .. }
+            | Self::Io { .. }
+            | Self::Backend { .. } => Remedy::Reconfigure,
+            Self::Locked { .. } | Self::Conflict { .. } => Remedy::Retry,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the person's browser goes to
+//! the authorization server and comes back with a code.
+
+use async_trait::async_trait;
+use url::Url;
+
+use super::{
+    Grant, GrantRequest, Receiver,
+    loopback::{Callback, Serving, Verdict},
+    request_tokens,
+};
+use crate::{
+    discovery::{Discovery, DiscoverySource},
+    error::{AuthorizationError, CallbackError, DiscoveryError, Error},
+    platform::Platform,
+    proto::{
+        authorization::{
+            AuthorizationCode, AuthorizationRequest, Pending, State, authorization_url,
+        },
+        client_auth::ClientAuth,
+        pkce::CodeVerifier,
+        token::{self, TokenSet},
+    },
+};
+
+pub(super) struct AuthorizationCodeGrant;
+
+#[async_trait]
+impl Grant for AuthorizationCodeGrant {
+    fn name(&self) -> &'static str {
+        "authorization_code"
+    }
+
+    fn fits(&self, request: &GrantRequest<'_>) -> bool {
+        request.discovery.metadata.authorization_endpoint.is_some() && request.receiver.is_some()
+    }
+
+    async fn obtain(
+        &self,
+        platform: &Platform,
+        mut request: GrantRequest<'_>,
+    ) -> Result<TokenSet, Error> {
+        check_pkce(request.discovery)?;
+        let receiver = match request.receiver.take() {
+            Some(receiver) => receiver,
+            None => Receiver::bind(&super::Redirect::AnyPort, None)?,
+        };
+        let (url, pending) = start(&request, receiver.uri())?;
+        let mut door = Door::open(receiver)?;
+        let code = tokio::select! {
+            code = door.wait(platform, &url, pending) => code,
+            () = platform.clock.sleep(request.timeout) => {
+                Err(AuthorizationError::TimedOut(request.timeout))
+            }
+        };
+        let tokens = match code {
+            Ok(code) => exchange(platform, request.discovery, &request.client, &code).await,
+            Err(cause) => Err(cause.into()),
+        };
+        door.close().await;
+        tokens
+    }
+}
+
+/// Trades a code for tokens (RFC 6749 §4.1.3), naming the resource again (RFC 8707 §2.2).
+///
+/// # Errors
+/// [`Error::TokenExchange`] with what the server said, or [`Error::Http`].
+pub async fn exchange(
+    platform: &Platform,
+    discovery: &Discovery,
+    client: &ClientAuth<'_>,
+    code: &AuthorizationCode,
+) -> Result<TokenSet, Error> {
+    let endpoint = &discovery.metadata.token_endpoint;
+    let resource = Some(&discovery.resource);
+    let request = token::code_request(endpoint, discovery.reach, client, resource, code);
+    request_tokens(platform, client, request, &code.secrets()).await
+}
+
+/// spec-checklist E2. A server of 2025-03-26 without metadata cannot say it.
+fn check_pkce(discovery: &Discovery) -> Result<(), DiscoveryError> {
+    if discovery.metadata.supports_pkce() || discovery.source == DiscoverySource::Legacy {
+        return Ok(());
+    }
+    Err(DiscoveryError::PkceUnsupported(
+        discovery.metadata.issuer.clone(),
+    ))
+}
+
+fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {
+    let server = &request.discovery.metadata;
+    let endpoint =
+        server
+            .authorization_endpoint
+            .as_ref()
+            .ok_or_else(|| AuthorizationError::NoGrant {
+                issuer: server.issuer.clone(),
+                wanted: None,
+            })?;
+    let ask = AuthorizationRequest::new(
+        request.client.client_id,
+        redirect_uri,
+        Some(request.resource()),
+        request.scope(),
+    );
+    let state = State::generate().map_err(AuthorizationError::from)?;
+    let verifier = CodeVerifier::generate().map_err(AuthorizationError::from)?;
+    Ok(authorization_url(server, endpoint, &ask, state, verifier))
+}
+
+/// Where the answer comes in: by the listener, or by another way that the application knows.
+struct Door {
+    listener: Option<Serving>,
+    redirect_uri: Url,
+    /// Whether the browser has been sent to its last page.
+    answered: bool,
+}
+
+/// One thing that came in.
+enum Arrival {
+    Browser(Callback),
+    Elsewhere(Url),
+}
+
+impl Door {
+    fn open(receiver: Receiver) -> Result<Self, AuthorizationError> {
+        let redirect_uri = receiver.uri().clone();
+        let listener = receiver
+            .listener
+            .map(super::loopback::Listener::serve)
+            .transpose()?;
+        Ok(Self {
+            listener,
+            redirect_uri,
+            answered: false,
+        })
+    }
+
+    /// Sends the person to `url` and waits for the answer to it; whatever else comes is answered
+    /// and ignored (H49, H50).
+    async fn wait(
+        &mut self,
+        platform: &Platform,
+        url: &Url,
+        pending: Pending,
+    ) -> Result<AuthorizationCode, AuthorizationError> {
+        let opening = platform.interaction.open(url);
+        tokio::pin!(opening);
+        let mut opened = false;
+        loop {
+            let arrival = tokio::select! {
+                () = &mut opening, if !opened => {
+                    opened = true;
+                    continue;
+                }
+                arrival = self.arrival(platform) => arrival,
+            };
+            match arrival {
+                Arrival::Browser(callback) if pending.recognizes(&callback.url) => {
+                    self.answered = true;
+                    return answer(callback, pending);
+                }
+                Arrival::Browser(callback) => callback.answer(Verdict::NotOurs),
+                Arrival::Elsewhere(url) if pending.recognizes(&url) => {
+                    return pending.accept(&url).map_err(refusal);
+                }
+                Arrival::Elsewhere(_) => {
+                    tracing::warn!("the pasted URL does not belong to this login; still waiting");
+                }
+            }
+        }
+    }
+
+    async fn arrival(&mut self, platform: &Platform) -> Arrival {
+        let browser = async {
+            match &mut self.listener {
+                Some(listener) => listener.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            callback = browser => Arrival::Browser(callback),
+            text = platform.interaction.callback() => Arrival::Elsewhere(
+                Url::parse(text.trim()).unwrap_or_else(|_| self.redirect_uri.clone()),
+            ),
+        }
+    }
+
+    async fn close(self) {
+        if let Some(listener) = self.listener.filter(|_| self.answered) {
+            listener.farewell().await;
+        }
+    }
+}
+
+/// Tells the browser how it ended, and the login why.
+fn answer(callback: Callback, pending: Pending) -> Result<AuthorizationCode, AuthorizationError> {
+    let outcome = pending.accept(&callback.url).map_err(refusal);
+    callback.answer(if outcome.is_ok() {
+        Verdict::Accepted
+    } else {
+        Verdict::Denied
+    });
+    outcome
+}
+
+fn refusal(cause: CallbackError) -> AuthorizationError {
+    match cause {
+        CallbackError::Refused(error) if error.is("access_denied") => {
+            AuthorizationError::Denied(error)
+        }
+        CallbackError::Refused(error) => AuthorizationError::Refused(error),
+        other => AuthorizationError::Callback(other),
+    }
+}

@@ -1,0 +1,170 @@
+//! Steps 3 and 4: the ways to get tokens, one file each.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use url::Url;
+
+use crate::{
+    discovery::Discovery,
+    error::{AuthorizationError, Error, RegistrationError},
+    identity::{ClientIdentity, Registration},
+    platform::{Platform, Request},
+    proto::{
+        client_auth::ClientAuth,
+        resource_metadata::Resource,
+        scope::{self, Scope},
+        token::{self, TokenSet},
+    },
+};
+
+mod authorization_code;
+mod loopback;
+mod redirect;
+
+pub use authorization_code::exchange;
+pub use redirect::{Receiver, Redirect};
+
+/// Every grant, in the order in which they are tried.
+pub const GRANTS: &[&dyn Grant] = &[&authorization_code::AuthorizationCodeGrant];
+
+/// How long a person may take over a login, unless the caller says otherwise.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// What a grant works on: an identity that belongs to the authorization server.
+#[derive(Debug)]
+pub struct GrantRequest<'a> {
+    discovery: &'a Discovery,
+    client: ClientAuth<'a>,
+    scope: Option<Scope>,
+    timeout: Duration,
+    receiver: Option<Receiver>,
+}
+
+impl<'a> GrantRequest<'a> {
+    /// Chooses the scope (spec-checklist G1) unless one is `wanted`.
+    ///
+    /// # Errors
+    /// [`RegistrationError::OtherIssuer`] if `identity` belongs to another authorization server.
+    pub fn new(
+        discovery: &'a Discovery,
+        identity: &'a ClientIdentity,
+        wanted: Option<&Scope>,
+    ) -> Result<Self, RegistrationError> {
+        let client = own_client(discovery, identity)?;
+        let scope = scope::select(
+            wanted,
+            discovery.challenged_scope.as_ref(),
+            discovery.listed_scope.as_ref(),
+            discovery.metadata.scopes_supported.as_ref(),
+        );
+        Ok(Self {
+            discovery,
+            client,
+            scope,
+            timeout: LOGIN_TIMEOUT,
+            receiver: None,
+        })
+    }
+
+    /// The same, with a way for the browser to come back.
+    #[must_use]
+    pub fn with_receiver(mut self, receiver: Receiver) -> Self {
+        self.receiver = Some(receiver);
+        self
+    }
+
+    /// The same, with another limit on how long a person may take.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// What was learnt about the server.
+    pub fn discovery(&self) -> &Discovery {
+        self.discovery
+    }
+
+    /// The client, as it presents itself to the server.
+    pub fn client(&self) -> &ClientAuth<'a> {
+        &self.client
+    }
+
+    /// What will be asked for.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
+    }
+
+    /// What the tokens are for.
+    pub fn resource(&self) -> &Resource {
+        &self.discovery.resource
+    }
+}
+
+fn own_client<'a>(
+    discovery: &Discovery,
+    identity: &'a ClientIdentity,
+) -> Result<ClientAuth<'a>, RegistrationError> {
+    identity
+        .authenticate(&discovery.metadata)
+        .ok_or_else(|| match identity {
+            ClientIdentity::Registered(Registration { issuer, .. }) => {
+                RegistrationError::OtherIssuer {
+                    registered: issuer.clone(),
+                    found: discovery.metadata.issuer.clone(),
+                }
+            }
+            ClientIdentity::Document(url) => RegistrationError::Document(url.clone()),
+        })
+}
+
+/// A way to get tokens.
+#[async_trait]
+pub trait Grant: Send + Sync {
+    /// Its name in metadata and options.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can work here.
+    fn fits(&self, request: &GrantRequest<'_>) -> bool;
+
+    /// Gets tokens.
+    async fn obtain(
+        &self,
+        platform: &Platform,
+        request: GrantRequest<'_>,
+    ) -> Result<TokenSet, Error>;
+}
+
+/// The grant that was asked for by name, else the first that fits.
+///
+/// # Errors
+/// [`AuthorizationError::NoGrant`].
+pub fn choose(
+    request: &GrantRequest<'_>,
+    wanted: Option<&str>,
+) -> Result<&'static dyn Grant, AuthorizationError> {
+    let is_wanted = |grant: &&dyn Grant| wanted.is_none_or(|name| name == grant.name());
+    let mut candidates = GRANTS.iter().copied().filter(is_wanted);
+    candidates
+        .find(|grant| grant.fits(request))
+        .ok_or_else(|| AuthorizationError::NoGrant {
+            issuer: request.discovery.metadata.issuer.clone(),
+            wanted: wanted.map(str::to_owned),
+        })
+}
+
+/// Sends a token request, and reads the answer with the clock of the moment it was sent.
+async fn request_tokens(
+    platform: &Platform,
+    client: &ClientAuth<'_>,
+    request: Request,
+    sent: &[&str],
+) -> Result<TokenSet, Error> {
+    let url: Url = request.url.clone();
+    let now = platform.clock.now();
+    let answer = platform.http.send(request).await?;
+    let client_secret = client.client_secret.map(|secret| secret.expose().as_str());
+    let secrets: Vec<&str> = sent.iter().copied().chain(client_secret).collect();
+    token::response(&answer, now, &secrets).map_err(|cause| Error::TokenExchange { url, cause })
+}

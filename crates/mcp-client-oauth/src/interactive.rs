@@ -1,0 +1,177 @@
+//! A token source that may ask the person: it logs in where a [`Session`] alone cannot go on.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use crate::{
+    error::{AuthorizationError, Error, Remedy},
+    login::{LoginOptions, login},
+    platform::Platform,
+    proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
+    server_url::ServerUrl,
+    session::{Session, TokenSource},
+    store::TokenStore,
+};
+
+/// How often a login is tried for the same wider scope (spec-checklist G6, H71).
+const UPGRADES: usize = 2;
+
+/// One server's tokens, with a person at hand. Cloning shares it.
+///
+/// A login begins when there is no token, when a refresh is refused for good, and when the server
+/// asks for a wider scope: then for the union of what was asked before and what is asked now
+/// (spec-checklist G4). Of many callers who find that out at once, one logs in, and the others
+/// use what it brings.
+#[derive(Clone)]
+pub struct Interactive(Arc<Inner>);
+
+struct Inner {
+    platform: Platform,
+    store: TokenStore,
+    server: ServerUrl,
+    options: LoginOptions,
+    session: ArcSwapOption<Session>,
+    /// Held while the person is asked.
+    desk: Mutex<Desk>,
+}
+
+/// What the person has been asked for before.
+#[derive(Default)]
+struct Desk {
+    upgrades: HashMap<Option<Scope>, usize>,
+}
+
+impl Interactive {
+    /// Starts with what the store has, if anything. Nobody is asked before a token is needed.
+    ///
+    /// # Errors
+    /// [`Error::TokenStorage`].
+    pub async fn open(
+        platform: Platform,
+        store: TokenStore,
+        server: ServerUrl,
+        options: LoginOptions,
+    ) -> Result<Self, Error> {
+        let key = options.key(&server);
+        let session = Session::open(platform.clone(), store.clone(), key).await?;
+        Ok(Self(Arc::new(Inner {
+            platform,
+            store,
+            server,
+            options,
+            session: ArcSwapOption::from(session.map(Arc::new)),
+            desk: Mutex::default(),
+        })))
+    }
+
+    /// The session, once somebody has logged in.
+    pub fn session(&self) -> Option<Session> {
+        self.0.session.load().as_deref().cloned()
+    }
+}
+
+impl Inner {
+    /// Asks the person, unless somebody else did while we waited for our turn: then the token in
+    /// `session` is no longer the one that was found wanting.
+    async fn ask(
+        &self,
+        refused: Option<&AccessToken>,
+        challenge: Option<&Challenge>,
+    ) -> Result<AccessToken, Error> {
+        let mut desk = self.desk.lock().await;
+        if let Some(session) = &*self.session.load()
+            && let Some(token) = session.ready().filter(|token| Some(token) != refused)
+        {
+            return Ok(token);
+        }
+        let mut options = self.options.clone();
+        options.discovery.challenge = challenge.cloned();
+        if let Some(challenge) = challenge.filter(|challenge| challenge.is_insufficient_scope()) {
+            options.scope = Some(self.upgrade(&mut desk, challenge)?);
+        }
+        let session = login(&self.platform, &self.store, &self.server, &options).await?;
+        let token = session.token().await?;
+        self.session.store(Some(Arc::new(session)));
+        Ok(token)
+    }
+
+    /// The scope to ask for next; an error if asking has not helped before (H71, H72).
+    fn upgrade(&self, desk: &mut Desk, challenge: &Challenge) -> Result<Scope, Error> {
+        let before = self
+            .session
+            .load()
+            .as_ref()
+            .and_then(|session| session.record().requested);
+        let wanted = Scope::union_of(before.as_ref(), challenge.scope.as_ref());
+        let tries = desk.upgrades.entry(wanted.clone()).or_default();
+        *tries += 1;
+        match wanted {
+            Some(wanted) if *tries <= UPGRADES && before.as_ref() != Some(&wanted) => Ok(wanted),
+            Some(scope) => {
+                let server = self.server.clone();
+                Err(AuthorizationError::ScopeNotGranted { server, scope }.into())
+            }
+            None => Err(AuthorizationError::LoginRequired(self.server.clone()).into()),
+        }
+    }
+}
+
+#[async_trait]
+impl TokenSource for Interactive {
+    fn resource(&self) -> Option<Resource> {
+        self.0
+            .session
+            .load()
+            .as_ref()
+            .and_then(|session| session.resource())
+    }
+
+    fn server(&self) -> &ServerUrl {
+        &self.0.server
+    }
+
+    fn ready(&self) -> Option<AccessToken> {
+        self.0
+            .session
+            .load()
+            .as_ref()
+            .and_then(|session| session.ready())
+    }
+
+    async fn token(&self) -> Result<AccessToken, Error> {
+        let Some(session) = self.session() else {
+            return self.0.ask(None, None).await;
+        };
+        match session.token().await {
+            Err(error) if error.remedy() == Remedy::LogIn => self.0.ask(None, None).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn replace(
+        &self,
+        refused: &AccessToken,
+        challenge: &Challenge,
+    ) -> Result<AccessToken, Error> {
+        let Some(session) = self.session() else {
+            return self.0.ask(Some(refused), Some(challenge)).await;
+        };
+        match session.replace(refused, challenge).await {
+            Err(error) if error.remedy() == Remedy::LogIn => {
+                self.0.ask(Some(refused), Some(challenge)).await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl std::fmt::Debug for Interactive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interactive")
+            .field("server", &self.0.server)
+            .finish_non_exhaustive()
+    }
+}

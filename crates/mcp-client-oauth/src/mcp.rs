@@ -1,0 +1,244 @@
+//! An MCP client by the official `rmcp` crate, whose requests carry our tokens.
+
+use std::{collections::HashMap, future::Future, sync::Arc};
+
+use futures_util::stream::BoxStream;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use rmcp::{
+    model::{ClientJsonRpcMessage, ProtocolVersion},
+    service::{
+        ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService,
+    },
+    transport::{
+        StreamableHttpClientTransport,
+        streamable_http_client::{
+            SseError, StreamableHttpClient, StreamableHttpClientTransportConfig,
+            StreamableHttpError, StreamableHttpPostResponse, StreamableHttpResponseLimits,
+        },
+    },
+};
+use sse_stream::Sse;
+
+use crate::{
+    error::Error,
+    platform,
+    proto::{challenge::Challenge, token::AccessToken},
+    session::TokenSource,
+};
+
+type Failure = StreamableHttpError<reqwest::Error>;
+
+/// An HTTP client for `rmcp`'s streamable HTTP transport that sends a token with every request,
+/// and another one, once, when it is refused (spec-checklist A4).
+#[derive(Clone)]
+pub struct AuthorizedClient {
+    http: reqwest::Client,
+    source: Arc<dyn TokenSource>,
+}
+
+/// Why there is no MCP connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No token, or no HTTP client.
+    #[error(transparent)]
+    Authorization(#[from] Error),
+    /// The server and `rmcp` did not come together.
+    #[error("the MCP server cannot be used: {0}")]
+    Mcp(#[from] Box<ClientInitializeError>),
+}
+
+/// Connects to the server of `source` and negotiates the protocol version: 2026-07-28 where the
+/// server speaks it, else an `initialize` of an earlier one.
+///
+/// # Errors
+/// [`ConnectError`]; a missing login is found before the server is asked.
+pub async fn connect(
+    source: Arc<dyn TokenSource>,
+) -> Result<RunningService<RoleClient, ()>, ConnectError> {
+    source.token().await?;
+    let config = StreamableHttpClientTransportConfig::with_uri(source.server().as_str());
+    let client = AuthorizedClient::new(source)?;
+    let transport = StreamableHttpClientTransport::with_client(client, config);
+    let lifecycle = ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        legacy_version: None,
+    };
+    ().serve_with_lifecycle(transport, lifecycle)
+        .await
+        .map_err(|error| Box::new(error).into())
+}
+
+impl AuthorizedClient {
+    /// Sends with tokens of `source`, to its server only.
+    ///
+    /// # Errors
+    /// [`Error::Http`] if no HTTP client can be built.
+    pub fn new(source: Arc<dyn TokenSource>) -> Result<Self, Error> {
+        let http = platform::application_client(source.server().as_url())?;
+        Ok(Self { http, source })
+    }
+
+    /// Calls `send` with a token, and once more with another one if it is refused.
+    async fn with_token<T, F, Fut>(&self, send: F) -> Result<T, Failure>
+    where
+        F: Fn(Headers) -> Fut,
+        Fut: Future<Output = Result<T, Failure>>,
+    {
+        let token = match self.source.ready() {
+            Some(token) => token,
+            None => self.source.token().await.map_err(ours)?,
+        };
+        let failure = match send(authorization(&token)).await {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
+        };
+        let Some(challenge) = challenge_of(&failure) else {
+            return Err(failure);
+        };
+        let token = self
+            .source
+            .replace(&token, &challenge)
+            .await
+            .map_err(ours)?;
+        send(authorization(&token)).await
+    }
+}
+
+type Headers = HashMap<HeaderName, HeaderValue>;
+
+/// The header as a value that is wiped after use, and not as the text that `rmcp` would copy.
+fn authorization(token: &AccessToken) -> Headers {
+    HashMap::from([(header::AUTHORIZATION, token.header())])
+}
+
+fn ours(error: Error) -> Failure {
+    Failure::Io(std::io::Error::other(error))
+}
+
+fn challenge_of(failure: &Failure) -> Option<Challenge> {
+    let read = |status, text: &str| {
+        let value = HeaderValue::from_str(text).ok()?;
+        Challenge::of(
+            status,
+            &HeaderMap::from_iter([(header::WWW_AUTHENTICATE, value)]),
+        )
+    };
+    match failure {
+        Failure::AuthRequired(error) => {
+            read(StatusCode::UNAUTHORIZED, &error.www_authenticate_header)
+        }
+        Failure::InsufficientScope(error) => {
+            read(StatusCode::FORBIDDEN, &error.www_authenticate_header)
+        }
+        Failure::Client(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+            Some(Challenge::default())
+        }
+        _ => None,
+    }
+}
+
+impl StreamableHttpClient for AuthorizedClient {
+    type Error = reqwest::Error;
+
+    async fn post_message(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session_id: Option<Arc<str>>,
+        auth_header: Option<String>,
+        custom_headers: Headers,
+    ) -> Result<StreamableHttpPostResponse, Failure> {
+        let limits = StreamableHttpResponseLimits::default();
+        self.post_message_with_response_limits(
+            uri,
+            message,
+            session_id,
+            auth_header,
+            custom_headers,
+            limits,
+        )
+        .await
+    }
+
+    async fn post_message_with_response_limits(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session_id: Option<Arc<str>>,
+        _auth_header: Option<String>,
+        custom_headers: Headers,
+        limits: StreamableHttpResponseLimits,
+    ) -> Result<StreamableHttpPostResponse, Failure> {
+        self.with_token(|mut headers| {
+            headers.extend(custom_headers.clone());
+            self.http.post_message_with_response_limits(
+                uri.clone(),
+                message.clone(),
+                session_id.clone(),
+                None,
+                headers,
+                limits,
+            )
+        })
+        .await
+    }
+
+    async fn delete_session(
+        &self,
+        uri: Arc<str>,
+        session_id: Arc<str>,
+        _auth_header: Option<String>,
+        custom_headers: Headers,
+    ) -> Result<(), Failure> {
+        self.with_token(|mut headers| {
+            headers.extend(custom_headers.clone());
+            self.http
+                .delete_session(uri.clone(), session_id.clone(), None, headers)
+        })
+        .await
+    }
+
+    async fn get_stream(
+        &self,
+        uri: Arc<str>,
+        session_id: Option<Arc<str>>,
+        last_event_id: Option<String>,
+        auth_header: Option<String>,
+        custom_headers: Headers,
+    ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
+        let limit = StreamableHttpResponseLimits::default().max_sse_event_size;
+        self.get_stream_with_max_sse_event_size(
+            uri,
+            session_id,
+            last_event_id,
+            auth_header,
+            custom_headers,
+            limit,
+        )
+        .await
+    }
+
+    async fn get_stream_with_max_sse_event_size(
+        &self,
+        uri: Arc<str>,
+        session_id: Option<Arc<str>>,
+        last_event_id: Option<String>,
+        _auth_header: Option<String>,
+        custom_headers: Headers,
+        limit: usize,
+    ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
+        self.with_token(|mut headers| {
+            headers.extend(custom_headers.clone());
+            self.http.get_stream_with_max_sse_event_size(
+                uri.clone(),
+                session_id.clone(),
+                last_event_id.clone(),
+                None,
+                headers,
+                limit,
+            )
+        })
+        .await
+    }
+}

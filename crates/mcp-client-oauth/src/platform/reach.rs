@@ -1,0 +1,214 @@
+//! How private a place a URL may lead to: one rule for every request (spec-checklist I1-I8, H25-H38).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+use crate::server_url::is_loopback;
+
+/// How private an address is, or may be. A URL that a server names may not lead to a more private
+/// place than the server URL that the person named, so the order of the variants is the rule.
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reach {
+    /// The public Internet.
+    #[default]
+    Public,
+    /// RFC 1918, RFC 6598 and unique local IPv6 addresses: somebody's own network.
+    Private,
+    /// Link-local addresses, where clouds keep their instance metadata.
+    LinkLocal,
+    /// This machine, and everything that no network should route.
+    Loopback,
+}
+
+/// Why a URL must not be visited.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnsafeUrl {
+    /// Not https, and not http on loopback for a server that is itself on loopback.
+    #[error("only https is allowed there, not `{0}`")]
+    Scheme(String),
+    /// `https://bank.example@evil.example/` looks like somewhere else.
+    #[error("a URL with user info is not allowed there")]
+    UserInfo,
+    /// No host.
+    #[error("a URL without a host is not allowed there")]
+    NoHost,
+    /// More private than the server that named it.
+    #[error("{0} is a {1} address, and the server that names it is not on one")]
+    Address(String, Reach),
+    /// Control characters, or longer than 2 KiB.
+    #[error("the URL is malformed or too long")]
+    Malformed,
+}
+
+impl std::fmt::Display for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Private => "private",
+            Self::LinkLocal => "link-local",
+            Self::Loopback => "loopback",
+        })
+    }
+}
+
+impl Reach {
+    /// How private `address` is. Addresses that carry another one inside are judged by that one.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => of_v4(v4),
+            IpAddr::V6(v6) => of_v6(v6),
+        }
+    }
+
+    /// What the text of `url` tells: the address itself, or `localhost`; a name is taken to be
+    /// public until it is resolved.
+    pub fn of_url(url: &Url) -> Self {
+        match url.host() {
+            Some(Host::Ipv4(v4)) => of_v4(v4),
+            Some(Host::Ipv6(v6)) => of_v6(v6),
+            Some(Host::Domain(_)) if is_loopback(url) => Self::Loopback,
+            _ => Self::Public,
+        }
+    }
+
+    /// Whether `url` may be visited at all with this reach, as far as its text tells; the address
+    /// that a name resolves to is judged again at connect time.
+    pub fn allows(self, url: &Url) -> Result<(), UnsafeUrl> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(UnsafeUrl::UserInfo);
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(url) && self == Self::Loopback => {}
+            other => return Err(UnsafeUrl::Scheme(other.to_owned())),
+        }
+        let host = url.host_str().ok_or(UnsafeUrl::NoHost)?;
+        let place = Self::of_url(url);
+        if place > self {
+            return Err(UnsafeUrl::Address(host.to_owned(), place));
+        }
+        Ok(())
+    }
+}
+
+fn of_v4(v4: Ipv4Addr) -> Reach {
+    let [a, b, ..] = v4.octets();
+    if v4.is_link_local() {
+        Reach::LinkLocal
+    } else if v4.is_private() || (a == 100 && (64..128).contains(&b)) {
+        Reach::Private
+    } else if a == 0
+        || a >= 224
+        || v4.is_loopback()
+        || v4.is_documentation()
+        || (a == 192 && b == 0 && v4.octets()[2] == 0)
+        || (a == 198 && (18..20).contains(&b))
+    {
+        Reach::Loopback
+    } else {
+        Reach::Public
+    }
+}
+
+fn of_v6(v6: Ipv6Addr) -> Reach {
+    let s = v6.segments();
+    if let Some(v4) = embedded_v4(v6) {
+        return of_v4(v4);
+    }
+    if v6.is_unicast_link_local() {
+        Reach::LinkLocal
+    } else if v6.is_unique_local() || (s[0] & 0xffc0) == 0xfec0 {
+        Reach::Private
+    } else if v6.is_loopback()
+        || v6.is_unspecified()
+        || v6.is_multicast()
+        || (s[0] == 0x2001 && s[1] == 0x0db8)
+        || s[0] == 0x0100
+    {
+        Reach::Loopback
+    } else {
+        Reach::Public
+    }
+}
+
+/// The IPv4 address inside a mapped, compatible, NAT64, 6to4 or Teredo address.
+fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let s = v6.segments();
+    let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match s {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, _, _, _, _, high, low] => {
+            Some(join(high, low))
+        }
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => Some(join(high, low)),
+        [0x2002, high, low, ..] => Some(join(high, low)),
+        [0x2001, 0, _, _, _, _, high, low] => Some(join(!high, !low)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_private_place_is_judged_by_its_address() {
+        for (host, reach) in [
+            ("0x7f.1", Reach::Loopback),
+            ("2130706433", Reach::Loopback),
+            ("0177.0.0.1", Reach::Loopback),
+            ("127.1", Reach::Loopback),
+            ("[::ffff:127.0.0.1]", Reach::Loopback),
+            ("[::127.0.0.1]", Reach::Loopback),
+            ("[64:ff9b::7f00:1]", Reach::Loopback),
+            ("[2002:7f00:1::]", Reach::Loopback),
+            ("[2001:0:4136:e378:8000:63bf:80ff:fffe]", Reach::Loopback),
+            ("localhost.", Reach::Loopback),
+            ("LOCALHOST", Reach::Loopback),
+            ("１２７.0.0.1", Reach::Loopback),
+            ("0.0.0.0", Reach::Loopback),
+            ("[::]", Reach::Loopback),
+            ("169.254.169.254", Reach::LinkLocal),
+            ("[fe80::1]", Reach::LinkLocal),
+            ("10.1.2.3", Reach::Private),
+            ("192.168.1.1", Reach::Private),
+            ("172.31.0.1", Reach::Private),
+            ("100.64.0.1", Reach::Private),
+            ("[fd00::1]", Reach::Private),
+            ("8.8.8.8", Reach::Public),
+            ("[2606:4700::1111]", Reach::Public),
+            ("172.32.0.1", Reach::Public),
+        ] {
+            let url = Url::parse(&format!("https://{host}/")).unwrap();
+            assert_eq!(Reach::of_url(&url), reach, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_public_server_leads_to_no_private_place() {
+        let private = Url::parse("https://10.0.0.1/").unwrap();
+        assert!(Reach::Public.allows(&private).is_err());
+        assert!(Reach::Private.allows(&private).is_ok());
+        assert!(Reach::Loopback.allows(&private).is_ok());
+        let plain = Url::parse("http://127.0.0.1/").unwrap();
+        assert!(Reach::Private.allows(&plain).is_err());
+        assert!(Reach::Loopback.allows(&plain).is_ok());
+        for bad in [
+            "http://mcp.example/",
+            "https://a@mcp.example/",
+            "javascript:alert(1)",
+            "file:///x",
+        ] {
+            assert!(
+                Reach::Loopback.allows(&Url::parse(bad).unwrap()).is_err(),
+                "{bad}"
+            );
+        }
+    }
+}

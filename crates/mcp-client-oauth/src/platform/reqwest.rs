@@ -1,0 +1,192 @@
+//! The network, by reqwest: no redirects, no cookies, bounded in size and time, and with the
+//! address rule applied to the very address that is connected to (H31-H37).
+
+use std::{error::Error as _, net::SocketAddr, sync::OnceLock};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
+
+use super::{
+    HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Response, UnsafeUrl,
+};
+use crate::server_url::is_loopback;
+
+/// What a server sees as our name.
+const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"));
+
+/// An [`HttpClient`] over reqwest and rustls.
+///
+/// It costs nothing until the first request: TLS roots are read then. Connections are pooled by
+/// [`Reach`], because the address rule is part of the connector. The proxies of the environment
+/// (`HTTPS_PROXY`, `NO_PROXY`, ...) are used, but never for loopback; behind a proxy the proxy
+/// resolves names, so there the rule can judge literal addresses only.
+#[derive(Debug, Default)]
+pub struct ReqwestClient {
+    direct: [OnceLock<reqwest::Client>; 4],
+    proxied: OnceLock<reqwest::Client>,
+    proxies: OnceLock<Matcher>,
+}
+
+impl ReqwestClient {
+    fn client(&self, reach: Reach, proxied: bool) -> Result<&reqwest::Client, HttpErrorCause> {
+        let slot = if proxied {
+            &self.proxied
+        } else {
+            &self.direct[reach as usize]
+        };
+        if let Some(client) = slot.get() {
+            return Ok(client);
+        }
+        let client = build(reach, proxied)?;
+        Ok(slot.get_or_init(|| client))
+    }
+
+    fn is_proxied(&self, url: &Url) -> bool {
+        is_proxied(self.proxies.get_or_init(Matcher::from_system), url)
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Response, HttpErrorCause> {
+        request.reach.allows(&request.url)?;
+        let proxied = self.is_proxied(&request.url);
+        let client = self.client(request.reach, proxied)?;
+        let mut response = client
+            .request(request.method, request.url)
+            .headers(request.headers)
+            .body(request.body)
+            .send()
+            .await
+            .map_err(|error| cause_of(&error))?;
+        let remote = response
+            .remote_addr()
+            .filter(|_| !proxied)
+            .map(|address| address.ip());
+        let body = if request.head_only {
+            Bytes::new()
+        } else {
+            read_body(&mut response, request.body_limit).await?
+        };
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        Ok(Response {
+            status,
+            headers,
+            body,
+            remote,
+        })
+    }
+}
+
+/// A client for requests to `server` itself, wherever the person says it is: no redirects, no
+/// deadline for the whole exchange, because an event stream has none.
+#[cfg(feature = "mcp")]
+pub(crate) fn application_client(server: &Url) -> Result<reqwest::Client, HttpError> {
+    build(Reach::Loopback, is_proxied(&Matcher::from_system(), server))
+        .map_err(|cause| HttpError::new(server, cause))
+}
+
+fn build(reach: Reach, proxied: bool) -> Result<reqwest::Client, HttpErrorCause> {
+    let builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(METADATA_DEADLINE);
+    let builder = if proxied {
+        builder
+    } else {
+        builder.no_proxy().dns_resolver(PolicedResolver { reach })
+    };
+    builder
+        .build()
+        .map_err(|error| HttpErrorCause::Setup(chain(&error)))
+}
+
+fn is_proxied(proxies: &Matcher, url: &Url) -> bool {
+    let Ok(uri) = url.as_str().parse::<http::Uri>() else {
+        return false;
+    };
+    !is_loopback(url) && proxies.intercept(&uri).is_some()
+}
+
+#[async_trait]
+impl HttpClient for ReqwestClient {
+    async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        let (url, deadline) = (request.url.clone(), request.deadline);
+        let outcome = tokio::time::timeout(deadline, self.exchange(request)).await;
+        outcome
+            .unwrap_or(Err(HttpErrorCause::TimedOut(deadline)))
+            .map_err(|cause| HttpError::new(&url, cause))
+    }
+}
+
+/// Reads the body while counting: what a server says of its length is not believed.
+async fn read_body(
+    response: &mut reqwest::Response,
+    limit: usize,
+) -> Result<Bytes, HttpErrorCause> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| cause_of(&error))? {
+        if body.len() + chunk.len() > limit {
+            return Err(HttpErrorCause::TooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(forbidden) = inner.downcast_ref::<UnsafeUrl>() {
+            return HttpErrorCause::Forbidden(forbidden.clone());
+        }
+        source = inner.source();
+    }
+    let text = chain(error);
+    if error.is_connect() {
+        HttpErrorCause::Connect(text)
+    } else {
+        HttpErrorCause::Interrupted(text)
+    }
+}
+
+/// The innermost reason: the outer ones repeat "error sending request", and may hold the URL.
+fn chain(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    if std::ptr::addr_eq(innermost, error) {
+        "the request failed".to_owned()
+    } else {
+        innermost.to_string()
+    }
+}
+
+/// Resolves names by the system, and lets only those addresses through that the reach allows:
+/// the check and the connection use the same answer, so that a rebinding name gains nothing.
+#[derive(Debug)]
+struct PolicedResolver {
+    reach: Reach,
+}
+
+impl Resolve for PolicedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let reach = self.reach;
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let (allowed, refused): (Vec<_>, Vec<_>) = found
+                .into_iter()
+                .partition(|address| Reach::of(address.ip()) <= reach);
+            match (allowed.is_empty(), refused.first()) {
+                (true, Some(address)) => {
+                    Err(UnsafeUrl::Address(host, Reach::of(address.ip())).into())
+                }
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}

@@ -1,0 +1,306 @@
+//! `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3, RFC 9728 §5.1).
+
+use http::{HeaderMap, StatusCode, header};
+
+use super::{foreign::Foreign, scope::Scope};
+
+/// How many header lines, and how many bytes of each, are looked at (H15).
+const LINES: usize = 128;
+const LINE_BYTES: usize = 64 * 1024;
+
+/// What a 401 or 403 asks for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Challenge {
+    /// Where the protected resource metadata is said to be: unchecked text.
+    pub resource_metadata: Option<String>,
+    /// The scope that the refused request needs (spec-checklist G3).
+    pub scope: Option<Scope>,
+    /// `invalid_token`, `insufficient_scope`, ... (RFC 6750 §3.1).
+    pub error: Option<Foreign>,
+    /// The server's words about it.
+    pub error_description: Option<Foreign>,
+}
+
+impl Challenge {
+    /// The challenge of an answer: every 401 is one, even a bare one; a 403 is one only if it says
+    /// `insufficient_scope` (spec-checklist A9). Of several, the first `Bearer` (or `DPoP`) that
+    /// names metadata is taken, else the first.
+    pub fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+        let ours = |challenge: &AuthChallenge| {
+            ["bearer", "dpop"].contains(&challenge.scheme.to_ascii_lowercase().as_str())
+        };
+        let all: Vec<_> = auth_challenges(headers)
+            .into_iter()
+            .filter(ours)
+            .map(Self::from)
+            .collect();
+        let named = all
+            .iter()
+            .find(|challenge| challenge.resource_metadata.is_some());
+        let best = named.or(all.first()).cloned();
+        match status {
+            StatusCode::UNAUTHORIZED => Some(best.unwrap_or_default()),
+            StatusCode::FORBIDDEN => best.filter(Self::is_insufficient_scope),
+            _ => None,
+        }
+    }
+
+    /// Whether the token is good, but its scope too small.
+    pub fn is_insufficient_scope(&self) -> bool {
+        self.error
+            .as_ref()
+            .is_some_and(|error| error.as_raw() == "insufficient_scope")
+    }
+}
+
+impl From<AuthChallenge> for Challenge {
+    fn from(challenge: AuthChallenge) -> Self {
+        Self {
+            resource_metadata: challenge.param("resource_metadata").map(str::to_owned),
+            scope: challenge
+                .param("scope")
+                .and_then(|scope| scope.parse().ok()),
+            error: challenge.param("error").map(Foreign::new),
+            error_description: challenge.param("error_description").map(Foreign::new),
+        }
+    }
+}
+
+/// One challenge of any scheme.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct AuthChallenge {
+    /// The scheme, as written.
+    pub scheme: String,
+    /// The parameters, names in lower case, in order.
+    pub params: Vec<(String, String)>,
+}
+
+impl AuthChallenge {
+    /// The value of a parameter that stands there exactly once: which of two is meant nobody
+    /// knows, so neither counts (H14).
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let mut values = self.params.iter().filter(|(key, _)| key == name);
+        values
+            .next()
+            .filter(|_| values.next().is_none())
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Every challenge of every `WWW-Authenticate` line.
+pub fn auth_challenges(headers: &HeaderMap) -> Vec<AuthChallenge> {
+    let lines = headers.get_all(header::WWW_AUTHENTICATE).iter().take(LINES);
+    lines
+        .filter(|line| line.len() <= LINE_BYTES)
+        .flat_map(|line| parse(line.as_bytes()))
+        .collect()
+}
+
+/// Reads one line. What makes no sense is passed over up to the next comma; a value is never given
+/// to a parameter or scheme that it does not belong to.
+pub fn parse(line: &[u8]) -> Vec<AuthChallenge> {
+    let mut cursor = Cursor { rest: line };
+    let mut found: Vec<AuthChallenge> = Vec::new();
+    while cursor.skip_separators() {
+        let Some(name) = cursor.token() else {
+            cursor.skip_element();
+            continue;
+        };
+        if cursor.skip_equals() {
+            let value = cursor.value();
+            if let (Some(challenge), Some(value)) = (found.last_mut(), value) {
+                challenge.params.push((name.to_ascii_lowercase(), value));
+            }
+        } else {
+            cursor.skip_token68();
+            found.push(AuthChallenge {
+                scheme: name,
+                params: Vec::new(),
+            });
+        }
+    }
+    found
+}
+
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl Cursor<'_> {
+    fn skip_while(&mut self, keep: impl Fn(u8) -> bool) {
+        let length = self.rest.iter().take_while(|&&b| keep(b)).count();
+        self.rest = &self.rest[length..];
+    }
+
+    fn skip_blanks(&mut self) {
+        self.skip_while(|b| b == b' ' || b == b'\t');
+    }
+
+    /// Goes to the next element; whether there is one.
+    fn skip_separators(&mut self) -> bool {
+        self.skip_while(|b| matches!(b, b' ' | b'\t' | b','));
+        !self.rest.is_empty()
+    }
+
+    /// Passes over an element that nothing can be made of, quoted strings as a whole.
+    fn skip_element(&mut self) {
+        while let Some(&byte) = self.rest.first() {
+            match byte {
+                b',' => return,
+                b'"' => drop(self.quoted()),
+                _ => self.rest = &self.rest[1..],
+            }
+        }
+    }
+
+    fn token(&mut self) -> Option<String> {
+        let length = self.rest.iter().take_while(|&&b| is_tchar(b)).count();
+        let (token, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        (length > 0).then(|| String::from_utf8_lossy(token).into_owned())
+    }
+
+    /// `BWS "=" BWS` of a parameter. A scheme is followed by something else.
+    fn skip_equals(&mut self) -> bool {
+        let before = self.rest;
+        self.skip_blanks();
+        if self.rest.first() == Some(&b'=') {
+            self.rest = &self.rest[1..];
+            self.skip_blanks();
+            return true;
+        }
+        self.rest = before;
+        false
+    }
+
+    /// A `token68` (RFC 9110 §11.2) after a scheme, such as that of `Negotiate`.
+    fn skip_token68(&mut self) {
+        let before = self.rest;
+        self.skip_blanks();
+        self.skip_while(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b));
+        self.skip_while(|b| b == b'=');
+        self.skip_blanks();
+        if !matches!(self.rest.first(), None | Some(b',')) {
+            self.rest = before;
+        }
+    }
+
+    /// A quoted string, or what stands there up to a blank or comma: servers forget the quotes
+    /// around URLs.
+    fn value(&mut self) -> Option<String> {
+        if self.rest.first() == Some(&b'"') {
+            return self.quoted();
+        }
+        let is_value = |b: u8| !matches!(b, b' ' | b'\t' | b',' | b'"');
+        let length = self.rest.iter().take_while(|&&b| is_value(b)).count();
+        let (value, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        (length > 0).then(|| String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// A quoted string; nothing if it is never closed.
+    fn quoted(&mut self) -> Option<String> {
+        let mut value = Vec::new();
+        let mut bytes = self.rest.iter().enumerate().skip(1);
+        while let Some((at, &byte)) = bytes.next() {
+            match byte {
+                b'"' => {
+                    self.rest = &self.rest[at + 1..];
+                    return Some(String::from_utf8_lossy(&value).into_owned());
+                }
+                b'\\' => value.extend(bytes.next().map(|(_, &escaped)| escaped)),
+                other => value.push(other),
+            }
+        }
+        self.rest = &[];
+        None
+    }
+}
+
+/// `tchar` (RFC 9110 §5.6.2).
+fn is_tchar(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn of(lines: &[&str]) -> Challenge {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            headers.append(header::WWW_AUTHENTICATE, value);
+        }
+        Challenge::of(StatusCode::UNAUTHORIZED, &headers).unwrap()
+    }
+
+    #[test]
+    fn the_metadata_url_is_found_wherever_it_stands() {
+        let url = Some("https://h/.well-known/oauth-protected-resource/mcp");
+        let p = r#"resource_metadata="https://h/.well-known/oauth-protected-resource/mcp""#;
+        for lines in [
+            vec![format!("Bearer {p}")],
+            vec![format!("bearer realm=\"a, b\", {p}")],
+            vec![format!("Bearer {p}, error=invalid_token")],
+            vec![format!("Basic realm=\"x\", Bearer {p}")],
+            vec![format!("Negotiate abc==, Bearer {p}")],
+            vec!["Negotiate".to_owned(), format!("Bearer {p}")],
+            vec!["Bearer".to_owned(), format!("Bearer {p}")],
+            vec![format!("Bearer scope=\"a\",{p} , Digest qop=\"auth\"")],
+            vec![format!("Bearer resource_metadata = {}", url.unwrap())],
+            vec![format!("DPoP algs=\"ES256\", {p}")],
+            vec![format!(",, Bearer {p},")],
+            vec![format!("Bearer realm=\"caf\u{e9}\", {p}")],
+        ] {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            assert_eq!(of(&lines).resource_metadata.as_deref(), url, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_scope_inside_a_description_is_not_a_scope() {
+        let challenge = of(&[r#"Bearer error_description="ask for scope=admin:all, scope=\"x\"""#]);
+        assert_eq!(challenge.scope, None);
+        assert!(
+            challenge
+                .error_description
+                .unwrap()
+                .to_string()
+                .contains("admin:all")
+        );
+    }
+
+    #[test]
+    fn what_is_malformed_or_said_twice_is_not_assigned() {
+        for line in [
+            r#"Bearer scope="never closed"#,
+            r#"Bearer scope="a", scope="b""#,
+            r#"Bearer scope=, realm="x""#,
+            r#"scope="a""#,
+            r#"Basic scope="a""#,
+            r#"Bearer scope="a	b""#,
+            r#"Bearer "scope"="a""#,
+            "Bearer",
+            "",
+            "=,=,\"",
+        ] {
+            assert_eq!(of(&[line]).scope, None, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_insufficient_scope_makes_a_403_a_challenge() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Challenge::of(StatusCode::FORBIDDEN, &headers), None);
+        let value = r#"Bearer error="insufficient_scope", scope="mcp:write""#;
+        headers.insert(header::WWW_AUTHENTICATE, value.parse().unwrap());
+        let challenge = Challenge::of(StatusCode::FORBIDDEN, &headers).unwrap();
+        assert_eq!(challenge.scope.unwrap().to_string(), "mcp:write");
+        assert_eq!(Challenge::of(StatusCode::BAD_REQUEST, &headers), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! A URL that a server named, checked against the network policy when it was read (spec-checklist
+//! I6, I8; H25-H34). What the browser is sent to and what we post secrets to has this type.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::platform::{Reach, UnsafeUrl};
+
+/// The longest URL that is taken from a server.
+const LONGEST: usize = 2048;
+
+/// An absolute URL, `https` or `http` on loopback, without user info, that does not lead to a more
+/// private place than the server that named it.
+#[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Endpoint(Url);
+
+impl Endpoint {
+    /// Reads what a server wrote. The scheme is compared after parsing, so that no spelling of
+    /// `javascript:` gets by.
+    pub fn parse(text: &str, reach: Reach) -> Result<Self, UnsafeUrl> {
+        if text.len() > LONGEST || text.chars().any(char::is_control) {
+            return Err(UnsafeUrl::Malformed);
+        }
+        let url = Url::parse(text).map_err(|_| UnsafeUrl::Malformed)?;
+        reach.allows(&url)?;
+        Ok(Self(url))
+    }
+
+    /// The URL.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Scheme, host and port: what a person should look at before trusting it.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({})", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_of_another_scheme_is_an_endpoint() {
+        for bad in [
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            " javascript:alert(1)",
+            "java\nscript:alert(1)",
+            "\u{1}javascript:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "file:///etc/passwd",
+            "ms-settings:x",
+            "ssh://-oProxyCommand=x",
+            "--help",
+            "/authorize",
+            "",
+            "http://as.example/authorize",
+            "https://accounts.google.com@evil.example/",
+            "https://10.0.0.1/token",
+        ] {
+            assert!(Endpoint::parse(bad, Reach::Public).is_err(), "{bad:?}");
+        }
+        assert!(Endpoint::parse("https://as.example/authorize?tenant=x", Reach::Public).is_ok());
+    }
+}

@@ -1,0 +1,117 @@
+//! The error answer of OAuth endpoints (RFC 6749 §5.2): codes for machines, words for people.
+
+use std::fmt;
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::foreign::Foreign;
+
+/// What a server said when it said no.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ErrorBody {
+    /// `invalid_grant`, `access_denied`, ...
+    pub code: Foreign,
+    /// The server's words.
+    pub description: Option<Foreign>,
+}
+
+impl ErrorBody {
+    /// An error of given parts.
+    pub fn new(code: &str, description: Option<&str>) -> Self {
+        Self {
+            code: Foreign::new(code),
+            description: description.map(Foreign::new),
+        }
+    }
+
+    /// Reads a JSON body that carries an `error`; none if it carries none.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Wire {
+            error: String,
+            #[serde(default, deserialize_with = "super::lenient::optional")]
+            error_description: Option<String>,
+        }
+        let wire: Wire = serde_json::from_slice(body).ok()?;
+        Some(Self::new(&wire.error, wire.error_description.as_deref()))
+    }
+
+    /// Whether the code is `code`.
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_raw() == code
+    }
+
+    /// The same, with every occurrence of `secrets` blotted out: some servers echo what they were
+    /// sent (H160).
+    #[must_use]
+    pub fn without(mut self, secrets: &[&str]) -> Self {
+        self.code = blot(&self.code, secrets);
+        self.description = self.description.as_ref().map(|words| blot(words, secrets));
+        self
+    }
+}
+
+fn blot(text: &Foreign, secrets: &[&str]) -> Foreign {
+    let mut clean = Zeroizing::new(text.as_raw().to_owned());
+    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
+        clean = Zeroizing::new(clean.replace(secret, "[redacted]"));
+        // The text was cut when it was made, so the secret may be there without its end.
+        if let Some(start) = cut_at_the_end(&clean, secret) {
+            clean.truncate(start);
+            clean.push_str("[redacted]");
+        }
+    }
+    Foreign::new(&clean)
+}
+
+/// Where a prefix of `secret`, of eight bytes or more, ends the text.
+fn cut_at_the_end(text: &str, secret: &str) -> Option<usize> {
+    let body = text.strip_suffix('…')?;
+    let prefixes = (8..secret.len())
+        .rev()
+        .filter_map(|length| secret.get(..length));
+    prefixes
+        .into_iter()
+        .find(|prefix| body.ends_with(prefix))
+        .map(|prefix| body.len() - prefix.len())
+}
+
+impl fmt::Display for ErrorBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.code)?;
+        match &self.description {
+            Some(words) => write!(f, ": {words}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echoed_secret_is_blotted_out() {
+        let secret = "planted-refresh-token-0123456789";
+        let body = serde_json::json!({"error": "invalid_grant", "error_description": format!("token {secret} is spent")});
+        let error = ErrorBody::parse(body.to_string().as_bytes())
+            .unwrap()
+            .without(&[secret]);
+        assert_eq!(
+            error.to_string(),
+            "`invalid_grant`: token [redacted] is spent"
+        );
+        let long = format!("{}{secret}", "x".repeat(240));
+        let error = ErrorBody::new("e", Some(&long)).without(&[secret]);
+        assert!(!error.to_string().contains("planted-"), "{error}");
+    }
+
+    #[test]
+    fn a_body_without_an_error_is_none() {
+        for body in ["", "<html>", "{}", "[]", r#"{"error":{}}"#] {
+            assert_eq!(ErrorBody::parse(body.as_bytes()), None, "{body}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The wire: pure functions from messages to values and back.
+//!
+//! Nothing here awaits, reads a clock or touches a socket; [`pkce`] and [`authorization::State`]
+//! alone draw random bytes. A thing that came from outside is parsed once, here, into a type that
+//! cannot be wrong.
+
+pub mod authorization;
+pub mod challenge;
+pub mod client_auth;
+pub mod endpoint;
+pub mod error_body;
+pub mod foreign;
+pub mod freshness;
+mod lenient;
+pub mod pkce;
+pub mod registration;
+pub mod resource_metadata;
+pub mod revocation;
+pub mod scope;
+pub mod server_metadata;
+pub mod token;

@@ -1,0 +1,82 @@
+//! Proof key for code exchange (RFC 7636), S256 only.
+
+use aws_lc_rs::{digest, rand};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// 96 random bytes are 128 characters of base64url: the longest verifier that RFC 7636 §4.1 allows.
+const VERIFIER_BYTES: usize = 96;
+
+/// The secret half, in memory only. Used up by the exchange.
+#[derive(Debug)]
+pub struct CodeVerifier(Secret<String>);
+
+/// The random number generator of the operating system failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the operating system gave no random bytes")]
+#[non_exhaustive]
+pub struct NoRandomness;
+
+impl CodeVerifier {
+    /// A fresh verifier of 128 characters.
+    pub fn generate() -> Result<Self, NoRandomness> {
+        random_text::<VERIFIER_BYTES>().map(Self)
+    }
+
+    /// What goes into the authorization request: base64url(SHA-256(verifier)), RFC 7636 §4.2.
+    pub fn challenge(&self) -> String {
+        let hash = digest::digest(&digest::SHA256, self.0.expose().as_bytes());
+        URL_SAFE_NO_PAD.encode(hash)
+    }
+
+    /// The verifier itself, for the token request.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+/// `N` random bytes as base64url text.
+pub(super) fn random_text<const N: usize>() -> Result<Secret<String>, NoRandomness> {
+    let mut bytes = Zeroizing::new([0_u8; N]);
+    rand::fill(bytes.as_mut()).map_err(|_| NoRandomness)?;
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes.as_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifier_has_128_unreserved_characters() {
+        let verifier = CodeVerifier::generate().unwrap();
+        assert_eq!(verifier.expose().len(), 128);
+        assert!(
+            verifier
+                .expose()
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+        );
+    }
+
+    #[test]
+    fn the_challenge_is_that_of_rfc_7636_appendix_b() {
+        let text = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned();
+        let verifier = CodeVerifier(Secret::new(text));
+        assert_eq!(
+            verifier.challenge(),
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
+    }
+
+    #[test]
+    fn no_two_verifiers_are_alike_and_none_is_printed() {
+        let (one, other) = (
+            CodeVerifier::generate().unwrap(),
+            CodeVerifier::generate().unwrap(),
+        );
+        assert_ne!(one.expose(), other.expose());
+        assert!(!format!("{one:?}").contains(one.expose()));
+    }
+}

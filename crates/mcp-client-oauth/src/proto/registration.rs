@@ -1,0 +1,270 @@
+//! Dynamic client registration (RFC 7591).
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use super::{client_auth::AuthMethod, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign};
+use crate::{
+    platform::{Reach, Request, Response},
+    secret::Secret,
+};
+
+/// The longest client id or secret that is taken (H169).
+const LONGEST: usize = 2048;
+
+/// What we say about ourselves (RFC 7591 §2).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ClientMetadata {
+    /// The name on the consent page.
+    pub client_name: String,
+    /// Where the person comes back to.
+    pub redirect_uris: Vec<String>,
+    /// `authorization_code`, and `refresh_token` (spec-checklist H2).
+    pub grant_types: Vec<&'static str>,
+    /// `code`.
+    pub response_types: Vec<&'static str>,
+    /// How we mean to authenticate.
+    pub token_endpoint_auth_method: &'static str,
+    /// `native` for a loopback or custom-scheme redirect, else `web` (spec-checklist D9).
+    pub application_type: &'static str,
+}
+
+impl ClientMetadata {
+    /// A client that logs a person in with PKCE and comes back to `redirect_uri`. It names no
+    /// scope, so that a later step-up is not refused by what was registered at first.
+    pub fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
+        let remote_web = redirect_uri.scheme() == "https";
+        Self {
+            client_name: name.to_owned(),
+            redirect_uris: vec![redirect_uri.to_string()],
+            grant_types: vec!["authorization_code", "refresh_token"],
+            response_types: vec!["code"],
+            token_endpoint_auth_method: method.as_str(),
+            application_type: if remote_web { "web" } else { "native" },
+        }
+    }
+}
+
+/// What the server made of it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Registered {
+    /// The client id.
+    pub client_id: String,
+    /// The secret of a confidential client.
+    pub client_secret: Option<Secret<String>>,
+    /// When the secret stops working; none if never.
+    pub secret_expires_at: Option<SystemTime>,
+    /// The method that the server registered, if it named one that we can use.
+    pub method: Option<AuthMethod>,
+}
+
+/// Why there is no registration.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistrationResponseError {
+    /// RFC 7591 §3.2.2, or a status that says the same.
+    #[error("the server refused to register this client (HTTP {status}{})", told(.error.as_ref()))]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What the server said.
+        error: Option<ErrorBody>,
+    },
+    /// The answer cannot be used.
+    #[error("the registration answer cannot be used: {0}")]
+    Unusable(Foreign),
+}
+
+fn told(error: Option<&ErrorBody>) -> String {
+    error.map(|error| format!(", {error}")).unwrap_or_default()
+}
+
+/// The request that registers `metadata`.
+pub fn request(endpoint: &Endpoint, reach: Reach, metadata: &ClientMetadata) -> Request {
+    let body = serde_json::to_vec(metadata).unwrap_or_default();
+    Request::json(endpoint.as_url().clone(), reach, body)
+}
+
+/// Reads the answer to a registration of `redirect_uri` that came at `now`.
+///
+/// 200 is taken for 201 (H170). The answer is refused before any browser opens if it lacks our
+/// redirect URI or names an authentication method that we cannot use (H169).
+pub fn response(
+    answer: &Response,
+    redirect_uri: &Url,
+    now: SystemTime,
+) -> Result<Registered, RegistrationResponseError> {
+    if !matches!(answer.status.as_u16(), 200 | 201) {
+        let error = ErrorBody::parse(&answer.body);
+        return Err(RegistrationResponseError::Refused {
+            status: answer.status.as_u16(),
+            error,
+        });
+    }
+    let unusable = |why: &str| RegistrationResponseError::Unusable(Foreign::new(why));
+    let wire: Wire =
+        serde_json::from_slice(&answer.body).map_err(|error| unusable(&error.to_string()))?;
+    let client_secret = wire
+        .client_secret
+        .filter(|secret| !secret.expose().is_empty());
+    let client_id = wire.client_id;
+    if !is_vschar(&client_id)
+        || client_secret
+            .as_ref()
+            .is_some_and(|secret| !is_vschar(secret.expose()))
+    {
+        return Err(unusable(
+            "the client id or secret is empty, too long, or not printable ASCII",
+        ));
+    }
+    if let Some(uris) = &wire.redirect_uris
+        && !uris.iter().any(|uri| same_redirect(uri, redirect_uri))
+    {
+        return Err(unusable(
+            "our redirect URI is not among the registered ones",
+        ));
+    }
+    let method = match wire
+        .token_endpoint_auth_method
+        .as_deref()
+        .map(AuthMethod::named)
+    {
+        Some(None) => {
+            return Err(unusable(
+                "it asks for an authentication method that is not supported here",
+            ));
+        }
+        Some(Some(method)) if method != AuthMethod::None && client_secret.is_none() => {
+            return Err(unusable("it asks for a client secret and gives none"));
+        }
+        method => method.flatten(),
+    };
+    let secret_expires_at = wire.client_secret_expires_at.and_then(|at| expiry(&at));
+    if client_secret.is_some() && secret_expires_at.is_some_and(|at| at <= now) {
+        return Err(unusable("the client secret has expired already"));
+    }
+    Ok(Registered {
+        client_id,
+        client_secret,
+        secret_expires_at,
+        method,
+    })
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    client_id: String,
+    #[serde(default)]
+    client_secret: Option<Secret<String>>,
+    #[serde(default, deserialize_with = "super::lenient::optional")]
+    client_secret_expires_at: Option<Value>,
+    #[serde(default, deserialize_with = "super::lenient::strings")]
+    redirect_uris: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "super::lenient::optional")]
+    token_endpoint_auth_method: Option<String>,
+}
+
+/// `VSCHAR` (RFC 6749 §A.1), not empty, not endless.
+fn is_vschar(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|b| (0x20..=0x7e).contains(&b))
+}
+
+/// The same redirect URI; on loopback the port may vary (RFC 8252 §7.3).
+fn same_redirect(registered: &str, ours: &Url) -> bool {
+    let Ok(mut registered) = Url::parse(registered) else {
+        return false;
+    };
+    if crate::server_url::is_loopback(&registered) && crate::server_url::is_loopback(ours) {
+        let _ = registered.set_port(ours.port());
+    }
+    registered == *ours
+}
+
+/// `client_secret_expires_at`: seconds since 1970; 0, null and nonsense mean "never".
+fn expiry(value: &Value) -> Option<SystemTime> {
+    let seconds = value
+        .as_u64()
+        .or_else(|| value.as_str()?.parse().ok())
+        .filter(|&s| s > 0)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(status: u16, body: &Value) -> Result<Registered, RegistrationResponseError> {
+        let status = StatusCode::from_u16(status).unwrap();
+        let answer = Response::new(status, HeaderMap::new(), body.to_string());
+        let ours = "http://127.0.0.1:5000/callback".parse().unwrap();
+        response(
+            &answer,
+            &ours,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1000),
+        )
+    }
+
+    #[test]
+    fn a_sloppy_but_usable_answer_is_taken() {
+        for body in [
+            json!({"client_id": "c"}),
+            json!({"client_id": "c", "client_secret": "", "client_secret_expires_at": null}),
+            json!({"client_id": "c", "client_secret_expires_at": 0, "redirect_uris": ["http://127.0.0.1/callback"]}),
+            json!({"client_id": "c", "token_endpoint_auth_method": "none", "redirect_uris": null}),
+        ] {
+            for status in [200, 201] {
+                let registered = read(status, &body).unwrap();
+                assert_eq!(
+                    (registered.client_id.as_str(), registered.client_secret),
+                    ("c", None),
+                    "{body}"
+                );
+            }
+        }
+        let body =
+            json!({"client_id": "c", "client_secret": "s", "client_secret_expires_at": "2000"});
+        assert!(read(201, &body).unwrap().secret_expires_at.is_some());
+    }
+
+    #[test]
+    fn an_unusable_answer_is_refused_before_the_browser_opens() {
+        for body in [
+            json!({}),
+            json!({"client_id": ""}),
+            json!({"client_id": "a\nb"}),
+            json!({"client_id": "x".repeat(LONGEST + 1)}),
+            json!({"client_id": "c", "redirect_uris": ["https://evil.example/"]}),
+            json!({"client_id": "c", "redirect_uris": ["http://127.0.0.1/other"]}),
+            json!({"client_id": "c", "token_endpoint_auth_method": "private_key_jwt"}),
+            json!({"client_id": "c", "token_endpoint_auth_method": "client_secret_basic"}),
+            json!({"client_id": "c", "client_secret": "s", "client_secret_expires_at": 999}),
+        ] {
+            assert!(
+                matches!(
+                    read(201, &body),
+                    Err(RegistrationResponseError::Unusable(_))
+                ),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_what_the_server_said() {
+        let body = json!({"error": "invalid_redirect_uri", "error_description": "only https"});
+        let error = read(400, &body).unwrap_err().to_string();
+        assert!(
+            error.contains("400")
+                && error.contains("invalid_redirect_uri")
+                && error.contains("only https")
+        );
+    }
+}

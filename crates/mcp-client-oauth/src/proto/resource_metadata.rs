@@ -1,0 +1,238 @@
+//! Protected resource metadata (RFC 9728): where it is, what it says, and whose it is.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{foreign::Foreign, lenient, scope::Scope, server_metadata::Issuer};
+use crate::server_url::{ServerUrl, covers};
+
+/// The registered suffix (RFC 9728 §3).
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+/// How many authorization servers of one resource are tried (H10).
+const ISSUERS: usize = 8;
+
+/// A resource identifier, exactly as it was published (spec-checklist E5): it is compared and sent
+/// as text, because a URL type would add a slash.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Resource(String);
+
+impl Resource {
+    /// Takes an identifier as it is written.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text to send.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `url` lies at or below this resource, by whole path segments: the only places that
+    /// a token for this resource may be sent to (H90).
+    pub fn covers(&self, url: &Url) -> bool {
+        Url::parse(&self.0).is_ok_and(|own| covers(&own, url))
+    }
+}
+
+/// What a protected resource says about itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ResourceMetadata {
+    /// Its identifier.
+    pub resource: Resource,
+    /// Who may issue tokens for it; the first eight.
+    pub authorization_servers: Vec<Issuer>,
+    /// The scopes that it knows.
+    pub scopes_supported: Option<Scope>,
+    /// A name for people.
+    pub resource_name: Option<Foreign>,
+}
+
+/// Why a document is not the metadata of a server.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResourceMetadataError {
+    /// Not JSON, the wrong shape, or a member that stands there twice.
+    #[error("it is not protected resource metadata ({0})")]
+    Unreadable(Foreign),
+    /// RFC 9728 §3.3: metadata of another resource must not be used.
+    #[error("it is the metadata of `{0}`, which is not this server")]
+    OtherResource(Foreign),
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    resource: String,
+    #[serde(default, deserialize_with = "lenient::strings")]
+    authorization_servers: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::strings")]
+    scopes_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::optional")]
+    resource_name: Option<String>,
+}
+
+/// Where the metadata of `server` is when no challenge says so, in order (RFC 9728 §3.1,
+/// spec-checklist B3): below the path, then at the root.
+pub fn well_known_urls(server: &ServerUrl) -> Vec<Url> {
+    let mut at_path = server.as_url().clone();
+    let path = match at_path.path() {
+        "/" => String::new(),
+        path => path.trim_end_matches('/').to_owned(),
+    };
+    at_path.set_path(&format!("{WELL_KNOWN}{path}"));
+    let mut at_root = at_path.clone();
+    at_root.set_path(WELL_KNOWN);
+    at_root.set_query(None);
+    if at_path == at_root {
+        vec![at_root]
+    } else {
+        vec![at_path, at_root]
+    }
+}
+
+impl ResourceMetadata {
+    /// Reads the body of a metadata answer for `server`, and checks whose it is: the identifier is
+    /// the server's URL, its origin, or a whole-segment prefix of its path (RFC 9728 §3.3,
+    /// spec-checklist B5, H7-H9).
+    pub fn parse(body: &[u8], server: &ServerUrl) -> Result<Self, ResourceMetadataError> {
+        let wire: Wire = serde_json::from_slice(body)
+            .map_err(|error| ResourceMetadataError::Unreadable(Foreign::new(&error.to_string())))?;
+        if !is_identifier_of(&wire.resource, server) {
+            return Err(ResourceMetadataError::OtherResource(Foreign::new(
+                &wire.resource,
+            )));
+        }
+        let issuers = wire.authorization_servers.unwrap_or_default();
+        Ok(Self {
+            resource: Resource(wire.resource),
+            authorization_servers: issuers.into_iter().take(ISSUERS).map(Issuer::new).collect(),
+            scopes_supported: wire.scopes_supported.and_then(Scope::from_tokens),
+            resource_name: wire.resource_name.map(Foreign::from),
+        })
+    }
+}
+
+fn is_identifier_of(resource: &str, server: &ServerUrl) -> bool {
+    let Ok(url) = Url::parse(resource) else {
+        return false;
+    };
+    let same_query = url.query().is_none() || url.query() == server.as_url().query();
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    plain && same_query && covers(&url, server.as_url())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_comes_before_the_root() {
+        for (server, expected) in [
+            (
+                "https://h/mcp",
+                vec![
+                    "https://h/.well-known/oauth-protected-resource/mcp",
+                    "https://h/.well-known/oauth-protected-resource",
+                ],
+            ),
+            (
+                "https://h/a/b/?x=1",
+                vec![
+                    "https://h/.well-known/oauth-protected-resource/a/b?x=1",
+                    "https://h/.well-known/oauth-protected-resource",
+                ],
+            ),
+            (
+                "https://h",
+                vec!["https://h/.well-known/oauth-protected-resource"],
+            ),
+            (
+                "https://h:8443/",
+                vec!["https://h:8443/.well-known/oauth-protected-resource"],
+            ),
+        ] {
+            let urls = well_known_urls(&server.parse().unwrap());
+            assert_eq!(
+                urls.iter().map(Url::as_str).collect::<Vec<_>>(),
+                expected,
+                "{server}"
+            );
+        }
+    }
+
+    fn resource(resource: &str) -> Result<ResourceMetadata, ResourceMetadataError> {
+        let body =
+            serde_json::json!({"resource": resource, "authorization_servers": ["https://as"]});
+        let server = "https://mcp.example/a/mcp".parse().unwrap();
+        ResourceMetadata::parse(body.to_string().as_bytes(), &server)
+    }
+
+    #[test]
+    fn metadata_of_another_resource_is_refused() {
+        for good in [
+            "https://mcp.example/a/mcp",
+            "https://mcp.example/a",
+            "https://mcp.example",
+            "https://mcp.example/",
+            "https://MCP.example/a/mcp",
+        ] {
+            assert_eq!(resource(good).unwrap().resource.as_str(), good);
+        }
+        for bad in [
+            "https://evil.example/a/mcp",
+            "https://mcp.example/a/m",
+            "https://mcp.example/a/mcp/x",
+            "https://mcp.example:8443/a/mcp",
+            "http://mcp.example/a/mcp",
+            "https://mcp.example/a/mcp#x",
+            "https://mcp.example/a/mcp?tenant=2",
+            "https://user@mcp.example/a/mcp",
+            "/a/mcp",
+            "",
+        ] {
+            let error = resource(bad).unwrap_err();
+            assert_eq!(
+                error,
+                ResourceMetadataError::OtherResource(Foreign::new(bad)),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_members_that_matter_are_strict() {
+        let server: ServerUrl = "https://h/mcp".parse().unwrap();
+        let parse = |body: &str| ResourceMetadata::parse(body.as_bytes(), &server);
+        let sloppy = r#"{"resource":"https://h/mcp","authorization_servers":["https://as",7],"scopes_supported":"x","resource_name":1e3,"x":[[]]}"#;
+        let metadata = parse(sloppy).unwrap();
+        assert_eq!(metadata.authorization_servers, [Issuer::new("https://as")]);
+        assert_eq!(
+            (metadata.scopes_supported, metadata.resource_name),
+            (None, None)
+        );
+        for bad in [
+            "",
+            "null",
+            "[]",
+            "<html>",
+            r#"{"resource":null}"#,
+            r#"{"resource":"https://h/mcp","resource":"https://h"}"#,
+            "\u{feff}{}",
+        ] {
+            assert!(
+                matches!(parse(bad), Err(ResourceMetadataError::Unreadable(_))),
+                "{bad}"
+            );
+        }
+        let many: Vec<String> = (0..1000).map(|i| format!("https://as{i}")).collect();
+        let body = serde_json::json!({"resource": "https://h/mcp", "authorization_servers": many});
+        assert_eq!(
+            parse(&body.to_string())
+                .unwrap()
+                .authorization_servers
+                .len(),
+            ISSUERS
+        );
+    }
+}

@@ -1,0 +1,329 @@
+//! Authorization server metadata (RFC 8414, OpenID Connect Discovery 1.0).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
+use crate::platform::{Reach, UnsafeUrl};
+
+/// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
+/// (RFC 8414 §3.3, RFC 9207 §2.4).
+#[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Issuer(String);
+
+impl Issuer {
+    /// Takes an identifier as it is written.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where this issuer's metadata may be, in order (spec-checklist C2, C3). With a path, the
+    /// root document is somebody else's and is never asked for.
+    pub fn well_known_urls(&self, reach: Reach) -> Result<Vec<Url>, UnsafeUrl> {
+        const OAUTH: &str = "/.well-known/oauth-authorization-server";
+        const OPENID: &str = "/.well-known/openid-configuration";
+        let base = Endpoint::parse(&self.0, reach)?;
+        let path = base.as_url().path().trim_end_matches('/').to_owned();
+        let at = |path: String| {
+            let mut url = base.as_url().clone();
+            url.set_path(&path);
+            url.set_query(None);
+            url.set_fragment(None);
+            url
+        };
+        let mut urls = vec![at(format!("{OAUTH}{path}")), at(format!("{OPENID}{path}"))];
+        if !path.is_empty() {
+            urls.push(at(format!("{path}{OPENID}")));
+        }
+        Ok(urls)
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Foreign::new(&self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issuer({self})")
+    }
+}
+
+/// What an authorization server says about itself. Every endpoint has been checked.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ServerMetadata {
+    /// Who it is.
+    pub issuer: Issuer,
+    /// Where the person is sent.
+    pub authorization_endpoint: Option<Endpoint>,
+    /// Where tokens are got.
+    pub token_endpoint: Endpoint,
+    /// Where a client registers itself (RFC 7591).
+    pub registration_endpoint: Option<Endpoint>,
+    /// Where tokens are given back (RFC 7009).
+    pub revocation_endpoint: Option<Endpoint>,
+    /// The scopes that it knows.
+    pub scopes_supported: Option<Scope>,
+    /// How clients may authenticate at the token endpoint.
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// The PKCE methods; none means that PKCE is not supported (spec-checklist E2).
+    pub code_challenge_methods_supported: Option<Vec<String>>,
+    /// Whether the URL of a client metadata document is taken for a client id.
+    pub client_id_metadata_document_supported: bool,
+    /// Whether `iss` will be in the authorization response (RFC 9207 §3).
+    pub authorization_response_iss_parameter_supported: bool,
+}
+
+/// Why a document is not the metadata of an issuer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerMetadataError {
+    /// Not JSON, the wrong shape, a member missing or there twice.
+    #[error("it is not authorization server metadata ({0})")]
+    Unreadable(Foreign),
+    /// RFC 8414 §3.3: the document of another issuer must not be used.
+    #[error("it belongs to the issuer `{found}`, but `{expected}` was asked for")]
+    OtherIssuer {
+        /// Asked for.
+        expected: Issuer,
+        /// Got.
+        found: Issuer,
+    },
+    /// An endpoint that must not be visited.
+    #[error("its `{member}` cannot be used: {cause}")]
+    UnsafeEndpoint {
+        /// Which.
+        member: &'static str,
+        /// Why.
+        #[source]
+        cause: UnsafeUrl,
+    },
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    issuer: String,
+    #[serde(default, deserialize_with = "lenient::optional")]
+    authorization_endpoint: Option<String>,
+    token_endpoint: String,
+    #[serde(default, deserialize_with = "lenient::optional")]
+    registration_endpoint: Option<String>,
+    #[serde(default, deserialize_with = "lenient::optional")]
+    revocation_endpoint: Option<String>,
+    #[serde(default, deserialize_with = "lenient::strings")]
+    scopes_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::strings")]
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::strings")]
+    code_challenge_methods_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    client_id_metadata_document_supported: bool,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl ServerMetadata {
+    /// Metadata of an issuer whose endpoints are known by hand. PKCE with S256 is taken to be
+    /// supported; set the other members as they are known.
+    pub fn manual(
+        issuer: Issuer,
+        authorization_endpoint: Endpoint,
+        token_endpoint: Endpoint,
+    ) -> Self {
+        Self {
+            issuer,
+            authorization_endpoint: Some(authorization_endpoint),
+            token_endpoint,
+            registration_endpoint: None,
+            revocation_endpoint: None,
+            scopes_supported: None,
+            token_endpoint_auth_methods_supported: None,
+            code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
+            client_id_metadata_document_supported: false,
+            authorization_response_iss_parameter_supported: false,
+        }
+    }
+
+    /// Reads the body of a metadata answer that was asked of `expected`. The issuer is compared
+    /// before any other member is looked at (RFC 8414 §3.3, spec-checklist C4).
+    pub fn parse(
+        body: &[u8],
+        expected: &Issuer,
+        reach: Reach,
+    ) -> Result<Self, ServerMetadataError> {
+        let wire: Wire = serde_json::from_slice(body)
+            .map_err(|error| ServerMetadataError::Unreadable(Foreign::new(&error.to_string())))?;
+        let found = Issuer::new(wire.issuer);
+        if found != *expected {
+            return Err(ServerMetadataError::OtherIssuer {
+                expected: expected.clone(),
+                found,
+            });
+        }
+        let endpoint = |member: &'static str, text: &str| {
+            Endpoint::parse(text, reach)
+                .map_err(|cause| ServerMetadataError::UnsafeEndpoint { member, cause })
+        };
+        let optional =
+            |member, text: Option<String>| text.map(|text| endpoint(member, &text)).transpose();
+        Ok(Self {
+            issuer: found,
+            authorization_endpoint: optional(
+                "authorization_endpoint",
+                wire.authorization_endpoint,
+            )?,
+            token_endpoint: endpoint("token_endpoint", &wire.token_endpoint)?,
+            registration_endpoint: optional("registration_endpoint", wire.registration_endpoint)?,
+            revocation_endpoint: optional("revocation_endpoint", wire.revocation_endpoint)?,
+            scopes_supported: wire.scopes_supported.and_then(Scope::from_tokens),
+            token_endpoint_auth_methods_supported: wire.token_endpoint_auth_methods_supported,
+            code_challenge_methods_supported: wire.code_challenge_methods_supported,
+            client_id_metadata_document_supported: wire.client_id_metadata_document_supported,
+            authorization_response_iss_parameter_supported: wire
+                .authorization_response_iss_parameter_supported,
+        })
+    }
+
+    /// Whether the server says that it checks S256 (spec-checklist E2, H4, H5).
+    pub fn supports_pkce(&self) -> bool {
+        let methods = self.code_challenge_methods_supported.as_ref();
+        methods.is_some_and(|methods| methods.iter().any(|method| method == "S256"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_places_is_that_of_the_specification() {
+        let urls = |issuer: &str| -> Vec<String> {
+            let urls = Issuer::new(issuer).well_known_urls(Reach::Public).unwrap();
+            urls.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            urls("https://as/t1"),
+            [
+                "https://as/.well-known/oauth-authorization-server/t1",
+                "https://as/.well-known/openid-configuration/t1",
+                "https://as/t1/.well-known/openid-configuration",
+            ]
+        );
+        for bare in ["https://as", "https://as/"] {
+            assert_eq!(
+                urls(bare),
+                [
+                    "https://as/.well-known/oauth-authorization-server",
+                    "https://as/.well-known/openid-configuration",
+                ]
+            );
+        }
+        assert!(
+            Issuer::new("http://as")
+                .well_known_urls(Reach::Public)
+                .is_err()
+        );
+    }
+
+    fn document(issuer: &str) -> serde_json::Value {
+        serde_json::json!({
+            "issuer": issuer,
+            "authorization_endpoint": "https://as.example/authorize",
+            "token_endpoint": "https://as.example/token",
+        })
+    }
+
+    fn parse(document: &serde_json::Value) -> Result<ServerMetadata, ServerMetadataError> {
+        let expected = Issuer::new("https://as.example");
+        ServerMetadata::parse(document.to_string().as_bytes(), &expected, Reach::Public)
+    }
+
+    #[test]
+    fn another_issuer_is_refused_however_alike() {
+        assert!(parse(&document("https://as.example")).is_ok());
+        for other in [
+            "https://as.example/",
+            "https://AS.example",
+            "https://as.example:443",
+            "https://as.ex%61mple",
+            "https://xn--as.example",
+            "https://evil.example",
+            "http://as.example",
+            "",
+        ] {
+            let error = parse(&document(other)).unwrap_err();
+            assert!(
+                matches!(error, ServerMetadataError::OtherIssuer { .. }),
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_unsafe_endpoint_spoils_the_document() {
+        for member in [
+            "authorization_endpoint",
+            "token_endpoint",
+            "registration_endpoint",
+            "revocation_endpoint",
+        ] {
+            for bad in [
+                "http://as.example/x",
+                "javascript:x",
+                "https://169.254.169.254/",
+                "https://u@as.example/",
+                "x",
+            ] {
+                let mut document = document("https://as.example");
+                document[member] = bad.into();
+                let error = parse(&document).unwrap_err();
+                assert!(
+                    matches!(error, ServerMetadataError::UnsafeEndpoint { .. }),
+                    "{member} {bad}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn absent_or_plain_is_no_pkce() {
+        let mut document = document("https://as.example");
+        assert!(!parse(&document).unwrap().supports_pkce());
+        for (methods, supported) in [
+            (serde_json::json!(["plain"]), false),
+            (serde_json::json!("S256"), false),
+            (serde_json::json!(null), false),
+            (serde_json::json!(["plain", "S256"]), true),
+        ] {
+            document["code_challenge_methods_supported"] = methods;
+            assert_eq!(
+                parse(&document).unwrap().supports_pkce(),
+                supported,
+                "{document}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_member_that_stands_there_twice_spoils_the_document() {
+        let body = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token","token_endpoint":"https://evil.example/token"}"#;
+        let error = ServerMetadata::parse(body, &Issuer::new("https://as.example"), Reach::Public);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("duplicate field `token_endpoint`")
+        );
+    }
+}

@@ -1,0 +1,547 @@
+//! The token endpoint (RFC 6749 §4.1.3, §5, §6; RFC 8707 §2.2), and what comes back from it.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{
+    authorization::AuthorizationCode, client_auth::ClientAuth, endpoint::Endpoint,
+    error_body::ErrorBody, foreign::Foreign, resource_metadata::Resource, scope::Scope,
+};
+use crate::{
+    platform::{Reach, Request, Response},
+    secret::Secret,
+};
+
+/// The longest token that is taken (H79).
+const LONGEST_TOKEN: usize = 16 * 1024;
+/// The longest life that is believed (H83).
+const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// The longest wait that a server may ask for before we try again (H85).
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+const BEARER: &str = "Bearer ";
+
+/// An access token that can go into a header as it is: it was checked when it came (H78).
+///
+/// It is kept as the ready `Authorization` value, so that using it costs a reference count; its
+/// memory is wiped with the last copy.
+#[derive(Clone, Eq, PartialEq)]
+pub struct AccessToken(HeaderValue);
+
+impl AccessToken {
+    /// Takes `b64token` characters (RFC 6750 §2.1), and other visible ASCII that servers use.
+    pub fn new(token: &str) -> Option<Self> {
+        let fits = (1..=LONGEST_TOKEN).contains(&token.len());
+        if !fits || !token.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
+            return None;
+        }
+        let text = Zeroizing::new([BEARER.as_bytes(), token.as_bytes()].concat());
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
+        value.set_sensitive(true);
+        Some(Self(value))
+    }
+
+    /// The value of the `Authorization` header, marked sensitive.
+    pub fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// Marks the place where the bare token leaves its wrapper.
+    pub fn expose(&self) -> &str {
+        self.0
+            .to_str()
+            .ok()
+            .and_then(|text| text.strip_prefix(BEARER))
+            .unwrap_or_default()
+    }
+
+    /// A hint for people; see [`Secret::redacted`].
+    pub fn redacted(&self) -> String {
+        Secret::new(self.expose().to_owned()).redacted()
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken([redacted])")
+    }
+}
+
+impl Serialize for AccessToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for AccessToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        Self::new(&text).ok_or_else(|| de::Error::custom("not an access token"))
+    }
+}
+
+/// The tokens of one login.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TokenSet {
+    /// What requests carry.
+    pub access_token: AccessToken,
+    /// What gets the next access token.
+    pub refresh_token: Option<Secret<String>>,
+    /// When these tokens came.
+    #[serde(with = "unix_seconds")]
+    pub issued_at: SystemTime,
+    /// When the access token stops working; none if the server did not say.
+    #[serde(with = "unix_seconds::optional")]
+    pub expires_at: Option<SystemTime>,
+    /// What was granted; none if it is not known.
+    pub scope: Option<Scope>,
+}
+
+impl TokenSet {
+    /// Tokens that were got elsewhere, without expiry, refresh token and scope.
+    pub fn new(access_token: AccessToken, issued_at: SystemTime) -> Self {
+        Self {
+            access_token,
+            refresh_token: None,
+            issued_at,
+            expires_at: None,
+            scope: None,
+        }
+    }
+
+    /// Whether the access token is dead at `now`, or will be within `skew`.
+    pub fn is_expired(&self, now: SystemTime, skew: Duration) -> bool {
+        self.expires_at
+            .is_some_and(|at| now.checked_add(skew).is_none_or(|soon| soon >= at))
+    }
+
+    /// The value of the `Authorization` header, marked sensitive.
+    pub fn authorization_header(&self) -> HeaderValue {
+        self.access_token.header()
+    }
+
+    /// How long the access token was said to live.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.expires_at
+            .map(|at| at.duration_since(self.issued_at).unwrap_or_default())
+    }
+}
+
+/// The token endpoint said no, or made no sense.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// RFC 6749 §5.2.
+    #[error("the server answered {error} (HTTP {status})")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        error: ErrorBody,
+    },
+    /// Too busy, or broken: another try may help.
+    #[error("the server is not able to answer now (HTTP {status})")]
+    Unavailable {
+        /// The HTTP status.
+        status: u16,
+        /// How long it asks us to wait, at most a minute.
+        retry_after: Option<Duration>,
+    },
+    /// Neither tokens nor an error.
+    #[error("the answer is no token response (HTTP {status}): {why}")]
+    Malformed {
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong with it.
+        why: Foreign,
+    },
+}
+
+impl TokenError {
+    /// Whether the server's word is `code`.
+    pub fn is(&self, code: &str) -> bool {
+        matches!(self, Self::Refused { error, .. } if error.is(code))
+    }
+
+    /// Whether the server has decided, so that trying again cannot help (RFC 6749 §5.2).
+    pub fn is_definitive(&self) -> bool {
+        match self {
+            Self::Refused { error, .. } => {
+                !error.is("temporarily_unavailable") && !error.is("server_error")
+            }
+            Self::Unavailable { .. } | Self::Malformed { .. } => false,
+        }
+    }
+}
+
+/// The request that trades a code for tokens.
+pub fn code_request(
+    endpoint: &Endpoint,
+    reach: Reach,
+    client: &ClientAuth<'_>,
+    resource: Option<&Resource>,
+    code: &AuthorizationCode,
+) -> Request {
+    let mut fields = vec![
+        ("grant_type", "authorization_code"),
+        ("code", code.code.expose().as_str()),
+        ("redirect_uri", code.redirect_uri.as_str()),
+        ("code_verifier", code.verifier.expose()),
+    ];
+    fields.extend(resource.map(|resource| ("resource", resource.as_str())));
+    client.post(endpoint, reach, &fields)
+}
+
+/// The request that trades a refresh token for tokens. `resource` is named here too
+/// (spec-checklist E4, H5).
+pub fn refresh_request(
+    endpoint: &Endpoint,
+    reach: Reach,
+    client: &ClientAuth<'_>,
+    resource: Option<&Resource>,
+    refresh_token: &Secret<String>,
+) -> Request {
+    let mut fields = vec![
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh_token.expose().as_str()),
+    ];
+    fields.extend(resource.map(|resource| ("resource", resource.as_str())));
+    client.post(endpoint, reach, &fields)
+}
+
+/// Reads a token response that was asked for at `now`.
+///
+/// `secrets` are what the request carried: they are blotted out of the server's words.
+pub fn response(
+    answer: &Response,
+    now: SystemTime,
+    secrets: &[&str],
+) -> Result<TokenSet, TokenError> {
+    let status = answer.status.as_u16();
+    // Some servers say no with HTTP 200 (H84).
+    if let Some(error) = ErrorBody::parse(&answer.body)
+        && answer.status.as_u16() < 500
+        && answer.status.as_u16() != 429
+    {
+        return Err(TokenError::Refused {
+            status,
+            error: error.without(secrets),
+        });
+    }
+    if status == 429 || status == 408 || answer.status.is_server_error() {
+        return Err(TokenError::Unavailable {
+            status,
+            retry_after: retry_after(&answer.headers),
+        });
+    }
+    if !answer.status.is_success() {
+        return Err(bare_refusal(status));
+    }
+    let malformed = |why: &str| TokenError::Malformed {
+        status,
+        why: Foreign::new(why),
+    };
+    let wire: Wire =
+        serde_json::from_slice(&answer.body).map_err(|error| malformed(&shape(&error)))?;
+    wire.into_tokens(now).map_err(malformed)
+}
+
+/// A 4xx without an OAuth error: what a server means by it when a refresh token is spent
+/// (400 or 401 with an empty body, seen in the field).
+fn bare_refusal(status: u16) -> TokenError {
+    match status {
+        400 => TokenError::Refused {
+            status,
+            error: ErrorBody::new("invalid_grant", None),
+        },
+        401 => TokenError::Refused {
+            status,
+            error: ErrorBody::new("invalid_client", None),
+        },
+        _ => TokenError::Malformed {
+            status,
+            why: Foreign::new("neither tokens nor an OAuth error"),
+        },
+    }
+}
+
+/// What is wrong with the JSON, without quoting any of it: it may hold a token.
+fn shape(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a member is missing or of the wrong type",
+        serde_json::error::Category::Eof => "it is cut short",
+        _ => "it is not JSON",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    access_token: Secret<String>,
+    token_type: String,
+    #[serde(default)]
+    expires_in: Option<Value>,
+    #[serde(default)]
+    refresh_token: Option<Secret<String>>,
+    #[serde(default, deserialize_with = "super::lenient::optional")]
+    scope: Option<String>,
+}
+
+impl Wire {
+    fn into_tokens(self, now: SystemTime) -> Result<TokenSet, &'static str> {
+        if !self.token_type.trim().eq_ignore_ascii_case("bearer") {
+            return Err("its token_type is not Bearer");
+        }
+        let access_token = AccessToken::new(self.access_token.expose())
+            .ok_or("its access token is empty, too long, or cannot go into a header")?;
+        let refresh_token = self
+            .refresh_token
+            .filter(|token| !token.expose().is_empty());
+        if refresh_token
+            .as_ref()
+            .is_some_and(|token| token.expose().len() > LONGEST_TOKEN)
+        {
+            return Err("its refresh token is too long");
+        }
+        let life = self.expires_in.as_ref().and_then(lifetime);
+        Ok(TokenSet {
+            access_token,
+            refresh_token,
+            issued_at: now,
+            expires_at: life.and_then(|life| now.checked_add(life)),
+            scope: self.scope.and_then(|scope| scope.parse().ok()),
+        })
+    }
+}
+
+/// `expires_in`: a number or a text of one, rounded down; negative is zero, too large is ten
+/// years, nonsense is "not said" (H80-H83).
+fn lifetime(value: &Value) -> Option<Duration> {
+    let seconds = value
+        .as_f64()
+        .or_else(|| value.as_str()?.trim().parse().ok())?;
+    if seconds.is_nan() {
+        return None;
+    }
+    Some(
+        Duration::try_from_secs_f64(seconds.floor().max(0.0))
+            .unwrap_or(LONGEST_LIFE)
+            .min(LONGEST_LIFE),
+    )
+}
+
+/// `Retry-After` in seconds (RFC 9110 §10.2.3); a date is passed over, for our own delays are as
+/// good as a stranger's clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if seconds.is_empty() || !seconds.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = seconds.parse().unwrap_or(u64::MAX);
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+/// Times as whole seconds since 1970.
+mod unix_seconds {
+    use super::{Deserialize, Deserializer, Duration, Serializer, SystemTime, de};
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &SystemTime,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let since = time
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        serializer.serialize_u64(since.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SystemTime, D::Error> {
+        let seconds = u64::deserialize(deserializer)?;
+        SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_secs(seconds))
+            .ok_or_else(|| de::Error::custom("a time that does not exist"))
+    }
+
+    pub(super) mod optional {
+        use super::{Deserialize, Deserializer, Duration, Serializer, SystemTime, de};
+
+        #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+        pub(in super::super) fn serialize<S: Serializer>(
+            time: &Option<SystemTime>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match time {
+                Some(time) => super::serialize(time, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<SystemTime>, D::Error> {
+            let Some(seconds) = Option::<u64>::deserialize(deserializer)? else {
+                return Ok(None);
+            };
+            let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+            time.map(Some)
+                .ok_or_else(|| de::Error::custom("a time that does not exist"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)
+    }
+
+    fn read(status: u16, body: &str) -> Result<TokenSet, TokenError> {
+        let answer = Response::new(
+            StatusCode::from_u16(status).unwrap(),
+            HeaderMap::new(),
+            body.to_owned(),
+        );
+        response(&answer, now(), &[])
+    }
+
+    fn with(member: &str, value: Value) -> Result<TokenSet, TokenError> {
+        let mut body = json!({"access_token": "at", "token_type": "Bearer"});
+        body[member] = value;
+        read(200, &body.to_string())
+    }
+
+    #[test]
+    fn an_expiry_is_read_however_it_is_written() {
+        let ten_years = LONGEST_LIFE.as_secs();
+        for (value, expected) in [
+            (json!(3600), Some(3600)),
+            (json!("3600"), Some(3600)),
+            (json!(3600.9), Some(3600)),
+            (json!(-1), Some(0)),
+            (json!(0), Some(0)),
+            (json!(1e30), Some(ten_years)),
+            (json!(9_223_372_036_854_775_808_u64), Some(ten_years)),
+            (json!("abc"), None),
+            (json!("NaN"), None),
+            (json!(null), None),
+            (json!(true), None),
+        ] {
+            let tokens = with("expires_in", value.clone()).unwrap();
+            assert_eq!(
+                tokens.lifetime().map(|life| life.as_secs()),
+                expected,
+                "{value}"
+            );
+        }
+        assert!(
+            read(
+                200,
+                r#"{"access_token":"a","token_type":"Bearer","expires_in":1e400}"#
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn only_a_bearer_token_that_fits_a_header_is_taken() {
+        for token_type in ["Bearer", "bearer", "BEARER", "Bearer "] {
+            let tokens = with("token_type", token_type.into()).unwrap();
+            assert_eq!(tokens.authorization_header(), "Bearer at");
+        }
+        for token_type in [json!("mac"), json!("DPoP"), json!(null), json!(7)] {
+            assert!(with("token_type", token_type).is_err());
+        }
+        for token in [
+            json!(""),
+            json!(null),
+            json!(7),
+            json!([]),
+            json!("a\r\nX-Evil: 1"),
+            json!("a\u{0}"),
+            json!("é"),
+            json!("a b"),
+            json!("x".repeat(LONGEST_TOKEN + 1)),
+        ] {
+            let error = with("access_token", token.clone()).unwrap_err();
+            assert!(matches!(error, TokenError::Malformed { .. }), "{token}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_an_error_whatever_its_status() {
+        let no = r#"{"error":"invalid_grant","error_description":"spent"}"#;
+        for status in [200, 400, 401] {
+            assert!(read(status, no).unwrap_err().is_definitive(), "{status}");
+        }
+        for (status, body) in [(500, no), (502, "<html>"), (503, ""), (429, no)] {
+            assert!(
+                matches!(read(status, body), Err(TokenError::Unavailable { .. })),
+                "{status}"
+            );
+        }
+        assert!(read(400, "").unwrap_err().is_definitive());
+        for (status, body) in [
+            (200, "<html>"),
+            (200, ""),
+            (200, "access_token=a&token_type=bearer"),
+            (404, "x"),
+            (302, ""),
+        ] {
+            assert!(
+                matches!(read(status, body), Err(TokenError::Malformed { .. })),
+                "{status} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_malformed_answer_is_not_quoted() {
+        let error = read(200, r#"{"access_token":"planted-token","token_type":5}"#).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("planted"));
+    }
+
+    #[test]
+    fn a_wait_is_bounded() {
+        let headers =
+            |value: &str| HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
+        for (value, expected) in [
+            ("5", Some(5)),
+            ("1000000000000000000000", Some(60)),
+            ("1e9", None),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+            ("-1", None),
+        ] {
+            assert_eq!(
+                retry_after(&headers(value)).map(|wait| wait.as_secs()),
+                expected,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn tokens_survive_json_and_are_not_printed() {
+        let mut tokens = with("expires_in", json!(60)).unwrap();
+        tokens.refresh_token = Some(Secret::new("planted-refresh".to_owned()));
+        let text = serde_json::to_string(&tokens).unwrap();
+        assert_eq!(serde_json::from_str::<TokenSet>(&text).unwrap(), tokens);
+        assert!(!format!("{tokens:?}").contains("planted"));
+        assert!(!tokens.is_expired(now(), Duration::from_secs(59)));
+        assert!(tokens.is_expired(now(), Duration::from_secs(60)));
+    }
+}

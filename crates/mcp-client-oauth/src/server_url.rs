@@ -1,0 +1,242 @@
+//! The MCP server's canonical address: what every record, token and request is keyed by.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use url::{Host, Url};
+
+/// The URL of an MCP server: `https` (or `http` on loopback), without user info and fragment.
+///
+/// Two server URLs are equal when the WHATWG URL parser makes them so (letter case of scheme and
+/// host, default port); the text that the person typed is kept beside it, because a resource
+/// identifier is compared as text (RFC 8707 §2).
+///
+/// ```
+/// use mcp_client_oauth::ServerUrl;
+///
+/// let server: ServerUrl = "https://MCP.example:443/mcp".parse()?;
+/// assert_eq!(server.as_str(), "https://mcp.example/mcp");
+/// assert!("http://mcp.example/mcp".parse::<ServerUrl>().is_err());
+/// # Ok::<(), mcp_client_oauth::error::ServerUrlError>(())
+/// ```
+#[derive(Clone)]
+pub struct ServerUrl {
+    url: Url,
+    text: String,
+}
+
+/// Why a text is not the URL of an MCP server.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerUrlError {
+    /// Not an absolute URL at all.
+    #[error("`{0}` is not a URL; a server URL looks like `https://mcp.example.com/mcp`")]
+    NotAUrl(String),
+    /// Tokens must not travel in the clear (spec-checklist A8).
+    #[error("`{0}` is not https; plain http is accepted for loopback addresses only")]
+    NotHttps(String),
+    /// A password in a URL ends up in logs and histories.
+    #[error("the server URL carries user info; remove what stands before the `@`")]
+    UserInfo,
+    /// RFC 8707 §2: a resource identifier has no fragment.
+    #[error("the server URL carries a fragment; remove the `#` and what follows")]
+    Fragment,
+}
+
+impl ServerUrl {
+    /// The URL.
+    pub fn as_url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The canonical text: what records are keyed by.
+    pub fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The resource identifier to send when the server publishes none: the URL as it was written,
+    /// without a trailing slash after a bare authority (spec-checklist E6).
+    pub fn resource_identifier(&self) -> &str {
+        if self.url.path() == "/" && self.url.query().is_none() {
+            self.text.trim_end_matches('/')
+        } else {
+            &self.text
+        }
+    }
+
+    /// Whether the host is a loopback address or `localhost`.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.url)
+    }
+
+    /// Whether `url` has this server's origin and lies at or below its path, by whole segments.
+    pub fn covers(&self, url: &Url) -> bool {
+        covers(&self.url, url)
+    }
+}
+
+/// Whether `inner` has the origin of `outer` and lies at or below its path, by whole segments.
+pub(crate) fn covers(outer: &Url, inner: &Url) -> bool {
+    let outer_path = outer.path().trim_end_matches('/');
+    outer.origin() == inner.origin()
+        && inner
+            .path()
+            .strip_prefix(outer_path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether the host of `url` is a loopback address or `localhost`.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = ServerUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let url = Url::parse(text).map_err(|_| ServerUrlError::NotAUrl(shown(text)))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(ServerUrlError::UserInfo);
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(&url) => {}
+            "http" => return Err(ServerUrlError::NotHttps(shown(text))),
+            _ => return Err(ServerUrlError::NotAUrl(shown(text))),
+        }
+        if url.fragment().is_some() {
+            return Err(ServerUrlError::Fragment);
+        }
+        Ok(Self {
+            url,
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// What was typed, without control characters and not longer than a line.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(120).collect()
+}
+
+impl PartialEq for ServerUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.url == other.url
+    }
+}
+
+impl Eq for ServerUrl {}
+
+impl Hash for ServerUrl {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.url.hash(state);
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerUrl({})", self.url)
+    }
+}
+
+impl Serialize for ServerUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ServerUrl, ServerUrlError> {
+        text.parse()
+    }
+
+    #[test]
+    fn only_https_or_loopback_is_a_server_url() {
+        for good in [
+            "https://mcp.example/mcp",
+            "http://127.0.0.1:8080/mcp",
+            "http://localhost/",
+            "http://[::1]:1/mcp",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "mcp.example",
+            "http://mcp.example/",
+            "ftp://mcp.example/",
+            "",
+            "javascript:x",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            parse("https://u:p@mcp.example/"),
+            Err(ServerUrlError::UserInfo)
+        );
+        assert_eq!(
+            parse("https://mcp.example/#a"),
+            Err(ServerUrlError::Fragment)
+        );
+    }
+
+    #[test]
+    fn an_error_about_a_url_never_shows_a_password() {
+        let error = parse("http://user:planted@mcp.example/").unwrap_err();
+        assert!(!error.to_string().contains("planted"));
+    }
+
+    #[test]
+    fn the_resource_identifier_keeps_what_was_written() {
+        for (text, resource) in [
+            ("https://mcp.example/", "https://mcp.example"),
+            ("https://mcp.example", "https://mcp.example"),
+            ("https://mcp.example/mcp/", "https://mcp.example/mcp/"),
+            ("HTTPS://MCP.example/mcp", "HTTPS://MCP.example/mcp"),
+        ] {
+            assert_eq!(parse(text).unwrap().resource_identifier(), resource);
+        }
+    }
+
+    #[test]
+    fn a_server_covers_whole_path_segments_of_its_own_origin() {
+        let server = parse("https://mcp.example/mcp").unwrap();
+        for (url, covered) in [
+            ("https://mcp.example/mcp", true),
+            ("https://mcp.example/mcp/notes?x=1", true),
+            ("https://mcp.example/mcpx", false),
+            ("https://mcp.example/", false),
+            ("https://mcp.example:8443/mcp", false),
+            ("http://mcp.example/mcp", false),
+            ("https://mcp.example.evil/mcp", false),
+        ] {
+            assert_eq!(server.covers(&url.parse().unwrap()), covered, "{url}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The front door for an application that talks to several servers over one store.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use url::Url;
+
+use crate::{
+    authorized::{Authorized, AuthorizedRequest},
+    error::{AuthorizationError, Error, Remedy},
+    login::{LoginOptions, login},
+    logout::{Logout, logout},
+    platform::Platform,
+    server_url::ServerUrl,
+    session::{Session, TokenSource},
+    store::{RecordKey, TokenStore},
+};
+
+/// Sessions with any number of servers, opened when they are first needed. Cloning shares them.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), mcp_client_oauth::Error> {
+/// use mcp_client_oauth::{LoginOptions, Sessions, TokenStore, platform::Platform};
+///
+/// let sessions = Sessions::new(Platform::system(), TokenStore::memory());
+/// let server = "https://mcp.example/mcp".parse().unwrap();
+/// sessions.ensure(&server, &LoginOptions::default()).await?;      // a login, if need be
+/// let header = sessions.ready_header(&(&server).into());          // no I/O from now on
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    platform: Platform,
+    store: TokenStore,
+    open: Arc<Mutex<HashMap<RecordKey, Session>>>,
+}
+
+impl Sessions {
+    /// Over one platform and one store.
+    pub fn new(platform: Platform, store: TokenStore) -> Self {
+        Self {
+            platform,
+            store,
+            open: Arc::default(),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &TokenStore {
+        &self.store
+    }
+
+    /// The session of `key`, if somebody has logged in. Nobody is asked.
+    ///
+    /// # Errors
+    /// [`Error::TokenStorage`].
+    pub async fn session(&self, key: &RecordKey) -> Result<Option<Session>, Error> {
+        if let Some(session) = self.opened(key) {
+            return Ok(Some(session));
+        }
+        let (platform, store) = (self.platform.clone(), self.store.clone());
+        let session = Session::open(platform, store, key.clone()).await?;
+        Ok(session.map(|session| self.remember(session)))
+    }
+
+    /// The session of `key`, or an error that says to log in.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::LoginRequired`], [`Error::TokenStorage`].
+    pub async fn existing(&self, key: &RecordKey) -> Result<Session, Error> {
+        let session = self.session(key).await?;
+        Ok(session.ok_or_else(|| AuthorizationError::LoginRequired(key.server().clone()))?)
+    }
+
+    /// A session whose token is good now and has the scope that `options` ask for: the one that is
+    /// there, refreshed if need be, else that of a new login.
+    ///
+    /// # Errors
+    /// As [`login`].
+    pub async fn ensure(
+        &self,
+        server: &ServerUrl,
+        options: &LoginOptions,
+    ) -> Result<Session, Error> {
+        let existing = self.session(&options.key(server)).await?;
+        let Some(session) = existing.filter(|_| !options.afresh) else {
+            return self.login(server, options).await;
+        };
+        if lacks(&session, options) {
+            return self.login(server, options).await;
+        }
+        match session.token().await {
+            Ok(_) => Ok(session),
+            Err(error) if error.remedy() == Remedy::LogIn => self.login(server, options).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Logs in, whatever is there already.
+    ///
+    /// # Errors
+    /// As [`login`](crate::login()).
+    pub async fn login(
+        &self,
+        server: &ServerUrl,
+        options: &LoginOptions,
+    ) -> Result<Session, Error> {
+        let session = login(&self.platform, &self.store, server, options).await?;
+        Ok(self.remember(session))
+    }
+
+    /// The `Authorization` header of `key`, if a good token is at hand: no I/O.
+    pub fn ready_header(&self, key: &RecordKey) -> Option<HeaderValue> {
+        self.opened(key)?.ready_header()
+    }
+
+    /// `extra` headers and the `Authorization` header, with a token that is good now. The caller's
+    /// map is not changed; an `Authorization` in it is replaced in the copy.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::LoginRequired`], or what a refresh says.
+    pub async fn headers(&self, key: &RecordKey, extra: &HeaderMap) -> Result<HeaderMap, Error> {
+        let mut headers = extra.clone();
+        let authorization = self.existing(key).await?.header().await?;
+        headers.insert(header::AUTHORIZATION, authorization);
+        Ok(headers)
+    }
+
+    /// A request with the token of `key`.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::LoginRequired`], [`Error::TokenStorage`].
+    pub async fn request(
+        &self,
+        key: &RecordKey,
+        method: Method,
+        url: Url,
+    ) -> Result<AuthorizedRequest, Error> {
+        let session = self.existing(key).await?;
+        Ok(Authorized::new(self.platform.clone(), Arc::new(session)).request(method, url))
+    }
+
+    /// Forgets the tokens of `key` and tells the server.
+    ///
+    /// # Errors
+    /// As [`logout`](crate::logout()).
+    pub async fn logout(&self, key: &RecordKey) -> Result<Logout, Error> {
+        self.lock().remove(key);
+        logout(&self.platform, &self.store, key).await
+    }
+
+    /// Forgets the tokens of `key` here, and tells nobody. Whether there were any.
+    ///
+    /// # Errors
+    /// [`Error::TokenStorage`].
+    pub async fn clear(&self, key: &RecordKey) -> Result<bool, Error> {
+        self.lock().remove(key);
+        Ok(self.store.forget(key).await?)
+    }
+
+    /// Whose tokens the store has.
+    ///
+    /// # Errors
+    /// [`Error::TokenStorage`].
+    pub async fn keys(&self) -> Result<Vec<RecordKey>, Error> {
+        Ok(self.store.keys().await?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RecordKey, Session>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self, key: &RecordKey) -> Option<Session> {
+        self.lock().get(key).cloned()
+    }
+
+    /// Of two tasks that opened the same session at once, both get the one that came last.
+    fn remember(&self, session: Session) -> Session {
+        self.lock().insert(session.key().clone(), session.clone());
+        session
+    }
+}
+
+/// Whether the caller wants a scope that was not even asked for yet.
+fn lacks(session: &Session, options: &LoginOptions) -> bool {
+    let record = session.record();
+    let Some(wanted) = &options.scope else {
+        return false;
+    };
+    let had = record.tokens.scope.or(record.requested);
+    had.is_none_or(|had| wanted.missing_from(&had).is_some())
+}

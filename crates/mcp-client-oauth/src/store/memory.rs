@@ -1,0 +1,102 @@
+//! Keeps records until the process ends.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Backend, Held, Revision, Stored};
+use crate::{error::TokenStorageError, secret::Secret};
+
+#[expect(clippy::unnecessary_wraps, reason = "every row of BACKENDS has this shape")]
+pub(super) fn open(_rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
+    Ok(Arc::new(MemoryBackend::default()))
+}
+
+/// Keeps everything in the memory of this process.
+#[derive(Debug, Default)]
+pub struct MemoryBackend {
+    contents: Mutex<BTreeMap<String, Stored>>,
+    locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Never the same revision twice, even after a deletion.
+    last: Mutex<u64>,
+}
+
+impl MemoryBackend {
+    fn contents(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Revision {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last += 1;
+        Revision::new(*last)
+    }
+}
+
+fn check(
+    name: &str,
+    found: Option<&Stored>,
+    expected: Option<Revision>,
+) -> Result<(), TokenStorageError> {
+    if found.map(|stored| stored.revision) == expected {
+        return Ok(());
+    }
+    Err(TokenStorageError::Conflict {
+        place: format!("the record `{name}`"),
+    })
+}
+
+#[derive(Debug)]
+struct Guard(#[expect(dead_code, reason = "held for its drop")] OwnedMutexGuard<()>);
+
+impl Held for Guard {}
+
+#[async_trait]
+impl Backend for MemoryBackend {
+    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+        Ok(self.contents().get(name).cloned())
+    }
+
+    async fn put(
+        &self,
+        name: &str,
+        expected: Option<Revision>,
+        bytes: &Secret<Vec<u8>>,
+    ) -> Result<Revision, TokenStorageError> {
+        let mut contents = self.contents();
+        check(name, contents.get(name), expected)?;
+        let revision = self.next();
+        contents.insert(name.to_owned(), Stored::new(revision, bytes.clone()));
+        Ok(revision)
+    }
+
+    async fn delete(
+        &self,
+        name: &str,
+        expected: Option<Revision>,
+    ) -> Result<bool, TokenStorageError> {
+        let mut contents = self.contents();
+        if expected.is_some() {
+            check(name, contents.get(name), expected)?;
+        }
+        Ok(contents.remove(name).is_some())
+    }
+
+    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
+        Ok(self.contents().keys().cloned().collect())
+    }
+
+    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            // Locks that nobody holds or waits for are forgotten.
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            Arc::clone(locks.entry(name.to_owned()).or_default())
+        };
+        Ok(Box::new(Guard(lock.lock_owned().await)))
+    }
+}

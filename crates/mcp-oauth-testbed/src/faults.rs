@@ -23,7 +23,8 @@ pub enum Fault {
     /// `code_challenge_methods_supported` is absent, the authorization server does not support PKCE
     /// and MCP clients MUST refuse to proceed."
     NoPkceMethods,
-    /// Only `plain` is offered. OAuth 2.1 §4.1.1: clients "MUST use S256" when they can.
+    /// Only `plain` is offered. RFC 7636 §4.2: "If the client is capable of using "S256", it MUST
+    /// use "S256""; `plain` shows the verifier to whoever sees the request.
     OnlyPlainPkce,
     /// A field of the authorization server metadata is added or replaced.
     MetadataField(String, Value),
@@ -53,8 +54,8 @@ pub enum Fault {
         times: Option<u32>,
     },
 
-    /// The callback carries this `iss`. RFC 9207 §2.4: clients "MUST compare the result to the
-    /// issuer identifier of the authorization server where the authorization request was sent".
+    /// The callback carries this `iss`. RFC 9207 §2.4: clients MUST "compare the result to the
+    /// issuer identifier of the authorization server where the authorization request was sent to".
     CallbackIss(String),
     /// The callback has no `iss` though the metadata promise one. RFC 9207 §2.4: clients "MUST
     /// reject authorization responses without the iss parameter" from such a server.
@@ -208,9 +209,10 @@ impl Faults {
 
     /// The status fault for a path, counting the request against its `times`.
     pub(crate) fn status_for(&mut self, requested: &str) -> Option<Fault> {
-        let index = self.0.iter().position(
-            |fault| matches!(fault, Fault::Status { path, .. } if path.as_str() == requested),
-        )?;
+        let index = self.0.iter().position(|fault| match fault {
+            Fault::Status { path, times, .. } => path == requested && *times != Some(0),
+            _ => false,
+        })?;
         let found = self.0.get(index)?.clone();
         if let Some(Fault::Status {
             times: Some(left), ..

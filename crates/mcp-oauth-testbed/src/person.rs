@@ -2,8 +2,10 @@
 //! presses a button, and follows the redirect to the application's callback.
 //!
 //! ```no_run
-//! # async fn login(authorization_url: url::Url) -> Result<(), mcp_oauth_testbed::person::PersonError> {
-//! let callback = mcp_oauth_testbed::person::approve(&authorization_url).await?;
+//! use mcp_oauth_testbed::person;
+//!
+//! # async fn login(authorization_url: url::Url) -> Result<(), person::PersonError> {
+//! let callback = person::approve(&authorization_url).await?;
 //! assert_eq!(callback.status, 200);
 //! # Ok(())
 //! # }

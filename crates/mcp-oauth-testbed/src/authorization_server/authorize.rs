@@ -219,7 +219,8 @@ fn guarded(status: StatusCode, page: String) -> Response {
     let headers = [
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+             frame-ancestors 'none'",
         ),
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -242,8 +243,8 @@ fn refused(
     back(world, redirect_uri, state, answer)
 }
 
-/// Sends the browser back to the client, with `state` and with `iss` (RFC 9207 §2: in "successful
-/// responses and error responses").
+/// Sends the browser back to the client, with `state` and with `iss` (RFC 9207 §2: "including error
+/// responses").
 fn back(
     world: &World,
     redirect_uri: &str,

@@ -83,15 +83,15 @@ pub struct Family {
     refreshable: bool,
 }
 
-/// What came of an attempt to spend a code.
+/// What a code is worth that a client presents.
 #[derive(Debug)]
-pub(super) enum Spent {
+pub(super) enum Worth {
     /// It was good.
     Good(Ask),
     /// There is no such code, or its time is over.
     Unknown,
     /// It had been spent: the tokens that it was spent for are revoked (OAuth 2.1 §4.1.3).
-    Again,
+    Spent,
 }
 
 /// Tokens as they leave the token endpoint.
@@ -163,22 +163,22 @@ impl Ledger {
         code
     }
 
-    /// What a code was issued for, without spending it.
-    pub(super) fn spend_code(&mut self, code: &str, client_id: &str, now: Duration) -> Spent {
+    /// A client presents a code. A good one is spent only by [`Ledger::found`].
+    pub(super) fn present_code(&mut self, code: &str, client_id: &str, now: Duration) -> Worth {
         let Some(found) = self.codes.get(code) else {
-            return Spent::Unknown;
+            return Worth::Unknown;
         };
         if found.ask.client_id != client_id {
-            return Spent::Unknown;
+            return Worth::Unknown;
         }
         if let Some(family) = found.spent_for {
             self.kill(family);
-            return Spent::Again;
+            return Worth::Spent;
         }
         if now >= found.expires {
-            return Spent::Unknown;
+            return Worth::Unknown;
         }
-        Spent::Good(found.ask.clone())
+        Worth::Good(found.ask.clone())
     }
 
     /// Founds a family for the code, which is spent from now on.

@@ -55,11 +55,14 @@ fn truth(world: &World) -> Map<String, Value> {
     if settings.issue_refresh_tokens {
         grants.push("refresh_token");
     }
+    let registration = settings
+        .dynamic_registration
+        .then(|| format!("{origin}/register"));
     let document = json!({
         "issuer": world.issuer(),
         "authorization_endpoint": format!("{origin}/authorize"),
         "token_endpoint": format!("{origin}/token"),
-        "registration_endpoint": settings.dynamic_registration.then(|| format!("{origin}/register")),
+        "registration_endpoint": registration,
         "revocation_endpoint": format!("{origin}/revoke"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use super::Refusal;
 
 /// Decoded parameters. OAuth 2.1 §3.1 and §3.2: a parameter "MUST NOT be included more than once",
-/// and one "sent without a value MUST be treated as if it were omitted".
+/// and those "sent without a value MUST be treated as if they were omitted".
 #[derive(Debug)]
 pub(super) struct Parameters(Vec<(String, String)>);
 

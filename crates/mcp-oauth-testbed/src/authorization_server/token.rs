@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::authorize::resource;
-use super::ledger::{Ask, Issued, Spent};
+use super::ledger::{Ask, Issued, Worth};
 use super::parameters::{Form, Parameters};
 use super::{Refusal, client_auth, json_answer};
 use crate::faults::Fault;
@@ -52,10 +52,10 @@ fn exchange(world: &World, form: &Parameters, client_id: &str) -> Result<Issued,
     let now = world.now();
     // One lock from the look to the deed: of two requests with one code, one is the second.
     let mut ledger = world.ledger();
-    let ask = match ledger.spend_code(code, client_id, now) {
-        Spent::Good(ask) => ask,
-        Spent::Unknown => return Err(invalid_grant("the code is unknown or too old")),
-        Spent::Again => {
+    let ask = match ledger.present_code(code, client_id, now) {
+        Worth::Good(ask) => ask,
+        Worth::Unknown => return Err(invalid_grant("the code is unknown or too old")),
+        Worth::Spent => {
             return Err(invalid_grant(
                 "the code was used before; its tokens are revoked",
             ));
@@ -107,8 +107,8 @@ fn refresh(world: &World, form: &Parameters, client_id: &str) -> Result<Issued, 
     }
     let scopes = narrowed(form.find("scope"), &family.scopes)?;
     let spent = ledger.is_spent(token);
-    // OAuth 2.1 §4.3.1: whoever presents a spent token, "the authorization server will revoke the
-    // active refresh token".
+    // RFC 9700 §4.14.2: the server cannot know whether the client or a thief presents a spent
+    // token, "but it will revoke the active refresh token".
     if spent && !grace {
         ledger.kill(number);
         return Err(invalid_grant(

@@ -11,7 +11,7 @@ use crate::world::World;
 pub(super) fn list() -> Value {
     let none = json!({ "type": "object", "properties": {} });
     json!([
-        { "name": "whoami", "description": "Client id and scopes of the token", "inputSchema": none },
+        { "name": "whoami", "description": "The client and its scopes", "inputSchema": none },
         {
             "name": "add",
             "description": "Adds two numbers",

@@ -7,6 +7,7 @@
 
 mod authorization;
 mod browser;
+mod challenge;
 mod faults_callback;
 mod faults_metadata;
 mod faults_token;

@@ -1,0 +1,134 @@
+//! What the MCP server refuses: 401, 403 and their challenges; the REST route under them.
+
+use mcp_oauth_testbed::{Fault, Testbed};
+use serde_json::json;
+
+use crate::browser::*;
+use crate::mcp::{initialize, session_call};
+
+#[tokio::test]
+async fn without_a_token_the_challenge_has_no_error() {
+    let testbed = Testbed::builder()
+        .challenge_scope(Some("notes:read"))
+        .start()
+        .await
+        .unwrap();
+    let answer = get(testbed.server_url().as_str()).await;
+    let challenge = answer.header("www-authenticate");
+    assert_eq!(answer.status, 401);
+    assert!(challenge.starts_with("Bearer "), "{challenge}");
+    assert!(challenge.contains("scope=\"notes:read\""), "{challenge}");
+    assert!(!challenge.contains("error="), "{challenge}");
+}
+
+#[tokio::test]
+async fn a_bad_token_is_invalid_and_a_token_in_the_query_is_none() {
+    let testbed = Testbed::start().await.unwrap();
+    let answer = get_with(testbed.server_url().as_str(), "nonsense").await;
+    assert!(
+        answer
+            .header("www-authenticate")
+            .contains("error=\"invalid_token\"")
+    );
+    let login = login(&testbed, "notes:read").await;
+    let url = format!(
+        "{}/notes?access_token={}",
+        testbed.server_url(),
+        login.access
+    );
+    assert_eq!(get(&url).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_challenge_can_be_written_by_hand_or_left_out() {
+    let lines = vec!["Basic realm=\"x\"".to_owned(), "Bearer scope=a".to_owned()];
+    let testbed = Testbed::builder()
+        .fault(Fault::Challenge(lines.clone()))
+        .start()
+        .await
+        .unwrap();
+    let answer = get(testbed.server_url().as_str()).await;
+    let seen: Vec<&str> = answer
+        .headers
+        .get_all("www-authenticate")
+        .iter()
+        .map(|value| value.to_str().unwrap())
+        .collect();
+    assert_eq!(seen, lines);
+    testbed.set_fault(Fault::NoChallenge);
+    let answer = get(testbed.server_url().as_str()).await;
+    assert_eq!(
+        (answer.status, answer.header("www-authenticate")),
+        (401, "")
+    );
+}
+
+#[tokio::test]
+async fn every_token_can_be_refused() {
+    let testbed = Testbed::start().await.unwrap();
+    let login = login(&testbed, "notes:read").await;
+    testbed.set_fault(Fault::RefusesEveryToken);
+    assert!(!is_good(&testbed, &login.access).await);
+    testbed.clear_faults();
+    assert!(is_good(&testbed, &login.access).await);
+}
+
+#[tokio::test]
+async fn a_tool_may_need_a_further_scope_until_the_token_has_it() {
+    let testbed = Testbed::builder().step_up(true).start().await.unwrap();
+    let narrow = login(&testbed, "notes:read").await.access;
+    let wide = login(&testbed, "notes:read notes:write").await.access;
+    let session = initialize(&testbed, &narrow, "2025-11-25").await;
+    let params = json!({ "name": "write_note", "arguments": { "text": "x" } });
+    let refused = session_call(&testbed, &narrow, &session, "tools/call", &params).await;
+    let challenge = refused.header("www-authenticate");
+    assert_eq!(refused.status, 403);
+    for part in [
+        "error=\"insufficient_scope\"",
+        "scope=\"notes:write\"",
+        "resource_metadata=\"",
+    ] {
+        assert!(challenge.contains(part), "{challenge}");
+    }
+    let allowed = session_call(&testbed, &wide, &session, "tools/call", &params).await;
+    assert_eq!(allowed.json()["result"]["structuredContent"]["count"], 2);
+
+    testbed.require_scope("add", "math");
+    let params = json!({ "name": "add", "arguments": { "a": 1, "b": 2 } });
+    let refused = session_call(&testbed, &wide, &session, "tools/call", &params).await;
+    assert!(
+        refused
+            .header("www-authenticate")
+            .contains("scope=\"math\"")
+    );
+    let clever = login(&testbed, "notes:read math").await.access;
+    let allowed = session_call(&testbed, &clever, &session, "tools/call", &params).await;
+    assert_eq!(allowed.status, 200);
+    testbed.set_fault(Fault::NeverEnoughScope("moon".to_owned()));
+    let never = session_call(&testbed, &clever, &session, "tools/call", &params).await;
+    assert_eq!(never.status, 403);
+}
+
+#[tokio::test]
+async fn the_rest_route_is_under_the_same_token_and_scopes() {
+    let testbed = Testbed::builder().step_up(true).start().await.unwrap();
+    let url = format!("{}/notes", testbed.server_url());
+    let body = json!({ "text": "x" });
+    assert_eq!(post_json(&url, &[], &body).await.status, 401);
+    let narrow = format!("Bearer {}", login(&testbed, "notes:read").await.access);
+    assert_eq!(
+        post_json(&url, &[("authorization", &narrow)], &body)
+            .await
+            .status,
+        403
+    );
+    let wide = format!("Bearer {}", login(&testbed, "notes:write").await.access);
+    assert_eq!(
+        post_json(&url, &[("authorization", &wide)], &body)
+            .await
+            .json(),
+        body
+    );
+    let list = get_with(&url, wide.trim_start_matches("Bearer ")).await;
+    assert_eq!(list.json()["notes"], json!(["buy milk"]));
+}

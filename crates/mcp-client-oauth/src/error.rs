@@ -481,6 +481,14 @@ pub enum TokenStorageError {
         /// Why not.
         why: &'static str,
     },
+    /// More than a record may have.
+    #[error("{place} is too large to keep: with its name it may have {most} bytes")]
+    TooLarge {
+        /// The record.
+        place: String,
+        /// How many bytes a record may have.
+        most: usize,
+    },
     /// Another process holds the record for longer than a refresh can take.
     #[error("{place} is locked by another process for too long")]
     Locked {
@@ -524,6 +532,7 @@ impl TokenStorageError {
             | Self::Corrupt { .. }
             | Self::Newer { .. }
             | Self::Insecure { .. }
+            | Self::TooLarge { .. }
             | Self::Io { .. }
             | Self::Backend { .. } => Remedy::Reconfigure,
             Self::Locked { .. } | Self::Conflict { .. } => Remedy::Retry,

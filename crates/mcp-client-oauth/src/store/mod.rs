@@ -25,7 +25,7 @@ mod memory;
 mod sealed;
 
 #[cfg(feature = "sealed-file")]
-pub use key::KeySource;
+pub use key::{KeyKind, KeySource};
 pub use memory::MemoryBackend;
 #[cfg(feature = "sealed-file")]
 pub use sealed::SealedFiles;
@@ -49,7 +49,8 @@ pub type OpenBackend = fn(&str) -> Result<Arc<dyn Backend>, TokenStorageError>;
 /// A place that keeps secret bytes by name. It knows nothing of tokens.
 ///
 /// Names are any text, of any length. What is kept under a name is replaced wholly or not at all,
-/// and each change gives it a greater [`Revision`].
+/// and each change gives it a greater [`Revision`]. What is kept again after a deletion has a
+/// revision that the name never had before.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync {
     /// What is kept under `name`, if anything.

@@ -1,0 +1,370 @@
+//! What every back end promises, as a check that its author runs.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use std::sync::Arc;
+//!
+//! use mcp_client_oauth::store::{MemoryBackend, contract};
+//!
+//! contract::check(Arc::new(MemoryBackend::default())).await;
+//! # });
+//! ```
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+};
+
+use tokio::task::JoinSet;
+
+use super::{Backend, Revision, Stored};
+use crate::{error::TokenStorageError, secret::Secret};
+
+/// How many tasks do the same at once.
+const CROWD: usize = 16;
+
+/// Checks all of the contract. The back end must be empty, and is left empty.
+///
+/// # Panics
+/// With a sentence, if the contract is broken.
+pub async fn check(backend: Arc<dyn Backend>) {
+    assert!(
+        names(&*backend).await.is_empty(),
+        "the back end to check must be empty"
+    );
+    what_is_not_there_is_none(&*backend).await;
+    what_is_put_is_there(&*backend).await;
+    a_put_that_expects_something_else_changes_nothing(&*backend).await;
+    a_deletion_that_expects_something_else_changes_nothing(&*backend).await;
+    a_deleted_name_begins_anew(&*backend).await;
+    bytes_come_back_as_they_were(&*backend).await;
+    odd_names_stay_distinct(&*backend).await;
+    no_writer_is_lost(&backend).await;
+    of_two_first_writers_one_wins(&backend).await;
+    a_lock_excludes(&backend).await;
+    a_lock_is_about_one_name(&*backend).await;
+    who_gives_up_waiting_holds_nothing(&*backend).await;
+    assert!(
+        names(&*backend).await.is_empty(),
+        "what was deleted is still among the names"
+    );
+}
+
+async fn what_is_not_there_is_none(backend: &dyn Backend) {
+    assert!(
+        get(backend, "absent").await.is_none(),
+        "a name that was never put has a content"
+    );
+    assert!(
+        !delete(backend, "absent").await,
+        "deleting nothing says that something was there"
+    );
+}
+
+async fn what_is_put_is_there(backend: &dyn Backend) {
+    let first = put(backend, "a", None, b"one").await;
+    assert_eq!(
+        content(backend, "a").await,
+        (first, b"one".to_vec()),
+        "what was put is not there"
+    );
+    let second = put(backend, "a", Some(first), b"two").await;
+    assert!(second > first, "a change has no greater revision");
+    assert_eq!(
+        content(backend, "a").await,
+        (second, b"two".to_vec()),
+        "a change is not there"
+    );
+    assert_eq!(
+        names(backend).await,
+        ["a"],
+        "the names are not those that were put"
+    );
+    assert!(
+        delete(backend, "a").await,
+        "deleting something says that nothing was there"
+    );
+}
+
+async fn a_put_that_expects_something_else_changes_nothing(backend: &dyn Backend) {
+    let first = put(backend, "a", None, b"one").await;
+    let second = put(backend, "a", Some(first), b"two").await;
+    for expected in [None, Some(first), Some(Revision::after(Some(second)))] {
+        let refused = backend.put("a", expected, &secret(b"three")).await;
+        conflict("a put that expected something else", &refused);
+    }
+    assert_eq!(
+        content(backend, "a").await,
+        (second, b"two".to_vec()),
+        "a refused put changed it"
+    );
+    let refused = backend.put("b", Some(second), &secret(b"three")).await;
+    conflict("a put that expected something where nothing is", &refused);
+    assert!(
+        get(backend, "b").await.is_none(),
+        "a refused put made something"
+    );
+    delete(backend, "a").await;
+}
+
+async fn a_deletion_that_expects_something_else_changes_nothing(backend: &dyn Backend) {
+    let first = put(backend, "a", None, b"one").await;
+    let second = put(backend, "a", Some(first), b"two").await;
+    for expected in [first, Revision::after(Some(second))] {
+        let refused = backend.delete("a", Some(expected)).await;
+        conflict("a deletion that expected something else", &refused);
+    }
+    assert_eq!(
+        content(backend, "a").await,
+        (second, b"two".to_vec()),
+        "a refused deletion did it"
+    );
+    let deleted = worked("a deletion", backend.delete("a", Some(second)).await);
+    assert!(deleted, "deleting something says that nothing was there");
+    let refused = backend.delete("a", Some(second)).await;
+    conflict(
+        "a deletion that expected something where nothing is",
+        &refused,
+    );
+}
+
+/// Otherwise whoever deletes what it knows would delete what came after (H103).
+async fn a_deleted_name_begins_anew(backend: &dyn Backend) {
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let revision = put(backend, "a", None, b"one").await;
+        assert!(
+            !seen.contains(&revision),
+            "a revision came again after a deletion"
+        );
+        seen.push(revision);
+        seen.push(put(backend, "a", Some(revision), b"two").await);
+        delete(backend, "a").await;
+        assert!(
+            get(backend, "a").await.is_none(),
+            "a deleted name has a content"
+        );
+    }
+}
+
+async fn bytes_come_back_as_they_were(backend: &dyn Backend) {
+    let large: Vec<u8> = (0..=255).cycle().take(200 * 1024).collect();
+    for bytes in [&b""[..], b"\n", b"\0\xff\r\n\0", &large] {
+        let revision = put(backend, "a", None, bytes).await;
+        let found = content(backend, "a").await;
+        assert!(
+            found == (revision, bytes.to_vec()),
+            "{} bytes came back changed",
+            bytes.len()
+        );
+        delete(backend, "a").await;
+    }
+}
+
+/// H133-H135: paths, names of devices, names that a file system takes for one another.
+async fn odd_names_stay_distinct(backend: &dyn Backend) {
+    let (long, longer) = ("n".repeat(64 * 1024), "n".repeat(64 * 1024 - 1) + "m");
+    let mut odd = vec![
+        "", " ", ".", "..", "../../x", "/etc/x", "..\\x", "C:x", "x\0y", "x\ny",
+    ];
+    odd.extend([
+        "x",
+        "X",
+        "x ",
+        "x.",
+        "con",
+        "CON",
+        "NUL.txt",
+        "caf\u{e9}",
+        "cafe\u{301}",
+    ]);
+    odd.extend([
+        "\u{202e}x",
+        "\"",
+        "\\",
+        "%2e",
+        "https://a.example/mcp",
+        &long,
+        &longer,
+    ]);
+    for name in &odd {
+        put(backend, name, None, name.as_bytes()).await;
+    }
+    for name in &odd {
+        let found = content(backend, name).await.1;
+        assert!(
+            found == name.as_bytes(),
+            "another content than was put under {}",
+            start(name)
+        );
+    }
+    odd.sort_unstable();
+    assert!(
+        names(backend).await == odd,
+        "the names are not those that were put"
+    );
+    for name in &odd {
+        assert!(
+            delete(backend, name).await,
+            "cannot delete what was put under {}",
+            start(name)
+        );
+    }
+}
+
+async fn no_writer_is_lost(backend: &Arc<dyn Backend>) {
+    put(&**backend, "count", None, b"").await;
+    crowd(backend, |backend| async move { add_one(&*backend).await }).await;
+    let (_, count) = content(&**backend, "count").await;
+    assert_eq!(
+        count.len(),
+        CROWD,
+        "of {CROWD} writers at once, some are lost"
+    );
+    delete(&**backend, "count").await;
+}
+
+/// Compare-and-swap, again and again, without the lock.
+async fn add_one(backend: &dyn Backend) {
+    loop {
+        let (revision, mut count) = content(backend, "count").await;
+        count.push(b'+');
+        match backend
+            .put("count", Some(revision), &Secret::new(count))
+            .await
+        {
+            Ok(_) => return,
+            Err(TokenStorageError::Conflict { .. }) => {}
+            Err(error) => panic!("a writer among others failed: {error}"),
+        }
+    }
+}
+
+async fn of_two_first_writers_one_wins(backend: &Arc<dyn Backend>) {
+    let wins = crowd(backend, |backend| async move {
+        match backend.put("first", None, &secret(b"won")).await {
+            Ok(_) => 1,
+            Err(TokenStorageError::Conflict { .. }) => 0,
+            Err(error) => panic!("a first writer among others failed: {error}"),
+        }
+    });
+    let wins: usize = wins.await.into_iter().sum();
+    assert_eq!(
+        wins, 1,
+        "{wins} of {CROWD} writers believe that they were the first"
+    );
+    delete(&**backend, "first").await;
+}
+
+async fn a_lock_excludes(backend: &Arc<dyn Backend>) {
+    let inside = Arc::new(AtomicBool::new(false));
+    crowd(backend, |backend| {
+        let inside = Arc::clone(&inside);
+        async move {
+            let held = worked("a lock", backend.lock("a").await);
+            assert!(
+                !inside.swap(true, Ordering::SeqCst),
+                "two hold the same name"
+            );
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            inside.store(false, Ordering::SeqCst);
+            drop(held);
+        }
+    })
+    .await;
+}
+
+async fn a_lock_is_about_one_name(backend: &dyn Backend) {
+    let held = worked("a lock", backend.lock("a").await);
+    let other = worked("a lock on another name", backend.lock("b").await);
+    // Whoever holds a name reads and writes it.
+    let revision = put(backend, "a", None, b"one").await;
+    put(backend, "a", Some(revision), b"two").await;
+    assert!(
+        delete(backend, "a").await,
+        "the holder of a name cannot delete it"
+    );
+    drop((held, other));
+}
+
+async fn who_gives_up_waiting_holds_nothing(backend: &dyn Backend) {
+    let held = worked("a lock", backend.lock("a").await);
+    {
+        let mut waiting = pin!(backend.lock("a"));
+        let waits = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await;
+        assert!(waits, "two hold the same name");
+    }
+    drop(held);
+    drop(worked(
+        "a lock that its holder and a waiter let go",
+        backend.lock("a").await,
+    ));
+}
+
+/// Runs the same in many tasks at once.
+async fn crowd<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    backend: &Arc<dyn Backend>,
+    work: impl Fn(Arc<dyn Backend>) -> F,
+) -> Vec<T> {
+    let tasks: JoinSet<T> = (0..CROWD).map(|_| work(Arc::clone(backend))).collect();
+    tasks.join_all().await
+}
+
+fn secret(bytes: &[u8]) -> Secret<Vec<u8>> {
+    Secret::new(bytes.to_vec())
+}
+
+fn worked<T>(what: &str, result: Result<T, TokenStorageError>) -> T {
+    result.unwrap_or_else(|error| panic!("{what} failed: {error}"))
+}
+
+fn conflict<T: fmt::Debug>(what: &str, result: &Result<T, TokenStorageError>) {
+    let refused = matches!(result, Err(TokenStorageError::Conflict { .. }));
+    assert!(
+        refused,
+        "{what} was not refused as a conflict, but gave {result:?}"
+    );
+}
+
+async fn get(backend: &dyn Backend, name: &str) -> Option<Stored> {
+    worked("reading", backend.get(name).await)
+}
+
+async fn content(backend: &dyn Backend, name: &str) -> (Revision, Vec<u8>) {
+    let Some(stored) = get(backend, name).await else {
+        panic!("what was put under {} is not there", start(name));
+    };
+    (stored.revision, stored.bytes.expose().clone())
+}
+
+async fn put(
+    backend: &dyn Backend,
+    name: &str,
+    expected: Option<Revision>,
+    bytes: &[u8],
+) -> Revision {
+    worked("writing", backend.put(name, expected, &secret(bytes)).await)
+}
+
+async fn delete(backend: &dyn Backend, name: &str) -> bool {
+    worked("deleting", backend.delete(name, None).await)
+}
+
+async fn names(backend: &dyn Backend) -> Vec<String> {
+    let mut names = worked("listing the names", backend.names().await);
+    names.sort_unstable();
+    names
+}
+
+/// Enough of a name to know it by.
+fn start(name: &str) -> String {
+    format!("{:?}", name.chars().take(32).collect::<String>())
+}

@@ -1,0 +1,23 @@
+//! Nothing to ask and nothing to set: what is made in a profile inherits its protection.
+
+use std::{
+    fs::{DirBuilder, Metadata, OpenOptions},
+    io,
+    path::Path,
+};
+
+pub(super) fn fault(_link: &Metadata, found: &Metadata) -> Option<&'static str> {
+    (!found.is_dir()).then_some("it is not a directory")
+}
+
+pub(super) fn mend(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+pub(super) fn private_directory(_builder: &mut DirBuilder) {}
+
+pub(super) fn private_file(_options: &mut OpenOptions) {}
+
+pub(super) fn is_no_file(_error: &io::Error) -> bool {
+    false
+}

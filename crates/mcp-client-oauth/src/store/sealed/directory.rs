@@ -1,0 +1,250 @@
+//! The directory of a store: who may use it, and how a file in it is read, replaced and removed.
+//!
+//! Everything here blocks. Windows has neither modes nor `O_NOFOLLOW`: a directory in the profile
+//! of its user is private there by inheritance.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tempfile::NamedTempFile;
+
+use super::access;
+use crate::{error::TokenStorageError, secret::Secret};
+
+/// What a file is called while it is written.
+const UNFINISHED: (&str, &str) = ("new-", ".tmp");
+/// Where the files lie that are only locked.
+const LOCKS: &str = "locks";
+
+/// The directory of a store, which may not exist yet.
+#[derive(Clone, Debug)]
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Whether it exists. It must be ours alone to change (H136).
+    pub(super) fn exists(&self) -> Result<bool, TokenStorageError> {
+        let link = match fs::symlink_metadata(&self.0) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(io_error("look at", &self.0)(error)),
+        };
+        let found = fs::metadata(&self.0).map_err(io_error("look at", &self.0))?;
+        match access::fault(&link, &found) {
+            None => Ok(true),
+            Some(why) => Err(TokenStorageError::Insecure {
+                path: self.0.clone(),
+                why,
+            }),
+        }
+    }
+
+    /// Makes it if need be, and takes the eyes of others from it.
+    pub(super) fn make_ready(&self) -> Result<(), TokenStorageError> {
+        let existed = self.exists()?;
+        for path in [&self.0, &self.0.join(LOCKS)] {
+            let mut builder = DirBuilder::new();
+            access::private_directory(&mut builder);
+            builder
+                .recursive(true)
+                .create(path)
+                .map_err(io_error("create", path))?;
+        }
+        if !existed {
+            // Somebody else may have made it in between.
+            self.exists()?;
+            // The entry of the directory itself must survive a power cut too.
+            self.0.parent().map_or(Ok(()), sync)?;
+        }
+        access::mend(&self.0).map_err(io_error("protect", &self.0))
+    }
+
+    /// Opens a file that is only locked, never written, and never deleted.
+    pub(super) fn lock_file(&self, name: &str) -> Result<File, TokenStorageError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        open(&self.0.join(LOCKS).join(name), &mut options)
+    }
+
+    /// Opens a file for reading, if it is there. It must be a regular file (H137).
+    pub(super) fn open(&self, name: &str) -> Result<Option<File>, TokenStorageError> {
+        match open(&self.file(name), OpenOptions::new().read(true)) {
+            Ok(file) => Ok(Some(file)),
+            Err(TokenStorageError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a whole file, if it is there and has no more than `most` bytes.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        most: u64,
+    ) -> Result<Option<Secret<Vec<u8>>>, TokenStorageError> {
+        let Some(file) = self.open(name)? else {
+            return Ok(None);
+        };
+        let path = self.file(name);
+        let size = file.metadata().map_err(io_error("look at", &path))?.len();
+        // Room for all of it, so that no copy of a key is left behind when the buffer grows.
+        let room = usize::try_from(size.min(most)).unwrap_or(0) + 1;
+        let mut bytes = Secret::new(Vec::with_capacity(room));
+        // One byte more than allowed tells too large, even of a file that is growing.
+        let read = file.take(most + 1).read_to_end(bytes.expose_mut());
+        let read = read.map_err(io_error("read", &path))?;
+        if u64::try_from(read).is_ok_and(|read| read <= most) {
+            return Ok(Some(bytes));
+        }
+        Err(corrupt(&path, "it is larger than any that we write"))
+    }
+
+    /// Puts `bytes` in the place of what is there, if anything: wholly or not at all (H140).
+    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), TokenStorageError> {
+        let path = self.file(name);
+        // A rename replaces a link itself and does not follow it.
+        let written = self.unfinished(bytes)?.persist(&path);
+        written.map_err(|failed| io_error("replace", &path)(failed.error))?;
+        sync(&self.0)
+    }
+
+    /// Writes a file that must not be there yet.
+    pub(super) fn create(&self, name: &str, bytes: &[u8]) -> Result<(), TokenStorageError> {
+        let path = self.file(name);
+        let written = self.unfinished(bytes)?.persist_noclobber(&path);
+        written.map_err(|failed| io_error("create", &path)(failed.error))?;
+        sync(&self.0)
+    }
+
+    /// A file with a random name that nobody else had, for us alone from its first moment (H138,
+    /// H139), and on the disk when this returns. It goes away when it is not given a name.
+    fn unfinished(&self, bytes: &[u8]) -> Result<NamedTempFile, TokenStorageError> {
+        let (prefix, suffix) = UNFINISHED;
+        let mut builder = tempfile::Builder::new();
+        let mut file = builder
+            .prefix(prefix)
+            .suffix(suffix)
+            .rand_bytes(16)
+            .tempfile_in(&self.0)
+            .map_err(io_error("create a file in", &self.0))?;
+        let written = file
+            .write_all(bytes)
+            .and_then(|()| file.as_file().sync_all());
+        written.map_err(io_error("write", file.path()))?;
+        Ok(file)
+    }
+
+    /// Removes what processes left that died while they wrote. Only for the holder of the write
+    /// lock: nobody else makes such files, so their makers are gone.
+    pub(super) fn sweep(&self) -> Result<(), TokenStorageError> {
+        let (prefix, suffix) = UNFINISHED;
+        for name in self.entries()? {
+            let name = name?;
+            if name.starts_with(prefix) && name.ends_with(suffix) {
+                remove(&self.file(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file for good. Whether it was there.
+    pub(super) fn remove(&self, name: &str) -> Result<bool, TokenStorageError> {
+        let removed = remove(&self.file(name))?;
+        sync(&self.0)?;
+        Ok(removed)
+    }
+
+    /// The names of everything in it; what is not text is not ours.
+    pub(super) fn entries(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<String, TokenStorageError>>, TokenStorageError> {
+        let entries = fs::read_dir(&self.0).map_err(io_error("list", &self.0))?;
+        Ok(entries.filter_map(|entry| match entry {
+            Ok(entry) => entry.file_name().to_str().map(|name| Ok(name.to_owned())),
+            Err(error) => Some(Err(io_error("list", &self.0)(error))),
+        }))
+    }
+}
+
+/// Opens a regular file: a link is not followed, and a pipe does not make us wait (H137).
+fn open(path: &Path, options: &mut OpenOptions) -> Result<File, TokenStorageError> {
+    let insecure = || TokenStorageError::Insecure {
+        path: path.to_owned(),
+        why: "it is not a regular file",
+    };
+    access::private_file(options);
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(error) if access::is_no_file(&error) => return Err(insecure()),
+        Err(error) => return Err(io_error("open", path)(error)),
+    };
+    let found = file.metadata().map_err(io_error("look at", path))?;
+    if found.is_file() {
+        Ok(file)
+    } else {
+        Err(insecure())
+    }
+}
+
+fn remove(path: &Path) -> Result<bool, TokenStorageError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io_error("remove", path)(error)),
+    }
+}
+
+/// Makes what happened to the names in a directory last.
+#[cfg(unix)]
+fn sync(directory: &Path) -> Result<(), TokenStorageError> {
+    // The parent of a relative path with one part.
+    let directory = if directory == OsStr::new("") {
+        Path::new(".")
+    } else {
+        directory
+    };
+    File::open(directory)
+        .and_then(|file| file.sync_all())
+        .map_err(io_error("sync", directory))
+}
+
+#[cfg(not(unix))]
+fn sync(_directory: &Path) -> Result<(), TokenStorageError> {
+    Ok(())
+}
+
+pub(super) fn corrupt(path: &Path, why: &'static str) -> TokenStorageError {
+    TokenStorageError::Corrupt {
+        place: path.display().to_string(),
+        why,
+    }
+}
+
+pub(super) fn io_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> TokenStorageError + use<> {
+    let path = path.to_owned();
+    move |source| TokenStorageError::Io {
+        action,
+        path,
+        source: Arc::new(source),
+    }
+}

@@ -1,0 +1,79 @@
+//! Bytes as text with one spelling: lower-case hexadecimal of a known length.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+/// `N` bytes that are not secret.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::store) struct Hex<const N: usize>(pub(in crate::store) [u8; N]);
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The value of a digit. An upper-case digit is none: each value has one spelling.
+fn value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl<const N: usize> Hex<N> {
+    fn parse(text: &str) -> Option<Self> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != N || !rest.is_empty() {
+            return None;
+        }
+        let mut bytes = [0; N];
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = value(*high)? << 4 | value(*low)?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl<const N: usize> fmt::Display for Hex<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(f, "{}{}", digit(byte >> 4), digit(*byte)))
+    }
+}
+
+impl<const N: usize> Serialize for Hex<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not hexadecimal of the right length"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back_and_have_one_spelling() {
+        let bytes = Hex([0x00, 0x7f, 0xa0, 0xff]);
+        assert_eq!(bytes.to_string(), "007fa0ff");
+        assert_eq!(Hex::parse("007fa0ff"), Some(bytes));
+        for other in [
+            "007FA0FF",
+            "007fa0f",
+            "007fa0ff0",
+            "007fa0ff00",
+            "+07fa0ff",
+            "007fa0fg",
+            "",
+        ] {
+            assert_eq!(Hex::<4>::parse(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The right key, the wrong key, and none.
+
+use serde_json::{Value, json};
+
+use super::*;
+use mcp_client_oauth::store::KeyKind;
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_changes_nothing() {
+    let home = Home::new();
+    put(
+        &SealedFiles::open(home.path(), password("right")).unwrap(),
+        "a",
+        None,
+        "content",
+    )
+    .await
+    .unwrap();
+    let before = contents(&home.path());
+    let wrong = SealedFiles::open(home.path(), password("wrong")).unwrap();
+    let message = format!(
+        "wrong password for the token store {}",
+        home.path().display()
+    );
+    for refused in [
+        get(&wrong, "a").await.map(drop),
+        get(&wrong, "absent").await.map(drop),
+        put(&wrong, "a", None, "other").await.map(drop),
+        put(&wrong, "b", None, "other").await.map(drop),
+    ] {
+        assert_eq!(refused.unwrap_err().to_string(), message);
+    }
+    assert_eq!(contents(&home.path()), before);
+    let right = SealedFiles::open(home.path(), password("right")).unwrap();
+    assert_eq!(get(&right, "a").await.unwrap().unwrap(), "content");
+}
+
+#[tokio::test]
+async fn names_are_listed_and_records_deleted_without_the_key() {
+    let home = Home::new();
+    let files = SealedFiles::open(home.path(), password("right")).unwrap();
+    put(&files, "a", None, "content").await.unwrap();
+    put(&files, "b", None, "content").await.unwrap();
+    let wrong = SealedFiles::open(home.path(), password("wrong")).unwrap();
+    let mut names = wrong.names().await.unwrap();
+    names.sort_unstable();
+    assert_eq!(names, ["a", "b"]);
+    assert!(wrong.delete("a", None).await.unwrap());
+    assert_eq!(wrong.names().await.unwrap(), ["b"]);
+}
+
+#[tokio::test]
+async fn a_store_is_opened_with_the_kind_of_key_that_it_was_made_with() {
+    let sources = [
+        password("right"),
+        KeySource::KeyFile,
+        KeySource::Given(Secret::new([7; 32])),
+    ];
+    for made_with in &sources {
+        let home = Home::new();
+        assert_eq!(SealedFiles::key_kind(home.path()).unwrap(), None);
+        let files = SealedFiles::open(home.path(), made_with.clone()).unwrap();
+        put(&files, "a", None, "content").await.unwrap();
+        assert_eq!(
+            SealedFiles::key_kind(home.path()).unwrap(),
+            Some(made_with.kind())
+        );
+        for source in &sources {
+            let opened = SealedFiles::open(home.path(), source.clone());
+            match (made_with.kind(), source.kind()) {
+                (made_with, source) if made_with == source => drop(opened.unwrap()),
+                (KeyKind::Password, _) => {
+                    assert!(matches!(opened, Err(TokenStorageError::PasswordNeeded(_))));
+                }
+                _ => assert!(matches!(opened, Err(TokenStorageError::OtherKey(_)))),
+            }
+        }
+    }
+}
+
+/// A handle that was opened before somebody else made the store.
+#[tokio::test]
+async fn the_kind_of_key_is_asked_again_when_the_store_is_used() {
+    let home = Home::new();
+    let early = home.open();
+    let files = SealedFiles::open(home.path(), password("right")).unwrap();
+    put(&files, "a", None, "content").await.unwrap();
+    for refused in [
+        get(&early, "a").await.map(drop),
+        put(&early, "b", None, "x").await.map(drop),
+    ] {
+        assert!(
+            matches!(refused, Err(TokenStorageError::PasswordNeeded(_))),
+            "{refused:?}"
+        );
+    }
+    assert!(!home.file("key").exists());
+}
+
+#[tokio::test]
+async fn another_given_key_is_refused() {
+    let home = Home::new();
+    let given =
+        |byte| SealedFiles::open(home.path(), KeySource::Given(Secret::new([byte; 32]))).unwrap();
+    put(&given(1), "a", None, "content").await.unwrap();
+    let refused = get(&given(2), "a").await.unwrap_err();
+    assert!(
+        matches!(refused, TokenStorageError::OtherKey(_)),
+        "{refused}"
+    );
+    assert_eq!(get(&given(1), "a").await.unwrap().unwrap(), "content");
+}
+
+/// A store with a password, whose `store.json` somebody alters.
+struct Altered {
+    home: Home,
+    genuine: Value,
+}
+
+impl Altered {
+    async fn new() -> Self {
+        let home = Home::new();
+        let files = SealedFiles::open(home.path(), password("right")).unwrap();
+        put(&files, "a", None, "content").await.unwrap();
+        let genuine = serde_json::from_slice(&fs::read(home.file("store.json")).unwrap()).unwrap();
+        Self { home, genuine }
+    }
+
+    /// What the right password gets when one value is another.
+    async fn refusal(&self, place: &[&str], value: Value) -> TokenStorageError {
+        let mut altered = self.genuine.clone();
+        *place
+            .iter()
+            .fold(&mut altered, |inner, name| &mut inner[*name]) = value;
+        overwrite(
+            &self.home.file("store.json"),
+            altered.to_string().as_bytes(),
+        );
+        match SealedFiles::open(self.home.path(), password("right")) {
+            Ok(files) => get(&files, "a").await.unwrap_err(),
+            Err(refused) => refused,
+        }
+    }
+}
+
+/// H146: neither cheap enough to guess, nor costly enough to keep us busy.
+#[tokio::test]
+async fn key_derivation_outside_of_reason_is_refused() {
+    let store = Altered::new().await;
+    assert_eq!(store.genuine["kdf"]["name"], "pbkdf2-hmac-sha256");
+    assert_eq!(store.genuine["kdf"]["iterations"], 600_000);
+    for rounds in [0, 1, 99_999, 10_000_001, 1_u64 << 31, 1 << 32] {
+        let refused = store.refusal(&["kdf", "iterations"], json!(rounds)).await;
+        assert!(
+            matches!(refused, TokenStorageError::Corrupt { .. }),
+            "{rounds}: {refused}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_description_that_makes_no_sense_is_refused() {
+    let store = Altered::new().await;
+    for (place, value) in [
+        (&["kdf"][..], Value::Null),
+        (&["kdf", "name"], json!("scrypt")),
+        (&["kdf", "salt"], json!("00")),
+        (&["id"], json!("00")),
+        (&["key"], json!("none")),
+        (&["key"], json!("key-file")),
+        (&["format"], json!("other")),
+        (&["version"], json!(0)),
+    ] {
+        let refused = store.refusal(place, value).await;
+        assert!(
+            matches!(refused, TokenStorageError::Corrupt { .. }),
+            "{place:?}: {refused}"
+        );
+    }
+    let refused = store.refusal(&["version"], json!(2)).await;
+    assert!(
+        matches!(refused, TokenStorageError::Newer { version: 2, .. }),
+        "{refused}"
+    );
+}
+
+/// What makes sense, but is not what the store was made with.
+#[tokio::test]
+async fn a_description_of_another_store_does_not_fit_the_password() {
+    let store = Altered::new().await;
+    for (place, value) in [
+        (&["kdf", "iterations"][..], json!(100_000)),
+        (&["kdf", "salt"], json!("00".repeat(32))),
+        (&["id"], json!("00".repeat(16))),
+        (&["check"], json!("00".repeat(32))),
+    ] {
+        let refused = store.refusal(place, value).await;
+        assert!(
+            matches!(refused, TokenStorageError::WrongPassword(_)),
+            "{place:?}: {refused}"
+        );
+    }
+}

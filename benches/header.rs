@@ -19,7 +19,7 @@ use std::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use mcp_client_oauth::{
     ClientIdentity, Discovery, ServerUrl, Session, TokenSource, TokenStore,
-    platform::{Clock, Platform, Reach, SystemClock},
+    platform::{Platform, Reach, SystemClock},
     proto::{
         endpoint::Endpoint,
         server_metadata::{Issuer, ServerMetadata},
@@ -32,7 +32,11 @@ use mcp_client_oauth::{
 /// A session whose token is good for an hour, on the real clock.
 fn session() -> Session {
     let (http, person) = (ScriptedHttp::default(), RecordedInteraction::default());
-    let platform = Platform::new(Arc::new(http), Arc::new(SystemClock::default()), Arc::new(person));
+    let platform = Platform::new(
+        Arc::new(http),
+        Arc::new(SystemClock::default()),
+        Arc::new(person),
+    );
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
     let endpoint = |text| Endpoint::parse(text, Reach::Public).unwrap();
     let metadata = ServerMetadata::manual(
@@ -40,18 +44,34 @@ fn session() -> Session {
         endpoint("https://as.example/authorize"),
         endpoint("https://as.example/token"),
     );
-    let mut tokens = TokenSet::new(AccessToken::new(&"a".repeat(800)).unwrap(), platform.clock.now());
+    let mut tokens = TokenSet::new(
+        AccessToken::new(&"a".repeat(800)).unwrap(),
+        platform.clock.now(),
+    );
     tokens.expires_at = Some(platform.clock.now() + Duration::from_secs(3600));
     let identity = ClientIdentity::Document("https://app.example/client.json".parse().unwrap());
-    let record = Record::new(Discovery::manual(server.clone(), metadata), identity, None, tokens);
+    let record = Record::new(
+        Discovery::manual(server.clone(), metadata),
+        identity,
+        None,
+        tokens,
+    );
     let key = RecordKey::new(server);
-    Session::new(platform, TokenStore::memory(), key, record, Revision::new(1))
+    Session::new(
+        platform,
+        TokenStore::memory(),
+        key,
+        record,
+        Revision::new(1),
+    )
 }
 
 fn header(c: &mut Criterion) {
     let session = session();
     let mut group = c.benchmark_group("header");
-    group.bench_function("the clock alone", |b| b.iter(|| black_box(SystemTime::now())));
+    group.bench_function("the clock alone", |b| {
+        b.iter(|| black_box(SystemTime::now()));
+    });
     group.bench_function("ready", |b| b.iter(|| black_box(session.ready_header())));
     group.bench_function("as a token source", |b| {
         let source: &dyn TokenSource = &session;
@@ -73,7 +93,9 @@ fn crowd(session: &Session, times: u64, threads: u64) -> Duration {
         }
     });
     let cores = thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-    start.elapsed().mul_f64(cores * times as f64 / (each * threads) as f64)
+    start
+        .elapsed()
+        .mul_f64(cores * times as f64 / (each * threads) as f64)
 }
 
 criterion_group!(benches, header);

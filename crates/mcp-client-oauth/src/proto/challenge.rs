@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_metadata_url_is_found_wherever_it_stands() {
-        let url = Some("https://h/.well-known/oauth-protected-resource/mcp");
+        let url = "https://h/.well-known/oauth-protected-resource/mcp";
         let p = r#"resource_metadata="https://h/.well-known/oauth-protected-resource/mcp""#;
         for lines in [
             vec![format!("Bearer {p}")],
@@ -252,13 +252,17 @@ mod tests {
             vec!["Negotiate".to_owned(), format!("Bearer {p}")],
             vec!["Bearer".to_owned(), format!("Bearer {p}")],
             vec![format!("Bearer scope=\"a\",{p} , Digest qop=\"auth\"")],
-            vec![format!("Bearer resource_metadata = {}", url.unwrap())],
+            vec![format!("Bearer resource_metadata = {}", url)],
             vec![format!("DPoP algs=\"ES256\", {p}")],
             vec![format!(",, Bearer {p},")],
             vec![format!("Bearer realm=\"caf\u{e9}\", {p}")],
         ] {
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-            assert_eq!(of(&lines).resource_metadata.as_deref(), url, "{lines:?}");
+            assert_eq!(
+                of(&lines).resource_metadata.as_deref(),
+                Some(url),
+                "{lines:?}"
+            );
         }
     }
 

@@ -169,30 +169,44 @@ mod tests {
     fn the_offer_decides_and_not_the_presence_of_a_secret() {
         let offer =
             |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
-        use AuthMethod as M;
         for (registered, offered, has_secret, expected) in [
-            (None, None, false, M::None),
-            (None, None, true, M::Basic),
-            (Some(M::Post), None, true, M::Post),
-            (None, Some(offer(&["none"])), true, M::None),
-            (None, Some(offer(&["client_secret_post"])), true, M::Post),
+            (None, None, false, AuthMethod::None),
+            (None, None, true, AuthMethod::Basic),
+            (Some(AuthMethod::Post), None, true, AuthMethod::Post),
+            (None, Some(offer(&["none"])), true, AuthMethod::None),
             (
-                Some(M::Basic),
+                None,
                 Some(offer(&["client_secret_post"])),
                 true,
-                M::Post,
+                AuthMethod::Post,
             ),
             (
-                Some(M::Post),
+                Some(AuthMethod::Basic),
+                Some(offer(&["client_secret_post"])),
+                true,
+                AuthMethod::Post,
+            ),
+            (
+                Some(AuthMethod::Post),
                 Some(offer(&["client_secret_basic", "client_secret_post"])),
                 true,
-                M::Post,
+                AuthMethod::Post,
             ),
-            (Some(M::Basic), Some(offer(&["none"])), false, M::None),
-            (None, Some(offer(&["private_key_jwt"])), true, M::Basic),
+            (
+                Some(AuthMethod::Basic),
+                Some(offer(&["none"])),
+                false,
+                AuthMethod::None,
+            ),
+            (
+                None,
+                Some(offer(&["private_key_jwt"])),
+                true,
+                AuthMethod::Basic,
+            ),
         ] {
             assert_eq!(
-                M::choose(registered, offered.as_deref(), has_secret),
+                AuthMethod::choose(registered, offered.as_deref(), has_secret),
                 expected
             );
         }

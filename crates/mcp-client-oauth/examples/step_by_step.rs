@@ -1,0 +1,80 @@
+//! The same login, one step at a time: for an application that keeps its own tokens, shows its own
+//! progress, or knows some of the answers already.
+//!
+//! It runs offline: `cargo run --example step_by_step --all-features`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example talks to its reader"
+)]
+
+use std::sync::Arc;
+
+use mcp_client_oauth::{
+    DiscoveryOptions, IdentityOptions, Remedy, ServerUrl, discover,
+    grant::{self, GrantRequest, Receiver, Redirect},
+    identify,
+    platform::Platform,
+    proto::revocation::TokenKind,
+    refresh, revoke,
+    store::Record,
+};
+use mcp_oauth_testbed::Testbed;
+
+mod support;
+
+use support::Approves;
+
+#[tokio::main]
+pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let testbed = Testbed::start().await?;
+    let server: ServerUrl = testbed.server_url().as_str().parse()?;
+    let platform = Platform::system().with_interaction(Arc::new(Approves));
+
+    // 1. Who issues tokens for this server?
+    let discovery = discover(&platform, &server, &DiscoveryOptions::default()).await?;
+    println!("issuer    {}", discovery.issuer());
+
+    // 2. Who are we there? The listener comes first: its port is part of the redirect URI.
+    let receiver = Receiver::bind(&Redirect::AnyPort, None)?;
+    let options = IdentityOptions::default();
+    let identity = identify(&platform, &discovery, &options, None, receiver.uri()).await?;
+
+    // 3-4. The person is asked, and a code is traded for tokens.
+    let request = GrantRequest::new(&discovery, &identity, None)?.with_receiver(receiver);
+    println!("client    {}", request.client().client_id);
+    println!(
+        "scope     {}",
+        request.scope().map_or("-".to_owned(), ToString::to_string)
+    );
+    let requested = request.scope().cloned();
+    let tokens = grant::choose(&request, None)?
+        .obtain(&platform, request)
+        .await?;
+    println!("token     {}", tokens.access_token.redacted());
+
+    // 5-6. Kept wherever the application likes; renewed when it likes.
+    let mut record = Record::new(discovery, identity, requested, tokens);
+    record.tokens = refresh(&platform, &record).await?;
+    println!("refreshed {}", record.tokens.access_token.redacted());
+
+    // And given back.
+    let token = record.tokens.access_token.expose();
+    revoke(
+        &platform,
+        &record.discovery,
+        &record.identity,
+        token,
+        TokenKind::Access,
+    )
+    .await?;
+
+    // Errors say what to do about them.
+    let nowhere = "https://127.0.0.1:1/mcp".parse()?;
+    match discover(&platform, &nowhere, &DiscoveryOptions::default()).await {
+        Err(error) if error.remedy() == Remedy::Retry => println!("as expected: {error}"),
+        other => return Err(format!("unexpected: {other:?}").into()),
+    }
+    Ok(())
+}

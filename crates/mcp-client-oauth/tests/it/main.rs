@@ -1,0 +1,16 @@
+//! The library against the testbed: a file for each step of the way.
+
+#![allow(
+    clippy::duplicate_mod,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly, and each example brings the support that it shares"
+)]
+
+mod browser;
+mod examples;
+mod layers;
+mod sealed;
+mod store;

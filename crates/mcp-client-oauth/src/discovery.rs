@@ -54,7 +54,8 @@ pub struct Discovery {
 pub enum DiscoverySource {
     /// From protected resource metadata at this URL.
     Metadata(Url),
-    /// By the rules of 2025-03-26, where nothing says whether PKCE is supported.
+    /// By the rules of 2025-03-26. Where the endpoints had to be guessed, nothing says whether PKCE
+    /// is supported, and it is taken to be.
     Legacy,
     /// By hand.
     Manual,
@@ -69,6 +70,8 @@ pub struct DiscoveryOptions {
     /// Whether a server without protected resource metadata is taken for one of 2025-03-26, whose
     /// authorization server is its own origin (spec-checklist L). Never by itself (H16).
     pub legacy: bool,
+    /// The authorization server, where it is known by hand: then nobody is asked.
+    pub manual: Option<ServerMetadata>,
 }
 
 impl Discovery {
@@ -102,6 +105,13 @@ impl Discovery {
         now < self.fresh_until && !contradicted
     }
 
+    /// The same, not to be used again without asking: a server's answer contradicts it.
+    #[must_use]
+    pub fn distrusted(mut self) -> Self {
+        self.fresh_until = SystemTime::UNIX_EPOCH;
+        self
+    }
+
     /// The same server, with what a later challenge asks for.
     #[must_use]
     pub fn with_challenge(mut self, challenge: Option<&Challenge>) -> Self {
@@ -124,6 +134,10 @@ pub async fn discover(
     server: &ServerUrl,
     options: &DiscoveryOptions,
 ) -> Result<Discovery, Error> {
+    if let Some(metadata) = &options.manual {
+        return Ok(Discovery::manual(server.clone(), metadata.clone())
+            .with_challenge(options.challenge.as_ref()));
+    }
     let mut search = Search::new(platform, server);
     let asked = search.ask(options.challenge.clone()).await?;
     let Some((url, resource, lifetime)) = search.find_resource(&asked).await? else {
@@ -147,7 +161,7 @@ struct Asked {
     status: u16,
     challenge: Option<Challenge>,
     /// The metadata that was asked for at the same time, at the first well-known place.
-    early: Option<Fetched>,
+    early: Option<(Url, Result<Fetched, Error>)>,
 }
 
 struct Search<'a> {
@@ -184,7 +198,7 @@ impl<'a> Search<'a> {
             .next();
         let early = async {
             match first {
-                Some(url) => Some(self.fetch_from_server(url).await),
+                Some(url) => Some((url.clone(), self.fetch_from_server(url).await)),
                 None => None,
             }
         };
@@ -196,7 +210,7 @@ impl<'a> Search<'a> {
         Ok(Asked {
             status: answer.status.as_u16(),
             challenge: Challenge::of(answer.status, &answer.headers),
-            early: early.transpose().ok().flatten(),
+            early,
         })
     }
 
@@ -219,9 +233,9 @@ impl<'a> Search<'a> {
         }
         for url in places {
             let fetched = match &asked.early {
-                Some(early) if early.asked == url => early.clone(),
-                _ => self.fetch_from_server(url).await?,
-            };
+                Some((asked, early)) if *asked == url => early.clone(),
+                _ => self.fetch_from_server(url).await,
+            }?;
             self.learn_reach(&fetched);
             if let Some(document) = self.note(fetched) {
                 let metadata =
@@ -337,7 +351,6 @@ impl<'a> Search<'a> {
         let place = parse(at("/.well-known/oauth-authorization-server"))?;
         let fallback = ServerMetadata {
             registration_endpoint: Some(parse(at("/register"))?),
-            code_challenge_methods_supported: None,
             ..ServerMetadata::manual(
                 Issuer::new(base.clone()),
                 parse(at("/authorize"))?,

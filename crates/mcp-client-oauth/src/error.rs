@@ -119,12 +119,24 @@ impl Error {
 
     /// Whether an authorization server no longer knows the client that we registered (H173).
     pub fn is_unknown_client(&self) -> bool {
+        self.token_answer()
+            .is_some_and(|cause| cause.is("invalid_client") || cause.is("unauthorized_client"))
+    }
+
+    /// Whether what was discovered before is out of date: an endpoint is gone, or the client that
+    /// it knew (H22).
+    pub fn contradicts_discovery(&self) -> bool {
+        matches!(self, Self::Registration(_))
+            || self.is_unknown_client()
+            || self.token_answer().is_some_and(TokenError::is_gone)
+    }
+
+    /// What a token endpoint said.
+    fn token_answer(&self) -> Option<&TokenError> {
         match self {
             Self::TokenExchange { cause, .. }
-            | Self::TokenRefresh(TokenRefreshError::Answer { cause, .. }) => {
-                cause.is("invalid_client") || cause.is("unauthorized_client")
-            }
-            _ => false,
+            | Self::TokenRefresh(TokenRefreshError::Answer { cause, .. }) => Some(cause),
+            _ => None,
         }
     }
 }

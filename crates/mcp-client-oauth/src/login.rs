@@ -81,7 +81,7 @@ pub async fn login(
     let requested = request.scope().cloned();
     let grant = grant::choose(&request, options.grant.as_deref())?;
     let tokens = grant.obtain(platform, request).await;
-    forget_unknown_client(store, &identity, tokens.as_ref().err()).await?;
+    forget_what_was_wrong(store, &key, &identity, tokens.as_ref().err()).await?;
     let record = Record::new(discovery, identity, requested, tokens?);
     let mut lock = store.lock(&key).await?;
     let revision = store.save(&mut lock, &record).await?;
@@ -104,10 +104,17 @@ async fn learn(
 ) -> Result<Discovery, Error> {
     let challenge = options.discovery.challenge.as_ref();
     let fresh = |record: &&Record| record.discovery.is_fresh(platform.clock.now(), challenge);
-    match before.filter(fresh) {
-        Some(record) => Ok(record.discovery.clone().with_challenge(challenge)),
-        None => discover(platform, server, &options.discovery).await,
+    let by_hand = options.discovery.manual.is_some();
+    if let Some(record) = before.filter(fresh).filter(|_| !by_hand) {
+        return Ok(record.discovery.clone().with_challenge(challenge));
     }
+    let found = discover(platform, server, &options.discovery).await?;
+    if let Some(record) = before.filter(|record| record.discovery.issuer() != found.issuer()) {
+        // What is bound to the old issuer is not shown to the new one (H24); the person should know.
+        let (old, new) = (record.discovery.issuer(), found.issuer());
+        tracing::warn!(%server, %old, %new, "the server has changed its authorization server");
+    }
+    Ok(found)
 }
 
 /// A new registration is kept before the person is asked, so that a login that is given up does
@@ -125,19 +132,27 @@ async fn keep_registration(
     }
 }
 
-/// A client that the server no longer knows is not used again (H173).
-async fn forget_unknown_client(
+/// A client that the server no longer knows is not used again (H173), and what was discovered
+/// before is not believed again after an answer that contradicts it (H22).
+async fn forget_what_was_wrong(
     store: &TokenStore,
+    key: &RecordKey,
     identity: &ClientIdentity,
     error: Option<&Error>,
 ) -> Result<(), Error> {
-    match identity {
-        ClientIdentity::Registered(own)
-            if !own.by_hand && error.is_some_and(Error::is_unknown_client) =>
-        {
-            store.forget_registration(&own.issuer).await?;
-        }
-        _ => {}
+    let Some(error) = error.filter(|error| error.contradicts_discovery()) else {
+        return Ok(());
+    };
+    if let ClientIdentity::Registered(own) = identity
+        && !own.by_hand
+        && error.is_unknown_client()
+    {
+        store.forget_registration(&own.issuer).await?;
+    }
+    let mut lock = store.lock(key).await?;
+    if let Some(mut record) = lock.record().cloned() {
+        record.discovery = record.discovery.distrusted();
+        store.save(&mut lock, &record).await?;
     }
     Ok(())
 }

@@ -16,7 +16,12 @@ use tokio::sync::Mutex;
 use crate::{
     error::{AuthorizationError, Error, TokenRefreshError},
     platform::Platform,
-    proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
+    proto::{
+        challenge::Challenge,
+        resource_metadata::Resource,
+        scope::Scope,
+        token::{AccessToken, TokenSet},
+    },
     server_url::ServerUrl,
     store::{Record, RecordKey, Revision, TokenStore},
 };
@@ -89,10 +94,7 @@ struct LastAttempt {
 
 impl Current {
     fn new(record: Record, revision: Option<Revision>) -> Self {
-        let renew_at = record
-            .tokens
-            .expires_at
-            .map(|at| at - margin(record.tokens.lifetime()));
+        let renew_at = renewal_time(&record.tokens);
         Self {
             record,
             revision,
@@ -105,11 +107,16 @@ impl Current {
     }
 }
 
-/// How long before its end a token is renewed: a quarter of its life, at most a minute, so that a
-/// token of five seconds is not renewed for ever (H117).
-fn margin(lifetime: Option<Duration>) -> Duration {
-    const MOST: Duration = Duration::from_secs(60);
-    (lifetime.unwrap_or_default() / 4).min(MOST)
+/// When a token is renewed: a quarter of its life before its end, at most a minute, so that a token
+/// of five seconds is not renewed for ever (H117). A token that is said to have no life at all is
+/// tried for half a minute; a server that means it refuses it, and that renews it too (H82).
+fn renewal_time(tokens: &TokenSet) -> Option<SystemTime> {
+    const LONGEST_MARGIN: Duration = Duration::from_secs(60);
+    const TRIED_FOR: Duration = Duration::from_secs(30);
+    match (tokens.expires_at?, tokens.lifetime()?) {
+        (_, Duration::ZERO) => tokens.issued_at.checked_add(TRIED_FOR),
+        (end, life) => end.checked_sub((life / 4).min(LONGEST_MARGIN)),
+    }
 }
 
 impl Session {
@@ -284,11 +291,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_margin_is_small_beside_the_lifetime() {
-        for (life, expected) in [(3600, 60), (240, 60), (100, 25), (5, 1), (1, 0), (0, 0)] {
-            let margin = margin(Some(Duration::from_secs(life)));
-            assert_eq!(margin.as_secs(), expected, "{life}");
-            assert!(margin * 4 <= Duration::from_secs(life));
+    fn a_token_is_renewed_shortly_before_its_end() {
+        let issued_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        for (life, renewed_after) in [(3600, 3540), (240, 180), (100, 75), (8, 6), (4, 3), (0, 30)]
+        {
+            let access_token = AccessToken::new("t").unwrap();
+            let mut tokens = TokenSet::new(access_token, issued_at);
+            assert_eq!(renewal_time(&tokens), None, "the server does not say when");
+            tokens.expires_at = Some(issued_at + Duration::from_secs(life));
+            let expected = issued_at + Duration::from_secs(renewed_after);
+            assert_eq!(renewal_time(&tokens), Some(expected), "{life}");
         }
     }
 }

@@ -171,13 +171,25 @@ impl TokenError {
         matches!(self, Self::Refused { error, .. } if error.is(code))
     }
 
+    /// Whether the endpoint is no longer where it was (H22).
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::Malformed {
+                status: 404 | 405 | 410,
+                ..
+            }
+        )
+    }
+
     /// Whether the server has decided, so that trying again cannot help (RFC 6749 §5.2).
     pub fn is_definitive(&self) -> bool {
         match self {
             Self::Refused { error, .. } => {
                 !error.is("temporarily_unavailable") && !error.is("server_error")
             }
-            Self::Unavailable { .. } | Self::Malformed { .. } => false,
+            Self::Malformed { .. } => self.is_gone(),
+            Self::Unavailable { .. } => false,
         }
     }
 }
@@ -375,7 +387,10 @@ mod unix_seconds {
     pub(super) mod optional {
         use super::{Deserialize, Deserializer, Duration, Serializer, SystemTime, de};
 
-        #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+        #[expect(
+            clippy::ref_option,
+            reason = "serde calls it with a reference to the field"
+        )]
         pub(in super::super) fn serialize<S: Serializer>(
             time: &Option<SystemTime>,
             serializer: S,

@@ -92,7 +92,7 @@ impl Inner {
     /// After a definitive refusal the record that was tried is dead: it is deleted, and no other
     /// one (H103): the lock has been held since it was read, and the store compares revisions. A
     /// client that the server no longer knows is forgotten too, so that the next login registers
-    /// anew (H173).
+    /// anew (H173), and what was discovered is not believed again (H22).
     async fn bury(
         &self,
         lock: &mut RecordLock,
@@ -109,6 +109,14 @@ impl Inner {
             self.store
                 .forget_registration(record.discovery.issuer())
                 .await?;
+        }
+        if cause.is("invalid_client") || cause.is_gone() {
+            let discovery = record.discovery.clone().distrusted();
+            let record = Record {
+                discovery,
+                ..record.clone()
+            };
+            self.store.save(lock, &record).await?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::{
     request_tokens,
 };
 use crate::{
-    discovery::{Discovery, DiscoverySource},
+    discovery::Discovery,
     error::{AuthorizationError, CallbackError, DiscoveryError, Error},
     platform::Platform,
     proto::{
@@ -78,9 +78,10 @@ pub async fn exchange(
     request_tokens(platform, client, request, &code.secrets()).await
 }
 
-/// spec-checklist E2. A server of 2025-03-26 without metadata cannot say it.
+/// spec-checklist E2. Of a server of 2025-03-26 without metadata, which cannot say it, discovery
+/// takes it for granted; one with metadata has to say it like any other.
 fn check_pkce(discovery: &Discovery) -> Result<(), DiscoveryError> {
-    if discovery.metadata.supports_pkce() || discovery.source == DiscoverySource::Legacy {
+    if discovery.metadata.supports_pkce() {
         return Ok(());
     }
     Err(DiscoveryError::PkceUnsupported(
@@ -158,10 +159,9 @@ impl Door {
             };
             match arrival {
                 Arrival::Browser(callback) if pending.recognizes(&callback.url) => {
-                    self.answered = true;
-                    return answer(callback, pending);
+                    return self.answer(callback, pending);
                 }
-                Arrival::Browser(callback) => callback.answer(Verdict::NotOurs),
+                Arrival::Browser(callback) => callback.ignore(),
                 Arrival::Elsewhere(url) if pending.recognizes(&url) => {
                     return pending.accept(&url).map_err(refusal);
                 }
@@ -187,22 +187,31 @@ impl Door {
         }
     }
 
+    /// Tells the browser how it ended, and the login why.
+    fn answer(
+        &mut self,
+        callback: Callback,
+        pending: Pending,
+    ) -> Result<AuthorizationCode, AuthorizationError> {
+        self.answered = true;
+        let outcome = pending.accept(&callback.url).map_err(refusal);
+        let granted = outcome.is_ok();
+        let verdict = if granted {
+            Verdict::Accepted
+        } else {
+            Verdict::Denied
+        };
+        if let Some(listener) = &mut self.listener {
+            listener.end(callback, verdict);
+        }
+        outcome
+    }
+
     async fn close(self) {
         if let Some(listener) = self.listener.filter(|_| self.answered) {
             listener.farewell().await;
         }
     }
-}
-
-/// Tells the browser how it ended, and the login why.
-fn answer(callback: Callback, pending: Pending) -> Result<AuthorizationCode, AuthorizationError> {
-    let outcome = pending.accept(&callback.url).map_err(refusal);
-    callback.answer(if outcome.is_ok() {
-        Verdict::Accepted
-    } else {
-        Verdict::Denied
-    });
-    outcome
 }
 
 fn refusal(cause: CallbackError) -> AuthorizationError {

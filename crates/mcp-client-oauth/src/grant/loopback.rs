@@ -7,7 +7,7 @@ use std::{
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -25,7 +25,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::error::AuthorizationError;
+use crate::{error::AuthorizationError, secret::Secret};
 
 mod page;
 
@@ -69,8 +69,12 @@ pub(super) enum Verdict {
 }
 
 impl Callback {
-    /// Answers the browser.
-    pub(super) fn answer(self, verdict: Verdict) {
+    /// Answers the browser that this is somebody's noise.
+    pub(super) fn ignore(self) {
+        self.answer(Verdict::NotOurs);
+    }
+
+    fn answer(self, verdict: Verdict) {
         // A browser that is gone needs no answer.
         let _ = self.verdict.send(verdict);
     }
@@ -119,6 +123,7 @@ impl Listener {
             path: self.path,
             callbacks,
             farewell_sent,
+            ended: OnceLock::new(),
         });
         let mut tasks = Vec::new();
         for socket in self.sockets {
@@ -128,6 +133,7 @@ impl Listener {
         Ok(Serving {
             incoming,
             farewell,
+            desk,
             tasks,
         })
     }
@@ -153,6 +159,7 @@ fn listener_error(error: std::io::Error) -> AuthorizationError {
 pub(super) struct Serving {
     incoming: mpsc::Receiver<Callback>,
     farewell: mpsc::Receiver<()>,
+    desk: Arc<Desk>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -163,6 +170,20 @@ impl Serving {
             Some(callback) => callback,
             None => std::future::pending().await,
         }
+    }
+
+    /// Answers the callback that ends the login. Whoever comes after it is answered without the
+    /// login: a browser that loads the same URL again sees the same page (H55).
+    pub(super) fn end(&mut self, callback: Callback, verdict: Verdict) {
+        let end = End {
+            callback: Secret::new(callback.url.to_string()),
+            verdict,
+        };
+        // There is one end, so the place is free.
+        let _ = self.desk.ended.set(end);
+        callback.answer(verdict);
+        self.incoming.close();
+        while self.incoming.try_recv().is_ok() {}
     }
 
     /// Gives the browser a moment to fetch the page that it was sent to.
@@ -187,6 +208,14 @@ struct Desk {
     path: String,
     callbacks: mpsc::Sender<Callback>,
     farewell_sent: mpsc::Sender<()>,
+    ended: OnceLock<End>,
+}
+
+/// How the login ended, and by which callback: its URL holds the code.
+#[derive(Debug)]
+struct End {
+    callback: Secret<String>,
+    verdict: Verdict,
 }
 
 async fn accept(socket: TcpListener, desk: Arc<Desk>) {
@@ -271,14 +300,17 @@ impl Desk {
 
     /// Hands the callback to the login, and waits for what it makes of it.
     async fn verdict(&self, uri: &http::Uri) -> Option<Verdict> {
-        let text = format!("http://127.0.0.1:{}{uri}", self.port);
+        let url = Url::parse(&format!("http://127.0.0.1:{}{uri}", self.port)).ok()?;
+        let text = Secret::new(url.to_string());
         let (verdict, answer) = oneshot::channel();
-        let callback = Callback {
-            url: Url::parse(&text).ok()?,
-            verdict,
-        };
-        self.callbacks.send(callback).await.ok()?;
-        answer.await.ok()
+        let handed = self.callbacks.send(Callback { url, verdict }).await;
+        if handed.is_ok()
+            && let Ok(verdict) = answer.await
+        {
+            return Some(verdict);
+        }
+        let same = self.ended.get().filter(|end| end.callback == text)?;
+        Some(same.verdict)
     }
 
     /// Away from the URL with the code in it, so that it stays in no history (H59).

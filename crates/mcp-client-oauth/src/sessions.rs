@@ -185,12 +185,16 @@ impl Sessions {
     }
 }
 
-/// Whether the caller wants a scope that was not even asked for yet.
+/// Whether the caller wants a scope that was neither granted nor asked for yet. What was asked for
+/// and refused is not asked for each time anew (spec-checklist G6).
 fn lacks(session: &Session, options: &LoginOptions) -> bool {
     let record = session.record();
-    let Some(wanted) = &options.scope else {
-        return false;
-    };
-    let had = record.tokens.scope.or(record.requested);
-    had.is_none_or(|had| wanted.missing_from(&had).is_some())
+    let mut missing = options.scope.clone();
+    for had in [record.tokens.scope, record.requested]
+        .into_iter()
+        .flatten()
+    {
+        missing = missing.and_then(|wanted| wanted.missing_from(&had));
+    }
+    missing.is_some()
 }

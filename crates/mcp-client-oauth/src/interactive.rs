@@ -1,6 +1,12 @@
 //! A token source that may ask the person: it logs in where a [`Session`] alone cannot go on.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
@@ -24,7 +30,7 @@ const UPGRADES: usize = 2;
 /// A login begins when there is no token, when a refresh is refused for good, and when the server
 /// asks for a wider scope: then for the union of what was asked before and what is asked now
 /// (spec-checklist G4). Of many callers who find that out at once, one logs in, and the others
-/// use what it brings.
+/// share what it brings, also if it brings nothing: the person is asked once.
 #[derive(Clone)]
 pub struct Interactive(Arc<Inner>);
 
@@ -36,12 +42,16 @@ struct Inner {
     session: ArcSwapOption<Session>,
     /// Held while the person is asked.
     desk: Mutex<Desk>,
+    /// How many logins have begun.
+    logins: AtomicU64,
 }
 
 /// What the person has been asked for before.
 #[derive(Default)]
 struct Desk {
     upgrades: HashMap<Option<Scope>, usize>,
+    /// The last login that failed, by its number.
+    failure: Option<(u64, Error)>,
 }
 
 impl Interactive {
@@ -64,6 +74,7 @@ impl Interactive {
             options,
             session: ArcSwapOption::from(session.map(Arc::new)),
             desk: Mutex::default(),
+            logins: AtomicU64::new(0),
         })))
     }
 
@@ -75,22 +86,37 @@ impl Interactive {
 
 impl Inner {
     /// Asks the person, unless somebody else did while we waited for our turn: then the token in
-    /// `session` is no longer the one that was found wanting.
+    /// `session` is no longer the one that was found wanting, or the failure is ours too.
     async fn ask(
         &self,
         refused: Option<&AccessToken>,
         challenge: Option<&Challenge>,
     ) -> Result<AccessToken, Error> {
+        let seen = self.logins.load(Ordering::Acquire);
         let mut desk = self.desk.lock().await;
         if let Some(session) = &*self.session.load()
             && let Some(token) = session.ready().filter(|token| Some(token) != refused)
         {
             return Ok(token);
         }
+        if let Some((_, failure)) = desk.failure.as_ref().filter(|(number, _)| *number > seen) {
+            return Err(failure.clone());
+        }
+        let number = self.logins.fetch_add(1, Ordering::AcqRel) + 1;
+        let outcome = self.log_in(&mut desk, challenge).await;
+        desk.failure = outcome.as_ref().err().map(|error| (number, error.clone()));
+        outcome
+    }
+
+    async fn log_in(
+        &self,
+        desk: &mut Desk,
+        challenge: Option<&Challenge>,
+    ) -> Result<AccessToken, Error> {
         let mut options = self.options.clone();
         options.discovery.challenge = challenge.cloned();
         if let Some(challenge) = challenge.filter(|challenge| challenge.is_insufficient_scope()) {
-            options.scope = Some(self.upgrade(&mut desk, challenge)?);
+            options.scope = Some(self.upgrade(desk, challenge)?);
         }
         let session = login(&self.platform, &self.store, &self.server, &options).await?;
         let token = session.token().await?;

@@ -50,17 +50,27 @@ pub async fn logout(
     store: &TokenStore,
     key: &RecordKey,
 ) -> Result<Logout, Error> {
-    let stored = store.load(key).await;
-    let forgotten = store.forget(key).await?;
-    let remote = match stored {
-        Ok(Some((record, _))) => give_back(platform, &record).await,
-        Ok(None) => RemoteLogout::NothingThere,
-        Err(unreadable) => RemoteLogout::Failed(unreadable.into()),
+    // Read with the lock held: a refresh that is under way ends first, and its tokens are the ones
+    // to give back.
+    let (forgotten, remote) = match store.lock(key).await {
+        Ok(mut lock) => {
+            let record = lock.record().cloned();
+            let forgotten = store.delete(&mut lock).await?;
+            drop(lock);
+            (forgotten, give_back(platform, record.as_ref()).await)
+        }
+        Err(unreadable) => {
+            let forgotten = store.forget(key).await?;
+            (forgotten, RemoteLogout::Failed(unreadable.into()))
+        }
     };
     Ok(Logout { forgotten, remote })
 }
 
-async fn give_back(platform: &Platform, record: &Record) -> RemoteLogout {
+async fn give_back(platform: &Platform, record: Option<&Record>) -> RemoteLogout {
+    let Some(record) = record else {
+        return RemoteLogout::NothingThere;
+    };
     if record.discovery.metadata.revocation_endpoint.is_none() {
         return RemoteLogout::NotOffered;
     }
@@ -104,5 +114,9 @@ pub async fn revoke(
     request.deadline = PATIENCE;
     let url: Url = request.url.clone();
     let answer = platform.http.send(request).await?;
-    revocation::response(&answer, token).map_err(|cause| Error::Revocation { url, cause })
+    let secret = client
+        .client_secret
+        .map_or("", |secret| secret.expose().as_str());
+    revocation::response(&answer, &[token, secret])
+        .map_err(|cause| Error::Revocation { url, cause })
 }

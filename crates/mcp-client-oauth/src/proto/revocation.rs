@@ -44,11 +44,13 @@ pub fn request(
 }
 
 /// Reads the answer: 200 means revoked, or never known (RFC 7009 §2.2), which is the same to us.
-pub fn response(answer: &Response, token: &str) -> Result<(), NotRevoked> {
+///
+/// `secrets` are what the request carried: they are blotted out of the server's words (H160).
+pub fn response(answer: &Response, secrets: &[&str]) -> Result<(), NotRevoked> {
     if answer.status.is_success() {
         return Ok(());
     }
-    let error = ErrorBody::parse(&answer.body).map(|error| error.without(&[token]));
+    let error = ErrorBody::parse(&answer.body).map(|error| error.without(secrets));
     Err(NotRevoked {
         status: answer.status.as_u16(),
         error,
@@ -71,7 +73,7 @@ mod tests {
             (302, false),
         ] {
             let answer = Response::new(StatusCode::from_u16(status).unwrap(), HeaderMap::new(), "");
-            assert_eq!(response(&answer, "t").is_ok(), revoked, "{status}");
+            assert_eq!(response(&answer, &["t"]).is_ok(), revoked, "{status}");
         }
     }
 }

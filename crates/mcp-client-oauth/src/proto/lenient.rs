@@ -41,3 +41,13 @@ where
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Value::deserialize(deserializer)? == Value::Bool(true))
 }
+
+/// What is wrong with a JSON text, without quoting any of it: it may hold a secret.
+pub(super) fn shape(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a member is missing or of the wrong type",
+        serde_json::error::Category::Eof => "it is cut short",
+        _ => "it is not JSON",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
+}

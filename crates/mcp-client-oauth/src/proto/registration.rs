@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::{client_auth::AuthMethod, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign};
+use super::{
+    client_auth::AuthMethod, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign, lenient,
+};
 use crate::{
     platform::{Reach, Request, Response},
     secret::Secret,
@@ -108,7 +110,7 @@ pub fn response(
     }
     let unusable = |why: &str| RegistrationResponseError::Unusable(Foreign::new(why));
     let wire: Wire =
-        serde_json::from_slice(&answer.body).map_err(|error| unusable(&error.to_string()))?;
+        serde_json::from_slice(&answer.body).map_err(|error| unusable(&lenient::shape(&error)))?;
     let client_secret = wire
         .client_secret
         .filter(|secret| !secret.expose().is_empty());
@@ -161,11 +163,11 @@ struct Wire {
     client_id: String,
     #[serde(default)]
     client_secret: Option<Secret<String>>,
-    #[serde(default, deserialize_with = "super::lenient::optional")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     client_secret_expires_at: Option<Value>,
-    #[serde(default, deserialize_with = "super::lenient::strings")]
+    #[serde(default, deserialize_with = "lenient::strings")]
     redirect_uris: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "super::lenient::optional")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     token_endpoint_auth_method: Option<String>,
 }
 

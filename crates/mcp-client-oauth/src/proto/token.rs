@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{
     authorization::AuthorizationCode, client_auth::ClientAuth, endpoint::Endpoint,
-    error_body::ErrorBody, foreign::Foreign, resource_metadata::Resource, scope::Scope,
+    error_body::ErrorBody, foreign::Foreign, lenient, resource_metadata::Resource, scope::Scope,
 };
 use crate::{
     platform::{Reach, Request, Response},
@@ -262,7 +262,7 @@ pub fn response(
         why: Foreign::new(why),
     };
     let wire: Wire =
-        serde_json::from_slice(&answer.body).map_err(|error| malformed(&shape(&error)))?;
+        serde_json::from_slice(&answer.body).map_err(|error| malformed(&lenient::shape(&error)))?;
     wire.into_tokens(now).map_err(malformed)
 }
 
@@ -285,16 +285,6 @@ fn bare_refusal(status: u16) -> TokenError {
     }
 }
 
-/// What is wrong with the JSON, without quoting any of it: it may hold a token.
-fn shape(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        serde_json::error::Category::Data => "a member is missing or of the wrong type",
-        serde_json::error::Category::Eof => "it is cut short",
-        _ => "it is not JSON",
-    };
-    format!("{what} (line {}, column {})", error.line(), error.column())
-}
-
 #[derive(Deserialize)]
 struct Wire {
     access_token: Secret<String>,
@@ -303,7 +293,7 @@ struct Wire {
     expires_in: Option<Value>,
     #[serde(default)]
     refresh_token: Option<Secret<String>>,
-    #[serde(default, deserialize_with = "super::lenient::optional")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     scope: Option<String>,
 }
 

@@ -100,6 +100,11 @@ impl Default for IdentityOptions {
 }
 
 impl ClientIdentity {
+    /// Whether a person registered it.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        matches!(self, Self::Registered(own) if own.by_hand)
+    }
+
     /// The client as it presents itself to `server`; none if it belongs to another issuer.
     pub fn authenticate(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
         match self {

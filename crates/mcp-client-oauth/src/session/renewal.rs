@@ -105,7 +105,7 @@ impl Inner {
         if cause.is("invalid_grant") {
             self.store.delete(lock).await?;
         }
-        if cause.is("invalid_client") {
+        if cause.is("invalid_client") && !record.identity.is_by_hand() {
             self.store
                 .forget_registration(record.discovery.issuer())
                 .await?;

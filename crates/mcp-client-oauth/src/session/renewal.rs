@@ -8,7 +8,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use super::{Current, Inner};
 use crate::{
     error::{AuthorizationError, Error, HttpErrorCause, TokenRefreshError},
-    platform::Platform,
+    platform::{Platform, TOKEN_DEADLINE},
     proto::{
         challenge::Challenge,
         token::{self, AccessToken, TokenError, TokenSet},
@@ -19,6 +19,9 @@ use crate::{
 /// The waits before the second, third and fourth try, doubled each time and jittered.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const RETRIES: usize = 3;
+/// How long one renewal may hold the record, with all its tries. It is shorter than others wait for
+/// the record, so that they see what came of it (H106).
+const LONGEST_HOLD: Duration = Duration::from_secs(45);
 
 impl Inner {
     /// Gets a token other than `refused`, or other than one that has expired.
@@ -29,11 +32,11 @@ impl Inner {
             return Ok(token);
         }
         let record = self.current.load_full().record.clone();
-        match self.refresh_with_patience(&record).await {
+        match self.refresh_with_patience(&lock, &record).await {
             Ok(tokens) => self.keep(&mut lock, Record { tokens, ..record }).await,
             Err(error) => {
                 self.bury(&mut lock, &record, &error).await?;
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -97,9 +100,9 @@ impl Inner {
         &self,
         lock: &mut RecordLock,
         record: &Record,
-        error: &TokenRefreshError,
+        error: &Error,
     ) -> Result<(), Error> {
-        let TokenRefreshError::Answer { cause, .. } = error else {
+        let Error::TokenRefresh(TokenRefreshError::Answer { cause, .. }) = error else {
             return Ok(());
         };
         if cause.is("invalid_grant") {
@@ -121,25 +124,39 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends the refresh, and again while that may help.
-    async fn refresh_with_patience(&self, record: &Record) -> Result<TokenSet, TokenRefreshError> {
+    /// Sends the refresh, and again while that may help and the time allows it. A server that asks
+    /// for more patience than that gets it from the caller, whom the error tells.
+    async fn refresh_with_patience(
+        &self,
+        lock: &RecordLock,
+        record: &Record,
+    ) -> Result<TokenSet, Error> {
         let mut waits = ExponentialBuilder::default()
             .with_min_delay(FIRST_WAIT)
             .with_factor(2.0)
             .with_max_times(RETRIES)
             .with_jitter()
             .build();
+        let clock = &self.platform.clock;
+        let end = clock.now() + LONGEST_HOLD;
         let mut in_doubt = false;
         loop {
-            let error = match refresh(&self.platform, record).await {
+            lock.confirm().await?;
+            let left = end.duration_since(clock.now()).unwrap_or_default();
+            let error = match refresh_within(&self.platform, record, left).await {
                 Ok(tokens) => return Ok(tokens),
                 Err(error) => error,
             };
             let wait = waits.next().filter(|_| may_help(&error, &mut in_doubt));
-            let Some(wait) = wait else { return Err(error) };
+            let Some(wait) = wait else {
+                return Err(error.into());
+            };
             let wait = asked_wait(&error).map_or(wait, |asked| asked.max(wait));
+            if clock.now() + wait >= end {
+                return Err(error.into());
+            }
             tracing::debug!(server = %self.key, %error, ?wait, "the refresh is tried again");
-            self.platform.clock.sleep(wait).await;
+            clock.sleep(wait).await;
         }
     }
 }
@@ -154,6 +171,14 @@ impl Inner {
 /// # Errors
 /// [`TokenRefreshError`], which tells a dead token from a failing network.
 pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, TokenRefreshError> {
+    refresh_within(platform, record, TOKEN_DEADLINE).await
+}
+
+async fn refresh_within(
+    platform: &Platform,
+    record: &Record,
+    left: Duration,
+) -> Result<TokenSet, TokenRefreshError> {
     let (discovery, server) = (&record.discovery, &record.discovery.metadata);
     let Some(refresh_token) = &record.tokens.refresh_token else {
         return Err(TokenRefreshError::NoRefreshToken(discovery.server.clone()));
@@ -164,8 +189,9 @@ pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, T
         .ok_or(TokenRefreshError::OtherIssuer)?;
     let endpoint = &server.token_endpoint;
     let resource = Some(&discovery.resource);
-    let request =
+    let mut request =
         token::refresh_request(endpoint, discovery.reach, &client, resource, refresh_token);
+    request.deadline = request.deadline.min(left);
     let now = platform.clock.now();
     let answer = platform
         .http

@@ -11,7 +11,10 @@ use tokio::sync::OwnedMutexGuard;
 use super::{Backend, Held, Revision, Stored};
 use crate::{error::TokenStorageError, secret::Secret};
 
-#[expect(clippy::unnecessary_wraps, reason = "every row of BACKENDS has this shape")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every row of BACKENDS has this shape"
+)]
 pub(super) fn open(_rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
     Ok(Arc::new(MemoryBackend::default()))
 }

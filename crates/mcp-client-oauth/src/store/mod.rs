@@ -91,7 +91,17 @@ pub trait Backend: fmt::Debug + Send + Sync {
 }
 
 /// A name that is held by nobody else until this is dropped.
-pub trait Held: fmt::Debug + Send + Sync {}
+#[async_trait]
+pub trait Held: fmt::Debug + Send + Sync {
+    /// Makes sure that it is still held. A lock of the operating system is, as long as this value
+    /// lives; one that is a document with an expiry may have been taken over while we were stopped.
+    ///
+    /// # Errors
+    /// [`TokenStorageError::Conflict`] if somebody else holds it now.
+    async fn confirm(&self) -> Result<(), TokenStorageError> {
+        Ok(())
+    }
+}
 
 /// Which of the successive contents of a name.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -142,7 +152,10 @@ pub struct RecordKey {
 impl RecordKey {
     /// The only account at `server`.
     pub fn new(server: ServerUrl) -> Self {
-        Self { server, account: None }
+        Self {
+            server,
+            account: None,
+        }
     }
 
     /// One of several accounts at the server.
@@ -176,7 +189,10 @@ impl RecordKey {
             Some((server, account)) => (server, Some(account.to_owned())),
             None => (rest, None),
         };
-        Some(Self { server: server.parse().ok()?, account })
+        Some(Self {
+            server: server.parse().ok()?,
+            account,
+        })
     }
 }
 
@@ -218,13 +234,20 @@ impl Record {
         requested: Option<Scope>,
         tokens: TokenSet,
     ) -> Self {
-        Self { discovery, identity, requested, tokens }
+        Self {
+            discovery,
+            identity,
+            requested,
+            tokens,
+        }
     }
 
     /// The part of the requested scope that was not granted. A server that says nothing granted
     /// what was asked (RFC 6749 §5.1).
     pub fn missing_scope(&self) -> Option<Scope> {
-        self.requested.as_ref()?.missing_from(self.tokens.scope.as_ref()?)
+        self.requested
+            .as_ref()?
+            .missing_from(self.tokens.scope.as_ref()?)
     }
 }
 
@@ -243,7 +266,7 @@ pub struct RecordLock {
     name: String,
     record: Option<Record>,
     revision: Option<Revision>,
-    _held: Box<dyn Held>,
+    held: Box<dyn Held>,
 }
 
 impl RecordLock {
@@ -255,6 +278,15 @@ impl RecordLock {
     /// Which content that is.
     pub fn revision(&self) -> Option<Revision> {
         self.revision
+    }
+
+    /// Makes sure that the record is still ours to change, right before something that cannot be
+    /// taken back.
+    ///
+    /// # Errors
+    /// [`TokenStorageError::Conflict`] if somebody else holds it now.
+    pub async fn confirm(&self) -> Result<(), TokenStorageError> {
+        self.held.confirm().await
     }
 }
 
@@ -295,7 +327,9 @@ impl TokenStore {
         key: &RecordKey,
     ) -> Result<Option<(Record, Revision)>, TokenStorageError> {
         let name = key.name();
-        let Some(stored) = self.backend.get(&name).await? else { return Ok(None) };
+        let Some(stored) = self.backend.get(&name).await? else {
+            return Ok(None);
+        };
         let record: Record = decode(&name, &stored.bytes)?;
         // The name is authenticated by the back end; this guards against one that does not (H93).
         if record.discovery.server != key.server {
@@ -315,7 +349,12 @@ impl TokenStore {
         let name = key.name();
         let held = self.backend.lock(&name).await?;
         let (record, revision) = self.load(key).await?.unzip();
-        Ok(RecordLock { name, record, revision, _held: held })
+        Ok(RecordLock {
+            name,
+            record,
+            revision,
+            held,
+        })
     }
 
     /// Writes a record, durably; only with the lock held.
@@ -339,7 +378,9 @@ impl TokenStore {
     /// # Errors
     /// [`TokenStorageError`]; the store has the old record then.
     pub async fn delete(&self, lock: &mut RecordLock) -> Result<bool, TokenStorageError> {
-        let Some(revision) = lock.revision.take() else { return Ok(false) };
+        let Some(revision) = lock.revision.take() else {
+            return Ok(false);
+        };
         lock.record = None;
         self.backend.delete(&lock.name, Some(revision)).await
     }
@@ -361,7 +402,10 @@ impl TokenStore {
     pub async fn keys(&self) -> Result<Vec<RecordKey>, TokenStorageError> {
         let mut names = self.backend.names().await?;
         names.sort_unstable();
-        Ok(names.iter().filter_map(|name| RecordKey::from_name(name)).collect())
+        Ok(names
+            .iter()
+            .filter_map(|name| RecordKey::from_name(name))
+            .collect())
     }
 
     /// The client that was registered with `issuer` before (spec-checklist D12).
@@ -373,7 +417,9 @@ impl TokenStore {
         issuer: &Issuer,
     ) -> Result<Option<Registration>, TokenStorageError> {
         let name = client_name(issuer);
-        let Some(stored) = self.backend.get(&name).await? else { return Ok(None) };
+        let Some(stored) = self.backend.get(&name).await? else {
+            return Ok(None);
+        };
         let registration: Registration = decode(&name, &stored.bytes)?;
         Ok(Some(registration).filter(|registration| registration.issuer == *issuer))
     }
@@ -411,12 +457,21 @@ fn client_name(issuer: &Issuer) -> String {
 fn encode<T: Serialize>(name: &str, content: &T) -> Result<Secret<Vec<u8>>, TokenStorageError> {
     // Room for the largest tokens, so that no copy is left behind when the buffer grows.
     let mut bytes = Secret::new(Vec::with_capacity(96 * 1024));
-    serde_json::to_writer(bytes.expose_mut(), &Versioned { version: RECORD_VERSION, content })
-        .map_err(|_| corrupt(name, "it cannot be written as JSON"))?;
+    serde_json::to_writer(
+        bytes.expose_mut(),
+        &Versioned {
+            version: RECORD_VERSION,
+            content,
+        },
+    )
+    .map_err(|_| corrupt(name, "it cannot be written as JSON"))?;
     Ok(bytes)
 }
 
-fn decode<T: DeserializeOwned>(name: &str, bytes: &Secret<Vec<u8>>) -> Result<T, TokenStorageError> {
+fn decode<T: DeserializeOwned>(
+    name: &str,
+    bytes: &Secret<Vec<u8>>,
+) -> Result<T, TokenStorageError> {
     #[derive(Deserialize)]
     struct Version {
         version: u64,
@@ -424,12 +479,18 @@ fn decode<T: DeserializeOwned>(name: &str, bytes: &Secret<Vec<u8>>) -> Result<T,
     let unreadable = |_| corrupt(name, "it is not a record of ours");
     let Version { version } = serde_json::from_slice(bytes.expose()).map_err(unreadable)?;
     if version > RECORD_VERSION {
-        return Err(TokenStorageError::Newer { place: name.to_owned(), version });
+        return Err(TokenStorageError::Newer {
+            place: name.to_owned(),
+            version,
+        });
     }
     let versioned: Versioned<T> = serde_json::from_slice(bytes.expose()).map_err(unreadable)?;
     Ok(versioned.content)
 }
 
 fn corrupt(name: &str, why: &'static str) -> TokenStorageError {
-    TokenStorageError::Corrupt { place: format!("the record `{name}`"), why }
+    TokenStorageError::Corrupt {
+        place: format!("the record `{name}`"),
+        why,
+    }
 }

@@ -1,2 +1,81 @@
-//! The command.
-fn main() {}
+//! `mcp-oauth`: log in to OAuth-protected MCP servers, keep the tokens, and use them from scripts.
+//!
+//! What was typed ([`args`]) and what that means ([`config`]) lead to one of the [`commands`], which
+//! ends in an [`exit`] code; every word to the person goes through [`ui`].
+
+mod args;
+mod commands;
+mod config;
+mod exit;
+mod logs;
+mod person;
+mod servers;
+mod signals;
+mod status;
+mod store;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Cli, Global},
+    commands::Context,
+    config::{Config, Environment},
+    exit::{Exit, Failure},
+    ui::Ui,
+};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refused) => return not_understood(&refused),
+    };
+    let ui = Ui::new(&cli.global);
+    logs::start(&cli.global);
+    let subject = cli.command.subject().map(str::to_owned);
+    let exit = match run(cli, &ui) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let told = failure.told(subject.as_deref());
+            ui.failure(&told);
+            told.exit
+        }
+    };
+    let written = exit != Exit::Done || ui.is_intact();
+    ExitCode::from(if written { exit } else { Exit::Failed } as u8)
+}
+
+fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
+    let config = Config::new(&cli.global, Environment::read())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Failure::other("runtime", error.to_string(), None))?;
+    let context = Context::new(ui.clone(), config);
+    runtime.block_on(signals::heeded(ui, commands::run(context, cli.command)))
+}
+
+/// Help and version are what was asked for; anything else is exit code 2, in JSON too if that was
+/// asked for.
+fn not_understood(refused: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if !refused.use_stderr() || !wants_json {
+        // Who cannot be told cannot be helped.
+        let _ = refused.print();
+        return ExitCode::from(u8::try_from(refused.exit_code()).unwrap_or(Exit::Usage as u8));
+    }
+    let ui = Ui::new(&Global {
+        json: true,
+        ..Global::default()
+    });
+    let text = refused.to_string();
+    let message = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    ui.failure(&Failure::usage(message, "mcp-oauth --help").told(None));
+    ExitCode::from(Exit::Usage as u8)
+}

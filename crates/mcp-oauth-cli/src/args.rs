@@ -1,0 +1,324 @@
+//! What was typed. What it means is decided in [`config`](crate::config).
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use mcp_client_oauth::proto::scope::Scope;
+use url::Url;
+
+const EXAMPLES: &str = "\
+Examples:
+  mcp-oauth demo                                     the whole way, on this machine alone
+  mcp-oauth login notes https://mcp.example.com/mcp  log in, and call the server `notes`
+  mcp-oauth tools notes                              connect, and list its tools
+  curl -H \"Authorization: Bearer $(mcp-oauth token notes)\" https://mcp.example.com/mcp/export
+  mcp-oauth logout notes                             give the tokens back
+
+Exit codes:
+  0 done   1 failed   2 wrong usage   3 a login is needed   4 try again later   130 interrupted
+
+Environment:
+  MCP_OAUTH_STORE           as --store
+  MCP_OAUTH_DATA_DIR        as --data-dir
+  MCP_OAUTH_PASSWORD        the password that the files are sealed with (a file is safer)
+  MCP_OAUTH_PASSWORD_FILE   as --password-file
+  MCP_OAUTH_CLIENT_SECRET   the secret of the client that --client-id names
+  NO_COLOR, CLICOLOR        no colours; BROWSER: how to open a URL
+
+Passwords, secrets and tokens are never taken from an argument: other users can see those.
+With --json, stdout has exactly one JSON document, for an error too: {\"error\": {\"code\", \"message\",
+\"hint\"}}. Progress, prompts and logs are on stderr.";
+
+/// Log in to OAuth-protected MCP servers, keep the tokens, and use them from scripts.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-oauth", version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What goes with every command.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Global {
+    /// Write one JSON document to stdout, for errors too.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log what happens to stderr; twice for everything. Secrets are never logged.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say nothing but results, errors, and what a person must do.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Where tokens are kept: `file:`, `file:/a/directory` or `memory:`; see `backends`.
+    #[arg(long, global = true, value_name = "SPEC")]
+    pub(crate) store: Option<String>,
+    /// A directory for everything: the tokens in `DIR/tokens`, the names in `DIR/servers.json`.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// A file with the password that the tokens are sealed with.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole way on servers that run inside this command, and prove each step.
+    Demo(Demo),
+    /// Log in to a server, and remember it by a name.
+    #[command(visible_alias = "auth", after_help = LOGIN_EXAMPLES)]
+    Login(Login),
+    /// List the servers and how their tokens are.
+    List,
+    /// Show all that is known of a login; secrets are redacted.
+    Get(Whose),
+    /// Print the access token, refreshed if need be, for scripts.
+    Token(Token),
+    /// Connect as an MCP client, and say whether it works.
+    Test(Connect),
+    /// Connect as an MCP client, and list the tools.
+    Tools(Connect),
+    /// Send one request with the token, as curl would.
+    #[command(after_help = REQUEST_EXAMPLES)]
+    Request(Request),
+    /// Get new tokens now, however good the old ones look.
+    Refresh(Whose),
+    /// Forget the tokens, and give them back to the server.
+    Logout(Forget),
+    /// Forget the tokens on this machine, and tell nobody.
+    Clear(Forget),
+    /// List the kinds of token store in this build, and which one is used.
+    Backends,
+    /// Open a URL in the browser: what `login` runs, without our secrets in its environment.
+    #[command(hide = true)]
+    OpenUrl {
+        /// The URL.
+        url: Url,
+    },
+}
+
+/// Whose tokens.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Whose {
+    /// The name of a server (see `list`), or its URL.
+    #[arg(value_name = "NAME|URL")]
+    pub(crate) server: String,
+    /// Which of several accounts at that server.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+}
+
+/// `demo`.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Let the demo press the buttons of the consent page itself.
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+}
+
+const LOGIN_EXAMPLES: &str = "\
+Examples:
+  mcp-oauth login notes https://mcp.example.com/mcp
+  mcp-oauth login notes                       again, with the URL that the name stands for
+  mcp-oauth login https://mcp.example.com/mcp with a name that is made of the host
+  mcp-oauth login notes --scope 'notes:read notes:write'
+  pass show notes | mcp-oauth login notes URL --client-id me --client-secret-stdin
+
+Without --force nothing happens if the login is good already.";
+
+/// `login`.
+#[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub(crate) struct Login {
+    /// A name of your choice, or the URL alone.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The URL of the MCP server; not needed for a name that is known.
+    #[arg(value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// What to ask for, separated by blanks, instead of what the server suggests.
+    #[arg(long)]
+    pub(crate) scope: Option<Scope>,
+    /// Which of several accounts at that server.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// The id of a client that you have registered with the authorization server.
+    #[arg(long, value_name = "ID", conflicts_with = "client_metadata_url")]
+    pub(crate) client_id: Option<String>,
+    /// Read the secret of that client from stdin (else from `MCP_OAUTH_CLIENT_SECRET`, if any).
+    #[arg(long)]
+    pub(crate) client_secret_stdin: bool,
+    /// The https URL of a client metadata document, which is a client id where servers take one.
+    #[arg(long, value_name = "URL")]
+    pub(crate) client_metadata_url: Option<Url>,
+    /// The port on 127.0.0.1 that the browser comes back to; any free one by default.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    /// The whole redirect URI, for a client that was registered with another one.
+    #[arg(long, value_name = "URI", conflicts_with = "port")]
+    pub(crate) redirect_uri: Option<Url>,
+    /// Open no browser: show the URL only.
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// How long the login may take, as in `90s` or `10m`; five minutes by default.
+    #[arg(long, value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Log in anew: forget what was learnt about the server, and register as a new client.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Follow the rules of 2025-03-26 if the server does not say who issues its tokens.
+    #[arg(long)]
+    pub(crate) legacy: bool,
+}
+
+/// `token`.
+#[derive(Args, Debug)]
+pub(crate) struct Token {
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// Print it even if stdout is a terminal.
+    #[arg(long)]
+    pub(crate) show: bool,
+}
+
+/// `test` and `tools`.
+#[derive(Args, Debug)]
+pub(crate) struct Connect {
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// How long the server may take.
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    pub(crate) timeout: Duration,
+}
+
+const REQUEST_EXAMPLES: &str = "\
+Examples:
+  mcp-oauth request notes https://mcp.example.com/mcp/notes
+  mcp-oauth request notes notes                below the URL of the server: the same
+  mcp-oauth request notes /mcp/notes           from the root of its host: the same
+  mcp-oauth request notes PUT notes/7 -H 'If-Match: \"x\"' -d @note.json
+
+The token is sent to the server that it is for and to nobody else; redirects are not followed.
+Exit code: 0 below status 400, 3 for 401, 4 for 429 and 503, else 1. The body is printed in any case.";
+
+/// `request`.
+#[derive(Args, Debug)]
+pub(crate) struct Request {
+    /// The name of a server (see `list`), or its URL.
+    #[arg(value_name = "NAME|URL")]
+    pub(crate) server: String,
+    /// The method (GET, or POST with a body), then the URL or a path at the server.
+    #[arg(value_name = "[METHOD] URL", num_args = 1..=2, required = true)]
+    pub(crate) what: Vec<String>,
+    /// Which of several accounts at that server.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// A header, as in `Name: value`; may be given several times.
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub(crate) headers: Vec<String>,
+    /// A body: the text itself, `@FILE`, or `-` for stdin. It is JSON unless a header says else.
+    #[arg(short, long, value_name = "DATA|@FILE|-")]
+    pub(crate) data: Option<String>,
+    /// Print status and headers before the body.
+    #[arg(short, long)]
+    pub(crate) include: bool,
+    /// Do not refresh the token and try again when the server refuses it.
+    #[arg(long)]
+    pub(crate) no_retry: bool,
+    /// How long each try may take.
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    pub(crate) timeout: Duration,
+}
+
+/// `logout` and `clear`.
+#[derive(Args, Debug)]
+pub(crate) struct Forget {
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// Forget the name too.
+    #[arg(long)]
+    pub(crate) forget_name: bool,
+}
+
+impl Command {
+    /// The server that the command is about, as it was typed: for the commands in hints.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Login(login) => Some(&login.name),
+            Self::Get(whose) | Self::Refresh(whose) => Some(&whose.server),
+            Self::Token(token) => Some(&token.whose.server),
+            Self::Test(connect) | Self::Tools(connect) => Some(&connect.whose.server),
+            Self::Request(request) => Some(&request.server),
+            Self::Logout(forget) | Self::Clear(forget) => Some(&forget.whose.server),
+            Self::Demo(_) | Self::List | Self::Backends | Self::OpenUrl { .. } => None,
+        }
+    }
+}
+
+/// `90s`, `5m`, or a number of seconds. Not zero: that would be a login that nobody can finish.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    if parsed.is_zero() {
+        Err("it must be more than nothing".to_owned())
+    } else {
+        Ok(parsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_argument_has_a_help_sentence() {
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} of {}",
+                    argument,
+                    command.get_name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_duration_is_seconds_or_has_a_unit() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(duration("0").is_err() && duration("soon").is_err() && duration("-1").is_err());
+    }
+
+    #[test]
+    fn no_secret_is_taken_from_an_argument() {
+        for secret in ["--password", "--client-secret", "--token"] {
+            let typed = [
+                "mcp-oauth",
+                "login",
+                "x",
+                "https://x.example",
+                secret,
+                "planted",
+            ];
+            assert!(Cli::try_parse_from(typed).is_err(), "{secret}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `logout` and `clear`: tokens are forgotten here; `logout` gives them back to the server too, and
+//! says the truth about that part.
+
+use mcp_client_oauth::{RemoteLogout, logout as log_out};
+use serde_json::json;
+
+use super::{Context, Target};
+use crate::{
+    args::Forget,
+    exit::{Exit, Failure},
+    ui::{GOOD, HEAD},
+};
+
+pub(super) async fn logout(context: &Context, typed: &Forget) -> Result<Exit, Failure> {
+    let target = context.target(&typed.whose)?;
+    let spinner = context.ui.spinner("giving the tokens back");
+    let outcome = log_out(&context.platform, &context.store()?, &target.key).await;
+    drop(spinner);
+    let outcome = outcome?;
+    forget_name(context, typed, &target)?;
+    let (remote, words, detail) = match &outcome.remote {
+        RemoteLogout::Revoked => ("revoked", "the server has taken the tokens back", None),
+        RemoteLogout::NothingThere => ("nothing_there", "there was nothing to give back", None),
+        RemoteLogout::NotOffered => (
+            "not_offered",
+            "the server takes no tokens back: they live until they expire",
+            None,
+        ),
+        RemoteLogout::Failed(error) => (
+            "failed",
+            "the server could not be told: the tokens may live until they expire",
+            Some(error.to_string()),
+        ),
+        _ => ("unknown", "it is not known what the server did", None),
+    };
+    if let Some(detail) = &detail {
+        context.ui.warn(detail);
+    }
+    let document = json!({
+        "server": target.key.server().as_str(),
+        "forgotten": outcome.forgotten,
+        "remote": remote,
+        "detail": detail,
+    });
+    context.ui.result(&document, || {
+        format!("{}; {words}", local(&target, outcome.forgotten))
+    });
+    Ok(Exit::Done)
+}
+
+pub(super) async fn clear(context: &Context, typed: &Forget) -> Result<Exit, Failure> {
+    let target = context.target(&typed.whose)?;
+    let forgotten = context.store()?.forget(&target.key).await?;
+    forget_name(context, typed, &target)?;
+    let document = json!({ "server": target.key.server().as_str(), "forgotten": forgotten });
+    context.ui.result(&document, || {
+        let note = if forgotten {
+            "; the server was not told"
+        } else {
+            ""
+        };
+        format!("{}{note}", local(&target, forgotten))
+    });
+    Ok(Exit::Done)
+}
+
+fn forget_name(context: &Context, typed: &Forget, target: &Target) -> Result<(), Failure> {
+    if typed.forget_name && target.server.is_some() {
+        context.servers()?.forget(&target.typed)?;
+    }
+    Ok(())
+}
+
+fn local(target: &Target, forgotten: bool) -> String {
+    let name = &target.typed;
+    if forgotten {
+        format!("{GOOD}Forgot{GOOD:#} the tokens of {HEAD}{name}{HEAD:#}")
+    } else {
+        format!("Nobody was logged in to {HEAD}{name}{HEAD:#}")
+    }
+}

@@ -1,0 +1,136 @@
+//! `get`: all that is known of a login, with its secrets redacted.
+
+use mcp_client_oauth::{
+    ClientIdentity, DiscoverySource,
+    store::{Record, RecordKey},
+};
+use serde_json::{Value, json};
+
+use super::{Context, Target, login_required};
+use crate::{
+    args::Whose,
+    exit::{Exit, Failure},
+    status::{Status, moment},
+    ui::fields,
+};
+
+pub(super) async fn run(context: &Context, whose: &Whose) -> Result<Exit, Failure> {
+    let target = context.target(whose)?;
+    let stored = context.store()?.load(&target.key).await?;
+    let (record, _) = stored.ok_or_else(|| login_required(&target.key))?;
+    let status = Status::of(&record.tokens, context.platform.clock.now());
+    let document = document(&target, &record, status);
+    context
+        .ui
+        .result(&document, || text(&document, &target.key, &record, status));
+    Ok(Exit::Done)
+}
+
+fn document(target: &Target, record: &Record, status: Status) -> Value {
+    let (discovery, tokens) = (&record.discovery, &record.tokens);
+    let server = &discovery.metadata;
+    json!({
+        "name": target.server.as_ref().map(|_| &target.typed),
+        "server": discovery.server.as_str(),
+        "account": target.key.account(),
+        "status": status.word(),
+        "access_token": tokens.access_token.redacted(),
+        "refresh_token": tokens.refresh_token.as_ref().map(mcp_client_oauth::Secret::redacted),
+        "issued_at": moment(tokens.issued_at),
+        "expires_at": tokens.expires_at.map(moment),
+        "scope": tokens.scope.as_ref().map(ToString::to_string),
+        "requested_scope": record.requested.as_ref().map(ToString::to_string),
+        "missing_scope": record.missing_scope().map(|scope| scope.to_string()),
+        "resource": discovery.resource.as_str(),
+        "issuer": discovery.issuer().as_str(),
+        "client": client(&record.identity),
+        "authorization_endpoint": server.authorization_endpoint.as_ref().map(ToString::to_string),
+        "token_endpoint": server.token_endpoint.to_string(),
+        "revocation_endpoint": server.revocation_endpoint.as_ref().map(ToString::to_string),
+        "discovered": discovered(&discovery.source),
+    })
+}
+
+fn client(identity: &ClientIdentity) -> Value {
+    match identity {
+        ClientIdentity::Registered(own) => json!({
+            "id": own.client_id,
+            "how": if own.by_hand { "by hand" } else { "dynamic registration" },
+            "secret": own.client_secret.as_ref().map(mcp_client_oauth::Secret::redacted),
+            "secret_expires_at": own.secret_expires_at.map(moment),
+        }),
+        ClientIdentity::Document(url) => json!({ "id": url.as_str(), "how": "metadata document" }),
+        _ => Value::Null,
+    }
+}
+
+fn discovered(source: &DiscoverySource) -> String {
+    match source {
+        DiscoverySource::Metadata(url) => url.to_string(),
+        DiscoverySource::Legacy => "by the rules of 2025-03-26".to_owned(),
+        _ => "by hand".to_owned(),
+    }
+}
+
+/// The document as lines, with the expiry explained.
+fn text(document: &Value, key: &RecordKey, record: &Record, status: Status) -> String {
+    let shown = |pointer: &str| {
+        let value = document.pointer(pointer).and_then(Value::as_str);
+        // An issuer and a resource identifier are a stranger's text.
+        value.map(|value| mcp_client_oauth::proto::foreign::Foreign::new(value).to_string())
+    };
+    let or = |pointer: &str, none: &str| shown(pointer).unwrap_or_else(|| none.to_owned());
+    let client = [
+        shown("/client/id"),
+        shown("/client/how").map(|how| format!("({how})")),
+    ];
+    let mut rows = vec![
+        ("server", key.to_string()),
+        ("status", status.colored()),
+        ("expires", expiry(record, status)),
+        ("issued", or("/issued_at", "-")),
+        ("access token", or("/access_token", "-")),
+        (
+            "refresh token",
+            or(
+                "/refresh_token",
+                "none: a login is needed when the token ends",
+            ),
+        ),
+        ("scope", or("/scope", "not named by the server")),
+        (
+            "asked for",
+            or("/requested_scope", "what the server suggests"),
+        ),
+    ];
+    rows.extend(shown("/missing_scope").map(|missing| ("not granted", missing)));
+    rows.extend([
+        ("resource", or("/resource", "-")),
+        ("issuer", or("/issuer", "-")),
+        (
+            "client",
+            client.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        ),
+        ("client secret", or("/client/secret", "none")),
+        ("token endpoint", or("/token_endpoint", "-")),
+        (
+            "revocation",
+            or("/revocation_endpoint", "not offered by the server"),
+        ),
+        ("discovered", or("/discovered", "-")),
+    ]);
+    fields(&rows)
+}
+
+fn expiry(record: &Record, status: Status) -> String {
+    let Some(end) = record.tokens.expires_at else {
+        return "never, as far as the server says: it is used until it is refused".to_owned();
+    };
+    let then = match status {
+        Status::Valid(_) if record.tokens.refresh_token.is_some() => "; then it is refreshed",
+        Status::Valid(_) => "; then a login is needed",
+        Status::Refreshable(_) => "; the next use refreshes it",
+        Status::Expired(_) => "; a login is needed",
+    };
+    format!("{}{then}", moment(end))
+}

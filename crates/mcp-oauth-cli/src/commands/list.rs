@@ -1,0 +1,136 @@
+//! `list`: the servers and how their tokens are. One that cannot be read hides no other.
+
+use std::time::SystemTime;
+
+use mcp_client_oauth::{
+    TokenStore,
+    error::TokenStorageError,
+    store::{Record, RecordKey},
+};
+use serde::Serialize;
+
+use super::Context;
+use crate::{
+    exit::{Exit, Failure},
+    status::{Status, moment},
+    ui::table,
+};
+
+/// One login, or one name without.
+#[derive(Serialize)]
+struct Row {
+    name: Option<String>,
+    server: String,
+    account: Option<String>,
+    status: &'static str,
+    #[serde(skip)]
+    words: String,
+    expires_at: Option<String>,
+    scope: Option<String>,
+    error: Option<String>,
+}
+
+pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
+    let store = context.store()?;
+    let now = context.platform.clock.now();
+    let mut rows = Vec::new();
+    for (name, key) in named_keys(context, &store).await? {
+        let row = row(name, &key, store.load(&key).await, now)?;
+        if let Some(error) = &row.error {
+            context.ui.warn(error);
+        }
+        rows.push(row);
+    }
+    context
+        .ui
+        .result(&serde_json::json!({ "servers": rows }), || text(&rows));
+    Ok(Exit::Done)
+}
+
+/// Every name, and every login that has none. Several names may stand for the same login.
+async fn named_keys(
+    context: &Context,
+    store: &TokenStore,
+) -> Result<Vec<(Option<String>, RecordKey)>, Failure> {
+    let servers = context.servers()?;
+    let mut all: Vec<_> = servers
+        .iter()
+        .map(|(name, server)| (Some(name.to_owned()), server.key()))
+        .collect();
+    for key in store.keys().await? {
+        if !all.iter().any(|(_, known)| *known == key) {
+            all.push((None, key));
+        }
+    }
+    Ok(all)
+}
+
+fn row(
+    name: Option<String>,
+    key: &RecordKey,
+    loaded: Result<Option<(Record, mcp_client_oauth::store::Revision)>, TokenStorageError>,
+    now: SystemTime,
+) -> Result<Row, Failure> {
+    let mut row = Row {
+        name,
+        server: key.server().to_string(),
+        account: key.account().map(str::to_owned),
+        status: "logged_out",
+        words: "not logged in".to_owned(),
+        expires_at: None,
+        scope: None,
+        error: None,
+    };
+    match loaded {
+        Ok(None) => {}
+        Ok(Some((record, _))) => {
+            let status = Status::of(&record.tokens, now);
+            (row.status, row.words) = (status.word(), status.words());
+            row.expires_at = record.tokens.expires_at.map(moment);
+            row.scope = record
+                .tokens
+                .scope
+                .or(record.requested)
+                .map(|scope| scope.to_string());
+        }
+        Err(error) if concerns_all(&error) => return Err(error.into()),
+        Err(error) => {
+            (row.status, row.words) = ("unreadable", "cannot be read".to_owned());
+            row.error = Some(error.to_string());
+        }
+    }
+    Ok(row)
+}
+
+/// Whether no record of the store can be read.
+fn concerns_all(error: &TokenStorageError) -> bool {
+    matches!(
+        error,
+        TokenStorageError::WrongPassword(_)
+            | TokenStorageError::PasswordNeeded(_)
+            | TokenStorageError::OtherKey(_)
+    )
+}
+
+fn text(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "no logins yet: mcp-oauth login NAME URL".to_owned();
+    }
+    let heading = ["NAME", "SERVER", "STATUS", "SCOPE"]
+        .map(str::to_owned)
+        .to_vec();
+    let cells = rows.iter().map(|row| {
+        let server = match &row.account {
+            Some(account) => format!("{} ({account})", row.server),
+            None => row.server.clone(),
+        };
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        vec![
+            or_dash(&row.name),
+            server,
+            row.words.clone(),
+            or_dash(&row.scope),
+        ]
+    });
+    table(&std::iter::once(heading).chain(cells).collect::<Vec<_>>())
+}

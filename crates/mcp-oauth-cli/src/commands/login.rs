@@ -1,0 +1,311 @@
+//! `login`: a person authorizes us in a browser, and the server gets a name.
+
+use std::{io::stdin, path::Path, sync::Arc};
+
+use mcp_client_oauth::{
+    ClientIdentity, LoginOptions, Preregistered, Secret, ServerUrl, Session, Sessions, TokenStore,
+    grant::Redirect, login,
+};
+use serde_json::json;
+
+use super::{Context, is_url, parse_url, with_person};
+use crate::{
+    args::Login,
+    config::read_secret,
+    exit::{Exit, Failure, quoted},
+    person::Terminal,
+    servers::{Server, Servers, check_name, name_for},
+    status::{Status, moment},
+    ui::{GOOD, HEAD, fields},
+};
+
+pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure> {
+    let mut servers = context.servers()?;
+    let (name, server) = meant(&typed, &servers)?;
+    let store = context.store()?;
+    let options = options(context, &typed, &server, &store).await?;
+    let session = authorize(context, &typed, &server.url, &store, &options).await?;
+    let before = servers.find(&name).map(|before| before.url.clone());
+    if let Some(before) = before.filter(|before| *before != server.url) {
+        context
+            .ui
+            .warn(format_args!("`{name}` stood for {before} until now"));
+    }
+    servers.remember(&name, server)?;
+    report(context, &name, &session);
+    Ok(Exit::Done)
+}
+
+/// Which name, and which server: from what was typed, and what the name stood for before.
+fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> {
+    let (name, url) = match (&typed.url, is_url(&typed.name)) {
+        (Some(url), false) => (typed.name.clone(), parse_url(url)?),
+        (Some(_), true) => {
+            return Err(Failure::usage(
+                "the name comes first",
+                "mcp-oauth login NAME URL",
+            ));
+        }
+        (None, true) => {
+            let url = parse_url(&typed.name)?;
+            (free_name(&url, servers), url)
+        }
+        (None, false) => (typed.name.clone(), known_url(&typed.name, servers)?),
+    };
+    check_name(&name)?;
+    let known = servers
+        .find(&name)
+        .filter(|known| known.url == url)
+        .cloned();
+    Ok((
+        name,
+        merged(typed, known.unwrap_or_else(|| Server::new(url))),
+    ))
+}
+
+fn known_url(name: &str, servers: &Servers) -> Result<ServerUrl, Failure> {
+    match servers.find(name) {
+        Some(server) => Ok(server.url.clone()),
+        None => Err(super::unknown_name(name, servers)),
+    }
+}
+
+/// The name that the URL has already, else one that is made of its host and not taken.
+fn free_name(url: &ServerUrl, servers: &Servers) -> String {
+    if let Some((name, _)) = servers.iter().find(|(_, server)| server.url == *url) {
+        return name.to_owned();
+    }
+    let name = name_for(url);
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let mut candidates = std::iter::once(name.clone()).chain(numbered);
+    candidates
+        .find(|candidate| servers.find(candidate).is_none())
+        .unwrap_or(name)
+}
+
+/// What is typed now goes before what the name stood for.
+fn merged(typed: &Login, known: Server) -> Server {
+    Server {
+        account: typed.account.clone().or(known.account),
+        scope: typed.scope.clone().or(known.scope),
+        client_id: match typed.client_metadata_url {
+            Some(_) => None,
+            None => typed.client_id.clone().or(known.client_id),
+        },
+        client_metadata_url: match typed.client_id {
+            Some(_) => None,
+            None => typed
+                .client_metadata_url
+                .clone()
+                .or(known.client_metadata_url),
+        },
+        port: match typed.redirect_uri {
+            Some(_) => None,
+            None => typed.port.or(known.port),
+        },
+        redirect_uri: match typed.port {
+            Some(_) => None,
+            None => typed.redirect_uri.clone().or(known.redirect_uri),
+        },
+        legacy: typed.legacy || known.legacy,
+        url: known.url,
+    }
+}
+
+async fn options(
+    context: &Context,
+    typed: &Login,
+    server: &Server,
+    store: &TokenStore,
+) -> Result<LoginOptions, Failure> {
+    let mut options = LoginOptions::default();
+    options.account.clone_from(&server.account);
+    options.scope.clone_from(&server.scope);
+    options.discovery.legacy = server.legacy;
+    options
+        .identity
+        .document
+        .clone_from(&server.client_metadata_url);
+    options.afresh = typed.force;
+    if let Some(timeout) = typed.timeout {
+        options.timeout = timeout;
+    }
+    options.redirect = match (server.port, &server.redirect_uri) {
+        (_, Some(uri)) => Redirect::Uri(uri.clone()),
+        (Some(port), None) => Redirect::Port(port),
+        (None, None) => Redirect::AnyPort,
+    };
+    let given = client_secret(context, typed)?;
+    match &server.client_id {
+        Some(id) => {
+            let secret = match given {
+                Some(secret) => Some(secret),
+                None => known_secret(store, server, id).await?,
+            };
+            options.identity.preregistered = Some(Preregistered::new(id, secret));
+        }
+        None if typed.client_secret_stdin => {
+            return Err(Failure::usage(
+                "a client secret belongs to a client id",
+                "add --client-id ID",
+            ));
+        }
+        None => {}
+    }
+    Ok(options)
+}
+
+fn client_secret(context: &Context, typed: &Login) -> Result<Option<Secret<String>>, Failure> {
+    if !typed.client_secret_stdin {
+        return Ok(context.config.client_secret.clone());
+    }
+    if Context::is_interactive() {
+        let secret = rpassword::prompt_password("Client secret: ")
+            .map_err(|error| Failure::file("read a secret from", Path::new("stdin"), &error))?;
+        return Ok(Some(Secret::new(secret)));
+    }
+    read_secret(stdin().lock(), Path::new("stdin")).map(Some)
+}
+
+/// The secret that this client was used with before: it is sealed in the record, and nowhere else.
+async fn known_secret(
+    store: &TokenStore,
+    server: &Server,
+    client_id: &str,
+) -> Result<Option<Secret<String>>, Failure> {
+    let record = store.load(&server.key()).await?.map(|(record, _)| record);
+    Ok(match record.map(|record| record.identity) {
+        Some(ClientIdentity::Registered(own)) if own.by_hand && own.client_id == client_id => {
+            own.client_secret
+        }
+        _ => None,
+    })
+}
+
+/// Asks the person, unless the login is good already and nothing else was asked for.
+async fn authorize(
+    context: &Context,
+    typed: &Login,
+    url: &ServerUrl,
+    store: &TokenStore,
+    options: &LoginOptions,
+) -> Result<Session, Failure> {
+    let browser = context.config.has_browser && !typed.no_browser;
+    let person = Arc::new(Terminal::new(context.ui.clone(), browser));
+    let platform = with_person(&context.platform, person.clone());
+    let other_client = typed.client_id.is_some() || typed.client_metadata_url.is_some();
+    let session = if other_client || typed.legacy {
+        login(&platform, store, url, options).await
+    } else {
+        Sessions::new(platform, store.clone())
+            .ensure(url, options)
+            .await
+    };
+    person.rest();
+    Ok(session?)
+}
+
+fn report(context: &Context, name: &str, session: &Session) {
+    let record = session.record();
+    let status = Status::of(&record.tokens, context.platform.clock.now());
+    let scope = record.tokens.scope.as_ref().or(record.requested.as_ref());
+    let missing = session.missing_scope();
+    if let Some(missing) = &missing {
+        context.ui.warn(format_args!(
+            "the server has not granted the scope `{missing}`"
+        ));
+    }
+    let document = json!({
+        "name": name,
+        "server": record.discovery.server.as_str(),
+        "account": session.key().account(),
+        "issuer": record.discovery.issuer().as_str(),
+        "status": status.word(),
+        "expires_at": record.tokens.expires_at.map(moment),
+        "scope": scope.map(ToString::to_string),
+        "missing_scope": missing.as_ref().map(ToString::to_string),
+    });
+    context.ui.result(&document, || {
+        let head = format!("{GOOD}Logged in{GOOD:#} to {HEAD}{name}{HEAD:#}");
+        let rows = [
+            ("server", record.discovery.server.to_string()),
+            (
+                "scope",
+                scope.map_or_else(|| "not named".to_owned(), ToString::to_string),
+            ),
+            ("token", status.colored()),
+        ];
+        format!("{head}\n{}", fields(&rows))
+    });
+    let command = format!("mcp-oauth tools {}", quoted(name));
+    context
+        .ui
+        .progress(format_args!("\n{HEAD}next:{HEAD:#} {command}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn typed(arguments: &[&str]) -> Login {
+        let all = ["mcp-oauth", "login"]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        match Cli::parse_from(all).command {
+            Command::Login(login) => login,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn servers(names: &[(&str, &str)]) -> (tempfile::TempDir, Servers) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut servers = Servers::read(&directory.path().join("servers.json")).unwrap();
+        for (name, url) in names {
+            servers
+                .remember(name, Server::new(url.parse().unwrap()))
+                .unwrap();
+        }
+        (directory, servers)
+    }
+
+    #[test]
+    fn a_url_alone_gets_the_name_it_has_or_one_that_is_free() {
+        let (_directory, servers) = servers(&[
+            ("mine", "https://a.example/mcp"),
+            ("b", "https://other.example/"),
+        ]);
+        let name = |url| meant(&typed(&[url]), &servers).unwrap().0;
+        assert_eq!(name("https://a.example/mcp"), "mine");
+        assert_eq!(name("https://c.example/mcp"), "c");
+        assert_eq!(name("https://mcp.b.example/mcp"), "b-2");
+    }
+
+    #[test]
+    fn what_is_typed_goes_before_what_was_remembered() {
+        let (_directory, mut servers) = servers(&[]);
+        let url = "https://a.example/mcp";
+        let known = Server {
+            client_id: Some("old".to_owned()),
+            port: Some(1),
+            ..Server::new(url.parse().unwrap())
+        };
+        servers.remember("a", known).unwrap();
+        let (_, again) = meant(&typed(&["a"]), &servers).unwrap();
+        assert_eq!(
+            (again.client_id.as_deref(), again.port),
+            (Some("old"), Some(1))
+        );
+        let document = "https://app.example/client.json";
+        let (_, other) = meant(
+            &typed(&["a", url, "--client-metadata-url", document]),
+            &servers,
+        )
+        .unwrap();
+        assert_eq!(other.client_id, None);
+        let (_, moved) = meant(&typed(&["a", "https://b.example/mcp"]), &servers).unwrap();
+        assert_eq!(moved.client_id, None);
+    }
+}

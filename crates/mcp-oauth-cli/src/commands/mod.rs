@@ -1,0 +1,171 @@
+//! The commands, one file each.
+
+use std::{io::IsTerminal as _, sync::Arc};
+
+use mcp_client_oauth::{
+    Session, TokenStore,
+    error::AuthorizationError,
+    platform::{Browser, Platform},
+    store::RecordKey,
+};
+
+use crate::{
+    args::{Command, Whose},
+    config::Config,
+    exit::{Exit, Failure, quoted},
+    servers::{Server, Servers},
+    ui::Ui,
+};
+
+mod backends;
+mod connection;
+mod demo;
+mod forget;
+mod get;
+mod list;
+mod login;
+mod refresh;
+mod request;
+mod test;
+mod token;
+mod tools;
+
+/// What every command works with. Nothing is opened before it is needed.
+pub(crate) struct Context {
+    pub(crate) ui: Ui,
+    pub(crate) config: Config,
+    pub(crate) platform: Platform,
+}
+
+/// Runs a command.
+pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(demo) => demo::run(&context, &demo).await,
+        Command::Login(login) => login::run(&context, login).await,
+        Command::List => list::run(&context).await,
+        Command::Get(whose) => get::run(&context, &whose).await,
+        Command::Token(token) => token::run(&context, &token).await,
+        Command::Test(connect) => test::run(&context, &connect).await,
+        Command::Tools(connect) => tools::run(&context, &connect).await,
+        Command::Request(request) => request::run(&context, &request).await,
+        Command::Refresh(whose) => refresh::run(&context, &whose).await,
+        Command::Logout(logout) => forget::logout(&context, &logout).await,
+        Command::Clear(clear) => forget::clear(&context, &clear).await,
+        Command::Backends => backends::run(&context),
+        Command::OpenUrl { url } => Ok(open(&url).await),
+    }
+}
+
+async fn open(url: &url::Url) -> Exit {
+    if Browser::launch(url).await {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
+}
+
+/// The server that a command is about.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// As it was typed.
+    pub(crate) typed: String,
+    pub(crate) key: RecordKey,
+    /// What the name stands for, if it is one.
+    pub(crate) server: Option<Server>,
+}
+
+impl Context {
+    pub(crate) fn new(ui: Ui, config: Config) -> Self {
+        Self {
+            ui,
+            config,
+            platform: Platform::system(),
+        }
+    }
+
+    pub(crate) fn store(&self) -> Result<TokenStore, Failure> {
+        crate::store::open(&self.config)
+    }
+
+    pub(crate) fn servers(&self) -> Result<Servers, Failure> {
+        Servers::read(self.config.names()?)
+    }
+
+    /// Whose tokens are meant by a name or URL.
+    pub(crate) fn target(&self, whose: &Whose) -> Result<Target, Failure> {
+        let typed = whose.server.clone();
+        let server = if is_url(&typed) {
+            None
+        } else {
+            let servers = self.servers()?;
+            Some(
+                servers
+                    .find(&typed)
+                    .cloned()
+                    .ok_or_else(|| unknown_name(&typed, &servers))?,
+            )
+        };
+        let key = match &server {
+            Some(server) => server.key(),
+            None => RecordKey::new(parse_url(&typed)?),
+        };
+        let key = match &whose.account {
+            Some(account) => RecordKey::from(key.server()).with_account(account),
+            None => key,
+        };
+        Ok(Target { typed, key, server })
+    }
+
+    /// The login that a command goes on with. Nobody is asked.
+    pub(crate) async fn session(&self, target: &Target) -> Result<Session, Failure> {
+        let store = self.store()?;
+        let session = Session::open(self.platform.clone(), store, target.key.clone()).await?;
+        Ok(session.ok_or_else(|| login_required(&target.key))?)
+    }
+
+    /// Whether a person sits at the terminal.
+    pub(crate) fn is_interactive() -> bool {
+        std::io::stdin().is_terminal()
+    }
+}
+
+pub(crate) fn login_required(key: &RecordKey) -> AuthorizationError {
+    AuthorizationError::LoginRequired(key.server().clone())
+}
+
+/// Whether it is meant as a URL, good or bad.
+pub(crate) fn is_url(typed: &str) -> bool {
+    typed.contains("://")
+}
+
+pub(crate) fn parse_url(text: &str) -> Result<mcp_client_oauth::ServerUrl, Failure> {
+    text.parse()
+        .map_err(|error: mcp_client_oauth::error::ServerUrlError| {
+            Failure::usage(
+                error.to_string(),
+                "give the URL of the server's MCP endpoint, such as https://mcp.example.com/mcp",
+            )
+        })
+}
+
+fn unknown_name(name: &str, servers: &Servers) -> Failure {
+    let known: Vec<&str> = servers.iter().map(|(name, _)| name).collect();
+    let known = if known.is_empty() {
+        "no name is known yet".to_owned()
+    } else {
+        format!("the names are: {}", known.join(", "))
+    };
+    let shown = mcp_client_oauth::proto::foreign::Foreign::new(name);
+    Failure::usage(
+        format!("no server is called `{shown}`; {known}"),
+        format!("mcp-oauth login {} URL", quoted(name)),
+    )
+}
+
+/// The same platform, with a person.
+pub(crate) fn with_person(
+    platform: &Platform,
+    person: Arc<dyn mcp_client_oauth::platform::Interaction>,
+) -> Platform {
+    platform.clone().with_interaction(person)
+}

@@ -1,0 +1,36 @@
+//! `refresh`: new tokens now.
+
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    args::Whose,
+    exit::{Exit, Failure},
+    status::{Status, moment},
+    ui::{GOOD, HEAD},
+};
+
+pub(super) async fn run(context: &Context, whose: &Whose) -> Result<Exit, Failure> {
+    let target = context.target(whose)?;
+    let session = context.session(&target).await?;
+    let spinner = context.ui.spinner("refreshing");
+    let refreshed = session.refresh().await;
+    drop(spinner);
+    refreshed?;
+    let tokens = session.record().tokens;
+    let status = Status::of(&tokens, context.platform.clock.now());
+    let document = json!({
+        "server": target.key.server().as_str(),
+        "status": status.word(),
+        "expires_at": tokens.expires_at.map(moment),
+        "scope": tokens.scope.as_ref().map(ToString::to_string),
+    });
+    context.ui.result(&document, || {
+        let name = &target.typed;
+        format!(
+            "{GOOD}Refreshed{GOOD:#} {HEAD}{name}{HEAD:#}: {}",
+            status.words()
+        )
+    });
+    Ok(Exit::Done)
+}

@@ -1,0 +1,316 @@
+//! `request`: one request with the token, as curl would send it.
+
+use std::{io::Read as _, path::Path, sync::Arc};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use mcp_client_oauth::{
+    Authorized, Error, ServerUrl, Session,
+    error::AuthorizationError,
+    platform::Response,
+    proto::{foreign::Foreign, scope::Scope},
+};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{Context, is_url};
+use crate::{
+    args::{Request, Whose},
+    exit::{Exit, Failure},
+};
+
+pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Failure> {
+    let whose = Whose {
+        server: typed.server.clone(),
+        account: typed.account.clone(),
+    };
+    let target = context.target(&whose)?;
+    let body = typed.data.as_deref().map(body).transpose()?;
+    let (method, url) = method_and_url(typed, target.key.server(), body.is_some())?;
+    let headers = typed.headers.iter().map(|text| parse_header(text));
+    let headers = headers.collect::<Result<Vec<_>, _>>()?;
+    let session = context.session(&target).await?;
+    let authorized = Authorized::new(context.platform.clone(), Arc::new(session.clone()));
+    let mut request = authorized.request(method, url).timeout(typed.timeout);
+    if body.is_some() && !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
+        request = request.header(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+    }
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request
+        .body(body.unwrap_or_default())
+        .retry_on_401(!typed.no_retry);
+    let spinner = context.ui.spinner("waiting for the server");
+    let answer = request.send().await;
+    drop(spinner);
+    let answer = answer.map_err(|error| with_wider_scope(error, &session))?;
+    print(context, typed, &answer, &session);
+    Ok(exit_of(answer.status))
+}
+
+/// `GET`, or `POST` with a body, unless one is named.
+fn method_and_url(
+    typed: &Request,
+    server: &ServerUrl,
+    has_body: bool,
+) -> Result<(Method, Url), Failure> {
+    let (method, place) = match typed.what.as_slice() {
+        [method, url] => {
+            let bad = || Failure::usage(format!("`{}` is no method", Foreign::new(method)), "GET");
+            (
+                Method::from_bytes(method.as_bytes()).map_err(|_| bad())?,
+                url,
+            )
+        }
+        [url] if has_body => (Method::POST, url),
+        [url] => (Method::GET, url),
+        _ => {
+            return Err(Failure::usage(
+                "a URL is needed",
+                "mcp-oauth request NAME URL",
+            ));
+        }
+    };
+    Ok((method, resolve(server, place)?))
+}
+
+/// A whole URL; a path from the root of the host; or a path below the server's own URL.
+fn resolve(server: &ServerUrl, place: &str) -> Result<Url, Failure> {
+    let base = server.as_url();
+    let resolved = if is_url(place) {
+        Url::parse(place)
+    } else if place.starts_with('/') {
+        base.join(place)
+    } else {
+        let mut below = base.clone();
+        below.set_query(None);
+        below.set_path(&format!("{}/", base.path().trim_end_matches('/')));
+        below.join(&format!("./{place}"))
+    };
+    resolved.map_err(|error| {
+        Failure::usage(
+            format!("`{}` is no URL: {error}", Foreign::new(place)),
+            "give a whole URL, or a path at the server",
+        )
+    })
+}
+
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), Failure> {
+    let parsed = text.split_once(':').and_then(|(name, value)| {
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+        Some((name, HeaderValue::from_str(value.trim()).ok()?))
+    });
+    match parsed {
+        Some((name, _)) if name == header::AUTHORIZATION => Err(Failure::usage(
+            "the Authorization header is ours: it carries the token",
+            "leave it out",
+        )),
+        Some(parsed) => Ok(parsed),
+        // The value may be a secret: it is not repeated (H168).
+        None => Err(Failure::usage(
+            "a header looks like `Name: value`",
+            "-H 'Accept: text/csv'",
+        )),
+    }
+}
+
+fn body(data: &str) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    match data.strip_prefix('@') {
+        Some(file) => {
+            return std::fs::read(file)
+                .map_err(|error| Failure::file("read", Path::new(file), &error));
+        }
+        None if data == "-" => {
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            read.map_err(|error| Failure::file("read", Path::new("stdin"), &error))?;
+        }
+        None => bytes.extend_from_slice(data.as_bytes()),
+    }
+    Ok(bytes)
+}
+
+/// A login for the missing scope alone would lose what there is: it asks for both.
+fn with_wider_scope(error: Error, session: &Session) -> Error {
+    match error {
+        Error::Authorization(AuthorizationError::ScopeNotGranted { server, scope }) => {
+            let record = session.record();
+            let had = record.tokens.scope.or(record.requested);
+            let scope = Scope::union_of(had.as_ref(), Some(&scope)).unwrap_or(scope);
+            AuthorizationError::ScopeNotGranted { server, scope }.into()
+        }
+        other => other,
+    }
+}
+
+fn exit_of(status: StatusCode) -> Exit {
+    match status.as_u16() {
+        401 => Exit::LogIn,
+        429 | 503 => Exit::Later,
+        400.. => Exit::Failed,
+        _ => Exit::Done,
+    }
+}
+
+fn print(context: &Context, typed: &Request, answer: &Response, session: &Session) {
+    let ui = &context.ui;
+    let body = without_tokens(&answer.body, session);
+    if body != answer.body {
+        ui.warn("the server has sent a token back: it is not shown");
+    }
+    if ui.is_json() {
+        ui.result(&document(answer, &body), String::new);
+        return;
+    }
+    if typed.include {
+        ui.line(&head(answer));
+    } else if answer.status.as_u16() >= 400 {
+        ui.say(format_args!("the server answered HTTP {}", answer.status));
+    }
+    match std::str::from_utf8(&body) {
+        Ok(text) if ui.is_terminal() => ui.line(&printable(text)),
+        Err(_) if ui.is_terminal() => {
+            ui.say(format_args!(
+                "{} bytes that are no text: use `> file`",
+                body.len()
+            ));
+        }
+        _ => ui.bytes(&body),
+    }
+}
+
+fn document(answer: &Response, body: &[u8]) -> Value {
+    let headers = answer.headers.keys().map(|name| {
+        let values = answer.headers.get_all(name).iter();
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        (name.to_string(), Value::from(values.collect::<Vec<_>>()))
+    });
+    let mut document = json!({
+        "status": answer.status.as_u16(),
+        "headers": headers.collect::<serde_json::Map<_, _>>(),
+    });
+    let (member, value) = match (serde_json::from_slice(body), std::str::from_utf8(body)) {
+        (Ok(value), _) => ("body", value),
+        (_, Ok(text)) => ("body", Value::from(text)),
+        _ => ("body_base64", Value::from(BASE64_STANDARD.encode(body))),
+    };
+    document[member] = value;
+    document
+}
+
+fn head(answer: &Response) -> String {
+    let mut lines = vec![format!("HTTP {}", answer.status)];
+    lines.extend(answer.headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        format!("{name}: {}", printable(&value))
+    }));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The text without what moves the cursor; lines stay lines.
+fn printable(text: &str) -> String {
+    let safe = |line: &str| {
+        let characters: Vec<char> = line.chars().collect();
+        // `Foreign` keeps so many characters, and escapes the dangerous ones.
+        let pieces = characters
+            .chunks(256)
+            .map(|piece| piece.iter().collect::<String>());
+        pieces
+            .map(|piece| Foreign::new(&piece).to_string())
+            .collect::<String>()
+    };
+    text.lines().map(safe).collect::<Vec<_>>().join("\n")
+}
+
+/// The body without our own tokens, which a debugging page may echo (H160).
+fn without_tokens(body: &[u8], session: &Session) -> Vec<u8> {
+    let tokens = session.record().tokens;
+    let refresh = tokens
+        .refresh_token
+        .as_ref()
+        .map(|token| token.expose().as_str());
+    let mut body = body.to_vec();
+    for token in [Some(tokens.access_token.expose()), refresh]
+        .into_iter()
+        .flatten()
+    {
+        body = without(&body, token.as_bytes());
+    }
+    body
+}
+
+fn without(body: &[u8], secret: &[u8]) -> Vec<u8> {
+    const BLOT: &[u8] = b"[redacted]";
+    let mut kept = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(&first) = rest.first() {
+        if let Some(after) = rest.strip_prefix(secret).filter(|_| !secret.is_empty()) {
+            kept.extend_from_slice(BLOT);
+            rest = after;
+        } else {
+            kept.push(first);
+            rest = &rest[1..];
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> ServerUrl {
+        "https://mcp.example/mcp?x=1".parse().unwrap()
+    }
+
+    #[test]
+    fn a_place_is_below_the_server_or_from_its_root_or_whole() {
+        for (place, url) in [
+            ("notes", "https://mcp.example/mcp/notes"),
+            ("notes/7?a=b", "https://mcp.example/mcp/notes/7?a=b"),
+            ("/other", "https://mcp.example/other"),
+            ("https://elsewhere.example/", "https://elsewhere.example/"),
+            ("a:b", "https://mcp.example/mcp/a:b"),
+        ] {
+            assert_eq!(resolve(&server(), place).unwrap().as_str(), url, "{place}");
+        }
+        assert!(resolve(&server(), "https://").is_err());
+    }
+
+    #[test]
+    fn a_header_of_ours_or_a_broken_one_is_refused_without_its_value() {
+        assert!(parse_header("Accept: text/csv").is_ok());
+        for bad in [
+            "authorization: Bearer planted",
+            "planted",
+            "Na me: planted",
+            "A: plan\nted",
+        ] {
+            let told = parse_header(bad).unwrap_err().told(None);
+            assert_eq!(told.exit, Exit::Usage);
+            assert!(!told.message.contains("plan"), "{}", told.message);
+        }
+    }
+
+    #[test]
+    fn a_token_in_a_body_is_blotted_out() {
+        assert_eq!(
+            without(b"a SECRET b SECRET", b"SECRET"),
+            b"a [redacted] b [redacted]"
+        );
+        assert_eq!(without(b"abc", b""), b"abc");
+    }
+
+    #[test]
+    fn what_moves_the_cursor_is_escaped_and_lines_stay_lines() {
+        let long = "x".repeat(600);
+        let text = printable(&format!("a\u{1b}[2J\nb\r\n{long}"));
+        assert!(!text.contains('\u{1b}') && !text.contains('\r'));
+        assert!(text.starts_with("a\\u{1b}[2J\nb\n") && text.ends_with(&long));
+    }
+}

@@ -1,0 +1,58 @@
+//! `test`: connects as an MCP client, and says whether it works.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    Context,
+    connection::{Connection, within},
+};
+use crate::{
+    args::Connect,
+    exit::{Exit, Failure},
+    ui::{GOOD, HEAD, fields},
+};
+
+pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Failure> {
+    let target = context.target(&typed.whose)?;
+    let session = context.session(&target).await?;
+    let spinner = context.ui.spinner("connecting");
+    let outcome = within(&context.platform, typed.timeout, async {
+        let connection = Connection::open(Arc::new(session)).await?;
+        let tools = connection.tools().await?;
+        Ok((connection, tools.len()))
+    });
+    let outcome = outcome.await;
+    drop(spinner);
+    let (connection, tools) = outcome?;
+    let (server, protocol) = (connection.server(), connection.protocol());
+    connection.close().await;
+    let document = json!({
+        "ok": true,
+        "server": target.key.server().as_str(),
+        "implementation": server,
+        "protocol": protocol,
+        "tools": tools,
+    });
+    context.ui.result(&document, || {
+        let name = &target.typed;
+        let rows = [
+            ("server", target.key.server().to_string()),
+            (
+                "calls itself",
+                server.unwrap_or_else(|| "nothing".to_owned()),
+            ),
+            (
+                "protocol",
+                protocol.unwrap_or_else(|| "not named".to_owned()),
+            ),
+            ("tools", tools.to_string()),
+        ];
+        format!(
+            "{GOOD}Connected{GOOD:#} to {HEAD}{name}{HEAD:#}\n{}",
+            fields(&rows)
+        )
+    });
+    Ok(Exit::Done)
+}

@@ -1,0 +1,33 @@
+//! `token`: the access token and a line break, for scripts.
+
+use mcp_client_oauth::TokenSource as _;
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    args::Token,
+    exit::{Exit, Failure, quoted},
+    status::moment,
+};
+
+pub(super) async fn run(context: &Context, typed: &Token) -> Result<Exit, Failure> {
+    let target = context.target(&typed.whose)?;
+    let session = context.session(&target).await?;
+    // A token on a screen is in its scroll-back, and on every recording of it (H161).
+    if context.ui.is_terminal() && !typed.show {
+        return Err(Failure::usage(
+            "the token is not shown on a terminal unless you ask for it",
+            format!("mcp-oauth token {} --show", quoted(&target.typed)),
+        ));
+    }
+    let token = session.token().await?;
+    let tokens = session.record().tokens;
+    let document = json!({
+        "access_token": token.expose(),
+        "token_type": "Bearer",
+        "expires_at": tokens.expires_at.map(moment),
+        "scope": tokens.scope.as_ref().map(ToString::to_string),
+    });
+    context.ui.result(&document, || token.expose().to_owned());
+    Ok(Exit::Done)
+}

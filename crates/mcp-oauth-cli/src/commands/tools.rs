@@ -1,0 +1,90 @@
+//! `tools`: connects as an MCP client, and lists the tools.
+
+use std::sync::Arc;
+
+use mcp_client_oauth::proto::foreign::Foreign;
+use rmcp::model::Tool;
+use serde_json::{Value, json};
+
+use super::{
+    Context,
+    connection::{Connection, within},
+};
+use crate::{
+    args::Connect,
+    exit::{Exit, Failure},
+    ui::table,
+};
+
+pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Failure> {
+    let target = context.target(&typed.whose)?;
+    let session = context.session(&target).await?;
+    let spinner = context.ui.spinner("asking for the tools");
+    let outcome = within(&context.platform, typed.timeout, async {
+        let connection = Connection::open(Arc::new(session)).await?;
+        let tools = connection.tools().await?;
+        Ok((connection, tools))
+    });
+    let outcome = outcome.await;
+    drop(spinner);
+    let (connection, tools) = outcome?;
+    connection.close().await;
+    let document = json!({
+        "server": target.key.server().as_str(),
+        "tools": tools.iter().map(document).collect::<Vec<_>>(),
+    });
+    context.ui.result(&document, || text(&tools));
+    Ok(Exit::Done)
+}
+
+/// JSON escapes what could move a cursor, so a program gets the server's own words.
+fn document(tool: &Tool) -> Value {
+    json!({
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "input_schema": tool.input_schema,
+    })
+}
+
+/// Names and descriptions are a stranger's words (H156).
+fn text(tools: &[Tool]) -> String {
+    if tools.is_empty() {
+        return "the server has no tools".to_owned();
+    }
+    let heading = ["TOOL", "ARGUMENTS", "DESCRIPTION"]
+        .map(str::to_owned)
+        .to_vec();
+    let rows = tools.iter().map(|tool| {
+        let description = tool.description.as_deref().unwrap_or_default();
+        let first_line = description.lines().next().unwrap_or_default();
+        vec![shown(&tool.name), arguments(tool), shown(first_line)]
+    });
+    table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())
+}
+
+/// The names of the arguments; `[name]` may be left out.
+fn arguments(tool: &Tool) -> String {
+    let schema = &tool.input_schema;
+    let required: Vec<&str> = match schema.get("required").and_then(Value::as_array) {
+        Some(names) => names.iter().filter_map(Value::as_str).collect(),
+        None => Vec::new(),
+    };
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let names = properties
+        .into_iter()
+        .flat_map(serde_json::Map::keys)
+        .map(|name| {
+            let shown = shown(name);
+            if required.contains(&name.as_str()) {
+                shown
+            } else {
+                format!("[{shown}]")
+            }
+        });
+    names.collect::<Vec<_>>().join(" ")
+}
+
+fn shown(text: &str) -> String {
+    Foreign::new(text).to_string()
+}

@@ -1,0 +1,286 @@
+//! What was meant: flags, then the environment, then defaults. The only place that reads the
+//! environment.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use etcetera::BaseStrategy as _;
+use mcp_client_oauth::{Secret, store::SealedFiles};
+
+use crate::{args::Global, exit::Failure};
+
+/// The variables that hold secrets: no process that we start gets them (H152).
+pub(crate) const SECRET_VARIABLES: [&str; 2] = [PASSWORD, CLIENT_SECRET];
+const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
+const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
+/// The most that a password or secret may have: whoever names a device as a file gets an answer.
+const LONGEST_SECRET: u64 = 64 * 1024;
+
+/// The environment, as far as it concerns us.
+#[derive(Default)]
+pub(crate) struct Environment {
+    store: Option<OsString>,
+    data_dir: Option<OsString>,
+    password: Option<OsString>,
+    password_file: Option<OsString>,
+    client_secret: Option<OsString>,
+    browser: Option<OsString>,
+    display: Option<OsString>,
+    wayland_display: Option<OsString>,
+    ssh: Option<OsString>,
+}
+
+impl Environment {
+    /// An empty variable is one that is not set.
+    pub(crate) fn read() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the place where the environment is read"
+        )]
+        let read = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            store: read("MCP_OAUTH_STORE"),
+            data_dir: read("MCP_OAUTH_DATA_DIR"),
+            password: read(PASSWORD),
+            password_file: read("MCP_OAUTH_PASSWORD_FILE"),
+            client_secret: read(CLIENT_SECRET),
+            browser: read("BROWSER"),
+            display: read("DISPLAY"),
+            wayland_display: read("WAYLAND_DISPLAY"),
+            ssh: read("SSH_CONNECTION"),
+        }
+    }
+
+    /// Whether a browser that is opened here is likely to be seen by the person: not over SSH, and
+    /// not on a Linux without a display; unless `$BROWSER` says how.
+    fn has_browser(&self) -> bool {
+        let display = self.display.is_some() || self.wayland_display.is_some();
+        let screen = display || !cfg!(target_os = "linux");
+        self.browser.is_some() || (screen && self.ssh.is_none())
+    }
+}
+
+/// Where tokens are kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// Sealed files in this directory; none if the system names no directory.
+    Files(Option<PathBuf>),
+    /// What another back end is opened with.
+    Other(String),
+}
+
+/// Where a password comes from.
+pub(crate) enum Password {
+    /// The file that holds it.
+    File(PathBuf),
+    /// The environment.
+    Given(Secret<String>),
+    /// Nobody has given one: a person is asked, if one is needed.
+    Ask,
+}
+
+/// What holds for this run.
+pub(crate) struct Config {
+    pub(crate) place: Place,
+    /// Why there, in words.
+    pub(crate) why: &'static str,
+    pub(crate) password: Password,
+    pub(crate) client_secret: Option<Secret<String>>,
+    /// Whether it makes sense to open a browser.
+    pub(crate) has_browser: bool,
+    names: Option<PathBuf>,
+}
+
+impl Config {
+    pub(crate) fn new(flags: &Global, environment: Environment) -> Result<Self, Failure> {
+        let has_browser = environment.has_browser();
+        let data_dir = flags.data_dir.clone();
+        let data_dir = data_dir.or_else(|| environment.data_dir.clone().map(PathBuf::from));
+        let (place, why) = place(flags, &environment, data_dir.as_deref())?;
+        let password = match (&flags.password_file, environment.password_file) {
+            (Some(file), _) => Password::File(file.clone()),
+            (None, Some(file)) => Password::File(file.into()),
+            (None, None) => match environment.password {
+                Some(password) => Password::Given(text(PASSWORD, password)?),
+                None => Password::Ask,
+            },
+        };
+        let client_secret = environment.client_secret;
+        Ok(Self {
+            place,
+            why,
+            password,
+            client_secret: client_secret
+                .map(|own| text(CLIENT_SECRET, own))
+                .transpose()?,
+            has_browser,
+            names: data_dir
+                .or_else(default_names)
+                .map(|directory| directory.join("servers.json")),
+        })
+    }
+
+    /// The file with the names of the servers.
+    pub(crate) fn names(&self) -> Result<&Path, Failure> {
+        self.names.as_deref().ok_or_else(|| {
+            Failure::other(
+                "config",
+                "this system names no directory for configuration",
+                Some("choose a place: --data-dir DIR".to_owned()),
+            )
+        })
+    }
+}
+
+/// A flag goes before the environment, and what names a store before what names a directory.
+fn place(
+    flags: &Global,
+    environment: &Environment,
+    data_dir: Option<&Path>,
+) -> Result<(Place, &'static str), Failure> {
+    let in_data_dir = data_dir.map(|directory| Place::Files(Some(directory.join("tokens"))));
+    if let Some(spec) = &flags.store {
+        return Ok((of_spec(spec), "chosen by --store"));
+    }
+    if let (Some(_), Some(place)) = (&flags.data_dir, &in_data_dir) {
+        return Ok((place.clone(), "chosen by --data-dir"));
+    }
+    if let Some(spec) = &environment.store {
+        let spec = spec.to_str().ok_or_else(|| not_text("MCP_OAUTH_STORE"))?;
+        return Ok((of_spec(spec), "chosen by MCP_OAUTH_STORE"));
+    }
+    if let Some(place) = in_data_dir {
+        return Ok((place, "chosen by MCP_OAUTH_DATA_DIR"));
+    }
+    Ok((
+        Place::Files(SealedFiles::default_dir().ok()),
+        "the default: nothing else was chosen",
+    ))
+}
+
+/// `file:` is ours to open, because of its password; whatever else is the library's.
+fn of_spec(spec: &str) -> Place {
+    match spec.split_once(':').unwrap_or((spec, "")) {
+        ("file", "") => Place::Files(SealedFiles::default_dir().ok()),
+        ("file", directory) => Place::Files(Some(directory.into())),
+        _ => Place::Other(spec.to_owned()),
+    }
+}
+
+fn default_names() -> Option<PathBuf> {
+    let base = etcetera::base_strategy::choose_native_strategy().ok()?;
+    Some(base.config_dir().join("mcp-oauth"))
+}
+
+fn text(variable: &str, value: OsString) -> Result<Secret<String>, Failure> {
+    value
+        .into_string()
+        .map(Secret::new)
+        .map_err(|_| not_text(variable))
+}
+
+fn not_text(variable: &str) -> Failure {
+    Failure::usage(
+        format!("{variable} is not UTF-8 text"),
+        format!("set {variable} again, or put the value into a file"),
+    )
+}
+
+/// Reads a secret, to the first line break: editors add one.
+pub(crate) fn read_secret(
+    mut source: impl std::io::Read,
+    named: &Path,
+) -> Result<Secret<String>, Failure> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let read = source
+        .by_ref()
+        .take(LONGEST_SECRET)
+        .read_to_string(&mut text);
+    let text = Secret::new(text);
+    read.map_err(|error| Failure::file("read", named, &error))?;
+    let line = text.expose().lines().next().unwrap_or_default();
+    if line.is_empty() {
+        let message = format!("{} has no secret in its first line", named.display());
+        return Err(Failure::usage(message, "write the secret there, alone"));
+    }
+    Ok(Secret::new(line.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(flags: &Global, environment: Environment) -> Config {
+        Config::new(flags, environment).unwrap()
+    }
+
+    fn os(value: &str) -> OsString {
+        value.into()
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_environment() {
+        let flags = Global {
+            store: Some("memory:".to_owned()),
+            ..Global::default()
+        };
+        let environment = Environment {
+            store: Some(os("file:/env")),
+            ..Environment::default()
+        };
+        assert_eq!(
+            config(&flags, environment).place,
+            Place::Other("memory:".to_owned())
+        );
+
+        let flags = Global {
+            data_dir: Some("/flag".into()),
+            ..Global::default()
+        };
+        let environment = Environment {
+            store: Some(os("memory:")),
+            ..Environment::default()
+        };
+        let config = config(&flags, environment);
+        assert_eq!(config.place, Place::Files(Some("/flag/tokens".into())));
+        assert_eq!(config.names().unwrap(), Path::new("/flag/servers.json"));
+    }
+
+    #[test]
+    fn a_store_and_a_directory_can_be_chosen_by_the_environment() {
+        let environment = Environment {
+            store: Some(os("file:/tokens")),
+            data_dir: Some(os("/data")),
+            ..Environment::default()
+        };
+        let config = config(&Global::default(), environment);
+        assert_eq!(config.place, Place::Files(Some("/tokens".into())));
+        assert_eq!(config.names().unwrap(), Path::new("/data/servers.json"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_browser_is_opened_only_where_somebody_sees_it() {
+        let environment = |display: bool, ssh: bool, browser: bool| Environment {
+            display: display.then(|| ":0".into()),
+            ssh: ssh.then(|| "1.2.3.4 5 6.7.8.9 22".into()),
+            browser: browser.then(|| "firefox".into()),
+            ..Environment::default()
+        };
+        assert!(environment(true, false, false).has_browser());
+        assert!(!environment(false, false, false).has_browser());
+        assert!(!environment(true, true, false).has_browser());
+        assert!(environment(false, true, true).has_browser());
+    }
+
+    #[test]
+    fn a_secret_is_the_first_line() {
+        let read = |bytes: &[u8]| read_secret(bytes, Path::new("secret"));
+        assert_eq!(read(b"one\n").unwrap().expose(), "one");
+        assert_eq!(read(b" one two \r\nthree").unwrap().expose(), " one two ");
+        assert!(read(b"").is_err() && read(b"\n").is_err() && read(b"\xff").is_err());
+    }
+}

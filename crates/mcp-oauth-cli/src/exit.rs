@@ -1,0 +1,362 @@
+//! How a command ends: its exit code, and for a failure the message and what to do next.
+
+use std::fmt::Write as _;
+
+use mcp_client_oauth::{
+    Error, Remedy,
+    error::{
+        AuthorizationError, DiscoveryError, HttpErrorCause, RegistrationError, TokenStorageError,
+        Tried,
+    },
+    proto::foreign::Foreign,
+};
+
+/// The exit code. `--help` lists them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// What was asked for has happened.
+    Done = 0,
+    /// It has not.
+    Failed = 1,
+    /// It was asked for in a way that cannot be meant.
+    Usage = 2,
+    /// A person must log in.
+    LogIn = 3,
+    /// The same may work later.
+    Later = 4,
+    /// Ctrl-C, as shells have it: 128 and the number of the signal.
+    Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
+}
+
+/// Why a command has not done what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Asked for in a way that cannot be meant.
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What would be right.
+        hint: Option<String>,
+    },
+    /// The library says why.
+    Library(Box<Error>),
+    /// Everything else.
+    Other {
+        /// A word for programs.
+        code: &'static str,
+        /// What happened.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+        /// How the command ends.
+        exit: Exit,
+    },
+}
+
+/// A failure in words.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) exit: Exit,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    pub(crate) fn other(
+        code: &'static str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Self {
+        Self::Other {
+            code,
+            message: message.into(),
+            hint,
+            exit: Exit::Failed,
+        }
+    }
+
+    /// A file could not be used.
+    pub(crate) fn file(action: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::other(
+            "file",
+            format!("cannot {action} {}: {error}", path.display()),
+            None,
+        )
+    }
+
+    /// Puts it in words, for a command about `subject`: what was typed as the server.
+    pub(crate) fn told(self, subject: Option<&str>) -> Told {
+        match self {
+            Self::Usage { message, hint } => Told {
+                exit: Exit::Usage,
+                code: "usage",
+                message,
+                hint,
+            },
+            Self::Other {
+                code,
+                message,
+                hint,
+                exit,
+            } => Told {
+                exit,
+                code,
+                message,
+                hint,
+            },
+            Self::Library(error) => Told {
+                exit: exit_of(&error),
+                code: code_of(&error),
+                message: message_of(&error),
+                hint: Some(hint_of(&error, &quoted(subject.unwrap_or("NAME")))),
+            },
+        }
+    }
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Library(Box::new(error.into()))
+    }
+}
+
+fn exit_of(error: &Error) -> Exit {
+    match error.remedy() {
+        Remedy::LogIn => Exit::LogIn,
+        Remedy::Retry => Exit::Later,
+        _ => Exit::Failed,
+    }
+}
+
+/// The stage, or the cause where scripts may want to tell it.
+fn code_of(error: &Error) -> &'static str {
+    match error {
+        Error::Discovery(DiscoveryError::NotProtected { .. }) => "not_protected",
+        Error::Discovery(_) => "discovery",
+        Error::Registration(_) => "registration",
+        Error::Authorization(AuthorizationError::LoginRequired(_)) => "login_required",
+        Error::Authorization(AuthorizationError::Denied(_)) => "denied",
+        Error::Authorization(AuthorizationError::TimedOut(_)) => "timed_out",
+        Error::Authorization(AuthorizationError::ScopeNotGranted { .. }) => "insufficient_scope",
+        Error::Authorization(_) => "authorization",
+        Error::TokenExchange { .. } => "token_exchange",
+        Error::TokenRefresh(_) => "token_refresh",
+        Error::TokenStorage(TokenStorageError::WrongPassword(_)) => "wrong_password",
+        Error::TokenStorage(TokenStorageError::PasswordNeeded(_)) => "password_needed",
+        Error::TokenStorage(_) => "token_storage",
+        Error::Revocation { .. } => "revocation",
+        Error::Http(_) => "http",
+        _ => "failed",
+    }
+}
+
+/// The error's own words; what was tried in vain gets a line for each URL.
+fn message_of(error: &Error) -> String {
+    let Error::Discovery(cause) = error else {
+        return error.to_string();
+    };
+    let (message, tried) = match cause {
+        DiscoveryError::NotProtected {
+            server,
+            status,
+            tried,
+        } => (
+            format!(
+                "this server asks for no authorization: {server} answered HTTP {status} without a \
+                 token"
+            ),
+            tried,
+        ),
+        DiscoveryError::NoResourceMetadata {
+            server,
+            status,
+            tried,
+        } => (
+            format!("{server} answered HTTP {status} and says nowhere who issues its tokens"),
+            tried,
+        ),
+        DiscoveryError::NoServerMetadata { issuer, tried } => (
+            format!("the authorization server {issuer} publishes no metadata"),
+            tried,
+        ),
+        _ => return error.to_string(),
+    };
+    with_tried(message, tried)
+}
+
+fn with_tried(mut message: String, tried: &[Tried]) -> String {
+    for place in tried {
+        // Writing to a string does not fail.
+        let _infallible = write!(message, "\n  tried {place}");
+    }
+    message
+}
+
+/// The next step: the exact command where there is one.
+fn hint_of(error: &Error, subject: &str) -> String {
+    match error {
+        Error::Discovery(cause) => discovery_hint(cause, subject),
+        Error::Registration(cause) => registration_hint(cause, subject),
+        Error::Authorization(cause) => authorization_hint(cause, subject),
+        Error::TokenStorage(cause) => storage_hint(cause, subject),
+        Error::Http(error) if matches!(error.cause, HttpErrorCause::Connect(_)) => {
+            "check the URL and the network, then try again".to_owned()
+        }
+        _ => general_hint(error.remedy(), subject),
+    }
+}
+
+fn general_hint(remedy: Remedy, subject: &str) -> String {
+    match remedy {
+        Remedy::LogIn => format!("mcp-oauth login {subject}"),
+        Remedy::Retry => "try the same command again later".to_owned(),
+        Remedy::ReportToServer => {
+            "this is a fault of the server: tell whoever runs it; -v shows each step".to_owned()
+        }
+        _ => format!("see `mcp-oauth login --help`, then: mcp-oauth login {subject}"),
+    }
+}
+
+fn discovery_hint(cause: &DiscoveryError, subject: &str) -> String {
+    match cause {
+        DiscoveryError::NotProtected { .. } => {
+            "no login is needed: use the server without a token, or check the path of its URL"
+                .to_owned()
+        }
+        DiscoveryError::NoResourceMetadata { .. } => format!(
+            "if the server is of the revision 2025-03-26: mcp-oauth login {subject} --legacy"
+        ),
+        other => general_hint(Error::from(other.clone()).remedy(), subject),
+    }
+}
+
+fn registration_hint(cause: &RegistrationError, subject: &str) -> String {
+    match cause {
+        RegistrationError::NoWay(_) => format!(
+            "register a client with that server by hand, then: \
+             mcp-oauth login {subject} --client-id ID"
+        ),
+        RegistrationError::OtherIssuer { .. } => {
+            format!(
+                "get a client id of the new issuer, then: mcp-oauth login {subject} --client-id ID"
+            )
+        }
+        RegistrationError::Answer { .. } => format!(
+            "if it goes on, register a client by hand: mcp-oauth login {subject} --client-id ID"
+        ),
+        other => general_hint(Error::from(other.clone()).remedy(), subject),
+    }
+}
+
+fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
+    match cause {
+        AuthorizationError::TimedOut(_) => {
+            format!("mcp-oauth login {subject}  (--timeout 15m gives more time)")
+        }
+        AuthorizationError::ScopeNotGranted { scope, .. } => {
+            format!(
+                "mcp-oauth login {subject} --scope {}",
+                quoted(&scope.to_string())
+            )
+        }
+        AuthorizationError::PortBusy(_) => {
+            format!("let the system choose a port: mcp-oauth login {subject}")
+        }
+        AuthorizationError::OutsideResource { resource, .. } => format!(
+            "the token is for {} alone; log in to the other server by its own URL",
+            Foreign::new(resource)
+        ),
+        AuthorizationError::Callback(_) => format!(
+            "nothing was stored; if it happens again, tell whoever runs the server. To try again: \
+             mcp-oauth login {subject}"
+        ),
+        other => general_hint(Error::from(other.clone()).remedy(), subject),
+    }
+}
+
+fn storage_hint(cause: &TokenStorageError, subject: &str) -> String {
+    match cause {
+        TokenStorageError::PasswordNeeded(_) | TokenStorageError::WrongPassword(_) => {
+            "give the password in a file (--password-file FILE) or in MCP_OAUTH_PASSWORD".to_owned()
+        }
+        TokenStorageError::OtherKey(_) => {
+            "leave the password out, or choose another place: --data-dir DIR".to_owned()
+        }
+        TokenStorageError::Corrupt { .. } => format!(
+            "restore it from a copy, or give it up: mcp-oauth clear {subject}, and log in again"
+        ),
+        TokenStorageError::Newer { .. } => "update mcp-oauth".to_owned(),
+        TokenStorageError::Insecure { path, .. } => format!(
+            "see who owns it and who may write there: ls -ld {}",
+            quoted(&path.display().to_string())
+        ),
+        TokenStorageError::UnknownBackend(_) => "mcp-oauth backends".to_owned(),
+        TokenStorageError::NoDirectory => "choose a place: --data-dir DIR".to_owned(),
+        other => match Error::from(other.clone()).remedy() {
+            Remedy::Retry => general_hint(Remedy::Retry, subject),
+            _ => "mcp-oauth backends  (shows which store is used, and where)".to_owned(),
+        },
+    }
+}
+
+/// One word for a POSIX shell.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_client_oauth::ServerUrl;
+
+    use super::*;
+
+    fn server() -> ServerUrl {
+        "https://mcp.example/mcp".parse().unwrap()
+    }
+
+    #[test]
+    fn a_missing_login_says_how_to_log_in() {
+        let failure = Failure::from(AuthorizationError::LoginRequired(server()));
+        let told = failure.told(Some("notes"));
+        assert_eq!((told.exit, told.code), (Exit::LogIn, "login_required"));
+        assert_eq!(told.hint.as_deref(), Some("mcp-oauth login notes"));
+    }
+
+    #[test]
+    fn what_was_tried_has_a_line_for_each_url() {
+        let error = DiscoveryError::NotProtected {
+            server: server(),
+            status: 200,
+            tried: vec![],
+        };
+        let told = Failure::from(error).told(None);
+        assert!(
+            told.message
+                .starts_with("this server asks for no authorization")
+        );
+        assert_eq!(told.exit, Exit::Failed);
+    }
+
+    #[test]
+    fn a_hint_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted("notes"), "notes");
+        assert_eq!(quoted("https://x.example/mcp"), "https://x.example/mcp");
+        assert_eq!(quoted("https://x.example/?a&b"), "'https://x.example/?a&b'");
+        assert_eq!(quoted("it's; rm -rf /"), r"'it'\''s; rm -rf /'");
+    }
+}

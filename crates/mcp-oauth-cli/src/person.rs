@@ -1,0 +1,122 @@
+//! The person at this terminal: sees the URL at once, gets a browser where there is one, and may
+//! paste the URL that the browser ended on.
+
+use std::{
+    io::{BufRead as _, IsTerminal as _},
+    process::{Command, Stdio},
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use async_trait::async_trait;
+use mcp_client_oauth::platform::Interaction;
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use url::Url;
+
+use crate::{
+    config::SECRET_VARIABLES,
+    ui::{HEAD, SOFT, Spinner, Ui},
+};
+
+/// The person who typed the command.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    ui: Ui,
+    /// Whether a browser is opened.
+    browser: bool,
+    pasted: OnceLock<AsyncMutex<mpsc::UnboundedReceiver<String>>>,
+    waiting: Mutex<Option<Spinner>>,
+}
+
+impl Terminal {
+    pub(crate) fn new(ui: Ui, browser: bool) -> Self {
+        Self {
+            ui,
+            browser,
+            pasted: OnceLock::new(),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// The login is over.
+    pub(crate) fn rest(&self) {
+        self.set_waiting(None);
+    }
+
+    fn set_waiting(&self, spinner: Option<Spinner>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = spinner;
+    }
+}
+
+#[async_trait]
+impl Interaction for Terminal {
+    async fn open(&self, url: &Url) {
+        let host = url.origin().ascii_serialization();
+        self.ui.say(format_args!(
+            "To log in at {HEAD}{host}{HEAD:#}, open this URL in a browser:"
+        ));
+        self.ui.say(format_args!("\n  {}\n", self.ui.link(url)));
+        if std::io::stdin().is_terminal() {
+            self.ui.say(format_args!(
+                "{SOFT}If the browser runs on another machine, paste the URL of the page that it \
+                 ends on here.{SOFT:#}"
+            ));
+        }
+        if self.browser && !launch(url).await {
+            self.ui
+                .warn("no browser could be started: open the URL by hand");
+        }
+        self.set_waiting(Some(
+            self.ui.spinner("waiting for the browser; Ctrl-C gives up"),
+        ));
+    }
+
+    /// A line waits in the channel until somebody asks, so none is lost when a future is dropped.
+    async fn callback(&self) -> String {
+        if !std::io::stdin().is_terminal() {
+            return std::future::pending().await;
+        }
+        let pasted = self.pasted.get_or_init(|| AsyncMutex::new(read_lines()));
+        match pasted.lock().await.recv().await {
+            Some(line) => line,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A thread of its own, because nothing can stop a read from a terminal; it ends with the process.
+fn read_lines() -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lock().lines().map_while(Result::ok);
+        for line in lines.filter(|line| !line.trim().is_empty()) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Opens the browser in a process of its own, whose environment has no secret of ours (H152): the
+/// browser inherits what it has, and every program that the browser starts. Whether it started.
+async fn launch(url: &Url) -> bool {
+    let Ok(own) = std::env::current_exe() else {
+        return false;
+    };
+    let mut opener = Command::new(own);
+    opener.arg("open-url").arg(url.as_str());
+    opener
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    for variable in SECRET_VARIABLES {
+        opener.env_remove(variable);
+    }
+    let (report, started) = oneshot::channel();
+    // Not on the runtime: it would wait for a browser that stays in the foreground.
+    std::thread::spawn(move || {
+        let status = opener.status().is_ok_and(|status| status.success());
+        let _ = report.send(status);
+    });
+    started.await.unwrap_or(false)
+}

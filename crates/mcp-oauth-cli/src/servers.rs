@@ -1,0 +1,307 @@
+//! The names of the servers: `servers.json`. A name is a label and no more; tokens are kept by URL,
+//! so a name that is pointed at another URL finds none of the old one's (H92).
+
+use std::{
+    collections::BTreeMap,
+    fs::{DirBuilder, File},
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
+};
+
+use mcp_client_oauth::{ServerUrl, proto::scope::Scope, store::RecordKey};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::exit::Failure;
+
+const VERSION: u64 = 1;
+/// The longest name: it is for people.
+const LONGEST_NAME: usize = 64;
+
+/// What a name stands for, and how to log in there again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Server {
+    pub(crate) url: ServerUrl,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) account: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<Scope>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_metadata_url: Option<Url>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) redirect_uri: Option<Url>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) legacy: bool,
+}
+
+impl Server {
+    pub(crate) fn new(url: ServerUrl) -> Self {
+        Self {
+            url,
+            account: None,
+            scope: None,
+            client_id: None,
+            client_metadata_url: None,
+            port: None,
+            redirect_uri: None,
+            legacy: false,
+        }
+    }
+
+    /// Whose tokens the name stands for.
+    pub(crate) fn key(&self) -> RecordKey {
+        let key = RecordKey::from(&self.url);
+        match &self.account {
+            Some(account) => key.with_account(account),
+            None => key,
+        }
+    }
+}
+
+/// The names, as they were when the file was read.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    file: PathBuf,
+    names: BTreeMap<String, Server>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Content {
+    version: u64,
+    servers: BTreeMap<String, Server>,
+}
+
+impl Servers {
+    /// Reads the names; there are none if there is no file.
+    pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
+        let names = match std::fs::read(file) {
+            Ok(bytes) => parse(file, &bytes)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(Failure::file("read", file, &error)),
+        };
+        Ok(Self {
+            file: file.to_owned(),
+            names,
+        })
+    }
+
+    /// What `name` stands for.
+    pub(crate) fn find(&self, name: &str) -> Option<&Server> {
+        self.names.get(name)
+    }
+
+    /// Every name, sorted.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Server)> {
+        self.names
+            .iter()
+            .map(|(name, server)| (name.as_str(), server))
+    }
+
+    /// Lets `name` stand for `server`.
+    pub(crate) fn remember(&mut self, name: &str, server: Server) -> Result<(), Failure> {
+        self.change(|names| names.insert(name.to_owned(), server) != names.get(name).cloned())
+    }
+
+    /// Forgets `name`.
+    pub(crate) fn forget(&mut self, name: &str) -> Result<(), Failure> {
+        self.change(|names| names.remove(name).is_some())
+    }
+
+    /// Reads again, changes, and writes if `change` says so; one process at a time, so that two
+    /// logins at once lose neither name.
+    fn change(
+        &mut self,
+        change: impl FnOnce(&mut BTreeMap<String, Server>) -> bool,
+    ) -> Result<(), Failure> {
+        let directory = self.file.parent().unwrap_or(Path::new(".")).to_owned();
+        make(&directory)?;
+        let lock = self.file.with_extension("json.lock");
+        let held = File::create(&lock).and_then(|file| file.lock().map(|()| file));
+        let _held = held.map_err(|error| Failure::file("lock", &lock, &error))?;
+        *self = Self::read(&self.file)?;
+        if change(&mut self.names) {
+            self.write(&directory)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whole or not at all, and for its owner only: it is no secret, and nobody's business.
+    fn write(&self, directory: &Path) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::file("write", &self.file, &error);
+        let content = Content {
+            version: VERSION,
+            servers: self.names.clone(),
+        };
+        let mut text = serde_json::to_vec_pretty(&content).map_err(|error| failed(error.into()))?;
+        text.push(b'\n');
+        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+        file.write_all(&text)
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(failed)?;
+        file.persist(&self.file)
+            .map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
+fn parse(file: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Server>, Failure> {
+    let damaged = |why: String| {
+        let message = format!("{} is damaged and was left as it is: {why}", file.display());
+        let hint = "mend it, or move it away: it has the names of the servers, and no tokens";
+        Failure::other("names", message, Some(hint.to_owned()))
+    };
+    let content: Content =
+        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    if content.version > VERSION {
+        return Err(damaged(format!(
+            "its version {} is newer than ours",
+            content.version
+        )));
+    }
+    Ok(content.servers)
+}
+
+fn make(directory: &Path) -> Result<(), Failure> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(directory)
+        .map_err(|error| Failure::file("create", directory, &error))
+}
+
+/// Whether `text` can be a name: it must not look like a URL, an option or a path.
+pub(crate) fn check_name(text: &str) -> Result<(), Failure> {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '\\');
+    let fits = (1..=LONGEST_NAME).contains(&text.chars().count());
+    if fits && !text.starts_with('-') && !text.contains(odd) {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!("a name has up to {LONGEST_NAME} characters, without blanks and slashes"),
+        "mcp-oauth login NAME URL",
+    ))
+}
+
+/// A name for a server that was given none: what is special in its host.
+pub(crate) fn name_for(url: &ServerUrl) -> String {
+    let host = url.as_url().host_str().unwrap_or("server");
+    let port = url
+        .as_url()
+        .port()
+        .map(|port| format!("-{port}"))
+        .unwrap_or_default();
+    let is_address =
+        host.starts_with('[') || host.split('.').all(|part| part.parse::<u8>().is_ok());
+    if is_address {
+        return format!("{}{port}", host.trim_matches(['[', ']']));
+    }
+    let common = |part: &&str| matches!(*part, "mcp" | "api" | "www");
+    let mut parts = host.split('.').skip_while(common);
+    format!(
+        "{}{port}",
+        parts.next().filter(|part| !part.is_empty()).unwrap_or(host)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> ServerUrl {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_name_is_remembered_and_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("new").join("servers.json");
+        let mut servers = Servers::read(&file).unwrap();
+        let server = Server {
+            port: Some(5),
+            ..Server::new(url("https://a.example/mcp"))
+        };
+        servers.remember("a", server.clone()).unwrap();
+        servers
+            .remember("b", Server::new(url("https://b.example/mcp")))
+            .unwrap();
+        let read = Servers::read(&file).unwrap();
+        assert_eq!(read.find("a"), Some(&server));
+        servers.forget("a").unwrap();
+        let read = Servers::read(&file).unwrap();
+        assert_eq!(read.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn two_who_write_at_once_lose_no_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("servers.json");
+        std::thread::scope(|scope| {
+            for number in 0..16 {
+                let file = &file;
+                scope.spawn(move || {
+                    let mut servers = Servers::read(file).unwrap();
+                    let server = Server::new(url("https://a.example/mcp"));
+                    servers.remember(&number.to_string(), server).unwrap();
+                });
+            }
+        });
+        assert_eq!(Servers::read(&file).unwrap().iter().count(), 16);
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("servers.json");
+        for damaged in [
+            &b"{"[..],
+            b"null",
+            br#"{"version":99,"servers":{}}"#,
+            b"\xff",
+        ] {
+            File::create(&file).unwrap().write_all(damaged).unwrap();
+            let told = Servers::read(&file).unwrap_err().told(None);
+            assert!(told.message.contains("servers.json"), "{}", told.message);
+            assert_eq!(std::fs::read(&file).unwrap(), damaged);
+        }
+    }
+
+    #[test]
+    fn a_name_is_made_of_what_is_special_in_the_host() {
+        for (text, name) in [
+            ("https://mcp.notion.com/mcp", "notion"),
+            ("https://notion.example", "notion"),
+            ("https://www.api.example.com:8443/", "example-8443"),
+            ("http://localhost:8080/mcp", "localhost-8080"),
+            ("http://127.0.0.1:9/mcp", "127.0.0.1-9"),
+            ("http://[::1]:9/mcp", "::1-9"),
+            ("https://mcp/", "mcp"),
+        ] {
+            assert_eq!(name_for(&url(text)), name, "{text}");
+            assert!(check_name(name).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_name_looks_like_nothing_else() {
+        for bad in [
+            "",
+            "-x",
+            "a b",
+            "../x",
+            "https://x",
+            "a\0b",
+            "a\nb",
+            &"x".repeat(65),
+        ] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+        assert!(check_name("münze_2").is_ok());
+    }
+}

@@ -1,0 +1,260 @@
+//! Every word to the person goes through here. The rules:
+//!
+//! - stdout is for results: what was asked for, and nothing else. With `--json` it is exactly one
+//!   document, whether the command worked or not.
+//! - stderr is for everything else: progress, what a person must do now, warnings, errors, logs.
+//! - An error is a message, a blank line, and `hint: …` with the next step.
+//! - Colours, links and spinners are for terminals; what is piped or captured is plain text.
+//!   `NO_COLOR` and `CLICOLOR` are obeyed.
+//! - What a stranger wrote is [`Foreign`](mcp_client_oauth::proto::foreign::Foreign) before it
+//!   comes here. Secrets do not come here, except the one result of `token`.
+
+use std::{
+    fmt::Display,
+    io::{ErrorKind, IsTerminal as _, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use url::Url;
+
+use crate::{args::Global, exit::Told};
+
+/// What is good.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// What needs a look.
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
+/// What is wrong.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What stands out.
+pub(crate) const HEAD: Style = Style::new().bold();
+/// What may be overlooked.
+pub(crate) const SOFT: Style = Style::new().dimmed();
+
+/// How often the spinner turns.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The two streams, and how they are used. Cloning shares them.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact about the two streams"
+)]
+pub(crate) struct Ui {
+    json: bool,
+    quiet: bool,
+    /// Logs and a spinner would write over each other.
+    logs: bool,
+    /// Whether a person would read a result at once.
+    result_is_read: bool,
+    /// Whether stderr can show colours, links and spinners.
+    stderr_is_rich: bool,
+    broken: Arc<AtomicBool>,
+}
+
+impl Ui {
+    pub(crate) fn new(flags: &Global) -> Self {
+        Self {
+            json: flags.json,
+            quiet: flags.quiet,
+            logs: flags.verbose > 0,
+            result_is_read: std::io::stdout().is_terminal(),
+            stderr_is_rich: std::io::stderr().is_terminal()
+                && AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
+            broken: Arc::default(),
+        }
+    }
+
+    /// Whether the result is one JSON document.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a result would be read by a person at once.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.result_is_read
+    }
+
+    /// A result: `text` for a person, `document` for a program.
+    pub(crate) fn result(&self, document: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.json {
+            self.document(document);
+        } else {
+            self.line(&text());
+        }
+    }
+
+    /// A line of the result.
+    pub(crate) fn line(&self, text: &str) {
+        let mut stdout = anstream::stdout().lock();
+        self.note_failure(writeln!(stdout, "{text}"));
+    }
+
+    /// Bytes of the result, as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        let mut stdout = std::io::stdout().lock();
+        self.note_failure(stdout.write_all(bytes).and_then(|()| stdout.flush()));
+    }
+
+    /// The one document of the result.
+    fn document(&self, document: &impl Serialize) {
+        let mut stdout = std::io::stdout().lock();
+        let written = serde_json::to_writer_pretty(&mut stdout, document).map_err(Into::into);
+        self.note_failure(written.and_then(|()| writeln!(stdout)));
+    }
+
+    /// A reader that has seen enough (`| head`) is no failure; a full disk is.
+    fn note_failure(&self, written: std::io::Result<()>) {
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.broken.store(true, Ordering::Relaxed);
+            complain(&format!(
+                "{BAD}error:{BAD:#} cannot write the result: {error}"
+            ));
+        }
+    }
+
+    /// Whether all that was to be written has been.
+    pub(crate) fn is_intact(&self) -> bool {
+        !self.broken.load(Ordering::Relaxed)
+    }
+
+    /// What happens; not with `--quiet`.
+    pub(crate) fn progress(&self, text: impl Display) {
+        if !self.quiet {
+            complain(&text.to_string());
+        }
+    }
+
+    /// What the person must know or do, in any case.
+    #[expect(clippy::unused_self, reason = "every word goes through this value")]
+    pub(crate) fn say(&self, text: impl Display) {
+        complain(&text.to_string());
+    }
+
+    /// What went wrong and does not stop us; not with `--quiet`.
+    pub(crate) fn warn(&self, text: impl Display) {
+        self.progress(format_args!("{WARN}warning:{WARN:#} {text}"));
+    }
+
+    /// How it ended, if not well.
+    pub(crate) fn failure(&self, told: &Told) {
+        if self.json {
+            let (code, message, hint) = (told.code, &told.message, &told.hint);
+            self.document(&serde_json::json!({
+                "error": { "code": code, "message": message, "hint": hint }
+            }));
+            return;
+        }
+        complain(&format!("{BAD}error:{BAD:#} {}", told.message));
+        if let Some(hint) = &told.hint {
+            complain(&format!("\n{HEAD}hint:{HEAD:#} {hint}"));
+        }
+    }
+
+    /// The text of a URL, which can be clicked where that works.
+    pub(crate) fn link(&self, url: &Url) -> String {
+        if self.stderr_is_rich {
+            format!("\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\")
+        } else {
+            url.to_string()
+        }
+    }
+
+    /// Turns while something is waited for, until it is dropped; on a terminal only.
+    pub(crate) fn spinner(&self, what: impl Into<String>) -> Spinner {
+        if self.quiet || self.logs || !self.stderr_is_rich {
+            return Spinner(None);
+        }
+        let bar = ProgressBar::new_spinner().with_message(what.into());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        Spinner(Some(bar))
+    }
+}
+
+/// A spinner, gone when it is dropped.
+#[derive(Debug)]
+#[must_use = "it turns until it is dropped"]
+pub(crate) struct Spinner(Option<ProgressBar>);
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A stderr that is closed leaves nobody to tell.
+fn complain(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Columns of equal width, two blanks apart; the first row is the heading.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..).map_while(width).collect();
+    let lines = rows.iter().enumerate().map(|(number, row)| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        let line = line.trim_end();
+        if number == 0 {
+            format!("{HEAD}{line}{HEAD:#}")
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// `name  value` lines, the names of equal width.
+pub(crate) fn fields(fields: &[(&str, String)]) -> String {
+    let width = fields
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or_default();
+    let lines = fields
+        .iter()
+        .map(|(name, value)| format!("{SOFT}{name:width$}{SOFT:#}  {value}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(cells: &[&str]) -> Vec<String> {
+        cells.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_columns_of_a_table_stand_below_each_other() {
+        let table = table(&[
+            row(&["NAME", "SERVER"]),
+            row(&["é", "x"]),
+            row(&["longer", "y"]),
+        ]);
+        let plain = anstream::adapter::strip_str(&table).to_string();
+        assert_eq!(plain, "NAME    SERVER\né       x\nlonger  y");
+    }
+}

@@ -284,7 +284,10 @@ impl Desk {
         if head.method != Method::GET || !is_navigation(&head.headers) {
             return Page::NOT_ALLOWED.response();
         }
-        if let Some(page) = Page::at_the_end(&self.path, head.uri.path()) {
+        // Before the end these pages are nobody's, and must not end the farewell beforehand.
+        if self.ended.get().is_some()
+            && let Some(page) = Page::at_the_end(&self.path, head.uri.path())
+        {
             is_last.store(true, Ordering::Relaxed);
             return page.response();
         }

@@ -9,8 +9,15 @@
     reason = "a test may fail loudly, and each example brings the support that it shares"
 )]
 
+mod authorization_code;
 mod browser;
+mod discovery;
 mod examples;
+mod identity;
 mod layers;
+mod loopback;
+mod refresh;
 mod sealed;
 mod store;
+mod support;
+mod tokens;

@@ -1,0 +1,354 @@
+//! Steps 3 and 4 against the testbed: the way through the browser and back.
+
+use mcp_client_oauth::{
+    Error, LoginOptions, Remedy,
+    error::{AuthorizationError, CallbackError},
+    grant::Redirect,
+};
+use mcp_oauth_testbed::{
+    Fault, Party, Testbed,
+    person::{Decision, decide, visit},
+};
+use url::Url;
+
+use crate::support::{Person, Scene, approve, is_closed, parameter, parameters, with_parameter};
+
+mod ending;
+mod interference;
+
+fn redirect(redirect: Redirect) -> LoginOptions {
+    let mut options = LoginOptions::default();
+    options.redirect = redirect;
+    options
+}
+
+/// The port that the browser was told to come back to.
+fn port_of(url: &Url) -> u16 {
+    Url::parse(&parameter(url, "redirect_uri"))
+        .unwrap()
+        .port()
+        .unwrap()
+}
+
+async fn refused(scene: &Scene) -> AuthorizationError {
+    match scene.login().await.unwrap_err() {
+        Error::Authorization(cause) => cause,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_login_brings_tokens_that_are_stored() {
+    let scene = Scene::start().await;
+    let session = scene.login().await.unwrap();
+    let record = scene.record().await.unwrap();
+    assert_eq!(record, session.record());
+    assert!(record.tokens.refresh_token.is_some());
+    assert_eq!(record.tokens.issued_at, crate::support::the_time());
+    assert_eq!(record.requested.unwrap().to_string(), "notes:read");
+    assert_eq!(session.missing_scope(), None);
+
+    let pages = scene.person.pages().await;
+    let last = pages.last().unwrap();
+    assert_eq!((last.status, last.url.query()), (200, None));
+    assert!(last.body.contains("Access granted"), "{}", last.body);
+    assert!(is_closed(port_of(&scene.person.opened()[0])).await);
+}
+
+#[tokio::test]
+async fn each_parameter_is_there_once_and_the_endpoint_keeps_its_own() {
+    let scene = Scene::start().await;
+    let endpoint = format!(
+        "{}/authorize?tenant=x&client_id=evil&state=evil&code_challenge_method=plain",
+        scene.testbed.issuer()
+    );
+    let fault = Fault::MetadataField("authorization_endpoint".to_owned(), endpoint.into());
+    scene.testbed.set_fault(fault);
+    scene.login().await.unwrap();
+    let url = &scene.person.opened()[0];
+    for (name, expected) in [
+        ("tenant", Some("x")),
+        ("response_type", Some("code")),
+        ("code_challenge_method", Some("S256")),
+        ("resource", Some(scene.server.as_str())),
+        ("scope", Some("notes:read")),
+        ("client_id", None),
+        ("redirect_uri", None),
+        ("code_challenge", None),
+        ("state", None),
+    ] {
+        let found = parameter(url, name);
+        assert!(
+            expected.is_none_or(|expected| expected == found),
+            "{name}={found}"
+        );
+    }
+    assert_eq!(parameter(url, "code_challenge").len(), 43);
+    // 256 bits as base64url.
+    assert_eq!(parameter(url, "state").len(), 43);
+    assert!(parameter(url, "redirect_uri").starts_with("http://127.0.0.1:"));
+}
+
+#[tokio::test]
+async fn no_two_logins_have_a_state_or_a_challenge_in_common() {
+    let scene = Scene::start().await;
+    scene.login().await.unwrap();
+    scene.login().await.unwrap();
+    let [first, second] = &scene.person.opened()[..] else {
+        panic!()
+    };
+    for name in ["state", "code_challenge"] {
+        assert_ne!(parameter(first, name), parameter(second, name));
+    }
+}
+
+#[tokio::test]
+async fn the_exchange_proves_who_asked_and_names_the_resource_again() {
+    let scene = Scene::start().await;
+    scene.login().await.unwrap();
+    let url = &scene.person.opened()[0];
+    let request = scene.last("POST", "/token");
+    assert_eq!(
+        request.form("resource").as_deref(),
+        Some(scene.server.as_str())
+    );
+    assert_eq!(
+        request.form("redirect_uri"),
+        Some(parameter(url, "redirect_uri"))
+    );
+    assert_eq!(request.form("code_verifier").unwrap().len(), 128);
+    assert_eq!(
+        request.header("content-type"),
+        Some("application/x-www-form-urlencoded")
+    );
+    assert_eq!(request.header("cookie"), None);
+    assert_eq!(scene.testbed.token_requests("authorization_code"), 1);
+}
+
+#[tokio::test]
+async fn a_published_resource_is_sent_as_it_is_written() {
+    let first = Scene::start().await;
+    let origin = first.server.as_url().origin().ascii_serialization();
+    let servers = Testbed::builder()
+        .resource(origin.clone())
+        .start()
+        .await
+        .unwrap();
+    first.testbed.set_fault(Fault::PrmField(
+        "resource".to_owned(),
+        origin.clone().into(),
+    ));
+    let issuers = serde_json::json!([servers.issuer()]);
+    first
+        .testbed
+        .set_fault(Fault::PrmField("authorization_servers".to_owned(), issuers));
+    first.login().await.unwrap();
+    assert_eq!(parameter(&first.person.opened()[0], "resource"), origin);
+}
+
+#[tokio::test]
+async fn the_scope_is_that_of_the_challenge_else_of_the_resource_else_none() {
+    let listed = || Testbed::builder().scopes_supported(Some(vec!["notes:read", "notes:write"]));
+    let mut wanted = LoginOptions::default();
+    wanted.scope = Some("notes:write".parse().unwrap());
+    let default = LoginOptions::default();
+    for (builder, options, expected) in [
+        (
+            listed().challenge_scope(Some("mcp:basic")),
+            &default,
+            Some("mcp:basic"),
+        ),
+        (listed(), &default, Some("notes:read notes:write")),
+        (Testbed::builder().scopes_supported(None), &default, None),
+        (
+            Testbed::builder()
+                .scopes_supported(None)
+                .offline_access(true),
+            &default,
+            None,
+        ),
+        (
+            listed().offline_access(true),
+            &default,
+            Some("notes:read notes:write offline_access"),
+        ),
+        (listed().offline_access(true), &wanted, Some("notes:write")),
+    ] {
+        let scene = Scene::with(builder).await;
+        scene.login_with(options).await.unwrap();
+        let asked = parameters(&scene.person.opened()[0], "scope");
+        assert_eq!(asked, expected.map(str::to_owned).as_slice());
+    }
+}
+
+#[tokio::test]
+async fn another_redirect_uri_on_loopback_is_listened_to() {
+    let port = crate::support::dead_port();
+    for uri in [
+        format!("http://127.0.0.1:{port}/deep/er"),
+        format!("http://localhost:{port}/cb"),
+    ] {
+        let scene = Scene::start().await;
+        let options = redirect(Redirect::Uri(uri.parse().unwrap()));
+        scene.login_with(&options).await.unwrap();
+        assert_eq!(parameter(&scene.person.opened()[0], "redirect_uri"), uri);
+        assert!(is_closed(port).await);
+    }
+}
+
+#[tokio::test]
+async fn a_busy_port_is_found_out_before_anybody_is_asked() {
+    let squatter = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = squatter.local_addr().unwrap().port();
+    let scene = Scene::start().await;
+    let error = scene
+        .login_with(&redirect(Redirect::Port(port)))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Authorization(AuthorizationError::PortBusy(busy)) if busy == port),
+        "{error}"
+    );
+    assert_eq!(error.remedy(), Remedy::Reconfigure);
+    scene.assert_nothing_was_sent();
+}
+
+#[tokio::test]
+async fn a_custom_scheme_comes_back_through_the_application() {
+    let scene = Scene::start().await.for_person(Person::who_waits());
+    let uri = "com.example.app:/callback";
+    let waiting = scene
+        .begin(redirect(Redirect::Uri(uri.parse().unwrap())))
+        .await;
+    assert_eq!(waiting.callback.as_str(), uri);
+    let callback = decide(&waiting.url, Decision::Approve).await.unwrap();
+    scene.person.paste(callback.as_str());
+    waiting.ended().await.unwrap();
+    assert_eq!(
+        scene.last("POST", "/register").json().unwrap()["application_type"],
+        "native"
+    );
+}
+
+#[tokio::test]
+async fn a_pasted_url_is_checked_like_any_other() {
+    let scene = Scene::start().await.for_person(Person::who_waits());
+    let waiting = scene.begin(LoginOptions::default()).await;
+    let callback = decide(&waiting.url, Decision::Approve).await.unwrap();
+    for noise in [
+        with_parameter(&callback, "state", Some("wrong")).as_str(),
+        with_parameter(&callback, "state", None).as_str(),
+        "not a URL",
+        "",
+        "http://127.0.0.1/callback?error=access_denied",
+    ] {
+        scene.person.paste(noise);
+    }
+    scene.person.paste(&format!("  {callback}\n"));
+    waiting.ended().await.unwrap();
+    assert_eq!(scene.testbed.token_requests("authorization_code"), 1);
+}
+
+#[tokio::test]
+async fn two_logins_at_once_do_not_disturb_each_other() {
+    let scenes = [Scene::start().await, Scene::start().await];
+    let (one, two) = tokio::join!(scenes[0].login(), scenes[1].login());
+    let (one, two) = (one.unwrap().record(), two.unwrap().record());
+    assert_eq!(one.discovery.server, scenes[0].server);
+    assert_eq!(two.discovery.server, scenes[1].server);
+    assert_ne!(one.tokens.access_token, two.tokens.access_token);
+}
+
+#[tokio::test]
+async fn callbacks_that_are_swapped_between_two_logins_reach_neither() {
+    let one = Scene::start().await.for_person(Person::who_waits());
+    let two = Scene::start().await.for_person(Person::who_waits());
+    let (first, second) = (
+        one.begin(LoginOptions::default()).await,
+        two.begin(LoginOptions::default()).await,
+    );
+    for (login, other) in [(&first, &second), (&second, &first)] {
+        let mut crossed = decide(&login.url, Decision::Approve).await.unwrap();
+        crossed.set_port(Some(other.port())).unwrap();
+        let page = visit(&crossed).await.unwrap();
+        assert_eq!(page.status, 400);
+    }
+    assert_eq!(one.posts("/token") + two.posts("/token"), 0);
+    let (_, _) = tokio::join!(approve(first.url.clone()), approve(second.url.clone()));
+    first.ended().await.unwrap();
+    second.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_trusted_reaches_no_token_endpoint() {
+    let evil = || Fault::CallbackIss("https://evil.example".to_owned());
+    for (promised, fault, expected) in [
+        (true, evil(), "names the issuer `https://evil.example`"),
+        (true, Fault::CallbackWithoutIss, "does not name its issuer"),
+        (false, evil(), "names the issuer `https://evil.example`"),
+        (
+            true,
+            Fault::CallbackCodeAndError,
+            "no usable authorization code",
+        ),
+        (
+            true,
+            Fault::CallbackTwoCodes,
+            "no usable authorization code",
+        ),
+    ] {
+        let scene = Scene::with(Testbed::builder().iss_parameter(promised)).await;
+        scene.testbed.set_fault(fault.clone());
+        let error = refused(&scene).await;
+        assert!(
+            matches!(error, AuthorizationError::Callback(_)),
+            "{fault:?}: {error}"
+        );
+        assert!(error.to_string().contains(expected), "{fault:?}: {error}");
+        assert_eq!(scene.posts("/token"), 0);
+        scene.assert_nothing_is_stored().await;
+        let pages = scene.person.pages().await;
+        assert!(pages.last().unwrap().body.contains("not granted"));
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_is_not_normalised_before_it_is_compared() {
+    for tamper in [
+        |iss: &str| format!("{iss}/"),
+        |iss: &str| iss.replace("http", "HTTP"),
+    ] {
+        let scene = Scene::start().await;
+        scene
+            .testbed
+            .set_fault(Fault::CallbackIss(tamper(&scene.testbed.issuer())));
+        let error = refused(&scene).await;
+        assert!(matches!(
+            error,
+            AuthorizationError::Callback(CallbackError::Issuer { .. })
+        ));
+        assert_eq!(scene.posts("/token"), 0);
+    }
+    let scene = Scene::with(Testbed::builder().iss_parameter(false)).await;
+    assert!(scene.login().await.is_ok(), "neither promised nor sent");
+}
+
+#[tokio::test]
+async fn the_words_of_a_stranger_are_not_repeated() {
+    let scene = Scene::start().await;
+    scene
+        .testbed
+        .set_fault(Fault::CallbackIss("https://evil.example".to_owned()));
+    scene.testbed.set_fault(Fault::CallbackError {
+        error: "planted_code".to_owned(),
+        description: Some("planted words".to_owned()),
+    });
+    let error = refused(&scene).await.to_string();
+    assert!(!error.contains("planted"), "{error}");
+    assert_eq!(
+        scene
+            .testbed
+            .count(Party::AuthorizationServer, "POST", "/token"),
+        0
+    );
+}

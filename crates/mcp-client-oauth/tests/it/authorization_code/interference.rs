@@ -1,0 +1,115 @@
+//! Callbacks that are not ours end nothing, and ours counts once (H49, H50, H55).
+
+use std::sync::Arc;
+
+use mcp_client_oauth::LoginOptions;
+use mcp_oauth_testbed::{
+    Endpoint, Fault, Party, Spoil, Testbed,
+    person::{Decision, decide, visit},
+};
+use url::Url;
+
+use crate::support::{Person, Scene, browse, with_parameter};
+
+/// What is visited before the true callback, and leaves the login as it was.
+fn noise(callback: &Url) -> Vec<Url> {
+    let mut bare = callback.clone();
+    bare.set_query(None);
+    let state = with_parameter(callback, "x", None);
+    let state = state
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap()
+        .1
+        .into_owned();
+    let mut doubled = callback.clone();
+    doubled.query_pairs_mut().append_pair("state", &state);
+    vec![
+        with_parameter(callback, "state", Some("wrong")),
+        with_parameter(callback, "state", Some("")),
+        with_parameter(callback, "state", None),
+        with_parameter(callback, "state", Some(&state.to_lowercase())),
+        doubled,
+        with_parameter(&bare, "error", Some("access_denied")),
+        bare,
+    ]
+}
+
+#[tokio::test]
+async fn a_callback_with_another_state_does_not_end_the_wait() {
+    let person = Person::who_tampers(|callback| {
+        let mut urls = noise(callback);
+        urls.push(callback.clone());
+        urls
+    });
+    let scene = Scene::start().await.for_person(person);
+    scene.login().await.unwrap();
+    let statuses: Vec<u16> = scene
+        .person
+        .pages()
+        .await
+        .iter()
+        .map(|page| page.status)
+        .collect();
+    assert_eq!(statuses, [400, 400, 400, 400, 400, 400, 400, 303, 200]);
+    assert_eq!(scene.testbed.token_requests("authorization_code"), 1);
+}
+
+#[tokio::test]
+async fn a_page_in_the_browser_cannot_deny_for_the_person() {
+    let person = Person::who_tampers(|callback| {
+        let mut drive_by = callback.clone();
+        drive_by.set_query(Some("error=access_denied&error_description=drive-by"));
+        vec![drive_by, callback.clone()]
+    });
+    let scene = Scene::start().await.for_person(person);
+    scene.login().await.unwrap();
+    assert_eq!(scene.person.pages().await[0].status, 400);
+}
+
+#[tokio::test]
+async fn a_server_that_loses_the_state_never_gets_through() {
+    for fault in [
+        Fault::CallbackWithoutState,
+        Fault::CallbackState("other".to_owned()),
+    ] {
+        let scene = Scene::start().await.for_person(Person::who_waits());
+        scene.testbed.set_fault(fault);
+        let waiting = scene.begin(LoginOptions::default()).await;
+        let pages = crate::support::approve(waiting.url.clone()).await;
+        assert_eq!(pages[0].status, 400);
+        assert_eq!(scene.posts("/token"), 0);
+        waiting.login.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_callback_that_comes_twice_counts_once_and_shows_the_same_page() {
+    let testbed = Arc::new(Testbed::start().await.unwrap());
+    testbed.set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+    let held = Arc::clone(&testbed);
+    let person = Person::who(move |url| {
+        let testbed = Arc::clone(&held);
+        async move {
+            let callback = decide(&url, Decision::Approve).await.unwrap();
+            let mut pages = vec![visit(&callback).await.unwrap()];
+            // The exchange is under way, and not at its end.
+            testbed
+                .arrived(Party::AuthorizationServer, "POST", "/token", 1)
+                .await;
+            pages.push(visit(&callback).await.unwrap());
+            let other = with_parameter(&callback, "code", Some("another"));
+            pages.push(visit(&other).await.unwrap());
+            pages.extend(browse(callback).await);
+            testbed.release();
+            pages
+        }
+    });
+    let scene = Scene::of(testbed).for_person(person);
+    scene.login().await.unwrap();
+    let pages = scene.person.pages().await;
+    let statuses: Vec<u16> = pages.iter().map(|page| page.status).collect();
+    assert_eq!(statuses, [303, 303, 400, 303, 200]);
+    assert_eq!(pages[0].redirect(), pages[1].redirect());
+    assert_eq!(scene.testbed.token_requests("authorization_code"), 1);
+}

@@ -1,0 +1,407 @@
+//! Step 2 against the testbed: which client id, whose it is, and when a new one is asked for.
+
+use mcp_client_oauth::{
+    Error, LoginOptions, Preregistered, Remedy, Secret,
+    error::{RegistrationError, RegistrationResponseError},
+    proto::server_metadata::Issuer,
+};
+use mcp_oauth_testbed::{Fault, Party, Testbed};
+use serde_json::{Value, json};
+
+use crate::support::{Scene, parameter};
+
+const DOCUMENT: &str = "https://app.example/oauth/client-metadata.json";
+
+fn with_document() -> LoginOptions {
+    let mut options = LoginOptions::default();
+    options.identity.document = Some(DOCUMENT.parse().unwrap());
+    options
+}
+
+fn by_hand(id: &str, secret: Option<&str>) -> LoginOptions {
+    let mut options = LoginOptions::default();
+    let secret = secret.map(|secret| Secret::new(secret.to_owned()));
+    options.identity.preregistered = Some(Preregistered::new(id, secret));
+    options
+}
+
+/// The client id that the browser was last sent away with.
+fn shown_id(scene: &Scene) -> String {
+    parameter(scene.person.opened().last().unwrap(), "client_id")
+}
+
+fn status(path: &str, status: u16, body: &str) -> Fault {
+    Fault::Status {
+        path: path.to_owned(),
+        status,
+        body: body.to_owned(),
+        headers: Vec::new(),
+        times: None,
+    }
+}
+
+/// A testbed whose authorization server issues tokens for the MCP server of `scene`.
+async fn successor(scene: &Scene) -> Testbed {
+    let resource = scene.testbed.server_url();
+    let successor = Testbed::builder().resource(resource).start().await.unwrap();
+    let servers = json!([successor.issuer()]);
+    scene
+        .testbed
+        .set_fault(Fault::PrmField("authorization_servers".to_owned(), servers));
+    successor
+}
+
+/// Everything that a testbed was told, as one text.
+fn everything_told_to(testbed: &Testbed) -> String {
+    let mut told = String::new();
+    for request in testbed.requests() {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        told.extend([format!("{request:?}"), body]);
+    }
+    told
+}
+
+#[tokio::test]
+async fn what_was_registered_by_hand_goes_before_a_document_and_that_before_a_registration() {
+    let builder = Testbed::builder()
+        .client("by-hand", None)
+        .client_id_metadata_documents(true);
+    let scene = Scene::with(builder).await;
+    let mut all = with_document();
+    all.identity.preregistered = by_hand("by-hand", None).identity.preregistered;
+    scene.login_with(&all).await.unwrap();
+    assert_eq!(shown_id(&scene), "by-hand");
+
+    scene.login_with(&with_document()).await.unwrap();
+    assert_eq!(shown_id(&scene), DOCUMENT);
+    assert_eq!(
+        scene.last("POST", "/token").form("client_id").as_deref(),
+        Some(DOCUMENT)
+    );
+    assert_eq!(scene.posts("/register"), 0);
+
+    scene.login().await.unwrap();
+    assert!(shown_id(&scene).starts_with("client_"));
+    assert_eq!(scene.posts("/register"), 1);
+}
+
+#[tokio::test]
+async fn a_document_is_shown_only_to_a_server_that_takes_one() {
+    let scene = Scene::start().await;
+    scene.login_with(&with_document()).await.unwrap();
+    assert!(shown_id(&scene).starts_with("client_"));
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_a_client_id_is_our_own_mistake() {
+    let scene = Scene::with(Testbed::builder().client_id_metadata_documents(true)).await;
+    for bad in [
+        "http://app.example/client.json",
+        "https://app.example/",
+        "https://u@app.example/c",
+    ] {
+        let mut options = LoginOptions::default();
+        options.identity.document = Some(bad.parse().unwrap());
+        let error = scene.login_with(&options).await.unwrap_err();
+        assert!(
+            matches!(error, Error::Registration(RegistrationError::Document(_))),
+            "{bad}: {error}"
+        );
+        assert_eq!(error.remedy(), Remedy::Reconfigure);
+    }
+    scene.assert_nothing_was_sent();
+}
+
+#[tokio::test]
+async fn a_native_client_registers_as_one_and_says_that_it_will_refresh() {
+    let scene = Scene::with(Testbed::builder().strict_application_type(true)).await;
+    let mut options = LoginOptions::default();
+    options.identity.client_name = "Notes for cats".to_owned();
+    scene.login_with(&options).await.unwrap();
+    let told = scene.last("POST", "/register").json().unwrap();
+    assert_eq!(told["application_type"], "native");
+    assert_eq!(told["client_name"], "Notes for cats");
+    assert_eq!(
+        told["grant_types"],
+        json!(["authorization_code", "refresh_token"])
+    );
+    assert_eq!(told["response_types"], json!(["code"]));
+    assert_eq!(told["token_endpoint_auth_method"], "none");
+    let redirect_uri = parameter(&scene.person.opened()[0], "redirect_uri");
+    assert_eq!(told["redirect_uris"], json!([redirect_uri]));
+}
+
+#[tokio::test]
+async fn a_registration_is_used_again_with_its_port() {
+    let scene = Scene::start().await;
+    scene.login().await.unwrap();
+    scene.login().await.unwrap();
+    assert_eq!(scene.posts("/register"), 1);
+    let [first, second] = &scene.person.opened()[..] else {
+        panic!()
+    };
+    assert_eq!(
+        parameter(first, "client_id"),
+        parameter(second, "client_id")
+    );
+    assert_eq!(
+        parameter(first, "redirect_uri"),
+        parameter(second, "redirect_uri")
+    );
+}
+
+#[tokio::test]
+async fn a_registration_outlives_a_login_that_was_denied() {
+    let scene = Scene::start()
+        .await
+        .for_person(crate::support::Person::who_denies());
+    scene.login().await.unwrap_err();
+    scene.login().await.unwrap_err();
+    assert_eq!(scene.posts("/register"), 1);
+}
+
+#[tokio::test]
+async fn a_login_afresh_registers_anew() {
+    let scene = Scene::start().await;
+    scene.login().await.unwrap();
+    let mut options = LoginOptions::default();
+    options.afresh = true;
+    scene.login_with(&options).await.unwrap();
+    assert_eq!(scene.posts("/register"), 2);
+}
+
+#[tokio::test]
+async fn what_belongs_to_one_issuer_is_never_shown_to_the_next() {
+    let builder = Testbed::builder().confidential_registrations(true);
+    let scene = Scene::with(builder).await;
+    scene.login().await.unwrap();
+    let record = scene.record().await.unwrap();
+    let old_id = shown_id(&scene);
+    let old_secret = scene
+        .store
+        .registration(record.discovery.issuer())
+        .await
+        .unwrap()
+        .unwrap();
+    let old_secret = old_secret.client_secret.unwrap();
+
+    let successor = successor(&scene).await;
+    let session = scene.login().await.unwrap();
+    assert_eq!(
+        session.record().discovery.issuer().as_str(),
+        successor.issuer()
+    );
+    assert_eq!(
+        successor.count(Party::AuthorizationServer, "POST", "/register"),
+        1
+    );
+    let told = everything_told_to(&successor);
+    let refresh_token = record.tokens.refresh_token.unwrap();
+    let access_token = record.tokens.access_token.expose();
+    for old in [
+        &old_id,
+        old_secret.expose(),
+        refresh_token.expose(),
+        access_token,
+    ] {
+        assert!(!told.contains(old), "{old}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_another_issuer_is_not_tried() {
+    let scene = Scene::with(Testbed::builder().client("by-hand", None)).await;
+    let mut options = by_hand("by-hand", None);
+    let client = options.identity.preregistered.as_mut().unwrap();
+    client.issuer = Some(Issuer::new("https://other.example"));
+    let error = scene.login_with(&options).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Registration(RegistrationError::OtherIssuer { .. })
+        ),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("https://other.example"),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains(&scene.testbed.issuer()),
+        "{error}"
+    );
+    assert_eq!(error.remedy(), Remedy::Reconfigure);
+    scene.assert_nothing_was_sent();
+}
+
+#[tokio::test]
+async fn a_client_is_bound_to_the_issuer_that_it_was_first_used_with() {
+    let scene = Scene::with(Testbed::builder().client("by-hand", Some("planted"))).await;
+    let options = by_hand("by-hand", Some("planted"));
+    scene.login_with(&options).await.unwrap();
+    let successor = successor(&scene).await;
+    let error = scene.login_with(&options).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Registration(RegistrationError::OtherIssuer { .. })
+        ),
+        "{error}"
+    );
+    assert!(!everything_told_to(&successor).contains("by-hand"));
+    assert_eq!(scene.person.opened().len(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_goes_where_the_server_wants_it() {
+    const SECRET: &str = "s:e%c r+e/t=é&";
+    for (method, basic) in [("client_secret_basic", true), ("client_secret_post", false)] {
+        let builder = Testbed::builder()
+            .client("by-hand", Some(SECRET))
+            .client_auth_methods(&[method]);
+        let scene = Scene::with(builder).await;
+        let session = scene
+            .login_with(&by_hand("by-hand", Some(SECRET)))
+            .await
+            .unwrap();
+        session.refresh().await.unwrap();
+        for request in scene
+            .testbed
+            .requests()
+            .iter()
+            .filter(|r| r.path == "/token")
+        {
+            assert_eq!(request.status, 200);
+            assert_eq!(request.headers.contains_key("authorization"), basic);
+            assert_eq!(request.form("client_secret").is_some(), !basic);
+            assert_eq!(request.query, None, "a secret is never in a URL");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_registration_brought_is_used() {
+    let builder = Testbed::builder().confidential_registrations(true);
+    let scene = Scene::with(builder.client_auth_methods(&["none", "client_secret_post"])).await;
+    scene.login().await.unwrap();
+    assert!(scene.last("POST", "/token").form("client_secret").is_some());
+}
+
+#[tokio::test]
+async fn a_refused_registration_says_what_the_server_said() {
+    let scene = Scene::start().await;
+    let words = r#"{"error":"invalid_redirect_uri","error_description":"only https \u001b[2J"}"#;
+    for (code, body, remedy) in [
+        (400, words, Remedy::Reconfigure),
+        (401, "", Remedy::Reconfigure),
+        (403, "no", Remedy::Reconfigure),
+        (429, "", Remedy::Retry),
+        (503, "", Remedy::Retry),
+    ] {
+        scene.testbed.clear_faults();
+        scene.testbed.set_fault(status("/register", code, body));
+        let error = scene.login().await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(&code.to_string()) && text.contains("/register"),
+            "{text}"
+        );
+        assert!(!text.contains('\u{1b}'), "{text}");
+        if !body.is_empty() && body.starts_with('{') {
+            assert!(
+                text.contains("invalid_redirect_uri") && text.contains("only https"),
+                "{text}"
+            );
+        }
+        assert_eq!(error.remedy(), remedy, "{code}");
+        assert_eq!(scene.person.opened(), []);
+    }
+}
+
+#[tokio::test]
+async fn an_unusable_registration_is_found_out_before_the_browser_opens() {
+    let method = "token_endpoint_auth_method";
+    for fault in [
+        Fault::RegistrationWithout("client_id".to_owned()),
+        Fault::RegistrationField("client_id".to_owned(), json!("")),
+        Fault::RegistrationField("client_id".to_owned(), json!("a\r\nb")),
+        Fault::RegistrationField("client_id".to_owned(), json!("x".repeat(1 << 16))),
+        Fault::RegistrationField("redirect_uris".to_owned(), json!(["https://evil.example/"])),
+        Fault::RegistrationField(method.to_owned(), json!("private_key_jwt")),
+        Fault::RegistrationField(method.to_owned(), json!("client_secret_basic")),
+        Fault::RegistrationField("client_secret".to_owned(), json!(5_551_234)),
+    ] {
+        let scene = Scene::start().await;
+        scene.testbed.set_fault(fault.clone());
+        let error = scene.login().await.unwrap_err();
+        let unusable = matches!(
+            error,
+            Error::Registration(RegistrationError::Answer {
+                cause: RegistrationResponseError::Unusable(_),
+                ..
+            })
+        );
+        assert!(unusable, "{fault:?}: {error}");
+        assert!(!error.to_string().contains("5551234"), "{error}");
+        assert_eq!(error.remedy(), Remedy::ReportToServer);
+        assert_eq!(scene.person.opened(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_sloppy_registration_is_good_enough() {
+    for (name, value) in [
+        ("client_secret_expires_at", Value::Null),
+        ("client_secret", json!("")),
+        ("redirect_uris", Value::Null),
+        ("registration_client_uri", json!("http://169.254.169.254/")),
+    ] {
+        let scene = Scene::start().await;
+        scene
+            .testbed
+            .set_fault(Fault::RegistrationField(name.to_owned(), value));
+        assert!(scene.login().await.is_ok(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn without_any_way_to_a_client_id_the_person_is_told() {
+    let scene = Scene::with(Testbed::builder().dynamic_registration(false)).await;
+    let error = scene.login().await.unwrap_err();
+    assert!(
+        matches!(error, Error::Registration(RegistrationError::NoWay(_))),
+        "{error}"
+    );
+    assert_eq!(error.remedy(), Remedy::Reconfigure);
+    scene.assert_nothing_was_sent();
+}
+
+#[tokio::test]
+async fn a_client_that_the_server_forgot_is_registered_anew_at_the_next_login() {
+    let scene = Scene::start().await;
+    let unknown = status("/token", 401, r#"{"error":"invalid_client"}"#);
+    scene.testbed.set_fault(unknown);
+    let error = scene.login().await.unwrap_err();
+    assert!(error.is_unknown_client(), "{error}");
+    scene.testbed.clear_faults();
+    scene.login().await.unwrap();
+    assert_eq!(scene.posts("/register"), 2);
+}
+
+#[tokio::test]
+async fn two_accounts_share_a_client_and_no_tokens() {
+    let scene = Scene::start().await;
+    let account = |name: &str| {
+        let mut options = LoginOptions::default();
+        options.account = Some(name.to_owned());
+        options
+    };
+    let one = scene.login_with(&account("one")).await.unwrap();
+    let two = scene.login_with(&account("two")).await.unwrap();
+    assert_eq!(scene.posts("/register"), 1);
+    assert_ne!(
+        one.record().tokens.access_token,
+        two.record().tokens.access_token
+    );
+    assert_eq!(scene.store.keys().await.unwrap().len(), 2);
+}

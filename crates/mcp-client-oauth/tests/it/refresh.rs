@@ -1,0 +1,242 @@
+//! Step 6 against the testbed: one refresh for many, and no session lost by it (H99-H120).
+
+use std::{sync::Arc, time::Duration};
+
+use mcp_client_oauth::{
+    Error, Remedy, Session, TokenSource,
+    error::{AuthorizationError, TokenRefreshError},
+    proto::token::AccessToken,
+};
+use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::support::{Scene, bounded};
+
+mod herd;
+mod patience;
+mod storing;
+
+/// How long a token of the testbed lives, unless it is told otherwise.
+const LIFE: Duration = Duration::from_secs(300);
+
+fn spoil(how: Spoil) -> Fault {
+    Fault::Spoil(Endpoint::Token, how)
+}
+
+async fn refresh_token(scene: &Scene) -> String {
+    let record = scene.record().await.unwrap();
+    record.tokens.refresh_token.unwrap().expose().clone()
+}
+
+/// A scene in which somebody has logged in.
+async fn logged_in() -> (Scene, Session) {
+    let scene = Scene::start().await;
+    let session = scene.login().await.unwrap();
+    (scene, session)
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_shortly_before_its_end() {
+    let (scene, session) = logged_in().await;
+    let first = session.token().await.unwrap();
+    scene.pass(seconds(239));
+    assert_eq!(session.token().await.unwrap(), first);
+    assert!(session.ready_header().is_some());
+    scene.pass(seconds(1));
+    assert_eq!(session.ready_header(), None, "its last minute has begun");
+    assert_ne!(session.token().await.unwrap(), first);
+    assert_eq!(scene.refreshes(), 1);
+    assert!(session.ready_header().is_some());
+}
+
+#[tokio::test]
+async fn tokens_of_five_seconds_are_not_renewed_for_ever() {
+    let scene = Scene::with(Testbed::builder().access_token_lifetime(seconds(5))).await;
+    let session = scene.login().await.unwrap();
+    for elapsed in 1..=20 {
+        for _ in 0..10 {
+            session.token().await.unwrap();
+        }
+        scene.pass(seconds(1));
+        assert!(
+            scene.refreshes() <= elapsed / 3,
+            "{} in {elapsed} s",
+            scene.refreshes()
+        );
+    }
+    assert!(scene.refreshes() >= 4);
+}
+
+#[tokio::test]
+async fn tokens_without_a_life_are_used_for_half_a_minute_each() {
+    for life in [json!(0), json!(-1), json!("0")] {
+        let scene = Scene::start().await;
+        scene
+            .testbed
+            .set_fault(Fault::TokenField("expires_in".to_owned(), life));
+        let session = scene.login().await.unwrap();
+        for _ in 0..29 {
+            session.token().await.unwrap();
+            scene.pass(seconds(1));
+        }
+        assert_eq!(scene.refreshes(), 0);
+        scene.pass(seconds(1));
+        session.token().await.unwrap();
+        assert_eq!(scene.refreshes(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_with_an_expired_token_asks_nobody() {
+    let (scene, session) = logged_in().await;
+    drop(session);
+    scene.pass(LIFE);
+    let again = Session::open(scene.platform.clone(), scene.store.clone(), scene.key()).await;
+    again.unwrap().unwrap().token().await.unwrap();
+    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(scene.person.opened().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refresh_names_the_resource_and_the_client_and_nothing_else() {
+    let (scene, session) = logged_in().await;
+    let spent = refresh_token(&scene).await;
+    session.refresh().await.unwrap();
+    let request = scene.last("POST", "/token");
+    assert_eq!(
+        request.form("resource").as_deref(),
+        Some(scene.server.as_str())
+    );
+    assert_eq!(request.form("refresh_token"), Some(spent));
+    assert!(request.form("client_id").is_some());
+    assert_eq!(request.form("scope"), None);
+}
+
+#[tokio::test]
+async fn a_refresh_goes_to_the_endpoint_of_the_login_and_to_no_other() {
+    let (scene, session) = logged_in().await;
+    let elsewhere = Testbed::start().await.unwrap();
+    let token = format!("{}/token", elsewhere.issuer());
+    scene.testbed.set_fault(Fault::MetadataField(
+        "token_endpoint".to_owned(),
+        json!(token),
+    ));
+    session.refresh().await.unwrap();
+    assert_eq!(elsewhere.requests().len(), 0);
+    assert_eq!(scene.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
+    let scene = Scene::with(Testbed::builder().rotate_refresh_tokens(false)).await;
+    let session = scene.login().await.unwrap();
+    let before = refresh_token(&scene).await;
+    session.refresh().await.unwrap();
+    assert_eq!(refresh_token(&scene).await, before);
+    session.refresh().await.unwrap();
+    assert_eq!(scene.refreshes(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_scope_keeps_the_old_one() {
+    let (scene, session) = logged_in().await;
+    scene
+        .testbed
+        .set_fault(Fault::TokenWithout("scope".to_owned()));
+    session.refresh().await.unwrap();
+    let scope = scene.record().await.unwrap().tokens.scope.unwrap();
+    assert_eq!(scope.to_string(), "notes:read");
+}
+
+#[tokio::test]
+async fn a_login_without_a_refresh_token_ends_with_its_token() {
+    let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
+    let session = scene.login().await.unwrap();
+    scene.pass(LIFE);
+    let error = session.token().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::TokenRefresh(TokenRefreshError::NoRefreshToken(_))
+        ),
+        "{error}"
+    );
+    assert_eq!(error.remedy(), Remedy::LogIn);
+    assert_eq!(scene.refreshes(), 0);
+}
+
+#[tokio::test]
+async fn a_spent_login_is_forgotten_without_a_second_try() {
+    let (scene, _) = logged_in().await;
+    let (session, clock) = scene.flying_session().await;
+    scene.testbed.revoke_everything();
+    let error = session.refresh().await.unwrap_err();
+    assert!(
+        matches!(error, Error::TokenRefresh(TokenRefreshError::Answer { .. })),
+        "{error}"
+    );
+    assert_eq!(error.remedy(), Remedy::LogIn);
+    assert_eq!(scene.refreshes(), 1);
+    assert!(clock.slept().is_empty());
+    scene.assert_nothing_is_stored().await;
+    let again = session.refresh().await.unwrap_err();
+    assert!(
+        matches!(
+            again,
+            Error::Authorization(AuthorizationError::LoginRequired(_))
+        ),
+        "{again}"
+    );
+    assert_eq!(scene.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_the_server_forgot_is_forgotten_here() {
+    let (scene, session) = logged_in().await;
+    let issuer = scene.record().await.unwrap().discovery.issuer().clone();
+    scene.testbed.set_fault(Fault::Status {
+        path: "/token".to_owned(),
+        status: 401,
+        body: r#"{"error":"invalid_client"}"#.to_owned(),
+        headers: Vec::new(),
+        times: None,
+    });
+    let error = session.refresh().await.unwrap_err();
+    assert!(error.is_unknown_client(), "{error}");
+    assert_eq!(error.remedy(), Remedy::LogIn);
+    assert_eq!(scene.store.registration(&issuer).await.unwrap(), None);
+    assert!(scene.record().await.is_some());
+
+    scene.testbed.clear_faults();
+    scene.login().await.unwrap();
+    assert_eq!(scene.posts("/register"), 2);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_sends_the_next_login_to_discovery() {
+    let (scene, session) = logged_in().await;
+    scene.testbed.set_fault(Fault::Status {
+        path: "/token".to_owned(),
+        status: 404,
+        body: String::new(),
+        headers: Vec::new(),
+        times: Some(1),
+    });
+    let error = session.refresh().await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::LogIn);
+    assert!(
+        scene.record().await.is_some(),
+        "the tokens are not dead for that"
+    );
+    let found = scene.testbed.count(Party::Mcp, "GET", crate::support::PRM);
+    scene.login().await.unwrap();
+    assert_eq!(
+        scene.testbed.count(Party::Mcp, "GET", crate::support::PRM),
+        found + 1
+    );
+}

@@ -1,0 +1,158 @@
+//! A server that cannot answer now is asked again, and loses us nothing (H85, H104, H109).
+
+use mcp_client_oauth::error::TokenError;
+
+use super::*;
+
+fn busy(times: Option<u32>, retry_after: Option<&str>) -> Fault {
+    let header = |value: &str| ("retry-after".to_owned(), value.to_owned());
+    Fault::Status {
+        path: "/token".to_owned(),
+        status: 503,
+        body: "<html>later</html>".to_owned(),
+        headers: retry_after.map(header).into_iter().collect(),
+        times,
+    }
+}
+
+/// Whether each sleep is its base and up to as much again.
+fn assert_jittered(slept: &[Duration], bases: &[u64]) {
+    assert_eq!(slept.len(), bases.len(), "{slept:?}");
+    for (slept, base) in slept.iter().zip(bases) {
+        assert!(
+            (seconds(*base)..=seconds(2 * base)).contains(slept),
+            "{slept:?}, not {base} s"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_four_times_and_the_tokens_are_kept() {
+    let (scene, _) = logged_in().await;
+    let before = scene.record().await;
+    let (session, clock) = scene.flying_session().await;
+    scene.testbed.set_fault(busy(None, None));
+    let error = session.refresh().await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Retry);
+    assert_jittered(&clock.slept(), &[1, 2, 4]);
+    assert_eq!(scene.posts("/token"), 1 + 4);
+    assert_eq!(scene.record().await, before);
+
+    scene.testbed.clear_faults();
+    session.refresh().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_recovers_is_not_noticed() {
+    let (scene, _) = logged_in().await;
+    let (session, clock) = scene.flying_session().await;
+    scene.testbed.set_fault(busy(Some(2), None));
+    session.refresh().await.unwrap();
+    assert_jittered(&clock.slept(), &[1, 2]);
+    assert!(scene.testbed.families()[0].alive);
+}
+
+#[tokio::test]
+async fn a_wait_that_the_server_asks_for_is_kept() {
+    for asked in [3, 7, 30] {
+        let (scene, _) = logged_in().await;
+        let (session, clock) = scene.flying_session().await;
+        scene
+            .testbed
+            .set_fault(busy(Some(1), Some(&asked.to_string())));
+        session.refresh().await.unwrap();
+        assert_eq!(clock.slept(), [seconds(asked)], "{asked}");
+    }
+    for nonsense in ["-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "0"] {
+        let (scene, _) = logged_in().await;
+        let (session, clock) = scene.flying_session().await;
+        scene.testbed.set_fault(busy(Some(1), Some(nonsense)));
+        session.refresh().await.unwrap();
+        assert_jittered(&clock.slept(), &[1]);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_is_too_long_is_left_to_the_caller() {
+    for asked in ["60", "1000000000", "99999999999999999999"] {
+        let (scene, _) = logged_in().await;
+        let (session, clock) = scene.flying_session().await;
+        scene.testbed.set_fault(busy(None, Some(asked)));
+        let error = session.refresh().await.unwrap_err();
+        let Error::TokenRefresh(TokenRefreshError::Answer { cause, .. }) = &error else {
+            panic!("{error}");
+        };
+        let bounded = matches!(
+            cause, TokenError::Unavailable { retry_after: Some(wait), .. } if *wait == seconds(60)
+        );
+        assert!(bounded, "{cause:?}");
+        assert!(
+            clock.slept().is_empty(),
+            "nobody else could have the record meanwhile"
+        );
+        assert_eq!(error.remedy(), Remedy::Retry);
+        assert!(scene.record().await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_tried_again_and_costs_no_tokens() {
+    let (scene, _) = logged_in().await;
+    let (session, clock) = scene.flying_session().await;
+    scene.testbed.kill_authorization_server().await;
+    let error = session.refresh().await.unwrap_err();
+    assert!(
+        matches!(error, Error::TokenRefresh(TokenRefreshError::Http(_))),
+        "{error}"
+    );
+    assert_eq!(error.remedy(), Remedy::Retry);
+    assert_jittered(&clock.slept(), &[1, 2, 4]);
+    assert!(scene.record().await.is_some());
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_once_more_where_the_server_has_grace() {
+    let (scene, _) = logged_in().await;
+    let (session, _) = scene.flying_session().await;
+    let before = scene.record().await;
+    scene.testbed.set_fault(spoil(Spoil::CutAfter(5)));
+    scene.testbed.set_fault(Fault::GraceForSpentRefreshTokens);
+    let error = session.refresh().await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Retry, "{error}");
+    assert_eq!(scene.refreshes(), 2);
+    assert_eq!(scene.record().await, before);
+}
+
+#[tokio::test]
+async fn a_lost_answer_without_grace_ends_the_login_and_no_loop_begins() {
+    let (scene, _) = logged_in().await;
+    let (session, _) = scene.flying_session().await;
+    for times in 1..=2 {
+        // The first request is processed, and its answer is cut.
+        scene.testbed.set_fault(spoil(Spoil::CutAfter(0)));
+        let error = session.refresh().await.unwrap_err();
+        assert!(scene.refreshes() <= 2 * times, "{error}");
+    }
+    scene.testbed.clear_faults();
+    let error = session.refresh().await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::LogIn, "{error}");
+    scene.assert_nothing_is_stored().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_costs_no_tokens() {
+    for how in [
+        Spoil::Html,
+        Spoil::Null,
+        Spoil::FormEncoded,
+        Spoil::TooLarge,
+    ] {
+        let (scene, _) = logged_in().await;
+        let (session, clock) = scene.flying_session().await;
+        scene.testbed.set_fault(spoil(how));
+        let error = session.refresh().await.unwrap_err();
+        assert_eq!(error.remedy(), Remedy::Retry, "{error}");
+        assert!(clock.slept().is_empty());
+        assert!(scene.record().await.is_some());
+    }
+}

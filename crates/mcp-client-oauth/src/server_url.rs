@@ -111,8 +111,8 @@ impl FromStr for ServerUrl {
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(&url) => {}
-            "http" => return Err(ServerUrlError::NotHttps(shown(text))),
-            _ => return Err(ServerUrlError::NotAUrl(shown(text))),
+            _ if url.cannot_be_a_base() => return Err(ServerUrlError::NotAUrl(shown(text))),
+            _ => return Err(ServerUrlError::NotHttps(shown(text))),
         }
         if url.fragment().is_some() {
             return Err(ServerUrlError::Fragment);

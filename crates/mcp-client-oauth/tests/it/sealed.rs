@@ -11,6 +11,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     pin::{Pin, pin},
+    time::Duration,
 };
 
 use mcp_client_oauth::{
@@ -266,4 +267,27 @@ async fn two_handles_in_one_process_exclude_each_other() {
     );
     drop(held);
     waiting.await.unwrap();
+}
+
+/// Whenever that is: the record is the old one or the new one, and nothing stays locked.
+#[tokio::test]
+async fn a_writer_that_gives_up_leaves_a_whole_record() {
+    let home = Home::new();
+    let files = home.open();
+    put(&files, "a", None, "first").await.unwrap();
+    for number in 0..100 {
+        let before = files.get("a").await.unwrap().unwrap();
+        let new = number.to_string();
+        let writing = put(&files, "a", Some(before.revision), &new);
+        // The result is not asked for: it may come too late.
+        drop(tokio::time::timeout(Duration::from_micros(number * 20), writing).await);
+        let found = home.open().get("a").await.unwrap().unwrap().bytes;
+        assert!(
+            found == before.bytes || *found.expose() == new.into_bytes(),
+            "something else than the old or the new record is there"
+        );
+        drop(home.open().lock("a").await.unwrap());
+        put(&home.open(), "b", None, "content").await.unwrap();
+        files.delete("b", None).await.unwrap();
+    }
 }

@@ -4,7 +4,6 @@
 //! of its user is private there by inheritance.
 
 use std::{
-    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -69,8 +68,10 @@ impl Directory {
         if !existed {
             // Somebody else may have made it in between.
             self.exists()?;
-            // The entry of the directory itself must survive a power cut too.
-            self.0.parent().map_or(Ok(()), sync)?;
+            // Its own entry should survive a power cut too, if we may open where that is.
+            if let Some(parent) = self.0.parent() {
+                drop(sync(parent));
+            }
         }
         access::mend(&self.0).map_err(io_error("protect", &self.0))
     }
@@ -211,18 +212,24 @@ fn remove(path: &Path) -> Result<bool, TokenStorageError> {
     }
 }
 
-/// Makes what happened to the names in a directory last.
+/// Makes what happened to the names in a directory last, where the file system can.
 #[cfg(unix)]
 fn sync(directory: &Path) -> Result<(), TokenStorageError> {
-    // The parent of a relative path with one part.
-    let directory = if directory == OsStr::new("") {
-        Path::new(".")
-    } else {
-        directory
-    };
-    File::open(directory)
-        .and_then(|file| file.sync_all())
-        .map_err(io_error("sync", directory))
+    // The parent of a relative path with one part has no name.
+    let unnamed = directory.as_os_str().is_empty();
+    let directory = if unnamed { Path::new(".") } else { directory };
+    match File::open(directory).and_then(|file| file.sync_all()) {
+        // Some network file systems sync files only.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        result => result.map_err(io_error("sync", directory)),
+    }
 }
 
 #[cfg(not(unix))]

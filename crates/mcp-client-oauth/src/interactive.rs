@@ -42,7 +42,7 @@ struct Inner {
     session: ArcSwapOption<Session>,
     /// Held while the person is asked.
     desk: Mutex<Desk>,
-    /// How many logins have begun.
+    /// How many logins have ended.
     logins: AtomicU64,
 }
 
@@ -102,8 +102,8 @@ impl Inner {
         if let Some((_, failure)) = desk.failure.as_ref().filter(|(number, _)| *number > seen) {
             return Err(failure.clone());
         }
-        let number = self.logins.fetch_add(1, Ordering::AcqRel) + 1;
         let outcome = self.log_in(&mut desk, challenge).await;
+        let number = self.logins.fetch_add(1, Ordering::AcqRel) + 1;
         desk.failure = outcome.as_ref().err().map(|error| (number, error.clone()));
         outcome
     }

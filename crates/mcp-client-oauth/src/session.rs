@@ -72,7 +72,7 @@ struct Inner {
     current: ArcSwap<Current>,
     /// Held by the one task that renews; behind it wait those who need the outcome.
     gate: Arc<Mutex<LastAttempt>>,
-    /// How many attempts have begun.
+    /// How many attempts have ended.
     attempts: AtomicU64,
 }
 
@@ -213,8 +213,8 @@ impl Session {
         // Owned by nobody who could give up. The gate goes with it, so that it opens when the work
         // is done, and not when the caller is gone.
         let renewal = tokio::spawn(async move {
-            let number = inner.attempts.fetch_add(1, Ordering::AcqRel) + 1;
             let outcome = inner.renew(refused).await;
+            let number = inner.attempts.fetch_add(1, Ordering::AcqRel) + 1;
             *gate = LastAttempt {
                 number,
                 failure: outcome.as_ref().err().cloned(),

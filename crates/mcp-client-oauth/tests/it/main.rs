@@ -10,14 +10,18 @@
 )]
 
 mod authorization_code;
+mod authorized;
 mod browser;
 mod discovery;
 mod examples;
 mod identity;
 mod layers;
+mod logout;
 mod loopback;
+mod mcp;
 mod refresh;
 mod sealed;
+mod sessions;
 mod store;
 mod support;
 mod tokens;

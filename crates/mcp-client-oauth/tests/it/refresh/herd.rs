@@ -182,3 +182,33 @@ async fn a_caller_that_gives_up_loses_no_rotated_token() {
     session.refresh().await.unwrap();
     assert!(scene.testbed.families()[0].alive);
 }
+
+#[tokio::test]
+async fn who_comes_while_an_attempt_is_under_way_shares_its_failure() {
+    let (scene, session) = logged_in().await;
+    scene.pass(LIFE);
+    let fault = Fault::TokenErrorWith200("temporarily_unavailable".to_owned());
+    scene.testbed.set_fault(fault);
+    scene.testbed.set_fault(spoil(Spoil::Held));
+    let ask = || {
+        let session = session.clone();
+        tokio::spawn(async move { session.token().await })
+    };
+    let first = ask();
+    bounded(
+        scene
+            .testbed
+            .arrived(Party::AuthorizationServer, "POST", "/token", 2),
+    )
+    .await;
+    let late = ask();
+    // On the one thread of this test it waits in line after this.
+    tokio::task::yield_now().await;
+    scene.testbed.release();
+    for outcome in [first, late] {
+        assert!(bounded(outcome).await.unwrap().is_err());
+    }
+    assert_eq!(scene.refreshes(), 1);
+    session.token().await.unwrap_err();
+    assert_eq!(scene.refreshes(), 2, "who comes later tries for themselves");
+}

@@ -1,0 +1,105 @@
+//! An MCP client over authorized requests: both wires, both kinds of answer, and a token that is
+//! refused in the middle.
+
+use std::sync::Arc;
+
+use mcp_client_oauth::{Interactive, LoginOptions, Session, mcp::connect};
+use mcp_oauth_testbed::{Answers, Party, Testbed, Wire};
+use rmcp::{
+    model::CallToolRequestParams,
+    service::{RoleClient, RunningService},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Scene, bounded};
+
+type Client = RunningService<RoleClient, ()>;
+
+async fn connected(builder: mcp_oauth_testbed::Builder) -> (Scene, Session, Client) {
+    let scene = Scene::with(builder).await;
+    let session = scene.login().await.unwrap();
+    let client = bounded(Box::pin(connect(Arc::new(session.clone()))))
+        .await
+        .unwrap();
+    (scene, session, client)
+}
+
+async fn call(client: &Client, tool: &'static str, arguments: Value) -> Option<Value> {
+    let arguments = arguments.as_object().cloned().unwrap();
+    let call = CallToolRequestParams::new(tool).with_arguments(arguments);
+    bounded(client.call_tool(call))
+        .await
+        .unwrap()
+        .structured_content
+}
+
+async fn adds(client: &Client) {
+    let sum = call(client, "add", json!({"a": 20, "b": 22})).await;
+    assert_eq!(sum, Some(json!({"sum": 42})));
+}
+
+/// Every request to the MCP endpoint, but for the question of discovery, had a token.
+fn assert_authorized(scene: &Scene) {
+    let requests = scene.testbed.requests();
+    let bare = requests.iter().filter(|request| request.path == "/mcp");
+    let bare = bare
+        .filter(|request| !request.headers.contains_key("authorization"))
+        .count();
+    assert_eq!(bare, 1);
+}
+
+#[tokio::test]
+async fn tools_are_listed_and_called_over_both_wires_and_both_kinds_of_answer() {
+    for wire in [Wire::Both, Wire::Stateful, Wire::Stateless] {
+        for answers in [Answers::Json, Answers::Sse] {
+            let (scene, _, client) =
+                connected(Testbed::builder().wire(wire).answers(answers)).await;
+            assert_eq!(client.list_all_tools().await.unwrap().len(), 4);
+            adds(&client).await;
+            bounded(client.cancel()).await.unwrap();
+            assert_authorized(&scene);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_in_the_middle_is_replaced() {
+    for wire in [Wire::Stateful, Wire::Stateless] {
+        let (scene, session, client) = connected(Testbed::builder().wire(wire)).await;
+        adds(&client).await;
+        let before = session.record().tokens.access_token;
+        scene.testbed.revoke_access_tokens();
+        adds(&client).await;
+        assert_ne!(session.record().tokens.access_token, before);
+        assert_eq!(scene.refreshes(), 1);
+        bounded(client.cancel()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_needs_more_asks_the_person() {
+    let scene = Scene::with(Testbed::builder().step_up(true)).await;
+    let (platform, store) = (scene.platform.clone(), scene.store.clone());
+    let server = scene.server.clone();
+    let options = LoginOptions::default();
+    let source = Interactive::open(platform, store, server, options)
+        .await
+        .unwrap();
+    let client = bounded(Box::pin(connect(Arc::new(source)))).await.unwrap();
+    adds(&client).await;
+    let count = call(&client, "write_note", json!({"text": "feed the cat"})).await;
+    assert_eq!(count, Some(json!({"count": 2})));
+    assert_eq!(scene.person.opened().len(), 2);
+    bounded(client.cancel()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_login_is_found_before_the_server_is_asked() {
+    let scene = Scene::start().await;
+    let session = scene.login().await.unwrap();
+    scene.store.forget(&scene.key()).await.unwrap();
+    scene.pass(std::time::Duration::from_secs(300));
+    let asked = scene.testbed.count(Party::Mcp, "POST", "/mcp");
+    assert!(connect(Arc::new(session)).await.is_err());
+    assert_eq!(scene.testbed.count(Party::Mcp, "POST", "/mcp"), asked);
+}

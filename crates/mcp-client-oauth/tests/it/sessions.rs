@@ -1,0 +1,210 @@
+//! The front door: several servers over one store, and a person who is asked only when need be.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use mcp_client_oauth::{Error, LoginOptions, RemoteLogout, Sessions, error::AuthorizationError};
+use mcp_oauth_testbed::Testbed;
+
+use crate::support::{Scene, bounded, parameter, server_url};
+
+const LIFE: Duration = Duration::from_secs(300);
+
+async fn front_door() -> (Scene, Sessions) {
+    let scene = Scene::start().await;
+    let sessions = Sessions::new(scene.platform.clone(), scene.store.clone());
+    (scene, sessions)
+}
+
+async fn ensured(scene: &Scene, sessions: &Sessions, scope: Option<&str>) {
+    let mut options = LoginOptions::default();
+    options.scope = scope.map(|scope| scope.parse().unwrap());
+    bounded(Box::pin(sessions.ensure(&scene.server, &options)))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_done_for_a_session_that_is_good() {
+    let (scene, sessions) = front_door().await;
+    ensured(&scene, &sessions, None).await;
+    let requests = scene.testbed.requests().len();
+    for _ in 0..3 {
+        ensured(&scene, &sessions, None).await;
+        ensured(&scene, &sessions, Some("notes:read")).await;
+    }
+    assert_eq!(scene.testbed.requests().len(), requests);
+    assert_eq!(scene.person.opened().len(), 1);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refreshed_and_a_spent_login_is_made_again() {
+    let (scene, sessions) = front_door().await;
+    ensured(&scene, &sessions, None).await;
+    scene.pass(LIFE);
+    ensured(&scene, &sessions, None).await;
+    assert_eq!((scene.refreshes(), scene.person.opened().len()), (1, 1));
+    scene.testbed.revoke_everything();
+    scene.pass(LIFE);
+    ensured(&scene, &sessions, None).await;
+    assert_eq!((scene.refreshes(), scene.person.opened().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_wider_scope_is_a_new_login_and_a_narrower_one_is_not() {
+    let (scene, sessions) = front_door().await;
+    ensured(&scene, &sessions, None).await;
+    ensured(&scene, &sessions, Some("notes:read notes:write")).await;
+    assert_eq!(scene.person.opened().len(), 2);
+    assert_eq!(
+        parameter(&scene.person.opened()[1], "scope"),
+        "notes:read notes:write"
+    );
+    ensured(&scene, &sessions, Some("notes:write")).await;
+    ensured(&scene, &sessions, None).await;
+    assert_eq!(scene.person.opened().len(), 2);
+}
+
+#[tokio::test]
+async fn a_scope_that_was_not_granted_is_not_asked_for_each_time() {
+    let (scene, sessions) = front_door().await;
+    let narrow = mcp_oauth_testbed::Fault::TokenField("scope".to_owned(), "notes:read".into());
+    scene.testbed.set_fault(narrow);
+    for _ in 0..3 {
+        ensured(&scene, &sessions, Some("notes:read notes:write")).await;
+    }
+    assert_eq!(scene.person.opened().len(), 1);
+    let session = sessions.existing(&scene.key()).await.unwrap();
+    assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");
+}
+
+#[tokio::test]
+async fn a_session_of_an_earlier_run_is_opened_from_the_store() {
+    let (scene, sessions) = front_door().await;
+    ensured(&scene, &sessions, None).await;
+    let next_run = Sessions::new(scene.platform.clone(), scene.store.clone());
+    assert_eq!(
+        next_run.ready_header(&scene.key()),
+        None,
+        "that would be I/O"
+    );
+    ensured(&scene, &next_run, None).await;
+    assert_eq!(
+        next_run.ready_header(&scene.key()),
+        sessions.ready_header(&scene.key())
+    );
+    assert_eq!(scene.person.opened().len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_a_session_that_must_exist() {
+    let (scene, sessions) = front_door().await;
+    let key = scene.key();
+    let error = sessions.headers(&key, &HeaderMap::new()).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Authorization(AuthorizationError::LoginRequired(_))
+        ),
+        "{error}"
+    );
+    assert!(
+        sessions
+            .request(&key, Method::GET, scene.testbed.server_url())
+            .await
+            .is_err()
+    );
+    assert!(sessions.session(&key).await.unwrap().is_none());
+    scene.assert_nothing_was_sent();
+}
+
+#[tokio::test]
+async fn several_servers_never_mix() {
+    let (scene, sessions) = front_door().await;
+    let other = Testbed::start().await.unwrap();
+    let servers = [scene.server.clone(), server_url(&other)];
+    for server in &servers {
+        sessions
+            .ensure(server, &LoginOptions::default())
+            .await
+            .unwrap();
+    }
+    let [one, two] = servers
+        .clone()
+        .map(|server| sessions.ready_header(&(&server).into()).unwrap());
+    assert_ne!(one, two);
+    for (server, header) in servers.iter().zip([one, two]) {
+        let url = server.as_url().join("/mcp/notes").unwrap();
+        let request = sessions
+            .request(&server.into(), Method::GET, url)
+            .await
+            .unwrap();
+        assert_eq!(request.send().await.unwrap().status, 200);
+        let headers = sessions
+            .headers(&server.into(), &HeaderMap::new())
+            .await
+            .unwrap();
+        assert_eq!(headers[header::AUTHORIZATION], header);
+    }
+    let url = other.server_url();
+    let crossed = sessions
+        .request(&scene.key(), Method::GET, url)
+        .await
+        .unwrap();
+    assert!(crossed.send().await.is_err());
+    assert_eq!(sessions.keys().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_ready_header_asks_nobody_and_is_gone_with_its_token() {
+    let (scene, sessions) = front_door().await;
+    let key = scene.key();
+    assert_eq!(sessions.ready_header(&key), None);
+    ensured(&scene, &sessions, None).await;
+    let requests = scene.testbed.requests().len();
+    let header = sessions.ready_header(&key).unwrap();
+    assert!(header.is_sensitive());
+    scene.pass(LIFE);
+    assert_eq!(sessions.ready_header(&key), None);
+    assert_eq!(scene.testbed.requests().len(), requests);
+}
+
+#[tokio::test]
+async fn the_headers_of_the_caller_are_copied_and_not_changed() {
+    let (scene, sessions) = front_door().await;
+    ensured(&scene, &sessions, None).await;
+    let mut extra = HeaderMap::new();
+    extra.insert("x-trace", HeaderValue::from_static("1"));
+    extra.insert(
+        header::AUTHORIZATION,
+        HeaderValue::from_static("Basic planted"),
+    );
+    let before = extra.clone();
+    let headers = sessions.headers(&scene.key(), &extra).await.unwrap();
+    assert_eq!(extra, before);
+    assert_eq!(headers["x-trace"], "1");
+    assert_eq!(
+        headers[header::AUTHORIZATION],
+        sessions.ready_header(&scene.key()).unwrap()
+    );
+    assert_eq!(headers.get_all(header::AUTHORIZATION).iter().count(), 1);
+}
+
+#[tokio::test]
+async fn a_logout_tells_the_server_and_a_clearance_tells_nobody() {
+    let (scene, sessions) = front_door().await;
+    let key = scene.key();
+    ensured(&scene, &sessions, None).await;
+    assert!(sessions.clear(&key).await.unwrap());
+    assert_eq!(
+        (scene.posts("/revoke"), sessions.ready_header(&key)),
+        (0, None)
+    );
+    assert!(!sessions.clear(&key).await.unwrap());
+
+    ensured(&scene, &sessions, None).await;
+    let outcome = sessions.logout(&key).await.unwrap();
+    assert!(outcome.forgotten && matches!(outcome.remote, RemoteLogout::Revoked));
+    assert_eq!(sessions.ready_header(&key), None);
+    assert_eq!(sessions.keys().await.unwrap(), []);
+}

@@ -96,6 +96,7 @@ impl AuthorizedClient {
         let Some(challenge) = challenge_of(&failure) else {
             return Err(failure);
         };
+        tracing::debug!(server = %self.source.server(), scope = ?challenge.scope, "the token was refused");
         let token = self
             .source
             .replace(&token, &challenge)

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{
     HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Response, UnsafeUrl,
+    without_query,
 };
 use crate::server_url::is_loopback;
 
@@ -28,9 +29,29 @@ pub struct ReqwestClient {
     direct: [OnceLock<reqwest::Client>; 4],
     proxied: OnceLock<reqwest::Client>,
     proxies: OnceLock<Matcher>,
+    /// In place of the platform's roots, if there are any.
+    roots: Vec<reqwest::Certificate>,
 }
 
 impl ReqwestClient {
+    /// A client that trusts the certificate authorities of `bundle` (PEM) and no others: for a
+    /// server with a certificate of its house.
+    ///
+    /// # Errors
+    /// [`HttpErrorCause::Setup`] if there is no certificate in it.
+    pub fn with_roots(bundle: &[u8]) -> Result<Self, HttpErrorCause> {
+        let roots = reqwest::Certificate::from_pem_bundle(bundle)
+            .map_err(|error| HttpErrorCause::Setup(chain(&error)))?;
+        if roots.is_empty() {
+            let why = "the CA bundle has no certificate in PEM form";
+            return Err(HttpErrorCause::Setup(why.to_owned()));
+        }
+        Ok(Self {
+            roots,
+            ..Self::default()
+        })
+    }
+
     fn client(&self, reach: Reach, proxied: bool) -> Result<&reqwest::Client, HttpErrorCause> {
         let slot = if proxied {
             &self.proxied
@@ -40,7 +61,7 @@ impl ReqwestClient {
         if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let client = build(reach, proxied)?;
+        let client = build(reach, proxied, &self.roots)?;
         Ok(slot.get_or_init(|| client))
     }
 
@@ -82,16 +103,26 @@ impl ReqwestClient {
 /// deadline for the whole exchange, because an event stream has none.
 #[cfg(feature = "mcp")]
 pub(crate) fn application_client(server: &Url) -> Result<reqwest::Client, HttpError> {
-    build(Reach::Loopback, is_proxied(&Matcher::from_system(), server))
+    let proxied = is_proxied(&Matcher::from_system(), server);
+    build(Reach::Loopback, proxied, &[])
         .map_err(|cause| HttpError::new(server, cause))
 }
 
-fn build(reach: Reach, proxied: bool) -> Result<reqwest::Client, HttpErrorCause> {
+fn build(
+    reach: Reach,
+    proxied: bool,
+    roots: &[reqwest::Certificate],
+) -> Result<reqwest::Client, HttpErrorCause> {
     let builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(METADATA_DEADLINE);
+    let builder = if roots.is_empty() {
+        builder
+    } else {
+        builder.tls_certs_only(roots.iter().cloned())
+    };
     let builder = if proxied {
         builder
     } else {
@@ -112,11 +143,21 @@ fn is_proxied(proxies: &Matcher, url: &Url) -> bool {
 #[async_trait]
 impl HttpClient for ReqwestClient {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
-        let (url, deadline) = (request.url.clone(), request.deadline);
+        tracing::trace!(?request, "sending");
+        let (method, url) = (request.method.clone(), request.url.clone());
+        let deadline = request.deadline;
         let outcome = tokio::time::timeout(deadline, self.exchange(request)).await;
-        outcome
+        let outcome = outcome
             .unwrap_or(Err(HttpErrorCause::TimedOut(deadline)))
-            .map_err(|cause| HttpError::new(&url, cause))
+            .map_err(|cause| HttpError::new(&url, cause));
+        match &outcome {
+            Ok(response) => {
+                let (url, status) = (without_query(&url), response.status.as_u16());
+                tracing::debug!(%method, %url, status, "answered");
+            }
+            Err(error) => tracing::debug!(%method, %error, "not answered"),
+        }
+        outcome
     }
 }
 

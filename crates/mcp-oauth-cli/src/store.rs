@@ -26,6 +26,16 @@ pub(crate) fn open(config: &Config) -> Result<TokenStore, Failure> {
     )?)))
 }
 
+/// Whether no record of the store can be read: nothing must be changed then.
+pub(crate) fn is_closed(error: &TokenStorageError) -> bool {
+    matches!(
+        error,
+        TokenStorageError::WrongPassword(_)
+            | TokenStorageError::PasswordNeeded(_)
+            | TokenStorageError::OtherKey(_)
+    )
+}
+
 /// A new store is sealed with a password if one is given, else with a key file. An existing one
 /// is never opened with another kind of key than the one that was asked for: who gives a password
 /// must not be served by a store without one.

@@ -1,20 +1,22 @@
 //! `logout` and `clear`: tokens are forgotten here; `logout` gives them back to the server too, and
 //! says the truth about that part.
 
-use mcp_client_oauth::{RemoteLogout, logout as log_out};
+use mcp_client_oauth::{RemoteLogout, TokenStore, logout as log_out};
 use serde_json::json;
 
 use super::{Context, Target};
 use crate::{
     args::Forget,
     exit::{Exit, Failure},
+    store::is_closed,
     ui::{GOOD, HEAD},
 };
 
 pub(super) async fn logout(context: &Context, typed: &Forget) -> Result<Exit, Failure> {
     let target = context.target(&typed.whose)?;
+    let store = open(context, &target).await?;
     let spinner = context.ui.spinner("giving the tokens back");
-    let outcome = log_out(&context.platform, &context.store()?, &target.key).await;
+    let outcome = log_out(&context.platform, &store, &target.key).await;
     drop(spinner);
     let outcome = outcome?;
     forget_name(context, typed, &target)?;
@@ -50,7 +52,7 @@ pub(super) async fn logout(context: &Context, typed: &Forget) -> Result<Exit, Fa
 
 pub(super) async fn clear(context: &Context, typed: &Forget) -> Result<Exit, Failure> {
     let target = context.target(&typed.whose)?;
-    let forgotten = context.store()?.forget(&target.key).await?;
+    let forgotten = open(context, &target).await?.forget(&target.key).await?;
     forget_name(context, typed, &target)?;
     let document = json!({ "server": target.key.server().as_str(), "forgotten": forgotten });
     context.ui.result(&document, || {
@@ -62,6 +64,15 @@ pub(super) async fn clear(context: &Context, typed: &Forget) -> Result<Exit, Fai
         format!("{}{note}", local(&target, forgotten))
     });
     Ok(Exit::Done)
+}
+
+/// A damaged record can be forgotten; behind a wrong password is a good one, which stays.
+async fn open(context: &Context, target: &Target) -> Result<TokenStore, Failure> {
+    let store = context.store()?;
+    match store.load(&target.key).await {
+        Err(error) if is_closed(&error) => Err(error.into()),
+        _ => Ok(store),
+    }
 }
 
 fn forget_name(context: &Context, typed: &Forget, target: &Target) -> Result<(), Failure> {

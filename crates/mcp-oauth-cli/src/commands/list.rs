@@ -13,6 +13,7 @@ use super::Context;
 use crate::{
     exit::{Exit, Failure},
     status::{Status, moment},
+    store::is_closed,
     ui::table,
 };
 
@@ -93,23 +94,13 @@ fn row(
                 .or(record.requested)
                 .map(|scope| scope.to_string());
         }
-        Err(error) if concerns_all(&error) => return Err(error.into()),
+        Err(error) if is_closed(&error) => return Err(error.into()),
         Err(error) => {
             (row.status, row.words) = ("unreadable", "cannot be read".to_owned());
             row.error = Some(error.to_string());
         }
     }
     Ok(row)
-}
-
-/// Whether no record of the store can be read.
-fn concerns_all(error: &TokenStorageError) -> bool {
-    matches!(
-        error,
-        TokenStorageError::WrongPassword(_)
-            | TokenStorageError::PasswordNeeded(_)
-            | TokenStorageError::OtherKey(_)
-    )
 }
 
 fn text(rows: &[Row]) -> String {

@@ -1,1 +1,13 @@
-//! t
+//! The real binary against an in-process testbed, over loopback, in directories of its own.
+
+mod demo;
+mod journey;
+mod json;
+mod leaks;
+mod login;
+mod refusals;
+mod request;
+mod signals;
+mod stores;
+mod support;
+mod usage;

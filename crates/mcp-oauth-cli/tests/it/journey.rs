@@ -1,0 +1,205 @@
+//! The way of a person: log in, look, use, leave.
+
+use std::time::Duration;
+
+use mcp_oauth_testbed::{Answers, Party, Testbed, Wire};
+
+use crate::support::Home;
+
+#[tokio::test]
+async fn a_login_is_listed_shown_used_refreshed_and_given_back() {
+    let home = Home::new().await;
+    let login = home.login(&["notes", &home.url()]).await.succeeded();
+    login
+        .says("Logged in to notes")
+        .says("mcp-oauth tools notes");
+
+    let list = home.run(&["list"]).await.succeeded();
+    list.says("NAME")
+        .says("notes")
+        .says(&home.url())
+        .says("valid for 4 min")
+        .says("notes:read");
+
+    let get = home.run(&["get", "notes"]).await.succeeded();
+    get.says("then it is refreshed")
+        .says(&home.testbed.issuer())
+        .says("dynamic registration");
+
+    let token = home.run(&["token", "notes"]).await.succeeded();
+    assert_eq!(token.stdout.lines().count(), 1);
+    assert_eq!(token.stderr, "");
+    assert!(token.stdout.trim_end().len() > 20);
+    assert!(
+        !get.stdout.contains(token.stdout.trim_end()),
+        "`get` is redacted"
+    );
+
+    home.run(&["test", "notes"])
+        .await
+        .succeeded()
+        .says("Connected")
+        .says("2026-07-28");
+    let tools = home.run(&["tools", "notes"]).await.succeeded();
+    tools
+        .says("add")
+        .says("a b")
+        .says("Adds two numbers")
+        .says("write_note");
+
+    let answer = home.run(&["request", "notes", "notes"]).await.succeeded();
+    assert!(answer.stdout.starts_with("{\"notes\":"), "{answer:?}");
+
+    home.run(&["refresh", "notes"])
+        .await
+        .succeeded()
+        .says("Refreshed");
+    let renewed = home.run(&["token", "notes"]).await.succeeded();
+    assert_ne!(renewed.stdout, token.stdout);
+
+    home.run(&["logout", "notes"])
+        .await
+        .succeeded()
+        .says("the server has taken the tokens back");
+    assert!(home.testbed.families().iter().all(|family| !family.alive));
+    for command in ["get", "token", "test", "tools", "refresh"] {
+        let refused = home.run(&[command, "notes"]).await.ended(3);
+        refused
+            .says("nobody is logged in")
+            .says("\n\nhint: mcp-oauth login notes\n");
+    }
+    home.run(&["list"]).await.succeeded().says("not logged in");
+    home.run(&["logout", "notes"])
+        .await
+        .succeeded()
+        .says("Nobody was logged in");
+}
+
+#[tokio::test]
+async fn a_known_name_needs_no_url_and_a_url_needs_no_name() {
+    let home = Home::logged_in().await;
+    home.run(&["logout", "notes"]).await.succeeded();
+    home.login(&["notes"])
+        .await
+        .succeeded()
+        .says("Logged in to notes");
+    assert_eq!(
+        home.testbed
+            .count(Party::AuthorizationServer, "POST", "/register"),
+        1
+    );
+    home.run(&["token", &home.url()]).await.succeeded();
+
+    let other = Home::new().await;
+    let port = other.testbed.server_url().port().unwrap();
+    let name = format!("127.0.0.1-{port}");
+    other.login(&[&other.url()]).await.succeeded().says(&name);
+    other.run(&["token", &name]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_login_that_is_good_is_left_alone_unless_forced() {
+    let home = Home::logged_in().await;
+    home.run(&["login", "notes"]).await.succeeded();
+    assert_eq!(home.testbed.token_requests("authorization_code"), 1);
+    home.login(&["notes", "--force"]).await.succeeded();
+    assert_eq!(home.testbed.token_requests("authorization_code"), 2);
+    home.login(&["notes", "--scope", "notes:read notes:write"])
+        .await
+        .succeeded();
+    home.run(&["get", "notes"])
+        .await
+        .succeeded()
+        .says("notes:read notes:write");
+}
+
+#[tokio::test]
+async fn clear_forgets_here_and_tells_nobody() {
+    let home = Home::logged_in().await;
+    let clear = home
+        .run(&["clear", "notes", "--forget-name"])
+        .await
+        .succeeded();
+    clear.says("the server was not told");
+    assert!(home.testbed.families()[0].alive);
+    assert_eq!(
+        home.testbed
+            .count(Party::AuthorizationServer, "POST", "/revoke"),
+        0
+    );
+    home.run(&["token", "notes"])
+        .await
+        .ended(2)
+        .says("no server is called `notes`");
+    home.run(&["list"]).await.succeeded().says("no logins yet");
+}
+
+#[tokio::test]
+async fn logout_tells_the_truth_when_the_server_is_gone() {
+    let home = Home::logged_in().await;
+    home.testbed.kill_authorization_server().await;
+    let logout = home.run(&["logout", "notes"]).await.succeeded();
+    logout
+        .says("Forgot the tokens")
+        .says("the server could not be told")
+        .says("warning:");
+    home.run(&["token", "notes"]).await.ended(3);
+}
+
+/// Asks the command itself until it says that the token is over: real seconds pass.
+async fn until_it_says(home: &Home, words: &str) {
+    while !home.run(&["list"]).await.succeeded().stdout.contains(words) {}
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refreshed_on_the_way() {
+    let short = Duration::from_secs(1);
+    let home = Home::with(Testbed::builder().access_token_lifetime(short)).await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    until_it_says(&home, "refreshable").await;
+    let get = home.run(&["get", "notes"]).await.succeeded();
+    get.says("the next use refreshes it");
+    let before = home.testbed.token_requests("refresh_token");
+    home.run(&["token", "notes"]).await.succeeded();
+    assert_eq!(home.testbed.token_requests("refresh_token"), before + 1);
+}
+
+#[tokio::test]
+async fn without_a_refresh_token_the_end_of_the_token_needs_a_login() {
+    let short = Testbed::builder().access_token_lifetime(Duration::from_secs(1));
+    let home = Home::with(short.issue_refresh_tokens(false)).await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    until_it_says(&home, "login needed").await;
+    let get = home.run(&["get", "notes"]).await.succeeded();
+    get.says("a login is needed");
+    let refused = home.run(&["token", "notes"]).await.ended(3);
+    refused.says("hint: mcp-oauth login notes");
+}
+
+#[tokio::test]
+async fn tools_are_listed_over_either_wire() {
+    for wire in [Wire::Stateful, Wire::Stateless] {
+        for answers in [Answers::Json, Answers::Sse] {
+            let home = Home::with(Testbed::builder().wire(wire).answers(answers)).await;
+            home.login(&["notes", &home.url()]).await.succeeded();
+            home.run(&["tools", "notes"])
+                .await
+                .succeeded()
+                .says("list_notes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_the_server_revoked_is_healed() {
+    let home = Home::logged_in().await;
+    home.testbed.revoke_access_tokens();
+    home.run(&["tools", "notes"]).await.succeeded().says("add");
+    home.testbed.revoke_access_tokens();
+    home.run(&["request", "notes", "notes"]).await.succeeded();
+    home.testbed.revoke_everything();
+    home.run(&["tools", "notes"])
+        .await
+        .ended(3)
+        .says("hint: mcp-oauth login notes");
+}

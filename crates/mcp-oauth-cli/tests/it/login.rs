@@ -1,0 +1,164 @@
+//! `login`: clients of every kind, ports, and the browser.
+
+use mcp_oauth_testbed::{Legacy, Party, Testbed, person};
+
+use crate::support::{Does, Home, Running};
+
+#[tokio::test]
+async fn the_url_is_shown_at_once_with_its_host() {
+    let home = Home::new().await;
+    let login = home.login(&["notes", &home.url()]).await.succeeded();
+    let issuer = home.testbed.issuer();
+    login.says(&format!(
+        "To log in at {issuer}, open this URL in a browser:"
+    ));
+    assert!(!login.stderr.contains('\u{1b}'), "plain when piped");
+}
+
+#[tokio::test]
+async fn a_client_registered_by_hand_brings_its_secret_by_stdin_and_keeps_it() {
+    let home = Home::with(Testbed::builder().client("me", Some("s3cret-of-mine"))).await;
+    let url = home.url();
+    let typed = [
+        "login",
+        "notes",
+        &url,
+        "--client-id",
+        "me",
+        "--client-secret-stdin",
+    ];
+    let command = home.command(&typed);
+    home.attended(&typed, command, Does::Approve, "s3cret-of-mine\n")
+        .await
+        .succeeded();
+    assert_eq!(
+        home.testbed
+            .count(Party::AuthorizationServer, "POST", "/register"),
+        0
+    );
+    home.run(&["get", "notes"])
+        .await
+        .succeeded()
+        .says("me (by hand)");
+    home.run(&["refresh", "notes"]).await.succeeded();
+    // The name remembers the id, and the sealed record the secret.
+    home.login(&["notes", "--scope", "notes:write"])
+        .await
+        .succeeded();
+}
+
+#[tokio::test]
+async fn a_client_secret_can_come_from_the_environment() {
+    let home = Home::with(Testbed::builder().client("me", Some("s3cret-of-mine"))).await;
+    let url = home.url();
+    let typed = ["login", "notes", &url, "--client-id", "me"];
+    let mut command = home.command(&typed);
+    command.env("MCP_OAUTH_CLIENT_SECRET", "s3cret-of-mine");
+    home.attended(&typed, command, Does::Approve, "")
+        .await
+        .succeeded();
+}
+
+#[tokio::test]
+async fn a_client_metadata_document_is_the_client_id() {
+    let home = Home::with(Testbed::builder().client_id_metadata_documents(true)).await;
+    let document = "https://app.example/client.json";
+    let login = home
+        .login(&["notes", &home.url(), "--client-metadata-url", document])
+        .await;
+    login.succeeded();
+    home.run(&["get", "notes"])
+        .await
+        .succeeded()
+        .says(document)
+        .says("metadata document");
+}
+
+#[tokio::test]
+async fn a_port_that_is_asked_for_is_used_and_a_busy_one_is_an_error() {
+    let home = Home::new().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let busy = home
+        .run(&["login", "notes", &home.url(), "--port", &port])
+        .await
+        .ended(1);
+    busy.says(&format!("port {port} on 127.0.0.1 is in use"))
+        .says("hint:");
+    drop(taken);
+    let login = home
+        .login(&["notes", &home.url(), "--port", &port])
+        .await
+        .succeeded();
+    login.says(&format!("127.0.0.1%3A{port}%2Fcallback"));
+}
+
+#[tokio::test]
+async fn a_redirect_uri_of_another_path_works() {
+    let home = Home::new().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!(
+        "http://127.0.0.1:{}/come/back",
+        free.local_addr().unwrap().port()
+    );
+    drop(free);
+    home.login(&["notes", &home.url(), "--redirect-uri", &uri])
+        .await
+        .succeeded();
+}
+
+#[tokio::test]
+async fn a_server_of_2025_03_26_needs_to_be_called_one() {
+    let home = Home::with(Testbed::builder().legacy(Legacy::Metadata)).await;
+    let refused = home.run(&["login", "notes", &home.url()]).await.ended(1);
+    refused
+        .says("tried ")
+        .says("HTTP 404")
+        .says("hint: if the server is of the revision");
+    refused.says("mcp-oauth login notes --legacy");
+    home.login(&["notes", &home.url(), "--legacy"])
+        .await
+        .succeeded();
+}
+
+/// The stub gets the URL, and none of our secrets (H152).
+#[cfg(unix)]
+#[tokio::test]
+async fn the_browser_gets_the_url_and_no_secret() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let home = Home::with(Testbed::builder().client("me", Some("planted-secret"))).await;
+    let (pipe, seen) = (home.path("pipe"), home.path("environment"));
+    let made = std::process::Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let script = format!(
+        "#!/bin/sh\n/usr/bin/env > {}\nprintf %s \"$1\" > {}\n",
+        seen.display(),
+        pipe.display()
+    );
+    let browser = home.file("browser", &script);
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o700)).unwrap();
+
+    let url = home.url();
+    let mut command = home.command(&["login", "notes", &url, "--client-id", "me"]);
+    command
+        .env("BROWSER", &browser)
+        .env("MCP_OAUTH_CLIENT_SECRET", "planted-secret");
+    command
+        .env("MCP_OAUTH_PASSWORD", "planted-password")
+        .env("PATH", "/usr/bin:/bin");
+    let running = Running::start(command, "").await;
+    let opened = tokio::task::spawn_blocking(move || std::fs::read_to_string(pipe).unwrap());
+    person::approve(&opened.await.unwrap().parse().unwrap())
+        .await
+        .unwrap();
+    running.end().await.succeeded();
+    let environment = std::fs::read_to_string(seen).unwrap();
+    assert!(
+        environment.contains("BROWSER=") && !environment.contains("planted"),
+        "{environment}"
+    );
+}

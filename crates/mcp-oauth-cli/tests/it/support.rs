@@ -1,0 +1,270 @@
+//! A home for one test: directories, a testbed, and the command with an environment of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Mutex,
+};
+
+use mcp_oauth_testbed::{Builder, Testbed, person};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child, ChildStderr, Command},
+};
+use url::Url;
+
+/// Everything that one test uses.
+pub(crate) struct Home {
+    pub(crate) testbed: Testbed,
+    directory: TempDir,
+    outputs: Mutex<Vec<Output>>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    pub(crate) line: String,
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// What the person does with the consent page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Does {
+    Approve,
+    Deny,
+    Nothing,
+}
+
+impl Home {
+    pub(crate) async fn new() -> Self {
+        Self::with(Testbed::builder()).await
+    }
+
+    pub(crate) async fn with(testbed: Builder) -> Self {
+        Self {
+            testbed: testbed.start().await.unwrap(),
+            directory: tempfile::tempdir().unwrap(),
+            outputs: Mutex::default(),
+        }
+    }
+
+    /// A home where `notes` is logged in.
+    pub(crate) async fn logged_in() -> Self {
+        let home = Self::new().await;
+        home.login(&["notes", &home.url()]).await.succeeded();
+        home
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.testbed.server_url().to_string()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Where the command keeps its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// A file that a test makes.
+    pub(crate) fn file(&self, name: &str, content: &str) -> String {
+        let path = self.path(name);
+        std::io::Write::write_all(
+            &mut std::fs::File::create(&path).unwrap(),
+            content.as_bytes(),
+        )
+        .unwrap();
+        path.display().to_string()
+    }
+
+    /// The command, with nothing of the environment of whoever runs the tests.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-oauth"));
+        let home = self.directory.path();
+        command.args(arguments).env_clear().kill_on_drop(true);
+        command
+            .env("HOME", home)
+            .env("MCP_OAUTH_DATA_DIR", self.data());
+        for variable in [
+            "XDG_CONFIG_HOME",
+            "XDG_DATA_HOME",
+            "XDG_CACHE_HOME",
+            "TMPDIR",
+        ] {
+            command.env(variable, home);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the command to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        self.finish(arguments, self.command(arguments)).await
+    }
+
+    /// Runs it with one more variable.
+    pub(crate) async fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        command.env(name, value);
+        self.finish(arguments, command).await
+    }
+
+    async fn finish(&self, arguments: &[&str], mut command: Command) -> Output {
+        let output = command.output().await.unwrap();
+        self.keep(Output {
+            line: arguments.join(" "),
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        })
+    }
+
+    fn keep(&self, output: Output) -> Output {
+        self.outputs.lock().unwrap().push(output.clone());
+        output
+    }
+
+    /// Every run so far.
+    pub(crate) fn outputs(&self) -> Vec<Output> {
+        self.outputs.lock().unwrap().clone()
+    }
+
+    /// `login …`, with a person who approves.
+    pub(crate) async fn login(&self, arguments: &[&str]) -> Output {
+        let arguments = [&["login"], arguments].concat();
+        self.attended(&arguments, self.command(&arguments), Does::Approve, "")
+            .await
+    }
+
+    /// Runs a command that asks a person, whose URL is read from stderr.
+    pub(crate) async fn attended(
+        &self,
+        arguments: &[&str],
+        command: Command,
+        does: Does,
+        stdin: &str,
+    ) -> Output {
+        let mut running = Running::start(command, stdin).await;
+        if let Some(url) = running.url().await {
+            match does {
+                Does::Approve => drop(person::approve(&url).await.unwrap()),
+                Does::Deny => drop(person::deny(&url).await.unwrap()),
+                Does::Nothing => {}
+            }
+        }
+        self.keep(Output {
+            line: arguments.join(" "),
+            ..running.end().await
+        })
+    }
+}
+
+/// A command under way.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Running {
+    pub(crate) async fn start(mut command: Command, stdin: &str) -> Self {
+        if !stdin.is_empty() {
+            command.stdin(Stdio::piped());
+        }
+        let mut child = command.spawn().unwrap();
+        if let Some(mut pipe) = child.stdin.take() {
+            pipe.write_all(stdin.as_bytes()).await.unwrap();
+        }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self {
+            child,
+            stderr,
+            said: String::new(),
+        }
+    }
+
+    /// The URL that the person is to open; none if the command ends without one.
+    pub(crate) async fn url(&mut self) -> Option<Url> {
+        loop {
+            let mut line = String::new();
+            if self.stderr.read_line(&mut line).await.unwrap() == 0 {
+                return None;
+            }
+            self.said.push_str(&line);
+            if let Some(url) = line.strip_prefix("  http") {
+                return Some(format!("http{}", url.trim()).parse().unwrap());
+            }
+        }
+    }
+
+    pub(crate) async fn end(mut self) -> Output {
+        let mut stdout = String::new();
+        let mut pipe = self.child.stdout.take().unwrap();
+        let (out, err) = tokio::join!(
+            pipe.read_to_string(&mut stdout),
+            self.stderr.read_to_string(&mut self.said)
+        );
+        out.and(err).unwrap();
+        let code = self.child.wait().await.unwrap().code().unwrap_or(-1);
+        Output {
+            line: String::new(),
+            code,
+            stdout,
+            stderr: self.said,
+        }
+    }
+}
+
+impl Output {
+    #[track_caller]
+    pub(crate) fn succeeded(self) -> Self {
+        self.ended(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn ended(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+
+    /// The one JSON document on stdout.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) -> &Self {
+        let all = [self.stdout.as_str(), self.stderr.as_str()].concat();
+        assert!(all.contains(text), "{text:?} is not in {self:#?}");
+        self
+    }
+}
+
+/// Every file below `directory`, and what is in it.
+pub(crate) fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return files;
+    };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(snapshot(&path));
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            files.push((path, bytes));
+        }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,83 @@
+//! What cannot be meant is exit code 2, with what would be right.
+
+use crate::support::{Home, snapshot};
+
+#[tokio::test]
+async fn a_url_that_cannot_be_a_server_is_a_usage_error() {
+    let home = Home::new().await;
+    for (url, message) in [
+        ("mcp.example/mcp", "is not a URL"),
+        ("http://mcp.example/mcp", "is not https"),
+        ("ftp://mcp.example/", "is not https"),
+        ("https://user:planted@mcp.example/", "user info"),
+        ("https://mcp.example/#part", "fragment"),
+    ] {
+        let refused = home.run(&["login", "x", url]).await.ended(2);
+        refused.says(message).says("hint:");
+        assert!(!refused.stderr.contains("planted"));
+        if url.contains("://") {
+            home.run(&["token", url]).await.ended(2);
+        }
+    }
+    assert!(snapshot(&home.data()).is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_name_tells_the_known_ones() {
+    let home = Home::logged_in().await;
+    let unknown = home.run(&["token", "nots"]).await.ended(2);
+    unknown
+        .says("no server is called `nots`")
+        .says("the names are: notes");
+    unknown.says("hint: mcp-oauth login nots URL");
+}
+
+#[tokio::test]
+async fn options_that_contradict_each_other_are_refused() {
+    let home = Home::new().await;
+    let url = home.url();
+    for typed in [
+        &[
+            "--client-id",
+            "a",
+            "--client-metadata-url",
+            "https://a.example/b",
+        ][..],
+        &["--port", "1", "--redirect-uri", "http://127.0.0.1:2/"],
+        &["--port", "0"],
+        &["--timeout", "0"],
+        &["--scope", "a\"b"],
+        &["--password", "planted"],
+        &["--client-secret-stdin"],
+    ] {
+        let typed = [&["login", "x", url.as_str()], typed].concat();
+        let mut command = home.command(&typed);
+        let output = command.output().await.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{typed:?}: {output:?}");
+    }
+    assert!(
+        home.testbed
+            .requests()
+            .iter()
+            .all(|request| request.path != "/authorize")
+    );
+}
+
+#[tokio::test]
+async fn help_and_version_are_what_was_asked_for() {
+    let home = Home::new().await;
+    home.run(&["--help"])
+        .await
+        .succeeded()
+        .says("Exit codes:")
+        .says("demo");
+    home.run(&["--version"])
+        .await
+        .succeeded()
+        .says(env!("CARGO_PKG_VERSION"));
+    home.run(&["auth", "--help"])
+        .await
+        .succeeded()
+        .says("--client-secret-stdin");
+    home.run(&[]).await.ended(2);
+}

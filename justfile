@@ -34,3 +34,7 @@ demo:
 
 bench:
     cargo bench --package mcp-client-oauth
+
+# A minute of one fuzz target, such as `just fuzz challenge`; it needs cargo-fuzz and a nightly Rust.
+fuzz target seconds="60":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -rss_limit_mb=256 -timeout=1

@@ -85,3 +85,8 @@ pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};
 pub use sessions::Sessions;
 pub use store::TokenStore;
+
+/// The program in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

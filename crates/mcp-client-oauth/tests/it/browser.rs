@@ -30,7 +30,10 @@ struct Chromium {
 /// Whether the browser tests run: where no browser can be had, the check script says so here, and
 /// repeats it in its summary.
 fn wanted() -> bool {
-    #[allow(clippy::disallowed_methods, reason = "the check script decides by this variable")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the check script decides by this variable"
+    )]
     let skip = std::env::var("MCP_OAUTH_TEST_BROWSER").is_ok_and(|value| value == "skip");
     if skip {
         eprintln!("SKIPPED: there is no chromium with chromedriver on PATH");
@@ -49,14 +52,22 @@ impl Chromium {
             .expect("chromedriver is on PATH");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = loop {
-            let line = lines.next_line().await.unwrap().expect("chromedriver names its port");
+            let line = lines
+                .next_line()
+                .await
+                .unwrap()
+                .expect("chromedriver names its port");
             if let Some((_, port)) = line.split_once("started successfully on port ") {
                 break port.trim_end_matches('.').to_owned();
             }
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let page = Self::connect(&port, &profile).await;
-        Self { page, _driver: driver, _profile: profile }
+        Self {
+            page,
+            _driver: driver,
+            _profile: profile,
+        }
     }
 
     async fn connect(port: &str, profile: &TempDir) -> Client {
@@ -84,7 +95,13 @@ impl Chromium {
     }
 
     async fn text(&self) -> String {
-        self.page.find(Locator::Css("body")).await.unwrap().text().await.unwrap()
+        self.page
+            .find(Locator::Css("body"))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
     }
 }
 
@@ -100,24 +117,45 @@ impl Interaction for Presses {
         let chromium = self.chromium.lock().await;
         chromium.page.goto(url.as_str()).await.unwrap();
         let button = Locator::Css(self.button);
-        chromium.page.find(button).await.unwrap().click().await.unwrap();
+        chromium
+            .page
+            .find(button)
+            .await
+            .unwrap()
+            .click()
+            .await
+            .unwrap();
         let end = Duration::from_secs(10);
         let heading = Locator::XPath("//h1[starts-with(., 'Access')]");
-        chromium.page.wait().at_most(end).for_element(heading).await.unwrap();
+        chromium
+            .page
+            .wait()
+            .at_most(end)
+            .for_element(heading)
+            .await
+            .unwrap();
     }
 }
 
 /// A login in which that button is pressed, and what the browser shows at the end.
 async fn press(testbed: &Testbed, button: &'static str) -> (Result<(), Error>, String, Url) {
     let chromium = Arc::new(Mutex::new(Chromium::start().await));
-    let person = Presses { chromium: Arc::clone(&chromium), button };
+    let person = Presses {
+        chromium: Arc::clone(&chromium),
+        button,
+    };
     let http = Arc::new(ReqwestClient::default());
     let platform = Platform::new(http, Arc::new(SystemClock::default()), Arc::new(person));
     let server = testbed.server_url().as_str().parse().unwrap();
     let options = LoginOptions::default();
-    let outcome = login(&platform, &TokenStore::memory(), &server, &options).await.map(drop);
+    let outcome = login(&platform, &TokenStore::memory(), &server, &options)
+        .await
+        .map(drop);
     let chromium = chromium.lock().await;
-    let shown = (chromium.text().await, chromium.page.current_url().await.unwrap());
+    let shown = (
+        chromium.text().await,
+        chromium.page.current_url().await.unwrap(),
+    );
     (outcome, shown.0, shown.1)
 }
 
@@ -129,8 +167,15 @@ async fn a_person_approves_and_the_last_page_says_so_without_the_code() {
     let testbed = Testbed::start().await.unwrap();
     let (outcome, text, url) = press(&testbed, "#approve").await;
     outcome.unwrap();
-    assert!(text.contains("Access granted") && text.contains("close this window"), "{text}");
-    assert_eq!((url.path(), url.query()), ("/callback/done", None), "the code is not in the URL");
+    assert!(
+        text.contains("Access granted") && text.contains("close this window"),
+        "{text}"
+    );
+    assert_eq!(
+        (url.path(), url.query()),
+        ("/callback/done", None),
+        "the code is not in the URL"
+    );
     assert_eq!(testbed.token_requests("authorization_code"), 1);
 }
 
@@ -142,7 +187,10 @@ async fn a_person_denies_and_the_last_page_says_so() {
     let testbed = Testbed::start().await.unwrap();
     let (outcome, text, url) = press(&testbed, "#deny").await;
     let error = outcome.unwrap_err();
-    assert!(matches!(error, Error::Authorization(AuthorizationError::Denied(_))), "{error}");
+    assert!(
+        matches!(error, Error::Authorization(AuthorizationError::Denied(_))),
+        "{error}"
+    );
     assert!(text.contains("Access was not granted"), "{text}");
     assert_eq!((url.path(), url.query()), ("/callback/denied", None));
     assert_eq!(testbed.token_requests("authorization_code"), 0);

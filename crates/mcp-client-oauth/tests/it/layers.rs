@@ -16,26 +16,93 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("proto", &["secret", "server_url", "platform"]),
     ("error", &["server_url", "platform", "proto"]),
     ("discovery", &["server_url", "platform", "proto", "error"]),
-    ("identity", &["secret", "server_url", "platform", "proto", "error", "discovery"]),
-    ("grant", &["server_url", "platform", "proto", "error", "discovery", "identity"]),
-    ("store", &["secret", "server_url", "proto", "error", "discovery", "identity"]),
-    ("session", &["server_url", "platform", "proto", "error", "store"]),
+    (
+        "identity",
+        &[
+            "secret",
+            "server_url",
+            "platform",
+            "proto",
+            "error",
+            "discovery",
+        ],
+    ),
+    (
+        "grant",
+        &[
+            "server_url",
+            "platform",
+            "proto",
+            "error",
+            "discovery",
+            "identity",
+        ],
+    ),
+    (
+        "store",
+        &[
+            "secret",
+            "server_url",
+            "proto",
+            "error",
+            "discovery",
+            "identity",
+        ],
+    ),
+    (
+        "session",
+        &["server_url", "platform", "proto", "error", "store"],
+    ),
     ("authorized", &["platform", "proto", "error", "session"]),
     (
         "login",
         &[
-            "server_url", "platform", "proto", "error", "discovery", "identity", "grant", "store",
+            "server_url",
+            "platform",
+            "proto",
+            "error",
+            "discovery",
+            "identity",
+            "grant",
+            "store",
             "session",
         ],
     ),
-    ("logout", &["platform", "proto", "error", "discovery", "identity", "store"]),
+    (
+        "logout",
+        &[
+            "platform",
+            "proto",
+            "error",
+            "discovery",
+            "identity",
+            "store",
+        ],
+    ),
     (
         "interactive",
-        &["server_url", "platform", "proto", "error", "store", "session", "login"],
+        &[
+            "server_url",
+            "platform",
+            "proto",
+            "error",
+            "store",
+            "session",
+            "login",
+        ],
     ),
     (
         "sessions",
-        &["server_url", "platform", "error", "store", "session", "authorized", "login", "logout"],
+        &[
+            "server_url",
+            "platform",
+            "error",
+            "store",
+            "session",
+            "authorized",
+            "login",
+            "logout",
+        ],
     ),
     ("mcp", &["platform", "proto", "error", "session"]),
     ("testing", &["platform"]),
@@ -63,10 +130,18 @@ fn collect(folder: &Path, found: &mut Vec<Source>) {
             continue;
         }
         let relative = path.strip_prefix(SOURCES).unwrap().to_path_buf();
-        let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+        let first = relative
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_str()
+            .unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let code = text.split("\n#[cfg(test)]").next().unwrap();
-        let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         found.push(Source {
             module: first.trim_end_matches(".rs").to_owned(),
             path: relative,
@@ -127,14 +202,16 @@ fn every_arrow_points_the_way_that_data_flows() {
     let modules: BTreeSet<&str> = LAYERS.iter().map(|(module, _)| *module).collect();
     for source in sources().iter().filter(|source| source.module != "lib") {
         let row = LAYERS.iter().find(|(module, _)| *module == source.module);
-        let (module, allowed) =
-            row.unwrap_or_else(|| panic!("`{}` has no row", source.module));
+        let (module, allowed) = row.unwrap_or_else(|| panic!("`{}` has no row", source.module));
         for used in used(&source.code) {
             if !modules.contains(used.as_str()) || used == *module {
                 continue;
             }
             let path = source.path.display();
-            assert!(allowed.contains(&used.as_str()), "{path}: `{module}` must not use `{used}`");
+            assert!(
+                allowed.contains(&used.as_str()),
+                "{path}: `{module}` must not use `{used}`"
+            );
         }
     }
 }
@@ -146,7 +223,10 @@ fn no_arrow_is_allowed_that_nobody_uses() {
         let own = sources.iter().filter(|source| source.module == *module);
         let used: BTreeSet<String> = own.flat_map(|source| used(&source.code)).collect();
         for arrow in *allowed {
-            assert!(used.contains(*arrow), "`{module}` no longer uses `{arrow}`: take it out");
+            assert!(
+                used.contains(*arrow),
+                "`{module}` no longer uses `{arrow}`: take it out"
+            );
         }
     }
 }
@@ -154,7 +234,9 @@ fn no_arrow_is_allowed_that_nobody_uses() {
 #[test]
 fn protocol_rules_are_pure() {
     for source in sources().iter().filter(|source| source.module == "proto") {
-        for impure in [".await", "async ", "now()", "tokio::", "std::fs", "std::net", "std::env"] {
+        for impure in [
+            ".await", "async ", "now()", "tokio::", "std::fs", "std::net", "std::env",
+        ] {
             let path = source.path.display();
             assert!(!source.code.contains(impure), "{path} has `{impure}`");
         }
@@ -164,7 +246,11 @@ fn protocol_rules_are_pure() {
 #[test]
 fn random_bytes_are_drawn_in_one_place_of_the_protocol() {
     let drawing = |source: &Source| source.code.contains("rand::");
-    let drawn: Vec<_> =
-        sources().into_iter().filter(|s| s.module == "proto").filter(drawing).map(|s| s.path).collect();
+    let drawn: Vec<_> = sources()
+        .into_iter()
+        .filter(|s| s.module == "proto")
+        .filter(drawing)
+        .map(|s| s.path)
+        .collect();
     assert_eq!(drawn, [PathBuf::from("proto/pkce.rs")]);
 }

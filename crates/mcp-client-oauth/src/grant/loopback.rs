@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    fmt,
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener},
     sync::{
@@ -24,8 +25,9 @@ use tokio::{
     task::AbortHandle,
 };
 use url::Url;
+use zeroize::Zeroizing;
 
-use crate::{error::AuthorizationError, secret::Secret};
+use crate::error::AuthorizationError;
 
 mod page;
 
@@ -176,7 +178,7 @@ impl Serving {
     /// login: a browser that loads the same URL again sees the same page (H55).
     pub(super) fn end(&mut self, callback: Callback, verdict: Verdict) {
         let end = End {
-            callback: Secret::new(callback.url.to_string()),
+            callback: Zeroizing::new(callback.url.to_string()),
             verdict,
         };
         // There is one end, so the place is free.
@@ -212,10 +214,15 @@ struct Desk {
 }
 
 /// How the login ended, and by which callback: its URL holds the code.
-#[derive(Debug)]
 struct End {
-    callback: Secret<String>,
+    callback: Zeroizing<String>,
     verdict: Verdict,
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.verdict.fmt(f)
+    }
 }
 
 async fn accept(socket: TcpListener, desk: Arc<Desk>) {
@@ -304,7 +311,7 @@ impl Desk {
     /// Hands the callback to the login, and waits for what it makes of it.
     async fn verdict(&self, uri: &http::Uri) -> Option<Verdict> {
         let url = Url::parse(&format!("http://127.0.0.1:{}{uri}", self.port)).ok()?;
-        let text = Secret::new(url.to_string());
+        let text = Zeroizing::new(url.to_string());
         let (verdict, answer) = oneshot::channel();
         let handed = self.callbacks.send(Callback { url, verdict }).await;
         if handed.is_ok()

@@ -1,0 +1,316 @@
+//! Nothing that is secret is ever printed: not in a log at its most talkative level, not in the
+//! `Debug` of any value, not in an error (H159, H160).
+
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use mcp_client_oauth::{
+    Authorized, Error, Interactive, LoginOptions, Preregistered, Secret, Session, Sessions,
+    TokenSource, logout,
+};
+use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+use serde_json::json;
+use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
+
+use crate::support::{Person, Scene, bounded, lock, parameter, with_parameter};
+
+/// Everything that was printed.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        lock(&self.0).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Paper {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Paper {
+    /// Takes every event of this thread, where the whole test runs.
+    fn laid_out() -> (Self, tracing::subscriber::DefaultGuard) {
+        let paper = Self::default();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(paper.clone());
+        let everything = tracing_subscriber::filter::LevelFilter::TRACE;
+        let subscriber = tracing_subscriber::registry().with(everything).with(layer);
+        (paper, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// Prints a value in each way that it can be printed.
+    fn print(&self, value: &dyn Debug) {
+        let text = format!("{value:?}\n{value:#?}\n");
+        lock(&self.0).extend_from_slice(text.as_bytes());
+    }
+
+    /// Prints an error, and what is behind it.
+    fn print_error(&self, error: &Error) {
+        self.print(error);
+        let mut source: Option<&dyn std::error::Error> = Some(error);
+        while let Some(inner) = source {
+            lock(&self.0).extend_from_slice(format!("{inner}\n").as_bytes());
+            source = inner.source();
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(lock(&self.0).clone()).unwrap()
+    }
+}
+
+/// Every secret that the servers have seen or given out, and those of the person's own URLs.
+async fn secrets(scene: &Scene) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for request in scene.testbed.requests() {
+        for name in [
+            "code",
+            "code_verifier",
+            "refresh_token",
+            "token",
+            "client_secret",
+        ] {
+            found.extend(request.form(name));
+        }
+        found.extend(request.query("state"));
+        let header = request
+            .header("authorization")
+            .and_then(|value| value.split(' ').nth(1));
+        found.extend(header.map(str::to_owned));
+    }
+    for url in scene.person.opened() {
+        found.insert(parameter(&url, "state"));
+    }
+    if let Some(record) = scene.record().await {
+        found.insert(record.tokens.access_token.expose().to_owned());
+        found.extend(
+            record
+                .tokens
+                .refresh_token
+                .map(|token| token.expose().clone()),
+        );
+    }
+    found
+}
+
+async fn assert_nothing_leaked(scene: &Scene, paper: &Paper, at_least: usize) {
+    let (secrets, text) = (secrets(scene).await, paper.text());
+    assert!(
+        secrets.len() >= at_least,
+        "only {} secrets were at stake",
+        secrets.len()
+    );
+    for secret in &secrets {
+        assert!(secret.len() >= 8, "{secret} could be there by chance");
+        assert!(!text.contains(secret), "{secret} is in {text}");
+        // A part of it would help to guess the rest.
+        let half = &secret[..secret.len() / 2];
+        assert!(!text.contains(half), "half of {secret} is in {text}");
+    }
+    assert!(!text.contains("planted"), "{text}");
+}
+
+fn print_session(paper: &Paper, session: &Session) {
+    let record = session.record();
+    paper.print(session);
+    paper.print(&record);
+    paper.print(&record.tokens);
+    paper.print(&record.identity);
+    paper.print(&record.discovery);
+    paper.print(&session.ready_header());
+}
+
+#[tokio::test]
+async fn a_whole_life_of_a_login_prints_no_secret() {
+    let (paper, _guard) = Paper::laid_out();
+    let builder = Testbed::builder().confidential_registrations(true);
+    let scene = Scene::with(builder).await;
+    let sessions = Sessions::new(scene.platform.clone(), scene.store.clone());
+    let options = LoginOptions::default();
+    let session = sessions.ensure(&scene.server, &options).await.unwrap();
+    let source: Arc<dyn TokenSource> = Arc::new(session.clone());
+    let authorized = Authorized::new(scene.platform.clone(), source);
+    let notes = scene.server.as_url().join("/mcp/notes").unwrap();
+    let request = authorized.get(notes.clone());
+    paper.print(&request);
+    scene.testbed.revoke_access_tokens();
+    paper.print(&request.send().await.unwrap());
+    print_session(&paper, &session);
+    let key = scene.key();
+    let registration = scene
+        .store
+        .registration(session.record().discovery.issuer())
+        .await;
+    paper.print(&registration.unwrap());
+    for value in [
+        &sessions as &dyn Debug,
+        &scene.store,
+        &scene.platform,
+        &authorized,
+        &key,
+        &options,
+    ] {
+        paper.print(value);
+    }
+    let lock = scene.store.lock(&key).await.unwrap();
+    paper.print(&lock);
+    drop(lock);
+    paper.print(&sessions.logout(&key).await.unwrap());
+    assert!(paper.text().len() > 1000);
+    // State, code, verifier, client secret, two access and two refresh tokens.
+    assert_nothing_leaked(&scene, &paper, 8).await;
+}
+
+#[tokio::test]
+async fn a_secret_of_the_configuration_is_not_printed() {
+    let (paper, _guard) = Paper::laid_out();
+    let scene = Scene::with(Testbed::builder().client("by-hand", Some("planted-secret"))).await;
+    let mut options = LoginOptions::default();
+    let secret = Secret::new("planted-secret".to_owned());
+    options.identity.preregistered = Some(Preregistered::new("by-hand", Some(secret)));
+    paper.print(&options);
+    let session = scene.login_with(&options).await.unwrap();
+    print_session(&paper, &session);
+    let (platform, store) = (scene.platform.clone(), scene.store.clone());
+    let interactive = Interactive::open(platform, store, scene.server.clone(), options).await;
+    paper.print(&interactive.unwrap());
+    assert_nothing_leaked(&scene, &paper, 4).await;
+}
+
+/// What a server says that was told a secret, and repeats it.
+fn echo(path: &str, secret: &str) -> Fault {
+    let words = format!("the value {secret} is not good, said {secret}");
+    Fault::Status {
+        path: path.to_owned(),
+        status: 400,
+        body: json!({"error": "invalid_grant", "error_description": words}).to_string(),
+        headers: Vec::new(),
+        times: None,
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_a_secret_is_not_quoted() {
+    let (paper, _guard) = Paper::laid_out();
+    let scene = Scene::with(Testbed::builder().client("by-hand", Some("hunter2-hunter2"))).await;
+    let mut options = LoginOptions::default();
+    let secret = Secret::new("hunter2-hunter2".to_owned());
+    options.identity.preregistered = Some(Preregistered::new("by-hand", Some(secret)));
+    let session = scene.login_with(&options).await.unwrap();
+    let tokens = session.record().tokens;
+    let refresh_token = tokens.refresh_token.unwrap();
+
+    for secret in [refresh_token.expose().as_str(), "hunter2-hunter2"] {
+        scene.testbed.clear_faults();
+        scene.testbed.set_fault(echo("/token", secret));
+        scene.testbed.set_fault(echo("/revoke", secret));
+        let record = session.record();
+        let error = mcp_client_oauth::refresh(&scene.platform, &record)
+            .await
+            .unwrap_err();
+        paper.print_error(&error.into());
+        let outcome = logout(&scene.platform, &scene.store, &scene.key())
+            .await
+            .unwrap();
+        paper.print(&outcome);
+        let mut lock = scene.store.lock(&scene.key()).await.unwrap();
+        scene.store.save(&mut lock, &record).await.unwrap();
+    }
+    assert!(paper.text().contains("invalid_grant"));
+    assert_nothing_leaked(&scene, &paper, 4).await;
+}
+
+#[tokio::test]
+async fn no_failure_of_a_login_prints_a_secret() {
+    let spoil = |endpoint, how| Fault::Spoil(endpoint, how);
+    let field = |name: &str, value| Fault::TokenField(name.to_owned(), value);
+    let odd = |value| Fault::RegistrationField("client_secret".to_owned(), value);
+    for fault in [
+        spoil(Endpoint::Token, Spoil::Html),
+        spoil(Endpoint::Token, Spoil::Truncated),
+        spoil(Endpoint::Token, Spoil::FormEncoded),
+        spoil(Endpoint::Token, Spoil::CutAfter(30)),
+        spoil(Endpoint::Token, Spoil::TooLarge),
+        spoil(Endpoint::Token, Spoil::RedirectLoop),
+        spoil(
+            Endpoint::Token,
+            Spoil::DuplicateKey("access_token".to_owned(), json!("planted")),
+        ),
+        spoil(Endpoint::Registration, Spoil::Truncated),
+        field("token_type", json!("planted")),
+        field("access_token", json!("planted\n")),
+        field("access_token", json!({"planted": 1})),
+        field("expires_in", json!("planted")),
+        field("scope", json!("planted\n")),
+        odd(json!(["planted"])),
+        odd(json!("planted\n")),
+        Fault::CallbackWithoutIss,
+        Fault::CallbackTwoCodes,
+        Fault::CallbackCodeAndError,
+        Fault::CallbackIss("https://evil.example".to_owned()),
+    ] {
+        let (paper, _guard) = Paper::laid_out();
+        let scene = Scene::start().await;
+        scene.testbed.set_fault(fault);
+        match scene.login().await {
+            Ok(session) => print_session(&paper, &session),
+            Err(error) => paper.print_error(&error),
+        }
+        assert_nothing_leaked(&scene, &paper, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_callback_that_is_refused_is_not_quoted() {
+    let (paper, _guard) = Paper::laid_out();
+    let person = Person::who_tampers(|callback| {
+        let wrong = with_parameter(callback, "state", Some("planted-state"));
+        vec![
+            with_parameter(&wrong, "code", Some("planted-code")),
+            callback.clone(),
+        ]
+    });
+    let scene = Scene::start().await.for_person(person);
+    scene
+        .person
+        .paste("http://127.0.0.1/callback?code=planted-code&state=planted-state");
+    let session = scene.login().await.unwrap();
+    print_session(&paper, &session);
+    assert_nothing_leaked(&scene, &paper, 4).await;
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_prints_no_secret() {
+    for how in [
+        Spoil::Html,
+        Spoil::Truncated,
+        Spoil::CutAfter(30),
+        Spoil::FormEncoded,
+    ] {
+        let (paper, _guard) = Paper::laid_out();
+        let scene = Scene::start().await;
+        scene.login().await.unwrap();
+        let (session, _) = scene.flying_session().await;
+        scene.testbed.set_fault(Fault::Spoil(Endpoint::Token, how));
+        paper.print_error(&bounded(session.refresh()).await.unwrap_err());
+        scene.testbed.clear_faults();
+        scene.testbed.revoke_everything();
+        paper.print_error(&bounded(session.refresh()).await.unwrap_err());
+        assert_nothing_leaked(&scene, &paper, 4).await;
+    }
+}

@@ -1,0 +1,284 @@
+//! What holds for any input: parsers do not panic, and give back what was put in.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use mcp_client_oauth::{
+    ServerUrl,
+    platform::{Reach, Response},
+    proto::{
+        authorization::{AuthorizationRequest, CallbackError, Pending, State, authorization_url},
+        challenge::{Challenge, auth_challenges, parse},
+        endpoint::Endpoint,
+        error_body::ErrorBody,
+        foreign::Foreign,
+        freshness,
+        pkce::CodeVerifier,
+        registration,
+        resource_metadata::{Resource, ResourceMetadata},
+        scope::Scope,
+        server_metadata::{Issuer, ServerMetadata},
+        token,
+    },
+};
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::support::{parameters, the_time};
+
+const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}";
+const SCOPE_TOKEN: &str = "[!#-\\[\\]-~]{1,8}";
+
+/// JSON of any shape, with the names that our parsers look for.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+        Just(json!("https://mcp.example/mcp")),
+        Just(json!("https://as.example")),
+        Just(json!("Bearer")),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(Value::from),
+            vec((member(), inner), 0..8)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn member() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "issuer",
+            "resource",
+            "authorization_servers",
+            "authorization_endpoint",
+            "token_endpoint",
+            "registration_endpoint",
+            "scopes_supported",
+            "code_challenge_methods_supported",
+            "client_id",
+            "client_secret",
+            "client_secret_expires_at",
+            "redirect_uris",
+            "token_endpoint_auth_method",
+            "access_token",
+            "token_type",
+            "expires_in",
+            "refresh_token",
+            "scope",
+            "error",
+            "error_description",
+        ])
+        .prop_map(str::to_owned),
+        ".{0,8}",
+    ]
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    vec(SCOPE_TOKEN, 1..8).prop_map(|tokens| Scope::from_tokens(tokens).unwrap())
+}
+
+fn set(scope: Option<&Scope>) -> BTreeSet<String> {
+    scope
+        .into_iter()
+        .flat_map(Scope::tokens)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn answer(status: u16, body: Vec<u8>) -> Response {
+    Response::new(
+        StatusCode::from_u16(status).unwrap(),
+        HeaderMap::new(),
+        body,
+    )
+}
+
+/// Reads a body in every way that there is, for what a panic is looked for in.
+fn read_all(body: &[u8], status: u16) {
+    let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
+    let redirect = "http://127.0.0.1:1/callback".parse().unwrap();
+    let _ = ResourceMetadata::parse(body, &server);
+    let _ = ServerMetadata::parse(body, &Issuer::new("https://as.example"), Reach::Public);
+    let _ = ErrorBody::parse(body);
+    let answer = answer(status, body.to_vec());
+    let _ = registration::response(&answer, &redirect, the_time());
+    if let Ok(tokens) = token::response(&answer, the_time(), &["secret"]) {
+        assert!(!tokens.access_token.expose().is_empty());
+        assert!(tokens.expires_at.is_none_or(|at| at >= the_time()));
+        assert!(tokens.authorization_header().is_sensitive());
+        assert!(!tokens.is_expired(SystemTime::UNIX_EPOCH, Duration::ZERO));
+    }
+}
+
+fn started(endpoint: &str) -> (Url, Pending) {
+    let endpoint = Endpoint::parse(endpoint, Reach::Public).unwrap();
+    let server = ServerMetadata::manual(
+        Issuer::new("https://as.example"),
+        endpoint.clone(),
+        endpoint.clone(),
+    );
+    let redirect = "http://127.0.0.1:1/callback".parse().unwrap();
+    let resource = Resource::new("https://mcp.example/mcp");
+    let request = AuthorizationRequest::new("client", &redirect, Some(&resource), None);
+    let (state, verifier) = (
+        State::generate().unwrap(),
+        CodeVerifier::generate().unwrap(),
+    );
+    authorization_url(&server, &endpoint, &request, state, verifier)
+}
+
+proptest! {
+    #[test]
+    fn no_header_makes_the_challenge_parser_panic(line in vec(any::<u8>(), 0..300)) {
+        for challenge in parse(&line) {
+            prop_assert!(!challenge.scheme.is_empty());
+        }
+        if let Ok(value) = HeaderValue::from_bytes(&line) {
+            let headers = HeaderMap::from_iter([(header::WWW_AUTHENTICATE, value)]);
+            prop_assert!(Challenge::of(StatusCode::UNAUTHORIZED, &headers).is_some());
+            prop_assert_eq!(Challenge::of(StatusCode::OK, &headers), None);
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_read_as_it_was_written(
+        challenges in vec((TOKEN, vec((TOKEN, "[ -~]{0,20}"), 1..5)), 1..4),
+        blanks in "[ \t]{0,3}",
+    ) {
+        let written: Vec<String> = challenges.iter().map(|(scheme, params)| {
+            let params: Vec<String> = params.iter().map(|(name, value)| {
+                let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+                format!("{name}{blanks}={blanks}\"{escaped}\"")
+            }).collect();
+            format!("{scheme} {}", params.join(&format!("{blanks},{blanks}")))
+        }).collect();
+        let value = HeaderValue::from_str(&written.join(", ")).unwrap();
+        let read = auth_challenges(&HeaderMap::from_iter([(header::WWW_AUTHENTICATE, value)]));
+        prop_assert_eq!(read.len(), challenges.len());
+        for (read, (scheme, params)) in read.iter().zip(&challenges) {
+            prop_assert_eq!(&read.scheme, scheme);
+            let expected: Vec<_> = params.iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+            prop_assert_eq!(&read.params, &expected);
+        }
+    }
+
+    #[test]
+    fn scopes_are_sets_that_keep_their_order(a in scope(), b in scope()) {
+        let union = a.union(&b);
+        prop_assert_eq!(set(Some(&union)), &set(Some(&a)) | &set(Some(&b)));
+        prop_assert_eq!(union.missing_from(&a), b.missing_from(&a));
+        prop_assert_eq!(set(a.missing_from(&b).as_ref()), &set(Some(&a)) - &set(Some(&b)));
+        prop_assert_eq!(a.missing_from(&union), None);
+        prop_assert_eq!(a.union(&a), a.clone());
+        prop_assert_eq!(a.to_string().parse::<Scope>().unwrap(), a.clone());
+        prop_assert!(union.to_string().starts_with(&a.to_string()));
+        prop_assert_eq!(Scope::union_of(Some(&a), None), Some(a));
+    }
+
+    #[test]
+    fn no_text_makes_the_scope_parser_panic(text in ".{0,80}") {
+        if let Ok(scope) = text.parse::<Scope>() {
+            prop_assert!(scope.to_string().bytes().all(|b| (0x20..0x7f).contains(&b)));
+        }
+    }
+
+    #[test]
+    fn a_query_that_lacks_our_state_is_never_accepted(query in "[ -~]{0,120}") {
+        let (_, pending) = started("https://as.example/authorize");
+        let mut callback = pending.redirect_uri().clone();
+        callback.set_query(Some(&query));
+        prop_assert!(!pending.recognizes(&callback));
+        prop_assert_eq!(pending.accept(&callback).err(), Some(CallbackError::State));
+    }
+
+    #[test]
+    fn a_query_with_our_state_is_accepted_for_one_good_code_alone(
+        code in "[ -~]{0,20}",
+        extra in vec(("(code|error|iss|x)", "[ -~]{0,10}"), 0..3),
+    ) {
+        let (url, pending) = started("https://as.example/authorize");
+        let state = parameters(&url, "state").remove(0);
+        let mut callback = pending.redirect_uri().clone();
+        callback.query_pairs_mut()
+            .append_pair("state", &state).append_pair("code", &code).extend_pairs(&extra);
+        let clean = !code.is_empty() && extra.iter().all(|(name, _)| name == "x");
+        prop_assert_eq!(pending.accept(&callback).is_ok(), clean);
+    }
+
+    #[test]
+    fn no_json_makes_a_parser_panic(body in any_json(), status in 200_u16..600) {
+        read_all(body.to_string().as_bytes(), status);
+    }
+
+    #[test]
+    fn no_bytes_make_a_parser_panic(body in vec(any::<u8>(), 0..200), status in 200_u16..600) {
+        read_all(&body, status);
+    }
+
+    #[test]
+    fn an_authorization_url_keeps_what_is_not_ours(
+        pairs in vec(("[a-z_]{1,12}|state|client_id|scope", "[ -~]{0,12}"), 0..6),
+    ) {
+        let mut endpoint: Url = "https://as.example/authorize".parse().unwrap();
+        endpoint.query_pairs_mut().extend_pairs(&pairs);
+        let (url, _) = started(endpoint.as_str());
+        let ours = ["response_type", "client_id", "redirect_uri", "code_challenge",
+            "code_challenge_method", "state", "resource", "scope"];
+        for name in &ours[..7] {
+            prop_assert_eq!(parameters(&url, name).len(), 1, "{}", name);
+        }
+        prop_assert_eq!(parameters(&url, "scope").len(), 0, "none was asked for");
+        for (name, _) in pairs.iter().filter(|(name, _)| !ours.contains(&name.as_str())) {
+            prop_assert_eq!(parameters(&url, name), parameters(&endpoint, name));
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_stranger_is_harmless_and_short(text in any::<String>()) {
+        let shown = Foreign::new(&text);
+        for shown in [shown.to_string(), format!("{shown:?}")] {
+            prop_assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{}", shown);
+            // Ten characters are the longest escape.
+            prop_assert!(shown.len() <= 257 * 10 + 2);
+        }
+        let again: Foreign = serde_json::from_str(&serde_json::to_string(&shown).unwrap()).unwrap();
+        prop_assert_eq!(again, shown);
+    }
+
+    #[test]
+    fn nothing_is_fresh_for_longer_than_a_day(directives in "[ -~]{0,60}", age in "[ -~]{0,12}") {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_str(&directives).unwrap());
+        headers.insert(header::AGE, HeaderValue::from_str(&age).unwrap());
+        prop_assert!(freshness::lifetime(&headers) <= Duration::from_secs(86_400));
+    }
+
+    #[test]
+    fn a_max_age_is_kept_less_the_age(max_age in 0_u64..200_000, age in 0_u64..200_000) {
+        let mut headers = HeaderMap::new();
+        let directive = format!("public, max-age={max_age}");
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_str(&directive).unwrap());
+        headers.insert(header::AGE, HeaderValue::from(age));
+        let expected = max_age.saturating_sub(age).min(86_400);
+        prop_assert_eq!(freshness::lifetime(&headers).as_secs(), expected);
+    }
+
+    #[test]
+    fn no_text_makes_a_server_url_panic(text in ".{0,60}") {
+        if let Ok(server) = text.parse::<ServerUrl>() {
+            prop_assert!(server.covers(server.as_url()));
+            prop_assert_eq!(server.to_string().parse::<ServerUrl>().unwrap(), server);
+        }
+    }
+}

@@ -43,6 +43,11 @@ async fn every_command_writes_one_document() {
         .succeeded()
         .json();
     assert_eq!(tools["tools"][1]["name"], "add");
+}
+
+#[tokio::test]
+async fn every_command_that_changes_something_writes_one_document() {
+    let home = Home::logged_in().await;
     let answer = home
         .run(&["request", "notes", "notes", "--json"])
         .await

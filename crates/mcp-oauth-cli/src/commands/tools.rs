@@ -88,3 +88,26 @@ fn arguments(tool: &Tool) -> String {
 fn shown(text: &str) -> String {
     Foreign::new(text).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tool_calls_itself_cannot_move_the_cursor() {
+        let hostile = json!({
+            "name": "a\u{1b}[2J",
+            "description": "b\u{202e}\u{7}\r\nsecond line",
+            "inputSchema": {
+                "type": "object",
+                "properties": { "c\u{9b}": {}, "d": {} },
+                "required": ["d"],
+            },
+        });
+        let tools = [serde_json::from_value(hostile).unwrap()];
+        let text = anstream::adapter::strip_str(&text(&tools)).to_string();
+        let row = text.lines().nth(1).unwrap();
+        assert_eq!(row, "a\\u{1b}[2J  [c\\u{9b}] d  b\\u{202e}\\u{7}");
+        assert_eq!(text.lines().count(), 2);
+    }
+}

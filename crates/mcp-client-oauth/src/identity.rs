@@ -100,6 +100,14 @@ impl Default for IdentityOptions {
 }
 
 impl ClientIdentity {
+    /// The client id, wherever it may be shown.
+    pub fn client_id(&self) -> &str {
+        match self {
+            Self::Registered(own) => &own.client_id,
+            Self::Document(url) => url.as_str(),
+        }
+    }
+
     /// Whether a person registered it.
     pub(crate) fn is_by_hand(&self) -> bool {
         matches!(self, Self::Registered(own) if own.by_hand)

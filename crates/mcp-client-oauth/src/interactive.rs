@@ -126,10 +126,10 @@ impl Inner {
 
     /// The scope to ask for next; an error if asking has not helped before (H71, H72).
     fn upgrade(&self, desk: &mut Desk, challenge: &Challenge) -> Result<Scope, Error> {
-        let before = self.session.load().as_ref().and_then(|session| {
-            let record = session.record();
-            Scope::union_of(record.requested.as_ref(), record.tokens.scope.as_ref())
-        });
+        let session = self.session.load();
+        let before = session
+            .as_ref()
+            .and_then(|session| session.record().known_scope());
         let wanted = Scope::union_of(before.as_ref(), challenge.scope.as_ref());
         let tries = desk.upgrades.entry(wanted.clone()).or_default();
         *tries += 1;

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{
     discovery::Discovery,
-    error::{AuthorizationError, Error, RegistrationError},
+    error::{AuthorizationError, Error, RegistrationError, TokenStorageError},
     identity::ClientIdentity,
     platform::Platform,
     proto::revocation::{self, TokenKind},
@@ -44,7 +44,7 @@ pub enum RemoteLogout {
 /// does not keep them alive here; [`Logout::remote`] says what it did.
 ///
 /// # Errors
-/// [`Error::TokenStorage`] only: the tokens could not be forgotten.
+/// [`Error::TokenStorage`] only: the store is locked, or opens with another key, and is as it was.
 pub async fn logout(
     platform: &Platform,
     store: &TokenStore,
@@ -59,10 +59,12 @@ pub async fn logout(
             drop(lock);
             (forgotten, give_back(platform, record.as_ref()).await)
         }
-        Err(unreadable) => {
+        // Nobody will ever read it; one that only we cannot read stays as it is.
+        Err(damaged @ TokenStorageError::Corrupt { .. }) => {
             let forgotten = store.forget(key).await?;
-            (forgotten, RemoteLogout::Failed(unreadable.into()))
+            (forgotten, RemoteLogout::Failed(damaged.into()))
         }
+        Err(unreadable) => return Err(unreadable.into()),
     };
     Ok(Logout { forgotten, remote })
 }

@@ -1,6 +1,6 @@
 //! An MCP client by the official `rmcp` crate, whose requests carry our tokens.
 
-use std::{collections::HashMap, future::Future, sync::Arc};
+use std::{collections::HashMap, error::Error as StdError, future::Future, io, sync::Arc};
 
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -69,6 +69,26 @@ pub async fn connect(
         .map_err(|error| Box::new(error).into())
 }
 
+/// Our own error, if it is why `rmcp` failed: a login that is needed, say. Give it a
+/// `ServiceError`, a `ClientInitializeError`, or any error that has one of them as its source.
+pub fn authorization_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let carried = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if let Some(own) = carried.and_then(|carried| carried.downcast_ref::<Error>()) {
+            return Some(own);
+        }
+        // `rmcp` does not name the transport's error as the source of this one.
+        next = match error.downcast_ref::<ClientInitializeError>() {
+            Some(ClientInitializeError::TransportError { error, .. }) => Some(&*error.error),
+            _ => error.source(),
+        };
+    }
+    None
+}
+
 impl AuthorizedClient {
     /// Sends with tokens of `source`, to its server only.
     ///
@@ -114,7 +134,7 @@ fn authorization(token: &AccessToken) -> Headers {
 }
 
 fn ours(error: Error) -> Failure {
-    Failure::Io(std::io::Error::other(error))
+    Failure::Io(io::Error::other(error))
 }
 
 fn challenge_of(failure: &Failure) -> Option<Challenge> {

@@ -185,16 +185,14 @@ impl Sessions {
     }
 }
 
-/// Whether the caller wants a scope that was neither granted nor asked for yet. What was asked for
-/// and refused is not asked for each time anew (spec-checklist G6).
+/// Whether the caller wants a scope that was not even asked for yet, or to be another client.
 fn lacks(session: &Session, options: &LoginOptions) -> bool {
     let record = session.record();
-    let mut missing = options.scope.clone();
-    for had in [record.tokens.scope, record.requested]
-        .into_iter()
-        .flatten()
-    {
-        missing = missing.and_then(|wanted| wanted.missing_from(&had));
-    }
-    missing.is_some()
+    let missing = match (&options.scope, record.known_scope()) {
+        (Some(wanted), Some(known)) => wanted.missing_from(&known).is_some(),
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    let wanted = options.identity.preregistered.as_ref();
+    missing || wanted.is_some_and(|client| record.identity.client_id() != client.client_id)
 }

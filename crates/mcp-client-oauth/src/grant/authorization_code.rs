@@ -114,8 +114,6 @@ fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending
 struct Door {
     listener: Option<Serving>,
     redirect_uri: Url,
-    /// Whether the browser has been sent to its last page.
-    answered: bool,
 }
 
 /// One thing that came in.
@@ -134,7 +132,6 @@ impl Door {
         Ok(Self {
             listener,
             redirect_uri,
-            answered: false,
         })
     }
 
@@ -193,7 +190,6 @@ impl Door {
         callback: Callback,
         pending: Pending,
     ) -> Result<AuthorizationCode, AuthorizationError> {
-        self.answered = true;
         let outcome = pending.accept(&callback.url).map_err(refusal);
         let granted = outcome.is_ok();
         let verdict = if granted {
@@ -208,8 +204,8 @@ impl Door {
     }
 
     async fn close(self) {
-        if let Some(listener) = self.listener.filter(|_| self.answered) {
-            listener.farewell().await;
+        if let Some(listener) = self.listener {
+            listener.close().await;
         }
     }
 }

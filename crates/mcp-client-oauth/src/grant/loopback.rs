@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
-    task::AbortHandle,
+    task::{AbortHandle, JoinSet},
 };
 use url::Url;
 use zeroize::Zeroizing;
@@ -127,10 +127,10 @@ impl Listener {
             farewell_sent,
             ended: OnceLock::new(),
         });
-        let mut tasks = Vec::new();
+        let mut tasks = JoinSet::new();
         for socket in self.sockets {
             let socket = TcpListener::from_std(socket).map_err(listener_error)?;
-            tasks.push(tokio::spawn(accept(socket, Arc::clone(&desk))).abort_handle());
+            tasks.spawn(accept(socket, Arc::clone(&desk)));
         }
         Ok(Serving {
             incoming,
@@ -162,7 +162,8 @@ pub(super) struct Serving {
     incoming: mpsc::Receiver<Callback>,
     farewell: mpsc::Receiver<()>,
     desk: Arc<Desk>,
-    tasks: Vec<AbortHandle>,
+    /// They end with this.
+    tasks: JoinSet<()>,
 }
 
 impl Serving {
@@ -188,18 +189,14 @@ impl Serving {
         while self.incoming.try_recv().is_ok() {}
     }
 
-    /// Gives the browser a moment to fetch the page that it was sent to.
-    pub(super) async fn farewell(mut self) {
-        // Waiting for a real browser: no protocol time.
-        let _ = tokio::time::timeout(FAREWELL, self.farewell.recv()).await;
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
+    /// Closes the port; it is free when this returns. A browser that was sent to the last page is
+    /// given a moment to fetch it.
+    pub(super) async fn close(mut self) {
+        if self.desk.ended.get().is_some() {
+            // Waiting for a real browser: no protocol time.
+            let _ = tokio::time::timeout(FAREWELL, self.farewell.recv()).await;
         }
+        self.tasks.shutdown().await;
     }
 }
 

@@ -67,12 +67,9 @@ impl Inner {
         if let Some(token) = self.good_token(Some(refused)) {
             return Ok(token);
         }
-        match &challenge.scope {
-            Some(scope) => Err(AuthorizationError::ScopeNotGranted {
-                server: self.key.server().clone(),
-                scope: scope.clone(),
-            }
-            .into()),
+        let server = self.key.server().clone();
+        match self.current.load().record.widened_scope(challenge) {
+            Some(scope) => Err(AuthorizationError::ScopeNotGranted { server, scope }.into()),
             None => Err(self.login_required()),
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     discovery::Discovery,
     error::TokenStorageError,
     identity::{ClientIdentity, Registration},
-    proto::{scope::Scope, server_metadata::Issuer, token::TokenSet},
+    proto::{challenge::Challenge, scope::Scope, server_metadata::Issuer, token::TokenSet},
     secret::Secret,
     server_url::ServerUrl,
 };
@@ -240,6 +240,18 @@ impl Record {
             requested,
             tokens,
         }
+    }
+
+    /// What a login has to ask for to satisfy `challenge`: what was asked for and granted before,
+    /// and what is asked for now (spec-checklist G4).
+    pub fn widened_scope(&self, challenge: &Challenge) -> Option<Scope> {
+        let before = self.known_scope();
+        Scope::union_of(before.as_ref(), challenge.scope.as_ref())
+    }
+
+    /// What was asked for, and what was granted.
+    pub fn known_scope(&self) -> Option<Scope> {
+        Scope::union_of(self.requested.as_ref(), self.tokens.scope.as_ref())
     }
 
     /// The part of the requested scope that was not granted. A server that says nothing granted

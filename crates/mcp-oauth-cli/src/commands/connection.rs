@@ -1,18 +1,18 @@
 //! A connection as an MCP client, by the official `rmcp` crate with our tokens; for `test`,
 //! `tools` and `demo`.
 
-use std::{error::Error as StdError, future::Future, io, sync::Arc, time::Duration};
+use std::{error::Error as StdError, future::Future, sync::Arc, time::Duration};
 
 use mcp_client_oauth::{
-    Error, TokenSource,
-    mcp::{ConnectError, connect},
+    TokenSource,
+    mcp::{ConnectError, authorization_error, connect},
     platform::Platform,
     proto::foreign::Foreign,
 };
 use rmcp::{
-    RoleClient, ServiceError,
+    RoleClient,
     model::{CallToolRequestParams, CallToolResult, JsonObject, Tool},
-    service::{ClientInitializeError, RunningService},
+    service::RunningService,
 };
 
 use crate::exit::{Exit, Failure};
@@ -96,33 +96,14 @@ pub(crate) async fn within<T>(
 fn connect_failure(error: ConnectError) -> Failure {
     match error {
         ConnectError::Authorization(error) => error.into(),
-        ConnectError::Mcp(error) => match &*error {
-            ClientInitializeError::TransportError { error: inner, .. } => {
-                ours(&*inner.error).unwrap_or_else(|| mcp_failure(&error))
-            }
-            _ => mcp_failure(&error),
-        },
+        ConnectError::Mcp(error) => service_failure(&*error),
         other => mcp_failure(&other),
     }
 }
 
-fn service_failure(error: &ServiceError) -> Failure {
-    ours(error).unwrap_or_else(|| mcp_failure(error))
-}
-
-/// Our own error, if it was the reason: the transport carries it as an I/O error.
-fn ours(error: &(dyn StdError + 'static)) -> Option<Failure> {
-    let mut source = Some(error);
-    while let Some(error) = source {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        if let Some(own) = inner.and_then(|inner| inner.downcast_ref::<Error>()) {
-            return Some(own.clone().into());
-        }
-        source = error.source();
-    }
-    None
+fn service_failure(error: &(dyn StdError + 'static)) -> Failure {
+    let own = authorization_error(error).cloned();
+    own.map_or_else(|| mcp_failure(error), Into::into)
 }
 
 /// What a server or the transport says may have been written by a stranger.

@@ -2,8 +2,10 @@
 
 use mcp_client_oauth::{
     Error, LoginOptions, Preregistered, Remedy, Secret,
-    error::{RegistrationError, RegistrationResponseError},
+    error::{RegistrationError, RegistrationResponseError, TokenRefreshError},
+    grant::GrantRequest,
     proto::server_metadata::Issuer,
+    refresh,
 };
 use mcp_oauth_testbed::{Fault, Party, Testbed};
 use serde_json::{Value, json};
@@ -232,6 +234,24 @@ async fn a_client_of_another_issuer_is_not_tried() {
     );
     assert_eq!(error.remedy(), Remedy::Reconfigure);
     scene.assert_nothing_was_sent();
+}
+
+#[tokio::test]
+async fn an_identity_and_a_discovery_that_do_not_belong_together_are_refused() {
+    let (one, two) = (Scene::start().await, Scene::start().await);
+    one.login().await.unwrap();
+    two.login().await.unwrap();
+    let (mut record, other) = (one.record().await.unwrap(), two.record().await.unwrap());
+    let error = GrantRequest::new(&other.discovery, &record.identity, None).unwrap_err();
+    assert!(
+        matches!(error, RegistrationError::OtherIssuer { .. }),
+        "{error}"
+    );
+
+    record.discovery.metadata = other.discovery.metadata;
+    let error = refresh(&one.platform, &record).await.unwrap_err();
+    assert!(matches!(error, TokenRefreshError::OtherIssuer), "{error}");
+    assert_eq!(one.refreshes() + two.refreshes(), 0);
 }
 
 #[tokio::test]

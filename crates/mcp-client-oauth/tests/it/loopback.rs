@@ -1,5 +1,7 @@
 //! The listener of a login, over raw TCP: whom it turns away, and how little it says (H58-H62).
 
+use std::time::Duration;
+
 use mcp_client_oauth::LoginOptions;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -277,6 +279,14 @@ async fn a_flood_of_slow_connections_does_not_keep_the_browser_out() {
         let _ = stream.write_all(b"GET /callback?co").await;
         idle.push(stream);
     }
+    // The oldest was ended for a newer one, and not by the clock.
+    let mut rest = Vec::new();
+    let end = idle[0].read_to_end(&mut rest);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(2), end)
+            .await
+            .is_ok()
+    );
     goes_on(waiting).await;
     drop(idle);
 }

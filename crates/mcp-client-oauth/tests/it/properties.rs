@@ -245,7 +245,9 @@ proptest! {
     }
 
     #[test]
-    fn the_text_of_a_stranger_is_harmless_and_short(text in any::<String>()) {
+    fn the_text_of_a_stranger_is_harmless_and_short(
+        text in "[\\x00-\\x1f\\x7f-\\u{9f}\\u{200b}-\\u{202e}\\u{feff}a-zé]{0,300}",
+    ) {
         let shown = Foreign::new(&text);
         for shown in [shown.to_string(), format!("{shown:?}")] {
             prop_assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{}", shown);

@@ -19,7 +19,7 @@ where
     for _ in 0..TASKS {
         let (arrived, asking) = (arrived.clone(), ask());
         tasks.spawn(async move {
-            // On the one thread of this test nobody comes between this and the first await in there.
+            // On the one thread of this test nobody comes between this and the first await.
             arrived.send(()).unwrap();
             asking.await
         });

@@ -94,6 +94,19 @@ impl Discovery {
         &self.metadata.issuer
     }
 
+    /// spec-checklist E2: before anybody is asked for a code, its issuer must say that it checks
+    /// S256. Of a server of 2025-03-26 without metadata, which cannot say it, it is taken for
+    /// granted.
+    ///
+    /// # Errors
+    /// [`DiscoveryError::PkceUnsupported`].
+    pub fn require_pkce(&self) -> Result<(), DiscoveryError> {
+        if self.metadata.supports_pkce() {
+            return Ok(());
+        }
+        Err(DiscoveryError::PkceUnsupported(self.issuer().clone()))
+    }
+
     /// Whether it may be used again at `now`, unless `challenge` says that it is out of date.
     pub fn is_fresh(&self, now: SystemTime, challenge: Option<&Challenge>) -> bool {
         let named = challenge.and_then(|challenge| challenge.resource_metadata.as_deref());

@@ -191,6 +191,8 @@ pub async fn register(
     let Some(endpoint) = &server.registration_endpoint else {
         return Err(RegistrationError::NoWay(server.issuer.clone()).into());
     };
+    // Without it no login will follow, and the client would be left behind.
+    discovery.require_pkce()?;
     let method = AuthMethod::to_register(server.token_endpoint_auth_methods_supported.as_deref());
     let metadata = ClientMetadata::interactive(client_name, redirect_uri, method);
     let request = registration::request(endpoint, discovery.reach, &metadata);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     discovery::Discovery,
-    error::{AuthorizationError, CallbackError, DiscoveryError, Error},
+    error::{AuthorizationError, CallbackError, Error},
     platform::Platform,
     proto::{
         authorization::{
@@ -22,6 +22,9 @@ use crate::{
         token::{self, TokenSet},
     },
 };
+
+/// How many pasted URLs are looked at.
+const STRANGERS: usize = 64;
 
 pub(super) struct AuthorizationCodeGrant;
 
@@ -40,7 +43,7 @@ impl Grant for AuthorizationCodeGrant {
         platform: &Platform,
         mut request: GrantRequest<'_>,
     ) -> Result<TokenSet, Error> {
-        check_pkce(request.discovery)?;
+        request.discovery.require_pkce()?;
         let receiver = match request.receiver.take() {
             Some(receiver) => receiver,
             None => Receiver::bind(&super::Redirect::AnyPort, None)?,
@@ -78,17 +81,6 @@ pub async fn exchange(
     request_tokens(platform, client, request, &code.secrets()).await
 }
 
-/// spec-checklist E2. Of a server of 2025-03-26 without metadata, which cannot say it, discovery
-/// takes it for granted; one with metadata has to say it like any other.
-fn check_pkce(discovery: &Discovery) -> Result<(), DiscoveryError> {
-    if discovery.metadata.supports_pkce() {
-        return Ok(());
-    }
-    Err(DiscoveryError::PkceUnsupported(
-        discovery.metadata.issuer.clone(),
-    ))
-}
-
 fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {
     let server = &request.discovery.metadata;
     let endpoint =
@@ -112,6 +104,9 @@ fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending
 
 /// Where the answer comes in: by the listener, or by another way that the application knows.
 struct Door {
+    /// How many URLs that are not ours may still come by the other way: one that never waits must
+    /// not keep us busy.
+    strangers: usize,
     listener: Option<Serving>,
     redirect_uri: Url,
 }
@@ -130,6 +125,7 @@ impl Door {
             .map(super::loopback::Listener::serve)
             .transpose()?;
         Ok(Self {
+            strangers: STRANGERS,
             listener,
             redirect_uri,
         })
@@ -163,6 +159,7 @@ impl Door {
                     return pending.accept(&url).map_err(refusal);
                 }
                 Arrival::Elsewhere(_) => {
+                    self.strangers = self.strangers.saturating_sub(1);
                     tracing::warn!("the pasted URL does not belong to this login; still waiting");
                 }
             }
@@ -178,7 +175,7 @@ impl Door {
         };
         tokio::select! {
             callback = browser => Arrival::Browser(callback),
-            text = platform.interaction.callback() => Arrival::Elsewhere(
+            text = platform.interaction.callback(), if self.strangers > 0 => Arrival::Elsewhere(
                 Url::parse(text.trim()).unwrap_or_else(|_| self.redirect_uri.clone()),
             ),
         }

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use url::Url;
 
-use super::Interaction;
+use super::{Interaction, without_query};
 
-/// Opens the system's browser, and logs the URL for the case that it opened where nobody looks.
+/// Opens the system's browser. It has nowhere to show the URL: an application with a terminal or a
+/// window shows it by an [`Interaction`] of its own, for the browser may open where nobody looks.
 ///
 /// No shell is involved: the opener gets the re-serialised URL as one argument (H28). `$BROWSER`
 /// is honoured.
@@ -26,9 +27,12 @@ impl Browser {
 #[async_trait]
 impl Interaction for Browser {
     async fn open(&self, url: &Url) {
-        tracing::info!(target: "mcp_client_oauth::browser", %url, "open this URL to log in");
-        if !Self::launch(url).await {
-            tracing::warn!("no browser could be started; open the URL by hand");
+        // Without the query: `state` is nobody's business.
+        let at = without_query(url);
+        if Self::launch(url).await {
+            tracing::info!(%at, "the browser is asked to open the login page");
+        } else {
+            tracing::warn!(%at, "no browser could be started for the login page");
         }
     }
 }

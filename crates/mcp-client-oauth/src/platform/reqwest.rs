@@ -104,8 +104,7 @@ impl ReqwestClient {
 #[cfg(feature = "mcp")]
 pub(crate) fn application_client(server: &Url) -> Result<reqwest::Client, HttpError> {
     let proxied = is_proxied(&Matcher::from_system(), server);
-    build(Reach::Loopback, proxied, &[])
-        .map_err(|cause| HttpError::new(server, cause))
+    build(Reach::Loopback, proxied, &[]).map_err(|cause| HttpError::new(server, cause))
 }
 
 fn build(

@@ -255,7 +255,7 @@ pub fn response(
         });
     }
     if !answer.status.is_success() {
-        return Err(bare_refusal(status));
+        return Err(bare_refusal(status, &answer.body));
     }
     let malformed = |why: &str| TokenError::Malformed {
         status,
@@ -266,15 +266,15 @@ pub fn response(
     wire.into_tokens(now).map_err(malformed)
 }
 
-/// A 4xx without an OAuth error: what a server means by it when a refresh token is spent
-/// (400 or 401 with an empty body, seen in the field).
-fn bare_refusal(status: u16) -> TokenError {
+/// A 4xx without an OAuth error. With an empty body it is how some servers say that a refresh
+/// token is spent (seen in the field); a page of a proxy in between decides nothing.
+fn bare_refusal(status: u16, body: &[u8]) -> TokenError {
     match status {
-        400 => TokenError::Refused {
+        400 if body.is_empty() => TokenError::Refused {
             status,
             error: ErrorBody::new("invalid_grant", None),
         },
-        401 => TokenError::Refused {
+        401 if body.is_empty() => TokenError::Refused {
             status,
             error: ErrorBody::new("invalid_client", None),
         },
@@ -499,7 +499,13 @@ mod tests {
                 "{status}"
             );
         }
-        assert!(read(400, "").unwrap_err().is_definitive());
+        for status in [400, 401] {
+            assert!(read(status, "").unwrap_err().is_definitive(), "{status}");
+            assert!(
+                !read(status, "<html>").unwrap_err().is_definitive(),
+                "{status}"
+            );
+        }
         for (status, body) in [
             (200, "<html>"),
             (200, ""),

@@ -523,6 +523,15 @@ pub enum TokenStorageError {
         /// What the system said.
         source: Arc<std::io::Error>,
     },
+    /// HashiCorp Vault or OpenBao.
+    #[error("the vault at {address}: {cause}")]
+    Vault {
+        /// Where it is.
+        address: Url,
+        /// What is wrong.
+        #[source]
+        cause: VaultCause,
+    },
     /// Another back end failed.
     #[error("the {name} token store failed: {source}")]
     Backend {
@@ -548,6 +557,108 @@ impl TokenStorageError {
             | Self::Io { .. }
             | Self::Backend { .. } => Remedy::Reconfigure,
             Self::Locked { .. } | Self::Conflict { .. } => Remedy::Retry,
+            Self::Vault { cause, .. } => cause.remedy(),
+        }
+    }
+}
+
+/// Why a Vault or OpenBao did not keep or bring a record.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultCause {
+    /// An address that tokens must not be sent to.
+    #[error("it cannot be used: {0}; https, or http on loopback, is needed")]
+    Address(UnsafeUrl),
+    /// A mount or a prefix that cannot be one.
+    #[error("`{0}` is not a path of plain segments: no empty ones, `.` or `..`")]
+    Path(String),
+    /// It was not reached, or its answer did not arrive.
+    #[error("no answer: {0}")]
+    Unreachable(HttpErrorCause),
+    /// HTTP 503.
+    #[error("it is sealed; whoever runs it must unseal it")]
+    Sealed,
+    /// HTTP 501.
+    #[error("it was never initialized; whoever runs it must do that first")]
+    Uninitialized,
+    /// A standby that does not forward, a rate limit, or a failing server.
+    #[error("it cannot answer now (HTTP {status}: {message})")]
+    Unavailable {
+        /// What it answered.
+        status: u16,
+        /// Its own words.
+        message: Foreign,
+    },
+    /// A token is sent to the address that was given, and nowhere else.
+    #[error("it sends us to `{0}`, which is not followed; give the address of the active node")]
+    Redirect(Foreign),
+    /// HTTP 403. An expired token and a missing policy look the same.
+    #[error(
+        "permission denied for `{path}`: the token is no longer valid, or no policy of its allows that"
+    )]
+    Denied {
+        /// What we wanted to use.
+        path: String,
+    },
+    /// The token, as it was given or found, cannot be one.
+    #[error("the token {0}")]
+    Token(&'static str),
+    /// AppRole does not know the role or the secret id.
+    #[error("the AppRole login at `{mount}` was refused ({message})")]
+    AppRole {
+        /// The mount of the auth method.
+        mount: String,
+        /// Its own words.
+        message: Foreign,
+    },
+    /// There is no secrets engine there.
+    #[error("no secrets engine is mounted at `{0}`; name the mount of a KV version 2 engine")]
+    NoMount(String),
+    /// Another secrets engine, or KV version 1.
+    #[error(
+        "`{mount}` is {found}, but check-and-set needs KV version 2 (for KV: `vault kv enable-versioning {mount}`)"
+    )]
+    NotKv2 {
+        /// The mount.
+        mount: String,
+        /// What is there.
+        found: Foreign,
+    },
+    /// Another refusal.
+    #[error("it refused (HTTP {status}: {message})")]
+    Refused {
+        /// What it answered.
+        status: u16,
+        /// Its own words.
+        message: Foreign,
+    },
+    /// Not the answer of a Vault.
+    #[error("its answer cannot be used: {0}")]
+    Malformed(&'static str),
+}
+
+impl VaultCause {
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::Unreachable(
+                HttpErrorCause::Connect(_)
+                | HttpErrorCause::Interrupted(_)
+                | HttpErrorCause::TimedOut(_),
+            )
+            | Self::Sealed
+            | Self::Unavailable { .. } => Remedy::Retry,
+            Self::Unreachable(_)
+            | Self::Address(_)
+            | Self::Path(_)
+            | Self::Uninitialized
+            | Self::Redirect(_)
+            | Self::Denied { .. }
+            | Self::Token(_)
+            | Self::AppRole { .. }
+            | Self::NoMount(_)
+            | Self::NotKv2 { .. }
+            | Self::Refused { .. }
+            | Self::Malformed(_) => Remedy::Reconfigure,
         }
     }
 }

@@ -23,12 +23,16 @@ mod lock;
 mod memory;
 #[cfg(feature = "sealed-file")]
 mod sealed;
+#[cfg(feature = "vault")]
+mod vault;
 
 #[cfg(feature = "sealed-file")]
 pub use key::{KeyKind, KeySource};
 pub use memory::MemoryBackend;
 #[cfg(feature = "sealed-file")]
 pub use sealed::SealedFiles;
+#[cfg(feature = "vault")]
+pub use vault::{Vault, VaultAuth, VaultOptions};
 
 /// The version of what is written in a record.
 const RECORD_VERSION: u64 = 1;
@@ -41,6 +45,8 @@ pub const BACKENDS: &[(&str, OpenBackend)] = &[
     #[cfg(feature = "sealed-file")]
     ("file", sealed::open),
     ("memory", memory::open),
+    #[cfg(feature = "vault")]
+    ("vault", vault::open),
 ];
 
 /// Opens a back end from what follows the colon.

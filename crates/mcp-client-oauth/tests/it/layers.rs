@@ -108,6 +108,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("testing", &["platform"]),
 ];
 
+/// Arrows that only some files of a module have: whose path begins so, may use that.
+const EXCEPTIONS: &[(&str, &str)] = &[("store/vault", "platform")];
+
+/// Whether the file is one of those that may use a module which their own may not.
+fn is_exception(path: &Path, used: &str) -> bool {
+    let path = path.to_string_lossy().replace('\\', "/");
+    EXCEPTIONS
+        .iter()
+        .any(|(start, allowed)| path.starts_with(start) && *allowed == used)
+}
+
 /// A source file: the module that it belongs to, its path, and its code without comments and tests.
 struct Source {
     module: String,
@@ -209,7 +220,7 @@ fn every_arrow_points_the_way_that_data_flows() {
             }
             let path = source.path.display();
             assert!(
-                allowed.contains(&used.as_str()),
+                allowed.contains(&used.as_str()) || is_exception(&source.path, &used),
                 "{path}: `{module}` must not use `{used}`"
             );
         }
@@ -219,6 +230,12 @@ fn every_arrow_points_the_way_that_data_flows() {
 #[test]
 fn no_arrow_is_allowed_that_nobody_uses() {
     let sources = sources();
+    for (start, arrow) in EXCEPTIONS {
+        let is_used = sources
+            .iter()
+            .any(|source| is_exception(&source.path, arrow) && used(&source.code).contains(*arrow));
+        assert!(is_used, "`{start}` no longer uses `{arrow}`: take it out");
+    }
     for (module, allowed) in LAYERS {
         let own = sources.iter().filter(|source| source.module == *module);
         let used: BTreeSet<String> = own.flat_map(|source| used(&source.code)).collect();

@@ -27,3 +27,5 @@ mod sessions;
 mod store;
 mod support;
 mod tokens;
+#[cfg(feature = "vault")]
+mod vault;

@@ -1,0 +1,330 @@
+//! Records in HashiCorp Vault or OpenBao, shared by hosts that share nothing else.
+//!
+//! ```text
+//! <mount>/data/<prefix>/records/<hash>   one record: its name, a series, its bytes       (record)
+//! <mount>/data/<prefix>/leases/<hash>    held while a record is refreshed: owner, host    (lease)
+//! ```
+//! The engine is KV version 2 (`kv`), whose check-and-set makes every write here a comparison. The
+//! values are not encrypted by us: Vault encrypts what it stores, and decides by its policies who
+//! may read it. Whoever may read the record reads the tokens. A path is the SHA-256 of the record's
+//! name; the name is in the document. What a policy must allow:
+//!
+//! ```text
+//! path "<mount>/data/<prefix>/*"     { capabilities = ["create", "read", "update"] }
+//! path "<mount>/metadata/<prefix>/*" { capabilities = ["create", "update", "list"] }
+//! ```
+//!
+//! This is a thin client of eight calls on our own [`HttpClient`], so that the network policy, the
+//! limits and the redaction are those of every other request here. The crate `vaultrs` would bring
+//! 164 crates, a second HTTP stack and methods by the hundred, and its status call fails on OpenBao.
+//!
+//! Deleting writes a note over the record, by check-and-set, and the engine is told to keep no older
+//! version: nothing of the tokens is left, and the versions go on.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use tokio::{runtime::Handle, task::JoinSet};
+
+use self::{
+    kv::{Content, Found, Kv},
+    record::{Document, Kept, MOST, NOT_OURS, hash, new_series, place, revision},
+};
+use super::{Backend, Held, Revision, Stored};
+use crate::{
+    error::{TokenStorageError, VaultCause},
+    platform::{Clock, HttpClient, ReqwestClient, SystemClock},
+    secret::Secret,
+};
+
+mod credential;
+mod kv;
+mod lease;
+mod options;
+mod record;
+mod server;
+
+pub use options::{VaultAuth, VaultOptions};
+
+/// How many records are read at once for their names.
+const AT_ONCE: usize = 8;
+
+/// Opens `vault:https://host:8200/mount/prefix`, with the token that `vault login` left in the home
+/// directory. Everything else is said by [`VaultOptions`].
+pub(super) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
+    let options = VaultOptions::from_spec(rest, VaultAuth::usual_file()?)?;
+    Ok(Arc::new(Vault::open(&options, Arc::new(SystemClock))?))
+}
+
+/// Keeps each record in HashiCorp Vault or OpenBao, in a KV version 2 engine. Cloning shares the
+/// connection and the token.
+///
+/// Vault encrypts what it stores; the records are not encrypted once more, so they can be read by
+/// whoever a policy allows to. Hosts that share a Vault share the records and refresh each of them
+/// once: who refreshes holds a lease of a minute, by the clock of the server.
+#[derive(Clone)]
+pub struct Vault(Arc<Shared>);
+
+/// What the clones, and the leases, of a [`Vault`] have in common.
+struct Shared {
+    kv: Kv,
+    /// Where the tasks of this process wait for one another, by the name of the record.
+    lines: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Leases that are being let go.
+    endings: Mutex<JoinSet<()>>,
+}
+
+impl Vault {
+    /// The Vault that `options` say. Nothing is sent yet: the first use finds out whether it is
+    /// there, whether the token is good and whether the mount is what it has to be.
+    ///
+    /// # Errors
+    /// [`TokenStorageError::Vault`] if the address, the mount or the prefix cannot be used;
+    /// [`TokenStorageError::Io`] if the CA bundle cannot be read.
+    pub fn open(options: &VaultOptions, clock: Arc<dyn Clock>) -> Result<Self, TokenStorageError> {
+        let http = match &options.ca_bundle {
+            None => ReqwestClient::default(),
+            Some(path) => {
+                let bundle = std::fs::read(path).map_err(|source| TokenStorageError::Io {
+                    action: "read the CA bundle",
+                    path: path.clone(),
+                    source: Arc::new(source),
+                })?;
+                ReqwestClient::with_roots(&bundle).map_err(|cause| TokenStorageError::Vault {
+                    address: options.address.clone(),
+                    cause: VaultCause::Unreachable(cause),
+                })?
+            }
+        };
+        Self::over(options, Arc::new(http), clock)
+    }
+
+    /// The same over a network of the caller's, which decides whom it trusts: the CA bundle of the
+    /// options is not read.
+    ///
+    /// # Errors
+    /// [`TokenStorageError::Vault`] if the address, the mount or the prefix cannot be used.
+    pub fn over(
+        options: &VaultOptions,
+        http: Arc<dyn HttpClient>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TokenStorageError> {
+        options.check()?;
+        Ok(Self(Arc::new(Shared {
+            kv: Kv::new(options, http, clock)?,
+            lines: Mutex::default(),
+            endings: Mutex::default(),
+        })))
+    }
+
+    /// Waits until every lease that was dropped has been let go. A process that ends without this
+    /// may leave a lease behind, which keeps others waiting until it ends by itself, in a minute.
+    pub async fn settle(&self) {
+        let mut endings = std::mem::take(&mut *lock(&self.0.endings));
+        while endings.join_next().await.is_some() {}
+    }
+}
+
+impl Shared {
+    /// The line of the tasks that want to hold `name`.
+    fn line(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut lines = lock(&self.lines);
+        // Lines in which nobody stands are forgotten.
+        lines.retain(|_, line| Arc::strong_count(line) > 1);
+        Arc::clone(lines.entry(name.to_owned()).or_default())
+    }
+
+    /// Does something that nobody waits for, if there is a runtime to do it.
+    fn begin(&self, ending: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(runtime) = Handle::try_current() {
+            let mut endings = lock(&self.endings);
+            while endings.try_join_next().is_some() {}
+            endings.spawn_on(ending, &runtime);
+        }
+    }
+
+    async fn find(&self, name: &str) -> Result<Found<Document>, TokenStorageError> {
+        self.kv.read(&path(name)).await
+    }
+
+    /// The name of the record whose path ends in `hash`, if it is one. One damaged record hides no
+    /// other.
+    async fn name_at(&self, hash_of_name: &str) -> Result<Option<String>, TokenStorageError> {
+        let found: Found<Document> = self.kv.read(&format!("records/{hash_of_name}")).await?;
+        let kept = match found.content {
+            Content::Absent => Ok(None),
+            Content::Foreign => Err(NOT_OURS),
+            Content::Present(document) => document.into_kept(),
+        };
+        match kept {
+            Ok(None) => Ok(None),
+            Ok(Some(kept)) if hash(&kept.name) == hash_of_name => Ok(Some(kept.name)),
+            Ok(Some(_)) | Err(_) => {
+                tracing::warn!(hash_of_name, "a record that is not ours is passed over");
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Vault {
+    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+        let found = self.0.find(name).await?;
+        let version = found.version;
+        let Some(kept) = kept(name, found)? else {
+            return Ok(None);
+        };
+        let stored = kept.stored(version).map_err(|why| corrupt(name, why))?;
+        Ok(Some(stored))
+    }
+
+    async fn put(
+        &self,
+        name: &str,
+        expected: Option<Revision>,
+        bytes: &Secret<Vec<u8>>,
+    ) -> Result<Revision, TokenStorageError> {
+        if name.len() + bytes.expose().len() > MOST {
+            return Err(TokenStorageError::TooLarge {
+                place: place(name),
+                most: MOST,
+            });
+        }
+        let found = self.0.find(name).await?;
+        let version = found.version;
+        let series = if let Some(kept) = compare(name, found, expected)? {
+            kept.series()
+        } else {
+            self.0.kv.keep_newest_only(&path(name)).await?;
+            new_series()?
+        };
+        let document = Document::of(name, series, bytes);
+        let room = document.room();
+        let written = self
+            .0
+            .kv
+            .write(&path(name), version, &document, room)
+            .await?;
+        let version = written.ok_or_else(|| conflict(name))?;
+        Ok(revision(series, version))
+    }
+
+    async fn delete(
+        &self,
+        name: &str,
+        expected: Option<Revision>,
+    ) -> Result<bool, TokenStorageError> {
+        loop {
+            let found = self.0.find(name).await?;
+            let version = found.version;
+            if expected.is_some() {
+                compare(name, found, expected)?;
+            } else if is_gone(&found.content) {
+                return Ok(false);
+            }
+            // Also for one that was written by somebody else's hand, with all its versions.
+            self.0.kv.keep_newest_only(&path(name)).await?;
+            let note = Document::forgotten();
+            match self.0.kv.write(&path(name), version, &note, 0).await? {
+                Some(_) => return Ok(true),
+                None if expected.is_some() => return Err(conflict(name)),
+                // Whatever is there now, it has to go.
+                None => {}
+            }
+        }
+    }
+
+    /// The list of the engine has hashes, so each record is read for its name: its metadata would
+    /// cost as many requests, and holds names of up to 512 bytes only.
+    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
+        let mut hashes = self.0.kv.list("records").await?.into_iter();
+        let (mut reading, mut names) = (JoinSet::new(), Vec::new());
+        loop {
+            for hash in hashes.by_ref().take(AT_ONCE - reading.len()) {
+                let shared = Arc::clone(&self.0);
+                reading.spawn(async move { shared.name_at(&hash).await });
+            }
+            let Some(read) = reading.join_next().await else {
+                return Ok(names);
+            };
+            let read = read.map_err(|stopped| TokenStorageError::Backend {
+                name: "vault",
+                source: Arc::new(stopped),
+            })?;
+            names.extend(read?);
+        }
+    }
+
+    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
+        lease::hold(&self.0, name).await
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault")
+            .field("address", &self.0.kv.server.address().as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+fn path(name: &str) -> String {
+    format!("records/{}", hash(name))
+}
+
+/// The record that was found, if it is one.
+fn kept(name: &str, found: Found<Document>) -> Result<Option<Kept>, TokenStorageError> {
+    let kept = match found.content {
+        Content::Absent => return Ok(None),
+        Content::Foreign => Err(NOT_OURS),
+        Content::Present(document) => document.into_kept(),
+    };
+    match kept.map_err(|why| corrupt(name, why))? {
+        Some(kept) if kept.name != name => Err(corrupt(name, "it is another record")),
+        kept => Ok(kept),
+    }
+}
+
+/// The record that was found, if it has the revision `expected`.
+fn compare(
+    name: &str,
+    found: Found<Document>,
+    expected: Option<Revision>,
+) -> Result<Option<Kept>, TokenStorageError> {
+    let version = found.version;
+    let kept = kept(name, found)?;
+    let there = kept.as_ref().map(|kept| revision(kept.series(), version));
+    if there == expected {
+        return Ok(kept);
+    }
+    Err(conflict(name))
+}
+
+/// Whether there is nothing to forget.
+fn is_gone(content: &Content<Document>) -> bool {
+    match content {
+        Content::Absent => true,
+        Content::Foreign => false,
+        Content::Present(document) => *document == Document::forgotten(),
+    }
+}
+
+fn conflict(name: &str) -> TokenStorageError {
+    TokenStorageError::Conflict { place: place(name) }
+}
+
+fn corrupt(name: &str, why: &'static str) -> TokenStorageError {
+    TokenStorageError::Corrupt {
+        place: place(name),
+        why,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,206 @@
+//! The token that goes with each request: found, renewed past half of its life, and replaced when
+//! it is refused. All of it happens when a request needs it: nothing runs in the background.
+
+use std::{
+    io::Read as _,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::{
+    options::VaultAuth,
+    server::{Answer, Call, Server},
+};
+use crate::{
+    error::{TokenStorageError, VaultCause},
+    secret::Secret,
+};
+
+/// Between two renewals at least, so that a token near its very end is not renewed for ever.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest file that can hold a token.
+const LONGEST_TOKEN: u64 = 16 * 1024;
+/// What a request of ours here needs at most.
+const ROOM: usize = 4 * 1024;
+
+/// Who we are, and the token that proves it.
+pub(super) struct Credential {
+    auth: VaultAuth,
+    /// Held while the token is fetched or renewed, so that many tasks cause one request.
+    login: Mutex<Option<Login>>,
+}
+
+#[derive(Clone)]
+struct Login {
+    token: Secret<String>,
+    /// When it is past half of its life; none if it is not renewable.
+    renewal: Option<SystemTime>,
+}
+
+impl Credential {
+    pub(super) fn new(auth: VaultAuth) -> Self {
+        Self {
+            auth,
+            login: Mutex::default(),
+        }
+    }
+
+    /// The token, renewed if it is time.
+    pub(super) async fn token(&self, server: &Server) -> Result<Secret<String>, TokenStorageError> {
+        let mut current = self.login.lock().await;
+        let mut login = match &*current {
+            Some(login) => login.clone(),
+            None => self.log_in(server).await?,
+        };
+        if login
+            .renewal
+            .is_some_and(|renewal| renewal <= server.clock.now())
+        {
+            renew(server, &mut login).await;
+        }
+        let token = login.token.clone();
+        *current = Some(login);
+        Ok(token)
+    }
+
+    /// Another token than `refused`; none if there is none to be had. Of many tasks whose token was
+    /// refused, the first looks for another one, and the rest find it.
+    pub(super) async fn replace(
+        &self,
+        server: &Server,
+        refused: &Secret<String>,
+    ) -> Result<Option<Secret<String>>, TokenStorageError> {
+        let mut current = self.login.lock().await;
+        if let Some(login) = current.as_ref().filter(|login| login.token != *refused) {
+            return Ok(Some(login.token.clone()));
+        }
+        if matches!(self.auth, VaultAuth::Token(_)) {
+            return Ok(None);
+        }
+        let login = self.log_in(server).await?;
+        let token = login.token.clone();
+        *current = Some(login);
+        Ok(Some(token).filter(|token| token != refused))
+    }
+
+    async fn log_in(&self, server: &Server) -> Result<Login, TokenStorageError> {
+        match &self.auth {
+            VaultAuth::Token(token) => look_up(server, token.clone()).await,
+            VaultAuth::TokenFile(path) => look_up(server, read(server, path).await?).await,
+            VaultAuth::AppRole {
+                role_id,
+                secret_id,
+                mount,
+            } => app_role(server, role_id, secret_id, mount).await,
+        }
+    }
+}
+
+/// How long a token lives. Who may not ask (a token without the default policy) does without: the
+/// token is used as long as it is accepted.
+async fn look_up(server: &Server, token: Secret<String>) -> Result<Login, TokenStorageError> {
+    #[derive(Deserialize)]
+    struct Found {
+        data: Life,
+    }
+    #[derive(Deserialize)]
+    struct Life {
+        ttl: u64,
+        creation_ttl: u64,
+        renewable: bool,
+    }
+    let call = Call::get("auth/token/lookup-self".to_owned());
+    let answer = server.send(&call, Some(&token)).await?;
+    let life = answer.parse::<Found>().map(|found| found.data);
+    let renewal = life.filter(|life| life.renewable).map(|life| {
+        let half = Duration::from_secs(life.creation_ttl / 2);
+        server.clock.now() + Duration::from_secs(life.ttl).saturating_sub(half)
+    });
+    Ok(Login { token, renewal })
+}
+
+/// Puts off the end of a token. A refusal is not told here: the request that follows will be.
+async fn renew(server: &Server, login: &mut Login) {
+    let call = Call::post("auth/token/renew-self".to_owned(), &Nothing {}, ROOM);
+    match server.send(&call, Some(&login.token)).await {
+        Ok(answer) => login.renewal = granted(server, &answer).and_then(|granted| granted.renewal),
+        Err(error) => tracing::warn!(%error, "the token could not be renewed"),
+    }
+}
+
+/// <https://developer.hashicorp.com/vault/api-docs/auth/approle#login-with-approle>. It is sent
+/// once: a secret id may be good for one login.
+async fn app_role(
+    server: &Server,
+    role_id: &str,
+    secret_id: &Secret<String>,
+    mount: &str,
+) -> Result<Login, TokenStorageError> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        role_id: &'a str,
+        secret_id: &'a Secret<String>,
+    }
+    let body = Body { role_id, secret_id };
+    let call = Call::post(format!("auth/{mount}/login"), &body, ROOM).once();
+    let answer = server.send(&call, None).await?;
+    if answer.status != StatusCode::OK {
+        return Err(server.fault(VaultCause::AppRole {
+            mount: mount.to_owned(),
+            message: answer.message(),
+        }));
+    }
+    granted(server, &answer).ok_or_else(|| server.malformed("a login without a token"))
+}
+
+/// The token that an answer grants, or grants again.
+fn granted(server: &Server, answer: &Answer) -> Option<Login> {
+    #[derive(Deserialize)]
+    struct Granted {
+        auth: Auth,
+    }
+    #[derive(Deserialize)]
+    struct Auth {
+        client_token: Secret<String>,
+        lease_duration: u64,
+        renewable: bool,
+    }
+    let auth = answer.parse::<Granted>()?.auth;
+    let half = Duration::from_secs(auth.lease_duration / 2).max(SHORTEST);
+    Some(Login {
+        token: auth.client_token,
+        renewal: auth.renewable.then(|| server.clock.now() + half),
+    })
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+async fn read(server: &Server, path: &Path) -> Result<Secret<String>, TokenStorageError> {
+    let file = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        // Room for all that is read, so that no copy is left behind when the buffer grows.
+        let mut text = Secret::new(String::with_capacity(16 * 1024));
+        let file = std::fs::File::open(file)?;
+        file.take(LONGEST_TOKEN).read_to_string(text.expose_mut())?;
+        Ok(text)
+    });
+    let read = read
+        .await
+        .unwrap_or_else(|stopped| Err(std::io::Error::other(stopped)));
+    let text = read.map_err(|source| TokenStorageError::Io {
+        action: "read the Vault token in",
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })?;
+    let token = text.expose().trim();
+    if token.is_empty() {
+        return Err(server.fault(VaultCause::Token("file is empty")));
+    }
+    Ok(Secret::new(token.to_owned()))
+}

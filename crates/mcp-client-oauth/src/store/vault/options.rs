@@ -1,0 +1,220 @@
+//! Which Vault, as whom, and where in it.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use etcetera::BaseStrategy as _;
+use url::{ParseError, Url};
+
+use crate::{
+    error::{TokenStorageError, VaultCause},
+    platform::{Reach, without_query},
+    secret::Secret,
+};
+
+/// Where the records are, unless the options say otherwise.
+const MOUNT: &str = "secret";
+const PREFIX: &str = "mcp-oauth";
+/// Where AppRole is, unless the options say otherwise.
+const APPROLE: &str = "approle";
+/// Where the `vault` command keeps its token, in the home directory.
+const TOKEN_FILE: &str = ".vault-token";
+
+/// Which Vault or OpenBao, as whom, and where in it. Nothing is read from the environment.
+///
+/// ```
+/// use mcp_client_oauth::{Secret, store::{VaultAuth, VaultOptions}};
+///
+/// let auth = VaultAuth::app_role("my-role-id", Secret::new("my-secret-id".to_owned()));
+/// let mut options = VaultOptions::new("https://vault.example:8200".parse()?, auth);
+/// options.mount = "team/kv".to_owned();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VaultOptions {
+    /// Where it listens: https, or http on loopback.
+    pub address: Url,
+    /// Who we are there.
+    pub auth: VaultAuth,
+    /// The namespace of everything else here, for those that have namespaces.
+    pub namespace: Option<String>,
+    /// Where the KV version 2 engine is mounted: `secret` unless it is changed.
+    pub mount: String,
+    /// What comes before our paths in that engine: `mcp-oauth` unless it is changed.
+    pub prefix: String,
+    /// A PEM file with the only certificate authorities to trust, in place of the platform's.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// Who we are to a Vault.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum VaultAuth {
+    /// A token. It is renewed while it can be.
+    Token(Secret<String>),
+    /// A token in a file, which is read again when the token is refused: an agent may have put
+    /// another one there.
+    TokenFile(PathBuf),
+    /// The AppRole method: a login for machines, repeated when its token is refused.
+    AppRole {
+        /// Which role.
+        role_id: String,
+        /// What proves it.
+        secret_id: Secret<String>,
+        /// Where the method is mounted.
+        mount: String,
+    },
+}
+
+impl VaultAuth {
+    /// AppRole where it is usually mounted: at `approle`.
+    pub fn app_role(role_id: impl Into<String>, secret_id: Secret<String>) -> Self {
+        Self::AppRole {
+            role_id: role_id.into(),
+            secret_id,
+            mount: APPROLE.to_owned(),
+        }
+    }
+
+    /// The file in the home directory where `vault login` leaves its token.
+    ///
+    /// # Errors
+    /// [`TokenStorageError::NoDirectory`] if the user has no home.
+    pub fn usual_file() -> Result<Self, TokenStorageError> {
+        let base = etcetera::base_strategy::choose_native_strategy()
+            .map_err(|_| TokenStorageError::NoDirectory)?;
+        Ok(Self::TokenFile(base.home_dir().join(TOKEN_FILE)))
+    }
+}
+
+impl fmt::Debug for VaultAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(_) => f.write_str("Token([redacted])"),
+            Self::TokenFile(path) => f.debug_tuple("TokenFile").field(path).finish(),
+            Self::AppRole { mount, .. } => f
+                .debug_struct("AppRole")
+                .field("mount", mount)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
+impl VaultOptions {
+    /// The usual mount and prefix of the Vault at `address`.
+    pub fn new(address: Url, auth: VaultAuth) -> Self {
+        Self {
+            address,
+            auth,
+            namespace: None,
+            mount: MOUNT.to_owned(),
+            prefix: PREFIX.to_owned(),
+            ca_bundle: None,
+        }
+    }
+
+    /// What follows `vault:` in the name of a store: `https://host:8200/mount/prefix`, where the
+    /// mount and the prefix may be missing.
+    pub(super) fn from_spec(spec: &str, auth: VaultAuth) -> Result<Self, TokenStorageError> {
+        let mut address: Url = spec.parse().map_err(|error: ParseError| {
+            let source = Arc::new(error);
+            TokenStorageError::Backend {
+                name: "vault",
+                source,
+            }
+        })?;
+        let path = address.path().trim_matches('/').to_owned();
+        address.set_path("");
+        let mut options = Self::new(address, auth);
+        let (mount, prefix) = path.split_once('/').unwrap_or((&path, ""));
+        for (part, option) in [(mount, &mut options.mount), (prefix, &mut options.prefix)] {
+            if !part.is_empty() {
+                part.clone_into(option);
+            }
+        }
+        Ok(options)
+    }
+
+    /// Refuses what could send tokens into the clear or requests to other places than those that
+    /// the options name.
+    pub(super) fn check(&self) -> Result<(), TokenStorageError> {
+        let mut address = without_query(&self.address);
+        // A password that stands there is not shown; both fail only where there can be none.
+        let _ = address.set_username("");
+        let _ = address.set_password(None);
+        let fault = |cause| TokenStorageError::Vault { address, cause };
+        if let Err(unsafe_url) = Reach::Loopback.allows(&self.address) {
+            return Err(fault(VaultCause::Address(unsafe_url)));
+        }
+        let mut paths = vec![&self.mount, &self.prefix];
+        if let VaultAuth::AppRole { mount, .. } = &self.auth {
+            paths.push(mount);
+        }
+        let is_odd = |segment: &str| matches!(segment, "" | "." | "..");
+        match paths.into_iter().find(|path| path.split('/').any(is_odd)) {
+            Some(odd) => Err(fault(VaultCause::Path(odd.clone()))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> Result<VaultOptions, TokenStorageError> {
+        let options = VaultOptions::from_spec(text, VaultAuth::TokenFile("token".into()))?;
+        options.check().map(|()| options)
+    }
+
+    #[test]
+    fn a_spec_names_address_mount_and_prefix() {
+        for (text, mount, prefix) in [
+            ("https://vault.example:8200", "secret", "mcp-oauth"),
+            ("https://vault.example:8200/", "secret", "mcp-oauth"),
+            ("https://vault.example:8200/kv", "kv", "mcp-oauth"),
+            ("https://vault.example:8200/kv/a/b/", "kv", "a/b"),
+        ] {
+            let options = spec(text).unwrap();
+            assert_eq!(options.address.as_str(), "https://vault.example:8200/");
+            assert_eq!((&*options.mount, &*options.prefix), (mount, prefix));
+        }
+    }
+
+    #[test]
+    fn an_address_that_sends_tokens_into_the_clear_is_refused() {
+        for text in [
+            "http://vault.example:8200",
+            "https://root:hunter2@vault.example",
+            "ftp://vault.example",
+        ] {
+            let error = spec(text).unwrap_err().to_string();
+            assert!(error.contains("https"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert!(spec("http://127.0.0.1:8200").is_ok());
+        assert!(spec("").is_err());
+    }
+
+    #[test]
+    fn a_path_that_leads_elsewhere_is_refused() {
+        for odd in ["", "a//b", "..", "a/../../sys", "."] {
+            let mut options = spec("https://vault.example").unwrap();
+            odd.clone_into(&mut options.prefix);
+            let error = options.check().unwrap_err();
+            assert!(error.to_string().contains("plain segments"), "{error}");
+        }
+    }
+
+    #[test]
+    fn options_are_printed_without_their_secrets() {
+        let secret = || Secret::new("planted".to_owned());
+        for auth in [
+            VaultAuth::Token(secret()),
+            VaultAuth::app_role("planted", secret()),
+        ] {
+            let options = VaultOptions::new("https://vault.example".parse().unwrap(), auth);
+            assert!(!format!("{options:?}").contains("planted"));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What we keep in the engine for a record.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{digest, rand};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::TokenStorageError,
+    proto::{foreign::Foreign, pkce::NoRandomness},
+    secret::Secret,
+    store::{Revision, Stored},
+};
+
+/// How many bytes a record may have with its name: what becomes of them in base64, and a little
+/// JSON, is within the 512 KiB that the smallest storage below a Vault takes (Consul).
+pub(super) const MOST: usize = 380 * 1024;
+/// The bits of a revision that are the version; those above are the series. A record that is
+/// renewed every five minutes uses them up in 160 years.
+const VERSION_BITS: u32 = 24;
+
+/// A document in the engine: a record, or the note that one was forgotten.
+#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(super) struct Document {
+    /// The name of the record. The path has only a hash of it, and the metadata of the engine
+    /// would hold no more than 512 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// A random number that a record gets when it is first written. It is the upper part of each
+    /// revision: if somebody removes a secret with all its versions, those of the next one begin at
+    /// 1 again, and are still not taken for the old ones (H103).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<u32>,
+    /// The bytes, in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Secret<String>>,
+    /// Whether this is what is left of a record.
+    #[serde(default, skip_serializing_if = "is_false")]
+    forgotten: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A document that is a record.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) name: String,
+    series: u32,
+    value: Secret<String>,
+}
+
+impl Document {
+    pub(super) fn of(name: &str, series: u32, bytes: &Secret<Vec<u8>>) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            series: Some(series),
+            value: Some(Secret::new(STANDARD.encode(bytes.expose()))),
+            forgotten: false,
+        }
+    }
+
+    /// It has nothing of what it was, and takes its place: the versions go on, and a writer that
+    /// knows an older one is told of a conflict. That can be said of no deletion that the engine
+    /// has: one without check-and-set could take away what came in between.
+    pub(super) fn forgotten() -> Self {
+        Self {
+            forgotten: true,
+            ..Self::default()
+        }
+    }
+
+    /// What it needs as JSON at most: each character of a name may need six.
+    pub(super) fn room(&self) -> usize {
+        let name = self.name.as_ref().map_or(0, String::len);
+        let value = self.value.as_ref().map_or(0, |value| value.expose().len());
+        name * 6 + value
+    }
+
+    /// The record; none if it was forgotten.
+    pub(super) fn into_kept(self) -> Result<Option<Kept>, &'static str> {
+        match self {
+            Self {
+                name: Some(name),
+                series: Some(series),
+                value: Some(value),
+                ..
+            } => Ok(Some(Kept {
+                name,
+                series,
+                value,
+            })),
+            Self {
+                forgotten: true, ..
+            } => Ok(None),
+            _ => Err(NOT_OURS),
+        }
+    }
+}
+
+pub(super) const NOT_OURS: &str = "it is not a record of ours";
+
+impl Kept {
+    pub(super) fn series(&self) -> u32 {
+        self.series
+    }
+
+    pub(super) fn stored(&self, version: u64) -> Result<Stored, &'static str> {
+        let bytes = STANDARD.decode(self.value.expose());
+        let bytes = Secret::new(bytes.map_err(|_| "its value is not base64")?);
+        Ok(Stored::new(revision(self.series, version), bytes))
+    }
+}
+
+pub(super) fn revision(series: u32, version: u64) -> Revision {
+    Revision::new((u64::from(series) << VERSION_BITS).saturating_add(version))
+}
+
+/// A new series: 28 random bits, so that every reader of JSON gets a revision right.
+pub(super) fn new_series() -> Result<u32, TokenStorageError> {
+    Ok(u32::from_le_bytes(random()?) >> 4)
+}
+
+pub(super) fn random<const N: usize>() -> Result<[u8; N], TokenStorageError> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| TokenStorageError::Backend {
+        name: "vault",
+        source: Arc::new(NoRandomness),
+    })?;
+    Ok(bytes)
+}
+
+/// A name may have any length and any characters; a path may not.
+pub(super) fn hash(name: &str) -> String {
+    hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref())
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(*byte)]);
+    digits.collect()
+}
+
+pub(super) fn place(name: &str) -> String {
+    format!("the record `{}`", Foreign::new(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_a_record_or_forgotten_or_not_ours() {
+        let parse = |text| serde_json::from_str::<Document>(text).unwrap().into_kept();
+        let kept = parse(r#"{"name":"a","series":7,"value":"b25l"}"#)
+            .unwrap()
+            .unwrap();
+        let stored = kept.stored(3).unwrap();
+        assert_eq!(stored.revision.number(), (7 << 24) | 3);
+        assert_eq!(stored.bytes.expose(), b"one");
+        assert!(parse(r#"{"forgotten":true}"#).unwrap().is_none());
+        for odd in [
+            "{}",
+            r#"{"a":1}"#,
+            r#"{"name":"a","value":"b25l"}"#,
+            r#"{"forgotten":false}"#,
+        ] {
+            assert!(parse(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_forgotten_record_leaves_nothing_of_itself() {
+        let left = serde_json::to_string(&Document::forgotten()).unwrap();
+        assert_eq!(left, r#"{"forgotten":true}"#);
+    }
+
+    #[test]
+    fn the_room_of_a_document_is_enough() {
+        for name in ["", "plain", "\u{0}\u{1}\u{2}", "\"\\\"", "é\u{202e}"] {
+            let document = Document::of(name, u32::MAX, &Secret::new(vec![255; 1000]));
+            let length = serde_json::to_string(&document).unwrap().len();
+            assert!(length <= document.room() + 200, "{name:?}: {length}");
+        }
+    }
+
+    #[test]
+    fn revisions_grow_with_versions_and_fit_into_json() {
+        let largest = revision(u32::MAX >> 4, (1 << VERSION_BITS) - 1);
+        assert!(largest.number() < 1 << 53);
+        assert!(revision(5, 2) > revision(5, 1));
+        assert_ne!(revision(5, 1), revision(6, 1));
+    }
+}

@@ -1,0 +1,361 @@
+//! One request and its answer, and what the statuses mean. No secret is in the errors.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::options::VaultOptions;
+use crate::{
+    error::{HttpErrorCause, TokenStorageError, VaultCause},
+    platform::{Clock, HttpClient, METADATA_DEADLINE, Reach, Request, Response, without_query},
+    proto::foreign::Foreign,
+    secret::Secret,
+};
+
+const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
+/// An agent in front of a Vault can demand this of every request, against forged ones.
+const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
+
+/// The pauses before another try when it cannot answer: a restart, an election and an automatic
+/// unsealing take seconds, and a rotated token that cannot be stored is lost to the other hosts.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+/// What HTTP 400 says for a moment after an engine was mounted, or its server was started.
+const UPGRADING: &str = "unavailable for a brief period";
+/// How large an answer may be: a list has 70 bytes for each record.
+const ANSWER_LIMIT: usize = 16 << 20;
+
+/// A Vault, and how to reach it.
+pub(super) struct Server {
+    address: Url,
+    namespace: Option<HeaderValue>,
+    http: Arc<dyn HttpClient>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    method: Method,
+    /// What follows `/v1/`.
+    pub(super) path: String,
+    body: Bytes,
+    list: bool,
+    /// Whether it may not be sent again once it may have arrived.
+    once: bool,
+}
+
+impl Call {
+    pub(super) fn get(path: String) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            body: Bytes::new(),
+            list: false,
+            once: false,
+        }
+    }
+
+    /// `LIST`, in the spelling that every proxy knows.
+    pub(super) fn list(path: String) -> Self {
+        Self {
+            list: true,
+            ..Self::get(path)
+        }
+    }
+
+    /// A `POST` of JSON, which is wiped from memory after use. `room` is what it needs at most, so
+    /// that no copy is left behind when the buffer grows.
+    pub(super) fn post(path: String, body: &impl Serialize, room: usize) -> Self {
+        let mut text = Zeroizing::new(Vec::with_capacity(room));
+        // Our documents are maps of text and numbers: there is nothing that JSON cannot hold, and
+        // an empty body is refused by the server.
+        if serde_json::to_writer(&mut *text, body).is_err() {
+            text.clear();
+        }
+        Self {
+            method: Method::POST,
+            body: Bytes::from_owner(text),
+            ..Self::get(path)
+        }
+    }
+
+    /// The same, sent once only.
+    pub(super) fn once(self) -> Self {
+        Self { once: true, ..self }
+    }
+}
+
+/// An answer that is not about the server as a whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// What the server's clock said.
+    pub(super) date: Option<SystemTime>,
+    /// Whether an earlier try may have arrived too.
+    pub(super) in_doubt: bool,
+    body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// Its own words, if it is a refusal.
+    pub(super) fn message(&self) -> Foreign {
+        message(&self.body)
+    }
+
+    /// Whether its own words contain `text`.
+    pub(super) fn says(&self, text: &str) -> bool {
+        self.message().as_raw().contains(text)
+    }
+}
+
+impl Server {
+    pub(super) fn new(
+        options: &VaultOptions,
+        http: Arc<dyn HttpClient>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, TokenStorageError> {
+        let mut server = Self {
+            address: without_query(&options.address),
+            namespace: None,
+            http,
+            clock,
+        };
+        if let Some(namespace) = &options.namespace {
+            let value = HeaderValue::from_str(namespace)
+                .map_err(|_| server.fault(VaultCause::Path(namespace.clone())))?;
+            server.namespace = Some(value);
+        }
+        Ok(server)
+    }
+
+    pub(super) fn address(&self) -> &Url {
+        &self.address
+    }
+
+    pub(super) fn fault(&self, cause: VaultCause) -> TokenStorageError {
+        TokenStorageError::Vault {
+            address: self.address.clone(),
+            cause,
+        }
+    }
+
+    /// A refusal that nobody expected.
+    pub(super) fn refused(&self, answer: &Answer) -> TokenStorageError {
+        self.fault(VaultCause::Refused {
+            status: answer.status.as_u16(),
+            message: answer.message(),
+        })
+    }
+
+    pub(super) fn denied(&self, path: &str) -> TokenStorageError {
+        self.fault(VaultCause::Denied {
+            path: path.to_owned(),
+        })
+    }
+
+    pub(super) fn malformed(&self, why: &'static str) -> TokenStorageError {
+        self.fault(VaultCause::Malformed(why))
+    }
+
+    /// Sends `call`, and again while the server cannot answer: every call here may be repeated,
+    /// because writes are check-and-set (what came of one whose answer was lost is told by
+    /// [`Answer::in_doubt`]), unless it says that it may not.
+    pub(super) async fn send(
+        &self,
+        call: &Call,
+        token: Option<&Secret<String>>,
+    ) -> Result<Answer, TokenStorageError> {
+        let request = self.request(call, token)?;
+        let mut in_doubt = false;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let failure = match self.try_once(request.clone()).await {
+                Ok(answer) => return Ok(Answer { in_doubt, ..answer }),
+                Err(failure) => failure,
+            };
+            let never_sent = matches!(
+                failure,
+                VaultCause::Unreachable(HttpErrorCause::Connect(_)) | VaultCause::Sealed
+            );
+            let pause = pauses.next().filter(|_| may_pass(&failure));
+            let Some(pause) = pause.filter(|_| never_sent || !call.once) else {
+                return Err(self.fault(failure));
+            };
+            in_doubt |= !never_sent;
+            tracing::debug!(address = %self.address, %failure, "asked again after a pause");
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    fn request(
+        &self,
+        call: &Call,
+        token: Option<&Secret<String>>,
+    ) -> Result<Request, TokenStorageError> {
+        // The person named the address, so it may be anywhere.
+        let mut request = Request::json(self.url(call), Reach::Loopback, call.body.clone());
+        request.method = call.method.clone();
+        request.deadline = METADATA_DEADLINE;
+        request.body_limit = ANSWER_LIMIT;
+        let headers = &mut request.headers;
+        headers.insert(REQUEST, HeaderValue::from_static("true"));
+        if let Some(namespace) = &self.namespace {
+            headers.insert(NAMESPACE, namespace.clone());
+        }
+        if let Some(token) = token {
+            let mut value = HeaderValue::from_str(token.expose())
+                .map_err(|_| self.fault(VaultCause::Token("has characters that none can have")))?;
+            value.set_sensitive(true);
+            headers.insert(TOKEN, value);
+        }
+        Ok(request)
+    }
+
+    fn url(&self, call: &Call) -> Url {
+        let mut url = self.address.clone();
+        // Every URL with a host has segments; the address was checked to have one.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments
+                .pop_if_empty()
+                .push("v1")
+                .extend(call.path.split('/'));
+        }
+        url.set_query(call.list.then_some("list=true"));
+        url
+    }
+
+    async fn try_once(&self, request: Request) -> Result<Answer, VaultCause> {
+        let answer = self
+            .http
+            .send(request)
+            .await
+            .map_err(|error| VaultCause::Unreachable(error.cause))?;
+        sort(answer)
+    }
+}
+
+/// Keeps the answers that are about what was asked, and tells the others.
+/// <https://developer.hashicorp.com/vault/api-docs#http-status-codes>
+fn sort(answer: Response) -> Result<Answer, VaultCause> {
+    let status = answer.status;
+    match status.as_u16() {
+        501 => Err(VaultCause::Uninitialized),
+        503 if message(&answer.body).as_raw().contains("sealed") => Err(VaultCause::Sealed),
+        412 | 429 | 472 | 473 | 500.. => Err(unavailable(&answer)),
+        400 if message(&answer.body).as_raw().contains(UPGRADING) => Err(unavailable(&answer)),
+        300..=399 => {
+            let place = answer.header(header::LOCATION).unwrap_or_default();
+            Err(VaultCause::Redirect(Foreign::new(place)))
+        }
+        _ => Ok(Answer {
+            status,
+            date: answer
+                .header(header::DATE)
+                .and_then(|date| httpdate::parse_http_date(date).ok()),
+            in_doubt: false,
+            body: answer.body,
+        }),
+    }
+}
+
+fn unavailable(answer: &Response) -> VaultCause {
+    VaultCause::Unavailable {
+        status: answer.status.as_u16(),
+        message: message(&answer.body),
+    }
+}
+
+fn may_pass(failure: &VaultCause) -> bool {
+    matches!(
+        failure,
+        VaultCause::Sealed
+            | VaultCause::Unavailable { .. }
+            | VaultCause::Unreachable(
+                HttpErrorCause::Connect(_)
+                    | HttpErrorCause::Interrupted(_)
+                    | HttpErrorCause::TimedOut(_)
+            )
+    )
+}
+
+fn message(body: &[u8]) -> Foreign {
+    #[derive(Deserialize)]
+    struct Refusal {
+        errors: Vec<String>,
+    }
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(refusal) if refusal.errors.is_empty() => Foreign::new("no reason given"),
+        Ok(refusal) => Foreign::new(refusal.errors.join("; ").trim()),
+        Err(_) => Foreign::new("not the answer of a Vault"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn cause(status: u16, body: &'static str) -> VaultCause {
+        let status = StatusCode::from_u16(status).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::LOCATION,
+            HeaderValue::from_static("https://b.example/v1/x"),
+        );
+        sort(Response::new(status, headers, body)).unwrap_err()
+    }
+
+    #[test]
+    fn a_status_about_the_server_is_told_from_one_about_the_secret() {
+        assert!(matches!(cause(501, "{}"), VaultCause::Uninitialized));
+        assert!(matches!(
+            cause(503, r#"{"errors":["Vault is sealed"]}"#),
+            VaultCause::Sealed
+        ));
+        for status in [412, 429, 472, 473, 500, 502, 503, 599] {
+            assert!(
+                matches!(cause(status, ""), VaultCause::Unavailable { status: s, .. } if s == status)
+            );
+        }
+        assert!(
+            matches!(cause(307, ""), VaultCause::Redirect(place) if place.as_raw().contains("b.example"))
+        );
+        let upgrading = r#"{"errors":["Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."]}"#;
+        assert!(matches!(
+            cause(400, upgrading),
+            VaultCause::Unavailable { status: 400, .. }
+        ));
+        for status in [200, 204, 400, 403, 404] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert!(sort(Response::new(status, HeaderMap::new(), "{}")).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_is_made_safe_to_show() {
+        let VaultCause::Unavailable { message, .. } =
+            cause(500, r#"{"errors":["a\u001b[2J","b"]}"#)
+        else {
+            panic!("500 means something else");
+        };
+        assert_eq!(message.to_string(), "a\\u{1b}[2J; b");
+    }
+}

@@ -1,0 +1,180 @@
+//! Records in a real Vault-compatible server.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use http::{HeaderValue, Method, header};
+use mcp_client_oauth::{
+    Error, Remedy, Secret,
+    error::{HttpErrorCause, TokenStorageError, VaultCause},
+    platform::{HttpClient, HttpError, Request, ReqwestClient, Response, SystemClock},
+    store::{Backend as _, Revision, Vault, VaultAuth, VaultOptions, contract},
+    testing::ManualClock,
+};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::support::{lock, the_time};
+use bao::Bao;
+
+mod bao;
+mod leases;
+mod records;
+mod refusals;
+mod restarts;
+mod tokens;
+
+/// A client whose pauses end at once.
+fn vault(options: &VaultOptions) -> Vault {
+    Vault::open(options, Arc::new(ManualClock::flying(the_time()))).unwrap()
+}
+
+fn bytes(text: &str) -> Secret<Vec<u8>> {
+    Secret::new(text.as_bytes().to_vec())
+}
+
+async fn content(vault: &Vault, name: &str) -> Option<(Revision, String)> {
+    let stored = vault.get(name).await.unwrap()?;
+    let text = String::from_utf8(stored.bytes.expose().clone()).unwrap();
+    Some((stored.revision, text))
+}
+
+/// What is wrong with the Vault.
+fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> VaultCause {
+    match result.unwrap_err() {
+        TokenStorageError::Vault { cause, .. } => cause,
+        other => panic!("{other}"),
+    }
+}
+
+fn remedy(cause: VaultCause) -> Remedy {
+    let address = "https://vault.example".parse().unwrap();
+    Error::from(TokenStorageError::Vault { address, cause }).remedy()
+}
+
+fn is_conflict<T>(result: &Result<T, TokenStorageError>) -> bool {
+    matches!(result, Err(TokenStorageError::Conflict { .. }))
+}
+
+/// A network in which the clock of the server goes ahead, and answers to writes of documents get
+/// lost or stay away.
+#[derive(Default)]
+struct Tampered {
+    http: ReqwestClient,
+    ahead: AtomicU64,
+    losing: AtomicU64,
+    holding: AtomicBool,
+    answered: Notify,
+    let_go: Notify,
+    seen: Mutex<Vec<(Method, String)>>,
+}
+
+impl Tampered {
+    fn set_ahead(&self, time: Duration) {
+        self.ahead.store(time.as_secs(), Ordering::SeqCst);
+    }
+
+    /// Loses the answers to the next writes of documents.
+    fn lose_answers(&self, answers: u64) {
+        self.losing.store(answers, Ordering::SeqCst);
+    }
+
+    /// Keeps the answer to the next write.
+    fn hold_answers(&self) {
+        self.holding.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until an answer is kept: what was written is there.
+    async fn answered(&self) {
+        self.answered.notified().await;
+    }
+
+    fn let_answers_go(&self) {
+        self.let_go.notify_one();
+    }
+
+    /// Method and path of each request.
+    fn seen(&self) -> Vec<(Method, String)> {
+        lock(&self.seen).clone()
+    }
+
+    fn count(&self, part: &str) -> usize {
+        let seen = self.seen();
+        seen.iter().filter(|(_, path)| path.contains(part)).count()
+    }
+
+    /// A client in that network.
+    fn vault(self: &Arc<Self>, options: &VaultOptions, clock: &ManualClock) -> Vault {
+        let http = Arc::clone(self) as Arc<dyn HttpClient>;
+        Vault::over(options, http, Arc::new(clock.clone())).unwrap()
+    }
+}
+
+#[async_trait]
+impl HttpClient for Tampered {
+    async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        let (method, url) = (request.method.clone(), request.url.clone());
+        lock(&self.seen).push((method.clone(), url.path().to_owned()));
+        let mut answer = self.http.send(request).await?;
+        let is_write = method == Method::POST && url.path().contains("/data/");
+        if is_write && self.losing.load(Ordering::SeqCst) > 0 {
+            self.losing.fetch_sub(1, Ordering::SeqCst);
+            let lost = HttpErrorCause::Interrupted("the answer is lost".to_owned());
+            return Err(HttpError::new(&url, lost));
+        }
+        if is_write && self.holding.swap(false, Ordering::SeqCst) {
+            self.answered.notify_one();
+            self.let_go.notified().await;
+        }
+        let date = answer.header(header::DATE).unwrap();
+        let date = httpdate::parse_http_date(date).unwrap();
+        let date = date + Duration::from_secs(self.ahead.load(Ordering::SeqCst));
+        let date = HeaderValue::from_str(&httpdate::fmt_http_date(date)).unwrap();
+        answer.headers.insert(header::DATE, date);
+        Ok(answer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_keeps_the_contract() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let vault = Vault::open(&bao.options(), Arc::new(SystemClock::default())).unwrap();
+    contract::check(Arc::new(vault)).await;
+}
+
+#[tokio::test]
+async fn a_vault_keeps_the_contract_on_one_thread_and_with_the_documented_policy() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    bao.policy("ours").await;
+    let token = bao.token("ours", "1h").await;
+    let auth = VaultAuth::Token(Secret::new(token));
+    let vault = Vault::open(&bao.options_as(auth), Arc::new(SystemClock::default())).unwrap();
+    contract::check(Arc::new(vault)).await;
+}
+
+#[tokio::test]
+async fn namespaces_do_not_see_each_other() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    bao.post("sys/namespaces/team", json!({})).await;
+    bao.mount("secret", "2", "team/").await;
+    let mut options = bao.options();
+    let outside = vault(&options);
+    options.namespace = Some("team".to_owned());
+    let inside = vault(&options);
+    inside.put("a", None, &bytes("inside")).await.unwrap();
+    assert_eq!(content(&outside, "a").await, None);
+    assert_eq!(inside.names().await.unwrap(), ["a"]);
+    assert_eq!(outside.names().await.unwrap(), [""; 0]);
+}

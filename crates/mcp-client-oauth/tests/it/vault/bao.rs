@@ -1,0 +1,305 @@
+//! A real OpenBao, which speaks the protocol of HashiCorp Vault. It ends with its value.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use http::{HeaderValue, Method, StatusCode};
+use mcp_client_oauth::{
+    Secret,
+    platform::{HttpClient, Reach, Request, ReqwestClient},
+    store::{VaultAuth, VaultOptions},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+};
+use url::Url;
+
+use crate::support::{bounded, dead_port};
+
+/// The root token of a server in dev mode.
+pub(crate) const ROOT: &str = "root-token-planted";
+
+/// A server and its files.
+pub(crate) struct Bao {
+    pub(crate) address: Url,
+    pub(crate) root: String,
+    /// Base64 in dev mode, hexadecimal after an initialization: the server takes both.
+    unseal_key: String,
+    home: TempDir,
+    http: ReqwestClient,
+    process: Option<Child>,
+}
+
+/// Where the program is. `scripts/check` installs it and says so; where it cannot, these tests say
+/// that they were skipped, and it repeats that in its summary.
+fn program() -> Option<PathBuf> {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the check script decides by this variable"
+    )]
+    match std::env::var("MCP_OAUTH_TEST_VAULT").as_deref() {
+        Ok("skip") => {
+            eprintln!("SKIPPED: there is no OpenBao to test with");
+            None
+        }
+        Ok(path) => Some(path.into()),
+        Err(_) => {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let program = root.join("../../.tools/vault/bin/bao");
+            assert!(
+                program.exists(),
+                "no OpenBao: run `scripts/check test`, or set MCP_OAUTH_TEST_VAULT to `skip`"
+            );
+            Some(program)
+        }
+    }
+}
+
+impl Bao {
+    /// In dev mode: in memory, unsealed, with KV version 2 at `secret/`.
+    pub(crate) async fn start() -> Option<Self> {
+        Self::dev(&[]).await
+    }
+
+    /// In dev mode, over TLS with a certificate authority of its own.
+    pub(crate) async fn with_tls() -> Option<Self> {
+        Self::dev(&["-dev-tls"]).await
+    }
+
+    async fn dev(options: &[&str]) -> Option<Self> {
+        let program = program()?;
+        // Between choosing a port and listening on it, somebody else may take it.
+        for _ in 0..3 {
+            let home = tempfile::tempdir().unwrap();
+            let port = dead_port();
+            let mut command = Command::new(&program);
+            command
+                .args(["server", "-dev", "-dev-no-store-token"])
+                .args(options)
+                .arg(format!("-dev-root-token-id={ROOT}"))
+                .arg(format!("-dev-listen-address=127.0.0.1:{port}"));
+            let tls = options.contains(&"-dev-tls");
+            if tls {
+                command.arg(format!("-dev-tls-cert-dir={}", home.path().display()));
+            }
+            let Some((process, unseal_key)) = launch(command, &home, "Unseal Key: ").await else {
+                continue;
+            };
+            let scheme = if tls { "https" } else { "http" };
+            let bao = Self {
+                address: format!("{scheme}://127.0.0.1:{port}").parse().unwrap(),
+                root: ROOT.to_owned(),
+                unseal_key,
+                http: client(home.path(), tls),
+                home,
+                process: Some(process),
+            };
+            bao.answers().await;
+            return Some(bao);
+        }
+        panic!("OpenBao does not start");
+    }
+
+    /// With its data on disk, initialized and unsealed, and with KV version 2 at `secret/`.
+    pub(crate) async fn on_disk() -> Option<Self> {
+        let mut bao = Self::empty().await?;
+        let shares = json!({"secret_shares": 1, "secret_threshold": 1});
+        let made = bao.post("sys/init", shares).await;
+        bao.root = text(&made["root_token"]);
+        bao.unseal_key = text(&made["keys"][0]);
+        bao.unseal().await;
+        bao.mount("secret", "2", "").await;
+        Some(bao)
+    }
+
+    /// With an empty directory for its data.
+    pub(crate) async fn empty() -> Option<Self> {
+        program()?;
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("data")).unwrap();
+        let (port, cluster) = (dead_port(), dead_port());
+        let data = home.path().join("data");
+        let configuration = format!(
+            r#"storage "raft" {{ path = "{}" node_id = "one" performance_multiplier = "1" }}
+               listener "tcp" {{ address = "127.0.0.1:{port}" cluster_address = "127.0.0.1:{cluster}" tls_disable = true }}
+               api_addr = "http://127.0.0.1:{port}"
+               cluster_addr = "http://127.0.0.1:{cluster}""#,
+            data.display()
+        );
+        #[allow(clippy::disallowed_methods, reason = "a file of a test")]
+        std::fs::write(home.path().join("bao.hcl"), configuration).unwrap();
+        let mut bao = Self {
+            address: format!("http://127.0.0.1:{port}").parse().unwrap(),
+            root: String::new(),
+            unseal_key: String::new(),
+            http: client(home.path(), false),
+            home,
+            process: None,
+        };
+        bao.launch_again().await;
+        Some(bao)
+    }
+
+    async fn launch_again(&mut self) {
+        let mut command = Command::new(program().unwrap());
+        let configuration = self.home.path().join("bao.hcl");
+        command.args(["server", "-config"]).arg(configuration);
+        let started = launch(command, &self.home, "==> OpenBao server started!").await;
+        self.process = Some(started.expect("OpenBao does not start again").0);
+    }
+
+    /// Ends the server at once: no farewell, no flush.
+    pub(crate) async fn kill(&mut self) {
+        self.process.take().unwrap().kill().await.unwrap();
+    }
+
+    /// Starts it again over the same data, and unseals it.
+    pub(crate) async fn start_again(&mut self) {
+        self.launch_again().await;
+        self.unseal().await;
+    }
+
+    pub(crate) async fn seal(&self) {
+        self.post("sys/seal", json!({})).await;
+    }
+
+    /// Unseals it, and waits until it answers: a node becomes the active one after a moment.
+    pub(crate) async fn unseal(&self) {
+        let key = json!({"key": self.unseal_key});
+        self.post("sys/unseal", key).await;
+        self.answers().await;
+    }
+
+    /// Waits until it can be used: for a moment after its start, a node is no active one, and an
+    /// engine upgrades what it has.
+    async fn answers(&self) {
+        bounded(async {
+            while self.get("sys/health").await.0 != 200 {}
+            while self.get("secret/data/nothing").await.0 != 404 {}
+        })
+        .await;
+    }
+
+    /// The usual mount and prefix, as root.
+    pub(crate) fn options(&self) -> VaultOptions {
+        self.options_as(VaultAuth::Token(Secret::new(self.root.clone())))
+    }
+
+    pub(crate) fn options_as(&self, auth: VaultAuth) -> VaultOptions {
+        VaultOptions::new(self.address.clone(), auth)
+    }
+
+    /// The certificate authority of [`with_tls`](Self::with_tls).
+    pub(crate) fn ca_bundle(&self) -> PathBuf {
+        self.home.path().join("vault-ca.pem")
+    }
+
+    /// A directory that ends with the server.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Mounts a KV engine, in a namespace (`name/`) or outside of any.
+    pub(crate) async fn mount(&self, at: &str, version: &str, namespace: &str) {
+        let kv = json!({"type": "kv", "options": {"version": version}});
+        self.post(&format!("{namespace}sys/mounts/{at}"), kv).await;
+        let path = format!("{namespace}{at}/data/nothing");
+        bounded(async { while self.get(&path).await.0 != 404 {} }).await;
+    }
+
+    /// A policy that allows what the documentation of the store asks for, and no more.
+    pub(crate) async fn policy(&self, name: &str) {
+        let rules = r#"
+            path "secret/data/mcp-oauth/*" { capabilities = ["create", "read", "update"] }
+            path "secret/metadata/mcp-oauth/*" { capabilities = ["create", "update", "list"] }"#;
+        self.post(
+            &format!("sys/policies/acl/{name}"),
+            json!({"policy": rules}),
+        )
+        .await;
+    }
+
+    /// A token with a policy.
+    pub(crate) async fn token(&self, policy: &str, ttl: &str) -> String {
+        let asked = json!({"policies": [policy], "ttl": ttl});
+        text(&self.post("auth/token/create", asked).await["auth"]["client_token"])
+    }
+
+    /// Asks as root; the answer has to be a good one.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call(Method::POST, path, Some(body)).await;
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        answer
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let url = self.address.join(&format!("/v1/{path}")).unwrap();
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let mut request = Request::json(url, Reach::Loopback, body);
+        request.method = method;
+        let token = HeaderValue::from_str(&self.root).unwrap();
+        request.headers.insert("x-vault-token", token);
+        let answer = self.http.send(request).await.unwrap();
+        let status: StatusCode = answer.status;
+        (
+            status.as_u16(),
+            serde_json::from_slice(&answer.body).unwrap_or_default(),
+        )
+    }
+}
+
+fn client(home: &Path, tls: bool) -> ReqwestClient {
+    if tls {
+        let bundle = std::fs::read(home.join("vault-ca.pem")).unwrap();
+        return ReqwestClient::with_roots(&bundle).unwrap();
+    }
+    ReqwestClient::default()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// Starts the program and waits until it has printed a line with `mark`; what follows the mark is
+/// given back. None if it ends before.
+async fn launch(mut command: Command, home: &TempDir, mark: &str) -> Option<(Child, String)> {
+    let mut process = command
+        .env("HOME", home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("OpenBao can be run");
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let found = bounded(find(&mut lines, mark)).await?;
+    // Whoever does not read what it prints stops it in the end.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Some((process, found))
+}
+
+async fn find<R: AsyncRead + Unpin>(
+    lines: &mut tokio::io::Lines<BufReader<R>>,
+    mark: &str,
+) -> Option<String> {
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some((_, rest)) = line.split_once(mark) {
+            return Some(rest.trim().to_owned());
+        }
+    }
+    None
+}

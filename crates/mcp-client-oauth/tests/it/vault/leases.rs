@@ -1,0 +1,198 @@
+//! One store for several hosts: leases, and one refresh.
+
+use std::pin::pin;
+
+use mcp_client_oauth::{Session, TokenSource as _, TokenStore};
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::support::{Scene, bounded};
+
+/// How long a token of the testbed lives.
+const LIFE: Duration = Duration::from_secs(300);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Two hosts: each with a network, a clock and a client of its own.
+struct Hosts {
+    bao: Bao,
+    one: Vault,
+    two: Vault,
+    net_of_one: Arc<Tampered>,
+    net_of_two: Arc<Tampered>,
+    clock_of_two: ManualClock,
+}
+
+impl Hosts {
+    /// Their clocks are decades apart, and the server's is between them.
+    async fn start() -> Option<Self> {
+        let bao = Bao::start().await?;
+        let (net_of_one, net_of_two) = (Arc::default(), Arc::default());
+        let year = 365 * 24 * 3600;
+        let clock_of_one = ManualClock::flying(the_time() - seconds(20 * year));
+        let clock_of_two = ManualClock::flying(the_time() + seconds(20 * year));
+        Some(Self {
+            one: Tampered::vault(&net_of_one, &bao.options(), &clock_of_one),
+            two: Tampered::vault(&net_of_two, &bao.options(), &clock_of_two),
+            bao,
+            net_of_one,
+            net_of_two,
+            clock_of_two,
+        })
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_longer_than_a_lease_is_told_who_holds_it() {
+    let Some(hosts) = Hosts::start().await else {
+        return;
+    };
+    let held = hosts.one.lock("a").await.unwrap();
+    let error = hosts.two.lock("a").await.unwrap_err();
+    let TokenStorageError::Locked { place } = &error else {
+        panic!("{error}");
+    };
+    let process = format!("held by process {}", std::process::id());
+    assert!(place.contains(&process), "{place}");
+    assert_eq!(Error::from(error).remedy(), Remedy::Retry);
+    let slept = hosts.clock_of_two.slept();
+    // The first is the wait in its own line, which nobody stands in.
+    let pauses: Vec<u128> = slept
+        .iter()
+        .map(Duration::as_millis)
+        .filter(|&ms| ms < 2000)
+        .collect();
+    assert_eq!(pauses[..6], [50, 100, 200, 400, 800, 1000]);
+    assert!(
+        (90_000..92_000).contains(&pauses.iter().sum::<u128>()),
+        "{pauses:?}"
+    );
+
+    held.confirm().await.unwrap();
+    drop(held);
+    hosts.one.settle().await;
+    hosts.two.lock("a").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_lease_of_a_holder_that_died_is_taken_over_when_it_has_ended_and_not_before() {
+    let Some(hosts) = Hosts::start().await else {
+        return;
+    };
+    let dead = hosts.one.lock("a").await.unwrap();
+    hosts.net_of_two.set_ahead(seconds(60));
+    assert!(
+        hosts.two.lock("a").await.is_err(),
+        "nodes of a cluster differ by a little"
+    );
+    hosts.net_of_two.set_ahead(seconds(66));
+    let held = hosts.two.lock("a").await.unwrap();
+
+    // The dead one wakes up: it only slept.
+    assert!(is_conflict(&dead.confirm().await));
+    drop(dead);
+    hosts.one.settle().await;
+    hosts.net_of_two.set_ahead(seconds(0));
+    held.confirm().await.unwrap();
+    assert!(
+        hosts.one.lock("a").await.is_err(),
+        "it let go of what was no longer its own"
+    );
+}
+
+#[tokio::test]
+async fn a_lease_that_is_about_to_end_is_not_confirmed() {
+    let Some(hosts) = Hosts::start().await else {
+        return;
+    };
+    let held = hosts.one.lock("a").await.unwrap();
+    hosts.net_of_one.set_ahead(seconds(20));
+    held.confirm().await.unwrap();
+    // One token request and the storing of what it brings would not end in time.
+    hosts.net_of_one.set_ahead(seconds(27));
+    assert!(is_conflict(&held.confirm().await));
+}
+
+#[tokio::test]
+async fn who_gives_up_while_its_lease_is_under_way_leaves_none() {
+    let Some(hosts) = Hosts::start().await else {
+        return;
+    };
+    hosts.net_of_one.hold_answers();
+    {
+        let mut taking = pin!(hosts.one.lock("a"));
+        tokio::select! {
+            biased;
+            _ = &mut taking => panic!("it was taken without an answer"),
+            () = bounded(hosts.net_of_one.answered()) => {}
+        }
+    }
+    assert!(
+        hosts.two.lock("a").await.is_err(),
+        "the server has not granted it yet"
+    );
+    hosts.net_of_one.let_answers_go();
+    let clock = Arc::new(SystemClock::default());
+    let three = Vault::open(&hosts.bao.options(), clock).unwrap();
+    bounded(three.lock("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_is_let_go_when_it_is_dropped() {
+    let Some(hosts) = Hosts::start().await else {
+        return;
+    };
+    for _ in 0..5 {
+        drop(hosts.one.lock("a").await.unwrap());
+        hosts.one.settle().await;
+        drop(hosts.two.lock("a").await.unwrap());
+        hosts.two.settle().await;
+    }
+    assert!(
+        hosts
+            .clock_of_two
+            .slept()
+            .iter()
+            .all(|&wait| wait > seconds(2)),
+        "nobody waited"
+    );
+    let path = "secret/metadata/mcp-oauth/leases?list=true";
+    let (_, leases) = hosts.bao.get(path).await;
+    assert_eq!(leases["data"]["keys"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hosts_with_sixty_four_tasks_refresh_once() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let host = || Vault::open(&bao.options(), Arc::new(SystemClock::default())).unwrap();
+    let mut scene = Scene::start().await;
+    scene.store = TokenStore::new(Arc::new(host()));
+    let open = || {
+        let store = TokenStore::new(Arc::new(host()));
+        Session::open(scene.platform.clone(), store, scene.key())
+    };
+    scene.login().await.unwrap();
+    let hosts = [open().await, open().await].map(|session| session.unwrap().unwrap());
+    for round in 1..=3 {
+        scene.pass(LIFE);
+        let tasks: JoinSet<_> = (0..64)
+            .map(|task| {
+                let session = hosts[task % 2].clone();
+                async move { session.token().await }
+            })
+            .collect();
+        let tokens = bounded(tasks.join_all()).await;
+        let first = tokens[0].as_ref().unwrap();
+        assert!(tokens.iter().all(|token| token.as_ref().unwrap() == first));
+        assert_eq!(
+            scene.refreshes(),
+            round,
+            "each host would have spent the token of the other"
+        );
+        assert!(scene.testbed.families()[0].alive);
+    }
+}

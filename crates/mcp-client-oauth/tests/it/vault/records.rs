@@ -1,0 +1,165 @@
+//! What is kept in the engine, and what is not.
+
+use super::*;
+
+const RECORD: &str =
+    "mcp-oauth/records/ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+
+#[tokio::test]
+async fn no_older_version_of_a_record_can_be_read() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let vault = vault(&bao.options());
+    let first = vault.put("a", None, &bytes("planted-1")).await.unwrap();
+    let second = vault
+        .put("a", Some(first), &bytes("planted-2"))
+        .await
+        .unwrap();
+    let path = format!("secret/data/{RECORD}");
+    assert_eq!(bao.get(&format!("{path}?version=1")).await.0, 404);
+    let (status, there) = bao.get(&format!("{path}?version=2")).await;
+    assert_eq!(status, 200);
+    assert_eq!(there["data"]["data"]["name"], "a");
+
+    assert!(vault.delete("a", Some(second)).await.unwrap());
+    for version in 1..=2 {
+        assert_eq!(bao.get(&format!("{path}?version={version}")).await.0, 404);
+    }
+    let (_, left) = bao.get(&path).await;
+    assert_eq!(left["data"]["data"], json!({"forgotten": true}));
+    assert_eq!(vault.names().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_record_that_was_removed_by_hand_does_not_come_again_as_the_old_one() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let vault = vault(&bao.options());
+    let old = vault.put("a", None, &bytes("old")).await.unwrap();
+    let path = format!("secret/metadata/{RECORD}");
+    bao.call(Method::DELETE, &path, None).await;
+    assert_eq!(content(&vault, "a").await, None);
+    let new = vault.put("a", None, &bytes("new")).await.unwrap();
+    assert_ne!(old, new);
+    assert!(is_conflict(
+        &vault.put("a", Some(old), &bytes("late")).await
+    ));
+    assert!(is_conflict(&vault.delete("a", Some(old)).await));
+    assert_eq!(content(&vault, "a").await, Some((new, "new".to_owned())));
+}
+
+#[tokio::test]
+async fn a_record_that_was_deleted_by_hand_is_gone_and_can_be_written() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let vault = vault(&bao.options());
+    let old = vault.put("a", None, &bytes("old")).await.unwrap();
+    let path = format!("secret/data/{RECORD}");
+    bao.call(Method::DELETE, &path, None).await;
+    assert_eq!(content(&vault, "a").await, None);
+    assert!(!vault.delete("a", None).await.unwrap());
+    let new = vault.put("a", None, &bytes("new")).await.unwrap();
+    assert_ne!(old, new);
+}
+
+#[tokio::test]
+async fn one_foreign_document_hides_no_record_and_can_be_deleted() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let vault = vault(&bao.options());
+    let names: Vec<String> = (0..20).map(|number| format!("name {number:02}")).collect();
+    for name in &names {
+        vault.put(name, None, &bytes(name)).await.unwrap();
+    }
+    for foreign in [
+        json!({"a": 1}),
+        json!({"name": "b", "series": 1, "value": "YQ=="}),
+    ] {
+        let path = format!("secret/data/{RECORD}");
+        bao.post(&path, json!({"data": foreign})).await;
+        let mut found = vault.names().await.unwrap();
+        found.sort_unstable();
+        assert_eq!(found, names);
+        let error = vault.get("a").await.unwrap_err();
+        assert!(
+            matches!(error, TokenStorageError::Corrupt { .. }),
+            "{error}"
+        );
+        let error = vault.put("a", None, &bytes("a")).await.unwrap_err();
+        assert!(
+            matches!(error, TokenStorageError::Corrupt { .. }),
+            "{error}"
+        );
+        assert!(vault.delete("a", None).await.unwrap());
+        assert_eq!(content(&vault, "a").await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_the_largest_size_is_kept_and_a_larger_one_refused() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let vault = vault(&bao.options());
+    let error = vault
+        .put("a", None, &Secret::new(vec![7; 512 * 1024]))
+        .await;
+    let Err(TokenStorageError::TooLarge { most, .. }) = error else {
+        panic!("{error:?}");
+    };
+    let largest = Secret::new(vec![7; most - 1]);
+    vault.put("a", None, &largest).await.unwrap();
+    assert!(vault.get("a").await.unwrap().unwrap().bytes == largest);
+    let (_, document) = bao.get(&format!("secret/data/{RECORD}")).await;
+    assert!(document["data"]["data"].to_string().len() <= 512 * 1024);
+    let error = vault.put("a", None, &Secret::new(vec![7; most])).await;
+    assert!(matches!(error, Err(TokenStorageError::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_found_out() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let (net, clock) = (
+        Arc::new(Tampered::default()),
+        ManualClock::flying(the_time()),
+    );
+    let vault = net.vault(&bao.options(), &clock);
+    net.lose_answers(1);
+    let first = vault.put("a", None, &bytes("one")).await.unwrap();
+    net.lose_answers(2);
+    let second = vault.put("a", Some(first), &bytes("two")).await.unwrap();
+    assert_eq!(second, Revision::after(Some(first)), "it was written once");
+    net.lose_answers(1);
+    assert!(vault.delete("a", Some(second)).await.unwrap());
+    net.lose_answers(1);
+    drop(vault.lock("a").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_write_whose_answers_are_all_lost_is_told_as_one_that_may_be_tried_again() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let (net, clock) = (
+        Arc::new(Tampered::default()),
+        ManualClock::flying(the_time()),
+    );
+    let vault = net.vault(&bao.options(), &clock);
+    net.lose_answers(5);
+    let cause = cause(vault.put("a", None, &bytes("one")).await);
+    assert!(
+        matches!(
+            cause,
+            VaultCause::Unreachable(HttpErrorCause::Interrupted(_))
+        ),
+        "{cause}"
+    );
+    assert_eq!(remedy(cause), Remedy::Retry);
+    assert_eq!(clock.slept().len(), 4);
+}

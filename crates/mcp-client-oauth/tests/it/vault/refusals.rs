@@ -1,0 +1,223 @@
+//! What is said when it does not work, and what to do about it.
+
+use super::*;
+use crate::support::dead_port;
+use mcp_client_oauth::TokenStore;
+
+fn with_token(bao: &Bao, token: &str) -> VaultOptions {
+    bao.options_as(VaultAuth::Token(Secret::new(token.to_owned())))
+}
+
+async fn read(options: &VaultOptions) -> VaultCause {
+    cause(vault(options).get("a").await)
+}
+
+/// Every operation says the same.
+async fn assert_nothing_works(options: &VaultOptions, is_right: impl Fn(&VaultCause) -> bool) {
+    let vault = vault(options);
+    for cause in [
+        cause(vault.get("a").await),
+        cause(vault.put("a", None, &bytes("planted")).await),
+        cause(vault.delete("a", None).await),
+        cause(vault.names().await),
+        cause(vault.lock("a").await),
+    ] {
+        assert!(is_right(&cause), "{cause}");
+        assert_eq!(remedy(cause), Remedy::Reconfigure);
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_a_policy_is_denied() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let token = bao.token("default", "1h").await;
+    assert_nothing_works(
+        &with_token(&bao, &token),
+        |cause| matches!(cause, VaultCause::Denied { path } if path == "secret/"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_unknown_is_denied_and_not_shown() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let token = "s.planted-unknown-token";
+    assert_nothing_works(&with_token(&bao, token), |cause| {
+        let shown = format!("{cause} {cause:?}");
+        matches!(cause, VaultCause::Denied { .. }) && !shown.contains("planted")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_policy_that_allows_reading_only_is_named_with_the_path_that_it_lacks() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let rules = r#"path "secret/data/mcp-oauth/*" { capabilities = ["read"] }"#;
+    bao.post("sys/policies/acl/reader", json!({"policy": rules}))
+        .await;
+    let vault = vault(&with_token(&bao, &bao.token("reader", "1h").await));
+    assert_eq!(content(&vault, "a").await, None);
+    for cause in [
+        cause(vault.put("a", None, &bytes("one")).await),
+        cause(vault.names().await),
+    ] {
+        let VaultCause::Denied { path } = cause else {
+            panic!("{cause}");
+        };
+        assert!(
+            path.starts_with("secret/metadata/mcp-oauth/records"),
+            "{path}"
+        );
+    }
+    let VaultCause::Denied { path } = cause(vault.lock("a").await) else {
+        panic!("it has taken a lease");
+    };
+    assert!(path.starts_with("secret/data/mcp-oauth/leases/"), "{path}");
+}
+
+#[tokio::test]
+async fn a_mount_that_is_not_there_is_told_from_a_secret_that_is_not() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    for wrong in ["nowhere", "secret/inside"] {
+        let mut options = bao.options();
+        wrong.clone_into(&mut options.mount);
+        assert_nothing_works(
+            &options,
+            |cause| matches!(cause, VaultCause::NoMount(mount) if *mount == format!("{wrong}/")),
+        )
+        .await;
+    }
+    assert_eq!(content(&vault(&bao.options()), "a").await, None);
+}
+
+#[tokio::test]
+async fn an_engine_without_check_and_set_is_refused_before_anything_is_written() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    bao.mount("old", "1", "").await;
+    for (mount, found) in [
+        ("old", "KV version 1"),
+        ("cubbyhole", "an engine of the type cubbyhole"),
+    ] {
+        let mut options = bao.options();
+        mount.clone_into(&mut options.mount);
+        assert_nothing_works(&options, |cause| {
+            matches!(cause, VaultCause::NotKv2 { found: text, .. } if text.as_raw() == found)
+        })
+        .await;
+        assert_eq!(
+            bao.get(&format!("{mount}?list=true")).await.0,
+            404,
+            "something is there"
+        );
+    }
+    let mut options = bao.options();
+    options.mount = "old".to_owned();
+    let shown = read(&options).await.to_string();
+    assert!(shown.contains("vault kv enable-versioning old/"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_mount_with_several_segments_is_found() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    bao.mount("team/kv", "2", "").await;
+    let mut options = bao.options();
+    options.mount = "team/kv".to_owned();
+    options.prefix = "ä b/c%2f".to_owned();
+    let vault = vault(&options);
+    vault.put("a", None, &bytes("one")).await.unwrap();
+    assert_eq!(vault.names().await.unwrap(), ["a"]);
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_worth_another_try() {
+    let address = format!("http://127.0.0.1:{}", dead_port()).parse().unwrap();
+    let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
+    let clock = ManualClock::flying(the_time());
+    let options = VaultOptions::new(address, auth);
+    let vault = Vault::open(&options, Arc::new(clock.clone())).unwrap();
+    let cause = cause(vault.get("a").await);
+    assert!(
+        matches!(cause, VaultCause::Unreachable(HttpErrorCause::Connect(_))),
+        "{cause}"
+    );
+    assert_eq!(remedy(cause), Remedy::Retry);
+    assert_eq!(clock.slept().len(), 4, "it was tried five times");
+}
+
+#[tokio::test]
+async fn somebody_else_at_the_address_is_not_taken_for_a_vault() {
+    let testbed = mcp_oauth_testbed::Testbed::start().await.unwrap();
+    let address = testbed.issuer().parse().unwrap();
+    let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
+    let cause = read(&VaultOptions::new(address, auth)).await;
+    assert!(
+        matches!(&cause, VaultCause::Refused { status: 404, message } if message.as_raw().contains("not the answer of a Vault")),
+        "{cause}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_house_is_trusted_with_its_bundle_only() {
+    let Some(bao) = Bao::with_tls().await else {
+        return;
+    };
+    let mut options = bao.options();
+    let cause = read(&options).await;
+    assert!(
+        matches!(cause, VaultCause::Unreachable(HttpErrorCause::Connect(_))),
+        "{cause}"
+    );
+
+    options.ca_bundle = Some(bao.ca_bundle());
+    let trusting = vault(&options);
+    trusting.put("a", None, &bytes("one")).await.unwrap();
+    drop(trusting.lock("a").await.unwrap());
+
+    let other = Bao::with_tls().await.unwrap();
+    options.ca_bundle = Some(other.ca_bundle());
+    let cause = read(&options).await;
+    assert!(
+        matches!(cause, VaultCause::Unreachable(HttpErrorCause::Connect(_))),
+        "{cause}"
+    );
+}
+
+#[tokio::test]
+async fn a_bundle_that_cannot_be_one_is_refused_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
+    let mut options = VaultOptions::new("https://vault.example".parse().unwrap(), auth);
+    let clock = Arc::new(ManualClock::new(the_time()));
+    options.ca_bundle = Some(home.path().join("missing.pem"));
+    let error = Vault::open(&options, clock.clone()).unwrap_err();
+    assert!(matches!(error, TokenStorageError::Io { .. }), "{error}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    options.ca_bundle = Some(file.path().to_owned());
+    let cause = cause(Vault::open(&options, clock));
+    assert!(cause.to_string().contains("no certificate"), "{cause}");
+    assert_eq!(remedy(cause), Remedy::Reconfigure);
+}
+
+#[test]
+fn a_vault_is_opened_by_its_name() {
+    TokenStore::open("vault:https://vault.example:8200/kv/team/mcp").unwrap();
+    let error = TokenStore::open("vault:http://vault.example:8200").unwrap_err();
+    assert!(error.to_string().contains("https"), "{error}");
+    let error = TokenStore::open("vault:").unwrap_err();
+    assert!(
+        matches!(error, TokenStorageError::Backend { name: "vault", .. }),
+        "{error}"
+    );
+}

@@ -4,6 +4,7 @@
 //! alone draw random bytes. A thing that came from outside is parsed once, here, into a type that
 //! cannot be wrong.
 
+mod access_token;
 pub mod authorization;
 pub mod challenge;
 pub mod client_auth;
@@ -19,3 +20,4 @@ pub mod revocation;
 pub mod scope;
 pub mod server_metadata;
 pub mod token;
+mod unix_seconds;

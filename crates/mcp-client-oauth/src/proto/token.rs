@@ -1,91 +1,26 @@
 //! The token endpoint (RFC 6749 §4.1.3, §5, §6; RFC 8707 §2.2), and what comes back from it.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use zeroize::Zeroizing;
 
+pub use super::access_token::AccessToken;
 use super::{
-    authorization::AuthorizationCode, client_auth::ClientAuth, endpoint::Endpoint,
-    error_body::ErrorBody, foreign::Foreign, lenient, resource_metadata::Resource, scope::Scope,
+    access_token::LONGEST_TOKEN, authorization::AuthorizationCode, client_auth::ClientAuth,
+    endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign, lenient,
+    resource_metadata::Resource, scope::Scope, unix_seconds,
 };
 use crate::{
     platform::{Reach, Request, Response},
     secret::Secret,
 };
 
-/// The longest token that is taken (H79).
-const LONGEST_TOKEN: usize = 16 * 1024;
 /// The longest life that is believed (H83).
 const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// The longest wait that a server may ask for before we try again (H85).
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
-const BEARER: &str = "Bearer ";
-
-/// An access token that can go into a header as it is: it was checked when it came (H78).
-///
-/// It is kept as the ready `Authorization` value, so that using it costs a reference count; its
-/// memory is wiped with the last copy.
-#[derive(Clone, Eq, PartialEq)]
-pub struct AccessToken(HeaderValue);
-
-impl AccessToken {
-    /// Takes `b64token` characters (RFC 6750 §2.1), and other visible ASCII that servers use.
-    pub fn new(token: &str) -> Option<Self> {
-        let fits = (1..=LONGEST_TOKEN).contains(&token.len());
-        if !fits || !token.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
-            return None;
-        }
-        let text = Zeroizing::new([BEARER.as_bytes(), token.as_bytes()].concat());
-        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
-        value.set_sensitive(true);
-        Some(Self(value))
-    }
-
-    /// The value of the `Authorization` header, marked sensitive.
-    pub fn header(&self) -> HeaderValue {
-        self.0.clone()
-    }
-
-    /// Marks the place where the bare token leaves its wrapper.
-    pub fn expose(&self) -> &str {
-        self.0
-            .to_str()
-            .ok()
-            .and_then(|text| text.strip_prefix(BEARER))
-            .unwrap_or_default()
-    }
-
-    /// A hint for people; see [`Secret::redacted`].
-    pub fn redacted(&self) -> String {
-        Secret::new(self.expose().to_owned()).redacted()
-    }
-}
-
-impl fmt::Debug for AccessToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessToken([redacted])")
-    }
-}
-
-impl Serialize for AccessToken {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.expose())
-    }
-}
-
-impl<'de> Deserialize<'de> for AccessToken {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
-        Self::new(&text).ok_or_else(|| de::Error::custom("not an access token"))
-    }
-}
 
 /// The tokens of one login.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -349,59 +284,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let seconds = seconds.parse().unwrap_or(u64::MAX);
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
-}
-
-/// Times as whole seconds since 1970.
-mod unix_seconds {
-    use super::{Deserialize, Deserializer, Duration, Serializer, SystemTime, de};
-
-    pub(super) fn serialize<S: Serializer>(
-        time: &SystemTime,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let since = time
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        serializer.serialize_u64(since.as_secs())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<SystemTime, D::Error> {
-        let seconds = u64::deserialize(deserializer)?;
-        SystemTime::UNIX_EPOCH
-            .checked_add(Duration::from_secs(seconds))
-            .ok_or_else(|| de::Error::custom("a time that does not exist"))
-    }
-
-    pub(super) mod optional {
-        use super::{Deserialize, Deserializer, Duration, Serializer, SystemTime, de};
-
-        #[expect(
-            clippy::ref_option,
-            reason = "serde calls it with a reference to the field"
-        )]
-        pub(in super::super) fn serialize<S: Serializer>(
-            time: &Option<SystemTime>,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            match time {
-                Some(time) => super::serialize(time, serializer),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<SystemTime>, D::Error> {
-            let Some(seconds) = Option::<u64>::deserialize(deserializer)? else {
-                return Ok(None);
-            };
-            let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-            time.map(Some)
-                .ok_or_else(|| de::Error::custom("a time that does not exist"))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,198 @@
+//! What is kept of one login, and how it is written.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    discovery::Discovery,
+    error::TokenStorageError,
+    identity::ClientIdentity,
+    proto::{challenge::Challenge, scope::Scope, server_metadata::Issuer, token::TokenSet},
+    secret::Secret,
+    server_url::ServerUrl,
+};
+
+/// The version of what is written in a record.
+const RECORD_VERSION: u64 = 1;
+/// Before the name of a login, and before that of a client registration.
+const LOGIN: &str = "login ";
+const CLIENT: &str = "client ";
+
+/// Whose tokens: one account at one server. Several accounts at a server never mix, and a name
+/// that is pointed at another URL finds nothing (H92, H93).
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct RecordKey {
+    server: ServerUrl,
+    account: Option<String>,
+}
+
+impl RecordKey {
+    /// The only account at `server`.
+    pub fn new(server: ServerUrl) -> Self {
+        Self {
+            server,
+            account: None,
+        }
+    }
+
+    /// One of several accounts at the server.
+    #[must_use]
+    pub fn with_account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// The server.
+    pub fn server(&self) -> &ServerUrl {
+        &self.server
+    }
+
+    /// The account, if there are several.
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// A server URL has no fragment and no blank, so the parts cannot run into each other.
+    pub(super) fn name(&self) -> String {
+        match &self.account {
+            Some(account) => format!("{LOGIN}{}#{account}", self.server),
+            None => format!("{LOGIN}{}", self.server),
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        let rest = name.strip_prefix(LOGIN)?;
+        let (server, account) = match rest.split_once('#') {
+            Some((server, account)) => (server, Some(account.to_owned())),
+            None => (rest, None),
+        };
+        Some(Self {
+            server: server.parse().ok()?,
+            account,
+        })
+    }
+}
+
+impl From<&ServerUrl> for RecordKey {
+    fn from(server: &ServerUrl) -> Self {
+        Self::new(server.clone())
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.account {
+            Some(account) => write!(f, "{} ({account})", self.server),
+            None => self.server.fmt(f),
+        }
+    }
+}
+
+/// Everything that is kept of one login.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Record {
+    /// What was discovered. The endpoints in it are the only ones that ever see these tokens, so a
+    /// later change of the server's metadata cannot redirect them (H6).
+    pub discovery: Discovery,
+    /// Who we are there.
+    pub identity: ClientIdentity,
+    /// The scope that was asked for.
+    pub requested: Option<Scope>,
+    /// The tokens.
+    pub tokens: TokenSet,
+}
+
+impl Record {
+    /// A record of given parts.
+    pub fn new(
+        discovery: Discovery,
+        identity: ClientIdentity,
+        requested: Option<Scope>,
+        tokens: TokenSet,
+    ) -> Self {
+        Self {
+            discovery,
+            identity,
+            requested,
+            tokens,
+        }
+    }
+
+    /// What a login has to ask for to satisfy `challenge`: what was asked for and granted before,
+    /// and what is asked for now (spec-checklist G4).
+    pub fn widened_scope(&self, challenge: &Challenge) -> Option<Scope> {
+        let before = self.known_scope();
+        Scope::union_of(before.as_ref(), challenge.scope.as_ref())
+    }
+
+    /// What was asked for, and what was granted.
+    pub fn known_scope(&self) -> Option<Scope> {
+        Scope::union_of(self.requested.as_ref(), self.tokens.scope.as_ref())
+    }
+
+    /// The part of the requested scope that was not granted. A server that says nothing granted
+    /// what was asked (RFC 6749 §5.1).
+    pub fn missing_scope(&self) -> Option<Scope> {
+        self.requested
+            .as_ref()?
+            .missing_from(self.tokens.scope.as_ref()?)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    version: u64,
+    #[serde(flatten)]
+    content: T,
+}
+
+/// The name of the registration with `issuer`.
+pub(super) fn client_name(issuer: &Issuer) -> String {
+    format!("{CLIENT}{}", issuer.as_str())
+}
+
+pub(super) fn encode<T: Serialize>(
+    name: &str,
+    content: &T,
+) -> Result<Secret<Vec<u8>>, TokenStorageError> {
+    // Room for the largest tokens, so that no copy is left behind when the buffer grows.
+    let mut bytes = Secret::new(Vec::with_capacity(96 * 1024));
+    serde_json::to_writer(
+        bytes.expose_mut(),
+        &Versioned {
+            version: RECORD_VERSION,
+            content,
+        },
+    )
+    .map_err(|_| corrupt(name, "it cannot be written as JSON"))?;
+    Ok(bytes)
+}
+
+pub(super) fn decode<T: DeserializeOwned>(
+    name: &str,
+    bytes: &Secret<Vec<u8>>,
+) -> Result<T, TokenStorageError> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u64,
+    }
+    let unreadable = |_| corrupt(name, "it is not a record of ours");
+    let Version { version } = serde_json::from_slice(bytes.expose()).map_err(unreadable)?;
+    if version > RECORD_VERSION {
+        return Err(TokenStorageError::Newer {
+            place: name.to_owned(),
+            version,
+        });
+    }
+    let versioned: Versioned<T> = serde_json::from_slice(bytes.expose()).map_err(unreadable)?;
+    Ok(versioned.content)
+}
+
+fn corrupt(name: &str, why: &'static str) -> TokenStorageError {
+    TokenStorageError::Corrupt {
+        place: format!("the record `{name}`"),
+        why,
+    }
+}

@@ -532,6 +532,15 @@ pub enum TokenStorageError {
         #[source]
         cause: VaultCause,
     },
+    /// The keychain of the system, which keeps the key of the store.
+    #[error("no key for the token store {store} from the keychain: {cause}")]
+    Keychain {
+        /// The directory of the store.
+        store: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: KeychainCause,
+    },
     /// Another back end failed.
     #[error("the {name} token store failed: {source}")]
     Backend {
@@ -555,11 +564,59 @@ impl TokenStorageError {
             | Self::Insecure { .. }
             | Self::TooLarge { .. }
             | Self::Io { .. }
+            | Self::Keychain { .. }
             | Self::Backend { .. } => Remedy::Reconfigure,
             Self::Locked { .. } | Self::Conflict { .. } => Remedy::Retry,
             Self::Vault { cause, .. } => cause.remedy(),
         }
     }
+}
+
+/// Why the keychain of the system did not keep or bring the key of a store. The records of the
+/// store are as they were.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeychainCause {
+    /// None that answers: no session bus, no service on it, nobody's login session, or a system
+    /// or build without one.
+    #[error(
+        "none answers ({0}); start one, or keep the key of a new store elsewhere: a password or a key file"
+    )]
+    Absent(Foreign),
+    /// It is locked, and nobody unlocked it.
+    #[error(
+        "it is locked ({0}); unlock it and try again, or keep the key of a new store elsewhere: a password or a key file"
+    )]
+    Locked(Foreign),
+    /// A person or a policy said no.
+    #[error(
+        "it denied access ({0}); allow it to this program, or keep the key of a new store elsewhere: a password or a key file"
+    )]
+    Denied(Foreign),
+    /// The store was sealed with a key that the keychain no longer has. No other key is made:
+    /// nobody could read the records then, even if the key were restored.
+    #[error(
+        "the key is gone from it; restore the entry `{account}` of the service `{service}`, or log in again with a store in another directory"
+    )]
+    EntryGone {
+        /// The service of the entry.
+        service: String,
+        /// Its account: the id of the store.
+        account: String,
+    },
+    /// There is an entry, but not the key that the store was sealed with.
+    #[error(
+        "the entry `{account}` of the service `{service}` is not the key that the store was sealed with; restore it, or log in again with a store in another directory"
+    )]
+    OtherKey {
+        /// The service of the entry.
+        service: String,
+        /// Its account: the id of the store.
+        account: String,
+    },
+    /// Another failure.
+    #[error("it failed ({0}); keep the key of a new store elsewhere: a password or a key file")]
+    Failed(Foreign),
 }
 
 /// Why a Vault or OpenBao did not keep or bring a record.

@@ -41,6 +41,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
+//! | `keychain` | yes | the keychain of the system as the place of the key of encrypted files |
 //! | `sealed-file` | yes | encrypted files as a store |
 //! | `reqwest` | yes | an HTTP client with the network policy |
 //! | `browser` | yes | the person's own browser |

@@ -1,14 +1,14 @@
 //! Where the key of a sealed store comes from, and the keys that are made of it.
 //!
-//! To add a place for the key (a keychain, say): a variant in [`KeySource`] and in [`KeyKind`],
-//! and an arm in `sealed/master.rs` that fetches it. Nothing else knows the sources.
+//! To add a place for the key: a variant in [`KeySource`] and in [`KeyKind`], and an arm in
+//! `sealed/master.rs` that fetches it. Beside these only `auto.rs` knows the sources.
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use aws_lc_rs::{error::Unspecified, hkdf, hmac, pbkdf2, rand};
 use serde::{Deserialize, Serialize};
 
-use super::sealed::hex::Hex;
+use super::{keychain::KEYCHAIN_SERVICE, sealed::hex::Hex};
 use crate::{error::TokenStorageError, proto::pkce::NoRandomness, secret::Secret};
 
 /// Bytes in the master key, in the key of one file, and in each salt.
@@ -26,6 +26,16 @@ const PBKDF2: &str = "pbkdf2-hmac-sha256";
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum KeySource {
+    /// From the keychain of the system: macOS Keychain, Windows Credential Manager, or the Secret
+    /// Service of Linux. The key is made on first use, kept there once, and never written again.
+    ///
+    /// Whoever can read the files only, from a backup or another account, cannot open them. Other
+    /// programs of the same user often can: no keychain but that of macOS tells programs apart.
+    Keychain {
+        /// What a new store files its key under, usually [`KEYCHAIN_SERVICE`]. A store that is
+        /// there remembers what it was filed under.
+        service: String,
+    },
     /// From a password, by PBKDF2-HMAC-SHA256. Whoever has the files must guess the password.
     Password(Secret<String>),
     /// From the file `key` in the directory of the store, made on first use, readable by its owner
@@ -44,6 +54,8 @@ pub enum KeySource {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum KeyKind {
+    /// [`KeySource::Keychain`].
+    Keychain,
     /// [`KeySource::Password`].
     Password,
     /// [`KeySource::KeyFile`].
@@ -53,9 +65,17 @@ pub enum KeyKind {
 }
 
 impl KeySource {
+    /// From the keychain, filed under [`KEYCHAIN_SERVICE`].
+    pub fn keychain() -> Self {
+        Self::Keychain {
+            service: KEYCHAIN_SERVICE.to_owned(),
+        }
+    }
+
     /// Which kind of key this is.
     pub fn kind(&self) -> KeyKind {
         match self {
+            Self::Keychain { .. } => KeyKind::Keychain,
             Self::Password(_) => KeyKind::Password,
             Self::KeyFile => KeyKind::KeyFile,
             Self::Given(_) => KeyKind::Given,
@@ -66,6 +86,7 @@ impl KeySource {
 impl fmt::Display for KeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Keychain => "keychain",
             Self::Password => "password",
             Self::KeyFile => "key file",
             Self::Given => "key of the application",
@@ -138,8 +159,8 @@ impl MasterKey {
         Self(key)
     }
 
-    pub(super) fn expose(&self) -> &[u8; KEY_BYTES] {
-        self.0.expose()
+    pub(super) fn secret(&self) -> &Secret<[u8; KEY_BYTES]> {
+        &self.0
     }
 
     /// HKDF-SHA256 (RFC 5869): a key for one purpose and one salt.
@@ -233,7 +254,7 @@ mod tests {
         let password = Secret::new("correct horse".to_owned());
         let key = MasterKey::derive(&password, &kdf(PBKDF2, 100_000));
         assert_eq!(
-            Hex(*key.expose()).to_string(),
+            Hex(*key.secret().expose()).to_string(),
             "6d2599c5d48caf5c0f9d07c9899b60424efc6f3f827f5045e7ad6961094d7dd2"
         );
     }

@@ -3,42 +3,42 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use self::record::{client_name, decode, encode};
 use crate::{
-    discovery::Discovery,
-    error::TokenStorageError,
-    identity::{ClientIdentity, Registration},
-    proto::{challenge::Challenge, scope::Scope, server_metadata::Issuer, token::TokenSet},
+    error::TokenStorageError, identity::Registration, proto::server_metadata::Issuer,
     secret::Secret,
-    server_url::ServerUrl,
 };
 
+#[cfg(feature = "sealed-file")]
+mod auto;
 #[cfg(feature = "testing")]
 pub mod contract;
 #[cfg(feature = "sealed-file")]
 mod key;
 #[cfg(feature = "sealed-file")]
+mod keychain;
+#[cfg(feature = "sealed-file")]
 mod lock;
 mod memory;
+mod record;
 #[cfg(feature = "sealed-file")]
 mod sealed;
 #[cfg(feature = "vault")]
 mod vault;
 
 #[cfg(feature = "sealed-file")]
+pub use auto::{AutoOptions, Choice, ChoiceReason, key_kinds};
+#[cfg(feature = "sealed-file")]
 pub use key::{KeyKind, KeySource};
+#[cfg(feature = "sealed-file")]
+pub use keychain::KEYCHAIN_SERVICE;
 pub use memory::MemoryBackend;
+pub use record::{Record, RecordKey};
 #[cfg(feature = "sealed-file")]
 pub use sealed::SealedFiles;
 #[cfg(feature = "vault")]
 pub use vault::{Vault, VaultAuth, VaultOptions};
-
-/// The version of what is written in a record.
-const RECORD_VERSION: u64 = 1;
-/// Before the name of a login, and before that of a client registration.
-const LOGIN: &str = "login ";
-const CLIENT: &str = "client ";
 
 /// Every back end: what it is called in `--store name:rest`, and how it is opened.
 pub const BACKENDS: &[(&str, OpenBackend)] = &[
@@ -84,6 +84,15 @@ pub trait Backend: fmt::Debug + Send + Sync {
         name: &str,
         expected: Option<Revision>,
     ) -> Result<bool, TokenStorageError>;
+
+    /// Makes sure that something can be kept, as far as that can be told without keeping anything:
+    /// the key is there, the password is right, the keychain is unlocked.
+    ///
+    /// # Errors
+    /// What keeping something would say.
+    async fn ready(&self) -> Result<(), TokenStorageError> {
+        Ok(())
+    }
 
     /// Every name, in any order.
     async fn names(&self) -> Result<Vec<String>, TokenStorageError>;
@@ -147,135 +156,6 @@ impl Stored {
     }
 }
 
-/// Whose tokens: one account at one server. Several accounts at a server never mix, and a name
-/// that is pointed at another URL finds nothing (H92, H93).
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct RecordKey {
-    server: ServerUrl,
-    account: Option<String>,
-}
-
-impl RecordKey {
-    /// The only account at `server`.
-    pub fn new(server: ServerUrl) -> Self {
-        Self {
-            server,
-            account: None,
-        }
-    }
-
-    /// One of several accounts at the server.
-    #[must_use]
-    pub fn with_account(mut self, account: impl Into<String>) -> Self {
-        self.account = Some(account.into());
-        self
-    }
-
-    /// The server.
-    pub fn server(&self) -> &ServerUrl {
-        &self.server
-    }
-
-    /// The account, if there are several.
-    pub fn account(&self) -> Option<&str> {
-        self.account.as_deref()
-    }
-
-    /// A server URL has no fragment and no blank, so the parts cannot run into each other.
-    fn name(&self) -> String {
-        match &self.account {
-            Some(account) => format!("{LOGIN}{}#{account}", self.server),
-            None => format!("{LOGIN}{}", self.server),
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        let rest = name.strip_prefix(LOGIN)?;
-        let (server, account) = match rest.split_once('#') {
-            Some((server, account)) => (server, Some(account.to_owned())),
-            None => (rest, None),
-        };
-        Some(Self {
-            server: server.parse().ok()?,
-            account,
-        })
-    }
-}
-
-impl From<&ServerUrl> for RecordKey {
-    fn from(server: &ServerUrl) -> Self {
-        Self::new(server.clone())
-    }
-}
-
-impl fmt::Display for RecordKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.account {
-            Some(account) => write!(f, "{} ({account})", self.server),
-            None => self.server.fmt(f),
-        }
-    }
-}
-
-/// Everything that is kept of one login.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Record {
-    /// What was discovered. The endpoints in it are the only ones that ever see these tokens, so a
-    /// later change of the server's metadata cannot redirect them (H6).
-    pub discovery: Discovery,
-    /// Who we are there.
-    pub identity: ClientIdentity,
-    /// The scope that was asked for.
-    pub requested: Option<Scope>,
-    /// The tokens.
-    pub tokens: TokenSet,
-}
-
-impl Record {
-    /// A record of given parts.
-    pub fn new(
-        discovery: Discovery,
-        identity: ClientIdentity,
-        requested: Option<Scope>,
-        tokens: TokenSet,
-    ) -> Self {
-        Self {
-            discovery,
-            identity,
-            requested,
-            tokens,
-        }
-    }
-
-    /// What a login has to ask for to satisfy `challenge`: what was asked for and granted before,
-    /// and what is asked for now (spec-checklist G4).
-    pub fn widened_scope(&self, challenge: &Challenge) -> Option<Scope> {
-        let before = self.known_scope();
-        Scope::union_of(before.as_ref(), challenge.scope.as_ref())
-    }
-
-    /// What was asked for, and what was granted.
-    pub fn known_scope(&self) -> Option<Scope> {
-        Scope::union_of(self.requested.as_ref(), self.tokens.scope.as_ref())
-    }
-
-    /// The part of the requested scope that was not granted. A server that says nothing granted
-    /// what was asked (RFC 6749 §5.1).
-    pub fn missing_scope(&self) -> Option<Scope> {
-        self.requested
-            .as_ref()?
-            .missing_from(self.tokens.scope.as_ref()?)
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Versioned<T> {
-    version: u64,
-    #[serde(flatten)]
-    content: T,
-}
-
 /// Proof that no other task, process or host is changing a record, and what the record was when
 /// that began: whoever holds it has re-read the store.
 #[derive(Debug)]
@@ -336,6 +216,15 @@ impl TokenStore {
         open(rest).map(Self::new)
     }
 
+    /// Makes sure that a record can be kept, before somebody goes through a login for one: a
+    /// wrong password is told now, and a locked keychain asks to be unlocked. A new store is made.
+    ///
+    /// # Errors
+    /// [`TokenStorageError`]: what saving a record would say.
+    pub async fn ready(&self) -> Result<(), TokenStorageError> {
+        self.backend.ready().await
+    }
+
     /// Reads a record.
     ///
     /// # Errors
@@ -350,7 +239,7 @@ impl TokenStore {
         };
         let record: Record = decode(&name, &stored.bytes)?;
         // The name is authenticated by the back end; this guards against one that does not (H93).
-        if record.discovery.server != key.server {
+        if record.discovery.server != *key.server() {
             return Err(TokenStorageError::Corrupt {
                 place: key.to_string(),
                 why: "it holds the tokens of another server",
@@ -465,50 +354,5 @@ impl TokenStore {
         let name = client_name(issuer);
         let _held = self.backend.lock(&name).await?;
         self.backend.delete(&name, None).await
-    }
-}
-
-fn client_name(issuer: &Issuer) -> String {
-    format!("{CLIENT}{}", issuer.as_str())
-}
-
-fn encode<T: Serialize>(name: &str, content: &T) -> Result<Secret<Vec<u8>>, TokenStorageError> {
-    // Room for the largest tokens, so that no copy is left behind when the buffer grows.
-    let mut bytes = Secret::new(Vec::with_capacity(96 * 1024));
-    serde_json::to_writer(
-        bytes.expose_mut(),
-        &Versioned {
-            version: RECORD_VERSION,
-            content,
-        },
-    )
-    .map_err(|_| corrupt(name, "it cannot be written as JSON"))?;
-    Ok(bytes)
-}
-
-fn decode<T: DeserializeOwned>(
-    name: &str,
-    bytes: &Secret<Vec<u8>>,
-) -> Result<T, TokenStorageError> {
-    #[derive(Deserialize)]
-    struct Version {
-        version: u64,
-    }
-    let unreadable = |_| corrupt(name, "it is not a record of ours");
-    let Version { version } = serde_json::from_slice(bytes.expose()).map_err(unreadable)?;
-    if version > RECORD_VERSION {
-        return Err(TokenStorageError::Newer {
-            place: name.to_owned(),
-            version,
-        });
-    }
-    let versioned: Versioned<T> = serde_json::from_slice(bytes.expose()).map_err(unreadable)?;
-    Ok(versioned.content)
-}
-
-fn corrupt(name: &str, why: &'static str) -> TokenStorageError {
-    TokenStorageError::Corrupt {
-        place: format!("the record `{name}`"),
-        why,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! store.json        which store this is, and how its key is told from others    (header)
-//! key               the key, if it is kept in a file                            (master)
+//! key               the key, if it is kept in a file, not in the keychain       (master)
 //! <hash>.sealed     one record: a plain line about it, then the ciphertext      (record)
 //! locks/<hash>      held while a record is refreshed; `locks/write` while files change
 //! new-<random>.tmp  a file that is being written
@@ -182,6 +182,16 @@ impl Backend for SealedFiles {
         let name = name.to_owned();
         self.work(move |files| files.delete(&turn, &name, expected))
             .await
+    }
+
+    async fn ready(&self) -> Result<(), TokenStorageError> {
+        if self.work(Files::opened).await?.is_some() {
+            return Ok(());
+        }
+        let turn = self.turn().await?;
+        self.work(move |files| files.opened_or_created(&turn))
+            .await
+            .map(drop)
     }
 
     async fn names(&self) -> Result<Vec<String>, TokenStorageError> {

@@ -11,10 +11,14 @@
 
 mod authorization_code;
 mod authorized;
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+mod auto;
 mod browser;
 mod discovery;
 mod examples;
 mod identity;
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+mod keychain;
 mod layers;
 mod leaks;
 mod logout;

@@ -28,23 +28,23 @@ mod permissions;
 mod processes;
 
 /// A store in a directory of its own, which goes away with it.
-struct Home {
+pub(crate) struct Home {
     directory: TempDir,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
         }
     }
 
     /// Where the store is. It does not exist at first.
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("store")
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
@@ -53,7 +53,7 @@ impl Home {
     }
 
     /// The files of the records.
-    fn records(&self) -> Vec<PathBuf> {
+    pub(crate) fn records(&self) -> Vec<PathBuf> {
         let files = contents(&self.path()).into_keys();
         files
             .filter(|path| path.extension().is_some_and(|end| end == "sealed"))
@@ -67,11 +67,11 @@ impl Home {
     }
 }
 
-fn password(text: &str) -> KeySource {
+pub(crate) fn password(text: &str) -> KeySource {
     KeySource::Password(Secret::new(text.to_owned()))
 }
 
-async fn put(
+pub(crate) async fn put(
     files: &SealedFiles,
     name: &str,
     expected: Option<Revision>,
@@ -82,13 +82,16 @@ async fn put(
         .await
 }
 
-async fn get(files: &SealedFiles, name: &str) -> Result<Option<String>, TokenStorageError> {
+pub(crate) async fn get(
+    files: &SealedFiles,
+    name: &str,
+) -> Result<Option<String>, TokenStorageError> {
     let stored = files.get(name).await?;
     Ok(stored.map(|stored| String::from_utf8(stored.bytes.expose().clone()).unwrap()))
 }
 
 /// Every file below a directory, and what is in it.
-fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

@@ -1,8 +1,8 @@
 //! What is done with the files of a store. Everything here blocks.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use aws_lc_rs::digest;
@@ -33,13 +33,23 @@ const SEALED: &str = ".sealed";
 pub(super) struct Files {
     pub(super) directory: Directory,
     pub(super) source: KeySource,
-    /// The key, from the first use on. Derived under this lock, so once.
-    opened: Mutex<Option<Arc<Opened>>>,
+    /// The key, from the first use on. Fetched under this lock, so once.
+    key: Mutex<Key>,
+    /// How many times the key could not be had.
+    failures: AtomicU64,
     /// Whose turn it is to write, among the tasks that share this store: they need not poll.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     /// Whether unfinished files of dead processes were removed: once is enough, because what this
     /// process does not finish it removes itself.
     swept: AtomicBool,
+}
+
+/// The key of a store, or why it could not be had: who waited for that try is told the same, so
+/// that a keychain asks its person once, and not once for each caller.
+#[derive(Default)]
+struct Key {
+    opened: Option<Arc<Opened>>,
+    failure: Option<TokenStorageError>,
 }
 
 /// The right to change files.
@@ -54,7 +64,8 @@ impl Files {
         Self {
             directory,
             source,
-            opened: Mutex::default(),
+            key: Mutex::default(),
+            failures: AtomicU64::new(0),
             turn: Arc::default(),
             swept: AtomicBool::new(false),
         }
@@ -66,24 +77,39 @@ impl Files {
         let Some(header) = existing(&self.directory)? else {
             return Ok(None);
         };
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*opened {
-            Some(known) if known.header == header => {}
-            _ => {
-                let found = master::open(&self.directory, header, &self.source)?;
-                *opened = Some(Arc::new(found));
+        let failures = self.failures.load(Ordering::SeqCst);
+        let mut key = self.key();
+        match (&key.opened, &key.failure) {
+            (Some(known), _) if known.header == header => return Ok(Some(Arc::clone(known))),
+            (_, Some(failure)) if self.failures.load(Ordering::SeqCst) > failures => {
+                return Err(failure.clone());
+            }
+            _ => {}
+        }
+        match master::open(&self.directory, header, &self.source) {
+            Ok(found) => {
+                key.opened = Some(Arc::new(found));
+                Ok(key.opened.clone())
+            }
+            Err(failure) => {
+                key.failure = Some(failure.clone());
+                self.failures.fetch_add(1, Ordering::SeqCst);
+                Err(failure)
             }
         }
-        Ok(opened.clone())
     }
 
-    fn opened_or_created(&self, _turn: &Turn) -> Result<Arc<Opened>, TokenStorageError> {
+    fn key(&self) -> MutexGuard<'_, Key> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn opened_or_created(&self, _turn: &Turn) -> Result<Arc<Opened>, TokenStorageError> {
         if let Some(opened) = self.opened()? {
             return Ok(opened);
         }
         let has_records = !self.record_files()?.is_empty();
         let created = Arc::new(master::create(&self.directory, &self.source, has_records)?);
-        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&created));
+        self.key().opened = Some(Arc::clone(&created));
         Ok(created)
     }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::TokenStorageError,
     secret::Secret,
-    store::key::{KEY_BYTES, Kdf, KeyKind, MasterKey, random},
+    store::key::{KEY_BYTES, Kdf, KeyKind, KeySource, MasterKey, random},
 };
 
 /// Its name in the directory of the store.
@@ -31,28 +31,39 @@ pub(super) struct StoreHeader {
     pub(super) key: KeyKind,
     /// How a password becomes the key.
     pub(super) kdf: Option<Kdf>,
+    /// What the key is filed under in the keychain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) service: Option<String>,
     /// What only the key of this store says about all of the above (H145).
     check: Hex<KEY_BYTES>,
 }
 
 impl StoreHeader {
-    /// For a new store, sealed with `master`.
-    pub(super) fn fresh(
-        key: KeyKind,
-        kdf: Option<Kdf>,
-        master: &MasterKey,
-    ) -> Result<Self, TokenStorageError> {
-        let (format, id) = (FORMAT.to_owned(), Hex(random()?));
-        let mut header = Self {
-            format,
-            version: VERSION,
-            id,
-            key,
-            kdf,
-            check: Hex([0; KEY_BYTES]),
+    /// For a new store whose key is of that kind; [`sealed_with`](Self::sealed_with) completes it.
+    pub(super) fn fresh(source: &KeySource) -> Result<Self, TokenStorageError> {
+        let kdf = match source {
+            KeySource::Password(_) => Some(Kdf::fresh()?),
+            _ => None,
         };
-        header.check = Hex(*header.expected_check(master)?.expose());
-        Ok(header)
+        let service = match source {
+            KeySource::Keychain { service } => Some(service.clone()),
+            _ => None,
+        };
+        Ok(Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            id: Hex(random()?),
+            key: source.kind(),
+            kdf,
+            service,
+            check: Hex([0; KEY_BYTES]),
+        })
+    }
+
+    /// The same, of a store that is sealed with `master`.
+    pub(super) fn sealed_with(mut self, master: &MasterKey) -> Result<Self, TokenStorageError> {
+        self.check = Hex(*self.expected_check(master)?.expose());
+        Ok(self)
     }
 
     /// Reads that of a store, if it has one.
@@ -88,6 +99,9 @@ impl StoreHeader {
     }
 
     fn fault(&self) -> Option<&'static str> {
+        if (self.key == KeyKind::Keychain) != self.service.is_some() {
+            return Some("it does not say where in which keychain its key is");
+        }
         match (self.key, &self.kdf) {
             (KeyKind::Password, Some(kdf)) => kdf.fault(),
             (KeyKind::Password, None) => Some("it does not say how the password becomes the key"),
@@ -118,6 +132,8 @@ impl StoreHeader {
             id,
             key,
             kdf,
+            // Wherever the key was found, the check tells whether it is the right one.
+            service: _,
             check: _,
         } = self;
         let parameters = json(&(format, version, id, key, kdf))?;

@@ -5,9 +5,12 @@ use super::{
     header::{self, StoreHeader},
 };
 use crate::{
-    error::TokenStorageError,
+    error::{KeychainCause, TokenStorageError},
     secret::Secret,
-    store::key::{KEY_BYTES, Kdf, KeyKind, KeySource, MasterKey},
+    store::{
+        key::{KEY_BYTES, KeyKind, KeySource, MasterKey},
+        keychain::Entry,
+    },
 };
 
 /// The name of the key file in the directory of the store.
@@ -41,6 +44,7 @@ pub(super) fn open(
 ) -> Result<Opened, TokenStorageError> {
     check_kind(directory, &header, source)?;
     let master = match (source, &header.kdf) {
+        (KeySource::Keychain { .. }, _) => in_keychain(directory, &header)?,
         (KeySource::Password(password), Some(kdf)) => MasterKey::derive(password, kdf),
         // `StoreHeader::read` lets no such store through.
         (KeySource::Password(_), None) => return Err(no_parameters(directory)),
@@ -50,11 +54,11 @@ pub(super) fn open(
     if header.is_sealed_with(&master)? {
         return Ok(Opened { header, master });
     }
-    Err(wrong_key(directory, source))
+    Err(wrong_key(directory, &header, source))
 }
 
 /// Makes the key and the store. Only for the holder of the write lock, so that many first writers
-/// agree (H147). The key is on the disk before anything says that it is used.
+/// agree (H147). The key is kept before anything says that it is used.
 pub(super) fn create(
     directory: &Directory,
     source: &KeySource,
@@ -64,20 +68,53 @@ pub(super) fn create(
         // A new key would put an end to every record that is there (H144).
         return Err(no_parameters(directory));
     }
-    let (master, kdf) = match source {
-        KeySource::Password(password) => {
-            let kdf = Kdf::fresh()?;
-            (MasterKey::derive(password, &kdf), Some(kdf))
-        }
-        KeySource::KeyFile => (
-            key_file(directory)?.map_or_else(|| new_key(directory), Ok)?,
-            None,
-        ),
-        KeySource::Given(key) => (MasterKey::new(key.clone()), None),
+    let header = StoreHeader::fresh(source)?;
+    let master = match (source, &header.kdf) {
+        (KeySource::Keychain { .. }, _) => into_keychain(directory, &header)?,
+        (KeySource::Password(password), Some(kdf)) => MasterKey::derive(password, kdf),
+        // `StoreHeader::fresh` makes no such store.
+        (KeySource::Password(_), None) => return Err(no_parameters(directory)),
+        (KeySource::KeyFile, _) => key_file(directory)?.map_or_else(|| new_key(directory), Ok)?,
+        (KeySource::Given(key), _) => MasterKey::new(key.clone()),
     };
-    let header = StoreHeader::fresh(source.kind(), kdf, &master)?;
+    let header = header.sealed_with(&master)?;
+    // If this fails, an entry in the keychain is left that no store uses. It is not deleted: the
+    // file may be there in spite of the failure, and then it is the key of a store.
     directory.create(header::FILE, &header.text()?)?;
     Ok(Opened { header, master })
+}
+
+/// The entry of a store in the keychain.
+fn entry(header: &StoreHeader) -> Entry {
+    Entry {
+        // `StoreHeader` has it in each store whose key is there.
+        service: header.service.clone().unwrap_or_default(),
+        account: header.id.to_string(),
+    }
+}
+
+fn in_keychain(
+    directory: &Directory,
+    header: &StoreHeader,
+) -> Result<MasterKey, TokenStorageError> {
+    let entry = entry(header);
+    let found = entry.read().and_then(|key| key.ok_or_else(|| entry.gone()));
+    found.map(MasterKey::new).map_err(keychain_error(directory))
+}
+
+fn into_keychain(
+    directory: &Directory,
+    header: &StoreHeader,
+) -> Result<MasterKey, TokenStorageError> {
+    let master = MasterKey::generate()?;
+    let written = entry(header).write(master.secret());
+    written.map_err(keychain_error(directory))?;
+    Ok(master)
+}
+
+fn keychain_error(directory: &Directory) -> impl FnOnce(KeychainCause) -> TokenStorageError {
+    let store = directory.path().to_owned();
+    move |cause| TokenStorageError::Keychain { store, cause }
 }
 
 fn key_file(directory: &Directory) -> Result<Option<MasterKey>, TokenStorageError> {
@@ -95,13 +132,14 @@ fn key_file(directory: &Directory) -> Result<Option<MasterKey>, TokenStorageErro
 
 fn new_key(directory: &Directory) -> Result<MasterKey, TokenStorageError> {
     let master = MasterKey::generate()?;
-    directory.create(KEY_FILE, master.expose())?;
+    directory.create(KEY_FILE, master.secret().expose())?;
     Ok(master)
 }
 
-fn wrong_key(directory: &Directory, source: &KeySource) -> TokenStorageError {
+fn wrong_key(directory: &Directory, header: &StoreHeader, source: &KeySource) -> TokenStorageError {
     let path = directory.path().to_owned();
     match source {
+        KeySource::Keychain { .. } => keychain_error(directory)(entry(header).other_key()),
         KeySource::Password(_) => TokenStorageError::WrongPassword(path),
         KeySource::Given(_) => TokenStorageError::OtherKey(path),
         KeySource::KeyFile => corrupt(

@@ -86,6 +86,7 @@ async fn the_child_plays_its_role() {
             std::future::pending::<()>().await;
         }
         "count derivations" => count_derivations(&open(password("right"))).await,
+        "count refusals" => count_refusals(&open(password("wrong"))).await,
         _ => panic!("no role called {role}"),
     }
 }
@@ -267,6 +268,40 @@ async fn a_key_is_derived_once_a_process() {
     let output = child("count derivations", &home, "").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("derived 1 times"), "{said}");
+}
+
+/// Many tasks ask at once, and the answer takes a while.
+async fn count_refusals(files: &SealedFiles) {
+    let derivations = Arc::new(AtomicUsize::new(0));
+    tracing::subscriber::set_global_default(Derivations(Arc::clone(&derivations))).unwrap();
+    let readers = (0..32).map(|_| {
+        let files = files.clone();
+        async move { get(&files, "a").await.unwrap_err() }
+    });
+    for refused in readers.collect::<JoinSet<_>>().join_all().await {
+        assert!(matches!(refused, TokenStorageError::WrongPassword(_)));
+    }
+    let together = derivations.swap(0, Ordering::SeqCst);
+    get(files, "a").await.unwrap_err();
+    let alone = derivations.load(Ordering::SeqCst);
+    say(&format!(
+        "tried {together} times together, and {alone} alone"
+    ));
+}
+
+/// So a keychain asks its person once, and not once for each task; but who comes later tries anew.
+/// A task that starts very late may be one of those.
+#[tokio::test]
+async fn who_waited_for_a_refusal_is_refused_alike() {
+    let home = Home::new();
+    let files = SealedFiles::open(home.path(), password("right")).unwrap();
+    put(&files, "a", None, "content").await.unwrap();
+    let output = child("count refusals", &home, "").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (_, tried) = said.split_once("tried ").expect("it counted");
+    let (together, rest) = tried.split_once(' ').unwrap();
+    assert!(together.parse::<u32>().unwrap() <= 4, "{said}");
+    assert!(rest.contains("and 1 alone"), "{said}");
 }
 
 /// H138: whatever the mask of the process, only its owner reads the files.

@@ -1,0 +1,187 @@
+//! The best local store of this machine. The choice is made once: the store itself remembers it.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{KeyKind, KeySource, SealedFiles, TokenStore, keychain, lock::off_runtime};
+use crate::{
+    error::{KeychainCause, TokenStorageError},
+    proto::foreign::Foreign,
+    secret::Secret,
+};
+
+/// What may be said about the store that [`TokenStore::auto`] is to choose; nothing need be.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct AutoOptions {
+    /// Where the files are, if not in [`SealedFiles::default_dir`].
+    pub directory: Option<PathBuf>,
+    /// A password to seal a new store with, or to open one that has a password.
+    pub password: Option<Secret<String>>,
+    /// What a new key in the keychain is filed under, if not under
+    /// [`KEYCHAIN_SERVICE`](super::KEYCHAIN_SERVICE).
+    pub service: Option<String>,
+}
+
+/// Which store was chosen, and why. Its `Display` is a sentence for the person.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Choice {
+    /// Where the files are, or will be.
+    pub directory: PathBuf,
+    /// Where its key comes from.
+    pub key: KeyKind,
+    /// Why it is that key.
+    pub reason: ChoiceReason,
+}
+
+/// Why a store has that kind of key.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ChoiceReason {
+    /// It was made with it. Another kind of key takes another directory, or a new store.
+    Existing,
+    /// A password was given.
+    PasswordGiven,
+    /// The keychain of the system answers.
+    KeychainAnswers,
+    /// No keychain answers: why not.
+    NoKeychain(Foreign),
+}
+
+impl TokenStore {
+    /// The best local store of this machine, and why it is that one: sealed files whose key is
+    ///
+    /// 1. of the kind that the store was made with, if there is a store;
+    /// 2. from the password, if one is given;
+    /// 3. in the keychain of the system, if one answers, even if it is locked now;
+    /// 4. in a file of its own.
+    ///
+    /// Nothing is made yet, and nobody is asked to unlock anything, before the store is used.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), mcp_client_oauth::Error> {
+    /// use mcp_client_oauth::{TokenStore, store::AutoOptions};
+    ///
+    /// let (store, choice) = TokenStore::auto(&AutoOptions::default()).await?;
+    /// println!("{choice}");
+    /// # drop(store);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TokenStorageError::PasswordNeeded`] if the store has a password and none is given.
+    /// [`TokenStorageError::OtherKey`] if one is given and the store has none: who gives a password
+    /// must not be served by a store without. [`TokenStorageError::Keychain`] if there is a
+    /// keychain that refuses: nothing weaker is taken in its place.
+    pub async fn auto(options: &AutoOptions) -> Result<(Self, Choice), TokenStorageError> {
+        let directory = match &options.directory {
+            Some(directory) => directory.clone(),
+            None => SealedFiles::default_dir()?,
+        };
+        let (source, reason) = choose(&directory, options).await?;
+        let key = source.kind();
+        let files = SealedFiles::open(&directory, source)?;
+        let choice = Choice {
+            directory,
+            key,
+            reason,
+        };
+        Ok((Self::new(Arc::new(files)), choice))
+    }
+}
+
+/// Each kind of key that a local store can have, the best first, and why it cannot be had here.
+/// Nobody is asked to unlock anything.
+pub async fn key_kinds() -> Vec<(KeyKind, Result<(), KeychainCause>)> {
+    vec![
+        (KeyKind::Keychain, keychain().await),
+        (KeyKind::Password, Ok(())),
+        (KeyKind::KeyFile, Ok(())),
+        (KeyKind::Given, Ok(())),
+    ]
+}
+
+async fn choose(
+    directory: &Path,
+    options: &AutoOptions,
+) -> Result<(KeySource, ChoiceReason), TokenStorageError> {
+    let (path, password) = (directory.to_owned(), options.password.clone());
+    let kind = off_runtime(move || SealedFiles::key_kind(path)).await?;
+    let source = match (kind, password) {
+        (None, None) => return new_key(directory, options).await,
+        (None, Some(password)) => {
+            return Ok((KeySource::Password(password), ChoiceReason::PasswordGiven));
+        }
+        (Some(KeyKind::Password), Some(password)) => KeySource::Password(password),
+        (Some(KeyKind::Password), None) => {
+            return Err(TokenStorageError::PasswordNeeded(directory.to_owned()));
+        }
+        (Some(KeyKind::Keychain), None) => in_keychain(options),
+        (Some(KeyKind::KeyFile), None) => KeySource::KeyFile,
+        (Some(_), Some(_)) | (Some(KeyKind::Given), None) => {
+            return Err(TokenStorageError::OtherKey(directory.to_owned()));
+        }
+    };
+    Ok((source, ChoiceReason::Existing))
+}
+
+/// For a new store. A keychain that is locked is one: it is unlocked when the key is made. One that
+/// refuses is too, and a weaker place must then be somebody's decision, not ours.
+async fn new_key(
+    directory: &Path,
+    options: &AutoOptions,
+) -> Result<(KeySource, ChoiceReason), TokenStorageError> {
+    match keychain().await {
+        Ok(()) | Err(KeychainCause::Locked(_)) => {
+            Ok((in_keychain(options), ChoiceReason::KeychainAnswers))
+        }
+        Err(KeychainCause::Absent(why)) => Ok((KeySource::KeyFile, ChoiceReason::NoKeychain(why))),
+        Err(cause) => Err(TokenStorageError::Keychain {
+            store: directory.to_owned(),
+            cause,
+        }),
+    }
+}
+
+fn in_keychain(options: &AutoOptions) -> KeySource {
+    match options.service.clone() {
+        Some(service) => KeySource::Keychain { service },
+        None => KeySource::keychain(),
+    }
+}
+
+/// Whether a keychain answers. It may take seconds to say nothing.
+async fn keychain() -> Result<(), KeychainCause> {
+    let probed = tokio::task::spawn_blocking(keychain::probe).await;
+    probed.unwrap_or_else(|error| Err(KeychainCause::Failed(Foreign::new(&error.to_string()))))
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (directory, reason) = (self.directory.display(), &self.reason);
+        write!(f, "tokens are kept in {directory}, sealed with ")?;
+        match self.key {
+            KeyKind::Keychain => f.write_str("a key in the keychain of the system")?,
+            KeyKind::Password => f.write_str("a password")?,
+            KeyKind::KeyFile => f.write_str("a key in a file beside them")?,
+            KeyKind::Given => f.write_str("a key of the application")?,
+        }
+        write!(f, ": {reason}")
+    }
+}
+
+impl fmt::Display for ChoiceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Existing => f.write_str("the store was made with it"),
+            Self::PasswordGiven => f.write_str("a password was given"),
+            Self::KeychainAnswers => f.write_str("the keychain answers"),
+            Self::NoKeychain(why) => write!(f, "no keychain answers ({why})"),
+        }
+    }
+}

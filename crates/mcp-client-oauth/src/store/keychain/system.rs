@@ -1,0 +1,58 @@
+//! Entries in the keychain of this system, through its store of `keyring-core`.
+//!
+//! The store object is our own: the default of the process belongs to the application.
+
+use std::sync::Arc;
+
+use keyring_core::{Error, api::CredentialStore};
+
+use super::Entry;
+use crate::{error::KeychainCause, secret::Secret};
+
+#[cfg_attr(target_os = "linux", path = "system/linux.rs")]
+#[cfg_attr(target_os = "macos", path = "system/macos.rs")]
+#[cfg_attr(windows, path = "system/windows.rs")]
+mod platform;
+
+/// A keychain that answers.
+pub(super) type Keychain = Arc<CredentialStore>;
+
+pub(super) fn connect() -> Result<Keychain, KeychainCause> {
+    platform::connect()
+}
+
+pub(super) fn probe() -> Result<(), KeychainCause> {
+    platform::probe()
+}
+
+pub(super) fn read(
+    keychain: &Keychain,
+    entry: &Entry,
+) -> Result<Option<Secret<String>>, KeychainCause> {
+    match find(keychain, entry)?.get_password() {
+        Ok(text) => Ok(Some(Secret::new(text))),
+        Err(Error::NoEntry) => Ok(None),
+        Err(Error::BadEncoding(bytes) | Error::BadDataFormat(bytes, _)) => {
+            drop(Secret::new(bytes));
+            Err(entry.other_key())
+        }
+        Err(error) => Err(platform::cause(&error)),
+    }
+}
+
+pub(super) fn write(
+    keychain: &Keychain,
+    entry: &Entry,
+    text: &Secret<String>,
+) -> Result<(), KeychainCause> {
+    find(keychain, entry)?
+        .set_password(text.expose())
+        .map_err(|error| platform::cause(&error))
+}
+
+fn find(keychain: &Keychain, entry: &Entry) -> Result<keyring_core::Entry, KeychainCause> {
+    let modifiers = platform::MODIFIERS.iter().copied().collect();
+    keychain
+        .build(&entry.service, &entry.account, Some(&modifiers))
+        .map_err(|error| platform::cause(&error))
+}

@@ -1,0 +1,83 @@
+//! Linux: the Secret Service of the D-Bus session (GNOME Keyring, KDE Wallet).
+
+use std::{error::Error as _, sync::Arc};
+
+use keyring_core::Error;
+use secret_service::{EncryptionType, blocking::SecretService};
+use zbus_secret_service_keyring_store::Store;
+
+use super::Keychain;
+use crate::{error::KeychainCause, proto::foreign::Foreign};
+
+/// What a person sees in the list of the keychain.
+pub(super) const MODIFIERS: &[(&str, &str)] = &[("label", "Key of an MCP token store")];
+
+/// What D-Bus calls a refusal by policy.
+const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
+
+/// Whoever does not answer this is not there, whatever the reason.
+pub(super) fn connect() -> Result<Keychain, KeychainCause> {
+    let store: Arc<Store> = Store::new().map_err(|error| absent(cause(&error)))?;
+    Ok(store)
+}
+
+/// Looks at the collection that a new entry would be put into. Reading an entry that there is not
+/// would prove nothing: that answer comes from a locked collection too.
+pub(super) fn probe() -> Result<(), KeychainCause> {
+    // Nothing secret is sent.
+    let service = SecretService::connect(EncryptionType::Plain)
+        .map_err(|error| absent(service_cause(&error)))?;
+    let collection = service.get_default_collection();
+    let locked = collection.and_then(|collection| collection.is_locked());
+    if locked.map_err(|error| service_cause(&error))? {
+        return Err(service_cause(&secret_service::Error::Locked));
+    }
+    Ok(())
+}
+
+fn absent(cause: KeychainCause) -> KeychainCause {
+    match cause {
+        KeychainCause::Failed(why) => KeychainCause::Absent(why),
+        other => other,
+    }
+}
+
+pub(super) fn cause(error: &Error) -> KeychainCause {
+    match error {
+        Error::PlatformFailure(source) | Error::NoStorageAccess(source) => {
+            let found = source.downcast_ref().map(service_cause);
+            found.unwrap_or_else(|| failed(error))
+        }
+        _ => failed(error),
+    }
+}
+
+fn service_cause(error: &secret_service::Error) -> KeychainCause {
+    use secret_service::Error;
+
+    let because = |why: &str| Foreign::new(why);
+    match error {
+        Error::Unavailable => KeychainCause::Absent(because(
+            "there is no Secret Service on the D-Bus session, or no such session",
+        )),
+        Error::NoResult => {
+            KeychainCause::Absent(because("the Secret Service has no default keyring"))
+        }
+        Error::Locked => KeychainCause::Locked(because("its default keyring is locked")),
+        Error::Prompt | Error::PromptDisconnected => {
+            KeychainCause::Locked(because("its prompt was dismissed, or could not be shown"))
+        }
+        error if is_refusal(error) => KeychainCause::Denied(Foreign::new(&error.to_string())),
+        error => failed(error),
+    }
+}
+
+/// Whether D-Bus itself said no, somewhere down the chain.
+fn is_refusal(error: &secret_service::Error) -> bool {
+    std::iter::successors(error.source(), |error| (*error).source())
+        .any(|error| error.to_string().starts_with(ACCESS_DENIED))
+}
+
+fn failed(error: &impl std::error::Error) -> KeychainCause {
+    KeychainCause::Failed(Foreign::new(&error.to_string()))
+}

@@ -1,0 +1,39 @@
+//! Windows: the Credential Manager of the user, which is open as long as the user is logged in.
+
+use std::sync::Arc;
+
+use keyring_core::Error;
+use windows_native_keyring_store::Store;
+
+use super::Keychain;
+use crate::{error::KeychainCause, proto::foreign::Foreign};
+
+/// The files of the store stay on this computer, and so does their key.
+pub(super) const MODIFIERS: &[(&str, &str)] = &[("persistence", "Local")];
+
+/// An account that no store has: its id is a number.
+const NOBODY: &str = "nobody";
+
+pub(super) fn connect() -> Result<Keychain, KeychainCause> {
+    let store: Arc<Store> = Store::new().map_err(|error| cause(&error))?;
+    Ok(store)
+}
+
+/// Looks for an entry that there is not.
+pub(super) fn probe() -> Result<(), KeychainCause> {
+    let keychain = connect()?;
+    let entry = keychain.build(super::super::KEYCHAIN_SERVICE, NOBODY, None);
+    match entry.and_then(|entry| entry.get_credential().map(drop)) {
+        Ok(()) | Err(Error::NoEntry) => Ok(()),
+        Err(error) => Err(cause(&error)),
+    }
+}
+
+pub(super) fn cause(error: &Error) -> KeychainCause {
+    let why = Foreign::new(&error.to_string());
+    match error {
+        // ERROR_NO_SUCH_LOGON_SESSION: a login over the network has no Credential Manager.
+        Error::NoStorageAccess(_) => KeychainCause::Absent(why),
+        _ => KeychainCause::Failed(why),
+    }
+}

@@ -1,0 +1,355 @@
+//! The keychain as the place of the key, against the real GNOME Keyring.
+
+use std::{fs, path::Path, sync::Arc};
+
+use mcp_client_oauth::{
+    error::{KeychainCause, TokenStorageError},
+    store::{Backend as _, KeySource, Revision, SealedFiles, contract, key_kinds},
+};
+
+use self::session::{Session, entries, is_outside, lock, with_each};
+use crate::sealed::{Home, contents, get, put};
+
+pub(crate) mod session;
+
+fn open(directory: &Path) -> SealedFiles {
+    SealedFiles::open(directory, KeySource::keychain()).unwrap()
+}
+
+fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> KeychainCause {
+    match result {
+        Err(TokenStorageError::Keychain { cause, .. }) => cause,
+        other => panic!("not refused by the keychain: {other:?}"),
+    }
+}
+
+/// Each operation that needs the key of a store with the record `a`, from a fresh start.
+async fn refusals(directory: &Path) -> [KeychainCause; 4] {
+    [
+        cause(get(&open(directory), "a").await),
+        cause(put(&open(directory), "a", Some(Revision::new(1)), "other").await),
+        cause(put(&open(directory), "b", None, "other").await),
+        cause(open(directory).ready().await),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_sealed_by_the_keychain_keep_the_contract() {
+    let name = "keychain::files_sealed_by_the_keychain_keep_the_contract";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    contract::check(Arc::new(open(&Home::new().path()))).await;
+}
+
+/// Nothing may block the only thread there is, and nothing may panic on it.
+#[tokio::test]
+async fn the_keychain_is_asked_beside_the_runtime() {
+    let name = "keychain::the_keychain_is_asked_beside_the_runtime";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    contract::check(Arc::new(open(&Home::new().path()))).await;
+}
+
+#[tokio::test]
+async fn the_key_is_written_once_and_read_once_a_process() {
+    let name = "keychain::the_key_is_written_once_and_read_once_a_process";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    let files = open(&home.path());
+    let mut revision = put(&files, "a", None, "0").await.unwrap();
+    let written = entries().await;
+    assert_eq!(written.len(), 1, "{written:?}");
+    assert_eq!(written[0].service, "mcp-client-oauth");
+    assert_eq!(written[0].label, "Key of an MCP token store");
+    let header = fs::read_to_string(home.file("store.json")).unwrap();
+    assert!(header.contains(&format!(r#""id":"{}""#, written[0].account)));
+
+    // What is written again would be there again; what is read again would not be found.
+    with_each(|entry| entry.delete().unwrap()).await;
+    for number in 1..=20 {
+        let content = number.to_string();
+        revision = put(&files, "a", Some(revision), &content).await.unwrap();
+        assert_eq!(get(&files, "a").await.unwrap().unwrap(), content);
+    }
+    assert_eq!(entries().await, []);
+}
+
+#[tokio::test]
+async fn another_process_reads_the_key() {
+    let name = "keychain::another_process_reads_the_key";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    if let Some((_, directory)) = session::role() {
+        let files = open(directory.as_ref());
+        assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
+        put(&files, "b", None, "of the other").await.unwrap();
+        return;
+    }
+    let home = Home::new();
+    let files = open(&home.path());
+    put(&files, "a", None, "content").await.unwrap();
+    let before = entries().await;
+    let other = session::again(name, "read", &home.path()).output().unwrap();
+    assert!(
+        other.status.success(),
+        "{}",
+        String::from_utf8_lossy(&other.stderr)
+    );
+    assert_eq!(get(&files, "b").await.unwrap().unwrap(), "of the other");
+    assert_eq!(entries().await, before);
+}
+
+#[tokio::test]
+async fn sixteen_first_writers_agree_on_a_key() {
+    let name = "keychain::sixteen_first_writers_agree_on_a_key";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    if let Some((name, directory)) = session::role() {
+        put(&open(directory.as_ref()), &name, None, &name)
+            .await
+            .unwrap();
+        return;
+    }
+    let home = Home::new();
+    let writers: Vec<_> = (0..16)
+        .map(|number| session::again(name, &number.to_string(), &home.path()))
+        .map(|mut command| command.spawn().unwrap())
+        .collect();
+    for mut writer in writers {
+        assert!(writer.wait().unwrap().success());
+    }
+    let files = open(&home.path());
+    for number in 0..16 {
+        let name = number.to_string();
+        assert_eq!(get(&files, &name).await.unwrap().unwrap(), name);
+    }
+    assert_eq!(entries().await.len(), 1);
+}
+
+#[tokio::test]
+async fn two_stores_have_two_keys() {
+    let name = "keychain::two_stores_have_two_keys";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let (one, other) = (Home::new(), Home::new());
+    put(&open(&one.path()), "a", None, "one").await.unwrap();
+    put(&open(&other.path()), "a", None, "other").await.unwrap();
+    let kept = entries().await;
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert_ne!(kept[0].account, kept[1].account);
+    assert_ne!(kept[0].secret, kept[1].secret);
+    assert_eq!(get(&open(&one.path()), "a").await.unwrap().unwrap(), "one");
+}
+
+#[tokio::test]
+async fn a_store_remembers_the_service_of_its_key() {
+    let name = "keychain::a_store_remembers_the_service_of_its_key";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    let service = "example application".to_owned();
+    let files = SealedFiles::open(home.path(), KeySource::Keychain { service }).unwrap();
+    put(&files, "a", None, "content").await.unwrap();
+    assert_eq!(entries().await[0].service, "example application");
+    let found = get(&open(&home.path()), "a").await.unwrap();
+    assert_eq!(found.unwrap(), "content");
+}
+
+#[tokio::test]
+async fn neither_key_nor_record_is_in_any_file() {
+    let name = "keychain::neither_key_nor_record_is_in_any_file";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    put(&open(&home.path()), "a", None, "planted-token")
+        .await
+        .unwrap();
+    let key = entries().await.remove(0).secret;
+    let bytes = data_encoding::BASE64URL_NOPAD
+        .decode(key.as_bytes())
+        .unwrap();
+    let user = SealedFiles::default_dir().unwrap();
+    let user = user.parent().unwrap();
+    assert!(
+        user.join("keyrings").is_dir(),
+        "the keyring is somewhere else"
+    );
+    for place in [home.path().as_path(), user] {
+        for (path, file) in contents(place) {
+            for secret in [key.as_bytes(), &bytes, b"planted"] {
+                let found = file.windows(secret.len()).any(|part| part == secret);
+                assert!(!found, "{} has a secret in it", path.display());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_locked_keychain_is_told_and_changes_nothing() {
+    let name = "keychain::a_locked_keychain_is_told_and_changes_nothing";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    let files = open(&home.path());
+    put(&files, "a", None, "content").await.unwrap();
+    let before = contents(&home.path());
+    lock().await;
+    for refused in refusals(&home.path()).await {
+        assert!(matches!(refused, KeychainCause::Locked(_)), "{refused}");
+        assert!(refused.to_string().contains("unlock it"), "{refused}");
+    }
+    assert_eq!(contents(&home.path()), before);
+    assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
+    let answer = key_kinds().await.remove(0).1.unwrap_err();
+    assert!(matches!(answer, KeychainCause::Locked(_)), "{answer}");
+}
+
+#[tokio::test]
+async fn no_store_is_made_while_the_keychain_is_locked() {
+    let name = "keychain::no_store_is_made_while_the_keychain_is_locked";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    lock().await;
+    for refused in [
+        cause(open(&home.path()).ready().await),
+        cause(put(&open(&home.path()), "a", None, "content").await),
+    ] {
+        assert!(matches!(refused, KeychainCause::Locked(_)), "{refused}");
+    }
+    assert!(!home.file("store.json").exists() && !home.file("key").exists());
+    assert_eq!(home.records(), Vec::<std::path::PathBuf>::new());
+}
+
+/// A new key would put an end to every record that is there (H144).
+#[tokio::test]
+async fn an_entry_that_is_gone_is_not_replaced() {
+    let name = "keychain::an_entry_that_is_gone_is_not_replaced";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    put(&open(&home.path()), "a", None, "content")
+        .await
+        .unwrap();
+    let before = contents(&home.path());
+    let entry = entries().await.remove(0);
+    with_each(|entry| entry.delete().unwrap()).await;
+    for refused in refusals(&home.path()).await {
+        assert!(
+            matches!(&refused, KeychainCause::EntryGone { service, account }
+                if *service == entry.service && *account == entry.account),
+            "{refused}"
+        );
+    }
+    assert_eq!(contents(&home.path()), before);
+    assert_eq!(entries().await, []);
+    assert_eq!(open(&home.path()).names().await.unwrap(), ["a"]);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_another_key_is_told() {
+    let name = "keychain::an_entry_that_is_another_key_is_told";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    put(&open(&home.path()), "a", None, "content")
+        .await
+        .unwrap();
+    let before = contents(&home.path());
+    let other = "A".repeat(43).into_bytes();
+    for secret in [other, b"planted".to_vec(), vec![0xFF; 43], Vec::new()] {
+        with_each(move |entry| entry.set_secret(&secret, "text/plain").unwrap()).await;
+        for refused in refusals(&home.path()).await {
+            assert!(
+                matches!(refused, KeychainCause::OtherKey { .. }),
+                "{refused}"
+            );
+            assert!(!refused.to_string().contains("planted"), "{refused}");
+        }
+    }
+    assert_eq!(contents(&home.path()), before);
+}
+
+/// What each kind of machine without a keychain says, and that nothing is made on it.
+async fn assert_absent(reason: &str) {
+    let home = Home::new();
+    for refused in [
+        cause(open(&home.path()).ready().await),
+        cause(put(&open(&home.path()), "a", None, "content").await),
+        key_kinds().await.remove(0).1.unwrap_err(),
+    ] {
+        assert!(matches!(refused, KeychainCause::Absent(_)), "{refused}");
+        assert!(refused.to_string().contains(reason), "{refused}");
+    }
+    assert!(!home.file("store.json").exists() && !home.file("key").exists());
+}
+
+#[tokio::test]
+async fn without_a_session_bus_there_is_no_keychain() {
+    let name = "keychain::without_a_session_bus_there_is_no_keychain";
+    if is_outside(name, Session::NoBus) {
+        return;
+    }
+    assert_absent("run/bus`: No such file or directory").await;
+}
+
+#[tokio::test]
+async fn without_a_secret_service_there_is_no_keychain() {
+    let name = "keychain::without_a_secret_service_there_is_no_keychain";
+    if is_outside(name, Session::NoService) {
+        return;
+    }
+    assert_absent("org.freedesktop.secrets was not provided").await;
+}
+
+#[tokio::test]
+async fn a_secret_service_without_a_keyring_is_no_keychain() {
+    let name = "keychain::a_secret_service_without_a_keyring_is_no_keychain";
+    if is_outside(name, Session::NoKeyring) {
+        return;
+    }
+    assert_absent("no default keyring").await;
+}
+
+/// D-Bus itself would wait for ever.
+#[tokio::test]
+async fn a_keychain_that_never_answers_is_none() {
+    let name = "keychain::a_keychain_that_never_answers_is_none";
+    if is_outside(name, Session::Silent) {
+        return;
+    }
+    let given_up = key_kinds().await.remove(0).1.unwrap_err();
+    assert!(
+        given_up.to_string().contains("no answer within 10 seconds"),
+        "{given_up}"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_by_policy_is_told() {
+    let name = "keychain::a_refusal_by_policy_is_told";
+    if is_outside(name, Session::Denied) {
+        return;
+    }
+    let home = Home::new();
+    for refused in [
+        cause(open(&home.path()).ready().await),
+        key_kinds().await.remove(0).1.unwrap_err(),
+    ] {
+        assert!(matches!(refused, KeychainCause::Denied(_)), "{refused}");
+    }
+    assert!(!home.file("store.json").exists());
+}

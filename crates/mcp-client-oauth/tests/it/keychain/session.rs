@@ -1,0 +1,213 @@
+//! A D-Bus session for one test, with a Secret Service of its own or without: the test starts
+//! itself again in there. Nothing of the user's is touched: home and runtime directory are new.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use secret_service::{
+    EncryptionType,
+    blocking::{Collection, Item, SecretService},
+};
+use tempfile::TempDir;
+
+/// Tells the test that it is inside.
+const INSIDE: &str = "MCP_OAUTH_TEST_SESSION";
+
+/// What there is in the session.
+#[derive(Clone, Copy)]
+pub(crate) enum Session {
+    /// The real GNOME Keyring, with an unlocked login keyring.
+    Unlocked,
+    /// The same, without any keyring: what a machine is like on which nobody logs in at a screen.
+    NoKeyring,
+    /// No Secret Service.
+    NoService,
+    /// A Secret Service that a policy keeps us from.
+    Denied,
+    /// A bus that takes what we say, and never delivers an answer.
+    Silent,
+    /// No session bus.
+    NoBus,
+}
+
+/// Starts the test called `name` again inside such a session, unless this is the inside. Whether
+/// the test has been run that way, or cannot be.
+pub(crate) fn is_outside(name: &str, session: Session) -> bool {
+    if variable(INSIDE).is_some() {
+        return false;
+    }
+    if wanted(session) {
+        let home = tempfile::tempdir().unwrap();
+        let output = command(name, session, &home).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    true
+}
+
+/// Whether there is a GNOME Keyring: where none can be had, the check script says so here, and
+/// repeats it in its summary.
+fn wanted(session: Session) -> bool {
+    let skip = !matches!(session, Session::NoBus)
+        && variable("MCP_OAUTH_TEST_KEYCHAIN").is_some_and(|value| value == "skip");
+    if skip {
+        eprintln!("SKIPPED: there is no gnome-keyring-daemon with dbus-run-session on PATH");
+    }
+    !skip
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how a test speaks to itself, and the check script to a test"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn command(name: &str, session: Session, home: &TempDir) -> Command {
+    let mut command = in_session(session, home.path());
+    command
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1");
+    command.env("RUST_BACKTRACE", "0");
+    // Nobody there to ask.
+    for name in ["DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS"] {
+        command.env_remove(name);
+    }
+    for (name, folder) in [
+        ("HOME", ""),
+        ("XDG_CACHE_HOME", ".cache"),
+        ("XDG_CONFIG_HOME", ".config"),
+        ("XDG_DATA_HOME", ".local/share"),
+        ("XDG_RUNTIME_DIR", "run"),
+    ] {
+        let path = home.path().join(folder);
+        fs::create_dir_all(&path).unwrap();
+        command.env(name, path);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// What runs another command in such a session.
+fn in_session(session: Session, home: &Path) -> Command {
+    const START: &str = "printf test-password \
+        | gnome-keyring-daemon --unlock --components=secrets >/dev/null && exec \"$0\" \"$@\"";
+    let mut command = Command::new("dbus-run-session");
+    match session {
+        Session::Unlocked => command.args(["--", "bash", "-c", START]),
+        Session::NoKeyring => command.arg("--"),
+        Session::NoService => command.arg(bus(home, "", ANSWERS)).arg("--"),
+        Session::Denied => command.arg(bus(home, SERVICES, DENIES)).arg("--"),
+        Session::Silent => command.arg(bus(home, "", "")).arg("--"),
+        Session::NoBus => return Command::new("env"),
+    };
+    command
+}
+
+const ANSWERS: &str = r#"<allow eavesdrop="true"/>"#;
+const DENIES: &str =
+    r#"<allow eavesdrop="true"/><deny send_destination="org.freedesktop.secrets"/>"#;
+/// Where the bus finds services to start.
+const SERVICES: &str = "<standard_session_servicedirs/>";
+
+/// A bus with services that it can start, and with more in its policy than that all may send.
+fn bus(home: &Path, services: &str, policy: &str) -> String {
+    let path = home.join("bus.conf");
+    let text = format!(
+        r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  {services}
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow own="*"/>
+    {policy}
+  </policy>
+</busconfig>"#
+    );
+    #[expect(clippy::disallowed_methods, reason = "it is no secret")]
+    fs::write(&path, text).unwrap();
+    format!("--config-file={}", path.display())
+}
+
+/// This test again, as another process in the same session and with the same home; or, if there is
+/// to be no keychain, outside of the session.
+pub(crate) fn again(name: &str, role: &str, directory: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", name, "--nocapture"])
+        .env("MCP_OAUTH_TEST_ROLE_IN_SESSION", role)
+        .env("MCP_OAUTH_TEST_DIRECTORY", directory)
+        .stdin(Stdio::null());
+    command
+}
+
+/// What this process is to do, if [`again`] started it, and where.
+pub(crate) fn role() -> Option<(String, String)> {
+    let role = variable("MCP_OAUTH_TEST_ROLE_IN_SESSION")?;
+    Some((role, variable("MCP_OAUTH_TEST_DIRECTORY")?))
+}
+
+/// Looks into the keychain by another way than the library's.
+pub(crate) async fn look<T: Send + 'static>(
+    look: impl FnOnce(&SecretService<'_>, &Collection<'_>) -> T + Send + 'static,
+) -> T {
+    tokio::task::spawn_blocking(move || {
+        let service = SecretService::connect(EncryptionType::Dh).unwrap();
+        let collection = service.get_default_collection().unwrap();
+        look(&service, &collection)
+    })
+    .await
+    .unwrap()
+}
+
+/// One entry: what it is filed under, for whom, and what it is.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) service: String,
+    pub(crate) account: String,
+    pub(crate) label: String,
+    pub(crate) secret: String,
+}
+
+impl Entry {
+    fn of(item: &Item<'_>) -> Self {
+        let mut attributes = item.get_attributes().unwrap();
+        Self {
+            service: attributes.remove("service").unwrap(),
+            account: attributes.remove("username").unwrap(),
+            label: item.get_label().unwrap(),
+            secret: String::from_utf8(item.get_secret().unwrap()).unwrap(),
+        }
+    }
+}
+
+/// Every entry that there is.
+pub(crate) async fn entries() -> Vec<Entry> {
+    look(|_, collection| {
+        let items = collection.get_all_items().unwrap();
+        items.iter().map(Entry::of).collect()
+    })
+    .await
+}
+
+/// Does something to every entry that there is.
+pub(crate) async fn with_each(change: impl Fn(&Item<'_>) + Send + 'static) {
+    look(move |_, collection| collection.get_all_items().unwrap().iter().for_each(change)).await;
+}
+
+/// Locks the keychain. Nobody can unlock it: there is no screen.
+pub(crate) async fn lock() {
+    look(|_, collection| collection.lock().unwrap()).await;
+}

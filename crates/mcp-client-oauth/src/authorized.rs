@@ -3,7 +3,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 use url::Url;
 
 use crate::{
@@ -71,54 +71,72 @@ impl Authorized {
         F: Fn(HeaderValue) -> Fut,
         Fut: Future<Output = Result<http::Response<B>, Error>>,
     {
-        let mut token = self.token_for(url).await?;
-        let (mut replaced, mut upgrades) = (false, 0);
-        loop {
-            let response = send(token.header()).await?;
-            let challenge = Challenge::of(response.status(), response.headers());
-            let Some(challenge) = challenge.filter(|_| self.retry) else {
-                return Ok(response);
-            };
-            let again = if response.status() == StatusCode::UNAUTHORIZED {
-                !std::mem::replace(&mut replaced, true)
-            } else {
-                upgrades += 1;
-                upgrades <= UPGRADES
-            };
-            if !again {
-                return Ok(response);
-            }
-            token = self.source.replace(&token, &challenge).await?;
-        }
+        let challenge =
+            |response: &http::Response<B>| Challenge::of(response.status(), response.headers());
+        let retry = |response: &http::Response<B>| challenge(response).filter(|_| self.retry);
+        with_token(&*self.source, url, send, retry).await
     }
+}
 
-    async fn token_for(&self, url: &Url) -> Result<AccessToken, Error> {
-        self.check(url)?;
-        let token = match self.source.ready() {
-            Some(token) => token,
-            None => self.source.token().await?,
+/// Calls `send` with the `Authorization` header for `url`. While `challenge` finds a refusal in
+/// what it brings, again with another token: once for a token that is refused, and a few times for
+/// a scope that is too small (H71, H94). A token goes nowhere but to its resource (H90).
+pub(crate) async fn with_token<T, F, Fut>(
+    source: &dyn TokenSource,
+    url: &Url,
+    send: F,
+    challenge: impl Fn(&T) -> Option<Challenge>,
+) -> Result<T, Error>
+where
+    F: Fn(HeaderValue) -> Fut,
+    Fut: Future<Output = Result<T, Error>>,
+{
+    let mut token = token_for(source, url).await?;
+    let (mut replaced, mut upgrades) = (false, 0);
+    loop {
+        let outcome = send(token.header()).await?;
+        let Some(challenge) = challenge(&outcome) else {
+            return Ok(outcome);
         };
-        self.check(url)?;
-        Ok(token)
+        let again = if challenge.is_insufficient_scope() {
+            upgrades += 1;
+            upgrades <= UPGRADES
+        } else {
+            !std::mem::replace(&mut replaced, true)
+        };
+        if !again {
+            return Ok(outcome);
+        }
+        token = source.replace(&token, &challenge).await?;
     }
+}
 
-    /// Before the first login the resource is not known; then the server's own URL is the limit.
-    fn check(&self, url: &Url) -> Result<(), Error> {
-        let (server, resource) = (self.source.server(), self.source.resource());
-        let covered = match &resource {
-            Some(resource) => resource.covers(url),
-            None => server.as_url().origin() == url.origin(),
-        };
-        if covered || server.covers(url) {
-            return Ok(());
-        }
-        let resource = resource.map_or_else(|| server.to_string(), |own| own.as_str().to_owned());
-        Err(AuthorizationError::OutsideResource {
-            url: url.clone(),
-            resource,
-        }
-        .into())
+async fn token_for(source: &dyn TokenSource, url: &Url) -> Result<AccessToken, Error> {
+    check(source, url)?;
+    let token = match source.ready() {
+        Some(token) => token,
+        None => source.token().await?,
+    };
+    check(source, url)?;
+    Ok(token)
+}
+
+/// Before the first login the resource is not known; then the server's own origin is the limit.
+fn check(source: &dyn TokenSource, url: &Url) -> Result<(), Error> {
+    let (server, resource) = (source.server(), source.resource());
+    let covered = match &resource {
+        Some(resource) => resource.covers(url),
+        None => server.as_url().origin() == url.origin(),
+    };
+    if covered || server.covers(url) {
+        return Ok(());
     }
+    let resource = resource.map_or_else(|| server.to_string(), |own| own.as_str().to_owned());
+    Err(AuthorizationError::OutsideResource {
+        url: url.clone(),
+        resource,
+    }
+    .into())
 }
 
 impl std::fmt::Debug for Authorized {

@@ -62,14 +62,8 @@ pub enum Error {
     #[error("token storage failed: {0}")]
     TokenStorage(#[from] TokenStorageError),
     /// Giving tokens back.
-    #[error("revocation at {url} failed: {cause}")]
-    Revocation {
-        /// The revocation endpoint.
-        url: Url,
-        /// What it said.
-        #[source]
-        cause: NotRevoked,
-    },
+    #[error("revocation failed: {0}")]
+    Revocation(#[from] RevocationError),
     /// The network, at any stage.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -104,7 +98,7 @@ impl Error {
             },
             Self::TokenRefresh(cause) => cause.remedy(),
             Self::TokenStorage(cause) => cause.remedy(),
-            Self::Revocation { .. } => Remedy::Retry,
+            Self::Revocation(cause) => cause.remedy(),
             Self::Http(error) => match error.cause {
                 HttpErrorCause::Forbidden(_) | HttpErrorCause::TooLarge(_) => {
                     Remedy::ReportToServer
@@ -119,8 +113,15 @@ impl Error {
 
     /// Whether an authorization server no longer knows the client that we registered (H173).
     pub fn is_unknown_client(&self) -> bool {
-        self.token_answer()
-            .is_some_and(|cause| cause.is("invalid_client") || cause.is("unauthorized_client"))
+        let unknown = ["invalid_client", "unauthorized_client"];
+        match self {
+            Self::Authorization(AuthorizationError::Refused(error)) => {
+                unknown.iter().any(|code| error.is(code))
+            }
+            _ => self
+                .token_answer()
+                .is_some_and(|cause| unknown.iter().any(|code| cause.is(code))),
+        }
     }
 
     /// Whether what was discovered before is out of date: an endpoint is gone, or the client that
@@ -446,6 +447,37 @@ impl TokenRefreshError {
             Remedy::LogIn
         } else {
             Remedy::Retry
+        }
+    }
+}
+
+/// Why a token was not given back.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevocationError {
+    /// The server takes no tokens back: they live until they expire.
+    #[error("the authorization server {0} has no revocation endpoint")]
+    NotOffered(Issuer),
+    /// The client id belongs to another issuer than the server.
+    #[error("the client id belongs to another issuer than {0}")]
+    OtherIssuer(Issuer),
+    /// What the revocation endpoint said.
+    #[error("{url}: {cause}")]
+    Answer {
+        /// The revocation endpoint.
+        url: Url,
+        /// What it said.
+        #[source]
+        cause: NotRevoked,
+    },
+}
+
+impl RevocationError {
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::Answer { .. } => Remedy::Retry,
+            Self::NotOffered(_) => Remedy::ReportToServer,
+            Self::OtherIssuer(_) => Remedy::Reconfigure,
         }
     }
 }

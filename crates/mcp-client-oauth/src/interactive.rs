@@ -102,10 +102,36 @@ impl Inner {
         if let Some((_, failure)) = desk.failure.as_ref().filter(|(number, _)| *number > seen) {
             return Err(failure.clone());
         }
+        if let Some(token) = self.found_elsewhere(refused, challenge).await? {
+            return Ok(token);
+        }
         let outcome = self.log_in(&mut desk, challenge).await;
         let number = self.logins.fetch_add(1, Ordering::AcqRel) + 1;
         desk.failure = outcome.as_ref().err().map(|error| (number, error.clone()));
         outcome
+    }
+
+    /// What another process has brought to the store since we looked, if it is good enough.
+    async fn found_elsewhere(
+        &self,
+        refused: Option<&AccessToken>,
+        challenge: Option<&Challenge>,
+    ) -> Result<Option<AccessToken>, Error> {
+        let key = self.options.key(&self.server);
+        let stored = Session::open(self.platform.clone(), self.store.clone(), key).await?;
+        let Some(session) = stored else {
+            return Ok(None);
+        };
+        let token = session.ready().filter(|token| Some(token) != refused);
+        let wanted = challenge.and_then(|challenge| challenge.scope.as_ref());
+        let known = session.record().known_scope();
+        let narrow = wanted
+            .is_some_and(|wanted| known.is_none_or(|known| wanted.missing_from(&known).is_some()));
+        if token.is_some() && !narrow {
+            self.session.store(Some(Arc::new(session)));
+            return Ok(token);
+        }
+        Ok(None)
     }
 
     async fn log_in(
@@ -115,21 +141,31 @@ impl Inner {
     ) -> Result<AccessToken, Error> {
         let mut options = self.options.clone();
         options.discovery.challenge = challenge.cloned();
-        if let Some(challenge) = challenge.filter(|challenge| challenge.is_insufficient_scope()) {
-            options.scope = Some(self.upgrade(desk, challenge)?);
-        }
+        let upgrade = challenge.filter(|challenge| challenge.is_insufficient_scope());
+        options.scope = match upgrade {
+            Some(challenge) => Some(self.upgrade(desk, challenge)?),
+            // A new login asks for no less than the last one did (spec-checklist G4).
+            None => Scope::union_of(options.scope.as_ref(), self.known_scope().as_ref()),
+        };
         let session = login(&self.platform, &self.store, &self.server, &options).await?;
         let token = session.token().await?;
+        if session.missing_scope().is_none() {
+            desk.upgrades.remove(&options.scope);
+        }
         self.session.store(Some(Arc::new(session)));
         Ok(token)
     }
 
+    fn known_scope(&self) -> Option<Scope> {
+        self.session
+            .load()
+            .as_ref()
+            .and_then(|session| session.record().known_scope())
+    }
+
     /// The scope to ask for next; an error if asking has not helped before (H71, H72).
     fn upgrade(&self, desk: &mut Desk, challenge: &Challenge) -> Result<Scope, Error> {
-        let session = self.session.load();
-        let before = session
-            .as_ref()
-            .and_then(|session| session.record().known_scope());
+        let before = self.known_scope();
         let wanted = Scope::union_of(before.as_ref(), challenge.scope.as_ref());
         let tries = desk.upgrades.entry(wanted.clone()).or_default();
         *tries += 1;

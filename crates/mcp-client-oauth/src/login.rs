@@ -32,7 +32,8 @@ pub struct LoginOptions {
     pub redirect: Redirect,
     /// How long the person may take.
     pub timeout: Duration,
-    /// Whether to forget what was learnt and registered before.
+    /// Whether to ask the servers again for what was learnt before, and to register anew. A client
+    /// that was registered by hand keeps its issuer.
     pub afresh: bool,
 }
 
@@ -65,24 +66,13 @@ pub async fn login(
     options: &LoginOptions,
 ) -> Result<Session, Error> {
     let key = options.key(server);
-    let before = options.remembered(store, &key).await?;
-    let discovery = learn(platform, server, options, before.as_ref()).await?;
-    let registered = options
-        .registered(store, &discovery, before.as_ref())
-        .await?;
-    let receiver = Receiver::bind(&options.redirect, registered.as_ref())?;
-    let identity = options
-        .identify(platform, &discovery, registered.as_ref(), &receiver)
-        .await?;
-    keep_registration(store, &identity, registered.as_ref()).await?;
-    let request = GrantRequest::new(&discovery, &identity, options.scope.as_ref())?
-        .with_receiver(receiver)
-        .with_timeout(options.timeout);
-    let requested = request.scope().cloned();
-    let grant = grant::choose(&request, options.grant.as_deref())?;
-    let tokens = grant.obtain(platform, request).await;
-    forget_what_was_wrong(store, &key, &identity, tokens.as_ref().err()).await?;
-    let record = Record::new(discovery, identity, requested, tokens?);
+    // Read first, so that a store that cannot be read is known before the person is bothered.
+    let before = store.load(&key).await?.map(|(record, _)| record);
+    let outcome = obtain(platform, store, server, options, before.as_ref()).await;
+    if let Err(error) = &outcome {
+        distrust(store, &key, error).await;
+    }
+    let record = outcome?;
     let mut lock = store.lock(&key).await?;
     let revision = store.save(&mut lock, &record).await?;
     Ok(Session::new(
@@ -92,6 +82,39 @@ pub async fn login(
         record,
         revision,
     ))
+}
+
+/// Steps 1 to 4: from the server URL to tokens.
+async fn obtain(
+    platform: &Platform,
+    store: &TokenStore,
+    server: &ServerUrl,
+    options: &LoginOptions,
+    before: Option<&Record>,
+) -> Result<Record, Error> {
+    let discovery = learn(platform, server, options, before).await?;
+    let known = options.known_client(store, &discovery, before).await?;
+    let receiver = Receiver::bind(&options.redirect, known.as_ref())?;
+    let redirect_uri = receiver.uri().clone();
+    let identity = identify(
+        platform,
+        &discovery,
+        &options.identity,
+        known.as_ref(),
+        &redirect_uri,
+    )
+    .await?;
+    keep_registration(store, &identity, known.as_ref()).await?;
+    let request = GrantRequest::new(&discovery, &identity, options.scope.as_ref())?
+        .with_receiver(receiver)
+        .with_timeout(options.timeout);
+    let requested = request.scope().cloned();
+    let grant = grant::choose(&request, options.grant.as_deref())?;
+    let tokens = grant.obtain(platform, request).await;
+    if let Err(error) = &tokens {
+        forget_unknown_client(store, &identity, error).await;
+    }
+    Ok(Record::new(discovery, identity, requested, tokens?))
 }
 
 /// What was learnt before, where it is still fresh and nothing contradicts it; else what the
@@ -104,8 +127,8 @@ async fn learn(
 ) -> Result<Discovery, Error> {
     let challenge = options.discovery.challenge.as_ref();
     let fresh = |record: &&Record| record.discovery.is_fresh(platform.clock.now(), challenge);
-    let by_hand = options.discovery.manual.is_some();
-    if let Some(record) = before.filter(fresh).filter(|_| !by_hand) {
+    let ask = options.afresh || options.discovery.manual.is_some();
+    if let Some(record) = before.filter(fresh).filter(|_| !ask) {
         return Ok(record.discovery.clone().with_challenge(challenge));
     }
     let found = discover(platform, server, &options.discovery).await?;
@@ -132,29 +155,36 @@ async fn keep_registration(
     }
 }
 
-/// A client that the server no longer knows is not used again (H173), and what was discovered
-/// before is not believed again after an answer that contradicts it (H22).
-async fn forget_what_was_wrong(
-    store: &TokenStore,
-    key: &RecordKey,
-    identity: &ClientIdentity,
-    error: Option<&Error>,
-) -> Result<(), Error> {
-    let Some(error) = error.filter(|error| error.contradicts_discovery()) else {
-        return Ok(());
+/// A client that the server no longer knows is not used again (H173).
+async fn forget_unknown_client(store: &TokenStore, identity: &ClientIdentity, error: &Error) {
+    let ClientIdentity::Registered(own) = identity else {
+        return;
     };
-    if let ClientIdentity::Registered(own) = identity
-        && !own.by_hand
+    if !own.by_hand
         && error.is_unknown_client()
+        && let Err(also) = store.forget_registration(&own.issuer).await
     {
-        store.forget_registration(&own.issuer).await?;
+        tracing::warn!(error = %also, "the client could not be forgotten");
     }
-    let mut lock = store.lock(key).await?;
-    if let Some(mut record) = lock.record().cloned() {
-        record.discovery = record.discovery.distrusted();
-        store.save(&mut lock, &record).await?;
+}
+
+/// What was discovered before is not believed again after an answer that contradicts it (H22).
+/// Should that fail, the failure of the login is the one to tell.
+async fn distrust(store: &TokenStore, key: &RecordKey, error: &Error) {
+    if !error.contradicts_discovery() {
+        return;
     }
-    Ok(())
+    let forget = async {
+        let mut lock = store.lock(key).await?;
+        if let Some(mut record) = lock.record().cloned() {
+            record.discovery = record.discovery.distrusted();
+            store.save(&mut lock, &record).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    if let Err(also) = forget.await {
+        tracing::warn!(server = %key, error = %also, "what was discovered could not be forgotten");
+    }
 }
 
 impl LoginOptions {
@@ -167,53 +197,23 @@ impl LoginOptions {
         }
     }
 
-    /// The record of an earlier login. It is read first, so that a store that cannot be read is
-    /// known before the person is bothered.
-    async fn remembered(
-        &self,
-        store: &TokenStore,
-        key: &RecordKey,
-    ) -> Result<Option<Record>, Error> {
-        let stored = store.load(key).await?;
-        Ok(stored.map(|(record, _)| record).filter(|_| !self.afresh))
-    }
-
     /// The client that the issuer knows already. One that a person registered by hand stays bound
-    /// to the issuer that it was first used with (spec-checklist D14).
-    async fn registered(
+    /// to the issuer that it was first used with, whatever else is forgotten (spec-checklist D14).
+    async fn known_client(
         &self,
         store: &TokenStore,
         discovery: &Discovery,
         before: Option<&Record>,
     ) -> Result<Option<Registration>, Error> {
-        if self.afresh {
-            return Ok(None);
-        }
+        let by_hand = self.identity.preregistered.as_ref();
         let used = before.and_then(|record| match &record.identity {
             ClientIdentity::Registered(own) if own.by_hand => Some(own.clone()),
             _ => None,
         });
-        let by_hand = self.identity.preregistered.as_ref();
         match used.filter(|used| by_hand.is_some_and(|own| own.client_id == used.client_id)) {
             Some(used) => Ok(Some(used)),
+            None if self.afresh => Ok(None),
             None => Ok(store.registration(discovery.issuer()).await?),
         }
-    }
-
-    async fn identify(
-        &self,
-        platform: &Platform,
-        discovery: &Discovery,
-        registered: Option<&Registration>,
-        receiver: &Receiver,
-    ) -> Result<ClientIdentity, Error> {
-        identify(
-            platform,
-            discovery,
-            &self.identity,
-            registered,
-            receiver.uri(),
-        )
-        .await
     }
 }

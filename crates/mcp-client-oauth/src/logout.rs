@@ -6,14 +6,14 @@ use url::Url;
 
 use crate::{
     discovery::Discovery,
-    error::{AuthorizationError, Error, RegistrationError, TokenStorageError},
+    error::{Error, RevocationError, TokenStorageError},
     identity::ClientIdentity,
     platform::Platform,
     proto::revocation::{self, TokenKind},
     store::{Record, RecordKey, TokenStore},
 };
 
-/// How long a server may take to revoke one token (H98).
+/// How long a server may take to revoke what it is given (H98).
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a logout did. The local part is done in any case.
@@ -82,15 +82,20 @@ async fn give_back(platform: &Platform, record: Option<&Record>) -> RemoteLogout
         .as_ref()
         .map(|token| (token.expose().as_str(), TokenKind::Refresh));
     let access = Some((tokens.access_token.expose(), TokenKind::Access));
-    let mut outcome = RemoteLogout::Revoked;
+    let end = platform.clock.now() + PATIENCE;
+    let mut failure = None;
+    // The second is given back even if the first is refused, because some servers take only one
+    // kind; a server that does not answer is not asked again.
     for (token, kind) in [refresh, access].into_iter().flatten() {
-        if let Err(error) = revoke(platform, &record.discovery, &record.identity, token, kind).await
-        {
-            outcome = RemoteLogout::Failed(error);
-            break;
+        let left = end.duration_since(platform.clock.now()).unwrap_or_default();
+        let (discovery, identity) = (&record.discovery, &record.identity);
+        match revoke_within(platform, discovery, identity, token, kind, left).await {
+            Ok(()) => {}
+            Err(error @ Error::Http(_)) => return RemoteLogout::Failed(error),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
-    outcome
+    failure.map_or(RemoteLogout::Revoked, RemoteLogout::Failed)
 }
 
 /// Gives one token back, within five seconds.
@@ -104,21 +109,29 @@ pub async fn revoke(
     token: &str,
     kind: TokenKind,
 ) -> Result<(), Error> {
+    revoke_within(platform, discovery, identity, token, kind, PATIENCE).await
+}
+
+async fn revoke_within(
+    platform: &Platform,
+    discovery: &Discovery,
+    identity: &ClientIdentity,
+    token: &str,
+    kind: TokenKind,
+    deadline: Duration,
+) -> Result<(), Error> {
     let server = &discovery.metadata;
-    let Some(endpoint) = &server.revocation_endpoint else {
-        let (issuer, wanted) = (server.issuer.clone(), Some("revocation".to_owned()));
-        return Err(AuthorizationError::NoGrant { issuer, wanted }.into());
-    };
-    let Some(client) = identity.authenticate(server) else {
-        return Err(RegistrationError::NoWay(server.issuer.clone()).into());
-    };
+    let endpoint = server.revocation_endpoint.as_ref();
+    let endpoint = endpoint.ok_or_else(|| RevocationError::NotOffered(server.issuer.clone()))?;
+    let client = identity.authenticate(server);
+    let client = client.ok_or_else(|| RevocationError::OtherIssuer(server.issuer.clone()))?;
     let mut request = revocation::request(endpoint, discovery.reach, &client, token, kind);
-    request.deadline = PATIENCE;
+    request.deadline = deadline;
     let url: Url = request.url.clone();
     let answer = platform.http.send(request).await?;
     let secret = client
         .client_secret
         .map_or("", |secret| secret.expose().as_str());
     revocation::response(&answer, &[token, secret])
-        .map_err(|cause| Error::Revocation { url, cause })
+        .map_err(|cause| RevocationError::Answer { url, cause }.into())
 }

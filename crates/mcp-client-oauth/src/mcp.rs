@@ -18,11 +18,10 @@ use rmcp::{
     },
 };
 use sse_stream::Sse;
+use url::Url;
 
 use crate::{
-    error::Error,
-    platform,
-    proto::{challenge::Challenge, token::AccessToken},
+    authorized::with_token, error::Error, platform, proto::challenge::Challenge,
     session::TokenSource,
 };
 
@@ -99,43 +98,39 @@ impl AuthorizedClient {
         Ok(Self { http, source })
     }
 
-    /// Calls `send` with a token, and once more with another one if it is refused.
-    async fn with_token<T, F, Fut>(&self, send: F) -> Result<T, Failure>
+    /// Calls `send` with a token for `uri`, and again with another one while that may help.
+    async fn with_token<T, F, Fut>(
+        &self,
+        uri: &str,
+        custom_headers: Headers,
+        send: F,
+    ) -> Result<T, Failure>
     where
         F: Fn(Headers) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
-        let token = match self.source.ready() {
-            Some(token) => token,
-            None => self.source.token().await.map_err(ours)?,
+        let unusable = |_| Failure::UnexpectedServerResponse("the URL cannot be used".into());
+        let url = Url::parse(uri).map_err(unusable)?;
+        let attempt = |authorization| {
+            let mut headers = custom_headers.clone();
+            // A value that is wiped after use, and not the text that `rmcp` would copy. It is ours,
+            // whatever the caller's headers say.
+            headers.insert(header::AUTHORIZATION, authorization);
+            let outcome = send(headers);
+            async move { Ok(outcome.await) }
         };
-        let failure = match send(authorization(&token)).await {
-            Ok(answer) => return Ok(answer),
-            Err(failure) => failure,
+        let refusal = |outcome: &Result<T, Failure>| {
+            let challenge = challenge_of(outcome.as_ref().err()?)?;
+            tracing::debug!(server = %self.source.server(), "the server refused the token");
+            Some(challenge)
         };
-        let Some(challenge) = challenge_of(&failure) else {
-            return Err(failure);
-        };
-        tracing::debug!(server = %self.source.server(), scope = ?challenge.scope, "the token was refused");
-        let token = self
-            .source
-            .replace(&token, &challenge)
+        with_token(&*self.source, &url, attempt, refusal)
             .await
-            .map_err(ours)?;
-        send(authorization(&token)).await
+            .unwrap_or_else(|error| Err(Failure::Io(io::Error::other(error))))
     }
 }
 
 type Headers = HashMap<HeaderName, HeaderValue>;
-
-/// The header as a value that is wiped after use, and not as the text that `rmcp` would copy.
-fn authorization(token: &AccessToken) -> Headers {
-    HashMap::from([(header::AUTHORIZATION, token.header())])
-}
-
-fn ours(error: Error) -> Failure {
-    Failure::Io(io::Error::other(error))
-}
 
 fn challenge_of(failure: &Failure) -> Option<Challenge> {
     let read = |status, text: &str| {
@@ -191,8 +186,7 @@ impl StreamableHttpClient for AuthorizedClient {
         custom_headers: Headers,
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
-        self.with_token(|mut headers| {
-            headers.extend(custom_headers.clone());
+        self.with_token(&uri.clone(), custom_headers, |headers| {
             self.http.post_message_with_response_limits(
                 uri.clone(),
                 message.clone(),
@@ -212,8 +206,7 @@ impl StreamableHttpClient for AuthorizedClient {
         _auth_header: Option<String>,
         custom_headers: Headers,
     ) -> Result<(), Failure> {
-        self.with_token(|mut headers| {
-            headers.extend(custom_headers.clone());
+        self.with_token(&uri.clone(), custom_headers, |headers| {
             self.http
                 .delete_session(uri.clone(), session_id.clone(), None, headers)
         })
@@ -249,8 +242,7 @@ impl StreamableHttpClient for AuthorizedClient {
         custom_headers: Headers,
         limit: usize,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
-        self.with_token(|mut headers| {
-            headers.extend(custom_headers.clone());
+        self.with_token(&uri.clone(), custom_headers, |headers| {
             self.http.get_stream_with_max_sse_event_size(
                 uri.clone(),
                 session_id.clone(),

@@ -1,10 +1,8 @@
 //! The front door for an application that talks to several servers over one store.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method, header};
 use url::Url;
 
@@ -14,6 +12,7 @@ use crate::{
     login::{LoginOptions, login},
     logout::{Logout, logout},
     platform::Platform,
+    proto::scope::Scope,
     server_url::ServerUrl,
     session::{Session, TokenSource},
     store::{RecordKey, TokenStore},
@@ -36,7 +35,8 @@ use crate::{
 pub struct Sessions {
     platform: Platform,
     store: TokenStore,
-    open: Arc<Mutex<HashMap<RecordKey, Session>>>,
+    /// Replaced as a whole, so that finding a session takes no lock.
+    open: Arc<ArcSwap<HashMap<RecordKey, Session>>>,
 }
 
 impl Sessions {
@@ -64,7 +64,8 @@ impl Sessions {
         }
         let (platform, store) = (self.platform.clone(), self.store.clone());
         let session = Session::open(platform, store, key.clone()).await?;
-        Ok(session.map(|session| self.remember(session)))
+        // Who logged in meanwhile knows better than what was read before that.
+        Ok(session.map(|session| self.remember(session, false)))
     }
 
     /// The session of `key`, or an error that says to log in.
@@ -90,14 +91,20 @@ impl Sessions {
         let Some(session) = existing.filter(|_| !options.afresh) else {
             return self.login(server, options).await;
         };
-        if lacks(&session, options) {
-            return self.login(server, options).await;
+        if !lacks(&session, options) {
+            match session.token().await {
+                Ok(_) => return Ok(session),
+                Err(error) if error.remedy() == Remedy::LogIn => {}
+                Err(error) => return Err(error),
+            }
         }
-        match session.token().await {
-            Ok(_) => Ok(session),
-            Err(error) if error.remedy() == Remedy::LogIn => self.login(server, options).await,
-            Err(error) => Err(error),
-        }
+        // Nothing that was asked for or granted before gets lost (spec-checklist G4).
+        let mut options = options.clone();
+        options.scope = Scope::union_of(
+            options.scope.as_ref(),
+            session.record().known_scope().as_ref(),
+        );
+        self.login(server, &options).await
     }
 
     /// Logs in, whatever is there already.
@@ -110,7 +117,7 @@ impl Sessions {
         options: &LoginOptions,
     ) -> Result<Session, Error> {
         let session = login(&self.platform, &self.store, server, options).await?;
-        Ok(self.remember(session))
+        Ok(self.remember(session, true))
     }
 
     /// The `Authorization` header of `key`, if a good token is at hand: no I/O.
@@ -149,8 +156,10 @@ impl Sessions {
     /// # Errors
     /// As [`logout`](crate::logout()).
     pub async fn logout(&self, key: &RecordKey) -> Result<Logout, Error> {
-        self.lock().remove(key);
-        logout(&self.platform, &self.store, key).await
+        let outcome = logout(&self.platform, &self.store, key).await;
+        // Afterwards, so that nobody opens it again from what is about to go.
+        self.close(key);
+        outcome
     }
 
     /// Forgets the tokens of `key` here, and tells nobody. Whether there were any.
@@ -158,8 +167,9 @@ impl Sessions {
     /// # Errors
     /// [`Error::TokenStorage`].
     pub async fn clear(&self, key: &RecordKey) -> Result<bool, Error> {
-        self.lock().remove(key);
-        Ok(self.store.forget(key).await?)
+        let outcome = self.store.forget(key).await;
+        self.close(key);
+        Ok(outcome?)
     }
 
     /// Whose tokens the store has.
@@ -170,18 +180,30 @@ impl Sessions {
         Ok(self.store.keys().await?)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RecordKey, Session>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn opened(&self, key: &RecordKey) -> Option<Session> {
-        self.lock().get(key).cloned()
+        self.open.load().get(key).cloned()
     }
 
-    /// Of two tasks that opened the same session at once, both get the one that came last.
-    fn remember(&self, session: Session) -> Session {
-        self.lock().insert(session.key().clone(), session.clone());
-        session
+    /// Keeps `session` for the next call, unless another is kept that it must not replace. The one
+    /// that is kept is the result.
+    fn remember(&self, session: Session, replace: bool) -> Session {
+        let key = session.key().clone();
+        self.open.rcu(|open| {
+            let mut open = HashMap::clone(open);
+            if replace || !open.contains_key(&key) {
+                open.insert(key.clone(), session.clone());
+            }
+            open
+        });
+        self.opened(&key).unwrap_or(session)
+    }
+
+    fn close(&self, key: &RecordKey) {
+        self.open.rcu(|open| {
+            let mut open = HashMap::clone(open);
+            open.remove(key);
+            open
+        });
     }
 }
 

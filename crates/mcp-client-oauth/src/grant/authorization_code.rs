@@ -44,10 +44,7 @@ impl Grant for AuthorizationCodeGrant {
         mut request: GrantRequest<'_>,
     ) -> Result<TokenSet, Error> {
         request.discovery.require_pkce()?;
-        let receiver = match request.receiver.take() {
-            Some(receiver) => receiver,
-            None => Receiver::bind(&super::Redirect::AnyPort, None)?,
-        };
+        let receiver = request.receiver.take().ok_or_else(|| no_grant(&request))?;
         let (url, pending) = start(&request, receiver.uri())?;
         let mut door = Door::open(receiver)?;
         let code = tokio::select! {
@@ -81,16 +78,18 @@ pub async fn exchange(
     request_tokens(platform, client, request, &code.secrets()).await
 }
 
+/// What [`Grant::fits`] says beforehand.
+fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
+    let (issuer, wanted) = (request.discovery.metadata.issuer.clone(), None);
+    AuthorizationError::NoGrant { issuer, wanted }
+}
+
 fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {
     let server = &request.discovery.metadata;
-    let endpoint =
-        server
-            .authorization_endpoint
-            .as_ref()
-            .ok_or_else(|| AuthorizationError::NoGrant {
-                issuer: server.issuer.clone(),
-                wanted: None,
-            })?;
+    let endpoint = server
+        .authorization_endpoint
+        .as_ref()
+        .ok_or_else(|| no_grant(request))?;
     let ask = AuthorizationRequest::new(
         request.client.client_id,
         redirect_uri,

@@ -47,6 +47,8 @@ const FAREWELL: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Listener {
     sockets: Vec<StdListener>,
+    /// As the redirect URI names us.
+    host: String,
     port: u16,
     path: String,
 }
@@ -107,6 +109,7 @@ impl Listener {
         }
         Ok(Self {
             sockets,
+            host: host.to_owned(),
             port,
             path: path.to_owned(),
         })
@@ -121,6 +124,7 @@ impl Listener {
         let (callbacks, incoming) = mpsc::channel(CONNECTIONS);
         let (farewell_sent, farewell) = mpsc::channel(1);
         let desk = Arc::new(Desk {
+            host: self.host,
             port: self.port,
             path: self.path,
             callbacks,
@@ -143,9 +147,7 @@ impl Listener {
 
 fn bind(address: SocketAddr) -> Result<StdListener, AuthorizationError> {
     let socket = StdListener::bind(address).map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse | ErrorKind::PermissionDenied => {
-            AuthorizationError::PortBusy(address.port())
-        }
+        ErrorKind::AddrInUse => AuthorizationError::PortBusy(address.port()),
         _ => listener_error(error),
     })?;
     socket.set_nonblocking(true).map_err(listener_error)?;
@@ -203,6 +205,7 @@ impl Serving {
 /// What every connection needs to know.
 #[derive(Debug)]
 struct Desk {
+    host: String,
     port: u16,
     path: String,
     callbacks: mpsc::Sender<Callback>,
@@ -229,9 +232,18 @@ async fn accept(socket: TcpListener, desk: Arc<Desk>) {
         if let Ok((stream, _)) = socket.accept().await {
             connections.add(tokio::spawn(converse(stream, Arc::clone(&desk))).abort_handle());
         } else {
-            tokio::task::yield_now().await;
+            pause().await;
         }
     }
+}
+
+/// Out of file descriptors, perhaps: some will be free in a moment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is waiting for the system, not time of the protocol"
+)]
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 /// The open connections, oldest first.
@@ -334,7 +346,7 @@ impl Desk {
     /// turned away (H61).
     fn is_our_host(&self, headers: &HeaderMap) -> bool {
         let port = self.port;
-        let names = ["127.0.0.1", "localhost", "[::1]"];
+        let names = ["127.0.0.1", "localhost", "[::1]", self.host.as_str()];
         let host = headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok());

@@ -35,7 +35,9 @@ impl Inner {
         match self.refresh_with_patience(&lock, &record).await {
             Ok(tokens) => self.keep(&mut lock, Record { tokens, ..record }).await,
             Err(error) => {
-                self.bury(&mut lock, &record, &error).await?;
+                if let Err(also) = self.bury(&mut lock, &record, &error).await {
+                    tracing::error!(server = %self.key, error = %also, "a dead login stays stored");
+                }
                 Err(error)
             }
         }

@@ -285,11 +285,12 @@ impl TokenStore {
     /// # Errors
     /// [`TokenStorageError`]; the store has the old record then.
     pub async fn delete(&self, lock: &mut RecordLock) -> Result<bool, TokenStorageError> {
-        let Some(revision) = lock.revision.take() else {
+        let Some(revision) = lock.revision else {
             return Ok(false);
         };
-        lock.record = None;
-        self.backend.delete(&lock.name, Some(revision)).await
+        let deleted = self.backend.delete(&lock.name, Some(revision)).await?;
+        (lock.record, lock.revision) = (None, None);
+        Ok(deleted)
     }
 
     /// Forgets whatever is kept for `key`, even if it cannot be read. Whether there was anything.
@@ -324,10 +325,16 @@ impl TokenStore {
         issuer: &Issuer,
     ) -> Result<Option<Registration>, TokenStorageError> {
         let name = client_name(issuer);
-        let Some(stored) = self.backend.get(&name).await? else {
-            return Ok(None);
+        let registration: Registration = match self.backend.get(&name).await {
+            Ok(Some(stored)) => decode(&name, &stored.bytes)?,
+            Ok(None) => return Ok(None),
+            // A new one is made in its place: nothing is lost with it but a client id.
+            Err(damaged @ TokenStorageError::Corrupt { .. }) => {
+                tracing::warn!("a client registration is passed over: {damaged}");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
         };
-        let registration: Registration = decode(&name, &stored.bytes)?;
         Ok(Some(registration).filter(|registration| registration.issuer == *issuer))
     }
 
@@ -342,7 +349,13 @@ impl TokenStore {
         let name = client_name(&registration.issuer);
         let bytes = encode(&name, registration)?;
         let _held = self.backend.lock(&name).await?;
-        let previous = self.backend.get(&name).await?.map(|stored| stored.revision);
+        let previous = match self.backend.get(&name).await {
+            Err(TokenStorageError::Corrupt { .. }) => {
+                self.backend.delete(&name, None).await?;
+                None
+            }
+            found => found?.map(|stored| stored.revision),
+        };
         self.backend.put(&name, previous, &bytes).await.map(drop)
     }
 

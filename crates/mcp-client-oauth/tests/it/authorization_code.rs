@@ -186,6 +186,7 @@ async fn another_redirect_uri_on_loopback_is_listened_to() {
     let port = crate::support::dead_port();
     for uri in [
         format!("http://127.0.0.1:{port}/deep/er"),
+        format!("http://127.0.0.2:{port}/cb"),
         format!("http://localhost:{port}/cb"),
     ] {
         let scene = Scene::start().await;

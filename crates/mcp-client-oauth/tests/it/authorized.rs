@@ -262,7 +262,7 @@ async fn a_session_alone_asks_for_no_wider_scope() {
     let Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. }) = &error else {
         panic!("{error}");
     };
-    assert_eq!(scope.to_string(), "notes:write");
+    assert_eq!(scope.to_string(), "notes:read notes:write");
     assert_eq!((asked(&scene), scene.refreshes()), (1, 0));
     assert_eq!(scene.person.opened().len(), 1);
 }
@@ -355,4 +355,28 @@ async fn a_person_who_said_no_can_be_asked_again_later() {
     interactive.token().await.unwrap_err();
     interactive.token().await.unwrap_err();
     assert_eq!(scene.person.opened().len(), 2);
+}
+
+#[tokio::test]
+async fn a_wider_scope_is_kept_by_the_logins_that_follow() {
+    let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
+    let authorized = authorized(&scene, interactive(&scene).await);
+    assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
+    scene.testbed.require_scope("list_notes", "notes:write");
+    for logins in 2..6 {
+        assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
+        assert_eq!(scene.person.opened().len(), logins);
+        let asked = parameter(scene.person.opened().last().unwrap(), "scope");
+        assert_eq!(asked, "notes:read notes:write");
+        scene.testbed.revoke_access_tokens();
+    }
+}
+
+#[tokio::test]
+async fn a_login_of_another_process_is_used_and_nobody_is_asked() {
+    let scene = Scene::start().await;
+    let authorized = authorized(&scene, interactive(&scene).await);
+    scene.login().await.unwrap();
+    assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
+    assert_eq!(scene.person.opened().len(), 1);
 }

@@ -260,6 +260,16 @@ async fn a_client_is_bound_to_the_issuer_that_it_was_first_used_with() {
     let options = by_hand("by-hand", Some("planted"));
     scene.login_with(&options).await.unwrap();
     let successor = successor(&scene).await;
+    for afresh in [true, false] {
+        let mut options = options.clone();
+        options.afresh = afresh;
+        let error = scene.login_with(&options).await.unwrap_err();
+        let refused = matches!(
+            error,
+            Error::Registration(RegistrationError::OtherIssuer { .. })
+        );
+        assert!(refused, "{error}");
+    }
     let error = scene.login_with(&options).await.unwrap_err();
     assert!(
         matches!(

@@ -96,6 +96,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "server_url",
             "platform",
+            "proto",
             "error",
             "store",
             "session",
@@ -104,7 +105,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "logout",
         ],
     ),
-    ("mcp", &["platform", "proto", "error", "session"]),
+    (
+        "mcp",
+        &["platform", "proto", "error", "session", "authorized"],
+    ),
     ("testing", &["platform"]),
 ];
 

@@ -3,11 +3,15 @@
 
 use std::sync::Arc;
 
-use mcp_client_oauth::{Interactive, LoginOptions, Session, mcp::connect};
+use mcp_client_oauth::{
+    Interactive, LoginOptions, Session,
+    mcp::{AuthorizedClient, connect},
+};
 use mcp_oauth_testbed::{Answers, Party, Testbed, Wire};
 use rmcp::{
     model::CallToolRequestParams,
     service::{RoleClient, RunningService},
+    transport::streamable_http_client::StreamableHttpClient as _,
 };
 use serde_json::{Value, json};
 
@@ -102,4 +106,18 @@ async fn a_missing_login_is_found_before_the_server_is_asked() {
     let asked = scene.testbed.count(Party::Mcp, "POST", "/mcp");
     assert!(connect(Arc::new(session)).await.is_err());
     assert_eq!(scene.testbed.count(Party::Mcp, "POST", "/mcp"), asked);
+}
+
+#[tokio::test]
+async fn a_token_goes_to_no_other_place_than_its_server() {
+    let (scene, session, client) = connected(Testbed::builder()).await;
+    let foreign = Testbed::builder().open(true).start().await.unwrap();
+    let uri: Arc<str> = foreign.server_url().as_str().into();
+    let authorized = AuthorizedClient::new(Arc::new(session)).unwrap();
+    let gone = authorized
+        .delete_session(uri, "session".into(), None, Default::default())
+        .await;
+    assert!(gone.unwrap_err().to_string().contains("is not part of"));
+    assert!(foreign.requests().is_empty());
+    drop((scene, client));
 }

@@ -208,3 +208,19 @@ async fn a_logout_tells_the_server_and_a_clearance_tells_nobody() {
     assert_eq!(sessions.ready_header(&key), None);
     assert_eq!(sessions.keys().await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn what_was_granted_before_is_asked_for_again() {
+    let (scene, sessions) = front_door().await;
+    ensured(&scene, &sessions, Some("notes:read")).await;
+    for scope in ["notes:write", "notes:read", "notes:write"] {
+        ensured(&scene, &sessions, Some(scope)).await;
+    }
+    let opened = scene.person.opened();
+    assert_eq!(opened.len(), 2);
+    let asked = parameter(&opened[1], "scope");
+    assert!(
+        asked.contains("notes:read") && asked.contains("notes:write"),
+        "{asked}"
+    );
+}

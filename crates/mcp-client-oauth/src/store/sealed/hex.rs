@@ -2,43 +2,28 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// `N` bytes that are not secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::store) struct Hex<const N: usize>(pub(in crate::store) [u8; N]);
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-/// The value of a digit. An upper-case digit is none: each value has one spelling.
-fn value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
-}
-
 impl<const N: usize> Hex<N> {
+    /// An upper-case digit is none: each value has one spelling.
     fn parse(text: &str) -> Option<Self> {
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if pairs.len() != N || !rest.is_empty() {
+        let mut bytes = [0; N];
+        if HEXLOWER.decode_len(text.len()) != Ok(N) {
             return None;
         }
-        let mut bytes = [0; N];
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = value(*high)? << 4 | value(*low)?;
-        }
+        HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).ok()?;
         Some(Self(bytes))
     }
 }
 
 impl<const N: usize> fmt::Display for Hex<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
-        self.0
-            .iter()
-            .try_for_each(|byte| write!(f, "{}{}", digit(byte >> 4), digit(*byte)))
+        HEXLOWER.encode_display(&self.0).fmt(f)
     }
 }
 

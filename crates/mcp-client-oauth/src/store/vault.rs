@@ -183,6 +183,12 @@ impl Backend for Vault {
         Ok(Some(stored))
     }
 
+    /// It is there and unsealed, takes our token, has the engine and lets us read. Whether a policy
+    /// allows the writing is known by writing only.
+    async fn ready(&self) -> Result<(), TokenStorageError> {
+        self.0.find("").await.map(drop)
+    }
+
     async fn put(
         &self,
         name: &str,

@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use mcp_client_oauth::{Session, TokenSource as _, TokenStore};
+use mcp_oauth_testbed::{Endpoint, Fault, Spoil};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -82,7 +83,7 @@ async fn the_lease_of_a_holder_that_died_is_taken_over_when_it_has_ended_and_not
         return;
     };
     let dead = hosts.one.lock("a").await.unwrap();
-    hosts.net_of_two.set_ahead(seconds(60));
+    hosts.net_of_two.set_ahead(seconds(61));
     assert!(
         hosts.two.lock("a").await.is_err(),
         "nodes of a cluster differ by a little"
@@ -163,28 +164,46 @@ async fn a_lease_is_let_go_when_it_is_dropped() {
     assert_eq!(leases["data"]["keys"].as_array().unwrap().len(), 1);
 }
 
+/// Lets host after host look at the lease while the first one waits for its new token.
+async fn until_both_have_looked(nets: &[Arc<Tampered>; 2]) {
+    let looks = || nets.iter().map(|net| net.count("/leases/")).sum::<usize>();
+    // The holder reads, writes and confirms it; the other one reads it again and again.
+    let before = looks();
+    while looks() < before + 6 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_hosts_with_sixty_four_tasks_refresh_once() {
     let Some(bao) = Bao::start().await else {
         return;
     };
-    let host = || Vault::open(&bao.options(), Arc::new(SystemClock::default())).unwrap();
-    let mut scene = Scene::start().await;
-    scene.store = TokenStore::new(Arc::new(host()));
-    let open = || {
-        let store = TokenStore::new(Arc::new(host()));
-        Session::open(scene.platform.clone(), store, scene.key())
+    let nets: [Arc<Tampered>; 2] = Default::default();
+    let store = |net: &Arc<Tampered>| {
+        let http = Arc::clone(net) as Arc<dyn HttpClient>;
+        let clock = Arc::new(SystemClock::default());
+        TokenStore::new(Arc::new(Vault::over(&bao.options(), http, clock).unwrap()))
     };
+    let mut scene = Scene::start().await;
+    scene.store = store(&Arc::default());
     scene.login().await.unwrap();
-    let hosts = [open().await, open().await].map(|session| session.unwrap().unwrap());
+    let open = |net| Session::open(scene.platform.clone(), store(net), scene.key());
+    let hosts = [open(&nets[0]).await, open(&nets[1]).await];
+    let hosts = hosts.map(|session| session.unwrap().unwrap());
     for round in 1..=3 {
         scene.pass(LIFE);
+        scene
+            .testbed
+            .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
         let tasks: JoinSet<_> = (0..64)
             .map(|task| {
                 let session = hosts[task % 2].clone();
                 async move { session.token().await }
             })
             .collect();
+        bounded(until_both_have_looked(&nets)).await;
+        scene.testbed.release();
         let tokens = bounded(tasks.join_all()).await;
         let first = tokens[0].as_ref().unwrap();
         assert!(tokens.iter().all(|token| token.as_ref().unwrap() == first));

@@ -16,6 +16,7 @@ async fn read(options: &VaultOptions) -> VaultCause {
 async fn assert_nothing_works(options: &VaultOptions, is_right: impl Fn(&VaultCause) -> bool) {
     let vault = vault(options);
     for cause in [
+        cause(vault.ready().await),
         cause(vault.get("a").await),
         cause(vault.put("a", None, &bytes("planted")).await),
         cause(vault.delete("a", None).await),
@@ -136,6 +137,7 @@ async fn a_mount_with_several_segments_is_found() {
     options.mount = "team/kv".to_owned();
     options.prefix = "ä b/c%2f".to_owned();
     let vault = vault(&options);
+    vault.ready().await.unwrap();
     vault.put("a", None, &bytes("one")).await.unwrap();
     assert_eq!(vault.names().await.unwrap(), ["a"]);
 }

@@ -47,6 +47,7 @@
 //! | `browser` | yes | the person's own browser |
 //! | `mcp` | no | `mcp`: an `rmcp` client over authorized requests |
 //! | `testing` | no | `testing`: a clock, a network and a person for tests |
+//! | `vault` | no | HashiCorp Vault or OpenBao as a store that several hosts share |
 //!
 //! Without `reqwest` or `browser`, give [`platform::Platform::new`] your own.
 

@@ -240,7 +240,7 @@ impl Response {
         }
     }
 
-    /// The text of a header, if it is there once and is visible ASCII.
+    /// The text of a header, the first of several, if it is visible ASCII.
     pub fn header(&self, name: header::HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }

@@ -1,7 +1,7 @@
 //! An MCP client over authorized requests: both wires, both kinds of answer, and a token that is
 //! refused in the middle.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use mcp_client_oauth::{
     Interactive, LoginOptions, Session,
@@ -115,7 +115,7 @@ async fn a_token_goes_to_no_other_place_than_its_server() {
     let uri: Arc<str> = foreign.server_url().as_str().into();
     let authorized = AuthorizedClient::new(Arc::new(session)).unwrap();
     let gone = authorized
-        .delete_session(uri, "session".into(), None, Default::default())
+        .delete_session(uri, "session".into(), None, HashMap::default())
         .await;
     assert!(gone.unwrap_err().to_string().contains("is not part of"));
     assert!(foreign.requests().is_empty());

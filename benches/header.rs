@@ -18,19 +18,19 @@ use std::{
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mcp_client_oauth::{
-    ClientIdentity, Discovery, ServerUrl, Session, TokenSource, TokenStore,
+    ClientIdentity, Discovery, ServerUrl, Session, Sessions, TokenSource, TokenStore,
     platform::{Platform, Reach, SystemClock},
     proto::{
         endpoint::Endpoint,
         server_metadata::{Issuer, ServerMetadata},
         token::{AccessToken, TokenSet},
     },
-    store::{Record, RecordKey, Revision},
+    store::{Record, RecordKey},
     testing::{RecordedInteraction, ScriptedHttp},
 };
 
-/// A session whose token is good for an hour, on the real clock.
-fn session() -> Session {
+/// A session whose token is good for an hour, on the real clock; and the front door to it.
+fn session() -> (Session, Sessions) {
     let (http, person) = (ScriptedHttp::default(), RecordedInteraction::default());
     let platform = Platform::new(
         Arc::new(http),
@@ -56,18 +56,21 @@ fn session() -> Session {
         None,
         tokens,
     );
-    let key = RecordKey::new(server);
-    Session::new(
-        platform,
-        TokenStore::memory(),
-        key,
-        record,
-        Revision::new(1),
-    )
+    let (key, store) = (RecordKey::new(server), TokenStore::memory());
+    let sessions = Sessions::new(platform, store.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut lock = store.lock(&key).await.unwrap();
+        store.save(&mut lock, &record).await.unwrap();
+        (sessions.existing(&key).await.unwrap(), sessions)
+    })
 }
 
 fn header(c: &mut Criterion) {
-    let session = session();
+    let (session, sessions) = session();
+    let key = session.key().clone();
     let mut group = c.benchmark_group("header");
     group.bench_function("the clock alone", |b| {
         b.iter(|| black_box(SystemTime::now()));
@@ -76,6 +79,9 @@ fn header(c: &mut Criterion) {
     group.bench_function("as a token source", |b| {
         let source: &dyn TokenSource = &session;
         b.iter(|| black_box(source.ready()));
+    });
+    group.bench_function("at the front door", |b| {
+        b.iter(|| black_box(sessions.ready_header(&key)));
     });
     group.bench_function("ready, 64 threads", |b| {
         b.iter_custom(|times| crowd(&session, times, 64));

@@ -1,6 +1,6 @@
 //! How a command ends: its exit code, and for a failure the message and what to do next.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use mcp_client_oauth::{
     Error, Remedy,
@@ -87,7 +87,7 @@ impl Failure {
     }
 
     /// A file could not be used.
-    pub(crate) fn file(action: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+    pub(crate) fn file(action: &str, path: &Path, error: &std::io::Error) -> Self {
         Self::other(
             "file",
             format!("cannot {action} {}: {error}", path.display()),
@@ -262,7 +262,10 @@ fn registration_hint(cause: &RegistrationError, subject: &str) -> String {
 fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
     match cause {
         AuthorizationError::TimedOut(_) => {
-            format!("mcp-oauth login {subject}  (--timeout 15m gives more time)")
+            format!(
+                "mcp-oauth login {subject}  (--timeout 10m gives more time; --force, if the \
+                 browser showed an error about the client)"
+            )
         }
         AuthorizationError::ScopeNotGranted { scope, .. } => {
             format!(
@@ -271,7 +274,10 @@ fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
             )
         }
         AuthorizationError::PortBusy(_) => {
-            format!("let the system choose a port: mcp-oauth login {subject}")
+            format!(
+                "choose another port, or let the system choose one: \
+                 mcp-oauth login {subject} --port 0"
+            )
         }
         AuthorizationError::OutsideResource { resource, .. } => format!(
             "the token is for {} alone; log in to the other server by its own URL",
@@ -293,9 +299,7 @@ fn storage_hint(cause: &TokenStorageError, subject: &str) -> String {
         TokenStorageError::OtherKey(_) => {
             "leave the password out, or choose another place: --data-dir DIR".to_owned()
         }
-        TokenStorageError::Corrupt { .. } => format!(
-            "restore it from a copy, or give it up: mcp-oauth clear {subject}, and log in again"
-        ),
+        TokenStorageError::Corrupt { place, .. } => corrupt_hint(Path::new(place), subject),
         TokenStorageError::Newer { .. } => "update mcp-oauth".to_owned(),
         TokenStorageError::Insecure { path, .. } => format!(
             "see who owns it and who may write there: ls -ld {}",
@@ -307,6 +311,27 @@ fn storage_hint(cause: &TokenStorageError, subject: &str) -> String {
             Remedy::Retry => general_hint(Remedy::Retry, subject),
             _ => "mcp-oauth backends  (shows which store is used, and where)".to_owned(),
         },
+    }
+}
+
+/// A record can be given up alone. Without the files that every record depends on none of them
+/// opens; they are never deleted by us, because a copy may come back.
+fn corrupt_hint(place: &Path, subject: &str) -> String {
+    let of_all = place
+        .file_name()
+        .is_some_and(|name| name == "store.json" || name == "key");
+    match place.parent() {
+        Some(directory) if of_all => {
+            let directory = directory.display().to_string();
+            format!(
+                "restore it from a copy, or give the whole store up: mv {} {}, and log in again",
+                quoted(&directory),
+                quoted(&format!("{directory}.damaged"))
+            )
+        }
+        _ => format!(
+            "restore it from a copy, or give it up: mcp-oauth clear {subject}, and log in again"
+        ),
     }
 }
 
@@ -350,6 +375,34 @@ mod tests {
                 .starts_with("this server asks for no authorization")
         );
         assert_eq!(told.exit, Exit::Failed);
+    }
+
+    #[test]
+    fn damage_of_the_whole_store_is_not_mended_by_clearing_one_record() {
+        let hint = |place: &str| {
+            let (place, why) = (place.to_owned(), "it was changed");
+            Failure::from(TokenStorageError::Corrupt { place, why })
+                .told(Some("notes"))
+                .hint
+                .unwrap()
+        };
+        for file in ["store.json", "key"] {
+            let hint = hint(&format!("/a b/tokens/{file}"));
+            assert!(
+                hint.contains("mv '/a b/tokens' '/a b/tokens.damaged'"),
+                "{hint}"
+            );
+            assert!(!hint.contains("clear"), "{hint}");
+        }
+        assert!(hint("/a/tokens/x.sealed").contains("mcp-oauth clear notes"));
+    }
+
+    #[test]
+    fn a_busy_port_that_is_remembered_can_be_left() {
+        let hint = Failure::from(AuthorizationError::PortBusy(7))
+            .told(Some("notes"))
+            .hint;
+        assert!(hint.unwrap().ends_with("mcp-oauth login notes --port 0"));
     }
 
     #[test]

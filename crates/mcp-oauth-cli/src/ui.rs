@@ -10,7 +10,8 @@
 //!   comes here. Secrets do not come here, except the one result of `token`.
 
 use std::{
-    fmt::Display,
+    borrow::Cow,
+    fmt::{Display, Write as _},
     io::{ErrorKind, IsTerminal as _, Write},
     sync::{
         Arc,
@@ -22,6 +23,7 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
+use mcp_client_oauth::proto::foreign::Foreign;
 use serde::Serialize;
 use url::Url;
 
@@ -106,8 +108,8 @@ impl Ui {
     /// The one document of the result.
     fn document(&self, document: &impl Serialize) {
         let mut stdout = std::io::stdout().lock();
-        let written = serde_json::to_writer_pretty(&mut stdout, document).map_err(Into::into);
-        self.note_failure(written.and_then(|()| writeln!(stdout)));
+        let text = serde_json::to_string_pretty(document).map_err(Into::into);
+        self.note_failure(text.and_then(|text| writeln!(stdout, "{}", escaped(&text))));
     }
 
     /// A reader that has seen enough (`| head`) is no failure; a full disk is.
@@ -196,6 +198,33 @@ impl Drop for Spinner {
     }
 }
 
+/// The same JSON, whose strings cannot move a cursor, hide text or turn its direction (H156):
+/// `serde_json` escapes no more than what is below U+0020.
+fn escaped(json: &str) -> Cow<'_, str> {
+    if json.chars().all(is_plain) {
+        return json.into();
+    }
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_plain(c) {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _infallible = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text.into()
+}
+
+/// The line breaks between the members are ours; what else is dangerous, `Foreign` knows.
+fn is_plain(c: char) -> bool {
+    let mut buffer = [0; 4];
+    let text: &str = c.encode_utf8(&mut buffer);
+    matches!(c, '\n' | ' '..='~') || Foreign::new(text).to_string() == text
+}
+
 /// A stderr that is closed leaves nobody to tell.
 fn complain(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
@@ -245,6 +274,21 @@ mod tests {
 
     fn row(cells: &[&str]) -> Vec<String> {
         cells.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_document_cannot_move_the_cursor_and_says_the_same() {
+        let hostile = serde_json::json!({
+            "a\u{1b}[2J": ["\u{9b}2J\u{7f}", "\u{202e}x\u{feff}", "\u{e0041}", "münze €"],
+        });
+        let text = serde_json::to_string_pretty(&hostile).unwrap();
+        let text = escaped(&text);
+        let odd = |c: char| c != '\n' && Foreign::new(&c.to_string()).to_string() != c.to_string();
+        assert!(!text.contains(odd), "{text}");
+        assert!(text.contains("\\u009b2J\\u007f") && text.contains("\\udb40\\udc41"));
+        assert!(text.contains("münze €"));
+        let again: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(again, hostile);
     }
 
     #[test]

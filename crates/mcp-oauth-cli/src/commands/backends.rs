@@ -9,7 +9,7 @@ use super::Context;
 use crate::{
     config::{Password, Place},
     exit::{Exit, Failure},
-    ui::{GOOD, SOFT, fields},
+    ui::{BAD, GOOD, SOFT, fields},
 };
 
 /// The kind of a back end, in words.
@@ -22,7 +22,7 @@ fn about(name: &str) -> &'static str {
 }
 
 /// Says what there is. A store that cannot be used is told, not opened.
-pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context) -> Exit {
     let config = &context.config;
     let (chosen, directory) = match &config.place {
         Place::Files(directory) => ("file", directory.as_deref()),
@@ -30,7 +30,12 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     };
     let sealed = directory
         .map(|directory| sealed(directory, &config.password))
-        .transpose()?;
+        .transpose();
+    // A damaged store is told like everything else that is known of it.
+    let (sealed, problem) = match sealed {
+        Ok(sealed) => (sealed, None),
+        Err(failure) => (None, Some(failure.told(None).message)),
+    };
     let names: Vec<&str> = BACKENDS.iter().map(|(name, _)| *name).collect();
     let place = directory.map(|directory| directory.display().to_string());
     let document = json!({
@@ -40,6 +45,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         "why": config.why,
         "directory": place,
         "sealed": sealed,
+        "problem": problem,
         "names": config.names().ok().map(|file| file.display().to_string()),
     });
     context.ui.result(&document, || {
@@ -50,6 +56,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         let mut rows = vec![("chosen", format!("{chosen} ({})", config.why))];
         rows.extend(place.map(|place| ("directory", place)));
         rows.extend(sealed.map(|sealed| ("sealed", sealed)));
+        rows.extend(problem.map(|problem| ("problem", format!("{BAD}{problem}{BAD:#}"))));
         rows.extend(
             config
                 .names()
@@ -59,7 +66,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         lines.extend([String::new(), fields(&rows)]);
         lines.join("\n")
     });
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 fn line(name: &str, chosen: bool) -> String {

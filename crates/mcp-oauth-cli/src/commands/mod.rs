@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod backends;
+mod blotter;
 mod connection;
 mod demo;
 mod forget;
@@ -51,7 +52,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Refresh(whose) => refresh::run(&context, &whose).await,
         Command::Logout(logout) => forget::logout(&context, &logout).await,
         Command::Clear(clear) => forget::clear(&context, &clear).await,
-        Command::Backends => backends::run(&context),
+        Command::Backends => Ok(backends::run(&context)),
         Command::OpenUrl { url } => Ok(open(&url).await),
     }
 }

@@ -13,7 +13,7 @@ use mcp_client_oauth::{
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Context, is_url};
+use super::{Context, blotter::Blotter, is_url};
 use crate::{
     args::{Request, Whose},
     exit::{Exit, Failure},
@@ -158,20 +158,25 @@ fn exit_of(status: StatusCode) -> Exit {
 
 fn print(context: &Context, typed: &Request, answer: &Response, session: &Session) {
     let ui = &context.ui;
-    let body = without_tokens(&answer.body, session);
-    if body != answer.body {
+    let blotter = Blotter::of(session);
+    if ui.is_json() {
+        ui.result(&document(answer, &blotter), String::new);
+    } else {
+        if typed.include {
+            ui.line(&head(answer, &blotter));
+        } else if answer.status.as_u16() >= 400 {
+            ui.say(format_args!("the server answered HTTP {}", answer.status));
+        }
+        print_body(context, &blotter.bytes(&answer.body));
+    }
+    if blotter.has_blotted() {
         ui.warn("the server has sent a token back: it is not shown");
     }
-    if ui.is_json() {
-        ui.result(&document(answer, &body), String::new);
-        return;
-    }
-    if typed.include {
-        ui.line(&head(answer));
-    } else if answer.status.as_u16() >= 400 {
-        ui.say(format_args!("the server answered HTTP {}", answer.status));
-    }
-    match std::str::from_utf8(&body) {
+}
+
+fn print_body(context: &Context, body: &[u8]) {
+    let ui = &context.ui;
+    match std::str::from_utf8(body) {
         Ok(text) if ui.is_terminal() => ui.line(&printable(text)),
         Err(_) if ui.is_terminal() => {
             ui.say(format_args!(
@@ -179,33 +184,37 @@ fn print(context: &Context, typed: &Request, answer: &Response, session: &Sessio
                 body.len()
             ));
         }
-        _ => ui.bytes(&body),
+        _ => ui.bytes(body),
     }
 }
 
-fn document(answer: &Response, body: &[u8]) -> Value {
+fn document(answer: &Response, blotter: &Blotter) -> Value {
     let headers = answer.headers.keys().map(|name| {
         let values = answer.headers.get_all(name).iter();
-        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let values = values.map(|value| blotter.text(&String::from_utf8_lossy(value.as_bytes())));
         (name.to_string(), Value::from(values.collect::<Vec<_>>()))
     });
     let mut document = json!({
         "status": answer.status.as_u16(),
         "headers": headers.collect::<serde_json::Map<_, _>>(),
     });
+    let body = answer.body.as_ref();
     let (member, value) = match (serde_json::from_slice(body), std::str::from_utf8(body)) {
-        (Ok(value), _) => ("body", value),
-        (_, Ok(text)) => ("body", Value::from(text)),
-        _ => ("body_base64", Value::from(BASE64_STANDARD.encode(body))),
+        (Ok(value), _) => ("body", blotter.value(value)),
+        (_, Ok(text)) => ("body", Value::from(blotter.text(text))),
+        _ => {
+            let encoded = BASE64_STANDARD.encode(blotter.bytes(body));
+            ("body_base64", Value::from(encoded))
+        }
     };
     document[member] = value;
     document
 }
 
-fn head(answer: &Response) -> String {
+fn head(answer: &Response, blotter: &Blotter) -> String {
     let mut lines = vec![format!("HTTP {}", answer.status)];
     lines.extend(answer.headers.iter().map(|(name, value)| {
-        let value = String::from_utf8_lossy(value.as_bytes());
+        let value = blotter.text(&String::from_utf8_lossy(value.as_bytes()));
         format!("{name}: {}", printable(&value))
     }));
     lines.push(String::new());
@@ -225,39 +234,6 @@ fn printable(text: &str) -> String {
             .collect::<String>()
     };
     text.lines().map(safe).collect::<Vec<_>>().join("\n")
-}
-
-/// The body without our own tokens, which a debugging page may echo (H160).
-fn without_tokens(body: &[u8], session: &Session) -> Vec<u8> {
-    let tokens = session.record().tokens;
-    let refresh = tokens
-        .refresh_token
-        .as_ref()
-        .map(|token| token.expose().as_str());
-    let mut body = body.to_vec();
-    for token in [Some(tokens.access_token.expose()), refresh]
-        .into_iter()
-        .flatten()
-    {
-        body = without(&body, token.as_bytes());
-    }
-    body
-}
-
-fn without(body: &[u8], secret: &[u8]) -> Vec<u8> {
-    const BLOT: &[u8] = b"[redacted]";
-    let mut kept = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some(&first) = rest.first() {
-        if let Some(after) = rest.strip_prefix(secret).filter(|_| !secret.is_empty()) {
-            kept.extend_from_slice(BLOT);
-            rest = after;
-        } else {
-            kept.push(first);
-            rest = &rest[1..];
-        }
-    }
-    kept
 }
 
 #[cfg(test)]
@@ -295,15 +271,6 @@ mod tests {
             assert_eq!(told.exit, Exit::Usage);
             assert!(!told.message.contains("plan"), "{}", told.message);
         }
-    }
-
-    #[test]
-    fn a_token_in_a_body_is_blotted_out() {
-        assert_eq!(
-            without(b"a SECRET b SECRET", b"SECRET"),
-            b"a [redacted] b [redacted]"
-        );
-        assert_eq!(without(b"abc", b""), b"abc");
     }
 
     #[test]

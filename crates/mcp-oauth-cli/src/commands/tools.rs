@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-/// JSON escapes what could move a cursor, so a program gets the server's own words.
+/// What could move a cursor is escaped where the document is written, so a program gets the server's own words.
 fn document(tool: &Tool) -> Value {
     json!({
         "name": tool.name,

@@ -131,3 +131,36 @@ async fn a_server_that_never_answers_is_given_up() {
         .ended(4)
         .says("--timeout");
 }
+
+/// JSON can spell a token with escapes, which the raw body does not show.
+#[tokio::test]
+async fn a_token_in_a_header_or_spelt_with_escapes_is_not_shown() {
+    let home = Home::logged_in().await;
+    let token = home.run(&["token", "notes"]).await.succeeded();
+    let token = token.stdout.trim_end().to_owned();
+    let spelt = token
+        .chars()
+        .map(|c| format!("\\u{:04x}", u32::from(c)))
+        .collect::<Vec<_>>()
+        .concat();
+    home.testbed.set_fault(Fault::Status {
+        path: "/mcp/notes".to_owned(),
+        status: 200,
+        body: format!("{{\"echo\":\"{spelt}\"}}"),
+        headers: vec![("x-echo".to_owned(), format!("Bearer {token}"))],
+        times: None,
+    });
+    for more in ["-i", "--json"] {
+        let answer = home
+            .run(&["request", "notes", "notes", more])
+            .await
+            .succeeded();
+        answer
+            .says("Bearer [redacted]")
+            .says("warning: the server has sent a token back");
+        assert!(!answer.stdout.contains(&token), "{answer:?}");
+        if more == "--json" {
+            assert_eq!(answer.json()["body"]["echo"], "[redacted]");
+        }
+    }
+}

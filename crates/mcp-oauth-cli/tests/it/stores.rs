@@ -200,3 +200,20 @@ async fn a_store_in_memory_keeps_nothing() {
         .succeeded()
         .says("chosen by --store");
 }
+
+#[tokio::test]
+async fn a_damaged_store_is_moved_away_and_not_cleared() {
+    let home = Home::logged_in().await;
+    let tokens = home.data().join("tokens");
+    home.file("data/tokens/store.json", "damaged");
+    let before = snapshot(&home.data());
+    let damaged = home.run(&["token", "notes"]).await.ended(1);
+    damaged.says(&format!("mv {0} {0}.damaged", tokens.display()));
+    assert!(!damaged.stderr.contains("clear"), "{damaged:?}");
+    home.run(&["backends"])
+        .await
+        .succeeded()
+        .says("problem")
+        .says("is damaged");
+    assert!(snapshot(&home.data()) == before);
+}

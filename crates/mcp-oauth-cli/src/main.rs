@@ -54,7 +54,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         .build();
     let runtime = runtime.map_err(|error| Failure::other("runtime", error.to_string(), None))?;
     let context = Context::new(ui.clone(), config);
-    runtime.block_on(signals::heeded(ui, commands::run(context, cli.command)))
+    runtime.block_on(signals::heeded(commands::run(context, cli.command)))
 }
 
 /// Help and version are what was asked for; anything else is exit code 2, in JSON too if that was

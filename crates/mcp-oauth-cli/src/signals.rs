@@ -1,40 +1,48 @@
-//! Ctrl-C and SIGTERM: what was begun is dropped, which closes the listener of a login and stores
-//! nothing; a refresh that was sent is finished, because dropping it would lose the login.
+//! The end of a command, by itself or by Ctrl-C and SIGTERM: what was begun is dropped, which closes
+//! the listener of a login and stores nothing; a refresh that was sent is finished, because dropping
+//! it would lose the login.
 
 use std::{future::Future, time::Duration};
 
 use mcp_client_oauth::platform::{Clock as _, SystemClock};
 use tokio::runtime::Handle;
 
-use crate::{
-    exit::{Exit, Failure},
-    ui::Ui,
-};
+use crate::exit::{Exit, Failure};
 
 /// How long a refresh that was sent may take to be stored.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often every other task gets its turn before that takes a timer.
+const TURNS: usize = 32;
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// Runs `command` to its end, or to a signal.
 pub(crate) async fn heeded(
-    ui: &Ui,
     command: impl Future<Output = Result<Exit, Failure>>,
 ) -> Result<Exit, Failure> {
-    let exit = {
+    let outcome = {
         tokio::pin!(command);
         tokio::select! {
             // The result of a command that is done counts, even if a signal came as well.
             biased;
-            outcome = &mut command => return outcome,
-            exit = signal() => exit,
+            outcome = &mut command => outcome,
+            exit = signal() => Err(interrupted(exit)),
         }
     };
-    ui.progress("interrupted");
+    // A command that has given up, or timed out, may have left a refresh behind as well.
     tokio::select! {
         () = finished() => {}
         _again = signal() => {}
     }
-    Ok(exit)
+    outcome
+}
+
+fn interrupted(exit: Exit) -> Failure {
+    Failure::Other {
+        code: "interrupted",
+        message: "interrupted".to_owned(),
+        hint: None,
+        exit,
+    }
 }
 
 #[cfg(unix)]
@@ -65,8 +73,17 @@ async fn interrupt() -> Exit {
 /// Returns when no task is left, or when that takes too long. The tasks of connections end with
 /// the command; the one that renews a token does not.
 async fn finished() {
+    let is_busy = || Handle::current().metrics().num_alive_tasks() > 0;
+    // Most of them end as soon as it is their turn.
+    for _ in 0..TURNS {
+        if !is_busy() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    tracing::debug!("waiting for what was sent to be stored");
     let mut waited = Duration::ZERO;
-    while Handle::current().metrics().num_alive_tasks() > 0 && waited < PATIENCE {
+    while is_busy() && waited < PATIENCE {
         SystemClock::default().sleep(GLANCE).await;
         waited += GLANCE;
     }

@@ -55,3 +55,34 @@ async fn a_refresh_that_was_sent_is_stored_before_the_end() {
     // The old refresh token is spent: only with the new one does this work.
     home.run(&["refresh", "notes"]).await.succeeded();
 }
+
+#[tokio::test]
+async fn a_refresh_that_was_sent_is_stored_though_the_time_is_over() {
+    let home = Home::logged_in().await;
+    home.testbed.revoke_access_tokens();
+    home.testbed
+        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+    let typed = ["test", "notes", "--timeout", "1s", "-v"];
+    let mut running = Running::start(home.command(&typed), "").await;
+    running
+        .until_it_says("waiting for what was sent to be stored")
+        .await;
+    home.testbed.release();
+    running.end().await.ended(4).says("has not answered within");
+    // The old refresh token is spent: only with the new one does this work.
+    home.run(&["refresh", "notes"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn an_interrupted_command_writes_its_one_document_too() {
+    let home = Home::new().await;
+    let url = home.url();
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let typed = ["login", "notes", &url, "--json"];
+        let mut running = Running::start(home.command(&typed), "").await;
+        running.url().await.unwrap();
+        send(signal, &running);
+        let document = running.end().await.ended(code).json();
+        assert_eq!(document["error"]["code"], "interrupted");
+    }
+}

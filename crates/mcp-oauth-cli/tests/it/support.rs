@@ -192,14 +192,27 @@ impl Running {
         }
     }
 
+    /// The next line of stderr; none if the command has ended.
+    async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = self.stderr.read_line(&mut line).await.unwrap();
+        self.said.push_str(&line);
+        (read > 0).then_some(line)
+    }
+
+    /// Reads until a line of stderr has `text`.
+    #[cfg(unix)]
+    pub(crate) async fn until_it_says(&mut self, text: &str) {
+        while !self.said.contains(text) {
+            let line = self.line().await;
+            assert!(line.is_some(), "{text:?} is not in {}", self.said);
+        }
+    }
+
     /// The URL that the person is to open; none if the command ends without one.
     pub(crate) async fn url(&mut self) -> Option<Url> {
         loop {
-            let mut line = String::new();
-            if self.stderr.read_line(&mut line).await.unwrap() == 0 {
-                return None;
-            }
-            self.said.push_str(&line);
+            let line = self.line().await?;
             if let Some(url) = line.strip_prefix("  http") {
                 return Some(format!("http{}", url.trim()).parse().unwrap());
             }

@@ -15,7 +15,8 @@ Examples:
   mcp-oauth logout notes                             give the tokens back
 
 Exit codes:
-  0 done   1 failed   2 wrong usage   3 a login is needed   4 try again later   130 interrupted
+  0 done   1 failed   2 wrong usage   3 a login is needed   4 try again later
+  130 interrupted by Ctrl-C   143 ended by SIGTERM
 
 Environment:
   MCP_OAUTH_STORE           as --store
@@ -88,6 +89,7 @@ pub(crate) enum Command {
     /// Get new tokens now, however good the old ones look.
     Refresh(Whose),
     /// Forget the tokens, and give them back to the server.
+    #[command(after_help = LOGOUT_CODES)]
     Logout(Forget),
     /// Forget the tokens on this machine, and tell nobody.
     Clear(Forget),
@@ -128,7 +130,10 @@ Examples:
   mcp-oauth login notes --scope 'notes:read notes:write'
   pass show notes | mcp-oauth login notes URL --client-id me --client-secret-stdin
 
-Without --force nothing happens if the login is good already.";
+Scope, client, port and --legacy are remembered with the name. `login NAME URL --force` forgets them,
+except the account and the client id; `--port 0` forgets the port alone.
+Without --force nobody is asked if the login is good already and has the scope, unless --client-id,
+--client-metadata-url or --legacy is given.";
 
 /// `login`.
 #[derive(Args, Debug)]
@@ -158,8 +163,8 @@ pub(crate) struct Login {
     /// The https URL of a client metadata document, which is a client id where servers take one.
     #[arg(long, value_name = "URL")]
     pub(crate) client_metadata_url: Option<Url>,
-    /// The port on 127.0.0.1 that the browser comes back to; any free one by default.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    /// The port on 127.0.0.1 that the browser comes back to; 0 is any free one, as by default.
+    #[arg(long)]
     pub(crate) port: Option<u16>,
     /// The whole redirect URI, for a client that was registered with another one.
     #[arg(long, value_name = "URI", conflicts_with = "port")]
@@ -206,7 +211,8 @@ Examples:
   mcp-oauth request notes PUT notes/7 -H 'If-Match: \"x\"' -d @note.json
 
 The token is sent to the server that it is for and to nobody else; redirects are not followed.
-Exit code: 0 below status 400, 3 for 401, 4 for 429 and 503, else 1. The body is printed in any case.";
+Exit code: 0 below status 400, 3 for 401, 4 for 429 and 503, else 1. The body is printed whatever the
+status; our own tokens are blotted out of it, and a terminal gets text only.";
 
 /// `request`.
 #[derive(Args, Debug)]
@@ -236,6 +242,10 @@ pub(crate) struct Request {
     #[arg(long, value_parser = duration, default_value = "30s")]
     pub(crate) timeout: Duration,
 }
+
+const LOGOUT_CODES: &str = "\
+Exit code: 0 if the tokens are forgotten here and the server has taken them back, or takes none back.
+4 if they are forgotten here and the server could not be told: they live until they expire.";
 
 /// `logout` and `clear`.
 #[derive(Args, Debug)]

@@ -8,7 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mcp_client_oauth::{ServerUrl, proto::scope::Scope, store::RecordKey};
+use mcp_client_oauth::{
+    ServerUrl,
+    proto::{scope::Scope, server_metadata::Issuer},
+    store::RecordKey,
+};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -28,6 +32,9 @@ pub(crate) struct Server {
     pub(crate) scope: Option<Scope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_id: Option<String>,
+    /// Whose client that is: the issuer that it was used with (spec-checklist D13).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) issuer: Option<Issuer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_metadata_url: Option<Url>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +52,7 @@ impl Server {
             account: None,
             scope: None,
             client_id: None,
+            issuer: None,
             client_metadata_url: None,
             port: None,
             redirect_uri: None,

@@ -4,9 +4,13 @@ use std::{io::stdin, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
     ClientIdentity, LoginOptions, Preregistered, Secret, ServerUrl, Session, Sessions, TokenStore,
-    grant::Redirect, login,
+    grant::Redirect,
+    login,
+    proto::{scope::Scope, server_metadata::Issuer},
+    store::Record,
 };
 use serde_json::json;
+use url::Url;
 
 use super::{Context, is_url, parse_url, with_person};
 use crate::{
@@ -21,7 +25,7 @@ use crate::{
 
 pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure> {
     let mut servers = context.servers()?;
-    let (name, server) = meant(&typed, &servers)?;
+    let (name, mut server) = meant(&typed, &servers)?;
     let store = context.store()?;
     let options = options(context, &typed, &server, &store).await?;
     let session = authorize(context, &typed, &server.url, &store, &options).await?;
@@ -31,6 +35,7 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
             .ui
             .warn(format_args!("`{name}` stood for {before} until now"));
     }
+    server.issuer = issuer_of_own_client(&session);
     servers.remember(&name, server)?;
     report(context, &name, &session);
     Ok(Exit::Done)
@@ -53,14 +58,19 @@ fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> 
         (None, false) => (typed.name.clone(), known_url(&typed.name, servers)?),
     };
     check_name(&name)?;
-    let known = servers
-        .find(&name)
-        .filter(|known| known.url == url)
-        .cloned();
-    Ok((
-        name,
-        merged(typed, known.unwrap_or_else(|| Server::new(url))),
-    ))
+    let known = servers.find(&name).filter(|known| known.url == url);
+    let known = match known {
+        // Everything is typed again: what is remembered is who we are, and no option.
+        Some(known) if typed.force && typed.url.is_some() => Server {
+            account: known.account.clone(),
+            client_id: known.client_id.clone(),
+            issuer: known.issuer.clone(),
+            ..Server::new(url)
+        },
+        Some(known) => known.clone(),
+        None => Server::new(url),
+    };
+    Ok((name, merged(typed, known)))
 }
 
 fn known_url(name: &str, servers: &Servers) -> Result<ServerUrl, Failure> {
@@ -85,12 +95,17 @@ fn free_name(url: &ServerUrl, servers: &Servers) -> String {
 
 /// What is typed now goes before what the name stood for.
 fn merged(typed: &Login, known: Server) -> Server {
+    let other_client = typed.client_id.is_some() && typed.client_id != known.client_id;
     Server {
         account: typed.account.clone().or(known.account),
         scope: typed.scope.clone().or(known.scope),
         client_id: match typed.client_metadata_url {
             Some(_) => None,
             None => typed.client_id.clone().or(known.client_id),
+        },
+        issuer: match (&typed.client_metadata_url, other_client) {
+            (None, false) => known.issuer,
+            _ => None,
         },
         client_metadata_url: match typed.client_id {
             Some(_) => None,
@@ -101,7 +116,8 @@ fn merged(typed: &Login, known: Server) -> Server {
         },
         port: match typed.redirect_uri {
             Some(_) => None,
-            None => typed.port.or(known.port),
+            // Port 0 is any port: none is remembered then.
+            None => typed.port.or(known.port).filter(|port| *port != 0),
         },
         redirect_uri: match typed.port {
             Some(_) => None,
@@ -138,11 +154,8 @@ async fn options(
     let given = client_secret(context, typed)?;
     match &server.client_id {
         Some(id) => {
-            let secret = match given {
-                Some(secret) => Some(secret),
-                None => known_secret(store, server, id).await?,
-            };
-            options.identity.preregistered = Some(Preregistered::new(id, secret));
+            let client = own_client(store, server, id, given).await?;
+            options.identity.preregistered = Some(client);
         }
         None if typed.client_secret_stdin => {
             return Err(Failure::usage(
@@ -167,19 +180,34 @@ fn client_secret(context: &Context, typed: &Login) -> Result<Option<Secret<Strin
     read_secret(stdin().lock(), Path::new("stdin")).map(Some)
 }
 
-/// The secret that this client was used with before: it is sealed in the record, and nowhere else.
-async fn known_secret(
+/// The client with the secret that it was used with before, unless one is `given`: it is sealed in
+/// the record, and nowhere else. Neither is shown to another issuer than the one that the client was
+/// used with, by the record or, after a logout, by the name (spec-checklist D13, D14).
+async fn own_client(
     store: &TokenStore,
     server: &Server,
     client_id: &str,
-) -> Result<Option<Secret<String>>, Failure> {
+    given: Option<Secret<String>>,
+) -> Result<Preregistered, Failure> {
     let record = store.load(&server.key()).await?.map(|(record, _)| record);
-    Ok(match record.map(|record| record.identity) {
-        Some(ClientIdentity::Registered(own)) if own.by_hand && own.client_id == client_id => {
-            own.client_secret
-        }
+    let mut client = Preregistered::new(client_id, given);
+    client.issuer.clone_from(&server.issuer);
+    if let Some(ClientIdentity::Registered(own)) = record.map(|record| record.identity)
+        && own.by_hand
+        && own.client_id == client_id
+    {
+        client.client_secret = client.client_secret.or(own.client_secret);
+        client.issuer = Some(own.issuer);
+    }
+    Ok(client)
+}
+
+/// The issuer that a client registered by hand is bound to from now on.
+fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
+    match session.record().identity {
+        ClientIdentity::Registered(own) if own.by_hand => Some(own.issuer),
         _ => None,
-    })
+    }
 }
 
 /// Asks the person, unless the login is good already and nothing else was asked for.
@@ -210,24 +238,24 @@ fn report(context: &Context, name: &str, session: &Session) {
     let status = Status::of(&record.tokens, context.platform.clock.now());
     let scope = record.tokens.scope.as_ref().or(record.requested.as_ref());
     let missing = session.missing_scope();
-    if let Some(missing) = &missing {
-        context.ui.warn(format_args!(
-            "the server has not granted the scope `{missing}`"
-        ));
-    }
+    let extra = extra_scope(&record);
+    warn_of_scope(context, missing.as_ref(), extra.as_ref());
+    let endpoint = foreign_endpoint(&record);
     let document = json!({
         "name": name,
         "server": record.discovery.server.as_str(),
         "account": session.key().account(),
         "issuer": record.discovery.issuer().as_str(),
+        "token_endpoint": record.discovery.metadata.token_endpoint.as_url().as_str(),
         "status": status.word(),
         "expires_at": record.tokens.expires_at.map(moment),
         "scope": scope.map(ToString::to_string),
         "missing_scope": missing.as_ref().map(ToString::to_string),
+        "extra_scope": extra.as_ref().map(ToString::to_string),
     });
     context.ui.result(&document, || {
         let head = format!("{GOOD}Logged in{GOOD:#} to {HEAD}{name}{HEAD:#}");
-        let rows = [
+        let mut rows = vec![
             ("server", record.discovery.server.to_string()),
             (
                 "scope",
@@ -235,12 +263,41 @@ fn report(context: &Context, name: &str, session: &Session) {
             ),
             ("token", status.colored()),
         ];
+        rows.extend(endpoint.map(|host| ("tokens from", host)));
         format!("{head}\n{}", fields(&rows))
     });
     let command = format!("mcp-oauth tools {}", quoted(name));
     context
         .ui
         .progress(format_args!("\n{HEAD}next:{HEAD:#} {command}"));
+}
+
+fn warn_of_scope(context: &Context, missing: Option<&Scope>, extra: Option<&Scope>) {
+    if let Some(missing) = missing {
+        context.ui.warn(format_args!(
+            "the server has not granted the scope `{missing}`"
+        ));
+    }
+    if let Some(extra) = extra {
+        context.ui.warn(format_args!(
+            "the server has granted more than was asked for: `{extra}`"
+        ));
+    }
+}
+
+/// What was granted and not asked for (H86). Who asked for nothing gets what the server chooses.
+fn extra_scope(record: &Record) -> Option<Scope> {
+    let granted = record.tokens.scope.as_ref()?;
+    granted.missing_from(record.requested.as_ref()?)
+}
+
+/// Where the tokens come from, if that is not where the person has logged in: the two may be the
+/// same company, and whoever sees the name can tell (H6).
+fn foreign_endpoint(record: &Record) -> Option<String> {
+    let endpoint = &record.discovery.metadata.token_endpoint;
+    let issuer = Url::parse(record.discovery.issuer().as_str()).ok()?;
+    let differs = issuer.host() != endpoint.as_url().host();
+    differs.then(|| endpoint.origin())
 }
 
 #[cfg(test)]
@@ -307,5 +364,33 @@ mod tests {
         assert_eq!(other.client_id, None);
         let (_, moved) = meant(&typed(&["a", "https://b.example/mcp"]), &servers).unwrap();
         assert_eq!(moved.client_id, None);
+    }
+
+    #[test]
+    fn a_forced_login_with_its_url_forgets_the_options_and_keeps_who_we_are() {
+        let (_directory, mut servers) = servers(&[]);
+        let url = "https://a.example/mcp";
+        let known = Server {
+            account: Some("work".to_owned()),
+            scope: Some("notes:read".parse().unwrap()),
+            client_id: Some("me".to_owned()),
+            issuer: Some(Issuer::new("https://as.example")),
+            port: Some(1),
+            legacy: true,
+            ..Server::new(url.parse().unwrap())
+        };
+        servers.remember("a", known.clone()).unwrap();
+        let meant = |arguments: &[&str]| meant(&typed(arguments), &servers).unwrap().1;
+        assert_eq!(meant(&["a", "--force"]), known);
+        let forgotten = Server {
+            scope: None,
+            port: None,
+            legacy: false,
+            ..known.clone()
+        };
+        assert_eq!(meant(&["a", url, "--force"]), forgotten);
+        assert_eq!(meant(&["a", "--port", "0"]).port, None);
+        assert_eq!(meant(&["a", "--client-id", "me"]).issuer, known.issuer);
+        assert_eq!(meant(&["a", "--client-id", "other"]).issuer, None);
     }
 }

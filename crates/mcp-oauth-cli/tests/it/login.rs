@@ -1,6 +1,6 @@
 //! `login`: clients of every kind, ports, and the browser.
 
-use mcp_oauth_testbed::{Legacy, Party, Testbed, person};
+use mcp_oauth_testbed::{Fault, Legacy, Party, Testbed, person};
 
 use crate::support::{Does, Home, Running};
 
@@ -161,4 +161,53 @@ async fn the_browser_gets_the_url_and_no_secret() {
         environment.contains("BROWSER=") && !environment.contains("planted"),
         "{environment}"
     );
+}
+
+#[tokio::test]
+async fn a_remembered_port_is_forgotten_by_port_zero() {
+    let home = Home::new().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    home.login(&["notes", &home.url(), "--port", &port])
+        .await
+        .succeeded();
+    let taken = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
+    let busy = home.run(&["login", "notes", "--force"]).await.ended(1);
+    busy.says("hint: ").says("mcp-oauth login notes --port 0");
+    home.login(&["notes", "--force", "--port", "0"])
+        .await
+        .succeeded();
+    home.login(&["notes", "--force"]).await.succeeded();
+    drop(taken);
+}
+
+#[tokio::test]
+async fn a_scope_that_nobody_asked_for_is_said() {
+    let wider = Fault::TokenField("scope".to_owned(), "notes:read admin".into());
+    let home = Home::with(Testbed::builder().fault(wider)).await;
+    let login = home
+        .login(&["notes", &home.url(), "--scope", "notes:read", "--json"])
+        .await
+        .succeeded();
+    login.says("the server has granted more than was asked for: `admin`");
+    assert_eq!(login.json()["extra_scope"], "admin");
+}
+
+/// H6: the tokens of this one come from another host than the one where the person logs in.
+#[tokio::test]
+async fn a_token_endpoint_on_another_host_is_shown() {
+    let home = Home::new().await;
+    let same = home.login(&["notes", &home.url()]).await.succeeded();
+    assert!(!same.stdout.contains("tokens from"), "{same:?}");
+
+    let home = Home::new().await;
+    let endpoint = format!("{}/token", home.testbed.issuer()).replace("127.0.0.1", "localhost");
+    home.testbed.set_fault(Fault::MetadataField(
+        "token_endpoint".to_owned(),
+        endpoint.clone().into(),
+    ));
+    let login = home.login(&["notes", &home.url()]).await.succeeded();
+    let origin = endpoint.trim_end_matches("/token");
+    login.says(&format!("tokens from  {origin}"));
 }

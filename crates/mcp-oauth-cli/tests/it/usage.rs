@@ -44,7 +44,7 @@ async fn options_that_contradict_each_other_are_refused() {
             "https://a.example/b",
         ][..],
         &["--port", "1", "--redirect-uri", "http://127.0.0.1:2/"],
-        &["--port", "0"],
+        &["--port", "65536"],
         &["--timeout", "0"],
         &["--scope", "a\"b"],
         &["--password", "planted"],

@@ -1,10 +1,10 @@
 //! A connection as an MCP client, by the official `rmcp` crate with our tokens; for `test`,
 //! `tools` and `demo`.
 
-use std::{error::Error as StdError, future::Future, sync::Arc, time::Duration};
+use std::{error::Error as StdError, future::Future, io, sync::Arc, time::Duration};
 
 use mcp_client_oauth::{
-    TokenSource,
+    ServerUrl, TokenSource,
     mcp::{ConnectError, authorization_error, connect},
     platform::Platform,
     proto::foreign::Foreign,
@@ -12,10 +12,11 @@ use mcp_client_oauth::{
 use rmcp::{
     RoleClient,
     model::{CallToolRequestParams, CallToolResult, JsonObject, Tool},
-    service::RunningService,
+    service::{ClientInitializeError, RunningService},
+    transport::streamable_http_client::{AuthRequiredError, HttpStatusError, StreamableHttpError},
 };
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, quoted};
 
 /// How long the farewell to a server may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -24,12 +25,15 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Connection {
     service: RunningService<RoleClient, ()>,
+    server: ServerUrl,
 }
 
 impl Connection {
     pub(crate) async fn open(source: Arc<dyn TokenSource>) -> Result<Self, Failure> {
-        let service = connect(source).await.map_err(connect_failure)?;
-        Ok(Self { service })
+        let server = source.server().clone();
+        let connected = connect(source).await;
+        let service = connected.map_err(|error| connect_failure(error, &server))?;
+        Ok(Self { service, server })
     }
 
     /// The revision of the protocol that both sides speak.
@@ -53,7 +57,7 @@ impl Connection {
         self.service
             .list_all_tools()
             .await
-            .map_err(|error| service_failure(&error))
+            .map_err(|error| service_failure(&error, &self.server))
     }
 
     /// Calls a tool.
@@ -66,7 +70,7 @@ impl Connection {
         self.service
             .call_tool(params)
             .await
-            .map_err(|error| service_failure(&error))
+            .map_err(|error| service_failure(&error, &self.server))
     }
 
     /// Ends the connection, and the session if the server has given one.
@@ -93,17 +97,90 @@ pub(crate) async fn within<T>(
     }
 }
 
-fn connect_failure(error: ConnectError) -> Failure {
+fn connect_failure(error: ConnectError, server: &ServerUrl) -> Failure {
     match error {
         ConnectError::Authorization(error) => error.into(),
-        ConnectError::Mcp(error) => service_failure(&*error),
+        ConnectError::Mcp(error) => service_failure(&*error, server),
         other => mcp_failure(&other),
     }
 }
 
-fn service_failure(error: &(dyn StdError + 'static)) -> Failure {
-    let own = authorization_error(error).cloned();
-    own.map_or_else(|| mcp_failure(error), Into::into)
+fn service_failure(error: &(dyn StdError + 'static), server: &ServerUrl) -> Failure {
+    if let Some(own) = authorization_error(error) {
+        return own.clone().into();
+    }
+    match reason(error) {
+        Some(Reason::Refused) => Failure::Other {
+            code: "refused",
+            message: format!("{server} refuses the token, and a fresh one too"),
+            hint: Some(format!(
+                "mcp-oauth login {} --force",
+                quoted(server.as_str())
+            )),
+            exit: Exit::LogIn,
+        },
+        Some(Reason::Unreachable) => Failure::Other {
+            code: "http",
+            message: format!("{server} cannot be reached: {}", innermost(error)),
+            hint: Some("check the URL and the network, then try again".to_owned()),
+            exit: Exit::Later,
+        },
+        None => mcp_failure(error),
+    }
+}
+
+/// Why a connection failed, as far as that decides what helps.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reason {
+    /// A 401 that stayed.
+    Refused,
+    /// The network, or a server that is busy.
+    Unreachable,
+}
+
+fn reason(error: &(dyn StdError + 'static)) -> Option<Reason> {
+    causes(error).find_map(|cause| {
+        if cause.is::<AuthRequiredError>() {
+            return Some(Reason::Refused);
+        }
+        match status(cause) {
+            Some(401) => Some(Reason::Refused),
+            Some(429 | 502..=504) => Some(Reason::Unreachable),
+            _ => cause.is::<io::Error>().then_some(Reason::Unreachable),
+        }
+    })
+}
+
+fn status(cause: &(dyn StdError + 'static)) -> Option<u16> {
+    if let Some(error) = cause.downcast_ref::<HttpStatusError>() {
+        return Some(error.status);
+    }
+    let error = cause.downcast_ref::<reqwest::Error>()?;
+    error.status().map(|status| status.as_u16())
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| cause_of(*error))
+}
+
+/// `rmcp` does not name every cause as the source of its error.
+fn cause_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref() {
+        Some(ClientInitializeError::TransportError { error, .. }) => Some(&*error.error),
+        Some(ClientInitializeError::LegacyFallbackFailed { fallback, .. }) => Some(&**fallback),
+        _ => match error.downcast_ref() {
+            Some(StreamableHttpError::<reqwest::Error>::Client(error)) => Some(error),
+            _ => error.source(),
+        },
+    }
+}
+
+/// The last cause in a chain says what the system said.
+fn innermost(error: &(dyn StdError + 'static)) -> Foreign {
+    let text = causes(error).last().map(ToString::to_string);
+    Foreign::new(&text.unwrap_or_default())
 }
 
 /// What a server or the transport says may have been written by a stranger.

@@ -30,14 +30,11 @@ pub(super) async fn logout(context: &Context, typed: &Forget) -> Result<Exit, Fa
         ),
         RemoteLogout::Failed(error) => (
             "failed",
-            "the server could not be told: the tokens may live until they expire",
+            "its tokens live until they expire",
             Some(error.to_string()),
         ),
         _ => ("unknown", "it is not known what the server did", None),
     };
-    if let Some(detail) = &detail {
-        context.ui.warn(detail);
-    }
     let document = json!({
         "server": target.key.server().as_str(),
         "forgotten": outcome.forgotten,
@@ -45,9 +42,20 @@ pub(super) async fn logout(context: &Context, typed: &Forget) -> Result<Exit, Fa
         "detail": detail,
     });
     context.ui.result(&document, || {
-        format!("{}; {words}", local(&target, outcome.forgotten))
+        let told = detail
+            .as_ref()
+            .map(|why| format!("the server was not told: {why}; "));
+        format!(
+            "{}; {}{words}",
+            local(&target, outcome.forgotten),
+            told.unwrap_or_default()
+        )
     });
-    Ok(Exit::Done)
+    // Who needs the tokens to be dead must hear that they are not (H98).
+    Ok(match outcome.remote {
+        RemoteLogout::Failed(_) => Exit::Later,
+        _ => Exit::Done,
+    })
 }
 
 pub(super) async fn clear(context: &Context, typed: &Forget) -> Result<Exit, Failure> {

@@ -143,3 +143,55 @@ async fn a_registration_is_kept_when_the_person_gives_up() {
         1
     );
 }
+
+#[tokio::test]
+async fn a_connection_that_fails_says_by_its_exit_code_what_helps() {
+    let home = Home::logged_in().await;
+    home.testbed.set_fault(Fault::RefusesEveryToken);
+    for command in ["test", "tools"] {
+        let refused = home.run(&[command, "notes"]).await.ended(3);
+        refused.says("refuses the token").says("--force");
+    }
+    home.testbed.clear_faults();
+    home.testbed.stop_mcp_server().await;
+    for command in ["test", "tools"] {
+        let gone = home.run(&[command, "notes"]).await.ended(4);
+        gone.says("cannot be reached").says("hint:");
+    }
+}
+
+/// spec-checklist D13, D14: neither a new login nor a logout makes a client somebody else's.
+#[tokio::test]
+async fn a_client_registered_by_hand_is_not_shown_to_another_issuer() {
+    const SECRET: &str = "s3cret-of-mine";
+    let with_client = || Testbed::builder().client("me", Some(SECRET));
+    let home = Home::with(with_client()).await;
+    let other = Home::with(with_client()).await;
+    let url = home.url();
+    let typed = ["login", "notes", &url, "--client-id", "me"];
+    let mut command = home.command(&typed);
+    command.env("MCP_OAUTH_CLIENT_SECRET", SECRET);
+    home.attended(&typed, command, Does::Approve, "")
+        .await
+        .succeeded();
+    let issuers = serde_json::json!([other.testbed.issuer()]);
+    home.testbed
+        .set_fault(Fault::PrmField("authorization_servers".to_owned(), issuers));
+
+    let forced = ["login", "notes", "--force"];
+    home.run(&forced)
+        .await
+        .ended(1)
+        .says("was registered with")
+        .says(&other.testbed.issuer());
+    home.run(&["logout", "notes"]).await.succeeded();
+    for again in [&["login", "notes"][..], &forced, &typed] {
+        home.run_with("MCP_OAUTH_CLIENT_SECRET", SECRET, again)
+            .await
+            .ended(1)
+            .says("was registered with");
+    }
+    let seen = other.testbed.requests();
+    let harmless = |path: &str| path.starts_with("/.well-known/");
+    assert!(seen.iter().all(|request| harmless(&request.path)));
+}

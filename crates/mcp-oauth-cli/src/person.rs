@@ -37,6 +37,28 @@ impl Terminal {
         }
     }
 
+    /// Says where to log in.
+    pub(crate) fn show(&self, url: &Url) {
+        let host = url.origin().ascii_serialization();
+        self.ui.say(format_args!(
+            "To log in at {HEAD}{host}{HEAD:#}, open this URL in a browser:"
+        ));
+        self.ui.say(format_args!("\n  {}\n", self.ui.link(url)));
+        if std::io::stdin().is_terminal() {
+            self.ui.say(format_args!(
+                "{SOFT}If the browser runs on another machine, paste the URL of the page that it \
+                 ends on here.{SOFT:#}"
+            ));
+        }
+    }
+
+    /// Waits for the person.
+    pub(crate) fn wait(&self) {
+        self.set_waiting(Some(
+            self.ui.spinner("waiting for the browser; Ctrl-C gives up"),
+        ));
+    }
+
     /// The login is over.
     pub(crate) fn rest(&self) {
         self.set_waiting(None);
@@ -50,24 +72,12 @@ impl Terminal {
 #[async_trait]
 impl Interaction for Terminal {
     async fn open(&self, url: &Url) {
-        let host = url.origin().ascii_serialization();
-        self.ui.say(format_args!(
-            "To log in at {HEAD}{host}{HEAD:#}, open this URL in a browser:"
-        ));
-        self.ui.say(format_args!("\n  {}\n", self.ui.link(url)));
-        if std::io::stdin().is_terminal() {
-            self.ui.say(format_args!(
-                "{SOFT}If the browser runs on another machine, paste the URL of the page that it \
-                 ends on here.{SOFT:#}"
-            ));
-        }
+        self.show(url);
         if self.browser && !launch(url).await {
             self.ui
                 .warn("no browser could be started: open the URL by hand");
         }
-        self.set_waiting(Some(
-            self.ui.spinner("waiting for the browser; Ctrl-C gives up"),
-        ));
+        self.wait();
     }
 
     /// A line waits in the channel until somebody asks, so none is lost when a future is dropped.
@@ -99,7 +109,7 @@ fn read_lines() -> mpsc::UnboundedReceiver<String> {
 
 /// Opens the browser in a process of its own, whose environment has no secret of ours (H152): the
 /// browser inherits what it has, and every program that the browser starts. Whether it started.
-async fn launch(url: &Url) -> bool {
+pub(crate) async fn launch(url: &Url) -> bool {
     let Ok(own) = std::env::current_exe() else {
         return false;
     };

@@ -21,6 +21,7 @@ async fn the_demo_proves_every_step_without_a_display() {
         "no token is in any file in plain text",
         "20 callers with an expired token caused one refresh",
         "the refresh token was rotated",
+        "the server refused the revoked token",
         "a refused token was healed by one refresh",
         "the server has revoked the tokens",
         "the record is gone from the store",
@@ -43,4 +44,16 @@ async fn the_demo_presses_approve_itself_where_there_is_no_display() {
         document["proved"].as_array().unwrap().len() > 20,
         "{document}"
     );
+}
+
+#[tokio::test]
+async fn the_demo_presses_approve_itself_where_no_browser_starts() {
+    let home = Home::new().await;
+    let shown = home
+        .run_with("BROWSER", "/nowhere/browser", &["demo"])
+        .await;
+    shown
+        .succeeded()
+        .says("No browser could be started: the demo presses Approve itself.")
+        .says("the record is gone from the store");
 }

@@ -11,7 +11,11 @@ use mcp_client_oauth::{grant::LOGIN_TIMEOUT, platform::Interaction};
 use mcp_oauth_testbed::person;
 use url::Url;
 
-use crate::{commands::Context, person::Terminal, ui::Ui};
+use crate::{
+    commands::Context,
+    person::{Terminal, launch},
+    ui::Ui,
+};
 
 /// How long the demo may need to press a button.
 const OWN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -84,7 +88,12 @@ impl Interaction for Person {
             .unwrap_or_else(PoisonError::into_inner)
             .push(url.clone());
         if let Some(terminal) = &self.terminal {
-            return terminal.open(url).await;
+            terminal.show(url);
+            if launch(url).await {
+                return terminal.wait();
+            }
+            self.ui
+                .say("No browser could be started: the demo presses Approve itself.");
         }
         // A page that cannot be approved ends the login by its timeout, and here is why.
         if let Err(error) = person::approve(url).await {

@@ -89,25 +89,33 @@ pub(super) async fn of_a_refused_token(
 ) -> Result<(), Failure> {
     stage.step("Refusal: the server revokes the token before its time");
     let connection = connect(stage, session).await?;
-    let old = session.token().await?;
+    // New at this moment, so that the client has no reason of its own to renew it.
+    let old = session.refresh().await?;
     stage.testbed.revoke_access_tokens();
     stage.testbed.forget_requests();
     let answer = call(&connection).await;
     connection.close().await;
     answer?;
-    let refused = stage.testbed.requests();
-    let refused = refused
-        .iter()
-        .filter(|request| request.status == 401)
-        .count();
+    let refused = refusals(stage, &old);
     let refreshes = stage.testbed.token_requests("refresh_token");
     stage.show("answers 401", refused);
     stage.show("refreshes", refreshes);
     let new = session.token().await?;
+    stage.prove("the server refused the revoked token", refused >= 1)?;
     stage.prove(
         "a refused token was healed by one refresh, and the call was sent again",
         refreshes == 1 && new != old,
     )
+}
+
+/// How often `token` was answered with 401.
+fn refusals(stage: &Stage, token: &AccessToken) -> usize {
+    let sent = format!("Bearer {}", token.expose());
+    let requests = stage.testbed.requests();
+    let refused = requests.iter().filter(|request| {
+        request.status == 401 && request.header("authorization") == Some(sent.as_str())
+    });
+    refused.count()
 }
 
 async fn call(connection: &Connection) -> Result<(), Failure> {

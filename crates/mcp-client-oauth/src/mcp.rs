@@ -82,6 +82,10 @@ pub fn authorization_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'
         // `rmcp` does not name the transport's error as the source of this one.
         next = match error.downcast_ref::<ClientInitializeError>() {
             Some(ClientInitializeError::TransportError { error, .. }) => Some(&*error.error),
+            Some(ClientInitializeError::LegacyFallbackFailed { discover, fallback }) => {
+                return authorization_error(&**fallback)
+                    .or_else(|| authorization_error(&**discover));
+            }
             _ => error.source(),
         };
     }

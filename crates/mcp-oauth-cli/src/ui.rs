@@ -6,7 +6,7 @@
 //! - An error is a message, a blank line, and `hint: …` with the next step.
 //! - Colours, links and spinners are for terminals; what is piped or captured is plain text.
 //!   `NO_COLOR` and `CLICOLOR` are obeyed.
-//! - What a stranger wrote is [`Foreign`](mcp_client_oauth::proto::foreign::Foreign) before it
+//! - What a stranger wrote is [`Foreign`] before it
 //!   comes here. Secrets do not come here, except the one result of `token`.
 
 use std::{

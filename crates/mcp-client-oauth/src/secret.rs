@@ -46,7 +46,7 @@ impl Secret<String> {
     /// use mcp_client_oauth::Secret;
     ///
     /// assert_eq!(Secret::new("short".to_owned()).redacted(), "*****");
-    /// assert_eq!(Secret::new("a-token-of-32-characters-length!".to_owned()).redacted(), "a-to…th!");
+    /// assert_eq!(Secret::new("a-token-of-32-characters-length!".to_owned()).redacted(), "a-to…gth!");
     /// ```
     pub fn redacted(&self) -> String {
         const SHOWN: usize = 4;

@@ -16,7 +16,6 @@ use crate::{
         server_metadata::{Issuer, ServerMetadata},
     },
     secret::Secret,
-    server_url::is_loopback,
 };
 
 /// The name on the consent page, unless the application gives its own (H74: no server can set it).
@@ -133,13 +132,10 @@ impl Registration {
     /// vary, RFC 8252 §7.3).
     pub fn fits(&self, issuer: &Issuer, redirect_uri: &Url, now: SystemTime) -> bool {
         let alive = self.secret_expires_at.is_none_or(|at| now < at);
-        let comes_back = self.redirect_uri.as_ref().is_some_and(|own| {
-            let mut own = own.clone();
-            if is_loopback(&own) && is_loopback(redirect_uri) {
-                let _ = own.set_port(redirect_uri.port());
-            }
-            own == *redirect_uri
-        });
+        let comes_back = self
+            .redirect_uri
+            .as_ref()
+            .is_some_and(|own| registration::same_redirect(own, redirect_uri));
         self.issuer == *issuer && alive && comes_back && !self.by_hand
     }
 }

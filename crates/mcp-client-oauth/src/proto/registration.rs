@@ -125,7 +125,9 @@ pub fn response(
         ));
     }
     if let Some(uris) = &wire.redirect_uris
-        && !uris.iter().any(|uri| same_redirect(uri, redirect_uri))
+        && !uris
+            .iter()
+            .any(|uri| Url::parse(uri).is_ok_and(|uri| same_redirect(&uri, redirect_uri)))
     {
         return Err(unusable(
             "our redirect URI is not among the registered ones",
@@ -177,10 +179,8 @@ fn is_vschar(text: &str) -> bool {
 }
 
 /// The same redirect URI; on loopback the port may vary (RFC 8252 §7.3).
-fn same_redirect(registered: &str, ours: &Url) -> bool {
-    let Ok(mut registered) = Url::parse(registered) else {
-        return false;
-    };
+pub(crate) fn same_redirect(registered: &Url, ours: &Url) -> bool {
+    let mut registered = registered.clone();
     if crate::server_url::is_loopback(&registered) && crate::server_url::is_loopback(ours) {
         let _ = registered.set_port(ours.port());
     }

@@ -1,7 +1,7 @@
 //! Step 2 against the testbed: which client id, whose it is, and when a new one is asked for.
 
 use mcp_client_oauth::{
-    Error, LoginOptions, Preregistered, Remedy, Secret,
+    Error, LoginOptions, Preregistered, Remedy, Secret, TokenStore,
     error::{RegistrationError, RegistrationResponseError, TokenRefreshError},
     grant::GrantRequest,
     proto::server_metadata::Issuer,
@@ -434,4 +434,39 @@ async fn two_accounts_share_a_client_and_no_tokens() {
         two.record().tokens.access_token
     );
     assert_eq!(scene.store.keys().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_the_authorization_endpoint_does_not_know_is_registered_anew() {
+    let scene = Scene::start().await;
+    scene.login().await.unwrap();
+    scene.testbed.set_fault(Fault::CallbackError {
+        error: "unauthorized_client".to_owned(),
+        description: None,
+    });
+    scene.login().await.unwrap_err();
+    scene.testbed.clear_faults();
+    scene.login().await.unwrap();
+    assert_eq!(scene.posts("/register"), 2);
+}
+
+#[tokio::test]
+async fn a_damaged_registration_stands_in_nobodys_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut scene = Scene::start().await;
+    scene.store = TokenStore::open(&format!("file:{}", directory.path().display())).unwrap();
+    scene.login().await.unwrap();
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let is_client = path.is_file()
+            && String::from_utf8_lossy(&std::fs::read(&path).unwrap())
+                .contains("\"name\":\"client ");
+        if is_client {
+            std::fs::File::create(&path).unwrap();
+        }
+    }
+    for _ in 0..2 {
+        scene.login().await.unwrap();
+        assert_eq!(scene.posts("/register"), 2);
+    }
 }

@@ -18,14 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("discovery", &["server_url", "platform", "proto", "error"]),
     (
         "identity",
-        &[
-            "secret",
-            "server_url",
-            "platform",
-            "proto",
-            "error",
-            "discovery",
-        ],
+        &["secret", "platform", "proto", "error", "discovery"],
     ),
     (
         "grant",

@@ -140,7 +140,7 @@ impl Inner {
         let end = clock.now() + LONGEST_HOLD;
         let mut in_doubt = false;
         loop {
-            lock.confirm().await?;
+            lock.begin().await?;
             let left = end.duration_since(clock.now()).unwrap_or_default();
             let error = match refresh_within(&self.platform, record, left).await {
                 Ok(tokens) => return Ok(tokens),

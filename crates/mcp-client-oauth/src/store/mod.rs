@@ -94,6 +94,10 @@ pub trait Backend: fmt::Debug + Send + Sync {
         Ok(())
     }
 
+    /// Waits until everything that was begun and that nobody waits for has ended: a process that
+    /// ends without this may keep others waiting.
+    async fn settle(&self) {}
+
     /// Every name, in any order.
     async fn names(&self) -> Result<Vec<String>, TokenStorageError>;
 
@@ -106,16 +110,31 @@ pub trait Backend: fmt::Debug + Send + Sync {
 }
 
 /// A name that is held by nobody else until this is dropped.
+///
+/// It carries a note from one holder to the next: which content somebody was about to use up. A
+/// holder that dies in the middle leaves the note behind, and so it can be told why a refresh token
+/// is not what it should be (H104, H105). A note about a content that has been replaced since says
+/// nothing any more.
 #[async_trait]
 pub trait Held: fmt::Debug + Send + Sync {
-    /// Makes sure that it is still held. A lock of the operating system is, as long as this value
-    /// lives; one that is a document with an expiry may have been taken over while we were stopped.
+    /// Which content an earlier holder had begun to use up, and not said that it ended.
+    fn unfinished(&self) -> Option<Revision> {
+        None
+    }
+
+    /// Makes sure that the name is still held, and notes that the content with `revision` is about
+    /// to be used up. A lock of the operating system is held as long as this value lives; one that
+    /// is a document with an expiry may have been taken over while we were stopped.
     ///
     /// # Errors
     /// [`TokenStorageError::Conflict`] if somebody else holds it now.
-    async fn confirm(&self) -> Result<(), TokenStorageError> {
+    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
+        let _no_note = revision;
         Ok(())
     }
+
+    /// Takes the note back: it is known what became of the content.
+    async fn end(&self) {}
 }
 
 /// Which of the successive contents of a name.
@@ -178,13 +197,27 @@ impl RecordLock {
         self.revision
     }
 
-    /// Makes sure that the record is still ours to change, right before something that cannot be
-    /// taken back.
+    /// Whether somebody sent the refresh token of this very record, and never said what came of it:
+    /// it may be spent (H104, H105).
+    pub fn in_doubt(&self) -> bool {
+        self.revision.is_some() && self.held.unfinished() == self.revision
+    }
+
+    /// Makes sure that the record is still ours to change, right before its refresh token is sent,
+    /// and notes that for the next holder.
     ///
     /// # Errors
     /// [`TokenStorageError::Conflict`] if somebody else holds it now.
-    pub async fn confirm(&self) -> Result<(), TokenStorageError> {
-        self.held.confirm().await
+    pub async fn begin(&self) -> Result<(), TokenStorageError> {
+        match self.revision {
+            Some(revision) => self.held.begin(revision).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the note back: it is known what became of the refresh token, and that is stored.
+    pub async fn end(&self) {
+        self.held.end().await;
     }
 }
 
@@ -223,6 +256,12 @@ impl TokenStore {
     /// [`TokenStorageError`]: what saving a record would say.
     pub async fn ready(&self) -> Result<(), TokenStorageError> {
         self.backend.ready().await
+    }
+
+    /// Waits until what was let go is let go everywhere. Call it before the process ends: a lease in
+    /// a Vault that nobody gave back keeps others waiting for a minute.
+    pub async fn settle(&self) {
+        self.backend.settle().await;
     }
 
     /// Reads a record.

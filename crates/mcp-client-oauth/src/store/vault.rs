@@ -120,13 +120,6 @@ impl Vault {
             endings: Mutex::default(),
         })))
     }
-
-    /// Waits until every lease that was dropped has been let go. A process that ends without this
-    /// may leave a lease behind, which keeps others waiting until it ends by itself, in a minute.
-    pub async fn settle(&self) {
-        let mut endings = std::mem::take(&mut *lock(&self.0.endings));
-        while endings.join_next().await.is_some() {}
-    }
 }
 
 impl Shared {
@@ -187,6 +180,12 @@ impl Backend for Vault {
     /// allows the writing is known by writing only.
     async fn ready(&self) -> Result<(), TokenStorageError> {
         self.0.find("").await.map(drop)
+    }
+
+    /// A lease that is not let go keeps others waiting until it ends by itself, in a minute.
+    async fn settle(&self) {
+        let mut endings = std::mem::take(&mut *lock(&self.0.endings));
+        while endings.join_next().await.is_some() {}
     }
 
     async fn put(

@@ -7,7 +7,11 @@
 //!
 //! In one process the tasks stand in a line first, so that one of them alone asks the server.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -19,15 +23,14 @@ use super::{
     record::{hash, hex, place, random},
 };
 use crate::{
-    error::TokenStorageError, platform::TOKEN_DEADLINE, proto::foreign::Foreign, store::Held,
+    error::TokenStorageError,
+    proto::foreign::Foreign,
+    store::{Held, Revision},
 };
 
-/// How long a lease lasts. A renewal of ours holds a record for 45 seconds at most, so it is never
-/// extended; a holder that died keeps the others waiting for so long.
+/// How long a lease lasts after its last note. Each try of a refresh makes one, and takes less than
+/// that with the storing of what it brought; a holder that died keeps the others waiting for so long.
 pub(super) const LENGTH: Duration = Duration::from_secs(60);
-/// What must be left of a lease before something that cannot be taken back: one token request, and
-/// the time to store what it brought.
-const MARGIN: Duration = Duration::from_secs(TOKEN_DEADLINE.as_secs() + 5);
 /// How far the clocks of the nodes of one cluster may be apart: a takeover waits for so much more.
 const SKEW: Duration = Duration::from_secs(5);
 /// How long somebody else may hold a record before we give up: longer than a lease can last.
@@ -43,6 +46,9 @@ struct Document {
     owner: Option<String>,
     /// For people who look at it: which process, on which host.
     holder: String,
+    /// The revision of the record that a holder began to use up, and has not said to have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun: Option<u64>,
 }
 
 /// A record that we hold.
@@ -51,9 +57,18 @@ struct Lease {
     path: String,
     place: String,
     owner: String,
-    version: u64,
+    /// What the holder before us left.
+    unfinished: Option<Revision>,
+    state: Mutex<State>,
     /// Our place at the head of the line; given up after the lease.
     turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// What we have written last.
+#[derive(Clone, Copy)]
+struct State {
+    version: u64,
+    begun: Option<u64>,
 }
 
 enum Attempt {
@@ -124,18 +139,20 @@ async fn attempt(
     if let Some(holder) = holder(&shared, &found)? {
         return Ok(Attempt::Busy(turn, holder));
     }
-    let owner = hex(&random::<16>()?);
-    let document = Document {
-        owner: Some(owner.clone()),
-        holder: ourselves(),
+    let begun = match &found.content {
+        Content::Present(document) => document.begun,
+        Content::Absent | Content::Foreign => None,
     };
+    let owner = hex(&random::<16>()?);
+    let document = Document::held(&owner, begun);
     match shared.kv.write(&path, found.version, &document, 0).await? {
         Some(version) => Ok(Attempt::Taken(Lease {
             place: place(&name),
             shared,
             path,
             owner,
-            version,
+            unfinished: begun.map(Revision::new),
+            state: Mutex::new(State { version, begun }),
             turn: Some(turn),
         })),
         None => Ok(Attempt::Busy(turn, "somebody who was quicker".to_owned())),
@@ -174,20 +191,46 @@ fn ourselves() -> String {
     process
 }
 
+impl Document {
+    fn held(owner: &str, begun: Option<u64>) -> Self {
+        Self {
+            owner: Some(owner.to_owned()),
+            holder: ourselves(),
+            begun,
+        }
+    }
+}
+
+impl Lease {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[async_trait]
 impl Held for Lease {
-    /// It is ours while the version that we wrote is the newest, and good for as long as what
-    /// follows may take: a process that was stopped for a minute finds out here.
-    async fn confirm(&self) -> Result<(), TokenStorageError> {
-        let found = self.shared.kv.read::<Document>(&self.path).await?;
-        let is_ours = matches!(&found.content, Content::Present(there)
-            if there.owner.as_ref() == Some(&self.owner) && found.version == self.version);
-        if is_ours && age(&self.shared, &found)? + MARGIN <= LENGTH {
-            return Ok(());
-        }
-        Err(TokenStorageError::Conflict {
-            place: self.place.clone(),
-        })
+    fn unfinished(&self) -> Option<Revision> {
+        self.unfinished
+    }
+
+    /// The note is written over our own version, or not at all: a process that was stopped for a
+    /// minute finds out here. From then on the lease lasts for its whole length again.
+    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
+        let (State { version, .. }, begun) = (*self.state(), Some(revision.number()));
+        let document = Document::held(&self.owner, begun);
+        let written = self.shared.kv.write(&self.path, version, &document, 0);
+        let Some(version) = written.await? else {
+            return Err(TokenStorageError::Conflict {
+                place: self.place.clone(),
+            });
+        };
+        *self.state() = State { version, begun };
+        Ok(())
+    }
+
+    /// It is written when the lease is let go.
+    async fn end(&self) {
+        self.state().begun = None;
     }
 }
 
@@ -195,7 +238,7 @@ impl Drop for Lease {
     /// Lets go in a task, because this cannot wait. Without a runtime the lease ends by itself.
     fn drop(&mut self) {
         let (path, turn) = (std::mem::take(&mut self.path), self.turn.take());
-        let ending = let_go(Arc::clone(&self.shared), path, self.version, turn);
+        let ending = let_go(Arc::clone(&self.shared), path, *self.state(), turn);
         self.shared.begin(ending);
     }
 }
@@ -204,14 +247,15 @@ impl Drop for Lease {
 async fn let_go(
     shared: Arc<Shared>,
     path: String,
-    version: u64,
+    state: State,
     _turn: Option<OwnedMutexGuard<()>>,
 ) {
     let document = Document {
         owner: None,
         holder: String::new(),
+        begun: state.begun,
     };
-    if let Err(error) = shared.kv.write(&path, version, &document, 0).await {
+    if let Err(error) = shared.kv.write(&path, state.version, &document, 0).await {
         tracing::warn!(%error, "a lease was not let go; it ends by itself");
     }
 }
@@ -220,7 +264,7 @@ impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
             .field("place", &self.place)
-            .field("version", &self.version)
+            .field("version", &self.state().version)
             .finish_non_exhaustive()
     }
 }

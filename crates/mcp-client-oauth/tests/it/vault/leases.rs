@@ -71,7 +71,7 @@ async fn who_waits_for_longer_than_a_lease_is_told_who_holds_it() {
         "{pauses:?}"
     );
 
-    held.confirm().await.unwrap();
+    held.begin(Revision::new(1)).await.unwrap();
     drop(held);
     hosts.one.settle().await;
     hosts.two.lock("a").await.unwrap();
@@ -92,28 +92,40 @@ async fn the_lease_of_a_holder_that_died_is_taken_over_when_it_has_ended_and_not
     let held = hosts.two.lock("a").await.unwrap();
 
     // The dead one wakes up: it only slept.
-    assert!(is_conflict(&dead.confirm().await));
+    assert!(is_conflict(&dead.begin(Revision::new(1)).await));
     drop(dead);
     hosts.one.settle().await;
     hosts.net_of_two.set_ahead(seconds(0));
-    held.confirm().await.unwrap();
+    held.begin(Revision::new(1)).await.unwrap();
     assert!(
         hosts.one.lock("a").await.is_err(),
         "it let go of what was no longer its own"
     );
 }
 
+/// H104, H105: the next holder, on whatever host, hears that a refresh was begun and not ended.
 #[tokio::test]
-async fn a_lease_that_is_about_to_end_is_not_confirmed() {
+async fn a_holder_leaves_a_note_of_what_it_has_not_ended() {
     let Some(hosts) = Hosts::start().await else {
         return;
     };
     let held = hosts.one.lock("a").await.unwrap();
-    hosts.net_of_one.set_ahead(seconds(20));
-    held.confirm().await.unwrap();
-    // One token request and the storing of what it brings would not end in time.
-    hosts.net_of_one.set_ahead(seconds(27));
-    assert!(is_conflict(&held.confirm().await));
+    assert_eq!(held.unfinished(), None);
+    held.begin(Revision::new(7)).await.unwrap();
+    drop(held);
+    hosts.one.settle().await;
+
+    let held = hosts.two.lock("a").await.unwrap();
+    assert_eq!(held.unfinished(), Some(Revision::new(7)));
+    held.begin(Revision::new(8)).await.unwrap();
+    held.end().await;
+    drop(held);
+    hosts.two.settle().await;
+    assert_eq!(
+        hosts.one.lock("a").await.unwrap().unfinished(),
+        None,
+        "it was ended"
+    );
 }
 
 #[tokio::test]
@@ -167,7 +179,7 @@ async fn a_lease_is_let_go_when_it_is_dropped() {
 /// Lets host after host look at the lease while the first one waits for its new token.
 async fn until_both_have_looked(nets: &[Arc<Tampered>; 2]) {
     let looks = || nets.iter().map(|net| net.count("/leases/")).sum::<usize>();
-    // The holder reads, writes and confirms it; the other one reads it again and again.
+    // The holder reads, writes it twice; the other one reads it again and again.
     let before = looks();
     while looks() < before + 6 {
         tokio::task::yield_now().await;

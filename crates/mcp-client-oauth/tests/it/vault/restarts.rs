@@ -45,7 +45,7 @@ async fn a_server_that_is_killed_and_restarted_in_the_middle_loses_nothing() {
     let second = vault.put("a", Some(first), &bytes("two")).await.unwrap();
     assert!(restart.1.load(Ordering::SeqCst) >= 1, "it was not down");
     assert!(second > first);
-    held.confirm().await.unwrap();
+    held.begin(first).await.unwrap();
     assert_eq!(content(&vault, "a").await, Some((second, "two".to_owned())));
 
     // Two hosts agree about what is there after another one.

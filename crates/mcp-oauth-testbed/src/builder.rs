@@ -83,6 +83,7 @@ pub(crate) struct KnownClient {
 )]
 pub(crate) struct Settings {
     pub(crate) access_token_lifetime: Duration,
+    pub(crate) clock_stands_still: bool,
     pub(crate) issuer_path: String,
     pub(crate) metadata_forms: Vec<MetadataForm>,
     pub(crate) dynamic_registration: bool,
@@ -121,6 +122,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         let settings = Settings {
             access_token_lifetime: Duration::from_secs(300),
+            clock_stands_still: false,
             issuer_path: String::new(),
             metadata_forms: vec![
                 MetadataForm::OAuth,
@@ -166,6 +168,13 @@ impl Builder {
     /// How long an access token is good; 300 seconds by default.
     pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.access_token_lifetime = lifetime;
+        self
+    }
+
+    /// Whether time passes by [`Testbed::advance`] alone; off by default. With it, a token of one
+    /// second is good for as long as the test likes.
+    pub fn clock_stands_still(mut self, on: bool) -> Self {
+        self.settings.clock_stands_still = on;
         self
     }
 

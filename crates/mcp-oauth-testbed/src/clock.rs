@@ -1,4 +1,4 @@
-//! The testbed's own clock: real time, plus what a test has skipped.
+//! The testbed's own clock: real time, plus what a test has skipped; or what it has skipped alone.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Time since the Unix epoch, which a test can move forward.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    began: Instant,
+    /// None if time passes only when a test says so.
+    began: Option<Instant>,
     epoch: Duration,
     skipped: Mutex<Duration>,
 }
@@ -16,9 +17,9 @@ impl Clock {
         clippy::disallowed_methods,
         reason = "the one place of this crate that reads the time; a server has a clock of its own"
     )]
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(stands_still: bool) -> Self {
         Self {
-            began: Instant::now(),
+            began: (!stands_still).then(Instant::now),
             epoch: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),
@@ -28,7 +29,8 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Duration {
         let skipped = *self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-        self.epoch + self.began.elapsed() + skipped
+        let elapsed = self.began.map(|began| began.elapsed()).unwrap_or_default();
+        self.epoch + elapsed + skipped
     }
 
     pub(crate) fn advance(&self, by: Duration) {

@@ -177,6 +177,12 @@ impl Testbed {
         self.world.ledger().families()
     }
 
+    /// Whether a refresh token was presented, and another one given for it: who has no other one
+    /// has lost the login.
+    pub fn is_spent(&self, refresh_token: &str) -> bool {
+        self.world.ledger().is_spent(refresh_token)
+    }
+
     /// The authorization server is gone: connections are cut, and new ones refused. Of a legacy
     /// server, whose authorization server is the MCP server, only the latter can go.
     pub async fn kill_authorization_server(&self) {

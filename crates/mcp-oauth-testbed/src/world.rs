@@ -57,9 +57,9 @@ impl World {
         }
         Self {
             ledger: Mutex::new(Ledger::new(&settings)),
+            clock: Clock::start(settings.clock_stands_still),
             settings,
             origins,
-            clock: Clock::start(),
             faults: Mutex::new(on),
             log: Mutex::new(Log::new()),
             service: Mutex::default(),

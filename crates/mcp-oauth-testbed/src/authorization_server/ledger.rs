@@ -227,7 +227,7 @@ impl Ledger {
         (family.client_id == client_id).then(|| (number, family.clone()))
     }
 
-    pub(super) fn is_spent(&self, refresh_token: &str) -> bool {
+    pub(crate) fn is_spent(&self, refresh_token: &str) -> bool {
         self.refresh
             .get(refresh_token)
             .is_some_and(|token| token.spent)

@@ -130,9 +130,11 @@ async fn a_code_is_worth_nothing_to_another_client() {
 async fn refreshing_rotates_and_reuse_revokes_the_family() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
+    assert!(!testbed.is_spent(&login.refresh));
     let renewed = refresh(&testbed, &login.client, &login.refresh).await;
     let second = renewed.text("refresh_token");
     assert_ne!(second, login.refresh);
+    assert!(testbed.is_spent(&login.refresh) && !testbed.is_spent(&second));
     assert!(is_good(&testbed, &renewed.text("access_token")).await);
     assert!(testbed.families()[0].alive);
     assert_eq!(testbed.families()[0].refreshes, 1);
@@ -271,6 +273,20 @@ async fn an_access_token_expires_by_the_clock_of_the_testbed() {
             .status,
         200
     );
+}
+
+#[tokio::test]
+async fn a_clock_that_stands_still_moves_only_when_it_is_told() {
+    let testbed = Testbed::builder()
+        .clock_stands_still(true)
+        .access_token_lifetime(Duration::from_nanos(1))
+        .start()
+        .await
+        .unwrap();
+    let login = login(&testbed, "notes:read").await;
+    assert!(is_good(&testbed, &login.access).await);
+    testbed.advance(Duration::from_nanos(1));
+    assert!(!is_good(&testbed, &login.access).await);
 }
 
 #[tokio::test]

@@ -425,6 +425,19 @@ pub enum TokenRefreshError {
         #[source]
         cause: TokenError,
     },
+    /// The refresh token was refused, and an earlier refresh with it had been sent whose answer was
+    /// never stored: its answer was lost on the way, or a process ended in the middle.
+    #[error(
+        "{url}: {cause}; an earlier refresh was interrupted before its answer was stored, and may \
+         have spent the refresh token"
+    )]
+    Interrupted {
+        /// The token endpoint.
+        url: Url,
+        /// What it said.
+        #[source]
+        cause: TokenError,
+    },
     /// The network failed.
     #[error(transparent)]
     Http(HttpError),
@@ -440,7 +453,7 @@ impl TokenRefreshError {
     /// Whether only a new login helps; otherwise the tokens are kept and another try may work.
     pub fn is_definitive(&self) -> bool {
         match self {
-            Self::NoRefreshToken(_) | Self::OtherIssuer => true,
+            Self::NoRefreshToken(_) | Self::OtherIssuer | Self::Interrupted { .. } => true,
             Self::Answer { cause, .. } => cause.is_definitive(),
             Self::Http(_) | Self::Aborted(_) => false,
         }

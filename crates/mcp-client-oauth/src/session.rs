@@ -1,34 +1,35 @@
 //! Step 6: a token that is good now, renewed by one task at a time, in one process at a time.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use async_trait::async_trait;
 use http::HeaderValue;
-use tokio::sync::Mutex;
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, oneshot},
+};
 
 use crate::{
-    error::{AuthorizationError, Error, TokenRefreshError},
+    error::{AuthorizationError, Error, Remedy, TokenRefreshError},
     platform::Platform,
-    proto::{
-        challenge::Challenge,
-        resource_metadata::Resource,
-        scope::Scope,
-        token::{AccessToken, TokenSet},
-    },
+    proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
     server_url::ServerUrl,
     store::{Record, RecordKey, Revision, TokenStore},
 };
 
+mod current;
+mod refresh;
 mod renewal;
+mod transaction;
+mod unsaved;
 
-pub use renewal::refresh;
+use current::{Age, Current, Wish};
+pub use refresh::refresh;
+use unsaved::UnsavedTokens;
 
 /// Anything that can give a token for one resource.
 #[async_trait]
@@ -57,9 +58,11 @@ pub trait TokenSource: Send + Sync {
 /// The tokens of one login. Cloning shares it.
 ///
 /// It never asks a person: [`Interactive`](crate::Interactive) does. A token that is still good is
-/// handed out without a lock. When it nears its end, one task of one process renews it, and that
-/// task is not stopped when its caller gives up: with rotation, a refresh that is dropped between
-/// "sent" and "saved" loses the login.
+/// handed out without a lock. In its last quarter, a minute at most, it is renewed in the background
+/// while it is still handed out; at its very end everybody waits for the new one. One task of one
+/// process renews it, and that task is not stopped when its caller gives up: with rotation, a
+/// refresh that is dropped between "sent" and "saved" loses the login. What cannot be saved is kept
+/// in memory, and saving it is tried again; see [`settle`](Self::settle).
 ///
 /// It needs a tokio runtime.
 #[derive(Clone)]
@@ -70,19 +73,11 @@ struct Inner {
     store: TokenStore,
     key: RecordKey,
     current: ArcSwap<Current>,
+    unsaved: UnsavedTokens,
     /// Held by the one task that renews; behind it wait those who need the outcome.
     gate: Arc<Mutex<LastAttempt>>,
     /// How many attempts have ended.
     attempts: AtomicU64,
-}
-
-/// What is handed out now. Replaced as a whole.
-struct Current {
-    record: Record,
-    /// What the store has, as far as we know; less than what is here after a save that failed.
-    revision: Option<Revision>,
-    /// From when on a new token is got; none if the server names no end.
-    renew_at: Option<SystemTime>,
 }
 
 /// How the last attempt to renew ended, for those who were waiting for it.
@@ -90,33 +85,6 @@ struct Current {
 struct LastAttempt {
     number: u64,
     failure: Option<Error>,
-}
-
-impl Current {
-    fn new(record: Record, revision: Option<Revision>) -> Self {
-        let renew_at = renewal_time(&record.tokens);
-        Self {
-            record,
-            revision,
-            renew_at,
-        }
-    }
-
-    fn is_good(&self, now: SystemTime) -> bool {
-        self.renew_at.is_none_or(|at| now < at)
-    }
-}
-
-/// When a token is renewed: a quarter of its life before its end, at most a minute, so that a token
-/// of five seconds is not renewed for ever (H117). A token that is said to have no life at all is
-/// tried for half a minute; a server that means it refuses it, and that renews it too (H82).
-fn renewal_time(tokens: &TokenSet) -> Option<SystemTime> {
-    const LONGEST_MARGIN: Duration = Duration::from_secs(60);
-    const TRIED_FOR: Duration = Duration::from_secs(30);
-    match (tokens.expires_at?, tokens.lifetime()?) {
-        (_, Duration::ZERO) => tokens.issued_at.checked_add(TRIED_FOR),
-        (end, life) => end.checked_sub((life / 4).min(LONGEST_MARGIN)),
-    }
 }
 
 impl Session {
@@ -133,6 +101,7 @@ impl Session {
             store,
             key,
             current: ArcSwap::from_pointee(Current::new(record, Some(revision))),
+            unsaved: UnsavedTokens::default(),
             gate: Arc::default(),
             attempts: AtomicU64::new(0),
         }))
@@ -167,11 +136,37 @@ impl Session {
     }
 
     /// The `Authorization` header if it is at hand and good now: no I/O, no lock, no allocation.
-    /// None once the token nears its end; [`header`](Self::header) gets a fresh one then.
+    /// When the token nears its end this has it renewed in the background. None at its very end;
+    /// [`header`](Self::header) waits for a fresh one then.
     pub fn ready_header(&self) -> Option<HeaderValue> {
+        let current = self.current()?;
+        Some(current.record.tokens.authorization_header())
+    }
+
+    /// What is handed out now, if it is good, with a renewal begun if it is time for one.
+    fn current(&self) -> Option<Guard<Arc<Current>>> {
         let current = self.0.current.load();
-        let good = current.is_good(self.0.platform.clock.now());
-        good.then(|| current.record.tokens.authorization_header())
+        match current.age(self.0.platform.clock.now()) {
+            Age::Fresh => {}
+            Age::Advisory => self.renew_ahead(&current),
+            Age::Mandatory => return None,
+        }
+        Some(current)
+    }
+
+    /// Renews in the background, once for each token. Without a runtime that waits until it must be
+    /// done.
+    fn renew_ahead(&self, current: &Current) {
+        if let Ok(runtime) = Handle::try_current()
+            && current.may_renew_ahead()
+        {
+            let session = self.clone();
+            runtime.spawn(async move {
+                if let Err(error) = session.renew(Wish::Fresh).await {
+                    tracing::warn!(server = %session.key(), %error, "not renewed ahead of its time");
+                }
+            });
+        }
     }
 
     /// The `Authorization` header with a token that is good now, renewed if need be.
@@ -185,23 +180,47 @@ impl Session {
         }
     }
 
+    /// A token that is not near its end: this waits for a new one where [`token`](TokenSource::token)
+    /// would hand out the old one. For whoever takes the token elsewhere.
+    ///
+    /// # Errors
+    /// As [`token`](TokenSource::token); not if the server cannot answer now and the old token is
+    /// still good.
+    pub async fn fresh_token(&self) -> Result<AccessToken, Error> {
+        match self.renew(Wish::Fresh).await {
+            Err(error) if error.remedy() == Remedy::Retry => {
+                self.0.token_for(&Wish::Good).ok_or(error)
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Renews the token now, however good it still looks.
     ///
     /// # Errors
     /// As [`token`](TokenSource::token).
     pub async fn refresh(&self) -> Result<AccessToken, Error> {
         let current = self.0.current.load().record.tokens.access_token.clone();
-        self.renew(Some(current)).await
+        self.renew(Wish::Other(current)).await
     }
 
-    /// Renews unless the current token is good and is not `refused`.
+    /// Waits until nothing is under way: no renewal, no tokens that are still to be stored, nothing
+    /// that is to be let go. Call it before the process ends, with a time limit: a store that fails
+    /// is tried for about an hour.
+    pub async fn settle(&self) {
+        let _nobody_renews = self.0.gate.lock().await;
+        self.0.unsaved.stored().await;
+        self.0.store.settle().await;
+    }
+
+    /// Renews unless the current token is what is wished for.
     ///
     /// Behind the gate stand those who found the token wanting at the same time. The first renews;
     /// the others find a good token, or the failure of the attempt that they waited for.
-    async fn renew(&self, refused: Option<AccessToken>) -> Result<AccessToken, Error> {
+    async fn renew(&self, wish: Wish) -> Result<AccessToken, Error> {
         let seen = self.0.attempts.load(Ordering::Acquire);
         let mut gate = Arc::clone(&self.0.gate).lock_owned().await;
-        if let Some(token) = self.0.good_token(refused.as_ref()) {
+        if let Some(token) = self.0.token_for(&wish) {
             return Ok(token);
         }
         if gate.number > seen
@@ -210,29 +229,36 @@ impl Session {
             return Err(failure.clone());
         }
         let inner = Arc::clone(&self.0);
+        let (told, outcome) = oneshot::channel();
         // Owned by nobody who could give up. The gate goes with it, so that it opens when the work
         // is done, and not when the caller is gone.
         let renewal = tokio::spawn(async move {
-            let outcome = inner.renew(refused).await;
+            let outcome = inner.renew(&wish).await;
             let number = inner.attempts.fetch_add(1, Ordering::AcqRel) + 1;
             *gate = LastAttempt {
                 number,
                 failure: outcome.as_ref().err().cloned(),
             };
-            outcome
+            drop(gate);
+            // A caller that is gone needs no answer.
+            let _ = told.send(outcome);
+            inner.store_unsaved().await;
         });
-        renewal
-            .await
-            .unwrap_or_else(|aborted| Err(TokenRefreshError::Aborted(aborted.to_string()).into()))
+        match outcome.await {
+            Ok(outcome) => outcome,
+            Err(_ended) => {
+                let why = renewal.await.err().map(|error| error.to_string());
+                Err(TokenRefreshError::Aborted(why.unwrap_or_default()).into())
+            }
+        }
     }
 }
 
 impl Inner {
-    fn good_token(&self, refused: Option<&AccessToken>) -> Option<AccessToken> {
+    fn token_for(&self, wish: &Wish) -> Option<AccessToken> {
         let current = self.current.load();
-        let token = &current.record.tokens.access_token;
-        let good = refused != Some(token) && current.is_good(self.platform.clock.now());
-        good.then(|| token.clone())
+        let is_met = current.meets(wish, self.platform.clock.now());
+        is_met.then(|| current.record.tokens.access_token.clone())
     }
 
     fn login_required(&self) -> Error {
@@ -251,13 +277,14 @@ impl TokenSource for Session {
     }
 
     fn ready(&self) -> Option<AccessToken> {
-        self.0.good_token(None)
+        let current = self.current()?;
+        Some(current.record.tokens.access_token.clone())
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
-        match self.0.good_token(None) {
+        match self.ready() {
             Some(token) => Ok(token),
-            None => self.renew(None).await,
+            None => self.renew(Wish::Good).await,
         }
     }
 
@@ -268,13 +295,14 @@ impl TokenSource for Session {
         refused: &AccessToken,
         challenge: &Challenge,
     ) -> Result<AccessToken, Error> {
-        if let Some(token) = self.0.good_token(Some(refused)) {
+        let wish = Wish::Other(refused.clone());
+        if let Some(token) = self.0.token_for(&wish) {
             return Ok(token);
         }
         if challenge.is_insufficient_scope() {
             return self.0.adopt_wider(refused, challenge).await;
         }
-        self.renew(Some(refused.clone())).await
+        self.renew(wish).await
     }
 }
 
@@ -283,24 +311,5 @@ impl std::fmt::Debug for Session {
         f.debug_struct("Session")
             .field("key", &self.0.key)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_renewed_shortly_before_its_end() {
-        let issued_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        for (life, renewed_after) in [(3600, 3540), (240, 180), (100, 75), (8, 6), (4, 3), (0, 30)]
-        {
-            let access_token = AccessToken::new("t").unwrap();
-            let mut tokens = TokenSet::new(access_token, issued_at);
-            assert_eq!(renewal_time(&tokens), None, "the server does not say when");
-            tokens.expires_at = Some(issued_at + Duration::from_secs(life));
-            let expected = issued_at + Duration::from_secs(renewed_after);
-            assert_eq!(renewal_time(&tokens), Some(expected), "{life}");
-        }
     }
 }

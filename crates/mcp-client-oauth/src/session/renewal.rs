@@ -1,17 +1,21 @@
-//! The refresh transaction: lock, read again, adopt or refresh, store, and only then hand out
-//! (H99-H113). It runs in a task of its own.
+//! Renewing: the [`Transaction`] against the store and the server. It runs in a task of its own.
 
 use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::{Current, Inner};
+use super::{
+    Inner,
+    current::{Current, Wish},
+    refresh::{asked_wait, leaves_doubt, may_help, refresh_within},
+    transaction::{Change, Ending, Seen, Step, Transaction},
+    unsaved::Unsaved,
+};
 use crate::{
-    error::{AuthorizationError, Error, HttpErrorCause, TokenRefreshError},
-    platform::{Platform, TOKEN_DEADLINE},
+    error::{AuthorizationError, Error, TokenRefreshError, TokenStorageError},
     proto::{
         challenge::Challenge,
-        token::{self, AccessToken, TokenError, TokenSet},
+        token::{AccessToken, TokenSet},
     },
     store::{Record, RecordLock},
 };
@@ -22,40 +26,87 @@ const RETRIES: usize = 3;
 /// How long one renewal may hold the record, with all its tries. It is shorter than others wait for
 /// the record, so that they see what came of it (H106).
 const LONGEST_HOLD: Duration = Duration::from_secs(45);
+/// How often a renewal begins anew because somebody took the record over while we were stopped.
+const MOST_TAKEOVERS: usize = 3;
+
+/// One transaction under way.
+struct Attempt<'a> {
+    inner: &'a Inner,
+    wish: &'a Wish,
+    lock: RecordLock,
+    transaction: Transaction,
+    /// What the server has given, and the store has not got.
+    unsaved: Option<Record>,
+    /// Why it will have failed, if it does.
+    failure: Option<Error>,
+    /// Whether it is unknown what became of a refresh token that was sent.
+    in_doubt: bool,
+}
 
 impl Inner {
-    /// Gets a token other than `refused`, or other than one that has expired.
-    pub(super) async fn renew(&self, refused: Option<AccessToken>) -> Result<AccessToken, Error> {
-        let mut lock = self.store.lock(&self.key).await?;
-        self.adopt(&lock)?;
-        if let Some(token) = self.good_token(refused.as_ref()) {
-            return Ok(token);
-        }
-        let record = self.current.load_full().record.clone();
-        match self.refresh_with_patience(&lock, &record).await {
-            Ok(tokens) => self.keep(&mut lock, Record { tokens, ..record }).await,
-            Err(error) => {
-                if let Err(also) = self.bury(&mut lock, &record, &error).await {
-                    tracing::error!(server = %self.key, error = %also, "a dead login stays stored");
-                }
-                Err(error)
+    /// Gets a token that meets the wish, and stores it before anybody has it.
+    pub(super) async fn renew(&self, wish: &Wish) -> Result<AccessToken, Error> {
+        for _ in 0..MOST_TAKEOVERS {
+            let (lock, unsaved) = self.lock().await?;
+            let attempt = Attempt {
+                inner: self,
+                wish,
+                lock,
+                transaction: Transaction::default(),
+                unsaved,
+                failure: None,
+                in_doubt: false,
+            };
+            if let Some(outcome) = attempt.run().await {
+                return outcome;
             }
         }
+        let place = format!("the record of {}", self.key);
+        Err(TokenStorageError::Conflict { place }.into())
+    }
+
+    /// Holds the record. What could not be stored before is stored now; else it comes along.
+    async fn lock(&self) -> Result<(RecordLock, Option<Record>), Error> {
+        let Some(Unsaved { mut lock, record }) = self.unsaved.take().await else {
+            return Ok((self.store.lock(&self.key).await?, None));
+        };
+        let saved = self.save(&mut lock, record.clone()).await;
+        if let Err(error) = &saved {
+            tracing::warn!(server = %self.key, %error, "renewed tokens are still not stored");
+        }
+        Ok((lock, saved.is_err().then_some(record)))
+    }
+
+    /// Stores tokens, and hands them out from then on. When they cannot be stored they are handed
+    /// out all the same, because the old ones may be spent (H142).
+    pub(super) async fn save(
+        &self,
+        lock: &mut RecordLock,
+        record: Record,
+    ) -> Result<(), TokenStorageError> {
+        let before = lock.revision();
+        let saved = self.store.save(lock, &record).await;
+        if matches!(saved, Err(TokenStorageError::Conflict { .. })) {
+            return saved.map(drop);
+        }
+        let revision = saved.as_ref().ok().copied().or(before);
+        self.current.store(Arc::new(Current::new(record, revision)));
+        saved?;
+        lock.end().await;
+        Ok(())
     }
 
     /// Takes what the store has, if it is not what we have: another process has renewed it, or a
-    /// person has logged in again, or out.
-    fn adopt(&self, lock: &RecordLock) -> Result<(), Error> {
-        let ours = self.current.load().revision;
-        match (lock.record(), lock.revision()) {
-            (Some(stored), Some(revision)) if ours != Some(revision) => {
-                let stored = Current::new(stored.clone(), Some(revision));
-                self.current.store(Arc::new(stored));
-                Ok(())
-            }
-            (Some(_), _) => Ok(()),
-            (None, _) => Err(self.login_required()),
+    /// person has logged in again. Whether it has anything.
+    fn adopt(&self, lock: &RecordLock) -> bool {
+        let (Some(stored), Some(revision)) = (lock.record(), lock.revision()) else {
+            return false;
+        };
+        if self.current.load().revision != Some(revision) {
+            let stored = Current::new(stored.clone(), Some(revision));
+            self.current.store(Arc::new(stored));
         }
+        true
     }
 
     /// After 403 `insufficient_scope`: what the store has may be wider.
@@ -64,9 +115,15 @@ impl Inner {
         refused: &AccessToken,
         challenge: &Challenge,
     ) -> Result<AccessToken, Error> {
-        let lock = self.store.lock(&self.key).await?;
-        self.adopt(&lock)?;
-        if let Some(token) = self.good_token(Some(refused)) {
+        let (lock, unsaved) = self.lock().await?;
+        let is_there = self.adopt(&lock);
+        if let Some(record) = unsaved {
+            self.unsaved.put(lock, record).await;
+        }
+        if !is_there {
+            return Err(self.login_required());
+        }
+        if let Some(token) = self.token_for(&Wish::Other(refused.clone())) {
             return Ok(token);
         }
         let server = self.key.server().clone();
@@ -76,37 +133,14 @@ impl Inner {
         }
     }
 
-    /// Stores the new tokens, then hands them out. When they cannot be stored the caller is told;
-    /// they stay usable in this process, because the old ones may be spent (H142).
-    async fn keep(&self, lock: &mut RecordLock, record: Record) -> Result<AccessToken, Error> {
-        let token = record.tokens.access_token.clone();
-        let before = lock.revision();
-        let saved = self.store.save(lock, &record).await;
-        let revision = saved.as_ref().ok().copied().or(before);
-        self.current.store(Arc::new(Current::new(record, revision)));
-        if let Err(error) = saved {
-            tracing::error!(server = %self.key, %error, "renewed tokens could not be stored");
-            return Err(error.into());
-        }
-        Ok(token)
-    }
-
-    /// After a definitive refusal the record that was tried is dead: it is deleted, and no other
-    /// one (H103): the lock has been held since it was read, and the store compares revisions. A
-    /// client that the server no longer knows is forgotten too, so that the next login registers
-    /// anew (H173), and what was discovered is not believed again (H22).
-    async fn bury(
-        &self,
-        lock: &mut RecordLock,
-        record: &Record,
-        error: &Error,
-    ) -> Result<(), Error> {
+    /// After some refusals, what led to them is not used again. A client that the server no longer
+    /// knows is forgotten, so that the next login registers anew (H173), and what was discovered is
+    /// not believed again (H22).
+    async fn distrust(&self, lock: &mut RecordLock, error: &Error) -> Result<(), Error> {
         let Error::TokenRefresh(TokenRefreshError::Answer { cause, .. }) = error else {
             return Ok(());
         };
-        if cause.is("invalid_grant") {
-            self.store.delete(lock).await?;
-        }
+        let record = self.current.load().record.clone();
         if cause.is("invalid_client") && !record.identity.is_by_hand() {
             self.store
                 .forget_registration(record.discovery.issuer())
@@ -114,135 +148,174 @@ impl Inner {
         }
         if cause.is("invalid_client") || cause.is_gone() {
             let discovery = record.discovery.clone().distrusted();
-            let record = Record {
-                discovery,
-                ..record.clone()
-            };
-            self.store.save(lock, &record).await?;
+            self.store
+                .save(
+                    lock,
+                    &Record {
+                        discovery,
+                        ..record
+                    },
+                )
+                .await?;
         }
         Ok(())
     }
+}
 
-    /// Sends the refresh, and again while that may help and the time allows it. A server that asks
+impl Attempt<'_> {
+    /// None if the record was taken over before anything was sent.
+    async fn run(mut self) -> Option<Result<AccessToken, Error>> {
+        let mut step = self.read();
+        loop {
+            step = match step {
+                Step::Begin => match self.lock.begin().await {
+                    Ok(()) => self.transaction.begun(true),
+                    Err(TokenStorageError::Conflict { .. }) => self.transaction.begun(false),
+                    Err(error) => return Some(Err(error.into())),
+                },
+                Step::Send => self.send().await,
+                Step::Save => self.save().await,
+                Step::ReadAgain => match self.inner.store.read_again(&mut self.lock).await {
+                    Ok(()) => self.read(),
+                    Err(error) => return Some(Err(self.failure.take().unwrap_or(error.into()))),
+                },
+                Step::Forget => self.forget().await,
+                Step::End(Ending::TakenOver) => return None,
+                Step::End(ending) => return Some(self.end(ending).await),
+            };
+        }
+    }
+
+    fn read(&mut self) -> Step {
+        let is_there = self.inner.adopt(&self.lock);
+        let seen = self.lock.revision().filter(|_| is_there);
+        self.transaction.read(seen.map(|revision| Seen {
+            revision,
+            is_wanted: self.inner.token_for(self.wish).is_some(),
+        }))
+    }
+
+    async fn send(&mut self) -> Step {
+        let record = self.inner.current.load().record.clone();
+        self.in_doubt |= self.lock.in_doubt();
+        let error = match self.send_with_patience(&record).await {
+            Ok(tokens) => {
+                self.unsaved = Some(Record { tokens, ..record });
+                return Transaction::renewed();
+            }
+            Err(error) => error,
+        };
+        let is_refused = matches!(&error,
+            Error::TokenRefresh(TokenRefreshError::Answer { cause, .. })
+                if cause.is("invalid_grant"));
+        self.failure = Some(error);
+        if is_refused {
+            self.transaction.refused()
+        } else {
+            Transaction::failed()
+        }
+    }
+
+    /// Tries again what may work in a moment, as long as the hold allows it. A server that asks
     /// for more patience than that gets it from the caller, whom the error tells.
-    async fn refresh_with_patience(
-        &self,
-        lock: &RecordLock,
-        record: &Record,
-    ) -> Result<TokenSet, Error> {
+    async fn send_with_patience(&mut self, record: &Record) -> Result<TokenSet, Error> {
         let mut waits = ExponentialBuilder::default()
             .with_min_delay(FIRST_WAIT)
             .with_factor(2.0)
             .with_max_times(RETRIES)
             .with_jitter()
             .build();
-        let clock = &self.platform.clock;
-        let end = clock.now() + LONGEST_HOLD;
-        let mut in_doubt = false;
+        let platform = &self.inner.platform;
+        let end = platform.clock.now() + LONGEST_HOLD;
+        let mut was_lost = false;
         loop {
-            lock.begin().await?;
-            let left = end.duration_since(clock.now()).unwrap_or_default();
-            let error = match refresh_within(&self.platform, record, left).await {
+            let left = end.duration_since(platform.clock.now()).unwrap_or_default();
+            let error = match refresh_within(platform, record, left).await {
                 Ok(tokens) => return Ok(tokens),
                 Err(error) => error,
             };
-            let wait = waits.next().filter(|_| may_help(&error, &mut in_doubt));
+            self.in_doubt |= leaves_doubt(&error);
+            let wait = waits.next().filter(|_| may_help(&error, &mut was_lost));
             let Some(wait) = wait else {
                 return Err(error.into());
             };
             let wait = asked_wait(&error).map_or(wait, |asked| asked.max(wait));
-            if clock.now() + wait >= end {
+            if platform.clock.now() + wait >= end {
                 return Err(error.into());
             }
-            tracing::debug!(server = %self.key, %error, ?wait, "the refresh is tried again");
-            clock.sleep(wait).await;
+            tracing::debug!(server = %self.inner.key, %error, ?wait, "the refresh is tried again");
+            platform.clock.sleep(wait).await;
+            self.lock.begin().await?;
+        }
+    }
+
+    async fn save(&mut self) -> Step {
+        let Some(record) = self.unsaved.clone() else {
+            return Transaction::failed();
+        };
+        let saved = self.inner.save(&mut self.lock, record).await;
+        let change = change(&saved);
+        if change != Change::Failed {
+            self.unsaved = None;
+        }
+        self.failure = saved.err().map(Error::from);
+        Transaction::saved(change)
+    }
+
+    async fn forget(&mut self) -> Step {
+        let forgotten = self.inner.store.delete(&mut self.lock).await;
+        if let Err(error) = &forgotten {
+            tracing::error!(server = %self.inner.key, %error, "a dead login stays stored");
+        }
+        Transaction::forgotten(change(&forgotten))
+    }
+
+    async fn end(mut self, ending: Ending) -> Result<AccessToken, Error> {
+        let failure = self.failure.take().map(|error| self.explained(error));
+        let outcome = match (ending, failure) {
+            (Ending::Adopted | Ending::Renewed, _) => {
+                let current = self.inner.current.load();
+                Ok(current.record.tokens.access_token.clone())
+            }
+            (_, Some(error)) => Err(error),
+            (_, None) => Err(self.inner.login_required()),
+        };
+        if let (Ending::Failed | Ending::LogIn, Err(error)) = (ending, &outcome)
+            && let Err(also) = self.inner.distrust(&mut self.lock, error).await
+        {
+            tracing::error!(server = %self.inner.key, error = %also, "a refusal is not remembered");
+        }
+        // A login that is dead is dead with whatever came of it.
+        if let Some(record) = self.unsaved.filter(|_| ending != Ending::LogIn) {
+            self.inner.unsaved.put(self.lock, record).await;
+        } else if !matches!(&outcome, Err(error) if leaves_doubt_about(error)) {
+            self.lock.end().await;
+        }
+        outcome
+    }
+
+    /// A refusal after a refresh that was interrupted is no revocation: the token was spent (H104).
+    fn explained(&self, error: Error) -> Error {
+        match error {
+            Error::TokenRefresh(TokenRefreshError::Answer { url, cause })
+                if self.in_doubt && cause.is("invalid_grant") =>
+            {
+                TokenRefreshError::Interrupted { url, cause }.into()
+            }
+            error => error,
         }
     }
 }
 
-/// Sends one refresh request: no lock, no retry, nothing stored. [`Session`](crate::Session) does
-/// all that; this is the bare step, for callers that keep their own tokens.
-///
-/// The result has the refresh token and the scope of the answer, or the old ones where the answer
-/// has none (RFC 6749 §6, spec-checklist H5). The request goes to the endpoint of the record and
-/// to no other (H6).
-///
-/// # Errors
-/// [`TokenRefreshError`], which tells a dead token from a failing network.
-pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, TokenRefreshError> {
-    refresh_within(platform, record, TOKEN_DEADLINE).await
+/// Whether the next holder must know that a refresh token was sent whose answer is not known.
+fn leaves_doubt_about(error: &Error) -> bool {
+    matches!(error, Error::TokenRefresh(error) if leaves_doubt(error))
 }
 
-async fn refresh_within(
-    platform: &Platform,
-    record: &Record,
-    left: Duration,
-) -> Result<TokenSet, TokenRefreshError> {
-    let (discovery, server) = (&record.discovery, &record.discovery.metadata);
-    let Some(refresh_token) = &record.tokens.refresh_token else {
-        return Err(TokenRefreshError::NoRefreshToken(discovery.server.clone()));
-    };
-    let client = record
-        .identity
-        .authenticate(server)
-        .ok_or(TokenRefreshError::OtherIssuer)?;
-    let endpoint = &server.token_endpoint;
-    let resource = Some(&discovery.resource);
-    let mut request =
-        token::refresh_request(endpoint, discovery.reach, &client, resource, refresh_token);
-    request.deadline = request.deadline.min(left);
-    let now = platform.clock.now();
-    let answer = platform
-        .http
-        .send(request)
-        .await
-        .map_err(TokenRefreshError::Http)?;
-    let secret = client
-        .client_secret
-        .map_or("", |secret| secret.expose().as_str());
-    let mut tokens =
-        token::response(&answer, now, &[refresh_token.expose(), secret]).map_err(|cause| {
-            TokenRefreshError::Answer {
-                url: endpoint.as_url().clone(),
-                cause,
-            }
-        })?;
-    tokens.refresh_token = tokens.refresh_token.or_else(|| Some(refresh_token.clone()));
-    tokens.scope = tokens.scope.or_else(|| record.tokens.scope.clone());
-    Ok(tokens)
-}
-
-/// Whether another try may help. A request whose answer was lost may have spent the refresh token:
-/// it is tried again once, for servers that allow a moment of grace, and no more (H104).
-fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
-    match error {
-        TokenRefreshError::Answer {
-            cause: TokenError::Unavailable { .. },
-            ..
-        } => true,
-        TokenRefreshError::Http(error) => match error.cause {
-            HttpErrorCause::Connect(_) => true,
-            HttpErrorCause::Interrupted(_) | HttpErrorCause::TimedOut(_) => {
-                !std::mem::replace(in_doubt, true)
-            }
-            HttpErrorCause::Forbidden(_)
-            | HttpErrorCause::TooLarge(_)
-            | HttpErrorCause::Setup(_) => false,
-        },
-        TokenRefreshError::Answer { .. }
-        | TokenRefreshError::NoRefreshToken(_)
-        | TokenRefreshError::OtherIssuer
-        | TokenRefreshError::Aborted(_) => false,
-    }
-}
-
-/// `Retry-After`, already bounded (H85).
-fn asked_wait(error: &TokenRefreshError) -> Option<Duration> {
-    match error {
-        TokenRefreshError::Answer {
-            cause: TokenError::Unavailable { retry_after, .. },
-            ..
-        } => *retry_after,
-        _ => None,
+fn change<T>(result: &Result<T, TokenStorageError>) -> Change {
+    match result {
+        Ok(_) => Change::Done,
+        Err(TokenStorageError::Conflict { .. }) => Change::Conflict,
+        Err(_) => Change::Failed,
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn open(_rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
 #[derive(Debug, Default)]
 pub struct MemoryBackend {
     contents: Mutex<BTreeMap<String, Stored>>,
-    locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Note>>>>,
     /// Never the same revision twice, even after a deletion.
     last: Mutex<u64>,
 }
@@ -53,10 +53,37 @@ fn check(
     })
 }
 
-#[derive(Debug)]
-struct Guard(#[expect(dead_code, reason = "held for its drop")] OwnedMutexGuard<()>);
+/// What was begun and not ended.
+type Note = Option<Revision>;
 
-impl Held for Guard {}
+#[derive(Debug)]
+struct Guard {
+    unfinished: Note,
+    /// The note that is left to the next holder, and the right to leave one.
+    note: Mutex<OwnedMutexGuard<Note>>,
+}
+
+impl Guard {
+    fn leave(&self, note: Note) {
+        **self.note.lock().unwrap_or_else(PoisonError::into_inner) = note;
+    }
+}
+
+#[async_trait]
+impl Held for Guard {
+    fn unfinished(&self) -> Option<Revision> {
+        self.unfinished
+    }
+
+    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
+        self.leave(Some(revision));
+        Ok(())
+    }
+
+    async fn end(&self) {
+        self.leave(None);
+    }
+}
 
 #[async_trait]
 impl Backend for MemoryBackend {
@@ -96,10 +123,16 @@ impl Backend for MemoryBackend {
     async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
         let lock = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            // Locks that nobody holds or waits for are forgotten.
-            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            // Locks that nobody holds or waits for are forgotten, unless there is a note in them.
+            locks.retain(|_, lock| {
+                Arc::strong_count(lock) > 1 || lock.try_lock().is_ok_and(|note| note.is_some())
+            });
             Arc::clone(locks.entry(name.to_owned()).or_default())
         };
-        Ok(Box::new(Guard(lock.lock_owned().await)))
+        let note = lock.lock_owned().await;
+        Ok(Box::new(Guard {
+            unfinished: *note,
+            note: Mutex::new(note),
+        }))
     }
 }

@@ -180,7 +180,7 @@ impl Stored {
 #[derive(Debug)]
 #[must_use = "the record is let go when this is dropped"]
 pub struct RecordLock {
-    name: String,
+    key: RecordKey,
     record: Option<Record>,
     revision: Option<Revision>,
     held: Box<dyn Held>,
@@ -292,15 +292,24 @@ impl TokenStore {
     /// # Errors
     /// [`TokenStorageError::Locked`], or what reading says.
     pub async fn lock(&self, key: &RecordKey) -> Result<RecordLock, TokenStorageError> {
-        let name = key.name();
-        let held = self.backend.lock(&name).await?;
+        let held = self.backend.lock(&key.name()).await?;
         let (record, revision) = self.load(key).await?.unzip();
         Ok(RecordLock {
-            name,
+            key: key.clone(),
             record,
             revision,
             held,
         })
+    }
+
+    /// Reads the record of a lock once more: one that is a document with an expiry may have been
+    /// taken over, and the record changed.
+    ///
+    /// # Errors
+    /// [`TokenStorageError`]; the lock knows what it knew before then.
+    pub async fn read_again(&self, lock: &mut RecordLock) -> Result<(), TokenStorageError> {
+        (lock.record, lock.revision) = self.load(&lock.key).await?.unzip();
+        Ok(())
     }
 
     /// Writes a record, durably; only with the lock held.
@@ -312,8 +321,9 @@ impl TokenStore {
         lock: &mut RecordLock,
         record: &Record,
     ) -> Result<Revision, TokenStorageError> {
-        let bytes = encode(&lock.name, record)?;
-        let revision = self.backend.put(&lock.name, lock.revision, &bytes).await?;
+        let name = lock.key.name();
+        let bytes = encode(&name, record)?;
+        let revision = self.backend.put(&name, lock.revision, &bytes).await?;
         lock.record = Some(record.clone());
         lock.revision = Some(revision);
         Ok(revision)
@@ -327,7 +337,8 @@ impl TokenStore {
         let Some(revision) = lock.revision else {
             return Ok(false);
         };
-        let deleted = self.backend.delete(&lock.name, Some(revision)).await?;
+        let name = lock.key.name();
+        let deleted = self.backend.delete(&name, Some(revision)).await?;
         (lock.record, lock.revision) = (None, None);
         Ok(deleted)
     }

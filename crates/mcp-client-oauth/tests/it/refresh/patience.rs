@@ -127,16 +127,63 @@ async fn a_lost_answer_is_asked_for_once_more_where_the_server_has_grace() {
 async fn a_lost_answer_without_grace_ends_the_login_and_no_loop_begins() {
     let (scene, _) = logged_in().await;
     let (session, _) = scene.flying_session().await;
-    for times in 1..=2 {
-        // The first request is processed, and its answer is cut.
-        scene.testbed.set_fault(spoil(Spoil::CutAfter(0)));
-        let error = session.refresh().await.unwrap_err();
-        assert!(scene.refreshes() <= 2 * times, "{error}");
-    }
+    // The request is processed, and its answer is cut.
+    scene.testbed.set_fault(spoil(Spoil::CutAfter(0)));
+    let error = session.refresh().await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Retry, "{error}");
+    assert_eq!(scene.refreshes(), 2);
     scene.testbed.clear_faults();
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::LogIn, "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::TokenRefresh(TokenRefreshError::Interrupted { .. })
+        ),
+        "{error}"
+    );
+    assert_eq!(scene.refreshes(), 3);
     scene.assert_nothing_is_stored().await;
+    session.refresh().await.unwrap_err();
+    assert_eq!(scene.refreshes(), 3);
+}
+
+/// H105: the process that was killed cannot tell, but it has left a note.
+#[tokio::test]
+async fn a_login_that_died_with_a_process_is_told_from_one_that_was_revoked() {
+    for is_interrupted in [false, true] {
+        let (scene, session) = logged_in().await;
+        if is_interrupted {
+            let lock = scene.store.lock(&scene.key()).await.unwrap();
+            lock.begin().await.unwrap();
+        }
+        scene.testbed.revoke_everything();
+        let error = session.refresh().await.unwrap_err();
+        assert_eq!(error.remedy(), Remedy::LogIn);
+        let is_told = error.to_string().contains("was interrupted");
+        assert_eq!(is_told, is_interrupted, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_note_is_taken_back_when_it_is_known_what_came_of_the_refresh() {
+    let (scene, session) = logged_in().await;
+    let is_in_doubt = async || {
+        let lock = scene.store.lock(&scene.key()).await.unwrap();
+        lock.in_doubt()
+    };
+    session.refresh().await.unwrap();
+    assert!(!is_in_doubt().await, "it is renewed and stored");
+    scene
+        .testbed
+        .set_fault(Fault::TokenErrorWith200("invalid_scope".to_owned()));
+    session.refresh().await.unwrap_err();
+    assert!(!is_in_doubt().await, "the server has said no");
+    scene.testbed.clear_faults();
+    scene.testbed.set_fault(spoil(Spoil::CutAfter(0)));
+    let (session, _) = scene.flying_session().await;
+    session.refresh().await.unwrap_err();
+    assert!(is_in_doubt().await, "the answer was lost");
 }
 
 #[tokio::test]

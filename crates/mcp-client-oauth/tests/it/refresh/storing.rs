@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
+    platform::Clock as _,
     store::{Backend, Held, MemoryBackend, Revision, Stored},
 };
 use tokio::sync::Semaphore;
@@ -123,6 +124,58 @@ async fn a_store_that_fails_is_told_once_and_costs_no_login() {
     assert_ne!(session.token().await.unwrap(), token);
     assert!(scene.testbed.families()[0].alive);
     assert_eq!(scene.record().await.unwrap(), session.record());
+}
+
+#[tokio::test]
+async fn tokens_that_could_not_be_stored_are_stored_as_soon_as_that_works() {
+    let moody = Moody::new();
+    let (scene, session) = logged_in_with(&moody).await;
+    scene.pass(LIFE);
+    moody.fails.store(true, Ordering::SeqCst);
+    session.token().await.unwrap_err();
+    moody.fails.store(false, Ordering::SeqCst);
+    // Nobody asks for anything; time goes by.
+    scene.pass(seconds(1));
+    bounded(session.settle()).await;
+    assert_eq!(scene.record().await.unwrap(), session.record());
+    assert_eq!(scene.refreshes(), 1);
+}
+
+/// What is stored is spent: whoever sent it would end the login.
+#[tokio::test]
+async fn nobody_else_may_have_the_record_before_its_new_tokens_are_stored() {
+    let moody = Moody::new();
+    let (scene, session) = logged_in_with(&moody).await;
+    let other = Session::open(scene.platform.clone(), scene.store.clone(), scene.key()).await;
+    let other = other.unwrap().unwrap();
+    scene.pass(LIFE);
+    moody.fails.store(true, Ordering::SeqCst);
+    session.token().await.unwrap_err();
+
+    let asking = other.clone();
+    let waiting = tokio::spawn(async move { asking.token().await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    moody.fails.store(false, Ordering::SeqCst);
+    scene.pass(seconds(1));
+    let token = bounded(waiting).await.unwrap().unwrap();
+    assert_eq!(token, session.token().await.unwrap());
+    assert_eq!(scene.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_never_recovers_is_given_up_after_an_hour() {
+    let moody = Moody::new();
+    let (scene, _) = logged_in_with(&moody).await;
+    let (session, clock) = scene.flying_session().await;
+    let began = clock.now();
+    moody.fails.store(true, Ordering::SeqCst);
+    session.refresh().await.unwrap_err();
+    bounded(session.settle()).await;
+    let took = clock.now().duration_since(began).unwrap();
+    assert!((seconds(3000)..seconds(4200)).contains(&took), "{took:?}");
+    // Others may have it again.
+    drop(bounded(scene.store.lock(&scene.key())).await.unwrap());
 }
 
 #[tokio::test]

@@ -1,0 +1,97 @@
+//! Tokens that the server has given and the store has not taken: nobody else may spend what they
+//! replaced, so the record stays held, and storing them is tried again until it works (H142).
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::{Mutex, Notify};
+
+use super::Inner;
+use crate::{
+    error::TokenStorageError,
+    store::{Record, RecordLock},
+};
+
+/// The waits between two tries, doubled each time.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// About an hour. After that the next renewal stores its own tokens, or says why not.
+const TRIES: usize = 70;
+
+/// Tokens that are in memory only, with the lock of their record.
+pub(super) struct Unsaved {
+    pub(super) lock: RecordLock,
+    pub(super) record: Record,
+}
+
+/// Where they wait.
+#[derive(Default)]
+pub(super) struct UnsavedTokens {
+    slot: Mutex<Option<Unsaved>>,
+    emptied: Notify,
+}
+
+impl UnsavedTokens {
+    pub(super) async fn put(&self, lock: RecordLock, record: Record) {
+        *self.slot.lock().await = Some(Unsaved { lock, record });
+    }
+
+    /// Waits until nothing waits here.
+    pub(super) async fn stored(&self) {
+        loop {
+            // Registered before the look, so that nothing is missed in between.
+            let emptied = self.emptied.notified();
+            if self.slot.lock().await.is_none() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// For a renewal, which holds the record from now on.
+    pub(super) async fn take(&self) -> Option<Unsaved> {
+        self.slot.lock().await.take()
+    }
+}
+
+impl Inner {
+    /// Stores what waits, if anything does, however long that takes.
+    pub(super) async fn store_unsaved(&self) {
+        self.try_to_store_unsaved().await;
+        self.unsaved.emptied.notify_waiters();
+    }
+
+    async fn try_to_store_unsaved(&self) {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(FIRST_WAIT)
+            .with_factor(2.0)
+            .with_max_delay(LONGEST_WAIT)
+            .with_max_times(TRIES)
+            .build();
+        for wait in waits {
+            if self.unsaved.slot.lock().await.is_none() {
+                return;
+            }
+            self.platform.clock.sleep(wait).await;
+            let mut waiting = self.unsaved.slot.lock().await;
+            let Some(mut unsaved) = waiting.take() else {
+                return;
+            };
+            match self.save(&mut unsaved.lock, unsaved.record.clone()).await {
+                Ok(()) => {
+                    tracing::info!(server = %self.key, "renewed tokens are stored now");
+                    return;
+                }
+                // Somebody has written what holds from now on.
+                Err(TokenStorageError::Conflict { .. }) => return,
+                Err(error) => {
+                    tracing::warn!(server = %self.key, %error, "renewed tokens are still not stored");
+                }
+            }
+            *waiting = Some(unsaved);
+        }
+        tracing::error!(server = %self.key, "renewed tokens were never stored");
+        // Others may have the record again.
+        drop(self.unsaved.take().await);
+    }
+}

@@ -18,12 +18,26 @@ Exit codes:
   0 done   1 failed   2 wrong usage   3 a login is needed   4 try again later
   130 interrupted by Ctrl-C   143 ended by SIGTERM
 
+Where tokens are kept (--store SPEC, else MCP_OAUTH_STORE, else `auto`):
+  auto[:DIR]                sealed files; a new store has its key in the keychain of the system, or,
+                            if none answers, in a file, which is said when it is made
+  keychain[:DIR]            sealed files whose key is in the keychain, or an error
+  file[:DIR]                sealed files with a password, if one is given, else with a key file
+  vault[:https://HOST:8200/MOUNT/PREFIX]
+                            HashiCorp Vault or OpenBao, at VAULT_ADDR if no address is given
+  memory:                   nothing is kept
+Without DIR that is the `tokens` of --data-dir or MCP_OAUTH_DATA_DIR, else the usual directory of
+this system. --store goes before --data-dir, and that before a place (not a kind) in MCP_OAUTH_STORE.
+
 Environment:
   MCP_OAUTH_STORE           as --store
   MCP_OAUTH_DATA_DIR        as --data-dir
   MCP_OAUTH_PASSWORD        the password that the files are sealed with (a file is safer)
   MCP_OAUTH_PASSWORD_FILE   as --password-file
   MCP_OAUTH_CLIENT_SECRET   the secret of the client that --client-id names
+  VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT     which Vault, for `vault`
+  VAULT_TOKEN; else VAULT_ROLE_ID and VAULT_SECRET_ID (AppRole); else MCP_OAUTH_VAULT_TOKEN_FILE;
+  else the file ~/.vault-token                  who we are there
   NO_COLOR, CLICOLOR        no colours; BROWSER: how to open a URL
 
 Passwords, secrets and tokens are never taken from an argument: other users can see those.
@@ -54,7 +68,7 @@ pub(crate) struct Global {
     /// Say nothing but results, errors, and what a person must do.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Where tokens are kept: `file:`, `file:/a/directory` or `memory:`; see `backends`.
+    /// Where tokens are kept: `auto`, `keychain`, `file`, `vault` or `memory:`; see `mcp-oauth --help`.
     #[arg(long, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
     /// A directory for everything: the tokens in `DIR/tokens`, the names in `DIR/servers.json`.
@@ -93,7 +107,7 @@ pub(crate) enum Command {
     Logout(Forget),
     /// Forget the tokens on this machine, and tell nobody.
     Clear(Forget),
-    /// List the kinds of token store in this build, and which one is used.
+    /// List the kinds of token store, whether they are available, and which one is used.
     Backends,
     /// Open a URL in the browser: what `login` runs, without our secrets in its environment.
     #[command(hide = true)]

@@ -9,10 +9,15 @@ use std::{
 use etcetera::BaseStrategy as _;
 use mcp_client_oauth::{Secret, store::SealedFiles};
 
-use crate::{args::Global, exit::Failure};
+use crate::{args::Global, exit::Failure, place::Place, vault::Variables};
 
 /// The variables that hold secrets: no process that we start gets them (H152).
-pub(crate) const SECRET_VARIABLES: [&str; 2] = [PASSWORD, CLIENT_SECRET];
+pub(crate) const SECRET_VARIABLES: [&str; 4] = [
+    PASSWORD,
+    CLIENT_SECRET,
+    Variables::TOKEN,
+    Variables::SECRET_ID,
+];
 const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
 const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
 /// The most that a password or secret may have: whoever names a device as a file gets an answer.
@@ -26,6 +31,7 @@ pub(crate) struct Environment {
     password: Option<OsString>,
     password_file: Option<OsString>,
     client_secret: Option<OsString>,
+    vault: Variables,
     browser: Option<OsString>,
     display: Option<OsString>,
     wayland_display: Option<OsString>,
@@ -46,6 +52,7 @@ impl Environment {
             password: read(PASSWORD),
             password_file: read("MCP_OAUTH_PASSWORD_FILE"),
             client_secret: read(CLIENT_SECRET),
+            vault: Variables::read(read),
             browser: read("BROWSER"),
             display: read("DISPLAY"),
             wayland_display: read("WAYLAND_DISPLAY"),
@@ -60,15 +67,6 @@ impl Environment {
         let screen = display || !cfg!(target_os = "linux");
         self.browser.is_some() || (screen && self.ssh.is_none())
     }
-}
-
-/// Where tokens are kept.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Place {
-    /// Sealed files in this directory; none if the system names no directory.
-    Files(Option<PathBuf>),
-    /// What another back end is opened with.
-    Other(String),
 }
 
 /// Where a password comes from.
@@ -88,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) why: &'static str,
     pub(crate) password: Password,
     pub(crate) client_secret: Option<Secret<String>>,
+    /// Which Vault, and as whom, if the place is one.
+    pub(crate) vault: Variables,
     /// Whether it makes sense to open a browser.
     pub(crate) has_browser: bool,
     names: Option<PathBuf>,
@@ -98,7 +98,11 @@ impl Config {
         let has_browser = environment.has_browser();
         let data_dir = flags.data_dir.clone();
         let data_dir = data_dir.or_else(|| environment.data_dir.clone().map(PathBuf::from));
-        let (place, why) = place(flags, &environment, data_dir.as_deref())?;
+        let usual = match &data_dir {
+            Some(directory) => Some(directory.join("tokens")),
+            None => SealedFiles::default_dir().ok(),
+        };
+        let (place, why) = place(flags, &environment, usual.as_deref())?;
         let password = match (&flags.password_file, environment.password_file) {
             (Some(file), _) => Password::File(file.clone()),
             (None, Some(file)) => Password::File(file.into()),
@@ -115,6 +119,7 @@ impl Config {
             client_secret: client_secret
                 .map(|own| text(CLIENT_SECRET, own))
                 .transpose()?,
+            vault: environment.vault,
             has_browser,
             names: data_dir
                 .or_else(default_names)
@@ -134,39 +139,30 @@ impl Config {
     }
 }
 
-/// A flag goes before the environment, and what names a store before what names a directory.
+/// A flag goes before the environment, and what names a store before what names a directory; only
+/// a place that the environment names gives way to a directory that is typed. Whichever kind of
+/// sealed files is chosen, they are in the directory that is chosen, unless the store names one.
 fn place(
     flags: &Global,
     environment: &Environment,
-    data_dir: Option<&Path>,
+    usual: Option<&Path>,
 ) -> Result<(Place, &'static str), Failure> {
-    let in_data_dir = data_dir.map(|directory| Place::Files(Some(directory.join("tokens"))));
     if let Some(spec) = &flags.store {
-        return Ok((of_spec(spec), "chosen by --store"));
+        return Ok((Place::of_spec(spec, usual), "chosen by --store"));
     }
-    if let (Some(_), Some(place)) = (&flags.data_dir, &in_data_dir) {
-        return Ok((place.clone(), "chosen by --data-dir"));
-    }
+    let in_usual = Place::of_spec("auto", usual);
     if let Some(spec) = &environment.store {
         let spec = spec.to_str().ok_or_else(|| not_text("MCP_OAUTH_STORE"))?;
-        return Ok((of_spec(spec), "chosen by MCP_OAUTH_STORE"));
+        return Ok(match flags.data_dir {
+            Some(_) if Place::is_elsewhere(spec) => (in_usual, "chosen by --data-dir"),
+            _ => (Place::of_spec(spec, usual), "chosen by MCP_OAUTH_STORE"),
+        });
     }
-    if let Some(place) = in_data_dir {
-        return Ok((place, "chosen by MCP_OAUTH_DATA_DIR"));
-    }
-    Ok((
-        Place::Files(SealedFiles::default_dir().ok()),
-        "the default: nothing else was chosen",
-    ))
-}
-
-/// `file:` is ours to open, because of its password; whatever else is the library's.
-fn of_spec(spec: &str) -> Place {
-    match spec.split_once(':').unwrap_or((spec, "")) {
-        ("file", "") => Place::Files(SealedFiles::default_dir().ok()),
-        ("file", directory) => Place::Files(Some(directory.into())),
-        _ => Place::Other(spec.to_owned()),
-    }
+    Ok(match (&flags.data_dir, &environment.data_dir) {
+        (Some(_), _) => (in_usual, "chosen by --data-dir"),
+        (None, Some(_)) => (in_usual, "chosen by MCP_OAUTH_DATA_DIR"),
+        (None, None) => (in_usual, "the default: nothing else was chosen"),
+    })
 }
 
 fn default_names() -> Option<PathBuf> {
@@ -174,14 +170,15 @@ fn default_names() -> Option<PathBuf> {
     Some(base.config_dir().join("mcp-oauth"))
 }
 
-fn text(variable: &str, value: OsString) -> Result<Secret<String>, Failure> {
+/// The value of a variable that holds a secret.
+pub(crate) fn text(variable: &str, value: OsString) -> Result<Secret<String>, Failure> {
     value
         .into_string()
         .map(Secret::new)
         .map_err(|_| not_text(variable))
 }
 
-fn not_text(variable: &str) -> Failure {
+pub(crate) fn not_text(variable: &str) -> Failure {
     Failure::usage(
         format!("{variable} is not UTF-8 text"),
         format!("set {variable} again, or put the value into a file"),
@@ -217,47 +214,54 @@ mod tests {
         Config::new(flags, environment).unwrap()
     }
 
-    fn os(value: &str) -> OsString {
-        value.into()
+    /// The place that is chosen, in short.
+    fn chosen(store: &str, data_dir: &str, env_store: &str, env_data_dir: &str) -> String {
+        let given = |value: &str| Some(value.to_owned()).filter(|value| !value.is_empty());
+        let flags = Global {
+            store: given(store),
+            data_dir: given(data_dir).map(PathBuf::from),
+            ..Global::default()
+        };
+        let environment = Environment {
+            store: given(env_store).map(OsString::from),
+            data_dir: given(env_data_dir).map(OsString::from),
+            ..Environment::default()
+        };
+        match config(&flags, environment).place {
+            Place::Files { key, directory } => {
+                format!("{key:?} {}", directory.unwrap_or_default().display())
+            }
+            Place::Vault(rest) => format!("vault {rest}"),
+            Place::Other(spec) => spec,
+        }
     }
 
     #[test]
     fn a_flag_goes_before_the_environment() {
-        let flags = Global {
-            store: Some("memory:".to_owned()),
-            ..Global::default()
-        };
-        let environment = Environment {
-            store: Some(os("file:/env")),
-            ..Environment::default()
-        };
-        assert_eq!(
-            config(&flags, environment).place,
-            Place::Other("memory:".to_owned())
-        );
+        assert_eq!(chosen("memory:", "", "file:/env", ""), "memory:");
+        assert_eq!(chosen("file", "/flag", "", "/env"), "File /flag/tokens");
+        assert_eq!(chosen("file:/a", "/flag", "", ""), "File /a");
+        assert_eq!(chosen("", "/flag", "", "/env"), "Auto /flag/tokens");
+    }
 
-        let flags = Global {
-            data_dir: Some("/flag".into()),
-            ..Global::default()
-        };
-        let environment = Environment {
-            store: Some(os("memory:")),
-            ..Environment::default()
-        };
-        let config = config(&flags, environment);
-        assert_eq!(config.place, Place::Files(Some("/flag/tokens".into())));
-        assert_eq!(config.names().unwrap(), Path::new("/flag/servers.json"));
+    #[test]
+    fn a_directory_that_is_typed_goes_before_a_place_of_the_environment_but_not_its_kind() {
+        for elsewhere in ["memory:", "file:/env", "vault:https://v.example"] {
+            assert_eq!(chosen("", "/flag", elsewhere, ""), "Auto /flag/tokens");
+        }
+        assert_eq!(chosen("", "/flag", "keychain", ""), "Keychain /flag/tokens");
     }
 
     #[test]
     fn a_store_and_a_directory_can_be_chosen_by_the_environment() {
+        assert_eq!(chosen("", "", "file:/tokens", "/data"), "File /tokens");
+        assert_eq!(chosen("", "", "keychain", "/data"), "Keychain /data/tokens");
+        assert_eq!(chosen("", "", "vault", "/data"), "vault ");
         let environment = Environment {
-            store: Some(os("file:/tokens")),
-            data_dir: Some(os("/data")),
+            data_dir: Some("/data".into()),
             ..Environment::default()
         };
         let config = config(&Global::default(), environment);
-        assert_eq!(config.place, Place::Files(Some("/tokens".into())));
         assert_eq!(config.names().unwrap(), Path::new("/data/servers.json"));
     }
 

@@ -9,11 +9,13 @@ mod config;
 mod exit;
 mod logs;
 mod person;
+mod place;
 mod servers;
 mod signals;
 mod status;
 mod store;
 mod ui;
+mod vault;
 
 use std::process::ExitCode;
 
@@ -54,7 +56,8 @@ fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         .build();
     let runtime = runtime.map_err(|error| Failure::other("runtime", error.to_string(), None))?;
     let context = Context::new(ui.clone(), config);
-    runtime.block_on(signals::heeded(commands::run(context, cli.command)))
+    let command = commands::run(&context, cli.command);
+    runtime.block_on(signals::heeded(command, context.settle()))
 }
 
 /// Help and version are what was asked for; anything else is exit code 2, in JSON too if that was

@@ -1,6 +1,6 @@
 //! The end of a command, by itself or by Ctrl-C and SIGTERM: what was begun is dropped, which closes
 //! the listener of a login and stores nothing; a refresh that was sent is finished, because dropping
-//! it would lose the login.
+//! it would lose the login; and what the command held in a shared store is let go.
 
 use std::{future::Future, time::Duration};
 
@@ -9,15 +9,16 @@ use tokio::runtime::Handle;
 
 use crate::exit::{Exit, Failure};
 
-/// How long a refresh that was sent may take to be stored.
+/// How long a refresh that was sent may take to be stored, and a lease to be let go.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often every other task gets its turn before that takes a timer.
 const TURNS: usize = 32;
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// Runs `command` to its end, or to a signal.
+/// Runs `command` to its end, or to a signal, and then `settle`.
 pub(crate) async fn heeded(
     command: impl Future<Output = Result<Exit, Failure>>,
+    settle: impl Future<Output = ()>,
 ) -> Result<Exit, Failure> {
     let outcome = {
         tokio::pin!(command);
@@ -29,8 +30,17 @@ pub(crate) async fn heeded(
         }
     };
     // A command that has given up, or timed out, may have left a refresh behind as well.
+    let clock = SystemClock::default();
+    let rest = async {
+        finished().await;
+        // What is let go is known only now: a task that has just ended may have held it.
+        tokio::select! {
+            () = settle => {}
+            () = clock.sleep(PATIENCE) => {}
+        }
+    };
     tokio::select! {
-        () = finished() => {}
+        () = rest => {}
         _again = signal() => {}
     }
     outcome

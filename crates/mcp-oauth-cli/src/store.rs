@@ -5,25 +5,81 @@ use std::{fs::File, io::IsTerminal as _, path::Path, sync::Arc};
 use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
-    store::{KeyKind, KeySource, SealedFiles},
+    platform::SystemClock,
+    store::{AutoOptions, Choice, KeyKind, KeySource, SealedFiles, Vault},
 };
 
 use crate::{
-    config::{Config, Password, Place, read_secret},
-    exit::Failure,
+    config::{Config, Password, read_secret},
+    exit::{Failure, quoted},
+    place::{Key, Place},
+    ui::WARN,
+    vault::Variables,
 };
 
-/// Opens the store. A person is asked for a password only if the store needs one.
-pub(crate) fn open(config: &Config) -> Result<TokenStore, Failure> {
-    let directory = match &config.place {
-        Place::Files(Some(directory)) => directory,
-        Place::Files(None) => return Err(TokenStorageError::NoDirectory.into()),
-        Place::Other(spec) => return Ok(TokenStore::open(spec)?),
+/// Opens the store for what is there. A person is asked for a password only if the store needs one,
+/// and no keychain before there is something to read.
+pub(crate) async fn open(config: &Config) -> Result<TokenStore, Failure> {
+    let Place::Files { directory, .. } = &config.place else {
+        return elsewhere(&config.place, &config.vault);
     };
-    let source = key_source(directory, &config.password)?;
-    Ok(TokenStore::new(Arc::new(SealedFiles::open(
-        directory, source,
-    )?)))
+    let directory = known(directory.as_deref())?;
+    if SealedFiles::key_kind(directory)?.is_some() {
+        return Ok(choose(config).await?.0);
+    }
+    let nothing = SealedFiles::open(directory, KeySource::KeyFile)?;
+    Ok(TokenStore::new(Arc::new(nothing)))
+}
+
+/// Opens the store that is there, or the one that will be made by the first thing that is kept;
+/// and says why it is that one, if nobody but this machine has chosen.
+pub(crate) async fn choose(config: &Config) -> Result<(TokenStore, Option<Choice>), Failure> {
+    let Place::Files { key, directory } = &config.place else {
+        return Ok((elsewhere(&config.place, &config.vault)?, None));
+    };
+    let directory = known(directory.as_deref())?;
+    let kind = SealedFiles::key_kind(directory)?;
+    let source = match key {
+        Key::Auto => {
+            let mut options = AutoOptions::default();
+            options.directory = Some(directory.to_owned());
+            options.password = password(directory, kind, &config.password)?;
+            let (store, choice) = TokenStore::auto(&options).await?;
+            return Ok((store, Some(choice)));
+        }
+        Key::Keychain => in_keychain(directory, kind, &config.password)?,
+        Key::File => password(directory, kind, &config.password)?
+            .map_or(KeySource::KeyFile, KeySource::Password),
+    };
+    let files = SealedFiles::open(directory, source)?;
+    Ok((TokenStore::new(Arc::new(files)), None))
+}
+
+/// A store that is not made of files of ours.
+pub(crate) fn elsewhere(place: &Place, vault: &Variables) -> Result<TokenStore, Failure> {
+    match place {
+        Place::Vault(rest) => {
+            let clock = Arc::new(SystemClock::default());
+            let vault = Vault::open(&vault.options(rest)?, clock)?;
+            Ok(TokenStore::new(Arc::new(vault)))
+        }
+        Place::Other(spec) => Ok(TokenStore::open(spec)?),
+        Place::Files { .. } => Err(TokenStorageError::NoDirectory.into()),
+    }
+}
+
+pub(crate) fn known(directory: Option<&Path>) -> Result<&Path, Failure> {
+    directory.ok_or_else(|| TokenStorageError::NoDirectory.into())
+}
+
+/// What is said when no keychain was there for a new store: a weaker key is never taken in silence.
+pub(crate) fn weaker(choice: &Choice) -> String {
+    let directory = quoted(&choice.directory.display().to_string());
+    format!(
+        "{WARN}warning:{WARN:#} {choice}; whoever can read {directory} can read the tokens. To \
+         choose otherwise: mcp-oauth migrate --to file --password-file FILE, or, once a keychain \
+         answers: mcp-oauth migrate --to keychain"
+    )
 }
 
 /// Whether no record of the store can be read: nothing must be changed then.
@@ -33,25 +89,46 @@ pub(crate) fn is_closed(error: &TokenStorageError) -> bool {
         TokenStorageError::WrongPassword(_)
             | TokenStorageError::PasswordNeeded(_)
             | TokenStorageError::OtherKey(_)
+            | TokenStorageError::Keychain { .. }
+            | TokenStorageError::Vault { .. }
     )
 }
 
-/// A new store is sealed with a password if one is given, else with a key file. An existing one
-/// is never opened with another kind of key than the one that was asked for: who gives a password
-/// must not be served by a store without one.
-fn key_source(directory: &Path, password: &Password) -> Result<KeySource, Failure> {
-    let password = match password {
-        Password::Given(password) => Some(password.clone()),
-        Password::File(file) => Some(password_in(file)?),
-        Password::Ask if SealedFiles::key_kind(directory)? == Some(KeyKind::Password) => {
-            ask(directory)?
-        }
-        Password::Ask => None,
-    };
-    Ok(password.map_or(KeySource::KeyFile, KeySource::Password))
+/// The password, if one was given, or the store that is there needs one. It is never left aside:
+/// who gives a password must not be served by a store without one.
+pub(crate) fn password(
+    directory: &Path,
+    kind: Option<KeyKind>,
+    password: &Password,
+) -> Result<Option<Secret<String>>, Failure> {
+    match password {
+        Password::Given(password) => Ok(Some(password.clone())),
+        Password::File(file) => password_in(file).map(Some),
+        Password::Ask if kind == Some(KeyKind::Password) => ask(directory),
+        Password::Ask => Ok(None),
+    }
 }
 
-fn password_in(file: &Path) -> Result<Secret<String>, Failure> {
+fn in_keychain(
+    directory: &Path,
+    kind: Option<KeyKind>,
+    password: &Password,
+) -> Result<KeySource, Failure> {
+    if !matches!(password, Password::Ask) {
+        return Err(Failure::usage(
+            "a password is given, and the key is to be in the keychain",
+            "leave out --password-file, MCP_OAUTH_PASSWORD and MCP_OAUTH_PASSWORD_FILE, or choose \
+             --store file",
+        ));
+    }
+    match kind {
+        // Nobody need type a password that is not what was asked for.
+        Some(KeyKind::Password) => Err(TokenStorageError::OtherKey(directory.to_owned()).into()),
+        _ => Ok(KeySource::keychain()),
+    }
+}
+
+pub(crate) fn password_in(file: &Path) -> Result<Secret<String>, Failure> {
     let opened = File::open(file).map_err(|error| Failure::file("open", file, &error))?;
     read_secret(opened, file)
 }

@@ -76,7 +76,7 @@ pub(super) async fn clear(context: &Context, typed: &Forget) -> Result<Exit, Fai
 
 /// A damaged record can be forgotten; behind a wrong password is a good one, which stays.
 async fn open(context: &Context, target: &Target) -> Result<TokenStore, Failure> {
-    let store = context.store()?;
+    let store = context.store().await?;
     match store.load(&target.key).await {
         Err(error) if is_closed(&error) => Err(error.into()),
         _ => Ok(store),

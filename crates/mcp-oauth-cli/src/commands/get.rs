@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) async fn run(context: &Context, whose: &Whose) -> Result<Exit, Failure> {
     let target = context.target(whose)?;
-    let stored = context.store()?.load(&target.key).await?;
+    let stored = context.store().await?.load(&target.key).await?;
     let (record, _) = stored.ok_or_else(|| login_required(&target.key))?;
     let status = Status::of(&record.tokens, context.platform.clock.now());
     let document = document(&target, &record, status);

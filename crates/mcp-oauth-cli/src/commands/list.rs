@@ -32,7 +32,7 @@ struct Row {
 }
 
 pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
-    let store = context.store()?;
+    let store = context.store().await?;
     let now = context.platform.clock.now();
     let mut rows = Vec::new();
     for (name, key) in named_keys(context, &store).await? {

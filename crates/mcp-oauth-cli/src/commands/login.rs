@@ -26,7 +26,7 @@ use crate::{
 pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure> {
     let mut servers = context.servers()?;
     let (name, mut server) = meant(&typed, &servers)?;
-    let store = context.store()?;
+    let store = context.ready_store().await?;
     let options = options(context, &typed, &server, &store).await?;
     let session = authorize(context, &typed, &server.url, &store, &options).await?;
     let before = servers.find(&name).map(|before| before.url.clone());

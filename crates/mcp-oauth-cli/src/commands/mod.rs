@@ -1,12 +1,15 @@
 //! The commands, one file each.
 
-use std::{io::IsTerminal as _, sync::Arc};
+use std::{
+    io::IsTerminal as _,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use mcp_client_oauth::{
     Session, TokenStore,
     error::AuthorizationError,
     platform::{Browser, Platform},
-    store::RecordKey,
+    store::{ChoiceReason, RecordKey},
 };
 
 use crate::{
@@ -36,23 +39,25 @@ pub(crate) struct Context {
     pub(crate) ui: Ui,
     pub(crate) config: Config,
     pub(crate) platform: Platform,
+    /// What was opened so far.
+    opened: Mutex<Vec<TokenStore>>,
 }
 
 /// Runs a command.
-pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Failure> {
+pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Demo(demo) => demo::run(&context, &demo).await,
-        Command::Login(login) => login::run(&context, login).await,
-        Command::List => list::run(&context).await,
-        Command::Get(whose) => get::run(&context, &whose).await,
-        Command::Token(token) => token::run(&context, &token).await,
-        Command::Test(connect) => test::run(&context, &connect).await,
-        Command::Tools(connect) => tools::run(&context, &connect).await,
-        Command::Request(request) => request::run(&context, &request).await,
-        Command::Refresh(whose) => refresh::run(&context, &whose).await,
-        Command::Logout(logout) => forget::logout(&context, &logout).await,
-        Command::Clear(clear) => forget::clear(&context, &clear).await,
-        Command::Backends => Ok(backends::run(&context)),
+        Command::Demo(demo) => demo::run(context, &demo).await,
+        Command::Login(login) => login::run(context, login).await,
+        Command::List => list::run(context).await,
+        Command::Get(whose) => get::run(context, &whose).await,
+        Command::Token(token) => token::run(context, &token).await,
+        Command::Test(connect) => test::run(context, &connect).await,
+        Command::Tools(connect) => tools::run(context, &connect).await,
+        Command::Request(request) => request::run(context, &request).await,
+        Command::Refresh(whose) => refresh::run(context, &whose).await,
+        Command::Logout(logout) => forget::logout(context, &logout).await,
+        Command::Clear(clear) => forget::clear(context, &clear).await,
+        Command::Backends => Ok(backends::run(context).await),
         Command::OpenUrl { url } => Ok(open(&url).await),
     }
 }
@@ -81,11 +86,43 @@ impl Context {
             ui,
             config,
             platform: Platform::system(),
+            opened: Mutex::default(),
         }
     }
 
-    pub(crate) fn store(&self) -> Result<TokenStore, Failure> {
-        crate::store::open(&self.config)
+    /// The store, for what is there: nothing is made by opening it.
+    pub(crate) async fn store(&self) -> Result<TokenStore, Failure> {
+        let store = crate::store::open(&self.config).await?;
+        Ok(self.opened(store))
+    }
+
+    /// The store, made if need be, and ready for what a login brings. If it is sealed more weakly
+    /// than it might be, that is said now, once: the store keeps the kind of key that it has.
+    pub(crate) async fn ready_store(&self) -> Result<TokenStore, Failure> {
+        let (store, choice) = crate::store::choose(&self.config).await?;
+        let store = self.opened(store);
+        store.ready().await?;
+        if let Some(choice) = choice
+            && let ChoiceReason::NoKeychain(_) = choice.reason
+        {
+            self.ui.say(crate::store::weaker(&choice));
+        }
+        Ok(store)
+    }
+
+    /// Remembers a store for the end.
+    pub(crate) fn opened(&self, store: TokenStore) -> TokenStore {
+        lock(&self.opened).push(store.clone());
+        store
+    }
+
+    /// Waits until everything that the command held in its stores is let go: others would wait for
+    /// a lease in a Vault that is not given back.
+    pub(crate) async fn settle(&self) {
+        let opened = std::mem::take(&mut *lock(&self.opened));
+        for store in opened {
+            store.settle().await;
+        }
     }
 
     pub(crate) fn servers(&self) -> Result<Servers, Failure> {
@@ -119,7 +156,7 @@ impl Context {
 
     /// The login that a command goes on with. Nobody is asked.
     pub(crate) async fn session(&self, target: &Target) -> Result<Session, Failure> {
-        let store = self.store()?;
+        let store = self.store().await?;
         let session = Session::open(self.platform.clone(), store, target.key.clone()).await?;
         Ok(session.ok_or_else(|| login_required(&target.key))?)
     }
@@ -128,6 +165,10 @@ impl Context {
     pub(crate) fn is_interactive() -> bool {
         std::io::stdin().is_terminal()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn login_required(key: &RecordKey) -> AuthorizationError {

@@ -149,6 +149,8 @@ async fn the_browser_gets_the_url_and_no_secret() {
         .env("MCP_OAUTH_CLIENT_SECRET", "planted-secret");
     command
         .env("MCP_OAUTH_PASSWORD", "planted-password")
+        .env("VAULT_TOKEN", "planted-token")
+        .env("VAULT_SECRET_ID", "planted-secret-id")
         .env("PATH", "/usr/bin:/bin");
     let running = Running::start(command, "").await;
     let opened = tokio::task::spawn_blocking(move || std::fs::read_to_string(pipe).unwrap());

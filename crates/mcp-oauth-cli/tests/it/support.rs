@@ -99,6 +99,12 @@ impl Home {
         ] {
             command.env(variable, home);
         }
+        // The keychain of whoever runs the tests is none of our business.
+        if cfg!(target_os = "linux") {
+            command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+        } else {
+            command.env("MCP_OAUTH_STORE", "file");
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -2,17 +2,22 @@
 //!
 //! The lock is the kernel's: it belongs to the open file, so it excludes two handles in one process
 //! as well as two processes, and it dies with its holder, however that ends (H106, H107). The file
-//! itself says nothing and is never deleted: whoever opened it before a deletion and whoever
-//! created it after would each hold a lock, on two different files.
+//! is never deleted: whoever opened it before a deletion and whoever created it after would each
+//! hold a lock, on two different files.
+//!
+//! What is in the file is the note from one holder to the next: nothing, or the number of the
+//! revision that somebody began to use up.
 
 use std::{
     fs::{File, TryLockError},
-    io,
+    io::{self, Read as _, Seek as _, Write as _},
     sync::Arc,
     time::Duration,
 };
 
-use super::Held;
+use async_trait::async_trait;
+
+use super::{Held, Revision};
 use crate::error::TokenStorageError;
 
 /// The first pause between two tries; each is twice the one before, up to [`LONGEST_PAUSE`].
@@ -20,29 +25,90 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 /// Longer than a refresh can take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The digits of the greatest revision.
+const MOST_NOTE: usize = 20;
 
 /// A locked file. Closing it, which is what dropping does, lets go.
 #[derive(Debug)]
-pub(super) struct FileLock(#[expect(dead_code, reason = "held for its drop")] File);
+pub(super) struct FileLock {
+    /// Shared with the writing of a note that nobody waits for any more.
+    file: Arc<File>,
+    place: String,
+    unfinished: Option<Revision>,
+}
 
-impl Held for FileLock {}
+impl FileLock {
+    /// Puts `text` in the place of the note, through the file that is locked. It is not forced to
+    /// the disk: the note explains a process that was killed, and a power cut may take it along.
+    async fn note(&self, text: String) -> Result<(), TokenStorageError> {
+        let (file, place) = (Arc::clone(&self.file), self.place.clone());
+        off_runtime(move || write_note(&file, &text).map_err(io_error("write a note for", &place)))
+            .await
+    }
+}
 
-/// Waits until nobody else holds the lock of `file`. The kernel can tell us no better way that
-/// also ends: its own queue has no deadline, and a stopped holder would stop us for ever.
+#[async_trait]
+impl Held for FileLock {
+    fn unfinished(&self) -> Option<Revision> {
+        self.unfinished
+    }
+
+    /// The kernel does not take a lock back, so there is only the note to write.
+    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
+        self.note(revision.number().to_string()).await
+    }
+
+    /// A note that stays is about a content that has been replaced, or makes the next holder
+    /// careful for nothing: it is no reason to fail now.
+    async fn end(&self) {
+        if let Err(error) = self.note(String::new()).await {
+            tracing::warn!("the note of a refresh that ended is still there: {error}");
+        }
+    }
+}
+
+fn write_note(mut file: &File, text: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(text.as_bytes())
+}
+
+/// What is no number is no note of ours.
+fn read_note(mut file: &File) -> io::Result<Option<Revision>> {
+    let mut text = Vec::with_capacity(MOST_NOTE + 1);
+    let most = u64::try_from(MOST_NOTE).unwrap_or(u64::MAX) + 1;
+    file.rewind()?;
+    file.take(most).read_to_end(&mut text)?;
+    let digits = std::str::from_utf8(&text).unwrap_or_default();
+    let number: Option<u64> = digits.parse().ok();
+    let number = number.filter(|number| number.to_string() == digits);
+    Ok(number.map(Revision::new))
+}
+
+/// Waits until nobody else holds the lock of `file`, and reads the note in it. The kernel can tell
+/// us no better way that also ends: its own queue has no deadline, and a stopped holder would stop
+/// us for ever.
 ///
 /// A caller that gives up leaves nothing behind: the file is closed with the try that is under way.
 pub(super) async fn hold(mut file: File, place: &str) -> Result<FileLock, TokenStorageError> {
     let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
     loop {
         let (back, tried) = off_runtime(move || {
-            let tried = file.try_lock();
+            let tried = try_lock(&file);
             Ok((file, tried))
         })
         .await?;
         file = back;
         match tried {
-            Ok(()) => return Ok(FileLock(file)),
-            Err(TryLockError::Error(source)) => return Err(unlockable(place, source)),
+            Ok(unfinished) => {
+                return Ok(FileLock {
+                    file: Arc::new(file),
+                    place: place.to_owned(),
+                    unfinished,
+                });
+            }
+            // A file system without locks is not used as if it had them (H108).
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", place)(source)),
             Err(TryLockError::WouldBlock) if waited >= PATIENCE => {
                 return Err(TokenStorageError::Locked {
                     place: place.to_owned(),
@@ -60,6 +126,12 @@ pub(super) async fn hold(mut file: File, place: &str) -> Result<FileLock, TokenS
     }
 }
 
+/// The note of an earlier holder, once the lock is ours.
+fn try_lock(file: &File) -> Result<Option<Revision>, TryLockError> {
+    file.try_lock()?;
+    read_note(file).map_err(TryLockError::Error)
+}
+
 /// Runs file work where it may block: an fsync takes milliseconds.
 pub(super) async fn off_runtime<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TokenStorageError> + Send + 'static,
@@ -71,10 +143,9 @@ pub(super) async fn off_runtime<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(stopped)?
 }
 
-/// A file system without locks is not used as if it had them (H108).
-fn unlockable(place: &str, source: io::Error) -> TokenStorageError {
-    TokenStorageError::Io {
-        action: "lock",
+fn io_error(action: &'static str, place: &str) -> impl FnOnce(io::Error) -> TokenStorageError {
+    move |source| TokenStorageError::Io {
+        action,
         path: place.into(),
         source: Arc::new(source),
     }
@@ -107,5 +178,53 @@ mod tests {
         );
         drop(held);
         hold(file.reopen().unwrap(), "third").await.unwrap();
+    }
+
+    async fn note_in(text: &[u8]) -> Option<u64> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text).unwrap();
+        let held = hold(file.reopen().unwrap(), "it").await.unwrap();
+        held.unfinished().map(Revision::number)
+    }
+
+    #[tokio::test]
+    async fn only_the_number_of_a_revision_is_a_note() {
+        assert_eq!(note_in(b"0").await, Some(0));
+        assert_eq!(note_in(b"18446744073709551615").await, Some(u64::MAX));
+        for garbage in [
+            &b""[..],
+            b"x",
+            b"+1",
+            b"-1",
+            b"01",
+            b" 1",
+            b"1\n",
+            b"1\0",
+            b"\xff",
+            b"18446744073709551616",
+            &[b'1'; 21],
+            &[b'1'; 1 << 20],
+        ] {
+            assert_eq!(note_in(garbage).await, None, "{:?}", garbage.get(..21));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_note_that_cannot_be_written_fails_the_beginning() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let held = hold(File::open(file.path()).unwrap(), "it").await.unwrap();
+        let refused = held.begin(Revision::new(7)).await.unwrap_err();
+        assert!(
+            matches!(
+                &refused,
+                TokenStorageError::Io {
+                    action: "write a note for",
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+        // Nobody is kept from ending.
+        held.end().await;
     }
 }

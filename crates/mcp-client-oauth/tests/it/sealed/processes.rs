@@ -85,6 +85,13 @@ async fn the_child_plays_its_role() {
             say("held");
             std::future::pending::<()>().await;
         }
+        "begin and be killed" => {
+            let files = open(KeySource::KeyFile);
+            let held = files.lock(&name).await.unwrap();
+            held.begin(Revision::new(NOTED)).await.unwrap();
+            say("held");
+            std::future::pending::<()>().await;
+        }
         "count derivations" => count_derivations(&open(password("right"))).await,
         "count refusals" => count_refusals(&open(password("wrong"))).await,
         _ => panic!("no role called {role}"),
@@ -189,24 +196,61 @@ async fn a_killed_writer_leaves_the_old_record_or_the_new_one() {
     lanes.collect::<JoinSet<()>>().join_all().await;
 }
 
-#[tokio::test]
-async fn a_lock_dies_with_its_process() {
-    let home = Home::new();
-    let mut holder = child("hold for ever", &home, "a").spawn().unwrap();
+/// Waits until the process says that it holds what it should.
+fn wait_until_held(holder: &mut Child) {
     let mut said = BufReader::new(holder.stdout.take().unwrap()).lines();
     assert!(
         said.any(|line| line.unwrap() == "held"),
         "the holder died too soon"
     );
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_dies_with_its_process() {
+    let home = Home::new();
+    let mut holder = child("hold for ever", &home, "a").spawn().unwrap();
+    wait_until_held(&mut holder);
     let files = home.open();
     let mut waiting = pin!(files.lock("a"));
     assert!(
         waits(&files, waiting.as_mut()).await,
         "two processes hold the same name"
     );
-    holder.kill().unwrap();
-    holder.wait().unwrap();
+    kill(holder);
     waiting.await.unwrap();
+}
+
+/// The revision that a child begins to use up.
+const NOTED: u64 = 4_503_599_627_370_495;
+
+/// H104, H105: the next holder knows what was under way, and is believed when it says what came of
+/// it.
+#[tokio::test]
+async fn what_a_killed_process_had_begun_is_known_until_somebody_ends_it() {
+    let home = Home::new();
+    let mut holder = child("begin and be killed", &home, "a").spawn().unwrap();
+    wait_until_held(&mut holder);
+    kill(holder);
+    let files = home.open();
+    for _ in 0..2 {
+        let held = files.lock("a").await.unwrap();
+        assert_eq!(held.unfinished(), Some(Revision::new(NOTED)));
+    }
+    assert_eq!(files.lock("b").await.unwrap().unfinished(), None);
+
+    let held = files.lock("a").await.unwrap();
+    held.begin(Revision::new(5)).await.unwrap();
+    drop(held);
+    let held = files.lock("a").await.unwrap();
+    assert_eq!(held.unfinished(), Some(Revision::new(5)));
+    held.end().await;
+    drop(held);
+    assert_eq!(files.lock("a").await.unwrap().unfinished(), None);
 }
 
 /// Counts what the library says when it derives a key.

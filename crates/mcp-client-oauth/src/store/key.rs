@@ -1,17 +1,21 @@
-//! Where the key of a sealed store comes from, and the keys that are made of it.
+//! Where the key to a sealed store comes from, and the keys that are made.
+//!
+//! A store is sealed with a random *master key* that never changes. `store.json` holds it wrapped:
+//! sealed itself, under the *wrapping key* that the source gives (`sealed/wrapping.rs`). So a store
+//! gets another source by wrapping 32 bytes anew, and no record is touched.
 //!
 //! To add a place for the key: a variant in [`KeySource`] and in [`KeyKind`], and an arm in
 //! `sealed/master.rs` that fetches it. Beside these only `auto.rs` knows the sources.
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
-use aws_lc_rs::{error::Unspecified, hkdf, hmac, pbkdf2, rand};
+use aws_lc_rs::{error::Unspecified, hkdf, pbkdf2, rand};
 use serde::{Deserialize, Serialize};
 
 use super::{keychain::KEYCHAIN_SERVICE, sealed::hex::Hex};
 use crate::{error::TokenStorageError, proto::pkce::NoRandomness, secret::Secret};
 
-/// Bytes in the master key, in the key of one file, and in each salt.
+/// Bytes in the master key, in the key that wraps it, in the key of one file, and in each salt.
 pub(super) const KEY_BYTES: usize = 32;
 
 /// Rounds for a new store: the figure of the OWASP password storage cheat sheet for
@@ -22,7 +26,7 @@ const ITERATIONS: u32 = 600_000;
 const ACCEPTED_ITERATIONS: std::ops::RangeInclusive<u32> = 100_000..=10_000_000;
 const PBKDF2: &str = "pbkdf2-hmac-sha256";
 
-/// Where the master key of a sealed store comes from.
+/// Where the key comes from that opens the master key of a sealed store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum KeySource {
@@ -122,6 +126,27 @@ impl Kdf {
         }
         None
     }
+
+    /// A tenth of a second of work: never on a thread of the runtime, and once for each store.
+    pub(super) fn derive(&self, password: &Secret<String>) -> Secret<[u8; KEY_BYTES]> {
+        let mut key = Secret::new([0; KEY_BYTES]);
+        // `fault` has seen the number: it is not zero.
+        let rounds = NonZeroU32::new(self.iterations).unwrap_or(NonZeroU32::MAX);
+        let password = password.expose().as_bytes();
+        pbkdf2::derive(
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            rounds,
+            &self.salt.0,
+            password,
+            key.expose_mut(),
+        );
+        // Tests count this line: the derivation is done once, however many records are read.
+        tracing::debug!(
+            iterations = self.iterations,
+            "derived the key of a token store"
+        );
+        key
+    }
 }
 
 /// The key of a store, of which the key of each file is made.
@@ -133,64 +158,42 @@ impl MasterKey {
     }
 
     pub(super) fn generate() -> Result<Self, TokenStorageError> {
-        let mut key = Secret::new([0; KEY_BYTES]);
-        rand::fill(key.expose_mut()).map_err(no_randomness)?;
-        Ok(Self(key))
-    }
-
-    /// A tenth of a second of work: never on a thread of the runtime, and once for each store.
-    pub(super) fn derive(password: &Secret<String>, kdf: &Kdf) -> Self {
-        let mut key = Secret::new([0; KEY_BYTES]);
-        // `Kdf::fault` has seen the number: it is not zero.
-        let rounds = NonZeroU32::new(kdf.iterations).unwrap_or(NonZeroU32::MAX);
-        let password = password.expose().as_bytes();
-        pbkdf2::derive(
-            pbkdf2::PBKDF2_HMAC_SHA256,
-            rounds,
-            &kdf.salt.0,
-            password,
-            key.expose_mut(),
-        );
-        // Tests count this line: the derivation is done once, however many records are read.
-        tracing::debug!(
-            iterations = kdf.iterations,
-            "derived the key of a token store"
-        );
-        Self(key)
+        random_key().map(Self)
     }
 
     pub(super) fn secret(&self) -> &Secret<[u8; KEY_BYTES]> {
         &self.0
     }
 
-    /// HKDF-SHA256 (RFC 5869): a key for one purpose and one salt.
+    /// The key of one file.
     pub(super) fn subkey(
         &self,
         salt: &[u8],
         purpose: &str,
     ) -> Result<Secret<[u8; KEY_BYTES]>, TokenStorageError> {
-        let mut key = Secret::new([0; KEY_BYTES]);
-        hkdf::Salt::new(hkdf::HKDF_SHA256, salt)
-            .extract(self.0.expose())
-            .expand(&[purpose.as_bytes()], hkdf::HKDF_SHA256)
-            .and_then(|derived| derived.fill(key.expose_mut()))
-            .map_err(failed)?;
-        Ok(key)
+        subkey(&self.0, salt, purpose)
     }
+}
 
-    /// What only this key says about `parameters`: it tells a wrong key before anything is opened
-    /// with it, and the parameters cannot be changed without it.
-    pub(super) fn check(
-        &self,
-        salt: &[u8],
-        parameters: &[u8],
-    ) -> Result<Secret<[u8; KEY_BYTES]>, TokenStorageError> {
-        let key = self.subkey(salt, "mcp-oauth store check")?;
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), parameters);
-        let mut check = [0; KEY_BYTES];
-        check.copy_from_slice(tag.as_ref());
-        Ok(Secret::new(check))
-    }
+/// HKDF-SHA256 (RFC 5869): a key for one purpose and one salt.
+pub(super) fn subkey(
+    key: &Secret<[u8; KEY_BYTES]>,
+    salt: &[u8],
+    purpose: &str,
+) -> Result<Secret<[u8; KEY_BYTES]>, TokenStorageError> {
+    let mut derived = Secret::new([0; KEY_BYTES]);
+    hkdf::Salt::new(hkdf::HKDF_SHA256, salt)
+        .extract(key.expose())
+        .expand(&[purpose.as_bytes()], hkdf::HKDF_SHA256)
+        .and_then(|material| material.fill(derived.expose_mut()))
+        .map_err(failed)?;
+    Ok(derived)
+}
+
+pub(super) fn random_key() -> Result<Secret<[u8; KEY_BYTES]>, TokenStorageError> {
+    let mut key = Secret::new([0; KEY_BYTES]);
+    rand::fill(key.expose_mut()).map_err(no_randomness)?;
+    Ok(key)
 }
 
 /// Fresh random bytes that are not secret: salts, nonces, numbers.
@@ -252,9 +255,9 @@ mod tests {
     #[test]
     fn a_password_becomes_the_key_that_others_compute() {
         let password = Secret::new("correct horse".to_owned());
-        let key = MasterKey::derive(&password, &kdf(PBKDF2, 100_000));
+        let key = kdf(PBKDF2, 100_000).derive(&password);
         assert_eq!(
-            Hex(*key.secret().expose()).to_string(),
+            Hex(*key.expose()).to_string(),
             "6d2599c5d48caf5c0f9d07c9899b60424efc6f3f827f5045e7ad6961094d7dd2"
         );
     }

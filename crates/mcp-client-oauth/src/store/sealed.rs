@@ -1,8 +1,8 @@
 //! Files sealed with AES-256-GCM, one for each record: the local store.
 //!
 //! ```text
-//! store.json        which store this is, and how its key is told from others    (header)
-//! key               the key, if it is kept in a file, not in the keychain       (master)
+//! store.json        which store this is, and its master key, wrapped            (header)
+//! key               what opens that, if it is in a file, not in the keychain    (master)
 //! <hash>.sealed     one record: a plain line about it, then the ciphertext      (record)
 //! locks/<hash>      held while a record is refreshed; `locks/write` while files change
 //! new-<random>.tmp  a file that is being written
@@ -42,6 +42,7 @@ mod header;
 pub(super) mod hex;
 mod master;
 mod record;
+mod wrapping;
 
 /// What our directory is called among those of other programs.
 const DIRECTORY: &str = "mcp-oauth";
@@ -103,7 +104,7 @@ impl SealedFiles {
     /// [`TokenStorageError`] if there is one that cannot be used.
     pub fn key_kind(directory: impl AsRef<Path>) -> Result<Option<KeyKind>, TokenStorageError> {
         let header = existing(&Directory::new(directory.as_ref().to_owned()))?;
-        Ok(header.map(|header| header.key))
+        Ok(header.map(|header| header.parameters.key))
     }
 
     /// Where the files are.

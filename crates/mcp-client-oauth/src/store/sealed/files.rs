@@ -80,13 +80,15 @@ impl Files {
         let failures = self.failures.load(Ordering::SeqCst);
         let mut key = self.key();
         match (&key.opened, &key.failure) {
-            (Some(known), _) if known.header == header => return Ok(Some(Arc::clone(known))),
+            (Some(known), _) if known.id == header.parameters.id => {
+                return Ok(Some(Arc::clone(known)));
+            }
             (_, Some(failure)) if self.failures.load(Ordering::SeqCst) > failures => {
                 return Err(failure.clone());
             }
             _ => {}
         }
-        match master::open(&self.directory, header, &self.source) {
+        match master::open(&self.directory, &header, &self.source) {
             Ok(found) => {
                 key.opened = Some(Arc::new(found));
                 Ok(key.opened.clone())
@@ -124,8 +126,7 @@ impl Files {
         let Some(file) = self.directory.read(&file_name(name), most)? else {
             return Ok(None);
         };
-        let Opened { header, master } = &*opened;
-        let (revision, bytes) = record::unseal(file.expose(), header, master, name)
+        let (revision, bytes) = record::unseal(file.expose(), &opened, name)
             .map_err(|damage| damage.at(self.path(name)))?;
         Ok(Some(Stored::new(revision, bytes)))
     }
@@ -141,7 +142,7 @@ impl Files {
         self.sweep_once(turn)?;
         self.compare(turn, name, expected)?;
         let revision = next(expected)?;
-        let header = RecordHeader::fresh(&opened.header, name, revision)?;
+        let header = RecordHeader::fresh(opened.id, name, revision)?;
         let file = record::seal(&header, &opened.master, bytes)?.ok_or_else(|| {
             TokenStorageError::TooLarge {
                 place: place(name),

@@ -1,4 +1,4 @@
-//! `store.json`: what a store is sealed with. Written once, and never changed.
+//! `store.json`: which store this is, and its master key, wrapped.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     directory::{Directory, corrupt},
     hex::Hex,
+    wrapping::{WrappedKey, WrappingKey},
 };
 use crate::{
     error::TokenStorageError,
-    secret::Secret,
-    store::key::{KEY_BYTES, Kdf, KeyKind, KeySource, MasterKey, random},
+    store::key::{Kdf, KeyKind, KeySource, MasterKey, random},
 };
 
 /// Its name in the directory of the store.
@@ -21,25 +21,35 @@ const VERSION: u64 = 1;
 /// The largest that is read.
 const MOST: u64 = 16 * 1024;
 
-/// Which store this is, and how its key is told from any other. Nothing in it is secret.
+/// Which store this is: random, so that a record that is moved here from another store is found
+/// out. A store keeps it, and its master key with it, for as long as it exists.
+pub(super) type StoreId = Hex<16>;
+
+/// The file. Nothing in it is secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct StoreHeader {
+    #[serde(flatten)]
+    pub(super) parameters: Parameters,
+    /// What only the key of this store opens, and only under these parameters (H145).
+    wrapped: WrappedKey,
+}
+
+/// Which store this is, and where the key is that opens its master key.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Parameters {
     format: String,
     version: u64,
-    /// Random: a record that is moved here from another store is found out.
-    pub(super) id: Hex<16>,
+    pub(super) id: StoreId,
     pub(super) key: KeyKind,
     /// How a password becomes the key.
     pub(super) kdf: Option<Kdf>,
     /// What the key is filed under in the keychain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) service: Option<String>,
-    /// What only the key of this store says about all of the above (H145).
-    check: Hex<KEY_BYTES>,
 }
 
-impl StoreHeader {
-    /// For a new store whose key is of that kind; [`sealed_with`](Self::sealed_with) completes it.
+impl Parameters {
+    /// Of a new store whose key comes from `source`.
     pub(super) fn fresh(source: &KeySource) -> Result<Self, TokenStorageError> {
         let kdf = match source {
             KeySource::Password(_) => Some(Kdf::fresh()?),
@@ -56,16 +66,36 @@ impl StoreHeader {
             key: source.kind(),
             kdf,
             service,
-            check: Hex([0; KEY_BYTES]),
         })
     }
 
-    /// The same, of a store that is sealed with `master`.
-    pub(super) fn sealed_with(mut self, master: &MasterKey) -> Result<Self, TokenStorageError> {
-        self.check = Hex(*self.expected_check(master)?.expose());
-        Ok(self)
+    /// The file of a store with this master key.
+    pub(super) fn seal(
+        self,
+        master: &MasterKey,
+        key: &WrappingKey,
+    ) -> Result<StoreHeader, TokenStorageError> {
+        let wrapped = key.wrap(master, &self.id.0, &json(&self)?)?;
+        Ok(StoreHeader {
+            parameters: self,
+            wrapped,
+        })
     }
 
+    fn fault(&self) -> Option<&'static str> {
+        if (self.key == KeyKind::Keychain) != self.service.is_some() {
+            return Some("it does not say where in which keychain its key is");
+        }
+        match (self.key, &self.kdf) {
+            (KeyKind::Password, Some(kdf)) => kdf.fault(),
+            (KeyKind::Password, None) => Some("it does not say how the password becomes the key"),
+            (_, Some(_)) => Some("it derives a key from a password that there is not"),
+            (_, None) => None,
+        }
+    }
+}
+
+impl StoreHeader {
     /// Reads that of a store, if it has one.
     pub(super) fn read(directory: &Directory) -> Result<Option<Self>, TokenStorageError> {
         let Some(text) = directory.read(FILE, MOST)? else {
@@ -92,22 +122,9 @@ impl StoreHeader {
             });
         }
         let header: Self = serde_json::from_slice(text).map_err(unreadable)?;
-        header
-            .fault()
-            .map_or(Ok(()), |why| Err(corrupt(path, why)))?;
-        Ok(header)
-    }
-
-    fn fault(&self) -> Option<&'static str> {
-        if (self.key == KeyKind::Keychain) != self.service.is_some() {
-            return Some("it does not say where in which keychain its key is");
-        }
-        match (self.key, &self.kdf) {
-            (KeyKind::Password, Some(kdf)) => kdf.fault(),
-            (KeyKind::Password, None) => Some("it does not say how the password becomes the key"),
-            (_, Some(_)) => Some("it derives a key from a password that there is not"),
-            (_, None) => None,
-        }
+        // What would cost time or lead astray is refused before any key is tried (H146).
+        let fault = header.parameters.fault().or(header.wrapped.fault());
+        fault.map_or(Ok(header), |why| Err(corrupt(path, why)))
     }
 
     /// As it is written.
@@ -117,27 +134,13 @@ impl StoreHeader {
         Ok(text)
     }
 
-    /// Whether this store is sealed with `master`.
-    pub(super) fn is_sealed_with(&self, master: &MasterKey) -> Result<bool, TokenStorageError> {
-        Ok(self.expected_check(master)? == Secret::new(self.check.0))
-    }
-
-    fn expected_check(
-        &self,
-        master: &MasterKey,
-    ) -> Result<Secret<[u8; KEY_BYTES]>, TokenStorageError> {
+    /// The master key; none if `key` is not the key of this store.
+    pub(super) fn open(&self, key: &WrappingKey) -> Result<Option<MasterKey>, TokenStorageError> {
         let Self {
-            format,
-            version,
-            id,
-            key,
-            kdf,
-            // Wherever the key was found, the check tells whether it is the right one.
-            service: _,
-            check: _,
+            parameters,
+            wrapped,
         } = self;
-        let parameters = json(&(format, version, id, key, kdf))?;
-        master.check(&id.0, &parameters)
+        key.open(wrapped, &parameters.id.0, &json(parameters)?)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     directory::{Directory, corrupt},
-    header::{self, StoreHeader},
+    header::{self, Parameters, StoreHeader, StoreId},
+    wrapping::WrappingKey,
 };
 use crate::{
     error::{KeychainCause, TokenStorageError},
@@ -16,9 +17,9 @@ use crate::{
 /// The name of the key file in the directory of the store.
 const KEY_FILE: &str = "key";
 
-/// A store and its key, which fit each other.
+/// A store and its master key, which belong together for as long as the store exists.
 pub(super) struct Opened {
-    pub(super) header: StoreHeader,
+    pub(super) id: StoreId,
     pub(super) master: MasterKey,
 }
 
@@ -29,7 +30,7 @@ pub(super) fn check_kind(
     source: &KeySource,
 ) -> Result<(), TokenStorageError> {
     let path = directory.path().to_owned();
-    match header.key {
+    match header.parameters.key {
         kind if kind == source.kind() => Ok(()),
         KeyKind::Password => Err(TokenStorageError::PasswordNeeded(path)),
         _ => Err(TokenStorageError::OtherKey(path)),
@@ -39,26 +40,30 @@ pub(super) fn check_kind(
 /// Fetches the key of an existing store. With a password this is slow, and tells a wrong one.
 pub(super) fn open(
     directory: &Directory,
-    header: StoreHeader,
+    header: &StoreHeader,
     source: &KeySource,
 ) -> Result<Opened, TokenStorageError> {
-    check_kind(directory, &header, source)?;
-    let master = match (source, &header.kdf) {
-        (KeySource::Keychain { .. }, _) => in_keychain(directory, &header)?,
-        (KeySource::Password(password), Some(kdf)) => MasterKey::derive(password, kdf),
+    check_kind(directory, header, source)?;
+    let parameters = &header.parameters;
+    let key = match (source, &parameters.kdf) {
+        (KeySource::Keychain { .. }, _) => in_keychain(directory, parameters)?,
+        (KeySource::Password(password), Some(kdf)) => WrappingKey::derive(password, kdf),
         // `StoreHeader::read` lets no such store through.
         (KeySource::Password(_), None) => return Err(no_parameters(directory)),
         (KeySource::KeyFile, _) => key_file(directory)?.ok_or_else(|| no_key_file(directory))?,
-        (KeySource::Given(key), _) => MasterKey::new(key.clone()),
+        (KeySource::Given(key), _) => WrappingKey::new(key.clone()),
     };
-    if header.is_sealed_with(&master)? {
-        return Ok(Opened { header, master });
+    match header.open(&key)? {
+        Some(master) => Ok(Opened {
+            id: parameters.id,
+            master,
+        }),
+        None => Err(wrong_key(directory, parameters, source)),
     }
-    Err(wrong_key(directory, &header, source))
 }
 
-/// Makes the key and the store. Only for the holder of the write lock, so that many first writers
-/// agree (H147). The key is kept before anything says that it is used.
+/// Makes the keys and the store. Only for the holder of the write lock, so that many first writers
+/// agree (H147). The wrapping key is kept before anything says that it is used.
 pub(super) fn create(
     directory: &Directory,
     source: &KeySource,
@@ -68,48 +73,63 @@ pub(super) fn create(
         // A new key would put an end to every record that is there (H144).
         return Err(no_parameters(directory));
     }
-    let header = StoreHeader::fresh(source)?;
-    let master = match (source, &header.kdf) {
-        (KeySource::Keychain { .. }, _) => into_keychain(directory, &header)?,
-        (KeySource::Password(password), Some(kdf)) => MasterKey::derive(password, kdf),
-        // `StoreHeader::fresh` makes no such store.
-        (KeySource::Password(_), None) => return Err(no_parameters(directory)),
-        (KeySource::KeyFile, _) => key_file(directory)?.map_or_else(|| new_key(directory), Ok)?,
-        (KeySource::Given(key), _) => MasterKey::new(key.clone()),
-    };
-    let header = header.sealed_with(&master)?;
+    let parameters = Parameters::fresh(source)?;
+    let (id, master) = (parameters.id, MasterKey::generate()?);
+    let key = new_key(directory, &parameters, source)?;
+    let header = parameters.seal(&master, &key)?;
     // If this fails, an entry in the keychain is left that no store uses. It is not deleted: the
     // file may be there in spite of the failure, and then it is the key of a store.
     directory.create(header::FILE, &header.text()?)?;
-    Ok(Opened { header, master })
+    Ok(Opened { id, master })
+}
+
+/// The wrapping key of a store that is being made.
+fn new_key(
+    directory: &Directory,
+    parameters: &Parameters,
+    source: &KeySource,
+) -> Result<WrappingKey, TokenStorageError> {
+    match (source, &parameters.kdf) {
+        (KeySource::Keychain { .. }, _) => into_keychain(directory, parameters),
+        (KeySource::Password(password), Some(kdf)) => Ok(WrappingKey::derive(password, kdf)),
+        // `Parameters::fresh` makes no such store.
+        (KeySource::Password(_), None) => Err(no_parameters(directory)),
+        // One may be left by a maker that was killed: it is as good as any other.
+        (KeySource::KeyFile, _) => {
+            key_file(directory)?.map_or_else(|| into_key_file(directory), Ok)
+        }
+        (KeySource::Given(key), _) => Ok(WrappingKey::new(key.clone())),
+    }
 }
 
 /// The entry of a store in the keychain.
-fn entry(header: &StoreHeader) -> Entry {
+fn entry(parameters: &Parameters) -> Entry {
     Entry {
-        // `StoreHeader` has it in each store whose key is there.
-        service: header.service.clone().unwrap_or_default(),
-        account: header.id.to_string(),
+        // `Parameters` has it for each store whose key is there.
+        service: parameters.service.clone().unwrap_or_default(),
+        account: parameters.id.to_string(),
     }
 }
 
 fn in_keychain(
     directory: &Directory,
-    header: &StoreHeader,
-) -> Result<MasterKey, TokenStorageError> {
-    let entry = entry(header);
+    parameters: &Parameters,
+) -> Result<WrappingKey, TokenStorageError> {
+    let entry = entry(parameters);
     let found = entry.read().and_then(|key| key.ok_or_else(|| entry.gone()));
-    found.map(MasterKey::new).map_err(keychain_error(directory))
+    found
+        .map(WrappingKey::new)
+        .map_err(keychain_error(directory))
 }
 
 fn into_keychain(
     directory: &Directory,
-    header: &StoreHeader,
-) -> Result<MasterKey, TokenStorageError> {
-    let master = MasterKey::generate()?;
-    let written = entry(header).write(master.secret());
+    parameters: &Parameters,
+) -> Result<WrappingKey, TokenStorageError> {
+    let key = WrappingKey::generate()?;
+    let written = entry(parameters).write(key.secret());
     written.map_err(keychain_error(directory))?;
-    Ok(master)
+    Ok(key)
 }
 
 fn keychain_error(directory: &Directory) -> impl FnOnce(KeychainCause) -> TokenStorageError {
@@ -117,7 +137,7 @@ fn keychain_error(directory: &Directory) -> impl FnOnce(KeychainCause) -> TokenS
     move |cause| TokenStorageError::Keychain { store, cause }
 }
 
-fn key_file(directory: &Directory) -> Result<Option<MasterKey>, TokenStorageError> {
+fn key_file(directory: &Directory) -> Result<Option<WrappingKey>, TokenStorageError> {
     let most = u64::try_from(KEY_BYTES).unwrap_or(u64::MAX);
     let Some(bytes) = directory.read(KEY_FILE, most)? else {
         return Ok(None);
@@ -127,19 +147,23 @@ fn key_file(directory: &Directory) -> Result<Option<MasterKey>, TokenStorageErro
         return Err(corrupt(&directory.file(KEY_FILE), "a key has 32 bytes"));
     }
     key.expose_mut().copy_from_slice(bytes.expose());
-    Ok(Some(MasterKey::new(key)))
+    Ok(Some(WrappingKey::new(key)))
 }
 
-fn new_key(directory: &Directory) -> Result<MasterKey, TokenStorageError> {
-    let master = MasterKey::generate()?;
-    directory.create(KEY_FILE, master.secret().expose())?;
-    Ok(master)
+fn into_key_file(directory: &Directory) -> Result<WrappingKey, TokenStorageError> {
+    let key = WrappingKey::generate()?;
+    directory.create(KEY_FILE, key.secret().expose())?;
+    Ok(key)
 }
 
-fn wrong_key(directory: &Directory, header: &StoreHeader, source: &KeySource) -> TokenStorageError {
+fn wrong_key(
+    directory: &Directory,
+    parameters: &Parameters,
+    source: &KeySource,
+) -> TokenStorageError {
     let path = directory.path().to_owned();
     match source {
-        KeySource::Keychain { .. } => keychain_error(directory)(entry(header).other_key()),
+        KeySource::Keychain { .. } => keychain_error(directory)(entry(parameters).other_key()),
         KeySource::Password(_) => TokenStorageError::WrongPassword(path),
         KeySource::Given(_) => TokenStorageError::OtherKey(path),
         KeySource::KeyFile => corrupt(

@@ -19,15 +19,16 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    header::{StoreHeader, json},
+    header::{StoreId, json},
     hex::Hex,
+    master::Opened,
 };
 use crate::{
     error::TokenStorageError,
     secret::Secret,
     store::{
         Revision,
-        key::{KEY_BYTES, Kdf, MasterKey, failed, random},
+        key::{KEY_BYTES, MasterKey, failed, random},
     },
 };
 
@@ -48,10 +49,8 @@ pub(super) struct RecordHeader {
     version: u64,
     pub(super) name: String,
     revision: u64,
-    store: Hex<16>,
+    store: StoreId,
     cipher: String,
-    /// As in `store.json`: with the password, one file is enough to get at what is in it.
-    kdf: Option<Kdf>,
     salt: Hex<KEY_BYTES>,
     nonce: Hex<NONCE_BYTES>,
 }
@@ -77,7 +76,7 @@ impl Damage {
 impl RecordHeader {
     /// For a new content: with a fresh salt and nonce.
     pub(super) fn fresh(
-        store: &StoreHeader,
+        store: StoreId,
         name: &str,
         revision: Revision,
     ) -> Result<Self, TokenStorageError> {
@@ -86,9 +85,8 @@ impl RecordHeader {
             version: VERSION,
             name: name.to_owned(),
             revision: revision.number(),
-            store: store.id,
+            store,
             cipher: CIPHER.to_owned(),
-            kdf: store.kdf.clone(),
             salt: Hex(random()?),
             nonce: Hex(random()?),
         })
@@ -132,11 +130,11 @@ impl RecordHeader {
     }
 
     /// Whether this is the record `name` of `store`: files may have changed places.
-    fn belongs(&self, store: &StoreHeader, name: &str) -> Result<(), Damage> {
+    fn belongs(&self, store: StoreId, name: &str) -> Result<(), Damage> {
         if self.name != name {
             return Err(Damage::Corrupt("it is the file of another record"));
         }
-        if self.store != store.id {
+        if self.store != store {
             return Err(Damage::Corrupt("it is the file of another store"));
         }
         Ok(())
@@ -180,15 +178,14 @@ pub(super) fn seal(
 /// What is in the file of the record `name`. Nothing of it is believed before the tag fits.
 pub(super) fn unseal(
     file: &[u8],
-    store: &StoreHeader,
-    master: &MasterKey,
+    Opened { id, master }: &Opened,
     name: &str,
 ) -> Result<(Revision, Secret<Vec<u8>>), Damage> {
     let altered =
         Damage::Corrupt("it was changed since it was written, or sealed with another key");
     let (line, sealed) = split(file)?;
     let header = RecordHeader::parse(line)?;
-    header.belongs(store, name)?;
+    header.belongs(*id, name)?;
     let Ok(cipher) = header.cipher(master) else {
         return Err(altered);
     };

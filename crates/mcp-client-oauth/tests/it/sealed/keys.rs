@@ -170,6 +170,10 @@ async fn a_description_that_makes_no_sense_is_refused() {
         (&["key"], json!("key-file")),
         (&["format"], json!("other")),
         (&["version"], json!(0)),
+        (&["service"], json!("another")),
+        (&["wrapped"], Value::Null),
+        (&["wrapped", "cipher"], json!("none")),
+        (&["wrapped", "sealed"], json!("00")),
     ] {
         let refused = store.refusal(place, value).await;
         assert!(
@@ -192,12 +196,42 @@ async fn a_description_of_another_store_does_not_fit_the_password() {
         (&["kdf", "iterations"][..], json!(100_000)),
         (&["kdf", "salt"], json!("00".repeat(32))),
         (&["id"], json!("00".repeat(16))),
-        (&["check"], json!("00".repeat(32))),
+        (&["wrapped", "nonce"], json!("00".repeat(12))),
+        (&["wrapped", "sealed"], json!("00".repeat(48))),
     ] {
         let refused = store.refusal(place, value).await;
         assert!(
             matches!(refused, TokenStorageError::WrongPassword(_)),
             "{place:?}: {refused}"
+        );
+    }
+}
+
+/// What opens the files is random: neither the password nor the given key seals any record.
+#[tokio::test]
+async fn two_stores_of_one_source_have_two_master_keys() {
+    for source in [password("right"), KeySource::Given(Secret::new([7; 32]))] {
+        let (home, other) = (Home::new(), Home::new());
+        for home in [&home, &other] {
+            let files = SealedFiles::open(home.path(), source.clone()).unwrap();
+            put(&files, "a", None, "content").await.unwrap();
+        }
+        // The wrapped key of another store does not even open: which store it is for is sealed in.
+        let description = home.file("store.json");
+        let mut mixed: Value = serde_json::from_slice(&fs::read(&description).unwrap()).unwrap();
+        let others = fs::read(other.file("store.json")).unwrap();
+        let others: Value = serde_json::from_slice(&others).unwrap();
+        assert_ne!(mixed["wrapped"], others["wrapped"]);
+        mixed["wrapped"] = others["wrapped"].clone();
+        overwrite(&description, mixed.to_string().as_bytes());
+        let files = SealedFiles::open(home.path(), source).unwrap();
+        let refused = get(&files, "a").await.unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                TokenStorageError::WrongPassword(_) | TokenStorageError::OtherKey(_)
+            ),
+            "{refused}"
         );
     }
 }

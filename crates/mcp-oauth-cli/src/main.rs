@@ -26,6 +26,7 @@ use crate::{
     commands::Context,
     config::{Config, Environment},
     exit::{Exit, Failure},
+    store::Opened,
     ui::Ui,
 };
 
@@ -55,9 +56,10 @@ fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::other("runtime", error.to_string(), None))?;
-    let context = Context::new(ui.clone(), config);
-    let command = commands::run(&context, cli.command);
-    runtime.block_on(signals::heeded(command, context.settle()))
+    let opened = Opened::default();
+    let context = Context::new(ui.clone(), config, opened.clone());
+    let command = commands::run(context, cli.command);
+    runtime.block_on(signals::heeded(command, opened.settle()))
 }
 
 /// Help and version are what was asked for; anything else is exit code 2, in JSON too if that was

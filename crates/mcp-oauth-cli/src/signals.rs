@@ -29,15 +29,14 @@ pub(crate) async fn heeded(
             exit = signal() => Err(interrupted(exit)),
         }
     };
-    // A command that has given up, or timed out, may have left a refresh behind as well.
     let clock = SystemClock::default();
     let rest = async {
-        finished().await;
-        // What is let go is known only now: a task that has just ended may have held it.
         tokio::select! {
             () = settle => {}
             () = clock.sleep(PATIENCE) => {}
         }
+        // A command that has given up, or timed out, may have left a refresh behind as well.
+        finished().await;
     };
     tokio::select! {
         () = rest => {}

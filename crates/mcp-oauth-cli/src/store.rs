@@ -1,6 +1,11 @@
 //! Opening the token store that the configuration names, with the key that it needs.
 
-use std::{fs::File, io::IsTerminal as _, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::IsTerminal as _,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use mcp_client_oauth::{
     Secret, TokenStore,
@@ -16,6 +21,31 @@ use crate::{
     ui::WARN,
     vault::Variables,
 };
+
+/// The stores that a command has opened. Cloning shares them.
+#[derive(Clone, Default)]
+pub(crate) struct Opened(Arc<Mutex<Vec<TokenStore>>>);
+
+impl Opened {
+    /// Remembers a store for the end.
+    pub(crate) fn keep(&self, store: TokenStore) -> TokenStore {
+        self.stores().push(store.clone());
+        store
+    }
+
+    /// Waits until everything that was held in them is let go: others would wait for a lease in a
+    /// Vault that is not given back. Their connections are closed then.
+    pub(crate) async fn settle(self) {
+        let stores = std::mem::take(&mut *self.stores());
+        for store in &stores {
+            store.settle().await;
+        }
+    }
+
+    fn stores(&self) -> MutexGuard<'_, Vec<TokenStore>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Opens the store for what is there. A person is asked for a password only if the store needs one,
 /// and no keychain before there is something to read.

@@ -252,7 +252,7 @@ async fn vault_problem(context: &Context, used: &Used) -> Option<String> {
 async fn answer(context: &Context, place: &Place) -> Option<String> {
     let opened = store::elsewhere(place, &context.config.vault);
     let store: TokenStore = match opened {
-        Ok(store) => context.opened(store),
+        Ok(store) => context.opened.keep(store),
         Err(failure) => return Some(in_words(failure)),
     };
     tokio::select! {

@@ -1,9 +1,6 @@
 //! The commands, one file each.
 
-use std::{
-    io::IsTerminal as _,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{io::IsTerminal as _, sync::Arc};
 
 use mcp_client_oauth::{
     Session, TokenStore,
@@ -17,6 +14,7 @@ use crate::{
     config::Config,
     exit::{Exit, Failure, quoted},
     servers::{Server, Servers},
+    store::Opened,
     ui::Ui,
 };
 
@@ -39,25 +37,24 @@ pub(crate) struct Context {
     pub(crate) ui: Ui,
     pub(crate) config: Config,
     pub(crate) platform: Platform,
-    /// What was opened so far.
-    opened: Mutex<Vec<TokenStore>>,
+    pub(crate) opened: Opened,
 }
 
 /// Runs a command.
-pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
+pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Demo(demo) => demo::run(context, &demo).await,
-        Command::Login(login) => login::run(context, login).await,
-        Command::List => list::run(context).await,
-        Command::Get(whose) => get::run(context, &whose).await,
-        Command::Token(token) => token::run(context, &token).await,
-        Command::Test(connect) => test::run(context, &connect).await,
-        Command::Tools(connect) => tools::run(context, &connect).await,
-        Command::Request(request) => request::run(context, &request).await,
-        Command::Refresh(whose) => refresh::run(context, &whose).await,
-        Command::Logout(logout) => forget::logout(context, &logout).await,
-        Command::Clear(clear) => forget::clear(context, &clear).await,
-        Command::Backends => Ok(backends::run(context).await),
+        Command::Demo(demo) => demo::run(&context, &demo).await,
+        Command::Login(login) => login::run(&context, login).await,
+        Command::List => list::run(&context).await,
+        Command::Get(whose) => get::run(&context, &whose).await,
+        Command::Token(token) => token::run(&context, &token).await,
+        Command::Test(connect) => test::run(&context, &connect).await,
+        Command::Tools(connect) => tools::run(&context, &connect).await,
+        Command::Request(request) => request::run(&context, &request).await,
+        Command::Refresh(whose) => refresh::run(&context, &whose).await,
+        Command::Logout(logout) => forget::logout(&context, &logout).await,
+        Command::Clear(clear) => forget::clear(&context, &clear).await,
+        Command::Backends => Ok(backends::run(&context).await),
         Command::OpenUrl { url } => Ok(open(&url).await),
     }
 }
@@ -81,26 +78,26 @@ pub(crate) struct Target {
 }
 
 impl Context {
-    pub(crate) fn new(ui: Ui, config: Config) -> Self {
+    pub(crate) fn new(ui: Ui, config: Config, opened: Opened) -> Self {
         Self {
             ui,
             config,
             platform: Platform::system(),
-            opened: Mutex::default(),
+            opened,
         }
     }
 
     /// The store, for what is there: nothing is made by opening it.
     pub(crate) async fn store(&self) -> Result<TokenStore, Failure> {
         let store = crate::store::open(&self.config).await?;
-        Ok(self.opened(store))
+        Ok(self.opened.keep(store))
     }
 
     /// The store, made if need be, and ready for what a login brings. If it is sealed more weakly
     /// than it might be, that is said now, once: the store keeps the kind of key that it has.
     pub(crate) async fn ready_store(&self) -> Result<TokenStore, Failure> {
         let (store, choice) = crate::store::choose(&self.config).await?;
-        let store = self.opened(store);
+        let store = self.opened.keep(store);
         store.ready().await?;
         if let Some(choice) = choice
             && let ChoiceReason::NoKeychain(_) = choice.reason
@@ -108,21 +105,6 @@ impl Context {
             self.ui.say(crate::store::weaker(&choice));
         }
         Ok(store)
-    }
-
-    /// Remembers a store for the end.
-    pub(crate) fn opened(&self, store: TokenStore) -> TokenStore {
-        lock(&self.opened).push(store.clone());
-        store
-    }
-
-    /// Waits until everything that the command held in its stores is let go: others would wait for
-    /// a lease in a Vault that is not given back.
-    pub(crate) async fn settle(&self) {
-        let opened = std::mem::take(&mut *lock(&self.opened));
-        for store in opened {
-            store.settle().await;
-        }
     }
 
     pub(crate) fn servers(&self) -> Result<Servers, Failure> {
@@ -165,10 +147,6 @@ impl Context {
     pub(crate) fn is_interactive() -> bool {
         std::io::stdin().is_terminal()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn login_required(key: &RecordKey) -> AuthorizationError {

@@ -10,7 +10,7 @@ use crate::{
     platform::Platform,
     proto::scope::Scope,
     server_url::ServerUrl,
-    session::Session,
+    session::{Session, shared_login},
     store::{Record, RecordKey, TokenStore},
 };
 
@@ -35,6 +35,10 @@ pub struct LoginOptions {
     /// Whether to ask the servers again for what was learnt before, and to register anew. A client
     /// that was registered by hand keeps its issuer.
     pub afresh: bool,
+    /// Whether a login of the same account at another resource of the same issuer may do, if there
+    /// is one: its refresh token gets a token for this resource too, where the issuer allows that,
+    /// and nobody is asked. Each resource has its own access token all the same.
+    pub share: bool,
 }
 
 impl Default for LoginOptions {
@@ -48,6 +52,7 @@ impl Default for LoginOptions {
             redirect: Redirect::default(),
             timeout: LOGIN_TIMEOUT,
             afresh: false,
+            share: false,
         }
     }
 }
@@ -66,8 +71,9 @@ pub async fn login(
     options: &LoginOptions,
 ) -> Result<Session, Error> {
     let key = options.key(server);
-    // Read first, so that a store that cannot be read is known before the person is bothered.
+    // First, so that a store that cannot be read or written is known before the person is bothered.
     let before = store.load(&key).await?.map(|(record, _)| record);
+    store.ready().await?;
     let outcome = obtain(platform, store, server, options, before.as_ref()).await;
     if let Err(error) = &outcome {
         distrust(store, &key, error).await;
@@ -93,6 +99,12 @@ async fn obtain(
     before: Option<&Record>,
 ) -> Result<Record, Error> {
     let discovery = learn(platform, server, options, before).await?;
+    if options.share
+        && let Some(record) =
+            shared_login(platform, store, &options.key(server), &discovery).await?
+    {
+        return Ok(record);
+    }
     let known = options.known_client(store, &discovery, before).await?;
     let receiver = Receiver::bind(&options.redirect, known.as_ref())?;
     let redirect_uri = receiver.uri().clone();

@@ -24,11 +24,13 @@ use crate::{
 mod current;
 mod refresh;
 mod renewal;
+mod shared;
 mod transaction;
 mod unsaved;
 
 use current::{Age, Current, Wish};
 pub use refresh::refresh;
+pub(crate) use shared::shared_login;
 use unsaved::UnsavedTokens;
 
 /// Anything that can give a token for one resource.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use crate::{
     error::{HttpErrorCause, TokenRefreshError},
     platform::{Platform, TOKEN_DEADLINE},
-    proto::token::{self, TokenError, TokenSet},
+    proto::{
+        resource_metadata::Resource,
+        token::{self, TokenError, TokenSet},
+    },
     store::Record,
 };
 
@@ -27,6 +30,16 @@ pub(super) async fn refresh_within(
     record: &Record,
     left: Duration,
 ) -> Result<TokenSet, TokenRefreshError> {
+    refresh_with(platform, record, &record.discovery.resource, left).await
+}
+
+/// The same, for a resource that may be another one of the issuer.
+pub(super) async fn refresh_with(
+    platform: &Platform,
+    record: &Record,
+    resource: &Resource,
+    left: Duration,
+) -> Result<TokenSet, TokenRefreshError> {
     let (discovery, server) = (&record.discovery, &record.discovery.metadata);
     let Some(refresh_token) = &record.tokens.refresh_token else {
         return Err(TokenRefreshError::NoRefreshToken(discovery.server.clone()));
@@ -36,9 +49,13 @@ pub(super) async fn refresh_within(
         .authenticate(server)
         .ok_or(TokenRefreshError::OtherIssuer)?;
     let endpoint = &server.token_endpoint;
-    let resource = Some(&discovery.resource);
-    let mut request =
-        token::refresh_request(endpoint, discovery.reach, &client, resource, refresh_token);
+    let mut request = token::refresh_request(
+        endpoint,
+        discovery.reach,
+        &client,
+        Some(resource),
+        refresh_token,
+    );
     request.deadline = request.deadline.min(left);
     let now = platform.clock.now();
     let answer = platform

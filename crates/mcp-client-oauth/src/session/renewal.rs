@@ -8,6 +8,7 @@ use super::{
     Inner,
     current::{Current, Wish},
     refresh::{asked_wait, leaves_doubt, may_help, refresh_within},
+    shared::borrow,
     transaction::{Change, Ending, Seen, Step, Transaction},
     unsaved::Unsaved,
 };
@@ -230,7 +231,14 @@ impl Attempt<'_> {
         let mut was_lost = false;
         loop {
             let left = end.duration_since(platform.clock.now()).unwrap_or_default();
-            let error = match refresh_within(platform, record, left).await {
+            let asked = match &record.lender {
+                None => refresh_within(platform, record, left).await,
+                Some(lender) => {
+                    let (store, discovery) = (&self.inner.store, &record.discovery);
+                    borrow(platform, store, lender, discovery, left).await?
+                }
+            };
+            let error = match asked {
                 Ok(tokens) => return Ok(tokens),
                 Err(error) => error,
             };

@@ -13,15 +13,15 @@ use crate::{
     server_url::ServerUrl,
 };
 
-/// The version of what is written in a record.
-const RECORD_VERSION: u64 = 1;
+/// The version of what is written in a record. Older ones are read: version 1 knew no lender.
+const RECORD_VERSION: u64 = 2;
 /// Before the name of a login, and before that of a client registration.
 const LOGIN: &str = "login ";
 const CLIENT: &str = "client ";
 
 /// Whose tokens: one account at one server. Several accounts at a server never mix, and a name
 /// that is pointed at another URL finds nothing (H92, H93).
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct RecordKey {
     server: ServerUrl,
     account: Option<String>,
@@ -102,6 +102,10 @@ pub struct Record {
     pub requested: Option<Scope>,
     /// The tokens.
     pub tokens: TokenSet,
+    /// Whose refresh token gets new access tokens for this record, if it has none of its own: that
+    /// of a login at another resource of the same issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lender: Option<RecordKey>,
 }
 
 impl Record {
@@ -117,7 +121,13 @@ impl Record {
             identity,
             requested,
             tokens,
+            lender: None,
         }
+    }
+
+    /// Whether a new access token can be got without a person.
+    pub fn is_refreshable(&self) -> bool {
+        self.tokens.refresh_token.is_some() || self.lender.is_some()
     }
 
     /// What a login has to ask for to satisfy `challenge`: what was asked for and granted before,

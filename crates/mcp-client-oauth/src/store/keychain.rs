@@ -1,5 +1,5 @@
 //! The keychain of the system as the place of a store's key: one entry, written once and never
-//! again.
+//! again. Another key is another entry.
 //!
 //! Each call has a thread of its own and a time limit: D-Bus has none, and a panic in the library
 //! below must not be ours. A call that is given up leaves its thread behind, which ends when the
@@ -36,8 +36,8 @@ const TO_ANSWER: Duration = Duration::from_secs(10);
 /// What a person needs to type the password of the keychain: less than others wait for the store.
 const TO_UNLOCK: Duration = Duration::from_secs(50);
 
-/// Where the key of one store is: the account is the random id of the store, so that no two stores
-/// of a user share a key, or overwrite each other's.
+/// Where the key of one store is: the account begins with the random id of the store, so that no two
+/// stores of a user share a key, or overwrite each other's.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) service: String,
@@ -66,6 +66,12 @@ impl Entry {
                 ))),
             }
         })
+    }
+
+    /// Forgets the key, if it is there.
+    pub(super) fn delete(&self) -> Result<(), KeychainCause> {
+        let entry = self.clone();
+        ask(move |keychain| system::delete(keychain, &entry))
     }
 
     pub(super) fn gone(&self) -> KeychainCause {

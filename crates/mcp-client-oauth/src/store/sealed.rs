@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! store.json        which store this is, and its master key, wrapped            (header)
-//! key               what opens that, if it is in a file, not in the keychain    (master)
+//! key, key-<random> what opens that, if it is in a file, not in the keychain    (master)
 //! <hash>.sealed     one record: a plain line about it, then the ciphertext      (record)
 //! locks/<hash>      held while a record is refreshed; `locks/write` while files change
 //! new-<random>.tmp  a file that is being written
@@ -42,6 +42,7 @@ mod header;
 pub(super) mod hex;
 mod master;
 mod record;
+mod rekey;
 mod wrapping;
 
 /// What our directory is called among those of other programs.
@@ -105,6 +106,35 @@ impl SealedFiles {
     pub fn key_kind(directory: impl AsRef<Path>) -> Result<Option<KeyKind>, TokenStorageError> {
         let header = existing(&Directory::new(directory.as_ref().to_owned()))?;
         Ok(header.map(|header| header.parameters.key))
+    }
+
+    /// Gives the store another key, from the same source or another, and opens it with that. The
+    /// records stay as they are: what seals them is a master key, which is sealed anew.
+    ///
+    /// The store opens with the old key until the moment of the change, and with the new one from
+    /// then on, whatever ends this. Who has the store open, here or in another process, goes on. The
+    /// old key file or entry in the keychain is removed; if that fails, a warning names it. A store
+    /// that does not exist yet is made with the new key.
+    ///
+    /// A copy of the files from before still opens with the old key.
+    ///
+    /// # Errors
+    /// What opening the store with its key says, or keeping the new one; the store has the old key
+    /// then. [`TokenStorageError::Io`] if it cannot be told whether the change reached the disk.
+    pub async fn rekey(&self, to: KeySource) -> Result<Self, TokenStorageError> {
+        let turn = self.turn().await?;
+        // Used up where the work is: it ends with it, even if the caller gives up.
+        self.work(move |files| {
+            let opened = rekey::rekey(files, &turn, &to)?;
+            let files = Files::known(files.directory.clone(), to, &opened);
+            Ok(Self(Arc::new(files)))
+        })
+        .await
+    }
+
+    /// Which kind of key this was opened with.
+    pub fn kind(&self) -> KeyKind {
+        self.0.source.kind()
     }
 
     /// Where the files are.

@@ -283,6 +283,57 @@ async fn an_entry_that_is_another_key_is_told() {
     assert_eq!(contents(&home.path()), before);
 }
 
+/// The entry that is not needed any more goes, and none is written twice.
+#[tokio::test]
+async fn a_store_moves_into_the_keychain_within_it_and_out_again() {
+    let name = "keychain::a_store_moves_into_the_keychain_within_it_and_out_again";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    let files = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    put(&files, "a", None, "content").await.unwrap();
+    let files = files.rekey(KeySource::keychain()).await.unwrap();
+    let first = entries().await;
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert!(!home.file("key").exists());
+    assert_eq!(
+        get(&open(&home.path()), "a").await.unwrap().unwrap(),
+        "content"
+    );
+
+    let files = files.rekey(KeySource::keychain()).await.unwrap();
+    let second = entries().await;
+    assert_eq!(second.len(), 1, "{second:?}");
+    assert_ne!(first[0].account, second[0].account);
+    assert_ne!(first[0].secret, second[0].secret);
+    assert_eq!(
+        get(&open(&home.path()), "a").await.unwrap().unwrap(),
+        "content"
+    );
+
+    let files = files.rekey(KeySource::KeyFile).await.unwrap();
+    assert_eq!(entries().await, []);
+    assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
+}
+
+#[tokio::test]
+async fn a_locked_keychain_gets_no_store() {
+    let name = "keychain::a_locked_keychain_gets_no_store";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    let files = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    put(&files, "a", None, "content").await.unwrap();
+    let before = contents(&home.path());
+    lock().await;
+    let refused = cause(files.rekey(KeySource::keychain()).await);
+    assert!(matches!(refused, KeychainCause::Locked(_)), "{refused}");
+    assert_eq!(contents(&home.path()), before);
+    assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
+}
+
 /// What each kind of machine without a keychain says, and that nothing is made on it.
 async fn assert_absent(reason: &str) {
     let home = Home::new();

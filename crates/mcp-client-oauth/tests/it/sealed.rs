@@ -26,6 +26,7 @@ mod keys;
 #[cfg(unix)]
 mod permissions;
 mod processes;
+mod rekey;
 
 /// A store in a directory of its own, which goes away with it.
 pub(crate) struct Home {

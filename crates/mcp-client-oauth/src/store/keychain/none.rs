@@ -23,6 +23,10 @@ pub(super) fn read(
     match *keychain {}
 }
 
+pub(super) fn delete(keychain: &Keychain, _entry: &Entry) -> Result<(), KeychainCause> {
+    match *keychain {}
+}
+
 pub(super) fn write(
     keychain: &Keychain,
     _entry: &Entry,

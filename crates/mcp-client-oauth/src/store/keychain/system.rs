@@ -50,6 +50,13 @@ pub(super) fn write(
         .map_err(|error| platform::cause(&error))
 }
 
+pub(super) fn delete(keychain: &Keychain, entry: &Entry) -> Result<(), KeychainCause> {
+    match find(keychain, entry)?.delete_credential() {
+        Ok(()) | Err(Error::NoEntry) => Ok(()),
+        Err(error) => Err(platform::cause(&error)),
+    }
+}
+
 fn find(keychain: &Keychain, entry: &Entry) -> Result<keyring_core::Entry, KeychainCause> {
     let modifiers = platform::MODIFIERS.iter().copied().collect();
     keychain

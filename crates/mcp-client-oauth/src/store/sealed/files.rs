@@ -71,6 +71,18 @@ impl Files {
         }
     }
 
+    /// A store whose key is known already.
+    pub(super) fn known(directory: Directory, source: KeySource, opened: &Arc<Opened>) -> Self {
+        let files = Self::new(directory, source);
+        files.remember(opened);
+        files
+    }
+
+    /// The key of this store from now on, whatever becomes of the place that it came from.
+    pub(super) fn remember(&self, opened: &Arc<Opened>) {
+        self.key().opened = Some(Arc::clone(opened));
+    }
+
     /// The store and its key, if there is a store. The file that says how it is sealed is read each
     /// time: it is small, and the directory may have been removed and made again.
     pub(super) fn opened(&self) -> Result<Option<Arc<Opened>>, TokenStorageError> {
@@ -88,7 +100,7 @@ impl Files {
             }
             _ => {}
         }
-        match master::open(&self.directory, &header, &self.source) {
+        match self.fetched(header) {
             Ok(found) => {
                 key.opened = Some(Arc::new(found));
                 Ok(key.opened.clone())
@@ -101,18 +113,41 @@ impl Files {
         }
     }
 
+    /// Fetches the key; once more, if the store was given another one in the middle of that.
+    pub(super) fn fetched(&self, mut header: StoreHeader) -> Result<Opened, TokenStorageError> {
+        loop {
+            let failure = match master::open(&self.directory, &header, &self.source) {
+                Ok(found) => return Ok(found),
+                Err(failure) => failure,
+            };
+            match existing(&self.directory)? {
+                Some(now) if now != header => header = now,
+                _ => return Err(failure),
+            }
+        }
+    }
+
     fn key(&self) -> MutexGuard<'_, Key> {
         self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn opened_or_created(&self, _turn: &Turn) -> Result<Arc<Opened>, TokenStorageError> {
+    pub(super) fn opened_or_created(&self, turn: &Turn) -> Result<Arc<Opened>, TokenStorageError> {
         if let Some(opened) = self.opened()? {
             return Ok(opened);
         }
-        let has_records = !self.record_files()?.is_empty();
-        let created = Arc::new(master::create(&self.directory, &self.source, has_records)?);
-        self.key().opened = Some(Arc::clone(&created));
+        let created = Arc::new(self.created(turn, &self.source)?);
+        self.remember(&created);
         Ok(created)
+    }
+
+    /// A new store in this place, where there is none.
+    pub(super) fn created(
+        &self,
+        _turn: &Turn,
+        source: &KeySource,
+    ) -> Result<Opened, TokenStorageError> {
+        let has_records = !self.record_files()?.is_empty();
+        master::create(&self.directory, source, has_records)
     }
 
     pub(super) fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {

@@ -46,6 +46,10 @@ pub(super) struct Parameters {
     /// What the key is filed under in the keychain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) service: Option<String>,
+    /// Random, and another one after each change of the key: the key file and the entry in the
+    /// keychain are called after it, so that none is written over one that is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) change: Option<Hex<8>>,
 }
 
 impl Parameters {
@@ -66,6 +70,16 @@ impl Parameters {
             key: source.kind(),
             kdf,
             service,
+            change: None,
+        })
+    }
+
+    /// Of the same store with a key from `source`.
+    pub(super) fn changed(&self, source: &KeySource) -> Result<Self, TokenStorageError> {
+        Ok(Self {
+            id: self.id,
+            change: Some(Hex(random()?)),
+            ..Self::fresh(source)?
         })
     }
 
@@ -104,7 +118,7 @@ impl StoreHeader {
         Self::parse(text.expose(), &directory.file(FILE)).map(Some)
     }
 
-    fn parse(text: &[u8], path: &Path) -> Result<Self, TokenStorageError> {
+    pub(super) fn parse(text: &[u8], path: &Path) -> Result<Self, TokenStorageError> {
         #[derive(Deserialize)]
         struct Kind {
             format: String,

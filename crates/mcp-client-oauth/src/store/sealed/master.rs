@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The name of the key file in the directory of the store.
+/// The first key file of a store, and the start of the name of each later one.
 const KEY_FILE: &str = "key";
 
 /// A store and its master key, which belong together for as long as the store exists.
@@ -50,7 +50,9 @@ pub(super) fn open(
         (KeySource::Password(password), Some(kdf)) => WrappingKey::derive(password, kdf),
         // `StoreHeader::read` lets no such store through.
         (KeySource::Password(_), None) => return Err(no_parameters(directory)),
-        (KeySource::KeyFile, _) => key_file(directory)?.ok_or_else(|| no_key_file(directory))?,
+        (KeySource::KeyFile, _) => {
+            key_file(directory, parameters)?.ok_or_else(|| no_key_file(directory, parameters))?
+        }
         (KeySource::Given(key), _) => WrappingKey::new(key.clone()),
     };
     match header.open(&key)? {
@@ -83,8 +85,9 @@ pub(super) fn create(
     Ok(Opened { id, master })
 }
 
-/// The wrapping key of a store that is being made.
-fn new_key(
+/// The wrapping key of a store that is being made, or given another key. It is kept when this
+/// returns.
+pub(super) fn new_key(
     directory: &Directory,
     parameters: &Parameters,
     source: &KeySource,
@@ -95,20 +98,55 @@ fn new_key(
         // `Parameters::fresh` makes no such store.
         (KeySource::Password(_), None) => Err(no_parameters(directory)),
         // One may be left by a maker that was killed: it is as good as any other.
-        (KeySource::KeyFile, _) => {
-            key_file(directory)?.map_or_else(|| into_key_file(directory), Ok)
-        }
+        (KeySource::KeyFile, _) => key_file(directory, parameters)?
+            .map_or_else(|| into_key_file(directory, parameters), Ok),
         (KeySource::Given(key), _) => Ok(WrappingKey::new(key.clone())),
+    }
+}
+
+/// Removes the key file or the entry in the keychain that no store uses any more. What cannot be
+/// removed is named: it opens nothing now, but older copies of the store.
+pub(super) fn remove_key(directory: &Directory, parameters: &Parameters) {
+    match parameters.key {
+        KeyKind::Keychain => {
+            let entry = entry(parameters);
+            if let Err(cause) = entry.delete() {
+                let Entry { service, account } = entry;
+                tracing::warn!(
+                    "an entry that is not needed any more is left in the keychain, `{account}` \
+                     of the service `{service}`: {cause}"
+                );
+            }
+        }
+        KeyKind::KeyFile => {
+            let name = key_file_name(parameters);
+            if let Err(error) = directory.remove(&name) {
+                let path = directory.file(&name);
+                let path = path.display();
+                tracing::warn!("a key file that is not needed any more is left, {path}: {error}");
+            }
+        }
+        KeyKind::Password | KeyKind::Given => {}
     }
 }
 
 /// The entry of a store in the keychain.
 fn entry(parameters: &Parameters) -> Entry {
+    let Parameters { id, change, .. } = parameters;
     Entry {
         // `Parameters` has it for each store whose key is there.
         service: parameters.service.clone().unwrap_or_default(),
-        account: parameters.id.to_string(),
+        account: change.map_or_else(|| id.to_string(), |change| format!("{id}-{change}")),
     }
+}
+
+/// The name of its key file in the directory of the store. Whatever the description says, that is
+/// no other place.
+fn key_file_name(parameters: &Parameters) -> String {
+    parameters.change.map_or_else(
+        || KEY_FILE.to_owned(),
+        |change| format!("{KEY_FILE}-{change}"),
+    )
 }
 
 fn in_keychain(
@@ -137,22 +175,29 @@ fn keychain_error(directory: &Directory) -> impl FnOnce(KeychainCause) -> TokenS
     move |cause| TokenStorageError::Keychain { store, cause }
 }
 
-fn key_file(directory: &Directory) -> Result<Option<WrappingKey>, TokenStorageError> {
+fn key_file(
+    directory: &Directory,
+    parameters: &Parameters,
+) -> Result<Option<WrappingKey>, TokenStorageError> {
+    let name = key_file_name(parameters);
     let most = u64::try_from(KEY_BYTES).unwrap_or(u64::MAX);
-    let Some(bytes) = directory.read(KEY_FILE, most)? else {
+    let Some(bytes) = directory.read(&name, most)? else {
         return Ok(None);
     };
     let mut key = Secret::new([0; KEY_BYTES]);
     if bytes.expose().len() != KEY_BYTES {
-        return Err(corrupt(&directory.file(KEY_FILE), "a key has 32 bytes"));
+        return Err(corrupt(&directory.file(&name), "a key has 32 bytes"));
     }
     key.expose_mut().copy_from_slice(bytes.expose());
     Ok(Some(WrappingKey::new(key)))
 }
 
-fn into_key_file(directory: &Directory) -> Result<WrappingKey, TokenStorageError> {
+fn into_key_file(
+    directory: &Directory,
+    parameters: &Parameters,
+) -> Result<WrappingKey, TokenStorageError> {
     let key = WrappingKey::generate()?;
-    directory.create(KEY_FILE, key.secret().expose())?;
+    directory.create(&key_file_name(parameters), key.secret().expose())?;
     Ok(key)
 }
 
@@ -167,15 +212,15 @@ fn wrong_key(
         KeySource::Password(_) => TokenStorageError::WrongPassword(path),
         KeySource::Given(_) => TokenStorageError::OtherKey(path),
         KeySource::KeyFile => corrupt(
-            &directory.file(KEY_FILE),
+            &directory.file(&key_file_name(parameters)),
             "it is not the key that the store is sealed with",
         ),
     }
 }
 
-fn no_key_file(directory: &Directory) -> TokenStorageError {
+fn no_key_file(directory: &Directory, parameters: &Parameters) -> TokenStorageError {
     corrupt(
-        &directory.file(KEY_FILE),
+        &directory.file(&key_file_name(parameters)),
         "it is gone, and nothing in the store opens without it",
     )
 }

@@ -12,6 +12,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::*;
+use mcp_client_oauth::store::KeyKind;
 
 /// What a child process is to do, in which directory, and with which name.
 const ROLE: &str = "MCP_OAUTH_TEST_ROLE";
@@ -84,6 +85,15 @@ async fn the_child_plays_its_role() {
             let _held = open(KeySource::KeyFile).lock(&name).await.unwrap();
             say("held");
             std::future::pending::<()>().await;
+        }
+        "rekey for ever" => {
+            let mut files = open(KeySource::KeyFile);
+            loop {
+                for source in [given_key(), KeySource::KeyFile, KeySource::KeyFile] {
+                    files = files.rekey(source).await.unwrap();
+                    say("changed");
+                }
+            }
         }
         "begin and be killed" => {
             let files = open(KeySource::KeyFile);
@@ -251,6 +261,47 @@ async fn what_a_killed_process_had_begun_is_known_until_somebody_ends_it() {
     held.end().await;
     drop(held);
     assert_eq!(files.lock("a").await.unwrap().unfinished(), None);
+}
+
+fn given_key() -> KeySource {
+    KeySource::Given(Secret::new([7; 32]))
+}
+
+/// Whenever that is, the store opens with one of the two keys, and goes on.
+#[tokio::test]
+async fn a_killed_change_of_the_key_leaves_the_old_one_or_the_new_one() {
+    let lanes = (0..4).map(|lane| async move {
+        let home = Home::new();
+        let mut files = home.open();
+        put(&files, "a", None, "content").await.unwrap();
+        for cycle in 0..25 {
+            let mut child = child("rekey for ever", &home, "").spawn().unwrap();
+            let dying = move || {
+                let said = BufReader::new(child.stdout.take().unwrap()).lines();
+                let changes = said.filter(|line| line.as_ref().unwrap() == "changed");
+                assert!(
+                    changes.take(1 + cycle % 3).count() > 0,
+                    "it ended by itself"
+                );
+                // Asking takes a microsecond: the moments of death are spread over one change.
+                for _ in 0..((cycle * 4 + lane) * 37 % 101) * 60 {
+                    assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+                }
+                kill(child);
+            };
+            tokio::task::spawn_blocking(dying).await.unwrap();
+            let source = match SealedFiles::key_kind(home.path()).unwrap().unwrap() {
+                KeyKind::Given => given_key(),
+                _ => KeySource::KeyFile,
+            };
+            files = SealedFiles::open(home.path(), source).unwrap();
+            assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
+            // For the next child, and a proof that nothing is locked.
+            files.rekey(KeySource::KeyFile).await.unwrap();
+        }
+        drop(files);
+    });
+    lanes.collect::<JoinSet<()>>().join_all().await;
 }
 
 /// Counts what the library says when it derives a key.

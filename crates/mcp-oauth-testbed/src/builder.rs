@@ -101,6 +101,7 @@ pub(crate) struct Settings {
     pub(crate) challenge_scope: Option<String>,
     pub(crate) prm: PrmForm,
     pub(crate) resource: Option<String>,
+    pub(crate) other_resources: Vec<String>,
     pub(crate) other_authorization_servers: Vec<String>,
     pub(crate) step_up: bool,
     pub(crate) open: bool,
@@ -146,6 +147,7 @@ impl Builder {
             challenge_scope: None,
             prm: PrmForm::Header,
             resource: None,
+            other_resources: Vec::new(),
             other_authorization_servers: Vec::new(),
             step_up: false,
             open: false,
@@ -303,6 +305,14 @@ impl Builder {
     /// for; the server URL by default.
     pub fn resource(mut self, resource: impl Into<String>) -> Self {
         self.settings.resource = Some(resource.into());
+        self
+    }
+
+    /// One more resource that the authorization server issues tokens for; call it again for another.
+    /// From then on a client may ask for several resources at once (RFC 8707 §2.1), and names one
+    /// of those it was granted in each token request (§2.2).
+    pub fn also_issues_for(mut self, resource: impl Into<String>) -> Self {
+        self.settings.other_resources.push(resource.into());
         self
     }
 

@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use authorization_server::Family;
+pub use authorization_server::{Family, IssuedToken};
 pub use builder::{Answers, Builder, Legacy, MetadataForm, PrmForm, Wire};
 pub use faults::{Endpoint, Fault, Spoil};
 pub use recorded::{Party, Recorded};
@@ -175,6 +175,11 @@ impl Testbed {
     /// The refresh token families, dead ones too, in the order in which they were founded.
     pub fn families(&self) -> Vec<Family> {
         self.world.ledger().families()
+    }
+
+    /// Every access token that was issued, in that order, with what each is for.
+    pub fn issued_tokens(&self) -> Vec<IssuedToken> {
+        self.world.ledger().issued()
     }
 
     /// Whether a refresh token was presented, and another one given for it: who has no other one

@@ -107,6 +107,12 @@ impl World {
             .unwrap_or_else(|| self.origins.server_url())
     }
 
+    /// Every resource that the authorization server issues tokens for; ours is the first.
+    pub(crate) fn resources(&self) -> Vec<String> {
+        let others = self.settings.other_resources.iter().cloned();
+        std::iter::once(self.resource()).chain(others).collect()
+    }
+
     /// The path of the protected resource metadata, if there are any.
     pub(crate) fn prm_path(&self) -> Option<String> {
         if self.settings.open || self.settings.legacy.is_some() {

@@ -79,7 +79,7 @@ pub(super) async fn decide(State(world): State<Arc<World>>, Form(form): Form) ->
 
 fn trusted(world: &World, parameters: &Parameters) -> Result<(Client, String), Refusal> {
     for name in ["client_id", "redirect_uri"] {
-        if parameters.repeated() == Some(name) {
+        if parameters.repeated(repeatable(world)) == Some(name) {
             return Err(Refusal::new(
                 "invalid_request",
                 format!("{name} comes more than once"),
@@ -112,7 +112,7 @@ fn request(
     redirect_uri: String,
     state: Option<String>,
 ) -> Result<Ask, Refusal> {
-    if let Some(name) = parameters.repeated() {
+    if let Some(name) = parameters.repeated(repeatable(world)) {
         return Err(Refusal::new(
             "invalid_request",
             format!("{name} comes more than once"),
@@ -128,7 +128,7 @@ fn request(
         client_id: client.id.clone(),
         redirect_uri,
         challenge: challenge(parameters)?,
-        resource: resource(world, parameters)?,
+        resources: resources(world, parameters)?,
         scopes: scopes(world, parameters.find("scope"))?,
         state,
     })
@@ -158,15 +158,42 @@ fn challenge(parameters: &Parameters) -> Result<String, Refusal> {
     Ok(challenge.to_owned())
 }
 
-/// RFC 8707 §2. Servers of 2025-03-26 knew no `resource`, so that it may be absent there.
-pub(super) fn resource(world: &World, parameters: &Parameters) -> Result<String, Refusal> {
-    let expected = world.resource();
-    match parameters.find("resource") {
-        Some(asked) if asked == expected => Ok(expected),
-        _ if world.settings.legacy.is_some() => Ok(expected),
+/// RFC 8707 §2: "Multiple resource parameters MAY be used". Where there is one resource, two of them
+/// are a mistake.
+fn repeatable(world: &World) -> &'static [&'static str] {
+    if world.settings.other_resources.is_empty() {
+        &[]
+    } else {
+        &["resource"]
+    }
+}
+
+/// What a client wants tokens for (RFC 8707 §2.1).
+pub(super) fn resources(world: &World, parameters: &Parameters) -> Result<Vec<String>, Refusal> {
+    let asked = parameters.all("resource");
+    if asked.is_empty() {
+        return one_of(&world.resources(), world, None).map(|resource| vec![resource]);
+    }
+    asked
+        .into_iter()
+        .map(|resource| one_of(&world.resources(), world, Some(resource)))
+        .collect()
+}
+
+/// The one resource of a token request, of those that were granted (RFC 8707 §2.2). Servers of
+/// 2025-03-26 knew no `resource`, so that it may be absent there.
+pub(super) fn one_of(
+    granted: &[String],
+    world: &World,
+    asked: Option<&str>,
+) -> Result<String, Refusal> {
+    let first = granted.first().cloned().unwrap_or_default();
+    match asked {
+        Some(asked) if granted.iter().any(|resource| resource == asked) => Ok(asked.to_owned()),
+        _ if world.settings.legacy.is_some() => Ok(first),
         Some(asked) => Err(Refusal::new(
             "invalid_target",
-            format!("{asked} is not served; try {expected}"),
+            format!("{asked} is not served; try {first}"),
         )),
         None => Err(Refusal::new("invalid_target", "resource is missing")),
     }

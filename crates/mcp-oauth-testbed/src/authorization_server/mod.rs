@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 use crate::builder::Legacy;
 use crate::world::World;
 
-pub use ledger::Family;
 pub(crate) use ledger::{Access, Ledger, random};
+pub use ledger::{Family, IssuedToken};
 
 /// The routes, as far as the settings have them.
 pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {

@@ -24,14 +24,14 @@ impl Parameters {
         )
     }
 
-    /// The first parameter that comes more than once.
-    pub(super) fn repeated(&self) -> Option<&str> {
+    /// The first parameter that comes more than once, of those that may not.
+    pub(super) fn repeated(&self, may: &[&str]) -> Option<&str> {
         let names = self.0.iter().map(|(name, _)| name.as_str());
         names.enumerate().find_map(|(index, name)| {
             self.0
                 .iter()
                 .skip(index + 1)
-                .any(|(other, _)| other == name)
+                .any(|(other, _)| other == name && !may.contains(&name))
                 .then_some(name)
         })
     }
@@ -41,6 +41,15 @@ impl Parameters {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a parameter that may come more than once.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        self.0
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     pub(super) fn require(&self, name: &str) -> Result<&str, Refusal> {
@@ -68,7 +77,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
             .await
             .map_err(|error: BytesRejection| Refusal::new("invalid_request", error.to_string()))?;
         let parameters = Parameters::parse(&body);
-        if let Some(name) = parameters.repeated() {
+        if let Some(name) = parameters.repeated(&[]) {
             return Err(Refusal::new(
                 "invalid_request",
                 format!("{name} comes more than once"),

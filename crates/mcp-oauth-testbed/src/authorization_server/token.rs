@@ -10,8 +10,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::authorize::resource;
-use super::ledger::{Ask, Issued, Worth};
+use super::authorize::one_of;
+use super::ledger::{Ask, Granted, Issued, Want, Worth};
 use super::parameters::{Form, Parameters};
 use super::{Refusal, client_auth, json_answer};
 use crate::faults::Fault;
@@ -61,12 +61,25 @@ fn exchange(world: &World, form: &Parameters, client_id: &str) -> Result<Issued,
             ));
         }
     };
-    let proven = resource(world, form).and_then(|_| prove(form, &ask));
-    if let Err(refusal) = proven {
-        ledger.burn_code(code);
-        return Err(refusal);
-    }
-    Ok(ledger.found(code, ask, &world.settings, now))
+    let proven = one_of(&ask.resources, world, form.find("resource"))
+        .and_then(|resource| prove(form, &ask).map(|()| resource));
+    let resource = match proven {
+        Ok(resource) => resource,
+        Err(refusal) => {
+            ledger.burn_code(code);
+            return Err(refusal);
+        }
+    };
+    let granted = Granted {
+        grant_type: "authorization_code",
+        client_id: ask.client_id,
+        resources: ask.resources,
+        scopes: ask.scopes,
+        refreshable: true,
+    };
+    let (family, issued) = ledger.found(granted, resource, &world.settings, now);
+    ledger.spend_code(code, family);
+    Ok(issued)
 }
 
 /// RFC 6749 §4.1.3: the redirect URI is the one of the request; RFC 7636 §4.6: the verifier hashes
@@ -97,7 +110,6 @@ fn refresh(world: &World, form: &Parameters, client_id: &str) -> Result<Issued, 
     let token = form.require("refresh_token")?;
     let grace = world.faults().has(&Fault::GraceForSpentRefreshTokens);
     let silent = world.faults().has(&Fault::RotatesInSilence);
-    resource(world, form)?;
     let mut ledger = world.ledger();
     let Some((number, family)) = ledger.family_of(token, client_id) else {
         return Err(invalid_grant("the refresh token is unknown"));
@@ -105,7 +117,10 @@ fn refresh(world: &World, form: &Parameters, client_id: &str) -> Result<Issued, 
     if !family.alive {
         return Err(invalid_grant("the refresh token was revoked"));
     }
-    let scopes = narrowed(form.find("scope"), &family.scopes)?;
+    let want = Want {
+        resource: one_of(&family.resources, world, form.find("resource"))?,
+        scopes: narrowed(form.find("scope"), &family.scopes)?,
+    };
     let spent = ledger.is_spent(token);
     // RFC 9700 §4.14.2: the server cannot know whether the client or a thief presents a spent
     // token, "but it will revoke the active refresh token".
@@ -115,7 +130,7 @@ fn refresh(world: &World, form: &Parameters, client_id: &str) -> Result<Issued, 
             "the refresh token was used before; its family is revoked",
         ));
     }
-    let mut issued = ledger.renew(number, token, scopes, &world.settings, world.now());
+    let mut issued = ledger.renew(number, token, want, &world.settings, world.now());
     if spent {
         ledger.forget_refresh(token);
     }

@@ -14,5 +14,6 @@ mod faults_token;
 mod legacy;
 mod mcp;
 mod registration;
+mod resources;
 mod rmcp_client;
 mod tokens;

@@ -1,0 +1,257 @@
+//! Tokens, and the families that they descend from.
+
+use std::time::Duration;
+
+use super::{Ledger, random};
+use crate::builder::Settings;
+
+/// What a person, or a rule of the server, grants to a client.
+#[derive(Debug, Clone)]
+pub(in crate::authorization_server) struct Granted {
+    pub(in crate::authorization_server) grant_type: &'static str,
+    pub(in crate::authorization_server) client_id: String,
+    pub(in crate::authorization_server) resources: Vec<String>,
+    pub(in crate::authorization_server) scopes: Vec<String>,
+    /// Whether there are refresh tokens, or access tokens alone.
+    pub(in crate::authorization_server) refreshable: bool,
+}
+
+/// What an access token stands for.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    family: usize,
+    expires: Duration,
+    /// The client that it was issued to.
+    pub(crate) client_id: String,
+    /// The scopes that it has.
+    pub(crate) scopes: Vec<String>,
+    /// The resource that it is for.
+    pub(crate) resource: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Refresh {
+    family: usize,
+    pub(super) spent: bool,
+}
+
+/// The tokens that descend from one grant; of its refresh tokens at most one is good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Family {
+    /// How the grant was obtained: the `grant_type` of its first token request.
+    pub grant_type: &'static str,
+    /// The client that they were issued to.
+    pub client_id: String,
+    /// The resource that they are for; where several were granted, the first.
+    pub resource: String,
+    /// Every resource that was granted (RFC 8707 §2.2): a refresh may ask for each of them.
+    pub resources: Vec<String>,
+    /// The scopes that the person approved.
+    pub scopes: Vec<String>,
+    /// Whether the family still has a good token: a family dies by revocation, and when a spent
+    /// token is presented again (OAuth 2.1 §4.3.1).
+    pub alive: bool,
+    /// How many times it was refreshed.
+    pub refreshes: u32,
+    /// Whether there are refresh tokens, or access tokens alone.
+    refreshable: bool,
+}
+
+/// An access token as it was issued, whether it is still good or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IssuedToken {
+    /// The token.
+    pub access_token: String,
+    /// How its grant was obtained; `authorization_code` also for a token of a refresh.
+    pub grant_type: &'static str,
+    /// The client that it was issued to.
+    pub client_id: String,
+    /// The resource that it is for.
+    pub resource: String,
+    /// The scopes that it has.
+    pub scopes: Vec<String>,
+}
+
+/// Tokens as they leave the token endpoint.
+#[derive(Debug)]
+pub(in crate::authorization_server) struct Issued {
+    pub(in crate::authorization_server) access_token: String,
+    pub(in crate::authorization_server) refresh_token: Option<String>,
+    pub(in crate::authorization_server) scopes: Vec<String>,
+}
+
+/// What one access token is to be good for.
+#[derive(Debug)]
+pub(in crate::authorization_server) struct Want {
+    pub(in crate::authorization_server) resource: String,
+    pub(in crate::authorization_server) scopes: Vec<String>,
+}
+
+impl Ledger {
+    /// Founds a family, and issues its first tokens. Returns its number, too.
+    pub(in crate::authorization_server) fn found(
+        &mut self,
+        granted: Granted,
+        resource: String,
+        settings: &Settings,
+        now: Duration,
+    ) -> (usize, Issued) {
+        let family = self.families.len();
+        let refreshable = granted.refreshable && settings.issue_refresh_tokens;
+        let scopes = granted.scopes;
+        self.families.push(Family {
+            grant_type: granted.grant_type,
+            client_id: granted.client_id,
+            resource: granted.resources.first().cloned().unwrap_or_default(),
+            resources: granted.resources,
+            scopes: scopes.clone(),
+            alive: true,
+            refreshes: 0,
+            refreshable,
+        });
+        let want = Want { resource, scopes };
+        let issued = Issued {
+            access_token: self.issue_access(family, &want, now + settings.access_token_lifetime),
+            refresh_token: refreshable.then(|| self.issue_refresh(family)),
+            scopes: want.scopes,
+        };
+        (family, issued)
+    }
+
+    /// The family of a refresh token, by its number; none for a token of another client.
+    pub(in crate::authorization_server) fn family_of(
+        &self,
+        refresh_token: &str,
+        client_id: &str,
+    ) -> Option<(usize, Family)> {
+        let number = self.refresh.get(refresh_token)?.family;
+        let family = self.families.get(number)?;
+        (family.client_id == client_id).then(|| (number, family.clone()))
+    }
+
+    pub(crate) fn is_spent(&self, refresh_token: &str) -> bool {
+        self.refresh
+            .get(refresh_token)
+            .is_some_and(|token| token.spent)
+    }
+
+    /// Forgets a token whose grace is used up, so that it is unknown the next time.
+    pub(in crate::authorization_server) fn forget_refresh(&mut self, refresh_token: &str) {
+        self.refresh.remove(refresh_token);
+    }
+
+    /// New tokens for a family. A rotated refresh token has the scopes and the resources of the
+    /// family, however narrow the access token is (RFC 6749 §6).
+    pub(in crate::authorization_server) fn renew(
+        &mut self,
+        family: usize,
+        refresh_token: &str,
+        want: Want,
+        settings: &Settings,
+        now: Duration,
+    ) -> Issued {
+        if settings.refresh_ends_old_access_tokens {
+            self.access.retain(|_, access| access.family != family);
+        }
+        if let Some(family) = self.families.get_mut(family) {
+            family.refreshes += 1;
+        }
+        let refresh_token = settings.rotate_refresh_tokens.then(|| {
+            if let Some(old) = self.refresh.get_mut(refresh_token) {
+                old.spent = true;
+            }
+            self.issue_refresh(family)
+        });
+        Issued {
+            access_token: self.issue_access(family, &want, now + settings.access_token_lifetime),
+            refresh_token,
+            scopes: want.scopes,
+        }
+    }
+
+    /// Ends a family: its refresh tokens and its access tokens.
+    pub(in crate::authorization_server) fn kill(&mut self, family: usize) {
+        if let Some(family) = self.families.get_mut(family) {
+            family.alive = false;
+        }
+        self.access.retain(|_, access| access.family != family);
+    }
+
+    pub(in crate::authorization_server) fn revoke_access(&mut self, token: &str, client_id: &str) {
+        if self
+            .access
+            .get(token)
+            .is_some_and(|access| access.client_id == client_id)
+        {
+            self.access.remove(token);
+        }
+    }
+
+    /// What a token stands for, if it is good now.
+    pub(crate) fn access(&self, token: &str, now: Duration) -> Option<Access> {
+        self.access
+            .get(token)
+            .filter(|access| now < access.expires)
+            .cloned()
+    }
+
+    pub(crate) fn revoke_access_tokens(&mut self) {
+        self.access.clear();
+    }
+
+    pub(crate) fn revoke_everything(&mut self) {
+        self.access.clear();
+        for family in &mut self.families {
+            family.alive = false;
+        }
+    }
+
+    pub(crate) fn families(&self) -> Vec<Family> {
+        self.families
+            .iter()
+            .filter(|family| family.refreshable)
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn issued(&self) -> Vec<IssuedToken> {
+        self.issued.clone()
+    }
+
+    fn issue_access(&mut self, family: usize, want: &Want, expires: Duration) -> String {
+        let token = random("at");
+        let Some(descent) = self.families.get(family) else {
+            return token;
+        };
+        let access = Access {
+            family,
+            expires,
+            client_id: descent.client_id.clone(),
+            scopes: want.scopes.clone(),
+            resource: want.resource.clone(),
+        };
+        self.issued.push(IssuedToken {
+            access_token: token.clone(),
+            grant_type: descent.grant_type,
+            client_id: access.client_id.clone(),
+            resource: access.resource.clone(),
+            scopes: access.scopes.clone(),
+        });
+        self.access.insert(token.clone(), access);
+        token
+    }
+
+    fn issue_refresh(&mut self, family: usize) -> String {
+        let token = random("rt");
+        self.refresh.insert(
+            token.clone(),
+            Refresh {
+                family,
+                spent: false,
+            },
+        );
+        token
+    }
+}

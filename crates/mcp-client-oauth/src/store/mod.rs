@@ -44,6 +44,8 @@ pub use vault::{Vault, VaultAuth, VaultOptions};
 pub const BACKENDS: &[(&str, OpenBackend)] = &[
     #[cfg(feature = "sealed-file")]
     ("file", sealed::open),
+    #[cfg(feature = "keychain")]
+    ("keychain", sealed::open_with_keychain),
     ("memory", memory::open),
     #[cfg(feature = "vault")]
     ("vault", vault::open),

@@ -50,14 +50,25 @@ const DIRECTORY: &str = "mcp-oauth";
 /// The lock of whoever changes files.
 const WRITE_LOCK: &str = "write";
 
-/// Opens `file:` (the usual directory) or `file:/a/directory`; a new store keeps its key in a file.
+/// Opens `file:` (the usual directory) or `file:/a/directory`: a store whose key is in a file.
 pub(super) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
+    open_with(rest, KeySource::KeyFile)
+}
+
+/// Opens `keychain:` (the usual directory) or `keychain:/a/directory`: a store whose key is in the
+/// keychain of the system.
+#[cfg(feature = "keychain")]
+pub(super) fn open_with_keychain(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
+    open_with(rest, KeySource::keychain())
+}
+
+fn open_with(rest: &str, source: KeySource) -> Result<Arc<dyn Backend>, TokenStorageError> {
     let directory = if rest.is_empty() {
         SealedFiles::default_dir()?
     } else {
         rest.into()
     };
-    Ok(Arc::new(SealedFiles::open(directory, KeySource::KeyFile)?))
+    Ok(Arc::new(SealedFiles::open(directory, source)?))
 }
 
 /// Keeps each record in a file of its own, sealed with AES-256-GCM. Cloning shares the store, and

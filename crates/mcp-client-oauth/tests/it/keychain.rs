@@ -3,8 +3,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
+    TokenStore,
     error::{KeychainCause, TokenStorageError},
-    store::{Backend as _, KeySource, Revision, SealedFiles, contract, key_kinds},
+    store::{Backend as _, KeyKind, KeySource, Revision, SealedFiles, contract, key_kinds},
 };
 
 use self::session::{Session, entries, is_outside, lock, with_each};
@@ -230,6 +231,53 @@ async fn no_store_is_made_while_the_keychain_is_locked() {
     }
     assert!(!home.file("store.json").exists() && !home.file("key").exists());
     assert_eq!(home.records(), Vec::<std::path::PathBuf>::new());
+}
+
+/// Nothing weaker is made in its place, and nothing else opens it.
+#[tokio::test]
+async fn a_store_of_the_keychain_is_opened_by_its_name() {
+    let name = "keychain::a_store_of_the_keychain_is_opened_by_its_name";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    let by = |name: &str| TokenStore::open(&format!("{name}:{}", home.path().display()));
+    by("keychain").unwrap().ready().await.unwrap();
+    assert_eq!(
+        SealedFiles::key_kind(home.path()).unwrap(),
+        Some(KeyKind::Keychain)
+    );
+    assert_eq!(entries().await[0].service, "mcp-client-oauth");
+    by("keychain").unwrap().ready().await.unwrap();
+    assert_eq!(entries().await.len(), 1);
+    let refused = by("file").unwrap_err();
+    assert!(
+        matches!(refused, TokenStorageError::OtherKey(_)),
+        "{refused}"
+    );
+
+    // Without a directory it is the usual one, in the home of this test.
+    TokenStore::open("keychain:")
+        .unwrap()
+        .ready()
+        .await
+        .unwrap();
+    let usual = SealedFiles::key_kind(SealedFiles::default_dir().unwrap()).unwrap();
+    assert_eq!(usual, Some(KeyKind::Keychain));
+    assert_eq!(entries().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_store_with_another_key_is_not_opened_as_one_of_the_keychain() {
+    let home = Home::new();
+    let files = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    put(&files, "a", None, "content").await.unwrap();
+    let spec = format!("keychain:{}", home.path().display());
+    let refused = TokenStore::open(&spec).unwrap_err();
+    assert!(
+        matches!(refused, TokenStorageError::OtherKey(_)),
+        "{refused}"
+    );
 }
 
 /// A new key would put an end to every record that is there (H144).

@@ -4,12 +4,10 @@ use std::{fmt::Write as _, path::Path};
 
 use mcp_client_oauth::{
     Error, Remedy,
-    error::{
-        AuthorizationError, DiscoveryError, HttpErrorCause, RegistrationError, TokenStorageError,
-        Tried,
-    },
-    proto::foreign::Foreign,
+    error::{AuthorizationError, DiscoveryError, TokenStorageError, Tried},
 };
+
+use crate::hint::hint_of;
 
 /// The exit code. `--help` lists them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -203,138 +201,6 @@ fn with_tried(mut message: String, tried: &[Tried]) -> String {
     message
 }
 
-/// The next step: the exact command where there is one.
-fn hint_of(error: &Error, subject: &str) -> String {
-    match error {
-        Error::Discovery(cause) => discovery_hint(cause, subject),
-        Error::Registration(cause) => registration_hint(cause, subject),
-        Error::Authorization(cause) => authorization_hint(cause, subject),
-        Error::TokenStorage(cause) => storage_hint(cause, subject),
-        Error::Http(error) if matches!(error.cause, HttpErrorCause::Connect(_)) => {
-            "check the URL and the network, then try again".to_owned()
-        }
-        _ => general_hint(error.remedy(), subject),
-    }
-}
-
-fn general_hint(remedy: Remedy, subject: &str) -> String {
-    match remedy {
-        Remedy::LogIn => format!("mcp-oauth login {subject}"),
-        Remedy::Retry => "try the same command again later".to_owned(),
-        Remedy::ReportToServer => {
-            "this is a fault of the server: tell whoever runs it; -v shows each step".to_owned()
-        }
-        _ => format!("see `mcp-oauth login --help`, then: mcp-oauth login {subject}"),
-    }
-}
-
-fn discovery_hint(cause: &DiscoveryError, subject: &str) -> String {
-    match cause {
-        DiscoveryError::NotProtected { .. } => {
-            "no login is needed: use the server without a token, or check the path of its URL"
-                .to_owned()
-        }
-        DiscoveryError::NoResourceMetadata { .. } => format!(
-            "if the server is of the revision 2025-03-26: mcp-oauth login {subject} --legacy"
-        ),
-        other => general_hint(Error::from(other.clone()).remedy(), subject),
-    }
-}
-
-fn registration_hint(cause: &RegistrationError, subject: &str) -> String {
-    match cause {
-        RegistrationError::NoWay(_) => format!(
-            "register a client with that server by hand, then: \
-             mcp-oauth login {subject} --client-id ID"
-        ),
-        RegistrationError::OtherIssuer { .. } => {
-            format!(
-                "get a client id of the new issuer, then: mcp-oauth login {subject} --client-id ID"
-            )
-        }
-        RegistrationError::Answer { .. } => format!(
-            "if it goes on, register a client by hand: mcp-oauth login {subject} --client-id ID"
-        ),
-        other => general_hint(Error::from(other.clone()).remedy(), subject),
-    }
-}
-
-fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
-    match cause {
-        AuthorizationError::TimedOut(_) => {
-            format!(
-                "mcp-oauth login {subject}  (--timeout 10m gives more time; --force, if the \
-                 browser showed an error about the client)"
-            )
-        }
-        AuthorizationError::ScopeNotGranted { scope, .. } => {
-            format!(
-                "mcp-oauth login {subject} --scope {}",
-                quoted(&scope.to_string())
-            )
-        }
-        AuthorizationError::PortBusy(_) => {
-            format!(
-                "choose another port, or let the system choose one: \
-                 mcp-oauth login {subject} --port 0"
-            )
-        }
-        AuthorizationError::OutsideResource { resource, .. } => format!(
-            "the token is for {} alone; log in to the other server by its own URL",
-            Foreign::new(resource)
-        ),
-        AuthorizationError::Callback(_) => format!(
-            "nothing was stored; if it happens again, tell whoever runs the server. To try again: \
-             mcp-oauth login {subject}"
-        ),
-        other => general_hint(Error::from(other.clone()).remedy(), subject),
-    }
-}
-
-fn storage_hint(cause: &TokenStorageError, subject: &str) -> String {
-    match cause {
-        TokenStorageError::PasswordNeeded(_) | TokenStorageError::WrongPassword(_) => {
-            "give the password in a file (--password-file FILE) or in MCP_OAUTH_PASSWORD".to_owned()
-        }
-        TokenStorageError::OtherKey(_) => {
-            "leave the password out, or choose another place: --data-dir DIR".to_owned()
-        }
-        TokenStorageError::Corrupt { place, .. } => corrupt_hint(Path::new(place), subject),
-        TokenStorageError::Newer { .. } => "update mcp-oauth".to_owned(),
-        TokenStorageError::Insecure { path, .. } => format!(
-            "see who owns it and who may write there: ls -ld {}",
-            quoted(&path.display().to_string())
-        ),
-        TokenStorageError::UnknownBackend(_) => "mcp-oauth backends".to_owned(),
-        TokenStorageError::NoDirectory => "choose a place: --data-dir DIR".to_owned(),
-        other => match Error::from(other.clone()).remedy() {
-            Remedy::Retry => general_hint(Remedy::Retry, subject),
-            _ => "mcp-oauth backends  (shows which store is used, and where)".to_owned(),
-        },
-    }
-}
-
-/// A record can be given up alone. Without the files that every record depends on none of them
-/// opens; they are never deleted by us, because a copy may come back.
-fn corrupt_hint(place: &Path, subject: &str) -> String {
-    let of_all = place
-        .file_name()
-        .is_some_and(|name| name == "store.json" || name == "key");
-    match place.parent() {
-        Some(directory) if of_all => {
-            let directory = directory.display().to_string();
-            format!(
-                "restore it from a copy, or give the whole store up: mv {} {}, and log in again",
-                quoted(&directory),
-                quoted(&format!("{directory}.damaged"))
-            )
-        }
-        _ => format!(
-            "restore it from a copy, or give it up: mcp-oauth clear {subject}, and log in again"
-        ),
-    }
-}
-
 /// One word for a POSIX shell.
 pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
@@ -375,34 +241,6 @@ mod tests {
                 .starts_with("this server asks for no authorization")
         );
         assert_eq!(told.exit, Exit::Failed);
-    }
-
-    #[test]
-    fn damage_of_the_whole_store_is_not_mended_by_clearing_one_record() {
-        let hint = |place: &str| {
-            let (place, why) = (place.to_owned(), "it was changed");
-            Failure::from(TokenStorageError::Corrupt { place, why })
-                .told(Some("notes"))
-                .hint
-                .unwrap()
-        };
-        for file in ["store.json", "key"] {
-            let hint = hint(&format!("/a b/tokens/{file}"));
-            assert!(
-                hint.contains("mv '/a b/tokens' '/a b/tokens.damaged'"),
-                "{hint}"
-            );
-            assert!(!hint.contains("clear"), "{hint}");
-        }
-        assert!(hint("/a/tokens/x.sealed").contains("mcp-oauth clear notes"));
-    }
-
-    #[test]
-    fn a_busy_port_that_is_remembered_can_be_left() {
-        let hint = Failure::from(AuthorizationError::PortBusy(7))
-            .told(Some("notes"))
-            .hint;
-        assert!(hint.unwrap().ends_with("mcp-oauth login notes --port 0"));
     }
 
     #[test]

@@ -5,14 +5,36 @@
     reason = "a helper of a test may fail as the test itself may"
 )]
 
+mod backends;
+#[allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    dead_code,
+    reason = "the tests of the library need more of it, and may fail loudly"
+)]
+#[path = "../../../mcp-client-oauth/tests/it/vault/bao.rs"]
+mod bao;
 mod demo;
 mod journey;
 mod json;
+#[cfg(target_os = "linux")]
+mod keychain;
 mod leaks;
 mod login;
 mod refusals;
 mod request;
+#[cfg(target_os = "linux")]
+#[allow(
+    clippy::print_stderr,
+    dead_code,
+    reason = "the tests of the library need more of it, and may fail loudly"
+)]
+#[path = "../../../mcp-client-oauth/tests/it/keychain/session.rs"]
+mod session;
 mod signals;
 mod stores;
 mod support;
 mod usage;
+mod vault;

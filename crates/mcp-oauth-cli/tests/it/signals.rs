@@ -8,7 +8,7 @@ use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
 
 use crate::support::{Home, Running};
 
-fn send(signal: &str, running: &Running) {
+pub(crate) fn send(signal: &str, running: &Running) {
     let id = running.child.id().unwrap().to_string();
     let sent = std::process::Command::new("kill")
         .args([signal, &id])

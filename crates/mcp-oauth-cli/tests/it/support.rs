@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::Mutex,
+    time::Duration,
 };
 
 use mcp_oauth_testbed::{Builder, Testbed, person};
@@ -14,6 +15,9 @@ use tokio::{
     process::{Child, ChildStderr, Command},
 };
 use url::Url;
+
+/// What no step of a test takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everything that one test uses.
 pub(crate) struct Home {
@@ -112,6 +116,17 @@ impl Home {
         command
     }
 
+    /// What the command needs to reach the keychain of the session that the test runs in.
+    #[cfg(target_os = "linux")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where the session is, the environment alone says"
+    )]
+    pub(crate) fn keychain() -> [(&'static str, String); 2] {
+        ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"]
+            .map(|name| (name, std::env::var(name).unwrap_or_default()))
+    }
+
     /// Runs the command to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
         self.finish(arguments, self.command(arguments)).await
@@ -119,9 +134,22 @@ impl Home {
 
     /// Runs it with one more variable.
     pub(crate) async fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Output {
+        self.run_in(&[(name, value)], arguments).await
+    }
+
+    /// Runs it with these variables.
+    pub(crate) async fn run_in(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
-        command.env(name, value);
+        command.envs(variables.iter().copied());
         self.finish(arguments, command).await
+    }
+
+    /// `login …` with these variables, and with a person who approves.
+    pub(crate) async fn login_in(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let arguments = [&["login"], arguments].concat();
+        let mut command = self.command(&arguments);
+        command.envs(variables.iter().copied());
+        self.attended(&arguments, command, Does::Approve, "").await
     }
 
     async fn finish(&self, arguments: &[&str], mut command: Command) -> Output {
@@ -146,9 +174,7 @@ impl Home {
 
     /// `login …`, with a person who approves.
     pub(crate) async fn login(&self, arguments: &[&str]) -> Output {
-        let arguments = [&["login"], arguments].concat();
-        self.attended(&arguments, self.command(&arguments), Does::Approve, "")
-            .await
+        self.login_in(&[], arguments).await
     }
 
     /// Runs a command that asks a person, whose URL is read from stderr.
@@ -267,6 +293,29 @@ impl Output {
         assert!(all.contains(text), "{text:?} is not in {self:#?}");
         self
     }
+}
+
+/// Variables, as the runs of the command take them.
+pub(crate) fn borrowed<'a, const N: usize>(
+    own: &'a [(&'static str, String); N],
+) -> [(&'static str, &'a str); N] {
+    own.each_ref().map(|(name, value)| (*name, value.as_str()))
+}
+
+/// Waits, and not for ever.
+pub(crate) async fn bounded<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it takes too long")
+}
+
+/// A port on which nobody listens.
+pub(crate) fn dead_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Every file below `directory`, and what is in it.

@@ -1,0 +1,114 @@
+//! What to do about a failure: the exact command where there is one.
+
+use mcp_client_oauth::{
+    Error, Remedy,
+    error::{AuthorizationError, DiscoveryError, HttpErrorCause, RegistrationError},
+    proto::foreign::Foreign,
+};
+
+use crate::exit::quoted;
+
+mod storage;
+
+/// The next step after `error`, in a command about `subject`.
+pub(crate) fn hint_of(error: &Error, subject: &str) -> String {
+    match error {
+        Error::Discovery(cause) => discovery_hint(cause, subject),
+        Error::Registration(cause) => registration_hint(cause, subject),
+        Error::Authorization(cause) => authorization_hint(cause, subject),
+        Error::TokenStorage(cause) => storage::hint(cause, subject),
+        Error::Http(error) if matches!(error.cause, HttpErrorCause::Connect(_)) => {
+            "check the URL and the network, then try again".to_owned()
+        }
+        _ => general_hint(error.remedy(), subject),
+    }
+}
+
+pub(crate) fn general_hint(remedy: Remedy, subject: &str) -> String {
+    match remedy {
+        Remedy::LogIn => format!("mcp-oauth login {subject}"),
+        Remedy::Retry => "try the same command again later".to_owned(),
+        Remedy::ReportToServer => {
+            "this is a fault of the server: tell whoever runs it; -v shows each step".to_owned()
+        }
+        _ => format!("see `mcp-oauth login --help`, then: mcp-oauth login {subject}"),
+    }
+}
+
+fn discovery_hint(cause: &DiscoveryError, subject: &str) -> String {
+    match cause {
+        DiscoveryError::NotProtected { .. } => {
+            "no login is needed: use the server without a token, or check the path of its URL"
+                .to_owned()
+        }
+        DiscoveryError::NoResourceMetadata { .. } => format!(
+            "if the server is of the revision 2025-03-26: mcp-oauth login {subject} --legacy"
+        ),
+        other => general_hint(Error::from(other.clone()).remedy(), subject),
+    }
+}
+
+fn registration_hint(cause: &RegistrationError, subject: &str) -> String {
+    match cause {
+        RegistrationError::NoWay(_) => format!(
+            "register a client with that server by hand, then: \
+             mcp-oauth login {subject} --client-id ID"
+        ),
+        RegistrationError::OtherIssuer { .. } => {
+            format!(
+                "get a client id of the new issuer, then: mcp-oauth login {subject} --client-id ID"
+            )
+        }
+        RegistrationError::Answer { .. } => format!(
+            "if it goes on, register a client by hand: mcp-oauth login {subject} --client-id ID"
+        ),
+        other => general_hint(Error::from(other.clone()).remedy(), subject),
+    }
+}
+
+fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
+    match cause {
+        AuthorizationError::TimedOut(_) => {
+            format!(
+                "mcp-oauth login {subject}  (--timeout 10m gives more time; --force, if the \
+                 browser showed an error about the client)"
+            )
+        }
+        AuthorizationError::ScopeNotGranted { scope, .. } => {
+            format!(
+                "mcp-oauth login {subject} --scope {}",
+                quoted(&scope.to_string())
+            )
+        }
+        AuthorizationError::PortBusy(_) => {
+            format!(
+                "choose another port, or let the system choose one: \
+                 mcp-oauth login {subject} --port 0"
+            )
+        }
+        AuthorizationError::OutsideResource { resource, .. } => format!(
+            "the token is for {} alone; log in to the other server by its own URL",
+            Foreign::new(resource)
+        ),
+        AuthorizationError::Callback(_) => format!(
+            "nothing was stored; if it happens again, tell whoever runs the server. To try again: \
+             mcp-oauth login {subject}"
+        ),
+        other => general_hint(Error::from(other.clone()).remedy(), subject),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::exit::Failure;
+
+    use super::*;
+
+    #[test]
+    fn a_busy_port_that_is_remembered_can_be_left() {
+        let hint = Failure::from(AuthorizationError::PortBusy(7))
+            .told(Some("notes"))
+            .hint;
+        assert!(hint.unwrap().ends_with("mcp-oauth login notes --port 0"));
+    }
+}

@@ -1,0 +1,175 @@
+//! The keychain as the usual place of the key, with the real GNOME Keyring.
+
+use std::os::unix::net::UnixListener;
+
+use crate::{
+    session::{Session, entries, is_outside, lock},
+    support::{Home, Output, borrowed, snapshot},
+};
+
+/// Runs a command in the session of the test.
+async fn run(home: &Home, arguments: &[&str]) -> Output {
+    let session = Home::keychain();
+    home.run_in(&borrowed(&session), arguments).await
+}
+
+async fn login(home: &Home, more: &[&str]) -> Output {
+    let (session, url) = (Home::keychain(), home.url());
+    let arguments = [&["notes", url.as_str()], more].concat();
+    home.login_in(&borrowed(&session), &arguments).await
+}
+
+/// Nothing was asked for, and nothing is left: the person has not been troubled.
+fn nothing_has_happened(home: &Home) {
+    assert!(home.testbed.requests().is_empty());
+    let kept = snapshot(&home.data());
+    assert!(
+        kept.iter().all(|(path, _)| path.ends_with("locks/write")),
+        "{kept:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_key_of_a_first_login_is_in_the_keychain() {
+    let name = "keychain::the_key_of_a_first_login_is_in_the_keychain";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new().await;
+    let document = run(&home, &["backends", "--json"]).await.succeeded().json();
+    assert_eq!(document["chosen"], "keychain");
+    assert_eq!(document["backends"][0]["available"], true);
+    assert_eq!(entries().await, []);
+    let said = login(&home, &[]).await.succeeded();
+    assert!(!said.stderr.contains("warning"), "{said:?}");
+    assert_eq!(entries().await.len(), 1);
+    assert!(!home.data().join("tokens/key").exists());
+    run(&home, &["token", "notes"]).await.succeeded();
+    run(&home, &["refresh", "notes"]).await.succeeded();
+    run(&home, &["list"]).await.succeeded().says("valid for");
+    run(&home, &["backends"])
+        .await
+        .succeeded()
+        .says("with a key in the keychain of the system");
+    assert_eq!(entries().await.len(), 1);
+
+    // Without it, nothing weaker is taken, and nothing is forgotten.
+    let gone = home.run(&["token", "notes"]).await.ended(1);
+    gone.says("from the keychain: none answers").says("hint:");
+    home.run(&["clear", "notes"]).await.ended(1);
+    run(&home, &["token", "notes"]).await.succeeded();
+    run(&home, &["logout", "notes"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_locked_keychain_is_told_before_the_consent() {
+    let name = "keychain::a_locked_keychain_is_told_before_the_consent";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    lock().await;
+    let home = Home::new().await;
+    let url = home.url();
+    let refused = run(&home, &["login", "notes", &url]).await.ended(1);
+    refused.says("it is locked").says("hint: unlock");
+    nothing_has_happened(&home);
+}
+
+#[tokio::test]
+async fn a_keychain_that_refuses_is_told_before_the_consent() {
+    let name = "keychain::a_keychain_that_refuses_is_told_before_the_consent";
+    if is_outside(name, Session::Denied) {
+        return;
+    }
+    let home = Home::new().await;
+    let url = home.url();
+    let refused = run(&home, &["login", "notes", &url]).await.ended(1);
+    refused.says("it denied access").says("--store file");
+    nothing_has_happened(&home);
+    run(&home, &["backends"])
+        .await
+        .succeeded()
+        .says("problem")
+        .says("it denied access");
+    login(&home, &["--store", "file"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn files_that_were_asked_for_are_files_beside_a_keychain() {
+    let name = "keychain::files_that_were_asked_for_are_files_beside_a_keychain";
+    if is_outside(name, Session::Unlocked) {
+        return;
+    }
+    let home = Home::new().await;
+    let said = login(&home, &["--store", "file"]).await.succeeded();
+    assert!(!said.stderr.contains("warning"), "{said:?}");
+    assert_eq!(entries().await, []);
+    assert!(home.data().join("tokens/key").exists());
+    // The store remembers it.
+    run(&home, &["token", "notes"]).await.succeeded();
+    let other = run(&home, &["token", "notes", "--store", "keychain"]).await;
+    other
+        .ended(1)
+        .says("another kind of key")
+        .says("mcp-oauth migrate --to keychain");
+}
+
+#[tokio::test]
+async fn a_key_file_in_place_of_a_keychain_is_said_once() {
+    let home = Home::new().await;
+    let url = home.url();
+    let said = home.login(&["notes", &url, "--quiet"]).await.succeeded();
+    said.says("warning: tokens are kept in")
+        .says("a key in a file beside them: no keychain answers (")
+        .says("mcp-oauth migrate --to keychain");
+    for arguments in [&["token", "notes"][..], &["login", "notes"], &["list"]] {
+        let again = home.run(arguments).await.succeeded();
+        assert!(!again.stderr.contains("warning"), "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_keychain_that_was_asked_for_is_not_replaced() {
+    let home = Home::new().await;
+    let url = home.url();
+    for (variables, arguments) in [
+        (
+            &[][..],
+            &["login", "notes", &url, "--store", "keychain"][..],
+        ),
+        (
+            &[("MCP_OAUTH_STORE", "keychain")],
+            &["login", "notes", &url],
+        ),
+    ] {
+        let refused = home.run_in(variables, arguments).await.ended(1);
+        refused
+            .says("from the keychain: none answers")
+            .says("mcp-oauth login notes --store file");
+        nothing_has_happened(&home);
+    }
+    let both = [("MCP_OAUTH_PASSWORD", "x"), ("MCP_OAUTH_STORE", "keychain")];
+    home.run_in(&both, &["login", "notes", &url]).await.ended(2);
+    nothing_has_happened(&home);
+}
+
+/// The bus is a socket on which nobody answers: whoever speaks to it waits for ten seconds.
+#[tokio::test]
+async fn the_keychain_is_not_asked_where_its_key_is_not_needed() {
+    let home = Home::new().await;
+    let socket = home.path("bus");
+    let bus = UnixListener::bind(&socket).unwrap();
+    bus.set_nonblocking(true).unwrap();
+    let address = format!("unix:path={}", socket.display());
+    let variables = [("DBUS_SESSION_BUS_ADDRESS", address.as_str())];
+    let url = home.url();
+    home.run_in(&variables, &["list"]).await.succeeded();
+    home.run_in(&variables, &["token", &url]).await.ended(3);
+    home.login(&["notes", &url]).await.succeeded();
+    for arguments in [&["token", "notes"][..], &["list"], &["logout", "notes"]] {
+        home.run_in(&variables, arguments).await.succeeded();
+    }
+    assert!(bus.accept().is_err(), "the keychain was asked");
+    home.run_in(&variables, &["backends"]).await.succeeded();
+    assert!(bus.accept().is_ok(), "this test cannot see who asks");
+}

@@ -10,9 +10,13 @@ use crate::{
     platform::Platform,
     proto::scope::Scope,
     server_url::ServerUrl,
-    session::{Session, shared_login},
+    session::Session,
     store::{Record, RecordKey, TokenStore},
 };
+
+mod shared;
+
+use shared::shared_login;
 
 /// What may be chosen about a login. The default suits most servers.
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ mod unsaved;
 
 use current::{Age, Current, Wish};
 pub use refresh::refresh;
-pub(crate) use shared::shared_login;
+pub(crate) use shared::borrow;
 use unsaved::UnsavedTokens;
 
 /// Anything that can give a token for one resource.

@@ -234,8 +234,8 @@ impl Attempt<'_> {
             let asked = match &record.lender {
                 None => refresh_within(platform, record, left).await,
                 Some(lender) => {
-                    let (store, discovery) = (&self.inner.store, &record.discovery);
-                    borrow(platform, store, lender, discovery, left).await?
+                    let target = (&record.discovery.server, &record.discovery.resource);
+                    borrow(platform, &self.inner.store, lender, target, left).await?
                 }
             };
             let error = match asked {

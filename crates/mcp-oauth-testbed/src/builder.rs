@@ -1,10 +1,17 @@
 //! How a testbed is set up: every switch, with the default that the specification would choose.
 
+mod grants;
+
 use std::io;
 use std::time::Duration;
 
 use crate::Testbed;
 use crate::faults::Fault;
+
+pub use grants::Machine;
+
+/// Client authentication by a signed assertion (RFC 7523 §2.2), by its registered name.
+pub(crate) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 
 /// Where the authorization server publishes its metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +99,7 @@ pub(crate) struct Settings {
     pub(crate) client_id_metadata_documents: bool,
     pub(crate) clients: Vec<KnownClient>,
     pub(crate) client_auth_methods: Vec<String>,
+    pub(crate) machines: Vec<Machine>,
     pub(crate) offline_access: bool,
     pub(crate) iss_parameter: bool,
     pub(crate) issue_refresh_tokens: bool,
@@ -102,12 +110,25 @@ pub(crate) struct Settings {
     pub(crate) prm: PrmForm,
     pub(crate) resource: Option<String>,
     pub(crate) other_resources: Vec<String>,
+    pub(crate) one_login_for_all: bool,
     pub(crate) other_authorization_servers: Vec<String>,
     pub(crate) step_up: bool,
     pub(crate) open: bool,
     pub(crate) legacy: Option<Legacy>,
     pub(crate) wire: Wire,
     pub(crate) answers: Option<Answers>,
+}
+
+impl Settings {
+    /// What the builder named, and `private_key_jwt` if a client has a key.
+    pub(crate) fn auth_methods(&self) -> Vec<String> {
+        let mut methods = self.client_auth_methods.clone();
+        let keys = self.machines.iter().any(|machine| !machine.keys.is_empty());
+        if keys && !methods.iter().any(|method| method == PRIVATE_KEY_JWT) {
+            methods.push(PRIVATE_KEY_JWT.to_owned());
+        }
+        methods
+    }
 }
 
 /// Sets up a [`Testbed`].
@@ -138,6 +159,7 @@ impl Builder {
             client_auth_methods: ["none", "client_secret_basic", "client_secret_post"]
                 .map(str::to_owned)
                 .to_vec(),
+            machines: Vec::new(),
             offline_access: false,
             iss_parameter: true,
             issue_refresh_tokens: true,
@@ -148,6 +170,7 @@ impl Builder {
             prm: PrmForm::Header,
             resource: None,
             other_resources: Vec::new(),
+            one_login_for_all: false,
             other_authorization_servers: Vec::new(),
             step_up: false,
             open: false,
@@ -243,7 +266,8 @@ impl Builder {
     }
 
     /// The `token_endpoint_auth_methods_supported`: of `none`, `client_secret_basic` and
-    /// `client_secret_post`, which are all on by default.
+    /// `client_secret_post`, which are all on by default, and `private_key_jwt`, which is on as soon
+    /// as a client has a key.
     pub fn client_auth_methods(mut self, methods: &[&str]) -> Self {
         self.settings.client_auth_methods = methods.iter().map(|&method| method.into()).collect();
         self
@@ -313,6 +337,13 @@ impl Builder {
     /// of those it was granted in each token request (§2.2).
     pub fn also_issues_for(mut self, resource: impl Into<String>) -> Self {
         self.settings.other_resources.push(resource.into());
+        self
+    }
+
+    /// A login is good for every resource of the authorization server, whichever it asked for, as
+    /// at servers that leave the choice to the person.
+    pub fn one_login_for_all_resources(mut self) -> Self {
+        self.settings.one_login_for_all = true;
         self
     }
 

@@ -32,6 +32,7 @@ mod authorization_server;
 mod builder;
 mod clock;
 mod faults;
+mod jose;
 mod mcp_server;
 mod passage;
 pub mod person;
@@ -47,8 +48,9 @@ use std::time::Duration;
 use url::Url;
 
 pub use authorization_server::{Family, IssuedToken};
-pub use builder::{Answers, Builder, Legacy, MetadataForm, PrmForm, Wire};
+pub use builder::{Answers, Builder, Legacy, Machine, MetadataForm, PrmForm, Wire};
 pub use faults::{Endpoint, Fault, Spoil};
+pub use jose::{Algorithm, KeyError, KeyPair, PublicKey};
 pub use recorded::{Party, Recorded};
 
 use builder::Settings;

@@ -128,7 +128,7 @@ fn request(
         client_id: client.id.clone(),
         redirect_uri,
         challenge: challenge(parameters)?,
-        resources: resources(world, parameters)?,
+        resources: granted_resources(world, parameters)?,
         scopes: scopes(world, parameters.find("scope"))?,
         state,
     })
@@ -168,6 +168,15 @@ fn repeatable(world: &World) -> &'static [&'static str] {
     }
 }
 
+/// What a client gets tokens for, and maybe more.
+fn granted_resources(world: &World, parameters: &Parameters) -> Result<Vec<String>, Refusal> {
+    let asked = resources(world, parameters)?;
+    if world.settings.one_login_for_all {
+        return Ok(world.resources());
+    }
+    Ok(asked)
+}
+
 /// What a client wants tokens for (RFC 8707 §2.1).
 pub(super) fn resources(world: &World, parameters: &Parameters) -> Result<Vec<String>, Refusal> {
     let asked = parameters.all("resource");
@@ -200,7 +209,7 @@ pub(super) fn one_of(
 }
 
 /// Without a scope the client gets `notes:read` (RFC 6749 §3.3 leaves the default to the server).
-fn scopes(world: &World, asked: Option<&str>) -> Result<Vec<String>, Refusal> {
+pub(super) fn scopes(world: &World, asked: Option<&str>) -> Result<Vec<String>, Refusal> {
     let known = world.known_scopes();
     let Some(asked) = asked else {
         return Ok(known.into_iter().take(1).collect());

@@ -5,17 +5,36 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, header};
 use url::form_urlencoded;
 
-use super::Refusal;
-use super::ledger::Client;
+use super::ledger::{Client, Grants};
 use super::parameters::Parameters;
+use super::{Refusal, assertion};
+use crate::jose::Jwt;
 use crate::world::World;
 
 /// What a client presented, and by which method.
 #[derive(Debug)]
 struct Presented {
     id: String,
-    secret: Option<String>,
-    method: &'static str,
+    proof: Proof,
+}
+
+#[derive(Debug)]
+enum Proof {
+    None,
+    BasicSecret(String),
+    PostedSecret(String),
+    Assertion(Jwt),
+}
+
+impl Proof {
+    fn method(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::BasicSecret(_) => "client_secret_basic",
+            Self::PostedSecret(_) => "client_secret_post",
+            Self::Assertion(_) => "private_key_jwt",
+        }
+    }
 }
 
 /// The client that sent this request.
@@ -25,19 +44,26 @@ pub(super) fn authenticate(
     form: &Parameters,
 ) -> Result<Client, Refusal> {
     let presented = presented(headers, form)?;
-    let basic = presented.method == "client_secret_basic";
+    let method = presented.proof.method();
+    let basic = method == "client_secret_basic";
     let client = find(world, &presented.id)
         .ok_or_else(|| Refusal::invalid_client("the client is unknown", basic))?;
     let fits = match &client.auth_method {
-        Some(method) => method == presented.method,
-        None => basic || presented.method == "client_secret_post",
+        Some(expected) => expected == method,
+        None => basic || method == "client_secret_post",
     };
     if !fits {
         let reason = "the client authenticates by another method";
         return Err(Refusal::invalid_client(reason, basic));
     }
-    if presented.method != "none" && client.secret != presented.secret {
-        return Err(Refusal::invalid_client("the client secret is wrong", basic));
+    match presented.proof {
+        Proof::None => {}
+        Proof::Assertion(jwt) => assertion::check(world, &client, &jwt)?,
+        Proof::BasicSecret(secret) | Proof::PostedSecret(secret) => {
+            if client.secret.as_ref() != Some(&secret) {
+                return Err(Refusal::invalid_client("the client secret is wrong", basic));
+            }
+        }
     }
     Ok(client)
 }
@@ -55,32 +81,31 @@ pub(super) fn find(world: &World, id: &str) -> Option<Client> {
         name: url.host_str().unwrap_or(id).to_owned(),
         secret: None,
         auth_method: Some("none".to_owned()),
+        keys: Vec::new(),
+        grants: Grants::OfAPerson,
         redirect_uris: Vec::new(),
     })
 }
 
 /// RFC 6749 §2.3: "The client MUST NOT use more than one authentication method in each request."
 fn presented(headers: &HeaderMap, form: &Parameters) -> Result<Presented, Refusal> {
+    let basic = headers.get(header::AUTHORIZATION);
+    let asserted = assertion::presented(form)?;
     let posted = form.find("client_secret").map(str::to_owned);
-    let Some(authorization) = headers.get(header::AUTHORIZATION) else {
-        let id = form.require("client_id")?.to_owned();
-        let method = if posted.is_some() {
-            "client_secret_post"
-        } else {
-            "none"
-        };
-        return Ok(Presented {
-            id,
-            secret: posted,
-            method,
-        });
-    };
-    if posted.is_some() {
-        return Err(Refusal::new(
-            "invalid_request",
-            "two authentication methods at once",
-        ));
+    let methods = [basic.is_some(), asserted.is_some(), posted.is_some()];
+    if methods.iter().filter(|used| **used).count() > 1 {
+        let reason = "two authentication methods at once";
+        return Err(Refusal::new("invalid_request", reason));
     }
+    if let Some((id, jwt)) = asserted {
+        let proof = Proof::Assertion(jwt);
+        return Ok(Presented { id, proof });
+    }
+    let Some(authorization) = basic else {
+        let id = form.require("client_id")?.to_owned();
+        let proof = posted.map_or(Proof::None, Proof::PostedSecret);
+        return Ok(Presented { id, proof });
+    };
     let (id, secret) = authorization
         .to_str()
         .ok()
@@ -92,11 +117,8 @@ fn presented(headers: &HeaderMap, form: &Parameters) -> Result<Presented, Refusa
             "client_id is not the authenticated client",
         ));
     }
-    Ok(Presented {
-        id,
-        secret: Some(secret),
-        method: "client_secret_basic",
-    })
+    let proof = Proof::BasicSecret(secret);
+    Ok(Presented { id, proof })
 }
 
 /// RFC 6749 §2.3.1: identifier and password are form-encoded, each by itself, before they are

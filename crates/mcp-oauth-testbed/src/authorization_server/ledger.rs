@@ -2,13 +2,14 @@
 
 mod tokens;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::builder::Settings;
+use crate::jose::PublicKey;
 
 pub(crate) use tokens::Access;
 pub use tokens::{Family, IssuedToken};
@@ -30,8 +31,22 @@ pub(super) struct Client {
     pub(super) secret: Option<String>,
     /// How it authenticates; `None` for a pre-registered client with a secret, which may choose.
     pub(super) auth_method: Option<String>,
+    /// The keys of its assertions.
+    pub(super) keys: Vec<PublicKey>,
+    pub(super) grants: Grants,
     /// Empty for a client whose redirect URIs the server was not told: any acceptable one is good.
     pub(super) redirect_uris: Vec<String>,
+}
+
+/// By which grants a client may obtain tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Grants {
+    /// By those that a person, or who answers for the person, decides.
+    OfAPerson,
+    /// By its own credentials, or by an assertion.
+    OfAMachine,
+    /// By those that it registered for (RFC 7591 §2).
+    Registered(Vec<String>),
 }
 
 /// What a client asks a person for.
@@ -75,6 +90,8 @@ pub(crate) struct Ledger {
     refresh: HashMap<String, Refresh>,
     families: Vec<Family>,
     issued: Vec<IssuedToken>,
+    /// Who has used which `jti`.
+    used: HashSet<(String, String)>,
 }
 
 impl Ledger {
@@ -86,10 +103,28 @@ impl Ledger {
                 name: known.id.clone(),
                 secret: known.secret.clone(),
                 auth_method: known.secret.is_none().then(|| "none".to_owned()),
+                keys: Vec::new(),
+                grants: Grants::OfAPerson,
+                redirect_uris: Vec::new(),
+            });
+        }
+        for machine in &settings.machines {
+            ledger.add_client(Client {
+                id: machine.id.clone(),
+                name: machine.id.clone(),
+                secret: machine.secret.clone(),
+                auth_method: machine.method.clone(),
+                keys: machine.keys.clone(),
+                grants: Grants::OfAMachine,
                 redirect_uris: Vec::new(),
             });
         }
         ledger
+    }
+
+    /// Whether this is the first time that somebody uses a `jti`; from now on it is not.
+    pub(super) fn is_first_use(&mut self, who: &str, jti: &str) -> bool {
+        self.used.insert((who.to_owned(), jti.to_owned()))
     }
 
     pub(super) fn add_client(&mut self, client: Client) {

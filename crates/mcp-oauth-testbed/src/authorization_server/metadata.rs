@@ -7,8 +7,9 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use serde_json::{Map, Value, json};
 
-use crate::builder::{Legacy, MetadataForm};
+use crate::builder::{Legacy, MetadataForm, PRIVATE_KEY_JWT};
 use crate::faults::Fault;
+use crate::jose::{ALGORITHMS, Algorithm};
 use crate::world::World;
 
 /// The paths at which the document is served.
@@ -55,9 +56,15 @@ fn truth(world: &World) -> Map<String, Value> {
     if settings.issue_refresh_tokens {
         grants.push("refresh_token");
     }
+    if !settings.machines.is_empty() {
+        grants.push("client_credentials");
+    }
     let registration = settings
         .dynamic_registration
         .then(|| format!("{origin}/register"));
+    let methods = settings.auth_methods();
+    let signed = methods.iter().any(|method| method == PRIVATE_KEY_JWT);
+    let algorithms = signed.then(|| ALGORITHMS.map(Algorithm::name));
     let document = json!({
         "issuer": world.issuer(),
         "authorization_endpoint": format!("{origin}/authorize"),
@@ -67,8 +74,10 @@ fn truth(world: &World) -> Map<String, Value> {
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": grants,
-        "token_endpoint_auth_methods_supported": settings.client_auth_methods,
-        "revocation_endpoint_auth_methods_supported": settings.client_auth_methods,
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": world.known_scopes(),
         "authorization_response_iss_parameter_supported": settings.iss_parameter.then_some(true),

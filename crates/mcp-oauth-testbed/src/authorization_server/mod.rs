@@ -1,7 +1,9 @@
-//! The authorization server: OAuth 2.1 with RFC 7009, 7591, 7636, 8414, 8707 and 9207.
+//! The authorization server: OAuth 2.1 with RFC 7009, 7523, 7591, 7636, 8414, 8707 and 9207.
 
+mod assertion;
 mod authorize;
 mod client_auth;
+mod client_credentials;
 mod consent_page;
 mod ledger;
 mod metadata;

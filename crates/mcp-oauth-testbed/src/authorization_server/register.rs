@@ -8,10 +8,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::ledger::{Client, random};
+use super::ledger::{Client, Grants, random};
 use super::{Refusal, json_answer, redirect_uri};
 use crate::builder::Settings;
 use crate::faults::Fault;
+use crate::jose::PublicKey;
 use crate::world::World;
 
 pub(super) async fn register(State(world): State<Arc<World>>, body: Bytes) -> Response {
@@ -67,6 +68,8 @@ fn admit(world: &World, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
         name,
         secret,
         auth_method: Some(auth_method),
+        keys: jwks(&metadata),
+        grants: Grants::Registered(grant_types(&metadata)),
         redirect_uris,
     });
     Ok(metadata)
@@ -102,6 +105,24 @@ fn redirect_uris(
         }
     }
     Ok(uris)
+}
+
+/// The keys that a client registers by value; none that cannot be read.
+pub(super) fn jwks(metadata: &Map<String, Value>) -> Vec<PublicKey> {
+    let keys = metadata.get("jwks").and_then(|jwks| jwks.get("keys"));
+    let keys = keys.and_then(Value::as_array).into_iter().flatten();
+    keys.filter_map(|jwk| PublicKey::from_jwk(jwk).ok())
+        .collect()
+}
+
+/// RFC 7591 §2: "If omitted, the default behavior is that the client will use only the
+/// `authorization_code` Grant Type."
+pub(super) fn grant_types(metadata: &Map<String, Value>) -> Vec<String> {
+    let Some(listed) = metadata.get("grant_types").and_then(Value::as_array) else {
+        return vec!["authorization_code".to_owned()];
+    };
+    let listed = listed.iter().filter_map(Value::as_str);
+    listed.map(str::to_owned).collect()
 }
 
 fn check_grants(metadata: &Map<String, Value>) -> Result<(), Refusal> {

@@ -1,4 +1,5 @@
-//! The token endpoint: `authorization_code` and `refresh_token`.
+//! The token endpoint, with `authorization_code` and `refresh_token`; the other grants have files of
+//! their own.
 
 use std::sync::Arc;
 
@@ -11,9 +12,9 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::authorize::one_of;
-use super::ledger::{Ask, Granted, Issued, Want, Worth};
+use super::ledger::{Ask, Client, Granted, Grants, Issued, Want, Worth};
 use super::parameters::{Form, Parameters};
-use super::{Refusal, client_auth, json_answer};
+use super::{Refusal, client_auth, client_credentials, json_answer};
 use crate::faults::Fault;
 use crate::world::World;
 
@@ -35,11 +36,29 @@ pub(super) async fn token(
     }
 }
 
+/// A token request of a client that has authenticated.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) world: &'a World,
+    pub(super) form: &'a Parameters,
+    pub(super) client: Client,
+}
+
 fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued, Refusal> {
     let client = client_auth::authenticate(world, headers, form)?;
-    match form.require("grant_type")? {
-        "authorization_code" => exchange(world, form, &client.id),
-        "refresh_token" => refresh(world, form, &client.id),
+    let grant_type = form.require("grant_type")?;
+    let request = Request {
+        world,
+        form,
+        client,
+    };
+    match grant_type {
+        "authorization_code" => exchange(&request),
+        "refresh_token" => refresh(&request),
+        client_credentials::GRANT_TYPE => {
+            request.permit(grant_type)?;
+            client_credentials::issue(&request)
+        }
         other => Err(Refusal::new(
             "unsupported_grant_type",
             format!("{other} is not supported"),
@@ -47,12 +66,31 @@ fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued
     }
 }
 
-fn exchange(world: &World, form: &Parameters, client_id: &str) -> Result<Issued, Refusal> {
+impl Request<'_> {
+    /// Whether the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). Who may ask a
+    /// person shows in the code, so that codes and refresh tokens do not come here.
+    fn permit(&self, grant_type: &str) -> Result<(), Refusal> {
+        let of_machines = [client_credentials::GRANT_TYPE];
+        let may = match &self.client.grants {
+            Grants::OfAPerson => grant_type != client_credentials::GRANT_TYPE,
+            Grants::OfAMachine => of_machines.contains(&grant_type),
+            Grants::Registered(listed) => listed.iter().any(|listed| listed == grant_type),
+        };
+        if may {
+            return Ok(());
+        }
+        let reason = format!("the client may not use {grant_type}");
+        Err(Refusal::new("unauthorized_client", reason))
+    }
+}
+
+fn exchange(request: &Request<'_>) -> Result<Issued, Refusal> {
+    let (world, form) = (request.world, request.form);
     let code = form.require("code")?;
     let now = world.now();
     // One lock from the look to the deed: of two requests with one code, one is the second.
     let mut ledger = world.ledger();
-    let ask = match ledger.present_code(code, client_id, now) {
+    let ask = match ledger.present_code(code, &request.client.id, now) {
         Worth::Good(ask) => ask,
         Worth::Unknown => return Err(invalid_grant("the code is unknown or too old")),
         Worth::Spent => {
@@ -106,12 +144,13 @@ fn prove(form: &Parameters, ask: &Ask) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn refresh(world: &World, form: &Parameters, client_id: &str) -> Result<Issued, Refusal> {
+fn refresh(request: &Request<'_>) -> Result<Issued, Refusal> {
+    let (world, form) = (request.world, request.form);
     let token = form.require("refresh_token")?;
     let grace = world.faults().has(&Fault::GraceForSpentRefreshTokens);
     let silent = world.faults().has(&Fault::RotatesInSilence);
     let mut ledger = world.ledger();
-    let Some((number, family)) = ledger.family_of(token, client_id) else {
+    let Some((number, family)) = ledger.family_of(token, &request.client.id) else {
         return Err(invalid_grant("the refresh token is unknown"));
     };
     if !family.alive {

@@ -8,6 +8,7 @@
 mod authorization;
 mod browser;
 mod challenge;
+mod client_credentials;
 mod faults_callback;
 mod faults_metadata;
 mod faults_token;
@@ -16,4 +17,5 @@ mod mcp;
 mod registration;
 mod resources;
 mod rmcp_client;
+mod signing;
 mod tokens;

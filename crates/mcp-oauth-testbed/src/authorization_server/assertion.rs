@@ -1,0 +1,58 @@
+//! Client authentication by a signed assertion: `private_key_jwt` (RFC 7523 §2.2 and §3).
+
+use super::Refusal;
+use super::ledger::Client;
+use super::parameters::Parameters;
+use crate::jose::Jwt;
+use crate::world::World;
+
+const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// The assertion of a request, if there is one, and the client that it names. Whether it is true is
+/// for [`check`] to say.
+pub(super) fn presented(form: &Parameters) -> Result<Option<(String, Jwt)>, Refusal> {
+    let Some(assertion) = form.find("client_assertion") else {
+        return Ok(None);
+    };
+    if form.require("client_assertion_type")? != TYPE {
+        let reason = "client_assertion_type is unknown";
+        return Err(Refusal::new("invalid_request", reason));
+    }
+    let jwt = Jwt::parse(assertion).ok_or_else(|| refused("the assertion is not a JWT"))?;
+    let id = jwt
+        .claim("sub")
+        .ok_or_else(|| refused("sub is missing"))?
+        .to_owned();
+    // RFC 7521 §4.2: client_id is not needed, and if present it must be the same client.
+    if form.find("client_id").is_some_and(|named| named != id) {
+        return Err(refused("client_id is not the subject of the assertion"));
+    }
+    Ok(Some((id, jwt)))
+}
+
+/// The signature first: what an unsigned claim says is nobody's word.
+pub(super) fn check(world: &World, client: &Client, jwt: &Jwt) -> Result<(), Refusal> {
+    if !jwt.is_signed_by(&client.keys) {
+        return Err(refused(
+            "the assertion is not signed by a key of the client",
+        ));
+    }
+    if jwt.claim("iss") != Some(&client.id) {
+        return Err(refused("iss is not the client"));
+    }
+    // `spec-checklist` J3: the issuer, and not the token endpoint.
+    if !jwt.is_for(&world.issuer()) {
+        return Err(refused("aud is not the issuer of this server"));
+    }
+    jwt.check_dates(world.now()).map_err(refused)?;
+    let jti = jwt.claim("jti").ok_or_else(|| refused("jti is missing"))?;
+    // RFC 7523 §3: a jti "that has been used" is a replay.
+    if !world.ledger().is_first_use(&client.id, jti) {
+        return Err(refused("the assertion was used before"));
+    }
+    Ok(())
+}
+
+fn refused(reason: &str) -> Refusal {
+    Refusal::invalid_client(reason, false)
+}

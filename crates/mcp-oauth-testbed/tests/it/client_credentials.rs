@@ -1,0 +1,186 @@
+//! The client credentials grant, and clients that sign their assertions.
+
+use std::time::Duration;
+
+use mcp_oauth_testbed::{Algorithm, KeyPair, Machine, PublicKey, Testbed};
+use serde_json::{Value, json};
+
+use crate::browser::*;
+use crate::signing::*;
+
+async fn metadata(testbed: &Testbed) -> Value {
+    let path = "/.well-known/oauth-authorization-server";
+    get(&endpoint(testbed, path)).await.json()
+}
+
+async fn with_machine(machine: Machine) -> Testbed {
+    Testbed::builder().machine(machine).start().await.unwrap()
+}
+
+/// A client credentials request with these parameters more.
+async fn ask(testbed: &Testbed, more: &[(&str, &str)]) -> Answer {
+    let server = testbed.server_url();
+    let mut pairs = vec![
+        ("grant_type", "client_credentials"),
+        ("resource", server.as_str()),
+    ];
+    pairs.extend(more);
+    post_form(&endpoint(testbed, "/token"), &pairs).await
+}
+
+async fn ask_signed(testbed: &Testbed, assertion: &str) -> Answer {
+    let signed = [
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", assertion),
+    ];
+    ask(testbed, &signed).await
+}
+
+#[tokio::test]
+async fn a_machine_gets_an_access_token_for_its_secret_and_no_refresh_token() {
+    let testbed = with_machine(Machine::with_secret("robot", "s3cret")).await;
+    let server = testbed.server_url();
+    let pairs = [
+        ("grant_type", "client_credentials"),
+        ("resource", server.as_str()),
+        ("scope", "notes:write"),
+    ];
+    let token = endpoint(&testbed, "/token");
+    let basic = post_basic(&token, "robot:s3cret", &pairs).await;
+    assert!(is_good(&testbed, &basic.text("access_token")).await);
+    assert_eq!(basic.text("scope"), "notes:write");
+    assert_eq!(basic.json().get("refresh_token"), None);
+    let secret = [("client_id", "robot"), ("client_secret", "s3cret")];
+    assert_eq!(ask(&testbed, &secret).await.status, 200);
+    let wrong = [("client_id", "robot"), ("client_secret", "secret")];
+    assert_eq!(ask(&testbed, &wrong).await.text("error"), "invalid_client");
+    assert_eq!(testbed.issued_tokens()[0].grant_type, "client_credentials");
+    assert!(testbed.families().is_empty());
+
+    let metadata = metadata(&testbed).await;
+    let grants = metadata["grant_types_supported"].as_array().unwrap();
+    assert!(grants.contains(&json!("client_credentials")));
+    let algorithms = "token_endpoint_auth_signing_alg_values_supported";
+    assert_eq!(metadata.get(algorithms), None);
+}
+
+#[tokio::test]
+async fn a_machine_may_be_held_to_one_way_of_sending_its_secret() {
+    let machine = Machine::with_secret("robot", "s3cret").auth_method("client_secret_basic");
+    let testbed = with_machine(machine).await;
+    let posted = [("client_id", "robot"), ("client_secret", "s3cret")];
+    assert_eq!(ask(&testbed, &posted).await.text("error"), "invalid_client");
+}
+
+#[tokio::test]
+async fn a_machine_signs_with_any_algorithm_and_its_key_comes_as_jwk_or_pem() {
+    for algorithm in [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa] {
+        let pair = KeyPair::generate(algorithm).unwrap();
+        let from_jwk = PublicKey::from_jwk(&pair.public_jwk()).unwrap();
+        let from_pem = PublicKey::from_pem(&pair.public_pem().unwrap()).unwrap();
+        for key in [from_jwk, from_pem] {
+            let testbed = with_machine(Machine::with_key("robot", key)).await;
+            let assertion = assertion(&testbed, &pair, "robot", &json!({}));
+            let answer = ask_signed(&testbed, &assertion).await;
+            assert_eq!(answer.status, 200, "{algorithm:?}: {}", answer.body);
+            assert!(is_good(&testbed, &answer.text("access_token")).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_metadata_lists_methods_and_algorithms_of_signing_clients() {
+    let pair = KeyPair::generate(Algorithm::Es256).unwrap();
+    let testbed = with_machine(Machine::with_key("robot", pair.public().unwrap())).await;
+    let metadata = metadata(&testbed).await;
+    let methods = &metadata["token_endpoint_auth_methods_supported"];
+    assert!(
+        methods
+            .as_array()
+            .unwrap()
+            .contains(&json!("private_key_jwt"))
+    );
+    assert_eq!(
+        metadata["token_endpoint_auth_signing_alg_values_supported"],
+        json!(["ES256", "RS256", "EdDSA"])
+    );
+}
+
+#[tokio::test]
+async fn an_assertion_with_a_wrong_or_missing_claim_is_refused() {
+    let pair = KeyPair::generate(Algorithm::Es256).unwrap();
+    let testbed = with_machine(Machine::with_key("robot", pair.public().unwrap())).await;
+    let token_endpoint = endpoint(&testbed, "/token");
+    for wrong in [
+        json!({ "aud": token_endpoint }),
+        json!({ "aud": "https://other.example" }),
+        json!({ "aud": null }),
+        json!({ "iss": "somebody" }),
+        json!({ "sub": "somebody" }),
+        json!({ "sub": null }),
+        json!({ "exp": now() - 1 }),
+        json!({ "exp": null }),
+        json!({ "iat": now() + 600 }),
+        json!({ "jti": null }),
+    ] {
+        let answer = ask_signed(&testbed, &assertion(&testbed, &pair, "robot", &wrong)).await;
+        let refused = (answer.status, answer.text("error"));
+        assert_eq!(refused, (401, "invalid_client".to_owned()), "{wrong}");
+    }
+    let stranger = KeyPair::generate(Algorithm::Es256).unwrap();
+    let forged = assertion(&testbed, &stranger, "robot", &json!({}));
+    assert_eq!(ask_signed(&testbed, &forged).await.status, 401);
+    // None of these has used up the jti.
+    let good = assertion(&testbed, &pair, "robot", &json!({}));
+    assert_eq!(ask_signed(&testbed, &good).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_assertion_is_good_once_and_not_for_ever() {
+    let pair = KeyPair::generate(Algorithm::EdDsa).unwrap();
+    let testbed = with_machine(Machine::with_key("robot", pair.public().unwrap())).await;
+    let good = assertion(&testbed, &pair, "robot", &json!({}));
+    assert_eq!(ask_signed(&testbed, &good).await.status, 200);
+    assert_eq!(ask_signed(&testbed, &good).await.status, 401);
+    let late = assertion(&testbed, &pair, "robot", &json!({ "jti": "two" }));
+    testbed.advance(Duration::from_secs(61));
+    assert_eq!(ask_signed(&testbed, &late).await.status, 401);
+}
+
+#[tokio::test]
+async fn only_a_machine_speaks_for_itself_and_it_needs_a_resource() {
+    let builder = Testbed::builder().client("app", Some("s3cret"));
+    let machine = Machine::with_secret("robot", "s3cret");
+    let testbed = builder.machine(machine).start().await.unwrap();
+    let app = [("client_id", "app"), ("client_secret", "s3cret")];
+    assert_eq!(
+        ask(&testbed, &app).await.text("error"),
+        "unauthorized_client"
+    );
+    let public = register(&testbed).await;
+    let public = [("client_id", public.as_str())];
+    assert_eq!(
+        ask(&testbed, &public).await.text("error"),
+        "unauthorized_client"
+    );
+    let pairs = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "robot"),
+        ("client_secret", "s3cret"),
+    ];
+    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+    assert_eq!(answer.text("error"), "invalid_target");
+}
+
+#[tokio::test]
+async fn a_secret_beside_an_assertion_is_refused() {
+    let pair = KeyPair::generate(Algorithm::Es256).unwrap();
+    let testbed = with_machine(Machine::with_key("robot", pair.public().unwrap())).await;
+    let signed = assertion(&testbed, &pair, "robot", &json!({}));
+    let both = [
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", signed.as_str()),
+        ("client_secret", "s3cret"),
+    ];
+    assert_eq!(ask(&testbed, &both).await.text("error"), "invalid_request");
+}

@@ -11,6 +11,7 @@
 use std::{
     fs::{File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -28,12 +29,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The digits of the greatest revision.
 const MOST_NOTE: usize = 20;
 
+/// A file to be locked, which errors can name.
+#[derive(Debug)]
+pub(super) struct LockFile {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+}
+
 /// A locked file. Closing it, which is what dropping does, lets go.
 #[derive(Debug)]
 pub(super) struct FileLock {
     /// Shared with the writing of a note that nobody waits for any more.
     file: Arc<File>,
-    place: String,
+    path: PathBuf,
     unfinished: Option<Revision>,
 }
 
@@ -41,8 +49,8 @@ impl FileLock {
     /// Puts `text` in the place of the note, through the file that is locked. It is not forced to
     /// the disk: the note explains a process that was killed, and a power cut may take it along.
     async fn note(&self, text: String) -> Result<(), TokenStorageError> {
-        let (file, place) = (Arc::clone(&self.file), self.place.clone());
-        off_runtime(move || write_note(&file, &text).map_err(io_error("write a note for", &place)))
+        let (file, path) = (Arc::clone(&self.file), self.path.clone());
+        off_runtime(move || write_note(&file, &text).map_err(io_error("write a note to", &path)))
             .await
     }
 }
@@ -67,10 +75,12 @@ impl Held for FileLock {
     }
 }
 
+/// What is written over the same note changes nothing, wherever it stops: the note of somebody who
+/// died is not lost to a full disk.
 fn write_note(mut file: &File, text: &str) -> io::Result<()> {
-    file.set_len(0)?;
     file.rewind()?;
-    file.write_all(text.as_bytes())
+    file.write_all(text.as_bytes())?;
+    file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))
 }
 
 /// What is no number is no note of ours.
@@ -90,7 +100,8 @@ fn read_note(mut file: &File) -> io::Result<Option<Revision>> {
 /// us for ever.
 ///
 /// A caller that gives up leaves nothing behind: the file is closed with the try that is under way.
-pub(super) async fn hold(mut file: File, place: &str) -> Result<FileLock, TokenStorageError> {
+pub(super) async fn hold(to_lock: LockFile, place: &str) -> Result<FileLock, TokenStorageError> {
+    let LockFile { mut file, path } = to_lock;
     let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
     loop {
         let (back, tried) = off_runtime(move || {
@@ -103,12 +114,12 @@ pub(super) async fn hold(mut file: File, place: &str) -> Result<FileLock, TokenS
             Ok(unfinished) => {
                 return Ok(FileLock {
                     file: Arc::new(file),
-                    place: place.to_owned(),
+                    path,
                     unfinished,
                 });
             }
             // A file system without locks is not used as if it had them (H108).
-            Err(TryLockError::Error(source)) => return Err(io_error("lock", place)(source)),
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", &path)(source)),
             Err(TryLockError::WouldBlock) if waited >= PATIENCE => {
                 return Err(TokenStorageError::Locked {
                     place: place.to_owned(),
@@ -143,10 +154,10 @@ pub(super) async fn off_runtime<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(stopped)?
 }
 
-fn io_error(action: &'static str, place: &str) -> impl FnOnce(io::Error) -> TokenStorageError {
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TokenStorageError {
     move |source| TokenStorageError::Io {
         action,
-        path: place.into(),
+        path: path.to_owned(),
         source: Arc::new(source),
     }
 }
@@ -155,11 +166,18 @@ fn io_error(action: &'static str, place: &str) -> impl FnOnce(io::Error) -> Toke
 mod tests {
     use super::*;
 
+    fn opened(file: &tempfile::NamedTempFile) -> LockFile {
+        LockFile {
+            file: file.reopen().unwrap(),
+            path: file.path().to_owned(),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_a_minute_is_told_that_it_is_locked() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let _held = hold(file.reopen().unwrap(), "first").await.unwrap();
-        let error = hold(file.reopen().unwrap(), "second").await.unwrap_err();
+        let _held = hold(opened(&file), "first").await.unwrap();
+        let error = hold(opened(&file), "second").await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "second is locked by another process for too long"
@@ -169,21 +187,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_waiter_that_gave_up_holds_nothing() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let held = hold(file.reopen().unwrap(), "first").await.unwrap();
-        let waiter = hold(file.reopen().unwrap(), "second");
+        let held = hold(opened(&file), "first").await.unwrap();
+        let waiter = hold(opened(&file), "second");
         assert!(
             tokio::time::timeout(Duration::from_secs(1), waiter)
                 .await
                 .is_err()
         );
         drop(held);
-        hold(file.reopen().unwrap(), "third").await.unwrap();
+        hold(opened(&file), "third").await.unwrap();
     }
 
     async fn note_in(text: &[u8]) -> Option<u64> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text).unwrap();
-        let held = hold(file.reopen().unwrap(), "it").await.unwrap();
+        let held = hold(opened(&file), "it").await.unwrap();
         held.unfinished().map(Revision::number)
     }
 

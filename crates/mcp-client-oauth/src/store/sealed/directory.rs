@@ -13,7 +13,7 @@ use std::{
 use tempfile::NamedTempFile;
 
 use super::access;
-use crate::{error::TokenStorageError, secret::Secret};
+use crate::{error::TokenStorageError, secret::Secret, store::lock::LockFile};
 
 /// What a file is called while it is written.
 const UNFINISHED: (&str, &str) = ("new-", ".tmp");
@@ -76,11 +76,13 @@ impl Directory {
         access::mend(&self.0).map_err(io_error("protect", &self.0))
     }
 
-    /// Opens a file that is only locked, never written, and never deleted.
-    pub(super) fn lock_file(&self, name: &str) -> Result<File, TokenStorageError> {
+    /// Opens a file that is locked, and never deleted.
+    pub(super) fn lock_file(&self, name: &str) -> Result<LockFile, TokenStorageError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        open(&self.0.join(LOCKS).join(name), &mut options)
+        let path = self.0.join(LOCKS).join(name);
+        let file = open(&path, &mut options)?;
+        Ok(LockFile { file, path })
     }
 
     /// Opens a file for reading, if it is there. It must be a regular file (H137).

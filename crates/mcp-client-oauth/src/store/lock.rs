@@ -230,13 +230,17 @@ mod tests {
     #[tokio::test]
     async fn a_note_that_cannot_be_written_fails_the_beginning() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let held = hold(File::open(file.path()).unwrap(), "it").await.unwrap();
+        let read_only = LockFile {
+            file: File::open(file.path()).unwrap(),
+            ..opened(&file)
+        };
+        let held = hold(read_only, "it").await.unwrap();
         let refused = held.begin(Revision::new(7)).await.unwrap_err();
         assert!(
             matches!(
                 &refused,
                 TokenStorageError::Io {
-                    action: "write a note for",
+                    action: "write a note to",
                     ..
                 }
             ),

@@ -24,6 +24,7 @@ mod memory;
 mod record;
 #[cfg(feature = "sealed-file")]
 mod sealed;
+pub mod transfer;
 #[cfg(feature = "vault")]
 mod vault;
 

@@ -31,5 +31,6 @@ mod sessions;
 mod store;
 mod support;
 mod tokens;
+mod transfer;
 #[cfg(feature = "vault")]
 mod vault;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::Testbed;
 use crate::faults::Fault;
 
+pub(crate) use grants::Enterprise;
 pub use grants::Machine;
 
 /// Client authentication by a signed assertion (RFC 7523 §2.2), by its registered name.
@@ -100,6 +101,8 @@ pub(crate) struct Settings {
     pub(crate) clients: Vec<KnownClient>,
     pub(crate) client_auth_methods: Vec<String>,
     pub(crate) machines: Vec<Machine>,
+    pub(crate) wif: Option<String>,
+    pub(crate) enterprise: Option<Enterprise>,
     pub(crate) offline_access: bool,
     pub(crate) iss_parameter: bool,
     pub(crate) issue_refresh_tokens: bool,
@@ -160,6 +163,8 @@ impl Builder {
                 .map(str::to_owned)
                 .to_vec(),
             machines: Vec::new(),
+            wif: None,
+            enterprise: None,
             offline_access: false,
             iss_parameter: true,
             issue_refresh_tokens: true,

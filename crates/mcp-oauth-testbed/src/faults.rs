@@ -94,6 +94,15 @@ pub enum Fault {
     /// client keeps the old one unless a new one is issued.
     RotatesInSilence,
 
+    /// Each assertion of the JWT bearer grant is refused with this error. RFC 7523 §3.1: it MUST be
+    /// `invalid_grant` if the assertion is not valid.
+    AssertionRefused(String),
+    /// The identity provider refuses each exchange with this error (RFC 8693 §2.2.2).
+    IdJagRefused(String),
+    /// The identity provider calls what it issues by this type (H182). RFC 8693 §2.2.1: "An
+    /// identifier for the representation of the issued security token."
+    IssuedTokenType(String),
+
     /// A field of the registration answer is added or replaced. RFC 7591 §3.2.1.
     RegistrationField(String, Value),
     /// A field of the registration answer is left out, such as `client_id`. RFC 7591 §3.2.1:
@@ -130,6 +139,8 @@ pub enum Endpoint {
     Revocation,
     /// `/mcp` and what is below it.
     Mcp,
+    /// `/oauth2/token` of the identity provider.
+    IdentityProvider,
 }
 
 /// How an answer is spoiled.

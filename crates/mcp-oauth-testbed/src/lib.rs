@@ -17,12 +17,11 @@
 //! # }
 //! ```
 //!
-//! What it is not: a server for anything but tests and demonstrations. It has no TLS, no store and
-//! no device, client credentials or token exchange grant.
+//! What it is not: a server for anything but tests and demonstrations. It has no TLS and no store.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `authorization_server` | metadata, registration, consent, tokens, revocation |
+//! | `authorization_server` | metadata, registration, consent, tokens, revocation, further grants |
 //! | `mcp_server` | the challenge, its metadata, both wires, four tools, a REST route |
 //! | [`Fault`] | what they do wrong on command |
 //! | [`Recorded`] | what they saw |
@@ -32,6 +31,7 @@ mod authorization_server;
 mod builder;
 mod clock;
 mod faults;
+mod identities;
 mod jose;
 mod mcp_server;
 mod passage;
@@ -57,13 +57,15 @@ use builder::Settings;
 use serve::Serving;
 use world::{Origins, World};
 
-/// Two running servers. Dropping it stops them.
+/// Two running servers, or three with an identity provider. Dropping it stops them.
 #[derive(Debug)]
 pub struct Testbed {
     world: Arc<World>,
     server_url: Url,
     mcp: Serving,
     authorization: Serving,
+    /// Serves until the testbed is dropped.
+    _identity_provider: Option<Serving>,
 }
 
 impl Testbed {
@@ -80,18 +82,29 @@ impl Testbed {
     async fn start_with(settings: Settings, faults: Vec<Fault>) -> io::Result<Self> {
         let (mcp_listener, mcp) = serve::bind().await?;
         let (as_listener, authorization) = serve::bind().await?;
+        let provider = match settings.enterprise {
+            Some(_) => Some(serve::bind().await?),
+            None => None,
+        };
         let origins = Origins {
             mcp: format!("http://{mcp}"),
             authorization: match settings.legacy {
                 Some(_) => format!("http://{mcp}"),
                 None => format!("http://{authorization}"),
             },
+            identity_provider: provider
+                .as_ref()
+                .map(|(_, address)| format!("http://{address}"))
+                .unwrap_or_default(),
         };
         let server_url = Url::parse(&origins.server_url()).map_err(io::Error::other)?;
-        let world = Arc::new(World::new(settings, origins, faults));
+        let world = World::new(settings, origins, faults).map_err(io::Error::other)?;
+        let world = Arc::new(world);
         Ok(Self {
             mcp: Serving::start(mcp_listener, passage::mcp_side(&world)),
             authorization: Serving::start(as_listener, passage::authorization_side(&world)),
+            _identity_provider: provider
+                .map(|(listener, _)| Serving::start(listener, passage::provider_side(&world))),
             world,
             server_url,
         })

@@ -38,6 +38,12 @@ pub(crate) fn authorization_side(world: &Arc<World>) -> Router {
     guarded(routes, world, Party::AuthorizationServer)
 }
 
+/// The routes of the identity provider.
+pub(crate) fn provider_side(world: &Arc<World>) -> Router {
+    let routes = authorization_server::provider_routes();
+    guarded(routes, world, Party::IdentityProvider)
+}
+
 fn guarded(routes: Router<Arc<World>>, world: &Arc<World>, listener: Party) -> Router {
     routes
         .fallback(async || StatusCode::NOT_FOUND)
@@ -80,7 +86,9 @@ async fn pass(
 /// Of a legacy server, which is both parties on one origin, the endpoint decides.
 fn party(listener: Party, endpoint: Option<Endpoint>) -> Party {
     match endpoint {
-        Some(Endpoint::Mcp | Endpoint::ResourceMetadata) | None => listener,
+        Some(Endpoint::Mcp | Endpoint::ResourceMetadata | Endpoint::IdentityProvider) | None => {
+            listener
+        }
         Some(_) => Party::AuthorizationServer,
     }
 }
@@ -88,6 +96,10 @@ fn party(listener: Party, endpoint: Option<Endpoint>) -> Party {
 /// The endpoint at this path of this listener. A path that belongs to the other listener is none:
 /// a client that looks for the authorization server here finds neither it nor its faults.
 fn endpoint(world: &World, listener: Party, path: &str) -> Option<Endpoint> {
+    if listener == Party::IdentityProvider {
+        let tokens = path == authorization_server::TOKEN_PATH;
+        return tokens.then_some(Endpoint::IdentityProvider);
+    }
     if listener == Party::Mcp {
         if world.prm_path().as_deref() == Some(path) {
             return Some(Endpoint::ResourceMetadata);

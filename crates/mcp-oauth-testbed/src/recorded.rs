@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use url::form_urlencoded;
 
-/// Which of the two servers a request was for.
+/// Which of the servers a request was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Party {
@@ -13,6 +13,8 @@ pub enum Party {
     Mcp,
     /// The authorization server. Of a legacy server this is a part of the same origin.
     AuthorizationServer,
+    /// The identity provider of an enterprise.
+    IdentityProvider,
 }
 
 /// A request that one of the servers got.

@@ -1,4 +1,4 @@
-//! What both servers share: settings, places, time, faults, the log and the ledger.
+//! What the servers share: settings, places, time, faults, the log and the ledger.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,8 @@ use crate::authorization_server::Ledger;
 use crate::builder::{PrmForm, Settings};
 use crate::clock::Clock;
 use crate::faults::{Fault, Faults};
+use crate::identities::Identities;
+use crate::jose::KeyError;
 use crate::mcp_server::Service;
 use crate::recorded::Log;
 
@@ -23,6 +25,8 @@ pub(crate) const MCP_PATH: &str = "/mcp";
 pub(crate) struct Origins {
     pub(crate) mcp: String,
     pub(crate) authorization: String,
+    /// Empty where there is no identity provider.
+    pub(crate) identity_provider: String,
 }
 
 impl Origins {
@@ -36,6 +40,7 @@ impl Origins {
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) origins: Origins,
+    pub(crate) identities: Identities,
     clock: Clock,
     faults: Mutex<Faults>,
     log: Mutex<Log>,
@@ -46,7 +51,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(settings: Settings, origins: Origins, faults: Vec<Fault>) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        origins: Origins,
+        faults: Vec<Fault>,
+    ) -> Result<Self, KeyError> {
         let mut on = Faults::default();
         for fault in faults {
             on.add(fault);
@@ -55,7 +64,8 @@ impl World {
         if settings.step_up {
             required_scopes.insert("write_note".to_owned(), "notes:write".to_owned());
         }
-        Self {
+        Ok(Self {
+            identities: Identities::new(&settings)?,
             ledger: Mutex::new(Ledger::new(&settings)),
             clock: Clock::start(settings.clock_stands_still),
             settings,
@@ -65,7 +75,7 @@ impl World {
             service: Mutex::default(),
             required_scopes: Mutex::new(required_scopes),
             releases: watch::Sender::new(0),
-        }
+        })
     }
 
     pub(crate) fn clock(&self) -> &Clock {

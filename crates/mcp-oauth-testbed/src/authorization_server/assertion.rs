@@ -31,7 +31,12 @@ pub(super) fn presented(form: &Parameters) -> Result<Option<(String, Jwt)>, Refu
 }
 
 /// The signature first: what an unsigned claim says is nobody's word.
-pub(super) fn check(world: &World, client: &Client, jwt: &Jwt) -> Result<(), Refusal> {
+pub(super) fn check(
+    world: &World,
+    issuer: &str,
+    client: &Client,
+    jwt: &Jwt,
+) -> Result<(), Refusal> {
     if !jwt.is_signed_by(&client.keys) {
         return Err(refused(
             "the assertion is not signed by a key of the client",
@@ -41,7 +46,7 @@ pub(super) fn check(world: &World, client: &Client, jwt: &Jwt) -> Result<(), Ref
         return Err(refused("iss is not the client"));
     }
     // `spec-checklist` J3: the issuer, and not the token endpoint.
-    if !jwt.is_for(&world.issuer()) {
+    if !jwt.is_for(issuer) {
         return Err(refused("aud is not the issuer of this server"));
     }
     jwt.check_dates(world.now()).map_err(refused)?;

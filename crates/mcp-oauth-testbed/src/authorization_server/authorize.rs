@@ -42,7 +42,7 @@ pub(super) async fn ask(State(world): State<Arc<World>>, uri: Uri) -> Response {
             &world,
             &redirect_uri,
             state,
-            refusal.error,
+            &refusal.error,
             Some(&refusal.description),
         ),
     }

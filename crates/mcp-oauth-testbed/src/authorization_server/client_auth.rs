@@ -37,16 +37,27 @@ impl Proof {
     }
 }
 
-/// The client that sent this request.
+/// The client that sent this request to the authorization server.
 pub(super) fn authenticate(
     world: &World,
+    headers: &HeaderMap,
+    form: &Parameters,
+) -> Result<Client, Refusal> {
+    authenticate_at(world, &world.issuer(), |id| find(world, id), headers, form)
+}
+
+/// The client that sent this request to the server with this issuer, which knows who it `find`s.
+pub(super) fn authenticate_at(
+    world: &World,
+    issuer: &str,
+    find: impl Fn(&str) -> Option<Client>,
     headers: &HeaderMap,
     form: &Parameters,
 ) -> Result<Client, Refusal> {
     let presented = presented(headers, form)?;
     let method = presented.proof.method();
     let basic = method == "client_secret_basic";
-    let client = find(world, &presented.id)
+    let client = find(&presented.id)
         .ok_or_else(|| Refusal::invalid_client("the client is unknown", basic))?;
     let fits = match &client.auth_method {
         Some(expected) => expected == method,
@@ -58,7 +69,7 @@ pub(super) fn authenticate(
     }
     match presented.proof {
         Proof::None => {}
-        Proof::Assertion(jwt) => assertion::check(world, &client, &jwt)?,
+        Proof::Assertion(jwt) => assertion::check(world, issuer, &client, &jwt)?,
         Proof::BasicSecret(secret) | Proof::PostedSecret(secret) => {
             if client.secret.as_ref() != Some(&secret) {
                 return Err(Refusal::invalid_client("the client secret is wrong", basic));

@@ -18,6 +18,7 @@ pub(super) fn issue(request: &Request<'_>) -> Result<Issued, Refusal> {
     let granted = Granted {
         grant_type: GRANT_TYPE,
         client_id: client.id.clone(),
+        subject: None,
         resources: vec![resource.clone()],
         scopes: scopes(world, form.find("scope"))?,
         refreshable: false,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use crate::builder::Settings;
+use crate::builder::{Machine, Settings};
 use crate::jose::PublicKey;
 
 pub(crate) use tokens::Access;
@@ -36,6 +36,20 @@ pub(super) struct Client {
     pub(super) grants: Grants,
     /// Empty for a client whose redirect URIs the server was not told: any acceptable one is good.
     pub(super) redirect_uris: Vec<String>,
+}
+
+impl From<&Machine> for Client {
+    fn from(machine: &Machine) -> Self {
+        Self {
+            id: machine.id.clone(),
+            name: machine.id.clone(),
+            secret: machine.secret.clone(),
+            auth_method: machine.method.clone(),
+            keys: machine.keys.clone(),
+            grants: Grants::OfAMachine,
+            redirect_uris: Vec::new(),
+        }
+    }
 }
 
 /// By which grants a client may obtain tokens.
@@ -109,15 +123,7 @@ impl Ledger {
             });
         }
         for machine in &settings.machines {
-            ledger.add_client(Client {
-                id: machine.id.clone(),
-                name: machine.id.clone(),
-                secret: machine.secret.clone(),
-                auth_method: machine.method.clone(),
-                keys: machine.keys.clone(),
-                grants: Grants::OfAMachine,
-                redirect_uris: Vec::new(),
-            });
+            ledger.add_client(Client::from(machine));
         }
         ledger
     }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use serde_json::{Map, Value, json};
 
+use super::jwt_bearer;
 use crate::builder::{Legacy, MetadataForm, PRIVATE_KEY_JWT};
 use crate::faults::Fault;
 use crate::jose::{ALGORITHMS, Algorithm};
@@ -59,6 +60,11 @@ fn truth(world: &World) -> Map<String, Value> {
     if !settings.machines.is_empty() {
         grants.push("client_credentials");
     }
+    let enterprise = settings.enterprise.is_some();
+    if settings.wif.is_some() || enterprise {
+        grants.push(jwt_bearer::GRANT_TYPE);
+    }
+    let profiles = enterprise.then_some(["urn:ietf:params:oauth:grant-profile:id-jag"]);
     let registration = settings
         .dynamic_registration
         .then(|| format!("{origin}/register"));
@@ -74,6 +80,8 @@ fn truth(world: &World) -> Map<String, Value> {
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": grants,
+        // `spec-checklist` J6.
+        "authorization_grant_profiles_supported": profiles,
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods,

@@ -1,10 +1,13 @@
-//! The authorization server: OAuth 2.1 with RFC 7009, 7523, 7591, 7636, 8414, 8707 and 9207.
+//! The authorization server: OAuth 2.1 with RFC 7009, 7523, 7591, 7636, 8414, 8693,
+//! 8707 and 9207.
 
 mod assertion;
 mod authorize;
 mod client_auth;
 mod client_credentials;
 mod consent_page;
+mod identity_provider;
+mod jwt_bearer;
 mod ledger;
 mod metadata;
 mod parameters;
@@ -13,6 +16,7 @@ mod register;
 mod revoke;
 mod token;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -24,6 +28,7 @@ use serde_json::{Value, json};
 use crate::builder::Legacy;
 use crate::world::World;
 
+pub(crate) use identity_provider::{TOKEN_PATH, routes as provider_routes};
 pub(crate) use ledger::{Access, Ledger, random};
 pub use ledger::{Family, IssuedToken};
 
@@ -53,7 +58,7 @@ pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,
-    error: &'static str,
+    error: Cow<'static, str>,
     description: String,
     /// Whether the client tried HTTP Basic, so that a 401 must name that scheme.
     basic: bool,
@@ -64,9 +69,17 @@ impl Refusal {
         let description = description.into();
         Self {
             status: StatusCode::BAD_REQUEST,
-            error,
+            error: Cow::Borrowed(error),
             description,
             basic: false,
+        }
+    }
+
+    /// The error that a fault names.
+    fn forced(error: String) -> Self {
+        Self {
+            error: Cow::Owned(error),
+            ..Self::new("", "refused on command")
         }
     }
 
@@ -74,7 +87,7 @@ impl Refusal {
         let status = StatusCode::UNAUTHORIZED;
         Self {
             status,
-            error: "invalid_client",
+            error: Cow::Borrowed("invalid_client"),
             description: description.to_owned(),
             basic,
         }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::authorize::one_of;
 use super::ledger::{Ask, Client, Granted, Grants, Issued, Want, Worth};
 use super::parameters::{Form, Parameters};
-use super::{Refusal, client_auth, client_credentials, json_answer};
+use super::{Refusal, client_auth, client_credentials, json_answer, jwt_bearer};
 use crate::faults::Fault;
 use crate::world::World;
 
@@ -45,6 +45,10 @@ pub(super) struct Request<'a> {
 }
 
 fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued, Refusal> {
+    // A workload is no client, and shows nothing but its assertion.
+    if form.find("grant_type") == Some(jwt_bearer::GRANT_TYPE) {
+        return jwt_bearer::issue(world, headers, form);
+    }
     let client = client_auth::authenticate(world, headers, form)?;
     let grant_type = form.require("grant_type")?;
     let request = Request {
@@ -56,7 +60,7 @@ fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued
         "authorization_code" => exchange(&request),
         "refresh_token" => refresh(&request),
         client_credentials::GRANT_TYPE => {
-            request.permit(grant_type)?;
+            permit(&request.client, grant_type)?;
             client_credentials::issue(&request)
         }
         other => Err(Refusal::new(
@@ -66,22 +70,20 @@ fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued
     }
 }
 
-impl Request<'_> {
-    /// Whether the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). Who may ask a
-    /// person shows in the code, so that codes and refresh tokens do not come here.
-    fn permit(&self, grant_type: &str) -> Result<(), Refusal> {
-        let of_machines = [client_credentials::GRANT_TYPE];
-        let may = match &self.client.grants {
-            Grants::OfAPerson => grant_type != client_credentials::GRANT_TYPE,
-            Grants::OfAMachine => of_machines.contains(&grant_type),
-            Grants::Registered(listed) => listed.iter().any(|listed| listed == grant_type),
-        };
-        if may {
-            return Ok(());
-        }
-        let reason = format!("the client may not use {grant_type}");
-        Err(Refusal::new("unauthorized_client", reason))
+/// Whether the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). Who may ask a
+/// person shows in the code, so that codes and refresh tokens do not come here.
+pub(super) fn permit(client: &Client, grant_type: &str) -> Result<(), Refusal> {
+    let of_machines = [client_credentials::GRANT_TYPE, jwt_bearer::GRANT_TYPE];
+    let may = match &client.grants {
+        Grants::OfAPerson => grant_type != client_credentials::GRANT_TYPE,
+        Grants::OfAMachine => of_machines.contains(&grant_type),
+        Grants::Registered(listed) => listed.iter().any(|listed| listed == grant_type),
+    };
+    if may {
+        return Ok(());
     }
+    let reason = format!("the client may not use {grant_type}");
+    Err(Refusal::new("unauthorized_client", reason))
 }
 
 fn exchange(request: &Request<'_>) -> Result<Issued, Refusal> {
@@ -111,6 +113,7 @@ fn exchange(request: &Request<'_>) -> Result<Issued, Refusal> {
     let granted = Granted {
         grant_type: "authorization_code",
         client_id: ask.client_id,
+        subject: None,
         resources: ask.resources,
         scopes: ask.scopes,
         refreshable: true,
@@ -180,7 +183,7 @@ fn refresh(request: &Request<'_>) -> Result<Issued, Refusal> {
 }
 
 /// RFC 6749 §6: the scope "MUST NOT include any scope not originally granted".
-fn narrowed(asked: Option<&str>, granted: &[String]) -> Result<Vec<String>, Refusal> {
+pub(super) fn narrowed(asked: Option<&str>, granted: &[String]) -> Result<Vec<String>, Refusal> {
     let Some(asked) = asked else {
         return Ok(granted.to_vec());
     };
@@ -222,6 +225,6 @@ fn answer(world: &World, issued: Issued) -> Value {
     Value::Object(members)
 }
 
-fn invalid_grant(reason: &str) -> Refusal {
+pub(super) fn invalid_grant(reason: &str) -> Refusal {
     Refusal::new("invalid_grant", reason)
 }

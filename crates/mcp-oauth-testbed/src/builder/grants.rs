@@ -43,6 +43,15 @@ impl Machine {
     }
 }
 
+/// An identity provider that vouches for the persons of an enterprise.
+#[derive(Debug, Clone)]
+pub(crate) struct Enterprise {
+    /// The client as the identity provider knows it.
+    pub(crate) provider_client: Machine,
+    /// The client as the authorization server knows it.
+    pub(crate) client_id: String,
+}
+
 impl Builder {
     /// A client that may use the client credentials grant (RFC 6749 §4.4) and the JWT bearer grant
     /// (RFC 7523 §2.1); call it again for another.
@@ -61,6 +70,24 @@ impl Builder {
     /// ```
     pub fn machine(mut self, machine: Machine) -> Self {
         self.settings.machines.push(machine);
+        self
+    }
+
+    /// The issuer of workloads that the authorization server trusts (RFC 7523 §2.1). Its JWTs come
+    /// from [`Testbed::workload_jwt`](crate::Testbed::workload_jwt).
+    pub fn wif(mut self, issuer: impl Into<String>) -> Self {
+        self.settings.wif = Some(issuer.into());
+        self
+    }
+
+    /// An identity provider, a third server, that exchanges the ID tokens of its client
+    /// `provider_client` for ID-JAGs, which the authorization server takes from its own client
+    /// `client_id`: one of [`Builder::client`], [`Builder::machine`] or a metadata document.
+    pub fn enterprise(mut self, provider_client: Machine, client_id: impl Into<String>) -> Self {
+        self.settings.enterprise = Some(Enterprise {
+            provider_client,
+            client_id: client_id.into(),
+        });
         self
     }
 }

@@ -59,6 +59,9 @@ pub enum KeyError {
     /// The key cannot be read, or is of a kind that the servers do not know.
     #[error("the key is not a P-256, RSA or Ed25519 key: {0}")]
     Unreadable(&'static str),
+    /// The testbed was built without the party whose key it is.
+    #[error("the testbed was built without the party whose key it is")]
+    Absent,
     /// The cryptographic library failed.
     #[error("the cryptographic library failed")]
     Failed,

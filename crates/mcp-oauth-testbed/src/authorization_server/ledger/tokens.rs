@@ -10,6 +10,8 @@ use crate::builder::Settings;
 pub(in crate::authorization_server) struct Granted {
     pub(in crate::authorization_server) grant_type: &'static str,
     pub(in crate::authorization_server) client_id: String,
+    /// Whom the server was told of, where it knows more than one.
+    pub(in crate::authorization_server) subject: Option<String>,
     pub(in crate::authorization_server) resources: Vec<String>,
     pub(in crate::authorization_server) scopes: Vec<String>,
     /// Whether there are refresh tokens, or access tokens alone.
@@ -43,6 +45,8 @@ pub struct Family {
     pub grant_type: &'static str,
     /// The client that they were issued to.
     pub client_id: String,
+    /// Whom an assertion named; nobody in particular where the testbed's one person approved.
+    pub subject: Option<String>,
     /// The resource that they are for; where several were granted, the first.
     pub resource: String,
     /// Every resource that was granted (RFC 8707 §2.2): a refresh may ask for each of them.
@@ -68,6 +72,8 @@ pub struct IssuedToken {
     pub grant_type: &'static str,
     /// The client that it was issued to.
     pub client_id: String,
+    /// Whom an assertion named.
+    pub subject: Option<String>,
     /// The resource that it is for.
     pub resource: String,
     /// The scopes that it has.
@@ -104,6 +110,7 @@ impl Ledger {
         self.families.push(Family {
             grant_type: granted.grant_type,
             client_id: granted.client_id,
+            subject: granted.subject,
             resource: granted.resources.first().cloned().unwrap_or_default(),
             resources: granted.resources,
             scopes: scopes.clone(),
@@ -236,6 +243,7 @@ impl Ledger {
             access_token: token.clone(),
             grant_type: descent.grant_type,
             client_id: access.client_id.clone(),
+            subject: descent.subject.clone(),
             resource: access.resource.clone(),
             scopes: access.scopes.clone(),
         });

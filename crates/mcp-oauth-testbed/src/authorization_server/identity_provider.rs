@@ -1,0 +1,148 @@
+//! The identity provider of an enterprise: token exchange (RFC 8693) of an ID token for an ID-JAG.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::authorize::{one_of, scopes};
+use super::jwt_bearer::ID_JAG;
+use super::ledger::Client;
+use super::parameters::{Form, Parameters};
+use super::token::invalid_grant;
+use super::{Refusal, client_auth, json_answer};
+use crate::faults::Fault;
+use crate::identities::{LIFETIME, claims};
+use crate::jose::Jwt;
+use crate::world::World;
+
+/// The path of its token endpoint, unlike that of the authorization server, so that a fault of one
+/// path is a fault of one server.
+pub(crate) const TOKEN_PATH: &str = "/oauth2/token";
+
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ID_JAG_TYPE: &str = "urn:ietf:params:oauth:token-type:id-jag";
+const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
+
+pub(crate) fn routes() -> Router<Arc<World>> {
+    Router::new()
+        .route("/.well-known/openid-configuration", get(metadata))
+        .route("/.well-known/oauth-authorization-server", get(metadata))
+        .route("/jwks.json", get(jwks))
+        .route(TOKEN_PATH, post(exchange))
+}
+
+/// It has no login of its own: [`Testbed::id_token`](crate::Testbed::id_token) stands for one.
+async fn metadata(State(world): State<Arc<World>>) -> Response {
+    let issuer = &world.origins.identity_provider;
+    let document = json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}{TOKEN_PATH}"),
+        "jwks_uri": format!("{issuer}/jwks.json"),
+        "response_types_supported": ["code"],
+        "grant_types_supported": ["authorization_code", GRANT_TYPE],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    });
+    json_answer(StatusCode::OK, &document)
+}
+
+async fn jwks(State(world): State<Arc<World>>) -> Response {
+    json_answer(StatusCode::OK, &world.identities.provider_jwks())
+}
+
+async fn exchange(
+    State(world): State<Arc<World>>,
+    headers: HeaderMap,
+    Form(form): Form,
+) -> Response {
+    match assert(&world, &headers, &form) {
+        Ok(answer) => json_answer(StatusCode::OK, &answer),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// What is asked for is looked at in the order of RFC 8693 §2.1.
+fn assert(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Value, Refusal> {
+    let Some(enterprise) = &world.settings.enterprise else {
+        return Err(Refusal::new("invalid_client", "there is no enterprise"));
+    };
+    let known = Client::from(&enterprise.provider_client);
+    let issuer = &world.origins.identity_provider;
+    let find = |id: &str| (known.id == id).then(|| known.clone());
+    let client = client_auth::authenticate_at(world, issuer, find, headers, form)?;
+    let forced = world.faults().find(|fault| match fault {
+        Fault::IdJagRefused(error) => Some(error.clone()),
+        _ => None,
+    });
+    if let Some(error) = forced {
+        return Err(Refusal::forced(error));
+    }
+    if form.require("grant_type")? != GRANT_TYPE {
+        let reason = "only token exchange is supported";
+        return Err(Refusal::new("unsupported_grant_type", reason));
+    }
+    if form.require("requested_token_type")? != ID_JAG_TYPE {
+        let reason = "only an ID-JAG can be requested";
+        return Err(Refusal::new("invalid_request", reason));
+    }
+    // The issuer identifier of the authorization server, and no URL of it (`spec-checklist` J4).
+    if form.require("audience")? != world.issuer() {
+        let reason = "audience is no authorization server that is known here";
+        return Err(Refusal::new("invalid_target", reason));
+    }
+    let resource = one_of(&world.resources(), world, form.find("resource"))?;
+    let subject = subject(world, form, &client)?;
+    let scopes = scopes(world, form.find("scope"))?.join(" ");
+    let mut jag = claims(world, issuer, &subject, &json!(world.issuer()));
+    jag["client_id"] = json!(enterprise.client_id);
+    jag["resource"] = json!(resource);
+    jag["scope"] = json!(scopes);
+    let jag = world.identities.provided(ID_JAG, &jag);
+    let jag = jag.map_err(|error| Refusal::new("server_error", error.to_string()))?;
+    let wrong_type = world.faults().find(|fault| match fault {
+        Fault::IssuedTokenType(other) => Some(other.clone()),
+        _ => None,
+    });
+    Ok(json!({
+        "issued_token_type": wrong_type.as_deref().unwrap_or(ID_JAG_TYPE),
+        "access_token": jag,
+        // RFC 8693 §2.2.1: what is issued is not usable as an access token.
+        "token_type": "N_A",
+        "expires_in": LIFETIME,
+        "scope": scopes,
+    }))
+}
+
+/// Whom the ID token is of: it must be ours, for this client, and good now.
+fn subject(world: &World, form: &Parameters, client: &Client) -> Result<String, Refusal> {
+    if form.require("subject_token_type")? != ID_TOKEN_TYPE {
+        let reason = "the subject token must be an ID token";
+        return Err(Refusal::new("invalid_request", reason));
+    }
+    let jwt = Jwt::parse(form.require("subject_token")?)
+        .ok_or_else(|| invalid_grant("the subject token is not a JWT"))?;
+    let issuer = world.origins.identity_provider.as_str();
+    let ours = jwt.is_signed_by(world.identities.provider()) && jwt.claim("iss") == Some(issuer);
+    if !ours || jwt.header("typ") == Some(ID_JAG) {
+        return Err(invalid_grant(
+            "the subject token is not an ID token of ours",
+        ));
+    }
+    if !jwt.is_for(&client.id) {
+        return Err(invalid_grant("the ID token is for another client"));
+    }
+    jwt.check_dates(world.now()).map_err(invalid_grant)?;
+    let subject = jwt
+        .claim("sub")
+        .ok_or_else(|| invalid_grant("sub is missing"))?;
+    Ok(subject.to_owned())
+}

@@ -1,0 +1,137 @@
+//! The JWT bearer grant: workloads.
+
+use std::time::Duration;
+
+use mcp_oauth_testbed::{Fault, KeyError, Testbed};
+use serde_json::{Value, json};
+
+use crate::browser::*;
+use crate::signing::now;
+
+pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+const ISSUER: &str = "https://workload.example";
+
+async fn trusting() -> Testbed {
+    Testbed::builder().wif(ISSUER).start().await.unwrap()
+}
+
+/// What the authorization server answers to a workload that has this for its JWT.
+async fn ask(testbed: &Testbed, claims: &Value) -> Answer {
+    let server = testbed.server_url();
+    let assertion = testbed.workload_jwt(claims).unwrap();
+    let pairs = [
+        ("grant_type", JWT_BEARER),
+        ("assertion", assertion.as_str()),
+        ("resource", server.as_str()),
+    ];
+    post_form(&endpoint(testbed, "/token"), &pairs).await
+}
+
+#[tokio::test]
+async fn a_workload_needs_nothing_but_the_word_of_its_issuer() {
+    let testbed = trusting().await;
+    for audience in [testbed.issuer(), endpoint(&testbed, "/token")] {
+        let answer = ask(&testbed, &json!({ "aud": audience, "sub": "agent" })).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(is_good(&testbed, &answer.text("access_token")).await);
+        assert_eq!(answer.json().get("refresh_token"), None);
+    }
+    let issued = &testbed.issued_tokens()[0];
+    assert_eq!(issued.grant_type, JWT_BEARER);
+    assert_eq!(
+        (issued.client_id.as_str(), issued.subject.as_deref()),
+        ("agent", Some("agent"))
+    );
+    let path = "/.well-known/oauth-authorization-server";
+    let metadata = get(&endpoint(&testbed, path)).await.json();
+    let grants = metadata["grant_types_supported"].as_array().unwrap();
+    assert!(grants.contains(&json!(JWT_BEARER)));
+}
+
+#[tokio::test]
+async fn a_workload_that_names_a_client_must_be_that_client() {
+    let builder = Testbed::builder().wif(ISSUER).client("app", Some("s3cret"));
+    let testbed = builder.start().await.unwrap();
+    let server = testbed.server_url();
+    let assertion = testbed.workload_jwt(&json!({})).unwrap();
+    let pairs = [
+        ("grant_type", JWT_BEARER),
+        ("assertion", assertion.as_str()),
+        ("resource", server.as_str()),
+    ];
+    let token = endpoint(&testbed, "/token");
+    let wrong = post_basic(&token, "app:wrong", &pairs).await;
+    assert_eq!(wrong.text("error"), "invalid_client");
+    assert_eq!(post_basic(&token, "app:s3cret", &pairs).await.status, 200);
+    assert_eq!(testbed.issued_tokens()[0].client_id, "app");
+}
+
+#[tokio::test]
+async fn a_workload_jwt_with_a_wrong_or_missing_claim_is_refused() {
+    let testbed = trusting().await;
+    for wrong in [
+        json!({ "aud": "https://other.example" }),
+        json!({ "iss": "https://other.example" }),
+        json!({ "exp": now() - 1 }),
+        json!({ "exp": null }),
+        json!({ "sub": null }),
+        json!({ "jti": null }),
+        json!({ "iat": null }),
+        json!({ "nbf": now() + 600 }),
+    ] {
+        assert_eq!(
+            ask(&testbed, &wrong).await.text("error"),
+            "invalid_grant",
+            "{wrong}"
+        );
+    }
+    let stranger = trusting().await;
+    let claims = json!({ "aud": testbed.issuer() });
+    let assertion = stranger.workload_jwt(&claims).unwrap();
+    let pairs = [
+        ("grant_type", JWT_BEARER),
+        ("assertion", assertion.as_str()),
+    ];
+    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+    assert_eq!(answer.text("error"), "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_workload_jwt_may_come_again_until_it_expires() {
+    let testbed = trusting().await;
+    let claims = json!({ "jti": "the same", "exp": now() + 60 });
+    assert_eq!(ask(&testbed, &claims).await.status, 200);
+    assert_eq!(ask(&testbed, &claims).await.status, 200);
+    testbed.advance(Duration::from_secs(61));
+    assert_eq!(ask(&testbed, &claims).await.text("error"), "invalid_grant");
+}
+
+#[tokio::test]
+async fn an_assertion_can_be_refused_on_command() {
+    let testbed = trusting().await;
+    testbed.set_fault(Fault::AssertionRefused("access_denied".to_owned()));
+    let answer = ask(&testbed, &json!({})).await;
+    assert_eq!(
+        (answer.status, answer.text("error").as_str()),
+        (400, "access_denied")
+    );
+}
+
+#[tokio::test]
+async fn without_a_workload_issuer_nobody_vouches() {
+    let testbed = Testbed::start().await.unwrap();
+    assert_eq!(testbed.workload_jwt(&json!({})), Err(KeyError::Absent));
+    assert_eq!(testbed.id_token(&json!({})), Err(KeyError::Absent));
+    assert_eq!(testbed.identity_provider(), None);
+    let other = trusting().await;
+    let assertion = other
+        .workload_jwt(&json!({ "aud": testbed.issuer() }))
+        .unwrap();
+    let pairs = [
+        ("grant_type", JWT_BEARER),
+        ("assertion", assertion.as_str()),
+    ];
+    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+    assert_eq!(answer.text("error"), "invalid_grant");
+}

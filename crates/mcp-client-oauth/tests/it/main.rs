@@ -28,6 +28,7 @@ mod properties;
 mod refresh;
 mod sealed;
 mod sessions;
+mod shared_login;
 mod store;
 mod support;
 mod tokens;

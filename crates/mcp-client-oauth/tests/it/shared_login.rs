@@ -1,0 +1,139 @@
+//! One login for two resources of one issuer, for those who ask for it, and for nobody else.
+
+use std::{sync::Arc, time::Duration};
+
+use mcp_client_oauth::{LoginOptions, Remedy, Session, TokenSource as _, store::RecordKey};
+use mcp_oauth_testbed::{Builder, Fault, Testbed};
+use serde_json::json;
+
+use crate::support::{Scene, server_url};
+
+const LIFE: Duration = Duration::from_secs(300);
+
+/// Two MCP servers whose tokens one authorization server issues.
+struct Company {
+    /// Somebody is logged in here.
+    notes: Scene,
+    mail: Arc<Testbed>,
+}
+
+impl Company {
+    async fn with(issuing: impl FnOnce(Builder) -> Builder) -> Self {
+        let mail = Arc::new(Testbed::start().await.unwrap());
+        let builder = issuing(Testbed::builder().also_issues_for(mail.server_url().as_str()));
+        let notes = Scene::with(builder).await;
+        let issuer = json!([notes.testbed.issuer()]);
+        mail.set_fault(Fault::PrmField("authorization_servers".to_owned(), issuer));
+        Self { notes, mail }
+    }
+
+    /// Where one login is good for both.
+    async fn open() -> Self {
+        let own = Self::with(Builder::one_login_for_all_resources).await;
+        own.notes.login().await.unwrap();
+        own
+    }
+
+    /// The other server, with the same person and the same store.
+    fn mail(&self) -> Scene {
+        let mut scene = Scene::of(Arc::clone(&self.mail));
+        scene.platform = self.notes.platform.clone();
+        scene.person = Arc::clone(&self.notes.person);
+        scene.store = self.notes.store.clone();
+        scene
+    }
+
+    fn logins(&self) -> usize {
+        self.notes.person.opened().len()
+    }
+
+    async fn session(&self, key: RecordKey) -> Session {
+        let (platform, store) = (self.notes.platform.clone(), self.notes.store.clone());
+        Session::open(platform, store, key).await.unwrap().unwrap()
+    }
+}
+
+fn sharing() -> LoginOptions {
+    let mut options = LoginOptions::default();
+    options.share = true;
+    options
+}
+
+#[tokio::test]
+async fn a_second_resource_needs_no_person_if_that_is_asked_for() {
+    let company = Company::open().await;
+    let session = company.mail().login_with(&sharing()).await.unwrap();
+    assert_eq!(company.logins(), 1);
+    let issued = company.notes.testbed.issued_tokens();
+    let last = issued.last().unwrap();
+    assert_eq!(last.resource, server_url(&company.mail).as_str());
+    assert_eq!(session.resource().unwrap().as_str(), last.resource);
+    // Each has a token of its own.
+    let notes = company.session(company.notes.key()).await;
+    assert_ne!(notes.token().await.unwrap(), session.token().await.unwrap());
+    assert_eq!(
+        session.record().tokens.refresh_token,
+        None,
+        "it has one place"
+    );
+}
+
+#[tokio::test]
+async fn without_that_each_resource_has_a_login_of_its_own() {
+    let company = Company::open().await;
+    let session = company.mail().login().await.unwrap();
+    assert_eq!(company.logins(), 2);
+    assert_eq!(session.record().lender, None);
+    assert_eq!(company.notes.testbed.families().len(), 2);
+}
+
+#[tokio::test]
+async fn both_are_renewed_again_and_again_by_one_rotating_refresh_token() {
+    let company = Company::open().await;
+    let mail = company.mail().login_with(&sharing()).await.unwrap();
+    let notes = company.session(company.notes.key()).await;
+    for _ in 0..5 {
+        company.notes.pass(LIFE);
+        let (first, second) = tokio::join!(mail.token(), notes.token());
+        assert_ne!(first.unwrap(), second.unwrap());
+    }
+    let families = company.notes.testbed.families();
+    assert!(families.len() == 1 && families[0].alive);
+    assert_eq!(company.logins(), 1);
+}
+
+#[tokio::test]
+async fn an_issuer_that_gives_nothing_for_the_other_resource_asks_the_person() {
+    let company = Company::with(|builder| builder).await;
+    let notes = company.notes.login().await.unwrap();
+    let session = company.mail().login_with(&sharing()).await.unwrap();
+    assert_eq!(company.logins(), 2);
+    assert_eq!(session.record().lender, None);
+    // The refusal has cost the first login nothing.
+    notes.refresh().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_account_has_nothing_to_lend() {
+    let company = Company::open().await;
+    let mut options = sharing();
+    options.account = Some("work".to_owned());
+    company.mail().login_with(&options).await.unwrap();
+    assert_eq!(company.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_login_that_is_over_is_over_for_both() {
+    let company = Company::open().await;
+    let scene = company.mail();
+    let mail = scene.login_with(&sharing()).await.unwrap();
+    company
+        .notes
+        .store
+        .forget(&company.notes.key())
+        .await
+        .unwrap();
+    company.notes.pass(LIFE);
+    let error = mail.token().await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::LogIn, "{error}");
+}

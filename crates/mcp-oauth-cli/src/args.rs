@@ -104,9 +104,10 @@ pub(crate) enum Command {
     Refresh(Whose),
     /// Forget the tokens, and give them back to the server.
     #[command(after_help = LOGOUT_CODES)]
-    Logout(Forget),
+    Logout(Logout),
     /// Forget the tokens on this machine, and tell nobody.
-    Clear(Forget),
+    #[command(after_help = CLEAR_EXAMPLES)]
+    Clear(Clear),
     /// List the kinds of token store, whether they are available, and which one is used.
     Backends,
     /// Open a URL in the browser: what `login` runs, without our secrets in its environment.
@@ -261,11 +262,34 @@ const LOGOUT_CODES: &str = "\
 Exit code: 0 if the tokens are forgotten here and the server has taken them back, or takes none back.
 4 if they are forgotten here and the server could not be told: they live until they expire.";
 
-/// `logout` and `clear`.
+/// `logout`.
 #[derive(Args, Debug)]
-pub(crate) struct Forget {
+pub(crate) struct Logout {
     #[command(flatten)]
     pub(crate) whose: Whose,
+    /// Forget the name too.
+    #[arg(long)]
+    pub(crate) forget_name: bool,
+}
+
+const CLEAR_EXAMPLES: &str = "\
+Examples:
+  mcp-oauth clear notes      forget this login; to give the tokens back as well, use `logout`
+  mcp-oauth clear --expired  forget what is good for nothing any more: the logins that `list` shows
+                             as expired with a login needed, and no other";
+
+/// `clear`.
+#[derive(Args, Debug)]
+pub(crate) struct Clear {
+    /// The name of a server (see `list`), or its URL.
+    #[arg(value_name = "NAME|URL", required_unless_present = "expired")]
+    pub(crate) server: Option<String>,
+    /// Every login whose token has ended and cannot be refreshed.
+    #[arg(long, conflicts_with_all = ["server", "account", "forget_name"])]
+    pub(crate) expired: bool,
+    /// Which of several accounts at that server.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
     /// Forget the name too.
     #[arg(long)]
     pub(crate) forget_name: bool,
@@ -280,7 +304,8 @@ impl Command {
             Self::Token(token) => Some(&token.whose.server),
             Self::Test(connect) | Self::Tools(connect) => Some(&connect.whose.server),
             Self::Request(request) => Some(&request.server),
-            Self::Logout(forget) | Self::Clear(forget) => Some(&forget.whose.server),
+            Self::Logout(logout) => Some(&logout.whose.server),
+            Self::Clear(clear) => clear.server.as_deref(),
             Self::Demo(_) | Self::List | Self::Backends | Self::OpenUrl { .. } => None,
         }
     }

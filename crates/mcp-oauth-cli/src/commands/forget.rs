@@ -6,20 +6,22 @@ use serde_json::json;
 
 use super::{Context, Target};
 use crate::{
-    args::Forget,
+    args::{Clear, Logout, Whose},
     exit::{Exit, Failure},
     store::is_closed,
     ui::{GOOD, HEAD},
 };
 
-pub(super) async fn logout(context: &Context, typed: &Forget) -> Result<Exit, Failure> {
+mod expired;
+
+pub(super) async fn logout(context: &Context, typed: &Logout) -> Result<Exit, Failure> {
     let target = context.target(&typed.whose)?;
     let store = open(context, &target).await?;
     let spinner = context.ui.spinner("giving the tokens back");
     let outcome = log_out(&context.platform, &store, &target.key).await;
     drop(spinner);
     let outcome = outcome?;
-    forget_name(context, typed, &target)?;
+    forget_name(context, typed.forget_name, &target)?;
     let (remote, words, detail) = match &outcome.remote {
         RemoteLogout::Revoked => ("revoked", "the server has taken the tokens back", None),
         RemoteLogout::NothingThere => ("nothing_there", "there was nothing to give back", None),
@@ -58,10 +60,15 @@ pub(super) async fn logout(context: &Context, typed: &Forget) -> Result<Exit, Fa
     })
 }
 
-pub(super) async fn clear(context: &Context, typed: &Forget) -> Result<Exit, Failure> {
-    let target = context.target(&typed.whose)?;
+pub(super) async fn clear(context: &Context, typed: Clear) -> Result<Exit, Failure> {
+    // The definition of the arguments lets nothing else through.
+    let Some(server) = typed.server else {
+        return expired::clear(context).await;
+    };
+    let account = typed.account;
+    let target = context.target(&Whose { server, account })?;
     let forgotten = open(context, &target).await?.forget(&target.key).await?;
-    forget_name(context, typed, &target)?;
+    forget_name(context, typed.forget_name, &target)?;
     let document = json!({ "server": target.key.server().as_str(), "forgotten": forgotten });
     context.ui.result(&document, || {
         let note = if forgotten {
@@ -83,8 +90,8 @@ async fn open(context: &Context, target: &Target) -> Result<TokenStore, Failure>
     }
 }
 
-fn forget_name(context: &Context, typed: &Forget, target: &Target) -> Result<(), Failure> {
-    if typed.forget_name && target.server.is_some() {
+fn forget_name(context: &Context, wanted: bool, target: &Target) -> Result<(), Failure> {
+    if wanted && target.server.is_some() {
         context.servers()?.forget(&target.typed)?;
     }
     Ok(())

@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Every name, and every login that has none. Several names may stand for the same login.
-async fn named_keys(
+pub(super) async fn named_keys(
     context: &Context,
     store: &TokenStore,
 ) -> Result<Vec<(Option<String>, RecordKey)>, Failure> {

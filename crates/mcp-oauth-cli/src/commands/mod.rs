@@ -53,7 +53,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Request(request) => request::run(&context, &request).await,
         Command::Refresh(whose) => refresh::run(&context, &whose).await,
         Command::Logout(logout) => forget::logout(&context, &logout).await,
-        Command::Clear(clear) => forget::clear(&context, &clear).await,
+        Command::Clear(clear) => forget::clear(&context, clear).await,
         Command::Backends => Ok(backends::run(&context).await),
         Command::OpenUrl { url } => Ok(open(&url).await),
     }

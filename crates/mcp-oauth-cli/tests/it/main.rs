@@ -17,6 +17,7 @@ mod backends;
 #[path = "../../../mcp-client-oauth/tests/it/vault/bao.rs"]
 mod bao;
 mod demo;
+mod expired;
 mod journey;
 mod json;
 #[cfg(target_os = "linux")]

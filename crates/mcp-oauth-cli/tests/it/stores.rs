@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use crate::support::{Does, Home, snapshot};
 
 /// The file of the login: the one that names the server.
-fn record(home: &Home) -> PathBuf {
+pub(crate) fn record(home: &Home) -> PathBuf {
     let files = snapshot(&home.data().join("tokens"));
     let login = format!("login {}", home.url());
     let is_record = |bytes: &[u8]| bytes.windows(login.len()).any(|w| w == login.as_bytes());

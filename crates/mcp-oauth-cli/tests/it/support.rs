@@ -77,13 +77,10 @@ impl Home {
     }
 
     /// A file that a test makes.
-    pub(crate) fn file(&self, name: &str, content: &str) -> String {
-        let path = self.path(name);
-        std::io::Write::write_all(
-            &mut std::fs::File::create(&path).unwrap(),
-            content.as_bytes(),
-        )
-        .unwrap();
+    pub(crate) fn file(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> String {
+        let path = self.directory.path().join(name);
+        let mut file = std::fs::File::create(&path).unwrap();
+        std::io::Write::write_all(&mut file, content.as_ref()).unwrap();
         path.display().to_string()
     }
 

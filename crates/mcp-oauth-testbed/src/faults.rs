@@ -94,6 +94,20 @@ pub enum Fault {
     /// client keeps the old one unless a new one is issued.
     RotatesInSilence,
 
+    /// A field of the device authorization answer is added or replaced (H175, H176, H178). RFC 8628
+    /// §3.2 says what each must be.
+    DeviceField(String, Value),
+    /// A field of the device authorization answer is left out. RFC 8628 §3.2: all but `interval`
+    /// and `verification_uri_complete` are REQUIRED.
+    DeviceWithout(String),
+    /// The device authorization endpoint refuses a content type with a parameter, as in
+    /// `; charset=utf-8`. RFC 9110 §8.3.1: how a parameter is processed is for the media type to
+    /// say, and it is no reason to refuse one that is.
+    DeviceRefusesCharset,
+    /// Each poll gets `slow_down`, however long the client waits and whatever the person decides
+    /// (H177). RFC 8628 §3.5: it means that "the authorization request is still pending".
+    SlowDownForEver,
+
     /// Each assertion of the JWT bearer grant is refused with this error. RFC 7523 §3.1: it MUST be
     /// `invalid_grant` if the assertion is not valid.
     AssertionRefused(String),
@@ -135,6 +149,8 @@ pub enum Endpoint {
     Authorization,
     /// `/token`.
     Token,
+    /// `/device_authorization`.
+    DeviceAuthorization,
     /// `/revoke`.
     Revocation,
     /// `/mcp` and what is below it.

@@ -116,6 +116,7 @@ fn endpoint(world: &World, listener: Party, path: &str) -> Option<Endpoint> {
         "/register" => Some(Endpoint::Registration),
         "/authorize" | "/authorize/decision" => Some(Endpoint::Authorization),
         "/token" => Some(Endpoint::Token),
+        "/device_authorization" => Some(Endpoint::DeviceAuthorization),
         "/revoke" => Some(Endpoint::Revocation),
         _ if path.starts_with("/.well-known/oauth-authorization-server") => {
             Some(Endpoint::ServerMetadata)

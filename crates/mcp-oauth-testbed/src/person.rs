@@ -102,11 +102,7 @@ pub async fn decide(authorization_url: &Url, decision: Decision) -> Result<Url, 
         return Ok(target);
     }
     let Some((action, mut fields)) = form(&page) else {
-        return Err(PersonError::NoForm {
-            url: page.url,
-            status: page.status,
-            body: page.body,
-        });
+        return Err(page.without_form());
     };
     fields.push(("decision".to_owned(), decision.value().to_owned()));
     let answer = fetch(Method::POST, &action, Some(encoded(&fields))).await?;
@@ -114,6 +110,38 @@ pub async fn decide(authorization_url: &Url, decision: Decision) -> Result<Url, 
         status: answer.status,
         body: answer.body,
     })
+}
+
+/// Enters the code that a device shows at its `verification_uri` (RFC 8628 §3.3), and approves. A
+/// `verification_uri_complete` has the code already. Returns the last page.
+pub async fn approve_device(uri: &Url, user_code: &str) -> Result<Visit, PersonError> {
+    decide_device(uri, user_code, Decision::Approve).await
+}
+
+/// Enters the code that a device shows, and denies.
+pub async fn deny_device(uri: &Url, user_code: &str) -> Result<Visit, PersonError> {
+    decide_device(uri, user_code, Decision::Deny).await
+}
+
+/// The page that has a ticket asks for the decision; one without asks for the code.
+async fn decide_device(
+    uri: &Url,
+    user_code: &str,
+    decision: Decision,
+) -> Result<Visit, PersonError> {
+    let has_ticket = |fields: &[(String, String)]| fields.iter().any(|(name, _)| name == "ticket");
+    let mut page = visit(uri).await?;
+    let entry = form(&page).filter(|(_, fields)| !has_ticket(fields));
+    if let Some((action, mut fields)) = entry {
+        fields.push(("user_code".to_owned(), user_code.to_owned()));
+        page = fetch(Method::POST, &action, Some(encoded(&fields))).await?;
+    }
+    let question = form(&page).filter(|(_, fields)| has_ticket(fields));
+    let Some((action, mut fields)) = question else {
+        return Err(page.without_form());
+    };
+    fields.push(("decision".to_owned(), decision.value().to_owned()));
+    fetch(Method::POST, &action, Some(encoded(&fields))).await
 }
 
 /// Fetches a page, following nothing.
@@ -163,6 +191,14 @@ impl Visit {
         }
         let location = self.headers.get(header::LOCATION)?.to_str().ok()?;
         self.url.join(location).ok()
+    }
+
+    fn without_form(self) -> PersonError {
+        PersonError::NoForm {
+            url: self.url,
+            status: self.status,
+            body: self.body,
+        }
     }
 }
 

@@ -238,20 +238,20 @@ fn consent(world: &World, client: &Client, ask: Ask) -> Response {
     let page = consent_page::page(&consent_page::Question {
         client: &client.name,
         server: &server,
-        returns_to,
+        way: consent_page::Way::Redirect { host: returns_to },
         scopes: &scopes,
         ticket: &ticket,
     });
     guarded(StatusCode::OK, page)
 }
 
-fn error_page(reason: &str) -> Response {
+pub(super) fn error_page(reason: &str) -> Response {
     guarded(StatusCode::BAD_REQUEST, consent_page::error(reason))
 }
 
 /// No `form-action` in the policy: browsers would apply it to the redirect after the form, and the
 /// callback is on another origin.
-fn guarded(status: StatusCode, page: String) -> Response {
+pub(super) fn guarded(status: StatusCode, page: String) -> Response {
     let headers = [
         (
             header::CONTENT_SECURITY_POLICY,

@@ -1,4 +1,4 @@
-//! The two pages that a person sees. They load nothing, and run nothing.
+//! The pages that a person sees. They load nothing, and run nothing.
 
 use std::fmt::Write;
 
@@ -7,9 +7,38 @@ use std::fmt::Write;
 pub(super) struct Question<'a> {
     pub(super) client: &'a str,
     pub(super) server: &'a str,
-    pub(super) returns_to: &'a str,
+    pub(super) way: Way<'a>,
     pub(super) scopes: &'a [String],
     pub(super) ticket: &'a str,
+}
+
+/// Where the person comes from, and returns to.
+#[derive(Debug)]
+pub(super) enum Way<'a> {
+    /// From an application, to its redirect URI.
+    Redirect { host: &'a str },
+    /// From a device that shows this code.
+    Device { code: &'a str },
+}
+
+impl Way<'_> {
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Redirect { .. } => "/authorize/decision",
+            Self::Device { .. } => "/device/decision",
+        }
+    }
+
+    /// RFC 8628 §5.4: whoever has no device that shows this code was sent here by somebody else.
+    fn in_words(&self) -> String {
+        match self {
+            Self::Redirect { host } => format!("Afterwards you return to {}.", escaped(host)),
+            Self::Device { code } => format!(
+                "Approve only if your device shows the code <code>{}</code>.",
+                escaped(code)
+            ),
+        }
+    }
 }
 
 const STYLE: &str = "
@@ -29,6 +58,10 @@ ul { margin: 0; padding-left: 1.25rem; }
 li + li { margin-top: .35rem; }
 li code, .note { color: var(--soft); font-size: .875rem; }
 form { display: flex; gap: .75rem; margin-top: 1.75rem; }
+input:not([type=hidden]) { width: 100%; min-height: 2.75rem; padding: 0 .75rem; font: inherit;
+  letter-spacing: .15em; border: 1px solid var(--line); border-radius: .6rem;
+  background: transparent; color: inherit; }
+form.entry { flex-direction: column; }
 button { flex: 1; min-height: 2.75rem; font: inherit; font-weight: 600; cursor: pointer;
   border: 1px solid var(--line); border-radius: .6rem; background: transparent; color: inherit; }
 button#approve { background: var(--blue); border-color: var(--blue); color: #fff; }
@@ -42,19 +75,47 @@ pub(super) fn page(question: &Question<'_>) -> String {
         "<h1>Allow <strong>{client}</strong> to use your notes?</h1>\n\
          <p>The application wants to use the MCP server <code>{server}</code> in your name.</p>\n\
          <h2>It will be able to</h2>\n<ul>\n{scopes}</ul>\n\
-         <p class=\"note\">Afterwards you return to {returns_to}. This is a test server: \
-         nothing real is behind it.</p>\n\
-         <form method=\"post\" action=\"/authorize/decision\">\n\
+         <p class=\"note\">{way} This is a test server: nothing real is behind it.</p>\n\
+         <form method=\"post\" action=\"{action}\">\n\
          <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\n\
          <button name=\"decision\" value=\"approve\" id=\"approve\">Approve</button>\n\
          <button name=\"decision\" value=\"deny\" id=\"deny\">Deny</button>\n\
          </form>\n",
         server = escaped(question.server),
         scopes = listed(question.scopes),
-        returns_to = escaped(question.returns_to),
+        way = question.way.in_words(),
+        action = question.way.action(),
         ticket = escaped(question.ticket),
     );
     document("Allow access?", &body)
+}
+
+/// The page where a person enters the code that a device shows.
+pub(super) fn code_entry(problem: Option<&str>) -> String {
+    let problem = problem.map_or_else(String::new, |problem| {
+        format!("<p role=\"alert\">{}</p>\n", escaped(problem))
+    });
+    let body = format!(
+        "<h1>Connect a device</h1>\n{problem}\
+         <form class=\"entry\" method=\"post\" action=\"/device\">\n\
+         <label for=\"user_code\">Enter the code that your device shows.</label>\n\
+         <input id=\"user_code\" name=\"user_code\" required autofocus autocomplete=\"off\" \
+         autocapitalize=\"characters\" spellcheck=\"false\">\n\
+         <button id=\"continue\">Continue</button>\n</form>\n"
+    );
+    document("Connect a device", &body)
+}
+
+/// The last page of a person who came from a device.
+pub(super) fn decided(approved: bool) -> String {
+    let outcome = if approved {
+        "The device is connected"
+    } else {
+        "The device is not connected"
+    };
+    let body =
+        format!("<h1>{outcome}</h1>\n<p>You can close this page, and return to your device.</p>\n");
+    document(outcome, &body)
 }
 
 /// The page for an error that cannot be told to the client.
@@ -126,13 +187,20 @@ mod tests {
         let page = page(&Question {
             client: "<script>alert(1)</script>",
             server: "\" onload=\"x",
-            returns_to: "<b>",
+            way: Way::Redirect { host: "<b>" },
             scopes: &["<i>".to_owned()],
             ticket: "\"><form action=\"//evil.example\">",
         });
         for forbidden in ["<script", "<b>", "<i>", "\" onload", "<form action"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
+    }
+
+    #[test]
+    fn a_code_cannot_write_into_the_page() {
+        let code = "<script>";
+        let words = Way::Device { code }.in_words();
+        assert!(!words.contains("<script"), "{words}");
     }
 
     #[test]

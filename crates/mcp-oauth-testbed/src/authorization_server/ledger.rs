@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
+use super::device::Devices;
 use crate::builder::{Machine, Settings};
 use crate::jose::PublicKey;
 
@@ -104,6 +105,7 @@ pub(crate) struct Ledger {
     refresh: HashMap<String, Refresh>,
     families: Vec<Family>,
     issued: Vec<IssuedToken>,
+    pub(super) devices: Devices,
     /// Who has used which `jti`.
     used: HashSet<(String, String)>,
 }

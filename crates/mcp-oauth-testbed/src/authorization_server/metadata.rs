@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use serde_json::{Map, Value, json};
 
-use super::jwt_bearer;
+use super::{device, jwt_bearer};
 use crate::builder::{Legacy, MetadataForm, PRIVATE_KEY_JWT};
 use crate::faults::Fault;
 use crate::jose::{ALGORITHMS, Algorithm};
@@ -60,6 +60,10 @@ fn truth(world: &World) -> Map<String, Value> {
     if !settings.machines.is_empty() {
         grants.push("client_credentials");
     }
+    let devices = settings.device_authorization;
+    if devices {
+        grants.push(device::GRANT_TYPE);
+    }
     let enterprise = settings.enterprise.is_some();
     if settings.wif.is_some() || enterprise {
         grants.push(jwt_bearer::GRANT_TYPE);
@@ -76,6 +80,7 @@ fn truth(world: &World) -> Map<String, Value> {
         "authorization_endpoint": format!("{origin}/authorize"),
         "token_endpoint": format!("{origin}/token"),
         "registration_endpoint": registration,
+        "device_authorization_endpoint": devices.then(|| format!("{origin}{}", device::PATH)),
         "revocation_endpoint": format!("{origin}/revoke"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

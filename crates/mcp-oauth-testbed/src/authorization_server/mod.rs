@@ -1,11 +1,12 @@
-//! The authorization server: OAuth 2.1 with RFC 7009, 7523, 7591, 7636, 8414, 8693,
-//! 8707 and 9207.
+//! The authorization server: OAuth 2.1 with RFC 7009, 7523, 7591, 7636, 8414, 8628,
+//! 8693, 8707 and 9207.
 
 mod assertion;
 mod authorize;
 mod client_auth;
 mod client_credentials;
 mod consent_page;
+mod device;
 mod identity_provider;
 mod jwt_bearer;
 mod ledger;
@@ -43,6 +44,9 @@ pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
     }
     if world.settings.dynamic_registration {
         routes = routes.route("/register", post(register::register));
+    }
+    if world.settings.device_authorization {
+        routes = routes.merge(device::routes());
     }
     // A legacy server without metadata has the three endpoints that can be guessed, and no more.
     if world.settings.legacy != Some(Legacy::Endpoints) {

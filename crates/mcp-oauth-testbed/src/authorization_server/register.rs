@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::ledger::{Client, Grants, random};
-use super::{Refusal, json_answer, redirect_uri};
+use super::{Refusal, device, json_answer, redirect_uri};
 use crate::builder::Settings;
 use crate::faults::Fault;
 use crate::jose::PublicKey;
@@ -41,7 +41,7 @@ fn admit(world: &World, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
         return Err(invalid("the body must be a JSON object"));
     };
     let redirect_uris = redirect_uris(&metadata, &world.settings)?;
-    check_grants(&metadata)?;
+    check_grants(&metadata, &world.settings)?;
     let auth_method = auth_method(&metadata, &world.settings)?;
     let secret = (auth_method != "none" || world.settings.confidential_registrations)
         .then(|| random("secret"));
@@ -125,7 +125,7 @@ pub(super) fn grant_types(metadata: &Map<String, Value>) -> Vec<String> {
     listed.map(str::to_owned).collect()
 }
 
-fn check_grants(metadata: &Map<String, Value>) -> Result<(), Refusal> {
+fn check_grants(metadata: &Map<String, Value>, settings: &Settings) -> Result<(), Refusal> {
     let within = |field: &str, known: &[&str]| match metadata.get(field) {
         None => true,
         Some(Value::Array(values)) => values
@@ -133,10 +133,13 @@ fn check_grants(metadata: &Map<String, Value>) -> Result<(), Refusal> {
             .all(|value| value.as_str().is_some_and(|text| known.contains(&text))),
         Some(_) => false,
     };
-    if !within("grant_types", &["authorization_code", "refresh_token"]) {
-        return Err(invalid(
-            "grant_types may hold authorization_code and refresh_token",
-        ));
+    let mut known = vec!["authorization_code", "refresh_token"];
+    if settings.device_authorization {
+        known.push(device::GRANT_TYPE);
+    }
+    if !within("grant_types", &known) {
+        let reason = format!("grant_types may hold {}", known.join(" and "));
+        return Err(invalid(&reason));
     }
     if !within("response_types", &["code"]) {
         return Err(invalid("response_types may hold code"));

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::authorize::one_of;
 use super::ledger::{Ask, Client, Granted, Grants, Issued, Want, Worth};
 use super::parameters::{Form, Parameters};
-use super::{Refusal, client_auth, client_credentials, json_answer, jwt_bearer};
+use super::{Refusal, client_auth, client_credentials, device, json_answer, jwt_bearer};
 use crate::faults::Fault;
 use crate::world::World;
 
@@ -62,6 +62,10 @@ fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued
         client_credentials::GRANT_TYPE => {
             permit(&request.client, grant_type)?;
             client_credentials::issue(&request)
+        }
+        device::GRANT_TYPE if world.settings.device_authorization => {
+            permit(&request.client, grant_type)?;
+            device::poll(&request)
         }
         other => Err(Refusal::new(
             "unsupported_grant_type",

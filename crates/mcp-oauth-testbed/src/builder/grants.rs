@@ -1,5 +1,7 @@
 //! The grants beyond the authorization code: each is off until it is asked for.
 
+use std::time::Duration;
+
 use super::{Builder, PRIVATE_KEY_JWT};
 use crate::jose::PublicKey;
 
@@ -70,6 +72,25 @@ impl Builder {
     /// ```
     pub fn machine(mut self, machine: Machine) -> Self {
         self.settings.machines.push(machine);
+        self
+    }
+
+    /// Whether devices may ask a person who is elsewhere (RFC 8628); off by default.
+    pub fn device_authorization(mut self, on: bool) -> Self {
+        self.settings.device_authorization = on;
+        self
+    }
+
+    /// How long a device code is good; ten minutes by default.
+    pub fn device_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.device_lifetime = lifetime;
+        self
+    }
+
+    /// The seconds between two polls, by the testbed's clock; five by default. With zero no poll is
+    /// too fast, whatever [`Fault::DeviceField`](crate::Fault::DeviceField) makes the answer say.
+    pub fn device_interval(mut self, interval: Duration) -> Self {
+        self.settings.device_interval = interval;
         self
     }
 

@@ -249,3 +249,8 @@ pub(crate) async fn is_good(testbed: &Testbed, token: &str) -> bool {
     assert!([200, 401].contains(&answer.status), "{}", answer.status);
     answer.status == 200
 }
+
+pub(crate) async fn post_text(url: &str, content_type: &str, body: &str) -> Answer {
+    let request = http().post(url).header("content-type", content_type);
+    read(request.body(body.to_owned()).send().await.unwrap()).await
+}

@@ -9,6 +9,7 @@ mod authorization;
 mod browser;
 mod challenge;
 mod client_credentials;
+mod device;
 mod enterprise;
 mod faults_callback;
 mod faults_metadata;

@@ -14,8 +14,12 @@ mod authorized;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod auto;
 mod browser;
+#[cfg(unix)]
+mod crash;
 mod discovery;
 mod examples;
+#[cfg(unix)]
+mod herd;
 mod identity;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod keychain;

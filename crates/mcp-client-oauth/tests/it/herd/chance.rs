@@ -1,0 +1,59 @@
+//! Chance that can be had again, and the moments that it chooses.
+
+use std::time::Duration;
+
+use mcp_client_oauth::platform::{Clock as _, SystemClock};
+
+use super::process::figure;
+
+/// Where the seed can be chosen, so that a failure can be looked at again.
+const SEED: &str = "MCP_OAUTH_TEST_SEED";
+
+/// A pseudo-random sequence (`SplitMix64`).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    /// One sequence of many: `which` tells it from the others.
+    pub(crate) fn new(which: u64) -> Self {
+        let seed = figure(SEED, 20_261_123);
+        Self(seed.wrapping_add(which.wrapping_mul(0xA24B_AED4_963E_E407)))
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
+
+    /// A time of less than `end`.
+    pub(crate) fn within(&mut self, end: Duration) -> Duration {
+        let end = u64::try_from(end.as_micros()).unwrap().max(1);
+        Duration::from_micros(self.below(end))
+    }
+}
+
+/// Waits to the microsecond. It is no synchronisation: nothing is true afterwards that was not true
+/// before. It chooses the moment at which somebody dies.
+pub(crate) async fn moment(time: Duration) {
+    /// What a timer may be late by.
+    const LATE: Duration = Duration::from_millis(2);
+    let clock = SystemClock::default();
+    let end = clock.now() + time;
+    if let Some(most) = time.checked_sub(LATE) {
+        clock.sleep(most).await;
+    }
+    while clock.now() < end {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// How long something takes.
+pub(crate) async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let clock = SystemClock::default();
+    let began = clock.now();
+    let done = work.await;
+    (done, clock.now().duration_since(began).unwrap_or_default())
+}

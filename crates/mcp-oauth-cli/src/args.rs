@@ -110,6 +110,9 @@ pub(crate) enum Command {
     Clear(Clear),
     /// List the kinds of token store, whether they are available, and which one is used.
     Backends,
+    /// Move the tokens to another place, or give them another key.
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate(Migrate),
     /// Open a URL in the browser: what `login` runs, without our secrets in its environment.
     #[command(hide = true)]
     OpenUrl {
@@ -295,6 +298,32 @@ pub(crate) struct Clear {
     pub(crate) forget_name: bool,
 }
 
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  mcp-oauth migrate --to keychain                       the key of the files goes into the keychain
+  mcp-oauth migrate --to file                           ... into a file beside them
+  mcp-oauth migrate --to file --password-file FILE      ... or is made of a password
+  mcp-oauth migrate --to vault:https://HOST:8200/MOUNT  the tokens go into a Vault
+  mcp-oauth migrate --store vault --to keychain         ... and back
+  mcp-oauth migrate --to file:/other/dir                ... or into another directory
+
+Another key for the same files touches no token. What goes elsewhere is copied, read back, and then
+deleted here; if it is interrupted, nothing is lost, and the same command finishes it.
+With `--to file`, --password-file is the new password; an old one is asked for, or is taken from
+MCP_OAUTH_PASSWORD_FILE or MCP_OAUTH_PASSWORD, which else are the new one.
+Exit code: 1 if a damaged login was left behind.";
+
+/// `migrate`.
+#[derive(Args, Debug)]
+pub(crate) struct Migrate {
+    /// Where to: `keychain[:DIR]`, `file[:DIR]` or `vault[:...]`, as for --store.
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) to: String,
+    /// Replace the tokens of logins that are there already.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
 impl Command {
     /// The server that the command is about, as it was typed: for the commands in hints.
     pub(crate) fn subject(&self) -> Option<&str> {
@@ -306,7 +335,11 @@ impl Command {
             Self::Request(request) => Some(&request.server),
             Self::Logout(logout) => Some(&logout.whose.server),
             Self::Clear(clear) => clear.server.as_deref(),
-            Self::Demo(_) | Self::List | Self::Backends | Self::OpenUrl { .. } => None,
+            Self::Demo(_)
+            | Self::List
+            | Self::Backends
+            | Self::Migrate(_)
+            | Self::OpenUrl { .. } => None,
         }
     }
 }

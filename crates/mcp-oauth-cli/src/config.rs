@@ -70,6 +70,7 @@ impl Environment {
 }
 
 /// Where a password comes from.
+#[derive(Clone)]
 pub(crate) enum Password {
     /// The file that holds it.
     File(PathBuf),
@@ -84,7 +85,15 @@ pub(crate) struct Config {
     pub(crate) place: Place,
     /// Why there, in words.
     pub(crate) why: &'static str,
+    /// Where they would be kept without `--store`.
+    pub(crate) otherwise: Place,
+    /// The directory of sealed files where none is named.
+    pub(crate) usual: Option<PathBuf>,
     pub(crate) password: Password,
+    /// The file of a password, if one was typed.
+    pub(crate) typed_password: Option<PathBuf>,
+    /// The password without what was typed.
+    pub(crate) kept_password: Password,
     pub(crate) client_secret: Option<Secret<String>>,
     /// Which Vault, and as whom, if the place is one.
     pub(crate) vault: Variables,
@@ -102,20 +111,31 @@ impl Config {
             Some(directory) => Some(directory.join("tokens")),
             None => SealedFiles::default_dir().ok(),
         };
-        let (place, why) = place(flags, &environment, usual.as_deref())?;
-        let password = match (&flags.password_file, environment.password_file) {
-            (Some(file), _) => Password::File(file.clone()),
-            (None, Some(file)) => Password::File(file.into()),
-            (None, None) => match environment.password {
-                Some(password) => Password::Given(text(PASSWORD, password)?),
-                None => Password::Ask,
-            },
+        let (chosen, why) = place(flags, &environment, usual.as_deref())?;
+        let without = Global {
+            store: None,
+            ..flags.clone()
+        };
+        let (otherwise, _) = place(&without, &environment, usual.as_deref())?;
+        let kept_password = match (environment.password_file, environment.password) {
+            (Some(file), _) => Password::File(file.into()),
+            (None, Some(password)) => Password::Given(text(PASSWORD, password)?),
+            (None, None) => Password::Ask,
+        };
+        let typed_password = flags.password_file.clone();
+        let password = match &typed_password {
+            Some(file) => Password::File(file.clone()),
+            None => kept_password.clone(),
         };
         let client_secret = environment.client_secret;
         Ok(Self {
-            place,
+            place: chosen,
             why,
+            otherwise,
+            usual,
             password,
+            typed_password,
+            kept_password,
             client_secret: client_secret
                 .map(|own| text(CLIENT_SECRET, own))
                 .transpose()?,

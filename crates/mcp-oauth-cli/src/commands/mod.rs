@@ -26,6 +26,7 @@ mod forget;
 mod get;
 mod list;
 mod login;
+mod migrate;
 mod refresh;
 mod request;
 mod test;
@@ -55,6 +56,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Logout(logout) => forget::logout(&context, &logout).await,
         Command::Clear(clear) => forget::clear(&context, clear).await,
         Command::Backends => Ok(backends::run(&context).await),
+        Command::Migrate(migrate) => migrate::run(&context, &migrate).await,
         Command::OpenUrl { url } => Ok(open(&url).await),
     }
 }

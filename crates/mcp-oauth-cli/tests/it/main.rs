@@ -24,6 +24,7 @@ mod json;
 mod keychain;
 mod leaks;
 mod login;
+mod migrate;
 mod refusals;
 mod request;
 #[cfg(target_os = "linux")]

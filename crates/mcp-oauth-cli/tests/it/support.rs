@@ -301,9 +301,7 @@ pub(crate) fn borrowed<'a, const N: usize>(
 
 /// Waits, and not for ever.
 pub(crate) async fn bounded<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it takes too long")
+    tokio::time::timeout(PATIENCE, future).await.unwrap()
 }
 
 /// A port on which nobody listens.

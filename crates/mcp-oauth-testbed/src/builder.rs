@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::Testbed;
 use crate::faults::Fault;
+use crate::recorded::Party;
 
 pub(crate) use grants::Enterprise;
-pub use grants::Machine;
+pub use grants::{DpopPolicy, Machine};
 
 /// Client authentication by a signed assertion (RFC 7523 §2.2), by its registered name.
 pub(crate) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
@@ -104,6 +105,8 @@ pub(crate) struct Settings {
     pub(crate) device_authorization: bool,
     pub(crate) device_lifetime: Duration,
     pub(crate) device_interval: Duration,
+    pub(crate) dpop: DpopPolicy,
+    pub(crate) dpop_nonces: Vec<Party>,
     pub(crate) wif: Option<String>,
     pub(crate) enterprise: Option<Enterprise>,
     pub(crate) offline_access: bool,
@@ -169,6 +172,8 @@ impl Builder {
             device_authorization: false,
             device_lifetime: Duration::from_secs(600),
             device_interval: Duration::from_secs(5),
+            dpop: DpopPolicy::Off,
+            dpop_nonces: Vec::new(),
             wif: None,
             enterprise: None,
             offline_access: false,

@@ -108,6 +108,16 @@ pub enum Fault {
     /// (H177). RFC 8628 §3.5: it means that "the authorization request is still pending".
     SlowDownForEver,
 
+    /// A server that wants nonces has a new one for each proof, and is never content (H181). RFC
+    /// 9449 §8 has a client send the nonce that it was given, and a server take it.
+    DpopNonceForEver,
+    /// The `DPoP-Nonce` is this text, as far as HTTP can carry it: a tab and what is beyond ASCII,
+    /// but no line break. RFC 9449 §8.1 has it of printable ASCII alone, without space, `"` and `\`.
+    DpopNonce(String),
+    /// Tokens are bearer tokens, and bound to nothing, although a good proof came. RFC 9449 §5: a
+    /// client to which the protection matters MUST discard such an answer.
+    DpopIgnored,
+
     /// Each assertion of the JWT bearer grant is refused with this error. RFC 7523 §3.1: it MUST be
     /// `invalid_grant` if the assertion is not valid.
     AssertionRefused(String),

@@ -22,6 +22,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `authorization_server` | metadata, registration, consent, tokens, revocation, further grants |
+//! | `jose`, `dpop` | keys, signed tokens, proofs of possession |
 //! | `mcp_server` | the challenge, its metadata, both wires, four tools, a REST route |
 //! | [`Fault`] | what they do wrong on command |
 //! | [`Recorded`] | what they saw |
@@ -30,6 +31,7 @@
 mod authorization_server;
 mod builder;
 mod clock;
+mod dpop;
 mod faults;
 mod identities;
 mod jose;
@@ -48,7 +50,8 @@ use std::time::Duration;
 use url::Url;
 
 pub use authorization_server::{Family, IssuedToken};
-pub use builder::{Answers, Builder, Legacy, Machine, MetadataForm, PrmForm, Wire};
+pub use builder::{Answers, Builder, DpopPolicy, Legacy, Machine, MetadataForm, PrmForm, Wire};
+pub use dpop::DpopProof;
 pub use faults::{Endpoint, Fault, Spoil};
 pub use jose::{Algorithm, KeyError, KeyPair, PublicKey};
 pub use recorded::{Party, Recorded};
@@ -169,6 +172,11 @@ impl Testbed {
     /// Moves the testbed's clock forward.
     pub fn advance(&self, by: Duration) {
         self.world.clock().advance(by);
+    }
+
+    /// Both servers have new nonces, and take the old ones no more (RFC 9449 §8.2).
+    pub fn renew_dpop_nonces(&self) {
+        self.world.nonces().renew();
     }
 
     /// The MCP server refuses every access token that was issued so far. Refresh tokens still work.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::authorization_server;
+use crate::dpop;
 use crate::faults::{Endpoint, Fault};
 use crate::mcp_server;
 use crate::recorded::{Party, Recorded};
@@ -76,7 +77,8 @@ async fn pass(
     let answer = if let Some(fault) = status_fault {
         refuse(fault)
     } else {
-        let processed = next.run(Request::from_parts(parts, Body::from(body))).await;
+        let mut processed = next.run(Request::from_parts(parts, Body::from(body))).await;
+        dpop::supply(&world, endpoint, &mut processed);
         spoil(&world, endpoint, &path, query.as_deref(), processed).await
     };
     world.log().answered(number, answer.status().as_u16());

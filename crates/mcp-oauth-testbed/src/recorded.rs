@@ -5,6 +5,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use url::form_urlencoded;
 
+use crate::dpop::{self, DpopProof};
+
 /// Which of the servers a request was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -51,6 +53,11 @@ impl Recorded {
     /// The first value of a header, if it is ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The proof of possession that came with it (RFC 9449), whether it is true or not.
+    pub fn dpop_proof(&self) -> Option<DpopProof> {
+        DpopProof::read(self.header(dpop::HEADER)?)
     }
 
     /// The body as JSON.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::authorization_server::Ledger;
 use crate::builder::{PrmForm, Settings};
 use crate::clock::Clock;
+use crate::dpop::Nonces;
 use crate::faults::{Fault, Faults};
 use crate::identities::Identities;
 use crate::jose::KeyError;
@@ -44,6 +45,7 @@ pub(crate) struct World {
     clock: Clock,
     faults: Mutex<Faults>,
     log: Mutex<Log>,
+    nonces: Mutex<Nonces>,
     ledger: Mutex<Ledger>,
     service: Mutex<Service>,
     required_scopes: Mutex<HashMap<String, String>>,
@@ -67,6 +69,7 @@ impl World {
         Ok(Self {
             identities: Identities::new(&settings)?,
             ledger: Mutex::new(Ledger::new(&settings)),
+            nonces: Mutex::new(Nonces::new(&settings.dpop_nonces)),
             clock: Clock::start(settings.clock_stands_still),
             settings,
             origins,
@@ -92,6 +95,10 @@ impl World {
 
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
         lock(&self.log)
+    }
+
+    pub(crate) fn nonces(&self) -> MutexGuard<'_, Nonces> {
+        lock(&self.nonces)
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {

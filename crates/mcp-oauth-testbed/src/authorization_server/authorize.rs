@@ -10,6 +10,7 @@ use url::Url;
 use super::ledger::{Ask, Client};
 use super::parameters::{Form, Parameters};
 use super::{Refusal, client_auth, consent_page, random, redirect_uri};
+use crate::builder::DpopPolicy;
 use crate::faults::Fault;
 use crate::world::World;
 
@@ -131,6 +132,10 @@ fn request(
         resources: granted_resources(world, parameters)?,
         scopes: scopes(world, parameters.find("scope"))?,
         state,
+        dpop_jkt: parameters
+            .find("dpop_jkt")
+            .filter(|_| world.settings.dpop != DpopPolicy::Off)
+            .map(str::to_owned),
     })
 }
 

@@ -13,6 +13,7 @@ pub(super) fn issue(request: &Request<'_>) -> Result<Issued, Refusal> {
         world,
         form,
         client,
+        key,
     } = request;
     let resource = one_of(&world.resources(), world, form.find("resource"))?;
     let granted = Granted {
@@ -22,6 +23,8 @@ pub(super) fn issue(request: &Request<'_>) -> Result<Issued, Refusal> {
         resources: vec![resource.clone()],
         scopes: scopes(world, form.find("scope"))?,
         refreshable: false,
+        key: key.clone(),
+        public: client.is_public(),
     };
     let now = world.now();
     let (_, issued) = world

@@ -22,6 +22,7 @@ pub(super) fn issue(
     world: &World,
     headers: &HeaderMap,
     form: &Parameters,
+    key: Option<String>,
 ) -> Result<Issued, Refusal> {
     let forced = world.faults().find(|fault| match fault {
         Fault::AssertionRefused(error) => Some(error.clone()),
@@ -32,11 +33,12 @@ pub(super) fn issue(
     }
     let jwt = Jwt::parse(form.require("assertion")?)
         .ok_or_else(|| invalid_grant("the assertion is not a JWT"))?;
-    let (granted, resource) = if jwt.header("typ") == Some(ID_JAG) {
+    let (mut granted, resource) = if jwt.header("typ") == Some(ID_JAG) {
         enterprise(world, headers, form, &jwt)?
     } else {
         workload(world, headers, form, &jwt)?
     };
+    granted.key = key;
     let now = world.now();
     let (_, issued) = world
         .ledger()
@@ -79,6 +81,8 @@ fn workload(
         resources: vec![resource.clone()],
         scopes: scopes(world, form.find("scope"))?,
         refreshable: false,
+        key: None,
+        public: false,
     };
     Ok((granted, resource))
 }
@@ -121,6 +125,8 @@ fn enterprise(
         resources: vec![resource.clone()],
         scopes,
         refreshable: false,
+        key: None,
+        public: false,
     };
     Ok((granted, resource))
 }

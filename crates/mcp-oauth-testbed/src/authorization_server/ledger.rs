@@ -39,6 +39,13 @@ pub(super) struct Client {
     pub(super) redirect_uris: Vec<String>,
 }
 
+impl Client {
+    /// Whether it cannot authenticate (RFC 6749 §2.1).
+    pub(super) fn is_public(&self) -> bool {
+        self.secret.is_none() && self.keys.is_empty()
+    }
+}
+
 impl From<&Machine> for Client {
     fn from(machine: &Machine) -> Self {
         Self {
@@ -74,6 +81,8 @@ pub(super) struct Ask {
     pub(super) resources: Vec<String>,
     pub(super) scopes: Vec<String>,
     pub(super) state: Option<String>,
+    /// The thumbprint of the key that the code is bound to (RFC 9449 §10).
+    pub(super) dpop_jkt: Option<String>,
 }
 
 #[derive(Debug)]

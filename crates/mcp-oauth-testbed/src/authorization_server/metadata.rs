@@ -8,7 +8,8 @@ use http::header;
 use serde_json::{Map, Value, json};
 
 use super::{device, jwt_bearer};
-use crate::builder::{Legacy, MetadataForm, PRIVATE_KEY_JWT};
+use crate::builder::{DpopPolicy, Legacy, MetadataForm, PRIVATE_KEY_JWT};
+use crate::dpop;
 use crate::faults::Fault;
 use crate::jose::{ALGORITHMS, Algorithm};
 use crate::world::World;
@@ -75,6 +76,7 @@ fn truth(world: &World) -> Map<String, Value> {
     let methods = settings.auth_methods();
     let signed = methods.iter().any(|method| method == PRIVATE_KEY_JWT);
     let algorithms = signed.then(|| ALGORITHMS.map(Algorithm::name));
+    let dpop = (settings.dpop != DpopPolicy::Off).then(dpop::algorithms);
     let document = json!({
         "issuer": world.issuer(),
         "authorization_endpoint": format!("{origin}/authorize"),
@@ -91,6 +93,7 @@ fn truth(world: &World) -> Map<String, Value> {
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "dpop_signing_alg_values_supported": dpop,
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": world.known_scopes(),
         "authorization_response_iss_parameter_supported": settings.iss_parameter.then_some(true),

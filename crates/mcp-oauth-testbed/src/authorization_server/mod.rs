@@ -1,5 +1,5 @@
 //! The authorization server: OAuth 2.1 with RFC 7009, 7523, 7591, 7636, 8414, 8628,
-//! 8693, 8707 and 9207.
+//! 8693, 8707, 9207 and 9449.
 
 mod assertion;
 mod authorize;

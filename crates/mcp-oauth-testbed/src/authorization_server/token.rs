@@ -15,6 +15,7 @@ use super::authorize::one_of;
 use super::ledger::{Ask, Client, Granted, Grants, Issued, Want, Worth};
 use super::parameters::{Form, Parameters};
 use super::{Refusal, client_auth, client_credentials, device, json_answer, jwt_bearer};
+use crate::dpop;
 use crate::faults::Fault;
 use crate::world::World;
 
@@ -42,12 +43,15 @@ pub(super) struct Request<'a> {
     pub(super) world: &'a World,
     pub(super) form: &'a Parameters,
     pub(super) client: Client,
+    /// The thumbprint of the key that the request proves.
+    pub(super) key: Option<String>,
 }
 
 fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued, Refusal> {
+    let key = proven_key(world, headers)?;
     // A workload is no client, and shows nothing but its assertion.
     if form.find("grant_type") == Some(jwt_bearer::GRANT_TYPE) {
-        return jwt_bearer::issue(world, headers, form);
+        return jwt_bearer::issue(world, headers, form, key);
     }
     let client = client_auth::authenticate(world, headers, form)?;
     let grant_type = form.require("grant_type")?;
@@ -55,6 +59,7 @@ fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued
         world,
         form,
         client,
+        key,
     };
     match grant_type {
         "authorization_code" => exchange(&request),
@@ -72,6 +77,13 @@ fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued
             format!("{other} is not supported"),
         )),
     }
+}
+
+/// Before all else: who must come again with a nonce has spent no code, and no assertion.
+fn proven_key(world: &World, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let key = dpop::at_token_endpoint(world, headers)
+        .map_err(|problem| Refusal::new(problem.error(), problem.reason()))?;
+    Ok(key.filter(|_| !world.faults().has(&Fault::DpopIgnored)))
 }
 
 /// Whether the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). Who may ask a
@@ -106,7 +118,7 @@ fn exchange(request: &Request<'_>) -> Result<Issued, Refusal> {
         }
     };
     let proven = one_of(&ask.resources, world, form.find("resource"))
-        .and_then(|resource| prove(form, &ask).map(|()| resource));
+        .and_then(|resource| prove(request, &ask).map(|()| resource));
     let resource = match proven {
         Ok(resource) => resource,
         Err(refusal) => {
@@ -121,15 +133,21 @@ fn exchange(request: &Request<'_>) -> Result<Issued, Refusal> {
         resources: ask.resources,
         scopes: ask.scopes,
         refreshable: true,
+        key: request.key.clone(),
+        public: request.client.is_public(),
     };
     let (family, issued) = ledger.found(granted, resource, &world.settings, now);
     ledger.spend_code(code, family);
     Ok(issued)
 }
 
-/// RFC 6749 §4.1.3: the redirect URI is the one of the request; RFC 7636 §4.6: the verifier hashes
-/// to the challenge.
-fn prove(form: &Parameters, ask: &Ask) -> Result<(), Refusal> {
+/// RFC 6749 §4.1.3: the redirect URI is the one of the request; RFC 9449 §10: so is the key, if it
+/// named one; RFC 7636 §4.6: the verifier hashes to the challenge.
+fn prove(request: &Request<'_>, ask: &Ask) -> Result<(), Refusal> {
+    let form = request.form;
+    if ask.dpop_jkt.is_some() && ask.dpop_jkt != request.key {
+        return Err(invalid_grant("the key is not that of dpop_jkt"));
+    }
     if form.require("redirect_uri")? != ask.redirect_uri {
         return Err(invalid_grant(
             "redirect_uri is not that of the authorization request",
@@ -163,9 +181,13 @@ fn refresh(request: &Request<'_>) -> Result<Issued, Refusal> {
     if !family.alive {
         return Err(invalid_grant("the refresh token was revoked"));
     }
+    if family.dpop_thumbprint.is_some() && family.dpop_thumbprint != request.key {
+        return Err(invalid_grant("the refresh token is bound to another key"));
+    }
     let want = Want {
         resource: one_of(&family.resources, world, form.find("resource"))?,
         scopes: narrowed(form.find("scope"), &family.scopes)?,
+        key: request.key.clone(),
     };
     let spent = ledger.is_spent(token);
     // RFC 9700 §4.14.2: the server cannot know whether the client or a thief presents a spent
@@ -208,7 +230,8 @@ pub(super) fn narrowed(asked: Option<&str>, granted: &[String]) -> Result<Vec<St
 fn answer(world: &World, issued: Issued) -> Value {
     let mut members = Map::new();
     members.insert("access_token".to_owned(), json!(issued.access_token));
-    members.insert("token_type".to_owned(), json!("Bearer"));
+    let token_type = if issued.bound { "DPoP" } else { "Bearer" };
+    members.insert("token_type".to_owned(), json!(token_type));
     let lifetime = world.settings.access_token_lifetime.as_secs();
     members.insert("expires_in".to_owned(), json!(lifetime));
     members.insert("scope".to_owned(), json!(issued.scopes.join(" ")));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Builder, PRIVATE_KEY_JWT};
 use crate::jose::PublicKey;
+use crate::recorded::Party;
 
 /// A client that speaks for itself, and authenticates.
 #[derive(Debug, Clone)]
@@ -43,6 +44,19 @@ impl Machine {
         self.method = Some(method.into());
         self
     }
+}
+
+/// Whether tokens are bound to keys (RFC 9449).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum DpopPolicy {
+    /// Proofs are not seen, and every token is a bearer token.
+    #[default]
+    Off,
+    /// Who sends a proof gets a token that is bound to its key; who sends none, a bearer token.
+    Offered,
+    /// There are no tokens without a proof.
+    Required,
 }
 
 /// An identity provider that vouches for the persons of an enterprise.
@@ -91,6 +105,21 @@ impl Builder {
     /// too fast, whatever [`Fault::DeviceField`](crate::Fault::DeviceField) makes the answer say.
     pub fn device_interval(mut self, interval: Duration) -> Self {
         self.settings.device_interval = interval;
+        self
+    }
+
+    /// Whether tokens are bound to keys; off by default. The proof is looked at by both servers.
+    pub fn dpop(mut self, policy: DpopPolicy) -> Self {
+        self.settings.dpop = policy;
+        self
+    }
+
+    /// One of the two servers wants a nonce in each proof (RFC 9449 §8 and §9); call it again for
+    /// the other. A nonce is good until [`Testbed::renew_dpop_nonces`].
+    ///
+    /// [`Testbed::renew_dpop_nonces`]: crate::Testbed::renew_dpop_nonces
+    pub fn dpop_nonces_at(mut self, party: Party) -> Self {
+        self.settings.dpop_nonces.push(party);
         self
     }
 

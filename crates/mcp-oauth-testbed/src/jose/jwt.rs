@@ -46,6 +46,11 @@ impl Jwt {
         self.header.get(name)?.as_str()
     }
 
+    /// The key that the header carries.
+    pub(crate) fn jwk(&self) -> Option<&Value> {
+        self.header.get("jwk")
+    }
+
     /// A claim that is a string, and not an empty one.
     pub(crate) fn claim(&self, name: &str) -> Option<&str> {
         let text = self.claims.get(name)?.as_str()?;

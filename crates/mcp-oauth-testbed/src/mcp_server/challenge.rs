@@ -1,67 +1,87 @@
-//! 401 and 403, and the `WWW-Authenticate` that tells the client what to do (RFC 6750 §3).
+//! 401 and 403, and the `WWW-Authenticate` that tells the client what to do (RFC 6750 §3, RFC 9449
+//! §7.1).
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use crate::builder::PrmForm;
+use super::admission::{Caller, Scheme};
+use crate::builder::{DpopPolicy, PrmForm};
+use crate::dpop::{self, Problem};
 use crate::faults::Fault;
 use crate::world::World;
 
-/// No token came. RFC 6750 §3.1: then the challenge "SHOULD NOT include an error code".
-pub(super) fn missing(world: &World) -> Response {
-    let scope = world.settings.challenge_scope.as_deref();
-    refusal(
-        world,
-        StatusCode::UNAUTHORIZED,
-        None,
-        scope,
-        "authorization is needed",
-    )
+/// What the client is told.
+#[derive(Debug)]
+struct Refusal<'a> {
+    status: StatusCode,
+    /// How the client presented its token, if it did: the error belongs to this scheme.
+    scheme: Option<Scheme>,
+    error: Option<&'a str>,
+    scope: Option<&'a str>,
+    reason: &'a str,
 }
 
-/// The token is expired, revoked, for another resource, or nonsense.
-pub(super) fn invalid(world: &World) -> Response {
-    let scope = world.settings.challenge_scope.as_deref();
+/// No token came. RFC 6750 §3.1: then the challenge "SHOULD NOT include an error code".
+pub(super) fn missing(world: &World) -> Response {
+    let refusal = Refusal {
+        status: StatusCode::UNAUTHORIZED,
+        scheme: None,
+        error: None,
+        scope: world.settings.challenge_scope.as_deref(),
+        reason: "authorization is needed",
+    };
+    answer(world, &refusal)
+}
+
+/// The token is expired, revoked, for another resource, of another key, or nonsense.
+pub(super) fn invalid(world: &World, scheme: Scheme) -> Response {
     let reason = "the access token is not good, or not good any more";
-    refusal(
-        world,
-        StatusCode::UNAUTHORIZED,
-        Some("invalid_token"),
-        scope,
-        reason,
-    )
+    unauthorized(world, scheme, "invalid_token", reason)
+}
+
+/// The token may be good, and the proof is not.
+pub(super) fn unproven(world: &World, problem: &Problem) -> Response {
+    unauthorized(world, Scheme::Dpop, problem.error(), problem.reason())
 }
 
 /// The token has not the scope that the operation needs.
-pub(super) fn insufficient(world: &World, scope: &str) -> Response {
-    let reason = "the operation needs a further scope";
-    refusal(
-        world,
-        StatusCode::FORBIDDEN,
-        Some("insufficient_scope"),
-        Some(scope),
-        reason,
-    )
+pub(super) fn insufficient(world: &World, caller: &Caller, scope: &str) -> Response {
+    let bound = caller.as_ref().is_some_and(|access| access.key.is_some());
+    let refusal = Refusal {
+        status: StatusCode::FORBIDDEN,
+        scheme: Some(if bound { Scheme::Dpop } else { Scheme::Bearer }),
+        error: Some("insufficient_scope"),
+        scope: Some(scope),
+        reason: "the operation needs a further scope",
+    };
+    answer(world, &refusal)
 }
 
-fn refusal(
-    world: &World,
-    status: StatusCode,
-    error: Option<&str>,
-    scope: Option<&str>,
-    reason: &str,
-) -> Response {
-    let body = json!({ "error": error.unwrap_or("unauthorized"), "error_description": reason });
+fn unauthorized(world: &World, scheme: Scheme, error: &str, reason: &str) -> Response {
+    let refusal = Refusal {
+        status: StatusCode::UNAUTHORIZED,
+        scheme: Some(scheme),
+        error: Some(error),
+        scope: world.settings.challenge_scope.as_deref(),
+        reason,
+    };
+    answer(world, &refusal)
+}
+
+fn answer(world: &World, refusal: &Refusal<'_>) -> Response {
+    let body = json!({
+        "error": refusal.error.unwrap_or("unauthorized"),
+        "error_description": refusal.reason,
+    });
     let headers = [(header::CONTENT_TYPE, "application/json")];
-    let mut answer = (status, headers, body.to_string()).into_response();
+    let mut answer = (refusal.status, headers, body.to_string()).into_response();
     let raw = world.faults().find(|fault| match fault {
         Fault::Challenge(lines) => Some(lines.clone()),
         Fault::NoChallenge => Some(Vec::new()),
         _ => None,
     });
-    let lines = raw.unwrap_or_else(|| vec![line(world, error, scope, reason)]);
-    for line in lines {
+    for line in raw.unwrap_or_else(|| lines(world, refusal)) {
         if let Ok(value) = HeaderValue::from_bytes(line.as_bytes()) {
             answer.headers_mut().append(header::WWW_AUTHENTICATE, value);
         }
@@ -69,13 +89,31 @@ fn refusal(
     answer
 }
 
-fn line(world: &World, error: Option<&str>, scope: Option<&str>, reason: &str) -> String {
+/// One line for each scheme that the server takes. Where it takes two, the error is that of the
+/// scheme which the client used.
+fn lines(world: &World, refusal: &Refusal<'_>) -> Vec<String> {
+    let schemes: &[Scheme] = match world.settings.dpop {
+        DpopPolicy::Off => &[Scheme::Bearer],
+        DpopPolicy::Offered => &[Scheme::Bearer, Scheme::Dpop],
+        DpopPolicy::Required => &[Scheme::Dpop],
+    };
+    schemes
+        .iter()
+        .map(|scheme| {
+            let used = schemes.len() == 1 || refusal.scheme == Some(*scheme);
+            line(world, refusal, *scheme, refusal.error.filter(|_| used))
+        })
+        .collect()
+}
+
+fn line(world: &World, refusal: &Refusal<'_>, scheme: Scheme, error: Option<&str>) -> String {
     let mut parameters = vec!["realm=\"notes\"".to_owned()];
     if let Some(error) = error {
+        let reason = refusal.reason;
         parameters.push(format!("error=\"{error}\""));
         parameters.push(format!("error_description=\"{reason}\""));
     }
-    if let Some(scope) = scope {
+    if let Some(scope) = refusal.scope {
         parameters.push(format!("scope=\"{scope}\""));
     }
     let named = matches!(world.settings.prm, PrmForm::Header | PrmForm::Custom(_));
@@ -83,5 +121,12 @@ fn line(world: &World, error: Option<&str>, scope: Option<&str>, reason: &str) -
         let origin = &world.origins.mcp;
         parameters.push(format!("resource_metadata=\"{origin}{path}\""));
     }
-    format!("Bearer {}", parameters.join(", "))
+    let name = match scheme {
+        Scheme::Bearer => "Bearer",
+        Scheme::Dpop => {
+            parameters.push(format!("algs=\"{}\"", dpop::algorithms().join(" ")));
+            "DPoP"
+        }
+    };
+    format!("{name} {}", parameters.join(", "))
 }

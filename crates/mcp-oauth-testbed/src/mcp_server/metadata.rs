@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use serde_json::{Map, Value, json};
 
+use crate::builder::DpopPolicy;
+use crate::dpop;
 use crate::faults::Fault;
 use crate::world::World;
 
@@ -35,6 +37,14 @@ fn truth(world: &World) -> Map<String, Value> {
     members.insert("resource_name".to_owned(), json!("Notes"));
     members.insert("authorization_servers".to_owned(), json!(issuers));
     members.insert("bearer_methods_supported".to_owned(), json!(["header"]));
+    if world.settings.dpop != DpopPolicy::Off {
+        let algorithms = json!(dpop::algorithms());
+        members.insert("dpop_signing_alg_values_supported".to_owned(), algorithms);
+    }
+    if world.settings.dpop == DpopPolicy::Required {
+        let name = "dpop_bound_access_tokens_required";
+        members.insert(name.to_owned(), json!(true));
+    }
     if let Some(scopes) = &world.settings.scopes_supported {
         members.insert("scopes_supported".to_owned(), json!(scopes));
     }

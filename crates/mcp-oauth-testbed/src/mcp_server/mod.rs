@@ -1,5 +1,6 @@
 //! The MCP server: streamable HTTP in both wires, and a REST route under the same token.
 
+mod admission;
 mod answers;
 mod challenge;
 mod metadata;
@@ -19,9 +20,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
-use crate::authorization_server::Access;
-use crate::faults::Fault;
 use crate::world::{MCP_PATH, World};
+use admission::{Admitted, Caller};
 use answers::{Reply, error};
 
 /// What the MCP server remembers.
@@ -41,9 +41,6 @@ impl Default for Service {
     }
 }
 
-/// Who is calling: a token, or nobody in particular at an open server.
-type Caller = Option<Access>;
-
 pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
     let mut routes = Router::new()
         .route(MCP_PATH, post(answer).delete(end_session).get(no_stream))
@@ -55,11 +52,12 @@ pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
 }
 
 /// `POST /mcp`: one JSON-RPC message.
-async fn answer(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes) -> Response {
-    let caller = match admit(&world, &headers) {
-        Ok(caller) => caller,
-        Err(refusal) => return *refusal,
-    };
+async fn answer(
+    State(world): State<Arc<World>>,
+    Admitted(caller): Admitted,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let Ok(message) = serde_json::from_slice::<Value>(&body) else {
         let reply = Reply::json(
             StatusCode::BAD_REQUEST,
@@ -79,44 +77,19 @@ async fn answer(State(world): State<Arc<World>>, headers: HeaderMap, body: Bytes
 }
 
 /// `DELETE /mcp` ends a session.
-async fn end_session(State(world): State<Arc<World>>, headers: HeaderMap) -> Response {
-    match admit(&world, &headers) {
-        Ok(_) => stateful::end(&world, &headers),
-        Err(refusal) => *refusal,
-    }
+async fn end_session(
+    State(world): State<Arc<World>>,
+    Admitted(_): Admitted,
+    headers: HeaderMap,
+) -> Response {
+    stateful::end(&world, &headers)
 }
 
 /// `GET /mcp`: the server offers no stream of its own, and says so by 405.
-async fn no_stream(State(world): State<Arc<World>>, headers: HeaderMap) -> Response {
-    match admit(&world, &headers) {
-        Ok(_) => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            [(header::ALLOW, "POST, DELETE")],
-        )
-            .into_response(),
-        Err(refusal) => *refusal,
-    }
-}
-
-/// The token of the `Authorization` header, and of nowhere else (`spec-checklist` A4, A5): good
-/// now, and issued for this server.
-fn admit(world: &World, headers: &HeaderMap) -> Result<Caller, Box<Response>> {
-    if world.settings.open {
-        return Ok(None);
-    }
-    let Some(authorization) = headers.get(header::AUTHORIZATION) else {
-        return Err(Box::new(challenge::missing(world)));
-    };
-    let token = authorization.to_str().ok().and_then(bearer);
-    let access = token.and_then(|token| world.ledger().access(token, world.now()));
-    access
-        .filter(|access| access.resource == world.resource())
-        .filter(|_| !world.faults().has(&Fault::RefusesEveryToken))
-        .map(Some)
-        .ok_or_else(|| Box::new(challenge::invalid(world)))
-}
-
-fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+async fn no_stream(Admitted(_): Admitted) -> Response {
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        [(header::ALLOW, "POST, DELETE")],
+    )
+        .into_response()
 }

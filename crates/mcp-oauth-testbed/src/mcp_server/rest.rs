@@ -5,17 +5,16 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{admit, tools};
+use super::admission::Admitted;
+use super::tools;
 use crate::world::World;
 
 /// The notes.
-pub(super) async fn list(State(world): State<Arc<World>>, headers: HeaderMap) -> Response {
-    let allowed =
-        admit(&world, &headers).and_then(|caller| tools::check_tool(&world, &caller, "list_notes"));
-    match allowed {
+pub(super) async fn list(State(world): State<Arc<World>>, Admitted(caller): Admitted) -> Response {
+    match tools::check_tool(&world, &caller, "list_notes") {
         Ok(()) => {
             let notes = world.service().notes.clone();
             sent(StatusCode::OK, &json!({ "notes": notes }))
@@ -27,12 +26,10 @@ pub(super) async fn list(State(world): State<Arc<World>>, headers: HeaderMap) ->
 /// Echoes the JSON that came.
 pub(super) async fn write(
     State(world): State<Arc<World>>,
-    headers: HeaderMap,
+    Admitted(caller): Admitted,
     body: Bytes,
 ) -> Response {
-    let allowed =
-        admit(&world, &headers).and_then(|caller| tools::check_tool(&world, &caller, "write_note"));
-    if let Err(refusal) = allowed {
+    if let Err(refusal) = tools::check_tool(&world, &caller, "write_note") {
         return *refusal;
     }
     match serde_json::from_slice::<Value>(&body) {

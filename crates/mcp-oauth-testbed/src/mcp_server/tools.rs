@@ -63,7 +63,7 @@ pub(super) fn check_tool(world: &World, caller: &Caller, tool: &str) -> Result<(
             .filter(|scope| !access.scopes.contains(scope))
     });
     match missing {
-        Some(scope) => Err(Box::new(challenge::insufficient(world, &scope))),
+        Some(scope) => Err(Box::new(challenge::insufficient(world, caller, &scope))),
         None => Ok(()),
     }
 }

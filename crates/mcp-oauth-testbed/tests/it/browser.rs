@@ -254,3 +254,17 @@ pub(crate) async fn post_text(url: &str, content_type: &str, body: &str) -> Answ
     let request = http().post(url).header("content-type", content_type);
     read(request.body(body.to_owned()).send().await.unwrap()).await
 }
+
+/// A form with a proof of possession.
+pub(crate) async fn post_proven(url: &str, proof: &str, pairs: &[(&str, &str)]) -> Answer {
+    let request = form_request(url, pairs).header("dpop", proof);
+    read(request.send().await.unwrap()).await
+}
+
+pub(crate) async fn get_proven(url: &str, token: &str, proof: &str) -> Answer {
+    let request = http()
+        .get(url)
+        .header("authorization", format!("DPoP {token}"))
+        .header("dpop", proof);
+    read(request.send().await.unwrap()).await
+}

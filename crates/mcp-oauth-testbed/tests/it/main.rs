@@ -10,6 +10,8 @@ mod browser;
 mod challenge;
 mod client_credentials;
 mod device;
+mod dpop;
+mod dpop_at_the_server;
 mod enterprise;
 mod faults_callback;
 mod faults_metadata;

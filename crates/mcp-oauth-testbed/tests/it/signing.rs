@@ -38,3 +38,10 @@ pub(crate) fn merged(mut claims: Value, other: &Value) -> Value {
         .retain(|_, value| !value.is_null());
     claims
 }
+
+/// A `jti` that no other one is.
+pub(crate) fn unique() -> String {
+    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("jti {number}")
+}

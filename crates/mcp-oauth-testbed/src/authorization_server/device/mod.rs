@@ -109,6 +109,7 @@ pub(super) fn poll(request: &Request<'_>) -> Result<Issued, Refusal> {
         world,
         form,
         client,
+        key,
     } = request;
     let device_code = form.require("device_code")?;
     let now = world.now();
@@ -136,6 +137,8 @@ pub(super) fn poll(request: &Request<'_>) -> Result<Issued, Refusal> {
         resources: ask.resources,
         scopes: ask.scopes,
         refreshable: true,
+        key: key.clone(),
+        public: client.is_public(),
     };
     let (_, issued) = ledger.found(granted, resource, &world.settings, now);
     Ok(issued)

@@ -16,6 +16,11 @@ pub(in crate::authorization_server) struct Granted {
     pub(in crate::authorization_server) scopes: Vec<String>,
     /// Whether there are refresh tokens, or access tokens alone.
     pub(in crate::authorization_server) refreshable: bool,
+    /// The thumbprint of the key that the first access token is bound to.
+    pub(in crate::authorization_server) key: Option<String>,
+    /// Whether the client has nothing but that key to show who it is, so that its refresh tokens
+    /// are bound to it, too (RFC 9449 §5).
+    pub(in crate::authorization_server) public: bool,
 }
 
 /// What an access token stands for.
@@ -29,6 +34,8 @@ pub(crate) struct Access {
     pub(crate) scopes: Vec<String>,
     /// The resource that it is for.
     pub(crate) resource: String,
+    /// The thumbprint of the key that it is bound to (RFC 9449 §6).
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Debug)]
@@ -58,6 +65,9 @@ pub struct Family {
     pub alive: bool,
     /// How many times it was refreshed.
     pub refreshes: u32,
+    /// The thumbprint of the key that its refresh tokens are bound to, which are those of a public
+    /// client that proved one (RFC 9449 §5).
+    pub dpop_thumbprint: Option<String>,
     /// Whether there are refresh tokens, or access tokens alone.
     refreshable: bool,
 }
@@ -78,6 +88,8 @@ pub struct IssuedToken {
     pub resource: String,
     /// The scopes that it has.
     pub scopes: Vec<String>,
+    /// The thumbprint of the key that it is bound to (RFC 9449 §6).
+    pub dpop_thumbprint: Option<String>,
 }
 
 /// Tokens as they leave the token endpoint.
@@ -85,6 +97,8 @@ pub struct IssuedToken {
 pub(in crate::authorization_server) struct Issued {
     pub(in crate::authorization_server) access_token: String,
     pub(in crate::authorization_server) refresh_token: Option<String>,
+    /// Whether the access token is bound to a key.
+    pub(in crate::authorization_server) bound: bool,
     pub(in crate::authorization_server) scopes: Vec<String>,
 }
 
@@ -93,6 +107,7 @@ pub(in crate::authorization_server) struct Issued {
 pub(in crate::authorization_server) struct Want {
     pub(in crate::authorization_server) resource: String,
     pub(in crate::authorization_server) scopes: Vec<String>,
+    pub(in crate::authorization_server) key: Option<String>,
 }
 
 impl Ledger {
@@ -116,12 +131,18 @@ impl Ledger {
             scopes: scopes.clone(),
             alive: true,
             refreshes: 0,
+            dpop_thumbprint: granted.key.clone().filter(|_| granted.public),
             refreshable,
         });
-        let want = Want { resource, scopes };
+        let want = Want {
+            resource,
+            scopes,
+            key: granted.key,
+        };
         let issued = Issued {
             access_token: self.issue_access(family, &want, now + settings.access_token_lifetime),
             refresh_token: refreshable.then(|| self.issue_refresh(family)),
+            bound: want.key.is_some(),
             scopes: want.scopes,
         };
         (family, issued)
@@ -174,6 +195,7 @@ impl Ledger {
         Issued {
             access_token: self.issue_access(family, &want, now + settings.access_token_lifetime),
             refresh_token,
+            bound: want.key.is_some(),
             scopes: want.scopes,
         }
     }
@@ -238,6 +260,7 @@ impl Ledger {
             client_id: descent.client_id.clone(),
             scopes: want.scopes.clone(),
             resource: want.resource.clone(),
+            key: want.key.clone(),
         };
         self.issued.push(IssuedToken {
             access_token: token.clone(),
@@ -246,6 +269,7 @@ impl Ledger {
             subject: descent.subject.clone(),
             resource: access.resource.clone(),
             scopes: access.scopes.clone(),
+            dpop_thumbprint: access.key.clone(),
         });
         self.access.insert(token.clone(), access);
         token

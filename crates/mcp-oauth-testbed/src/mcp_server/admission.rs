@@ -1,0 +1,88 @@
+//! Who may come in: the token of the `Authorization` header, and what proves that it is theirs.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::response::Response;
+use http::header;
+use http::request::Parts;
+
+use super::challenge;
+use crate::authorization_server::Access;
+use crate::builder::DpopPolicy;
+use crate::dpop::{self, Expected};
+use crate::faults::Fault;
+use crate::recorded::Party;
+use crate::world::World;
+
+/// Who is calling: a token, or nobody in particular at an open server.
+pub(super) type Caller = Option<Access>;
+
+/// How a token is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// RFC 6750 §2.1.
+    Bearer,
+    /// RFC 9449 §7.1.
+    Dpop,
+}
+
+/// A request that was let in.
+#[derive(Debug)]
+pub(super) struct Admitted(pub(super) Caller);
+
+impl FromRequestParts<Arc<World>> for Admitted {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, world: &Arc<World>) -> Result<Self, Response> {
+        if world.settings.open {
+            return Ok(Self(None));
+        }
+        let Some(authorization) = parts.headers.get(header::AUTHORIZATION) else {
+            return Err(challenge::missing(world));
+        };
+        let Some((scheme, token)) = authorization.to_str().ok().and_then(presented) else {
+            return Err(challenge::invalid(world, Scheme::Bearer));
+        };
+        // `spec-checklist` A4, A5: good now, and issued for this server.
+        let access = world.ledger().access(token, world.now());
+        let access = access
+            .filter(|access| access.resource == world.resource())
+            .filter(|_| !world.faults().has(&Fault::RefusesEveryToken))
+            .filter(|access| fits(world, scheme, access))
+            .ok_or_else(|| challenge::invalid(world, scheme))?;
+        if scheme == Scheme::Dpop {
+            let expected = Expected {
+                party: Party::Mcp,
+                method: parts.method.as_str(),
+                url: format!("{}{}", world.origins.mcp, parts.uri.path()),
+                access_token: Some(token),
+            };
+            let key = dpop::check(world, &parts.headers, &expected)
+                .map_err(|problem| challenge::unproven(world, &problem))?;
+            if access.key.as_ref() != Some(&key) {
+                return Err(challenge::invalid(world, scheme));
+            }
+        }
+        Ok(Self(Some(access)))
+    }
+}
+
+/// RFC 9449 §7.2: a token that is bound to a key is never a bearer token; nor is a bearer token
+/// more than that because a proof comes with it.
+fn fits(world: &World, scheme: Scheme, access: &Access) -> bool {
+    match scheme {
+        Scheme::Bearer => access.key.is_none() && world.settings.dpop != DpopPolicy::Required,
+        Scheme::Dpop => access.key.is_some(),
+    }
+}
+
+fn presented(authorization: &str) -> Option<(Scheme, &str)> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some((Scheme::Bearer, token));
+    }
+    scheme
+        .eq_ignore_ascii_case("dpop")
+        .then_some((Scheme::Dpop, token))
+}

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod config;
+mod core_dump;
 mod exit;
 mod hint;
 mod logs;
@@ -32,6 +33,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    core_dump::forbid();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(refused) => return not_understood(&refused),

@@ -86,9 +86,16 @@ impl Home {
 
     /// The command, with nothing of the environment of whoever runs the tests.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-oauth"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_mcp-oauth"));
+        command.args(arguments);
+        command
+    }
+
+    /// Another program, in the same environment.
+    pub(crate) fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         let home = self.directory.path();
-        command.args(arguments).env_clear().kill_on_drop(true);
+        command.env_clear().kill_on_drop(true);
         command
             .env("HOME", home)
             .env("MCP_OAUTH_DATA_DIR", self.data());

@@ -4,8 +4,9 @@
 //! store.json        which store this is, and its master key, wrapped            (header)
 //! key, key-<random> what opens that, if it is in a file, not in the keychain    (master)
 //! <hash>.sealed     one record: a plain line about it, then the ciphertext      (record)
+//! names             the names of all records                                    (names)
 //! locks/<hash>      held while a record is refreshed; `locks/write` while files change
-//! new-<random>.tmp  a file that is being written
+//! new/<random>.tmp  a file that is being written
 //! ```
 //! A file is called by the SHA-256 of its record's name, never by the name itself (H133, H134).
 //! Reading takes no lock: a file is only ever replaced whole. Each change takes `locks/write` for
@@ -40,7 +41,9 @@ mod directory;
 mod files;
 mod header;
 pub(super) mod hex;
+mod index;
 mod master;
+mod names;
 mod record;
 mod rekey;
 mod wrapping;

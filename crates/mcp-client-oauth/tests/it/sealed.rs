@@ -22,7 +22,9 @@ use mcp_client_oauth::{
 use tempfile::TempDir;
 
 mod damage;
+mod index;
 mod keys;
+mod killed;
 #[cfg(unix)]
 mod permissions;
 mod processes;
@@ -89,6 +91,12 @@ pub(crate) async fn get(
 ) -> Result<Option<String>, TokenStorageError> {
     let stored = files.get(name).await?;
     Ok(stored.map(|stored| String::from_utf8(stored.bytes.expose().clone()).unwrap()))
+}
+
+pub(crate) async fn sorted_names(files: &SealedFiles) -> Vec<String> {
+    let mut names = files.names().await.unwrap();
+    names.sort_unstable();
+    names
 }
 
 /// Every file below a directory, and what is in it.
@@ -245,7 +253,7 @@ async fn what_is_too_large_to_be_ours_is_not_read() {
         .set_len(1 << 40)
         .unwrap();
     assert_corrupt(get(&files, "a").await, &record);
-    assert_eq!(files.names().await.unwrap(), Vec::<String>::new());
+    assert_eq!(files.names().await.unwrap(), ["a"]);
 }
 
 #[tokio::test]

@@ -10,7 +10,11 @@ pub(super) fn fault(_link: &Metadata, found: &Metadata) -> Option<&'static str> 
     (!found.is_dir()).then_some("it is not a directory")
 }
 
-pub(super) fn mend(_path: &Path) -> io::Result<()> {
+pub(super) fn is_open(_found: &Metadata) -> bool {
+    false
+}
+
+pub(super) fn mend(_path: &Path, _is_ours: fn(&str) -> bool) -> io::Result<()> {
     Ok(())
 }
 

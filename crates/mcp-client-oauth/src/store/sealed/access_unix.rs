@@ -1,7 +1,7 @@
 //! Who may do what, by owner and mode.
 
 use std::{
-    fs::{self, DirBuilder, Metadata, OpenOptions, Permissions},
+    fs::{self, DirBuilder, DirEntry, Metadata, OpenOptions, Permissions},
     io,
     os::unix::fs::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
@@ -37,14 +37,46 @@ pub(super) fn fault(link: &Metadata, found: &Metadata) -> Option<&'static str> {
     None
 }
 
-/// A directory that others may only look into is closed. (That others could have looked before
-/// is worth a word.)
-pub(super) fn mend(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.mode() & OTHERS == 0 {
+/// Whether others may do anything with a file or look into a directory.
+pub(super) fn is_open(found: &Metadata) -> bool {
+    found.mode() & OTHERS != 0
+}
+
+/// A directory that others may only look into is closed, and then what is ours in it: a copy of
+/// it that is made later should not be open either (H154). That others could have looked before is
+/// worth a word.
+pub(super) fn mend(path: &Path, is_ours: fn(&str) -> bool) -> io::Result<()> {
+    if !is_open(&fs::metadata(path)?) {
         return Ok(());
     }
     tracing::warn!("{} was open to others; it is closed now", path.display());
-    fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIRECTORY))
+    fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIRECTORY))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_ours) {
+            mend_entry(&entry)?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes a file, or a directory and all that is in it. What is a link is left alone.
+fn mend_entry(entry: &DirEntry) -> io::Result<()> {
+    let (path, found) = (entry.path(), entry.metadata()?);
+    let private = match found.file_type() {
+        kind if kind.is_dir() => PRIVATE_DIRECTORY,
+        kind if kind.is_file() => PRIVATE_FILE,
+        _ => return Ok(()),
+    };
+    if is_open(&found) {
+        fs::set_permissions(&path, Permissions::from_mode(private))?;
+    }
+    if found.is_dir() {
+        for entry in fs::read_dir(&path)? {
+            mend_entry(&entry?)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn private_directory(builder: &mut DirBuilder) {

@@ -4,51 +4,67 @@
 //! of its user is private there by inheritance.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, DirEntry, File, OpenOptions},
     io::{self, ErrorKind, Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tempfile::NamedTempFile;
 
-use super::access;
+use super::{access, files, header, master, names};
 use crate::{error::TokenStorageError, secret::Secret, store::lock::LockFile};
 
-/// What a file is called while it is written.
-const UNFINISHED: (&str, &str) = ("new-", ".tmp");
+/// Where the files lie that are being written, and how their names end. Who looks for what dead
+/// processes left there need not list all records.
+const UNFINISHED: &str = "new";
+const UNFINISHED_END: &str = ".tmp";
 /// Where the files lie that are only locked.
 const LOCKS: &str = "locks";
 
 /// The directory of a store, which may not exist yet.
 #[derive(Clone, Debug)]
-pub(super) struct Directory(PathBuf);
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Whether it was said that others may look into it.
+    reported: Arc<AtomicBool>,
+}
 
 impl Directory {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self(path)
+        Self {
+            path,
+            reported: Arc::default(),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// Whether it exists. It must be ours alone to change (H136).
     pub(super) fn exists(&self) -> Result<bool, TokenStorageError> {
-        let link = match fs::symlink_metadata(&self.0) {
+        let link = match fs::symlink_metadata(&self.path) {
             Ok(found) => found,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(io_error("look at", &self.0)(error)),
+            Err(error) => return Err(io_error("look at", &self.path)(error)),
         };
-        let found = fs::metadata(&self.0).map_err(io_error("look at", &self.0))?;
+        let found = fs::metadata(&self.path).map_err(io_error("look at", &self.path))?;
+        if access::is_open(&found) && !self.reported.swap(true, Ordering::Relaxed) {
+            let path = self.path.display();
+            tracing::warn!("others may look into {path}; the next change of a record closes it");
+        }
         match access::fault(&link, &found) {
             None => Ok(true),
             Some(why) => Err(TokenStorageError::Insecure {
-                path: self.0.clone(),
+                path: self.path.clone(),
                 why,
             }),
         }
@@ -57,7 +73,11 @@ impl Directory {
     /// Makes it if need be, and takes the eyes of others from it.
     pub(super) fn make_ready(&self) -> Result<(), TokenStorageError> {
         let existed = self.exists()?;
-        for path in [&self.0, &self.0.join(LOCKS)] {
+        for path in [
+            &self.path,
+            &self.path.join(LOCKS),
+            &self.path.join(UNFINISHED),
+        ] {
             let mut builder = DirBuilder::new();
             access::private_directory(&mut builder);
             builder
@@ -69,30 +89,42 @@ impl Directory {
             // Somebody else may have made it in between.
             self.exists()?;
             // Its own entry should survive a power cut too, if we may open where that is.
-            if let Some(parent) = self.0.parent() {
+            if let Some(parent) = self.path.parent() {
                 drop(sync(parent));
             }
         }
-        access::mend(&self.0).map_err(io_error("protect", &self.0))
+        access::mend(&self.path, is_ours).map_err(io_error("protect", &self.path))
     }
 
     /// Opens a file that is locked, and never deleted.
     pub(super) fn lock_file(&self, name: &str) -> Result<LockFile, TokenStorageError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let path = self.0.join(LOCKS).join(name);
+        let path = self.path.join(LOCKS).join(name);
         let file = open(&path, &mut options)?;
         Ok(LockFile { file, path })
     }
 
     /// Opens a file for reading, if it is there. It must be a regular file (H137).
     pub(super) fn open(&self, name: &str) -> Result<Option<File>, TokenStorageError> {
-        match open(&self.file(name), OpenOptions::new().read(true)) {
-            Ok(file) => Ok(Some(file)),
-            Err(TokenStorageError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        found(open(&self.file(name), OpenOptions::new().read(true)))
+    }
+
+    /// Opens a file for reading and writing, if it is there.
+    pub(super) fn open_to_append(&self, name: &str) -> Result<Option<File>, TokenStorageError> {
+        found(open(
+            &self.file(name),
+            OpenOptions::new().read(true).write(true),
+        ))
+    }
+
+    /// Whether there is anything called that.
+    pub(super) fn has(&self, name: &str) -> Result<bool, TokenStorageError> {
+        let path = self.file(name);
+        match fs::symlink_metadata(&path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(io_error("look at", &path)(error)),
         }
     }
 
@@ -125,7 +157,7 @@ impl Directory {
         // A rename replaces a link itself and does not follow it.
         let written = self.unfinished(bytes)?.persist(&path);
         written.map_err(|failed| io_error("replace", &path)(failed.error))?;
-        sync(&self.0)
+        sync(&self.path)
     }
 
     /// Writes a file that must not be there yet.
@@ -133,20 +165,20 @@ impl Directory {
         let path = self.file(name);
         let written = self.unfinished(bytes)?.persist_noclobber(&path);
         written.map_err(|failed| io_error("create", &path)(failed.error))?;
-        sync(&self.0)
+        sync(&self.path)
     }
 
     /// A file with a random name that nobody else had, for us alone from its first moment (H138,
     /// H139), and on the disk when this returns. It goes away when it is not given a name.
     fn unfinished(&self, bytes: &[u8]) -> Result<NamedTempFile, TokenStorageError> {
-        let (prefix, suffix) = UNFINISHED;
+        let directory = self.path.join(UNFINISHED);
         let mut builder = tempfile::Builder::new();
         let mut file = builder
-            .prefix(prefix)
-            .suffix(suffix)
+            .prefix("")
+            .suffix(UNFINISHED_END)
             .rand_bytes(16)
-            .tempfile_in(&self.0)
-            .map_err(io_error("create a file in", &self.0))?;
+            .tempfile_in(&directory)
+            .map_err(io_error("create a file in", &directory))?;
         let written = file
             .write_all(bytes)
             .and_then(|()| file.as_file().sync_all());
@@ -157,11 +189,11 @@ impl Directory {
     /// Removes what processes left that died while they wrote. Only for the holder of the write
     /// lock: nobody else makes such files, so their makers are gone.
     pub(super) fn sweep(&self) -> Result<(), TokenStorageError> {
-        let (prefix, suffix) = UNFINISHED;
-        for name in self.entries()? {
+        let unfinished = Self::new(self.path.join(UNFINISHED));
+        for name in unfinished.files()? {
             let name = name?;
-            if name.starts_with(prefix) && name.ends_with(suffix) {
-                remove(&self.file(&name))?;
+            if name.ends_with(UNFINISHED_END) {
+                remove(&unfinished.file(&name))?;
             }
         }
         Ok(())
@@ -170,20 +202,33 @@ impl Directory {
     /// Removes a file for good. Whether it was there.
     pub(super) fn remove(&self, name: &str) -> Result<bool, TokenStorageError> {
         let removed = remove(&self.file(name))?;
-        sync(&self.0)?;
+        sync(&self.path)?;
         Ok(removed)
     }
 
-    /// The names of everything in it; what is not text is not ours.
-    pub(super) fn entries(
+    /// The names of the regular files in it; what is not text is not ours.
+    pub(super) fn files(
         &self,
     ) -> Result<impl Iterator<Item = Result<String, TokenStorageError>>, TokenStorageError> {
-        let entries = fs::read_dir(&self.0).map_err(io_error("list", &self.0))?;
-        Ok(entries.filter_map(|entry| match entry {
-            Ok(entry) => entry.file_name().to_str().map(|name| Ok(name.to_owned())),
-            Err(error) => Some(Err(io_error("list", &self.0)(error))),
-        }))
+        let name = |entry: io::Result<DirEntry>| {
+            let entry = entry?;
+            let is_file = entry.file_type()?.is_file();
+            Ok(is_file
+                .then(|| entry.file_name().into_string().ok())
+                .flatten())
+        };
+        let entries = fs::read_dir(&self.path).map_err(io_error("list", &self.path))?;
+        let names = entries.filter_map(move |entry| name(entry).transpose());
+        Ok(names.map(|name| name.map_err(|error| io_error("list", &self.path)(error))))
     }
+}
+
+/// Whether that is the name of something that a store has in its directory: what else there is
+/// belongs to whoever put it there.
+fn is_ours(name: &str) -> bool {
+    [LOCKS, UNFINISHED, header::FILE, names::FILE].contains(&name)
+        || name.starts_with(master::KEY_FILE)
+        || name.ends_with(files::SEALED)
 }
 
 /// Opens a regular file: a link is not followed, and a pipe does not make us wait (H137).
@@ -203,6 +248,16 @@ fn open(path: &Path, options: &mut OpenOptions) -> Result<File, TokenStorageErro
         Ok(file)
     } else {
         Err(insecure())
+    }
+}
+
+/// None, if it was not there.
+fn found(opened: Result<File, TokenStorageError>) -> Result<Option<File>, TokenStorageError> {
+    match opened {
+        Err(TokenStorageError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Ok(None)
+        }
+        opened => opened.map(Some),
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     header::StoreHeader,
     hex::Hex,
     master::{self, Opened},
+    names::Change,
     record::{self, Damage, MOST_FILE, RecordHeader},
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// After the hash, in the name of a record's file.
-const SEALED: &str = ".sealed";
+pub(super) const SEALED: &str = ".sealed";
 
 /// A store, and what is known of it.
 pub(super) struct Files {
@@ -42,6 +43,8 @@ pub(super) struct Files {
     /// Whether unfinished files of dead processes were removed: once is enough, because what this
     /// process does not finish it removes itself.
     swept: AtomicBool,
+    /// Whether a reader found the index damaged: the next writer makes it anew.
+    pub(super) index_is_damaged: AtomicBool,
 }
 
 /// The key of a store, or why it could not be had: who waited for that try is told the same, so
@@ -68,6 +71,7 @@ impl Files {
             failures: AtomicU64::new(0),
             turn: Arc::default(),
             swept: AtomicBool::new(false),
+            index_is_damaged: AtomicBool::new(false),
         }
     }
 
@@ -184,6 +188,9 @@ impl Files {
                 most: MOST_FILE,
             }
         })?;
+        if expected.is_none() {
+            self.announce(turn, Change::Added, name)?;
+        }
         self.directory.replace(&file_name(name), &file)?;
         Ok(revision)
     }
@@ -198,7 +205,12 @@ impl Files {
         if expected.is_some() {
             self.compare(turn, name, expected)?;
         }
-        self.directory.remove(&file_name(name))
+        let file = file_name(name);
+        if !self.directory.has(&file)? {
+            return Ok(false);
+        }
+        self.announce(turn, Change::Removed, name)?;
+        self.directory.remove(&file)
     }
 
     fn compare(
@@ -223,23 +235,8 @@ impl Files {
         Ok(())
     }
 
-    /// One damaged file hides no other.
-    pub(super) fn names(&self) -> Result<Vec<String>, TokenStorageError> {
-        if !self.directory.exists()? {
-            return Ok(Vec::new());
-        }
-        let name = |file: String| match self.name_in(&file) {
-            Ok(name) => name,
-            Err(error) => {
-                tracing::warn!("a record is passed over: {error}");
-                None
-            }
-        };
-        Ok(self.record_files()?.into_iter().filter_map(name).collect())
-    }
-
     /// The name in the first line of a file, which must be the file's own.
-    fn name_in(&self, file: &str) -> Result<Option<String>, TokenStorageError> {
+    pub(super) fn name_in(&self, file: &str) -> Result<Option<String>, TokenStorageError> {
         let Some(header) = self.header_in(file)? else {
             return Ok(None);
         };
@@ -252,8 +249,8 @@ impl Files {
         ))
     }
 
-    fn record_files(&self) -> Result<Vec<String>, TokenStorageError> {
-        let files = self.directory.entries()?;
+    pub(super) fn record_files(&self) -> Result<Vec<String>, TokenStorageError> {
+        let files = self.directory.files()?;
         files
             .filter(|name| name.as_ref().map_or(true, |name| name.ends_with(SEALED)))
             .collect()
@@ -309,7 +306,7 @@ pub(super) fn hash(name: &str) -> String {
     Hex(bytes).to_string()
 }
 
-fn file_name(name: &str) -> String {
+pub(super) fn file_name(name: &str) -> String {
     format!("{}{SEALED}", hash(name))
 }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The first key file of a store, and the start of the name of each later one.
-const KEY_FILE: &str = "key";
+pub(super) const KEY_FILE: &str = "key";
 
 /// A store and its master key, which belong together for as long as the store exists.
 pub(super) struct Opened {

@@ -57,6 +57,37 @@ async fn a_directory_that_others_may_look_into_is_closed_by_the_next_write() {
     assert_eq!(fs::metadata(&record).unwrap().mode() & 0o777, 0o600);
 }
 
+/// H154: what a copy of the directory, or `chmod`, left open is closed by the next write; what
+/// somebody else put there is left alone.
+#[tokio::test]
+async fn everything_of_ours_is_closed_with_its_directory() {
+    let home = Home::new();
+    let files = home.open();
+    put(&files, "a", None, "content").await.unwrap();
+    put(&files, "b", None, "content").await.unwrap();
+    let _held = files.lock("a").await.unwrap();
+    let foreign = home.file("of somebody else");
+    overwrite(&foreign, b"");
+    let ours: Vec<PathBuf> = contents(&home.path()).into_keys().collect();
+    let ours: Vec<&PathBuf> = ours.iter().filter(|path| **path != foreign).collect();
+    assert_eq!(ours.len(), 7, "{ours:?}");
+    for path in ours.iter().copied().chain([&foreign]) {
+        set_mode(path, 0o644);
+    }
+    for directory in [home.file("locks"), home.file("new"), home.path()] {
+        set_mode(&directory, 0o755);
+    }
+    put(&home.open(), "c", None, "content").await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    for path in ours {
+        assert_eq!(mode(path), 0o600, "{}", path.display());
+    }
+    for directory in [home.file("locks"), home.file("new"), home.path()] {
+        assert_eq!(mode(&directory), 0o700, "{}", directory.display());
+    }
+    assert_eq!(mode(&foreign), 0o644);
+}
+
 /// Whoever runs this as root makes a directory of somebody else; for all others `/` is one.
 #[test]
 fn a_directory_of_somebody_else_is_refused() {

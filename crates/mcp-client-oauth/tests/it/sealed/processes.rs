@@ -12,7 +12,6 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::*;
-use mcp_client_oauth::store::KeyKind;
 
 /// What a child process is to do, in which directory, and with which name.
 const ROLE: &str = "MCP_OAUTH_TEST_ROLE";
@@ -20,7 +19,7 @@ const DIRECTORY: &str = "MCP_OAUTH_TEST_DIRECTORY";
 const NAME: &str = "MCP_OAUTH_TEST_NAME";
 
 /// This test again, in a process of its own, where it is the child.
-fn child(role: &str, home: &Home, name: &str) -> Command {
+pub(super) fn child(role: &str, home: &Home, name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([
         "--exact",
@@ -86,6 +85,17 @@ async fn the_child_plays_its_role() {
             say("held");
             std::future::pending::<()>().await;
         }
+        "insert and remove for ever" => {
+            let files = open(KeySource::KeyFile);
+            loop {
+                for name in ["a", "b", "c", "a"] {
+                    if !files.delete(name, None).await.unwrap() {
+                        put(&files, name, None, name).await.unwrap();
+                    }
+                    say("changed");
+                }
+            }
+        }
         "rekey for ever" => {
             let mut files = open(KeySource::KeyFile);
             loop {
@@ -101,6 +111,17 @@ async fn the_child_plays_its_role() {
             held.begin(Revision::new(NOTED)).await.unwrap();
             say("held");
             std::future::pending::<()>().await;
+        }
+        "count reports" => {
+            let reports = Said::count("others may look into");
+            let files = open(KeySource::KeyFile);
+            for _ in 0..3 {
+                get(&files, "a").await.unwrap().unwrap();
+            }
+            say(&format!(
+                "reported {} times",
+                reports.load(Ordering::SeqCst)
+            ));
         }
         "count derivations" => count_derivations(&open(password("right"))).await,
         "count refusals" => count_refusals(&open(password("wrong"))).await,
@@ -215,7 +236,7 @@ fn wait_until_held(holder: &mut Child) {
     );
 }
 
-fn kill(mut child: Child) {
+pub(super) fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -263,51 +284,30 @@ async fn what_a_killed_process_had_begun_is_known_until_somebody_ends_it() {
     assert_eq!(files.lock("a").await.unwrap().unfinished(), None);
 }
 
-fn given_key() -> KeySource {
+pub(super) fn given_key() -> KeySource {
     KeySource::Given(Secret::new([7; 32]))
 }
 
-/// Whenever that is, the store opens with one of the two keys, and goes on.
-#[tokio::test]
-async fn a_killed_change_of_the_key_leaves_the_old_one_or_the_new_one() {
-    let lanes = (0..4).map(|lane| async move {
-        let home = Home::new();
-        let mut files = home.open();
-        put(&files, "a", None, "content").await.unwrap();
-        for cycle in 0..25 {
-            let mut child = child("rekey for ever", &home, "").spawn().unwrap();
-            let dying = move || {
-                let said = BufReader::new(child.stdout.take().unwrap()).lines();
-                let changes = said.filter(|line| line.as_ref().unwrap() == "changed");
-                assert!(
-                    changes.take(1 + cycle % 3).count() > 0,
-                    "it ended by itself"
-                );
-                // Asking takes a microsecond: the moments of death are spread over one change.
-                for _ in 0..((cycle * 4 + lane) * 37 % 101) * 60 {
-                    assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-                }
-                kill(child);
-            };
-            tokio::task::spawn_blocking(dying).await.unwrap();
-            let source = match SealedFiles::key_kind(home.path()).unwrap().unwrap() {
-                KeyKind::Given => given_key(),
-                _ => KeySource::KeyFile,
-            };
-            files = SealedFiles::open(home.path(), source).unwrap();
-            assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
-            // For the next child, and a proof that nothing is locked.
-            files.rekey(KeySource::KeyFile).await.unwrap();
-        }
-        drop(files);
-    });
-    lanes.collect::<JoinSet<()>>().join_all().await;
+/// Counts how often the library says something.
+struct Said {
+    what: &'static str,
+    times: Arc<AtomicUsize>,
 }
 
-/// Counts what the library says when it derives a key.
-struct Derivations(Arc<AtomicUsize>);
+impl Said {
+    /// From now on, in this process.
+    fn count(what: &'static str) -> Arc<AtomicUsize> {
+        let times = Arc::new(AtomicUsize::new(0));
+        let said = Self {
+            what,
+            times: Arc::clone(&times),
+        };
+        tracing::subscriber::set_global_default(said).unwrap();
+        times
+    }
+}
 
-impl tracing::Subscriber for Derivations {
+impl tracing::Subscriber for Said {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
@@ -322,8 +322,8 @@ impl tracing::Subscriber for Derivations {
 
     fn event(&self, event: &tracing::Event<'_>) {
         let mut count = |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-            if format!("{value:?}").contains("derived the key") {
-                self.0.fetch_add(1, Ordering::SeqCst);
+            if format!("{value:?}").contains(self.what) {
+                self.times.fetch_add(1, Ordering::SeqCst);
             }
         };
         event.record(&mut count);
@@ -336,8 +336,7 @@ impl tracing::Subscriber for Derivations {
 
 /// Many tasks begin at once with a store that exists.
 async fn count_derivations(files: &SealedFiles) {
-    let derivations = Arc::new(AtomicUsize::new(0));
-    tracing::subscriber::set_global_default(Derivations(Arc::clone(&derivations))).unwrap();
+    let derivations = Said::count("derived the key");
     let uses = (0..32).map(|number| {
         let files = files.clone();
         async move {
@@ -367,8 +366,7 @@ async fn a_key_is_derived_once_a_process() {
 
 /// Many tasks ask at once, and the answer takes a while.
 async fn count_refusals(files: &SealedFiles) {
-    let derivations = Arc::new(AtomicUsize::new(0));
-    tracing::subscriber::set_global_default(Derivations(Arc::clone(&derivations))).unwrap();
+    let derivations = Said::count("derived the key");
     let readers = (0..32).map(|_| {
         let files = files.clone();
         async move { get(&files, "a").await.unwrap_err() }
@@ -399,6 +397,22 @@ async fn who_waited_for_a_refusal_is_refused_alike() {
     assert!(rest.contains("and 1 alone"), "{said}");
 }
 
+/// H136: once, to who only reads; who writes closes it.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_directory_that_others_may_look_into_is_reported() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let home = Home::new();
+    put(&home.open(), "a", None, "content").await.unwrap();
+    for (mode, expected) in [(0o700, "reported 0 times"), (0o750, "reported 1 times")] {
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let output = child("count reports", &home, "").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(expected), "{mode:o}: {said}");
+    }
+}
+
 /// H138: whatever the mask of the process, only its owner reads the files.
 #[cfg(unix)]
 #[test]
@@ -426,11 +440,11 @@ fn nobody_else_may_read_what_is_made_under_any_mask() {
     );
 
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-    for directory in [home.path(), home.file("locks")] {
+    for directory in [home.path(), home.file("locks"), home.file("new")] {
         assert_eq!(mode(&directory), 0o700, "{}", directory.display());
     }
     let files = contents(&home.path());
-    assert_eq!(files.len(), 4, "{:?}", files.keys());
+    assert_eq!(files.len(), 5, "{:?}", files.keys());
     for file in files.keys() {
         assert_eq!(mode(file), 0o600, "{}", file.display());
     }

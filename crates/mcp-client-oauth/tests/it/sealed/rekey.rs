@@ -70,11 +70,11 @@ async fn each_source_can_take_the_place_of_each() {
 #[tokio::test]
 async fn who_has_the_store_open_goes_on() {
     let home = Home::new();
-    let (mover, open_before, unused) = (home.open(), home.open(), home.open());
+    let (changer, open_before, unused) = (home.open(), home.open(), home.open());
     let revision = put(&open_before, "a", None, "content").await.unwrap();
-    let moved = mover.rekey(password("right")).await.unwrap();
+    let moved = changer.rekey(password("right")).await.unwrap();
 
-    for files in [&mover, &open_before] {
+    for files in [&changer, &open_before] {
         assert_eq!(get(files, "a").await.unwrap().unwrap(), "content");
     }
     put(&open_before, "a", Some(revision), "later")
@@ -136,9 +136,9 @@ async fn without_the_right_key_nothing_changes() {
 #[tokio::test]
 async fn a_change_is_not_undone_by_who_has_the_old_key() {
     let home = Home::new();
-    let (mover, stale) = (home.open(), home.open());
+    let (changer, stale) = (home.open(), home.open());
     put(&stale, "a", None, "content").await.unwrap();
-    mover.rekey(password("right")).await.unwrap();
+    changer.rekey(password("right")).await.unwrap();
     let before = contents(&home.path());
     let refused = stale.rekey(KeySource::KeyFile).await.unwrap_err();
     assert!(

@@ -1,0 +1,69 @@
+//! Processes that are killed while they change the index or the key.
+
+use std::io::{BufRead as _, BufReader};
+
+use mcp_client_oauth::store::KeyKind;
+use tokio::task::JoinSet;
+
+use super::{
+    processes::{child, given_key, kill},
+    *,
+};
+
+/// Kills a child some changes later, and a moment more.
+async fn kill_while(role: &str, home: &Home, cycle: usize) {
+    let mut child = child(role, home, "").spawn().unwrap();
+    let dying = move || {
+        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let changes = said.filter(|line| line.as_ref().unwrap() == "changed");
+        let changes = changes.take(1 + cycle % 5).count();
+        assert!(changes > 0, "it ended by itself");
+        // Asking takes a microsecond: the moments of death are spread over one change.
+        for _ in 0..(cycle * 37 % 101) * 60 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        }
+        kill(child);
+    };
+    tokio::task::spawn_blocking(dying).await.unwrap();
+}
+
+/// In a store that is too large to be compared with its directory.
+#[tokio::test]
+async fn a_killed_insertion_or_removal_leaves_a_true_index() {
+    let lanes = (0..4).map(|lane| async move {
+        let home = index::with_many(&["kept"]).await;
+        for cycle in 0..40 {
+            kill_while("insert and remove for ever", &home, cycle * 4 + lane).await;
+            let name = |record: &PathBuf| {
+                let header = index::first_line(record);
+                let header: serde_json::Value = serde_json::from_str(&header).unwrap();
+                header["name"].as_str().unwrap().to_owned()
+            };
+            let mut there: Vec<String> = home.records().iter().map(name).collect();
+            there.sort_unstable();
+            assert_eq!(index::others(&home).await, there);
+        }
+    });
+    lanes.collect::<JoinSet<()>>().join_all().await;
+}
+
+/// Whenever that is, the store opens with one of the two keys, and goes on.
+#[tokio::test]
+async fn a_killed_change_of_the_key_leaves_the_old_one_or_the_new_one() {
+    let lanes = (0..4).map(|lane| async move {
+        let home = Home::new();
+        put(&home.open(), "a", None, "content").await.unwrap();
+        for cycle in 0..25 {
+            kill_while("rekey for ever", &home, cycle * 4 + lane).await;
+            let source = match SealedFiles::key_kind(home.path()).unwrap().unwrap() {
+                KeyKind::Given => given_key(),
+                _ => KeySource::KeyFile,
+            };
+            let files = SealedFiles::open(home.path(), source).unwrap();
+            assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
+            // For the next child, and a proof that nothing is locked.
+            files.rekey(KeySource::KeyFile).await.unwrap();
+        }
+    });
+    lanes.collect::<JoinSet<()>>().join_all().await;
+}

@@ -1,81 +1,23 @@
 //! How a testbed is set up: every switch, with the default that the specification would choose.
 
+mod forms;
 mod grants;
 
 use std::io;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::Testbed;
 use crate::faults::Fault;
 use crate::recorded::Party;
 
+pub use forms::{Answers, Legacy, MetadataForm, PrmForm, Wire};
 pub(crate) use grants::Enterprise;
 pub use grants::{DpopPolicy, Machine};
 
 /// Client authentication by a signed assertion (RFC 7523 §2.2), by its registered name.
 pub(crate) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
-
-/// Where the authorization server publishes its metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MetadataForm {
-    /// `/.well-known/oauth-authorization-server[/tenant]` (RFC 8414 §3.1).
-    OAuth,
-    /// `/.well-known/openid-configuration[/tenant]` (RFC 8414 §5).
-    OpenIdInserted,
-    /// `[/tenant]/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 §4).
-    OpenIdAppended,
-}
-
-/// Where the MCP server publishes its protected resource metadata.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PrmForm {
-    /// At the path form, and the challenge names it.
-    Header,
-    /// At `/.well-known/oauth-protected-resource/mcp`; the challenge does not name it.
-    PathOnly,
-    /// At `/.well-known/oauth-protected-resource`; the challenge does not name it.
-    RootOnly,
-    /// At this path alone, and the challenge names it.
-    Custom(String),
-    /// Nowhere.
-    None,
-}
-
-/// A server of the revision 2025-03-26: no protected resource metadata, and an authorization
-/// server on the origin of the MCP server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Legacy {
-    /// With RFC 8414 metadata at the root.
-    Metadata,
-    /// Without metadata: `/authorize`, `/token` and `/register` must be guessed.
-    Endpoints,
-}
-
-/// Which revisions of the protocol the MCP server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Wire {
-    /// All of them.
-    #[default]
-    Both,
-    /// 2025-03-26, 2025-06-18 and 2025-11-25: `initialize` and sessions.
-    Stateful,
-    /// 2026-07-28: each request stands for itself.
-    Stateless,
-}
-
-/// How the MCP server answers a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Answers {
-    /// One JSON document.
-    Json,
-    /// An event stream.
-    Sse,
-}
 
 /// A client that the authorization server knows before anybody registers.
 #[derive(Debug, Clone)]
@@ -99,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) confidential_registrations: bool,
     pub(crate) strict_application_type: bool,
     pub(crate) client_id_metadata_documents: bool,
+    pub(crate) client_documents: Vec<(String, Value)>,
     pub(crate) clients: Vec<KnownClient>,
     pub(crate) client_auth_methods: Vec<String>,
     pub(crate) machines: Vec<Machine>,
@@ -132,8 +75,12 @@ impl Settings {
     /// What the builder named, and `private_key_jwt` if a client has a key.
     pub(crate) fn auth_methods(&self) -> Vec<String> {
         let mut methods = self.client_auth_methods.clone();
-        let keys = self.machines.iter().any(|machine| !machine.keys.is_empty());
-        if keys && !methods.iter().any(|method| method == PRIVATE_KEY_JWT) {
+        let machines = self.machines.iter();
+        let documents = self.client_documents.iter();
+        let keys = machines.map(|machine| !machine.keys.is_empty());
+        let keys = keys.chain(documents.map(|(_, document)| document.get("jwks").is_some()));
+        let signed = keys.into_iter().any(|has_key| has_key);
+        if signed && !methods.iter().any(|method| method == PRIVATE_KEY_JWT) {
             methods.push(PRIVATE_KEY_JWT.to_owned());
         }
         methods
@@ -164,6 +111,7 @@ impl Builder {
             confidential_registrations: false,
             strict_application_type: false,
             client_id_metadata_documents: false,
+            client_documents: Vec::new(),
             clients: Vec::new(),
             client_auth_methods: ["none", "client_secret_basic", "client_secret_post"]
                 .map(str::to_owned)
@@ -263,9 +211,36 @@ impl Builder {
     }
 
     /// Whether an https URL is accepted as a client id; off by default. The document is not
-    /// fetched: the testbed stays on loopback.
+    /// fetched, for the testbed stays on loopback: a client whose document it was not given by
+    /// [`Builder::client_document`] is a public one, with any redirect URI.
     pub fn client_id_metadata_documents(mut self, on: bool) -> Self {
         self.settings.client_id_metadata_documents = on;
+        self
+    }
+
+    /// What the authorization server would find at an https URL, which is accepted as a client id
+    /// from then on. The document rules the client: its `redirect_uris`, its `grant_types`, its
+    /// `token_endpoint_auth_method` (`none` if it has none), and with `private_key_jwt` its `jwks`.
+    ///
+    /// ```
+    /// # use mcp_oauth_testbed::{Algorithm, KeyPair, Testbed};
+    /// # fn main() -> Result<(), mcp_oauth_testbed::KeyError> {
+    /// let pair = KeyPair::generate(Algorithm::Es256)?;
+    /// let url = "https://app.example/client.json";
+    /// let document = serde_json::json!({
+    ///     "client_id": url,
+    ///     "client_name": "An application",
+    ///     "redirect_uris": ["http://127.0.0.1/callback"],
+    ///     "token_endpoint_auth_method": "private_key_jwt",
+    ///     "jwks": { "keys": [pair.public_jwk()] },
+    /// });
+    /// let builder = Testbed::builder().client_document(url, document);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client_document(mut self, url: impl Into<String>, document: Value) -> Self {
+        self.settings.client_id_metadata_documents = true;
+        self.settings.client_documents.push((url.into(), document));
         self
     }
 

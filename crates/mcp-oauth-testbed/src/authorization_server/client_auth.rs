@@ -5,9 +5,9 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, header};
 use url::form_urlencoded;
 
-use super::ledger::{Client, Grants};
+use super::ledger::Client;
 use super::parameters::Parameters;
-use super::{Refusal, assertion};
+use super::{Refusal, assertion, client_document};
 use crate::jose::Jwt;
 use crate::world::World;
 
@@ -79,23 +79,10 @@ pub(super) fn authenticate_at(
     Ok(client)
 }
 
-/// A registered client, or one whose id is the URL of its metadata document. That document is not
-/// fetched: its redirect URIs are unknown, so any acceptable one is good.
+/// A registered client, or one whose id is the URL of its metadata document.
 pub(super) fn find(world: &World, id: &str) -> Option<Client> {
-    if let Some(client) = world.ledger().client(id) {
-        return Some(client);
-    }
-    let url = url::Url::parse(id).ok()?;
-    let document = url.scheme() == "https" && url.path().len() > 1 && url.fragment().is_none();
-    (world.settings.client_id_metadata_documents && document).then(|| Client {
-        id: id.to_owned(),
-        name: url.host_str().unwrap_or(id).to_owned(),
-        secret: None,
-        auth_method: Some("none".to_owned()),
-        keys: Vec::new(),
-        grants: Grants::OfAPerson,
-        redirect_uris: Vec::new(),
-    })
+    let registered = world.ledger().client(id);
+    registered.or_else(|| client_document::find(world, id))
 }
 
 /// RFC 6749 §2.3: "The client MUST NOT use more than one authentication method in each request."

@@ -5,6 +5,7 @@ mod assertion;
 mod authorize;
 mod client_auth;
 mod client_credentials;
+mod client_document;
 mod consent_page;
 mod device;
 mod identity_provider;

@@ -9,6 +9,7 @@ mod authorization;
 mod browser;
 mod challenge;
 mod client_credentials;
+mod client_documents;
 mod device;
 mod dpop;
 mod dpop_at_the_server;

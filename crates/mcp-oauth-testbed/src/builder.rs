@@ -257,8 +257,8 @@ impl Builder {
     }
 
     /// The `token_endpoint_auth_methods_supported`: of `none`, `client_secret_basic` and
-    /// `client_secret_post`, which are all on by default, and `private_key_jwt`, which is on as soon
-    /// as a client has a key.
+    /// `client_secret_post`, which are all on by default, and `private_key_jwt`, which is on as
+    /// soon as a client has a key.
     pub fn client_auth_methods(mut self, methods: &[&str]) -> Self {
         self.settings.client_auth_methods = methods.iter().map(|&method| method.into()).collect();
         self
@@ -323,8 +323,8 @@ impl Builder {
         self
     }
 
-    /// One more resource that the authorization server issues tokens for; call it again for another.
-    /// From then on a client may ask for several resources at once (RFC 8707 §2.1), and names one
+    /// One more resource that the authorization server issues tokens for; call it again for
+    /// another. From then on a client may ask for several resources at once (RFC 8707 §2.1), and names one
     /// of those it was granted in each token request (§2.2).
     pub fn also_issues_for(mut self, resource: impl Into<String>) -> Self {
         self.settings.other_resources.push(resource.into());

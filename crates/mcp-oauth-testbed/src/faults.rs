@@ -112,7 +112,8 @@ pub enum Fault {
     /// 9449 §8 has a client send the nonce that it was given, and a server take it.
     DpopNonceForEver,
     /// The `DPoP-Nonce` is this text, as far as HTTP can carry it: a tab and what is beyond ASCII,
-    /// but no line break. RFC 9449 §8.1 has it of printable ASCII alone, without space, `"` and `\`.
+    /// but no line break. RFC 9449 §8.1 has it of printable ASCII alone, without space, `"` or
+    /// `\`.
     DpopNonce(String),
     /// Tokens are bearer tokens, and bound to nothing, although a good proof came. RFC 9449 §5: a
     /// client to which the protection matters MUST discard such an answer.

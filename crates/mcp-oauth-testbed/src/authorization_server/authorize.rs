@@ -163,8 +163,8 @@ fn challenge(parameters: &Parameters) -> Result<String, Refusal> {
     Ok(challenge.to_owned())
 }
 
-/// RFC 8707 §2: "Multiple resource parameters MAY be used". Where there is one resource, two of them
-/// are a mistake.
+/// RFC 8707 §2: several `resource` parameters may be used. Where there is one resource, two of
+/// them are a mistake.
 fn repeatable(world: &World) -> &'static [&'static str] {
     if world.settings.other_resources.is_empty() {
         &[]

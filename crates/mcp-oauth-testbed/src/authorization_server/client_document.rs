@@ -1,5 +1,5 @@
-//! Client ID metadata documents (draft-ietf-oauth-client-id-metadata-document): a client whose id is
-//! the URL of its metadata. The testbed stays on loopback and fetches none: it is given them.
+//! Client ID metadata documents (draft-ietf-oauth-client-id-metadata-document): a client whose id
+//! is the URL of its metadata. The testbed stays on loopback and fetches none: it is given them.
 
 use serde_json::{Map, Value};
 use url::Url;

@@ -1,5 +1,5 @@
-//! The token endpoint, with `authorization_code` and `refresh_token`; the other grants have files of
-//! their own.
+//! The token endpoint, with `authorization_code` and `refresh_token`; the other grants have
+//! files of their own.
 
 use std::sync::Arc;
 

@@ -324,8 +324,8 @@ impl Builder {
     }
 
     /// One more resource that the authorization server issues tokens for; call it again for
-    /// another. From then on a client may ask for several resources at once (RFC 8707 §2.1), and names one
-    /// of those it was granted in each token request (§2.2).
+    /// another. From then on a client may ask for several resources at once (RFC 8707 §2.1), and
+    /// names one of those it was granted in each token request (§2.2).
     pub fn also_issues_for(mut self, resource: impl Into<String>) -> Self {
         self.settings.other_resources.push(resource.into());
         self

@@ -8,6 +8,7 @@ mod access_token;
 pub mod authorization;
 pub mod challenge;
 pub mod client_auth;
+pub mod device;
 pub mod endpoint;
 pub mod error_body;
 pub mod foreign;

@@ -73,6 +73,9 @@ pub struct ServerMetadata {
     pub registration_endpoint: Option<Endpoint>,
     /// Where tokens are given back (RFC 7009).
     pub revocation_endpoint: Option<Endpoint>,
+    /// Where a device asks for a code (RFC 8628 §4). Without it the device grant is not offered,
+    /// whatever the document lists.
+    pub device_authorization_endpoint: Option<Endpoint>,
     /// The scopes that it knows.
     pub scopes_supported: Option<Scope>,
     /// How clients may authenticate at the token endpoint.
@@ -121,6 +124,8 @@ struct Wire {
     registration_endpoint: Option<String>,
     #[serde(default, deserialize_with = "lenient::optional")]
     revocation_endpoint: Option<String>,
+    #[serde(default, deserialize_with = "lenient::optional")]
+    device_authorization_endpoint: Option<String>,
     #[serde(default, deserialize_with = "lenient::strings")]
     scopes_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::strings")]
@@ -147,6 +152,7 @@ impl ServerMetadata {
             token_endpoint,
             registration_endpoint: None,
             revocation_endpoint: None,
+            device_authorization_endpoint: None,
             scopes_supported: None,
             token_endpoint_auth_methods_supported: None,
             code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
@@ -186,6 +192,10 @@ impl ServerMetadata {
             token_endpoint: endpoint("token_endpoint", &wire.token_endpoint)?,
             registration_endpoint: optional("registration_endpoint", wire.registration_endpoint)?,
             revocation_endpoint: optional("revocation_endpoint", wire.revocation_endpoint)?,
+            device_authorization_endpoint: optional(
+                "device_authorization_endpoint",
+                wire.device_authorization_endpoint,
+            )?,
             scopes_supported: wire.scopes_supported.and_then(Scope::from_tokens),
             token_endpoint_auth_methods_supported: wire.token_endpoint_auth_methods_supported,
             code_challenge_methods_supported: wire.code_challenge_methods_supported,
@@ -277,6 +287,7 @@ mod tests {
             "token_endpoint",
             "registration_endpoint",
             "revocation_endpoint",
+            "device_authorization_endpoint",
         ] {
             for bad in [
                 "http://as.example/x",

@@ -261,7 +261,7 @@ impl Wire {
 
 /// `expires_in`: a number or a text of one, rounded down; negative is zero, too large is ten
 /// years, nonsense is "not said" (H80-H83).
-fn lifetime(value: &Value) -> Option<Duration> {
+pub(super) fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = value
         .as_f64()
         .or_else(|| value.as_str()?.trim().parse().ok())?;

@@ -296,6 +296,7 @@ async fn one_unsafe_endpoint_spoils_the_metadata() {
         "token_endpoint",
         "registration_endpoint",
         "revocation_endpoint",
+        "device_authorization_endpoint",
     ] {
         for bad in [
             "http://as.example/x",

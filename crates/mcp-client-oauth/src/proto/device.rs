@@ -1,0 +1,547 @@
+//! The device authorization grant (RFC 8628): a code that a person enters on another device, and
+//! what comes back from the token endpoint meanwhile.
+
+use std::{fmt, time::Duration};
+
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    access_token::LONGEST_TOKEN,
+    client_auth::ClientAuth,
+    endpoint::Endpoint,
+    error_body::ErrorBody,
+    foreign::Foreign,
+    lenient,
+    resource_metadata::Resource,
+    scope::Scope,
+    server_metadata::Issuer,
+    token::{self, TokenError, TokenSet},
+};
+use crate::{
+    platform::{Reach, Request, Response, UnsafeUrl},
+    secret::Secret,
+};
+
+/// The `grant_type` of the token request (RFC 8628 §3.4), and of a client that is registered for it.
+pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// How long a code is believed to live, also where the server says nothing (H176).
+pub const LONGEST_CODE_LIFE: Duration = Duration::from_secs(30 * 60);
+/// The wait between two polls where the server says nothing (RFC 8628 §3.2).
+pub const INTERVAL: Duration = Duration::from_secs(5);
+/// The shortest wait between two polls, whatever the server says (H176).
+pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest wait between two polls, whatever the server says (H176, H177).
+pub const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+/// What each `slow_down` adds to the wait (RFC 8628 §3.5).
+pub const SLOW_DOWN: Duration = Duration::from_secs(5);
+/// How many characters a user code may have (H178).
+const LONGEST_USER_CODE: usize = 64;
+
+/// What a device authorization endpoint gives (RFC 8628 §3.2), checked.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct DeviceCode {
+    /// What the token endpoint is asked with; it goes nowhere else.
+    pub device_code: Secret<String>,
+    /// What the person enters.
+    pub user_code: UserCode,
+    /// Where the person enters it.
+    pub verification_uri: Endpoint,
+    /// The same place with the code in it, for a link or a QR code.
+    pub verification_uri_complete: Option<Endpoint>,
+    /// How long the codes live, at most [`LONGEST_CODE_LIFE`].
+    pub expires_in: Duration,
+    /// How long to wait between two polls, from [`SHORTEST_INTERVAL`] to [`LONGEST_INTERVAL`].
+    pub interval: Duration,
+}
+
+impl DeviceCode {
+    /// Whether the person is sent to another host than that of `issuer`. It may be the same
+    /// company, or a server that has our person confirm a code of its own elsewhere (H175): whoever
+    /// sees the name can tell.
+    pub fn is_elsewhere(&self, issuer: &Issuer) -> bool {
+        let Ok(issuer) = Url::parse(issuer.as_str()) else {
+            return true;
+        };
+        let mut places = [
+            Some(&self.verification_uri),
+            self.verification_uri_complete.as_ref(),
+        ]
+        .into_iter()
+        .flatten();
+        places.any(|place| place.as_url().host() != issuer.host())
+    }
+}
+
+impl fmt::Debug for DeviceCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The complete URI has the code in it.
+        f.debug_struct("DeviceCode")
+            .field("verification_uri", &self.verification_uri)
+            .field("expires_in", &self.expires_in)
+            .field("interval", &self.interval)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a person enters: up to 64 characters. `Display` escapes all but visible ASCII, so that
+/// nothing in it moves the cursor, turns the direction or only looks like a letter (H178).
+#[derive(Clone, Eq, PartialEq)]
+pub struct UserCode(String);
+
+impl UserCode {
+    fn new(text: String) -> Option<Self> {
+        let fits = !text.trim().is_empty() && text.chars().count() <= LONGEST_USER_CODE;
+        fits.then_some(Self(text))
+    }
+}
+
+impl fmt::Display for UserCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if c.is_ascii_graphic() || c == ' ' {
+                write!(f, "{c}")?;
+            } else {
+                write!(f, "{}", c.escape_unicode())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for UserCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserCode([redacted])")
+    }
+}
+
+/// Why there is no code.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceResponseError {
+    /// RFC 8628 §3.2: refused as at the token endpoint, or by a status that says the same.
+    #[error("the server refused to give a code (HTTP {status}{})", told(.error.as_ref()))]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What the server said.
+        error: Option<ErrorBody>,
+    },
+    /// The answer cannot be used.
+    #[error("the answer has no code that can be used: {0}")]
+    Unusable(Foreign),
+    /// A place that a person must not be sent to (H175).
+    #[error("its `{member}` cannot be used: {cause}")]
+    UnsafeUri {
+        /// Which.
+        member: &'static str,
+        /// Why.
+        #[source]
+        cause: UnsafeUrl,
+    },
+}
+
+impl DeviceResponseError {
+    /// Whether the server's word is `code`.
+    pub fn is(&self, code: &str) -> bool {
+        matches!(self, Self::Refused { error: Some(error), .. } if error.is(code))
+    }
+
+    /// Whether the endpoint is no longer where it was (H22).
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: 404 | 405 | 410,
+                error: None
+            }
+        )
+    }
+}
+
+fn told(error: Option<&ErrorBody>) -> String {
+    error.map(|error| format!(", {error}")).unwrap_or_default()
+}
+
+/// The request for a code (RFC 8628 §3.1). The resource is named here, as in every authorization
+/// request (RFC 8707 §2.1).
+pub fn request(
+    endpoint: &Endpoint,
+    reach: Reach,
+    client: &ClientAuth<'_>,
+    resource: Option<&Resource>,
+    scope: Option<&Scope>,
+) -> Request {
+    let scope = scope.map(ToString::to_string);
+    let mut fields = Vec::new();
+    fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
+    fields.extend(resource.map(|resource| ("resource", resource.as_str())));
+    client.post(endpoint, reach, &fields)
+}
+
+/// Reads the answer. What it names may not lead to a more private place than `reach`.
+///
+/// `secrets` are what the request carried: they are blotted out of the server's words.
+pub fn response(
+    answer: &Response,
+    reach: Reach,
+    secrets: &[&str],
+) -> Result<DeviceCode, DeviceResponseError> {
+    let error = ErrorBody::parse(&answer.body).map(|error| error.without(secrets));
+    if error.is_some() || !answer.status.is_success() {
+        let status = answer.status.as_u16();
+        return Err(DeviceResponseError::Refused { status, error });
+    }
+    let wire: Wire =
+        serde_json::from_slice(&answer.body).map_err(|error| unusable(&lenient::shape(&error)))?;
+    wire.into_code(reach)
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    device_code: Secret<String>,
+    user_code: String,
+    verification_uri: String,
+    #[serde(default, deserialize_with = "lenient::optional")]
+    verification_uri_complete: Option<String>,
+    #[serde(default)]
+    expires_in: Option<Value>,
+    #[serde(default)]
+    interval: Option<Value>,
+}
+
+impl Wire {
+    fn into_code(self, reach: Reach) -> Result<DeviceCode, DeviceResponseError> {
+        if !(1..=LONGEST_TOKEN).contains(&self.device_code.expose().len()) {
+            return Err(unusable("its device code is empty or too long"));
+        }
+        let user_code = UserCode::new(self.user_code)
+            .ok_or_else(|| unusable("its user code is empty or longer than 64 characters"))?;
+        let place = |member: &'static str, text: &str| {
+            Endpoint::parse(text, reach)
+                .map_err(|cause| DeviceResponseError::UnsafeUri { member, cause })
+        };
+        let complete = self.verification_uri_complete.as_deref();
+        Ok(DeviceCode {
+            device_code: self.device_code,
+            user_code,
+            verification_uri: place("verification_uri", &self.verification_uri)?,
+            verification_uri_complete: complete
+                .map(|text| place("verification_uri_complete", text))
+                .transpose()?,
+            expires_in: seconds(self.expires_in.as_ref())
+                .unwrap_or(LONGEST_CODE_LIFE)
+                .min(LONGEST_CODE_LIFE),
+            interval: seconds(self.interval.as_ref())
+                .unwrap_or(INTERVAL)
+                .clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL),
+        })
+    }
+}
+
+fn seconds(value: Option<&Value>) -> Option<Duration> {
+    value.and_then(token::lifetime)
+}
+
+fn unusable(why: &str) -> DeviceResponseError {
+    DeviceResponseError::Unusable(Foreign::new(why))
+}
+
+/// The request that asks whether the person has decided (RFC 8628 §3.4).
+pub fn poll_request(
+    endpoint: &Endpoint,
+    reach: Reach,
+    client: &ClientAuth<'_>,
+    resource: Option<&Resource>,
+    device_code: &Secret<String>,
+) -> Request {
+    let mut fields = vec![
+        ("grant_type", GRANT_TYPE),
+        ("device_code", device_code.expose().as_str()),
+    ];
+    fields.extend(resource.map(|resource| ("resource", resource.as_str())));
+    client.post(endpoint, reach, &fields)
+}
+
+/// What the token endpoint says to a poll (RFC 8628 §3.5).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Poll {
+    /// The person has approved.
+    Tokens(TokenSet),
+    /// The person has not decided yet.
+    Pending,
+    /// Not yet either, and all later waits are to be [`SLOW_DOWN`] longer; the next one at least as
+    /// long as this. Some servers say it by HTTP 429.
+    SlowDown(Option<Duration>),
+    /// The server cannot answer now: to be asked again later, after this wait or a longer one.
+    Unavailable(Option<Duration>),
+    /// The person said no.
+    Denied(ErrorBody),
+    /// The code is dead.
+    Expired,
+}
+
+impl Poll {
+    /// Takes what [`token::response`] made of the answer.
+    ///
+    /// # Errors
+    /// Every other refusal, and an answer that makes no sense: asking again cannot help.
+    pub fn read(outcome: Result<TokenSet, TokenError>) -> Result<Self, TokenError> {
+        let cause = match outcome {
+            Ok(tokens) => return Ok(Self::Tokens(tokens)),
+            Err(cause) => cause,
+        };
+        match &cause {
+            TokenError::Refused { error, .. } => match error.code.as_raw() {
+                "authorization_pending" => Ok(Self::Pending),
+                "slow_down" => Ok(Self::SlowDown(None)),
+                "access_denied" => Ok(Self::Denied(error.clone())),
+                "expired_token" => Ok(Self::Expired),
+                _ if cause.is_definitive() => Err(cause),
+                _ => Ok(Self::Unavailable(None)),
+            },
+            TokenError::Unavailable {
+                status: 429,
+                retry_after,
+            } => Ok(Self::SlowDown(*retry_after)),
+            TokenError::Unavailable { retry_after, .. } => Ok(Self::Unavailable(*retry_after)),
+            TokenError::Malformed { .. } => Err(cause),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+    use serde_json::json;
+
+    use super::*;
+
+    fn document() -> Value {
+        json!({
+            "device_code": "planted-device-code",
+            "user_code": "WDJB-MJHT",
+            "verification_uri": "https://as.example/device",
+            "expires_in": 900,
+        })
+    }
+
+    fn read(status: u16, body: &str) -> Result<DeviceCode, DeviceResponseError> {
+        let status = StatusCode::from_u16(status).unwrap();
+        let answer = Response::new(status, HeaderMap::new(), body.to_owned());
+        response(&answer, Reach::Public, &["planted-secret"])
+    }
+
+    fn with(member: &str, value: Value) -> Result<DeviceCode, DeviceResponseError> {
+        let mut document = document();
+        document[member] = value;
+        read(200, &document.to_string())
+    }
+
+    fn without(member: &str) -> Result<DeviceCode, DeviceResponseError> {
+        let mut document = document();
+        document.as_object_mut().unwrap().remove(member);
+        read(200, &document.to_string())
+    }
+
+    #[test]
+    fn an_interval_lies_between_a_second_and_a_minute() {
+        for (value, expected) in [
+            (json!(0), 1),
+            (json!(-1), 1),
+            (json!(1), 1),
+            (json!("5"), 5),
+            (json!(7.9), 7),
+            (json!(60), 60),
+            (json!(1e9), 60),
+            (json!(u64::MAX), 60),
+            (json!(null), 5),
+            (json!("soon"), 5),
+            (json!(true), 5),
+            (json!([3]), 5),
+        ] {
+            let interval = with("interval", value.clone()).unwrap().interval;
+            assert_eq!(interval.as_secs(), expected, "{value}");
+        }
+        assert_eq!(without("interval").unwrap().interval, INTERVAL);
+    }
+
+    #[test]
+    fn a_code_lives_for_half_an_hour_at_most() {
+        for (value, expected) in [
+            (json!(900), 900),
+            (json!("600"), 600),
+            (json!(1800), 1800),
+            (json!(1801), 1800),
+            (json!(1e18), 1800),
+            (json!(-1), 0),
+            (json!("soon"), 1800),
+            (json!(null), 1800),
+        ] {
+            let life = with("expires_in", value.clone()).unwrap().expires_in;
+            assert_eq!(life.as_secs(), expected, "{value}");
+        }
+        assert_eq!(without("expires_in").unwrap().expires_in, LONGEST_CODE_LIFE);
+    }
+
+    #[test]
+    fn a_person_is_sent_to_https_in_public_alone() {
+        for member in ["verification_uri", "verification_uri_complete"] {
+            for bad in [
+                "http://as.example/device",
+                "http://127.0.0.1/device",
+                "javascript:alert(1)",
+                "JaVaScRiPt:alert(1)",
+                "file:///etc/passwd",
+                "https://as.example@evil.example/",
+                "https://10.0.0.1/device",
+                "https://as.example/\u{1b}[2J",
+                "https://as.example/\nx",
+                "/device",
+                "",
+            ] {
+                let error = with(member, bad.into()).unwrap_err();
+                assert!(
+                    matches!(error, DeviceResponseError::UnsafeUri { .. }),
+                    "{member} {bad}"
+                );
+            }
+        }
+        let sloppy = with("verification_uri_complete", json!(7)).unwrap();
+        assert_eq!(sloppy.verification_uri_complete, None);
+    }
+
+    #[test]
+    fn another_host_than_that_of_the_issuer_is_told() {
+        let issuer = Issuer::new("https://as.example");
+        assert!(
+            !read(200, &document().to_string())
+                .unwrap()
+                .is_elsewhere(&issuer)
+        );
+        for member in ["verification_uri", "verification_uri_complete"] {
+            for (place, elsewhere) in [
+                ("https://as.example:8443/activate?user_code=x", false),
+                ("https://AS.example/", false),
+                ("https://as.example.evil.example/", true),
+                ("https://login.as.example/", true),
+                ("https://аs.example/", true),
+            ] {
+                let code = with(member, place.into()).unwrap();
+                assert_eq!(code.is_elsewhere(&issuer), elsewhere, "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_code_is_short_and_shown_as_what_it_is() {
+        for bad in [
+            String::new(),
+            "  ".to_owned(),
+            "x".repeat(65),
+            "é".repeat(10_240),
+        ] {
+            assert!(with("user_code", bad.as_str().into()).is_err(), "{bad:.80}");
+        }
+        for (code, shown) in [
+            ("WDJB-MJHT", "WDJB-MJHT"),
+            ("1234 5678", "1234 5678"),
+            ("A\u{202e}BC", "A\\u{202e}BC"),
+            ("\u{1b}[2J\r\n", "\\u{1b}[2J\\u{d}\\u{a}"),
+            ("АВС", "\\u{410}\\u{412}\\u{421}"),
+        ] {
+            let code = with("user_code", code.into()).unwrap().user_code;
+            assert_eq!(code.to_string(), shown);
+        }
+        assert_eq!(
+            with("user_code", "é".repeat(64).into())
+                .unwrap()
+                .user_code
+                .to_string()
+                .chars()
+                .count(),
+            64 * "\\u{e9}".len()
+        );
+    }
+
+    #[test]
+    fn an_answer_without_codes_is_refused_and_not_quoted() {
+        for member in ["device_code", "user_code", "verification_uri"] {
+            for bad in [json!(null), json!(7), json!([])] {
+                let error = with(member, bad).unwrap_err();
+                assert!(!format!("{error} {error:?}").contains("planted"));
+            }
+            assert!(without(member).is_err(), "{member}");
+        }
+        for bad in [json!(""), json!("x".repeat(LONGEST_TOKEN + 1))] {
+            assert!(with("device_code", bad).is_err());
+        }
+        let twice = r#"{"device_code":"a","device_code":"b","user_code":"c","verification_uri":"https://as.example/"}"#;
+        for body in ["", "<html>", "null", "{}", twice] {
+            let error = read(200, body).unwrap_err();
+            assert!(matches!(error, DeviceResponseError::Unusable(_)), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_what_the_server_said_but_for_our_secret() {
+        let body = json!({"error": "invalid_client", "error_description": "no planted-secret"});
+        for status in [200, 400, 401] {
+            let error = read(status, &body.to_string()).unwrap_err();
+            assert!(error.is("invalid_client"));
+            assert!(error.to_string().ends_with("no [redacted])"), "{error}");
+        }
+        for status in [302, 404, 500] {
+            let error = read(status, "<html>").unwrap_err();
+            assert_eq!(error.is_gone(), status == 404);
+        }
+    }
+
+    #[test]
+    fn neither_code_is_printed() {
+        let complete = "https://as.example/device?user_code=WDJB-MJHT";
+        let code = with("verification_uri_complete", complete.into()).unwrap();
+        let shown = format!("{code:?} {:?}", code.user_code);
+        assert!(
+            !shown.contains("planted") && !shown.contains("WDJB"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_poll_goes_on_or_ends_by_the_word_of_the_server() {
+        let poll = |status: u16, body: Value| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let answer = Response::new(status, HeaderMap::new(), body.to_string());
+            Poll::read(token::response(&answer, std::time::UNIX_EPOCH, &[]))
+        };
+        let word = |word: &str| json!({ "error": word });
+        for status in [200, 400, 401, 403] {
+            let poll = |code| poll(status, word(code)).unwrap();
+            assert_eq!(poll("authorization_pending"), Poll::Pending);
+            assert_eq!(poll("slow_down"), Poll::SlowDown(None));
+            assert_eq!(poll("expired_token"), Poll::Expired);
+            assert_eq!(poll("server_error"), Poll::Unavailable(None));
+            assert!(matches!(poll("access_denied"), Poll::Denied(_)));
+        }
+        let hurried = poll(429, word("slow_down")).unwrap();
+        assert_eq!(hurried, Poll::SlowDown(None));
+        for status in [500, 503] {
+            let busy = poll(status, word("authorization_pending")).unwrap();
+            assert_eq!(busy, Poll::Unavailable(None), "{status}");
+        }
+        for word in [
+            "invalid_grant",
+            "invalid_client",
+            "unauthorized_client",
+            "Slow_Down",
+        ] {
+            assert!(poll(400, json!({ "error": word })).is_err(), "{word}");
+        }
+        assert!(poll(200, json!({})).is_err());
+        assert!(poll(404, json!({})).is_err());
+    }
+}

@@ -10,7 +10,7 @@ use mcp_client_oauth::{platform::Response, proto::registration};
 fuzz_target!(|body: &[u8]| {
     let answer = Response::new(StatusCode::CREATED, HeaderMap::new(), body.to_vec());
     let redirect_uri = "http://127.0.0.1:1/callback".parse().unwrap();
-    if let Ok(client) = registration::response(&answer, &redirect_uri, SystemTime::UNIX_EPOCH) {
+    if let Ok(client) = registration::response(&answer, Some(&redirect_uri), SystemTime::UNIX_EPOCH) {
         assert!(client.client_id.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
     }
 });

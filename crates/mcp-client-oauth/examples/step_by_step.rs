@@ -39,7 +39,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // 2. Who are we there? The listener comes first: its port is part of the redirect URI.
     let receiver = Receiver::bind(&Redirect::AnyPort, None)?;
     let options = IdentityOptions::default();
-    let identity = identify(&platform, &discovery, &options, None, receiver.uri()).await?;
+    let redirect_uri = Some(receiver.uri());
+    let identity = identify(&platform, &discovery, &options, None, redirect_uri).await?;
 
     // 3-4. The person is asked, and a code is traded for tokens.
     let request = GrantRequest::new(&discovery, &identity, None)?.with_receiver(receiver);

@@ -26,9 +26,10 @@ pub use storage::{KeychainCause, TokenStorageError, VaultCause};
 pub use crate::{
     platform::{HttpError, HttpErrorCause, UnsafeUrl},
     proto::{
-        authorization::CallbackError, pkce::NoRandomness, registration::RegistrationResponseError,
-        resource_metadata::ResourceMetadataError, revocation::NotRevoked, scope::ScopeError,
-        server_metadata::ServerMetadataError, token::TokenError,
+        authorization::CallbackError, device::DeviceResponseError, pkce::NoRandomness,
+        registration::RegistrationResponseError, resource_metadata::ResourceMetadataError,
+        revocation::NotRevoked, scope::ScopeError, server_metadata::ServerMetadataError,
+        token::TokenError,
     },
     server_url::ServerUrlError,
 };
@@ -122,6 +123,9 @@ impl Error {
             Self::Authorization(AuthorizationError::Refused(error)) => {
                 unknown.iter().any(|code| error.is(code))
             }
+            Self::Authorization(AuthorizationError::Device { cause, .. }) => {
+                unknown.iter().any(|code| cause.is(code))
+            }
             _ => self
                 .token_answer()
                 .is_some_and(|cause| unknown.iter().any(|code| cause.is(code))),
@@ -131,7 +135,10 @@ impl Error {
     /// Whether what was discovered before is out of date: an endpoint is gone, or the client that
     /// it knew (H22).
     pub fn contradicts_discovery(&self) -> bool {
-        matches!(self, Self::Registration(_))
+        let is_gone = matches!(self, Self::Authorization(AuthorizationError::Device { cause, .. })
+            if cause.is_gone());
+        is_gone
+            || matches!(self, Self::Registration(_))
             || self.is_unknown_client()
             || self.token_answer().is_some_and(TokenError::is_gone)
     }
@@ -349,6 +356,18 @@ pub enum AuthorizationError {
     /// The callback cannot be trusted.
     #[error(transparent)]
     Callback(CallbackError),
+    /// The server gave no code to enter on another device (RFC 8628 §3.2).
+    #[error("{url}: {cause}")]
+    Device {
+        /// The device authorization endpoint.
+        url: Url,
+        /// What it said.
+        #[source]
+        cause: DeviceResponseError,
+    },
+    /// Nobody entered the code while it lived (RFC 8628 §3.5, `expired_token`).
+    #[error("the code expired before anybody had entered and confirmed it")]
+    CodeExpired,
     /// Nobody authorized in time.
     #[error("nobody authorized within {} seconds", .0.as_secs())]
     TimedOut(Duration),
@@ -395,8 +414,19 @@ impl AuthorizationError {
         match self {
             Self::LoginRequired(_)
             | Self::Denied(_)
+            | Self::CodeExpired
             | Self::TimedOut(_)
             | Self::ScopeNotGranted { .. } => Remedy::LogIn,
+            Self::Device { cause, .. } => match cause {
+                DeviceResponseError::Refused {
+                    status: 429 | 500..,
+                    ..
+                } => Remedy::Retry,
+                DeviceResponseError::Refused { .. } => Remedy::Reconfigure,
+                DeviceResponseError::Unusable(_) | DeviceResponseError::UnsafeUri { .. } => {
+                    Remedy::ReportToServer
+                }
+            },
             Self::NoGrant { .. }
             | Self::PortBusy(_)
             | Self::Listener(_)

@@ -46,7 +46,8 @@ pub struct Registration {
     pub secret_expires_at: Option<SystemTime>,
     /// The authentication method that it was registered with, if that is known.
     pub method: Option<AuthMethod>,
-    /// The redirect URI that it was registered with, if that is known.
+    /// The redirect URI that it was registered with, if that is known. A client that registered
+    /// itself without one is for the device grant.
     pub redirect_uri: Option<Url>,
     /// Whether a person registered it by hand.
     pub by_hand: bool,
@@ -129,19 +130,21 @@ impl ClientIdentity {
 
 impl Registration {
     /// Whether it can be used again with this issuer and redirect URI (on loopback the port may
-    /// vary, RFC 8252 §7.3).
-    pub fn fits(&self, issuer: &Issuer, redirect_uri: &Url, now: SystemTime) -> bool {
+    /// vary, RFC 8252 §7.3), or with this issuer and without one.
+    pub fn fits(&self, issuer: &Issuer, redirect_uri: Option<&Url>, now: SystemTime) -> bool {
         let alive = self.secret_expires_at.is_none_or(|at| now < at);
-        let comes_back = self
-            .redirect_uri
-            .as_ref()
-            .is_some_and(|own| registration::same_redirect(own, redirect_uri));
+        let comes_back = match (&self.redirect_uri, redirect_uri) {
+            (Some(own), Some(ours)) => registration::same_redirect(own, ours),
+            (None, None) => true,
+            _ => false,
+        };
         self.issuer == *issuer && alive && comes_back && !self.by_hand
     }
 }
 
 /// Finds a client id: pre-registered, else a metadata document where the server takes one, else
-/// the registration that is `known` already, else a new one.
+/// the registration that is `known` already, else a new one: with `redirect_uri`, or without one for
+/// the device grant.
 ///
 /// # Errors
 /// [`RegistrationError::OtherIssuer`] rather than showing a client id to a stranger (D13, D14).
@@ -150,7 +153,7 @@ pub async fn identify(
     discovery: &Discovery,
     options: &IdentityOptions,
     known: Option<&Registration>,
-    redirect_uri: &Url,
+    redirect_uri: Option<&Url>,
 ) -> Result<ClientIdentity, Error> {
     let server = &discovery.metadata;
     if let Some(client) = &options.preregistered {
@@ -173,7 +176,7 @@ pub async fn identify(
     register(platform, discovery, &options.client_name, redirect_uri).await
 }
 
-/// Registers a new client (RFC 7591).
+/// Registers a new client (RFC 7591) with `redirect_uri`, or one for the device grant.
 ///
 /// # Errors
 /// [`Error::Registration`] with what the server said.
@@ -181,16 +184,21 @@ pub async fn register(
     platform: &Platform,
     discovery: &Discovery,
     client_name: &str,
-    redirect_uri: &Url,
+    redirect_uri: Option<&Url>,
 ) -> Result<ClientIdentity, Error> {
     let server = &discovery.metadata;
     let Some(endpoint) = &server.registration_endpoint else {
         return Err(RegistrationError::NoWay(server.issuer.clone()).into());
     };
-    // Without it no login will follow, and the client would be left behind.
-    discovery.require_pkce()?;
     let method = AuthMethod::to_register(server.token_endpoint_auth_methods_supported.as_deref());
-    let metadata = ClientMetadata::interactive(client_name, redirect_uri, method);
+    let metadata = match redirect_uri {
+        Some(redirect_uri) => {
+            // Without it no login will follow, and the client would be left behind.
+            discovery.require_pkce()?;
+            ClientMetadata::interactive(client_name, redirect_uri, method)
+        }
+        None => ClientMetadata::device(client_name, method),
+    };
     let request = registration::request(endpoint, discovery.reach, &metadata);
     let answer = platform.http.send(request).await?;
     let registered =
@@ -206,7 +214,7 @@ pub async fn register(
         client_secret: registered.client_secret,
         secret_expires_at: registered.secret_expires_at,
         method: registered.method,
-        redirect_uri: Some(redirect_uri.clone()),
+        redirect_uri: redirect_uri.cloned(),
         by_hand: false,
     }))
 }

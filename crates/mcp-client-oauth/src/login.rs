@@ -28,13 +28,13 @@ pub struct LoginOptions {
     pub discovery: DiscoveryOptions,
     /// Who to be.
     pub identity: IdentityOptions,
-    /// Which grant, by name; else the first that fits.
+    /// Which grant, by its name in [`GRANTS`](grant::GRANTS); else the first that fits.
     pub grant: Option<String>,
     /// What to ask for, instead of what the server suggests.
     pub scope: Option<Scope>,
-    /// Where the browser comes back to.
+    /// Where the browser comes back to, if the grant needs one.
     pub redirect: Redirect,
-    /// How long the person may take.
+    /// How long the person may take. A device code may live shorter.
     pub timeout: Duration,
     /// Whether to ask the servers again for what was learnt before, and to register anew. A client
     /// that was registered by hand keeps its issuer.
@@ -110,14 +110,15 @@ async fn obtain(
         return Ok(record);
     }
     let known = options.known_client(store, &discovery, before).await?;
-    let receiver = Receiver::bind(&options.redirect, known.as_ref())?;
-    let redirect_uri = receiver.uri().clone();
+    let grant = grant::foresee(&discovery.metadata, options.grant.as_deref())?;
+    let listen = || Receiver::bind(&options.redirect, known.as_ref());
+    let receiver = grant.needs_redirect().then(listen).transpose()?;
     let identity = identify(
         platform,
         &discovery,
         &options.identity,
         known.as_ref(),
-        &redirect_uri,
+        receiver.as_ref().map(Receiver::uri),
     )
     .await?;
     keep_registration(store, &identity, known.as_ref()).await?;
@@ -125,7 +126,6 @@ async fn obtain(
         .with_receiver(receiver)
         .with_timeout(options.timeout);
     let requested = request.scope().cloned();
-    let grant = grant::choose(&request, options.grant.as_deref())?;
     let tokens = grant.obtain(platform, request).await;
     if let Err(error) = &tokens {
         forget_unknown_client(store, &identity, error).await;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use url::Url;
 
 use crate::platform::{
-    Clock, HttpClient, HttpError, HttpErrorCause, Interaction, Request, Response,
+    Clock, DevicePrompt, HttpClient, HttpError, HttpErrorCause, Interaction, Request, Response,
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -130,18 +130,30 @@ impl HttpClient for ScriptedHttp {
 
 /// A person who does nothing, and remembers what they were shown.
 #[derive(Debug, Default)]
-pub struct RecordedInteraction(Mutex<Vec<Url>>);
+pub struct RecordedInteraction {
+    opened: Mutex<Vec<Url>>,
+    prompts: Mutex<Vec<DevicePrompt>>,
+}
 
 impl RecordedInteraction {
     /// The URLs that were to be opened, in order.
     pub fn opened(&self) -> Vec<Url> {
-        lock(&self.0).clone()
+        lock(&self.opened).clone()
+    }
+
+    /// The codes that they were shown, in order.
+    pub fn prompts(&self) -> Vec<DevicePrompt> {
+        lock(&self.prompts).clone()
     }
 }
 
 #[async_trait]
 impl Interaction for RecordedInteraction {
     async fn open(&self, url: &Url) {
-        lock(&self.0).push(url.clone());
+        lock(&self.opened).push(url.clone());
+    }
+
+    async fn show_code(&self, prompt: &DevicePrompt) {
+        lock(&self.prompts).push(prompt.clone());
     }
 }

@@ -7,7 +7,7 @@ use url::Url;
 use super::{
     Grant, GrantRequest, Receiver,
     loopback::{Callback, Serving, Verdict},
-    request_tokens,
+    no_grant, request_tokens,
 };
 use crate::{
     discovery::Discovery,
@@ -19,6 +19,7 @@ use crate::{
         },
         client_auth::ClientAuth,
         pkce::CodeVerifier,
+        server_metadata::ServerMetadata,
         token::{self, TokenSet},
     },
 };
@@ -34,8 +35,12 @@ impl Grant for AuthorizationCodeGrant {
         "authorization_code"
     }
 
-    fn fits(&self, request: &GrantRequest<'_>) -> bool {
-        request.discovery.metadata.authorization_endpoint.is_some() && request.receiver.is_some()
+    fn is_offered_by(&self, server: &ServerMetadata) -> bool {
+        server.authorization_endpoint.is_some()
+    }
+
+    fn needs_redirect(&self) -> bool {
+        true
     }
 
     async fn obtain(
@@ -76,12 +81,6 @@ pub async fn exchange(
     let resource = Some(&discovery.resource);
     let request = token::code_request(endpoint, discovery.reach, client, resource, code);
     request_tokens(platform, client, request, &code.secrets()).await
-}
-
-/// What [`Grant::fits`] says beforehand.
-fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
-    let (issuer, wanted) = (request.discovery.metadata.issuer.clone(), None);
-    AuthorizationError::NoGrant { issuer, wanted }
 }
 
 fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {

@@ -14,11 +14,13 @@ use crate::{
         client_auth::ClientAuth,
         resource_metadata::Resource,
         scope::{self, Scope},
+        server_metadata::ServerMetadata,
         token::{self, TokenSet},
     },
 };
 
 mod authorization_code;
+mod device_code;
 mod loopback;
 mod redirect;
 
@@ -26,7 +28,10 @@ pub use authorization_code::exchange;
 pub use redirect::{Receiver, Redirect};
 
 /// Every grant, in the order in which they are tried.
-pub const GRANTS: &[&dyn Grant] = &[&authorization_code::AuthorizationCodeGrant];
+pub const GRANTS: &[&dyn Grant] = &[
+    &authorization_code::AuthorizationCodeGrant,
+    &device_code::DeviceCodeGrant,
+];
 
 /// How long a person may take over a login, unless the caller says otherwise.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -67,10 +72,10 @@ impl<'a> GrantRequest<'a> {
         })
     }
 
-    /// The same, with a way for the browser to come back.
+    /// The same, with a way for the browser to come back, if there is one.
     #[must_use]
-    pub fn with_receiver(mut self, receiver: Receiver) -> Self {
-        self.receiver = Some(receiver);
+    pub fn with_receiver(mut self, receiver: impl Into<Option<Receiver>>) -> Self {
+        self.receiver = receiver.into();
         self
     }
 
@@ -122,11 +127,21 @@ fn own_client<'a>(
 /// A way to get tokens.
 #[async_trait]
 pub trait Grant: Send + Sync {
-    /// Its name in metadata and options.
+    /// Its name in options.
     fn name(&self) -> &'static str;
 
+    /// Whether the server offers it.
+    fn is_offered_by(&self, server: &ServerMetadata) -> bool;
+
+    /// Whether a browser has to come back to us: then a [`Receiver`] is needed, and a client that is
+    /// registered with its redirect URI.
+    fn needs_redirect(&self) -> bool;
+
     /// Whether it can work here.
-    fn fits(&self, request: &GrantRequest<'_>) -> bool;
+    fn fits(&self, request: &GrantRequest<'_>) -> bool {
+        self.is_offered_by(&request.discovery.metadata)
+            && (request.receiver.is_some() || !self.needs_redirect())
+    }
 
     /// Gets tokens.
     async fn obtain(
@@ -144,14 +159,42 @@ pub fn choose(
     request: &GrantRequest<'_>,
     wanted: Option<&str>,
 ) -> Result<&'static dyn Grant, AuthorizationError> {
+    first(&request.discovery.metadata, wanted, |grant| {
+        grant.fits(request)
+    })
+}
+
+/// The same before there is a request: which grant it will be, so that nothing is bound or
+/// registered that it does not need, or for no grant at all.
+///
+/// # Errors
+/// [`AuthorizationError::NoGrant`].
+pub fn foresee(
+    server: &ServerMetadata,
+    wanted: Option<&str>,
+) -> Result<&'static dyn Grant, AuthorizationError> {
+    first(server, wanted, |grant| grant.is_offered_by(server))
+}
+
+fn first(
+    server: &ServerMetadata,
+    wanted: Option<&str>,
+    fits: impl Fn(&dyn Grant) -> bool,
+) -> Result<&'static dyn Grant, AuthorizationError> {
     let is_wanted = |grant: &&dyn Grant| wanted.is_none_or(|name| name == grant.name());
     let mut candidates = GRANTS.iter().copied().filter(is_wanted);
     candidates
-        .find(|grant| grant.fits(request))
+        .find(|grant| fits(*grant))
         .ok_or_else(|| AuthorizationError::NoGrant {
-            issuer: request.discovery.metadata.issuer.clone(),
+            issuer: server.issuer.clone(),
             wanted: wanted.map(str::to_owned),
         })
+}
+
+/// What [`Grant::fits`] says beforehand.
+fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
+    let (issuer, wanted) = (request.discovery.metadata.issuer.clone(), None);
+    AuthorizationError::NoGrant { issuer, wanted }
 }
 
 /// Sends a token request, and reads the answer with the clock of the moment it was sent.

@@ -7,7 +7,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    client_auth::AuthMethod, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign, lenient,
+    client_auth::AuthMethod, device, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign,
+    lenient,
 };
 use crate::{
     platform::{Reach, Request, Response},
@@ -23,11 +24,11 @@ const LONGEST: usize = 2048;
 pub struct ClientMetadata {
     /// The name on the consent page.
     pub client_name: String,
-    /// Where the person comes back to.
+    /// Where the person comes back to; empty for a grant without a redirect.
     pub redirect_uris: Vec<String>,
-    /// `authorization_code`, and `refresh_token` (spec-checklist H2).
+    /// How it gets tokens, and `refresh_token` (spec-checklist H2).
     pub grant_types: Vec<&'static str>,
-    /// `code`.
+    /// `code`, where there is a redirect.
     pub response_types: Vec<&'static str>,
     /// How we mean to authenticate.
     pub token_endpoint_auth_method: &'static str,
@@ -47,6 +48,20 @@ impl ClientMetadata {
             response_types: vec!["code"],
             token_endpoint_auth_method: method.as_str(),
             application_type: if remote_web { "web" } else { "native" },
+        }
+    }
+
+    /// A client whose person enters a code on another device (RFC 8628). The empty lists are
+    /// written out: left out, they would mean the defaults of RFC 7591 §2, and some servers want
+    /// the members to be there.
+    pub fn device(name: &str, method: AuthMethod) -> Self {
+        Self {
+            client_name: name.to_owned(),
+            redirect_uris: Vec::new(),
+            grant_types: vec![device::GRANT_TYPE, "refresh_token"],
+            response_types: Vec::new(),
+            token_endpoint_auth_method: method.as_str(),
+            application_type: "native",
         }
     }
 }
@@ -92,13 +107,14 @@ pub fn request(endpoint: &Endpoint, reach: Reach, metadata: &ClientMetadata) -> 
     Request::json(endpoint.as_url().clone(), reach, body)
 }
 
-/// Reads the answer to a registration of `redirect_uri` that came at `now`.
+/// Reads the answer to a registration that came at `now`: of `redirect_uri`, or of a client without
+/// one.
 ///
 /// 200 is taken for 201 (H170). The answer is refused before any browser opens if it lacks our
 /// redirect URI or names an authentication method that we cannot use (H169).
 pub fn response(
     answer: &Response,
-    redirect_uri: &Url,
+    redirect_uri: Option<&Url>,
     now: SystemTime,
 ) -> Result<Registered, RegistrationResponseError> {
     if !matches!(answer.status.as_u16(), 200 | 201) {
@@ -124,7 +140,7 @@ pub fn response(
             "the client id or secret is empty, too long, or not printable ASCII",
         ));
     }
-    if let Some(uris) = &wire.redirect_uris
+    if let (Some(uris), Some(redirect_uri)) = (&wire.redirect_uris, redirect_uri)
         && !uris
             .iter()
             .any(|uri| Url::parse(uri).is_ok_and(|uri| same_redirect(&uri, redirect_uri)))
@@ -209,7 +225,7 @@ mod tests {
         let ours = "http://127.0.0.1:5000/callback".parse().unwrap();
         response(
             &answer,
-            &ours,
+            Some(&ours),
             SystemTime::UNIX_EPOCH + Duration::from_secs(1000),
         )
     }

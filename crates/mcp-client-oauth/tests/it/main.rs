@@ -16,6 +16,7 @@ mod auto;
 mod browser;
 #[cfg(unix)]
 mod crash;
+mod device;
 mod discovery;
 mod examples;
 #[cfg(unix)]

@@ -12,6 +12,7 @@ use mcp_client_oauth::{
     proto::{
         authorization::{AuthorizationRequest, CallbackError, Pending, State, authorization_url},
         challenge::{Challenge, auth_challenges, parse},
+        device::{self, LONGEST_CODE_LIFE, LONGEST_INTERVAL, Poll, SHORTEST_INTERVAL},
         endpoint::Endpoint,
         error_body::ErrorBody,
         foreign::Foreign,
@@ -77,6 +78,11 @@ fn member() -> impl Strategy<Value = String> {
             "scope",
             "error",
             "error_description",
+            "device_code",
+            "user_code",
+            "verification_uri",
+            "verification_uri_complete",
+            "interval",
         ])
         .prop_map(str::to_owned),
         ".{0,8}",
@@ -111,7 +117,9 @@ fn read_all(body: &[u8], status: u16) {
     let _ = ServerMetadata::parse(body, &Issuer::new("https://as.example"), Reach::Public);
     let _ = ErrorBody::parse(body);
     let answer = answer(status, body.to_vec());
-    let _ = registration::response(&answer, &redirect, the_time());
+    let _ = registration::response(&answer, Some(&redirect), the_time());
+    let _ = device::response(&answer, Reach::Public, &["secret"]);
+    let _ = Poll::read(token::response(&answer, the_time(), &["secret"]));
     if let Ok(tokens) = token::response(&answer, the_time(), &["secret"]) {
         assert!(!tokens.access_token.expose().is_empty());
         assert!(tokens.expires_at.is_none_or(|at| at >= the_time()));
@@ -224,6 +232,30 @@ proptest! {
     #[test]
     fn no_bytes_make_a_parser_panic(body in vec(any::<u8>(), 0..200), status in 200_u16..600) {
         read_all(&body, status);
+    }
+
+    #[test]
+    fn a_device_code_is_bounded_and_safe_to_show(
+        device_code in ".{0,40}",
+        user_code in ".{0,80}",
+        uri in prop_oneof![Just("https://as.example/device".to_owned()), ".{0,40}"],
+        expires_in in any_json(),
+        interval in any_json(),
+    ) {
+        let body = json!({
+            "device_code": device_code, "user_code": user_code, "verification_uri": uri,
+            "expires_in": expires_in, "interval": interval,
+        });
+        let answer = answer(200, body.to_string().into_bytes());
+        if let Ok(code) = device::response(&answer, Reach::Public, &[]) {
+            let shown = code.user_code.to_string();
+            prop_assert!(shown.chars().all(|c| c == ' ' || c.is_ascii_graphic()));
+            // Ten characters are the longest escape.
+            prop_assert!((1..=64 * 10).contains(&shown.len()));
+            prop_assert_eq!(code.verification_uri.as_url().scheme(), "https");
+            prop_assert!(code.expires_in <= LONGEST_CODE_LIFE);
+            prop_assert!((SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&code.interval));
+        }
     }
 
     #[test]

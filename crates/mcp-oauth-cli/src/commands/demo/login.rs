@@ -67,7 +67,8 @@ async fn registration(
 ) -> Result<ClientIdentity, Failure> {
     stage.step("Registration: who are we there?");
     let options = IdentityOptions::default();
-    let identity = identify(&stage.platform, discovery, &options, None, receiver.uri()).await?;
+    let redirect_uri = Some(receiver.uri());
+    let identity = identify(&stage.platform, discovery, &options, None, redirect_uri).await?;
     if let ClientIdentity::Registered(own) = &identity {
         stage.show("client id", &own.client_id);
         stage.store.save_registration(own).await?;

@@ -1,0 +1,250 @@
+//! Device authorization (RFC 8628): the person enters a code on a device of their own, and we ask
+//! the token endpoint now and then whether they have decided.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+
+use super::{Grant, GrantRequest, no_grant, request_tokens};
+use crate::{
+    discovery::Discovery,
+    error::{AuthorizationError, Error, HttpError, HttpErrorCause},
+    platform::{Clock, DevicePrompt, Platform},
+    proto::{
+        client_auth::ClientAuth,
+        device::{self, DeviceCode, LONGEST_INTERVAL, Poll, SLOW_DOWN},
+        server_metadata::ServerMetadata,
+        token::TokenSet,
+    },
+};
+
+pub(super) struct DeviceCodeGrant;
+
+#[async_trait]
+impl Grant for DeviceCodeGrant {
+    fn name(&self) -> &'static str {
+        "device_code"
+    }
+
+    fn is_offered_by(&self, server: &ServerMetadata) -> bool {
+        server.device_authorization_endpoint.is_some()
+    }
+
+    fn needs_redirect(&self) -> bool {
+        false
+    }
+
+    async fn obtain(
+        &self,
+        platform: &Platform,
+        request: GrantRequest<'_>,
+    ) -> Result<TokenSet, Error> {
+        let asked_at = platform.clock.now();
+        let code = ask(platform, &request).await?;
+        let limit = Limit::of(&code, request.timeout);
+        let countdown = Countdown::from(asked_at, limit.length());
+        let prompt = prompt(&code, &request, asked_at + limit.length());
+        let polling = poll(platform, &request, &code, countdown);
+        let showing = platform.interaction.show_code(&prompt);
+        tokio::pin!(polling, showing);
+        // The person is told before anything is asked, however fast the clock goes.
+        let tokens = tokio::select! {
+            biased;
+            () = &mut showing => polling.await,
+            tokens = &mut polling => tokens,
+        };
+        tokens?.ok_or_else(|| limit.error().into())
+    }
+}
+
+/// Asks for the codes.
+async fn ask(platform: &Platform, request: &GrantRequest<'_>) -> Result<DeviceCode, Error> {
+    let (discovery, client) = (request.discovery, &request.client);
+    let server = &discovery.metadata;
+    let endpoint = server
+        .device_authorization_endpoint
+        .as_ref()
+        .ok_or_else(|| no_grant(request))?;
+    let (reach, resource) = (discovery.reach, Some(request.resource()));
+    let message = device::request(endpoint, reach, client, resource, request.scope());
+    let answer = platform.http.send(message).await?;
+    let secret = client
+        .client_secret
+        .map_or("", |secret| secret.expose().as_str());
+    device::response(&answer, reach, &[secret]).map_err(|cause| {
+        let url = endpoint.as_url().clone();
+        AuthorizationError::Device { url, cause }.into()
+    })
+}
+
+fn prompt(code: &DeviceCode, request: &GrantRequest<'_>, expires_at: SystemTime) -> DevicePrompt {
+    let at = code.verification_uri.as_url().clone();
+    let complete = code.verification_uri_complete.as_ref();
+    DevicePrompt {
+        verification_uri_complete: complete.map(|complete| complete.as_url().clone()),
+        is_elsewhere: code.is_elsewhere(request.discovery.issuer()),
+        ..DevicePrompt::new(code.user_code.to_string(), at, expires_at)
+    }
+}
+
+/// Asks until the person has decided; none if the time is over first.
+async fn poll(
+    platform: &Platform,
+    request: &GrantRequest<'_>,
+    code: &DeviceCode,
+    mut countdown: Countdown,
+) -> Result<Option<TokenSet>, Error> {
+    let mut pace = Pace::new(code.interval);
+    while countdown.sleep(&*platform.clock, pace.wait()).await {
+        let answer = poll_once(platform, request, code, countdown.left).await?;
+        match answer {
+            Poll::Tokens(tokens) => return Ok(Some(tokens)),
+            Poll::Pending => pace.keep(),
+            Poll::SlowDown(asked_wait) => pace.slow_down(asked_wait),
+            Poll::Unavailable(asked_wait) => pace.back_off(asked_wait),
+            Poll::Denied(error) => return Err(AuthorizationError::Denied(error).into()),
+            Poll::Expired => return Err(AuthorizationError::CodeExpired.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// The code goes to the token endpoint of the metadata that named the device endpoint, and nowhere
+/// else.
+async fn poll_once(
+    platform: &Platform,
+    request: &GrantRequest<'_>,
+    code: &DeviceCode,
+    left: Duration,
+) -> Result<Poll, Error> {
+    let (discovery, client): (&Discovery, &ClientAuth<'_>) = (request.discovery, &request.client);
+    let endpoint = &discovery.metadata.token_endpoint;
+    let resource = Some(&discovery.resource);
+    let mut message = device::poll_request(
+        endpoint,
+        discovery.reach,
+        client,
+        resource,
+        &code.device_code,
+    );
+    message.deadline = message.deadline.min(left);
+    match request_tokens(platform, client, message, &[code.device_code.expose()]).await {
+        Ok(tokens) => Ok(Poll::Tokens(tokens)),
+        Err(Error::TokenExchange { url, cause }) => {
+            Poll::read(Err(cause)).map_err(|cause| Error::TokenExchange { url, cause })
+        }
+        Err(Error::Http(error)) if may_pass(&error) => Ok(Poll::Unavailable(None)),
+        Err(other) => Err(other),
+    }
+}
+
+/// Whether the network may be back later (H177).
+fn may_pass(error: &HttpError) -> bool {
+    match error.cause {
+        HttpErrorCause::Connect(_)
+        | HttpErrorCause::Interrupted(_)
+        | HttpErrorCause::TimedOut(_) => true,
+        HttpErrorCause::Forbidden(_) | HttpErrorCause::TooLarge(_) | HttpErrorCause::Setup(_) => {
+            false
+        }
+    }
+}
+
+/// What ends the wait: the life of the code, or how long the person may take.
+#[derive(Clone, Copy)]
+enum Limit {
+    Code(Duration),
+    Person(Duration),
+}
+
+impl Limit {
+    fn of(code: &DeviceCode, timeout: Duration) -> Self {
+        if timeout < code.expires_in {
+            Self::Person(timeout)
+        } else {
+            Self::Code(code.expires_in)
+        }
+    }
+
+    fn length(self) -> Duration {
+        match self {
+            Self::Code(length) | Self::Person(length) => length,
+        }
+    }
+
+    fn error(self) -> AuthorizationError {
+        match self {
+            Self::Code(_) => AuthorizationError::CodeExpired,
+            Self::Person(timeout) => AuthorizationError::TimedOut(timeout),
+        }
+    }
+}
+
+/// How much time is left. A sleep counts in full even if the clock was set back meanwhile, so that
+/// no clock makes us ask for ever.
+struct Countdown {
+    left: Duration,
+    seen: SystemTime,
+}
+
+impl Countdown {
+    fn from(start: SystemTime, length: Duration) -> Self {
+        Self {
+            left: length,
+            seen: start,
+        }
+    }
+
+    /// Sleeps, and says whether there is time left.
+    async fn sleep(&mut self, clock: &dyn Clock, wait: Duration) -> bool {
+        self.spend(clock, Duration::ZERO);
+        let wait = wait.min(self.left);
+        clock.sleep(wait).await;
+        self.spend(clock, wait);
+        !self.left.is_zero()
+    }
+
+    fn spend(&mut self, clock: &dyn Clock, at_least: Duration) {
+        let now = clock.now();
+        let gone = now.duration_since(self.seen).unwrap_or_default();
+        self.left = self.left.saturating_sub(gone.max(at_least));
+        self.seen = now;
+    }
+}
+
+/// How long to wait before the next poll.
+struct Pace {
+    /// Grows by `slow_down`, for good (RFC 8628 §3.5).
+    interval: Duration,
+    /// After a failure: twice what it was (RFC 8628 §3.5), until there is an answer again. Or what
+    /// the server asked for, once.
+    detour: Option<Duration>,
+}
+
+impl Pace {
+    fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            detour: None,
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        self.detour.unwrap_or(self.interval)
+    }
+
+    fn keep(&mut self) {
+        self.detour = None;
+    }
+
+    fn slow_down(&mut self, asked_wait: Option<Duration>) {
+        self.interval = (self.interval + SLOW_DOWN).min(LONGEST_INTERVAL);
+        let longer = asked_wait.filter(|wait| *wait > self.interval);
+        self.detour = longer.map(|wait| wait.min(LONGEST_INTERVAL));
+    }
+
+    fn back_off(&mut self, asked_wait: Option<Duration>) {
+        let longer = (self.wait() * 2).max(asked_wait.unwrap_or_default());
+        self.detour = Some(longer.min(LONGEST_INTERVAL));
+    }
+}

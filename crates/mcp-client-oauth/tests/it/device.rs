@@ -1,0 +1,231 @@
+//! The device grant by its rules: a scripted server, a clock that flies, and a person who looks.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use mcp_client_oauth::{
+    ClientIdentity, Discovery, Error, LoginOptions, Preregistered, Remedy, Session, TokenStore,
+    error::{AuthorizationError, HttpErrorCause},
+    login,
+    platform::{Clock, DevicePrompt, Platform, Request, Response},
+    proto::{
+        endpoint::Endpoint,
+        server_metadata::{Issuer, ServerMetadata},
+    },
+    store::{Record, RecordKey},
+    testing::{ManualClock, RecordedInteraction, ScriptedHttp},
+};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::support::{bounded, the_time};
+
+mod logging_in;
+mod polling;
+mod refused;
+
+const SERVER: &str = "https://mcp.example/mcp";
+const URN: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+type Answer = Result<Response, HttpErrorCause>;
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "an answer in a script may also be a failure"
+)]
+fn answer(status: u16, body: &Value) -> Answer {
+    let status = StatusCode::from_u16(status).unwrap();
+    Ok(Response::new(status, HeaderMap::new(), body.to_string()))
+}
+
+fn word(word: &str) -> Answer {
+    answer(400, &json!({"error": word}))
+}
+
+fn pending() -> Answer {
+    word("authorization_pending")
+}
+
+fn slow_down() -> Answer {
+    word("slow_down")
+}
+
+fn unreachable() -> Answer {
+    Err(HttpErrorCause::Connect("nobody is there".to_owned()))
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "an answer in a script may also be a failure"
+)]
+fn unavailable(retry_after: Option<&'static str>) -> Answer {
+    let retry_after = retry_after.map(HeaderValue::from_static);
+    let headers = HeaderMap::from_iter(retry_after.map(|value| (header::RETRY_AFTER, value)));
+    Ok(Response::new(StatusCode::SERVICE_UNAVAILABLE, headers, ""))
+}
+
+fn tokens() -> Answer {
+    answer(
+        200,
+        &json!({
+            "access_token": "planted-access-token-1",
+            "token_type": "Bearer",
+            "expires_in": 3600,
+            "refresh_token": "planted-refresh-token-1",
+        }),
+    )
+}
+
+fn code() -> Value {
+    json!({
+        "device_code": "planted-device-code",
+        "user_code": "WDJB-MJHT",
+        "verification_uri": "https://as.example/device",
+        "verification_uri_complete": "https://as.example/device?user_code=WDJB-MJHT",
+        "expires_in": 900,
+        "interval": 5,
+    })
+}
+
+fn code_with(member: &str, value: Value) -> Value {
+    let mut code = code();
+    code[member] = value;
+    code
+}
+
+fn code_without(member: &str) -> Value {
+    let mut code = code();
+    code.as_object_mut().unwrap().remove(member);
+    code
+}
+
+/// An authorization server with a device endpoint.
+fn metadata() -> ServerMetadata {
+    let at = |path: &str| {
+        let url = format!("https://as.example/{path}");
+        Endpoint::parse(&url, mcp_client_oauth::platform::Reach::Public).unwrap()
+    };
+    let mut metadata = ServerMetadata::manual(
+        Issuer::new("https://as.example"),
+        at("authorize"),
+        at("token"),
+    );
+    metadata.registration_endpoint = Some(at("register"));
+    metadata.device_authorization_endpoint = Some(at("device_authorization"));
+    metadata
+}
+
+/// A login with the device grant, by a client that was registered by hand.
+fn options() -> LoginOptions {
+    let mut options = LoginOptions::default();
+    options.grant = Some("device_code".to_owned());
+    options.discovery.manual = Some(metadata());
+    options.identity.preregistered = Some(Preregistered::new("device", None));
+    options.timeout = Duration::from_secs(24 * 60 * 60);
+    options
+}
+
+/// A scripted server, and everything that a login with it needs.
+struct Scene {
+    http: Arc<ScriptedHttp>,
+    clock: ManualClock,
+    person: Arc<RecordedInteraction>,
+    platform: Platform,
+    store: TokenStore,
+}
+
+impl Scene {
+    /// A server that gives `code`, and then these answers; afterwards nobody is there.
+    fn of(code: &Value, polls: impl IntoIterator<Item = Answer>) -> Self {
+        Self::playing([answer(200, code)].into_iter().chain(polls))
+    }
+
+    fn playing(script: impl IntoIterator<Item = Answer>) -> Self {
+        Self::with(script, ManualClock::flying(the_time()))
+    }
+
+    fn with(script: impl IntoIterator<Item = Answer>, clock: ManualClock) -> Self {
+        let http = Arc::new(ScriptedHttp::new(script));
+        let person = Arc::new(RecordedInteraction::default());
+        Self {
+            platform: Platform::new(http.clone(), Arc::new(clock.clone()), person.clone()),
+            http,
+            clock,
+            person,
+            store: TokenStore::memory(),
+        }
+    }
+
+    async fn login(&self) -> Result<Session, Error> {
+        self.login_with(&options()).await
+    }
+
+    async fn login_with(&self, options: &LoginOptions) -> Result<Session, Error> {
+        let server = SERVER.parse().unwrap();
+        bounded(Box::pin(login(
+            &self.platform,
+            &self.store,
+            &server,
+            options,
+        )))
+        .await
+    }
+
+    async fn refused(&self) -> AuthorizationError {
+        match self.login().await.unwrap_err() {
+            Error::Authorization(cause) => cause,
+            other => panic!("{other}"),
+        }
+    }
+
+    async fn record(&self) -> Option<Record> {
+        let key = RecordKey::new(SERVER.parse().unwrap());
+        self.store
+            .load(&key)
+            .await
+            .unwrap()
+            .map(|(record, _)| record)
+    }
+
+    /// The requests to a path, in order.
+    fn requests(&self, path: &str) -> Vec<Request> {
+        let mut requests = self.http.requests();
+        requests.retain(|request| request.url.path() == path);
+        requests
+    }
+
+    fn polls(&self) -> usize {
+        self.requests("/token").len()
+    }
+
+    fn prompt(&self) -> DevicePrompt {
+        let prompts = self.person.prompts();
+        assert_eq!(prompts.len(), 1);
+        prompts[0].clone()
+    }
+
+    /// The waits between the polls, in seconds.
+    fn waits(&self) -> Vec<u64> {
+        self.clock.slept().iter().map(Duration::as_secs).collect()
+    }
+
+    fn elapsed(&self) -> u64 {
+        let elapsed = self.clock.now().duration_since(the_time());
+        elapsed.unwrap().as_secs()
+    }
+}
+
+/// The form of a request, in order.
+fn form(request: &Request) -> Vec<(String, String)> {
+    form_urlencoded::parse(&request.body).into_owned().collect()
+}
+
+fn field(request: &Request, name: &str) -> Option<String> {
+    let mut found = form(request).into_iter().filter(|(key, _)| key == name);
+    let value = found.next().map(|(_, value)| value);
+    assert_eq!(found.next(), None, "{name} is there twice");
+    value
+}

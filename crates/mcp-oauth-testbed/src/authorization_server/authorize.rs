@@ -9,6 +9,7 @@ use url::Url;
 
 use super::ledger::{Ask, Client};
 use super::parameters::{Form, Parameters};
+use super::token::permit;
 use super::{Refusal, client_auth, consent_page, random, redirect_uri};
 use crate::builder::DpopPolicy;
 use crate::faults::Fault;
@@ -90,6 +91,7 @@ fn trusted(world: &World, parameters: &Parameters) -> Result<(Client, String), R
     let id = parameters.require("client_id")?;
     let client = client_auth::find(world, id)
         .ok_or_else(|| Refusal::new("invalid_client", "The client is unknown."))?;
+    permit(&client, "authorization_code")?;
     let asked = parameters.require("redirect_uri")?;
     let known = if client.redirect_uris.is_empty() {
         redirect_uri::is_acceptable(asked)

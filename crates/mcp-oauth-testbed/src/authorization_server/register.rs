@@ -79,15 +79,19 @@ fn redirect_uris(
     metadata: &Map<String, Value>,
     settings: &Settings,
 ) -> Result<Vec<String>, Refusal> {
-    let uris: Option<Vec<String>> = metadata
-        .get("redirect_uris")
-        .and_then(Value::as_array)
-        .and_then(|uris| {
-            uris.iter()
-                .map(|uri| uri.as_str().map(str::to_owned))
-                .collect()
-        });
-    let Some(uris) = uris.filter(|uris| !uris.is_empty()) else {
+    // RFC 7591 §2: "clients using flows with redirection MUST register their redirection URI
+    // values", and others have none.
+    let redirects = grant_types(metadata)
+        .iter()
+        .any(|grant_type| grant_type == "authorization_code");
+    let none = Value::Array(Vec::new());
+    let listed = metadata.get("redirect_uris").unwrap_or(&none);
+    let uris: Option<Vec<String>> = listed.as_array().and_then(|uris| {
+        uris.iter()
+            .map(|uri| uri.as_str().map(str::to_owned))
+            .collect()
+    });
+    let Some(uris) = uris.filter(|uris| !(redirects && uris.is_empty())) else {
         return Err(Refusal::new(
             "invalid_redirect_uri",
             "redirect_uris must hold a URI",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mcp_oauth_testbed::person::{PersonError, approve_device, deny_device, visit};
 use mcp_oauth_testbed::{Builder, Fault, Testbed};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::browser::*;
@@ -213,6 +213,42 @@ async fn who_registers_must_name_the_grant() {
     assert_eq!(with.status, 201, "{}", with.body);
     let answer = ask(&testbed, &with.text("client_id"), "notes:read").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_device_registers_without_a_redirect_and_can_have_none() {
+    let builder = Testbed::builder().device_authorization(true);
+    let testbed = builder.start().await.unwrap();
+    let register = async |redirect_uris: Value, grant_type: &str| {
+        let body = json!({
+            "redirect_uris": redirect_uris,
+            "response_types": [],
+            "token_endpoint_auth_method": "none",
+            "grant_types": [grant_type, "refresh_token"],
+        });
+        post_json(&endpoint(&testbed, "/register"), &[], &body).await
+    };
+    for refused in [
+        register(json!([]), "authorization_code").await,
+        register(json!(null), DEVICE_CODE).await,
+        register(json!([7]), DEVICE_CODE).await,
+    ] {
+        assert_eq!(refused.text("error"), "invalid_redirect_uri");
+    }
+    let device = register(json!([]), DEVICE_CODE).await;
+    assert_eq!(device.status, 201, "{}", device.body);
+    let id = device.text("client_id");
+    assert_eq!(ask(&testbed, &id, "notes:read").await.status, 200);
+    let mut url = endpoint(&testbed, "/authorize").parse::<Url>().unwrap();
+    url.query_pairs_mut()
+        .append_pair("client_id", &id)
+        .append_pair("redirect_uri", CALLBACK);
+    let page = get(url.as_str()).await;
+    assert!(
+        page.body.contains("may not use authorization_code"),
+        "{}",
+        page.body
+    );
 }
 
 #[tokio::test]

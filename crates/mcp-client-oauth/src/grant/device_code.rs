@@ -30,10 +30,6 @@ impl Grant for DeviceCodeGrant {
         server.device_authorization_endpoint.is_some()
     }
 
-    fn needs_redirect(&self) -> bool {
-        false
-    }
-
     async fn obtain(
         &self,
         platform: &Platform,

@@ -130,12 +130,17 @@ pub trait Grant: Send + Sync {
     /// Its name in options.
     fn name(&self) -> &'static str;
 
-    /// Whether the server offers it.
-    fn is_offered_by(&self, server: &ServerMetadata) -> bool;
+    /// Whether the server offers it to a person. A grant that needs more than the server's word
+    /// says no here, and decides in [`fits`](Self::fits).
+    fn is_offered_by(&self, _server: &ServerMetadata) -> bool {
+        false
+    }
 
     /// Whether a browser has to come back to us: then a [`Receiver`] is needed, and a client that is
     /// registered with its redirect URI.
-    fn needs_redirect(&self) -> bool;
+    fn needs_redirect(&self) -> bool {
+        false
+    }
 
     /// Whether it can work here.
     fn fits(&self, request: &GrantRequest<'_>) -> bool {

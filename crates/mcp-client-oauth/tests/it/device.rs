@@ -1,4 +1,5 @@
-//! The device grant by its rules: a scripted server, a clock that flies, and a person who looks.
+//! The device grant: by its rules, with a scripted server, a clock that flies and a person who looks;
+//! and against the testbed.
 
 use std::{
     sync::Arc,
@@ -26,6 +27,7 @@ use crate::support::{bounded, the_time};
 mod logging_in;
 mod polling;
 mod refused;
+mod testbed;
 
 const SERVER: &str = "https://mcp.example/mcp";
 const URN: &str = "urn:ietf:params:oauth:grant-type:device_code";

@@ -1,11 +1,18 @@
 //! Every example runs to its end, offline.
 
+#[path = "../../examples/device_flow.rs"]
+mod device_flow;
 #[path = "../../examples/first_login.rs"]
 mod first_login;
 #[path = "../../examples/several_servers.rs"]
 mod several_servers;
 #[path = "../../examples/step_by_step.rs"]
 mod step_by_step;
+
+#[test]
+fn a_login_by_a_code() {
+    device_flow::main().unwrap();
+}
 
 #[test]
 fn a_first_login() {

@@ -1,0 +1,65 @@
+//! A login where no browser can come back: over SSH, in a container, on a television. The person
+//! enters a code on a device of their own.
+//!
+//! It runs offline: `cargo run --example device_flow --all-features`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example talks to its reader"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mcp_client_oauth::{
+    Authorized, LoginOptions, ServerUrl, TokenStore, login,
+    platform::{DevicePrompt, Interaction, Platform},
+};
+use mcp_oauth_testbed::{Testbed, person};
+use url::Url;
+
+/// Shows the code, as a terminal would; then plays the person, whom an application leaves alone.
+struct Terminal;
+
+#[async_trait]
+impl Interaction for Terminal {
+    async fn open(&self, url: &Url) {
+        println!("open      {url}");
+    }
+
+    async fn show_code(&self, prompt: &DevicePrompt) {
+        if prompt.is_elsewhere {
+            println!("beware    this is not the host of the authorization server");
+        }
+        println!("visit     {}", prompt.verification_uri);
+        println!("enter     {}", prompt.user_code);
+        let (uri, code) = (&prompt.verification_uri, &prompt.user_code);
+        if let Err(error) = person::approve_device(uri, code).await {
+            eprintln!("the person could not approve: {error}");
+        }
+    }
+}
+
+#[tokio::main]
+pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let testbed = Testbed::builder()
+        .device_authorization(true)
+        .device_interval(Duration::from_secs(1))
+        .start()
+        .await?;
+    let server: ServerUrl = testbed.server_url().as_str().parse()?;
+    let platform = Platform::system().with_interaction(Arc::new(Terminal));
+
+    let mut options = LoginOptions::default();
+    options.grant = Some("device_code".to_owned());
+    let session = login(&platform, &TokenStore::memory(), &server, &options).await?;
+    let token = session.record().tokens.access_token;
+    println!("token     {}", token.redacted());
+
+    let mcp = Authorized::new(platform, Arc::new(session));
+    let notes = format!("{server}/notes").parse()?;
+    let answer = mcp.get(notes).send().await?;
+    println!("notes     HTTP {}", answer.status);
+    Ok(())
+}

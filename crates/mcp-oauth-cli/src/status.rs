@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use mcp_client_oauth::proto::token::TokenSet;
+use mcp_client_oauth::store::Record;
 
 use crate::ui::{BAD, GOOD, WARN};
 
@@ -18,13 +18,18 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    pub(crate) fn of(tokens: &TokenSet, now: SystemTime) -> Self {
-        let Some(end) = tokens.expires_at else {
+    pub(crate) fn of(record: &Record, now: SystemTime) -> Self {
+        Self::at(record.tokens.expires_at, record.is_refreshable(), now)
+    }
+
+    /// Of an access token that ends then.
+    pub(crate) fn at(end: Option<SystemTime>, is_refreshable: bool, now: SystemTime) -> Self {
+        let Some(end) = end else {
             return Self::Valid(None);
         };
         match now.duration_since(end) {
             Err(left) => Self::Valid(Some(left.duration())),
-            Ok(ago) if tokens.refresh_token.is_some() => Self::Refreshable(ago),
+            Ok(ago) if is_refreshable => Self::Refreshable(ago),
             Ok(ago) => Self::Expired(ago),
         }
     }
@@ -86,17 +91,7 @@ pub(crate) fn moment(time: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mcp_client_oauth::{Secret, proto::token::AccessToken};
-
     use super::*;
-
-    fn tokens(expires_at: Option<u64>, refresh: bool) -> TokenSet {
-        let token = AccessToken::new("token").unwrap();
-        let mut tokens = TokenSet::new(token, SystemTime::UNIX_EPOCH);
-        tokens.expires_at = expires_at.map(at);
-        tokens.refresh_token = refresh.then(|| Secret::new("refresh".to_owned()));
-        tokens
-    }
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -112,7 +107,7 @@ mod tests {
             (Some(1000), true, "expired 0 s ago, refreshable"),
         ] {
             assert_eq!(
-                Status::of(&tokens(expires_at, refresh), at(1000)).words(),
+                Status::at(expires_at.map(at), refresh, at(1000)).words(),
                 words
             );
         }

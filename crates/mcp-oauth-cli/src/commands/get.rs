@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context, whose: &Whose) -> Result<Exit, Failur
     let target = context.target(whose)?;
     let stored = context.store().await?.load(&target.key).await?;
     let (record, _) = stored.ok_or_else(|| login_required(&target.key))?;
-    let status = Status::of(&record.tokens, context.platform.clock.now());
+    let status = Status::of(&record, context.platform.clock.now());
     let document = document(&target, &record, status);
     context
         .ui
@@ -127,7 +127,7 @@ fn expiry(record: &Record, status: Status) -> String {
         return "never, as far as the server says: it is used until it is refused".to_owned();
     };
     let then = match status {
-        Status::Valid(_) if record.tokens.refresh_token.is_some() => "; then it is refreshed",
+        Status::Valid(_) if record.is_refreshable() => "; then it is refreshed",
         Status::Valid(_) => "; then a login is needed",
         Status::Refreshable(_) => "; the next use refreshes it",
         Status::Expired(_) => "; a login is needed",

@@ -85,7 +85,7 @@ fn row(
     match loaded {
         Ok(None) => {}
         Ok(Some((record, _))) => {
-            let status = Status::of(&record.tokens, now);
+            let status = Status::of(&record, now);
             (row.status, row.words) = (status.word(), status.words());
             row.expires_at = record.tokens.expires_at.map(moment);
             row.scope = record

@@ -235,7 +235,7 @@ async fn authorize(
 
 fn report(context: &Context, name: &str, session: &Session) {
     let record = session.record();
-    let status = Status::of(&record.tokens, context.platform.clock.now());
+    let status = Status::of(&record, context.platform.clock.now());
     let scope = record.tokens.scope.as_ref().or(record.requested.as_ref());
     let missing = session.missing_scope();
     let extra = extra_scope(&record);

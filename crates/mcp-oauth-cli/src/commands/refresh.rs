@@ -17,8 +17,9 @@ pub(super) async fn run(context: &Context, whose: &Whose) -> Result<Exit, Failur
     let refreshed = session.refresh().await;
     drop(spinner);
     refreshed?;
-    let tokens = session.record().tokens;
-    let status = Status::of(&tokens, context.platform.clock.now());
+    let record = session.record();
+    let status = Status::of(&record, context.platform.clock.now());
+    let tokens = record.tokens;
     let document = json!({
         "server": target.key.server().as_str(),
         "status": status.word(),

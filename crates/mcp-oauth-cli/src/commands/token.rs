@@ -1,6 +1,5 @@
 //! `token`: the access token and a line break, for scripts.
 
-use mcp_client_oauth::TokenSource as _;
 use serde_json::json;
 
 use super::Context;
@@ -20,7 +19,8 @@ pub(super) async fn run(context: &Context, typed: &Token) -> Result<Exit, Failur
             format!("mcp-oauth token {} --show", quoted(&target.typed)),
         ));
     }
-    let token = session.token().await?;
+    // It is taken elsewhere, where nobody renews it.
+    let token = session.fresh_token().await?;
     let tokens = session.record().tokens;
     let document = json!({
         "access_token": token.expose(),

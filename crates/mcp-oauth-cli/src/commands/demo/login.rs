@@ -132,7 +132,8 @@ fn exchange(stage: &mut Stage, tokens: &TokenSet) -> Result<(), Failure> {
         "refresh token",
         refresh.unwrap_or_else(|| "none".to_owned()),
     );
-    stage.show("status", Status::of(tokens, now).words());
+    let status = Status::at(tokens.expires_at, tokens.refresh_token.is_some(), now);
+    stage.show("status", status.words());
     let exchanges = stage.testbed.token_requests("authorization_code");
     stage.prove(
         "one code was exchanged, once, with its PKCE verifier",

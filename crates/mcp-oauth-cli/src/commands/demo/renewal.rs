@@ -26,7 +26,7 @@ pub(super) async fn of_an_expired_token(
     let connection = connect(stage, session).await?;
     wait_for_the_end(stage, session).await;
     let now = stage.platform.clock.now();
-    stage.show("status", Status::of(&session.record().tokens, now).words());
+    stage.show("status", Status::of(&session.record(), now).words());
     let before = stage.testbed.token_requests("refresh_token");
     let tokens = many_callers(session).await?;
     connection.tools().await?;

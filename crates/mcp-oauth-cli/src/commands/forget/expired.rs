@@ -68,7 +68,7 @@ async fn forget_expired(
     key: &RecordKey,
 ) -> Result<bool, TokenStorageError> {
     let is_expired = |record: &Record| {
-        let status = Status::of(&record.tokens, context.platform.clock.now());
+        let status = Status::of(record, context.platform.clock.now());
         matches!(status, Status::Expired(_))
     };
     match store.load(key).await? {

@@ -91,11 +91,21 @@ impl Place {
 
     /// Whoever writes next, be it another record, removes what the dead have left.
     pub(crate) async fn assert_the_next_write_clears_up(&self) {
+        self.assert_listed_if_there().await;
         self.write(&self.template().await).await;
+        self.assert_listed_if_there().await;
         let found = self.found();
         let left: Vec<_> = found.difference(&self.files).collect();
         assert!(left.is_empty(), "something unfinished is left: {left:?}");
         assert!(found.len() + 1 >= self.files.len(), "{found:?}");
+    }
+
+    /// The list of the store and the record's file agree.
+    async fn assert_listed_if_there(&self) {
+        let listed = self.store().keys().await.unwrap();
+        let is_listed = listed.contains(&self.scene.key());
+        let is_there = self.record().await.is_some();
+        assert_eq!(is_listed, is_there, "{listed:?}");
     }
 
     async fn template(&self) -> Record {

@@ -58,7 +58,7 @@ impl Inner {
                 failure: None,
                 in_doubt: false,
             };
-            if let Some(outcome) = attempt.run().await {
+            if let Some(outcome) = Box::pin(attempt.run()).await {
                 return outcome;
             }
         }
@@ -71,11 +71,19 @@ impl Inner {
         let Some(Unsaved { mut lock, record }) = self.unsaved.take().await else {
             return Ok((self.store.lock(&self.key).await?, None));
         };
-        let saved = self.save(&mut lock, record.clone()).await;
-        if let Err(error) = &saved {
-            tracing::warn!(server = %self.key, %error, "renewed tokens are still not stored");
+        match self.save(&mut lock, record.clone()).await {
+            Ok(()) => Ok((lock, None)),
+            // Another content is there than the one that these were to replace: a save that was
+            // said to fail may have failed after it had happened, and then these are they.
+            Err(TokenStorageError::Conflict { .. }) => {
+                self.store.read_again(&mut lock).await?;
+                Ok((lock, None))
+            }
+            Err(error) => {
+                tracing::warn!(server = %self.key, %error, "renewed tokens are still not stored");
+                Ok((lock, Some(record)))
+            }
         }
-        Ok((lock, saved.is_err().then_some(record)))
     }
 
     /// Stores tokens, and hands them out from then on. When they cannot be stored they are handed

@@ -143,21 +143,21 @@ impl Transaction {
 mod tests {
     use super::*;
 
-    fn seen(revision: u64, is_wanted: bool) -> Option<Seen> {
-        Some(Seen {
+    fn seen(revision: u64, is_wanted: bool) -> Seen {
+        Seen {
             revision: Revision::new(revision),
             is_wanted,
-        })
+        }
     }
 
     fn sent(transaction: &mut Transaction, revision: u64) {
-        assert_eq!(transaction.read(seen(revision, false)), Step::Begin);
+        assert_eq!(transaction.read(Some(seen(revision, false))), Step::Begin);
         assert_eq!(transaction.begun(true), Step::Send);
     }
 
     #[test]
     fn what_is_good_is_adopted_and_nothing_is_sent() {
-        let step = Transaction::default().read(seen(1, true));
+        let step = Transaction::default().read(Some(seen(1, true)));
         assert_eq!(step, Step::End(Ending::Adopted));
     }
 
@@ -166,7 +166,7 @@ mod tests {
         let mut transaction = Transaction::default();
         sent(&mut transaction, 1);
         assert_eq!(transaction.refused(), Step::ReadAgain);
-        assert_eq!(transaction.read(seen(1, false)), Step::Forget);
+        assert_eq!(transaction.read(Some(seen(1, false))), Step::Forget);
         assert_eq!(
             Transaction::forgotten(Change::Done),
             Step::End(Ending::LogIn)
@@ -178,15 +178,18 @@ mod tests {
         let mut transaction = Transaction::default();
         sent(&mut transaction, 1);
         transaction.refused();
-        assert_eq!(transaction.read(seen(2, false)), Step::Begin);
-        assert_eq!(transaction.read(seen(2, true)), Step::End(Ending::Adopted));
+        assert_eq!(transaction.read(Some(seen(2, false))), Step::Begin);
+        assert_eq!(
+            transaction.read(Some(seen(2, true))),
+            Step::End(Ending::Adopted)
+        );
         assert_eq!(transaction.read(None), Step::End(Ending::LogIn));
     }
 
     #[test]
     fn a_record_that_was_taken_over_is_not_spent() {
         let mut transaction = Transaction::default();
-        transaction.read(seen(1, false));
+        transaction.read(Some(seen(1, false)));
         assert_eq!(transaction.begun(false), Step::End(Ending::TakenOver));
     }
 
@@ -197,6 +200,9 @@ mod tests {
             sent(&mut transaction, revision);
             transaction.refused();
         }
-        assert_eq!(transaction.read(seen(4, false)), Step::End(Ending::Failed));
+        assert_eq!(
+            transaction.read(Some(seen(4, false))),
+            Step::End(Ending::Failed)
+        );
     }
 }

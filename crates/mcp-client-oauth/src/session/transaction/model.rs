@@ -43,6 +43,7 @@ struct Herd {
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct World {
     store: Option<Stored>,
     holder: Option<usize>,

@@ -33,10 +33,10 @@ async fn with(names: &[&str]) -> Home {
 pub(super) async fn with_many(names: &[&str]) -> Home {
     let home = with(names).await;
     let many: String = (0..1500).map(|number| line(&many(number))).collect();
-    let named: String = names.iter().map(|name| line(name)).collect();
+    let real: String = names.iter().map(|name| line(name)).collect();
     overwrite(
         &home.index(),
-        (FIRST_LINE.to_owned() + &many + &named).as_bytes(),
+        (FIRST_LINE.to_owned() + &many + &real).as_bytes(),
     );
     home
 }

@@ -86,15 +86,7 @@ async fn the_child_plays_its_role() {
             std::future::pending::<()>().await;
         }
         "insert and remove for ever" => {
-            let files = open(KeySource::KeyFile);
-            loop {
-                for name in ["a", "b", "c", "a"] {
-                    if !files.delete(name, None).await.unwrap() {
-                        put(&files, name, None, name).await.unwrap();
-                    }
-                    say("changed");
-                }
-            }
+            insert_and_remove_for_ever(&open(KeySource::KeyFile)).await;
         }
         "rekey for ever" => {
             let mut files = open(KeySource::KeyFile);
@@ -126,6 +118,17 @@ async fn the_child_plays_its_role() {
         "count derivations" => count_derivations(&open(password("right"))).await,
         "count refusals" => count_refusals(&open(password("wrong"))).await,
         _ => panic!("no role called {role}"),
+    }
+}
+
+async fn insert_and_remove_for_ever(files: &SealedFiles) {
+    loop {
+        for name in ["a", "b", "c", "a"] {
+            if !files.delete(name, None).await.unwrap() {
+                put(files, name, None, name).await.unwrap();
+            }
+            say("changed");
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 //! It can be made anew from the files at any time, and is, if it is gone or damaged (H144).
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
@@ -23,7 +24,7 @@ use crate::{error::TokenStorageError, store::sealed::header::json};
 
 /// Its name in the directory of the store.
 pub(super) const FILE: &str = "names";
-const FIRST_LINE: &[u8] = b"mcp-oauth names 1\n";
+const FIRST_LINE: &str = "mcp-oauth names 1\n";
 /// The largest that is read: millions of names.
 const MOST: u64 = 256 * 1024 * 1024;
 /// The longest line: no record has a longer name.
@@ -51,8 +52,8 @@ pub(super) enum Found {
     Listing(Listing),
 }
 
-/// The lines that have an end, without the first.
-pub(super) struct Listing(Vec<u8>);
+/// The text of a file with our first line.
+pub(super) struct Listing(String);
 
 impl Change {
     fn sign(self) -> u8 {
@@ -76,16 +77,31 @@ impl Change {
         Ok(line)
     }
 
-    fn parse(line: &[u8]) -> Result<(Self, String), Damaged> {
-        let (sign, name) = line.split_first().ok_or(Damaged)?;
-        let change = match sign {
-            b'+' => Self::Added,
-            b'-' => Self::Removed,
+    /// Most names are written as they are, and are not copied.
+    fn parse(line: &str) -> Result<(Self, Cow<'_, str>), Damaged> {
+        let (change, json) = match line.split_at_checked(1) {
+            Some(("+", json)) => (Self::Added, json),
+            Some(("-", json)) => (Self::Removed, json),
             _ => return Err(Damaged),
         };
-        let name = serde_json::from_slice(name).map_err(|_| Damaged)?;
-        Ok((change, name))
+        let plain = json
+            .strip_prefix('"')
+            .and_then(|json| json.strip_suffix('"'));
+        if let Some(name) = plain.filter(|name| is_plain(name)) {
+            return Ok((change, Cow::Borrowed(name)));
+        }
+        let name = serde_json::from_str(json).map_err(|_| Damaged)?;
+        Ok((change, Cow::Owned(name)))
     }
+}
+
+/// Whether JSON writes a text as it is. Without a branch for each byte, this is done for many bytes
+/// at once.
+fn is_plain(text: &str) -> bool {
+    let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    !text
+        .bytes()
+        .fold(false, |found, byte| found | special(byte))
 }
 
 /// Reads the file.
@@ -101,14 +117,14 @@ pub(super) fn read(directory: &Directory) -> Result<Found, TokenStorageError> {
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     let read = file.take(MOST).read_to_end(&mut bytes);
     read.map_err(|error| failed()(error))?;
-    if !bytes.starts_with(FIRST_LINE) {
-        return Ok(Found::Damaged);
-    }
-    bytes.drain(..FIRST_LINE.len());
-    // What is being appended now, or was when somebody died, has not happened.
+    // What is being appended now, or was when somebody died, has not happened. It may end in the
+    // middle of a character.
     let end = bytes.iter().rposition(|byte| *byte == b'\n');
     bytes.truncate(end.map_or(0, |end| end + 1));
-    Ok(Found::Listing(Listing(bytes)))
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) if text.starts_with(FIRST_LINE) => Found::Listing(Listing(text)),
+        _ => Found::Damaged,
+    })
 }
 
 impl Listing {
@@ -117,39 +133,43 @@ impl Listing {
         &self,
         is_there: impl FnOnce(&str) -> Result<bool, TokenStorageError>,
     ) -> Result<Option<Vec<String>>, TokenStorageError> {
-        let mut names = HashSet::with_capacity(self.0.len() / 40);
-        let mut last = None;
-        for line in self.lines() {
-            let Ok((change, name)) = Change::parse(line) else {
-                return Ok(None);
-            };
-            match last.replace((change, name)) {
-                Some((Change::Added, name)) => drop(names.insert(name)),
-                Some((Change::Removed, name)) => drop(names.remove(&name)),
-                None => {}
-            }
-        }
-        if let Some((_, name)) = last {
-            if is_there(&name)? {
-                names.insert(name);
+        let Ok(mut lines) = self
+            .lines()
+            .map(Change::parse)
+            .collect::<Result<Vec<_>, _>>()
+        else {
+            return Ok(None);
+        };
+        if let Some((change, name)) = lines.last_mut() {
+            *change = if is_there(name)? {
+                Change::Added
             } else {
-                names.remove(&name);
-            }
+                Change::Removed
+            };
         }
-        Ok(Some(names.into_iter().collect()))
+        // The last line about a name says what became of it.
+        let mut known = HashSet::with_capacity(lines.len());
+        lines.reverse();
+        lines.retain(|(change, name)| known.insert(name.clone()) && *change == Change::Added);
+        Ok(Some(
+            lines
+                .into_iter()
+                .map(|(_, name)| name.into_owned())
+                .collect(),
+        ))
     }
 
     /// Whether most lines are about records that are gone: there is a line for each that was ever
     /// added, and one more for each that was removed.
     pub(super) fn is_wasteful(&self) -> bool {
         let lines = self.lines().count();
-        let removed = self.lines().filter(|line| line[0] == b'-').count();
+        let removed = self.lines().filter(|line| line.starts_with('-')).count();
         let names = lines.saturating_sub(2 * removed);
         lines > 2 * names + SPARE_LINES
     }
 
-    fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split_inclusive(|byte| *byte == b'\n')
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        self.0[FIRST_LINE.len()..].split_terminator('\n')
     }
 }
 
@@ -187,7 +207,7 @@ pub(super) fn write(
     change: Change,
     name: &str,
 ) -> Result<(), TokenStorageError> {
-    let mut text = FIRST_LINE.to_vec();
+    let mut text = FIRST_LINE.as_bytes().to_vec();
     for name in names {
         text.extend(Change::Added.line(name)?);
     }
@@ -207,7 +227,7 @@ impl LastLine {
     fn find(file: &mut File) -> io::Result<Result<Self, Damaged>> {
         let size = file.metadata()?.len();
         let first = u64::try_from(FIRST_LINE.len()).unwrap_or(u64::MAX);
-        if size < first || part(file, 0, first)? != FIRST_LINE {
+        if size < first || part(file, 0, first)? != FIRST_LINE.as_bytes() {
             return Ok(Err(Damaged));
         }
         let mut most = TAIL;
@@ -232,8 +252,9 @@ impl LastLine {
             return Some(Ok(Self { line: None, end }));
         }
         let line = &tail[before(last)? + 1..last];
-        Some(Change::parse(line).map(|line| Self {
-            line: Some(line),
+        let line = std::str::from_utf8(line).map_err(|_| Damaged);
+        Some(line.and_then(Change::parse).map(|(change, name)| Self {
+            line: Some((change, name.into_owned())),
             end,
         }))
     }
@@ -259,7 +280,7 @@ mod tests {
     use super::*;
 
     fn listing(lines: &str) -> Listing {
-        Listing(lines.as_bytes().to_vec())
+        Listing(FIRST_LINE.to_owned() + lines)
     }
 
     fn names(lines: &str, last_is_there: bool) -> Option<Vec<String>> {
@@ -325,7 +346,7 @@ mod tests {
         for length in [0, 1, 4000, 4096, 20_000, 300_000] {
             let name = "n".repeat(length);
             for lines_before in [0, 1, 500] {
-                let mut text = FIRST_LINE.to_vec();
+                let mut text = FIRST_LINE.as_bytes().to_vec();
                 text.extend(b"+\"before\"\n".repeat(lines_before));
                 text.extend(Change::Removed.line(&name).unwrap());
                 let end = u64::try_from(text.len()).unwrap();
@@ -342,10 +363,10 @@ mod tests {
     fn a_file_without_lines_has_no_last_one() {
         let end = u64::try_from(FIRST_LINE.len()).unwrap();
         for torn in [&b""[..], b"+\"to"] {
-            let found = last(&[FIRST_LINE, torn].concat());
+            let found = last(&[FIRST_LINE.as_bytes(), torn].concat());
             assert_eq!(found, Ok(LastLine { line: None, end }));
         }
-        let other = [FIRST_LINE, b"?\n"].concat();
+        let other = [FIRST_LINE.as_bytes(), b"?\n"].concat();
         for damaged in [&b""[..], b"mcp-oauth names 2\n", b"mcp-oauth nam", &other] {
             assert_eq!(last(damaged), Err(Damaged));
         }

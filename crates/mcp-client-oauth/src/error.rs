@@ -10,6 +10,7 @@
 //! | [`Error::Registration`] | no way to register, a client id of another issuer | reconfigure |
 //! | [`Error::Authorization`] | denied, timed out, nobody logged in yet; port busy | log in; reconfigure |
 //! | [`Error::TokenExchange`] | the code was refused; the client was; no token in the answer | log in; reconfigure; report |
+//! | [`Error::MachineGrant`] | the assertion or the client was refused; there is no assertion | reconfigure, or retry |
 //! | [`Error::TokenRefresh`] | the refresh token is spent (definitive), the server is busy (transient) | log in, or retry |
 //! | [`Error::TokenStorage`] | wrong password, damaged file, disk full | reconfigure |
 //! | [`Error::Revocation`] | the server did not take the token back, or takes none | retry; report |
@@ -19,17 +20,20 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use url::Url;
 
+mod machine;
 mod storage;
 
+pub use machine::MachineGrantError;
 pub use storage::{KeychainCause, TokenStorageError, VaultCause};
 
 pub use crate::{
-    platform::{HttpError, HttpErrorCause, UnsafeUrl},
+    platform::{HttpError, HttpErrorCause, NoAssertion, NoAssertionCause, UnsafeUrl},
     proto::{
-        authorization::CallbackError, device::DeviceResponseError, pkce::NoRandomness,
-        registration::RegistrationResponseError, resource_metadata::ResourceMetadataError,
-        revocation::NotRevoked, scope::ScopeError, server_metadata::ServerMetadataError,
-        token::TokenError,
+        authorization::CallbackError, client_auth::NotSigned, device::DeviceResponseError,
+        pkce::NoRandomness, registration::RegistrationResponseError,
+        resource_metadata::ResourceMetadataError, revocation::NotRevoked, scope::ScopeError,
+        server_metadata::ServerMetadataError, token::TokenError,
+        token_exchange::TokenExchangeError,
     },
     server_url::ServerUrlError,
 };
@@ -60,6 +64,9 @@ pub enum Error {
         #[source]
         cause: TokenError,
     },
+    /// Getting tokens without a person.
+    #[error("no tokens without a person: {0}")]
+    MachineGrant(#[from] MachineGrantError),
     /// Trading a refresh token for tokens.
     #[error("token refresh failed: {0}")]
     TokenRefresh(#[from] TokenRefreshError),
@@ -101,18 +108,11 @@ impl Error {
                 TokenError::Unavailable { .. } => Remedy::Retry,
                 TokenError::Malformed { .. } => Remedy::ReportToServer,
             },
+            Self::MachineGrant(cause) => cause.remedy(),
             Self::TokenRefresh(cause) => cause.remedy(),
             Self::TokenStorage(cause) => cause.remedy(),
             Self::Revocation(cause) => cause.remedy(),
-            Self::Http(error) => match error.cause {
-                HttpErrorCause::Forbidden(_) | HttpErrorCause::TooLarge(_) => {
-                    Remedy::ReportToServer
-                }
-                HttpErrorCause::Setup(_) => Remedy::Reconfigure,
-                HttpErrorCause::Connect(_)
-                | HttpErrorCause::Interrupted(_)
-                | HttpErrorCause::TimedOut(_) => Remedy::Retry,
-            },
+            Self::Http(error) => network_remedy(error),
         }
     }
 
@@ -148,8 +148,21 @@ impl Error {
         match self {
             Self::TokenExchange { cause, .. }
             | Self::TokenRefresh(TokenRefreshError::Answer { cause, .. }) => Some(cause),
+            Self::MachineGrant(error) | Self::TokenRefresh(TokenRefreshError::Machine(error)) => {
+                error.token_answer()
+            }
             _ => None,
         }
+    }
+}
+
+fn network_remedy(error: &HttpError) -> Remedy {
+    match error.cause {
+        HttpErrorCause::Forbidden(_) | HttpErrorCause::TooLarge(_) => Remedy::ReportToServer,
+        HttpErrorCause::Setup(_) => Remedy::Reconfigure,
+        HttpErrorCause::Connect(_)
+        | HttpErrorCause::Interrupted(_)
+        | HttpErrorCause::TimedOut(_) => Remedy::Retry,
     }
 }
 
@@ -314,12 +327,33 @@ pub enum RegistrationError {
         "`{0}` cannot be a client id: the URL of a client metadata document is https and has a path"
     )]
     Document(Url),
+    /// A grant without a person needs a client that is there already (spec-checklist J2).
+    #[error("no client is registered without a person, and none was given that {0} knows")]
+    NoClient(Issuer),
+    /// The key of the client signs with an algorithm that the server does not check.
+    #[error(
+        "the client's key signs with {own}, which the authorization server {issuer} does not take"
+    )]
+    SigningAlgorithm {
+        /// Which server.
+        issuer: Issuer,
+        /// What the key signs with.
+        own: &'static str,
+    },
+    /// The key of the client could not sign.
+    #[error(transparent)]
+    NotSigned(#[from] NotSigned),
 }
 
 impl RegistrationError {
     fn remedy(&self) -> Remedy {
         match self {
-            Self::NoWay(_) | Self::OtherIssuer { .. } | Self::Document(_) => Remedy::Reconfigure,
+            Self::NoWay(_)
+            | Self::OtherIssuer { .. }
+            | Self::Document(_)
+            | Self::NoClient(_)
+            | Self::SigningAlgorithm { .. } => Remedy::Reconfigure,
+            Self::NotSigned(_) => Remedy::Retry,
             Self::Answer { cause, .. } => match cause {
                 RegistrationResponseError::Refused {
                     status: 429 | 500..,
@@ -474,6 +508,12 @@ pub enum TokenRefreshError {
     /// The client id in the record belongs to another issuer than the record's server.
     #[error("the stored client id belongs to another issuer")]
     OtherIssuer,
+    /// The key of the client could not sign.
+    #[error(transparent)]
+    NotSigned(#[from] NotSigned),
+    /// A login without a person could not be done again.
+    #[error(transparent)]
+    Machine(#[from] MachineGrantError),
     /// The refresh task itself died.
     #[error("the refresh was aborted ({0})")]
     Aborted(String),
@@ -485,12 +525,14 @@ impl TokenRefreshError {
         match self {
             Self::NoRefreshToken(_) | Self::OtherIssuer | Self::Interrupted { .. } => true,
             Self::Answer { cause, .. } => cause.is_definitive(),
-            Self::Http(_) | Self::Aborted(_) => false,
+            Self::Http(_) | Self::NotSigned(_) | Self::Machine(_) | Self::Aborted(_) => false,
         }
     }
 
     fn remedy(&self) -> Remedy {
-        if self.is_definitive() {
+        if let Self::Machine(cause) = self {
+            cause.remedy()
+        } else if self.is_definitive() {
             Remedy::LogIn
         } else {
             Remedy::Retry

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+#[cfg(feature = "private-key-jwt")]
+use crate::proto::private_key::PrivateKey;
 use crate::{
     discovery::Discovery,
     error::{Error, RegistrationError},
@@ -30,6 +32,16 @@ pub enum ClientIdentity {
     Registered(Registration),
     /// A client id metadata document: its URL is the id, everywhere (spec-checklist D15).
     Document(Url),
+    /// The same, and the document holds the public half of a key that proves it (spec-checklist D6).
+    #[cfg(feature = "private-key-jwt")]
+    SignedDocument {
+        /// Where the document is.
+        url: Url,
+        /// The private half.
+        key: PrivateKey,
+    },
+    /// No client at all: what it brings speaks for itself (spec-checklist J12).
+    Unknown,
 }
 
 /// A client that one issuer knows.
@@ -51,6 +63,10 @@ pub struct Registration {
     pub redirect_uri: Option<Url>,
     /// Whether a person registered it by hand.
     pub by_hand: bool,
+    /// What proves who it is, instead of a secret.
+    #[cfg(feature = "private-key-jwt")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_key: Option<PrivateKey>,
 }
 
 /// A client that was registered by hand.
@@ -64,6 +80,9 @@ pub struct Preregistered {
     /// Whose client it is, if the caller knows; else it is bound to the first issuer that it is
     /// used with.
     pub issuer: Option<Issuer>,
+    /// What proves who it is, instead of a secret.
+    #[cfg(feature = "private-key-jwt")]
+    pub private_key: Option<PrivateKey>,
 }
 
 impl Preregistered {
@@ -73,7 +92,17 @@ impl Preregistered {
             client_id: client_id.into(),
             client_secret,
             issuer: None,
+            #[cfg(feature = "private-key-jwt")]
+            private_key: None,
         }
+    }
+
+    /// The same client, which proves who it is by a signature.
+    #[cfg(feature = "private-key-jwt")]
+    #[must_use]
+    pub fn with_private_key(mut self, key: PrivateKey) -> Self {
+        self.private_key = Some(key);
+        self
     }
 }
 
@@ -85,6 +114,9 @@ pub struct IdentityOptions {
     pub preregistered: Option<Preregistered>,
     /// The `https` URL of a client metadata document that the application hosts.
     pub document: Option<Url>,
+    /// The key whose public half is in the document.
+    #[cfg(feature = "private-key-jwt")]
+    pub document_key: Option<PrivateKey>,
     /// The name that dynamic registration shows to people.
     pub client_name: String,
 }
@@ -94,8 +126,21 @@ impl Default for IdentityOptions {
         Self {
             preregistered: None,
             document: None,
+            #[cfg(feature = "private-key-jwt")]
+            document_key: None,
             client_name: CLIENT_NAME.to_owned(),
         }
+    }
+}
+
+impl IdentityOptions {
+    fn documented(&self, url: &Url) -> ClientIdentity {
+        #[cfg(feature = "private-key-jwt")]
+        if let Some(key) = &self.document_key {
+            let (url, key) = (url.clone(), key.clone());
+            return ClientIdentity::SignedDocument { url, key };
+        }
+        ClientIdentity::Document(url.clone())
     }
 }
 
@@ -105,6 +150,9 @@ impl ClientIdentity {
         match self {
             Self::Registered(own) => &own.client_id,
             Self::Document(url) => url.as_str(),
+            #[cfg(feature = "private-key-jwt")]
+            Self::SignedDocument { url, .. } => url.as_str(),
+            Self::Unknown => "",
         }
     }
 
@@ -119,16 +167,72 @@ impl ClientIdentity {
             Self::Registered(own) if own.issuer != server.issuer => None,
             Self::Registered(own) => {
                 let offered = server.token_endpoint_auth_methods_supported.as_deref();
-                let secret = own.client_secret.as_ref();
-                let method = AuthMethod::choose(own.method, offered, secret.is_some());
-                Some(ClientAuth::new(&own.client_id, secret, method))
+                Some(own.authenticate(offered))
             }
             Self::Document(url) => Some(ClientAuth::new(url.as_str(), None, AuthMethod::None)),
+            #[cfg(feature = "private-key-jwt")]
+            Self::SignedDocument { url, key } => Some(ClientAuth::signing(
+                url.as_str(),
+                key,
+                server.issuer.clone(),
+            )),
+            Self::Unknown => Some(ClientAuth::unknown()),
         }
+    }
+
+    /// What it signs with must be among what the server can check.
+    #[cfg(feature = "private-key-jwt")]
+    fn check_key(&self, server: &ServerMetadata) -> Result<(), RegistrationError> {
+        let key = match self {
+            Self::Registered(own) => own.private_key.as_ref(),
+            Self::SignedDocument { key, .. } => Some(key),
+            Self::Document(_) | Self::Unknown => None,
+        };
+        let offered = server
+            .token_endpoint_auth_signing_alg_values_supported
+            .as_ref();
+        let (Some(key), Some(offered)) = (key, offered) else {
+            return Ok(());
+        };
+        let own = key.algorithm().as_str();
+        if offered.iter().any(|name| name == own) {
+            return Ok(());
+        }
+        let issuer = server.issuer.clone();
+        Err(RegistrationError::SigningAlgorithm { issuer, own })
     }
 }
 
 impl Registration {
+    /// The client as it presents itself to its issuer, which offers these methods.
+    pub(crate) fn authenticate(&self, offered: Option<&[String]>) -> ClientAuth<'_> {
+        let secret = self.client_secret.as_ref();
+        // A signature goes before a secret (spec-checklist J1), which may be there for other times.
+        #[cfg(feature = "private-key-jwt")]
+        if let Some(key) = &self.private_key
+            && (secret.is_none() || AuthMethod::PrivateKeyJwt.is_offered(offered))
+        {
+            return ClientAuth::signing(&self.client_id, key, self.issuer.clone());
+        }
+        let method = AuthMethod::choose(self.method, offered, secret.is_some());
+        ClientAuth::new(&self.client_id, secret, method)
+    }
+
+    /// A client that a person registered with `issuer`.
+    pub(crate) fn by_hand(client: &Preregistered, issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            client_id: client.client_id.clone(),
+            client_secret: client.client_secret.clone(),
+            secret_expires_at: None,
+            method: None,
+            redirect_uri: None,
+            by_hand: true,
+            #[cfg(feature = "private-key-jwt")]
+            private_key: client.private_key.clone(),
+        }
+    }
+
     /// Whether it can be used again with this issuer and redirect URI (on loopback the port may
     /// vary, RFC 8252 §7.3), or with this issuer and without one.
     pub fn fits(&self, issuer: &Issuer, redirect_uri: Option<&Url>, now: SystemTime) -> bool {
@@ -156,24 +260,56 @@ pub async fn identify(
     redirect_uri: Option<&Url>,
 ) -> Result<ClientIdentity, Error> {
     let server = &discovery.metadata;
-    if let Some(client) = &options.preregistered {
-        return Ok(ClientIdentity::Registered(bind(
-            client,
-            &server.issuer,
-            known,
-        )?));
-    }
-    if let Some(url) = &options.document {
-        check_document(url)?;
-        if server.client_id_metadata_document_supported {
-            return Ok(ClientIdentity::Document(url.clone()));
-        }
+    if let Some(given) = given(server, options, known)? {
+        return Ok(given);
     }
     let now = platform.clock.now();
     if let Some(known) = known.filter(|known| known.fits(&server.issuer, redirect_uri, now)) {
         return Ok(ClientIdentity::Registered(known.clone()));
     }
     register(platform, discovery, &options.client_name, redirect_uri).await
+}
+
+/// Finds a client id for a grant without a person: pre-registered, or a metadata document where the
+/// server takes one. Nothing is registered (spec-checklist J2). A grant whose assertion speaks for
+/// itself does without.
+///
+/// # Errors
+/// As [`identify`], and [`RegistrationError::NoClient`].
+pub fn identify_machine(
+    discovery: &Discovery,
+    options: &IdentityOptions,
+    known: Option<&Registration>,
+    does_without: bool,
+) -> Result<ClientIdentity, RegistrationError> {
+    let server = &discovery.metadata;
+    match given(server, options, known)? {
+        Some(given) => Ok(given),
+        None if does_without => Ok(ClientIdentity::Unknown),
+        None => Err(RegistrationError::NoClient(server.issuer.clone())),
+    }
+}
+
+/// The client that the caller brings, if the server can use it.
+fn given(
+    server: &ServerMetadata,
+    options: &IdentityOptions,
+    known: Option<&Registration>,
+) -> Result<Option<ClientIdentity>, RegistrationError> {
+    let client = match (&options.preregistered, &options.document) {
+        (Some(client), _) => ClientIdentity::Registered(bind(client, &server.issuer, known)?),
+        (None, Some(url)) => {
+            check_document(url)?;
+            if !server.client_id_metadata_document_supported {
+                return Ok(None);
+            }
+            options.documented(url)
+        }
+        (None, None) => return Ok(None),
+    };
+    #[cfg(feature = "private-key-jwt")]
+    client.check_key(server)?;
+    Ok(Some(client))
 }
 
 /// Registers a new client (RFC 7591) with `redirect_uri`, or one for the device grant.
@@ -216,6 +352,8 @@ pub async fn register(
         method: registered.method,
         redirect_uri: redirect_uri.cloned(),
         by_hand: false,
+        #[cfg(feature = "private-key-jwt")]
+        private_key: None,
     }))
 }
 
@@ -232,15 +370,7 @@ fn bind(
         let (registered, found) = (registered.clone(), issuer.clone());
         return Err(RegistrationError::OtherIssuer { registered, found });
     }
-    Ok(Registration {
-        issuer: issuer.clone(),
-        client_id: client.client_id.clone(),
-        client_secret: client.client_secret.clone(),
-        secret_expires_at: None,
-        method: None,
-        redirect_uri: None,
-        by_hand: true,
-    })
+    Ok(Registration::by_hand(client, issuer.clone()))
 }
 
 /// spec-checklist D5, H174: our own misconfiguration is found before anybody is asked.

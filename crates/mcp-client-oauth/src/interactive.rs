@@ -202,6 +202,13 @@ impl TokenSource for Interactive {
             .and_then(|session| session.ready())
     }
 
+    fn extension(&self) -> Option<&'static str> {
+        match &*self.0.session.load() {
+            Some(session) => session.extension(),
+            None => self.0.options.machine.as_ref()?.extension(),
+        }
+    }
+
     async fn token(&self) -> Result<AccessToken, Error> {
         let Some(session) = self.session() else {
             return self.0.ask(None, None).await;

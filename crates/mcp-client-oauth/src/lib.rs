@@ -46,6 +46,7 @@
 //! | `reqwest` | yes | an HTTP client with the network policy |
 //! | `browser` | yes | the person's own browser |
 //! | `mcp` | no | `mcp`: an `rmcp` client over authorized requests |
+//! | `private-key-jwt` | no | clients that prove who they are by a signature |
 //! | `testing` | no | `testing`: a clock, a network and a person for tests |
 //! | `vault` | no | HashiCorp Vault or OpenBao as a store that several hosts share |
 //!
@@ -61,6 +62,7 @@ mod identity;
 mod interactive;
 mod login;
 mod logout;
+mod machine;
 #[cfg(feature = "mcp")]
 pub mod mcp;
 pub mod platform;
@@ -77,11 +79,13 @@ pub use authorized::{Authorized, AuthorizedRequest};
 pub use discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover};
 pub use error::{Error, Remedy};
 pub use identity::{
-    CLIENT_NAME, ClientIdentity, IdentityOptions, Preregistered, Registration, identify, register,
+    CLIENT_NAME, ClientIdentity, IdentityOptions, Preregistered, Registration, identify,
+    identify_machine, register,
 };
 pub use interactive::Interactive;
 pub use login::{LoginOptions, login};
 pub use logout::{Logout, RemoteLogout, logout, revoke};
+pub use machine::{IdentityProvider, MachineGrant};
 pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};

@@ -6,7 +6,8 @@ use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
     error::Error,
     grant::{self, GrantRequest, LOGIN_TIMEOUT, Receiver, Redirect},
-    identity::{ClientIdentity, IdentityOptions, Registration, identify},
+    identity::{ClientIdentity, IdentityOptions, Registration, identify, identify_machine},
+    machine::MachineGrant,
     platform::Platform,
     proto::scope::Scope,
     server_url::ServerUrl,
@@ -30,6 +31,8 @@ pub struct LoginOptions {
     pub identity: IdentityOptions,
     /// Which grant, by its name in [`GRANTS`](grant::GRANTS); else the first that fits.
     pub grant: Option<String>,
+    /// How to get tokens without asking anybody; then the session can do that again by itself.
+    pub machine: Option<MachineGrant>,
     /// What to ask for, instead of what the server suggests.
     pub scope: Option<Scope>,
     /// Where the browser comes back to, if the grant needs one.
@@ -52,6 +55,7 @@ impl Default for LoginOptions {
             discovery: DiscoveryOptions::default(),
             identity: IdentityOptions::default(),
             grant: None,
+            machine: None,
             scope: None,
             redirect: Redirect::default(),
             timeout: LOGIN_TIMEOUT,
@@ -110,6 +114,9 @@ async fn obtain(
         return Ok(record);
     }
     let known = options.known_client(store, &discovery, before).await?;
+    if let Some(machine) = &options.machine {
+        return obtain_without_person(platform, discovery, options, known.as_ref(), machine).await;
+    }
     let grant = grant::foresee(&discovery.metadata, options.grant.as_deref())?;
     let listen = || Receiver::bind(&options.redirect, known.as_ref());
     let receiver = grant.needs_redirect().then(listen).transpose()?;
@@ -131,6 +138,27 @@ async fn obtain(
         forget_unknown_client(store, &identity, error).await;
     }
     Ok(Record::new(discovery, identity, requested, tokens?))
+}
+
+/// Steps 2 to 4 when nobody is there: no redirect URI, no listener, no registration (spec-checklist
+/// J2).
+async fn obtain_without_person(
+    platform: &Platform,
+    discovery: Discovery,
+    options: &LoginOptions,
+    known: Option<&Registration>,
+    machine: &MachineGrant,
+) -> Result<Record, Error> {
+    let does_without = machine.does_without_client();
+    let identity = identify_machine(&discovery, &options.identity, known, does_without)?;
+    let request =
+        GrantRequest::new(&discovery, &identity, options.scope.as_ref())?.with_machine(machine);
+    let requested = request.scope().cloned();
+    let grant = grant::choose(&request, options.grant.as_deref())?;
+    let tokens = grant.obtain(platform, request).await?;
+    let mut record = Record::new(discovery, identity, requested, tokens);
+    record.machine = Some(machine.clone());
+    Ok(record)
 }
 
 /// What was learnt before, where it is still fresh and nothing contradicts it; else what the

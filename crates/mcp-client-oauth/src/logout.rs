@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{
     discovery::Discovery,
-    error::{Error, RevocationError, TokenStorageError},
+    error::{Error, RegistrationError, RevocationError, TokenStorageError},
     identity::ClientIdentity,
     platform::Platform,
     proto::revocation::{self, TokenKind},
@@ -125,13 +125,13 @@ async fn revoke_within(
     let endpoint = endpoint.ok_or_else(|| RevocationError::NotOffered(server.issuer.clone()))?;
     let client = identity.authenticate(server);
     let client = client.ok_or_else(|| RevocationError::OtherIssuer(server.issuer.clone()))?;
+    let client = client.at(platform.clock.now());
+    let client = client.map_err(RegistrationError::from)?;
     let mut request = revocation::request(endpoint, discovery.reach, &client, token, kind);
     request.deadline = deadline;
     let url: Url = request.url.clone();
     let answer = platform.http.send(request).await?;
-    let secret = client
-        .client_secret
-        .map_or("", |secret| secret.expose().as_str());
-    revocation::response(&answer, &[token, secret])
+    let secrets: Vec<&str> = client.secrets().chain([token]).collect();
+    revocation::response(&answer, &secrets)
         .map_err(|cause| RevocationError::Answer { url, cause }.into())
 }

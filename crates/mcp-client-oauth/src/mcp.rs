@@ -5,7 +5,10 @@ use std::{collections::HashMap, error::Error as StdError, future::Future, io, sy
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use rmcp::{
-    model::{ClientJsonRpcMessage, ProtocolVersion},
+    model::{
+        ClientCapabilities, ClientConfig, ClientJsonRpcMessage, ExtensionCapabilities,
+        ProtocolVersion,
+    },
     service::{
         ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService,
     },
@@ -47,6 +50,18 @@ pub enum ConnectError {
     Mcp(#[from] Box<ClientInitializeError>),
 }
 
+/// What a client whose tokens come from `source` has to declare: the extension by which they are got
+/// (spec-checklist J14). `rmcp` sends it with each request of 2026-07-28.
+pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
+    let mut capabilities = ClientCapabilities::default();
+    capabilities.extensions = source.extension().map(|name| {
+        let mut extensions = ExtensionCapabilities::new();
+        extensions.insert(name.to_owned(), serde_json::Map::new());
+        extensions
+    });
+    capabilities
+}
+
 /// Connects to the server of `source` and negotiates the protocol version: 2026-07-28 where the
 /// server speaks it, else an `initialize` of an earlier one.
 ///
@@ -54,8 +69,10 @@ pub enum ConnectError {
 /// [`ConnectError`]; a missing login is found before the server is asked.
 pub async fn connect(
     source: Arc<dyn TokenSource>,
-) -> Result<RunningService<RoleClient, ()>, ConnectError> {
+) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
     source.token().await?;
+    let mut client_config = ClientConfig::default();
+    client_config.capabilities = capabilities(&*source);
     let config = StreamableHttpClientTransportConfig::with_uri(source.server().as_str());
     let client = AuthorizedClient::new(source)?;
     let transport = StreamableHttpClientTransport::with_client(client, config);
@@ -63,7 +80,8 @@ pub async fn connect(
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
         legacy_version: None,
     };
-    ().serve_with_lifecycle(transport, lifecycle)
+    client_config
+        .serve_with_lifecycle(transport, lifecycle)
         .await
         .map_err(|error| Box::new(error).into())
 }

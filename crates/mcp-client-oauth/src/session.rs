@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use arc_swap::{ArcSwap, Guard};
@@ -45,6 +45,11 @@ pub trait TokenSource: Send + Sync {
     /// A token that is at hand and good now: no I/O, no waiting. None if it takes more than that.
     fn ready(&self) -> Option<AccessToken>;
 
+    /// The MCP extension by which its tokens are got, if it is one (spec-checklist J14).
+    fn extension(&self) -> Option<&'static str> {
+        None
+    }
+
     /// A token that is good now.
     async fn token(&self) -> Result<AccessToken, Error>;
 
@@ -80,6 +85,8 @@ struct Inner {
     gate: Arc<Mutex<LastAttempt>>,
     /// How many attempts have ended.
     attempts: AtomicU64,
+    /// How often a wider scope was asked for without a person, and not granted.
+    widenings: AtomicUsize,
 }
 
 /// How the last attempt to renew ended, for those who were waiting for it.
@@ -106,6 +113,7 @@ impl Session {
             unsaved: UnsavedTokens::default(),
             gate: Arc::default(),
             attempts: AtomicU64::new(0),
+            widenings: AtomicUsize::new(0),
         }))
     }
 
@@ -290,8 +298,13 @@ impl TokenSource for Session {
         }
     }
 
+    fn extension(&self) -> Option<&'static str> {
+        self.0.current.load().record.machine.as_ref()?.extension()
+    }
+
     /// A refresh brings no wider scope (RFC 6749 §6), so `insufficient_scope` is answered with what
-    /// another process may have got meanwhile, or [`AuthorizationError::ScopeNotGranted`].
+    /// another process may have got meanwhile, with what can be got without a person, or with
+    /// [`AuthorizationError::ScopeNotGranted`].
     async fn replace(
         &self,
         refused: &AccessToken,
@@ -302,7 +315,15 @@ impl TokenSource for Session {
             return Ok(token);
         }
         if challenge.is_insufficient_scope() {
-            return self.0.adopt_wider(refused, challenge).await;
+            let adopted = self.0.adopt_wider(refused, challenge).await;
+            let Some(scope) = adopted
+                .is_err()
+                .then(|| self.0.scope_to_ask_for(challenge))
+                .flatten()
+            else {
+                return adopted;
+            };
+            return self.renew(Wish::Wider(refused.clone(), scope)).await;
         }
         self.renew(wish).await
     }

@@ -207,7 +207,8 @@ impl Sessions {
     }
 }
 
-/// Whether the caller wants a scope that was not even asked for yet, or to be another client.
+/// Whether the caller wants a scope that was not even asked for yet, to be another client, or to go
+/// another way.
 fn lacks(session: &Session, options: &LoginOptions) -> bool {
     let record = session.record();
     let missing = match (&options.scope, record.known_scope()) {
@@ -216,5 +217,7 @@ fn lacks(session: &Session, options: &LoginOptions) -> bool {
         (None, _) => false,
     };
     let wanted = options.identity.preregistered.as_ref();
-    missing || wanted.is_some_and(|client| record.identity.client_id() != client.client_id)
+    missing
+        || wanted.is_some_and(|client| record.identity.client_id() != client.client_id)
+        || (options.machine.is_some() && options.machine != record.machine)
 }

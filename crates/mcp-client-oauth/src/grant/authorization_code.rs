@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     discovery::Discovery,
-    error::{AuthorizationError, CallbackError, Error},
+    error::{AuthorizationError, CallbackError, Error, RegistrationError},
     platform::Platform,
     proto::{
         authorization::{
@@ -79,6 +79,8 @@ pub async fn exchange(
 ) -> Result<TokenSet, Error> {
     let endpoint = &discovery.metadata.token_endpoint;
     let resource = Some(&discovery.resource);
+    let client = client.at(platform.clock.now());
+    let client = &client.map_err(RegistrationError::from)?;
     let request = token::code_request(endpoint, discovery.reach, client, resource, code);
     request_tokens(platform, client, request, &code.secrets()).await
 }

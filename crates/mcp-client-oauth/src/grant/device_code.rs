@@ -7,11 +7,9 @@ use async_trait::async_trait;
 
 use super::{Grant, GrantRequest, no_grant, request_tokens};
 use crate::{
-    discovery::Discovery,
     error::{AuthorizationError, Error, HttpError, HttpErrorCause},
     platform::{Clock, DevicePrompt, Platform},
     proto::{
-        client_auth::ClientAuth,
         device::{self, DeviceCode, LONGEST_INTERVAL, Poll, SLOW_DOWN},
         server_metadata::ServerMetadata,
         token::TokenSet,
@@ -55,7 +53,8 @@ impl Grant for DeviceCodeGrant {
 
 /// Asks for the codes.
 async fn ask(platform: &Platform, request: &GrantRequest<'_>) -> Result<DeviceCode, Error> {
-    let (discovery, client) = (request.discovery, &request.client);
+    let discovery = request.discovery;
+    let client = &request.client_now(platform)?;
     let server = &discovery.metadata;
     let endpoint = server
         .device_authorization_endpoint
@@ -64,10 +63,8 @@ async fn ask(platform: &Platform, request: &GrantRequest<'_>) -> Result<DeviceCo
     let (reach, resource) = (discovery.reach, Some(request.resource()));
     let message = device::request(endpoint, reach, client, resource, request.scope());
     let answer = platform.http.send(message).await?;
-    let secret = client
-        .client_secret
-        .map_or("", |secret| secret.expose().as_str());
-    device::response(&answer, reach, &[secret]).map_err(|cause| {
+    let secrets: Vec<&str> = client.secrets().collect();
+    device::response(&answer, reach, &secrets).map_err(|cause| {
         let url = endpoint.as_url().clone();
         AuthorizationError::Device { url, cause }.into()
     })
@@ -113,7 +110,9 @@ async fn poll_once(
     code: &DeviceCode,
     left: Duration,
 ) -> Result<Poll, Error> {
-    let (discovery, client): (&Discovery, &ClientAuth<'_>) = (request.discovery, &request.client);
+    let discovery = request.discovery;
+    // Signed anew for each poll.
+    let client = &request.client_now(platform)?;
     let endpoint = &discovery.metadata.token_endpoint;
     let resource = Some(&discovery.resource);
     let mut message = device::poll_request(

@@ -9,7 +9,8 @@ use crate::{
     discovery::Discovery,
     error::{AuthorizationError, Error, RegistrationError},
     identity::{ClientIdentity, Registration},
-    platform::{Platform, Request},
+    machine::{self, MachineGrant},
+    platform::{Platform, Request, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
         resource_metadata::Resource,
@@ -20,15 +21,21 @@ use crate::{
 };
 
 mod authorization_code;
+mod client_credentials;
 mod device_code;
+mod enterprise;
 mod loopback;
 mod redirect;
+mod workload;
 
 pub use authorization_code::exchange;
 pub use redirect::{Receiver, Redirect};
 
-/// Every grant, in the order in which they are tried.
+/// Every grant, in the order in which they are tried. Who names a way without a person means it.
 pub const GRANTS: &[&dyn Grant] = &[
+    &client_credentials::ClientCredentialsGrant,
+    &workload::WorkloadGrant,
+    &enterprise::EnterpriseGrant,
     &authorization_code::AuthorizationCodeGrant,
     &device_code::DeviceCodeGrant,
 ];
@@ -44,6 +51,7 @@ pub struct GrantRequest<'a> {
     scope: Option<Scope>,
     timeout: Duration,
     receiver: Option<Receiver>,
+    machine: Option<&'a MachineGrant>,
 }
 
 impl<'a> GrantRequest<'a> {
@@ -69,6 +77,7 @@ impl<'a> GrantRequest<'a> {
             scope,
             timeout: LOGIN_TIMEOUT,
             receiver: None,
+            machine: None,
         })
     }
 
@@ -76,6 +85,13 @@ impl<'a> GrantRequest<'a> {
     #[must_use]
     pub fn with_receiver(mut self, receiver: impl Into<Option<Receiver>>) -> Self {
         self.receiver = receiver.into();
+        self
+    }
+
+    /// The same, for nobody to be asked.
+    #[must_use]
+    pub fn with_machine(mut self, machine: &'a MachineGrant) -> Self {
+        self.machine = Some(machine);
         self
     }
 
@@ -105,6 +121,29 @@ impl<'a> GrantRequest<'a> {
     pub fn resource(&self) -> &Resource {
         &self.discovery.resource
     }
+
+    /// The client at the moment of one request.
+    fn client_now(&self, platform: &Platform) -> Result<ClientAuth<'a>, RegistrationError> {
+        Ok(self.client.at(platform.clock.now())?)
+    }
+
+    /// What the grants without a person have in common; [`Grant::fits`] says beforehand that there
+    /// is one.
+    async fn obtain_without_person(&self, platform: &Platform) -> Result<TokenSet, Error> {
+        let Some(machine) = self.machine else {
+            return Err(no_grant(self).into());
+        };
+        let (client, scope) = (&self.client, self.scope());
+        let tokens = machine::obtain(
+            platform,
+            self.discovery,
+            client,
+            machine,
+            scope,
+            TOKEN_DEADLINE,
+        );
+        Ok(tokens.await?)
+    }
 }
 
 fn own_client<'a>(
@@ -120,7 +159,8 @@ fn own_client<'a>(
                     found: discovery.metadata.issuer.clone(),
                 }
             }
-            ClientIdentity::Document(url) => RegistrationError::Document(url.clone()),
+            // Whom every issuer may know belongs to none.
+            _ => RegistrationError::NoClient(discovery.metadata.issuer.clone()),
         })
 }
 
@@ -212,7 +252,6 @@ async fn request_tokens(
     let url: Url = request.url.clone();
     let now = platform.clock.now();
     let answer = platform.http.send(request).await?;
-    let client_secret = client.client_secret.map(|secret| secret.expose().as_str());
-    let secrets: Vec<&str> = sent.iter().copied().chain(client_secret).collect();
+    let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
     token::response(&answer, now, &secrets).map_err(|cause| Error::TokenExchange { url, cause })
 }

@@ -10,6 +10,7 @@ use std::{net::IpAddr, time::SystemTime};
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
+mod assertion;
 #[cfg(feature = "browser")]
 mod browser;
 mod clock;
@@ -18,6 +19,7 @@ mod reach;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 
+pub use assertion::{AssertionSource, NoAssertion, NoAssertionCause};
 #[cfg(feature = "browser")]
 pub use browser::Browser;
 pub use clock::SystemClock;

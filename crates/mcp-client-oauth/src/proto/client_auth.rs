@@ -1,4 +1,6 @@
-//! How a client proves who it is at the token endpoint (RFC 6749 §2.3).
+//! How a client proves who it is at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2).
+
+use std::time::SystemTime;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -7,11 +9,20 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::endpoint::Endpoint;
+use super::{endpoint::Endpoint, pkce::NoRandomness};
+#[cfg(feature = "private-key-jwt")]
+use super::{
+    private_key::{JwtId, PrivateKey},
+    server_metadata::Issuer,
+};
 use crate::{
     platform::{Reach, Request},
     secret::Secret,
 };
+
+/// RFC 7523 §2.2.
+#[cfg(feature = "private-key-jwt")]
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A `token_endpoint_auth_method` that we can use (RFC 7591 §2).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,9 +38,26 @@ pub enum AuthMethod {
     /// Id and secret in the form.
     #[serde(rename = "client_secret_post")]
     Post,
+    /// A signed assertion in the form, and no secret that the server knows (RFC 7523 §2.2).
+    #[cfg(feature = "private-key-jwt")]
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
+}
+
+/// The key of a client could not sign.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSigned {
+    /// No random numbers.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The cryptography failed.
+    #[error("the private key of the client could not sign")]
+    Failed,
 }
 
 impl AuthMethod {
+    /// Those with a secret, or without anything.
     const ALL: [Self; 3] = [Self::Basic, Self::Post, Self::None];
 
     /// The registered name.
@@ -38,10 +66,12 @@ impl AuthMethod {
             Self::None => "none",
             Self::Basic => "client_secret_basic",
             Self::Post => "client_secret_post",
+            #[cfg(feature = "private-key-jwt")]
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 
-    /// The method of that name, if we can use it.
+    /// The method of that name, if we can use it with what a server gives us: keys are our own.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
     }
@@ -53,24 +83,23 @@ impl AuthMethod {
         if !has_secret {
             return Self::None;
         }
-        let offers = |method: Self| {
-            offered.is_none_or(|offered| offered.iter().any(|name| name == method.as_str()))
-        };
         registered
-            .filter(|&method| offers(method))
-            .or_else(|| Self::ALL.into_iter().find(|&method| offers(method)))
+            .filter(|method| method.is_offered(offered))
+            .or_else(|| Self::ALL.into_iter().find(|m| m.is_offered(offered)))
             .unwrap_or(Self::Basic)
+    }
+
+    /// Whether a server with this offer takes it. One without an offer takes everything.
+    pub fn is_offered(self, offered: Option<&[String]>) -> bool {
+        offered.is_none_or(|offered| offered.iter().any(|name| name == self.as_str()))
     }
 
     /// The method to ask for when registering a native client: public, where that is possible.
     /// Servers that list no methods at all are asked for a public client too.
     pub fn to_register(offered: Option<&[String]>) -> Self {
-        let offers = |method: Self| {
-            offered.is_none_or(|offered| offered.iter().any(|name| name == method.as_str()))
-        };
         [Self::None, Self::Basic, Self::Post]
             .into_iter()
-            .find(|&m| offers(m))
+            .find(|method| method.is_offered(offered))
             .unwrap_or_default()
     }
 }
@@ -85,6 +114,18 @@ pub struct ClientAuth<'a> {
     pub client_secret: Option<&'a Secret<String>>,
     /// Where they go.
     pub method: AuthMethod,
+    #[cfg(feature = "private-key-jwt")]
+    signer: Option<Signer<'a>>,
+    /// What `signer` has signed; good for one request.
+    assertion: Option<Secret<String>>,
+}
+
+/// Who signs, and for whom.
+#[cfg(feature = "private-key-jwt")]
+#[derive(Clone, Debug)]
+struct Signer<'a> {
+    key: &'a PrivateKey,
+    audience: Issuer,
 }
 
 impl<'a> ClientAuth<'a> {
@@ -103,21 +144,83 @@ impl<'a> ClientAuth<'a> {
             client_id,
             client_secret,
             method,
+            #[cfg(feature = "private-key-jwt")]
+            signer: None,
+            assertion: None,
         }
     }
 
-    /// A form with these fields to `endpoint`, authenticated.
+    /// A client that the server does not know, and need not: what it brings speaks for itself
+    /// (RFC 7521 §4.1).
+    pub fn unknown() -> Self {
+        Self::new("", None, AuthMethod::None)
+    }
+
+    /// A client that signs an assertion for `audience` with each request.
+    #[cfg(feature = "private-key-jwt")]
+    pub fn signing(client_id: &'a str, key: &'a PrivateKey, audience: Issuer) -> Self {
+        Self {
+            method: AuthMethod::PrivateKeyJwt,
+            signer: Some(Signer { key, audience }),
+            ..Self::new(client_id, None, AuthMethod::None)
+        }
+    }
+
+    /// The client at the moment of one request: what must be signed anew each time is signed.
+    ///
+    /// # Errors
+    /// [`NotSigned`].
+    #[cfg_attr(
+        not(feature = "private-key-jwt"),
+        expect(unused_variables, clippy::unnecessary_wraps, reason = "nobody signs")
+    )]
+    pub fn at(&self, now: SystemTime) -> Result<Self, NotSigned> {
+        #[cfg(feature = "private-key-jwt")]
+        if let Some(Signer { key, audience }) = &self.signer {
+            let id = JwtId::generate()?;
+            let assertion = key.client_assertion(self.client_id, audience, now, &id)?;
+            return Ok(Self {
+                assertion: Some(assertion),
+                ..self.clone()
+            });
+        }
+        Ok(self.clone())
+    }
+
+    /// Whether it has anything that proves who it is.
+    pub fn is_confidential(&self) -> bool {
+        self.method != AuthMethod::None
+    }
+
+    /// What it sends and nobody else may see: for [`token::response`](super::token::response).
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let assertion = self.assertion.as_ref();
+        let secrets = self.client_secret.into_iter().chain(assertion);
+        secrets.map(|secret| secret.expose().as_str())
+    }
+
+    /// A form with these fields to `endpoint`, authenticated. A client that signs must be the one
+    /// of this moment, by [`at`](Self::at); else nothing in the form says who it is.
     pub fn post(&self, endpoint: &Endpoint, reach: Reach, fields: &[(&str, &str)]) -> Request {
         let mut fields = fields.to_vec();
         let secret = self
             .client_secret
             .map_or("", |secret| secret.expose().as_str());
         match self.method {
+            AuthMethod::None if self.client_id.is_empty() => {}
             AuthMethod::None => fields.push(("client_id", self.client_id)),
             AuthMethod::Post => {
                 fields.extend([("client_id", self.client_id), ("client_secret", secret)]);
             }
             AuthMethod::Basic => {}
+            // The assertion names the client (spec-checklist J2).
+            #[cfg(feature = "private-key-jwt")]
+            AuthMethod::PrivateKeyJwt => fields.extend(self.assertion.iter().flat_map(|jwt| {
+                [
+                    ("client_assertion_type", ASSERTION_TYPE),
+                    ("client_assertion", jwt.expose().as_str()),
+                ]
+            })),
         }
         let mut request = Request::form(endpoint.as_url().clone(), reach, &fields);
         if self.method == AuthMethod::Basic {
@@ -232,5 +335,42 @@ mod tests {
         assert_eq!(&basic.body[..], b"a=b");
         assert!(basic.headers.contains_key(header::AUTHORIZATION));
         assert!(!format!("{basic:?}").contains("planted"));
+    }
+
+    #[test]
+    fn who_is_not_known_says_nothing_of_themselves() {
+        let endpoint = Endpoint::parse("https://as/token", Reach::Public).unwrap();
+        let request = ClientAuth::unknown().post(&endpoint, Reach::Public, &[("a", "b")]);
+        assert_eq!(&request.body[..], b"a=b");
+        assert!(!request.headers.contains_key(header::AUTHORIZATION));
+    }
+
+    #[cfg(feature = "private-key-jwt")]
+    #[test]
+    fn an_assertion_is_signed_for_each_request_and_stands_alone() {
+        use aws_lc_rs::signature::Ed25519KeyPair;
+
+        let pair = Ed25519KeyPair::generate().unwrap();
+        let body = STANDARD.encode(pair.to_pkcs8v1().unwrap());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----");
+        let key = PrivateKey::from_pem(&pem).unwrap();
+        let client = ClientAuth::signing("c", &key, Issuer::new("https://as"));
+        let endpoint = Endpoint::parse("https://as/token", Reach::Public).unwrap();
+        let send = || {
+            let client = client.at(SystemTime::UNIX_EPOCH).unwrap();
+            let request = client.post(&endpoint, Reach::Public, &[("a", "b")]);
+            let fields: Vec<(String, String)> =
+                form_urlencoded::parse(&request.body).into_owned().collect();
+            let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["a", "client_assertion_type", "client_assertion"]);
+            assert!(client.secrets().eq([fields[2].1.as_str()]));
+            assert!(!format!("{client:?}").contains(&fields[2].1[..20]));
+            assert!(!request.headers.contains_key(header::AUTHORIZATION));
+            fields[2].1.clone()
+        };
+        assert_ne!(send(), send());
+        // Who forgets to sign says nothing.
+        let request = client.post(&endpoint, Reach::Public, &[("a", "b")]);
+        assert_eq!(&request.body[..], b"a=b");
     }
 }

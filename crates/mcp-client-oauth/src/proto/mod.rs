@@ -1,10 +1,11 @@
 //! The wire: pure functions from messages to values and back.
 //!
-//! Nothing here awaits, reads a clock or touches a socket; [`pkce`] and [`authorization::State`]
-//! alone draw random bytes. A thing that came from outside is parsed once, here, into a type that
+//! Nothing here awaits, reads a clock or touches a socket; [`pkce`], [`authorization::State`] and
+//! `private_key::JwtId` alone draw random bytes. A thing that came from outside is parsed once, here, into a type that
 //! cannot be wrong.
 
 mod access_token;
+pub mod assertion;
 pub mod authorization;
 pub mod challenge;
 pub mod client_auth;
@@ -15,10 +16,13 @@ pub mod foreign;
 pub mod freshness;
 mod lenient;
 pub mod pkce;
+#[cfg(feature = "private-key-jwt")]
+pub mod private_key;
 pub mod registration;
 pub mod resource_metadata;
 pub mod revocation;
 pub mod scope;
 pub mod server_metadata;
 pub mod token;
+pub mod token_exchange;
 mod unix_seconds;

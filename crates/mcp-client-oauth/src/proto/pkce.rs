@@ -37,6 +37,12 @@ impl CodeVerifier {
     }
 }
 
+/// Where signatures draw from.
+#[cfg(feature = "private-key-jwt")]
+pub(super) fn random_source() -> rand::SystemRandom {
+    rand::SystemRandom::new()
+}
+
 /// `N` random bytes as base64url text.
 pub(super) fn random_text<const N: usize>() -> Result<Secret<String>, NoRandomness> {
     let mut bytes = Zeroizing::new([0_u8; N]);

@@ -80,6 +80,8 @@ pub struct ServerMetadata {
     pub scopes_supported: Option<Scope>,
     /// How clients may authenticate at the token endpoint.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// What a client that authenticates by `private_key_jwt` may sign with.
+    pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// The PKCE methods; none means that PKCE is not supported (spec-checklist E2).
     pub code_challenge_methods_supported: Option<Vec<String>>,
     /// Whether the URL of a client metadata document is taken for a client id.
@@ -131,6 +133,8 @@ struct Wire {
     #[serde(default, deserialize_with = "lenient::strings")]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::strings")]
+    token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::strings")]
     code_challenge_methods_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::flag")]
     client_id_metadata_document_supported: bool,
@@ -155,6 +159,7 @@ impl ServerMetadata {
             device_authorization_endpoint: None,
             scopes_supported: None,
             token_endpoint_auth_methods_supported: None,
+            token_endpoint_auth_signing_alg_values_supported: None,
             code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
             client_id_metadata_document_supported: false,
             authorization_response_iss_parameter_supported: false,
@@ -198,6 +203,8 @@ impl ServerMetadata {
             )?,
             scopes_supported: wire.scopes_supported.and_then(Scope::from_tokens),
             token_endpoint_auth_methods_supported: wire.token_endpoint_auth_methods_supported,
+            token_endpoint_auth_signing_alg_values_supported: wire
+                .token_endpoint_auth_signing_alg_values_supported,
             code_challenge_methods_supported: wire.code_challenge_methods_supported,
             client_id_metadata_document_supported: wire.client_id_metadata_document_supported,
             authorization_response_iss_parameter_supported: wire

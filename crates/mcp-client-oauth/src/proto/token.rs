@@ -172,33 +172,38 @@ pub fn response(
     now: SystemTime,
     secrets: &[&str],
 ) -> Result<TokenSet, TokenError> {
-    let status = answer.status.as_u16();
-    // Some servers say no with HTTP 200 (H84).
-    if let Some(error) = ErrorBody::parse(&answer.body)
-        && answer.status.as_u16() < 500
-        && answer.status.as_u16() != 429
-    {
-        return Err(TokenError::Refused {
-            status,
-            error: error.without(secrets),
-        });
-    }
-    if status == 429 || status == 408 || answer.status.is_server_error() {
-        return Err(TokenError::Unavailable {
-            status,
-            retry_after: retry_after(&answer.headers),
-        });
-    }
-    if !answer.status.is_success() {
-        return Err(bare_refusal(status, &answer.body));
+    if let Some(refusal) = refusal(answer, secrets) {
+        return Err(refusal);
     }
     let malformed = |why: &str| TokenError::Malformed {
-        status,
+        status: answer.status.as_u16(),
         why: Foreign::new(why),
     };
     let wire: Wire =
         serde_json::from_slice(&answer.body).map_err(|error| malformed(&lenient::shape(&error)))?;
     wire.into_tokens(now).map_err(malformed)
+}
+
+/// The no in an answer, if it is one.
+pub(super) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError> {
+    let status = answer.status.as_u16();
+    // Some servers say no with HTTP 200 (H84).
+    if let Some(error) = ErrorBody::parse(&answer.body)
+        && status < 500
+        && status != 429
+    {
+        return Some(TokenError::Refused {
+            status,
+            error: error.without(secrets),
+        });
+    }
+    if status == 429 || status == 408 || answer.status.is_server_error() {
+        return Some(TokenError::Unavailable {
+            status,
+            retry_after: retry_after(&answer.headers),
+        });
+    }
+    (!answer.status.is_success()).then(|| bare_refusal(status, &answer.body))
 }
 
 /// A 4xx without an OAuth error. With an empty body it is how some servers say that a refresh

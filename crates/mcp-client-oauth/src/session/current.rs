@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    proto::token::{AccessToken, TokenSet},
+    proto::{
+        scope::Scope,
+        token::{AccessToken, TokenSet},
+    },
     store::{Record, Revision},
 };
 
@@ -49,6 +52,19 @@ pub(super) enum Wish {
     Fresh,
     /// A good one other than this, which was refused.
     Other(AccessToken),
+    /// The same, for this scope; nobody need be asked for it.
+    Wider(AccessToken, Scope),
+}
+
+impl Wish {
+    /// The record to renew by. A refresh brings no wider scope (RFC 6749 §6), so it is not tried.
+    pub(super) fn applied_to(&self, mut record: Record) -> Record {
+        if let Self::Wider(_, scope) = self {
+            record.requested = Scope::union_of(record.requested.as_ref(), Some(scope));
+            record.tokens.refresh_token = None;
+        }
+        record
+    }
 }
 
 impl Current {
@@ -75,7 +91,7 @@ impl Current {
         match wish {
             Wish::Good => age < Age::Mandatory,
             Wish::Fresh => age == Age::Fresh,
-            Wish::Other(refused) => {
+            Wish::Other(refused) | Wish::Wider(refused, _) => {
                 age < Age::Mandatory && self.record.tokens.access_token != *refused
             }
         }

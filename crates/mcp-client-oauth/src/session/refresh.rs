@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::{
     error::{HttpErrorCause, TokenRefreshError},
+    machine,
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
+        client_auth::ClientAuth,
         resource_metadata::Resource,
         token::{self, TokenError, TokenSet},
     },
@@ -30,7 +32,27 @@ pub(super) async fn refresh_within(
     record: &Record,
     left: Duration,
 ) -> Result<TokenSet, TokenRefreshError> {
-    refresh_with(platform, record, &record.discovery.resource, left).await
+    let resource = &record.discovery.resource;
+    let Some(machine) = &record.machine else {
+        return refresh_with(platform, record, resource, left).await;
+    };
+    let end = platform.clock.now() + left;
+    if record.tokens.refresh_token.is_some() {
+        match refresh_with(platform, record, resource, left).await {
+            // Nobody need be asked: what brought the login brings another one.
+            Err(TokenRefreshError::Answer { cause, .. }) if cause.is("invalid_grant") => {}
+            outcome => return outcome,
+        }
+    }
+    let left = end.duration_since(platform.clock.now()).unwrap_or_default();
+    let client = own_client(record)?;
+    let scope = record.requested.as_ref();
+    Ok(machine::obtain(platform, &record.discovery, &client, machine, scope, left).await?)
+}
+
+fn own_client(record: &Record) -> Result<ClientAuth<'_>, TokenRefreshError> {
+    let client = record.identity.authenticate(&record.discovery.metadata);
+    client.ok_or(TokenRefreshError::OtherIssuer)
 }
 
 /// The same, for a resource that may be another one of the issuer.
@@ -44,10 +66,7 @@ pub(super) async fn refresh_with(
     let Some(refresh_token) = &record.tokens.refresh_token else {
         return Err(TokenRefreshError::NoRefreshToken(discovery.server.clone()));
     };
-    let client = record
-        .identity
-        .authenticate(server)
-        .ok_or(TokenRefreshError::OtherIssuer)?;
+    let client = own_client(record)?.at(platform.clock.now())?;
     let endpoint = &server.token_endpoint;
     let mut request = token::refresh_request(
         endpoint,
@@ -63,16 +82,12 @@ pub(super) async fn refresh_with(
         .send(request)
         .await
         .map_err(TokenRefreshError::Http)?;
-    let secret = client
-        .client_secret
-        .map_or("", |secret| secret.expose().as_str());
-    let mut tokens =
-        token::response(&answer, now, &[refresh_token.expose(), secret]).map_err(|cause| {
-            TokenRefreshError::Answer {
-                url: endpoint.as_url().clone(),
-                cause,
-            }
-        })?;
+    let sent = [refresh_token.expose().as_str()];
+    let secrets: Vec<&str> = client.secrets().chain(sent).collect();
+    let mut tokens = token::response(&answer, now, &secrets).map_err(|cause| {
+        let url = endpoint.as_url().clone();
+        TokenRefreshError::Answer { url, cause }
+    })?;
     tokens.refresh_token = tokens.refresh_token.or_else(|| Some(refresh_token.clone()));
     tokens.scope = tokens.scope.or_else(|| record.tokens.scope.clone());
     Ok(tokens)
@@ -95,7 +110,9 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             | HttpErrorCause::TooLarge(_)
             | HttpErrorCause::Setup(_) => false,
         },
+        TokenRefreshError::Machine(error) => error.may_pass(),
         TokenRefreshError::Answer { .. }
+        | TokenRefreshError::NotSigned(_)
         | TokenRefreshError::Interrupted { .. }
         | TokenRefreshError::NoRefreshToken(_)
         | TokenRefreshError::OtherIssuer

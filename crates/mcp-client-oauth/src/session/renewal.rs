@@ -1,6 +1,9 @@
 //! Renewing: the [`Transaction`] against the store and the server. It runs in a task of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
@@ -16,6 +19,7 @@ use crate::{
     error::{AuthorizationError, Error, TokenRefreshError, TokenStorageError},
     proto::{
         challenge::Challenge,
+        scope::Scope,
         token::{AccessToken, TokenSet},
     },
     store::{Record, RecordLock},
@@ -29,6 +33,9 @@ const RETRIES: usize = 3;
 const LONGEST_HOLD: Duration = Duration::from_secs(45);
 /// How often a renewal begins anew because somebody took the record over while we were stopped.
 const MOST_TAKEOVERS: usize = 3;
+
+/// How often a wider scope is asked for without a person, if it is not granted.
+const MOST_WIDENINGS: usize = 3;
 
 /// One transaction under way.
 struct Attempt<'a> {
@@ -142,6 +149,20 @@ impl Inner {
         }
     }
 
+    /// What a login without a person may ask for when `challenge` wants more (spec-checklist G5b):
+    /// only what was not asked for before, and not for ever.
+    pub(super) fn scope_to_ask_for(&self, challenge: &Challenge) -> Option<Scope> {
+        let current = self.current.load();
+        let record = &current.record;
+        record.machine.as_ref()?;
+        let wanted = record.widened_scope(challenge);
+        if record.missing_scope().is_none() {
+            self.widenings.store(0, Ordering::Relaxed);
+        }
+        let is_new = wanted != record.known_scope();
+        wanted.filter(|_| is_new && self.widenings.fetch_add(1, Ordering::Relaxed) < MOST_WIDENINGS)
+    }
+
     /// After some refusals, what led to them is not used again. A client that the server no longer
     /// knows is forgotten, so that the next login registers anew (H173), and what was discovered is
     /// not believed again (H22).
@@ -205,7 +226,9 @@ impl Attempt<'_> {
     }
 
     async fn send(&mut self) -> Step {
-        let record = self.inner.current.load().record.clone();
+        let record = self
+            .wish
+            .applied_to(self.inner.current.load().record.clone());
         self.in_doubt |= self.lock.in_doubt();
         let error = match self.send_with_patience(&record).await {
             Ok(tokens) => {

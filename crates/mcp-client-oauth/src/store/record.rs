@@ -8,12 +8,14 @@ use crate::{
     discovery::Discovery,
     error::TokenStorageError,
     identity::ClientIdentity,
+    machine::MachineGrant,
     proto::{challenge::Challenge, scope::Scope, server_metadata::Issuer, token::TokenSet},
     secret::Secret,
     server_url::ServerUrl,
 };
 
-/// The version of what is written in a record. Older ones are read: version 1 knew no lender.
+/// The version of what is written in a record. Older ones are read: version 1 knew no lender
+/// and no machine grant.
 const RECORD_VERSION: u64 = 2;
 /// Before the name of a login, and before that of a client registration.
 const LOGIN: &str = "login ";
@@ -106,6 +108,9 @@ pub struct Record {
     /// of a login at another resource of the same issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lender: Option<RecordKey>,
+    /// How tokens are got without a person, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineGrant>,
 }
 
 impl Record {
@@ -122,12 +127,13 @@ impl Record {
             requested,
             tokens,
             lender: None,
+            machine: None,
         }
     }
 
     /// Whether a new access token can be got without a person.
     pub fn is_refreshable(&self) -> bool {
-        self.tokens.refresh_token.is_some() || self.lender.is_some()
+        self.tokens.refresh_token.is_some() || self.lender.is_some() || self.machine.is_some()
     }
 
     /// What a login has to ask for to satisfy `challenge`: what was asked for and granted before,

@@ -12,13 +12,17 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const LAYERS: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("server_url", &[]),
-    ("platform", &["server_url"]),
+    ("platform", &["secret", "server_url"]),
     ("proto", &["secret", "server_url", "platform"]),
     ("error", &["server_url", "platform", "proto"]),
     ("discovery", &["server_url", "platform", "proto", "error"]),
     (
         "identity",
         &["secret", "platform", "proto", "error", "discovery"],
+    ),
+    (
+        "machine",
+        &["platform", "proto", "error", "discovery", "identity"],
     ),
     (
         "grant",
@@ -29,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "discovery",
             "identity",
+            "machine",
         ],
     ),
     (
@@ -40,11 +45,19 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "discovery",
             "identity",
+            "machine",
         ],
     ),
     (
         "session",
-        &["server_url", "platform", "proto", "error", "store"],
+        &[
+            "server_url",
+            "platform",
+            "proto",
+            "error",
+            "machine",
+            "store",
+        ],
     ),
     ("authorized", &["platform", "proto", "error", "session"]),
     (
@@ -56,6 +69,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "discovery",
             "identity",
+            "machine",
             "grant",
             "store",
             "session",

@@ -11,7 +11,7 @@ use mcp_client_oauth::{
 };
 use rmcp::{
     RoleClient,
-    model::{CallToolRequestParams, CallToolResult, JsonObject, Tool},
+    model::{CallToolRequestParams, CallToolResult, ClientConfig, JsonObject, Tool},
     service::{ClientInitializeError, RunningService},
     transport::streamable_http_client::{AuthRequiredError, HttpStatusError, StreamableHttpError},
 };
@@ -24,7 +24,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// A server that we are connected to.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    service: RunningService<RoleClient, ()>,
+    service: RunningService<RoleClient, ClientConfig>,
     server: ServerUrl,
 }
 

@@ -1,0 +1,28 @@
+//! Enterprise-managed authorization (SEP-990): the identity provider of an organization vouches for
+//! a person.
+
+use async_trait::async_trait;
+
+use super::{Grant, GrantRequest};
+use crate::{error::Error, machine::MachineGrant, platform::Platform, proto::token::TokenSet};
+
+pub(super) struct EnterpriseGrant;
+
+#[async_trait]
+impl Grant for EnterpriseGrant {
+    fn name(&self) -> &'static str {
+        "enterprise"
+    }
+
+    fn fits(&self, request: &GrantRequest<'_>) -> bool {
+        matches!(request.machine, Some(MachineGrant::Enterprise { .. }))
+    }
+
+    async fn obtain(
+        &self,
+        platform: &Platform,
+        request: GrantRequest<'_>,
+    ) -> Result<TokenSet, Error> {
+        request.obtain_without_person(platform).await
+    }
+}

@@ -1,0 +1,27 @@
+//! Workload identity (RFC 7523 §2.1, SEP-1933): the platform of a workload says who it is.
+
+use async_trait::async_trait;
+
+use super::{Grant, GrantRequest};
+use crate::{error::Error, machine::MachineGrant, platform::Platform, proto::token::TokenSet};
+
+pub(super) struct WorkloadGrant;
+
+#[async_trait]
+impl Grant for WorkloadGrant {
+    fn name(&self) -> &'static str {
+        "workload"
+    }
+
+    fn fits(&self, request: &GrantRequest<'_>) -> bool {
+        matches!(request.machine, Some(MachineGrant::Workload { .. }))
+    }
+
+    async fn obtain(
+        &self,
+        platform: &Platform,
+        request: GrantRequest<'_>,
+    ) -> Result<TokenSet, Error> {
+        request.obtain_without_person(platform).await
+    }
+}

@@ -1,0 +1,231 @@
+//! Grants without a person: a client in its own name, a workload by its identity, a person by what
+//! their organization's identity provider says. What is needed for them is kept with the login, so
+//! that a session can go that way again.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    discovery::Discovery,
+    error::{MachineGrantError, UnsafeUrl},
+    identity::{Preregistered, Registration},
+    platform::{AssertionSource, NoAssertionCause, Platform, Reach, Request, Response},
+    proto::{
+        assertion::{Assertion, assertion_request, client_credentials_request},
+        client_auth::ClientAuth,
+        endpoint::Endpoint,
+        scope::Scope,
+        server_metadata::Issuer,
+        token::{self, TokenSet},
+        token_exchange,
+    },
+};
+
+/// How to get tokens without asking anybody.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum MachineGrant {
+    /// The client in its own name, by its secret or its key (RFC 6749 §4.4, SEP-1046).
+    ClientCredentials,
+    /// A workload by the identity that its platform gives it (RFC 7523 §2.1, SEP-1933). It needs no
+    /// client id.
+    Workload {
+        /// Where the identity comes from.
+        assertion: AssertionSource,
+    },
+    /// A person who has logged in to their organization: its identity provider vouches for them
+    /// (SEP-990).
+    Enterprise {
+        /// Who vouches.
+        idp: IdentityProvider,
+    },
+}
+
+/// The identity provider of an organization, as the person named it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct IdentityProvider {
+    /// Where it exchanges tokens.
+    pub token_endpoint: Endpoint,
+    /// Who we are there.
+    pub client: Registration,
+    /// Where the person's ID token comes from.
+    pub id_token: AssertionSource,
+}
+
+/// The person named it, so it may be wherever they say; `https` all the same, but for loopback.
+const IDP_REACH: Reach = Reach::Loopback;
+
+impl IdentityProvider {
+    /// Of a given issuer and token endpoint, where `client` is registered.
+    ///
+    /// # Errors
+    /// [`UnsafeUrl`] if the endpoint is neither https nor on loopback.
+    pub fn new(
+        issuer: Issuer,
+        token_endpoint: &str,
+        client: &Preregistered,
+        id_token: AssertionSource,
+    ) -> Result<Self, UnsafeUrl> {
+        Ok(Self {
+            token_endpoint: Endpoint::parse(token_endpoint, IDP_REACH)?,
+            client: Registration::by_hand(client, issuer),
+            id_token,
+        })
+    }
+}
+
+impl MachineGrant {
+    /// The name of the grant.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+            Self::Workload { .. } => "workload",
+            Self::Enterprise { .. } => "enterprise",
+        }
+    }
+
+    /// The MCP extension that describes it, for servers that want to know (spec-checklist J14).
+    pub fn extension(&self) -> Option<&'static str> {
+        match self {
+            Self::ClientCredentials => Some("io.modelcontextprotocol/oauth-client-credentials"),
+            Self::Workload { .. } => None,
+            Self::Enterprise { .. } => {
+                Some("io.modelcontextprotocol/enterprise-managed-authorization")
+            }
+        }
+    }
+
+    /// Whether the authorization server need not know the client.
+    pub(crate) fn does_without_client(&self) -> bool {
+        matches!(self, Self::Workload { .. })
+    }
+}
+
+/// Gets tokens, within `deadline`. One way is gone, once: what is refused is not tried otherwise
+/// (spec-checklist J13).
+pub(crate) async fn obtain(
+    platform: &Platform,
+    discovery: &Discovery,
+    client: &ClientAuth<'_>,
+    machine: &MachineGrant,
+    scope: Option<&Scope>,
+    deadline: Duration,
+) -> Result<TokenSet, MachineGrantError> {
+    let errand = Errand {
+        platform,
+        discovery,
+        client,
+        scope,
+        end: platform.clock.now() + deadline,
+    };
+    match machine {
+        MachineGrant::ClientCredentials => errand.ask_in_own_name().await,
+        MachineGrant::Workload { assertion } => {
+            let assertion = errand.read(assertion).await?;
+            errand.present(&assertion).await
+        }
+        MachineGrant::Enterprise { idp } => {
+            let id_token = errand.read(&idp.id_token).await?;
+            let id_jag = errand.vouch(idp, &id_token).await?;
+            errand.present(&id_jag).await
+        }
+    }
+}
+
+struct Errand<'a> {
+    platform: &'a Platform,
+    discovery: &'a Discovery,
+    client: &'a ClientAuth<'a>,
+    scope: Option<&'a Scope>,
+    end: SystemTime,
+}
+
+impl Errand<'_> {
+    async fn ask_in_own_name(&self) -> Result<TokenSet, MachineGrantError> {
+        if !self.client.is_confidential() {
+            return Err(MachineGrantError::PublicClient {
+                client_id: self.client.client_id.to_owned(),
+                issuer: self.discovery.issuer().clone(),
+            });
+        }
+        let client = self.client.at(self.platform.clock.now())?;
+        let (endpoint, reach) = self.token_endpoint();
+        let resource = &self.discovery.resource;
+        let request = client_credentials_request(endpoint, reach, &client, resource, self.scope);
+        self.trade(request, &client, None).await
+    }
+
+    /// The assertion goes to the token endpoint of the discovered server, and nowhere else.
+    async fn present(&self, assertion: &Assertion) -> Result<TokenSet, MachineGrantError> {
+        let client = self.client.at(self.platform.clock.now())?;
+        let (endpoint, reach) = self.token_endpoint();
+        let resource = &self.discovery.resource;
+        let request = assertion_request(endpoint, reach, &client, resource, self.scope, assertion);
+        self.trade(request, &client, Some(assertion)).await
+    }
+
+    /// Asks the identity provider for an ID-JAG (spec-checklist J4).
+    async fn vouch(
+        &self,
+        idp: &IdentityProvider,
+        id_token: &Assertion,
+    ) -> Result<Assertion, MachineGrantError> {
+        let client = idp.client.authenticate(None);
+        let client = client.at(self.platform.clock.now())?;
+        let request = token_exchange::request(
+            &idp.token_endpoint,
+            IDP_REACH,
+            &client,
+            id_token,
+            self.discovery.issuer(),
+            &self.discovery.resource,
+            self.scope,
+        );
+        let url = request.url.clone();
+        let answer = self.send(request).await?;
+        let secrets: Vec<&str> = client.secrets().chain([id_token.expose()]).collect();
+        token_exchange::response(&answer, &secrets)
+            .map_err(|cause| MachineGrantError::IdentityProvider { url, cause })
+    }
+
+    async fn trade(
+        &self,
+        request: Request,
+        client: &ClientAuth<'_>,
+        assertion: Option<&Assertion>,
+    ) -> Result<TokenSet, MachineGrantError> {
+        let url: Url = request.url.clone();
+        let now = self.platform.clock.now();
+        let answer = self.send(request).await?;
+        let assertion = assertion.map(Assertion::expose);
+        let secrets: Vec<&str> = client.secrets().chain(assertion).collect();
+        token::response(&answer, now, &secrets)
+            .map_err(|cause| MachineGrantError::Answer { url, cause })
+    }
+
+    async fn read(&self, source: &AssertionSource) -> Result<Assertion, MachineGrantError> {
+        let text = source.read(&*self.platform.clock, self.left()).await?;
+        let assertion = Assertion::parse(text.expose());
+        Ok(assertion.ok_or_else(|| source.without(NoAssertionCause::NotAJwt))?)
+    }
+
+    async fn send(&self, mut request: Request) -> Result<Response, MachineGrantError> {
+        request.deadline = request.deadline.min(self.left());
+        let answer = self.platform.http.send(request).await;
+        answer.map_err(MachineGrantError::Http)
+    }
+
+    fn left(&self) -> Duration {
+        let now = self.platform.clock.now();
+        self.end.duration_since(now).unwrap_or_default()
+    }
+
+    fn token_endpoint(&self) -> (&Endpoint, Reach) {
+        let discovery = self.discovery;
+        (&discovery.metadata.token_endpoint, discovery.reach)
+    }
+}

@@ -1,0 +1,200 @@
+//! Assertions that something beside us renews: a file that the cluster writes, a variable, what a
+//! command prints. They are read anew for each request.
+
+use std::{
+    fmt, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{io::AsyncReadExt as _, process::Command};
+use zeroize::Zeroizing;
+
+use super::Clock;
+use crate::secret::Secret;
+
+/// How much is read: more than any assertion has.
+const LIMIT: usize = 64 * 1024;
+
+/// Where an assertion comes from.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum AssertionSource {
+    /// A file, such as the projected token of a Kubernetes service account.
+    File(PathBuf),
+    /// A variable of our environment.
+    Variable(String),
+    /// What a program prints: its name and its arguments. No shell is asked.
+    Command(Vec<String>),
+    /// This one, and no other when it has expired.
+    Given(Secret<String>),
+}
+
+/// Why there is no assertion. It never quotes what was read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no assertion from {place}: {cause}")]
+#[non_exhaustive]
+pub struct NoAssertion {
+    /// Where it was looked for.
+    pub place: AssertionSource,
+    /// Why there is none.
+    #[source]
+    pub cause: NoAssertionCause,
+}
+
+/// Why a place has no assertion.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoAssertionCause {
+    /// The file cannot be read.
+    #[error("it cannot be read ({0})")]
+    Unreadable(io::ErrorKind),
+    /// A directory, a pipe, a device.
+    #[error("it is not a file")]
+    NotAFile,
+    /// The variable is not set.
+    #[error("it is not set")]
+    NotSet,
+    /// The command has no name, or the program cannot be run.
+    #[error("it cannot be run ({0})")]
+    NotRun(io::ErrorKind),
+    /// The program says that it failed. What it wrote is not shown, for it may be the assertion.
+    #[error("it failed{}", .0.map(|code| format!(" with exit code {code}")).unwrap_or_default())]
+    Failed(Option<i32>),
+    /// The program was ended.
+    #[error("it gave none within {} seconds", .0.as_secs())]
+    TimedOut(Duration),
+    /// More than any assertion has.
+    #[error("what it gives is too long")]
+    TooLong,
+    /// Not a JWT.
+    #[error("what it gives is no JWT")]
+    NotAJwt,
+}
+
+impl AssertionSource {
+    /// The text that is there now, within `deadline`.
+    ///
+    /// # Errors
+    /// [`NoAssertion`].
+    pub(crate) async fn read(
+        &self,
+        clock: &dyn Clock,
+        deadline: Duration,
+    ) -> Result<Secret<String>, NoAssertion> {
+        let text = match self {
+            Self::File(path) => file(path.clone()).await,
+            Self::Variable(name) => variable(name),
+            Self::Command(line) => tokio::select! {
+                text = command(line) => text,
+                () = clock.sleep(deadline) => Err(NoAssertionCause::TimedOut(deadline)),
+            },
+            Self::Given(text) => Ok(text.clone()),
+        };
+        text.map_err(|cause| self.without(cause))
+    }
+
+    /// That it has none.
+    pub(crate) fn without(&self, cause: NoAssertionCause) -> NoAssertion {
+        let place = self.clone();
+        NoAssertion { place, cause }
+    }
+}
+
+async fn file(path: PathBuf) -> Result<Secret<String>, NoAssertionCause> {
+    let read = tokio::task::spawn_blocking(move || file_now(&path)).await;
+    read.map_err(|_| NoAssertionCause::Unreadable(io::ErrorKind::Other))?
+}
+
+/// The kind is asked first, because opening a pipe may wait for ever.
+fn file_now(path: &Path) -> Result<Secret<String>, NoAssertionCause> {
+    let unreadable = |error: io::Error| NoAssertionCause::Unreadable(error.kind());
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(NoAssertionCause::NotAFile);
+    }
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = room();
+    file.take(LIMIT as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    text(&bytes)
+}
+
+fn variable(name: &str) -> Result<Secret<String>, NoAssertionCause> {
+    // `var_os` panics for such a name on some systems.
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(NoAssertionCause::NotSet);
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the person named this variable, and it is read anew each time"
+    )]
+    let value = std::env::var_os(name).ok_or(NoAssertionCause::NotSet)?;
+    text(Zeroizing::new(value.into_encoded_bytes()).as_slice())
+}
+
+/// Dropping the future ends the program. What it says on standard error is nobody's business here.
+async fn command(line: &[String]) -> Result<Secret<String>, NoAssertionCause> {
+    let not_run = |error: io::Error| NoAssertionCause::NotRun(error.kind());
+    let (program, arguments) = line
+        .split_first()
+        .ok_or(NoAssertionCause::NotRun(io::ErrorKind::InvalidInput))?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(not_run)?;
+    let mut bytes = room();
+    if let Some(output) = child.stdout.take() {
+        let mut output = output.take(LIMIT as u64 + 1);
+        output.read_to_end(&mut bytes).await.map_err(not_run)?;
+    }
+    let text = text(&bytes)?;
+    let status = child.wait().await.map_err(not_run)?;
+    if status.success() {
+        Ok(text)
+    } else {
+        Err(NoAssertionCause::Failed(status.code()))
+    }
+}
+
+/// With room for all that may come, so that no copy is left behind when it grows.
+fn room() -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(Vec::with_capacity(LIMIT + 2))
+}
+
+fn text(bytes: &[u8]) -> Result<Secret<String>, NoAssertionCause> {
+    if bytes.len() > LIMIT {
+        return Err(NoAssertionCause::TooLong);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| NoAssertionCause::NotAJwt)?;
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// What may be shown of it: the arguments of a command may be secret.
+impl fmt::Display for AssertionSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Variable(name) => write!(f, "the variable {name}"),
+            Self::Command(line) => {
+                let program = line.first().map_or("", String::as_str);
+                write!(f, "the command `{program}`")
+            }
+            Self::Given(_) => f.write_str("what was given"),
+        }
+    }
+}
+
+impl fmt::Debug for AssertionSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AssertionSource({self})")
+    }
+}

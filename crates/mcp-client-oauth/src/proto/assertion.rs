@@ -1,0 +1,123 @@
+//! Token requests without a person: client credentials (RFC 6749 §4.4) and assertions (RFC 7523 §2.1).
+
+use super::{
+    access_token::LONGEST_TOKEN, client_auth::ClientAuth, endpoint::Endpoint,
+    resource_metadata::Resource, scope::Scope,
+};
+use crate::{
+    platform::{Reach, Request},
+    secret::Secret,
+};
+
+/// A JWT that somebody else has signed: a workload identity, an ID token, an ID-JAG. It is passed on
+/// as it is, and whoever gets it judges it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Assertion(Secret<String>);
+
+impl Assertion {
+    /// The first line of `text`, without the blanks around it; none if that is no JWT: three parts
+    /// in base64url (RFC 7515 §7.1), and no longer than a token may be.
+    pub fn parse(text: &str) -> Option<Self> {
+        let line = text.lines().next()?.trim();
+        let is_part = |part: &str| {
+            let mut bytes = part.bytes();
+            !part.is_empty() && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let is_jwt = line.split('.').count() == 3 && line.split('.').all(is_part);
+        (is_jwt && line.len() <= LONGEST_TOKEN).then(|| Self(Secret::new(line.to_owned())))
+    }
+
+    /// Marks the place where it leaves its wrapper.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+/// The request of a client that asks in its own name (spec-checklist J1, J2).
+pub fn client_credentials_request(
+    endpoint: &Endpoint,
+    reach: Reach,
+    client: &ClientAuth<'_>,
+    resource: &Resource,
+    scope: Option<&Scope>,
+) -> Request {
+    let grant = [("grant_type", "client_credentials")];
+    post(endpoint, reach, client, &grant, resource, scope)
+}
+
+/// The request that trades an assertion for tokens (spec-checklist J5, J12).
+pub fn assertion_request(
+    endpoint: &Endpoint,
+    reach: Reach,
+    client: &ClientAuth<'_>,
+    resource: &Resource,
+    scope: Option<&Scope>,
+    assertion: &Assertion,
+) -> Request {
+    let grant = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+        ("assertion", assertion.expose()),
+    ];
+    post(endpoint, reach, client, &grant, resource, scope)
+}
+
+fn post(
+    endpoint: &Endpoint,
+    reach: Reach,
+    client: &ClientAuth<'_>,
+    grant: &[(&str, &str)],
+    resource: &Resource,
+    scope: Option<&Scope>,
+) -> Request {
+    let scope = scope.map(ToString::to_string);
+    let mut fields = grant.to_vec();
+    fields.push(("resource", resource.as_str()));
+    fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
+    client.post(endpoint, reach, &fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_is_taken_and_nothing_around_it() {
+        for text in [
+            "aa.b-b.c_c",
+            " aa.b-b.c_c \n",
+            "aa.b-b.c_c\r\nmore\n",
+            "\taa.b-b.c_c",
+        ] {
+            assert_eq!(Assertion::parse(text).unwrap().expose(), "aa.b-b.c_c");
+        }
+    }
+
+    #[test]
+    fn what_is_no_jwt_is_not_sent() {
+        let long = format!("a.b.{}", "c".repeat(LONGEST_TOKEN));
+        for text in [
+            "",
+            "\n",
+            "\na.b.c",
+            "a",
+            "a.b",
+            "a.b.c.d",
+            "a..c",
+            "a.b.",
+            ".b.c",
+            "a.b c.d",
+            "a.b=.c",
+            "a.é.c",
+            "a.b.c\u{0}",
+            &long,
+        ] {
+            assert_eq!(Assertion::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_assertion_is_never_printed() {
+        let assertion = Assertion::parse("planted.planted.planted").unwrap();
+        assert!(!format!("{assertion:?}").contains("planted"));
+    }
+}

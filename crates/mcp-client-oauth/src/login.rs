@@ -108,6 +108,7 @@ async fn obtain(
 ) -> Result<Record, Error> {
     let discovery = learn(platform, server, options, before).await?;
     if options.share
+        && options.machine.is_none()
         && let Some(record) =
             shared_login(platform, store, &options.key(server), &discovery).await?
     {
@@ -115,7 +116,9 @@ async fn obtain(
     }
     let known = options.known_client(store, &discovery, before).await?;
     if let Some(machine) = &options.machine {
-        return obtain_without_person(platform, discovery, options, known.as_ref(), machine).await;
+        let known = known.as_ref();
+        let record = obtain_without_person(platform, discovery, options, known, machine);
+        return Box::pin(record).await;
     }
     let grant = grant::foresee(&discovery.metadata, options.grant.as_deref())?;
     let listen = || Receiver::bind(&options.redirect, known.as_ref());

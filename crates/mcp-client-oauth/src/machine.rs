@@ -40,7 +40,7 @@ pub enum MachineGrant {
     /// (SEP-990).
     Enterprise {
         /// Who vouches.
-        idp: IdentityProvider,
+        idp: Box<IdentityProvider>,
     },
 }
 

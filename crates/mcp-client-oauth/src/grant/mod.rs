@@ -182,9 +182,10 @@ pub trait Grant: Send + Sync {
         false
     }
 
-    /// Whether it can work here.
+    /// Whether it can work here. By itself, a grant that a person takes part in.
     fn fits(&self, request: &GrantRequest<'_>) -> bool {
-        self.is_offered_by(&request.discovery.metadata)
+        request.machine.is_none()
+            && self.is_offered_by(&request.discovery.metadata)
             && (request.receiver.is_some() || !self.needs_redirect())
     }
 

@@ -89,10 +89,7 @@ impl AssertionSource {
         let text = match self {
             Self::File(path) => file(path.clone()).await,
             Self::Variable(name) => variable(name),
-            Self::Command(line) => tokio::select! {
-                text = command(line) => text,
-                () = clock.sleep(deadline) => Err(NoAssertionCause::TimedOut(deadline)),
-            },
+            Self::Command(line) => command_within(line, clock, deadline).await,
             Self::Given(text) => Ok(text.clone()),
         };
         text.map_err(|cause| self.without(cause))
@@ -135,6 +132,17 @@ fn variable(name: &str) -> Result<Secret<String>, NoAssertionCause> {
     )]
     let value = std::env::var_os(name).ok_or(NoAssertionCause::NotSet)?;
     text(Zeroizing::new(value.into_encoded_bytes()).as_slice())
+}
+
+async fn command_within(
+    line: &[String],
+    clock: &dyn Clock,
+    deadline: Duration,
+) -> Result<Secret<String>, NoAssertionCause> {
+    tokio::select! {
+        text = command(line) => text,
+        () = clock.sleep(deadline) => Err(NoAssertionCause::TimedOut(deadline)),
+    }
 }
 
 /// Dropping the future ends the program. What it says on standard error is nobody's business here.

@@ -47,7 +47,8 @@ pub(super) async fn refresh_within(
     let left = end.duration_since(platform.clock.now()).unwrap_or_default();
     let client = own_client(record)?;
     let scope = record.requested.as_ref();
-    Ok(machine::obtain(platform, &record.discovery, &client, machine, scope, left).await?)
+    let tokens = machine::obtain(platform, &record.discovery, &client, machine, scope, left);
+    Ok(Box::pin(tokens).await?)
 }
 
 fn own_client(record: &Record) -> Result<ClientAuth<'_>, TokenRefreshError> {

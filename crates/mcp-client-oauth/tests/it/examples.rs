@@ -1,5 +1,7 @@
 //! Every example runs to its end, offline.
 
+#[path = "../../examples/client_credentials.rs"]
+mod client_credentials;
 #[path = "../../examples/device_flow.rs"]
 mod device_flow;
 #[path = "../../examples/first_login.rs"]
@@ -8,6 +10,11 @@ mod first_login;
 mod several_servers;
 #[path = "../../examples/step_by_step.rs"]
 mod step_by_step;
+
+#[test]
+fn a_client_in_its_own_name() {
+    client_credentials::main().unwrap();
+}
 
 #[test]
 fn a_login_by_a_code() {

@@ -18,6 +18,8 @@ use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
 
 use crate::support::{Person, Scene, bounded, lock, parameter, with_parameter};
 
+mod machine;
+
 /// Everything that was printed.
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
@@ -84,6 +86,9 @@ async fn secrets(scene: &Scene) -> BTreeSet<String> {
             "refresh_token",
             "token",
             "client_secret",
+            "client_assertion",
+            "assertion",
+            "subject_token",
         ] {
             found.extend(request.form(name));
         }

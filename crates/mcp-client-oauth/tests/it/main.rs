@@ -28,6 +28,7 @@ mod layers;
 mod leaks;
 mod logout;
 mod loopback;
+mod machine;
 mod mcp;
 mod properties;
 mod refresh;

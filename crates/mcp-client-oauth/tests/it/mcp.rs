@@ -9,7 +9,7 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::{Answers, Party, Testbed, Wire};
 use rmcp::{
-    model::CallToolRequestParams,
+    model::{CallToolRequestParams, ClientConfig},
     service::{RoleClient, RunningService},
     transport::streamable_http_client::StreamableHttpClient as _,
 };
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Scene, bounded};
 
-type Client = RunningService<RoleClient, ()>;
+type Client = RunningService<RoleClient, ClientConfig>;
 
 async fn connected(builder: mcp_oauth_testbed::Builder) -> (Scene, Session, Client) {
     let scene = Scene::with(builder).await;

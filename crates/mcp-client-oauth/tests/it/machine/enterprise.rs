@@ -1,0 +1,176 @@
+//! Enterprise-managed authorization: an identity provider vouches (J4-J7; H182).
+
+use mcp_client_oauth::{IdentityProvider, error::TokenExchangeError, platform::AssertionSource};
+use mcp_oauth_testbed::{Endpoint, Fault, Spoil};
+use serde_json::{Value, json};
+
+use super::*;
+
+const EXCHANGE: &str = "/oauth2/token";
+
+async fn enterprise() -> Scene {
+    let at_idp = Machine::with_secret("app-at-idp", "s3cret at the idp");
+    let builder = Testbed::builder().client("app", Some("s3cret of the app"));
+    scene(builder.enterprise(at_idp, "app")).await
+}
+
+fn vouched(scene: &Scene, claims: &Value) -> LoginOptions {
+    let issuer = scene.testbed.identity_provider().unwrap();
+    let id_token = scene.testbed.id_token(claims).unwrap();
+    let at_idp = Preregistered::new("app-at-idp", Some(secret("s3cret at the idp")));
+    let endpoint = format!("{issuer}{EXCHANGE}");
+    let source = AssertionSource::Given(secret(&id_token));
+    let idp = IdentityProvider::new(Issuer::new(issuer), &endpoint, &at_idp, source);
+    let idp = Box::new(idp.unwrap());
+    let app = Preregistered::new("app", Some(secret("s3cret of the app")));
+    options(Some(app), MachineGrant::Enterprise { idp })
+}
+
+fn exchanges(scene: &Scene) -> usize {
+    scene
+        .testbed
+        .count(Party::IdentityProvider, "POST", EXCHANGE)
+}
+
+async fn exchange_error(scene: &Scene) -> (Error, TokenExchangeError) {
+    let options = vouched(scene, &json!({}));
+    let error = scene.login_with(&options).await.unwrap_err();
+    let Error::MachineGrant(MachineGrantError::IdentityProvider { cause, .. }) = &error else {
+        panic!("{error}");
+    };
+    let cause = cause.clone();
+    // Nothing that the identity provider gave has reached the authorization server.
+    assert_eq!((exchanges(scene), scene.posts("/token")), (1, 0));
+    assert_nobody_was_asked(scene);
+    (error, cause)
+}
+
+#[tokio::test]
+async fn a_person_is_vouched_for_and_not_asked() {
+    let scene = enterprise().await;
+    scene
+        .login_with(&vouched(&scene, &json!({})))
+        .await
+        .unwrap();
+    assert_nobody_was_asked(&scene);
+    assert_eq!((exchanges(&scene), scene.posts("/token")), (1, 1));
+    let issued = &scene.testbed.issued_tokens()[0];
+    assert_eq!(issued.subject.as_deref(), Some("alice@example.com"));
+    assert_eq!(issued.client_id, "app");
+}
+
+#[tokio::test]
+async fn each_server_is_asked_what_is_its_to_give() {
+    let scene = enterprise().await;
+    scene
+        .login_with(&vouched(&scene, &json!({})))
+        .await
+        .unwrap();
+    let exchange = scene.last("POST", EXCHANGE);
+    let expected = [
+        "grant_type",
+        "requested_token_type",
+        "audience",
+        "resource",
+        "subject_token",
+        "subject_token_type",
+        "scope",
+    ];
+    assert_eq!(fields(&exchange), expected);
+    assert_eq!(exchange.form("audience").unwrap(), scene.testbed.issuer());
+    assert_eq!(exchange.form("resource").unwrap(), scene.server.as_str());
+    let trade = scene.last("POST", "/token");
+    assert_eq!(
+        fields(&trade),
+        ["grant_type", "assertion", "resource", "scope"]
+    );
+    assert_eq!(trade.form("grant_type").unwrap(), JWT_BEARER);
+    // Each by the credentials that it knows, and no token in any URL (J7).
+    let (one, other) = (
+        exchange.header("authorization"),
+        trade.header("authorization"),
+    );
+    assert!(one.is_some() && other.is_some() && one != other);
+    assert_eq!((exchange.query, trade.query), (None, None));
+}
+
+#[tokio::test]
+async fn a_token_of_another_type_is_passed_on_to_nobody() {
+    let scene = enterprise().await;
+    let other = "urn:ietf:params:oauth:token-type:access_token";
+    scene
+        .testbed
+        .set_fault(Fault::IssuedTokenType(other.to_owned()));
+    let (error, cause) = exchange_error(&scene).await;
+    assert!(matches!(cause, TokenExchangeError::OtherType(_)), "{cause}");
+    assert_eq!(error.remedy(), Remedy::ReportToServer);
+}
+
+#[tokio::test]
+async fn what_the_identity_provider_refuses_is_refused() {
+    let scene = enterprise().await;
+    let refusal = Fault::IdJagRefused("access_denied".to_owned());
+    scene.testbed.set_fault(refusal);
+    let (error, _) = exchange_error(&scene).await;
+    assert_refused(&error, "access_denied");
+}
+
+#[tokio::test]
+async fn an_identity_provider_that_is_broken_is_told_from_one_that_is_gone() {
+    let scene = enterprise().await;
+    let broken = Fault::Spoil(Endpoint::IdentityProvider, Spoil::Html);
+    scene.testbed.set_fault(broken);
+    let (error, _) = exchange_error(&scene).await;
+    assert_eq!(error.remedy(), Remedy::ReportToServer, "{error}");
+    scene.testbed.clear_faults();
+    let gone = Fault::Spoil(Endpoint::IdentityProvider, Spoil::CutAfter(0));
+    scene.testbed.set_fault(gone);
+    let options = vouched(&scene, &json!({}));
+    let error = scene.login_with(&options).await.unwrap_err();
+    assert!(matches!(
+        error,
+        Error::MachineGrant(MachineGrantError::Http(_))
+    ));
+    assert_eq!(error.remedy(), Remedy::Retry, "{error}");
+    assert_eq!(scene.posts("/token"), 0);
+}
+
+#[tokio::test]
+async fn an_id_token_that_has_expired_is_sent_once_and_not_shown() {
+    let scene = enterprise().await;
+    let expired = vouched(&scene, &json!({"exp": 1}));
+    let error = scene.login_with(&expired).await.unwrap_err();
+    assert_refused(&error, "invalid_grant");
+    assert_eq!((exchanges(&scene), scene.posts("/token")), (1, 0));
+    let sent = scene.last("POST", EXCHANGE).form("subject_token").unwrap();
+    assert!(!format!("{error} {error:?}").contains(&sent[..20]));
+}
+
+#[tokio::test]
+async fn an_id_jag_that_is_refused_is_sent_once() {
+    let scene = enterprise().await;
+    let refusal = Fault::AssertionRefused("invalid_grant".to_owned());
+    scene.testbed.set_fault(refusal);
+    let options = vouched(&scene, &json!({}));
+    let error = scene.login_with(&options).await.unwrap_err();
+    assert_refused(&error, "invalid_grant");
+    assert_eq!((exchanges(&scene), scene.posts("/token")), (1, 1));
+}
+
+#[test]
+fn an_identity_provider_is_https_or_on_loopback() {
+    let at_idp = Preregistered::new("app-at-idp", None);
+    for (url, good) in [
+        ("https://idp.example/token", true),
+        ("https://10.0.0.1/token", true),
+        ("http://127.0.0.1:8080/token", true),
+        ("http://idp.example/token", false),
+        ("http://10.0.0.1/token", false),
+        ("https://a@idp.example/token", false),
+        ("file:///etc/passwd", false),
+    ] {
+        let source = AssertionSource::Given(secret("a.b.c"));
+        let idp = IdentityProvider::new(Issuer::new("https://idp.example"), url, &at_idp, source);
+        assert_eq!(idp.is_ok(), good, "{url}");
+    }
+}

@@ -1,0 +1,148 @@
+//! `private_key_jwt`, verified by the testbed's own code (J1-J3, D6; H180).
+
+use mcp_client_oauth::{
+    Discovery, DiscoveryOptions, RemoteLogout, discover, identify_machine, logout,
+    proto::{
+        client_auth::AuthMethod,
+        token::{AccessToken, TokenSet},
+    },
+    refresh,
+    store::Record,
+};
+use mcp_oauth_testbed::{Algorithm, KeyPair};
+
+use super::*;
+
+fn signer(pair: &KeyPair) -> Preregistered {
+    let key = PrivateKey::from_pem(&pair.private_pem().unwrap()).unwrap();
+    Preregistered::new("signer", None).with_private_key(key)
+}
+
+async fn signing(algorithm: Algorithm) -> (Scene, KeyPair) {
+    let pair = KeyPair::generate(algorithm).unwrap();
+    let machine = Machine::with_key("signer", pair.public().unwrap());
+    (scene(Testbed::builder().machine(machine)).await, pair)
+}
+
+async fn discovered(scene: &Scene) -> Discovery {
+    let options = DiscoveryOptions::default();
+    discover(&scene.platform, &scene.server, &options)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn each_algorithm_satisfies_the_server_and_no_assertion_is_used_twice() {
+    for algorithm in [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa] {
+        let (scene, pair) = signing(algorithm).await;
+        let signed = options(Some(signer(&pair)), MachineGrant::ClientCredentials);
+        let session = scene.login_with(&signed).await.unwrap();
+        session.refresh().await.unwrap();
+        assert_eq!(scene.testbed.issued_tokens().len(), 2);
+        let request = scene.last("POST", "/token");
+        let expected = [
+            "grant_type",
+            "resource",
+            "scope",
+            "client_assertion_type",
+            "client_assertion",
+        ];
+        assert_eq!(fields(&request), expected);
+        assert_eq!(request.header("authorization"), None);
+        assert_nobody_was_asked(&scene);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_the_server_does_not_know_is_refused_and_the_assertion_not_shown() {
+    let (scene, _) = signing(Algorithm::Es256).await;
+    let stranger = KeyPair::generate(Algorithm::Es256).unwrap();
+    let signed = options(Some(signer(&stranger)), MachineGrant::ClientCredentials);
+    let error = scene.login_with(&signed).await.unwrap_err();
+    assert_refused(&error, "invalid_client");
+    let sent = scene.last("POST", "/token").form("client_assertion");
+    assert!(!format!("{error} {error:?}").contains(&sent.unwrap()[..20]));
+}
+
+#[tokio::test]
+async fn an_algorithm_that_the_server_does_not_take_is_found_before_anything_is_sent() {
+    let (scene, pair) = signing(Algorithm::Es256).await;
+    let mut metadata = discovered(&scene).await.metadata;
+    metadata.token_endpoint_auth_signing_alg_values_supported = Some(vec!["RS256".to_owned()]);
+    let mut signed = options(Some(signer(&pair)), MachineGrant::ClientCredentials);
+    signed.discovery.manual = Some(metadata);
+    let error = scene.login_with(&signed).await.unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Registration(RegistrationError::SigningAlgorithm { own: "ES256", .. })
+    ));
+    assert_eq!(error.remedy(), Remedy::Reconfigure);
+    scene.assert_nothing_was_sent();
+}
+
+#[tokio::test]
+async fn the_key_is_kept_with_the_record_and_another_process_signs_with_it() {
+    let (scene, pair) = signing(Algorithm::EdDsa).await;
+    let signed = options(Some(signer(&pair)), MachineGrant::ClientCredentials);
+    drop(scene.login_with(&signed).await.unwrap());
+    let (session, _) = scene.flying_session().await;
+    session.refresh().await.unwrap();
+    assert_eq!(scene.testbed.issued_tokens().len(), 2);
+    let record = scene.record().await.unwrap();
+    let client = record.identity.authenticate(&record.discovery.metadata);
+    assert_eq!(client.unwrap().method, AuthMethod::PrivateKeyJwt);
+}
+
+#[tokio::test]
+async fn a_logout_is_signed_too() {
+    let (scene, pair) = signing(Algorithm::Es256).await;
+    let signed = options(Some(signer(&pair)), MachineGrant::ClientCredentials);
+    scene.login_with(&signed).await.unwrap();
+    let outcome = logout(&scene.platform, &scene.store, &scene.key()).await;
+    let remote = outcome.unwrap().remote;
+    assert!(matches!(remote, RemoteLogout::Revoked), "{remote:?}");
+    let request = scene.last("POST", "/revoke");
+    assert!(request.form("client_assertion").is_some() && request.form("client_id").is_none());
+}
+
+#[tokio::test]
+async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document() {
+    let (scene, pair) = signing(Algorithm::Es256).await;
+    let mut discovery = discovered(&scene).await;
+    discovery.metadata.client_id_metadata_document_supported = true;
+    let url = "https://app.example/client.json";
+    let mut documented = IdentityOptions::default();
+    documented.document = Some(url.parse().unwrap());
+    documented.document_key = signer(&pair).private_key;
+    let mut registered = IdentityOptions::default();
+    registered.preregistered = Some(signer(&pair));
+    for (client_id, known) in [(url, documented), ("signer", registered)] {
+        let identity = identify_machine(&discovery, &known, None, false).unwrap();
+        let mut tokens = TokenSet::new(AccessToken::new("spent").unwrap(), SystemTime::UNIX_EPOCH);
+        tokens.refresh_token = Some(secret("of another login"));
+        let record = Record::new(discovery.clone(), identity, None, tokens);
+        assert!(refresh(&scene.platform, &record).await.is_err());
+        let request = scene.last("POST", "/token");
+        assert_eq!(
+            fields(&request),
+            [
+                "grant_type",
+                "refresh_token",
+                "resource",
+                "client_assertion_type",
+                "client_assertion"
+            ]
+        );
+        let assertion = request.form("client_assertion").unwrap();
+        let claims = claims(&assertion);
+        assert_eq!(claims["iss"], client_id);
+        assert_eq!(claims["sub"], client_id);
+        assert_eq!(claims["aud"], scene.testbed.issuer());
+    }
+}
+
+fn claims(jwt: &str) -> serde_json::Value {
+    let part = jwt.split('.').nth(1).unwrap();
+    let bytes = data_encoding::BASE64URL_NOPAD.decode(part.as_bytes());
+    serde_json::from_slice(&bytes.unwrap()).unwrap()
+}

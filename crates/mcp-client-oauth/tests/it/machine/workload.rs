@@ -1,0 +1,267 @@
+//! Workload identity, and the places that an assertion comes from (J12, J13).
+
+use std::{fs, process::Command};
+
+use mcp_client_oauth::{
+    error::{NoAssertion, NoAssertionCause},
+    platform::AssertionSource,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::support::bounded;
+
+const ISSUER: &str = "https://workload.example";
+/// Set for the test that runs again in a process of its own.
+const VARIABLE: &str = "MCP_OAUTH_TEST_ASSERTION";
+
+async fn trusting() -> Scene {
+    scene(Testbed::builder().wif(ISSUER)).await
+}
+
+fn jwt(scene: &Scene, claims: &Value) -> String {
+    scene.testbed.workload_jwt(claims).unwrap()
+}
+
+fn by(assertion: AssertionSource) -> LoginOptions {
+    options(None, MachineGrant::Workload { assertion })
+}
+
+/// A file of its own, and the directory that it goes with.
+fn file(text: impl AsRef<[u8]>) -> (TempDir, AssertionSource) {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("token");
+    write(&path, text);
+    (directory, AssertionSource::File(path))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a file of the test, not of the store"
+)]
+fn write(path: &std::path::Path, text: impl AsRef<[u8]>) {
+    fs::write(path, text).unwrap();
+}
+
+fn command(line: &[&str]) -> AssertionSource {
+    AssertionSource::Command(line.iter().map(ToString::to_string).collect())
+}
+
+async fn cause(scene: &Scene, source: AssertionSource) -> NoAssertionCause {
+    let error = scene.login_with(&by(source)).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
+    let remedy = error.remedy();
+    let Error::MachineGrant(MachineGrantError::Assertion(NoAssertion { cause, .. })) = error else {
+        panic!("{error}");
+    };
+    let late = matches!(cause, NoAssertionCause::TimedOut(_));
+    assert_eq!(remedy == Remedy::Retry, late, "{cause}");
+    assert_eq!(scene.posts("/token"), 0);
+    cause
+}
+
+#[tokio::test]
+async fn a_workload_needs_no_client() {
+    let scene = trusting().await;
+    let (_directory, file) = file(format!(" {}\nmore\n", jwt(&scene, &json!({}))));
+    scene.login_with(&by(file)).await.unwrap();
+    let request = scene.last("POST", "/token");
+    assert_eq!(
+        fields(&request),
+        ["grant_type", "assertion", "resource", "scope"]
+    );
+    assert_eq!(request.form("grant_type").unwrap(), JWT_BEARER);
+    assert_eq!(request.header("authorization"), None);
+    assert_nobody_was_asked(&scene);
+    assert_eq!(scene.testbed.issued_tokens()[0].grant_type, JWT_BEARER);
+}
+
+#[tokio::test]
+async fn a_workload_that_has_a_client_is_that_client() {
+    let builder = robots().wif(ISSUER);
+    let scene = scene(builder).await;
+    let assertion = AssertionSource::Given(secret(&jwt(&scene, &json!({}))));
+    let named = options(Some(robot()), MachineGrant::Workload { assertion });
+    scene.login_with(&named).await.unwrap();
+    assert_eq!(scene.testbed.issued_tokens()[0].client_id, "robot");
+}
+
+#[tokio::test]
+async fn an_assertion_that_is_refused_is_sent_once_and_nothing_else_is_tried() {
+    for wrong in [json!({"aud": "https://other.example"}), json!({"exp": 1})] {
+        let builder = robots().wif(ISSUER);
+        let scene = scene(builder).await;
+        let refused = jwt(&scene, &wrong);
+        let assertion = AssertionSource::Given(secret(&refused));
+        let with_client = options(Some(robot()), MachineGrant::Workload { assertion });
+        let error = scene.login_with(&with_client).await.unwrap_err();
+        assert_refused(&error, "invalid_grant");
+        assert!(!format!("{error} {error:?}").contains(&refused[..20]));
+        assert_eq!(scene.posts("/token"), 1);
+        assert_nobody_was_asked(&scene);
+        scene.assert_nothing_is_stored().await;
+    }
+}
+
+#[tokio::test]
+async fn the_assertion_is_read_anew_for_each_request() {
+    let scene = trusting().await;
+    let (_directory, source) = file(jwt(&scene, &json!({"sub": "first"})));
+    let session = scene.login_with(&by(source.clone())).await.unwrap();
+    let AssertionSource::File(path) = &source else {
+        unreachable!()
+    };
+    write(path, jwt(&scene, &json!({"sub": "second"})));
+    session.refresh().await.unwrap();
+    let issued = scene.testbed.issued_tokens();
+    let subjects: Vec<_> = issued
+        .iter()
+        .map(|token| token.subject.as_deref())
+        .collect();
+    assert_eq!(subjects, [Some("first"), Some("second")]);
+}
+
+#[tokio::test]
+async fn what_a_program_prints_is_taken_and_no_shell_is_asked() {
+    let scene = trusting().await;
+    let token = jwt(&scene, &json!({}));
+    scene
+        .login_with(&by(command(&["echo", &token])))
+        .await
+        .unwrap();
+    let directory = TempDir::new().unwrap();
+    let trap = directory.path().join("planted");
+    let line = format!("{token}; touch {}", trap.display());
+    let told = cause_of(&scene, command(&["echo", &line])).await;
+    assert_eq!(told, NoAssertionCause::NotAJwt);
+    assert!(!trap.exists());
+}
+
+/// The same, when tokens were got before.
+async fn cause_of(scene: &Scene, source: AssertionSource) -> NoAssertionCause {
+    scene.testbed.forget_requests();
+    cause(scene, source).await
+}
+
+#[tokio::test]
+async fn a_place_without_a_jwt_is_told_and_nothing_is_sent() {
+    let scene = trusting().await;
+    let directory = TempDir::new().unwrap();
+    let missing = directory.path().join("missing");
+    for (source, expected) in [
+        (
+            AssertionSource::File(missing),
+            NoAssertionCause::Unreadable(std::io::ErrorKind::NotFound),
+        ),
+        (
+            AssertionSource::File(directory.path().to_path_buf()),
+            NoAssertionCause::NotAFile,
+        ),
+        (
+            AssertionSource::File("/dev/zero".into()),
+            NoAssertionCause::NotAFile,
+        ),
+        (
+            AssertionSource::Variable("MCP_OAUTH_NOT_SET".to_owned()),
+            NoAssertionCause::NotSet,
+        ),
+        (
+            AssertionSource::Variable("A=B".to_owned()),
+            NoAssertionCause::NotSet,
+        ),
+        (
+            AssertionSource::Variable("PATH".to_owned()),
+            NoAssertionCause::NotAJwt,
+        ),
+        (
+            AssertionSource::Given(secret("planted")),
+            NoAssertionCause::NotAJwt,
+        ),
+        (
+            command(&["sh", "-c", "echo planted.planted.planted; exit 3"]),
+            NoAssertionCause::Failed(Some(3)),
+        ),
+        (
+            command(&["sh", "-c", "echo planted >&2"]),
+            NoAssertionCause::NotAJwt,
+        ),
+        (
+            command(&["no-such-program-of-ours", "planted-argument"]),
+            NoAssertionCause::NotRun(std::io::ErrorKind::NotFound),
+        ),
+        (
+            command(&[]),
+            NoAssertionCause::NotRun(std::io::ErrorKind::InvalidInput),
+        ),
+        (command(&["yes", "planted"]), NoAssertionCause::TooLong),
+    ] {
+        let place = source.to_string();
+        assert_eq!(cause(&scene, source).await, expected, "{place}");
+    }
+    for text in [&b"planted"[..], b"", b"\xff\xfe.a.b"] {
+        let (_directory, file) = file(text);
+        assert_eq!(cause(&scene, file).await, NoAssertionCause::NotAJwt);
+    }
+    let (_directory, long) = file("p".repeat(64 * 1024 + 1));
+    assert_eq!(cause(&scene, long).await, NoAssertionCause::TooLong);
+}
+
+#[tokio::test]
+async fn a_program_that_prints_nothing_for_ever_is_ended() {
+    let scene = trusting().await;
+    let directory = TempDir::new().unwrap();
+    let pid = directory.path().join("pid");
+    let line = format!("echo $$ > {}; exec sleep 1000", pid.display());
+    let (platform, store) = (scene.platform.clone(), scene.store.clone());
+    let (server, options) = (scene.server.clone(), by(command(&["sh", "-c", &line])));
+    let login =
+        tokio::spawn(
+            async move { mcp_client_oauth::login(&platform, &store, &server, &options).await },
+        );
+    let pid = bounded(async {
+        loop {
+            match fs::read_to_string(&pid) {
+                Ok(pid) if pid.ends_with('\n') => break pid,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    })
+    .await;
+    scene.pass(Duration::from_secs(30));
+    let error = bounded(login).await.unwrap().unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Retry, "{error}");
+    assert!(error.to_string().contains("30 seconds"), "{error}");
+    let is_there = || fs::read_to_string(format!("/proc/{}/cmdline", pid.trim()));
+    bounded(async {
+        while cfg!(target_os = "linux") && is_there().is_ok_and(|line| line.contains("sleep")) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_variable_is_read() {
+    #[allow(clippy::disallowed_methods, reason = "set by this test for itself")]
+    let given = std::env::var(VARIABLE);
+    let scene = trusting().await;
+    if given.is_ok() {
+        // The child: its issuer is another one, so the assertion is refused, but it was sent.
+        let source = AssertionSource::Variable(VARIABLE.to_owned());
+        let error = scene.login_with(&by(source)).await.unwrap_err();
+        assert_refused(&error, "invalid_grant");
+        assert_eq!(scene.last("POST", "/token").form("assertion"), given.ok());
+        return;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "machine::workload::a_variable_is_read"])
+        .env(VARIABLE, jwt(&scene, &json!({})))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{told}"
+    );
+}

@@ -230,7 +230,7 @@ impl Attempt<'_> {
             .wish
             .applied_to(self.inner.current.load().record.clone());
         self.in_doubt |= self.lock.in_doubt();
-        let error = match Box::pin(self.send_with_patience(&record)).await {
+        let error = match self.send_with_patience(&record).await {
             Ok(tokens) => {
                 self.unsaved = Some(Record { tokens, ..record });
                 return Transaction::renewed();

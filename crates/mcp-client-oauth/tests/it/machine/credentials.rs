@@ -108,8 +108,13 @@ async fn a_client_of_another_issuer_is_shown_to_nobody() {
 
 #[tokio::test]
 async fn a_grant_of_another_name_is_not_taken_instead() {
-    let scene = scene(robots()).await;
-    for name in ["workload", "enterprise", "authorization_code"] {
+    let scene = scene(robots().device_authorization(true)).await;
+    for name in [
+        "workload",
+        "enterprise",
+        "authorization_code",
+        "device_code",
+    ] {
         let mut other = credentials();
         other.grant = Some(name.to_owned());
         let error = scene.login_with(&other).await.unwrap_err();

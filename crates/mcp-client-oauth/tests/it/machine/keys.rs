@@ -10,6 +10,7 @@ use mcp_client_oauth::{
     store::Record,
 };
 use mcp_oauth_testbed::{Algorithm, KeyPair};
+use serde_json::json;
 
 use super::*;
 
@@ -110,13 +111,12 @@ async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document
     let (scene, pair) = signing(Algorithm::Es256).await;
     let mut discovery = discovered(&scene).await;
     discovery.metadata.client_id_metadata_document_supported = true;
-    let url = "https://app.example/client.json";
     let mut documented = IdentityOptions::default();
-    documented.document = Some(url.parse().unwrap());
+    documented.document = Some(DOCUMENT.parse().unwrap());
     documented.document_key = signer(&pair).private_key;
     let mut registered = IdentityOptions::default();
     registered.preregistered = Some(signer(&pair));
-    for (client_id, known) in [(url, documented), ("signer", registered)] {
+    for (client_id, known) in [(DOCUMENT, documented), ("signer", registered)] {
         let identity = identify_machine(&discovery, &known, None, false).unwrap();
         let mut tokens = TokenSet::new(AccessToken::new("spent").unwrap(), SystemTime::UNIX_EPOCH);
         tokens.refresh_token = Some(secret("of another login"));
@@ -139,6 +139,54 @@ async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document
         assert_eq!(claims["sub"], client_id);
         assert_eq!(claims["aud"], scene.testbed.issuer());
     }
+}
+
+const DOCUMENT: &str = "https://app.example/client.json";
+
+/// A scene where the document of the client holds a key, and may get tokens by these grants.
+async fn documented(grants: &[&str]) -> (Scene, LoginOptions) {
+    let pair = KeyPair::generate(Algorithm::Es256).unwrap();
+    let document = json!({
+        "client_id": DOCUMENT,
+        "client_name": "An application",
+        "redirect_uris": ["http://127.0.0.1/callback"],
+        "grant_types": grants,
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": { "keys": [pair.public_jwk()] },
+    });
+    let builder = Testbed::builder()
+        .client_id_metadata_documents(true)
+        .client_document(DOCUMENT, document);
+    let mut options = LoginOptions::default();
+    options.identity.document = Some(DOCUMENT.parse().unwrap());
+    options.identity.document_key = signer(&pair).private_key;
+    (scene(builder).await, options)
+}
+
+#[tokio::test]
+async fn a_person_logs_in_by_a_client_whose_document_holds_a_key() {
+    let (scene, options) = documented(&["authorization_code", "refresh_token"]).await;
+    let session = scene.login_with(&options).await.unwrap();
+    session.refresh().await.unwrap();
+    assert_eq!((scene.person.opened().len(), scene.refreshes()), (1, 1));
+    for request in scene.testbed.requests() {
+        if request.path == "/token" {
+            assert!(request.form("client_assertion").is_some());
+            assert_eq!(request.form("client_id"), None);
+        }
+    }
+    let mut without = options.clone();
+    without.identity.document_key = None;
+    assert!(scene.login_with(&without).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_whose_document_holds_a_key_needs_no_person() {
+    let (scene, mut options) = documented(&["client_credentials"]).await;
+    options.machine = Some(MachineGrant::ClientCredentials);
+    scene.login_with(&options).await.unwrap();
+    assert_nobody_was_asked(&scene);
+    assert_eq!(scene.testbed.issued_tokens()[0].client_id, DOCUMENT);
 }
 
 fn claims(jwt: &str) -> serde_json::Value {

@@ -82,7 +82,8 @@ pub async fn login(
     // First, so that a store that cannot be read or written is known before the person is bothered.
     let before = store.load(&key).await?.map(|(record, _)| record);
     store.ready().await?;
-    let outcome = obtain(platform, store, server, options, before.as_ref()).await;
+    // On the heap: it is large, and whoever waits for a login should not grow by it.
+    let outcome = Box::pin(obtain(platform, store, server, options, before.as_ref())).await;
     if let Err(error) = &outcome {
         distrust(store, &key, error).await;
     }
@@ -116,9 +117,7 @@ async fn obtain(
     }
     let known = options.known_client(store, &discovery, before).await?;
     if let Some(machine) = &options.machine {
-        let known = known.as_ref();
-        let record = obtain_without_person(platform, discovery, options, known, machine);
-        return Box::pin(record).await;
+        return obtain_without_person(platform, discovery, options, known.as_ref(), machine).await;
     }
     let grant = grant::foresee(&discovery.metadata, options.grant.as_deref())?;
     let listen = || Receiver::bind(&options.redirect, known.as_ref());

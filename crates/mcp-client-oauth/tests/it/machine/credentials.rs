@@ -1,5 +1,6 @@
 //! Client credentials by a secret (J1, J2).
 
+use mcp_client_oauth::error::AuthorizationError;
 use mcp_oauth_testbed::Fault;
 
 use super::*;
@@ -118,7 +119,10 @@ async fn a_grant_of_another_name_is_not_taken_instead() {
         let mut other = credentials();
         other.grant = Some(name.to_owned());
         let error = scene.login_with(&other).await.unwrap_err();
-        assert!(error.to_string().contains(name), "{error}");
+        let Error::Authorization(AuthorizationError::NoGrant { wanted, .. }) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(wanted.as_deref(), Some(name));
     }
     scene.assert_nothing_was_sent();
     let mut named = credentials();

@@ -232,9 +232,10 @@ async fn a_program_that_prints_nothing_for_ever_is_ended() {
     let error = bounded(login).await.unwrap().unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
     assert!(error.to_string().contains("30 seconds"), "{error}");
-    let is_there = || fs::read_to_string(format!("/proc/{}/cmdline", pid.trim()));
+    // A process has this link until it has ended.
+    let process = format!("/proc/{}/exe", pid.trim());
     bounded(async {
-        while cfg!(target_os = "linux") && is_there().is_ok_and(|line| line.contains("sleep")) {
+        while cfg!(target_os = "linux") && fs::read_link(&process).is_ok() {
             tokio::task::yield_now().await;
         }
     })

@@ -197,9 +197,10 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Step 1a: the challenge, and with it how private a place the server is in.
+    /// Step 1a: the challenge, and with it how private a place the server is in. One that says
+    /// nothing is asked for again: some HTTP clients hand on the first of several header lines.
     async fn ask(&mut self, known: Option<Challenge>) -> Result<Asked, Error> {
-        if let Some(challenge) = known {
+        if let Some(challenge) = known.filter(|known| *known != Challenge::default()) {
             return Ok(Asked {
                 status: 401,
                 challenge: Some(challenge),

@@ -70,16 +70,27 @@ pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
 pub async fn connect(
     source: Arc<dyn TokenSource>,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
+    let lifecycle = ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        legacy_version: None,
+    };
+    connect_by(source, lifecycle).await
+}
+
+/// The same without a negotiation, where it is known which protocol version the server speaks.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_by(
+    source: Arc<dyn TokenSource>,
+    lifecycle: ClientLifecycleMode,
+) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
     source.token().await?;
     let mut client_config = ClientConfig::default();
     client_config.capabilities = capabilities(&*source);
     let config = StreamableHttpClientTransportConfig::with_uri(source.server().as_str());
     let client = AuthorizedClient::new(source)?;
     let transport = StreamableHttpClientTransport::with_client(client, config);
-    let lifecycle = ClientLifecycleMode::Auto {
-        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-        legacy_version: None,
-    };
     client_config
         .serve_with_lifecycle(transport, lifecycle)
         .await

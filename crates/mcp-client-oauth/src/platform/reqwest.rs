@@ -230,3 +230,26 @@ impl Resolve for PolicedResolver {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_the_address_that_it_resolves_to() {
+        let resolve = async |reach| {
+            let name = "localhost".parse().unwrap();
+            PolicedResolver { reach }.resolve(name).await
+        };
+        let addresses = resolve(Reach::Loopback).await.unwrap();
+        assert!(addresses.count() > 0);
+        for reach in [Reach::Public, Reach::Private, Reach::LinkLocal] {
+            let Err(error) = resolve(reach).await else {
+                panic!("{reach:?}");
+            };
+            let forbidden = error.downcast_ref::<UnsafeUrl>();
+            let is_address = matches!(forbidden, Some(UnsafeUrl::Address(_, Reach::Loopback)));
+            assert!(is_address, "{reach:?}: {error}");
+        }
+    }
+}

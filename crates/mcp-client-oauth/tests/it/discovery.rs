@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{PRM, Scene, bounded, dead_port};
 
 mod kept;
+mod reach;
 mod refused;
 
 const PRM_ROOT: &str = "/.well-known/oauth-protected-resource";
@@ -157,6 +158,18 @@ async fn a_challenge_that_is_known_saves_the_question() {
     assert_eq!(
         trail(&scene),
         [format!("GET {OAUTH}"), format!("GET {PRM}")]
+    );
+}
+
+#[tokio::test]
+async fn a_challenge_that_says_nothing_is_asked_for_again() {
+    let scene = Scene::with(Testbed::builder().challenge_scope(Some("notes:write"))).await;
+    let mut options = DiscoveryOptions::default();
+    options.challenge = Some(Challenge::default());
+    let discovery = found_with(&scene, &options).await.unwrap();
+    assert_eq!(
+        discovery.challenged_scope.unwrap().to_string(),
+        "notes:write"
     );
 }
 

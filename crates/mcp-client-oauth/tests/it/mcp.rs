@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use mcp_client_oauth::{
     Interactive, LoginOptions, Session,
-    mcp::{AuthorizedClient, connect},
+    mcp::{AuthorizedClient, connect, connect_by},
 };
-use mcp_oauth_testbed::{Answers, Party, Testbed, Wire};
+use mcp_oauth_testbed::{Answers, Fault, Party, PrmForm, Testbed, Wire};
 use rmcp::{
-    model::{CallToolRequestParams, ClientConfig},
-    service::{RoleClient, RunningService},
+    model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
+    service::{ClientLifecycleMode, RoleClient, RunningService},
     transport::streamable_http_client::StreamableHttpClient as _,
 };
 use serde_json::{Value, json};
@@ -67,6 +67,28 @@ async fn tools_are_listed_and_called_over_both_wires_and_both_kinds_of_answer() 
 }
 
 #[tokio::test]
+async fn a_version_that_is_known_is_spoken_without_a_negotiation() {
+    let stateless = ClientLifecycleMode::Discover {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+    };
+    for (lifecycle, first) in [
+        (ClientLifecycleMode::Initialize, "initialize"),
+        (stateless, "server/discover"),
+    ] {
+        let scene = Scene::start().await;
+        let session = scene.login().await.unwrap();
+        let before = scene.testbed.requests().len();
+        let client = bounded(Box::pin(connect_by(Arc::new(session), lifecycle)))
+            .await
+            .unwrap();
+        let requests = scene.testbed.requests();
+        assert_eq!(requests[before].json().unwrap()["method"], first);
+        adds(&client).await;
+        bounded(client.cancel()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_is_refused_in_the_middle_is_replaced() {
     for wire in [Wire::Stateful, Wire::Stateless] {
         let (scene, session, client) = connected(Testbed::builder().wire(wire)).await;
@@ -95,6 +117,29 @@ async fn a_tool_that_needs_more_asks_the_person() {
     assert_eq!(count, Some(json!({"count": 2})));
     assert_eq!(scene.person.opened().len(), 2);
     bounded(client.cancel()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_challenge_in_a_second_header_line_leads_to_a_login() {
+    for wire in [Wire::Stateful, Wire::Stateless] {
+        let custom = PrmForm::Custom("/meta".to_owned());
+        let scene = Scene::with(Testbed::builder().wire(wire).prm_at(custom)).await;
+        let url = scene.server.as_url().join("/meta").unwrap();
+        scene.testbed.set_fault(Fault::Challenge(vec![
+            "Negotiate".to_owned(),
+            format!("Bearer resource_metadata=\"{url}\""),
+        ]));
+        let (platform, store) = (scene.platform.clone(), scene.store.clone());
+        let options = LoginOptions::default();
+        let source = Interactive::open(platform, store, scene.server.clone(), options)
+            .await
+            .unwrap();
+        let client = bounded(Box::pin(connect(Arc::new(source)))).await.unwrap();
+        scene.testbed.revoke_everything();
+        adds(&client).await;
+        assert_eq!(scene.person.opened().len(), 2);
+        bounded(client.cancel()).await.unwrap();
+    }
 }
 
 #[tokio::test]

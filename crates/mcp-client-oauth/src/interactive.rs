@@ -140,7 +140,10 @@ impl Inner {
         challenge: Option<&Challenge>,
     ) -> Result<AccessToken, Error> {
         let mut options = self.options.clone();
-        options.discovery.challenge = challenge.cloned();
+        // The caller's own challenge is what made the first login necessary, and no later one.
+        let first = options.discovery.challenge.take();
+        let first = first.filter(|_| self.session.load().is_none());
+        options.discovery.challenge = challenge.cloned().or(first);
         let upgrade = challenge.filter(|challenge| challenge.is_insufficient_scope());
         options.scope = match upgrade {
             Some(challenge) => Some(self.upgrade(desk, challenge)?),

@@ -15,6 +15,8 @@ use url::Url;
 
 use crate::support::{Person, Scene, bounded, parameter};
 
+mod challenges;
+
 const NOTES: &str = "/mcp/notes";
 
 fn authorized(scene: &Scene, source: impl TokenSource + 'static) -> Authorized {

@@ -312,7 +312,9 @@ fn given(
     Ok(Some(client))
 }
 
-/// Registers a new client (RFC 7591) with `redirect_uri`, or one for the device grant.
+/// Registers a new client (RFC 7591) with `redirect_uri`, or one for the device grant. A server that
+/// refuses this kind of client is asked once more, for the other `application_type` (spec-checklist
+/// D10).
 ///
 /// # Errors
 /// [`Error::Registration`] with what the server said.
@@ -335,15 +337,23 @@ pub async fn register(
         }
         None => ClientMetadata::device(client_name, method),
     };
-    let request = registration::request(endpoint, discovery.reach, &metadata);
-    let answer = platform.http.send(request).await?;
-    let registered =
-        registration::response(&answer, redirect_uri, platform.clock.now()).map_err(|cause| {
-            RegistrationError::Answer {
-                url: endpoint.as_url().clone(),
-                cause,
-            }
-        })?;
+    let ask = async |metadata: &ClientMetadata| {
+        let request = registration::request(endpoint, discovery.reach, metadata);
+        let answer = platform.http.send(request).await?;
+        let now = platform.clock.now();
+        Ok::<_, Error>(registration::response(&answer, redirect_uri, now))
+    };
+    let mut outcome = ask(&metadata).await?;
+    if let Err(refusal) = &outcome
+        && let Some(other) = metadata.after(refusal)
+        && let Ok(Ok(registered)) = ask(&other).await
+    {
+        outcome = Ok(registered);
+    }
+    let registered = outcome.map_err(|cause| RegistrationError::Answer {
+        url: endpoint.as_url().clone(),
+        cause,
+    })?;
     Ok(ClientIdentity::Registered(Registration {
         issuer: server.issuer.clone(),
         client_id: registered.client_id,

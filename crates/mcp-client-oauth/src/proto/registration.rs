@@ -64,6 +64,28 @@ impl ClientMetadata {
             application_type: "native",
         }
     }
+
+    /// What to try after `refusal`, once: the same client under the other `application_type`, if
+    /// it has a redirect URI, and that or its metadata are what the server does not like
+    /// (spec-checklist D10). There are servers that take a redirect to loopback from the one kind
+    /// alone.
+    #[must_use]
+    pub fn after(&self, refusal: &RegistrationResponseError) -> Option<Self> {
+        let RegistrationResponseError::Refused { error, .. } = refusal else {
+            return None;
+        };
+        let of_kind = ["invalid_redirect_uri", "invalid_client_metadata"];
+        let is_of_kind = |error: &ErrorBody| of_kind.iter().any(|code| error.is(code));
+        let other = match self.application_type {
+            "native" => "web",
+            _ => "native",
+        };
+        let comes_back = !self.redirect_uris.is_empty();
+        (comes_back && error.as_ref().is_some_and(is_of_kind)).then(|| Self {
+            application_type: other,
+            ..self.clone()
+        })
+    }
 }
 
 /// What the server made of it.

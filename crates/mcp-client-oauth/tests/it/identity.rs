@@ -7,10 +7,12 @@ use mcp_client_oauth::{
     proto::server_metadata::Issuer,
     refresh,
 };
-use mcp_oauth_testbed::{Fault, Party, Testbed};
+use mcp_oauth_testbed::{Builder, Fault, Party, Testbed};
 use serde_json::{Value, json};
 
 use crate::support::{Scene, parameter};
+
+mod registration;
 
 const DOCUMENT: &str = "https://app.example/oauth/client-metadata.json";
 
@@ -44,8 +46,12 @@ fn status(path: &str, status: u16, body: &str) -> Fault {
 
 /// A testbed whose authorization server issues tokens for the MCP server of `scene`.
 async fn successor(scene: &Scene) -> Testbed {
+    successor_by(Testbed::builder(), scene).await
+}
+
+async fn successor_by(builder: Builder, scene: &Scene) -> Testbed {
     let resource = scene.testbed.server_url();
-    let successor = Testbed::builder().resource(resource).start().await.unwrap();
+    let successor = builder.resource(resource).start().await.unwrap();
     let servers = json!([successor.issuer()]);
     scene
         .testbed

@@ -28,6 +28,10 @@ deny:
 panics:
     scripts/check panics
 
+# The public conformance suite, or some of its scenarios, such as `just conformance auth/metadata-var2`.
+conformance *scenarios:
+    conformance/run {{scenarios}}
+
 # A login from end to end, on this machine alone.
 demo:
     cargo run --quiet --package mcp-oauth-cli -- demo

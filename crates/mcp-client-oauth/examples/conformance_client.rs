@@ -1,0 +1,216 @@
+//! A client for the public conformance suite, which `conformance/run` gives it to: it connects to
+//! the server that is its last argument, logs in if it is asked to, and calls each tool.
+//!
+//! It does the same for every scenario. What it reads of its environment is what an application has
+//! from its settings: which revision of the specification to speak, and the client that somebody
+//! registered by hand.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example talks to its reader"
+)]
+
+use std::{error::Error as StdError, process::ExitCode, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use mcp_client_oauth::{
+    Interactive, LoginOptions, Preregistered, Secret, ServerUrl, TokenStore,
+    mcp::connect_by,
+    platform::{Interaction, Platform, Reach, Request},
+    proto::{challenge::Challenge, server_metadata::Issuer},
+};
+use rmcp::{
+    ServiceError,
+    model::{CallToolRequestParams, JsonObject, ProtocolVersion, Tool},
+    service::{
+        ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService,
+    },
+    transport::StreamableHttpClientTransport,
+};
+use serde_json::{Value, json};
+use url::Url;
+
+/// The suite cannot stop a client that hangs.
+const DEADLINE: Duration = Duration::from_secs(25);
+/// How many of the tools are called.
+const TOOLS: usize = 4;
+/// How many pages a browser goes through before it has come back.
+const PAGES: usize = 8;
+/// The metadata document of this client, where a server takes one.
+const DOCUMENT: &str = "https://conformance-test.local/client-metadata.json";
+
+type Failure = Box<dyn StdError + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = tokio::time::timeout(DEADLINE, run()).await;
+    match outcome.unwrap_or_else(|late| Err(late.into())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    let server = std::env::args().next_back().unwrap_or_default().parse()?;
+    visit(&server, &Settings::from_environment()?).await
+}
+
+/// Uses the server as it is; where it asks for a token, logs in, and uses it with one.
+async fn visit(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
+    let refused = match use_openly(server, settings).await {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let challenge = challenge(&*refused).ok_or(refused)?;
+    let platform = Platform::system();
+    let person = Arc::new(Follows(platform.clone()));
+    let mut options = settings.login()?;
+    options.discovery.challenge = Some(challenge);
+    let source = Interactive::open(
+        platform.with_interaction(person),
+        TokenStore::memory(),
+        server.clone(),
+        options,
+    )
+    .await?;
+    use_tools(connect_by(Arc::new(source), settings.lifecycle()).await?).await
+}
+
+async fn use_openly(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
+    let transport = StreamableHttpClientTransport::from_uri(server.as_str());
+    let client = ().serve_with_lifecycle(transport, settings.lifecycle());
+    use_tools(client.await?).await
+}
+
+/// Lists the tools, and calls the first ones.
+async fn use_tools(client: RunningService<RoleClient, ()>) -> Result<(), Failure> {
+    for tool in client.list_all_tools().await?.into_iter().take(TOOLS) {
+        let call = CallToolRequestParams::new(tool.name.clone()).with_arguments(arguments(&tool));
+        client.call_tool(call).await?;
+        println!("called {}", tool.name);
+    }
+    client.cancel().await?;
+    Ok(())
+}
+
+/// Something of the right type for everything that the tool requires.
+fn arguments(tool: &Tool) -> JsonObject {
+    let required = tool.input_schema.get("required").and_then(Value::as_array);
+    let names = required.into_iter().flatten().filter_map(Value::as_str);
+    names
+        .map(|name| {
+            (
+                name.to_owned(),
+                example(&tool.input_schema["properties"][name]),
+            )
+        })
+        .collect()
+}
+
+fn example(schema: &Value) -> Value {
+    match schema["type"].as_str() {
+        Some("number" | "integer") => json!(2),
+        Some("boolean") => json!(true),
+        Some("array") => json!([]),
+        Some("object") => json!({}),
+        _ => json!("example"),
+    }
+}
+
+/// What the server asked for, if that is why the request failed.
+fn challenge(error: &(dyn StdError + 'static)) -> Option<Challenge> {
+    let header = match error.downcast_ref::<ServiceError>() {
+        Some(error) => error.auth_challenge(),
+        None => error
+            .downcast_ref::<ClientInitializeError>()
+            .and_then(ClientInitializeError::auth_challenge),
+    };
+    let value = HeaderValue::from_str(header?).ok()?;
+    let headers = HeaderMap::from_iter([(header::WWW_AUTHENTICATE, value)]);
+    Challenge::of(StatusCode::UNAUTHORIZED, &headers)
+}
+
+/// Plays the person at the browser: visits the page and follows it back to our listener.
+struct Follows(Platform);
+
+#[async_trait]
+impl Interaction for Follows {
+    async fn open(&self, url: &Url) {
+        let (platform, mut at) = (self.0.clone(), url.clone());
+        tokio::spawn(async move {
+            for _ in 0..PAGES {
+                let request = Request::new(Method::GET, at.clone(), Reach::Loopback);
+                let answer = match platform.http.send(request).await {
+                    Ok(answer) => answer,
+                    Err(error) => return eprintln!("the browser stops: {error}"),
+                };
+                let next = answer.header(header::LOCATION).map(|to| at.join(to));
+                let Some(Ok(next)) = next.filter(|_| answer.status.is_redirection()) else {
+                    return;
+                };
+                at = next;
+            }
+        });
+    }
+}
+
+/// What an application would have from its settings.
+struct Settings {
+    /// The revision of the specification that the server is known to speak.
+    revision: String,
+    /// What is known of the client.
+    context: Value,
+}
+
+impl Settings {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the suite tells a client its settings in the environment"
+    )]
+    fn from_environment() -> Result<Self, Failure> {
+        let variable = |name| std::env::var(name).unwrap_or_default();
+        let context = variable("MCP_CONFORMANCE_CONTEXT");
+        Ok(Self {
+            revision: variable("MCP_CONFORMANCE_PROTOCOL_VERSION"),
+            context: match context.as_str() {
+                "" => Value::Null,
+                text => serde_json::from_str(text)?,
+            },
+        })
+    }
+
+    /// Revisions are dates, so they can be compared.
+    fn lifecycle(&self) -> ClientLifecycleMode {
+        let first_without_sessions = ProtocolVersion::V_2026_07_28;
+        if self.revision.as_str() < first_without_sessions.as_str() {
+            return ClientLifecycleMode::Initialize;
+        }
+        ClientLifecycleMode::Discover {
+            preferred_versions: vec![first_without_sessions],
+        }
+    }
+
+    fn login(&self) -> Result<LoginOptions, Failure> {
+        let mut options = LoginOptions::default();
+        options.discovery.legacy = self.revision == "2025-03-26";
+        options.identity.document = Some(DOCUMENT.parse()?);
+        options.identity.preregistered = self.known("client_id").map(|id| {
+            let secret = self
+                .known("client_secret")
+                .map(|text| Secret::new(text.to_owned()));
+            let mut client = Preregistered::new(id, secret);
+            client.issuer = self.known("issuer").map(Issuer::new);
+            client
+        });
+        Ok(options)
+    }
+
+    fn known(&self, name: &str) -> Option<&str> {
+        self.context[name].as_str()
+    }
+}

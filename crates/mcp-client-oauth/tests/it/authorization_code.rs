@@ -6,7 +6,7 @@ use mcp_client_oauth::{
     grant::Redirect,
 };
 use mcp_oauth_testbed::{
-    Fault, Party, Testbed,
+    Fault, Testbed,
     person::{Decision, decide, visit},
 };
 use url::Url;
@@ -336,20 +336,24 @@ async fn an_issuer_is_not_normalised_before_it_is_compared() {
 
 #[tokio::test]
 async fn the_words_of_a_stranger_are_not_repeated() {
-    let scene = Scene::start().await;
-    scene
-        .testbed
-        .set_fault(Fault::CallbackIss("https://evil.example".to_owned()));
-    scene.testbed.set_fault(Fault::CallbackError {
-        error: "planted_code".to_owned(),
-        description: Some("planted words".to_owned()),
-    });
-    let error = refused(&scene).await.to_string();
-    assert!(!error.contains("planted"), "{error}");
-    assert_eq!(
-        scene
-            .testbed
-            .count(Party::AuthorizationServer, "POST", "/token"),
-        0
-    );
+    let evil = || Fault::CallbackIss("https://evil.example".to_owned());
+    for (promised, fault) in [
+        (true, evil()),
+        (false, evil()),
+        (true, Fault::CallbackWithoutIss),
+    ] {
+        let scene = Scene::with(Testbed::builder().iss_parameter(promised)).await;
+        scene.testbed.set_fault(fault.clone());
+        scene.testbed.set_fault(Fault::CallbackError {
+            error: "planted_code".to_owned(),
+            description: Some("planted words".to_owned()),
+        });
+        let error = refused(&scene).await;
+        assert!(
+            matches!(error, AuthorizationError::Callback(_)),
+            "{fault:?}: {error}"
+        );
+        assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
+        assert_eq!(scene.posts("/token"), 0);
+    }
 }

@@ -14,6 +14,7 @@ mod authorized;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod auto;
 mod browser;
+mod conformance_table;
 #[cfg(unix)]
 mod crash;
 mod device;
@@ -30,6 +31,8 @@ mod logout;
 mod loopback;
 mod machine;
 mod mcp;
+#[cfg(target_os = "linux")]
+mod opener;
 mod properties;
 mod refresh;
 mod sealed;

@@ -1,0 +1,92 @@
+//! `docs/conformance.md` is true: every requirement has its row, and every test in it exists.
+
+use std::{fs, path::Path};
+
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/conformance.md");
+
+/// How many requirements each section has.
+const SECTIONS: [(char, usize); 12] = [
+    ('A', 9),
+    ('B', 7),
+    ('C', 5),
+    ('D', 15),
+    ('E', 8),
+    ('F', 6),
+    ('G', 7),
+    ('H', 5),
+    ('I', 11),
+    ('J', 14),
+    ('K', 2),
+    ('L', 4),
+];
+
+fn table() -> String {
+    fs::read_to_string(TABLE).unwrap()
+}
+
+/// The text between each pair of backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// Whether `file` has a test of that name. Paths are relative to the tests, or begin with `src/`.
+fn exists(file: &str, test: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = if file.starts_with("src/") {
+        ""
+    } else {
+        "tests/it"
+    };
+    let path = root.join(folder).join(format!("{file}.rs"));
+    let code = fs::read_to_string(path).unwrap_or_default();
+    code.match_indices(&format!("fn {test}(")).any(|(at, _)| {
+        let before = code[..at].trim_end();
+        let before = before.strip_suffix("async").unwrap_or(before);
+        // An attribute: that of a test.
+        before.trim_end().ends_with(']')
+    })
+}
+
+#[test]
+fn every_test_in_the_table_exists() {
+    let table = table();
+    let rows = table.lines().filter(|line| line.starts_with('|'));
+    let named: Vec<_> = rows
+        .flat_map(quoted)
+        .filter_map(|name| name.split_once("::"))
+        .collect();
+    assert!(named.len() > 60, "the table names its tests");
+    for (file, test) in named {
+        assert!(exists(file, test), "`{file}::{test}` does not exist");
+    }
+}
+
+#[test]
+fn every_requirement_has_one_row() {
+    let table = table();
+    for (section, count) in SECTIONS {
+        for number in 1..=count {
+            let start = format!("| {section}{number} |");
+            let rows = table.lines().filter(|line| line.starts_with(&start));
+            assert_eq!(rows.count(), 1, "{section}{number}");
+        }
+    }
+}
+
+#[test]
+fn every_row_says_who_covers_it() {
+    let table = table();
+    let is_row = |line: &&str| {
+        let mut start = line.strip_prefix("| ").unwrap_or_default().chars();
+        let section = start.next().is_some_and(|c| c.is_ascii_uppercase());
+        section && start.next().is_some_and(|c| c.is_ascii_digit())
+    };
+    for row in table.lines().filter(is_row) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let [_, requirement, covered] = cells[..] else {
+            panic!("{row}")
+        };
+        let covered = covered.trim_end_matches('|').trim();
+        assert!(!requirement.is_empty() && !covered.is_empty(), "{row}");
+    }
+}

@@ -16,14 +16,15 @@ use std::{error::Error as StdError, process::ExitCode, sync::Arc, time::Duration
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
-    Interactive, LoginOptions, Preregistered, Secret, ServerUrl, TokenStore,
+    IdentityProvider, Interactive, LoginOptions, MachineGrant, Preregistered, Secret, ServerUrl,
+    TokenStore,
     mcp::connect_by,
-    platform::{Interaction, Platform, Reach, Request},
-    proto::{challenge::Challenge, server_metadata::Issuer},
+    platform::{AssertionSource, Interaction, Platform, Reach, Request},
+    proto::{challenge::Challenge, private_key::PrivateKey, server_metadata::Issuer},
 };
 use rmcp::{
     ServiceError,
-    model::{CallToolRequestParams, JsonObject, ProtocolVersion, Tool},
+    model::{CallToolRequestParams, ClientConfig, JsonObject, ProtocolVersion, Tool},
     service::{
         ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService,
     },
@@ -83,12 +84,12 @@ async fn visit(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
 
 async fn use_openly(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
     let transport = StreamableHttpClientTransport::from_uri(server.as_str());
-    let client = ().serve_with_lifecycle(transport, settings.lifecycle());
+    let client = ClientConfig::default().serve_with_lifecycle(transport, settings.lifecycle());
     use_tools(client.await?).await
 }
 
 /// Lists the tools, and calls the first ones.
-async fn use_tools(client: RunningService<RoleClient, ()>) -> Result<(), Failure> {
+async fn use_tools(client: RunningService<RoleClient, ClientConfig>) -> Result<(), Failure> {
     for tool in client.list_all_tools().await?.into_iter().take(TOOLS) {
         let call = CallToolRequestParams::new(tool.name.clone()).with_arguments(arguments(&tool));
         client.call_tool(call).await?;
@@ -207,7 +208,33 @@ impl Settings {
             client.issuer = self.known("issuer").map(Issuer::new);
             client
         });
+        if let Some(key) = self.known("private_key_pem") {
+            let key = PrivateKey::from_pem(key)?;
+            let client = options.identity.preregistered.take();
+            options.identity.preregistered = client.map(|client| client.with_private_key(key));
+        }
+        options.machine = self.machine()?;
         Ok(options)
+    }
+
+    /// A grant without a person, if that is what there is the wherewithal for. A client that is
+    /// known without its issuer is nobody's but its own.
+    fn machine(&self) -> Result<Option<MachineGrant>, Failure> {
+        let given = |text: &str| AssertionSource::Given(Secret::new(text.to_owned()));
+        if let Some(jwt) = self.known("valid_jwt") {
+            let assertion = given(jwt);
+            return Ok(Some(MachineGrant::Workload { assertion }));
+        }
+        if let (Some(endpoint), Some(token)) =
+            (self.known("idp_token_endpoint"), self.known("idp_id_token"))
+        {
+            let issuer = Issuer::new(self.known("idp_issuer").unwrap_or_default());
+            let client = Preregistered::new(self.known("idp_client_id").unwrap_or_default(), None);
+            let idp = IdentityProvider::new(issuer, endpoint, &client, given(token))?;
+            return Ok(Some(MachineGrant::Enterprise { idp: Box::new(idp) }));
+        }
+        let is_machine = self.known("client_id").is_some() && self.known("issuer").is_none();
+        Ok(is_machine.then_some(MachineGrant::ClientCredentials))
     }
 
     fn known(&self, name: &str) -> Option<&str> {

@@ -1,24 +1,32 @@
-//! Step 7: requests that carry a token; a refused token is replaced once, a wider scope is asked
-//! for a bounded number of times.
+//! Step 7: requests that carry a token, and a proof if it is bound to a key; a refused token is
+//! replaced once, a wider scope is asked for and a nonce is taken a bounded number of times.
 
 use std::{future::Future, sync::Arc};
 
-use http::HeaderValue;
+use http::Method;
 use url::Url;
 
 use crate::{
     error::{AuthorizationError, Error},
     platform::Platform,
-    proto::{challenge::Challenge, token::AccessToken},
+    proto::{
+        challenge::Challenge,
+        token::{AccessToken, Scheme},
+    },
+    prover::{Proof, Prover},
     session::TokenSource,
 };
 
+mod credentials;
 mod request;
 
+pub use credentials::Credentials;
 pub use request::AuthorizedRequest;
 
 /// How often a request is sent again because the server wants a wider scope (spec-checklist G6).
 const UPGRADES: usize = 3;
+/// How often a request is sent again because the server wants another nonce in the proof (H181).
+const NONCES: usize = 2;
 
 /// Sends requests with a token from a [`TokenSource`]. Cloning shares it.
 ///
@@ -57,57 +65,136 @@ impl Authorized {
         self
     }
 
-    /// Calls `send` with the `Authorization` header for `url`, by any HTTP client; if the answer is
-    /// a challenge, again with another token.
+    /// Calls `send` with what a request of this `method` to `url` needs, by any HTTP client; if the
+    /// answer is a challenge, again with another token or proof.
     ///
-    /// `send` must make the same request each time. The last answer is returned, whatever its
-    /// status.
+    /// `send` must make the same request each time, and send it once: with
+    /// [`Credentials::apply`] it sets the headers. The last answer is returned, whatever its status.
     ///
     /// # Errors
     /// [`AuthorizationError::OutsideResource`] if `url` is not part of what the token is for: a
     /// token goes nowhere else (H90). What the source says when there is no token; what `send` says.
-    pub async fn send<B, F, Fut>(&self, url: &Url, send: F) -> Result<http::Response<B>, Error>
+    pub async fn send<B, F, Fut>(
+        &self,
+        method: &Method,
+        url: &Url,
+        send: F,
+    ) -> Result<http::Response<B>, Error>
     where
-        F: Fn(HeaderValue) -> Fut,
+        F: Fn(Credentials) -> Fut,
         Fut: Future<Output = Result<http::Response<B>, Error>>,
     {
+        let attempt = |credentials: Credentials| {
+            let bound = credentials.proof.is_some();
+            let answer = send(credentials);
+            async move {
+                let response = answer.await?;
+                // An answer that is no challenge may have the nonce of the next request too.
+                if bound && let Some(prover) = self.source.prover() {
+                    prover.learn(url, response.headers());
+                }
+                Ok(response)
+            }
+        };
         let challenge =
             |response: &http::Response<B>| Challenge::of(response.status(), response.headers());
         let retry = |response: &http::Response<B>| challenge(response).filter(|_| self.retry);
-        with_token(&*self.source, url, send, retry).await
+        with_token(&*self.source, method, url, attempt, retry).await
     }
 }
 
-/// Calls `send` with the `Authorization` header for `url`. While `challenge` finds a refusal in
-/// what it brings, again with another token: once for a token that is refused, and a few times for
-/// a scope that is too small (H71, H94). A token goes nowhere but to its resource (H90).
+/// Calls `send` with what a request of this `method` to `url` needs. While `challenge` finds a
+/// refusal in what it brings, again: with another token once if the token is refused, and a few
+/// times if its scope is too small (H71, H94); with another proof if that one was refused, once for
+/// each nonce that the server gives and twice in all (H181). A token goes nowhere but to its resource (H90), and so does a
+/// proof.
 pub(crate) async fn with_token<T, F, Fut>(
     source: &dyn TokenSource,
+    method: &Method,
     url: &Url,
     send: F,
     challenge: impl Fn(&T) -> Option<Challenge>,
 ) -> Result<T, Error>
 where
-    F: Fn(HeaderValue) -> Fut,
+    F: Fn(Credentials) -> Fut,
     Fut: Future<Output = Result<T, Error>>,
 {
     let mut token = token_for(source, url).await?;
-    let (mut replaced, mut upgrades) = (false, 0);
+    let mut tries = Tries::default();
     loop {
-        let outcome = send(token.header()).await?;
+        let bond = Bond::of(source, &token, method, url)?;
+        let proof = bond.as_ref().map(|bond| bond.proof.header.clone());
+        let outcome = send(Credentials::new(token.header(), proof)).await?;
         let Some(challenge) = challenge(&outcome) else {
             return Ok(outcome);
         };
-        let again = if challenge.is_insufficient_scope() {
-            upgrades += 1;
-            upgrades <= UPGRADES
-        } else {
-            !std::mem::replace(&mut replaced, true)
-        };
-        if !again {
+        if let Some(bond) = bond.filter(|_| challenge.refuses_proof()) {
+            if bond.is_outdated(url, &challenge) && tries.another_nonce() {
+                continue;
+            }
+            return Ok(outcome);
+        }
+        if !tries.another_token(&challenge) {
             return Ok(outcome);
         }
         token = source.replace(&token, &challenge).await?;
+    }
+}
+
+/// How often a request has been sent again, and why.
+#[derive(Default)]
+struct Tries {
+    replaced: bool,
+    upgrades: usize,
+    nonces: usize,
+}
+
+impl Tries {
+    fn another_nonce(&mut self) -> bool {
+        self.nonces += 1;
+        self.nonces <= NONCES
+    }
+
+    fn another_token(&mut self, challenge: &Challenge) -> bool {
+        if challenge.is_insufficient_scope() {
+            self.upgrades += 1;
+            self.upgrades <= UPGRADES
+        } else {
+            !std::mem::replace(&mut self.replaced, true)
+        }
+    }
+}
+
+/// What binds one request to the key of its token.
+struct Bond {
+    prover: Arc<Prover>,
+    proof: Proof,
+}
+
+impl Bond {
+    /// None for a bearer token.
+    fn of(
+        source: &dyn TokenSource,
+        token: &AccessToken,
+        method: &Method,
+        url: &Url,
+    ) -> Result<Option<Self>, Error> {
+        if token.scheme() != Scheme::DPoP {
+            return Ok(None);
+        }
+        let Some(prover) = source.prover() else {
+            return Ok(None);
+        };
+        let proof = prover.prove(method, url, Some(token))?;
+        Ok(Some(Self { prover, proof }))
+    }
+
+    /// Whether the server has given another nonce than the one in the proof.
+    fn is_outdated(&self, url: &Url, challenge: &Challenge) -> bool {
+        if let Some(nonce) = &challenge.dpop_nonce {
+            self.prover.remember(url, nonce.clone());
+        }
+        self.prover.knows_better(url, &self.proof)
     }
 }
 

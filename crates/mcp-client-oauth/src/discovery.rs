@@ -17,6 +17,7 @@ use crate::{
         resource_metadata::{self, Resource, ResourceMetadata},
         scope::Scope,
         server_metadata::{Issuer, ServerMetadata, ServerMetadataError},
+        token::Scheme,
     },
     server_url::ServerUrl,
 };
@@ -39,6 +40,10 @@ pub struct Discovery {
     pub challenged_scope: Option<Scope>,
     /// The scopes that the resource lists.
     pub listed_scope: Option<Scope>,
+    /// Whether the resource wants tokens that are bound to a key (RFC 9449): its metadata says so,
+    /// or its challenge has the scheme `DPoP`.
+    #[serde(default)]
+    pub wants_dpop: bool,
     /// How private a place the authorization server may be in.
     pub reach: Reach,
     /// How all this was learnt.
@@ -84,6 +89,7 @@ impl Discovery {
             metadata,
             challenged_scope: None,
             listed_scope: None,
+            wants_dpop: false,
             source: DiscoverySource::Manual,
             fresh_until: SystemTime::UNIX_EPOCH,
         }
@@ -130,6 +136,7 @@ impl Discovery {
     pub fn with_challenge(mut self, challenge: Option<&Challenge>) -> Self {
         if let Some(challenge) = challenge {
             self.challenged_scope.clone_from(&challenge.scope);
+            self.wants_dpop |= challenge.scheme == Scheme::DPoP;
         }
         self
     }
@@ -161,6 +168,7 @@ pub async fn discover(
         server: server.clone(),
         resource: resource.resource,
         metadata,
+        wants_dpop: resource.dpop_bound_access_tokens_required || asked.is_dpop(),
         challenged_scope: asked.challenge.and_then(|challenge| challenge.scope),
         listed_scope: resource.scopes_supported,
         reach: search.reach,
@@ -175,6 +183,13 @@ struct Asked {
     challenge: Option<Challenge>,
     /// The metadata that was asked for at the same time, at the first well-known place.
     early: Option<(Url, Result<Fetched, Error>)>,
+}
+
+impl Asked {
+    fn is_dpop(&self) -> bool {
+        let challenge = self.challenge.as_ref();
+        challenge.is_some_and(|challenge| challenge.scheme == Scheme::DPoP)
+    }
 }
 
 struct Search<'a> {
@@ -344,6 +359,7 @@ impl<'a> Search<'a> {
         let (metadata, lifetime) = self.legacy_metadata().await?;
         Ok(Discovery {
             challenged_scope: asked.challenge.as_ref().and_then(|c| c.scope.clone()),
+            wants_dpop: asked.is_dpop(),
             reach: self.reach,
             source: DiscoverySource::Legacy,
             fresh_until: self.platform.clock.now() + lifetime,

@@ -30,7 +30,7 @@ pub use crate::{
     platform::{HttpError, HttpErrorCause, NoAssertion, NoAssertionCause, UnsafeUrl},
     proto::{
         authorization::CallbackError, client_auth::NotSigned, device::DeviceResponseError,
-        pkce::NoRandomness, registration::RegistrationResponseError,
+        dpop::NoProof, pkce::NoRandomness, registration::RegistrationResponseError,
         resource_metadata::ResourceMetadataError, revocation::NotRevoked, scope::ScopeError,
         server_metadata::ServerMetadataError, token::TokenError,
         token_exchange::TokenExchangeError,
@@ -38,7 +38,10 @@ pub use crate::{
     server_url::ServerUrlError,
 };
 use crate::{
-    proto::{error_body::ErrorBody, foreign::Foreign, scope::Scope, server_metadata::Issuer},
+    proto::{
+        dpop::USE_NONCE, error_body::ErrorBody, foreign::Foreign, scope::Scope,
+        server_metadata::Issuer,
+    },
     server_url::ServerUrl,
 };
 
@@ -104,9 +107,10 @@ impl Error {
             Self::Authorization(cause) => cause.remedy(),
             Self::TokenExchange { cause, .. } => match cause {
                 TokenError::Refused { error, .. } if error.is("invalid_grant") => Remedy::LogIn,
+                TokenError::Refused { error, .. } if error.is(USE_NONCE) => Remedy::ReportToServer,
                 TokenError::Refused { .. } => Remedy::Reconfigure,
                 TokenError::Unavailable { .. } => Remedy::Retry,
-                TokenError::Malformed { .. } => Remedy::ReportToServer,
+                TokenError::Downgraded | TokenError::Malformed { .. } => Remedy::ReportToServer,
             },
             Self::MachineGrant(cause) => cause.remedy(),
             Self::TokenRefresh(cause) => cause.remedy(),
@@ -162,7 +166,8 @@ fn network_remedy(error: &HttpError) -> Remedy {
         HttpErrorCause::Setup(_) => Remedy::Reconfigure,
         HttpErrorCause::Connect(_)
         | HttpErrorCause::Interrupted(_)
-        | HttpErrorCause::TimedOut(_) => Remedy::Retry,
+        | HttpErrorCause::TimedOut(_)
+        | HttpErrorCause::Unproven(_) => Remedy::Retry,
     }
 }
 
@@ -419,6 +424,14 @@ pub enum AuthorizationError {
     /// No random numbers.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// Tokens are to be bound to a key, and there is none.
+    #[error("tokens that are bound to a key (DPoP) cannot be asked for: {0}")]
+    NoProof(#[from] NoProof),
+    /// RFC 9449 §5.1: tokens are to be bound to a key, and the server takes no proof of ours.
+    #[error(
+        "the authorization server {0} takes no proofs of possession (DPoP) that are signed with ES256"
+    )]
+    DpopUnsupported(Issuer),
     /// The server keeps asking for more than it grants (spec-checklist G6).
     #[error("{server} asks for the scope `{scope}`, which a login has not brought")]
     ScopeNotGranted {
@@ -466,9 +479,11 @@ impl AuthorizationError {
             | Self::Listener(_)
             | Self::RedirectUri(_)
             | Self::Refused(_)
+            | Self::DpopUnsupported(_)
+            | Self::NoProof(NoProof::NotBuilt | NoProof::NotAKey)
             | Self::OutsideResource { .. } => Remedy::Reconfigure,
             Self::Callback(_) => Remedy::ReportToServer,
-            Self::NoRandomness(_) => Remedy::Retry,
+            Self::NoRandomness(_) | Self::NoProof(NoProof::System) => Remedy::Retry,
         }
     }
 }

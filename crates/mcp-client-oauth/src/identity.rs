@@ -119,6 +119,9 @@ pub struct IdentityOptions {
     pub document_key: Option<PrivateKey>,
     /// The name that dynamic registration shows to people.
     pub client_name: String,
+    /// Whether dynamic registration says that this client takes only tokens that are bound to a key
+    /// (RFC 9449 §5.2, spec-checklist J10).
+    pub dpop_bound_access_tokens: bool,
 }
 
 impl Default for IdentityOptions {
@@ -129,6 +132,7 @@ impl Default for IdentityOptions {
             #[cfg(feature = "private-key-jwt")]
             document_key: None,
             client_name: CLIENT_NAME.to_owned(),
+            dpop_bound_access_tokens: false,
         }
     }
 }
@@ -267,7 +271,7 @@ pub async fn identify(
     if let Some(known) = known.filter(|known| known.fits(&server.issuer, redirect_uri, now)) {
         return Ok(ClientIdentity::Registered(known.clone()));
     }
-    register(platform, discovery, &options.client_name, redirect_uri).await
+    register(platform, discovery, options, redirect_uri).await
 }
 
 /// Finds a client id for a grant without a person: pre-registered, or a metadata document where the
@@ -321,7 +325,7 @@ fn given(
 pub async fn register(
     platform: &Platform,
     discovery: &Discovery,
-    client_name: &str,
+    options: &IdentityOptions,
     redirect_uri: Option<&Url>,
 ) -> Result<ClientIdentity, Error> {
     let server = &discovery.metadata;
@@ -329,14 +333,15 @@ pub async fn register(
         return Err(RegistrationError::NoWay(server.issuer.clone()).into());
     };
     let method = AuthMethod::to_register(server.token_endpoint_auth_methods_supported.as_deref());
-    let metadata = match redirect_uri {
+    let mut metadata = match redirect_uri {
         Some(redirect_uri) => {
             // Without it no login will follow, and the client would be left behind.
             discovery.require_pkce()?;
-            ClientMetadata::interactive(client_name, redirect_uri, method)
+            ClientMetadata::interactive(&options.client_name, redirect_uri, method)
         }
-        None => ClientMetadata::device(client_name, method),
+        None => ClientMetadata::device(&options.client_name, method),
     };
+    metadata.dpop_bound_access_tokens = options.dpop_bound_access_tokens;
     let ask = async |metadata: &ClientMetadata| {
         let request = registration::request(endpoint, discovery.reach, metadata);
         let answer = platform.http.send(request).await?;

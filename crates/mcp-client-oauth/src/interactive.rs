@@ -17,6 +17,7 @@ use crate::{
     login::{LoginOptions, login},
     platform::Platform,
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
+    prover::Prover,
     server_url::ServerUrl,
     session::{Session, TokenSource},
     store::TokenStore,
@@ -210,6 +211,11 @@ impl TokenSource for Interactive {
             Some(session) => session.extension(),
             None => self.0.options.machine.as_ref()?.extension(),
         }
+    }
+
+    fn prover(&self) -> Option<Arc<Prover>> {
+        let session = self.0.session.load();
+        session.as_ref().and_then(|session| session.prover())
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {

@@ -45,6 +45,7 @@
 //! | `sealed-file` | yes | encrypted files as a store |
 //! | `reqwest` | yes | an HTTP client with the network policy |
 //! | `browser` | yes | the person's own browser |
+//! | `dpop` | no | tokens that are bound to a key (RFC 9449), for servers that want them |
 //! | `mcp` | no | `mcp`: an `rmcp` client over authorized requests |
 //! | `private-key-jwt` | no | clients that prove who they are by a signature |
 //! | `testing` | no | `testing`: a clock, a network and a person for tests |
@@ -67,6 +68,7 @@ mod machine;
 pub mod mcp;
 pub mod platform;
 pub mod proto;
+mod prover;
 mod secret;
 mod server_url;
 mod session;
@@ -75,7 +77,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use authorized::{Authorized, AuthorizedRequest};
+pub use authorized::{Authorized, AuthorizedRequest, Credentials};
 pub use discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover};
 pub use error::{Error, Remedy};
 pub use identity::{
@@ -83,9 +85,10 @@ pub use identity::{
     identify_machine, register,
 };
 pub use interactive::Interactive;
-pub use login::{LoginOptions, login};
+pub use login::{DpopPolicy, LoginOptions, login};
 pub use logout::{Logout, RemoteLogout, logout, revoke};
 pub use machine::{IdentityProvider, MachineGrant};
+pub use prover::{Proof, Prover};
 pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};

@@ -1,15 +1,16 @@
 //! The whole way, in order. Read this first.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
-    error::Error,
+    error::{AuthorizationError, Error},
     grant::{self, GrantRequest, LOGIN_TIMEOUT, Receiver, Redirect},
     identity::{ClientIdentity, IdentityOptions, Registration, identify, identify_machine},
     machine::MachineGrant,
     platform::Platform,
-    proto::scope::Scope,
+    proto::{dpop::DpopKey, scope::Scope},
+    prover::Prover,
     server_url::ServerUrl,
     session::Session,
     store::{Record, RecordKey, TokenStore},
@@ -46,6 +47,24 @@ pub struct LoginOptions {
     /// is one: its refresh token gets a token for this resource too, where the issuer allows that,
     /// and nobody is asked. Each resource has its own access token all the same.
     pub share: bool,
+    /// Whether the tokens are to be bound to a key, so that whoever steals them cannot use them.
+    pub dpop: DpopPolicy,
+}
+
+/// Whether a login asks for tokens that are bound to a key (DPoP, RFC 9449). The key is made for the
+/// login, and kept with its tokens.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum DpopPolicy {
+    /// If the server wants such tokens: its metadata says that it takes no others, or its challenge
+    /// has the scheme `DPoP`.
+    #[default]
+    Auto,
+    /// In any case, and a client that is registered dynamically is registered for these alone. The
+    /// login fails where the authorization server does not give them.
+    Always,
+    /// In no case.
+    Never,
 }
 
 impl Default for LoginOptions {
@@ -61,6 +80,7 @@ impl Default for LoginOptions {
             timeout: LOGIN_TIMEOUT,
             afresh: false,
             share: false,
+            dpop: DpopPolicy::default(),
         }
     }
 }
@@ -108,16 +128,25 @@ async fn obtain(
     before: Option<&Record>,
 ) -> Result<Record, Error> {
     let discovery = learn(platform, server, options, before).await?;
+    let prover = options.prover(platform, &discovery)?;
     if options.share
         && options.machine.is_none()
+        && let key = options.key(server)
         && let Some(record) =
-            shared_login(platform, store, &options.key(server), &discovery).await?
+            shared_login(platform, store, &key, &discovery, prover.is_some()).await?
     {
         return Ok(record);
     }
     let known = options.known_client(store, &discovery, before).await?;
     if let Some(machine) = &options.machine {
-        return obtain_without_person(platform, discovery, options, known.as_ref(), machine).await;
+        return obtain_without_person(
+            platform,
+            discovery,
+            options,
+            known.as_ref(),
+            (machine, prover),
+        )
+        .await;
     }
     let grant = grant::foresee(&discovery.metadata, options.grant.as_deref())?;
     let listen = || Receiver::bind(&options.redirect, known.as_ref());
@@ -125,21 +154,26 @@ async fn obtain(
     let identity = identify(
         platform,
         &discovery,
-        &options.identity,
+        &options.client(),
         known.as_ref(),
         receiver.as_ref().map(Receiver::uri),
     )
     .await?;
     keep_registration(store, &identity, known.as_ref()).await?;
-    let request = GrantRequest::new(&discovery, &identity, options.scope.as_ref())?
+    let mut request = GrantRequest::new(&discovery, &identity, options.scope.as_ref())?
         .with_receiver(receiver)
         .with_timeout(options.timeout);
+    if let Some(prover) = &prover {
+        request = request.with_prover(Arc::clone(prover));
+    }
     let requested = request.scope().cloned();
     let tokens = grant.obtain(platform, request).await;
     if let Err(error) = &tokens {
         forget_unknown_client(store, &identity, error).await;
     }
-    Ok(Record::new(discovery, identity, requested, tokens?))
+    let mut record = Record::new(discovery, identity, requested, tokens?);
+    record.dpop = prover.map(|prover| prover.key().clone());
+    Ok(record)
 }
 
 /// Steps 2 to 4 when nobody is there: no redirect URI, no listener, no registration (spec-checklist
@@ -149,17 +183,21 @@ async fn obtain_without_person(
     discovery: Discovery,
     options: &LoginOptions,
     known: Option<&Registration>,
-    machine: &MachineGrant,
+    (machine, prover): (&MachineGrant, Option<Arc<Prover>>),
 ) -> Result<Record, Error> {
     let does_without = machine.does_without_client();
     let identity = identify_machine(&discovery, &options.identity, known, does_without)?;
-    let request =
+    let mut request =
         GrantRequest::new(&discovery, &identity, options.scope.as_ref())?.with_machine(machine);
+    if let Some(prover) = &prover {
+        request = request.with_prover(Arc::clone(prover));
+    }
     let requested = request.scope().cloned();
     let grant = grant::choose(&request, options.grant.as_deref())?;
     let tokens = grant.obtain(platform, request).await?;
     let mut record = Record::new(discovery, identity, requested, tokens);
     record.machine = Some(machine.clone());
+    record.dpop = prover.map(|prover| prover.key().clone());
     Ok(record)
 }
 
@@ -241,6 +279,37 @@ impl LoginOptions {
             Some(account) => key.with_account(account),
             None => key,
         }
+    }
+
+    /// What proves that we have the key of this login, if its tokens are to be bound to one.
+    fn prover(
+        &self,
+        platform: &Platform,
+        discovery: &Discovery,
+    ) -> Result<Option<Arc<Prover>>, AuthorizationError> {
+        let wanted = match self.dpop {
+            DpopPolicy::Auto => discovery.wants_dpop,
+            DpopPolicy::Always => true,
+            DpopPolicy::Never => false,
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        if !discovery.metadata.may_take_proofs() {
+            let issuer = discovery.issuer().clone();
+            return Err(AuthorizationError::DpopUnsupported(issuer));
+        }
+        let key = DpopKey::generate()?;
+        Ok(Some(Arc::new(Prover::new(
+            key,
+            Arc::clone(&platform.clock),
+        ))))
+    }
+
+    fn client(&self) -> IdentityOptions {
+        let mut client = self.identity.clone();
+        client.dpop_bound_access_tokens |= self.dpop == DpopPolicy::Always;
+        client
     }
 
     /// The client that the issuer knows already. One that a person registered by hand stays bound

@@ -1,6 +1,6 @@
 //! The way back: the tokens are forgotten here, and given back to the server (RFC 7009).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
@@ -10,6 +10,7 @@ use crate::{
     identity::ClientIdentity,
     platform::Platform,
     proto::revocation::{self, TokenKind},
+    prover::{Prover, ask},
     store::{Record, RecordKey, TokenStore},
 };
 
@@ -82,6 +83,9 @@ async fn give_back(platform: &Platform, record: Option<&Record>) -> RemoteLogout
         .as_ref()
         .map(|token| (token.expose().as_str(), TokenKind::Refresh));
     let access = Some((tokens.access_token.expose(), TokenKind::Access));
+    // Some servers give a public client's revocation a hearing only with the key of its tokens.
+    let key = record.dpop.clone();
+    let prover = key.map(|key| Prover::new(key, Arc::clone(&platform.clock)));
     let end = platform.clock.now() + PATIENCE;
     let mut failure = None;
     // The second is given back even if the first is refused, because some servers take only one
@@ -89,7 +93,8 @@ async fn give_back(platform: &Platform, record: Option<&Record>) -> RemoteLogout
     for (token, kind) in [refresh, access].into_iter().flatten() {
         let left = end.duration_since(platform.clock.now()).unwrap_or_default();
         let (discovery, identity) = (&record.discovery, &record.identity);
-        match revoke_within(platform, discovery, identity, token, kind, left).await {
+        let prover = prover.as_ref();
+        match revoke_within(platform, discovery, identity, token, kind, prover, left).await {
             Ok(()) => {}
             Err(error @ Error::Http(_)) => return RemoteLogout::Failed(error),
             Err(error) => failure = failure.or(Some(error)),
@@ -109,7 +114,7 @@ pub async fn revoke(
     token: &str,
     kind: TokenKind,
 ) -> Result<(), Error> {
-    revoke_within(platform, discovery, identity, token, kind, PATIENCE).await
+    revoke_within(platform, discovery, identity, token, kind, None, PATIENCE).await
 }
 
 async fn revoke_within(
@@ -118,6 +123,7 @@ async fn revoke_within(
     identity: &ClientIdentity,
     token: &str,
     kind: TokenKind,
+    prover: Option<&Prover>,
     deadline: Duration,
 ) -> Result<(), Error> {
     let server = &discovery.metadata;
@@ -130,7 +136,7 @@ async fn revoke_within(
     let mut request = revocation::request(endpoint, discovery.reach, &client, token, kind);
     request.deadline = deadline;
     let url: Url = request.url.clone();
-    let answer = platform.http.send(request).await?;
+    let answer = ask(platform, request, prover).await?;
     let secrets: Vec<&str> = client.secrets().chain([token]).collect();
     revocation::response(&answer, &secrets)
         .map_err(|cause| RevocationError::Answer { url, cause }.into())

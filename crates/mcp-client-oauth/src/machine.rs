@@ -21,6 +21,7 @@ use crate::{
         token::{self, TokenSet},
         token_exchange,
     },
+    prover::{Prover, ask, expected_scheme},
 };
 
 /// How to get tokens without asking anybody.
@@ -110,7 +111,7 @@ impl MachineGrant {
 pub(crate) async fn obtain(
     platform: &Platform,
     discovery: &Discovery,
-    client: &ClientAuth<'_>,
+    By { client, prover }: By<'_>,
     machine: &MachineGrant,
     scope: Option<&Scope>,
     deadline: Duration,
@@ -119,6 +120,7 @@ pub(crate) async fn obtain(
         platform,
         discovery,
         client,
+        prover,
         scope,
         end: platform.clock.now() + deadline,
     };
@@ -136,10 +138,17 @@ pub(crate) async fn obtain(
     }
 }
 
+/// Who asks for tokens, and by which key, if they are to be bound to one.
+pub(crate) struct By<'a> {
+    pub(crate) client: &'a ClientAuth<'a>,
+    pub(crate) prover: Option<&'a Prover>,
+}
+
 struct Errand<'a> {
     platform: &'a Platform,
     discovery: &'a Discovery,
     client: &'a ClientAuth<'a>,
+    prover: Option<&'a Prover>,
     scope: Option<&'a Scope>,
     end: SystemTime,
 }
@@ -186,7 +195,8 @@ impl Errand<'_> {
             self.scope,
         );
         let url = request.url.clone();
-        let answer = self.send(request).await?;
+        // What it gives is no access token, and is bound to nothing.
+        let answer = self.send(request, None).await?;
         let secrets: Vec<&str> = client.secrets().chain([id_token.expose()]).collect();
         token_exchange::response(&answer, &secrets)
             .map_err(|cause| MachineGrantError::IdentityProvider { url, cause })
@@ -200,10 +210,10 @@ impl Errand<'_> {
     ) -> Result<TokenSet, MachineGrantError> {
         let url: Url = request.url.clone();
         let now = self.platform.clock.now();
-        let answer = self.send(request).await?;
+        let answer = self.send(request, self.prover).await?;
         let assertion = assertion.map(Assertion::expose);
         let secrets: Vec<&str> = client.secrets().chain(assertion).collect();
-        token::response(&answer, now, &secrets)
+        token::response(&answer, now, &secrets, expected_scheme(self.prover))
             .map_err(|cause| MachineGrantError::Answer { url, cause })
     }
 
@@ -213,9 +223,13 @@ impl Errand<'_> {
         Ok(assertion.ok_or_else(|| source.without(NoAssertionCause::NotAJwt))?)
     }
 
-    async fn send(&self, mut request: Request) -> Result<Response, MachineGrantError> {
+    async fn send(
+        &self,
+        mut request: Request,
+        prover: Option<&Prover>,
+    ) -> Result<Response, MachineGrantError> {
         request.deadline = request.deadline.min(self.left());
-        let answer = self.platform.http.send(request).await;
+        let answer = ask(self.platform, request, prover).await;
         answer.map_err(MachineGrantError::Http)
     }
 

@@ -1,9 +1,18 @@
 //! An MCP client by the official `rmcp` crate, whose requests carry our tokens.
 
-use std::{collections::HashMap, error::Error as StdError, future::Future, io, sync::Arc};
+use std::{
+    collections::HashMap,
+    error::Error as StdError,
+    future::Future,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use futures_util::stream::BoxStream;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use rmcp::{
     model::{
         ClientCapabilities, ClientConfig, ClientJsonRpcMessage, ExtensionCapabilities,
@@ -24,14 +33,21 @@ use sse_stream::Sse;
 use url::Url;
 
 use crate::{
-    authorized::with_token, error::Error, platform, proto::challenge::Challenge,
+    authorized::{Credentials, with_token},
+    error::Error,
+    platform,
+    proto::{challenge::Challenge, dpop, token::Scheme},
     session::TokenSource,
 };
 
 type Failure = StreamableHttpError<reqwest::Error>;
 
+/// How often the server is asked for a nonce because of one request (H181).
+const PROBES: usize = 2;
+
 /// An HTTP client for `rmcp`'s streamable HTTP transport that sends a token with every request,
-/// and another one, once, when it is refused (spec-checklist A4).
+/// and another one, once, when it is refused (spec-checklist A4). A token that is bound to a key goes
+/// with a proof of its own for each request.
 #[derive(Clone)]
 pub struct AuthorizedClient {
     http: reqwest::Client,
@@ -134,6 +150,7 @@ impl AuthorizedClient {
     /// Calls `send` with a token for `uri`, and again with another one while that may help.
     async fn with_token<T, F, Fut>(
         &self,
+        method: Method,
         uri: &str,
         custom_headers: Headers,
         send: F,
@@ -144,22 +161,87 @@ impl AuthorizedClient {
     {
         let unusable = |_| Failure::UnexpectedServerResponse("the URL cannot be used".into());
         let url = Url::parse(uri).map_err(unusable)?;
-        let attempt = |authorization| {
-            let mut headers = custom_headers.clone();
-            // A value that is wiped after use, and not the text that `rmcp` would copy. It is ours,
-            // whatever the caller's headers say.
-            headers.insert(header::AUTHORIZATION, authorization);
-            let outcome = send(headers);
-            async move { Ok(outcome.await) }
+        let probe = Probe {
+            client: self,
+            url: &url,
+            left: AtomicUsize::new(PROBES),
         };
-        let refusal = |outcome: &Result<T, Failure>| {
-            let challenge = challenge_of(outcome.as_ref().err()?)?;
+        let attempt = |credentials: Credentials| {
+            let bound = credentials.proof.is_some();
+            // Values that are wiped after use, and not the text that `rmcp` would copy. They are
+            // ours, whatever the caller's headers say.
+            let mut own = HeaderMap::new();
+            credentials.apply(&mut own);
+            let mut headers = custom_headers.clone();
+            headers.extend(
+                own.into_iter()
+                    .filter_map(|(name, value)| Some((name?, value))),
+            );
+            let (answer, probe) = (send(headers), &probe);
+            async move {
+                let outcome = answer.await;
+                let challenge = outcome.as_ref().err().and_then(challenge_of);
+                let challenge = match challenge {
+                    Some(challenge) if bound => Some(probe.completed(challenge).await),
+                    challenge => challenge,
+                };
+                Ok((outcome, challenge))
+            }
+        };
+        let refusal = |(_, challenge): &(Result<T, Failure>, Option<Challenge>)| {
+            let challenge = challenge.clone()?;
             tracing::debug!(server = %self.source.server(), "the server refused the token");
             Some(challenge)
         };
-        with_token(&*self.source, &url, attempt, refusal)
+        match with_token(&*self.source, &method, &url, attempt, refusal).await {
+            Ok((outcome, _)) => outcome,
+            Err(error) => Err(Failure::Io(io::Error::other(error))),
+        }
+    }
+}
+
+/// What the server wants to see in a proof. `rmcp` passes the text of a challenge on, and that of a
+/// `DELETE` not even that, but never the header with the nonce, and `reqwest` shows an answer to
+/// nobody but its caller. So the server is asked once more, for its challenge alone, by a message
+/// that is no message, and which it cannot act upon if it lets it in.
+struct Probe<'a> {
+    client: &'a AuthorizedClient,
+    url: &'a Url,
+    left: AtomicUsize,
+}
+
+impl Probe<'_> {
+    /// The challenge with the nonce that it came with, if it is about one.
+    async fn completed(&self, challenge: Challenge) -> Challenge {
+        // `rmcp` passes on the first of several, which need not be the one that is meant for us.
+        let is_other = challenge.scheme != Scheme::DPoP && !challenge.is_insufficient_scope();
+        let take = |left: usize| left.checked_sub(1);
+        let order = Ordering::Relaxed;
+        if !(challenge.refuses_proof() || is_other)
+            || self.left.fetch_update(order, order, take).is_err()
+        {
+            return challenge;
+        }
+        let found = self.ask().await.filter(Challenge::refuses_proof);
+        found.unwrap_or(challenge)
+    }
+
+    async fn ask(&self) -> Option<Challenge> {
+        let (source, url) = (&self.client.source, self.url);
+        let (token, prover) = (source.ready()?, source.prover()?);
+        let proof = prover.prove(&Method::POST, url, Some(&token)).ok()?;
+        let request = self.client.http.post(url.clone()).body("{}");
+        let answer = request
+            .timeout(platform::METADATA_DEADLINE)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json, text/event-stream")
+            .header(header::AUTHORIZATION, token.header())
+            .header(dpop::PROOF, proof.header)
+            .send()
             .await
-            .unwrap_or_else(|error| Err(Failure::Io(io::Error::other(error))))
+            .ok()?;
+        prover.learn(url, answer.headers());
+        Challenge::of(answer.status(), answer.headers())
     }
 }
 
@@ -219,7 +301,7 @@ impl StreamableHttpClient for AuthorizedClient {
         custom_headers: Headers,
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
-        self.with_token(&uri.clone(), custom_headers, |headers| {
+        self.with_token(Method::POST, &uri.clone(), custom_headers, |headers| {
             self.http.post_message_with_response_limits(
                 uri.clone(),
                 message.clone(),
@@ -239,7 +321,7 @@ impl StreamableHttpClient for AuthorizedClient {
         _auth_header: Option<String>,
         custom_headers: Headers,
     ) -> Result<(), Failure> {
-        self.with_token(&uri.clone(), custom_headers, |headers| {
+        self.with_token(Method::DELETE, &uri.clone(), custom_headers, |headers| {
             self.http
                 .delete_session(uri.clone(), session_id.clone(), None, headers)
         })
@@ -275,7 +357,7 @@ impl StreamableHttpClient for AuthorizedClient {
         custom_headers: Headers,
         limit: usize,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
-        self.with_token(&uri.clone(), custom_headers, |headers| {
+        self.with_token(Method::GET, &uri.clone(), custom_headers, |headers| {
             self.http.get_stream_with_max_sse_event_size(
                 uri.clone(),
                 session_id.clone(),

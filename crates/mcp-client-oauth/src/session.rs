@@ -17,6 +17,7 @@ use crate::{
     error::{AuthorizationError, Error, Remedy, TokenRefreshError},
     platform::Platform,
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
+    prover::Prover,
     server_url::ServerUrl,
     store::{Record, RecordKey, Revision, TokenStore},
 };
@@ -30,7 +31,7 @@ mod unsaved;
 
 use current::{Age, Current, Wish};
 pub use refresh::refresh;
-pub(crate) use shared::borrow;
+pub(crate) use shared::{Borrowed, borrow};
 use unsaved::UnsavedTokens;
 
 /// Anything that can give a token for one resource.
@@ -47,6 +48,12 @@ pub trait TokenSource: Send + Sync {
 
     /// The MCP extension by which its tokens are got, if it is one (spec-checklist J14).
     fn extension(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What proves, for each request with one of its tokens, that we have the key that the token is
+    /// bound to; none if its tokens are bearer tokens.
+    fn prover(&self) -> Option<Arc<Prover>> {
         None
     }
 
@@ -105,11 +112,12 @@ impl Session {
         record: Record,
         revision: Revision,
     ) -> Self {
+        let current = Current::new(record, Some(revision), None, &platform.clock);
         Self(Arc::new(Inner {
             platform,
             store,
             key,
-            current: ArcSwap::from_pointee(Current::new(record, Some(revision))),
+            current: ArcSwap::from_pointee(current),
             unsaved: UnsavedTokens::default(),
             gate: Arc::default(),
             attempts: AtomicU64::new(0),
@@ -148,6 +156,9 @@ impl Session {
     /// The `Authorization` header if it is at hand and good now: no I/O, no lock, no allocation.
     /// When the token nears its end this has it renewed in the background. None at its very end;
     /// [`header`](Self::header) waits for a fresh one then.
+    ///
+    /// With a token that is bound to a key ([`prover`](TokenSource::prover)) each request needs a
+    /// proof besides; [`Authorized`](crate::Authorized) sends both.
     pub fn ready_header(&self) -> Option<HeaderValue> {
         let current = self.current()?;
         Some(current.record.tokens.authorization_header())
@@ -289,6 +300,10 @@ impl TokenSource for Session {
     fn ready(&self) -> Option<AccessToken> {
         let current = self.current()?;
         Some(current.record.tokens.access_token.clone())
+    }
+
+    fn prover(&self) -> Option<Arc<Prover>> {
+        self.0.current.load().prover.clone()
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {

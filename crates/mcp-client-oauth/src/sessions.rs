@@ -9,7 +9,7 @@ use url::Url;
 use crate::{
     authorized::{Authorized, AuthorizedRequest},
     error::{AuthorizationError, Error, Remedy},
-    login::{LoginOptions, login},
+    login::{DpopPolicy, LoginOptions, login},
     logout::{Logout, logout},
     platform::Platform,
     proto::scope::Scope,
@@ -126,7 +126,8 @@ impl Sessions {
     }
 
     /// `extra` headers and the `Authorization` header, with a token that is good now. The caller's
-    /// map is not changed; an `Authorization` in it is replaced in the copy.
+    /// map is not changed; an `Authorization` in it is replaced in the copy. With a token that is
+    /// bound to a key each request needs a proof besides: [`request`](Self::request) sends both.
     ///
     /// # Errors
     /// [`AuthorizationError::LoginRequired`], or what a refresh says.
@@ -207,8 +208,8 @@ impl Sessions {
     }
 }
 
-/// Whether the caller wants a scope that was not even asked for yet, to be another client, or to go
-/// another way.
+/// Whether the caller wants a scope that was not even asked for yet, tokens of another kind, to be
+/// another client, or to go another way.
 fn lacks(session: &Session, options: &LoginOptions) -> bool {
     let record = session.record();
     let missing = match (&options.scope, record.known_scope()) {
@@ -217,7 +218,14 @@ fn lacks(session: &Session, options: &LoginOptions) -> bool {
         (None, _) => false,
     };
     let wanted = options.identity.preregistered.as_ref();
+    let bound = record.dpop.is_some();
+    let otherwise = match options.dpop {
+        DpopPolicy::Auto => false,
+        DpopPolicy::Always => !bound,
+        DpopPolicy::Never => bound,
+    };
     missing
+        || otherwise
         || wanted.is_some_and(|client| record.identity.client_id() != client.client_id)
         || (options.machine.is_some() && options.machine != record.machine)
 }

@@ -17,7 +17,7 @@ use crate::{
 const ANSWER_LIMIT: usize = 64 << 20;
 
 /// A request to the server, to be sent with a token. The caller's headers are kept; `Authorization`
-/// is ours. Redirects are not followed (H41).
+/// is ours, and `DPoP` with a token that is bound to a key. Redirects are not followed (H41).
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct AuthorizedRequest {
@@ -101,9 +101,9 @@ impl AuthorizedRequest {
         }
         let http = &authorized.platform.http;
         let answer = authorized
-            .send(&request.url, |authorization| {
+            .send(&request.method, &request.url, |credentials| {
                 let mut request = request.clone();
-                request.headers.insert(header::AUTHORIZATION, authorization);
+                credentials.apply(&mut request.headers);
                 async move { Ok(http.send(request).await?.into()) }
             })
             .await?;

@@ -103,6 +103,6 @@ fn answer_remedy(cause: &TokenError) -> Remedy {
         }
         TokenError::Refused { .. } => Remedy::Reconfigure,
         TokenError::Unavailable { .. } => Remedy::Retry,
-        TokenError::Malformed { .. } => Remedy::ReportToServer,
+        TokenError::Downgraded | TokenError::Malformed { .. } => Remedy::ReportToServer,
     }
 }

@@ -22,6 +22,7 @@ use crate::{
         server_metadata::ServerMetadata,
         token::{self, TokenSet},
     },
+    prover::Prover,
 };
 
 /// How many pasted URLs are looked at.
@@ -59,7 +60,10 @@ impl Grant for AuthorizationCodeGrant {
             }
         };
         let tokens = match code {
-            Ok(code) => exchange(platform, request.discovery, &request.client, &code).await,
+            Ok(code) => {
+                let prover = request.prover();
+                exchange(platform, request.discovery, &request.client, &code, prover).await
+            }
             Err(cause) => Err(cause.into()),
         };
         door.close().await;
@@ -67,7 +71,8 @@ impl Grant for AuthorizationCodeGrant {
     }
 }
 
-/// Trades a code for tokens (RFC 6749 §4.1.3), naming the resource again (RFC 8707 §2.2).
+/// Trades a code for tokens (RFC 6749 §4.1.3), naming the resource again (RFC 8707 §2.2). With a
+/// `prover` they are bound to its key (RFC 9449 §5).
 ///
 /// # Errors
 /// [`Error::TokenExchange`] with what the server said, or [`Error::Http`].
@@ -76,13 +81,14 @@ pub async fn exchange(
     discovery: &Discovery,
     client: &ClientAuth<'_>,
     code: &AuthorizationCode,
+    prover: Option<&Prover>,
 ) -> Result<TokenSet, Error> {
     let endpoint = &discovery.metadata.token_endpoint;
     let resource = Some(&discovery.resource);
     let client = client.at(platform.clock.now());
     let client = &client.map_err(RegistrationError::from)?;
     let request = token::code_request(endpoint, discovery.reach, client, resource, code);
-    request_tokens(platform, client, request, &code.secrets()).await
+    request_tokens(platform, client, request, &code.secrets(), prover).await
 }
 
 fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {
@@ -91,12 +97,14 @@ fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending
         .authorization_endpoint
         .as_ref()
         .ok_or_else(|| no_grant(request))?;
-    let ask = AuthorizationRequest::new(
+    let thumbprint = request.prover().map(|prover| prover.key().thumbprint());
+    let mut ask = AuthorizationRequest::new(
         request.client.client_id,
         redirect_uri,
         Some(request.resource()),
         request.scope(),
     );
+    ask.dpop_jkt = thumbprint.as_deref();
     let state = State::generate().map_err(AuthorizationError::from)?;
     let verifier = CodeVerifier::generate().map_err(AuthorizationError::from)?;
     Ok(authorization_url(server, endpoint, &ask, state, verifier))

@@ -123,7 +123,8 @@ async fn poll_once(
         &code.device_code,
     );
     message.deadline = message.deadline.min(left);
-    match request_tokens(platform, client, message, &[code.device_code.expose()]).await {
+    let (sent, prover) = ([code.device_code.expose().as_str()], request.prover());
+    match request_tokens(platform, client, message, &sent, prover).await {
         Ok(tokens) => Ok(Poll::Tokens(tokens)),
         Err(Error::TokenExchange { url, cause }) => {
             Poll::read(Err(cause)).map_err(|cause| Error::TokenExchange { url, cause })
@@ -139,9 +140,10 @@ fn may_pass(error: &HttpError) -> bool {
         HttpErrorCause::Connect(_)
         | HttpErrorCause::Interrupted(_)
         | HttpErrorCause::TimedOut(_) => true,
-        HttpErrorCause::Forbidden(_) | HttpErrorCause::TooLarge(_) | HttpErrorCause::Setup(_) => {
-            false
-        }
+        HttpErrorCause::Forbidden(_)
+        | HttpErrorCause::TooLarge(_)
+        | HttpErrorCause::Setup(_)
+        | HttpErrorCause::Unproven(_) => false,
     }
 }
 

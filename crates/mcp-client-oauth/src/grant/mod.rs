@@ -1,6 +1,6 @@
 //! Steps 3 and 4: the ways to get tokens, one file each.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use url::Url;
@@ -9,7 +9,7 @@ use crate::{
     discovery::Discovery,
     error::{AuthorizationError, Error, RegistrationError},
     identity::{ClientIdentity, Registration},
-    machine::{self, MachineGrant},
+    machine::{self, By, MachineGrant},
     platform::{Platform, Request, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
@@ -18,6 +18,7 @@ use crate::{
         server_metadata::ServerMetadata,
         token::{self, TokenSet},
     },
+    prover::{Prover, ask, expected_scheme},
 };
 
 mod authorization_code;
@@ -52,6 +53,7 @@ pub struct GrantRequest<'a> {
     timeout: Duration,
     receiver: Option<Receiver>,
     machine: Option<&'a MachineGrant>,
+    prover: Option<Arc<Prover>>,
 }
 
 impl<'a> GrantRequest<'a> {
@@ -78,6 +80,7 @@ impl<'a> GrantRequest<'a> {
             timeout: LOGIN_TIMEOUT,
             receiver: None,
             machine: None,
+            prover: None,
         })
     }
 
@@ -99,6 +102,14 @@ impl<'a> GrantRequest<'a> {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The same, for tokens that are bound to the key of `prover` (RFC 9449). The key belongs in
+    /// the [`Record`](crate::store::Record) of these tokens: nobody can use them without it.
+    #[must_use]
+    pub fn with_prover(mut self, prover: Arc<Prover>) -> Self {
+        self.prover = Some(prover);
         self
     }
 
@@ -133,16 +144,24 @@ impl<'a> GrantRequest<'a> {
         let Some(machine) = self.machine else {
             return Err(no_grant(self).into());
         };
-        let (client, scope) = (&self.client, self.scope());
+        let by = By {
+            client: &self.client,
+            prover: self.prover(),
+        };
         let tokens = machine::obtain(
             platform,
             self.discovery,
-            client,
+            by,
             machine,
-            scope,
+            self.scope(),
             TOKEN_DEADLINE,
         );
         Ok(tokens.await?)
+    }
+
+    /// What proves that we have the key of the tokens, if they are to be bound to one.
+    pub fn prover(&self) -> Option<&Prover> {
+        self.prover.as_deref()
     }
 }
 
@@ -243,16 +262,19 @@ fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
     AuthorizationError::NoGrant { issuer, wanted }
 }
 
-/// Sends a token request, and reads the answer with the clock of the moment it was sent.
+/// Sends a token request, and reads the answer with the clock of the moment it was sent. With a
+/// `prover` the tokens are bound to its key.
 async fn request_tokens(
     platform: &Platform,
     client: &ClientAuth<'_>,
     request: Request,
     sent: &[&str],
+    prover: Option<&Prover>,
 ) -> Result<TokenSet, Error> {
     let url: Url = request.url.clone();
     let now = platform.clock.now();
-    let answer = platform.http.send(request).await?;
+    let answer = ask(platform, request, prover).await?;
     let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
-    token::response(&answer, now, &secrets).map_err(|cause| Error::TokenExchange { url, cause })
+    token::response(&answer, now, &secrets, expected_scheme(prover))
+        .map_err(|cause| Error::TokenExchange { url, cause })
 }

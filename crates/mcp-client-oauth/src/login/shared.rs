@@ -4,12 +4,13 @@ use crate::{
     discovery::Discovery,
     error::Error,
     platform::{Platform, TOKEN_DEADLINE},
-    session::borrow,
+    session::{Borrowed, borrow},
     store::{Record, RecordKey, TokenStore},
 };
 
 /// A record for `key` with the login of the same account at another resource of the issuer; none if
-/// there is no such login, or the issuer gives nothing for it.
+/// there is no such login, or the issuer gives nothing for it. Its tokens are bound to a key if, and
+/// only if, `bound` ones are wanted.
 ///
 /// # Errors
 /// [`Error::TokenStorage`] only.
@@ -18,6 +19,7 @@ pub(super) async fn shared_login(
     store: &TokenStore,
     key: &RecordKey,
     discovery: &Discovery,
+    bound: bool,
 ) -> Result<Option<Record>, Error> {
     let target = (&discovery.server, &discovery.resource);
     for lender in store.keys().await? {
@@ -28,13 +30,17 @@ pub(super) async fn shared_login(
         let Ok(Some((login, _))) = store.load(&lender).await else {
             continue;
         };
-        if login.discovery.issuer() != discovery.issuer() || login.tokens.refresh_token.is_none() {
+        if login.discovery.issuer() != discovery.issuer()
+            || login.tokens.refresh_token.is_none()
+            || login.dpop.is_some() != bound
+        {
             continue;
         }
         match borrow(platform, store, &lender, target, TOKEN_DEADLINE).await? {
-            Ok(tokens) => {
+            Ok(Borrowed { tokens, dpop }) => {
                 let mut record = Record::new(discovery.clone(), login.identity, None, tokens);
                 record.lender = Some(lender);
+                record.dpop = dpop;
                 return Ok(Some(record));
             }
             Err(error) => {

@@ -309,6 +309,9 @@ pub enum HttpErrorCause {
     /// The HTTP client could not be set up.
     #[error("the HTTP client cannot start ({0})")]
     Setup(String),
+    /// The request was never sent, because it needs a proof of possession and there is none.
+    #[error("not sent: {0}")]
+    Unproven(String),
 }
 
 impl HttpError {
@@ -322,7 +325,10 @@ impl HttpError {
 
     /// Whether the request surely did not reach the server, so that it may be sent again.
     pub fn never_sent(&self) -> bool {
-        matches!(self.cause, HttpErrorCause::Connect(_))
+        matches!(
+            self.cause,
+            HttpErrorCause::Connect(_) | HttpErrorCause::Unproven(_)
+        )
     }
 }
 

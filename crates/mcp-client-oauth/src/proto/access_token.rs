@@ -1,10 +1,14 @@
-//! An access token, as requests carry it (RFC 6750 §2.1).
+//! An access token, as requests carry it (RFC 6750 §2.1, RFC 9449 §7.1).
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, Visitor},
+    ser::SerializeMap as _,
+};
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
@@ -12,6 +16,49 @@ use crate::secret::Secret;
 /// The longest token that is taken (H79).
 pub(super) const LONGEST_TOKEN: usize = 16 * 1024;
 const BEARER: &str = "Bearer ";
+const DPOP: &str = "DPoP ";
+
+/// How a token is used: its `token_type`, and the scheme of the `Authorization` header.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// Whoever has the token may use it (RFC 6750).
+    #[default]
+    Bearer,
+    /// Each request needs a proof that the sender has the key that the token is bound to (RFC 9449).
+    DPoP,
+}
+
+impl Scheme {
+    /// The name, as it is registered.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::DPoP => "DPoP",
+        }
+    }
+
+    /// The scheme of that name, in any case (RFC 9110 §11.1, RFC 6749 §5.1).
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Bearer, Self::DPoP];
+        all.into_iter()
+            .find(|scheme| scheme.as_str().eq_ignore_ascii_case(name))
+    }
+
+    /// What stands before the token in the header.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Bearer => BEARER,
+            Self::DPoP => DPOP,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// An access token that can go into a header as it is: it was checked when it came (H78).
 ///
@@ -21,16 +68,36 @@ const BEARER: &str = "Bearer ";
 pub struct AccessToken(HeaderValue);
 
 impl AccessToken {
-    /// Takes `b64token` characters (RFC 6750 §2.1), and other visible ASCII that servers use.
+    /// A bearer token: `b64token` characters (RFC 6750 §2.1), and other visible ASCII that servers
+    /// use.
     pub fn new(token: &str) -> Option<Self> {
+        Self::of(Scheme::Bearer, token)
+    }
+
+    /// A token that is bound to a key, of the same characters.
+    pub fn bound(token: &str) -> Option<Self> {
+        Self::of(Scheme::DPoP, token)
+    }
+
+    /// A token that is used in this way.
+    pub fn of(scheme: Scheme, token: &str) -> Option<Self> {
         let fits = (1..=LONGEST_TOKEN).contains(&token.len());
         if !fits || !token.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
             return None;
         }
-        let text = Zeroizing::new([BEARER.as_bytes(), token.as_bytes()].concat());
+        let text = Zeroizing::new([scheme.prefix().as_bytes(), token.as_bytes()].concat());
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
         value.set_sensitive(true);
         Some(Self(value))
+    }
+
+    /// How it is used.
+    pub fn scheme(&self) -> Scheme {
+        if self.0.as_bytes().starts_with(DPOP.as_bytes()) {
+            Scheme::DPoP
+        } else {
+            Scheme::Bearer
+        }
     }
 
     /// The value of the `Authorization` header, marked sensitive.
@@ -43,7 +110,7 @@ impl AccessToken {
         self.0
             .to_str()
             .ok()
-            .and_then(|text| text.strip_prefix(BEARER))
+            .and_then(|text| text.strip_prefix(self.scheme().prefix()))
             .unwrap_or_default()
     }
 
@@ -59,15 +126,103 @@ impl fmt::Debug for AccessToken {
     }
 }
 
+/// A bearer token is its text, as in the records of every version. One that is bound is an object,
+/// `{"DPoP": text}`, so that nobody takes it for one that is not.
 impl Serialize for AccessToken {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.expose())
+        match self.scheme() {
+            Scheme::Bearer => serializer.serialize_str(self.expose()),
+            Scheme::DPoP => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry(Scheme::DPoP.as_str(), self.expose())?;
+                map.end()
+            }
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for AccessToken {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
-        Self::new(&text).ok_or_else(|| de::Error::custom("not an access token"))
+        deserializer.deserialize_any(Stored)
+    }
+}
+
+/// Reads what is stored of a token, and never says what it was.
+struct Stored;
+
+impl<'de> Visitor<'de> for Stored {
+    type Value = AccessToken;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an access token")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<AccessToken, E> {
+        AccessToken::new(text).ok_or_else(|| E::custom("not an access token"))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<AccessToken, E> {
+        self.visit_str(&Zeroizing::new(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AccessToken, A::Error> {
+        let wrong = || de::Error::custom("not an access token");
+        let (scheme, token) = map
+            .next_entry::<String, Secret<String>>()?
+            .ok_or_else(wrong)?;
+        if scheme != Scheme::DPoP.as_str() || map.next_key::<String>()?.is_some() {
+            return Err(wrong());
+        }
+        AccessToken::bound(token.expose()).ok_or_else(wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_says_how_it_is_used() {
+        let (bearer, bound) = (
+            AccessToken::new("at").unwrap(),
+            AccessToken::bound("at").unwrap(),
+        );
+        assert_eq!(
+            (bearer.scheme(), bound.scheme()),
+            (Scheme::Bearer, Scheme::DPoP)
+        );
+        assert_eq!((bearer.expose(), bound.expose()), ("at", "at"));
+        assert_eq!(bearer.header(), "Bearer at");
+        assert_eq!(bound.header(), "DPoP at");
+        assert!(bound.header().is_sensitive());
+        assert_ne!(bearer, bound);
+    }
+
+    #[test]
+    fn a_bearer_token_is_written_as_ever_and_a_bound_one_is_not_taken_for_one() {
+        let (bearer, bound) = (
+            AccessToken::new("at").unwrap(),
+            AccessToken::bound("at").unwrap(),
+        );
+        assert_eq!(serde_json::to_value(&bearer).unwrap(), json!("at"));
+        assert_eq!(serde_json::to_value(&bound).unwrap(), json!({"DPoP": "at"}));
+        for token in [bearer, bound] {
+            let value = serde_json::to_value(&token).unwrap();
+            assert_eq!(serde_json::from_value::<AccessToken>(value).unwrap(), token);
+        }
+        for bad in [
+            json!({}),
+            json!({"Bearer": "planted"}),
+            json!({"DPoP": "planted", "x": 1}),
+            json!({"DPoP": "planted\n"}),
+            json!("planted\n"),
+            json!(["planted"]),
+            json!(null),
+        ] {
+            let error = serde_json::from_value::<AccessToken>(bad.clone()).unwrap_err();
+            assert!(!error.to_string().contains("planted"), "{bad}: {error}");
+        }
     }
 }

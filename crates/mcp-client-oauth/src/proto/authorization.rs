@@ -46,6 +46,8 @@ pub struct AuthorizationRequest<'a> {
     pub resource: Option<&'a Resource>,
     /// What it may do.
     pub scope: Option<&'a Scope>,
+    /// The thumbprint of the key that the code is bound to (RFC 9449 §10).
+    pub dpop_jkt: Option<&'a str>,
 }
 
 impl<'a> AuthorizationRequest<'a> {
@@ -61,6 +63,7 @@ impl<'a> AuthorizationRequest<'a> {
             redirect_uri,
             resource,
             scope,
+            dpop_jkt: None,
         }
     }
 }
@@ -141,6 +144,7 @@ pub fn authorization_url(
         ("state", Some(state.expose())),
         ("resource", request.resource.map(Resource::as_str)),
         ("scope", scope.as_deref()),
+        ("dpop_jkt", request.dpop_jkt),
     ];
     let mut url = endpoint.as_url().clone();
     let is_ours = |name: &str| ours.iter().any(|(own, _)| *own == name);

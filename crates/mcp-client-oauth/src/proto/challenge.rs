@@ -2,7 +2,12 @@
 
 use http::{HeaderMap, StatusCode, header};
 
-use super::{foreign::Foreign, scope::Scope};
+use super::{
+    dpop::{DpopNonce, USE_NONCE},
+    foreign::Foreign,
+    scope::Scope,
+    token::Scheme,
+};
 
 /// How many header lines, and how many bytes of each, are looked at (H15).
 const LINES: usize = 128;
@@ -20,25 +25,36 @@ pub struct Challenge {
     pub error: Option<Foreign>,
     /// The server's words about it.
     pub error_description: Option<Foreign>,
+    /// How the token is to be used.
+    pub scheme: Scheme,
+    /// What the server wants to see in the next proof (RFC 9449 §9).
+    pub dpop_nonce: Option<DpopNonce>,
 }
 
 impl Challenge {
     /// The challenge of an answer: every 401 is one, even a bare one; a 403 is one only if it says
     /// `insufficient_scope` (spec-checklist A9). Of several, the first `Bearer` (or `DPoP`) that
-    /// names metadata is taken, else the first.
+    /// names metadata is taken, else the first; but one that refuses a proof speaks of this very
+    /// request, so its word goes before theirs.
     pub fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
-        let ours = |challenge: &AuthChallenge| {
-            ["bearer", "dpop"].contains(&challenge.scheme.to_ascii_lowercase().as_str())
-        };
         let all: Vec<_> = auth_challenges(headers)
             .into_iter()
-            .filter(ours)
-            .map(Self::from)
+            .filter_map(|challenge| {
+                let scheme = Scheme::named(&challenge.scheme)?;
+                Some(Self::new(scheme, &challenge))
+            })
             .collect();
         let named = all
             .iter()
             .find(|challenge| challenge.resource_metadata.is_some());
-        let best = named.or(all.first()).cloned();
+        let mut best = named.or(all.first()).cloned();
+        if let Some(best) = &mut best {
+            best.dpop_nonce = DpopNonce::of(headers);
+            if let Some(refusal) = all.iter().find(|challenge| challenge.refuses_proof()) {
+                best.error.clone_from(&refusal.error);
+                best.scheme = refusal.scheme;
+            }
+        }
         match status {
             StatusCode::UNAUTHORIZED => Some(best.unwrap_or_default()),
             StatusCode::FORBIDDEN => best.filter(Self::is_insufficient_scope),
@@ -52,10 +68,16 @@ impl Challenge {
             .as_ref()
             .is_some_and(|error| error.as_raw() == "insufficient_scope")
     }
-}
 
-impl From<AuthChallenge> for Challenge {
-    fn from(challenge: AuthChallenge) -> Self {
+    /// Whether the token may be good, and the proof is not: it lacks a nonce (RFC 9449 §9), or is
+    /// wrong (§7.1). Another token does not help.
+    pub fn refuses_proof(&self) -> bool {
+        let codes = [USE_NONCE, "invalid_dpop_proof"];
+        let error = self.error.as_ref();
+        self.scheme == Scheme::DPoP && error.is_some_and(|error| codes.contains(&error.as_raw()))
+    }
+
+    fn new(scheme: Scheme, challenge: &AuthChallenge) -> Self {
         Self {
             resource_metadata: challenge.param("resource_metadata").map(str::to_owned),
             scope: challenge
@@ -63,6 +85,8 @@ impl From<AuthChallenge> for Challenge {
                 .and_then(|scope| scope.parse().ok()),
             error: challenge.param("error").map(Foreign::new),
             error_description: challenge.param("error_description").map(Foreign::new),
+            scheme,
+            dpop_nonce: None,
         }
     }
 }
@@ -295,6 +319,52 @@ mod tests {
         ] {
             assert_eq!(of(&[line]).scope, None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_server_that_refuses_the_proof_is_heard_among_its_challenges() {
+        let p = r#"resource_metadata="https://h/prm""#;
+        for line in [
+            r#"DPoP error="use_dpop_nonce", algs="ES256""#.to_owned(),
+            r#"DPoP error="invalid_dpop_proof""#.to_owned(),
+            format!(r#"Bearer {p}, DPoP error="use_dpop_nonce""#),
+            format!("dpop error=use_dpop_nonce, {p}"),
+        ] {
+            let challenge = of(&[&line]);
+            assert!(challenge.refuses_proof(), "{line}");
+            assert_eq!(
+                challenge.resource_metadata.is_some(),
+                line.contains("prm"),
+                "{line}"
+            );
+        }
+        for line in [
+            r#"Bearer error="use_dpop_nonce""#,
+            r#"DPoP error="invalid_token""#,
+            r#"Bearer error_description="DPoP error=use_dpop_nonce""#,
+        ] {
+            assert!(!of(&[line]).refuses_proof(), "{line}");
+        }
+        for (line, scheme) in [
+            ("DPoP", Scheme::DPoP),
+            ("dpop algs=\"ES256\"", Scheme::DPoP),
+            ("Bearer, DPoP", Scheme::Bearer),
+            ("Negotiate", Scheme::Bearer),
+        ] {
+            assert_eq!(of(&[line]).scheme, scheme, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_carries_the_nonce_of_its_answer() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("DPoP"));
+        headers.insert("dpop-nonce", HeaderValue::from_static("n-1"));
+        let challenge = Challenge::of(StatusCode::UNAUTHORIZED, &headers).unwrap();
+        assert_eq!(challenge.dpop_nonce, DpopNonce::new("n-1"));
+        headers.insert("dpop-nonce", HeaderValue::from_bytes(b"n\t1").unwrap());
+        let challenge = Challenge::of(StatusCode::UNAUTHORIZED, &headers).unwrap();
+        assert_eq!(challenge.dpop_nonce, None);
     }
 
     #[test]

@@ -308,7 +308,7 @@ impl Poll {
                 retry_after,
             } => Ok(Self::SlowDown(*retry_after)),
             TokenError::Unavailable { retry_after, .. } => Ok(Self::Unavailable(*retry_after)),
-            TokenError::Malformed { .. } => Err(cause),
+            TokenError::Downgraded | TokenError::Malformed { .. } => Err(cause),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The wire: pure functions from messages to values and back.
 //!
 //! Nothing here awaits, reads a clock or touches a socket; [`pkce`], [`authorization::State`] and
-//! `private_key::JwtId` alone draw random bytes. A thing that came from outside is parsed once, here, into a type that
+//! `private_key::JwtId` and [`dpop`] alone draw random bytes. A thing that came from outside is parsed once, here, into a type that
 //! cannot be wrong.
 
 mod access_token;
@@ -10,6 +10,7 @@ pub mod authorization;
 pub mod challenge;
 pub mod client_auth;
 pub mod device;
+pub mod dpop;
 pub mod endpoint;
 pub mod error_body;
 pub mod foreign;

@@ -34,6 +34,9 @@ pub struct ClientMetadata {
     pub token_endpoint_auth_method: &'static str,
     /// `native` for a loopback or custom-scheme redirect, else `web` (spec-checklist D9).
     pub application_type: &'static str,
+    /// Whether the client takes only tokens that are bound to a key (RFC 9449 §5.2).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
 }
 
 impl ClientMetadata {
@@ -48,6 +51,7 @@ impl ClientMetadata {
             response_types: vec!["code"],
             token_endpoint_auth_method: method.as_str(),
             application_type: if remote_web { "web" } else { "native" },
+            dpop_bound_access_tokens: false,
         }
     }
 
@@ -62,6 +66,7 @@ impl ClientMetadata {
             response_types: Vec::new(),
             token_endpoint_auth_method: method.as_str(),
             application_type: "native",
+            dpop_bound_access_tokens: false,
         }
     }
 

@@ -47,6 +47,8 @@ pub struct ResourceMetadata {
     pub scopes_supported: Option<Scope>,
     /// A name for people.
     pub resource_name: Option<Foreign>,
+    /// Whether it takes only tokens that are bound to a key (RFC 9728 §2, RFC 9449).
+    pub dpop_bound_access_tokens_required: bool,
 }
 
 /// Why a document is not the metadata of a server.
@@ -70,6 +72,8 @@ struct Wire {
     scopes_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::optional")]
     resource_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    dpop_bound_access_tokens_required: bool,
 }
 
 /// Where the metadata of `server` is when no challenge says so, in order (RFC 9728 §3.1,
@@ -109,6 +113,7 @@ impl ResourceMetadata {
             authorization_servers: issuers.into_iter().take(ISSUERS).map(Issuer::new).collect(),
             scopes_supported: wire.scopes_supported.and_then(Scope::from_tokens),
             resource_name: wire.resource_name.map(Foreign::from),
+            dpop_bound_access_tokens_required: wire.dpop_bound_access_tokens_required,
         })
     }
 }

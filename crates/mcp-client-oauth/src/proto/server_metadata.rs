@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
+use super::{dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
 use crate::platform::{Reach, UnsafeUrl};
 
 /// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
@@ -88,6 +88,8 @@ pub struct ServerMetadata {
     pub client_id_metadata_document_supported: bool,
     /// Whether `iss` will be in the authorization response (RFC 9207 §3).
     pub authorization_response_iss_parameter_supported: bool,
+    /// How proofs of possession may be signed (RFC 9449 §5.1); none if the server does not say.
+    pub dpop_signing_alg_values_supported: Option<Vec<String>>,
 }
 
 /// Why a document is not the metadata of an issuer.
@@ -140,6 +142,8 @@ struct Wire {
     client_id_metadata_document_supported: bool,
     #[serde(default, deserialize_with = "lenient::flag")]
     authorization_response_iss_parameter_supported: bool,
+    #[serde(default, deserialize_with = "lenient::strings")]
+    dpop_signing_alg_values_supported: Option<Vec<String>>,
 }
 
 impl ServerMetadata {
@@ -163,6 +167,7 @@ impl ServerMetadata {
             code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
             client_id_metadata_document_supported: false,
             authorization_response_iss_parameter_supported: false,
+            dpop_signing_alg_values_supported: None,
         }
     }
 
@@ -209,6 +214,7 @@ impl ServerMetadata {
             client_id_metadata_document_supported: wire.client_id_metadata_document_supported,
             authorization_response_iss_parameter_supported: wire
                 .authorization_response_iss_parameter_supported,
+            dpop_signing_alg_values_supported: wire.dpop_signing_alg_values_supported,
         })
     }
 
@@ -216,6 +222,13 @@ impl ServerMetadata {
     pub fn supports_pkce(&self) -> bool {
         let methods = self.code_challenge_methods_supported.as_ref();
         methods.is_some_and(|methods| methods.iter().any(|method| method == "S256"))
+    }
+
+    /// Whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says
+    /// nothing of it is tried.
+    pub fn may_take_proofs(&self) -> bool {
+        let algorithms = self.dpop_signing_alg_values_supported.as_ref();
+        algorithms.is_none_or(|listed| listed.iter().any(|name| name == ALGORITHM))
     }
 }
 

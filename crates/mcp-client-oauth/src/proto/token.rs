@@ -6,10 +6,10 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use super::access_token::AccessToken;
+pub use super::access_token::{AccessToken, Scheme};
 use super::{
     access_token::LONGEST_TOKEN, authorization::AuthorizationCode, client_auth::ClientAuth,
-    endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign, lenient,
+    dpop::USE_NONCE, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign, lenient,
     resource_metadata::Resource, scope::Scope, unix_seconds,
 };
 use crate::{
@@ -90,6 +90,10 @@ pub enum TokenError {
         /// How long it asks us to wait, at most a minute.
         retry_after: Option<Duration>,
     },
+    /// RFC 9449 §5: a proof was sent, and the token is not bound to its key. It is not taken, for it
+    /// would serve whoever steals it.
+    #[error("the server gave a bearer token where one that is bound to a key was asked for")]
+    Downgraded,
     /// Neither tokens nor an error.
     #[error("the answer is no token response (HTTP {status}): {why}")]
     Malformed {
@@ -121,10 +125,17 @@ impl TokenError {
     pub fn is_definitive(&self) -> bool {
         match self {
             Self::Refused { error, .. } => {
-                !error.is("temporarily_unavailable") && !error.is("server_error")
+                // A proof that is refused is the fault of a clock or of the server, not of the token.
+                let passing = [
+                    "temporarily_unavailable",
+                    "server_error",
+                    "invalid_dpop_proof",
+                    USE_NONCE,
+                ];
+                !passing.iter().any(|code| error.is(code))
             }
             Self::Malformed { .. } => self.is_gone(),
-            Self::Unavailable { .. } => false,
+            Self::Unavailable { .. } | Self::Downgraded => false,
         }
     }
 }
@@ -166,11 +177,13 @@ pub fn refresh_request(
 
 /// Reads a token response that was asked for at `now`.
 ///
-/// `secrets` are what the request carried: they are blotted out of the server's words.
+/// `secrets` are what the request carried: they are blotted out of the server's words. `scheme` is
+/// what was asked for: a token that is bound to a key if the request carried a proof (RFC 9449 §5).
 pub fn response(
     answer: &Response,
     now: SystemTime,
     secrets: &[&str],
+    scheme: Scheme,
 ) -> Result<TokenSet, TokenError> {
     if let Some(refusal) = refusal(answer, secrets) {
         return Err(refusal);
@@ -181,7 +194,14 @@ pub fn response(
     };
     let wire: Wire =
         serde_json::from_slice(&answer.body).map_err(|error| malformed(&lenient::shape(&error)))?;
-    wire.into_tokens(now).map_err(malformed)
+    let given = Scheme::named(wire.token_type.trim());
+    if scheme == Scheme::DPoP && given == Some(Scheme::Bearer) {
+        return Err(TokenError::Downgraded);
+    }
+    if given != Some(scheme) {
+        return Err(malformed(&format!("its token_type is not {scheme}")));
+    }
+    wire.into_tokens(now, scheme).map_err(malformed)
 }
 
 /// The no in an answer, if it is one.
@@ -238,11 +258,8 @@ struct Wire {
 }
 
 impl Wire {
-    fn into_tokens(self, now: SystemTime) -> Result<TokenSet, &'static str> {
-        if !self.token_type.trim().eq_ignore_ascii_case("bearer") {
-            return Err("its token_type is not Bearer");
-        }
-        let access_token = AccessToken::new(self.access_token.expose())
+    fn into_tokens(self, now: SystemTime, scheme: Scheme) -> Result<TokenSet, &'static str> {
+        let access_token = AccessToken::of(scheme, self.access_token.expose())
             .ok_or("its access token is empty, too long, or cannot go into a header")?;
         let refresh_token = self
             .refresh_token
@@ -308,7 +325,7 @@ mod tests {
             HeaderMap::new(),
             body.to_owned(),
         );
-        response(&answer, now(), &[])
+        response(&answer, now(), &[], Scheme::Bearer)
     }
 
     fn with(member: &str, value: Value) -> Result<TokenSet, TokenError> {
@@ -372,6 +389,23 @@ mod tests {
             let error = with("access_token", token.clone()).unwrap_err();
             assert!(matches!(error, TokenError::Malformed { .. }), "{token}");
         }
+    }
+
+    #[test]
+    fn a_token_is_bound_if_that_was_asked_for_and_only_then() {
+        let read = |token_type: &str| {
+            let body = json!({"access_token": "at", "token_type": token_type}).to_string();
+            let answer = Response::new(StatusCode::OK, HeaderMap::new(), body);
+            response(&answer, now(), &[], Scheme::DPoP)
+        };
+        for token_type in ["DPoP", "dpop", "DPOP "] {
+            let tokens = read(token_type).unwrap();
+            assert_eq!(tokens.authorization_header(), "DPoP at");
+        }
+        for token_type in ["Bearer", "bearer "] {
+            assert_eq!(read(token_type).unwrap_err(), TokenError::Downgraded);
+        }
+        assert!(matches!(read("mac"), Err(TokenError::Malformed { .. })));
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! What a session hands out, and until when.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use crate::{
+    platform::Clock,
     proto::{
         scope::Scope,
         token::{AccessToken, TokenSet},
     },
+    prover::Prover,
     store::{Record, Revision},
 };
 
@@ -18,6 +23,8 @@ pub(super) struct Current {
     pub(super) record: Record,
     /// What the store has, as far as we know; less than what is here after a save that failed.
     pub(super) revision: Option<Revision>,
+    /// What proves that we have the key of the tokens, if they are bound to one.
+    pub(super) prover: Option<Arc<Prover>>,
     windows: Option<Windows>,
     /// Whether somebody has seen to it that this is renewed ahead of its time.
     seen_to: AtomicBool,
@@ -68,11 +75,23 @@ impl Wish {
 }
 
 impl Current {
-    pub(super) fn new(record: Record, revision: Option<Revision>) -> Self {
+    /// `before` is what proved until now: it goes on if the key is still the same.
+    pub(super) fn new(
+        record: Record,
+        revision: Option<Revision>,
+        before: Option<Arc<Prover>>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
         let windows = Windows::of(&record.tokens);
+        let prover = record.dpop.as_ref().map(|key| {
+            before
+                .filter(|before| before.key() == key)
+                .unwrap_or_else(|| Arc::new(Prover::new(key.clone(), Arc::clone(clock))))
+        });
         Self {
             record,
             revision,
+            prover,
             windows,
             seen_to: AtomicBool::new(false),
         }

@@ -1,16 +1,17 @@
 //! One refresh request, and whether another may help.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     error::{HttpErrorCause, TokenRefreshError},
-    machine,
+    machine::{self, By},
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
         resource_metadata::Resource,
         token::{self, TokenError, TokenSet},
     },
+    prover::{Prover, ask, expected_scheme},
     store::Record,
 };
 
@@ -24,21 +25,29 @@ use crate::{
 /// # Errors
 /// [`TokenRefreshError`], which tells a dead token from a failing network.
 pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, TokenRefreshError> {
-    refresh_within(platform, record, TOKEN_DEADLINE).await
+    let prover = prover_of(platform, record);
+    refresh_within(platform, record, prover.as_ref(), TOKEN_DEADLINE).await
+}
+
+/// What proves that we have the key of a login, for a record that nobody has a session for.
+pub(super) fn prover_of(platform: &Platform, record: &Record) -> Option<Prover> {
+    let key = record.dpop.clone()?;
+    Some(Prover::new(key, Arc::clone(&platform.clock)))
 }
 
 pub(super) async fn refresh_within(
     platform: &Platform,
     record: &Record,
+    prover: Option<&Prover>,
     left: Duration,
 ) -> Result<TokenSet, TokenRefreshError> {
     let resource = &record.discovery.resource;
     let Some(machine) = &record.machine else {
-        return refresh_with(platform, record, resource, left).await;
+        return refresh_with(platform, record, resource, prover, left).await;
     };
     let end = platform.clock.now() + left;
     if record.tokens.refresh_token.is_some() {
-        match refresh_with(platform, record, resource, left).await {
+        match refresh_with(platform, record, resource, prover, left).await {
             // Nobody need be asked: what brought the login brings another one.
             Err(TokenRefreshError::Answer { cause, .. }) if cause.is("invalid_grant") => {}
             outcome => return outcome,
@@ -46,8 +55,12 @@ pub(super) async fn refresh_within(
     }
     let left = end.duration_since(platform.clock.now()).unwrap_or_default();
     let client = own_client(record)?;
+    let by = By {
+        client: &client,
+        prover,
+    };
     let scope = record.requested.as_ref();
-    let tokens = machine::obtain(platform, &record.discovery, &client, machine, scope, left);
+    let tokens = machine::obtain(platform, &record.discovery, by, machine, scope, left);
     Ok(Box::pin(tokens).await?)
 }
 
@@ -56,11 +69,13 @@ fn own_client(record: &Record) -> Result<ClientAuth<'_>, TokenRefreshError> {
     client.ok_or(TokenRefreshError::OtherIssuer)
 }
 
-/// The same, for a resource that may be another one of the issuer.
+/// The same, for a resource that may be another one of the issuer. A refresh token of ours is bound
+/// to the key of its login (RFC 9449 §5), and so are the tokens that it brings.
 pub(super) async fn refresh_with(
     platform: &Platform,
     record: &Record,
     resource: &Resource,
+    prover: Option<&Prover>,
     left: Duration,
 ) -> Result<TokenSet, TokenRefreshError> {
     let (discovery, server) = (&record.discovery, &record.discovery.metadata);
@@ -78,17 +93,16 @@ pub(super) async fn refresh_with(
     );
     request.deadline = request.deadline.min(left);
     let now = platform.clock.now();
-    let answer = platform
-        .http
-        .send(request)
+    let answer = ask(platform, request, prover)
         .await
         .map_err(TokenRefreshError::Http)?;
     let sent = [refresh_token.expose().as_str()];
     let secrets: Vec<&str> = client.secrets().chain(sent).collect();
-    let mut tokens = token::response(&answer, now, &secrets).map_err(|cause| {
-        let url = endpoint.as_url().clone();
-        TokenRefreshError::Answer { url, cause }
-    })?;
+    let mut tokens =
+        token::response(&answer, now, &secrets, expected_scheme(prover)).map_err(|cause| {
+            let url = endpoint.as_url().clone();
+            TokenRefreshError::Answer { url, cause }
+        })?;
     tokens.refresh_token = tokens.refresh_token.or_else(|| Some(refresh_token.clone()));
     tokens.scope = tokens.scope.or_else(|| record.tokens.scope.clone());
     Ok(tokens)
@@ -103,7 +117,7 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             ..
         } => true,
         TokenRefreshError::Http(error) => match error.cause {
-            HttpErrorCause::Connect(_) => true,
+            HttpErrorCause::Connect(_) | HttpErrorCause::Unproven(_) => true,
             HttpErrorCause::Interrupted(_) | HttpErrorCause::TimedOut(_) => {
                 !std::mem::replace(in_doubt, true)
             }

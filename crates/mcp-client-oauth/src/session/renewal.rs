@@ -11,18 +11,15 @@ use super::{
     Inner,
     current::{Current, Wish},
     refresh::{asked_wait, leaves_doubt, may_help, refresh_within},
-    shared::borrow,
+    shared::{Borrowed, borrow},
     transaction::{Change, Ending, Seen, Step, Transaction},
     unsaved::Unsaved,
 };
 use crate::{
     error::{AuthorizationError, Error, TokenRefreshError, TokenStorageError},
-    proto::{
-        challenge::Challenge,
-        scope::Scope,
-        token::{AccessToken, TokenSet},
-    },
-    store::{Record, RecordLock},
+    proto::{challenge::Challenge, scope::Scope, token::AccessToken},
+    prover::Prover,
+    store::{Record, RecordLock, Revision},
 };
 
 /// The waits before the second, third and fourth try, doubled each time and jittered.
@@ -106,10 +103,17 @@ impl Inner {
             return saved.map(drop);
         }
         let revision = saved.as_ref().ok().copied().or(before);
-        self.current.store(Arc::new(Current::new(record, revision)));
+        self.replace_current(record, revision);
         saved?;
         lock.end().await;
         Ok(())
+    }
+
+    /// What servers gave us to repeat in proofs stays with us, as long as the key does.
+    fn replace_current(&self, record: Record, revision: Option<Revision>) {
+        let before = self.current.load().prover.clone();
+        let current = Current::new(record, revision, before, &self.platform.clock);
+        self.current.store(Arc::new(current));
     }
 
     /// Takes what the store has, if it is not what we have: another process has renewed it, or a
@@ -119,8 +123,7 @@ impl Inner {
             return false;
         };
         if self.current.load().revision != Some(revision) {
-            let stored = Current::new(stored.clone(), Some(revision));
-            self.current.store(Arc::new(stored));
+            self.replace_current(stored.clone(), Some(revision));
         }
         true
     }
@@ -226,13 +229,17 @@ impl Attempt<'_> {
     }
 
     async fn send(&mut self) -> Step {
-        let record = self
-            .wish
-            .applied_to(self.inner.current.load().record.clone());
+        let current = self.inner.current.load_full();
+        let asked = self.wish.applied_to(current.record.clone());
         self.in_doubt |= self.lock.in_doubt();
-        let error = match self.send_with_patience(&record).await {
-            Ok(tokens) => {
-                self.unsaved = Some(Record { tokens, ..record });
+        let prover = current.prover.as_deref();
+        let error = match self.send_with_patience(&asked, prover).await {
+            Ok(Borrowed { tokens, dpop }) => {
+                self.unsaved = Some(Record {
+                    tokens,
+                    dpop,
+                    ..asked
+                });
                 return Transaction::renewed();
             }
             Err(error) => error,
@@ -250,7 +257,11 @@ impl Attempt<'_> {
 
     /// Tries again what may work in a moment, as long as the hold allows it. A server that asks
     /// for more patience than that gets it from the caller, whom the error tells.
-    async fn send_with_patience(&mut self, record: &Record) -> Result<TokenSet, Error> {
+    async fn send_with_patience(
+        &mut self,
+        record: &Record,
+        prover: Option<&Prover>,
+    ) -> Result<Borrowed, Error> {
         let mut waits = ExponentialBuilder::default()
             .with_min_delay(FIRST_WAIT)
             .with_factor(2.0)
@@ -263,7 +274,12 @@ impl Attempt<'_> {
         loop {
             let left = end.duration_since(platform.clock.now()).unwrap_or_default();
             let asked = match &record.lender {
-                None => refresh_within(platform, record, left).await,
+                None => refresh_within(platform, record, prover, left)
+                    .await
+                    .map(|tokens| Borrowed {
+                        tokens,
+                        dpop: record.dpop.clone(),
+                    }),
                 Some(lender) => {
                     let target = (&record.discovery.server, &record.discovery.resource);
                     borrow(platform, &self.inner.store, lender, target, left).await?

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::refresh::{leaves_doubt, refresh_with};
+use super::refresh::{leaves_doubt, prover_of, refresh_with};
 use crate::{
     error::{Error, TokenRefreshError, TokenStorageError},
     platform::Platform,
-    proto::{resource_metadata::Resource, token::TokenSet},
+    proto::{dpop::DpopKey, resource_metadata::Resource, token::TokenSet},
     server_url::ServerUrl,
     store::{Record, RecordKey, RecordLock, TokenStore},
 };
@@ -17,6 +17,13 @@ use crate::{
 /// How often, and after which pause, the storing of a rotated refresh token is tried again.
 const TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// What a login at another resource has brought for this one.
+pub(crate) struct Borrowed {
+    pub(crate) tokens: TokenSet,
+    /// The key of that login: what it brings is bound to it.
+    pub(crate) dpop: Option<DpopKey>,
+}
 
 /// An access token for `resource` of `server`, by the refresh token of `lender`. The record of the
 /// lender is held, read again, and saved before anybody gets the new tokens, as in its own
@@ -27,7 +34,7 @@ pub(crate) async fn borrow(
     lender: &RecordKey,
     (server, resource): (&ServerUrl, &Resource),
     left: Duration,
-) -> Result<Result<TokenSet, TokenRefreshError>, Error> {
+) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
     let mut lock = store.lock(lender).await?;
     let Some(login) = lock.record().cloned() else {
         let gone = TokenRefreshError::NoRefreshToken(server.clone());
@@ -35,7 +42,8 @@ pub(crate) async fn borrow(
     };
     lock.begin().await?;
     // To the endpoint of the login, whatever the other resource says of the issuer (H6).
-    let renewed = refresh_with(platform, &login, resource, left).await;
+    let prover = prover_of(platform, &login);
+    let renewed = refresh_with(platform, &login, resource, prover.as_ref(), left).await;
     let mut tokens = match renewed {
         Ok(tokens) => tokens,
         Err(error) => {
@@ -45,6 +53,7 @@ pub(crate) async fn borrow(
             return Ok(Err(error));
         }
     };
+    let dpop = login.dpop.clone();
     let refresh_token = tokens.refresh_token.take();
     if refresh_token != login.tokens.refresh_token {
         let mut login = login;
@@ -52,7 +61,7 @@ pub(crate) async fn borrow(
         save(platform, store, &mut lock, &login).await?;
     }
     lock.end().await;
-    Ok(Ok(tokens))
+    Ok(Ok(Borrowed { tokens, dpop }))
 }
 
 /// What was replaced is spent, so this is worth some patience.

@@ -9,14 +9,16 @@ use crate::{
     error::TokenStorageError,
     identity::ClientIdentity,
     machine::MachineGrant,
-    proto::{challenge::Challenge, scope::Scope, server_metadata::Issuer, token::TokenSet},
+    proto::{
+        challenge::Challenge, dpop::DpopKey, scope::Scope, server_metadata::Issuer, token::TokenSet,
+    },
     secret::Secret,
     server_url::ServerUrl,
 };
 
-/// The version of what is written in a record. Older ones are read: version 1 knew no lender
-/// and no machine grant.
-const RECORD_VERSION: u64 = 2;
+/// The version of what is written in a record. Older ones are read: version 1 knew no lender,
+/// version 2 no machine grant and no key.
+const RECORD_VERSION: u64 = 3;
 /// Before the name of a login, and before that of a client registration.
 const LOGIN: &str = "login ";
 const CLIENT: &str = "client ";
@@ -111,6 +113,9 @@ pub struct Record {
     /// How tokens are got without a person, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineGrant>,
+    /// The key that the tokens are bound to, if they are (RFC 9449).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop: Option<DpopKey>,
 }
 
 impl Record {
@@ -128,6 +133,7 @@ impl Record {
             tokens,
             lender: None,
             machine: None,
+            dpop: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use mcp_client_oauth::{
     Authorized, Error, Interactive, LoginOptions, Session, TokenSource,
     error::{AuthorizationError, HttpErrorCause},
@@ -245,10 +245,10 @@ async fn any_http_client_can_send() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = notes(&scene);
     let answer = authorized
-        .send(&url, |authorization| {
-            let request = client
-                .get(url.clone())
-                .header("authorization", authorization);
+        .send(&Method::GET, &url, |credentials| {
+            let mut headers = HeaderMap::new();
+            credentials.apply(&mut headers);
+            let request = client.get(url.clone()).headers(headers);
             async move { Ok(http::Response::from(request.send().await.unwrap())) }
         })
         .await

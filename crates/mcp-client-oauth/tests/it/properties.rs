@@ -22,7 +22,7 @@ use mcp_client_oauth::{
         resource_metadata::{Resource, ResourceMetadata},
         scope::Scope,
         server_metadata::{Issuer, ServerMetadata},
-        token,
+        token::{self, Scheme},
     },
 };
 use proptest::{collection::vec, prelude::*};
@@ -119,8 +119,9 @@ fn read_all(body: &[u8], status: u16) {
     let answer = answer(status, body.to_vec());
     let _ = registration::response(&answer, Some(&redirect), the_time());
     let _ = device::response(&answer, Reach::Public, &["secret"]);
-    let _ = Poll::read(token::response(&answer, the_time(), &["secret"]));
-    if let Ok(tokens) = token::response(&answer, the_time(), &["secret"]) {
+    let read = || token::response(&answer, the_time(), &["secret"], Scheme::Bearer);
+    let _ = Poll::read(read());
+    if let Ok(tokens) = read() {
         assert!(!tokens.access_token.expose().is_empty());
         assert!(tokens.expires_at.is_none_or(|at| at >= the_time()));
         assert!(tokens.authorization_header().is_sensitive());

@@ -8,11 +8,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use http::Method;
 use mcp_client_oauth::{
     Authorized, Error, Interactive, LoginOptions, Preregistered, Secret, Session, Sessions,
     TokenSource, logout,
+    platform::{Clock as _, SystemClock},
+    refresh,
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+use mcp_oauth_testbed::{DpopPolicy, Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::json;
 use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
 
@@ -97,11 +100,17 @@ async fn secrets(scene: &Scene) -> BTreeSet<String> {
             .header("authorization")
             .and_then(|value| value.split(' ').nth(1));
         found.extend(header.map(str::to_owned));
+        // Each is good for one request; until that has arrived it is as good as the token.
+        found.extend(request.header("dpop").map(str::to_owned));
     }
     for url in scene.person.opened() {
         found.insert(parameter(&url, "state"));
     }
     if let Some(record) = scene.record().await {
+        if let Some(key) = &record.dpop {
+            let json = serde_json::to_string(key).unwrap();
+            found.insert(json.trim_matches('"').to_owned());
+        }
         found.insert(record.tokens.access_token.expose().to_owned());
         found.extend(
             record
@@ -182,6 +191,36 @@ async fn a_whole_life_of_a_login_prints_no_secret() {
 }
 
 #[tokio::test]
+async fn a_login_with_a_key_prints_neither_key_nor_proof() {
+    let (paper, _guard) = Paper::laid_out();
+    let builder = Testbed::builder().dpop(DpopPolicy::Required);
+    let builder = builder.dpop_nonces_at(Party::AuthorizationServer);
+    let scene = Scene::with(builder.dpop_nonces_at(Party::Mcp)).await;
+    scene.clock.set(SystemClock::default().now());
+    let session = scene.login().await.unwrap();
+    let authorized = Authorized::new(scene.platform.clone(), Arc::new(session.clone()));
+    let notes = scene.server.as_url().join("/mcp/notes").unwrap();
+    paper.print(&authorized.get(notes.clone()).send().await.unwrap());
+    let answer = authorized.send(&Method::GET, &notes, |credentials| {
+        paper.print(&credentials);
+        async { Ok(http::Response::new(())) }
+    });
+    answer.await.unwrap();
+    let prover = session.prover().unwrap();
+    paper.print(&prover);
+    paper.print(&prover.prove(&Method::GET, &notes, None).unwrap());
+    print_session(&paper, &session);
+    for fault in [Fault::DpopNonceForEver, Fault::DpopIgnored] {
+        scene.testbed.set_fault(fault);
+        paper.print_error(&session.refresh().await.unwrap_err());
+        scene.testbed.clear_faults();
+    }
+    paper.print(&refresh(&scene.platform, &session.record()).await);
+    // State, code, verifier, key, tokens, and at least five proofs.
+    assert_nothing_leaked(&scene, &paper, 12).await;
+}
+
+#[tokio::test]
 async fn a_secret_of_the_configuration_is_not_printed() {
     let (paper, _guard) = Paper::laid_out();
     let scene = Scene::with(Testbed::builder().client("by-hand", Some("planted-secret"))).await;
@@ -225,9 +264,7 @@ async fn a_server_that_repeats_a_secret_is_not_quoted() {
         scene.testbed.set_fault(echo("/token", secret));
         scene.testbed.set_fault(echo("/revoke", secret));
         let record = session.record();
-        let error = mcp_client_oauth::refresh(&scene.platform, &record)
-            .await
-            .unwrap_err();
+        let error = refresh(&scene.platform, &record).await.unwrap_err();
         paper.print_error(&error.into());
         let outcome = logout(&scene.platform, &scene.store, &scene.key())
             .await

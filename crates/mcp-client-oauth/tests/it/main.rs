@@ -19,6 +19,7 @@ mod conformance_table;
 mod crash;
 mod device;
 mod discovery;
+mod dpop;
 mod examples;
 #[cfg(unix)]
 mod herd;

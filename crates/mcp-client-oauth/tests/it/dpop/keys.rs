@@ -1,0 +1,170 @@
+//! The key of a login: where it is kept, and for how long.
+
+use mcp_client_oauth::{DiscoveryOptions, IdentityOptions, Secret};
+use mcp_client_oauth::{
+    Prover, TokenStore, discover,
+    error::TokenRefreshError,
+    grant::{self, GrantRequest, Receiver, Redirect},
+    identify, logout,
+    proto::dpop::DpopKey,
+    refresh,
+    store::{Backend as _, KeySource, MemoryBackend, Record, SealedFiles},
+};
+
+use super::*;
+
+/// The keys that were proven at the token endpoint, in the order of the requests.
+fn keys(scene: &Scene) -> Vec<String> {
+    proofs(scene, "/token").iter().map(thumbprint).collect()
+}
+
+#[tokio::test]
+async fn a_refresh_goes_on_with_the_key_that_was_stored() {
+    let home = tempfile::tempdir().unwrap();
+    let store = || {
+        let source = KeySource::Given(Secret::new([7; 32]));
+        let files = SealedFiles::open(home.path().join("store"), source).unwrap();
+        TokenStore::new(Arc::new(files))
+    };
+    let mut scene = scene(taking(Kinds::Required)).await;
+    scene.store = store();
+    scene.login().await.unwrap();
+    for refreshes in 1..4 {
+        let (platform, key) = (scene.platform.clone(), scene.key());
+        let session = Session::open(platform, store(), key)
+            .await
+            .unwrap()
+            .unwrap();
+        scene.pass(Duration::from_secs(300));
+        assert_eq!(status(&scene, &session).await, 200);
+        assert_eq!(scene.refreshes(), refreshes);
+    }
+    let keys = keys(&scene);
+    assert_eq!(keys.len(), 4);
+    assert!(keys.iter().all(|key| *key == keys[0]));
+}
+
+#[tokio::test]
+async fn each_login_has_a_key_of_its_own_and_its_refresh_token_is_bound_to_it() {
+    let (scene, first) = logged_in(taking(Kinds::Required)).await;
+    scene.testbed.revoke_access_tokens();
+    let second = scene.login().await.unwrap();
+    let (mut old, new) = (first.record(), second.record());
+    assert_ne!(old.dpop, new.dpop);
+    // What a thief would need besides the refresh token.
+    for stolen in [Some(DpopKey::generate().unwrap()), None] {
+        let mut record = new.clone();
+        record.dpop = stolen;
+        let error = refresh(&scene.platform, &record).await.unwrap_err();
+        assert!(matches!(error, TokenRefreshError::Answer { .. }), "{error}");
+    }
+    old.tokens = refresh(&scene.platform, &old).await.unwrap();
+    assert_eq!(old.tokens.access_token.scheme(), Scheme::DPoP);
+    // A session that finds the other login goes on with the key of that.
+    assert_eq!(status(&scene, &first).await, 200);
+    assert_eq!(first.record().dpop, new.dpop);
+}
+
+#[tokio::test]
+async fn a_refresh_that_brings_a_bearer_token_is_refused_and_the_login_stays() {
+    let (scene, session) = logged_in(taking(Kinds::Required)).await;
+    let before = scene.record().await;
+    let bearer = Fault::TokenField("token_type".to_owned(), json!("Bearer"));
+    scene.testbed.set_fault(bearer);
+    let error = session.refresh().await.unwrap_err();
+    let downgraded = matches!(
+        &error,
+        Error::TokenRefresh(TokenRefreshError::Answer {
+            cause: TokenError::Downgraded,
+            ..
+        })
+    );
+    assert!(downgraded, "{error}");
+    assert_eq!(scene.record().await, before);
+}
+
+#[tokio::test]
+async fn tokens_are_given_back_with_a_proof() {
+    let (scene, session) = logged_in(taking(Kinds::Required)).await;
+    let key = session.record().dpop.unwrap().thumbprint();
+    logout(&scene.platform, &scene.store, &scene.key())
+        .await
+        .unwrap();
+    let proofs = proofs(&scene, "/revoke");
+    assert_eq!(proofs.len(), 2);
+    assert!(proofs.iter().all(|proof| thumbprint(proof) == key));
+}
+
+#[tokio::test]
+async fn who_takes_each_step_alone_can_ask_for_bound_tokens() {
+    let scene = scene(taking(Kinds::Required)).await;
+    let platform = &scene.platform;
+    let discovery = discover(platform, &scene.server, &DiscoveryOptions::default()).await;
+    let discovery = discovery.unwrap();
+    assert!(discovery.wants_dpop);
+    let receiver = Receiver::bind(&Redirect::AnyPort, None).unwrap();
+    let options = IdentityOptions::default();
+    let identity = identify(platform, &discovery, &options, None, receiver.uri()).await;
+    let identity = identity.unwrap();
+    let key = DpopKey::generate().unwrap();
+    let prover = Arc::new(Prover::new(key.clone(), Arc::clone(&platform.clock)));
+    let request = GrantRequest::new(&discovery, &identity, None).unwrap();
+    let request = request.with_receiver(receiver).with_prover(prover);
+    let grant = grant::choose(&request, None).unwrap();
+    let tokens = bounded(grant.obtain(platform, request)).await.unwrap();
+    let mut record = Record::new(discovery, identity, None, tokens);
+    record.dpop = Some(key);
+    record.tokens = refresh(platform, &record).await.unwrap();
+    assert_eq!(record.tokens.access_token.scheme(), Scheme::DPoP);
+}
+
+/// A program that knows no keys would send the token as one that needs none.
+#[tokio::test]
+async fn a_record_with_a_key_is_written_as_one_of_a_newer_version() {
+    let (scene, session) = logged_in(taking(Kinds::Required)).await;
+    let backend = Arc::new(MemoryBackend::default());
+    let store = TokenStore::new(backend.clone());
+    let mut lock = store.lock(&scene.key()).await.unwrap();
+    store.save(&mut lock, &session.record()).await.unwrap();
+    let name = format!("login {}", scene.server);
+    let stored = backend.get(&name).await.unwrap().unwrap();
+    let record: serde_json::Value = serde_json::from_slice(stored.bytes.expose()).unwrap();
+    assert_eq!(record["version"], 3);
+    assert!(record["tokens"]["access_token"]["DPoP"].is_string());
+    let (again, _) = store.load(&scene.key()).await.unwrap().unwrap();
+    assert_eq!(again.dpop, session.record().dpop);
+    let token = session.token().await.unwrap();
+    assert_eq!(again.tokens.access_token, token);
+}
+
+/// One login for two resources: the key is that of the login.
+#[tokio::test]
+async fn a_login_that_is_shared_is_shared_with_its_key() {
+    let mail = Arc::new(taking(Kinds::Required).start().await.unwrap());
+    let builder = taking(Kinds::Required)
+        .also_issues_for(mail.server_url().as_str())
+        .one_login_for_all_resources();
+    let notes = scene(builder).await;
+    let issuer = json!([notes.testbed.issuer()]);
+    mail.set_fault(Fault::PrmField("authorization_servers".to_owned(), issuer));
+    let login = notes.login().await.unwrap();
+
+    let mut other = Scene::of(mail);
+    other.platform = notes.platform.clone();
+    other.store = notes.store.clone();
+    let mut sharing = LoginOptions::default();
+    sharing.share = true;
+    let session = other.login_with(&sharing).await.unwrap();
+    assert_eq!(notes.person.opened().len(), 1);
+    assert_eq!(session.record().dpop, login.record().dpop);
+    session.refresh().await.unwrap();
+    let keys = keys(&notes);
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| *key == keys[0]));
+
+    // One that is to be bound is not shared with one that is not.
+    sharing.dpop = DpopPolicy::Never;
+    other.store.forget(&other.key()).await.unwrap();
+    other.login_with(&sharing).await.unwrap_err();
+    assert_eq!(notes.person.opened().len(), 2);
+}

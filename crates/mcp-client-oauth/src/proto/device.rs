@@ -319,6 +319,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::proto::token::Scheme;
 
     fn document() -> Value {
         json!({
@@ -516,7 +517,12 @@ mod tests {
         let poll = |status: u16, body: Value| {
             let status = StatusCode::from_u16(status).unwrap();
             let answer = Response::new(status, HeaderMap::new(), body.to_string());
-            Poll::read(token::response(&answer, std::time::UNIX_EPOCH, &[]))
+            Poll::read(token::response(
+                &answer,
+                std::time::UNIX_EPOCH,
+                &[],
+                Scheme::Bearer,
+            ))
         };
         let word = |word: &str| json!({ "error": word });
         for status in [200, 400, 401, 403] {

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use http::header;
+use http::{Method, header};
 use mcp_client_oauth::{
     Authorized, Error, Interactive, LoginOptions, TokenSource, error::AuthorizationError,
     proto::challenge::Challenge,
@@ -90,7 +90,7 @@ async fn a_server_that_asks_for_another_scope_each_time_is_left_after_a_few() {
     let scene = Scene::with(builder.challenge_scope(Some("notes:read"))).await;
     let authorized = authorized(&scene, interactive(&scene).await);
     let sent = AtomicUsize::new(0);
-    let answer = authorized.send(scene.server.as_url(), |_| {
+    let answer = authorized.send(&Method::GET, scene.server.as_url(), |_| {
         let number = sent.fetch_add(1, Ordering::Relaxed);
         let line = format!("Bearer error=\"insufficient_scope\", scope=\"more:{number}\"");
         async move {

@@ -3,13 +3,13 @@
 use mcp_client_oauth::mcp::connect;
 use mcp_oauth_testbed::{Answers, Wire};
 use rmcp::{
-    model::CallToolRequestParams,
+    model::{CallToolRequestParams, ClientConfig},
     service::{RoleClient, RunningService},
 };
 
 use super::*;
 
-type Client = RunningService<RoleClient, ()>;
+type Client = RunningService<RoleClient, ClientConfig>;
 
 fn at_both(kinds: Kinds) -> Builder {
     taking(kinds)

@@ -104,7 +104,7 @@ async fn who_takes_each_step_alone_can_ask_for_bound_tokens() {
     assert!(discovery.wants_dpop);
     let receiver = Receiver::bind(&Redirect::AnyPort, None).unwrap();
     let options = IdentityOptions::default();
-    let identity = identify(platform, &discovery, &options, None, receiver.uri()).await;
+    let identity = identify(platform, &discovery, &options, None, Some(receiver.uri())).await;
     let identity = identity.unwrap();
     let key = DpopKey::generate().unwrap();
     let prover = Arc::new(Prover::new(key.clone(), Arc::clone(&platform.clock)));

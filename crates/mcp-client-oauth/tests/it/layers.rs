@@ -23,7 +23,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "machine",
-        &["platform", "proto", "error", "discovery", "identity"],
+        &[
+            "platform",
+            "proto",
+            "error",
+            "prover",
+            "discovery",
+            "identity",
+        ],
     ),
     (
         "grant",

@@ -122,7 +122,7 @@ fn vault(cause: &VaultCause) -> String {
 fn corrupt(place: &Path, subject: &str) -> String {
     let of_all = place
         .file_name()
-        .is_some_and(|name| name == "store.json" || name == "key");
+        .is_some_and(|name| name == "store.json" || name == "key" || name.starts_with("key-"));
     match place.parent() {
         Some(directory) if of_all => {
             let directory = directory.display().to_string();
@@ -162,7 +162,7 @@ mod tests {
                 .hint
                 .unwrap()
         };
-        for file in ["store.json", "key"] {
+        for file in ["store.json", "key", "key-0f3a"] {
             let hint = hint(&format!("/a b/tokens/{file}"));
             assert!(
                 hint.contains("mv '/a b/tokens' '/a b/tokens.damaged'"),

@@ -129,11 +129,14 @@ async fn obtain(
 ) -> Result<Record, Error> {
     let discovery = learn(platform, server, options, before).await?;
     let prover = options.prover(platform, &discovery)?;
+    // A login of its own is not given up for a shared one: others may live by it.
+    let has_own = before.is_some_and(|record| record.tokens.refresh_token.is_some());
     if options.share
         && options.machine.is_none()
+        && !has_own
         && let key = options.key(server)
-        && let Some(record) =
-            shared_login(platform, store, &key, &discovery, prover.is_some()).await?
+        && let wanted = (options.scope.as_ref(), prover.is_some())
+        && let Some(record) = shared_login(platform, store, &key, &discovery, wanted).await?
     {
         return Ok(record);
     }

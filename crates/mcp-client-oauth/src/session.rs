@@ -31,7 +31,7 @@ mod unsaved;
 
 use current::{Age, Current, Wish};
 pub use refresh::refresh;
-pub(crate) use shared::{Borrowed, borrow};
+pub(crate) use shared::{Borrowed, Target, borrow};
 use unsaved::UnsavedTokens;
 
 /// Anything that can give a token for one resource.
@@ -330,7 +330,9 @@ impl TokenSource for Session {
             return Ok(token);
         }
         if challenge.is_insufficient_scope() {
+            let nobody_renews = self.0.gate.lock().await;
             let adopted = self.0.adopt_wider(refused, challenge).await;
+            drop(nobody_renews);
             let Some(scope) = adopted
                 .is_err()
                 .then(|| self.0.scope_to_ask_for(challenge))

@@ -2,14 +2,15 @@
 
 use crate::{
     discovery::Discovery,
-    error::Error,
+    error::{Error, TokenRefreshError},
     platform::{Platform, TOKEN_DEADLINE},
-    session::{Borrowed, borrow},
+    proto::scope::Scope,
+    session::{Borrowed, Target, borrow},
     store::{Record, RecordKey, TokenStore},
 };
 
 /// A record for `key` with the login of the same account at another resource of the issuer; none if
-/// there is no such login, or the issuer gives nothing for it. Its tokens are bound to a key if, and
+/// there is no such login, or the issuer does not give all that is `wanted` for it. Its tokens are bound to a key if, and
 /// only if, `bound` ones are wanted.
 ///
 /// # Errors
@@ -19,9 +20,8 @@ pub(super) async fn shared_login(
     store: &TokenStore,
     key: &RecordKey,
     discovery: &Discovery,
-    bound: bool,
+    (wanted, bound): (Option<&Scope>, bool),
 ) -> Result<Option<Record>, Error> {
-    let target = (&discovery.server, &discovery.resource);
     for lender in store.keys().await? {
         if lender == *key || lender.account() != key.account() {
             continue;
@@ -36,9 +36,14 @@ pub(super) async fn shared_login(
         {
             continue;
         }
-        match borrow(platform, store, &lender, target, TOKEN_DEADLINE).await? {
+        match borrow_surely(platform, store, &lender, discovery).await? {
             Ok(Borrowed { tokens, dpop }) => {
-                let mut record = Record::new(discovery.clone(), login.identity, None, tokens);
+                let (identity, wanted) = (login.identity, wanted.cloned());
+                let mut record = Record::new(discovery.clone(), identity, wanted, tokens);
+                if record.missing_scope().is_some() {
+                    tracing::info!(server = %key, %lender, "the login there has not all of the scope");
+                    continue;
+                }
                 record.lender = Some(lender);
                 record.dpop = dpop;
                 return Ok(Some(record));
@@ -49,4 +54,27 @@ pub(super) async fn shared_login(
         }
     }
     Ok(None)
+}
+
+/// In a task of its own: whoever gives up a login must not lose the refresh token of another one
+/// between the server's answer and the store.
+async fn borrow_surely(
+    platform: &Platform,
+    store: &TokenStore,
+    lender: &RecordKey,
+    discovery: &Discovery,
+) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
+    let (platform, store) = (platform.clone(), store.clone());
+    let (lender, discovery) = (lender.clone(), discovery.clone());
+    let borrowing = tokio::spawn(async move {
+        let target = Target {
+            server: &discovery.server,
+            resource: &discovery.resource,
+            issuer: discovery.issuer(),
+        };
+        borrow(&platform, &store, &lender, target, TOKEN_DEADLINE).await
+    });
+    borrowing
+        .await
+        .unwrap_or_else(|aborted| Ok(Err(TokenRefreshError::Aborted(aborted.to_string()))))
 }

@@ -148,6 +148,18 @@ pub(super) fn asked_wait(error: &TokenRefreshError) -> Option<Duration> {
 
 /// Whether the request may have spent the refresh token without our knowing what came of it.
 pub(super) fn leaves_doubt(error: &TokenRefreshError) -> bool {
-    matches!(error, TokenRefreshError::Http(error)
-        if matches!(error.cause, HttpErrorCause::Interrupted(_) | HttpErrorCause::TimedOut(_)))
+    match error {
+        TokenRefreshError::Http(error) => matches!(
+            error.cause,
+            HttpErrorCause::Interrupted(_)
+                | HttpErrorCause::TimedOut(_)
+                | HttpErrorCause::TooLarge(_)
+        ),
+        // Of a gateway, say, that has lost the answer. 503 is said before anything is done.
+        TokenRefreshError::Answer {
+            cause: TokenError::Unavailable { status, .. },
+            ..
+        } => *status >= 500 && *status != 503,
+        _ => false,
+    }
 }

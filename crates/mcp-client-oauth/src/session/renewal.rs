@@ -11,7 +11,7 @@ use super::{
     Inner,
     current::{Current, Wish},
     refresh::{asked_wait, leaves_doubt, may_help, refresh_within},
-    shared::{Borrowed, borrow},
+    shared::{Borrowed, Target, borrow},
     transaction::{Change, Ending, Seen, Step, Transaction},
     unsaved::Unsaved,
 };
@@ -128,19 +128,17 @@ impl Inner {
         true
     }
 
-    /// After 403 `insufficient_scope`: what the store has may be wider.
+    /// After 403 `insufficient_scope`: what the store has may be wider. Only while nobody renews.
     pub(super) async fn adopt_wider(
         &self,
         refused: &AccessToken,
         challenge: &Challenge,
     ) -> Result<AccessToken, Error> {
-        let (lock, unsaved) = self.lock().await?;
-        let is_there = self.adopt(&lock);
-        if let Some(record) = unsaved {
-            self.unsaved.put(lock, record).await;
-        }
-        if !is_there {
+        let Some((stored, revision)) = self.store.load(&self.key).await? else {
             return Err(self.login_required());
+        };
+        if self.current.load().revision != Some(revision) {
+            self.replace_current(stored, Some(revision));
         }
         if let Some(token) = self.token_for(&Wish::Other(refused.clone())) {
             return Ok(token);
@@ -203,17 +201,28 @@ impl Attempt<'_> {
             step = match step {
                 Step::Begin => match self.lock.begin().await {
                     Ok(()) => self.transaction.begun(true),
-                    Err(TokenStorageError::Conflict { .. }) => self.transaction.begun(false),
-                    Err(error) => return Some(Err(error.into())),
+                    Err(error) => {
+                        let is_taken = matches!(error, TokenStorageError::Conflict { .. });
+                        self.failure = Some(error.into());
+                        if is_taken {
+                            self.transaction.begun(false)
+                        } else {
+                            Transaction::failed()
+                        }
+                    }
                 },
                 Step::Send => self.send().await,
                 Step::Save => self.save().await,
                 Step::ReadAgain => match self.inner.store.read_again(&mut self.lock).await {
                     Ok(()) => self.read(),
-                    Err(error) => return Some(Err(self.failure.take().unwrap_or(error.into()))),
+                    Err(error) => {
+                        self.failure.get_or_insert(error.into());
+                        Transaction::failed()
+                    }
                 },
                 Step::Forget => self.forget().await,
-                Step::End(Ending::TakenOver) => return None,
+                // What is unsaved is not let go for another try.
+                Step::End(Ending::TakenOver) if self.unsaved.is_none() => return None,
                 Step::End(ending) => return Some(self.end(ending).await),
             };
         }
@@ -281,7 +290,11 @@ impl Attempt<'_> {
                         dpop: record.dpop.clone(),
                     }),
                 Some(lender) => {
-                    let target = (&record.discovery.server, &record.discovery.resource);
+                    let target = Target {
+                        server: &record.discovery.server,
+                        resource: &record.discovery.resource,
+                        issuer: record.discovery.issuer(),
+                    };
                     borrow(platform, &self.inner.store, lender, target, left).await?
                 }
             };
@@ -343,7 +356,7 @@ impl Attempt<'_> {
         // A login that is dead is dead with whatever came of it.
         if let Some(record) = self.unsaved.filter(|_| ending != Ending::LogIn) {
             self.inner.unsaved.put(self.lock, record).await;
-        } else if !matches!(&outcome, Err(error) if leaves_doubt_about(error)) {
+        } else if !(self.in_doubt && ending == Ending::Failed) {
             self.lock.end().await;
         }
         outcome
@@ -360,11 +373,6 @@ impl Attempt<'_> {
             error => error,
         }
     }
-}
-
-/// Whether the next holder must know that a refresh token was sent whose answer is not known.
-fn leaves_doubt_about(error: &Error) -> bool {
-    matches!(error, Error::TokenRefresh(error) if leaves_doubt(error))
 }
 
 fn change<T>(result: &Result<T, TokenStorageError>) -> Change {

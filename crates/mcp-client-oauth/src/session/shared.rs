@@ -5,18 +5,26 @@
 
 use std::time::Duration;
 
-use super::refresh::{leaves_doubt, prover_of, refresh_with};
+use super::{
+    refresh::{leaves_doubt, prover_of, refresh_with},
+    unsaved::waits,
+};
 use crate::{
     error::{Error, TokenRefreshError, TokenStorageError},
     platform::Platform,
-    proto::{dpop::DpopKey, resource_metadata::Resource, token::TokenSet},
+    proto::{dpop::DpopKey, resource_metadata::Resource, server_metadata::Issuer, token::TokenSet},
     server_url::ServerUrl,
     store::{Record, RecordKey, RecordLock, TokenStore},
 };
 
-/// How often, and after which pause, the storing of a rotated refresh token is tried again.
-const TRIES: usize = 20;
-const PAUSE: Duration = Duration::from_millis(250);
+/// What a token is wanted for.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) server: &'a ServerUrl,
+    pub(crate) resource: &'a Resource,
+    /// Who has to issue it.
+    pub(crate) issuer: &'a Issuer,
+}
 
 /// What a login at another resource has brought for this one.
 pub(crate) struct Borrowed {
@@ -32,22 +40,25 @@ pub(crate) async fn borrow(
     platform: &Platform,
     store: &TokenStore,
     lender: &RecordKey,
-    (server, resource): (&ServerUrl, &Resource),
+    target: Target<'_>,
     left: Duration,
 ) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
     let mut lock = store.lock(lender).await?;
-    let Some(login) = lock.record().cloned() else {
-        let gone = TokenRefreshError::NoRefreshToken(server.clone());
+    // A login with another issuer since then has nothing to lend here.
+    let login = lock.record().cloned();
+    let Some(login) = login.filter(|login| login.discovery.issuer() == target.issuer) else {
+        let gone = TokenRefreshError::NoRefreshToken(target.server.clone());
         return Ok(Err(gone));
     };
+    let was_in_doubt = lock.in_doubt();
     lock.begin().await?;
     // To the endpoint of the login, whatever the other resource says of the issuer (H6).
     let prover = prover_of(platform, &login);
-    let renewed = refresh_with(platform, &login, resource, prover.as_ref(), left).await;
+    let renewed = refresh_with(platform, &login, target.resource, prover.as_ref(), left).await;
     let mut tokens = match renewed {
         Ok(tokens) => tokens,
         Err(error) => {
-            if !leaves_doubt(&error) {
+            if !was_in_doubt && !leaves_doubt(&error) {
                 lock.end().await;
             }
             return Ok(Err(error));
@@ -58,28 +69,31 @@ pub(crate) async fn borrow(
     if refresh_token != login.tokens.refresh_token {
         let mut login = login;
         login.tokens.refresh_token = refresh_token;
-        save(platform, store, &mut lock, &login).await?;
+        match store.save(&mut lock, &login).await {
+            Ok(_) => {}
+            Err(conflict @ TokenStorageError::Conflict { .. }) => return Err(conflict.into()),
+            Err(error) => {
+                tracing::error!(server = %lender, %error, "a renewed login could not be stored");
+                tokio::spawn(save(platform.clone(), store.clone(), lock, login));
+                return Ok(Ok(Borrowed { tokens, dpop }));
+            }
+        }
     }
     lock.end().await;
     Ok(Ok(Borrowed { tokens, dpop }))
 }
 
-/// What was replaced is spent, so this is worth some patience.
-async fn save(
-    platform: &Platform,
-    store: &TokenStore,
-    lock: &mut RecordLock,
-    login: &Record,
-) -> Result<(), TokenStorageError> {
-    let mut waits = std::iter::repeat_n(PAUSE, TRIES);
-    loop {
-        match store.save(lock, login).await {
-            Ok(_) => return Ok(()),
-            Err(conflict @ TokenStorageError::Conflict { .. }) => return Err(conflict),
-            Err(error) => match waits.next() {
-                Some(pause) => platform.clock.sleep(pause).await,
-                None => return Err(error),
-            },
+/// What was replaced is spent, so nobody else may have the record before this is stored.
+async fn save(platform: Platform, store: TokenStore, mut lock: RecordLock, login: Record) {
+    for wait in waits() {
+        platform.clock.sleep(wait).await;
+        if let Err(TokenStorageError::Conflict { .. }) = lock.begin().await {
+            return;
+        }
+        match store.save(&mut lock, &login).await {
+            Ok(_) => return lock.end().await,
+            Err(TokenStorageError::Conflict { .. }) => return,
+            Err(error) => tracing::warn!(%error, "a renewed login is still not stored"),
         }
     }
 }

@@ -12,11 +12,21 @@ use crate::{
     store::{Record, RecordLock},
 };
 
-/// The waits between two tries, doubled each time.
+/// The waits between two tries, doubled each time. A lease in a Vault ends a minute after it was
+/// last noted that it is ours, so there is no longer one.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// About an hour. After that the next renewal stores its own tokens, or says why not.
-const TRIES: usize = 70;
+const TRIES: usize = 247;
+
+pub(super) fn waits() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_factor(2.0)
+        .with_max_delay(LONGEST_WAIT)
+        .with_max_times(TRIES)
+        .build()
+}
 
 /// Tokens that are in memory only, with the lock of their record.
 pub(super) struct Unsaved {
@@ -62,13 +72,7 @@ impl Inner {
     }
 
     async fn try_to_store_unsaved(&self) {
-        let waits = ExponentialBuilder::default()
-            .with_min_delay(FIRST_WAIT)
-            .with_factor(2.0)
-            .with_max_delay(LONGEST_WAIT)
-            .with_max_times(TRIES)
-            .build();
-        for wait in waits {
+        for wait in waits() {
             if self.unsaved.slot.lock().await.is_none() {
                 return;
             }
@@ -77,6 +81,10 @@ impl Inner {
             let Some(mut unsaved) = waiting.take() else {
                 return;
             };
+            // Somebody has taken us for dead, and what they have written holds from now on.
+            if let Err(TokenStorageError::Conflict { .. }) = unsaved.lock.begin().await {
+                return;
+            }
             match self.save(&mut unsaved.lock, unsaved.record.clone()).await {
                 Ok(()) => {
                     tracing::info!(server = %self.key, "renewed tokens are stored now");

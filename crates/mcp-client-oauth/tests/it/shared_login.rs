@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use mcp_client_oauth::{LoginOptions, Remedy, Session, TokenSource as _, store::RecordKey};
-use mcp_oauth_testbed::{Builder, Fault, Testbed};
+use mcp_oauth_testbed::{Builder, Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::json;
 
-use crate::support::{Scene, server_url};
+use crate::support::{Scene, bounded, server_url};
 
 const LIFE: Duration = Duration::from_secs(300);
 
@@ -136,4 +136,42 @@ async fn a_login_that_is_over_is_over_for_both() {
     company.notes.pass(LIFE);
     let error = mail.token().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::LogIn, "{error}");
+}
+
+#[tokio::test]
+async fn a_wider_scope_than_is_lent_asks_the_person() {
+    let company = Company::open().await;
+    let mut options = sharing();
+    options.scope = Some("notes:read notes:write".parse().unwrap());
+    let session = company.mail().login_with(&options).await.unwrap();
+    assert_eq!(company.logins(), 2);
+    assert_eq!(session.missing_scope(), None);
+}
+
+#[tokio::test]
+async fn a_login_of_its_own_is_not_given_up_for_a_shared_one() {
+    let company = Company::open().await;
+    company.mail().login().await.unwrap();
+    let session = company.mail().login_with(&sharing()).await.unwrap();
+    assert_eq!(session.record().lender, None);
+    assert!(session.record().tokens.refresh_token.is_some());
+}
+
+/// What was sent is stored, whoever has gone.
+#[tokio::test]
+async fn a_login_that_is_given_up_costs_the_lender_nothing() {
+    let company = Company::open().await;
+    let testbed = &company.notes.testbed;
+    testbed.set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+    let scene = company.mail();
+    let giving_up = tokio::spawn(async move { scene.login_with(&sharing()).await.map(drop) });
+    let requests = testbed.arrived(Party::AuthorizationServer, "POST", "/token", 2);
+    bounded(requests).await;
+    giving_up.abort();
+    assert!(giving_up.await.unwrap_err().is_cancelled());
+    testbed.release();
+
+    let notes = company.session(company.notes.key()).await;
+    bounded(notes.refresh()).await.unwrap();
+    assert!(testbed.families()[0].alive);
 }

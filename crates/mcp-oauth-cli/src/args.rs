@@ -6,6 +6,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
+mod way;
+
+pub(crate) use way::WayFlags;
+
 const EXAMPLES: &str = "\
 Examples:
   mcp-oauth demo                                     the whole way, on this machine alone
@@ -146,10 +150,13 @@ Examples:
   mcp-oauth login notes                       again, with the URL that the name stands for
   mcp-oauth login https://mcp.example.com/mcp with a name that is made of the host
   mcp-oauth login notes --scope 'notes:read notes:write'
+  mcp-oauth login notes URL --device          with a code that is entered on another device
   pass show notes | mcp-oauth login notes URL --client-id me --client-secret-stdin
 
-Scope, client, port and --legacy are remembered with the name. `login NAME URL --force` forgets them,
-except the account and the client id; `--port 0` forgets the port alone.
+Where no browser can be opened, a code for another device is shown if the server gives one;
+--no-browser, --port and --redirect-uri say that a browser is to come back here all the same.
+Scope, client, port, the kind of login and --legacy are remembered with the name. `login NAME URL
+--force` forgets them, except the account and the client id; `--port 0` forgets the port alone.
 Without --force nobody is asked if the login is good already and has the scope, unless --client-id,
 --client-metadata-url or --legacy is given.";
 
@@ -190,6 +197,8 @@ pub(crate) struct Login {
     /// Open no browser: show the URL only.
     #[arg(long)]
     pub(crate) no_browser: bool,
+    #[command(flatten)]
+    pub(crate) way: WayFlags,
     /// How long the login may take, as in `90s` or `10m`; five minutes by default.
     #[arg(long, value_parser = duration)]
     pub(crate) timeout: Option<Duration>,

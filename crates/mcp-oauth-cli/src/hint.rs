@@ -74,6 +74,10 @@ fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
                  browser showed an error about the client)"
             )
         }
+        AuthorizationError::CodeExpired => format!("mcp-oauth login {subject} --device"),
+        AuthorizationError::NoGrant {
+            wanted: Some(_), ..
+        } => format!("log in with a browser: mcp-oauth login {subject} --no-browser"),
         AuthorizationError::ScopeNotGranted { scope, .. } => {
             format!(
                 "mcp-oauth login {subject} --scope {}",

@@ -8,13 +8,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_client_oauth::platform::Interaction;
+use mcp_client_oauth::platform::{DevicePrompt, Interaction};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use url::Url;
 
 use crate::{
     config::SECRET_VARIABLES,
-    ui::{HEAD, SOFT, Spinner, Ui},
+    status::moment,
+    ui::{HEAD, SOFT, Spinner, Ui, WARN},
 };
 
 /// The person who typed the command.
@@ -52,11 +53,42 @@ impl Terminal {
         }
     }
 
+    /// Says where to enter which code. Whoever follows the QR code compares the code all the same,
+    /// or they might confirm somebody else's (RFC 8628 §3.3.1, H175).
+    fn show_prompt(&self, prompt: &DevicePrompt) {
+        let at = &prompt.verification_uri;
+        let host = at.origin().ascii_serialization();
+        if prompt.is_elsewhere {
+            self.ui.say(format_args!(
+                "{WARN}warning:{WARN:#} {host} is not the host of the authorization server: go on \
+                 only if you know that it belongs to it"
+            ));
+        }
+        self.ui.say(format_args!(
+            "To log in at {HEAD}{host}{HEAD:#}, open this URL in a browser on any device:"
+        ));
+        self.ui.say(format_args!("\n  {}\n", self.ui.link(at)));
+        self.ui.say(format_args!(
+            "and enter the code {HEAD}{}{HEAD:#}",
+            prompt.user_code
+        ));
+        let complete = prompt.verification_uri_complete.as_ref();
+        if let Some(picture) = complete.and_then(|url| self.ui.qr_code(url)) {
+            self.ui.say(format_args!("\n{picture}"));
+        }
+        let end = moment(prompt.expires_at);
+        self.ui.say(format_args!(
+            "{SOFT}The code ends at {end}. If the page shows another one, confirm nothing.{SOFT:#}"
+        ));
+    }
+
     /// Waits for the person.
     pub(crate) fn wait(&self) {
-        self.set_waiting(Some(
-            self.ui.spinner("waiting for the browser; Ctrl-C gives up"),
-        ));
+        self.wait_for("waiting for the browser; Ctrl-C gives up");
+    }
+
+    fn wait_for(&self, what: &str) {
+        self.set_waiting(Some(self.ui.spinner(what)));
     }
 
     /// The login is over.
@@ -78,6 +110,11 @@ impl Interaction for Terminal {
                 .warn("no browser could be started: open the URL by hand");
         }
         self.wait();
+    }
+
+    async fn show_code(&self, prompt: &DevicePrompt) {
+        self.show_prompt(prompt);
+        self.wait_for("waiting for the other device; Ctrl-C gives up");
     }
 
     /// A line waits in the channel until somebody asks, so none is lost when a future is dropped.

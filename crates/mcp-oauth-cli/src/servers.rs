@@ -43,6 +43,18 @@ pub(crate) struct Server {
     pub(crate) redirect_uri: Option<Url>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) legacy: bool,
+    /// How tokens are got there, if not by a browser on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) way: Option<Way>,
+}
+
+/// How tokens are got, if not by a browser on this machine. What is secret about it, and what may
+/// be, is sealed in the record.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Way {
+    /// By a code that a person enters on another device.
+    Device,
 }
 
 impl Server {
@@ -57,6 +69,7 @@ impl Server {
             port: None,
             redirect_uri: None,
             legacy: false,
+            way: None,
         }
     }
 

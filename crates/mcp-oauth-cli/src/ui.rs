@@ -24,6 +24,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use mcp_client_oauth::proto::foreign::Foreign;
+use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use serde::Serialize;
 use url::Url;
 
@@ -171,6 +172,15 @@ impl Ui {
         }
     }
 
+    /// A URL as a picture that a telephone can read; none where it could not be seen whole.
+    pub(crate) fn qr_code(&self, url: &Url) -> Option<String> {
+        if !self.stderr_is_rich {
+            return None;
+        }
+        let (_, columns) = console::Term::stderr().size_checked()?;
+        picture(url.as_str(), columns.into())
+    }
+
     /// Turns while something is waited for, until it is dropped; on a terminal only.
     pub(crate) fn spinner(&self, what: impl Into<String>) -> Spinner {
         if self.quiet || self.logs || !self.stderr_is_rich {
@@ -183,6 +193,22 @@ impl Ui {
         bar.enable_steady_tick(TICK);
         Spinner(Some(bar))
     }
+}
+
+/// A QR code of half blocks, black on white whatever the colours of the terminal are.
+fn picture(text: &str, columns: usize) -> Option<String> {
+    let paper = AnsiColor::Black.on(AnsiColor::BrightWhite);
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
+    let drawn = code
+        .render::<Dense1x2>()
+        .dark_color(Dense1x2::Dark)
+        .light_color(Dense1x2::Light)
+        .build();
+    let fits = drawn.lines().all(|line| line.chars().count() <= columns);
+    let lines = drawn
+        .lines()
+        .map(|line| format!("{paper}{line}{paper:#}\n"));
+    fits.then(|| lines.collect())
 }
 
 /// A spinner, gone when it is dropped.

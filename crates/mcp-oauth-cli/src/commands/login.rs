@@ -3,9 +3,12 @@
 use std::{io::stdin, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    ClientIdentity, LoginOptions, Preregistered, Secret, ServerUrl, Session, Sessions, TokenStore,
+    ClientIdentity, Error, LoginOptions, Preregistered, Secret, ServerUrl, Session, Sessions,
+    TokenStore,
+    error::{AuthorizationError, RegistrationError},
     grant::Redirect,
     login,
+    platform::Platform,
     proto::{scope::Scope, server_metadata::Issuer},
     store::Record,
 };
@@ -18,10 +21,13 @@ use crate::{
     config::read_secret,
     exit::{Exit, Failure, quoted},
     person::Terminal,
-    servers::{Server, Servers, check_name, name_for},
+    servers::{Server, Servers, Way, check_name, name_for},
     status::{Status, moment},
     ui::{GOOD, HEAD, fields},
 };
+
+/// What the library calls the grant that shows a code.
+const DEVICE_CODE: &str = "device_code";
 
 pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure> {
     let mut servers = context.servers()?;
@@ -124,8 +130,18 @@ fn merged(typed: &Login, known: Server) -> Server {
             None => typed.redirect_uri.clone().or(known.redirect_uri),
         },
         legacy: typed.legacy || known.legacy,
+        way: way(typed, known.way),
         url: known.url,
     }
+}
+
+/// A redirect that is typed is for a browser.
+fn way(typed: &Login, known: Option<Way>) -> Option<Way> {
+    if typed.way.device {
+        return Some(Way::Device);
+    }
+    let redirects = typed.port.is_some() || typed.redirect_uri.is_some() || typed.no_browser;
+    known.filter(|_| !redirects)
 }
 
 async fn options(
@@ -143,6 +159,9 @@ async fn options(
         .document
         .clone_from(&server.client_metadata_url);
     options.afresh = typed.force;
+    if server.way == Some(Way::Device) {
+        options.grant = Some(DEVICE_CODE.to_owned());
+    }
     if let Some(timeout) = typed.timeout {
         options.timeout = timeout;
     }
@@ -210,6 +229,42 @@ fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
     }
 }
 
+/// A login that is under way.
+struct Asking<'a> {
+    platform: &'a Platform,
+    store: &'a TokenStore,
+    url: &'a ServerUrl,
+    /// Whether a login that is good already does not do.
+    anew: bool,
+}
+
+impl Asking<'_> {
+    async fn ask(&self, options: &LoginOptions) -> Result<Session, Error> {
+        if self.anew {
+            return login(self.platform, self.store, self.url, options).await;
+        }
+        Sessions::new(self.platform.clone(), self.store.clone())
+            .ensure(self.url, options)
+            .await
+    }
+
+    /// By a code for another device if the server gives one to us, else by the browser that the
+    /// person has somewhere.
+    async fn ask_without_browser(&self, options: &LoginOptions) -> Result<Session, Error> {
+        let mut by_code = options.clone();
+        by_code.grant = Some(DEVICE_CODE.to_owned());
+        match self.ask(&by_code).await {
+            Err(
+                Error::Registration(RegistrationError::Answer { .. })
+                | Error::Authorization(
+                    AuthorizationError::NoGrant { .. } | AuthorizationError::Device { .. },
+                ),
+            ) => self.ask(options).await,
+            other => other,
+        }
+    }
+}
+
 /// Asks the person, unless the login is good already and nothing else was asked for.
 async fn authorize(
     context: &Context,
@@ -222,12 +277,17 @@ async fn authorize(
     let person = Arc::new(Terminal::new(context.ui.clone(), browser));
     let platform = with_person(&context.platform, person.clone());
     let other_client = typed.client_id.is_some() || typed.client_metadata_url.is_some();
-    let session = if other_client || typed.legacy {
-        login(&platform, store, url, options).await
+    let asking = Asking {
+        platform: &platform,
+        store,
+        url,
+        anew: other_client || typed.legacy,
+    };
+    let may_choose = options.grant.is_none() && matches!(options.redirect, Redirect::AnyPort);
+    let session = if may_choose && !browser && !typed.no_browser {
+        asking.ask_without_browser(options).await
     } else {
-        Sessions::new(platform, store.clone())
-            .ensure(url, options)
-            .await
+        asking.ask(options).await
     };
     person.rest();
     Ok(session?)

@@ -18,6 +18,7 @@ mod backends;
 mod bao;
 mod core_dump;
 mod demo;
+mod device;
 mod expired;
 mod journey;
 mod json;

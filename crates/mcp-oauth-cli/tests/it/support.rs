@@ -255,6 +255,16 @@ impl Running {
         }
     }
 
+    /// The code that the person is to enter; none if the command ends without one.
+    pub(crate) async fn user_code(&mut self) -> Option<String> {
+        loop {
+            let line = self.line().await?;
+            if let Some(code) = line.strip_prefix("and enter the code ") {
+                return Some(code.trim().to_owned());
+            }
+        }
+    }
+
     pub(crate) async fn end(mut self) -> Output {
         let mut stdout = String::new();
         let mut pipe = self.child.stdout.take().unwrap();

@@ -1,0 +1,127 @@
+//! `login` with a code that a person enters on another device.
+
+use std::time::Duration;
+
+use mcp_oauth_testbed::{Builder, Fault, Party, Testbed, person};
+
+use crate::support::{Home, Output, Running, bounded};
+
+/// The polls come one second apart.
+fn devices() -> Builder {
+    Testbed::builder()
+        .device_authorization(true)
+        .device_interval(Duration::ZERO)
+        .fault(Fault::DeviceField("interval".to_owned(), 1.into()))
+}
+
+/// `login …`, with a person who enters the code on another device.
+async fn entered(home: &Home, arguments: &[&str], approves: bool) -> Output {
+    let arguments = [&["login"], arguments].concat();
+    let mut running = Running::start(home.command(&arguments), "").await;
+    let url = bounded(running.url()).await.unwrap();
+    let code = bounded(running.user_code()).await.unwrap();
+    let visit = if approves {
+        person::approve_device(&url, &code).await
+    } else {
+        person::deny_device(&url, &code).await
+    };
+    visit.unwrap();
+    bounded(running.end()).await
+}
+
+#[tokio::test]
+async fn a_code_that_is_entered_on_another_device_logs_in() {
+    let home = Home::with(devices()).await;
+    let login = entered(&home, &["notes", &home.url(), "--device"], true)
+        .await
+        .succeeded();
+    let issuer = home.testbed.issuer();
+    login
+        .says(&format!(
+            "To log in at {issuer}, open this URL in a browser on any device:"
+        ))
+        .says("If the page shows another one, confirm nothing.");
+    assert!(!login.stderr.contains('\u{1b}'), "plain when piped");
+    home.run(&["tools", "notes"]).await.succeeded();
+    let names = std::fs::read_to_string(home.data().join("servers.json")).unwrap();
+    assert!(names.contains(r#""way": "device""#), "{names}");
+    // The name remembers it.
+    entered(&home, &["notes", "--force"], true)
+        .await
+        .succeeded();
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn without_a_display_a_code_is_shown_where_the_server_gives_one() {
+    let home = Home::with(devices()).await;
+    entered(&home, &["notes", &home.url(), "--json"], true)
+        .await
+        .succeeded();
+    // Whoever asks for a URL to open gets one.
+    home.login(&["notes", "--force", "--no-browser"])
+        .await
+        .succeeded();
+    let asked = home
+        .testbed
+        .count(Party::AuthorizationServer, "POST", "/device_authorization");
+    assert_eq!(asked, 1);
+}
+
+#[tokio::test]
+async fn who_denies_the_code_is_heard() {
+    let home = Home::with(devices()).await;
+    let url = home.url();
+    let denied = entered(&home, &["notes", &url, "--device", "--json"], false)
+        .await
+        .ended(3);
+    assert_eq!(denied.json()["error"]["code"], "denied");
+}
+
+#[tokio::test]
+async fn a_code_that_nobody_enters_expires() {
+    let brief = devices().fault(Fault::DeviceField("expires_in".to_owned(), 1.into()));
+    let home = Home::with(brief).await;
+    let url = home.url();
+    let expired = home
+        .run(&["login", "notes", &url, "--device", "--json"])
+        .await
+        .ended(3);
+    assert_eq!(expired.json()["error"]["code"], "code_expired");
+    assert!(!home.data().join("servers.json").exists());
+}
+
+#[tokio::test]
+async fn a_server_that_gives_no_codes_is_said_to_be_one() {
+    let home = Home::new().await;
+    let refused = home
+        .run(&["login", "notes", &home.url(), "--device"])
+        .await
+        .ended(1);
+    refused
+        .says("no way to log in works")
+        .says("hint: log in with a browser: mcp-oauth login notes --no-browser");
+}
+
+/// H175.
+#[tokio::test]
+async fn a_page_on_another_host_is_warned_of() {
+    let home = Home::with(devices()).await;
+    let real = format!("{}/device", home.testbed.issuer());
+    let elsewhere = real.replace("127.0.0.1", "localhost");
+    home.testbed.set_fault(Fault::DeviceField(
+        "verification_uri".to_owned(),
+        elsewhere.into(),
+    ));
+    let url = home.url();
+    let arguments = ["login", "notes", &url, "--device"];
+    let mut running = Running::start(home.command(&arguments), "").await;
+    let shown = bounded(running.url()).await.unwrap();
+    assert_eq!(shown.host_str(), Some("localhost"));
+    let code = bounded(running.user_code()).await.unwrap();
+    person::approve_device(&real.parse().unwrap(), &code)
+        .await
+        .unwrap();
+    let login = bounded(running.end()).await.succeeded();
+    login.says("is not the host of the authorization server");
+}

@@ -90,7 +90,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Log in to a server, and remember it by a name.
     #[command(visible_alias = "auth", after_help = LOGIN_EXAMPLES)]
-    Login(Login),
+    Login(Box<Login>),
     /// List the servers and how their tokens are.
     List,
     /// Show all that is known of a login; secrets are redacted.
@@ -151,11 +151,13 @@ Examples:
   mcp-oauth login https://mcp.example.com/mcp with a name that is made of the host
   mcp-oauth login notes --scope 'notes:read notes:write'
   mcp-oauth login notes URL --device          with a code that is entered on another device
+  mcp-oauth login robot URL --client-credentials --client-id robot --private-key robot.pem
+  mcp-oauth login job URL --workload-token /var/run/secrets/tokens/mcp
   pass show notes | mcp-oauth login notes URL --client-id me --client-secret-stdin
 
 Where no browser can be opened, a code for another device is shown if the server gives one;
 --no-browser, --port and --redirect-uri say that a browser is to come back here all the same.
-Scope, client, port, the kind of login and --legacy are remembered with the name. `login NAME URL
+Scope, client, port, the kind of login, --dpop, --share and --legacy are remembered with the name. `login NAME URL
 --force` forgets them, except the account and the client id; `--port 0` forgets the port alone.
 Without --force nobody is asked if the login is good already and has the scope, unless --client-id,
 --client-metadata-url or --legacy is given.";

@@ -205,8 +205,8 @@ pub(crate) fn not_text(variable: &str) -> Failure {
     )
 }
 
-/// Reads a secret, to the first line break: editors add one.
-pub(crate) fn read_secret(
+/// Reads all of a secret.
+pub(crate) fn read_whole_secret(
     mut source: impl std::io::Read,
     named: &Path,
 ) -> Result<Secret<String>, Failure> {
@@ -218,6 +218,15 @@ pub(crate) fn read_secret(
         .read_to_string(&mut text);
     let text = Secret::new(text);
     read.map_err(|error| Failure::file("read", named, &error))?;
+    Ok(text)
+}
+
+/// Reads a secret, to the first line break: editors add one.
+pub(crate) fn read_secret(
+    source: impl std::io::Read,
+    named: &Path,
+) -> Result<Secret<String>, Failure> {
+    let text = read_whole_secret(source, named)?;
     let line = text.expose().lines().next().unwrap_or_default();
     if line.is_empty() {
         let message = format!("{} has no secret in its first line", named.display());

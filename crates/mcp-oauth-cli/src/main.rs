@@ -9,6 +9,7 @@ mod config;
 mod core_dump;
 mod exit;
 mod hint;
+mod key_file;
 mod logs;
 mod person;
 mod place;

@@ -46,6 +46,12 @@ pub(crate) struct Server {
     /// How tokens are got there, if not by a browser on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) way: Option<Way>,
+    /// Whether only tokens will do that are bound to a key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dpop: bool,
+    /// Whether a login at another server of the same issuer does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) share: bool,
 }
 
 /// How tokens are got, if not by a browser on this machine. What is secret about it, and what may
@@ -55,6 +61,10 @@ pub(crate) struct Server {
 pub(crate) enum Way {
     /// By a code that a person enters on another device.
     Device,
+    /// By the client in its own name.
+    ClientCredentials,
+    /// By the identity of a workload.
+    Workload,
 }
 
 impl Server {
@@ -70,6 +80,8 @@ impl Server {
             redirect_uri: None,
             legacy: false,
             way: None,
+            dpop: false,
+            share: false,
         }
     }
 

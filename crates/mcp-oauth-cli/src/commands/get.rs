@@ -1,7 +1,8 @@
 //! `get`: all that is known of a login, with its secrets redacted.
 
 use mcp_client_oauth::{
-    ClientIdentity, DiscoverySource,
+    ClientIdentity, DiscoverySource, MachineGrant,
+    proto::dpop::DpopKey,
     store::{Record, RecordKey},
 };
 use serde_json::{Value, json};
@@ -44,6 +45,9 @@ fn document(target: &Target, record: &Record, status: Status) -> Value {
         "resource": discovery.resource.as_str(),
         "issuer": discovery.issuer().as_str(),
         "client": client(&record.identity),
+        "without_person": record.machine.as_ref().map(MachineGrant::name),
+        "dpop_key": record.dpop.as_ref().map(DpopKey::thumbprint),
+        "shared_with": record.lender.as_ref().map(ToString::to_string),
         "authorization_endpoint": server.authorization_endpoint.as_ref().map(ToString::to_string),
         "token_endpoint": server.token_endpoint.to_string(),
         "revocation_endpoint": server.revocation_endpoint.as_ref().map(ToString::to_string),
@@ -58,8 +62,14 @@ fn client(identity: &ClientIdentity) -> Value {
             "how": if own.by_hand { "by hand" } else { "dynamic registration" },
             "secret": own.client_secret.as_ref().map(mcp_client_oauth::Secret::redacted),
             "secret_expires_at": own.secret_expires_at.map(moment),
+            "key": own.private_key.as_ref().map(|key| key.algorithm().as_str()),
         }),
         ClientIdentity::Document(url) => json!({ "id": url.as_str(), "how": "metadata document" }),
+        ClientIdentity::SignedDocument { url, key } => json!({
+            "id": url.as_str(),
+            "how": "metadata document",
+            "key": key.algorithm().as_str(),
+        }),
         _ => Value::Null,
     }
 }
@@ -94,7 +104,11 @@ fn text(document: &Value, key: &RecordKey, record: &Record, status: Status) -> S
             "refresh token",
             or(
                 "/refresh_token",
-                "none: a login is needed when the token ends",
+                if record.is_refreshable() {
+                    "none: a new token needs nobody"
+                } else {
+                    "none: a login is needed when the token ends"
+                },
             ),
         ),
         ("scope", or("/scope", "not named by the server")),
@@ -112,6 +126,16 @@ fn text(document: &Value, key: &RecordKey, record: &Record, status: Status) -> S
             client.into_iter().flatten().collect::<Vec<_>>().join(" "),
         ),
         ("client secret", or("/client/secret", "none")),
+    ]);
+    for (label, pointer) in [
+        ("client key", "/client/key"),
+        ("without person", "/without_person"),
+        ("bound to key", "/dpop_key"),
+        ("shared with", "/shared_with"),
+    ] {
+        rows.extend(shown(pointer).map(|value| (label, value)));
+    }
+    rows.extend([
         ("token endpoint", or("/token_endpoint", "-")),
         (
             "revocation",

@@ -3,13 +3,13 @@
 use std::{io::stdin, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    ClientIdentity, Error, LoginOptions, Preregistered, Secret, ServerUrl, Session, Sessions,
-    TokenStore,
+    ClientIdentity, DpopPolicy, Error, LoginOptions, MachineGrant, Preregistered, Secret,
+    ServerUrl, Session, Sessions, TokenStore,
     error::{AuthorizationError, RegistrationError},
     grant::Redirect,
     login,
     platform::Platform,
-    proto::{scope::Scope, server_metadata::Issuer},
+    proto::{private_key::PrivateKey, scope::Scope, server_metadata::Issuer},
     store::Record,
 };
 use serde_json::json;
@@ -20,6 +20,7 @@ use crate::{
     args::Login,
     config::read_secret,
     exit::{Exit, Failure, quoted},
+    key_file,
     person::Terminal,
     servers::{Server, Servers, Way, check_name, name_for},
     status::{Status, moment},
@@ -131,6 +132,8 @@ fn merged(typed: &Login, known: Server) -> Server {
         },
         legacy: typed.legacy || known.legacy,
         way: way(typed, known.way),
+        dpop: typed.way.dpop || known.dpop,
+        share: typed.way.share || known.share,
         url: known.url,
     }
 }
@@ -139,6 +142,12 @@ fn merged(typed: &Login, known: Server) -> Server {
 fn way(typed: &Login, known: Option<Way>) -> Option<Way> {
     if typed.way.device {
         return Some(Way::Device);
+    }
+    if typed.way.client_credentials {
+        return Some(Way::ClientCredentials);
+    }
+    if typed.way.workload_token.is_some() {
+        return Some(Way::Workload);
     }
     let redirects = typed.port.is_some() || typed.redirect_uri.is_some() || typed.no_browser;
     known.filter(|_| !redirects)
@@ -159,9 +168,18 @@ async fn options(
         .document
         .clone_from(&server.client_metadata_url);
     options.afresh = typed.force;
-    if server.way == Some(Way::Device) {
-        options.grant = Some(DEVICE_CODE.to_owned());
+    options.share = server.share;
+    if server.dpop {
+        options.dpop = DpopPolicy::Always;
     }
+    match server.way {
+        Some(Way::Device) => options.grant = Some(DEVICE_CODE.to_owned()),
+        Some(Way::ClientCredentials) => options.machine = Some(MachineGrant::ClientCredentials),
+        Some(Way::Workload) => options.machine = Some(workload(typed, server, store).await?),
+        None => {}
+    }
+    let key = typed.way.private_key.as_deref();
+    let key = key.map(key_file::read).transpose()?;
     if let Some(timeout) = typed.timeout {
         options.timeout = timeout;
     }
@@ -173,8 +191,15 @@ async fn options(
     let given = client_secret(context, typed)?;
     match &server.client_id {
         Some(id) => {
-            let client = own_client(store, server, id, given).await?;
+            let client = own_client(store, server, id, given, key).await?;
             options.identity.preregistered = Some(client);
+        }
+        None if server.client_metadata_url.is_some() => options.identity.document_key = key,
+        None if key.is_some() => {
+            return Err(Failure::usage(
+                "a private key belongs to a client",
+                "add --client-id ID, or --client-metadata-url URL",
+            ));
         }
         None if typed.client_secret_stdin => {
             return Err(Failure::usage(
@@ -185,6 +210,25 @@ async fn options(
         None => {}
     }
     Ok(options)
+}
+
+/// Where the JWT comes from is sealed in the record, and nowhere else: it may name a secret.
+async fn workload(
+    typed: &Login,
+    server: &Server,
+    store: &TokenStore,
+) -> Result<MachineGrant, Failure> {
+    if let Some(assertion) = typed.way.workload_token.clone() {
+        return Ok(MachineGrant::Workload { assertion });
+    }
+    let record = store.load(&server.key()).await?.map(|(record, _)| record);
+    match record.and_then(|record| record.machine) {
+        Some(machine @ MachineGrant::Workload { .. }) => Ok(machine),
+        _ => Err(Failure::usage(
+            "where the JWT of the workload comes from is not known any more",
+            "add --workload-token FILE",
+        )),
+    }
 }
 
 fn client_secret(context: &Context, typed: &Login) -> Result<Option<Secret<String>>, Failure> {
@@ -207,15 +251,18 @@ async fn own_client(
     server: &Server,
     client_id: &str,
     given: Option<Secret<String>>,
+    key: Option<PrivateKey>,
 ) -> Result<Preregistered, Failure> {
     let record = store.load(&server.key()).await?.map(|(record, _)| record);
     let mut client = Preregistered::new(client_id, given);
+    client.private_key = key;
     client.issuer.clone_from(&server.issuer);
     if let Some(ClientIdentity::Registered(own)) = record.map(|record| record.identity)
         && own.by_hand
         && own.client_id == client_id
     {
         client.client_secret = client.client_secret.or(own.client_secret);
+        client.private_key = client.private_key.or(own.private_key);
         client.issuer = Some(own.issuer);
     }
     Ok(client)
@@ -281,9 +328,11 @@ async fn authorize(
         platform: &platform,
         store,
         url,
-        anew: other_client || typed.legacy,
+        anew: other_client || typed.legacy || typed.way.private_key.is_some(),
     };
-    let may_choose = options.grant.is_none() && matches!(options.redirect, Redirect::AnyPort);
+    let may_choose = options.grant.is_none()
+        && options.machine.is_none()
+        && matches!(options.redirect, Redirect::AnyPort);
     let session = if may_choose && !browser && !typed.no_browser {
         asking.ask_without_browser(options).await
     } else {
@@ -372,7 +421,7 @@ mod tests {
             .into_iter()
             .chain(arguments.iter().copied());
         match Cli::parse_from(all).command {
-            Command::Login(login) => login,
+            Command::Login(login) => *login,
             other => panic!("{other:?}"),
         }
     }

@@ -21,10 +21,19 @@ pub(super) async fn run(context: &Context, typed: &Token) -> Result<Exit, Failur
     }
     // It is taken elsewhere, where nobody renews it.
     let token = session.fresh_token().await?;
-    let tokens = session.record().tokens;
+    let record = session.record();
+    let tokens = record.tokens;
+    let is_bound = record.dpop.is_some();
+    if is_bound {
+        let name = quoted(&target.typed);
+        context.ui.warn(format_args!(
+            "this token is of no use without a proof of its key; mcp-oauth request {name} URL sends \
+             one"
+        ));
+    }
     let document = json!({
         "access_token": token.expose(),
-        "token_type": "Bearer",
+        "token_type": if is_bound { "DPoP" } else { "Bearer" },
         "expires_at": tokens.expires_at.map(moment),
         "scope": tokens.scope.as_ref().map(ToString::to_string),
     });

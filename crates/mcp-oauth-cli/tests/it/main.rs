@@ -26,6 +26,7 @@ mod json;
 mod keychain;
 mod leaks;
 mod login;
+mod machine;
 mod migrate;
 mod refusals;
 mod request;

@@ -117,6 +117,8 @@ pub(crate) enum Command {
     /// Move the tokens to another place, or give them another key.
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(Migrate),
+    /// Print the client metadata document to host at a URL, which then is a client id.
+    ClientMetadata(ClientMetadata),
     /// Open a URL in the browser: what `login` runs, without our secrets in its environment.
     #[command(hide = true)]
     OpenUrl {
@@ -210,6 +212,21 @@ pub(crate) struct Login {
     /// Follow the rules of 2025-03-26 if the server does not say who issues its tokens.
     #[arg(long)]
     pub(crate) legacy: bool,
+}
+
+/// `client-metadata`.
+#[derive(Args, Debug)]
+pub(crate) struct ClientMetadata {
+    /// The https URL where the document will be.
+    #[arg(long, value_name = "URL")]
+    pub(crate) client_id: Url,
+    /// The name on the consent page.
+    #[arg(long, value_name = "NAME", default_value = "mcp-oauth")]
+    pub(crate) name: String,
+    /// Where the browser may come back to, instead of any port of this machine; may be given several
+    /// times.
+    #[arg(long, value_name = "URI")]
+    pub(crate) redirect_uri: Vec<Url>,
 }
 
 /// `token`.
@@ -350,6 +367,7 @@ impl Command {
             | Self::List
             | Self::Backends
             | Self::Migrate(_)
+            | Self::ClientMetadata(_)
             | Self::OpenUrl { .. } => None,
         }
     }

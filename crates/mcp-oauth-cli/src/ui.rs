@@ -298,6 +298,14 @@ pub(crate) fn fields(fields: &[(&str, String)]) -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_picture_is_shown_whole_or_not_at_all() {
+        let url = "https://as.example/device?user_code=WDJB-MJHT";
+        let shown = picture(url, 80).unwrap();
+        assert!(shown.lines().count() > 10 && shown.contains('▀'));
+        assert!(picture(url, 20).is_none());
+    }
+
     fn row(cells: &[&str]) -> Vec<String> {
         cells.iter().map(ToString::to_string).collect()
     }

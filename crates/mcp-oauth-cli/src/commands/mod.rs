@@ -20,6 +20,7 @@ use crate::{
 
 mod backends;
 mod blotter;
+mod client_metadata;
 mod connection;
 mod demo;
 mod forget;
@@ -57,6 +58,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Clear(clear) => forget::clear(&context, clear).await,
         Command::Backends => Ok(backends::run(&context).await),
         Command::Migrate(migrate) => migrate::run(&context, &migrate).await,
+        Command::ClientMetadata(typed) => client_metadata::run(&context, &typed),
         Command::OpenUrl { url } => Ok(open(&url).await),
     }
 }

@@ -2,6 +2,28 @@
 
 use crate::support::{Home, snapshot};
 
+/// H174.
+#[tokio::test]
+async fn a_client_metadata_document_is_printed_for_a_url_that_can_be_a_client_id() {
+    let home = Home::new().await;
+    let id = "https://app.example/client.json";
+    let printed = home.run(&["client-metadata", "--client-id", id]).await;
+    let document = printed.succeeded().json();
+    assert_eq!(document["client_id"], id);
+    assert_eq!(document["redirect_uris"][0], "http://127.0.0.1/callback");
+    for bad in [
+        "http://app.example/client.json",
+        "https://app.example/",
+        "https://app.example/client.json#x",
+        "https://me@app.example/client.json",
+    ] {
+        home.run(&["client-metadata", "--client-id", bad])
+            .await
+            .ended(2)
+            .says("cannot be a client id");
+    }
+}
+
 #[tokio::test]
 async fn a_url_that_cannot_be_a_server_is_a_usage_error() {
     let home = Home::new().await;

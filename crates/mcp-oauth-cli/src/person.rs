@@ -64,6 +64,12 @@ impl Terminal {
                  only if you know that it belongs to it"
             ));
         }
+        if !self.browser {
+            self.ui.say(format_args!(
+                "{SOFT}No browser can be opened here, so a code is shown; --no-browser shows a URL \
+                 to log in by instead.{SOFT:#}"
+            ));
+        }
         self.ui.say(format_args!(
             "To log in at {HEAD}{host}{HEAD:#}, open this URL in a browser on any device:"
         ));

@@ -57,7 +57,8 @@ async fn without_a_display_a_code_is_shown_where_the_server_gives_one() {
     let home = Home::with(devices()).await;
     entered(&home, &["notes", &home.url(), "--json"], true)
         .await
-        .succeeded();
+        .succeeded()
+        .says("No browser can be opened here, so a code is shown");
     // Whoever asks for a URL to open gets one.
     home.login(&["notes", "--force", "--no-browser"])
         .await

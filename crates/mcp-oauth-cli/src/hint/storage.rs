@@ -122,6 +122,7 @@ fn vault(cause: &VaultCause) -> String {
 fn corrupt(place: &Path, subject: &str) -> String {
     let of_all = place
         .file_name()
+        .and_then(|name| name.to_str())
         .is_some_and(|name| name == "store.json" || name == "key" || name.starts_with("key-"));
     match place.parent() {
         Some(directory) if of_all => {

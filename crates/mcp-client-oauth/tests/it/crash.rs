@@ -23,7 +23,11 @@ use crate::herd::{
 mod child;
 mod conditions;
 #[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
 mod every_call;
+#[cfg(target_os = "linux")]
+mod power_loss;
 mod scene;
 #[cfg(target_os = "linux")]
 mod strace;
@@ -127,6 +131,7 @@ impl Lane {
             Work::Save => self.check_save(&said).await,
             Work::Delete | Work::DeleteAndInsert => self.check_deletion(&said).await,
             Work::Refresh => self.check_refresh(&said).await,
+            Work::Begin | Work::Rekey => panic!("what comes of {:?}?", self.work),
         }
         self.place.assert_the_next_write_clears_up().await;
         self.testbed().forget_requests();

@@ -22,7 +22,7 @@ use mcp_client_oauth::{
 use tempfile::TempDir;
 
 mod damage;
-mod index;
+pub(crate) mod index;
 mod keys;
 mod killed;
 #[cfg(unix)]
@@ -45,6 +45,11 @@ impl Home {
     /// Where the store is. It does not exist at first.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("store")
+    }
+
+    /// What it lies in, with nothing else.
+    pub(crate) fn parent(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

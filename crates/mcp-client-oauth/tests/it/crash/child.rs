@@ -44,6 +44,10 @@ pub(crate) enum Work {
     DeleteAndInsert,
     /// Refreshes its tokens.
     Refresh,
+    /// Makes the store, and nothing in it.
+    Begin,
+    /// Gives the store another key.
+    Rekey,
 }
 
 impl Work {
@@ -53,6 +57,8 @@ impl Work {
             Self::Delete,
             Self::DeleteAndInsert,
             Self::Refresh,
+            Self::Begin,
+            Self::Rekey,
         ];
         let mut all = all.into_iter();
         all.find(|work| format!("{work:?}") == name).unwrap()
@@ -91,6 +97,7 @@ impl Job<'_> {
 /// The store and the record that this process works on.
 struct Child {
     work: Work,
+    files: SealedFiles,
     store: TokenStore,
     key: RecordKey,
     session: Option<Session>,
@@ -108,7 +115,8 @@ impl Child {
     async fn told(network: Handle) -> Result<Self, Error> {
         let key = RecordKey::new(variable(SERVER).unwrap().parse().unwrap());
         let name = variable(NAME).unwrap();
-        let store = open(variable(DIRECTORY).unwrap()).await?;
+        let files = open(variable(DIRECTORY).unwrap()).await?;
+        let store = TokenStore::new(Arc::new(files.clone()));
         let work = Work::called(&variable(WORK).unwrap());
         let session = match work {
             Work::Refresh => {
@@ -120,6 +128,7 @@ impl Child {
         };
         Ok(Self {
             work,
+            files,
             store,
             key,
             session,
@@ -132,6 +141,17 @@ impl Child {
         if let Some(session) = &self.session {
             let token = session.refresh().await?;
             return Ok(format!("refreshed {}", token.expose()));
+        }
+        match self.work {
+            Work::Begin => {
+                self.store.ready().await?;
+                return Ok("begun".to_owned());
+            }
+            Work::Rekey => {
+                self.files.rekey(KeySource::KeyFile).await?;
+                return Ok("rekeyed".to_owned());
+            }
+            _ => {}
         }
         let mut lock = self.store.lock(&self.key).await?;
         match (self.work, lock.record()) {
@@ -170,10 +190,9 @@ impl Child {
 }
 
 /// Where all that is done to files is seen by whoever watches that thread.
-async fn open(directory: String) -> Result<TokenStore, TokenStorageError> {
+async fn open(directory: String) -> Result<SealedFiles, TokenStorageError> {
     let open = move || SealedFiles::open(directory, KeySource::KeyFile);
-    let files = tokio::task::spawn_blocking(open).await.unwrap()?;
-    Ok(TokenStore::new(Arc::new(files)))
+    tokio::task::spawn_blocking(open).await.unwrap()
 }
 
 /// Requests that are sent in another runtime.

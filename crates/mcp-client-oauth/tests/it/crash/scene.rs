@@ -108,7 +108,8 @@ impl Place {
         assert_eq!(is_listed, is_there, "{listed:?}");
     }
 
-    async fn template(&self) -> Record {
+    /// The other record.
+    pub(crate) async fn template(&self) -> Record {
         let key = template(&self.scene.key());
         self.store().load(&key).await.unwrap().unwrap().0
     }

@@ -92,12 +92,17 @@ pub(crate) async fn follow(child: &mut Process, arguments: &[&str]) -> Child {
 
 /// Follows a child and writes its calls to a file, for [`calls_in`].
 pub(crate) async fn record(child: &mut Process, to: &Path) -> Child {
+    record_texts(child, to, "0").await
+}
+
+/// The same, with the first bytes of each text: a path has all of it in any case.
+pub(crate) async fn record_texts(child: &mut Process, to: &Path, most: &str) -> Child {
     let calls = format!(
         "trace={}",
         FILE_CALLS.map(|call| format!("?{call}")).join(",")
     );
     let to = to.to_str().unwrap();
-    follow(child, &["-y", "-s", "0", "-o", to, "-e", &calls]).await
+    follow(child, &["-y", "-x", "-s", most, "-o", to, "-e", &calls]).await
 }
 
 /// The calls that touched something below a directory.

@@ -73,6 +73,7 @@ mod secret;
 mod server_url;
 mod session;
 mod sessions;
+mod sse;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -93,6 +94,7 @@ pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};
 pub use sessions::Sessions;
+pub use sse::{Answer, AnswerError, Events, reconnect_delay};
 pub use store::TokenStore;
 
 /// The program in the README compiles.

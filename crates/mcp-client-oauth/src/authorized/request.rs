@@ -1,6 +1,6 @@
 //! One authorized request, built by the caller and sent by the platform's own HTTP client.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -10,7 +10,7 @@ use url::Url;
 use super::Authorized;
 use crate::{
     error::Error,
-    platform::{HttpError, HttpErrorCause, Reach, Request, Response},
+    platform::{Body, HttpClient, HttpError, HttpErrorCause, Reach, Request, Response},
 };
 
 /// How large an answer may be, unless the caller says otherwise.
@@ -91,6 +91,30 @@ impl AuthorizedRequest {
     /// # Errors
     /// As [`Authorized::send`], and [`Error::Http`].
     pub async fn send(self) -> Result<Response, Error> {
+        let send = |http: Arc<dyn HttpClient>, request| async move {
+            let response = http.send(request).await?;
+            Ok(http::Response::from(response))
+        };
+        Ok(self.exchange(send).await?.into())
+    }
+
+    /// Sends it, and returns with the head of the answer: the body is read as it comes. The timeout
+    /// is for the head.
+    ///
+    /// # Errors
+    /// As [`Authorized::send`], and [`Error::Http`].
+    pub async fn open(self) -> Result<http::Response<Body>, Error> {
+        let open = |http: Arc<dyn HttpClient>, request| async move { http.open(request).await };
+        self.exchange(open).await
+    }
+
+    async fn exchange<B, Fut>(
+        self,
+        exchange: impl Fn(Arc<dyn HttpClient>, Request) -> Fut,
+    ) -> Result<http::Response<B>, Error>
+    where
+        Fut: Future<Output = Result<http::Response<B>, HttpError>>,
+    {
         let Self {
             authorized,
             request,
@@ -99,15 +123,14 @@ impl AuthorizedRequest {
         if let Some(why) = broken {
             return Err(HttpError::new(&request.url, HttpErrorCause::Setup(why)).into());
         }
-        let http = &authorized.platform.http;
-        let answer = authorized
+        authorized
             .send(&request.method, &request.url, |credentials| {
                 let mut request = request.clone();
                 credentials.apply(&mut request.headers);
-                async move { Ok(http.send(request).await?.into()) }
+                let answer = exchange(Arc::clone(&authorized.platform.http), request);
+                async move { Ok(answer.await?) }
             })
-            .await?;
-        Ok(answer.into())
+            .await
     }
 }
 

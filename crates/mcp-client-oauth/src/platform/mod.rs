@@ -11,6 +11,7 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 mod assertion;
+mod body;
 #[cfg(feature = "browser")]
 mod browser;
 mod clock;
@@ -20,6 +21,7 @@ mod reach;
 mod reqwest;
 
 pub use assertion::{AssertionSource, NoAssertion, NoAssertionCause};
+pub use body::Body;
 #[cfg(feature = "browser")]
 pub use browser::Browser;
 pub use clock::SystemClock;
@@ -98,6 +100,15 @@ impl fmt::Debug for Platform {
 pub trait HttpClient: Send + Sync {
     /// Sends `request` and returns the whole response, whatever its status.
     async fn send(&self, request: Request) -> Result<Response, HttpError>;
+
+    /// The same, for an answer that is read as it comes: an event stream has no end. The deadline is
+    /// for the head of the answer, and whoever reads the body says how large it may be.
+    ///
+    /// The default has read the whole answer before it returns.
+    async fn open(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
+        let response = http::Response::from(self.send(request).await?);
+        Ok(response.map(Body::full))
+    }
 }
 
 /// Time.

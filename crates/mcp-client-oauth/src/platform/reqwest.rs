@@ -1,17 +1,19 @@
 //! The network, by reqwest: no redirects, no cookies, bounded in size and time, and with the
 //! address rule applied to the very address that is connected to (H31-H37).
 
-use std::{error::Error as _, net::SocketAddr, sync::OnceLock};
+use std::{error::Error as _, net::SocketAddr, sync::OnceLock, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
 use super::{
-    HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Response, UnsafeUrl,
-    without_query,
+    Body, HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Response,
+    UnsafeUrl, without_query,
 };
 use crate::server_url::is_loopback;
 
@@ -70,24 +72,16 @@ impl ReqwestClient {
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, HttpErrorCause> {
-        request.reach.allows(&request.url)?;
-        let proxied = self.is_proxied(&request.url);
-        let client = self.client(request.reach, proxied)?;
-        let mut response = client
-            .request(request.method, request.url)
-            .headers(request.headers)
-            .body(request.body)
-            .send()
-            .await
-            .map_err(|error| cause_of(&error))?;
+        let (head_only, limit) = (request.head_only, request.body_limit);
+        let (mut response, proxied) = self.head(request).await?;
         let remote = response
             .remote_addr()
             .filter(|_| !proxied)
             .map(|address| address.ip());
-        let body = if request.head_only {
+        let body = if head_only {
             Bytes::new()
         } else {
-            read_body(&mut response, request.body_limit).await?
+            read_body(&mut response, limit).await?
         };
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         Ok(Response {
@@ -96,6 +90,21 @@ impl ReqwestClient {
             body,
             remote,
         })
+    }
+
+    /// Sends a request, and returns when the head of the answer is here; and whether by a proxy.
+    async fn head(&self, request: Request) -> Result<(reqwest::Response, bool), HttpErrorCause> {
+        request.reach.allows(&request.url)?;
+        let proxied = self.is_proxied(&request.url);
+        let client = self.client(request.reach, proxied)?;
+        let response = client
+            .request(request.method, request.url)
+            .headers(request.headers)
+            .body(request.body)
+            .send()
+            .await
+            .map_err(|error| cause_of(&error))?;
+        Ok((response, proxied))
     }
 }
 
@@ -142,21 +151,57 @@ fn is_proxied(proxies: &Matcher, url: &Url) -> bool {
 #[async_trait]
 impl HttpClient for ReqwestClient {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        let (told, deadline) = (Told::of(&request), request.deadline);
+        let outcome = told.within(deadline, self.exchange(request)).await;
+        told.end(outcome.as_ref().map(|response| response.status));
+        outcome
+    }
+
+    async fn open(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
+        let (told, deadline) = (Told::of(&request), request.deadline);
+        let outcome = told.within(deadline, self.head(request)).await;
+        told.end(outcome.as_ref().map(|(response, _)| response.status()));
+        let (head, body) = http::Response::from(outcome?.0).into_parts();
+        let body = body.map_err(|error| cause_of(&error));
+        Ok(http::Response::from_parts(head, Body::new(body)))
+    }
+}
+
+/// What the log says of one request.
+struct Told {
+    method: Method,
+    url: Url,
+}
+
+impl Told {
+    fn of(request: &Request) -> Self {
         tracing::trace!(?request, "sending");
-        let (method, url) = (request.method.clone(), request.url.clone());
-        let deadline = request.deadline;
-        let outcome = tokio::time::timeout(deadline, self.exchange(request)).await;
-        let outcome = outcome
+        Self {
+            method: request.method.clone(),
+            url: request.url.clone(),
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        exchange: impl Future<Output = Result<T, HttpErrorCause>>,
+    ) -> Result<T, HttpError> {
+        let outcome = tokio::time::timeout(deadline, exchange).await;
+        outcome
             .unwrap_or(Err(HttpErrorCause::TimedOut(deadline)))
-            .map_err(|cause| HttpError::new(&url, cause));
-        match &outcome {
-            Ok(response) => {
-                let (url, status) = (without_query(&url), response.status.as_u16());
+            .map_err(|cause| HttpError::new(&self.url, cause))
+    }
+
+    fn end(&self, outcome: Result<StatusCode, &HttpError>) {
+        let method = &self.method;
+        match outcome {
+            Ok(status) => {
+                let (url, status) = (without_query(&self.url), status.as_u16());
                 tracing::debug!(%method, %url, status, "answered");
             }
             Err(error) => tracing::debug!(%method, %error, "not answered"),
         }
-        outcome
     }
 }
 

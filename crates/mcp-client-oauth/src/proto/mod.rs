@@ -13,6 +13,7 @@ pub mod device;
 pub mod dpop;
 pub mod endpoint;
 pub mod error_body;
+pub mod event_stream;
 pub mod foreign;
 pub mod freshness;
 mod lenient;

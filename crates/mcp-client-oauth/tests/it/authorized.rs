@@ -16,6 +16,7 @@ use url::Url;
 use crate::support::{Person, Scene, bounded, parameter};
 
 mod challenges;
+mod streams;
 
 const NOTES: &str = "/mcp/notes";
 

@@ -73,6 +73,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "authorized",
         &["platform", "proto", "error", "prover", "session"],
     ),
+    ("sse", &["platform", "proto"]),
     (
         "login",
         &[

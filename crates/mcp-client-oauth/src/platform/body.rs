@@ -1,0 +1,90 @@
+//! The body of an answer, as it comes.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+
+use super::HttpErrorCause;
+
+/// The body of an answer that is read as it comes. Dropping it closes the stream.
+pub struct Body(UnsyncBoxBody<Bytes, HttpErrorCause>);
+
+impl Body {
+    /// Reads from `body`.
+    pub fn new(body: impl HttpBody<Data = Bytes, Error = HttpErrorCause> + Send + 'static) -> Self {
+        Self(body.boxed_unsync())
+    }
+
+    /// A body that is here already.
+    pub fn full(bytes: Bytes) -> Self {
+        Self::new(Full::new(bytes).map_err(|never| match never {}))
+    }
+
+    /// The next bytes, never empty; none at the end. A future that is dropped has taken nothing.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, HttpErrorCause>> {
+        loop {
+            match self.0.frame().await?.map(Frame::into_data) {
+                Ok(Ok(data)) if !data.is_empty() => return Some(Ok(data)),
+                // Trailers say nothing that we ask for.
+                Ok(_) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// All of it, while counting: what a server says of its length is not believed.
+    ///
+    /// # Errors
+    /// [`HttpErrorCause::TooLarge`] if there is more than `limit`; what the network says.
+    pub async fn read(mut self, limit: usize) -> Result<Bytes, HttpErrorCause> {
+        let Some(first) = self.chunk().await.transpose()? else {
+            return Ok(Bytes::new());
+        };
+        if first.len() > limit {
+            return Err(HttpErrorCause::TooLarge(limit));
+        }
+        if self.0.is_end_stream() {
+            return Ok(first);
+        }
+        let mut all = BytesMut::from(first);
+        while let Some(chunk) = self.chunk().await.transpose()? {
+            if all.len() + chunk.len() > limit {
+                return Err(HttpErrorCause::TooLarge(limit));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.freeze())
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = HttpErrorCause;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpErrorCause>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Body").finish_non_exhaustive()
+    }
+}

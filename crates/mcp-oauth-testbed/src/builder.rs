@@ -69,6 +69,7 @@ pub(crate) struct Settings {
     pub(crate) legacy: Option<Legacy>,
     pub(crate) wire: Wire,
     pub(crate) answers: Option<Answers>,
+    pub(crate) streams: bool,
 }
 
 impl Settings {
@@ -141,6 +142,7 @@ impl Builder {
             legacy: None,
             wire: Wire::Both,
             answers: None,
+            streams: false,
         };
         Self {
             settings,
@@ -374,6 +376,13 @@ impl Builder {
     /// How the MCP server answers; by default an event stream if the client accepts one.
     pub fn answers(mut self, answers: Answers) -> Self {
         self.settings.answers = Some(answers);
+        self
+    }
+
+    /// Whether the stateful wire has a stream for what the server says of its own accord
+    /// ([`Testbed::say`]); off by default.
+    pub fn streams(mut self, on: bool) -> Self {
+        self.settings.streams = on;
         self
     }
 

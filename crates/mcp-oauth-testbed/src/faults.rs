@@ -140,6 +140,10 @@ pub enum Fault {
     /// The 401 and 403 answers have no `WWW-Authenticate`. RFC 9110 §11.6.1: a server that
     /// generates a 401 "MUST send a WWW-Authenticate header field".
     NoChallenge,
+    /// The event stream of each answer ends before the answer, which is on the stream that a client
+    /// opens with the id of the last event. 2025-11-25 lets a server do that; it is a fault for a
+    /// client that does not come again.
+    AnswersOnTheStream,
     /// Every token gets 401 `invalid_token`, a fresh one too (H94).
     RefusesEveryToken,
     /// Every tool call gets 403 `insufficient_scope` with this scope, whatever the token has (H71).

@@ -47,6 +47,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use url::Url;
 
 pub use authorization_server::{Family, IssuedToken};
@@ -220,5 +221,35 @@ impl Testbed {
     /// The MCP server is gone: connections are cut, and new ones refused.
     pub async fn stop_mcp_server(&self) {
         self.mcp.stop().await;
+    }
+
+    /// The MCP server is there again, at the same place: it has its notes, and none of its sessions.
+    pub async fn start_mcp_server(&self) -> io::Result<()> {
+        self.forget_sessions();
+        self.world.streams().cut();
+        let place = self.server_url.socket_addrs(|| None)?;
+        let listener = tokio::net::TcpListener::bind(&place[..]).await?;
+        self.mcp.restart(listener, passage::mcp_side(&self.world));
+        Ok(())
+    }
+
+    /// The MCP server knows no session any more: each gets 404.
+    pub fn forget_sessions(&self) {
+        self.world.service().forget_sessions();
+    }
+
+    /// The MCP server says something of its own accord; see [`Builder::streams`].
+    pub fn say(&self, message: Value) {
+        self.world.streams().say(message);
+    }
+
+    /// Every stream on which the MCP server speaks of its own accord ends.
+    pub fn cut_streams(&self) {
+        self.world.streams().cut();
+    }
+
+    /// What was written by the tool `write_note`: its side effects, in their order.
+    pub fn notes(&self) -> Vec<String> {
+        self.world.service().notes().to_vec()
     }
 }

@@ -23,6 +23,19 @@ impl Serving {
         Self(Mutex::new(Some(tokio::spawn(accept(listener, router)))))
     }
 
+    /// Serves again, after [`stop`](Self::stop).
+    pub(crate) fn restart(&self, listener: TcpListener, router: Router) {
+        let serving = tokio::spawn(accept(listener, router));
+        let before = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(serving);
+        if let Some(task) = before {
+            task.abort();
+        }
+    }
+
     /// Returns when the port is closed and every connection is cut.
     pub(crate) async fn stop(&self) {
         let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();

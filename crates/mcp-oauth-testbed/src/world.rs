@@ -13,7 +13,7 @@ use crate::dpop::Nonces;
 use crate::faults::{Fault, Faults};
 use crate::identities::Identities;
 use crate::jose::KeyError;
-use crate::mcp_server::Service;
+use crate::mcp_server::{Service, Streams};
 use crate::recorded::Log;
 
 const PRM_ROOT: &str = "/.well-known/oauth-protected-resource";
@@ -48,6 +48,7 @@ pub(crate) struct World {
     nonces: Mutex<Nonces>,
     ledger: Mutex<Ledger>,
     service: Mutex<Service>,
+    streams: Mutex<Streams>,
     required_scopes: Mutex<HashMap<String, String>>,
     releases: watch::Sender<u64>,
 }
@@ -76,6 +77,7 @@ impl World {
             faults: Mutex::new(on),
             log: Mutex::new(Log::new()),
             service: Mutex::default(),
+            streams: Mutex::default(),
             required_scopes: Mutex::new(required_scopes),
             releases: watch::Sender::new(0),
         })
@@ -107,6 +109,10 @@ impl World {
 
     pub(crate) fn service(&self) -> MutexGuard<'_, Service> {
         lock(&self.service)
+    }
+
+    pub(crate) fn streams(&self) -> MutexGuard<'_, Streams> {
+        lock(&self.streams)
     }
 
     pub(crate) fn issuer(&self) -> String {

@@ -50,6 +50,9 @@ pub enum Wire {
     Stateful,
     /// 2026-07-28: each request stands for itself.
     Stateless,
+    /// 2024-11-05, HTTP with SSE: `GET` of the server URL opens the one stream, and names where
+    /// messages go.
+    EventStream,
 }
 
 /// How the MCP server answers a request.

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::builder::Answers;
+use crate::faults::Fault;
 use crate::world::World;
 
 /// The session header of the stateful wire.
@@ -43,6 +44,10 @@ impl Reply {
             before: None,
             session: None,
         }
+    }
+
+    pub(super) fn into_message(self) -> Option<Value> {
+        self.message
     }
 
     pub(super) fn with_session(mut self, session: String) -> Self {
@@ -90,6 +95,8 @@ pub(super) fn send(world: &World, headers: &HeaderMap, reply: Reply) -> Response
         sent(reply.status, "application/json", message.to_string())
     } else if !acceptable {
         return StatusCode::NOT_ACCEPTABLE.into_response();
+    } else if stream && world.faults().has(&Fault::AnswersOnTheStream) {
+        sent(reply.status, "text/event-stream", elsewhere(world, message))
     } else if stream {
         sent(
             reply.status,
@@ -111,6 +118,15 @@ fn sent(status: StatusCode, content_type: &'static str, body: String) -> Respons
         (header::CACHE_CONTROL, "no-store"),
     ];
     (status, headers, body).into_response()
+}
+
+/// The stream ends with the place where the answer is: after the event with this id (2025-11-25,
+/// streamable HTTP: a server may close the connection before the answer).
+fn elsewhere(world: &World, message: Value) -> String {
+    let mut streams = world.streams();
+    let place = streams.newest();
+    streams.say(message);
+    format!("id: {place}\nretry: 10\ndata:\n\n")
 }
 
 /// A comment first, and each message in several `data` lines: what the event stream format allows,

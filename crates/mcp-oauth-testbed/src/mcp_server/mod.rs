@@ -7,6 +7,7 @@ mod metadata;
 mod rest;
 mod stateful;
 mod stateless;
+mod streams;
 mod tools;
 
 use std::collections::HashMap;
@@ -17,12 +18,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::builder::Wire;
 use crate::world::{MCP_PATH, World};
 use admission::{Admitted, Caller};
 use answers::{Reply, error};
+pub(crate) use streams::Streams;
 
 /// What the MCP server remembers.
 #[derive(Debug)]
@@ -30,6 +33,16 @@ pub(crate) struct Service {
     /// The sessions by their id, with the protocol version of each.
     sessions: HashMap<String, String>,
     notes: Vec<String>,
+}
+
+impl Service {
+    pub(crate) fn forget_sessions(&mut self) {
+        self.sessions.clear();
+    }
+
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
 }
 
 impl Default for Service {
@@ -43,7 +56,11 @@ impl Default for Service {
 
 pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
     let mut routes = Router::new()
-        .route(MCP_PATH, post(answer).delete(end_session).get(no_stream))
+        .route(
+            MCP_PATH,
+            post(answer).delete(end_session).get(streams::open),
+        )
+        .route(streams::MESSAGES_PATH, post(streams::message))
         .route("/mcp/notes", get(rest::list).post(rest::write));
     if let Some(path) = world.prm_path() {
         routes = routes.route(&path, get(metadata::document));
@@ -58,6 +75,9 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if world.settings.wire == Wire::EventStream {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
     let Ok(message) = serde_json::from_slice::<Value>(&body) else {
         let reply = Reply::json(
             StatusCode::BAD_REQUEST,
@@ -83,13 +103,4 @@ async fn end_session(
     headers: HeaderMap,
 ) -> Response {
     stateful::end(&world, &headers)
-}
-
-/// `GET /mcp`: the server offers no stream of its own, and says so by 405.
-async fn no_stream(Admitted(_): Admitted) -> Response {
-    (
-        StatusCode::METHOD_NOT_ALLOWED,
-        [(header::ALLOW, "POST, DELETE")],
-    )
-        .into_response()
 }

@@ -33,6 +33,16 @@ pub(super) fn reply(world: &World, headers: &HeaderMap, message: &Value, caller:
     }
 }
 
+/// The answer to a message that comes without a session of this wire; none if it needs none.
+pub(super) fn spoken(world: &World, caller: &Caller, message: &Value) -> Option<Value> {
+    let id = message.get("id")?;
+    let reply = match message.get("method").and_then(Value::as_str)? {
+        "initialize" => initialize(world, message, id),
+        method => request(world, caller, method, message, id),
+    };
+    reply.into_message()
+}
+
 /// `DELETE /mcp`.
 pub(super) fn end(world: &World, headers: &HeaderMap) -> Response {
     let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
@@ -73,7 +83,11 @@ fn initialize(world: &World, message: &Value, id: &Value) -> Reply {
 
 /// Streamable HTTP, session management: without an id 400, with an unknown one 404. From
 /// 2025-06-18 on the version header, if there is one, must name a version that is spoken.
-fn check_session(world: &World, headers: &HeaderMap, id: &Value) -> Result<(), Box<Reply>> {
+pub(super) fn check_session(
+    world: &World,
+    headers: &HeaderMap,
+    id: &Value,
+) -> Result<(), Box<Reply>> {
     let refuse = |status, reason| Err(Box::new(Reply::json(status, error(id, -32600, reason))));
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if text("mcp-protocol-version").is_some_and(|version| !VERSIONS.contains(&version)) {

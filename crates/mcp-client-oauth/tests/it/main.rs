@@ -17,10 +17,12 @@ mod browser;
 mod conformance_table;
 #[cfg(unix)]
 mod crash;
+mod dependencies;
 mod device;
 mod discovery;
 mod dpop;
 mod examples;
+mod fuzzed;
 #[cfg(unix)]
 mod herd;
 mod identity;

@@ -1,0 +1,173 @@
+//! What servers, browsers and files say.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, StatusCode};
+use mcp_client_oauth::{
+    ServerUrl,
+    platform::{Reach, Response},
+    proto::{
+        assertion::Assertion,
+        authorization::{AuthorizationRequest, State, authorization_url},
+        challenge,
+        device::{self, LONGEST_CODE_LIFE, LONGEST_INTERVAL, SHORTEST_INTERVAL},
+        endpoint::Endpoint,
+        error_body::ErrorBody,
+        pkce::CodeVerifier,
+        private_key::PrivateKey,
+        registration,
+        resource_metadata::ResourceMetadata,
+        server_metadata::{Issuer, ServerMetadata},
+        token::{self, Scheme},
+        token_exchange,
+    },
+};
+use url::Url;
+
+/// What the request carried: no error may repeat it.
+const SECRET: &str = "a secret of ours";
+
+fn answer(status: StatusCode, body: &[u8]) -> Response {
+    Response::new(status, HeaderMap::new(), body.to_vec())
+}
+
+/// The first byte chooses the status, as often as not the one of success.
+fn answer_of_any_status(input: &[u8]) -> Option<Response> {
+    const STATUSES: [u16; 8] = [200, 200, 200, 200, 400, 401, 429, 503];
+    let (first, body) = input.split_first()?;
+    let status = StatusCode::from_u16(STATUSES[usize::from(*first) % STATUSES.len()]).ok()?;
+    Some(answer(status, body))
+}
+
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}
+
+fn endpoint(text: &str) -> Endpoint {
+    Endpoint::parse(text, Reach::Public).expect("an endpoint of ours")
+}
+
+/// Any `WWW-Authenticate` line (RFC 9110 §11.6.1): a value belongs to a scheme that stands before it.
+pub fn challenge(line: &[u8]) {
+    for challenge in challenge::parse(line) {
+        assert!(!challenge.scheme.is_empty());
+        assert!(challenge.params.iter().all(|(name, _)| !name.is_empty()));
+    }
+}
+
+/// Any protected resource metadata (RFC 9728): what is taken belongs to the server.
+pub fn resource_metadata(body: &[u8]) {
+    let server: ServerUrl = "https://mcp.example/a/mcp".parse().expect("a server URL");
+    if let Ok(metadata) = ResourceMetadata::parse(body, &server) {
+        assert!(metadata.resource.covers(server.as_url()));
+        assert!(metadata.authorization_servers.len() <= 8);
+    }
+}
+
+/// Any server metadata (RFC 8414): what is taken has the issuer asked for, and safe endpoints.
+pub fn server_metadata(body: &[u8]) {
+    let issuer = Issuer::new("https://as.example");
+    if let Ok(metadata) = ServerMetadata::parse(body, &issuer, Reach::Public) {
+        assert_eq!(metadata.issuer, issuer);
+        assert_eq!(metadata.token_endpoint.as_url().scheme(), "https");
+    }
+}
+
+/// Any registration answer (RFC 7591): a client id that is taken can go into a form and a header.
+pub fn registration(body: &[u8]) {
+    let redirect_uri = "http://127.0.0.1:1/callback".parse().expect("a URL");
+    let answer = answer(StatusCode::CREATED, body);
+    if let Ok(client) = registration::response(&answer, Some(&redirect_uri), SystemTime::UNIX_EPOCH)
+    {
+        assert!(is_visible(&client.client_id));
+    }
+}
+
+/// Any token answer (RFC 6749 §5): a token that is taken can go into a header.
+pub fn token(input: &[u8]) {
+    let Some(answer) = answer_of_any_status(input) else {
+        return;
+    };
+    for scheme in [Scheme::Bearer, Scheme::DPoP] {
+        match token::response(&answer, SystemTime::UNIX_EPOCH, &[SECRET], scheme) {
+            Ok(tokens) => assert!(tokens.authorization_header().is_sensitive()),
+            Err(error) => assert!(!error.to_string().contains(SECRET)),
+        }
+    }
+}
+
+/// Any answer of a token exchange (RFC 8693): what is taken is a JWT.
+pub fn token_exchange(input: &[u8]) {
+    let Some(answer) = answer_of_any_status(input) else {
+        return;
+    };
+    match token_exchange::response(&answer, &[SECRET]) {
+        Ok(id_jag) => assert_eq!(id_jag.expose().split('.').count(), 3),
+        Err(error) => assert!(!error.to_string().contains(SECRET)),
+    }
+}
+
+/// Any error body (RFC 6749 §5.2): what is quoted is harmless and short.
+pub fn error_body(body: &[u8]) {
+    if let Some(error) = ErrorBody::parse(body) {
+        let shown = error.to_string();
+        assert!(shown.chars().all(|c| !c.is_control()) && shown.len() <= 4096);
+    }
+}
+
+/// Any device answer (RFC 8628 §3.2): what is shown is visible ASCII, and every time is bounded.
+pub fn device(body: &[u8]) {
+    match device::response(&answer(StatusCode::OK, body), Reach::Public, &[SECRET]) {
+        Ok(code) => {
+            assert!(is_visible(&code.user_code.to_string()));
+            assert_eq!(code.verification_uri.as_url().scheme(), "https");
+            assert!(code.expires_in <= LONGEST_CODE_LIFE);
+            assert!((SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&code.interval));
+        }
+        Err(error) => assert!(!error.to_string().contains(SECRET)),
+    }
+}
+
+/// Any callback (RFC 9207): without our state it is never ours, and with it a stranger's `iss` is
+/// refused. An odd first byte brings our state.
+pub fn callback(input: &[u8]) {
+    let Some((first, query)) = input.split_first() else {
+        return;
+    };
+    let (ours, query) = (first % 2 == 1, String::from_utf8_lossy(query));
+    let authorize = endpoint("https://as.example/authorize");
+    let token = endpoint("https://as.example/token");
+    let server =
+        ServerMetadata::manual(Issuer::new("https://as.example"), authorize.clone(), token);
+    let redirect_uri: Url = "http://127.0.0.1:1/callback".parse().expect("a URL");
+    let request = AuthorizationRequest::new("client", &redirect_uri, None, None);
+    let state = State::generate().expect("randomness");
+    let verifier = CodeVerifier::generate().expect("randomness");
+    let known = state.expose().to_owned();
+    let (_, pending) = authorization_url(&server, &authorize, &request, state, verifier);
+
+    let mut callback = redirect_uri.clone();
+    callback.set_query(Some(&query));
+    if ours {
+        callback.query_pairs_mut().append_pair("state", &known);
+    }
+    let mut pairs = callback.query_pairs();
+    let foreign = pairs.any(|(name, iss)| name == "iss" && iss != "https://as.example");
+    let accepted = pending.accept(&callback);
+    assert!(accepted.is_err() || (ours && !foreign));
+}
+
+/// Any text in the place of an assertion: what is taken has the shape of a JWT (RFC 7515 §7.1).
+pub fn assertion(text: &[u8]) {
+    if let Some(assertion) = Assertion::parse(&String::from_utf8_lossy(text)) {
+        assert!(is_visible(assertion.expose()) && !assertion.expose().contains(' '));
+        assert_eq!(assertion.expose().split('.').count(), 3);
+    }
+}
+
+/// Any text in the place of a private key: it is refused without being repeated.
+pub fn private_key(text: &[u8]) {
+    if let Err(error) = PrivateKey::from_pem(&String::from_utf8_lossy(text)) {
+        assert!(error.to_string().len() < 300);
+    }
+}

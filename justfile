@@ -41,4 +41,10 @@ bench:
 
 # A minute of one fuzz target, such as `just fuzz challenge`; it needs cargo-fuzz and a nightly Rust.
 fuzz target seconds="60":
-    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}} -rss_limit_mb=256 -timeout=1
+    mkdir -p fuzz/corpus/{{target}}
+    cargo +nightly fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- \
+        -max_total_time={{seconds}} -rss_limit_mb=256 -timeout=1
+
+# Ten minutes of every fuzz target, one after the other.
+fuzz-all:
+    for target in $(ls fuzz/seeds); do just fuzz $target 600 || exit 1; done

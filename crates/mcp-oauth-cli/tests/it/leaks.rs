@@ -1,8 +1,8 @@
-//! No secret is in any output, with every log line that there is.
+//! No secret is in any output, with every log line that there is, nor in any file.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::Path};
 
-use mcp_oauth_testbed::Testbed;
+use mcp_oauth_testbed::{DpopPolicy, Machine, Testbed};
 
 use crate::support::Home;
 
@@ -10,10 +10,10 @@ use crate::support::Home;
 fn secrets(home: &Home) -> BTreeSet<String> {
     let mut secrets = BTreeSet::new();
     for request in home.testbed.requests() {
-        let bearer = request
+        let token = request
             .header("authorization")
-            .and_then(|text| text.strip_prefix("Bearer "));
-        secrets.extend(bearer.map(str::to_owned));
+            .and_then(|text| text.split(' ').nth(1));
+        secrets.extend(token.map(str::to_owned));
         for name in [
             "code",
             "code_verifier",
@@ -25,6 +25,69 @@ fn secrets(home: &Home) -> BTreeSet<String> {
         }
     }
     secrets
+}
+
+/// Every file below `directory`: how many there are, and which of the secrets one has.
+fn in_files(directory: &Path, secrets: &BTreeSet<String>) -> (usize, Vec<String>) {
+    let (mut files, mut found) = (0, Vec::new());
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let (more, there) = in_files(&path, secrets);
+            files += more;
+            found.extend(there);
+        } else if path.is_file() {
+            files += 1;
+            let content = fs::read(&path).unwrap();
+            let has = |secret: &&String| {
+                let secret = secret.as_bytes();
+                content.windows(secret.len()).any(|part| part == secret)
+            };
+            let there = secrets.iter().filter(has);
+            found.extend(there.map(|secret| format!("{secret} in {}", path.display())));
+        }
+    }
+    (files, found)
+}
+
+#[tokio::test]
+async fn no_secret_is_in_a_file() {
+    let robot = Machine::with_secret("robot", "planted-client-secret");
+    let home = Home::with(Testbed::builder().machine(robot).dpop(DpopPolicy::Offered)).await;
+    let url = home.url();
+    home.login(&["notes", &url, "-vv"]).await.succeeded();
+    home.login(&["bound", &url, "--account", "bound", "--dpop", "-vv"])
+        .await
+        .succeeded();
+    let typed = [
+        "login",
+        "robot",
+        &url,
+        "--account",
+        "robot",
+        "--client-id",
+        "robot",
+    ];
+    let typed = [&typed[..], &["--client-credentials"]].concat();
+    home.run_with("MCP_OAUTH_CLIENT_SECRET", "planted-client-secret", &typed)
+        .await
+        .succeeded();
+    for name in ["notes", "bound", "robot"] {
+        home.run(&["refresh", name]).await.succeeded();
+        home.run(&["tools", name]).await.succeeded();
+    }
+    // With another key, which the old one must not be found beside.
+    let password = home.file("password", "planted-password");
+    let migrated = ["migrate", "--to", "file", "--password-file", &password];
+    home.run(&migrated).await.succeeded();
+    fs::remove_file(password).unwrap();
+
+    let mut secrets = secrets(&home);
+    secrets.extend(["planted-client-secret", "planted-password"].map(str::to_owned));
+    assert!(secrets.len() > 10, "{secrets:?}");
+    let (files, found) = in_files(&home.path(""), &secrets);
+    assert!(files > 4, "there are only {files} files");
+    assert_eq!(found, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -69,6 +69,18 @@ impl Environment {
     }
 }
 
+/// `$PATH` without its empty and relative entries: a program in the directory where somebody works
+/// is not what a name stands for (H153).
+pub(crate) fn absolute_path() -> Option<OsString> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where the environment is read"
+    )]
+    let path = std::env::var_os("PATH")?;
+    let entries = std::env::split_paths(&path).filter(|entry| entry.is_absolute());
+    std::env::join_paths(entries).ok()
+}
+
 /// Where a password comes from.
 #[derive(Clone)]
 pub(crate) enum Password {

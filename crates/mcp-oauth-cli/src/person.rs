@@ -13,7 +13,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use url::Url;
 
 use crate::{
-    config::SECRET_VARIABLES,
+    config::{SECRET_VARIABLES, absolute_path},
     status::moment,
     ui::{HEAD, SOFT, Spinner, Ui, WARN},
 };
@@ -164,6 +164,9 @@ pub(crate) async fn launch(url: &Url) -> bool {
         .stderr(Stdio::null());
     for variable in SECRET_VARIABLES {
         opener.env_remove(variable);
+    }
+    if let Some(path) = absolute_path() {
+        opener.env("PATH", path);
     }
     let (report, started) = oneshot::channel();
     // Not on the runtime: it would wait for a browser that stays in the foreground.

@@ -2,12 +2,16 @@
 //! shell (H28, spec-checklist I7). It is this test program, started again.
 
 use std::{
+    fs::File,
     io::Write as _,
     net::TcpStream,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
-use mcp_client_oauth::platform::Browser;
+use mcp_client_oauth::platform::{Browser, Clock as _, SystemClock};
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 use url::Url;
 
@@ -15,6 +19,8 @@ use crate::support::bounded;
 
 /// Where the opener says what it was given.
 const PORT: &str = "MCP_OAUTH_TEST_OPENER";
+/// Set, if nothing may be opened.
+const REFUSES: &str = "MCP_OAUTH_TEST_REFUSES";
 const CHILD: &str = "opener::the_child_opens_or_is_the_opener";
 
 /// Everything that a shell would make something of.
@@ -32,13 +38,22 @@ fn port() -> Option<u16> {
     std::env::var(PORT).ok()?.parse().ok()
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how a test speaks to its own child process"
+)]
+fn is_variable_set(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}
+
 /// Does nothing unless the other test started this process.
 #[tokio::test]
 async fn the_child_opens_or_is_the_opener() {
     let Some(port) = port() else { return };
     let given: Vec<String> = std::env::args().skip(1).collect();
     if given.len() == 3 {
-        assert!(Browser::launch(&hostile()).await);
+        let is_started = Browser::launch(&hostile()).await;
+        assert_eq!(is_started, !is_variable_set(REFUSES));
         return;
     }
     let mut parent = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -69,4 +84,62 @@ async fn the_opener_gets_the_url_as_one_argument_and_no_shell_reads_it() {
     let given: Vec<&str> = given.split('\n').collect();
     let url = hostile();
     assert_eq!(given, ["--exact", CHILD, "--nocapture", url.as_str()]);
+}
+
+/// H153: a program that somebody has put into the directory in which a person works, under the name
+/// of each opener; and a shell in `$BROWSER`, which would read the URL.
+#[test]
+fn neither_a_program_of_the_current_directory_nor_a_shell_is_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let trap = directory.path().join("sprung");
+    for name in ["xdg-settings", "xdg-open", "x-www-browser", "gio", "trap"] {
+        let path = directory.path().join(name);
+        let mut options = File::options();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o700)
+            .open(path)
+            .unwrap();
+        write!(file, "#!/bin/sh\n: >'{}'\n", trap.display()).unwrap();
+    }
+    let here = directory.path().to_str().unwrap();
+    let shell = format!("sh -c :>{}", trap.display());
+    for (path, browser, is_refused) in [
+        (":/usr/bin:/bin", "", true),
+        ("/usr/bin:/bin:.", "trap", true),
+        ("/usr/bin:/bin", shell.as_str(), true),
+        ("/usr/bin:/bin", "none-of-that-name:sh -c %s", true),
+        // The trap works where it may.
+        (here, "", false),
+        (here, "trap", false),
+    ] {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", CHILD, "--nocapture"])
+            .current_dir(directory.path())
+            .env(PORT, "1")
+            .env("PATH", path)
+            .env("BROWSER", browser)
+            .stdout(Stdio::null());
+        if is_refused {
+            child.env(REFUSES, "");
+        }
+        assert!(child.status().unwrap().success(), "{path} {browser}");
+        if !is_refused {
+            appears(&trap);
+            std::fs::remove_file(&trap).unwrap();
+        }
+        assert!(!trap.exists(), "{path} {browser}");
+    }
+}
+
+/// The opener is not waited for.
+fn appears(path: &Path) {
+    let clock = SystemClock::default();
+    let end = clock.now() + Duration::from_secs(20);
+    while !path.exists() {
+        assert!(clock.now() < end, "nothing was started");
+        std::thread::yield_now();
+    }
 }

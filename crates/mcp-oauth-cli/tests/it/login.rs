@@ -151,7 +151,7 @@ async fn the_browser_gets_the_url_and_no_secret() {
         .env("MCP_OAUTH_PASSWORD", "planted-password")
         .env("VAULT_TOKEN", "planted-token")
         .env("VAULT_SECRET_ID", "planted-secret-id")
-        .env("PATH", "/usr/bin:/bin");
+        .env("PATH", ":/usr/bin:/bin:.:bin");
     let running = Running::start(command, "").await;
     let opened = tokio::task::spawn_blocking(move || std::fs::read_to_string(pipe).unwrap());
     person::approve(&opened.await.unwrap().parse().unwrap())
@@ -163,6 +163,9 @@ async fn the_browser_gets_the_url_and_no_secret() {
         environment.contains("BROWSER=") && !environment.contains("planted"),
         "{environment}"
     );
+    // H153: no program is searched for in the directory where the person works.
+    let path = environment.lines().find(|line| line.starts_with("PATH="));
+    assert_eq!(path, Some("PATH=/usr/bin:/bin"));
 }
 
 #[tokio::test]

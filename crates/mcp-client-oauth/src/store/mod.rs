@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use self::record::{client_name, decode, encode};
+use self::record::{client_name, decode, encode, readable};
 use crate::{
     error::TokenStorageError, identity::Registration, proto::server_metadata::Issuer,
     secret::Secret,
@@ -394,7 +394,7 @@ impl TokenStore {
     /// Keeps a registration for the next login with its issuer.
     ///
     /// # Errors
-    /// [`TokenStorageError`].
+    /// [`TokenStorageError::Newer`] if a later version of this library keeps one there.
     pub async fn save_registration(
         &self,
         registration: &Registration,
@@ -407,7 +407,17 @@ impl TokenStore {
                 self.backend.delete(&name, None).await?;
                 None
             }
-            found => found?.map(|stored| stored.revision),
+            found => match found? {
+                Some(stored) => {
+                    if let Err(newer @ TokenStorageError::Newer { .. }) =
+                        readable(&name, &stored.bytes)
+                    {
+                        return Err(newer);
+                    }
+                    Some(stored.revision)
+                }
+                None => None,
+            },
         };
         self.backend.put(&name, previous, &bytes).await.map(drop)
     }

@@ -196,20 +196,30 @@ pub(super) fn decode<T: DeserializeOwned>(
     name: &str,
     bytes: &Secret<Vec<u8>>,
 ) -> Result<T, TokenStorageError> {
+    readable(name, bytes)?;
+    let versioned: Versioned<T> =
+        serde_json::from_slice(bytes.expose()).map_err(unreadable(name))?;
+    Ok(versioned.content)
+}
+
+/// Whether this is of a version that we read: what a later one wrote is not ours to replace (H150).
+pub(super) fn readable(name: &str, bytes: &Secret<Vec<u8>>) -> Result<(), TokenStorageError> {
     #[derive(Deserialize)]
     struct Version {
         version: u64,
     }
-    let unreadable = |_| corrupt(name, "it is not a record of ours");
-    let Version { version } = serde_json::from_slice(bytes.expose()).map_err(unreadable)?;
+    let Version { version } = serde_json::from_slice(bytes.expose()).map_err(unreadable(name))?;
     if version > RECORD_VERSION {
         return Err(TokenStorageError::Newer {
             place: name.to_owned(),
             version,
         });
     }
-    let versioned: Versioned<T> = serde_json::from_slice(bytes.expose()).map_err(unreadable)?;
-    Ok(versioned.content)
+    Ok(())
+}
+
+fn unreadable(name: &str) -> impl Fn(serde_json::Error) -> TokenStorageError {
+    move |_| corrupt(name, "it is not a record of ours")
 }
 
 fn corrupt(name: &str, why: &'static str) -> TokenStorageError {

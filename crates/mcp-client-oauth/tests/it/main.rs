@@ -47,3 +47,4 @@ mod tokens;
 mod transfer;
 #[cfg(feature = "vault")]
 mod vault;
+mod versions;

@@ -29,6 +29,7 @@ mod killed;
 mod permissions;
 mod processes;
 mod rekey;
+mod rollback;
 
 /// A store in a directory of its own, which goes away with it.
 pub(crate) struct Home {
@@ -56,7 +57,7 @@ impl Home {
         self.path().join(name)
     }
 
-    fn open(&self) -> SealedFiles {
+    pub(crate) fn open(&self) -> SealedFiles {
         SealedFiles::open(self.path(), KeySource::KeyFile).unwrap()
     }
 

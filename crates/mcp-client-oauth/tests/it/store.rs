@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Secret, ServerUrl, TokenStore,
+    Secret, TokenStore,
     error::TokenStorageError,
-    store::{Backend as _, KeySource, MemoryBackend, RecordKey, SealedFiles, contract},
+    store::{Backend as _, KeySource, MemoryBackend, SealedFiles, contract},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,46 +68,4 @@ async fn a_store_with_a_password_is_not_opened_by_its_name_alone() {
         .unwrap();
     let refused = TokenStore::open(&format!("file:{}", home.path().display())).unwrap_err();
     assert!(matches!(refused, TokenStorageError::PasswordNeeded(path) if path == home.path()));
-}
-
-/// A record as the first version wrote it.
-const VERSION_1: &str = include_str!("fixtures/record-1.json");
-
-async fn store_with(record: &str) -> (TokenStore, RecordKey) {
-    let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
-    let backend = MemoryBackend::default();
-    let name = format!("login {server}");
-    let bytes = Secret::new(record.as_bytes().to_vec());
-    backend.put(&name, None, &bytes).await.unwrap();
-    (TokenStore::new(Arc::new(backend)), RecordKey::new(server))
-}
-
-/// H150.
-#[tokio::test]
-async fn a_record_of_an_older_version_is_read_and_written_as_one_of_ours() {
-    let (store, key) = store_with(VERSION_1).await;
-    let (record, _) = store.load(&key).await.unwrap().unwrap();
-    assert_eq!(record.tokens.access_token.expose(), "at-1");
-    assert_eq!(record.requested.as_ref().unwrap().to_string(), "notes:read");
-    assert_eq!(record.lender, None);
-    let mut lock = store.lock(&key).await.unwrap();
-    store.save(&mut lock, &record).await.unwrap();
-    let (again, _) = store.load(&key).await.unwrap().unwrap();
-    assert_eq!(again, record);
-}
-
-#[tokio::test]
-async fn a_record_of_a_newer_version_is_refused_and_left_as_it_is() {
-    let newer = VERSION_1.replacen("\"version\": 1", "\"version\": 99", 1);
-    let (store, key) = store_with(&newer).await;
-    for refused in [
-        store.load(&key).await.unwrap_err(),
-        store.lock(&key).await.unwrap_err(),
-    ] {
-        assert!(
-            matches!(refused, TokenStorageError::Newer { version: 99, .. }),
-            "{refused}"
-        );
-    }
-    assert_eq!(store.keys().await.unwrap(), [key]);
 }

@@ -126,7 +126,7 @@ async fn an_intent_that_happened_is_believed() {
     assert_eq!(others(&home).await, ["a", "c"]);
 }
 
-pub(super) fn first_line(path: &Path) -> String {
+pub(crate) fn first_line(path: &Path) -> String {
     let bytes = fs::read(path).unwrap();
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap();
     String::from_utf8(line.to_vec()).unwrap()

@@ -1,0 +1,143 @@
+//! What other versions of this library wrote, before us and after us (H150).
+
+use std::sync::Arc;
+
+use mcp_client_oauth::{
+    Error, Remedy, Secret, ServerUrl, TokenSource as _, TokenStore,
+    error::TokenStorageError,
+    store::{Backend, MemoryBackend, RecordKey, Revision, SealedFiles},
+};
+
+use crate::{
+    sealed::{Home, contents},
+    support::Scene,
+};
+
+/// A record as the first version wrote it.
+const VERSION_1: &str = include_str!("fixtures/record-1.json");
+/// As the second one did: it may have a lender.
+const VERSION_2: &str = include_str!("fixtures/record-2.json");
+/// A version that there is not yet.
+const NEWER: u64 = 99;
+
+fn server() -> ServerUrl {
+    "https://mcp.example/mcp".parse().unwrap()
+}
+
+fn name(key: &RecordKey) -> String {
+    format!("login {}", key.server())
+}
+
+/// Writes as another version does.
+async fn write(backend: &dyn Backend, name: &str, expected: Option<Revision>, text: &str) {
+    let bytes = Secret::new(text.as_bytes().to_vec());
+    backend.put(name, expected, &bytes).await.unwrap();
+}
+
+async fn store_with(record: &str) -> (TokenStore, RecordKey) {
+    let key = RecordKey::new(server());
+    let backend = MemoryBackend::default();
+    write(&backend, &name(&key), None, record).await;
+    (TokenStore::new(Arc::new(backend)), key)
+}
+
+fn is_newer(error: &TokenStorageError) -> bool {
+    matches!(error, TokenStorageError::Newer { version: NEWER, .. })
+}
+
+#[tokio::test]
+async fn a_record_of_an_older_version_is_read_and_written_as_one_of_ours() {
+    let lender = RecordKey::new("https://mcp.example/other".parse().unwrap()).with_account("work");
+    for (text, lender) in [(VERSION_1, None), (VERSION_2, Some(lender))] {
+        let (store, key) = store_with(text).await;
+        let (record, _) = store.load(&key).await.unwrap().unwrap();
+        assert_eq!(record.tokens.access_token.expose(), "at-1");
+        assert_eq!(record.requested.as_ref().unwrap().to_string(), "notes:read");
+        assert_eq!(record.lender, lender);
+        assert!(record.machine.is_none() && record.dpop.is_none());
+        let mut lock = store.lock(&key).await.unwrap();
+        store.save(&mut lock, &record).await.unwrap();
+        let (again, _) = store.load(&key).await.unwrap().unwrap();
+        assert_eq!(again, record);
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let newer = VERSION_1.replacen("\"version\": 1", "\"version\": 99", 1);
+    let (store, key) = store_with(&newer).await;
+    for refused in [
+        store.load(&key).await.unwrap_err(),
+        store.lock(&key).await.unwrap_err(),
+    ] {
+        assert!(is_newer(&refused), "{refused}");
+    }
+    assert_eq!(store.keys().await.unwrap(), [key]);
+}
+
+/// Two versions work on one directory: the later one takes over a record, and the client's
+/// registration with its issuer. We ask nobody with what is in our memory, and write over nothing;
+/// the records that it has not touched go on being ours.
+#[tokio::test]
+async fn what_a_newer_version_took_over_is_neither_used_nor_written_over() {
+    let home = Home::new();
+    let mut scene = Scene::start().await;
+    let files: SealedFiles = home.open();
+    scene.store = TokenStore::new(Arc::new(files.clone()));
+    let session = scene.login().await.unwrap();
+    let old = RecordKey::new(server());
+    write(&files, &name(&old), None, VERSION_2).await;
+
+    let record = scene.record().await.unwrap();
+    let issuer = record.discovery.issuer().clone();
+    let registration = scene.store.registration(&issuer).await.unwrap().unwrap();
+    let theirs = format!("{{\"version\":{NEWER},\"what\":\"we do not know\"}}");
+    for name in [name(&scene.key()), format!("client {}", issuer.as_str())] {
+        let there = files.get(&name).await.unwrap().unwrap().revision;
+        write(&files, &name, Some(there), &theirs).await;
+    }
+    let before: Vec<Vec<u8>> = home.records().iter().map(|path| read(path)).collect();
+    let asked = (scene.posts("/token"), scene.posts("/register"));
+
+    let error = session.refresh().await.unwrap_err();
+    assert!(
+        matches!(&error, Error::TokenStorage(newer) if is_newer(newer)),
+        "{error}"
+    );
+    assert_eq!(error.remedy(), Remedy::Reconfigure);
+    assert!(session.token().await.is_ok(), "it is good in memory");
+    let error = scene.login().await.unwrap_err();
+    assert!(error.to_string().contains("99"), "{error}");
+    let store = &scene.store;
+    for refused in [
+        store.registration(&issuer).await.unwrap_err(),
+        store.save_registration(&registration).await.unwrap_err(),
+    ] {
+        assert!(is_newer(&refused), "{refused}");
+    }
+    assert_eq!((scene.posts("/token"), scene.posts("/register")), asked);
+
+    // Ours is written, and theirs are not.
+    let mut lock = store.lock(&old).await.unwrap();
+    let ours = lock.record().unwrap().clone();
+    let ours_before = read_record(&home, &old);
+    store.save(&mut lock, &ours).await.unwrap();
+    assert_ne!(read_record(&home, &old), ours_before);
+    let after: Vec<Vec<u8>> = home.records().iter().map(|path| read(path)).collect();
+    let unchanged = after.iter().filter(|file| before.contains(file)).count();
+    assert_eq!((unchanged, after.len()), (2, 3));
+}
+
+fn read(path: &std::path::Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+/// The file that says in its first line that it is this record's.
+fn read_record(home: &Home, key: &RecordKey) -> Vec<u8> {
+    let name = format!("\"name\":\"{}\"", name(key));
+    let mut files = contents(&home.path()).into_iter().filter(|(path, bytes)| {
+        path.extension().is_some_and(|end| end == "sealed")
+            && String::from_utf8_lossy(bytes).contains(&name)
+    });
+    files.next().unwrap().1
+}

@@ -8,7 +8,7 @@ mod messages;
 mod stored;
 
 pub use messages::{
-    assertion, callback, challenge, device, error_body, private_key, registration,
+    assertion, callback, challenge, device, error_body, event_stream, private_key, registration,
     resource_metadata, server_metadata, token, token_exchange,
 };
 pub use stored::{record, sealed_file};
@@ -23,6 +23,7 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("challenge", challenge),
     ("device", device),
     ("error_body", error_body),
+    ("event_stream", event_stream),
     ("private_key", private_key),
     ("record", record),
     ("registration", registration),

@@ -13,6 +13,7 @@ use mcp_client_oauth::{
         device::{self, LONGEST_CODE_LIFE, LONGEST_INTERVAL, SHORTEST_INTERVAL},
         endpoint::Endpoint,
         error_body::ErrorBody,
+        event_stream::{EventDecoder, EventTooLarge},
         pkce::CodeVerifier,
         private_key::PrivateKey,
         registration,
@@ -112,6 +113,33 @@ pub fn error_body(body: &[u8]) {
     if let Some(error) = ErrorBody::parse(body) {
         let shown = error.to_string();
         assert!(shown.chars().all(|c| !c.is_control()) && shown.len() <= 4096);
+    }
+}
+
+/// Any event stream (WHATWG HTML §9.2): it says the same in one piece and byte by byte, and what is
+/// held of it has a limit.
+pub fn event_stream(bytes: &[u8]) {
+    const LIMIT: usize = 64;
+    let read = |size: usize| -> Result<_, EventTooLarge> {
+        let mut decoder = EventDecoder::new(LIMIT);
+        let mut events = Vec::new();
+        for piece in bytes.chunks(size) {
+            decoder.feed(piece)?;
+            while let Some(event) = decoder.event() {
+                assert!(!event.data.is_empty() && event.data.len() <= LIMIT);
+                events.push(event);
+            }
+        }
+        Ok((
+            events,
+            decoder.last_id().map(str::to_owned),
+            decoder.retry(),
+        ))
+    };
+    let (whole, bytewise) = (read(bytes.len().max(1)), read(1));
+    assert_eq!(whole.is_ok(), bytewise.is_ok());
+    if let (Ok(whole), Ok(bytewise)) = (whole, bytewise) {
+        assert_eq!(whole, bytewise);
     }
 }
 

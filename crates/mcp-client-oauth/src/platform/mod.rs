@@ -19,6 +19,7 @@ mod device_prompt;
 mod reach;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+mod turns;
 
 pub use assertion::{AssertionSource, NoAssertion, NoAssertionCause};
 pub use body::Body;
@@ -32,6 +33,7 @@ pub use reach::{Reach, UnsafeUrl};
 pub use self::reqwest::ReqwestClient;
 #[cfg(feature = "mcp")]
 pub(crate) use self::reqwest::application_client;
+use self::turns::Turns;
 
 /// How long one metadata request may take, from the connection to the last byte.
 pub const METADATA_DEADLINE: Duration = Duration::from_secs(10);
@@ -50,6 +52,8 @@ pub struct Platform {
     pub clock: Arc<dyn Clock>,
     /// Person.
     pub interaction: Arc<dyn Interaction>,
+    /// Who may ask an issuer for tokens now.
+    pub(crate) turns: Turns,
 }
 
 impl Platform {
@@ -63,6 +67,7 @@ impl Platform {
             http,
             clock,
             interaction,
+            turns: Turns::default(),
         }
     }
 

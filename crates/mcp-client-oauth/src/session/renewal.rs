@@ -51,6 +51,9 @@ struct Attempt<'a> {
 impl Inner {
     /// Gets a token that meets the wish, and stores it before anybody has it.
     pub(super) async fn renew(&self, wish: &Wish) -> Result<AccessToken, Error> {
+        // Before the record is held: whoever waits for the record must not wait for this as well.
+        let issuer = self.current.load().record.discovery.issuer().clone();
+        let _turn = self.platform.turns.at(issuer.as_str()).await;
         for _ in 0..MOST_TAKEOVERS {
             let (lock, unsaved) = self.lock().await?;
             let attempt = Attempt {

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{Scene, bounded};
 
+mod crowd;
 mod herd;
 mod patience;
 mod storing;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
-    error::{AuthorizationError, Error},
+    error::{AuthorizationError, Error, TokenStorageError},
     grant::{self, GrantRequest, LOGIN_TIMEOUT, Receiver, Redirect},
     identity::{ClientIdentity, IdentityOptions, Registration, identify, identify_machine},
     machine::MachineGrant,
@@ -13,12 +13,15 @@ use crate::{
     prover::Prover,
     server_url::ServerUrl,
     session::Session,
-    store::{Record, RecordKey, TokenStore},
+    store::{Record, RecordKey, Revision, TokenStore},
 };
 
 mod shared;
 
 use shared::shared_login;
+
+/// How often a login is tried to be stored: a store waits for its record for a minute or more.
+const MOST_SAVES: usize = 3;
 
 /// What may be chosen about a login. The default suits most servers.
 #[derive(Clone, Debug)]
@@ -99,8 +102,9 @@ pub async fn login(
     options: &LoginOptions,
 ) -> Result<Session, Error> {
     let key = options.key(server);
-    // First, so that a store that cannot be read or written is known before the person is bothered.
-    let before = store.load(&key).await?.map(|(record, _)| record);
+    // First, so that a store that cannot be read or written, and a record that somebody does not let
+    // go of, is known before the person is bothered.
+    let before = store.lock(&key).await?.record().cloned();
     store.ready().await?;
     // On the heap: it is large, and whoever waits for a login should not grow by it.
     let outcome = Box::pin(obtain(platform, store, server, options, before.as_ref())).await;
@@ -108,8 +112,7 @@ pub async fn login(
         distrust(store, &key, error).await;
     }
     let record = outcome?;
-    let mut lock = store.lock(&key).await?;
-    let revision = store.save(&mut lock, &record).await?;
+    let revision = keep(store, &key, &record).await?;
     Ok(Session::new(
         platform.clone(),
         store.clone(),
@@ -117,6 +120,33 @@ pub async fn login(
         record,
         revision,
     ))
+}
+
+/// Stores what a person has consented to. Somebody who holds the record, or has changed it, is no
+/// reason to ask them again.
+async fn keep(
+    store: &TokenStore,
+    key: &RecordKey,
+    record: &Record,
+) -> Result<Revision, TokenStorageError> {
+    for _ in 1..MOST_SAVES {
+        match save(store, key, record).await {
+            Err(
+                error @ (TokenStorageError::Locked { .. } | TokenStorageError::Conflict { .. }),
+            ) => tracing::warn!(server = %key, %error, "the login is still to be stored"),
+            saved => return saved,
+        }
+    }
+    save(store, key, record).await
+}
+
+async fn save(
+    store: &TokenStore,
+    key: &RecordKey,
+    record: &Record,
+) -> Result<Revision, TokenStorageError> {
+    let mut lock = store.lock(key).await?;
+    store.save(&mut lock, record).await
 }
 
 /// Steps 1 to 4: from the server URL to tokens.

@@ -109,18 +109,22 @@ pub(super) async fn refresh_with(
 }
 
 /// Whether another try may help. A request whose answer was lost may have spent the refresh token:
-/// it is tried again once, for servers that allow a moment of grace, and no more (H104).
+/// it is tried again once, for servers that allow a moment of grace, and no more (H104). So is one
+/// that a gateway answered in the place of a server that may have done its work.
 pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
+    let mut is_first_doubt = || !std::mem::replace(in_doubt, true);
     match error {
+        TokenRefreshError::Answer {
+            cause: TokenError::Unavailable { .. },
+            ..
+        } if leaves_doubt(error) => is_first_doubt(),
         TokenRefreshError::Answer {
             cause: TokenError::Unavailable { .. },
             ..
         } => true,
         TokenRefreshError::Http(error) => match error.cause {
             HttpErrorCause::Connect(_) | HttpErrorCause::Unproven(_) => true,
-            HttpErrorCause::Interrupted(_) | HttpErrorCause::TimedOut(_) => {
-                !std::mem::replace(in_doubt, true)
-            }
+            HttpErrorCause::Interrupted(_) | HttpErrorCause::TimedOut(_) => is_first_doubt(),
             HttpErrorCause::Forbidden(_)
             | HttpErrorCause::TooLarge(_)
             | HttpErrorCause::Setup(_) => false,

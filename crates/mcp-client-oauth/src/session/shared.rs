@@ -74,7 +74,7 @@ pub(crate) async fn borrow(
             Err(conflict @ TokenStorageError::Conflict { .. }) => return Err(conflict.into()),
             Err(error) => {
                 tracing::error!(server = %lender, %error, "a renewed login could not be stored");
-                tokio::spawn(save(platform.clone(), store.clone(), lock, login));
+                store.go_on(save(platform.clone(), store.clone(), lock, login));
                 return Ok(Ok(Borrowed { tokens, dpop }));
             }
         }
@@ -96,4 +96,5 @@ async fn save(platform: Platform, store: TokenStore, mut lock: RecordLock, login
             Err(error) => tracing::warn!(%error, "a renewed login is still not stored"),
         }
     }
+    tracing::error!(server = %login.discovery.server, "a renewed login was never stored");
 }

@@ -1,7 +1,10 @@
 //! Tokens that the server has given and the store has not taken: nobody else may spend what they
 //! replaced, so the record stays held, and storing them is tried again until it works (H142).
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{Mutex, Notify};
@@ -39,6 +42,9 @@ pub(super) struct Unsaved {
 pub(super) struct UnsavedTokens {
     slot: Mutex<Option<Unsaved>>,
     emptied: Notify,
+    /// How often somebody has begun to try. Only the last goes on, so that what was put here last
+    /// is tried for its whole hour.
+    rounds: AtomicU64,
 }
 
 impl UnsavedTokens {
@@ -72,12 +78,17 @@ impl Inner {
     }
 
     async fn try_to_store_unsaved(&self) {
+        if self.unsaved.slot.lock().await.is_none() {
+            return;
+        }
+        let round = self.unsaved.rounds.fetch_add(1, Ordering::AcqRel) + 1;
+        let is_last = || self.unsaved.rounds.load(Ordering::Acquire) == round;
         for wait in waits() {
-            if self.unsaved.slot.lock().await.is_none() {
-                return;
-            }
             self.platform.clock.sleep(wait).await;
             let mut waiting = self.unsaved.slot.lock().await;
+            if !is_last() {
+                return;
+            }
             let Some(mut unsaved) = waiting.take() else {
                 return;
             };
@@ -98,8 +109,10 @@ impl Inner {
             }
             *waiting = Some(unsaved);
         }
-        tracing::error!(server = %self.key, "renewed tokens were never stored");
         // Others may have the record again.
-        drop(self.unsaved.take().await);
+        let mut waiting = self.unsaved.slot.lock().await;
+        if is_last() && waiting.take().is_some() {
+            tracing::error!(server = %self.key, "renewed tokens were never stored");
+        }
     }
 }

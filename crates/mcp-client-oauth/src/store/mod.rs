@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use self::record::{client_name, decode, encode, readable};
+use self::{
+    record::{client_name, decode, encode, readable},
+    under_way::UnderWay,
+};
 use crate::{
     error::TokenStorageError, identity::Registration, proto::server_metadata::Issuer,
     secret::Secret,
@@ -25,6 +28,7 @@ mod record;
 #[cfg(feature = "sealed-file")]
 mod sealed;
 pub mod transfer;
+mod under_way;
 #[cfg(feature = "vault")]
 mod vault;
 
@@ -228,12 +232,16 @@ impl RecordLock {
 #[derive(Clone, Debug)]
 pub struct TokenStore {
     backend: Arc<dyn Backend>,
+    under_way: UnderWay,
 }
 
 impl TokenStore {
     /// Over any back end.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self {
+            backend,
+            under_way: UnderWay::default(),
+        }
     }
 
     /// A store that forgets everything when the process ends.
@@ -261,10 +269,17 @@ impl TokenStore {
         self.backend.ready().await
     }
 
-    /// Waits until what was let go is let go everywhere. Call it before the process ends: a lease in
-    /// a Vault that nobody gave back keeps others waiting for a minute.
+    /// Waits until what could not be stored at once is stored, and what was let go is let go
+    /// everywhere. Call it before the process ends: a lease in a Vault that nobody gave back keeps
+    /// others waiting for a minute. Giving up after a time stops nothing.
     pub async fn settle(&self) {
+        self.under_way.settle().await;
         self.backend.settle().await;
+    }
+
+    /// Goes on with something that nobody waits for but [`settle`](Self::settle).
+    pub(crate) fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.under_way.begin(work);
     }
 
     /// Reads a record.

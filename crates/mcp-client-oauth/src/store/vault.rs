@@ -28,13 +28,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::task::JoinSet;
 
 use self::{
     kv::{Content, Found, Kv},
     record::{Document, Kept, MOST, NOT_OURS, hash, new_series, place, revision},
 };
-use super::{Backend, Held, Revision, Stored};
+use super::{Backend, Held, Revision, Stored, under_way::UnderWay};
 use crate::{
     error::{TokenStorageError, VaultCause},
     platform::{Clock, HttpClient, ReqwestClient, SystemClock},
@@ -75,7 +75,7 @@ struct Shared {
     /// Where the tasks of this process wait for one another, by the name of the record.
     lines: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Leases that are being let go.
-    endings: Mutex<JoinSet<()>>,
+    endings: UnderWay,
 }
 
 impl Vault {
@@ -117,7 +117,7 @@ impl Vault {
         Ok(Self(Arc::new(Shared {
             kv: Kv::new(options, http, clock)?,
             lines: Mutex::default(),
-            endings: Mutex::default(),
+            endings: UnderWay::default(),
         })))
     }
 }
@@ -129,15 +129,6 @@ impl Shared {
         // Lines in which nobody stands are forgotten.
         lines.retain(|_, line| Arc::strong_count(line) > 1);
         Arc::clone(lines.entry(name.to_owned()).or_default())
-    }
-
-    /// Does something that nobody waits for, if there is a runtime to do it.
-    fn begin(&self, ending: impl Future<Output = ()> + Send + 'static) {
-        if let Ok(runtime) = Handle::try_current() {
-            let mut endings = lock(&self.endings);
-            while endings.try_join_next().is_some() {}
-            endings.spawn_on(ending, &runtime);
-        }
     }
 
     async fn find(&self, name: &str) -> Result<Found<Document>, TokenStorageError> {
@@ -184,8 +175,7 @@ impl Backend for Vault {
 
     /// A lease that is not let go keeps others waiting until it ends by itself, in a minute.
     async fn settle(&self) {
-        let mut endings = std::mem::take(&mut *lock(&self.0.endings));
-        while endings.join_next().await.is_some() {}
+        self.0.endings.settle().await;
     }
 
     async fn put(

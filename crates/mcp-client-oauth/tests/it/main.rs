@@ -34,6 +34,7 @@ mod logout;
 mod loopback;
 mod machine;
 mod mcp;
+mod moody;
 #[cfg(target_os = "linux")]
 mod opener;
 mod properties;

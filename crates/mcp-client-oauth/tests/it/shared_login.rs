@@ -1,12 +1,18 @@
 //! One login for two resources of one issuer, for those who ask for it, and for nobody else.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use mcp_client_oauth::{LoginOptions, Remedy, Session, TokenSource as _, store::RecordKey};
 use mcp_oauth_testbed::{Builder, Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::json;
 
-use crate::support::{Scene, bounded, server_url};
+use crate::{
+    moody::Moody,
+    support::{Scene, bounded, server_url},
+};
 
 const LIFE: Duration = Duration::from_secs(300);
 
@@ -174,4 +180,37 @@ async fn a_login_that_is_given_up_costs_the_lender_nothing() {
     let notes = company.session(company.notes.key()).await;
     bounded(notes.refresh()).await.unwrap();
     assert!(testbed.families()[0].alive);
+}
+
+/// What was lent is spent: whoever ends before that is stored has lost the login.
+#[tokio::test]
+async fn settling_waits_for_the_login_that_lends() {
+    let moody = Moody::new();
+    let mut company = Company::with(Builder::one_login_for_all_resources).await;
+    company.notes.store = moody.store();
+    company.notes.login().await.unwrap();
+    let mail = company.mail();
+    mail.login_with(&sharing()).await.unwrap();
+    let session = company.session(mail.key()).await;
+
+    // The lender is the first to be written.
+    moody.fails.store(true, Ordering::SeqCst);
+    session.refresh().await.unwrap_err();
+    moody.fails.store(false, Ordering::SeqCst);
+    let clock = company.notes.clock.clone();
+    let settled = tokio::spawn({
+        let session = session.clone();
+        async move { session.settle().await }
+    });
+    bounded(async {
+        while !settled.is_finished() {
+            clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let lender = company.notes.record().await.unwrap();
+    let token = lender.tokens.refresh_token.unwrap();
+    assert!(!company.notes.testbed.is_spent(token.expose()));
+    assert_eq!(company.logins(), 1);
 }

@@ -239,7 +239,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let (path, turn) = (std::mem::take(&mut self.path), self.turn.take());
         let ending = let_go(Arc::clone(&self.shared), path, *self.state(), turn);
-        self.shared.begin(ending);
+        self.shared.endings.begin(ending);
     }
 }
 

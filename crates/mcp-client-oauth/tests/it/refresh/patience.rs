@@ -4,7 +4,7 @@ use mcp_client_oauth::error::TokenError;
 
 use super::*;
 
-fn busy(times: Option<u32>, retry_after: Option<&str>) -> Fault {
+pub(super) fn busy(times: Option<u32>, retry_after: Option<&str>) -> Fault {
     let header = |value: &str| ("retry-after".to_owned(), value.to_owned());
     Fault::Status {
         path: "/token".to_owned(),
@@ -184,6 +184,62 @@ async fn a_note_is_taken_back_when_it_is_known_what_came_of_the_refresh() {
     let (session, _) = scene.flying_session().await;
     session.refresh().await.unwrap_err();
     assert!(is_in_doubt().await, "the answer was lost");
+}
+
+/// What the next one says does not tell what became of the one that was lost.
+#[tokio::test]
+async fn a_note_outlives_a_later_failure() {
+    let (scene, _) = logged_in().await;
+    let (session, _) = scene.flying_session().await;
+    scene.testbed.set_fault(spoil(Spoil::CutAfter(0)));
+    session.refresh().await.unwrap_err();
+    scene.testbed.clear_faults();
+    for fault in [
+        busy(None, None),
+        Fault::TokenErrorWith200("invalid_scope".to_owned()),
+    ] {
+        scene.testbed.set_fault(fault);
+        session.refresh().await.unwrap_err();
+        scene.testbed.clear_faults();
+        let lock = scene.store.lock(&scene.key()).await.unwrap();
+        assert!(lock.in_doubt());
+    }
+    let error = session.refresh().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::TokenRefresh(TokenRefreshError::Interrupted { .. })
+        ),
+        "{error}"
+    );
+}
+
+/// A gateway may answer in the place of a server that has done its work: the refresh token may be
+/// spent, and is sent once more, as after a lost answer. 503 and 429 are said before anything is
+/// done.
+#[tokio::test]
+async fn an_answer_of_a_gateway_leaves_the_same_doubt_as_a_lost_one() {
+    for (status, tries) in [(500, 2), (502, 2), (504, 2), (503, 4), (429, 4)] {
+        let (scene, _) = logged_in().await;
+        let (session, _) = scene.flying_session().await;
+        let before = scene.record().await;
+        scene.testbed.set_fault(Fault::Status {
+            path: "/token".to_owned(),
+            status,
+            body: "<html>later</html>".to_owned(),
+            headers: Vec::new(),
+            times: None,
+        });
+        let error = session.refresh().await.unwrap_err();
+        assert_eq!(error.remedy(), Remedy::Retry, "{status}: {error}");
+        assert_eq!(scene.posts("/token"), 1 + tries, "{status}");
+        assert_eq!(scene.record().await, before, "{status}");
+        let lock = scene.store.lock(&scene.key()).await.unwrap();
+        assert_eq!(lock.in_doubt(), tries == 2, "{status}");
+        drop(lock);
+        scene.testbed.clear_faults();
+        session.refresh().await.unwrap();
+    }
 }
 
 #[tokio::test]

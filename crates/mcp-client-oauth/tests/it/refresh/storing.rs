@@ -1,83 +1,19 @@
 //! Renewed tokens are stored before anybody gets them, and survive a store that fails (H105, H142).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
 use mcp_client_oauth::{
-    Secret, TokenStore,
     error::TokenStorageError,
     platform::Clock as _,
-    store::{Backend, Held, MemoryBackend, Revision, Stored},
+    proto::{challenge::Challenge, foreign::Foreign},
 };
-use tokio::sync::Semaphore;
 
 use super::*;
+use crate::{moody::Moody, support::lock};
 
-/// A store whose writes can fail, or wait.
-#[derive(Debug)]
-struct Moody {
-    memory: MemoryBackend,
-    fails: AtomicBool,
-    /// One permit for each write that may go on.
-    writes: Semaphore,
-    waiting: tokio::sync::Notify,
-}
-
-impl Moody {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            memory: MemoryBackend::default(),
-            fails: AtomicBool::new(false),
-            writes: Semaphore::new(1000),
-            waiting: tokio::sync::Notify::new(),
-        })
-    }
-}
-
-#[async_trait]
-impl Backend for Moody {
-    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
-        self.memory.get(name).await
-    }
-
-    async fn put(
-        &self,
-        name: &str,
-        expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
-    ) -> Result<Revision, TokenStorageError> {
-        self.waiting.notify_one();
-        self.writes.acquire().await.unwrap().forget();
-        if self.fails.load(Ordering::SeqCst) {
-            let source = Arc::new(std::io::Error::other("the disk is full"));
-            return Err(TokenStorageError::Backend {
-                name: "moody",
-                source,
-            });
-        }
-        self.memory.put(name, expected, bytes).await
-    }
-
-    async fn delete(
-        &self,
-        name: &str,
-        expected: Option<Revision>,
-    ) -> Result<bool, TokenStorageError> {
-        self.memory.delete(name, expected).await
-    }
-
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
-        self.memory.names().await
-    }
-
-    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
-        self.memory.lock(name).await
-    }
-}
-
-async fn logged_in_with(moody: &Arc<Moody>) -> (Scene, Session) {
+pub(super) async fn logged_in_with(moody: &Arc<Moody>) -> (Scene, Session) {
     let mut scene = Scene::start().await;
-    scene.store = TokenStore::new(Arc::clone(moody) as Arc<dyn Backend>);
+    scene.store = moody.store();
     let session = scene.login().await.unwrap();
     (scene, session)
 }
@@ -87,11 +23,7 @@ async fn a_rotated_token_is_stored_before_anybody_gets_it() {
     let moody = Moody::new();
     let (scene, session) = logged_in_with(&moody).await;
     scene.pass(LIFE);
-    let permits = moody.writes.forget_permits(usize::MAX);
-    assert!(permits > 0);
-    // Left over from the login.
-    moody.waiting.notify_one();
-    moody.waiting.notified().await;
+    moody.stop_writes().await;
 
     let asking = session.clone();
     let caller = tokio::spawn(async move { asking.token().await });
@@ -182,8 +114,138 @@ async fn a_store_that_never_recovers_is_given_up_after_an_hour() {
 async fn a_login_whose_tokens_cannot_be_stored_has_failed() {
     let moody = Moody::new();
     let mut scene = Scene::start().await;
-    scene.store = TokenStore::new(Arc::clone(&moody) as Arc<dyn Backend>);
+    scene.store = moody.store();
     moody.fails.store(true, Ordering::SeqCst);
     let error = scene.login().await.unwrap_err();
     assert!(matches!(error, Error::TokenStorage(_)), "{error}");
+}
+
+/// The hour of what was put aside last is a whole one, whoever tried before.
+#[tokio::test]
+async fn a_second_renewal_that_cannot_be_stored_has_an_hour_of_its_own() {
+    let moody = Moody::new();
+    let (scene, session) = logged_in_with(&moody).await;
+    moody.fails.store(true, Ordering::SeqCst);
+    session.refresh().await.unwrap_err();
+    let quarters = async |count: u64| {
+        for _ in 0..count {
+            let tries = moody.tries.load(Ordering::SeqCst);
+            scene.clock.advance(seconds(15));
+            bounded(async {
+                while moody.tries.load(Ordering::SeqCst) == tries {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
+    };
+    // 45 minutes, and 45 more.
+    quarters(4 * 45).await;
+    session.refresh().await.unwrap_err();
+    quarters(4 * 45).await;
+    assert_eq!(scene.refreshes(), 2);
+    moody.fails.store(false, Ordering::SeqCst);
+    quarters(1).await;
+    bounded(session.settle()).await;
+    assert_eq!(scene.record().await.unwrap(), session.record());
+}
+
+/// A renewal that cannot even begin, with tokens of an earlier one that are in memory only.
+#[tokio::test]
+async fn what_is_not_stored_is_kept_by_a_renewal_that_ends_early() {
+    let moody = Moody::new();
+    let (scene, session) = logged_in_with(&moody).await;
+    moody.fails.store(true, Ordering::SeqCst);
+    session.refresh().await.unwrap_err();
+    let unsaved = session.record();
+    moody.notes.fail.store(true, Ordering::SeqCst);
+    session.refresh().await.unwrap_err();
+    assert_eq!(scene.refreshes(), 1, "nothing was sent without a note");
+    assert_eq!(session.record(), unsaved);
+    moody.notes.fail.store(false, Ordering::SeqCst);
+    moody.fails.store(false, Ordering::SeqCst);
+    scene.pass(seconds(15));
+    bounded(session.settle()).await;
+    assert_eq!(scene.record().await.unwrap(), unsaved);
+}
+
+/// The notes of a lease make it last: each request is sent within the length of one.
+#[tokio::test]
+async fn each_try_of_a_refresh_notes_first_that_the_record_is_ours() {
+    let moody = Moody::new();
+    let (scene, _) = logged_in_with(&moody).await;
+    let (session, _) = scene.flying_session().await;
+    scene.testbed.set_fault(patience::busy(Some(2), None));
+    session.refresh().await.unwrap();
+    assert_eq!(scene.posts("/token"), 1 + 3);
+    assert_eq!(moody.notes.begun.load(Ordering::SeqCst), 3);
+}
+
+/// Another process may hold the record for as long as its own renewal takes.
+#[tokio::test]
+async fn a_wider_scope_of_somebody_else_is_found_without_the_lock() {
+    let moody = Moody::new();
+    let (scene, session) = logged_in_with(&moody).await;
+    let refused = session.token().await.unwrap();
+    let other = Session::open(scene.platform.clone(), scene.store.clone(), scene.key()).await;
+    let newer = other.unwrap().unwrap().refresh().await.unwrap();
+    let _held = scene.store.lock(&scene.key()).await.unwrap();
+    let adopted = bounded(session.replace(&refused, &insufficient())).await;
+    assert_eq!(adopted.unwrap(), newer);
+}
+
+#[tokio::test]
+async fn a_wider_scope_is_not_looked_for_in_the_middle_of_a_renewal() {
+    let moody = Moody::new();
+    let (_scene, session) = logged_in_with(&moody).await;
+    let refused = session.token().await.unwrap();
+    moody.stop_writes().await;
+    let renewing = session.clone();
+    let renewal = tokio::spawn(async move { renewing.refresh().await });
+    bounded(moody.waiting.notified()).await;
+    let (asking, before) = (session.clone(), refused.clone());
+    let asked = tokio::spawn(async move { asking.replace(&before, &insufficient()).await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!asked.is_finished(), "the old token was judged");
+    moody.writes.add_permits(1000);
+    let renewed = bounded(renewal).await.unwrap().unwrap();
+    assert_eq!(bounded(asked).await.unwrap().unwrap(), renewed);
+}
+
+fn insufficient() -> Challenge {
+    let mut challenge = Challenge::default();
+    challenge.error = Some(Foreign::new("insufficient_scope"));
+    challenge
+}
+
+/// Nobody goes through a login whose record somebody does not let go of.
+#[tokio::test]
+async fn a_login_whose_record_is_locked_has_failed_before_the_person_is_asked() {
+    let moody = Moody::new();
+    let mut scene = Scene::start().await;
+    scene.store = moody.store();
+    lock(&moody.locked).push_back(true);
+    let error = scene.login().await.unwrap_err();
+    assert!(
+        matches!(error, Error::TokenStorage(TokenStorageError::Locked { .. })),
+        "{error}"
+    );
+    assert_eq!(error.remedy(), Remedy::Retry);
+    scene.assert_nothing_was_sent();
+}
+
+#[tokio::test]
+async fn a_login_whose_record_is_locked_after_the_consent_is_stored_all_the_same() {
+    let moody = Moody::new();
+    let mut scene = Scene::start().await;
+    scene.store = moody.store();
+    lock(&moody.locked).extend([false, true, true]);
+    let session = scene.login().await.unwrap();
+    assert_eq!(scene.record().await.unwrap(), session.record());
+    assert_eq!(scene.person.opened().len(), 1);
+
+    lock(&moody.locked).extend([false, true, true, true]);
+    scene.login().await.unwrap_err();
 }

@@ -1,0 +1,142 @@
+//! A store in memory whose moods a test decides.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use mcp_client_oauth::{
+    Secret, TokenStore,
+    error::TokenStorageError,
+    store::{Backend, Held, MemoryBackend, Revision, Stored},
+};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::support::lock;
+
+/// A store whose writes can fail, or wait, and whose records can be held by somebody else.
+#[derive(Debug)]
+pub(crate) struct Moody {
+    memory: MemoryBackend,
+    /// Whether writes fail.
+    pub(crate) fails: AtomicBool,
+    /// How many writes there were.
+    pub(crate) tries: AtomicUsize,
+    /// One permit for each write that may go on.
+    pub(crate) writes: Semaphore,
+    pub(crate) waiting: Notify,
+    /// Whether each of the next locks is refused.
+    pub(crate) locked: Mutex<VecDeque<bool>>,
+    pub(crate) notes: Arc<Notes>,
+}
+
+/// What holders note.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// How often one said that it begins.
+    pub(crate) begun: AtomicUsize,
+    /// Whether that fails.
+    pub(crate) fail: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Holder(Box<dyn Held>, Arc<Notes>);
+
+impl Moody {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            memory: MemoryBackend::default(),
+            fails: AtomicBool::new(false),
+            tries: AtomicUsize::new(0),
+            writes: Semaphore::new(1000),
+            waiting: Notify::new(),
+            locked: Mutex::default(),
+            notes: Arc::default(),
+        })
+    }
+
+    pub(crate) fn store(self: &Arc<Self>) -> TokenStore {
+        TokenStore::new(Arc::clone(self) as Arc<dyn Backend>)
+    }
+
+    /// Writes wait from now on.
+    pub(crate) async fn stop_writes(&self) {
+        assert!(self.writes.forget_permits(usize::MAX) > 0);
+        // Left over from earlier writes.
+        self.waiting.notify_one();
+        self.waiting.notified().await;
+    }
+}
+
+fn failure() -> TokenStorageError {
+    TokenStorageError::Backend {
+        name: "moody",
+        source: Arc::new(std::io::Error::other("the disk is full")),
+    }
+}
+
+#[async_trait]
+impl Backend for Moody {
+    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+        self.memory.get(name).await
+    }
+
+    async fn put(
+        &self,
+        name: &str,
+        expected: Option<Revision>,
+        bytes: &Secret<Vec<u8>>,
+    ) -> Result<Revision, TokenStorageError> {
+        self.waiting.notify_one();
+        self.writes.acquire().await.unwrap().forget();
+        self.tries.fetch_add(1, Ordering::SeqCst);
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(failure());
+        }
+        self.memory.put(name, expected, bytes).await
+    }
+
+    async fn delete(
+        &self,
+        name: &str,
+        expected: Option<Revision>,
+    ) -> Result<bool, TokenStorageError> {
+        self.memory.delete(name, expected).await
+    }
+
+    async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
+        self.memory.names().await
+    }
+
+    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
+        if name.starts_with("login ") && lock(&self.locked).pop_front() == Some(true) {
+            let place = name.to_owned();
+            return Err(TokenStorageError::Locked { place });
+        }
+        let held = self.memory.lock(name).await?;
+        Ok(Box::new(Holder(held, Arc::clone(&self.notes))))
+    }
+}
+
+#[async_trait]
+impl Held for Holder {
+    fn unfinished(&self) -> Option<Revision> {
+        self.0.unfinished()
+    }
+
+    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
+        self.1.begun.fetch_add(1, Ordering::SeqCst);
+        if self.1.fail.load(Ordering::SeqCst) {
+            return Err(failure());
+        }
+        self.0.begin(revision).await
+    }
+
+    async fn end(&self) {
+        self.0.end().await;
+    }
+}

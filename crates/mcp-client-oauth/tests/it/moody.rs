@@ -24,6 +24,8 @@ pub(crate) struct Moody {
     memory: MemoryBackend,
     /// Whether writes fail.
     pub(crate) fails: AtomicBool,
+    /// How many of the next writes fail all the same.
+    pub(crate) failures: AtomicUsize,
     /// How many writes there were.
     pub(crate) tries: AtomicUsize,
     /// One permit for each write that may go on.
@@ -51,6 +53,7 @@ impl Moody {
         Arc::new(Self {
             memory: MemoryBackend::default(),
             fails: AtomicBool::new(false),
+            failures: AtomicUsize::new(0),
             tries: AtomicUsize::new(0),
             writes: Semaphore::new(1000),
             waiting: Notify::new(),
@@ -94,7 +97,10 @@ impl Backend for Moody {
         self.waiting.notify_one();
         self.writes.acquire().await.unwrap().forget();
         self.tries.fetch_add(1, Ordering::SeqCst);
-        if self.fails.load(Ordering::SeqCst) {
+        let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+        let left = |left: usize| left.checked_sub(1);
+        let fails = self.failures.fetch_update(set, fetch, left).is_ok();
+        if fails || self.fails.load(Ordering::SeqCst) {
             return Err(failure());
         }
         self.memory.put(name, expected, bytes).await

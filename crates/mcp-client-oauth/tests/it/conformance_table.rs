@@ -29,15 +29,16 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Whether `file` has a test of that name. Paths are relative to the tests, or begin with `src/`.
-fn exists(file: &str, test: &str) -> bool {
+/// Whether `file` has a test of that name. Paths are relative to the tests, or begin with `src/`;
+/// those that begin with `cli/` are relative to the tests of the command.
+pub(crate) fn exists(file: &str, test: &str) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = if file.starts_with("src/") {
-        ""
-    } else {
-        "tests/it"
+    let path = match file.strip_prefix("cli/") {
+        Some(file) => root.join("../mcp-oauth-cli/tests/it").join(file),
+        None if file.starts_with("src/") => root.join(file),
+        None => root.join("tests/it").join(file),
     };
-    let path = root.join(folder).join(format!("{file}.rs"));
+    let path = path.with_extension("rs");
     let code = fs::read_to_string(path).unwrap_or_default();
     code.match_indices(&format!("fn {test}(")).any(|(at, _)| {
         let before = code[..at].trim_end();

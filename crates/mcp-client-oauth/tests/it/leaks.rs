@@ -19,13 +19,13 @@ use mcp_oauth_testbed::{DpopPolicy, Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::json;
 use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
 
-use crate::support::{Person, Scene, bounded, lock, parameter, with_parameter};
+use crate::support::{Person, Scene, bounded, lock, parameters, with_parameter};
 
 mod machine;
 
 /// Everything that was printed.
 #[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Paper(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -48,7 +48,7 @@ impl<'a> MakeWriter<'a> for Paper {
 
 impl Paper {
     /// Takes every event of this thread, where the whole test runs.
-    fn laid_out() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn laid_out() -> (Self, tracing::subscriber::DefaultGuard) {
         let paper = Self::default();
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
@@ -59,13 +59,13 @@ impl Paper {
     }
 
     /// Prints a value in each way that it can be printed.
-    fn print(&self, value: &dyn Debug) {
+    pub(crate) fn print(&self, value: &dyn Debug) {
         let text = format!("{value:?}\n{value:#?}\n");
         lock(&self.0).extend_from_slice(text.as_bytes());
     }
 
     /// Prints an error, and what is behind it.
-    fn print_error(&self, error: &Error) {
+    pub(crate) fn print_error(&self, error: &Error) {
         self.print(error);
         let mut source: Option<&dyn std::error::Error> = Some(error);
         while let Some(inner) = source {
@@ -74,13 +74,13 @@ impl Paper {
         }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(lock(&self.0).clone()).unwrap()
     }
 }
 
 /// Every secret that the servers have seen or given out, and those of the person's own URLs.
-async fn secrets(scene: &Scene) -> BTreeSet<String> {
+pub(crate) async fn secrets(scene: &Scene) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for request in scene.testbed.requests() {
         for name in [
@@ -104,7 +104,7 @@ async fn secrets(scene: &Scene) -> BTreeSet<String> {
         found.extend(request.header("dpop").map(str::to_owned));
     }
     for url in scene.person.opened() {
-        found.insert(parameter(&url, "state"));
+        found.extend(parameters(&url, "state"));
     }
     if let Some(record) = scene.record().await {
         if let Some(key) = &record.dpop {
@@ -139,7 +139,7 @@ async fn assert_nothing_leaked(scene: &Scene, paper: &Paper, at_least: usize) {
     assert!(!text.contains("planted"), "{text}");
 }
 
-fn print_session(paper: &Paper, session: &Session) {
+pub(crate) fn print_session(paper: &Paper, session: &Session) {
     let record = session.record();
     paper.print(session);
     paper.print(&record);

@@ -25,6 +25,7 @@ mod examples;
 mod fuzzed;
 #[cfg(unix)]
 mod herd;
+mod hostile;
 mod identity;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod keychain;

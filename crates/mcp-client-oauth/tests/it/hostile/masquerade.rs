@@ -1,0 +1,64 @@
+//! The testbed under public names: a network in which `https://mcp.example` and `https://as.example`
+//! are the two servers of the testbed, while every other request is judged and sent as ever.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use mcp_client_oauth::platform::{
+    HttpClient, HttpError, Reach, Request, ReqwestClient, Response,
+};
+
+use crate::support::Scene;
+
+pub(super) const PUBLIC_MCP: &str = "https://mcp.example";
+pub(super) const PUBLIC_AS: &str = "https://as.example";
+
+pub(super) struct Masquerade {
+    network: ReqwestClient,
+    /// Public name, true name.
+    names: [(&'static str, String); 2],
+}
+
+impl Masquerade {
+    pub(super) fn of(scene: &Scene) -> Self {
+        let mcp = scene.server.as_url().origin().ascii_serialization();
+        Self {
+            network: ReqwestClient::default(),
+            names: [(PUBLIC_MCP, mcp), (PUBLIC_AS, scene.testbed.issuer())],
+        }
+    }
+
+    /// What the testbed says, under the names that it goes by.
+    fn disguised(&self, text: &[u8]) -> Option<String> {
+        let mut text = str::from_utf8(text).ok()?.to_owned();
+        for (public, own) in &self.names {
+            text = text.replace(own, public);
+        }
+        Some(text)
+    }
+}
+
+#[async_trait]
+impl HttpClient for Masquerade {
+    async fn send(&self, mut request: Request) -> Result<Response, HttpError> {
+        let origin = request.url.origin().ascii_serialization();
+        let Some((_, own)) = self.names.iter().find(|(public, _)| *public == origin) else {
+            return self.network.send(request).await;
+        };
+        let rest = &request.url[url::Position::BeforePath..];
+        request.url = format!("{own}{rest}").parse().unwrap();
+        request.reach = Reach::Loopback;
+        let mut answer = self.network.send(request).await?;
+        let headers = answer.headers.iter().map(|(name, value)| {
+            let value = self.disguised(value.as_bytes());
+            let value = value.and_then(|text| HeaderValue::try_from(text).ok());
+            (name.clone(), value.unwrap_or_else(|| HeaderValue::from_static("")))
+        });
+        answer.headers = headers.collect::<HeaderMap>();
+        if let Some(body) = self.disguised(&answer.body) {
+            answer.body = Bytes::from(body);
+        }
+        answer.remote = None;
+        Ok(answer)
+    }
+}

@@ -1,0 +1,136 @@
+//! What came of it, in words that another implementation could use too: the stage and the cause.
+
+use mcp_client_oauth::{
+    Error,
+    error::{
+        AuthorizationError, CallbackError, DeviceResponseError, DiscoveryError, HttpErrorCause,
+        RegistrationError, RegistrationResponseError, ResourceMetadataError, RevocationError,
+        ServerMetadataError, TokenError, TokenRefreshError,
+    },
+};
+
+/// The code of a failure.
+pub(super) fn code(error: &Error) -> String {
+    let (stage, cause) = match error {
+        Error::Discovery(cause) => ("discovery", discovery(cause)),
+        Error::Registration(cause) => ("registration", registration(cause)),
+        Error::Authorization(cause) => authorization(cause),
+        Error::TokenExchange { cause, .. } => ("token", token(cause)),
+        Error::TokenRefresh(cause) => refresh(cause),
+        Error::TokenStorage(_) => ("store", "failed"),
+        Error::Revocation(cause) => ("revocation", revocation(cause)),
+        Error::Http(error) => ("http", http(&error.cause)),
+        _ => ("other", "other"),
+    };
+    format!("{stage}/{cause}")
+}
+
+fn discovery(cause: &DiscoveryError) -> &'static str {
+    match cause {
+        DiscoveryError::NotProtected { .. } => "not-protected",
+        DiscoveryError::NoResourceMetadata { .. } => "no-resource-metadata",
+        DiscoveryError::ResourceMetadata { cause, .. } => match cause {
+            ResourceMetadataError::OtherResource(_) => "other-resource",
+            _ => "unreadable",
+        },
+        DiscoveryError::NoAuthorizationServer(_) => "no-authorization-server",
+        DiscoveryError::NoServerMetadata { .. } => "no-server-metadata",
+        DiscoveryError::ServerMetadata { cause, .. } => match cause {
+            ServerMetadataError::OtherIssuer { .. } => "other-issuer",
+            ServerMetadataError::UnsafeEndpoint { .. } => "unsafe-url",
+            _ => "unreadable",
+        },
+        DiscoveryError::Unsafe { .. } => "unsafe-url",
+        DiscoveryError::Redirect { .. } => "redirect",
+        DiscoveryError::PkceUnsupported(_) => "no-pkce",
+        DiscoveryError::Endless(_) => "endless",
+        _ => "other",
+    }
+}
+
+fn registration(cause: &RegistrationError) -> &'static str {
+    match cause {
+        RegistrationError::NoWay(_) => "no-way",
+        RegistrationError::OtherIssuer { .. } => "other-issuer",
+        RegistrationError::Answer { cause, .. } => match cause {
+            RegistrationResponseError::Refused { .. } => "refused",
+            _ => "unusable",
+        },
+        RegistrationError::Document(_) => "unusable-document",
+        _ => "other",
+    }
+}
+
+fn authorization(cause: &AuthorizationError) -> (&'static str, &'static str) {
+    if let AuthorizationError::Device { cause, .. } = cause {
+        return ("device", device(cause));
+    }
+    let cause = match cause {
+        AuthorizationError::LoginRequired(_) => "login-required",
+        AuthorizationError::NoGrant { .. } => "no-grant",
+        AuthorizationError::Denied(_) => "denied",
+        AuthorizationError::Refused(_) => "refused",
+        AuthorizationError::Callback(cause) => match cause {
+            CallbackError::Issuer { .. } => "other-issuer",
+            CallbackError::IssuerMissing(_) => "no-issuer",
+            CallbackError::NoCode => "no-code",
+            _ => "other",
+        },
+        AuthorizationError::CodeExpired => "code-expired",
+        AuthorizationError::TimedOut(_) => "timed-out",
+        AuthorizationError::PortBusy(_) => "port-busy",
+        AuthorizationError::RedirectUri(_) => "unusable-redirect-uri",
+        AuthorizationError::DpopUnsupported(_) => "no-dpop",
+        AuthorizationError::ScopeNotGranted { .. } => "scope-not-granted",
+        AuthorizationError::OutsideResource { .. } => "outside-resource",
+        _ => "other",
+    };
+    ("authorization", cause)
+}
+
+fn device(cause: &DeviceResponseError) -> &'static str {
+    match cause {
+        DeviceResponseError::Refused { .. } => "refused",
+        DeviceResponseError::UnsafeUri { .. } => "unsafe-url",
+        _ => "unusable",
+    }
+}
+
+fn token(cause: &TokenError) -> &'static str {
+    match cause {
+        TokenError::Refused { .. } => "refused",
+        TokenError::Unavailable { .. } => "unavailable",
+        TokenError::Downgraded => "downgraded",
+        _ => "unusable",
+    }
+}
+
+fn refresh(cause: &TokenRefreshError) -> (&'static str, &'static str) {
+    match cause {
+        TokenRefreshError::Answer { cause, .. } => ("refresh", token(cause)),
+        TokenRefreshError::Interrupted { .. } => ("refresh", "interrupted"),
+        TokenRefreshError::NoRefreshToken(_) => ("refresh", "no-refresh-token"),
+        TokenRefreshError::Http(error) => ("http", http(&error.cause)),
+        _ => ("refresh", "other"),
+    }
+}
+
+fn revocation(cause: &RevocationError) -> &'static str {
+    match cause {
+        RevocationError::NotOffered(_) => "not-offered",
+        RevocationError::Answer { .. } => "refused",
+        _ => "other",
+    }
+}
+
+/// The code of a failure of the network.
+pub(super) fn http(cause: &HttpErrorCause) -> &'static str {
+    match cause {
+        HttpErrorCause::Forbidden(_) => "forbidden",
+        HttpErrorCause::Connect(_) => "connect",
+        HttpErrorCause::Interrupted(_) => "interrupted",
+        HttpErrorCause::TimedOut(_) => "timed-out",
+        HttpErrorCause::TooLarge(_) => "too-large",
+        _ => "other",
+    }
+}

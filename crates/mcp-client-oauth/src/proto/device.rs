@@ -4,7 +4,7 @@
 use std::{fmt, time::Duration};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::{
@@ -207,9 +207,9 @@ struct Wire {
     #[serde(default, deserialize_with = "lenient::optional")]
     verification_uri_complete: Option<String>,
     #[serde(default)]
-    expires_in: Option<Value>,
+    expires_in: Option<Box<RawValue>>,
     #[serde(default)]
-    interval: Option<Value>,
+    interval: Option<Box<RawValue>>,
 }
 
 impl Wire {
@@ -231,17 +231,17 @@ impl Wire {
             verification_uri_complete: complete
                 .map(|text| place("verification_uri_complete", text))
                 .transpose()?,
-            expires_in: seconds(self.expires_in.as_ref())
+            expires_in: seconds(self.expires_in.as_deref())
                 .unwrap_or(LONGEST_CODE_LIFE)
                 .min(LONGEST_CODE_LIFE),
-            interval: seconds(self.interval.as_ref())
+            interval: seconds(self.interval.as_deref())
                 .unwrap_or(INTERVAL)
                 .clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL),
         })
     }
 }
 
-fn seconds(value: Option<&Value>) -> Option<Duration> {
+fn seconds(value: Option<&RawValue>) -> Option<Duration> {
     value.and_then(token::lifetime)
 }
 
@@ -316,7 +316,7 @@ impl Poll {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, StatusCode};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::proto::token::Scheme;

@@ -2,18 +2,19 @@
 //! as none (H19), while the members that matter stay strict.
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// How many entries of a list are read (H127).
 const LIST_LIMIT: usize = 64;
 
-/// The value, or none if it is missing, `null` or of another shape.
+/// The value, or none if it is missing, `null` or of another shape. What cannot even be a value,
+/// such as `1e400` or half a letter, spoils its own member alone.
 pub(super) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: DeserializeOwned,
 {
-    Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
+    Ok(read(&Box::<RawValue>::deserialize(deserializer)?))
 }
 
 /// The strings of a list; none if it is no list. Entries that are no strings are passed over.
@@ -21,25 +22,21 @@ pub(super) fn strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D:
 where
     D: Deserializer<'de>,
 {
-    let Value::Array(entries) = Value::deserialize(deserializer)? else {
-        return Ok(None);
+    let entries: Option<Vec<Box<RawValue>>> = optional(deserializer)?;
+    let texts = |entries: Vec<Box<RawValue>>| {
+        let texts = entries.iter().filter_map(|entry| read(entry));
+        texts.take(LIST_LIMIT).collect()
     };
-    let text = |entry: Value| match entry {
-        Value::String(text) => Some(text),
-        _ => None,
-    };
-    Ok(Some(
-        entries
-            .into_iter()
-            .filter_map(text)
-            .take(LIST_LIMIT)
-            .collect(),
-    ))
+    Ok(entries.map(texts))
 }
 
 /// `true` only if it is there and is `true`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(Value::deserialize(deserializer)? == Value::Bool(true))
+    Ok(optional(deserializer)? == Some(true))
+}
+
+fn read<T: DeserializeOwned>(value: &RawValue) -> Option<T> {
+    serde_json::from_str(value.get()).ok()
 }
 
 /// What is wrong with a JSON text, without quoting any of it: it may hold a secret.

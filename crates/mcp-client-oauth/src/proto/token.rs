@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub use super::access_token::{AccessToken, Scheme};
 use super::{
@@ -250,7 +250,7 @@ struct Wire {
     access_token: Secret<String>,
     token_type: String,
     #[serde(default)]
-    expires_in: Option<Value>,
+    expires_in: Option<Box<RawValue>>,
     #[serde(default)]
     refresh_token: Option<Secret<String>>,
     #[serde(default, deserialize_with = "lenient::optional")]
@@ -270,7 +270,7 @@ impl Wire {
         {
             return Err("its refresh token is too long");
         }
-        let life = self.expires_in.as_ref().and_then(lifetime);
+        let life = self.expires_in.as_deref().and_then(lifetime);
         Ok(TokenSet {
             access_token,
             refresh_token,
@@ -282,11 +282,10 @@ impl Wire {
 }
 
 /// `expires_in`: a number or a text of one, rounded down; negative is zero, too large is ten
-/// years, nonsense is "not said" (H80-H83).
-pub(super) fn lifetime(value: &Value) -> Option<Duration> {
-    let seconds = value
-        .as_f64()
-        .or_else(|| value.as_str()?.trim().parse().ok())?;
+/// years, even where no number of ours is as large, and nonsense is "not said" (H80-H83).
+pub(super) fn lifetime(value: &RawValue) -> Option<Duration> {
+    let text: Option<String> = serde_json::from_str(value.get()).ok();
+    let seconds: f64 = text.as_deref().unwrap_or(value.get()).trim().parse().ok()?;
     if seconds.is_nan() {
         return None;
     }
@@ -311,7 +310,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use http::StatusCode;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -357,13 +356,9 @@ mod tests {
                 "{value}"
             );
         }
-        assert!(
-            read(
-                200,
-                r#"{"access_token":"a","token_type":"Bearer","expires_in":1e400}"#
-            )
-            .is_err()
-        );
+        let endless = r#"{"access_token":"a","token_type":"Bearer","expires_in":1e400}"#;
+        let life = read(200, endless).unwrap().lifetime();
+        assert_eq!(life, Some(LONGEST_LIFE));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use url::Url;
 use crate::{
     error::{DiscoveryError, Error},
     platform::{Platform, Reach, Request, Response},
-    proto::{foreign::Foreign, freshness},
+    proto::{endpoint::LONGEST_URL, foreign::Foreign, freshness},
 };
 
 /// How many redirects are followed.
@@ -89,11 +89,14 @@ fn fetched(asked: Url, at: Url, answer: &Response) -> Fetched {
     }
 }
 
-/// Where a redirect leads, if it may be followed: not off the origin (H38, H42).
+/// Where a redirect leads, if it may be followed: not off the origin (H38, H42), and to no
+/// endless URL (H44).
 fn target(from: &Url, answer: &Response) -> Result<Url, DiscoveryError> {
     let location = answer.header(header::LOCATION).unwrap_or_default();
     let to = from.join(location).map_err(|_| refused(from, location))?;
-    if location.is_empty() || to.origin() != from.origin() {
+    // What is followed is named in errors, and no place needs as long a name.
+    let endless = to.as_str().len() > LONGEST_URL;
+    if location.is_empty() || endless || to.origin() != from.origin() {
         return Err(refused(from, location));
     }
     Ok(to)

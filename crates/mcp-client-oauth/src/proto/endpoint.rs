@@ -9,7 +9,7 @@ use url::Url;
 use crate::platform::{Reach, UnsafeUrl};
 
 /// The longest URL that is taken from a server.
-const LONGEST: usize = 2048;
+pub(crate) const LONGEST_URL: usize = 2048;
 
 /// An absolute URL, `https` or `http` on loopback, without user info, that does not lead to a more
 /// private place than the server that named it.
@@ -21,7 +21,7 @@ impl Endpoint {
     /// Reads what a server wrote. The scheme is compared after parsing, so that no spelling of
     /// `javascript:` gets by.
     pub fn parse(text: &str, reach: Reach) -> Result<Self, UnsafeUrl> {
-        if text.len() > LONGEST || text.chars().any(char::is_control) {
+        if text.len() > LONGEST_URL || text.chars().any(char::is_control) {
             return Err(UnsafeUrl::Malformed);
         }
         let url = Url::parse(text).map_err(|_| UnsafeUrl::Malformed)?;

@@ -263,16 +263,24 @@ impl Resolve for PolicedResolver {
             let host = name.as_str().to_owned();
             let found: Vec<SocketAddr> =
                 tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            let (allowed, refused): (Vec<_>, Vec<_>) = found
-                .into_iter()
-                .partition(|address| Reach::of(address.ip()) <= reach);
-            match (allowed.is_empty(), refused.first()) {
-                (true, Some(address)) => {
-                    Err(UnsafeUrl::Address(host, Reach::of(address.ip())).into())
-                }
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
-            }
+            let allowed = allowed(host, found, reach)?;
+            Ok(Box::new(allowed.into_iter()) as Addrs)
         })
+    }
+}
+
+/// Of what a name resolves to, what may be connected to (H35-H37).
+fn allowed(
+    host: String,
+    found: Vec<SocketAddr>,
+    reach: Reach,
+) -> Result<Vec<SocketAddr>, UnsafeUrl> {
+    let (allowed, refused): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|address| Reach::of(address.ip()) <= reach);
+    match (allowed.is_empty(), refused.first()) {
+        (true, Some(address)) => Err(UnsafeUrl::Address(host, Reach::of(address.ip()))),
+        _ => Ok(allowed),
     }
 }
 
@@ -296,5 +304,22 @@ mod tests {
             let is_address = matches!(forbidden, Some(UnsafeUrl::Address(_, Reach::Loopback)));
             assert!(is_address, "{reach:?}: {error}");
         }
+    }
+
+    #[test]
+    fn of_mixed_addresses_only_the_allowed_are_connected_to() {
+        let address = |text: &str| SocketAddr::new(text.parse().unwrap(), 0);
+        let (public, metadata) = (address("93.184.215.14"), address("169.254.169.254"));
+        let (own, mapped) = (address("::1"), address("::ffff:10.0.0.1"));
+        let judged = |found: &[SocketAddr], reach| allowed("h".to_owned(), found.to_vec(), reach);
+        let all = [metadata, public, own, mapped];
+        assert_eq!(judged(&all, Reach::Public), Ok(vec![public]));
+        assert_eq!(judged(&all, Reach::Private), Ok(vec![public, mapped]));
+        assert_eq!(judged(&all, Reach::Loopback), Ok(all.to_vec()));
+        assert_eq!(judged(&[], Reach::Public), Ok(Vec::new()));
+        assert_eq!(
+            judged(&[metadata, own], Reach::Public),
+            Err(UnsafeUrl::Address("h".to_owned(), Reach::LinkLocal))
+        );
     }
 }

@@ -12,6 +12,8 @@
 
 mod browser;
 mod case;
+#[cfg(target_os = "linux")]
+mod child;
 mod listeners;
 mod masquerade;
 mod outcome;
@@ -19,6 +21,8 @@ mod play;
 mod seen;
 mod stage;
 mod table;
+mod tenants;
+mod time;
 mod words;
 
 /// A test for each case. `table::every_case_is_a_test_here` compares with the files.
@@ -135,4 +139,90 @@ cases! {
     H96_a_secret_with_a_colon
     H97_another_way_to_show_the_secret
     H98_a_revocation_that_fails
+    H99_many_tasks_with_an_expired_token
+    H100_many_tasks_with_a_refused_token
+    H101_many_processes_with_an_expired_token
+    H102_many_processes_with_a_refused_token
+    H103_a_loser_that_deletes_the_tokens_of_the_winner
+    H104_a_lost_answer
+    H105_a_process_that_is_killed_in_a_refresh
+    H106_a_holder_that_stands_still
+    H107_a_lock_that_was_left_behind
+    H108_a_disk_without_locks
+    H109_a_server_that_is_broken_at_a_refresh
+    H110_a_refresh_token_that_is_refused
+    H111_a_refresh_without_a_refresh_token
+    H112_a_refresh_with_another_scope
+    H113_an_access_token_that_dies_with_its_refresh
+    H114_a_clock_that_jumps
+    H115_a_clock_that_is_wrong
+    H116_a_restart_with_an_expired_token
+    H117_tokens_of_a_second
+    H118_a_thousand_sessions_that_expire_at_once
+    H119_a_token_endpoint_that_takes_its_time
+    H120_a_caller_that_gives_up
+    H121_a_document_of_sixty_megabytes
+    H122_a_content_length_that_lies
+    H123_a_compressed_bomb
+    H124_an_answer_byte_by_byte
+    H125_a_server_that_never_answers
+    H126_a_document_that_is_deep
+    H127_a_document_that_is_wide
+    H128_keys_that_collide
+    H129_a_text_that_blows_a_parser_up
+    H130_a_new_place_each_time
+    H131_an_event_stream_without_end
+    H132_a_status_that_is_none
+    H133_a_name_that_is_a_path
+    H134_names_that_a_file_system_takes_for_one
+    H135_names_without_end
+    H136_a_directory_that_others_may_change
+    H137_a_link_in_place_of_a_file
+    H138_a_mask_that_lets_everybody_read
+    H139_a_temporary_file_that_is_there_already
+    H140_a_crash_in_the_middle_of_a_save
+    H141_a_power_cut
+    H142_a_disk_that_fails
+    H143_a_file_that_was_changed
+    H144_an_index_that_is_damaged
+    H145_a_wrong_password
+    H146_a_key_derivation_that_was_tampered_with
+    H147_two_processes_that_are_the_first
+    H148_a_keychain_that_refuses
+    H149_a_keychain_with_small_entries
+    H150_a_record_of_another_version
+    H151_secrets_in_a_core_dump
+    H152_a_password_that_children_inherit
+    H153_an_opener_that_is_not_the_real_one
+    H154_a_copy_that_everybody_can_read
+    H155_a_store_of_a_hundred_thousand_records
+    H156_words_that_move_the_cursor
+    H157_words_that_write_the_clipboard
+    H158_a_line_of_a_log_that_is_forged
+    H159_secrets_in_output
+    H160_a_server_that_repeats_a_secret
+    H161_a_token_on_a_screen
+    H162_output_that_can_be_injected
+    H163_frames_that_are_none
+    H164_an_answer_that_nobody_asked_for
+    H165_an_end_in_the_middle
+    H166_a_neighbour_at_a_local_port
+    H167_a_child_that_inherits_our_files
+    H168_headers_in_a_log
+    H169_a_registration_of_something_else
+    H170_a_registration_that_is_sloppy
+    H171_a_registration_that_is_refused
+    H172_a_registration_to_be_managed_elsewhere
+    H173_a_client_that_is_gone
+    H174_a_client_document_that_is_none
+    H175_a_device_that_leads_astray
+    H176_an_interval_without_reason
+    H177_a_device_that_is_put_off_for_ever
+    H178_a_user_code_that_plays_with_the_terminal
+    H179_phishing_by_a_device_code
+    H180_an_assertion_for_somebody_else
+    H181_nonces_for_ever
+    H182_an_exchange_that_gives_something_else
+    H183_the_token_of_another_tenant
+    H184_logins_that_are_never_finished
 }

@@ -27,7 +27,9 @@ pub(super) async fn walk(url: &Url, callbacks: &[String], mut words: Words) -> V
     words.set("path", honest.path());
     for name in ["state", "code", "iss"] {
         let value = honest.query_pairs().find(|(key, _)| key == name);
-        let value = value.map(|(_, value)| value.into_owned()).unwrap_or_default();
+        let value = value
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default();
         let encoded: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
         words.set(name, encoded);
     }

@@ -42,7 +42,8 @@ impl Listener {
         let address = socket.local_addr().ok()?;
         let heard = Arc::new(Mutex::default());
         let silent = answer == SILENCE;
-        let answer: Arc<[u8]> = answer.chars().map(|c| u32::from(c) as u8).collect();
+        let byte = |c| u8::try_from(c).expect("each character is a byte");
+        let answer: Arc<[u8]> = answer.chars().map(byte).collect();
         let (ears, answer) = (Arc::clone(&heard), (!silent).then_some(answer));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = socket.accept().await {
@@ -66,20 +67,24 @@ impl Listener {
     }
 }
 
-async fn converse(mut stream: TcpStream, heard: Arc<Mutex<Vec<String>>>, answer: Option<Arc<[u8]>>) {
+async fn converse(
+    mut stream: TcpStream,
+    heard: Arc<Mutex<Vec<String>>>,
+    answer: Option<Arc<[u8]>>,
+) {
     let index = {
         let mut heard = lock(&heard);
         heard.push(String::new());
         heard.len() - 1
     };
-    let (mut head, mut piece) = (Vec::new(), [0; 4096]);
+    let (mut request, mut piece) = (Vec::new(), [0; 4096]);
     // A TLS handshake is heard when it has begun.
-    while head.first() != Some(&0x16) && !head.windows(4).any(|end| end == b"\r\n\r\n") {
+    while request.first() != Some(&0x16) && !request.windows(4).any(|end| end == b"\r\n\r\n") {
         match stream.read(&mut piece).await {
             Ok(0) | Err(_) => break,
-            Ok(count) => head.extend_from_slice(&piece[..count]),
+            Ok(count) => request.extend_from_slice(&piece[..count]),
         }
-        lock(&heard)[index] = String::from_utf8_lossy(&head).into_owned();
+        lock(&heard)[index] = String::from_utf8_lossy(&request).into_owned();
     }
     let Some(answer) = answer else {
         return std::future::pending().await;

@@ -4,9 +4,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use mcp_client_oauth::platform::{
-    HttpClient, HttpError, Reach, Request, ReqwestClient, Response,
-};
+use mcp_client_oauth::platform::{HttpClient, HttpError, Reach, Request, ReqwestClient, Response};
 
 use crate::support::Scene;
 
@@ -52,7 +50,10 @@ impl HttpClient for Masquerade {
         let headers = answer.headers.iter().map(|(name, value)| {
             let value = self.disguised(value.as_bytes());
             let value = value.and_then(|text| HeaderValue::try_from(text).ok());
-            (name.clone(), value.unwrap_or_else(|| HeaderValue::from_static("")))
+            (
+                name.clone(),
+                value.unwrap_or_else(|| HeaderValue::from_static("")),
+            )
         });
         answer.headers = headers.collect::<HeaderMap>();
         if let Some(body) = self.disguised(&answer.body) {

@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use mcp_client_oauth::{
-    Authorized, Error, RemoteLogout, Session,
-    discover, logout,
+    Authorized, Error, RemoteLogout, Session, discover, logout,
     platform::{Clock as _, Reach, Request},
     store::Record,
     testing::ManualClock,
@@ -38,7 +37,7 @@ pub(super) async fn play(case: &Case) {
             let person = whose_browser_goes_to(variant, &stage.words, &pages);
             stage.scene = stage.scene.for_person(person);
         }
-        let mut seen = act(asked, variant, &stage, &paper).await;
+        let mut seen = Box::pin(act(asked, variant, &stage, &paper)).await;
         seen.pages = std::mem::take(&mut *lock(&pages));
         seen::check(asked, variant, &stage, &seen, &what);
         seen::assert_nothing_leaked(&stage.scene, &paper, &what).await;
@@ -109,7 +108,7 @@ async fn login(variant: &Variant, stage: &Stage, paper: &Paper, before: Option<R
     if let Ok(session) = &outcome {
         print_session(paper, session);
     }
-    let mut seen = Seen::of(outcome.err(), paper);
+    let mut seen = Seen::of(outcome.as_ref().err(), paper);
     seen.scope = scope;
     seen.opened = urls;
     seen.stored(before, scene.record().await);
@@ -126,14 +125,18 @@ async fn discovery(variant: &Variant, stage: &Stage, paper: &Paper) -> Seen {
     });
     // Nobody is sent to a server that does not support PKCE.
     let outcome = outcome.and_then(|discovery| Ok(discovery.require_pkce()?));
-    let mut seen = Seen::of(outcome.err(), paper);
+    let mut seen = Seen::of(outcome.as_ref().err(), paper);
     seen.scope = scope;
     seen.opened = scene.person.opened();
     seen
 }
 
 async fn connect(variant: &Variant, stage: &Stage, paper: &Paper) -> Seen {
-    let url: Url = stage.words.fill(variant.url.as_deref().unwrap()).parse().unwrap();
+    let url: Url = stage
+        .words
+        .fill(variant.url.as_deref().unwrap())
+        .parse()
+        .unwrap();
     let reach = match variant.client.reach.as_deref() {
         Some("loopback") => Reach::Loopback,
         Some("private") => Reach::Private,
@@ -141,7 +144,7 @@ async fn connect(variant: &Variant, stage: &Stage, paper: &Paper) -> Seen {
     };
     let request = Request::metadata(url, reach);
     let outcome = bounded(stage.scene.platform.http.send(request)).await;
-    Seen::of(outcome.err().map(Error::from), paper)
+    Seen::of(outcome.err().map(Error::from).as_ref(), paper)
 }
 
 async fn request(
@@ -164,7 +167,7 @@ async fn request(
             seen.code = format!("status/{}", answer.status.as_u16());
             seen
         }
-        Err(error) => Seen::of(Some(error), paper),
+        Err(error) => Seen::of(Some(&error), paper),
     };
     seen.stored(before, scene.record().await);
     seen
@@ -180,7 +183,7 @@ async fn refresh(stage: &Stage, paper: &Paper, before: Option<Record>) -> Seen {
     let session = session.unwrap().unwrap();
     let outcome = bounded(session.refresh()).await;
     print_session(paper, &session);
-    let mut seen = Seen::of(outcome.err(), paper);
+    let mut seen = Seen::of(outcome.as_ref().err(), paper);
     seen.slept = clock.slept().iter().max().copied().unwrap_or_default();
     seen.stored(before, stage.scene.record().await);
     seen
@@ -193,7 +196,7 @@ async fn leave(stage: &Stage, paper: &Paper, before: Option<Record>) -> Seen {
     platform.http = Arc::clone(&scene.platform.http);
     let outcome = bounded(logout(&platform, &scene.store, &scene.key())).await;
     let mut seen = match outcome.unwrap().remote {
-        RemoteLogout::Failed(error) => Seen::of(Some(error), paper),
+        RemoteLogout::Failed(error) => Seen::of(Some(&error), paper),
         RemoteLogout::Revoked => Seen::of(None, paper),
         other => {
             let mut seen = Seen::of(None, paper);

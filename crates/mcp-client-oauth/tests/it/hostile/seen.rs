@@ -37,14 +37,14 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Of a failure, or of none. Whatever can be printed of it is printed.
-    pub(super) fn of(error: Option<Error>, paper: &Paper) -> Self {
-        if let Some(error) = &error {
+    pub(super) fn of(error: Option<&Error>, paper: &Paper) -> Self {
+        if let Some(error) = error {
             paper.print_error(error);
         }
         Self {
-            code: error.as_ref().map_or_else(|| "ok".to_owned(), outcome::code),
-            words: error.as_ref().map(words).unwrap_or_default(),
-            remedy: error.as_ref().map(Error::remedy),
+            code: error.map_or_else(|| "ok".to_owned(), outcome::code),
+            words: error.map(words).unwrap_or_default(),
+            remedy: error.map(Error::remedy),
             opened: Vec::new(),
             scope: None,
             pages: Vec::new(),
@@ -88,7 +88,9 @@ pub(super) fn check(act: Act, variant: &Variant, stage: &Stage, seen: &Seen, wha
     }
     let foreign = stage.foreign.heard();
     assert_eq!(foreign.len(), variant.foreign, "{foreign:?} {what}");
-    let token = foreign.iter().any(|head| head.to_ascii_lowercase().contains("authorization"));
+    let token = foreign
+        .iter()
+        .any(|head| head.to_ascii_lowercase().contains("authorization"));
     assert!(!token, "a stranger got a token: {foreign:?} {what}");
     assert!(seen.slept <= LONGEST_WAIT, "{:?} {what}", seen.slept);
 }
@@ -132,16 +134,25 @@ fn check_requests(variant: &Variant, requests: &[Recorded], what: &str) {
         assert_eq!(count(wanted), *times, "{wanted}: {what}");
     }
     for (wanted, times) in &variant.at_most {
-        let found = if wanted == "all" { requests.len() } else { count(wanted) };
+        let found = if wanted == "all" {
+            requests.len()
+        } else {
+            count(wanted)
+        };
         assert!(found <= *times, "{found} times {wanted}: {what}");
     }
     for (name, value) in &variant.sent {
-        let last = requests.iter().rev().find_map(|request| request.header(name));
+        let last = requests
+            .iter()
+            .rev()
+            .find_map(|request| request.header(name));
         assert_eq!(last, Some(value.as_str()), "{what}");
     }
     for request in requests {
-        // H43: who keeps no cookies has none to send. H91: a token is in no URL.
+        // H43: who keeps no cookies has none to send. H91: a token is in no URL. H123: who asks for
+        // no compression need not undo any.
         assert_eq!(request.header("cookie"), None, "{what}");
+        assert_eq!(request.header("accept-encoding"), None, "{what}");
         let query = request.query.as_deref().unwrap_or_default();
         assert!(!query.contains("access_token"), "{query} {what}");
     }
@@ -154,7 +165,9 @@ fn check_pages(variant: &Variant, seen: &Seen, what: &str) {
         assert_eq!(statuses, variant.statuses, "{what}");
     }
     for page in &seen.pages {
-        let ours = page.head.contains("content-security-policy: default-src 'none'");
+        let ours = page
+            .head
+            .contains("content-security-policy: default-src 'none'");
         let bare = page.body.is_empty() && !page.head.contains("content-type");
         assert!(ours || bare, "{page:?} {what}");
         assert!(!page.body.contains("planted"), "{page:?} {what}");
@@ -163,15 +176,19 @@ fn check_pages(variant: &Variant, seen: &Seen, what: &str) {
 }
 
 fn check_the_store(act: Act, variant: &Variant, seen: &Seen, what: &str) {
-    let kept = seen.before.is_some() && seen.before.as_ref().map(|record| &record.tokens)
-        == seen.after.as_ref().map(|record| &record.tokens);
+    let kept = seen.before.is_some()
+        && seen.before.as_ref().map(|record| &record.tokens)
+            == seen.after.as_ref().map(|record| &record.tokens);
     if let Some(keeps) = variant.keeps {
         assert_eq!(kept, keeps, "what is stored of the login before: {what}");
     } else if act == Act::Logout {
         // H98: what a server says does not keep a login alive here.
         assert!(seen.after.is_none(), "{what}");
     } else if seen.code != "ok" && seen.before.is_none() {
-        assert!(seen.after.is_none(), "a failed login left something: {what}");
+        assert!(
+            seen.after.is_none(),
+            "a failed login left something: {what}"
+        );
     } else if seen.stage() == "status" {
         // The answer of the server itself; its token may have been replaced on the way.
         assert!(seen.after.is_some(), "{what}");
@@ -180,7 +197,10 @@ fn check_the_store(act: Act, variant: &Variant, seen: &Seen, what: &str) {
     }
     let Some(after) = &seen.after else { return };
     if let Some(lifetime) = variant.lifetime {
-        let found = after.tokens.lifetime().map(|life| life.as_secs() as i64);
+        let found = after
+            .tokens
+            .lifetime()
+            .map(|life| life.as_secs().cast_signed());
         assert_eq!(found.unwrap_or(-1), lifetime, "{what}");
     }
     if let Some(granted) = &variant.granted {
@@ -200,7 +220,9 @@ fn check_the_way(act: Act, seen: &Seen, requests: &[Recorded], what: &str) {
         "authorization" | "device" => &["/token"],
         _ => &[],
     };
-    let asked = requests.iter().find(|request| forbidden.contains(&request.path.as_str()));
+    let asked = requests
+        .iter()
+        .find(|request| forbidden.contains(&request.path.as_str()));
     assert!(asked.is_none(), "{} after all: {what}", asked.unwrap().path);
     if matches!(seen.stage(), "discovery" | "registration" | "device") {
         assert_eq!(seen.opened, [], "{what}");
@@ -210,10 +232,17 @@ fn check_the_way(act: Act, seen: &Seen, requests: &[Recorded], what: &str) {
 /// H159: nothing that is secret is in a log, an error or the `Debug` of anything.
 pub(super) async fn assert_nothing_leaked(scene: &Scene, paper: &Paper, what: &str) {
     let text = paper.text();
-    for secret in secrets(scene).await.iter().filter(|secret| secret.len() >= 8) {
+    for secret in secrets(scene)
+        .await
+        .iter()
+        .filter(|secret| secret.len() >= 8)
+    {
         assert!(!text.contains(secret), "{secret} is printed: {what}");
     }
     let planted = text.lines().find(|line| line.contains("planted"));
     assert_eq!(planted, None, "{what}");
-    assert!(!text.contains('\u{1b}'), "an escape sequence is printed: {what}");
+    assert!(
+        !text.contains('\u{1b}'),
+        "an escape sequence is printed: {what}"
+    );
 }

@@ -53,9 +53,7 @@ impl Stage {
             scene.platform = Impatient::platform(Duration::from_millis(patience), &scene);
         }
         let wire = match (act, variant.wire.as_deref()) {
-            (Act::Wire, Some(answer)) => {
-                Listener::saying("127.0.0.1:0", &words.fill(answer)).await
-            }
+            (Act::Wire, Some(answer)) => Listener::saying("127.0.0.1:0", &words.fill(answer)).await,
             _ => None,
         };
         if let Some(wire) = &wire {
@@ -88,6 +86,7 @@ fn words(scene: &Scene, foreign: &Listener, canaries: &[Listener]) -> Words {
     words.set("as-port", port.unwrap());
     words.set("issuer", issuer);
     words.set("server", server.as_str());
+    words.set("8k", "x".repeat(8192));
     words.set("origin", server.origin().ascii_serialization());
     words.set("foreign", foreign.origin());
     words.set("foreign-port", foreign.address.port().to_string());
@@ -150,9 +149,12 @@ fn faults(variant: &Variant, words: &Words) -> Vec<Fault> {
     faults
 }
 
+/// The fault that replaces a member.
+type Member = fn(String, Value) -> Fault;
+
 /// The members that are replaced.
 fn fields(variant: &Variant, words: &Words) -> Vec<Fault> {
-    let kinds: [(&Option<String>, fn(String, Value) -> Fault); 5] = [
+    let kinds: [(&Option<String>, Member); 5] = [
         (&variant.prm, Fault::PrmField),
         (&variant.metadata, Fault::MetadataField),
         (&variant.registration, Fault::RegistrationField),
@@ -212,7 +214,9 @@ fn spoil(how: &How, words: &Words) -> Spoil {
 fn unhex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(u8::is_ascii_hexdigit).collect();
     let pairs = digits.chunks(2).map(|pair| str::from_utf8(pair).unwrap());
-    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    pairs
+        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+        .collect()
 }
 
 fn endpoint(name: &str) -> Endpoint {
@@ -267,7 +271,10 @@ pub(super) fn options(client: &Client, words: &Words) -> LoginOptions {
     if let Some(id) = &client.id {
         let secret = client.secret.clone().map(Secret::new);
         let mut own = Preregistered::new(id, secret);
-        own.issuer = client.issuer.as_ref().map(|text| Issuer::new(words.fill(text)));
+        own.issuer = client
+            .issuer
+            .as_ref()
+            .map(|text| Issuer::new(words.fill(text)));
         options.identity.preregistered = Some(own);
     }
     let document = client.document.as_ref();

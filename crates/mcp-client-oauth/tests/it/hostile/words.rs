@@ -50,6 +50,9 @@ fn a_word_is_replaced_and_a_long_text_written_out() {
     words.set("issuer", "https://as.example");
     assert_eq!(words.fill("<${issuer}/x>"), "<https://as.example/x>");
     assert_eq!(words.fill("${3 * a#,}"), "a0,a1,a2,");
-    assert_eq!(words.fill("${2 * <issuer>}"), words.fill("${issuer}${issuer}"));
+    assert_eq!(
+        words.fill("${2 * <issuer>}"),
+        words.fill("${issuer}${issuer}")
+    );
     assert_eq!(words.fill("nothing"), "nothing");
 }

@@ -1,0 +1,53 @@
+//! A gateway: many accounts over one store, and each gets its own token (H183).
+
+use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken, store::RecordKey};
+
+use crate::support::Scene;
+
+const TENANTS: usize = 1000;
+
+fn token_of(tenant: usize) -> String {
+    format!("token-of-tenant-{tenant:04}")
+}
+
+fn key_of(scene: &Scene, tenant: usize) -> RecordKey {
+    // Names that a careless key would confuse: by letter case, by a dot, by a prefix.
+    let name = match tenant % 4 {
+        0 => format!("tenant.{}", tenant / 4),
+        1 => format!("Tenant.{}", tenant / 4),
+        2 => format!("tenant_{}", tenant / 4),
+        _ => format!("tenant.{}#", tenant / 4),
+    };
+    scene.key().with_account(name)
+}
+
+#[tokio::test]
+async fn a_thousand_tenants_never_get_the_token_of_another() {
+    let scene = Scene::start().await;
+    scene.login().await.unwrap();
+    let honest = scene.record().await.unwrap();
+    for tenant in 0..TENANTS {
+        let mut record = honest.clone();
+        record.tokens.access_token = AccessToken::new(&token_of(tenant)).unwrap();
+        let mut lock = scene.store.lock(&key_of(&scene, tenant)).await.unwrap();
+        scene.store.save(&mut lock, &record).await.unwrap();
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for step in 0..2 * TENANTS {
+        // Every tenant, in no order of theirs, twice.
+        let tenant = step * 617 % TENANTS;
+        let (platform, store) = (scene.platform.clone(), scene.store.clone());
+        let key = key_of(&scene, tenant);
+        tasks.spawn(async move {
+            let session = Session::open(platform, store, key).await.unwrap().unwrap();
+            tokio::task::yield_now().await;
+            let token = session.token().await.unwrap();
+            assert_eq!(token.expose(), token_of(tenant));
+            let header = session.ready_header().unwrap();
+            assert_eq!(header, format!("Bearer {}", token_of(tenant)));
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+}

@@ -33,6 +33,9 @@ pub struct Logout {
 pub enum RemoteLogout {
     /// The server has taken them back.
     Revoked,
+    /// The server has taken the refresh token back, and takes no access token: this one lives until
+    /// it expires.
+    AccessTokenLives,
     /// There was nothing to give back.
     NothingThere,
     /// The server has no revocation endpoint: the tokens live until they expire.
@@ -88,6 +91,7 @@ async fn give_back(platform: &Platform, record: Option<&Record>) -> RemoteLogout
     let prover = key.map(|key| Prover::new(key, Arc::clone(&platform.clock)));
     let end = platform.clock.now() + PATIENCE;
     let mut failure = None;
+    let mut refresh_is_revoked = false;
     // The second is given back even if the first is refused, because some servers take only one
     // kind; a server that does not answer is not asked again.
     for (token, kind) in [refresh, access].into_iter().flatten() {
@@ -95,12 +99,27 @@ async fn give_back(platform: &Platform, record: Option<&Record>) -> RemoteLogout
         let (discovery, identity) = (&record.discovery, &record.identity);
         let prover = prover.as_ref();
         match revoke_within(platform, discovery, identity, token, kind, prover, left).await {
-            Ok(()) => {}
+            Ok(()) => refresh_is_revoked |= kind == TokenKind::Refresh,
             Err(error @ Error::Http(_)) => return RemoteLogout::Failed(error),
+            Err(error) if refresh_is_revoked && takes_no_such_token(&error) => {
+                return RemoteLogout::AccessTokenLives;
+            }
             Err(error) => failure = failure.or(Some(error)),
         }
     }
     failure.map_or(RemoteLogout::Revoked, RemoteLogout::Failed)
+}
+
+/// RFC 7009 §2.2.1. Servers whose access tokens are JWT say so of these: nobody asks them whether
+/// one is still good.
+fn takes_no_such_token(error: &Error) -> bool {
+    match error {
+        Error::Revocation(RevocationError::Answer { cause, .. }) => cause
+            .error
+            .as_ref()
+            .is_some_and(|error| error.code.as_raw() == "unsupported_token_type"),
+        _ => false,
+    }
 }
 
 /// Gives one token back, within five seconds.

@@ -23,6 +23,8 @@ use super::{
 };
 use crate::secret::Secret;
 
+mod jwk;
+
 /// How long an assertion is good for: it is made for one request and sent at once.
 const LIFE: Duration = Duration::from_secs(60);
 /// Longer than the PEM of an RSA key of 8192 bits, the largest that is taken.

@@ -1,9 +1,13 @@
 //! The way back: what is forgotten here, what the server is told, and the truth about it (H98).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
+use http::{HeaderMap, StatusCode};
 use mcp_client_oauth::{
-    Error, Logout, RemoteLogout, Session, TokenSource, logout, store::RecordKey,
+    Error, Logout, RemoteLogout, Session, TokenSource, logout,
+    platform::{HttpClient, HttpError, Request, ReqwestClient, Response},
+    store::RecordKey,
 };
 use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
 
@@ -96,6 +100,48 @@ async fn a_server_that_refuses_is_not_said_to_have_revoked() {
     }
 }
 
+/// A network with a server that takes back refresh tokens alone.
+struct NoAccessTokens(ReqwestClient);
+
+#[async_trait]
+impl HttpClient for NoAccessTokens {
+    async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        let body = String::from_utf8_lossy(&request.body);
+        if body.contains("token_type_hint=access_token") {
+            let refusal = r#"{"error":"unsupported_token_type"}"#;
+            let headers = HeaderMap::new();
+            return Ok(Response::new(StatusCode::BAD_REQUEST, headers, refusal));
+        }
+        self.0.send(request).await
+    }
+}
+
+/// A login without a refresh token has nothing that was taken back (RFC 7009 §2.2.1).
+#[tokio::test]
+async fn an_access_token_that_is_not_taken_back_is_said_to_live_on() {
+    for (refreshable, is_partly_revoked) in [(true, true), (false, false)] {
+        let scene = Scene::start().await;
+        scene.login().await.unwrap();
+        let mut lock = scene.store.lock(&scene.key()).await.unwrap();
+        let mut record = lock.record().cloned().unwrap();
+        record.tokens.refresh_token = record.tokens.refresh_token.filter(|_| refreshable);
+        scene.store.save(&mut lock, &record).await.unwrap();
+        drop(lock);
+        let http = Arc::new(NoAccessTokens(ReqwestClient::default()));
+        let mut platform = scene.platform.clone();
+        platform.http = http;
+        let key = scene.key();
+        let outcome = bounded(logout(&platform, &scene.store, &key)).await;
+        let remote = outcome.unwrap().remote;
+        let partly = matches!(remote, RemoteLogout::AccessTokenLives);
+        assert_eq!(partly, is_partly_revoked, "{remote:?}");
+        assert!(
+            partly || matches!(remote, RemoteLogout::Failed(_)),
+            "{remote:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_hangs_is_waited_for_only_so_long() {
     let (scene, _) = logged_in().await;
@@ -114,9 +160,9 @@ async fn a_server_that_hangs_is_waited_for_only_so_long() {
 #[tokio::test]
 async fn five_seconds_are_the_most_that_a_server_gets() {
     let (scene, session) = logged_in().await;
-    let recorder = std::sync::Arc::new(mcp_client_oauth::testing::ScriptedHttp::default());
+    let recorder = Arc::new(mcp_client_oauth::testing::ScriptedHttp::default());
     let mut platform = scene.platform.clone();
-    platform.http = std::sync::Arc::clone(&recorder) as _;
+    platform.http = Arc::clone(&recorder) as _;
     let outcome = logout(&platform, &scene.store, session.key())
         .await
         .unwrap();

@@ -36,6 +36,7 @@ mod loopback;
 mod machine;
 mod mcp;
 mod moody;
+mod oidc_provider;
 #[cfg(target_os = "linux")]
 mod opener;
 mod properties;

@@ -24,6 +24,12 @@ pub(super) async fn logout(context: &Context, typed: &Logout) -> Result<Exit, Fa
     forget_name(context, typed.forget_name, &target)?;
     let (remote, words, detail) = match &outcome.remote {
         RemoteLogout::Revoked => ("revoked", "the server has taken the tokens back", None),
+        RemoteLogout::AccessTokenLives => (
+            "access_token_lives",
+            "the server has taken the refresh token back, and takes no access tokens: it lives until \
+             it expires",
+            None,
+        ),
         RemoteLogout::NothingThere => ("nothing_there", "there was nothing to give back", None),
         RemoteLogout::NotOffered => (
             "not_offered",

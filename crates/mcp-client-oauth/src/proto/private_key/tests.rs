@@ -3,7 +3,8 @@ use aws_lc_rs::{
     rsa,
     signature::{
         ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaSigningAlgorithm,
-        KeyPair, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+        KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+        VerificationAlgorithm,
     },
 };
 
@@ -101,6 +102,45 @@ fn each_kind_of_key_signs_what_its_public_half_verifies() {
             "iat": 1_800_000_000, "exp": 1_800_000_060, "jti": "jti",
         });
         assert_eq!(claims, expected);
+    }
+}
+
+/// Verified by the parts that the JWK has, in the form that each verifier wants.
+#[test]
+fn the_public_half_of_each_kind_of_key_verifies_what_it_signs() {
+    let edwards = Ed25519KeyPair::generate().unwrap();
+    let rsa = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
+    let rsa_der: Pkcs8V1Der<'_> = rsa.as_der().unwrap();
+    let pems = [
+        pkcs8(&p256()),
+        pem("PRIVATE KEY", edwards.to_pkcs8v1().unwrap().as_ref()),
+        pem("PRIVATE KEY", rsa_der.as_ref()),
+    ];
+    for pem in pems {
+        let key = PrivateKey::from_pem(&pem).unwrap().with_key_id("2026");
+        let jwk = key.public_jwk();
+        let jwt = assertion(&key);
+        let (message, signature) = jwt.rsplit_once('.').unwrap();
+        let (message, signature) = (message.as_bytes(), decoded(signature));
+        let part = |name: &str| decoded(jwk[name].as_str().unwrap());
+        let verdict = match jwk["kty"].as_str().unwrap() {
+            "EC" => {
+                let point = [vec![4], part("x"), part("y")].concat();
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, &signature)
+            }
+            "OKP" => UnparsedPublicKey::new(&ED25519, part("x")).verify(message, &signature),
+            _ => RsaPublicKeyComponents {
+                n: part("n"),
+                e: part("e"),
+            }
+            .verify(&RSA_PKCS1_2048_8192_SHA256, message, &signature),
+        };
+        verdict.unwrap();
+        assert_eq!(jwk["alg"], key.algorithm().as_str());
+        assert_eq!((&jwk["use"], &jwk["kid"]), (&json!("sig"), &json!("2026")));
+        for secret in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+            assert!(jwk.get(secret).is_none(), "{secret}");
+        }
     }
 }
 

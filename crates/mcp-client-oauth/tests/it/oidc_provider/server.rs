@@ -1,0 +1,66 @@
+//! `interop/server.mjs`, in a process of its own that ends with its value.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use mcp_client_oauth::ServerUrl;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::support::bounded;
+
+/// A server that runs.
+pub(super) struct Server {
+    pub(super) resource: ServerUrl,
+    _process: Child,
+}
+
+impl Server {
+    /// None where the check script says that these tests are left out.
+    pub(super) async fn start(keys: &[Value]) -> Option<Self> {
+        let folder = installed()?;
+        let mut process = Command::new(folder.join("node_modules/node/bin/node"))
+            .arg("server.mjs")
+            .current_dir(folder)
+            .env("ROBOT_JWKS", json!({ "keys": keys }).to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = bounded(lines.next_line()).await.unwrap();
+        let told: Value = serde_json::from_str(&line.expect("it says where it is")).unwrap();
+        // It may say more, and would fail if nobody read it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Some(Self {
+            resource: told["resource"].as_str().unwrap().parse().unwrap(),
+            _process: process,
+        })
+    }
+}
+
+/// Where the server and its Node are. `scripts/check` installs them and says so; where it cannot,
+/// these tests say that they were skipped, and it repeats that in its summary.
+fn installed() -> Option<PathBuf> {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the check script decides by this variable"
+    )]
+    let skip = std::env::var("MCP_OAUTH_TEST_INTEROP").is_ok_and(|value| value == "skip");
+    if skip {
+        eprintln!("SKIPPED: there is no oidc-provider to test with");
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop");
+    assert!(
+        folder.join("node_modules/.installed").exists(),
+        "no oidc-provider: run `scripts/check test`, or set MCP_OAUTH_TEST_INTEROP to `skip`"
+    );
+    Some(folder)
+}

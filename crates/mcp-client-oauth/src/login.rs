@@ -106,6 +106,7 @@ pub async fn login(
     // go of, is known before the person is bothered.
     let before = store.lock(&key).await?.record().cloned();
     store.ready().await?;
+    options.give_leave(store);
     // On the heap: it is large, and whoever waits for a login should not grow by it.
     let outcome = Box::pin(obtain(platform, store, server, options, before.as_ref())).await;
     if let Err(error) = &outcome {
@@ -311,6 +312,13 @@ impl LoginOptions {
         match &self.account {
             Some(account) => key.with_account(account),
             None => key,
+        }
+    }
+
+    /// Who names a place on this machine may have it read for renewals too.
+    pub(crate) fn give_leave(&self, store: &TokenStore) {
+        if let Some(machine) = &self.machine {
+            store.give_leave(machine);
         }
     }
 

@@ -100,6 +100,15 @@ impl MachineGrant {
         }
     }
 
+    /// Whether it reads what it presents from a place on this machine.
+    pub(crate) fn names_a_place(&self) -> bool {
+        match self {
+            Self::ClientCredentials => false,
+            Self::Workload { assertion } => assertion.is_place(),
+            Self::Enterprise { idp } => idp.id_token.is_place(),
+        }
+    }
+
     /// Whether the authorization server need not know the client.
     pub(crate) fn does_without_client(&self) -> bool {
         matches!(self, Self::Workload { .. })
@@ -131,6 +140,10 @@ pub(crate) async fn obtain(
             errand.present(&assertion).await
         }
         MachineGrant::Enterprise { idp } => {
+            if !discovery.metadata.may_take_id_jags() {
+                let issuer = discovery.issuer().clone();
+                return Err(MachineGrantError::NoIdJags(issuer));
+            }
             let id_token = errand.read(&idp.id_token).await?;
             let id_jag = errand.vouch(idp, &id_token).await?;
             errand.present(&id_jag).await

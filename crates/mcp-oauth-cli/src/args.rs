@@ -6,8 +6,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
+mod idp;
 mod way;
 
+pub(crate) use idp::IdpFlags;
 pub(crate) use way::WayFlags;
 
 const EXAMPLES: &str = "\
@@ -39,6 +41,9 @@ Environment:
   MCP_OAUTH_PASSWORD        the password that the files are sealed with (a file is safer)
   MCP_OAUTH_PASSWORD_FILE   as --password-file
   MCP_OAUTH_CLIENT_SECRET   the secret of the client that --client-id names
+  MCP_OAUTH_IDP_CLIENT_SECRET   ... of the one that --idp-client-id names
+  MCP_OAUTH_TRUST_RECORDS=1     read the file or variable, or run the command, that a login in a
+                            Vault names: whoever can write there has it run here
   VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT     which Vault, for `vault`
   VAULT_TOKEN; else VAULT_ROLE_ID and VAULT_SECRET_ID (AppRole); else MCP_OAUTH_VAULT_TOKEN_FILE;
   else the file ~/.vault-token                  who we are there
@@ -155,6 +160,8 @@ Examples:
   mcp-oauth login notes URL --device          with a code that is entered on another device
   mcp-oauth login robot URL --client-credentials --client-id robot --private-key robot.pem
   mcp-oauth login job URL --workload-token /var/run/secrets/tokens/mcp
+  mcp-oauth login work URL --client-id app --idp https://idp.example --idp-client-id app-at-idp \
+    --idp-token-endpoint https://idp.example/token --id-token 'cmd:sso print id-token'
   pass show notes | mcp-oauth login notes URL --client-id me --client-secret-stdin
 
 Where no browser can be opened, a code for another device is shown if the server gives one;
@@ -203,6 +210,8 @@ pub(crate) struct Login {
     pub(crate) no_browser: bool,
     #[command(flatten)]
     pub(crate) way: WayFlags,
+    #[command(flatten)]
+    pub(crate) idp: IdpFlags,
     /// How long the login may take, as in `90s` or `10m`; five minutes by default.
     #[arg(long, value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
@@ -223,6 +232,10 @@ pub(crate) struct ClientMetadata {
     /// The name on the consent page.
     #[arg(long, value_name = "NAME", default_value = "mcp-oauth")]
     pub(crate) name: String,
+    /// The PEM file with the key by which the client is to prove who it is: its public half goes into
+    /// the document. `login --client-metadata-url URL --private-key FILE` uses it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) private_key: Option<PathBuf>,
     /// Where the browser may come back to, instead of any port of this machine; may be given several
     /// times.
     #[arg(long, value_name = "URI")]
@@ -290,7 +303,7 @@ pub(crate) struct Request {
 }
 
 const LOGOUT_CODES: &str = "\
-Exit code: 0 if the tokens are forgotten here and the server has taken them back, or takes none back.
+Exit code: 0 if the tokens are forgotten here and the server has taken back those that it takes back.
 4 if they are forgotten here and the server could not be told: they live until they expire.";
 
 /// `logout`.

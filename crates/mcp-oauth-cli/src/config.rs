@@ -11,15 +11,10 @@ use mcp_client_oauth::{Secret, store::SealedFiles};
 
 use crate::{args::Global, exit::Failure, place::Place, vault::Variables};
 
-/// The variables that hold secrets: no process that we start gets them (H152).
-pub(crate) const SECRET_VARIABLES: [&str; 4] = [
-    PASSWORD,
-    CLIENT_SECRET,
-    Variables::TOKEN,
-    Variables::SECRET_ID,
-];
 const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
 const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
+const IDP_CLIENT_SECRET: &str = "MCP_OAUTH_IDP_CLIENT_SECRET";
+const TRUST_RECORDS: &str = "MCP_OAUTH_TRUST_RECORDS";
 /// The most that a password or secret may have: whoever names a device as a file gets an answer.
 const LONGEST_SECRET: u64 = 64 * 1024;
 
@@ -31,6 +26,8 @@ pub(crate) struct Environment {
     password: Option<OsString>,
     password_file: Option<OsString>,
     client_secret: Option<OsString>,
+    idp_client_secret: Option<OsString>,
+    trust_records: Option<OsString>,
     vault: Variables,
     browser: Option<OsString>,
     display: Option<OsString>,
@@ -52,6 +49,8 @@ impl Environment {
             password: read(PASSWORD),
             password_file: read("MCP_OAUTH_PASSWORD_FILE"),
             client_secret: read(CLIENT_SECRET),
+            idp_client_secret: read(IDP_CLIENT_SECRET),
+            trust_records: read(TRUST_RECORDS),
             vault: Variables::read(read),
             browser: read("BROWSER"),
             display: read("DISPLAY"),
@@ -107,6 +106,10 @@ pub(crate) struct Config {
     /// The password without what was typed.
     pub(crate) kept_password: Password,
     pub(crate) client_secret: Option<Secret<String>>,
+    /// The one at the identity provider.
+    pub(crate) idp_client_secret: Option<Secret<String>>,
+    /// Whether what a shared store says of files and programs here may be believed.
+    pub(crate) trust_records: bool,
     /// Which Vault, and as whom, if the place is one.
     pub(crate) vault: Variables,
     /// Whether it makes sense to open a browser.
@@ -139,7 +142,7 @@ impl Config {
             Some(file) => Password::File(file.clone()),
             None => kept_password.clone(),
         };
-        let client_secret = environment.client_secret;
+        let secret = |name, own: Option<OsString>| own.map(|own| text(name, own)).transpose();
         Ok(Self {
             place: chosen,
             why,
@@ -148,9 +151,9 @@ impl Config {
             password,
             typed_password,
             kept_password,
-            client_secret: client_secret
-                .map(|own| text(CLIENT_SECRET, own))
-                .transpose()?,
+            client_secret: secret(CLIENT_SECRET, environment.client_secret)?,
+            idp_client_secret: secret(IDP_CLIENT_SECRET, environment.idp_client_secret)?,
+            trust_records: environment.trust_records.is_some_and(|value| value == "1"),
             vault: environment.vault,
             has_browser,
             names: data_dir
@@ -275,6 +278,18 @@ mod tests {
             Place::Vault(rest) => format!("vault {rest}"),
             Place::Other(spec) => spec,
         }
+    }
+
+    #[test]
+    fn what_is_secret_in_the_environment_is_known_to_be() {
+        let own = [
+            PASSWORD,
+            CLIENT_SECRET,
+            IDP_CLIENT_SECRET,
+            Variables::TOKEN,
+            Variables::SECRET_ID,
+        ];
+        assert_eq!(own, mcp_client_oauth::platform::SECRET_VARIABLES);
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_client_oauth::platform::{DevicePrompt, Interaction};
+use mcp_client_oauth::platform::{DevicePrompt, Interaction, SECRET_VARIABLES};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use url::Url;
 
 use crate::{
-    config::{SECRET_VARIABLES, absolute_path},
+    config::absolute_path,
     status::moment,
     ui::{HEAD, SOFT, Spinner, Ui, WARN},
 };

@@ -65,6 +65,8 @@ pub(crate) enum Way {
     ClientCredentials,
     /// By the identity of a workload.
     Workload,
+    /// By what an identity provider says of a person.
+    Enterprise,
 }
 
 impl Server {

@@ -6,7 +6,7 @@ use super::{
     HttpError, NoAssertion, NoAssertionCause, NotSigned, Remedy, TokenError, TokenExchangeError,
     network_remedy,
 };
-use crate::proto::server_metadata::Issuer;
+use crate::proto::server_metadata::{ID_JAG_PROFILE, Issuer};
 
 /// Why a grant without a person brought no tokens. Nobody can be asked to log in, so what a server
 /// refuses is mended where the grant was configured.
@@ -16,6 +16,13 @@ pub enum MachineGrantError {
     /// The place of the assertion has none.
     #[error(transparent)]
     Assertion(#[from] NoAssertion),
+    /// A record names a place on this machine, and nobody here does: whoever can write to the store
+    /// could have any program run. What it names is not shown, because it may be theirs.
+    #[error(
+        "the login says where on this machine its assertion comes from, but it is in a store that \
+         others can write to"
+    )]
+    ForeignSource,
     /// A client that asks in its own name must prove who it is (RFC 6749 §4.4).
     #[error("the client `{client_id}` has nothing that proves to {issuer} who it is")]
     PublicClient {
@@ -24,6 +31,12 @@ pub enum MachineGrantError {
         /// Who would have to believe it.
         issuer: Issuer,
     },
+    /// The server takes no identity provider's word (spec-checklist J6). Nothing was sent.
+    #[error(
+        "the authorization server {0} takes nobody's word for a person: its metadata does not list \
+         `{ID_JAG_PROFILE}` among the `authorization_grant_profiles_supported`"
+    )]
+    NoIdJags(Issuer),
     /// The key of the client could not sign.
     #[error(transparent)]
     NotSigned(#[from] NotSigned),
@@ -57,7 +70,9 @@ impl MachineGrantError {
                 NoAssertionCause::TimedOut(_) => Remedy::Retry,
                 _ => Remedy::Reconfigure,
             },
-            Self::PublicClient { .. } => Remedy::Reconfigure,
+            Self::ForeignSource | Self::PublicClient { .. } | Self::NoIdJags(_) => {
+                Remedy::Reconfigure
+            }
             Self::NotSigned(_) => Remedy::Retry,
             Self::IdentityProvider { cause, .. } => match cause {
                 TokenExchangeError::Answer(cause) => answer_remedy(cause),
@@ -87,7 +102,9 @@ impl MachineGrantError {
             } => matches!(cause, TokenError::Unavailable { .. }),
             Self::Http(error) => network_remedy(error) == Remedy::Retry,
             Self::Assertion(_)
+            | Self::ForeignSource
             | Self::PublicClient { .. }
+            | Self::NoIdJags(_)
             | Self::NotSigned(_)
             | Self::IdentityProvider { .. } => false,
         }

@@ -16,6 +16,15 @@ use zeroize::Zeroizing;
 use super::Clock;
 use crate::secret::Secret;
 
+/// The variables by which our own secrets reach us: no program that we start gets them (H152).
+pub const SECRET_VARIABLES: [&str; 5] = [
+    "MCP_OAUTH_PASSWORD",
+    "MCP_OAUTH_CLIENT_SECRET",
+    "MCP_OAUTH_IDP_CLIENT_SECRET",
+    "VAULT_TOKEN",
+    "VAULT_SECRET_ID",
+];
+
 /// How much is read: more than any assertion has.
 const LIMIT: usize = 64 * 1024;
 
@@ -28,7 +37,8 @@ pub enum AssertionSource {
     File(PathBuf),
     /// A variable of our environment.
     Variable(String),
-    /// What a program prints: its name and its arguments. No shell is asked.
+    /// What a program prints: its name and its arguments. No shell is asked, and it is not given
+    /// [`SECRET_VARIABLES`].
     Command(Vec<String>),
     /// This one, and no other when it has expired.
     Given(Secret<String>),
@@ -95,6 +105,11 @@ impl AssertionSource {
         text.map_err(|cause| self.without(cause))
     }
 
+    /// Whether it is no more than the name of a place.
+    pub(crate) fn is_place(&self) -> bool {
+        !matches!(self, Self::Given(_))
+    }
+
     /// That it has none.
     pub(crate) fn without(&self, cause: NoAssertionCause) -> NoAssertion {
         let place = self.clone();
@@ -151,7 +166,11 @@ async fn command(line: &[String]) -> Result<Secret<String>, NoAssertionCause> {
     let (program, arguments) = line
         .split_first()
         .ok_or(NoAssertionCause::NotRun(io::ErrorKind::InvalidInput))?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for variable in SECRET_VARIABLES {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

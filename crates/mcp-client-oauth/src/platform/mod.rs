@@ -21,7 +21,7 @@ mod reach;
 mod reqwest;
 mod turns;
 
-pub use assertion::{AssertionSource, NoAssertion, NoAssertionCause};
+pub use assertion::{AssertionSource, NoAssertion, NoAssertionCause, SECRET_VARIABLES};
 pub use body::Body;
 #[cfg(feature = "browser")]
 pub use browser::Browser;

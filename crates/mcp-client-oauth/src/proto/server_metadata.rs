@@ -90,7 +90,13 @@ pub struct ServerMetadata {
     pub authorization_response_iss_parameter_supported: bool,
     /// How proofs of possession may be signed (RFC 9449 §5.1); none if the server does not say.
     pub dpop_signing_alg_values_supported: Option<Vec<String>>,
+    /// The kinds of assertion that the JWT bearer grant takes here (spec-checklist J6); none if the
+    /// server does not say.
+    pub authorization_grant_profiles_supported: Option<Vec<String>>,
 }
+
+/// That of an assertion by which an identity provider vouches for a person (SEP-990).
+pub const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
 /// Why a document is not the metadata of an issuer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -144,6 +150,8 @@ struct Wire {
     authorization_response_iss_parameter_supported: bool,
     #[serde(default, deserialize_with = "lenient::strings")]
     dpop_signing_alg_values_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::strings")]
+    authorization_grant_profiles_supported: Option<Vec<String>>,
 }
 
 impl ServerMetadata {
@@ -168,6 +176,7 @@ impl ServerMetadata {
             client_id_metadata_document_supported: false,
             authorization_response_iss_parameter_supported: false,
             dpop_signing_alg_values_supported: None,
+            authorization_grant_profiles_supported: None,
         }
     }
 
@@ -215,6 +224,7 @@ impl ServerMetadata {
             authorization_response_iss_parameter_supported: wire
                 .authorization_response_iss_parameter_supported,
             dpop_signing_alg_values_supported: wire.dpop_signing_alg_values_supported,
+            authorization_grant_profiles_supported: wire.authorization_grant_profiles_supported,
         })
     }
 
@@ -229,6 +239,14 @@ impl ServerMetadata {
     pub fn may_take_proofs(&self) -> bool {
         let algorithms = self.dpop_signing_alg_values_supported.as_ref();
         algorithms.is_none_or(|listed| listed.iter().any(|name| name == ALGORITHM))
+    }
+
+    /// Whether the server does not rule out that an identity provider vouches for a person
+    /// (spec-checklist J6). One that says nothing of it is tried: the member is younger than the
+    /// grant.
+    pub fn may_take_id_jags(&self) -> bool {
+        let profiles = self.authorization_grant_profiles_supported.as_ref();
+        profiles.is_none_or(|listed| listed.iter().any(|name| name == ID_JAG_PROFILE))
     }
 }
 

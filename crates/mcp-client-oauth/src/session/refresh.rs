@@ -20,7 +20,8 @@ use crate::{
 ///
 /// The result has the refresh token and the scope of the answer, or the old ones where the answer
 /// has none (RFC 6749 §6, spec-checklist H5). The request goes to the endpoint of the record and
-/// to no other (H6).
+/// to no other (H6). The assertion of a login without a person is read where the record says: it is
+/// on the caller to know who could write that.
 ///
 /// # Errors
 /// [`TokenRefreshError`], which tells a dead token from a failing network.

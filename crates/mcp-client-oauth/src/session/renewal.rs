@@ -16,7 +16,7 @@ use super::{
     unsaved::Unsaved,
 };
 use crate::{
-    error::{AuthorizationError, Error, TokenRefreshError, TokenStorageError},
+    error::{AuthorizationError, Error, MachineGrantError, TokenRefreshError, TokenStorageError},
     proto::{challenge::Challenge, scope::Scope, token::AccessToken},
     prover::Prover,
     store::{Record, RecordLock, Revision},
@@ -242,6 +242,12 @@ impl Attempt<'_> {
 
     async fn send(&mut self) -> Step {
         let current = self.inner.current.load_full();
+        if let Some(machine) = &current.record.machine
+            && !self.inner.store.may_read_for(machine)
+        {
+            self.failure = Some(MachineGrantError::ForeignSource.into());
+            return Transaction::failed();
+        }
         let asked = self.wish.applied_to(current.record.clone());
         self.in_doubt |= self.lock.in_doubt();
         let prover = current.prover.as_deref();

@@ -116,6 +116,10 @@ impl Backend for MemoryBackend {
         Ok(contents.remove(name).is_some())
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
         Ok(self.contents().keys().cloned().collect())
     }

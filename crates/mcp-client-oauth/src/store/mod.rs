@@ -5,12 +5,13 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 
 use self::{
+    leave::Leave,
     record::{client_name, decode, encode, readable},
     under_way::UnderWay,
 };
 use crate::{
-    error::TokenStorageError, identity::Registration, proto::server_metadata::Issuer,
-    secret::Secret,
+    error::TokenStorageError, identity::Registration, machine::MachineGrant,
+    proto::server_metadata::Issuer, secret::Secret,
 };
 
 #[cfg(feature = "sealed-file")]
@@ -21,6 +22,7 @@ pub mod contract;
 mod key;
 #[cfg(feature = "sealed-file")]
 mod keychain;
+mod leave;
 #[cfg(feature = "sealed-file")]
 mod lock;
 mod memory;
@@ -104,6 +106,13 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Waits until everything that was begun and that nobody waits for has ended: a process that
     /// ends without this may keep others waiting.
     async fn settle(&self) {}
+
+    /// Whether others than the user of this machine may write here. A back end that does not say
+    /// is taken for one where they may: then what a record says of places on this machine is not
+    /// believed; see [`TokenStore::trusting_records`].
+    fn is_shared(&self) -> bool {
+        true
+    }
 
     /// Every name, in any order.
     async fn names(&self) -> Result<Vec<String>, TokenStorageError>;
@@ -233,6 +242,7 @@ impl RecordLock {
 pub struct TokenStore {
     backend: Arc<dyn Backend>,
     under_way: UnderWay,
+    leave: Arc<Leave>,
 }
 
 impl TokenStore {
@@ -241,7 +251,31 @@ impl TokenStore {
         Self {
             backend,
             under_way: UnderWay::default(),
+            leave: Arc::default(),
         }
+    }
+
+    /// The same, for a store whose every writer may have programs run and files read here.
+    ///
+    /// A login without a person keeps where its assertion comes from: a file, a variable, a command.
+    /// From a store that others can write, such as a Vault, a session reads these only if its own
+    /// caller has named them too, in the [`LoginOptions`](crate::LoginOptions) of a login; or after
+    /// this.
+    #[must_use]
+    pub fn trusting_records(self) -> Self {
+        self.leave.give_all();
+        self
+    }
+
+    /// The caller has named the places that `machine` names.
+    pub(crate) fn give_leave(&self, machine: &MachineGrant) {
+        self.leave.give(machine);
+    }
+
+    /// Whether the places that `machine` names, as a record of this store has it, may be read: the
+    /// store is not shared, or the caller has named them too.
+    pub fn may_read_for(&self, machine: &MachineGrant) -> bool {
+        !machine.names_a_place() || !self.backend.is_shared() || self.leave.is_given(machine)
     }
 
     /// A store that forgets everything when the process ends.

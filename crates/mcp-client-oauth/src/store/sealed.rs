@@ -239,6 +239,10 @@ impl Backend for SealedFiles {
             .map(drop)
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
         self.work(Files::names).await
     }

@@ -17,6 +17,7 @@ mod credentials;
 mod enterprise;
 mod keys;
 mod sessions;
+mod shared_store;
 mod workload;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";

@@ -41,7 +41,7 @@ pub(crate) struct WayFlags {
 }
 
 /// A file is named as a whole, for it is read again from other directories.
-fn assertion_source(text: &str) -> Result<AssertionSource, String> {
+pub(super) fn assertion_source(text: &str) -> Result<AssertionSource, String> {
     if let Some(name) = text.strip_prefix("env:") {
         if name.is_empty() {
             return Err("name a variable, as in env:NAME".to_owned());

@@ -1,5 +1,6 @@
 //! `client-metadata`: the document that somebody hosts, so that its URL is a client id.
 
+use mcp_client_oauth::proto::private_key::PrivateKey;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -7,6 +8,7 @@ use super::Context;
 use crate::{
     args::ClientMetadata,
     exit::{Exit, Failure},
+    key_file,
 };
 
 /// Where a login comes back to; the port may vary (RFC 8252 §7.3).
@@ -14,7 +16,9 @@ const LOOPBACK: [&str; 2] = ["http://127.0.0.1/callback", "http://[::1]/callback
 
 pub(super) fn run(context: &Context, typed: &ClientMetadata) -> Result<Exit, Failure> {
     check(&typed.client_id)?;
-    let document = document(typed);
+    let key = typed.private_key.as_deref();
+    let key = key.map(key_file::read).transpose()?;
+    let document = document(typed, key.as_ref());
     context.ui.result(&document, || format!("{document:#}"));
     Ok(Exit::Done)
 }
@@ -31,9 +35,9 @@ fn check(url: &Url) -> Result<(), Failure> {
     ))
 }
 
-fn document(typed: &ClientMetadata) -> Value {
+fn document(typed: &ClientMetadata, key: Option<&PrivateKey>) -> Value {
     let own: Vec<&str> = typed.redirect_uri.iter().map(Url::as_str).collect();
-    json!({
+    let mut document = json!({
         "client_id": typed.client_id.as_str(),
         "client_name": typed.name,
         "redirect_uris": if own.is_empty() { LOOPBACK.to_vec() } else { own },
@@ -41,5 +45,11 @@ fn document(typed: &ClientMetadata) -> Value {
         "response_types": ["code"],
         "token_endpoint_auth_method": "none",
         "application_type": "native",
-    })
+    });
+    if let Some(key) = key {
+        document["token_endpoint_auth_method"] = "private_key_jwt".into();
+        document["token_endpoint_auth_signing_alg"] = key.algorithm().as_str().into();
+        document["jwks"] = json!({ "keys": [key.public_jwk()] });
+    }
+    document
 }

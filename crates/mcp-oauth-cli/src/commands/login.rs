@@ -3,8 +3,8 @@
 use std::{io::stdin, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    ClientIdentity, DpopPolicy, Error, LoginOptions, MachineGrant, Preregistered, Secret,
-    ServerUrl, Session, Sessions, TokenStore,
+    ClientIdentity, DpopPolicy, Error, LoginOptions, Preregistered, Secret, ServerUrl, Session,
+    Sessions, TokenStore,
     error::{AuthorizationError, RegistrationError},
     grant::Redirect,
     login,
@@ -26,6 +26,8 @@ use crate::{
     status::{Status, moment},
     ui::{GOOD, HEAD, fields},
 };
+
+mod without_person;
 
 /// What the library calls the grant that shows a code.
 const DEVICE_CODE: &str = "device_code";
@@ -149,6 +151,9 @@ fn way(typed: &Login, known: Option<Way>) -> Option<Way> {
     if typed.way.workload_token.is_some() {
         return Some(Way::Workload);
     }
+    if typed.idp.idp.is_some() {
+        return Some(Way::Enterprise);
+    }
     let redirects = typed.port.is_some() || typed.redirect_uri.is_some() || typed.no_browser;
     known.filter(|_| !redirects)
 }
@@ -174,8 +179,10 @@ async fn options(
     }
     match server.way {
         Some(Way::Device) => options.grant = Some(DEVICE_CODE.to_owned()),
-        Some(Way::ClientCredentials) => options.machine = Some(MachineGrant::ClientCredentials),
-        Some(Way::Workload) => options.machine = Some(workload(typed, server, store).await?),
+        Some(way) => {
+            let machine = without_person::grant(context, typed, server, store, way).await?;
+            options.machine = Some(machine);
+        }
         None => {}
     }
     let key = typed.way.private_key.as_deref();
@@ -210,25 +217,6 @@ async fn options(
         None => {}
     }
     Ok(options)
-}
-
-/// Where the JWT comes from is sealed in the record, and nowhere else: it may name a secret.
-async fn workload(
-    typed: &Login,
-    server: &Server,
-    store: &TokenStore,
-) -> Result<MachineGrant, Failure> {
-    if let Some(assertion) = typed.way.workload_token.clone() {
-        return Ok(MachineGrant::Workload { assertion });
-    }
-    let record = store.load(&server.key()).await?.map(|(record, _)| record);
-    match record.and_then(|record| record.machine) {
-        Some(machine @ MachineGrant::Workload { .. }) => Ok(machine),
-        _ => Err(Failure::usage(
-            "where the JWT of the workload comes from is not known any more",
-            "add --workload-token FILE",
-        )),
-    }
 }
 
 fn client_secret(context: &Context, typed: &Login) -> Result<Option<Secret<String>>, Failure> {
@@ -328,7 +316,10 @@ async fn authorize(
         platform: &platform,
         store,
         url,
-        anew: other_client || typed.legacy || typed.way.private_key.is_some(),
+        anew: other_client
+            || typed.legacy
+            || typed.way.private_key.is_some()
+            || typed.idp.idp.is_some(),
     };
     let may_choose = options.grant.is_none()
         && options.machine.is_none()

@@ -94,14 +94,23 @@ impl Context {
     /// The store, for what is there: nothing is made by opening it.
     pub(crate) async fn store(&self) -> Result<TokenStore, Failure> {
         let store = crate::store::open(&self.config).await?;
-        Ok(self.opened.keep(store))
+        Ok(self.keep(store))
+    }
+
+    fn keep(&self, store: TokenStore) -> TokenStore {
+        let store = if self.config.trust_records {
+            store.trusting_records()
+        } else {
+            store
+        };
+        self.opened.keep(store)
     }
 
     /// The store, made if need be, and ready for what a login brings. If it is sealed more weakly
     /// than it might be, that is said now, once: the store keeps the kind of key that it has.
     pub(crate) async fn ready_store(&self) -> Result<TokenStore, Failure> {
         let (store, choice) = crate::store::choose(&self.config).await?;
-        let store = self.opened.keep(store);
+        let store = self.keep(store);
         store.ready().await?;
         if let Some(choice) = choice
             && let ChoiceReason::NoKeychain(_) = choice.reason

@@ -1,6 +1,6 @@
 //! `login`: clients of every kind, ports, and the browser.
 
-use mcp_oauth_testbed::{Fault, Legacy, Party, Testbed, person};
+use mcp_oauth_testbed::{Algorithm, Fault, KeyPair, Legacy, Party, Testbed, person};
 
 use crate::support::{Does, Home, Running};
 
@@ -215,4 +215,39 @@ async fn a_token_endpoint_on_another_host_is_shown() {
     let login = home.login(&["notes", &home.url()]).await.succeeded();
     let origin = endpoint.trim_end_matches("/token");
     login.says(&format!("tokens from  {origin}"));
+}
+
+/// The authorization server finds the very document that was printed.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_printed_document_with_a_key_is_a_client_that_logs_in_by_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let id = "https://app.example/client.json";
+    for kind in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
+        let pair = KeyPair::generate(kind).unwrap();
+        let other = Home::new().await;
+        let key = other.file("app.pem", pair.private_pem().unwrap());
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let print = ["client-metadata", "--client-id", id, "--private-key", &key];
+        let document = other.run(&print).await.succeeded().json();
+        assert_eq!(document["token_endpoint_auth_method"], "private_key_jwt");
+        let home = Home::with(Testbed::builder().client_document(id, document)).await;
+        let url = home.url();
+        let typed = ["notes", &url, "--client-metadata-url", id];
+        let with_key = [&typed, ["--private-key", key.as_str()].as_slice()].concat();
+        home.login(&with_key).await.succeeded();
+        home.run(&["refresh", "notes"]).await.succeeded();
+        home.run(&["tools", "notes"]).await.succeeded();
+        let requests = home.testbed.requests();
+        let token = requests.iter().rfind(|request| request.path == "/token");
+        assert!(token.unwrap().form("client_assertion").is_some());
+        // The key is what is believed, and nothing else.
+        let foreign = KeyPair::generate(kind).unwrap().private_pem().unwrap();
+        other.file("app.pem", foreign);
+        let refused = home
+            .login(&[&with_key, ["--force"].as_slice()].concat())
+            .await;
+        assert_ne!(refused.code, 0, "{refused:?}");
+    }
 }

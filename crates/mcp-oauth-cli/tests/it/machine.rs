@@ -1,6 +1,6 @@
 //! `login` without a person, and with tokens that are bound to a key.
 
-use mcp_oauth_testbed::{Algorithm, DpopPolicy, KeyPair, Machine, Testbed};
+use mcp_oauth_testbed::{Algorithm, DpopPolicy, Fault, KeyPair, Machine, Party, Testbed};
 use serde_json::json;
 
 use crate::support::Home;
@@ -104,6 +104,98 @@ async fn a_workload_logs_in_by_a_jwt_that_is_read_anew() {
     std::fs::remove_file(&file).unwrap();
     let failed = home.run(&["login", "job", "--force", "--json"]).await;
     assert_eq!(failed.ended(1).json()["error"]["code"], "machine_grant");
+}
+
+/// A person of an enterprise, whose ID token is in a file.
+async fn enterprise() -> (Home, Vec<String>) {
+    let at_idp = Machine::with_secret("app-at-idp", "planted-at-the-idp");
+    let builder = Testbed::builder().client("app", Some("planted-secret"));
+    let home = Home::with(builder.enterprise(at_idp, "app")).await;
+    let issuer = home.testbed.identity_provider().unwrap();
+    let id_token = home.testbed.id_token(&json!({})).unwrap();
+    let file = home.file("id-token.jwt", id_token);
+    let endpoint = format!("{issuer}/oauth2/token");
+    let url = home.url();
+    let typed = [
+        "login",
+        "work",
+        &url,
+        "--client-id",
+        "app",
+        "--idp",
+        &issuer,
+        "--idp-token-endpoint",
+        &endpoint,
+        "--idp-client-id",
+        "app-at-idp",
+        "--id-token",
+        &file,
+        "-vv",
+    ];
+    let typed = typed.map(str::to_owned).to_vec();
+    (home, typed)
+}
+
+const AT_BOTH: [(&str, &str); 2] = [
+    ("MCP_OAUTH_CLIENT_SECRET", "planted-secret"),
+    ("MCP_OAUTH_IDP_CLIENT_SECRET", "planted-at-the-idp"),
+];
+
+#[tokio::test]
+async fn an_identity_provider_vouches_for_a_person() {
+    let (home, typed) = enterprise().await;
+    let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+    home.run_in(&AT_BOTH, &typed).await.succeeded();
+    home.run(&["get", "work"])
+        .await
+        .succeeded()
+        .says("enterprise")
+        .says("a new token needs nobody");
+    // The ID token is read anew; the rest is sealed with the login.
+    let second = home.testbed.id_token(&json!({})).unwrap();
+    home.file("id-token.jwt", &second);
+    home.run(&["refresh", "work", "-vv"]).await.succeeded();
+    home.run(&["login", "work", "--force", "-vv"])
+        .await
+        .succeeded();
+    home.run(&["tools", "work"]).await.succeeded();
+    let exchanges = home
+        .testbed
+        .count(Party::IdentityProvider, "POST", "/oauth2/token");
+    assert_eq!(exchanges, 3);
+    for secret in ["planted-secret", "planted-at-the-idp", &second] {
+        assert_kept(&home, secret);
+    }
+}
+
+#[tokio::test]
+async fn what_an_identity_provider_is_asked_for_in_vain_is_told() {
+    let (home, typed) = enterprise().await;
+    let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+    let without_idp_secret = [AT_BOTH[0]];
+    home.run_in(&without_idp_secret, &typed)
+        .await
+        .ended(1)
+        .says("the identity provider at ");
+    // Half of it cannot be meant.
+    home.run(&typed[..7])
+        .await
+        .ended(2)
+        .says("--idp-token-endpoint");
+    let mut unsafe_endpoint = typed.clone();
+    unsafe_endpoint[8] = "http://idp.example/token";
+    home.run_in(&AT_BOTH, &unsafe_endpoint)
+        .await
+        .ended(2)
+        .says("the token endpoint of the identity provider cannot be used");
+    // J6: the server says that it takes other assertions only.
+    let member = "authorization_grant_profiles_supported".to_owned();
+    let others = json!(["urn:example:another-profile"]);
+    home.testbed.set_fault(Fault::MetadataField(member, others));
+    home.run_in(&AT_BOTH, &typed)
+        .await
+        .ended(1)
+        .says("takes nobody's word for a person");
 }
 
 #[tokio::test]

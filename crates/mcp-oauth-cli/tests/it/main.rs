@@ -38,7 +38,9 @@ mod request;
 )]
 #[path = "../../../mcp-client-oauth/tests/it/keychain/session.rs"]
 mod session;
+mod share;
 mod signals;
+mod sources;
 mod stores;
 mod support;
 mod usage;

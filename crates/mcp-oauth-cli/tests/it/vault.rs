@@ -1,7 +1,7 @@
 //! Tokens in a real OpenBao.
 
 use mcp_client_oauth::store::VaultOptions;
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
+use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::{Value, json};
 
 use crate::{
@@ -265,4 +265,36 @@ async fn a_lease_is_let_go_when_a_command_is_interrupted() {
     home.testbed.release();
     running.end().await;
     assert_let_go(&bao).await;
+}
+
+/// Whoever can write to the Vault must not have their programs run on every machine that reads it.
+#[tokio::test]
+async fn a_place_that_a_record_in_the_vault_names_is_read_with_leave_alone() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let home = Home::with(Testbed::builder().wif("https://cluster.example")).await;
+    let jwt = || home.testbed.workload_jwt(&json!({})).unwrap();
+    let (url, file) = (home.url(), home.file("token.jwt", jwt()));
+    let variables = as_root(&bao);
+    let variables = borrowed(&variables);
+    let typed = ["login", "job", &url, "--workload-token", &file];
+    home.run_in(&variables, &typed).await.succeeded();
+    home.file("token.jwt", jwt());
+    for arguments in [&["refresh", "job"][..], &["login", "job", "--force"]] {
+        home.run_in(&variables, arguments)
+            .await
+            .ended(1)
+            .says("a store that others can write to")
+            .says("MCP_OAUTH_TRUST_RECORDS=1");
+    }
+    let mut trusting = variables.to_vec();
+    trusting.push(("MCP_OAUTH_TRUST_RECORDS", "1"));
+    home.run_in(&trusting, &["refresh", "job"])
+        .await
+        .succeeded();
+    // Who names it again needs no other leave.
+    home.file("token.jwt", jwt());
+    let again = [&typed[..], &["--force"]].concat();
+    home.run_in(&variables, &again).await.succeeded();
 }

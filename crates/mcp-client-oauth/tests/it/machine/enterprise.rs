@@ -146,6 +146,29 @@ async fn an_id_token_that_has_expired_is_sent_once_and_not_shown() {
     assert!(!format!("{error} {error:?}").contains(&sent[..20]));
 }
 
+/// J6: who says nothing of it is tried.
+#[tokio::test]
+async fn a_server_that_takes_nobodys_word_is_not_given_any() {
+    let member = "authorization_grant_profiles_supported".to_owned();
+    let scene = enterprise().await;
+    let others = json!(["urn:example:another-profile"]);
+    scene
+        .testbed
+        .set_fault(Fault::MetadataField(member.clone(), others));
+    let options = vouched(&scene, &json!({}));
+    let error = scene.login_with(&options).await.unwrap_err();
+    let refused = matches!(
+        error,
+        Error::MachineGrant(MachineGrantError::NoIdJags(ref issuer))
+            if issuer.as_str() == scene.testbed.issuer()
+    );
+    assert!(refused, "{error}");
+    assert_refused(&error, "id-jag");
+    assert_eq!((exchanges(&scene), scene.posts("/token")), (0, 0));
+    scene.testbed.set_fault(Fault::MetadataWithout(member));
+    scene.login_with(&options).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_id_jag_that_is_refused_is_sent_once() {
     let scene = enterprise().await;

@@ -1,0 +1,42 @@
+//! The identity provider of an organization, which vouches for whoever has logged in to it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mcp_client_oauth::platform::AssertionSource;
+use url::Url;
+
+use super::way::assertion_source;
+
+/// Who vouches, and who we are there.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Login by an identity provider (enterprise-managed authorization)")]
+pub(crate) struct IdpFlags {
+    /// Ask nobody: the identity provider of this issuer vouches for the person whose ID token
+    /// --id-token brings. --client-id and its secret are those at the authorization server.
+    #[arg(
+        long,
+        value_name = "ISSUER",
+        requires_all = ["idp_token_endpoint", "idp_client_id", "id_token"],
+        conflicts_with_all = ["device", "client_credentials", "workload_token", "share"],
+    )]
+    pub(crate) idp: Option<String>,
+    /// Where the identity provider exchanges tokens.
+    #[arg(long, value_name = "URL", requires = "idp")]
+    pub(crate) idp_token_endpoint: Option<Url>,
+    /// The id of the client at the identity provider. Its secret is `MCP_OAUTH_IDP_CLIENT_SECRET`.
+    #[arg(long, value_name = "ID", requires = "idp")]
+    pub(crate) idp_client_id: Option<String>,
+    /// A PEM file with the PKCS#8 key by which the client proves to the identity provider who it is,
+    /// instead of a secret.
+    #[arg(long, value_name = "FILE", requires = "idp")]
+    pub(crate) idp_private_key: Option<PathBuf>,
+    /// Where the ID token comes from. It is read anew each time; see --workload-token.
+    #[arg(
+        long,
+        value_name = "FILE|env:NAME|cmd:PROGRAM",
+        value_parser = assertion_source,
+        requires = "idp",
+    )]
+    pub(crate) id_token: Option<AssertionSource>,
+}

@@ -379,12 +379,18 @@ pub enum AuthorizationError {
     #[error("nobody is logged in to {0}")]
     LoginRequired(ServerUrl),
     /// No grant of ours works with this server.
-    #[error("no way to log in works with the authorization server {issuer}{}", asked(.wanted.as_ref()))]
+    #[error(
+        "no way to log in works with the authorization server {issuer}{}{}",
+        asked(.wanted.as_ref()),
+        must_be_named.map(|name| format!("; `{name}` may, if it is asked for")).unwrap_or_default()
+    )]
     NoGrant {
         /// Which server.
         issuer: Issuer,
         /// The grant that was asked for, if one was.
         wanted: Option<String>,
+        /// The grant that would do, if the caller named it.
+        must_be_named: Option<&'static str>,
     },
     /// The person said no.
     #[error("access was denied ({0})")]

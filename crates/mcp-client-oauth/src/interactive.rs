@@ -14,9 +14,14 @@ use tokio::sync::Mutex;
 
 use crate::{
     error::{AuthorizationError, Error, Remedy},
-    login::{LoginOptions, login},
+    login::{DpopPolicy, LoginOptions, login},
     platform::Platform,
-    proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
+    proto::{
+        challenge::Challenge,
+        resource_metadata::Resource,
+        scope::Scope,
+        token::{AccessToken, Scheme},
+    },
     prover::Prover,
     server_url::ServerUrl,
     session::{Session, TokenSource},
@@ -28,8 +33,8 @@ const UPGRADES: usize = 2;
 
 /// One server's tokens, with a person at hand. Cloning shares it.
 ///
-/// A login begins when there is no token, when a refresh is refused for good, and when the server
-/// asks for a wider scope: then for the union of what was asked before and what is asked now
+/// A login begins when there is no token, when a refresh is refused for good, when the server begins
+/// to want tokens that are bound to a key, and when it asks for a wider scope: then for the union of what was asked before and what is asked now
 /// (spec-checklist G4). Of many callers who find that out at once, one logs in, and the others
 /// share what it brings, also if it brings nothing: the person is asked once.
 #[derive(Clone)]
@@ -66,6 +71,7 @@ impl Interactive {
         server: ServerUrl,
         options: LoginOptions,
     ) -> Result<Self, Error> {
+        options.give_leave(&store);
         let key = options.key(&server);
         let session = Session::open(platform.clone(), store.clone(), key).await?;
         Ok(Self(Arc::new(Inner {
@@ -160,6 +166,14 @@ impl Inner {
         Ok(token)
     }
 
+    /// Whether the server has begun to want tokens that are bound to a key: a refresh would bring
+    /// one more that is not.
+    fn is_of_no_use(&self, refused: &AccessToken, challenge: &Challenge) -> bool {
+        challenge.demands_dpop
+            && refused.scheme() == Scheme::Bearer
+            && self.options.dpop != DpopPolicy::Never
+    }
+
     fn known_scope(&self) -> Option<Scope> {
         self.session
             .load()
@@ -233,7 +247,10 @@ impl TokenSource for Interactive {
         refused: &AccessToken,
         challenge: &Challenge,
     ) -> Result<AccessToken, Error> {
-        let Some(session) = self.session() else {
+        let session = self
+            .session()
+            .filter(|_| !self.0.is_of_no_use(refused, challenge));
+        let Some(session) = session else {
             return self.0.ask(Some(refused), Some(challenge)).await;
         };
         match session.replace(refused, challenge).await {

@@ -48,6 +48,10 @@ const PROBES: usize = 2;
 /// An HTTP client for `rmcp`'s streamable HTTP transport that sends a token with every request,
 /// and another one, once, when it is refused (spec-checklist A4). A token that is bound to a key goes
 /// with a proof of its own for each request.
+///
+/// `rmcp` passes on the first `WWW-Authenticate` line of a 403, and no other. A server that asks for a
+/// wider scope in a second line is not heard here: the request fails with 403, and sending it again
+/// for that line could do its work twice. [`Authorized`](crate::Authorized) reads every line.
 #[derive(Clone)]
 pub struct AuthorizedClient {
     http: reqwest::Client,

@@ -2,7 +2,10 @@
 
 use mcp_client_oauth::{
     Error, Remedy,
-    error::{AuthorizationError, DiscoveryError, HttpErrorCause, RegistrationError},
+    error::{
+        AuthorizationError, DiscoveryError, HttpErrorCause, MachineGrantError, RegistrationError,
+        TokenRefreshError,
+    },
     proto::foreign::Foreign,
 };
 
@@ -16,6 +19,14 @@ pub(crate) fn hint_of(error: &Error, subject: &str) -> String {
         Error::Discovery(cause) => discovery_hint(cause, subject),
         Error::Registration(cause) => registration_hint(cause, subject),
         Error::Authorization(cause) => authorization_hint(cause, subject),
+        Error::MachineGrant(MachineGrantError::ForeignSource)
+        | Error::TokenRefresh(TokenRefreshError::Machine(MachineGrantError::ForeignSource)) => {
+            format!(
+                "name it here: mcp-oauth login {subject} --workload-token FILE (or --id-token and \
+                 what goes with it); or, if you trust whoever can write there: \
+                 MCP_OAUTH_TRUST_RECORDS=1"
+            )
+        }
         Error::TokenStorage(cause) => storage::hint(cause, subject),
         Error::Http(error) if matches!(error.cause, HttpErrorCause::Connect(_)) => {
             "check the URL and the network, then try again".to_owned()
@@ -75,6 +86,10 @@ fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
             )
         }
         AuthorizationError::CodeExpired => format!("mcp-oauth login {subject} --device"),
+        AuthorizationError::NoGrant {
+            must_be_named: Some(_),
+            ..
+        } => format!("log in with a code: mcp-oauth login {subject} --device"),
         AuthorizationError::NoGrant {
             wanted: Some(_), ..
         } => format!("log in with a browser: mcp-oauth login {subject} --no-browser"),

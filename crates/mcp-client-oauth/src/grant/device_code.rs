@@ -28,6 +28,12 @@ impl Grant for DeviceCodeGrant {
         server.device_authorization_endpoint.is_some()
     }
 
+    /// A person can be had to confirm a code that somebody else was given (RFC 8628 §5.4), so a
+    /// server alone cannot make us take this way (H179).
+    fn must_be_named(&self) -> bool {
+        true
+    }
+
     async fn obtain(
         &self,
         platform: &Platform,

@@ -195,6 +195,11 @@ pub trait Grant: Send + Sync {
         false
     }
 
+    /// Whether it is never chosen unless it is asked for by name.
+    fn must_be_named(&self) -> bool {
+        false
+    }
+
     /// Whether a browser has to come back to us: then a [`Receiver`] is needed, and a client that is
     /// registered with its redirect URI.
     fn needs_redirect(&self) -> bool {
@@ -216,7 +221,7 @@ pub trait Grant: Send + Sync {
     ) -> Result<TokenSet, Error>;
 }
 
-/// The grant that was asked for by name, else the first that fits.
+/// The grant that was asked for by name, else the first that fits and need not be named.
 ///
 /// # Errors
 /// [`AuthorizationError::NoGrant`].
@@ -246,20 +251,28 @@ fn first(
     wanted: Option<&str>,
     fits: impl Fn(&dyn Grant) -> bool,
 ) -> Result<&'static dyn Grant, AuthorizationError> {
-    let is_wanted = |grant: &&dyn Grant| wanted.is_none_or(|name| name == grant.name());
-    let mut candidates = GRANTS.iter().copied().filter(is_wanted);
-    candidates
-        .find(|grant| fits(*grant))
-        .ok_or_else(|| AuthorizationError::NoGrant {
+    let is_wanted = |grant: &&dyn Grant| match wanted {
+        Some(name) => name == grant.name(),
+        None => !grant.must_be_named(),
+    };
+    let all = || GRANTS.iter().copied().filter(|grant| fits(*grant));
+    all().find(is_wanted).ok_or_else(|| {
+        let named = all().find(|grant| wanted.is_none() && grant.must_be_named());
+        AuthorizationError::NoGrant {
             issuer: server.issuer.clone(),
             wanted: wanted.map(str::to_owned),
-        })
+            must_be_named: named.map(Grant::name),
+        }
+    })
 }
 
 /// What [`Grant::fits`] says beforehand.
 fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
-    let (issuer, wanted) = (request.discovery.metadata.issuer.clone(), None);
-    AuthorizationError::NoGrant { issuer, wanted }
+    AuthorizationError::NoGrant {
+        issuer: request.discovery.metadata.issuer.clone(),
+        wanted: None,
+        must_be_named: None,
+    }
 }
 
 /// Sends a token request, and reads the answer with the clock of the moment it was sent. With a

@@ -27,6 +27,9 @@ pub struct Challenge {
     pub error_description: Option<Foreign>,
     /// How the token is to be used.
     pub scheme: Scheme,
+    /// Whether there was a challenge of the scheme `DPoP` and none of the scheme `Bearer`: then a
+    /// bearer token will not do, however fresh.
+    pub demands_dpop: bool,
     /// What the server wants to see in the next proof (RFC 9449 §9).
     pub dpop_nonce: Option<DpopNonce>,
 }
@@ -50,6 +53,7 @@ impl Challenge {
         let mut best = named.or(all.first()).cloned();
         if let Some(best) = &mut best {
             best.dpop_nonce = DpopNonce::of(headers);
+            best.demands_dpop = all.iter().all(|challenge| challenge.scheme == Scheme::DPoP);
             if let Some(refusal) = all.iter().find(|challenge| challenge.refuses_proof()) {
                 best.error.clone_from(&refusal.error);
                 best.scheme = refusal.scheme;
@@ -86,6 +90,7 @@ impl Challenge {
             error: challenge.param("error").map(Foreign::new),
             error_description: challenge.param("error_description").map(Foreign::new),
             scheme,
+            demands_dpop: false,
             dpop_nonce: None,
         }
     }

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http::{Method, header};
 use mcp_client_oauth::{
-    Authorized, DpopPolicy, Error, LoginOptions, Remedy, Session, Sessions, TokenSource,
+    Authorized, DpopPolicy, Error, Interactive, LoginOptions, Remedy, Session, Sessions,
+    TokenSource,
     error::AuthorizationError,
     platform::{Clock as _, Response, SystemClock},
     proto::token::{Scheme, TokenError},
@@ -279,5 +280,35 @@ async fn who_wants_another_kind_of_tokens_than_there_is_logs_in_anew() {
         let session = sessions.ensure(&scene.server, &options(policy)).await;
         assert_eq!(status(&scene, &session.unwrap()).await, 200);
         assert_eq!(scene.person.opened().len(), logins, "{policy:?}");
+    }
+}
+
+/// With a person at hand; a refresh would bring one more bearer token.
+#[tokio::test]
+async fn a_server_that_begins_to_want_bound_tokens_gets_them_by_a_new_login() {
+    for (also_bearer, policy, logins, scheme) in [
+        (false, DpopPolicy::Auto, 2, Scheme::DPoP),
+        (true, DpopPolicy::Auto, 1, Scheme::Bearer),
+        (false, DpopPolicy::Never, 1, Scheme::Bearer),
+    ] {
+        let (scene, _) = logged_in(taking(Kinds::Offered)).await;
+        let metadata = scene.server.as_url().join(crate::support::PRM).unwrap();
+        let named = format!("resource_metadata=\"{metadata}\"");
+        let mut challenges = vec![format!("DPoP {named}, algs=\"ES256\"")];
+        if also_bearer {
+            challenges.push(format!("Bearer {named}"));
+        }
+        scene.testbed.set_fault(Fault::Challenge(challenges));
+        scene.testbed.revoke_access_tokens();
+        let (platform, store) = (scene.platform.clone(), scene.store.clone());
+        let server = scene.server.clone();
+        let source = Interactive::open(platform, store, server, options(policy))
+            .await
+            .unwrap();
+        let authorized = Authorized::new(scene.platform.clone(), Arc::new(source.clone()));
+        let answer = bounded(Box::pin(authorized.get(notes(&scene)).send())).await;
+        assert_eq!(answer.unwrap().status, 200);
+        assert_eq!(scene.person.opened().len(), logins);
+        assert_eq!(source.ready().unwrap().scheme(), scheme);
     }
 }

@@ -126,3 +126,24 @@ async fn a_page_on_another_host_is_warned_of() {
     let login = bounded(running.end()).await.succeeded();
     login.says("is not the host of the authorization server");
 }
+
+/// H179.
+#[tokio::test]
+async fn a_server_that_gives_nothing_but_codes_is_not_obeyed_unasked() {
+    let home = Home::with(devices()).await;
+    let member = "authorization_endpoint".to_owned();
+    home.testbed.set_fault(Fault::MetadataWithout(member));
+    let url = home.url();
+    home.run(&["login", "notes", &url, "--no-browser"])
+        .await
+        .ended(1)
+        .says("`device_code` may, if it is asked for")
+        .says("hint: log in with a code: mcp-oauth login notes --device");
+    let asked = home
+        .testbed
+        .count(Party::AuthorizationServer, "POST", "/device_authorization");
+    assert_eq!(asked, 0);
+    entered(&home, &["notes", &url, "--device"], true)
+        .await
+        .succeeded();
+}

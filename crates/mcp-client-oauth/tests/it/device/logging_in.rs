@@ -301,18 +301,25 @@ async fn without_its_endpoint_the_grant_is_not_offered_and_nobody_is_registered(
     assert_eq!(scene.http.requests().len(), 0);
 }
 
+/// H179: a server that leaves no other way is not obeyed.
 #[tokio::test]
-async fn it_is_taken_unasked_only_where_no_browser_can_be_sent_anywhere() {
+async fn it_is_never_taken_unasked() {
     let mut server = metadata();
     let name = |server: &ServerMetadata| grant::foresee(server, None).unwrap().name();
     assert_eq!(name(&server), "authorization_code");
     server.authorization_endpoint = None;
-    assert_eq!(name(&server), "device_code");
-
     let scene = Scene::of(&code(), [tokens()]);
     let mut options = options();
-    options.grant = None;
     options.discovery.manual = Some(server);
+    options.grant = None;
+    let error = scene.login_with(&options).await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Reconfigure);
+    let Error::Authorization(AuthorizationError::NoGrant { must_be_named, .. }) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(must_be_named, Some("device_code"));
+    assert_eq!(scene.http.requests().len(), 0);
+    options.grant = must_be_named.map(str::to_owned);
     scene.login_with(&options).await.unwrap();
 }
 

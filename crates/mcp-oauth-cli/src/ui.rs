@@ -306,6 +306,54 @@ mod tests {
         assert!(picture(url, 20).is_none());
     }
 
+    /// What a picture looks like on a terminal, two pixels to a character: whether each is dark.
+    fn pixels(picture: &str) -> Vec<Vec<bool>> {
+        let plain = anstream::adapter::strip_str(picture).to_string();
+        let mut rows = Vec::new();
+        for line in plain.lines() {
+            let half = |shown: [char; 2]| line.chars().map(|c| shown.contains(&c)).collect();
+            rows.extend([half(['▀', '█']), half(['▄', '█'])]);
+        }
+        rows
+    }
+
+    /// What a camera reads of it, by a decoder that has nothing to do with who drew it.
+    fn read(picture: &str) -> Option<String> {
+        const CAMERA: usize = 4;
+        let rows = pixels(picture);
+        let (width, height) = (rows[0].len() * CAMERA, rows.len() * CAMERA);
+        let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| {
+            if rows[y / CAMERA][x / CAMERA] { 0 } else { 255 }
+        });
+        let found = image.detect_grids().pop()?;
+        Some(found.decode().ok()?.1)
+    }
+
+    #[test]
+    fn a_telephone_reads_the_url_in_the_picture() {
+        for url in [
+            "https://as.example/device?user_code=WDJB-MJHT",
+            "https://login.a-company-with-a-long-name.example/tenants/0af1/oauth2/device/verify\
+             ?user_code=WDJB-MJHT-ABCD&locale=de-CH",
+        ] {
+            let shown = picture(url, 80).unwrap();
+            // Black on white, whatever the terminal looks like, with a margin (ISO/IEC 18004 §9.1).
+            assert!(
+                shown
+                    .lines()
+                    .all(|line| line.starts_with("\u{1b}[30m\u{1b}[107m"))
+            );
+            let rows = pixels(&shown);
+            let margin = rows.iter().take(4).flatten();
+            assert!(
+                margin
+                    .chain(rows.iter().flat_map(|row| &row[..4]))
+                    .all(|dark| !dark)
+            );
+            assert_eq!(read(&shown).as_deref(), Some(url));
+        }
+    }
+
     fn row(cells: &[&str]) -> Vec<String> {
         cells.iter().map(ToString::to_string).collect()
     }

@@ -33,7 +33,8 @@ pub struct LoginOptions {
     pub discovery: DiscoveryOptions,
     /// Who to be.
     pub identity: IdentityOptions,
-    /// Which grant, by its name in [`GRANTS`](grant::GRANTS); else the first that fits.
+    /// Which grant, by its name in [`GRANTS`](grant::GRANTS); else the first that fits. The
+    /// device grant (`device_code`) is never that one: it is for who asks for it (H179).
     pub grant: Option<String>,
     /// How to get tokens without asking anybody; then the session can do that again by itself.
     pub machine: Option<MachineGrant>,

@@ -134,7 +134,7 @@ async fn a_server_that_gives_nothing_but_codes_is_not_obeyed_unasked() {
     let member = "authorization_endpoint".to_owned();
     home.testbed.set_fault(Fault::MetadataWithout(member));
     let url = home.url();
-    home.run(&["login", "notes", &url, "--no-browser"])
+    home.run(&["login", "notes", &url, "--no-browser", "--timeout", "20s"])
         .await
         .ended(1)
         .says("`device_code` may, if it is asked for")

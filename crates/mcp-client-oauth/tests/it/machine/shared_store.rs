@@ -82,7 +82,8 @@ impl Programs {
     /// By what the program `name` prints, which takes a new JWT each time.
     fn by(&self, name: &str) -> LoginOptions {
         let jwt = self.scene.testbed.workload_jwt(&json!({})).unwrap();
-        std::fs::write(self.path("jwt"), jwt).unwrap();
+        let mut file = std::fs::File::create(self.path("jwt")).unwrap();
+        std::io::Write::write_all(&mut file, jwt.as_bytes()).unwrap();
         let script = format!(
             "touch {mark}; cat {jwt}",
             mark = self.path(name).display(),

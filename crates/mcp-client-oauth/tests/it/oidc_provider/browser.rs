@@ -42,16 +42,13 @@ impl Browser {
             };
             let url = request.url.clone();
             let page = self.send(request).await;
-            next = match page.header(header::LOCATION) {
-                Some(to) => {
-                    let to = url.join(to).unwrap();
-                    Some(Request::new(Method::GET, to, Reach::Loopback))
-                }
-                None => {
-                    assert!(page.status.is_success(), "{url}: {}", page.status);
-                    shown.push(url.path().to_owned());
-                    form(&url, &String::from_utf8_lossy(&page.body))
-                }
+            next = if let Some(to) = page.header(header::LOCATION) {
+                let to = url.join(to).unwrap();
+                Some(Request::new(Method::GET, to, Reach::Loopback))
+            } else {
+                assert!(page.status.is_success(), "{url}: {}", page.status);
+                shown.push(url.path().to_owned());
+                form(&url, &String::from_utf8_lossy(&page.body))
             };
         }
         panic!("the browser goes in circles");

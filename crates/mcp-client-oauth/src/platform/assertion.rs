@@ -6,11 +6,12 @@ use std::{
     io::{self, Read as _},
     path::{Path, PathBuf},
     process::Stdio,
+    thread,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::{io::AsyncReadExt as _, process::Command};
+use tokio::{io::AsyncReadExt as _, process::Command, sync::oneshot};
 use zeroize::Zeroizing;
 
 use super::Clock;
@@ -75,7 +76,7 @@ pub enum NoAssertionCause {
     /// The program says that it failed. What it wrote is not shown, for it may be the assertion.
     #[error("it failed{}", .0.map(|code| format!(" with exit code {code}")).unwrap_or_default())]
     Failed(Option<i32>),
-    /// The program was ended.
+    /// It was not waited for any longer; a program was ended.
     #[error("it gave none within {} seconds", .0.as_secs())]
     TimedOut(Duration),
     /// More than any assertion has.
@@ -97,9 +98,9 @@ impl AssertionSource {
         deadline: Duration,
     ) -> Result<Secret<String>, NoAssertion> {
         let text = match self {
-            Self::File(path) => file(path.clone()).await,
+            Self::File(path) => within(file(path.clone()), clock, deadline).await,
             Self::Variable(name) => variable(name),
-            Self::Command(line) => command_within(line, clock, deadline).await,
+            Self::Command(line) => within(command(line), clock, deadline).await,
             Self::Given(text) => Ok(text.clone()),
         };
         text.map_err(|cause| self.without(cause))
@@ -117,9 +118,16 @@ impl AssertionSource {
     }
 }
 
+/// In a thread of its own: one that hangs must not keep a runtime from ending.
 async fn file(path: PathBuf) -> Result<Secret<String>, NoAssertionCause> {
-    let read = tokio::task::spawn_blocking(move || file_now(&path)).await;
-    read.map_err(|_| NoAssertionCause::Unreadable(io::ErrorKind::Other))?
+    let (told, text) = oneshot::channel();
+    let reader = thread::Builder::new().spawn(move || {
+        // Who has given up waiting needs no answer.
+        let _ = told.send(file_now(&path));
+    });
+    reader.map_err(|error| NoAssertionCause::Unreadable(error.kind()))?;
+    let ended = |_| NoAssertionCause::Unreadable(io::ErrorKind::Other);
+    text.await.map_err(ended)?
 }
 
 /// The kind is asked first, because opening a pipe may wait for ever.
@@ -149,13 +157,15 @@ fn variable(name: &str) -> Result<Secret<String>, NoAssertionCause> {
     text(Zeroizing::new(value.into_encoded_bytes()).as_slice())
 }
 
-async fn command_within(
-    line: &[String],
+/// A file may lie on a network that is gone, and a program may wait for ever.
+async fn within(
+    text: impl Future<Output = Result<Secret<String>, NoAssertionCause>>,
     clock: &dyn Clock,
     deadline: Duration,
 ) -> Result<Secret<String>, NoAssertionCause> {
     tokio::select! {
-        text = command(line) => text,
+        biased;
+        text = text => text,
         () = clock.sleep(deadline) => Err(NoAssertionCause::TimedOut(deadline)),
     }
 }
@@ -223,5 +233,49 @@ impl fmt::Display for AssertionSource {
 impl fmt::Debug for AssertionSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AssertionSource({self})")
+    }
+}
+
+#[cfg(all(test, unix, feature = "testing"))]
+mod tests {
+    use std::{
+        future::pending,
+        pin::pin,
+        time::{Duration, SystemTime},
+    };
+
+    use super::*;
+    use crate::testing::ManualClock;
+
+    /// A file on a network that is gone, or a pipe that has taken its place.
+    #[tokio::test]
+    async fn what_never_comes_is_given_up_in_time() {
+        let (clock, limit) = (
+            ManualClock::new(SystemTime::UNIX_EPOCH),
+            Duration::from_secs(30),
+        );
+        let mut text = pin!(within(pending(), &clock, limit));
+        let is_waiting = tokio::select! {
+            biased;
+            _ = &mut text => false,
+            () = tokio::task::yield_now() => true,
+        };
+        assert!(is_waiting);
+        clock.advance(limit);
+        let ended = tokio::time::timeout(Duration::from_secs(20), text).await;
+        let cause = ended.unwrap().unwrap_err();
+        assert_eq!(cause, NoAssertionCause::TimedOut(limit));
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
+        let source = AssertionSource::File(path);
+        let refused = source.read(&clock, Duration::from_secs(30)).await;
+        assert_eq!(refused.unwrap_err().cause, NoAssertionCause::NotAFile);
     }
 }

@@ -7,9 +7,11 @@ use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
 mod idp;
+mod proxy;
 mod way;
 
 pub(crate) use idp::IdpFlags;
+pub(crate) use proxy::Proxy;
 pub(crate) use way::WayFlags;
 
 const EXAMPLES: &str = "\
@@ -72,10 +74,16 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Log what happens to stderr; twice for everything. Secrets are never logged.
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, alias = "debug")]
     pub(crate) verbose: u8,
     /// Say nothing but results, errors, and what a person must do.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        alias = "silent"
+    )]
     pub(crate) quiet: bool,
     /// Where tokens are kept: `auto`, `keychain`, `file`, `vault` or `memory:`; see `mcp-oauth --help`.
     #[arg(long, global = true, value_name = "SPEC")]
@@ -122,6 +130,9 @@ pub(crate) enum Command {
     /// Move the tokens to another place, or give them another key.
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(Migrate),
+    /// Be a server on stdio for applications that speak no HTTP, or cannot log in.
+    #[command(after_help = proxy::EXAMPLES)]
+    Proxy(Box<Proxy>),
     /// Print the client metadata document to host at a URL, which then is a client id.
     ClientMetadata(ClientMetadata),
     /// Open a URL in the browser: what `login` runs, without our secrets in its environment.
@@ -374,6 +385,7 @@ impl Command {
             Self::Token(token) => Some(&token.whose.server),
             Self::Test(connect) | Self::Tools(connect) => Some(&connect.whose.server),
             Self::Request(request) => Some(&request.server),
+            Self::Proxy(proxy) => Some(&proxy.server),
             Self::Logout(logout) => Some(&logout.whose.server),
             Self::Clear(clear) => clear.server.as_deref(),
             Self::Demo(_)

@@ -162,6 +162,26 @@ impl Config {
         })
     }
 
+    /// A text in which `${NAME}` stands for a variable of the environment.
+    pub(crate) fn with_variables(text: &str) -> Result<String, Failure> {
+        let mut whole = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((name, after)) = after.split_once('}') else {
+                break;
+            };
+            whole.push_str(before);
+            whole.push_str(text_of(name)?.expose());
+            rest = after;
+        }
+        Ok(whole + rest)
+    }
+
+    /// The directory of what is remembered of servers that a proxy speaks for.
+    pub(crate) fn remembered(&self) -> Option<PathBuf> {
+        Some(self.names.as_ref()?.with_file_name("proxy"))
+    }
+
     /// The file with the names of the servers.
     pub(crate) fn names(&self) -> Result<&Path, Failure> {
         self.names.as_deref().ok_or_else(|| {
@@ -218,6 +238,22 @@ pub(crate) fn not_text(variable: &str) -> Failure {
         format!("{variable} is not UTF-8 text"),
         format!("set {variable} again, or put the value into a file"),
     )
+}
+
+/// A variable that the person names.
+fn text_of(name: &str) -> Result<Secret<String>, Failure> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where the environment is read"
+    )]
+    let value = std::env::var_os(name).ok_or_else(|| {
+        let name = mcp_client_oauth::proto::foreign::Foreign::new(name);
+        Failure::usage(
+            format!("the variable {name} is not set"),
+            "set it, or leave it out",
+        )
+    })?;
+    text(name, value)
 }
 
 /// Reads all of a secret.

@@ -13,6 +13,7 @@ mod key_file;
 mod logs;
 mod person;
 mod place;
+mod proxy;
 mod servers;
 mod signals;
 mod status;

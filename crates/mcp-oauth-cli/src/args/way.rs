@@ -6,7 +6,7 @@ use clap::Args;
 use mcp_client_oauth::platform::AssertionSource;
 
 /// How tokens are to be got.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"

@@ -50,6 +50,18 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
+/// Which server is meant by a name or a URL, what is remembered of it, and how to log in there: for
+/// a command that logs in by the way.
+pub(super) async fn prepared(
+    context: &Context,
+    typed: &Login,
+    store: &TokenStore,
+) -> Result<(Server, LoginOptions), Failure> {
+    let (_, server) = meant(typed, &context.servers()?)?;
+    let options = options(context, typed, &server, store).await?;
+    Ok((server, options))
+}
+
 /// Which name, and which server: from what was typed, and what the name stood for before.
 fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> {
     let (name, url) = match (&typed.url, is_url(&typed.name)) {
@@ -265,15 +277,32 @@ fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
 }
 
 /// A login that is under way.
-struct Asking<'a> {
-    platform: &'a Platform,
-    store: &'a TokenStore,
-    url: &'a ServerUrl,
+pub(crate) struct Asking<'a> {
+    pub(crate) platform: &'a Platform,
+    pub(crate) store: &'a TokenStore,
+    pub(crate) url: &'a ServerUrl,
     /// Whether a login that is good already does not do.
-    anew: bool,
+    pub(crate) anew: bool,
 }
 
 impl Asking<'_> {
+    /// By whichever way fits, where nothing else was asked for.
+    pub(crate) async fn ask_as_it_fits(
+        &self,
+        options: &LoginOptions,
+        browser: bool,
+        no_browser: bool,
+    ) -> Result<Session, Error> {
+        let may_choose = options.grant.is_none()
+            && options.machine.is_none()
+            && matches!(options.redirect, Redirect::AnyPort);
+        if may_choose && !browser && !no_browser {
+            self.ask_without_browser(options).await
+        } else {
+            self.ask(options).await
+        }
+    }
+
     async fn ask(&self, options: &LoginOptions) -> Result<Session, Error> {
         if self.anew {
             return login(self.platform, self.store, self.url, options).await;
@@ -321,14 +350,9 @@ async fn authorize(
             || typed.way.private_key.is_some()
             || typed.idp.idp.is_some(),
     };
-    let may_choose = options.grant.is_none()
-        && options.machine.is_none()
-        && matches!(options.redirect, Redirect::AnyPort);
-    let session = if may_choose && !browser && !typed.no_browser {
-        asking.ask_without_browser(options).await
-    } else {
-        asking.ask(options).await
-    };
+    let session = asking
+        .ask_as_it_fits(options, browser, typed.no_browser)
+        .await;
     person.rest();
     Ok(session?)
 }

@@ -28,11 +28,14 @@ mod get;
 mod list;
 mod login;
 mod migrate;
+mod proxy;
 mod refresh;
 mod request;
 mod test;
 mod token;
 mod tools;
+
+pub(crate) use login::Asking;
 
 /// What every command works with. Nothing is opened before it is needed.
 pub(crate) struct Context {
@@ -58,6 +61,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Clear(clear) => forget::clear(&context, clear).await,
         Command::Backends => Ok(backends::run(&context).await),
         Command::Migrate(migrate) => migrate::run(&context, &migrate).await,
+        Command::Proxy(proxy) => proxy::run(&context, *proxy).await,
         Command::ClientMetadata(typed) => client_metadata::run(&context, &typed),
         Command::OpenUrl { url } => Ok(open(&url).await),
     }

@@ -28,6 +28,7 @@ mod leaks;
 mod login;
 mod machine;
 mod migrate;
+mod proxy;
 mod refusals;
 mod request;
 #[cfg(target_os = "linux")]

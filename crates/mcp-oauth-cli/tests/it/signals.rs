@@ -9,7 +9,11 @@ use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
 use crate::support::{Home, Running};
 
 pub(crate) fn send(signal: &str, running: &Running) {
-    let id = running.child.id().unwrap().to_string();
+    kill(signal, running.child.id().unwrap());
+}
+
+pub(crate) fn kill(signal: &str, process: u32) {
+    let id = process.to_string();
     let sent = std::process::Command::new("kill")
         .args([signal, &id])
         .status()

@@ -1,0 +1,302 @@
+//! What is done with each line of the client.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use mcp_client_oauth::{platform::Clock, reconnect_delay};
+use serde_json::value::RawValue;
+use tokio::{
+    sync::{Mutex, Semaphore, watch},
+    task::JoinSet,
+};
+
+use super::{
+    Options,
+    calls::{Asker, Calls},
+    door::{Door, Trouble, Wanted},
+    frame::{
+        INVALID_PARAMS, INVALID_REQUEST, Kind, LOGIN_REQUIRED, Message, NoMessage, SERVER_ERROR,
+        error,
+    },
+    greeting::{Memory, without_session},
+    pipes::{Line, Output},
+    relay::Relay,
+    upstream::Upstream,
+};
+
+/// How many requests are on their way at once: each may need a connection.
+const AT_ONCE: usize = 128;
+/// How long a client waits for the server's own `initialize` before it gets ours.
+const GREETING_WITHOUT_LOGIN: Duration = Duration::from_secs(2);
+const GREETING_WITH_LOGIN: Duration = Duration::from_secs(10);
+
+/// The client, and what is done for it. Cloning shares it.
+#[derive(Clone)]
+pub(super) struct Client(Arc<Inner>);
+
+struct Inner {
+    door: Door,
+    upstream: Upstream,
+    relay: Relay,
+    memory: Mutex<Memory>,
+    subject: String,
+    places: Semaphore,
+    /// Held while a session is opened for a client that has a greeting of ours.
+    late: Mutex<()>,
+}
+
+impl Client {
+    pub(super) fn new(door: Door, out: Output, options: Options) -> Self {
+        let (calls, filter) = (Arc::new(Calls::default()), Arc::new(options.filter));
+        let relay = Relay { calls, out, filter };
+        let (transport, patience) = (options.transport, options.patience);
+        Self(Arc::new(Inner {
+            upstream: Upstream::new(door.clone(), relay.clone(), transport, patience),
+            door,
+            relay,
+            memory: Mutex::new(Memory::read(options.memory)),
+            subject: options.subject,
+            places: Semaphore::new(AT_ONCE),
+            late: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn logins(&self) -> watch::Receiver<u64> {
+        self.0.door.logins()
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.0.door.platform().clock
+    }
+
+    /// Whether it has asked what is not answered.
+    pub(super) fn waits(&self) -> bool {
+        !self.0.relay.calls.is_empty()
+    }
+
+    pub(super) async fn listen(&self) {
+        self.0.upstream.listen().await;
+    }
+
+    pub(super) async fn end(&self) {
+        self.0.upstream.end().await;
+    }
+
+    pub(super) fn take(&self, line: Line, work: &mut JoinSet<()>) {
+        let message = match line {
+            Line::Whole(line) => Message::read(line),
+            Line::TooLong => {
+                let why = "the message is larger than 64 MiB";
+                Err(NoMessage {
+                    code: INVALID_REQUEST,
+                    why,
+                })
+            }
+        };
+        match message {
+            Ok(message) => self.dispatch(Arc::new(message), work),
+            Err(broken) => self.say(error(None, broken.code, broken.why, None), work),
+        }
+    }
+
+    fn dispatch(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
+        match &message.kind {
+            Kind::Request(_) if message.is("initialize") => self.greet(message, work),
+            Kind::Request(_) | Kind::Batch(_) => self.call(message, work),
+            Kind::Notification | Kind::Answer(_) => self.tell(message, work),
+        }
+    }
+
+    fn say(&self, line: Bytes, work: &mut JoinSet<()>) {
+        let out = self.0.relay.out.clone();
+        work.spawn(async move { out.line(line).await });
+    }
+
+    fn greet(&self, hello: Arc<Message>, work: &mut JoinSet<()>) {
+        self.0.upstream.begin(&hello);
+        let client = self.clone();
+        work.spawn(async move {
+            if let Some((_, raw_id)) = hello.requests().pop() {
+                let (line, is_ours) = client.0.greeting(&hello, &raw_id).await;
+                client.0.relay.out.line(line).await;
+                if is_ours {
+                    client.0.open_late().await;
+                }
+            }
+        });
+    }
+
+    /// Somebody has logged in.
+    pub(super) fn go_on(&self, work: &mut JoinSet<()>) {
+        let client = self.clone();
+        if self.0.upstream.is_shut() {
+            self.0.upstream.unshut();
+            work.spawn(async move { client.0.open_late().await });
+        }
+    }
+
+    fn call(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
+        let requests = message.requests();
+        if let Some(tool) = self.0.relay.filter.called(&message.line) {
+            let raw_id = message.raw_id.as_deref();
+            let text = format!("the tool {tool} is hidden by --ignore-tool");
+            return self.say(error(raw_id, INVALID_PARAMS, &text, None), work);
+        }
+        for (id, raw_id) in &requests {
+            if !self.0.relay.calls.begin(id, raw_id) {
+                let why = "a request with this id is under way";
+                self.say(error(None, INVALID_REQUEST, why, None), work);
+                return;
+            }
+        }
+        let client = self.clone();
+        let task = work.spawn(async move {
+            // It is never closed.
+            let _place = client.0.places.acquire().await;
+            if let Err(trouble) = client.0.upstream.call(&message).await {
+                client.0.fail(&message, trouble).await;
+            }
+        });
+        for (id, _) in &requests {
+            self.0.relay.calls.is_worked_on_by(id, task.clone());
+        }
+    }
+
+    fn tell(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
+        let (client, upstream) = (self.clone(), &self.0.upstream);
+        if message.is("notifications/initialized") {
+            if upstream.is_shut() {
+                return;
+            }
+            if let Some(seat) = upstream.begin_to_confirm() {
+                work.spawn(async move {
+                    let outcome = client.0.upstream.confirm(seat, &message).await;
+                    told(outcome);
+                });
+                return;
+            }
+        }
+        work.spawn(async move {
+            let cancelled = message.cancels();
+            // A request of 2026-07-28 is cancelled by the end of its connection.
+            if cancelled.is_none() || !client.0.upstream.is_stateless() {
+                told(client.0.upstream.tell(&message).await);
+            }
+            if let Some(id) = cancelled {
+                client.0.relay.calls.cancel(&id);
+            }
+        });
+    }
+}
+
+/// Nobody waits for an answer to a notification, so nobody hears that it is lost.
+fn told(outcome: Result<(), Trouble>) {
+    if let Err(trouble) = outcome {
+        tracing::debug!(?trouble, "a message has not reached the server");
+    }
+}
+
+impl Inner {
+    /// The answer to `initialize`, and whether it is one of ours.
+    async fn greeting(&self, hello: &Message, raw_id: &RawValue) -> (Bytes, bool) {
+        let limit = match self.door.has_session() {
+            true => GREETING_WITH_LOGIN,
+            false => GREETING_WITHOUT_LOGIN,
+        };
+        let answer = tokio::select! {
+            answer = self.upstream.greet(hello) => answer.map_err(|trouble| (trouble, false)),
+            () = self.door.platform().clock.sleep(limit) => {
+                Err((Trouble::Said("the server has not answered yet".to_owned()), true))
+            }
+        };
+        let mut memory = self.memory.lock().await;
+        match answer {
+            Ok(answer) => {
+                memory.learn(&answer);
+                (answer, false)
+            }
+            Err((trouble, is_late)) => {
+                let is_away = is_late || !memory.is_empty() && trouble.is_of_network();
+                if is_away || matches!(trouble, Trouble::Login(_)) {
+                    self.upstream.shut(trouble);
+                    return (memory.greeting(hello, raw_id), is_away);
+                }
+                self.upstream.give_up();
+                (
+                    error(
+                        Some(raw_id),
+                        SERVER_ERROR,
+                        &trouble.told(&self.subject),
+                        None,
+                    ),
+                    false,
+                )
+            }
+        }
+    }
+
+    /// Opens a session for a client that has a greeting of ours, as soon as there is a server and a
+    /// login, and tells it what has changed by that.
+    async fn open_late(&self) {
+        let Ok(_one) = self.late.try_lock() else {
+            return;
+        };
+        for attempt in 0.. {
+            match self.upstream.open_late().await {
+                Ok(answer) => {
+                    let mut memory = self.memory.lock().await;
+                    memory.learn(&answer);
+                    for change in memory.changes() {
+                        self.relay.out.line(change).await;
+                    }
+                    return;
+                }
+                // The end of the login is where it goes on.
+                Err(trouble @ Trouble::Login(_)) => return self.upstream.shut(trouble),
+                Err(trouble) => self.upstream.shut(trouble),
+            }
+            let clock = &self.door.platform().clock;
+            clock.sleep(reconnect_delay(None, attempt)).await;
+        }
+    }
+
+    /// Answers what the server has not answered.
+    async fn fail(&self, message: &Message, trouble: Trouble) {
+        let (why, is_shut) = match trouble {
+            Trouble::Shut(why) => (*why, true),
+            trouble => (trouble, false),
+        };
+        let wanted = match &why {
+            Trouble::Login(wanted) => Some(self.wanted(message, wanted).await),
+            _ => None,
+        };
+        let text = wanted
+            .as_ref()
+            .map_or_else(|| why.told(&self.subject), |wanted| wanted.text.clone());
+        let url = wanted.as_ref().and_then(|wanted| wanted.url.as_ref());
+        for (id, raw_id) in message.requests() {
+            let line = if is_shut || message.is("tools/call") && wanted.is_some() {
+                without_session(message, &raw_id, &text, url)
+            } else {
+                let code = if wanted.is_some() {
+                    LOGIN_REQUIRED
+                } else {
+                    SERVER_ERROR
+                };
+                let data = url.map(|url| serde_json::json!({ "url": url }));
+                error(Some(&raw_id), code, &text, data)
+            };
+            if let Asker::Client = self.relay.calls.end(&id, &line) {
+                self.relay.out.line(line).await;
+            }
+        }
+    }
+
+    /// The login as it is now; a call that needs it after one has failed begins another.
+    async fn wanted(&self, message: &Message, before: &Wanted) -> Wanted {
+        if message.is("tools/call") {
+            return self.door.knock().await;
+        }
+        self.door.wanted().unwrap_or_else(|| before.clone())
+    }
+}

@@ -1,0 +1,106 @@
+//! `proxy`: a server for applications that speak MCP over stdio alone. What the client writes goes
+//! to the server with a token, and what the server says goes to the client, byte for byte.
+//!
+//! [`client`] decides about each line. [`pipes`] are our side, [`frame`] is a message, [`calls`] are those that wait for an answer;
+//! [`door`] is the way to the server and the login; [`upstream`] its transports and sessions,
+//! [`relay`] what it says; [`greeting`] is what the client hears while nobody is logged in.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+
+mod calls;
+mod client;
+pub(crate) mod door;
+mod filter;
+mod frame;
+mod greeting;
+mod old_stream;
+mod pipes;
+mod relay;
+mod upstream;
+
+pub(crate) use filter::Filter;
+pub(crate) use upstream::Transport;
+
+use client::Client;
+use door::Door;
+use pipes::Output;
+
+/// How long what is under way may take after the client's end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long the last lines may take to be read.
+const LAST_LINES: Duration = Duration::from_millis(250);
+
+/// What may be chosen.
+pub(crate) struct Options {
+    pub(crate) transport: Transport,
+    /// How long the head of an answer may take.
+    pub(crate) patience: Duration,
+    pub(crate) filter: Filter,
+    /// Where it is remembered what the server can do.
+    pub(crate) memory: Option<PathBuf>,
+    /// As the person typed it, for hints.
+    pub(crate) subject: String,
+}
+
+/// Speaks for the server until the client is gone.
+pub(crate) async fn run(door: Door, options: Options) {
+    let (out, written) = Output::start();
+    let clock = Arc::clone(&door.platform().clock);
+    let closing = Closing(door.clone());
+    {
+        let client = Client::new(door, out.clone(), options);
+        let mut work = JoinSet::new();
+        let is_read = serve(&client, &out, &mut work).await;
+        if is_read {
+            finish(&client, &mut work).await;
+        }
+        work.shutdown().await;
+    }
+    drop((closing, out));
+    // The thread that writes ends with its last sender.
+    tokio::select! {
+        _written = written => {}
+        () = clock.sleep(LAST_LINES) => {}
+    }
+}
+
+/// A login that is under way ends with the client, however that ends.
+struct Closing(Door);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Until stdin ends, or nobody reads stdout any more: then there is nobody to finish for.
+async fn serve(client: &Client, out: &Output, work: &mut JoinSet<()>) -> bool {
+    let mut lines = pipes::input();
+    let mut logins = client.logins();
+    let mut listening = std::pin::pin!(client.listen());
+    loop {
+        tokio::select! {
+            line = lines.recv() => match line {
+                Some(line) => client.take(line, work),
+                None => return true,
+            },
+            () = out.closed() => return false,
+            () = &mut listening => return false,
+            Some(_done) = work.join_next() => {}
+            Ok(()) = logins.changed() => client.go_on(work),
+        }
+    }
+}
+
+/// The client has said all: what it still waits for may come, for a moment.
+async fn finish(client: &Client, work: &mut JoinSet<()>) {
+    tracing::debug!("the client has ended");
+    let last_answers = async { while client.waits() && work.join_next().await.is_some() {} };
+    tokio::select! {
+        () = last_answers => {}
+        () = client.clock().sleep(LAST_ANSWERS) => {}
+    }
+    client.end().await;
+}

@@ -1,0 +1,136 @@
+//! The transport of 2024-11-05, HTTP with SSE: one stream for all that the server says, and a place,
+//! which that stream names, for all that the client says.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use mcp_client_oauth::{Answer, Events, platform::Body, proto::foreign::Foreign};
+use tokio::{sync::watch, task::JoinHandle};
+use url::Url;
+
+use super::{
+    door::{Door, Outgoing, Trouble},
+    frame::{SERVER_ERROR, error},
+    relay::Relay,
+};
+
+/// An open stream. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct OldStream {
+    messages: Url,
+    lost: watch::Receiver<bool>,
+    reader: JoinHandle<()>,
+}
+
+impl OldStream {
+    /// Opens the stream, and returns when it has named the place for messages.
+    pub(super) async fn open(
+        door: &Door,
+        relay: Relay,
+        patience: Duration,
+    ) -> Result<Self, Trouble> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("text/event-stream"),
+        );
+        let (method, url) = (Method::GET, door.url().clone());
+        let outgoing = Outgoing {
+            method,
+            url,
+            headers,
+            body: Bytes::new(),
+            patience,
+        };
+        let response = door.send(&outgoing).await?;
+        let status = response.status();
+        let mut events = match Answer::of(door.url(), response).await {
+            Ok(Answer::Events(events)) if status.is_success() => *events,
+            _ => return Err(Trouble::OtherTransport(status)),
+        };
+        let named = tokio::select! {
+            named = place(&mut events, door.url()) => named?,
+            () = door.platform().clock.sleep(patience) => {
+                return Err(Trouble::Said("the stream names no place for messages".to_owned()));
+            }
+        };
+        let (tell, lost) = watch::channel(false);
+        let reader = tokio::spawn(async move {
+            let outcome = relay.pass_events(&mut events).await;
+            tracing::debug!(is_broken = outcome.is_err(), "the stream has ended");
+            tell.send_replace(true);
+            // Whether they were carried out, nobody knows: they are not sent again.
+            for id in relay.calls.end_all() {
+                let text = "the connection to the server broke before the answer";
+                relay
+                    .out
+                    .line(error(Some(&id), SERVER_ERROR, text, None))
+                    .await;
+            }
+        });
+        Ok(Self {
+            messages: named,
+            lost,
+            reader,
+        })
+    }
+
+    /// Sends a message there.
+    pub(super) async fn post(
+        &self,
+        door: &Door,
+        headers: HeaderMap,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<http::Response<Body>, Trouble> {
+        if *self.lost.borrow() {
+            return Err(Trouble::SessionGone);
+        }
+        let (method, url) = (Method::POST, self.messages.clone());
+        door.send(&Outgoing {
+            method,
+            url,
+            headers,
+            body,
+            patience,
+        })
+        .await
+    }
+
+    /// Returns when the stream has ended.
+    pub(super) async fn lost(&self) {
+        let mut lost = self.lost.clone();
+        // Without its sender it has ended as well.
+        let _ended = lost.wait_for(|lost| *lost).await;
+    }
+}
+
+impl Drop for OldStream {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// The first event names the place, which is of the same origin: a stream that sends our messages
+/// elsewhere is not followed (H90).
+async fn place(events: &mut Events, server: &Url) -> Result<Url, Trouble> {
+    while let Some(event) = events.next().await.transpose()? {
+        if event.name != "endpoint" {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&event.data);
+        return match server.join(text.trim()) {
+            Ok(url) if url.origin() == server.origin() => Ok(url),
+            _ => {
+                let text = Foreign::new(&text);
+                Err(Trouble::Said(format!(
+                    "messages would go to {text}, which is elsewhere"
+                )))
+            }
+        };
+    }
+    Err(Trouble::Said(
+        "the stream ended before it named a place for messages".to_owned(),
+    ))
+}

@@ -1,0 +1,219 @@
+//! What goes through, and how it ends (H163-H165).
+
+use mcp_oauth_testbed::{Answers, Endpoint, Fault, Party, Spoil, Testbed, Wire};
+use serde_json::json;
+
+use super::{App, add, call, initialize, request, sum};
+use crate::{
+    signals,
+    support::{Home, bounded},
+};
+
+#[tokio::test]
+async fn a_message_goes_through_byte_for_byte_with_the_token() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    let odd = r#"{ "id" : "\u0061/b", "method":"no/such",	"x":[1e400,{"k":1,"k":2}],"params":{"_":"\u0000"} ,"jsonrpc":"2.0"}"#;
+    app.write(format!("{odd}\n")).await;
+    let answer = app.answer(&json!("a/b")).await;
+    assert_eq!(answer["error"]["code"], -32601);
+    let sent = home.testbed.requests().pop().unwrap();
+    assert_eq!(String::from_utf8(sent.body.clone()).unwrap(), odd);
+    assert!(sent.header("authorization").unwrap().starts_with("Bearer "));
+    assert_eq!(sent.header("mcp-protocol-version"), Some("2025-11-25"));
+    assert!(sent.header("mcp-session-id").is_some());
+    assert_eq!(app.hang_up().await, 0);
+    assert_eq!(home.testbed.count(Party::Mcp, "DELETE", "/mcp"), 1);
+}
+
+#[tokio::test]
+async fn an_answer_of_several_lines_is_one_line() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    // The testbed's event streams have each message in several lines, and another one before it.
+    let answer = app.ask(&add(1)).await;
+    assert_eq!(sum(&answer), Some(2));
+    app.notification("notifications/message").await;
+}
+
+#[tokio::test]
+async fn the_wire_without_sessions_has_its_headers() {
+    let home = Home::with(
+        Testbed::builder()
+            .wire(Wire::Stateless)
+            .answers(Answers::Json),
+    )
+    .await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    let mut app = App::start(&home, &[]);
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {}
+    });
+    let discover = request(1, "server/discover", &json!({"_meta": meta}));
+    let answer = app.ask(&discover).await;
+    assert_eq!(answer["result"]["supportedVersions"], json!(["2026-07-28"]));
+    let params = json!({"name": "add", "arguments": {"a": 1, "b": 2}, "_meta": meta});
+    let answer = app.ask(&request(2, "tools/call", &params)).await;
+    assert_eq!(sum(&answer), Some(3));
+    let sent = home.testbed.requests().pop().unwrap();
+    assert_eq!(sent.header("mcp-name"), Some("add"));
+    // Its own words about a method that it does not know, though the status is 404.
+    let answer = app
+        .ask(&request(3, "no/such", &json!({"_meta": meta})))
+        .await;
+    assert_eq!(answer["error"]["code"], -32601);
+    assert_eq!(app.hang_up().await, 0);
+}
+
+#[tokio::test]
+async fn what_is_no_message_gets_an_error_and_the_rest_goes_on() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    for (line, code) in [
+        (&b"{\n"[..], -32700),
+        (b"\xff\xfe\n", -32700),
+        (b"\0\n", -32700),
+        (b"7\n", -32600),
+        (b"{\"id\":1}\n", -32600),
+    ] {
+        app.write(line).await;
+        let error = app.answer(&json!(null)).await;
+        assert_eq!(error["error"]["code"], code, "{}", line.escape_ascii());
+    }
+    assert_eq!(sum(&app.ask(&add(1)).await), Some(2));
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_long_gets_an_error_and_costs_little() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    let piece = vec![b'x'; 1 << 20];
+    for _ in 0..80 {
+        app.write(&piece).await;
+    }
+    app.write("\n").await;
+    let error = app.answer(&json!(null)).await;
+    assert!(
+        error["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("64 MiB")
+    );
+    assert_eq!(sum(&app.ask(&add(1)).await), Some(2));
+}
+
+#[tokio::test]
+async fn many_calls_at_once_get_their_own_answers() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    for id in 1..=300 {
+        app.tell(&add(id)).await;
+    }
+    for id in (1..=300).rev() {
+        assert_eq!(sum(&app.answer(&json!(id)).await), Some(id + 1));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_is_dropped() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    let strange = "data: {\"id\":77,\"result\":{}}\n\ndata: no json\n\n\
+                   data: {\"id\":5,\"result\":1}\n\ndata: {\"id\":5,\"result\":2}\n\n";
+    home.testbed.set_fault(Fault::Spoil(
+        Endpoint::Mcp,
+        Spoil::Raw {
+            content_type: "text/event-stream".to_owned(),
+            body: strange.into(),
+        },
+    ));
+    assert_eq!(app.ask(&add(5)).await["result"], 1);
+    home.testbed.clear_faults();
+    app.tell(&add(6)).await;
+    let line = app.line().await;
+    assert!(line.contains("notifications/message"), "{line}");
+}
+
+#[tokio::test]
+async fn a_tool_can_be_hidden() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &["--ignore-tool", "write_*"]).await;
+    let list = app.ask(&request(1, "tools/list", &json!({}))).await;
+    let names = list["result"]["tools"].as_array().unwrap();
+    assert!(names.len() == 3 && !list.to_string().contains("write_note"));
+    let refused = app.ask(&call(2, "write_note", &json!({"text": "x"}))).await;
+    assert_eq!(refused["error"]["code"], -32602);
+    assert_eq!(home.testbed.notes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_header_of_the_person_goes_along_and_is_never_shown() {
+    let home = Home::logged_in().await;
+    let more = ["--header", "X-Team: planted", "-vv"];
+    let mut app = App::ready(&home, &more).await;
+    app.ask(&add(1)).await;
+    let sent = home.testbed.requests().pop().unwrap();
+    assert_eq!(sent.header("x-team"), Some("planted"));
+    app.hang_up().await;
+    assert!(!app.said().contains("planted"), "{}", app.said());
+}
+
+#[tokio::test]
+async fn a_server_without_authorization_is_no_different() {
+    let home = Home::with(Testbed::builder().open(true)).await;
+    let mut app = App::ready(&home, &[]).await;
+    assert_eq!(sum(&app.ask(&add(1)).await), Some(2));
+}
+
+#[tokio::test]
+async fn the_last_answers_come_after_the_end_of_stdin() {
+    let home = Home::logged_in().await;
+    let mut app = App::start(&home, &[]);
+    app.tell(&initialize(0)).await;
+    app.tell(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
+        .await;
+    app.tell(&add(1)).await;
+    assert_eq!(app.hang_up().await, 0);
+    assert_eq!(sum(&app.answer(&json!(1)).await), Some(2));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_refresh_that_was_sent_is_stored_whatever_ends_the_proxy() {
+    for ends in ["stdin", "SIGTERM"] {
+        let home = Home::logged_in().await;
+        let mut app = App::ready(&home, &[]).await;
+        home.testbed.revoke_access_tokens();
+        home.testbed
+            .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+        let before = home
+            .testbed
+            .count(Party::AuthorizationServer, "POST", "/token");
+        app.tell(&add(1)).await;
+        let token = (Party::AuthorizationServer, "POST", "/token");
+        bounded(home.testbed.arrived(token.0, token.1, token.2, before + 1)).await;
+        if ends == "SIGTERM" {
+            signals::kill("-TERM", app.child.id().unwrap());
+            home.testbed.release();
+            assert_eq!(bounded(app.child.wait()).await.unwrap().code(), Some(143));
+        } else {
+            home.testbed.release();
+            assert_eq!(app.hang_up().await, 0);
+        }
+        // The old refresh token is spent: only with the new one does this work.
+        home.run(&["refresh", "notes"]).await.succeeded();
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_nobody_reads_or_answers_ends_in_time() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    home.testbed
+        .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::NeverAnswers));
+    app.tell(&add(1)).await;
+    let begun = std::time::Instant::now();
+    assert_eq!(app.hang_up().await, 0);
+    assert!(begun.elapsed().as_millis() < 2500, "{:?}", begun.elapsed());
+}

@@ -1,0 +1,175 @@
+//! A proxy that nobody is logged in for: it answers at once, and goes on when somebody is.
+
+use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed, person};
+use serde_json::json;
+
+use super::{App, add, call, request, sum};
+use crate::support::Home;
+
+const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+
+#[tokio::test]
+async fn a_client_is_greeted_before_the_login_and_told_when_it_is_done() {
+    let home = Home::new().await;
+    let mut app = App::start(&home, &["--no-browser"]);
+    let greeting = app.shake_hands().await;
+    assert_eq!(greeting["result"]["protocolVersion"], "2025-11-25");
+    assert_eq!(
+        greeting["result"]["capabilities"]["tools"]["listChanged"],
+        true
+    );
+    let list = app.ask(&request(1, "tools/list", &json!({}))).await;
+    assert_eq!(list["result"]["tools"], json!([]));
+    let refused = app.ask(&add(2)).await;
+    assert_eq!(refused["result"]["isError"], true);
+    let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(
+        text.starts_with("login required: open this URL in a browser: http"),
+        "{text}"
+    );
+    app.approve().await;
+    app.notification(TOOLS_CHANGED).await;
+    assert_eq!(sum(&app.ask(&add(3)).await), Some(4));
+    let list = app.ask(&request(4, "tools/list", &json!({}))).await;
+    assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 4);
+    assert_eq!(app.hang_up().await, 0);
+    // It is a login like any other.
+    home.run(&["token", &home.url()]).await.succeeded();
+}
+
+#[tokio::test]
+async fn what_the_server_can_do_is_remembered() {
+    let home = Home::logged_in().await;
+    App::ready(&home, &[]).await.hang_up().await;
+    home.run(&["logout", "notes"]).await.succeeded();
+    let mut app = App::start(&home, &["--no-browser"]);
+    let greeting = app.shake_hands().await;
+    assert_eq!(
+        greeting["result"]["serverInfo"]["name"],
+        "mcp-oauth-testbed"
+    );
+    assert_eq!(greeting["result"]["capabilities"]["logging"], json!({}));
+    assert!(greeting["result"]["capabilities"].get("prompts").is_none());
+    #[cfg(unix)]
+    for entry in std::fs::read_dir(home.data().join("proxy")).unwrap() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_from_another_window_is_found() {
+    let home = Home::new().await;
+    let mut app = App::start(&home, &["--no-browser"]);
+    app.shake_hands().await;
+    let refused = app.ask(&add(1)).await;
+    assert_eq!(refused["result"]["isError"], true);
+    home.login(&["notes", &home.url()]).await.succeeded();
+    app.approve().await;
+    app.notification(TOOLS_CHANGED).await;
+    assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
+}
+
+#[tokio::test]
+async fn a_login_that_was_denied_begins_again_with_the_next_call() {
+    let home = Home::new().await;
+    let mut app = App::start(&home, &["--no-browser"]);
+    app.shake_hands().await;
+    let url = |answer: &serde_json::Value| {
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap();
+        text.split_whitespace().last().unwrap().parse::<url::Url>()
+    };
+    let first = url(&app.ask(&add(1)).await).unwrap();
+    drop(person::deny(&first).await.unwrap());
+    // The denial reaches the proxy when it reaches it: until then the first URL is named.
+    let second = loop {
+        match url(&app.ask(&add(2)).await) {
+            Ok(second) if second != first => break second,
+            _ => tokio::task::yield_now().await,
+        }
+    };
+    drop(person::approve(&second).await.unwrap());
+    app.notification(TOOLS_CHANGED).await;
+    assert_eq!(sum(&app.ask(&add(3)).await), Some(4));
+}
+
+#[tokio::test]
+async fn a_scope_that_is_missing_is_asked_for_beside_the_call() {
+    let home = Home::with(Testbed::builder().step_up(true)).await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    let mut app = App::ready(&home, &["--no-browser"]).await;
+    let write = |id| call(id, "write_note", &json!({"text": "x"}));
+    let refused = app.ask(&write(1)).await;
+    let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+    let asked: url::Url = text.split_whitespace().last().unwrap().parse().unwrap();
+    let scope = asked
+        .query_pairs()
+        .find(|(name, _)| name == "scope")
+        .unwrap()
+        .1
+        .into_owned();
+    assert_eq!(scope, "notes:read notes:write");
+    // Meanwhile the rest goes on.
+    assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
+    drop(person::approve(&asked).await.unwrap());
+    let written = loop {
+        let answer = app.ask(&write(3)).await;
+        if answer["result"]["isError"] == false {
+            break answer;
+        }
+    };
+    assert_eq!(written["result"]["structuredContent"]["count"], 2);
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_replaced_and_no_call_is_made_twice() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    home.testbed.revoke_access_tokens();
+    for id in 1..=50 {
+        app.tell(&call(
+            id,
+            "write_note",
+            &json!({"text": format!("note {id}")}),
+        ))
+        .await;
+    }
+    for id in 1..=50 {
+        assert_eq!(app.answer(&json!(id)).await["result"]["isError"], false);
+    }
+    assert_eq!(home.testbed.token_requests("refresh_token"), 1);
+    assert_eq!(home.testbed.notes().len(), 51);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_every_token_does_not_make_anybody_log_in_again() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    home.testbed.set_fault(Fault::RefusesEveryToken);
+    let refused = app.ask(&add(1)).await;
+    let text = refused["error"]["message"].as_str().unwrap();
+    assert!(
+        text.contains("refuses the token, and a fresh one too"),
+        "{text}"
+    );
+    let asked = home
+        .testbed
+        .count(Party::AuthorizationServer, "GET", "/authorize");
+    assert_eq!(asked, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_its_time_does_not_keep_a_client_waiting() {
+    let home = Home::new().await;
+    home.testbed
+        .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::Held));
+    let mut app = App::start(&home, &["--no-browser"]);
+    let begun = std::time::Instant::now();
+    app.shake_hands().await;
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    home.testbed.release();
+    app.approve().await;
+    app.notification(TOOLS_CHANGED).await;
+    assert_eq!(sum(&app.ask(&add(1)).await), Some(2));
+}

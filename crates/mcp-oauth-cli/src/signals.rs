@@ -31,15 +31,14 @@ pub(crate) async fn heeded(
     };
     let clock = SystemClock::default();
     let rest = async {
-        tokio::select! {
-            () = settle => {}
-            () = clock.sleep(PATIENCE) => {}
-        }
+        settle.await;
         // A command that has given up, or timed out, may have left a refresh behind as well.
         finished().await;
     };
     tokio::select! {
         () = rest => {}
+        // For both together (H165).
+        () = clock.sleep(PATIENCE) => {}
         _again = signal() => {}
     }
     outcome

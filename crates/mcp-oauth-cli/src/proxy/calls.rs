@@ -91,12 +91,9 @@ impl Calls {
         }
     }
 
-    /// It is not to be answered: its work is stopped.
-    pub(crate) fn cancel(&self, id: &Id) {
-        let call = self.lock().remove(id);
-        if let Some(work) = call.and_then(|call| call.work) {
-            work.abort();
-        }
+    /// It is not to be answered any more; the work for it goes on until it is stopped.
+    pub(crate) fn cancel(&self, id: &Id) -> Option<AbortHandle> {
+        self.lock().remove(id)?.work
     }
 
     /// Every request that the client waits for, and none is left.

@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     Options,
     calls::{Asker, Calls},
-    door::{Door, Trouble, Wanted},
+    door::{Door, Trouble},
     frame::{
         INVALID_PARAMS, INVALID_REQUEST, Kind, LOGIN_REQUIRED, Message, NoMessage, SERVER_ERROR,
         error,
@@ -84,7 +84,7 @@ impl Client {
 
     pub(super) fn take(&self, line: Line, work: &mut JoinSet<()>) {
         let message = match line {
-            Line::Whole(line) => Message::read(line),
+            Line::Whole(line) => Message::read(&line),
             Line::TooLong => {
                 let why = "the message is larger than 64 MiB";
                 Err(NoMessage {
@@ -176,14 +176,15 @@ impl Client {
                 return;
             }
         }
+        let cancelled = message.cancels();
+        let cancelled = cancelled.and_then(|id| self.0.relay.calls.cancel(&id));
         work.spawn(async move {
-            let cancelled = message.cancels();
             // A request of 2026-07-28 is cancelled by the end of its connection.
             if cancelled.is_none() || !client.0.upstream.is_stateless() {
                 told(client.0.upstream.tell(&message).await);
             }
-            if let Some(id) = cancelled {
-                client.0.relay.calls.cancel(&id);
+            if let Some(request) = cancelled {
+                request.abort();
             }
         });
     }
@@ -199,9 +200,10 @@ fn told(outcome: Result<(), Trouble>) {
 impl Inner {
     /// The answer to `initialize`, and whether it is one of ours.
     async fn greeting(&self, hello: &Message, raw_id: &RawValue) -> (Bytes, bool) {
-        let limit = match self.door.has_session() {
-            true => GREETING_WITH_LOGIN,
-            false => GREETING_WITHOUT_LOGIN,
+        let limit = if self.door.has_session() {
+            GREETING_WITH_LOGIN
+        } else {
+            GREETING_WITHOUT_LOGIN
         };
         let answer = tokio::select! {
             answer = self.upstream.greet(hello) => answer.map_err(|trouble| (trouble, false)),
@@ -217,7 +219,7 @@ impl Inner {
             }
             Err((trouble, is_late)) => {
                 let is_away = is_late || !memory.is_empty() && trouble.is_of_network();
-                if is_away || matches!(trouble, Trouble::Login(_)) {
+                if is_away || matches!(trouble, Trouble::Login) {
                     self.upstream.shut(trouble);
                     return (memory.greeting(hello, raw_id), is_away);
                 }
@@ -252,7 +254,7 @@ impl Inner {
                     return;
                 }
                 // The end of the login is where it goes on.
-                Err(trouble @ Trouble::Login(_)) => return self.upstream.shut(trouble),
+                Err(trouble @ Trouble::Login) => return self.upstream.shut(trouble),
                 Err(trouble) => self.upstream.shut(trouble),
             }
             let clock = &self.door.platform().clock;
@@ -267,12 +269,19 @@ impl Inner {
             trouble => (trouble, false),
         };
         let wanted = match &why {
-            Trouble::Login(wanted) => Some(self.wanted(message, wanted).await),
+            Trouble::Login => {
+                // A call that needs a login after one has failed begins another.
+                if message.is("tools/call") {
+                    self.door.knock();
+                }
+                Some(self.door.wanted().await)
+            }
             _ => None,
         };
-        let text = wanted
-            .as_ref()
-            .map_or_else(|| why.told(&self.subject), |wanted| wanted.text.clone());
+        let text = match &wanted {
+            Some(wanted) => wanted.text.clone(),
+            None => why.told(&self.subject),
+        };
         let url = wanted.as_ref().and_then(|wanted| wanted.url.as_ref());
         for (id, raw_id) in message.requests() {
             let line = if is_shut || message.is("tools/call") && wanted.is_some() {
@@ -290,13 +299,5 @@ impl Inner {
                 self.relay.out.line(line).await;
             }
         }
-    }
-
-    /// The login as it is now; a call that needs it after one has failed begins another.
-    async fn wanted(&self, message: &Message, before: &Wanted) -> Wanted {
-        if message.is("tools/call") {
-            return self.door.knock().await;
-        }
-        self.door.wanted().unwrap_or_else(|| before.clone())
     }
 }

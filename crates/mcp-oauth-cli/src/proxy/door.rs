@@ -23,7 +23,6 @@ use url::Url;
 mod login;
 mod origin;
 
-pub(crate) use login::Wanted;
 use origin::AtOrigin;
 
 use super::frame::NoMessage;
@@ -43,8 +42,8 @@ pub(crate) struct Outgoing {
 /// Why there is no answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Trouble {
-    /// A person must log in.
-    Login(Wanted),
+    /// A person must log in, which has begun.
+    Login,
     /// The authorization, or the network.
     Failed(Error),
     /// What came is no answer.
@@ -108,9 +107,9 @@ impl Door {
         }));
         if !door.has_own_authorization() {
             let found = door.stored().await?;
-            found
-                .into_iter()
-                .for_each(|session| door.go_on_with(session));
+            if let Some(session) = found {
+                door.go_on_with(session);
+            }
         }
         Ok(door)
     }
@@ -153,7 +152,8 @@ impl Door {
                 return self.send_with(&pass, outgoing).await;
             }
         }
-        Err(Trouble::Login(self.log_in(challenge, None).await))
+        self.log_in(challenge, None);
+        Err(Trouble::Login)
     }
 
     async fn send_with(
@@ -181,10 +181,12 @@ impl Door {
             }
             Ok(answer) => Ok(answer),
             Err(Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. })) => {
-                Err(Trouble::Login(self.log_in(None, Some(scope)).await))
+                self.log_in(None, Some(scope));
+                Err(Trouble::Login)
             }
             Err(error) if error.remedy() == Remedy::LogIn => {
-                Err(Trouble::Login(self.log_in(None, None).await))
+                self.log_in(None, None);
+                Err(Trouble::Login)
             }
             Err(error) => Err(Trouble::Failed(error)),
         }
@@ -262,7 +264,7 @@ impl Trouble {
     /// In words, with what to do about it, for a command about `subject`.
     pub(crate) fn told(&self, subject: &str) -> String {
         match self {
-            Self::Login(wanted) => wanted.text.clone(),
+            Self::Login => "login required".to_owned(),
             Self::Failed(error) => {
                 let told = Failure::from(error.clone()).told(Some(subject));
                 let hint = told.hint.map(|hint| format!(" ({hint})"));

@@ -115,12 +115,12 @@ pub(crate) struct NoMessage {
 
 impl Message {
     /// Reads one message.
-    pub(crate) fn read(bytes: Bytes) -> Result<Self, NoMessage> {
+    pub(crate) fn read(bytes: &Bytes) -> Result<Self, NoMessage> {
         let broken = |why| NoMessage {
             code: PARSE_ERROR,
             why,
         };
-        let text = std::str::from_utf8(&bytes).map_err(|_| broken("the message is not UTF-8"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| broken("the message is not UTF-8"))?;
         if text.trim_ascii_start().starts_with('[') {
             return Self::batch(bytes);
         }
@@ -140,8 +140,8 @@ impl Message {
             .kind()
             .ok_or(invalid("it is no message of JSON-RPC"))?;
         let method = envelope.method.as_deref().map(str::to_owned);
-        let routing = envelope.routing(&bytes);
-        let line = one_line(&bytes);
+        let routing = envelope.routing(bytes);
+        let line = one_line(bytes);
         Ok(Self {
             line,
             kind,
@@ -151,18 +151,18 @@ impl Message {
         })
     }
 
-    fn batch(bytes: Bytes) -> Result<Self, NoMessage> {
+    fn batch(bytes: &Bytes) -> Result<Self, NoMessage> {
         let broken = NoMessage {
             code: PARSE_ERROR,
             why: "the batch is not JSON",
         };
-        let all: Vec<Envelope<'_>> = serde_json::from_slice(&bytes).map_err(|_| broken)?;
+        let all: Vec<Envelope<'_>> = serde_json::from_slice(bytes).map_err(|_| broken)?;
         let ids = all.iter().filter_map(|envelope| match envelope.kind()? {
             (Kind::Request(id), Some(raw)) => Some((id, raw)),
             _ => None,
         });
         let kind = Kind::Batch(ids.collect());
-        let line = one_line(&bytes);
+        let line = one_line(bytes);
         Ok(Self {
             line,
             kind,
@@ -195,7 +195,7 @@ impl Message {
         let params = envelope.params.map_or("{}", RawValue::get);
         let id = json!(format!("mcp-oauth-{number}"));
         let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},"params":{params}}}"#);
-        Self::read(Bytes::from(text))
+        Self::read(&Bytes::from(text))
     }
 
     /// Whether it has no side effect, by the protocol.
@@ -301,11 +301,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Message, NoMessage> {
-        Message::read(Bytes::copy_from_slice(text.as_bytes()))
+        Message::read(&Bytes::copy_from_slice(text.as_bytes()))
     }
 
     fn code(text: &[u8]) -> i64 {
-        Message::read(Bytes::copy_from_slice(text))
+        Message::read(&Bytes::copy_from_slice(text))
             .unwrap_err()
             .code
     }

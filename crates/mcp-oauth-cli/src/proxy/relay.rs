@@ -26,7 +26,7 @@ pub(super) struct Relay {
 impl Relay {
     /// One message of the server. An answer that nobody waits for is dropped (H164).
     pub(super) async fn pass(&self, text: Bytes) {
-        let message = match Message::read(text) {
+        let message = match Message::read(&text) {
             Ok(message) => message,
             Err(broken) => {
                 tracing::warn!(why = broken.why, "dropped what the server sent");
@@ -80,7 +80,7 @@ impl Relay {
     ) -> Result<Ended, Trouble> {
         let is_for_client =
             |message: &Message| matches!(&message.kind, Kind::Answer(id) if self.calls.is_open(id));
-        match Message::read(body.clone()) {
+        match Message::read(&body) {
             Ok(message) if is_for_client(&message) => {
                 self.pass(body).await;
                 Ok(Ended::default())

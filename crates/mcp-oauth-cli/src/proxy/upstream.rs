@@ -46,7 +46,7 @@ const ABSENCE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long the end of a session may take.
-const FAREWELL: Duration = Duration::from_millis(500);
+const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Which transports are tried, in which order.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
@@ -735,7 +735,7 @@ impl Tries {
 /// Our own word that a session is understood.
 fn initialized() -> Result<Message, Trouble> {
     let text = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    let read = Message::read(Bytes::from_static(text.as_bytes()));
+    let read = Message::read(&Bytes::from_static(text.as_bytes()));
     read.map_err(|broken| Trouble::Said(broken.why.to_owned()))
 }
 

@@ -41,7 +41,9 @@ impl App {
         tokio::spawn(async move {
             let mut lines = BufReader::new(pipe).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                *said.lock().unwrap() += &format!("{line}\n");
+                let mut said = said.lock().unwrap();
+                said.push_str(&line);
+                said.push('\n');
             }
         });
         Self {
@@ -125,12 +127,16 @@ impl App {
         self.stderr.lock().unwrap().clone()
     }
 
-    /// The person approves at the URL that a call names.
+    /// The person approves at the URL that a call names, as soon as one does.
     pub(crate) async fn approve(&mut self) {
-        let refusal = self
-            .ask(&request(900, "completion/complete", &json!({})))
-            .await;
-        let url = refusal["error"]["data"]["url"].as_str().unwrap();
+        let url = loop {
+            let refusal = self
+                .ask(&request(900, "completion/complete", &json!({})))
+                .await;
+            if let Some(url) = refusal["error"]["data"]["url"].as_str() {
+                break url.to_owned();
+            }
+        };
         drop(person::approve(&url.parse().unwrap()).await.unwrap());
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Wanted {
 pub(super) struct Login {
     is_running: bool,
     has_failed: bool,
+    /// Whether it is known what the person has to do.
+    is_told: bool,
     wanted: Wanted,
 }
 
@@ -48,33 +50,37 @@ impl Door {
         self.0.logins.subscribe()
     }
 
-    /// What a person has to do, if a login is under way or has failed.
-    pub(crate) fn wanted(&self) -> Option<Wanted> {
-        let login = self.0.login.borrow();
-        (login.is_running || login.has_failed).then(|| login.wanted.clone())
-    }
-
-    /// The person wants something again: a login that has failed begins anew.
-    pub(crate) async fn knock(&self) -> Wanted {
-        let again = |login: &mut Login| std::mem::take(&mut login.has_failed);
-        if self.0.login.send_if_modified(again) {
-            return self.log_in(None, None).await;
+    /// What a person has to do, once it is known where.
+    pub(crate) async fn wanted(&self) -> Wanted {
+        let mut login = self.0.login.subscribe();
+        let known = login.wait_for(|login| login.is_told || !login.is_running);
+        tokio::select! {
+            _known = known => {}
+            () = self.platform().clock.sleep(PATIENCE) => {}
         }
         self.0.login.borrow().wanted.clone()
     }
 
-    /// Begins a login, unless one is under way or has failed, and says where the person can do it.
-    pub(super) async fn log_in(
-        &self,
-        challenge: Option<Challenge>,
-        scope: Option<Scope>,
-    ) -> Wanted {
+    /// The person wants something again: a login that has failed begins anew.
+    pub(crate) fn knock(&self) {
+        let again = |login: &mut Login| std::mem::take(&mut login.has_failed);
+        if self.0.login.send_if_modified(again) {
+            self.log_in(None, None);
+        }
+    }
+
+    /// Begins a login, unless one is under way or has failed.
+    pub(super) fn log_in(&self, challenge: Option<Challenge>, scope: Option<Scope>) {
         let begins = self.0.login.send_if_modified(|login| {
             let begins = !login.is_running && !login.has_failed;
             if begins {
-                login.is_running = true;
                 let text = format!("login required: {} asks for one", self.url());
-                login.wanted = Wanted { url: None, text };
+                let wanted = Wanted { url: None, text };
+                *login = Login {
+                    is_running: true,
+                    wanted,
+                    ..Login::default()
+                };
             }
             begins
         });
@@ -84,13 +90,6 @@ impl Door {
             let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
             *work = Some(task.abort_handle());
         }
-        let mut login = self.0.login.subscribe();
-        let known = login.wait_for(|login| login.wanted.url.is_some() || !login.is_running);
-        tokio::select! {
-            _known = known => {}
-            () = self.platform().clock.sleep(PATIENCE) => {}
-        }
-        self.0.login.borrow().wanted.clone()
     }
 
     async fn run_login(&self, challenge: Option<Challenge>, scope: Option<Scope>) {
@@ -187,7 +186,10 @@ impl Door {
 
     fn want(&self, url: Option<Url>, text: String) {
         let wanted = Wanted { url, text };
-        self.0.login.send_modify(|login| login.wanted = wanted);
+        self.0.login.send_modify(|login| {
+            login.wanted = wanted;
+            login.is_told = true;
+        });
     }
 }
 
@@ -198,8 +200,11 @@ enum Lock {
 }
 
 fn try_lock(path: &Path) -> Lock {
-    let opened = File::options().create(true).append(true).open(path);
-    let locked = opened.and_then(|file| Ok(file.try_lock().map(|()| file)));
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.create(true).append(true).open(path);
+    let locked = opened.map(|file| file.try_lock().map(|()| file));
     match locked {
         Ok(Ok(file)) => Lock::Ours(file),
         Ok(Err(std::fs::TryLockError::WouldBlock)) => Lock::Taken,

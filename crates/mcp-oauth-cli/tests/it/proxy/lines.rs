@@ -1,5 +1,7 @@
 //! What goes through, and how it ends (H163-H165).
 
+use std::time::Duration;
+
 use mcp_oauth_testbed::{Answers, Endpoint, Fault, Party, Spoil, Testbed, Wire};
 use serde_json::json;
 
@@ -13,7 +15,7 @@ use crate::{
 async fn a_message_goes_through_byte_for_byte_with_the_token() {
     let home = Home::logged_in().await;
     let mut app = App::ready(&home, &[]).await;
-    let odd = r#"{ "id" : "\u0061/b", "method":"no/such",	"x":[1e400,{"k":1,"k":2}],"params":{"_":"\u0000"} ,"jsonrpc":"2.0"}"#;
+    let odd = r#"{ "id" : "\u0061/b", "method":"no/such",	"x":[1.50E+2,{"k":1,"k":2}],"params":{"_":"\u0000"} ,"jsonrpc":"2.0"}"#;
     app.write(format!("{odd}\n")).await;
     let answer = app.answer(&json!("a/b")).await;
     assert_eq!(answer["error"]["code"], -32601);
@@ -213,7 +215,6 @@ async fn a_proxy_that_nobody_reads_or_answers_ends_in_time() {
     home.testbed
         .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::NeverAnswers));
     app.tell(&add(1)).await;
-    let begun = std::time::Instant::now();
-    assert_eq!(app.hang_up().await, 0);
-    assert!(begun.elapsed().as_millis() < 2500, "{:?}", begun.elapsed());
+    let ended = tokio::time::timeout(Duration::from_secs(2), app.hang_up()).await;
+    assert_eq!(ended.unwrap(), 0);
 }

@@ -76,7 +76,7 @@ async fn an_answer_that_is_lost_is_asked_for_again_only_where_that_does_nothing(
     let mut app = App::ready(&home, &[]).await;
     let held = || {
         home.testbed
-            .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::Held))
+            .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::Held));
     };
     let outcomes = async |app: &mut App, message: serde_json::Value| {
         held();

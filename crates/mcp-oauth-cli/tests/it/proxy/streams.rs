@@ -67,6 +67,7 @@ async fn a_call_that_is_cancelled_leaves_nothing_behind() {
     let home = home(Testbed::builder()).await;
     let mut app = App::ready(&home, &[]).await;
     let held = mcp_oauth_testbed::Spoil::Held;
+    app.ask(&add(9)).await;
     home.testbed.forget_requests();
     home.testbed
         .set_fault(Fault::Spoil(mcp_oauth_testbed::Endpoint::Mcp, held));

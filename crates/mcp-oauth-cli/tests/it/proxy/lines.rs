@@ -19,7 +19,8 @@ async fn a_message_goes_through_byte_for_byte_with_the_token() {
     app.write(format!("{odd}\n")).await;
     let answer = app.answer(&json!("a/b")).await;
     assert_eq!(answer["error"]["code"], -32601);
-    let sent = home.testbed.requests().pop().unwrap();
+    let sent = home.testbed.requests();
+    let sent = sent.iter().rfind(|sent| sent.method == "POST").unwrap();
     assert_eq!(String::from_utf8(sent.body.clone()).unwrap(), odd);
     assert!(sent.header("authorization").unwrap().starts_with("Bearer "));
     assert_eq!(sent.header("mcp-protocol-version"), Some("2025-11-25"));
@@ -155,7 +156,8 @@ async fn a_header_of_the_person_goes_along_and_is_never_shown() {
     let more = ["--header", "X-Team: planted", "-vv"];
     let mut app = App::ready(&home, &more).await;
     app.ask(&add(1)).await;
-    let sent = home.testbed.requests().pop().unwrap();
+    let sent = home.testbed.requests();
+    let sent = sent.iter().rfind(|sent| sent.method == "POST").unwrap();
     assert_eq!(sent.header("x-team"), Some("planted"));
     app.hang_up().await;
     assert!(!app.said().contains("planted"), "{}", app.said());

@@ -9,7 +9,7 @@ use url::Url;
 use super::way::assertion_source;
 
 /// Who vouches, and who we are there.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Login by an identity provider (enterprise-managed authorization)")]
 pub(crate) struct IdpFlags {
     /// Ask nobody: the identity provider of this issuer vouches for the person whose ID token

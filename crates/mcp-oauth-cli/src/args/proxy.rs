@@ -6,7 +6,7 @@ use clap::Args;
 use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
-use super::{Login, WayFlags, duration};
+use super::{IdpFlags, Login, WayFlags, duration};
 use crate::proxy::Transport;
 
 pub(super) const EXAMPLES: &str = "\
@@ -76,6 +76,8 @@ pub(crate) struct Proxy {
     pub(crate) no_browser: bool,
     #[command(flatten)]
     pub(crate) way: WayFlags,
+    #[command(flatten)]
+    pub(crate) idp: IdpFlags,
     /// Follow the rules of 2025-03-26 if the server does not say who issues its tokens.
     #[arg(long)]
     pub(crate) legacy: bool,
@@ -99,6 +101,7 @@ impl Proxy {
             redirect_uri: redirect,
             no_browser: self.no_browser,
             way: self.way.clone(),
+            idp: self.idp.clone(),
             timeout: self.auth_timeout,
             force: false,
             legacy: self.legacy,

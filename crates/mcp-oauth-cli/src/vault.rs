@@ -57,14 +57,7 @@ impl Variables {
             address.set_path("");
             (address, path)
         };
-        let mut options = VaultOptions::new(address, self.auth()?);
-        let path = path.trim_matches('/');
-        let (mount, prefix) = path.split_once('/').unwrap_or((path, ""));
-        for (part, option) in [(mount, &mut options.mount), (prefix, &mut options.prefix)] {
-            if !part.is_empty() {
-                part.clone_into(option);
-            }
-        }
+        let mut options = VaultOptions::new(address, self.auth()?).at(&path);
         options.namespace = known(Self::NAMESPACE, self.namespace.as_ref())?;
         options.ca_bundle = self.ca_bundle.clone().map(Into::into);
         Ok(options)

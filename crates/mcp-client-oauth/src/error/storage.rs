@@ -158,7 +158,7 @@ pub enum KeychainCause {
     EntryGone {
         /// The service of the entry.
         service: String,
-        /// Its account: the id of the store.
+        /// Its account: the id of the store, with that of the change after a change of key.
         account: String,
     },
     /// There is an entry, but not the key that the store was sealed with.
@@ -168,7 +168,7 @@ pub enum KeychainCause {
     OtherKey {
         /// The service of the entry.
         service: String,
-        /// Its account: the id of the store.
+        /// Its account: the id of the store, with that of the change after a change of key.
         account: String,
     },
     /// Another failure.

@@ -123,16 +123,23 @@ impl VaultOptions {
                 source,
             }
         })?;
-        let path = address.path().trim_matches('/').to_owned();
+        let path = address.path().to_owned();
         address.set_path("");
-        let mut options = Self::new(address, auth);
-        let (mount, prefix) = path.split_once('/').unwrap_or((&path, ""));
-        for (part, option) in [(mount, &mut options.mount), (prefix, &mut options.prefix)] {
+        Ok(Self::new(address, auth).at(&path))
+    }
+
+    /// With the mount and the prefix that `path` names: `MOUNT/PREFIX`. What is missing there stays
+    /// as it is.
+    #[must_use]
+    pub fn at(mut self, path: &str) -> Self {
+        let path = path.trim_matches('/');
+        let (mount, prefix) = path.split_once('/').unwrap_or((path, ""));
+        for (part, option) in [(mount, &mut self.mount), (prefix, &mut self.prefix)] {
             if !part.is_empty() {
                 part.clone_into(option);
             }
         }
-        Ok(options)
+        self
     }
 
     /// Refuses what could send tokens into the clear or requests to other places than those that

@@ -24,6 +24,8 @@ pub(crate) struct Moody {
     memory: MemoryBackend,
     /// Whether writes fail.
     pub(crate) fails: AtomicBool,
+    /// Whether reads fail.
+    pub(crate) is_unreadable: AtomicBool,
     /// How many of the next writes fail all the same.
     pub(crate) failures: AtomicUsize,
     /// How many writes there were.
@@ -53,6 +55,7 @@ impl Moody {
         Arc::new(Self {
             memory: MemoryBackend::default(),
             fails: AtomicBool::new(false),
+            is_unreadable: AtomicBool::new(false),
             failures: AtomicUsize::new(0),
             tries: AtomicUsize::new(0),
             writes: Semaphore::new(1000),
@@ -85,6 +88,9 @@ fn failure() -> TokenStorageError {
 #[async_trait]
 impl Backend for Moody {
     async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+        if self.is_unreadable.load(Ordering::SeqCst) {
+            return Err(failure());
+        }
         self.memory.get(name).await
     }
 

@@ -169,6 +169,25 @@ async fn what_is_not_stored_is_kept_by_a_renewal_that_ends_early() {
     assert_eq!(scene.record().await.unwrap(), unsaved);
 }
 
+/// A refusal that cannot be told from a renewal of somebody else costs nothing.
+#[tokio::test]
+async fn what_is_not_stored_is_kept_when_the_store_cannot_be_read_after_a_refusal() {
+    let moody = Moody::new();
+    let (scene, session) = logged_in_with(&moody).await;
+    moody.fails.store(true, Ordering::SeqCst);
+    session.refresh().await.unwrap_err();
+    let unsaved = session.record();
+    scene.testbed.revoke_everything();
+    moody.is_unreadable.store(true, Ordering::SeqCst);
+    session.refresh().await.unwrap_err();
+    assert_eq!(scene.refreshes(), 2, "the second was refused");
+    moody.is_unreadable.store(false, Ordering::SeqCst);
+    moody.fails.store(false, Ordering::SeqCst);
+    scene.pass(seconds(15));
+    bounded(session.settle()).await;
+    assert_eq!(scene.record().await.unwrap(), unsaved);
+}
+
 /// The notes of a lease make it last: each request is sent within the length of one.
 #[tokio::test]
 async fn each_try_of_a_refresh_notes_first_that_the_record_is_ours() {

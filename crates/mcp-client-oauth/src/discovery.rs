@@ -19,6 +19,7 @@ use crate::{
         server_metadata::{Issuer, ServerMetadata, ServerMetadataError},
         token::Scheme,
     },
+    quirks::Quirks,
     server_url::ServerUrl,
 };
 
@@ -44,6 +45,9 @@ pub struct Discovery {
     /// or its challenge has the scheme `DPoP`.
     #[serde(default)]
     pub wants_dpop: bool,
+    /// What the server wants otherwise: what was said of it, and what is known of its provider.
+    #[serde(default, skip_serializing_if = "Quirks::is_empty")]
+    pub quirks: Quirks,
     /// How private a place the authorization server may be in.
     pub reach: Reach,
     /// How all this was learnt.
@@ -77,12 +81,16 @@ pub struct DiscoveryOptions {
     pub legacy: bool,
     /// The authorization server, where it is known by hand: then nobody is asked.
     pub manual: Option<ServerMetadata>,
+    /// What the server wants otherwise than the specifications have it, besides what is known of its
+    /// provider.
+    pub quirks: Quirks,
 }
 
 impl Discovery {
     /// Of a server whose endpoints are known by hand, for when discovery is impossible.
     pub fn manual(server: ServerUrl, metadata: ServerMetadata) -> Self {
         Self {
+            quirks: Quirks::known(&metadata.issuer),
             resource: Resource::new(server.resource_identifier()),
             reach: Reach::of_url(server.as_url()),
             server,
@@ -102,15 +110,22 @@ impl Discovery {
 
     /// spec-checklist E2: before anybody is asked for a code, its issuer must say that it checks
     /// S256. Of a server of 2025-03-26 without metadata, which cannot say it, it is taken for
-    /// granted.
+    /// granted; of one that is known to, too.
     ///
     /// # Errors
     /// [`DiscoveryError::PkceUnsupported`].
     pub fn require_pkce(&self) -> Result<(), DiscoveryError> {
-        if self.metadata.supports_pkce() {
+        let is_listed = self.metadata.code_challenge_methods_supported.is_some();
+        let is_known = self.quirks.pkce_unlisted == Some(true) && !is_listed;
+        if is_known || self.metadata.supports_pkce() {
             return Ok(());
         }
         Err(DiscoveryError::PkceUnsupported(self.issuer().clone()))
+    }
+
+    /// The value of the parameter `resource` (RFC 8707); none where the server wants none.
+    pub fn resource_parameter(&self) -> Option<&Resource> {
+        self.quirks.resource_parameter(&self.resource)
     }
 
     /// Whether it may be used again at `now`, unless `challenge` says that it is out of date.
@@ -128,6 +143,13 @@ impl Discovery {
     #[must_use]
     pub fn distrusted(mut self) -> Self {
         self.fresh_until = SystemTime::UNIX_EPOCH;
+        self
+    }
+
+    /// The same server, with what is said of it now.
+    #[must_use]
+    pub fn with_quirks(mut self, quirks: &Quirks) -> Self {
+        self.quirks = quirks.clone().or(Quirks::known(self.issuer()));
         self
     }
 
@@ -156,16 +178,19 @@ pub async fn discover(
 ) -> Result<Discovery, Error> {
     if let Some(metadata) = &options.manual {
         return Ok(Discovery::manual(server.clone(), metadata.clone())
+            .with_quirks(&options.quirks)
             .with_challenge(options.challenge.as_ref()));
     }
-    let mut search = Search::new(platform, server);
+    let mut search = Search::new(platform, server, &options.quirks);
     let asked = search.ask(options.challenge.clone()).await?;
     let Some((url, resource, lifetime)) = search.find_resource(&asked).await? else {
         return search.without_metadata(&asked, options.legacy).await;
     };
     let (metadata, server_lifetime) = search.find_server(&url, &resource).await?;
+    let quirks = options.quirks.clone();
     Ok(Discovery {
         server: server.clone(),
+        quirks: quirks.or(Quirks::known(&metadata.issuer)),
         resource: resource.resource,
         metadata,
         wants_dpop: resource.dpop_bound_access_tokens_required || asked.is_dpop(),
@@ -195,17 +220,19 @@ impl Asked {
 struct Search<'a> {
     platform: &'a Platform,
     server: &'a ServerUrl,
+    quirks: &'a Quirks,
     reach: Reach,
     budget: Budget,
     tried: Vec<Tried>,
 }
 
 impl<'a> Search<'a> {
-    fn new(platform: &'a Platform, server: &'a ServerUrl) -> Self {
+    fn new(platform: &'a Platform, server: &'a ServerUrl, quirks: &'a Quirks) -> Self {
         let reach = Reach::of_url(server.as_url());
         Self {
             platform,
             server,
+            quirks,
             reach,
             budget: Budget::default(),
             tried: Vec::new(),
@@ -315,13 +342,12 @@ impl<'a> Search<'a> {
         for url in places {
             let fetched = self.fetch(url, self.reach).await?;
             if let Some(document) = self.note(fetched) {
-                let metadata =
-                    ServerMetadata::parse(&document.body, issuer, self.reach).map_err(|cause| {
-                        DiscoveryError::ServerMetadata {
-                            url: document.url,
-                            cause,
-                        }
-                    })?;
+                let (body, other) = (&document.body, &self.quirks.issuers);
+                let metadata = ServerMetadata::parse_of(body, issuer, other, self.reach);
+                let metadata = metadata.map_err(|cause| DiscoveryError::ServerMetadata {
+                    url: document.url,
+                    cause,
+                })?;
                 return Ok((metadata, document.lifetime));
             }
         }
@@ -363,7 +389,7 @@ impl<'a> Search<'a> {
             reach: self.reach,
             source: DiscoverySource::Legacy,
             fresh_until: self.platform.clock.now() + lifetime,
-            ..Discovery::manual(server, metadata)
+            ..Discovery::manual(server, metadata).with_quirks(self.quirks)
         })
     }
 

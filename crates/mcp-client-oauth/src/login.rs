@@ -248,7 +248,11 @@ async fn learn(
     let fresh = |record: &&Record| record.discovery.is_fresh(platform.clock.now(), challenge);
     let ask = options.afresh || options.discovery.manual.is_some();
     if let Some(record) = before.filter(fresh).filter(|_| !ask) {
-        return Ok(record.discovery.clone().with_challenge(challenge));
+        let known = record
+            .discovery
+            .clone()
+            .with_quirks(&options.discovery.quirks);
+        return Ok(known.with_challenge(challenge));
     }
     let found = discover(platform, server, &options.discovery).await?;
     if let Some(record) = before.filter(|record| record.discovery.issuer() != found.issuer()) {

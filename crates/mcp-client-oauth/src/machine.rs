@@ -176,7 +176,7 @@ impl Errand<'_> {
         }
         let client = self.client.at(self.platform.clock.now())?;
         let (endpoint, reach) = self.token_endpoint();
-        let resource = &self.discovery.resource;
+        let resource = self.discovery.resource_parameter();
         let request = client_credentials_request(endpoint, reach, &client, resource, self.scope);
         self.trade(request, &client, None).await
     }
@@ -185,7 +185,7 @@ impl Errand<'_> {
     async fn present(&self, assertion: &Assertion) -> Result<TokenSet, MachineGrantError> {
         let client = self.client.at(self.platform.clock.now())?;
         let (endpoint, reach) = self.token_endpoint();
-        let resource = &self.discovery.resource;
+        let resource = self.discovery.resource_parameter();
         let request = assertion_request(endpoint, reach, &client, resource, self.scope, assertion);
         self.trade(request, &client, Some(assertion)).await
     }
@@ -224,6 +224,7 @@ impl Errand<'_> {
         let url: Url = request.url.clone();
         let now = self.platform.clock.now();
         let answer = self.send(request, self.prover).await?;
+        let answer = self.discovery.quirks.token_answer(answer);
         let assertion = assertion.map(Assertion::expose);
         let secrets: Vec<&str> = client.secrets().chain(assertion).collect();
         token::response(&answer, now, &secrets, expected_scheme(self.prover))

@@ -225,8 +225,13 @@ fn lacks(session: &Session, options: &LoginOptions) -> bool {
         DpopPolicy::Always => !bound,
         DpopPolicy::Never => bound,
     };
+    let quirks = &options.discovery.quirks;
+    let discovery = &record.discovery;
+    let is_treated_otherwise =
+        !quirks.is_empty() && discovery.clone().with_quirks(quirks).quirks != discovery.quirks;
     missing
         || otherwise
+        || is_treated_otherwise
         || wanted.is_some_and(|client| record.identity.client_id() != client.client_id)
         || (options.machine.is_some() && options.machine != record.machine)
 }

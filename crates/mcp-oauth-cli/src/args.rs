@@ -8,10 +8,12 @@ use url::Url;
 
 mod idp;
 mod proxy;
+mod quirks;
 mod way;
 
 pub(crate) use idp::IdpFlags;
 pub(crate) use proxy::Proxy;
+pub(crate) use quirks::QuirkFlags;
 pub(crate) use way::WayFlags;
 
 const EXAMPLES: &str = "\
@@ -177,7 +179,8 @@ Examples:
 
 Where no browser can be opened, a code for another device is shown if the server gives one;
 --no-browser, --port and --redirect-uri say that a browser is to come back here all the same.
-Scope, client, port, the kind of login, --dpop, --share and --legacy are remembered with the name. `login NAME URL
+Scope, client, port, the kind of login, --dpop, --share, --legacy and what the server wants
+otherwise are remembered with the name. `login NAME URL
 --force` forgets them, except the account and the client id; `--port 0` forgets the port alone.
 Without --force nobody is asked if the login is good already and has the scope, unless --client-id,
 --client-metadata-url or --legacy is given.";
@@ -223,6 +226,8 @@ pub(crate) struct Login {
     pub(crate) way: WayFlags,
     #[command(flatten)]
     pub(crate) idp: IdpFlags,
+    #[command(flatten)]
+    pub(crate) quirks: QuirkFlags,
     /// How long the login may take, as in `90s` or `10m`; five minutes by default.
     #[arg(long, value_parser = duration)]
     pub(crate) timeout: Option<Duration>,

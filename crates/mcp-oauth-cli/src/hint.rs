@@ -3,10 +3,10 @@
 use mcp_client_oauth::{
     Error, Remedy,
     error::{
-        AuthorizationError, DiscoveryError, HttpErrorCause, MachineGrantError, RegistrationError,
-        TokenRefreshError,
+        AuthorizationError, CallbackError, DiscoveryError, HttpErrorCause, MachineGrantError,
+        RegistrationError, ServerMetadataError, TokenRefreshError,
     },
-    proto::foreign::Foreign,
+    proto::{foreign::Foreign, server_metadata::Issuer},
 };
 
 use crate::exit::quoted;
@@ -55,8 +55,25 @@ fn discovery_hint(cause: &DiscoveryError, subject: &str) -> String {
         DiscoveryError::NoResourceMetadata { .. } => format!(
             "if the server is of the revision 2025-03-26: mcp-oauth login {subject} --legacy"
         ),
+        DiscoveryError::ServerMetadata {
+            cause: ServerMetadataError::OtherIssuer { found, .. },
+            ..
+        } => other_issuer_hint(found, subject),
+        DiscoveryError::PkceUnsupported(_) => format!(
+            "this is a fault of the server: tell whoever runs it. If they say that it checks PKCE \
+             all the same: mcp-oauth login {subject} --pkce-unlisted"
+        ),
         other => general_hint(Error::from(other.clone()).remedy(), subject),
     }
+}
+
+/// Both names are in the message; this one may be a stranger's, so it is quoted.
+fn other_issuer_hint(found: &Issuer, subject: &str) -> String {
+    format!(
+        "nothing was stored. Only if whoever runs the server says that this is its own name: \
+         mcp-oauth login {subject} --accept-issuer {}",
+        quoted(&found.to_string())
+    )
 }
 
 fn registration_hint(cause: &RegistrationError, subject: &str) -> String {
@@ -109,6 +126,9 @@ fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
             "the token is for {} alone; log in to the other server by its own URL",
             Foreign::new(resource)
         ),
+        AuthorizationError::Callback(CallbackError::Issuer { found, .. }) => {
+            other_issuer_hint(found, subject)
+        }
         AuthorizationError::Callback(_) => format!(
             "nothing was stored; if it happens again, tell whoever runs the server. To try again: \
              mcp-oauth login {subject}"

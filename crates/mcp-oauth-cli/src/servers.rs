@@ -9,7 +9,7 @@ use std::{
 };
 
 use mcp_client_oauth::{
-    ServerUrl,
+    Quirks, ServerUrl,
     proto::{scope::Scope, server_metadata::Issuer},
     store::RecordKey,
 };
@@ -52,6 +52,9 @@ pub(crate) struct Server {
     /// Whether a login at another server of the same issuer does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) share: bool,
+    /// What the server wants otherwise, besides what is known of its provider.
+    #[serde(default, skip_serializing_if = "Quirks::is_empty")]
+    pub(crate) quirks: Quirks,
 }
 
 /// How tokens are got, if not by a browser on this machine. What is secret about it, and what may
@@ -84,6 +87,7 @@ impl Server {
             way: None,
             dpop: false,
             share: false,
+            quirks: Quirks::default(),
         }
     }
 

@@ -79,6 +79,19 @@ pub enum Fault {
     /// alternatives.
     CallbackCodeAndError,
 
+    /// Every `resource` parameter is refused, and tokens are for the first resource all the same, as
+    /// Microsoft Entra does it. RFC 8707 §2: with it, a client tells "the location of the target
+    /// service".
+    KnowsNoResource,
+    /// The authorization server knows the resource by this identifier, and not by the one in its
+    /// metadata. RFC 9728 §7.3: a `resource` is what the metadata say.
+    CallsTheResource(String),
+    /// Authorization requests without this parameter and value are refused. RFC 6749 §3.1 has none
+    /// that a client must know besides its own.
+    WantsParameter(String, String),
+    /// A refresh without `scope` is refused. RFC 6749 §6: it is OPTIONAL.
+    WantsScopeOnRefresh,
+
     /// A field of each successful token answer is added or replaced.
     TokenField(String, Value),
     /// A field of each successful token answer is left out, such as `token_type`. RFC 6749 §5.1:

@@ -84,11 +84,19 @@ pub async fn exchange(
     prover: Option<&Prover>,
 ) -> Result<TokenSet, Error> {
     let endpoint = &discovery.metadata.token_endpoint;
-    let resource = Some(&discovery.resource);
+    let resource = discovery.resource_parameter();
     let client = client.at(platform.clock.now());
     let client = &client.map_err(RegistrationError::from)?;
     let request = token::code_request(endpoint, discovery.reach, client, resource, code);
-    request_tokens(platform, client, request, &code.secrets(), prover).await
+    request_tokens(
+        platform,
+        discovery,
+        client,
+        request,
+        &code.secrets(),
+        prover,
+    )
+    .await
 }
 
 fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {
@@ -101,10 +109,17 @@ fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending
     let mut ask = AuthorizationRequest::new(
         request.client.client_id,
         redirect_uri,
-        Some(request.resource()),
+        request.resource_parameter(),
         request.scope(),
     );
     ask.dpop_jkt = thumbprint.as_deref();
+    let quirks = &request.discovery.quirks;
+    ask.more = Some(&quirks.authorize);
+    ask.other_issuers = &quirks.issuers;
+    if !quirks.issuers.is_empty() {
+        let (issuer, others) = (&server.issuer, &quirks.issuers);
+        tracing::warn!(%issuer, ?others, "the server may call itself by other names, as it was said");
+    }
     let state = State::generate().map_err(AuthorizationError::from)?;
     let verifier = CodeVerifier::generate().map_err(AuthorizationError::from)?;
     Ok(authorization_url(server, endpoint, &ask, state, verifier))

@@ -66,7 +66,7 @@ async fn ask(platform: &Platform, request: &GrantRequest<'_>) -> Result<DeviceCo
         .device_authorization_endpoint
         .as_ref()
         .ok_or_else(|| no_grant(request))?;
-    let (reach, resource) = (discovery.reach, Some(request.resource()));
+    let (reach, resource) = (discovery.reach, request.resource_parameter());
     let message = device::request(endpoint, reach, client, resource, request.scope());
     let answer = platform.http.send(message).await?;
     let secrets: Vec<&str> = client.secrets().collect();
@@ -120,7 +120,7 @@ async fn poll_once(
     // Signed anew for each poll.
     let client = &request.client_now(platform)?;
     let endpoint = &discovery.metadata.token_endpoint;
-    let resource = Some(&discovery.resource);
+    let resource = discovery.resource_parameter();
     let mut message = device::poll_request(
         endpoint,
         discovery.reach,
@@ -130,7 +130,7 @@ async fn poll_once(
     );
     message.deadline = message.deadline.min(left);
     let (sent, prover) = ([code.device_code.expose().as_str()], request.prover());
-    match request_tokens(platform, client, message, &sent, prover).await {
+    match request_tokens(platform, discovery, client, message, &sent, prover).await {
         Ok(tokens) => Ok(Poll::Tokens(tokens)),
         Err(Error::TokenExchange { url, cause }) => {
             Poll::read(Err(cause)).map_err(|cause| Error::TokenExchange { url, cause })

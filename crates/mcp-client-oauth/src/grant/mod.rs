@@ -133,6 +133,11 @@ impl<'a> GrantRequest<'a> {
         &self.discovery.resource
     }
 
+    /// The value of the parameter `resource`; none where the server wants none.
+    pub fn resource_parameter(&self) -> Option<&Resource> {
+        self.discovery.resource_parameter()
+    }
+
     /// The client at the moment of one request.
     fn client_now(&self, platform: &Platform) -> Result<ClientAuth<'a>, RegistrationError> {
         Ok(self.client.at(platform.clock.now())?)
@@ -279,6 +284,7 @@ fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
 /// `prover` the tokens are bound to its key.
 async fn request_tokens(
     platform: &Platform,
+    discovery: &Discovery,
     client: &ClientAuth<'_>,
     request: Request,
     sent: &[&str],
@@ -287,6 +293,7 @@ async fn request_tokens(
     let url: Url = request.url.clone();
     let now = platform.clock.now();
     let answer = ask(platform, request, prover).await?;
+    let answer = discovery.quirks.token_answer(answer);
     let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
     token::response(&answer, now, &secrets, expected_scheme(prover))
         .map_err(|cause| Error::TokenExchange { url, cause })

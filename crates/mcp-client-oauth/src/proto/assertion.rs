@@ -38,7 +38,7 @@ pub fn client_credentials_request(
     endpoint: &Endpoint,
     reach: Reach,
     client: &ClientAuth<'_>,
-    resource: &Resource,
+    resource: Option<&Resource>,
     scope: Option<&Scope>,
 ) -> Request {
     let grant = [("grant_type", "client_credentials")];
@@ -50,7 +50,7 @@ pub fn assertion_request(
     endpoint: &Endpoint,
     reach: Reach,
     client: &ClientAuth<'_>,
-    resource: &Resource,
+    resource: Option<&Resource>,
     scope: Option<&Scope>,
     assertion: &Assertion,
 ) -> Request {
@@ -66,12 +66,12 @@ fn post(
     reach: Reach,
     client: &ClientAuth<'_>,
     grant: &[(&str, &str)],
-    resource: &Resource,
+    resource: Option<&Resource>,
     scope: Option<&Scope>,
 ) -> Request {
     let scope = scope.map(ToString::to_string);
     let mut fields = grant.to_vec();
-    fields.push(("resource", resource.as_str()));
+    fields.extend(resource.map(|resource| ("resource", resource.as_str())));
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
     client.post(endpoint, reach, &fields)
 }

@@ -4,6 +4,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use url::Url;
 
 use super::{
+    authorize_parameters::AuthorizeParameters,
     endpoint::Endpoint,
     error_body::ErrorBody,
     pkce::{CodeVerifier, NoRandomness, random_text},
@@ -48,6 +49,11 @@ pub struct AuthorizationRequest<'a> {
     pub scope: Option<&'a Scope>,
     /// The thumbprint of the key that the code is bound to (RFC 9449 §10).
     pub dpop_jkt: Option<&'a str>,
+    /// What this server wants besides.
+    pub more: Option<&'a AuthorizeParameters>,
+    /// By what other names the server may call itself in its answer. There are none in the
+    /// specifications (RFC 9207 §2.4).
+    pub other_issuers: &'a [Issuer],
 }
 
 impl<'a> AuthorizationRequest<'a> {
@@ -64,6 +70,8 @@ impl<'a> AuthorizationRequest<'a> {
             resource,
             scope,
             dpop_jkt: None,
+            more: None,
+            other_issuers: &[],
         }
     }
 }
@@ -75,6 +83,7 @@ pub struct Pending {
     verifier: CodeVerifier,
     redirect_uri: Url,
     issuer: Issuer,
+    other_issuers: Vec<Issuer>,
     iss_required: bool,
 }
 
@@ -122,8 +131,8 @@ pub enum CallbackError {
 
 /// The URL to open, and what is needed to accept the answer.
 ///
-/// Parameters of the endpoint's own query are kept; those with a name of ours are replaced, so
-/// that each of ours is there exactly once (H69).
+/// Parameters of the endpoint's own query are kept; those with a name of ours, or of what the
+/// request has besides, are replaced, so that each is there exactly once (H69).
 ///
 /// The request may go only to a server whose `authorization_endpoint` is `endpoint`.
 pub fn authorization_url(
@@ -147,7 +156,11 @@ pub fn authorization_url(
         ("dpop_jkt", request.dpop_jkt),
     ];
     let mut url = endpoint.as_url().clone();
-    let is_ours = |name: &str| ours.iter().any(|(own, _)| *own == name);
+    let is_ours = |name: &str| {
+        let is_more = request.more.is_some_and(|more| more.names(name));
+        is_more || ours.iter().any(|(own, _)| *own == name)
+    };
+    let more = request.more.into_iter().flat_map(AuthorizeParameters::iter);
     let kept: Vec<_> = endpoint
         .as_url()
         .query_pairs()
@@ -156,6 +169,7 @@ pub fn authorization_url(
     url.query_pairs_mut()
         .clear()
         .extend_pairs(kept)
+        .extend_pairs(more)
         .extend_pairs(
             ours.iter()
                 .filter_map(|(name, value)| Some((name, (*value)?))),
@@ -166,6 +180,7 @@ pub fn authorization_url(
         verifier,
         redirect_uri: request.redirect_uri.clone(),
         issuer: server.issuer.clone(),
+        other_issuers: request.other_issuers.to_vec(),
         iss_required: server.authorization_response_iss_parameter_supported,
     };
     (url, pending)
@@ -220,6 +235,7 @@ impl Pending {
             [] if self.iss_required => Err(CallbackError::IssuerMissing(expected.clone())),
             [] => Ok(()),
             [iss] if iss == expected.as_str() => Ok(()),
+            [iss] if self.other_issuers.iter().any(|other| iss == other.as_str()) => Ok(()),
             [iss] => Err(mismatch(iss)),
             several => Err(mismatch(&several.join(" "))),
         }

@@ -7,6 +7,7 @@
 mod access_token;
 pub mod assertion;
 pub mod authorization;
+pub mod authorize_parameters;
 pub mod challenge;
 pub mod client_auth;
 pub mod device;

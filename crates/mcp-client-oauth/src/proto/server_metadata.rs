@@ -126,7 +126,8 @@ pub enum ServerMetadataError {
 
 #[derive(Deserialize)]
 struct Wire {
-    issuer: String,
+    #[serde(default)]
+    issuer: Option<String>,
     #[serde(default, deserialize_with = "lenient::optional")]
     authorization_endpoint: Option<String>,
     token_endpoint: String,
@@ -187,10 +188,25 @@ impl ServerMetadata {
         expected: &Issuer,
         reach: Reach,
     ) -> Result<Self, ServerMetadataError> {
-        let wire: Wire = serde_json::from_slice(body)
-            .map_err(|error| ServerMetadataError::Unreadable(Foreign::new(&error.to_string())))?;
-        let found = Issuer::new(wire.issuer);
-        if found != *expected {
+        Self::parse_of(body, expected, &[], reach)
+    }
+
+    /// The same, of a server that may call itself by one of the `other` names, or by none if one of
+    /// them is empty. It is `expected` all the same: what is ours is bound to who was asked.
+    pub fn parse_of(
+        body: &[u8],
+        expected: &Issuer,
+        other: &[Issuer],
+        reach: Reach,
+    ) -> Result<Self, ServerMetadataError> {
+        let unreadable = |why: &str| ServerMetadataError::Unreadable(Foreign::new(why));
+        let wire: Wire =
+            serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
+        let found = Issuer::new(wire.issuer.as_deref().unwrap_or_default());
+        if found != *expected && !other.contains(&found) {
+            if wire.issuer.is_none() {
+                return Err(unreadable("missing field `issuer`"));
+            }
             return Err(ServerMetadataError::OtherIssuer {
                 expected: expected.clone(),
                 found,
@@ -203,7 +219,7 @@ impl ServerMetadata {
         let optional =
             |member, text: Option<String>| text.map(|text| endpoint(member, &text)).transpose();
         Ok(Self {
-            issuer: found,
+            issuer: expected.clone(),
             authorization_endpoint: optional(
                 "authorization_endpoint",
                 wire.authorization_endpoint,

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 pub use super::access_token::{AccessToken, Scheme};
 use super::{
@@ -159,20 +162,54 @@ pub fn code_request(
 }
 
 /// The request that trades a refresh token for tokens. `resource` is named here too
-/// (spec-checklist E4, H5).
+/// (spec-checklist E4, H5), and the `scope` where a server wants it, which is then no more than was
+/// granted (RFC 6749 §6).
 pub fn refresh_request(
     endpoint: &Endpoint,
     reach: Reach,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
+    scope: Option<&Scope>,
     refresh_token: &Secret<String>,
 ) -> Request {
+    let scope = scope.map(ToString::to_string);
     let mut fields = vec![
         ("grant_type", "refresh_token"),
         ("refresh_token", refresh_token.expose().as_str()),
     ];
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
+    fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
     client.post(endpoint, reach, &fields)
+}
+
+/// The same answer in JSON, if it came as a form (H87): for servers that are known to answer so.
+/// What stands there twice does so afterwards, and spoils the answer.
+pub(crate) fn json_of_form(mut answer: Response) -> Response {
+    if !is_form(&answer) {
+        return answer;
+    }
+    // Room for the worst case of escaping, so that no copy is left behind by growth.
+    let room = 6 * answer.body.len() + 2;
+    let mut json = Zeroizing::new(Vec::with_capacity(room));
+    for (name, value) in form_urlencoded::parse(&answer.body) {
+        let before = if json.is_empty() { b'{' } else { b',' };
+        json.push(before);
+        // Writing a text into memory does not fail.
+        let _ = serde_json::to_writer(&mut *json, &name);
+        json.push(b':');
+        let _ = serde_json::to_writer(&mut *json, &value);
+    }
+    json.push(b'}');
+    answer.body = Bytes::from_owner(json);
+    let json_type = HeaderValue::from_static("application/json");
+    answer.headers.insert(header::CONTENT_TYPE, json_type);
+    answer
+}
+
+fn is_form(answer: &Response) -> bool {
+    let content_type = answer.header(header::CONTENT_TYPE).unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !answer.body.is_empty()
 }
 
 /// Reads a token response that was asked for at `now`.
@@ -192,6 +229,9 @@ pub fn response(
         status: answer.status.as_u16(),
         why: Foreign::new(why),
     };
+    if is_form(answer) {
+        return Err(malformed("it is a form, and not JSON"));
+    }
     let wire: Wire =
         serde_json::from_slice(&answer.body).map_err(|error| malformed(&lenient::shape(&error)))?;
     let given = Scheme::named(wire.token_type.trim());
@@ -433,6 +473,29 @@ mod tests {
                 matches!(read(status, body), Err(TokenError::Malformed { .. })),
                 "{status} {body}"
             );
+        }
+    }
+
+    fn form(body: &'static str) -> Response {
+        let form_type = "application/x-www-form-urlencoded; charset=utf-8";
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, form_type.parse().unwrap())]);
+        Response::new(StatusCode::OK, headers, body)
+    }
+
+    #[test]
+    fn a_form_is_read_where_it_is_expected() {
+        let body = "access_token=a%22t&token_type=bearer&scope=a+b&expires_in=60";
+        let refused = response(&form(body), now(), &[], Scheme::Bearer).unwrap_err();
+        assert!(refused.to_string().ends_with("it is a form, and not JSON"));
+        let read = |answer| response(&json_of_form(answer), now(), &[], Scheme::Bearer);
+        let tokens = read(form(body)).unwrap();
+        assert_eq!(tokens.access_token.expose(), "a\"t");
+        assert_eq!(tokens.scope.unwrap().to_string(), "a b");
+        assert_eq!(tokens.expires_at, Some(now() + Duration::from_secs(60)));
+        let refused = read(form("error=bad_verification_code&error_description=x")).unwrap_err();
+        assert!(refused.is("bad_verification_code"));
+        for twice in ["access_token=a&access_token=b&token_type=bearer", "x", ""] {
+            assert!(read(form(twice)).is_err(), "{twice}");
         }
     }
 

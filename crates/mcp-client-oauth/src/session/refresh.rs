@@ -89,7 +89,8 @@ pub(super) async fn refresh_with(
         endpoint,
         discovery.reach,
         &client,
-        Some(resource),
+        discovery.quirks.resource_parameter(resource),
+        record.scope_on_refresh(),
         refresh_token,
     );
     request.deadline = request.deadline.min(left);
@@ -97,6 +98,7 @@ pub(super) async fn refresh_with(
     let answer = ask(platform, request, prover)
         .await
         .map_err(TokenRefreshError::Http)?;
+    let answer = discovery.quirks.token_answer(answer);
     let sent = [refresh_token.expose().as_str()];
     let secrets: Vec<&str> = client.secrets().chain(sent).collect();
     let mut tokens =

@@ -44,9 +44,14 @@ pub(crate) async fn borrow(
     left: Duration,
 ) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
     let mut lock = store.lock(lender).await?;
-    // A login with another issuer since then has nothing to lend here.
+    // A login with another issuer since then has nothing to lend here, and where a request does not
+    // say which resource it is for, what it brings may be for another one.
     let login = lock.record().cloned();
-    let Some(login) = login.filter(|login| login.discovery.issuer() == target.issuer) else {
+    let may_lend = |login: &Record| {
+        let discovery = &login.discovery;
+        discovery.issuer() == target.issuer && discovery.quirks.tells_resources_apart()
+    };
+    let Some(login) = login.filter(may_lend) else {
         let gone = TokenRefreshError::NoRefreshToken(target.server.clone());
         return Ok(Err(gone));
     };

@@ -149,6 +149,13 @@ impl Record {
         Scope::union_of(before.as_ref(), challenge.scope.as_ref())
     }
 
+    /// What a refresh names as its scope, for a server that wants it named: what the login asked for.
+    pub(crate) fn scope_on_refresh(&self) -> Option<&Scope> {
+        let wanted = self.discovery.quirks.scope_on_refresh == Some(true);
+        let asked = self.requested.as_ref().or(self.tokens.scope.as_ref());
+        asked.filter(|_| wanted)
+    }
+
     /// What was asked for, and what was granted.
     pub fn known_scope(&self) -> Option<Scope> {
         Scope::union_of(self.requested.as_ref(), self.tokens.scope.as_ref())

@@ -14,9 +14,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("server_url", &[]),
     ("platform", &["secret", "server_url"]),
     ("proto", &["secret", "server_url", "platform"]),
+    ("quirks", &["platform", "proto"]),
     ("error", &["server_url", "platform", "proto"]),
     ("prover", &["platform", "proto"]),
-    ("discovery", &["server_url", "platform", "proto", "error"]),
+    (
+        "discovery",
+        &["server_url", "platform", "proto", "error", "quirks"],
+    ),
     (
         "identity",
         &["secret", "platform", "proto", "error", "discovery"],

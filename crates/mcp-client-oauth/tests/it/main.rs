@@ -40,6 +40,7 @@ mod oidc_provider;
 #[cfg(target_os = "linux")]
 mod opener;
 mod properties;
+mod quirks;
 mod refresh;
 mod sealed;
 mod sessions;

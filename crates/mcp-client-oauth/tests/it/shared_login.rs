@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use mcp_client_oauth::{LoginOptions, Remedy, Session, TokenSource as _, store::RecordKey};
+use mcp_client_oauth::{
+    LoginOptions, Remedy, ResourceParameter, Session, TokenSource as _, store::RecordKey,
+};
 use mcp_oauth_testbed::{Builder, Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::json;
 
@@ -212,4 +214,24 @@ async fn settling_waits_for_the_login_that_lends() {
     bounded(settled).await.unwrap();
     assert!(!is_spent().await);
     assert_eq!(company.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_login_whose_requests_name_no_resource_lends_nothing() {
+    let company = Company::open().await;
+    let mail = company.mail();
+    mail.login_with(&sharing()).await.unwrap();
+    assert_eq!(company.logins(), 1, "the login is lent");
+
+    // The lender logs in again, where no request says which resource its token is for.
+    let notes = &company.notes;
+    let mut lock = notes.store.lock(&notes.key()).await.unwrap();
+    let mut record = lock.record().cloned().unwrap();
+    record.discovery.quirks.resource = Some(ResourceParameter::Omitted);
+    notes.store.save(&mut lock, &record).await.unwrap();
+    drop(lock);
+    let (refreshes, session) = (notes.refreshes(), company.session(mail.key()).await);
+    let refused = session.refresh().await.unwrap_err();
+    assert_eq!(refused.remedy(), Remedy::LogIn, "{refused}");
+    assert_eq!(notes.refreshes(), refreshes);
 }

@@ -43,6 +43,7 @@ fn document(target: &Target, record: &Record, status: Status) -> Value {
         "requested_scope": record.requested.as_ref().map(ToString::to_string),
         "missing_scope": record.missing_scope().map(|scope| scope.to_string()),
         "resource": discovery.resource.as_str(),
+        "quirks": discovery.quirks,
         "issuer": discovery.issuer().as_str(),
         "client": client(&record.identity),
         "without_person": record.machine.as_ref().map(MachineGrant::name),
@@ -135,6 +136,7 @@ fn text(document: &Value, key: &RecordKey, record: &Record, status: Status) -> S
     ] {
         rows.extend(shown(pointer).map(|value| (label, value)));
     }
+    rows.extend(otherwise(record));
     rows.extend([
         ("token endpoint", or("/token_endpoint", "-")),
         (
@@ -144,6 +146,13 @@ fn text(document: &Value, key: &RecordKey, record: &Record, status: Status) -> S
         ("discovered", or("/discovered", "-")),
     ]);
     fields(&rows)
+}
+
+/// What the server wants otherwise, if anything.
+fn otherwise(record: &Record) -> Option<(&'static str, String)> {
+    let quirks = &record.discovery.quirks;
+    let written = serde_json::to_string(quirks).ok()?;
+    (!quirks.is_empty()).then_some(("otherwise", written))
 }
 
 fn expiry(record: &Record, status: Status) -> String {

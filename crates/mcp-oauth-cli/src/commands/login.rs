@@ -91,7 +91,14 @@ fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> 
         Some(known) => known.clone(),
         None => Server::new(url),
     };
-    Ok((name, merged(typed, known)))
+    let quirks = typed.quirks.over(known.quirks.clone())?;
+    Ok((
+        name,
+        Server {
+            quirks,
+            ..merged(typed, known)
+        },
+    ))
 }
 
 fn known_url(name: &str, servers: &Servers) -> Result<ServerUrl, Failure> {
@@ -148,6 +155,7 @@ fn merged(typed: &Login, known: Server) -> Server {
         way: way(typed, known.way),
         dpop: typed.way.dpop || known.dpop,
         share: typed.way.share || known.share,
+        quirks: known.quirks,
         url: known.url,
     }
 }
@@ -180,6 +188,7 @@ async fn options(
     options.account.clone_from(&server.account);
     options.scope.clone_from(&server.scope);
     options.discovery.legacy = server.legacy;
+    options.discovery.quirks.clone_from(&server.quirks);
     options
         .identity
         .document

@@ -29,6 +29,7 @@ mod login;
 mod machine;
 mod migrate;
 mod proxy;
+mod quirks;
 mod refusals;
 mod request;
 #[cfg(target_os = "linux")]

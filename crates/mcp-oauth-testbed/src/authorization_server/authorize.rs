@@ -121,6 +121,18 @@ fn request(
             format!("{name} comes more than once"),
         ));
     }
+    let wanted = world.faults().find(|fault| match fault {
+        Fault::WantsParameter(name, value) => Some((name.clone(), value.clone())),
+        _ => None,
+    });
+    if let Some((name, value)) = wanted
+        && parameters.find(&name) != Some(&value)
+    {
+        return Err(Refusal::new(
+            "invalid_request",
+            format!("{name} must be {value}"),
+        ));
+    }
     if parameters.require("response_type")? != "code" {
         return Err(Refusal::new(
             "unsupported_response_type",
@@ -204,6 +216,28 @@ pub(super) fn one_of(
     asked: Option<&str>,
 ) -> Result<String, Refusal> {
     let first = granted.first().cloned().unwrap_or_default();
+    if world.faults().has(&Fault::KnowsNoResource) {
+        return match asked {
+            Some(_) => Err(Refusal::new(
+                "invalid_request",
+                "the parameter resource is not supported",
+            )),
+            None => Ok(first),
+        };
+    }
+    let called = world.faults().find(|fault| match fault {
+        Fault::CallsTheResource(name) => Some(name.clone()),
+        _ => None,
+    });
+    if let Some(called) = called {
+        return match asked {
+            Some(asked) if asked == called => Ok(first),
+            _ => Err(Refusal::new(
+                "invalid_target",
+                format!("the resource is called {called}"),
+            )),
+        };
+    }
     match asked {
         Some(asked) if granted.iter().any(|resource| resource == asked) => Ok(asked.to_owned()),
         _ if world.settings.legacy.is_some() => Ok(first),

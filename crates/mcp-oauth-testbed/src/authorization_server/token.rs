@@ -174,6 +174,9 @@ fn refresh(request: &Request<'_>) -> Result<Issued, Refusal> {
     let token = form.require("refresh_token")?;
     let grace = world.faults().has(&Fault::GraceForSpentRefreshTokens);
     let silent = world.faults().has(&Fault::RotatesInSilence);
+    if world.faults().has(&Fault::WantsScopeOnRefresh) {
+        form.require("scope")?;
+    }
     let mut ledger = world.ledger();
     let Some((number, family)) = ledger.family_of(token, &request.client.id) else {
         return Err(invalid_grant("the refresh token is unknown"));

@@ -1,0 +1,230 @@
+//! Where a server wants things otherwise than the specifications have them: as data, for one server.
+//!
+//! What common providers want is known by their issuer; what somebody says for a server goes before
+//! that. Nothing here weakens what keeps a login ours: `state`, PKCE and where tokens are sent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    platform::Response,
+    proto::{
+        authorize_parameters::AuthorizeParameters, resource_metadata::Resource,
+        server_metadata::Issuer, token,
+    },
+};
+
+/// How one server wants things otherwise. What is left open is as the specifications have it, or as
+/// the provider is known to want it ([`Quirks::known`]).
+///
+/// ```
+/// use mcp_client_oauth::{LoginOptions, Quirks, ResourceParameter};
+///
+/// let mut options = LoginOptions::default();
+/// options.discovery.quirks.resource = Some(ResourceParameter::Omitted);
+/// options.discovery.quirks.authorize.insert("audience", "https://api.example")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Quirks {
+    /// What `resource` says, which RFC 8707 and MCP have in every request. Where a token may be sent
+    /// does not change with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceParameter>,
+    /// Whether a refresh names the scope of the login again, which RFC 6749 §6 leaves open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope_on_refresh: Option<bool>,
+    /// More parameters of the authorization request.
+    #[serde(skip_serializing_if = "AuthorizeParameters::is_empty")]
+    pub authorize: AuthorizeParameters,
+    /// Whether a token answer may be form-encoded (H87). RFC 6749 §5.1 has it in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form_answers: Option<bool>,
+    /// Whether the server checks S256 though its metadata lists no PKCE methods (H4). What it lists
+    /// is believed: one that lists only `plain` is refused all the same (H5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pkce_unlisted: Option<bool>,
+    /// By what other names the authorization server may call itself in its metadata (H2) and in the
+    /// callback (H54); an empty one is for metadata without a name. Each is compared byte for byte,
+    /// and its use is logged as a warning: it gives away what RFC 8414 §3.3 and RFC 9207 protect
+    /// from, for the servers that are named here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<Issuer>,
+}
+
+/// What the parameter `resource` says.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ResourceParameter {
+    /// The resource, as its metadata has it.
+    #[default]
+    Published,
+    /// It is not sent.
+    Omitted,
+    /// Another identifier, by which the authorization server knows the resource.
+    Named(Resource),
+}
+
+impl Quirks {
+    /// What the provider behind `issuer` is known to want.
+    ///
+    /// | issuer | wants |
+    /// |---|---|
+    /// | Microsoft Entra v2 | no `resource` (AADSTS901002, AADSTS9010010), the scope on refresh (AADSTS90009); its metadata lists no PKCE methods, and it checks S256 |
+    /// | Google | `access_type=offline` and `prompt=consent`, or there is no refresh token |
+    /// | GitHub | may answer with a form |
+    pub fn known(issuer: &Issuer) -> Self {
+        let Ok(url) = Url::parse(issuer.as_str()) else {
+            return Self::default();
+        };
+        match (url.scheme(), url.host_str().unwrap_or_default()) {
+            ("https", host) if ENTRA.contains(&host) && is_below(&url, "v2.0") => Self {
+                resource: Some(ResourceParameter::Omitted),
+                scope_on_refresh: Some(true),
+                pkce_unlisted: Some(true),
+                ..Self::default()
+            },
+            ("https", "accounts.google.com") => Self {
+                authorize: google(),
+                ..Self::default()
+            },
+            ("https", "github.com") => Self {
+                form_answers: Some(true),
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+
+    /// These, and what they leave open as in `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let issuers = [self.issuers, other.issuers].concat();
+        Self {
+            resource: self.resource.or(other.resource),
+            scope_on_refresh: self.scope_on_refresh.or(other.scope_on_refresh),
+            authorize: self.authorize.or(other.authorize),
+            form_answers: self.form_answers.or(other.form_answers),
+            pkce_unlisted: self.pkce_unlisted.or(other.pkce_unlisted),
+            issuers,
+        }
+    }
+
+    /// Whether they leave everything open.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The value of the parameter `resource`, for tokens for `published`.
+    pub(crate) fn resource_parameter<'a>(
+        &'a self,
+        published: &'a Resource,
+    ) -> Option<&'a Resource> {
+        match &self.resource {
+            None | Some(ResourceParameter::Published) => Some(published),
+            Some(ResourceParameter::Omitted) => None,
+            Some(ResourceParameter::Named(named)) => Some(named),
+        }
+    }
+
+    /// Whether a token request can say which of several resources its token is for.
+    pub(crate) fn tells_resources_apart(&self) -> bool {
+        matches!(self.resource, None | Some(ResourceParameter::Published))
+    }
+
+    /// The answer of a token endpoint, as RFC 6749 §5.1 has it.
+    pub(crate) fn token_answer(&self, answer: Response) -> Response {
+        match self.form_answers {
+            Some(true) => token::json_of_form(answer),
+            _ => answer,
+        }
+    }
+}
+
+/// The hosts of Microsoft Entra, of its national clouds too.
+const ENTRA: &[&str] = &[
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+];
+/// Without both, the second login of an account brings no refresh token.
+const GOOGLE: &[(&str, &str)] = &[("access_type", "offline"), ("prompt", "consent")];
+
+fn google() -> AuthorizeParameters {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let parameters: BTreeMap<_, _> = GOOGLE.iter().map(owned).collect();
+    AuthorizeParameters::try_from(parameters).unwrap_or_default()
+}
+
+fn is_below(url: &Url, last: &str) -> bool {
+    let path = url.path().trim_end_matches('/');
+    path.rsplit('/').next() == Some(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(issuer: &str) -> Quirks {
+        Quirks::known(&Issuer::new(issuer))
+    }
+
+    #[test]
+    fn a_provider_is_known_by_its_whole_host() {
+        let entra = known("https://login.microsoftonline.com/9188040d/v2.0");
+        assert_eq!(entra.resource, Some(ResourceParameter::Omitted));
+        assert_eq!(entra.scope_on_refresh, Some(true));
+        let google = known("https://accounts.google.com");
+        assert_eq!(google.authorize.iter().collect::<Vec<_>>(), GOOGLE);
+        assert_eq!(
+            known("https://github.com/login/oauth").form_answers,
+            Some(true)
+        );
+        for other in [
+            "https://login.microsoftonline.com/9188040d/",
+            "https://login.microsoftonline.com.evil.example/t/v2.0",
+            "https://evil.example/login.microsoftonline.com/v2.0",
+            "http://accounts.google.com",
+            "https://accounts.google.com.evil.example",
+            "https://as.example",
+            "no URL",
+        ] {
+            assert!(known(other).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_goes_before_what_is_known() {
+        let mut own = Quirks {
+            resource: Some(ResourceParameter::Published),
+            ..Quirks::default()
+        };
+        own.authorize.insert("prompt", "login").unwrap();
+        let both = own
+            .clone()
+            .or(known("https://login.microsoftonline.com/t/v2.0"));
+        assert_eq!(both.resource, Some(ResourceParameter::Published));
+        assert_eq!(both.scope_on_refresh, Some(true));
+        let both = own.or(known("https://accounts.google.com"));
+        let sent: Vec<_> = both.authorize.iter().collect();
+        assert_eq!(sent, [("access_type", "offline"), ("prompt", "login")]);
+    }
+
+    #[test]
+    fn what_is_left_open_is_not_written() {
+        assert_eq!(serde_json::to_string(&Quirks::default()).unwrap(), "{}");
+        let own = Quirks {
+            resource: Some(ResourceParameter::Named(Resource::new("api://x"))),
+            form_answers: Some(false),
+            issuers: vec![Issuer::new("https://other.example")],
+            ..Quirks::default()
+        };
+        let written = serde_json::to_string(&own).unwrap();
+        assert_eq!(serde_json::from_str::<Quirks>(&written).unwrap(), own);
+    }
+}

@@ -1,0 +1,207 @@
+//! Servers that want things otherwise, and what is said of them.
+
+use std::time::Duration;
+
+use mcp_client_oauth::{
+    Error, LoginOptions, Quirks, Remedy, ResourceParameter, Session, Sessions,
+    error::{AuthorizationError, CallbackError, DiscoveryError, ServerMetadataError},
+    proto::{resource_metadata::Resource, server_metadata::Issuer},
+};
+use mcp_oauth_testbed::{Endpoint, Fault, Spoil};
+
+use crate::support::{Scene, bounded, parameters};
+
+fn with(change: impl FnOnce(&mut Quirks)) -> LoginOptions {
+    let mut options = LoginOptions::default();
+    change(&mut options.discovery.quirks);
+    options
+}
+
+/// Every value of a parameter of the authorization request.
+fn asked(scene: &Scene, name: &str) -> Vec<String> {
+    let urls = scene.person.opened();
+    parameters(urls.last().unwrap(), name)
+}
+
+/// What the last token request said of `name`.
+fn said(scene: &Scene, name: &str) -> Option<String> {
+    scene.last("POST", "/token").form(name)
+}
+
+/// The session of what is stored, as a later process has it.
+async fn later(scene: &Scene) -> Session {
+    let (platform, store) = (scene.platform.clone(), scene.store.clone());
+    let session = Session::open(platform, store, scene.key()).await.unwrap();
+    session.unwrap()
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_resource_gets_none_in_any_request() {
+    let scene = Scene::start().await;
+    scene.testbed.set_fault(Fault::KnowsNoResource);
+    let refused = scene.login().await.unwrap_err();
+    assert!(matches!(
+        refused,
+        Error::Authorization(AuthorizationError::Refused(_))
+    ));
+    let options = with(|quirks| quirks.resource = Some(ResourceParameter::Omitted));
+    scene.login_with(&options).await.unwrap();
+    assert_eq!(asked(&scene, "resource"), [""; 0]);
+    assert_eq!(said(&scene, "resource"), None);
+    later(&scene).await.refresh().await.unwrap();
+    assert_eq!(said(&scene, "resource"), None);
+    // What it may be sent to does not change with it (H90).
+    let resource = scene.record().await.unwrap().discovery.resource;
+    assert_eq!(resource.as_str(), scene.server.as_str());
+}
+
+#[tokio::test]
+async fn a_resource_may_have_another_name_at_its_authorization_server() {
+    let scene = Scene::start().await;
+    let name = "api://notes".to_owned();
+    scene.testbed.set_fault(Fault::CallsTheResource(name));
+    let named = ResourceParameter::Named(Resource::new("api://notes"));
+    let options = with(|quirks| quirks.resource = Some(named));
+    scene.login_with(&options).await.unwrap();
+    assert_eq!(asked(&scene, "resource"), ["api://notes"]);
+    later(&scene).await.refresh().await.unwrap();
+    assert_eq!(said(&scene, "resource").as_deref(), Some("api://notes"));
+}
+
+#[tokio::test]
+async fn a_refresh_names_the_scope_where_the_server_wants_it() {
+    let scene = Scene::start().await;
+    scene.testbed.set_fault(Fault::WantsScopeOnRefresh);
+    let session = scene.login().await.unwrap();
+    assert!(session.refresh().await.is_err());
+    assert_eq!(said(&scene, "scope"), None);
+    let mut options = with(|quirks| quirks.scope_on_refresh = Some(true));
+    options.scope = Some("notes:read notes:write".parse().unwrap());
+    scene.login_with(&options).await.unwrap();
+    later(&scene).await.refresh().await.unwrap();
+    let scope = said(&scene, "scope");
+    assert_eq!(scope.as_deref(), Some("notes:read notes:write"));
+}
+
+#[tokio::test]
+async fn a_parameter_that_the_server_wants_is_sent_once_beside_ours() {
+    let scene = Scene::start().await;
+    let wanted = Fault::WantsParameter("audience".to_owned(), "a b".to_owned());
+    scene.testbed.set_fault(wanted);
+    let authorize = format!(
+        "{}/authorize?audience=other&tenant=t",
+        scene.testbed.issuer()
+    );
+    let endpoint = "authorization_endpoint".to_owned();
+    scene
+        .testbed
+        .set_fault(Fault::MetadataField(endpoint, authorize.into()));
+    let options = with(|quirks| quirks.authorize.insert("audience", "a b").unwrap());
+    scene.login_with(&options).await.unwrap();
+    assert_eq!(asked(&scene, "audience"), ["a b"]);
+    assert_eq!(asked(&scene, "tenant"), ["t"]);
+    for ours in ["state", "client_id", "redirect_uri", "code_challenge"] {
+        assert_eq!(asked(&scene, ours).len(), 1, "{ours}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_is_taken_for_tokens_where_that_was_said() {
+    let scene = Scene::start().await;
+    scene
+        .testbed
+        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::FormEncoded));
+    let refused = scene.login().await.unwrap_err();
+    assert_eq!(refused.remedy(), Remedy::ReportToServer);
+    assert!(refused.to_string().contains("it is a form, and not JSON"));
+    let options = with(|quirks| quirks.form_answers = Some(true));
+    let session = scene.login_with(&options).await.unwrap();
+    assert!(session.record().tokens.refresh_token.is_some());
+    scene.pass(Duration::from_secs(3600));
+    later(&scene).await.refresh().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_name_of_the_issuer_is_taken_where_it_was_said_and_only_that() {
+    let other = "https://tenant.example/{tenantid}/v2.0";
+    for (fault, name) in [
+        (Fault::WrongIssuer(other.to_owned()), other),
+        (Fault::MissingIssuer, ""),
+    ] {
+        let scene = Scene::start().await;
+        scene.testbed.set_fault(fault);
+        for said in ["https://elsewhere.example", "https://tenant.example/x/v2.0"] {
+            let options = with(|quirks| quirks.issuers = vec![Issuer::new(said)]);
+            let refused = scene.login_with(&options).await.unwrap_err();
+            assert!(matches!(
+                refused,
+                Error::Discovery(DiscoveryError::ServerMetadata {
+                    cause: ServerMetadataError::OtherIssuer { .. }
+                        | ServerMetadataError::Unreadable(_),
+                    ..
+                })
+            ));
+        }
+        scene.assert_nothing_was_sent();
+        let options = with(|quirks| quirks.issuers = vec![Issuer::new(name)]);
+        let session = scene.login_with(&options).await.unwrap();
+        // What is ours is bound to who was asked.
+        let issuer = session.record().discovery.issuer().clone();
+        assert_eq!(issuer.as_str(), scene.testbed.issuer());
+    }
+}
+
+#[tokio::test]
+async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that() {
+    let scene = Scene::start().await;
+    let slashed = format!("{}/", scene.testbed.issuer());
+    scene.testbed.set_fault(Fault::CallbackIss(slashed.clone()));
+    for said in [None, Some("https://elsewhere.example")] {
+        let issuers = said.map(Issuer::new).into_iter().collect();
+        let options = with(|quirks| quirks.issuers = issuers);
+        let refused = scene.login_with(&options).await.unwrap_err();
+        assert!(matches!(
+            refused,
+            Error::Authorization(AuthorizationError::Callback(CallbackError::Issuer { .. }))
+        ));
+    }
+    assert_eq!(scene.posts("/token"), 0);
+    let options = with(|quirks| quirks.issuers = vec![Issuer::new(slashed)]);
+    scene.login_with(&options).await.unwrap();
+}
+
+#[tokio::test]
+async fn pkce_that_is_not_listed_is_believed_where_that_was_said_and_plain_never_is() {
+    let options = with(|quirks| quirks.pkce_unlisted = Some(true));
+    for (fault, works) in [(Fault::NoPkceMethods, true), (Fault::OnlyPlainPkce, false)] {
+        let scene = Scene::start().await;
+        scene.testbed.set_fault(fault);
+        assert!(scene.login().await.is_err());
+        assert_eq!(scene.login_with(&options).await.is_ok(), works);
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_anew_leads_to_a_new_login() {
+    let scene = Scene::start().await;
+    let sessions = Sessions::new(scene.platform.clone(), scene.store.clone());
+    let ensure = |options| {
+        let sessions = &sessions;
+        let server = &scene.server;
+        async move {
+            let ensured = Box::pin(sessions.ensure(server, &options));
+            bounded(ensured).await.unwrap()
+        }
+    };
+    ensure(LoginOptions::default()).await;
+    let hinted = || {
+        let hint = ("login_hint", "me@x.example");
+        with(|quirks| drop(quirks.authorize.insert(hint.0, hint.1)))
+    };
+    ensure(hinted()).await;
+    assert_eq!(asked(&scene, "login_hint"), ["me@x.example"]);
+    // The same again, or nothing at all, asks nobody.
+    ensure(hinted()).await;
+    ensure(LoginOptions::default()).await;
+    assert_eq!(scene.person.opened().len(), 2);
+}

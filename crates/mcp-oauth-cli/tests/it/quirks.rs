@@ -1,0 +1,69 @@
+//! Servers that want things otherwise: what is typed once is remembered with the name.
+
+use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+
+use crate::support::Home;
+
+#[tokio::test]
+async fn a_server_that_wants_things_otherwise_is_told_of_once() {
+    let mut builder = Testbed::builder();
+    for fault in [
+        Fault::KnowsNoResource,
+        Fault::WantsScopeOnRefresh,
+        Fault::WantsParameter("audience".to_owned(), "https://a.example".to_owned()),
+        Fault::Spoil(Endpoint::Token, Spoil::FormEncoded),
+        Fault::NoPkceMethods,
+    ] {
+        builder = builder.fault(fault);
+    }
+    let home = Home::with(builder).await;
+    let url = home.url();
+    let refused = home.run(&["login", "notes", &url]).await.ended(1);
+    refused.says("mcp-oauth login notes --pkce-unlisted");
+    let otherwise = [
+        "--no-resource",
+        "--scope-on-refresh",
+        "--form-answers",
+        "--pkce-unlisted",
+        "--authorize-param",
+        "audience=https://a.example",
+        "--login-hint",
+        "me@x.example",
+    ];
+    let typed = [&["notes", url.as_str()], &otherwise[..]].concat();
+    home.login(&typed).await.succeeded();
+    home.run(&["refresh", "notes"]).await.succeeded();
+    let get = home.run(&["get", "notes", "--json"]).await.succeeded();
+    let quirks = &get.json()["quirks"];
+    assert_eq!(quirks["resource"], "omitted");
+    assert_eq!(quirks["authorize"]["login_hint"], "me@x.example");
+    home.run(&["get", "notes"]).await.says("otherwise");
+    // Nobody is asked again, and after a logout the name knows.
+    home.run(&["login", "notes"]).await.succeeded();
+    home.run(&["logout", "notes", "--json"]).await;
+    home.login(&typed[..1]).await.succeeded();
+    assert_eq!(home.testbed.token_requests("authorization_code"), 2);
+}
+
+#[tokio::test]
+async fn another_name_of_an_issuer_is_taken_if_it_is_typed() {
+    let fault = Fault::CallbackIss("https://other.example".to_owned());
+    let home = Home::with(Testbed::builder().fault(fault)).await;
+    let url = home.url();
+    let accept = "mcp-oauth login notes --accept-issuer https://other.example";
+    home.login(&["notes", &url]).await.ended(1).says(accept);
+    let taken = ["notes", &url, "--accept-issuer", "https://other.example"];
+    let login = home.login(&taken).await.succeeded();
+    login.says("may call itself by other names");
+}
+
+#[tokio::test]
+async fn no_parameter_of_ours_can_be_typed() {
+    let home = Home::new().await;
+    for parameter in ["state=x", "redirect_uri=https://evil.example", "=x", "x"] {
+        let url = home.url();
+        let typed = ["login", "notes", &url, "--authorize-param", parameter];
+        home.run(&typed).await.ended(2);
+    }
+    assert_eq!(home.testbed.requests().len(), 0);
+}

@@ -6,7 +6,7 @@ use clap::Args;
 use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
-use super::{IdpFlags, Login, WayFlags, duration};
+use super::{IdpFlags, Login, QuirkFlags, WayFlags, duration};
 use crate::proxy::Transport;
 
 pub(super) const EXAMPLES: &str = "\
@@ -78,6 +78,8 @@ pub(crate) struct Proxy {
     pub(crate) way: WayFlags,
     #[command(flatten)]
     pub(crate) idp: IdpFlags,
+    #[command(flatten)]
+    pub(crate) quirks: QuirkFlags,
     /// Follow the rules of 2025-03-26 if the server does not say who issues its tokens.
     #[arg(long)]
     pub(crate) legacy: bool,
@@ -102,6 +104,7 @@ impl Proxy {
             no_browser: self.no_browser,
             way: self.way.clone(),
             idp: self.idp.clone(),
+            quirks: self.quirks.clone(),
             timeout: self.auth_timeout,
             force: false,
             legacy: self.legacy,

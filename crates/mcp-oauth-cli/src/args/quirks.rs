@@ -10,7 +10,7 @@ use mcp_client_oauth::{
 use crate::exit::Failure;
 
 /// What the server wants otherwise.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"

@@ -12,7 +12,7 @@ mod quirks;
 mod way;
 
 pub(crate) use idp::IdpFlags;
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{AppConfig, Proxy};
 pub(crate) use quirks::QuirkFlags;
 pub(crate) use way::WayFlags;
 
@@ -51,6 +51,7 @@ Environment:
   VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT     which Vault, for `vault`
   VAULT_TOKEN; else VAULT_ROLE_ID and VAULT_SECRET_ID (AppRole); else MCP_OAUTH_VAULT_TOKEN_FILE;
   else the file ~/.vault-token                  who we are there
+  MCP_OAUTH_PROXY_TOKEN     what clients of `proxy --listen` have to bring
   NO_COLOR, CLICOLOR        no colours; BROWSER: how to open a URL
 
 Passwords, secrets and tokens are never taken from an argument: other users can see those.
@@ -135,6 +136,9 @@ pub(crate) enum Command {
     /// Be a server on stdio for applications that speak no HTTP, or cannot log in.
     #[command(after_help = proxy::EXAMPLES)]
     Proxy(Box<Proxy>),
+    /// Print what an application needs to run `proxy` as its server, or write it to its file.
+    #[command(after_help = proxy::CONFIG_EXAMPLES)]
+    Config(AppConfig),
     /// Print the client metadata document to host at a URL, which then is a client id.
     ClientMetadata(ClientMetadata),
     /// Open a URL in the browser: what `login` runs, without our secrets in its environment.
@@ -391,6 +395,7 @@ impl Command {
             Self::Test(connect) | Self::Tools(connect) => Some(&connect.whose.server),
             Self::Request(request) => Some(&request.server),
             Self::Proxy(proxy) => Some(&proxy.server),
+            Self::Config(config) => Some(&config.server),
             Self::Logout(logout) => Some(&logout.whose.server),
             Self::Clear(clear) => clear.server.as_deref(),
             Self::Demo(_)

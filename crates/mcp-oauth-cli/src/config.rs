@@ -12,6 +12,7 @@ use mcp_client_oauth::{Secret, store::SealedFiles};
 use crate::{args::Global, exit::Failure, place::Place, vault::Variables};
 
 const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
+const PROXY_TOKEN: &str = "MCP_OAUTH_PROXY_TOKEN";
 const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
 const IDP_CLIENT_SECRET: &str = "MCP_OAUTH_IDP_CLIENT_SECRET";
 const TRUST_RECORDS: &str = "MCP_OAUTH_TRUST_RECORDS";
@@ -33,6 +34,7 @@ pub(crate) struct Environment {
     display: Option<OsString>,
     wayland_display: Option<OsString>,
     ssh: Option<OsString>,
+    proxy_token: Option<OsString>,
 }
 
 impl Environment {
@@ -56,6 +58,7 @@ impl Environment {
             display: read("DISPLAY"),
             wayland_display: read("WAYLAND_DISPLAY"),
             ssh: read("SSH_CONNECTION"),
+            proxy_token: read(PROXY_TOKEN),
         }
     }
 
@@ -115,6 +118,9 @@ pub(crate) struct Config {
     /// Whether it makes sense to open a browser.
     pub(crate) has_browser: bool,
     names: Option<PathBuf>,
+    typed_places: Vec<(&'static str, String)>,
+    /// What a client of `proxy --listen` has to bring.
+    pub(crate) proxy_token: Option<Secret<String>>,
 }
 
 impl Config {
@@ -156,10 +162,20 @@ impl Config {
             trust_records: environment.trust_records.is_some_and(|value| value == "1"),
             vault: environment.vault,
             has_browser,
+            typed_places: typed_places(flags),
+            proxy_token: environment
+                .proxy_token
+                .map(|own| text(PROXY_TOKEN, own))
+                .transpose()?,
             names: data_dir
                 .or_else(default_names)
                 .map(|directory| directory.join("servers.json")),
         })
+    }
+
+    /// The flags that choose a place, as they were typed.
+    pub(crate) fn typed_places(&self) -> &[(&'static str, String)] {
+        &self.typed_places
     }
 
     /// A text in which `${NAME}` stands for a variable of the environment.
@@ -192,6 +208,22 @@ impl Config {
             )
         })
     }
+}
+
+fn typed_places(flags: &Global) -> Vec<(&'static str, String)> {
+    let path = |path: &Option<PathBuf>| {
+        let path = std::path::absolute(path.as_ref()?).ok()?;
+        path.to_str().map(str::to_owned)
+    };
+    let places = [
+        ("--store", flags.store.clone()),
+        ("--data-dir", path(&flags.data_dir)),
+        ("--password-file", path(&flags.password_file)),
+    ];
+    let typed = places
+        .into_iter()
+        .filter_map(|(flag, value)| Some((flag, value?)));
+    typed.collect()
 }
 
 /// A flag goes before the environment, and what names a store before what names a directory; only
@@ -322,6 +354,7 @@ mod tests {
             PASSWORD,
             CLIENT_SECRET,
             IDP_CLIENT_SECRET,
+            PROXY_TOKEN,
             Variables::TOKEN,
             Variables::SECRET_ID,
         ];

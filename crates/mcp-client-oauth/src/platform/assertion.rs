@@ -18,10 +18,11 @@ use super::Clock;
 use crate::secret::Secret;
 
 /// The variables by which our own secrets reach us: no program that we start gets them (H152).
-pub const SECRET_VARIABLES: [&str; 5] = [
+pub const SECRET_VARIABLES: [&str; 6] = [
     "MCP_OAUTH_PASSWORD",
     "MCP_OAUTH_CLIENT_SECRET",
     "MCP_OAUTH_IDP_CLIENT_SECRET",
+    "MCP_OAUTH_PROXY_TOKEN",
     "VAULT_TOKEN",
     "VAULT_SECRET_ID",
 ];

@@ -1,13 +1,13 @@
 //! What is typed after `proxy`.
 
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
 use super::{IdpFlags, Login, QuirkFlags, WayFlags, duration};
-use crate::proxy::Transport;
+use crate::{commands::App, proxy::Transport};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +20,29 @@ Messages are on stdin and stdout, one a line; all else is on stderr. The applica
 answers while nobody is logged in; the login goes on beside it, and a call says where. Proxies for
 the same server share one login.";
 
+pub(super) const CONFIG_EXAMPLES: &str = "\
+Examples:
+  mcp-oauth config notes --for claude-desktop           what to put into its file
+  mcp-oauth config notes --for cursor --write           put it there; the old file is kept
+  mcp-oauth config notes --for vscode --write --file .vscode/mcp.json";
+
+/// `config`.
+#[derive(Args, Debug)]
+pub(crate) struct AppConfig {
+    /// The name of a server (see `list`), or its URL.
+    #[arg(value_name = "NAME|URL")]
+    pub(crate) server: String,
+    /// The application.
+    #[arg(long = "for", value_enum, value_name = "APP")]
+    pub(crate) r#for: App,
+    /// Put it into the file of the application, and keep the old one beside it.
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// Another file than the usual one.
+    #[arg(long, value_name = "FILE", requires = "write")]
+    pub(crate) file: Option<PathBuf>,
+}
+
 /// `proxy`.
 #[derive(Args, Debug)]
 pub(crate) struct Proxy {
@@ -30,6 +53,17 @@ pub(crate) struct Proxy {
     /// replaced by a variable of the environment. With `Authorization` nobody has to log in.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub(crate) headers: Vec<String>,
+    /// Be an HTTP endpoint on this machine instead, which adds the token; 0 is any free port. A
+    /// client has to bring the token in `MCP_OAUTH_PROXY_TOKEN`, if there is one.
+    #[arg(long, value_name = "127.0.0.1:PORT", value_parser = loopback)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// A PEM file with the certificate authorities to trust, and no others.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// For configurations of other proxies: plain http goes to this machine in any case, and nowhere
+    /// else.
+    #[arg(long, hide = true)]
+    pub(crate) allow_http: bool,
     /// Which transport is tried first, or alone.
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub(crate) transport: Transport,
@@ -83,6 +117,18 @@ pub(crate) struct Proxy {
     /// Follow the rules of 2025-03-26 if the server does not say who issues its tokens.
     #[arg(long)]
     pub(crate) legacy: bool,
+}
+
+/// Nobody else on the network is to use the token.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "it looks like 127.0.0.1:8080".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("only this machine may use the token: 127.0.0.1 or [::1]".to_owned())
+    }
 }
 
 impl Proxy {

@@ -21,6 +21,7 @@ use crate::{
 mod backends;
 mod blotter;
 mod client_metadata;
+mod config;
 mod connection;
 mod demo;
 mod forget;
@@ -35,6 +36,7 @@ mod test;
 mod token;
 mod tools;
 
+pub(crate) use config::App;
 pub(crate) use login::Asking;
 
 /// What every command works with. Nothing is opened before it is needed.
@@ -61,6 +63,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Clear(clear) => forget::clear(&context, clear).await,
         Command::Backends => Ok(backends::run(&context).await),
         Command::Migrate(migrate) => migrate::run(&context, &migrate).await,
+        Command::Config(typed) => config::run(&context, &typed),
         Command::Proxy(proxy) => proxy::run(&context, *proxy).await,
         Command::ClientMetadata(typed) => client_metadata::run(&context, &typed),
         Command::OpenUrl { url } => Ok(open(&url).await),

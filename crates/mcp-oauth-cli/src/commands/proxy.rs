@@ -2,11 +2,17 @@
 
 use std::{
     fs::DirBuilder,
+    net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mcp_client_oauth::store::RecordKey;
+use mcp_client_oauth::{
+    platform::{Platform, ReqwestClient},
+    store::RecordKey,
+};
+use tokio::net::TcpListener;
 
 use super::{Context, login::prepared};
 use crate::{
@@ -16,6 +22,7 @@ use crate::{
     proxy::{
         Filter, Options,
         door::{Door, Terms},
+        listen::Endpoint,
         run as speak,
     },
 };
@@ -43,7 +50,7 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
     };
     let memory = file("json");
     let terms = Terms {
-        platform: context.platform.clone(),
+        platform: platform(context, typed.ca_cert.as_deref())?,
         lock: file("lock"),
         store,
         options,
@@ -60,8 +67,58 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
         memory,
         subject: typed.server,
     };
-    speak(Door::open(terms).await?, options).await;
+    let door = Door::open(terms).await?;
+    match typed.listen {
+        Some(address) => listen(context, door, address, options).await?,
+        None => speak(door, options).await,
+    }
     Ok(Exit::Done)
+}
+
+async fn listen(
+    context: &Context,
+    door: Door,
+    address: SocketAddr,
+    options: Options,
+) -> Result<(), Failure> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        Ok((listener.local_addr()?, listener))
+    };
+    let (address, listener) = bound.await.map_err(|error: std::io::Error| {
+        let hint = Some("choose another port, or 0 for any free one".to_owned());
+        Failure::other(
+            "listen",
+            format!("cannot listen at {address}: {error}"),
+            hint,
+        )
+    })?;
+    let path = door.url().path().to_owned();
+    context
+        .ui
+        .say(format_args!("listening at http://{address}{path}"));
+    let bearer = context.config.proxy_token.clone();
+    let (patience, subject) = (options.patience, options.subject);
+    Endpoint::new(door, address, bearer, patience, subject)
+        .serve(listener)
+        .await;
+    Ok(())
+}
+
+/// This machine, with the certificate authorities that the person trusts.
+fn platform(context: &Context, ca_cert: Option<&Path>) -> Result<Platform, Failure> {
+    let mut platform = context.platform.clone();
+    if let Some(file) = ca_cert {
+        let bundle = std::fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
+        let client = ReqwestClient::with_roots(&bundle).map_err(|cause| {
+            Failure::usage(
+                format!("{}: {cause}", file.display()),
+                "name a PEM file of certificates",
+            )
+        })?;
+        platform.http = Arc::new(client);
+    }
+    Ok(platform)
 }
 
 /// `Name: value`, whose value is never shown (H168).

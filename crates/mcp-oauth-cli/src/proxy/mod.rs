@@ -15,6 +15,7 @@ pub(crate) mod door;
 mod filter;
 mod frame;
 mod greeting;
+pub(crate) mod listen;
 mod old_stream;
 mod pipes;
 mod relay;

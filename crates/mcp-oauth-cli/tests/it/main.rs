@@ -16,6 +16,7 @@ mod backends;
 )]
 #[path = "../../../mcp-client-oauth/tests/it/vault/bao.rs"]
 mod bao;
+mod config;
 mod core_dump;
 mod demo;
 mod device;

@@ -16,6 +16,7 @@ use crate::support::{Home, bounded};
 
 mod herd;
 mod lines;
+mod listen;
 mod login;
 mod restarts;
 mod streams;

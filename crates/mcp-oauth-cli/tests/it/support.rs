@@ -236,12 +236,17 @@ impl Running {
         (read > 0).then_some(line)
     }
 
-    /// Reads until a line of stderr has `text`.
-    #[cfg(unix)]
-    pub(crate) async fn until_it_says(&mut self, text: &str) {
-        while !self.said.contains(text) {
-            let line = self.line().await;
-            assert!(line.is_some(), "{text:?} is not in {}", self.said);
+    /// Reads until a line of stderr has `text`: that line.
+    pub(crate) async fn until_it_says(&mut self, text: &str) -> String {
+        if let Some(line) = self.said.lines().find(|line| line.contains(text)) {
+            return line.to_owned();
+        }
+        loop {
+            match self.line().await {
+                Some(line) if line.contains(text) => return line,
+                Some(_) => {}
+                None => panic!("{text:?} is not in {}", self.said),
+            }
         }
     }
 

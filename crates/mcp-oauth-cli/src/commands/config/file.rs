@@ -1,0 +1,122 @@
+//! A file of another application: changed whole or not at all, with the old one beside it.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use toml_edit::{Array, DocumentMut, Item, Table, value};
+
+use crate::exit::Failure;
+
+/// How many old files are kept.
+const BACKUPS: u32 = 1000;
+
+/// Writes what `change` makes of the text of `path`, and returns where the old file is now, if there
+/// was one.
+pub(super) fn change(
+    path: &Path,
+    change: impl FnOnce(&str) -> Result<String, Failure>,
+) -> Result<Option<PathBuf>, Failure> {
+    let failed = |action| move |error: std::io::Error| Failure::file(action, path, &error);
+    let before = match fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(Failure::file("read", path, &error)),
+    };
+    let after = change(before.as_deref().unwrap_or_default())?;
+    // What a link leads to is changed, and the link stays.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory).map_err(failed("make the directory of"))?;
+    let backup = before.is_some().then(|| back_up(path)).transpose()?;
+    let mut written = tempfile::NamedTempFile::new_in(directory).map_err(failed("write"))?;
+    written
+        .write_all(after.as_bytes())
+        .map_err(failed("write"))?;
+    if let Ok(old) = fs::metadata(path) {
+        let kept = written.as_file().set_permissions(old.permissions());
+        kept.map_err(failed("write"))?;
+    }
+    written.as_file().sync_all().map_err(failed("write"))?;
+    written
+        .persist(path)
+        .map_err(|error| Failure::file("write", path, &error.error))?;
+    Ok(backup)
+}
+
+/// A copy beside it, by a name that is not taken.
+fn back_up(path: &Path) -> Result<PathBuf, Failure> {
+    let named = |number| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if number == 0 {
+            ".bak".to_owned()
+        } else {
+            format!(".bak{number}")
+        });
+        PathBuf::from(name)
+    };
+    let free = (0..BACKUPS).map(named).find(|backup| !backup.exists());
+    let backup = free.ok_or_else(|| {
+        let message = format!("there are too many old files beside {}", path.display());
+        Failure::other("file", message, None)
+    })?;
+    fs::copy(path, &backup).map_err(|error| Failure::file("copy", path, &error))?;
+    Ok(backup)
+}
+
+/// A TOML text with the table `[member.name]`; comments and order stay.
+pub(super) fn with_table(
+    text: &str,
+    path: &Path,
+    member: &str,
+    name: &str,
+    entry: &Value,
+) -> Result<String, Failure> {
+    let broken = |why: String| {
+        let message = format!("{} is left as it is: {why}", path.display());
+        Failure::other("file", message, None)
+    };
+    let mut document: DocumentMut = text
+        .parse()
+        .map_err(|error: toml_edit::TomlError| broken(error.message().to_owned()))?;
+    let mut implicit = Table::new();
+    implicit.set_implicit(true);
+    let servers = document.entry(member).or_insert(Item::Table(implicit));
+    let servers = servers
+        .as_table_like_mut()
+        .ok_or_else(|| broken(format!("its {member} is no table")))?;
+    let arguments = entry["args"].as_array().into_iter().flatten();
+    let arguments: Array = arguments.filter_map(Value::as_str).collect();
+    let mut table = Table::new();
+    table["command"] = value(entry["command"].as_str().unwrap_or_default());
+    table["args"] = value(arguments);
+    servers.insert(name, Item::Table(table));
+    Ok(document.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_is_added_or_replaced_and_the_rest_stays() {
+        let entry = json!({ "command": "/x/mcp-oauth", "args": ["proxy", "n\"1"] });
+        let before = "# mine\nmodel = \"o\" # yes\n\n[mcp_servers.a]\ncommand = \"a\"\n";
+        let path = Path::new("c.toml");
+        let after = with_table(before, path, "mcp_servers", "notes", &entry).unwrap();
+        assert!(after.starts_with(before), "{after}");
+        assert!(
+            after.contains("[mcp_servers.notes]\ncommand = \"/x/mcp-oauth\"\n"),
+            "{after}"
+        );
+        let again = with_table(&after, path, "mcp_servers", "notes", &entry).unwrap();
+        assert_eq!(again, after);
+        assert!(with_table("x", path, "m", "n", &entry).is_err());
+        assert!(with_table("m = 1", path, "m", "n", &entry).is_err());
+    }
+}

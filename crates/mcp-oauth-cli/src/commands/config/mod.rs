@@ -1,0 +1,146 @@
+//! `config`: what an application has to know to run `proxy` as its server, and the file where.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::{Context, is_url};
+use crate::{
+    args::{AppConfig, Whose},
+    exit::{Exit, Failure},
+    servers::name_for,
+};
+
+mod file;
+mod json_text;
+
+/// An application that runs MCP servers over stdio.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum App {
+    /// Claude Desktop
+    ClaudeDesktop,
+    /// Cursor
+    Cursor,
+    /// Visual Studio Code
+    Vscode,
+    /// Windsurf
+    Windsurf,
+    /// Zed
+    Zed,
+    /// Codex
+    Codex,
+    /// Gemini CLI
+    Gemini,
+}
+
+impl App {
+    /// The member of its file that has the servers.
+    fn member(self) -> &'static str {
+        match self {
+            Self::ClaudeDesktop | Self::Cursor | Self::Windsurf | Self::Gemini => "mcpServers",
+            Self::Vscode => "servers",
+            Self::Zed => "context_servers",
+            Self::Codex => "mcp_servers",
+        }
+    }
+
+    /// Where its file is, in the home and in the directory of configurations of this system.
+    fn file(self, home: &Path, config: &Path) -> PathBuf {
+        match self {
+            Self::ClaudeDesktop => config.join("Claude/claude_desktop_config.json"),
+            Self::Cursor => home.join(".cursor/mcp.json"),
+            Self::Vscode => config.join("Code/User/mcp.json"),
+            Self::Windsurf => home.join(".codeium/windsurf/mcp_config.json"),
+            Self::Zed if cfg!(windows) => config.join("Zed/settings.json"),
+            Self::Zed => home.join(".config/zed/settings.json"),
+            Self::Codex => home.join(".codex/config.toml"),
+            Self::Gemini => home.join(".gemini/settings.json"),
+        }
+    }
+
+    fn entry(self, command: &str, arguments: &[String]) -> Value {
+        match self {
+            Self::Vscode => json!({ "type": "stdio", "command": command, "args": arguments }),
+            Self::Zed => json!({ "source": "custom", "command": command, "args": arguments }),
+            _ => json!({ "command": command, "args": arguments }),
+        }
+    }
+}
+
+pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure> {
+    let target = context.target(&Whose {
+        server: typed.server.clone(),
+        account: None,
+    })?;
+    let name = if is_url(&typed.server) {
+        name_for(target.key.server())
+    } else {
+        typed.server.clone()
+    };
+    let (app, member) = (typed.r#for, typed.r#for.member());
+    let entry = app.entry(&own_path()?, &arguments(context, &typed.server));
+    if !typed.write {
+        let document = json!({ member: { &name: entry } });
+        let text = if app == App::Codex {
+            file::with_table("", Path::new("config.toml"), member, &name, &entry)?
+        } else {
+            format!("{document:#}")
+        };
+        context.ui.result(&document, || text.trim_end().to_owned());
+        return Ok(Exit::Done);
+    }
+    let path = match &typed.file {
+        Some(path) => path.clone(),
+        None => usual_file(app)?,
+    };
+    let backup = file::change(&path, |before| {
+        if app == App::Codex {
+            file::with_table(before, &path, member, &name, &entry)
+        } else {
+            json_text::with_member(before, member, &name, &entry).map_err(|why| {
+                let message = format!("{} is left as it is: {why}", path.display());
+                let hint = "see what to put there by hand: the same command without --write";
+                Failure::other("file", message, Some(hint.to_owned()))
+            })
+        }
+    })?;
+    let document = json!({ "file": path, "backup": backup, "name": name });
+    context.ui.result(&document, || {
+        let kept = backup.map(|backup| format!("; the old one is {}", backup.display()));
+        format!(
+            "{name} is in {}{}",
+            path.display(),
+            kept.unwrap_or_default()
+        )
+    });
+    context.ui.progress("start the application again");
+    Ok(Exit::Done)
+}
+
+/// An application that is started from a desktop knows no PATH.
+fn own_path() -> Result<String, Failure> {
+    let own = std::env::current_exe().ok();
+    let own = own.and_then(|path| path.to_str().map(str::to_owned));
+    own.ok_or_else(|| Failure::other("config", "this command does not know its own path", None))
+}
+
+/// What chooses the data of this command now chooses it there as well.
+fn arguments(context: &Context, server: &str) -> Vec<String> {
+    let mut arguments = vec!["proxy".to_owned(), server.to_owned()];
+    for (flag, value) in context.config.typed_places() {
+        arguments.extend([(*flag).to_owned(), value.clone()]);
+    }
+    arguments
+}
+
+fn usual_file(app: App) -> Result<PathBuf, Failure> {
+    use etcetera::BaseStrategy as _;
+    let unknown = || {
+        let hint = Some("name it: --file FILE".to_owned());
+        Failure::other("config", "this system names no home directory", hint)
+    };
+    // macOS applications keep their files in `Library`, and not where its command line tools do.
+    let base = etcetera::base_strategy::choose_native_strategy().map_err(|_| unknown())?;
+    Ok(app.file(base.home_dir(), &base.config_dir()))
+}

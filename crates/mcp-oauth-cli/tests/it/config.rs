@@ -1,0 +1,104 @@
+//! `config`: what applications need, and their files.
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, snapshot};
+
+const JSON_APPS: [(&str, &str, &str); 6] = [
+    (
+        "claude-desktop",
+        "mcpServers",
+        "Claude/claude_desktop_config.json",
+    ),
+    ("cursor", "mcpServers", ".cursor/mcp.json"),
+    ("vscode", "servers", "Code/User/mcp.json"),
+    (
+        "windsurf",
+        "mcpServers",
+        ".codeium/windsurf/mcp_config.json",
+    ),
+    ("zed", "context_servers", ".config/zed/settings.json"),
+    ("gemini", "mcpServers", ".gemini/settings.json"),
+];
+
+#[tokio::test]
+async fn each_application_gets_a_server_that_runs() {
+    let home = Home::logged_in().await;
+    for (app, member, _) in JSON_APPS {
+        let printed = home
+            .run(&["config", "notes", "--for", app])
+            .await
+            .succeeded();
+        let server = &printed.json()[member]["notes"];
+        assert!(
+            server["command"].as_str().unwrap().ends_with("mcp-oauth"),
+            "{app}"
+        );
+        assert_eq!(server["args"], json!(["proxy", "notes"]), "{app}");
+    }
+    let printed = home
+        .run(&["config", "notes", "--for", "codex"])
+        .await
+        .succeeded();
+    printed
+        .says("[mcp_servers.notes]\n")
+        .says("args = [\"proxy\", \"notes\"]");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_is_changed_and_the_old_one_is_kept() {
+    let home = Home::logged_in().await;
+    for (app, member, place) in JSON_APPS {
+        let place = home.path(place);
+        let typed = ["config", "notes", "--for", app, "--write"];
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        let before = format!(r#"{{"z": 1.50, "{member}": {{"b": {{}}}}, "a": 1}}"#);
+        home.file(&place, &before);
+        home.run(&typed).await.succeeded();
+        let text = std::fs::read_to_string(&place).unwrap();
+        assert!(
+            text.contains("\"z\": 1.50") && text.find("\"z\"") < text.find("\"a\""),
+            "{text}"
+        );
+        let written: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(written[member]["notes"]["args"], json!(["proxy", "notes"]));
+        assert_eq!(written[member]["b"], json!({}));
+        let backup = format!("{}.bak", place.display());
+        assert_eq!(std::fs::read_to_string(backup).unwrap(), before);
+    }
+    home.run(&["config", "notes", "--for", "codex", "--write"])
+        .await
+        .succeeded();
+    let written = std::fs::read_to_string(home.path(".codex/config.toml")).unwrap();
+    assert!(written.contains("[mcp_servers.notes]"), "{written}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_understood_is_left_as_it_is() {
+    let home = Home::logged_in().await;
+    let file = home.file("settings.json", "{ // mine\n}");
+    let before = snapshot(&home.path(""));
+    let typed = [
+        "config", "notes", "--for", "zed", "--write", "--file", &file,
+    ];
+    home.run(&typed)
+        .await
+        .ended(1)
+        .says("is left as it is")
+        .says("without --write");
+    assert_eq!(snapshot(&home.path("")), before);
+}
+
+#[tokio::test]
+async fn what_chooses_the_tokens_now_chooses_them_there() {
+    let home = Home::logged_in().await;
+    let data = home.data().display().to_string();
+    let typed = ["config", "notes", "--for", "cursor", "--data-dir", &data];
+    let printed = home.run(&typed).await.succeeded().json();
+    let arguments = &printed["mcpServers"]["notes"]["args"];
+    assert_eq!(*arguments, json!(["proxy", "notes", "--data-dir", data]));
+    home.run(&["config", "unknown", "--for", "cursor"])
+        .await
+        .ended(2);
+}

@@ -1,0 +1,140 @@
+//! `proxy --listen`: the token is added for whoever may ask, and nobody else (H166).
+
+use mcp_oauth_testbed::{Party, Testbed};
+use serde_json::{Value, json};
+
+use super::{add, initialize, sum};
+use crate::support::{Home, Running, bounded};
+
+/// A proxy that listens, and where.
+async fn listening(home: &Home, token: Option<&str>) -> (Running, String) {
+    let url = home.url();
+    let mut command = home.command(&["proxy", &url, "--listen", "127.0.0.1:0", "--no-browser"]);
+    if let Some(token) = token {
+        command.env("MCP_OAUTH_PROXY_TOKEN", token);
+    }
+    let mut running = Running::start(command, "").await;
+    let said = bounded(running.until_it_says("listening at ")).await;
+    let place = said.split_once("listening at ").unwrap().1;
+    (running, place.trim().to_owned())
+}
+
+async fn post(place: &str, headers: &[(&str, &str)], message: &Value) -> reqwest::Response {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client
+        .post(place)
+        .header("accept", "application/json, text/event-stream")
+        .header("content-type", "application/json")
+        .body(message.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    bounded(request.send()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_client_on_this_machine_gets_its_answers_and_never_the_token() {
+    let home = Home::logged_in().await;
+    let (_running, place) = listening(&home, None).await;
+    home.testbed.forget_requests();
+    let answer = post(&place, &[], &initialize(0)).await;
+    assert_eq!(answer.status().as_u16(), 200);
+    let session = answer.headers()["mcp-session-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let headers = [
+        ("mcp-session-id", session.as_str()),
+        ("authorization", "Bearer theirs"),
+    ];
+    let answer = post(&place, &headers, &add(1)).await;
+    let text = answer.text().await.unwrap();
+    assert!(text.contains("\"sum\": 2"), "{text}");
+    let token = home.run(&["token", "notes"]).await.succeeded().stdout;
+    for sent in home
+        .testbed
+        .requests()
+        .iter()
+        .filter(|sent| sent.path == "/mcp")
+    {
+        let carried = sent.header("authorization").unwrap();
+        assert_eq!(carried, format!("Bearer {}", token.trim()));
+    }
+    assert!(!text.contains(token.trim()));
+}
+
+#[tokio::test]
+async fn another_host_and_a_web_page_are_refused() {
+    let home = Home::logged_in().await;
+    let (_running, place) = listening(&home, None).await;
+    home.testbed.forget_requests();
+    let port = place
+        .rsplit_once(':')
+        .unwrap()
+        .1
+        .split_once('/')
+        .unwrap()
+        .0
+        .to_owned();
+    for (header, value, status) in [
+        ("host", "rebound.example", 421),
+        ("host", "127.0.0.1:1", 421),
+        ("origin", "https://evil.example", 403),
+        ("origin", "null", 403),
+    ] {
+        let refused = post(&place, &[(header, value)], &initialize(0)).await;
+        assert_eq!(refused.status().as_u16(), status, "{header}: {value}");
+    }
+    let elsewhere = place.replace("/mcp", "/token");
+    assert_eq!(
+        post(&elsewhere, &[], &initialize(0))
+            .await
+            .status()
+            .as_u16(),
+        404
+    );
+    assert_eq!(home.testbed.count(Party::Mcp, "POST", "/mcp"), 0);
+    let local = format!("http://localhost:{port}");
+    let own = [("host", &local[7..]), ("origin", &local)];
+    assert_eq!(
+        post(&place, &own, &initialize(0)).await.status().as_u16(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_may_have_a_token_of_its_own() {
+    let home = Home::logged_in().await;
+    let (_running, place) = listening(&home, Some("own")).await;
+    for (headers, status) in [
+        (&[][..], 401),
+        (&[("authorization", "Bearer other")], 401),
+        (&[("authorization", "Bearer own")], 200),
+    ] {
+        let answer = post(&place, headers, &initialize(0)).await;
+        assert_eq!(answer.status().as_u16(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_login_is_an_error_of_the_protocol() {
+    let home = Home::with(Testbed::builder()).await;
+    let (_running, place) = listening(&home, None).await;
+    let refused = post(&place, &[], &add(7)).await;
+    assert_eq!(refused.status().as_u16(), 503);
+    let refused: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
+    assert_eq!(
+        (&refused["id"], &refused["error"]["code"]),
+        (&json!(7), &json!(-32003))
+    );
+    assert!(refused["error"]["data"]["url"].is_string() && sum(&refused).is_none());
+}
+
+#[tokio::test]
+async fn nobody_else_on_the_network_is_listened_to() {
+    let home = Home::logged_in().await;
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80", "localhost"] {
+        let typed = ["proxy", "notes", "--listen", address];
+        home.run(&typed).await.ended(2);
+    }
+}

@@ -21,7 +21,7 @@ use super::{
     greeting::{Memory, without_session},
     pipes::{Line, Output},
     relay::Relay,
-    upstream::Upstream,
+    upstream::{Confirmation, Upstream},
 };
 
 /// How many requests are on their way at once: each may need a connection.
@@ -163,17 +163,17 @@ impl Client {
     }
 
     fn tell(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
-        let (client, upstream) = (self.clone(), &self.0.upstream);
+        let client = self.clone();
         if message.is("notifications/initialized") {
-            if upstream.is_shut() {
-                return;
-            }
-            if let Some(seat) = upstream.begin_to_confirm() {
-                work.spawn(async move {
-                    let outcome = client.0.upstream.confirm(seat, &message).await;
-                    told(outcome);
-                });
-                return;
+            match self.0.upstream.begin_to_confirm(&message) {
+                Confirmation::For(seat) => {
+                    work.spawn(async move {
+                        told(client.0.upstream.confirm(seat, &message).await);
+                    });
+                    return;
+                }
+                Confirmation::Nothing => return,
+                Confirmation::AsAnyOther => {}
             }
         }
         let cancelled = message.cancels();

@@ -73,6 +73,8 @@ pub(super) struct Upstream {
     hello: Mutex<Option<Arc<Message>>>,
     /// The revision of a client that needs no session.
     stateless: Mutex<Option<HeaderValue>>,
+    /// The client's word that it has understood, which came before there was anything to understand.
+    early: Mutex<Option<Arc<Message>>>,
     opening: AsyncMutex<()>,
     /// Of sessions, and of requests of our own.
     numbers: AtomicU64,
@@ -91,6 +93,16 @@ pub(super) enum State {
     Open(Arc<Seat>),
     /// The client has an `initialize` of ours: nobody is logged in, or the server is away.
     Shut(Trouble),
+}
+
+/// What becomes of the client's word that it has understood.
+pub(super) enum Confirmation {
+    /// It confirms this session.
+    For(Arc<Seat>),
+    /// It is a notification like any other.
+    AsAnyOther,
+    /// It is kept, or not needed.
+    Nothing,
 }
 
 /// One session with the server.
@@ -113,6 +125,7 @@ impl Upstream {
             state: watch::Sender::new(State::Unopened),
             hello: Mutex::default(),
             stateless: Mutex::default(),
+            early: Mutex::default(),
             opening: AsyncMutex::default(),
             numbers: AtomicU64::new(1),
         }
@@ -127,8 +140,12 @@ impl Upstream {
     /// The server's own answer to the client's `initialize`.
     pub(super) async fn greet(&self, hello: &Message) -> Result<Bytes, Trouble> {
         let (answer, seat) = self.open_session(hello).await?;
-        let seat = seat.map(|seat| State::Greeted(Arc::new(seat)));
-        self.state.send_replace(seat.unwrap_or(State::Unopened));
+        let early = lock(&self.early).take();
+        match (seat.map(Arc::new), early) {
+            (Some(seat), Some(confirmation)) => self.confirm(seat, &confirmation).await?,
+            (Some(seat), None) => drop(self.state.send_replace(State::Greeted(seat))),
+            (None, _) => self.give_up(),
+        }
         Ok(answer)
     }
 
@@ -139,6 +156,7 @@ impl Upstream {
 
     /// The client has an `initialize` of ours, and this is why.
     pub(super) fn shut(&self, why: Trouble) {
+        lock(&self.early).take();
         self.state.send_replace(State::Shut(why));
     }
 
@@ -156,14 +174,22 @@ impl Upstream {
         self.state.borrow().seat().is_none() && lock(&self.stateless).is_some()
     }
 
-    /// The client has understood the server's `initialize`: what follows waits until the server knows.
-    pub(super) fn begin_to_confirm(&self) -> Option<Arc<Seat>> {
+    /// The client has understood `initialize`: what follows waits until the server knows.
+    pub(super) fn begin_to_confirm(&self, message: &Arc<Message>) -> Confirmation {
         let state = self.state.borrow().clone();
-        let State::Greeted(seat) = state else {
-            return None;
-        };
-        self.state.send_replace(State::Opening);
-        Some(seat)
+        match state {
+            State::Greeted(seat) => {
+                self.state.send_replace(State::Opening);
+                Confirmation::For(seat)
+            }
+            State::Opening => {
+                *lock(&self.early) = Some(Arc::clone(message));
+                Confirmation::Nothing
+            }
+            // The server will hear ours.
+            State::Shut(_) => Confirmation::Nothing,
+            State::Unopened | State::Open(_) => Confirmation::AsAnyOther,
+        }
     }
 
     /// The client's word that it has understood, before anything else of it.

@@ -25,7 +25,7 @@ mod streams;
 pub(crate) struct App {
     pub(crate) child: Child,
     stdin: Option<ChildStdin>,
-    stdout: Lines<BufReader<ChildStdout>>,
+    stdout: Option<Lines<BufReader<ChildStdout>>>,
     stderr: Arc<Mutex<String>>,
     /// What came while something else was waited for.
     passed_over: Vec<Value>,
@@ -49,7 +49,7 @@ impl App {
         });
         Self {
             stdin: child.stdin.take(),
-            stdout: BufReader::new(child.stdout.take().unwrap()).lines(),
+            stdout: child.stdout.take().map(|pipe| BufReader::new(pipe).lines()),
             child,
             stderr,
             passed_over: Vec::new(),
@@ -81,7 +81,8 @@ impl App {
 
     /// The next line, as it is.
     pub(crate) async fn line(&mut self) -> String {
-        let line = bounded(self.stdout.next_line()).await.unwrap();
+        let stdout = self.stdout.as_mut().unwrap();
+        let line = bounded(stdout.next_line()).await.unwrap();
         line.unwrap_or_else(|| panic!("the proxy has ended: {}", self.said()))
     }
 
@@ -122,6 +123,10 @@ impl App {
             .unwrap()
             .code()
             .unwrap_or(-1)
+    }
+
+    pub(crate) fn stop_reading(&mut self) {
+        self.stdout = None;
     }
 
     pub(crate) fn said(&self) -> String {

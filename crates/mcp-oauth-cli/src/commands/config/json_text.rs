@@ -83,22 +83,14 @@ mod tests {
 
     #[test]
     fn a_member_is_added_and_everything_else_stays_as_it_was_written() {
-        let before = r#"{"z":1.50e2, "mcpServers": {"b": {"command" : "b"},"a":{}},"a":"\u0061"}"#;
-        let after = with_member(before, "mcpServers", "notes", &json!({ "args": [1] })).unwrap();
-        let expected = r#"{
-  "z": 1.50e2,
-  "mcpServers": {
-    "b": {"command" : "b"},
-    "a": {},
-    "notes": {
-      "args": [
-        1
-      ]
-    }
-  },
-  "a": "\u0061"
-}
-"#;
+        let text = |single: &str| single.replace('\'', "\"");
+        let before =
+            text("{'z':1.50e2, 'mcpServers': {'b': {'command' : 'b'},'a':{}},'a':'\\u0061'}");
+        let after = with_member(&before, "mcpServers", "notes", &json!({ "args": [1] })).unwrap();
+        let expected = text(
+            "{\n  'z': 1.50e2,\n  'mcpServers': {\n    'b': {'command' : 'b'},\n    'a': {},\n    \
+             'notes': {\n      'args': [\n        1\n      ]\n    }\n  },\n  'a': '\\u0061'\n}\n",
+        );
         assert_eq!(after, expected);
         let again = with_member(&after, "mcpServers", "notes", &json!({ "args": [1] })).unwrap();
         assert_eq!(again, after);
@@ -108,7 +100,7 @@ mod tests {
     fn a_file_that_is_new_or_cannot_be_understood() {
         let new = with_member("\u{feff} ", "servers", "n", &json!(1)).unwrap();
         assert_eq!(new, "{\n  \"servers\": {\n    \"n\": 1\n  }\n}\n");
-        for broken in ["[]", "{ // a comment\n}", r#"{"servers": 7}"#, "{"] {
+        for broken in ["[]", "{ // a comment\n}", "{\"servers\": 7}", "nul"] {
             assert!(
                 with_member(broken, "servers", "n", &json!(1)).is_err(),
                 "{broken}"

@@ -211,7 +211,19 @@ async fn a_refresh_that_was_sent_is_stored_whatever_ends_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_nobody_reads_or_answers_ends_in_time() {
+async fn a_proxy_whose_answers_nobody_reads_ends() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    app.stop_reading();
+    for id in 1..=3 {
+        app.tell(&add(id)).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(5), app.child.wait()).await;
+    assert_eq!(ended.unwrap().unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_proxy_that_nobody_answers_ends_in_time() {
     let home = Home::logged_in().await;
     let mut app = App::ready(&home, &[]).await;
     home.testbed

@@ -35,6 +35,26 @@ async fn the_server_speaks_of_its_own_accord_and_nothing_is_lost_between_two_str
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_wait_for_its_handshake_has_a_whole_one() {
+    let home = home(Testbed::builder().streams(true)).await;
+    home.testbed.forget_requests();
+    let mut app = App::start(&home, &[]);
+    app.tell(&super::initialize(0)).await;
+    app.tell(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
+        .await;
+    app.tell(&add(1)).await;
+    home.testbed.say(news(1));
+    assert_eq!(app.notification("notifications/news").await, news(1));
+    assert_eq!(sum(&app.answer(&json!(1)).await), Some(2));
+    let sent = home.testbed.requests();
+    let methods = sent
+        .iter()
+        .filter_map(|sent| sent.json()?["method"].as_str().map(str::to_owned));
+    let handshake = ["initialize", "notifications/initialized", "tools/call"];
+    assert_eq!(methods.collect::<Vec<_>>(), handshake);
+}
+
+#[tokio::test]
 async fn a_question_of_the_server_is_answered() {
     let home = home(Testbed::builder().streams(true)).await;
     let mut app = App::ready(&home, &[]).await;

@@ -1,0 +1,244 @@
+//! The proxy beside others, on one server and in one run: start to the first answer, calls a second,
+//! what each call costs more than without a proxy, and memory. Aims, beside npm `mcp-remote`: ten
+//! times the calls, a quarter of the time, a fifteenth of the memory.
+//!
+//! `cargo bench -p mcp-oauth-cli --bench proxy`; with `MCP_REMOTE=…/mcp-remote/dist/proxy.js` that one
+//! is measured too. The server asks for no login, so that none is measured.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench measures time, says so, and may fail loudly"
+)]
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use mcp_oauth_testbed::{Answers, Testbed};
+use serde_json::{Value, json};
+
+const CALLS: u64 = 5_000;
+const AT_ONCE: u64 = 64;
+const SERIAL: u64 = 1_000;
+const LARGE: u64 = 50;
+
+/// A proxy under way.
+struct Proxy {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Proxy {
+    fn start(mut command: Command) -> Self {
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = piped.stderr(Stdio::null()).spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let stdout = BufReader::with_capacity(1 << 20, stdout);
+        Self {
+            child,
+            stdin,
+            stdout,
+        }
+    }
+
+    fn write(&mut self, message: &str) {
+        self.stdin.write_all(message.as_bytes()).unwrap();
+        self.stdin.write_all(b"\n").unwrap();
+    }
+
+    /// Reads lines until that many answers are here.
+    fn answers(&mut self, mut wanted: u64) {
+        let mut line = String::new();
+        while wanted > 0 {
+            line.clear();
+            assert!(
+                self.stdout.read_line(&mut line).unwrap() > 0,
+                "it has ended"
+            );
+            wanted -= u64::from(line.contains("\"result\""));
+        }
+    }
+
+    fn begin(&mut self) {
+        self.write(&message(
+            0,
+            "initialize",
+            &json!({
+                "protocolVersion": "2025-11-25",
+                "capabilities": {},
+                "clientInfo": { "name": "bench", "version": "1" }
+            }),
+        ));
+        self.answers(1);
+        self.write(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    }
+
+    /// The most memory that it has had, in KiB.
+    fn peak(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn message(id: u64, method: &str, params: &Value) -> String {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
+}
+
+fn call(id: u64) -> String {
+    message(
+        id,
+        "tools/call",
+        &json!({ "name": "add", "arguments": { "a": id, "b": 1 } }),
+    )
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let testbed = Testbed::builder().open(true).answers(Answers::Json);
+    let testbed = runtime.block_on(testbed.start()).unwrap();
+    let url = testbed.server_url().to_string();
+    let home = tempfile::tempdir().unwrap();
+    let direct = direct(&runtime, &url);
+    println!("without a proxy    p50 {:?}  p99 {:?}", direct.0, direct.1);
+
+    let mut own = Command::new(env!("CARGO_BIN_EXE_mcp-oauth"));
+    own.args(["proxy", &url, "--data-dir"]).arg(home.path());
+    let mut all = vec![("mcp-oauth proxy", own)];
+    if let Some(script) = std::env::var_os("MCP_REMOTE") {
+        let mut other = Command::new("node");
+        other
+            .arg(script)
+            .args([&url, "--allow-http"])
+            .env("HOME", home.path());
+        all.push(("mcp-remote", other));
+    }
+    for (name, command) in all {
+        testbed.forget_requests();
+        measure(name, command, direct);
+    }
+}
+
+fn measure(name: &str, command: Command, direct: (Duration, Duration)) {
+    let begun = Instant::now();
+    let mut proxy = Proxy::start(command);
+    proxy.begin();
+    let start = begun.elapsed();
+    let rate = burst(&mut proxy);
+    let (p50, p99) = serial(&mut proxy);
+    let large = large(&mut proxy);
+    let peak = proxy.peak().unwrap_or_default();
+    let more = |one: Duration, other: Duration| one.saturating_sub(other);
+    println!("{name}");
+    println!("  start to the first answer   {start:?}");
+    println!("  calls a second, {AT_ONCE} at once  {rate:.0}");
+    println!("  one call                    p50 {p50:?}  p99 {p99:?}");
+    println!(
+        "  of that added               p50 {:?}  p99 {:?}",
+        more(p50, direct.0),
+        more(p99, direct.1)
+    );
+    println!("  calls of 1 MiB a second     {large:.0}");
+    println!("  peak memory                 {:.1} MiB", to_mib(peak));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]
+fn to_mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+fn per_second(calls: u64, took: Duration) -> f64 {
+    f64::from(u32::try_from(calls).unwrap()) / took.as_secs_f64()
+}
+
+/// So many calls at once, and another one for each answer.
+fn burst(proxy: &mut Proxy) -> f64 {
+    let begun = Instant::now();
+    for id in 1..=AT_ONCE {
+        proxy.write(&call(id));
+    }
+    for id in AT_ONCE + 1..=CALLS {
+        proxy.answers(1);
+        proxy.write(&call(id));
+    }
+    proxy.answers(AT_ONCE);
+    per_second(CALLS, begun.elapsed())
+}
+
+fn serial(proxy: &mut Proxy) -> (Duration, Duration) {
+    let mut took = Vec::new();
+    for id in 1..=SERIAL {
+        let text = call(100_000 + id);
+        let begun = Instant::now();
+        proxy.write(&text);
+        proxy.answers(1);
+        took.push(begun.elapsed());
+    }
+    percentiles(took)
+}
+
+fn large(proxy: &mut Proxy) -> f64 {
+    let text = "x".repeat(1 << 20);
+    let begun = Instant::now();
+    for id in 1..=LARGE {
+        let arguments = json!({ "name": "write_note", "arguments": { "text": text } });
+        proxy.write(&message(200_000 + id, "tools/call", &arguments));
+        proxy.answers(1);
+    }
+    per_second(LARGE, begun.elapsed())
+}
+
+fn percentiles(mut took: Vec<Duration>) -> (Duration, Duration) {
+    took.sort_unstable();
+    (took[took.len() / 2], took[took.len() * 99 / 100])
+}
+
+/// The same calls by an HTTP client, one after the other.
+fn direct(runtime: &tokio::runtime::Runtime, url: &str) -> (Duration, Duration) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let begin = message(0, "initialize", &json!({ "protocolVersion": "2025-11-25" }));
+    let post = |text: String, session: Option<String>| {
+        let mut request = client
+            .post(url)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .body(text);
+        if let Some(session) = session {
+            request = request.header("mcp-session-id", session);
+        }
+        async move {
+            let answer = request.send().await.unwrap();
+            let session = answer.headers().get("mcp-session-id").cloned();
+            answer.bytes().await.unwrap();
+            session.map(|session| session.to_str().unwrap().to_owned())
+        }
+    };
+    runtime.block_on(async {
+        let session = post(begin, None).await;
+        let mut took = Vec::new();
+        for id in 1..=SERIAL {
+            let begun = Instant::now();
+            post(call(id), session.clone()).await;
+            took.push(begun.elapsed());
+        }
+        percentiles(took)
+    })
+}

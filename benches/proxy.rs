@@ -214,7 +214,7 @@ fn percentiles(mut took: Vec<Duration>) -> (Duration, Duration) {
 /// The same calls by an HTTP client, one after the other.
 fn direct(runtime: &tokio::runtime::Runtime, url: &str) -> (Duration, Duration) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let begin = message(0, "initialize", &json!({ "protocolVersion": "2025-11-25" }));
+    let hello = message(0, "initialize", &json!({ "protocolVersion": "2025-11-25" }));
     let post = |text: String, session: Option<String>| {
         let mut request = client
             .post(url)
@@ -232,7 +232,7 @@ fn direct(runtime: &tokio::runtime::Runtime, url: &str) -> (Duration, Duration) 
         }
     };
     runtime.block_on(async {
-        let session = post(begin, None).await;
+        let session = post(hello, None).await;
         let mut took = Vec::new();
         for id in 1..=SERIAL {
             let begun = Instant::now();

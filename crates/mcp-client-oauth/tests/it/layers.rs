@@ -181,7 +181,8 @@ fn collect(folder: &Path, found: &mut Vec<Source>) {
             .to_str()
             .unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let code = text.split("\n#[cfg(test)]").next().unwrap();
+        let ends = ["\n#[cfg(test)]", "\n#[cfg(all(test,"].map(|tests| text.find(tests));
+        let code = &text[..ends.into_iter().flatten().min().unwrap_or(text.len())];
         let code = code
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"));

@@ -48,7 +48,13 @@ struct Inner {
 impl Client {
     pub(super) fn new(door: Door, out: Output, options: Options) -> Self {
         let (calls, filter) = (Arc::new(Calls::default()), Arc::new(options.filter));
-        let relay = Relay { calls, out, filter };
+        let parameters = Arc::default();
+        let relay = Relay {
+            calls,
+            out,
+            filter,
+            parameters,
+        };
         let (transport, patience) = (options.transport, options.patience);
         Self(Arc::new(Inner {
             upstream: Upstream::new(door.clone(), relay.clone(), transport, patience),

@@ -17,6 +17,7 @@ mod frame;
 mod greeting;
 pub(crate) mod listen;
 mod old_stream;
+mod parameters;
 mod pipes;
 mod relay;
 mod upstream;

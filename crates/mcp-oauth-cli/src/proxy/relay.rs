@@ -12,6 +12,7 @@ use super::{
     door::Trouble,
     filter::Filter,
     frame::{Kind, Message},
+    parameters::Parameters,
     pipes::Output,
 };
 
@@ -21,6 +22,7 @@ pub(super) struct Relay {
     pub(super) calls: Arc<Calls>,
     pub(super) out: Output,
     pub(super) filter: Arc<Filter>,
+    pub(super) parameters: Arc<Parameters>,
 }
 
 impl Relay {
@@ -35,6 +37,7 @@ impl Relay {
         };
         match &message.kind {
             Kind::Answer(id) => {
+                self.parameters.learn(&message.line);
                 let line = self.filter.answer(&message.line);
                 match self.calls.end(id, &line) {
                     Asker::Client => self.out.line(line).await,

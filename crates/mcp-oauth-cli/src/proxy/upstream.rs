@@ -554,7 +554,13 @@ impl Upstream {
     ) -> Result<http::Response<Body>, Trouble> {
         let mut headers = match (seat, &message.routing) {
             (Some(seat), None) => seat.headers(),
-            (_, Some(routing)) => routing.headers(message.method.as_deref()),
+            (_, Some(routing)) => {
+                let mut headers = routing.headers(message.method.as_deref());
+                if message.is("tools/call") {
+                    self.relay.parameters.add_to(&mut headers, &message.line);
+                }
+                headers
+            }
             (None, None) => self.stateless_headers(message),
         };
         headers.insert(header::ACCEPT, BOTH);
@@ -689,7 +695,7 @@ impl Routing {
 }
 
 /// What a header cannot carry as it is goes in base64 (SEP-2243).
-fn header_text(text: &str) -> String {
+pub(super) fn header_text(text: &str) -> String {
     let is_visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let is_plain = is_visible && text.trim() == text && !text.starts_with("=?base64?");
     if is_plain {

@@ -61,6 +61,23 @@ async fn the_wire_without_sessions_has_its_headers() {
     assert_eq!(sum(&answer), Some(3));
     let sent = home.testbed.requests().pop().unwrap();
     assert_eq!(sent.header("mcp-name"), Some("add"));
+    // An argument that the tool wants to see in a header.
+    let schema = json!({"properties": {"a": {"type": "number", "x-mcp-header": "First"}}});
+    let listed = json!({"tools": [{"name": "add", "inputSchema": schema}]});
+    let listed = json!({"jsonrpc": "2.0", "id": 4, "result": listed});
+    home.testbed.set_fault(Fault::Spoil(
+        Endpoint::Mcp,
+        Spoil::Raw {
+            content_type: "application/json".to_owned(),
+            body: listed.to_string().into_bytes(),
+        },
+    ));
+    app.ask(&request(4, "tools/list", &json!({"_meta": meta})))
+        .await;
+    home.testbed.clear_faults();
+    app.ask(&request(5, "tools/call", &params)).await;
+    let sent = home.testbed.requests().pop().unwrap();
+    assert_eq!(sent.header("mcp-param-first"), Some("1"));
     // Its own words about a method that it does not know, though the status is 404.
     let answer = app
         .ask(&request(3, "no/such", &json!({"_meta": meta})))

@@ -95,6 +95,8 @@ struct Envelope<'a> {
 struct Params {
     name: Option<Value>,
     uri: Option<Value>,
+    #[serde(rename = "taskId")]
+    task: Option<Value>,
     #[serde(rename = "_meta")]
     meta: Option<Meta>,
 }
@@ -253,7 +255,8 @@ impl Envelope<'_> {
         let params: Params = serde_json::from_str(self.params?.get()).ok()?;
         let name = match self.method.as_deref()? {
             "tools/call" | "prompts/get" => params.name,
-            "resources/read" => params.uri,
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => params.uri,
+            "tasks/get" | "tasks/update" | "tasks/cancel" => params.task,
             _ => None,
         };
         let name = name.and_then(|name| name.as_str().map(str::to_owned));

@@ -7,7 +7,7 @@ use mcp_oauth_testbed::{Builder, Fault, Party, Testbed, person};
 use crate::support::{Home, Output, Running, bounded};
 
 /// The polls come one second apart.
-fn devices() -> Builder {
+pub(crate) fn devices() -> Builder {
     Testbed::builder()
         .device_authorization(true)
         .device_interval(Duration::ZERO)

@@ -6,7 +6,7 @@ use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed, person};
 use serde_json::json;
 
 use super::{App, add, call, request, sum};
-use crate::support::Home;
+use crate::{device, support::Home};
 
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
@@ -94,6 +94,21 @@ async fn a_login_that_was_denied_begins_again_with_the_next_call() {
     drop(person::approve(&second).await.unwrap());
     app.notification(TOOLS_CHANGED).await;
     assert_eq!(sum(&app.ask(&add(3)).await), Some(4));
+}
+
+#[tokio::test]
+async fn a_code_for_another_device_reaches_the_person_by_way_of_a_call() {
+    let home = Home::with(device::devices()).await;
+    let mut app = App::start(&home, &["--device"]);
+    app.shake_hands().await;
+    let refused = app.ask(&add(1)).await;
+    let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+    let words = text.strip_prefix("login required: open ").unwrap();
+    let (url, code) = words.split_once(" and enter the code ").unwrap();
+    let entered = person::approve_device(&url.parse().unwrap(), code).await;
+    drop(entered.unwrap());
+    app.notification(TOOLS_CHANGED).await;
+    assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
 }
 
 #[tokio::test]

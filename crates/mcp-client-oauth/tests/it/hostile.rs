@@ -23,6 +23,7 @@ mod stage;
 mod table;
 mod tenants;
 mod time;
+mod tls;
 mod words;
 
 /// A test for each case. `table::every_case_is_a_test_here` compares with the files.

@@ -99,6 +99,8 @@ pub(super) struct Variant {
     pub(super) spoil: Vec<Spoiled>,
     pub(super) fault: Vec<String>,
     pub(super) wire: Option<String>,
+    /// What is wrong with the certificate of `${tls}`.
+    pub(super) tls: Option<String>,
 
     // What the client is given, and what its person does.
     pub(super) client: Client,

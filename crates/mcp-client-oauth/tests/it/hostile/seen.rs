@@ -92,6 +92,11 @@ pub(super) fn check(act: Act, variant: &Variant, stage: &Stage, seen: &Seen, wha
         .iter()
         .any(|head| head.to_ascii_lowercase().contains("authorization"));
     assert!(!token, "a stranger got a token: {foreign:?} {what}");
+    if let Some(tls) = &stage.tls {
+        // Whose certificate proves nothing gets no request at all.
+        let heard = usize::from(seen.code == "ok");
+        assert_eq!(tls.requests(), heard, "{what}");
+    }
     assert!(seen.slept <= LONGEST_WAIT, "{:?} {what}", seen.slept);
 }
 

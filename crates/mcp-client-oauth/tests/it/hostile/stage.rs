@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use mcp_client_oauth::{
     DiscoveryOptions, LoginOptions, Preregistered, Secret, grant::Redirect,
-    proto::server_metadata::Issuer,
+    platform::ReqwestClient, proto::server_metadata::Issuer,
 };
 use mcp_oauth_testbed::{Builder, Endpoint, Fault, Legacy, PrmForm, Spoil, Testbed};
 use serde_json::Value;
@@ -13,6 +13,7 @@ use super::{
     case::{Act, Answer, Client, How, Variant},
     listeners::Listener,
     masquerade::{Masquerade, PUBLIC_AS, PUBLIC_MCP},
+    tls::TlsServer,
     words::Words,
 };
 use crate::support::{Impatient, Scene, dead_port};
@@ -25,6 +26,8 @@ pub(super) struct Stage {
     pub(super) foreign: Listener,
     /// Places that must hear nothing at all.
     pub(super) canaries: Vec<Listener>,
+    /// A server with a certificate.
+    pub(super) tls: Option<TlsServer>,
     /// The server of a case that is written byte for byte.
     _wire: Option<Listener>,
 }
@@ -52,6 +55,15 @@ impl Stage {
         if let Some(patience) = variant.patience {
             scene.platform = Impatient::platform(Duration::from_millis(patience), &scene);
         }
+        let tls = match &variant.tls {
+            Some(kind) => Some(TlsServer::with(kind).await),
+            None => None,
+        };
+        if let Some(tls) = &tls {
+            words.set("tls", tls.origin());
+            let network = ReqwestClient::with_roots(tls.roots.as_bytes()).unwrap();
+            scene.platform.http = Arc::new(network);
+        }
         let wire = match (act, variant.wire.as_deref()) {
             (Act::Wire, Some(answer)) => Listener::saying("127.0.0.1:0", &words.fill(answer)).await,
             _ => None,
@@ -66,6 +78,7 @@ impl Stage {
             words,
             foreign,
             canaries,
+            tls,
             _wire: wire,
         }
     }

@@ -36,6 +36,9 @@ impl Words {
             for (name, value) in &self.0 {
                 text = text.replace(&format!("<{name}>"), value);
             }
+            if !text.contains('#') {
+                return text.repeat(times);
+            }
             let numbered = |number: usize| text.replace('#', &number.to_string());
             return (0..times).map(numbered).collect();
         }

@@ -90,8 +90,8 @@ impl Parameters {
             return;
         };
         for parameter in tools.get(&params.name).into_iter().flatten() {
-            let path = parameter.path.iter();
-            let argument = path.fold(Some(&params.arguments), |value, name| value?.get(name));
+            let mut path = parameter.path.iter();
+            let argument = path.try_fold(&params.arguments, |value, name| value.get(name));
             let text = argument.and_then(text_of).map(|text| header_text(&text));
             if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
                 headers.insert(parameter.header.clone(), value);

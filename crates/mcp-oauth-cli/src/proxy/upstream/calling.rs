@@ -1,0 +1,182 @@
+//! A request, to its answer.
+
+use std::time::Duration;
+
+use mcp_client_oauth::reconnect_delay;
+
+use super::{
+    super::{door::Trouble, frame::Message},
+    Seat, Upstream,
+};
+
+/// How often a message is sent again because the server does not know the session.
+const SESSIONS: u32 = 3;
+/// How often one without a side effect is sent again because the answer was lost.
+const REPEATS: u32 = 2;
+/// How often a stream is opened again for one answer.
+const RESUMPTIONS: u32 = 5;
+/// How long a server may be away.
+const ABSENCE: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+impl Upstream {
+    /// One request of the client, to its answer. It is sent again only where it surely was not taken,
+    /// or where it has no side effect.
+    pub(in crate::proxy) async fn call(&self, message: &Message) -> Result<(), Trouble> {
+        let mut tries = Tries::default();
+        loop {
+            let trouble = match self.attempt(message).await {
+                Ok(()) => return Ok(()),
+                Err((trouble, seat)) => match (trouble, seat) {
+                    (Trouble::SessionGone, Some(seat)) if tries.another_session() => {
+                        match self.reopen(seat).await {
+                            Ok(()) => continue,
+                            Err(trouble) => trouble,
+                        }
+                    }
+                    (trouble, _) => trouble,
+                },
+            };
+            // It may have its answer by now: then it is not sent again.
+            if !self.waits_for(message) {
+                return Ok(());
+            }
+            if trouble.never_sent() && self.waited(&mut tries).await {
+                continue;
+            }
+            let is_safe = message.is_safe() && trouble.is_interrupted();
+            if !(is_safe && tries.another_repeat()) {
+                return Err(trouble);
+            }
+        }
+    }
+
+    /// Waits for a server that is away; no if that has been too long.
+    async fn waited(&self, tries: &mut Tries) -> bool {
+        let Some(pause) = tries.pause() else {
+            return false;
+        };
+        tracing::debug!("the server cannot be reached: trying again");
+        self.door.platform().clock.sleep(pause).await;
+        true
+    }
+
+    /// A notification, or an answer of the client.
+    pub(in crate::proxy) async fn tell(&self, message: &Message) -> Result<(), Trouble> {
+        let seat = self.seat(message).await?;
+        self.tell_at(seat.as_deref(), message).await
+    }
+
+    pub(super) async fn tell_at(
+        &self,
+        seat: Option<&Seat>,
+        message: &Message,
+    ) -> Result<(), Trouble> {
+        let response = self.post(seat, message).await?;
+        self.take(seat, response).await.map(drop)
+    }
+
+    async fn attempt(&self, message: &Message) -> Result<(), (Trouble, Option<u64>)> {
+        let seat = self
+            .seat(message)
+            .await
+            .map_err(|trouble| (trouble, None))?;
+        let number = seat.as_ref().map(|seat| seat.number);
+        let outcome = self.exchange(seat.as_deref(), message).await;
+        outcome.map_err(|trouble| (trouble, number))
+    }
+
+    async fn exchange(&self, seat: Option<&Seat>, message: &Message) -> Result<(), Trouble> {
+        let response = self.post(seat, message).await?;
+        let ended = self.take(seat, response).await?;
+        // The answer comes on the one stream, which answers for it from here on.
+        if seat.is_some_and(|seat| seat.old.is_some()) {
+            return Ok(());
+        }
+        if !self.waits_for(message) {
+            return Ok(());
+        }
+        match (seat, ended.last_id) {
+            (Some(seat), Some(id)) => self.resume(seat, message, id, ended.retry).await,
+            _ => Err(self.missing()),
+        }
+    }
+
+    fn waits_for(&self, message: &Message) -> bool {
+        message
+            .requests()
+            .iter()
+            .any(|(id, _)| self.relay.calls.is_open(id))
+    }
+
+    /// The rest of an answer, whose stream has ended too early (2025-11-25, resumability).
+    async fn resume(
+        &self,
+        seat: &Seat,
+        message: &Message,
+        mut last_id: String,
+        mut retry: Option<Duration>,
+    ) -> Result<(), Trouble> {
+        for attempt in 0..RESUMPTIONS {
+            let clock = &self.door.platform().clock;
+            clock.sleep(reconnect_delay(retry, attempt)).await;
+            let Ok(Some(mut events)) = self.stream(seat, Some(&last_id)).await else {
+                continue;
+            };
+            while self.waits_for(message) {
+                match events.next().await {
+                    Some(Ok(event)) => self.relay.pass(event.data).await,
+                    Some(Err(_)) | None => break,
+                }
+            }
+            if !self.waits_for(message) {
+                return Ok(());
+            }
+            last_id = events.last_id().map_or(last_id, str::to_owned);
+            retry = events.retry().or(retry);
+        }
+        Err(self.missing())
+    }
+}
+
+/// How often a message was sent again, and why.
+#[derive(Default)]
+struct Tries {
+    sessions: u32,
+    repeats: u32,
+    waited: Duration,
+}
+
+impl Tries {
+    fn another_session(&mut self) -> bool {
+        self.sessions += 1;
+        self.sessions <= SESSIONS
+    }
+
+    fn another_repeat(&mut self) -> bool {
+        self.repeats += 1;
+        self.repeats <= REPEATS
+    }
+
+    /// Each pause is as long as all before it, within bounds.
+    fn pause(&mut self) -> Option<Duration> {
+        let pause = self.waited.clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.waited += pause;
+        (self.waited <= ABSENCE).then_some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_may_be_away_for_half_a_minute() {
+        let mut tries = Tries::default();
+        let pauses: Vec<_> = std::iter::from_fn(|| tries.pause()).collect();
+        assert_eq!(pauses.first(), Some(&FIRST_PAUSE));
+        let whole: Duration = pauses.iter().sum();
+        assert!(whole <= ABSENCE && whole > ABSENCE / 2, "{whole:?}");
+    }
+}

@@ -1,0 +1,192 @@
+//! One message, there and back, with the headers that its revision of the protocol wants.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use mcp_client_oauth::{Answer, platform::Body};
+
+use super::{
+    super::{
+        door::{Outgoing, Trouble},
+        frame::{Message, Routing},
+        relay::Ended,
+    },
+    Seat, State, Upstream, lock,
+};
+
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+impl Upstream {
+    /// The session that a message belongs to, once it is open; none for one that needs none.
+    pub(super) async fn seat(&self, message: &Message) -> Result<Option<Arc<Seat>>, Trouble> {
+        if let Some(routing) = &message.routing {
+            let version = HeaderValue::from_str(&routing.version).ok();
+            *lock(&self.stateless) = version;
+            return Ok(None);
+        }
+        let mut states = self.state.subscribe();
+        let state = states
+            .wait_for(|state| !matches!(state, State::Opening))
+            .await;
+        match state.as_deref() {
+            Ok(State::Shut(why)) => Err(Trouble::Shut(Box::new(why.clone()))),
+            Ok(state) => Ok(state.seat().cloned()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(super) async fn post(
+        &self,
+        seat: Option<&Seat>,
+        message: &Message,
+    ) -> Result<http::Response<Body>, Trouble> {
+        let mut headers = match (seat, &message.routing) {
+            (Some(seat), None) => seat.headers(),
+            (_, Some(routing)) => {
+                let mut headers = routing.headers(message.method.as_deref());
+                if message.is("tools/call") {
+                    self.relay.parameters.add_to(&mut headers, &message.line);
+                }
+                headers
+            }
+            (None, None) => self.stateless_headers(message),
+        };
+        headers.insert(header::ACCEPT, BOTH);
+        headers.insert(header::CONTENT_TYPE, JSON);
+        let body = message.line.clone();
+        match seat.and_then(|seat| seat.old.as_ref()) {
+            Some(old) => old.post(&self.door, headers, body, self.patience).await,
+            None => self.send(Method::POST, headers, body).await,
+        }
+    }
+
+    /// A notification of 2026-07-28 names its revision in the header alone.
+    fn stateless_headers(&self, message: &Message) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(version) = lock(&self.stateless)
+            .clone()
+            .filter(|_| !message.is("initialize"))
+        {
+            headers.insert(VERSION, version);
+            if let Some(method) = message
+                .method
+                .as_deref()
+                .and_then(|m| HeaderValue::from_str(m).ok())
+            {
+                headers.insert(METHOD, method);
+            }
+        }
+        headers
+    }
+
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<http::Response<Body>, Trouble> {
+        let url = self.door.url().clone();
+        let patience = self.patience;
+        self.door
+            .send(&Outgoing {
+                method,
+                url,
+                headers,
+                body,
+                patience,
+            })
+            .await
+    }
+
+    /// Passes on what an answer holds.
+    pub(super) async fn take(
+        &self,
+        seat: Option<&Seat>,
+        response: http::Response<Body>,
+    ) -> Result<Ended, Trouble> {
+        let status = response.status();
+        let has_session = seat.is_some_and(|seat| seat.session.is_some() || seat.old.is_some());
+        if status == StatusCode::NOT_FOUND && has_session {
+            return Err(Trouble::SessionGone);
+        }
+        if status.is_success() {
+            // An answer to `POST` of 2024-11-05 is on the stream; here is a word at most.
+            if seat.is_some_and(|seat| seat.old.is_some()) {
+                return Ok(Ended::default());
+            }
+            return self
+                .relay
+                .pass_answer(Answer::of(self.door.url(), response).await?)
+                .await;
+        }
+        let body = match Answer::of(self.door.url(), response).await {
+            Ok(Answer::Json(body)) => body,
+            Ok(_) | Err(_) => Bytes::new(),
+        };
+        self.relay.pass_refusal(status, body).await
+    }
+}
+
+impl Seat {
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(session) = &self.session {
+            headers.insert(SESSION, session.clone());
+        }
+        if let Some(version) = &self.version {
+            headers.insert(VERSION, version.clone());
+        }
+        headers
+    }
+}
+
+impl Routing {
+    /// SEP-2243: what a request is about stands in headers too.
+    fn headers(&self, method: Option<&str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let name = self.name.as_deref().map(header_text);
+        let fields = [
+            (VERSION, Some(self.version.clone())),
+            (METHOD, method.map(str::to_owned)),
+            (NAME, name),
+        ];
+        for (field, value) in fields {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+                headers.insert(field, value);
+            }
+        }
+        headers
+    }
+}
+
+/// What a header cannot carry as it is goes in base64 (SEP-2243).
+pub(in crate::proxy) fn header_text(text: &str) -> String {
+    let is_visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_plain = is_visible && text.trim() == text && !text.starts_with("=?base64?");
+    if is_plain {
+        text.to_owned()
+    } else {
+        format!("=?base64?{}?=", BASE64_STANDARD.encode(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_goes_into_a_header_as_it_is_or_in_base64() {
+        assert_eq!(header_text("add"), "add");
+        assert_eq!(header_text("file:///a b"), "file:///a b");
+        assert_eq!(header_text("grün"), "=?base64?Z3LDvG4=?=");
+        assert_eq!(header_text(" x"), "=?base64?IHg=?=");
+        assert!(header_text("=?base64?x").starts_with("=?base64?PT9"));
+    }
+}

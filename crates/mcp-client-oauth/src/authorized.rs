@@ -3,7 +3,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use http::Method;
+use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     platform::Platform,
     proto::{
         challenge::Challenge,
+        dpop,
         token::{AccessToken, Scheme},
     },
     prover::{Proof, Prover},
@@ -84,23 +85,92 @@ impl Authorized {
         F: Fn(Credentials) -> Fut,
         Fut: Future<Output = Result<http::Response<B>, Error>>,
     {
-        let attempt = |credentials: Credentials| {
-            let bound = credentials.proof.is_some();
-            let answer = send(credentials);
-            async move {
-                let response = answer.await?;
-                // An answer that is no challenge may have the nonce of the next request too.
-                if bound && let Some(prover) = self.source.prover() {
-                    prover.learn(url, response.headers());
-                }
-                Ok(response)
-            }
+        let head = |outcome: &Result<http::Response<B>, Error>| match outcome {
+            Ok(response) => Some(Head::of(response)),
+            Err(_) => None,
         };
-        let challenge =
-            |response: &http::Response<B>| Challenge::of(response.status(), response.headers());
-        let retry = |response: &http::Response<B>| challenge(response).filter(|_| self.retry);
-        with_token(&*self.source, method, url, attempt, retry).await
+        exchange(&*self.source, method, url, send, head, || self.retry).await?
     }
+
+    /// What one request of this `method` to `url` needs: its `Authorization` header, and the proof
+    /// besides if the token is bound to a key. For whoever sends it by other means, once; nothing is
+    /// learnt of the answer, so a refused token is for the caller to replace
+    /// ([`TokenSource::replace`]).
+    ///
+    /// ```no_run
+    /// # async fn run(server: mcp_client_oauth::Authorized) -> Result<(), Box<dyn std::error::Error>> {
+    /// let url = "https://mcp.example/mcp/notes".parse()?;
+    /// let mut headers = http::HeaderMap::new();
+    /// server.credentials(&http::Method::GET, &url).await?.apply(&mut headers);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`AuthorizationError::OutsideResource`]; what the source says when there is no token.
+    pub async fn credentials(&self, method: &Method, url: &Url) -> Result<Credentials, Error> {
+        let token = token_for(&*self.source, url).await?;
+        let bond = Bond::of(&*self.source, &token, method, url)?;
+        let proof = bond.map(|bond| bond.proof.header);
+        Ok(Credentials::new(token.header(), proof))
+    }
+}
+
+/// What of an answer says whether it is a challenge, and what the next proof needs.
+#[derive(Clone)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Head {
+    pub(crate) fn of<B>(response: &http::Response<B>) -> Self {
+        Self::new(response.status(), response.headers())
+    }
+
+    /// Only the headers that matter here are copied.
+    pub(crate) fn new(status: StatusCode, all: &HeaderMap) -> Self {
+        let mut headers = HeaderMap::new();
+        for name in [header::WWW_AUTHENTICATE, dpop::NONCE] {
+            for value in all.get_all(&name) {
+                headers.append(&name, value.clone());
+            }
+        }
+        Self { status, headers }
+    }
+}
+
+/// As [`with_token`], for answers with a `head`. They are sent again as long as one `may_again`.
+pub(crate) async fn exchange<T, F, Fut>(
+    source: &dyn TokenSource,
+    method: &Method,
+    url: &Url,
+    send: F,
+    head: impl Fn(&T) -> Option<Head>,
+    may_again: impl Fn() -> bool,
+) -> Result<T, Error>
+where
+    F: Fn(Credentials) -> Fut,
+    Fut: Future<Output = T>,
+{
+    let attempt = |credentials: Credentials| {
+        let bound = credentials.proof.is_some();
+        let (answer, head) = (send(credentials), &head);
+        async move {
+            let outcome = answer.await;
+            let head = head(&outcome);
+            // An answer that is no challenge may have the nonce of the next request too.
+            if bound && let (Some(prover), Some(head)) = (source.prover(), &head) {
+                prover.learn(url, &head.headers);
+            }
+            let challenge = head.and_then(|head| Challenge::of(head.status, &head.headers));
+            Ok((outcome, challenge))
+        }
+    };
+    let refusal =
+        |(_, challenge): &(T, Option<Challenge>)| challenge.clone().filter(|_| may_again());
+    let (outcome, _) = with_token(source, method, url, attempt, refusal).await?;
+    Ok(outcome)
 }
 
 /// Calls `send` with what a request of this `method` to `url` needs. While `challenge` finds a

@@ -35,7 +35,7 @@
 //! # What it does not do
 //!
 //! It does not start or stop MCP servers, does not speak stdio, and has no opinion on which HTTP
-//! client an application uses: [`Authorized::send`] works with any.
+//! client an application uses: [`Authorized::send`] works with any, and [`adapters`] are for some.
 //!
 //! # Features
 //!
@@ -47,14 +47,19 @@
 //! | `browser` | yes | the person's own browser |
 //! | `dpop` | no | tokens that are bound to a key (RFC 9449), for servers that want them |
 //! | `mcp` | no | `mcp`: an `rmcp` client over authorized requests |
+//! | `reqwest-middleware` | no | [`adapters`]: tokens for a chain of `reqwest-middleware` |
+//! | `rmcp-credentials` | no | [`adapters`]: the credentials of `rmcp` in our stores |
 //! | `private-key-jwt` | no | clients that prove who they are by a signature |
 //! | `testing` | no | `testing`: a clock, a network and a person for tests |
+//! | `tower` | no | [`adapters`]: tokens for any client that is a `tower::Service` |
+//! | `websocket` | no | [`adapters`]: tokens for the sockets of `tokio-tungstenite` |
 //! | `vault` | no | HashiCorp Vault or OpenBao as a store that several hosts share |
 //!
 //! Without `reqwest` or `browser`, give [`platform::Platform::new`] your own.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod adapters;
 mod authorized;
 mod discovery;
 pub mod error;
@@ -103,3 +108,14 @@ pub use store::TokenStore;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So do those in the guide.
+#[cfg(all(
+    doctest,
+    feature = "mcp",
+    feature = "reqwest-middleware",
+    feature = "tower",
+    feature = "websocket"
+))]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;

@@ -37,7 +37,9 @@ use crate::{
     error::Error,
     platform,
     proto::{challenge::Challenge, dpop, token::Scheme},
-    session::TokenSource,
+    session::{Session, TokenSource},
+    sessions::Sessions,
+    store::RecordKey,
 };
 
 type Failure = StreamableHttpError<reqwest::Error>;
@@ -115,6 +117,29 @@ pub async fn connect_by(
         .serve_with_lifecycle(transport, lifecycle)
         .await
         .map_err(|error| Box::new(error).into())
+}
+
+impl Session {
+    /// An MCP client with the tokens of this session; see [`connect`].
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn mcp(&self) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
+        connect(Arc::new(self.clone())).await
+    }
+}
+
+impl Sessions {
+    /// An MCP client with the tokens of `key`, if somebody has logged in; see [`connect`].
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn mcp(
+        &self,
+        key: &RecordKey,
+    ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
+        self.existing(key).await?.mcp().await
+    }
 }
 
 /// Our own error, if it is why `rmcp` failed: a login that is needed, say. Give it a

@@ -23,7 +23,7 @@
 //! |---|---|
 //! | `authorization_server` | metadata, registration, consent, tokens, revocation, further grants |
 //! | `jose`, `dpop` | keys, signed tokens, proofs of possession |
-//! | `mcp_server` | the challenge, its metadata, both wires, four tools, a REST route |
+//! | `mcp_server` | the challenge, its metadata, both wires, four tools, a REST route, a WebSocket |
 //! | [`Fault`] | what they do wrong on command |
 //! | [`Recorded`] | what they saw |
 //! | [`person`] | the person and the browser, over HTTP |

@@ -81,5 +81,6 @@ async fn converse(stream: TcpStream, router: Router) {
     // A connection that a peer or a fault cuts is no failure of the server.
     let _cut = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades()
         .await;
 }

@@ -267,6 +267,12 @@ impl TokenStore {
         self
     }
 
+    /// The back end, for what is no record of ours.
+    #[cfg(feature = "rmcp-credentials")]
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
     /// The caller has named the places that `machine` names.
     pub(crate) fn give_leave(&self, machine: &MachineGrant) {
         self.leave.give(machine);

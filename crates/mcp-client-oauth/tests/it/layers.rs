@@ -135,7 +135,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "mcp",
-        &["platform", "proto", "error", "session", "authorized"],
+        &[
+            "platform",
+            "proto",
+            "error",
+            "store",
+            "session",
+            "authorized",
+            "sessions",
+        ],
+    ),
+    (
+        "adapters",
+        &["secret", "error", "store", "session", "authorized"],
     ),
     ("testing", &["platform"]),
 ];

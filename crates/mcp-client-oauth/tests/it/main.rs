@@ -9,6 +9,7 @@
     reason = "a test may fail loudly, and each example brings the support that it shares"
 )]
 
+mod adapters;
 mod authorization_code;
 mod authorized;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
@@ -49,6 +50,7 @@ mod store;
 mod support;
 mod tokens;
 mod transfer;
+mod troubleshooting;
 #[cfg(feature = "vault")]
 mod vault;
 mod versions;

@@ -1,10 +1,12 @@
-//! The MCP server: streamable HTTP in both wires, and a REST route under the same token.
+//! The MCP server: streamable HTTP in both wires, and a REST route and a WebSocket under the same
+//! token.
 
 mod admission;
 mod answers;
 mod challenge;
 mod metadata;
 mod rest;
+mod socket;
 mod stateful;
 mod stateless;
 mod streams;
@@ -61,7 +63,8 @@ pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
             post(answer).delete(end_session).get(streams::open),
         )
         .route(streams::MESSAGES_PATH, post(streams::message))
-        .route("/mcp/notes", get(rest::list).post(rest::write));
+        .route("/mcp/notes", get(rest::list).post(rest::write))
+        .route("/mcp/socket", get(socket::open));
     if let Some(path) = world.prm_path() {
         routes = routes.route(&path, get(metadata::document));
     }

@@ -1,0 +1,95 @@
+//! Tokens for a chain of `reqwest-middleware`.
+//!
+//! ```no_run
+//! # async fn run(session: mcp_client_oauth::Session) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use mcp_client_oauth::adapters::reqwest_middleware::AuthorizedMiddleware;
+//!
+//! // A redirect would carry the token along (H41).
+//! let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+//! let client = reqwest_middleware::ClientBuilder::new(http)
+//!     .with(AuthorizedMiddleware::new(Arc::new(session)))
+//!     .build();
+//! let answer = client.get("https://mcp.example/mcp/notes").send().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use http::Extensions;
+use reqwest::{Request, Response};
+use reqwest_middleware::{Error, Middleware, Next, Result};
+
+use super::Copies;
+use crate::{
+    authorized::{Credentials, Head, exchange},
+    session::TokenSource,
+};
+
+/// Sends each request with a token, and again with another one if it is refused and its body is no
+/// stream. Middleware that comes after it sees each try.
+///
+/// The client below must follow no redirect (H41).
+#[derive(Clone)]
+pub struct AuthorizedMiddleware(Arc<dyn TokenSource>);
+
+impl AuthorizedMiddleware {
+    /// With tokens of `source`.
+    pub fn new(source: Arc<dyn TokenSource>) -> Self {
+        Self(source)
+    }
+}
+
+#[async_trait]
+impl Middleware for AuthorizedMiddleware {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let copies = Copies::new(request, Request::try_clone);
+        // What the rest of the chain leaves there is there for the next try, and for the caller.
+        let shared = Mutex::new(std::mem::take(extensions));
+        let attempt = |credentials: Credentials| {
+            let (request, next, shared) = (copies.take(), next.clone(), &shared);
+            async move {
+                let Some(mut request) = request else {
+                    let why = std::io::Error::other("there is no copy of the request");
+                    return Err(Error::middleware(why));
+                };
+                credentials.apply(request.headers_mut());
+                let mut own = std::mem::take(&mut *hold(shared));
+                let outcome = next.run(request, &mut own).await;
+                *hold(shared) = own;
+                outcome
+            }
+        };
+        let head = |outcome: &Result<Response>| {
+            let answer = outcome.as_ref().ok()?;
+            Some(Head::new(answer.status(), answer.headers()))
+        };
+        let left = || copies.are_left();
+        let outcome = exchange(&*self.0, &method, &url, attempt, head, left).await;
+        *extensions = std::mem::take(&mut *hold(&shared));
+        outcome.map_err(Error::middleware)?
+    }
+}
+
+fn hold(shared: &Mutex<Extensions>) -> std::sync::MutexGuard<'_, Extensions> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for AuthorizedMiddleware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizedMiddleware")
+            .field("server", self.0.server())
+            .finish()
+    }
+}

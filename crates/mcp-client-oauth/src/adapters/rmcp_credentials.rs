@@ -1,0 +1,106 @@
+//! The credentials of `rmcp`'s own `AuthorizationManager`, in our stores: sealed, in a keychain, in a
+//! Vault; and one refresh at a time, across processes.
+//!
+//! They are `rmcp`'s own document and no record of ours: a [`Session`](crate::Session) does not see
+//! them. Who has no reason to keep `AuthorizationManager` has more from [`mcp`](crate::mcp).
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_client_oauth::{ServerUrl, TokenStore, adapters::rmcp_credentials::RmcpCredentials};
+//! use rmcp::transport::auth::AuthorizationManager;
+//!
+//! let server: ServerUrl = "https://mcp.example/mcp".parse()?;
+//! let store = TokenStore::open("auto:")?;
+//! let mut manager = AuthorizationManager::new(server.as_str()).await?;
+//! manager.set_credential_store(RmcpCredentials::new(&store, &(&server).into()));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use rmcp::transport::auth::{
+    AuthError, CredentialRefreshGuard, CredentialStore, StoredCredentials,
+};
+
+use crate::{
+    error::TokenStorageError,
+    secret::Secret,
+    store::{Backend, RecordKey, TokenStore},
+};
+
+/// Before the name of what `rmcp` keeps. A record of ours has another one.
+const NAME: &str = "rmcp ";
+
+/// What `rmcp` keeps for one server and account.
+#[derive(Clone)]
+pub struct RmcpCredentials {
+    backend: Arc<dyn Backend>,
+    name: String,
+}
+
+impl RmcpCredentials {
+    /// In `store`, under `key`.
+    pub fn new(store: &TokenStore, key: &RecordKey) -> Self {
+        let account = key.account().map(|account| format!("#{account}"));
+        Self {
+            backend: Arc::clone(store.backend()),
+            name: format!("{NAME}{}{}", key.server(), account.unwrap_or_default()),
+        }
+    }
+}
+
+#[async_trait]
+impl CredentialStore for RmcpCredentials {
+    async fn load(&self) -> Result<Option<StoredCredentials>, AuthError> {
+        let stored = self.backend.get(&self.name).await.map_err(failure)?;
+        let read = |bytes: &Secret<Vec<u8>>| serde_json::from_slice(bytes.expose());
+        let credentials = stored.map(|stored| read(&stored.bytes)).transpose();
+        // The cause may quote what is there.
+        credentials.map_err(|_| unreadable(&self.name))
+    }
+
+    async fn save(&self, credentials: StoredCredentials) -> Result<(), AuthError> {
+        // Room for the largest tokens, so that no copy is left behind when the buffer grows.
+        let mut bytes = Secret::new(Vec::with_capacity(96 * 1024));
+        serde_json::to_writer(bytes.expose_mut(), &credentials)
+            .map_err(|_| unreadable(&self.name))?;
+        let before = self.backend.get(&self.name).await.map_err(failure)?;
+        let expected = before.map(|before| before.revision);
+        let saved = self.backend.put(&self.name, expected, &bytes).await;
+        saved.map(drop).map_err(failure)
+    }
+
+    async fn clear(&self) -> Result<(), AuthError> {
+        let cleared = self.backend.delete(&self.name, None).await;
+        cleared.map(drop).map_err(failure)
+    }
+
+    /// The lock of the store, which other processes see: with rotation, two who refresh at once lose
+    /// the login (H101).
+    async fn acquire_refresh_guard(&self) -> Result<Option<CredentialRefreshGuard>, AuthError> {
+        let held = self.backend.lock(&self.name).await.map_err(failure)?;
+        Ok(Some(CredentialRefreshGuard::new(held)))
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is given to `map_err` by name"
+)]
+fn failure(error: TokenStorageError) -> AuthError {
+    AuthError::CredentialStoreError(error.to_string())
+}
+
+fn unreadable(name: &str) -> AuthError {
+    AuthError::CredentialStoreError(format!("`{name}` is no credentials of rmcp"))
+}
+
+impl fmt::Debug for RmcpCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RmcpCredentials")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! Tokens for any HTTP client that is a [`Service`] of [`http::Request`], such as that of hyper.
+//!
+//! ```no_run
+//! # async fn run<S>(session: mcp_client_oauth::Session, client: S) -> Result<(), mcp_client_oauth::adapters::tower::BoxError>
+//! # where
+//! #     S: tower::Service<http::Request<String>, Response = http::Response<String>> + Clone + Send + 'static,
+//! #     S::Future: Send,
+//! #     S::Error: Into<mcp_client_oauth::adapters::tower::BoxError>,
+//! # {
+//! use std::sync::Arc;
+//! use mcp_client_oauth::adapters::tower::AuthorizedLayer;
+//! use tower::{Layer as _, ServiceExt as _};
+//!
+//! let client = AuthorizedLayer::new(Arc::new(session)).layer(client);
+//! let request = http::Request::get("https://mcp.example/mcp/notes").body(String::new())?;
+//! let answer = client.oneshot(request).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+use url::Url;
+
+use super::Copies;
+use crate::{
+    authorized::{Credentials, Head, exchange},
+    session::TokenSource,
+};
+
+/// Our [`Error`](crate::Error), that of the service below, or [`NotAbsolute`].
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Puts an [`AuthorizedService`] around a service.
+#[derive(Clone)]
+pub struct AuthorizedLayer<C = Cloned> {
+    source: Arc<dyn TokenSource>,
+    copy: C,
+}
+
+/// Sends each request with a token, and again with another one if it is refused and there is a copy
+/// of its body.
+///
+/// The service below must follow no redirect (H41): it would carry the token along.
+#[derive(Clone)]
+pub struct AuthorizedService<S, C = Cloned> {
+    inner: S,
+    source: Arc<dyn TokenSource>,
+    copy: C,
+}
+
+/// How a body is copied, so that its request can be sent again.
+pub trait CopyBody<B> {
+    /// A copy; none if the body can be sent only once.
+    fn copy(&self, body: &B) -> Option<B>;
+}
+
+/// By its `Clone`.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Cloned;
+
+impl<B: Clone> CopyBody<B> for Cloned {
+    fn copy(&self, body: &B) -> Option<B> {
+        Some(body.clone())
+    }
+}
+
+impl<B, F: Fn(&B) -> Option<B>> CopyBody<B> for F {
+    fn copy(&self, body: &B) -> Option<B> {
+        self(body)
+    }
+}
+
+/// The URI of a request has no scheme and host, so nobody can say whether it may have the token.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the URI `{0}` is not absolute, so it is not known where the token would go")]
+pub struct NotAbsolute(http::Uri);
+
+impl AuthorizedLayer {
+    /// With tokens of `source`, for bodies that can be cloned.
+    pub fn new(source: Arc<dyn TokenSource>) -> Self {
+        Self {
+            source,
+            copy: Cloned,
+        }
+    }
+
+    /// The same for bodies that cannot, which `copy` may know how to: `|_| None` for streams. Who may
+    /// be refused with a body that is sent only once sees the refusal.
+    pub fn copying<C>(self, copy: C) -> AuthorizedLayer<C> {
+        AuthorizedLayer {
+            source: self.source,
+            copy,
+        }
+    }
+}
+
+impl<S, C: Clone> Layer<S> for AuthorizedLayer<C> {
+    type Service = AuthorizedService<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthorizedService {
+            inner,
+            source: Arc::clone(&self.source),
+            copy: self.copy.clone(),
+        }
+    }
+}
+
+impl<S, B, R, C> Service<Request<B>> for AuthorizedService<S, C>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Send + 'static,
+    R: Send + Sync + 'static,
+    C: CopyBody<B> + Clone + Send + Sync + 'static,
+{
+    type Response = Response<R>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The one that is ready is used; its copy is for the next call.
+        let copy = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, copy);
+        let (source, copy) = (Arc::clone(&self.source), self.copy.clone());
+        Box::pin(send(source, ready, copy, request))
+    }
+}
+
+async fn send<S, B, R, C>(
+    source: Arc<dyn TokenSource>,
+    service: S,
+    copy: C,
+    request: Request<B>,
+) -> Result<Response<R>, BoxError>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    C: CopyBody<B>,
+{
+    let uri = request.uri().clone();
+    let url = uri.scheme().and_then(|_| Url::parse(&uri.to_string()).ok());
+    let url = url.ok_or(NotAbsolute(uri))?;
+    let method = request.method().clone();
+    let copies = Copies::new(request, |request: &Request<B>| {
+        let mut again = Request::new(copy.copy(request.body())?);
+        *again.method_mut() = request.method().clone();
+        *again.uri_mut() = request.uri().clone();
+        *again.version_mut() = request.version();
+        *again.headers_mut() = request.headers().clone();
+        *again.extensions_mut() = request.extensions().clone();
+        Some(again)
+    });
+    let attempt = |credentials: Credentials| {
+        let request = copies.take();
+        let mut service = service.clone();
+        async move {
+            let mut request = request.ok_or("there is no copy of the request")?;
+            credentials.apply(request.headers_mut());
+            std::future::poll_fn(|cx| service.poll_ready(cx))
+                .await
+                .map_err(Into::into)?;
+            service.call(request).await.map_err(Into::into)
+        }
+    };
+    let head = |outcome: &Result<Response<R>, BoxError>| outcome.as_ref().ok().map(Head::of);
+    exchange(&*source, &method, &url, attempt, head, || copies.are_left()).await?
+}
+
+impl<C> fmt::Debug for AuthorizedLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizedLayer")
+            .field("server", self.source.server())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, C> fmt::Debug for AuthorizedService<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizedService")
+            .field("server", self.source.server())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! Tokens for the sockets of `tokio-tungstenite`: the token is in the header of the opening handshake
+//! (RFC 6455 §4.1), and never in the URL (H91).
+//!
+//! For `wss:` the application chooses how TLS is done by a feature of its own `tokio-tungstenite`,
+//! such as `rustls-tls-native-roots`.
+//!
+//! ```no_run
+//! # async fn run(session: mcp_client_oauth::Session) -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_client_oauth::adapters::websocket;
+//!
+//! let (socket, _) = websocket::connect(&session, "wss://mcp.example/mcp/socket").await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use http::Method;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        Error as SocketError,
+        client::IntoClientRequest,
+        handshake::client::{Request, Response},
+    },
+};
+use url::Url;
+
+use crate::{
+    authorized::{Credentials, Head, exchange},
+    error::Error,
+    session::TokenSource,
+};
+
+/// A WebSocket that is open.
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No token, or the URL is not part of what it is for.
+    #[error(transparent)]
+    Authorization(#[from] Error),
+    /// The network, or the server said no.
+    #[error("the WebSocket cannot be opened: {0}")]
+    Socket(#[from] Box<SocketError>),
+}
+
+impl From<SocketError> for ConnectError {
+    fn from(error: SocketError) -> Self {
+        Self::Socket(Box::new(error))
+    }
+}
+
+/// Opens a WebSocket with a token of `source`; if the handshake is refused, once more with another
+/// one. `ws:` and `wss:` are the `http:` and `https:` of the resource (RFC 6455 §3), so a token for
+/// an https resource goes to no `ws:` URL.
+///
+/// # Errors
+/// [`ConnectError`].
+pub async fn connect(
+    source: &dyn TokenSource,
+    request: impl IntoClientRequest,
+) -> Result<(Socket, Response), ConnectError> {
+    let request = request.into_client_request()?;
+    let url = url_of(&request).ok_or_else(|| {
+        SocketError::Url(tokio_tungstenite::tungstenite::error::UrlError::UnsupportedUrlScheme)
+    })?;
+    let open = |credentials: Credentials| {
+        let mut request = request.clone();
+        credentials.apply(request.headers_mut());
+        async move { Box::pin(connect_async(request)).await }
+    };
+    let head = |outcome: &Result<(Socket, Response), SocketError>| match outcome {
+        Ok((_, response)) => Some(Head::of(response)),
+        Err(SocketError::Http(response)) => Some(Head::of(response)),
+        Err(_) => None,
+    };
+    let outcome = exchange(source, &Method::GET, &url, open, head, || true).await?;
+    Ok(outcome?)
+}
+
+/// The URL of the handshake, which is an HTTP request.
+fn url_of(request: &Request) -> Option<Url> {
+    let text = request.uri().to_string();
+    let (scheme, rest) = text.split_once("://")?;
+    let scheme = match scheme {
+        "ws" | "http" => "http",
+        "wss" | "https" => "https",
+        _ => return None,
+    };
+    Url::parse(&format!("{scheme}://{rest}")).ok()
+}

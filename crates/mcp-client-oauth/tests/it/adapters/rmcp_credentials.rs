@@ -1,0 +1,62 @@
+//! The credentials of `rmcp` in our stores.
+
+use mcp_client_oauth::{TokenStore, adapters::rmcp_credentials::RmcpCredentials, store::RecordKey};
+use rmcp::transport::auth::{CredentialStore as _, StoredCredentials};
+use serde_json::json;
+
+use crate::support::bounded;
+
+fn credentials(token: &str) -> StoredCredentials {
+    let document = json!({
+        "client_id": "c",
+        "token_response": { "access_token": token, "token_type": "bearer", "refresh_token": "rt" },
+        "granted_scopes": ["notes:read"],
+        "issuer": "https://as.example",
+    });
+    serde_json::from_value(document).unwrap()
+}
+
+fn key() -> RecordKey {
+    RecordKey::new("https://mcp.example/mcp".parse().unwrap())
+}
+
+async fn kept(store: &RmcpCredentials) -> Option<serde_json::Value> {
+    let loaded = store.load().await.unwrap();
+    loaded.map(|credentials| serde_json::to_value(credentials).unwrap())
+}
+
+#[tokio::test]
+async fn what_rmcp_saves_it_gets_back_and_nobody_else_does() {
+    let store = TokenStore::memory();
+    let own = RmcpCredentials::new(&store, &key());
+    let other = RmcpCredentials::new(&store, &key().with_account("work"));
+    assert_eq!(kept(&own).await, None);
+    for token in ["at-1", "at-2"] {
+        own.save(credentials(token)).await.unwrap();
+        let kept = kept(&own).await.unwrap();
+        assert_eq!(kept["token_response"]["access_token"], token);
+        assert_eq!(kept["issuer"], "https://as.example");
+    }
+    assert_eq!(kept(&other).await, None);
+    // No record of ours is there, or harmed.
+    assert_eq!(store.keys().await.unwrap(), []);
+    assert!(!format!("{own:?}").contains("at-2"));
+    own.clear().await.unwrap();
+    own.clear().await.unwrap();
+    assert_eq!(kept(&own).await, None);
+}
+
+#[tokio::test]
+async fn one_refreshes_at_a_time() {
+    let store = TokenStore::memory();
+    let own = RmcpCredentials::new(&store, &key());
+    let guard = own.acquire_refresh_guard().await.unwrap();
+    let mut second = Box::pin(own.acquire_refresh_guard());
+    tokio::select! {
+        biased;
+        _ = &mut second => panic!("two refresh at once"),
+        () = tokio::task::yield_now() => {}
+    }
+    drop(guard);
+    assert!(bounded(second).await.unwrap().is_some());
+}

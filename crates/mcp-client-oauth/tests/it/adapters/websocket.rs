@@ -1,0 +1,75 @@
+//! Sockets whose handshake carries a token.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use mcp_client_oauth::{
+    Error,
+    adapters::websocket::{ConnectError, Socket, connect},
+    error::AuthorizationError,
+};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+
+use super::{bound, foreign, logged_in, refuse_every_token, seen, url};
+use crate::support::{Scene, bounded};
+
+const SOCKET: &str = "/mcp/socket";
+
+fn ws(scene: &Scene) -> String {
+    url(scene, SOCKET).replacen("http", "ws", 1)
+}
+
+async fn echoes(mut socket: Socket) {
+    socket.send(Message::text("hello")).await.unwrap();
+    let echo = bounded(socket.next()).await.unwrap().unwrap();
+    assert_eq!(echo.into_text().unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_refused_handshake_is_tried_once_more_with_another_token() {
+    let (scene, session) = logged_in().await;
+    let (socket, _) = bounded(connect(&*session, ws(&scene))).await.unwrap();
+    echoes(socket).await;
+    assert_eq!(seen(&scene, "GET", SOCKET), 1);
+    let request = scene.last("GET", SOCKET);
+    assert_eq!(request.query, None, "a token is in no URL (H91)");
+    scene.testbed.revoke_access_tokens();
+    let (socket, _) = bounded(connect(&*session, ws(&scene))).await.unwrap();
+    echoes(socket).await;
+    assert_eq!((seen(&scene, "GET", SOCKET), scene.refreshes()), (3, 1));
+    refuse_every_token(&scene);
+    let refused = bounded(connect(&*session, ws(&scene))).await.unwrap_err();
+    let ConnectError::Socket(error) = refused else {
+        panic!("{refused}");
+    };
+    assert!(matches!(*error, SocketError::Http(answer) if answer.status() == 401));
+    assert_eq!((seen(&scene, "GET", SOCKET), scene.refreshes()), (5, 2));
+}
+
+#[tokio::test]
+async fn a_token_goes_nowhere_but_to_its_resource() {
+    let (scene, session) = logged_in().await;
+    scene.testbed.forget_requests();
+    let elsewhere = foreign(&scene).replacen("http", "ws", 1);
+    // Another scheme is another origin.
+    let secure = ws(&scene).replacen("ws", "wss", 1);
+    for url in [elsewhere, secure] {
+        let refused = bounded(connect(&*session, &url)).await.unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                ConnectError::Authorization(Error::Authorization(
+                    AuthorizationError::OutsideResource { .. }
+                ))
+            ),
+            "{url}"
+        );
+    }
+    assert_eq!(scene.testbed.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_proof_goes_along_and_takes_the_nonce_that_is_wanted() {
+    let (scene, session) = bound().await;
+    let (socket, _) = bounded(connect(&*session, ws(&scene))).await.unwrap();
+    echoes(socket).await;
+    assert_eq!(seen(&scene, "GET", SOCKET), 2);
+}

@@ -2,14 +2,24 @@
 
 #[path = "../../examples/client_credentials.rs"]
 mod client_credentials;
+#[path = "../../examples/custom_store.rs"]
+mod custom_store;
 #[path = "../../examples/device_flow.rs"]
 mod device_flow;
 #[path = "../../examples/first_login.rs"]
 mod first_login;
+#[path = "../../examples/other_clients.rs"]
+mod other_clients;
+#[path = "../../examples/requests.rs"]
+mod requests;
+#[path = "../../examples/rmcp_client.rs"]
+mod rmcp_client;
 #[path = "../../examples/several_servers.rs"]
 mod several_servers;
 #[path = "../../examples/step_by_step.rs"]
 mod step_by_step;
+#[path = "../../examples/storage.rs"]
+mod storage;
 
 #[test]
 fn a_client_in_its_own_name() {
@@ -34,4 +44,29 @@ fn a_login_step_by_step() {
 #[test]
 fn several_servers_over_one_store() {
     several_servers::main().unwrap();
+}
+
+#[test]
+fn a_store_of_ones_own() {
+    custom_store::main().unwrap();
+}
+
+#[test]
+fn other_http_clients() {
+    other_clients::main().unwrap();
+}
+
+#[test]
+fn authorized_requests() {
+    requests::main().unwrap();
+}
+
+#[test]
+fn the_official_client() {
+    rmcp_client::main().unwrap();
+}
+
+#[test]
+fn where_tokens_are_kept() {
+    storage::main().unwrap();
 }

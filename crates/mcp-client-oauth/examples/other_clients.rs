@@ -1,0 +1,83 @@
+//! Tokens in the HTTP of other stacks: a `tower` service, `reqwest-middleware`, a WebSocket.
+//!
+//! It runs offline: `cargo run --example other_clients --all-features`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example talks to its reader"
+)]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http_body_util::Empty;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use mcp_client_oauth::{
+    LoginOptions, ServerUrl, Session, TokenStore,
+    adapters::{reqwest_middleware::AuthorizedMiddleware, tower::AuthorizedLayer, websocket},
+    login,
+    platform::Platform,
+};
+use mcp_oauth_testbed::Testbed;
+use tokio_tungstenite::tungstenite::Message;
+use tower::{Layer as _, ServiceExt as _};
+
+mod support;
+
+use support::Approves;
+
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+pub(crate) async fn main() -> Outcome {
+    let testbed = Testbed::start().await?;
+    let server: ServerUrl = testbed.server_url().as_str().parse()?;
+    let platform = Platform::system().with_interaction(Arc::new(Approves));
+    let store = TokenStore::memory();
+    let session = login(&platform, &store, &server, &LoginOptions::default()).await?;
+    let session = Arc::new(session);
+    let notes = format!("{server}/notes");
+
+    tower(Arc::clone(&session), &notes).await?;
+    // Each refreshes a token that is refused, and sends again what can be sent again.
+    testbed.revoke_access_tokens();
+    middleware(Arc::clone(&session), &notes).await?;
+    testbed.revoke_access_tokens();
+    socket(&session, &format!("{server}/socket")).await?;
+    println!("{} refreshes", testbed.token_requests("refresh_token"));
+    Ok(())
+}
+
+/// Any service of `http::Request`; this one is hyper's.
+async fn tower(session: Arc<Session>, notes: &str) -> Outcome {
+    let hyper = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let client = AuthorizedLayer::new(session).layer(hyper);
+    let request = http::Request::get(notes).body(Empty::new())?;
+    println!("tower: {}", client.oneshot(request).await?.status());
+    Ok(())
+}
+
+async fn middleware(session: Arc<Session>, notes: &str) -> Outcome {
+    // A redirect would carry the token along.
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let client = reqwest_middleware::ClientBuilder::new(http.build()?)
+        .with(AuthorizedMiddleware::new(session))
+        .build();
+    println!(
+        "reqwest-middleware: {}",
+        client.get(notes).send().await?.status()
+    );
+    Ok(())
+}
+
+async fn socket(session: &Session, url: &str) -> Outcome {
+    let url = url.replacen("http", "ws", 1);
+    let (mut socket, _) = websocket::connect(session, url).await?;
+    socket.send(Message::text("hello")).await?;
+    let echo = socket.next().await.ok_or("the socket is closed")??;
+    println!("websocket: {echo}");
+    socket.close(None).await?;
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! What can be done with a login: tokens that are used again, REST, JSON-RPC and event streams, a
+//! refusal that is handled by hand, and what goes wrong.
+//!
+//! It runs offline: `cargo run --example requests --all-features`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example talks to its reader"
+)]
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Method, header};
+use mcp_client_oauth::{
+    Answer, Authorized, LoginOptions, Remedy, ServerUrl, Session, Sessions, TokenSource as _,
+    TokenStore, platform::Platform, proto::challenge::Challenge,
+};
+use mcp_oauth_testbed::{Answers, Testbed};
+use serde_json::json;
+use url::Url;
+
+mod support;
+
+use support::Approves;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+#[tokio::main]
+pub(crate) async fn main() -> Outcome {
+    let testbed = Testbed::builder().answers(Answers::Sse).start().await?;
+    let server: ServerUrl = testbed.server_url().as_str().parse()?;
+    let platform = Platform::system().with_interaction(Arc::new(Approves));
+    let sessions = Sessions::new(platform.clone(), TokenStore::memory());
+
+    // The first call logs in; the second one finds a good token, and asks nobody.
+    sessions.ensure(&server, &LoginOptions::default()).await?;
+    let session = sessions.ensure(&server, &LoginOptions::default()).await?;
+    println!("logins: {}", testbed.token_requests("authorization_code"));
+
+    let mcp = Authorized::new(platform, Arc::new(session.clone()));
+    rest(&mcp, &server).await?;
+    json_rpc(&mcp, &server).await?;
+    by_hand(&session, &testbed).await?;
+    errors(&mcp, &testbed).await
+}
+
+/// A plain request with a header of its own, and one with a JSON body.
+async fn rest(mcp: &Authorized, server: &ServerUrl) -> Outcome {
+    let notes: Url = format!("{server}/notes").parse()?;
+    let trace = HeaderName::from_static("x-trace");
+    let get = mcp.get(notes.clone());
+    let answer = get
+        .header(trace, HeaderValue::from_static("1"))
+        .send()
+        .await?;
+    println!(
+        "GET  {} {}",
+        answer.status,
+        String::from_utf8_lossy(&answer.body)
+    );
+    let answer = mcp
+        .post(notes)
+        .json(&json!({ "text": "tea" }))
+        .send()
+        .await?;
+    println!("POST {}", answer.status);
+    Ok(())
+}
+
+/// One MCP message, whose answer may be JSON or an event stream.
+async fn json_rpc(mcp: &Authorized, server: &ServerUrl) -> Outcome {
+    let url = server.as_url();
+    let id = json!(1);
+    let message = json!({
+        "jsonrpc": "2.0", "id": id, "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": { "name": "example", "version": "1" },
+        },
+    });
+    let both = HeaderValue::from_static("application/json, text/event-stream");
+    let request = mcp.post(url.clone()).header(header::ACCEPT, both);
+    let answer = Answer::of(url, request.json(&message).open().await?).await?;
+    println!("streamed: {}", matches!(answer, Answer::Events(_)));
+    let answer = answer.to(url, &id).await?;
+    println!("server: {}", answer["result"]["serverInfo"]["name"]);
+    Ok(())
+}
+
+/// With an HTTP client of one's own: the header, and another one when the first is refused.
+async fn by_hand(session: &Session, testbed: &Testbed) -> Outcome {
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let notes = format!("{}/notes", testbed.server_url());
+    testbed.revoke_access_tokens();
+    let token = session.token().await?;
+    let get = http
+        .get(&notes)
+        .header(header::AUTHORIZATION, token.header());
+    let refused = get.send().await?;
+    let challenge = Challenge::of(refused.status(), refused.headers());
+    println!("by hand: {}", refused.status());
+    // Of many callers who were refused with the same token, one refreshes.
+    let token = session
+        .replace(&token, &challenge.ok_or("no challenge")?)
+        .await?;
+    let get = http
+        .get(&notes)
+        .header(header::AUTHORIZATION, token.header());
+    println!("by hand: {}", get.send().await?.status());
+    Ok(())
+}
+
+/// What goes wrong says what to do about it.
+async fn errors(mcp: &Authorized, testbed: &Testbed) -> Outcome {
+    // A token goes nowhere but to its resource, whatever is asked for.
+    let elsewhere = format!("{}/notes", testbed.issuer()).parse()?;
+    if let Err(error) = mcp.request(Method::GET, elsewhere).send().await {
+        println!("{:?}: {error}", error.remedy());
+    }
+    testbed.revoke_everything();
+    let notes = format!("{}/notes", testbed.server_url()).parse()?;
+    match mcp.get(notes).send().await {
+        Err(error) if error.remedy() == Remedy::LogIn => println!("log in again: {error}"),
+        other => return Err(format!("not as it should be: {other:?}").into()),
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Where tokens are kept: in memory, in sealed files, and in another place later.
+//!
+//! It runs offline: `cargo run --example storage --all-features`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example talks to its reader"
+)]
+
+use std::sync::Arc;
+
+use mcp_client_oauth::{
+    LoginOptions, Secret, ServerUrl, Session, TokenStore, login,
+    platform::Platform,
+    store::{BACKENDS, KeySource, RecordKey, SealedFiles},
+};
+use mcp_oauth_testbed::Testbed;
+
+mod support;
+
+use support::Approves;
+
+#[tokio::main]
+pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let testbed = Testbed::start().await?;
+    let server: ServerUrl = testbed.server_url().as_str().parse()?;
+    let platform = Platform::system().with_interaction(Arc::new(Approves));
+
+    // By a word, as a command or a configuration file has it: `TokenStore::open("auto:")`.
+    for (name, _) in BACKENDS {
+        println!("there is {name}:");
+    }
+
+    // By hand: files that are sealed with a password. Another password is said to be wrong.
+    let home = tempfile::tempdir()?;
+    let open = |password: &str| {
+        let password = KeySource::Password(Secret::new(password.to_owned()));
+        let files = SealedFiles::open(home.path().join("tokens"), password)?;
+        Ok::<_, mcp_client_oauth::Error>(TokenStore::new(Arc::new(files)))
+    };
+    let store = open("correct horse battery staple")?;
+    login(&platform, &store, &server, &LoginOptions::default()).await?;
+    store.settle().await;
+
+    // Another process, later: nobody is asked.
+    let store = open("correct horse battery staple")?;
+    let key = RecordKey::new(server.clone());
+    let session = Session::open(platform.clone(), store.clone(), key.clone()).await?;
+    let session = session.ok_or("the login is not there")?;
+    println!("kept: {}", session.header().await?.is_sensitive());
+    let wrong = open("wrong")?;
+    if let Err(error) = wrong.load(&key).await {
+        println!("{error}");
+    }
+    assert_eq!(testbed.token_requests("authorization_code"), 1);
+    Ok(())
+}

@@ -301,7 +301,35 @@ pub(crate) fn result(id: &RawValue, result: &Value) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_one_line_that_means_the_same_or_no_message(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(any::<u8>(), 0..4),
+                    prop::sample::select(vec![
+                        "{", "}", "[", "]", ":", ",", "\"id\"", "\"method\"", "\"params\"", "\n", "\r\n",
+                        "1", "\"x\"", "null", "\"result\"", VERSION_KEY, "{\"id\":1,\"method\":\"a\"}",
+                    ])
+                    .prop_map(|text| text.as_bytes().to_vec()),
+                ],
+                0..24,
+            )
+        ) {
+            let bytes = Bytes::from(pieces.concat());
+            if let Ok(message) = Message::read(&bytes) {
+                prop_assert!(memchr2(b'\n', b'\r', &message.line).is_none());
+                let (before, after) = (&bytes[..], &message.line[..]);
+                let value = |text| serde_json::from_slice::<Value>(text).ok();
+                prop_assert_eq!(value(before), value(after));
+                let _read = (message.cancels(), message.requests(), message.again(1));
+            }
+        }
+    }
 
     fn read(text: &str) -> Result<Message, NoMessage> {
         Message::read(&Bytes::copy_from_slice(text.as_bytes()))

@@ -15,6 +15,9 @@ use super::{
     relay::Relay,
 };
 
+/// How long a stream may take to name the place for messages: one of another transport never does.
+const NAMING: Duration = Duration::from_secs(10);
+
 /// An open stream. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct OldStream {
@@ -51,9 +54,7 @@ impl OldStream {
         };
         let named = tokio::select! {
             named = place(&mut events, door.url()) => named?,
-            () = door.platform().clock.sleep(patience) => {
-                return Err(Trouble::Said("the stream names no place for messages".to_owned()));
-            }
+            () = door.platform().clock.sleep(NAMING) => return Err(Trouble::OtherTransport(status)),
         };
         let (tell, lost) = watch::channel(false);
         let reader = tokio::spawn(async move {

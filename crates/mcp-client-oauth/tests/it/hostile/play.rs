@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use mcp_client_oauth::{
-    Authorized, Error, RemoteLogout, Session, discover, logout,
+    Authorized, Error, RemoteLogout, Session, discover, login as login_at, logout,
     platform::{Clock as _, Reach, Request},
     store::Record,
     testing::ManualClock,
@@ -82,7 +82,11 @@ async fn act(act: Act, variant: &Variant, stage: &Stage, paper: &Paper) -> Seen 
             let mut honest = options.clone();
             honest.afresh = false;
             honest.discovery.legacy = false;
-            let session = stage.scene.login_with(&honest).await.unwrap();
+            // An honest server is waited for, however little patience the case has.
+            let scene = &stage.scene;
+            let network = platform(&scene.clock, &scene.person);
+            let first = login_at(&network, &scene.store, &scene.server, &honest);
+            let session = bounded(Box::pin(first)).await.unwrap();
             stage.scene.person.pages().await;
             stage.scene.testbed.forget_requests();
             let before = stage.scene.record().await;

@@ -20,9 +20,9 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -119,11 +119,11 @@ impl<S, C: Clone> Layer<S> for AuthorizedLayer<C> {
 
 impl<S, B, R, C> Service<Request<B>> for AuthorizedService<S, C>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
     B: Send + 'static,
-    R: Send + Sync + 'static,
+    R: Send + 'static,
     C: CopyBody<B> + Clone + Send + Sync + 'static,
 {
     type Response = Response<R>;
@@ -135,17 +135,36 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that is ready is used; its copy is for the next call.
-        let copy = self.inner.clone();
-        let ready = std::mem::replace(&mut self.inner, copy);
+        let clone = self.inner.clone();
+        let services = Services {
+            spare: clone.clone(),
+            ready: Some(std::mem::replace(&mut self.inner, clone)),
+        };
         let (source, copy) = (Arc::clone(&self.source), self.copy.clone());
-        Box::pin(send(source, ready, copy, request))
+        Box::pin(send(source, Mutex::new(services), copy, request))
+    }
+}
+
+/// The one that is ready is used first: a clone of it may have to wait for what it has taken. Each
+/// further try has a clone.
+struct Services<S> {
+    ready: Option<S>,
+    spare: S,
+}
+
+impl<S: Clone> Services<S> {
+    /// What to send with, and whether it is ready.
+    fn next(&mut self) -> (S, bool) {
+        match self.ready.take() {
+            Some(ready) => (ready, true),
+            None => (self.spare.clone(), false),
+        }
     }
 }
 
 async fn send<S, B, R, C>(
     source: Arc<dyn TokenSource>,
-    service: S,
+    services: Mutex<Services<S>>,
     copy: C,
     request: Request<B>,
 ) -> Result<Response<R>, BoxError>
@@ -169,13 +188,15 @@ where
     });
     let attempt = |credentials: Credentials| {
         let request = copies.take();
-        let mut service = service.clone();
+        let mut services = services.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut service, is_ready) = services.next();
         async move {
             let mut request = request.ok_or("there is no copy of the request")?;
             credentials.apply(request.headers_mut());
-            std::future::poll_fn(|cx| service.poll_ready(cx))
-                .await
-                .map_err(Into::into)?;
+            if !is_ready {
+                let ready = poll_fn(|cx| service.poll_ready(cx)).await;
+                ready.map_err(Into::into)?;
+            }
             service.call(request).await.map_err(Into::into)
         }
     };

@@ -13,7 +13,7 @@ use mcp_client_oauth::{
     adapters::tower::{AuthorizedLayer, AuthorizedService, BoxError, CopyBody, NotAbsolute},
     error::AuthorizationError,
 };
-use tower::{Layer as _, ServiceExt as _};
+use tower::{Layer as _, ServiceExt as _, limit::ConcurrencyLimitLayer};
 
 use super::{NOTES, bound, foreign, interactive, logged_in, refuse_every_token, seen, url};
 use crate::support::{Scene, bounded};
@@ -119,4 +119,17 @@ async fn the_error_of_the_service_below_comes_through() {
     let failed = send(&client, Method::GET, &url(&scene, NOTES)).await;
     let failed = failed.unwrap_err();
     assert!(failed.is::<hyper_util::client::legacy::Error>(), "{failed}");
+}
+
+/// The first try has what the service gave away when it was ready; it is not asked for twice.
+#[tokio::test]
+async fn a_service_that_does_one_thing_at_a_time_does_both_tries() {
+    let (scene, session) = logged_in().await;
+    let limited = ConcurrencyLimitLayer::new(1).layer(hyper_client());
+    let client = AuthorizedLayer::new(session).layer(limited);
+    scene.testbed.revoke_access_tokens();
+    let request = request(Method::GET, &url(&scene, NOTES));
+    let answer = bounded(client.oneshot(request)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(seen(&scene, "GET", NOTES), 2);
 }

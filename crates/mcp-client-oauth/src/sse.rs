@@ -83,7 +83,7 @@ impl Events {
     }
 
     /// The id that a reader who comes again names (`Last-Event-ID`): that of the last event which
-    /// was whole.
+    /// was whole, or of one that was too large, so that it does not come again.
     pub fn last_id(&self) -> Option<&str> {
         self.decoder.last_id()
     }

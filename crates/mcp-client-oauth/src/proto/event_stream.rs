@@ -66,7 +66,8 @@ impl EventDecoder {
         }
     }
 
-    /// The id that a reader who comes again names (`Last-Event-ID`).
+    /// The id that a reader who comes again names (`Last-Event-ID`): that of the last event which
+    /// was whole, or of one that was too large, so that it does not come again.
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
@@ -113,9 +114,12 @@ impl EventDecoder {
         Ok(())
     }
 
-    fn check(&self, more: usize) -> Result<(), EventTooLarge> {
+    fn check(&mut self, more: usize) -> Result<(), EventTooLarge> {
         let name = self.name.as_ref().map_or(0, String::len);
         if self.line.len() + self.data.len() + name + more > self.limit {
+            if let Some(id) = self.id.take() {
+                self.last_id = Some(id);
+            }
             return Err(EventTooLarge(self.limit));
         }
         Ok(())
@@ -217,6 +221,15 @@ mod tests {
             let fed = (0..2000).try_for_each(|_| decoder.feed(line.as_bytes()));
             assert_eq!(fed, Err(EventTooLarge(1000)), "{line:?}");
         }
+    }
+
+    #[test]
+    fn who_comes_again_does_not_get_what_was_too_large() {
+        let mut decoder = EventDecoder::new(1000);
+        decoder.feed(b"id: 1\ndata: x\n\nid: 2\ndata: ").unwrap();
+        assert_eq!(decoder.last_id(), Some("1"));
+        assert_eq!(decoder.feed(&[b'x'; 2000]), Err(EventTooLarge(1000)));
+        assert_eq!(decoder.last_id(), Some("2"));
     }
 
     #[test]

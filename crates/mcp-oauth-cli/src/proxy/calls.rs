@@ -22,6 +22,8 @@ struct Call {
     work: Option<AbortHandle>,
     /// Who asked, if that is not the client.
     own: Option<oneshot::Sender<Bytes>>,
+    /// The stream that its answer comes by, if that is one for many (2024-11-05).
+    stream: Option<u64>,
 }
 
 /// Whom an answer is for.
@@ -42,6 +44,7 @@ impl Calls {
             raw_id: raw_id.to_owned(),
             work: None,
             own: None,
+            stream: None,
         };
         let mut calls = self.lock();
         let is_new = !calls.contains_key(id);
@@ -58,6 +61,7 @@ impl Calls {
             raw_id: raw_id.to_owned(),
             work: None,
             own: Some(sender),
+            stream: None,
         };
         self.lock().insert(id.clone(), call);
         receiver
@@ -68,6 +72,13 @@ impl Calls {
         if let Some(call) = self.lock().get_mut(id) {
             call.work = Some(work);
         }
+    }
+
+    /// From now on its answer comes by this stream, or by none; no if nobody waits for one any more.
+    pub(crate) fn goes_by(&self, id: &Id, stream: Option<u64>) -> bool {
+        let mut calls = self.lock();
+        let call = calls.get_mut(id);
+        call.map(|call| call.stream = stream).is_some()
     }
 
     pub(crate) fn is_open(&self, id: &Id) -> bool {
@@ -96,15 +107,12 @@ impl Calls {
         self.lock().remove(id)?.work
     }
 
-    /// Every request that the client waits for, and none is left.
-    pub(crate) fn end_all(&self) -> Vec<Box<RawValue>> {
-        let calls = self
-            .lock()
-            .drain()
-            .map(|(_, call)| call)
-            .collect::<Vec<_>>();
-        let of_client = calls.into_iter().filter(|call| call.own.is_none());
-        of_client.map(|call| call.raw_id).collect()
+    /// Every request of the client whose answer was to come by this stream, and none of them is left.
+    pub(crate) fn end_with(&self, stream: u64) -> Vec<Box<RawValue>> {
+        let mut calls = self.lock();
+        let lost = calls.extract_if(|_, call| call.stream == Some(stream));
+        let of_client = lost.filter(|(_, call)| call.own.is_none());
+        of_client.map(|(_, call)| call.raw_id).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Call>> {

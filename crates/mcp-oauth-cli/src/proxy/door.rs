@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use mcp_client_oauth::{
     AnswerError, Authorized, Error, LoginOptions, Remedy, Session, TokenStore,
-    error::{AuthorizationError, HttpError},
+    error::{AuthorizationError, HttpError, HttpErrorCause},
     platform::{Body, Platform, Reach, Request},
     proto::challenge::Challenge,
     store::RecordKey,
@@ -259,6 +259,15 @@ impl Trouble {
             Self::NoAnswer(AnswerError::Network(_) | AnswerError::Missing(_)) => true,
             _ => false,
         }
+    }
+
+    /// Whether what came was too large, and is so whenever it comes.
+    pub(crate) fn is_too_large(&self) -> bool {
+        let cause = match self {
+            Self::Failed(Error::Http(error)) => &error.cause,
+            _ => return false,
+        };
+        matches!(cause, HttpErrorCause::TooLarge(_))
     }
 
     /// In words, with what to do about it, for a command about `subject`.

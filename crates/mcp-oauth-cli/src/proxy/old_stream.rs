@@ -1,12 +1,12 @@
 //! The transport of 2024-11-05, HTTP with SSE: one stream for all that the server says, and a place,
 //! which that stream names, for all that the client says.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use mcp_client_oauth::{Answer, Events, platform::Body, proto::foreign::Foreign};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::{oneshot, watch};
 use url::Url;
 
 use super::{
@@ -18,17 +18,21 @@ use super::{
 /// How long a stream may take to name the place for messages: one of another transport never does.
 const NAMING: Duration = Duration::from_secs(10);
 
-/// An open stream. Dropping it closes it.
+/// An open stream. Dropping it closes it, and ends the calls whose answers were to come by it.
 #[derive(Debug)]
 pub(super) struct OldStream {
+    number: u64,
     messages: Url,
     lost: watch::Receiver<bool>,
-    reader: JoinHandle<()>,
+    /// Its reader ends with it.
+    _open: oneshot::Sender<Infallible>,
 }
 
 impl OldStream {
-    /// Opens the stream, and returns when it has named the place for messages.
+    /// Opens the stream, and returns when it has named the place for messages. No other stream has
+    /// this number.
     pub(super) async fn open(
+        number: u64,
         door: &Door,
         relay: Relay,
         patience: Duration,
@@ -57,24 +61,29 @@ impl OldStream {
             () = door.platform().clock.sleep(NAMING) => return Err(Trouble::OtherTransport(status)),
         };
         let (tell, lost) = watch::channel(false);
-        let reader = tokio::spawn(async move {
-            let outcome = relay.pass_events(&mut events).await;
-            tracing::debug!(is_broken = outcome.is_err(), "the stream has ended");
+        let (open, closed) = oneshot::channel();
+        tokio::spawn(async move {
+            read(&relay, events, closed).await;
+            tracing::debug!("the stream has ended");
+            // In this order: who posts after the calls have ended finds that the stream is lost.
             tell.send_replace(true);
             // Whether they were carried out, nobody knows: they are not sent again.
-            for id in relay.calls.end_all() {
+            for id in relay.calls.end_with(number) {
                 let text = "the connection to the server broke before the answer";
-                relay
-                    .out
-                    .line(error(Some(&id), SERVER_ERROR, text, None))
-                    .await;
+                let line = error(Some(&id), SERVER_ERROR, text, None);
+                relay.out.line(line).await;
             }
         });
         Ok(Self {
+            number,
             messages: named,
             lost,
-            reader,
+            _open: open,
         })
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Sends a message there.
@@ -107,9 +116,17 @@ impl OldStream {
     }
 }
 
-impl Drop for OldStream {
-    fn drop(&mut self) {
-        self.reader.abort();
+/// Until the stream ends, or nobody has it any more. What has come is passed on in any case.
+async fn read(relay: &Relay, mut events: Events, mut closed: oneshot::Receiver<Infallible>) {
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            _closed = &mut closed => return,
+        };
+        match event {
+            Some(Ok(event)) => relay.pass_event(event).await,
+            Some(Err(_)) | None => return,
+        }
     }
 }
 

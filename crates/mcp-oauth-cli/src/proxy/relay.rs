@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use mcp_client_oauth::{Answer, Events, proto::foreign::Foreign};
+use mcp_client_oauth::{
+    Answer, Events,
+    proto::{event_stream::Event, foreign::Foreign},
+};
 use serde_json::value::RawValue;
 
 use super::{
@@ -58,16 +61,22 @@ impl Relay {
         }
     }
 
-    /// An answer to its end.
-    pub(super) async fn pass_answer(&self, answer: Answer) -> Result<Ended, Trouble> {
+    /// An answer to its end, or until it `is_enough`.
+    pub(super) async fn pass_answer(
+        &self,
+        answer: Answer,
+        is_enough: impl Fn() -> bool,
+    ) -> Result<Ended, Trouble> {
         match answer {
             Answer::Json(text) => self.pass(text).await,
             Answer::Events(mut events) => {
-                let outcome = self.pass_events(&mut events).await;
-                let (last_id, retry) = (events.last_id().map(str::to_owned), events.retry());
-                return match (outcome, last_id) {
-                    (Err(trouble), None) => Err(trouble),
-                    (_, last_id) => Ok(Ended { last_id, retry }),
+                let outcome = self.pass_events(&mut events, is_enough).await;
+                let ended = Ended::of(&events);
+                return match outcome {
+                    Err(trouble) if ended.last_id.is_none() || trouble.is_too_large() => {
+                        Err(trouble)
+                    }
+                    _ => Ok(ended),
                 };
             }
             _ => {}
@@ -102,14 +111,26 @@ impl Relay {
         }
     }
 
-    /// The messages of a stream, until it ends.
-    pub(super) async fn pass_events(&self, events: &mut Events) -> Result<(), Trouble> {
-        while let Some(event) = events.next().await.transpose()? {
-            if event.name == "message" {
-                self.pass(event.data).await;
+    /// The messages of a stream, until it ends or `is_enough`: a server may leave it open after the
+    /// answer (2025-11-25, streamable HTTP: it SHOULD close it).
+    pub(super) async fn pass_events(
+        &self,
+        events: &mut Events,
+        is_enough: impl Fn() -> bool,
+    ) -> Result<(), Trouble> {
+        while !is_enough() {
+            match events.next().await.transpose()? {
+                Some(event) => self.pass_event(event).await,
+                None => break,
             }
         }
         Ok(())
+    }
+
+    pub(super) async fn pass_event(&self, event: Event) {
+        if event.name == "message" {
+            self.pass(event.data).await;
+        }
     }
 }
 
@@ -118,4 +139,13 @@ impl Relay {
 pub(super) struct Ended {
     pub(super) last_id: Option<String>,
     pub(super) retry: Option<std::time::Duration>,
+}
+
+impl Ended {
+    pub(super) fn of(events: &Events) -> Self {
+        Self {
+            last_id: events.last_id().map(str::to_owned),
+            retry: events.retry(),
+        }
+    }
 }

@@ -181,9 +181,19 @@ impl Upstream {
 
     /// The client's word that it has understood, before anything else of it.
     pub(super) async fn confirm(&self, seat: Arc<Seat>, message: &Message) -> Result<(), Trouble> {
-        let outcome = self.tell_at(Some(&seat), message).await;
+        let outcome = self.tell_patiently(Some(&seat), message).await;
         self.state.send_replace(State::Open(seat));
-        outcome
+        match outcome {
+            // The session is there: what it is worth without this word, the next call shows.
+            Err(trouble) if !matches!(trouble, Trouble::Login | Trouble::SessionGone) => {
+                tracing::debug!(
+                    ?trouble,
+                    "the server does not take the end of the handshake"
+                );
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     /// A session for a client that has its `initialize` from us already, and the server's answer.

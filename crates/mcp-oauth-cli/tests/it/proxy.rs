@@ -1,23 +1,23 @@
 //! `proxy`: the real binary, driven over its stdin and stdout as an application drives it.
 
-use std::{
-    process::Stdio,
-    sync::{Arc, Mutex},
-};
+use std::{process::Stdio, sync::Arc};
 
 use mcp_oauth_testbed::person;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout},
+    sync::watch,
 };
 
 use crate::support::{Home, bounded};
 
+mod hand;
 mod herd;
 mod lines;
 mod listen;
 mod login;
+mod oddities;
 mod restarts;
 mod streams;
 
@@ -26,7 +26,7 @@ pub(crate) struct App {
     pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     stdout: Option<Lines<BufReader<ChildStdout>>>,
-    stderr: Arc<Mutex<String>>,
+    stderr: Arc<watch::Sender<String>>,
     /// What came while something else was waited for.
     passed_over: Vec<Value>,
 }
@@ -34,17 +34,22 @@ pub(crate) struct App {
 impl App {
     /// Starts `proxy URL …`.
     pub(crate) fn start(home: &Home, more: &[&str]) -> Self {
-        let url = home.url();
-        let mut command = home.command(&[&["proxy", &url], more].concat());
+        Self::at(home, &home.url(), more)
+    }
+
+    /// Starts it for another server.
+    pub(crate) fn at(home: &Home, url: &str, more: &[&str]) -> Self {
+        let mut command = home.command(&[&["proxy", url], more].concat());
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        let stderr = Arc::<Mutex<String>>::default();
+        let stderr = Arc::<watch::Sender<String>>::default();
         let (said, pipe) = (Arc::clone(&stderr), child.stderr.take().unwrap());
         tokio::spawn(async move {
             let mut lines = BufReader::new(pipe).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                let mut said = said.lock().unwrap();
-                said.push_str(&line);
-                said.push('\n');
+                said.send_modify(|said| {
+                    said.push_str(&line);
+                    said.push('\n');
+                });
             }
         });
         Self {
@@ -129,8 +134,15 @@ impl App {
         self.stdout = None;
     }
 
+    /// Waits until it has said so on stderr.
+    pub(crate) async fn until_it_says(&self, text: &str) {
+        let mut said = self.stderr.subscribe();
+        let says = |said: &String| said.contains(text);
+        drop(bounded(said.wait_for(says)).await.unwrap());
+    }
+
     pub(crate) fn said(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.stderr.borrow().clone()
     }
 
     /// The person approves at the URL that a call names, as soon as one does.

@@ -1,11 +1,11 @@
 //! A request, to its answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use mcp_client_oauth::reconnect_delay;
 
 use super::{
-    super::{door::Trouble, frame::Message},
+    super::{door::Trouble, frame::Message, relay::Ended},
     Seat, Upstream,
 };
 
@@ -13,7 +13,7 @@ use super::{
 const SESSIONS: u32 = 3;
 /// How often one without a side effect is sent again because the answer was lost.
 const REPEATS: u32 = 2;
-/// How often a stream is opened again for one answer.
+/// How often in a row a stream for the rest of an answer may fail to open.
 const RESUMPTIONS: u32 = 5;
 /// How long a server may be away.
 const ABSENCE: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ impl Upstream {
                 },
             };
             // It may have its answer by now: then it is not sent again.
-            if !self.waits_for(message) {
+            if self.is_answered(message) {
                 return Ok(());
             }
             if trouble.never_sent() && self.waited(&mut tries).await {
@@ -64,8 +64,26 @@ impl Upstream {
 
     /// A notification, or an answer of the client.
     pub(in crate::proxy) async fn tell(&self, message: &Message) -> Result<(), Trouble> {
-        let seat = self.seat(message).await?;
-        self.tell_at(seat.as_deref(), message).await
+        self.tell_patiently(None, message).await
+    }
+
+    /// It is sent again while it surely was not taken: at this session, or at the one of the moment.
+    pub(super) async fn tell_patiently(
+        &self,
+        at: Option<&Arc<Seat>>,
+        message: &Message,
+    ) -> Result<(), Trouble> {
+        let mut tries = Tries::default();
+        loop {
+            let seat = match at {
+                Some(seat) => Some(Arc::clone(seat)),
+                None => self.seat(message).await?,
+            };
+            match self.tell_at(seat.as_deref(), message).await {
+                Err(trouble) if trouble.never_sent() && self.waited(&mut tries).await => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     pub(super) async fn tell_at(
@@ -74,22 +92,33 @@ impl Upstream {
         message: &Message,
     ) -> Result<(), Trouble> {
         let response = self.post(seat, message).await?;
-        self.take(seat, response).await.map(drop)
+        self.take(seat, message, response).await.map(drop)
     }
 
+    /// Once, and which session that was.
     async fn attempt(&self, message: &Message) -> Result<(), (Trouble, Option<u64>)> {
         let seat = self
             .seat(message)
             .await
             .map_err(|trouble| (trouble, None))?;
+        // The stream that it was sent by before may have ended meanwhile, and it with that.
+        if self.is_answered(message) {
+            return Ok(());
+        }
         let number = seat.as_ref().map(|seat| seat.number);
         let outcome = self.exchange(seat.as_deref(), message).await;
-        outcome.map_err(|trouble| (trouble, number))
+        outcome.map_err(|trouble| {
+            // What was not taken does not end with the stream that it was meant for.
+            if trouble.never_sent() || matches!(trouble, Trouble::SessionGone) {
+                self.goes_by(message, None);
+            }
+            (trouble, number)
+        })
     }
 
     async fn exchange(&self, seat: Option<&Seat>, message: &Message) -> Result<(), Trouble> {
         let response = self.post(seat, message).await?;
-        let ended = self.take(seat, response).await?;
+        let ended = self.take(seat, message, response).await?;
         // The answer comes on the one stream, which answers for it from here on.
         if seat.is_some_and(|seat| seat.old.is_some()) {
             return Ok(());
@@ -101,6 +130,11 @@ impl Upstream {
             (Some(seat), Some(id)) => self.resume(seat, message, id, ended.retry).await,
             _ => Err(self.missing()),
         }
+    }
+
+    /// Whether all that it asks is answered; what asks nothing never is.
+    pub(super) fn is_answered(&self, message: &Message) -> bool {
+        !message.requests().is_empty() && !self.waits_for(message)
     }
 
     fn waits_for(&self, message: &Message) -> bool {
@@ -118,25 +152,36 @@ impl Upstream {
         mut last_id: String,
         mut retry: Option<Duration>,
     ) -> Result<(), Trouble> {
-        for attempt in 0..RESUMPTIONS {
+        // A server may close each stream at once, and wants to be asked again (2025-11-25, polling).
+        let mut failures = 0;
+        loop {
             let clock = &self.door.platform().clock;
-            clock.sleep(reconnect_delay(retry, attempt)).await;
-            let Ok(Some(mut events)) = self.stream(seat, Some(&last_id)).await else {
-                continue;
-            };
-            while self.waits_for(message) {
-                match events.next().await {
-                    Some(Ok(event)) => self.relay.pass(event.data).await,
-                    Some(Err(_)) | None => break,
+            clock.sleep(reconnect_delay(retry, failures)).await;
+            let mut events = match self.stream(seat, Some(&last_id)).await {
+                Ok(Some(events)) => events,
+                // It has no streams, or the session is gone, and with it the answer.
+                Ok(None) | Err(Trouble::SessionGone) => return Err(self.missing()),
+                Err(_) => {
+                    failures += 1;
+                    if failures == RESUMPTIONS {
+                        return Err(self.missing());
+                    }
+                    continue;
                 }
-            }
-            if !self.waits_for(message) {
+            };
+            failures = 0;
+            let is_enough = || self.is_answered(message);
+            let outcome = self.relay.pass_events(&mut events, is_enough).await;
+            if self.is_answered(message) {
                 return Ok(());
             }
-            last_id = events.last_id().map_or(last_id, str::to_owned);
-            retry = events.retry().or(retry);
+            if let Some(trouble) = outcome.err().filter(Trouble::is_too_large) {
+                return Err(trouble);
+            }
+            let ended = Ended::of(&events);
+            last_id = ended.last_id.unwrap_or(last_id);
+            retry = ended.retry.or(retry);
         }
-        Err(self.missing())
     }
 }
 

@@ -1,10 +1,15 @@
 //! What the server says of its own accord, on a stream that is opened again whenever it ends.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{Answer, Events, reconnect_delay};
 
-use super::{super::door::Trouble, Seat, State, Upstream};
+use super::{
+    super::{door::Trouble, relay::Ended},
+    Seat, State, Upstream,
+};
 
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 const STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -40,35 +45,35 @@ impl Upstream {
             }
             return;
         }
-        let (mut last_id, mut retry, mut attempt) = (None::<String>, None, 0);
+        let mut place = Place::default();
         loop {
-            match self.stream(seat, last_id.as_deref()).await {
+            match self.stream(seat, place.last_id.as_deref()).await {
                 Ok(Some(mut events)) => {
-                    let outcome = self.relay.pass_events(&mut events).await;
-                    tracing::debug!(is_broken = outcome.is_err(), "the stream has ended");
-                    let id = events.last_id().map(str::to_owned);
-                    attempt = if id.is_some() && id != last_id {
-                        0
-                    } else {
-                        attempt + 1
-                    };
-                    last_id = id.or(last_id);
-                    retry = events.retry().or(retry);
+                    let opened = clock.now();
+                    let mut has_delivered = false;
+                    // One that is too large is passed over, if the server goes on after its id.
+                    while let Some(Ok(event)) = events.next().await {
+                        self.relay.pass_event(event).await;
+                        has_delivered = true;
+                    }
+                    tracing::debug!("the stream has ended");
+                    let lived = clock.now().duration_since(opened).unwrap_or_default();
+                    place.leave(Ended::of(&events), has_delivered, lived);
                 }
                 // The server has none.
                 Ok(None) => return,
                 Err(Trouble::SessionGone) => {
                     if let Err(trouble) = self.reopen(seat.number).await {
                         tracing::debug!(?trouble, "no other session yet");
-                        attempt += 1;
+                        place.attempt += 1;
                     }
                 }
                 Err(trouble) => {
                     tracing::debug!(?trouble, "no stream");
-                    attempt += 1;
+                    place.attempt += 1;
                 }
             }
-            clock.sleep(reconnect_delay(retry, attempt)).await;
+            clock.sleep(place.delay()).await;
         }
     }
 
@@ -86,12 +91,64 @@ impl Upstream {
         let response = self.send(Method::GET, headers, Bytes::new()).await?;
         match response.status() {
             StatusCode::NOT_FOUND if seat.session.is_some() => Err(Trouble::SessionGone),
-            status if status.is_server_error() => Err(Trouble::Said(format!("HTTP {status}"))),
+            // It has one, but not now (RFC 9110 §15.5.9 and §15.6, RFC 6585 §4).
+            status
+                if status.is_server_error()
+                    || status == StatusCode::REQUEST_TIMEOUT
+                    || status == StatusCode::TOO_MANY_REQUESTS =>
+            {
+                Err(Trouble::Said(format!("HTTP {status}")))
+            }
             status if !status.is_success() => Ok(None),
             _ => match Answer::of(self.door.url(), response).await? {
                 Answer::Events(events) => Ok(Some(*events)),
                 _ => Ok(None),
             },
         }
+    }
+}
+
+/// Where the next stream goes on, and how long it is until then.
+#[derive(Default)]
+struct Place {
+    last_id: Option<String>,
+    retry: Option<Duration>,
+    /// How many have been of no use, one after the other.
+    attempt: u32,
+}
+
+impl Place {
+    /// A stream has ended. It was of use if something came, or if it was open for a while, as one is
+    /// that a proxy in between closes at its time.
+    fn leave(&mut self, ended: Ended, has_delivered: bool, lived: Duration) {
+        let has_moved = ended.last_id.is_some() && ended.last_id != self.last_id;
+        let was_of_use = has_delivered || has_moved || lived > self.delay();
+        self.attempt = if was_of_use { 0 } else { self.attempt + 1 };
+        self.last_id = ended.last_id.or(self.last_id.take());
+        self.retry = ended.retry.or(self.retry);
+    }
+
+    fn delay(&self) -> Duration {
+        reconnect_delay(self.retry, self.attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_streams_of_no_use_make_the_next_one_later() {
+        let mut place = Place::default();
+        let seconds = Duration::from_secs;
+        let mut leave = |has_delivered, lived| {
+            place.leave(Ended::default(), has_delivered, lived);
+            place.delay()
+        };
+        assert_eq!(leave(false, seconds(0)), seconds(2));
+        assert_eq!(leave(false, seconds(1)), seconds(4));
+        assert_eq!(leave(false, seconds(5)), seconds(1));
+        assert_eq!(leave(false, seconds(0)), seconds(2));
+        assert_eq!(leave(true, seconds(0)), seconds(1));
     }
 }

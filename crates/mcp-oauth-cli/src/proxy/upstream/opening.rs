@@ -50,7 +50,7 @@ impl Upstream {
         let own = OwnCall::begin(&self.relay.calls, hello)?;
         let response = self.post(None, hello).await?;
         let (status, session) = (response.status(), response.headers().get(SESSION).cloned());
-        let outcome = self.take(None, response).await;
+        let outcome = self.take(None, hello, response).await;
         match (own.answer().await, outcome) {
             (Some(answer), _) => {
                 let seat = self.seat_of(&answer, session, None);
@@ -66,7 +66,13 @@ impl Upstream {
 
     async fn open_old(&self, hello: &Message) -> Result<(Bytes, Option<Seat>), Trouble> {
         let mut own = OwnCall::begin(&self.relay.calls, hello)?;
-        let old = OldStream::open(&self.door, self.relay.clone(), self.patience).await?;
+        let old = OldStream::open(
+            self.next_number(),
+            &self.door,
+            self.relay.clone(),
+            self.patience,
+        )
+        .await?;
         let mut seat = self.empty_seat();
         seat.old = Some(old);
         self.tell_at(Some(&seat), hello).await?;

@@ -62,9 +62,23 @@ impl Upstream {
         headers.insert(header::CONTENT_TYPE, JSON);
         let body = message.line.clone();
         match seat.and_then(|seat| seat.old.as_ref()) {
-            Some(old) => old.post(&self.door, headers, body, self.patience).await,
+            Some(old) if self.goes_by(message, Some(old.number())) => {
+                old.post(&self.door, headers, body, self.patience).await
+            }
+            // The stream before has ended, and they with it.
+            Some(_) => Err(self.missing()),
             None => self.send(Method::POST, headers, body).await,
         }
+    }
+
+    /// The answers come by the stream with this number, or by none; no if nobody waits for them any
+    /// more.
+    pub(super) fn goes_by(&self, message: &Message, stream: Option<u64>) -> bool {
+        let requests = message.requests();
+        let waiting = requests
+            .iter()
+            .filter(|(id, _)| self.relay.calls.goes_by(id, stream));
+        waiting.count() > 0 || requests.is_empty()
     }
 
     /// A notification of 2026-07-28 names its revision in the header alone.
@@ -105,10 +119,11 @@ impl Upstream {
             .await
     }
 
-    /// Passes on what an answer holds.
+    /// Passes on what the answer to a message holds.
     pub(super) async fn take(
         &self,
         seat: Option<&Seat>,
+        message: &Message,
         response: http::Response<Body>,
     ) -> Result<Ended, Trouble> {
         let status = response.status();
@@ -121,10 +136,17 @@ impl Upstream {
             if seat.is_some_and(|seat| seat.old.is_some()) {
                 return Ok(Ended::default());
             }
-            return self
-                .relay
-                .pass_answer(Answer::of(self.door.url(), response).await?)
-                .await;
+            let answer = match Answer::of(self.door.url(), response).await {
+                // What wants no answer was accepted, whatever else is said about it.
+                Err(error) if message.requests().is_empty() => {
+                    tracing::debug!(%error, "ignored what came for a notification");
+                    Answer::Nothing
+                }
+                answer => answer?,
+            };
+            // Everything waits for the end of the handshake: nothing may come for it.
+            let is_enough = || message.is("notifications/initialized") || self.is_answered(message);
+            return self.relay.pass_answer(answer, is_enough).await;
         }
         let body = match Answer::of(self.door.url(), response).await {
             Ok(Answer::Json(body)) => body,

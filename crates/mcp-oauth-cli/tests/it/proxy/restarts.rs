@@ -123,3 +123,20 @@ async fn a_client_of_a_server_that_is_known_and_away_is_greeted_and_goes_on_when
     app.notification("notifications/tools/list_changed").await;
     assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
 }
+
+#[tokio::test]
+async fn what_the_client_says_while_the_server_is_away_reaches_it_later() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &["-vv"]).await;
+    app.ask(&add(1)).await;
+    home.testbed.stop_mcp_server().await;
+    home.testbed.forget_requests();
+    let answer = json!({"jsonrpc": "2.0", "id": "q/1", "result": {"roots": []}});
+    app.tell(&answer).await;
+    app.until_it_says("the server cannot be reached").await;
+    home.testbed.start_mcp_server().await.unwrap();
+    bounded(home.testbed.arrived(Party::Mcp, "POST", "/mcp", 1)).await;
+    let sent = home.testbed.requests();
+    let sent = sent.iter().find(|sent| sent.method == "POST").unwrap();
+    assert_eq!(sent.json(), Some(answer));
+}

@@ -45,12 +45,22 @@ async fn each_application_gets_a_server_that_runs() {
         .says("args = [\"proxy\", \"notes\"]");
 }
 
-#[cfg(target_os = "linux")]
+/// Where an application has its file, which on macOS is where Claude and VS Code look.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn usual_place(home: &Home, place: &str) -> std::path::PathBuf {
+    let is_of_home = place.starts_with('.');
+    if cfg!(target_os = "macos") && !is_of_home {
+        return home.path("Library/Application Support").join(place);
+    }
+    home.path(place)
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
 #[tokio::test]
 async fn a_file_is_changed_and_the_old_one_is_kept() {
     let home = Home::logged_in().await;
     for (app, member, place) in JSON_APPS {
-        let place = home.path(place);
+        let place = usual_place(&home, place);
         let typed = ["config", "notes", "--for", app, "--write"];
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
         let before = format!(r#"{{"z": 1.50, "{member}": {{"b": {{}}}}, "a": 1}}"#);

@@ -140,7 +140,13 @@ fn usual_file(app: App) -> Result<PathBuf, Failure> {
         let hint = Some("name it: --file FILE".to_owned());
         Failure::other("config", "this system names no home directory", hint)
     };
-    // macOS applications keep their files in `Library`, and not where its command line tools do.
     let base = etcetera::base_strategy::choose_native_strategy().map_err(|_| unknown())?;
-    Ok(app.file(base.home_dir(), &base.config_dir()))
+    // macOS applications keep their files in `Library/Application Support`, which etcetera has for
+    // data: what it has for configurations is `Library/Preferences`.
+    let config = if cfg!(target_os = "macos") {
+        base.data_dir()
+    } else {
+        base.config_dir()
+    };
+    Ok(app.file(base.home_dir(), &config))
 }

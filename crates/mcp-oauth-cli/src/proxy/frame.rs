@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use memchr::{memchr2, memmem};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json, value::RawValue};
 
 /// Where a message of 2026-07-28 says which revision it is of.
@@ -84,10 +84,15 @@ struct Envelope<'a> {
     method: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     result: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+}
+
+/// `null` is a result like any other: an `Option` alone would take it for none.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 #[derive(Default, Deserialize)]
@@ -348,6 +353,8 @@ mod tests {
         assert!(matches!(kind(r#"{"method":"a"}"#), Kind::Notification));
         assert!(matches!(kind(r#"{"id":"x","result":{}}"#), Kind::Answer(_)));
         assert!(matches!(kind(r#"{"id":1,"error":{}}"#), Kind::Answer(_)));
+        let null = r#"{"id":3,"result":null}"#;
+        assert!(matches!(kind(null), Kind::Answer(_)));
         let batch = r#" [{"id":1,"method":"a"},{"method":"b"},{"id":2,"result":1}]"#;
         assert!(matches!(kind(batch), Kind::Batch(ids) if ids.len() == 1));
     }

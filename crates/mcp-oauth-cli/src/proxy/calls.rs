@@ -8,13 +8,20 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tokio::{sync::oneshot, task::AbortHandle};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::AbortHandle,
+};
 
 use super::frame::Id;
 
 /// The requests that have no answer yet.
 #[derive(Debug, Default)]
-pub(crate) struct Calls(Mutex<HashMap<Id, Call>>);
+pub(crate) struct Calls {
+    open: Mutex<HashMap<Id, Call>>,
+    /// Tells that there is one less.
+    ended: Notify,
+}
 
 #[derive(Debug)]
 struct Call {
@@ -85,13 +92,26 @@ impl Calls {
         self.lock().contains_key(id)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+    /// Returns when each has its answer.
+    pub(crate) async fn all_ended(&self) {
+        loop {
+            let one_less = self.ended.notified();
+            if self.lock().is_empty() {
+                return;
+            }
+            one_less.await;
+        }
+    }
+
+    fn remove(&self, id: &Id) -> Option<Call> {
+        let call = self.lock().remove(id);
+        self.ended.notify_waiters();
+        call
     }
 
     /// The answer is here.
     pub(crate) fn end(&self, id: &Id, answer: &Bytes) -> Asker {
-        match self.lock().remove(id) {
+        match self.remove(id) {
             None => Asker::Nobody,
             Some(Call { own: None, .. }) => Asker::Client,
             Some(Call { own: Some(own), .. }) => {
@@ -104,7 +124,7 @@ impl Calls {
 
     /// It is not to be answered any more; the work for it goes on until it is stopped.
     pub(crate) fn cancel(&self, id: &Id) -> Option<AbortHandle> {
-        self.lock().remove(id)?.work
+        self.remove(id)?.work
     }
 
     /// Every request of the client whose answer was to come by this stream, and none of them is left.
@@ -112,10 +132,12 @@ impl Calls {
         let mut calls = self.lock();
         let lost = calls.extract_if(|_, call| call.stream == Some(stream));
         let of_client = lost.filter(|(_, call)| call.own.is_none());
-        of_client.map(|(_, call)| call.raw_id).collect()
+        let ids = of_client.map(|(_, call)| call.raw_id).collect();
+        self.ended.notify_waiters();
+        ids
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Call>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

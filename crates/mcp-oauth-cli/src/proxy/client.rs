@@ -75,9 +75,9 @@ impl Client {
         &*self.0.door.platform().clock
     }
 
-    /// Whether it has asked what is not answered.
-    pub(super) fn waits(&self) -> bool {
-        !self.0.relay.calls.is_empty()
+    /// Returns when everything that it has asked is answered.
+    pub(super) async fn all_answered(&self) {
+        self.0.relay.calls.all_ended().await;
     }
 
     pub(super) async fn listen(&self) {

@@ -96,10 +96,14 @@ async fn serve(client: &Client, out: &Output, work: &mut JoinSet<()>) -> bool {
     }
 }
 
-/// The client has said all: what it still waits for may come, for a moment.
+/// The client has said all: that may still be sent, and what it waits for may come, for a moment.
 async fn finish(client: &Client, work: &mut JoinSet<()>) {
     tracing::debug!("the client has ended");
-    let last_answers = async { while client.waits() && work.join_next().await.is_some() {} };
+    let last_answers = async {
+        while work.join_next().await.is_some() {}
+        // On a stream of 2024-11-05 an answer comes after all work for it is done.
+        client.all_answered().await;
+    };
     tokio::select! {
         () = last_answers => {}
         () = client.clock().sleep(LAST_ANSWERS) => {}

@@ -199,6 +199,34 @@ async fn the_last_answers_come_after_the_end_of_stdin() {
     assert_eq!(sum(&app.answer(&json!(1)).await), Some(2));
 }
 
+#[tokio::test]
+async fn a_client_that_says_one_thing_and_ends_is_answered() {
+    let home = Home::logged_in().await;
+    for (line, id) in [
+        (initialize(0).to_string(), json!(0)),
+        ("{".to_owned(), json!(null)),
+    ] {
+        let mut app = App::start(&home, &[]);
+        app.write(line).await;
+        assert_eq!(app.hang_up().await, 0);
+        app.answer(&id).await;
+    }
+}
+
+#[tokio::test]
+async fn the_last_answers_on_the_stream_of_2024_come_too() {
+    let home = Home::with(Testbed::builder().wire(Wire::EventStream)).await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    let mut app = App::ready(&home, &[]).await;
+    for id in 1..=20 {
+        app.tell(&add(id)).await;
+    }
+    assert_eq!(app.hang_up().await, 0);
+    for id in 1..=20 {
+        assert_eq!(sum(&app.answer(&json!(id)).await), Some(id + 1));
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_refresh_that_was_sent_is_stored_whatever_ends_the_proxy() {

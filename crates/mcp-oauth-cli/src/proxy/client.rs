@@ -276,9 +276,12 @@ impl Inner {
         };
         let wanted = match &why {
             Trouble::Login => {
-                // A call that needs a login after one has failed begins another.
+                // A call that needs a login after one has failed begins another; for the rest one
+                // that was done elsewhere is enough.
                 if message.is("tools/call") {
                     self.door.knock();
+                } else {
+                    self.door.look().await;
                 }
                 Some(self.door.wanted().await)
             }

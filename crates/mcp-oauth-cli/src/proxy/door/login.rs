@@ -24,6 +24,10 @@ use crate::{commands::Asking, exit::Failure, person::Terminal};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often one that waits for somebody else's login looks whether it is done.
 const GLANCE: Duration = Duration::from_millis(500);
+/// How often one that waits for its own person looks whether another login is done.
+const GLANCE_ASIDE: Duration = Duration::from_secs(2);
+/// How often one looks whose own login has failed.
+const RARE_GLANCE: Duration = Duration::from_secs(30);
 
 /// A login that a person has to do.
 #[derive(Clone, Debug, Default)]
@@ -88,31 +92,58 @@ impl Door {
             let door = self.clone();
             let task = tokio::spawn(async move { door.run_login(challenge, scope).await });
             let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
-            *work = Some(task.abort_handle());
+            // One that has failed looks at the store no more.
+            if let Some(failed) = work.replace(task.abort_handle()) {
+                failed.abort();
+            }
+        }
+    }
+
+    /// After a login that has failed: somebody may have logged in elsewhere since.
+    pub(crate) async fn look(&self) {
+        if self.0.login.borrow().has_failed
+            && let Ok(Some(session)) = self.found_elsewhere(None).await
+        {
+            self.close();
+            self.logged_in(session);
         }
     }
 
     async fn run_login(&self, challenge: Option<Challenge>, scope: Option<Scope>) {
-        let outcome = Box::pin(self.session_by_login(challenge, scope)).await;
-        match outcome {
-            Ok(session) => {
-                self.go_on_with(session);
-                self.0.terms.ui.progress("logged in");
-                self.0.login.send_modify(|login| login.is_running = false);
-                self.0.logins.send_modify(|done| *done += 1);
-            }
+        let asked = Box::pin(self.session_by_login(challenge, scope.as_ref())).await;
+        let session = match asked {
+            Ok(session) => session,
             Err(error) => {
-                let told = Failure::from(error).told(Some(self.url().as_str()));
-                self.0.terms.ui.warn(&told.message);
-                self.0.login.send_modify(|login| {
-                    login.is_running = false;
-                    login.has_failed = true;
-                    let hint = told.hint.map(|hint| format!(" ({hint})"));
-                    let hint = hint.unwrap_or_default();
-                    login.wanted.text = format!("login required: {}{hint}", told.message);
-                });
+                self.has_failed(error);
+                self.found_later(scope.as_ref(), RARE_GLANCE).await
             }
-        }
+        };
+        self.logged_in(session);
+    }
+
+    fn logged_in(&self, session: Session) {
+        self.go_on_with(session);
+        self.0.terms.ui.progress("logged in");
+        self.0.login.send_modify(|login| {
+            login.is_running = false;
+            login.has_failed = false;
+        });
+        self.0.logins.send_modify(|done| *done += 1);
+    }
+
+    fn has_failed(&self, error: Error) {
+        let told = Failure::from(error).told(Some(self.url().as_str()));
+        self.0.terms.ui.warn(&told.message);
+        self.0.login.send_modify(|login| {
+            login.is_running = false;
+            login.has_failed = true;
+            let hint = told.hint.map(|hint| format!(" ({hint})"));
+            let hint = hint.unwrap_or_default();
+            login.wanted = Wanted {
+                url: None,
+                text: format!("login required: {}{hint}", told.message),
+            };
+        });
     }
 
     /// Of several processes that want it at once, one asks the person, and the others wait for what
@@ -120,11 +151,11 @@ impl Door {
     async fn session_by_login(
         &self,
         challenge: Option<Challenge>,
-        scope: Option<Scope>,
+        scope: Option<&Scope>,
     ) -> Result<Session, Error> {
         let _ours = loop {
             let lock = self.0.terms.lock.as_deref().map(try_lock);
-            if let Some(session) = self.found_elsewhere(scope.as_ref()).await? {
+            if let Some(session) = self.found_elsewhere(scope).await? {
                 return Ok(session);
             }
             match lock {
@@ -147,7 +178,7 @@ impl Door {
             .load()
             .as_ref()
             .and_then(|pass| pass.session.record().known_scope());
-        let wider = Scope::union_of(known.as_ref(), scope.as_ref());
+        let wider = Scope::union_of(known.as_ref(), scope);
         options.scope = Scope::union_of(options.scope.as_ref(), wider.as_ref());
         let herald = Herald {
             terminal: Terminal::new(terms.ui.clone(), terms.browser),
@@ -160,9 +191,29 @@ impl Door {
             url: terms.key.server(),
             anew: true,
         };
-        asking
-            .ask_as_it_fits(&options, terms.browser, terms.no_browser)
-            .await
+        tokio::select! {
+            asked = asking.ask_as_it_fits(&options, terms.browser, terms.no_browser) => asked,
+            found = self.found_later(scope, GLANCE_ASIDE) => Ok(found),
+        }
+    }
+
+    /// A login that somebody else does. Nothing but the store is asked, as this goes on for long; a
+    /// store that cannot be read is not asked again.
+    async fn found_later(&self, scope: Option<&Scope>, pause: Duration) -> Session {
+        let token = |session: &Session| session.record().tokens.access_token;
+        let before = self.0.pass.load().as_ref().map(|pass| token(&pass.session));
+        loop {
+            self.platform().clock.sleep(pause).await;
+            match self.stored().await {
+                Ok(Some(session))
+                    if is_wide(&session, scope) && Some(token(&session)) != before =>
+                {
+                    return session;
+                }
+                Ok(_) => {}
+                Err(_) => std::future::pending().await,
+            }
+        }
     }
 
     /// A login that somebody else has done since we looked, if it has what we lack.
@@ -176,12 +227,9 @@ impl Door {
             .load()
             .as_ref()
             .and_then(|pass| pass.session.ready());
-        let known = session.record().known_scope();
-        let is_wide = scope
-            .is_none_or(|scope| known.is_some_and(|known| scope.missing_from(&known).is_none()));
         let token = session.token().await.ok();
         let is_other = token.is_some() && token != refused;
-        Ok((is_wide && is_other).then_some(session))
+        Ok((is_wide(&session, scope) && is_other).then_some(session))
     }
 
     fn want(&self, url: Option<Url>, text: String) {
@@ -191,6 +239,11 @@ impl Door {
             login.is_told = true;
         });
     }
+}
+
+fn is_wide(session: &Session, scope: Option<&Scope>) -> bool {
+    let known = session.record().known_scope();
+    scope.is_none_or(|scope| known.is_some_and(|known| scope.missing_from(&known).is_none()))
 }
 
 enum Lock {

@@ -68,9 +68,32 @@ async fn a_login_from_another_window_is_found() {
     let refused = app.ask(&add(1)).await;
     assert_eq!(refused["result"]["isError"], true);
     home.login(&["notes", &home.url()]).await.succeeded();
-    app.approve().await;
     app.notification(TOOLS_CHANGED).await;
     assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
+}
+
+#[tokio::test]
+async fn a_login_from_another_window_is_found_after_one_that_was_denied() {
+    let home = Home::new().await;
+    let mut app = App::start(&home, &["--no-browser"]);
+    app.shake_hands().await;
+    let url = |answer: serde_json::Value| {
+        let url = answer["error"]["data"]["url"].as_str()?;
+        Some(url.parse::<url::Url>().unwrap())
+    };
+    let wanted = request(1, "completion/complete", &json!({}));
+    let asked = url(app.ask(&wanted).await).unwrap();
+    drop(person::deny(&asked).await.unwrap());
+    while url(app.ask(&wanted).await).is_some() {
+        tokio::task::yield_now().await;
+    }
+    home.login(&["notes", &home.url()]).await.succeeded();
+    // No call, only what a client asks for that sees no tools.
+    let list = app.ask(&request(2, "tools/list", &json!({}))).await;
+    assert_eq!(list["result"]["tools"], json!([]));
+    app.notification(TOOLS_CHANGED).await;
+    let list = app.ask(&request(3, "tools/list", &json!({}))).await;
+    assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test]

@@ -76,12 +76,27 @@ async fn a_file_is_changed_and_the_old_one_is_kept() {
         assert_eq!(written[member]["b"], json!({}));
         let backup = format!("{}.bak", place.display());
         assert_eq!(std::fs::read_to_string(backup).unwrap(), before);
+        // Once more changes nothing, so there is nothing to keep.
+        let again = home.run(&typed).await.succeeded();
+        assert_eq!(std::fs::read_to_string(&place).unwrap(), text);
+        assert!(!again.stdout.contains(".bak"), "{}", again.stdout);
     }
     home.run(&["config", "notes", "--for", "codex", "--write"])
         .await
         .succeeded();
     let written = std::fs::read_to_string(home.path(".codex/config.toml")).unwrap();
     assert!(written.contains("[mcp_servers.notes]"), "{written}");
+}
+
+#[tokio::test]
+async fn codex_gets_a_name_that_it_takes() {
+    let home = Home::new().await;
+    home.login(&["my.notes", &home.url()]).await.succeeded();
+    let typed = ["config", "my.notes", "--for", "codex"];
+    let printed = home.run(&typed).await.succeeded();
+    printed
+        .says("[mcp_servers.my-notes]\n")
+        .says("args = [\"proxy\", \"my.notes\"]");
 }
 
 #[tokio::test]

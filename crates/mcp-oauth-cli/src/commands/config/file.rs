@@ -6,16 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
-use toml_edit::{Array, DocumentMut, Item, Table, value};
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
+use super::OF_THE_NETWORK;
 use crate::exit::Failure;
 
 /// How many old files are kept.
 const BACKUPS: u32 = 1000;
 
-/// Writes what `change` makes of the text of `path`, and returns where the old file is now, if there
-/// was one.
+/// Writes what `change` makes of the text of `path`, unless that is what is there, and returns where
+/// the old file is now, if there was one.
 pub(super) fn change(
     path: &Path,
     change: impl FnOnce(&str) -> Result<String, Failure>,
@@ -27,6 +27,9 @@ pub(super) fn change(
         Err(error) => return Err(Failure::file("read", path, &error)),
     };
     let after = change(before.as_deref().unwrap_or_default())?;
+    if before.as_ref() == Some(&after) {
+        return Ok(None);
+    }
     // What a link leads to is changed, and the link stays.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = path.parent().unwrap_or(Path::new("."));
@@ -67,13 +70,13 @@ fn back_up(path: &Path) -> Result<PathBuf, Failure> {
     Ok(backup)
 }
 
-/// A TOML text with the table `[member.name]`; comments and order stay.
+/// A TOML text with the table `[member.name]`. Comments and order stay, and what is not ours in it.
 pub(super) fn with_table(
     text: &str,
     path: &Path,
     member: &str,
     name: &str,
-    entry: &Value,
+    entry: &serde_json::Value,
 ) -> Result<String, Failure> {
     let broken = |why: String| {
         let message = format!("{} is left as it is: {why}", path.display());
@@ -88,13 +91,52 @@ pub(super) fn with_table(
     let servers = servers
         .as_table_like_mut()
         .ok_or_else(|| broken(format!("its {member} is no table")))?;
-    let arguments = entry["args"].as_array().into_iter().flatten();
-    let arguments: Array = arguments.filter_map(Value::as_str).collect();
-    let mut table = Table::new();
-    table["command"] = value(entry["command"].as_str().unwrap_or_default());
-    table["args"] = value(arguments);
-    servers.insert(name, Item::Table(table));
+    let server = servers.entry(name).or_insert(Item::Table(Table::new()));
+    if !server.is_table_like() {
+        *server = Item::Table(Table::new());
+    }
+    if let Some(server) = server.as_table_like_mut() {
+        set_server(server, entry);
+    }
     Ok(document.to_string())
+}
+
+fn set_server(server: &mut dyn TableLike, entry: &serde_json::Value) {
+    for key in OF_THE_NETWORK {
+        server.remove(key);
+    }
+    let arguments = entry["args"].as_array().into_iter().flatten();
+    let arguments: Array = arguments.filter_map(serde_json::Value::as_str).collect();
+    let command = entry["command"].as_str().unwrap_or_default();
+    for (key, new) in [
+        ("command", Value::from(command)),
+        ("args", Value::from(arguments)),
+    ] {
+        match server.get_mut(key).and_then(Item::as_value_mut) {
+            Some(old) if is_same(old, &new) => {}
+            // The comment behind it stays.
+            Some(old) => {
+                let decor = old.decor().clone();
+                *old = new;
+                *old.decor_mut() = decor;
+            }
+            None => drop(server.insert(key, Item::Value(new))),
+        }
+    }
+}
+
+/// Whether they say the same, however they are written.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other)
+                    .all(|(one, other)| is_same(one, other))
+        }
+        (one, other) => one.as_str().is_some() && one.as_str() == other.as_str(),
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +158,15 @@ mod tests {
         );
         let again = with_table(&after, path, "mcp_servers", "notes", &entry).unwrap();
         assert_eq!(again, after);
+        let kept = "[mcp_servers.notes]\ncommand = \"old\" # mine\nurl = \"u\"\n\n[mcp_servers.notes.env]\nA = \"1\"\n";
+        let after = with_table(kept, path, "mcp_servers", "notes", &entry).unwrap();
+        let expected = "[mcp_servers.notes]\ncommand = \"/x/mcp-oauth\" # mine\nargs = [\"proxy\", \"n\\\"1\"]\n\n[mcp_servers.notes.env]\nA = \"1\"\n";
+        assert_eq!(after.replace("'n\"1'", "\"n\\\"1\""), expected);
+        let own = after.replace("args = [", "args = [ ");
+        assert_eq!(
+            with_table(&own, path, "mcp_servers", "notes", &entry).unwrap(),
+            own
+        );
         assert!(with_table("x", path, "m", "n", &entry).is_err());
         assert!(with_table("m = 1", path, "m", "n", &entry).is_err());
     }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json, value::RawValue};
 
+use super::OF_THE_NETWORK;
+
 /// An object whose members keep their order and their text.
 struct Members(Vec<(String, Box<RawValue>)>);
 
@@ -53,6 +55,19 @@ impl Members {
         member.map(|(_, value)| &**value)
     }
 
+    /// Whether it says already what the entry says, and nothing against it.
+    fn has(&self, entry: &Value) -> bool {
+        let is_there = |(key, value): (&String, &Value)| {
+            let own = self.find(key).map(RawValue::get);
+            own.and_then(|own| serde_json::from_str::<Value>(own).ok())
+                .as_ref()
+                == Some(value)
+        };
+        let of_network = |key: &&str| self.find(key).is_some();
+        entry.as_object().into_iter().flatten().all(is_there)
+            && !OF_THE_NETWORK.iter().any(of_network)
+    }
+
     /// With each member in a line of its own, `depth` steps from the margin.
     fn write(&self, depth: usize) -> String {
         let (outer, inner) = ("  ".repeat(depth), "  ".repeat(depth + 1));
@@ -62,7 +77,8 @@ impl Members {
     }
 }
 
-/// `text` with `{member: {name: entry}}` in it.
+/// `text` with `{member: {name: entry}}` in it. An entry that is there keeps what is not ours, and
+/// loses what is for a server on the network.
 pub(super) fn with_member(
     text: &str,
     member: &str,
@@ -72,7 +88,19 @@ pub(super) fn with_member(
     // Some editors put a byte order mark there.
     let mut whole = Members::read(text.trim_start_matches('\u{feff}'))?;
     let mut servers = Members::read(whole.find(member).map_or("{}", RawValue::get))?;
-    servers.set(name, format!("{entry:#}").replace('\n', "\n    "))?;
+    let is_object = |value: &&RawValue| value.get().starts_with('{');
+    let old = servers.find(name).filter(is_object);
+    let mut server = Members::read(old.map_or("{}", RawValue::get))?;
+    if old.is_some() && server.has(entry) {
+        return Ok(text.to_owned());
+    }
+    server
+        .0
+        .retain(|(own, _)| !OF_THE_NETWORK.contains(&own.as_str()));
+    for (key, value) in entry.as_object().into_iter().flatten() {
+        server.set(key, format!("{value:#}").replace('\n', "\n      "))?;
+    }
+    servers.set(name, server.write(2))?;
     whole.set(member, servers.write(1))?;
     Ok(whole.write(0) + "\n")
 }
@@ -97,12 +125,28 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_keeps_what_the_person_has_put_there() {
+        let text = |single: &str| single.replace('\'', "\"");
+        let entry = json!({ "args": ["a"], "command": "c" });
+        let before = text("{'s': {'n': {'env':{'A' : 1}, 'command': 'old', 'url': 'u'}}}");
+        let after = with_member(&before, "s", "n", &entry).unwrap();
+        let read: Value = serde_json::from_str(&after).unwrap();
+        let expected = json!({ "env": { "A": 1 }, "command": "c", "args": ["a"] });
+        assert_eq!(read["s"]["n"], expected);
+        assert!(after.contains(&text("{'A' : 1}")), "{after}");
+        // What says all that already stays as the person has laid it out.
+        let same = text("{'s':{'n':{'command':'c','env':{},'args':['a']}}}");
+        assert_eq!(with_member(&same, "s", "n", &entry).unwrap(), same);
+    }
+
+    #[test]
     fn a_file_that_is_new_or_cannot_be_understood() {
-        let new = with_member("\u{feff} ", "servers", "n", &json!(1)).unwrap();
-        assert_eq!(new, "{\n  \"servers\": {\n    \"n\": 1\n  }\n}\n");
+        let new = with_member("\u{feff} ", "servers", "n", &json!({ "a": 1 })).unwrap();
+        let expected = "{\n  \"servers\": {\n    \"n\": {\n      \"a\": 1\n    }\n  }\n}\n";
+        assert_eq!(new, expected);
         for broken in ["[]", "{ // a comment\n}", "{\"servers\": 7}", "nul"] {
             assert!(
-                with_member(broken, "servers", "n", &json!(1)).is_err(),
+                with_member(broken, "servers", "n", &json!({})).is_err(),
                 "{broken}"
             );
         }

@@ -15,6 +15,18 @@ use crate::{
 mod file;
 mod json_text;
 
+/// What entries of these applications have for a server on the network. One that has a command cannot
+/// have them as well.
+const OF_THE_NETWORK: [&str; 7] = [
+    "url",
+    "serverUrl",
+    "httpUrl",
+    "headers",
+    "http_headers",
+    "env_http_headers",
+    "bearer_token_env_var",
+];
+
 /// An application that runs MCP servers over stdio.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum App {
@@ -59,6 +71,15 @@ impl App {
         }
     }
 
+    /// A name for a server that it takes.
+    fn name(self, name: String) -> String {
+        let is_taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        match self {
+            Self::Codex => name.replace(|c| !is_taken(c), "-"),
+            _ => name,
+        }
+    }
+
     fn entry(self, command: &str, arguments: &[String]) -> Value {
         match self {
             Self::Vscode => json!({ "type": "stdio", "command": command, "args": arguments }),
@@ -79,6 +100,7 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
         typed.server.clone()
     };
     let (app, member) = (typed.r#for, typed.r#for.member());
+    let name = app.name(name);
     let entry = app.entry(&own_path()?, &arguments(context, &typed.server));
     if !typed.write {
         let document = json!({ member: { &name: entry } });

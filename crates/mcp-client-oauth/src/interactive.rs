@@ -71,7 +71,6 @@ impl Interactive {
         server: ServerUrl,
         options: LoginOptions,
     ) -> Result<Self, Error> {
-        options.give_leave(&store);
         let key = options.key(&server);
         let session = Session::open(platform.clone(), store.clone(), key).await?;
         Ok(Self(Arc::new(Inner {

@@ -107,13 +107,13 @@ pub async fn login(
     // go of, is known before the person is bothered.
     let before = store.lock(&key).await?.record().cloned();
     store.ready().await?;
-    options.give_leave(store);
     // On the heap: it is large, and whoever waits for a login should not grow by it.
     let outcome = Box::pin(obtain(platform, store, server, options, before.as_ref())).await;
     if let Err(error) = &outcome {
         distrust(store, &key, error).await;
     }
     let record = outcome?;
+    store.give_leave(&record);
     let revision = keep(store, &key, &record).await?;
     Ok(Session::new(
         platform.clone(),
@@ -159,7 +159,10 @@ async fn obtain(
     options: &LoginOptions,
     before: Option<&Record>,
 ) -> Result<Record, Error> {
-    let discovery = learn(platform, server, options, before).await?;
+    // What may be forged does not say where the caller's own file is sent.
+    let machine = options.machine.as_ref();
+    let known = before.filter(|_| !machine.is_some_and(|machine| store.may_be_forged(machine)));
+    let discovery = learn(platform, server, options, known).await?;
     let prover = options.prover(platform, &discovery)?;
     // A login of its own is not given up for a shared one: others may live by it.
     let has_own = before.is_some_and(|record| record.tokens.refresh_token.is_some());
@@ -317,13 +320,6 @@ impl LoginOptions {
         match &self.account {
             Some(account) => key.with_account(account),
             None => key,
-        }
-    }
-
-    /// Who names a place on this machine may have it read for renewals too.
-    pub(crate) fn give_leave(&self, store: &TokenStore) {
-        if let Some(machine) = &self.machine {
-            store.give_leave(machine);
         }
     }
 

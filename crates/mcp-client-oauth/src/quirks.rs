@@ -1,7 +1,9 @@
 //! Where a server wants things otherwise than the specifications have them: as data, for one server.
 //!
 //! What common providers want is known by their issuer; what somebody says for a server goes before
-//! that. Nothing here weakens what keeps a login ours: `state`, PKCE and where tokens are sent.
+//! that. Nothing here changes what keeps a login ours: `state`, our PKCE, and where tokens are sent. Two
+//! things give a check away, for one server, and say so: [`Quirks::pkce_unlisted`] and
+//! [`Quirks::issuers`].
 
 use std::collections::BTreeMap;
 

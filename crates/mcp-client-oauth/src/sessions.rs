@@ -87,7 +87,6 @@ impl Sessions {
         server: &ServerUrl,
         options: &LoginOptions,
     ) -> Result<Session, Error> {
-        options.give_leave(&self.store);
         let existing = self.session(&options.key(server)).await?;
         let Some(session) = existing.filter(|_| !options.afresh) else {
             return self.login(server, options).await;

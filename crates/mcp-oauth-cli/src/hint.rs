@@ -22,9 +22,9 @@ pub(crate) fn hint_of(error: &Error, subject: &str) -> String {
         Error::MachineGrant(MachineGrantError::ForeignSource)
         | Error::TokenRefresh(TokenRefreshError::Machine(MachineGrantError::ForeignSource)) => {
             format!(
-                "name it here: mcp-oauth login {subject} --workload-token FILE (or --id-token and \
-                 what goes with it); or, if you trust whoever can write there: \
-                 MCP_OAUTH_TRUST_RECORDS=1"
+                "for tokens until these end: mcp-oauth login {subject} --workload-token FILE (or \
+                 --id-token and what goes with it); for good, if you trust whoever can write \
+                 there: export MCP_OAUTH_TRUST_RECORDS=1"
             )
         }
         Error::TokenStorage(cause) => storage::hint(cause, subject),

@@ -16,8 +16,8 @@ pub enum MachineGrantError {
     /// The place of the assertion has none.
     #[error(transparent)]
     Assertion(#[from] NoAssertion),
-    /// A record names a place on this machine, and nobody here does: whoever can write to the store
-    /// could have any program run. What it names is not shown, because it may be theirs.
+    /// A record names a place on this machine, and no login by this process has: whoever can write to
+    /// the store could have any program run, and what it says sent to them. What it names is not shown, because it may be theirs.
     #[error(
         "the login says where on this machine its assertion comes from, but it is in a store that \
          others can write to"
@@ -70,9 +70,9 @@ impl MachineGrantError {
                 NoAssertionCause::TimedOut(_) => Remedy::Retry,
                 _ => Remedy::Reconfigure,
             },
-            Self::ForeignSource | Self::PublicClient { .. } | Self::NoIdJags(_) => {
-                Remedy::Reconfigure
-            }
+            // A login that names the place does.
+            Self::ForeignSource => Remedy::LogIn,
+            Self::PublicClient { .. } | Self::NoIdJags(_) => Remedy::Reconfigure,
             Self::NotSigned(_) => Remedy::Retry,
             Self::IdentityProvider { cause, .. } => match cause {
                 TokenExchangeError::Answer(cause) => answer_remedy(cause),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The longest scope that is taken from a server or a person (H70).
 const LONGEST: usize = 4096;
 /// The scope that asks for a refresh token (OpenID Connect Core §11).
-const OFFLINE_ACCESS: &str = "offline_access";
+pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// A set of scope tokens that keeps the order in which they were named. Never empty: "no scope"
 /// is `None`.

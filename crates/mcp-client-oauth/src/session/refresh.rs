@@ -15,6 +15,10 @@ use crate::{
     store::Record,
 };
 
+/// How long a request waits at most until fewer others are under way. It is less than a record is
+/// held.
+const LONGEST_TURN: Duration = Duration::from_secs(20);
+
 /// Sends one refresh request: no lock, no retry, nothing stored. [`Session`](crate::Session) does
 /// all that; this is the bare step, for callers that keep their own tokens.
 ///
@@ -54,6 +58,7 @@ pub(super) async fn refresh_within(
             outcome => return outcome,
         }
     }
+    let _turn = turn(platform, record).await;
     let left = end.duration_since(platform.clock.now()).unwrap_or_default();
     let client = own_client(record)?;
     let by = By {
@@ -63,6 +68,17 @@ pub(super) async fn refresh_within(
     let scope = record.requested.as_ref();
     let tokens = machine::obtain(platform, &record.discovery, by, machine, scope, left);
     Ok(Box::pin(tokens).await?)
+}
+
+/// Waits for a turn at the issuer, but not for long: one that hangs holds up its own, and being
+/// polite is no reason to keep a login from its tokens.
+async fn turn(platform: &Platform, record: &Record) -> Option<impl Sized> {
+    let issuer = record.discovery.issuer();
+    tokio::select! {
+        biased;
+        turn = platform.turns.at(issuer.as_str()) => turn,
+        () = platform.clock.sleep(LONGEST_TURN) => None,
+    }
 }
 
 fn own_client(record: &Record) -> Result<ClientAuth<'_>, TokenRefreshError> {
@@ -85,12 +101,15 @@ pub(super) async fn refresh_with(
     };
     let client = own_client(record)?.at(platform.clock.now())?;
     let endpoint = &server.token_endpoint;
+    let end = platform.clock.now() + left;
+    let _turn = turn(platform, record).await;
+    let left = end.duration_since(platform.clock.now()).unwrap_or_default();
     let mut request = token::refresh_request(
         endpoint,
         discovery.reach,
         &client,
         discovery.quirks.resource_parameter(resource),
-        record.scope_on_refresh(),
+        record.scope_on_refresh().as_ref(),
         refresh_token,
     );
     request.deadline = request.deadline.min(left);

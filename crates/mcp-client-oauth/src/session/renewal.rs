@@ -51,9 +51,6 @@ struct Attempt<'a> {
 impl Inner {
     /// Gets a token that meets the wish, and stores it before anybody has it.
     pub(super) async fn renew(&self, wish: &Wish) -> Result<AccessToken, Error> {
-        // Before the record is held: whoever waits for the record must not wait for this as well.
-        let issuer = self.current.load().record.discovery.issuer().clone();
-        let _turn = self.platform.turns.at(issuer.as_str()).await;
         for _ in 0..MOST_TAKEOVERS {
             let (lock, unsaved) = self.lock().await?;
             let attempt = Attempt {
@@ -242,9 +239,7 @@ impl Attempt<'_> {
 
     async fn send(&mut self) -> Step {
         let current = self.inner.current.load_full();
-        if let Some(machine) = &current.record.machine
-            && !self.inner.store.may_read_for(machine)
-        {
+        if !self.inner.store.may_read_for(&current.record) {
             self.failure = Some(MachineGrantError::ForeignSource.into());
             return Transaction::failed();
         }

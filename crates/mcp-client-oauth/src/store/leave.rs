@@ -1,38 +1,36 @@
 //! Whose word it takes to read a file, a variable or what a command prints.
 //!
-//! A record says where the assertion of its login comes from. In a store that others can write,
-//! that would let them have a program run, or a file sent off, on every machine that reads it.
+//! A record says where the assertion of its login comes from, and where it is sent. In a store that
+//! others can write, that would let them have a program run on every machine that reads it, or a
+//! file sent to an endpoint of theirs.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Mutex, PoisonError};
 
-use crate::machine::MachineGrant;
+use url::Url;
 
-/// What our own caller has said.
+use crate::{machine::MachineGrant, store::Record};
+
+/// What our own caller has said, and what came of it: tokens were got in these ways, at the endpoint
+/// that this process discovered itself.
 #[derive(Debug, Default)]
-pub(super) struct Leave {
-    /// That every record may be believed.
-    all: AtomicBool,
-    /// That tokens may be got in these ways.
-    named: Mutex<Vec<MachineGrant>>,
-}
+pub(super) struct Leave(Mutex<Vec<(MachineGrant, Url)>>);
 
 impl Leave {
-    pub(super) fn give_all(&self) {
-        self.all.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn give(&self, machine: &MachineGrant) {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        if !named.contains(machine) {
-            named.push(machine.clone());
+    pub(super) fn give(&self, machine: &MachineGrant, record: &Record) {
+        let given = (machine.clone(), endpoint(record).clone());
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains(&given) {
+            all.push(given);
         }
     }
 
-    pub(super) fn is_given(&self, machine: &MachineGrant) -> bool {
-        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        self.all.load(Ordering::Relaxed) || named.contains(machine)
+    pub(super) fn is_given(&self, machine: &MachineGrant, record: &Record) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter()
+            .any(|(named, url)| named == machine && url == endpoint(record))
     }
+}
+
+fn endpoint(record: &Record) -> &Url {
+    record.discovery.metadata.token_endpoint.as_url()
 }

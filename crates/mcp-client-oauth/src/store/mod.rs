@@ -243,6 +243,7 @@ pub struct TokenStore {
     backend: Arc<dyn Backend>,
     under_way: UnderWay,
     leave: Arc<Leave>,
+    trusts_records: bool,
 }
 
 impl TokenStore {
@@ -252,18 +253,19 @@ impl TokenStore {
             backend,
             under_way: UnderWay::default(),
             leave: Arc::default(),
+            trusts_records: false,
         }
     }
 
     /// The same, for a store whose every writer may have programs run and files read here.
     ///
     /// A login without a person keeps where its assertion comes from: a file, a variable, a command.
-    /// From a store that others can write, such as a Vault, a session reads these only if its own
-    /// caller has named them too, in the [`LoginOptions`](crate::LoginOptions) of a login; or after
-    /// this.
+    /// From a store that others can write, such as a Vault, a session reads these only after a login
+    /// by this process whose [`LoginOptions`](crate::LoginOptions) named them too, and sends what it
+    /// reads only to the endpoint that this login found; or after this.
     #[must_use]
-    pub fn trusting_records(self) -> Self {
-        self.leave.give_all();
+    pub fn trusting_records(mut self) -> Self {
+        self.trusts_records = true;
         self
     }
 
@@ -273,15 +275,24 @@ impl TokenStore {
         &self.backend
     }
 
-    /// The caller has named the places that `machine` names.
-    pub(crate) fn give_leave(&self, machine: &MachineGrant) {
-        self.leave.give(machine);
+    /// Whether a record says what it likes of places on this machine, and others can have written it.
+    pub(crate) fn may_be_forged(&self, machine: &MachineGrant) -> bool {
+        machine.names_a_place() && self.backend.is_shared() && !self.trusts_records
     }
 
-    /// Whether the places that `machine` names, as a record of this store has it, may be read: the
-    /// store is not shared, or the caller has named them too.
-    pub fn may_read_for(&self, machine: &MachineGrant) -> bool {
-        !machine.names_a_place() || !self.backend.is_shared() || self.leave.is_given(machine)
+    /// The caller has named the places that `record` names, and found out itself where what is read
+    /// there is sent.
+    pub(crate) fn give_leave(&self, record: &Record) {
+        if let Some(machine) = record.machine.as_ref().filter(|it| self.may_be_forged(it)) {
+            self.leave.give(machine, record);
+        }
+    }
+
+    /// Whether the places that `record` names may be read, for the endpoint that it names: the store
+    /// is not shared, or a login by this process said the same.
+    pub fn may_read_for(&self, record: &Record) -> bool {
+        let machine = record.machine.as_ref().filter(|it| self.may_be_forged(it));
+        machine.is_none_or(|machine| self.leave.is_given(machine, record))
     }
 
     /// A store that forgets everything when the process ends.

@@ -10,7 +10,11 @@ use crate::{
     identity::ClientIdentity,
     machine::MachineGrant,
     proto::{
-        challenge::Challenge, dpop::DpopKey, scope::Scope, server_metadata::Issuer, token::TokenSet,
+        challenge::Challenge,
+        dpop::DpopKey,
+        scope::{OFFLINE_ACCESS, Scope},
+        server_metadata::Issuer,
+        token::TokenSet,
     },
     secret::Secret,
     server_url::ServerUrl,
@@ -149,11 +153,21 @@ impl Record {
         Scope::union_of(before.as_ref(), challenge.scope.as_ref())
     }
 
-    /// What a refresh names as its scope, for a server that wants it named: what the login asked for.
-    pub(crate) fn scope_on_refresh(&self) -> Option<&Scope> {
-        let wanted = self.discovery.quirks.scope_on_refresh == Some(true);
-        let asked = self.requested.as_ref().or(self.tokens.scope.as_ref());
-        asked.filter(|_| wanted)
+    /// What a refresh names as its scope, for a server that wants it named: what was granted, where
+    /// the server has said so, for it may name no more (RFC 6749 §6); else what the login asked for.
+    /// `offline_access` is what brings a refresh token, and no server lists it among what it granted.
+    pub(crate) fn scope_on_refresh(&self) -> Option<Scope> {
+        if self.discovery.quirks.scope_on_refresh != Some(true) {
+            return None;
+        }
+        let (asked, Some(granted)) = (self.requested.as_ref(), &self.tokens.scope) else {
+            return self.requested.clone();
+        };
+        let offline = asked.is_some_and(|asked| asked.contains(OFFLINE_ACCESS));
+        let offline = offline
+            .then(|| Scope::from_tokens([OFFLINE_ACCESS]))
+            .flatten();
+        Scope::union_of(Some(granted), offline.as_ref())
     }
 
     /// What was asked for, and what was granted.

@@ -83,6 +83,19 @@ async fn a_refresh_names_the_scope_where_the_server_wants_it() {
     assert_eq!(scope.as_deref(), Some("notes:read notes:write"));
 }
 
+/// RFC 6749 §6: what was not granted cannot be named by a refresh.
+#[tokio::test]
+async fn a_refresh_names_no_scope_that_was_not_granted() {
+    let scene = Scene::start().await;
+    let narrow = Fault::TokenField("scope".to_owned(), "notes:read".into());
+    scene.testbed.set_fault(narrow);
+    let mut options = with(|quirks| quirks.scope_on_refresh = Some(true));
+    options.scope = Some("notes:read notes:write".parse().unwrap());
+    scene.login_with(&options).await.unwrap();
+    later(&scene).await.refresh().await.unwrap();
+    assert_eq!(said(&scene, "scope").as_deref(), Some("notes:read"));
+}
+
 #[tokio::test]
 async fn a_parameter_that_the_server_wants_is_sent_once_beside_ours() {
     let scene = Scene::start().await;

@@ -127,7 +127,7 @@ async fn a_program_that_a_shared_record_names_is_not_run() {
     let session = programs.session(programs.stranger()).await;
     let error = bounded(session.refresh()).await.unwrap_err();
     assert!(is_foreign(&error), "{error}");
-    assert_eq!(error.remedy(), Remedy::Reconfigure);
+    assert_eq!(error.remedy(), Remedy::LogIn);
     assert!(!programs.ran("theirs"));
     // Nor if the caller has named another one.
     let sessions = Sessions::new(programs.scene.platform.clone(), programs.stranger());
@@ -148,6 +148,8 @@ async fn whoever_names_the_same_program_has_it_run() {
     )
     .await;
     assert!(programs.ran("theirs"), "{renewed:?}");
+    // The token that is stored is not handed out any more.
+    programs.scene.pass(Duration::from_secs(3600));
     let by = programs.by("theirs");
     programs.forget_marks();
     let (platform, store) = (programs.scene.platform.clone(), programs.stranger());
@@ -155,9 +157,47 @@ async fn whoever_names_the_same_program_has_it_run() {
     let interactive = Interactive::open(platform, store, server, by)
         .await
         .unwrap();
+    bounded(interactive.token()).await.unwrap();
+    assert!(programs.ran("theirs"));
+    programs.by("theirs");
+    programs.forget_marks();
     let session = interactive.session().unwrap();
     bounded(session.refresh()).await.unwrap();
     assert!(programs.ran("theirs"));
+}
+
+/// The record names the program that the caller names too, and an endpoint of somebody else's.
+#[tokio::test]
+async fn what_our_program_says_goes_to_no_endpoint_of_a_forged_record() {
+    let programs = Programs::start().await;
+    let elsewhere = Testbed::builder().start().await.unwrap();
+    let mut forged = programs.scene.record().await.unwrap();
+    let text = serde_json::to_string(&forged).unwrap();
+    let (ours, theirs) = (programs.scene.testbed.issuer(), elsewhere.issuer());
+    let endpoint = (format!("{ours}/token"), format!("{theirs}/token"));
+    assert!(text.contains(&endpoint.0), "{text}");
+    forged = serde_json::from_str(&text.replace(&endpoint.0, &endpoint.1)).unwrap();
+    let mut lock = programs
+        .scene
+        .store
+        .lock(&programs.scene.key())
+        .await
+        .unwrap();
+    programs.scene.store.save(&mut lock, &forged).await.unwrap();
+    drop(lock);
+    let by = programs.by("theirs");
+    // It was said here that this program may be run, but not for that endpoint.
+    let session = programs.session(programs.scene.store.clone()).await;
+    let error = bounded(session.refresh()).await.unwrap_err();
+    assert!(is_foreign(&error), "{error}");
+    let login = mcp_client_oauth::login(
+        &programs.scene.platform,
+        &programs.scene.store,
+        &programs.scene.server,
+        &by,
+    );
+    bounded(Box::pin(login)).await.unwrap();
+    assert!(elsewhere.requests().is_empty());
 }
 
 #[tokio::test]

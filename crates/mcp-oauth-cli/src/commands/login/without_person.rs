@@ -33,13 +33,13 @@ pub(super) async fn grant(
         return Ok(MachineGrant::Enterprise { idp: Box::new(idp) });
     }
     let record = store.load(&server.key()).await?.map(|(record, _)| record);
-    let known = record.and_then(|record| record.machine);
-    if known
+    if record
         .as_ref()
-        .is_some_and(|known| !store.may_read_for(known))
+        .is_some_and(|record| !store.may_read_for(record))
     {
         return Err(MachineGrantError::ForeignSource.into());
     }
+    let known = record.and_then(|record| record.machine);
     match (way, known) {
         (Way::Workload, Some(machine @ MachineGrant::Workload { .. }))
         | (Way::Enterprise, Some(machine @ MachineGrant::Enterprise { .. })) => Ok(machine),

@@ -82,7 +82,13 @@ impl Hand {
 
     /// The same by the transport of 2024-11-05: the stream.
     pub(crate) async fn shake_hands_by_stream(&mut self) -> Asked {
-        let mut stream = self.visited().await.stream().await;
+        let visit = self.visited().await;
+        self.shake_hands_at(visit).await
+    }
+
+    /// The same for a visit that has come.
+    pub(crate) async fn shake_hands_at(&mut self, visit: Asked) -> Asked {
+        let mut stream = visit.stream().await;
         stream.say("event: endpoint\ndata: /messages\n\n").await;
         let hello = self.told("initialize").await;
         let answer = hello.result(&welcome());

@@ -88,6 +88,24 @@ async fn a_stream_of_2024_that_is_replaced_leaves_no_call_open() {
 }
 
 #[tokio::test]
+async fn a_call_that_was_not_taken_does_not_end_with_the_stream_it_was_meant_for() {
+    let (_home, mut hand, mut app, old) = ready_by_stream().await;
+    app.tell(&add(1)).await;
+    hand.next(of(1)).await.accept().await;
+    app.tell(&add(2)).await;
+    hand.next(of(2)).await.answer(404, "text/plain", "").await;
+    let visit = hand.visited().await;
+    drop(old);
+    assert_eq!(app.answer(&json!(1)).await["error"]["code"], -32000);
+    let mut new = hand.shake_hands_at(visit).await;
+    let again = hand.next(of(2)).await;
+    let answer = again.result(&json!({}));
+    again.accept().await;
+    new.event(&answer).await;
+    assert_eq!(app.answer(&json!(2)).await, answer);
+}
+
+#[tokio::test]
 async fn a_client_that_begins_anew_has_no_call_open_from_before() {
     let (_home, mut hand, mut app, _old) = ready_by_stream().await;
     app.tell(&add(1)).await;

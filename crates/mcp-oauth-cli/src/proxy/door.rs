@@ -205,8 +205,11 @@ impl Door {
     /// The person's own headers, and those of the protocol, which go before them.
     fn headers(&self, outgoing: &Outgoing) -> HeaderMap {
         let mut headers = self.0.terms.headers.clone();
+        for name in outgoing.headers.keys() {
+            headers.remove(name);
+        }
         for (name, value) in &outgoing.headers {
-            headers.insert(name.clone(), value.clone());
+            headers.append(name.clone(), value.clone());
         }
         headers
     }

@@ -11,7 +11,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use mcp_client_oauth::{Secret, platform::Body};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
 };
 
@@ -23,6 +22,8 @@ use super::{
 
 /// How many connections are open at once.
 const AT_ONCE: usize = 256;
+/// How long to wait where the system gives no more connections.
+const NO_MORE: Duration = Duration::from_millis(100);
 /// What belongs to one connection, or to one side alone (RFC 9110 §7.6.1), and is not passed on.
 const OF_ONE_SIDE: [HeaderName; 13] = [
     header::CONNECTION,
@@ -70,22 +71,18 @@ impl Endpoint {
     /// Answers until it is dropped.
     pub(crate) async fn serve(self, listener: TcpListener) {
         let endpoint = Arc::new(self);
-        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let clock = &endpoint.door.platform().clock;
         let mut connections = JoinSet::new();
         loop {
+            let has_place = connections.len() < AT_ONCE;
             tokio::select! {
-                accepted = listener.accept() => match accepted {
+                accepted = listener.accept(), if has_place => match accepted {
                     Ok((stream, _)) => {
-                        let (endpoint, places) = (Arc::clone(&endpoint), Arc::clone(&places));
-                        connections.spawn(async move {
-                            // It is never closed.
-                            let _place = places.acquire().await;
-                            endpoint.converse(stream).await;
-                        });
+                        connections.spawn(Arc::clone(&endpoint).converse(stream));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::task::yield_now().await;
+                        clock.sleep(NO_MORE).await;
                     }
                 },
                 Some(_done) = connections.join_next() => {}
@@ -141,8 +138,7 @@ impl Endpoint {
 
     /// A name that a stranger's DNS leads here (rebinding) is not ours, and no web page is a client.
     fn admit(&self, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
-        let port = self.address.port();
-        let hosts = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
+        let hosts = own_hosts(self.address);
         let text = |name| {
             headers
                 .get(name)
@@ -216,6 +212,18 @@ impl Endpoint {
     }
 }
 
+/// What a client may call this endpoint, without the port as well where that is the one of http.
+fn own_hosts(address: SocketAddr) -> Vec<String> {
+    let port = address.port();
+    let usual = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
+    let mut hosts = Vec::from(usual);
+    hosts.push(address.to_string());
+    let bare = hosts.iter().filter_map(|host| host.strip_suffix(":80"));
+    let bare: Vec<_> = bare.map(str::to_owned).collect();
+    hosts.extend(bare);
+    hosts
+}
+
 /// In a time that does not tell how much of it was right.
 fn carries(headers: &HeaderMap, bearer: &Secret<String>) -> bool {
     let given = headers
@@ -246,6 +254,17 @@ fn said(status: StatusCode, why: &'static str) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_is_called_by_its_address() {
+        let is_own = |address: &str, host: &str| {
+            own_hosts(address.parse().unwrap()).contains(&host.to_owned())
+        };
+        assert!(is_own("127.0.0.2:8080", "127.0.0.2:8080"));
+        assert!(is_own("127.0.0.1:80", "localhost") && is_own("[::1]:80", "[::1]"));
+        assert!(!is_own("127.0.0.1:8080", "localhost"));
+        assert!(!is_own("127.0.0.1:8080", "127.0.0.2:8080"));
+    }
 
     #[test]
     fn a_token_of_its_own_is_compared_whole() {

@@ -55,7 +55,12 @@ pub(crate) struct Proxy {
     pub(crate) headers: Vec<String>,
     /// Be an HTTP endpoint on this machine instead, which adds the token; 0 is any free port. A
     /// client has to bring the token in `MCP_OAUTH_PROXY_TOKEN`, if there is one.
-    #[arg(long, value_name = "127.0.0.1:PORT", value_parser = loopback)]
+    #[arg(
+        long,
+        value_name = "127.0.0.1:PORT",
+        value_parser = loopback,
+        conflicts_with_all = ["ignore_tool", "transport"]
+    )]
     pub(crate) listen: Option<SocketAddr>,
     /// A PEM file with the certificate authorities to trust, and no others.
     #[arg(long, value_name = "FILE")]

@@ -106,6 +106,12 @@ impl Client {
     }
 
     fn dispatch(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
+        if let Some(why) = self.0.relay.filter.refusal(&message.line) {
+            for (_, raw_id) in message.requests() {
+                self.say(error(Some(&raw_id), INVALID_PARAMS, &why, None), work);
+            }
+            return;
+        }
         match &message.kind {
             Kind::Request(_) if message.is("initialize") => self.greet(message, work),
             Kind::Request(_) | Kind::Batch(_) => self.call(message, work),
@@ -143,13 +149,12 @@ impl Client {
 
     fn call(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
         let requests = message.requests();
-        if let Some(tool) = self.0.relay.filter.called(&message.line) {
-            let raw_id = message.raw_id.as_deref();
-            let text = format!("the tool {tool} is hidden by --ignore-tool");
-            return self.say(error(raw_id, INVALID_PARAMS, &text, None), work);
-        }
-        for (id, raw_id) in &requests {
+        for (place, (id, raw_id)) in requests.iter().enumerate() {
             if !self.0.relay.calls.begin(id, raw_id) {
+                // Nothing of a batch is sent, so nothing of it is under way.
+                for (begun, _) in requests.iter().take(place) {
+                    self.0.relay.calls.cancel(begun);
+                }
                 let why = "a request with this id is under way";
                 self.say(error(None, INVALID_REQUEST, why, None), work);
                 return;

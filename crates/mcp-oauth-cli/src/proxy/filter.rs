@@ -1,7 +1,10 @@
 //! The tools that the client is not to see (`--ignore-tool`).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// Patterns of names, in which `*` stands for any text.
 #[derive(Debug, Default)]
@@ -24,23 +27,85 @@ impl Filter {
         self.without_tools(line).unwrap_or_else(|| line.clone())
     }
 
+    /// Only the hidden ones are cut out: the others stay as they were written.
     fn without_tools(&self, line: &Bytes) -> Option<Bytes> {
-        let mut answer: Value = serde_json::from_slice(line).ok()?;
-        let tools = answer.pointer_mut("/result/tools")?.as_array_mut()?;
-        let before = tools.len();
-        tools.retain(|tool| !tool["name"].as_str().is_some_and(|name| self.hides(name)));
-        (tools.len() < before).then(|| Bytes::from(answer.to_string()))
+        let answer: List<'_> = serde_json::from_slice(line).ok()?;
+        let list = answer.result?.tools?.get();
+        let tools: Vec<&RawValue> = serde_json::from_str(list).ok()?;
+        let is_shown = |tool: &&RawValue| {
+            let read = serde_json::from_str::<Tool<'_>>(tool.get()).ok();
+            let name = read.and_then(|tool| tool.name);
+            !name.is_some_and(|name| self.hides(&name))
+        };
+        let shown: Vec<&str> = tools
+            .iter()
+            .copied()
+            .filter(is_shown)
+            .map(RawValue::get)
+            .collect();
+        if shown.len() == tools.len() {
+            return None;
+        }
+        let before = list.as_ptr() as usize - line.as_ptr() as usize;
+        let (head, tail) = (&line[..before], &line[before + list.len()..]);
+        let shown = format!("[{}]", shown.join(","));
+        Some([head, shown.as_bytes(), tail].concat().into())
     }
 
-    /// The hidden tool that a call is for.
-    pub(crate) fn called(&self, line: &Bytes) -> Option<String> {
+    /// Why a message does not go to the server, if it calls a hidden tool. A call that does not show
+    /// what it calls might.
+    pub(crate) fn refusal(&self, line: &Bytes) -> Option<String> {
         if self.0.is_empty() {
             return None;
         }
-        let call: Value = serde_json::from_slice(line).ok()?;
-        let name = call.pointer("/params/name")?.as_str()?;
-        self.hides(name).then(|| name.to_owned())
+        if !line.trim_ascii_start().starts_with(b"[") {
+            return self.refusal_of_one(line);
+        }
+        let all: Vec<&RawValue> = serde_json::from_slice(line).ok()?;
+        all.into_iter()
+            .find_map(|one| self.refusal_of_one(one.get().as_bytes()))
     }
+
+    fn refusal_of_one(&self, message: &[u8]) -> Option<String> {
+        let call: Call<'_> = serde_json::from_slice(message).ok()?;
+        if call.method.as_deref() != Some("tools/call") {
+            return None;
+        }
+        let tool = call
+            .params
+            .and_then(|params| serde_json::from_str::<Tool<'_>>(params.get()).ok());
+        match tool.and_then(|tool| tool.name) {
+            Some(name) if !self.hides(&name) => None,
+            Some(name) => Some(format!("the tool {name} is hidden by --ignore-tool")),
+            None => Some("the call does not say which tool it is for".to_owned()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(borrow)]
+    result: Option<Tools<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Tools<'a> {
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(borrow)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Tool<'a> {
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
 }
 
 /// Case does not matter, as in the other proxies that have this option.
@@ -88,17 +153,36 @@ mod tests {
     #[test]
     fn a_hidden_tool_is_neither_listed_nor_called() {
         let filter = Filter::new(vec!["write_*".to_owned()]);
-        let list = Bytes::from(
-            r#"{"id":1,"result":{"tools":[{"name":"add"},{"name":"write_note"}],"x":1}}"#,
+        let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        let list = |tools: &str| {
+            let odd = r#""x":1e400,"deep""#;
+            text(&format!(
+                r#"{{"id":1,"result":{{ "tools" :[{tools}],{odd}:{deep}}}}}"#
+            ))
+        };
+        let (add, write) = (
+            r#"{"name":"add", "n":1.50}"#,
+            r#"{"name":"write_\u006eote"}"#,
         );
-        let left: Value = serde_json::from_slice(&filter.answer(&list)).unwrap();
-        assert_eq!(
-            left["result"]["tools"],
-            serde_json::json!([{ "name": "add" }])
-        );
-        let call = Bytes::from(r#"{"id":1,"method":"tools/call","params":{"name":"write_note"}}"#);
-        assert_eq!(filter.called(&call).as_deref(), Some("write_note"));
-        let other = Bytes::from(r#"{"id":1,"result":{"tools": [{"name":"add"}]}}"#);
-        assert_eq!(filter.answer(&other), other);
+        let both = list(&format!("{add}, {write}"));
+        assert_eq!(filter.answer(&both), list(add));
+        assert_eq!(filter.answer(&list(add)), list(add));
+        let call = |method: &str, params: &str| {
+            text(&format!(
+                r#"{{"id":1,"method":"{method}","x":1e400,"y":{deep},"params":{params}}}"#
+            ))
+        };
+        let hidden = call("tools/call", r#"{"z":1e400,"name":"write_note"}"#);
+        let add = call("tools/call", r#"{"name":"add"}"#);
+        assert!(filter.refusal(&hidden).unwrap().contains("write_note"));
+        let all = [&b"["[..], &add, b",", &hidden, b"]"].concat();
+        assert!(filter.refusal(&all.into()).is_some());
+        for unclear in ["7", r#"{"name":"add","name":"write_note"}"#] {
+            assert!(filter.refusal(&call("tools/call", unclear)).is_some());
+        }
+        assert!(filter.refusal(&add).is_none());
+        let prompt = call("prompts/get", r#"{"name":"write_note"}"#);
+        assert!(filter.refusal(&prompt).is_none());
     }
 }

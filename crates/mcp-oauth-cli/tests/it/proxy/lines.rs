@@ -164,7 +164,21 @@ async fn a_tool_can_be_hidden() {
     assert!(names.len() == 3 && !list.to_string().contains("write_note"));
     let refused = app.ask(&call(2, "write_note", &json!({"text": "x"}))).await;
     assert_eq!(refused["error"]["code"], -32602);
+    let batch = json!([add(3), call(4, "write_note", &json!({"text": "x"}))]);
+    app.tell(&batch).await;
+    for id in [3, 4] {
+        assert_eq!(app.answer(&json!(id)).await["error"]["code"], -32602);
+    }
     assert_eq!(home.testbed.notes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_leaves_no_id_taken() {
+    let home = Home::logged_in().await;
+    let mut app = App::ready(&home, &[]).await;
+    app.tell(&json!([add(1), add(1)])).await;
+    assert_eq!(app.answer(&json!(null)).await["error"]["code"], -32600);
+    assert_eq!(sum(&app.ask(&add(1)).await), Some(2));
 }
 
 #[tokio::test]

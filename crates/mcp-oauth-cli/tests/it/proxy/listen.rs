@@ -138,3 +138,13 @@ async fn nobody_else_on_the_network_is_listened_to() {
         home.run(&typed).await.ended(2);
     }
 }
+
+#[tokio::test]
+async fn what_an_endpoint_does_not_do_cannot_be_asked_of_it() {
+    let home = Home::logged_in().await;
+    for more in [["--ignore-tool", "write_*"], ["--transport", "sse-only"]] {
+        let typed = ["proxy", "notes", "--listen", "127.0.0.1:0"];
+        let refused = home.run(&[&typed[..], &more].concat()).await.ended(2);
+        refused.says(more[0]);
+    }
+}

@@ -251,9 +251,11 @@ impl Inner {
     /// Opens a session for a client that has a greeting of ours, as soon as there is a server and a
     /// login, and tells it what has changed by that.
     async fn open_late(&self) {
-        let Ok(_one) = self.late.try_lock() else {
+        let mut logins = self.door.logins();
+        let _one = self.late.lock().await;
+        if self.upstream.is_open() {
             return;
-        };
+        }
         for attempt in 0.. {
             match self.upstream.open_late().await {
                 Ok(answer) => {
@@ -264,12 +266,16 @@ impl Inner {
                     }
                     return;
                 }
-                // The end of the login is where it goes on.
-                Err(trouble @ Trouble::Login) => return self.upstream.shut(trouble),
+                // The end of the login is where it goes on, which may have come by now.
+                Err(trouble @ Trouble::Login) if !logins.has_changed().unwrap_or_default() => {
+                    return self.upstream.shut(trouble);
+                }
                 Err(trouble) => self.upstream.shut(trouble),
             }
-            let clock = &self.door.platform().clock;
-            clock.sleep(reconnect_delay(None, attempt)).await;
+            tokio::select! {
+                () = self.door.platform().clock.sleep(reconnect_delay(None, attempt)) => {}
+                Ok(()) = logins.changed() => {}
+            }
         }
     }
 

@@ -29,6 +29,9 @@ use client::Client;
 use door::Door;
 use pipes::Output;
 
+/// How many lines are under way at once: the next waits in the pipe. They are far more than requests
+/// have places, so that an answer that a call needs gets past the calls that wait for theirs.
+const UNDER_WAY: usize = 4096;
 /// How long what is under way may take after the client's end.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long the last lines may take to be read.
@@ -84,7 +87,7 @@ async fn serve(client: &Client, out: &Output, work: &mut JoinSet<()>) -> bool {
     let mut listening = std::pin::pin!(client.listen());
     loop {
         tokio::select! {
-            line = lines.recv() => match line {
+            line = lines.recv(), if work.len() < UNDER_WAY => match line {
                 Some(line) => client.take(line, work),
                 None => return true,
             },

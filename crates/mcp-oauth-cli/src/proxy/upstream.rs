@@ -156,6 +156,10 @@ impl Upstream {
         matches!(*self.state.borrow(), State::Shut(_))
     }
 
+    pub(super) fn is_open(&self) -> bool {
+        matches!(*self.state.borrow(), State::Open(_))
+    }
+
     /// Whether the client speaks a revision without sessions.
     pub(super) fn is_stateless(&self) -> bool {
         self.state.borrow().seat().is_none() && lock(&self.stateless).is_some()

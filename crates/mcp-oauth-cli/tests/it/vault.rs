@@ -284,7 +284,7 @@ async fn a_place_that_a_record_in_the_vault_names_is_read_with_leave_alone() {
     for arguments in [&["refresh", "job"][..], &["login", "job", "--force"]] {
         home.run_in(&variables, arguments)
             .await
-            .ended(1)
+            .ended(3)
             .says("a store that others can write to")
             .says("MCP_OAUTH_TRUST_RECORDS=1");
     }

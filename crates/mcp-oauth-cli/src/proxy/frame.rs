@@ -205,16 +205,19 @@ impl Message {
         Self::read(&Bytes::from(text))
     }
 
-    /// Whether it has no side effect, by the protocol.
+    /// Whether it does the same once and twice, by the protocol. A second answer to a request, or a
+    /// second cancellation, finds nothing to be about.
     pub(crate) fn is_safe(&self) -> bool {
         let method = self.method.as_deref().unwrap_or_default();
-        method.ends_with("/list")
+        matches!(self.kind, Kind::Answer(_))
+            || method.ends_with("/list")
             || [
                 "ping",
                 "resources/read",
                 "prompts/get",
                 "completion/complete",
                 "server/discover",
+                "notifications/cancelled",
             ]
             .contains(&method)
     }
@@ -427,5 +430,21 @@ mod tests {
             read(cancelled).unwrap().cancels(),
             request.requests().pop().map(|(id, _)| id)
         );
+    }
+
+    #[test]
+    fn what_does_the_same_twice_is_known() {
+        for (text, is_safe) in [
+            (r#"{"id":7,"result":{}}"#, true),
+            (
+                r#"{"method":"notifications/cancelled","params":{"requestId":7}}"#,
+                true,
+            ),
+            (r#"{"id":7,"method":"tools/list"}"#, true),
+            (r#"{"id":7,"method":"tools/call"}"#, false),
+            (r#"{"method":"notifications/progress"}"#, false),
+        ] {
+            assert_eq!(read(text).unwrap().is_safe(), is_safe, "{text}");
+        }
     }
 }

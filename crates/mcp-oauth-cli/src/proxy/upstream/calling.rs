@@ -67,7 +67,8 @@ impl Upstream {
         self.tell_patiently(None, message).await
     }
 
-    /// It is sent again while it surely was not taken: at this session, or at the one of the moment.
+    /// It is sent again while it surely was not taken, or may be taken twice: at this session, or at
+    /// the one of the moment. A connection that was kept from before may break as it is used.
     pub(super) async fn tell_patiently(
         &self,
         at: Option<&Arc<Seat>>,
@@ -80,7 +81,9 @@ impl Upstream {
                 None => self.seat(message).await?,
             };
             match self.tell_at(seat.as_deref(), message).await {
-                Err(trouble) if trouble.never_sent() && self.waited(&mut tries).await => {}
+                Err(trouble)
+                    if (trouble.never_sent() || message.is_safe() && trouble.is_interrupted())
+                        && self.waited(&mut tries).await => {}
                 outcome => return outcome,
             }
         }

@@ -92,7 +92,7 @@ impl Discovery {
         Self {
             quirks: Quirks::known(&metadata.issuer),
             resource: Resource::new(server.resource_identifier()),
-            reach: Reach::of_url(server.as_url()),
+            reach: Reach::of_named(&server),
             server,
             metadata,
             challenged_scope: None,
@@ -228,7 +228,7 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(platform: &'a Platform, server: &'a ServerUrl, quirks: &'a Quirks) -> Self {
-        let reach = Reach::of_url(server.as_url());
+        let reach = Reach::of_named(server);
         Self {
             platform,
             server,
@@ -435,7 +435,7 @@ impl<'a> Search<'a> {
     /// A URL that the challenge names.
     fn named_url(&self, text: &str) -> Result<Url, DiscoveryError> {
         let reach = if self.is_of_server(text) {
-            Reach::Loopback
+            Reach::to_named(self.server)
         } else {
             self.reach
         };
@@ -454,8 +454,8 @@ impl<'a> Search<'a> {
     /// Fetches a place that may be the server's own: there the person has sent us, wherever it is.
     async fn fetch_from_server(&self, url: Url) -> Result<Fetched, Error> {
         let own = url.origin() == self.server.as_url().origin();
-        self.fetch(url, if own { Reach::Loopback } else { self.reach })
-            .await
+        let named = Reach::to_named(self.server);
+        self.fetch(url, if own { named } else { self.reach }).await
     }
 
     async fn fetch(&self, url: Url, reach: Reach) -> Result<Fetched, Error> {
@@ -495,7 +495,8 @@ fn probe(server: &ServerUrl) -> Request {
         env!("CARGO_PKG_VERSION"),
         r#""}}}"#
     );
-    let mut request = Request::json(server.as_url().clone(), Reach::Loopback, INITIALIZE);
+    let reach = Reach::to_named(server);
+    let mut request = Request::json(server.as_url().clone(), reach, INITIALIZE);
     let both = HeaderValue::from_static("application/json, text/event-stream");
     request.headers.insert(header::ACCEPT, both);
     request.deadline = METADATA_DEADLINE;

@@ -162,7 +162,9 @@ impl Error {
 
 fn network_remedy(error: &HttpError) -> Remedy {
     match error.cause {
-        HttpErrorCause::Forbidden(_) | HttpErrorCause::TooLarge(_) => Remedy::ReportToServer,
+        HttpErrorCause::Forbidden(_)
+        | HttpErrorCause::TooLarge(_)
+        | HttpErrorCause::HeadTooLarge => Remedy::ReportToServer,
         HttpErrorCause::Setup(_) => Remedy::Reconfigure,
         HttpErrorCause::Connect(_)
         | HttpErrorCause::Interrupted(_)

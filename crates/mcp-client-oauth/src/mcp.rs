@@ -172,7 +172,7 @@ impl AuthorizedClient {
     /// # Errors
     /// [`Error::Http`] if no HTTP client can be built.
     pub fn new(source: Arc<dyn TokenSource>) -> Result<Self, Error> {
-        let http = platform::application_client(source.server().as_url())?;
+        let http = platform::application_client(source.server())?;
         Ok(Self { http, source })
     }
 

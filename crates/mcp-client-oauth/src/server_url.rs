@@ -9,7 +9,8 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::{Host, Url};
 
-/// The URL of an MCP server: `https` (or `http` on loopback), without user info and fragment.
+/// The URL of an MCP server: `https` (or `http` on loopback, or where a person
+/// [allows it](Self::allowing_http)), without user info and fragment.
 ///
 /// Two server URLs are equal when the WHATWG URL parser makes them so (letter case of scheme and
 /// host, default port); the text that the person typed is kept beside it, because a resource
@@ -37,7 +38,10 @@ pub enum ServerUrlError {
     #[error("`{0}` is not a URL; a server URL looks like `https://mcp.example.com/mcp`")]
     NotAUrl(String),
     /// Tokens must not travel in the clear (spec-checklist A8).
-    #[error("`{0}` is not https; plain http is accepted for loopback addresses only")]
+    #[error(
+        "`{0}` is not https; plain http is for this machine, or for a private network whose owner \
+         allows it"
+    )]
     NotHttps(String),
     /// A password in a URL ends up in logs and histories.
     #[error("the server URL carries user info; remove what stands before the `@`")]
@@ -48,6 +52,30 @@ pub enum ServerUrlError {
 }
 
 impl ServerUrl {
+    /// The same as [`from_str`](Self::from_str), and `http` on any host: for a server in a network
+    /// where nobody listens in, of containers, say. What it names may be plain http too, and what is
+    /// not encrypted goes to private addresses alone: who this host really is, is seen when it is
+    /// connected to.
+    ///
+    /// ```
+    /// use mcp_client_oauth::ServerUrl;
+    ///
+    /// let server = ServerUrl::allowing_http("http://mcp-server:8080/mcp")?;
+    /// assert!(server.is_in_clear());
+    /// # Ok::<(), mcp_client_oauth::error::ServerUrlError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`from_str`](Self::from_str), but for [`ServerUrlError::NotHttps`] of `http`.
+    pub fn allowing_http(text: &str) -> Result<Self, ServerUrlError> {
+        read(text, true)
+    }
+
+    /// Whether requests to it are not encrypted, though it is not on this machine.
+    pub fn is_in_clear(&self) -> bool {
+        self.url.scheme() == "http" && !self.is_loopback()
+    }
+
     /// The URL.
     pub fn as_url(&self) -> &Url {
         &self.url
@@ -103,25 +131,27 @@ impl FromStr for ServerUrl {
     type Err = ServerUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
-        let url = Url::parse(text).map_err(|_| ServerUrlError::NotAUrl(shown(text)))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(ServerUrlError::UserInfo);
-        }
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(&url) => {}
-            _ if url.cannot_be_a_base() => return Err(ServerUrlError::NotAUrl(shown(text))),
-            _ => return Err(ServerUrlError::NotHttps(shown(text))),
-        }
-        if url.fragment().is_some() {
-            return Err(ServerUrlError::Fragment);
-        }
-        Ok(Self {
-            url,
-            text: text.to_owned(),
-        })
+        read(text, false)
     }
+}
+
+fn read(text: &str, may_be_in_clear: bool) -> Result<ServerUrl, ServerUrlError> {
+    let text = text.trim();
+    let url = Url::parse(text).map_err(|_| ServerUrlError::NotAUrl(shown(text)))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ServerUrlError::UserInfo);
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if may_be_in_clear || is_loopback(&url) => {}
+        _ if url.cannot_be_a_base() => return Err(ServerUrlError::NotAUrl(shown(text))),
+        _ => return Err(ServerUrlError::NotHttps(shown(text))),
+    }
+    if url.fragment().is_some() {
+        return Err(ServerUrlError::Fragment);
+    }
+    let text = text.to_owned();
+    Ok(ServerUrl { url, text })
 }
 
 /// What was typed, without control characters and not longer than a line.
@@ -163,9 +193,8 @@ impl Serialize for ServerUrl {
 
 impl<'de> Deserialize<'de> for ServerUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        // What is written down was allowed when it was typed.
+        Self::allowing_http(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 
@@ -204,6 +233,29 @@ mod tests {
             parse("https://mcp.example/#a"),
             Err(ServerUrlError::Fragment)
         );
+    }
+
+    #[test]
+    fn plain_http_is_allowed_by_name() {
+        let clear = ServerUrl::allowing_http("http://mcp-server:8080/mcp").unwrap();
+        assert!(clear.is_in_clear());
+        let text = serde_json::to_string(&clear).unwrap();
+        assert_eq!(serde_json::from_str::<ServerUrl>(&text).unwrap(), clear);
+        for other in [
+            "https://mcp.example/",
+            "http://127.0.0.1/",
+            "http://localhost/",
+        ] {
+            assert!(!ServerUrl::allowing_http(other).unwrap().is_in_clear());
+        }
+        for bad in [
+            "ftp://mcp.example/",
+            "http://a:b@mcp/",
+            "http://mcp/#x",
+            "mcp:8080",
+        ] {
+            assert!(ServerUrl::allowing_http(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub struct AuthorizedRequest {
 impl Authorized {
     /// A request with any method.
     pub fn request(&self, method: Method, url: Url) -> AuthorizedRequest {
-        // The person named the server, so it may be anywhere.
-        let mut request = Request::new(method, url, Reach::Loopback);
+        let reach = Reach::to_named(self.source.server());
+        let mut request = Request::new(method, url, reach);
         request.body_limit = ANSWER_LIMIT;
         AuthorizedRequest {
             authorized: self.clone(),

@@ -148,6 +148,7 @@ fn may_pass(error: &HttpError) -> bool {
         | HttpErrorCause::TimedOut(_) => true,
         HttpErrorCause::Forbidden(_)
         | HttpErrorCause::TooLarge(_)
+        | HttpErrorCause::HeadTooLarge
         | HttpErrorCause::Setup(_)
         | HttpErrorCause::Unproven(_) => false,
     }

@@ -19,6 +19,10 @@ mod device_prompt;
 mod reach;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "reqwest")]
+mod resolver;
+#[cfg(feature = "reqwest")]
+mod trust;
 mod turns;
 
 pub use assertion::{AssertionSource, NoAssertion, NoAssertionCause, SECRET_VARIABLES};
@@ -29,11 +33,11 @@ pub use clock::SystemClock;
 pub use device_prompt::DevicePrompt;
 pub use reach::{Reach, UnsafeUrl};
 
-#[cfg(feature = "reqwest")]
-pub use self::reqwest::ReqwestClient;
 #[cfg(feature = "mcp")]
 pub(crate) use self::reqwest::application_client;
 use self::turns::Turns;
+#[cfg(feature = "reqwest")]
+pub use self::{reqwest::ReqwestClient, resolver::Resolver};
 
 /// How long one metadata request may take, from the connection to the last byte.
 pub const METADATA_DEADLINE: Duration = Duration::from_secs(10);
@@ -322,6 +326,9 @@ pub enum HttpErrorCause {
     /// More came than was asked for.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// The head of the answer has more lines, or longer ones, than any honest one (H15).
+    #[error("the head of the answer is too large")]
+    HeadTooLarge,
     /// The HTTP client could not be set up.
     #[error("the HTTP client cannot start ({0})")]
     Setup(String),

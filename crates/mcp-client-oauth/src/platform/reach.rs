@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use crate::server_url::is_loopback;
+use crate::server_url::{ServerUrl, is_loopback};
 
 /// How private an address is, or may be. A URL that a server names may not lead to a more private
 /// place than the server URL that the person named, so the order of the variants is the rule.
@@ -20,6 +20,10 @@ pub enum Reach {
     Public,
     /// RFC 1918, RFC 6598 and unique local IPv6 addresses: somebody's own network.
     Private,
+    /// The same, by plain http too: for a server whose person has said that nobody listens in there
+    /// ([`ServerUrl::allowing_http`]). What is not encrypted goes to private addresses alone. No
+    /// address is this.
+    PrivateOverHttp,
     /// Link-local addresses, where clouds keep their instance metadata.
     LinkLocal,
     /// This machine, and everything that no network should route.
@@ -42,6 +46,9 @@ pub enum UnsafeUrl {
     /// More private than the server that named it.
     #[error("{0} is a {1} address, and the server that names it is not on one")]
     Address(String, Reach),
+    /// What is not encrypted stays in a private network.
+    #[error("plain http goes to private addresses only, and {0} is a {1} one")]
+    InClear(String, Reach),
     /// Control characters, or longer than 2 KiB.
     #[error("the URL is malformed or too long")]
     Malformed,
@@ -51,7 +58,7 @@ impl std::fmt::Display for Reach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Public => "public",
-            Self::Private => "private",
+            Self::Private | Self::PrivateOverHttp => "private",
             Self::LinkLocal => "link-local",
             Self::Loopback => "loopback",
         })
@@ -59,6 +66,10 @@ impl std::fmt::Display for Reach {
 }
 
 impl Reach {
+    /// How many there are.
+    #[cfg(feature = "reqwest")]
+    pub(super) const COUNT: usize = Self::Loopback as usize + 1;
+
     /// How private `address` is. Addresses that carry another one inside are judged by that one.
     pub fn of(address: IpAddr) -> Self {
         match address {
@@ -78,6 +89,25 @@ impl Reach {
         }
     }
 
+    /// How far a request to `server` itself may go. The person named it, so it may be anywhere; one
+    /// that is plain http has to be in a private network.
+    pub fn to_named(server: &ServerUrl) -> Self {
+        if server.is_in_clear() {
+            Self::PrivateOverHttp
+        } else {
+            Self::Loopback
+        }
+    }
+
+    /// How private a place `server` is in, and therefore what it names, as far as its text tells.
+    pub fn of_named(server: &ServerUrl) -> Self {
+        if server.is_in_clear() {
+            Self::PrivateOverHttp
+        } else {
+            Self::of_url(server.as_url())
+        }
+    }
+
     /// Whether `url` may be visited at all with this reach, as far as its text tells; the address
     /// that a name resolves to is judged again at connect time.
     pub fn allows(self, url: &Url) -> Result<(), UnsafeUrl> {
@@ -87,6 +117,7 @@ impl Reach {
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(url) && self == Self::Loopback => {}
+            "http" if self == Self::PrivateOverHttp => return allows_in_clear(url),
             other => return Err(UnsafeUrl::Scheme(other.to_owned())),
         }
         let host = url.host_str().ok_or(UnsafeUrl::NoHost)?;
@@ -95,6 +126,15 @@ impl Reach {
             return Err(UnsafeUrl::Address(host.to_owned(), place));
         }
         Ok(())
+    }
+}
+
+/// A name is judged when it is resolved.
+fn allows_in_clear(url: &Url) -> Result<(), UnsafeUrl> {
+    let host = url.host_str().ok_or(UnsafeUrl::NoHost)?;
+    match (url.host(), Reach::of_url(url)) {
+        (_, Reach::Private) | (Some(Host::Domain(_)), Reach::Public) => Ok(()),
+        (_, place) => Err(UnsafeUrl::InClear(host.to_owned(), place)),
     }
 }
 
@@ -199,16 +239,46 @@ mod tests {
         let plain = Url::parse("http://127.0.0.1/").unwrap();
         assert!(Reach::Private.allows(&plain).is_err());
         assert!(Reach::Loopback.allows(&plain).is_ok());
-        for bad in [
+        let bad_everywhere = [
             "http://mcp.example/",
             "https://a@mcp.example/",
             "javascript:alert(1)",
             "file:///x",
-        ] {
-            assert!(
-                Reach::Loopback.allows(&Url::parse(bad).unwrap()).is_err(),
-                "{bad}"
-            );
+        ];
+        for bad in bad_everywhere {
+            let url = Url::parse(bad).unwrap();
+            assert!(Reach::Loopback.allows(&url).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn plain_http_stays_in_a_private_network() {
+        let reach = Reach::PrivateOverHttp;
+        let allows = |url: &str| reach.allows(&Url::parse(url).unwrap());
+        for good in [
+            "http://10.0.0.7/mcp",
+            "http://mcp-server:8080/mcp",
+            "https://as.example/",
+            "https://10.0.0.7/",
+        ] {
+            assert_eq!(allows(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "http://8.8.8.8/",
+            "http://127.0.0.1/",
+            "http://localhost:8080/",
+            "http://169.254.169.254/",
+            "http://a@10.0.0.7/",
+            "https://169.254.169.254/",
+            "https://127.0.0.1/",
+            "ftp://10.0.0.7/",
+        ] {
+            assert!(allows(bad).is_err(), "{bad}");
+        }
+        assert!(
+            Reach::Private
+                .allows(&"http://10.0.0.7/".parse().unwrap())
+                .is_err()
+        );
     }
 }

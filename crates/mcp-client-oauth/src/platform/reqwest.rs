@@ -1,83 +1,160 @@
 //! The network, by reqwest: no redirects, no cookies, bounded in size and time, and with the
 //! address rule applied to the very address that is connected to (H31-H37).
 
-use std::{error::Error as _, net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{
+    error::Error as _,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{
-    Body, HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Response,
-    UnsafeUrl, without_query,
+    Body, HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Resolver,
+    Response, UnsafeUrl,
+    resolver::{PolicedResolver, Rule, SystemResolver},
+    trust::Trust,
+    without_query,
 };
+#[cfg(feature = "mcp")]
+use crate::server_url::ServerUrl;
 use crate::server_url::is_loopback;
 
 /// What a server sees as our name.
 const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"));
 
+/// How many characters of a reason are told.
+const LONGEST_REASON: usize = 200;
+
 /// An [`HttpClient`] over reqwest and rustls.
 ///
 /// It costs nothing until the first request: TLS roots are read then. Connections are pooled by
 /// [`Reach`], because the address rule is part of the connector. The proxies of the environment
-/// (`HTTPS_PROXY`, `NO_PROXY`, ...) are used, but never for loopback; behind a proxy the proxy
-/// resolves names, so there the rule can judge literal addresses only.
-#[derive(Debug, Default)]
+/// (`HTTPS_PROXY`, `NO_PROXY`, ...) are used, but never for loopback or for what is not encrypted;
+/// behind a proxy the proxy resolves names, so there the rule can judge literal addresses only.
+#[derive(Debug)]
 pub struct ReqwestClient {
-    direct: [OnceLock<reqwest::Client>; 4],
+    direct: [OnceLock<reqwest::Client>; Reach::COUNT],
     proxied: OnceLock<reqwest::Client>,
     proxies: OnceLock<Matcher>,
-    /// In place of the platform's roots, if there are any.
-    roots: Vec<reqwest::Certificate>,
+    trust: Trust,
+    names: Arc<dyn Resolver>,
+}
+
+impl Default for ReqwestClient {
+    fn default() -> Self {
+        Self {
+            direct: Default::default(),
+            proxied: OnceLock::new(),
+            proxies: OnceLock::new(),
+            trust: Trust::default(),
+            names: Arc::new(SystemResolver),
+        }
+    }
 }
 
 impl ReqwestClient {
-    /// A client that trusts the certificate authorities of `bundle` (PEM) and no others: for a
-    /// server with a certificate of its house.
+    /// Trusts the certificate authorities of `bundle` (PEM), and none of the system's: for a server
+    /// with a certificate of its house.
     ///
     /// # Errors
     /// [`HttpErrorCause::Setup`] if there is no certificate in it.
-    pub fn with_roots(bundle: &[u8]) -> Result<Self, HttpErrorCause> {
-        let roots = reqwest::Certificate::from_pem_bundle(bundle)
-            .map_err(|error| HttpErrorCause::Setup(chain(&error)))?;
-        if roots.is_empty() {
-            let why = "the CA bundle has no certificate in PEM form";
-            return Err(HttpErrorCause::Setup(why.to_owned()));
-        }
-        Ok(Self {
-            roots,
-            ..Self::default()
-        })
+    pub fn with_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorCause> {
+        self.trust.only(bundle)?;
+        Ok(self)
     }
 
-    fn client(&self, reach: Reach, proxied: bool) -> Result<&reqwest::Client, HttpErrorCause> {
-        let slot = if proxied {
-            &self.proxied
-        } else {
-            &self.direct[reach as usize]
+    /// Trusts the certificate authorities of `bundle` (PEM) besides those of the system: for a
+    /// network with an authority of its own.
+    ///
+    /// # Errors
+    /// [`HttpErrorCause::Setup`] if there is no certificate in it.
+    pub fn with_extra_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorCause> {
+        self.trust.also(bundle)?;
+        Ok(self)
+    }
+
+    /// Shows the certificate of `pem` to servers that ask for one (mutual TLS), and proves it by its
+    /// key, which is in `pem` too. It says who we are to each server that asks, the authorization
+    /// server among them, and nothing else of ours.
+    ///
+    /// # Errors
+    /// [`HttpErrorCause::Setup`] if either is missing, or the key is encrypted.
+    pub fn with_identity(mut self, pem: &Zeroizing<Vec<u8>>) -> Result<Self, HttpErrorCause> {
+        self.trust.come_as(pem)?;
+        Ok(self)
+    }
+
+    /// Finds addresses by `resolver` instead of the system. What it answers is judged by the network
+    /// policy. Behind a proxy, which resolves names itself, it is not asked.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.names = resolver;
+        self
+    }
+
+    fn client(&self, route: Route) -> Result<&reqwest::Client, HttpErrorCause> {
+        let slot = match route {
+            Route::Proxied => &self.proxied,
+            Route::Direct(reach) => &self.direct[reach as usize],
         };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let client = build(reach, proxied, &self.roots)?;
+        let client = self.build(route)?;
         Ok(slot.get_or_init(|| client))
     }
 
-    fn is_proxied(&self, url: &Url) -> bool {
-        is_proxied(self.proxies.get_or_init(Matcher::from_system), url)
+    fn build(&self, route: Route) -> Result<reqwest::Client, HttpErrorCause> {
+        let builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(METADATA_DEADLINE);
+        let builder = self.trust.apply(builder);
+        let builder = match route {
+            Route::Proxied => builder,
+            Route::Direct(reach) => {
+                let names = Arc::clone(&self.names);
+                let rule = match reach {
+                    Reach::PrivateOverHttp => Rule::PrivateAlone,
+                    reach => Rule::UpTo(reach),
+                };
+                builder
+                    .no_proxy()
+                    .dns_resolver(PolicedResolver { names, rule })
+            }
+        };
+        builder
+            .build()
+            .map_err(|error| HttpErrorCause::Setup(chain(&error)))
+    }
+
+    /// The way to `url`, which may be visited with this `reach`.
+    fn route(&self, url: &Url, reach: Reach) -> Route {
+        let is_in_clear = url.scheme() == "http" && !is_loopback(url);
+        match reach {
+            // Who a proxy would hand it to, nobody knows.
+            Reach::PrivateOverHttp if is_in_clear => Route::Direct(Reach::PrivateOverHttp),
+            _ if is_proxied(self.proxies.get_or_init(Matcher::from_system), url) => Route::Proxied,
+            Reach::PrivateOverHttp => Route::Direct(Reach::Private),
+            reach => Route::Direct(reach),
+        }
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, HttpErrorCause> {
         let (head_only, limit) = (request.head_only, request.body_limit);
-        let (mut response, proxied) = self.head(request).await?;
-        let remote = response
-            .remote_addr()
-            .filter(|_| !proxied)
-            .map(|address| address.ip());
+        let (mut response, route) = self.head(request).await?;
+        let remote = match route {
+            Route::Proxied => None,
+            Route::Direct(_) => response.remote_addr().map(|address| address.ip()),
+        };
         let body = if head_only {
             Bytes::new()
         } else {
@@ -92,11 +169,11 @@ impl ReqwestClient {
         })
     }
 
-    /// Sends a request, and returns when the head of the answer is here; and whether by a proxy.
-    async fn head(&self, request: Request) -> Result<(reqwest::Response, bool), HttpErrorCause> {
+    /// Sends a request, and returns when the head of the answer is here; and which way that went.
+    async fn head(&self, request: Request) -> Result<(reqwest::Response, Route), HttpErrorCause> {
         request.reach.allows(&request.url)?;
-        let proxied = self.is_proxied(&request.url);
-        let client = self.client(request.reach, proxied)?;
+        let route = self.route(&request.url, request.reach);
+        let client = self.client(route)?;
         let response = client
             .request(request.method, request.url)
             .headers(request.headers)
@@ -104,41 +181,27 @@ impl ReqwestClient {
             .send()
             .await
             .map_err(|error| cause_of(&error))?;
-        Ok((response, proxied))
+        Ok((response, route))
     }
+}
+
+/// By whom a connection is made: each has a pool of its own.
+#[derive(Clone, Copy, Debug)]
+enum Route {
+    /// By the proxy of the environment.
+    Proxied,
+    /// To an address that the rule of this reach allows. [`Reach::PrivateOverHttp`] is for what is
+    /// not encrypted; the rest of that reach goes by the way of [`Reach::Private`].
+    Direct(Reach),
 }
 
 /// A client for requests to `server` itself, wherever the person says it is: no redirects, no
 /// deadline for the whole exchange, because an event stream has none.
 #[cfg(feature = "mcp")]
-pub(crate) fn application_client(server: &Url) -> Result<reqwest::Client, HttpError> {
-    let proxied = is_proxied(&Matcher::from_system(), server);
-    build(Reach::Loopback, proxied, &[]).map_err(|cause| HttpError::new(server, cause))
-}
-
-fn build(
-    reach: Reach,
-    proxied: bool,
-    roots: &[reqwest::Certificate],
-) -> Result<reqwest::Client, HttpErrorCause> {
-    let builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .connect_timeout(METADATA_DEADLINE);
-    let builder = if roots.is_empty() {
-        builder
-    } else {
-        builder.tls_certs_only(roots.iter().cloned())
-    };
-    let builder = if proxied {
-        builder
-    } else {
-        builder.no_proxy().dns_resolver(PolicedResolver { reach })
-    };
-    builder
-        .build()
-        .map_err(|error| HttpErrorCause::Setup(chain(&error)))
+pub(crate) fn application_client(server: &ServerUrl) -> Result<reqwest::Client, HttpError> {
+    let (own, url) = (ReqwestClient::default(), server.as_url());
+    let route = own.route(url, Reach::to_named(server));
+    own.build(route).map_err(|cause| HttpError::new(url, cause))
 }
 
 fn is_proxied(proxies: &Matcher, url: &Url) -> bool {
@@ -226,6 +289,12 @@ fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
         if let Some(forbidden) = inner.downcast_ref::<UnsafeUrl>() {
             return HttpErrorCause::Forbidden(forbidden.clone());
         }
+        if inner
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_parse_too_large)
+        {
+            return HttpErrorCause::HeadTooLarge;
+        }
         source = inner.source();
     }
     let text = chain(error);
@@ -236,8 +305,9 @@ fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
     }
 }
 
-/// The innermost reason: the outer ones repeat "error sending request", and may hold the URL.
-fn chain(error: &reqwest::Error) -> String {
+/// The innermost reason: the outer ones repeat "error sending request", and may hold the URL. It may
+/// repeat what a server wrote, names in its certificate for one, so it is kept short and plain.
+pub(super) fn chain(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -245,81 +315,27 @@ fn chain(error: &reqwest::Error) -> String {
     if std::ptr::addr_eq(innermost, error) {
         "the request failed".to_owned()
     } else {
-        innermost.to_string()
+        plain(&innermost.to_string())
     }
 }
 
-/// Resolves names by the system, and lets only those addresses through that the reach allows:
-/// the check and the connection use the same answer, so that a rebinding name gains nothing.
-#[derive(Debug)]
-struct PolicedResolver {
-    reach: Reach,
-}
-
-impl Resolve for PolicedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.reach;
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            let allowed = allowed(host, found, reach)?;
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Of what a name resolves to, what may be connected to (H35-H37).
-fn allowed(
-    host: String,
-    found: Vec<SocketAddr>,
-    reach: Reach,
-) -> Result<Vec<SocketAddr>, UnsafeUrl> {
-    let (allowed, refused): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|address| Reach::of(address.ip()) <= reach);
-    match (allowed.is_empty(), refused.first()) {
-        (true, Some(address)) => Err(UnsafeUrl::Address(host, Reach::of(address.ip()))),
-        _ => Ok(allowed),
-    }
+fn plain(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_graphic() || c == ' ';
+    let shown = text.chars().take(LONGEST_REASON);
+    let shown = shown.map(|c| if is_plain(c) { c } else { '?' });
+    let rest = text.chars().nth(LONGEST_REASON).map(|_| "...");
+    shown.chain(rest.unwrap_or_default().chars()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_name_is_judged_by_the_address_that_it_resolves_to() {
-        let resolve = async |reach| {
-            let name = "localhost".parse().unwrap();
-            PolicedResolver { reach }.resolve(name).await
-        };
-        let addresses = resolve(Reach::Loopback).await.unwrap();
-        assert!(addresses.count() > 0);
-        for reach in [Reach::Public, Reach::Private, Reach::LinkLocal] {
-            let Err(error) = resolve(reach).await else {
-                panic!("{reach:?}");
-            };
-            let forbidden = error.downcast_ref::<UnsafeUrl>();
-            let is_address = matches!(forbidden, Some(UnsafeUrl::Address(_, Reach::Loopback)));
-            assert!(is_address, "{reach:?}: {error}");
-        }
-    }
-
     #[test]
-    fn of_mixed_addresses_only_the_allowed_are_connected_to() {
-        let address = |text: &str| SocketAddr::new(text.parse().unwrap(), 0);
-        let (public, metadata) = (address("93.184.215.14"), address("169.254.169.254"));
-        let (own, mapped) = (address("::1"), address("::ffff:10.0.0.1"));
-        let judged = |found: &[SocketAddr], reach| allowed("h".to_owned(), found.to_vec(), reach);
-        let all = [metadata, public, own, mapped];
-        assert_eq!(judged(&all, Reach::Public), Ok(vec![public]));
-        assert_eq!(judged(&all, Reach::Private), Ok(vec![public, mapped]));
-        assert_eq!(judged(&all, Reach::Loopback), Ok(all.to_vec()));
-        assert_eq!(judged(&[], Reach::Public), Ok(Vec::new()));
-        assert_eq!(
-            judged(&[metadata, own], Reach::Public),
-            Err(UnsafeUrl::Address("h".to_owned(), Reach::LinkLocal))
-        );
+    fn a_reason_is_short_and_plain() {
+        assert_eq!(plain("connection refused"), "connection refused");
+        assert_eq!(plain("a\u{1b}[2Jb\nc\u{202e}é"), "a?[2Jb?c??");
+        let long = plain(&"x".repeat(5000));
+        assert_eq!(long.len(), LONGEST_REASON + 3);
     }
 }

@@ -149,6 +149,7 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             HttpErrorCause::Interrupted(_) | HttpErrorCause::TimedOut(_) => is_first_doubt(),
             HttpErrorCause::Forbidden(_)
             | HttpErrorCause::TooLarge(_)
+            | HttpErrorCause::HeadTooLarge
             | HttpErrorCause::Setup(_) => false,
         },
         TokenRefreshError::Machine(error) => error.may_pass(),
@@ -180,6 +181,7 @@ pub(super) fn leaves_doubt(error: &TokenRefreshError) -> bool {
             HttpErrorCause::Interrupted(_)
                 | HttpErrorCause::TimedOut(_)
                 | HttpErrorCause::TooLarge(_)
+                | HttpErrorCause::HeadTooLarge
         ),
         // Of a gateway, say, that has lost the answer. 503 is said before anything is done.
         TokenRefreshError::Answer {

@@ -94,7 +94,8 @@ impl Vault {
                     path: path.clone(),
                     source: Arc::new(source),
                 })?;
-                ReqwestClient::with_roots(&bundle).map_err(|cause| TokenStorageError::Vault {
+                let client = ReqwestClient::default().with_roots(&bundle);
+                client.map_err(|cause| TokenStorageError::Vault {
                     address: options.address.clone(),
                     cause: VaultCause::Unreachable(cause),
                 })?

@@ -14,6 +14,8 @@ mod browser;
 mod case;
 #[cfg(target_os = "linux")]
 mod child;
+mod directory;
+mod http2;
 mod listeners;
 mod masquerade;
 mod outcome;
@@ -226,4 +228,5 @@ cases! {
     H182_an_exchange_that_gives_something_else
     H183_the_token_of_another_tenant
     H184_logins_that_are_never_finished
+    H185_plain_http_that_leaves_its_network
 }

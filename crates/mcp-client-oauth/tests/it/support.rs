@@ -383,12 +383,12 @@ pub(crate) fn dead_port() -> u16 {
 }
 
 /// A network that waits for each answer only so long.
-pub(crate) struct Impatient(pub(crate) Duration, ReqwestClient);
+pub(crate) struct Impatient(pub(crate) Duration, pub(crate) Arc<dyn HttpClient>);
 
 impl Impatient {
     pub(crate) fn platform(patience: Duration, scene: &Scene) -> Platform {
         let mut platform = scene.platform.clone();
-        platform.http = Arc::new(Self(patience, ReqwestClient::default()));
+        platform.http = Arc::new(Self(patience, Arc::clone(&scene.platform.http)));
         platform
     }
 }

@@ -270,7 +270,10 @@ impl Trouble {
             Self::Failed(Error::Http(error)) => &error.cause,
             _ => return false,
         };
-        matches!(cause, HttpErrorCause::TooLarge(_))
+        matches!(
+            cause,
+            HttpErrorCause::TooLarge(_) | HttpErrorCause::HeadTooLarge
+        )
     }
 
     /// In words, with what to do about it, for a command about `subject`.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mcp_client_oauth::{
-    DiscoveryOptions, Error, ServerUrl, discover,
+    Discovery, DiscoveryOptions, Error, ServerUrl, discover,
     error::{DiscoveryError, HttpErrorCause, ServerMetadataError},
     platform::{HttpClient, HttpError, Platform, Reach, Request, Response},
     testing::{ManualClock, RecordedInteraction},
@@ -14,6 +14,9 @@ use mcp_client_oauth::{
 use serde_json::{Value, json};
 
 use crate::support::{bounded, lock, the_time};
+
+/// A server in a private network, by plain http.
+const CLEAR: &str = "http://mcp.example/mcp";
 
 /// One of each kind of place that is not public.
 const PRIVATE: [&str; 10] = [
@@ -52,17 +55,36 @@ impl Servers {
         }
     }
 
-    /// What discovery makes of it, and what was asked on the way.
+    /// The same in a private network without encryption.
+    fn in_clear(issuer: &str) -> Self {
+        Self {
+            resource: json!({"resource": CLEAR, "authorization_servers": [issuer]}),
+            issuer: json!({
+                "issuer": issuer,
+                "authorization_endpoint": format!("{issuer}/authorize"),
+                "token_endpoint": format!("{issuer}/token"),
+                "code_challenge_methods_supported": ["S256"],
+            }),
+            ..Self::honest()
+        }
+    }
+
     async fn discovered(self) -> (Result<(), Error>, Vec<Request>) {
+        let server = "https://mcp.example/mcp".parse().unwrap();
+        let (outcome, asked) = self.discovered_at(server).await;
+        (outcome.map(drop), asked)
+    }
+
+    /// What discovery makes of it, and what was asked on the way.
+    async fn discovered_at(self, server: ServerUrl) -> (Result<Discovery, Error>, Vec<Request>) {
         let servers = Arc::new(self);
         let clock = Arc::new(ManualClock::new(the_time()));
         let person = Arc::new(RecordedInteraction::default());
         let platform = Platform::new(servers.clone(), clock, person);
-        let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
         let options = DiscoveryOptions::default();
         let outcome = bounded(discover(&platform, &server, &options)).await;
         let asked = lock(&servers.asked).clone();
-        (outcome.map(drop), asked)
+        (outcome, asked)
     }
 }
 
@@ -167,4 +189,50 @@ async fn what_a_public_server_names_is_asked_for_with_a_public_reach() {
     // The name may resolve to anything: the reach is what the connection is judged by.
     let reaches: Vec<Reach> = foreign.map(|request| request.reach).collect();
     assert_eq!(reaches, [Reach::Public]);
+}
+
+#[tokio::test]
+async fn a_server_whose_plain_http_is_allowed_may_name_others_of_that_kind() {
+    let server = ServerUrl::allowing_http(CLEAR).unwrap();
+    for issuer in ["http://as.example", "https://as.example"] {
+        let (outcome, asked) = Servers::in_clear(issuer)
+            .discovered_at(server.clone())
+            .await;
+        assert_eq!(outcome.unwrap().reach, Reach::PrivateOverHttp);
+        // Whether a name leads into a private network, the connection finds out.
+        for request in asked {
+            assert_eq!(request.reach, Reach::PrivateOverHttp, "{request:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_plain_http_is_allowed_leads_to_no_other_place() {
+    let server = ServerUrl::allowing_http(CLEAR).unwrap();
+    for issuer in [
+        "http://8.8.8.8",
+        "http://127.0.0.1",
+        "http://localhost:8080",
+        "http://169.254.169.254",
+        "https://127.0.0.1",
+        "https://169.254.169.254",
+    ] {
+        let (outcome, asked) = Servers::in_clear(issuer)
+            .discovered_at(server.clone())
+            .await;
+        let error = outcome.unwrap_err();
+        assert!(is_unsafe(&error), "{issuer}: {error}");
+        assert_nobody_private_was_asked(&asked);
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_https_names_no_place_of_plain_http() {
+    let server = "https://mcp.example/mcp".parse().unwrap();
+    let mut servers = Servers::in_clear("http://as.example");
+    servers.resource["resource"] = json!("https://mcp.example/mcp");
+    let (outcome, asked) = servers.discovered_at(server).await;
+    let error = outcome.unwrap_err();
+    assert!(is_unsafe(&error), "{error}");
+    assert_nobody_private_was_asked(&asked);
 }

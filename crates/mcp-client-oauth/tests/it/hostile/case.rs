@@ -8,7 +8,7 @@ use serde::Deserialize;
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/hostile/cases");
 
 /// The files, in the order of the numbers in them, and what they are about.
-pub(super) const FILES: [(&str, &str); 9] = [
+pub(super) const FILES: [(&str, &str); 10] = [
     ("discovery", "Discovery and metadata"),
     ("urls", "URLs that are opened or fetched"),
     ("callback", "Authorization request and callback"),
@@ -18,6 +18,7 @@ pub(super) const FILES: [(&str, &str); 9] = [
     ("store", "Store, files and processes"),
     ("output", "Command, logs and proxy"),
     ("registration", "Registration, device flow and other grants"),
+    ("added", "Found later"),
 ];
 
 /// One number of the corpus.
@@ -121,6 +122,8 @@ pub(super) struct Variant {
     pub(super) says: Vec<String>,
     pub(super) hides: Vec<String>,
     pub(super) foreign: usize,
+    /// How often it was asked what a name resolves to.
+    pub(super) asked: Option<usize>,
     /// Whether the login that was there is kept.
     pub(super) keeps: Option<bool>,
 }
@@ -191,6 +194,8 @@ pub(super) struct Client {
     pub(super) timeout: Option<u64>,
     pub(super) redirect: Option<String>,
     pub(super) reach: Option<String>,
+    /// What names resolve to, question after question; the last answer stays.
+    pub(super) names: Vec<Vec<String>>,
 }
 
 #[derive(Deserialize)]

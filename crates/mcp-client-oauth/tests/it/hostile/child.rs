@@ -1,6 +1,6 @@
 //! What is seen from outside of a process: its memory, its connections, what its children inherit.
 
-use std::{fs, process::Stdio, sync::Arc};
+use std::{fs, process::Stdio, sync::Arc, time::Duration};
 
 use mcp_client_oauth::{
     LoginOptions, ServerUrl, TokenStore, login,
@@ -14,11 +14,11 @@ use tokio::{
     process::Command,
 };
 
-use super::listeners::Listener;
+use super::{listeners::Listener, tls::TlsServer};
 use crate::{
     herd::process::{Process, again, orders, say, variable},
     sealed::Home,
-    support::{Person, Scene, bounded, platform, the_time},
+    support::{Impatient, Person, Scene, bounded, platform, the_time},
 };
 
 const ROLE: &str = "MCP_OAUTH_TEST_HOSTILE_ROLE";
@@ -59,12 +59,19 @@ async fn the_child_plays_its_role() {
     }
 }
 
-/// Logs in at each URL that it is told, and says by how much its memory has grown at most.
+/// Logs in at each URL that it is told, of which a file of authorities may come after, and says by how
+/// much its memory has grown at most.
 async fn eat() {
     let idle = memory("VmHWM");
     let clock = ManualClock::new(the_time());
-    for url in orders() {
-        let platform = platform(&clock, &Person::who_approves());
+    for order in orders() {
+        let mut platform = platform(&clock, &Person::who_approves());
+        let (url, roots) = order.split_once(' ').unwrap_or((&order, ""));
+        if !roots.is_empty() {
+            let roots = fs::read(roots).unwrap();
+            let network = ReqwestClient::default().with_roots(&roots).unwrap();
+            platform.http = Arc::new(Impatient(Duration::from_secs(2), Arc::new(network)));
+        }
         let server: ServerUrl = url.parse().unwrap();
         let store = TokenStore::memory();
         let outcome = login(&platform, &store, &server, &LoginOptions::default()).await;
@@ -73,7 +80,7 @@ async fn eat() {
     }
 }
 
-/// Bodies of sixty megabytes, and one that never ends.
+/// Bodies of sixty megabytes, some that never end, and frames of HTTP/2 without end.
 #[tokio::test]
 async fn no_answer_takes_more_memory_than_it_may() {
     let mut child = Process::start(child("eater"));
@@ -107,6 +114,23 @@ async fn no_answer_takes_more_memory_than_it_may() {
         let grown: u64 = child.hear().await.unwrap().parse().unwrap();
         assert!(grown < ROOM, "{head:?}: {grown} KiB more");
         endless.abort();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for manner in [
+        "continuations",
+        "data",
+        "informational",
+        "pings",
+        "settings",
+    ] {
+        let server = TlsServer::with(&format!("h2-{manner}")).await;
+        let roots = directory.path().join(manner);
+        fs::write(&roots, &server.roots).unwrap();
+        let order = format!("{}/mcp {}", server.origin(), roots.display());
+        child.tell(&order).await;
+        let grown: u64 = child.hear().await.unwrap().parse().unwrap();
+        assert!(grown < ROOM, "{manner}: {grown} KiB more");
+        assert!(server.requests() > 0, "{manner}");
     }
     assert!(child.end().await.success());
 }

@@ -131,6 +131,7 @@ pub(super) fn http(cause: &HttpErrorCause) -> &'static str {
         HttpErrorCause::Interrupted(_) => "interrupted",
         HttpErrorCause::TimedOut(_) => "timed-out",
         HttpErrorCause::TooLarge(_) => "too-large",
+        HttpErrorCause::HeadTooLarge => "head-too-large",
         _ => "other",
     }
 }

@@ -144,6 +144,7 @@ async fn connect(variant: &Variant, stage: &Stage, paper: &Paper) -> Seen {
     let reach = match variant.client.reach.as_deref() {
         Some("loopback") => Reach::Loopback,
         Some("private") => Reach::Private,
+        Some("private-over-http") => Reach::PrivateOverHttp,
         _ => Reach::Public,
     };
     let request = Request::metadata(url, reach);

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{
     case::{Act, Answer, Client, How, Variant},
+    directory::Directory,
     listeners::Listener,
     masquerade::{Masquerade, PUBLIC_AS, PUBLIC_MCP},
     tls::TlsServer,
@@ -28,6 +29,8 @@ pub(super) struct Stage {
     pub(super) canaries: Vec<Listener>,
     /// A server with a certificate.
     pub(super) tls: Option<TlsServer>,
+    /// Who says what names resolve to.
+    pub(super) directory: Arc<Directory>,
     /// The server of a case that is written byte for byte.
     _wire: Option<Listener>,
 }
@@ -52,17 +55,25 @@ impl Stage {
             scene.platform.http = Arc::new(Masquerade::of(&scene));
             scene.server = format!("{PUBLIC_MCP}/mcp").parse().unwrap();
         }
-        if let Some(patience) = variant.patience {
-            scene.platform = Impatient::platform(Duration::from_millis(patience), &scene);
-        }
         let tls = match &variant.tls {
             Some(kind) => Some(TlsServer::with(kind).await),
             None => None,
         };
+        let directory = Arc::new(Directory::of(&variant.client.names));
+        let mut network = ReqwestClient::default();
         if let Some(tls) = &tls {
             words.set("tls", tls.origin());
-            let network = ReqwestClient::with_roots(tls.roots.as_bytes()).unwrap();
+            words.set("tls-port", tls.port().to_string());
+            network = network.with_roots(tls.roots.as_bytes()).unwrap();
+        }
+        if !variant.client.names.is_empty() {
+            network = network.with_resolver(Arc::clone(&directory) as _);
+        }
+        if act != Act::DiscoverPublic {
             scene.platform.http = Arc::new(network);
+        }
+        if let Some(patience) = variant.patience {
+            scene.platform = Impatient::platform(Duration::from_millis(patience), &scene);
         }
         let wire = match (act, variant.wire.as_deref()) {
             (Act::Wire, Some(answer)) => Listener::saying("127.0.0.1:0", &words.fill(answer)).await,
@@ -79,6 +90,7 @@ impl Stage {
             foreign,
             canaries,
             tls,
+            directory,
             _wire: wire,
         }
     }

@@ -1,7 +1,8 @@
 //! Servers with certificates, of an authority that is made for the case: good ones, and such that
-//! prove nothing (H46).
+//! prove nothing (H46). With a good one they may also speak HTTP/2 (H48).
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -23,11 +24,15 @@ use tokio_rustls::{
     rustls::{
         ServerConfig,
         crypto::aws_lc_rs,
-        pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+        pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
         version::{TLS12, TLS13},
     },
 };
 
+use super::http2;
+
+/// Certificates that no library makes any more.
+const OLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/sha1");
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 
 /// A server with a certificate. It ends with this.
@@ -35,8 +40,21 @@ pub(super) struct TlsServer {
     address: SocketAddr,
     /// The authority that a client is to trust, in PEM.
     pub(super) roots: String,
+    /// Whether its certificate proves who it is.
+    pub(super) is_proven: bool,
     requests: Arc<AtomicUsize>,
     task: JoinHandle<()>,
+}
+
+/// What it speaks, with whom.
+#[derive(Clone)]
+enum Tongue {
+    /// HTTP/1.1, after a handshake.
+    Http1(TlsAcceptor),
+    /// HTTP/2 in some manner, after a handshake.
+    Http2(TlsAcceptor, String),
+    /// TLS 1.0, which none of our libraries does.
+    OldTls,
 }
 
 impl Drop for TlsServer {
@@ -46,29 +64,30 @@ impl Drop for TlsServer {
 }
 
 impl TlsServer {
-    /// With a certificate of this `kind`, by its name in the cases.
+    /// With a certificate of this `kind`, by its name in the cases; after `h2-` comes a manner of
+    /// HTTP/2.
     pub(super) async fn with(kind: &str) -> Self {
-        let (authority, roots) = authority();
-        let (stranger, _) = self::authority();
-        let key = KeyPair::generate().unwrap();
-        let certificate = match kind {
-            "self-signed" => leaf(kind).self_signed(&key),
-            "of-another-authority" => leaf(kind).signed_by(&key, &stranger),
-            _ => leaf(kind).signed_by(&key, &authority),
+        let (tongue, roots) = match kind {
+            "sha1" | "sha256" => old_hash(kind),
+            "tls-1.0" => (Tongue::OldTls, authority().1),
+            _ => made(kind),
         };
-        let acceptor = acceptor(certificate.unwrap().der(), &key, kind);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&requests);
+        let is_proven = matches!(tongue, Tongue::Http2(..))
+            || ["good", "good-1.2", "of-as.example", "sha256"].contains(&kind);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(acceptor.clone(), stream, Arc::clone(&count)));
+                let (tongue, count) = (tongue.clone(), Arc::clone(&count));
+                tokio::spawn(async move { converse(tongue, stream, &count).await });
             }
         });
         Self {
             address,
             roots,
+            is_proven,
             requests,
             task,
         }
@@ -76,6 +95,10 @@ impl TlsServer {
 
     pub(super) fn origin(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// How many requests came through TLS.
@@ -95,9 +118,43 @@ fn authority() -> (Issuer<'static, KeyPair>, String) {
     (Issuer::new(params, key), pem)
 }
 
+/// A server whose certificate is made now, and its authority.
+fn made(kind: &str) -> (Tongue, String) {
+    let ((authority, roots), (stranger, _)) = (authority(), authority());
+    let key = KeyPair::generate().unwrap();
+    let certificate = match kind {
+        "self-signed" => leaf(kind).self_signed(&key),
+        "of-another-authority" => leaf(kind).signed_by(&key, &stranger),
+        _ => leaf(kind).signed_by(&key, &authority),
+    };
+    let certificate = certificate.unwrap().der().clone();
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let mut config = config(certificate, key, kind);
+    let tongue = match kind.strip_prefix("h2-") {
+        None => Tongue::Http1(acceptor(config)),
+        Some(manner) => {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            Tongue::Http2(acceptor(config), manner.to_owned())
+        }
+    };
+    (tongue, roots)
+}
+
+/// A server whose certificate is signed by way of this hash, and its authority.
+fn old_hash(kind: &str) -> (Tongue, String) {
+    let file = |name: &str| std::fs::read(format!("{OLD}/{name}")).unwrap();
+    let certificate = CertificateDer::from_pem_slice(&file(&format!("{kind}.pem"))).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(&file("server.key")).unwrap();
+    let roots = String::from_utf8(file("authority.pem")).unwrap();
+    (
+        Tongue::Http1(acceptor(config(certificate, key, kind))),
+        roots,
+    )
+}
+
 fn leaf(kind: &str) -> CertificateParams {
     let name = match kind {
-        "of-another-host" => "as.example",
+        "of-another-host" | "of-as.example" => "as.example",
         _ => "127.0.0.1",
     };
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -111,36 +168,76 @@ fn leaf(kind: &str) -> CertificateParams {
         "without-a-name" => params.subject_alt_names.clear(),
         "good"
         | "good-1.2"
+        | "of-as.example"
         | "self-signed"
         | "of-another-authority"
         | "of-another-host"
         | "for-clients" => {}
+        http2 if http2.starts_with("h2-") => {}
         other => panic!("no certificate is `{other}`"),
     }
     params
 }
 
-fn acceptor(certificate: &CertificateDer<'static>, key: &KeyPair, kind: &str) -> TlsAcceptor {
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+fn config(
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    kind: &str,
+) -> ServerConfig {
     let version = if kind == "good-1.2" { &TLS12 } else { &TLS13 };
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[version])
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key)
-        .unwrap();
+        .with_single_cert(vec![certificate], key)
+        .unwrap()
+}
+
+fn acceptor(config: ServerConfig) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn converse(acceptor: TlsAcceptor, stream: TcpStream, requests: Arc<AtomicUsize>) {
-    let Ok(mut stream) = acceptor.accept(stream).await else {
-        return;
+async fn converse(tongue: Tongue, stream: TcpStream, requests: &AtomicUsize) {
+    // Who hangs up, or refuses the certificate, has heard enough.
+    let _ = match tongue {
+        Tongue::Http1(acceptor) => answer_once(acceptor, stream, requests).await,
+        Tongue::Http2(acceptor, manner) => match acceptor.accept(stream).await {
+            Ok(stream) => http2::speak(stream, &manner, requests).await,
+            Err(refused) => Err(refused),
+        },
+        Tongue::OldTls => choose_old_tls(stream, requests).await,
     };
+}
+
+async fn answer_once(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    requests: &AtomicUsize,
+) -> io::Result<()> {
+    let mut stream = acceptor.accept(stream).await?;
     // A client that refuses the certificate may do so when the handshake is over here.
-    let Ok(1..) = stream.read(&mut [0; 4096]).await else {
-        return;
-    };
+    if stream.read(&mut [0; 4096]).await? == 0 {
+        return Ok(());
+    }
     requests.fetch_add(1, Ordering::Relaxed);
-    let _ = stream.write_all(ANSWER).await;
-    let _ = stream.shutdown().await;
+    stream.write_all(ANSWER).await?;
+    stream.shutdown().await
+}
+
+/// Answers the first message of a handshake as a server of 1999 would: it has chosen version 3.1,
+/// which is TLS 1.0, and `TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA` (RFC 2246 §7.4.1.3, RFC 4492 §6).
+/// Whatever comes after the alert of the client counts as a request.
+async fn choose_old_tls(mut stream: TcpStream, requests: &AtomicUsize) -> io::Result<()> {
+    const ALERT: u8 = 21;
+    let mut piece = [0; 4096];
+    stream.read(&mut piece).await?;
+    let hello = [&[3, 1][..], &[7; 32], &[0, 0xc0, 0x13, 0]].concat();
+    let message = [&[2, 0, 0, 38][..], &hello].concat();
+    let record = [&[22, 3, 1, 0, 42][..], &message].concat();
+    stream.write_all(&record).await?;
+    let count = stream.read(&mut piece).await?;
+    if piece[..count].first().is_some_and(|kind| *kind != ALERT) {
+        requests.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
 }

@@ -265,7 +265,7 @@ impl Bao {
 fn client(home: &Path, tls: bool) -> ReqwestClient {
     if tls {
         let bundle = std::fs::read(home.join("vault-ca.pem")).unwrap();
-        return ReqwestClient::with_roots(&bundle).unwrap();
+        return ReqwestClient::default().with_roots(&bundle).unwrap();
     }
     ReqwestClient::default()
 }

@@ -165,7 +165,9 @@ fn network_remedy(error: &HttpError) -> Remedy {
         HttpErrorCause::Forbidden(_)
         | HttpErrorCause::TooLarge(_)
         | HttpErrorCause::HeadTooLarge => Remedy::ReportToServer,
-        HttpErrorCause::Setup(_) => Remedy::Reconfigure,
+        HttpErrorCause::Setup(_)
+        | HttpErrorCause::Certificate(_)
+        | HttpErrorCause::CertificateRequired => Remedy::Reconfigure,
         HttpErrorCause::Connect(_)
         | HttpErrorCause::Interrupted(_)
         | HttpErrorCause::TimedOut(_)

@@ -35,7 +35,7 @@ use url::Url;
 use crate::{
     authorized::{Credentials, with_token},
     error::Error,
-    platform,
+    platform::{METADATA_DEADLINE, ReqwestClient},
     proto::{challenge::Challenge, dpop, token::Scheme},
     session::{Session, TokenSource},
     sessions::Sessions,
@@ -92,11 +92,22 @@ pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
 pub async fn connect(
     source: Arc<dyn TokenSource>,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
+    connect_over(source, &ReqwestClient::default()).await
+}
+
+/// The same over a network of the caller's: with authorities, a certificate or a resolver of its own.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_over(
+    source: Arc<dyn TokenSource>,
+    network: &ReqwestClient,
+) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
     let lifecycle = ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
         legacy_version: None,
     };
-    connect_by(source, lifecycle).await
+    connected(source, network, lifecycle).await
 }
 
 /// The same without a negotiation, where it is known which protocol version the server speaks.
@@ -107,11 +118,19 @@ pub async fn connect_by(
     source: Arc<dyn TokenSource>,
     lifecycle: ClientLifecycleMode,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
+    connected(source, &ReqwestClient::default(), lifecycle).await
+}
+
+async fn connected(
+    source: Arc<dyn TokenSource>,
+    network: &ReqwestClient,
+    lifecycle: ClientLifecycleMode,
+) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
     source.token().await?;
     let mut client_config = ClientConfig::default();
     client_config.capabilities = capabilities(&*source);
     let config = StreamableHttpClientTransportConfig::with_uri(source.server().as_str());
-    let client = AuthorizedClient::new(source)?;
+    let client = AuthorizedClient::over(source, network)?;
     let transport = StreamableHttpClientTransport::with_client(client, config);
     client_config
         .serve_with_lifecycle(transport, lifecycle)
@@ -172,7 +191,15 @@ impl AuthorizedClient {
     /// # Errors
     /// [`Error::Http`] if no HTTP client can be built.
     pub fn new(source: Arc<dyn TokenSource>) -> Result<Self, Error> {
-        let http = platform::application_client(source.server())?;
+        Self::over(source, &ReqwestClient::default())
+    }
+
+    /// The same, over connections that are made as `network` makes them.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn over(source: Arc<dyn TokenSource>, network: &ReqwestClient) -> Result<Self, Error> {
+        let http = network.client_of(source.server())?;
         Ok(Self { http, source })
     }
 
@@ -261,7 +288,7 @@ impl Probe<'_> {
         let proof = prover.prove(&Method::POST, url, Some(&token)).ok()?;
         let request = self.client.http.post(url.clone()).body("{}");
         let answer = request
-            .timeout(platform::METADATA_DEADLINE)
+            .timeout(METADATA_DEADLINE)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json, text/event-stream")
             .header(header::AUTHORIZATION, token.header())

@@ -3,18 +3,21 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
 mod idp;
+mod network;
 mod proxy;
 mod quirks;
 mod way;
+mod who;
 
 pub(crate) use idp::IdpFlags;
+pub(crate) use network::NetworkFlags;
 pub(crate) use proxy::{AppConfig, Proxy};
 pub(crate) use quirks::QuirkFlags;
 pub(crate) use way::WayFlags;
+pub(crate) use who::WhoFlags;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -97,6 +100,8 @@ pub(crate) struct Global {
     /// A file with the password that the tokens are sealed with.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) network: NetworkFlags,
 }
 
 /// The verbs.
@@ -191,10 +196,6 @@ Without --force nobody is asked if the login is good already and has the scope, 
 
 /// `login`.
 #[derive(Args, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
 pub(crate) struct Login {
     /// A name of your choice, or the URL alone.
     #[arg(value_name = "NAME")]
@@ -202,30 +203,17 @@ pub(crate) struct Login {
     /// The URL of the MCP server; not needed for a name that is known.
     #[arg(value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// What to ask for, separated by blanks, instead of what the server suggests.
-    #[arg(long)]
-    pub(crate) scope: Option<Scope>,
-    /// Which of several accounts at that server.
-    #[arg(long, value_name = "ACCOUNT")]
-    pub(crate) account: Option<String>,
-    /// The id of a client that you have registered with the authorization server.
-    #[arg(long, value_name = "ID", conflicts_with = "client_metadata_url")]
-    pub(crate) client_id: Option<String>,
-    /// Read the secret of that client from stdin (else from `MCP_OAUTH_CLIENT_SECRET`, if any).
+    #[command(flatten)]
+    pub(crate) who: WhoFlags,
+    /// Read the secret of the client from stdin.
     #[arg(long)]
     pub(crate) client_secret_stdin: bool,
-    /// The https URL of a client metadata document, which is a client id where servers take one.
-    #[arg(long, value_name = "URL")]
-    pub(crate) client_metadata_url: Option<Url>,
     /// The port on 127.0.0.1 that the browser comes back to; 0 is any free one, as by default.
     #[arg(long)]
     pub(crate) port: Option<u16>,
     /// The whole redirect URI, for a client that was registered with another one.
     #[arg(long, value_name = "URI", conflicts_with = "port")]
     pub(crate) redirect_uri: Option<Url>,
-    /// Open no browser: show the URL only.
-    #[arg(long)]
-    pub(crate) no_browser: bool,
     #[command(flatten)]
     pub(crate) way: WayFlags,
     #[command(flatten)]
@@ -238,9 +226,6 @@ pub(crate) struct Login {
     /// Log in anew: forget what was learnt about the server, and register as a new client.
     #[arg(long)]
     pub(crate) force: bool,
-    /// Follow the rules of 2025-03-26 if the server does not say who issues its tokens.
-    #[arg(long)]
-    pub(crate) legacy: bool,
 }
 
 /// `client-metadata`.

@@ -11,6 +11,10 @@ use mcp_client_oauth::{Secret, store::SealedFiles};
 
 use crate::{args::Global, exit::Failure, place::Place, vault::Variables};
 
+mod carried;
+
+use carried::Carried;
+
 const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
 const PROXY_TOKEN: &str = "MCP_OAUTH_PROXY_TOKEN";
 const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
@@ -35,6 +39,8 @@ pub(crate) struct Environment {
     wayland_display: Option<OsString>,
     ssh: Option<OsString>,
     proxy_token: Option<OsString>,
+    /// The names of those that are set.
+    network: Vec<&'static str>,
 }
 
 impl Environment {
@@ -59,6 +65,10 @@ impl Environment {
             wayland_display: read("WAYLAND_DISPLAY"),
             ssh: read("SSH_CONNECTION"),
             proxy_token: read(PROXY_TOKEN),
+            network: carried::OF_THE_NETWORK
+                .into_iter()
+                .filter(|name| read(name).is_some())
+                .collect(),
         }
     }
 
@@ -118,7 +128,8 @@ pub(crate) struct Config {
     /// Whether it makes sense to open a browser.
     pub(crate) has_browser: bool,
     names: Option<PathBuf>,
-    typed_places: Vec<(&'static str, String)>,
+    /// What a process that another application starts needs to find the same.
+    pub(crate) carried: Carried,
     /// What a client of `proxy --listen` has to bring.
     pub(crate) proxy_token: Option<Secret<String>>,
 }
@@ -138,6 +149,7 @@ impl Config {
             ..flags.clone()
         };
         let (otherwise, _) = place(&without, &environment, usual.as_deref())?;
+        let carried = carried::carried(flags, &environment);
         let kept_password = match (environment.password_file, environment.password) {
             (Some(file), _) => Password::File(file.into()),
             (None, Some(password)) => Password::Given(text(PASSWORD, password)?),
@@ -162,7 +174,7 @@ impl Config {
             trust_records: environment.trust_records.is_some_and(|value| value == "1"),
             vault: environment.vault,
             has_browser,
-            typed_places: typed_places(flags),
+            carried,
             proxy_token: environment
                 .proxy_token
                 .map(|own| text(PROXY_TOKEN, own))
@@ -171,11 +183,6 @@ impl Config {
                 .or_else(default_names)
                 .map(|directory| directory.join("servers.json")),
         })
-    }
-
-    /// The flags that choose a place, as they were typed.
-    pub(crate) fn typed_places(&self) -> &[(&'static str, String)] {
-        &self.typed_places
     }
 
     /// A text in which `${NAME}` stands for a variable of the environment.
@@ -208,22 +215,6 @@ impl Config {
             )
         })
     }
-}
-
-fn typed_places(flags: &Global) -> Vec<(&'static str, String)> {
-    let path = |path: &Option<PathBuf>| {
-        let path = std::path::absolute(path.as_ref()?).ok()?;
-        path.to_str().map(str::to_owned)
-    };
-    let places = [
-        ("--store", flags.store.clone()),
-        ("--data-dir", path(&flags.data_dir)),
-        ("--password-file", path(&flags.password_file)),
-    ];
-    let typed = places
-        .into_iter()
-        .filter_map(|(flag, value)| Some((flag, value?)));
-    typed.collect()
 }
 
 /// A flag goes before the environment, and what names a store before what names a directory; only

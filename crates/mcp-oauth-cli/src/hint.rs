@@ -28,10 +28,23 @@ pub(crate) fn hint_of(error: &Error, subject: &str) -> String {
             )
         }
         Error::TokenStorage(cause) => storage::hint(cause, subject),
-        Error::Http(error) if matches!(error.cause, HttpErrorCause::Connect(_)) => {
-            "check the URL and the network, then try again".to_owned()
-        }
+        Error::Http(cause) => network_hint(&cause.cause, error.remedy(), subject),
         _ => general_hint(error.remedy(), subject),
+    }
+}
+
+fn network_hint(cause: &HttpErrorCause, remedy: Remedy, subject: &str) -> String {
+    match cause {
+        HttpErrorCause::Connect(_) => "check the URL and the network, then try again".to_owned(),
+        HttpErrorCause::Certificate(_) => {
+            "if an authority of your own network has signed it: the same command with --ca-cert \
+             FILE; else tell whoever runs the server"
+                .to_owned()
+        }
+        HttpErrorCause::CertificateRequired => {
+            "the same command with --client-cert FILE, and --client-key FILE for its key".to_owned()
+        }
+        _ => general_hint(remedy, subject),
     }
 }
 

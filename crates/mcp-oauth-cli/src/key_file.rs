@@ -2,18 +2,35 @@
 
 use std::path::Path;
 
-use mcp_client_oauth::proto::private_key::PrivateKey;
+use mcp_client_oauth::{Secret, proto::private_key::PrivateKey};
 
 use crate::{
     config::read_whole_secret,
     exit::{Failure, quoted},
 };
 
-/// Reads the key of a client. A file that others can read is no secret (H180).
+/// Reads the key of a client.
 pub(crate) fn read(path: &Path) -> Result<PrivateKey, Failure> {
-    let failed = |error| Failure::file("read", path, &error);
-    // Asked before it is opened, because opening a pipe may wait for ever.
-    let found = std::fs::metadata(path).map_err(failed)?;
+    PrivateKey::from_pem(read_text(path)?.expose()).map_err(|error| {
+        let shown = path.display();
+        Failure::usage(
+            format!("the private key in {shown} cannot be used: {error}"),
+            "name the PEM file of the key",
+        )
+    })
+}
+
+/// Reads a file with a key in it.
+pub(crate) fn read_text(path: &Path) -> Result<Secret<String>, Failure> {
+    check(path)?;
+    let file = std::fs::File::open(path).map_err(|error| Failure::file("read", path, &error))?;
+    read_whole_secret(file, path)
+}
+
+/// A file that others can read is no secret (H180). This is asked before it is opened, because opening
+/// a pipe may wait for ever.
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
+    let found = std::fs::metadata(path).map_err(|error| Failure::file("read", path, &error))?;
     let shown = path.display();
     if !found.is_file() {
         let message = format!("{shown} is not a file");
@@ -25,13 +42,7 @@ pub(crate) fn read(path: &Path) -> Result<PrivateKey, Failure> {
             format!("chmod 600 {}", quoted(&shown.to_string())),
         ));
     }
-    let text = read_whole_secret(std::fs::File::open(path).map_err(failed)?, path)?;
-    PrivateKey::from_pem(text.expose()).map_err(|error| {
-        Failure::usage(
-            format!("the private key in {shown} cannot be used: {error}"),
-            "name the PEM file of the key",
-        )
-    })
+    Ok(())
 }
 
 #[cfg(unix)]

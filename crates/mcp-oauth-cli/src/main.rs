@@ -11,6 +11,7 @@ mod exit;
 mod hint;
 mod key_file;
 mod logs;
+mod network;
 mod person;
 mod place;
 mod proxy;
@@ -57,12 +58,13 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
     let config = Config::new(&cli.global, Environment::read())?;
+    let network = network::network(&cli.global.network)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::other("runtime", error.to_string(), None))?;
     let opened = Opened::default();
-    let context = Context::new(ui.clone(), config, opened.clone());
+    let context = Context::new(ui.clone(), config, network, opened.clone());
     let command = commands::run(context, cli.command);
     runtime.block_on(signals::heeded(command, opened.settle()))
 }

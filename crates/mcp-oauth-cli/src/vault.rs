@@ -28,17 +28,44 @@ impl Variables {
     pub(crate) const SECRET_ID: &str = "VAULT_SECRET_ID";
     const ROLE_ID: &str = "VAULT_ROLE_ID";
     const NAMESPACE: &str = "VAULT_NAMESPACE";
+    const CA_BUNDLE: &str = "VAULT_CACERT";
+    const TOKEN_FILE: &str = "MCP_OAUTH_VAULT_TOKEN_FILE";
 
     pub(crate) fn read(read: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {
             address: read(Self::ADDRESS),
             namespace: read(Self::NAMESPACE),
-            ca_bundle: read("VAULT_CACERT"),
+            ca_bundle: read(Self::CA_BUNDLE),
             token: read(Self::TOKEN),
-            token_file: read("MCP_OAUTH_VAULT_TOKEN_FILE"),
+            token_file: read(Self::TOKEN_FILE),
             role_id: read(Self::ROLE_ID),
             secret_id: read(Self::SECRET_ID),
         }
+    }
+
+    /// `vault:rest` with the address in it, if it is known.
+    pub(crate) fn spec(&self, rest: &str) -> String {
+        let address = self.address.as_ref().and_then(|address| address.to_str());
+        match address {
+            Some(address) if rest.is_empty() || rest.starts_with('/') => {
+                format!("vault:{}{rest}", address.trim_end_matches('/'))
+            }
+            _ => format!("vault:{rest}"),
+        }
+    }
+
+    /// The names of those that are set, but for the address.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let set = [
+            (Self::NAMESPACE, &self.namespace),
+            (Self::CA_BUNDLE, &self.ca_bundle),
+            (Self::TOKEN, &self.token),
+            (Self::TOKEN_FILE, &self.token_file),
+            (Self::ROLE_ID, &self.role_id),
+            (Self::SECRET_ID, &self.secret_id),
+        ];
+        let set = set.into_iter().filter(|(_, value)| value.is_some());
+        set.map(|(name, _)| name).collect()
     }
 
     /// Whether they name a Vault.

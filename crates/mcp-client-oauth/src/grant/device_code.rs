@@ -149,6 +149,8 @@ fn may_pass(error: &HttpError) -> bool {
         HttpErrorCause::Forbidden(_)
         | HttpErrorCause::TooLarge(_)
         | HttpErrorCause::HeadTooLarge
+        | HttpErrorCause::Certificate(_)
+        | HttpErrorCause::CertificateRequired
         | HttpErrorCause::Setup(_)
         | HttpErrorCause::Unproven(_) => false,
     }

@@ -33,8 +33,6 @@ pub use clock::SystemClock;
 pub use device_prompt::DevicePrompt;
 pub use reach::{Reach, UnsafeUrl};
 
-#[cfg(feature = "mcp")]
-pub(crate) use self::reqwest::application_client;
 use self::turns::Turns;
 #[cfg(feature = "reqwest")]
 pub use self::{reqwest::ReqwestClient, resolver::Resolver};
@@ -314,9 +312,15 @@ pub enum HttpErrorCause {
     /// The network policy forbids the URL, or the address that its name resolves to.
     #[error(transparent)]
     Forbidden(#[from] UnsafeUrl),
-    /// The request was never sent: no such host, connection refused, TLS not agreed.
+    /// The request was never sent: no such host, connection refused, no version of TLS in common.
     #[error("cannot connect ({0})")]
     Connect(String),
+    /// The request was never sent: the server's certificate does not prove who it is.
+    #[error("the certificate of the server is not accepted ({0})")]
+    Certificate(String),
+    /// The server wants to see a certificate of the client's, and there is none, or not one it takes.
+    #[error("the server wants a certificate of the client")]
+    CertificateRequired,
     /// The request was sent, and the connection broke before the whole answer was here.
     #[error("the connection broke ({0})")]
     Interrupted(String),
@@ -350,7 +354,10 @@ impl HttpError {
     pub fn never_sent(&self) -> bool {
         matches!(
             self.cause,
-            HttpErrorCause::Connect(_) | HttpErrorCause::Unproven(_)
+            HttpErrorCause::Connect(_)
+                | HttpErrorCause::Certificate(_)
+                | HttpErrorCause::CertificateRequired
+                | HttpErrorCause::Unproven(_)
         )
     }
 }

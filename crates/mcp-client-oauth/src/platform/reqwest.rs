@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::client::proxy::matcher::Matcher;
+use rustls::AlertDescription;
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::{
     Body, HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Resolver,
@@ -24,7 +24,7 @@ use super::{
 };
 #[cfg(feature = "mcp")]
 use crate::server_url::ServerUrl;
-use crate::server_url::is_loopback;
+use crate::{secret::Secret, server_url::is_loopback};
 
 /// What a server sees as our name.
 const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"));
@@ -86,7 +86,7 @@ impl ReqwestClient {
     ///
     /// # Errors
     /// [`HttpErrorCause::Setup`] if either is missing, or the key is encrypted.
-    pub fn with_identity(mut self, pem: &Zeroizing<Vec<u8>>) -> Result<Self, HttpErrorCause> {
+    pub fn with_identity(mut self, pem: &Secret<Vec<u8>>) -> Result<Self, HttpErrorCause> {
         self.trust.come_as(pem)?;
         Ok(self)
     }
@@ -134,6 +134,15 @@ impl ReqwestClient {
         builder
             .build()
             .map_err(|error| HttpErrorCause::Setup(chain(&error)))
+    }
+
+    /// For requests to `server` itself, wherever the person says it is: no redirects, no deadline for
+    /// the whole exchange, because an event stream has none.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn client_of(&self, server: &ServerUrl) -> Result<reqwest::Client, HttpError> {
+        let url = server.as_url();
+        let client = self.client(self.route(url, Reach::to_named(server)));
+        client.cloned().map_err(|cause| HttpError::new(url, cause))
     }
 
     /// The way to `url`, which may be visited with this `reach`.
@@ -193,15 +202,6 @@ enum Route {
     /// To an address that the rule of this reach allows. [`Reach::PrivateOverHttp`] is for what is
     /// not encrypted; the rest of that reach goes by the way of [`Reach::Private`].
     Direct(Reach),
-}
-
-/// A client for requests to `server` itself, wherever the person says it is: no redirects, no
-/// deadline for the whole exchange, because an event stream has none.
-#[cfg(feature = "mcp")]
-pub(crate) fn application_client(server: &ServerUrl) -> Result<reqwest::Client, HttpError> {
-    let (own, url) = (ReqwestClient::default(), server.as_url());
-    let route = own.route(url, Reach::to_named(server));
-    own.build(route).map_err(|cause| HttpError::new(url, cause))
 }
 
 fn is_proxied(proxies: &Matcher, url: &Url) -> bool {
@@ -284,18 +284,24 @@ async fn read_body(
 }
 
 fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
-    let mut source = error.source();
-    while let Some(inner) = source {
+    for inner in causes(error) {
         if let Some(forbidden) = inner.downcast_ref::<UnsafeUrl>() {
             return HttpErrorCause::Forbidden(forbidden.clone());
         }
-        if inner
-            .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_parse_too_large)
+        if let Some(broken) = inner.downcast_ref::<hyper::Error>()
+            && broken.is_parse_too_large()
         {
             return HttpErrorCause::HeadTooLarge;
         }
-        source = inner.source();
+        match inner.downcast_ref::<rustls::Error>() {
+            Some(refused @ rustls::Error::InvalidCertificate(_)) => {
+                return HttpErrorCause::Certificate(plain(&refused.to_string()));
+            }
+            Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+                return HttpErrorCause::CertificateRequired;
+            }
+            _ => {}
+        }
     }
     let text = chain(error);
     if error.is_connect() {
@@ -308,15 +314,21 @@ fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
 /// The innermost reason: the outer ones repeat "error sending request", and may hold the URL. It may
 /// repeat what a server wrote, names in its certificate for one, so it is kept short and plain.
 pub(super) fn chain(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+    match causes(error).last() {
+        Some(innermost) => plain(&innermost.to_string()),
+        None => "the request failed".to_owned(),
     }
-    if std::ptr::addr_eq(innermost, error) {
-        "the request failed".to_owned()
-    } else {
-        plain(&innermost.to_string())
-    }
+}
+
+/// What is below an error. An error of I/O does not name what it holds as its source.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |error| {
+        let error: &(dyn std::error::Error + 'static) = *error;
+        let Some(io) = error.downcast_ref::<std::io::Error>() else {
+            return error.source();
+        };
+        Some(io.get_ref()? as _)
+    })
 }
 
 fn plain(text: &str) -> String {

@@ -4,9 +4,9 @@
 use std::fmt;
 
 use reqwest::{Certificate, ClientBuilder, Identity};
-use zeroize::Zeroizing;
 
 use super::HttpErrorCause;
+use crate::secret::Secret;
 
 /// The system's authorities, and no certificate of our own, unless something else is said.
 #[derive(Default)]
@@ -30,8 +30,8 @@ impl Trust {
     }
 
     /// What `reqwest` and rustls keep of the key is not wiped from memory.
-    pub(super) fn come_as(&mut self, pem: &Zeroizing<Vec<u8>>) -> Result<(), HttpErrorCause> {
-        let identity = Identity::from_pem(pem).map_err(|_| {
+    pub(super) fn come_as(&mut self, pem: &Secret<Vec<u8>>) -> Result<(), HttpErrorCause> {
+        let identity = Identity::from_pem(pem.expose()).map_err(|_| {
             let why = "there has to be a certificate and its key, not encrypted, both in PEM form";
             HttpErrorCause::Setup(why.to_owned())
         })?;

@@ -150,6 +150,8 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             HttpErrorCause::Forbidden(_)
             | HttpErrorCause::TooLarge(_)
             | HttpErrorCause::HeadTooLarge
+            | HttpErrorCause::Certificate(_)
+            | HttpErrorCause::CertificateRequired
             | HttpErrorCause::Setup(_) => false,
         },
         TokenRefreshError::Machine(error) => error.may_pass(),

@@ -3,10 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use mcp_client_oauth::proto::scope::Scope;
-use url::Url;
 
-use super::{IdpFlags, Login, QuirkFlags, WayFlags, duration};
+use super::{IdpFlags, Login, QuirkFlags, WayFlags, WhoFlags, duration};
 use crate::{commands::App, proxy::Transport};
 
 pub(super) const EXAMPLES: &str = "\
@@ -62,13 +60,6 @@ pub(crate) struct Proxy {
         conflicts_with_all = ["ignore_tool", "transport"]
     )]
     pub(crate) listen: Option<SocketAddr>,
-    /// A PEM file with the certificate authorities to trust, and no others.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca_cert: Option<PathBuf>,
-    /// For configurations of other proxies: plain http goes to this machine in any case, and nowhere
-    /// else.
-    #[arg(long, hide = true)]
-    pub(crate) allow_http: bool,
     /// Which transport is tried first, or alone.
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub(crate) transport: Transport,
@@ -81,19 +72,8 @@ pub(crate) struct Proxy {
     /// How long a login may take; five minutes by default.
     #[arg(long, value_parser = duration)]
     pub(crate) auth_timeout: Option<Duration>,
-    /// What to ask for, separated by blanks, instead of what the server suggests.
-    #[arg(long)]
-    pub(crate) scope: Option<Scope>,
-    /// Which of several accounts at that server.
-    #[arg(long, value_name = "ACCOUNT")]
-    pub(crate) account: Option<String>,
-    /// The id of a client that you have registered with the authorization server; its secret, if it
-    /// has one, is in `MCP_OAUTH_CLIENT_SECRET`.
-    #[arg(long, value_name = "ID", conflicts_with = "client_metadata_url")]
-    pub(crate) client_id: Option<String>,
-    /// The https URL of a client metadata document, which is a client id where servers take one.
-    #[arg(long, value_name = "URL")]
-    pub(crate) client_metadata_url: Option<Url>,
+    #[command(flatten)]
+    pub(crate) who: WhoFlags,
     /// The port on this machine that the browser comes back to.
     #[arg(
         id = "port",
@@ -110,18 +90,12 @@ pub(crate) struct Proxy {
         requires = "port"
     )]
     pub(crate) callback_host: Option<String>,
-    /// Open no browser: say the URL only.
-    #[arg(long)]
-    pub(crate) no_browser: bool,
     #[command(flatten)]
     pub(crate) way: WayFlags,
     #[command(flatten)]
     pub(crate) idp: IdpFlags,
     #[command(flatten)]
     pub(crate) quirks: QuirkFlags,
-    /// Follow the rules of 2025-03-26 if the server does not say who issues its tokens.
-    #[arg(long)]
-    pub(crate) legacy: bool,
 }
 
 /// Nobody else on the network is to use the token.
@@ -145,20 +119,15 @@ impl Proxy {
         Login {
             name: self.server.clone(),
             url: None,
-            scope: self.scope.clone(),
-            account: self.account.clone(),
-            client_id: self.client_id.clone(),
+            who: self.who.clone(),
             client_secret_stdin: false,
-            client_metadata_url: self.client_metadata_url.clone(),
             port: self.callback_port.filter(|_| redirect.is_none()),
             redirect_uri: redirect,
-            no_browser: self.no_browser,
             way: self.way.clone(),
             idp: self.idp.clone(),
             quirks: self.quirks.clone(),
             timeout: self.auth_timeout,
             force: false,
-            legacy: self.legacy,
         }
     }
 }

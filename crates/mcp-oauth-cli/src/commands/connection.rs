@@ -5,8 +5,8 @@ use std::{error::Error as StdError, future::Future, io, sync::Arc, time::Duratio
 
 use mcp_client_oauth::{
     ServerUrl, TokenSource,
-    mcp::{ConnectError, authorization_error, connect},
-    platform::Platform,
+    mcp::{ConnectError, authorization_error, connect_over},
+    platform::{Platform, ReqwestClient},
     proto::foreign::Foreign,
 };
 use rmcp::{
@@ -29,9 +29,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(source: Arc<dyn TokenSource>) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        source: Arc<dyn TokenSource>,
+        network: &ReqwestClient,
+    ) -> Result<Self, Failure> {
         let server = source.server().clone();
-        let connected = connect(source).await;
+        let connected = connect_over(source, network).await;
         let service = connected.map_err(|error| connect_failure(error, &server))?;
         Ok(Self { service, server })
     }

@@ -3,9 +3,9 @@
 use std::{io::IsTerminal as _, sync::Arc};
 
 use mcp_client_oauth::{
-    Session, TokenStore,
+    ServerUrl, Session, TokenStore,
     error::AuthorizationError,
-    platform::{Browser, Platform},
+    platform::{Browser, Platform, ReqwestClient, SystemClock},
     store::{ChoiceReason, RecordKey},
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) ui: Ui,
     pub(crate) config: Config,
     pub(crate) platform: Platform,
+    /// What the platform sends by.
+    pub(crate) network: Arc<ReqwestClient>,
     pub(crate) opened: Opened,
 }
 
@@ -89,11 +91,14 @@ pub(crate) struct Target {
 }
 
 impl Context {
-    pub(crate) fn new(ui: Ui, config: Config, opened: Opened) -> Self {
+    pub(crate) fn new(ui: Ui, config: Config, network: ReqwestClient, opened: Opened) -> Self {
+        let network = Arc::new(network);
+        let (clock, browser) = (SystemClock::default(), Browser::default());
         Self {
             ui,
             config,
-            platform: Platform::system(),
+            platform: Platform::new(network.clone(), Arc::new(clock), Arc::new(browser)),
+            network,
             opened,
         }
     }
@@ -178,14 +183,14 @@ pub(crate) fn is_url(typed: &str) -> bool {
     typed.contains("://")
 }
 
-pub(crate) fn parse_url(text: &str) -> Result<mcp_client_oauth::ServerUrl, Failure> {
-    text.parse()
-        .map_err(|error: mcp_client_oauth::error::ServerUrlError| {
-            Failure::usage(
-                error.to_string(),
-                "give the URL of the server's MCP endpoint, such as https://mcp.example.com/mcp",
-            )
-        })
+/// What was typed. Plain http is for `login` to allow; nobody is logged in elsewhere.
+pub(crate) fn parse_url(text: &str) -> Result<ServerUrl, Failure> {
+    ServerUrl::allowing_http(text).map_err(|error| {
+        Failure::usage(
+            error.to_string(),
+            "give the URL of the server's MCP endpoint, such as https://mcp.example.com/mcp",
+        )
+    })
 }
 
 fn unknown_name(name: &str, servers: &Servers) -> Failure {

@@ -4,14 +4,10 @@ use std::{
     fs::DirBuilder,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mcp_client_oauth::{
-    platform::{Platform, ReqwestClient},
-    store::RecordKey,
-};
+use mcp_client_oauth::store::RecordKey;
 use tokio::net::TcpListener;
 
 use super::{Context, login::prepared};
@@ -50,13 +46,13 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
     };
     let memory = file("json");
     let terms = Terms {
-        platform: platform(context, typed.ca_cert.as_deref())?,
+        platform: context.platform.clone(),
         lock: file("lock"),
         store,
         options,
         ui: context.ui.clone(),
-        browser: context.config.has_browser && !typed.no_browser,
-        no_browser: typed.no_browser,
+        browser: context.config.has_browser && !typed.who.no_browser,
+        no_browser: typed.who.no_browser,
         headers,
         key,
     };
@@ -103,22 +99,6 @@ async fn listen(
         .serve(listener)
         .await;
     Ok(())
-}
-
-/// This machine, with the certificate authorities that the person trusts.
-fn platform(context: &Context, ca_cert: Option<&Path>) -> Result<Platform, Failure> {
-    let mut platform = context.platform.clone();
-    if let Some(file) = ca_cert {
-        let bundle = std::fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
-        let client = ReqwestClient::with_roots(&bundle).map_err(|cause| {
-            Failure::usage(
-                format!("{}: {cause}", file.display()),
-                "name a PEM file of certificates",
-            )
-        })?;
-        platform.http = Arc::new(client);
-    }
-    Ok(platform)
 }
 
 /// `Name: value`, whose value is never shown (H168).

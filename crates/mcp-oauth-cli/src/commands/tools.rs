@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Fail
     let session = context.session(&target).await?;
     let spinner = context.ui.spinner("asking for the tools");
     let outcome = within(&context.platform, typed.timeout, async {
-        let connection = Connection::open(Arc::new(session)).await?;
+        let connection = Connection::open(Arc::new(session), &context.network).await?;
         let tools = connection.tools().await?;
         Ok((connection, tools))
     });

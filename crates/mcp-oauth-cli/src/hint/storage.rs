@@ -91,9 +91,10 @@ fn vault(cause: &VaultCause) -> String {
         }
         VaultCause::Path(_) => "--store vault:https://HOST:8200/MOUNT/PREFIX".to_owned(),
         VaultCause::Unreachable(HttpErrorCause::Connect(_)) => {
-            "check VAULT_ADDR and the network; if it has a certificate of your own: \
-             export VAULT_CACERT=FILE"
-                .to_owned()
+            "check VAULT_ADDR and the network".to_owned()
+        }
+        VaultCause::Unreachable(HttpErrorCause::Certificate(_)) => {
+            "if its certificate is of an authority of your own: export VAULT_CACERT=FILE".to_owned()
         }
         VaultCause::Sealed => "whoever runs it must: vault operator unseal".to_owned(),
         VaultCause::Uninitialized => "whoever runs it must: vault operator init".to_owned(),

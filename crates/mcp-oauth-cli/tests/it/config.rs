@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Home, snapshot};
 
+const AUTHORITY: &str =
+    include_str!("../../../mcp-client-oauth/tests/it/fixtures/sha1/authority.pem");
 const JSON_APPS: [(&str, &str, &str); 6] = [
     (
         "claude-desktop",
@@ -21,6 +23,12 @@ const JSON_APPS: [(&str, &str, &str); 6] = [
     ("gemini", "mcpServers", ".gemini/settings.json"),
 ];
 
+/// What runs the proxy: the directory that the environment of these tests names goes along.
+fn arguments(home: &Home, more: &[&str]) -> Value {
+    let data = home.data().display().to_string();
+    json!([&["proxy", "notes", "--data-dir", &data], more].concat())
+}
+
 #[tokio::test]
 async fn each_application_gets_a_server_that_runs() {
     let home = Home::logged_in().await;
@@ -34,7 +42,7 @@ async fn each_application_gets_a_server_that_runs() {
             server["command"].as_str().unwrap().ends_with("mcp-oauth"),
             "{app}"
         );
-        assert_eq!(server["args"], json!(["proxy", "notes"]), "{app}");
+        assert_eq!(server["args"], arguments(&home, &[]), "{app}");
     }
     let printed = home
         .run(&["config", "notes", "--for", "codex"])
@@ -42,7 +50,7 @@ async fn each_application_gets_a_server_that_runs() {
         .succeeded();
     printed
         .says("[mcp_servers.notes]\n")
-        .says("args = [\"proxy\", \"notes\"]");
+        .says("args = [\"proxy\", \"notes\", \"--data-dir\", ");
 }
 
 /// Where an application has its file, which on macOS is where Claude and VS Code look.
@@ -72,7 +80,7 @@ async fn a_file_is_changed_and_the_old_one_is_kept() {
             "{text}"
         );
         let written: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(written[member]["notes"]["args"], json!(["proxy", "notes"]));
+        assert_eq!(written[member]["notes"]["args"], arguments(&home, &[]));
         assert_eq!(written[member]["b"], json!({}));
         let backup = format!("{}.bak", place.display());
         assert_eq!(std::fs::read_to_string(backup).unwrap(), before);
@@ -96,7 +104,7 @@ async fn codex_gets_a_name_that_it_takes() {
     let printed = home.run(&typed).await.succeeded();
     printed
         .says("[mcp_servers.my-notes]\n")
-        .says("args = [\"proxy\", \"my.notes\"]");
+        .says("args = [\"proxy\", \"my.notes\", ");
 }
 
 #[tokio::test]
@@ -118,11 +126,19 @@ async fn a_file_that_is_not_understood_is_left_as_it_is() {
 #[tokio::test]
 async fn what_chooses_the_tokens_now_chooses_them_there() {
     let home = Home::logged_in().await;
-    let data = home.data().display().to_string();
-    let typed = ["config", "notes", "--for", "cursor", "--data-dir", &data];
+    let authority = home.file("authority.pem", AUTHORITY);
+    let network = ["--ca-cert", &authority];
+    let typed = [&["config", "notes", "--for", "cursor"], &network[..]].concat();
     let printed = home.run(&typed).await.succeeded().json();
-    let arguments = &printed["mcpServers"]["notes"]["args"];
-    assert_eq!(*arguments, json!(["proxy", "notes", "--data-dir", data]));
+    let carried = &printed["mcpServers"]["notes"]["args"];
+    assert_eq!(*carried, arguments(&home, &network));
+    let set = [
+        ("MCP_OAUTH_PASSWORD", "planted"),
+        ("HTTPS_PROXY", "http://127.0.0.1:1"),
+    ];
+    let warned = home.run_in(&set, &typed[..4]).await.succeeded();
+    warned.says("these variables too, which are set here: MCP_OAUTH_PASSWORD, HTTPS_PROXY");
+    assert!(!warned.stdout.contains("planted"));
     home.run(&["config", "unknown", "--for", "cursor"])
         .await
         .ended(2);

@@ -29,6 +29,7 @@ mod leaks;
 mod login;
 mod machine;
 mod migrate;
+mod network;
 mod proxy;
 mod quirks;
 mod refusals;

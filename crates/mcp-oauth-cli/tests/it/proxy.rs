@@ -39,7 +39,18 @@ impl App {
 
     /// Starts it for another server.
     pub(crate) fn at(home: &Home, url: &str, more: &[&str]) -> Self {
+        Self::in_environment(home, url, more, &[])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn in_environment(
+        home: &Home,
+        url: &str,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut command = home.command(&[&["proxy", url], more].concat());
+        command.envs(variables.iter().copied());
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let stderr = Arc::<watch::Sender<String>>::default();
         let (said, pipe) = (Arc::clone(&stderr), child.stderr.take().unwrap());

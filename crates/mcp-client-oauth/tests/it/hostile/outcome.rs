@@ -132,6 +132,7 @@ pub(super) fn http(cause: &HttpErrorCause) -> &'static str {
         HttpErrorCause::TimedOut(_) => "timed-out",
         HttpErrorCause::TooLarge(_) => "too-large",
         HttpErrorCause::HeadTooLarge => "head-too-large",
+        HttpErrorCause::Certificate(_) => "certificate",
         _ => "other",
     }
 }

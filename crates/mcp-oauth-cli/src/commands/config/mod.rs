@@ -102,6 +102,13 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
     let (app, member) = (typed.r#for, typed.r#for.member());
     let name = app.name(name);
     let entry = app.entry(&own_path()?, &arguments(context, &typed.server));
+    let variables = &context.config.carried.variables;
+    if !variables.is_empty() {
+        let variables = variables.join(", ");
+        context.ui.warn(format_args!(
+            "the application has to have these variables too, which are set here: {variables}"
+        ));
+    }
     if !typed.write {
         let document = json!({ member: { &name: entry } });
         let text = if app == App::Codex {
@@ -150,9 +157,7 @@ fn own_path() -> Result<String, Failure> {
 /// What chooses the data of this command now chooses it there as well.
 fn arguments(context: &Context, server: &str) -> Vec<String> {
     let mut arguments = vec!["proxy".to_owned(), server.to_owned()];
-    for (flag, value) in context.config.typed_places() {
-        arguments.extend([(*flag).to_owned(), value.clone()]);
-    }
+    arguments.extend(context.config.carried.arguments.iter().cloned());
     arguments
 }
 

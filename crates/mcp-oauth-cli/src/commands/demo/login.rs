@@ -222,7 +222,7 @@ pub(super) async fn connect(stage: &Stage, session: &Session) -> Result<Connecti
     within(
         &stage.platform,
         stage.person.timeout(),
-        Connection::open(source),
+        Connection::open(source, &stage.network),
     )
     .await
 }

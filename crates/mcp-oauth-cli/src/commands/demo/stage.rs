@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use mcp_client_oauth::{
     ServerUrl, TokenStore,
-    platform::Platform,
+    platform::{Platform, ReqwestClient},
     proto::token::TokenSet,
     store::{KeySource, RecordKey, SealedFiles},
 };
@@ -24,6 +24,7 @@ pub(super) struct Stage {
     pub(super) ui: Ui,
     pub(super) testbed: Testbed,
     pub(super) platform: Platform,
+    pub(super) network: Arc<ReqwestClient>,
     pub(super) person: Arc<Person>,
     pub(super) store: TokenStore,
     pub(super) server: ServerUrl,
@@ -47,6 +48,7 @@ impl Stage {
             ui: context.ui.clone(),
             server: parse_url(testbed.server_url().as_str())?,
             platform: with_person(&context.platform, person.clone()),
+            network: Arc::clone(&context.network),
             store: TokenStore::new(Arc::new(files)),
             testbed,
             person,

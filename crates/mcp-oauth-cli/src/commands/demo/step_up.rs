@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcp_client_oauth::{Interactive, LoginOptions, Session};
+use mcp_client_oauth::{Interactive, LoginOptions, Session, platform::ReqwestClient};
 use mcp_oauth_testbed::Party;
 use serde_json::json;
 
@@ -30,7 +30,12 @@ pub(super) async fn run(stage: &mut Stage) -> Result<Session, Failure> {
     };
     let registered_before = registered();
     let limit = stage.person.timeout();
-    let written = within(&stage.platform, limit, write_note(source.clone())).await;
+    let written = within(
+        &stage.platform,
+        limit,
+        write_note(source.clone(), &stage.network),
+    )
+    .await;
     stage.person.rest();
     let notes = written?;
     let refused = stage.testbed.requests();
@@ -61,8 +66,8 @@ pub(super) async fn run(stage: &mut Stage) -> Result<Session, Failure> {
 }
 
 /// Writes a note, and reads all of them.
-async fn write_note(source: Interactive) -> Result<Vec<String>, Failure> {
-    let connection = Connection::open(Arc::new(source)).await?;
+async fn write_note(source: Interactive, network: &ReqwestClient) -> Result<Vec<String>, Failure> {
+    let connection = Connection::open(Arc::new(source), network).await?;
     connection
         .call("write_note", arguments(&json!({ "text": NOTE })))
         .await?;

@@ -1,0 +1,79 @@
+//! What is said of a login that is done.
+
+use mcp_client_oauth::{Session, proto::scope::Scope, store::Record};
+use serde_json::json;
+use url::Url;
+
+use crate::{
+    commands::Context,
+    exit::quoted,
+    status::{Status, moment},
+    ui::{GOOD, HEAD, fields},
+};
+
+pub(super) fn report(context: &Context, name: &str, session: &Session) {
+    let record = session.record();
+    let status = Status::of(&record, context.platform.clock.now());
+    let scope = record.tokens.scope.as_ref().or(record.requested.as_ref());
+    let missing = session.missing_scope();
+    let extra = extra_scope(&record);
+    warn_of_scope(context, missing.as_ref(), extra.as_ref());
+    let endpoint = foreign_endpoint(&record);
+    let document = json!({
+        "name": name,
+        "server": record.discovery.server.as_str(),
+        "account": session.key().account(),
+        "issuer": record.discovery.issuer().as_str(),
+        "token_endpoint": record.discovery.metadata.token_endpoint.as_url().as_str(),
+        "status": status.word(),
+        "expires_at": record.tokens.expires_at.map(moment),
+        "scope": scope.map(ToString::to_string),
+        "missing_scope": missing.as_ref().map(ToString::to_string),
+        "extra_scope": extra.as_ref().map(ToString::to_string),
+    });
+    context.ui.result(&document, || {
+        let head = format!("{GOOD}Logged in{GOOD:#} to {HEAD}{name}{HEAD:#}");
+        let mut rows = vec![
+            ("server", record.discovery.server.to_string()),
+            (
+                "scope",
+                scope.map_or_else(|| "not named".to_owned(), ToString::to_string),
+            ),
+            ("token", status.colored()),
+        ];
+        rows.extend(endpoint.map(|host| ("tokens from", host)));
+        format!("{head}\n{}", fields(&rows))
+    });
+    let command = format!("mcp-oauth tools {}", quoted(name));
+    context
+        .ui
+        .progress(format_args!("\n{HEAD}next:{HEAD:#} {command}"));
+}
+
+fn warn_of_scope(context: &Context, missing: Option<&Scope>, extra: Option<&Scope>) {
+    if let Some(missing) = missing {
+        context.ui.warn(format_args!(
+            "the server has not granted the scope `{missing}`"
+        ));
+    }
+    if let Some(extra) = extra {
+        context.ui.warn(format_args!(
+            "the server has granted more than was asked for: `{extra}`"
+        ));
+    }
+}
+
+/// What was granted and not asked for (H86). Who asked for nothing gets what the server chooses.
+fn extra_scope(record: &Record) -> Option<Scope> {
+    let granted = record.tokens.scope.as_ref()?;
+    granted.missing_from(record.requested.as_ref()?)
+}
+
+/// Where the tokens come from, if that is not where the person has logged in: the two may be the
+/// same company, and whoever sees the name can tell (H6).
+fn foreign_endpoint(record: &Record) -> Option<String> {
+    let endpoint = &record.discovery.metadata.token_endpoint;
+    let issuer = Url::parse(record.discovery.issuer().as_str()).ok()?;
+    let differs = issuer.host() != endpoint.as_url().host();
+    differs.then(|| endpoint.origin())
+}

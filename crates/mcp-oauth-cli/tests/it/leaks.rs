@@ -6,6 +6,9 @@ use mcp_oauth_testbed::{DpopPolicy, Machine, Testbed};
 
 use crate::support::Home;
 
+#[cfg(target_os = "linux")]
+mod processes;
+
 /// Every secret that the servers have seen: what is used is sent.
 fn secrets(home: &Home) -> BTreeSet<String> {
     let mut secrets = BTreeSet::new();

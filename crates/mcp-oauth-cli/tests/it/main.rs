@@ -47,5 +47,7 @@ mod signals;
 mod sources;
 mod stores;
 mod support;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod usage;
 mod vault;

@@ -6,7 +6,7 @@ use mcp_oauth_testbed::person;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout},
+    process::{Child, ChildStdin, ChildStdout, Command},
     sync::watch,
 };
 
@@ -51,6 +51,11 @@ impl App {
     ) -> Self {
         let mut command = home.command(&[&["proxy", url], more].concat());
         command.envs(variables.iter().copied());
+        Self::run(command)
+    }
+
+    /// Starts this command.
+    pub(crate) fn run(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let stderr = Arc::<watch::Sender<String>>::default();
         let (said, pipe) = (Arc::clone(&stderr), child.stderr.take().unwrap());

@@ -45,8 +45,6 @@ pub(super) struct Case {
     /// Tests elsewhere, which prove the case or a part of it.
     #[serde(default)]
     pub(super) proof: Vec<String>,
-    /// What is not tried here, and why.
-    pub(super) untried: Option<String>,
 }
 
 /// What the client is asked to do.

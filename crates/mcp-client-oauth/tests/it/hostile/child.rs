@@ -1,6 +1,12 @@
 //! What is seen from outside of a process: its memory, its connections, what its children inherit.
 
-use std::{fs, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{Seek as _, Write as _},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
 
 use mcp_client_oauth::{
     LoginOptions, ServerUrl, TokenStore, login,
@@ -115,7 +121,7 @@ async fn no_answer_takes_more_memory_than_it_may() {
         assert!(grown < ROOM, "{head:?}: {grown} KiB more");
         endless.abort();
     }
-    let directory = tempfile::tempdir().unwrap();
+    let mut roots = tempfile::NamedTempFile::new().unwrap();
     for manner in [
         "continuations",
         "data",
@@ -124,9 +130,10 @@ async fn no_answer_takes_more_memory_than_it_may() {
         "settings",
     ] {
         let server = TlsServer::with(&format!("h2-{manner}")).await;
-        let roots = directory.path().join(manner);
-        fs::write(&roots, &server.roots).unwrap();
-        let order = format!("{}/mcp {}", server.origin(), roots.display());
+        roots.as_file_mut().set_len(0).unwrap();
+        roots.rewind().unwrap();
+        roots.write_all(server.roots.as_bytes()).unwrap();
+        let order = format!("{}/mcp {}", server.origin(), roots.path().display());
         child.tell(&order).await;
         let grown: u64 = child.hear().await.unwrap().parse().unwrap();
         assert!(grown < ROOM, "{manner}: {grown} KiB more");

@@ -230,7 +230,9 @@ async fn answer_once(
 async fn choose_old_tls(mut stream: TcpStream, requests: &AtomicUsize) -> io::Result<()> {
     const ALERT: u8 = 21;
     let mut piece = [0; 4096];
-    stream.read(&mut piece).await?;
+    if stream.read(&mut piece).await? == 0 {
+        return Ok(());
+    }
     let hello = [&[3, 1][..], &[7; 32], &[0, 0xc0, 0x13, 0]].concat();
     let message = [&[2, 0, 0, 38][..], &hello].concat();
     let record = [&[22, 3, 1, 0, 42][..], &message].concat();

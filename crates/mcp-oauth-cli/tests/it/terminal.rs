@@ -1,0 +1,267 @@
+//! The command at a real terminal (a pseudoterminal), where a person reads what it says and types.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    process::Stdio,
+    sync::Arc,
+};
+
+use mcp_oauth_testbed::{Endpoint, Fault, Spoil, person};
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
+};
+use tokio::{
+    process::{Child, Command},
+    sync::{oneshot, watch},
+};
+use url::Url;
+
+use crate::support::{Home, bounded};
+
+/// A terminal with one command at it.
+struct Terminal {
+    keyboard: File,
+    screen: Arc<watch::Sender<String>>,
+    /// When nobody can write on it any more.
+    dark: oneshot::Receiver<()>,
+    child: Child,
+}
+
+impl Terminal {
+    fn run(home: &Home, arguments: &[&str]) -> Self {
+        Self::start(home.command(arguments))
+    }
+
+    /// The same with the terminal as the one that the process belongs to, where passwords are asked
+    /// for.
+    fn control(home: &Home, arguments: &[&str]) -> Self {
+        let mut command = home.program("setsid");
+        command
+            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_mcp-oauth")])
+            .args(arguments);
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Self {
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let size = Winsize {
+            ws_row: 50,
+            ws_col: 200,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&master, size).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = || {
+            let path = name.to_str().unwrap();
+            let file = File::options().read(true).write(true).open(path);
+            Stdio::from(file.unwrap())
+        };
+        command
+            .env("TERM", "xterm-256color")
+            .stdin(slave())
+            .stdout(slave())
+            .stderr(slave());
+        let child = command.spawn().unwrap();
+        let keyboard = File::from(master);
+        let mut screen_side = keyboard.try_clone().unwrap();
+        let screen = Arc::<watch::Sender<String>>::default();
+        let seen = Arc::clone(&screen);
+        let (tell, dark) = oneshot::channel();
+        // Nothing else waits for a terminal; it ends when the command has closed it.
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = screen_side.read(&mut piece) {
+                let text = String::from_utf8_lossy(&piece[..count]);
+                seen.send_modify(|seen| seen.push_str(&text));
+            }
+            let _waits = tell.send(());
+        });
+        Self {
+            keyboard,
+            screen,
+            dark,
+            child,
+        }
+    }
+
+    /// Reads until the screen has `text`: all that is on it.
+    async fn until_it_shows(&self, text: &str) -> String {
+        let mut screen = self.screen.subscribe();
+        let shown = screen.wait_for(|screen| screen.contains(text));
+        let shown = bounded(shown).await;
+        shown
+            .unwrap_or_else(|_| panic!("{text:?} is not on the screen"))
+            .clone()
+    }
+
+    /// Waits until what is typed is not shown.
+    async fn until_it_is_blind(&self) {
+        let is_blind = || {
+            let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
+            !modes.contains(LocalModes::ECHO)
+        };
+        let blind = async {
+            while !is_blind() {
+                tokio::task::yield_now().await;
+            }
+        };
+        bounded(blind).await;
+    }
+
+    fn type_line(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+        self.keyboard.write_all(b"\n").unwrap();
+    }
+
+    /// How it ended, and all that was shown.
+    async fn end(mut self) -> (i32, String) {
+        let status = bounded(self.child.wait()).await.unwrap();
+        bounded(self.dark).await.unwrap();
+        (status.code().unwrap_or(-1), self.screen.borrow().clone())
+    }
+}
+
+/// The text on a screen, and what it did to it beside colours and links, which are ours.
+fn without_our_own(screen: &str) -> String {
+    let mut rest = String::new();
+    let mut parts = screen.split('\u{1b}');
+    rest.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let colour = part.strip_prefix('[').and_then(|part| {
+            let (codes, after) = part.split_once('m')?;
+            let is_colour = codes.chars().all(|c| c.is_ascii_digit() || c == ';');
+            is_colour.then_some(after)
+        });
+        let link = part
+            .strip_prefix("]8;;")
+            .filter(|url| url.is_empty() || url.starts_with("http"))
+            // What ends it begins the next part.
+            .map(|_| "");
+        let end_of_link = part.strip_prefix('\\');
+        let ours = colour.or(link).or(end_of_link);
+        if ours.is_none() {
+            rest.push('\u{1b}');
+        }
+        rest.push_str(ours.unwrap_or(part));
+    }
+    rest
+}
+
+/// The spinner turns in its own line, which it clears.
+fn without_spinner(screen: &str) -> String {
+    let cleared = ["\u{1b}[2K", "\u{1b}[1A", "\u{1b}[?25l", "\u{1b}[?25h"];
+    cleared
+        .iter()
+        .fold(screen.to_owned(), |screen, code| screen.replace(code, ""))
+}
+
+/// H161.
+#[tokio::test]
+async fn a_token_is_shown_on_a_terminal_only_where_that_is_asked_for() {
+    let home = Home::logged_in().await;
+    let token = home.run(&["token", "notes"]).await.succeeded().stdout;
+    let (code, screen) = Terminal::run(&home, &["token", "notes"]).end().await;
+    assert_eq!(code, 2, "{screen}");
+    assert!(screen.contains("mcp-oauth token notes --show"), "{screen}");
+    assert!(!screen.contains(token.trim()), "{screen}");
+    let (code, screen) = Terminal::run(&home, &["token", "notes", "--show"])
+        .end()
+        .await;
+    assert_eq!((code, screen.trim()), (0, token.trim()));
+}
+
+/// Over SSH the browser is elsewhere, and cannot come back.
+#[tokio::test]
+async fn the_url_that_a_browser_elsewhere_ended_on_can_be_pasted() {
+    let home = Home::new().await;
+    let mut terminal = Terminal::run(&home, &["login", "notes", &home.url(), "--no-browser"]);
+    let screen = terminal.until_it_shows("paste the URL").await;
+    let shown = without_our_own(&screen);
+    let url = shown.lines().find_map(|line| line.strip_prefix("  http"));
+    let url: Url = format!("http{}", url.unwrap().trim()).parse().unwrap();
+    let callback = person::decide(&url, person::Decision::Approve)
+        .await
+        .unwrap();
+    let mut foreign = callback.clone();
+    foreign.set_query(Some("code=stolen&state=foreign"));
+    // What is not ours ends nothing.
+    terminal.type_line("https://elsewhere.example/?code=x");
+    terminal.type_line(foreign.as_str());
+    terminal.type_line(callback.as_str());
+    let (code, screen) = terminal.end().await;
+    assert_eq!(code, 0, "{screen}");
+    home.run(&["token", "notes"]).await.succeeded();
+}
+
+/// H156, H157: as it reaches a screen.
+#[tokio::test]
+async fn nothing_that_a_server_wrote_moves_the_cursor_of_a_terminal() {
+    const HOSTILE: &str = "a\u{1b}[2J\u{1b}]52;c;cGxhbnRlZA==\u{7}\u{1b}]0;planted\u{7}\u{9b}2J\r\u{8}\
+                           \u{202e}\u{1b}[31mred";
+    let home = Home::new().await;
+    let url = home.url();
+    let error = Fault::CallbackError {
+        error: "invalid_scope".to_owned(),
+        description: Some(HOSTILE.to_owned()),
+    };
+    let spoiled = serde_json::json!({ "issuer": HOSTILE })
+        .to_string()
+        .into_bytes();
+    let spoiled = Spoil::Raw {
+        content_type: "application/json".to_owned(),
+        body: spoiled,
+    };
+    let other_issuer = Fault::Spoil(Endpoint::ServerMetadata, spoiled);
+    for (number, fault) in [other_issuer, error].into_iter().enumerate() {
+        home.testbed.clear_faults();
+        home.testbed.set_fault(fault);
+        let terminal = Terminal::run(&home, &["login", "notes", &url, "--no-browser", "-v"]);
+        if number == 1 {
+            let screen = terminal.until_it_shows("paste the URL").await;
+            let shown = without_our_own(&screen);
+            let url = shown.lines().find_map(|line| line.strip_prefix("  http"));
+            let url: Url = format!("http{}", url.unwrap().trim()).parse().unwrap();
+            person::approve(&url).await.unwrap();
+        }
+        let (code, screen) = terminal.end().await;
+        assert_ne!(code, 0, "{screen}");
+        assert!(screen.contains("error:"), "{screen:?}");
+        let rest = without_spinner(&without_our_own(&screen));
+        let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r') || c == '\u{202e}';
+        assert_eq!(rest.find(odd), None, "{rest:?}");
+        // A carriage return belongs to the line feed that a terminal makes of ours.
+        assert_eq!(rest.replace("\r\n", "").find('\r'), None, "{rest:?}");
+        assert!(!screen.contains("\u{1b}[31mred"), "{screen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_asked_for_at_the_terminal_and_not_shown() {
+    let home = Home::new().await;
+    let store = format!("file:{}", home.path("sealed").display());
+    let set = [
+        ("MCP_OAUTH_STORE", store.as_str()),
+        ("MCP_OAUTH_PASSWORD", "a password of mine"),
+    ];
+    home.login_in(&set, &["notes", &home.url()])
+        .await
+        .succeeded();
+    let mut terminal = Terminal::control(&home, &["list", "--store", &store]);
+    terminal.until_it_shows("Password of the token store").await;
+    // Between the question and that, nobody types.
+    terminal.until_it_is_blind().await;
+    terminal.type_line("a password of mine");
+    let (code, screen) = terminal.end().await;
+    assert_eq!(code, 0, "{screen}");
+    assert!(
+        screen.contains("notes") && screen.contains("valid for"),
+        "{screen}"
+    );
+    assert!(!screen.contains("a password of mine"), "{screen}");
+}

@@ -138,6 +138,9 @@ pub(crate) enum Command {
     /// Move the tokens to another place, or give them another key.
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(Migrate),
+    /// Hand the URL that a browser on another machine ended on to the login that waits on this one.
+    #[command(after_help = PASTE_HELP)]
+    Paste,
     /// Be a server on stdio for applications that speak no HTTP, or cannot log in.
     #[command(after_help = proxy::EXAMPLES)]
     Proxy(Box<Proxy>),
@@ -359,6 +362,11 @@ With `--to file`, --password-file is the new password; an old one is asked for, 
 MCP_OAUTH_PASSWORD_FILE or MCP_OAUTH_PASSWORD, which else are the new one.
 Exit code: 1 if a damaged login was left behind.";
 
+const PASTE_HELP: &str = "\
+A login opens a page of 127.0.0.1 at its end. In a browser on another machine that page fails to load:
+copy its URL, and hand it over here, on the machine where the login (or the proxy) waits. It is read
+from the terminal or from stdin.";
+
 /// `migrate`.
 #[derive(Args, Debug)]
 pub(crate) struct Migrate {
@@ -387,6 +395,7 @@ impl Command {
             | Self::List
             | Self::Backends
             | Self::Migrate(_)
+            | Self::Paste
             | Self::ClientMetadata(_)
             | Self::OpenUrl { .. } => None,
         }

@@ -45,12 +45,14 @@ impl Terminal {
             "To log in at {HEAD}{host}{HEAD:#}, open this URL in a browser:"
         ));
         self.ui.say(format_args!("\n  {}\n", self.ui.link(url)));
-        if std::io::stdin().is_terminal() {
-            self.ui.say(format_args!(
-                "{SOFT}If the browser runs on another machine, paste the URL of the page that it \
-                 ends on here.{SOFT:#}"
-            ));
-        }
+        let how = if std::io::stdin().is_terminal() {
+            "paste the URL of the page that it ends on here"
+        } else {
+            "hand the URL of the page that it ends on to `mcp-oauth paste` on this one"
+        };
+        self.ui.say(format_args!(
+            "{SOFT}If the browser runs on another machine, {how}.{SOFT:#}"
+        ));
     }
 
     /// Says where to enter which code. Whoever follows the QR code compares the code all the same,

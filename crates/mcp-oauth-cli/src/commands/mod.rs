@@ -29,6 +29,7 @@ mod get;
 mod list;
 mod login;
 mod migrate;
+mod paste;
 mod proxy;
 mod refresh;
 mod request;
@@ -66,6 +67,7 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Backends => Ok(backends::run(&context).await),
         Command::Migrate(migrate) => migrate::run(&context, &migrate).await,
         Command::Config(typed) => config::run(&context, &typed),
+        Command::Paste => paste::run(&context).await,
         Command::Proxy(proxy) => proxy::run(&context, *proxy).await,
         Command::ClientMetadata(typed) => client_metadata::run(&context, &typed),
         Command::OpenUrl { url } => Ok(open(&url).await),

@@ -156,6 +156,15 @@ impl Home {
         self.attended(&arguments, command, Does::Approve, "").await
     }
 
+    /// Runs it, and types this line.
+    pub(crate) async fn run_typing(&self, arguments: &[&str], line: &str) -> Output {
+        let running = Running::start(self.command(arguments), &format!("{line}\n")).await;
+        self.keep(Output {
+            line: arguments.join(" "),
+            ..running.end().await
+        })
+    }
+
     async fn finish(&self, arguments: &[&str], mut command: Command) -> Output {
         let output = command.output().await.unwrap();
         self.keep(Output {

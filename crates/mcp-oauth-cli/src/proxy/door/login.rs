@@ -277,7 +277,13 @@ struct Herald {
 #[async_trait]
 impl Interaction for Herald {
     async fn open(&self, url: &Url) {
-        let text = format!("login required: open this URL in a browser: {url}");
+        let elsewhere = if self.door.0.terms.browser {
+            ""
+        } else {
+            ", and if that is on another machine, hand the URL that it ends on to `mcp-oauth paste` \
+             on this one"
+        };
+        let text = format!("login required: open this URL in a browser{elsewhere}: {url}");
         self.door.want(Some(url.clone()), text);
         self.terminal.open(url).await;
     }
@@ -293,7 +299,7 @@ impl Interaction for Herald {
         self.terminal.show_code(prompt).await;
     }
 
-    // Stdin is the client's, so nothing is pasted there: the default waits for ever.
+    // Stdin is the client's, so nothing is pasted there; `mcp-oauth paste` is for that.
 }
 
 impl Drop for Herald {

@@ -26,7 +26,7 @@ async fn a_client_is_greeted_before_the_login_and_told_when_it_is_done() {
     assert_eq!(refused["result"]["isError"], true);
     let text = refused["result"]["content"][0]["text"].as_str().unwrap();
     assert!(
-        text.starts_with("login required: open this URL in a browser: http"),
+        text.starts_with("login required: open this URL in a browser"),
         "{text}"
     );
     app.approve().await;
@@ -37,6 +37,35 @@ async fn a_client_is_greeted_before_the_login_and_told_when_it_is_done() {
     assert_eq!(app.hang_up().await, 0);
     // It is a login like any other.
     home.run(&["token", &home.url()]).await.succeeded();
+}
+
+#[tokio::test]
+async fn the_url_that_a_browser_elsewhere_ended_on_is_handed_over() {
+    let home = Home::new().await;
+    let mut app = App::start(&home, &["--no-browser"]);
+    app.shake_hands().await;
+    let refused = app.ask(&add(1)).await;
+    let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("`mcp-oauth paste`"), "{text}");
+    let url = text.split(' ').find(|word| word.starts_with("http"));
+    let url = url.unwrap().parse().unwrap();
+    let callback = person::decide(&url, person::Decision::Approve)
+        .await
+        .unwrap();
+    let mut foreign = callback.clone();
+    foreign.set_query(Some("code=c&state=of-another-login"));
+    let other_try = home.run_typing(&["paste"], foreign.as_str()).await;
+    other_try.ended(1).says("does not take this URL");
+    let done = home.run_typing(&["paste"], callback.as_str()).await;
+    done.succeeded().says("Handed over");
+    app.notification(TOOLS_CHANGED).await;
+    assert_eq!(sum(&app.ask(&add(3)).await), Some(4));
+    let late = home.run_typing(&["paste"], callback.as_str()).await;
+    late.ended(1).says("no login waits at http://127.0.0.1:");
+    let elsewhere = home
+        .run_typing(&["paste"], "https://as.example/?code=c")
+        .await;
+    elsewhere.ended(2);
 }
 
 #[tokio::test]

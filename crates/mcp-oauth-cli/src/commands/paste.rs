@@ -1,0 +1,102 @@
+//! `paste`: the URL that a browser on another machine ended on, for a login that waits on this one
+//! and cannot be typed at: that of a proxy, say.
+
+use std::{io::stdin, path::Path, time::Duration};
+
+use http::{Method, StatusCode};
+use mcp_client_oauth::{
+    Secret, ServerUrl,
+    error::HttpErrorCause,
+    platform::{Reach, Request},
+};
+use serde_json::json;
+use url::Url;
+
+use super::Context;
+use crate::{
+    config::read_secret,
+    exit::{Exit, Failure},
+    ui::GOOD,
+};
+
+/// How long the login may take to take it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
+    let url = callback(&read(context)?)?;
+    let place = url.origin().ascii_serialization();
+    let mut request = Request::new(Method::GET, url, Reach::Loopback);
+    request.deadline = PATIENCE;
+    request.head_only = true;
+    let answer = context.platform.http.send(request).await;
+    let answer = answer.map_err(|error| match error.cause {
+        HttpErrorCause::Connect(_) => Failure::other(
+            "paste",
+            format!("no login waits at {place} on this machine"),
+            Some("run this where the login waits, while it does".to_owned()),
+        ),
+        _ => error.into(),
+    })?;
+    if answer.status != StatusCode::SEE_OTHER {
+        return Err(Failure::other(
+            "paste",
+            format!("the login that waits at {place} does not take this URL"),
+            Some("it belongs to another try: log in by the URL that is shown now".to_owned()),
+        ));
+    }
+    context.ui.result(&json!({ "handed_over": true }), || {
+        format!("{GOOD}Handed over{GOOD:#}: the login goes on where it waits")
+    });
+    Ok(Exit::Done)
+}
+
+/// There is a code in it, so it is no argument: others can see those.
+fn read(context: &Context) -> Result<Secret<String>, Failure> {
+    if Context::is_interactive() {
+        context
+            .ui
+            .say("The URL of the page that the browser ended on:");
+    }
+    read_secret(stdin().lock(), Path::new("stdin"))
+}
+
+/// The place where a login waits is on this machine, and its browser was told so.
+fn callback(text: &Secret<String>) -> Result<Url, Failure> {
+    let elsewhere = || {
+        Failure::usage(
+            "that is not the URL of a page on 127.0.0.1 or localhost",
+            "paste all that is in the address bar of the browser when it has logged in",
+        )
+    };
+    let server: ServerUrl = text.expose().trim().parse().map_err(|_| elsewhere())?;
+    if !server.is_loopback() || server.as_url().query().is_none() {
+        return Err(elsewhere());
+    }
+    Ok(server.as_url().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_leads_to_this_machine() {
+        let read = |text: &str| callback(&Secret::new(text.to_owned()));
+        for good in [
+            "http://127.0.0.1:41234/callback?code=c&state=s",
+            " http://localhost:41234/callback?error=access_denied&state=s ",
+            "http://[::1]:41234/callback?code=c&state=s",
+        ] {
+            assert!(read(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://127.0.0.1:41234/callback",
+            "https://elsewhere.example/callback?code=c&state=s",
+            "http://elsewhere.example/callback?code=c&state=s",
+            "app://callback?code=c",
+            "code=c&state=s",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

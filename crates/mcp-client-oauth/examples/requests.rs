@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method, header};
 use mcp_client_oauth::{
-    Answer, Authorized, LoginOptions, Remedy, ServerUrl, Session, Sessions, TokenSource as _,
-    TokenStore, platform::Platform, proto::challenge::Challenge,
+    Answer, AnswerBody, Authorized, LoginOptions, Remedy, ServerUrl, Session, Sessions,
+    TokenSource as _, TokenStore, platform::Platform, proto::challenge::Challenge,
 };
 use mcp_oauth_testbed::{Answers, Testbed};
 use serde_json::json;
@@ -82,8 +82,8 @@ async fn json_rpc(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     let both = HeaderValue::from_static("application/json, text/event-stream");
     let request = mcp.post(url.clone()).header(header::ACCEPT, both);
     let answer = Answer::of(url, request.json(&message).open().await?).await?;
-    println!("streamed: {}", matches!(answer, Answer::Events(_)));
-    let answer = answer.to(url, &id).await?;
+    println!("streamed: {}", matches!(answer.body, AnswerBody::Events(_)));
+    let answer = answer.to(&id).await?;
     println!("server: {}", answer["result"]["serverInfo"]["name"]);
     Ok(())
 }

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
     error::{AuthorizationError, Error, TokenStorageError},
-    grant::{self, GrantRequest, LOGIN_TIMEOUT, Receiver, Redirect},
+    grant::{self, Grant, GrantRequest, LOGIN_TIMEOUT, Receiver, Redirect},
     identity::{ClientIdentity, IdentityOptions, Registration, identify, identify_machine},
     machine::MachineGrant,
     platform::Platform,
-    proto::{dpop::DpopKey, scope::Scope},
+    proto::{dpop::DpopKey, scope::Scope, server_metadata::ServerMetadata},
     prover::Prover,
     server_url::ServerUrl,
     session::Session,
@@ -36,6 +36,10 @@ pub struct LoginOptions {
     /// Which grant, by its name in [`GRANTS`](grant::GRANTS); else the first that fits. The
     /// device grant (`device_code`) is never that one: it is for who asks for it (H179).
     pub grant: Option<String>,
+    /// Which grant, by its name, where [`grant`](Self::grant) names none and the server offers this
+    /// one; else the first that fits. It saves a second login, with its discovery, where a device
+    /// code would do and a browser does as well.
+    pub preferred_grant: Option<String>,
     /// How to get tokens without asking anybody; then the session can do that again by itself.
     pub machine: Option<MachineGrant>,
     /// What to ask for, instead of what the server suggests.
@@ -78,6 +82,7 @@ impl Default for LoginOptions {
             discovery: DiscoveryOptions::default(),
             identity: IdentityOptions::default(),
             grant: None,
+            preferred_grant: None,
             machine: None,
             scope: None,
             redirect: Redirect::default(),
@@ -186,7 +191,7 @@ async fn obtain(
         )
         .await;
     }
-    let grant = grant::foresee(&discovery.metadata, options.grant.as_deref())?;
+    let grant = options.foresee(&discovery.metadata)?;
     let listen = || Receiver::bind(&options.redirect, known.as_ref());
     let receiver = grant.needs_redirect().then(listen).transpose()?;
     let identity = identify(
@@ -321,6 +326,20 @@ impl LoginOptions {
             Some(account) => key.with_account(account),
             None => key,
         }
+    }
+
+    /// The grant that will be taken, if one can be.
+    fn foresee(&self, server: &ServerMetadata) -> Result<&'static dyn Grant, AuthorizationError> {
+        let preferred = self
+            .preferred_grant
+            .as_deref()
+            .filter(|_| self.grant.is_none());
+        if let Some(name) = preferred
+            && let Ok(grant) = grant::foresee(server, Some(name))
+        {
+            return Ok(grant);
+        }
+        grant::foresee(server, self.grant.as_deref())
     }
 
     /// What proves that we have the key of this login, if its tokens are to be bound to one.

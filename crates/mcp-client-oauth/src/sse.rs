@@ -15,15 +15,17 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    platform::{Body, HttpError, HttpErrorCause},
+    platform::{Body, HttpError, HttpErrorCause, without_query},
     proto::{
         event_stream::{EVENT_LIMIT, Event, EventDecoder},
         foreign::Foreign,
     },
 };
 
-/// How large a JSON answer may be, unless the reader says otherwise.
+/// How large a JSON answer may be.
 const ANSWER_LIMIT: usize = 64 << 20;
+/// How long a JSON answer may take from its head to its end, unless the reader says otherwise.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// How long a reader waits at least before it opens a stream again, whatever the server says (H131).
 const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
@@ -131,10 +133,21 @@ impl Stream for Events {
     }
 }
 
-/// What an MCP server answers to a message, whatever the status.
+/// What an MCP server answers to a message.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Answer {
+pub struct Answer {
+    /// The HTTP status, whatever it is.
+    pub status: StatusCode,
+    /// What came with it.
+    pub body: AnswerBody,
+    url: Url,
+}
+
+/// What comes with an answer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AnswerBody {
     /// Nothing, as for a notification.
     Nothing,
     /// One JSON text.
@@ -160,34 +173,58 @@ pub enum AnswerError {
         /// And what.
         content_type: Foreign,
     },
-    /// The stream is over, and the answer was not in it.
-    #[error("the event stream of {0} ended before the answer")]
-    Missing(Url),
+    /// What came is over, and the answer was not in it.
+    #[error("{url} answered HTTP {status}, and the answer to the message was not in it")]
+    Missing {
+        /// Who.
+        url: Url,
+        /// How.
+        status: StatusCode,
+    },
 }
 
 impl Answer {
-    /// Reads `response` from `url`: a JSON text to its end, of an event stream the head.
+    /// Reads `response` from `url`: a JSON text to its end, for which the server has
+    /// [`ANSWER_DEADLINE`]; of an event stream the head.
     ///
     /// # Errors
     /// [`AnswerError::NoMessage`] for a body of another kind; what the network says.
     pub async fn of(url: &Url, response: http::Response<Body>) -> Result<Self, AnswerError> {
+        Self::within(ANSWER_DEADLINE, url, response).await
+    }
+
+    /// The same with another time for a JSON text.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub async fn within(
+        deadline: Duration,
+        url: &Url,
+        response: http::Response<Body>,
+    ) -> Result<Self, AnswerError> {
         let (head, body) = response.into_parts();
+        let status = head.status;
+        let answer = |body| Self {
+            status,
+            body,
+            url: url.clone(),
+        };
         let content_type = head.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.map_or(&[][..], |value| value.as_bytes());
         let kind = content_type.split(|byte| *byte == b';').next();
         let kind = kind.unwrap_or_default().trim_ascii();
         if kind.eq_ignore_ascii_case(b"text/event-stream") {
-            return Ok(Self::Events(Box::new(Events::new(url, body))));
+            return Ok(answer(AnswerBody::Events(Box::new(Events::new(url, body)))));
         }
-        let bytes = body.read(ANSWER_LIMIT).await;
+        let bytes = body.read_within(deadline, ANSWER_LIMIT).await;
         let bytes = bytes.map_err(|cause| HttpError::new(url, cause))?;
         let is_json = kind.eq_ignore_ascii_case(b"application/json");
         match bytes.trim_ascii() {
-            [] => Ok(Self::Nothing),
-            _ if is_json => Ok(Self::Json(bytes)),
+            [] => Ok(answer(AnswerBody::Nothing)),
+            _ if is_json => Ok(answer(AnswerBody::Json(bytes))),
             _ => Err(AnswerError::NoMessage {
-                url: crate::platform::without_query(url),
-                status: head.status,
+                url: without_query(url),
+                status,
                 content_type: Foreign::new(&String::from_utf8_lossy(kind)),
             }),
         }
@@ -197,25 +234,29 @@ impl Answer {
     ///
     /// # Errors
     /// [`AnswerError::Missing`] if there is none; what the network says.
-    pub async fn to(self, url: &Url, id: &Value) -> Result<Value, AnswerError> {
-        let missing = || AnswerError::Missing(crate::platform::without_query(url));
+    pub async fn to(self, id: &Value) -> Result<Value, AnswerError> {
         let fits = |text: &[u8]| {
             let message: Value = serde_json::from_slice(text).ok()?;
             let is_answer = message.get("method").is_none() && message.get("id") == Some(id);
             is_answer.then_some(message)
         };
-        match self {
-            Self::Nothing => Err(missing()),
-            Self::Json(text) => fits(&text).ok_or_else(missing),
-            Self::Events(mut events) => {
-                while let Some(event) = events.next().await.transpose()? {
-                    if let Some(message) = fits(&event.data) {
-                        return Ok(message);
-                    }
+        let found = match self.body {
+            AnswerBody::Nothing => None,
+            AnswerBody::Json(text) => fits(&text),
+            AnswerBody::Events(mut events) => loop {
+                match events.next().await.transpose()? {
+                    None => break None,
+                    Some(event) => match fits(&event.data) {
+                        None => {}
+                        found => break found,
+                    },
                 }
-                Err(missing())
-            }
-        }
+            },
+        };
+        found.ok_or_else(|| AnswerError::Missing {
+            url: without_query(&self.url),
+            status: self.status,
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     fmt,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -60,6 +61,19 @@ impl Body {
             all.extend_from_slice(&chunk);
         }
         Ok(all.freeze())
+    }
+
+    /// The same in this time, however little comes each time.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`HttpErrorCause::TimedOut`].
+    pub async fn read_within(
+        self,
+        deadline: Duration,
+        limit: usize,
+    ) -> Result<Bytes, HttpErrorCause> {
+        let read = tokio::time::timeout(deadline, self.read(limit)).await;
+        read.unwrap_or(Err(HttpErrorCause::TimedOut(deadline)))
     }
 }
 

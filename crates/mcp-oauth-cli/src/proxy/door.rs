@@ -48,6 +48,8 @@ pub(crate) enum Trouble {
     Failed(Error),
     /// What came is no answer.
     NoAnswer(AnswerError),
+    /// The answer is over, and nothing in it was for the message.
+    Unanswered,
     /// The server does not know our session any more, so it has not taken the message either.
     SessionGone,
     /// The server does not speak this transport.
@@ -259,7 +261,7 @@ impl Trouble {
     pub(crate) fn is_interrupted(&self) -> bool {
         match self {
             Self::Failed(Error::Http(error)) => !error.never_sent(),
-            Self::NoAnswer(AnswerError::Network(_) | AnswerError::Missing(_)) => true,
+            Self::Unanswered | Self::NoAnswer(AnswerError::Network(_)) => true,
             _ => false,
         }
     }
@@ -286,6 +288,9 @@ impl Trouble {
                 format!("{}{}", told.message, hint.unwrap_or_default())
             }
             Self::NoAnswer(error) => error.to_string(),
+            Self::Unanswered => {
+                "the server ended its answer before the message was answered".to_owned()
+            }
             Self::Shut(why) => why.told(subject),
             Self::SessionGone => "the server ends each session at once".to_owned(),
             Self::OtherTransport(status) => {

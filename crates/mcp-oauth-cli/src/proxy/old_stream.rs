@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use mcp_client_oauth::{Answer, Events, platform::Body, proto::foreign::Foreign};
+use mcp_client_oauth::{Answer, AnswerBody, Events, platform::Body, proto::foreign::Foreign};
 use tokio::sync::{oneshot, watch};
 use url::Url;
 
@@ -52,8 +52,11 @@ impl OldStream {
         };
         let response = door.send(&outgoing).await?;
         let status = response.status();
-        let mut events = match Answer::of(door.url(), response).await {
-            Ok(Answer::Events(events)) if status.is_success() => *events,
+        let mut events = match Answer::of(door.url(), response)
+            .await
+            .map(|answer| answer.body)
+        {
+            Ok(AnswerBody::Events(events)) if status.is_success() => *events,
             _ => return Err(Trouble::OtherTransport(status)),
         };
         let named = tokio::select! {

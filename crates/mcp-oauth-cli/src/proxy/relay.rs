@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use mcp_client_oauth::{
-    Answer, Events,
+    AnswerBody, Events,
     proto::{event_stream::Event, foreign::Foreign},
 };
 use serde_json::value::RawValue;
@@ -64,12 +64,12 @@ impl Relay {
     /// An answer to its end, or until it `is_enough`.
     pub(super) async fn pass_answer(
         &self,
-        answer: Answer,
+        answer: AnswerBody,
         is_enough: impl Fn() -> bool,
     ) -> Result<Ended, Trouble> {
         match answer {
-            Answer::Json(text) => self.pass(text).await,
-            Answer::Events(mut events) => {
+            AnswerBody::Json(text) => self.pass(text).await,
+            AnswerBody::Events(mut events) => {
                 let outcome = self.pass_events(&mut events, is_enough).await;
                 let ended = Ended::of(&events);
                 return match outcome {

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method};
-use mcp_client_oauth::{AnswerError, proto::foreign::Foreign};
+use mcp_client_oauth::proto::foreign::Foreign;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 mod calling;
@@ -233,10 +233,6 @@ impl Upstream {
             )),
             Err(trouble) => Err(trouble),
         }
-    }
-
-    fn missing(&self) -> Trouble {
-        AnswerError::Missing(self.door.url().clone()).into()
     }
 
     fn hello(&self) -> Option<Arc<Message>> {

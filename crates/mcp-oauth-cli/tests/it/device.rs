@@ -70,6 +70,21 @@ async fn without_a_display_a_code_is_shown_where_the_server_gives_one() {
 }
 
 #[tokio::test]
+#[cfg(target_os = "linux")]
+async fn without_a_display_a_server_without_codes_is_asked_once_who_it_is() {
+    let home = Home::new().await;
+    let login = home.login(&["notes", &home.url()]).await.succeeded();
+    login.says("open this URL in a browser");
+    for party in [Party::Mcp, Party::AuthorizationServer] {
+        let requests = home.testbed.requests();
+        let metadata = requests
+            .iter()
+            .filter(|request| request.to == party && request.path.starts_with("/.well-known/"));
+        assert_eq!(metadata.count(), 1, "{party:?}");
+    }
+}
+
+#[tokio::test]
 async fn who_denies_the_code_is_heard() {
     let home = Home::with(devices()).await;
     let url = home.url();

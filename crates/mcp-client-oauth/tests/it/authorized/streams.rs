@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::{HeaderValue, header};
-use mcp_client_oauth::{Answer, AnswerError, Authorized, Events, error::HttpErrorCause};
+use mcp_client_oauth::{
+    Answer, AnswerBody, AnswerError, Authorized, Events, error::HttpErrorCause,
+};
 use mcp_oauth_testbed::{Endpoint, Fault, Spoil};
 use serde_json::{Value, json};
 
@@ -47,8 +49,9 @@ async fn a_refused_token_is_replaced_once_for_a_stream_too() {
     let (scene, _, authorized) = logged_in().await;
     scene.testbed.revoke_access_tokens();
     let answer = call(&authorized, &scene, &initialize()).await;
-    assert!(matches!(answer, Answer::Events(_)), "{answer:?}");
-    let answer = answer.to(scene.server.as_url(), &json!(1)).await.unwrap();
+    let is_stream = matches!(answer.body, AnswerBody::Events(_));
+    assert!(is_stream, "{answer:?}");
+    let answer = answer.to(&json!(1)).await.unwrap();
     assert_eq!(answer["result"]["protocolVersion"], "2025-11-25");
     assert_eq!(scene.testbed.token_requests("refresh_token"), 1);
 }
@@ -60,13 +63,13 @@ async fn the_one_answer_is_found_among_other_messages() {
     let question = r#"data: {"id":7,"method":"ping"}"#;
     let stream = format!("{question}\n\n{other}\n\ndata: {{\"id\":7,\ndata: \"result\":{{}}}}\n\n");
     scene.testbed.set_fault(raw("text/event-stream", stream));
-    let url = scene.server.as_url();
     let answer = call(&authorized, &scene, &initialize()).await;
-    let found = answer.to(url, &json!(7)).await.unwrap();
+    let found = answer.to(&json!(7)).await.unwrap();
     assert_eq!(found, json!({"id": 7, "result": {}}));
     let answer = call(&authorized, &scene, &initialize()).await;
-    let missing = answer.to(url, &json!(9)).await.unwrap_err();
-    assert!(matches!(missing, AnswerError::Missing(_)), "{missing}");
+    let missing = answer.to(&json!(9)).await.unwrap_err();
+    let with_status = matches!(missing, AnswerError::Missing { status, .. } if status == 200);
+    assert!(with_status, "{missing}");
 }
 
 #[tokio::test]
@@ -97,6 +100,26 @@ async fn a_page_is_no_message() {
     let error = Answer::of(url, response).await.unwrap_err();
     assert!(
         error.to_string().contains("HTTP 200 OK with text/html"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_text_that_stops_half_way_is_waited_for_so_long() {
+    let (scene, _, authorized) = logged_in().await;
+    let never = Spoil::Trickle(Duration::from_secs(3600));
+    scene.testbed.set_fault(Fault::Spoil(Endpoint::Mcp, never));
+    let url = notes(&scene);
+    let response = bounded(authorized.get(url.clone()).open()).await.unwrap();
+    let patience = Duration::from_millis(50);
+    let error = bounded(Answer::within(patience, &url, response))
+        .await
+        .unwrap_err();
+    let AnswerError::Network(error) = error else {
+        panic!("{error}");
+    };
+    assert!(
+        matches!(error.cause, HttpErrorCause::TimedOut(_)),
         "{error}"
     );
 }

@@ -50,13 +50,12 @@ impl Asking<'_> {
     /// person has somewhere.
     async fn ask_without_browser(&self, options: &LoginOptions) -> Result<Session, Error> {
         let mut by_code = options.clone();
-        by_code.grant = Some(DEVICE_CODE.to_owned());
+        by_code.preferred_grant = Some(DEVICE_CODE.to_owned());
         match self.ask(&by_code).await {
+            // It is offered, and cannot be had.
             Err(
                 Error::Registration(RegistrationError::Answer { .. })
-                | Error::Authorization(
-                    AuthorizationError::NoGrant { .. } | AuthorizationError::Device { .. },
-                ),
+                | Error::Authorization(AuthorizationError::Device { .. }),
             ) => self.ask(options).await,
             other => other,
         }

@@ -131,7 +131,7 @@ impl Upstream {
         }
         match (seat, ended.last_id) {
             (Some(seat), Some(id)) => self.resume(seat, message, id, ended.retry).await,
-            _ => Err(self.missing()),
+            _ => Err(Trouble::Unanswered),
         }
     }
 
@@ -163,11 +163,11 @@ impl Upstream {
             let mut events = match self.stream(seat, Some(&last_id)).await {
                 Ok(Some(events)) => events,
                 // It has no streams, or the session is gone, and with it the answer.
-                Ok(None) | Err(Trouble::SessionGone) => return Err(self.missing()),
+                Ok(None) | Err(Trouble::SessionGone) => return Err(Trouble::Unanswered),
                 Err(_) => {
                     failures += 1;
                     if failures == RESUMPTIONS {
-                        return Err(self.missing());
+                        return Err(Trouble::Unanswered);
                     }
                     continue;
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use mcp_client_oauth::{Answer, Events, reconnect_delay};
+use mcp_client_oauth::{AnswerBody, Events, reconnect_delay};
 
 use super::{
     super::{door::Trouble, relay::Ended},
@@ -100,8 +100,8 @@ impl Upstream {
                 Err(Trouble::Said(format!("HTTP {status}")))
             }
             status if !status.is_success() => Ok(None),
-            _ => match Answer::of(self.door.url(), response).await? {
-                Answer::Events(events) => Ok(Some(*events)),
+            _ => match self.read(response).await? {
+                AnswerBody::Events(events) => Ok(Some(*events)),
                 _ => Ok(None),
             },
         }

@@ -60,7 +60,7 @@ impl Upstream {
                 Err(Trouble::OtherTransport(status))
             }
             (None, Err(trouble)) => Err(trouble),
-            (None, Ok(_)) => Err(self.missing()),
+            (None, Ok(_)) => Err(Trouble::Unanswered),
         }
     }
 
@@ -80,7 +80,7 @@ impl Upstream {
             answer = &mut own.answer => answer.ok(),
             () = self.door.platform().clock.sleep(self.patience) => None,
         };
-        let answer = answer.ok_or_else(|| self.missing())?;
+        let answer = answer.ok_or(Trouble::Unanswered)?;
         let seat = self.seat_of(&answer, None, seat.old.take());
         Ok((answer, seat))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use mcp_client_oauth::{Answer, platform::Body};
+use mcp_client_oauth::{Answer, AnswerBody, AnswerError, platform::Body};
 
 use super::{
     super::{
@@ -66,7 +66,7 @@ impl Upstream {
                 old.post(&self.door, headers, body, self.patience).await
             }
             // The stream before has ended, and they with it.
-            Some(_) => Err(self.missing()),
+            Some(_) => Err(Trouble::Unanswered),
             None => self.send(Method::POST, headers, body).await,
         }
     }
@@ -119,6 +119,14 @@ impl Upstream {
             .await
     }
 
+    pub(super) async fn read(
+        &self,
+        response: http::Response<Body>,
+    ) -> Result<AnswerBody, AnswerError> {
+        let answer = Answer::within(self.patience, self.door.url(), response).await?;
+        Ok(answer.body)
+    }
+
     /// Passes on what the answer to a message holds.
     pub(super) async fn take(
         &self,
@@ -136,11 +144,11 @@ impl Upstream {
             if seat.is_some_and(|seat| seat.old.is_some()) {
                 return Ok(Ended::default());
             }
-            let answer = match Answer::of(self.door.url(), response).await {
+            let answer = match self.read(response).await {
                 // What wants no answer was accepted, whatever else is said about it.
                 Err(error) if message.requests().is_empty() => {
                     tracing::debug!(%error, "ignored what came for a notification");
-                    Answer::Nothing
+                    AnswerBody::Nothing
                 }
                 answer => answer?,
             };
@@ -148,8 +156,8 @@ impl Upstream {
             let is_enough = || message.is("notifications/initialized") || self.is_answered(message);
             return self.relay.pass_answer(answer, is_enough).await;
         }
-        let body = match Answer::of(self.door.url(), response).await {
-            Ok(Answer::Json(body)) => body,
+        let body = match self.read(response).await {
+            Ok(AnswerBody::Json(body)) => body,
             Ok(_) | Err(_) => Bytes::new(),
         };
         self.relay.pass_refusal(status, body).await

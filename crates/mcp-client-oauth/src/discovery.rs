@@ -113,14 +113,19 @@ impl Discovery {
     /// granted; of one that is known to, too.
     ///
     /// # Errors
-    /// [`DiscoveryError::PkceUnsupported`].
+    /// [`DiscoveryError::PkceUnlisted`], [`DiscoveryError::PkceUnsupported`].
     pub fn require_pkce(&self) -> Result<(), DiscoveryError> {
         let is_listed = self.metadata.code_challenge_methods_supported.is_some();
         let is_known = self.quirks.pkce_unlisted == Some(true) && !is_listed;
         if is_known || self.metadata.supports_pkce() {
             return Ok(());
         }
-        Err(DiscoveryError::PkceUnsupported(self.issuer().clone()))
+        let issuer = self.issuer().clone();
+        Err(if is_listed {
+            DiscoveryError::PkceUnsupported(issuer)
+        } else {
+            DiscoveryError::PkceUnlisted(issuer)
+        })
     }
 
     /// The value of the parameter `resource` (RFC 8707); none where the server wants none.
@@ -149,7 +154,8 @@ impl Discovery {
     /// The same server, with what is said of it now.
     #[must_use]
     pub fn with_quirks(mut self, quirks: &Quirks) -> Self {
-        self.quirks = quirks.clone().or(Quirks::known(self.issuer()));
+        let known = Quirks::known(self.issuer());
+        self.quirks = quirks.clone().or(known).bound_to(self.issuer());
         self
     }
 
@@ -190,7 +196,9 @@ pub async fn discover(
     let quirks = options.quirks.clone();
     Ok(Discovery {
         server: server.clone(),
-        quirks: quirks.or(Quirks::known(&metadata.issuer)),
+        quirks: quirks
+            .or(Quirks::known(&metadata.issuer))
+            .bound_to(&metadata.issuer),
         resource: resource.resource,
         metadata,
         wants_dpop: resource.dpop_bound_access_tokens_required || asked.is_dpop(),
@@ -342,8 +350,8 @@ impl<'a> Search<'a> {
         for url in places {
             let fetched = self.fetch(url, self.reach).await?;
             if let Some(document) = self.note(fetched) {
-                let (body, other) = (&document.body, &self.quirks.issuers);
-                let metadata = ServerMetadata::parse_of(body, issuer, other, self.reach);
+                let (body, other) = (&document.body, self.quirks.names_of(issuer));
+                let metadata = ServerMetadata::parse_of(body, issuer, &other, self.reach);
                 let metadata = metadata.map_err(|cause| DiscoveryError::ServerMetadata {
                     url: document.url,
                     cause,

@@ -277,8 +277,13 @@ pub enum DiscoveryError {
         most: usize,
     },
     /// spec-checklist E2: without PKCE a stolen code is a stolen login.
-    #[error("the authorization server {0} does not say that it supports PKCE with S256")]
+    #[error(
+        "the authorization server {0} supports other methods of PKCE than S256, and not that one"
+    )]
     PkceUnsupported(Issuer),
+    /// The same of a server that says nothing of PKCE, and may check it all the same.
+    #[error("the authorization server {0} does not say that it supports PKCE with S256")]
+    PkceUnlisted(Issuer),
     /// Too many requests for one discovery (H10, H130).
     #[error("{0} sends us from place to place; gave up")]
     Endless(ServerUrl),
@@ -302,6 +307,7 @@ impl DiscoveryError {
             | Self::Unsafe { .. }
             | Self::Redirect { .. }
             | Self::PkceUnsupported(_)
+            | Self::PkceUnlisted(_)
             | Self::Endless(_) => Remedy::ReportToServer,
         }
     }

@@ -96,7 +96,7 @@ pub use login::{DpopPolicy, LoginOptions, login};
 pub use logout::{Logout, RemoteLogout, logout, revoke};
 pub use machine::{IdentityProvider, MachineGrant};
 pub use prover::{Proof, Prover};
-pub use quirks::{Quirks, ResourceParameter};
+pub use quirks::{OtherName, Quirks, ResourceParameter};
 pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};

@@ -55,7 +55,30 @@ pub struct Quirks {
     /// and its use is logged as a warning: it gives away what RFC 8414 §3.3 and RFC 9207 protect
     /// from, for the servers that are named here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub issuers: Vec<Issuer>,
+    pub issuers: Vec<OtherName>,
+}
+
+/// Another name by which an authorization server may call itself.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct OtherName {
+    /// The name, as it is written there.
+    pub name: Issuer,
+    /// Which authorization server it is of. While that is not known, it is the one that is found next;
+    /// a login remembers that, so that the name is of no use to another one that comes after it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub of: Option<Issuer>,
+}
+
+impl OtherName {
+    /// Of whichever authorization server is found.
+    pub fn new(name: Issuer) -> Self {
+        Self { name, of: None }
+    }
+
+    fn is_of(&self, issuer: &Issuer) -> bool {
+        self.of.as_ref().is_none_or(|of| of == issuer)
+    }
 }
 
 /// What the parameter `resource` says.
@@ -115,6 +138,21 @@ impl Quirks {
             pkce_unlisted: self.pkce_unlisted.or(other.pkce_unlisted),
             issuers,
         }
+    }
+
+    /// The same, with names of the authorization server that are of `issuer` and of no other.
+    #[must_use]
+    pub fn bound_to(mut self, issuer: &Issuer) -> Self {
+        for other in &mut self.issuers {
+            other.of.get_or_insert_with(|| issuer.clone());
+        }
+        self
+    }
+
+    /// By what other names `issuer` may call itself.
+    pub(crate) fn names_of(&self, issuer: &Issuer) -> Vec<Issuer> {
+        let names = self.issuers.iter().filter(|other| other.is_of(issuer));
+        names.map(|other| other.name.clone()).collect()
     }
 
     /// Whether they leave everything open.
@@ -218,12 +256,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_of_the_server_that_it_was_said_of() {
+        let [one, other] = ["https://one.example", "https://other.example"].map(Issuer::new);
+        let own = Quirks {
+            issuers: vec![OtherName::new(Issuer::new("https://name.example"))],
+            ..Quirks::default()
+        };
+        assert_eq!(own.names_of(&one).len(), 1);
+        let bound = own.bound_to(&one).bound_to(&other);
+        assert_eq!(bound.names_of(&one), [Issuer::new("https://name.example")]);
+        assert_eq!(bound.names_of(&other), []);
+    }
+
+    #[test]
     fn what_is_left_open_is_not_written() {
         assert_eq!(serde_json::to_string(&Quirks::default()).unwrap(), "{}");
         let own = Quirks {
             resource: Some(ResourceParameter::Named(Resource::new("api://x"))),
             form_answers: Some(false),
-            issuers: vec![Issuer::new("https://other.example")],
+            issuers: vec![OtherName::new(Issuer::new("https://other.example"))],
             ..Quirks::default()
         };
         let written = serde_json::to_string(&own).unwrap();

@@ -72,7 +72,7 @@ fn discovery_hint(cause: &DiscoveryError, subject: &str) -> String {
             cause: ServerMetadataError::OtherIssuer { found, .. },
             ..
         } => other_issuer_hint(found, subject),
-        DiscoveryError::PkceUnsupported(_) => format!(
+        DiscoveryError::PkceUnlisted(_) => format!(
             "this is a fault of the server: tell whoever runs it. If they say that it checks PKCE \
              all the same: mcp-oauth login {subject} --pkce-unlisted"
         ),

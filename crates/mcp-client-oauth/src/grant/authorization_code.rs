@@ -115,9 +115,10 @@ fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending
     ask.dpop_jkt = thumbprint.as_deref();
     let quirks = &request.discovery.quirks;
     ask.more = Some(&quirks.authorize);
-    ask.other_issuers = &quirks.issuers;
-    if !quirks.issuers.is_empty() {
-        let (issuer, others) = (&server.issuer, &quirks.issuers);
+    let others = quirks.names_of(&server.issuer);
+    ask.other_issuers = &others;
+    if !others.is_empty() {
+        let issuer = &server.issuer;
         tracing::warn!(%issuer, ?others, "the server may call itself by other names, as it was said");
     }
     let state = State::generate().map_err(AuthorizationError::from)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcp_client_oauth::{
-    Error, LoginOptions, Quirks, Remedy, ResourceParameter, Session, Sessions,
+    Error, LoginOptions, OtherName, Quirks, Remedy, ResourceParameter, Session, Sessions,
     error::{AuthorizationError, CallbackError, DiscoveryError, ServerMetadataError},
     proto::{resource_metadata::Resource, server_metadata::Issuer},
 };
@@ -144,7 +144,7 @@ async fn another_name_of_the_issuer_is_taken_where_it_was_said_and_only_that() {
         let scene = Scene::start().await;
         scene.testbed.set_fault(fault);
         for said in ["https://elsewhere.example", "https://tenant.example/x/v2.0"] {
-            let options = with(|quirks| quirks.issuers = vec![Issuer::new(said)]);
+            let options = with(|quirks| quirks.issuers = vec![OtherName::new(Issuer::new(said))]);
             let refused = scene.login_with(&options).await.unwrap_err();
             assert!(matches!(
                 refused,
@@ -156,7 +156,7 @@ async fn another_name_of_the_issuer_is_taken_where_it_was_said_and_only_that() {
             ));
         }
         scene.assert_nothing_was_sent();
-        let options = with(|quirks| quirks.issuers = vec![Issuer::new(name)]);
+        let options = with(|quirks| quirks.issuers = vec![OtherName::new(Issuer::new(name))]);
         let session = scene.login_with(&options).await.unwrap();
         // What is ours is bound to who was asked.
         let issuer = session.record().discovery.issuer().clone();
@@ -170,7 +170,11 @@ async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that()
     let slashed = format!("{}/", scene.testbed.issuer());
     scene.testbed.set_fault(Fault::CallbackIss(slashed.clone()));
     for said in [None, Some("https://elsewhere.example")] {
-        let issuers = said.map(Issuer::new).into_iter().collect();
+        let issuers = said
+            .map(Issuer::new)
+            .map(OtherName::new)
+            .into_iter()
+            .collect();
         let options = with(|quirks| quirks.issuers = issuers);
         let refused = scene.login_with(&options).await.unwrap_err();
         assert!(matches!(
@@ -179,7 +183,7 @@ async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that()
         ));
     }
     assert_eq!(scene.posts("/token"), 0);
-    let options = with(|quirks| quirks.issuers = vec![Issuer::new(slashed)]);
+    let options = with(|quirks| quirks.issuers = vec![OtherName::new(Issuer::new(slashed))]);
     scene.login_with(&options).await.unwrap();
 }
 

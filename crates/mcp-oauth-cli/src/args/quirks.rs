@@ -3,7 +3,7 @@
 
 use clap::Args;
 use mcp_client_oauth::{
-    Quirks, ResourceParameter,
+    OtherName, Quirks, ResourceParameter,
     proto::{resource_metadata::Resource, server_metadata::Issuer},
 };
 
@@ -67,12 +67,14 @@ impl QuirkFlags {
         typed.scope_on_refresh = self.scope_on_refresh.then_some(true);
         typed.form_answers = self.form_answers.then_some(true);
         typed.pkce_unlisted = self.pkce_unlisted.then_some(true);
-        typed.issuers = self.accept_issuer.iter().map(Issuer::new).collect();
+        let names = self.accept_issuer.iter().map(Issuer::new);
+        typed.issuers = names.map(OtherName::new).collect();
         let mut both = typed.or(known);
+        // What is said again is said of the server that is found now.
         let mut seen = Vec::new();
-        both.issuers.retain(|issuer| {
-            let is_new = !seen.contains(issuer);
-            seen.push(issuer.clone());
+        both.issuers.retain(|other| {
+            let is_new = !seen.contains(&other.name);
+            seen.push(other.name.clone());
             is_new
         });
         Ok(both)
@@ -93,7 +95,8 @@ mod tests {
     fn what_is_typed_is_remembered_and_goes_before_what_was() {
         let mut known = Quirks::default();
         known.resource = Some(ResourceParameter::Omitted);
-        known.issuers = vec![Issuer::new("https://a.example")];
+        let name = OtherName::new(Issuer::new("https://a.example"));
+        known.issuers = vec![name];
         known.authorize.insert("prompt", "login").unwrap();
         let flags = QuirkFlags {
             authorize_param: vec![pair("prompt=").unwrap(), pair("a=b=c").unwrap()],

@@ -44,6 +44,7 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
             .warn(format_args!("`{name}` stood for {before} until now"));
     }
     server.issuer = issuer_of_own_client(&session);
+    server.quirks = server.quirks.bound_to(session.record().discovery.issuer());
     servers.remember(&name, server)?;
     report(context, &name, &session);
     Ok(Exit::Done)

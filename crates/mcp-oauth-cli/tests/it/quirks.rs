@@ -55,6 +55,24 @@ async fn another_name_of_an_issuer_is_taken_if_it_is_typed() {
     let taken = ["notes", &url, "--accept-issuer", "https://other.example"];
     let login = home.login(&taken).await.succeeded();
     login.says("may call itself by other names");
+    home.login(&["notes", "--force"]).await.succeeded();
+}
+
+/// Who comes in the place of an authorization server does not inherit its names.
+#[tokio::test]
+async fn another_name_is_of_the_issuer_that_it_was_typed_for() {
+    let fault = || Fault::CallbackIss("https://other.example".to_owned());
+    let home = Home::with(Testbed::builder().fault(fault())).await;
+    let other = Home::with(Testbed::builder().fault(fault())).await;
+    let url = home.url();
+    let taken = ["notes", &url, "--accept-issuer", "https://other.example"];
+    home.login(&taken).await.succeeded();
+    let issuers = serde_json::json!([other.testbed.issuer()]);
+    let moved = Fault::PrmField("authorization_servers".to_owned(), issuers);
+    home.testbed.set_fault(moved);
+    let refused = home.login(&["notes", "--force"]).await.ended(1);
+    refused.says("--accept-issuer https://other.example");
+    assert_eq!(other.testbed.token_requests("authorization_code"), 0);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ fn discovery(cause: &DiscoveryError) -> &'static str {
         },
         DiscoveryError::Unsafe { .. } => "unsafe-url",
         DiscoveryError::Redirect { .. } => "redirect",
-        DiscoveryError::PkceUnsupported(_) => "no-pkce",
+        DiscoveryError::PkceUnlisted(_) | DiscoveryError::PkceUnsupported(_) => "no-pkce",
         DiscoveryError::Endless(_) => "endless",
         _ => "other",
     }

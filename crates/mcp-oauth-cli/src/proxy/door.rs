@@ -11,18 +11,20 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use mcp_client_oauth::{
-    AnswerError, Authorized, Error, LoginOptions, Remedy, Session, TokenStore,
+    AnswerError, Authorized, Error, LoginOptions, Remedy, Session, TokenSource as _, TokenStore,
     error::{AuthorizationError, HttpError, HttpErrorCause},
     platform::{Body, Platform, Reach, Request},
-    proto::challenge::Challenge,
+    proto::{challenge::Challenge, token::AccessToken},
     store::RecordKey,
 };
 use tokio::{sync::watch, task::AbortHandle};
 use url::Url;
 
+mod blot;
 mod login;
 mod origin;
 
+use blot::blotted;
 use origin::AtOrigin;
 
 use super::frame::NoMessage;
@@ -95,6 +97,14 @@ struct Pass {
     authorized: Authorized,
     /// For the place that a stream of 2024-11-05 names.
     at_origin: Authorized,
+}
+
+impl Pass {
+    /// The one that requests go out with now, whether or not it is good.
+    fn token(&self) -> AccessToken {
+        let ready = self.session.ready();
+        ready.unwrap_or_else(|| self.session.record().tokens.access_token)
+    }
 }
 
 impl Door {
@@ -176,12 +186,20 @@ impl Door {
         let request = headers.iter().fold(request, |request, (name, value)| {
             request.header(name.clone(), value.clone())
         });
+        let before = pass.token();
         match Box::pin(request.open()).await {
             Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
                 let text = format!("{} refuses the token, and a fresh one too", self.url());
                 Err(Trouble::Said(text))
             }
-            Ok(answer) => Ok(answer),
+            Ok(answer) => {
+                // The one of this answer is one of them, whatever else has happened to it.
+                let mut tokens = vec![pass.token()];
+                if tokens[0] != before {
+                    tokens.push(before);
+                }
+                Ok(blotted(answer, tokens))
+            }
             Err(Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. })) => {
                 self.log_in(None, Some(scope));
                 Err(Trouble::Login)

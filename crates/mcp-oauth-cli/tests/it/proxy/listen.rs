@@ -1,9 +1,9 @@
 //! `proxy --listen`: the token is added for whoever may ask, and nobody else (H166).
 
-use mcp_oauth_testbed::{Party, Testbed};
+use mcp_oauth_testbed::{Fault, Party, Testbed};
 use serde_json::{Value, json};
 
-use super::{add, initialize, sum};
+use super::{App, add, initialize, sum};
 use crate::support::{Home, Running, bounded};
 
 /// A proxy that listens, and where.
@@ -61,6 +61,37 @@ async fn a_client_on_this_machine_gets_its_answers_and_never_the_token() {
         assert_eq!(carried, format!("Bearer {}", token.trim()));
     }
     assert!(!text.contains(token.trim()));
+}
+
+/// H160: a debugging page, say.
+#[tokio::test]
+async fn a_token_that_the_server_echoes_goes_no_further() {
+    let home = Home::logged_in().await;
+    let token = home.run(&["token", "notes"]).await.succeeded().stdout;
+    let token = token.trim();
+    let echo =
+        json!({"jsonrpc": "2.0", "id": 1, "result": {"you sent": format!("Bearer {token}")}});
+    home.testbed.set_fault(Fault::Status {
+        path: "/mcp".to_owned(),
+        status: 200,
+        body: echo.to_string(),
+        headers: vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("x-echo".to_owned(), token.to_owned()),
+            ("x-other".to_owned(), "kept".to_owned()),
+        ],
+        times: None,
+    });
+    let (_running, place) = listening(&home, None).await;
+    let answer = post(&place, &[], &add(1)).await;
+    assert_eq!(answer.headers().get("x-echo"), None);
+    assert_eq!(answer.headers()["x-other"], "kept");
+    let text = answer.text().await.unwrap();
+    let blot = "*".repeat(token.len());
+    assert_eq!(text, echo.to_string().replace(token, &blot));
+    let mut app = App::start(&home, &[]);
+    let line = app.ask(&add(1)).await.to_string();
+    assert!(line.contains(&blot) && !line.contains(token), "{line}");
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ struct Call {
     work: Option<AbortHandle>,
     /// Who asked, if that is not the client.
     own: Option<oneshot::Sender<Bytes>>,
+    /// Who wants to know what the client is told.
+    aside: Option<oneshot::Sender<Bytes>>,
     /// The stream that its answer comes by, if that is one for many (2024-11-05).
     stream: Option<u64>,
 }
@@ -51,6 +53,7 @@ impl Calls {
             raw_id: raw_id.to_owned(),
             work: None,
             own: None,
+            aside: None,
             stream: None,
         };
         let mut calls = self.lock();
@@ -68,9 +71,19 @@ impl Calls {
             raw_id: raw_id.to_owned(),
             work: None,
             own: Some(sender),
+            aside: None,
             stream: None,
         };
         self.lock().insert(id.clone(), call);
+        receiver
+    }
+
+    /// What the client will be told.
+    pub(crate) fn listen_to(&self, id: &Id) -> oneshot::Receiver<Bytes> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(call) = self.lock().get_mut(id) {
+            call.aside = Some(sender);
+        }
         receiver
     }
 
@@ -113,7 +126,13 @@ impl Calls {
     pub(crate) fn end(&self, id: &Id, answer: &Bytes) -> Asker {
         match self.remove(id) {
             None => Asker::Nobody,
-            Some(Call { own: None, .. }) => Asker::Client,
+            Some(Call {
+                own: None, aside, ..
+            }) => {
+                // Whoever has given up need not know.
+                let _given_up = aside.map(|aside| aside.send(answer.clone()));
+                Asker::Client
+            }
             Some(Call { own: Some(own), .. }) => {
                 // Whoever has given up needs no answer.
                 let _given_up = own.send(answer.clone());

@@ -161,11 +161,17 @@ impl Client {
             }
         }
         let client = self.clone();
+        let discovery = requests.first().filter(|_| message.is("server/discover"));
+        let discovery = discovery.map(|(id, _)| self.0.relay.calls.listen_to(id));
         let task = work.spawn(async move {
             // It is never closed.
             let _place = client.0.places.acquire().await;
             if let Err(trouble) = client.0.upstream.call(&message).await {
                 client.0.fail(&message, trouble).await;
+            } else if let Some(discovery) = discovery
+                && let Ok(answer) = discovery.await
+            {
+                client.0.memory.lock().await.learn_discovery(&answer);
             }
         });
         for (id, _) in &requests {
@@ -303,8 +309,15 @@ impl Inner {
             None => why.told(&self.subject),
         };
         let url = wanted.as_ref().and_then(|wanted| wanted.url.as_ref());
+        let is_discovery = message.is("server/discover") && wanted.is_some();
         for (id, raw_id) in message.requests() {
-            let line = if is_shut || message.is("tools/call") && wanted.is_some() {
+            let remembered = match is_discovery {
+                true => self.memory.lock().await.discovery(&raw_id),
+                false => None,
+            };
+            let line = if let Some(line) = remembered {
+                line
+            } else if is_shut || message.is("tools/call") && wanted.is_some() {
                 without_session(message, &raw_id, &text, url)
             } else {
                 let code = if wanted.is_some() {

@@ -21,6 +21,8 @@ pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 pub(crate) const INVALID_PARAMS: i64 = -32602;
 /// JSON-RPC 2.0 §5.1, for what a server may define itself.
 pub(crate) const SERVER_ERROR: i64 = -32000;
+/// MCP 2026-07-28: the server does not speak the revision of the request.
+pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
 /// Nobody is logged in.
 pub(crate) const LOGIN_REQUIRED: i64 = -32003;
 

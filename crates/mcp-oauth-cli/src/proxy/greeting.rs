@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use url::Url;
 
@@ -19,36 +20,57 @@ const LISTS: [&str; 3] = ["tools", "resources", "prompts"];
 /// A file of ours is small.
 const LARGEST: u64 = 1 << 20;
 
-/// What the server said to `initialize`, by the file that remembers it. It is no secret, and nobody
-/// else's business.
+/// What the server says of itself, by the file that remembers it. It is no secret, and nobody else's
+/// business.
 #[derive(Debug)]
 pub(super) struct Memory {
     file: Option<PathBuf>,
-    result: Option<Map<String, Value>>,
+    said: Said,
+}
+
+/// To each of the two ways to begin.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+struct Said {
+    /// To `initialize`.
+    initialize: Option<Map<String, Value>>,
+    /// To `server/discover`, of 2026-07-28.
+    discover: Option<Map<String, Value>>,
 }
 
 impl Memory {
     pub(super) fn read(file: Option<PathBuf>) -> Self {
-        let result = file.as_deref().and_then(read);
-        Self { file, result }
+        let said = file.as_deref().and_then(read).unwrap_or_default();
+        Self { file, said }
     }
 
+    /// Whether it is not known what the server says to `initialize`.
     pub(super) fn is_empty(&self) -> bool {
-        self.result.is_none()
+        self.said.initialize.is_none()
     }
 
     /// Remembers an answer of the server to `initialize`.
     pub(super) fn learn(&mut self, answer: &Bytes) {
-        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-        let Some(said) = answer.get("result").and_then(Value::as_object) else {
-            return;
-        };
-        if self.result.as_ref() == Some(said) {
-            return;
-        }
-        self.result = Some(said.clone());
-        if let Some(file) = &self.file
-            && let Err(error) = write(file, said)
+        self.change(|said| said.initialize = result_of(answer).or(said.initialize.take()));
+    }
+
+    /// Remembers an answer of the server to `server/discover`.
+    pub(super) fn learn_discovery(&mut self, answer: &Bytes) {
+        self.change(|said| said.discover = result_of(answer).or(said.discover.take()));
+    }
+
+    /// What the server said to `server/discover`, as an answer to this request.
+    pub(super) fn discovery(&self, raw_id: &RawValue) -> Option<Bytes> {
+        let said = self.said.discover.clone()?;
+        Some(result(raw_id, &Value::Object(said)))
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Said)) {
+        let before = self.said.clone();
+        change(&mut self.said);
+        if self.said != before
+            && let Some(file) = &self.file
+            && let Err(error) = write(file, &self.said)
         {
             tracing::debug!(%error, "what the server can do is not remembered");
         }
@@ -56,7 +78,8 @@ impl Memory {
 
     /// Our own answer to `initialize`.
     pub(super) fn greeting(&self, hello: &Message, raw_id: &RawValue) -> Bytes {
-        let mut said = self.result.clone().unwrap_or_else(unknown_server);
+        let remembered = self.said.initialize.clone();
+        let mut said = remembered.unwrap_or_else(unknown_server);
         let hello: Value = serde_json::from_slice(&hello.line).unwrap_or_default();
         let asked = hello
             .pointer("/params/protocolVersion")
@@ -85,10 +108,8 @@ impl Memory {
 
     /// What to tell the client when the real server is there, after a greeting of ours.
     pub(super) fn changes(&self) -> Vec<Bytes> {
-        let capabilities = self
-            .result
-            .as_ref()
-            .and_then(|said| said.get("capabilities"));
+        let said = self.said.initialize.as_ref();
+        let capabilities = said.and_then(|said| said.get("capabilities"));
         let has = |list: &&str| capabilities.is_none_or(|all| all.get(*list).is_some());
         let changed = |list| {
             let method = format!("notifications/{list}/list_changed");
@@ -109,7 +130,13 @@ fn unknown_server() -> Map<String, Value> {
     said
 }
 
-fn read(file: &Path) -> Option<Map<String, Value>> {
+/// None if it is an error.
+fn result_of(answer: &Bytes) -> Option<Map<String, Value>> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    answer.get("result")?.as_object().cloned()
+}
+
+fn read(file: &Path) -> Option<Said> {
     use std::io::Read as _;
     let mut text = Vec::new();
     std::fs::File::open(file)
@@ -121,7 +148,7 @@ fn read(file: &Path) -> Option<Map<String, Value>> {
 }
 
 /// Whole or not at all, and for its owner only.
-fn write(file: &Path, said: &Map<String, Value>) -> std::io::Result<()> {
+fn write(file: &Path, said: &Said) -> std::io::Result<()> {
     let directory = file.parent().unwrap_or(Path::new("."));
     let mut written = tempfile::NamedTempFile::new_in(directory)?;
     written.write_all(&serde_json::to_vec(said)?)?;

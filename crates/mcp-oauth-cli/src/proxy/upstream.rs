@@ -15,6 +15,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use mcp_client_oauth::proto::foreign::Foreign;
+use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 mod calling;
@@ -26,7 +27,7 @@ pub(super) use wire::header_text;
 
 use super::{
     door::{Door, Trouble},
-    frame::Message,
+    frame::{Message, UNSUPPORTED_VERSION},
     old_stream::OldStream,
     relay::Relay,
 };
@@ -205,10 +206,7 @@ impl Upstream {
         let hello = self.hello().ok_or(Trouble::SessionGone)?;
         let (answer, seat) = self.open_session(&hello.again(self.next_number())?).await?;
         let Some(seat) = seat else {
-            let answer = Foreign::new(&String::from_utf8_lossy(&answer));
-            return Err(Trouble::Said(format!(
-                "the server will not begin: {answer}"
-            )));
+            return Err(Trouble::Said(unwilling(&answer)));
         };
         self.state.send_replace(State::Opening);
         self.confirm(Arc::new(seat), &initialized()?).await?;
@@ -265,6 +263,18 @@ impl State {
             Self::Unopened | Self::Opening | Self::Shut(_) => None,
         }
     }
+}
+
+/// The client had to begin before anybody knew what the server speaks.
+fn unwilling(answer: &Bytes) -> String {
+    let said: Value = serde_json::from_slice(answer).unwrap_or_default();
+    if said.pointer("/error/code").and_then(Value::as_i64) == Some(UNSUPPORTED_VERSION) {
+        return "the server speaks another revision of MCP than this application has begun with: \
+                start the application again"
+            .to_owned();
+    }
+    let answer = Foreign::new(&String::from_utf8_lossy(answer));
+    format!("the server will not begin: {answer}")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

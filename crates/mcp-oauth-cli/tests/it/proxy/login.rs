@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed, person};
-use serde_json::json;
+use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed, Wire, person};
+use serde_json::{Value, json};
 
 use super::{App, add, call, request, sum};
 use crate::{device, support::Home};
@@ -89,6 +89,55 @@ async fn what_the_server_can_do_is_remembered() {
     }
 }
 
+fn discover(id: u64) -> Value {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {}
+    });
+    request(id, "server/discover", &json!({"_meta": meta}))
+}
+
+/// The same for a client of 2026-07-28, which begins otherwise.
+#[tokio::test]
+async fn what_a_server_without_sessions_can_do_is_remembered() {
+    let home = Home::with(Testbed::builder().wire(Wire::Stateless)).await;
+    let mut app = App::start(&home, &["--no-browser"]);
+    let unknown = app.ask(&discover(1)).await;
+    assert!(unknown["error"]["data"]["url"].is_string(), "{unknown}");
+    app.approve().await;
+    let known = loop {
+        let answer = app.ask(&discover(2)).await;
+        if answer["result"].is_object() {
+            break answer;
+        }
+    };
+    assert_eq!(known["result"]["supportedVersions"], json!(["2026-07-28"]));
+    app.hang_up().await;
+    home.run(&["logout", &home.url()]).await.succeeded();
+    let mut app = App::start(&home, &["--no-browser"]);
+    let remembered = app.ask(&discover(3)).await;
+    assert_eq!(remembered["id"], 3);
+    assert_eq!(remembered["result"], known["result"]);
+    app.approve().await;
+}
+
+/// Who has begun with an older revision than the server speaks is told what helps.
+#[tokio::test]
+async fn a_client_that_began_before_the_revision_was_known_is_told_to_begin_again() {
+    let home = Home::with(Testbed::builder().wire(Wire::Stateless)).await;
+    let mut app = App::start(&home, &["--no-browser"]);
+    app.shake_hands().await;
+    app.approve().await;
+    loop {
+        let refused = app.ask(&add(1)).await;
+        let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+        if text.contains("start the application again") {
+            break;
+        }
+        assert!(text.contains("login required"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_login_from_another_window_is_found() {
     let home = Home::new().await;
@@ -106,7 +155,7 @@ async fn a_login_from_another_window_is_found_after_one_that_was_denied() {
     let home = Home::new().await;
     let mut app = App::start(&home, &["--no-browser"]);
     app.shake_hands().await;
-    let url = |answer: serde_json::Value| {
+    let url = |answer: Value| {
         let url = answer["error"]["data"]["url"].as_str()?;
         Some(url.parse::<url::Url>().unwrap())
     };
@@ -130,7 +179,7 @@ async fn a_login_that_was_denied_begins_again_with_the_next_call() {
     let home = Home::new().await;
     let mut app = App::start(&home, &["--no-browser"]);
     app.shake_hands().await;
-    let url = |answer: &serde_json::Value| {
+    let url = |answer: &Value| {
         let text = answer["result"]["content"][0]["text"].as_str().unwrap();
         text.split_whitespace().last().unwrap().parse::<url::Url>()
     };

@@ -24,25 +24,26 @@ use mcp_client_oauth::{
 };
 use rmcp::{
     ServiceError,
-    model::{CallToolRequestParams, ClientConfig, JsonObject, ProtocolVersion, Tool},
+    model::ClientConfig,
     service::{
         ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService,
     },
     transport::StreamableHttpClientTransport,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
+
+#[path = "support/tools.rs"]
+mod tools;
+
+use tools::{Failure, TOOLS, call, lifecycle};
 
 /// The suite cannot stop a client that hangs.
 const DEADLINE: Duration = Duration::from_secs(25);
-/// How many of the tools are called.
-const TOOLS: usize = 4;
 /// How many pages a browser goes through before it has come back.
 const PAGES: usize = 8;
 /// The metadata document of this client, where a server takes one.
 const DOCUMENT: &str = "https://conformance-test.local/client-metadata.json";
-
-type Failure = Box<dyn StdError + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -91,36 +92,11 @@ async fn use_openly(server: &ServerUrl, settings: &Settings) -> Result<(), Failu
 /// Lists the tools, and calls the first ones.
 async fn use_tools(client: RunningService<RoleClient, ClientConfig>) -> Result<(), Failure> {
     for tool in client.list_all_tools().await?.into_iter().take(TOOLS) {
-        let call = CallToolRequestParams::new(tool.name.clone()).with_arguments(arguments(&tool));
-        client.call_tool(call).await?;
+        client.call_tool(call(&tool)).await?;
         println!("called {}", tool.name);
     }
     client.cancel().await?;
     Ok(())
-}
-
-/// Something of the right type for everything that the tool requires.
-fn arguments(tool: &Tool) -> JsonObject {
-    let required = tool.input_schema.get("required").and_then(Value::as_array);
-    let names = required.into_iter().flatten().filter_map(Value::as_str);
-    names
-        .map(|name| {
-            (
-                name.to_owned(),
-                example(&tool.input_schema["properties"][name]),
-            )
-        })
-        .collect()
-}
-
-fn example(schema: &Value) -> Value {
-    match schema["type"].as_str() {
-        Some("number" | "integer") => json!(2),
-        Some("boolean") => json!(true),
-        Some("array") => json!([]),
-        Some("object") => json!({}),
-        _ => json!("example"),
-    }
 }
 
 /// What the server asked for, if that is why the request failed.
@@ -185,15 +161,8 @@ impl Settings {
         })
     }
 
-    /// Revisions are dates, so they can be compared.
     fn lifecycle(&self) -> ClientLifecycleMode {
-        let first_without_sessions = ProtocolVersion::V_2026_07_28;
-        if self.revision.as_str() < first_without_sessions.as_str() {
-            return ClientLifecycleMode::Initialize;
-        }
-        ClientLifecycleMode::Discover {
-            preferred_versions: vec![first_without_sessions],
-        }
+        lifecycle(&self.revision)
     }
 
     fn login(&self) -> Result<LoginOptions, Failure> {

@@ -309,15 +309,12 @@ impl Inner {
             None => why.told(&self.subject),
         };
         let url = wanted.as_ref().and_then(|wanted| wanted.url.as_ref());
-        let is_discovery = message.is("server/discover") && wanted.is_some();
+        let memory = self.memory.lock().await;
         for (id, raw_id) in message.requests() {
-            let remembered = match is_discovery {
-                true => self.memory.lock().await.discovery(&raw_id),
-                false => None,
-            };
-            let line = if let Some(line) = remembered {
-                line
-            } else if is_shut || message.is("tools/call") && wanted.is_some() {
+            let is_for_person = message.is("tools/call") && wanted.is_some();
+            let line = if wanted.is_some() && message.is("server/discover") {
+                memory.discovery(&raw_id)
+            } else if is_shut || is_for_person {
                 without_session(message, &raw_id, &text, url)
             } else {
                 let code = if wanted.is_some() {

@@ -59,10 +59,18 @@ impl Memory {
         self.change(|said| said.discover = result_of(answer).or(said.discover.take()));
     }
 
-    /// What the server said to `server/discover`, as an answer to this request.
-    pub(super) fn discovery(&self, raw_id: &RawValue) -> Option<Bytes> {
-        let said = self.said.discover.clone()?;
-        Some(result(raw_id, &Value::Object(said)))
+    /// Our own answer to `server/discover`. Whether a server speaks a revision that has it, nobody
+    /// knows before the first login: the client begins as with an older one then, and is greeted.
+    pub(super) fn discovery(&self, raw_id: &RawValue) -> Bytes {
+        match &self.said.discover {
+            Some(said) => result(raw_id, &Value::Object(said.clone())),
+            None => error(
+                Some(raw_id),
+                METHOD_NOT_FOUND,
+                "not known before the login",
+                None,
+            ),
+        }
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Said)) {
@@ -172,15 +180,6 @@ pub(super) fn without_session(
         "ping" | "logging/setLevel" => json!({}),
         // The text reaches the person by way of the model.
         "tools/call" => json!({ "content": [{ "type": "text", "text": why }], "isError": true }),
-        // Whether the server speaks a revision that has it, nobody knows: the client tries another.
-        "server/discover" => {
-            return error(
-                Some(raw_id),
-                METHOD_NOT_FOUND,
-                "not known before the login",
-                None,
-            );
-        }
         _ => {
             let code = if url.is_some() {
                 LOGIN_REQUIRED

@@ -77,6 +77,8 @@ pub(super) enum State {
     Opening,
     /// There is a session, which the client has not used yet.
     Greeted(Arc<Seat>),
+    /// The server knows that; its stream is being opened, before anything is asked.
+    Confirmed(Arc<Seat>),
     /// There is a session.
     Open(Arc<Seat>),
     /// The client has an `initialize` of ours: nobody is logged in, or the server is away.
@@ -174,7 +176,7 @@ impl Upstream {
                 self.state.send_replace(State::Opening);
                 Confirmation::For(seat)
             }
-            State::Opening => {
+            State::Opening | State::Confirmed(_) => {
                 *lock(&self.early) = Some(Arc::clone(message));
                 Confirmation::Nothing
             }
@@ -187,7 +189,7 @@ impl Upstream {
     /// The client's word that it has understood, before anything else of it.
     pub(super) async fn confirm(&self, seat: Arc<Seat>, message: &Message) -> Result<(), Trouble> {
         let outcome = self.tell_patiently(Some(&seat), message).await;
-        self.state.send_replace(State::Open(seat));
+        self.listen_first(seat).await;
         match outcome {
             // The session is there: what it is worth without this word, the next call shows.
             Err(trouble) if !matches!(trouble, Trouble::Login | Trouble::SessionGone) => {
@@ -259,7 +261,7 @@ impl Upstream {
 impl State {
     fn seat(&self) -> Option<&Arc<Seat>> {
         match self {
-            Self::Greeted(seat) | Self::Open(seat) => Some(seat),
+            Self::Greeted(seat) | Self::Confirmed(seat) | Self::Open(seat) => Some(seat),
             Self::Unopened | Self::Opening | Self::Shut(_) => None,
         }
     }

@@ -1,6 +1,6 @@
 //! What the server says of its own accord, on a stream that is opened again whenever it ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -12,6 +12,8 @@ use super::{
 };
 
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+/// How long the first question of a session waits for its stream.
+const SLOW_STREAM: Duration = Duration::from_millis(250);
 const STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 impl Upstream {
@@ -20,7 +22,10 @@ impl Upstream {
         let mut states = self.state.subscribe();
         let mut last = 0;
         loop {
-            let is_next = |state: &State| matches!(state, State::Open(seat) if seat.number != last);
+            let is_next = |state: &State| match state {
+                State::Confirmed(seat) | State::Open(seat) => seat.number != last,
+                _ => false,
+            };
             let seat = match states.wait_for(is_next).await {
                 Ok(state) => state.seat().cloned(),
                 Err(_) => return,
@@ -32,6 +37,33 @@ impl Upstream {
                 _other = states.wait_for(|state| state.seat().is_some_and(|now| now.number != last)) => {}
             }
         }
+    }
+
+    /// Lets the stream of a session be opened before anything is asked, so that nothing that the
+    /// server says about that is said to nobody. A slow one is not waited for.
+    pub(super) async fn listen_first(&self, seat: Arc<Seat>) {
+        if seat.old.is_some() {
+            self.state.send_replace(State::Open(seat));
+            return;
+        }
+        let mut states = self.state.subscribe();
+        self.state.send_replace(State::Confirmed(Arc::clone(&seat)));
+        let opened = states.wait_for(|state| !matches!(state, State::Confirmed(_)));
+        tokio::select! {
+            _opened = opened => {}
+            () = self.door.platform().clock.sleep(SLOW_STREAM) => self.is_heard(&seat),
+        }
+    }
+
+    /// The stream is there, or there is none.
+    fn is_heard(&self, seat: &Seat) {
+        self.state.send_if_modified(|state| match state {
+            State::Confirmed(now) if now.number == seat.number => {
+                *state = State::Open(Arc::clone(now));
+                true
+            }
+            _ => false,
+        });
     }
 
     async fn listen_at(&self, seat: &Seat) {
@@ -47,7 +79,9 @@ impl Upstream {
         }
         let mut place = Place::default();
         loop {
-            match self.stream(seat, place.last_id.as_deref()).await {
+            let stream = self.stream(seat, place.last_id.as_deref()).await;
+            self.is_heard(seat);
+            match stream {
                 Ok(Some(mut events)) => {
                     let opened = clock.now();
                     let mut has_delivered = false;

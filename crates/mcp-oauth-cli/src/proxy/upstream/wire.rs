@@ -33,7 +33,7 @@ impl Upstream {
         }
         let mut states = self.state.subscribe();
         let state = states
-            .wait_for(|state| !matches!(state, State::Opening))
+            .wait_for(|state| !matches!(state, State::Opening | State::Confirmed(_)))
             .await;
         match state.as_deref() {
             Ok(State::Shut(why)) => Err(Trouble::Shut(Box::new(why.clone()))),

@@ -1,6 +1,9 @@
 //! One authorized request, built by the caller and sent by the platform's own HTTP client.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -11,6 +14,7 @@ use super::Authorized;
 use crate::{
     error::Error,
     platform::{Body, HttpClient, HttpError, HttpErrorCause, Reach, Request, Response},
+    proto::challenge::Challenge,
 };
 
 /// How large an answer may be, unless the caller says otherwise.
@@ -23,7 +27,20 @@ const ANSWER_LIMIT: usize = 64 << 20;
 pub struct AuthorizedRequest {
     authorized: Authorized,
     request: Request,
+    /// In the place of the request's own body, until it is sent.
+    stream: Option<Once>,
     broken: Option<String>,
+}
+
+/// A body that can be sent once, whoever sends it.
+#[derive(Clone, Debug)]
+struct Once(Arc<Mutex<Option<Body>>>);
+
+impl Once {
+    fn take(&self) -> Option<Body> {
+        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        body.take()
+    }
 }
 
 impl Authorized {
@@ -35,6 +52,7 @@ impl Authorized {
         AuthorizedRequest {
             authorized: self.clone(),
             request,
+            stream: None,
             broken: None,
         }
     }
@@ -68,9 +86,27 @@ impl AuthorizedRequest {
         self
     }
 
-    /// A body of bytes.
+    /// A body of bytes. It can be sent again, so a refused request is.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.request.body = body.into();
+        self
+    }
+
+    /// A body that is sent as it comes, and so once: a request that is refused is not sent again. Its
+    /// token is replaced all the same, so that the caller's next try goes by another one.
+    ///
+    /// ```no_run
+    /// # async fn run(server: mcp_client_oauth::Authorized) -> Result<(), Box<dyn std::error::Error>> {
+    /// use mcp_client_oauth::platform::Body;
+    ///
+    /// let file = Body::full(std::fs::read("notes.csv")?.into());      // or any `http_body::Body`
+    /// let url = "https://mcp.example/mcp/import".parse()?;
+    /// let answer = server.post(url).stream(file).send().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream(mut self, body: Body) -> Self {
+        self.stream = Some(Once(Arc::new(Mutex::new(Some(body)))));
         self
     }
 
@@ -91,6 +127,9 @@ impl AuthorizedRequest {
     /// # Errors
     /// As [`Authorized::send`], and [`Error::Http`].
     pub async fn send(self) -> Result<Response, Error> {
+        if self.stream.is_some() {
+            return self.send_stream().await;
+        }
         let send = |http: Arc<dyn HttpClient>, request| async move {
             let response = http.send(request).await?;
             Ok(http::Response::from(response))
@@ -104,8 +143,46 @@ impl AuthorizedRequest {
     /// # Errors
     /// As [`Authorized::send`], and [`Error::Http`].
     pub async fn open(self) -> Result<http::Response<Body>, Error> {
+        if let Some(body) = self.stream.clone() {
+            return self.open_stream(&body).await;
+        }
         let open = |http: Arc<dyn HttpClient>, request| async move { http.open(request).await };
         self.exchange(open).await
+    }
+
+    async fn send_stream(self) -> Result<Response, Error> {
+        let (url, limit) = (self.request.url.clone(), self.request.body_limit);
+        let deadline = self.request.deadline;
+        let (head, body) = Box::pin(self.open()).await?.into_parts();
+        let body = body.read_within(deadline, limit).await;
+        let body = body.map_err(|cause| HttpError::new(&url, cause))?;
+        Ok(http::Response::from_parts(head, body).into())
+    }
+
+    /// Once, whatever comes of it.
+    async fn open_stream(self, body: &Once) -> Result<http::Response<Body>, Error> {
+        let source = Arc::clone(&self.authorized.source);
+        let sent_with = match source.ready() {
+            Some(token) => token,
+            None => source.token().await?,
+        };
+        let upload = |http: Arc<dyn HttpClient>, request: Request| async move {
+            let body = body.take().ok_or_else(|| {
+                let why = "its body was sent before".to_owned();
+                HttpError::new(&request.url, HttpErrorCause::Setup(why))
+            })?;
+            http.upload(request, body).await
+        };
+        let replaces = self.authorized.retry;
+        let answer = self.retry_on_401(false).exchange(upload).await?;
+        let challenge = Challenge::of(answer.status(), answer.headers());
+        if let Some(challenge) = challenge.filter(|challenge| !challenge.refuses_proof())
+            && replaces
+            && let Err(error) = source.replace(&sent_with, &challenge).await
+        {
+            tracing::debug!(%error, "the refused token could not be replaced");
+        }
+        Ok(answer)
     }
 
     async fn exchange<B, Fut>(
@@ -119,6 +196,7 @@ impl AuthorizedRequest {
             authorized,
             request,
             broken,
+            ..
         } = self;
         if let Some(why) = broken {
             return Err(HttpError::new(&request.url, HttpErrorCause::Setup(why)).into());

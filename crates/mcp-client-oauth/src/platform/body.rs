@@ -1,5 +1,7 @@
-//! The body of an answer, as it comes.
+//! The body of an answer, or of a request, as it comes.
 
+#[cfg(feature = "reqwest")]
+use std::sync::{Mutex, PoisonError};
 use std::{
     fmt,
     pin::Pin,
@@ -13,7 +15,8 @@ use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 
 use super::HttpErrorCause;
 
-/// The body of an answer that is read as it comes. Dropping it closes the stream.
+/// A body that is read as it comes: that of an answer, or one to be sent. Dropping it closes the
+/// stream.
 pub struct Body(UnsyncBoxBody<Bytes, HttpErrorCause>);
 
 impl Body {
@@ -94,6 +97,41 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         self.0.size_hint()
+    }
+}
+
+/// A body for those who want to share references to it, which nobody does.
+#[cfg(feature = "reqwest")]
+pub(super) struct SyncBody(Mutex<Body>);
+
+#[cfg(feature = "reqwest")]
+impl SyncBody {
+    pub(super) fn new(body: Body) -> Self {
+        Self(Mutex::new(body))
+    }
+}
+
+#[cfg(feature = "reqwest")]
+impl HttpBody for SyncBody {
+    type Data = Bytes;
+    type Error = HttpErrorCause;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpErrorCause>>> {
+        let body = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        body.size_hint()
     }
 }
 

@@ -41,6 +41,8 @@ pub use self::{reqwest::ReqwestClient, resolver::Resolver};
 pub const METADATA_DEADLINE: Duration = Duration::from_secs(10);
 /// How long one request to a token, registration or revocation endpoint may take.
 pub const TOKEN_DEADLINE: Duration = Duration::from_secs(30);
+/// How much of a body is held that cannot be sent as it comes.
+const UPLOAD_LIMIT: usize = 64 << 20;
 /// How large the body of an OAuth answer may be.
 pub const BODY_LIMIT: usize = 1 << 20;
 
@@ -115,6 +117,20 @@ pub trait HttpClient: Send + Sync {
     async fn open(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
         let response = http::Response::from(self.send(request).await?);
         Ok(response.map(Body::full))
+    }
+
+    /// The same with a `body` that is sent as it comes, in the place of the request's own. It can be
+    /// sent once.
+    ///
+    /// The default has read the whole body, of 64 MiB at most, before it sends it.
+    async fn upload(
+        &self,
+        mut request: Request,
+        body: Body,
+    ) -> Result<http::Response<Body>, HttpError> {
+        let read = body.read_within(request.deadline, UPLOAD_LIMIT).await;
+        request.body = read.map_err(|cause| HttpError::new(&request.url, cause))?;
+        self.open(request).await
     }
 }
 

@@ -18,6 +18,7 @@ use url::Url;
 use super::{
     Body, HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Resolver,
     Response, UnsafeUrl,
+    body::SyncBody,
     resolver::{PolicedResolver, Rule, SystemResolver},
     trust::Trust,
     without_query,
@@ -159,7 +160,7 @@ impl ReqwestClient {
 
     async fn exchange(&self, request: Request) -> Result<Response, HttpErrorCause> {
         let (head_only, limit) = (request.head_only, request.body_limit);
-        let (mut response, route) = self.head(request).await?;
+        let (mut response, route) = self.head(request, None).await?;
         let remote = match route {
             Route::Proxied => None,
             Route::Direct(_) => response.remote_addr().map(|address| address.ip()),
@@ -179,18 +180,40 @@ impl ReqwestClient {
     }
 
     /// Sends a request, and returns when the head of the answer is here; and which way that went.
-    async fn head(&self, request: Request) -> Result<(reqwest::Response, Route), HttpErrorCause> {
+    async fn head(
+        &self,
+        request: Request,
+        body: Option<Body>,
+    ) -> Result<(reqwest::Response, Route), HttpErrorCause> {
         request.reach.allows(&request.url)?;
         let route = self.route(&request.url, request.reach);
         let client = self.client(route)?;
+        let body = match body {
+            Some(body) => reqwest::Body::wrap(SyncBody::new(body)),
+            None => request.body.into(),
+        };
         let response = client
             .request(request.method, request.url)
             .headers(request.headers)
-            .body(request.body)
+            .body(body)
             .send()
             .await
             .map_err(|error| cause_of(&error))?;
         Ok((response, route))
+    }
+
+    /// Returns with the head of an answer, whose body is read as it comes.
+    async fn begin(
+        &self,
+        request: Request,
+        body: Option<Body>,
+    ) -> Result<http::Response<Body>, HttpError> {
+        let (told, deadline) = (Told::of(&request), request.deadline);
+        let outcome = told.within(deadline, self.head(request, body)).await;
+        told.end(outcome.as_ref().map(|(response, _)| response.status()));
+        let (head, body) = http::Response::from(outcome?.0).into_parts();
+        let body = body.map_err(|error| cause_of(&error));
+        Ok(http::Response::from_parts(head, Body::new(body)))
     }
 }
 
@@ -221,12 +244,15 @@ impl HttpClient for ReqwestClient {
     }
 
     async fn open(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
-        let (told, deadline) = (Told::of(&request), request.deadline);
-        let outcome = told.within(deadline, self.head(request)).await;
-        told.end(outcome.as_ref().map(|(response, _)| response.status()));
-        let (head, body) = http::Response::from(outcome?.0).into_parts();
-        let body = body.map_err(|error| cause_of(&error));
-        Ok(http::Response::from_parts(head, Body::new(body)))
+        self.begin(request, None).await
+    }
+
+    async fn upload(
+        &self,
+        request: Request,
+        body: Body,
+    ) -> Result<http::Response<Body>, HttpError> {
+        self.begin(request, Some(body)).await
     }
 }
 

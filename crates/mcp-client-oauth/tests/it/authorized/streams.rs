@@ -2,14 +2,24 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use mcp_client_oauth::{
-    Answer, AnswerBody, AnswerError, Authorized, Events, error::HttpErrorCause,
+    Answer, AnswerBody, AnswerError, Authorized, Events,
+    error::HttpErrorCause,
+    platform::{Body, HttpClient as _, Reach, Request, ReqwestClient},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil};
+use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    sync::mpsc,
+};
 
-use super::{logged_in, notes};
+use super::{NOTES, logged_in, notes};
 use crate::support::{Scene, bounded};
 
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
@@ -122,4 +132,73 @@ async fn a_text_that_stops_half_way_is_waited_for_so_long() {
         matches!(error.cause, HttpErrorCause::TimedOut(_)),
         "{error}"
     );
+}
+
+/// A body whose pieces a test sends when it likes.
+fn piecemeal() -> (mpsc::UnboundedSender<&'static str>, Body) {
+    let (sender, mut pieces) = mpsc::unbounded_channel::<&str>();
+    let frames = futures_util::stream::poll_fn(move |cx| {
+        let piece = pieces.poll_recv(cx);
+        piece.map(|piece| Some(Ok(Frame::data(Bytes::from_static(piece?.as_bytes())))))
+    });
+    (sender, Body::new(StreamBody::new(frames)))
+}
+
+#[tokio::test]
+async fn a_body_is_sent_as_it_comes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let request = Request::new(Method::POST, url.parse().unwrap(), Reach::Loopback);
+    let (pieces, body) = piecemeal();
+    let sending = tokio::spawn(async move {
+        let network = ReqwestClient::default();
+        network.upload(request, body).await
+    });
+    let (mut stream, _) = bounded(listener.accept()).await.unwrap();
+    let mut heard = Vec::new();
+    for piece in ["one", "two"] {
+        pieces.send(piece).unwrap();
+        while !heard.windows(3).any(|part| part == piece.as_bytes()) {
+            bounded(stream.read_buf(&mut heard)).await.unwrap();
+        }
+    }
+    drop(pieces);
+    while !heard.ends_with(b"0\r\n\r\n") {
+        bounded(stream.read_buf(&mut heard)).await.unwrap();
+    }
+    let head = String::from_utf8_lossy(&heard).to_lowercase();
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
+    stream.write_all(answer).await.unwrap();
+    let answer = bounded(sending).await.unwrap().unwrap();
+    assert_eq!(&answer.into_body().read(100).await.unwrap()[..], b"done");
+}
+
+/// A body that was sent cannot be sent again, but the caller's next one goes by another token.
+#[tokio::test]
+async fn a_body_that_is_spent_is_not_sent_again_and_the_token_is_replaced() {
+    let (scene, _, authorized) = logged_in().await;
+    let post = || {
+        let body = Body::full(Bytes::from_static(b"[1,2]"));
+        let json = HeaderValue::from_static("application/json");
+        let request = authorized.post(notes(&scene));
+        request.header(header::CONTENT_TYPE, json).stream(body)
+    };
+    let answer = bounded(post().send()).await.unwrap();
+    assert_eq!(&answer.body[..], b"[1,2]");
+    scene.testbed.revoke_access_tokens();
+    let refused = bounded(post().send()).await.unwrap();
+    assert_eq!((refused.status.as_u16(), scene.refreshes()), (401, 1));
+    let posts = || scene.testbed.count(Party::Mcp, "POST", NOTES);
+    assert_eq!(posts(), 2);
+    let answer = bounded(post().open()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), posts()), (200, 3));
+    // Whoever wants none of it gets none of it.
+    scene.testbed.revoke_access_tokens();
+    let refused = bounded(post().retry_on_401(false).send()).await.unwrap();
+    assert_eq!((refused.status.as_u16(), scene.refreshes()), (401, 1));
+    let twice = post();
+    assert!(bounded(twice.clone().send()).await.is_ok());
+    let error = bounded(twice.send()).await.unwrap_err();
+    assert!(error.to_string().contains("was sent before"), "{error}");
 }

@@ -4,9 +4,16 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// How many characters of a stranger's text are kept.
 const SHOWN: usize = 256;
+/// What stands for a secret that a stranger has echoed.
+const BLOT: &str = "[redacted]";
+/// A shorter secret stands in other words, and protects nothing.
+const SHORTEST_SECRET: usize = 4;
+/// A shorter beginning of a secret gives nothing away.
+const SHORTEST_PREFIX: usize = 8;
 
 /// A stranger's text. `Display` escapes control and direction-changing characters, and what is
 /// longer than 256 characters was cut when it was made.
@@ -34,6 +41,31 @@ impl Foreign {
     pub fn as_raw(&self) -> &str {
         &self.0
     }
+
+    /// The same, with every occurrence of `secrets` blotted out: some servers echo what they were
+    /// sent (H160).
+    #[must_use]
+    pub fn without(&self, secrets: &[&str]) -> Self {
+        let mut clean = Zeroizing::new(self.0.clone());
+        for secret in secrets.iter().filter(|it| it.len() >= SHORTEST_SECRET) {
+            clean = Zeroizing::new(clean.replace(secret, BLOT));
+            // The text was cut when it was made, so the secret may be there without its end.
+            if let Some(start) = cut_at_the_end(&clean, secret) {
+                clean.truncate(start);
+                clean.push_str(BLOT);
+            }
+        }
+        Self::new(&clean)
+    }
+}
+
+/// Where a prefix of `secret` ends a text that was cut.
+fn cut_at_the_end(text: &str, secret: &str) -> Option<usize> {
+    let body = text.strip_suffix('…')?;
+    let lengths = (SHORTEST_PREFIX..secret.len()).rev();
+    let mut prefixes = lengths.filter_map(|length| secret.get(..length));
+    let prefix = prefixes.find(|prefix| body.ends_with(prefix))?;
+    Some(body.len() - prefix.len())
 }
 
 /// Characters that move the cursor, hide text or turn its direction.
@@ -97,5 +129,17 @@ mod tests {
                 .count(),
             SHOWN + 1
         );
+    }
+
+    #[test]
+    fn a_secret_is_blotted_out_even_where_it_was_cut() {
+        let secret = "planted-refresh-token-0123456789";
+        let clean = |text: &str| Foreign::new(text).without(&["abc", secret]).to_string();
+        assert_eq!(
+            clean(&format!("abc {secret} is spent")),
+            "abc [redacted] is spent"
+        );
+        let cut = format!("{}{secret}", "x".repeat(240));
+        assert!(!clean(&cut).contains("planted-"));
     }
 }

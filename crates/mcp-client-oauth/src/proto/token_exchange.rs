@@ -76,7 +76,7 @@ pub fn response(answer: &Response, secrets: &[&str]) -> Result<Assertion, TokenE
     let wire: Wire =
         serde_json::from_slice(&answer.body).map_err(|error| malformed(&lenient::shape(&error)))?;
     if wire.issued_token_type != ID_JAG {
-        let found = Foreign::new(&wire.issued_token_type);
+        let found = Foreign::new(&wire.issued_token_type).without(secrets);
         return Err(TokenExchangeError::OtherType(found));
     }
     let id_jag = Assertion::parse(wire.access_token.expose());
@@ -147,5 +147,12 @@ mod tests {
             error.contains("invalid_grant") && !error.contains("planted"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_type_does_not_echo_the_id_token() {
+        let body = json!({"access_token": "a.b.c", "issued_token_type": "of planted.id.token"});
+        let error = read(200, &body).unwrap_err().to_string();
+        assert!(error.contains("of [redacted]"), "{error}");
     }
 }

@@ -145,7 +145,8 @@ pub fn event_stream(bytes: &[u8]) {
 
 /// Any device answer (RFC 8628 §3.2): what is shown is visible ASCII, and every time is bounded.
 pub fn device(body: &[u8]) {
-    match device::response(&answer(StatusCode::OK, body), Reach::Public, &[SECRET]) {
+    let at = endpoint("https://as.example/device_authorization");
+    match device::response(&answer(StatusCode::OK, body), &at, Reach::Public, &[SECRET]) {
         Ok(code) => {
             assert!(is_visible(&code.user_code.to_string()));
             assert_eq!(code.verification_uri.as_url().scheme(), "https");

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     error::{AuthorizationError, Error},
-    platform::Platform,
+    platform::{HttpError, Platform, Reach},
     proto::{
         challenge::Challenge,
         dpop,
@@ -278,9 +278,13 @@ async fn token_for(source: &dyn TokenSource, url: &Url) -> Result<AccessToken, E
     Ok(token)
 }
 
-/// Before the first login the resource is not known; then the server's own origin is the limit.
+/// Before the first login the resource is not known; then the server's own origin is the limit. What is
+/// not encrypted goes to no public place, as far as its text tells, whoever sends it.
 fn check(source: &dyn TokenSource, url: &Url) -> Result<(), Error> {
     let (server, resource) = (source.server(), source.resource());
+    Reach::to_named(server)
+        .allows(url)
+        .map_err(|cause| HttpError::new(url, cause.into()))?;
     let covered = match &resource {
         Some(resource) => resource.covers(url),
         None => server.as_url().origin() == url.origin(),

@@ -32,6 +32,7 @@ use fetch::{Budget, Document, Fetched};
 #[non_exhaustive]
 pub struct Discovery {
     /// The MCP server, as the person named it.
+    #[serde(deserialize_with = "ServerUrl::deserialize_allowing_http")]
     pub server: ServerUrl,
     /// What tokens are asked for, as the server publishes it.
     pub resource: Resource,
@@ -155,7 +156,8 @@ impl Discovery {
     #[must_use]
     pub fn with_quirks(mut self, quirks: &Quirks) -> Self {
         let known = Quirks::known(self.issuer());
-        self.quirks = quirks.clone().or(known).bound_to(self.issuer());
+        let said = quirks.clone().bound_as_in(&self.quirks);
+        self.quirks = said.or(known).bound_to(self.issuer());
         self
     }
 

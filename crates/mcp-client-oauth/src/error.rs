@@ -233,12 +233,12 @@ impl TokenRefreshError {
     }
 
     fn remedy(&self) -> Remedy {
-        if let Self::Machine(cause) = self {
-            cause.remedy()
-        } else if self.is_definitive() {
-            Remedy::LogIn
-        } else {
-            Remedy::Retry
+        match self {
+            Self::Machine(cause) => cause.remedy(),
+            // No time mends a certificate, and no login.
+            Self::Http(error) if error.is_about_certificates() => network_remedy(error),
+            _ if self.is_definitive() => Remedy::LogIn,
+            _ => Remedy::Retry,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
-    error::{AuthorizationError, Error, TokenStorageError},
+    error::{AuthorizationError, Error, RegistrationError, TokenStorageError},
     grant::{self, Grant, GrantRequest, LOGIN_TIMEOUT, Receiver, Redirect},
     identity::{ClientIdentity, IdentityOptions, Registration, identify, identify_machine},
     machine::MachineGrant,
@@ -36,9 +36,9 @@ pub struct LoginOptions {
     /// Which grant, by its name in [`GRANTS`](grant::GRANTS); else the first that fits. The
     /// device grant (`device_code`) is never that one: it is for who asks for it (H179).
     pub grant: Option<String>,
-    /// Which grant, by its name, where [`grant`](Self::grant) names none and the server offers this
-    /// one; else the first that fits. It saves a second login, with its discovery, where a device
-    /// code would do and a browser does as well.
+    /// Which grant, by its name, where [`grant`](Self::grant) names none, the server offers this one,
+    /// and it can be had there; else the first that fits. For where a device code would do better, and
+    /// a browser does as well.
     pub preferred_grant: Option<String>,
     /// How to get tokens without asking anybody; then the session can do that again by itself.
     pub machine: Option<MachineGrant>,
@@ -191,32 +191,65 @@ async fn obtain(
         )
         .await;
     }
-    let grant = options.foresee(&discovery.metadata)?;
-    let listen = || Receiver::bind(&options.redirect, known.as_ref());
-    let receiver = grant.needs_redirect().then(listen).transpose()?;
-    let identity = identify(
+    let asking = Asking {
         platform,
-        &discovery,
-        &options.client(),
-        known.as_ref(),
-        receiver.as_ref().map(Receiver::uri),
-    )
-    .await?;
-    keep_registration(store, &identity, known.as_ref()).await?;
-    let mut request = GrantRequest::new(&discovery, &identity, options.scope.as_ref())?
-        .with_receiver(receiver)
-        .with_timeout(options.timeout);
-    if let Some(prover) = &prover {
-        request = request.with_prover(Arc::clone(prover));
+        store,
+        options,
+        known: known.as_ref(),
+        prover: prover.as_ref(),
+    };
+    let record = match options.preferred(&discovery.metadata) {
+        Some(preferred) => match asking.by(preferred, &discovery).await {
+            // It is offered, and cannot be had.
+            Err(
+                Error::Registration(RegistrationError::Answer { .. })
+                | Error::Authorization(AuthorizationError::Device { .. }),
+            ) => None,
+            asked => Some(asked?),
+        },
+        None => None,
+    };
+    if let Some(record) = record {
+        return Ok(record);
     }
-    let requested = request.scope().cloned();
-    let tokens = grant.obtain(platform, request).await;
-    if let Err(error) = &tokens {
-        forget_unknown_client(store, &identity, error).await;
+    let grant = grant::foresee(&discovery.metadata, options.grant.as_deref())?;
+    asking.by(grant, &discovery).await
+}
+
+/// What steps 2 to 4 need to ask a person.
+struct Asking<'a> {
+    platform: &'a Platform,
+    store: &'a TokenStore,
+    options: &'a LoginOptions,
+    known: Option<&'a Registration>,
+    prover: Option<&'a Arc<Prover>>,
+}
+
+impl Asking<'_> {
+    /// By this grant.
+    async fn by(&self, grant: &dyn Grant, discovery: &Discovery) -> Result<Record, Error> {
+        let (platform, options) = (self.platform, self.options);
+        let listen = || Receiver::bind(&options.redirect, self.known);
+        let receiver = grant.needs_redirect().then(listen).transpose()?;
+        let redirect = receiver.as_ref().map(Receiver::uri);
+        let client = options.client();
+        let identity = identify(platform, discovery, &client, self.known, redirect).await?;
+        keep_registration(self.store, &identity, self.known).await?;
+        let mut request = GrantRequest::new(discovery, &identity, options.scope.as_ref())?
+            .with_receiver(receiver)
+            .with_timeout(options.timeout);
+        if let Some(prover) = self.prover {
+            request = request.with_prover(Arc::clone(prover));
+        }
+        let requested = request.scope().cloned();
+        let tokens = grant.obtain(platform, request).await;
+        if let Err(error) = &tokens {
+            forget_unknown_client(self.store, &identity, error).await;
+        }
+        let mut record = Record::new(discovery.clone(), identity, requested, tokens?);
+        record.dpop = self.prover.map(|prover| prover.key().clone());
+        Ok(record)
     }
-    let mut record = Record::new(discovery, identity, requested, tokens?);
-    record.dpop = prover.map(|prover| prover.key().clone());
-    Ok(record)
 }
 
 /// Steps 2 to 4 when nobody is there: no redirect URI, no listener, no registration (spec-checklist
@@ -262,7 +295,11 @@ async fn learn(
             .with_quirks(&options.discovery.quirks);
         return Ok(known.with_challenge(challenge));
     }
-    let found = discover(platform, server, &options.discovery).await?;
+    let mut asked = options.discovery.clone();
+    if let Some(record) = before.filter(|_| !options.afresh) {
+        asked.quirks = asked.quirks.bound_as_in(&record.discovery.quirks);
+    }
+    let found = discover(platform, server, &asked).await?;
     if let Some(record) = before.filter(|record| record.discovery.issuer() != found.issuer()) {
         // What is bound to the old issuer is not shown to the new one (H24); the person should know.
         let (old, new) = (record.discovery.issuer(), found.issuer());
@@ -328,18 +365,11 @@ impl LoginOptions {
         }
     }
 
-    /// The grant that will be taken, if one can be.
-    fn foresee(&self, server: &ServerMetadata) -> Result<&'static dyn Grant, AuthorizationError> {
-        let preferred = self
-            .preferred_grant
-            .as_deref()
-            .filter(|_| self.grant.is_none());
-        if let Some(name) = preferred
-            && let Ok(grant) = grant::foresee(server, Some(name))
-        {
-            return Ok(grant);
-        }
-        grant::foresee(server, self.grant.as_deref())
+    /// The grant that is tried before the one that fits, if there is one.
+    fn preferred(&self, server: &ServerMetadata) -> Option<&'static dyn Grant> {
+        let name = self.preferred_grant.as_deref()?;
+        let offered = grant::foresee(server, Some(name)).ok();
+        offered.filter(|_| self.grant.is_none())
     }
 
     /// What proves that we have the key of this login, if its tokens are to be bound to one.

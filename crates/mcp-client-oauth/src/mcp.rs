@@ -35,7 +35,7 @@ use url::Url;
 use crate::{
     authorized::{Credentials, with_token},
     error::Error,
-    platform::{METADATA_DEADLINE, ReqwestClient},
+    platform::{self, HttpErrorCause, METADATA_DEADLINE, ReqwestClient},
     proto::{challenge::Challenge, dpop, token::Scheme},
     session::{Session, TokenSource},
     sessions::Sessions,
@@ -85,29 +85,16 @@ pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
 }
 
 /// Connects to the server of `source` and negotiates the protocol version: 2026-07-28 where the
-/// server speaks it, else an `initialize` of an earlier one.
+/// server speaks it, else an `initialize` of an earlier one. Connections are made as a
+/// [`ReqwestClient`] makes them by default; for authorities, a certificate or a resolver of your own
+/// there is [`connect_over`].
 ///
 /// # Errors
 /// [`ConnectError`]; a missing login is found before the server is asked.
 pub async fn connect(
     source: Arc<dyn TokenSource>,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-    connect_over(source, &ReqwestClient::default()).await
-}
-
-/// The same over a network of the caller's: with authorities, a certificate or a resolver of its own.
-///
-/// # Errors
-/// As [`connect`].
-pub async fn connect_over(
-    source: Arc<dyn TokenSource>,
-    network: &ReqwestClient,
-) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-    let lifecycle = ClientLifecycleMode::Auto {
-        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-        legacy_version: None,
-    };
-    connected(source, network, lifecycle).await
+    connect_over(source, &ReqwestClient::default(), negotiated()).await
 }
 
 /// The same without a negotiation, where it is known which protocol version the server speaks.
@@ -118,10 +105,22 @@ pub async fn connect_by(
     source: Arc<dyn TokenSource>,
     lifecycle: ClientLifecycleMode,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-    connected(source, &ReqwestClient::default(), lifecycle).await
+    connect_over(source, &ReqwestClient::default(), lifecycle).await
 }
 
-async fn connected(
+/// The lifecycle of [`connect`], for [`connect_over`].
+pub fn negotiated() -> ClientLifecycleMode {
+    ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        legacy_version: None,
+    }
+}
+
+/// The same over a network of the caller's.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_over(
     source: Arc<dyn TokenSource>,
     network: &ReqwestClient,
     lifecycle: ClientLifecycleMode,
@@ -139,7 +138,8 @@ async fn connected(
 }
 
 impl Session {
-    /// An MCP client with the tokens of this session; see [`connect`].
+    /// An MCP client with the tokens of this session; see [`connect`]. What its platform sends by is
+    /// not asked: for a network of your own there is [`connect_over`].
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -161,6 +161,22 @@ impl Sessions {
     }
 }
 
+/// Why the network failed, if that is why `rmcp` did: a certificate that is not accepted, say. Give it
+/// what [`authorization_error`] takes.
+pub fn network_cause(error: &(dyn StdError + 'static)) -> Option<HttpErrorCause> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+            return Some(platform::cause_of(error));
+        }
+        next = match error.downcast_ref::<Failure>() {
+            Some(Failure::Client(error)) => return Some(platform::cause_of(error)),
+            _ => below(error),
+        };
+    }
+    None
+}
+
 /// Our own error, if it is why `rmcp` failed: a login that is needed, say. Give it a
 /// `ServiceError`, a `ClientInitializeError`, or any error that has one of them as its source.
 pub fn authorization_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
@@ -172,17 +188,23 @@ pub fn authorization_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'
         if let Some(own) = carried.and_then(|carried| carried.downcast_ref::<Error>()) {
             return Some(own);
         }
-        // `rmcp` does not name the transport's error as the source of this one.
-        next = match error.downcast_ref::<ClientInitializeError>() {
-            Some(ClientInitializeError::TransportError { error, .. }) => Some(&*error.error),
-            Some(ClientInitializeError::LegacyFallbackFailed { discover, fallback }) => {
-                return authorization_error(&**fallback)
-                    .or_else(|| authorization_error(&**discover));
-            }
-            _ => error.source(),
-        };
+        let initialize = error.downcast_ref::<ClientInitializeError>();
+        if let Some(ClientInitializeError::LegacyFallbackFailed { discover, fallback }) = initialize
+        {
+            return authorization_error(&**fallback).or_else(|| authorization_error(&**discover));
+        }
+        next = below(error);
     }
     None
+}
+
+/// The source of an error. `rmcp` does not name the transport's error as the source of its own.
+fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<ClientInitializeError>() {
+        Some(ClientInitializeError::TransportError { error, .. }) => Some(&*error.error),
+        Some(ClientInitializeError::LegacyFallbackFailed { fallback, .. }) => Some(&**fallback),
+        _ => error.source(),
+    }
 }
 
 impl AuthorizedClient {

@@ -60,14 +60,37 @@ pub struct Quirks {
 
 /// Another name by which an authorization server may call itself.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "WrittenName")]
 #[non_exhaustive]
 pub struct OtherName {
     /// The name, as it is written there.
     pub name: Issuer,
-    /// Which authorization server it is of. While that is not known, it is the one that is found next;
-    /// a login remembers that, so that the name is of no use to another one that comes after it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// Which authorization server it is of. While that is not said, it is the one of the login that is
+    /// there, or that is found next: the name is of no use to another one that comes after it, until
+    /// it is said again with [`LoginOptions::afresh`](crate::LoginOptions::afresh).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<Issuer>,
+}
+
+/// As it is written down: records of before have the name alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenName {
+    Alone(Issuer),
+    Whole {
+        name: Issuer,
+        #[serde(default)]
+        of: Option<Issuer>,
+    },
+}
+
+impl From<WrittenName> for OtherName {
+    fn from(written: WrittenName) -> Self {
+        match written {
+            WrittenName::Alone(name) => Self::new(name),
+            WrittenName::Whole { name, of } => Self { name, of },
+        }
+    }
 }
 
 impl OtherName {
@@ -145,6 +168,16 @@ impl Quirks {
     pub fn bound_to(mut self, issuer: &Issuer) -> Self {
         for other in &mut self.issuers {
             other.of.get_or_insert_with(|| issuer.clone());
+        }
+        self
+    }
+
+    /// The same, where names that were bound in `before` are of the same server still.
+    pub(crate) fn bound_as_in(mut self, before: &Self) -> Self {
+        for other in self.issuers.iter_mut().filter(|other| other.of.is_none()) {
+            let mut known = before.issuers.iter();
+            let known = known.find(|known| known.name == other.name);
+            other.of = known.and_then(|known| known.of.clone());
         }
         self
     }
@@ -279,5 +312,8 @@ mod tests {
         };
         let written = serde_json::to_string(&own).unwrap();
         assert_eq!(serde_json::from_str::<Quirks>(&written).unwrap(), own);
+        let before = r#"{"issuers":["https://other.example"]}"#;
+        let before: Quirks = serde_json::from_str(before).unwrap();
+        assert_eq!(before.issuers, own.issuers);
     }
 }

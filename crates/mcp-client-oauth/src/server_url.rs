@@ -53,9 +53,12 @@ pub enum ServerUrlError {
 
 impl ServerUrl {
     /// The same as [`from_str`](Self::from_str), and `http` on any host: for a server in a network
-    /// where nobody listens in, of containers, say. What it names may be plain http too, and what is
-    /// not encrypted goes to private addresses alone: who this host really is, is seen when it is
-    /// connected to.
+    /// where nobody listens in, of containers, say. What it names may be plain http too.
+    ///
+    /// What is not encrypted goes to private addresses alone. Where a name leads is seen when it is
+    /// connected to, by [`ReqwestClient`](crate::platform::ReqwestClient); an application that sends
+    /// by other means, as the [`adapters`](crate::adapters) do, has to see to that itself: of a name
+    /// they do not know where it leads.
     ///
     /// ```
     /// use mcp_client_oauth::ServerUrl;
@@ -71,9 +74,21 @@ impl ServerUrl {
         read(text, true)
     }
 
+    /// Reads one that a person has allowed before, by `#[serde(deserialize_with = …)]`: for what your
+    /// own application has written, and not for what comes along with somebody's project.
+    ///
+    /// # Errors
+    /// As [`allowing_http`](Self::allowing_http).
+    pub fn deserialize_allowing_http<'de, D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        Self::allowing_http(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+
     /// Whether requests to it are not encrypted, though it is not on this machine.
     pub fn is_in_clear(&self) -> bool {
-        self.url.scheme() == "http" && !self.is_loopback()
+        is_in_clear(&self.url)
     }
 
     /// The URL.
@@ -115,6 +130,11 @@ pub(crate) fn covers(outer: &Url, inner: &Url) -> bool {
             .path()
             .strip_prefix(outer_path)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a request to `url` is not encrypted, though it leaves this machine.
+pub(crate) fn is_in_clear(url: &Url) -> bool {
+    url.scheme() == "http" && !is_loopback(url)
 }
 
 /// Whether the host of `url` is a loopback address or `localhost`.
@@ -193,8 +213,9 @@ impl Serialize for ServerUrl {
 
 impl<'de> Deserialize<'de> for ServerUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // What is written down was allowed when it was typed.
-        Self::allowing_http(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -240,7 +261,10 @@ mod tests {
         let clear = ServerUrl::allowing_http("http://mcp-server:8080/mcp").unwrap();
         assert!(clear.is_in_clear());
         let text = serde_json::to_string(&clear).unwrap();
-        assert_eq!(serde_json::from_str::<ServerUrl>(&text).unwrap(), clear);
+        assert!(serde_json::from_str::<ServerUrl>(&text).is_err());
+        let mut read = serde_json::Deserializer::from_str(&text);
+        let read = ServerUrl::deserialize_allowing_http(&mut read);
+        assert_eq!(read.unwrap(), clear);
         for other in [
             "https://mcp.example/",
             "http://127.0.0.1/",

@@ -28,7 +28,9 @@ pub(crate) fn hint_of(error: &Error, subject: &str) -> String {
             )
         }
         Error::TokenStorage(cause) => storage::hint(cause, subject),
-        Error::Http(cause) => network_hint(&cause.cause, error.remedy(), subject),
+        Error::Http(cause) | Error::TokenRefresh(TokenRefreshError::Http(cause)) => {
+            network_hint(&cause.cause, error.remedy(), subject)
+        }
         _ => general_hint(error.remedy(), subject),
     }
 }
@@ -82,9 +84,10 @@ fn discovery_hint(cause: &DiscoveryError, subject: &str) -> String {
 
 /// Both names are in the message; this one may be a stranger's, so it is quoted.
 fn other_issuer_hint(found: &Issuer, subject: &str) -> String {
+    // Afresh, so that the name is taken for the server that is found now, even if it was said of another.
     format!(
         "nothing was stored. Only if whoever runs the server says that this is its own name: \
-         mcp-oauth login {subject} --accept-issuer {}",
+         mcp-oauth login {subject} --force --accept-issuer {}",
         quoted(&found.to_string())
     )
 }

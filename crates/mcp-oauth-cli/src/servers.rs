@@ -25,6 +25,8 @@ const LONGEST_NAME: usize = 64;
 /// What a name stands for, and how to log in there again.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Server {
+    // A person has allowed it when it was first named.
+    #[serde(deserialize_with = "ServerUrl::deserialize_allowing_http")]
     pub(crate) url: ServerUrl,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<String>,

@@ -10,11 +10,11 @@ use http::{HeaderName, HeaderValue, Method, header};
 use serde::Serialize;
 use url::Url;
 
-use super::Authorized;
+use super::{Authorized, Bond, Credentials, token_for};
 use crate::{
     error::Error,
     platform::{Body, HttpClient, HttpError, HttpErrorCause, Reach, Request, Response},
-    proto::challenge::Challenge,
+    proto::{challenge::Challenge, token::AccessToken},
 };
 
 /// How large an answer may be, unless the caller says otherwise.
@@ -30,6 +30,13 @@ pub struct AuthorizedRequest {
     /// In the place of the request's own body, until it is sent.
     stream: Option<Once>,
     broken: Option<String>,
+}
+
+/// What came of a request whose body is spent.
+struct Sent {
+    answer: http::Response<Body>,
+    token: AccessToken,
+    challenge: Option<Challenge>,
 }
 
 /// A body that can be sent once, whoever sends it.
@@ -68,6 +75,21 @@ impl Authorized {
     }
 }
 
+impl Authorized {
+    /// Gets another token in the place of one that was refused, if that is what the answer says.
+    async fn replace(&self, refused: AccessToken, challenge: Option<Challenge>) {
+        let is_refusal = |challenge: &Challenge| {
+            !challenge.refuses_proof() && !challenge.is_insufficient_scope()
+        };
+        if let Some(challenge) = challenge.filter(is_refusal)
+            && self.retry
+            && let Err(error) = self.source.replace(&refused, &challenge).await
+        {
+            tracing::debug!(%error, "the refused token could not be replaced");
+        }
+    }
+}
+
 impl AuthorizedRequest {
     /// Adds a header.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -92,8 +114,11 @@ impl AuthorizedRequest {
         self
     }
 
-    /// A body that is sent as it comes, and so once: a request that is refused is not sent again. Its
-    /// token is replaced all the same, so that the caller's next try goes by another one.
+    /// A body that is sent as it comes, and so once: a request that is refused is not sent again. With a
+    /// 401 its token is replaced all the same, before the answer is returned, so that the caller's next
+    /// try goes by another one. A wider scope is for the caller to ask for.
+    ///
+    /// The time for it is that of the request, once for the head of the answer and once for its body.
     ///
     /// ```no_run
     /// # async fn run(server: mcp_client_oauth::Authorized) -> Result<(), Box<dyn std::error::Error>> {
@@ -127,8 +152,8 @@ impl AuthorizedRequest {
     /// # Errors
     /// As [`Authorized::send`], and [`Error::Http`].
     pub async fn send(self) -> Result<Response, Error> {
-        if self.stream.is_some() {
-            return self.send_stream().await;
+        if let Some(body) = self.stream.clone() {
+            return self.send_stream(&body).await;
         }
         let send = |http: Arc<dyn HttpClient>, request| async move {
             let response = http.send(request).await?;
@@ -150,39 +175,58 @@ impl AuthorizedRequest {
         self.exchange(open).await
     }
 
-    async fn send_stream(self) -> Result<Response, Error> {
-        let (url, limit) = (self.request.url.clone(), self.request.body_limit);
-        let deadline = self.request.deadline;
-        let (head, body) = Box::pin(self.open()).await?.into_parts();
+    async fn send_stream(self, body: &Once) -> Result<Response, Error> {
+        let (authorized, url) = (self.authorized.clone(), self.request.url.clone());
+        let (deadline, limit) = (self.request.deadline, self.request.body_limit);
+        let sent = Box::pin(self.upload(body)).await?;
+        let (head, body) = sent.answer.into_parts();
         let body = body.read_within(deadline, limit).await;
+        // The answer is whole before anything else is waited for.
+        authorized.replace(sent.token, sent.challenge).await;
         let body = body.map_err(|cause| HttpError::new(&url, cause))?;
         Ok(http::Response::from_parts(head, body).into())
     }
 
-    /// Once, whatever comes of it.
     async fn open_stream(self, body: &Once) -> Result<http::Response<Body>, Error> {
-        let source = Arc::clone(&self.authorized.source);
-        let sent_with = match source.ready() {
-            Some(token) => token,
-            None => source.token().await?,
-        };
-        let upload = |http: Arc<dyn HttpClient>, request: Request| async move {
-            let body = body.take().ok_or_else(|| {
-                let why = "its body was sent before".to_owned();
-                HttpError::new(&request.url, HttpErrorCause::Setup(why))
-            })?;
-            http.upload(request, body).await
-        };
-        let replaces = self.authorized.retry;
-        let answer = self.retry_on_401(false).exchange(upload).await?;
-        let challenge = Challenge::of(answer.status(), answer.headers());
-        if let Some(challenge) = challenge.filter(|challenge| !challenge.refuses_proof())
-            && replaces
-            && let Err(error) = source.replace(&sent_with, &challenge).await
-        {
-            tracing::debug!(%error, "the refused token could not be replaced");
+        let authorized = self.authorized.clone();
+        let sent = Box::pin(self.upload(body)).await?;
+        authorized.replace(sent.token, sent.challenge).await;
+        Ok(sent.answer)
+    }
+
+    /// Once, whatever comes of it.
+    async fn upload(self, body: &Once) -> Result<Sent, Error> {
+        self.whole()?;
+        let (source, mut request) = (&self.authorized.source, self.request);
+        let token = token_for(&**source, &request.url).await?;
+        let bond = Bond::of(&**source, &token, &request.method, &request.url)?;
+        let proof = bond.map(|bond| bond.proof.header);
+        Credentials::new(token.header(), proof).apply(&mut request.headers);
+        let body = body.take().ok_or_else(|| {
+            let why = "its body was sent before".to_owned();
+            HttpError::new(&request.url, HttpErrorCause::Setup(why))
+        })?;
+        let url = request.url.clone();
+        let answer = self.authorized.platform.http.upload(request, body).await?;
+        if let Some(prover) = source.prover() {
+            prover.learn(&url, answer.headers());
         }
-        Ok(answer)
+        Ok(Sent {
+            token,
+            challenge: Challenge::of(answer.status(), answer.headers()),
+            answer,
+        })
+    }
+
+    /// Whether it could be made as the caller wanted it.
+    fn whole(&self) -> Result<(), HttpError> {
+        match &self.broken {
+            Some(why) => {
+                let cause = HttpErrorCause::Setup(why.clone());
+                Err(HttpError::new(&self.request.url, cause))
+            }
+            None => Ok(()),
+        }
     }
 
     async fn exchange<B, Fut>(
@@ -192,15 +236,12 @@ impl AuthorizedRequest {
     where
         Fut: Future<Output = Result<http::Response<B>, HttpError>>,
     {
+        self.whole()?;
         let Self {
             authorized,
             request,
-            broken,
             ..
         } = self;
-        if let Some(why) = broken {
-            return Err(HttpError::new(&request.url, HttpErrorCause::Setup(why)).into());
-        }
         authorized
             .send(&request.method, &request.url, |credentials| {
                 let mut request = request.clone();

@@ -70,7 +70,7 @@ async fn ask(platform: &Platform, request: &GrantRequest<'_>) -> Result<DeviceCo
     let message = device::request(endpoint, reach, client, resource, request.scope());
     let answer = platform.http.send(message).await?;
     let secrets: Vec<&str> = client.secrets().collect();
-    device::response(&answer, reach, &secrets).map_err(|cause| {
+    device::response(&answer, endpoint, reach, &secrets).map_err(|cause| {
         let url = endpoint.as_url().clone();
         AuthorizationError::Device { url, cause }.into()
     })

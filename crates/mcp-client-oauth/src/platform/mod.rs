@@ -33,6 +33,8 @@ pub use clock::SystemClock;
 pub use device_prompt::DevicePrompt;
 pub use reach::{Reach, UnsafeUrl};
 
+#[cfg(feature = "mcp")]
+pub(crate) use self::reqwest::cause_of;
 use self::turns::Turns;
 #[cfg(feature = "reqwest")]
 pub use self::{reqwest::ReqwestClient, resolver::Resolver};
@@ -103,8 +105,9 @@ impl fmt::Debug for Platform {
     }
 }
 
-/// Sends one request. It never follows a redirect, keeps no cookies, obeys the request's
-/// [`Reach`] on the address that it connects to, and reads no more than the request allows.
+/// Sends one request. It never follows a redirect, keeps no cookies, reads no more than the request
+/// allows, and goes where the request's [`Reach`] allows it: by [`Reach::allows`] of the URL, and by
+/// [`Reach::allows_address`] of the address that it connects to.
 #[async_trait]
 pub trait HttpClient: Send + Sync {
     /// Sends `request` and returns the whole response, whatever its status.
@@ -129,7 +132,15 @@ pub trait HttpClient: Send + Sync {
         body: Body,
     ) -> Result<http::Response<Body>, HttpError> {
         let read = body.read_within(request.deadline, UPLOAD_LIMIT).await;
-        request.body = read.map_err(|cause| HttpError::new(&request.url, cause))?;
+        request.body = read.map_err(|cause| {
+            let cause = match cause {
+                HttpErrorCause::TooLarge(most) => HttpErrorCause::Setup(format!(
+                    "the body to be sent is larger than {most} bytes"
+                )),
+                other => other,
+            };
+            HttpError::new(&request.url, cause)
+        })?;
         self.open(request).await
     }
 }
@@ -188,7 +199,7 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body; wiped from memory with its last copy when it was made by [`Request::form`].
     pub body: Bytes,
-    /// The most private address that this request may reach.
+    /// How private an address this request may go to, and by what.
     pub reach: Reach,
     /// The time for the whole exchange.
     pub deadline: Duration,
@@ -334,8 +345,9 @@ pub enum HttpErrorCause {
     /// The request was never sent: the server's certificate does not prove who it is.
     #[error("the certificate of the server is not accepted ({0})")]
     Certificate(String),
-    /// The server wants to see a certificate of the client's, and there is none, or not one it takes.
-    #[error("the server wants a certificate of the client")]
+    /// The request was not read: the server wants to see a certificate of the client's, and there is
+    /// none, or not one that it takes.
+    #[error("the server wants a certificate of the client that it accepts")]
     CertificateRequired,
     /// The request was sent, and the connection broke before the whole answer was here.
     #[error("the connection broke ({0})")]
@@ -364,6 +376,14 @@ impl HttpError {
             url: without_query(url),
             cause,
         }
+    }
+
+    /// Whether one side does not accept the certificate of the other.
+    pub fn is_about_certificates(&self) -> bool {
+        matches!(
+            self.cause,
+            HttpErrorCause::Certificate(_) | HttpErrorCause::CertificateRequired
+        )
     }
 
     /// Whether the request surely did not reach the server, so that it may be sent again.

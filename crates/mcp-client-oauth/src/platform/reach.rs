@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use crate::server_url::{ServerUrl, is_loopback};
+use crate::server_url::{ServerUrl, is_in_clear, is_loopback};
 
 /// How private an address is, or may be. A URL that a server names may not lead to a more private
 /// place than the server URL that the person named, so the order of the variants is the rule.
@@ -21,10 +21,10 @@ pub enum Reach {
     /// RFC 1918, RFC 6598 and unique local IPv6 addresses: somebody's own network.
     Private,
     /// The same, by plain http too: for a server whose person has said that nobody listens in there
-    /// ([`ServerUrl::allowing_http`]). What is not encrypted goes to private addresses alone. No
-    /// address is this.
+    /// ([`ServerUrl::allowing_http`]). What is not encrypted goes to private addresses alone
+    /// ([`allows_address`](Self::allows_address)). No address is this.
     PrivateOverHttp,
-    /// Link-local addresses, where clouds keep their instance metadata.
+    /// Link-local addresses, and others where clouds keep their instance metadata.
     LinkLocal,
     /// This machine, and everything that no network should route.
     Loopback,
@@ -108,6 +108,30 @@ impl Reach {
         }
     }
 
+    /// Whether `address`, to which the name in `url` leads, may be connected to with this reach, for
+    /// a request to `url`. Of a literal address [`allows`](Self::allows) says the same.
+    ///
+    /// # Errors
+    /// [`UnsafeUrl::Address`], [`UnsafeUrl::InClear`].
+    pub fn allows_address(self, url: &Url, address: IpAddr) -> Result<(), UnsafeUrl> {
+        let limit = match self {
+            Self::PrivateOverHttp if !is_in_clear(url) => Self::Private,
+            limit => limit,
+        };
+        limit.judge(url.host_str().unwrap_or_default(), address)
+    }
+
+    /// The same, where [`PrivateOverHttp`](Self::PrivateOverHttp) is for what is not encrypted.
+    pub(super) fn judge(self, host: &str, address: IpAddr) -> Result<(), UnsafeUrl> {
+        let place = Self::of(address);
+        match self {
+            Self::PrivateOverHttp if is_inside(address) => Ok(()),
+            Self::PrivateOverHttp => Err(UnsafeUrl::InClear(host.to_owned(), place)),
+            limit if place <= limit => Ok(()),
+            _ => Err(UnsafeUrl::Address(host.to_owned(), place)),
+        }
+    }
+
     /// Whether `url` may be visited at all with this reach, as far as its text tells; the address
     /// that a name resolves to is judged again at connect time.
     pub fn allows(self, url: &Url) -> Result<(), UnsafeUrl> {
@@ -129,18 +153,42 @@ impl Reach {
     }
 }
 
-/// A name is judged when it is resolved.
+/// A name is judged when it is resolved; `localhost` is none that leaves this machine.
 fn allows_in_clear(url: &Url) -> Result<(), UnsafeUrl> {
-    let host = url.host_str().ok_or(UnsafeUrl::NoHost)?;
-    match (url.host(), Reach::of_url(url)) {
-        (_, Reach::Private) | (Some(Host::Domain(_)), Reach::Public) => Ok(()),
-        (_, place) => Err(UnsafeUrl::InClear(host.to_owned(), place)),
+    let address = match url.host() {
+        Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
+        Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
+        Some(Host::Domain(_)) if is_loopback(url) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Some(Host::Domain(_)) => return Ok(()),
+        None => return Err(UnsafeUrl::NoHost),
+    };
+    Reach::PrivateOverHttp.judge(url.host_str().unwrap_or_default(), address)
+}
+
+/// Whether packets to `address` stay in somebody's own network. An address that carries a private one
+/// inside goes another way (6to4, Teredo, NAT64), but for the one that is another spelling of it.
+fn is_inside(address: IpAddr) -> bool {
+    let address = match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    };
+    match address {
+        IpAddr::V4(v4) => of_v4(v4) == Reach::Private,
+        IpAddr::V6(v6) => v6.is_unique_local() && of_v6(v6) == Reach::Private,
     }
 }
 
+/// Where clouds answer questions about the machine that asks, though the address is not link-local:
+/// those of Alibaba, AWS and Google.
+const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+const METADATA_V6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
+
 fn of_v4(v4: Ipv4Addr) -> Reach {
     let [a, b, ..] = v4.octets();
-    if v4.is_link_local() {
+    if v4.is_link_local() || v4 == METADATA_V4 {
         Reach::LinkLocal
     } else if v4.is_private() || (a == 100 && (64..128).contains(&b)) {
         Reach::Private
@@ -162,7 +210,7 @@ fn of_v6(v6: Ipv6Addr) -> Reach {
     if let Some(v4) = embedded_v4(v6) {
         return of_v4(v4);
     }
-    if v6.is_unicast_link_local() {
+    if v6.is_unicast_link_local() || METADATA_V6.contains(&v6) {
         Reach::LinkLocal
     } else if v6.is_unique_local() || (s[0] & 0xffc0) == 0xfec0 {
         Reach::Private
@@ -216,6 +264,10 @@ mod tests {
             ("[::]", Reach::Loopback),
             ("169.254.169.254", Reach::LinkLocal),
             ("[fe80::1]", Reach::LinkLocal),
+            ("100.100.100.200", Reach::LinkLocal),
+            ("[fd00:ec2::254]", Reach::LinkLocal),
+            ("[fd20:ce::254]", Reach::LinkLocal),
+            ("[::ffff:100.100.100.200]", Reach::LinkLocal),
             ("10.1.2.3", Reach::Private),
             ("192.168.1.1", Reach::Private),
             ("172.31.0.1", Reach::Private),
@@ -257,6 +309,9 @@ mod tests {
         let allows = |url: &str| reach.allows(&Url::parse(url).unwrap());
         for good in [
             "http://10.0.0.7/mcp",
+            "http://100.64.0.7/mcp",
+            "http://[fd00::7]/mcp",
+            "http://[::ffff:10.0.0.7]/mcp",
             "http://mcp-server:8080/mcp",
             "https://as.example/",
             "https://10.0.0.7/",
@@ -268,6 +323,11 @@ mod tests {
             "http://127.0.0.1/",
             "http://localhost:8080/",
             "http://169.254.169.254/",
+            "http://100.100.100.200/",
+            "http://[fd00:ec2::254]/",
+            "http://[2002:a00:1::]/",
+            "http://[64:ff9b::a00:1]/",
+            "http://[::10.0.0.1]/",
             "http://a@10.0.0.7/",
             "https://169.254.169.254/",
             "https://127.0.0.1/",

@@ -19,13 +19,16 @@ use super::{
     Body, HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Resolver,
     Response, UnsafeUrl,
     body::SyncBody,
-    resolver::{PolicedResolver, Rule, SystemResolver},
+    resolver::{PolicedResolver, SystemResolver},
     trust::Trust,
     without_query,
 };
 #[cfg(feature = "mcp")]
 use crate::server_url::ServerUrl;
-use crate::{secret::Secret, server_url::is_loopback};
+use crate::{
+    secret::Secret,
+    server_url::{is_in_clear, is_loopback},
+};
 
 /// What a server sees as our name.
 const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"));
@@ -68,17 +71,17 @@ impl ReqwestClient {
     /// [`HttpErrorCause::Setup`] if there is no certificate in it.
     pub fn with_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorCause> {
         self.trust.only(bundle)?;
-        Ok(self)
+        Ok(self.afresh())
     }
 
-    /// Trusts the certificate authorities of `bundle` (PEM) besides those of the system: for a
-    /// network with an authority of its own.
+    /// Trusts the certificate authorities of `bundle` (PEM) besides those that it trusts already: for
+    /// a network with an authority of its own.
     ///
     /// # Errors
     /// [`HttpErrorCause::Setup`] if there is no certificate in it.
     pub fn with_extra_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorCause> {
         self.trust.also(bundle)?;
-        Ok(self)
+        Ok(self.afresh())
     }
 
     /// Shows the certificate of `pem` to servers that ask for one (mutual TLS), and proves it by its
@@ -89,7 +92,7 @@ impl ReqwestClient {
     /// [`HttpErrorCause::Setup`] if either is missing, or the key is encrypted.
     pub fn with_identity(mut self, pem: &Secret<Vec<u8>>) -> Result<Self, HttpErrorCause> {
         self.trust.come_as(pem)?;
-        Ok(self)
+        Ok(self.afresh())
     }
 
     /// Finds addresses by `resolver` instead of the system. What it answers is judged by the network
@@ -97,7 +100,16 @@ impl ReqwestClient {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.names = resolver;
-        self
+        self.afresh()
+    }
+
+    /// Without the connections that were made otherwise.
+    fn afresh(self) -> Self {
+        Self {
+            direct: Default::default(),
+            proxied: OnceLock::new(),
+            ..self
+        }
     }
 
     fn client(&self, route: Route) -> Result<&reqwest::Client, HttpErrorCause> {
@@ -123,13 +135,9 @@ impl ReqwestClient {
             Route::Proxied => builder,
             Route::Direct(reach) => {
                 let names = Arc::clone(&self.names);
-                let rule = match reach {
-                    Reach::PrivateOverHttp => Rule::PrivateAlone,
-                    reach => Rule::UpTo(reach),
-                };
                 builder
                     .no_proxy()
-                    .dns_resolver(PolicedResolver { names, rule })
+                    .dns_resolver(PolicedResolver { names, reach })
             }
         };
         builder
@@ -141,17 +149,18 @@ impl ReqwestClient {
     /// the whole exchange, because an event stream has none.
     #[cfg(feature = "mcp")]
     pub(crate) fn client_of(&self, server: &ServerUrl) -> Result<reqwest::Client, HttpError> {
-        let url = server.as_url();
-        let client = self.client(self.route(url, Reach::to_named(server)));
+        let (url, reach) = (server.as_url(), Reach::to_named(server));
+        // No resolver is asked about a literal address.
+        let allowed = reach.allows(url).map_err(HttpErrorCause::from);
+        let client = allowed.and_then(|()| self.client(self.route(url, reach)));
         client.cloned().map_err(|cause| HttpError::new(url, cause))
     }
 
     /// The way to `url`, which may be visited with this `reach`.
     fn route(&self, url: &Url, reach: Reach) -> Route {
-        let is_in_clear = url.scheme() == "http" && !is_loopback(url);
         match reach {
             // Who a proxy would hand it to, nobody knows.
-            Reach::PrivateOverHttp if is_in_clear => Route::Direct(Reach::PrivateOverHttp),
+            Reach::PrivateOverHttp if is_in_clear(url) => Route::Direct(Reach::PrivateOverHttp),
             _ if is_proxied(self.proxies.get_or_init(Matcher::from_system), url) => Route::Proxied,
             Reach::PrivateOverHttp => Route::Direct(Reach::Private),
             reach => Route::Direct(reach),
@@ -309,7 +318,7 @@ async fn read_body(
     Ok(body.freeze())
 }
 
-fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
+pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
     for inner in causes(error) {
         if let Some(forbidden) = inner.downcast_ref::<UnsafeUrl>() {
             return HttpErrorCause::Forbidden(forbidden.clone());
@@ -323,7 +332,7 @@ fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
             Some(refused @ rustls::Error::InvalidCertificate(_)) => {
                 return HttpErrorCause::Certificate(plain(&refused.to_string()));
             }
-            Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+            Some(rustls::Error::AlertReceived(alert)) if is_about_ours(*alert) => {
                 return HttpErrorCause::CertificateRequired;
             }
             _ => {}
@@ -335,6 +344,22 @@ fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
     } else {
         HttpErrorCause::Interrupted(text)
     }
+}
+
+/// Whether a server says by it that it wants a certificate of ours, or another one (RFC 8446 §6.2). It
+/// has not read the request then.
+fn is_about_ours(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+    )
 }
 
 /// The innermost reason: the outer ones repeat "error sending request", and may hold the URL. It may

@@ -1,10 +1,6 @@
 //! Which addresses a name leads to, and which of them may be connected to (H35-H37).
 
-use std::{
-    fmt, io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -16,11 +12,11 @@ use super::{Reach, UnsafeUrl};
 /// answers: it opens no way to a place that is forbidden.
 #[async_trait]
 pub trait Resolver: fmt::Debug + Send + Sync {
-    /// The addresses of `host`, the best first.
+    /// The addresses of `host`, the best first. Their port is of no account: it is that of the URL.
     ///
     /// # Errors
     /// Why there are none.
-    async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+    async fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>>;
 }
 
 /// As the system does it: its files, its DNS.
@@ -29,9 +25,8 @@ pub(super) struct SystemResolver;
 
 #[async_trait]
 impl Resolver for SystemResolver {
-    async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let found = tokio::net::lookup_host((host, 0)).await?;
-        Ok(found.map(|address| address.ip()).collect())
+    async fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host((host, 0)).await?.collect())
     }
 }
 
@@ -40,75 +35,58 @@ impl Resolver for SystemResolver {
 #[derive(Debug)]
 pub(super) struct PolicedResolver {
     pub(super) names: Arc<dyn Resolver>,
-    pub(super) rule: Rule,
-}
-
-/// Which addresses may be connected to.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Rule {
-    /// Those that are no more private than this.
-    UpTo(Reach),
-    /// Private ones alone: what goes there is not encrypted.
-    PrivateAlone,
+    /// [`Reach::PrivateOverHttp`] is for what is not encrypted.
+    pub(super) reach: Reach,
 }
 
 impl Resolve for PolicedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (names, rule) = (Arc::clone(&self.names), self.rule);
+        let (names, reach) = (Arc::clone(&self.names), self.reach);
         Box::pin(async move {
             let host = name.as_str();
             let found = names.addresses(host).await?;
-            let allowed = rule.allowed(host, found)?;
-            // The port is that of the URL.
-            let allowed = allowed
-                .into_iter()
-                .map(|address| SocketAddr::new(address, 0));
-            Ok(Box::new(allowed) as Addrs)
+            let allowed = allowed(host, found, reach)?;
+            Ok(Box::new(allowed.into_iter().map(without_port)) as Addrs)
         })
     }
 }
 
-impl Rule {
-    fn allows(self, address: IpAddr) -> bool {
-        match self {
-            Self::UpTo(reach) => Reach::of(address) <= reach,
-            Self::PrivateAlone => Reach::of(address) == Reach::Private,
+/// Of what a name leads to, what may be connected to.
+fn allowed(host: &str, found: Vec<SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, UnsafeUrl> {
+    let mut allowed = Vec::new();
+    let mut refusal = None;
+    for address in found {
+        match reach.judge(host, address.ip()) {
+            Ok(()) => allowed.push(address),
+            Err(refused) => drop(refusal.get_or_insert(refused)),
         }
     }
+    match refusal {
+        Some(refusal) if allowed.is_empty() => Err(refusal),
+        _ => Ok(allowed),
+    }
+}
 
-    /// Of what a name leads to, what may be connected to.
-    fn allowed(self, host: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, UnsafeUrl> {
-        let (allowed, refused): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|address| self.allows(*address));
-        match (allowed.is_empty(), refused.first()) {
-            (true, Some(&address)) => Err(self.refusal(host, Reach::of(address))),
-            _ => Ok(allowed),
-        }
-    }
-
-    fn refusal(self, host: &str, place: Reach) -> UnsafeUrl {
-        match self {
-            Self::UpTo(_) => UnsafeUrl::Address(host.to_owned(), place),
-            Self::PrivateAlone => UnsafeUrl::InClear(host.to_owned(), place),
-        }
-    }
+fn without_port(mut address: SocketAddr) -> SocketAddr {
+    address.set_port(0);
+    address
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn addresses(texts: &[&str]) -> Vec<IpAddr> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        let address = |text: &&str| SocketAddr::new(text.parse().unwrap(), 7);
+        texts.iter().map(address).collect()
     }
 
     #[tokio::test]
     async fn a_name_is_judged_by_the_address_that_it_resolves_to() {
         let resolve = async |reach| {
             let names = Arc::new(SystemResolver);
-            let rule = Rule::UpTo(reach);
             let name = "localhost".parse().unwrap();
-            PolicedResolver { names, rule }.resolve(name).await
+            PolicedResolver { names, reach }.resolve(name).await
         };
         let found = resolve(Reach::Loopback).await.unwrap();
         assert!(found.count() > 0);
@@ -125,20 +103,18 @@ mod tests {
     #[test]
     fn of_mixed_addresses_only_the_allowed_are_connected_to() {
         let all = addresses(&["169.254.169.254", "93.184.215.14", "::1", "::ffff:10.0.0.1"]);
-        let judged = |found: &[IpAddr], rule: Rule| rule.allowed("h", found.to_vec());
-        let up_to = Rule::UpTo;
-        assert_eq!(judged(&all, up_to(Reach::Public)), Ok(vec![all[1]]));
-        let private = Ok(vec![all[1], all[3]]);
-        assert_eq!(judged(&all, up_to(Reach::Private)), private);
-        assert_eq!(judged(&all, up_to(Reach::Loopback)), Ok(all.clone()));
-        assert_eq!(judged(&all, Rule::PrivateAlone), Ok(vec![all[3]]));
-        assert_eq!(judged(&[], up_to(Reach::Public)), Ok(Vec::new()));
+        let judged = |found: &[SocketAddr], reach| allowed("h", found.to_vec(), reach);
+        assert_eq!(judged(&all, Reach::Public), Ok(vec![all[1]]));
+        assert_eq!(judged(&all, Reach::Private), Ok(vec![all[1], all[3]]));
+        assert_eq!(judged(&all, Reach::Loopback), Ok(all.clone()));
+        assert_eq!(judged(&all, Reach::PrivateOverHttp), Ok(vec![all[3]]));
+        assert_eq!(judged(&[], Reach::Public), Ok(Vec::new()));
         assert_eq!(
-            judged(&[all[0], all[2]], up_to(Reach::Public)),
+            judged(&[all[0], all[2]], Reach::Public),
             Err(UnsafeUrl::Address("h".to_owned(), Reach::LinkLocal))
         );
         assert_eq!(
-            judged(&[all[1]], Rule::PrivateAlone),
+            judged(&[all[1]], Reach::PrivateOverHttp),
             Err(UnsafeUrl::InClear("h".to_owned(), Reach::Public))
         );
     }

@@ -181,11 +181,12 @@ pub fn request(
     client.post(endpoint, reach, &fields)
 }
 
-/// Reads the answer. What it names may not lead to a more private place than `reach`.
+/// Reads the answer of `endpoint`. What it names may not lead to a more private place than `reach`.
 ///
 /// `secrets` are what the request carried: they are blotted out of the server's words.
 pub fn response(
     answer: &Response,
+    endpoint: &Endpoint,
     reach: Reach,
     secrets: &[&str],
 ) -> Result<DeviceCode, DeviceResponseError> {
@@ -196,7 +197,7 @@ pub fn response(
     }
     let wire: Wire =
         serde_json::from_slice(&answer.body).map_err(|error| unusable(&lenient::shape(&error)))?;
-    wire.into_code(reach)
+    wire.into_code(endpoint, reach)
 }
 
 #[derive(Deserialize)]
@@ -213,14 +214,18 @@ struct Wire {
 }
 
 impl Wire {
-    fn into_code(self, reach: Reach) -> Result<DeviceCode, DeviceResponseError> {
+    fn into_code(
+        self,
+        endpoint: &Endpoint,
+        reach: Reach,
+    ) -> Result<DeviceCode, DeviceResponseError> {
         if !(1..=LONGEST_TOKEN).contains(&self.device_code.expose().len()) {
             return Err(unusable("its device code is empty or too long"));
         }
         let user_code = UserCode::new(self.user_code)
             .ok_or_else(|| unusable("its user code is empty or longer than 64 characters"))?;
         let place = |member: &'static str, text: &str| {
-            Endpoint::parse(text, reach)
+            Endpoint::parse_page(text, reach, endpoint.as_url())
                 .map_err(|cause| DeviceResponseError::UnsafeUri { member, cause })
         };
         let complete = self.verification_uri_complete.as_deref();
@@ -333,7 +338,9 @@ mod tests {
     fn read(status: u16, body: &str) -> Result<DeviceCode, DeviceResponseError> {
         let status = StatusCode::from_u16(status).unwrap();
         let answer = Response::new(status, HeaderMap::new(), body.to_owned());
-        response(&answer, Reach::Public, &["planted-secret"])
+        let at = "https://as.example/device_authorization";
+        let at = Endpoint::parse(at, Reach::Public).unwrap();
+        response(&answer, &at, Reach::Public, &["planted-secret"])
     }
 
     fn with(member: &str, value: Value) -> Result<DeviceCode, DeviceResponseError> {

@@ -4,15 +4,18 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Host, Url};
 
-use crate::platform::{Reach, UnsafeUrl};
+use crate::{
+    platform::{Reach, UnsafeUrl},
+    server_url::is_in_clear,
+};
 
 /// The longest URL that is taken from a server.
 pub(crate) const LONGEST_URL: usize = 2048;
 
-/// An absolute URL, `https` or `http` on loopback, without user info, that does not lead to a more
-/// private place than the server that named it.
+/// An absolute URL, `https` or `http` on loopback (or in a private network whose owner allows that),
+/// without user info, that does not lead to a more private place than the server that named it.
 #[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Endpoint(Url);
@@ -27,6 +30,21 @@ impl Endpoint {
         let url = Url::parse(text).map_err(|_| UnsafeUrl::Malformed)?;
         reach.allows(&url)?;
         Ok(Self(url))
+    }
+
+    /// The same of a page that a person is to visit, as the server at `from` says. Their browser
+    /// resolves its name, and we do not: plain http is for literal addresses, which `reach` judges, and
+    /// for the host that we were connected to, which has been judged.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_page(text: &str, reach: Reach, from: &Url) -> Result<Self, UnsafeUrl> {
+        let page = Self::parse(text, reach)?;
+        let is_name = matches!(page.0.host(), Some(Host::Domain(_)));
+        if is_in_clear(&page.0) && is_name && page.0.host() != from.host() {
+            return Err(UnsafeUrl::Scheme(page.0.scheme().to_owned()));
+        }
+        Ok(page)
     }
 
     /// The URL.
@@ -55,6 +73,25 @@ impl fmt::Debug for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_plain_http_is_at_the_host_that_we_were_connected_to() {
+        let page = |text, from: &str| {
+            let from = Url::parse(from).unwrap();
+            Endpoint::parse_page(text, Reach::PrivateOverHttp, &from).is_ok()
+        };
+        let issuer = "http://as:8080/realm";
+        for good in [
+            "http://as:8080/authorize",
+            "http://as:9090/authorize",
+            "http://10.0.0.7/authorize",
+            "https://login.example/authorize",
+        ] {
+            assert!(page(good, issuer), "{good}");
+        }
+        assert!(!page("http://login.example/authorize", issuer));
+        assert!(!page("http://as/authorize", "https://login.example"));
+    }
 
     #[test]
     fn no_spelling_of_another_scheme_is_an_endpoint() {

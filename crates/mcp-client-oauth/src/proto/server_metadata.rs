@@ -218,12 +218,18 @@ impl ServerMetadata {
         };
         let optional =
             |member, text: Option<String>| text.map(|text| endpoint(member, &text)).transpose();
+        let asked = Endpoint::parse(expected.as_str(), reach);
+        let page = |member: &'static str, text: String| {
+            let from = asked.as_ref().map_err(Clone::clone);
+            from.and_then(|from| Endpoint::parse_page(&text, reach, from.as_url()))
+                .map_err(|cause| ServerMetadataError::UnsafeEndpoint { member, cause })
+        };
         Ok(Self {
             issuer: expected.clone(),
-            authorization_endpoint: optional(
-                "authorization_endpoint",
-                wire.authorization_endpoint,
-            )?,
+            authorization_endpoint: wire
+                .authorization_endpoint
+                .map(|text| page("authorization_endpoint", text))
+                .transpose()?,
             token_endpoint: endpoint("token_endpoint", &wire.token_endpoint)?,
             registration_endpoint: optional("registration_endpoint", wire.registration_endpoint)?,
             revocation_endpoint: optional("revocation_endpoint", wire.revocation_endpoint)?,

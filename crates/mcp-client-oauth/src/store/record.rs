@@ -31,6 +31,8 @@ const CLIENT: &str = "client ";
 /// that is pointed at another URL finds nothing (H92, H93).
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct RecordKey {
+    // A person has allowed it at the login.
+    #[serde(deserialize_with = "ServerUrl::deserialize_allowing_http")]
     server: ServerUrl,
     account: Option<String>,
 }
@@ -76,7 +78,7 @@ impl RecordKey {
             None => (rest, None),
         };
         Some(Self {
-            server: server.parse().ok()?,
+            server: ServerUrl::allowing_http(server).ok()?,
             account,
         })
     }

@@ -28,6 +28,7 @@ mod fuzzed;
 mod herd;
 mod hostile;
 mod identity;
+mod in_clear;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod keychain;
 mod layers;

@@ -109,6 +109,10 @@ fn answer(status: u16, body: Vec<u8>) -> Response {
     )
 }
 
+fn device_endpoint() -> Endpoint {
+    Endpoint::parse("https://as.example/device_authorization", Reach::Public).unwrap()
+}
+
 /// Reads a body in every way that there is, for what a panic is looked for in.
 fn read_all(body: &[u8], status: u16) {
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
@@ -118,7 +122,7 @@ fn read_all(body: &[u8], status: u16) {
     let _ = ErrorBody::parse(body);
     let answer = answer(status, body.to_vec());
     let _ = registration::response(&answer, Some(&redirect), the_time());
-    let _ = device::response(&answer, Reach::Public, &["secret"]);
+    let _ = device::response(&answer, &device_endpoint(), Reach::Public, &["secret"]);
     let read = || token::response(&answer, the_time(), &["secret"], Scheme::Bearer);
     let _ = Poll::read(read());
     if let Ok(tokens) = read() {
@@ -248,7 +252,7 @@ proptest! {
             "expires_in": expires_in, "interval": interval,
         });
         let answer = answer(200, body.to_string().into_bytes());
-        if let Ok(code) = device::response(&answer, Reach::Public, &[]) {
+        if let Ok(code) = device::response(&answer, &device_endpoint(), Reach::Public, &[]) {
             let shown = code.user_code.to_string();
             prop_assert!(shown.chars().all(|c| c == ' ' || c.is_ascii_graphic()));
             // Ten characters are the longest escape.

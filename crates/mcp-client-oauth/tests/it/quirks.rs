@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     error::{AuthorizationError, CallbackError, DiscoveryError, ServerMetadataError},
     proto::{resource_metadata::Resource, server_metadata::Issuer},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil};
+use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
 
 use crate::support::{Scene, bounded, parameters};
 
@@ -185,6 +185,36 @@ async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that()
     assert_eq!(scene.posts("/token"), 0);
     let options = with(|quirks| quirks.issuers = vec![OtherName::new(Issuer::new(slashed))]);
     scene.login_with(&options).await.unwrap();
+}
+
+/// An application says a name with every login, as it has it in its settings.
+#[tokio::test]
+async fn a_name_that_is_said_again_is_still_of_the_server_it_was_said_of() {
+    let other = "https://other.example";
+    let names = || with(|quirks| quirks.issuers = vec![OtherName::new(Issuer::new(other))]);
+    let scene = Scene::start().await;
+    scene
+        .testbed
+        .set_fault(Fault::CallbackIss(other.to_owned()));
+    scene.login_with(&names()).await.unwrap();
+    let successor = Testbed::builder().resource(scene.server.as_str());
+    let successor = successor.fault(Fault::CallbackIss(other.to_owned()));
+    let successor = Scene::with(successor).await;
+    let issuers = serde_json::json!([successor.testbed.issuer()]);
+    let moved = Fault::PrmField("authorization_servers".to_owned(), issuers);
+    scene.testbed.set_fault(moved);
+    let refused = scene.login_with(&names()).await.unwrap_err();
+    assert!(matches!(
+        refused,
+        Error::Authorization(AuthorizationError::Callback(CallbackError::Issuer { .. }))
+    ));
+    assert_eq!(successor.posts("/token"), 0);
+    // Afresh it is of the one that is found now.
+    let mut afresh = names();
+    afresh.afresh = true;
+    let session = scene.login_with(&afresh).await.unwrap();
+    let issuer = session.record().discovery.issuer().clone();
+    assert_eq!(issuer.as_str(), successor.testbed.issuer());
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@
 use std::{error::Error as StdError, future::Future, io, sync::Arc, time::Duration};
 
 use mcp_client_oauth::{
-    ServerUrl, TokenSource,
-    mcp::{ConnectError, authorization_error, connect_over},
+    Error, ServerUrl, TokenSource,
+    error::HttpError,
+    mcp::{ConnectError, authorization_error, connect_over, negotiated, network_cause},
     platform::{Platform, ReqwestClient},
     proto::foreign::Foreign,
 };
@@ -34,7 +35,7 @@ impl Connection {
         network: &ReqwestClient,
     ) -> Result<Self, Failure> {
         let server = source.server().clone();
-        let connected = connect_over(source, network).await;
+        let connected = connect_over(source, network, negotiated()).await;
         let service = connected.map_err(|error| connect_failure(error, &server))?;
         Ok(Self { service, server })
     }
@@ -111,6 +112,10 @@ fn connect_failure(error: ConnectError, server: &ServerUrl) -> Failure {
 fn service_failure(error: &(dyn StdError + 'static), server: &ServerUrl) -> Failure {
     if let Some(own) = authorization_error(error) {
         return own.clone().into();
+    }
+    let http = network_cause(error).map(|cause| HttpError::new(server.as_url(), cause));
+    if let Some(http) = http.filter(HttpError::is_about_certificates) {
+        return Error::from(http).into();
     }
     match reason(error) {
         Some(Reason::Refused) => Failure::Other {

@@ -155,18 +155,18 @@ async fn a_body_is_sent_as_it_comes() {
         network.upload(request, body).await
     });
     let (mut stream, _) = bounded(listener.accept()).await.unwrap();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for piece in ["one", "two"] {
         pieces.send(piece).unwrap();
-        while !heard.windows(3).any(|part| part == piece.as_bytes()) {
-            bounded(stream.read_buf(&mut heard)).await.unwrap();
+        while !received.windows(3).any(|part| part == piece.as_bytes()) {
+            bounded(stream.read_buf(&mut received)).await.unwrap();
         }
     }
     drop(pieces);
-    while !heard.ends_with(b"0\r\n\r\n") {
-        bounded(stream.read_buf(&mut heard)).await.unwrap();
+    while !received.ends_with(b"0\r\n\r\n") {
+        bounded(stream.read_buf(&mut received)).await.unwrap();
     }
-    let head = String::from_utf8_lossy(&heard).to_lowercase();
+    let head = String::from_utf8_lossy(&received).to_lowercase();
     assert!(head.contains("transfer-encoding: chunked"), "{head}");
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
     stream.write_all(answer).await.unwrap();

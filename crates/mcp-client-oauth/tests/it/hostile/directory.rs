@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::IpAddr,
+    net::SocketAddr,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -17,14 +17,14 @@ use crate::support::lock;
 /// Gives one answer after the other, whatever the name; the last one again and again.
 #[derive(Debug)]
 pub(super) struct Directory {
-    answers: Mutex<Vec<Vec<IpAddr>>>,
+    answers: Mutex<Vec<Vec<SocketAddr>>>,
     asked: AtomicUsize,
 }
 
 impl Directory {
     pub(super) fn of(answers: &[Vec<String>]) -> Self {
         let addresses = |answer: &Vec<String>| {
-            let parse = |text: &String| text.parse().unwrap();
+            let parse = |text: &String| SocketAddr::new(text.parse().unwrap(), 0);
             answer.iter().map(parse).collect()
         };
         Self {
@@ -41,7 +41,7 @@ impl Directory {
 
 #[async_trait]
 impl Resolver for Directory {
-    async fn addresses(&self, _host: &str) -> io::Result<Vec<IpAddr>> {
+    async fn addresses(&self, _host: &str) -> io::Result<Vec<SocketAddr>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let mut answers = lock(&self.answers);
         if answers.len() > 1 {

@@ -178,7 +178,10 @@ async fn a_certificate_of_the_house_is_trusted_with_its_bundle_only() {
     let mut options = bao.options();
     let cause = read(&options).await;
     assert!(
-        matches!(cause, VaultCause::Unreachable(HttpErrorCause::Connect(_))),
+        matches!(
+            cause,
+            VaultCause::Unreachable(HttpErrorCause::Certificate(_))
+        ),
         "{cause}"
     );
 
@@ -191,7 +194,10 @@ async fn a_certificate_of_the_house_is_trusted_with_its_bundle_only() {
     options.ca_bundle = Some(other.ca_bundle());
     let cause = read(&options).await;
     assert!(
-        matches!(cause, VaultCause::Unreachable(HttpErrorCause::Connect(_))),
+        matches!(
+            cause,
+            VaultCause::Unreachable(HttpErrorCause::Certificate(_))
+        ),
         "{cause}"
     );
 }

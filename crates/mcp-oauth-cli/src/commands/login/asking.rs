@@ -1,10 +1,7 @@
 //! A login that asks a person, by the way that fits.
 
 use mcp_client_oauth::{
-    Error, LoginOptions, ServerUrl, Session, Sessions, TokenStore,
-    error::{AuthorizationError, RegistrationError},
-    grant::Redirect,
-    login,
+    Error, LoginOptions, ServerUrl, Session, Sessions, TokenStore, grant::Redirect, login,
     platform::Platform,
 };
 
@@ -20,44 +17,26 @@ pub(crate) struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// By whichever way fits, where nothing else was asked for.
+    /// By whichever way fits, where nothing else was asked for: without a browser here a code for
+    /// another device if the server gives one to us, else the browser that the person has somewhere.
     pub(crate) async fn ask_as_it_fits(
         &self,
         options: &LoginOptions,
         browser: bool,
         no_browser: bool,
     ) -> Result<Session, Error> {
-        let may_choose = options.grant.is_none()
+        let is_open = options.grant.is_none()
             && options.machine.is_none()
             && matches!(options.redirect, Redirect::AnyPort);
-        if may_choose && !browser && !no_browser {
-            self.ask_without_browser(options).await
-        } else {
-            self.ask(options).await
+        let mut options = options.clone();
+        if is_open && !browser && !no_browser {
+            options.preferred_grant = Some(DEVICE_CODE.to_owned());
         }
-    }
-
-    async fn ask(&self, options: &LoginOptions) -> Result<Session, Error> {
         if self.anew {
-            return login(self.platform, self.store, self.url, options).await;
+            return login(self.platform, self.store, self.url, &options).await;
         }
         Sessions::new(self.platform.clone(), self.store.clone())
-            .ensure(self.url, options)
+            .ensure(self.url, &options)
             .await
-    }
-
-    /// By a code for another device if the server gives one to us, else by the browser that the
-    /// person has somewhere.
-    async fn ask_without_browser(&self, options: &LoginOptions) -> Result<Session, Error> {
-        let mut by_code = options.clone();
-        by_code.preferred_grant = Some(DEVICE_CODE.to_owned());
-        match self.ask(&by_code).await {
-            // It is offered, and cannot be had.
-            Err(
-                Error::Registration(RegistrationError::Answer { .. })
-                | Error::Authorization(AuthorizationError::Device { .. }),
-            ) => self.ask(options).await,
-            other => other,
-        }
     }
 }

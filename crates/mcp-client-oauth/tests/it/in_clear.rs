@@ -1,0 +1,71 @@
+//! A server whose plain http a person has allowed: what is kept of it, and where its tokens go.
+
+use std::sync::Arc;
+
+use http::Method;
+use mcp_client_oauth::{
+    Authorized, Error, ServerUrl, Session, TokenSource,
+    error::HttpErrorCause,
+    mcp::AuthorizedClient,
+    proto::resource_metadata::Resource,
+    store::{Record, RecordKey},
+};
+
+use crate::support::{Scene, bounded};
+
+/// A login as if it were at `server`, as another process finds it.
+async fn session_at(scene: &Scene, server: &ServerUrl) -> Session {
+    let mut record = scene.login().await.unwrap().record();
+    record.discovery.server = server.clone();
+    record.discovery.resource = Resource::new(server.as_str());
+    record.lender = Some(RecordKey::new(server.clone()).with_account("lender"));
+    let key = RecordKey::new(server.clone());
+    let mut lock = scene.store.lock(&key).await.unwrap();
+    scene.store.save(&mut lock, &record).await.unwrap();
+    let (platform, store) = (scene.platform.clone(), scene.store.clone());
+    let session = Session::open(platform, store, key).await.unwrap();
+    session.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_kept_of_it_is_found_again() {
+    let scene = Scene::start().await;
+    let server = ServerUrl::allowing_http("http://mcp-server:8080/mcp").unwrap();
+    let session = session_at(&scene, &server).await;
+    assert_eq!(session.record().discovery.server, server);
+    let keys = scene.store.keys().await.unwrap();
+    assert!(keys.contains(session.key()), "{keys:?}");
+    let written = serde_json::to_string(&session.record()).unwrap();
+    let read: Record = serde_json::from_str(&written).unwrap();
+    assert_eq!(read, session.record());
+    // What comes along with somebody's project allows nothing by itself.
+    let server = serde_json::to_string(&server).unwrap();
+    assert!(serde_json::from_str::<ServerUrl>(&server).is_err());
+}
+
+#[tokio::test]
+async fn no_token_goes_in_clear_to_a_public_place_whoever_sends_it() {
+    let scene = Scene::start().await;
+    for place in ["http://8.8.8.8/mcp", "http://169.254.169.254/mcp"] {
+        let server = ServerUrl::allowing_http(place).unwrap();
+        let session = Arc::new(session_at(&scene, &server).await);
+        let by_rmcp = AuthorizedClient::new(Arc::<Session>::clone(&session));
+        let source: Arc<dyn TokenSource> = session;
+        let authorized = Authorized::new(scene.platform.clone(), source);
+        let ours = bounded(Box::pin(authorized.get(server.as_url().clone()).send())).await;
+        // Another client of the application, which sends by itself.
+        let by_another = authorized.send(&Method::GET, server.as_url(), |_| async {
+            panic!("a token went out")
+        });
+        let by_another: Result<http::Response<()>, Error> = bounded(by_another).await;
+        for outcome in [by_rmcp.err(), ours.err(), by_another.err()] {
+            let Some(Error::Http(error)) = outcome else {
+                panic!("{place}: {outcome:?}");
+            };
+            assert!(
+                matches!(error.cause, HttpErrorCause::Forbidden(_)),
+                "{error}"
+            );
+        }
+    }
+}

@@ -311,10 +311,10 @@ impl Inner {
         let url = wanted.as_ref().and_then(|wanted| wanted.url.as_ref());
         let memory = self.memory.lock().await;
         for (id, raw_id) in message.requests() {
-            let is_for_person = message.is("tools/call") && wanted.is_some();
+            let is_told = message.is("tools/call") || message.routing.is_some();
             let line = if wanted.is_some() && message.is("server/discover") {
                 memory.discovery(&raw_id)
-            } else if is_shut || is_for_person {
+            } else if is_shut || is_told && wanted.is_some() {
                 without_session(message, &raw_id, &text, url)
             } else {
                 let code = if wanted.is_some() {

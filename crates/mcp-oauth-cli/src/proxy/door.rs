@@ -11,10 +11,10 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use mcp_client_oauth::{
-    AnswerError, Authorized, Error, LoginOptions, Remedy, Session, TokenSource as _, TokenStore,
+    AnswerError, Authorized, Error, LoginOptions, Remedy, Session, TokenStore,
     error::{AuthorizationError, HttpError, HttpErrorCause},
     platform::{Body, Platform, Reach, Request},
-    proto::{challenge::Challenge, token::AccessToken},
+    proto::challenge::Challenge,
     store::RecordKey,
 };
 use tokio::{sync::watch, task::AbortHandle};
@@ -22,10 +22,10 @@ use url::Url;
 
 mod blot;
 mod login;
-mod origin;
+mod source;
 
-use blot::blotted;
-use origin::AtOrigin;
+use blot::{Shown, blotted};
+use source::Source;
 
 use super::frame::NoMessage;
 use crate::{exit::Failure, ui::Ui};
@@ -85,6 +85,7 @@ pub(crate) struct Door(Arc<Inner>);
 struct Inner {
     terms: Terms,
     pass: ArcSwapOption<Pass>,
+    shown: Shown,
     login: watch::Sender<login::Login>,
     /// How many logins have brought a token.
     logins: watch::Sender<u64>,
@@ -99,20 +100,13 @@ struct Pass {
     at_origin: Authorized,
 }
 
-impl Pass {
-    /// The one that requests go out with now, whether or not it is good.
-    fn token(&self) -> AccessToken {
-        let ready = self.session.ready();
-        ready.unwrap_or_else(|| self.session.record().tokens.access_token)
-    }
-}
-
 impl Door {
     /// Opens with what the store has, if anything. Nobody is asked.
     pub(crate) async fn open(terms: Terms) -> Result<Self, Failure> {
         let door = Self(Arc::new(Inner {
             terms,
             pass: ArcSwapOption::empty(),
+            shown: Shown::default(),
             login: watch::Sender::default(),
             logins: watch::Sender::default(),
             work: Mutex::default(),
@@ -186,20 +180,12 @@ impl Door {
         let request = headers.iter().fold(request, |request, (name, value)| {
             request.header(name.clone(), value.clone())
         });
-        let before = pass.token();
         match Box::pin(request.open()).await {
             Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
                 let text = format!("{} refuses the token, and a fresh one too", self.url());
                 Err(Trouble::Said(text))
             }
-            Ok(answer) => {
-                // The one of this answer is one of them, whatever else has happened to it.
-                let mut tokens = vec![pass.token()];
-                if tokens[0] != before {
-                    tokens.push(before);
-                }
-                Ok(blotted(answer, tokens))
-            }
+            Ok(answer) => Ok(blotted(answer, &self.0.shown)),
             Err(Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. })) => {
                 self.log_in(None, Some(scope));
                 Err(Trouble::Login)
@@ -246,8 +232,10 @@ impl Door {
 
     fn go_on_with(&self, session: Session) {
         let platform = self.platform().clone();
-        let authorized = Authorized::new(platform.clone(), Arc::new(session.clone()));
-        let at_origin = Authorized::new(platform, Arc::new(AtOrigin::new(session.clone())));
+        let source = Source::new(session.clone(), self.0.shown.clone());
+        let at_origin = Source::at_origin(session.clone(), self.0.shown.clone());
+        let authorized = Authorized::new(platform.clone(), Arc::new(source));
+        let at_origin = Authorized::new(platform, Arc::new(at_origin));
         self.0.pass.store(Some(Arc::new(Pass {
             session,
             authorized,

@@ -59,12 +59,20 @@ impl Memory {
         self.change(|said| said.discover = result_of(answer).or(said.discover.take()));
     }
 
-    /// Our own answer to `server/discover`. Whether a server speaks a revision that has it, nobody
-    /// knows before the first login: the client begins as with an older one then, and is greeted.
+    /// Our own answer to `server/discover`, of a server that is known to speak no revision but those
+    /// that have it. With any other the client begins by `initialize`, and so can be told when the
+    /// login is done.
     pub(super) fn discovery(&self, raw_id: &RawValue) -> Bytes {
-        match &self.said.discover {
-            Some(said) => result(raw_id, &Value::Object(said.clone())),
-            None => error(
+        match &self.said {
+            Said {
+                initialize: None,
+                discover: Some(said),
+            } => {
+                let mut said = said.clone();
+                fleeting(&mut said);
+                result(raw_id, &Value::Object(said))
+            }
+            _ => error(
                 Some(raw_id),
                 METHOD_NOT_FOUND,
                 "not known before the login",
@@ -73,10 +81,14 @@ impl Memory {
         }
     }
 
+    /// What another process has remembered meanwhile is kept.
     fn change(&mut self, change: impl FnOnce(&mut Said)) {
-        let before = self.said.clone();
+        let before = self.file.as_deref().and_then(read);
+        if let Some(before) = &before {
+            self.said.clone_from(before);
+        }
         change(&mut self.said);
-        if self.said != before
+        if before.as_ref() != Some(&self.said)
             && let Some(file) = &self.file
             && let Err(error) = write(file, &self.said)
         {
@@ -164,15 +176,28 @@ fn write(file: &Path, said: &Said) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The answer to a request while there is no session. A client that lists what there is at its start
-/// gets empty lists, and is told when they change: an error would make it give the server up.
+/// A result of 2026-07-28 says that it is whole (SEP-2322).
+fn complete(result: &mut Map<String, Value>) {
+    result.insert("resultType".to_owned(), json!("complete"));
+}
+
+/// ... and how long it may be kept, which ours may not (SEP-2549).
+fn fleeting(result: &mut Map<String, Value>) {
+    complete(result);
+    result.insert("ttlMs".to_owned(), json!(0));
+    result.insert("cacheScope".to_owned(), json!("private"));
+}
+
+/// The answer to a request while nobody is logged in. A client that lists what there is at its start
+/// gets empty lists: an error would make it give the server up. It is told when they change, or, with
+/// a revision that has no sessions, asks again.
 pub(super) fn without_session(
     message: &Message,
     raw_id: &RawValue,
     why: &str,
     url: Option<&Url>,
 ) -> Bytes {
-    let empty = match message.method.as_deref().unwrap_or_default() {
+    let mut empty = match message.method.as_deref().unwrap_or_default() {
         "tools/list" => json!({ "tools": [] }),
         "resources/list" => json!({ "resources": [] }),
         "resources/templates/list" => json!({ "resourceTemplates": [] }),
@@ -190,5 +215,12 @@ pub(super) fn without_session(
             return error(Some(raw_id), code, why, data);
         }
     };
+    if let Some(empty) = empty.as_object_mut().filter(|_| message.routing.is_some()) {
+        if message.is("tools/call") {
+            complete(empty);
+        } else {
+            fleeting(empty);
+        }
+    }
     result(raw_id, &empty)
 }

@@ -24,8 +24,9 @@ use super::{
 const AT_ONCE: usize = 256;
 /// How long to wait where the system gives no more connections.
 const NO_MORE: Duration = Duration::from_millis(100);
-/// What belongs to one connection, or to one side alone (RFC 9110 §7.6.1), and is not passed on.
-const OF_ONE_SIDE: [HeaderName; 13] = [
+/// What belongs to one connection, or to one side alone (RFC 9110 §7.6.1), and is not passed on. In
+/// what a server has compressed nothing of ours is found.
+const OF_ONE_SIDE: [HeaderName; 14] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::CONTENT_LENGTH,
@@ -39,6 +40,7 @@ const OF_ONE_SIDE: [HeaderName; 13] = [
     header::SET_COOKIE,
     header::WWW_AUTHENTICATE,
     header::EXPECT,
+    header::ACCEPT_ENCODING,
 ];
 
 /// The endpoint.

@@ -1,9 +1,11 @@
 //! `proxy`: a server for applications that speak MCP over stdio alone. What the client writes goes
-//! to the server with a token, and what the server says goes to the client, byte for byte.
+//! to the server with a token, and what the server says goes to the client: byte for byte, but for a
+//! token that it echoes.
 //!
-//! [`client`] decides about each line. [`pipes`] are our side, [`frame`] is a message, [`calls`] are those that wait for an answer;
-//! [`door`] is the way to the server and the login; [`upstream`] its transports and sessions,
-//! [`relay`] what it says; [`greeting`] is what the client hears while nobody is logged in.
+//! [`client`] decides about each line. [`pipes`] are our side, [`frame`] is a message, [`calls`] are
+//! those that wait for an answer; [`door`] is the way to the server and the login; [`upstream`] its
+//! transports and sessions, [`relay`] what it says; [`greeting`] is what the client hears while nobody
+//! is logged in.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -57,9 +59,14 @@ pub(crate) async fn run(door: Door, options: Options) {
     {
         let client = Client::new(door, out.clone(), options);
         let mut work = JoinSet::new();
-        let is_read = serve(&client, &out, &mut work).await;
-        if is_read {
-            finish(&client, &mut work).await;
+        let serving = async {
+            if serve(&client, &out, &mut work).await {
+                finish(&client, &mut work).await;
+            }
+        };
+        tokio::select! {
+            () = serving => {}
+            () = client.listen() => {}
         }
         work.shutdown().await;
     }
@@ -84,7 +91,6 @@ impl Drop for Closing {
 async fn serve(client: &Client, out: &Output, work: &mut JoinSet<()>) -> bool {
     let mut lines = pipes::input();
     let mut logins = client.logins();
-    let mut listening = std::pin::pin!(client.listen());
     loop {
         tokio::select! {
             line = lines.recv(), if work.len() < UNDER_WAY => match line {
@@ -92,7 +98,6 @@ async fn serve(client: &Client, out: &Output, work: &mut JoinSet<()>) -> bool {
                 None => return true,
             },
             () = out.closed() => return false,
-            () = &mut listening => return false,
             Some(_done) = work.join_next() => {}
             Ok(()) = logins.changed() => client.go_on(work),
         }

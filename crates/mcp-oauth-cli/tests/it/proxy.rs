@@ -136,6 +136,23 @@ impl App {
         self.answer(&request["id"]).await
     }
 
+    /// Asks again and again, until the answer `fits`.
+    pub(crate) async fn ask_until(
+        &mut self,
+        request: &Value,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Value {
+        bounded(async {
+            loop {
+                let answer = self.ask(request).await;
+                if fits(&answer) {
+                    break answer;
+                }
+            }
+        })
+        .await
+    }
+
     /// Ends stdin, and waits for the end: its code.
     pub(crate) async fn hang_up(&mut self) -> i32 {
         drop(self.stdin.take());
@@ -163,16 +180,18 @@ impl App {
 
     /// The person approves at the URL that a call names, as soon as one does.
     pub(crate) async fn approve(&mut self) {
-        let url = loop {
-            let refusal = self
-                .ask(&request(900, "completion/complete", &json!({})))
-                .await;
-            if let Some(url) = refusal["error"]["data"]["url"].as_str() {
-                break url.to_owned();
-            }
-        };
-        drop(person::approve(&url.parse().unwrap()).await.unwrap());
+        let wanted = request(900, "completion/complete", &json!({}));
+        let refusal = self
+            .ask_until(&wanted, |refusal| url_of(refusal).is_some())
+            .await;
+        drop(person::approve(&url_of(&refusal).unwrap()).await.unwrap());
     }
+}
+
+/// Where the person can log in, by an error.
+pub(crate) fn url_of(refusal: &Value) -> Option<url::Url> {
+    let url = refusal["error"]["data"]["url"].as_str()?;
+    Some(url.parse().unwrap())
 }
 
 pub(crate) fn request(id: u64, method: &str, params: &Value) -> Value {

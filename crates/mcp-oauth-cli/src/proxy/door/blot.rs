@@ -1,45 +1,92 @@
-//! Our token, blotted out of what the server says on its way to the client: a debugging page may echo
-//! it, and a client in a sandbox is not to have it. A server that wants to give it away finds a
+//! Our tokens, blotted out of what the server says on its way to the client: a debugging page may echo
+//! them, and a client in a sandbox is not to have them. A server that wants to give one away finds a
 //! spelling for it, and has it anyway.
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use mcp_client_oauth::{error::HttpErrorCause, platform::Body, proto::token::AccessToken};
+use mcp_client_oauth::{Secret, error::HttpErrorCause, platform::Body, proto::token::AccessToken};
 use memchr::memmem;
 
 /// What stands for each byte of a token: the length of a body does not change.
 const BLOT: u8 = b'*';
 /// A shorter one stands in other words, and protects nothing.
 const SHORTEST: usize = 16;
+/// How many are remembered: the ones before are expired.
+const REMEMBERED: usize = 8;
 
-/// The answer without these tokens.
-pub(super) fn blotted(answer: Response<Body>, mut tokens: Vec<AccessToken>) -> Response<Body> {
-    tokens.retain(|token| token.expose().len() >= SHORTEST);
-    if tokens.is_empty() {
-        return answer;
+/// The tokens that the server has seen of us, the latest last. A stream that was opened with an old
+/// one may echo what came by a new one. Cloning shares it.
+#[derive(Clone, Default)]
+pub(super) struct Shown(Arc<ArcSwap<Vec<Spellings>>>);
+
+/// A token as it is sent, and as a JSON text may have it.
+#[derive(Clone)]
+struct Spellings {
+    plain: AccessToken,
+    /// With its slashes escaped, if it has any (RFC 8259 §7).
+    escaped: Option<Secret<String>>,
+}
+
+impl Shown {
+    /// This one is on its way to the server.
+    pub(super) fn note(&self, token: &AccessToken) {
+        let shown = self.0.load();
+        if shown.last().is_some_and(|last| last.plain == *token) || token.expose().len() < SHORTEST
+        {
+            return;
+        }
+        self.0.rcu(|shown| {
+            let others = shown.iter().filter(|other| other.plain != *token);
+            let mut all: Vec<_> = others.cloned().collect();
+            all.push(Spellings::of(token));
+            let forgotten = all.len().saturating_sub(REMEMBERED);
+            all.drain(..forgotten);
+            all
+        });
     }
+}
+
+impl Spellings {
+    fn of(token: &AccessToken) -> Self {
+        let text = token.expose();
+        let escaped = || Secret::new(text.replace('/', "\\/"));
+        Self {
+            plain: token.clone(),
+            escaped: text.contains('/').then(escaped),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &[u8]> {
+        let escaped = self.escaped.as_ref().map(|text| text.expose().as_bytes());
+        std::iter::once(self.plain.expose().as_bytes()).chain(escaped)
+    }
+}
+
+/// The answer without the tokens that were shown, now or until it ends.
+pub(super) fn blotted(answer: Response<Body>, shown: &Shown) -> Response<Body> {
     let (mut head, inner) = answer.into_parts();
-    head.headers = without(&head.headers, &tokens);
-    let held = Bytes::new();
+    head.headers = without(&head.headers, &shown.0.load());
     let body = Blotted {
         inner,
-        tokens,
-        held,
+        shown: shown.clone(),
+        held: Bytes::new(),
     };
     Response::from_parts(head, Body::new(body))
 }
 
 /// Of the headers, those that have none of the tokens in them.
-fn without(headers: &HeaderMap, tokens: &[AccessToken]) -> HeaderMap {
+fn without(headers: &HeaderMap, shown: &[Spellings]) -> HeaderMap {
     let has_token = |value: &[u8]| {
-        let mut tokens = tokens.iter();
-        tokens.any(|token| memmem::find(value, token.expose().as_bytes()).is_some())
+        let mut tokens = shown.iter().flat_map(Spellings::all);
+        tokens.any(|token| memmem::find(value, token).is_some())
     };
     let kept = headers
         .iter()
@@ -51,7 +98,7 @@ fn without(headers: &HeaderMap, tokens: &[AccessToken]) -> HeaderMap {
 /// A body in which tokens are blotted out as it comes.
 struct Blotted {
     inner: Body,
-    tokens: Vec<AccessToken>,
+    shown: Shown,
     /// The end of what has come, if a token may begin there.
     held: Bytes,
 }
@@ -66,11 +113,12 @@ impl Blotted {
             both.extend_from_slice(&more);
             both.freeze()
         };
-        for token in &self.tokens {
-            whole = over(whole, token.expose().as_bytes());
+        let shown = self.shown.0.load();
+        let tokens = || shown.iter().flat_map(Spellings::all);
+        for token in tokens() {
+            whole = over(whole, token);
         }
-        let tokens = self.tokens.iter();
-        let held = tokens.map(|token| begun(&whole, token.expose().as_bytes()));
+        let held = tokens().map(|token| begun(&whole, token));
         let held = held.max().unwrap_or_default();
         self.held = whole.split_off(whole.len() - held);
         whole
@@ -145,14 +193,22 @@ mod tests {
 
     const TOKEN: &str = "a-token-of-ours-that-is-aa-token";
 
+    fn body() -> Blotted {
+        Blotted {
+            inner: Body::full(Bytes::new()),
+            shown: Shown::default(),
+            held: Bytes::new(),
+        }
+    }
+
+    fn token(text: &str) -> AccessToken {
+        serde_json::from_value(text.into()).unwrap()
+    }
+
     /// What becomes of these pieces.
     fn passed(pieces: &[&str]) -> (String, Vec<usize>) {
-        let token: AccessToken = serde_json::from_value(TOKEN.into()).unwrap();
-        let mut body = Blotted {
-            inner: Body::full(Bytes::new()),
-            tokens: vec![token],
-            held: Bytes::new(),
-        };
+        let mut body = body();
+        body.shown.note(&token(TOKEN));
         let mut out = String::new();
         let mut held = Vec::new();
         for piece in pieces {
@@ -187,5 +243,43 @@ mod tests {
             passed(&["say a-to", "ast"]),
             ("say a-toast".to_owned(), vec![4, 0])
         );
+    }
+
+    #[test]
+    fn what_is_shown_while_an_answer_comes_is_blotted_out_of_it_too() {
+        let mut body = body();
+        let mut take = |text: &str| {
+            let taken = body.take(Bytes::copy_from_slice(text.as_bytes()));
+            (taken, body.shown.clone())
+        };
+        let (before, shown) = take("before ");
+        assert_eq!(before, "before ");
+        for number in 0..20 {
+            let next = format!("{TOKEN}-{number:02}");
+            shown.note(&token(&next));
+            let (echo, _) = take(&format!("{next} "));
+            assert_eq!(echo, format!("{} ", "*".repeat(next.len())));
+        }
+        assert_eq!(shown.0.load().len(), REMEMBERED);
+        // It is the latest again, and there once.
+        shown.note(&token(&format!("{TOKEN}-15")));
+        assert_eq!(shown.0.load().len(), REMEMBERED);
+    }
+
+    #[test]
+    fn escaped_slashes_hide_nothing() {
+        let mut body = body();
+        body.shown.note(&token("a/token/of/ours+that/is=="));
+        let echo = br#"{"sent":"a\/token\/of\/ours+that\/is=="}"#;
+        let echo = body.take(Bytes::from_static(echo));
+        assert!(!echo.windows(5).any(|five| five == b"token"));
+        serde_json::from_slice::<serde_json::Value>(&echo).unwrap();
+    }
+
+    #[test]
+    fn a_short_one_protects_nothing() {
+        let mut body = body();
+        body.shown.note(&token("ok"));
+        assert_eq!(body.take(Bytes::from_static(b"ok")), "ok");
     }
 }

@@ -47,12 +47,10 @@ impl Upstream {
             return;
         }
         let mut states = self.state.subscribe();
-        self.state.send_replace(State::Confirmed(Arc::clone(&seat)));
+        self.state.send_replace(State::Confirmed(seat));
+        // Whoever listens sees to the end of this, even if who waits here is cancelled.
         let opened = states.wait_for(|state| !matches!(state, State::Confirmed(_)));
-        tokio::select! {
-            _opened = opened => {}
-            () = self.door.platform().clock.sleep(SLOW_STREAM) => self.is_heard(&seat),
-        }
+        drop(opened.await);
     }
 
     /// The stream is there, or there is none.
@@ -79,7 +77,15 @@ impl Upstream {
         }
         let mut place = Place::default();
         loop {
-            let stream = self.stream(seat, place.last_id.as_deref()).await;
+            let slow = async {
+                clock.sleep(SLOW_STREAM).await;
+                self.is_heard(seat);
+                std::future::pending().await
+            };
+            let stream = tokio::select! {
+                stream = self.stream(seat, place.last_id.as_deref()) => stream,
+                never = slow => never,
+            };
             self.is_heard(seat);
             match stream {
                 Ok(Some(mut events)) => {

@@ -46,6 +46,7 @@ async fn a_client_on_this_machine_gets_its_answers_and_never_the_token() {
     let headers = [
         ("mcp-session-id", session.as_str()),
         ("authorization", "Bearer theirs"),
+        ("accept-encoding", "gzip"),
     ];
     let answer = post(&place, &headers, &add(1)).await;
     let text = answer.text().await.unwrap();
@@ -59,6 +60,8 @@ async fn a_client_on_this_machine_gets_its_answers_and_never_the_token() {
     {
         let carried = sent.header("authorization").unwrap();
         assert_eq!(carried, format!("Bearer {}", token.trim()));
+        // What is compressed is not looked through.
+        assert_eq!(sent.header("accept-encoding"), None);
     }
     assert!(!text.contains(token.trim()));
 }

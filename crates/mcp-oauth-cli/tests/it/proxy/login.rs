@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed, Wire, person};
 use serde_json::{Value, json};
 
-use super::{App, add, call, request, sum};
+use super::{App, add, call, request, sum, url_of};
 use crate::{device, support::Home};
 
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
@@ -60,12 +60,27 @@ async fn the_url_that_a_browser_elsewhere_ended_on_is_handed_over() {
     done.succeeded().says("Handed over");
     app.notification(TOOLS_CHANGED).await;
     assert_eq!(sum(&app.ask(&add(3)).await), Some(4));
+    // Somebody else may wait at that port by now.
     let late = home.run_typing(&["paste"], callback.as_str()).await;
-    late.ended(1).says("no login waits at http://127.0.0.1:");
-    let elsewhere = home
-        .run_typing(&["paste"], "https://as.example/?code=c")
+    late.ended(1);
+    for no_callback in ["https://as.example/?code=c", "\n", ""] {
+        let elsewhere = home.run_typing(&["paste"], no_callback).await;
+        elsewhere.ended(2).says("all that is in the address bar");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_handed_over_is_called_one() {
+    let home = Home::new().await;
+    let mut app = App::start(&home, &["--no-browser"]);
+    app.shake_hands().await;
+    let wanted = request(1, "completion/complete", &json!({}));
+    let url = url_of(&app.ask(&wanted).await).unwrap();
+    let callback = person::decide(&url, person::Decision::Deny).await.unwrap();
+    let done = home.run_typing(&["paste"], callback.as_str()).await;
+    done.succeeded().says("refused the login (`access_denied`)");
+    app.ask_until(&wanted, |refusal| url_of(refusal).is_none())
         .await;
-    elsewhere.ended(2);
 }
 
 #[tokio::test]
@@ -90,11 +105,16 @@ async fn what_the_server_can_do_is_remembered() {
 }
 
 fn discover(id: u64) -> Value {
-    let meta = json!({
+    without_session(request(id, "server/discover", &json!({})))
+}
+
+/// The same request of 2026-07-28.
+fn without_session(mut request: Value) -> Value {
+    request["params"]["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {}
     });
-    request(id, "server/discover", &json!({"_meta": meta}))
+    request
 }
 
 /// The same for a client of 2026-07-28, which begins otherwise.
@@ -106,12 +126,9 @@ async fn what_a_server_without_sessions_can_do_is_remembered() {
     // As a server of before says it, so that the client begins as with one.
     assert_eq!(unknown["error"]["code"], -32601);
     app.approve().await;
-    let known = loop {
-        let answer = app.ask(&discover(2)).await;
-        if answer["result"].is_object() {
-            break answer;
-        }
-    };
+    let known = app
+        .ask_until(&discover(2), |answer| answer["result"].is_object())
+        .await;
     assert_eq!(known["result"]["supportedVersions"], json!(["2026-07-28"]));
     app.hang_up().await;
     home.run(&["logout", &home.url()]).await.succeeded();
@@ -119,7 +136,53 @@ async fn what_a_server_without_sessions_can_do_is_remembered() {
     let remembered = app.ask(&discover(3)).await;
     assert_eq!(remembered["id"], 3);
     assert_eq!(remembered["result"], known["result"]);
+    let list = |id| without_session(request(id, "tools/list", &json!({})));
+    let none = app.ask(&list(4)).await;
+    assert_eq!(none["result"]["tools"], json!([]));
+    assert_eq!(none["result"]["ttlMs"], 0, "it is asked for again");
+    let refused = app.ask(&without_session(add(5))).await;
+    assert_eq!(refused["result"]["isError"], true);
+    assert_eq!(refused["result"]["resultType"], "complete");
     app.approve().await;
+    let list = app
+        .ask_until(&list(6), |list| list["result"]["tools"] != json!([]))
+        .await;
+    assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 4);
+}
+
+/// A client that knows both ways begins by the one where it can be told that the login is done.
+#[tokio::test]
+async fn what_is_remembered_of_both_ways_leads_to_the_older_one() {
+    let home = Home::new().await;
+    let mut app = App::start(&home, &["--no-browser"]);
+    app.shake_hands().await;
+    app.approve().await;
+    app.notification(TOOLS_CHANGED).await;
+    app.hang_up().await;
+    let file = std::fs::read_dir(home.data().join("proxy")).unwrap();
+    let mut files = file.map(|entry| entry.unwrap().path());
+    let file = files.find(|file| file.extension().is_some_and(|it| it == "json"));
+    let file = file.unwrap();
+    let known = std::fs::read(&file).unwrap();
+    let mut known: Value = serde_json::from_slice(&known).unwrap();
+    assert!(known["initialize"].is_object());
+    known["discover"] = json!({"supportedVersions": ["2026-07-28"]});
+    home.file(&file, known.to_string());
+    home.run(&["logout", &home.url()]).await.succeeded();
+    let mut app = App::start(&home, &["--no-browser"]);
+    assert_eq!(app.ask(&discover(1)).await["error"]["code"], -32601);
+    app.shake_hands().await;
+    // What another process remembers meanwhile is kept.
+    known["initialize"] = json!({});
+    known["discover"] = json!({"supportedVersions": ["later"]});
+    home.file(&file, known.to_string());
+    app.approve().await;
+    app.notification(TOOLS_CHANGED).await;
+    app.hang_up().await;
+    let kept = std::fs::read(&file).unwrap();
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    assert_eq!(kept["discover"], known["discover"]);
+    assert_ne!(kept["initialize"], known["initialize"]);
 }
 
 /// Who has begun with an older revision than the server speaks is told what helps.
@@ -129,14 +192,17 @@ async fn a_client_that_began_before_the_revision_was_known_is_told_to_begin_agai
     let mut app = App::start(&home, &["--no-browser"]);
     app.shake_hands().await;
     app.approve().await;
-    loop {
-        let refused = app.ask(&add(1)).await;
-        let text = refused["result"]["content"][0]["text"].as_str().unwrap();
-        if text.contains("start the application again") {
-            break;
-        }
-        assert!(text.contains("login required"), "{text}");
-    }
+    let text = |refused: &Value| {
+        let text = refused["result"]["content"][0]["text"].as_str();
+        text.unwrap().to_owned()
+    };
+    app.ask_until(&add(1), |refused| {
+        let text = text(refused);
+        let helps = text.contains("start the application again");
+        assert!(helps || text.contains("login required"), "{text}");
+        helps
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -156,16 +222,11 @@ async fn a_login_from_another_window_is_found_after_one_that_was_denied() {
     let home = Home::new().await;
     let mut app = App::start(&home, &["--no-browser"]);
     app.shake_hands().await;
-    let url = |answer: Value| {
-        let url = answer["error"]["data"]["url"].as_str()?;
-        Some(url.parse::<url::Url>().unwrap())
-    };
     let wanted = request(1, "completion/complete", &json!({}));
-    let asked = url(app.ask(&wanted).await).unwrap();
+    let asked = url_of(&app.ask(&wanted).await).unwrap();
     drop(person::deny(&asked).await.unwrap());
-    while url(app.ask(&wanted).await).is_some() {
-        tokio::task::yield_now().await;
-    }
+    app.ask_until(&wanted, |refusal| url_of(refusal).is_none())
+        .await;
     home.login(&["notes", &home.url()]).await.succeeded();
     // No call, only what a client asks for that sees no tools.
     let list = app.ask(&request(2, "tools/list", &json!({}))).await;
@@ -187,13 +248,9 @@ async fn a_login_that_was_denied_begins_again_with_the_next_call() {
     let first = url(&app.ask(&add(1)).await).unwrap();
     drop(person::deny(&first).await.unwrap());
     // The denial reaches the proxy when it reaches it: until then the first URL is named.
-    let second = loop {
-        match url(&app.ask(&add(2)).await) {
-            Ok(second) if second != first => break second,
-            _ => tokio::task::yield_now().await,
-        }
-    };
-    drop(person::approve(&second).await.unwrap());
+    let another = |refused: &Value| url(refused).is_ok_and(|second| second != first);
+    let second = app.ask_until(&add(2), another).await;
+    drop(person::approve(&url(&second).unwrap()).await.unwrap());
     app.notification(TOOLS_CHANGED).await;
     assert_eq!(sum(&app.ask(&add(3)).await), Some(4));
 }
@@ -232,12 +289,9 @@ async fn a_scope_that_is_missing_is_asked_for_beside_the_call() {
     // Meanwhile the rest goes on.
     assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
     drop(person::approve(&asked).await.unwrap());
-    let written = loop {
-        let answer = app.ask(&write(3)).await;
-        if answer["result"]["isError"] == false {
-            break answer;
-        }
-    };
+    let written = app
+        .ask_until(&write(3), |answer| answer["result"]["isError"] == false)
+        .await;
     assert_eq!(written["result"]["structuredContent"]["count"], 2);
 }
 

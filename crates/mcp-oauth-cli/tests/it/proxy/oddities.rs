@@ -217,6 +217,25 @@ async fn a_stream_that_cannot_be_opened_now_is_opened_later() {
     }
 }
 
+/// The stream of a new session is waited for, but not by a call that has gone away.
+#[tokio::test]
+async fn a_call_that_is_cancelled_while_a_stream_is_slow_holds_nobody_up() {
+    let (_home, mut hand, mut app) = ready(&[]).await;
+    let _first = hand.visited().await.stream().await;
+    app.tell(&add(1)).await;
+    hand.next(of(1)).await.answer(404, "text/plain", "").await;
+    hand.shake_hands().await;
+    let _unanswered = hand.visited().await;
+    let cancelled =
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    app.tell(&cancelled).await;
+    app.tell(&add(2)).await;
+    let next = hand.next(of(2)).await;
+    let answer = next.result(&json!({}));
+    next.json(&answer).await;
+    assert_eq!(app.answer(&json!(2)).await, answer);
+}
+
 #[tokio::test]
 async fn an_event_that_is_too_large_is_passed_over_and_fails_its_call() {
     let (_home, mut hand, mut app) = ready(&[]).await;

@@ -99,12 +99,9 @@ async fn a_call_that_is_cancelled_leaves_nothing_behind() {
     bounded(home.testbed.arrived(Party::Mcp, "POST", "/mcp", 2)).await;
     home.testbed.release();
     // Its id is free again, which an answer to the first would show as one too many.
-    let answer = loop {
-        let answer = app.ask(&add(1)).await;
-        if answer.get("result").is_some() {
-            break answer;
-        }
-    };
+    let answer = app
+        .ask_until(&add(1), |answer| answer.get("result").is_some())
+        .await;
     assert_eq!(sum(&answer), Some(2));
 }
 
@@ -126,15 +123,27 @@ async fn the_transport_of_2024_is_found_by_itself_and_comes_back_after_a_cut() {
         home.testbed.say(news(1));
         assert_eq!(app.notification("notifications/news").await, news(1));
         home.testbed.cut_streams();
-        let again = loop {
-            let answer = app.ask(&add(21)).await;
-            if answer.get("result").is_some() {
-                break answer;
-            }
-        };
+        let again = app
+            .ask_until(&add(21), |answer| answer.get("result").is_some())
+            .await;
         assert_eq!(sum(&again), Some(22));
         assert_eq!(app.hang_up().await, 0);
     }
+}
+
+/// H160, on a stream that was opened before the token that it echoes was there.
+#[tokio::test]
+async fn a_token_that_came_later_is_blotted_out_of_an_older_stream() {
+    let home = home(Testbed::builder().wire(Wire::EventStream)).await;
+    let mut app = App::ready(&home, &["--transport", "sse-only"]).await;
+    home.testbed.revoke_access_tokens();
+    assert_eq!(sum(&app.ask(&add(1)).await), Some(2));
+    assert_eq!(home.testbed.count(Party::Mcp, "GET", "/mcp"), 1);
+    let token = home.run(&["token", "notes"]).await.succeeded().stdout;
+    let echo = |text: &str| json!({"jsonrpc": "2.0", "method": "notifications/echo", "params": {"sent": text}});
+    home.testbed.say(echo(token.trim()));
+    let blot = "*".repeat(token.trim().len());
+    assert_eq!(app.notification("notifications/echo").await, echo(&blot));
 }
 
 #[tokio::test]

@@ -1,0 +1,80 @@
+//! The tokens of a session, for the server and, where a stream of 2024-11-05 names a place for messages
+//! which is not below its own URL, for the whole origin of it. Each that goes out is noted.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mcp_client_oauth::{
+    Error, Prover, ServerUrl, Session, TokenSource,
+    proto::{challenge::Challenge, resource_metadata::Resource, token::AccessToken},
+};
+
+use super::blot::Shown;
+
+/// A session whose tokens are noted before they are shown.
+pub(super) struct Source {
+    session: Session,
+    /// Where its tokens go, if not where the session says.
+    origin: Option<Resource>,
+    shown: Shown,
+}
+
+impl Source {
+    pub(super) fn new(session: Session, shown: Shown) -> Self {
+        Self {
+            session,
+            origin: None,
+            shown,
+        }
+    }
+
+    /// The same for anywhere at the origin of the server.
+    pub(super) fn at_origin(session: Session, shown: Shown) -> Self {
+        let origin = session.server().as_url().origin().ascii_serialization();
+        Self {
+            origin: Some(Resource::new(origin)),
+            ..Self::new(session, shown)
+        }
+    }
+
+    fn noted(&self, token: AccessToken) -> AccessToken {
+        self.shown.note(&token);
+        token
+    }
+}
+
+#[async_trait]
+impl TokenSource for Source {
+    fn resource(&self) -> Option<Resource> {
+        self.origin.clone().or_else(|| self.session.resource())
+    }
+
+    fn server(&self) -> &ServerUrl {
+        self.session.server()
+    }
+
+    fn ready(&self) -> Option<AccessToken> {
+        self.session.ready().map(|token| self.noted(token))
+    }
+
+    fn prover(&self) -> Option<Arc<Prover>> {
+        self.session.prover()
+    }
+
+    fn extension(&self) -> Option<&'static str> {
+        self.session.extension()
+    }
+
+    async fn token(&self) -> Result<AccessToken, Error> {
+        self.session.token().await.map(|token| self.noted(token))
+    }
+
+    async fn replace(
+        &self,
+        refused: &AccessToken,
+        challenge: &Challenge,
+    ) -> Result<AccessToken, Error> {
+        let other = self.session.replace(refused, challenge).await;
+        other.map(|token| self.noted(token))
+    }
+}

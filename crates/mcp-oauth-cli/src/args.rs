@@ -54,6 +54,9 @@ Environment:
   VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT     which Vault, for `vault`
   VAULT_TOKEN; else VAULT_ROLE_ID and VAULT_SECRET_ID (AppRole); else MCP_OAUTH_VAULT_TOKEN_FILE;
   else the file ~/.vault-token                  who we are there
+  MCP_OAUTH_CA_CERT, MCP_OAUTH_CLIENT_CERT, MCP_OAUTH_CLIENT_KEY     as the flags
+  HTTPS_PROXY, ALL_PROXY, NO_PROXY   by which proxy connections go, and which do without
+  SSL_CERT_FILE             on Linux: what is trusted in the place of the system's authorities
   MCP_OAUTH_PROXY_TOKEN     what clients of `proxy --listen` have to bring
   NO_COLOR, CLICOLOR        no colours; BROWSER: how to open a URL
 
@@ -217,18 +220,18 @@ pub(crate) struct Login {
     /// The whole redirect URI, for a client that was registered with another one.
     #[arg(long, value_name = "URI", conflicts_with = "port")]
     pub(crate) redirect_uri: Option<Url>,
-    #[command(flatten)]
-    pub(crate) way: WayFlags,
-    #[command(flatten)]
-    pub(crate) idp: IdpFlags,
-    #[command(flatten)]
-    pub(crate) quirks: QuirkFlags,
     /// How long the login may take, as in `90s` or `10m`; five minutes by default.
     #[arg(long, value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Log in anew: forget what was learnt about the server, and register as a new client.
     #[arg(long)]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) way: WayFlags,
+    #[command(flatten)]
+    pub(crate) idp: IdpFlags,
+    #[command(flatten)]
+    pub(crate) quirks: QuirkFlags,
 }
 
 /// `client-metadata`.
@@ -363,9 +366,9 @@ MCP_OAUTH_PASSWORD_FILE or MCP_OAUTH_PASSWORD, which else are the new one.
 Exit code: 1 if a damaged login was left behind.";
 
 const PASTE_HELP: &str = "\
-A login opens a page of 127.0.0.1 at its end. In a browser on another machine that page fails to load:
-copy its URL, and hand it over here, on the machine where the login (or the proxy) waits. It is read
-from the terminal or from stdin.";
+A login opens a page of 127.0.0.1 at its end. In a browser on another machine that page fails to
+load: copy its URL, and hand it over here, on the machine where the login (or the proxy) waits. It
+is read from the terminal or from stdin.";
 
 /// `migrate`.
 #[derive(Args, Debug)]

@@ -9,11 +9,16 @@ use std::{
 use etcetera::BaseStrategy as _;
 use mcp_client_oauth::{Secret, store::SealedFiles};
 
-use crate::{args::Global, exit::Failure, place::Place, vault::Variables};
+use crate::{
+    args::{Global, NetworkFlags},
+    exit::Failure,
+    place::Place,
+    vault::Variables,
+};
 
 mod carried;
 
-use carried::Carried;
+pub(crate) use carried::Carried;
 
 const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
 const PROXY_TOKEN: &str = "MCP_OAUTH_PROXY_TOKEN";
@@ -39,6 +44,8 @@ pub(crate) struct Environment {
     wayland_display: Option<OsString>,
     ssh: Option<OsString>,
     proxy_token: Option<OsString>,
+    /// The certificates that are named.
+    certificates: NetworkFlags,
     /// The names of those that are set.
     network: Vec<&'static str>,
 }
@@ -65,6 +72,11 @@ impl Environment {
             wayland_display: read("WAYLAND_DISPLAY"),
             ssh: read("SSH_CONNECTION"),
             proxy_token: read(PROXY_TOKEN),
+            certificates: NetworkFlags {
+                ca_cert: read("MCP_OAUTH_CA_CERT").map(Into::into),
+                client_cert: read("MCP_OAUTH_CLIENT_CERT").map(Into::into),
+                client_key: read("MCP_OAUTH_CLIENT_KEY").map(Into::into),
+            },
             network: carried::OF_THE_NETWORK
                 .into_iter()
                 .filter(|name| read(name).is_some())
@@ -127,6 +139,10 @@ pub(crate) struct Config {
     pub(crate) vault: Variables,
     /// Whether it makes sense to open a browser.
     pub(crate) has_browser: bool,
+    /// Whom connections trust, and as whom they come.
+    pub(crate) network: NetworkFlags,
+    /// What was typed of that.
+    pub(crate) typed_network: NetworkFlags,
     names: Option<PathBuf>,
     /// What a process that another application starts needs to find the same.
     pub(crate) carried: Carried,
@@ -174,6 +190,8 @@ impl Config {
             trust_records: environment.trust_records.is_some_and(|value| value == "1"),
             vault: environment.vault,
             has_browser,
+            network: flags.network.or(environment.certificates),
+            typed_network: flags.network.clone(),
             carried,
             proxy_token: environment
                 .proxy_token

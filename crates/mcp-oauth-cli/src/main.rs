@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
     let config = Config::new(&cli.global, Environment::read())?;
-    let network = network::network(&cli.global.network)?;
+    let network = network::network(&config.network)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -6,17 +6,23 @@ use mcp_client_oauth::{Secret, error::HttpErrorCause, platform::ReqwestClient};
 
 use crate::{args::NetworkFlags, exit::Failure, key_file};
 
-/// Reads the certificates that were typed, if any.
-pub(crate) fn network(typed: &NetworkFlags) -> Result<ReqwestClient, Failure> {
+/// Reads the certificates that were named, if any.
+pub(crate) fn network(named: &NetworkFlags) -> Result<ReqwestClient, Failure> {
     let mut network = ReqwestClient::default();
-    if let Some(file) = &typed.ca_cert {
+    if let (None, Some(_)) = (&named.client_cert, &named.client_key) {
+        return Err(Failure::usage(
+            "--client-key is the key of a certificate, and none is named",
+            "add --client-cert FILE",
+        ));
+    }
+    if let Some(file) = &named.ca_cert {
         let bundle = read(file)?;
         network = network
             .with_extra_roots(&bundle)
             .map_err(|cause| unusable(file, &cause, "name a PEM file of certificates"))?;
     }
-    if let Some(file) = &typed.client_cert {
-        let pem = identity(file, typed.client_key.as_ref())?;
+    if let Some(file) = &named.client_cert {
+        let pem = identity(file, named.client_key.as_ref())?;
         network = network.with_identity(&pem).map_err(|cause| {
             let hint =
                 "name the PEM file of the certificate, and with --client-key that of its key";

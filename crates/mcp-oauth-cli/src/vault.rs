@@ -43,10 +43,9 @@ impl Variables {
         }
     }
 
-    /// `vault:rest` with the address in it, if it is known.
+    /// `vault:rest` with the address in it, if it is known and can stand there.
     pub(crate) fn spec(&self, rest: &str) -> String {
-        let address = self.address.as_ref().and_then(|address| address.to_str());
-        match address {
+        match self.bare_address() {
             Some(address) if rest.is_empty() || rest.starts_with('/') => {
                 format!("vault:{}{rest}", address.trim_end_matches('/'))
             }
@@ -54,15 +53,25 @@ impl Variables {
         }
     }
 
-    /// The names of those that are set, but for the address.
+    /// The address, if it has no path of its own: in `vault:…` that would be the mount.
+    fn bare_address(&self) -> Option<&str> {
+        let address = self.address.as_ref()?.to_str()?;
+        let url = Url::parse(address).ok()?;
+        (url.path() == "/").then_some(address)
+    }
+
+    /// The names of those that are set, but for an address that stands in what `spec` gives.
     pub(crate) fn names(&self) -> Vec<&'static str> {
+        let whole_address = self.address.as_ref();
+        let whole_address = whole_address.filter(|_| self.bare_address().is_none());
         let set = [
-            (Self::NAMESPACE, &self.namespace),
-            (Self::CA_BUNDLE, &self.ca_bundle),
-            (Self::TOKEN, &self.token),
-            (Self::TOKEN_FILE, &self.token_file),
-            (Self::ROLE_ID, &self.role_id),
-            (Self::SECRET_ID, &self.secret_id),
+            (Self::ADDRESS, whole_address),
+            (Self::NAMESPACE, self.namespace.as_ref()),
+            (Self::CA_BUNDLE, self.ca_bundle.as_ref()),
+            (Self::TOKEN, self.token.as_ref()),
+            (Self::TOKEN_FILE, self.token_file.as_ref()),
+            (Self::ROLE_ID, self.role_id.as_ref()),
+            (Self::SECRET_ID, self.secret_id.as_ref()),
         ];
         let set = set.into_iter().filter(|(_, value)| value.is_some());
         set.map(|(name, _)| name).collect()

@@ -8,7 +8,8 @@ use clap::Args;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct NetworkFlags {
-    /// A PEM file with certificate authorities to trust besides those of the system.
+    /// A PEM file with certificate authorities to trust besides those of the system. It is not
+    /// remembered with a name; `MCP_OAUTH_CA_CERT` is for every command.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
     /// A PEM file with a certificate for servers that ask who connects (mutual TLS), and its key
@@ -16,6 +17,32 @@ pub(crate) struct NetworkFlags {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) client_cert: Option<PathBuf>,
     /// A PEM file with the key of that certificate.
-    #[arg(long, global = true, value_name = "FILE", requires = "client_cert")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) client_key: Option<PathBuf>,
+}
+
+impl NetworkFlags {
+    /// What was typed goes before `others`; a certificate goes with its own key.
+    pub(crate) fn or(&self, others: Self) -> Self {
+        let own = self.client_cert.is_some();
+        Self {
+            ca_cert: self.ca_cert.clone().or(others.ca_cert),
+            client_cert: self.client_cert.clone().or(others.client_cert),
+            client_key: self
+                .client_key
+                .clone()
+                .or(others.client_key.filter(|_| !own)),
+        }
+    }
+
+    /// Each flag that is given, with its file.
+    pub(crate) fn given(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let all = [
+            ("--ca-cert", &self.ca_cert),
+            ("--client-cert", &self.client_cert),
+            ("--client-key", &self.client_key),
+        ];
+        all.into_iter()
+            .filter_map(|(flag, file)| Some((flag, file.as_ref()?)))
+    }
 }

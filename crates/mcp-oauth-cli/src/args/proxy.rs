@@ -33,6 +33,9 @@ pub(crate) struct AppConfig {
     /// The application.
     #[arg(long = "for", value_enum, value_name = "APP")]
     pub(crate) r#for: App,
+    /// As for `login`, for a URL that no name stands for.
+    #[arg(long)]
+    pub(crate) allow_http: bool,
     /// Put it into the file of the application, and keep the old one beside it.
     #[arg(long)]
     pub(crate) write: bool,

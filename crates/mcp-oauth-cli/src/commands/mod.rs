@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, sync::Arc};
 
 use mcp_client_oauth::{
     ServerUrl, Session, TokenStore,
-    error::AuthorizationError,
+    error::{AuthorizationError, ServerUrlError},
     platform::{Browser, Platform, ReqwestClient, SystemClock},
     store::{ChoiceReason, RecordKey},
 };
@@ -193,6 +193,24 @@ pub(crate) fn parse_url(text: &str) -> Result<ServerUrl, Failure> {
             "give the URL of the server's MCP endpoint, such as https://mcp.example.com/mcp",
         )
     })
+}
+
+/// The same where a login may follow. Plain http beyond this machine has to be allowed when it is
+/// first named, which is before there is a name for it.
+pub(crate) fn allowed_url(
+    text: &str,
+    allow_http: bool,
+    servers: &Servers,
+) -> Result<ServerUrl, Failure> {
+    let url = parse_url(text)?;
+    let is_known = || servers.iter().any(|(_, server)| server.url == url);
+    if url.is_in_clear() && !allow_http && !is_known() {
+        return Err(Failure::usage(
+            ServerUrlError::NotHttps(url.to_string()).to_string(),
+            "use https; or, for a server in a network where nobody listens in, add --allow-http",
+        ));
+    }
+    Ok(url)
 }
 
 fn unknown_name(name: &str, servers: &Servers) -> Failure {

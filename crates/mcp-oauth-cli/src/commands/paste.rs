@@ -1,23 +1,30 @@
 //! `paste`: the URL that a browser on another machine ended on, for a login that waits on this one
 //! and cannot be typed at: that of a proxy, say.
 
-use std::{io::stdin, path::Path, time::Duration};
+use std::{
+    io::{BufRead as _, Read as _, stdin},
+    path::Path,
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 use mcp_client_oauth::{
     Secret, ServerUrl,
     error::HttpErrorCause,
     platform::{Reach, Request},
+    proto::foreign::Foreign,
 };
 use serde_json::json;
 use url::Url;
 
 use super::Context;
 use crate::{
-    config::read_secret,
     exit::{Exit, Failure},
     ui::GOOD,
 };
+
+/// The longest URL.
+const LONGEST: u64 = 64 * 1024;
 
 /// How long the login may take to take it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
     let url = callback(&read(context)?)?;
     let place = url.origin().ascii_serialization();
+    let error = url.query_pairs().find(|(name, _)| name == "error");
+    let error = error.map(|(_, error)| Foreign::new(&error).to_string());
     let mut request = Request::new(Method::GET, url, Reach::Loopback);
     request.deadline = PATIENCE;
     request.head_only = true;
@@ -44,8 +53,10 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
             Some("it belongs to another try: log in by the URL that is shown now".to_owned()),
         ));
     }
-    context.ui.result(&json!({ "handed_over": true }), || {
-        format!("{GOOD}Handed over{GOOD:#}: the login goes on where it waits")
+    let document = json!({ "handed_over": true, "error": error });
+    context.ui.result(&document, || match &error {
+        None => format!("{GOOD}Handed over{GOOD:#}: the login goes on where it waits"),
+        Some(error) => format!("Handed over: the server has refused the login (`{error}`)"),
     });
     Ok(Exit::Done)
 }
@@ -57,7 +68,11 @@ fn read(context: &Context) -> Result<Secret<String>, Failure> {
             .ui
             .say("The URL of the page that the browser ended on:");
     }
-    read_secret(stdin().lock(), Path::new("stdin"))
+    let mut line = String::new();
+    let read = stdin().lock().take(LONGEST).read_line(&mut line);
+    let line = Secret::new(line);
+    read.map_err(|error| Failure::file("read", Path::new("stdin"), &error))?;
+    Ok(line)
 }
 
 /// The place where a login waits is on this machine, and its browser was told so.

@@ -1,10 +1,16 @@
 //! What a process that is started elsewhere, by another application, needs to find the same data and
 //! the same network as this one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use super::{CLIENT_SECRET, Environment, IDP_CLIENT_SECRET, PASSWORD, TRUST_RECORDS};
-use crate::{args::Global, place::Place};
+use crate::{
+    args::Global,
+    place::{Key, Place},
+};
 
 /// Variables that other libraries read: they decide by whom a connection goes, and whom it trusts.
 pub(super) const OF_THE_NETWORK: [&str; 8] = [
@@ -25,71 +31,90 @@ pub(crate) struct Carried {
     pub(crate) arguments: Vec<String>,
     /// The variables that are set here and matter there: secrets, and what has no flag.
     pub(crate) variables: Vec<&'static str>,
+    /// The flags whose value is no text, and so can be written nowhere.
+    pub(crate) lost: Vec<&'static str>,
 }
 
 /// From what was typed, and what the environment adds.
 pub(super) fn carried(flags: &Global, environment: &Environment) -> Carried {
-    let store = store(flags, environment);
-    let network = &flags.network;
-    let arguments = [
-        ("--store", store.clone()),
-        (
-            "--data-dir",
-            file(flags.data_dir.as_ref(), environment.data_dir.as_ref()),
-        ),
-        (
-            "--password-file",
-            file(
-                flags.password_file.as_ref(),
-                environment.password_file.as_ref(),
-            ),
-        ),
-        ("--ca-cert", file(network.ca_cert.as_ref(), None)),
-        ("--client-cert", file(network.client_cert.as_ref(), None)),
-        ("--client-key", file(network.client_key.as_ref(), None)),
+    let network = flags.network.or(environment.certificates.clone());
+    let (store, place) = store(flags, environment);
+    let data_dir = file(flags.data_dir.as_ref(), environment.data_dir.as_ref());
+    let password_file = file(
+        flags.password_file.as_ref(),
+        environment.password_file.as_ref(),
+    );
+    let takes_password = password_file.is_none() && takes_password(&place);
+    let network = network.given();
+    let network = network.map(|(flag, path)| (flag, Some(absolute(path))));
+    let chosen = [
+        ("--store", store),
+        ("--data-dir", data_dir),
+        ("--password-file", password_file),
     ];
-    let typed = arguments
-        .into_iter()
-        .filter_map(|(flag, value)| Some([flag.to_owned(), value?]));
-    Carried {
-        arguments: typed.flatten().collect(),
-        variables: variables(environment, store.as_deref()),
+    let mut carried = Carried {
+        variables: variables(environment, &place, takes_password),
+        ..Carried::default()
+    };
+    for (flag, value) in chosen.into_iter().chain(network) {
+        match value.map(OsString::into_string) {
+            Some(Ok(value)) => carried.arguments.extend([flag.to_owned(), value]),
+            Some(Err(_)) => carried.lost.push(flag),
+            None => {}
+        }
     }
+    carried
 }
 
-/// A directory that is typed goes before a place that the environment names.
-fn store(flags: &Global, environment: &Environment) -> Option<String> {
+/// What says where the tokens are, and where that is. A directory that is typed goes before a place
+/// that the environment names.
+fn store(flags: &Global, environment: &Environment) -> (Option<OsString>, Place) {
     let named = environment.store.as_ref().and_then(|spec| spec.to_str());
     let named = named.filter(|spec| flags.data_dir.is_none() || !Place::is_elsewhere(spec));
-    let spec = flags.store.as_deref().or(named)?;
-    Some(match Place::of_spec(spec, None) {
-        Place::Vault(rest) => environment.vault.spec(&rest),
+    let Some(spec) = flags.store.as_deref().or(named) else {
+        return (None, Place::of_spec("auto", None));
+    };
+    let place = Place::of_spec(spec, None);
+    let whole = match &place {
+        Place::Vault(rest) => environment.vault.spec(rest).into(),
         Place::Files {
             directory: Some(directory),
             ..
         } => {
             let kind = spec.split(':').next().unwrap_or_default();
-            format!("{kind}:{}", absolute(&directory)?)
+            let mut whole = OsString::from(format!("{kind}:"));
+            whole.push(absolute(directory));
+            whole
         }
-        Place::Files { .. } | Place::Other(_) => spec.to_owned(),
-    })
+        Place::Files { .. } | Place::Other(_) => spec.into(),
+    };
+    (Some(whole), place)
 }
 
-fn file(typed: Option<&PathBuf>, named: Option<&std::ffi::OsString>) -> Option<String> {
+fn takes_password(place: &Place) -> bool {
+    matches!(
+        place,
+        Place::Files {
+            key: Key::Auto | Key::File,
+            ..
+        }
+    )
+}
+
+fn file(typed: Option<&PathBuf>, named: Option<&OsString>) -> Option<OsString> {
     let path = typed.map(PathBuf::as_path);
-    absolute(path.or(named.map(Path::new))?)
+    Some(absolute(path.or(named.map(Path::new))?))
 }
 
 /// The other process is in another directory.
-fn absolute(path: &Path) -> Option<String> {
-    let path = std::path::absolute(path).ok()?;
-    path.to_str().map(str::to_owned)
+fn absolute(path: &Path) -> OsString {
+    let whole = std::path::absolute(path);
+    whole.unwrap_or_else(|_| path.to_owned()).into_os_string()
 }
 
-fn variables(environment: &Environment, store: Option<&str>) -> Vec<&'static str> {
-    let is_vault = store.is_some_and(|spec| matches!(Place::of_spec(spec, None), Place::Vault(_)));
+fn variables(environment: &Environment, place: &Place, takes_password: bool) -> Vec<&'static str> {
     let own = [
-        (PASSWORD, environment.password.is_some() && !is_vault),
+        (PASSWORD, environment.password.is_some() && takes_password),
         (CLIENT_SECRET, environment.client_secret.is_some()),
         (IDP_CLIENT_SECRET, environment.idp_client_secret.is_some()),
         (TRUST_RECORDS, environment.trust_records.is_some()),
@@ -97,6 +122,7 @@ fn variables(environment: &Environment, store: Option<&str>) -> Vec<&'static str
     let own = own
         .into_iter()
         .filter_map(|(name, is_set)| is_set.then_some(name));
+    let is_vault = matches!(place, Place::Vault(_));
     let vault = environment.vault.names().into_iter().filter(|_| is_vault);
     own.chain(vault)
         .chain(environment.network.iter().copied())
@@ -105,10 +131,8 @@ fn variables(environment: &Environment, store: Option<&str>) -> Vec<&'static str
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-
     use super::*;
-    use crate::vault::Variables;
+    use crate::{args::NetworkFlags, vault::Variables};
 
     fn arguments(flags: &Global, environment: &Environment) -> String {
         carried(flags, environment).arguments.join(" ")
@@ -160,6 +184,13 @@ mod tests {
         }
     }
 
+    fn vault(set: &[(&str, &str)]) -> Variables {
+        Variables::read(|name| {
+            let found = set.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        })
+    }
+
     #[test]
     fn a_vault_is_carried_with_its_address_and_its_secrets_are_named() {
         let set = [
@@ -171,10 +202,7 @@ mod tests {
             password: Some("planted".into()),
             client_secret: Some("planted".into()),
             network: vec!["HTTPS_PROXY"],
-            vault: Variables::read(|name| {
-                let found = set.iter().find(|(known, _)| *known == name);
-                found.map(|(_, value)| OsString::from(value))
-            }),
+            vault: vault(&set),
             ..Environment::default()
         };
         let carried = carried(&Global::default(), &environment);
@@ -186,5 +214,68 @@ mod tests {
             carried.variables,
             [CLIENT_SECRET, "VAULT_TOKEN", "HTTPS_PROXY"]
         );
+    }
+
+    #[test]
+    fn an_address_that_would_be_read_otherwise_stays_a_variable() {
+        let environment = Environment {
+            store: Some("vault".into()),
+            vault: vault(&[("VAULT_ADDR", "https://v.example/behind")]),
+            ..Environment::default()
+        };
+        let carried = carried(&Global::default(), &environment);
+        assert_eq!(carried.arguments, ["--store", "vault:"]);
+        assert_eq!(carried.variables, ["VAULT_ADDR"]);
+    }
+
+    #[test]
+    fn a_password_is_named_where_one_is_of_use() {
+        let named = |store: &str, password_file: Option<&str>| {
+            let environment = Environment {
+                store: Some(store.into()).filter(|store: &OsString| !store.is_empty()),
+                password: Some("planted".into()),
+                password_file: password_file.map(OsString::from),
+                ..Environment::default()
+            };
+            let carried = carried(&Global::default(), &environment);
+            carried.variables.contains(&PASSWORD)
+        };
+        assert!(named("", None) && named("file:/tokens", None));
+        assert!(!named("", Some("/password")));
+        assert!(!named("keychain", None) && !named("memory:", None));
+    }
+
+    #[test]
+    fn a_certificate_that_is_typed_goes_with_its_own_key() {
+        let environment = Environment {
+            certificates: NetworkFlags {
+                ca_cert: Some("/ca".into()),
+                client_cert: Some("/certificate".into()),
+                client_key: Some("/key".into()),
+            },
+            ..Environment::default()
+        };
+        let mut typed = Global::default();
+        assert_eq!(
+            arguments(&typed, &environment),
+            "--ca-cert /ca --client-cert /certificate --client-key /key"
+        );
+        typed.network.client_cert = Some("/both".into());
+        assert_eq!(
+            arguments(&typed, &environment),
+            "--ca-cert /ca --client-cert /both"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_no_text_is_not_left_out_in_silence() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let environment = Environment {
+            data_dir: Some(OsString::from_vec(b"/\xff".to_vec())),
+            ..Environment::default()
+        };
+        let carried = carried(&Global::default(), &environment);
+        assert_eq!(carried.lost, ["--data-dir"]);
     }
 }

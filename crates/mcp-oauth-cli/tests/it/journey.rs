@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mcp_oauth_testbed::{Answers, Party, Testbed, Wire};
 
-use crate::support::Home;
+use crate::support::{Home, bounded};
 
 #[tokio::test]
 async fn a_login_is_listed_shown_used_refreshed_and_given_back() {
@@ -148,7 +148,7 @@ async fn logout_tells_the_truth_when_the_server_is_gone() {
 
 /// Asks the command itself until it says that the token is over: real seconds pass.
 async fn until_it_says(home: &Home, words: &str) {
-    while !home.run(&["list"]).await.succeeded().stdout.contains(words) {}
+    bounded(async { while !home.run(&["list"]).await.succeeded().stdout.contains(words) {} }).await;
 }
 
 #[tokio::test]

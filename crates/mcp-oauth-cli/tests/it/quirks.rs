@@ -50,7 +50,7 @@ async fn another_name_of_an_issuer_is_taken_if_it_is_typed() {
     let fault = Fault::CallbackIss("https://other.example".to_owned());
     let home = Home::with(Testbed::builder().fault(fault)).await;
     let url = home.url();
-    let accept = "mcp-oauth login notes --accept-issuer https://other.example";
+    let accept = "mcp-oauth login notes --force --accept-issuer https://other.example";
     home.login(&["notes", &url]).await.ended(1).says(accept);
     let taken = ["notes", &url, "--accept-issuer", "https://other.example"];
     let login = home.login(&taken).await.succeeded();
@@ -63,16 +63,24 @@ async fn another_name_of_an_issuer_is_taken_if_it_is_typed() {
 async fn another_name_is_of_the_issuer_that_it_was_typed_for() {
     let fault = || Fault::CallbackIss("https://other.example".to_owned());
     let home = Home::with(Testbed::builder().fault(fault())).await;
-    let other = Home::with(Testbed::builder().fault(fault())).await;
     let url = home.url();
+    let other = Home::with(Testbed::builder().fault(fault()).resource(&url)).await;
     let taken = ["notes", &url, "--accept-issuer", "https://other.example"];
     home.login(&taken).await.succeeded();
     let issuers = serde_json::json!([other.testbed.issuer()]);
     let moved = Fault::PrmField("authorization_servers".to_owned(), issuers);
     home.testbed.set_fault(moved);
     let refused = home.login(&["notes", "--force"]).await.ended(1);
-    refused.says("--accept-issuer https://other.example");
+    let said = [
+        "notes",
+        "--force",
+        "--accept-issuer",
+        "https://other.example",
+    ];
+    refused.says(&said.join(" "));
     assert_eq!(other.testbed.token_requests("authorization_code"), 0);
+    home.login(&said).await.succeeded();
+    assert_eq!(other.testbed.token_requests("authorization_code"), 1);
 }
 
 #[tokio::test]

@@ -199,6 +199,23 @@ async fn the_url_that_a_browser_elsewhere_ended_on_can_be_pasted() {
     home.run(&["token", "notes"]).await.succeeded();
 }
 
+/// A line is enough: nobody has to end the input.
+#[tokio::test]
+async fn what_is_pasted_at_a_terminal_ends_with_its_line() {
+    let home = Home::new().await;
+    let mut terminal = Terminal::run(&home, &["paste"]);
+    terminal
+        .until_it_shows("The URL of the page that the browser ended on")
+        .await;
+    terminal.type_line("http://127.0.0.1:1/callback?code=c&state=s");
+    let (code, screen) = terminal.end().await;
+    assert_eq!(code, 1, "{screen}");
+    assert!(
+        screen.contains("no login waits at http://127.0.0.1:1 "),
+        "{screen}"
+    );
+}
+
 /// H156, H157: as it reaches a screen.
 #[tokio::test]
 async fn nothing_that_a_server_wrote_moves_the_cursor_of_a_terminal() {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{Context, is_url};
+use super::{Context, allowed_url, is_url};
 use crate::{
     args::{AppConfig, Whose},
+    config::Carried,
     exit::{Exit, Failure},
     servers::name_for,
 };
@@ -94,6 +95,7 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
         server: typed.server.clone(),
         account: None,
     })?;
+    let carried = carried(context, typed)?;
     let name = if is_url(&typed.server) {
         name_for(target.key.server())
     } else {
@@ -101,8 +103,8 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
     };
     let (app, member) = (typed.r#for, typed.r#for.member());
     let name = app.name(name);
-    let entry = app.entry(&own_path()?, &arguments(context, &typed.server));
-    let variables = &context.config.carried.variables;
+    let entry = app.entry(&own_path()?, &arguments(typed, &carried.arguments));
+    let variables = &carried.variables;
     if !variables.is_empty() {
         let variables = variables.join(", ");
         context.ui.warn(format_args!(
@@ -147,6 +149,22 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
+/// What goes along, if all of it can, and if the proxy will take the server.
+fn carried<'a>(context: &'a Context, typed: &AppConfig) -> Result<&'a Carried, Failure> {
+    // A name was allowed when it was made.
+    if is_url(&typed.server) {
+        allowed_url(&typed.server, typed.allow_http, &context.servers()?)?;
+    }
+    let carried = &context.config.carried;
+    match carried.lost.first() {
+        None => Ok(carried),
+        Some(flag) => Err(Failure::usage(
+            format!("what {flag} names is not UTF-8 text, and the file of an application is"),
+            "give it a name of plain letters",
+        )),
+    }
+}
+
 /// An application that is started from a desktop knows no PATH.
 fn own_path() -> Result<String, Failure> {
     let own = std::env::current_exe().ok();
@@ -155,10 +173,11 @@ fn own_path() -> Result<String, Failure> {
 }
 
 /// What chooses the data of this command now chooses it there as well.
-fn arguments(context: &Context, server: &str) -> Vec<String> {
-    let mut arguments = vec!["proxy".to_owned(), server.to_owned()];
-    arguments.extend(context.config.carried.arguments.iter().cloned());
-    arguments
+fn arguments(typed: &AppConfig, carried: &[String]) -> Vec<String> {
+    let own = ["proxy", &typed.server].map(str::to_owned);
+    let allowed = typed.allow_http.then(|| "--allow-http".to_owned());
+    let arguments = own.into_iter().chain(allowed);
+    arguments.chain(carried.iter().cloned()).collect()
 }
 
 fn usual_file(app: App) -> Result<PathBuf, Failure> {

@@ -1,18 +1,19 @@
 //! Which server is meant by what was typed, and what is known of it by its name.
 
-use mcp_client_oauth::{ServerUrl, error::ServerUrlError};
+use mcp_client_oauth::ServerUrl;
 
 use crate::{
     args::Login,
-    commands::{is_url, parse_url, unknown_name},
+    commands::{allowed_url, is_url, unknown_name},
     exit::Failure,
     servers::{Server, Servers, Way, check_name, name_for},
 };
 
 /// Which name, and which server: from what was typed, and what the name stood for before.
 pub(super) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> {
+    let read = |url: &str| allowed_url(url, typed.who.allow_http, servers);
     let (name, url) = match (&typed.url, is_url(&typed.name)) {
-        (Some(url), false) => (typed.name.clone(), read_url(typed, url)?),
+        (Some(url), false) => (typed.name.clone(), read(url)?),
         (Some(_), true) => {
             return Err(Failure::usage(
                 "the name comes first",
@@ -20,7 +21,7 @@ pub(super) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server)
             ));
         }
         (None, true) => {
-            let url = read_url(typed, &typed.name)?;
+            let url = read(&typed.name)?;
             (free_name(&url, servers), url)
         }
         (None, false) => (typed.name.clone(), known_url(&typed.name, servers)?),
@@ -46,18 +47,6 @@ pub(super) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server)
             ..merged(typed, known)
         },
     ))
-}
-
-/// Plain http beyond this machine has to be allowed when it is first named.
-fn read_url(typed: &Login, text: &str) -> Result<ServerUrl, Failure> {
-    let url = parse_url(text)?;
-    if url.is_in_clear() && !typed.who.allow_http {
-        return Err(Failure::usage(
-            ServerUrlError::NotHttps(url.to_string()).to_string(),
-            "use https; or, for a server in a network where nobody listens in, add --allow-http",
-        ));
-    }
-    Ok(url)
 }
 
 fn known_url(name: &str, servers: &Servers) -> Result<ServerUrl, Failure> {

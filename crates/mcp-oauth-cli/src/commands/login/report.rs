@@ -44,7 +44,11 @@ pub(super) fn report(context: &Context, name: &str, session: &Session) {
         rows.extend(endpoint.map(|host| ("tokens from", host)));
         format!("{head}\n{}", fields(&rows))
     });
-    let command = format!("mcp-oauth tools {}", quoted(name));
+    let network = context.config.typed_network.given();
+    let network =
+        network.map(|(flag, file)| format!(" {flag} {}", quoted(&file.to_string_lossy())));
+    let network: String = network.collect();
+    let command = format!("mcp-oauth tools {}{network}", quoted(name));
     context
         .ui
         .progress(format_args!("\n{HEAD}next:{HEAD:#} {command}"));

@@ -14,8 +14,11 @@ use super::{
 async fn kill_while(role: &str, home: &Home, cycle: usize) {
     let mut child = child(role, home, "").spawn().unwrap();
     let dying = move || {
-        let said = BufReader::new(child.stdout.take().unwrap()).lines();
-        let changes = said.filter(|line| line.as_ref().unwrap() == "changed");
+        // Until it is killed: who speaks to nobody ends.
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let changes = said
+            .by_ref()
+            .filter(|line| line.as_ref().unwrap() == "changed");
         let changes = changes.take(1 + cycle % 5).count();
         assert!(changes > 0, "it ended by itself");
         // Asking takes a microsecond: the moments of death are spread over one change.

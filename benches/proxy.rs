@@ -119,7 +119,10 @@ fn main() {
     let url = testbed.server_url().to_string();
     let home = tempfile::tempdir().unwrap();
     let direct = direct(&runtime, &url);
-    println!("without a proxy    p50 {:?}  p99 {:?}", direct.0, direct.1);
+    println!("without a proxy");
+    println!("  one call                    p50 {:?}", direct.call.0);
+    println!("                              p99 {:?}", direct.call.1);
+    println!("  calls of 1 MiB a second     {:.0}", direct.large);
 
     let mut own = Command::new(env!("CARGO_BIN_EXE_mcp-oauth"));
     own.args(["proxy", &url, "--data-dir"]).arg(home.path());
@@ -134,7 +137,7 @@ fn main() {
     }
     for (name, command) in all {
         testbed.forget_requests();
-        measure(name, command, direct);
+        measure(name, command, direct.call);
     }
 }
 
@@ -206,14 +209,21 @@ fn serial(proxy: &mut Proxy) -> (Duration, Duration) {
 }
 
 fn large(proxy: &mut Proxy) -> f64 {
-    let text = "x".repeat(1 << 20);
+    let calls = large_calls();
     let begun = Instant::now();
-    for id in 1..=LARGE {
-        let arguments = json!({ "name": "write_note", "arguments": { "text": text } });
-        proxy.write(&message(200_000 + id, "tools/call", &arguments));
+    for call in calls {
+        proxy.write(&call);
         proxy.answers(1);
     }
     per_second(LARGE, begun.elapsed())
+}
+
+/// One MiB each.
+fn large_calls() -> Vec<String> {
+    let text = "x".repeat(1 << 20);
+    let arguments = json!({ "name": "write_note", "arguments": { "text": text } });
+    let call = |id| message(200_000 + id, "tools/call", &arguments);
+    (1..=LARGE).map(call).collect()
 }
 
 fn percentiles(mut took: Vec<Duration>) -> (Duration, Duration) {
@@ -221,8 +231,14 @@ fn percentiles(mut took: Vec<Duration>) -> (Duration, Duration) {
     (took[took.len() / 2], took[took.len() * 99 / 100])
 }
 
+/// What the server does at best.
+struct Direct {
+    call: (Duration, Duration),
+    large: f64,
+}
+
 /// The same calls by an HTTP client, one after the other.
-fn direct(runtime: &tokio::runtime::Runtime, url: &str) -> (Duration, Duration) {
+fn direct(runtime: &tokio::runtime::Runtime, url: &str) -> Direct {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let hello = message(0, "initialize", &json!({ "protocolVersion": "2025-11-25" }));
     let post = |text: String, session: Option<String>| {
@@ -249,6 +265,14 @@ fn direct(runtime: &tokio::runtime::Runtime, url: &str) -> (Duration, Duration) 
             post(call(id), session.clone()).await;
             took.push(begun.elapsed());
         }
-        percentiles(took)
+        let large = large_calls();
+        let begun = Instant::now();
+        for call in large {
+            post(call, session.clone()).await;
+        }
+        Direct {
+            call: percentiles(took),
+            large: per_second(LARGE, begun.elapsed()),
+        }
     })
 }

@@ -238,6 +238,16 @@ pub(crate) struct Login {
     pub(crate) quirks: QuirkFlags,
 }
 
+impl Login {
+    /// Returns the scope that was typed, by either flag.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        let scopes = self.scopes.iter();
+        scopes.fold(self.who.scope.clone(), |all, scope| {
+            Scope::union_of(all.as_ref(), Some(scope))
+        })
+    }
+}
+
 /// `client-metadata`.
 #[derive(Args, Debug)]
 pub(crate) struct ClientMetadata {
@@ -391,16 +401,6 @@ pub(crate) struct Migrate {
     /// Replace the tokens of logins that are there already.
     #[arg(long)]
     pub(crate) force: bool,
-}
-
-impl Login {
-    /// Returns the scope that was typed, by either flag.
-    pub(crate) fn scope(&self) -> Option<Scope> {
-        let scopes = self.scopes.iter();
-        scopes.fold(self.who.scope.clone(), |all, scope| {
-            Scope::union_of(all.as_ref(), Some(scope))
-        })
-    }
 }
 
 impl Command {

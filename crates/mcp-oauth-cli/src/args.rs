@@ -199,7 +199,8 @@ Scope, client, port, the kind of login, --dpop, --share, --legacy and what the s
 otherwise are remembered with the name. `login NAME URL
 --force` forgets them, except the account and the client id; `--port 0` forgets the port alone.
 Without --force nobody is asked if the login is good already and has the scope, unless --client-id,
---client-metadata-url or --legacy is given.";
+--client-metadata-url or --legacy is given. Names of the same URL and account are one login:
+--account keeps another.";
 
 /// `login`.
 #[derive(Args, Debug)]

@@ -420,7 +420,7 @@ impl<'a> Search<'a> {
             Some((url, metadata, _)) => DiscoveryError::LegacyMetadata {
                 server,
                 status,
-                url,
+                url: Box::new(url),
                 issuer: metadata.issuer,
                 tried,
             },

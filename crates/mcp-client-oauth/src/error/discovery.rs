@@ -76,7 +76,7 @@ pub enum DiscoveryError {
         /// The HTTP status of its response.
         status: u16,
         /// Where the metadata of the authorization server is: at the origin of `server`.
-        url: Url,
+        url: Box<Url>,
         /// Which authorization server it describes.
         issuer: Issuer,
         /// Where resource metadata was looked for.

@@ -100,7 +100,7 @@ pub use quirks::{OtherName, Quirks, ResourceParameter};
 pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};
-pub use sessions::Sessions;
+pub use sessions::{Ensured, Sessions};
 pub use sse::{ANSWER_DEADLINE, Answer, AnswerBody, AnswerError, Events, reconnect_delay};
 pub use store::TokenStore;
 

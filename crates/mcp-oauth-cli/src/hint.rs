@@ -70,6 +70,9 @@ fn discovery_hint(cause: &DiscoveryError, subject: &str) -> String {
         DiscoveryError::NoResourceMetadata { .. } => format!(
             "if the server is of the revision 2025-03-26: mcp-oauth login {subject} --legacy"
         ),
+        DiscoveryError::LegacyMetadata { .. } => {
+            format!("to use that authorization server: mcp-oauth login {subject} --legacy")
+        }
         DiscoveryError::ServerMetadata {
             cause: ServerMetadataError::OtherIssuer { found, .. },
             ..

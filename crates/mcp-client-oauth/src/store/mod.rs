@@ -50,6 +50,8 @@ pub use vault::{Vault, VaultAuth, VaultOptions};
 /// Every back end: what it is called in `--store name:rest`, and how it is opened.
 pub const BACKENDS: &[(&str, OpenBackend)] = &[
     #[cfg(feature = "sealed-file")]
+    ("auto", auto::open),
+    #[cfg(feature = "sealed-file")]
     ("file", sealed::open),
     #[cfg(feature = "keychain")]
     ("keychain", sealed::open_with_keychain),
@@ -301,6 +303,12 @@ impl TokenStore {
     }
 
     /// Opens `name:rest`, such as `memory:` or `file:/home/me/tokens`.
+    ///
+    /// `auto:` (or `auto:/a/directory`) is the best local store of this machine, selected as
+    /// [`auto`](Self::auto) does: a store that exists opens with its kind of key; for a new one the
+    /// key is selected on the first write, in the keychain if one answers, else in a file, which is
+    /// logged as a warning. An application that shows its user which one it is calls
+    /// [`auto`](Self::auto).
     ///
     /// # Errors
     /// [`TokenStorageError::UnknownBackend`], or what the back end says.

@@ -14,6 +14,8 @@ mod authorization_code;
 mod authorized;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod auto;
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+mod auto_backend;
 mod browser;
 mod conformance_table;
 #[cfg(unix)]

@@ -26,11 +26,14 @@ mod json;
 #[cfg(target_os = "linux")]
 mod keychain;
 mod leaks;
+mod legacy;
 mod login;
 mod machine;
 mod migrate;
+mod names;
 mod network;
 mod proxy;
+mod python_command;
 mod quirks;
 mod refusals;
 mod request;

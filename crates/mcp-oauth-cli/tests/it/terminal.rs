@@ -21,7 +21,7 @@ use url::Url;
 use crate::support::{Home, bounded};
 
 /// A terminal with one command at it.
-struct Terminal {
+pub(crate) struct Terminal {
     keyboard: File,
     screen: Arc<watch::Sender<String>>,
     /// When nobody can write on it any more.
@@ -30,7 +30,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn run(home: &Home, arguments: &[&str]) -> Self {
+    pub(crate) fn run(home: &Home, arguments: &[&str]) -> Self {
         Self::start(home.command(arguments))
     }
 
@@ -91,7 +91,7 @@ impl Terminal {
     }
 
     /// Reads until the screen has `text`: all that is on it.
-    async fn until_it_shows(&self, text: &str) -> String {
+    pub(crate) async fn until_it_shows(&self, text: &str) -> String {
         let mut screen = self.screen.subscribe();
         let shown = screen.wait_for(|screen| screen.contains(text));
         let shown = bounded(shown).await;
@@ -114,13 +114,13 @@ impl Terminal {
         bounded(blind).await;
     }
 
-    fn type_line(&mut self, text: &str) {
+    pub(crate) fn type_line(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
         self.keyboard.write_all(b"\n").unwrap();
     }
 
     /// How it ended, and all that was shown.
-    async fn end(mut self) -> (i32, String) {
+    pub(crate) async fn end(mut self) -> (i32, String) {
         let status = bounded(self.child.wait()).await.unwrap();
         bounded(self.dark).await.unwrap();
         (status.code().unwrap_or(-1), self.screen.borrow().clone())
@@ -128,7 +128,7 @@ impl Terminal {
 }
 
 /// The text on a screen, and what it did to it beside colours and links, which are ours.
-fn without_our_own(screen: &str) -> String {
+pub(crate) fn without_our_own(screen: &str) -> String {
     let mut rest = String::new();
     let mut parts = screen.split('\u{1b}');
     rest.push_str(parts.next().unwrap_or_default());

@@ -15,6 +15,7 @@ mod authorized;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod auto;
 mod browser;
+mod client_authentication;
 mod conformance_table;
 #[cfg(unix)]
 mod crash;

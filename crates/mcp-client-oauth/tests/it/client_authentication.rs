@@ -59,7 +59,7 @@ const BASIC: [(&str, &str, &str); 3] = [
 /// A server that registers each client without a secret.
 const PUBLIC: &str = include_str!("fixtures/servers/mcp-2.3.0-none.json");
 /// A client with Basic that was registered at the server beforehand.
-const PREREGISTERED: &str = include_str!("fixtures/servers/mcp-2.3.0-mine.json");
+const PREREGISTERED: &str = include_str!("fixtures/servers/mcp-2.3.0-preregistered.json");
 
 /// A recorded server, and everything that a login with it needs.
 struct Scene {

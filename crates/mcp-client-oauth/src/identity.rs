@@ -13,7 +13,7 @@ use crate::{
     error::{Error, RegistrationError},
     platform::Platform,
     proto::{
-        client_auth::{AuthMethod, ClientAuth},
+        client_auth::{AuthMethod, ClientAuth, ClientIdInForm},
         registration::{self, ClientMetadata},
         server_metadata::{Issuer, ServerMetadata},
     },
@@ -58,6 +58,9 @@ pub struct Registration {
     pub secret_expires_at: Option<SystemTime>,
     /// The authentication method that it was registered with, if that is known.
     pub method: Option<AuthMethod>,
+    /// Whether the issuer was found to require `client_id` in the form beside Basic.
+    #[serde(default)]
+    pub client_id_in_form: ClientIdInForm,
     /// The redirect URI that it was registered with, if that is known. A client that registered
     /// itself without one is for the device grant.
     pub redirect_uri: Option<Url>,
@@ -160,6 +163,14 @@ impl ClientIdentity {
         }
     }
 
+    /// Returns the registration with one issuer, if it is one.
+    pub(crate) fn registration(&self) -> Option<&Registration> {
+        match self {
+            Self::Registered(own) => Some(own),
+            _ => None,
+        }
+    }
+
     /// Whether a person registered it.
     pub(crate) fn is_by_hand(&self) -> bool {
         matches!(self, Self::Registered(own) if own.by_hand)
@@ -167,12 +178,24 @@ impl ClientIdentity {
 
     /// The client as it presents itself to `server`; none if it belongs to another issuer.
     pub fn authenticate(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
+        let offered = server.token_endpoint_auth_methods_supported.as_deref();
+        self.authenticate_by(server, offered)
+    }
+
+    /// Returns the client as it presents itself to the revocation endpoint of `server` (RFC 8414 §2);
+    /// none if it belongs to another issuer.
+    pub fn authenticate_for_revocation(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
+        self.authenticate_by(server, server.revocation_auth_methods())
+    }
+
+    fn authenticate_by(
+        &self,
+        server: &ServerMetadata,
+        offered: Option<&[String]>,
+    ) -> Option<ClientAuth<'_>> {
         match self {
             Self::Registered(own) if own.issuer != server.issuer => None,
-            Self::Registered(own) => {
-                let offered = server.token_endpoint_auth_methods_supported.as_deref();
-                Some(own.authenticate(offered))
-            }
+            Self::Registered(own) => Some(own.authenticate(offered)),
             Self::Document(url) => Some(ClientAuth::new(url.as_str(), None, AuthMethod::None)),
             #[cfg(feature = "private-key-jwt")]
             Self::SignedDocument { url, key } => Some(ClientAuth::signing(
@@ -219,7 +242,10 @@ impl Registration {
             return ClientAuth::signing(&self.client_id, key, self.issuer.clone());
         }
         let method = AuthMethod::choose(self.method, offered, secret.is_some());
+        let is_chosen = self.method != Some(method);
+        let may_be_basic = is_chosen && AuthMethod::Basic.is_offered(offered);
         ClientAuth::new(&self.client_id, secret, method)
+            .with_learned(&self.client_id_in_form, may_be_basic)
     }
 
     /// A client that a person registered with `issuer`.
@@ -230,6 +256,7 @@ impl Registration {
             client_secret: client.client_secret.clone(),
             secret_expires_at: None,
             method: None,
+            client_id_in_form: ClientIdInForm::default(),
             redirect_uri: None,
             by_hand: true,
             #[cfg(feature = "private-key-jwt")]
@@ -364,7 +391,12 @@ pub async fn register(
         client_id: registered.client_id,
         client_secret: registered.client_secret,
         secret_expires_at: registered.secret_expires_at,
-        method: registered.method,
+        // RFC 7591 §3.2.1: what was registered is in the response. A server that leaves it out has
+        // taken what was asked for; a secret that was not asked for goes as the metadata lists it.
+        method: registered
+            .method
+            .or_else(|| Some(method).filter(|method| *method != AuthMethod::None)),
+        client_id_in_form: ClientIdInForm::default(),
         redirect_uri: redirect_uri.cloned(),
         by_hand: false,
         #[cfg(feature = "private-key-jwt")]
@@ -385,7 +417,11 @@ fn bind(
         let (registered, found) = (registered.clone(), issuer.clone());
         return Err(RegistrationError::OtherIssuer { registered, found });
     }
-    Ok(Registration::by_hand(client, issuer.clone()))
+    let mut registration = Registration::by_hand(client, issuer.clone());
+    if let Some(used) = used.filter(|used| used.issuer == *issuer) {
+        registration.client_id_in_form = used.client_id_in_form.clone();
+    }
+    Ok(registration)
 }
 
 /// spec-checklist D5, H174: our own misconfiguration is found before anybody is asked.

@@ -83,6 +83,7 @@ mod sse;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod token_request;
 
 pub use authorized::{Authorized, AuthorizedRequest, Credentials};
 pub use discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover};

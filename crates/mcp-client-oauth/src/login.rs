@@ -9,7 +9,9 @@ use crate::{
     identity::{ClientIdentity, IdentityOptions, Registration, identify, identify_machine},
     machine::MachineGrant,
     platform::Platform,
-    proto::{dpop::DpopKey, scope::Scope, server_metadata::ServerMetadata},
+    proto::{
+        client_auth::ClientIdInForm, dpop::DpopKey, scope::Scope, server_metadata::ServerMetadata,
+    },
     prover::Prover,
     server_url::ServerUrl,
     session::Session,
@@ -242,9 +244,13 @@ impl Asking<'_> {
             request = request.with_prover(Arc::clone(prover));
         }
         let requested = request.scope().cloned();
+        let was_required = requires_client_id_in_form(&identity);
         let tokens = grant.obtain(platform, request).await;
+        if !was_required && requires_client_id_in_form(&identity) {
+            keep_learned(self.store, &identity).await;
+        }
         if let Err(error) = &tokens {
-            forget_unknown_client(self.store, &identity, error).await;
+            forget_unknown_client(self.store, &identity, self.known, error).await;
         }
         let mut record = Record::new(discovery.clone(), identity, requested, tokens?);
         record.dpop = self.prover.map(|prover| prover.key().clone());
@@ -323,12 +329,36 @@ async fn keep_registration(
     }
 }
 
-/// A client that the server no longer knows is not used again (H173).
-async fn forget_unknown_client(store: &TokenStore, identity: &ClientIdentity, error: &Error) {
+fn requires_client_id_in_form(identity: &ClientIdentity) -> bool {
+    let own = identity.registration();
+    own.is_some_and(|own| own.client_id_in_form.is_required())
+}
+
+/// Keeps with a registration how its issuer authenticates the client, so that the next login sends
+/// one token request. A login does not fail by that.
+async fn keep_learned(store: &TokenStore, identity: &ClientIdentity) {
+    if let Some(own) = identity.registration()
+        && !own.by_hand
+        && let Err(error) = store.save_registration(own).await
+    {
+        tracing::warn!(%error, "the client registration could not be updated");
+    }
+}
+
+/// A client that the server no longer knows is not used again (H173). One that was registered in this
+/// login is kept: the server knows it, and refuses it for another reason, so that each new try would
+/// leave one more client there.
+async fn forget_unknown_client(
+    store: &TokenStore,
+    identity: &ClientIdentity,
+    known: Option<&Registration>,
+    error: &Error,
+) {
     let ClientIdentity::Registered(own) = identity else {
         return;
     };
     if !own.by_hand
+        && Some(own) == known
         && error.is_unknown_client()
         && let Err(also) = store.forget_registration(&own.issuer).await
     {
@@ -417,6 +447,10 @@ impl LoginOptions {
             _ => None,
         });
         match used.filter(|used| by_hand.is_some_and(|own| own.client_id == used.client_id)) {
+            Some(used) if self.afresh => Ok(Some(Registration {
+                client_id_in_form: ClientIdInForm::default(),
+                ..used
+            })),
             Some(used) => Ok(Some(used)),
             None if self.afresh => Ok(None),
             None => Ok(store.registration(discovery.issuer()).await?),

@@ -87,7 +87,9 @@ pub async fn exchange(
     let resource = discovery.resource_parameter();
     let client = client.at(platform.clock.now());
     let client = &client.map_err(RegistrationError::from)?;
-    let request = token::code_request(endpoint, discovery.reach, client, resource, code);
+    let request = |client: &ClientAuth<'_>| {
+        token::code_request(endpoint, discovery.reach, client, resource, code)
+    };
     request_tokens(
         platform,
         discovery,

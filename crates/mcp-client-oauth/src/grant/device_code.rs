@@ -10,10 +10,12 @@ use crate::{
     error::{AuthorizationError, Error, HttpError, HttpErrorCause},
     platform::{Clock, DevicePrompt, Platform},
     proto::{
+        client_auth::ClientAuth,
         device::{self, DeviceCode, LONGEST_INTERVAL, Poll, SLOW_DOWN},
         server_metadata::ServerMetadata,
         token::TokenSet,
     },
+    token_request,
 };
 
 pub(super) struct DeviceCodeGrant;
@@ -67,8 +69,10 @@ async fn ask(platform: &Platform, request: &GrantRequest<'_>) -> Result<DeviceCo
         .as_ref()
         .ok_or_else(|| no_grant(request))?;
     let (reach, resource) = (discovery.reach, request.resource_parameter());
-    let message = device::request(endpoint, reach, client, resource, request.scope());
-    let answer = platform.http.send(message).await?;
+    let message = |client: &ClientAuth<'_>| {
+        device::request(endpoint, reach, client, resource, request.scope())
+    };
+    let answer = token_request::send(platform, client, message, None).await?;
     let secrets: Vec<&str> = client.secrets().collect();
     device::response(&answer, endpoint, reach, &secrets).map_err(|cause| {
         let url = endpoint.as_url().clone();
@@ -121,14 +125,12 @@ async fn poll_once(
     let client = &request.client_now(platform)?;
     let endpoint = &discovery.metadata.token_endpoint;
     let resource = discovery.resource_parameter();
-    let mut message = device::poll_request(
-        endpoint,
-        discovery.reach,
-        client,
-        resource,
-        &code.device_code,
-    );
-    message.deadline = message.deadline.min(left);
+    let message = |client: &ClientAuth<'_>| {
+        let (reach, code) = (discovery.reach, &code.device_code);
+        let mut message = device::poll_request(endpoint, reach, client, resource, code);
+        message.deadline = message.deadline.min(left);
+        message
+    };
     let (sent, prover) = ([code.device_code.expose().as_str()], request.prover());
     match request_tokens(platform, discovery, client, message, &sent, prover).await {
         Ok(tokens) => Ok(Poll::Tokens(tokens)),

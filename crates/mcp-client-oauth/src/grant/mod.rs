@@ -18,7 +18,8 @@ use crate::{
         server_metadata::ServerMetadata,
         token::{self, TokenSet},
     },
-    prover::{Prover, ask, expected_scheme},
+    prover::{Prover, expected_scheme},
+    token_request,
 };
 
 mod authorization_code;
@@ -286,13 +287,13 @@ async fn request_tokens(
     platform: &Platform,
     discovery: &Discovery,
     client: &ClientAuth<'_>,
-    request: Request,
+    request: impl Fn(&ClientAuth<'_>) -> Request,
     sent: &[&str],
     prover: Option<&Prover>,
 ) -> Result<TokenSet, Error> {
-    let url: Url = request.url.clone();
+    let url: Url = discovery.metadata.token_endpoint.as_url().clone();
     let now = platform.clock.now();
-    let answer = ask(platform, request, prover).await?;
+    let answer = token_request::send(platform, client, request, prover).await?;
     let answer = discovery.quirks.token_answer(answer);
     let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
     token::response(&answer, now, &secrets, expected_scheme(prover))

@@ -80,6 +80,9 @@ pub struct ServerMetadata {
     pub scopes_supported: Option<Scope>,
     /// How clients may authenticate at the token endpoint.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// How clients may authenticate at the revocation endpoint; none if the server does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// What a client that authenticates by `private_key_jwt` may sign with.
     pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// The PKCE methods; none means that PKCE is not supported (spec-checklist E2).
@@ -142,6 +145,8 @@ struct Wire {
     #[serde(default, deserialize_with = "lenient::strings")]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::strings")]
+    revocation_endpoint_auth_methods_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::strings")]
     token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::strings")]
     code_challenge_methods_supported: Option<Vec<String>>,
@@ -172,6 +177,7 @@ impl ServerMetadata {
             device_authorization_endpoint: None,
             scopes_supported: None,
             token_endpoint_auth_methods_supported: None,
+            revocation_endpoint_auth_methods_supported: None,
             token_endpoint_auth_signing_alg_values_supported: None,
             code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
             client_id_metadata_document_supported: false,
@@ -239,6 +245,8 @@ impl ServerMetadata {
             )?,
             scopes_supported: wire.scopes_supported.and_then(Scope::from_tokens),
             token_endpoint_auth_methods_supported: wire.token_endpoint_auth_methods_supported,
+            revocation_endpoint_auth_methods_supported: wire
+                .revocation_endpoint_auth_methods_supported,
             token_endpoint_auth_signing_alg_values_supported: wire
                 .token_endpoint_auth_signing_alg_values_supported,
             code_challenge_methods_supported: wire.code_challenge_methods_supported,
@@ -254,6 +262,15 @@ impl ServerMetadata {
     pub fn supports_pkce(&self) -> bool {
         let methods = self.code_challenge_methods_supported.as_ref();
         methods.is_some_and(|methods| methods.iter().any(|method| method == "S256"))
+    }
+
+    /// Returns how clients may authenticate at the revocation endpoint, if the server says so. One
+    /// that lists nothing for it is taken to check clients as at its token endpoint, although RFC
+    /// 8414 §2 names Basic as the default: that could not serve a client without a secret.
+    pub fn revocation_auth_methods(&self) -> Option<&[String]> {
+        self.revocation_endpoint_auth_methods_supported
+            .as_deref()
+            .or(self.token_endpoint_auth_methods_supported.as_deref())
     }
 
     /// Whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says

@@ -113,6 +113,17 @@ impl TokenError {
         matches!(self, Self::Refused { error, .. } if error.is(code))
     }
 
+    /// Returns whether the client itself was refused: `invalid_client` (RFC 6749 §5.2), or HTTP 401
+    /// with `unauthorized_client`, which the Python MCP SDK 1.23 says instead.
+    pub fn refuses_client(&self) -> bool {
+        match self {
+            Self::Refused { status, error } => {
+                error.is("invalid_client") || (*status == 401 && error.is("unauthorized_client"))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the endpoint is no longer where it was (H22).
     pub fn is_gone(&self) -> bool {
         matches!(
@@ -245,7 +256,7 @@ pub fn response(
 }
 
 /// The no in an answer, if it is one.
-pub(super) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError> {
+pub(crate) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError> {
     let status = answer.status.as_u16();
     // Some servers say no with HTTP 200 (H84).
     if let Some(error) = ErrorBody::parse(&answer.body)

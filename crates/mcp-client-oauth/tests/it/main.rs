@@ -17,6 +17,7 @@ mod auto;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod auto_backend;
 mod browser;
+mod client_authentication;
 mod conformance_table;
 #[cfg(unix)]
 mod crash;

@@ -218,6 +218,8 @@ async fn a_printed_document_with_a_key_is_a_client_that_logs_in_by_it() {
         let print = ["client-metadata", "--client-id", id, "--private-key", &key];
         let document = other.run(&print).await.succeeded().json();
         assert_eq!(document["token_endpoint_auth_method"], "private_key_jwt");
+        let list = &document["token_endpoint_auth_methods_supported"];
+        assert_eq!(list, &serde_json::json!(["private_key_jwt"]));
         let home = Home::with(Testbed::builder().client_document(id, document)).await;
         let url = home.url();
         let typed = ["notes", &url, "--client-metadata-url", id];

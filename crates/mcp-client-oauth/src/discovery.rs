@@ -385,14 +385,12 @@ impl<'a> Search<'a> {
             .into());
         }
         if !legacy {
-            return Err(DiscoveryError::NoResourceMetadata {
-                server,
-                status,
-                tried,
-            }
-            .into());
+            return Err(self.without_consent(asked, tried).await.into());
         }
-        let (metadata, lifetime) = self.legacy_metadata().await?;
+        let (metadata, lifetime) = match self.legacy_metadata().await? {
+            Some((_, metadata, lifetime)) => (metadata, lifetime),
+            None => (self.legacy_endpoints()?, Duration::ZERO),
+        };
         Ok(Discovery {
             challenged_scope: asked.challenge.as_ref().and_then(|c| c.scope.clone()),
             wants_dpop: asked.is_dpop(),
@@ -403,43 +401,84 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The rules of 2025-03-26: metadata at the root of the server's own origin, else fixed
-    /// endpoints (spec-checklist L1-L3).
-    async fn legacy_metadata(&mut self) -> Result<(ServerMetadata, Duration), Error> {
-        let base = self.server.as_url().origin().ascii_serialization();
-        let at = |path: &str| format!("{base}{path}");
-        let parse = |text: String| {
-            Endpoint::parse(&text, self.reach).map_err(|cause| DiscoveryError::Unsafe {
-                url: Foreign::new(&text),
-                cause,
-            })
+    /// Names metadata of the revision 2025-03-26, if the server has it, and does not use it: nothing
+    /// says that the authorization server at this origin issues the tokens (spec-checklist L, H16).
+    ///
+    /// It is looked for only after a request for authorization (2025-03-26 begins with HTTP 401), and
+    /// not where resource metadata may be missing because a server is out of order.
+    async fn without_consent(&mut self, asked: &Asked, tried: Vec<Tried>) -> DiscoveryError {
+        let (server, status) = (self.server.clone(), asked.status);
+        let wants_token = status == 401 || asked.challenge.is_some();
+        let is_certain = tried.iter().all(|place| place.status < 500);
+        let found = if wants_token && is_certain {
+            // A failure here is no other failure than that there is no resource metadata.
+            self.legacy_metadata().await.ok().flatten()
+        } else {
+            None
         };
-        let place = parse(at("/.well-known/oauth-authorization-server"))?;
-        let fallback = ServerMetadata {
-            registration_endpoint: Some(parse(at("/register"))?),
-            ..ServerMetadata::manual(
-                Issuer::new(base.clone()),
-                parse(at("/authorize"))?,
-                parse(at("/token"))?,
-            )
-        };
+        match found {
+            Some((url, metadata, _)) => DiscoveryError::LegacyMetadata {
+                server,
+                status,
+                url,
+                issuer: metadata.issuer,
+                tried,
+            },
+            None => DiscoveryError::NoResourceMetadata {
+                server,
+                status,
+                tried: [tried, std::mem::take(&mut self.tried)].concat(),
+            },
+        }
+    }
+
+    /// The rules of 2025-03-26: metadata at the root of the server's own origin (spec-checklist L1,
+    /// L2).
+    async fn legacy_metadata(&mut self) -> Result<Option<(Url, ServerMetadata, Duration)>, Error> {
+        let place = self.legacy_url("/.well-known/oauth-authorization-server")?;
         let fetched = self.fetch_from_server(place.as_url().clone()).await?;
         let Some(document) = self.note(fetched) else {
-            return Ok((fallback, Duration::ZERO));
+            return Ok(None);
         };
+        let issuer = self.legacy_issuer();
+        let other = self.quirks.names_of(&issuer);
         // The base URL was built by us, so the one slash that a URL type would add is no lie (H3).
-        let slashed = Issuer::new(format!("{base}/"));
-        let parsed = match ServerMetadata::parse(&document.body, &Issuer::new(base), self.reach) {
+        let slashed = Issuer::new(format!("{}/", issuer.as_str()));
+        let parsed = match ServerMetadata::parse_of(&document.body, &issuer, &other, self.reach) {
             Err(ServerMetadataError::OtherIssuer { found, .. }) if found == slashed => {
                 ServerMetadata::parse(&document.body, &slashed, self.reach)
             }
             parsed => parsed,
         };
         let metadata = parsed.map_err(|cause| DiscoveryError::ServerMetadata {
-            url: document.url,
+            url: document.url.clone(),
             cause,
         })?;
-        Ok((metadata, document.lifetime))
+        Ok(Some((document.url, metadata, document.lifetime)))
+    }
+
+    /// The fixed endpoints of 2025-03-26, for a server without any metadata (spec-checklist L3).
+    fn legacy_endpoints(&self) -> Result<ServerMetadata, DiscoveryError> {
+        Ok(ServerMetadata {
+            registration_endpoint: Some(self.legacy_url("/register")?),
+            ..ServerMetadata::manual(
+                self.legacy_issuer(),
+                self.legacy_url("/authorize")?,
+                self.legacy_url("/token")?,
+            )
+        })
+    }
+
+    fn legacy_issuer(&self) -> Issuer {
+        Issuer::new(self.server.as_url().origin().ascii_serialization())
+    }
+
+    fn legacy_url(&self, path: &str) -> Result<Endpoint, DiscoveryError> {
+        let text = format!("{}{path}", self.legacy_issuer().as_str());
+        Endpoint::parse(&text, self.reach).map_err(|cause| DiscoveryError::Unsafe {
+            url: Foreign::new(&text),
+            cause,
+        })
     }
 
     /// A URL that the challenge names.

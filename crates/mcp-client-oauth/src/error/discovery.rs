@@ -61,6 +61,27 @@ pub enum DiscoveryError {
         /// Where metadata was looked for.
         tried: Vec<Tried>,
     },
+    /// The server has no resource metadata, but its own origin has metadata of an authorization server,
+    /// as the MCP revision 2025-03-26 has it. It is used only where
+    /// [`DiscoveryOptions::legacy`](crate::DiscoveryOptions::legacy) allows it.
+    #[error(
+        "{server} responded with HTTP {status} and no protected resource metadata was found, but {url} \
+         has metadata of the authorization server {issuer}, as the MCP revision 2025-03-26 has it; \
+         tried {}",
+        list(.tried)
+    )]
+    LegacyMetadata {
+        /// Which server.
+        server: ServerUrl,
+        /// The HTTP status of its response.
+        status: u16,
+        /// Where the metadata of the authorization server is: at the origin of `server`.
+        url: Url,
+        /// Which authorization server it describes.
+        issuer: Issuer,
+        /// Where resource metadata was looked for.
+        tried: Vec<Tried>,
+    },
     /// Metadata of the server that cannot be used.
     #[error("the document at {url} cannot be used: {cause}")]
     ResourceMetadata {
@@ -128,7 +149,7 @@ impl DiscoveryError {
     pub(super) fn remedy(&self) -> Remedy {
         let busy = |tried: &[Tried]| tried.iter().any(|place| place.status >= 500);
         match self {
-            Self::NotProtected { .. } => Remedy::Reconfigure,
+            Self::NotProtected { .. } | Self::LegacyMetadata { .. } => Remedy::Reconfigure,
             Self::NoResourceMetadata { tried, .. } | Self::NoServerMetadata { tried, .. }
                 if busy(tried) =>
             {

@@ -29,6 +29,7 @@ fn discovery(cause: &DiscoveryError) -> &'static str {
     match cause {
         DiscoveryError::NotProtected { .. } => "not-protected",
         DiscoveryError::NoResourceMetadata { .. } => "no-resource-metadata",
+        DiscoveryError::LegacyMetadata { .. } => "legacy-metadata",
         DiscoveryError::ResourceMetadata { cause, .. } => match cause {
             ResourceMetadataError::OtherResource(_) => "other-resource",
             _ => "unreadable",

@@ -182,7 +182,7 @@ impl Record {
     pub fn missing_scope(&self) -> Option<Scope> {
         self.requested
             .as_ref()?
-            .missing_from(self.tokens.scope.as_ref()?)
+            .not_granted_by(self.tokens.scope.as_ref()?)
     }
 }
 

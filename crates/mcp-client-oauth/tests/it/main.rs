@@ -42,6 +42,7 @@ mod oidc_provider;
 #[cfg(target_os = "linux")]
 mod opener;
 mod properties;
+mod providers;
 mod quirks;
 mod refresh;
 mod sealed;

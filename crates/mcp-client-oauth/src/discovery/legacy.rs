@@ -38,7 +38,7 @@ impl Search<'_> {
             Some((url, issuer)) => DiscoveryError::LegacyMetadata {
                 server,
                 status,
-                url,
+                url: Box::new(url),
                 issuer,
                 tried,
             },

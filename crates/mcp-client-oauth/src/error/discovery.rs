@@ -87,7 +87,7 @@ pub enum DiscoveryError {
         /// The HTTP status of its response.
         status: u16,
         /// Where the metadata of the authorization server is: at the origin of `server`.
-        url: Url,
+        url: Box<Url>,
         /// Which authorization server it describes, as it says itself: if that is not the origin of
         /// `server`, the metadata can be used only where its name is accepted
         /// ([`Quirks::issuers`](crate::Quirks::issuers)) too.

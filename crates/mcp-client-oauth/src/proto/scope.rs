@@ -5,8 +5,8 @@ use std::{collections::HashSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest scope that is taken from a server or a person (H70). PagerDuty lists 82 scopes, and
-/// PostHog 171.
+/// The longest scope that is taken from a server or a person (H70): some servers list a hundred scopes
+/// and more.
 const LONGEST: usize = 16 * 1024;
 /// How many scopes are taken from a server or a user at most.
 pub const MOST_SCOPES: usize = 1024;

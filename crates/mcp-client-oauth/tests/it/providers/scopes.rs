@@ -1,6 +1,7 @@
 //! Long lists of scopes, and scopes that are granted in other words.
 
 use super::*;
+use crate::leaks::Paper;
 
 const PRM: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
 
@@ -26,7 +27,7 @@ fn named(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("s{n:03}:read")).collect()
 }
 
-/// PagerDuty lists 82 scopes, and PostHog 171; names as long as those of Google make 4.2 KiB of 55.
+/// `PagerDuty` lists 82 scopes, and `PostHog` 171; names as long as those of Google make 4.2 KiB of 55.
 #[tokio::test]
 async fn every_scope_that_a_server_lists_is_requested() {
     let long = (0..55).map(|n| {
@@ -53,16 +54,18 @@ async fn offline_access_is_seen_wherever_a_server_lists_it() {
 
 #[tokio::test]
 async fn a_list_past_the_limits_is_not_cut_in_silence() {
+    let (paper, _guard) = Paper::laid_out();
     let scripted = Scripted::new(listing(&named(1500), &[], None));
     let session = scripted.login(&LoginOptions::default()).await.unwrap();
     assert_eq!(scripted.requested("scope"), named(1024).join(" "));
     assert_eq!(session.record().discovery.scopes_left_out, 476);
+    assert!(paper.text().contains("left_out=476"));
     // What is stored can be read again.
     let key = LoginOptions::default().key(&session.record().discovery.server);
     assert!(scripted.store.load(&key).await.unwrap().is_some());
 }
 
-/// GitHub and Slack separate the scopes that they granted by commas; Microsoft Entra responds to
+/// `GitHub` and Slack separate the scopes that they granted by commas; Microsoft Entra responds to
 /// `…/.default` with the scopes that it stands for, as for Azure DevOps.
 #[tokio::test]
 async fn a_scope_that_was_granted_in_other_words_is_not_missing() {
@@ -78,7 +81,7 @@ async fn a_scope_that_was_granted_in_other_words_is_not_missing() {
             Some("chat:write"),
         ),
         (
-            "https://mcp.dev.azure.com/.default",
+            "https://mcp.dev.azure.com/.default offline_access",
             "https://mcp.dev.azure.com/Ado.Mcp.Tools",
             None,
         ),

@@ -438,8 +438,8 @@ mod tests {
     fn an_accepted_name_does_not_change_the_issuer() {
         let [asked, named] = ["https://as.example/", "https://as.example"].map(Issuer::new);
         let body = document(named.as_str()).to_string();
-        let names = std::slice::from_ref(&named);
-        let parsed = ServerMetadata::parse_of(body.as_bytes(), &asked, names, Reach::Public);
+        let aliases = std::slice::from_ref(&named);
+        let parsed = ServerMetadata::parse_of(body.as_bytes(), &asked, aliases, Reach::Public);
         assert_eq!(parsed.unwrap().issuer, asked);
     }
 

@@ -16,7 +16,7 @@ use crate::{
         foreign::Foreign,
         resource_metadata::{self, Resource, ResourceMetadata},
         scope::Scope,
-        server_metadata::{Issuer, ServerMetadata, ServerMetadataError},
+        server_metadata::{Issuer, ServerMetadata},
         token::Scheme,
     },
     quirks::Quirks,
@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod fetch;
+mod legacy;
 
 use fetch::{Budget, Document, Fetched};
 
@@ -42,6 +43,11 @@ pub struct Discovery {
     pub challenged_scope: Option<Scope>,
     /// The scopes that the resource lists.
     pub listed_scope: Option<Scope>,
+    /// How many more scopes the resource lists than this client takes
+    /// ([`MOST_SCOPES`](crate::proto::scope::MOST_SCOPES)): these are not requested unless they are
+    /// named.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub scopes_left_out: usize,
     /// Whether the resource wants tokens that are bound to a key (RFC 9449): its metadata says so,
     /// or its challenge has the scheme `DPoP`.
     #[serde(default)]
@@ -98,6 +104,7 @@ impl Discovery {
             metadata,
             challenged_scope: None,
             listed_scope: None,
+            scopes_left_out: 0,
             wants_dpop: false,
             source: DiscoverySource::Manual,
             fresh_until: SystemTime::UNIX_EPOCH,
@@ -194,6 +201,7 @@ pub async fn discover(
     let Some((url, resource, lifetime)) = search.find_resource(&asked).await? else {
         return search.without_metadata(&asked, options.legacy).await;
     };
+    warn_of_scopes(server, &asked, &resource);
     let (metadata, server_lifetime) = search.find_server(&url, &resource).await?;
     let quirks = options.quirks.clone();
     Ok(Discovery {
@@ -206,10 +214,35 @@ pub async fn discover(
         wants_dpop: resource.dpop_bound_access_tokens_required || asked.is_dpop(),
         challenged_scope: asked.challenge.and_then(|challenge| challenge.scope),
         listed_scope: resource.scopes_supported,
+        scopes_left_out: resource.scopes_left_out,
         reach: search.reach,
         source: DiscoverySource::Metadata(url),
         fresh_until: platform.clock.now() + lifetime.min(server_lifetime),
     })
+}
+
+/// A scope is never cut in silence: a login without it may work, and lack what the user wants.
+fn warn_of_scopes(server: &ServerUrl, asked: &Asked, resource: &ResourceMetadata) {
+    let challenge = asked.challenge.as_ref();
+    if let Some(error) = challenge.and_then(|challenge| challenge.unusable_scope) {
+        tracing::warn!(%server, %error, "the scope in the server's challenge is ignored");
+    }
+    if resource.scopes_left_out > 0 {
+        let left_out = resource.scopes_left_out;
+        tracing::warn!(
+            %server, left_out,
+            "the server lists too many scopes; those that were left out are not requested unless \
+             they are named"
+        );
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What the server said to a request without a token.
@@ -352,7 +385,7 @@ impl<'a> Search<'a> {
         for url in places {
             let fetched = self.fetch(url, self.reach).await?;
             if let Some(document) = self.note(fetched) {
-                let (body, other) = (&document.body, self.quirks.names_of(issuer));
+                let (body, other) = (&document.body, self.quirks.names_in_metadata(issuer));
                 let metadata = ServerMetadata::parse_of(body, issuer, &other, self.reach);
                 let metadata = metadata.map_err(|cause| DiscoveryError::ServerMetadata {
                     url: document.url,
@@ -398,86 +431,6 @@ impl<'a> Search<'a> {
             source: DiscoverySource::Legacy,
             fresh_until: self.platform.clock.now() + lifetime,
             ..Discovery::manual(server, metadata).with_quirks(self.quirks)
-        })
-    }
-
-    /// Names metadata of the revision 2025-03-26, if the server has it, and does not use it: nothing
-    /// says that the authorization server at this origin issues the tokens (spec-checklist L, H16).
-    ///
-    /// It is looked for only after a request for authorization (2025-03-26 begins with HTTP 401), and
-    /// not where resource metadata may be missing because a server is out of order.
-    async fn without_consent(&mut self, asked: &Asked, tried: Vec<Tried>) -> DiscoveryError {
-        let (server, status) = (self.server.clone(), asked.status);
-        let wants_token = status == 401 || asked.challenge.is_some();
-        let is_certain = tried.iter().all(|place| place.status < 500);
-        let found = if wants_token && is_certain {
-            // A failure here is no other failure than that there is no resource metadata.
-            self.legacy_metadata().await.ok().flatten()
-        } else {
-            None
-        };
-        match found {
-            Some((url, metadata, _)) => DiscoveryError::LegacyMetadata {
-                server,
-                status,
-                url: Box::new(url),
-                issuer: metadata.issuer,
-                tried,
-            },
-            None => DiscoveryError::NoResourceMetadata {
-                server,
-                status,
-                tried: [tried, std::mem::take(&mut self.tried)].concat(),
-            },
-        }
-    }
-
-    /// The rules of 2025-03-26: metadata at the root of the server's own origin (spec-checklist L1,
-    /// L2).
-    async fn legacy_metadata(&mut self) -> Result<Option<(Url, ServerMetadata, Duration)>, Error> {
-        let place = self.legacy_url("/.well-known/oauth-authorization-server")?;
-        let fetched = self.fetch_from_server(place.as_url().clone()).await?;
-        let Some(document) = self.note(fetched) else {
-            return Ok(None);
-        };
-        let issuer = self.legacy_issuer();
-        let other = self.quirks.names_of(&issuer);
-        // The base URL was built by us, so the one slash that a URL type would add is no lie (H3).
-        let slashed = Issuer::new(format!("{}/", issuer.as_str()));
-        let parsed = match ServerMetadata::parse_of(&document.body, &issuer, &other, self.reach) {
-            Err(ServerMetadataError::OtherIssuer { found, .. }) if found == slashed => {
-                ServerMetadata::parse(&document.body, &slashed, self.reach)
-            }
-            parsed => parsed,
-        };
-        let metadata = parsed.map_err(|cause| DiscoveryError::ServerMetadata {
-            url: document.url.clone(),
-            cause,
-        })?;
-        Ok(Some((document.url, metadata, document.lifetime)))
-    }
-
-    /// The fixed endpoints of 2025-03-26, for a server without any metadata (spec-checklist L3).
-    fn legacy_endpoints(&self) -> Result<ServerMetadata, DiscoveryError> {
-        Ok(ServerMetadata {
-            registration_endpoint: Some(self.legacy_url("/register")?),
-            ..ServerMetadata::manual(
-                self.legacy_issuer(),
-                self.legacy_url("/authorize")?,
-                self.legacy_url("/token")?,
-            )
-        })
-    }
-
-    fn legacy_issuer(&self) -> Issuer {
-        Issuer::new(self.server.as_url().origin().ascii_serialization())
-    }
-
-    fn legacy_url(&self, path: &str) -> Result<Endpoint, DiscoveryError> {
-        let text = format!("{}{path}", self.legacy_issuer().as_str());
-        Endpoint::parse(&text, self.reach).map_err(|cause| DiscoveryError::Unsafe {
-            url: Foreign::new(&text),
-            cause,
         })
     }
 
@@ -529,6 +482,8 @@ impl<'a> Search<'a> {
                 url: fetched.asked,
                 status: fetched.status,
                 html: fetched.html,
+                redirect: fetched.redirect,
+                unusable: None,
             });
         }
         fetched.document

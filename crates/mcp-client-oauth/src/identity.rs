@@ -413,7 +413,7 @@ fn bind(
 ) -> Result<Registration, RegistrationError> {
     let used = known.filter(|known| known.by_hand && known.client_id == client.client_id);
     let bound = client.issuer.as_ref().or(used.map(|used| &used.issuer));
-    if let Some(registered) = bound.filter(|bound| *bound != issuer) {
+    if let Some(registered) = bound.filter(|bound| !bound.is_same_as(issuer)) {
         let (registered, found) = (registered.clone(), issuer.clone());
         return Err(RegistrationError::OtherIssuer { registered, found });
     }

@@ -18,7 +18,7 @@ use crate::{
         endpoint::Endpoint,
         scope::Scope,
         server_metadata::Issuer,
-        token::{self, TokenSet},
+        token::TokenSet,
         token_exchange::{self, SubjectToken, SubjectTokenType},
     },
     prover::{Prover, expected_scheme},
@@ -248,7 +248,9 @@ impl Errand<'_> {
         let answer = self.discovery.quirks.token_answer(answer);
         let assertion = assertion.map(Assertion::expose);
         let secrets: Vec<&str> = client.secrets().chain(assertion).collect();
-        token::response(&answer, now, &secrets, expected_scheme(self.prover))
+        let (quirks, issuer) = (&self.discovery.quirks, self.discovery.issuer());
+        quirks
+            .tokens(issuer, &answer, now, &secrets, expected_scheme(self.prover))
             .map_err(|cause| MachineGrantError::Answer { url, cause })
     }
 

@@ -78,8 +78,8 @@ fn discovery_hint(cause: &DiscoveryError, subject: &str) -> String {
             ..
         } => other_issuer_hint(found, subject),
         DiscoveryError::PkceUnlisted(_) => format!(
-            "this is a fault of the server: tell whoever runs it. If they say that it checks PKCE \
-             all the same: mcp-oauth login {subject} --pkce-unlisted"
+            "many servers check PKCE without listing it in their metadata. If the operator or the \
+             documentation of this one says so: mcp-oauth login {subject} --pkce-unlisted"
         ),
         other => general_hint(Error::from(other.clone()).remedy(), subject),
     }

@@ -20,12 +20,23 @@ pub struct Tried {
     pub status: u16,
     /// Whether a web page came where JSON was wanted.
     pub html: bool,
+    /// Where a redirect to another origin led. It was not followed.
+    pub redirect: Option<Foreign>,
+    /// Why the document there is not the metadata that was looked for, if there is one.
+    pub unusable: Option<ServerMetadataError>,
 }
 
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let page = if self.html { ", a web page" } else { "" };
-        write!(f, "{} (HTTP {}{page})", self.url, self.status)
+        write!(f, "{} (HTTP {}{page}", self.url, self.status)?;
+        if let Some(target) = &self.redirect {
+            write!(f, ", redirects to another origin, not followed: `{target}`")?;
+        }
+        if let Some(cause) = &self.unusable {
+            write!(f, ", {cause}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -77,7 +88,9 @@ pub enum DiscoveryError {
         status: u16,
         /// Where the metadata of the authorization server is: at the origin of `server`.
         url: Box<Url>,
-        /// Which authorization server it describes.
+        /// Which authorization server it describes, as it says itself: if that is not the origin of
+        /// `server`, the metadata can be used only where its name is accepted
+        /// ([`Quirks::issuers`](crate::Quirks::issuers)) too.
         issuer: Issuer,
         /// Where resource metadata was looked for.
         tried: Vec<Tried>,
@@ -120,7 +133,8 @@ pub enum DiscoveryError {
         #[source]
         cause: UnsafeUrl,
     },
-    /// A redirect to another origin, or one of too many.
+    /// A redirect that has no usable target, one of too many, or one to another origin where no other
+    /// location may have the document.
     #[error(
         "{url} redirects to `{location}`, which is not followed: metadata moves at most {most} times, within its own origin"
     )]

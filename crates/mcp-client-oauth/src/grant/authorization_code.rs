@@ -117,9 +117,9 @@ fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending
     ask.dpop_jkt = thumbprint.as_deref();
     let quirks = &request.discovery.quirks;
     ask.more = Some(&quirks.authorize);
-    let others = quirks.names_of(&server.issuer);
+    let others = quirks.names_in_callback(&server.issuer);
     ask.other_issuers = &others;
-    if !others.is_empty() {
+    if !quirks.names_of(&server.issuer).is_empty() {
         let issuer = &server.issuer;
         tracing::warn!(%issuer, ?others, "the server may call itself by other names, as it was said");
     }

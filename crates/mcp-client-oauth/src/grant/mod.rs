@@ -10,10 +10,11 @@ use crate::{
     error::{AuthorizationError, Error, RegistrationError},
     identity::{ClientIdentity, Registration},
     machine::{self, By, MachineGrant},
-    platform::{Platform, Request, TOKEN_DEADLINE},
+    platform::{Platform, Request, Response, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
         resource_metadata::Resource,
+        revocation,
         scope::{self, Scope},
         server_metadata::ServerMetadata,
         token::{self, TokenSet},
@@ -44,6 +45,8 @@ pub const GRANTS: &[&dyn Grant] = &[
 
 /// How long a person may take over a login, unless the caller says otherwise.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long the revocation of tokens that cannot be used may take, before the login fails.
+const REVOCATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a grant works on: an identity that belongs to the authorization server.
 #[derive(Debug)]
@@ -296,6 +299,51 @@ async fn request_tokens(
     let answer = token_request::send(platform, client, request, prover).await?;
     let answer = discovery.quirks.token_answer(answer);
     let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
-    token::response(&answer, now, &secrets, expected_scheme(prover))
-        .map_err(|cause| Error::TokenExchange { url, cause })
+    let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
+    let tokens = quirks.tokens(issuer, &answer, now, &secrets, expected_scheme(prover));
+    if tokens.is_err() {
+        revoke_issued(platform, discovery, client, &answer, prover).await;
+    }
+    tokens.map_err(|cause| Error::TokenExchange { url, cause })
+}
+
+/// Revokes what the server issued in a response that cannot be used (RFC 7009), where it takes
+/// revocations: the failed login leaves no tokens alive if the server can help it. A failure here is
+/// logged, and hides nothing of why the response cannot be used.
+async fn revoke_issued(
+    platform: &Platform,
+    discovery: &Discovery,
+    client: &ClientAuth<'_>,
+    answer: &Response,
+    prover: Option<&Prover>,
+) {
+    let issued = token::issued(answer);
+    if issued.is_empty() {
+        return;
+    }
+    let server = discovery.issuer();
+    let Some(endpoint) = &discovery.metadata.revocation_endpoint else {
+        tracing::warn!(%server, "the server has issued tokens that are not used, and revokes none");
+        return;
+    };
+    let end = platform.clock.now() + REVOCATION_TIMEOUT;
+    for (token, kind) in &issued {
+        let mut request =
+            revocation::request(endpoint, discovery.reach, client, token.expose(), *kind);
+        request.deadline = end.duration_since(platform.clock.now()).unwrap_or_default();
+        let revoked = match ask(platform, request, prover).await {
+            Ok(answer) => {
+                let secrets: Vec<&str> =
+                    client.secrets().chain([token.expose().as_str()]).collect();
+                revocation::response(&answer, &secrets).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match revoked {
+            Ok(()) => tracing::warn!(%server, ?kind, "a token that cannot be used was revoked"),
+            Err(error) => {
+                tracing::warn!(%server, ?kind, %error, "a token that cannot be used is still valid");
+            }
+        }
+    }
 }

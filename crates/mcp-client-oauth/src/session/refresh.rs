@@ -125,11 +125,12 @@ pub(super) async fn refresh_with(
     let answer = discovery.quirks.token_answer(answer);
     let sent = [refresh_token.expose().as_str()];
     let secrets: Vec<&str> = client.secrets().chain(sent).collect();
-    let mut tokens =
-        token::response(&answer, now, &secrets, expected_scheme(prover)).map_err(|cause| {
-            let url = endpoint.as_url().clone();
-            TokenRefreshError::Answer { url, cause }
-        })?;
+    let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
+    let tokens = quirks.tokens(issuer, &answer, now, &secrets, expected_scheme(prover));
+    let mut tokens = tokens.map_err(|cause| {
+        let url = endpoint.as_url().clone();
+        TokenRefreshError::Answer { url, cause }
+    })?;
     tokens.refresh_token = tokens.refresh_token.or_else(|| Some(refresh_token.clone()));
     tokens.scope = tokens.scope.or_else(|| record.tokens.scope.clone());
     Ok(tokens)

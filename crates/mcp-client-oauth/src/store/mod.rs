@@ -443,11 +443,29 @@ impl TokenStore {
             .collect())
     }
 
-    /// The client that was registered with `issuer` before (spec-checklist D12).
+    /// The client that was registered with `issuer` before (spec-checklist D12), whether it was written
+    /// with the slash of an empty path or without ([`Issuer::is_same_as`]).
     ///
     /// # Errors
     /// [`TokenStorageError`].
     pub async fn registration(
+        &self,
+        issuer: &Issuer,
+    ) -> Result<Option<Registration>, TokenStorageError> {
+        if let Some(found) = self.registration_as_written(issuer).await? {
+            return Ok(Some(found));
+        }
+        let Some(other) = issuer.other_spelling() else {
+            return Ok(None);
+        };
+        let found = self.registration_as_written(&other).await?;
+        Ok(found.map(|registration| Registration {
+            issuer: issuer.clone(),
+            ..registration
+        }))
+    }
+
+    async fn registration_as_written(
         &self,
         issuer: &Issuer,
     ) -> Result<Option<Registration>, TokenStorageError> {
@@ -496,13 +514,20 @@ impl TokenStore {
         self.backend.put(&name, previous, &bytes).await.map(drop)
     }
 
-    /// Forgets the registration with `issuer`.
+    /// Forgets the registration with `issuer`, however it was written ([`Issuer::is_same_as`]).
     ///
     /// # Errors
     /// [`TokenStorageError`].
     pub async fn forget_registration(&self, issuer: &Issuer) -> Result<bool, TokenStorageError> {
-        let name = client_name(issuer);
-        let _held = self.backend.lock(&name).await?;
-        self.backend.delete(&name, None).await
+        let mut forgotten = false;
+        for issuer in [Some(issuer.clone()), issuer.other_spelling()]
+            .iter()
+            .flatten()
+        {
+            let name = client_name(issuer);
+            let _held = self.backend.lock(&name).await?;
+            forgotten |= self.backend.delete(&name, None).await?;
+        }
+        Ok(forgotten)
     }
 }

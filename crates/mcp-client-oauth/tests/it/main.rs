@@ -45,6 +45,7 @@ mod oidc_provider;
 #[cfg(target_os = "linux")]
 mod opener;
 mod properties;
+mod providers;
 mod quirks;
 mod refresh;
 mod sealed;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
+use super::{device, dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
 use crate::platform::{Reach, UnsafeUrl};
 
 /// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
@@ -76,6 +76,9 @@ pub struct ServerMetadata {
     /// Where a device asks for a code (RFC 8628 §4). Without it the device grant is not offered,
     /// whatever the document lists.
     pub device_authorization_endpoint: Option<Endpoint>,
+    /// The grants that it lists. What a grant needs decides whether it is offered; this only
+    /// explains why one is not.
+    pub grant_types_supported: Option<Vec<String>>,
     /// The scopes that it knows.
     pub scopes_supported: Option<Scope>,
     /// How clients may authenticate at the token endpoint.
@@ -138,6 +141,8 @@ struct Wire {
     #[serde(default, deserialize_with = "lenient::optional")]
     device_authorization_endpoint: Option<String>,
     #[serde(default, deserialize_with = "lenient::strings")]
+    grant_types_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::strings")]
     scopes_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::strings")]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
@@ -170,6 +175,7 @@ impl ServerMetadata {
             registration_endpoint: None,
             revocation_endpoint: None,
             device_authorization_endpoint: None,
+            grant_types_supported: None,
             scopes_supported: None,
             token_endpoint_auth_methods_supported: None,
             token_endpoint_auth_signing_alg_values_supported: None,
@@ -237,6 +243,7 @@ impl ServerMetadata {
                 "device_authorization_endpoint",
                 wire.device_authorization_endpoint,
             )?,
+            grant_types_supported: wire.grant_types_supported,
             scopes_supported: wire.scopes_supported.and_then(Scope::from_tokens),
             token_endpoint_auth_methods_supported: wire.token_endpoint_auth_methods_supported,
             token_endpoint_auth_signing_alg_values_supported: wire
@@ -254,6 +261,14 @@ impl ServerMetadata {
     pub fn supports_pkce(&self) -> bool {
         let methods = self.code_challenge_methods_supported.as_ref();
         methods.is_some_and(|methods| methods.iter().any(|method| method == "S256"))
+    }
+
+    /// Returns whether the server lists the device grant and has no endpoint for it (RFC 8628 §4).
+    pub fn lacks_device_endpoint(&self) -> bool {
+        let listed = self.grant_types_supported.as_ref();
+        let is_listed =
+            listed.is_some_and(|listed| listed.iter().any(|name| name == device::GRANT_TYPE));
+        is_listed && self.device_authorization_endpoint.is_none()
     }
 
     /// Whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says

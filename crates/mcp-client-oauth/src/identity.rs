@@ -411,7 +411,11 @@ async fn register_instead(
     let requested = discovery.scope_to_request(options.scope.as_ref());
     let registered_before = known.and_then(|known| known.scope.named());
     let listed = discovery.listed_scope.as_ref();
-    let attempts = Attempts::new(metadata, requested.as_ref(), registered_before, listed);
+    let attempts = if registration::is_better_without_scope(endpoint) {
+        Attempts::new(metadata, None, None, None)
+    } else {
+        Attempts::new(metadata, requested.as_ref(), registered_before, listed)
+    };
     let registrar = Registrar {
         platform,
         endpoint,
@@ -426,8 +430,8 @@ async fn register_instead(
                 url: endpoint.as_url().clone(),
                 cause,
             })?;
-    // Where only a registration without a scope was taken, one for the requested scope has been
-    // refused, and is not sent again at each login.
+    // Where the client was registered without a scope all the same, another registration would
+    // bring no more, and is not sent at each login.
     let scope = joined(
         sent.as_ref().or(requested.as_ref()),
         registered.scope.as_ref(),

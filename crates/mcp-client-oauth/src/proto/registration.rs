@@ -118,6 +118,14 @@ fn told(error: Option<&ErrorBody>) -> String {
     error.map(|error| format!(", {error}")).unwrap_or_default()
 }
 
+/// Returns whether the server gives a client more where its registration names no scope. Keycloak
+/// then gives it all that the realm offers; else only what is named, without the scopes that are the
+/// realm's default and put the resource into `aud` (keycloak/keycloak#50807).
+pub fn is_better_without_scope(endpoint: &Endpoint) -> bool {
+    let path = endpoint.as_url().path().trim_end_matches('/');
+    path.ends_with("/clients-registrations/openid-connect")
+}
+
 /// The request that registers `metadata`.
 pub fn request(endpoint: &Endpoint, reach: Reach, metadata: &ClientMetadata) -> Request {
     let body = serde_json::to_vec(metadata).unwrap_or_default();

@@ -33,6 +33,7 @@ mod network;
 mod proxy;
 mod quirks;
 mod refusals;
+mod registration;
 mod request;
 #[cfg(target_os = "linux")]
 #[allow(

@@ -64,49 +64,56 @@ impl Attempts {
     /// - `invalid_redirect_uri`: the other `application_type`, because some servers take a redirect
     ///   to loopback from the one kind alone (spec-checklist D10); for a client without a redirect
     ///   URI, one.
-    /// - `invalid_scope` (better-auth): a narrower scope, then none.
+    /// - `invalid_scope` (better-auth), `insufficient_scope` (Keycloak, where a policy allows no such
+    ///   scope): a narrower scope, then none.
     /// - `invalid_client_metadata`: it may be any of these, the scope first (Python MCP SDK).
+    /// - 400 or 422 with anything else: no scope, which is what RFC 7591 §2 leaves to the client.
     pub fn after(&mut self, refusal: &RegistrationResponseError) -> Option<&ClientMetadata> {
-        let RegistrationResponseError::Refused {
-            error: Some(error), ..
-        } = refusal
-        else {
+        let RegistrationResponseError::Refused { status, error } = refusal else {
             return None;
         };
         if self.more.len() + 1 >= MOST_REQUESTS {
             return None;
         }
+        let candidates = self.candidates(*status, error.as_ref());
         let is_new = |next: &ClientMetadata| *next != self.first && !self.more.contains(next);
-        let next = self.candidates(error).into_iter().find(is_new)?;
+        let next = candidates.into_iter().find(is_new)?;
         self.more.push(next);
         Some(self.current())
     }
 
-    fn candidates(&self, error: &ErrorBody) -> Vec<ClientMetadata> {
+    fn candidates(&self, status: u16, error: Option<&ErrorBody>) -> Vec<ClientMetadata> {
         let last = self.current();
-        if error.is("invalid_redirect_uri") {
-            return vec![last.with_other_redirect()];
+        let code = error.map_or("", |error| error.code.as_raw());
+        match code {
+            "invalid_redirect_uri" => vec![last.with_other_redirect()],
+            "invalid_scope" | "insufficient_scope" => self.with_less_scope().collect(),
+            "invalid_client_metadata" => {
+                let of_other_kind = ClientMetadata {
+                    scope: self.first.scope.clone(),
+                    ..last.with_other_redirect()
+                };
+                let renamed = error.and_then(|error| last.with_other_grant(error));
+                let others = self.with_less_scope().chain([of_other_kind]);
+                renamed.into_iter().chain(others).collect()
+            }
+            "access_denied" | "invalid_software_statement" | "unapproved_software_statement" => {
+                Vec::new()
+            }
+            _ if matches!(status, 400 | 422) => self.with_less_scope().last().into_iter().collect(),
+            _ => Vec::new(),
         }
-        let is_any = error.is("invalid_client_metadata");
-        if !is_any && !error.is("invalid_scope") {
-            return Vec::new();
-        }
+    }
+
+    /// The last request with each narrower scope, down to none.
+    fn with_less_scope(&self) -> impl Iterator<Item = ClientMetadata> {
+        let last = self.current();
         let wider = |scope: &&Option<Scope>| **scope != last.scope;
         let narrower = self.scopes.iter().skip_while(wider).skip(1);
-        let narrower = narrower.map(|scope| ClientMetadata {
+        narrower.map(|scope| ClientMetadata {
             scope: scope.clone(),
             ..last.clone()
-        });
-        if !is_any {
-            return narrower.collect();
-        }
-        let of_other_kind = ClientMetadata {
-            scope: self.first.scope.clone(),
-            ..last.with_other_redirect()
-        };
-        let renamed = last.with_other_grant(error);
-        let others = narrower.chain([of_other_kind]);
-        renamed.into_iter().chain(others).collect()
+        })
     }
 }
 
@@ -241,6 +248,13 @@ mod tests {
             ]),
             // Only a client for devices has a grant to rename.
             (browser(), ["", "", ""], &["glewlwyd"; 3], &["native {code} 1 []", "web {code} 1 []"]),
+            // Keycloak, where a policy allows no such scope.
+            (browser(), ["a", "", "b"], &["insufficient_scope"; 5], &[
+                "native {code} 1 [a b]", "native {code} 1 [a]", "native {code} 1 []",
+            ]),
+            // A server that names no reason, or one of its own.
+            (browser(), ["a", "", "b"], &["invalid_request"; 5], &["native {code} 1 [a b]", "native {code} 1 []"]),
+            (browser(), ["", "", ""], &["invalid_request"; 5], &["native {code} 1 []"]),
             (browser(), ["a", "", "b"], &["access_denied"], &["native {code} 1 [a b]"]),
         ];
         for (client, [requested, registered, listed], refusals, expected) in table {
@@ -263,17 +277,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_refusal_or_says_nothing_is_not_tried_again() {
+    fn a_refusal_that_is_about_no_member_ends_it() {
         let mut attempts = Attempts::new(browser(), scope("a").as_ref(), None, None);
         for refusal in [
             RegistrationResponseError::Unusable("x".to_owned().into()),
+            // Figma and ClickUp, which register the clients of a list.
             RegistrationResponseError::Refused {
-                status: 400,
+                status: 403,
+                error: None,
+            },
+            RegistrationResponseError::Refused {
+                status: 500,
                 error: None,
             },
         ] {
-            assert_eq!(attempts.after(&refusal), None);
+            assert_eq!(attempts.after(&refusal), None, "{refusal}");
         }
+        let refusal = RegistrationResponseError::Refused {
+            status: 400,
+            error: None,
+        };
+        assert_eq!(attempts.after(&refusal).unwrap().scope, None);
     }
 
     #[test]

@@ -182,6 +182,40 @@ async fn a_server_that_refuses_the_scope_is_asked_for_less_and_then_for_none() {
     }
 }
 
+/// Keycloak 26 (`Policy 'Allowed Client Scopes'`), behind a proxy: at its own endpoint no scope is
+/// sent at all.
+#[tokio::test]
+async fn keycloak_gets_a_registration_without_a_scope() {
+    let scene = Scene::start().await;
+    let said = json!({
+        "error": "insufficient_scope",
+        "error_description": "Policy 'Allowed Client Scopes' rejected request to \
+            client-registration service. Details: Not permitted to use specified clientScope",
+    });
+    scene.testbed.set_fault(Fault::Status {
+        path: "/register".to_owned(),
+        status: 403,
+        body: said.to_string(),
+        headers: Vec::new(),
+        times: Some(1),
+    });
+    for _ in 0..2 {
+        scene.login().await.unwrap();
+        assert_eq!(scopes(&scene), [json!("notes:read"), Value::Null]);
+    }
+
+    let scene = Scene::start().await;
+    let own = "/realms/mcp/clients-registrations/openid-connect";
+    let endpoint = format!("{}{own}", scene.testbed.issuer());
+    scene.testbed.set_fault(Fault::MetadataField(
+        "registration_endpoint".to_owned(),
+        json!(endpoint),
+    ));
+    scene.login().await.unwrap_err();
+    let body = scene.last("POST", own).json().unwrap();
+    assert!(!body.as_object().unwrap().contains_key("scope"), "{body}");
+}
+
 /// What was refused at first is wanted after all: the client that is registered then has it, and
 /// what it had.
 #[tokio::test]

@@ -373,7 +373,7 @@ fn given(
 }
 
 /// Registers a new client (RFC 7591) with `redirect_uri`, or one for the device grant. A server that
-/// refuses the client is sent what may suit it better, [a few times](registration::MOST_REQUESTS).
+/// refuses the client is sent others that it may take, [a few times](registration::MOST_REQUESTS).
 ///
 /// # Errors
 /// [`Error::Registration`] with what the server said at first.
@@ -386,7 +386,7 @@ pub async fn register(
     register_instead(platform, discovery, options, None, redirect_uri).await
 }
 
-/// The same, for the scope of the `known` client too.
+/// Registers as [`register`] does, for the scope of the `known` client too.
 async fn register_instead(
     platform: &Platform,
     discovery: &Discovery,
@@ -450,7 +450,7 @@ async fn register_instead(
     }))
 }
 
-/// What each request of one registration needs.
+/// Holds what each request of one registration needs.
 struct Registrar<'a> {
     platform: &'a Platform,
     endpoint: &'a Endpoint,

@@ -249,7 +249,7 @@ pub(super) fn one_of(
     }
 }
 
-/// The same, of a client that may be limited to what it is registered for. The words are those of
+/// Returns the requested scopes of a client that may be limited to those of its registration. The words are those of
 /// `validate_scope` in the Python MCP SDK.
 pub(super) fn client_scopes(
     world: &World,

@@ -112,7 +112,7 @@ fn redirect_uris(
     Ok(uris)
 }
 
-/// The scopes that the client may request, which the response names (RFC 7591 §2); none if that is
+/// Returns the scopes that the client may request, which the response names (RFC 7591 §2); none if that is
 /// not checked.
 fn registered_scopes(
     metadata: &mut Map<String, Value>,

@@ -14,7 +14,7 @@ const UNUSED_REDIRECT_URI: &str = "http://127.0.0.1/callback";
 
 /// The name of the device grant in the registrations of glewlwyd, which lists the one of RFC 8628
 /// in its metadata and refuses it here. What an attacker gains: nothing, because the name is sent
-/// only to a server that says that it takes it, and stands for the same grant.
+/// only to a server that says that it accepts it, and stands for the same grant.
 const OTHER_DEVICE_GRANT: &str = "device_authorization";
 
 /// The requests of one registration, each different from those before, and no more than
@@ -105,7 +105,7 @@ impl Attempts {
         }
     }
 
-    /// The last request with each narrower scope, down to none.
+    /// Returns the last request with each narrower scope, down to none.
     fn with_less_scope(&self) -> impl Iterator<Item = ClientMetadata> {
         let last = self.current();
         let wider = |scope: &&Option<Scope>| **scope != last.scope;
@@ -118,7 +118,7 @@ impl Attempts {
 }
 
 impl ClientMetadata {
-    /// The same client of the other `application_type`, or with a redirect URI if it has none.
+    /// Returns the same client of the other `application_type`, or with a redirect URI if it has none.
     fn with_other_redirect(&self) -> Self {
         if self.redirect_uris.is_empty() {
             return Self {
@@ -136,7 +136,7 @@ impl ClientMetadata {
         }
     }
 
-    /// The same client with the other name of the device grant, if the server says that it takes
+    /// Returns the same client with the other name of the device grant, if the server says that it takes
     /// that name.
     fn with_other_grant(&self, error: &ErrorBody) -> Option<Self> {
         let text = error.description.as_ref()?.as_raw();

@@ -15,7 +15,7 @@ use crate::{
         endpoint::Endpoint,
         foreign::Foreign,
         resource_metadata::{self, Resource, ResourceMetadata},
-        scope::Scope,
+        scope::{self, Scope},
         server_metadata::{Issuer, ServerMetadata},
         token::Scheme,
     },
@@ -139,6 +139,17 @@ impl Discovery {
     /// The value of the parameter `resource` (RFC 8707); none where the server wants none.
     pub fn resource_parameter(&self) -> Option<&Resource> {
         self.quirks.resource_parameter(&self.resource)
+    }
+
+    /// Returns the scope that a login requests (spec-checklist G1): `wanted` if there is one, else
+    /// what the challenge and the metadata suggest.
+    pub fn scope_to_request(&self, wanted: Option<&Scope>) -> Option<Scope> {
+        scope::select(
+            wanted,
+            self.challenged_scope.as_ref(),
+            self.listed_scope.as_ref(),
+            self.metadata.scopes_supported.as_ref(),
+        )
     }
 
     /// Whether it may be used again at `now`, unless `challenge` says that it is out of date.

@@ -137,6 +137,16 @@ impl Error {
         }
     }
 
+    /// Returns whether an authorization server refused the scope (RFC 6749 §4.1.2.1 and §5.2).
+    pub fn is_invalid_scope(&self) -> bool {
+        let code = "invalid_scope";
+        match self {
+            Self::Authorization(AuthorizationError::Refused(error)) => error.is(code),
+            Self::Authorization(AuthorizationError::Device { cause, .. }) => cause.is(code),
+            _ => self.token_answer().is_some_and(|cause| cause.is(code)),
+        }
+    }
+
     /// Whether what was discovered before is out of date: an endpoint is gone, or the client that
     /// it knew (H22).
     pub fn contradicts_discovery(&self) -> bool {

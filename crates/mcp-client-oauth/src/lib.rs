@@ -89,8 +89,8 @@ pub use authorized::{Authorized, AuthorizedRequest, Credentials};
 pub use discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover};
 pub use error::{Error, Remedy};
 pub use identity::{
-    CLIENT_NAME, ClientIdentity, IdentityOptions, Preregistered, Registration, identify,
-    identify_machine, register,
+    CLIENT_NAME, ClientIdentity, IdentityOptions, Preregistered, RegisteredScope, Registration,
+    identify, identify_machine, register,
 };
 pub use interactive::Interactive;
 pub use login::{DpopPolicy, LoginOptions, login};

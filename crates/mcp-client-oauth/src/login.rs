@@ -430,6 +430,7 @@ impl LoginOptions {
     fn client(&self) -> IdentityOptions {
         let mut client = self.identity.clone();
         client.dpop_bound_access_tokens |= self.dpop == DpopPolicy::Always;
+        client.scope.clone_from(&self.scope);
         client
     }
 

@@ -16,6 +16,10 @@ mod storage;
 /// The next step after `error`, in a command about `subject`.
 pub(crate) fn hint_of(error: &Error, subject: &str) -> String {
     match error {
+        _ if error.is_invalid_scope() => format!(
+            "name the scope to request, of those that the server allows: \
+             mcp-oauth login {subject} --scope SCOPE"
+        ),
         Error::Discovery(cause) => discovery_hint(cause, subject),
         Error::Registration(cause) => registration_hint(cause, subject),
         Error::Authorization(cause) => authorization_hint(cause, subject),
@@ -126,7 +130,8 @@ fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
             must_be_named: Some(_),
             ..
         } => format!("log in with a code: mcp-oauth login {subject} --device"),
-        AuthorizationError::NoGrant {
+        AuthorizationError::NoDeviceEndpoint(_)
+        | AuthorizationError::NoGrant {
             wanted: Some(_), ..
         } => format!("log in with a browser: mcp-oauth login {subject} --no-browser"),
         AuthorizationError::ScopeNotGranted { scope, .. } => {

@@ -18,12 +18,15 @@ use crate::{
     token_request,
 };
 
+/// Its name in options.
+pub(super) const NAME: &str = "device_code";
+
 pub(super) struct DeviceCodeGrant;
 
 #[async_trait]
 impl Grant for DeviceCodeGrant {
     fn name(&self) -> &'static str {
-        "device_code"
+        NAME
     }
 
     fn is_offered_by(&self, server: &ServerMetadata) -> bool {

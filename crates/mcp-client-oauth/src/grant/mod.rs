@@ -15,7 +15,7 @@ use crate::{
         client_auth::ClientAuth,
         resource_metadata::Resource,
         revocation,
-        scope::{self, Scope},
+        scope::Scope,
         server_metadata::ServerMetadata,
         token::{self, TokenSet},
     },
@@ -71,12 +71,7 @@ impl<'a> GrantRequest<'a> {
         wanted: Option<&Scope>,
     ) -> Result<Self, RegistrationError> {
         let client = own_client(discovery, identity)?;
-        let scope = scope::select(
-            wanted,
-            discovery.challenged_scope.as_ref(),
-            discovery.listed_scope.as_ref(),
-            discovery.metadata.scopes_supported.as_ref(),
-        );
+        let scope = discovery.scope_to_request(wanted);
         Ok(Self {
             discovery,
             client,
@@ -233,7 +228,7 @@ pub trait Grant: Send + Sync {
 /// The grant that was asked for by name, else the first that fits and need not be named.
 ///
 /// # Errors
-/// [`AuthorizationError::NoGrant`].
+/// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].
 pub fn choose(
     request: &GrantRequest<'_>,
     wanted: Option<&str>,
@@ -247,7 +242,7 @@ pub fn choose(
 /// registered that it does not need, or for no grant at all.
 ///
 /// # Errors
-/// [`AuthorizationError::NoGrant`].
+/// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].
 pub fn foresee(
     server: &ServerMetadata,
     wanted: Option<&str>,
@@ -266,6 +261,9 @@ fn first(
     };
     let all = || GRANTS.iter().copied().filter(|grant| fits(*grant));
     all().find(is_wanted).ok_or_else(|| {
+        if wanted.is_none_or(|name| name == device_code::NAME) && server.lacks_device_endpoint() {
+            return AuthorizationError::NoDeviceEndpoint(server.issuer.clone());
+        }
         let named = all().find(|grant| wanted.is_none() && grant.must_be_named());
         AuthorizationError::NoGrant {
             issuer: server.issuer.clone(),

@@ -8,12 +8,17 @@ use url::Url;
 
 use super::{
     client_auth::AuthMethod, device, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign,
-    lenient,
+    lenient, scope::Scope,
 };
 use crate::{
     platform::{Reach, Request, Response},
     secret::Secret,
 };
+
+mod attempts;
+
+pub(crate) use attempts::joined;
+pub use attempts::{Attempts, MOST_REQUESTS};
 
 /// The longest client id or secret that is taken (H169).
 const LONGEST: usize = 2048;
@@ -34,14 +39,16 @@ pub struct ClientMetadata {
     pub token_endpoint_auth_method: &'static str,
     /// `native` for a loopback or custom-scheme redirect, else `web` (spec-checklist D9).
     pub application_type: &'static str,
+    /// The scope that it may request; left out, the server chooses (RFC 7591 §2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// Whether the client takes only tokens that are bound to a key (RFC 9449 §5.2).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
 }
 
 impl ClientMetadata {
-    /// A client that logs a person in with PKCE and comes back to `redirect_uri`. It names no
-    /// scope, so that a later step-up is not refused by what was registered at first.
+    /// A client that logs a person in with PKCE and comes back to `redirect_uri`.
     pub fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
         let remote_web = redirect_uri.scheme() == "https";
         Self {
@@ -51,6 +58,7 @@ impl ClientMetadata {
             response_types: vec!["code"],
             token_endpoint_auth_method: method.as_str(),
             application_type: if remote_web { "web" } else { "native" },
+            scope: None,
             dpop_bound_access_tokens: false,
         }
     }
@@ -66,30 +74,9 @@ impl ClientMetadata {
             response_types: Vec::new(),
             token_endpoint_auth_method: method.as_str(),
             application_type: "native",
+            scope: None,
             dpop_bound_access_tokens: false,
         }
-    }
-
-    /// What to try after `refusal`, once: the same client under the other `application_type`, if
-    /// it has a redirect URI, and that or its metadata are what the server does not like
-    /// (spec-checklist D10). There are servers that take a redirect to loopback from the one kind
-    /// alone.
-    #[must_use]
-    pub fn after(&self, refusal: &RegistrationResponseError) -> Option<Self> {
-        let RegistrationResponseError::Refused { error, .. } = refusal else {
-            return None;
-        };
-        let of_kind = ["invalid_redirect_uri", "invalid_client_metadata"];
-        let is_of_kind = |error: &ErrorBody| of_kind.iter().any(|code| error.is(code));
-        let other = match self.application_type {
-            "native" => "web",
-            _ => "native",
-        };
-        let comes_back = !self.redirect_uris.is_empty();
-        (comes_back && error.as_ref().is_some_and(is_of_kind)).then(|| Self {
-            application_type: other,
-            ..self.clone()
-        })
     }
 }
 
@@ -105,6 +92,9 @@ pub struct Registered {
     pub secret_expires_at: Option<SystemTime>,
     /// The method that the server registered, if it named one that we can use.
     pub method: Option<AuthMethod>,
+    /// The scope that the server registered, if it names one.
+    #[serde(default)]
+    pub scope: Option<Scope>,
 }
 
 /// Why there is no registration.
@@ -126,6 +116,14 @@ pub enum RegistrationResponseError {
 
 fn told(error: Option<&ErrorBody>) -> String {
     error.map(|error| format!(", {error}")).unwrap_or_default()
+}
+
+/// Returns whether the server gives a client more where its registration names no scope. Keycloak
+/// then gives it all that the realm offers; else only what is named, without the scopes that are the
+/// realm's default and put the resource into `aud` (keycloak/keycloak#50807).
+pub fn is_better_without_scope(endpoint: &Endpoint) -> bool {
+    let path = endpoint.as_url().path().trim_end_matches('/');
+    path.ends_with("/clients-registrations/openid-connect")
 }
 
 /// The request that registers `metadata`.
@@ -200,6 +198,9 @@ pub fn response(
         client_secret,
         secret_expires_at,
         method,
+        scope: wire
+            .scope
+            .and_then(|text| Scope::from_tokens(text.split(' '))),
     })
 }
 
@@ -214,6 +215,8 @@ struct Wire {
     redirect_uris: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::optional")]
     token_endpoint_auth_method: Option<String>,
+    #[serde(default, deserialize_with = "lenient::optional")]
+    scope: Option<String>,
 }
 
 /// `VSCHAR` (RFC 6749 §A.1), not empty, not endless.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
+use super::{device, dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
 use crate::platform::{Reach, UnsafeUrl};
 
 /// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
@@ -111,6 +111,9 @@ pub struct ServerMetadata {
     /// Where a device asks for a code (RFC 8628 §4). Without it the device grant is not offered,
     /// whatever the document lists.
     pub device_authorization_endpoint: Option<Endpoint>,
+    /// The grants that it lists. What a grant needs decides whether it is offered; this only
+    /// explains why one is not.
+    pub grant_types_supported: Option<Vec<String>>,
     /// The scopes that it knows, as far as they are within the limits of [`Scope::within_limits`].
     /// None of them is requested because it is listed here, but `offline_access`.
     pub scopes_supported: Option<Scope>,
@@ -176,6 +179,8 @@ struct Wire {
     revocation_endpoint: Option<String>,
     #[serde(default, deserialize_with = "lenient::optional")]
     device_authorization_endpoint: Option<String>,
+    #[serde(default, deserialize_with = "lenient::strings")]
+    grant_types_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::all_strings")]
     scopes_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::strings")]
@@ -211,6 +216,7 @@ impl ServerMetadata {
             registration_endpoint: None,
             revocation_endpoint: None,
             device_authorization_endpoint: None,
+            grant_types_supported: None,
             scopes_supported: None,
             token_endpoint_auth_methods_supported: None,
             revocation_endpoint_auth_methods_supported: None,
@@ -287,6 +293,7 @@ impl ServerMetadata {
                 "device_authorization_endpoint",
                 wire.device_authorization_endpoint,
             )?,
+            grant_types_supported: wire.grant_types_supported,
             scopes_supported: Scope::within_limits(wire.scopes_supported.unwrap_or_default()).0,
             token_endpoint_auth_methods_supported: wire.token_endpoint_auth_methods_supported,
             revocation_endpoint_auth_methods_supported: wire
@@ -315,6 +322,14 @@ impl ServerMetadata {
         self.revocation_endpoint_auth_methods_supported
             .as_deref()
             .or(self.token_endpoint_auth_methods_supported.as_deref())
+    }
+
+    /// Returns whether the server lists the device grant and has no endpoint for it (RFC 8628 §4).
+    pub fn lacks_device_endpoint(&self) -> bool {
+        let listed = self.grant_types_supported.as_ref();
+        let is_listed =
+            listed.is_some_and(|listed| listed.iter().any(|name| name == device::GRANT_TYPE));
+        is_listed && self.device_authorization_endpoint.is_none()
     }
 
     /// Whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{Scene, parameter};
 
 mod registration;
+mod scope;
 
 const DOCUMENT: &str = "https://app.example/oauth/client-metadata.json";
 

@@ -36,6 +36,7 @@ mod proxy;
 mod python_command;
 mod quirks;
 mod refusals;
+mod registration;
 mod request;
 #[cfg(target_os = "linux")]
 #[allow(

@@ -10,13 +10,14 @@ use crate::{
     error::{AuthorizationError, Error, RegistrationError},
     identity::{ClientIdentity, Registration},
     machine::{self, By, MachineGrant},
-    platform::{Platform, Request, TOKEN_DEADLINE},
+    platform::{Platform, Request, Response, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
+        id_token::{Nonce, NonceCheck, check_nonce},
         resource_metadata::Resource,
         scope::{self, Scope},
         server_metadata::ServerMetadata,
-        token::{self, TokenSet},
+        token::{self, TokenError, TokenSet},
     },
     prover::{Prover, ask, expected_scheme},
 };
@@ -281,7 +282,7 @@ fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
 }
 
 /// Sends a token request, and reads the answer with the clock of the moment it was sent. With a
-/// `prover` the tokens are bound to its key.
+/// `prover` the tokens are bound to its key, and with a `nonce` an ID token must repeat it.
 async fn request_tokens(
     platform: &Platform,
     discovery: &Discovery,
@@ -289,6 +290,7 @@ async fn request_tokens(
     request: Request,
     sent: &[&str],
     prover: Option<&Prover>,
+    nonce: Option<&Nonce>,
 ) -> Result<TokenSet, Error> {
     let url: Url = request.url.clone();
     let now = platform.clock.now();
@@ -296,5 +298,22 @@ async fn request_tokens(
     let answer = discovery.quirks.token_answer(answer);
     let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
     token::response(&answer, now, &secrets, expected_scheme(prover))
+        .and_then(|tokens| require_nonce(&answer, nonce).map(|()| tokens))
         .map_err(|cause| Error::TokenExchange { url, cause })
+}
+
+/// Refuses an ID token of another login (OpenID Connect Core §3.1.3.7, rule 11).
+///
+/// A response without an ID token, or whose ID token has no nonce or cannot be read, is accepted:
+/// an attacker gains nothing by it, because PKCE binds the code to this login (RFC 9700 §2.1.1) and
+/// nothing is read from the ID token.
+fn require_nonce(answer: &Response, nonce: Option<&Nonce>) -> Result<(), TokenError> {
+    match nonce.map(|nonce| check_nonce(answer, nonce)) {
+        Some(NonceCheck::Differs) => Err(TokenError::NonceMismatch),
+        None | Some(NonceCheck::Matches) => Ok(()),
+        Some(found) => {
+            tracing::debug!(?found, "the nonce of this login was not confirmed");
+            Ok(())
+        }
+    }
 }

@@ -38,6 +38,7 @@ mod loopback;
 mod machine;
 mod mcp;
 mod moody;
+mod nonce;
 mod oidc_provider;
 #[cfg(target_os = "linux")]
 mod opener;

@@ -16,6 +16,7 @@ use crate::{
     store::{Record, RecordKey, Revision, TokenStore},
 };
 
+mod registration_check;
 mod shared;
 
 use shared::shared_login;
@@ -234,6 +235,8 @@ impl Asking<'_> {
         let redirect = receiver.as_ref().map(Receiver::uri);
         let client = options.client();
         let identity = identify(platform, discovery, &client, self.known, redirect).await?;
+        let identity = self.with_known_client(discovery, identity, redirect);
+        let identity = identity.await?;
         keep_registration(self.store, &identity, self.known).await?;
         let mut request = GrantRequest::new(discovery, &identity, options.scope.as_ref())?
             .with_receiver(receiver)
@@ -243,6 +246,9 @@ impl Asking<'_> {
         }
         let requested = request.scope().cloned();
         let tokens = grant.obtain(platform, request).await;
+        if let ClientIdentity::Registered(own) = &identity {
+            self.store.note_use(own, tokens.is_ok());
+        }
         if let Err(error) = &tokens {
             forget_unknown_client(self.store, &identity, error).await;
         }

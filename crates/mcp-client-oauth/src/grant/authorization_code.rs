@@ -103,6 +103,12 @@ pub async fn exchange(
     .await
 }
 
+/// Returns an authorization URL of `request` whose response cannot be accepted: its `state`, code
+/// verifier and nonce are dropped here.
+pub(crate) fn throwaway_url(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<Url, Error> {
+    start(request, redirect_uri).map(|(url, _dropped)| url)
+}
+
 fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {
     let server = &request.discovery.metadata;
     let endpoint = server

@@ -31,6 +31,7 @@ mod redirect;
 mod workload;
 
 pub use authorization_code::exchange;
+pub(crate) use authorization_code::throwaway_url;
 pub use redirect::{Receiver, Redirect};
 
 /// Every grant, in the order in which they are tried. Who names a way without a person means it.

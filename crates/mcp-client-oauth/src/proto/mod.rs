@@ -30,3 +30,4 @@ pub mod server_metadata;
 pub mod token;
 pub mod token_exchange;
 mod unix_seconds;
+pub mod unknown_client;

@@ -45,6 +45,7 @@ mod opener;
 mod properties;
 mod quirks;
 mod refresh;
+mod registration_check;
 mod sealed;
 mod sessions;
 mod shared_login;

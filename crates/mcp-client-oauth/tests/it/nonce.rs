@@ -93,7 +93,7 @@ async fn an_id_token_without_a_nonce_or_none_at_all_is_accepted() {
         Value::Null,
         id_token(&json!({"sub": "u"})).into(),
         id_token(&json!({"nonce": null})).into(),
-        // Encrypted (RFC 7516 §3.1): nobody but the client of the key can read it.
+        // Encrypted (RFC 7516 §3.1): it cannot be read without the key.
         "e30.key.iv.text.tag".into(),
         "no JWT".into(),
         json!({"not": "a text"}),

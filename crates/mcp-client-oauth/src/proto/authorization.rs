@@ -130,8 +130,13 @@ pub enum CallbackError {
         /// Where the answer says it comes from.
         found: Issuer,
     },
-    /// RFC 9207 §2.4: the server promised to name itself, and the answer does not.
-    #[error("the callback does not name its issuer, though `{0}` promises that it does")]
+    /// RFC 9207 §2.4: the server promised to name itself, and the answer does not. Nothing of it is
+    /// read, so a user who has declined is told what that looks like: django-oauth-toolkit and
+    /// Canaille leave `iss` out of errors.
+    #[error(
+        "a response came without `iss`, which `{0}` promises, and was ignored; if you just declined, \
+         that is why"
+    )]
     IssuerMissing(Issuer),
     /// The server said no.
     #[error("the authorization server answered {0}")]

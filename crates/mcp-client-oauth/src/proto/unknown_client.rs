@@ -2,8 +2,6 @@
 //! redirect URI (RFC 6749 §4.1.2.1): the server "MUST NOT automatically redirect the user-agent", so
 //! the client learns of it only by sending the request itself.
 
-use http::header;
-
 use super::error_body::ErrorBody;
 use crate::platform::Response;
 
@@ -15,8 +13,8 @@ const MAY_MEAN_THE_CLIENT: [&str; 2] = ["invalid_request", "invalid_redirect_uri
 /// Returns whether `answer` refuses the client of an authorization request.
 ///
 /// A redirect is never a refusal: it is a login page, or an error that the browser brings back.
-/// Neither is 403 or 404 without an OAuth error: a firewall and a proxy answer so, whoever the
-/// client is.
+/// Neither is a 401, 403 or 404 without an OAuth error: whoever the client is, a server that asks the
+/// browser to authenticate, a firewall and a proxy respond so.
 pub fn refuses_client(answer: &Response) -> bool {
     if !answer.status.is_client_error() {
         return false;
@@ -28,18 +26,14 @@ pub fn refuses_client(answer: &Response) -> bool {
             is_one_of(&NAME_THE_CLIENT)
                 || (matches!(status, 400 | 401) && is_one_of(&MAY_MEAN_THE_CLIENT))
         }
-        // A 401 with a challenge asks the browser to authenticate (RFC 9110 §11.6.1).
-        None => status == 400 || (status == 401 && !is_challenge(answer)),
+        // An error page: FastMCP's OAuthProxy shows one to browsers.
+        None => status == 400,
     }
-}
-
-fn is_challenge(answer: &Response) -> bool {
-    answer.headers.contains_key(header::WWW_AUTHENTICATE)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue, StatusCode};
+    use http::{HeaderMap, StatusCode};
 
     use super::*;
 
@@ -58,19 +52,14 @@ mod tests {
                 r#"{"error":"invalid_request","error_description":"Client ID '70a8f0c4' not found","state":"s"}"#,
             ),
             (
-                "@modelcontextprotocol/sdk",
+                "@modelcontextprotocol/sdk 1.32.2",
                 400,
                 r#"{"error":"invalid_client","error_description":"Invalid client_id"}"#,
             ),
             (
-                "django-oauth-toolkit 3.4.1",
+                "fastmcp 4.2.3 (OAuthProxy)",
                 400,
-                "<!DOCTYPE html><p>Invalid client_id</p>",
-            ),
-            (
-                "doorkeeper",
-                401,
-                "<html>Client authentication failed</html>",
+                "\n    <!DOCTYPE html>\n    <html lang=\"en\">\n    <h1>Client Not Registered</h1>",
             ),
         ] {
             assert!(refuses_client(&answer(status, body)), "{name}");
@@ -86,6 +75,8 @@ mod tests {
             (400, r#"{"error":"invalid_scope"}"#),
             (400, r#"{"error":"invalid_target"}"#),
             (400, r#"{"error":"unsupported_response_type"}"#),
+            (401, ""),
+            (401, "<html>Log in</html>"),
             (403, "<html>Attention Required!</html>"),
             (403, r#"{"error":"invalid_request"}"#),
             (404, "not here"),
@@ -97,11 +88,5 @@ mod tests {
         ] {
             assert!(!refuses_client(&answer(status, body)), "{status} {body}");
         }
-        let mut challenge = answer(401, "");
-        let negotiate = HeaderValue::from_static("Negotiate");
-        challenge
-            .headers
-            .insert(header::WWW_AUTHENTICATE, negotiate);
-        assert!(!refuses_client(&challenge));
     }
 }

@@ -10,6 +10,7 @@
 )]
 
 mod adapters;
+mod allow_list;
 mod authorization_code;
 mod authorized;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
@@ -29,6 +30,7 @@ mod herd;
 mod hostile;
 mod identity;
 mod in_clear;
+mod iss_missing;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod keychain;
 mod layers;

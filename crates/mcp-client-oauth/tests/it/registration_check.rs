@@ -97,6 +97,21 @@ async fn a_client_that_the_server_removed_is_registered_again_before_the_browser
     assert_eq!(restarted.authorization_requests().len(), 3);
 }
 
+/// The error page of `fastmcp` 4.2.3 without its styles.
+const FASTMCP_PAGE: &str = r#"
+    <!DOCTYPE html>
+    <html lang="en">
+    <body>
+        <div class="container">
+            <h1>Client Not Registered</h1>
+            <div class="info-box error">
+                <p>The client ID <code>70a8f0c4-gone</code> was not found in the server's client registry.</p>
+            </div>
+        </div>
+    </body>
+    </html>
+    "#;
+
 /// What real servers send a request of a client that they do not know.
 #[tokio::test]
 async fn the_refusals_of_real_servers_are_understood() {
@@ -110,12 +125,26 @@ async fn the_refusals_of_real_servers_are_understood() {
             ),
         ),
         (
-            "django-oauth-toolkit 3.4.1, for a browser that is logged in",
+            "@modelcontextprotocol/sdk 1.32.2",
             first_response(
                 400,
-                "<!DOCTYPE html>\n<html lang=\"en\"><body><h2>Error: invalid_request</h2>\
-                 <p>Invalid client_id parameter value.</p></body></html>",
-                &[("vary", "Cookie")],
+                r#"{"error":"invalid_client","error_description":"Invalid client_id"}"#,
+                &[("cache-control", "no-store")],
+            ),
+        ),
+        (
+            "fastmcp 4.2.3 (OAuthProxy)",
+            first_response(
+                400,
+                FASTMCP_PAGE,
+                &[
+                    ("x-frame-options", "DENY"),
+                    (
+                        "link",
+                        "<http://localhost:9000/register>; \
+                         rel=\"http://oauth.net/core/2.1/#registration\"",
+                    ),
+                ],
             ),
         ),
     ] {

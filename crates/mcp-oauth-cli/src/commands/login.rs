@@ -178,7 +178,12 @@ async fn authorize(
     options: &LoginOptions,
 ) -> Result<Session, Failure> {
     let browser = context.config.has_browser && !typed.who.no_browser;
-    let person = Arc::new(Terminal::new(context.ui.clone(), browser));
+    let mut terminal = Terminal::new(context.ui.clone(), browser);
+    let identity = &options.identity;
+    if identity.preregistered.is_none() && identity.document.is_none() {
+        terminal = terminal.offering_registration(Arc::clone(&context.platform.clock));
+    }
+    let person = Arc::new(terminal);
     let platform = with_person(&context.platform, person.clone());
     let other_client = typed.who.client_id.is_some() || typed.who.client_metadata_url.is_some();
     let asking = Asking {
@@ -190,9 +195,18 @@ async fn authorize(
             || typed.way.private_key.is_some()
             || typed.idp.idp.is_some(),
     };
-    let session = asking
-        .ask_as_it_fits(options, browser, typed.who.no_browser)
-        .await;
+    let no_browser = typed.who.no_browser;
+    let session = tokio::select! {
+        session = asking.ask_as_it_fits(options, browser, no_browser) => session,
+        // The login that waits is dropped: it closes its listener and stores nothing.
+        () = person.registers_again() => {
+            person.rest();
+            context.ui.progress("registering the client again");
+            let mut again = options.clone();
+            again.afresh = true;
+            asking.ask_as_it_fits(&again, browser, no_browser).await
+        }
+    };
     person.rest();
     Ok(session?)
 }

@@ -41,7 +41,10 @@ impl Asking<'_> {
             && self.is_refused(discovery, &identity, redirect_uri).await?
         {
             let issuer = discovery.issuer();
-            tracing::warn!(%issuer, "the authorization server no longer knows this client; registering again");
+            tracing::warn!(
+                %issuer,
+                "the authorization server no longer knows this client; registering again"
+            );
             let client = self.options.client();
             return register(self.platform, discovery, &client, Some(redirect_uri)).await;
         }

@@ -196,15 +196,16 @@ async fn authorize(
             || typed.idp.idp.is_some(),
     };
     let no_browser = typed.who.no_browser;
-    let session = tokio::select! {
-        session = asking.ask_as_it_fits(options, browser, no_browser) => session,
-        // The login that waits is dropped: it closes its listener and stores nothing.
-        () = person.registers_again() => {
-            person.rest();
-            context.ui.progress("registering the client again");
-            let mut again = options.clone();
-            again.afresh = true;
-            asking.ask_as_it_fits(&again, browser, no_browser).await
+    let mut options = options.clone();
+    let session = loop {
+        tokio::select! {
+            session = asking.ask_as_it_fits(&options, browser, no_browser) => break session,
+            // The login that waits is dropped: it closes its listener and stores nothing.
+            () = person.registers_again() => {
+                person.rest();
+                context.ui.progress("registering the client again");
+                options.afresh = true;
+            }
         }
     };
     person.rest();

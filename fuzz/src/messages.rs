@@ -14,6 +14,7 @@ use mcp_client_oauth::{
         endpoint::Endpoint,
         error_body::ErrorBody,
         event_stream::{EventDecoder, EventTooLarge},
+        id_token::{Nonce, NonceCheck, check_nonce},
         pkce::CodeVerifier,
         private_key::PrivateKey,
         registration,
@@ -95,6 +96,14 @@ pub fn token(input: &[u8]) {
             Err(error) => assert!(!error.to_string().contains(SECRET)),
         }
     }
+}
+
+/// Any token response with an ID token in it (OpenID Connect Core §3.1.3.7): it never has the nonce
+/// of a login that it knows nothing of.
+pub fn id_token(body: &[u8]) {
+    let nonce = Nonce::generate().expect("randomness");
+    let found = check_nonce(&answer(StatusCode::OK, body), &nonce);
+    assert_ne!(found, NonceCheck::Matches);
 }
 
 /// Any answer of a token exchange (RFC 8693): what is taken is a JWT.

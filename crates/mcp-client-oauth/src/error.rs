@@ -111,7 +111,9 @@ impl Error {
                 TokenError::Refused { error, .. } if error.is(USE_NONCE) => Remedy::ReportToServer,
                 TokenError::Refused { .. } => Remedy::Reconfigure,
                 TokenError::Unavailable { .. } => Remedy::Retry,
-                TokenError::Downgraded | TokenError::Malformed { .. } => Remedy::ReportToServer,
+                TokenError::Downgraded
+                | TokenError::NonceMismatch
+                | TokenError::Malformed { .. } => Remedy::ReportToServer,
             },
             Self::MachineGrant(cause) => cause.remedy(),
             Self::TokenRefresh(cause) => cause.remedy(),

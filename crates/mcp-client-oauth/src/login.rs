@@ -18,6 +18,7 @@ use crate::{
     store::{Record, RecordKey, Revision, TokenStore},
 };
 
+mod registration_check;
 mod shared;
 
 use shared::shared_login;
@@ -236,6 +237,8 @@ impl Asking<'_> {
         let redirect = receiver.as_ref().map(Receiver::uri);
         let client = options.client();
         let identity = identify(platform, discovery, &client, self.known, redirect).await?;
+        let identity = self.with_known_client(discovery, identity, redirect);
+        let identity = identity.await?;
         keep_registration(self.store, &identity, self.known).await?;
         let mut request = GrantRequest::new(discovery, &identity, options.scope.as_ref())?
             .with_receiver(receiver)
@@ -246,6 +249,9 @@ impl Asking<'_> {
         let requested = request.scope().cloned();
         let was_required = requires_client_id_in_form(&identity);
         let tokens = grant.obtain(platform, request).await;
+        if let ClientIdentity::Registered(own) = &identity {
+            self.store.note_use(own, tokens.is_ok());
+        }
         if !was_required && requires_client_id_in_form(&identity) {
             keep_learned(self.store, &identity).await;
         }

@@ -110,6 +110,10 @@ fn registration_hint(cause: &RegistrationError, subject: &str) -> String {
                 "get a client id of the new issuer, then: mcp-oauth login {subject} --client-id ID"
             )
         }
+        RegistrationError::Answer { cause, .. } if cause.may_be_allow_list() => format!(
+            "the vendor may admit only clients on its own list: request access from it, or log in \
+             with a client ID that it gave you: mcp-oauth login {subject} --client-id ID"
+        ),
         RegistrationError::Answer { .. } => format!(
             "if it goes on, register a client by hand: mcp-oauth login {subject} --client-id ID"
         ),

@@ -134,6 +134,8 @@ impl AuthorizationError {
             | Self::DpopUnsupported(_)
             | Self::NoProof(NoProof::NotBuilt | NoProof::NotAKey)
             | Self::OutsideResource { .. } => Remedy::Reconfigure,
+            // Most often the user has declined, as in `Denied`.
+            Self::Callback(CallbackError::IssuerMissing(_)) => Remedy::LogIn,
             Self::Callback(_) => Remedy::ReportToServer,
             Self::NoRandomness(_) | Self::NoProof(NoProof::System) => Remedy::Retry,
         }

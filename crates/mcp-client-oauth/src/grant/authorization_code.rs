@@ -18,6 +18,7 @@ use crate::{
             AuthorizationCode, AuthorizationRequest, Pending, State, authorization_url,
         },
         client_auth::ClientAuth,
+        id_token::Nonce,
         pkce::CodeVerifier,
         server_metadata::ServerMetadata,
         token::{self, TokenSet},
@@ -25,6 +26,8 @@ use crate::{
     prover::Prover,
 };
 
+/// The scope that requests an ID token (OpenID Connect Core §3.1.2.1).
+const OPENID: &str = "openid";
 /// How many pasted URLs are looked at.
 const STRANGERS: usize = 64;
 
@@ -97,8 +100,15 @@ pub async fn exchange(
         request,
         &code.secrets(),
         prover,
+        code.nonce(),
     )
     .await
+}
+
+/// Returns an authorization URL of `request` whose response cannot be accepted: its `state`, code
+/// verifier and nonce are dropped here.
+pub(crate) fn throwaway_url(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<Url, Error> {
+    start(request, redirect_uri).map(|(url, _dropped)| url)
 }
 
 fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {
@@ -123,6 +133,11 @@ fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending
         let issuer = &server.issuer;
         tracing::warn!(%issuer, ?others, "the server may call itself by other names, as it was said");
     }
+    // For `openid` alone, where servers may require it; PKCE does the same for every login.
+    let is_openid = request.scope().is_some_and(|scope| scope.contains(OPENID));
+    let nonce = is_openid.then(Nonce::generate).transpose();
+    let nonce = nonce.map_err(AuthorizationError::from)?;
+    ask.nonce = nonce.as_ref();
     let state = State::generate().map_err(AuthorizationError::from)?;
     let verifier = CodeVerifier::generate().map_err(AuthorizationError::from)?;
     Ok(authorization_url(server, endpoint, &ask, state, verifier))

@@ -135,7 +135,7 @@ async fn poll_once(
         message
     };
     let (sent, prover) = ([code.device_code.expose().as_str()], request.prover());
-    match request_tokens(platform, discovery, client, message, &sent, prover).await {
+    match request_tokens(platform, discovery, client, message, &sent, prover, None).await {
         Ok(tokens) => Ok(Poll::Tokens(tokens)),
         Err(Error::TokenExchange { url, cause }) => {
             Poll::read(Err(cause)).map_err(|cause| Error::TokenExchange { url, cause })

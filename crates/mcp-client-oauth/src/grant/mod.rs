@@ -13,11 +13,12 @@ use crate::{
     platform::{Platform, Request, Response, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
+        id_token::{Nonce, NonceCheck, check_nonce},
         resource_metadata::Resource,
         revocation,
         scope::Scope,
         server_metadata::ServerMetadata,
-        token::{self, TokenSet},
+        token::{self, TokenError, TokenSet},
     },
     prover::{Prover, expected_scheme},
     token_request,
@@ -32,6 +33,7 @@ mod redirect;
 mod workload;
 
 pub use authorization_code::exchange;
+pub(crate) use authorization_code::throwaway_url;
 pub use redirect::{Receiver, Redirect};
 
 /// Every grant, in the order in which they are tried. Who names a way without a person means it.
@@ -283,7 +285,7 @@ fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
 }
 
 /// Sends a token request, and reads the answer with the clock of the moment it was sent. With a
-/// `prover` the tokens are bound to its key.
+/// `prover` the tokens are bound to its key, and with a `nonce` an ID token must repeat it.
 async fn request_tokens(
     platform: &Platform,
     discovery: &Discovery,
@@ -291,6 +293,7 @@ async fn request_tokens(
     request: impl Fn(&ClientAuth<'_>) -> Request,
     sent: &[&str],
     prover: Option<&Prover>,
+    nonce: Option<&Nonce>,
 ) -> Result<TokenSet, Error> {
     let url: Url = discovery.metadata.token_endpoint.as_url().clone();
     let now = platform.clock.now();
@@ -298,7 +301,9 @@ async fn request_tokens(
     let answer = discovery.quirks.token_answer(answer);
     let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
     let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
-    let tokens = quirks.tokens(issuer, &answer, now, &secrets, expected_scheme(prover));
+    let tokens = quirks
+        .tokens(issuer, &answer, now, &secrets, expected_scheme(prover))
+        .and_then(|tokens| require_nonce(&answer, nonce).map(|()| tokens));
     if tokens.is_err() {
         revoke_issued(platform, discovery, client, &answer, prover).await;
     }
@@ -342,6 +347,22 @@ async fn revoke_issued(
             Err(error) => {
                 tracing::warn!(%server, ?kind, %error, "a token that cannot be used is still valid");
             }
+        }
+    }
+}
+
+/// Refuses an ID token of another login (OpenID Connect Core §3.1.3.7, rule 11).
+///
+/// A response without an ID token, or whose ID token has no nonce or cannot be read, is accepted:
+/// an attacker gains nothing by it, because PKCE binds the code to this login (RFC 9700 §2.1.1) and
+/// nothing is read from the ID token.
+fn require_nonce(answer: &Response, nonce: Option<&Nonce>) -> Result<(), TokenError> {
+    match nonce.map(|nonce| check_nonce(answer, nonce)) {
+        Some(NonceCheck::Differs) => Err(TokenError::NonceMismatch),
+        None | Some(NonceCheck::Matches) => Ok(()),
+        Some(found) => {
+            tracing::debug!(?found, "the nonce of this login was not confirmed");
+            Ok(())
         }
     }
 }

@@ -97,6 +97,10 @@ pub enum TokenError {
     /// would serve whoever steals it.
     #[error("the server gave a bearer token where one that is bound to a key was asked for")]
     Downgraded,
+    /// OpenID Connect Core §3.1.3.7 (rule 11): the ID token has another `nonce` than the one that
+    /// was sent, so the response belongs to another login. Its tokens are not kept.
+    #[error("the ID token in the response belongs to another login (its nonce differs)")]
+    NonceMismatch,
     /// Neither tokens nor an error.
     #[error("the answer is no token response (HTTP {status}): {why}")]
     Malformed {
@@ -149,7 +153,7 @@ impl TokenError {
                 !passing.iter().any(|code| error.is(code))
             }
             Self::Malformed { .. } => self.is_gone(),
-            Self::Unavailable { .. } | Self::Downgraded => false,
+            Self::Unavailable { .. } | Self::Downgraded | Self::NonceMismatch => false,
         }
     }
 }

@@ -8,6 +8,7 @@ use self::{
     leave::Leave,
     record::{client_name, decode, encode, readable},
     under_way::UnderWay,
+    used_clients::UsedClients,
 };
 use crate::{
     error::TokenStorageError, identity::Registration, machine::MachineGrant,
@@ -31,6 +32,7 @@ mod record;
 mod sealed;
 pub mod transfer;
 mod under_way;
+mod used_clients;
 #[cfg(feature = "vault")]
 mod vault;
 
@@ -245,6 +247,7 @@ pub struct TokenStore {
     backend: Arc<dyn Backend>,
     under_way: UnderWay,
     leave: Arc<Leave>,
+    used_clients: Arc<UsedClients>,
     trusts_records: bool,
 }
 
@@ -255,6 +258,7 @@ impl TokenStore {
             backend,
             under_way: UnderWay::default(),
             leave: Arc::default(),
+            used_clients: Arc::default(),
             trusts_records: false,
         }
     }
@@ -295,6 +299,16 @@ impl TokenStore {
     pub fn may_read_for(&self, record: &Record) -> bool {
         let machine = record.machine.as_ref().filter(|it| self.may_be_forged(it));
         machine.is_none_or(|machine| self.leave.is_given(machine, record))
+    }
+
+    /// Remembers for this process whether the last login with `client` succeeded.
+    pub(crate) fn note_use(&self, client: &Registration, succeeded: bool) {
+        self.used_clients.set(client, succeeded);
+    }
+
+    /// Returns whether the last login of this process at the issuer of `client` succeeded with it.
+    pub(crate) fn has_used(&self, client: &Registration) -> bool {
+        self.used_clients.has(client)
     }
 
     /// A store that forgets everything when the process ends.

@@ -10,6 +10,7 @@
 )]
 
 mod adapters;
+mod allow_list;
 mod authorization_code;
 mod authorized;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
@@ -32,6 +33,7 @@ mod herd;
 mod hostile;
 mod identity;
 mod in_clear;
+mod iss_missing;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod keychain;
 mod layers;
@@ -41,6 +43,7 @@ mod loopback;
 mod machine;
 mod mcp;
 mod moody;
+mod nonce;
 mod oidc_provider;
 #[cfg(target_os = "linux")]
 mod opener;
@@ -48,6 +51,7 @@ mod properties;
 mod providers;
 mod quirks;
 mod refresh;
+mod registration_check;
 mod sealed;
 mod sessions;
 mod shared_login;

@@ -199,7 +199,12 @@ async fn authorize(
     options: &LoginOptions,
 ) -> Result<Ensured, Error> {
     let browser = context.config.has_browser && !typed.who.no_browser;
-    let person = Arc::new(Terminal::new(context.ui.clone(), browser));
+    let mut terminal = Terminal::new(context.ui.clone(), browser);
+    let identity = &options.identity;
+    if identity.preregistered.is_none() && identity.document.is_none() {
+        terminal = terminal.offering_registration(Arc::clone(&context.platform.clock));
+    }
+    let person = Arc::new(terminal);
     let platform = with_person(&context.platform, person.clone());
     let other_client = typed.who.client_id.is_some() || typed.who.client_metadata_url.is_some();
     let asking = Asking {
@@ -211,9 +216,19 @@ async fn authorize(
             || typed.way.private_key.is_some()
             || typed.idp.idp.is_some(),
     };
-    let ensured = asking
-        .ask_as_it_fits(options, browser, typed.who.no_browser)
-        .await;
+    let no_browser = typed.who.no_browser;
+    let mut options = options.clone();
+    let ensured = loop {
+        tokio::select! {
+            ensured = asking.ask_as_it_fits(&options, browser, no_browser) => break ensured,
+            // The login that waits is dropped: it closes its listener and stores nothing.
+            () = person.registers_again() => {
+                person.rest();
+                context.ui.progress("registering the client again");
+                options.afresh = true;
+            }
+        }
+    };
     person.rest();
     ensured
 }

@@ -18,6 +18,7 @@ mod backends;
 mod bao;
 mod config;
 mod core_dump;
+mod declined;
 mod demo;
 mod device;
 mod expired;

@@ -199,6 +199,49 @@ async fn the_url_that_a_browser_elsewhere_ended_on_can_be_pasted() {
     home.run(&["token", "notes"]).await.succeeded();
 }
 
+/// django-oauth-toolkit and Canaille send a browser that is not logged in to their login page before
+/// they look at the client, so that no check finds out: the user sees the error page.
+#[tokio::test]
+async fn a_client_that_the_browser_shows_an_error_about_can_be_registered_again() {
+    let home = Home::logged_in().await;
+    home.run(&["logout", "notes"]).await.succeeded();
+    home.testbed.forget_registrations();
+    home.testbed.set_fault(Fault::Status {
+        path: "/authorize".to_owned(),
+        status: 302,
+        body: String::new(),
+        headers: vec![("location".to_owned(), "/accounts/login/".to_owned())],
+        times: Some(1),
+    });
+    let mut terminal = Terminal::run(&home, &["login", "notes", "--no-browser"]);
+    terminal.until_it_shows("paste the URL").await;
+    terminal.type_line("r");
+    let mut screen = terminal.screen.subscribe();
+    let twice = screen.wait_for(|screen| screen.matches("paste the URL").count() == 2);
+    let shown = without_our_own(&bounded(twice).await.unwrap().clone());
+    assert!(shown.contains("registering the client again"), "{shown}");
+    let urls = shown.lines().filter_map(|line| line.strip_prefix("  http"));
+    let urls: Vec<Url> = urls
+        .map(|url| format!("http{}", url.trim()).parse().unwrap())
+        .collect();
+    let client = |url: &Url| {
+        let mut pairs = url.query_pairs();
+        pairs
+            .find(|(name, _)| name == "client_id")
+            .unwrap()
+            .1
+            .into_owned()
+    };
+    let [old, new] = &urls[..] else {
+        panic!("{urls:?}")
+    };
+    assert_ne!(client(old), client(new));
+    person::approve(new).await.unwrap();
+    let (code, screen) = terminal.end().await;
+    assert_eq!(code, 0, "{screen}");
+    home.run(&["token", "notes"]).await.succeeded();
+}
+
 /// A line is enough: nobody has to end the input.
 #[tokio::test]
 async fn what_is_pasted_at_a_terminal_ends_with_its_line() {

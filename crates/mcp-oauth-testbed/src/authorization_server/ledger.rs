@@ -152,6 +152,12 @@ impl Ledger {
         self.clients.insert(client.id.clone(), client);
     }
 
+    /// Removes every client that has registered itself.
+    pub(crate) fn forget_registrations(&mut self) {
+        let is_kept = |client: &Client| !matches!(client.grants, Grants::Registered(_));
+        self.clients.retain(|_, client| is_kept(client));
+    }
+
     pub(super) fn client(&self, id: &str) -> Option<Client> {
         self.clients.get(id).cloned()
     }

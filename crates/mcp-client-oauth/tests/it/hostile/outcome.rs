@@ -102,6 +102,7 @@ fn token(cause: &TokenError) -> &'static str {
         TokenError::Refused { .. } => "refused",
         TokenError::Unavailable { .. } => "unavailable",
         TokenError::Downgraded => "downgraded",
+        TokenError::NonceMismatch => "nonce",
         _ => "unusable",
     }
 }

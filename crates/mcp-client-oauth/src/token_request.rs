@@ -81,7 +81,9 @@ impl Outcome {
                 Self::Refused
             }
             TokenError::Refused { .. } => Self::Accepted,
-            TokenError::Malformed { .. } | TokenError::Downgraded => Self::Refused,
+            TokenError::Malformed { .. } | TokenError::Downgraded | TokenError::NonceMismatch => {
+                Self::Refused
+            }
         }
     }
 }

@@ -69,7 +69,7 @@ impl Attempts {
     /// - `invalid_client_metadata`: it may be any of these, the scope first (Python MCP SDK).
     /// - 400 or 422 with anything else: no scope, which is what RFC 7591 §2 leaves to the client.
     pub fn after(&mut self, refusal: &RegistrationResponseError) -> Option<&ClientMetadata> {
-        let RegistrationResponseError::Refused { status, error } = refusal else {
+        let RegistrationResponseError::Refused { status, error, .. } = refusal else {
             return None;
         };
         if self.more.len() + 1 >= MOST_REQUESTS {
@@ -192,6 +192,7 @@ mod tests {
         RegistrationResponseError::Refused {
             status: 400,
             error: Some(ErrorBody::new(code, description)),
+            text: None,
         }
     }
 
@@ -285,10 +286,12 @@ mod tests {
             RegistrationResponseError::Refused {
                 status: 403,
                 error: None,
+                text: None,
             },
             RegistrationResponseError::Refused {
                 status: 500,
                 error: None,
+                text: None,
             },
         ] {
             assert_eq!(attempts.after(&refusal), None, "{refusal}");
@@ -296,6 +299,7 @@ mod tests {
         let refusal = RegistrationResponseError::Refused {
             status: 400,
             error: None,
+            text: None,
         };
         assert_eq!(attempts.after(&refusal).unwrap().scope, None);
     }

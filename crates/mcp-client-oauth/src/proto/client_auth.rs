@@ -440,37 +440,44 @@ mod tests {
                 true,
                 AuthMethod::Basic,
             ),
-            // The list of the Python MCP SDK, and that of FastMCP's OAuthProxy.
-            (
-                None,
-                Some(offer(&["client_secret_post", "client_secret_basic"])),
-                true,
-                AuthMethod::Post,
-            ),
-            (
-                Some(AuthMethod::Basic),
-                Some(offer(&["none", "private_key_jwt"])),
-                true,
-                AuthMethod::None,
-            ),
-            // A secret that was not asked for, from a server that lists Basic alone.
-            (
-                Some(AuthMethod::None),
-                Some(offer(&["none", "client_secret_basic"])),
-                true,
-                AuthMethod::None,
-            ),
-            (
-                Some(AuthMethod::None),
-                Some(offer(&["client_secret_basic"])),
-                true,
-                AuthMethod::Basic,
-            ),
         ] {
             assert_eq!(
                 AuthMethod::choose(registered, offered.as_deref(), has_secret),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn a_method_that_is_not_known_follows_the_servers_list() {
+        for (registered, offered, expected) in [
+            // The list of the Python MCP SDK, and that of FastMCP's OAuthProxy.
+            (
+                None,
+                ["client_secret_post", "client_secret_basic"],
+                AuthMethod::Post,
+            ),
+            (
+                Some(AuthMethod::Basic),
+                ["none", "private_key_jwt"],
+                AuthMethod::None,
+            ),
+            // A secret that was not asked for.
+            (
+                Some(AuthMethod::None),
+                ["none", "client_secret_basic"],
+                AuthMethod::None,
+            ),
+            (
+                Some(AuthMethod::None),
+                ["private_key_jwt", "client_secret_basic"],
+                AuthMethod::Basic,
+            ),
+            (None, ["none", "client_secret_basic"], AuthMethod::Basic),
+        ] {
+            let offered = offered.map(str::to_owned);
+            let chosen = AuthMethod::choose(registered, Some(&offered), true);
+            assert_eq!(chosen, expected, "{registered:?} {offered:?}");
         }
     }
 

@@ -162,7 +162,9 @@ async fn revoke_within(
         request
     };
     let url: Url = endpoint.as_url().clone();
-    let answer = token_request::revoke(platform, &client, request, prover, deadline).await?;
+    // On the heap: up to three requests make it large.
+    let answer = token_request::revoke(platform, &client, request, prover, deadline);
+    let answer = Box::pin(answer).await?;
     let secrets: Vec<&str> = client.secrets().chain([token]).collect();
     revocation::response(&answer, &secrets)
         .map_err(|cause| RevocationError::Answer { url, cause }.into())

@@ -236,7 +236,7 @@ impl<'a> ClientAuth<'a> {
     /// the client was refused.
     ///
     /// RFC 6749 §3.2.1 lets a client name itself in the form. The Python MCP SDK (`mcp` 1.23 to 2.3),
-    /// FastMCP and the OAuth example of rmcp look for it there alone, and some strict servers refuse
+    /// `FastMCP` and the OAuth example of rmcp look for it there alone, and some strict servers refuse
     /// it beside Basic, so it is not sent before a refusal. What an attacker gains: nothing, because
     /// the id is no secret and goes to the endpoint that has just got it in the header.
     pub(crate) fn with_client_id_in_form(&self) -> Option<Self> {
@@ -259,7 +259,7 @@ impl<'a> ClientAuth<'a> {
 
     /// Returns the same client with an empty `client_secret` in the form, where the form has none.
     ///
-    /// For the revocation endpoint of the Python MCP SDK and of FastMCP, whose data model demands the
+    /// For the revocation endpoint of the Python MCP SDK and of `FastMCP`, whose data model demands the
     /// field of public clients too. What an attacker gains: nothing, because an empty secret proves
     /// nothing (RFC 6749 §2.3.1 lets it be left out).
     pub(crate) fn with_empty_secret(&self) -> Option<Self> {
@@ -440,37 +440,44 @@ mod tests {
                 true,
                 AuthMethod::Basic,
             ),
-            // The list of the Python MCP SDK, and that of FastMCP's OAuthProxy.
-            (
-                None,
-                Some(offer(&["client_secret_post", "client_secret_basic"])),
-                true,
-                AuthMethod::Post,
-            ),
-            (
-                Some(AuthMethod::Basic),
-                Some(offer(&["none", "private_key_jwt"])),
-                true,
-                AuthMethod::None,
-            ),
-            // A secret that was not asked for, from a server that lists Basic alone.
-            (
-                Some(AuthMethod::None),
-                Some(offer(&["none", "client_secret_basic"])),
-                true,
-                AuthMethod::None,
-            ),
-            (
-                Some(AuthMethod::None),
-                Some(offer(&["client_secret_basic"])),
-                true,
-                AuthMethod::Basic,
-            ),
         ] {
             assert_eq!(
                 AuthMethod::choose(registered, offered.as_deref(), has_secret),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn a_method_that_is_not_known_follows_the_servers_list() {
+        for (registered, offered, expected) in [
+            // The list of the Python MCP SDK, and that of FastMCP's OAuthProxy.
+            (
+                None,
+                ["client_secret_post", "client_secret_basic"],
+                AuthMethod::Post,
+            ),
+            (
+                Some(AuthMethod::Basic),
+                ["none", "private_key_jwt"],
+                AuthMethod::None,
+            ),
+            // A secret that was not asked for.
+            (
+                Some(AuthMethod::None),
+                ["none", "client_secret_basic"],
+                AuthMethod::None,
+            ),
+            (
+                Some(AuthMethod::None),
+                ["private_key_jwt", "client_secret_basic"],
+                AuthMethod::Basic,
+            ),
+            (None, ["none", "client_secret_basic"], AuthMethod::Basic),
+        ] {
+            let offered = offered.map(str::to_owned);
+            let chosen = AuthMethod::choose(registered, Some(&offered), true);
+            assert_eq!(chosen, expected, "{registered:?} {offered:?}");
         }
     }
 

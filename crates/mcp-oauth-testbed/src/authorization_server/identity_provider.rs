@@ -128,11 +128,10 @@ fn subject(world: &World, form: &Parameters, client: &Client) -> Result<String, 
     match form.require("subject_token_type")? {
         ID_TOKEN_TYPE => {}
         REFRESH_TOKEN_TYPE => {
-            let ours = world.identities.refresh_token();
-            return match form.require("subject_token")? == ours {
-                true => Ok("alice@example.com".to_owned()),
-                false => Err(invalid_grant("the refresh token is none of ours")),
-            };
+            if form.require("subject_token")? == world.identities.refresh_token() {
+                return Ok("alice@example.com".to_owned());
+            }
+            return Err(invalid_grant("the refresh token is none of ours"));
         }
         _ => {
             let reason = "the subject token must be an ID token or a refresh token";

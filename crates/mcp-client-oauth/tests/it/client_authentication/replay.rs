@@ -31,7 +31,7 @@ impl Exchange {
             let name: HeaderName = name.parse().unwrap();
             (name, HeaderValue::from_str(value).unwrap())
         });
-        let headers = HeaderMap::from_iter(headers);
+        let headers: HeaderMap = headers.collect();
         Response::new(
             StatusCode::from_u16(self.status).unwrap(),
             headers,

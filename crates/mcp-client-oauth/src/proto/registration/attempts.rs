@@ -167,6 +167,9 @@ mod tests {
     use super::*;
     use crate::proto::client_auth::AuthMethod;
 
+    /// The client; the scopes that are requested, registered and listed; the refusals; what is sent.
+    type Row<'a> = (ClientMetadata, [&'a str; 3], &'a [&'a str], &'a [&'a str]);
+
     fn scope(text: &str) -> Option<Scope> {
         text.parse().ok()
     }
@@ -217,7 +220,7 @@ mod tests {
         let redirect = "invalid_redirect_uri";
         let code = "authorization_code";
         #[rustfmt::skip]
-        let table: &[(ClientMetadata, [&str; 3], &[&str], &[&str])] = &[
+        let table: &[Row<'_>] = &[
             // The scope alone is refused: narrower ones, none, and at last the other kind.
             (browser(), ["a", "", "a b"], &[metadata; 5], &[
                 "native {code} 1 [a b]", "native {code} 1 [a]", "native {code} 1 []", "web {code} 1 [a b]",

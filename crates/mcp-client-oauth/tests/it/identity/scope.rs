@@ -1,5 +1,5 @@
 //! The scope that a client is registered with (RFC 7591 §2), at servers that refuse every other one:
-//! as `validate_scope` of the Python MCP SDK (PyPI `mcp` 2.3.0), and django-allauth 65.22.1.
+//! as `validate_scope` of the Python MCP SDK (`mcp` 2.3.0), and django-allauth 65.22.1.
 
 use std::sync::Arc;
 

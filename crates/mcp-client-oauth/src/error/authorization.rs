@@ -112,6 +112,8 @@ impl AuthorizationError {
         match self {
             Self::LoginRequired(_)
             | Self::Denied(_)
+            // Most often the user has declined there, too.
+            | Self::Callback(CallbackError::IssuerMissing(_))
             | Self::CodeExpired
             | Self::TimedOut(_)
             | Self::ScopeNotGranted { .. } => Remedy::LogIn,
@@ -134,8 +136,6 @@ impl AuthorizationError {
             | Self::DpopUnsupported(_)
             | Self::NoProof(NoProof::NotBuilt | NoProof::NotAKey)
             | Self::OutsideResource { .. } => Remedy::Reconfigure,
-            // Most often the user has declined, as in `Denied`.
-            Self::Callback(CallbackError::IssuerMissing(_)) => Remedy::LogIn,
             Self::Callback(_) => Remedy::ReportToServer,
             Self::NoRandomness(_) | Self::NoProof(NoProof::System) => Remedy::Retry,
         }

@@ -44,6 +44,7 @@ mod opener;
 mod properties;
 mod quirks;
 mod refresh;
+mod replay;
 mod sealed;
 mod sessions;
 mod shared_login;

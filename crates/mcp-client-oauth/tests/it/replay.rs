@@ -143,7 +143,7 @@ fn a_secret_at_any_other_url_is_found() {
     let [endpoint, other]: [Url; 2] =
         ["https://as.example/token", "https://as.example/other"].map(|url| url.parse().unwrap());
     let secrets = BTreeSet::from([CODE.to_owned(), "rt-1".to_owned()]);
-    let found = |request| check::leaks(&[request], &secrets, &[endpoint.clone()]).len();
+    let found = |request| check::leaks(&[request], &secrets, std::slice::from_ref(&endpoint)).len();
     let sent = |url: &Url, name, value| Request::form(url.clone(), Reach::Public, &[(name, value)]);
     assert_eq!(found(sent(&endpoint, "code", CODE)), 0);
     assert_eq!(found(sent(&other, "grant_type", "refresh_token")), 0);

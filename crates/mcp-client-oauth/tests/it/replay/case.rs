@@ -77,8 +77,7 @@ pub(super) struct Case {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Recorded {
-    #[serde(rename = "date")]
-    _date: String,
+    pub(super) date: String,
     #[serde(rename = "command")]
     _command: String,
 }

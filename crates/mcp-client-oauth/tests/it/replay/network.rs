@@ -93,13 +93,11 @@ impl Network {
                 let mut sent = lock(&self.sent);
                 let number = sent.entry(url.clone()).or_default();
                 *number += 1;
-                match all.get(*number - 1) {
-                    Some(response) => response,
-                    None => {
-                        self.fail(format!("{url}: more requests than responses"));
-                        return Response::new(StatusCode::BAD_REQUEST, HeaderMap::new(), "");
-                    }
-                }
+                let Some(response) = all.get(*number - 1) else {
+                    self.fail(format!("{url}: more requests than responses"));
+                    return Response::new(StatusCode::BAD_REQUEST, HeaderMap::new(), "");
+                };
+                response
             }
         };
         for failure in self.unmet(request, response) {
@@ -235,7 +233,7 @@ fn id_token(case: &Case, facts: &Facts) -> String {
     let issuer = server_metadata(case).find_map(|metadata| metadata.get("issuer"));
     let claims = json!({
         "iss": issuer, "sub": "user", "aud": facts.client_id, "nonce": facts.nonce,
-        "iat": 1_800_000_000, "exp": 4_000_000_000_u64,
+        "iat": 1_700_000_000, "exp": 4_000_000_000_u64,
     });
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}.", part(&json!({"alg": "none"})), part(&claims))

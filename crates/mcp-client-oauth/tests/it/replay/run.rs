@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use mcp_client_oauth::{
@@ -51,7 +51,7 @@ pub(super) async fn run(case: &Case) -> Ran {
     let facts = Arc::new(Mutex::new(Facts::default()));
     let network = Arc::new(Network::new(case, Arc::clone(&facts)));
     let agent = Arc::new(UserAgent::new(case.callback_iss.clone(), facts));
-    let clock = ManualClock::new(the_time());
+    let clock = ManualClock::new(started(case));
     let platform = Platform::new(network.clone(), Arc::new(clock.clone()), agent.clone());
     let store = TokenStore::memory();
     let server: ServerUrl = case.server.parse().unwrap();
@@ -67,22 +67,18 @@ pub(super) async fn run(case: &Case) -> Ran {
         Err(error) => (format!("stopped: {}", code(&error)), Some(error), None),
     };
     let is_stored = store.load(&key).await.unwrap().is_some();
-    let logout = match &case.logout {
-        Some(_) => Some(remote(
-            bounded(logout(&platform, &store, &key))
-                .await
-                .unwrap()
-                .remote,
-        )),
-        None => None,
-    };
+    let mut remote = None;
+    if case.logout.is_some() {
+        let outcome = bounded(logout(&platform, &store, &key)).await.unwrap();
+        remote = Some(named(&outcome.remote));
+    }
     let seen = Seen {
         outcome: outcome.clone(),
         error,
         network: Arc::clone(&network),
         opened: agent.opened(),
         is_stored,
-        logout,
+        logout: remote,
     };
     Ran {
         outcome,
@@ -90,6 +86,25 @@ pub(super) async fn run(case: &Case) -> Ran {
         network,
         failures: check::failures(case, &seen),
     }
+}
+
+/// When the run begins: at noon of the day of a transcript, because a response may hold the time
+/// until which a client secret is valid.
+fn started(case: &Case) -> SystemTime {
+    let Some(recorded) = &case.recorded else {
+        return the_time();
+    };
+    let mut parts = recorded.date.split('-').map(|part| part.parse().unwrap());
+    let [year, month, day]: [u64; 3] = std::array::from_fn(|_| parts.next().unwrap());
+    // The days of the Gregorian calendar, in years that begin with March.
+    let (year, month) = if month < 3 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    const UNTIL_1970: u64 = 719_468;
+    SystemTime::UNIX_EPOCH + Duration::from_secs((days - UNTIL_1970) * 24 * 3600 + 12 * 3600)
 }
 
 fn options(given: &Options) -> LoginOptions {
@@ -123,7 +138,7 @@ async fn refreshed(session: &Session, clock: &ManualClock) -> (String, Option<Er
     }
 }
 
-fn remote(outcome: RemoteLogout) -> &'static str {
+fn named(outcome: &RemoteLogout) -> &'static str {
     match outcome {
         RemoteLogout::Revoked => "revoked",
         RemoteLogout::AccessTokenLives => "access-token-lives",

@@ -24,6 +24,8 @@ use crate::{
 
 /// Longer than any access token of the cases lives.
 const PAST_EXPIRY: Duration = Duration::from_secs(100 * 24 * 3600);
+/// The days from March of the year 0 to 1970.
+const UNTIL_1970: u64 = 719_468;
 
 /// What became of a case.
 pub(super) struct Ran {
@@ -103,7 +105,6 @@ fn started(case: &Case) -> SystemTime {
         (year, month - 3)
     };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    const UNTIL_1970: u64 = 719_468;
     SystemTime::UNIX_EPOCH + Duration::from_secs((days - UNTIL_1970) * 24 * 3600 + 12 * 3600)
 }
 

@@ -52,6 +52,7 @@ mod providers;
 mod quirks;
 mod refresh;
 mod registration_check;
+mod replay;
 mod sealed;
 mod sessions;
 mod shared_login;

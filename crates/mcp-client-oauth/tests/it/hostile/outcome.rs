@@ -10,7 +10,7 @@ use mcp_client_oauth::{
 };
 
 /// The code of a failure.
-pub(super) fn code(error: &Error) -> String {
+pub(crate) fn code(error: &Error) -> String {
     let (stage, cause) = match error {
         Error::Discovery(cause) => ("discovery", discovery(cause)),
         Error::Registration(cause) => ("registration", registration(cause)),

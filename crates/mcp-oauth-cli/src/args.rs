@@ -381,30 +381,6 @@ pub(crate) struct Migrate {
     pub(crate) force: bool,
 }
 
-impl Command {
-    /// The server that the command is about, as it was typed: for the commands in hints.
-    pub(crate) fn subject(&self) -> Option<&str> {
-        match self {
-            Self::Login(login) => Some(&login.name),
-            Self::Get(whose) | Self::Refresh(whose) => Some(&whose.server),
-            Self::Token(token) => Some(&token.whose.server),
-            Self::Test(connect) | Self::Tools(connect) => Some(&connect.whose.server),
-            Self::Request(request) => Some(&request.server),
-            Self::Proxy(proxy) => Some(&proxy.server),
-            Self::Config(config) => Some(&config.server),
-            Self::Logout(logout) => Some(&logout.whose.server),
-            Self::Clear(clear) => clear.server.as_deref(),
-            Self::Demo(_)
-            | Self::List
-            | Self::Backends
-            | Self::Migrate(_)
-            | Self::Paste
-            | Self::ClientMetadata(_)
-            | Self::OpenUrl { .. } => None,
-        }
-    }
-}
-
 /// `90s`, `5m`, or a number of seconds. Not zero: that would be a login that nobody can finish.
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse::<u64>() {

@@ -152,6 +152,7 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             | HttpErrorCause::HeadTooLarge
             | HttpErrorCause::Certificate(_)
             | HttpErrorCause::CertificateRequired
+            | HttpErrorCause::NotTls
             | HttpErrorCause::Setup(_) => false,
         },
         TokenRefreshError::Machine(error) => error.may_pass(),
@@ -159,6 +160,8 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
         | TokenRefreshError::NotSigned(_)
         | TokenRefreshError::Interrupted { .. }
         | TokenRefreshError::NoRefreshToken(_)
+        | TokenRefreshError::NotRefreshable { .. }
+        | TokenRefreshError::Rejected(_)
         | TokenRefreshError::OtherIssuer
         | TokenRefreshError::Aborted(_) => false,
     }

@@ -115,7 +115,7 @@ async fn a_server_of_2025_03_26_needs_to_be_called_one() {
         .says("tried ")
         .says("HTTP 404")
         .says("hint: if the server is of the revision");
-    refused.says("mcp-oauth login notes --legacy");
+    refused.says(&format!("mcp-oauth login notes {} --legacy", home.url()));
     home.login(&["notes", &home.url(), "--legacy"])
         .await
         .succeeded();
@@ -179,7 +179,8 @@ async fn a_remembered_port_is_forgotten_by_port_zero() {
         .succeeded();
     let taken = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
     let busy = home.run(&["login", "notes", "--force"]).await.ended(1);
-    busy.says("hint: ").says("mcp-oauth login notes --port 0");
+    busy.says("hint: ")
+        .says("mcp-oauth login notes --force --port 0");
     home.login(&["notes", "--force", "--port", "0"])
         .await
         .succeeded();

@@ -21,6 +21,7 @@ mod core_dump;
 mod demo;
 mod device;
 mod expired;
+mod hints;
 mod journey;
 mod json;
 #[cfg(target_os = "linux")]

@@ -229,11 +229,11 @@ impl Asked {
     }
 
     /// Whether something else than an MCP server responded. A server that requires a token says 401
-    /// (MCP authorization, "Access Token Usage"), and one that requires none opens a session.
+    /// (MCP authorization, "Access Token Usage"), and one that requires none opens a session. A web
+    /// server knows neither the path nor the method: 501 is what Python's `http.server` says to `POST`.
     fn is_no_mcp(&self) -> bool {
-        let is_found = (200..300).contains(&self.status);
-        self.challenge.is_none()
-            && (self.html && is_found || matches!(self.status, 404 | 405 | 410))
+        let is_page = self.html && (200..300).contains(&self.status);
+        self.challenge.is_none() && (is_page || matches!(self.status, 404 | 405 | 410 | 501))
     }
 }
 

@@ -136,10 +136,7 @@ fn discovery_hint(cause: &DiscoveryError, subject: &Subject) -> String {
             "no login is needed: use the server without a token, or check the path of its URL"
                 .to_owned()
         }
-        DiscoveryError::NotMcp { .. } => {
-            "this is no MCP server: check the URL, its path above all, as in https://HOST/mcp"
-                .to_owned()
-        }
+        DiscoveryError::NotMcp { .. } => not_mcp_hint(subject),
         DiscoveryError::NoResourceMetadata { .. } => format!(
             "if the server is of the revision 2025-03-26: {}",
             subject.login().with("--legacy")
@@ -154,6 +151,23 @@ fn discovery_hint(cause: &DiscoveryError, subject: &Subject) -> String {
             subject.login().with("--pkce-unlisted")
         ),
         other => general_hint(Error::from(other.clone()).remedy(), subject),
+    }
+}
+
+/// The path that most servers have is proposed once, and only where none was typed.
+fn not_mcp_hint(subject: &Subject) -> String {
+    let server = subject.server_url();
+    let bare = server.filter(|url| url.as_url().path() == "/" && url.as_url().query().is_none());
+    let usual = bare.and_then(|bare| {
+        let text = format!("{}mcp", bare.as_str());
+        ServerUrl::allowing_http(&text).ok()
+    });
+    match usual {
+        Some(url) => format!(
+            "this is no MCP server; many are at the path /mcp: {}",
+            subject.login_at(&url)
+        ),
+        None => "this is no MCP server: check the URL, and its path above all".to_owned(),
     }
 }
 

@@ -466,7 +466,10 @@ mod tests {
             );
         }
         for status in [400, 401] {
-            assert!(read(status, "").unwrap_err().is_definitive(), "{status}");
+            let empty = read(status, "").unwrap_err();
+            assert!(empty.is_definitive(), "{status}");
+            let expected = format!("the server answered HTTP {status} with an empty body");
+            assert!(empty.to_string().starts_with(&expected), "{empty}");
             assert!(
                 !read(status, "<html>").unwrap_err().is_definitive(),
                 "{status}"

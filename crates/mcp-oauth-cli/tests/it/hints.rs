@@ -6,7 +6,9 @@
 
 use std::path::Path;
 
-use mcp_oauth_testbed::{Builder, Fault, Legacy, Machine, Party, PrmForm, Testbed, person};
+use mcp_oauth_testbed::{
+    Builder, DpopPolicy, Fault, Legacy, Machine, Party, PrmForm, Testbed, person,
+};
 use serde_json::json;
 
 use crate::{
@@ -312,6 +314,56 @@ async fn a_login_of_an_own_client_that_timed_out_keeps_its_port() {
     login.says(&callback);
 }
 
+/// What the server refuses is changed by options that its words name.
+#[tokio::test]
+async fn a_refusal_without_a_remedy_of_its_own_repeats_the_login() {
+    let home = Home::with(with([Fault::CallbackError {
+        error: "invalid_request".to_owned(),
+        description: None,
+    }]))
+    .await;
+    let url = home.url();
+    let refused = home.login(&["notes", &url]).await.ended(1);
+    refused.says("hint: see `mcp-oauth login --help`, then: ");
+    let proposed = commands(&refused);
+    assert_eq!(proposed, [format!("mcp-oauth login notes {url}")]);
+    home.testbed.clear_faults();
+    paste(&home, &proposed[0], Paste::default())
+        .await
+        .succeeded();
+
+    // A callback that cannot be trusted ends the login.
+    let home = Home::with(with([Fault::CallbackWithoutIss])).await;
+    let url = home.url();
+    let refused = home.login(&["notes", &url, "--timeout", "5s"]).await;
+    let proposed = commands(&refused);
+    home.testbed.clear_faults();
+    paste(&home, &proposed[0], Paste::default())
+        .await
+        .succeeded();
+}
+
+/// What a name remembers is forgotten where it stands in the way.
+#[tokio::test]
+async fn a_remembered_requirement_is_dropped() {
+    let builder = Testbed::builder().dpop(DpopPolicy::Offered);
+    let home = Home::with(builder).await;
+    home.login(&["notes", &home.url(), "--dpop"])
+        .await
+        .succeeded();
+    home.testbed.set_fault(Fault::MetadataField(
+        "dpop_signing_alg_values_supported".to_owned(),
+        json!(["RS256"]),
+    ));
+    let refused = home.run(&["login", "notes", "--force"]).await.ended(1);
+    let proposed = commands(&refused);
+    let expected = format!("mcp-oauth login notes {} --force", home.url());
+    assert_eq!(proposed, [expected]);
+    paste(&home, &proposed[0], Paste::default())
+        .await
+        .succeeded();
+}
+
 /// An issuer that the MCP server names instead of the one that a client id was registered with.
 #[tokio::test]
 async fn another_issuer_gets_another_client() {
@@ -407,6 +459,15 @@ async fn a_path_where_no_mcp_server_is_is_not_called_an_old_server() {
     assert!(!refused.stderr.contains("--legacy"), "{refused:#?}");
     let document = home.run(&["login", "notes", &url, "--json"]).await.json();
     assert_eq!(document["error"]["code"], "not_mcp");
+    assert!(commands(&refused).is_empty(), "{refused:#?}");
+    // Where no path was typed, the usual one is proposed.
+    let url = home.url().replace("/mcp", "");
+    let refused = home.run(&["login", "notes", &url]).await.ended(1);
+    let proposed = commands(&refused);
+    assert_eq!(proposed, [format!("mcp-oauth login notes {}", home.url())]);
+    paste(&home, &proposed[0], Paste::default())
+        .await
+        .succeeded();
 }
 
 #[tokio::test]

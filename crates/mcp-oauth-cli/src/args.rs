@@ -196,7 +196,8 @@ Where no browser can be opened, a code for another device is shown if the server
 --no-browser, --port and --redirect-uri say that a browser is to come back here all the same.
 Scope, client, port, the kind of login, --dpop, --share, --legacy and what the server wants
 otherwise are remembered with the name. `login NAME URL
---force` forgets them, except the account and the client id; `--port 0` forgets the port alone.
+--force` forgets them, except the account and the client id with its port; `--port 0` forgets the
+port alone.
 Without --force nobody is asked if the login is good already and has the scope, unless --client-id,
 --client-metadata-url or --legacy is given.";
 

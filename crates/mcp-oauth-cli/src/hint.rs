@@ -16,6 +16,7 @@ mod machine;
 mod similar;
 mod storage;
 mod subject;
+mod typed;
 
 pub(crate) use similar::similar;
 use subject::Proposal;

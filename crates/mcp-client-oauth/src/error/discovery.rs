@@ -158,10 +158,9 @@ impl DiscoveryError {
     pub(super) fn remedy(&self) -> Remedy {
         let busy = |tried: &[Tried]| tried.iter().any(|place| place.status >= 500);
         match self {
-            Self::NotProtected { .. } => Remedy::Reconfigure,
             Self::NotMcp { tried, .. } if busy(tried) => Remedy::Retry,
-            Self::NotMcp { .. } => Remedy::Reconfigure,
-            // The document is read from the server's own origin, so that URL is another spelling.
+            Self::NotProtected { .. } | Self::NotMcp { .. } => Remedy::Reconfigure,
+            // The document is of the server's own origin, so that URL is another spelling.
             Self::ResourceMetadata {
                 url,
                 cause: ResourceMetadataError::OtherResource(named),

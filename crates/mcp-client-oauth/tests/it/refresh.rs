@@ -197,9 +197,9 @@ async fn a_valid_token_without_a_refresh_token_is_not_said_to_have_expired() {
 async fn the_last_seconds_of_a_token_without_a_refresh_token_are_used() {
     let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
     let session = scene.login().await.unwrap();
-    scene.pass(LIFE - Duration::from_secs(30));
+    scene.pass(seconds(270));
     session.fresh_token().await.unwrap();
-    scene.pass(Duration::from_secs(30));
+    scene.pass(seconds(30));
     let error = session.fresh_token().await.unwrap_err();
     assert!(error.to_string().contains("has expired"), "{error}");
 }

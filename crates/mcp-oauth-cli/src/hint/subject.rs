@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use mcp_client_oauth::{ServerUrl, platform::AssertionSource};
+use mcp_client_oauth::ServerUrl;
 
+use super::typed::{flags, global, options, verb};
 use crate::{
-    args::{Cli, Command, Global, Login},
+    args::{Cli, Command, Login},
     exit::quoted,
     servers::{Server, Servers, Way},
 };
@@ -35,9 +36,9 @@ pub(crate) struct Subject {
 
 /// One option, with its value if it takes one.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Flag {
-    name: &'static str,
-    value: Option<String>,
+pub(super) struct Flag {
+    pub(super) name: &'static str,
+    pub(super) value: Option<String>,
 }
 
 /// Options that `login` does not take together with another.
@@ -406,121 +407,10 @@ impl fmt::Display for Proposal {
 }
 
 impl Flag {
-    fn valued(name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn valued(name: &'static str, value: impl Into<String>) -> Self {
         let value = Some(value.into());
         Self { name, value }
     }
-}
-
-fn verb(command: &Command) -> Option<&'static str> {
-    match command {
-        Command::Login(_) => Some("login"),
-        Command::Get(_) => Some("get"),
-        Command::Token(_) => Some("token"),
-        Command::Test(_) => Some("test"),
-        Command::Tools(_) => Some("tools"),
-        Command::Refresh(_) => Some("refresh"),
-        Command::Logout(_) => Some("logout"),
-        Command::Clear(_) => Some("clear"),
-        _ => None,
-    }
-}
-
-fn flags<const N: usize>(given: [(&'static str, bool); N]) -> Vec<Flag> {
-    let given = given.into_iter().filter(|(_, is_given)| *is_given);
-    given.map(|(name, _)| Flag { name, value: None }).collect()
-}
-
-fn valued<const N: usize>(given: [(&'static str, Option<String>); N]) -> Vec<Flag> {
-    let given = given.into_iter();
-    given
-        .filter_map(|(name, value)| Some(Flag::valued(name, value?)))
-        .collect()
-}
-
-/// The options of `login`, in the order of its help.
-fn options(login: &Login) -> Vec<Flag> {
-    let text = |value: &dyn fmt::Display| value.to_string();
-    let path = |path: &std::path::PathBuf| path.display().to_string();
-    let (who, way, idp, quirks) = (&login.who, &login.way, &login.idp, &login.quirks);
-    let mut all = valued([
-        ("--scope", who.scope.as_ref().map(|scope| text(scope))),
-        ("--account", who.account.clone()),
-        ("--client-id", who.client_id.clone()),
-        (
-            "--client-metadata-url",
-            who.client_metadata_url.as_ref().map(|url| text(url)),
-        ),
-        ("--port", login.port.as_ref().map(|port| text(port))),
-        (
-            "--redirect-uri",
-            login.redirect_uri.as_ref().map(|uri| text(uri)),
-        ),
-        (
-            "--timeout",
-            login.timeout.map(|timeout| {
-                humantime::format_duration(timeout)
-                    .to_string()
-                    .replace(' ', "")
-            }),
-        ),
-        ("--workload-token", way.workload_token.as_ref().map(source)),
-        ("--private-key", way.private_key.as_ref().map(path)),
-        ("--idp", idp.idp.clone()),
-        (
-            "--idp-token-endpoint",
-            idp.idp_token_endpoint.as_ref().map(|url| text(url)),
-        ),
-        ("--idp-client-id", idp.idp_client_id.clone()),
-        ("--idp-private-key", idp.idp_private_key.as_ref().map(path)),
-        ("--id-token", idp.id_token.as_ref().map(source)),
-        ("--resource", quirks.resource.clone()),
-        ("--login-hint", quirks.login_hint.clone()),
-    ]);
-    for (name, value) in &quirks.authorize_param {
-        all.push(Flag::valued("--authorize-param", format!("{name}={value}")));
-    }
-    for issuer in &quirks.accept_issuer {
-        all.push(Flag::valued("--accept-issuer", issuer.clone()));
-    }
-    all.extend(flags([
-        ("--client-secret-stdin", login.client_secret_stdin),
-        ("--no-browser", who.no_browser),
-        ("--legacy", who.legacy),
-        ("--allow-http", who.allow_http),
-        ("--force", login.force),
-        ("--device", way.device),
-        ("--client-credentials", way.client_credentials),
-        ("--dpop", way.dpop),
-        ("--share", way.share),
-        ("--no-resource", quirks.no_resource),
-        ("--scope-on-refresh", quirks.scope_on_refresh),
-        ("--form-answers", quirks.form_answers),
-        ("--pkce-unlisted", quirks.pkce_unlisted),
-    ]));
-    all
-}
-
-/// Where an assertion comes from. The arguments of a program may hold a secret, so they are not repeated.
-fn source(source: &AssertionSource) -> String {
-    match source {
-        AssertionSource::File(path) => path.display().to_string(),
-        AssertionSource::Variable(name) => format!("env:{name}"),
-        _ => "cmd:PROGRAM".to_owned(),
-    }
-}
-
-fn global(typed: &Global) -> Vec<Flag> {
-    let path =
-        |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    valued([
-        ("--store", typed.store.clone()),
-        ("--data-dir", path(&typed.data_dir)),
-        ("--password-file", path(&typed.password_file)),
-        ("--ca-cert", path(&typed.network.ca_cert)),
-        ("--client-cert", path(&typed.network.client_cert)),
-        ("--client-key", path(&typed.network.client_key)),
-    ])
 }
 
 #[cfg(test)]
@@ -563,85 +453,28 @@ mod tests {
         );
     }
 
+    /// Lines to type, whose words may have blanks in the place of `_`.
+    const LINES: [&str; 6] = [
+        "login a https://a.example/mcp --scope x_y --client-id it's_me --client-secret-stdin \
+         --port 80 --timeout 90s --legacy --allow-http --force --dpop --share --no-browser \
+         --no-resource --scope-on-refresh --form-answers --pkce-unlisted --authorize-param a=b_c \
+         --login-hint me --accept-issuer _ --data-dir /a_b --store file",
+        "login a --client-metadata-url https://x.example/c --redirect-uri http://127.0.0.1/x \
+         --resource urn:x",
+        "login a --device --password-file /p --ca-cert /c --client-cert /d --client-key /e",
+        "login a --client-credentials --private-key /k",
+        "login a --workload-token env:JWT",
+        "login a --idp https://i.example --idp-token-endpoint https://i.example/t \
+         --idp-client-id x --id-token /t --idp-private-key /k",
+    ];
+
     /// Every option that is repeated is one that `login` takes.
     #[test]
     fn what_was_typed_is_repeated_and_read_back_the_same() {
-        for line in [
-            &[
-                "login",
-                "a",
-                "https://a.example/mcp",
-                "--scope",
-                "x y",
-                "--client-id",
-                "it's me",
-                "--client-secret-stdin",
-                "--port",
-                "80",
-                "--timeout",
-                "90s",
-                "--legacy",
-                "--allow-http",
-                "--force",
-                "--dpop",
-                "--share",
-                "--no-browser",
-                "--no-resource",
-                "--scope-on-refresh",
-                "--form-answers",
-                "--pkce-unlisted",
-                "--authorize-param",
-                "a=b c",
-                "--login-hint",
-                "me",
-                "--accept-issuer",
-                "",
-                "--data-dir",
-                "/a b",
-                "--store",
-                "file",
-            ][..],
-            &[
-                "login",
-                "a",
-                "--client-metadata-url",
-                "https://x.example/c",
-                "--redirect-uri",
-                "http://127.0.0.1/x",
-                "--resource",
-                "urn:x",
-            ],
-            &[
-                "login",
-                "a",
-                "--device",
-                "--password-file",
-                "/p",
-                "--ca-cert",
-                "/c",
-                "--client-cert",
-                "/d",
-                "--client-key",
-                "/e",
-            ],
-            &["login", "a", "--client-credentials", "--private-key", "/k"],
-            &["login", "a", "--workload-token", "env:JWT"],
-            &[
-                "login",
-                "a",
-                "--idp",
-                "https://i.example",
-                "--idp-token-endpoint",
-                "https://i.example/t",
-                "--idp-client-id",
-                "x",
-                "--id-token",
-                "/t",
-                "--idp-private-key",
-                "/k",
-            ],
-        ] {
-            let once = subject(line).login().to_string();
+        for line in LINES {
+            let line: Vec<String> = line.split(' ').map(|word| word.replace('_', " ")).collect();
+            let line: Vec<&str> = line.iter().map(String::as_str).collect();
+            let once = subject(&line).login().to_string();
             let words = words(&once);
             let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
             assert_eq!(subject(&words).login().to_string(), once);

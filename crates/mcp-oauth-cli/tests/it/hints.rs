@@ -193,7 +193,6 @@ async fn hints_about_the_server_lead_to_a_login() {
 
 #[tokio::test]
 async fn hints_about_the_login_itself_lead_to_one() {
-    let metadata = |member: &str| Fault::MetadataWithout(member.to_owned());
     for row in [
         Row {
             does: Does::Deny,
@@ -234,6 +233,15 @@ async fn hints_about_the_login_itself_lead_to_one() {
             lead: "let the system choose a port of this machine: ",
             ..Row::default()
         },
+    ] {
+        row.run().await;
+    }
+}
+
+#[tokio::test]
+async fn hints_about_the_method_of_the_login_lead_to_one() {
+    let metadata = |member: &str| Fault::MetadataWithout(member.to_owned());
+    for row in [
         Row {
             typed: &["--device"],
             lead: "log in with a browser: ",
@@ -388,8 +396,8 @@ async fn another_issuer_gets_another_client() {
 }
 
 /// 127.0.0.1 for `localhost`, and the root of a server whose endpoint is `/mcp`: the metadata names the
-/// right URL, as FastMCP's (3.0: `resource` is the base URL and the path of the endpoint) and the Python
-/// SDK's (`resource_server_url`) do.
+/// right URL, as that of the Python SDK 1.23.0 (`resource_server_url`) and of `FastMCP` 2.13.2
+/// (`base_url`) does; `wrong_url.rs` of the library has their messages.
 #[tokio::test]
 async fn another_url_of_the_same_server_is_proposed() {
     let base = |home: &Home| home.url().trim_end_matches("/mcp").to_owned();

@@ -78,7 +78,7 @@ async fn discovered(server: &ServerUrl, post: Response, get: Response) -> (Disco
 }
 
 /// The server of the Python SDK 1.23.0 with `resource_server_url` `http://localhost:18431/mcp`, and
-/// FastMCP 2.13.2 with `base_url` `http://localhost:18431`, which say the same.
+/// `FastMCP` 2.13.2 with `base_url` `http://localhost:18431`, which say the same.
 #[tokio::test]
 async fn localhost_is_another_spelling_of_127_0_0_1() {
     let mut refused = response(

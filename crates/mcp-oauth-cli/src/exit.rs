@@ -52,7 +52,7 @@ pub(crate) enum Failure {
     UnknownName {
         /// The name that was typed.
         name: String,
-        /// The one that was probably meant.
+        /// The known name that is most like it.
         near: Option<String>,
         /// What is wrong.
         message: String,

@@ -285,7 +285,7 @@ fn authorization_hint(cause: &AuthorizationError, subject: &Subject) -> String {
 fn login_hint(server: &ServerUrl, subject: &Subject) -> String {
     if server.is_in_clear() && !subject.is_known() {
         let login = subject.login().with("--allow-http");
-        return format!("if nobody else can read in that private network: {login}");
+        return format!("for a private network that you trust: {login}");
     }
     subject.login().to_string()
 }

@@ -232,11 +232,11 @@ fn unknown_name(name: &str, servers: &Servers) -> Failure {
     } else {
         format!("the names are: {}", known.join(", "))
     };
-    let meant = near.as_ref().map(|near| format!("did you mean `{near}`? "));
-    let meant = meant.unwrap_or_default();
+    let suggestion = near.as_ref().map(|near| format!("did you mean `{near}`? "));
+    let suggestion = suggestion.unwrap_or_default();
     let shown = mcp_client_oauth::proto::foreign::Foreign::new(name);
     Failure::UnknownName {
-        message: format!("no server is called `{shown}`; {meant}{known}"),
+        message: format!("no server is called `{shown}`; {suggestion}{known}"),
         name: name.to_owned(),
         near,
     }

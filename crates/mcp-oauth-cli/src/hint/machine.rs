@@ -43,7 +43,7 @@ pub(super) fn client_hint(subject: &Subject) -> String {
         Some(Way::Workload) => login,
         _ => login.with("--client-secret-stdin"),
     };
-    format!("register a client with that server by hand, then: {login}")
+    format!("register a client with that server, then: {login}")
 }
 
 fn secret_hint(subject: &Subject) -> String {

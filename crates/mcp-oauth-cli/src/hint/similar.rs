@@ -1,4 +1,4 @@
-//! The name that was probably meant.
+//! Suggests a name for one with a typing error.
 
 /// How alike two names are at least, by the measure of Jaro and Winkler (1 is the same): as clap takes it
 /// for its own suggestions.
@@ -25,7 +25,7 @@ mod tests {
     #[test]
     fn a_typing_error_is_recognized_and_another_name_is_not() {
         let names = ["notes", "linear", "github-work"];
-        for (typed, meant) in [
+        for (typed, expected) in [
             ("nots", Some("notes")),
             ("noets", Some("notes")),
             ("Notes", Some("notes")),
@@ -34,7 +34,7 @@ mod tests {
             ("stripe", None),
             ("x", None),
         ] {
-            assert_eq!(similar(typed, names), meant, "{typed}");
+            assert_eq!(similar(typed, names), expected, "{typed}");
         }
         assert_eq!(similar("notes", []), None);
     }

@@ -542,7 +542,7 @@ async fn plain_http_elsewhere_is_proposed_for_a_private_network_alone() {
     let refused = home.run(&["login", "x", url]).await.ended(2);
     assert_eq!(commands(&refused), [expected]);
     let refused = home.run(&["token", url]).await.ended(3);
-    refused.says("in that private network: ");
+    refused.says("for a private network that you trust: ");
     let expected = format!("mcp-oauth login {url} --allow-http");
     assert_eq!(commands(&refused), [expected]);
 }

@@ -20,7 +20,7 @@ const SECRET: Paste<'static> = Paste {
 };
 
 /// Runs the one command of a hint, and uses the tokens.
-async fn mended(home: &Home, failed: &Output, how: Paste<'_>, name: &str) {
+async fn fixed(home: &Home, failed: &Output, how: Paste<'_>, name: &str) {
     let proposed = commands(failed);
     let [proposed] = &proposed[..] else {
         panic!("{proposed:?} in {failed:#?}");
@@ -47,7 +47,7 @@ async fn a_client_in_its_own_name_gets_what_it_lacks() {
         for option in ["--client-credentials", "--client-secret-stdin"] {
             assert!(commands(&failed)[0].contains(option), "{failed:#?}");
         }
-        mended(&home, &failed, SECRET, "robot").await;
+        fixed(&home, &failed, SECRET, "robot").await;
     }
 }
 
@@ -72,7 +72,7 @@ async fn a_client_whose_secret_was_forgotten_is_asked_for_it() {
     assert_eq!(commands(&missing), ["mcp-oauth login robot"]);
     let missing = paste(&home, "mcp-oauth login robot", Paste::default()).await;
     let missing = missing.ended(1);
-    mended(&home, &missing, SECRET, "robot").await;
+    fixed(&home, &missing, SECRET, "robot").await;
 }
 
 #[cfg(unix)]
@@ -111,7 +111,7 @@ async fn a_key_that_signs_otherwise_is_replaced() {
         fill: &[(wrong.as_str(), "unused"), ("FILE", right.as_str())],
         ..Paste::default()
     };
-    mended(&home, &failed, how, "robot").await;
+    fixed(&home, &failed, how, "robot").await;
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_workload_is_asked_for_a_token_that_is_there_and_is_accepted() {
         let failed = home.run(&typed).await.ended(1);
         let expected = format!("mcp-oauth login job {url} --workload-token FILE");
         assert_eq!(commands(&failed), [expected]);
-        mended(&home, &failed, how, "job").await;
+        fixed(&home, &failed, how, "job").await;
         home.run(&["clear", "job", "--forget-name"])
             .await
             .succeeded();
@@ -143,11 +143,11 @@ async fn a_workload_is_asked_for_a_token_that_is_there_and_is_accepted() {
     home.run(&["clear", "job"]).await.succeeded();
     let failed = home.run(&["login", "job"]).await.ended(2);
     failed.says("hint: name it: ");
-    mended(&home, &failed, how, "job").await;
+    fixed(&home, &failed, how, "job").await;
 }
 
 #[tokio::test]
-async fn an_enterprise_login_is_mended_or_goes_by_the_browser() {
+async fn an_enterprise_login_is_fixed_or_goes_by_the_browser() {
     let (home, typed) = enterprise().await;
     let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
     let file = *typed.iter().rfind(|word| word.starts_with('/')).unwrap();
@@ -158,7 +158,7 @@ async fn an_enterprise_login_is_mended_or_goes_by_the_browser() {
     };
     let failed = home.run_in(&AT_BOTH[..1], &typed).await.ended(1);
     failed.says("hint: check --idp-client-id, and MCP_OAUTH_IDP_CLIENT_SECRET");
-    mended(&home, &failed, with_secrets, "work").await;
+    fixed(&home, &failed, with_secrets, "work").await;
 
     // The server takes no ID-JAG any more: the browser by the URL, for a name that is known and for a new
     // one.
@@ -169,13 +169,13 @@ async fn an_enterprise_login_is_mended_or_goes_by_the_browser() {
     failed.says("hint: log in with a browser: ");
     let expected = format!("mcp-oauth login work {} --force", home.url());
     assert_eq!(commands(&failed), [expected]);
-    mended(&home, &failed, with_secrets, "work").await;
+    fixed(&home, &failed, with_secrets, "work").await;
     home.run(&["logout", "work", "--forget-name"])
         .await
         .succeeded();
     let failed = home.run_in(&AT_BOTH, &typed).await.ended(1);
     assert!(!commands(&failed)[0].contains("--idp"), "{failed:#?}");
-    mended(&home, &failed, with_secrets, "work").await;
+    fixed(&home, &failed, with_secrets, "work").await;
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn a_secret_without_a_client_names_the_option() {
         stdin: "planted-secret\n",
         ..Paste::default()
     };
-    mended(&home, &failed, how, "notes").await;
+    fixed(&home, &failed, how, "notes").await;
     // A wrong secret of a login in a browser.
     let home = Home::with(Testbed::builder().client("me", Some("planted-secret"))).await;
     let url = home.url();
@@ -198,5 +198,5 @@ async fn a_secret_without_a_client_names_the_option() {
         .await
         .ended(1);
     failed.says("hint: check the id of the client and its secret: ");
-    mended(&home, &failed, how, "notes").await;
+    fixed(&home, &failed, how, "notes").await;
 }

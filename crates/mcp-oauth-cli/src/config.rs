@@ -141,8 +141,6 @@ pub(crate) struct Config {
     pub(crate) has_browser: bool,
     /// Whom connections trust, and as whom they come.
     pub(crate) network: NetworkFlags,
-    /// What was typed of that.
-    pub(crate) typed_network: NetworkFlags,
     names: Option<PathBuf>,
     /// What a process that another application starts needs to find the same.
     pub(crate) carried: Carried,
@@ -191,7 +189,6 @@ impl Config {
             vault: environment.vault,
             has_browser,
             network: flags.network.or(environment.certificates),
-            typed_network: flags.network.clone(),
             carried,
             proxy_token: environment
                 .proxy_token

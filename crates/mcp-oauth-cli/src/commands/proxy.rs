@@ -45,6 +45,7 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
         Some(directory.join(format!("{}.{extension}", file_name(&key))))
     };
     let memory = file("json");
+    let subject = context.subject.clone().knowing(&context.servers()?);
     let terms = Terms {
         platform: context.platform.clone(),
         lock: file("lock"),
@@ -54,6 +55,7 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
         browser: context.config.has_browser && !typed.who.no_browser,
         no_browser: typed.who.no_browser,
         headers,
+        subject: subject.clone(),
         key,
     };
     let options = Options {
@@ -61,7 +63,7 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
         patience: typed.timeout,
         filter: Filter::new(typed.ignore_tool),
         memory,
-        subject: typed.server,
+        subject,
     };
     let door = Door::open(terms).await?;
     match typed.listen {

@@ -23,6 +23,7 @@ use super::{
     relay::Relay,
     upstream::{Confirmation, Upstream},
 };
+use crate::hint::Subject;
 
 /// How many requests are on their way at once: each may need a connection.
 const AT_ONCE: usize = 128;
@@ -39,7 +40,7 @@ struct Inner {
     upstream: Upstream,
     relay: Relay,
     memory: Mutex<Memory>,
-    subject: String,
+    subject: Subject,
     places: Semaphore,
     /// Held while a session is opened for a client that has a greeting of ours.
     late: Mutex<()>,

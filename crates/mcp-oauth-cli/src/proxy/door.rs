@@ -28,7 +28,7 @@ use blot::{Shown, blotted};
 use source::Source;
 
 use super::frame::NoMessage;
-use crate::{exit::Failure, ui::Ui};
+use crate::{exit::Failure, hint::Subject, ui::Ui};
 
 /// What goes out.
 #[derive(Clone)]
@@ -74,6 +74,8 @@ pub(crate) struct Terms {
     pub(crate) no_browser: bool,
     /// The person's own headers. With an `Authorization` among them the token is none of ours.
     pub(crate) headers: HeaderMap,
+    /// What was typed, for hints.
+    pub(crate) subject: Subject,
     /// The file that is locked while somebody logs in there.
     pub(crate) lock: Option<PathBuf>,
 }
@@ -285,7 +287,7 @@ impl Trouble {
     }
 
     /// In words, with what to do about it, for a command about `subject`.
-    pub(crate) fn told(&self, subject: &str) -> String {
+    pub(crate) fn told(&self, subject: &Subject) -> String {
         match self {
             Self::Login => "login required".to_owned(),
             Self::Failed(error) => {

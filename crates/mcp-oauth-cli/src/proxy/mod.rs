@@ -31,6 +31,8 @@ use client::Client;
 use door::Door;
 use pipes::Output;
 
+use crate::hint::Subject;
+
 /// How many lines are under way at once: the next waits in the pipe. They are far more than requests
 /// have places, so that an answer that a call needs gets past the calls that wait for theirs.
 const UNDER_WAY: usize = 4096;
@@ -48,7 +50,7 @@ pub(crate) struct Options {
     /// Where it is remembered what the server can do.
     pub(crate) memory: Option<PathBuf>,
     /// As the person typed it, for hints.
-    pub(crate) subject: String,
+    pub(crate) subject: Subject,
 }
 
 /// Speaks for the server until the client is gone.

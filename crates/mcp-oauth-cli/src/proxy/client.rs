@@ -55,9 +55,9 @@ impl Client {
             filter,
             parameters,
         };
-        let (transport, patience) = (options.transport, options.patience);
+        let (transport, limits) = (options.transport, options.limits);
         Self(Arc::new(Inner {
-            upstream: Upstream::new(door.clone(), relay.clone(), transport, patience),
+            upstream: Upstream::new(door.clone(), relay.clone(), transport, limits),
             door,
             relay,
             memory: Mutex::new(Memory::read(options.memory)),
@@ -306,6 +306,7 @@ impl Inner {
         };
         let text = match &wanted {
             Some(wanted) => wanted.text.clone(),
+            None if why.is_interrupted() && !message.is_safe() => why.told_of_unknown_outcome(),
             None => why.told(&self.subject),
         };
         let url = wanted.as_ref().and_then(|wanted| wanted.url.as_ref());

@@ -39,6 +39,30 @@ async fn a_client_is_greeted_before_the_login_and_told_when_it_is_done() {
     home.run(&["token", &home.url()]).await.succeeded();
 }
 
+/// SDKs kill a server that does not end two seconds after its stdin.
+#[tokio::test]
+async fn a_proxy_ends_with_its_client_whatever_login_was_beside_it() {
+    for is_done in [true, false] {
+        let home = Home::new().await;
+        let mut app = App::start(&home, &["--no-browser", "-vv"]);
+        app.shake_hands().await;
+        if is_done {
+            app.approve().await;
+            app.notification(TOOLS_CHANGED).await;
+            assert_eq!(sum(&app.ask(&add(3)).await), Some(4));
+        } else {
+            app.ask(&add(1)).await;
+        }
+        assert_eq!(app.hang_up().await, 0);
+        let said = app.said();
+        assert!(
+            said.contains("waiting for what was sent to be stored"),
+            "{said}"
+        );
+        assert!(!said.contains("has not finished"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn the_url_that_a_browser_elsewhere_ended_on_is_handed_over() {
     let home = Home::new().await;

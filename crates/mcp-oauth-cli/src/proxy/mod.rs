@@ -5,7 +5,7 @@
 //! [`client`] decides about each line. [`pipes`] are our side, [`frame`] is a message, [`calls`] are
 //! those that wait for an answer; [`door`] is the way to the server and the login; [`upstream`] its
 //! transports and sessions, [`relay`] what it says; [`greeting`] is what the client hears while nobody
-//! is logged in.
+//! is logged in, and [`subscription`] how it learns of the login without a session.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,6 +22,7 @@ mod old_stream;
 mod parameters;
 mod pipes;
 mod relay;
+mod subscription;
 mod upstream;
 
 pub(crate) use filter::Filter;

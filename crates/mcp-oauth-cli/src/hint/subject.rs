@@ -240,6 +240,11 @@ impl Subject {
         }
     }
 
+    /// Returns the command line of a login with everything that was typed.
+    pub(crate) fn login_command(&self) -> String {
+        self.login().to_string()
+    }
+
     /// Returns a login by URL that takes nothing of how the name logged in before (`--force` with a URL
     /// forgets that) and opens a browser.
     pub(super) fn browser_login(&self) -> Proposal {

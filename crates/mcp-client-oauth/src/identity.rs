@@ -314,12 +314,14 @@ impl Registration {
         }
     }
 
-    /// Whether it can be used again with this issuer and redirect URI (on loopback the port may
-    /// vary, RFC 8252 §7.3), or with this issuer and without one.
+    /// Returns whether it can be used again with this issuer and redirect URI, or with this issuer and
+    /// without one. RFC 8252 §7.3 lets the port vary on loopback, but the Python MCP SDK and FastMCP
+    /// compare it too, and show an error page to which no callback belongs: a login that finds its
+    /// registered port busy registers another client.
     pub fn fits(&self, issuer: &Issuer, redirect_uri: Option<&Url>, now: SystemTime) -> bool {
         let alive = self.secret_expires_at.is_none_or(|at| now < at);
         let comes_back = match (&self.redirect_uri, redirect_uri) {
-            (Some(own), Some(ours)) => registration::same_redirect(own, ours),
+            (Some(own), Some(ours)) => own == ours,
             (None, None) => true,
             _ => false,
         };

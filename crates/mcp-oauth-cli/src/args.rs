@@ -10,6 +10,7 @@ mod idp;
 mod network;
 mod proxy;
 mod quirks;
+mod summary;
 mod way;
 mod who;
 

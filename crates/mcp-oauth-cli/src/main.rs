@@ -24,8 +24,6 @@ mod vault;
 
 use std::{path::Path, process::ExitCode};
 
-use clap::Parser as _;
-
 use crate::{
     args::{Cli, Command, Global},
     commands::Context,
@@ -39,7 +37,7 @@ use crate::{
 
 fn main() -> ExitCode {
     core_dump::forbid();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(refused) => return not_understood(&refused),
     };

@@ -73,12 +73,21 @@ impl Terminal {
         }
     }
 
-    /// Says where to log in.
+    /// Says where to log in. The URL is shown although a browser is opened: a program that opens it may
+    /// report success and show nothing, or run until the browser is closed.
     pub(crate) fn show(&self, url: &Url) {
         let host = url.origin().ascii_serialization();
-        self.ui.say(format_args!(
-            "To log in at {HEAD}{host}{HEAD:#}, open this URL in a browser:"
-        ));
+        if self.browser {
+            self.ui.say(format_args!(
+                "Opening your browser to log in at {HEAD}{host}{HEAD:#}"
+            ));
+            self.ui
+                .say(format_args!("{SOFT}Nothing opened? Open this URL:{SOFT:#}"));
+        } else {
+            self.ui.say(format_args!(
+                "To log in at {HEAD}{host}{HEAD:#}, open this URL in a browser:"
+            ));
+        }
         self.ui.say(format_args!("\n  {}\n", self.ui.link(url)));
         let how = if std::io::stdin().is_terminal() {
             "paste the URL of the page that it ends on here"
@@ -153,7 +162,7 @@ impl Interaction for Terminal {
         }
         if self.browser && !launch(url).await {
             self.ui
-                .warn("no browser could be started: open the URL by hand");
+                .warn("no browser could be started: open the URL above");
         }
         self.wait();
     }

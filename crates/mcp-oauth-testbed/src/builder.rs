@@ -41,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) confidential_registrations: bool,
     pub(crate) strict_application_type: bool,
     pub(crate) registered_scope_only: Option<String>,
+    pub(crate) exact_redirect_uris: bool,
     pub(crate) client_id_metadata_documents: bool,
     pub(crate) client_documents: Vec<(String, Value)>,
     pub(crate) clients: Vec<KnownClient>,
@@ -113,6 +114,7 @@ impl Builder {
             confidential_registrations: false,
             strict_application_type: false,
             registered_scope_only: None,
+            exact_redirect_uris: false,
             client_id_metadata_documents: false,
             client_documents: Vec::new(),
             clients: Vec::new(),
@@ -219,6 +221,13 @@ impl Builder {
     /// by default.
     pub fn registered_scope_only(mut self, default: &str) -> Self {
         self.settings.registered_scope_only = Some(default.to_owned());
+        self
+    }
+
+    /// Compares redirect URIs with their ports, also on loopback, as the Python MCP SDK and FastMCP do
+    /// against RFC 8252 §7.3. Off by default.
+    pub fn exact_redirect_uris(mut self, on: bool) -> Self {
+        self.settings.exact_redirect_uris = on;
         self
     }
 

@@ -140,6 +140,29 @@ async fn a_native_client_registers_as_one_and_says_that_it_will_refresh() {
     assert_eq!(told["redirect_uris"], json!([redirect_uri]));
 }
 
+/// The Python MCP SDK and FastMCP compare the port of a loopback redirect URI too.
+#[tokio::test]
+async fn a_login_whose_registered_port_is_busy_registers_another_client() {
+    let scene = Scene::with(Testbed::builder().exact_redirect_uris(true)).await;
+    scene.login().await.unwrap();
+    let first = scene.person.opened().pop().unwrap();
+    let redirect: url::Url = parameter(&first, "redirect_uri").parse().unwrap();
+    // Another login, of a proxy or of another account, waits there.
+    let _waiting = std::net::TcpListener::bind(("127.0.0.1", redirect.port().unwrap())).unwrap();
+    let mut options = LoginOptions::default();
+    options.account = Some("other".to_owned());
+    scene.login_with(&options).await.unwrap();
+    let second = scene.person.opened().pop().unwrap();
+    assert_ne!(
+        parameter(&second, "client_id"),
+        parameter(&first, "client_id")
+    );
+    assert_ne!(
+        parameter(&second, "redirect_uri"),
+        parameter(&first, "redirect_uri")
+    );
+}
+
 #[tokio::test]
 async fn a_registration_is_used_again_with_its_port() {
     let scene = Scene::start().await;

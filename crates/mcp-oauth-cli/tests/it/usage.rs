@@ -99,6 +99,9 @@ async fn options_that_contradict_each_other_are_refused() {
 #[tokio::test]
 async fn help_and_version_are_what_was_asked_for() {
     let home = Home::new().await;
+    let summary = home.run(&["-h"]).await.succeeded();
+    assert!(summary.stdout.lines().count() <= 25, "{}", summary.stdout);
+    summary.says("Log in\n").says("mcp-oauth COMMAND --help");
     home.run(&["--help"])
         .await
         .succeeded()

@@ -96,10 +96,10 @@ fn trusted(world: &World, parameters: &Parameters) -> Result<(Client, String), R
     let known = if client.redirect_uris.is_empty() {
         redirect_uri::is_acceptable(asked)
     } else {
-        client
-            .redirect_uris
-            .iter()
-            .any(|registered| redirect_uri::is_same(registered, asked))
+        client.redirect_uris.iter().any(|registered| {
+            let exact = world.settings.exact_redirect_uris;
+            registered == asked || (!exact && redirect_uri::is_same(registered, asked))
+        })
     };
     if !known {
         let reason = "The redirect URI is not one that the client registered.";

@@ -63,7 +63,7 @@ pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: 
                 "scope",
                 scope.map_or_else(|| "not named".to_owned(), ToString::to_string),
             ),
-            ("token", status.colored()),
+            ("token", lifetime(&record, status)),
         ];
         if !outcome.reused && !outcome.others.is_empty() {
             rows.push(("same login as", listed(&outcome.others)));
@@ -75,6 +75,19 @@ pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: 
     context
         .ui
         .progress(format_args!("\n{HEAD}next:{HEAD:#} {command}"));
+}
+
+/// Describes how long the login lasts. A token that is renewed without the user is not about to end,
+/// however short it lives.
+fn lifetime(record: &Record, status: Status) -> String {
+    let shown = status.colored();
+    match status {
+        Status::Valid(Some(_)) if record.is_refreshable() => {
+            format!("{shown}, refreshes by itself")
+        }
+        Status::Valid(Some(_)) => format!("{shown}; then log in again"),
+        _ => shown,
+    }
 }
 
 fn warn_of_scope(context: &Context, missing: Option<&Scope>, extra: Option<&Scope>) {

@@ -269,6 +269,22 @@ async fn a_login_from_another_window_is_found() {
     assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
 }
 
+/// Servers that compare redirect URIs with their ports show an error page to a client that comes from
+/// another port: the proxy holds the one that was registered.
+#[tokio::test]
+async fn a_login_from_another_window_needs_no_port_that_the_proxy_holds() {
+    let home = Home::with(Testbed::builder().exact_redirect_uris(true)).await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    home.run(&["logout", "notes"]).await.succeeded();
+    let mut app = App::start(&home, &["--no-browser"]);
+    app.shake_hands().await;
+    let refused = app.ask(&add(1)).await;
+    assert_eq!(refused["result"]["isError"], true);
+    home.login(&["notes"]).await.succeeded();
+    app.notification(TOOLS_CHANGED).await;
+    assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
+}
+
 #[tokio::test]
 async fn a_login_from_another_window_is_found_after_one_that_was_denied() {
     let home = Home::new().await;

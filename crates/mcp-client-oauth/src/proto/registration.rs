@@ -172,13 +172,7 @@ pub fn response(
     now: SystemTime,
 ) -> Result<Registered, RegistrationResponseError> {
     if !matches!(answer.status.as_u16(), 200 | 201) {
-        let error = ErrorBody::parse(&answer.body);
-        let text = error.is_none().then(|| start_of_text(answer)).flatten();
-        return Err(RegistrationResponseError::Refused {
-            status: answer.status.as_u16(),
-            error,
-            text,
-        });
+        return Err(refusal(answer));
     }
     let unusable = |why: &str| RegistrationResponseError::Unusable(Foreign::new(why));
     let wire: Wire =
@@ -233,6 +227,16 @@ pub fn response(
             .scope
             .and_then(|text| Scope::from_tokens(text.split(' '))),
     })
+}
+
+fn refusal(answer: &Response) -> RegistrationResponseError {
+    let error = ErrorBody::parse(&answer.body);
+    let text = error.is_none().then(|| start_of_text(answer)).flatten();
+    RegistrationResponseError::Refused {
+        status: answer.status.as_u16(),
+        error,
+        text,
+    }
 }
 
 /// Returns the start of a body for the user to read, in one line. A web page is not shown: its start

@@ -57,7 +57,8 @@ pub(crate) struct Context {
 pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Demo(demo) => demo::run(&context, &demo).await,
-        Command::Login(login) => login::run(&context, *login).await,
+        // On the heap: a login is large, and no other command should grow by it.
+        Command::Login(login) => Box::pin(login::run(&context, *login)).await,
         Command::List => list::run(&context).await,
         Command::Get(whose) => get::run(&context, &whose).await,
         Command::Token(token) => token::run(&context, &token).await,

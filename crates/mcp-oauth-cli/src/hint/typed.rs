@@ -83,7 +83,13 @@ pub(super) fn options(login: &Login) -> Vec<Flag> {
     for issuer in &quirks.accept_issuer {
         all.push(Flag::valued("--accept-issuer", issuer.clone()));
     }
-    all.extend(flags([
+    all.extend(switches(login));
+    all
+}
+
+fn switches(login: &Login) -> Vec<Flag> {
+    let (who, way, quirks) = (&login.who, &login.way, &login.quirks);
+    flags([
         ("--client-secret-stdin", login.client_secret_stdin),
         ("--no-browser", who.no_browser),
         ("--legacy", who.legacy),
@@ -98,8 +104,7 @@ pub(super) fn options(login: &Login) -> Vec<Flag> {
         ("--form-answers", quirks.form_answers),
         ("--pkce-unlisted", quirks.pkce_unlisted),
         ("--assume-bearer", quirks.assume_bearer),
-    ]));
-    all
+    ])
 }
 
 /// Where an assertion comes from. The arguments of a program may hold a secret, so they are not repeated.

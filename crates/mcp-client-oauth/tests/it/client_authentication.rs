@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use mcp_client_oauth::{
     ClientIdentity, Discovery, Error, LoginOptions, Logout, Preregistered, RemoteLogout, Secret,
     ServerUrl, Session, TokenStore,
@@ -347,6 +347,21 @@ fn metadata() -> ServerMetadata {
     metadata
 }
 
+/// A script of its own for each request but the check of a remembered client, which gets the redirect
+/// to a login page.
+#[derive(Debug)]
+struct AfterLoginPage(Arc<ScriptedHttp>);
+
+#[async_trait]
+impl HttpClient for AfterLoginPage {
+    async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        if request.method == Method::GET {
+            return Ok(Response::new(StatusCode::FOUND, HeaderMap::new(), ""));
+        }
+        self.0.send(request).await
+    }
+}
+
 /// A login at a server with this metadata that plays this script.
 fn scripted(
     metadata: ServerMetadata,
@@ -354,7 +369,7 @@ fn scripted(
 ) -> (Scene, Arc<ScriptedHttp>) {
     let mut scene = Scene::of(r#"{"url": "https://mcp.example/mcp", "exchanges": []}"#);
     let http = Arc::new(ScriptedHttp::new(script));
-    scene.platform.http = Arc::clone(&http) as _;
+    scene.platform.http = Arc::new(AfterLoginPage(Arc::clone(&http)));
     scene.options.discovery.manual = Some(metadata);
     (scene, http)
 }

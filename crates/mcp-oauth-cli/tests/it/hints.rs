@@ -128,6 +128,25 @@ fn with(faults: impl IntoIterator<Item = Fault>) -> Builder {
 
 const ID: &[(&str, &str)] = &[("ID", "me")];
 
+fn refused_registration(status: u16, lead: &'static str) -> Row<'static> {
+    let refusal = Fault::Status {
+        path: "/register".to_owned(),
+        status,
+        body: r#"{"error":"access_denied"}"#.to_owned(),
+        headers: Vec::new(),
+        times: None,
+    };
+    Row {
+        builder: with([refusal]).client("me", None),
+        lead,
+        how: Paste {
+            fill: ID,
+            ..Paste::default()
+        },
+        ..Row::default()
+    }
+}
+
 #[tokio::test]
 async fn hints_about_the_server_lead_to_a_login() {
     let other = "http://localhost:1";
@@ -140,7 +159,7 @@ async fn hints_about_the_server_lead_to_a_login() {
         Row {
             builder: with([Fault::NoPkceMethods]),
             typed: &["--scope", "notes:read"],
-            lead: "this is a fault of the server: tell whoever runs it. If they say",
+            lead: "many servers check PKCE without listing it in their metadata. If",
             ..Row::default()
         },
         // Both on loopback: what the server calls itself is in the command.
@@ -170,18 +189,18 @@ async fn hints_about_the_server_lead_to_a_login() {
             },
             ..Row::default()
         },
+        refused_registration(403, "the vendor may admit only clients on its own list: "),
+        refused_registration(404, "if it goes on, register a client by hand: "),
         Row {
-            builder: with([Fault::Status {
-                path: "/register".to_owned(),
-                status: 403,
-                body: r#"{"error":"access_denied"}"#.to_owned(),
-                headers: Vec::new(),
-                times: None,
-            }])
-            .client("me", None),
-            lead: "if it goes on, register a client by hand: ",
+            builder: Testbed::builder().legacy(Legacy::Metadata),
+            lead: "to use that authorization server: ",
+            ..Row::default()
+        },
+        Row {
+            typed: &["--scope", "unknown"],
+            lead: "name the scope to request, of those that the server allows: ",
             how: Paste {
-                fill: ID,
+                fill: &[("SCOPE", "notes:read")],
                 ..Paste::default()
             },
             ..Row::default()

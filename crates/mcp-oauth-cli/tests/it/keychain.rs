@@ -145,7 +145,7 @@ async fn a_keychain_that_was_asked_for_is_not_replaced() {
         let refused = home.run_in(variables, arguments).await.ended(1);
         refused
             .says("from the keychain: none answers")
-            .says("mcp-oauth login notes --store file");
+            .says(&format!("mcp-oauth login notes {url} --store file"));
         nothing_has_happened(&home);
     }
     let both = [("MCP_OAUTH_PASSWORD", "x"), ("MCP_OAUTH_STORE", "keychain")];

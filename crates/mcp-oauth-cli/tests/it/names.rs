@@ -10,7 +10,7 @@ use crate::{
 
 fn pages(home: &Home) -> usize {
     home.testbed
-        .count(Party::AuthorizationServer, "GET", "/authorize")
+        .count(Party::AuthorizationServer, "POST", "/authorize/decision")
 }
 
 /// The remembered entry of `name`.

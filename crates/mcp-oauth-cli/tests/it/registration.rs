@@ -20,7 +20,7 @@ async fn a_refused_scope_leads_to_the_option_that_requests_another() {
     let refused = running.end().await.ended(1);
     refused
         .says("`invalid_scope`: Client was not registered with scope notes:read")
-        .says("mcp-oauth login notes --scope SCOPE");
+        .says(&format!("mcp-oauth login notes {url} --scope SCOPE"));
 }
 
 #[tokio::test]
@@ -34,5 +34,8 @@ async fn a_listed_device_grant_without_an_endpoint_is_named() {
     refused
         .says("lists the device grant in `grant_types_supported`")
         .says("names no `device_authorization_endpoint`")
-        .says("mcp-oauth login notes --no-browser");
+        .says(&format!(
+            "mcp-oauth login notes {} --no-browser",
+            home.url()
+        ));
 }

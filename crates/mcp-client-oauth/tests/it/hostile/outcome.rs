@@ -111,7 +111,9 @@ fn refresh(cause: &TokenRefreshError) -> (&'static str, &'static str) {
     match cause {
         TokenRefreshError::Answer { cause, .. } => ("refresh", token(cause)),
         TokenRefreshError::Interrupted { .. } => ("refresh", "interrupted"),
-        TokenRefreshError::NoRefreshToken(_) => ("refresh", "no-refresh-token"),
+        TokenRefreshError::NoRefreshToken(_) | TokenRefreshError::NotRefreshable { .. } => {
+            ("refresh", "no-refresh-token")
+        }
         TokenRefreshError::Http(error) => ("http", http(&error.cause)),
         _ => ("refresh", "other"),
     }

@@ -57,7 +57,10 @@ pub(super) async fn run(stage: &mut Stage) -> Result<Session, Failure> {
         "the login asked for the old and the new scope together",
         wider,
     )?;
-    stage.prove("the same client was used again", newly_registered == 0)?;
+    stage.prove(
+        "the client was registered again for the wider scope, once",
+        newly_registered == 1,
+    )?;
     stage.prove(
         "the call went through then",
         notes.iter().any(|note| note == NOTE),

@@ -24,8 +24,8 @@ struct Journey {
 
 /// Runs the whole journey at one server.
 pub(crate) async fn run(name: &str) -> Row {
-    let description = Description::of(name);
-    let server = Server::start(name, &description).await;
+    let mut description = Description::of(name);
+    let server = Server::start(name, &mut description).await;
     let home = Home::new().await;
     let mut journey = Journey {
         description,

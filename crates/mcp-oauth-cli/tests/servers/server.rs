@@ -24,7 +24,7 @@ pub(crate) struct Description {
     /// The URL of the MCP server; `{port}` stands for its public port.
     #[serde(default = "Description::usual_url")]
     pub(crate) url: String,
-    /// Flags that `login` needs.
+    /// Flags that `login` needs; `{port}` as in `url`.
     #[serde(default)]
     pub(crate) flags: Vec<String>,
     /// Which leniency or override the server needs, and why.
@@ -137,7 +137,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(name: &str, description: &Description) -> Self {
+    pub(crate) async fn start(name: &str, description: &mut Description) -> Self {
         let wire = Wire::default();
         let (mcp, authorization) = (wire.tap().await, wire.tap().await);
         let ports = [
@@ -154,6 +154,9 @@ impl Server {
             .spawn()
             .unwrap();
         let url = description.url.replace("{port}", &mcp.public.to_string());
+        for flag in &mut description.flags {
+            *flag = flag.replace("{port}", &mcp.public.to_string());
+        }
         let responses = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut server = Self {
             url: url.parse().unwrap(),

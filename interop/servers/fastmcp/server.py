@@ -33,7 +33,7 @@ async def active(token):
 
 # The provider removes an access token together with its refresh token when it finds it expired;
 # here the access token alone is removed, as a provider with a database would have it.
-async def expire():
+async def expire(_):
     count = len(provider.access_tokens)
     provider.access_tokens.clear()
     return count

@@ -31,7 +31,7 @@ export async function run(version, active, expire = async () => 0) {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const request = JSON.parse(line);
     if ('active' in request) say({ active: Boolean(await active(request.active)) });
-    else say({ expired: await expire() });
+    else say({ expired: await expire(request.expire) });
   }
   process.exit(0);
 }

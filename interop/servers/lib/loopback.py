@@ -8,7 +8,7 @@ One line of JSON on stdout says that the server listens. Then each line on stdin
 one line on stdout as the response:
 
     {"active": TOKEN}  ->  {"active": true | false}    as the server itself judges the token
-    {"expire": true}   ->  {"expired": COUNT}          access tokens issued so far expire now
+    {"expire": TOKEN}  ->  {"expired": COUNT}          this access token expires now (all may)
 
 The process exits when stdin closes.
 """
@@ -56,7 +56,7 @@ async def _run(apps, package, active, expire):
         if "active" in request:
             _say({"active": bool(await active(request["active"]))})
         elif expire:
-            _say({"expired": await expire()})
+            _say({"expired": await expire(request["expire"])})
         else:
             _say({"expired": 0})
     os._exit(0)

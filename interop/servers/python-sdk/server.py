@@ -155,7 +155,7 @@ async def active(token):
     return await provider.load_access_token(token) or token in provider.refresh
 
 
-async def expire():
+async def expire(_):
     for token in provider.access.values():
         token.expires_at = 0
     return len(provider.access)

@@ -49,7 +49,9 @@ impl Home {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let home = self.directory.path();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-oauth"));
+        let built = crate::variable("MCP_OAUTH_TEST_COMMAND");
+        let program = built.as_deref().unwrap_or(env!("CARGO_BIN_EXE_mcp-oauth"));
+        let mut command = Command::new(program);
         command.args(arguments).env_clear().kill_on_drop(true);
         for variable in [
             "HOME",

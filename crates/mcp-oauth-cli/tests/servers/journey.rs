@@ -140,11 +140,11 @@ impl Journey {
             return "cannot be set".to_owned();
         }
         let old = self.access_token();
-        self.server.expire().await;
+        self.server.expire(&old).await;
         assert!(!self.server.says_active(&old).await, "it has not expired");
         let mark = self.server.wire.mark();
         let output = self.run(&["tools", NAME]).await;
-        if self.description.refresh == Refresh::None {
+        if matches!(self.description.refresh, Refresh::None | Refresh::Refused) {
             output.ended(3);
             self.login(&["--force"], Approve).await.ended(0);
             return "login needed".to_owned();
@@ -160,9 +160,17 @@ impl Journey {
     async fn refresh(&mut self) -> String {
         let mark = self.server.wire.mark();
         let output = self.run(&["refresh", NAME]).await;
-        if self.description.refresh == Refresh::None {
-            output.ended(3);
-            return "no refresh token".to_owned();
+        match self.description.refresh {
+            Refresh::None => {
+                output.ended(3);
+                return "no refresh token".to_owned();
+            }
+            Refresh::Refused => {
+                output.ended(3);
+                self.login(&["--force"], Approve).await.ended(0);
+                return "the server refuses its own refresh token".to_owned();
+            }
+            Refresh::Rotates | Refresh::Keeps => {}
         }
         let output = output.ended(0);
         let requests = self.refreshes(mark);

@@ -4,6 +4,7 @@
 //! `scripts/check` installs the servers and sets it. Further variables:
 //!
 //! - `MCP_OAUTH_TEST_WRITE_TABLE=1`: writes the table of `docs/interop.md`, instead of comparing.
+//! - `MCP_OAUTH_TEST_COMMAND`: another `mcp-oauth` than the one of this build, of a release for one.
 //! - `MCP_OAUTH_TEST_WRITE_TRANSCRIPTS=1`: records a login, a refresh and a logout of each server
 //!   into `crates/mcp-client-oauth/tests/it/replay/servers`.
 

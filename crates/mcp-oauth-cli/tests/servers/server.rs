@@ -88,6 +88,8 @@ pub(crate) enum Refresh {
     Rotates,
     /// The same refresh token, again and again.
     Keeps,
+    /// It is issued, and the token endpoint refuses the grant.
+    Refused,
     None,
 }
 
@@ -178,9 +180,9 @@ impl Server {
         response["active"].as_bool().unwrap()
     }
 
-    /// Lets every access token that was issued so far expire at the server.
-    pub(crate) async fn expire(&mut self) {
-        let response = self.request(&json!({ "expire": true })).await;
+    /// Lets an access token expire at the server.
+    pub(crate) async fn expire(&mut self, token: &str) {
+        let response = self.request(&json!({ "expire": token })).await;
         let expired = response["expired"].as_u64().unwrap();
         assert!(expired > 0, "no access token expired");
     }

@@ -37,7 +37,8 @@ pub(crate) async fn record_if_asked(name: &str, description: &Description, serve
     let mut login = vec!["login", "work", server.url.as_str()];
     login.extend(description.flags.iter().map(String::as_str));
     home.run(&login, consent, Approve).await.ended(0);
-    if description.refresh != Refresh::None {
+    let refreshes = matches!(description.refresh, Refresh::Rotates | Refresh::Keeps);
+    if refreshes {
         home.run(&["refresh", "work"], consent, Approve)
             .await
             .ended(0);

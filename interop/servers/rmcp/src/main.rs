@@ -70,17 +70,23 @@ impl Server {
         let client = fields.get("client_id").map_or("", String::as_str);
         let redirect_uri = fields.get("redirect_uri").cloned().unwrap_or_default();
         let store = self.store();
-        store.clients.get(client).is_some_and(|uris| uris.contains(&redirect_uri))
+        store
+            .clients
+            .get(client)
+            .is_some_and(|uris| uris.contains(&redirect_uri))
     }
 
     fn issue(&self, grant: Grant) -> Response {
-        let [access, refresh] = ["access", "refresh"].map(|kind| format!("mcp-{kind}-{}", Uuid::new_v4()));
+        let [access, refresh] =
+            ["access", "refresh"].map(|kind| format!("mcp-{kind}-{}", Uuid::new_v4()));
         let scope = grant.scope.clone();
         let mut store = self.store();
         store.access.insert(access.clone(), grant.clone());
         store.refresh.insert(refresh.clone(), grant);
-        Json(json!({"access_token": access, "token_type": "Bearer", "expires_in": 3600,
-            "refresh_token": refresh, "scope": scope}))
+        Json(
+            json!({"access_token": access, "token_type": "Bearer", "expires_in": 3600,
+            "refresh_token": refresh, "scope": scope}),
+        )
         .into_response()
     }
 }
@@ -105,21 +111,31 @@ async fn metadata(State(server): State<Server>) -> Json<AuthorizationMetadata> {
         metadata.jwks_uri = Some(format!("{base}/oauth/jwks"));
     } else {
         let endpoint = format!("{base}/oauth/revoke").into();
-        metadata.additional_fields.insert("revocation_endpoint".to_owned(), endpoint);
+        metadata
+            .additional_fields
+            .insert("revocation_endpoint".to_owned(), endpoint);
     }
     Json(metadata)
 }
 
 async fn resource_metadata(State(server): State<Server>) -> Json<Value> {
     let base = &server.0.base;
-    Json(json!({"resource": format!("{base}/mcp"), "authorization_servers": [base],
-        "scopes_supported": ["profile"]}))
+    Json(
+        json!({"resource": format!("{base}/mcp"), "authorization_servers": [base],
+        "scopes_supported": ["profile"]}),
+    )
 }
 
 /// `token_endpoint_auth_method` is ignored, and a secret is returned to every client.
 async fn register(State(server): State<Server>, Json(request): Json<Value>) -> Response {
-    let uris = request["redirect_uris"].as_array().cloned().unwrap_or_default();
-    let uris: Vec<_> = uris.iter().filter_map(|uri| Some(uri.as_str()?.to_owned())).collect();
+    let uris = request["redirect_uris"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let uris: Vec<_> = uris
+        .iter()
+        .filter_map(|uri| Some(uri.as_str()?.to_owned()))
+        .collect();
     let client = format!("client-{}", Uuid::new_v4());
     server.store().clients.insert(client.clone(), uris.clone());
     let mut response = ClientRegistrationResponse::new(client, uris);
@@ -134,7 +150,10 @@ async fn authorize(State(server): State<Server>, Query(query): Query<Fields>) ->
     }
     let hidden = ["client_id", "redirect_uri", "scope", "state"].map(|name| {
         let value = query.get(name).map_or("", String::as_str);
-        format!(r#"<input type="hidden" name="{name}" value="{}">"#, value.replace('"', "&quot;"))
+        format!(
+            r#"<input type="hidden" name="{name}" value="{}">"#,
+            value.replace('"', "&quot;")
+        )
     });
     Html(format!(
         r#"<form action="/oauth/approve" method="post">{}
@@ -157,7 +176,11 @@ async fn approve(State(server): State<Server>, Form(form): Form<Fields>) -> Resp
     } else {
         "error=access_denied".to_owned()
     };
-    Redirect::to(&format!("{}?{outcome}&state={}", form["redirect_uri"], form["state"])).into_response()
+    Redirect::to(&format!(
+        "{}?{outcome}&state={}",
+        form["redirect_uri"], form["state"]
+    ))
+    .into_response()
 }
 
 async fn token(State(server): State<Server>, Form(form): Form<Fields>) -> Response {
@@ -167,12 +190,19 @@ async fn token(State(server): State<Server>, Form(form): Form<Fields>) -> Respon
         return refused("invalid_client", "invalid client id or redirect uri");
     }
     match value("grant_type").as_str() {
-        "authorization_code" => match server.store().codes.remove(&value("code")) {
-            Some((owner, scope)) if owner == client && server.knows(&form) => {
-                server.issue(Grant { login: Uuid::new_v4(), client, scope })
+        "authorization_code" => {
+            let code = server.store().codes.remove(&value("code"));
+            match code {
+                Some((owner, scope)) if owner == client && server.knows(&form) => {
+                    server.issue(Grant {
+                        login: Uuid::new_v4(),
+                        client,
+                        scope,
+                    })
+                }
+                _ => refused("invalid_grant", "invalid authorization code"),
             }
-            _ => refused("invalid_grant", "invalid authorization code"),
-        },
+        }
         "refresh_token" if !server.0.as_published => {
             let spent = server.store().refresh.remove(&value("refresh_token"));
             match spent {
@@ -180,7 +210,10 @@ async fn token(State(server): State<Server>, Form(form): Form<Fields>) -> Respon
                 _ => refused("invalid_grant", "invalid refresh token"),
             }
         }
-        _ => refused("unsupported_grant_type", "only authorization_code is supported"),
+        _ => refused(
+            "unsupported_grant_type",
+            "only authorization_code is supported",
+        ),
     }
 }
 
@@ -188,7 +221,11 @@ async fn token(State(server): State<Server>, Form(form): Form<Fields>) -> Respon
 async fn revoke(State(server): State<Server>, Form(form): Form<Fields>) -> Response {
     let mut store = server.store();
     let token = &form["token"];
-    let grant = store.access.get(token).or_else(|| store.refresh.get(token)).cloned();
+    let grant = store
+        .access
+        .get(token)
+        .or_else(|| store.refresh.get(token))
+        .cloned();
     if let Some(grant) = grant.filter(|grant| form.get("client_id") == Some(&grant.client)) {
         store.access.retain(|_, other| other.login != grant.login);
         store.refresh.retain(|_, other| other.login != grant.login);
@@ -207,7 +244,11 @@ async fn check(State(server): State<Server>, request: Request, next: Next) -> Re
     }
     let url = format!("{}/.well-known/oauth-protected-resource/mcp", server.0.base);
     let challenge = format!(r#"Bearer resource_metadata="{url}""#);
-    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
+    (
+        StatusCode::UNAUTHORIZED,
+        [(header::WWW_AUTHENTICATE, challenge)],
+    )
+        .into_response()
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -231,10 +272,17 @@ impl rmcp::ServerHandler for Tools {}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let ports: Vec<u16> = std::env::args().skip(1).map(|port| port.parse().unwrap()).collect();
+    let ports: Vec<u16> = std::env::args()
+        .skip(1)
+        .map(|port| port.parse().unwrap())
+        .collect();
     let as_published = std::env::var_os("AS_PUBLISHED").is_some();
     let base = format!("http://127.0.0.1:{}", ports[1]);
-    let server = Server(Arc::new(Shared { base, as_published, store: Mutex::default() }));
+    let server = Server(Arc::new(Shared {
+        base,
+        as_published,
+        store: Mutex::default(),
+    }));
     let tools: StreamableHttpService<Tools, LocalSessionManager> = StreamableHttpService::new(
         || Ok(Tools),
         LocalSessionManager::default().into(),
@@ -250,12 +298,20 @@ async fn main() {
         .route("/oauth/token", post(token));
     if !as_published {
         app = app
-            .route("/.well-known/oauth-protected-resource/mcp", get(resource_metadata))
+            .route(
+                "/.well-known/oauth-protected-resource/mcp",
+                get(resource_metadata),
+            )
             .route("/oauth/revoke", post(revoke));
     }
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", ports[0])).await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", ports[0]))
+        .await
+        .unwrap();
     tokio::spawn(axum::serve(listener, app.with_state(server.clone())).into_future());
-    println!("{}", json!({"version": format!("rmcp {}", env!("RMCP_VERSION"))}));
+    println!(
+        "{}",
+        json!({"version": format!("rmcp {}", env!("RMCP_VERSION"))})
+    );
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let request: Value = serde_json::from_str(&line).unwrap();

@@ -19,7 +19,7 @@ const worker = new Miniflare({
   modules: true,
   script: bundle.outputFiles[0].text,
   compatibilityDate: '2026-07-01',
-  compatibilityFlags: ['nodejs_compat'],
+  compatibilityFlags: ['nodejs_compat', 'global_fetch_strictly_public'],
   bindings: { ORIGIN: loopback.origin(loopback.mcp.public) },
   kvNamespaces: ['OAUTH_KV'],
 });

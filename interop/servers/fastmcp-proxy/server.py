@@ -15,12 +15,12 @@ from key_value.aio.stores.memory import MemoryStore
 
 import loopback
 
-(listen, public), (_, upstream_public) = loopback.ports()
-upstream = loopback.origin(upstream_public)
+(listen, public), (upstream_listen, upstream_public) = loopback.ports()
+# The driver does not see what the proxy itself sends.
+upstream = loopback.origin(upstream_listen)
 client = {"client_id": "proxy", "client_secret": "secret of the proxy"}
 
-# It ends when this process does: its stdin is a pipe of ours. The driver's listener is in front
-# of it, so it is told the ports that we were told.
+# It ends when this process does, because its stdin is a pipe of this process.
 node = [os.path.abspath("../../node_modules/node/bin/node"), "--no-warnings", "upstream.mjs"]
 process = subprocess.Popen(
     [*node, *sys.argv[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -28,7 +28,7 @@ process = subprocess.Popen(
 process.stdout.readline()
 
 proxy = OAuthProxy(
-    upstream_authorization_endpoint=f"{upstream}/auth",
+    upstream_authorization_endpoint=f"{loopback.origin(upstream_public)}/auth",
     upstream_token_endpoint=f"{upstream}/token",
     upstream_revocation_endpoint=f"{upstream}/token/revocation",
     upstream_client_id=client["client_id"],
@@ -39,6 +39,7 @@ proxy = OAuthProxy(
         **client,
     ),
     base_url=loopback.origin(public),
+    forward_resource=False,
     client_storage=MemoryStore(),
     jwt_signing_key="a key of the proxy, for its own tokens",
 )

@@ -25,6 +25,10 @@ import uvicorn
 
 HOST = "127.0.0.1"
 
+# stdout is for the protocol. What a framework prints goes to stderr.
+_protocol = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+
 
 def ports():
     """Returns the pairs (listen, public) of the command line."""
@@ -69,4 +73,4 @@ def _read(loop, requests):
 
 
 def _say(message):
-    print(json.dumps(message), flush=True)
+    print(json.dumps(message), file=_protocol, flush=True)

@@ -243,24 +243,23 @@ impl Journey {
             Some(refresh) => self.server.says_active(&refresh).await,
             None => false,
         };
-        assert!(!refresh, "the refresh token lives: {output}");
+        let by = &self.description.evidence;
         match self.description.revokes {
             Revokes::Both => {
-                assert!(!access, "the access token lives: {output}");
-                format!("yes: dead by {}", self.description.evidence)
+                assert!(!access && !refresh, "a token lives: {output}");
+                format!("yes; both tokens dead by {by}")
             }
-            Revokes::RefreshOnly | Revokes::Nothing => {
+            Revokes::RefreshOnly => {
+                assert!(access && !refresh, "{access}, {refresh}: {output}");
+                assert!(output.says("expire"), "{output}");
+                format!(
+                    "yes; refresh token dead by {by}, access token lives on as the command says"
+                )
+            }
+            Revokes::Nothing => {
                 assert!(access, "the access token is dead: {output}");
                 assert!(output.says("expire"), "{output}");
-                let what = if self.description.revokes == Revokes::Nothing {
-                    "the server revokes nothing"
-                } else {
-                    "refresh token dead"
-                };
-                format!(
-                    "yes: {what} by {}; the access token lives until it expires, and the command says so",
-                    self.description.evidence
-                )
+                format!("here only, as the command says: it has no revocation (live by {by})")
             }
         }
     }

@@ -1,12 +1,14 @@
 //! The command at real servers: `interop/servers`, each in a process of its own on loopback.
 //!
-//! `MCP_OAUTH_TEST_SERVERS` says which: names with blanks between them, `all`, or `skip`.
-//! `scripts/check` installs the servers and sets it. Further variables:
+//! `MCP_OAUTH_TEST_SERVERS` says which: names with blanks between them, or `skip`. `scripts/check`
+//! installs the servers and sets it. Further variables:
 //!
 //! - `MCP_OAUTH_TEST_WRITE_TABLE=1`: writes the table of `docs/interop.md`, instead of comparing.
 //! - `MCP_OAUTH_TEST_COMMAND`: another `mcp-oauth` than the one of this build, of a release for one.
 //! - `MCP_OAUTH_TEST_WRITE_TRANSCRIPTS=1`: records a login, a refresh and a logout of each server
 //!   into `crates/mcp-client-oauth/tests/it/replay/servers`.
+
+#![cfg(unix)]
 
 use std::{path::Path, time::Duration};
 
@@ -36,7 +38,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Returns the servers that are asked for; none if they are left out.
+/// Returns the servers that are requested; none if they are left out.
 fn chosen() -> Option<Vec<String>> {
     let names = variable("MCP_OAUTH_TEST_SERVERS")
         .expect("run `scripts/check test`, or set MCP_OAUTH_TEST_SERVERS to `skip`");
@@ -44,9 +46,13 @@ fn chosen() -> Option<Vec<String>> {
         eprintln!("SKIPPED: there are no servers to test with");
         return None;
     }
-    if names != "all" {
-        return Some(names.split_whitespace().map(str::to_owned).collect());
-    }
+    let mut names: Vec<_> = names.split_whitespace().map(str::to_owned).collect();
+    names.sort();
+    Some(names)
+}
+
+/// Every server of `interop/servers`.
+fn every_server() -> Vec<String> {
     let folders = std::fs::read_dir(server::folder("")).unwrap();
     let mut names: Vec<_> = folders
         .map(|folder| folder.unwrap().path())
@@ -54,7 +60,7 @@ fn chosen() -> Option<Vec<String>> {
         .map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    Some(names)
+    names
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,6 +79,11 @@ async fn the_command_works_at_each_server_and_leaves_no_live_token() {
     }
     assert!(failed.is_empty(), "see above: {}", failed.join(", "));
     if variable("MCP_OAUTH_TEST_WRITE_TABLE").is_some() {
+        assert_eq!(
+            names,
+            every_server(),
+            "`scripts/check servers` writes the table"
+        );
         table::write(&rows, &commit(), &today());
     }
     let missing = table::missing(&rows);

@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -135,6 +136,8 @@ pub(crate) struct Server {
     pub(crate) ports: [u16; 2],
     requests: ChildStdin,
     responses: Lines<BufReader<ChildStdout>>,
+    /// What the server prints, for a test that fails.
+    log: NamedTempFile,
     _process: Child,
 }
 
@@ -148,10 +151,12 @@ impl Server {
             authorization.listen,
             authorization.public,
         ];
+        let log = NamedTempFile::new().unwrap();
         let mut process = Command::new(folder(name).join("serve"))
             .args(ports.map(|port| port.to_string()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(log.reopen().unwrap())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -167,6 +172,7 @@ impl Server {
             ports: [mcp.public, authorization.public],
             requests: process.stdin.take().unwrap(),
             responses,
+            log,
             _process: process,
         };
         let ready = server.response().await;
@@ -201,6 +207,15 @@ impl Server {
             if let Ok(response @ Value::Object(_)) = serde_json::from_str(&line) {
                 return response;
             }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.log.path()).unwrap_or_default();
+            eprintln!("--- the server printed\n{log}---");
         }
     }
 }

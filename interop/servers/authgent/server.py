@@ -23,13 +23,9 @@ os.environ |= {
 
 import httpx
 from authgent_server.app import create_app
-from authgent_server.config import get_settings
-from authgent_server.db import get_session_factory
-from authgent_server.models.refresh_token import RefreshToken
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
-from sqlalchemy import select
 
 introspection = f"{loopback.origin(as_listen)}/introspect"
 
@@ -69,7 +65,6 @@ def add(a: int, b: int) -> int:
 
 
 async def active(token):
-    print(token[-8:], (await introspect(token)))
     return (await introspect(token))["active"]
 
 

@@ -6,6 +6,8 @@ import Provider from 'oidc-provider';
 import * as loopback from '../lib/loopback.mjs';
 
 const { version } = createRequire(import.meta.url)('../../node_modules/oidc-provider/package.json');
+// Where the proxy takes the user back: the fifth argument, or where FastMCP for Python does.
+const callback = process.argv[6] ?? '/auth/callback';
 const issuer = loopback.origin(loopback.authorization.public);
 console.warn = () => {};
 
@@ -13,7 +15,7 @@ const provider = new Provider(issuer, {
   clients: [{
     client_id: 'proxy',
     client_secret: 'secret of the proxy',
-    redirect_uris: [`${loopback.origin(loopback.mcp.public)}/auth/callback`],
+    redirect_uris: [`${loopback.origin(loopback.mcp.public)}${callback}`],
     grant_types: ['authorization_code', 'refresh_token'],
   }],
   issueRefreshToken: async (_, client) => client.grantTypeAllowed('refresh_token'),

@@ -17,11 +17,15 @@ from mcp.server.auth.provider import (
     construct_redirect_uri,
 )
 from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions, RevocationOptions
-from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthToken
 from starlette.responses import HTMLResponse, RedirectResponse
 
 import loopback
+
+try:
+    from mcp.server.mcpserver import MCPServer
+except ModuleNotFoundError:  # mcp 1.x
+    from mcp.server.fastmcp import FastMCP as MCPServer
 
 LIFETIME = 3600
 SCOPE = "notes:read"
@@ -89,7 +93,8 @@ class Provider(OAuthAuthorizationServerProvider):
 
     def issue(self, grant, scopes, login):
         access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        common = {"client_id": grant.client_id, "scopes": scopes, "resource": grant.resource}
+        resource = getattr(grant, "resource", None)  # mcp 1.x keeps none with a refresh token
+        common = {"client_id": grant.client_id, "scopes": scopes, "resource": resource}
         expires_at = int(time.time()) + LIFETIME
         self.access[access] = AccessToken(token=access, expires_at=expires_at, **common)
         self.refresh[refresh] = RefreshToken(token=refresh, **common)

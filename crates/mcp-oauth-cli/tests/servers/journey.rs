@@ -234,7 +234,12 @@ impl Journey {
     /// The tokens of the login are dead at the server.
     async fn logout(&mut self) -> String {
         let (access, refresh) = (self.access_token(), self.refresh_token());
-        let output = self.run(&["logout", NAME]).await.ended(0);
+        // 4: the tokens are gone here, and the server did not take the revocation.
+        let refuses = self.description.revokes == Revokes::Refused;
+        let output = self
+            .run(&["logout", NAME])
+            .await
+            .ended(if refuses { 4 } else { 0 });
         for command in ["token", "tools"] {
             self.run(&[command, NAME]).await.ended(3);
         }
@@ -255,6 +260,11 @@ impl Journey {
                 format!(
                     "yes; refresh token dead by {by}, access token lives on as the command says"
                 )
+            }
+            Revokes::Refused => {
+                assert!(access && refresh, "a token is dead: {output}");
+                assert!(output.says("expire"), "{output}");
+                format!("here only, as the command says: the server refuses it (live by {by})")
             }
             Revokes::Nothing => {
                 assert!(access, "the access token is dead: {output}");

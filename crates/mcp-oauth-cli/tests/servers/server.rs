@@ -101,6 +101,8 @@ pub(crate) enum Revokes {
     Both,
     /// Access tokens live until they expire.
     RefreshOnly,
+    /// It has a revocation endpoint, which refuses the request.
+    Refused,
     Nothing,
 }
 

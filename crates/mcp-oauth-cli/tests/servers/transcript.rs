@@ -43,9 +43,7 @@ pub(crate) async fn record_if_asked(name: &str, description: &Description, serve
             .await
             .ended(0);
     }
-    home.run(&["logout", "work"], consent, Approve)
-        .await
-        .ended(0);
+    home.run(&["logout", "work"], consent, Approve).await;
     let client = server.wire.since(mark);
     let transcript = Transcript::new(server, mark, &client);
     let mut text =
@@ -155,6 +153,7 @@ impl Transcript {
         let logout = match description.revokes {
             Revokes::Both => "revoked",
             Revokes::RefreshOnly => "access-token-lives",
+            Revokes::Refused => "failed",
             Revokes::Nothing => "not-offered",
         };
         let expect = if description.refresh == Refresh::None {

@@ -22,13 +22,15 @@ const COMMAND: &str = "MCP_OAUTH_TEST_WRITE_TRANSCRIPTS=1 scripts/check servers"
 /// The headers that the client reads.
 const HEADERS: [header::HeaderName; 2] = [header::CONTENT_TYPE, header::WWW_AUTHENTICATE];
 
-/// Writes the transcript of a run of its own, if the environment asks for it.
+/// Writes the transcript of a run of its own, if the environment requests it. The format has no
+/// place for a server that refuses the refresh token that it issued.
 #[expect(
     clippy::disallowed_methods,
     reason = "a file of the repository, not a secret"
 )]
 pub(crate) async fn record_if_asked(name: &str, description: &Description, server: &Server) {
-    if crate::variable("MCP_OAUTH_TEST_WRITE_TRANSCRIPTS").is_none() {
+    let is_requested = crate::variable("MCP_OAUTH_TEST_WRITE_TRANSCRIPTS").is_some();
+    if !is_requested || description.refresh == Refresh::Refused {
         return;
     }
     let mark = server.wire.mark();
@@ -37,8 +39,7 @@ pub(crate) async fn record_if_asked(name: &str, description: &Description, serve
     let mut login = vec!["login", "work", server.url.as_str()];
     login.extend(description.flags.iter().map(String::as_str));
     home.run(&login, consent, Approve).await.ended(0);
-    let refreshes = matches!(description.refresh, Refresh::Rotates | Refresh::Keeps);
-    if refreshes {
+    if description.refresh != Refresh::None {
         home.run(&["refresh", "work"], consent, Approve)
             .await
             .ended(0);

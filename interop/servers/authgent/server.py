@@ -23,6 +23,9 @@ os.environ |= {
 
 import httpx
 from authgent_server.app import create_app
+from authgent_server.config import get_settings
+from authgent_server.db import get_engine, get_session_factory
+from authgent_server.models.refresh_token import RefreshToken
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
@@ -64,8 +67,11 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
+# Introspection knows access tokens alone.
 async def active(token):
-    return (await introspect(token))["active"]
+    async with get_session_factory(get_engine(get_settings()))() as session:
+        refresh = await session.get(RefreshToken, token)
+    return not refresh.used if refresh else (await introspect(token))["active"]
 
 
 loopback.run(

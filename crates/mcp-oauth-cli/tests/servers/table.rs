@@ -8,7 +8,19 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/interop.md")
 const BEGIN: &str = "<!-- servers -->\n";
 const END: &str = "<!-- /servers -->";
 const HEAD: &str = "\
-| server | version | login | again, `--force` | tools | call | expired token | refresh, and a replay of it | consent declined | logout | leniency or override that it needs |
+Each row is a run of `mcp-oauth` at a server in `interop/servers`, on loopback, with the flags of the \
+last column and no others. Whether a token is live or dead is what the server itself says.
+
+- **again**: a second `login` uses the login that is there; with `--force` the browser opens again.
+- **call**: a tool is called through `mcp-oauth proxy`.
+- **expired token**: the server has let the access token expire and the client does not know; one \
+refresh, and the command succeeds.
+- **refresh**: `mcp-oauth refresh`; then a third party sends the same request with the spent refresh \
+token. After that the command has the tokens that the server accepts, or says that a login is needed.
+- **declined**: the user declines at the consent page; the login that was there still works.
+- **logout**: what the server says about both tokens afterwards.
+
+| server | version | login | again | tools | call | expired token | refresh, then a replay | declined | logout | leniency or override that it needs |
 |---|---|---|---|---|---|---|---|---|---|---|
 ";
 
@@ -68,7 +80,7 @@ pub(crate) fn write(rows: &[Row], commit: &str, date: &str) {
     }
     write!(
         table,
-        "\nLast full run: {date}, at commit `{commit}`, by `scripts/check servers`.\n"
+        "\nLast full run: {date}, commit `{commit}`, `scripts/check servers`.\n"
     )
     .unwrap();
     fs::write(

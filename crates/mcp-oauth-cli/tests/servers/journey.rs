@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     browser::Decision::{self, Approve, Deny},
     command::{Home, Output},
+    leniency,
     server::{Description, Refresh, Revokes, Server},
     table::Row,
     wire::{self, Exchange},
@@ -42,6 +43,8 @@ pub(crate) async fn run(name: &str) -> Row {
     row.cell("refresh", journey.refresh().await);
     row.cell("denied", journey.denied().await);
     row.cell("logout", journey.logout().await);
+    let all = journey.server.wire.since(0);
+    row.needed(&leniency::needed(all.iter().map(|exchange| &**exchange)));
     row
 }
 

@@ -15,6 +15,7 @@ use std::{path::Path, time::Duration};
 mod browser;
 mod command;
 mod journey;
+mod leniency;
 mod server;
 mod table;
 mod transcript;

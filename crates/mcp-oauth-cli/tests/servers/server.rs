@@ -28,9 +28,9 @@ pub(crate) struct Description {
     /// Flags that `login` needs; `{port}` as in `url`.
     #[serde(default)]
     pub(crate) flags: Vec<String>,
-    /// Which leniency or override the server needs, and why.
+    /// Why it needs these flags, or what it does not do, in words for the table.
     #[serde(default)]
-    pub(crate) needs: String,
+    pub(crate) needs: Option<String>,
     #[serde(default)]
     pub(crate) tool: Tool,
     /// Where `active` comes from.

@@ -9,7 +9,7 @@ const BEGIN: &str = "<!-- servers -->\n";
 const END: &str = "<!-- /servers -->";
 const HEAD: &str = "\
 Each row is a run of `mcp-oauth` at a server in `interop/servers`, on loopback, with the flags of the \
-last column and no others. Whether a token is live or dead is what the server itself says.
+last column and no others; that column also has what the client did by itself. Whether a token is live or dead is what the server itself says.
 
 - **again**: a second `login` uses the login that is there; with `--force` the browser opens again.
 - **call**: a tool is called through `mcp-oauth proxy`.
@@ -28,22 +28,23 @@ token. After that the command has the tokens that the server accepts, or says th
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     title: String,
-    needs: String,
+    needs: Vec<String>,
     cells: Vec<String>,
 }
 
 impl Row {
     pub(crate) fn new(description: &Description, version: &str) -> Self {
-        let needs = if description.needs.is_empty() {
-            "none"
-        } else {
-            &description.needs
-        };
         Self {
             title: description.title.clone(),
-            needs: needs.to_owned(),
-            cells: vec![format!("{version}")],
+            needs: description.needs.clone().into_iter().collect(),
+            cells: vec![version.to_owned()],
         }
+    }
+
+    /// Adds what the client did by itself.
+    pub(crate) fn needed(&mut self, leniencies: &[&str]) {
+        self.needs
+            .extend(leniencies.iter().map(|&needed| needed.to_owned()));
     }
 
     pub(crate) fn cell(&mut self, step: &str, seen: String) {
@@ -52,11 +53,15 @@ impl Row {
     }
 
     fn line(&self) -> String {
+        let needs = if self.needs.is_empty() {
+            "none".to_owned()
+        } else {
+            self.needs.join("; ")
+        };
         format!(
-            "| {} | {} | {} |\n",
+            "| {} | {} | {needs} |\n",
             self.title,
-            self.cells.join(" | "),
-            self.needs
+            self.cells.join(" | ")
         )
     }
 }

@@ -77,7 +77,7 @@ impl Transcript {
                 name(exchange.member("refresh_token"), format!("rt-{granted}"));
                 name(exchange.member("id_token"), "__ID_TOKEN__".to_owned());
             }
-            if is_registration(exchange) {
+            if exchange.is_registration() {
                 name(exchange.member("client_secret"), "secret-1".to_owned());
                 name(
                     exchange.member("registration_access_token"),
@@ -197,7 +197,7 @@ impl Transcript {
     fn expects(&self, exchange: &Exchange) -> Value {
         let scheme = exchange.request_headers.get(header::AUTHORIZATION);
         let scheme = scheme.and_then(|value| value.to_str().ok()?.split(' ').next());
-        if let Ok(Value::Object(sent)) = serde_json::from_slice(&exchange.request_body) {
+        if let Value::Object(sent) = exchange.sent_json() {
             let kept = ["token_endpoint_auth_method", "scope"].into_iter();
             let kept: Map<_, _> = kept
                 .filter_map(|name| Some((name.to_owned(), sent.get(name)?.clone())))
@@ -224,12 +224,6 @@ impl Transcript {
         }
         json!({"authorization": scheme, "form": form})
     }
-}
-
-/// A request with client metadata (RFC 7591 §3.1).
-fn is_registration(exchange: &Exchange) -> bool {
-    serde_json::from_slice::<Value>(&exchange.request_body)
-        .is_ok_and(|sent| sent.get("redirect_uris").is_some())
 }
 
 /// The `iss` of the authorization response (RFC 9207), which the server sends by way of the browser.

@@ -64,6 +64,16 @@ impl Exchange {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// Whether the request registers a client (RFC 7591 §3.1).
+    pub(crate) fn is_registration(&self) -> bool {
+        self.sent_json().get("redirect_uris").is_some()
+    }
+
+    /// The JSON in the request, or null.
+    pub(crate) fn sent_json(&self) -> Value {
+        serde_json::from_slice(&self.request_body).unwrap_or_default()
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&lock(&self.body)).into_owned()
     }

@@ -8,8 +8,8 @@ mod messages;
 mod stored;
 
 pub use messages::{
-    assertion, callback, challenge, device, error_body, event_stream, private_key, registration,
-    resource_metadata, server_metadata, token, token_exchange,
+    assertion, callback, challenge, device, error_body, event_stream, id_token, private_key,
+    registration, resource_metadata, server_metadata, token, token_exchange,
 };
 pub use stored::{record, sealed_file};
 
@@ -24,6 +24,7 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("device", device),
     ("error_body", error_body),
     ("event_stream", event_stream),
+    ("id_token", id_token),
     ("private_key", private_key),
     ("record", record),
     ("registration", registration),

@@ -14,6 +14,7 @@ use mcp_client_oauth::{
         endpoint::Endpoint,
         error_body::ErrorBody,
         event_stream::{EventDecoder, EventTooLarge},
+        id_token::{Nonce, NonceCheck, check_nonce},
         pkce::CodeVerifier,
         private_key::PrivateKey,
         registration,
@@ -65,11 +66,11 @@ pub fn resource_metadata(body: &[u8]) {
     }
 }
 
-/// Any server metadata (RFC 8414): what is taken has the issuer asked for, and safe endpoints.
+/// Any server metadata (RFC 8414): what is taken has the issuer asked for, however the slash of its empty path is written, and safe endpoints.
 pub fn server_metadata(body: &[u8]) {
     let issuer = Issuer::new("https://as.example");
     if let Ok(metadata) = ServerMetadata::parse(body, &issuer, Reach::Public) {
-        assert_eq!(metadata.issuer, issuer);
+        assert!(metadata.issuer.is_same_as(&issuer));
         assert_eq!(metadata.token_endpoint.as_url().scheme(), "https");
     }
 }
@@ -95,6 +96,14 @@ pub fn token(input: &[u8]) {
             Err(error) => assert!(!error.to_string().contains(SECRET)),
         }
     }
+}
+
+/// Any token response with an ID token in it (OpenID Connect Core §3.1.3.7): it never has the nonce
+/// of a login that it knows nothing of.
+pub fn id_token(body: &[u8]) {
+    let nonce = Nonce::generate().expect("randomness");
+    let found = check_nonce(&answer(StatusCode::OK, body), &nonce);
+    assert_ne!(found, NonceCheck::Matches);
 }
 
 /// Any answer of a token exchange (RFC 8693): what is taken is a JWT.

@@ -27,13 +27,15 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
     let platform = Platform::system().with_interaction(Arc::new(Approves));
 
-    // By a word, as a command or a configuration file has it: `TokenStore::open("auto:")`.
     for (name, _) in BACKENDS {
         println!("there is {name}:");
     }
-
-    // By hand: files that are sealed with a password. Another password is said to be wrong.
     let home = tempfile::tempdir()?;
+    // By a specification, as a command or a configuration file has it: `auto:`, or with a directory.
+    let store = TokenStore::open(&format!("auto:{}", home.path().join("auto").display()))?;
+    println!("logins in a new store: {}", store.keys().await?.len());
+
+    // By its parts: files that are sealed with a password. Another password is said to be wrong.
     let open = |password: &str| {
         let password = KeySource::Password(Secret::new(password.to_owned()));
         let files = SealedFiles::open(home.path().join("tokens"), password)?;

@@ -15,8 +15,8 @@ use crate::{
         endpoint::Endpoint,
         foreign::Foreign,
         resource_metadata::{self, Resource, ResourceMetadata},
-        scope::Scope,
-        server_metadata::{Issuer, ServerMetadata, ServerMetadataError},
+        scope::{self, Scope},
+        server_metadata::{Issuer, ServerMetadata},
         token::Scheme,
     },
     quirks::Quirks,
@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod fetch;
+mod legacy;
 
 use fetch::{Budget, Document, Fetched};
 
@@ -42,6 +43,11 @@ pub struct Discovery {
     pub challenged_scope: Option<Scope>,
     /// The scopes that the resource lists.
     pub listed_scope: Option<Scope>,
+    /// How many more scopes the resource lists than this client takes
+    /// ([`MOST_SCOPES`](crate::proto::scope::MOST_SCOPES)): these are not requested unless they are
+    /// named.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub scopes_left_out: usize,
     /// Whether the resource wants tokens that are bound to a key (RFC 9449): its metadata says so,
     /// or its challenge has the scheme `DPoP`.
     #[serde(default)]
@@ -98,6 +104,7 @@ impl Discovery {
             metadata,
             challenged_scope: None,
             listed_scope: None,
+            scopes_left_out: 0,
             wants_dpop: false,
             source: DiscoverySource::Manual,
             fresh_until: SystemTime::UNIX_EPOCH,
@@ -132,6 +139,17 @@ impl Discovery {
     /// The value of the parameter `resource` (RFC 8707); none where the server wants none.
     pub fn resource_parameter(&self) -> Option<&Resource> {
         self.quirks.resource_parameter(&self.resource)
+    }
+
+    /// Returns the scope that a login requests (spec-checklist G1): `wanted` if there is one, else
+    /// what the challenge and the metadata suggest.
+    pub fn scope_to_request(&self, wanted: Option<&Scope>) -> Option<Scope> {
+        scope::select(
+            wanted,
+            self.challenged_scope.as_ref(),
+            self.listed_scope.as_ref(),
+            self.metadata.scopes_supported.as_ref(),
+        )
     }
 
     /// Whether it may be used again at `now`, unless `challenge` says that it is out of date.
@@ -194,6 +212,7 @@ pub async fn discover(
     let Some((url, resource, lifetime)) = search.find_resource(&asked).await? else {
         return search.without_metadata(&asked, options.legacy).await;
     };
+    warn_of_scopes(server, &asked, &resource);
     let (metadata, server_lifetime) = search.find_server(&url, &resource).await?;
     let quirks = options.quirks.clone();
     Ok(Discovery {
@@ -206,10 +225,35 @@ pub async fn discover(
         wants_dpop: resource.dpop_bound_access_tokens_required || asked.is_dpop(),
         challenged_scope: asked.challenge.and_then(|challenge| challenge.scope),
         listed_scope: resource.scopes_supported,
+        scopes_left_out: resource.scopes_left_out,
         reach: search.reach,
         source: DiscoverySource::Metadata(url),
         fresh_until: platform.clock.now() + lifetime.min(server_lifetime),
     })
+}
+
+/// A scope is never cut in silence: a login without it may work, and lack what the user wants.
+fn warn_of_scopes(server: &ServerUrl, asked: &Asked, resource: &ResourceMetadata) {
+    let challenge = asked.challenge.as_ref();
+    if let Some(error) = challenge.and_then(|challenge| challenge.unusable_scope) {
+        tracing::warn!(%server, %error, "the scope in the server's challenge is ignored");
+    }
+    if resource.scopes_left_out > 0 {
+        let left_out = resource.scopes_left_out;
+        tracing::warn!(
+            %server, left_out,
+            "the server lists too many scopes; those that were left out are not requested unless \
+             they are named"
+        );
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What the server said to a request without a token.
@@ -352,7 +396,7 @@ impl<'a> Search<'a> {
         for url in places {
             let fetched = self.fetch(url, self.reach).await?;
             if let Some(document) = self.note(fetched) {
-                let (body, other) = (&document.body, self.quirks.names_of(issuer));
+                let (body, other) = (&document.body, self.quirks.names_in_metadata(issuer));
                 let metadata = ServerMetadata::parse_of(body, issuer, &other, self.reach);
                 let metadata = metadata.map_err(|cause| DiscoveryError::ServerMetadata {
                     url: document.url,
@@ -385,14 +429,12 @@ impl<'a> Search<'a> {
             .into());
         }
         if !legacy {
-            return Err(DiscoveryError::NoResourceMetadata {
-                server,
-                status,
-                tried,
-            }
-            .into());
+            return Err(self.without_consent(asked, tried).await.into());
         }
-        let (metadata, lifetime) = self.legacy_metadata().await?;
+        let (metadata, lifetime) = match self.legacy_metadata().await? {
+            Some((_, metadata, lifetime)) => (metadata, lifetime),
+            None => (self.legacy_endpoints()?, Duration::ZERO),
+        };
         Ok(Discovery {
             challenged_scope: asked.challenge.as_ref().and_then(|c| c.scope.clone()),
             wants_dpop: asked.is_dpop(),
@@ -401,45 +443,6 @@ impl<'a> Search<'a> {
             fresh_until: self.platform.clock.now() + lifetime,
             ..Discovery::manual(server, metadata).with_quirks(self.quirks)
         })
-    }
-
-    /// The rules of 2025-03-26: metadata at the root of the server's own origin, else fixed
-    /// endpoints (spec-checklist L1-L3).
-    async fn legacy_metadata(&mut self) -> Result<(ServerMetadata, Duration), Error> {
-        let base = self.server.as_url().origin().ascii_serialization();
-        let at = |path: &str| format!("{base}{path}");
-        let parse = |text: String| {
-            Endpoint::parse(&text, self.reach).map_err(|cause| DiscoveryError::Unsafe {
-                url: Foreign::new(&text),
-                cause,
-            })
-        };
-        let place = parse(at("/.well-known/oauth-authorization-server"))?;
-        let fallback = ServerMetadata {
-            registration_endpoint: Some(parse(at("/register"))?),
-            ..ServerMetadata::manual(
-                Issuer::new(base.clone()),
-                parse(at("/authorize"))?,
-                parse(at("/token"))?,
-            )
-        };
-        let fetched = self.fetch_from_server(place.as_url().clone()).await?;
-        let Some(document) = self.note(fetched) else {
-            return Ok((fallback, Duration::ZERO));
-        };
-        // The base URL was built by us, so the one slash that a URL type would add is no lie (H3).
-        let slashed = Issuer::new(format!("{base}/"));
-        let parsed = match ServerMetadata::parse(&document.body, &Issuer::new(base), self.reach) {
-            Err(ServerMetadataError::OtherIssuer { found, .. }) if found == slashed => {
-                ServerMetadata::parse(&document.body, &slashed, self.reach)
-            }
-            parsed => parsed,
-        };
-        let metadata = parsed.map_err(|cause| DiscoveryError::ServerMetadata {
-            url: document.url,
-            cause,
-        })?;
-        Ok((metadata, document.lifetime))
     }
 
     /// A URL that the challenge names.
@@ -490,6 +493,8 @@ impl<'a> Search<'a> {
                 url: fetched.asked,
                 status: fetched.status,
                 html: fetched.html,
+                redirect: fetched.redirect,
+                unusable: None,
             });
         }
         fetched.document

@@ -111,7 +111,9 @@ impl Error {
                 TokenError::Refused { error, .. } if error.is(USE_NONCE) => Remedy::ReportToServer,
                 TokenError::Refused { .. } => Remedy::Reconfigure,
                 TokenError::Unavailable { .. } => Remedy::Retry,
-                TokenError::Downgraded | TokenError::Malformed { .. } => Remedy::ReportToServer,
+                TokenError::Downgraded
+                | TokenError::NonceMismatch
+                | TokenError::Malformed { .. } => Remedy::ReportToServer,
             },
             Self::MachineGrant(cause) => cause.remedy(),
             Self::TokenRefresh(cause) => cause.remedy(),
@@ -134,6 +136,16 @@ impl Error {
             _ => self
                 .token_answer()
                 .is_some_and(|cause| unknown.iter().any(|code| cause.is(code))),
+        }
+    }
+
+    /// Returns whether an authorization server refused the scope (RFC 6749 §4.1.2.1 and §5.2).
+    pub fn is_invalid_scope(&self) -> bool {
+        let code = "invalid_scope";
+        match self {
+            Self::Authorization(AuthorizationError::Refused(error)) => error.is(code),
+            Self::Authorization(AuthorizationError::Device { cause, .. }) => cause.is(code),
+            _ => self.token_answer().is_some_and(|cause| cause.is(code)),
         }
     }
 

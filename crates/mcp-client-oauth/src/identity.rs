@@ -10,11 +10,13 @@ use url::Url;
 use crate::proto::private_key::PrivateKey;
 use crate::{
     discovery::Discovery,
-    error::{Error, RegistrationError},
-    platform::Platform,
+    error::{Error, RegistrationError, RegistrationResponseError},
+    platform::{Platform, Reach},
     proto::{
-        client_auth::{AuthMethod, ClientAuth},
-        registration::{self, ClientMetadata},
+        client_auth::{AuthMethod, ClientAuth, ClientIdInForm},
+        endpoint::Endpoint,
+        registration::{self, Attempts, ClientMetadata, Registered, joined},
+        scope::Scope,
         server_metadata::{Issuer, ServerMetadata},
     },
     secret::Secret,
@@ -58,15 +60,61 @@ pub struct Registration {
     pub secret_expires_at: Option<SystemTime>,
     /// The authentication method that it was registered with, if that is known.
     pub method: Option<AuthMethod>,
+    /// Whether the issuer was found to require `client_id` in the form beside Basic.
+    #[serde(default)]
+    pub client_id_in_form: ClientIdInForm,
     /// The redirect URI that it was registered with, if that is known. A client that registered
     /// itself without one is for the device grant.
     pub redirect_uri: Option<Url>,
+    /// The scope that it was registered with, if that is known.
+    #[serde(default, skip_serializing_if = "RegisteredScope::is_unknown")]
+    pub scope: RegisteredScope,
     /// Whether a person registered it by hand.
     pub by_hand: bool,
     /// What proves who it is, instead of a secret.
     #[cfg(feature = "private-key-jwt")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key: Option<PrivateKey>,
+}
+
+/// The scope that a client was registered with (RFC 7591 §2). Some servers refuse every other one
+/// (Python MCP SDK, django-allauth).
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RegisteredScope {
+    /// Not known: the client was registered manually, or by an earlier version.
+    #[default]
+    Unknown,
+    /// None was named, so the server chose what it allows.
+    Unnamed,
+    /// At least this: what the registration was to be for, and what the server said.
+    Named(Scope),
+}
+
+impl RegisteredScope {
+    fn is_unknown(&self) -> bool {
+        *self == Self::Unknown
+    }
+
+    fn named(&self) -> Option<&Scope> {
+        match self {
+            Self::Named(scope) => Some(scope),
+            Self::Unknown | Self::Unnamed => None,
+        }
+    }
+
+    /// Returns whether registering again would allow no more than this does.
+    fn covers(&self, requested: Option<&Scope>) -> bool {
+        let Some(requested) = requested else {
+            return true;
+        };
+        match self {
+            Self::Unknown => true,
+            Self::Unnamed => false,
+            Self::Named(own) => requested.missing_from(own).is_none(),
+        }
+    }
 }
 
 /// A client that was registered by hand.
@@ -122,6 +170,9 @@ pub struct IdentityOptions {
     /// Whether dynamic registration says that this client takes only tokens that are bound to a key
     /// (RFC 9449 §5.2, spec-checklist J10).
     pub dpop_bound_access_tokens: bool,
+    /// What the login will request, if the caller chooses; a client is registered for it, and for
+    /// what else the server suggests.
+    pub scope: Option<Scope>,
 }
 
 impl Default for IdentityOptions {
@@ -133,6 +184,7 @@ impl Default for IdentityOptions {
             document_key: None,
             client_name: CLIENT_NAME.to_owned(),
             dpop_bound_access_tokens: false,
+            scope: None,
         }
     }
 }
@@ -160,6 +212,14 @@ impl ClientIdentity {
         }
     }
 
+    /// Returns the registration with one issuer, if it is one.
+    pub(crate) fn registration(&self) -> Option<&Registration> {
+        match self {
+            Self::Registered(own) => Some(own),
+            _ => None,
+        }
+    }
+
     /// Whether a person registered it.
     pub(crate) fn is_by_hand(&self) -> bool {
         matches!(self, Self::Registered(own) if own.by_hand)
@@ -167,12 +227,24 @@ impl ClientIdentity {
 
     /// The client as it presents itself to `server`; none if it belongs to another issuer.
     pub fn authenticate(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
+        let offered = server.token_endpoint_auth_methods_supported.as_deref();
+        self.authenticate_by(server, offered)
+    }
+
+    /// Returns the client as it presents itself to the revocation endpoint of `server` (RFC 8414 §2);
+    /// none if it belongs to another issuer.
+    pub fn authenticate_for_revocation(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
+        self.authenticate_by(server, server.revocation_auth_methods())
+    }
+
+    fn authenticate_by(
+        &self,
+        server: &ServerMetadata,
+        offered: Option<&[String]>,
+    ) -> Option<ClientAuth<'_>> {
         match self {
             Self::Registered(own) if own.issuer != server.issuer => None,
-            Self::Registered(own) => {
-                let offered = server.token_endpoint_auth_methods_supported.as_deref();
-                Some(own.authenticate(offered))
-            }
+            Self::Registered(own) => Some(own.authenticate(offered)),
             Self::Document(url) => Some(ClientAuth::new(url.as_str(), None, AuthMethod::None)),
             #[cfg(feature = "private-key-jwt")]
             Self::SignedDocument { url, key } => Some(ClientAuth::signing(
@@ -219,7 +291,10 @@ impl Registration {
             return ClientAuth::signing(&self.client_id, key, self.issuer.clone());
         }
         let method = AuthMethod::choose(self.method, offered, secret.is_some());
+        let is_chosen = self.method != Some(method);
+        let may_be_basic = is_chosen && AuthMethod::Basic.is_offered(offered);
         ClientAuth::new(&self.client_id, secret, method)
+            .with_learned(&self.client_id_in_form, may_be_basic)
     }
 
     /// A client that a person registered with `issuer`.
@@ -230,7 +305,9 @@ impl Registration {
             client_secret: client.client_secret.clone(),
             secret_expires_at: None,
             method: None,
+            client_id_in_form: ClientIdInForm::default(),
             redirect_uri: None,
+            scope: RegisteredScope::Unknown,
             by_hand: true,
             #[cfg(feature = "private-key-jwt")]
             private_key: client.private_key.clone(),
@@ -252,7 +329,8 @@ impl Registration {
 
 /// Finds a client id: pre-registered, else a metadata document where the server takes one, else
 /// the registration that is `known` already, else a new one: with `redirect_uri`, or without one for
-/// the device grant.
+/// the device grant. A known one that was registered with less scope than the login requests is
+/// replaced by one for both.
 ///
 /// # Errors
 /// [`RegistrationError::OtherIssuer`] rather than showing a client id to a stranger (D13, D14).
@@ -268,10 +346,15 @@ pub async fn identify(
         return Ok(given);
     }
     let now = platform.clock.now();
-    if let Some(known) = known.filter(|known| known.fits(&server.issuer, redirect_uri, now)) {
+    let requested = discovery.scope_to_request(options.scope.as_ref());
+    let fits = |known: &&Registration| {
+        known.fits(&server.issuer, redirect_uri, now) && known.scope.covers(requested.as_ref())
+    };
+    if let Some(known) = known.filter(fits) {
         return Ok(ClientIdentity::Registered(known.clone()));
     }
-    register(platform, discovery, options, redirect_uri).await
+    let known = known.filter(|known| known.issuer == server.issuer && !known.by_hand);
+    register_instead(platform, discovery, options, known, redirect_uri).await
 }
 
 /// Finds a client id for a grant without a person: pre-registered, or a metadata document where the
@@ -317,15 +400,25 @@ fn given(
 }
 
 /// Registers a new client (RFC 7591) with `redirect_uri`, or one for the device grant. A server that
-/// refuses this kind of client is asked once more, for the other `application_type` (spec-checklist
-/// D10).
+/// refuses the client is sent others that it may take, [a few times](registration::MOST_REQUESTS).
 ///
 /// # Errors
-/// [`Error::Registration`] with what the server said.
+/// [`Error::Registration`] with what the server said at first.
 pub async fn register(
     platform: &Platform,
     discovery: &Discovery,
     options: &IdentityOptions,
+    redirect_uri: Option<&Url>,
+) -> Result<ClientIdentity, Error> {
+    register_instead(platform, discovery, options, None, redirect_uri).await
+}
+
+/// Registers as [`register`] does, for the scope of the `known` client too.
+async fn register_instead(
+    platform: &Platform,
+    discovery: &Discovery,
+    options: &IdentityOptions,
+    known: Option<&Registration>,
     redirect_uri: Option<&Url>,
 ) -> Result<ClientIdentity, Error> {
     let server = &discovery.metadata;
@@ -342,34 +435,93 @@ pub async fn register(
         None => ClientMetadata::device(&options.client_name, method),
     };
     metadata.dpop_bound_access_tokens = options.dpop_bound_access_tokens;
-    let ask = async |metadata: &ClientMetadata| {
-        let request = registration::request(endpoint, discovery.reach, metadata);
-        let answer = platform.http.send(request).await?;
-        let now = platform.clock.now();
-        Ok::<_, Error>(registration::response(&answer, redirect_uri, now))
+    let requested = discovery.scope_to_request(options.scope.as_ref());
+    let registered_before = known.and_then(|known| known.scope.named());
+    let listed = discovery.listed_scope.as_ref();
+    let attempts = if registration::is_better_without_scope(endpoint) {
+        Attempts::new(metadata, None, None, None)
+    } else {
+        Attempts::new(metadata, requested.as_ref(), registered_before, listed)
     };
-    let mut outcome = ask(&metadata).await?;
-    if let Err(refusal) = &outcome
-        && let Some(other) = metadata.after(refusal)
-        && let Ok(Ok(registered)) = ask(&other).await
-    {
-        outcome = Ok(registered);
-    }
-    let registered = outcome.map_err(|cause| RegistrationError::Answer {
-        url: endpoint.as_url().clone(),
-        cause,
-    })?;
+    let registrar = Registrar {
+        platform,
+        endpoint,
+        reach: discovery.reach,
+        redirect_uri,
+    };
+    let (registered, sent) =
+        registrar
+            .send_in_turn(attempts)
+            .await?
+            .map_err(|cause| RegistrationError::Answer {
+                url: endpoint.as_url().clone(),
+                cause,
+            })?;
+    // Where the client was registered without a scope all the same, another registration would
+    // bring no more, and is not sent at each login.
+    let scope = joined(
+        sent.as_ref().or(requested.as_ref()),
+        registered.scope.as_ref(),
+    );
     Ok(ClientIdentity::Registered(Registration {
         issuer: server.issuer.clone(),
         client_id: registered.client_id,
         client_secret: registered.client_secret,
         secret_expires_at: registered.secret_expires_at,
-        method: registered.method,
+        // RFC 7591 §3.2.1: what was registered is in the response. A server that leaves it out has
+        // taken what was asked for; a secret that was not asked for goes as the metadata lists it.
+        method: registered
+            .method
+            .or_else(|| Some(method).filter(|method| *method != AuthMethod::None)),
+        client_id_in_form: ClientIdInForm::default(),
         redirect_uri: redirect_uri.cloned(),
+        scope: scope.map_or(RegisteredScope::Unnamed, RegisteredScope::Named),
         by_hand: false,
         #[cfg(feature = "private-key-jwt")]
         private_key: None,
     }))
+}
+
+/// Holds what each request of one registration needs.
+struct Registrar<'a> {
+    platform: &'a Platform,
+    endpoint: &'a Endpoint,
+    reach: Reach,
+    redirect_uri: Option<&'a Url>,
+}
+
+impl Registrar<'_> {
+    /// Sends one request after the other, and returns what was registered and with which scope, or
+    /// the first refusal.
+    async fn send_in_turn(
+        &self,
+        mut attempts: Attempts,
+    ) -> Result<Result<(Registered, Option<Scope>), RegistrationResponseError>, Error> {
+        let scope = attempts.current().scope.clone();
+        let first = match self.send(attempts.current()).await? {
+            Ok(registered) => return Ok(Ok((registered, scope))),
+            Err(refusal) => refusal,
+        };
+        let mut latest = first.clone();
+        while let Some(next) = attempts.after(&latest) {
+            match self.send(next).await {
+                Ok(Ok(registered)) => return Ok(Ok((registered, next.scope.clone()))),
+                Ok(Err(refusal)) => latest = refusal,
+                Err(_) => break,
+            }
+        }
+        Ok(Err(first))
+    }
+
+    async fn send(
+        &self,
+        metadata: &ClientMetadata,
+    ) -> Result<Result<Registered, RegistrationResponseError>, Error> {
+        let request = registration::request(self.endpoint, self.reach, metadata);
+        let answer = self.platform.http.send(request).await?;
+        let now = self.platform.clock.now();
+        Ok(registration::response(&answer, self.redirect_uri, now))
+    }
 }
 
 /// Binds a client to `issuer`, unless it is bound to another one: by the caller, or by what is
@@ -381,11 +533,15 @@ fn bind(
 ) -> Result<Registration, RegistrationError> {
     let used = known.filter(|known| known.by_hand && known.client_id == client.client_id);
     let bound = client.issuer.as_ref().or(used.map(|used| &used.issuer));
-    if let Some(registered) = bound.filter(|bound| *bound != issuer) {
+    if let Some(registered) = bound.filter(|bound| !bound.is_same_as(issuer)) {
         let (registered, found) = (registered.clone(), issuer.clone());
         return Err(RegistrationError::OtherIssuer { registered, found });
     }
-    Ok(Registration::by_hand(client, issuer.clone()))
+    let mut registration = Registration::by_hand(client, issuer.clone());
+    if let Some(used) = used.filter(|used| used.issuer == *issuer) {
+        registration.client_id_in_form = used.client_id_in_form.clone();
+    }
+    Ok(registration)
 }
 
 /// spec-checklist D5, H174: our own misconfiguration is found before anybody is asked.

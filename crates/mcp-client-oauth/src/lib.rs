@@ -83,13 +83,14 @@ mod sse;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod token_request;
 
 pub use authorized::{Authorized, AuthorizedRequest, Credentials};
 pub use discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover};
 pub use error::{Error, Remedy};
 pub use identity::{
-    CLIENT_NAME, ClientIdentity, IdentityOptions, Preregistered, Registration, identify,
-    identify_machine, register,
+    CLIENT_NAME, ClientIdentity, IdentityOptions, Preregistered, RegisteredScope, Registration,
+    identify, identify_machine, register,
 };
 pub use interactive::Interactive;
 pub use login::{DpopPolicy, LoginOptions, login};
@@ -100,7 +101,7 @@ pub use quirks::{OtherName, Quirks, ResourceParameter};
 pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};
-pub use sessions::Sessions;
+pub use sessions::{Ensured, Sessions};
 pub use sse::{ANSWER_DEADLINE, Answer, AnswerBody, AnswerError, Events, reconnect_delay};
 pub use store::TokenStore;
 

@@ -9,13 +9,16 @@ use crate::{
     identity::{ClientIdentity, IdentityOptions, Registration, identify, identify_machine},
     machine::MachineGrant,
     platform::Platform,
-    proto::{dpop::DpopKey, scope::Scope, server_metadata::ServerMetadata},
+    proto::{
+        client_auth::ClientIdInForm, dpop::DpopKey, scope::Scope, server_metadata::ServerMetadata,
+    },
     prover::Prover,
     server_url::ServerUrl,
     session::Session,
     store::{Record, RecordKey, Revision, TokenStore},
 };
 
+mod registration_check;
 mod shared;
 
 use shared::shared_login;
@@ -234,6 +237,8 @@ impl Asking<'_> {
         let redirect = receiver.as_ref().map(Receiver::uri);
         let client = options.client();
         let identity = identify(platform, discovery, &client, self.known, redirect).await?;
+        let identity = self.with_known_client(discovery, identity, redirect);
+        let identity = identity.await?;
         keep_registration(self.store, &identity, self.known).await?;
         let mut request = GrantRequest::new(discovery, &identity, options.scope.as_ref())?
             .with_receiver(receiver)
@@ -242,9 +247,16 @@ impl Asking<'_> {
             request = request.with_prover(Arc::clone(prover));
         }
         let requested = request.scope().cloned();
+        let was_required = requires_client_id_in_form(&identity);
         let tokens = grant.obtain(platform, request).await;
+        if let ClientIdentity::Registered(own) = &identity {
+            self.store.note_use(own, tokens.is_ok());
+        }
+        if !was_required && requires_client_id_in_form(&identity) {
+            keep_learned(self.store, &identity).await;
+        }
         if let Err(error) = &tokens {
-            forget_unknown_client(self.store, &identity, error).await;
+            forget_unknown_client(self.store, &identity, self.known, error).await;
         }
         let mut record = Record::new(discovery.clone(), identity, requested, tokens?);
         record.dpop = self.prover.map(|prover| prover.key().clone());
@@ -323,12 +335,36 @@ async fn keep_registration(
     }
 }
 
-/// A client that the server no longer knows is not used again (H173).
-async fn forget_unknown_client(store: &TokenStore, identity: &ClientIdentity, error: &Error) {
+fn requires_client_id_in_form(identity: &ClientIdentity) -> bool {
+    let own = identity.registration();
+    own.is_some_and(|own| own.client_id_in_form.is_required())
+}
+
+/// Keeps with a registration how its issuer authenticates the client, so that the next login sends
+/// one token request. A login does not fail by that.
+async fn keep_learned(store: &TokenStore, identity: &ClientIdentity) {
+    if let Some(own) = identity.registration()
+        && !own.by_hand
+        && let Err(error) = store.save_registration(own).await
+    {
+        tracing::warn!(%error, "the client registration could not be updated");
+    }
+}
+
+/// A client that the server no longer knows is not used again (H173). One that was registered in this
+/// login is kept: the server knows it, and refuses it for another reason, so that each new try would
+/// leave one more client there.
+async fn forget_unknown_client(
+    store: &TokenStore,
+    identity: &ClientIdentity,
+    known: Option<&Registration>,
+    error: &Error,
+) {
     let ClientIdentity::Registered(own) = identity else {
         return;
     };
     if !own.by_hand
+        && Some(own) == known
         && error.is_unknown_client()
         && let Err(also) = store.forget_registration(&own.issuer).await
     {
@@ -400,6 +436,7 @@ impl LoginOptions {
     fn client(&self) -> IdentityOptions {
         let mut client = self.identity.clone();
         client.dpop_bound_access_tokens |= self.dpop == DpopPolicy::Always;
+        client.scope.clone_from(&self.scope);
         client
     }
 
@@ -417,6 +454,10 @@ impl LoginOptions {
             _ => None,
         });
         match used.filter(|used| by_hand.is_some_and(|own| own.client_id == used.client_id)) {
+            Some(used) if self.afresh => Ok(Some(Registration {
+                client_id_in_form: ClientIdInForm::default(),
+                ..used
+            })),
             Some(used) => Ok(Some(used)),
             None if self.afresh => Ok(None),
             None => Ok(store.registration(discovery.issuer()).await?),

@@ -9,9 +9,13 @@ use crate::{
     error::{Error, RegistrationError, RevocationError, TokenStorageError},
     identity::ClientIdentity,
     platform::Platform,
-    proto::revocation::{self, TokenKind},
-    prover::{Prover, ask},
+    proto::{
+        client_auth::ClientAuth,
+        revocation::{self, TokenKind},
+    },
+    prover::Prover,
     store::{Record, RecordKey, TokenStore},
+    token_request,
 };
 
 /// How long a server may take to revoke what it is given (H98).
@@ -148,14 +152,19 @@ async fn revoke_within(
     let server = &discovery.metadata;
     let endpoint = server.revocation_endpoint.as_ref();
     let endpoint = endpoint.ok_or_else(|| RevocationError::NotOffered(server.issuer.clone()))?;
-    let client = identity.authenticate(server);
+    let client = identity.authenticate_for_revocation(server);
     let client = client.ok_or_else(|| RevocationError::OtherIssuer(server.issuer.clone()))?;
     let client = client.at(platform.clock.now());
     let client = client.map_err(RegistrationError::from)?;
-    let mut request = revocation::request(endpoint, discovery.reach, &client, token, kind);
-    request.deadline = deadline;
-    let url: Url = request.url.clone();
-    let answer = ask(platform, request, prover).await?;
+    let request = |client: &ClientAuth<'_>| {
+        let mut request = revocation::request(endpoint, discovery.reach, client, token, kind);
+        request.deadline = deadline;
+        request
+    };
+    let url: Url = endpoint.as_url().clone();
+    // On the heap: up to three requests make it large.
+    let answer = token_request::revoke(platform, &client, request, prover, deadline);
+    let answer = Box::pin(answer).await?;
     let secrets: Vec<&str> = client.secrets().chain([token]).collect();
     revocation::response(&answer, &secrets)
         .map_err(|cause| RevocationError::Answer { url, cause }.into())

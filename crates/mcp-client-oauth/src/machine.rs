@@ -18,10 +18,11 @@ use crate::{
         endpoint::Endpoint,
         scope::Scope,
         server_metadata::Issuer,
-        token::{self, TokenSet},
-        token_exchange,
+        token::TokenSet,
+        token_exchange::{self, SubjectToken, SubjectTokenType},
     },
-    prover::{Prover, ask, expected_scheme},
+    prover::{Prover, expected_scheme},
+    token_request,
 };
 
 /// How to get tokens without asking anybody.
@@ -53,8 +54,12 @@ pub struct IdentityProvider {
     pub token_endpoint: Endpoint,
     /// Who we are there.
     pub client: Registration,
-    /// Where the person's ID token comes from.
+    /// Where the token comes from that says who the user is: an ID token, or what
+    /// [`subject_token_type`](Self::subject_token_type) says.
     pub id_token: AssertionSource,
+    /// The kind of that token.
+    #[serde(default)]
+    pub subject_token_type: SubjectTokenType,
 }
 
 /// The person named it, so it may be wherever they say; `https` all the same, but for loopback.
@@ -75,7 +80,17 @@ impl IdentityProvider {
             token_endpoint: Endpoint::parse(token_endpoint, IDP_REACH)?,
             client: Registration::by_hand(client, issuer),
             id_token,
+            subject_token_type: SubjectTokenType::IdToken,
         })
+    }
+
+    /// Returns the same identity provider for a user whose refresh token of it is read, instead of an
+    /// ID token. It lives longer, so that a session can log in again by itself for as long.
+    #[must_use]
+    pub fn with_refresh_token(mut self, refresh_token: AssertionSource) -> Self {
+        self.id_token = refresh_token;
+        self.subject_token_type = SubjectTokenType::RefreshToken;
+        self
     }
 }
 
@@ -144,8 +159,8 @@ pub(crate) async fn obtain(
                 let issuer = discovery.issuer().clone();
                 return Err(MachineGrantError::NoIdJags(issuer));
             }
-            let id_token = errand.read(&idp.id_token).await?;
-            let id_jag = errand.vouch(idp, &id_token).await?;
+            let subject = errand.read_subject(idp).await?;
+            let id_jag = errand.vouch(idp, &subject).await?;
             errand.present(&id_jag).await
         }
     }
@@ -177,7 +192,9 @@ impl Errand<'_> {
         let client = self.client.at(self.platform.clock.now())?;
         let (endpoint, reach) = self.token_endpoint();
         let resource = self.discovery.resource_parameter();
-        let request = client_credentials_request(endpoint, reach, &client, resource, self.scope);
+        let request = |client: &ClientAuth<'_>| {
+            client_credentials_request(endpoint, reach, client, resource, self.scope)
+        };
         self.trade(request, &client, None).await
     }
 
@@ -186,7 +203,9 @@ impl Errand<'_> {
         let client = self.client.at(self.platform.clock.now())?;
         let (endpoint, reach) = self.token_endpoint();
         let resource = self.discovery.resource_parameter();
-        let request = assertion_request(endpoint, reach, &client, resource, self.scope, assertion);
+        let request = |client: &ClientAuth<'_>| {
+            assertion_request(endpoint, reach, client, resource, self.scope, assertion)
+        };
         self.trade(request, &client, Some(assertion)).await
     }
 
@@ -194,40 +213,44 @@ impl Errand<'_> {
     async fn vouch(
         &self,
         idp: &IdentityProvider,
-        id_token: &Assertion,
+        subject: &SubjectToken,
     ) -> Result<Assertion, MachineGrantError> {
         let client = idp.client.authenticate(None);
         let client = client.at(self.platform.clock.now())?;
-        let request = token_exchange::request(
-            &idp.token_endpoint,
-            IDP_REACH,
-            &client,
-            id_token,
-            self.discovery.issuer(),
-            &self.discovery.resource,
-            self.scope,
-        );
-        let url = request.url.clone();
+        let request = |client: &ClientAuth<'_>| {
+            token_exchange::request(
+                &idp.token_endpoint,
+                IDP_REACH,
+                client,
+                subject,
+                self.discovery.issuer(),
+                &self.discovery.resource,
+                self.scope,
+            )
+        };
+        let url = idp.token_endpoint.as_url().clone();
         // What it gives is no access token, and is bound to nothing.
-        let answer = self.send(request, None).await?;
-        let secrets: Vec<&str> = client.secrets().chain([id_token.expose()]).collect();
+        let answer = self.send(request, &client, None).await?;
+        let secrets: Vec<&str> = client.secrets().chain([subject.expose()]).collect();
         token_exchange::response(&answer, &secrets)
             .map_err(|cause| MachineGrantError::IdentityProvider { url, cause })
     }
 
     async fn trade(
         &self,
-        request: Request,
+        request: impl Fn(&ClientAuth<'_>) -> Request,
         client: &ClientAuth<'_>,
         assertion: Option<&Assertion>,
     ) -> Result<TokenSet, MachineGrantError> {
-        let url: Url = request.url.clone();
+        let url: Url = self.discovery.metadata.token_endpoint.as_url().clone();
         let now = self.platform.clock.now();
-        let answer = self.send(request, self.prover).await?;
+        let answer = self.send(request, client, self.prover).await?;
         let answer = self.discovery.quirks.token_answer(answer);
         let assertion = assertion.map(Assertion::expose);
         let secrets: Vec<&str> = client.secrets().chain(assertion).collect();
-        token::response(&answer, now, &secrets, expected_scheme(self.prover))
+        let (quirks, issuer) = (&self.discovery.quirks, self.discovery.issuer());
+        quirks
+            .tokens(issuer, &answer, now, &secrets, expected_scheme(self.prover))
             .map_err(|cause| MachineGrantError::Answer { url, cause })
     }
 
@@ -237,13 +260,32 @@ impl Errand<'_> {
         Ok(assertion.ok_or_else(|| source.without(NoAssertionCause::NotAJwt))?)
     }
 
+    async fn read_subject(
+        &self,
+        idp: &IdentityProvider,
+    ) -> Result<SubjectToken, MachineGrantError> {
+        let source = &idp.id_token;
+        let text = source.read(&*self.platform.clock, self.left()).await?;
+        let subject = SubjectToken::parse(text.expose(), idp.subject_token_type);
+        let cause = match idp.subject_token_type {
+            SubjectTokenType::RefreshToken => NoAssertionCause::NotAToken,
+            _ => NoAssertionCause::NotAJwt,
+        };
+        Ok(subject.ok_or_else(|| source.without(cause))?)
+    }
+
     async fn send(
         &self,
-        mut request: Request,
+        request: impl Fn(&ClientAuth<'_>) -> Request,
+        client: &ClientAuth<'_>,
         prover: Option<&Prover>,
     ) -> Result<Response, MachineGrantError> {
-        request.deadline = request.deadline.min(self.left());
-        let answer = ask(self.platform, request, prover).await;
+        let build = |client: &ClientAuth<'_>| {
+            let mut request = request(client);
+            request.deadline = request.deadline.min(self.left());
+            request
+        };
+        let answer = token_request::send(self.platform, client, build, prover).await;
         answer.map_err(MachineGrantError::Http)
     }
 

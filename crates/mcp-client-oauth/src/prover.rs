@@ -1,5 +1,5 @@
 //! Proof of possession at work (RFC 9449): the key of a login, what servers gave us to repeat, and
-//! the one way of a token request.
+//! the requests that carry a proof.
 
 use std::{
     collections::HashMap,
@@ -128,8 +128,8 @@ impl Prover {
     }
 }
 
-/// Sends a token request: every one goes this way. With a `prover` it carries a proof, and is sent
-/// once more, with another proof, if the server wants a nonce in it (RFC 9449 §8); what was sent is
+/// Sends one request of [`token_request`](crate::token_request). With a `prover` it carries a proof,
+/// and is sent once more, with another proof, if the server wants a nonce in it (RFC 9449 §8); what was sent is
 /// then not used up. Never more than once, whatever the server says (H181), and within the deadline
 /// of the request.
 pub(crate) async fn ask(

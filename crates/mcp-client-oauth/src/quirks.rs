@@ -5,7 +5,7 @@
 //! things give a check away, for one server, and say so: [`Quirks::pkce_unlisted`] and
 //! [`Quirks::issuers`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -13,8 +13,10 @@ use url::Url;
 use crate::{
     platform::Response,
     proto::{
-        authorize_parameters::AuthorizeParameters, resource_metadata::Resource,
-        server_metadata::Issuer, token,
+        authorize_parameters::AuthorizeParameters,
+        resource_metadata::Resource,
+        server_metadata::Issuer,
+        token::{self, Scheme, TokenError, TokenSet, TokenTypes},
     },
 };
 
@@ -50,6 +52,12 @@ pub struct Quirks {
     /// is believed: one that lists only `plain` is refused all the same (H5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pkce_unlisted: Option<bool>,
+    /// Whether a token response without `token_type`, which RFC 6749 §5.1 requires, brings a bearer
+    /// token. `OpenAuth` (npm `@openauthjs/openauth`) leaves it out. An attacker gains nothing: a
+    /// bearer token is sent where any other would be, and one that is bound to a key is not taken
+    /// from such a response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assume_bearer: Option<bool>,
     /// By what other names the authorization server may call itself in its metadata (H2) and in the
     /// callback (H54); an empty one is for metadata without a name. Each is compared byte for byte,
     /// and its use is logged as a warning: it gives away what RFC 8414 §3.3 and RFC 9207 protect
@@ -121,11 +129,19 @@ pub enum ResourceParameter {
 impl Quirks {
     /// What the provider behind `issuer` is known to want.
     ///
-    /// | issuer | wants |
-    /// |---|---|
-    /// | Microsoft Entra v2 | no `resource` (AADSTS901002, AADSTS9010010), the scope on refresh (AADSTS90009); its metadata lists no PKCE methods, and it checks S256 |
-    /// | Google | `access_type=offline` and `prompt=consent`, or there is no refresh token |
-    /// | GitHub | may answer with a form |
+    /// | issuer | wants | seen |
+    /// |---|---|---|
+    /// | Microsoft Entra v2 (three clouds) | no `resource` (AADSTS901002, AADSTS9010010), the scope on refresh (AADSTS90009); its metadata lists no PKCE methods, and it checks S256 | |
+    /// | the tenants `organizations`, `common`, `consumers` of it | the issuer in the metadata is the literal `https://<host>/{tenantid}/v2.0` | `openid-configuration` of 2026-10-01 |
+    /// | Google | `access_type=offline` and `prompt=consent`, or there is no refresh token | |
+    /// | GitHub | may answer with a form | |
+    /// | `https://cognito-idp.<region>.amazonaws.com/<pool>` (Amazon Cognito, `AgentCore` too) | its metadata lists no PKCE methods, and it checks S256 | anthropics/claude-code#13275, #35846; AWS: "Using PKCE in authorization code grants", 2026-10 |
+    /// | `https://auth.monday.com/mcp` | its callback names the issuer `https://auth.monday.com` | NousResearch/hermes-agent#96107; metadata of 2026-10-01 |
+    /// | `https://mcp.slack.com`, `https://slack.com` | `token_type` may be `user`, which is a bearer token | different-ai/openwork#3569; metadata of 2026-10-01 |
+    /// | `https://www.dropbox.com` | `token_access_type=offline`, or there is no refresh token | Dropbox OAuth guide, nextauthjs/next-auth#12161; metadata of 2026-10-01 |
+    ///
+    /// The other names of Entra and monday.com and the `token_type` of Slack hold for these issuers
+    /// whatever is configured; they are not among the fields here.
     pub fn known(issuer: &Issuer) -> Self {
         let Ok(url) = Url::parse(issuer.as_str()) else {
             return Self::default();
@@ -137,8 +153,18 @@ impl Quirks {
                 pkce_unlisted: Some(true),
                 ..Self::default()
             },
+            ("https", host) if is_cognito(host) && !url.path().trim_matches('/').is_empty() => {
+                Self {
+                    pkce_unlisted: Some(true),
+                    ..Self::default()
+                }
+            }
             ("https", "accounts.google.com") => Self {
-                authorize: google(),
+                authorize: parameters(GOOGLE),
+                ..Self::default()
+            },
+            ("https", "www.dropbox.com") => Self {
+                authorize: parameters(DROPBOX),
                 ..Self::default()
             },
             ("https", "github.com") => Self {
@@ -159,6 +185,7 @@ impl Quirks {
             authorize: self.authorize.or(other.authorize),
             form_answers: self.form_answers.or(other.form_answers),
             pkce_unlisted: self.pkce_unlisted.or(other.pkce_unlisted),
+            assume_bearer: self.assume_bearer.or(other.assume_bearer),
             issuers,
         }
     }
@@ -182,10 +209,24 @@ impl Quirks {
         self
     }
 
-    /// By what other names `issuer` may call itself.
+    /// By what other names `issuer` may call itself, as it was said.
     pub(crate) fn names_of(&self, issuer: &Issuer) -> Vec<Issuer> {
         let names = self.issuers.iter().filter(|other| other.is_of(issuer));
         names.map(|other| other.name.clone()).collect()
+    }
+
+    /// Returns the other names by which `issuer` may call itself in its metadata.
+    pub(crate) fn names_in_metadata(&self, issuer: &Issuer) -> Vec<Issuer> {
+        let mut names = self.names_of(issuer);
+        names.extend(entra_template(issuer));
+        names
+    }
+
+    /// Returns the other names by which `issuer` may call itself in a callback.
+    pub(crate) fn names_in_callback(&self, issuer: &Issuer) -> Vec<Issuer> {
+        let mut names = self.names_of(issuer);
+        names.extend((issuer.as_str() == MONDAY).then(|| Issuer::new(MONDAY_IN_CALLBACK)));
+        names
     }
 
     /// Whether they leave everything open.
@@ -210,6 +251,23 @@ impl Quirks {
         matches!(self.resource, None | Some(ResourceParameter::Published))
     }
 
+    /// Reads a token response of `issuer` ([`token::response`]) as this server writes it.
+    pub(crate) fn tokens(
+        &self,
+        issuer: &Issuer,
+        answer: &Response,
+        now: SystemTime,
+        secrets: &[&str],
+        scheme: Scheme,
+    ) -> Result<TokenSet, TokenError> {
+        let types = TokenTypes {
+            missing_is_bearer: self.assume_bearer == Some(true),
+            // Slack gives each token of a user this type, and takes it as a bearer token.
+            bearer_alias: SLACK.contains(&issuer.as_str()).then_some("user"),
+        };
+        token::response_of(answer, now, secrets, scheme, types)
+    }
+
     /// The answer of a token endpoint, as RFC 6749 §5.1 has it.
     pub(crate) fn token_answer(&self, answer: Response) -> Response {
         match self.form_answers {
@@ -225,13 +283,47 @@ const ENTRA: &[&str] = &[
     "login.microsoftonline.us",
     "login.partner.microsoftonline.cn",
 ];
+/// The tenants of Microsoft Entra that stand for many: their metadata is a template.
+const ENTRA_TENANTS: &[&str] = &["organizations", "common", "consumers"];
 /// Without both, the second login of an account brings no refresh token.
 const GOOGLE: &[(&str, &str)] = &[("access_type", "offline"), ("prompt", "consent")];
+/// Without it, a login brings no refresh token.
+const DROPBOX: &[(&str, &str)] = &[("token_access_type", "offline")];
+/// The issuer of monday.com, and what its callback calls it.
+const MONDAY: &str = "https://auth.monday.com/mcp";
+const MONDAY_IN_CALLBACK: &str = "https://auth.monday.com";
+/// The issuers of Slack: of its MCP server, and of its workspaces.
+const SLACK: &[&str] = &["https://mcp.slack.com", "https://slack.com"];
 
-fn google() -> AuthorizeParameters {
+fn parameters(known: &[(&str, &str)]) -> AuthorizeParameters {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let parameters: BTreeMap<_, _> = GOOGLE.iter().map(owned).collect();
+    let parameters: BTreeMap<_, _> = known.iter().map(owned).collect();
     AuthorizeParameters::try_from(parameters).unwrap_or_default()
+}
+
+/// Returns what the metadata of `issuer` calls itself, literally, if that is a tenant of Microsoft
+/// Entra that stands for many.
+///
+/// An attacker gains nothing: the document comes from the same host, over TLS, and the tokens go to
+/// its endpoints whatever the member says.
+fn entra_template(issuer: &Issuer) -> Option<Issuer> {
+    ENTRA.iter().find_map(|host| {
+        let tenant = issuer.as_str().strip_prefix("https://")?;
+        let tenant = tenant.strip_prefix(host)?.strip_prefix('/')?;
+        let tenant = tenant.strip_suffix("/v2.0")?;
+        let is_known = ENTRA_TENANTS.contains(&tenant);
+        is_known.then(|| Issuer::new(format!("https://{host}/{{tenantid}}/v2.0")))
+    })
+}
+
+/// Whether `host` is `cognito-idp.<region>.amazonaws.com`.
+fn is_cognito(host: &str) -> bool {
+    let region = host.strip_prefix("cognito-idp.");
+    let region = region.and_then(|rest| rest.strip_suffix(".amazonaws.com"));
+    region.is_some_and(|region| {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        !region.is_empty() && region.chars().all(is_plain)
+    })
 }
 
 fn is_below(url: &Url, last: &str) -> bool {
@@ -268,6 +360,64 @@ mod tests {
             "no URL",
         ] {
             assert!(known(other).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_a_provider_is_known_of_its_issuer_alone() {
+        let cognito = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf";
+        assert_eq!(known(cognito).pkce_unlisted, Some(true));
+        let dropbox = known("https://www.dropbox.com");
+        assert_eq!(dropbox.authorize.iter().collect::<Vec<_>>(), DROPBOX);
+        for other in [
+            "http://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf",
+            "https://cognito-idp.us-east-1.amazonaws.com",
+            "https://cognito-idp.amazonaws.com/pool",
+            "https://cognito-idp.evil.example.amazonaws.com/pool",
+            "https://cognito-idp.us-east-1.amazonaws.com.evil.example/pool",
+            "https://evil.amazonaws.com/pool",
+            "https://dropbox.com",
+            "https://www.dropbox.com.evil.example",
+        ] {
+            assert!(known(other).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn another_name_is_known_of_three_tenants_and_one_callback() {
+        let names = |issuer: &str| {
+            let (quirks, issuer) = (Quirks::default(), Issuer::new(issuer));
+            let known = [
+                quirks.names_in_metadata(&issuer),
+                quirks.names_in_callback(&issuer),
+            ];
+            known.map(|names| {
+                names
+                    .iter()
+                    .map(|name| name.as_str().to_owned())
+                    .collect::<Vec<_>>()
+            })
+        };
+        for host in ENTRA {
+            for tenant in ENTRA_TENANTS {
+                let template = format!("https://{host}/{{tenantid}}/v2.0");
+                let found = names(&format!("https://{host}/{tenant}/v2.0"));
+                assert_eq!(found, [vec![template], vec![]]);
+            }
+        }
+        let monday = names("https://auth.monday.com/mcp");
+        assert_eq!(monday, [vec![], vec!["https://auth.monday.com".to_owned()]]);
+        for other in [
+            "https://login.microsoftonline.com/9188040d/v2.0",
+            "https://login.microsoftonline.com/organizations/v2.0/",
+            "https://login.microsoftonline.com/organizations",
+            "https://login.microsoftonline.com.evil.example/organizations/v2.0",
+            "http://login.microsoftonline.com/organizations/v2.0",
+            "https://login.microsoftonline.com/a/organizations/v2.0",
+            "https://auth.monday.com",
+            "https://auth.monday.com/mcp/",
+        ] {
+            assert_eq!(names(other), [vec![""; 0], vec![]], "{other}");
         }
     }
 

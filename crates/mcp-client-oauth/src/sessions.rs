@@ -39,6 +39,25 @@ pub struct Sessions {
     open: Arc<ArcSwap<HashMap<RecordKey, Session>>>,
 }
 
+/// A session, and whether a login was needed for it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Ensured {
+    /// The login existed already and does what was requested. The user was not asked.
+    Reused(Session),
+    /// A new login.
+    LoggedIn(Session),
+}
+
+impl Ensured {
+    /// Returns the session of either.
+    pub fn into_session(self) -> Session {
+        match self {
+            Self::Reused(session) | Self::LoggedIn(session) => session,
+        }
+    }
+}
+
 impl Sessions {
     /// Over one platform and one store.
     pub fn new(platform: Platform, store: TokenStore) -> Self {
@@ -87,13 +106,26 @@ impl Sessions {
         server: &ServerUrl,
         options: &LoginOptions,
     ) -> Result<Session, Error> {
+        let ensured = self.ensure_or_reuse(server, options).await?;
+        Ok(ensured.into_session())
+    }
+
+    /// Does the same as [`ensure`](Self::ensure), and tells whether the login existed already.
+    ///
+    /// # Errors
+    /// As [`login`].
+    pub async fn ensure_or_reuse(
+        &self,
+        server: &ServerUrl,
+        options: &LoginOptions,
+    ) -> Result<Ensured, Error> {
         let existing = self.session(&options.key(server)).await?;
         let Some(session) = existing.filter(|_| !options.afresh) else {
-            return self.login(server, options).await;
+            return self.login(server, options).await.map(Ensured::LoggedIn);
         };
         if !lacks(&session, options) {
             match session.token().await {
-                Ok(_) => return Ok(session),
+                Ok(_) => return Ok(Ensured::Reused(session)),
                 Err(error) if error.remedy() == Remedy::LogIn => {}
                 Err(error) => return Err(error),
             }
@@ -104,7 +136,7 @@ impl Sessions {
             options.scope.as_ref(),
             session.record().known_scope().as_ref(),
         );
-        self.login(server, &options).await
+        self.login(server, &options).await.map(Ensured::LoggedIn)
     }
 
     /// Logs in, whatever is there already.

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
 mod idp;
@@ -198,7 +199,8 @@ Scope, client, port, the kind of login, --dpop, --share, --legacy and what the s
 otherwise are remembered with the name. `login NAME URL
 --force` forgets them, except the account and the client id; `--port 0` forgets the port alone.
 Without --force nobody is asked if the login is good already and has the scope, unless --client-id,
---client-metadata-url or --legacy is given.";
+--client-metadata-url or --legacy is given. Names of the same URL and account are one login:
+--account keeps another.";
 
 /// `login`.
 #[derive(Args, Debug)]
@@ -211,6 +213,9 @@ pub(crate) struct Login {
     pub(crate) url: Option<String>,
     #[command(flatten)]
     pub(crate) who: WhoFlags,
+    /// What to request, as the Python command `chuk-mcp-client-oauth` has it: several values.
+    #[arg(long, hide = true, num_args = 1.., value_name = "SCOPE", conflicts_with = "scope")]
+    pub(crate) scopes: Vec<Scope>,
     /// Read the secret of the client from stdin.
     #[arg(long)]
     pub(crate) client_secret_stdin: bool,
@@ -232,6 +237,16 @@ pub(crate) struct Login {
     pub(crate) idp: IdpFlags,
     #[command(flatten)]
     pub(crate) quirks: QuirkFlags,
+}
+
+impl Login {
+    /// Returns the scope that was typed, by either flag.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        let scopes = self.scopes.iter();
+        scopes.fold(self.who.scope.clone(), |all, scope| {
+            Scope::union_of(all.as_ref(), Some(scope))
+        })
+    }
 }
 
 /// `client-metadata`.
@@ -268,6 +283,10 @@ pub(crate) struct Token {
 pub(crate) struct Connect {
     #[command(flatten)]
     pub(crate) whose: Whose,
+    /// The URL of the server, as the Python command `chuk-mcp-client-oauth` wants it: for a name that
+    /// is not known.
+    #[arg(value_name = "URL", hide = true)]
+    pub(crate) url: Option<String>,
     /// How long the server may take.
     #[arg(long, value_parser = duration, default_value = "30s")]
     pub(crate) timeout: Duration,
@@ -322,6 +341,10 @@ Exit code: 0 if the tokens are forgotten here and the server has taken back thos
 pub(crate) struct Logout {
     #[command(flatten)]
     pub(crate) whose: Whose,
+    /// The URL of the server, as the Python command `chuk-mcp-client-oauth` wants it: for a name that
+    /// is not known.
+    #[arg(long, value_name = "URL", hide = true)]
+    pub(crate) url: Option<String>,
     /// Forget the name too.
     #[arg(long)]
     pub(crate) forget_name: bool,

@@ -141,6 +141,7 @@ fn exit_of(error: &Error) -> Exit {
 fn code_of(error: &Error) -> &'static str {
     match error {
         Error::Discovery(DiscoveryError::NotProtected { .. }) => "not_protected",
+        Error::Discovery(DiscoveryError::LegacyMetadata { .. }) => "legacy_metadata",
         Error::Discovery(_) => "discovery",
         Error::Registration(_) => "registration",
         Error::Authorization(AuthorizationError::LoginRequired(_)) => "login_required",
@@ -184,6 +185,20 @@ fn message_of(error: &Error) -> String {
             tried,
         } => (
             format!("{server} answered HTTP {status} and says nowhere who issues its tokens"),
+            tried,
+        ),
+        DiscoveryError::LegacyMetadata {
+            server,
+            status,
+            url,
+            issuer,
+            tried,
+        } => (
+            format!(
+                "{server} responded with HTTP {status} and has no protected resource metadata, but \
+                 its own origin has metadata of the authorization server {issuer}, as MCP 2025-03-26 \
+                 has it: {url}"
+            ),
             tried,
         ),
         DiscoveryError::NoServerMetadata { issuer, tried } => (

@@ -16,6 +16,10 @@ mod storage;
 /// The next step after `error`, in a command about `subject`.
 pub(crate) fn hint_of(error: &Error, subject: &str) -> String {
     match error {
+        _ if error.is_invalid_scope() => format!(
+            "name the scope to request, of those that the server allows: \
+             mcp-oauth login {subject} --scope SCOPE"
+        ),
         Error::Discovery(cause) => discovery_hint(cause, subject),
         Error::Registration(cause) => registration_hint(cause, subject),
         Error::Authorization(cause) => authorization_hint(cause, subject),
@@ -70,13 +74,16 @@ fn discovery_hint(cause: &DiscoveryError, subject: &str) -> String {
         DiscoveryError::NoResourceMetadata { .. } => format!(
             "if the server is of the revision 2025-03-26: mcp-oauth login {subject} --legacy"
         ),
+        DiscoveryError::LegacyMetadata { .. } => {
+            format!("to use that authorization server: mcp-oauth login {subject} --legacy")
+        }
         DiscoveryError::ServerMetadata {
             cause: ServerMetadataError::OtherIssuer { found, .. },
             ..
         } => other_issuer_hint(found, subject),
         DiscoveryError::PkceUnlisted(_) => format!(
-            "this is a fault of the server: tell whoever runs it. If they say that it checks PKCE \
-             all the same: mcp-oauth login {subject} --pkce-unlisted"
+            "many servers check PKCE without listing it in their metadata. If the operator or the \
+             documentation of this one says so: mcp-oauth login {subject} --pkce-unlisted"
         ),
         other => general_hint(Error::from(other.clone()).remedy(), subject),
     }
@@ -103,6 +110,10 @@ fn registration_hint(cause: &RegistrationError, subject: &str) -> String {
                 "get a client id of the new issuer, then: mcp-oauth login {subject} --client-id ID"
             )
         }
+        RegistrationError::Answer { cause, .. } if cause.may_be_allow_list() => format!(
+            "the vendor may admit only clients on its own list: request access from it, or log in \
+             with a client ID that it gave you: mcp-oauth login {subject} --client-id ID"
+        ),
         RegistrationError::Answer { .. } => format!(
             "if it goes on, register a client by hand: mcp-oauth login {subject} --client-id ID"
         ),
@@ -123,7 +134,8 @@ fn authorization_hint(cause: &AuthorizationError, subject: &str) -> String {
             must_be_named: Some(_),
             ..
         } => format!("log in with a code: mcp-oauth login {subject} --device"),
-        AuthorizationError::NoGrant {
+        AuthorizationError::NoDeviceEndpoint(_)
+        | AuthorizationError::NoGrant {
             wanted: Some(_), ..
         } => format!("log in with a browser: mcp-oauth login {subject} --no-browser"),
         AuthorizationError::ScopeNotGranted { scope, .. } => {

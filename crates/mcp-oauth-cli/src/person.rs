@@ -4,11 +4,11 @@
 use std::{
     io::{BufRead as _, IsTerminal as _},
     process::{Command, Stdio},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use async_trait::async_trait;
-use mcp_client_oauth::platform::{DevicePrompt, Interaction, SECRET_VARIABLES};
+use mcp_client_oauth::platform::{Clock, DevicePrompt, Interaction, SECRET_VARIABLES};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use url::Url;
 
@@ -18,6 +18,10 @@ use crate::{
     ui::{HEAD, SOFT, Spinner, Ui, WARN},
 };
 
+mod register_again;
+
+use register_again::RegisterAgain;
+
 /// The person who typed the command.
 #[derive(Debug)]
 pub(crate) struct Terminal {
@@ -26,6 +30,8 @@ pub(crate) struct Terminal {
     browser: bool,
     pasted: OnceLock<AsyncMutex<mpsc::UnboundedReceiver<String>>>,
     waiting: Mutex<Option<Spinner>>,
+    /// For a login whose client registers itself.
+    register_again: Option<RegisterAgain>,
 }
 
 impl Terminal {
@@ -35,6 +41,35 @@ impl Terminal {
             browser,
             pasted: OnceLock::new(),
             waiting: Mutex::default(),
+            register_again: None,
+        }
+    }
+
+    /// Offers to register the client again when no response comes, by the time of `clock`.
+    pub(crate) fn offering_registration(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.register_again = Some(RegisterAgain::new(clock));
+        self
+    }
+
+    /// Returns when the user wants the client to be registered again.
+    pub(crate) async fn registers_again(&self) {
+        match &self.register_again {
+            Some(offer) => offer.is_accepted().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn offer_registration(&self) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let offer = || {
+            self.ui.say(format_args!(
+                "{SOFT}No response yet. If the browser shows an error about the client, type r and \
+                 press Enter: it is registered again.{SOFT:#}"
+            ));
+        };
+        match &*waiting {
+            Some(spinner) => spinner.suspend(offer),
+            None => offer(),
         }
     }
 
@@ -113,6 +148,9 @@ impl Terminal {
 impl Interaction for Terminal {
     async fn open(&self, url: &Url) {
         self.show(url);
+        if let Some(offer) = &self.register_again {
+            offer.opened();
+        }
         if self.browser && !launch(url).await {
             self.ui
                 .warn("no browser could be started: open the URL by hand");
@@ -131,10 +169,25 @@ impl Interaction for Terminal {
             return std::future::pending().await;
         }
         let pasted = self.pasted.get_or_init(|| AsyncMutex::new(read_lines()));
-        match pasted.lock().await.recv().await {
-            Some(line) => line,
-            None => std::future::pending().await,
+        let mut pasted = pasted.lock().await;
+        let Some(offer) = &self.register_again else {
+            return next_line(&mut pasted).await;
+        };
+        loop {
+            tokio::select! {
+                line = next_line(&mut pasted) => if !offer.accepts(&line) {
+                    return line;
+                },
+                () = offer.is_due() => self.offer_registration(),
+            }
         }
+    }
+}
+
+async fn next_line(lines: &mut mpsc::UnboundedReceiver<String>) -> String {
+    match lines.recv().await {
+        Some(line) => line,
+        None => std::future::pending().await,
     }
 }
 

@@ -135,6 +135,14 @@ impl Servers {
         self.names.get(name)
     }
 
+    /// Returns the names of the login with this key, sorted, but for `name`.
+    pub(crate) fn others(&self, key: &RecordKey, name: &str) -> Vec<String> {
+        let same = self
+            .iter()
+            .filter(|(other, server)| *other != name && server.key() == *key);
+        same.map(|(other, _)| other.to_owned()).collect()
+    }
+
     /// Every name, sorted.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Server)> {
         self.names
@@ -249,6 +257,12 @@ pub(crate) fn name_for(url: &ServerUrl) -> String {
         "{}{port}",
         parts.next().filter(|part| !part.is_empty()).unwrap_or(host)
     )
+}
+
+/// Quotes and joins names for a sentence.
+pub(crate) fn listed(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
 }
 
 #[cfg(test)]

@@ -216,6 +216,16 @@ fn picture(text: &str, columns: usize) -> Option<String> {
 #[must_use = "it turns until it is dropped"]
 pub(crate) struct Spinner(Option<ProgressBar>);
 
+impl Spinner {
+    /// Writes above the spinner.
+    pub(crate) fn suspend(&self, write: impl FnOnce()) {
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
 impl Drop for Spinner {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {

@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) dynamic_registration: bool,
     pub(crate) confidential_registrations: bool,
     pub(crate) strict_application_type: bool,
+    pub(crate) registered_scope_only: Option<String>,
     pub(crate) client_id_metadata_documents: bool,
     pub(crate) client_documents: Vec<(String, Value)>,
     pub(crate) clients: Vec<KnownClient>,
@@ -111,6 +112,7 @@ impl Builder {
             dynamic_registration: true,
             confidential_registrations: false,
             strict_application_type: false,
+            registered_scope_only: None,
             client_id_metadata_documents: false,
             client_documents: Vec::new(),
             clients: Vec::new(),
@@ -209,6 +211,14 @@ impl Builder {
     /// default (`spec-checklist` D9).
     pub fn strict_application_type(mut self, on: bool) -> Self {
         self.settings.strict_application_type = on;
+        self
+    }
+
+    /// Limits each client that registers to the scope of its registration (RFC 7591 §2), as the
+    /// Python MCP SDK does; one that names none has `default`: django-allauth gives it `openid`. Off
+    /// by default.
+    pub fn registered_scope_only(mut self, default: &str) -> Self {
+        self.settings.registered_scope_only = Some(default.to_owned());
         self
     }
 

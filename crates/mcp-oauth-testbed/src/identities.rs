@@ -16,6 +16,8 @@ pub(crate) const LIFETIME: u64 = 300;
 pub(crate) struct Identities {
     provider: Option<Voucher>,
     workloads: Option<Voucher>,
+    /// What the identity provider has issued to its client beside an ID token.
+    refresh_token: String,
 }
 
 /// A key pair that vouches, and its public key.
@@ -40,6 +42,7 @@ impl Identities {
         Ok(Self {
             provider: provider.transpose()?,
             workloads: workloads.transpose()?,
+            refresh_token: random("idp-refresh"),
         })
     }
 
@@ -51,6 +54,11 @@ impl Identities {
     /// The key of the issuer of workloads.
     pub(crate) fn workloads(&self) -> &[PublicKey] {
         keys(self.workloads.as_ref())
+    }
+
+    /// The refresh token of the identity provider, for its client and the only user.
+    pub(crate) fn refresh_token(&self) -> &str {
+        &self.refresh_token
     }
 
     pub(crate) fn provider_jwks(&self) -> Value {
@@ -107,6 +115,12 @@ impl Testbed {
         let issuer = &world.origins.identity_provider;
         let claims = claims(world, issuer, "alice@example.com", &json!(audience));
         world.identities.provided("JWT", &merged(claims, other))
+    }
+
+    /// The refresh token of the identity provider for its client and the same user: opaque, and good
+    /// as long as the testbed.
+    pub fn idp_refresh_token(&self) -> String {
+        self.world.identities.refresh_token().to_owned()
     }
 
     /// A JWT of the workload issuer (`Builder::wif`), for this authorization server. Members of

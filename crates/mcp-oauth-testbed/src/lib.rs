@@ -218,6 +218,12 @@ impl Testbed {
         self.authorization.stop().await;
     }
 
+    /// Removes every client that has registered itself, as a development server does that keeps them
+    /// in memory and is restarted.
+    pub fn forget_registrations(&self) {
+        self.world.ledger().forget_registrations();
+    }
+
     /// The MCP server is gone: connections are cut, and new ones refused.
     pub async fn stop_mcp_server(&self) {
         self.mcp.stop().await;

@@ -41,6 +41,8 @@ pub(super) struct Fetched {
     /// Whether it was a web page: some servers answer every unknown path with one, and 200.
     pub(super) html: bool,
     pub(super) remote: Option<IpAddr>,
+    /// Where a redirect to another origin led, which was not followed.
+    pub(super) redirect: Option<Foreign>,
     pub(super) document: Option<Document>,
 }
 
@@ -68,7 +70,15 @@ pub(super) async fn fetch(platform: &Platform, url: Url, reach: Reach) -> Result
         if !answer.status.is_redirection() {
             return Ok(fetched(url, at, &answer));
         }
-        at = target(&at, &answer)?;
+        match target(&at, &answer)? {
+            Target::SameOrigin(to) => at = to,
+            Target::OtherOrigin(to) => {
+                return Ok(Fetched {
+                    redirect: Some(Foreign::new(to.as_str())),
+                    ..fetched(url, at, &answer)
+                });
+            }
+        }
     }
     Err(refused(&at, "").into())
 }
@@ -81,6 +91,7 @@ fn fetched(asked: Url, at: Url, answer: &Response) -> Fetched {
         status: answer.status.as_u16(),
         html,
         remote: answer.remote,
+        redirect: None,
         document: is_document.then(|| Document {
             url: at,
             body: answer.body.clone(),
@@ -89,20 +100,30 @@ fn fetched(asked: Url, at: Url, answer: &Response) -> Fetched {
     }
 }
 
-/// Where a redirect leads, if it may be followed: not off the origin (H38, H42), and to no
-/// endless URL (H44).
-fn target(from: &Url, answer: &Response) -> Result<Url, DiscoveryError> {
+/// Where a redirect leads.
+enum Target {
+    SameOrigin(Url),
+    /// Never followed (H38, H42): the document would be of another server.
+    OtherOrigin(Url),
+}
+
+/// Reads where a redirect leads: to no endless URL (H44).
+fn target(from: &Url, answer: &Response) -> Result<Target, DiscoveryError> {
     let location = answer.header(header::LOCATION).unwrap_or_default();
     let to = from.join(location).map_err(|_| refused(from, location))?;
     // What is followed is named in errors, and no place needs as long a name.
     let endless = to.as_str().len() > LONGEST_URL;
-    if location.is_empty() || endless || to.origin() != from.origin() {
+    if location.is_empty() || endless {
         return Err(refused(from, location));
     }
-    Ok(to)
+    Ok(if to.origin() == from.origin() {
+        Target::SameOrigin(to)
+    } else {
+        Target::OtherOrigin(to)
+    })
 }
 
-fn refused(from: &Url, location: &str) -> DiscoveryError {
+pub(super) fn refused(from: &Url, location: &str) -> DiscoveryError {
     DiscoveryError::Redirect {
         url: from.clone(),
         location: Foreign::new(location),

@@ -31,6 +31,12 @@ pub enum AuthorizationError {
         /// The grant that would do, if the caller named it.
         must_be_named: Option<&'static str>,
     },
+    /// The metadata lists the device grant and does not say where to request a code (RFC 8628 §4).
+    #[error(
+        "the authorization server {0} lists the device grant in `grant_types_supported`, but names \
+         no `device_authorization_endpoint`"
+    )]
+    NoDeviceEndpoint(Issuer),
     /// The person said no.
     #[error("access was denied ({0})")]
     Denied(ErrorBody),
@@ -106,6 +112,8 @@ impl AuthorizationError {
         match self {
             Self::LoginRequired(_)
             | Self::Denied(_)
+            // Most often the user has declined there, too.
+            | Self::Callback(CallbackError::IssuerMissing(_))
             | Self::CodeExpired
             | Self::TimedOut(_)
             | Self::ScopeNotGranted { .. } => Remedy::LogIn,
@@ -120,6 +128,7 @@ impl AuthorizationError {
                 }
             },
             Self::NoGrant { .. }
+            | Self::NoDeviceEndpoint(_)
             | Self::PortBusy(_)
             | Self::Listener(_)
             | Self::RedirectUri(_)

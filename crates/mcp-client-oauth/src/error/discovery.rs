@@ -20,12 +20,23 @@ pub struct Tried {
     pub status: u16,
     /// Whether a web page came where JSON was wanted.
     pub html: bool,
+    /// Where a redirect to another origin led. It was not followed.
+    pub redirect: Option<Foreign>,
+    /// Why the document there is not the metadata that was looked for, if there is one.
+    pub unusable: Option<ServerMetadataError>,
 }
 
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let page = if self.html { ", a web page" } else { "" };
-        write!(f, "{} (HTTP {}{page})", self.url, self.status)
+        write!(f, "{} (HTTP {}{page}", self.url, self.status)?;
+        if let Some(target) = &self.redirect {
+            write!(f, ", redirects to another origin, not followed: `{target}`")?;
+        }
+        if let Some(cause) = &self.unusable {
+            write!(f, ", {cause}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -59,6 +70,29 @@ pub enum DiscoveryError {
         /// What it answered.
         status: u16,
         /// Where metadata was looked for.
+        tried: Vec<Tried>,
+    },
+    /// The server has no resource metadata, but its own origin has metadata of an authorization server,
+    /// as the MCP revision 2025-03-26 has it. It is used only where
+    /// [`DiscoveryOptions::legacy`](crate::DiscoveryOptions::legacy) allows it.
+    #[error(
+        "{server} responded with HTTP {status} and no protected resource metadata was found, but {url} \
+         has metadata of the authorization server {issuer}, as the MCP revision 2025-03-26 has it; \
+         tried {}",
+        list(.tried)
+    )]
+    LegacyMetadata {
+        /// Which server.
+        server: ServerUrl,
+        /// The HTTP status of its response.
+        status: u16,
+        /// Where the metadata of the authorization server is: at the origin of `server`.
+        url: Box<Url>,
+        /// Which authorization server it describes, as it says itself: if that is not the origin of
+        /// `server`, the metadata can be used only where its name is accepted
+        /// ([`Quirks::issuers`](crate::Quirks::issuers)) too.
+        issuer: Issuer,
+        /// Where resource metadata was looked for.
         tried: Vec<Tried>,
     },
     /// Metadata of the server that cannot be used.
@@ -99,7 +133,8 @@ pub enum DiscoveryError {
         #[source]
         cause: UnsafeUrl,
     },
-    /// A redirect to another origin, or one of too many.
+    /// A redirect that has no usable target, one of too many, or one to another origin where no other
+    /// location may have the document.
     #[error(
         "{url} redirects to `{location}`, which is not followed: metadata moves at most {most} times, within its own origin"
     )]
@@ -128,7 +163,7 @@ impl DiscoveryError {
     pub(super) fn remedy(&self) -> Remedy {
         let busy = |tried: &[Tried]| tried.iter().any(|place| place.status >= 500);
         match self {
-            Self::NotProtected { .. } => Remedy::Reconfigure,
+            Self::NotProtected { .. } | Self::LegacyMetadata { .. } => Remedy::Reconfigure,
             Self::NoResourceMetadata { tried, .. } | Self::NoServerMetadata { tried, .. }
                 if busy(tried) =>
             {

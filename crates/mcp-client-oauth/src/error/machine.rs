@@ -120,6 +120,8 @@ fn answer_remedy(cause: &TokenError) -> Remedy {
         }
         TokenError::Refused { .. } => Remedy::Reconfigure,
         TokenError::Unavailable { .. } => Remedy::Retry,
-        TokenError::Downgraded | TokenError::Malformed { .. } => Remedy::ReportToServer,
+        TokenError::Downgraded | TokenError::NonceMismatch | TokenError::Malformed { .. } => {
+            Remedy::ReportToServer
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
             AuthorizationCode, AuthorizationRequest, Pending, State, authorization_url,
         },
         client_auth::ClientAuth,
+        id_token::Nonce,
         pkce::CodeVerifier,
         server_metadata::ServerMetadata,
         token::{self, TokenSet},
@@ -25,6 +26,8 @@ use crate::{
     prover::Prover,
 };
 
+/// The scope that requests an ID token (OpenID Connect Core §3.1.2.1).
+const OPENID: &str = "openid";
 /// How many pasted URLs are looked at.
 const STRANGERS: usize = 64;
 
@@ -87,7 +90,9 @@ pub async fn exchange(
     let resource = discovery.resource_parameter();
     let client = client.at(platform.clock.now());
     let client = &client.map_err(RegistrationError::from)?;
-    let request = token::code_request(endpoint, discovery.reach, client, resource, code);
+    let request = |client: &ClientAuth<'_>| {
+        token::code_request(endpoint, discovery.reach, client, resource, code)
+    };
     request_tokens(
         platform,
         discovery,
@@ -95,8 +100,15 @@ pub async fn exchange(
         request,
         &code.secrets(),
         prover,
+        code.nonce(),
     )
     .await
+}
+
+/// Returns an authorization URL of `request` whose response cannot be accepted: its `state`, code
+/// verifier and nonce are dropped here.
+pub(crate) fn throwaway_url(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<Url, Error> {
+    start(request, redirect_uri).map(|(url, _dropped)| url)
 }
 
 fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {
@@ -115,12 +127,17 @@ fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending
     ask.dpop_jkt = thumbprint.as_deref();
     let quirks = &request.discovery.quirks;
     ask.more = Some(&quirks.authorize);
-    let others = quirks.names_of(&server.issuer);
+    let others = quirks.names_in_callback(&server.issuer);
     ask.other_issuers = &others;
-    if !others.is_empty() {
+    if !quirks.names_of(&server.issuer).is_empty() {
         let issuer = &server.issuer;
         tracing::warn!(%issuer, ?others, "the server may call itself by other names, as it was said");
     }
+    // For `openid` alone, where servers may require it; PKCE does the same for every login.
+    let is_openid = request.scope().is_some_and(|scope| scope.contains(OPENID));
+    let nonce = is_openid.then(Nonce::generate).transpose();
+    let nonce = nonce.map_err(AuthorizationError::from)?;
+    ask.nonce = nonce.as_ref();
     let state = State::generate().map_err(AuthorizationError::from)?;
     let verifier = CodeVerifier::generate().map_err(AuthorizationError::from)?;
     Ok(authorization_url(server, endpoint, &ask, state, verifier))

@@ -10,18 +10,23 @@ use crate::{
     error::{AuthorizationError, Error, HttpError, HttpErrorCause},
     platform::{Clock, DevicePrompt, Platform},
     proto::{
+        client_auth::ClientAuth,
         device::{self, DeviceCode, LONGEST_INTERVAL, Poll, SLOW_DOWN},
         server_metadata::ServerMetadata,
         token::TokenSet,
     },
+    token_request,
 };
+
+/// Its name in options.
+pub(super) const NAME: &str = "device_code";
 
 pub(super) struct DeviceCodeGrant;
 
 #[async_trait]
 impl Grant for DeviceCodeGrant {
     fn name(&self) -> &'static str {
-        "device_code"
+        NAME
     }
 
     fn is_offered_by(&self, server: &ServerMetadata) -> bool {
@@ -67,8 +72,10 @@ async fn ask(platform: &Platform, request: &GrantRequest<'_>) -> Result<DeviceCo
         .as_ref()
         .ok_or_else(|| no_grant(request))?;
     let (reach, resource) = (discovery.reach, request.resource_parameter());
-    let message = device::request(endpoint, reach, client, resource, request.scope());
-    let answer = platform.http.send(message).await?;
+    let message = |client: &ClientAuth<'_>| {
+        device::request(endpoint, reach, client, resource, request.scope())
+    };
+    let answer = token_request::send(platform, client, message, None).await?;
     let secrets: Vec<&str> = client.secrets().collect();
     device::response(&answer, endpoint, reach, &secrets).map_err(|cause| {
         let url = endpoint.as_url().clone();
@@ -121,16 +128,14 @@ async fn poll_once(
     let client = &request.client_now(platform)?;
     let endpoint = &discovery.metadata.token_endpoint;
     let resource = discovery.resource_parameter();
-    let mut message = device::poll_request(
-        endpoint,
-        discovery.reach,
-        client,
-        resource,
-        &code.device_code,
-    );
-    message.deadline = message.deadline.min(left);
+    let message = |client: &ClientAuth<'_>| {
+        let (reach, code) = (discovery.reach, &code.device_code);
+        let mut message = device::poll_request(endpoint, reach, client, resource, code);
+        message.deadline = message.deadline.min(left);
+        message
+    };
     let (sent, prover) = ([code.device_code.expose().as_str()], request.prover());
-    match request_tokens(platform, discovery, client, message, &sent, prover).await {
+    match request_tokens(platform, discovery, client, message, &sent, prover, None).await {
         Ok(tokens) => Ok(Poll::Tokens(tokens)),
         Err(Error::TokenExchange { url, cause }) => {
             Poll::read(Err(cause)).map_err(|cause| Error::TokenExchange { url, cause })

@@ -3,22 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use url::Url;
 
 use crate::{
     discovery::Discovery,
     error::{AuthorizationError, Error, RegistrationError},
     identity::{ClientIdentity, Registration},
     machine::{self, By, MachineGrant},
-    platform::{Platform, Request, TOKEN_DEADLINE},
+    platform::{Platform, TOKEN_DEADLINE},
     proto::{
-        client_auth::ClientAuth,
-        resource_metadata::Resource,
-        scope::{self, Scope},
-        server_metadata::ServerMetadata,
-        token::{self, TokenSet},
+        client_auth::ClientAuth, resource_metadata::Resource, scope::Scope,
+        server_metadata::ServerMetadata, token::TokenSet,
     },
-    prover::{Prover, ask, expected_scheme},
+    prover::Prover,
 };
 
 mod authorization_code;
@@ -27,10 +23,13 @@ mod device_code;
 mod enterprise;
 mod loopback;
 mod redirect;
+mod tokens;
 mod workload;
 
 pub use authorization_code::exchange;
+pub(crate) use authorization_code::throwaway_url;
 pub use redirect::{Receiver, Redirect};
+use tokens::request_tokens;
 
 /// Every grant, in the order in which they are tried. Who names a way without a person means it.
 pub const GRANTS: &[&dyn Grant] = &[
@@ -67,12 +66,7 @@ impl<'a> GrantRequest<'a> {
         wanted: Option<&Scope>,
     ) -> Result<Self, RegistrationError> {
         let client = own_client(discovery, identity)?;
-        let scope = scope::select(
-            wanted,
-            discovery.challenged_scope.as_ref(),
-            discovery.listed_scope.as_ref(),
-            discovery.metadata.scopes_supported.as_ref(),
-        );
+        let scope = discovery.scope_to_request(wanted);
         Ok(Self {
             discovery,
             client,
@@ -229,7 +223,7 @@ pub trait Grant: Send + Sync {
 /// The grant that was asked for by name, else the first that fits and need not be named.
 ///
 /// # Errors
-/// [`AuthorizationError::NoGrant`].
+/// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].
 pub fn choose(
     request: &GrantRequest<'_>,
     wanted: Option<&str>,
@@ -243,7 +237,7 @@ pub fn choose(
 /// registered that it does not need, or for no grant at all.
 ///
 /// # Errors
-/// [`AuthorizationError::NoGrant`].
+/// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].
 pub fn foresee(
     server: &ServerMetadata,
     wanted: Option<&str>,
@@ -262,6 +256,9 @@ fn first(
     };
     let all = || GRANTS.iter().copied().filter(|grant| fits(*grant));
     all().find(is_wanted).ok_or_else(|| {
+        if wanted.is_none_or(|name| name == device_code::NAME) && server.lacks_device_endpoint() {
+            return AuthorizationError::NoDeviceEndpoint(server.issuer.clone());
+        }
         let named = all().find(|grant| wanted.is_none() && grant.must_be_named());
         AuthorizationError::NoGrant {
             issuer: server.issuer.clone(),
@@ -278,23 +275,4 @@ fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
         wanted: None,
         must_be_named: None,
     }
-}
-
-/// Sends a token request, and reads the answer with the clock of the moment it was sent. With a
-/// `prover` the tokens are bound to its key.
-async fn request_tokens(
-    platform: &Platform,
-    discovery: &Discovery,
-    client: &ClientAuth<'_>,
-    request: Request,
-    sent: &[&str],
-    prover: Option<&Prover>,
-) -> Result<TokenSet, Error> {
-    let url: Url = request.url.clone();
-    let now = platform.clock.now();
-    let answer = ask(platform, request, prover).await?;
-    let answer = discovery.quirks.token_answer(answer);
-    let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
-    token::response(&answer, now, &secrets, expected_scheme(prover))
-        .map_err(|cause| Error::TokenExchange { url, cause })
 }

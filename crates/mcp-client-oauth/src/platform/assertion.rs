@@ -86,6 +86,9 @@ pub enum NoAssertionCause {
     /// Not a JWT.
     #[error("what it gives is no JWT")]
     NotAJwt,
+    /// Empty, or not printable ASCII.
+    #[error("what it gives is no token")]
+    NotAToken,
 }
 
 impl AssertionSource {

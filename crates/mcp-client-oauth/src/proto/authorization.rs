@@ -1,4 +1,5 @@
-//! The authorization request and its answer (RFC 6749 §4.1, RFC 7636 §4.3, RFC 8707 §2, RFC 9207).
+//! The authorization request and its answer (RFC 6749 §4.1, RFC 7636 §4.3, RFC 8707 §2, RFC 9207,
+//! OpenID Connect Core §3.1.2.1).
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use url::Url;
@@ -7,6 +8,7 @@ use super::{
     authorize_parameters::AuthorizeParameters,
     endpoint::Endpoint,
     error_body::ErrorBody,
+    id_token::Nonce,
     pkce::{CodeVerifier, NoRandomness, random_text},
     resource_metadata::Resource,
     scope::Scope,
@@ -49,6 +51,8 @@ pub struct AuthorizationRequest<'a> {
     pub scope: Option<&'a Scope>,
     /// The thumbprint of the key that the code is bound to (RFC 9449 §10).
     pub dpop_jkt: Option<&'a str>,
+    /// The nonce that an ID token must repeat; for the scope `openid` alone.
+    pub nonce: Option<&'a Nonce>,
     /// What this server wants besides.
     pub more: Option<&'a AuthorizeParameters>,
     /// By what other names the server may call itself in its answer. There are none in the
@@ -70,6 +74,7 @@ impl<'a> AuthorizationRequest<'a> {
             resource,
             scope,
             dpop_jkt: None,
+            nonce: None,
             more: None,
             other_issuers: &[],
         }
@@ -81,6 +86,7 @@ impl<'a> AuthorizationRequest<'a> {
 pub struct Pending {
     state: State,
     verifier: CodeVerifier,
+    nonce: Option<Nonce>,
     redirect_uri: Url,
     issuer: Issuer,
     other_issuers: Vec<Issuer>,
@@ -94,12 +100,18 @@ pub struct AuthorizationCode {
     pub(super) code: Secret<String>,
     pub(super) verifier: CodeVerifier,
     pub(super) redirect_uri: Url,
+    nonce: Option<Nonce>,
 }
 
 impl AuthorizationCode {
     /// What must be in nobody's words: a server may echo what it was sent (H160).
     pub(crate) fn secrets(&self) -> [&str; 2] {
         [self.code.expose(), self.verifier.expose()]
+    }
+
+    /// Returns the nonce that an ID token in the token response must repeat.
+    pub(crate) fn nonce(&self) -> Option<&Nonce> {
+        self.nonce.as_ref()
     }
 }
 
@@ -118,8 +130,13 @@ pub enum CallbackError {
         /// Where the answer says it comes from.
         found: Issuer,
     },
-    /// RFC 9207 §2.4: the server promised to name itself, and the answer does not.
-    #[error("the callback does not name its issuer, though `{0}` promises that it does")]
+    /// RFC 9207 §2.4: the server promised to name itself, and the answer does not. Nothing of it is
+    /// read, so a user who has declined is told what that looks like: django-oauth-toolkit and
+    /// Canaille leave `iss` out of errors.
+    #[error(
+        "a response came without `iss`, which `{0}` promises, and was ignored; if you just declined, \
+         that is why"
+    )]
     IssuerMissing(Issuer),
     /// The server said no.
     #[error("the authorization server answered {0}")]
@@ -154,6 +171,7 @@ pub fn authorization_url(
         ("resource", request.resource.map(Resource::as_str)),
         ("scope", scope.as_deref()),
         ("dpop_jkt", request.dpop_jkt),
+        ("nonce", request.nonce.map(Nonce::expose)),
     ];
     let mut url = endpoint.as_url().clone();
     let is_ours = |name: &str| {
@@ -178,6 +196,7 @@ pub fn authorization_url(
     let pending = Pending {
         state,
         verifier,
+        nonce: request.nonce.cloned(),
         redirect_uri: request.redirect_uri.clone(),
         issuer: server.issuer.clone(),
         other_issuers: request.other_issuers.to_vec(),
@@ -220,6 +239,7 @@ impl Pending {
                 code: Secret::new(code.clone()),
                 verifier: self.verifier,
                 redirect_uri: self.redirect_uri,
+                nonce: self.nonce,
             }),
             _ => Err(CallbackError::NoCode),
         }

@@ -19,6 +19,7 @@ const RESERVED: &[&str] = &[
     "resource",
     "scope",
     "dpop_jkt",
+    NONCE,
     "request",
     "request_uri",
     "response_mode",
@@ -28,6 +29,10 @@ const RESERVED: &[&str] = &[
     "client_assertion",
     "client_assertion_type",
 ];
+
+/// A nonce is fresh for each login (OpenID Connect Core §15.5.2), so none is remembered. Earlier
+/// versions remembered one: it is passed over where it is read, so that a stored login still opens.
+const NONCE: &str = "nonce";
 
 /// More parameters of the authorization request, each there once. None of them is one of ours.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -105,7 +110,8 @@ impl TryFrom<BTreeMap<String, String>> for AuthorizeParameters {
 
     fn try_from(pairs: BTreeMap<String, String>) -> Result<Self, Self::Error> {
         let mut parameters = Self::default();
-        for (name, value) in pairs {
+        let kept = |(name, _): &(String, String)| !name.eq_ignore_ascii_case(NONCE);
+        for (name, value) in pairs.into_iter().filter(kept) {
             parameters.insert(name, value)?;
         }
         Ok(parameters)
@@ -129,10 +135,18 @@ mod tests {
             assert!(parameters.insert(name, "x").is_err(), "{name}");
             let written = serde_json::json!({ name: "x" });
             let read: Result<AuthorizeParameters, _> = serde_json::from_value(written);
-            assert!(read.is_err(), "{name}");
+            assert!(read.is_err() || name == NONCE, "{name}");
         }
         assert!(parameters.insert("audience", "a\u{0}").is_err());
         assert!(parameters.is_empty());
+    }
+
+    #[test]
+    fn a_nonce_that_was_remembered_is_passed_over() {
+        let written = serde_json::json!({ "nonce": "old", "Nonce": "old", "audience": "a" });
+        let read: AuthorizeParameters = serde_json::from_value(written).unwrap();
+        let sent: Vec<_> = read.iter().collect();
+        assert_eq!(sent, [("audience", "a")]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use super::{
     dpop::{DpopNonce, USE_NONCE},
     foreign::Foreign,
-    scope::Scope,
+    scope::{Scope, ScopeError},
     token::Scheme,
 };
 
@@ -21,6 +21,8 @@ pub struct Challenge {
     pub resource_metadata: Option<String>,
     /// The scope that the refused request needs (spec-checklist G3).
     pub scope: Option<Scope>,
+    /// Why its `scope` is not taken, if it has one that is no scope or is past the limits.
+    pub unusable_scope: Option<ScopeError>,
     /// `invalid_token`, `insufficient_scope`, ... (RFC 6750 §3.1).
     pub error: Option<Foreign>,
     /// The server's words about it.
@@ -82,11 +84,17 @@ impl Challenge {
     }
 
     fn new(scheme: Scheme, challenge: &AuthChallenge) -> Self {
+        let scope = challenge.param("scope").map(str::parse);
+        let (scope, unusable_scope) = match scope {
+            Some(Ok(scope)) => (Some(scope), None),
+            // `scope=""` says nothing.
+            Some(Err(ScopeError::Empty)) | None => (None, None),
+            Some(Err(error)) => (None, Some(error)),
+        };
         Self {
             resource_metadata: challenge.param("resource_metadata").map(str::to_owned),
-            scope: challenge
-                .param("scope")
-                .and_then(|scope| scope.parse().ok()),
+            scope,
+            unusable_scope,
             error: challenge.param("error").map(Foreign::new),
             error_description: challenge.param("error_description").map(Foreign::new),
             scheme,

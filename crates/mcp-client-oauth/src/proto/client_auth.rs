@@ -1,11 +1,17 @@
 //! How a client proves who it is at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2).
 
-use std::time::SystemTime;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
@@ -77,15 +83,23 @@ impl AuthMethod {
     }
 
     /// The method to use with a client that has or has no secret: the one that it was registered
-    /// with, if the server still offers it, else the first that the server offers. The offer
-    /// decides, not the presence of a secret (H97). Without an offer, RFC 8414 §2 says Basic.
+    /// with, if the server still offers it, else the first in the server's list that sends the
+    /// secret, else `none` if that is listed. The offer decides, not the presence of a secret (H97).
+    /// Without an offer, RFC 8414 §2 says Basic.
     pub fn choose(registered: Option<Self>, offered: Option<&[String]>, has_secret: bool) -> Self {
         if !has_secret {
             return Self::None;
         }
-        registered
-            .filter(|method| method.is_offered(offered))
-            .or_else(|| Self::ALL.into_iter().find(|m| m.is_offered(offered)))
+        if let Some(registered) = registered.filter(|method| method.is_offered(offered)) {
+            return registered;
+        }
+        let usable = || {
+            let names = offered.unwrap_or_default().iter();
+            names.filter_map(|name| Self::named(name))
+        };
+        usable()
+            .find(|method| *method != Self::None)
+            .or_else(|| usable().next())
             .unwrap_or(Self::Basic)
     }
 
@@ -95,12 +109,53 @@ impl AuthMethod {
     }
 
     /// The method to ask for when registering a native client: public, where that is possible.
-    /// Servers that list no methods at all are asked for a public client too.
+    /// Servers that list no methods at all are asked for a public client too. `client_secret_post`
+    /// goes before Basic: the servers of the Python MCP SDK (`mcp` 1.23 to 2.3) list both, and it is
+    /// the only method with which their token and revocation endpoints work as they are.
     pub fn to_register(offered: Option<&[String]>) -> Self {
-        [Self::None, Self::Basic, Self::Post]
+        [Self::None, Self::Post, Self::Basic]
             .into_iter()
             .find(|method| method.is_offered(offered))
             .unwrap_or_default()
+    }
+}
+
+/// Whether a server requires `client_id` in the form beside `client_secret_basic`.
+///
+/// All copies share what one of them learns: a token request returns tokens and nothing else, and the
+/// record and the stored registration of a client keep it for the next request.
+#[derive(Clone, Debug, Default)]
+pub struct ClientIdInForm(Arc<AtomicBool>);
+
+impl ClientIdInForm {
+    /// Returns whether the server is known to require it.
+    pub fn is_required(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn require(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl PartialEq for ClientIdInForm {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_required() == other.is_required()
+    }
+}
+
+impl Eq for ClientIdInForm {}
+
+impl Serialize for ClientIdInForm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(self.is_required())
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientIdInForm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let required = bool::deserialize(deserializer)?;
+        Ok(Self(Arc::new(AtomicBool::new(required))))
     }
 }
 
@@ -118,6 +173,14 @@ pub struct ClientAuth<'a> {
     signer: Option<Signer<'a>>,
     /// What `signer` has signed; good for one request.
     assertion: Option<Secret<String>>,
+    /// Whether `method` was chosen from the server's list, and Basic is in that list too.
+    may_be_basic: bool,
+    /// Whether `client_id` is in the form beside Basic.
+    client_id_in_form: bool,
+    /// Where it is remembered that the server requires that.
+    learned: Option<&'a ClientIdInForm>,
+    /// Whether an empty `client_secret` is in the form of a client that sends no secret there.
+    empty_secret: bool,
 }
 
 /// Who signs, and for whom.
@@ -147,7 +210,71 @@ impl<'a> ClientAuth<'a> {
             #[cfg(feature = "private-key-jwt")]
             signer: None,
             assertion: None,
+            may_be_basic: false,
+            client_id_in_form: false,
+            learned: None,
+            empty_secret: false,
         }
+    }
+
+    /// Uses what was learned about the server of this client, and learns it. `may_be_basic` says
+    /// that the server lists Basic and that the method of the client is not known.
+    pub(crate) fn with_learned(mut self, learned: &'a ClientIdInForm, may_be_basic: bool) -> Self {
+        self.may_be_basic = may_be_basic;
+        self.learned = Some(learned);
+        self.as_learned()
+    }
+
+    /// Returns the same client by what was learned since it was made.
+    pub(crate) fn as_learned(&self) -> Self {
+        let is_required = self.learned.is_some_and(ClientIdInForm::is_required);
+        let required = self.with_client_id_in_form().filter(|_| is_required);
+        required.unwrap_or_else(|| self.clone())
+    }
+
+    /// Returns the same client with Basic and `client_id` in the form too, where that may help after
+    /// the client was refused.
+    ///
+    /// RFC 6749 §3.2.1 lets a client name itself in the form. The Python MCP SDK (`mcp` 1.23 to 2.3),
+    /// `FastMCP` and the OAuth example of rmcp look for it there alone, and some strict servers refuse
+    /// it beside Basic, so it is not sent before a refusal. What an attacker gains: nothing, because
+    /// the id is no secret and goes to the endpoint that has just got it in the header.
+    pub(crate) fn with_client_id_in_form(&self) -> Option<Self> {
+        let is_basic = self.method == AuthMethod::Basic;
+        let is_possible = is_basic || (self.method == AuthMethod::Post && self.may_be_basic);
+        (is_possible && !self.client_id_in_form).then(|| Self {
+            method: AuthMethod::Basic,
+            client_id_in_form: true,
+            ..self.clone()
+        })
+    }
+
+    /// Remembers that the server accepted `client_id` in the form after it had refused the client
+    /// without.
+    pub(crate) fn learn(&self) {
+        if let Some(learned) = self.learned.filter(|_| self.client_id_in_form) {
+            learned.require();
+        }
+    }
+
+    /// Returns the same client with an empty `client_secret` in the form, where the form has none.
+    ///
+    /// For the revocation endpoint of the Python MCP SDK and of `FastMCP`, whose data model demands the
+    /// field of public clients too. What an attacker gains: nothing, because an empty secret proves
+    /// nothing (RFC 6749 §2.3.1 lets it be left out).
+    pub(crate) fn with_empty_secret(&self) -> Option<Self> {
+        let has_room = match self.method {
+            AuthMethod::None => !self.client_id.is_empty(),
+            AuthMethod::Basic => true,
+            AuthMethod::Post => false,
+            #[cfg(feature = "private-key-jwt")]
+            AuthMethod::PrivateKeyJwt => false,
+        };
+        (has_room && !self.empty_secret).then(|| Self {
+            client_id_in_form: true,
+            empty_secret: true,
+            ..self.clone()
+        })
     }
 
     /// A client that the server does not know, and need not: what it brings speaks for itself
@@ -212,6 +339,9 @@ impl<'a> ClientAuth<'a> {
             AuthMethod::Post => {
                 fields.extend([("client_id", self.client_id), ("client_secret", secret)]);
             }
+            AuthMethod::Basic if self.client_id_in_form => {
+                fields.push(("client_id", self.client_id));
+            }
             AuthMethod::Basic => {}
             // The assertion names the client (spec-checklist J2).
             #[cfg(feature = "private-key-jwt")]
@@ -221,6 +351,9 @@ impl<'a> ClientAuth<'a> {
                     ("client_assertion", jwt.expose().as_str()),
                 ]
             })),
+        }
+        if self.empty_secret {
+            fields.push(("client_secret", ""));
         }
         let mut request = Request::form(endpoint.as_url().clone(), reach, &fields);
         if self.method == AuthMethod::Basic {
@@ -313,6 +446,120 @@ mod tests {
                 expected
             );
         }
+    }
+
+    #[test]
+    fn a_method_that_is_not_known_follows_the_servers_list() {
+        for (registered, offered, expected) in [
+            // The list of the Python MCP SDK, and that of FastMCP's OAuthProxy.
+            (
+                None,
+                ["client_secret_post", "client_secret_basic"],
+                AuthMethod::Post,
+            ),
+            (
+                Some(AuthMethod::Basic),
+                ["none", "private_key_jwt"],
+                AuthMethod::None,
+            ),
+            // A secret that was not asked for.
+            (
+                Some(AuthMethod::None),
+                ["none", "client_secret_basic"],
+                AuthMethod::None,
+            ),
+            (
+                Some(AuthMethod::None),
+                ["private_key_jwt", "client_secret_basic"],
+                AuthMethod::Basic,
+            ),
+            (None, ["none", "client_secret_basic"], AuthMethod::Basic),
+        ] {
+            let offered = offered.map(str::to_owned);
+            let chosen = AuthMethod::choose(registered, Some(&offered), true);
+            assert_eq!(chosen, expected, "{registered:?} {offered:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_registers_for_no_secret_and_else_for_one_in_the_form() {
+        for (offered, expected) in [
+            (
+                vec!["client_secret_post", "client_secret_basic"],
+                AuthMethod::Post,
+            ),
+            (
+                vec!["client_secret_basic", "client_secret_post"],
+                AuthMethod::Post,
+            ),
+            (vec!["client_secret_basic"], AuthMethod::Basic),
+            (vec!["client_secret_basic", "none"], AuthMethod::None),
+            (vec!["private_key_jwt"], AuthMethod::None),
+        ] {
+            let offered: Vec<String> = offered.into_iter().map(str::to_owned).collect();
+            assert_eq!(AuthMethod::to_register(Some(&offered)), expected);
+        }
+        assert_eq!(AuthMethod::to_register(None), AuthMethod::None);
+    }
+
+    #[test]
+    fn only_a_client_that_may_use_basic_names_itself_in_the_form_beside_it() {
+        let secret = Secret::new("planted".to_owned());
+        let endpoint = Endpoint::parse("https://as/token", Reach::Public).unwrap();
+        let learned = ClientIdInForm::default();
+        let client = |method, may_be_basic| {
+            ClientAuth::new("c", Some(&secret), method).with_learned(&learned, may_be_basic)
+        };
+        for (method, may_be_basic) in [
+            (AuthMethod::None, true),
+            (AuthMethod::None, false),
+            (AuthMethod::Post, false),
+        ] {
+            assert!(
+                client(method, may_be_basic)
+                    .with_client_id_in_form()
+                    .is_none()
+            );
+        }
+        for (method, may_be_basic) in [
+            (AuthMethod::Basic, false),
+            (AuthMethod::Basic, true),
+            (AuthMethod::Post, true),
+        ] {
+            let again = client(method, may_be_basic).with_client_id_in_form();
+            let again = again.unwrap();
+            let request = again.post(&endpoint, Reach::Public, &[("a", "b")]);
+            assert_eq!(&request.body[..], b"a=b&client_id=c");
+            assert!(request.headers.contains_key(header::AUTHORIZATION));
+            assert!(again.with_client_id_in_form().is_none());
+        }
+        let basic = client(AuthMethod::Basic, false);
+        basic.learn();
+        assert!(!learned.is_required(), "nothing was tried");
+        basic.with_client_id_in_form().unwrap().learn();
+        assert!(learned.is_required());
+        assert!(client(AuthMethod::Post, true).method == AuthMethod::Basic);
+        assert!(client(AuthMethod::Post, false).method == AuthMethod::Post);
+    }
+
+    #[test]
+    fn an_empty_secret_stands_only_where_the_form_has_none() {
+        let secret = Secret::new("planted".to_owned());
+        let endpoint = Endpoint::parse("https://as/revoke", Reach::Public).unwrap();
+        let sent = |client: &ClientAuth<'_>| {
+            let request = client.post(&endpoint, Reach::Public, &[("token", "t")]);
+            String::from_utf8(request.body.to_vec()).unwrap()
+        };
+        let public = ClientAuth::new("c", None, AuthMethod::None);
+        let again = public.with_empty_secret().unwrap();
+        assert_eq!(sent(&again), "token=t&client_id=c&client_secret=");
+        assert!(again.with_empty_secret().is_none());
+        let basic = ClientAuth::new("c", Some(&secret), AuthMethod::Basic);
+        let again = basic.with_empty_secret().unwrap();
+        assert_eq!(sent(&again), "token=t&client_id=c&client_secret=");
+        let post = ClientAuth::new("c", Some(&secret), AuthMethod::Post);
+        assert!(post.with_empty_secret().is_none());
+        assert!(ClientAuth::unknown().with_empty_secret().is_none());
     }
 
     #[test]

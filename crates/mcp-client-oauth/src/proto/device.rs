@@ -313,7 +313,9 @@ impl Poll {
                 retry_after,
             } => Ok(Self::SlowDown(*retry_after)),
             TokenError::Unavailable { retry_after, .. } => Ok(Self::Unavailable(*retry_after)),
-            TokenError::Downgraded | TokenError::Malformed { .. } => Err(cause),
+            TokenError::Downgraded | TokenError::NonceMismatch | TokenError::Malformed { .. } => {
+                Err(cause)
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 /// How many entries of a list are read (H127).
-const LIST_LIMIT: usize = 64;
+const LIST_LIMIT: usize = 1024;
 
 /// The value, or none if it is missing, `null` or of another shape. What cannot even be a value,
 /// such as `1e400` or half a letter, spoils its own member alone.
@@ -22,11 +22,22 @@ pub(super) fn strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D:
 where
     D: Deserializer<'de>,
 {
+    let texts = all_strings(deserializer)?;
+    Ok(texts.map(|mut texts: Vec<String>| {
+        texts.truncate(LIST_LIMIT);
+        texts
+    }))
+}
+
+/// The same without a limit of its own (a document has one), for a list whose reader has to know what
+/// it leaves out.
+pub(super) fn all_strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
     let entries: Option<Vec<Box<RawValue>>> = optional(deserializer)?;
-    let texts = |entries: Vec<Box<RawValue>>| {
-        let texts = entries.iter().filter_map(|entry| read(entry));
-        texts.take(LIST_LIMIT).collect()
-    };
+    let texts =
+        |entries: Vec<Box<RawValue>>| entries.iter().filter_map(|entry| read(entry)).collect();
     Ok(entries.map(texts))
 }
 

@@ -1,6 +1,6 @@
 //! The wire: pure functions from messages to values and back.
 //!
-//! Nothing here awaits, reads a clock or touches a socket; [`pkce`], [`authorization::State`] and
+//! Nothing here awaits, reads a clock or touches a socket; [`pkce`], [`authorization::State`], [`id_token::Nonce`] and
 //! `private_key::JwtId` and [`dpop`] alone draw random bytes. A thing that came from outside is parsed once, here, into a type that
 //! cannot be wrong.
 
@@ -17,6 +17,7 @@ pub mod error_body;
 pub mod event_stream;
 pub mod foreign;
 pub mod freshness;
+pub mod id_token;
 mod lenient;
 pub mod pkce;
 #[cfg(feature = "private-key-jwt")]
@@ -29,3 +30,4 @@ pub mod server_metadata;
 pub mod token;
 pub mod token_exchange;
 mod unix_seconds;
+pub mod unknown_client;

@@ -2,18 +2,24 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::header;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
 use super::{
     client_auth::AuthMethod, device, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign,
-    lenient,
+    lenient, scope::Scope,
 };
 use crate::{
     platform::{Reach, Request, Response},
     secret::Secret,
 };
+
+mod attempts;
+
+pub(crate) use attempts::joined;
+pub use attempts::{Attempts, MOST_REQUESTS};
 
 /// The longest client id or secret that is taken (H169).
 const LONGEST: usize = 2048;
@@ -34,14 +40,16 @@ pub struct ClientMetadata {
     pub token_endpoint_auth_method: &'static str,
     /// `native` for a loopback or custom-scheme redirect, else `web` (spec-checklist D9).
     pub application_type: &'static str,
+    /// The scope that it may request; left out, the server chooses (RFC 7591 §2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// Whether the client takes only tokens that are bound to a key (RFC 9449 §5.2).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
 }
 
 impl ClientMetadata {
-    /// A client that logs a person in with PKCE and comes back to `redirect_uri`. It names no
-    /// scope, so that a later step-up is not refused by what was registered at first.
+    /// A client that logs a person in with PKCE and comes back to `redirect_uri`.
     pub fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
         let remote_web = redirect_uri.scheme() == "https";
         Self {
@@ -51,6 +59,7 @@ impl ClientMetadata {
             response_types: vec!["code"],
             token_endpoint_auth_method: method.as_str(),
             application_type: if remote_web { "web" } else { "native" },
+            scope: None,
             dpop_bound_access_tokens: false,
         }
     }
@@ -66,30 +75,9 @@ impl ClientMetadata {
             response_types: Vec::new(),
             token_endpoint_auth_method: method.as_str(),
             application_type: "native",
+            scope: None,
             dpop_bound_access_tokens: false,
         }
-    }
-
-    /// What to try after `refusal`, once: the same client under the other `application_type`, if
-    /// it has a redirect URI, and that or its metadata are what the server does not like
-    /// (spec-checklist D10). There are servers that take a redirect to loopback from the one kind
-    /// alone.
-    #[must_use]
-    pub fn after(&self, refusal: &RegistrationResponseError) -> Option<Self> {
-        let RegistrationResponseError::Refused { error, .. } = refusal else {
-            return None;
-        };
-        let of_kind = ["invalid_redirect_uri", "invalid_client_metadata"];
-        let is_of_kind = |error: &ErrorBody| of_kind.iter().any(|code| error.is(code));
-        let other = match self.application_type {
-            "native" => "web",
-            _ => "native",
-        };
-        let comes_back = !self.redirect_uris.is_empty();
-        (comes_back && error.as_ref().is_some_and(is_of_kind)).then(|| Self {
-            application_type: other,
-            ..self.clone()
-        })
     }
 }
 
@@ -105,6 +93,9 @@ pub struct Registered {
     pub secret_expires_at: Option<SystemTime>,
     /// The method that the server registered, if it named one that we can use.
     pub method: Option<AuthMethod>,
+    /// The scope that the server registered, if it names one.
+    #[serde(default)]
+    pub scope: Option<Scope>,
 }
 
 /// Why there is no registration.
@@ -112,20 +103,56 @@ pub struct Registered {
 #[non_exhaustive]
 pub enum RegistrationResponseError {
     /// RFC 7591 §3.2.2, or a status that says the same.
-    #[error("the server refused to register this client (HTTP {status}{})", told(.error.as_ref()))]
+    #[error(
+        "the server refused to register this client (HTTP {status}{})",
+        told(.error.as_ref(), .text.as_ref())
+    )]
     Refused {
         /// The HTTP status.
         status: u16,
         /// What the server said.
         error: Option<ErrorBody>,
+        /// The start of a body that is text and no OAuth error.
+        text: Option<Foreign>,
     },
     /// The answer cannot be used.
     #[error("the registration answer cannot be used: {0}")]
     Unusable(Foreign),
 }
 
-fn told(error: Option<&ErrorBody>) -> String {
-    error.map(|error| format!(", {error}")).unwrap_or_default()
+impl RegistrationResponseError {
+    /// Returns whether the server may admit clients only by a list of its own, as Figma and
+    /// `ClickUp` do: it refuses the client, and names nothing in the request that could be changed.
+    pub fn may_be_allow_list(&self) -> bool {
+        let Self::Refused { status, error, .. } = self else {
+            return false;
+        };
+        // RFC 7591 §3.2.2: these name the request.
+        let of_request = [
+            "invalid_redirect_uri",
+            "invalid_client_metadata",
+            "invalid_software_statement",
+            "unapproved_software_statement",
+        ];
+        let names_request = |error: &ErrorBody| of_request.iter().any(|code| error.is(code));
+        matches!(status, 400 | 401 | 403) && !error.as_ref().is_some_and(names_request)
+    }
+}
+
+fn told(error: Option<&ErrorBody>, text: Option<&Foreign>) -> String {
+    match (error, text) {
+        (Some(error), _) => format!(", {error}"),
+        (None, Some(text)) => format!(": {text}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// Returns whether the server gives a client more where its registration names no scope. Keycloak
+/// then gives it all that the realm offers; else only what is named, without the scopes that are the
+/// realm's default and put the resource into `aud` (keycloak/keycloak#50807).
+pub fn is_better_without_scope(endpoint: &Endpoint) -> bool {
+    let path = endpoint.as_url().path().trim_end_matches('/');
+    path.ends_with("/clients-registrations/openid-connect")
 }
 
 /// The request that registers `metadata`.
@@ -146,9 +173,11 @@ pub fn response(
 ) -> Result<Registered, RegistrationResponseError> {
     if !matches!(answer.status.as_u16(), 200 | 201) {
         let error = ErrorBody::parse(&answer.body);
+        let text = error.is_none().then(|| start_of_text(answer)).flatten();
         return Err(RegistrationResponseError::Refused {
             status: answer.status.as_u16(),
             error,
+            text,
         });
     }
     let unusable = |why: &str| RegistrationResponseError::Unusable(Foreign::new(why));
@@ -200,7 +229,28 @@ pub fn response(
         client_secret,
         secret_expires_at,
         method,
+        scope: wire
+            .scope
+            .and_then(|text| Scope::from_tokens(text.split(' '))),
     })
+}
+
+/// Returns the start of a body for the user to read, in one line. A web page is not shown: its start
+/// says nothing.
+fn start_of_text(answer: &Response) -> Option<Foreign> {
+    let kind = answer.header(header::CONTENT_TYPE).unwrap_or_default();
+    let start = &answer.body[..answer.body.len().min(LONGEST)];
+    // A character may be cut in two there.
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        Err(cut) if cut.error_len().is_none() => {
+            std::str::from_utf8(&start[..cut.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let is_page = kind.to_ascii_lowercase().contains("html") || text.trim_start().starts_with('<');
+    (!words.is_empty() && !is_page).then(|| Foreign::new(&words.join(" ")))
 }
 
 #[derive(Deserialize)]
@@ -214,6 +264,8 @@ struct Wire {
     redirect_uris: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::optional")]
     token_endpoint_auth_method: Option<String>,
+    #[serde(default, deserialize_with = "lenient::optional")]
+    scope: Option<String>,
 }
 
 /// `VSCHAR` (RFC 6749 §A.1), not empty, not endless.
@@ -300,6 +352,47 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    #[test]
+    fn the_start_of_a_text_is_shown_and_no_page() {
+        let refused = |kind: &str, body: &[u8]| {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind.parse().unwrap())]);
+            let answer = Response::new(StatusCode::FORBIDDEN, headers, body.to_vec());
+            let refusal = response(&answer, None, SystemTime::UNIX_EPOCH).unwrap_err();
+            refusal.to_string()
+        };
+        let plain = "the server refused to register this client (HTTP 403)";
+        let with = |text: &str| format!("{}: {text})", plain.trim_end_matches(')'));
+        for (kind, body, expected) in [
+            ("text/plain", &b"Forbidden"[..], with("Forbidden")),
+            ("text/plain", b" Not\r\n\there \n", with("Not here")),
+            (
+                "text/plain",
+                b"\x1b[2J\xe2\x80\xae",
+                with("\\u{1b}[2J\\u{202e}"),
+            ),
+            (
+                "application/json",
+                br#"{"message":"no"}"#,
+                with(r#"{"message":"no"}"#),
+            ),
+            ("text/html", b"Forbidden", plain.to_owned()),
+            ("text/plain", b"\n<html>Forbidden", plain.to_owned()),
+            ("text/plain", b"", plain.to_owned()),
+            ("text/plain", b" \n ", plain.to_owned()),
+            ("application/octet-stream", b"\xff\xfe", plain.to_owned()),
+        ] {
+            assert_eq!(refused(kind, body), expected);
+        }
+        // The cut is in the middle of a character.
+        let long = refused("text/plain", "é".repeat(LONGEST).as_bytes());
+        assert!(
+            long.ends_with("é…)") && long.chars().count() < 400,
+            "{long}"
+        );
+        let cut = refused("text/plain", format!("a{}", "é".repeat(LONGEST)).as_bytes());
+        assert!(cut.ends_with("é…)"), "{cut}");
     }
 
     #[test]

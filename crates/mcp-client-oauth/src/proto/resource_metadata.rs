@@ -43,8 +43,11 @@ pub struct ResourceMetadata {
     pub resource: Resource,
     /// Who may issue tokens for it; the first eight.
     pub authorization_servers: Vec<Issuer>,
-    /// The scopes that it knows.
+    /// The scopes that it knows, as far as they are within the limits of
+    /// [`Scope::within_limits`].
     pub scopes_supported: Option<Scope>,
+    /// How many more it lists.
+    pub scopes_left_out: usize,
     /// A name for people.
     pub resource_name: Option<Foreign>,
     /// Whether it takes only tokens that are bound to a key (RFC 9728 §2, RFC 9449).
@@ -68,7 +71,7 @@ struct Wire {
     resource: String,
     #[serde(default, deserialize_with = "lenient::strings")]
     authorization_servers: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "lenient::all_strings")]
     scopes_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::optional")]
     resource_name: Option<String>,
@@ -108,10 +111,13 @@ impl ResourceMetadata {
             )));
         }
         let issuers = wire.authorization_servers.unwrap_or_default();
+        let (scopes_supported, scopes_left_out) =
+            Scope::within_limits(wire.scopes_supported.unwrap_or_default());
         Ok(Self {
             resource: Resource(wire.resource),
             authorization_servers: issuers.into_iter().take(ISSUERS).map(Issuer::new).collect(),
-            scopes_supported: wire.scopes_supported.and_then(Scope::from_tokens),
+            scopes_supported,
+            scopes_left_out,
             resource_name: wire.resource_name.map(Foreign::from),
             dpop_bound_access_tokens_required: wire.dpop_bound_access_tokens_required,
         })

@@ -57,11 +57,54 @@ pub fn response(answer: &Response, secrets: &[&str]) -> Result<(), NotRevoked> {
     })
 }
 
+/// Returns whether the server misses the field `client_secret`: `invalid_request` that names it, as in
+/// `client_secret: Field required` of the Python MCP SDK (`mcp` 1.23 to 2.3), which demands the field
+/// of public clients too.
+pub(crate) fn wants_secret(answer: &Response) -> bool {
+    let names_it = |error: ErrorBody| {
+        let description = error.description.as_ref();
+        error.is("invalid_request")
+            && description.is_some_and(|text| text.as_raw().contains("client_secret"))
+    };
+    matches!(answer.status.as_u16(), 400 | 401 | 422)
+        && ErrorBody::parse(&answer.body).is_some_and(names_it)
+}
+
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, StatusCode};
 
     use super::*;
+
+    #[test]
+    fn only_a_refusal_that_names_the_secret_misses_it() {
+        let python =
+            r#"{"error":"invalid_request","error_description":"client_secret: Field required"}"#;
+        for (status, body, expected) in [
+            (400, python, true),
+            (401, python, true),
+            (422, python, true),
+            (200, python, false),
+            (403, python, false),
+            (500, python, false),
+            (
+                400,
+                r#"{"error":"invalid_request","error_description":"token: Field required"}"#,
+                false,
+            ),
+            (400, r#"{"error":"invalid_request"}"#, false),
+            (
+                401,
+                r#"{"error":"invalid_client","error_description":"Invalid client_secret"}"#,
+                false,
+            ),
+            (400, "client_secret: Field required", false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let answer = Response::new(status, HeaderMap::new(), body);
+            assert_eq!(wants_secret(&answer), expected, "{status} {body}");
+        }
+    }
 
     #[test]
     fn only_success_is_revoked() {

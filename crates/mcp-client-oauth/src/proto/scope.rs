@@ -1,12 +1,15 @@
 //! Scopes: `scope-token *( SP scope-token )` (RFC 6749 §3.3), and which of them to ask for
 //! (spec-checklist G1-G4, H3).
 
-use std::{fmt, str::FromStr};
+use std::{collections::HashSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest scope that is taken from a server or a person (H70).
-const LONGEST: usize = 4096;
+/// The longest scope that is taken from a server or a person (H70): some servers list a hundred scopes
+/// and more.
+const LONGEST: usize = 16 * 1024;
+/// How many scopes are taken from a server or a user at most.
+pub const MOST_SCOPES: usize = 1024;
 /// The scope that asks for a refresh token (OpenID Connect Core §11).
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
@@ -34,22 +37,48 @@ pub enum ScopeError {
     /// Quotes, backslashes, control characters or anything but ASCII.
     #[error("the scope has a character that RFC 6749 section 3.3 forbids")]
     Character,
-    /// More than 4 KiB.
+    /// More than 16 KiB.
     #[error("the scope is longer than {LONGEST} bytes")]
     TooLong,
+    /// More than [`MOST_SCOPES`] tokens.
+    #[error("the scope has more than {MOST_SCOPES} tokens")]
+    TooMany,
 }
 
 impl Scope {
     /// A scope of given tokens, such as the list `scopes_supported`; none if there is no valid one.
     pub fn from_tokens<I: IntoIterator<Item = S>, S: AsRef<str>>(tokens: I) -> Option<Self> {
-        let joined = tokens.into_iter().fold(String::new(), |mut text, token| {
-            if is_token(token.as_ref()) {
-                text.push_str(token.as_ref());
-                text.push(' ');
+        let mut known = HashSet::new();
+        let mut own = Vec::new();
+        for token in tokens {
+            let token = token.as_ref();
+            if is_token(token) && known.insert(token.to_owned()) {
+                own.push(token.to_owned());
             }
-            text
+        }
+        (!own.is_empty()).then_some(Self(own))
+    }
+
+    /// Takes the tokens of a server's list, in order, as long as they are at most [`MOST_SCOPES`] and
+    /// fit into 16 KiB together. Returns how many were left out beside them.
+    ///
+    /// `offline_access` is never left out: without it there is no refresh token.
+    pub fn within_limits<I: IntoIterator<Item = S>, S: AsRef<str>>(
+        tokens: I,
+    ) -> (Option<Self>, usize) {
+        let Some(Self(mut listed)) = Self::from_tokens(tokens) else {
+            return (None, 0);
+        };
+        let mut length = 0;
+        let fitting = listed.iter().take(MOST_SCOPES).take_while(|token| {
+            length += token.len() + 1;
+            length <= LONGEST
         });
-        joined.parse().ok()
+        let fitting = fitting.count();
+        let mut left_out = listed.split_off(fitting);
+        let offline = left_out.iter().position(|token| token == OFFLINE_ACCESS);
+        listed.extend(offline.map(|at| left_out.swap_remove(at)));
+        ((!listed.is_empty()).then_some(Self(listed)), left_out.len())
     }
 
     /// The tokens, in order.
@@ -78,6 +107,21 @@ impl Scope {
     /// The tokens that `granted` lacks.
     pub fn missing_from(&self, granted: &Self) -> Option<Self> {
         Self::from_tokens(self.tokens().filter(|token| !granted.contains(token)))
+    }
+
+    /// Returns the tokens that a server did not grant, by the `scope` of its token response.
+    ///
+    /// For this comparison alone, a comma separates tokens too (GitHub and Slack respond with
+    /// `repo,user`; RFC 6749 §3.3 has spaces), and `…/.default` counts as granted: Microsoft Entra
+    /// responds with the scopes that it stands for. An attacker gains nothing: what was not granted is
+    /// reported to the user, and the server refuses it whatever is reported.
+    pub fn not_granted_by(&self, granted: &Self) -> Option<Self> {
+        let granted: HashSet<&str> = granted
+            .tokens()
+            .flat_map(|token| token.split(',').chain([token]))
+            .collect();
+        let is_missing = |token: &&str| !granted.contains(token) && !token.ends_with("/.default");
+        Self::from_tokens(self.tokens().filter(is_missing))
     }
 
     /// The union of what may be there.
@@ -123,21 +167,20 @@ impl FromStr for Scope {
         if text.len() > LONGEST {
             return Err(ScopeError::TooLong);
         }
-        let mut tokens: Vec<String> = Vec::new();
-        for token in text.split(' ').filter(|token| !token.is_empty()) {
-            if !is_token(token) {
-                return Err(ScopeError::Character);
-            }
-            if !tokens.iter().any(|known| known == token) {
-                tokens.push(token.to_owned());
-            }
+        let scope = read(text)?;
+        if scope.0.len() > MOST_SCOPES {
+            return Err(ScopeError::TooMany);
         }
-        if tokens.is_empty() {
-            Err(ScopeError::Empty)
-        } else {
-            Ok(Self(tokens))
-        }
+        Ok(scope)
     }
+}
+
+fn read(text: &str) -> Result<Scope, ScopeError> {
+    let tokens = || text.split(' ').filter(|token| !token.is_empty());
+    if !tokens().all(is_token) {
+        return Err(ScopeError::Character);
+    }
+    Scope::from_tokens(tokens()).ok_or(ScopeError::Empty)
 }
 
 impl fmt::Display for Scope {
@@ -146,11 +189,13 @@ impl fmt::Display for Scope {
     }
 }
 
+/// As it is stored. The union of two scopes may be past the limits of one, and a record must not
+/// become unreadable by it.
 impl TryFrom<String> for Scope {
     type Error = ScopeError;
 
     fn try_from(text: String) -> Result<Self, ScopeError> {
-        text.parse()
+        read(&text)
     }
 }
 
@@ -196,11 +241,64 @@ mod tests {
 
     #[test]
     fn a_bomb_or_a_quote_is_no_scope() {
-        assert_eq!("x ".repeat(3000).parse::<Scope>(), Err(ScopeError::TooLong));
+        assert_eq!("x ".repeat(9000).parse::<Scope>(), Err(ScopeError::TooLong));
+        let many: Vec<String> = (0..=MOST_SCOPES).map(|n| n.to_string()).collect();
+        assert_eq!(many.join(" ").parse::<Scope>(), Err(ScopeError::TooMany));
+        assert!(many[1..].join(" ").parse::<Scope>().is_ok());
         for bad in ["a\"b", "a\\b", "a\tb", "é", "a\u{7f}"] {
             assert_eq!(bad.parse::<Scope>(), Err(ScopeError::Character), "{bad:?}");
         }
         assert_eq!("  ".parse::<Scope>(), Err(ScopeError::Empty));
+    }
+
+    #[test]
+    fn a_list_past_the_limits_says_how_many_are_left_out() {
+        let named = |count: usize| (0..count).map(|n| format!("s{n:04}"));
+        let (scope, left_out) = Scope::within_limits(named(MOST_SCOPES));
+        assert_eq!(
+            (scope.unwrap().tokens().count(), left_out),
+            (MOST_SCOPES, 0)
+        );
+        let with_offline = named(MOST_SCOPES + 10).chain([OFFLINE_ACCESS.to_owned()]);
+        let (scope, left_out) = Scope::within_limits(with_offline);
+        let scope = scope.unwrap();
+        assert_eq!((scope.tokens().count(), left_out), (MOST_SCOPES + 1, 10));
+        assert!(scope.contains(OFFLINE_ACCESS));
+        let (scope, left_out) = Scope::within_limits(named(300).map(|name| name + &"x".repeat(95)));
+        let scope = scope.unwrap();
+        assert!(scope.to_string().len() <= LONGEST);
+        assert_eq!(scope.tokens().count() + left_out, 300);
+        assert!(left_out > 0);
+        assert_eq!(Scope::within_limits(["a\"b", "é"]), (None, 0));
+    }
+
+    #[test]
+    fn what_is_past_the_limits_can_be_stored() {
+        let one = Scope::within_limits((0..MOST_SCOPES).map(|n| format!("a{n:014}"))).0;
+        let both = one.unwrap().union(&scope("b c").unwrap());
+        let text = serde_json::to_string(&both).unwrap();
+        assert!(text.len() > LONGEST);
+        assert_eq!(serde_json::from_str::<Scope>(&text).unwrap(), both);
+    }
+
+    /// As GitHub and Slack respond, and Microsoft Entra for Azure DevOps.
+    #[test]
+    fn commas_and_the_default_scope_are_no_refusal() {
+        let missing = |asked: &str, granted: &str| {
+            let (asked, granted) = (scope(asked).unwrap(), scope(granted).unwrap());
+            asked
+                .not_granted_by(&granted)
+                .map(|scope| scope.to_string())
+        };
+        assert_eq!(missing("repo user", "repo,user,gist"), None);
+        assert_eq!(missing("repo user", "repo,gist").as_deref(), Some("user"));
+        assert_eq!(missing("a,b", "a,b"), None);
+        let entra = "https://mcp.dev.azure.com/.default";
+        assert_eq!(
+            missing(entra, "https://mcp.dev.azure.com/Ado.Mcp.Tools"),
+            None
+        );
+        assert_eq!(missing("api.default", "x").as_deref(), Some("api.default"));
     }
 
     #[test]

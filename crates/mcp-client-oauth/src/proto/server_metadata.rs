@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
+use super::{device, dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
 use crate::platform::{Reach, UnsafeUrl};
 
 /// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
@@ -25,8 +25,42 @@ impl Issuer {
         &self.0
     }
 
+    /// Returns whether `other` is this issuer: byte for byte, or with the slash of an empty path that
+    /// one of the two leaves out.
+    ///
+    /// `https://as.example` and `https://as.example/` are one URL, with one well-known location
+    /// (RFC 3986 §6.2.3), and servers write either: the resource metadata of Box, Google, Xero and
+    /// Close, and of what pydantic writes, adds the slash that the server's own document does not
+    /// have. An attacker gains nothing: whoever writes one of the two documents is the same origin in
+    /// both spellings. With a path, a query, plain http or any other difference it is another issuer
+    /// (RFC 8414 §3.3).
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self == other || self.other_spelling().as_ref() == Some(other)
+    }
+
+    /// Returns the same issuer with the slash of its empty path added or left out; none if it is not
+    /// an https URL of an origin alone.
+    pub(crate) fn other_spelling(&self) -> Option<Self> {
+        let bare = self.0.strip_suffix('/').unwrap_or(&self.0);
+        let authority = bare.strip_prefix("https://")?;
+        let is_plain = |c: char| c.is_ascii_graphic() && !"/?#\\@".contains(c);
+        if authority.is_empty() || !authority.chars().all(is_plain) {
+            return None;
+        }
+        Some(Self(if bare.len() == self.0.len() {
+            format!("{bare}/")
+        } else {
+            bare.to_owned()
+        }))
+    }
+
     /// Where this issuer's metadata may be, in order (spec-checklist C2, C3). With a path, the
     /// root document is somebody else's and is never asked for.
+    ///
+    /// The last one is in no specification: Scalekit and Descope publish the document of RFC 8414
+    /// below the path of the issuer, as OpenID Connect Discovery 1.0 does. An attacker gains nothing:
+    /// whoever writes below that path can write the OpenID document there too, and the issuer in the
+    /// document must match all the same.
     pub fn well_known_urls(&self, reach: Reach) -> Result<Vec<Url>, UnsafeUrl> {
         const OAUTH: &str = "/.well-known/oauth-authorization-server";
         const OPENID: &str = "/.well-known/openid-configuration";
@@ -42,6 +76,7 @@ impl Issuer {
         let mut urls = vec![at(format!("{OAUTH}{path}")), at(format!("{OPENID}{path}"))];
         if !path.is_empty() {
             urls.push(at(format!("{path}{OPENID}")));
+            urls.push(at(format!("{path}{OAUTH}")));
         }
         Ok(urls)
     }
@@ -76,10 +111,17 @@ pub struct ServerMetadata {
     /// Where a device asks for a code (RFC 8628 §4). Without it the device grant is not offered,
     /// whatever the document lists.
     pub device_authorization_endpoint: Option<Endpoint>,
-    /// The scopes that it knows.
+    /// The grants that it lists. What a grant needs decides whether it is offered; this only
+    /// explains why one is not.
+    pub grant_types_supported: Option<Vec<String>>,
+    /// The scopes that it knows, as far as they are within the limits of [`Scope::within_limits`].
+    /// None of them is requested because it is listed here, but `offline_access`.
     pub scopes_supported: Option<Scope>,
     /// How clients may authenticate at the token endpoint.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// How clients may authenticate at the revocation endpoint; none if the server does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// What a client that authenticates by `private_key_jwt` may sign with.
     pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// The PKCE methods; none means that PKCE is not supported (spec-checklist E2).
@@ -138,9 +180,13 @@ struct Wire {
     #[serde(default, deserialize_with = "lenient::optional")]
     device_authorization_endpoint: Option<String>,
     #[serde(default, deserialize_with = "lenient::strings")]
+    grant_types_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::all_strings")]
     scopes_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::strings")]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient::strings")]
+    revocation_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::strings")]
     token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     #[serde(default, deserialize_with = "lenient::strings")]
@@ -170,8 +216,10 @@ impl ServerMetadata {
             registration_endpoint: None,
             revocation_endpoint: None,
             device_authorization_endpoint: None,
+            grant_types_supported: None,
             scopes_supported: None,
             token_endpoint_auth_methods_supported: None,
+            revocation_endpoint_auth_methods_supported: None,
             token_endpoint_auth_signing_alg_values_supported: None,
             code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
             client_id_metadata_document_supported: false,
@@ -193,6 +241,10 @@ impl ServerMetadata {
 
     /// The same, of a server that may call itself by one of the `other` names, or by none if one of
     /// them is empty. It is `expected` all the same: what is ours is bound to who was asked.
+    ///
+    /// Where the two differ in the slash of an empty path alone ([`Issuer::is_same_as`]), the issuer is
+    /// the one of the document: with that one the `iss` of a callback is compared byte for byte
+    /// (RFC 9207 §2.4).
     pub fn parse_of(
         body: &[u8],
         expected: &Issuer,
@@ -203,7 +255,11 @@ impl ServerMetadata {
         let wire: Wire =
             serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
         let found = Issuer::new(wire.issuer.as_deref().unwrap_or_default());
-        if found != *expected && !other.contains(&found) {
+        let issuer = if found == *expected || other.contains(&found) {
+            expected.clone()
+        } else if found.is_same_as(expected) {
+            found
+        } else {
             if wire.issuer.is_none() {
                 return Err(unreadable("missing field `issuer`"));
             }
@@ -211,7 +267,7 @@ impl ServerMetadata {
                 expected: expected.clone(),
                 found,
             });
-        }
+        };
         let endpoint = |member: &'static str, text: &str| {
             Endpoint::parse(text, reach)
                 .map_err(|cause| ServerMetadataError::UnsafeEndpoint { member, cause })
@@ -225,7 +281,7 @@ impl ServerMetadata {
                 .map_err(|cause| ServerMetadataError::UnsafeEndpoint { member, cause })
         };
         Ok(Self {
-            issuer: expected.clone(),
+            issuer,
             authorization_endpoint: wire
                 .authorization_endpoint
                 .map(|text| page("authorization_endpoint", text))
@@ -237,8 +293,11 @@ impl ServerMetadata {
                 "device_authorization_endpoint",
                 wire.device_authorization_endpoint,
             )?,
-            scopes_supported: wire.scopes_supported.and_then(Scope::from_tokens),
+            grant_types_supported: wire.grant_types_supported,
+            scopes_supported: Scope::within_limits(wire.scopes_supported.unwrap_or_default()).0,
             token_endpoint_auth_methods_supported: wire.token_endpoint_auth_methods_supported,
+            revocation_endpoint_auth_methods_supported: wire
+                .revocation_endpoint_auth_methods_supported,
             token_endpoint_auth_signing_alg_values_supported: wire
                 .token_endpoint_auth_signing_alg_values_supported,
             code_challenge_methods_supported: wire.code_challenge_methods_supported,
@@ -254,6 +313,23 @@ impl ServerMetadata {
     pub fn supports_pkce(&self) -> bool {
         let methods = self.code_challenge_methods_supported.as_ref();
         methods.is_some_and(|methods| methods.iter().any(|method| method == "S256"))
+    }
+
+    /// Returns how clients may authenticate at the revocation endpoint, if the server says so. One
+    /// that lists nothing for it is taken to check clients as at its token endpoint, although RFC
+    /// 8414 §2 names Basic as the default: that could not serve a client without a secret.
+    pub fn revocation_auth_methods(&self) -> Option<&[String]> {
+        self.revocation_endpoint_auth_methods_supported
+            .as_deref()
+            .or(self.token_endpoint_auth_methods_supported.as_deref())
+    }
+
+    /// Returns whether the server lists the device grant and has no endpoint for it (RFC 8628 §4).
+    pub fn lacks_device_endpoint(&self) -> bool {
+        let listed = self.grant_types_supported.as_ref();
+        let is_listed =
+            listed.is_some_and(|listed| listed.iter().any(|name| name == device::GRANT_TYPE));
+        is_listed && self.device_authorization_endpoint.is_none()
     }
 
     /// Whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says
@@ -288,6 +364,7 @@ mod tests {
                 "https://as/.well-known/oauth-authorization-server/t1",
                 "https://as/.well-known/openid-configuration/t1",
                 "https://as/t1/.well-known/openid-configuration",
+                "https://as/t1/.well-known/oauth-authorization-server",
             ]
         );
         for bare in ["https://as", "https://as/"] {
@@ -323,9 +400,15 @@ mod tests {
     fn another_issuer_is_refused_however_alike() {
         assert!(parse(&document("https://as.example")).is_ok());
         for other in [
-            "https://as.example/",
+            "https://as.example//",
+            "https://as.example/?",
+            "https://as.example/#",
+            "https://as.example/.",
             "https://AS.example",
+            "https://AS.example/",
             "https://as.example:443",
+            "https://as.example:443/",
+            " https://as.example/",
             "https://as.ex%61mple",
             "https://xn--as.example",
             "https://evil.example",
@@ -338,6 +421,58 @@ mod tests {
                 "{other}"
             );
         }
+    }
+
+    /// RFC 3986 §6.2.3, for https alone.
+    #[test]
+    fn an_empty_path_and_a_slash_are_one_issuer() {
+        let parse = |expected: &str, found: &str| {
+            let expected = Issuer::new(expected);
+            let body = document(found).to_string();
+            ServerMetadata::parse(body.as_bytes(), &expected, Reach::Loopback)
+                .map(|metadata| metadata.issuer.as_str().to_owned())
+        };
+        for (expected, found) in [
+            ("https://as.example", "https://as.example/"),
+            ("https://as.example/", "https://as.example"),
+            ("https://as.example:8443/", "https://as.example:8443"),
+            ("https://[2001:db8::1]", "https://[2001:db8::1]/"),
+        ] {
+            assert_eq!(parse(expected, found).unwrap(), found);
+        }
+        for (expected, found) in [
+            ("https://as.example/t", "https://as.example/t/"),
+            ("https://as.example/t/", "https://as.example/t"),
+            ("https://as.example/", "https://as.example//"),
+            ("https://as.example", "https://as.example:443/"),
+            ("https://as.example", "https://AS.example/"),
+            ("https://as.example?", "https://as.example?/"),
+            ("https://as.example?x", "https://as.example?x/"),
+            ("https://as.example#", "https://as.example#/"),
+            ("https://u@as.example", "https://u@as.example/"),
+            ("https://as.example\\", "https://as.example\\/"),
+            ("HTTPS://as.example", "HTTPS://as.example/"),
+            ("http://127.0.0.1:8000", "http://127.0.0.1:8000/"),
+            ("http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
+            ("https://", "https:///"),
+            ("", "/"),
+        ] {
+            let error = parse(expected, found).unwrap_err();
+            assert!(
+                matches!(error, ServerMetadataError::OtherIssuer { .. }),
+                "{expected} {found}: {error}"
+            );
+        }
+    }
+
+    /// What was accepted by name keeps its clients: these are bound to who was asked.
+    #[test]
+    fn an_accepted_name_does_not_change_the_issuer() {
+        let [asked, named] = ["https://as.example/", "https://as.example"].map(Issuer::new);
+        let body = document(named.as_str()).to_string();
+        let aliases = std::slice::from_ref(&named);
+        let parsed = ServerMetadata::parse_of(body.as_bytes(), &asked, aliases, Reach::Public);
+        assert_eq!(parsed.unwrap().issuer, asked);
     }
 
     #[test]

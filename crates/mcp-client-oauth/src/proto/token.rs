@@ -13,7 +13,7 @@ pub use super::access_token::{AccessToken, Scheme};
 use super::{
     access_token::LONGEST_TOKEN, authorization::AuthorizationCode, client_auth::ClientAuth,
     dpop::USE_NONCE, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign, lenient,
-    resource_metadata::Resource, scope::Scope, unix_seconds,
+    resource_metadata::Resource, revocation::TokenKind, scope::Scope, unix_seconds,
 };
 use crate::{
     platform::{Reach, Request, Response},
@@ -97,6 +97,10 @@ pub enum TokenError {
     /// would serve whoever steals it.
     #[error("the server gave a bearer token where one that is bound to a key was asked for")]
     Downgraded,
+    /// OpenID Connect Core §3.1.3.7 (rule 11): the ID token has another `nonce` than the one that
+    /// was sent, so the response belongs to another login. Its tokens are not kept.
+    #[error("the ID token in the response belongs to another login (its nonce differs)")]
+    NonceMismatch,
     /// Neither tokens nor an error.
     #[error("the answer is no token response (HTTP {status}): {why}")]
     Malformed {
@@ -111,6 +115,17 @@ impl TokenError {
     /// Whether the server's word is `code`.
     pub fn is(&self, code: &str) -> bool {
         matches!(self, Self::Refused { error, .. } if error.is(code))
+    }
+
+    /// Returns whether the client itself was refused: `invalid_client` (RFC 6749 §5.2), or HTTP 401
+    /// with `unauthorized_client`, which the Python MCP SDK 1.23 says instead.
+    pub fn refuses_client(&self) -> bool {
+        match self {
+            Self::Refused { status, error } => {
+                error.is("invalid_client") || (*status == 401 && error.is("unauthorized_client"))
+            }
+            _ => false,
+        }
     }
 
     /// Whether the endpoint is no longer where it was (H22).
@@ -138,7 +153,7 @@ impl TokenError {
                 !passing.iter().any(|code| error.is(code))
             }
             Self::Malformed { .. } => self.is_gone(),
-            Self::Unavailable { .. } | Self::Downgraded => false,
+            Self::Unavailable { .. } | Self::Downgraded | Self::NonceMismatch => false,
         }
     }
 }
@@ -222,6 +237,36 @@ pub fn response(
     secrets: &[&str],
     scheme: Scheme,
 ) -> Result<TokenSet, TokenError> {
+    response_of(answer, now, secrets, scheme, TokenTypes::default())
+}
+
+/// What a server's `token_type` says beside what is registered; nothing by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TokenTypes {
+    /// A response without one brings a bearer token.
+    pub(crate) missing_is_bearer: bool,
+    /// Another word for a bearer token.
+    pub(crate) bearer_alias: Option<&'static str>,
+}
+
+impl TokenTypes {
+    fn scheme_of(self, token_type: Option<&str>) -> Option<Scheme> {
+        match token_type.map(str::trim) {
+            None => self.missing_is_bearer.then_some(Scheme::Bearer),
+            Some(name) if self.bearer_alias == Some(name) => Some(Scheme::Bearer),
+            Some(name) => Scheme::named(name),
+        }
+    }
+}
+
+/// The same of a server whose `token_type` says more.
+pub(crate) fn response_of(
+    answer: &Response,
+    now: SystemTime,
+    secrets: &[&str],
+    scheme: Scheme,
+    types: TokenTypes,
+) -> Result<TokenSet, TokenError> {
     if let Some(refusal) = refusal(answer, secrets) {
         return Err(refusal);
     }
@@ -234,18 +279,51 @@ pub fn response(
     }
     let wire: Wire =
         serde_json::from_slice(&answer.body).map_err(|error| malformed(&lenient::shape(&error)))?;
-    let given = Scheme::named(wire.token_type.trim());
+    if wire.access_token.is_none() {
+        return Err(malformed("it has no access_token"));
+    }
+    let given = types.scheme_of(wire.token_type.as_deref());
     if scheme == Scheme::DPoP && given == Some(Scheme::Bearer) {
         return Err(TokenError::Downgraded);
     }
-    if given != Some(scheme) {
-        return Err(malformed(&format!("its token_type is not {scheme}")));
+    let unused = "the tokens that the server issued are not used";
+    if given.is_none() && wire.token_type.is_none() {
+        return Err(malformed(&format!("it has no token_type; {unused}")));
     }
-    wire.into_tokens(now, scheme).map_err(malformed)
+    if given != Some(scheme) {
+        return Err(malformed(&format!(
+            "its token_type is not {scheme}; {unused}"
+        )));
+    }
+    let tokens = wire.into_tokens(now, scheme);
+    tokens.map_err(|why| malformed(&format!("{why}; {unused}")))
+}
+
+/// Returns the tokens of a response that cannot be used, so that they can be revoked: the server has
+/// issued them all the same.
+pub(crate) fn issued(answer: &Response) -> Vec<(Secret<String>, TokenKind)> {
+    #[derive(Deserialize)]
+    struct Issued {
+        #[serde(default, deserialize_with = "lenient::optional")]
+        access_token: Option<Secret<String>>,
+        #[serde(default, deserialize_with = "lenient::optional")]
+        refresh_token: Option<Secret<String>>,
+    }
+    let issued: Option<Issued> = serde_json::from_slice(&answer.body).ok();
+    let issued = issued.filter(|_| answer.status.is_success());
+    let both = issued.into_iter().flat_map(|issued| {
+        [
+            (issued.refresh_token, TokenKind::Refresh),
+            (issued.access_token, TokenKind::Access),
+        ]
+    });
+    both.filter_map(|(token, kind)| Some((token?, kind)))
+        .filter(|(token, _)| (1..=LONGEST_TOKEN).contains(&token.expose().len()))
+        .collect()
 }
 
 /// The no in an answer, if it is one.
-pub(super) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError> {
+pub(crate) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError> {
     let status = answer.status.as_u16();
     // Some servers say no with HTTP 200 (H84).
     if let Some(error) = ErrorBody::parse(&answer.body)
@@ -287,8 +365,10 @@ fn bare_refusal(status: u16, body: &[u8]) -> TokenError {
 
 #[derive(Deserialize)]
 struct Wire {
-    access_token: Secret<String>,
-    token_type: String,
+    #[serde(default)]
+    access_token: Option<Secret<String>>,
+    #[serde(default)]
+    token_type: Option<String>,
     #[serde(default)]
     expires_in: Option<Box<RawValue>>,
     #[serde(default)]
@@ -299,7 +379,8 @@ struct Wire {
 
 impl Wire {
     fn into_tokens(self, now: SystemTime, scheme: Scheme) -> Result<TokenSet, &'static str> {
-        let access_token = AccessToken::of(scheme, self.access_token.expose())
+        let access_token = self.access_token.ok_or("it has no access_token")?;
+        let access_token = AccessToken::of(scheme, access_token.expose())
             .ok_or("its access token is empty, too long, or cannot go into a header")?;
         let refresh_token = self
             .refresh_token
@@ -423,6 +504,71 @@ mod tests {
         ] {
             let error = with("access_token", token.clone()).unwrap_err();
             assert!(matches!(error, TokenError::Malformed { .. }), "{token}");
+        }
+    }
+
+    /// What `@openauthjs/openauth` 0.4.3 responds (`dist/esm/issuer.js`, `/token`).
+    const OPENAUTH: &str =
+        r#"{"access_token":"e30.e30.c2ln","expires_in":2592000,"refresh_token":"user:1f2e:8c1d"}"#;
+
+    fn read_as(body: &str, scheme: Scheme, types: TokenTypes) -> Result<TokenSet, TokenError> {
+        let answer = Response::new(StatusCode::OK, HeaderMap::new(), body.to_owned());
+        response_of(&answer, now(), &[], scheme, types)
+    }
+
+    #[test]
+    fn a_missing_member_is_named_and_taken_for_bearer_where_that_is_said() {
+        let error = read(200, OPENAUTH).unwrap_err().to_string();
+        assert!(error.contains("it has no token_type"), "{error}");
+        assert!(error.contains("issued are not used"), "{error}");
+        let assumed = TokenTypes {
+            missing_is_bearer: true,
+            ..TokenTypes::default()
+        };
+        let tokens = read_as(OPENAUTH, Scheme::Bearer, assumed).unwrap();
+        assert_eq!(tokens.authorization_header(), "Bearer e30.e30.c2ln");
+        assert!(tokens.refresh_token.is_some());
+        // RFC 9449 §5: a proof was sent, and nothing says that the token is bound to its key.
+        let downgraded = read_as(OPENAUTH, Scheme::DPoP, assumed);
+        assert_eq!(downgraded.unwrap_err(), TokenError::Downgraded);
+        let other = r#"{"access_token":"a","token_type":"mac"}"#;
+        assert!(read_as(other, Scheme::Bearer, assumed).is_err());
+        let nested = r#"{"ok":true,"authed_user":{"access_token":"xoxp-1","token_type":"user"}}"#;
+        let error = read(200, nested).unwrap_err().to_string();
+        assert!(error.ends_with("it has no access_token"), "{error}");
+    }
+
+    #[test]
+    fn another_word_for_bearer_is_taken_where_it_is_known() {
+        let slack = r#"{"ok":true,"access_token":"xoxp-1","token_type":"user"}"#;
+        let error = read(200, slack).unwrap_err().to_string();
+        assert!(error.contains("token_type is not Bearer"), "{error}");
+        let known = TokenTypes {
+            bearer_alias: Some("user"),
+            ..TokenTypes::default()
+        };
+        let tokens = read_as(slack, Scheme::Bearer, known).unwrap();
+        assert_eq!(tokens.authorization_header(), "Bearer xoxp-1");
+        let downgraded = read_as(slack, Scheme::DPoP, known);
+        assert_eq!(downgraded.unwrap_err(), TokenError::Downgraded);
+    }
+
+    #[test]
+    fn what_was_issued_in_vain_can_be_revoked() {
+        let issued = |body: &str| {
+            let answer = Response::new(StatusCode::OK, HeaderMap::new(), body.to_owned());
+            let both = issued(&answer);
+            both.iter()
+                .map(|(token, kind)| (token.expose().clone(), *kind))
+                .collect::<Vec<_>>()
+        };
+        let both = [
+            ("user:1f2e:8c1d".to_owned(), TokenKind::Refresh),
+            ("e30.e30.c2ln".to_owned(), TokenKind::Access),
+        ];
+        assert_eq!(issued(OPENAUTH), both);
+        for nothing in ["", "[]", "{}", r#"{"access_token":7,"refresh_token":""}"#] {
+            assert_eq!(issued(nothing), [], "{nothing}");
         }
     }
 

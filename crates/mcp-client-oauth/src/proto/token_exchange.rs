@@ -1,11 +1,12 @@
 //! Token exchange (RFC 8693) at an organization's identity provider, for an identity assertion
 //! authorization grant (ID-JAG): step 1 of enterprise-managed authorization (spec-checklist J4).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    assertion::Assertion, client_auth::ClientAuth, endpoint::Endpoint, foreign::Foreign, lenient,
-    resource_metadata::Resource, scope::Scope, server_metadata::Issuer, token, token::TokenError,
+    access_token::LONGEST_TOKEN, assertion::Assertion, client_auth::ClientAuth, endpoint::Endpoint,
+    foreign::Foreign, lenient, resource_metadata::Resource, scope::Scope, server_metadata::Issuer,
+    token, token::TokenError,
 };
 use crate::{
     platform::{Reach, Request, Response},
@@ -14,6 +15,58 @@ use crate::{
 
 /// What is asked for, and the only thing that is taken.
 const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
+
+/// The kind of token that says who the user is (RFC 8693 §3).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SubjectTokenType {
+    /// An OpenID Connect ID token.
+    #[default]
+    IdToken,
+    /// A refresh token that the identity provider issued to this client. It outlives an ID token.
+    RefreshToken,
+}
+
+impl SubjectTokenType {
+    /// Returns the registered identifier.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IdToken => "urn:ietf:params:oauth:token-type:id_token",
+            Self::RefreshToken => "urn:ietf:params:oauth:token-type:refresh_token",
+        }
+    }
+}
+
+/// A token of the identity provider that says who the user is. It is passed on as it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SubjectToken {
+    token: Secret<String>,
+    token_type: SubjectTokenType,
+}
+
+impl SubjectToken {
+    /// Reads the first line of `text`, without the blanks around it; none if that is no token of this
+    /// type. An ID token is a JWT; a refresh token is printable ASCII (RFC 6749 §A.17).
+    pub fn parse(text: &str, token_type: SubjectTokenType) -> Option<Self> {
+        let token = match token_type {
+            SubjectTokenType::IdToken => Assertion::parse(text)?.expose().to_owned(),
+            SubjectTokenType::RefreshToken => {
+                let line = text.lines().next()?.trim();
+                let is_printable = line.bytes().all(|b| (0x20..=0x7e).contains(&b));
+                let fits = (1..=LONGEST_TOKEN).contains(&line.len()) && is_printable;
+                fits.then(|| line.to_owned())?
+            }
+        };
+        let token = Secret::new(token);
+        Some(Self { token, token_type })
+    }
+
+    /// Marks the place where it leaves its wrapper.
+    pub fn expose(&self) -> &str {
+        self.token.expose()
+    }
+}
 
 /// Why the identity provider has given no ID-JAG.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -27,13 +80,13 @@ pub enum TokenExchangeError {
     OtherType(Foreign),
 }
 
-/// The request for an ID-JAG: `id_token` says who the person is, `audience` is the authorization
-/// server that will take the ID-JAG.
+/// The request for an ID-JAG: `subject` says who the user is, `audience` is the authorization server
+/// that will take the ID-JAG.
 pub fn request(
     endpoint: &Endpoint,
     reach: Reach,
     client: &ClientAuth<'_>,
-    id_token: &Assertion,
+    subject: &SubjectToken,
     audience: &Issuer,
     resource: &Resource,
     scope: Option<&Scope>,
@@ -47,11 +100,8 @@ pub fn request(
         ("requested_token_type", ID_JAG),
         ("audience", audience.as_str()),
         ("resource", resource.as_str()),
-        ("subject_token", id_token.expose()),
-        (
-            "subject_token_type",
-            "urn:ietf:params:oauth:token-type:id_token",
-        ),
+        ("subject_token", subject.expose()),
+        ("subject_token_type", subject.token_type.as_str()),
     ];
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
     client.post(endpoint, reach, &fields)
@@ -94,6 +144,21 @@ mod tests {
         let status = StatusCode::from_u16(status).unwrap();
         let answer = Response::new(status, HeaderMap::new(), body.to_string());
         response(&answer, &["planted.id.token"])
+    }
+
+    #[test]
+    fn a_subject_token_is_read_as_its_type_demands() {
+        let read = |text, token_type| SubjectToken::parse(text, token_type);
+        let (id, refresh) = (SubjectTokenType::IdToken, SubjectTokenType::RefreshToken);
+        assert_eq!(read(" a.b.c \n", id).unwrap().expose(), "a.b.c");
+        assert_eq!(read("opaque", id), None);
+        let token = read(" 1.AXQ-opaque/+~ \r\nmore", refresh).unwrap();
+        assert_eq!(token.expose(), "1.AXQ-opaque/+~");
+        assert!(!format!("{token:?}").contains("opaque"));
+        let long = "x".repeat(LONGEST_TOKEN + 1);
+        for text in ["", "\n", "  ", "\u{e9}", "a\u{1}b", &long] {
+            assert_eq!(read(text, refresh), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -11,8 +11,9 @@ use crate::{
         resource_metadata::Resource,
         token::{self, TokenError, TokenSet},
     },
-    prover::{Prover, ask, expected_scheme},
+    prover::{Prover, expected_scheme},
     store::Record,
+    token_request,
 };
 
 /// How long a request waits at most until fewer others are under way. It is less than a record is
@@ -104,27 +105,32 @@ pub(super) async fn refresh_with(
     let end = platform.clock.now() + left;
     let _turn = turn(platform, record).await;
     let left = end.duration_since(platform.clock.now()).unwrap_or_default();
-    let mut request = token::refresh_request(
-        endpoint,
-        discovery.reach,
-        &client,
-        discovery.quirks.resource_parameter(resource),
-        record.scope_on_refresh().as_ref(),
-        refresh_token,
-    );
-    request.deadline = request.deadline.min(left);
+    let scope = record.scope_on_refresh();
+    let request = |client: &ClientAuth<'_>| {
+        let mut request = token::refresh_request(
+            endpoint,
+            discovery.reach,
+            client,
+            discovery.quirks.resource_parameter(resource),
+            scope.as_ref(),
+            refresh_token,
+        );
+        request.deadline = request.deadline.min(left);
+        request
+    };
     let now = platform.clock.now();
-    let answer = ask(platform, request, prover)
+    let answer = token_request::send(platform, &client, request, prover)
         .await
         .map_err(TokenRefreshError::Http)?;
     let answer = discovery.quirks.token_answer(answer);
     let sent = [refresh_token.expose().as_str()];
     let secrets: Vec<&str> = client.secrets().chain(sent).collect();
-    let mut tokens =
-        token::response(&answer, now, &secrets, expected_scheme(prover)).map_err(|cause| {
-            let url = endpoint.as_url().clone();
-            TokenRefreshError::Answer { url, cause }
-        })?;
+    let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
+    let tokens = quirks.tokens(issuer, &answer, now, &secrets, expected_scheme(prover));
+    let mut tokens = tokens.map_err(|cause| {
+        let url = endpoint.as_url().clone();
+        TokenRefreshError::Answer { url, cause }
+    })?;
     tokens.refresh_token = tokens.refresh_token.or_else(|| Some(refresh_token.clone()));
     tokens.scope = tokens.scope.or_else(|| record.tokens.scope.clone());
     Ok(tokens)

@@ -172,12 +172,12 @@ impl Inner {
             return Ok(());
         };
         let record = self.current.load().record.clone();
-        if cause.is("invalid_client") && !record.identity.is_by_hand() {
+        if cause.refuses_client() && !record.identity.is_by_hand() {
             self.store
                 .forget_registration(record.discovery.issuer())
                 .await?;
         }
-        if cause.is("invalid_client") || cause.is_gone() {
+        if cause.refuses_client() || cause.is_gone() {
             let discovery = record.discovery.clone().distrusted();
             self.store
                 .save(

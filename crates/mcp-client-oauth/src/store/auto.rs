@@ -13,6 +13,10 @@ use crate::{
     secret::Secret,
 };
 
+mod backend;
+
+pub(super) use backend::open;
+
 /// What may be said about the store that [`TokenStore::auto`] is to choose; nothing need be.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -61,6 +65,8 @@ impl TokenStore {
     /// 4. in a file of its own.
     ///
     /// Nothing is made yet, and nobody is asked to unlock anything, before the store is used.
+    /// [`open`](Self::open)`("auto:")` selects the same way, on the first write, and logs the choice
+    /// instead of returning it.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), mcp_client_oauth::Error> {
@@ -79,20 +85,25 @@ impl TokenStore {
     /// must not be served by a store without. [`TokenStorageError::Keychain`] if there is a
     /// keychain that refuses: nothing weaker is taken in its place.
     pub async fn auto(options: &AutoOptions) -> Result<(Self, Choice), TokenStorageError> {
-        let directory = match &options.directory {
-            Some(directory) => directory.clone(),
-            None => SealedFiles::default_dir()?,
-        };
-        let (source, reason) = choose(&directory, options).await?;
-        let key = source.kind();
-        let files = SealedFiles::open(&directory, source)?;
-        let choice = Choice {
-            directory,
-            key,
-            reason,
-        };
+        let (files, choice) = select(options).await?;
         Ok((Self::new(Arc::new(files)), choice))
     }
+}
+
+async fn select(options: &AutoOptions) -> Result<(SealedFiles, Choice), TokenStorageError> {
+    let directory = match &options.directory {
+        Some(directory) => directory.clone(),
+        None => SealedFiles::default_dir()?,
+    };
+    let (source, reason) = choose(&directory, options).await?;
+    let key = source.kind();
+    let files = SealedFiles::open(&directory, source)?;
+    let choice = Choice {
+        directory,
+        key,
+        reason,
+    };
+    Ok((files, choice))
 }
 
 /// Each kind of key that a local store can have, the best first, and why it cannot be had here.
@@ -110,24 +121,36 @@ async fn choose(
     directory: &Path,
     options: &AutoOptions,
 ) -> Result<(KeySource, ChoiceReason), TokenStorageError> {
-    let (path, password) = (directory.to_owned(), options.password.clone());
+    let path = directory.to_owned();
     let kind = off_runtime(move || SealedFiles::key_kind(path)).await?;
-    let source = match (kind, password) {
-        (None, None) => return new_key(directory, options).await,
-        (None, Some(password)) => {
-            return Ok((KeySource::Password(password), ChoiceReason::PasswordGiven));
+    match (kind, &options.password) {
+        (Some(kind), _) => {
+            let source = existing_key(directory, kind, options)?;
+            Ok((source, ChoiceReason::Existing))
         }
-        (Some(KeyKind::Password), Some(password)) => KeySource::Password(password),
-        (Some(KeyKind::Password), None) => {
-            return Err(TokenStorageError::PasswordNeeded(directory.to_owned()));
+        (None, Some(password)) => Ok((
+            KeySource::Password(password.clone()),
+            ChoiceReason::PasswordGiven,
+        )),
+        (None, None) => new_key(directory, options).await,
+    }
+}
+
+/// Returns the key of a store that was made with this kind of key.
+fn existing_key(
+    directory: &Path,
+    kind: KeyKind,
+    options: &AutoOptions,
+) -> Result<KeySource, TokenStorageError> {
+    match (kind, options.password.clone()) {
+        (KeyKind::Password, Some(password)) => Ok(KeySource::Password(password)),
+        (KeyKind::Password, None) => Err(TokenStorageError::PasswordNeeded(directory.to_owned())),
+        (KeyKind::Keychain, None) => Ok(in_keychain(options)),
+        (KeyKind::KeyFile, None) => Ok(KeySource::KeyFile),
+        (_, Some(_)) | (KeyKind::Given, None) => {
+            Err(TokenStorageError::OtherKey(directory.to_owned()))
         }
-        (Some(KeyKind::Keychain), None) => in_keychain(options),
-        (Some(KeyKind::KeyFile), None) => KeySource::KeyFile,
-        (Some(_), Some(_)) | (Some(KeyKind::Given), None) => {
-            return Err(TokenStorageError::OtherKey(directory.to_owned()));
-        }
-    };
-    Ok((source, ChoiceReason::Existing))
+    }
 }
 
 /// For a new store. A keychain that is locked is one: it is unlocked when the key is made. One that

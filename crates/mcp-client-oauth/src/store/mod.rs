@@ -8,6 +8,7 @@ use self::{
     leave::Leave,
     record::{client_name, decode, encode, readable},
     under_way::UnderWay,
+    used_clients::UsedClients,
 };
 use crate::{
     error::TokenStorageError, identity::Registration, machine::MachineGrant,
@@ -31,6 +32,7 @@ mod record;
 mod sealed;
 pub mod transfer;
 mod under_way;
+mod used_clients;
 #[cfg(feature = "vault")]
 mod vault;
 
@@ -49,6 +51,8 @@ pub use vault::{Vault, VaultAuth, VaultOptions};
 
 /// Every back end: what it is called in `--store name:rest`, and how it is opened.
 pub const BACKENDS: &[(&str, OpenBackend)] = &[
+    #[cfg(feature = "sealed-file")]
+    ("auto", auto::open),
     #[cfg(feature = "sealed-file")]
     ("file", sealed::open),
     #[cfg(feature = "keychain")]
@@ -243,6 +247,7 @@ pub struct TokenStore {
     backend: Arc<dyn Backend>,
     under_way: UnderWay,
     leave: Arc<Leave>,
+    used_clients: Arc<UsedClients>,
     trusts_records: bool,
 }
 
@@ -253,6 +258,7 @@ impl TokenStore {
             backend,
             under_way: UnderWay::default(),
             leave: Arc::default(),
+            used_clients: Arc::default(),
             trusts_records: false,
         }
     }
@@ -295,12 +301,28 @@ impl TokenStore {
         machine.is_none_or(|machine| self.leave.is_given(machine, record))
     }
 
+    /// Remembers for this process whether the last login with `client` succeeded.
+    pub(crate) fn note_use(&self, client: &Registration, succeeded: bool) {
+        self.used_clients.set(client, succeeded);
+    }
+
+    /// Returns whether the last login of this process at the issuer of `client` succeeded with it.
+    pub(crate) fn has_used(&self, client: &Registration) -> bool {
+        self.used_clients.has(client)
+    }
+
     /// A store that forgets everything when the process ends.
     pub fn memory() -> Self {
         Self::new(Arc::new(MemoryBackend::default()))
     }
 
     /// Opens `name:rest`, such as `memory:` or `file:/home/me/tokens`.
+    ///
+    /// `auto:` (or `auto:/a/directory`) is the best local store of this machine, selected as
+    /// [`auto`](Self::auto) does: a store that exists opens with its kind of key; for a new one the
+    /// key is selected on the first write, in the keychain if one answers, else in a file, which is
+    /// logged as a warning. An application that shows its user which one it is calls
+    /// [`auto`](Self::auto).
     ///
     /// # Errors
     /// [`TokenStorageError::UnknownBackend`], or what the back end says.
@@ -435,11 +457,29 @@ impl TokenStore {
             .collect())
     }
 
-    /// The client that was registered with `issuer` before (spec-checklist D12).
+    /// The client that was registered with `issuer` before (spec-checklist D12), whether it was written
+    /// with the slash of an empty path or without ([`Issuer::is_same_as`]).
     ///
     /// # Errors
     /// [`TokenStorageError`].
     pub async fn registration(
+        &self,
+        issuer: &Issuer,
+    ) -> Result<Option<Registration>, TokenStorageError> {
+        if let Some(found) = self.registration_as_written(issuer).await? {
+            return Ok(Some(found));
+        }
+        let Some(other) = issuer.other_spelling() else {
+            return Ok(None);
+        };
+        let found = self.registration_as_written(&other).await?;
+        Ok(found.map(|registration| Registration {
+            issuer: issuer.clone(),
+            ..registration
+        }))
+    }
+
+    async fn registration_as_written(
         &self,
         issuer: &Issuer,
     ) -> Result<Option<Registration>, TokenStorageError> {
@@ -488,13 +528,20 @@ impl TokenStore {
         self.backend.put(&name, previous, &bytes).await.map(drop)
     }
 
-    /// Forgets the registration with `issuer`.
+    /// Forgets the registration with `issuer`, however it was written ([`Issuer::is_same_as`]).
     ///
     /// # Errors
     /// [`TokenStorageError`].
     pub async fn forget_registration(&self, issuer: &Issuer) -> Result<bool, TokenStorageError> {
-        let name = client_name(issuer);
-        let _held = self.backend.lock(&name).await?;
-        self.backend.delete(&name, None).await
+        let mut forgotten = false;
+        for issuer in [Some(issuer.clone()), issuer.other_spelling()]
+            .iter()
+            .flatten()
+        {
+            let name = client_name(issuer);
+            let _held = self.backend.lock(&name).await?;
+            forgotten |= self.backend.delete(&name, None).await?;
+        }
+        Ok(forgotten)
     }
 }

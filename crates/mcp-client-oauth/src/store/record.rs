@@ -180,9 +180,13 @@ impl Record {
     /// The part of the requested scope that was not granted. A server that says nothing granted
     /// what was asked (RFC 6749 §5.1).
     pub fn missing_scope(&self) -> Option<Scope> {
-        self.requested
-            .as_ref()?
-            .missing_from(self.tokens.scope.as_ref()?)
+        let granted = self.tokens.scope.as_ref()?;
+        let missing = self.requested.as_ref()?.not_granted_by(granted)?;
+        if self.tokens.refresh_token.is_none() {
+            return Some(missing);
+        }
+        // The refresh token shows that it was granted, and Microsoft Entra does not name it.
+        Scope::from_tokens(missing.tokens().filter(|token| *token != OFFLINE_ACCESS))
     }
 }
 

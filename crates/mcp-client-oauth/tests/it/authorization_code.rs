@@ -285,7 +285,7 @@ async fn an_answer_that_cannot_be_trusted_reaches_no_token_endpoint() {
     let evil = || Fault::CallbackIss("https://evil.example".to_owned());
     for (promised, fault, expected) in [
         (true, evil(), "names the issuer `https://evil.example`"),
-        (true, Fault::CallbackWithoutIss, "does not name its issuer"),
+        (true, Fault::CallbackWithoutIss, "came without `iss`"),
         (false, evil(), "names the issuer `https://evil.example`"),
         (
             true,

@@ -27,6 +27,7 @@ use crate::support::{bounded, the_time};
 mod logging_in;
 mod polling;
 mod refused;
+mod registering;
 mod testbed;
 
 const SERVER: &str = "https://mcp.example/mcp";

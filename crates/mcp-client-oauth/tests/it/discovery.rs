@@ -238,24 +238,31 @@ async fn a_server_that_asks_for_no_token_is_called_unprotected() {
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_not_guessed_about() {
-    let scene = Scene::with(Testbed::builder().legacy(Legacy::Metadata)).await;
-    scene.testbed.set_fault(Fault::NoChallenge);
-    let error = failure(&scene).await;
-    assert!(
-        matches!(
-            error,
-            DiscoveryError::NoResourceMetadata { status: 401, .. }
-        ),
-        "{error}"
-    );
-    assert_eq!(
-        trail(&scene),
-        [
-            format!("GET {PRM}"),
-            "POST /mcp".to_owned(),
-            format!("GET {PRM_ROOT}"),
-        ]
-    );
+    for kind in [Legacy::Metadata, Legacy::Endpoints] {
+        let scene = Scene::with(Testbed::builder().legacy(kind)).await;
+        scene.testbed.set_fault(Fault::NoChallenge);
+        let error = failure(&scene).await;
+        let is_named = match (kind, &error) {
+            (Legacy::Metadata, DiscoveryError::LegacyMetadata { issuer, .. }) => {
+                issuer.as_str() == scene.testbed.issuer()
+            }
+            (_, DiscoveryError::NoResourceMetadata { status: 401, .. }) => {
+                kind == Legacy::Endpoints
+            }
+            _ => false,
+        };
+        assert!(is_named, "{error}");
+        assert_eq!(
+            trail(&scene),
+            [
+                format!("GET {PRM}"),
+                "POST /mcp".to_owned(),
+                format!("GET {PRM_ROOT}"),
+                format!("GET {OAUTH}"),
+            ]
+        );
+        scene.assert_nothing_was_sent();
+    }
 }
 
 #[tokio::test]

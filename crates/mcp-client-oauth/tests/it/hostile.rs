@@ -18,7 +18,7 @@ mod directory;
 mod http2;
 mod listeners;
 mod masquerade;
-mod outcome;
+pub(crate) mod outcome;
 mod play;
 mod seen;
 mod stage;

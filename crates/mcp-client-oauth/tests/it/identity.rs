@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{Scene, parameter};
 
 mod registration;
+mod scope;
 
 const DOCUMENT: &str = "https://app.example/oauth/client-metadata.json";
 
@@ -415,6 +416,7 @@ async fn without_any_way_to_a_client_id_the_person_is_told() {
 #[tokio::test]
 async fn a_client_that_the_server_forgot_is_registered_anew_at_the_next_login() {
     let scene = Scene::start().await;
+    scene.login().await.unwrap();
     let unknown = status("/token", 401, r#"{"error":"invalid_client"}"#);
     scene.testbed.set_fault(unknown);
     let error = scene.login().await.unwrap_err();

@@ -10,11 +10,15 @@
 )]
 
 mod adapters;
+mod allow_list;
 mod authorization_code;
 mod authorized;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod auto;
+#[cfg(all(feature = "keychain", target_os = "linux"))]
+mod auto_backend;
 mod browser;
+mod client_authentication;
 mod conformance_table;
 #[cfg(unix)]
 mod crash;
@@ -29,6 +33,7 @@ mod herd;
 mod hostile;
 mod identity;
 mod in_clear;
+mod iss_missing;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod keychain;
 mod layers;
@@ -38,12 +43,16 @@ mod loopback;
 mod machine;
 mod mcp;
 mod moody;
+mod nonce;
 mod oidc_provider;
 #[cfg(target_os = "linux")]
 mod opener;
 mod properties;
+mod providers;
 mod quirks;
 mod refresh;
+mod registration_check;
+mod replay;
 mod sealed;
 mod sessions;
 mod shared_login;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
-use mcp_client_oauth::{Error, LoginOptions, RemoteLogout, Sessions, error::AuthorizationError};
+use mcp_client_oauth::{
+    Ensured, Error, LoginOptions, RemoteLogout, Sessions, error::AuthorizationError,
+};
 use mcp_oauth_testbed::Testbed;
 
 use crate::support::{Scene, bounded, parameter, server_url};
@@ -35,6 +37,26 @@ async fn nothing_is_done_for_a_session_that_is_good() {
     }
     assert_eq!(scene.testbed.requests().len(), requests);
     assert_eq!(scene.person.opened().len(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_can_tell_a_login_that_is_reused_from_a_new_one() {
+    let (scene, sessions) = front_door().await;
+    let reused = async |options: LoginOptions| {
+        let ensured = Box::pin(sessions.ensure_or_reuse(&scene.server, &options));
+        matches!(bounded(ensured).await.unwrap(), Ensured::Reused(_))
+    };
+    assert!(!reused(LoginOptions::default()).await);
+    assert!(reused(LoginOptions::default()).await);
+    // A refresh asks nobody: it is the same login.
+    scene.pass(LIFE);
+    assert!(reused(LoginOptions::default()).await);
+    let mut other = LoginOptions::default();
+    other.account = Some("other".to_owned());
+    assert!(!reused(other).await);
+    let mut forced = LoginOptions::default();
+    forced.afresh = true;
+    assert!(!reused(forced).await);
 }
 
 #[tokio::test]

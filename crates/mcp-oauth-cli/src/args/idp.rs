@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use mcp_client_oauth::platform::AssertionSource;
 use url::Url;
 
@@ -11,13 +11,14 @@ use super::way::assertion_source;
 /// Who vouches, and who we are there.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Login by an identity provider (enterprise-managed authorization)")]
+#[command(group = ArgGroup::new("subject_token").args(["id_token", "idp_refresh_token"]))]
 pub(crate) struct IdpFlags {
     /// Ask nobody: the identity provider of this issuer vouches for the person whose ID token
     /// --id-token brings. --client-id and its secret are those at the authorization server.
     #[arg(
         long,
         value_name = "ISSUER",
-        requires_all = ["idp_token_endpoint", "idp_client_id", "id_token"],
+        requires_all = ["idp_token_endpoint", "idp_client_id", "subject_token"],
         conflicts_with_all = ["device", "client_credentials", "workload_token", "share"],
     )]
     pub(crate) idp: Option<String>,
@@ -39,4 +40,12 @@ pub(crate) struct IdpFlags {
         requires = "idp",
     )]
     pub(crate) id_token: Option<AssertionSource>,
+    /// Read a refresh token of the identity provider instead of an ID token; see --workload-token.
+    #[arg(
+        long,
+        value_name = "FILE|env:NAME|cmd:PROGRAM",
+        value_parser = assertion_source,
+        requires = "idp",
+    )]
+    pub(crate) idp_refresh_token: Option<AssertionSource>,
 }

@@ -123,6 +123,7 @@ impl Proxy {
             name: self.server.clone(),
             url: None,
             who: self.who.clone(),
+            scopes: Vec::new(),
             client_secret_stdin: false,
             port: self.callback_port.filter(|_| redirect.is_none()),
             redirect_uri: redirect,

@@ -40,6 +40,9 @@ pub(crate) struct QuirkFlags {
     /// Believe that the authorization server checks PKCE though its metadata does not say so.
     #[arg(long)]
     pub(crate) pkce_unlisted: bool,
+    /// Take a token for a bearer token where the response has no `token_type`, as `OpenAuth` sends it.
+    #[arg(long)]
+    pub(crate) assume_bearer: bool,
     /// Another name by which the authorization server may call itself; may be given several times. Only
     /// if whoever runs it says so: it keeps others from passing for it. An empty one is for metadata
     /// without a name.
@@ -67,6 +70,7 @@ impl QuirkFlags {
         typed.scope_on_refresh = self.scope_on_refresh.then_some(true);
         typed.form_answers = self.form_answers.then_some(true);
         typed.pkce_unlisted = self.pkce_unlisted.then_some(true);
+        typed.assume_bearer = self.assume_bearer.then_some(true);
         let names = self.accept_issuer.iter().map(Issuer::new);
         typed.issuers = names.map(OtherName::new).collect();
         let mut both = typed.or(known);

@@ -97,7 +97,8 @@ pub(super) async fn run(context: &Context) -> Exit {
 /// any other.
 fn names() -> impl Iterator<Item = &'static str> {
     let others = BACKENDS.iter().map(|(name, _)| *name);
-    std::iter::once("keychain").chain(others.filter(|name| *name != "keychain"))
+    // `auto` selects one of these, and is none itself.
+    std::iter::once("keychain").chain(others.filter(|name| !matches!(*name, "keychain" | "auto")))
 }
 
 /// A kind of store, in words.

@@ -43,11 +43,14 @@ fn document(typed: &ClientMetadata, key: Option<&PrivateKey>) -> Value {
         "redirect_uris": if own.is_empty() { LOOPBACK.to_vec() } else { own },
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        "token_endpoint_auth_method": "none",
         "application_type": "native",
     });
+    // The list is a client metadata member too (OpenID Connect Relying Party Metadata Choices 1.0
+    // §2), and what servers read that negotiate by it: one document is for many of them.
+    let method = key.map_or("none", |_| "private_key_jwt");
+    document["token_endpoint_auth_method"] = method.into();
+    document["token_endpoint_auth_methods_supported"] = json!([method]);
     if let Some(key) = key {
-        document["token_endpoint_auth_method"] = "private_key_jwt".into();
         document["token_endpoint_auth_signing_alg"] = key.algorithm().as_str().into();
         document["jwks"] = json!({ "keys": [key.public_jwk()] });
     }

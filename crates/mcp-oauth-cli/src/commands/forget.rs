@@ -8,6 +8,7 @@ use super::{Context, Target};
 use crate::{
     args::{Clear, Logout, Whose},
     exit::{Exit, Failure},
+    servers::listed,
     store::is_closed,
     ui::{GOOD, HEAD},
 };
@@ -15,7 +16,8 @@ use crate::{
 mod expired;
 
 pub(super) async fn logout(context: &Context, typed: &Logout) -> Result<Exit, Failure> {
-    let target = context.target(&typed.whose)?;
+    let target = context.target_at(&typed.whose, typed.url.as_deref())?;
+    let others = context.servers()?.others(&target.key, &target.typed);
     let store = open(context, &target).await?;
     let spinner = context.ui.spinner("giving the tokens back");
     let outcome = log_out(&context.platform, &store, &target.key).await;
@@ -46,6 +48,7 @@ pub(super) async fn logout(context: &Context, typed: &Logout) -> Result<Exit, Fa
     let document = json!({
         "server": target.key.server().as_str(),
         "forgotten": outcome.forgotten,
+        "also_ends": also_ends(outcome.forgotten, &others),
         "remote": remote,
         "detail": detail,
     });
@@ -55,7 +58,7 @@ pub(super) async fn logout(context: &Context, typed: &Logout) -> Result<Exit, Fa
             .map(|why| format!("the server was not told: {why}; "));
         format!(
             "{}; {}{words}",
-            local(&target, outcome.forgotten),
+            local(&target, outcome.forgotten, &others),
             told.unwrap_or_default()
         )
     });
@@ -73,16 +76,21 @@ pub(super) async fn clear(context: &Context, typed: Clear) -> Result<Exit, Failu
     };
     let account = typed.account;
     let target = context.target(&Whose { server, account })?;
+    let others = context.servers()?.others(&target.key, &target.typed);
     let forgotten = open(context, &target).await?.forget(&target.key).await?;
     forget_name(context, typed.forget_name, &target)?;
-    let document = json!({ "server": target.key.server().as_str(), "forgotten": forgotten });
+    let document = json!({
+        "server": target.key.server().as_str(),
+        "forgotten": forgotten,
+        "also_ends": also_ends(forgotten, &others),
+    });
     context.ui.result(&document, || {
         let note = if forgotten {
             "; the server was not told"
         } else {
             ""
         };
-        format!("{}{note}", local(&target, forgotten))
+        format!("{}{note}", local(&target, forgotten, &others))
     });
     Ok(Exit::Done)
 }
@@ -103,10 +111,21 @@ fn forget_name(context: &Context, wanted: bool, target: &Target) -> Result<(), F
     Ok(())
 }
 
-fn local(target: &Target, forgotten: bool) -> String {
+/// Returns the other names that ended with this login: several names of one URL and account have
+/// one login.
+fn also_ends(forgotten: bool, others: &[String]) -> &[String] {
+    if forgotten { others } else { &[] }
+}
+
+fn local(target: &Target, forgotten: bool, others: &[String]) -> String {
     let name = &target.typed;
     if forgotten {
-        format!("{GOOD}Forgot{GOOD:#} the tokens of {HEAD}{name}{HEAD:#}")
+        let also = if others.is_empty() {
+            String::new()
+        } else {
+            format!("; also ends {}", listed(others))
+        };
+        format!("{GOOD}Forgot{GOOD:#} the tokens of {HEAD}{name}{HEAD:#}{also}")
     } else {
         format!("Nobody was logged in to {HEAD}{name}{HEAD:#}")
     }

@@ -3,9 +3,9 @@
 use std::{io::stdin, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    ClientIdentity, DpopPolicy, LoginOptions, Preregistered, Secret, ServerUrl, Session,
-    TokenStore,
-    grant::Redirect,
+    ClientIdentity, DpopPolicy, Ensured, Error, LoginOptions, Preregistered, Secret, ServerUrl,
+    Session, TokenStore,
+    grant::{Redirect, foresee},
     proto::{private_key::PrivateKey, server_metadata::Issuer},
 };
 
@@ -20,13 +20,14 @@ use crate::{
 };
 
 mod asking;
+mod legacy;
 mod meant;
 mod report;
 mod without_person;
 
 pub(crate) use asking::Asking;
 use meant::meant;
-use report::report;
+use report::{Outcome, report};
 
 /// What the library calls the grant that shows a code.
 const DEVICE_CODE: &str = "device_code";
@@ -35,19 +36,39 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     let mut servers = context.servers()?;
     let (name, mut server) = meant(&typed, &servers)?;
     let store = context.ready_store().await?;
-    let options = options(context, &typed, &server, &store).await?;
-    let session = authorize(context, &typed, &server.url, &store, &options).await?;
-    let before = servers.find(&name).map(|before| before.url.clone());
-    if let Some(before) = before.filter(|before| *before != server.url) {
+    let mut options = options(context, &typed, &server, &store).await?;
+    let mut ensured = authorize(context, &typed, &server.url, &store, &options).await;
+    if let Err(error) = &ensured
+        && legacy::is_accepted(context, error).await
+    {
+        server.legacy = true;
+        options.discovery.legacy = true;
+        ensured = authorize(context, &typed, &server.url, &store, &options).await;
+    }
+    let ensured = ensured?;
+    let reused = matches!(ensured, Ensured::Reused(_));
+    let session = ensured.into_session();
+    let before = servers.find(&name);
+    if let Some(before) = before.filter(|before| before.url != server.url) {
         context
             .ui
-            .warn(format_args!("`{name}` stood for {before} until now"));
+            .warn(format_args!("`{name}` stood for {} until now", before.url));
+    }
+    if reused && server.way == Some(Way::Device) && !offers_device_code(&session) {
+        // No login went that way, and none could.
+        let before = before.filter(|before| before.url == server.url);
+        server.way = before.and_then(|before| before.way);
     }
     server.issuer = issuer_of_own_client(&session);
     server.quirks = server.quirks.bound_to(session.record().discovery.issuer());
+    let others = servers.others(&server.key(), &name);
     servers.remember(&name, server)?;
-    report(context, &name, &session);
+    report(context, &name, &session, &Outcome { reused, others });
     Ok(Exit::Done)
+}
+
+fn offers_device_code(session: &Session) -> bool {
+    foresee(&session.record().discovery.metadata, Some(DEVICE_CODE)).is_ok()
 }
 
 /// Which server is meant by a name or a URL, what is remembered of it, and how to log in there: for
@@ -176,9 +197,14 @@ async fn authorize(
     url: &ServerUrl,
     store: &TokenStore,
     options: &LoginOptions,
-) -> Result<Session, Failure> {
+) -> Result<Ensured, Error> {
     let browser = context.config.has_browser && !typed.who.no_browser;
-    let person = Arc::new(Terminal::new(context.ui.clone(), browser));
+    let mut terminal = Terminal::new(context.ui.clone(), browser);
+    let identity = &options.identity;
+    if identity.preregistered.is_none() && identity.document.is_none() {
+        terminal = terminal.offering_registration(Arc::clone(&context.platform.clock));
+    }
+    let person = Arc::new(terminal);
     let platform = with_person(&context.platform, person.clone());
     let other_client = typed.who.client_id.is_some() || typed.who.client_metadata_url.is_some();
     let asking = Asking {
@@ -190,9 +216,19 @@ async fn authorize(
             || typed.way.private_key.is_some()
             || typed.idp.idp.is_some(),
     };
-    let session = asking
-        .ask_as_it_fits(options, browser, typed.who.no_browser)
-        .await;
+    let no_browser = typed.who.no_browser;
+    let mut options = options.clone();
+    let ensured = loop {
+        tokio::select! {
+            ensured = asking.ask_as_it_fits(&options, browser, no_browser) => break ensured,
+            // The login that waits is dropped: it closes its listener and stores nothing.
+            () = person.registers_again() => {
+                person.rest();
+                context.ui.progress("registering the client again");
+                options.afresh = true;
+            }
+        }
+    };
     person.rest();
-    Ok(session?)
+    ensured
 }

@@ -163,6 +163,37 @@ impl Context {
         Ok(Target { typed, key, server })
     }
 
+    /// Returns the same where a URL was typed beside the name: it stands in for a name that is not
+    /// known, and must be that of one that is.
+    pub(crate) fn target_at(&self, whose: &Whose, url: Option<&str>) -> Result<Target, Failure> {
+        let Some(url) = url else {
+            return self.target(whose);
+        };
+        let url = parse_url(url)?;
+        let servers = self.servers()?;
+        let known = if is_url(&whose.server) {
+            Some(parse_url(&whose.server)?)
+        } else {
+            servers.find(&whose.server).map(|server| server.url.clone())
+        };
+        match known {
+            Some(known) if known == url => self.target(whose),
+            // The tokens of one server must not be taken for those of another.
+            Some(known) => Err(Failure::usage(
+                format!("`{}` is the name of {known}, not of {url}", whose.server),
+                format!(
+                    "leave out the URL, or give the name to it: mcp-oauth login {} {}",
+                    quoted(&whose.server),
+                    quoted(url.as_str())
+                ),
+            )),
+            None => self.target(&Whose {
+                server: url.to_string(),
+                account: whose.account.clone(),
+            }),
+        }
+    }
+
     /// The login that a command goes on with. Nobody is asked.
     pub(crate) async fn session(&self, target: &Target) -> Result<Session, Failure> {
         let store = self.store().await?;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Failure> {
-    let target = context.target(&typed.whose)?;
+    let target = context.target_at(&typed.whose, typed.url.as_deref())?;
     let session = context.session(&target).await?;
     let spinner = context.ui.spinner("connecting");
     let outcome = within(&context.platform, typed.timeout, async {

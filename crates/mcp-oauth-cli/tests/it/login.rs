@@ -1,6 +1,6 @@
 //! `login`: clients of every kind, ports, and the browser.
 
-use mcp_oauth_testbed::{Algorithm, Fault, KeyPair, Legacy, Party, Testbed, person};
+use mcp_oauth_testbed::{Algorithm, Fault, KeyPair, Party, Testbed, person};
 
 use crate::support::{Does, Home, Running};
 
@@ -103,20 +103,6 @@ async fn a_redirect_uri_of_another_path_works() {
     );
     drop(free);
     home.login(&["notes", &home.url(), "--redirect-uri", &uri])
-        .await
-        .succeeded();
-}
-
-#[tokio::test]
-async fn a_server_of_2025_03_26_needs_to_be_called_one() {
-    let home = Home::with(Testbed::builder().legacy(Legacy::Metadata)).await;
-    let refused = home.run(&["login", "notes", &home.url()]).await.ended(1);
-    refused
-        .says("tried ")
-        .says("HTTP 404")
-        .says("hint: if the server is of the revision");
-    refused.says("mcp-oauth login notes --legacy");
-    home.login(&["notes", &home.url(), "--legacy"])
         .await
         .succeeded();
 }
@@ -232,6 +218,8 @@ async fn a_printed_document_with_a_key_is_a_client_that_logs_in_by_it() {
         let print = ["client-metadata", "--client-id", id, "--private-key", &key];
         let document = other.run(&print).await.succeeded().json();
         assert_eq!(document["token_endpoint_auth_method"], "private_key_jwt");
+        let list = &document["token_endpoint_auth_methods_supported"];
+        assert_eq!(list, &serde_json::json!(["private_key_jwt"]));
         let home = Home::with(Testbed::builder().client_document(id, document)).await;
         let url = home.url();
         let typed = ["notes", &url, "--client-metadata-url", id];

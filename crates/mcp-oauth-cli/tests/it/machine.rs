@@ -169,6 +169,25 @@ async fn an_identity_provider_vouches_for_a_person() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_of_the_identity_provider_logs_in_too() {
+    let (home, typed) = enterprise().await;
+    let refresh_token = home.testbed.idp_refresh_token();
+    let file = home.file("idp-refresh-token", &refresh_token);
+    let at = typed.iter().position(|word| word == "--id-token").unwrap();
+    let mut typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+    typed[at] = "--idp-refresh-token";
+    typed[at + 1] = &file;
+    home.run_in(&AT_BOTH, &typed).await.succeeded();
+    // It is read again, and that it is a refresh token is kept with the login.
+    home.run(&["refresh", "work", "-vv"]).await.succeeded();
+    assert_kept(&home, &refresh_token);
+    let both = [&typed[..], &["--id-token", &file]].concat();
+    home.run_in(&AT_BOTH, &both).await.ended(2);
+    let neither = [&typed[..at], &typed[at + 2..]].concat();
+    home.run_in(&AT_BOTH, &neither).await.ended(2);
+}
+
+#[tokio::test]
 async fn what_an_identity_provider_is_asked_for_in_vain_is_told() {
     let (home, typed) = enterprise().await;
     let typed: Vec<&str> = typed.iter().map(String::as_str).collect();

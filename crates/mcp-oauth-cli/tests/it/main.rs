@@ -18,6 +18,7 @@ mod backends;
 mod bao;
 mod config;
 mod core_dump;
+mod declined;
 mod demo;
 mod device;
 mod expired;
@@ -26,13 +27,17 @@ mod json;
 #[cfg(target_os = "linux")]
 mod keychain;
 mod leaks;
+mod legacy;
 mod login;
 mod machine;
 mod migrate;
+mod names;
 mod network;
 mod proxy;
+mod python_command;
 mod quirks;
 mod refusals;
+mod registration;
 mod request;
 #[cfg(target_os = "linux")]
 #[allow(

@@ -1,6 +1,6 @@
 //! Servers that want things otherwise: what is typed once is remembered with the name.
 
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
 
 use crate::support::Home;
 
@@ -43,6 +43,26 @@ async fn a_server_that_wants_things_otherwise_is_told_of_once() {
     home.run(&["logout", "notes", "--json"]).await;
     home.login(&typed[..1]).await.succeeded();
     assert_eq!(home.testbed.token_requests("authorization_code"), 2);
+}
+
+/// As `OpenAuth` (npm `@openauthjs/openauth` 0.4.3) responds: without `token_type`.
+#[tokio::test]
+async fn a_token_without_a_type_is_taken_for_bearer_if_that_is_typed() {
+    let fault = Fault::TokenWithout("token_type".to_owned());
+    let home = Home::with(Testbed::builder().fault(fault)).await;
+    let url = home.url();
+    let refused = home.login(&["notes", &url]).await.ended(1);
+    refused.says("it has no token_type");
+    assert_eq!(
+        home.testbed
+            .count(Party::AuthorizationServer, "POST", "/revoke"),
+        2
+    );
+    let typed = ["notes", &url, "--assume-bearer"];
+    home.login(&typed).await.succeeded();
+    // It is remembered with the name.
+    home.run(&["refresh", "notes"]).await.succeeded();
+    home.login(&["notes", "--force"]).await.succeeded();
 }
 
 #[tokio::test]

@@ -20,9 +20,11 @@ async fn company(generous: bool) -> (Home, Testbed) {
     (home, mail)
 }
 
+/// How often a user decided. A remembered client is checked by a request of its own.
 fn pages(home: &Home) -> usize {
+    let decision = "/authorize/decision";
     home.testbed
-        .count(Party::AuthorizationServer, "GET", "/authorize")
+        .count(Party::AuthorizationServer, "POST", decision)
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use url::Url;
 use crate::support::{Home, bounded};
 
 /// A terminal with one command at it.
-struct Terminal {
+pub(crate) struct Terminal {
     keyboard: File,
     screen: Arc<watch::Sender<String>>,
     /// When nobody can write on it any more.
@@ -30,7 +30,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn run(home: &Home, arguments: &[&str]) -> Self {
+    pub(crate) fn run(home: &Home, arguments: &[&str]) -> Self {
         Self::start(home.command(arguments))
     }
 
@@ -91,7 +91,7 @@ impl Terminal {
     }
 
     /// Reads until the screen has `text`: all that is on it.
-    async fn until_it_shows(&self, text: &str) -> String {
+    pub(crate) async fn until_it_shows(&self, text: &str) -> String {
         let mut screen = self.screen.subscribe();
         let shown = screen.wait_for(|screen| screen.contains(text));
         let shown = bounded(shown).await;
@@ -114,13 +114,13 @@ impl Terminal {
         bounded(blind).await;
     }
 
-    fn type_line(&mut self, text: &str) {
+    pub(crate) fn type_line(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
         self.keyboard.write_all(b"\n").unwrap();
     }
 
     /// How it ended, and all that was shown.
-    async fn end(mut self) -> (i32, String) {
+    pub(crate) async fn end(mut self) -> (i32, String) {
         let status = bounded(self.child.wait()).await.unwrap();
         bounded(self.dark).await.unwrap();
         (status.code().unwrap_or(-1), self.screen.borrow().clone())
@@ -128,7 +128,7 @@ impl Terminal {
 }
 
 /// The text on a screen, and what it did to it beside colours and links, which are ours.
-fn without_our_own(screen: &str) -> String {
+pub(crate) fn without_our_own(screen: &str) -> String {
     let mut rest = String::new();
     let mut parts = screen.split('\u{1b}');
     rest.push_str(parts.next().unwrap_or_default());
@@ -194,6 +194,49 @@ async fn the_url_that_a_browser_elsewhere_ended_on_can_be_pasted() {
     terminal.type_line("https://elsewhere.example/?code=x");
     terminal.type_line(foreign.as_str());
     terminal.type_line(callback.as_str());
+    let (code, screen) = terminal.end().await;
+    assert_eq!(code, 0, "{screen}");
+    home.run(&["token", "notes"]).await.succeeded();
+}
+
+/// django-oauth-toolkit and Canaille send a browser that is not logged in to their login page before
+/// they look at the client, so that no check finds out: the user sees the error page.
+#[tokio::test]
+async fn a_client_that_the_browser_shows_an_error_about_can_be_registered_again() {
+    let home = Home::logged_in().await;
+    home.run(&["logout", "notes"]).await.succeeded();
+    home.testbed.forget_registrations();
+    home.testbed.set_fault(Fault::Status {
+        path: "/authorize".to_owned(),
+        status: 302,
+        body: String::new(),
+        headers: vec![("location".to_owned(), "/accounts/login/".to_owned())],
+        times: Some(1),
+    });
+    let mut terminal = Terminal::run(&home, &["login", "notes", "--no-browser"]);
+    terminal.until_it_shows("paste the URL").await;
+    terminal.type_line("r");
+    let mut screen = terminal.screen.subscribe();
+    let twice = screen.wait_for(|screen| screen.matches("paste the URL").count() == 2);
+    let shown = without_our_own(&bounded(twice).await.unwrap().clone());
+    assert!(shown.contains("registering the client again"), "{shown}");
+    let urls = shown.lines().filter_map(|line| line.strip_prefix("  http"));
+    let urls: Vec<Url> = urls
+        .map(|url| format!("http{}", url.trim()).parse().unwrap())
+        .collect();
+    let client = |url: &Url| {
+        let mut pairs = url.query_pairs();
+        pairs
+            .find(|(name, _)| name == "client_id")
+            .unwrap()
+            .1
+            .into_owned()
+    };
+    let [old, new] = &urls[..] else {
+        panic!("{urls:?}")
+    };
+    assert_ne!(client(old), client(new));
+    person::approve(new).await.unwrap();
     let (code, screen) = terminal.end().await;
     assert_eq!(code, 0, "{screen}");
     home.run(&["token", "notes"]).await.succeeded();

@@ -11,6 +11,10 @@ async fn a_client_metadata_document_is_printed_for_a_url_that_can_be_a_client_id
     let document = printed.succeeded().json();
     assert_eq!(document["client_id"], id);
     assert_eq!(document["redirect_uris"][0], "http://127.0.0.1/callback");
+    // Servers that negotiate read the list; `mcp` and others read the one.
+    assert_eq!(document["token_endpoint_auth_method"], "none");
+    let list = &document["token_endpoint_auth_methods_supported"];
+    assert_eq!(list, &serde_json::json!(["none"]));
     for bad in [
         "http://app.example/client.json",
         "https://app.example/",

@@ -144,7 +144,7 @@ fn request(
         redirect_uri,
         challenge: challenge(parameters)?,
         resources: granted_resources(world, parameters)?,
-        scopes: scopes(world, parameters.find("scope"))?,
+        scopes: client_scopes(world, client, parameters.find("scope"))?,
         state,
         dpop_jkt: parameters
             .find("dpop_jkt")
@@ -246,6 +246,27 @@ pub(super) fn one_of(
             format!("{asked} is not served; try {first}"),
         )),
         None => Err(Refusal::new("invalid_target", "resource is missing")),
+    }
+}
+
+/// Returns the requested scopes of a client that may be limited to those of its registration. The words are those of
+/// `validate_scope` in the Python MCP SDK.
+pub(super) fn client_scopes(
+    world: &World,
+    client: &Client,
+    asked: Option<&str>,
+) -> Result<Vec<String>, Refusal> {
+    let scopes = scopes(world, asked)?;
+    let allowed = |scope: &&String| client.scopes.as_ref().is_none_or(|own| own.contains(scope));
+    match scopes
+        .iter()
+        .find(|scope| asked.is_some() && !allowed(scope))
+    {
+        Some(scope) => {
+            let reason = format!("Client was not registered with scope {scope}");
+            Err(Refusal::new("invalid_scope", reason))
+        }
+        None => Ok(scopes),
     }
 }
 

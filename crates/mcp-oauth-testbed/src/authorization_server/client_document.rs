@@ -29,6 +29,7 @@ pub(super) fn find(world: &World, id: &str) -> Option<Client> {
             keys: Vec::new(),
             grants: Grants::OfAPerson,
             redirect_uris: Vec::new(),
+            scopes: None,
         }),
     }
 }
@@ -54,5 +55,6 @@ fn described(id: &str, document: &Map<String, Value>) -> Option<Client> {
         keys: jwks(document),
         grants: Grants::Registered(grant_types(document)),
         redirect_uris,
+        scopes: None,
     })
 }

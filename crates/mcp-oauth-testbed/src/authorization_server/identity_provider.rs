@@ -27,6 +27,7 @@ pub(crate) const TOKEN_PATH: &str = "/oauth2/token";
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ID_JAG_TYPE: &str = "urn:ietf:params:oauth:token-type:id-jag";
 const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
+const REFRESH_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 
 pub(crate) fn routes() -> Router<Arc<World>> {
     Router::new()
@@ -122,11 +123,20 @@ fn assert(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Value
     }))
 }
 
-/// Whom the ID token is of: it must be ours, for this client, and good now.
+/// Whom the subject token is of: it must be ours, for this client, and good now.
 fn subject(world: &World, form: &Parameters, client: &Client) -> Result<String, Refusal> {
-    if form.require("subject_token_type")? != ID_TOKEN_TYPE {
-        let reason = "the subject token must be an ID token";
-        return Err(Refusal::new("invalid_request", reason));
+    match form.require("subject_token_type")? {
+        ID_TOKEN_TYPE => {}
+        REFRESH_TOKEN_TYPE => {
+            if form.require("subject_token")? == world.identities.refresh_token() {
+                return Ok("alice@example.com".to_owned());
+            }
+            return Err(invalid_grant("the refresh token is none of ours"));
+        }
+        _ => {
+            let reason = "the subject token must be an ID token or a refresh token";
+            return Err(Refusal::new("invalid_request", reason));
+        }
     }
     let jwt = Jwt::parse(form.require("subject_token")?)
         .ok_or_else(|| invalid_grant("the subject token is not a JWT"))?;

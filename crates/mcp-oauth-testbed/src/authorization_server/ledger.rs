@@ -37,6 +37,8 @@ pub(super) struct Client {
     pub(super) grants: Grants,
     /// Empty for a client whose redirect URIs the server was not told: any acceptable one is good.
     pub(super) redirect_uris: Vec<String>,
+    /// The only scopes that it may request; `None` if that is not checked.
+    pub(super) scopes: Option<Vec<String>>,
 }
 
 impl Client {
@@ -56,6 +58,7 @@ impl From<&Machine> for Client {
             keys: machine.keys.clone(),
             grants: Grants::OfAMachine,
             redirect_uris: Vec::new(),
+            scopes: None,
         }
     }
 }
@@ -131,6 +134,7 @@ impl Ledger {
                 keys: Vec::new(),
                 grants: Grants::OfAPerson,
                 redirect_uris: Vec::new(),
+                scopes: None,
             });
         }
         for machine in &settings.machines {
@@ -146,6 +150,12 @@ impl Ledger {
 
     pub(super) fn add_client(&mut self, client: Client) {
         self.clients.insert(client.id.clone(), client);
+    }
+
+    /// Removes every client that has registered itself.
+    pub(crate) fn forget_registrations(&mut self) {
+        let is_kept = |client: &Client| !matches!(client.grants, Grants::Registered(_));
+        self.clients.retain(|_, client| is_kept(client));
     }
 
     pub(super) fn client(&self, id: &str) -> Option<Client> {

@@ -71,6 +71,7 @@ fn admit(world: &World, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
         keys: jwks(&metadata),
         grants: Grants::Registered(grant_types(&metadata)),
         redirect_uris,
+        scopes: registered_scopes(&mut metadata, &world.settings),
     });
     Ok(metadata)
 }
@@ -109,6 +110,22 @@ fn redirect_uris(
         }
     }
     Ok(uris)
+}
+
+/// Returns the scopes that the client may request, which the response names (RFC 7591 §2); none if that is
+/// not checked.
+fn registered_scopes(
+    metadata: &mut Map<String, Value>,
+    settings: &Settings,
+) -> Option<Vec<String>> {
+    let default = settings.registered_scope_only.as_ref()?;
+    let named = metadata.get("scope").and_then(Value::as_str);
+    let scope = named.unwrap_or(default).to_owned();
+    let scopes = scope.split_whitespace().map(str::to_owned).collect();
+    if !scope.is_empty() {
+        metadata.insert("scope".to_owned(), json!(scope));
+    }
+    Some(scopes)
 }
 
 /// The keys that a client registers by value; none that cannot be read.

@@ -271,12 +271,15 @@ async fn a_registered_client_that_the_server_has_forgotten_is_not_used_again() {
     let lost = answer(401, &json!({"error": "invalid_client"}));
     let script = [
         registered(),
+        answer(200, &code()),
+        tokens(),
         lost,
         registered(),
         answer(200, &code()),
         tokens(),
     ];
     let scene = Scene::playing(script);
+    scene.login_with(&unregistered()).await.unwrap();
     let error = scene.login_with(&unregistered()).await.unwrap_err();
     assert!(error.is_unknown_client(), "{error}");
     scene.login_with(&unregistered()).await.unwrap();

@@ -10,7 +10,7 @@ use mcp_client_oauth::{
 };
 
 /// The code of a failure.
-pub(super) fn code(error: &Error) -> String {
+pub(crate) fn code(error: &Error) -> String {
     let (stage, cause) = match error {
         Error::Discovery(cause) => ("discovery", discovery(cause)),
         Error::Registration(cause) => ("registration", registration(cause)),
@@ -29,6 +29,7 @@ fn discovery(cause: &DiscoveryError) -> &'static str {
     match cause {
         DiscoveryError::NotProtected { .. } => "not-protected",
         DiscoveryError::NoResourceMetadata { .. } => "no-resource-metadata",
+        DiscoveryError::LegacyMetadata { .. } => "legacy-metadata",
         DiscoveryError::ResourceMetadata { cause, .. } => match cause {
             ResourceMetadataError::OtherResource(_) => "other-resource",
             _ => "unreadable",
@@ -101,6 +102,7 @@ fn token(cause: &TokenError) -> &'static str {
         TokenError::Refused { .. } => "refused",
         TokenError::Unavailable { .. } => "unavailable",
         TokenError::Downgraded => "downgraded",
+        TokenError::NonceMismatch => "nonce",
         _ => "unusable",
     }
 }

@@ -95,7 +95,7 @@ async fn act(act: Act, variant: &Variant, stage: &Stage, paper: &Paper) -> Seen 
                 Act::LoginAgain => login(variant, stage, paper, before).await,
                 Act::Request => request(variant, stage, paper, &session, before).await,
                 Act::Refresh => refresh(stage, paper, before).await,
-                _ => leave(stage, paper, before).await,
+                _ => Box::pin(leave(stage, paper, before)).await,
             }
         }
     }

@@ -21,7 +21,7 @@ fn refuses(error: &str, times: Option<u32>) -> Fault {
 }
 
 /// What each registration said, in order.
-fn told(scene: &Scene) -> Vec<Value> {
+pub(super) fn told(scene: &Scene) -> Vec<Value> {
     let requests = scene.testbed.requests();
     let registrations = requests.iter().filter(|r| r.path == "/register");
     registrations.filter_map(Recorded::json).collect()
@@ -29,8 +29,15 @@ fn told(scene: &Scene) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_server_that_refuses_a_native_client_is_asked_once_for_a_web_client() {
-    for error in ["invalid_redirect_uri", "invalid_client_metadata"] {
-        let scene = Scene::start().await;
+    for (error, builder) in [
+        ("invalid_redirect_uri", Testbed::builder()),
+        // Without a scope that could be left out.
+        (
+            "invalid_client_metadata",
+            Testbed::builder().scopes_supported(None),
+        ),
+    ] {
+        let scene = Scene::with(builder).await;
         scene.testbed.set_fault(refuses(error, Some(1)));
         scene.login().await.unwrap();
         let told = told(&scene);
@@ -45,10 +52,11 @@ async fn a_server_that_refuses_a_native_client_is_asked_once_for_a_web_client() 
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_both_kinds_is_not_asked_a_third_time() {
+async fn a_server_that_refuses_all_that_may_help_is_not_asked_again() {
     for (error, asked) in [
         ("invalid_redirect_uri", 2),
-        ("invalid_client_metadata", 2),
+        ("invalid_client_metadata", 4),
+        ("invalid_scope", 2),
         ("invalid_software_statement", 1),
         ("access_denied", 1),
     ] {

@@ -59,6 +59,51 @@ async fn a_person_is_vouched_for_and_not_asked() {
     assert_eq!(issued.client_id, "app");
 }
 
+/// As rmcp 3.11 does it (`EmaExchangeRequest::new`): RFC 8693 §3.
+#[tokio::test]
+async fn a_refresh_token_of_the_identity_provider_is_a_subject_too() {
+    let scene = enterprise().await;
+    let mut options = vouched(&scene, &json!({}));
+    let refresh_token = scene.testbed.idp_refresh_token();
+    let given = AssertionSource::Given(secret(&refresh_token));
+    let Some(MachineGrant::Enterprise { idp }) = options.machine else {
+        panic!()
+    };
+    let idp = Box::new(idp.with_refresh_token(given));
+    options.machine = Some(MachineGrant::Enterprise { idp });
+    let session = scene.login_with(&options).await.unwrap();
+    let exchange = scene.last("POST", EXCHANGE);
+    let expected = "urn:ietf:params:oauth:token-type:refresh_token";
+    assert_eq!(exchange.form("subject_token_type").unwrap(), expected);
+    assert_eq!(exchange.form("subject_token").unwrap(), refresh_token);
+    let issued = &scene.testbed.issued_tokens()[0];
+    assert_eq!(issued.subject.as_deref(), Some("alice@example.com"));
+    // The authorization server has not seen it, and no output has.
+    let trade = scene.last("POST", "/token");
+    assert!(trade.form("assertion").unwrap() != refresh_token);
+    assert!(!format!("{:?}", session.record()).contains(&refresh_token[..20]));
+
+    // The record says which kind it is, so that a session can do it again.
+    scene.pass(Duration::from_secs(3600));
+    session.refresh().await.unwrap();
+    assert_eq!((exchanges(&scene), scene.posts("/token")), (2, 2));
+}
+
+#[tokio::test]
+async fn what_is_no_refresh_token_is_not_sent() {
+    let scene = enterprise().await;
+    let mut options = vouched(&scene, &json!({}));
+    let Some(MachineGrant::Enterprise { idp }) = options.machine else {
+        panic!()
+    };
+    let idp = Box::new(idp.with_refresh_token(AssertionSource::Given(secret("\u{1}planted"))));
+    options.machine = Some(MachineGrant::Enterprise { idp });
+    let error = scene.login_with(&options).await.unwrap_err();
+    assert!(error.to_string().contains("is no token"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("planted"));
+    assert_eq!((exchanges(&scene), scene.posts("/token")), (0, 0));
+}
+
 #[tokio::test]
 async fn each_server_is_asked_what_is_its_to_give() {
     let scene = enterprise().await;

@@ -1,7 +1,7 @@
 //! A login that asks a person, by the way that fits.
 
 use mcp_client_oauth::{
-    Error, LoginOptions, ServerUrl, Session, Sessions, TokenStore, grant::Redirect, login,
+    Ensured, Error, LoginOptions, ServerUrl, Sessions, TokenStore, grant::Redirect, login,
     platform::Platform,
 };
 
@@ -24,7 +24,7 @@ impl Asking<'_> {
         options: &LoginOptions,
         browser: bool,
         no_browser: bool,
-    ) -> Result<Session, Error> {
+    ) -> Result<Ensured, Error> {
         let is_open = options.grant.is_none()
             && options.machine.is_none()
             && matches!(options.redirect, Redirect::AnyPort);
@@ -33,10 +33,11 @@ impl Asking<'_> {
             options.preferred_grant = Some(DEVICE_CODE.to_owned());
         }
         if self.anew {
-            return login(self.platform, self.store, self.url, &options).await;
+            let session = login(self.platform, self.store, self.url, &options).await?;
+            return Ok(Ensured::LoggedIn(session));
         }
         Sessions::new(self.platform.clone(), self.store.clone())
-            .ensure(self.url, &options)
+            .ensure_or_reuse(self.url, &options)
             .await
     }
 }

@@ -74,7 +74,7 @@ fn merged(typed: &Login, known: Server) -> Server {
     let other_client = typed.who.client_id.is_some() && typed.who.client_id != known.client_id;
     Server {
         account: typed.who.account.clone().or(known.account),
-        scope: typed.who.scope.clone().or(known.scope),
+        scope: typed.scope().or(known.scope),
         client_id: match typed.who.client_metadata_url {
             Some(_) => None,
             None => typed.who.client_id.clone().or(known.client_id),

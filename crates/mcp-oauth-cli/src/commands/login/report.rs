@@ -7,11 +7,34 @@ use url::Url;
 use crate::{
     commands::Context,
     exit::quoted,
+    servers::listed,
     status::{Status, moment},
     ui::{GOOD, HEAD, fields},
 };
 
-pub(super) fn report(context: &Context, name: &str, session: &Session) {
+/// How the login was got.
+pub(super) struct Outcome {
+    /// Whether it existed already, so that nothing was asked.
+    pub(super) reused: bool,
+    /// The other names of the same login.
+    pub(super) others: Vec<String>,
+}
+
+impl Outcome {
+    fn head(&self, name: &str) -> String {
+        if !self.reused {
+            return format!("{GOOD}Logged in{GOOD:#} to {HEAD}{name}{HEAD:#}");
+        }
+        let already = format!("{GOOD}Already logged in{GOOD:#}");
+        if self.others.is_empty() {
+            return format!("{already}; --force asks again");
+        }
+        let others = listed(&self.others);
+        format!("{already} (same login as {others}); --force asks again, --account keeps another")
+    }
+}
+
+pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: &Outcome) {
     let record = session.record();
     let status = Status::of(&record, context.platform.clock.now());
     let scope = record.tokens.scope.as_ref().or(record.requested.as_ref());
@@ -21,6 +44,8 @@ pub(super) fn report(context: &Context, name: &str, session: &Session) {
     let endpoint = foreign_endpoint(&record);
     let document = json!({
         "name": name,
+        "reused": outcome.reused,
+        "same_login_as": outcome.others,
         "server": record.discovery.server.as_str(),
         "account": session.key().account(),
         "issuer": record.discovery.issuer().as_str(),
@@ -32,7 +57,7 @@ pub(super) fn report(context: &Context, name: &str, session: &Session) {
         "extra_scope": extra.as_ref().map(ToString::to_string),
     });
     context.ui.result(&document, || {
-        let head = format!("{GOOD}Logged in{GOOD:#} to {HEAD}{name}{HEAD:#}");
+        let head = outcome.head(name);
         let mut rows = vec![
             ("server", record.discovery.server.to_string()),
             (
@@ -41,6 +66,9 @@ pub(super) fn report(context: &Context, name: &str, session: &Session) {
             ),
             ("token", status.colored()),
         ];
+        if !outcome.reused && !outcome.others.is_empty() {
+            rows.push(("same login as", listed(&outcome.others)));
+        }
         rows.extend(endpoint.map(|host| ("tokens from", host)));
         format!("{head}\n{}", fields(&rows))
     });

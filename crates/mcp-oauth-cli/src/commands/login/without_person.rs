@@ -60,11 +60,13 @@ fn identity_provider(
     typed: &Login,
 ) -> Result<Option<IdentityProvider>, Failure> {
     let flags = &typed.idp;
-    let (Some(issuer), Some(endpoint), Some(client_id), Some(id_token)) = (
+    let subject = flags.id_token.as_ref();
+    let subject = subject.or(flags.idp_refresh_token.as_ref());
+    let (Some(issuer), Some(endpoint), Some(client_id), Some(subject)) = (
         &flags.idp,
         &flags.idp_token_endpoint,
         &flags.idp_client_id,
-        &flags.id_token,
+        subject,
     ) else {
         return Ok(None);
     };
@@ -73,7 +75,11 @@ fn identity_provider(
     let mut client = Preregistered::new(client_id, context.config.idp_client_secret.clone());
     client.private_key = key;
     let issuer = Issuer::new(issuer);
-    let idp = IdentityProvider::new(issuer, endpoint.as_str(), &client, id_token.clone());
+    let idp = IdentityProvider::new(issuer, endpoint.as_str(), &client, subject.clone());
+    let idp = idp.map(|idp| match flags.idp_refresh_token.clone() {
+        Some(refresh_token) => idp.with_refresh_token(refresh_token),
+        None => idp,
+    });
     idp.map(Some).map_err(|error| {
         Failure::usage(
             format!("the token endpoint of the identity provider cannot be used: {error}"),

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Error, Session, TokenSource as _,
+    Ensured, Error, Session, TokenSource as _,
     platform::{DevicePrompt, Interaction},
     proto::{challenge::Challenge, scope::Scope},
 };
@@ -192,7 +192,9 @@ impl Door {
             anew: true,
         };
         tokio::select! {
-            asked = asking.ask_as_it_fits(&options, terms.browser, terms.no_browser) => asked,
+            asked = asking.ask_as_it_fits(&options, terms.browser, terms.no_browser) => {
+                asked.map(Ensured::into_session)
+            }
             found = self.found_later(scope, GLANCE_ASIDE) => Ok(found),
         }
     }

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::authorize::{one_of, resources, scopes};
+use super::authorize::{client_scopes, one_of, resources};
 use super::ledger::{Granted, Issued};
 use super::parameters::{Form, Parameters};
 use super::token::{Request, invalid_grant, permit};
@@ -79,10 +79,10 @@ fn answer(
     let client = client_auth::authenticate(world, headers, form)?;
     permit(&client, GRANT_TYPE)?;
     let ask = Ask {
+        scopes: client_scopes(world, &client, form.find("scope"))?,
         client_id: client.id,
         client_name: client.name,
         resources: resources(world, form)?,
-        scopes: scopes(world, form.find("scope"))?,
     };
     let settings = &world.settings;
     let (lifetime, interval) = (settings.device_lifetime, settings.device_interval);

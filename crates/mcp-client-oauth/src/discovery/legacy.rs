@@ -1,0 +1,132 @@
+//! Servers of the MCP revision 2025-03-26: no resource metadata, and an authorization server at the MCP
+//! server's own origin (spec-checklist L).
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::{Asked, Search, fetch};
+use crate::{
+    error::{DiscoveryError, Error, Tried},
+    proto::{
+        endpoint::Endpoint,
+        foreign::Foreign,
+        server_metadata::{Issuer, ServerMetadata, ServerMetadataError},
+    },
+};
+
+impl Search<'_> {
+    /// Names metadata of the revision 2025-03-26, if the server has it, and does not use it: nothing
+    /// says that the authorization server at this origin issues the tokens (spec-checklist L, H16).
+    ///
+    /// It is looked for only after a request for authorization (2025-03-26 begins with HTTP 401), and
+    /// not where resource metadata may be missing because a server is out of order.
+    pub(super) async fn without_consent(
+        &mut self,
+        asked: &Asked,
+        tried: Vec<Tried>,
+    ) -> DiscoveryError {
+        let (server, status) = (self.server.clone(), asked.status);
+        let wants_token = status == 401 || asked.challenge.is_some();
+        let is_certain = tried.iter().all(|place| place.status < 500);
+        let found = if wants_token && is_certain {
+            self.unused_legacy_metadata().await
+        } else {
+            None
+        };
+        match found {
+            Some((url, issuer)) => DiscoveryError::LegacyMetadata {
+                server,
+                status,
+                url: Box::new(url),
+                issuer,
+                tried,
+            },
+            None => DiscoveryError::NoResourceMetadata {
+                server,
+                status,
+                tried: [tried, std::mem::take(&mut self.tried)].concat(),
+            },
+        }
+    }
+
+    /// Looks for such metadata. A failure here is no other failure than that there is no resource
+    /// metadata; what came instead is noted.
+    async fn unused_legacy_metadata(&mut self) -> Option<(Url, Issuer)> {
+        match self.legacy_metadata().await {
+            Ok(found) => found.map(|(url, metadata, _)| (url, metadata.issuer)),
+            Err(Error::Discovery(DiscoveryError::ServerMetadata {
+                url,
+                cause: ServerMetadataError::OtherIssuer { found, .. },
+            })) => Some((url, found)),
+            Err(Error::Discovery(DiscoveryError::ServerMetadata { url, cause })) => {
+                self.tried.push(Tried {
+                    url,
+                    status: 200,
+                    html: false,
+                    redirect: None,
+                    unusable: Some(cause),
+                });
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// The rules of 2025-03-26: metadata at the root of the server's own origin (spec-checklist L1,
+    /// L2).
+    pub(super) async fn legacy_metadata(
+        &mut self,
+    ) -> Result<Option<(Url, ServerMetadata, Duration)>, Error> {
+        let place = self.legacy_url("/.well-known/oauth-authorization-server")?;
+        let fetched = self.fetch_from_server(place.as_url().clone()).await?;
+        let redirect = fetched.redirect.clone();
+        let Some(document) = self.note(fetched) else {
+            // The server has metadata, at another origin: its endpoints are not to be guessed.
+            return match redirect {
+                Some(target) => Err(fetch::refused(place.as_url(), target.as_raw()).into()),
+                None => Ok(None),
+            };
+        };
+        let issuer = self.legacy_issuer();
+        let other = self.quirks.names_in_metadata(&issuer);
+        // The client built the issuer from the server's URL. Where plain http is allowed, as for a
+        // server in development, the one slash that a URL type adds is no lie either (H3).
+        let slashed = Issuer::new(format!("{}/", issuer.as_str()));
+        let parsed = match ServerMetadata::parse_of(&document.body, &issuer, &other, self.reach) {
+            Err(ServerMetadataError::OtherIssuer { found, .. }) if found == slashed => {
+                ServerMetadata::parse(&document.body, &slashed, self.reach)
+            }
+            parsed => parsed,
+        };
+        let metadata = parsed.map_err(|cause| DiscoveryError::ServerMetadata {
+            url: document.url.clone(),
+            cause,
+        })?;
+        Ok(Some((document.url, metadata, document.lifetime)))
+    }
+
+    /// The fixed endpoints of 2025-03-26, for a server without any metadata (spec-checklist L3).
+    pub(super) fn legacy_endpoints(&self) -> Result<ServerMetadata, DiscoveryError> {
+        Ok(ServerMetadata {
+            registration_endpoint: Some(self.legacy_url("/register")?),
+            ..ServerMetadata::manual(
+                self.legacy_issuer(),
+                self.legacy_url("/authorize")?,
+                self.legacy_url("/token")?,
+            )
+        })
+    }
+
+    fn legacy_issuer(&self) -> Issuer {
+        Issuer::new(self.server.as_url().origin().ascii_serialization())
+    }
+
+    fn legacy_url(&self, path: &str) -> Result<Endpoint, DiscoveryError> {
+        let text = format!("{}{path}", self.legacy_issuer().as_str());
+        Endpoint::parse(&text, self.reach).map_err(|cause| DiscoveryError::Unsafe {
+            url: Foreign::new(&text),
+            cause,
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! A dynamic registration that the server has removed: a development server that was restarted, or
+//! registrations that are pruned. The browser would show an error page, and no callback would come.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Method, header};
+use url::Url;
+
+use super::Asking;
+use crate::{
+    discovery::Discovery,
+    error::Error,
+    grant::{GrantRequest, throwaway_url},
+    identity::{ClientIdentity, register},
+    platform::Request,
+    proto::unknown_client::refuses_client,
+};
+
+/// How long the check may take: a login waits for it.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// What a browser accepts. Some servers redirect to their login page only for a browser.
+const ACCEPT: HeaderValue = HeaderValue::from_static("text/html,*/*;q=0.8");
+
+impl Asking<'_> {
+    /// Returns `identity`, or a new registration if `identity` is one that the server no longer
+    /// knows.
+    ///
+    /// Only a remembered dynamic registration is checked, and only until a login of this process has
+    /// succeeded with it. Whatever is no direct refusal leaves everything as it is.
+    ///
+    /// # Errors
+    /// Those of [`register`].
+    pub(super) async fn with_known_client(
+        &self,
+        discovery: &Discovery,
+        identity: ClientIdentity,
+        redirect_uri: Option<&Url>,
+    ) -> Result<ClientIdentity, Error> {
+        if let Some(redirect_uri) = redirect_uri
+            && self.is_unproven(discovery, &identity)
+            && self.is_refused(discovery, &identity, redirect_uri).await?
+        {
+            let issuer = discovery.issuer();
+            tracing::warn!(
+                %issuer,
+                "the authorization server no longer knows this client; registering again"
+            );
+            let client = self.options.client();
+            return register(self.platform, discovery, &client, Some(redirect_uri)).await;
+        }
+        Ok(identity)
+    }
+
+    fn is_unproven(&self, discovery: &Discovery, identity: &ClientIdentity) -> bool {
+        match identity {
+            ClientIdentity::Registered(own) => {
+                let is_remembered = self.known == Some(own) && !own.by_hand;
+                let can_register = discovery.metadata.registration_endpoint.is_some();
+                is_remembered && can_register && !self.store.has_used(own)
+            }
+            _ => false,
+        }
+    }
+
+    /// Sends an authorization request and looks at nothing but a refusal of the client. A redirect is
+    /// dropped, with whatever is in it: it answers a `state` and a code challenge of which nothing is
+    /// kept.
+    async fn is_refused(
+        &self,
+        discovery: &Discovery,
+        identity: &ClientIdentity,
+        redirect_uri: &Url,
+    ) -> Result<bool, Error> {
+        let request = GrantRequest::new(discovery, identity, self.options.scope.as_ref())?;
+        let url = throwaway_url(&request, redirect_uri)?;
+        let mut check = Request::new(Method::GET, url, discovery.reach);
+        check.deadline = DEADLINE;
+        check.headers.insert(header::ACCEPT, ACCEPT);
+        match self.platform.http.send(check).await {
+            Ok(answer) => Ok(refuses_client(&answer)),
+            Err(error) => {
+                tracing::debug!(%error, "the remembered client could not be checked");
+                Ok(false)
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The direct refusal of an authorization endpoint that does not know the client, or not with this
+//! redirect URI (RFC 6749 §4.1.2.1): the server "MUST NOT automatically redirect the user-agent", so
+//! the client learns of it only by sending the request itself.
+
+use super::error_body::ErrorBody;
+use crate::platform::Response;
+
+/// The error codes that name the client, whatever the status is.
+const NAME_THE_CLIENT: [&str; 2] = ["invalid_client", "unauthorized_client"];
+/// The error codes that may mean the client: the Python MCP SDK says `invalid_request`.
+const MAY_MEAN_THE_CLIENT: [&str; 2] = ["invalid_request", "invalid_redirect_uri"];
+
+/// Returns whether `answer` refuses the client of an authorization request.
+///
+/// A redirect is never a refusal: it is a login page, or an error that the browser brings back.
+/// Neither is a 401, 403 or 404 without an OAuth error: whoever the client is, a server that asks the
+/// browser to authenticate, a firewall and a proxy respond so.
+pub fn refuses_client(answer: &Response) -> bool {
+    if !answer.status.is_client_error() {
+        return false;
+    }
+    let status = answer.status.as_u16();
+    match ErrorBody::parse(&answer.body) {
+        Some(error) => {
+            let is_one_of = |codes: &[&str]| codes.iter().any(|code| error.is(code));
+            is_one_of(&NAME_THE_CLIENT)
+                || (matches!(status, 400 | 401) && is_one_of(&MAY_MEAN_THE_CLIENT))
+        }
+        // An error page: FastMCP's OAuthProxy shows one to browsers.
+        None => status == 400,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Response {
+        let status = StatusCode::from_u16(status).unwrap();
+        Response::new(status, HeaderMap::new(), body.to_owned())
+    }
+
+    /// What real servers answer a request of a client that they do not know.
+    #[test]
+    fn real_servers_refuse_a_client_that_they_do_not_know() {
+        for (name, status, body) in [
+            (
+                "mcp (Python) 2.3.0",
+                400,
+                r#"{"error":"invalid_request","error_description":"Client ID '70a8f0c4' not found","state":"s"}"#,
+            ),
+            (
+                "@modelcontextprotocol/sdk 1.32.2",
+                400,
+                r#"{"error":"invalid_client","error_description":"Invalid client_id"}"#,
+            ),
+            (
+                "fastmcp 4.2.3 (OAuthProxy)",
+                400,
+                "\n    <!DOCTYPE html>\n    <html lang=\"en\">\n    <h1>Client Not Registered</h1>",
+            ),
+        ] {
+            assert!(refuses_client(&answer(status, body)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_client_is_no_refusal() {
+        for (status, body) in [
+            (200, r#"{"error":"invalid_client"}"#),
+            (302, r#"{"error":"invalid_client"}"#),
+            (303, ""),
+            (400, r#"{"error":"invalid_scope"}"#),
+            (400, r#"{"error":"invalid_target"}"#),
+            (400, r#"{"error":"unsupported_response_type"}"#),
+            (401, ""),
+            (401, "<html>Log in</html>"),
+            (403, "<html>Attention Required!</html>"),
+            (403, r#"{"error":"invalid_request"}"#),
+            (404, "not here"),
+            (405, ""),
+            (408, ""),
+            (429, r#"{"error":"invalid_request"}"#),
+            (500, r#"{"error":"invalid_client"}"#),
+            (503, ""),
+        ] {
+            assert!(!refuses_client(&answer(status, body)), "{status} {body}");
+        }
+    }
+}

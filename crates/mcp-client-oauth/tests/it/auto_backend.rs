@@ -1,0 +1,163 @@
+//! `TokenStore::open("auto:")`: the store that the documentation shows.
+
+use std::{fs, path::Path, sync::Arc};
+
+use mcp_client_oauth::{
+    LoginOptions, ServerUrl, Session, Sessions, TokenStore,
+    error::TokenStorageError,
+    login,
+    platform::Platform,
+    store::{BACKENDS, Backend, KeyKind, KeySource, SealedFiles, contract},
+};
+use mcp_oauth_testbed::Testbed;
+
+use crate::{
+    keychain::session::{self, entries, is_outside},
+    sealed::{Home, password, put},
+    support::Person,
+};
+
+fn open(directory: &Path) -> Result<Arc<dyn Backend>, TokenStorageError> {
+    let row = BACKENDS.iter().find(|(name, _)| *name == "auto");
+    row.unwrap().1(directory.to_str().unwrap())
+}
+
+/// Every text that the documentation gives to `TokenStore::open`.
+fn documented() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = Vec::new();
+    for folder in ["../..", "../../docs", "src", "src/adapters", "examples"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let is_text = path
+                .extension()
+                .is_some_and(|ext| ext == "md" || ext == "rs");
+            if is_text {
+                texts.push(fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut specs: Vec<String> = texts
+        .iter()
+        .flat_map(|text| text.split("TokenStore::open(\"").skip(1))
+        .filter_map(|rest| rest.split_once('"'))
+        .map(|(spec, _)| spec.to_owned())
+        .collect();
+    specs.sort();
+    specs.dedup();
+    specs
+}
+
+#[tokio::test]
+async fn every_store_that_the_documentation_opens_can_be_opened() {
+    let name = "auto_backend::every_store_that_the_documentation_opens_can_be_opened";
+    if is_outside(name, session::Session::NoBus) {
+        return;
+    }
+    let specs = documented();
+    assert!(specs.contains(&"auto:".to_owned()), "{specs:?}");
+    for spec in specs {
+        let store = TokenStore::open(&spec).unwrap_or_else(|error| panic!("{spec}: {error}"));
+        assert_eq!(store.keys().await.unwrap(), [], "{spec}");
+    }
+    assert!(
+        !SealedFiles::default_dir().unwrap().exists(),
+        "opening or reading wrote something"
+    );
+}
+
+/// Recipes 1 and 2 of the guide, as they stand there, but for the platform.
+#[tokio::test]
+async fn the_first_recipes_of_the_guide_log_in_and_find_the_login_again() {
+    let name = "auto_backend::the_first_recipes_of_the_guide_log_in_and_find_the_login_again";
+    if is_outside(name, session::Session::NoBus) {
+        return;
+    }
+    let testbed = Testbed::start().await.unwrap();
+    let server: ServerUrl = testbed.server_url().as_str().parse().unwrap();
+    let platform = Platform::system().with_interaction(Person::who_approves());
+    let store = TokenStore::open("auto:").unwrap();
+    login(&platform, &store, &server, &LoginOptions::default())
+        .await
+        .unwrap();
+    store.settle().await;
+    let directory = SealedFiles::default_dir().unwrap();
+    assert_eq!(
+        SealedFiles::key_kind(&directory).unwrap(),
+        Some(KeyKind::KeyFile),
+        "no keychain responds here"
+    );
+
+    let sessions = Sessions::new(platform.clone(), TokenStore::open("auto:").unwrap());
+    let session = sessions.ensure(&server, &LoginOptions::default()).await;
+    assert!(session.unwrap().record().tokens.expires_at.is_some());
+    assert_eq!(testbed.token_requests("authorization_code"), 1);
+    let again = TokenStore::open("auto:").unwrap();
+    let found = Session::open(platform, again, (&server).into()).await;
+    assert!(found.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_automatic_store_keeps_the_contract() {
+    let name = "auto_backend::the_automatic_store_keeps_the_contract";
+    if is_outside(name, session::Session::NoBus) {
+        return;
+    }
+    contract::check(open(&Home::new().path()).unwrap()).await;
+    contract::check(open(&Home::new().path()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_new_automatic_store_has_its_key_in_the_keychain_that_responds() {
+    let name = "auto_backend::a_new_automatic_store_has_its_key_in_the_keychain_that_responds";
+    if is_outside(name, session::Session::Unlocked) {
+        return;
+    }
+    let home = Home::new();
+    let backend = open(&home.path()).unwrap();
+    assert_eq!(backend.names().await.unwrap(), [""; 0]);
+    assert_eq!(entries().await, [], "reading selected a key");
+    backend.ready().await.unwrap();
+    assert_eq!(
+        SealedFiles::key_kind(home.path()).unwrap(),
+        Some(KeyKind::Keychain)
+    );
+    assert_eq!(entries().await.len(), 1);
+}
+
+/// Reading an empty store must not bind it to a kind of key that another process does not select.
+#[tokio::test]
+async fn what_is_written_later_with_another_kind_of_key_is_read() {
+    let name = "auto_backend::what_is_written_later_with_another_kind_of_key_is_read";
+    if is_outside(name, session::Session::Unlocked) {
+        return;
+    }
+    for source in [KeySource::keychain(), KeySource::KeyFile] {
+        let home = Home::new();
+        let early = open(&home.path()).unwrap();
+        assert!(early.get("a").await.unwrap().is_none());
+        drop(early.lock("a").await.unwrap());
+        let other = SealedFiles::open(home.path(), source).unwrap();
+        put(&other, "a", None, "content").await.unwrap();
+        let stored = early.get("a").await.unwrap().unwrap();
+        assert_eq!(stored.bytes.expose(), b"content");
+    }
+}
+
+#[tokio::test]
+async fn an_automatic_store_keeps_the_key_that_it_was_made_with_or_says_why_not() {
+    let home = Home::new();
+    let made = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    put(&made, "a", None, "content").await.unwrap();
+    let stored = open(&home.path()).unwrap().get("a").await.unwrap();
+    assert!(stored.is_some());
+
+    let home = Home::new();
+    let made = SealedFiles::open(home.path(), password("right")).unwrap();
+    put(&made, "a", None, "content").await.unwrap();
+    let refused = open(&home.path()).map(drop);
+    assert!(
+        matches!(&refused, Err(TokenStorageError::PasswordNeeded(path)) if *path == home.path()),
+        "{refused:?}"
+    );
+}

@@ -1,0 +1,282 @@
+//! The scope that a client is registered with (RFC 7591 §2), at servers that refuse every other one:
+//! as `validate_scope` of the Python MCP SDK (`mcp` 2.3.0), and django-allauth 65.22.1.
+
+use std::sync::Arc;
+
+use mcp_client_oauth::{
+    Authorized, Interactive, RegisteredScope, Registration, Session, TokenSource as _,
+    error::AuthorizationError, proto::scope::Scope,
+};
+
+use super::{registration::told, *};
+use crate::support::bounded;
+
+fn scoped(scope: &str) -> LoginOptions {
+    let mut options = LoginOptions::default();
+    options.scope = Some(scope.parse().unwrap());
+    options
+}
+
+/// The scope of each registration, in order.
+fn scopes(scene: &Scene) -> Vec<Value> {
+    let told = told(scene);
+    told.iter().map(|body| body["scope"].clone()).collect()
+}
+
+/// A server that refuses what a client was not registered with, and lists no scopes.
+fn strict() -> Builder {
+    Testbed::builder()
+        .scopes_supported(None)
+        .registered_scope_only("")
+}
+
+async fn registration(scene: &Scene) -> Registration {
+    let issuer = Issuer::new(scene.testbed.issuer());
+    scene.store.registration(&issuer).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_client_is_registered_for_what_is_requested_and_what_the_resource_lists() {
+    let listed = Some(vec!["notes:read", "notes:write"]);
+    let scene = Scene::with(Testbed::builder().scopes_supported(listed)).await;
+    scene.login_with(&scoped("notes:write")).await.unwrap();
+    assert_eq!(scopes(&scene), [json!("notes:write notes:read")]);
+    assert_eq!(
+        parameter(&scene.person.opened()[0], "scope"),
+        "notes:write",
+        "no more is requested than before"
+    );
+    scene.login().await.unwrap();
+    assert_eq!(scene.posts("/register"), 1);
+}
+
+#[tokio::test]
+async fn without_a_scope_the_member_is_left_out() {
+    let scene = Scene::with(Testbed::builder().scopes_supported(None)).await;
+    scene.login().await.unwrap();
+    assert!(!told(&scene)[0].as_object().unwrap().contains_key("scope"));
+    assert_eq!(registration(&scene).await.scope, RegisteredScope::Unnamed);
+}
+
+/// The first login is for a scope of its own, or for none.
+#[tokio::test]
+async fn a_step_up_registers_again_once_where_unregistered_scopes_are_refused() {
+    for (challenge, registered) in [
+        (
+            Some("notes:read"),
+            [json!("notes:read"), json!("notes:read notes:write")],
+        ),
+        (None, [Value::Null, json!("notes:read notes:write")]),
+    ] {
+        let scene = Scene::with(strict().challenge_scope(challenge)).await;
+        scene.testbed.require_scope("write_note", "notes:write");
+        let (platform, store) = (scene.platform.clone(), scene.store.clone());
+        let (server, options) = (scene.server.clone(), LoginOptions::default());
+        let source = Interactive::open(platform, store, server, options);
+        let source = Arc::new(source.await.unwrap());
+        let authorized = Authorized::new(scene.platform.clone(), source);
+        let notes = scene.server.as_url().join("/mcp/notes").unwrap();
+        for _ in 0..2 {
+            let sent = authorized
+                .post(notes.clone())
+                .body(r#"{"text":"tea"}"#)
+                .send();
+            assert_eq!(bounded(Box::pin(sent)).await.unwrap().status, 200);
+        }
+        assert_eq!(scopes(&scene), registered);
+        scene.login_with(&scoped("notes:write")).await.unwrap();
+        assert_eq!(scene.posts("/register"), 2);
+        assert_eq!(scene.person.opened().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn two_resources_of_one_issuer_do_not_take_turns_in_registering() {
+    let mail = Arc::new(Testbed::start().await.unwrap());
+    let builder = strict().also_issues_for(mail.server_url().as_str());
+    let notes = Scene::with(builder).await;
+    let issuer = json!([notes.testbed.issuer()]);
+    mail.set_fault(Fault::PrmField("authorization_servers".to_owned(), issuer));
+    mail.set_fault(Fault::PrmWithout("scopes_supported".to_owned()));
+    let mut other = Scene::of(Arc::clone(&mail));
+    other.platform = notes.platform.clone();
+    other.person = Arc::clone(&notes.person);
+    other.store = notes.store.clone();
+    for _ in 0..3 {
+        notes.login_with(&scoped("notes:read")).await.unwrap();
+        other.login_with(&scoped("notes:write")).await.unwrap();
+    }
+    let expected = [json!("notes:read"), json!("notes:write notes:read")];
+    assert_eq!(scopes(&notes), expected);
+    // The login at the first goes on with the client that it began with, or with the new one.
+    let session = Session::open(notes.platform.clone(), notes.store.clone(), notes.key());
+    let session = session.await.unwrap().unwrap();
+    notes.pass(std::time::Duration::from_secs(300));
+    session.token().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_of_an_earlier_version_is_used_as_it_is() {
+    let scene = Scene::with(Testbed::builder().scopes_supported(None)).await;
+    scene.login_with(&scoped("notes:read")).await.unwrap();
+    let mut stored = serde_json::to_value(registration(&scene).await).unwrap();
+    assert_eq!(stored["scope"], json!({"named": "notes:read"}));
+    stored.as_object_mut().unwrap().remove("scope");
+    let earlier: Registration = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&earlier).unwrap(), stored);
+    scene.store.save_registration(&earlier).await.unwrap();
+    scene.login_with(&scoped("notes:write")).await.unwrap();
+    assert_eq!(scene.posts("/register"), 1);
+}
+
+#[tokio::test]
+async fn a_manual_client_is_never_registered_again() {
+    let scene = Scene::with(Testbed::builder().client("by-hand", None)).await;
+    let mut options = by_hand("by-hand", None);
+    for scope in ["notes:read", "notes:write"] {
+        options.scope = scope.parse().ok();
+        scene.login_with(&options).await.unwrap();
+    }
+    assert_eq!(scene.posts("/register"), 0);
+}
+
+/// What `RegistrationHandler` of the Python MCP SDK says (`mcp` 2.3.0,
+/// `server/auth/handlers/register.py`), where `valid_scopes` lacks one.
+fn refuses_scope(times: u32) -> Fault {
+    let said = json!({
+        "error": "invalid_client_metadata",
+        "error_description": "Requested scopes are not valid: notes:admin",
+    });
+    Fault::Status {
+        path: "/register".to_owned(),
+        status: 400,
+        body: said.to_string(),
+        headers: Vec::new(),
+        times: Some(times),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_scope_is_asked_for_less_and_then_for_none() {
+    for (times, expected) in [
+        (
+            1,
+            vec![json!("notes:read notes:admin"), json!("notes:read")],
+        ),
+        (
+            2,
+            vec![
+                json!("notes:read notes:admin"),
+                json!("notes:read"),
+                Value::Null,
+            ],
+        ),
+    ] {
+        let listed = Some(vec!["notes:admin"]);
+        let scene = Scene::with(Testbed::builder().scopes_supported(listed)).await;
+        scene.testbed.set_fault(refuses_scope(times));
+        for _ in 0..2 {
+            scene.login_with(&scoped("notes:read")).await.unwrap();
+            assert_eq!(scopes(&scene), expected);
+        }
+    }
+}
+
+/// Keycloak 26 (`Policy 'Allowed Client Scopes'`), behind a proxy: at its own endpoint no scope is
+/// sent at all.
+#[tokio::test]
+async fn keycloak_gets_a_registration_without_a_scope() {
+    let scene = Scene::start().await;
+    let said = json!({
+        "error": "insufficient_scope",
+        "error_description": "Policy 'Allowed Client Scopes' rejected request to \
+            client-registration service. Details: Not permitted to use specified clientScope",
+    });
+    scene.testbed.set_fault(Fault::Status {
+        path: "/register".to_owned(),
+        status: 403,
+        body: said.to_string(),
+        headers: Vec::new(),
+        times: Some(1),
+    });
+    for _ in 0..2 {
+        scene.login().await.unwrap();
+        assert_eq!(scopes(&scene), [json!("notes:read"), Value::Null]);
+    }
+
+    let scene = Scene::start().await;
+    let own = "/realms/mcp/clients-registrations/openid-connect";
+    let endpoint = format!("{}{own}", scene.testbed.issuer());
+    scene.testbed.set_fault(Fault::MetadataField(
+        "registration_endpoint".to_owned(),
+        json!(endpoint),
+    ));
+    scene.login().await.unwrap_err();
+    let body = scene.last("POST", own).json().unwrap();
+    assert!(!body.as_object().unwrap().contains_key("scope"), "{body}");
+}
+
+/// What was refused at first is wanted after all: the client that is registered then has it, and
+/// what it had.
+#[tokio::test]
+async fn what_the_registration_left_out_is_registered_when_a_login_requests_it() {
+    let listed = Some(vec!["notes:admin"]);
+    let builder = Testbed::builder()
+        .scopes_supported(listed)
+        .registered_scope_only("");
+    let scene = Scene::with(builder).await;
+    scene.testbed.set_fault(refuses_scope(1));
+    scene.login_with(&scoped("notes:read")).await.unwrap();
+    scene.login_with(&scoped("notes:write")).await.unwrap();
+    let known = RegisteredScope::Named("notes:write notes:read notes:admin".parse().unwrap());
+    assert_eq!(registration(&scene).await.scope, known);
+    assert_eq!(scene.posts("/register"), 3);
+}
+
+#[tokio::test]
+async fn what_the_server_registers_beyond_that_needs_no_other_client() {
+    let scene = Scene::with(Testbed::builder().scopes_supported(None)).await;
+    // better-auth 1.7.5 answers with all of its scopes, whatever was sent.
+    let all = json!("notes:read notes:write");
+    let fault = Fault::RegistrationField("scope".to_owned(), all);
+    scene.testbed.set_fault(fault);
+    scene.login_with(&scoped("notes:read")).await.unwrap();
+    scene.login_with(&scoped("notes:write")).await.unwrap();
+    assert_eq!(scene.posts("/register"), 1);
+}
+
+/// django-allauth 65.22.1 registers `openid` where the registration names no scope
+/// (`ClientRegistrationForm.clean_scope`), names it in its response, and refuses every other one by
+/// `302 Location: …/callback?error=invalid_scope&state=…`.
+#[tokio::test]
+async fn a_server_that_registers_openid_alone_by_default_gives_what_it_lists() {
+    let listed = || Some(vec!["openid", "profile", "email"]);
+    let builder = || {
+        Testbed::builder()
+            .scopes_supported(listed())
+            .registered_scope_only("openid")
+    };
+    let scene = Scene::with(builder()).await;
+    scene.login().await.unwrap();
+    assert_eq!(scopes(&scene), [json!("openid profile email")]);
+
+    // Where it is deaf to the scope, the login fails as it did, and each names the scope once.
+    let scene = Scene::with(builder()).await;
+    scene.testbed.set_fault(Fault::CallbackError {
+        error: "invalid_scope".to_owned(),
+        description: None,
+    });
+    let error = scene.login().await.unwrap_err();
+    let Error::Authorization(AuthorizationError::Refused(said)) = &error else {
+        panic!("{error}")
+    };
+    assert!(said.is("invalid_scope"));
+    assert!(error.is_invalid_scope());
+    scene.login().await.unwrap_err();
+    assert_eq!(scene.posts("/register"), 1);
+    let known: Scope = "openid profile email".parse().unwrap();
+    assert_eq!(
+        registration(&scene).await.scope,
+        RegisteredScope::Named(known)
+    );
+}

@@ -1,0 +1,123 @@
+//! The slash of an empty path in an issuer (RFC 3986 §6.2.3).
+
+use std::time::Duration;
+
+use mcp_client_oauth::{Preregistered, proto::server_metadata::Issuer};
+
+use super::*;
+
+const BARE: &str = "https://secure.indeed.com";
+const SLASHED: &str = "https://secure.indeed.com/";
+const LOCATION: &str = "https://secure.indeed.com/.well-known/oauth-authorization-server";
+const REGISTER: &str = "POST https://secure.indeed.com/oauth/v2/register";
+
+/// `https://mcp.indeed.com/mcp` (NousResearch/hermes-agent#95508), whose resource metadata lists
+/// `listed`, and whose authorization server calls itself `written`.
+fn indeed(listed: &str, written: &str) -> Servers {
+    let prm = "https://mcp.indeed.com/.well-known/oauth-protected-resource/mcp";
+    let base = "https://secure.indeed.com/oauth/v2";
+    Servers::at("https://mcp.indeed.com/mcp", &challenge(prm))
+        .document(prm, &resource("https://mcp.indeed.com/mcp", listed))
+        .document(LOCATION, &metadata(written, base))
+        .post(&format!("{base}/register"), 201, &registered())
+        .post(&format!("{base}/token"), 200, &tokens())
+}
+
+/// Box, Google Workspace, Xero, Close and Semgrep list the slash and do not write it; Indeed and Expo
+/// do the reverse.
+#[tokio::test]
+async fn the_slash_of_an_empty_path_makes_no_other_issuer() {
+    for (listed, written) in [(SLASHED, BARE), (BARE, SLASHED)] {
+        let scripted = Scripted::new(indeed(listed, written).iss(written));
+        let session = scripted.login(&LoginOptions::default()).await.unwrap();
+        assert_eq!(session.record().discovery.issuer().as_str(), written);
+        session.refresh().await.unwrap();
+        // The client that was registered is found again.
+        scripted.clock.advance(Duration::from_secs(24 * 60 * 60));
+        scripted.login(&LoginOptions::default()).await.unwrap();
+        assert_eq!(scripted.servers.count(REGISTER), 1);
+        assert_eq!(scripted.servers.count(&format!("GET {LOCATION}")), 2);
+    }
+}
+
+/// RFC 9207 §2.4: there the text of the document decides, and nothing else.
+#[tokio::test]
+async fn the_callback_is_compared_with_the_document_byte_for_byte() {
+    for (listed, written) in [(SLASHED, BARE), (BARE, SLASHED)] {
+        let scripted = Scripted::new(indeed(listed, written).iss(listed));
+        let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+        let is_refused = matches!(
+            error,
+            Error::Authorization(AuthorizationError::Callback(CallbackError::Issuer { .. }))
+        );
+        assert!(is_refused, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_changes_its_spelling_keeps_its_clients() {
+    let scripted = Scripted::new(indeed(SLASHED, SLASHED));
+    scripted.login(&LoginOptions::default()).await.unwrap();
+    let changed = metadata(BARE, "https://secure.indeed.com/oauth/v2");
+    scripted.servers.replace(LOCATION, &changed);
+    scripted.clock.advance(Duration::from_secs(24 * 60 * 60));
+    let session = scripted.login(&LoginOptions::default()).await.unwrap();
+    assert_eq!(session.record().discovery.issuer().as_str(), BARE);
+    assert_eq!(scripted.servers.count(REGISTER), 1);
+    // A client that the server no longer knows is removed, however its issuer was written.
+    let issuer = Issuer::new(BARE);
+    assert!(scripted.store.forget_registration(&issuer).await.unwrap());
+    let [bare, slashed] = [BARE, SLASHED].map(Issuer::new);
+    for issuer in [bare, slashed] {
+        assert_eq!(scripted.store.registration(&issuer).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_one_spelling_is_a_client_of_the_other() {
+    let client = |issuer: &str| {
+        let mut options = preregistered();
+        let mut client = Preregistered::new("c", None);
+        client.issuer = Some(Issuer::new(issuer));
+        options.identity.preregistered = Some(client);
+        options
+    };
+    let scripted = Scripted::new(indeed(SLASHED, BARE));
+    for issuer in [SLASHED, BARE] {
+        scripted.login(&client(issuer)).await.unwrap();
+    }
+    for other in ["https://secure.indeed.com//", "https://SECURE.indeed.com"] {
+        let error = scripted.login(&client(other)).await.unwrap_err();
+        assert!(matches!(error, Error::Registration(_)), "{other}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn every_other_difference_makes_another_issuer() {
+    for written in [
+        "https://secure.indeed.com//",
+        "https://secure.indeed.com:443",
+        "https://secure.indeed.com:443/",
+        "https://SECURE.indeed.com/",
+        "https://secure.indeed.com/?",
+        "https://secure.indeed.com/#",
+        "https://secure.indeed.com/t",
+        "http://secure.indeed.com/",
+    ] {
+        let scripted = Scripted::new(indeed(BARE, written));
+        let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+        assert!(is_other_issuer(&error), "{written}: {error}");
+        assert_eq!(scripted.user.opened(), []);
+    }
+    // A slash after a path is one of another resource.
+    let tenant = "https://secure.indeed.com/t";
+    let location = format!("{LOCATION}/t");
+    let servers = indeed(tenant, BARE);
+    let slashed = metadata(
+        "https://secure.indeed.com/t/",
+        "https://secure.indeed.com/oauth/v2",
+    );
+    let scripted = Scripted::new(servers.document(&location, &slashed));
+    let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
+    assert!(is_other_issuer(&error), "{error}");
+}

@@ -1,0 +1,224 @@
+//! Servers that respond as hosted ones do, by URL, and a login at them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, StatusCode};
+use mcp_client_oauth::{
+    Discovery, DiscoveryOptions, Error, LoginOptions, Preregistered, ServerUrl, Session,
+    TokenStore, discover, login,
+    platform::{HttpClient, HttpError, Platform, Request, Response},
+    testing::ManualClock,
+};
+use serde_json::{Value, json};
+use url::{Url, form_urlencoded};
+
+use crate::support::{Person, bounded, browse, lock, parameter, the_time};
+
+/// A response to one method and URL.
+type Route = (u16, Vec<(String, String)>, String);
+
+/// The servers, and what was sent to them. A URL without a route is not found; a `POST` to the MCP
+/// server is refused with its challenge.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    server: ServerUrl,
+    challenge: String,
+    routes: Mutex<HashMap<String, Route>>,
+    sent: Mutex<Vec<Request>>,
+    /// What the callback brings as `iss`.
+    iss: Mutex<Option<String>>,
+}
+
+impl Servers {
+    /// An MCP server that responds to a request without a token with HTTP 401 and `challenge`.
+    pub(crate) fn at(server: &str, challenge: &str) -> Self {
+        Self {
+            server: server.parse().unwrap(),
+            challenge: challenge.to_owned(),
+            routes: Mutex::default(),
+            sent: Mutex::default(),
+            iss: Mutex::default(),
+        }
+    }
+
+    /// With a JSON document at `url`.
+    pub(crate) fn document(self, url: &str, document: &Value) -> Self {
+        self.route(&format!("GET {url}"), 200, &[], &document.to_string())
+    }
+
+    /// With a response to `POST url`.
+    pub(crate) fn post(self, url: &str, status: u16, body: &Value) -> Self {
+        self.route(&format!("POST {url}"), status, &[], &body.to_string())
+    }
+
+    /// With a redirect of `url`.
+    pub(crate) fn redirect(self, url: &str, target: &str) -> Self {
+        self.route(&format!("GET {url}"), 302, &[("location", target)], "")
+    }
+
+    /// With a `url` that is out of order.
+    pub(crate) fn unavailable(self, url: &str) -> Self {
+        self.route(&format!("GET {url}"), 503, &[], "")
+    }
+
+    /// With this `iss` in the callback.
+    pub(crate) fn iss(self, iss: &str) -> Self {
+        *lock(&self.iss) = Some(iss.to_owned());
+        self
+    }
+
+    fn route(self, key: &str, status: u16, headers: &[(&str, &str)], body: &str) -> Self {
+        let headers = headers
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let route = (status, headers.collect(), body.to_owned());
+        lock(&self.routes).insert(key.to_owned(), route);
+        self
+    }
+
+    /// From now on `url` has this document.
+    pub(crate) fn replace(&self, url: &str, document: &Value) {
+        let route = (200, Vec::new(), document.to_string());
+        lock(&self.routes).insert(format!("GET {url}"), route);
+    }
+
+    /// The method and URL of each request.
+    pub(crate) fn trail(&self) -> Vec<String> {
+        let sent = lock(&self.sent);
+        sent.iter()
+            .map(|r| format!("{} {}", r.method, r.url))
+            .collect()
+    }
+
+    pub(crate) fn count(&self, request: &str) -> usize {
+        self.trail().iter().filter(|sent| *sent == request).count()
+    }
+
+    /// The forms that were sent to `url`.
+    pub(crate) fn forms(&self, url: &str) -> Vec<HashMap<String, String>> {
+        let sent = lock(&self.sent);
+        let to = sent
+            .iter()
+            .filter(|r| r.method == "POST" && r.url.as_str() == url);
+        to.map(|r| form_urlencoded::parse(&r.body).into_owned().collect())
+            .collect()
+    }
+}
+
+#[async_trait]
+impl HttpClient for Servers {
+    async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        let key = format!("{} {}", request.method, request.url);
+        let is_mcp = request.method == "POST" && request.url == *self.server.as_url();
+        lock(&self.sent).push(request);
+        let mut headers = HeaderMap::new();
+        if is_mcp {
+            if !self.challenge.is_empty() {
+                headers.insert("www-authenticate", self.challenge.parse().unwrap());
+            }
+            return Ok(Response::new(StatusCode::UNAUTHORIZED, headers, ""));
+        }
+        let route = lock(&self.routes).get(&key).cloned();
+        let Some((status, named, body)) = route else {
+            return Ok(Response::new(StatusCode::NOT_FOUND, headers, ""));
+        };
+        for (name, value) in named {
+            headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        Ok(Response::new(
+            StatusCode::from_u16(status).unwrap(),
+            headers,
+            body,
+        ))
+    }
+}
+
+/// A user who logs in at scripted servers.
+pub(crate) struct Scripted {
+    pub(crate) servers: Arc<Servers>,
+    pub(crate) store: TokenStore,
+    pub(crate) clock: ManualClock,
+    pub(crate) user: Arc<Person>,
+    platform: Platform,
+}
+
+impl Scripted {
+    pub(crate) fn new(servers: Servers) -> Self {
+        let servers = Arc::new(servers);
+        let clock = ManualClock::new(the_time());
+        let for_user = Arc::clone(&servers);
+        let user = Person::who(move |url| {
+            let iss = lock(&for_user.iss).clone();
+            async move { browse(callback(&url, iss.as_deref())).await }
+        });
+        let platform = Platform::new(
+            Arc::clone(&servers) as _,
+            Arc::new(clock.clone()),
+            Arc::clone(&user) as _,
+        );
+        Self {
+            servers,
+            store: TokenStore::memory(),
+            clock,
+            user,
+            platform,
+        }
+    }
+
+    pub(crate) async fn discovered(&self, options: &DiscoveryOptions) -> Result<Discovery, Error> {
+        bounded(discover(&self.platform, &self.servers.server, options)).await
+    }
+
+    pub(crate) async fn login(&self, options: &LoginOptions) -> Result<Session, Error> {
+        let server = &self.servers.server;
+        bounded(Box::pin(login(
+            &self.platform,
+            &self.store,
+            server,
+            options,
+        )))
+        .await
+    }
+
+    /// The values of a parameter of the last authorization request.
+    pub(crate) fn requested(&self, name: &str) -> String {
+        parameter(self.user.opened().last().unwrap(), name)
+    }
+}
+
+/// Where the browser comes back to, with a code.
+fn callback(url: &Url, iss: Option<&str>) -> Url {
+    let mut callback: Url = parameter(url, "redirect_uri").parse().unwrap();
+    let mut query = callback.query_pairs_mut();
+    query.append_pair("code", "a-code");
+    query.append_pair("state", &parameter(url, "state"));
+    query.extend_pairs(iss.map(|iss| ("iss", iss)));
+    drop(query);
+    callback
+}
+
+/// The challenge of a server whose resource metadata is at `url`.
+pub(crate) fn challenge(url: &str) -> String {
+    format!("Bearer resource_metadata=\"{url}\"")
+}
+
+/// Tokens as most servers issue them.
+pub(crate) fn tokens() -> Value {
+    json!({"access_token": "at-1", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "rt-1"})
+}
+
+/// A dynamic registration of a public client.
+pub(crate) fn registered() -> Value {
+    json!({"client_id": "cid-dcr", "token_endpoint_auth_method": "none"})
+}
+
+/// A login by a client that is registered with the server already.
+pub(crate) fn preregistered() -> LoginOptions {
+    let mut options = LoginOptions::default();
+    options.identity.preregistered = Some(Preregistered::new("c", None));
+    options
+}

@@ -1,0 +1,149 @@
+//! What a token response says of the type of its token (RFC 6749 §5.1).
+
+use super::*;
+
+const PRM: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
+const REVOKE: &str = "https://auth.example.com/revoke";
+
+/// An MCP server behind `OpenAuth` (npm `@openauthjs/openauth` 0.4.3): its metadata has no PKCE methods
+/// and no revocation endpoint, its token response no `token_type` (`dist/esm/issuer.js`).
+fn openauth(revocation: Option<&str>) -> Servers {
+    let issuer = "https://auth.example.com";
+    let mut document = json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "response_types_supported": ["code", "token"],
+    });
+    if let Some(url) = revocation {
+        document["revocation_endpoint"] = url.into();
+    }
+    Servers::at("https://mcp.example.com/mcp", &challenge(PRM))
+        .document(PRM, &resource("https://mcp.example.com/mcp", issuer))
+        .document(
+            &format!("{issuer}/.well-known/oauth-authorization-server"),
+            &document,
+        )
+        .post(
+            &format!("{issuer}/token"),
+            200,
+            &json!({
+                "access_token": "e30.e30.c2ln",
+                "expires_in": 2_592_000,
+                "refresh_token": "user:1f2e3d4c:8c1d2e3f",
+            }),
+        )
+        .post(REVOKE, 200, &json!({}))
+}
+
+fn options() -> LoginOptions {
+    let mut options = preregistered();
+    options.discovery.quirks.pkce_unlisted = Some(true);
+    options
+}
+
+#[tokio::test]
+async fn a_missing_token_type_is_named() {
+    let scripted = Scripted::new(openauth(None));
+    let error = scripted.login(&options()).await.unwrap_err();
+    let says = error.to_string();
+    assert!(says.contains("it has no token_type"), "{says}");
+    assert!(
+        says.contains("tokens that the server issued are not used"),
+        "{says}"
+    );
+    assert_eq!(error.remedy(), Remedy::ReportToServer);
+    assert!(
+        !says.contains("e30") && !says.contains("8c1d2e3f"),
+        "{says}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_token_type_is_taken_for_bearer_where_that_is_configured() {
+    let scripted = Scripted::new(openauth(None));
+    let mut options = options();
+    options.discovery.quirks.assume_bearer = Some(true);
+    let session = scripted.login(&options).await.unwrap();
+    let header = session.record().tokens.authorization_header();
+    assert_eq!(header, "Bearer e30.e30.c2ln");
+    // It is remembered with the login.
+    session.refresh().await.unwrap();
+    assert_eq!(
+        scripted
+            .servers
+            .forms("https://auth.example.com/token")
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn tokens_of_a_refused_response_are_revoked() {
+    let scripted = Scripted::new(openauth(Some(REVOKE)));
+    let error = scripted.login(&options()).await.unwrap_err();
+    assert!(
+        error.to_string().contains("it has no token_type"),
+        "{error}"
+    );
+    let revoked = scripted.servers.forms(REVOKE);
+    let revoked: Vec<&str> = revoked.iter().map(|form| form["token"].as_str()).collect();
+    assert_eq!(revoked, ["user:1f2e3d4c:8c1d2e3f", "e30.e30.c2ln"]);
+}
+
+/// Slack (`https://mcp.slack.com/mcp`): the token of a user has the type `user`
+/// (different-ai/openwork#3569).
+fn slack(issuer: &str, body: &Value) -> Servers {
+    let prm = "https://mcp.slack.com/.well-known/oauth-protected-resource";
+    let token = "https://slack.com/api/oauth.v2.user.access";
+    let mut document = metadata(issuer, "https://slack.com");
+    document["token_endpoint"] = token.into();
+    document["authorization_endpoint"] = "https://slack.com/oauth/v2_user/authorize".into();
+    Servers::at("https://mcp.slack.com/mcp", &challenge(prm))
+        .document(prm, &resource("https://mcp.slack.com", issuer))
+        .document(
+            &format!("{issuer}/.well-known/oauth-authorization-server"),
+            &document,
+        )
+        .post(token, 200, body)
+}
+
+#[tokio::test]
+async fn the_token_of_a_slack_user_is_a_bearer_token_at_slack_alone() {
+    let user = json!({
+        "ok": true, "access_token": "xoxp-1", "token_type": "user", "expires_in": 43200,
+        "refresh_token": "xoxe-1", "scope": "canvases:read,canvases:write,channels:history",
+    });
+    let scripted = Scripted::new(slack("https://mcp.slack.com", &user));
+    let session = scripted.login(&preregistered()).await.unwrap();
+    let header = session.record().tokens.authorization_header();
+    assert_eq!(header, "Bearer xoxp-1");
+    session.refresh().await.unwrap();
+    for other in ["https://slack.com.evil.example", "https://as.example.com"] {
+        let scripted = Scripted::new(slack(other, &user));
+        let error = scripted.login(&preregistered()).await.unwrap_err();
+        assert!(
+            error.to_string().contains("its token_type is not Bearer"),
+            "{error}"
+        );
+    }
+    // anthropics/claude-code#59725: the tokens are in another member.
+    let nested = json!({
+        "ok": true, "app_id": "A1",
+        "authed_user": {"id": "U1", "access_token": "xoxp-1", "token_type": "user"},
+    });
+    let scripted = Scripted::new(slack("https://mcp.slack.com", &nested));
+    let error = scripted.login(&preregistered()).await.unwrap_err();
+    let Error::TokenExchange {
+        cause: TokenError::Malformed { .. },
+        ..
+    } = &error
+    else {
+        panic!("{error}");
+    };
+    assert!(
+        error.to_string().contains("it has no access_token"),
+        "{error}"
+    );
+}

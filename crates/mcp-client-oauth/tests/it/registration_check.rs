@@ -1,0 +1,286 @@
+//! A remembered client that the authorization server has removed: it is registered again before the
+//! browser opens, once, and only after a direct refusal.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mcp_client_oauth::{
+    Error, LoginOptions, Preregistered, TokenStore,
+    error::RegistrationError,
+    platform::{HttpClient, HttpError, HttpErrorCause, Request, Response},
+    store::MemoryBackend,
+};
+use mcp_oauth_testbed::{Builder, Fault, Party, Recorded, Testbed};
+use url::Url;
+
+use crate::support::{Person, Scene, parameter};
+
+/// A scene, and what the next process of the same user finds in its store.
+struct Restarted {
+    scene: Scene,
+    backend: Arc<MemoryBackend>,
+}
+
+impl Restarted {
+    /// A process has logged in, and another one begins.
+    async fn after_a_login() -> Self {
+        Self::after_a_login_at(Testbed::builder(), &LoginOptions::default()).await
+    }
+
+    async fn after_a_login_at(builder: Builder, options: &LoginOptions) -> Self {
+        let backend = Arc::new(MemoryBackend::default());
+        let mut scene = Scene::with(builder).await;
+        scene.store = TokenStore::new(backend.clone());
+        scene.login_with(options).await.unwrap();
+        let mut restarted = Self { scene, backend };
+        restarted.begin_a_process();
+        restarted
+    }
+
+    fn begin_a_process(&mut self) {
+        self.scene.store = TokenStore::new(self.backend.clone());
+        self.scene.testbed.forget_requests();
+    }
+
+    /// The authorization requests of this process and of the browser, in order.
+    fn authorization_requests(&self) -> Vec<Recorded> {
+        let requests = self.scene.testbed.requests();
+        let is_one = |r: &Recorded| r.method == "GET" && r.path == "/authorize";
+        requests.into_iter().filter(is_one).collect()
+    }
+
+    /// How often a client was registered.
+    fn registrations(&self) -> usize {
+        self.scene.posts("/register")
+    }
+
+    /// What the browser was sent away with.
+    fn opened(&self) -> Url {
+        self.scene.person.opened().pop().unwrap()
+    }
+}
+
+/// The first authorization request gets this response, and the others none of it.
+fn first_response(status: u16, body: &str, headers: &[(&str, &str)]) -> Fault {
+    let headers = headers.iter();
+    Fault::Status {
+        path: "/authorize".to_owned(),
+        status,
+        body: body.to_owned(),
+        headers: headers.map(|(n, v)| ((*n).into(), (*v).into())).collect(),
+        times: Some(1),
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_the_server_removed_is_registered_again_before_the_browser_opens() {
+    let restarted = Restarted::after_a_login().await;
+    let old = parameter(&restarted.opened(), "client_id");
+    restarted.scene.testbed.forget_registrations();
+    restarted.scene.login().await.unwrap();
+
+    assert_eq!(restarted.registrations(), 1);
+    let requests = restarted.authorization_requests();
+    let statuses: Vec<u16> = requests.iter().map(|request| request.status).collect();
+    assert_eq!(statuses, [400, 200], "one check, and the browser");
+    let check = &requests[0];
+    assert_eq!(check.query("client_id").as_deref(), Some(old.as_str()));
+    assert_eq!(check.header("cookie"), None);
+    // Some servers redirect to their login page only for a browser.
+    assert!(check.header("accept").unwrap().starts_with("text/html"));
+    let opened = restarted.opened();
+    assert_ne!(parameter(&opened, "client_id"), old);
+    assert_eq!(restarted.scene.person.opened().len(), 2);
+    // The next login finds the new client, and has no reason to check it.
+    restarted.scene.login().await.unwrap();
+    assert_eq!(restarted.registrations(), 1);
+    assert_eq!(restarted.authorization_requests().len(), 3);
+}
+
+/// The error page of `fastmcp` 4.2.3 without its styles.
+const FASTMCP_PAGE: &str = r#"
+    <!DOCTYPE html>
+    <html lang="en">
+    <body>
+        <div class="container">
+            <h1>Client Not Registered</h1>
+            <div class="info-box error">
+                <p>The client ID <code>70a8f0c4-gone</code> was not found in the server's client registry.</p>
+            </div>
+        </div>
+    </body>
+    </html>
+    "#;
+
+/// What real servers send a request of a client that they do not know.
+#[tokio::test]
+async fn the_refusals_of_real_servers_are_understood() {
+    for (name, refusal) in [
+        (
+            "mcp (Python) 2.3.0",
+            first_response(
+                400,
+                r#"{"error":"invalid_request","error_description":"Client ID '70a8f0c4-gone' not found","state":"s"}"#,
+                &[("cache-control", "no-store")],
+            ),
+        ),
+        (
+            "@modelcontextprotocol/sdk 1.32.2",
+            first_response(
+                400,
+                r#"{"error":"invalid_client","error_description":"Invalid client_id"}"#,
+                &[("cache-control", "no-store")],
+            ),
+        ),
+        (
+            "fastmcp 4.2.3 (OAuthProxy)",
+            first_response(
+                400,
+                FASTMCP_PAGE,
+                &[
+                    ("x-frame-options", "DENY"),
+                    (
+                        "link",
+                        "<http://localhost:9000/register>; \
+                         rel=\"http://oauth.net/core/2.1/#registration\"",
+                    ),
+                ],
+            ),
+        ),
+    ] {
+        let restarted = Restarted::after_a_login().await;
+        restarted.scene.testbed.set_fault(refusal);
+        restarted.scene.login().await.unwrap();
+        assert_eq!(restarted.registrations(), 1, "{name}");
+        assert_eq!(restarted.authorization_requests().len(), 2, "{name}");
+    }
+}
+
+/// Not even a trusted client whose code comes at once: the check has a `state` and a code challenge of
+/// which nothing is kept.
+#[tokio::test]
+async fn what_is_no_direct_refusal_is_dropped_and_changes_nothing() {
+    let code = "/dropped?code=of-the-check&state=s";
+    for response in [
+        first_response(302, "", &[("location", code)]),
+        first_response(302, "", &[("location", "/dropped?error=invalid_client")]),
+        first_response(200, "<html>Log in</html>", &[]),
+        first_response(401, "", &[("www-authenticate", "Negotiate")]),
+        first_response(403, "<html>Attention Required!</html>", &[]),
+        first_response(404, "", &[]),
+        first_response(429, "", &[("retry-after", "60")]),
+        first_response(500, r#"{"error":"invalid_client"}"#, &[]),
+    ] {
+        let restarted = Restarted::after_a_login().await;
+        let client = parameter(&restarted.opened(), "client_id");
+        let told = format!("{response:?}");
+        restarted.scene.testbed.set_fault(response);
+        restarted.scene.login().await.unwrap();
+        assert_eq!(restarted.registrations(), 0, "{told}");
+        let opened = restarted.opened();
+        assert_eq!(parameter(&opened, "client_id"), client, "{told}");
+        let as_server = Party::AuthorizationServer;
+        let followed = restarted.scene.testbed.count(as_server, "GET", "/dropped");
+        assert_eq!(followed, 0, "{told}");
+        let requests = restarted.authorization_requests();
+        let [check, browser] = &requests[..] else {
+            panic!("{told}: {requests:?}")
+        };
+        for name in ["state", "code_challenge"] {
+            assert!(check.query(name).is_some(), "{told}");
+            assert_ne!(check.query(name), browser.query(name), "{told}");
+        }
+        assert_eq!(check.query("scope"), browser.query("scope"), "{told}");
+    }
+}
+
+/// A network over which no authorization request goes.
+struct Broken(Arc<dyn HttpClient>);
+
+#[async_trait]
+impl HttpClient for Broken {
+    async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        if request.url.path() == "/authorize" {
+            let cause = HttpErrorCause::Interrupted("reset".to_owned());
+            return Err(HttpError::new(&request.url, cause));
+        }
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_gets_no_response_stops_no_login() {
+    let mut restarted = Restarted::after_a_login().await;
+    let http = restarted.scene.platform.http.clone();
+    restarted.scene.platform.http = Arc::new(Broken(http));
+    restarted.scene.login().await.unwrap();
+    assert_eq!(restarted.registrations(), 0);
+    assert_eq!(restarted.authorization_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_checks_a_client_until_a_login_with_it_has_succeeded() {
+    let mut restarted = Restarted::after_a_login().await;
+    let requests = |restarted: &Restarted| restarted.authorization_requests().len();
+    restarted.scene = restarted.scene.for_person(Person::who_denies());
+    restarted.scene.login().await.unwrap_err();
+    assert_eq!(requests(&restarted), 2, "a check and a browser");
+    restarted.scene = restarted.scene.for_person(Person::who_approves());
+    restarted.scene.login().await.unwrap();
+    assert_eq!(requests(&restarted), 4, "a check and a browser");
+    restarted.scene.login().await.unwrap();
+    assert_eq!(requests(&restarted), 5, "a browser");
+    assert_eq!(restarted.registrations(), 0);
+    // As after a restart of the server while this process waited for the browser.
+    restarted.scene = restarted.scene.for_person(Person::who_denies());
+    restarted.scene.login().await.unwrap_err();
+    restarted.scene = restarted.scene.for_person(Person::who_approves());
+    restarted.scene.testbed.forget_registrations();
+    restarted.scene.login().await.unwrap();
+    assert_eq!(restarted.registrations(), 1);
+}
+
+#[tokio::test]
+async fn only_a_dynamic_registration_of_another_process_is_checked() {
+    let mut own = LoginOptions::default();
+    own.identity.preregistered = Some(Preregistered::new("me", None));
+    let mut document = LoginOptions::default();
+    let url = "https://app.example/client.json";
+    document.identity.document = Some(url.parse().unwrap());
+    for options in [own, document] {
+        let builder = Testbed::builder()
+            .client("me", None)
+            .client_id_metadata_documents(true);
+        let restarted = Restarted::after_a_login_at(builder, &options).await;
+        restarted.scene.login_with(&options).await.unwrap();
+        assert_eq!(restarted.authorization_requests().len(), 1);
+        assert_eq!(restarted.registrations(), 0);
+    }
+    let mut fresh = Restarted::after_a_login().await;
+    fresh.scene.testbed.forget_registrations();
+    let mut forced = LoginOptions::default();
+    forced.afresh = true;
+    fresh.scene.login_with(&forced).await.unwrap();
+    assert_eq!(fresh.authorization_requests().len(), 1);
+    assert_eq!(fresh.registrations(), 1);
+    fresh.begin_a_process();
+    fresh.scene.login().await.unwrap();
+    assert_eq!(fresh.authorization_requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_registers_no_more_clients_ends_the_login_before_the_browser_opens() {
+    let restarted = Restarted::after_a_login().await;
+    restarted.scene.testbed.forget_registrations();
+    restarted.scene.testbed.set_fault(Fault::Status {
+        path: "/register".to_owned(),
+        status: 403,
+        body: "Forbidden".to_owned(),
+        headers: Vec::new(),
+        times: None,
+    });
+    let error = restarted.scene.login().await.unwrap_err();
+    let is_refused = matches!(error, Error::Registration(RegistrationError::Answer { .. }));
+    assert!(is_refused, "{error}");
+    assert_eq!(restarted.scene.person.opened().len(), 1);
+}

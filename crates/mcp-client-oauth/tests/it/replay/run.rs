@@ -1,0 +1,150 @@
+//! One case: login, expiry, refresh, logout.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use mcp_client_oauth::{
+    Error, LoginOptions, Preregistered, RemoteLogout, Secret, ServerUrl, Session, TokenSource,
+    TokenStore, login, logout, platform::Platform, store::Record, testing::ManualClock,
+};
+use url::Url;
+
+use super::{
+    case::{Case, Options},
+    check,
+    network::{Facts, Network},
+    user_agent::UserAgent,
+};
+use crate::{
+    hostile::outcome::code,
+    support::{bounded, the_time},
+};
+
+/// Longer than any access token of the cases lives.
+const PAST_EXPIRY: Duration = Duration::from_secs(100 * 24 * 3600);
+/// The days from March of the year 0 to 1970.
+const UNTIL_1970: u64 = 719_468;
+
+/// What became of a case.
+pub(super) struct Ran {
+    /// As in `expect`.
+    pub(super) outcome: String,
+    /// The login, if there was one.
+    pub(super) record: Option<Record>,
+    pub(super) network: Arc<Network>,
+    /// What is not as the case says.
+    pub(super) failures: Vec<String>,
+}
+
+/// What is seen of a run, for the checks.
+pub(super) struct Seen {
+    pub(super) outcome: String,
+    pub(super) error: Option<Error>,
+    pub(super) network: Arc<Network>,
+    pub(super) opened: Vec<Url>,
+    /// Whether the store holds a login after it.
+    pub(super) is_stored: bool,
+    pub(super) logout: Option<&'static str>,
+}
+
+pub(super) async fn run(case: &Case) -> Ran {
+    let facts = Arc::new(Mutex::new(Facts::default()));
+    let network = Arc::new(Network::new(case, Arc::clone(&facts)));
+    let agent = Arc::new(UserAgent::new(case.callback_iss.clone(), facts));
+    let clock = ManualClock::new(started(case));
+    let platform = Platform::new(network.clone(), Arc::new(clock.clone()), agent.clone());
+    let store = TokenStore::memory();
+    let server: ServerUrl = case.server.parse().unwrap();
+    let options = options(&case.options);
+    let key = options.key(&server);
+
+    let login = bounded(Box::pin(login(&platform, &store, &server, &options))).await;
+    let (outcome, error, record) = match login {
+        Ok(session) => {
+            let (outcome, error) = refreshed(&session, &clock).await;
+            (outcome, error, Some(session.record()))
+        }
+        Err(error) => (format!("stopped: {}", code(&error)), Some(error), None),
+    };
+    let is_stored = store.load(&key).await.unwrap().is_some();
+    let mut remote = None;
+    if case.logout.is_some() {
+        let outcome = bounded(logout(&platform, &store, &key)).await.unwrap();
+        remote = Some(named(&outcome.remote));
+    }
+    let seen = Seen {
+        outcome: outcome.clone(),
+        error,
+        network: Arc::clone(&network),
+        opened: agent.opened(),
+        is_stored,
+        logout: remote,
+    };
+    Ran {
+        outcome,
+        record,
+        network,
+        failures: check::failures(case, &seen),
+    }
+}
+
+/// When the run begins: at noon of the day of a transcript, because a response may hold the time
+/// until which a client secret is valid.
+fn started(case: &Case) -> SystemTime {
+    let Some(recorded) = &case.recorded else {
+        return the_time();
+    };
+    let mut parts = recorded.date.split('-').map(|part| part.parse().unwrap());
+    let [year, month, day]: [u64; 3] = std::array::from_fn(|_| parts.next().unwrap());
+    // The days of the Gregorian calendar, in years that begin with March.
+    let (year, month) = if month < 3 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    SystemTime::UNIX_EPOCH + Duration::from_secs((days - UNTIL_1970) * 24 * 3600 + 12 * 3600)
+}
+
+fn options(given: &Options) -> LoginOptions {
+    let mut options = LoginOptions::default();
+    let secret = given.client_secret.clone().map(Secret::new);
+    let client = given.client_id.as_ref();
+    options.identity.preregistered = client.map(|id| Preregistered::new(id, secret));
+    let document = given.document.as_deref();
+    options.identity.document = document.map(|url| url.parse().unwrap());
+    options.discovery.legacy = given.legacy;
+    options.discovery.quirks = given.quirks.clone();
+    options.scope = given.scope.as_deref().map(|scope| scope.parse().unwrap());
+    options
+}
+
+/// Lets the access token expire; a token without a known lifetime is replaced while it is good.
+async fn refreshed(session: &Session, clock: &ManualClock) -> (String, Option<Error>) {
+    let before = session.record().tokens.access_token;
+    clock.advance(PAST_EXPIRY);
+    let token = match bounded(session.token()).await {
+        Ok(token) if token == before => bounded(session.refresh()).await,
+        other => other,
+    };
+    match token {
+        Ok(token) if token != before => ("refreshed".to_owned(), None),
+        Ok(_) => ("the refresh brought the same token".to_owned(), None),
+        Err(error) => match code(&error).as_str() {
+            "refresh/no-refresh-token" => ("no-refresh-token".to_owned(), None),
+            other => (format!("stopped: {other}"), Some(error)),
+        },
+    }
+}
+
+fn named(outcome: &RemoteLogout) -> &'static str {
+    match outcome {
+        RemoteLogout::Revoked => "revoked",
+        RemoteLogout::AccessTokenLives => "access-token-lives",
+        RemoteLogout::NotOffered => "not-offered",
+        RemoteLogout::Failed(_) => "failed",
+        _ => "nothing-there",
+    }
+}

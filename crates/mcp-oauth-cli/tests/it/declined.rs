@@ -1,0 +1,44 @@
+//! Logins that the server declines in ways of its own: what the user reads, and the exit code.
+
+use mcp_oauth_testbed::{Fault, Testbed, person};
+
+use crate::support::{Home, Running};
+
+/// RFC 9207 §2.4: django-oauth-toolkit and Canaille promise `iss` and leave it out of errors.
+#[tokio::test]
+async fn a_consent_that_is_declined_without_iss_says_why_and_ends_like_a_refused_login() {
+    let fault = Fault::CallbackWithoutIss;
+    let home = Home::with(Testbed::builder().fault(fault)).await;
+    let url = home.url();
+    let mut running = Running::start(home.command(&["login", "notes", &url]), "").await;
+    let shown = running.url().await.unwrap();
+    person::deny(&shown).await.unwrap();
+    let declined = running.end().await.ended(3);
+    declined
+        .says("a response came without `iss`")
+        .says("if you just declined, that is why")
+        .says("mcp-oauth login notes");
+    assert!(!declined.stderr.contains("access_denied"), "{declined:?}");
+    assert!(!declined.stderr.contains("said no"), "{declined:?}");
+    assert_eq!(home.testbed.token_requests("authorization_code"), 0);
+}
+
+/// Figma's registration endpoint, October 2026.
+#[tokio::test]
+async fn a_vendor_that_admits_clients_by_list_is_shown_and_named() {
+    let fault = Fault::Status {
+        path: "/register".to_owned(),
+        status: 403,
+        body: "Forbidden".to_owned(),
+        headers: Vec::new(),
+        times: None,
+    };
+    let home = Home::with(Testbed::builder().fault(fault)).await;
+    let url = home.url();
+    let refused = home.run(&["login", "notes", &url]).await.ended(1);
+    refused
+        .says("(HTTP 403: Forbidden)")
+        .says("the vendor may admit only clients on its own list")
+        .says("--client-id ID");
+    assert!(!refused.stderr.contains("by hand"), "{refused:?}");
+}

@@ -260,7 +260,7 @@ def revoke():
     return server.create_endpoint_response(Revocation.ENDPOINT_NAME)
 
 
-# For the MCP server on this machine: whoever reaches it may ask.
+# For the MCP server on this machine: it is open to every local process.
 @app.post("/oauth/introspect")
 def introspect():
     found = find(request.form["token"])

@@ -1,5 +1,5 @@
 // The authorization server behind the proxy: oidc-provider with its own pages, which registers no
-// clients. It knows one, as GitHub or Google know the application of whoever runs a proxy.
+// clients. It knows one, as GitHub or Google know the application of a proxy's operator.
 
 import { createRequire } from 'node:module';
 import Provider from 'oidc-provider';

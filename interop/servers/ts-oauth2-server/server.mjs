@@ -1,6 +1,6 @@
 // An authorization server written with @jmondi/oauth2-server, which registers no clients, and an MCP
 // server of the TypeScript SDK that asks it about each token (RFC 7662). The command is given a
-// public client that was registered by hand.
+// pre-registered public client.
 
 import { createRequire } from 'node:module';
 import { randomUUID } from 'node:crypto';
@@ -79,7 +79,7 @@ const metadata = {
 };
 const authorization = express();
 authorization.use(express.urlencoded());
-const answer = (respond) => async (request, response) => {
+const respondWith = (respond) => async (request, response) => {
   try {
     handleExpressResponse(response, await respond(requestFromExpress(request)));
   } catch (error) {
@@ -100,9 +100,9 @@ authorization.post('/authorize', async (request, response) => {
   decision.isAuthorizationApproved = true;
   handleExpressResponse(response, await server.completeAuthorizationRequest(decision));
 });
-authorization.post('/token', answer((request) => server.respondToAccessTokenRequest(request)));
-authorization.post('/token/revoke', answer((request) => server.revoke(request)));
-authorization.post('/token/introspect', answer((request) => server.introspect(request)));
+authorization.post('/token', respondWith((request) => server.respondToAccessTokenRequest(request)));
+authorization.post('/token/revoke', respondWith((request) => server.revoke(request)));
+authorization.post('/token/introspect', respondWith((request) => server.introspect(request)));
 await new Promise((ready) => authorization.listen(loopback.authorization.listen, loopback.host, ready));
 
 async function introspection(token, token_type_hint) {

@@ -62,7 +62,7 @@ impl Home {
         ] {
             command.env(variable, home);
         }
-        // The keychain of whoever runs the tests stays out of it.
+        // No keychain: the tests leave that of this machine alone.
         command
             .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")

@@ -34,7 +34,7 @@ pub(crate) async fn run(name: &str) -> Row {
         home,
     };
     let mut row = Row::new(&journey.description, &journey.server.version);
-    crate::transcript::record_if_asked(name, &journey.description, &journey.server).await;
+    crate::transcript::record_if_requested(name, &journey.description, &journey.server).await;
     row.cell("login", journey.first_login().await);
     row.cell("again", journey.second_login().await);
     row.cell("tools", journey.tools().await);
@@ -214,7 +214,7 @@ impl Journey {
         }
     }
 
-    /// A refusal ends the login that is asked for, and not the one that is there.
+    /// A refusal ends the login that was requested, and not the one that is stored.
     async fn denied(&mut self) -> String {
         let Some(consent) = &self.description.consent else {
             return "no consent page".to_owned();

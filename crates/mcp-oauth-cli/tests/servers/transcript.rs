@@ -22,13 +22,13 @@ const COMMAND: &str = "MCP_OAUTH_TEST_WRITE_TRANSCRIPTS=1 scripts/check servers"
 /// The headers that the client reads.
 const HEADERS: [header::HeaderName; 2] = [header::CONTENT_TYPE, header::WWW_AUTHENTICATE];
 
-/// Writes the transcript of a run of its own, if the environment requests it. The format has no
-/// place for a server that refuses the refresh token that it issued.
+/// Writes the transcript of a run of its own, if the environment requests it. The format cannot
+/// express a server that refuses the refresh token that it issued.
 #[expect(
     clippy::disallowed_methods,
     reason = "a file of the repository, not a secret"
 )]
-pub(crate) async fn record_if_asked(name: &str, description: &Description, server: &Server) {
+pub(crate) async fn record_if_requested(name: &str, description: &Description, server: &Server) {
     let is_requested = crate::variable("MCP_OAUTH_TEST_WRITE_TRANSCRIPTS").is_some();
     if !is_requested || description.refresh == Refresh::Refused {
         return;

@@ -135,8 +135,8 @@ impl Wire {
             .body(body.clone())
             .send()
             .await;
-        let mut answer = match sent {
-            Ok(answer) => answer,
+        let mut received = match sent {
+            Ok(received) => received,
             Err(error) => return unreachable(&error),
         };
         let host = head
@@ -149,18 +149,18 @@ impl Wire {
             url: format!("http://{host}{path}").parse().unwrap(),
             request_headers: head.headers,
             request_body: body.to_vec(),
-            status: answer.status(),
-            headers: answer.headers().clone(),
+            status: received.status(),
+            headers: received.headers().clone(),
             body: Mutex::default(),
         });
         lock(&self.0).push(exchange.clone());
-        let mut response = Response::builder().status(answer.status());
-        let mut headers = answer.headers().clone();
+        let mut response = Response::builder().status(received.status());
+        let mut headers = received.headers().clone();
         end_to_end(&mut headers);
         *response.headers_mut().unwrap() = headers;
         let (sender, chunks) = mpsc::channel(16);
         tokio::spawn(async move {
-            while let Ok(Some(chunk)) = answer.chunk().await {
+            while let Ok(Some(chunk)) = received.chunk().await {
                 lock(&exchange.body).extend_from_slice(&chunk);
                 if sender.send(chunk).await.is_err() {
                     return;
@@ -191,8 +191,8 @@ impl Wire {
         let browser = all[mark..]
             .iter()
             .filter(|exchange| exchange.is_of_browser());
-        let places = browser.filter_map(|exchange| exchange.headers.get(header::LOCATION));
-        places
+        let targets = browser.filter_map(|exchange| exchange.headers.get(header::LOCATION));
+        targets
             .filter_map(|to| Some(to.to_str().ok()?.to_owned()))
             .collect()
     }

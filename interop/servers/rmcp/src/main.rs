@@ -1,5 +1,5 @@
 //! An MCP server of rmcp that is its own authorization server, in the manner of the OAuth example
-//! of the Rust SDK: it returns a client secret although `none` was asked for, and it knows the
+//! of the Rust SDK: it returns a client secret although `none` was requested, and it knows the
 //! client by the `client_id` in the form alone. `../lib/loopback.py` describes the arguments and
 //! what goes over stdin and stdout.
 //!

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     error::{DiscoveryError, Error, Tried},
-    platform::{METADATA_DEADLINE, Platform, Reach, Request},
+    platform::{METADATA_DEADLINE, Platform, Reach, Request, Response},
     proto::{
         challenge::Challenge,
         endpoint::Endpoint,
@@ -260,6 +260,8 @@ fn is_zero(number: &usize) -> bool {
 struct Asked {
     status: u16,
     challenge: Option<Challenge>,
+    /// Whether a web page came.
+    html: bool,
     /// The metadata that was asked for at the same time, at the first well-known place.
     early: Option<(Url, Result<Fetched, Error>)>,
 }
@@ -268,6 +270,14 @@ impl Asked {
     fn is_dpop(&self) -> bool {
         let challenge = self.challenge.as_ref();
         challenge.is_some_and(|challenge| challenge.scheme == Scheme::DPoP)
+    }
+
+    /// Whether something else than an MCP server responded. A server that requires a token says 401
+    /// (MCP authorization, "Access Token Usage"), and one that requires none opens a session. A web
+    /// server knows neither the path nor the method: 501 is what Python's `http.server` says to `POST`.
+    fn is_no_mcp(&self) -> bool {
+        let is_page = self.html && (200..300).contains(&self.status);
+        self.challenge.is_none() && (is_page || matches!(self.status, 404 | 405 | 410 | 501))
     }
 }
 
@@ -300,6 +310,7 @@ impl<'a> Search<'a> {
             return Ok(Asked {
                 status: 401,
                 challenge: Some(challenge),
+                html: false,
                 early: None,
             });
         }
@@ -320,6 +331,7 @@ impl<'a> Search<'a> {
         Ok(Asked {
             status: answer.status.as_u16(),
             challenge: Challenge::of(answer.status, &answer.headers),
+            html: is_web_page(&answer),
             early,
         })
     }
@@ -420,13 +432,25 @@ impl<'a> Search<'a> {
             asked.status,
             std::mem::take(&mut self.tried),
         );
+        let no_mcp = |server, tried| DiscoveryError::NotMcp {
+            server,
+            status,
+            html: asked.html,
+            tried,
+        };
         if asked.challenge.is_none() && (200..300).contains(&status) {
+            if asked.is_no_mcp() {
+                return Err(no_mcp(server, tried).into());
+            }
             return Err(DiscoveryError::NotProtected {
                 server,
                 status,
                 tried,
             }
             .into());
+        }
+        if !legacy && asked.is_no_mcp() {
+            return Err(no_mcp(server, tried).into());
         }
         if !legacy {
             return Err(self.without_consent(asked, tried).await.into());
@@ -499,6 +523,14 @@ impl<'a> Search<'a> {
         }
         fetched.document
     }
+}
+
+/// Whether the response to the request without a token is a web page, by its type alone: its body is
+/// not read.
+fn is_web_page(answer: &Response) -> bool {
+    let kind = answer.header(header::CONTENT_TYPE).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
 }
 
 /// The request without a token (spec-checklist K): an `initialize`, which servers of every date

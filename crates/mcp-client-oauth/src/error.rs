@@ -16,6 +16,8 @@
 //! | [`Error::Revocation`] | the server did not take the token back, or takes none | retry; report |
 //! | [`Error::Http`] | no connection, timeout, too large | retry |
 
+use std::time::Duration;
+
 use url::Url;
 
 mod authorization;
@@ -180,7 +182,8 @@ fn network_remedy(error: &HttpError) -> Remedy {
         | HttpErrorCause::HeadTooLarge => Remedy::ReportToServer,
         HttpErrorCause::Setup(_)
         | HttpErrorCause::Certificate(_)
-        | HttpErrorCause::CertificateRequired => Remedy::Reconfigure,
+        | HttpErrorCause::CertificateRequired
+        | HttpErrorCause::NotTls => Remedy::Reconfigure,
         HttpErrorCause::Connect(_)
         | HttpErrorCause::Interrupted(_)
         | HttpErrorCause::TimedOut(_)
@@ -195,6 +198,19 @@ pub enum TokenRefreshError {
     /// The login brought no refresh token (spec-checklist H4).
     #[error("the access token for {0} has expired, and the login brought no refresh token")]
     NoRefreshToken(ServerUrl),
+    /// A refresh was requested while the access token is still valid, and the server gave no refresh
+    /// token (RFC 6749 §5.1 makes it optional).
+    #[error("the server gave no refresh token for {server}; the access token is valid for {}; log in again when it ends", remaining(*.left))]
+    NotRefreshable {
+        /// The MCP server.
+        server: ServerUrl,
+        /// How long the access token is still valid; `None` if the server did not say.
+        left: Option<Duration>,
+    },
+    /// The MCP server rejected an access token that should still be valid, and there is no refresh
+    /// token to replace it by.
+    #[error("{0} rejected the access token, and the login brought no refresh token")]
+    Rejected(ServerUrl),
     /// What the token endpoint said.
     #[error("{url}: {cause}")]
     Answer {
@@ -234,11 +250,25 @@ pub enum TokenRefreshError {
     Aborted(String),
 }
 
+/// Formats how long a token is still valid: whole minutes from two minutes on, else seconds.
+fn remaining(left: Option<Duration>) -> String {
+    match left.map(|left| left.as_secs()) {
+        None => "an unknown time".to_owned(),
+        Some(seconds @ 120..) => format!("{} more minutes", seconds / 60),
+        Some(1) => "1 more second".to_owned(),
+        Some(seconds) => format!("{seconds} more seconds"),
+    }
+}
+
 impl TokenRefreshError {
     /// Whether only a new login helps; otherwise the tokens are kept and another try may work.
     pub fn is_definitive(&self) -> bool {
         match self {
-            Self::NoRefreshToken(_) | Self::OtherIssuer | Self::Interrupted { .. } => true,
+            Self::NoRefreshToken(_)
+            | Self::NotRefreshable { .. }
+            | Self::Rejected(_)
+            | Self::OtherIssuer
+            | Self::Interrupted { .. } => true,
             Self::Answer { cause, .. } => cause.is_definitive(),
             Self::Http(_) | Self::NotSigned(_) | Self::Machine(_) | Self::Aborted(_) => false,
         }

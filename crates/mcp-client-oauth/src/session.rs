@@ -1,8 +1,11 @@
 //! Step 6: a token that is good now, renewed by one task at a time, in one process at a time.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::{ArcSwap, Guard};
@@ -205,11 +208,11 @@ impl Session {
     /// would hand out the old one. For whoever takes the token elsewhere.
     ///
     /// # Errors
-    /// As [`token`](TokenSource::token); not if the server cannot answer now and the old token is
-    /// still good.
+    /// As [`token`](TokenSource::token); not if the old token is still good and the server cannot
+    /// answer now, or gave no refresh token.
     pub async fn fresh_token(&self) -> Result<AccessToken, Error> {
         match self.renew(Wish::Fresh).await {
-            Err(error) if error.remedy() == Remedy::Retry => {
+            Err(error) if error.remedy() == Remedy::Retry || has_no_refresh_token(&error) => {
                 self.0.token_for(&Wish::Good).ok_or(error)
             }
             outcome => outcome,
@@ -219,10 +222,17 @@ impl Session {
     /// Renews the token now, however good it still looks.
     ///
     /// # Errors
-    /// As [`token`](TokenSource::token).
+    /// As [`token`](TokenSource::token), and [`TokenRefreshError::NotRefreshable`].
     pub async fn refresh(&self) -> Result<AccessToken, Error> {
         let current = self.0.current.load().record.tokens.access_token.clone();
-        self.renew(Wish::Other(current)).await
+        match self.renew(Wish::Other(current)).await {
+            Err(error) if has_no_refresh_token(&error) => {
+                Err(self.0.unless_expired(error, |server, left| {
+                    TokenRefreshError::NotRefreshable { server, left }
+                }))
+            }
+            outcome => outcome,
+        }
     }
 
     /// Waits until nothing is under way: no renewal, no tokens that are still to be stored, nothing
@@ -253,7 +263,9 @@ impl Session {
         let (told, outcome) = oneshot::channel();
         // Owned by nobody who could give up. The gate goes with it, so that it opens when the work
         // is done, and not when the caller is gone.
+        let unsettled = inner.store.delay_settling();
         let renewal = tokio::spawn(async move {
+            let _until_it_is_stored = unsettled;
             let outcome = inner.renew(&wish).await;
             let number = inner.attempts.fetch_add(1, Ordering::AcqRel) + 1;
             *gate = LastAttempt {
@@ -282,9 +294,32 @@ impl Inner {
         is_met.then(|| current.record.tokens.access_token.clone())
     }
 
+    /// Replaces the `error` of a token without a refresh token where the token has not expired, by what
+    /// `otherwise` makes of the server and the time that is left.
+    fn unless_expired(
+        &self,
+        error: Error,
+        otherwise: impl FnOnce(ServerUrl, Option<Duration>) -> TokenRefreshError,
+    ) -> Error {
+        let expires_at = self.current.load().record.tokens.expires_at;
+        let now = self.platform.clock.now();
+        let left = expires_at.map(|end| end.duration_since(now).unwrap_or_default());
+        if left.is_some_and(|left| left.is_zero()) {
+            return error;
+        }
+        otherwise(self.key.server().clone(), left).into()
+    }
+
     fn login_required(&self) -> Error {
         AuthorizationError::LoginRequired(self.key.server().clone()).into()
     }
+}
+
+fn has_no_refresh_token(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::TokenRefresh(TokenRefreshError::NoRefreshToken(_))
+    )
 }
 
 #[async_trait]
@@ -342,7 +377,12 @@ impl TokenSource for Session {
             };
             return self.renew(Wish::Wider(refused.clone(), scope)).await;
         }
-        self.renew(wish).await
+        match self.renew(wish).await {
+            Err(error) if has_no_refresh_token(&error) => Err(self
+                .0
+                .unless_expired(error, |server, _left| TokenRefreshError::Rejected(server))),
+            outcome => outcome,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ Examples:
 
 Exit codes:
   0 done   1 failed   2 wrong usage   3 a login is needed   4 try again later
-  130 interrupted by Ctrl-C   143 ended by SIGTERM
+  129 ended by SIGHUP   130 interrupted by Ctrl-C   143 ended by SIGTERM
 
 Where tokens are kept (--store SPEC, else MCP_OAUTH_STORE, else `auto`):
   auto[:DIR]                sealed files; a new store has its key in the keychain of the system, or,
@@ -197,7 +197,8 @@ Where no browser can be opened, a code for another device is shown if the server
 --no-browser, --port and --redirect-uri say that a browser is to come back here all the same.
 Scope, client, port, the kind of login, --dpop, --share, --legacy and what the server wants
 otherwise are remembered with the name. `login NAME URL
---force` forgets them, except the account and the client id; `--port 0` forgets the port alone.
+--force` forgets them, except the account and the client id with its port; `--port 0` forgets the
+port alone.
 Without --force nobody is asked if the login is good already and has the scope, unless --client-id,
 --client-metadata-url or --legacy is given. Names of the same URL and account are one login:
 --account keeps another.";
@@ -402,30 +403,6 @@ pub(crate) struct Migrate {
     /// Replace the tokens of logins that are there already.
     #[arg(long)]
     pub(crate) force: bool,
-}
-
-impl Command {
-    /// The server that the command is about, as it was typed: for the commands in hints.
-    pub(crate) fn subject(&self) -> Option<&str> {
-        match self {
-            Self::Login(login) => Some(&login.name),
-            Self::Get(whose) | Self::Refresh(whose) => Some(&whose.server),
-            Self::Token(token) => Some(&token.whose.server),
-            Self::Test(connect) | Self::Tools(connect) => Some(&connect.whose.server),
-            Self::Request(request) => Some(&request.server),
-            Self::Proxy(proxy) => Some(&proxy.server),
-            Self::Config(config) => Some(&config.server),
-            Self::Logout(logout) => Some(&logout.whose.server),
-            Self::Clear(clear) => clear.server.as_deref(),
-            Self::Demo(_)
-            | Self::List
-            | Self::Backends
-            | Self::Migrate(_)
-            | Self::Paste
-            | Self::ClientMetadata(_)
-            | Self::OpenUrl { .. } => None,
-        }
-    }
 }
 
 /// `90s`, `5m`, or a number of seconds. Not zero: that would be a login that nobody can finish.

@@ -46,8 +46,8 @@ pub(crate) struct Environment {
     proxy_token: Option<OsString>,
     /// The certificates that are named.
     certificates: NetworkFlags,
-    /// The names of those that are set.
-    network: Vec<&'static str>,
+    /// Those that are set of [`carried::BY_VALUE`].
+    by_value: Vec<(&'static str, OsString)>,
 }
 
 impl Environment {
@@ -77,9 +77,9 @@ impl Environment {
                 client_cert: read("MCP_OAUTH_CLIENT_CERT").map(Into::into),
                 client_key: read("MCP_OAUTH_CLIENT_KEY").map(Into::into),
             },
-            network: carried::OF_THE_NETWORK
+            by_value: carried::BY_VALUE
                 .into_iter()
-                .filter(|name| read(name).is_some())
+                .filter_map(|name| Some((name, read(name)?)))
                 .collect(),
         }
     }
@@ -141,8 +141,6 @@ pub(crate) struct Config {
     pub(crate) has_browser: bool,
     /// Whom connections trust, and as whom they come.
     pub(crate) network: NetworkFlags,
-    /// What was typed of that.
-    pub(crate) typed_network: NetworkFlags,
     names: Option<PathBuf>,
     /// What a process that another application starts needs to find the same.
     pub(crate) carried: Carried,
@@ -191,7 +189,6 @@ impl Config {
             vault: environment.vault,
             has_browser,
             network: flags.network.or(environment.certificates),
-            typed_network: flags.network.clone(),
             carried,
             proxy_token: environment
                 .proxy_token

@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     error::{AuthorizationError, DiscoveryError, TokenStorageError, Tried},
 };
 
-use crate::hint::hint_of;
+use crate::hint::{Subject, forced_login, hint_of, login_with, unknown_name_hint};
 
 /// The exit code. `--help` lists them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,7 +23,9 @@ pub(crate) enum Exit {
     LogIn = 3,
     /// The same may work later.
     Later = 4,
-    /// Ctrl-C, as shells have it: 128 and the number of the signal.
+    /// SIGHUP, as shells have it: 128 and the number of the signal.
+    HungUp = 129,
+    /// Ctrl-C.
     Interrupted = 130,
     /// SIGTERM.
     Terminated = 143,
@@ -39,6 +41,26 @@ pub(crate) enum Failure {
         /// What would be right.
         hint: Option<String>,
     },
+    /// A login lacks an option.
+    Lacks {
+        /// What is wrong.
+        message: String,
+        /// What to do about it, before the command.
+        lead: &'static str,
+        /// The option, and what stands for its value if it takes one.
+        option: (&'static str, Option<&'static str>),
+    },
+    /// Nothing is known by a name.
+    UnknownName {
+        /// The name that was typed.
+        name: String,
+        /// The known name that is most like it.
+        near: Option<String>,
+        /// What is wrong.
+        message: String,
+    },
+    /// The server refuses every token of this login.
+    TokenRefused(String),
     /// The library says why.
     Library(Box<Error>),
     /// Everything else.
@@ -71,6 +93,19 @@ impl Failure {
         }
     }
 
+    /// A login lacks an option.
+    pub(crate) fn lacks(
+        message: impl Into<String>,
+        lead: &'static str,
+        option: (&'static str, Option<&'static str>),
+    ) -> Self {
+        Self::Lacks {
+            message: message.into(),
+            lead,
+            option,
+        }
+    }
+
     pub(crate) fn other(
         code: &'static str,
         message: impl Into<String>,
@@ -93,9 +128,36 @@ impl Failure {
         )
     }
 
-    /// Puts it in words, for a command about `subject`: what was typed as the server.
-    pub(crate) fn told(self, subject: Option<&str>) -> Told {
+    /// Puts it in words, for a command about `subject`.
+    pub(crate) fn told(self, subject: Option<&Subject>) -> Told {
+        let unnamed = Subject::default();
+        let subject = subject.unwrap_or(&unnamed);
+        let usage = |message, hint| Told {
+            exit: Exit::Usage,
+            code: "usage",
+            message,
+            hint: Some(hint),
+        };
         match self {
+            Self::Lacks {
+                message,
+                lead,
+                option,
+            } => usage(
+                message,
+                format!("{lead}: {}", login_with(subject, &[option])),
+            ),
+            Self::UnknownName {
+                name,
+                near,
+                message,
+            } => usage(message, unknown_name_hint(&name, near.as_deref(), subject)),
+            Self::TokenRefused(message) => Told {
+                exit: Exit::LogIn,
+                code: "refused",
+                message,
+                hint: Some(forced_login(subject)),
+            },
             Self::Usage { message, hint } => Told {
                 exit: Exit::Usage,
                 code: "usage",
@@ -117,7 +179,7 @@ impl Failure {
                 exit: exit_of(&error),
                 code: code_of(&error),
                 message: message_of(&error),
-                hint: Some(hint_of(&error, &quoted(subject.unwrap_or("NAME")))),
+                hint: Some(hint_of(&error, subject)),
             },
         }
     }
@@ -142,6 +204,7 @@ fn code_of(error: &Error) -> &'static str {
     match error {
         Error::Discovery(DiscoveryError::NotProtected { .. }) => "not_protected",
         Error::Discovery(DiscoveryError::LegacyMetadata { .. }) => "legacy_metadata",
+        Error::Discovery(DiscoveryError::NotMcp { .. }) => "not_mcp",
         Error::Discovery(_) => "discovery",
         Error::Registration(_) => "registration",
         Error::Authorization(AuthorizationError::LoginRequired(_)) => "login_required",
@@ -201,6 +264,16 @@ fn message_of(error: &Error) -> String {
             ),
             tried,
         ),
+        DiscoveryError::NotMcp {
+            server,
+            status,
+            html,
+            tried,
+        } => {
+            let page = if *html { ", a web page" } else { "" };
+            let message = format!("no MCP server responds at {server} (HTTP {status}{page})");
+            (message, tried)
+        }
         DiscoveryError::NoServerMetadata { issuer, tried } => (
             format!("the authorization server {issuer} publishes no metadata"),
             tried,
@@ -240,7 +313,7 @@ mod tests {
     #[test]
     fn a_missing_login_says_how_to_log_in() {
         let failure = Failure::from(AuthorizationError::LoginRequired(server()));
-        let told = failure.told(Some("notes"));
+        let told = failure.told(Some(&Subject::named("notes")));
         assert_eq!((told.exit, told.code), (Exit::LogIn, "login_required"));
         assert_eq!(told.hint.as_deref(), Some("mcp-oauth login notes"));
     }

@@ -22,15 +22,17 @@ mod store;
 mod ui;
 mod vault;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::Parser as _;
 
 use crate::{
-    args::{Cli, Global},
+    args::{Cli, Command, Global},
     commands::Context,
     config::{Config, Environment},
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, Told},
+    hint::Subject,
+    servers::Servers,
     store::Opened,
     ui::Ui,
 };
@@ -43,11 +45,9 @@ fn main() -> ExitCode {
     };
     let ui = Ui::new(&cli.global);
     logs::start(&cli.global);
-    let subject = cli.command.subject().map(str::to_owned);
     let exit = match run(cli, &ui) {
         Ok(exit) => exit,
-        Err(failure) => {
-            let told = failure.told(subject.as_deref());
+        Err(told) => {
             ui.failure(&told);
             told.exit
         }
@@ -56,16 +56,35 @@ fn main() -> ExitCode {
     ExitCode::from(if written { exit } else { Exit::Failed } as u8)
 }
 
-fn run(cli: Cli, ui: &Ui) -> Result<Exit, Failure> {
+fn run(cli: Cli, ui: &Ui) -> Result<Exit, Told> {
+    let subject = Subject::of(&cli);
+    let context = context(&cli, ui, &subject);
+    let (context, opened) = context.map_err(|failure| failure.told(Some(&subject)))?;
+    let names = context.config.names().ok().map(Path::to_owned);
+    let outcome = execute(context, cli.command, opened);
+    outcome.map_err(|failure| {
+        // As they are now: a login that has failed has not been given its name.
+        let servers = names.and_then(|names| Servers::read(&names).ok());
+        let subject = servers.iter().fold(subject, Subject::knowing);
+        failure.told(Some(&subject))
+    })
+}
+
+fn context(cli: &Cli, ui: &Ui, subject: &Subject) -> Result<(Context, Opened), Failure> {
     let config = Config::new(&cli.global, Environment::read())?;
     let network = network::network(&config.network)?;
+    let opened = Opened::default();
+    let (ui, subject) = (ui.clone(), subject.clone());
+    let context = Context::new(ui, config, network, opened.clone(), subject);
+    Ok((context, opened))
+}
+
+fn execute(context: Context, command: Command, opened: Opened) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::other("runtime", error.to_string(), None))?;
-    let opened = Opened::default();
-    let context = Context::new(ui.clone(), config, network, opened.clone());
-    let command = commands::run(context, cli.command);
+    let command = commands::run(context, command);
     runtime.block_on(signals::heeded(command, opened.settle()))
 }
 

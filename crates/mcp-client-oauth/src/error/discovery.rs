@@ -7,7 +7,7 @@ use url::Url;
 use super::{Remedy, ResourceMetadataError, ServerMetadataError, UnsafeUrl};
 use crate::{
     proto::{foreign::Foreign, server_metadata::Issuer},
-    server_url::ServerUrl,
+    server_url::{ServerUrl, is_loopback},
 };
 
 /// One place that was asked for metadata, and what came.
@@ -28,7 +28,7 @@ pub struct Tried {
 
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let page = if self.html { ", a web page" } else { "" };
+        let page = page(self.html);
         write!(f, "{} (HTTP {}{page}", self.url, self.status)?;
         if let Some(target) = &self.redirect {
             write!(f, ", redirects to another origin, not followed: `{target}`")?;
@@ -38,6 +38,10 @@ impl fmt::Display for Tried {
         }
         f.write_str(")")
     }
+}
+
+fn page(is_html: bool) -> &'static str {
+    if is_html { ", a web page" } else { "" }
 }
 
 fn list(tried: &[Tried]) -> String {
@@ -93,6 +97,19 @@ pub enum DiscoveryError {
         /// ([`Quirks::issuers`](crate::Quirks::issuers)) too.
         issuer: Issuer,
         /// Where resource metadata was looked for.
+        tried: Vec<Tried>,
+    },
+    /// The URL leads to a web page, or to nothing: an MCP server either opens a session or names the
+    /// authorization that it requires (MCP authorization, "Authorization Server Discovery").
+    #[error("no MCP server responds at {server} (HTTP {status}{}); tried {}", page(*.html), list(.tried))]
+    NotMcp {
+        /// The URL.
+        server: ServerUrl,
+        /// The HTTP status of the response to `initialize`.
+        status: u16,
+        /// Whether that response was a web page.
+        html: bool,
+        /// Where metadata was looked for.
         tried: Vec<Tried>,
     },
     /// Metadata of the server that cannot be used.
@@ -160,10 +177,31 @@ pub enum DiscoveryError {
 }
 
 impl DiscoveryError {
+    /// Returns the URL that the resource metadata names for `server`, if it is another URL of the same
+    /// server: of the same origin, or both on loopback with the same scheme and port (`localhost` for
+    /// `127.0.0.1`). A login by that URL is safe to propose: it leads to no other machine.
+    pub fn other_spelling(&self, server: &ServerUrl) -> Option<ServerUrl> {
+        match self {
+            Self::ResourceMetadata {
+                cause: ResourceMetadataError::OtherResource(named),
+                ..
+            } => spelling(named, server.as_url()),
+            _ => None,
+        }
+    }
+
     pub(super) fn remedy(&self) -> Remedy {
         let busy = |tried: &[Tried]| tried.iter().any(|place| place.status >= 500);
         match self {
-            Self::NotProtected { .. } | Self::LegacyMetadata { .. } => Remedy::Reconfigure,
+            Self::NotMcp { tried, .. } if busy(tried) => Remedy::Retry,
+            Self::NotProtected { .. } | Self::NotMcp { .. } | Self::LegacyMetadata { .. } => {
+                Remedy::Reconfigure
+            }
+            // The document is of the server's own origin, so that URL is another spelling.
+            Self::ResourceMetadata {
+                url,
+                cause: ResourceMetadataError::OtherResource(named),
+            } if spelling(named, url).is_some() => Remedy::Reconfigure,
             Self::NoResourceMetadata { tried, .. } | Self::NoServerMetadata { tried, .. }
                 if busy(tried) =>
             {
@@ -179,6 +217,63 @@ impl DiscoveryError {
             | Self::PkceUnsupported(_)
             | Self::PkceUnlisted(_)
             | Self::Endless(_) => Remedy::ReportToServer,
+        }
+    }
+}
+
+/// Parses what a server wrote as a URL of the server at `near`. A text that was cut is none.
+fn spelling(named: &Foreign, near: &Url) -> Option<ServerUrl> {
+    let named = Some(named.as_raw()).filter(|text| !text.ends_with('…'))?;
+    let named = ServerUrl::allowing_http(named).ok()?;
+    let url = named.as_url();
+    let on_loopback = named.is_loopback()
+        && is_loopback(near)
+        && url.scheme() == near.scheme()
+        && url.port_or_known_default() == near.port_or_known_default();
+    (url.origin() == near.origin() || on_loopback).then_some(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_url_of_the_same_server_is_a_spelling() {
+        let found = |server: &str, named: &str| {
+            let error = DiscoveryError::ResourceMetadata {
+                url: Url::parse(server).unwrap(),
+                cause: ResourceMetadataError::OtherResource(Foreign::new(named)),
+            };
+            let found = error.other_spelling(&ServerUrl::allowing_http(server).unwrap());
+            let expected = match found {
+                Some(_) => Remedy::Reconfigure,
+                None => Remedy::ReportToServer,
+            };
+            assert_eq!(error.remedy(), expected, "{server} {named}");
+            found.map(|url| url.to_string())
+        };
+        for (server, named) in [
+            ("https://mcp.example/", "https://mcp.example/mcp"),
+            ("http://127.0.0.1:8000/mcp", "http://localhost:8000/mcp"),
+            ("http://localhost:8000/mcp", "http://127.0.0.1:8000/mcp"),
+            ("http://[::1]:8000/mcp", "http://localhost:8000/mcp"),
+            ("http://mcp-server:8000/", "http://mcp-server:8000/mcp"),
+        ] {
+            assert_eq!(found(server, named).as_deref(), Some(named));
+        }
+        let long = format!("https://mcp.example/{}", "x".repeat(300));
+        for (server, named) in [
+            ("https://mcp.example/", "https://evil.example/mcp"),
+            ("https://mcp.example/", "http://mcp.example/mcp"),
+            ("https://mcp.example/", "https://mcp.example:8443/mcp"),
+            ("https://mcp.example/", "https://me@mcp.example/mcp"),
+            ("https://mcp.example/", "http://127.0.0.1/mcp"),
+            ("http://127.0.0.1:8000/", "http://localhost:9000/mcp"),
+            ("http://127.0.0.1:8000/", "https://localhost:8000/mcp"),
+            ("https://mcp.example/", "/mcp"),
+            ("https://mcp.example/", &long),
+        ] {
+            assert_eq!(found(server, named), None, "{server} {named}");
         }
     }
 }

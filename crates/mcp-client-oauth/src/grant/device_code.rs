@@ -156,6 +156,7 @@ fn may_pass(error: &HttpError) -> bool {
         | HttpErrorCause::HeadTooLarge
         | HttpErrorCause::Certificate(_)
         | HttpErrorCause::CertificateRequired
+        | HttpErrorCause::NotTls
         | HttpErrorCause::Setup(_)
         | HttpErrorCause::Unproven(_) => false,
     }

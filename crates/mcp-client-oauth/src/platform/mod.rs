@@ -345,6 +345,10 @@ pub enum HttpErrorCause {
     /// The request was never sent: the server's certificate does not prove who it is.
     #[error("the certificate of the server is not accepted ({0})")]
     Certificate(String),
+    /// The request was never sent: what listens at that port does not speak TLS, as where `https` is
+    /// written and the server is on `http`.
+    #[error("the server does not speak TLS at this port")]
+    NotTls,
     /// The request was not read: the server wants to see a certificate of the client's, and there is
     /// none, or not one that it takes.
     #[error("the server wants a certificate of the client that it accepts")]
@@ -393,6 +397,7 @@ impl HttpError {
             HttpErrorCause::Connect(_)
                 | HttpErrorCause::Certificate(_)
                 | HttpErrorCause::CertificateRequired
+                | HttpErrorCause::NotTls
                 | HttpErrorCause::Unproven(_)
         )
     }

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::client::proxy::matcher::Matcher;
-use rustls::AlertDescription;
+use rustls::{AlertDescription, InvalidMessage};
 use url::Url;
 
 use super::{
@@ -334,6 +334,11 @@ pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
             }
             Some(rustls::Error::AlertReceived(alert)) if is_about_ours(*alert) => {
                 return HttpErrorCause::CertificateRequired;
+            }
+            // RFC 8446 §5.1: the first byte of a record is its content type, and none of them begins
+            // a response of HTTP/1.1.
+            Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+                return HttpErrorCause::NotTls;
             }
             _ => {}
         }

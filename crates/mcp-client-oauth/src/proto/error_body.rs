@@ -14,6 +14,9 @@ pub struct ErrorBody {
     pub code: Foreign,
     /// The server's words.
     pub description: Option<Foreign>,
+    /// Whether the body was empty, so that the code is this client's reading of the HTTP status and
+    /// not the server's word.
+    pub is_assumed: bool,
 }
 
 impl ErrorBody {
@@ -22,6 +25,15 @@ impl ErrorBody {
         Self {
             code: Foreign::new(code),
             description: description.map(Foreign::new),
+            is_assumed: false,
+        }
+    }
+
+    /// Returns an error whose code stands for an empty body.
+    pub fn assumed(code: &str) -> Self {
+        Self {
+            is_assumed: true,
+            ..Self::new(code, None)
         }
     }
 
@@ -54,6 +66,9 @@ impl ErrorBody {
 
 impl fmt::Display for ErrorBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_assumed {
+            return write!(f, "nothing (treated as `{}`)", self.code);
+        }
         write!(f, "`{}`", self.code)?;
         match &self.description {
             Some(words) => write!(f, ": {words}"),

@@ -78,7 +78,7 @@ impl TokenSet {
 #[non_exhaustive]
 pub enum TokenError {
     /// RFC 6749 §5.2.
-    #[error("the server answered {error} (HTTP {status})")]
+    #[error("{}", refused(*.status, .error))]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -109,6 +109,16 @@ pub enum TokenError {
         /// What is wrong with it.
         why: Foreign,
     },
+}
+
+fn refused(status: u16, error: &ErrorBody) -> String {
+    if error.is_assumed {
+        let code = &error.code;
+        return format!(
+            "the server answered HTTP {status} with an empty body, which is treated as `{code}`"
+        );
+    }
+    format!("the server answered {error} (HTTP {status})")
 }
 
 impl TokenError {
@@ -350,11 +360,11 @@ fn bare_refusal(status: u16, body: &[u8]) -> TokenError {
     match status {
         400 if body.is_empty() => TokenError::Refused {
             status,
-            error: ErrorBody::new("invalid_grant", None),
+            error: ErrorBody::assumed("invalid_grant"),
         },
         401 if body.is_empty() => TokenError::Refused {
             status,
-            error: ErrorBody::new("invalid_client", None),
+            error: ErrorBody::assumed("invalid_client"),
         },
         _ => TokenError::Malformed {
             status,
@@ -602,7 +612,10 @@ mod tests {
             );
         }
         for status in [400, 401] {
-            assert!(read(status, "").unwrap_err().is_definitive(), "{status}");
+            let empty = read(status, "").unwrap_err();
+            assert!(empty.is_definitive(), "{status}");
+            let expected = format!("the server answered HTTP {status} with an empty body");
+            assert!(empty.to_string().starts_with(&expected), "{empty}");
             assert!(
                 !read(status, "<html>").unwrap_err().is_definitive(),
                 "{status}"

@@ -158,6 +158,7 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             | HttpErrorCause::HeadTooLarge
             | HttpErrorCause::Certificate(_)
             | HttpErrorCause::CertificateRequired
+            | HttpErrorCause::NotTls
             | HttpErrorCause::Setup(_) => false,
         },
         TokenRefreshError::Machine(error) => error.may_pass(),
@@ -165,6 +166,8 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
         | TokenRefreshError::NotSigned(_)
         | TokenRefreshError::Interrupted { .. }
         | TokenRefreshError::NoRefreshToken(_)
+        | TokenRefreshError::NotRefreshable { .. }
+        | TokenRefreshError::Rejected(_)
         | TokenRefreshError::OtherIssuer
         | TokenRefreshError::Aborted(_) => false,
     }

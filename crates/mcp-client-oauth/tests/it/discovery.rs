@@ -16,6 +16,7 @@ use crate::support::{PRM, Scene, bounded, dead_port};
 mod kept;
 mod reach;
 mod refused;
+mod wrong_url;
 
 const PRM_ROOT: &str = "/.well-known/oauth-protected-resource";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";

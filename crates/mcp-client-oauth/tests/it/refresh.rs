@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use mcp_client_oauth::{
     Error, Remedy, Session, TokenSource,
     error::{AuthorizationError, TokenRefreshError},
-    proto::token::AccessToken,
+    proto::{challenge::Challenge, token::AccessToken},
 };
 use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::json;
@@ -159,6 +159,49 @@ async fn a_login_without_a_refresh_token_ends_with_its_token() {
     );
     assert_eq!(error.remedy(), Remedy::LogIn);
     assert_eq!(scene.refreshes(), 0);
+}
+
+/// RFC 6749 §5.1 makes the refresh token optional: a token without one is good until its end.
+#[tokio::test]
+async fn a_valid_token_without_a_refresh_token_is_not_said_to_have_expired() {
+    let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
+    let session = scene.login().await.unwrap();
+    let error = session.refresh().await.unwrap_err();
+    let Error::TokenRefresh(TokenRefreshError::NotRefreshable { left, .. }) = &error else {
+        panic!("{error}");
+    };
+    assert!(
+        left.unwrap() <= LIFE && left.unwrap() > LIFE / 2,
+        "{left:?}"
+    );
+    assert_eq!(error.remedy(), Remedy::LogIn);
+    assert!(
+        error.to_string().ends_with("; log in again when it ends"),
+        "{error}"
+    );
+    session.token().await.unwrap();
+
+    // The server has the last word on whether it is good.
+    let refused = session.token().await.unwrap();
+    let error = session.replace(&refused, &Challenge::default()).await;
+    let error = error.unwrap_err();
+    assert!(
+        matches!(error, Error::TokenRefresh(TokenRefreshError::Rejected(_))),
+        "{error}"
+    );
+    assert_eq!(scene.refreshes(), 0);
+}
+
+/// For whoever takes the token elsewhere, one that ends soon is better than none.
+#[tokio::test]
+async fn the_last_seconds_of_a_token_without_a_refresh_token_are_used() {
+    let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
+    let session = scene.login().await.unwrap();
+    scene.pass(seconds(270));
+    session.fresh_token().await.unwrap();
+    scene.pass(seconds(30));
+    let error = session.fresh_token().await.unwrap_err();
+    assert!(error.to_string().contains("has expired"), "{error}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use rmcp::{
     transport::streamable_http_client::{AuthRequiredError, HttpStatusError, StreamableHttpError},
 };
 
-use crate::exit::{Exit, Failure, quoted};
+use crate::exit::{Exit, Failure};
 
 /// How long the farewell to a server may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -118,15 +118,9 @@ fn service_failure(error: &(dyn StdError + 'static), server: &ServerUrl) -> Fail
         return Error::from(http).into();
     }
     match reason(error) {
-        Some(Reason::Refused) => Failure::Other {
-            code: "refused",
-            message: format!("{server} refuses the token, and a fresh one too"),
-            hint: Some(format!(
-                "mcp-oauth login {} --force",
-                quoted(server.as_str())
-            )),
-            exit: Exit::LogIn,
-        },
+        Some(Reason::Refused) => {
+            Failure::TokenRefused(format!("{server} refuses the token, and a fresh one too"))
+        }
         Some(Reason::Unreachable) => Failure::Other {
             code: "http",
             message: format!("{server} cannot be reached: {}", innermost(error)),

@@ -129,15 +129,17 @@ async fn options(
         }
         None if server.client_metadata_url.is_some() => options.identity.document_key = key,
         None if key.is_some() => {
-            return Err(Failure::usage(
+            return Err(Failure::lacks(
                 "a private key belongs to a client",
-                "add --client-id ID, or --client-metadata-url URL",
+                "name it",
+                ("--client-id", Some("ID")),
             ));
         }
         None if typed.client_secret_stdin => {
-            return Err(Failure::usage(
+            return Err(Failure::lacks(
                 "a client secret belongs to a client id",
-                "add --client-id ID",
+                "name it",
+                ("--client-id", Some("ID")),
             ));
         }
         None => {}

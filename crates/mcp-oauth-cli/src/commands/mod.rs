@@ -13,6 +13,7 @@ use crate::{
     args::{Command, Whose},
     config::Config,
     exit::{Exit, Failure, quoted},
+    hint::{Subject, similar},
     servers::{Server, Servers},
     store::Opened,
     ui::Ui,
@@ -48,6 +49,8 @@ pub(crate) struct Context {
     /// What the platform sends by.
     pub(crate) network: Arc<ReqwestClient>,
     pub(crate) opened: Opened,
+    /// What was typed, for hints.
+    pub(crate) subject: Subject,
 }
 
 /// Runs a command.
@@ -93,7 +96,13 @@ pub(crate) struct Target {
 }
 
 impl Context {
-    pub(crate) fn new(ui: Ui, config: Config, network: ReqwestClient, opened: Opened) -> Self {
+    pub(crate) fn new(
+        ui: Ui,
+        config: Config,
+        network: ReqwestClient,
+        opened: Opened,
+        subject: Subject,
+    ) -> Self {
         let network = Arc::new(network);
         let (clock, browser) = (SystemClock::default(), Browser::default());
         Self {
@@ -102,6 +111,7 @@ impl Context {
             platform: Platform::new(network.clone(), Arc::new(clock), Arc::new(browser)),
             network,
             opened,
+            subject,
         }
     }
 
@@ -236,9 +246,10 @@ pub(crate) fn allowed_url(
     let url = parse_url(text)?;
     let is_known = || servers.iter().any(|(_, server)| server.url == url);
     if url.is_in_clear() && !allow_http && !is_known() {
-        return Err(Failure::usage(
+        return Err(Failure::lacks(
             ServerUrlError::NotHttps(url.to_string()).to_string(),
-            "use https; or, for a server in a network where nobody listens in, add --allow-http",
+            "use https; or, for a server in a network where nobody listens in",
+            ("--allow-http", None),
         ));
     }
     Ok(url)
@@ -246,16 +257,20 @@ pub(crate) fn allowed_url(
 
 fn unknown_name(name: &str, servers: &Servers) -> Failure {
     let known: Vec<&str> = servers.iter().map(|(name, _)| name).collect();
+    let near = similar(name, known.iter().copied()).map(str::to_owned);
     let known = if known.is_empty() {
         "no name is known yet".to_owned()
     } else {
         format!("the names are: {}", known.join(", "))
     };
+    let suggestion = near.as_ref().map(|near| format!("did you mean `{near}`? "));
+    let suggestion = suggestion.unwrap_or_default();
     let shown = mcp_client_oauth::proto::foreign::Foreign::new(name);
-    Failure::usage(
-        format!("no server is called `{shown}`; {known}"),
-        format!("mcp-oauth login {} URL", quoted(name)),
-    )
+    Failure::UnknownName {
+        message: format!("no server is called `{shown}`; {suggestion}{known}"),
+        name: name.to_owned(),
+        near,
+    }
 }
 
 /// The same platform, with a person.

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     exit::{Exit, Failure},
     proxy::{
-        Filter, Options,
+        Filter, Limits, Options,
         door::{Door, Terms},
         listen::Endpoint,
         run as speak,
@@ -45,6 +45,7 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
         Some(directory.join(format!("{}.{extension}", file_name(&key))))
     };
     let memory = file("json");
+    let subject = context.subject.clone().knowing(&context.servers()?);
     let terms = Terms {
         platform: context.platform.clone(),
         lock: file("lock"),
@@ -54,14 +55,18 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
         browser: context.config.has_browser && !typed.who.no_browser,
         no_browser: typed.who.no_browser,
         headers,
+        subject: subject.clone(),
         key,
     };
     let options = Options {
         transport: typed.transport,
-        patience: typed.timeout,
+        limits: Limits {
+            patience: typed.timeout,
+            size: typed.max_response,
+        },
         filter: Filter::new(typed.ignore_tool),
         memory,
-        subject: typed.server,
+        subject,
     };
     let door = Door::open(terms).await?;
     match typed.listen {
@@ -94,7 +99,7 @@ async fn listen(
         .ui
         .say(format_args!("listening at http://{address}{path}"));
     let bearer = context.config.proxy_token.clone();
-    let (patience, subject) = (options.patience, options.subject);
+    let (patience, subject) = (options.limits.patience, options.subject);
     Endpoint::new(door, address, bearer, patience, subject)
         .serve(listener)
         .await;

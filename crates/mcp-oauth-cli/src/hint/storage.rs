@@ -8,15 +8,15 @@ use mcp_client_oauth::{
     store::{KeyKind, SealedFiles},
 };
 
-use super::general_hint;
+use super::{Subject, general_hint};
 use crate::exit::quoted;
 
-pub(super) fn hint(cause: &TokenStorageError, subject: &str) -> String {
+pub(super) fn hint(cause: &TokenStorageError, subject: &Subject) -> String {
     match cause {
         TokenStorageError::PasswordNeeded(_) | TokenStorageError::WrongPassword(_) => {
             "give the password in a file (--password-file FILE) or in MCP_OAUTH_PASSWORD".to_owned()
         }
-        TokenStorageError::OtherKey(store) => other_key(store),
+        TokenStorageError::OtherKey(store) => other_key(store, subject),
         TokenStorageError::Keychain { store, cause } => keychain(store, cause, subject),
         TokenStorageError::Vault { cause, .. } => vault(cause),
         TokenStorageError::Io { action, .. } if action.contains("Vault token") => {
@@ -31,43 +31,58 @@ pub(super) fn hint(cause: &TokenStorageError, subject: &str) -> String {
             "see who owns it and who may write there: ls -ld {}",
             quoted(&path.display().to_string())
         ),
+        // The name that was typed is no kind of store, so it is not repeated.
         TokenStorageError::UnknownBackend(_) => "mcp-oauth backends".to_owned(),
         TokenStorageError::NoDirectory => "choose a place: --data-dir DIR".to_owned(),
         other => match Error::from(other.clone()).remedy() {
             Remedy::Retry => general_hint(Remedy::Retry, subject),
-            _ => "mcp-oauth backends  (shows which store is used, and where)".to_owned(),
+            _ => format!(
+                "{}  (shows which store is used, and where)",
+                subject.plain("backends")
+            ),
         },
     }
 }
 
 /// By the key that the store has: the error knows only that it is another one.
-fn other_key(store: &Path) -> String {
-    let to_password = "mcp-oauth migrate --to file --password-file FILE";
+fn other_key(store: &Path, subject: &Subject) -> String {
+    let migrate = |to| {
+        subject
+            .plain("migrate")
+            .without_store()
+            .with_value("--to", to)
+    };
+    let to_password = migrate("file").with_value("--password-file", "FILE");
     match SealedFiles::key_kind(store) {
         Ok(Some(KeyKind::KeyFile)) => format!(
             "its key is in a file: leave out the password and `keychain`; or give it another key: \
-             mcp-oauth migrate --to keychain, or {to_password}"
+             {}, or {to_password}",
+            migrate("keychain")
         ),
         Ok(Some(KeyKind::Keychain)) => format!(
             "its key is in the keychain: leave out the password and `file`; or give it another \
-             key: mcp-oauth migrate --to file, or {to_password}"
+             key: {}, or {to_password}",
+            migrate("file")
         ),
-        Ok(Some(KeyKind::Password)) => "it has a password: leave out `keychain`; or give it \
-                                        another key: mcp-oauth migrate --to keychain"
-            .to_owned(),
+        Ok(Some(KeyKind::Password)) => format!(
+            "it has a password: leave out `keychain`; or give it another key: {}",
+            migrate("keychain")
+        ),
         _ => "it belongs to another application; choose another place: --data-dir DIR".to_owned(),
     }
 }
 
-fn keychain(store: &Path, cause: &KeychainCause, subject: &str) -> String {
+fn keychain(store: &Path, cause: &KeychainCause, subject: &Subject) -> String {
     let directory = store.display().to_string();
     // What is sealed with a key in the keychain cannot be had without it, and is not given up.
     let exists = matches!(SealedFiles::key_kind(store), Ok(Some(_)));
     let otherwise = if exists {
-        let other = quoted(&format!("file:{directory}.files"));
-        format!("or log in anew with another store: mcp-oauth login {subject} --store {other}")
+        let other = format!("file:{directory}.files");
+        let login = subject.login().with_value("--store", other);
+        format!("or log in anew with another store: {login}")
     } else {
-        format!("or keep the key in a file: mcp-oauth login {subject} --store file")
+        let login = subject.login().with_value("--store", "file");
+        format!("or keep the key in a file: {login}")
     };
     match cause {
         KeychainCause::Absent(_) => format!("start a keychain, and try again; {otherwise}"),
@@ -77,7 +92,10 @@ fn keychain(store: &Path, cause: &KeychainCause, subject: &str) -> String {
             "restore the entry, or give the whole store up: {}, and log in again",
             give_up(&directory)
         ),
-        _ => format!("mcp-oauth backends  (asks the keychain again); {otherwise}"),
+        _ => format!(
+            "{}  (asks the keychain again); {otherwise}",
+            subject.plain("backends")
+        ),
     }
 }
 
@@ -120,7 +138,7 @@ fn vault(cause: &VaultCause) -> String {
 
 /// A record can be given up alone. Without the files that every record depends on none of them
 /// opens; they are never deleted by us, because a copy may come back.
-fn corrupt(place: &Path, subject: &str) -> String {
+fn corrupt(place: &Path, subject: &Subject) -> String {
     let of_all = place
         .file_name()
         .and_then(|name| name.to_str())
@@ -134,7 +152,8 @@ fn corrupt(place: &Path, subject: &str) -> String {
             )
         }
         _ => format!(
-            "restore it from a copy, or give it up: mcp-oauth clear {subject}, and log in again"
+            "restore it from a copy, or give it up: {}, and log in again",
+            subject.command("clear")
         ),
     }
 }
@@ -160,7 +179,7 @@ mod tests {
         let hint = |place: &str| {
             let (place, why) = (place.to_owned(), "it was changed");
             Failure::from(TokenStorageError::Corrupt { place, why })
-                .told(Some("notes"))
+                .told(Some(&Subject::named("notes")))
                 .hint
                 .unwrap()
         };
@@ -182,7 +201,7 @@ mod tests {
             service: "s".to_owned(),
             account: "a".to_owned(),
         };
-        let hint = |cause| keychain(place, &cause, "notes");
+        let hint = |cause| keychain(place, &cause, &Subject::named("notes"));
         assert!(hint(gone).contains("mv /nowhere/tokens /nowhere/tokens.damaged"));
         for cause in [
             KeychainCause::Absent(Foreign::new("why")),

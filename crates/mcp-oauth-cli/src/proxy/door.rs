@@ -27,8 +27,8 @@ mod source;
 use blot::{Shown, blotted};
 use source::Source;
 
-use super::frame::NoMessage;
-use crate::{exit::Failure, ui::Ui};
+use super::{UNKNOWN_OUTCOME, frame::NoMessage};
+use crate::{exit::Failure, hint::Subject, ui::Ui};
 
 /// What goes out.
 #[derive(Clone)]
@@ -74,6 +74,8 @@ pub(crate) struct Terms {
     pub(crate) no_browser: bool,
     /// The person's own headers. With an `Authorization` among them the token is none of ours.
     pub(crate) headers: HeaderMap,
+    /// What was typed, for hints.
+    pub(crate) subject: Subject,
     /// The file that is locked while somebody logs in there.
     pub(crate) lock: Option<PathBuf>,
 }
@@ -284,9 +286,30 @@ impl Trouble {
         )
     }
 
+    /// Says what failed about a call that may have been carried out. No hint says to try it again:
+    /// a model would follow it, and cause the effect twice.
+    pub(crate) fn told_of_unknown_outcome(&self) -> String {
+        let what = match self {
+            Self::Failed(error) if !self.is_too_large() => {
+                Failure::from(error.clone()).told(None).message
+            }
+            other => other.told(&Subject::default()),
+        };
+        format!("{what}; {UNKNOWN_OUTCOME}")
+    }
+
     /// In words, with what to do about it, for a command about `subject`.
-    pub(crate) fn told(&self, subject: &str) -> String {
+    pub(crate) fn told(&self, subject: &Subject) -> String {
         match self {
+            Self::Failed(Error::Http(HttpError {
+                url,
+                cause: HttpErrorCause::TooLarge(limit),
+                ..
+            })) => format!(
+                "{url}: the response is larger than {} MiB, which is the limit of mcp-oauth proxy; \
+                 --max-response raises it",
+                limit >> 20
+            ),
             Self::Login => "login required".to_owned(),
             Self::Failed(error) => {
                 let told = Failure::from(error.clone()).told(Some(subject));

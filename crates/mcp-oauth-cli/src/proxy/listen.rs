@@ -19,6 +19,7 @@ use super::{
     frame::{LOGIN_REQUIRED, Message, SERVER_ERROR, error},
     pipes::LONGEST_LINE,
 };
+use crate::hint::Subject;
 
 /// How many connections are open at once.
 const AT_ONCE: usize = 256;
@@ -50,7 +51,7 @@ pub(crate) struct Endpoint {
     /// What a client has to bring, if anything.
     bearer: Option<Secret<String>>,
     patience: Duration,
-    subject: String,
+    subject: Subject,
 }
 
 impl Endpoint {
@@ -59,7 +60,7 @@ impl Endpoint {
         address: SocketAddr,
         bearer: Option<Secret<String>>,
         patience: Duration,
-        subject: String,
+        subject: Subject,
     ) -> Self {
         Self {
             door,

@@ -114,9 +114,10 @@ async fn a_server_that_gives_no_codes_is_said_to_be_one() {
         .run(&["login", "notes", &home.url(), "--device"])
         .await
         .ended(1);
-    refused
-        .says("no way to log in works")
-        .says("hint: log in with a browser: mcp-oauth login notes --no-browser");
+    refused.says("no way to log in works").says(&format!(
+        "hint: log in with a browser: mcp-oauth login notes {} --no-browser",
+        home.url()
+    ));
 }
 
 /// H175.
@@ -153,7 +154,9 @@ async fn a_server_that_gives_nothing_but_codes_is_not_obeyed_unasked() {
         .await
         .ended(1)
         .says("`device_code` may, if it is asked for")
-        .says("hint: log in with a code: mcp-oauth login notes --device");
+        .says(&format!(
+            "hint: log in with a code: mcp-oauth login notes {url} --timeout 20s --device"
+        ));
     let asked = home
         .testbed
         .count(Party::AuthorizationServer, "POST", "/device_authorization");

@@ -165,7 +165,8 @@ async fn a_remembered_port_is_forgotten_by_port_zero() {
         .succeeded();
     let taken = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
     let busy = home.run(&["login", "notes", "--force"]).await.ended(1);
-    busy.says("hint: ").says("mcp-oauth login notes --port 0");
+    busy.says("hint: ")
+        .says("mcp-oauth login notes --force --port 0");
     home.login(&["notes", "--force", "--port", "0"])
         .await
         .succeeded();

@@ -107,7 +107,7 @@ async fn a_workload_logs_in_by_a_jwt_that_is_read_anew() {
 }
 
 /// A person of an enterprise, whose ID token is in a file.
-async fn enterprise() -> (Home, Vec<String>) {
+pub(crate) async fn enterprise() -> (Home, Vec<String>) {
     let at_idp = Machine::with_secret("app-at-idp", "planted-at-the-idp");
     let builder = Testbed::builder().client("app", Some("planted-secret"));
     let home = Home::with(builder.enterprise(at_idp, "app")).await;
@@ -136,7 +136,7 @@ async fn enterprise() -> (Home, Vec<String>) {
     (home, typed)
 }
 
-const AT_BOTH: [(&str, &str); 2] = [
+pub(crate) const AT_BOTH: [(&str, &str); 2] = [
     ("MCP_OAUTH_CLIENT_SECRET", "planted-secret"),
     ("MCP_OAUTH_IDP_CLIENT_SECRET", "planted-at-the-idp"),
 ];

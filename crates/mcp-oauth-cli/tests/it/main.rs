@@ -22,6 +22,7 @@ mod declined;
 mod demo;
 mod device;
 mod expired;
+mod hints;
 mod journey;
 mod json;
 #[cfg(target_os = "linux")]

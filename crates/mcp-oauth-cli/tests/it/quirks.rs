@@ -19,7 +19,7 @@ async fn a_server_that_wants_things_otherwise_is_told_of_once() {
     let home = Home::with(builder).await;
     let url = home.url();
     let refused = home.run(&["login", "notes", &url]).await.ended(1);
-    refused.says("mcp-oauth login notes --pkce-unlisted");
+    refused.says(&format!("mcp-oauth login notes {url} --pkce-unlisted"));
     let otherwise = [
         "--no-resource",
         "--scope-on-refresh",
@@ -70,8 +70,9 @@ async fn another_name_of_an_issuer_is_taken_if_it_is_typed() {
     let fault = Fault::CallbackIss("https://other.example".to_owned());
     let home = Home::with(Testbed::builder().fault(fault)).await;
     let url = home.url();
-    let accept = "mcp-oauth login notes --force --accept-issuer https://other.example";
-    home.login(&["notes", &url]).await.ended(1).says(accept);
+    // What a server elsewhere calls itself is in the message, and in no command that can be pasted.
+    let accept = format!("mcp-oauth login notes {url} --force --accept-issuer ISSUER  (");
+    home.login(&["notes", &url]).await.ended(1).says(&accept);
     let taken = ["notes", &url, "--accept-issuer", "https://other.example"];
     let login = home.login(&taken).await.succeeded();
     login.says("may call itself by other names");
@@ -97,7 +98,7 @@ async fn another_name_is_of_the_issuer_that_it_was_typed_for() {
         "--accept-issuer",
         "https://other.example",
     ];
-    refused.says(&said.join(" "));
+    refused.says("mcp-oauth login notes --force --accept-issuer ISSUER  (");
     assert_eq!(other.testbed.token_requests("authorization_code"), 0);
     home.login(&said).await.succeeded();
     assert_eq!(other.testbed.token_requests("authorization_code"), 1);

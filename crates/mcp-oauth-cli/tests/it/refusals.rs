@@ -42,7 +42,7 @@ async fn a_denied_consent_is_said_and_stores_nothing() {
     let denied = fails(&home, Does::Deny, &[]).await.ended(3);
     denied
         .says("access was denied")
-        .says("\n\nhint: mcp-oauth login notes\n");
+        .says(&format!("\n\nhint: mcp-oauth login notes {}\n", home.url()));
     assert_eq!(home.testbed.token_requests("authorization_code"), 0);
 }
 
@@ -105,9 +105,10 @@ async fn a_server_that_is_not_there_is_a_try_later() {
 async fn a_server_that_registers_nobody_needs_a_client_id() {
     let home = Home::with(Testbed::builder().dynamic_registration(false)).await;
     let refused = home.run(&["login", "notes", &home.url()]).await.ended(1);
-    refused
-        .says("hint: register a client")
-        .says("mcp-oauth login notes --client-id ID");
+    refused.says("hint: register a client").says(&format!(
+        "mcp-oauth login notes {} --client-id ID",
+        home.url()
+    ));
 }
 
 #[tokio::test]

@@ -57,8 +57,12 @@ async fn an_unknown_name_tells_the_known_ones() {
     let unknown = home.run(&["token", "nots"]).await.ended(2);
     unknown
         .says("no server is called `nots`")
+        .says("did you mean `notes`?")
         .says("the names are: notes");
-    unknown.says("hint: mcp-oauth login nots URL");
+    unknown.says("hint: mcp-oauth token notes");
+    let unknown = home.run(&["token", "stripe"]).await.ended(2);
+    unknown.says("hint: mcp-oauth login stripe URL");
+    assert!(!unknown.stderr.contains("did you mean"), "{unknown:?}");
 }
 
 #[tokio::test]

@@ -129,7 +129,8 @@ fn revocation(cause: &RevocationError) -> &'static str {
 pub(super) fn http(cause: &HttpErrorCause) -> &'static str {
     match cause {
         HttpErrorCause::Forbidden(_) => "forbidden",
-        HttpErrorCause::Connect(_) => "connect",
+        // Neither was sent: what listens there does not speak TLS, or nothing listens.
+        HttpErrorCause::Connect(_) | HttpErrorCause::NotTls => "connect",
         HttpErrorCause::Interrupted(_) => "interrupted",
         HttpErrorCause::TimedOut(_) => "timed-out",
         HttpErrorCause::TooLarge(_) => "too-large",

@@ -30,12 +30,19 @@ pub(super) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server)
     let known = servers.find(&name).filter(|known| known.url == url);
     let known = match known {
         // Everything is typed again: what is remembered is who we are, and no option.
-        Some(known) if typed.force && typed.url.is_some() => Server {
-            account: known.account.clone(),
-            client_id: known.client_id.clone(),
-            issuer: known.issuer.clone(),
-            ..Server::new(url)
-        },
+        Some(known) if typed.force && typed.url.is_some() => {
+            // A client was registered with its redirect URI, which the authorization server compares
+            // (RFC 6749 §3.1.2.3), so the port goes with the client id.
+            let client = Some(known).filter(|known| is_of_client(typed, known));
+            Server {
+                account: known.account.clone(),
+                client_id: known.client_id.clone(),
+                issuer: known.issuer.clone(),
+                port: client.and_then(|client| client.port),
+                redirect_uri: client.and_then(|client| client.redirect_uri.clone()),
+                ..Server::new(url)
+            }
+        }
         Some(known) => known.clone(),
         None => Server::new(url),
     };
@@ -47,6 +54,12 @@ pub(super) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server)
             ..merged(typed, known)
         },
     ))
+}
+
+/// Whether the login goes by the client id that is remembered.
+fn is_of_client(typed: &Login, known: &Server) -> bool {
+    let is_same = typed.who.client_id.is_none() || typed.who.client_id == known.client_id;
+    known.client_id.is_some() && is_same && typed.who.client_metadata_url.is_none()
 }
 
 fn known_url(name: &str, servers: &Servers) -> Result<ServerUrl, Failure> {
@@ -213,11 +226,19 @@ mod tests {
         assert_eq!(meant(&["a", "--force"]), known);
         let forgotten = Server {
             scope: None,
-            port: None,
             legacy: false,
             ..known.clone()
         };
         assert_eq!(meant(&["a", url, "--force"]), forgotten);
+        // The port belongs to the client: another client comes without it.
+        assert_eq!(meant(&["a", url, "--force", "--port", "2"]).port, Some(2));
+        for other in [
+            ["--client-id", "other"],
+            ["--client-metadata-url", "https://x.example/c"],
+        ] {
+            let typed = [&["a", url, "--force"], &other[..]].concat();
+            assert_eq!(meant(&typed).port, None);
+        }
         assert_eq!(meant(&["a", "--port", "0"]).port, None);
         assert_eq!(meant(&["a", "--client-id", "me"]).issuer, known.issuer);
         assert_eq!(meant(&["a", "--client-id", "other"]).issuer, None);

@@ -6,7 +6,6 @@ use url::Url;
 
 use crate::{
     commands::Context,
-    exit::quoted,
     servers::listed,
     status::{Status, moment},
     ui::{GOOD, HEAD, fields},
@@ -72,11 +71,7 @@ pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: 
         rows.extend(endpoint.map(|host| ("tokens from", host)));
         format!("{head}\n{}", fields(&rows))
     });
-    let network = context.config.typed_network.given();
-    let network =
-        network.map(|(flag, file)| format!(" {flag} {}", quoted(&file.to_string_lossy())));
-    let network: String = network.collect();
-    let command = format!("mcp-oauth tools {}{network}", quoted(name));
+    let command = context.subject.next("tools", name);
     context
         .ui
         .progress(format_args!("\n{HEAD}next:{HEAD:#} {command}"));

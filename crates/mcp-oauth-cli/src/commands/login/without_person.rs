@@ -47,9 +47,10 @@ pub(super) async fn grant(
             "which identity provider vouches is not known any more",
             "add --idp and what goes with it; see `mcp-oauth login --help`",
         )),
-        _ => Err(Failure::usage(
+        _ => Err(Failure::lacks(
             "where the JWT of the workload comes from is not known any more",
-            "add --workload-token FILE",
+            "name it",
+            ("--workload-token", Some("FILE")),
         )),
     }
 }

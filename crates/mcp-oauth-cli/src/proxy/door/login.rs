@@ -132,7 +132,7 @@ impl Door {
     }
 
     fn has_failed(&self, error: Error) {
-        let told = Failure::from(error).told(Some(self.url().as_str()));
+        let told = Failure::from(error).told(Some(&self.0.terms.subject));
         self.0.terms.ui.warn(&told.message);
         self.0.login.send_modify(|login| {
             login.is_running = false;

@@ -1,0 +1,567 @@
+//! The commands that hints propose: they repeat what was typed, so that each can be pasted.
+
+use std::fmt;
+
+use mcp_client_oauth::ServerUrl;
+
+use super::typed::{flags, global, options, verb};
+use crate::{
+    args::{Cli, Command, Login},
+    exit::quoted,
+    servers::{Server, Servers, Way},
+};
+
+/// What the user has to fill in where the command line holds no name.
+const NAME: &str = "NAME";
+
+/// The login that a command is about: the server as it was typed, and the options that were typed
+/// with it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Subject {
+    /// The command, if a server and an account are all that it takes; or `login`.
+    verb: Option<&'static str>,
+    /// The name, or the URL alone.
+    typed: Option<String>,
+    /// The URL that was typed after the name.
+    url: Option<String>,
+    /// Which of several accounts, for a command other than `login`.
+    account: Option<String>,
+    /// The options of `login` that were typed.
+    options: Vec<Flag>,
+    /// The options of every command that were typed.
+    global: Vec<Flag>,
+    /// What is remembered of the server.
+    known: Option<Server>,
+}
+
+/// One option, with its value if it takes one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Flag {
+    pub(super) name: &'static str,
+    pub(super) value: Option<String>,
+}
+
+/// Options that `login` does not take together with another.
+const CONFLICTS: [(&str, &[&str]); 9] = [
+    (
+        "--device",
+        &["--port", "--redirect-uri", "--no-browser", NON_INTERACTIVE],
+    ),
+    ("--no-browser", &["--device", NON_INTERACTIVE]),
+    ("--port", &["--redirect-uri", "--device"]),
+    ("--redirect-uri", &["--port", "--device"]),
+    ("--client-id", &["--client-metadata-url"]),
+    (
+        "--client-metadata-url",
+        &["--client-id", "--client-secret-stdin"],
+    ),
+    (
+        "--client-credentials",
+        &["--device", "--workload-token", "--share"],
+    ),
+    (
+        "--workload-token",
+        &["--device", "--client-credentials", "--share"],
+    ),
+    ("--resource", &["--no-resource"]),
+];
+
+/// Stands for every option of a login that asks no user.
+const NON_INTERACTIVE: &str = "non-interactive";
+
+const OF_NON_INTERACTIVE: [&str; 8] = [
+    "--client-credentials",
+    "--workload-token",
+    "--idp",
+    "--idp-token-endpoint",
+    "--idp-client-id",
+    "--idp-private-key",
+    "--id-token",
+    "--idp-refresh-token",
+];
+
+impl Subject {
+    /// Takes what was typed. What is remembered of the server comes by [`knowing`](Self::knowing).
+    pub(crate) fn of(cli: &Cli) -> Self {
+        let verb = verb(&cli.command);
+        let named = |server: &String, account: &Option<String>| Self {
+            typed: Some(server.clone()),
+            account: account.clone(),
+            ..Self::default()
+        };
+        let of_command = match &cli.command {
+            Command::Login(login) => Self::of_login(login),
+            Command::Proxy(proxy) => Self::of_login(&proxy.login()),
+            Command::Get(whose) | Command::Refresh(whose) => named(&whose.server, &whose.account),
+            Command::Token(token) => named(&token.whose.server, &token.whose.account),
+            Command::Test(connect) | Command::Tools(connect) => Self {
+                url: connect.url.clone(),
+                ..named(&connect.whose.server, &connect.whose.account)
+            },
+            Command::Request(request) => named(&request.server, &request.account),
+            Command::Config(config) => Self {
+                options: flags([("--allow-http", config.allow_http)]),
+                ..named(&config.server, &None)
+            },
+            Command::Logout(logout) => Self {
+                url: logout.url.clone(),
+                ..named(&logout.whose.server, &logout.whose.account)
+            },
+            Command::Clear(clear) => Self {
+                typed: clear.server.clone(),
+                account: clear.account.clone(),
+                ..Self::default()
+            },
+            Command::Demo(_)
+            | Command::List
+            | Command::Backends
+            | Command::Migrate(_)
+            | Command::Paste
+            | Command::ClientMetadata(_)
+            | Command::OpenUrl { .. } => Self::default(),
+        };
+        Self {
+            verb,
+            global: global(&cli.global),
+            ..of_command
+        }
+    }
+
+    /// Takes what was typed after `login`.
+    fn of_login(login: &Login) -> Self {
+        Self {
+            typed: Some(login.name.clone()),
+            url: login.url.clone(),
+            options: options(login),
+            ..Self::default()
+        }
+    }
+
+    /// Returns a subject of that name alone.
+    #[cfg(test)]
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            typed: Some(name.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what is remembered of the server, by its name or its URL.
+    #[must_use]
+    pub(crate) fn knowing(mut self, servers: &Servers) -> Self {
+        let url = self.server_url();
+        let named = self.typed.as_deref().and_then(|name| servers.find(name));
+        let found = match (named, &url) {
+            // A name that is given another URL is about to stand for that one.
+            (Some(server), Some(url)) => Some(server).filter(|server| server.url == *url),
+            (Some(server), None) => Some(server),
+            (None, Some(url)) if self.url.is_none() => servers
+                .iter()
+                .map(|(_, server)| server)
+                .find(|server| server.url == *url),
+            (None, _) => None,
+        };
+        self.known = found.cloned();
+        self
+    }
+
+    /// Returns the URL of the server, by what was typed or by what the name stands for.
+    pub(super) fn server_url(&self) -> Option<ServerUrl> {
+        if let Some(known) = &self.known {
+            return Some(known.url.clone());
+        }
+        let typed = self.url.as_deref().or(self.typed.as_deref())?;
+        ServerUrl::allowing_http(typed).ok()
+    }
+
+    /// Returns the method by which a login there gets tokens, if it is none that asks in a browser here.
+    pub(super) fn way(&self) -> Option<Way> {
+        let has = |name: &str| self.options.iter().any(|flag| flag.name == name);
+        if has("--client-credentials") {
+            Some(Way::ClientCredentials)
+        } else if has("--workload-token") {
+            Some(Way::Workload)
+        } else if has("--idp") {
+            Some(Way::Enterprise)
+        } else if has("--device") {
+            Some(Way::Device)
+        } else {
+            self.known.as_ref()?.way
+        }
+    }
+
+    /// Whether the login uses a client that the user registered.
+    pub(super) fn has_own_client(&self) -> bool {
+        let is_typed = self.options.iter().any(|flag| flag.name == "--client-id");
+        is_typed
+            || self
+                .known
+                .as_ref()
+                .is_some_and(|known| known.client_id.is_some())
+    }
+
+    /// Whether a name stands for the server.
+    pub(super) fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// Whether the command is a login.
+    pub(super) fn is_login(&self) -> bool {
+        self.verb == Some("login")
+    }
+
+    /// Returns the same command about another name, where the name and the account are all that was
+    /// typed. What goes with `request` may hold a secret, so it is not repeated.
+    pub(super) fn renamed(&self, name: &str) -> Option<Proposal> {
+        let other = Self {
+            typed: Some(name.to_owned()),
+            ..self.clone()
+        };
+        match self.verb? {
+            "login" => Some(other.login()),
+            verb => Some(other.command(verb)),
+        }
+    }
+
+    /// Returns a login with everything that was typed. A name that is not known yet goes with its URL.
+    pub(super) fn login(&self) -> Proposal {
+        let is_remembered = self.known.is_some();
+        let url = self.url.clone().filter(|_| !is_remembered);
+        let account = self
+            .account
+            .clone()
+            .map(|account| Flag::valued("--account", account));
+        Proposal {
+            verb: "login",
+            server: vec![self.server()],
+            url,
+            flags: account.into_iter().chain(self.options.clone()).collect(),
+            global: self.global.clone(),
+        }
+    }
+
+    /// Returns the command line of a login with everything that was typed.
+    pub(crate) fn login_command(&self) -> String {
+        self.login().to_string()
+    }
+
+    /// Returns a login by URL that takes nothing of how the name logged in before (`--force` with a URL
+    /// forgets that) and opens a browser.
+    pub(super) fn browser_login(&self) -> Proposal {
+        let proposal = match self
+            .server_url()
+            .filter(|_| self.is_known() && self.is_name())
+        {
+            Some(url) => self.login_at(&url).with("--force"),
+            None => self.login().with("--no-browser"),
+        };
+        proposal.without(&OF_NON_INTERACTIVE).without(&["--device"])
+    }
+
+    /// Returns a login at another URL, under the same name.
+    pub(super) fn login_at(&self, url: &ServerUrl) -> Proposal {
+        let mut proposal = self.login();
+        if self.is_name() {
+            proposal.url = Some(url.to_string());
+        } else {
+            proposal.server = vec![url.to_string()];
+        }
+        proposal
+    }
+
+    /// Returns another command about the same login, which must be stored already.
+    pub(super) fn command(&self, verb: &'static str) -> Proposal {
+        let by_url = self.known.is_none() && self.url.is_some();
+        let server = match self.server_url().filter(|_| by_url) {
+            Some(url) => url.to_string(),
+            None => self.server(),
+        };
+        let typed = self.options.iter().find(|flag| flag.name == "--account");
+        let account = self
+            .account
+            .clone()
+            .map(|account| Flag::valued("--account", account));
+        Proposal {
+            verb,
+            server: vec![server],
+            url: None,
+            flags: account.or(typed.cloned()).into_iter().collect(),
+            global: self.global.clone(),
+        }
+    }
+
+    /// Returns the command to go on with after a login by the name `name`.
+    pub(crate) fn next(&self, verb: &'static str, name: &str) -> String {
+        let server = vec![name.to_owned()];
+        Proposal {
+            server,
+            ..self.plain(verb)
+        }
+        .to_string()
+    }
+
+    /// Returns a command that is about no server.
+    pub(super) fn plain(&self, verb: &'static str) -> Proposal {
+        Proposal {
+            verb,
+            server: Vec::new(),
+            url: None,
+            flags: Vec::new(),
+            global: self.global.clone(),
+        }
+    }
+
+    fn server(&self) -> String {
+        self.typed.clone().unwrap_or_else(|| NAME.to_owned())
+    }
+
+    fn is_name(&self) -> bool {
+        self.typed
+            .as_deref()
+            .is_some_and(|typed| !typed.contains("://"))
+    }
+}
+
+/// A command that a hint proposes. `Display` writes it for a POSIX shell.
+#[derive(Clone, Debug)]
+pub(super) struct Proposal {
+    verb: &'static str,
+    server: Vec<String>,
+    url: Option<String>,
+    flags: Vec<Flag>,
+    global: Vec<Flag>,
+}
+
+impl Proposal {
+    /// Adds an option, and drops those that do not go with it.
+    #[must_use]
+    pub(super) fn with(self, name: &'static str) -> Self {
+        self.set(Flag { name, value: None })
+    }
+
+    /// Adds an option with a value, in the place of the one that was typed.
+    #[must_use]
+    pub(super) fn with_value(self, name: &'static str, value: impl Into<String>) -> Self {
+        self.set(Flag::valued(name, value))
+    }
+
+    fn set(self, flag: Flag) -> Self {
+        let conflicts = CONFLICTS.iter().filter(|(name, _)| *name == flag.name);
+        let conflicts: Vec<&str> = conflicts.flat_map(|(_, others)| *others).copied().collect();
+        let mut proposal = self.without(&conflicts);
+        if conflicts.contains(&NON_INTERACTIVE) {
+            proposal = proposal.without(&OF_NON_INTERACTIVE);
+        }
+        let list = match flag.name {
+            "--store" => &mut proposal.global,
+            _ => &mut proposal.flags,
+        };
+        match list.iter_mut().find(|typed| typed.name == flag.name) {
+            Some(typed) => *typed = flag,
+            None => list.push(flag),
+        }
+        proposal
+    }
+
+    /// Adds an option with a value, beside others of that name.
+    #[must_use]
+    pub(super) fn with_more(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        let flag = Flag::valued(name, value);
+        if !self.flags.contains(&flag) {
+            self.flags.push(flag);
+        }
+        self
+    }
+
+    /// Adds an option with a value unless it was typed.
+    #[must_use]
+    pub(super) fn with_default(self, name: &'static str, value: &str) -> Self {
+        if self.flags.iter().any(|typed| typed.name == name) {
+            self
+        } else {
+            self.with_value(name, value)
+        }
+    }
+
+    /// Drops the store and the password that were typed, which are not those of the store that is there.
+    #[must_use]
+    pub(super) fn without_store(mut self) -> Self {
+        let typed = ["--store", "--password-file"];
+        self.global.retain(|flag| !typed.contains(&flag.name));
+        self
+    }
+
+    /// Drops options that were typed.
+    #[must_use]
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.flags.retain(|flag| !names.contains(&flag.name));
+        self
+    }
+}
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mcp-oauth {}", self.verb)?;
+        for word in self.server.iter().chain(&self.url) {
+            write!(f, " {}", quoted(word))?;
+        }
+        for Flag { name, value } in self.flags.iter().chain(&self.global) {
+            match value {
+                Some(value) if value.starts_with('-') => write!(f, " {name}={}", quoted(value))?,
+                Some(value) => write!(f, " {name} {}", quoted(value))?,
+                None => write!(f, " {name}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Flag {
+    pub(super) fn valued(name: &'static str, value: impl Into<String>) -> Self {
+        let value = Some(value.into());
+        Self { name, value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn subject(line: &[&str]) -> Subject {
+        let line = ["mcp-oauth"].iter().chain(line);
+        Subject::of(&Cli::parse_from(line))
+    }
+
+    fn known(name: &str, server: Server) -> (tempfile::TempDir, Servers) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut servers = Servers::read(&directory.path().join("servers.json")).unwrap();
+        servers.remember(name, server).unwrap();
+        (directory, servers)
+    }
+
+    fn server() -> Server {
+        Server::new("https://a.example/mcp".parse().unwrap())
+    }
+
+    #[test]
+    fn a_name_goes_with_its_url_until_it_is_remembered() {
+        let url = "https://a.example/mcp";
+        let new = subject(&["login", "a", url, "--account", "work"]);
+        let expected = format!("mcp-oauth login a {url} --account work");
+        assert_eq!(new.login().to_string(), expected);
+        let (_directory, servers) = known("a", server());
+        let again = new.knowing(&servers).login().to_string();
+        assert_eq!(again, "mcp-oauth login a --account work");
+        let moved = subject(&["login", "a", "https://b.example/"]).knowing(&servers);
+        let moved = moved.login().to_string();
+        assert_eq!(moved, "mcp-oauth login a https://b.example/");
+        assert_eq!(
+            subject(&["login", url]).login().to_string(),
+            format!("mcp-oauth login {url}")
+        );
+    }
+
+    /// Lines to type, whose words may have blanks in the place of `_`.
+    const LINES: [&str; 6] = [
+        "login a https://a.example/mcp --scope x_y --client-id it's_me --client-secret-stdin \
+         --port 80 --timeout 90s --legacy --allow-http --force --dpop --share --no-browser \
+         --no-resource --scope-on-refresh --form-answers --pkce-unlisted --assume-bearer --authorize-param a=b_c \
+         --login-hint me --accept-issuer _ --data-dir /a_b --store file",
+        "login a --client-metadata-url https://x.example/c --redirect-uri http://127.0.0.1/x \
+         --resource urn:x",
+        "login a --device --password-file /p --ca-cert /c --client-cert /d --client-key /e",
+        "login a --client-credentials --private-key /k",
+        "login a --workload-token env:JWT",
+        "login a --idp https://i.example --idp-token-endpoint https://i.example/t \
+         --idp-client-id x --id-token /t --idp-private-key /k",
+    ];
+
+    /// Every option that is repeated is one that `login` takes.
+    #[test]
+    fn what_was_typed_is_repeated_and_read_back_the_same() {
+        for line in LINES {
+            let line: Vec<String> = line.split(' ').map(|word| word.replace('_', " ")).collect();
+            let line: Vec<&str> = line.iter().map(String::as_str).collect();
+            let once = subject(&line).login().to_string();
+            let words = words(&once);
+            let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+            assert_eq!(subject(&words).login().to_string(), once);
+            for word in line.iter().filter(|word| word.starts_with("--")) {
+                assert!(words.contains(word), "{word} is lost in {once}");
+            }
+        }
+    }
+
+    /// The words of a command, as a POSIX shell splits them.
+    fn words(line: &str) -> Vec<String> {
+        let script = format!("for word in {line}; do printf '%s\\0' \"$word\"; done");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split_terminator('\0').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_arguments_of_a_program_are_not_repeated() {
+        let line = ["login", "a", "--workload-token", "cmd:vault read planted"];
+        let shown = subject(&line).login().to_string();
+        assert_eq!(shown, "mcp-oauth login a --workload-token cmd:PROGRAM");
+    }
+
+    #[test]
+    fn an_option_replaces_those_that_it_does_not_go_with() {
+        let robot = [
+            "login",
+            "a",
+            "--client-credentials",
+            "--client-id",
+            "me",
+            "--port",
+            "1",
+        ];
+        let robot = subject(&robot).login();
+        let device = robot.clone().with("--device").to_string();
+        assert_eq!(device, "mcp-oauth login a --client-id me --device");
+        let free = robot.with_value("--port", "0").to_string();
+        assert_eq!(
+            free,
+            "mcp-oauth login a --client-id me --port 0 --client-credentials"
+        );
+    }
+
+    #[test]
+    fn a_browser_login_goes_by_url_and_forgets_how_the_name_logged_in() {
+        let robot = Server {
+            way: Some(Way::ClientCredentials),
+            ..server()
+        };
+        let (_directory, servers) = known("robot", robot);
+        let named = subject(&["login", "robot"]).knowing(&servers);
+        assert_eq!(named.way(), Some(Way::ClientCredentials));
+        let expected = "mcp-oauth login robot https://a.example/mcp --force";
+        assert_eq!(named.browser_login().to_string(), expected);
+        let new = subject(&[
+            "login",
+            "job",
+            "https://b.example/",
+            "--workload-token",
+            "/x",
+        ]);
+        let expected = "mcp-oauth login job https://b.example/ --no-browser";
+        assert_eq!(new.browser_login().to_string(), expected);
+    }
+
+    #[test]
+    fn a_record_without_a_name_is_cleared_by_its_url() {
+        let new = subject(&["login", "a", "https://a.example/mcp", "--account", "work"]);
+        let expected = "mcp-oauth clear https://a.example/mcp --account work";
+        assert_eq!(new.command("clear").to_string(), expected);
+        let (_directory, servers) = known("a", server());
+        let expected = "mcp-oauth clear a --account work";
+        assert_eq!(new.knowing(&servers).command("clear").to_string(), expected);
+    }
+}

@@ -1,0 +1,125 @@
+//! What was typed, as options that can be typed again.
+
+use std::{fmt, path::PathBuf};
+
+use mcp_client_oauth::platform::AssertionSource;
+
+use super::subject::Flag;
+use crate::args::{Command, Global, Login};
+
+/// Returns the command, if a server and an account are all that it takes; or `login`.
+pub(super) fn verb(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Login(_) => Some("login"),
+        Command::Get(_) => Some("get"),
+        Command::Token(_) => Some("token"),
+        Command::Test(_) => Some("test"),
+        Command::Tools(_) => Some("tools"),
+        Command::Refresh(_) => Some("refresh"),
+        Command::Logout(_) => Some("logout"),
+        Command::Clear(_) => Some("clear"),
+        _ => None,
+    }
+}
+
+pub(super) fn flags<const N: usize>(given: [(&'static str, bool); N]) -> Vec<Flag> {
+    let given = given.into_iter().filter(|(_, is_given)| *is_given);
+    given.map(|(name, _)| Flag { name, value: None }).collect()
+}
+
+fn valued<const N: usize>(given: [(&'static str, Option<String>); N]) -> Vec<Flag> {
+    let given = given.into_iter();
+    given
+        .filter_map(|(name, value)| Some(Flag::valued(name, value?)))
+        .collect()
+}
+
+/// Returns the options of `login` that were typed.
+pub(super) fn options(login: &Login) -> Vec<Flag> {
+    let text = |value: &dyn fmt::Display| value.to_string();
+    let path = |path: &PathBuf| path.display().to_string();
+    let (who, way, idp, quirks) = (&login.who, &login.way, &login.idp, &login.quirks);
+    let mut all = valued([
+        ("--scope", login.scope().map(|scope| text(&scope))),
+        ("--account", who.account.clone()),
+        ("--client-id", who.client_id.clone()),
+        (
+            "--client-metadata-url",
+            who.client_metadata_url.as_ref().map(|url| text(url)),
+        ),
+        ("--port", login.port.as_ref().map(|port| text(port))),
+        (
+            "--redirect-uri",
+            login.redirect_uri.as_ref().map(|uri| text(uri)),
+        ),
+        (
+            "--timeout",
+            login.timeout.map(|timeout| {
+                humantime::format_duration(timeout)
+                    .to_string()
+                    .replace(' ', "")
+            }),
+        ),
+        ("--workload-token", way.workload_token.as_ref().map(source)),
+        ("--private-key", way.private_key.as_ref().map(path)),
+        ("--idp", idp.idp.clone()),
+        (
+            "--idp-token-endpoint",
+            idp.idp_token_endpoint.as_ref().map(|url| text(url)),
+        ),
+        ("--idp-client-id", idp.idp_client_id.clone()),
+        ("--idp-private-key", idp.idp_private_key.as_ref().map(path)),
+        ("--id-token", idp.id_token.as_ref().map(source)),
+        (
+            "--idp-refresh-token",
+            idp.idp_refresh_token.as_ref().map(source),
+        ),
+        ("--resource", quirks.resource.clone()),
+        ("--login-hint", quirks.login_hint.clone()),
+    ]);
+    for (name, value) in &quirks.authorize_param {
+        all.push(Flag::valued("--authorize-param", format!("{name}={value}")));
+    }
+    for issuer in &quirks.accept_issuer {
+        all.push(Flag::valued("--accept-issuer", issuer.clone()));
+    }
+    all.extend(flags([
+        ("--client-secret-stdin", login.client_secret_stdin),
+        ("--no-browser", who.no_browser),
+        ("--legacy", who.legacy),
+        ("--allow-http", who.allow_http),
+        ("--force", login.force),
+        ("--device", way.device),
+        ("--client-credentials", way.client_credentials),
+        ("--dpop", way.dpop),
+        ("--share", way.share),
+        ("--no-resource", quirks.no_resource),
+        ("--scope-on-refresh", quirks.scope_on_refresh),
+        ("--form-answers", quirks.form_answers),
+        ("--pkce-unlisted", quirks.pkce_unlisted),
+        ("--assume-bearer", quirks.assume_bearer),
+    ]));
+    all
+}
+
+/// Where an assertion comes from. The arguments of a program may hold a secret, so they are not repeated.
+fn source(source: &AssertionSource) -> String {
+    match source {
+        AssertionSource::File(path) => path.display().to_string(),
+        AssertionSource::Variable(name) => format!("env:{name}"),
+        _ => "cmd:PROGRAM".to_owned(),
+    }
+}
+
+/// Returns the options of every command that were typed.
+pub(super) fn global(typed: &Global) -> Vec<Flag> {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    valued([
+        ("--store", typed.store.clone()),
+        ("--data-dir", path(&typed.data_dir)),
+        ("--password-file", path(&typed.password_file)),
+        ("--ca-cert", path(&typed.network.ca_cert)),
+        ("--client-cert", path(&typed.network.client_cert)),
+        ("--client-key", path(&typed.network.client_key)),
+    ])
+}

@@ -1,0 +1,202 @@
+//! Hints of logins that ask no user: the option that is missing, or a login in a browser.
+
+use mcp_oauth_testbed::{Algorithm, Builder, Fault, KeyPair, Machine, Testbed};
+use serde_json::json;
+
+use super::{Paste, commands, paste, with};
+use crate::{
+    machine::{AT_BOTH, enterprise},
+    support::{Home, Output},
+};
+
+fn robot() -> Builder {
+    Testbed::builder().machine(Machine::with_secret("robot", "planted-secret"))
+}
+
+const SECRET: Paste<'static> = Paste {
+    fill: &[("ID", "robot")],
+    variables: &[],
+    stdin: "planted-secret\n",
+};
+
+/// Runs the one command of a hint, and uses the tokens.
+async fn fixed(home: &Home, failed: &Output, how: Paste<'_>, name: &str) {
+    let proposed = commands(failed);
+    let [proposed] = &proposed[..] else {
+        panic!("{proposed:?} in {failed:#?}");
+    };
+    paste(home, proposed, how).await.succeeded();
+    home.run(&["request", name, "notes"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_client_in_its_own_name_gets_what_it_lacks() {
+    for (typed, variables) in [
+        // No client, one without a secret, and one with a wrong one.
+        (&["--client-credentials"][..], &[][..]),
+        (&["--client-credentials", "--client-id", "robot"], &[]),
+        (
+            &["--client-credentials", "--client-id", "robot"],
+            &[("MCP_OAUTH_CLIENT_SECRET", "wrong")],
+        ),
+    ] {
+        let home = Home::with(robot()).await;
+        let url = home.url();
+        let typed = [&["login", "robot", url.as_str()], typed].concat();
+        let failed = home.run_in(variables, &typed).await.ended(1);
+        for option in ["--client-credentials", "--client-secret-stdin"] {
+            assert!(commands(&failed)[0].contains(option), "{failed:#?}");
+        }
+        fixed(&home, &failed, SECRET, "robot").await;
+    }
+}
+
+/// The secret went with the login, so the remembered method alone would go in a circle.
+#[tokio::test]
+async fn a_client_whose_secret_was_forgotten_is_asked_for_it() {
+    let home = Home::with(robot()).await;
+    let url = home.url();
+    let typed = [
+        "login",
+        "robot",
+        &url,
+        "--client-credentials",
+        "--client-id",
+        "robot",
+    ];
+    home.run_with("MCP_OAUTH_CLIENT_SECRET", "planted-secret", &typed)
+        .await
+        .succeeded();
+    home.run(&["logout", "robot"]).await.succeeded();
+    let missing = home.run(&["token", "robot"]).await.ended(3);
+    assert_eq!(commands(&missing), ["mcp-oauth login robot"]);
+    let missing = paste(&home, "mcp-oauth login robot", Paste::default()).await;
+    let missing = missing.ended(1);
+    fixed(&home, &missing, SECRET, "robot").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_that_signs_otherwise_is_replaced() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (wrong, right) = (
+        KeyPair::generate(Algorithm::Es256).unwrap(),
+        KeyPair::generate(Algorithm::Rs256).unwrap(),
+    );
+    let member = "token_endpoint_auth_signing_alg_values_supported".to_owned();
+    let builder = with([Fault::MetadataField(member, json!(["RS256"]))]);
+    let machine = Machine::with_key("robot", right.public().unwrap());
+    let home = Home::with(builder.machine(machine)).await;
+    let key = |name: &str, pair: &KeyPair| {
+        let file = home.file(name, pair.private_pem().unwrap());
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        file
+    };
+    let (wrong, right) = (key("wrong.pem", &wrong), key("right.pem", &right));
+    let url = home.url();
+    let typed = [
+        "login",
+        "robot",
+        &url,
+        "--client-credentials",
+        "--client-id",
+        "robot",
+        "--private-key",
+        &wrong,
+    ];
+    let failed = home.run(&typed).await.ended(1);
+    failed.says("hint: use a key of another kind: ");
+    let how = Paste {
+        fill: &[(wrong.as_str(), "unused"), ("FILE", right.as_str())],
+        ..Paste::default()
+    };
+    fixed(&home, &failed, how, "robot").await;
+}
+
+#[tokio::test]
+async fn a_workload_is_asked_for_a_token_that_is_there_and_is_accepted() {
+    let home = Home::with(Testbed::builder().wif("https://cluster.example")).await;
+    let url = home.url();
+    let good = home.testbed.workload_jwt(&json!({})).unwrap();
+    let good = home.file("good.jwt", good);
+    let how = Paste {
+        fill: &[("FILE", good.as_str())],
+        ..Paste::default()
+    };
+    let nowhere = home.path("nowhere.jwt").display().to_string();
+    let wrong = home.file("wrong.jwt", "no.jwt.at-all");
+    for file in [nowhere, wrong] {
+        let typed = ["login", "job", &url, "--workload-token", &file];
+        let failed = home.run(&typed).await.ended(1);
+        let expected = format!("mcp-oauth login job {url} --workload-token FILE");
+        assert_eq!(commands(&failed), [expected]);
+        fixed(&home, &failed, how, "job").await;
+        home.run(&["clear", "job", "--forget-name"])
+            .await
+            .succeeded();
+    }
+    // After a logout nothing says where it is.
+    home.run(&["login", "job", &url, "--workload-token", &good])
+        .await
+        .succeeded();
+    home.run(&["clear", "job"]).await.succeeded();
+    let failed = home.run(&["login", "job"]).await.ended(2);
+    failed.says("hint: name it: ");
+    fixed(&home, &failed, how, "job").await;
+}
+
+#[tokio::test]
+async fn an_enterprise_login_is_fixed_or_goes_by_the_browser() {
+    let (home, typed) = enterprise().await;
+    let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+    let file = *typed.iter().rfind(|word| word.starts_with('/')).unwrap();
+    let with_secrets = Paste {
+        fill: &[("FILE", file)],
+        variables: &AT_BOTH,
+        ..Paste::default()
+    };
+    let failed = home.run_in(&AT_BOTH[..1], &typed).await.ended(1);
+    failed.says("hint: check --idp-client-id, and MCP_OAUTH_IDP_CLIENT_SECRET");
+    fixed(&home, &failed, with_secrets, "work").await;
+
+    // The server takes no ID-JAG any more: the browser by the URL, for a name that is known and for a new
+    // one.
+    let member = "authorization_grant_profiles_supported".to_owned();
+    let others = json!(["urn:example:another-profile"]);
+    home.testbed.set_fault(Fault::MetadataField(member, others));
+    let failed = home.run_in(&AT_BOTH, &["login", "work", "--force"]).await;
+    failed.says("hint: log in with a browser: ");
+    let expected = format!("mcp-oauth login work {} --force", home.url());
+    assert_eq!(commands(&failed), [expected]);
+    fixed(&home, &failed, with_secrets, "work").await;
+    home.run(&["logout", "work", "--forget-name"])
+        .await
+        .succeeded();
+    let failed = home.run_in(&AT_BOTH, &typed).await.ended(1);
+    assert!(!commands(&failed)[0].contains("--idp"), "{failed:#?}");
+    fixed(&home, &failed, with_secrets, "work").await;
+}
+
+#[tokio::test]
+async fn a_secret_without_a_client_names_the_option() {
+    let home = Home::with(Testbed::builder().client("me", Some("planted-secret"))).await;
+    let typed = ["login", "notes", &home.url(), "--client-secret-stdin"];
+    let failed = home.run_typing(&typed, "planted-secret").await.ended(2);
+    let how = Paste {
+        fill: &[("ID", "me")],
+        stdin: "planted-secret\n",
+        ..Paste::default()
+    };
+    fixed(&home, &failed, how, "notes").await;
+    // A wrong secret of a login in a browser.
+    let home = Home::with(Testbed::builder().client("me", Some("planted-secret"))).await;
+    let url = home.url();
+    let typed = ["notes", &url, "--client-id", "me"];
+    let failed = home
+        .login_in(&[("MCP_OAUTH_CLIENT_SECRET", "wrong")], &typed)
+        .await
+        .ended(1);
+    failed.says("hint: check the id of the client and its secret: ");
+    fixed(&home, &failed, how, "notes").await;
+}

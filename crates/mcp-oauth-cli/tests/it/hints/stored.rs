@@ -1,0 +1,196 @@
+//! Hints about a login that is stored, or should be.
+
+use std::time::Duration;
+
+use mcp_oauth_testbed::{Fault, Testbed};
+
+use super::{Paste, commands, paste};
+use crate::{stores::record, support::Home};
+
+#[tokio::test]
+async fn a_login_that_is_missing_is_made() {
+    let home = Home::logged_in().await;
+    home.run(&["logout", "notes"]).await.succeeded();
+    let missing = home.run(&["token", "notes", "--account", "work"]).await;
+    let proposed = commands(&missing.ended(3));
+    assert_eq!(proposed, ["mcp-oauth login notes --account work"]);
+    paste(&home, &proposed[0], Paste::default())
+        .await
+        .succeeded();
+    home.run(&["token", "notes", "--account", "work"])
+        .await
+        .succeeded();
+    let missing = home.run(&["token", &home.url()]).await.ended(3);
+    paste(&home, &commands(&missing)[0], Paste::default())
+        .await
+        .succeeded();
+}
+
+/// The authorization server of the Python SDK's example and GitHub's give no refresh token.
+#[tokio::test]
+async fn a_refresh_without_a_refresh_token_says_how_long_the_token_is_valid() {
+    let builder = Testbed::builder()
+        .issue_refresh_tokens(false)
+        .access_token_lifetime(Duration::from_secs(3600));
+    let home = Home::with(builder).await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    let before = home.run(&["token", "notes"]).await.succeeded().stdout;
+    let failed = home.run(&["refresh", "notes"]).await.ended(3);
+    failed
+        .says("the server gave no refresh token for ")
+        .says("the access token is valid for 59 more minutes; log in again when it ends");
+    assert!(!failed.stderr.contains("has expired"), "{failed:#?}");
+    // It is still used.
+    let same = home.run(&["token", "notes"]).await.succeeded().stdout;
+    assert_eq!(same, before);
+    let proposed = commands(&failed);
+    assert_eq!(proposed, ["mcp-oauth login notes --force"]);
+    paste(&home, &proposed[0], Paste::default())
+        .await
+        .succeeded();
+    let other = home.run(&["token", "notes"]).await.succeeded().stdout;
+    assert_ne!(other, before);
+
+    // A server that takes it no more is not said to be given a good one.
+    home.testbed.revoke_access_tokens();
+    let refused = home.run(&["request", "notes", "notes"]).await.ended(3);
+    refused.says("rejected the access token, and the login brought no refresh token");
+    paste(&home, &commands(&refused)[0], Paste::default())
+        .await
+        .succeeded();
+    home.run(&["request", "notes", "notes"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_is_said_to() {
+    let builder = Testbed::builder()
+        .issue_refresh_tokens(false)
+        .access_token_lifetime(Duration::ZERO);
+    let home = Home::with(builder).await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    let failed = home.run(&["refresh", "notes"]).await.ended(3);
+    failed.says("has expired, and the login brought no refresh token");
+    let proposed = commands(&failed);
+    assert_eq!(proposed, ["mcp-oauth login notes"]);
+    paste(&home, &proposed[0], Paste::default())
+        .await
+        .succeeded();
+}
+
+/// An empty 400 is how some servers say that a refresh token is spent. They have named no error.
+#[tokio::test]
+async fn an_empty_response_is_not_said_to_name_an_error() {
+    let home = Home::logged_in().await;
+    home.testbed.set_fault(Fault::Status {
+        path: "/token".to_owned(),
+        status: 400,
+        body: String::new(),
+        headers: Vec::new(),
+        times: None,
+    });
+    let failed = home.run(&["refresh", "notes"]).await.ended(3);
+    failed.says("HTTP 400 with an empty body, which is treated as `invalid_grant`");
+    assert!(
+        !failed.stderr.contains("answered `invalid_grant`"),
+        "{failed:#?}"
+    );
+    home.testbed.clear_faults();
+    paste(&home, &commands(&failed)[0], Paste::default())
+        .await
+        .succeeded();
+}
+
+#[tokio::test]
+async fn a_scope_that_is_missing_is_brought() {
+    let home = Home::with(Testbed::builder().step_up(true)).await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    let typed = ["request", "notes", "notes", "-d", "{}"];
+    let refused = home.run(&typed).await.ended(3);
+    paste(&home, &commands(&refused)[0], Paste::default())
+        .await
+        .succeeded();
+    home.run(&typed).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_replaced_under_its_own_name() {
+    let home = Home::new().await;
+    home.login(&["notes", &home.url()]).await.succeeded();
+    home.login(&["work", &home.url(), "--account", "work"])
+        .await
+        .succeeded();
+    home.testbed.set_fault(Fault::RefusesEveryToken);
+    let refused = home.run(&["test", "work"]).await.ended(3);
+    assert_eq!(commands(&refused), ["mcp-oauth login work --force"]);
+    home.testbed.clear_faults();
+    paste(&home, &commands(&refused)[0], Paste::default())
+        .await
+        .succeeded();
+    home.run(&["test", "work"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_request_elsewhere_gets_no_command() {
+    let home = Home::logged_in().await;
+    let refused = home.run(&["request", "notes", "/elsewhere"]).await.ended(1);
+    refused.says("hint: the token is for ");
+    assert!(commands(&refused).is_empty());
+}
+
+#[tokio::test]
+async fn a_record_that_is_damaged_is_given_up_by_name_or_url() {
+    for by_new_name in [false, true] {
+        let home = Home::logged_in().await;
+        let file = record(&home);
+        let mut bytes = std::fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        home.file(file.strip_prefix(home.path("")).unwrap(), &bytes);
+        let url = home.url();
+        let typed: &[&str] = if by_new_name {
+            &["login", "another", &url]
+        } else {
+            &["get", "notes"]
+        };
+        let failed = home.run(typed).await.ended(1);
+        paste(&home, &commands(&failed)[0], Paste::default())
+            .await
+            .succeeded();
+        home.login(&["notes", &url]).await.succeeded();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_keychain_that_is_not_there_is_replaced_by_a_file() {
+    let home = Home::new().await;
+    let typed = ["login", "notes", &home.url(), "--store", "keychain"];
+    let failed = home.run(&typed).await.ended(1);
+    failed.says("or keep the key in a file: ");
+    let proposed = commands(&failed).pop().unwrap();
+    paste(&home, &proposed, Paste::default()).await.succeeded();
+    home.run(&["token", "notes"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_store_with_another_key_or_of_no_kind_is_explained() {
+    let home = Home::logged_in().await;
+    let other = home
+        .run_with("MCP_OAUTH_PASSWORD", "secret", &["token", "notes"])
+        .await
+        .ended(1);
+    let password = home.file("password", "correct horse\n");
+    let how = Paste {
+        fill: &[("FILE", password.as_str())],
+        ..Paste::default()
+    };
+    // The first is for a keychain, which is not there.
+    let proposed = commands(&other).pop().unwrap();
+    paste(&home, &proposed, how).await.succeeded();
+    home.run(&["token", "notes", "--password-file", &password])
+        .await
+        .succeeded();
+    let unknown = home.run(&["list", "--store", "clouds:"]).await.ended(1);
+    paste(&home, &commands(&unknown)[0], Paste::default())
+        .await
+        .succeeded();
+}

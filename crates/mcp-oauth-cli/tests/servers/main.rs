@@ -9,6 +9,12 @@
 //!   into `crates/mcp-client-oauth/tests/it/replay/servers`.
 
 #![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test may fail loudly, and says how far it is"
+)]
 
 use std::{path::Path, time::Duration};
 

@@ -178,7 +178,10 @@ impl Server {
             _process: process,
         };
         let ready = server.response().await;
-        server.version = ready["version"].as_str().unwrap().to_owned();
+        ready["version"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut server.version);
         server
     }
 

@@ -9,7 +9,7 @@ use crate::{
     command::{Home, Output},
     leniency,
     server::{Description, Refresh, Revokes, Server},
-    table::Row,
+    table::{BOTH_DEAD, Row},
     wire::{self, Exchange},
 };
 
@@ -255,7 +255,7 @@ impl Journey {
         match self.description.revokes {
             Revokes::Both => {
                 assert!(!access && !refresh, "a token lives: {output}");
-                format!("yes; both tokens dead by {by}")
+                format!("yes; {BOTH_DEAD} by {by}")
             }
             Revokes::RefreshOnly => {
                 assert!(access && !refresh, "{access}, {refresh}: {output}");

@@ -24,6 +24,9 @@ token. After that the command has the tokens that the server accepts, or says th
 |---|---|---|---|---|---|---|---|---|---|---|
 ";
 
+/// What a row says where both tokens are dead after a logout.
+pub(crate) const BOTH_DEAD: &str = "both tokens dead";
+
 /// What was seen at one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -50,6 +53,10 @@ impl Row {
     pub(crate) fn cell(&mut self, step: &str, seen: String) {
         eprintln!("{}: {step}: {seen}", self.title);
         self.cells.push(seen);
+    }
+
+    fn leaves_no_live_token(&self) -> bool {
+        self.cells.iter().any(|cell| cell.contains(BOTH_DEAD))
     }
 
     fn line(&self) -> String {
@@ -83,9 +90,12 @@ pub(crate) fn write(rows: &[Row], commit: &str, date: &str) {
     for row in rows {
         table.push_str(&row.line());
     }
+    let dead = rows.iter().filter(|row| row.leaves_no_live_token()).count();
     write!(
         table,
-        "\nLast full run: {date}, commit `{commit}`, `scripts/check servers`.\n"
+        "\nBoth tokens are dead after the logout at {dead} of {} servers. Last full run: {date}, commit \
+         `{commit}`, `scripts/check servers`.\n",
+        rows.len()
     )
     .unwrap();
     fs::write(

@@ -123,7 +123,10 @@ impl Wire {
         listen: u16,
     ) -> Response<Relayed> {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+        let body = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
         let body = body.unwrap_or_default();
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let url = format!("http://127.0.0.1:{listen}{path}");

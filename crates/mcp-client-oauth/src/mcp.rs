@@ -325,6 +325,11 @@ impl Probe<'_> {
 
 type Headers = HashMap<HeaderName, HeaderValue>;
 
+/// How `rmcp` reports a POST whose response is a 401 without `WWW-Authenticate`: as text alone,
+/// followed by the reason and the body. A server of 2025-03-26 sends that, as rmcp's own OAuth
+/// example does. An attacker gains nothing: the token is refreshed as after any other 401.
+const UNCHALLENGED: &str = "HTTP 401 ";
+
 fn challenge_of(failure: &Failure) -> Option<Challenge> {
     let read = |status, text: &str| {
         let value = HeaderValue::from_str(text).ok()?;
@@ -341,6 +346,9 @@ fn challenge_of(failure: &Failure) -> Option<Challenge> {
             read(StatusCode::FORBIDDEN, &error.www_authenticate_header)
         }
         Failure::Client(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+            Some(Challenge::default())
+        }
+        Failure::UnexpectedServerResponse(text) if text.starts_with(UNCHALLENGED) => {
             Some(Challenge::default())
         }
         _ => None,

@@ -102,6 +102,22 @@ async fn a_token_that_is_refused_in_the_middle_is_replaced() {
     }
 }
 
+/// The OAuth example of rmcp 3.11 (`complex_auth_streamhttp`) responds so to a token that it does not
+/// know: `HTTP/1.1 401 Unauthorized`, no `WWW-Authenticate`, no body.
+#[tokio::test]
+async fn a_401_without_a_challenge_refuses_the_token_as_well() {
+    for wire in [Wire::Stateful, Wire::Stateless] {
+        let (scene, session, client) = connected(Testbed::builder().wire(wire)).await;
+        let before = session.record().tokens.access_token;
+        scene.testbed.set_fault(Fault::NoChallenge);
+        scene.testbed.revoke_access_tokens();
+        adds(&client).await;
+        assert_ne!(session.record().tokens.access_token, before);
+        assert_eq!(scene.refreshes(), 1);
+        bounded(client.cancel()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_tool_that_needs_more_asks_the_person() {
     let scene = Scene::with(Testbed::builder().step_up(true)).await;

@@ -315,7 +315,7 @@ impl Registration {
     }
 
     /// Returns whether it can be used again with this issuer and redirect URI, or with this issuer and
-    /// without one. RFC 8252 §7.3 lets the port vary on loopback, but the Python MCP SDK and FastMCP
+    /// without one. RFC 8252 §7.3 lets the port vary on loopback, but the Python MCP SDK and `FastMCP`
     /// compare it too, and show an error page to which no callback belongs: a login that finds its
     /// registered port busy registers another client.
     pub fn fits(&self, issuer: &Issuer, redirect_uri: Option<&Url>, now: SystemTime) -> bool {

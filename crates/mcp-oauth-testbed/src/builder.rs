@@ -224,7 +224,7 @@ impl Builder {
         self
     }
 
-    /// Compares redirect URIs with their ports, also on loopback, as the Python MCP SDK and FastMCP do
+    /// Compares redirect URIs with their ports, also on loopback, as the Python MCP SDK and `FastMCP` do
     /// against RFC 8252 §7.3. Off by default.
     pub fn exact_redirect_uris(mut self, on: bool) -> Self {
         self.settings.exact_redirect_uris = on;

@@ -140,7 +140,7 @@ async fn a_native_client_registers_as_one_and_says_that_it_will_refresh() {
     assert_eq!(told["redirect_uris"], json!([redirect_uri]));
 }
 
-/// The Python MCP SDK and FastMCP compare the port of a loopback redirect URI too.
+/// The Python MCP SDK and `FastMCP` compare the port of a loopback redirect URI too.
 #[tokio::test]
 async fn a_login_whose_registered_port_is_busy_registers_another_client() {
     let scene = Scene::with(Testbed::builder().exact_redirect_uris(true)).await;

@@ -334,6 +334,11 @@ fn refused() -> Answer {
     )
 }
 
+/// To the check of a remembered client: it is sent to a login page.
+fn known() -> Answer {
+    answer(302, &json!({}))
+}
+
 fn metadata() -> ServerMetadata {
     let at = |path: &str| {
         let url = format!("https://as.example/{path}");
@@ -481,6 +486,13 @@ async fn a_client_is_sent_twice_at_most_and_the_first_refusal_is_told() {
             400,
             &json!({"error": "invalid_request", "error_description": "two mechanisms"}),
         ),
+        answer(
+            400,
+            &json!({
+                "error": "invalid_request",
+                "error_description": "client_id in the form beside client_secret_basic",
+            }),
+        ),
         answer(403, &json!({"message": "blocked"})),
     ] {
         let script = [registration(&json!({})), refused(), second, tokens()];
@@ -516,14 +528,21 @@ async fn another_refusal_is_not_sent_again() {
 #[tokio::test]
 async fn a_code_that_a_refusal_has_used_up_is_told_and_the_next_login_gets_in() {
     let spent = answer(400, &json!({"error": "invalid_grant"}));
-    let script = [registration(&json!({})), refused(), spent, tokens()];
+    let script = [
+        registration(&json!({})),
+        refused(),
+        spent,
+        known(),
+        tokens(),
+    ];
     let (scene, http) = scripted(metadata(), script);
     let error = scene.try_login().await.unwrap_err();
     assert!(error.to_string().contains("invalid_grant"), "{error}");
     scene.login().await;
-    assert_eq!(paths(&http), ["/register", "/token", "/token", "/token"]);
+    let all = ["/register", "/token", "/token", "/authorize", "/token"];
+    assert_eq!(paths(&http), all);
     let with_id = Sent::basic("c:planted-client-secret").naming("c");
-    assert_eq!(sent(&http.requests()[3..]), [with_id]);
+    assert_eq!(sent(&http.requests()[4..]), [with_id]);
 }
 
 /// A new client at the server for each try would be left behind there.
@@ -533,6 +552,7 @@ async fn a_client_that_was_registered_in_this_login_is_kept_and_a_remembered_one
     let script = [registration(&json!({}))]
         .into_iter()
         .chain(no.clone())
+        .chain([known()])
         .chain(no)
         .chain([registration(&json!({"client_id": "d"})), tokens()]);
     let (scene, http) = scripted(metadata(), script);
@@ -626,6 +646,52 @@ async fn a_second_request_that_is_lost_leaves_the_doubt_that_it_should() {
     let (platform, _) = slow(0, [refused(), answer(502, &json!({}))]);
     let error = refresh(&platform, &record(AuthMethod::Basic, None)).await;
     assert!(error.unwrap_err().to_string().contains("502"));
+}
+
+/// The same, by a session: a refusal of the refresh token after that is no revocation.
+#[tokio::test]
+async fn a_session_knows_that_the_second_request_may_have_spent_the_refresh_token() {
+    let lost = Err(HttpErrorCause::Interrupted("cut".to_owned()));
+    let spent = answer(400, &json!({"error": "invalid_grant"}));
+    let (mut platform, http) = slow(0, [refused(), lost, refused(), spent]);
+    platform.clock = Arc::new(ManualClock::flying(the_time()));
+    let session = session(&platform, &TokenStore::memory()).await;
+    let error = bounded(session.refresh()).await.unwrap_err();
+    let is_interrupted = matches!(
+        error,
+        Error::TokenRefresh(TokenRefreshError::Interrupted { .. })
+    );
+    assert!(is_interrupted, "{error}");
+    assert_eq!(http.script.requests().len(), 4);
+}
+
+/// A session outlives a registration that a wider one has replaced: what the server says of the old
+/// client is not about the new one.
+#[tokio::test]
+async fn a_refusal_of_a_replaced_client_does_not_remove_the_newer_registration() {
+    for (kept, is_removed) in [("d", false), ("c", true)] {
+        let (platform, _) = slow(0, [refused(), refused()]);
+        let store = TokenStore::memory();
+        let ClientIdentity::Registered(mut own) = record(AuthMethod::Basic, None).identity else {
+            panic!();
+        };
+        own.client_id = kept.to_owned();
+        store.save_registration(&own).await.unwrap();
+        let session = session(&platform, &store).await;
+        bounded(session.refresh()).await.unwrap_err();
+        let found = store.registration(&own.issuer).await.unwrap();
+        assert_eq!(found.is_none(), is_removed, "{kept}");
+    }
+}
+
+async fn session(platform: &Platform, store: &TokenStore) -> Session {
+    let record = record(AuthMethod::Basic, None);
+    let key = RecordKey::new(record.discovery.server.clone());
+    let mut lock = store.lock(&key).await.unwrap();
+    store.save(&mut lock, &record).await.unwrap();
+    drop(lock);
+    let session = Session::open(platform.clone(), store.clone(), key).await;
+    session.unwrap().unwrap()
 }
 
 #[tokio::test]

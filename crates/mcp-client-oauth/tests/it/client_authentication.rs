@@ -334,11 +334,6 @@ fn refused() -> Answer {
     )
 }
 
-/// To the check of a remembered client: it is sent to a login page.
-fn known() -> Answer {
-    answer(302, &json!({}))
-}
-
 fn metadata() -> ServerMetadata {
     let at = |path: &str| {
         let url = format!("https://as.example/{path}");
@@ -528,21 +523,14 @@ async fn another_refusal_is_not_sent_again() {
 #[tokio::test]
 async fn a_code_that_a_refusal_has_used_up_is_told_and_the_next_login_gets_in() {
     let spent = answer(400, &json!({"error": "invalid_grant"}));
-    let script = [
-        registration(&json!({})),
-        refused(),
-        spent,
-        known(),
-        tokens(),
-    ];
+    let script = [registration(&json!({})), refused(), spent, tokens()];
     let (scene, http) = scripted(metadata(), script);
     let error = scene.try_login().await.unwrap_err();
     assert!(error.to_string().contains("invalid_grant"), "{error}");
     scene.login().await;
-    let all = ["/register", "/token", "/token", "/authorize", "/token"];
-    assert_eq!(paths(&http), all);
+    assert_eq!(paths(&http), ["/register", "/token", "/token", "/token"]);
     let with_id = Sent::basic("c:planted-client-secret").naming("c");
-    assert_eq!(sent(&http.requests()[4..]), [with_id]);
+    assert_eq!(sent(&http.requests()[3..]), [with_id]);
 }
 
 /// A new client at the server for each try would be left behind there.
@@ -552,7 +540,6 @@ async fn a_client_that_was_registered_in_this_login_is_kept_and_a_remembered_one
     let script = [registration(&json!({}))]
         .into_iter()
         .chain(no.clone())
-        .chain([known()])
         .chain(no)
         .chain([registration(&json!({"client_id": "d"})), tokens()]);
     let (scene, http) = scripted(metadata(), script);

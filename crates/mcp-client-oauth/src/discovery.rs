@@ -141,7 +141,7 @@ impl Discovery {
         self.quirks.resource_parameter(&self.resource)
     }
 
-    /// Returns the scope that a login requests (spec-checklist G1): `wanted` if there is one, else
+    /// Returns the scope that a login requests: `wanted` if there is one, else
     /// what the challenge and the metadata suggest.
     pub fn scope_to_request(&self, wanted: Option<&Scope>) -> Option<Scope> {
         scope::select(

@@ -220,11 +220,6 @@ impl ClientIdentity {
         }
     }
 
-    /// Whether a person registered it.
-    pub(crate) fn is_by_hand(&self) -> bool {
-        matches!(self, Self::Registered(own) if own.by_hand)
-    }
-
     /// The client as it presents itself to `server`; none if it belongs to another issuer.
     pub fn authenticate(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
         let offered = server.token_endpoint_auth_methods_supported.as_deref();

@@ -343,10 +343,14 @@ fn requires_client_id_in_form(identity: &ClientIdentity) -> bool {
 /// Keeps with a registration how its issuer authenticates the client, so that the next login sends
 /// one token request. A login does not fail by that.
 async fn keep_learned(store: &TokenStore, identity: &ClientIdentity) {
-    if let Some(own) = identity.registration()
-        && !own.by_hand
-        && let Err(error) = store.save_registration(own).await
-    {
+    let Some(own) = identity.registration().filter(|own| !own.by_hand) else {
+        return;
+    };
+    let saved = match store.keeps(own).await {
+        Ok(true) => store.save_registration(own).await,
+        kept => kept.map(drop),
+    };
+    if let Err(error) = saved {
         tracing::warn!(%error, "the client registration could not be updated");
     }
 }
@@ -360,14 +364,15 @@ async fn forget_unknown_client(
     known: Option<&Registration>,
     error: &Error,
 ) {
-    let ClientIdentity::Registered(own) = identity else {
+    let own = identity.registration().filter(|own| !own.by_hand);
+    let Some(own) = own.filter(|own| Some(*own) == known && error.is_unknown_client()) else {
         return;
     };
-    if !own.by_hand
-        && Some(own) == known
-        && error.is_unknown_client()
-        && let Err(also) = store.forget_registration(&own.issuer).await
-    {
+    let forgotten = match store.keeps(own).await {
+        Ok(true) => store.forget_registration(&own.issuer).await,
+        kept => kept,
+    };
+    if let Err(also) = forgotten {
         tracing::warn!(error = %also, "the client could not be forgotten");
     }
 }

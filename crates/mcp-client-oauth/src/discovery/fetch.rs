@@ -103,11 +103,11 @@ fn fetched(asked: Url, at: Url, answer: &Response) -> Fetched {
 /// Where a redirect leads.
 enum Target {
     SameOrigin(Url),
-    /// Never followed (H38, H42): the document would be of another server.
+    /// Never followed: the document would be of another server.
     OtherOrigin(Url),
 }
 
-/// Reads where a redirect leads: to no endless URL (H44).
+/// Reads where a redirect leads: to no endless URL.
 fn target(from: &Url, answer: &Response) -> Result<Target, DiscoveryError> {
     let location = answer.header(header::LOCATION).unwrap_or_default();
     let to = from.join(location).map_err(|_| refused(from, location))?;

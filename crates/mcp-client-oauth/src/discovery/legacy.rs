@@ -1,5 +1,5 @@
 //! Servers of the MCP revision 2025-03-26: no resource metadata, and an authorization server at the MCP
-//! server's own origin (spec-checklist L).
+//! server's own origin.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
 
 impl Search<'_> {
     /// Names metadata of the revision 2025-03-26, if the server has it, and does not use it: nothing
-    /// says that the authorization server at this origin issues the tokens (spec-checklist L, H16).
+    /// says that the authorization server at this origin issues the tokens.
     ///
     /// It is looked for only after a request for authorization (2025-03-26 begins with HTTP 401), and
     /// not where resource metadata may be missing because a server is out of order.
@@ -73,8 +73,7 @@ impl Search<'_> {
         }
     }
 
-    /// The rules of 2025-03-26: metadata at the root of the server's own origin (spec-checklist L1,
-    /// L2).
+    /// The rules of 2025-03-26: metadata at the root of the server's own origin.
     pub(super) async fn legacy_metadata(
         &mut self,
     ) -> Result<Option<(Url, ServerMetadata, Duration)>, Error> {
@@ -91,7 +90,8 @@ impl Search<'_> {
         let issuer = self.legacy_issuer();
         let other = self.quirks.names_in_metadata(&issuer);
         // The client built the issuer from the server's URL. Where plain http is allowed, as for a
-        // server in development, the one slash that a URL type adds is no lie either (H3).
+        // server in development, the one slash that a URL type adds is no lie either
+        // (RFC 3986 §6.2.3).
         let slashed = Issuer::new(format!("{}/", issuer.as_str()));
         let parsed = match ServerMetadata::parse_of(&document.body, &issuer, &other, self.reach) {
             Err(ServerMetadataError::OtherIssuer { found, .. }) if found == slashed => {
@@ -106,7 +106,7 @@ impl Search<'_> {
         Ok(Some((document.url, metadata, document.lifetime)))
     }
 
-    /// The fixed endpoints of 2025-03-26, for a server without any metadata (spec-checklist L3).
+    /// The fixed endpoints of 2025-03-26, for a server without any metadata.
     pub(super) fn legacy_endpoints(&self) -> Result<ServerMetadata, DiscoveryError> {
         Ok(ServerMetadata {
             registration_endpoint: Some(self.legacy_url("/register")?),

@@ -69,6 +69,14 @@ async fn revoke_issued(
     };
     let end = platform.clock.now() + REVOCATION_TIMEOUT;
     for (token, kind) in &issued {
+        // An assertion is good for one request (RFC 7523 §3, `jti`), and the token request has had it.
+        let client = &match client.at(platform.clock.now()) {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::warn!(%server, ?kind, %error, "a token that cannot be used is still valid");
+                continue;
+            }
+        };
         let request = |client: &ClientAuth<'_>| {
             revocation::request(endpoint, discovery.reach, client, token.expose(), *kind)
         };

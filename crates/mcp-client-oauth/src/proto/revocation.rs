@@ -63,11 +63,17 @@ pub fn response(answer: &Response, secrets: &[&str]) -> Result<(), NotRevoked> {
 pub(crate) fn wants_secret(answer: &Response) -> bool {
     let names_it = |error: ErrorBody| {
         let description = error.description.as_ref();
-        error.is("invalid_request")
-            && description.is_some_and(|text| text.as_raw().contains("client_secret"))
+        error.is("invalid_request") && description.is_some_and(|text| names_secret(text.as_raw()))
     };
     matches!(answer.status.as_u16(), 400 | 401 | 422)
         && ErrorBody::parse(&answer.body).is_some_and(names_it)
+}
+
+/// Whether `text` names the field: `client_secret_basic` and its like are methods, and a server that
+/// takes the form for a second one (RFC 6749 §5.2) may name them.
+fn names_secret(text: &str) -> bool {
+    let mut rests = text.split("client_secret").skip(1);
+    rests.any(|rest| !rest.starts_with('_'))
 }
 
 #[cfg(test)]
@@ -90,6 +96,11 @@ mod tests {
             (
                 400,
                 r#"{"error":"invalid_request","error_description":"token: Field required"}"#,
+                false,
+            ),
+            (
+                400,
+                r#"{"error":"invalid_request","error_description":"client_secret_basic and another method"}"#,
                 false,
             ),
             (400, r#"{"error":"invalid_request"}"#, false),

@@ -14,7 +14,9 @@ const MAY_MEAN_THE_CLIENT: [&str; 2] = ["invalid_request", "invalid_redirect_uri
 ///
 /// A redirect is never a refusal: it is a login page, or an error that the browser brings back.
 /// Neither is a 401, 403 or 404 without an OAuth error: whoever the client is, a server that asks the
-/// browser to authenticate, a firewall and a proxy respond so.
+/// browser to authenticate, a firewall and a proxy respond so; nor is a 400 whose page does not speak
+/// of a client. A registration after each of these would leave one more client at the server with
+/// every login.
 pub fn refuses_client(answer: &Response) -> bool {
     if !answer.status.is_client_error() {
         return false;
@@ -27,8 +29,14 @@ pub fn refuses_client(answer: &Response) -> bool {
                 || (matches!(status, 400 | 401) && is_one_of(&MAY_MEAN_THE_CLIENT))
         }
         // An error page: FastMCP's OAuthProxy shows one to browsers.
-        None => status == 400,
+        None => status == 400 && may_name_the_client(&answer.body),
     }
+}
+
+fn may_name_the_client(page: &[u8]) -> bool {
+    let name = b"client";
+    let is_named = |part: &[u8]| part.eq_ignore_ascii_case(name);
+    page.is_empty() || page.windows(name.len()).any(is_named)
 }
 
 #[cfg(test)]
@@ -64,6 +72,7 @@ mod tests {
         ] {
             assert!(refuses_client(&answer(status, body)), "{name}");
         }
+        assert!(refuses_client(&answer(400, "")), "it says nothing else");
     }
 
     #[test]
@@ -75,6 +84,8 @@ mod tests {
             (400, r#"{"error":"invalid_scope"}"#),
             (400, r#"{"error":"invalid_target"}"#),
             (400, r#"{"error":"unsupported_response_type"}"#),
+            (400, "<html><title>400 Bad Request</title>"),
+            (400, "Unsupported browser"),
             (401, ""),
             (401, "<html>Log in</html>"),
             (403, "<html>Attention Required!</html>"),

@@ -172,10 +172,11 @@ impl Inner {
             return Ok(());
         };
         let record = self.current.load().record.clone();
-        if cause.refuses_client() && !record.identity.is_by_hand() {
-            self.store
-                .forget_registration(record.discovery.issuer())
-                .await?;
+        if cause.refuses_client()
+            && let Some(own) = record.identity.registration().filter(|own| !own.by_hand)
+            && self.store.keeps(own).await?
+        {
+            self.store.forget_registration(&own.issuer).await?;
         }
         if cause.refuses_client() || cause.is_gone() {
             let discovery = record.discovery.clone().distrusted();

@@ -534,6 +534,13 @@ impl TokenStore {
         self.backend.put(&name, previous, &bytes).await.map(drop)
     }
 
+    /// Whether the registration that is kept for the issuer of `client` is `client`: another process may
+    /// have registered a newer one, which no refusal of `client` and nothing learned with it is about.
+    pub(crate) async fn keeps(&self, client: &Registration) -> Result<bool, TokenStorageError> {
+        let kept = self.registration(&client.issuer).await?;
+        Ok(kept.is_some_and(|kept| kept.client_id == client.client_id))
+    }
+
     /// Forgets the registration with `issuer`, however it was written ([`Issuer::is_same_as`]).
     ///
     /// # Errors

@@ -23,6 +23,8 @@ use crate::{
 /// The version of what is written in a record. Older ones are read: version 1 knew no lender,
 /// version 2 no machine grant and no key.
 const RECORD_VERSION: u64 = 3;
+/// Two tokens of 16 KiB, and as many scopes as a record has.
+const ROOM: usize = 256 * 1024;
 /// Before the name of a login, and before that of a client registration.
 const LOGIN: &str = "login ";
 const CLIENT: &str = "client ";
@@ -206,8 +208,8 @@ pub(super) fn encode<T: Serialize>(
     name: &str,
     content: &T,
 ) -> Result<Secret<Vec<u8>>, TokenStorageError> {
-    // Room for the largest tokens, so that no copy is left behind when the buffer grows.
-    let mut bytes = Secret::new(Vec::with_capacity(96 * 1024));
+    // Room for the largest tokens and scopes, so that no copy is left behind when the buffer grows.
+    let mut bytes = Secret::new(Vec::with_capacity(ROOM));
     serde_json::to_writer(
         bytes.expose_mut(),
         &Versioned {

@@ -481,6 +481,13 @@ async fn a_client_is_sent_twice_at_most_and_the_first_refusal_is_told() {
             400,
             &json!({"error": "invalid_request", "error_description": "two mechanisms"}),
         ),
+        answer(
+            400,
+            &json!({
+                "error": "invalid_request",
+                "error_description": "client_id in the form beside client_secret_basic",
+            }),
+        ),
         answer(403, &json!({"message": "blocked"})),
     ] {
         let script = [registration(&json!({})), refused(), second, tokens()];
@@ -626,6 +633,52 @@ async fn a_second_request_that_is_lost_leaves_the_doubt_that_it_should() {
     let (platform, _) = slow(0, [refused(), answer(502, &json!({}))]);
     let error = refresh(&platform, &record(AuthMethod::Basic, None)).await;
     assert!(error.unwrap_err().to_string().contains("502"));
+}
+
+/// The same, by a session: a refusal of the refresh token after that is no revocation.
+#[tokio::test]
+async fn a_session_knows_that_the_second_request_may_have_spent_the_refresh_token() {
+    let lost = Err(HttpErrorCause::Interrupted("cut".to_owned()));
+    let spent = answer(400, &json!({"error": "invalid_grant"}));
+    let (mut platform, http) = slow(0, [refused(), lost, refused(), spent]);
+    platform.clock = Arc::new(ManualClock::flying(the_time()));
+    let session = session(&platform, &TokenStore::memory()).await;
+    let error = bounded(session.refresh()).await.unwrap_err();
+    let is_interrupted = matches!(
+        error,
+        Error::TokenRefresh(TokenRefreshError::Interrupted { .. })
+    );
+    assert!(is_interrupted, "{error}");
+    assert_eq!(http.script.requests().len(), 4);
+}
+
+/// A session outlives a registration that a wider one has replaced: what the server says of the old
+/// client is not about the new one.
+#[tokio::test]
+async fn a_refusal_of_a_replaced_client_does_not_remove_the_newer_registration() {
+    for (kept, is_removed) in [("d", false), ("c", true)] {
+        let (platform, _) = slow(0, [refused(), refused()]);
+        let store = TokenStore::memory();
+        let ClientIdentity::Registered(mut own) = record(AuthMethod::Basic, None).identity else {
+            panic!();
+        };
+        own.client_id = kept.to_owned();
+        store.save_registration(&own).await.unwrap();
+        let session = session(&platform, &store).await;
+        bounded(session.refresh()).await.unwrap_err();
+        let found = store.registration(&own.issuer).await.unwrap();
+        assert_eq!(found.is_none(), is_removed, "{kept}");
+    }
+}
+
+async fn session(platform: &Platform, store: &TokenStore) -> Session {
+    let record = record(AuthMethod::Basic, None);
+    let key = RecordKey::new(record.discovery.server.clone());
+    let mut lock = store.lock(&key).await.unwrap();
+    store.save(&mut lock, &record).await.unwrap();
+    drop(lock);
+    let session = Session::open(platform.clone(), store.clone(), key).await;
+    session.unwrap().unwrap()
 }
 
 #[tokio::test]

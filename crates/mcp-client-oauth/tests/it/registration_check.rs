@@ -165,6 +165,7 @@ async fn what_is_no_direct_refusal_is_dropped_and_changes_nothing() {
         first_response(302, "", &[("location", code)]),
         first_response(302, "", &[("location", "/dropped?error=invalid_client")]),
         first_response(200, "<html>Log in</html>", &[]),
+        first_response(400, "<html><h1>400 Bad Request</h1></html>", &[]),
         first_response(401, "", &[("www-authenticate", "Negotiate")]),
         first_response(403, "<html>Attention Required!</html>", &[]),
         first_response(404, "", &[]),

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Error, Remedy, Secret, ServerUrl, TokenSource as _, TokenStore,
+    Error, MachineGrant, RegisteredScope, Remedy, Secret, ServerUrl, TokenSource as _, TokenStore,
     error::TokenStorageError,
+    proto::{server_metadata::Issuer, token_exchange::SubjectTokenType},
     store::{Backend, MemoryBackend, RecordKey, Revision, SealedFiles},
 };
 
@@ -17,6 +18,13 @@ use crate::{
 const VERSION_1: &str = include_str!("fixtures/record-1.json");
 /// As the second one did: it may have a lender.
 const VERSION_2: &str = include_str!("fixtures/record-2.json");
+/// As the third one did before clients had a registered scope, and subjects a type; it could remember a
+/// `nonce`.
+const VERSION_3: &str = include_str!("fixtures/record-3.json");
+/// The registration that this version kept beside it.
+const REGISTRATION_3: &str = r#"{"version":3,"issuer":"https://as.example","client_id":"client-1",
+    "client_secret":"secret-1","secret_expires_at":null,"method":"client_secret_basic",
+    "redirect_uri":"http://127.0.0.1:40233/callback","by_hand":false}"#;
 /// A version that there is not yet.
 const NEWER: u64 = 99;
 
@@ -60,6 +68,38 @@ async fn a_record_of_an_older_version_is_read_and_written_as_one_of_ours() {
         let (again, _) = store.load(&key).await.unwrap().unwrap();
         assert_eq!(again, record);
     }
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_member_was_added_is_read_without_it() {
+    let (store, key) = store_with(VERSION_3).await;
+    let (record, _) = store.load(&key).await.unwrap().unwrap();
+    let parameters: Vec<_> = record.discovery.quirks.authorize.iter().collect();
+    assert_eq!(parameters, [("audience", "notes")]);
+    assert_eq!(record.discovery.scopes_left_out, 0);
+    let Some(MachineGrant::Enterprise { idp }) = &record.machine else {
+        panic!("{:?}", record.machine);
+    };
+    assert_eq!(idp.subject_token_type, SubjectTokenType::IdToken);
+    let mut lock = store.lock(&key).await.unwrap();
+    store.save(&mut lock, &record).await.unwrap();
+    assert_eq!(store.load(&key).await.unwrap().unwrap().0, record);
+
+    let backend = MemoryBackend::default();
+    write(&backend, "client https://as.example", None, REGISTRATION_3).await;
+    let store = TokenStore::new(Arc::new(backend));
+    // The slash of an empty path makes no other issuer, and no other client.
+    for issuer in ["https://as.example", "https://as.example/"].map(Issuer::new) {
+        let kept = store.registration(&issuer).await.unwrap().unwrap();
+        assert_eq!(
+            (&kept.issuer, kept.client_id.as_str()),
+            (&issuer, "client-1")
+        );
+        assert_eq!(kept.scope, RegisteredScope::Unknown);
+        assert!(!kept.client_id_in_form.is_required());
+    }
+    let other = Issuer::new("https://as.example/t");
+    assert_eq!(store.registration(&other).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ impl Attempts {
     /// Returns what to send after `refusal`; none if nothing is left that may help.
     ///
     /// - `invalid_redirect_uri`: the other `application_type`, because some servers take a redirect
-    ///   to loopback from the one kind alone (spec-checklist D10); for a client without a redirect
+    ///   to loopback from the one kind alone; for a client without a redirect
     ///   URI, one.
     /// - `invalid_scope` (better-auth), `insufficient_scope` (Keycloak, where a policy allows no such
     ///   scope): a narrower scope, then none.

@@ -92,6 +92,30 @@ async fn tokens_of_a_refused_response_are_revoked() {
     assert_eq!(revoked, ["user:1f2e3d4c:8c1d2e3f", "e30.e30.c2ln"]);
 }
 
+/// A server may take the same assertion for a replay (RFC 7523 §3).
+#[cfg(feature = "private-key-jwt")]
+#[tokio::test]
+async fn each_revocation_of_them_has_an_assertion_of_its_own() {
+    let pair = mcp_oauth_testbed::KeyPair::generate(mcp_oauth_testbed::Algorithm::Es256).unwrap();
+    let key =
+        mcp_client_oauth::proto::private_key::PrivateKey::from_pem(&pair.private_pem().unwrap())
+            .unwrap();
+    let mut options = options();
+    let own = options.identity.preregistered.take();
+    options.identity.preregistered = own.map(|own| own.with_private_key(key));
+    let scripted = Scripted::new(openauth(Some(REVOKE)));
+    scripted.login(&options).await.unwrap_err();
+    let token = "https://auth.example.com/token";
+    let forms = [
+        scripted.servers.forms(token),
+        scripted.servers.forms(REVOKE),
+    ]
+    .concat();
+    let assertions = forms.iter().map(|form| form["client_assertion"].clone());
+    let assertions: std::collections::HashSet<String> = assertions.collect();
+    assert_eq!(assertions.len(), 3);
+}
+
 /// Slack (`https://mcp.slack.com/mcp`): the token of a user has the type `user`
 /// (different-ai/openwork#3569).
 fn slack(issuer: &str, body: &Value) -> Servers {

@@ -83,7 +83,10 @@ fn execute(context: Context, command: Command, opened: Opened) -> Result<Exit, F
         .build();
     let runtime = runtime.map_err(|error| Failure::other("runtime", error.to_string(), None))?;
     let command = commands::run(context, command);
-    runtime.block_on(signals::heeded(command, opened.settle()))
+    let outcome = runtime.block_on(signals::heeded(command, opened.settle()));
+    // What had to be finished is: a keychain or a file lock that hangs must not keep the process.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Help and version are what was asked for; anything else is exit code 2, in JSON too if that was

@@ -270,3 +270,17 @@ async fn an_event_of_ten_mebibytes_is_passed_on() {
     next.stream().await.event(&response).await;
     assert_eq!(app.answer(&json!(1)).await, response);
 }
+
+/// A client that neither reads nor ends its pipe, and one that has never said anything.
+#[tokio::test]
+async fn a_client_that_is_stuck_leaves_no_process_behind() {
+    let (_home, mut hand, mut app) = ready(&[]).await;
+    app.tell(&add(1)).await;
+    let next = hand.next(of(1)).await;
+    let response = next.result(&json!({"text": "x".repeat(10 << 20)}));
+    next.stream().await.event(&response).await;
+    assert_eq!(app.hang_up().await, 0);
+    let home = Home::new().await;
+    let mut silent = App::start(&home, &[]);
+    assert_eq!(silent.hang_up().await, 0);
+}

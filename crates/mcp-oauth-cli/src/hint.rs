@@ -197,7 +197,8 @@ fn legacy_hint(issuer: &Issuer, subject: &Subject) -> String {
 /// Both names are in the message. The one that the server gave is repeated in a command only where it is
 /// of the server's own origin, or both are on loopback: what is pasted must not lead elsewhere.
 fn other_issuer_hint(found: &Issuer, subject: &Subject) -> String {
-    // Afresh, so that the name is taken for the server that is found now, even if it was said of another.
+    // `--force` binds the accepted name to the issuer that is found now, even if it was accepted for
+    // another one.
     let login = subject.login().with("--force");
     let lead =
         "nothing was stored. Only if whoever runs the server says that this is its own name:";
@@ -230,7 +231,7 @@ fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
     let with_id = || subject.login().with_value("--client-id", "ID");
     match cause {
         RegistrationError::NoWay(_) => format!(
-            "register a client with that server by hand, then: {}",
+            "register a client with that server, then: {}",
             with_id()
         ),
         RegistrationError::OtherIssuer { .. } => {
@@ -242,7 +243,10 @@ fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
             with_id()
         ),
         RegistrationError::Answer { .. } => {
-            format!("if it goes on, register a client by hand: {}", with_id())
+            format!(
+                "if it happens again, register a client with that server, then: {}",
+                with_id()
+            )
         }
         RegistrationError::NoClient(_) => machine::client_hint(subject),
         RegistrationError::Document(_) => {

@@ -42,7 +42,7 @@ pub(crate) struct Carried {
     /// The variables that are set here, matter there, and hold secrets: they are named and not
     /// written.
     pub(crate) variables: Vec<&'static str>,
-    /// The flags and variables whose value is no text, and so can be written nowhere.
+    /// The flags and variables with a value that is no text, and so can be written nowhere.
     pub(crate) lost: Vec<&'static str>,
 }
 

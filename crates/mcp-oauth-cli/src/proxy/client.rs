@@ -265,13 +265,13 @@ impl Inner {
         }
     }
 
-    /// Says what is missing, and the command that mends it. An application that shows an empty server
+    /// Says what is missing, and the command that fixes it. An application that shows an empty server
     /// as a healthy one hands this to its model; a host without a display can follow it too.
     fn how_to_log_in(&self) -> String {
         format!(
             "Not logged in to {} yet, so its tools are not listed. Ask the user to run this command \
-             in a terminal: {}. A tool call returns the URL of the login, too. The \
-             tools are listed as soon as the login is done.",
+             in a terminal: `{}`. A tool call returns the URL of the login, too. The tools \
+             are listed as soon as the login is done.",
             self.door.url(),
             self.subject.login_command()
         )

@@ -182,7 +182,7 @@ async fn hints_about_the_server_lead_to_a_login() {
                 .dynamic_registration(false)
                 .client("me", None),
             typed: &["--account", "it's me"],
-            lead: "register a client with that server by hand, then: ",
+            lead: "register a client with that server, then: ",
             how: Paste {
                 fill: ID,
                 ..Paste::default()
@@ -190,7 +190,7 @@ async fn hints_about_the_server_lead_to_a_login() {
             ..Row::default()
         },
         refused_registration(403, "the vendor may admit only clients on its own list: "),
-        refused_registration(404, "if it goes on, register a client by hand: "),
+        refused_registration(404, "if it happens again, register a client with that server, then: "),
         Row {
             builder: Testbed::builder().legacy(Legacy::Metadata),
             lead: "to use that authorization server: ",

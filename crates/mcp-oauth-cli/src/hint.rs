@@ -230,10 +230,9 @@ fn is_near(server: &ServerUrl, named: &str) -> bool {
 fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
     let with_id = || subject.login().with_value("--client-id", "ID");
     match cause {
-        RegistrationError::NoWay(_) => format!(
-            "register a client with that server, then: {}",
-            with_id()
-        ),
+        RegistrationError::NoWay(_) => {
+            format!("register a client with that server, then: {}", with_id())
+        }
         RegistrationError::OtherIssuer { .. } => {
             format!("get a client id of the new issuer, then: {}", with_id())
         }

@@ -68,7 +68,9 @@ fn other_key(store: &Path, subject: &Subject) -> String {
             "it has a password: leave out `keychain`; or give it another key: {}",
             migrate("keychain")
         ),
-        _ => "it belongs to another application; choose another directory: --data-dir DIR".to_owned(),
+        _ => {
+            "it belongs to another application; choose another directory: --data-dir DIR".to_owned()
+        }
     }
 }
 

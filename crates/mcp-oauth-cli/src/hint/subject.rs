@@ -253,7 +253,9 @@ impl Subject {
             .filter(|_| self.is_known() && self.is_name())
         {
             Some(url) => self.login_at(&url).with("--force"),
-            None => self.login().with("--no-browser"),
+            // A name of the URL may be remembered with `--device`.
+            None if self.is_known() => self.login().with("--no-browser"),
+            None => self.login(),
         };
         proposal.without(&OF_NON_INTERACTIVE).without(&["--device"])
     }
@@ -551,7 +553,7 @@ mod tests {
             "--workload-token",
             "/x",
         ]);
-        let expected = "mcp-oauth login job https://b.example/ --no-browser";
+        let expected = "mcp-oauth login job https://b.example/";
         assert_eq!(new.browser_login().to_string(), expected);
     }
 

@@ -60,6 +60,24 @@ async fn a_second_name_of_one_url_is_the_same_login_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_name_that_stands_for_another_account_from_now_on_is_warned_of() {
+    let home = Home::new().await;
+    let url = home.url();
+    home.login(&["work", &url]).await.succeeded();
+    home.login(&["work", "--account", "mine"])
+        .await
+        .succeeded()
+        .says(&format!(
+            "warning: `work` stood for {url} without an account until now"
+        ));
+    let back = home.login(&["work", "--account", "other"]).await;
+    back.succeeded()
+        .says(&format!("`work` stood for the account `mine` at {url}"));
+    let again = home.run(&["login", "work"]).await.succeeded();
+    assert!(!again.stderr.contains("stood for"), "{again:?}");
+}
+
+#[tokio::test]
 async fn a_login_that_is_still_good_is_not_said_to_be_a_new_one() {
     let home = Home::logged_in().await;
     let again = home.run(&["login", "notes"]).await.succeeded();

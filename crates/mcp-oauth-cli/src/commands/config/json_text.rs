@@ -62,9 +62,7 @@ impl Members {
             let own = own.and_then(|own| serde_json::from_str::<Value>(own).ok());
             match (&own, value.as_object().filter(|_| key == "env")) {
                 // The entry may have further variables.
-                (Some(own), Some(added)) => {
-                    added.iter().all(|(name, value)| own[name] == *value)
-                }
+                (Some(own), Some(added)) => added.iter().all(|(name, value)| own[name] == *value),
                 _ => own.as_ref() == Some(value),
             }
         };

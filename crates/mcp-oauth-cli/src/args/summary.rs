@@ -80,7 +80,12 @@ mod tests {
         for shown in ["--scope", "--force", "mcp-oauth login notes URL --device"] {
             assert!(short.contains(shown) && long.contains(shown), "{shown}");
         }
-        for hidden in ["--idp ", "--accept-issuer", "--json", "Where no browser"] {
+        for hidden in [
+            "--idp-private-key",
+            "--accept-issuer",
+            "--json",
+            "Where no browser",
+        ] {
             assert!(
                 !short.contains(hidden) && long.contains(hidden),
                 "{hidden}: {short}"

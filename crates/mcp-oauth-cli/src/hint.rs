@@ -45,6 +45,11 @@ pub(crate) fn hint_of(error: &Error, subject: &Subject) -> String {
         ) => {
             format!("for new tokens now: {}", subject.login().with("--force"))
         }
+        Error::TokenRefresh(TokenRefreshError::Answer { cause, .. })
+            if error.remedy() == Remedy::LogIn && !cause.is("invalid_grant") =>
+        {
+            refresh_hint(error, subject)
+        }
         Error::TokenStorage(cause) => storage::hint(cause, subject),
         Error::Http(cause) | Error::TokenRefresh(TokenRefreshError::Http(cause)) => {
             network_hint(cause, error.remedy(), subject)
@@ -243,7 +248,7 @@ fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
         ),
         RegistrationError::Answer { .. } => {
             format!(
-                "if it happens again, register a client with that server, then: {}",
+                "if it happens again, register a client there, then: {}",
                 with_id()
             )
         }
@@ -351,6 +356,19 @@ fn bearer_login(subject: &Subject) -> Proposal {
         None => subject.login(),
     };
     login.without(&["--dpop"])
+}
+
+/// After a refusal that leaves the login stored. Its access token may not have expired, and then only
+/// `--force` brings another one.
+fn refresh_hint(error: &Error, subject: &Subject) -> String {
+    let login = subject.login().with("--force");
+    if error.is_unknown_client() && subject.has_own_client() {
+        return format!(
+            "check the id of the client and its secret: {}",
+            login.with("--client-secret-stdin")
+        );
+    }
+    login.to_string()
 }
 
 fn exchange_hint(cause: &TokenError, remedy: Remedy, subject: &Subject) -> String {

@@ -190,10 +190,7 @@ async fn hints_about_the_server_lead_to_a_login() {
             ..Row::default()
         },
         refused_registration(403, "the vendor may admit only clients on its own list: "),
-        refused_registration(
-            404,
-            "if it happens again, register a client with that server, then: ",
-        ),
+        refused_registration(404, "if it happens again, register a client there, then: "),
         Row {
             builder: Testbed::builder().legacy(Legacy::Metadata),
             lead: "to use that authorization server: ",

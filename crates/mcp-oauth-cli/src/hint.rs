@@ -13,13 +13,14 @@ use mcp_client_oauth::{
 use url::Url;
 
 mod machine;
+mod proposal;
 mod similar;
 mod storage;
 mod subject;
 mod typed;
 
+use proposal::Proposal;
 pub(crate) use similar::similar;
-use subject::Proposal;
 pub(crate) use subject::Subject;
 
 /// How long a login may take that follows one that has timed out, at least.

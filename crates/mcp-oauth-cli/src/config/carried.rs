@@ -12,7 +12,7 @@ use crate::{
     place::{Key, Place},
 };
 
-/// Variables without a flag whose values are no secrets, so that they can be written down. Some
+/// Variables without a flag and with values that are no secrets, so that they can be written down. Some
 /// applications pass on little more than `HOME` and `PATH`.
 pub(super) const BY_VALUE: [&str; 12] = [
     "HTTPS_PROXY",

@@ -5,10 +5,7 @@ use mcp_client_oauth::{
     error::{MachineGrantError, TokenError, TokenExchangeError},
 };
 
-use super::{
-    general_hint,
-    subject::{Proposal, Subject},
-};
+use super::{general_hint, proposal::Proposal, subject::Subject};
 use crate::servers::Way;
 
 pub(super) fn hint(cause: &MachineGrantError, remedy: Remedy, subject: &Subject) -> String {

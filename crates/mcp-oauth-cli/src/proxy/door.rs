@@ -333,7 +333,9 @@ impl Trouble {
 /// Writes a size in the largest unit that needs no fraction.
 fn size_text(bytes: usize) -> String {
     let units = [(20, "MiB"), (10, "KiB")];
-    let whole = units.iter().find(|(shift, _)| bytes % (1 << shift) == 0);
+    let whole = units
+        .iter()
+        .find(|(shift, _)| bytes.is_multiple_of(1 << shift));
     whole.map_or_else(
         || format!("{bytes} bytes"),
         |(shift, unit)| format!("{} {unit}", bytes >> shift),

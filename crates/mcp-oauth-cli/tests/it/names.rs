@@ -43,7 +43,7 @@ async fn a_second_name_of_one_url_is_the_same_login_and_says_so() {
         (&json["reused"], &json["same_login_as"]),
         (&true.into(), &json!(["work"]))
     );
-    assert_eq!(pages(&home), 1, "nobody was asked twice");
+    assert_eq!(pages(&home), 1, "no second page was opened");
     // What both say is true: one asks again, and the other keeps another login.
     home.login(&["other", "--force"])
         .await

@@ -35,7 +35,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = TokenStore::open(&format!("auto:{}", home.path().join("auto").display()))?;
     println!("logins in a new store: {}", store.keys().await?.len());
 
-    // By its parts: files that are sealed with a password. Another password is said to be wrong.
+    // By its parts: files that are encrypted with a password. Another password is said to be wrong.
     let open = |password: &str| {
         let password = KeySource::Password(Secret::new(password.to_owned()));
         let files = SealedFiles::open(home.path().join("tokens"), password)?;

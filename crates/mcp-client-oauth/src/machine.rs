@@ -84,8 +84,8 @@ impl IdentityProvider {
         })
     }
 
-    /// Returns the same identity provider for a user whose refresh token of it is read, instead of an
-    /// ID token. It lives longer, so that a session can log in again by itself for as long.
+    /// Returns the same identity provider for a user with a refresh token of it, which is read instead
+    /// of an ID token. It lives longer, so that a session can log in again by itself for as long.
     #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: AssertionSource) -> Self {
         self.id_token = refresh_token;

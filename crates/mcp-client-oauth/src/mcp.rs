@@ -325,7 +325,7 @@ impl Probe<'_> {
 
 type Headers = HashMap<HeaderName, HeaderValue>;
 
-/// How `rmcp` reports a POST whose response is a 401 without `WWW-Authenticate`: as text alone,
+/// How `rmcp` reports a POST with the response 401 and no `WWW-Authenticate`: as text alone,
 /// followed by the reason and the body. A server of 2025-03-26 sends that, as rmcp's own OAuth
 /// example does. An attacker gains nothing: the token is refreshed as after any other 401.
 const UNCHALLENGED: &str = "HTTP 401 ";

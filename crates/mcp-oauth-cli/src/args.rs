@@ -184,25 +184,24 @@ pub(crate) struct Demo {
 const LOGIN_EXAMPLES: &str = "\
 Examples:
   mcp-oauth login notes https://mcp.example.com/mcp
-  mcp-oauth login notes                       again, with the URL that the name stands for
-  mcp-oauth login https://mcp.example.com/mcp with a name that is made of the host
+  mcp-oauth login notes                        again, with the URL that the name stands for
+  mcp-oauth login https://mcp.example.com/mcp  with a name that is made of the host
   mcp-oauth login notes --scope 'notes:read notes:write'
-  mcp-oauth login notes URL --device          with a code that is entered on another device
+  mcp-oauth login notes URL --device           with a code that is entered on another device
   mcp-oauth login robot URL --client-credentials --client-id robot --private-key robot.pem
   mcp-oauth login job URL --workload-token /var/run/secrets/tokens/mcp
-  mcp-oauth login work URL --client-id app --idp https://idp.example --idp-client-id app-at-idp \
+  mcp-oauth login work URL --client-id app --idp https://idp.example --idp-client-id app-at-idp \\
     --idp-token-endpoint https://idp.example/token --id-token 'cmd:sso print id-token'
   pass show notes | mcp-oauth login notes URL --client-id me --client-secret-stdin
 
 Where no browser can be opened, a code for another device is shown if the server gives one;
 --no-browser, --port and --redirect-uri say that a browser is to come back here all the same.
 Scope, client, port, the kind of login, --dpop, --share, --legacy and what the server wants
-otherwise are remembered with the name. `login NAME URL
---force` forgets them, except the account and the client id with its port; `--port 0` forgets the
-port alone.
-Without --force nobody is asked if the login is good already and has the scope, unless --client-id,
---client-metadata-url or --legacy is given. Names of the same URL and account are one login:
---account keeps another.";
+otherwise are remembered with the name. `login NAME URL --force` forgets them, except the account
+and the client id with its port; `--port 0` forgets the port alone.
+A login that is valid and has the scope is used again without a question, unless --force,
+--client-id, --client-metadata-url or --legacy is given. Names of the same URL and account are one
+login: --account keeps another.";
 
 /// `login`.
 #[derive(Args, Debug)]

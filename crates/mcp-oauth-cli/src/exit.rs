@@ -258,9 +258,9 @@ fn message_of(error: &Error) -> String {
             tried,
         } => (
             format!(
-                "{server} responded with HTTP {status} and has no protected resource metadata, but \
-                 its own origin has metadata of the authorization server {issuer}, as MCP 2025-03-26 \
-                 has it: {url}"
+                "{server} responded with HTTP {status} and no protected resource metadata was found, \
+                 but its own origin has metadata of the authorization server {issuer}, as MCP \
+                 2025-03-26 has it: {url}"
             ),
             tried,
         ),

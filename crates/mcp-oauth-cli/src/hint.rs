@@ -13,13 +13,14 @@ use mcp_client_oauth::{
 use url::Url;
 
 mod machine;
+mod proposal;
 mod similar;
 mod storage;
 mod subject;
 mod typed;
 
+use proposal::Proposal;
 pub(crate) use similar::similar;
-use subject::Proposal;
 pub(crate) use subject::Subject;
 
 /// How long a login may take that follows one that has timed out, at least.
@@ -44,6 +45,11 @@ pub(crate) fn hint_of(error: &Error, subject: &Subject) -> String {
             TokenRefreshError::NotRefreshable { .. } | TokenRefreshError::Rejected(_),
         ) => {
             format!("for new tokens now: {}", subject.login().with("--force"))
+        }
+        Error::TokenRefresh(TokenRefreshError::Answer { cause, .. })
+            if error.remedy() == Remedy::LogIn && !cause.is("invalid_grant") =>
+        {
+            refresh_hint(error, subject)
         }
         Error::TokenStorage(cause) => storage::hint(cause, subject),
         Error::Http(cause) | Error::TokenRefresh(TokenRefreshError::Http(cause)) => {
@@ -197,7 +203,8 @@ fn legacy_hint(issuer: &Issuer, subject: &Subject) -> String {
 /// Both names are in the message. The one that the server gave is repeated in a command only where it is
 /// of the server's own origin, or both are on loopback: what is pasted must not lead elsewhere.
 fn other_issuer_hint(found: &Issuer, subject: &Subject) -> String {
-    // Afresh, so that the name is taken for the server that is found now, even if it was said of another.
+    // `--force` binds the accepted name to the issuer that is found now, even if it was accepted for
+    // another one.
     let login = subject.login().with("--force");
     let lead =
         "nothing was stored. Only if whoever runs the server says that this is its own name:";
@@ -229,10 +236,9 @@ fn is_near(server: &ServerUrl, named: &str) -> bool {
 fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
     let with_id = || subject.login().with_value("--client-id", "ID");
     match cause {
-        RegistrationError::NoWay(_) => format!(
-            "register a client with that server by hand, then: {}",
-            with_id()
-        ),
+        RegistrationError::NoWay(_) => {
+            format!("register a client with that server, then: {}", with_id())
+        }
         RegistrationError::OtherIssuer { .. } => {
             format!("get a client id of the new issuer, then: {}", with_id())
         }
@@ -242,7 +248,10 @@ fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
             with_id()
         ),
         RegistrationError::Answer { .. } => {
-            format!("if it goes on, register a client by hand: {}", with_id())
+            format!(
+                "if it happens again, register a client there, then: {}",
+                with_id()
+            )
         }
         RegistrationError::NoClient(_) => machine::client_hint(subject),
         RegistrationError::Document(_) => {
@@ -348,6 +357,19 @@ fn bearer_login(subject: &Subject) -> Proposal {
         None => subject.login(),
     };
     login.without(&["--dpop"])
+}
+
+/// After a refusal that leaves the login stored. Its access token may not have expired, and then only
+/// `--force` brings another one.
+fn refresh_hint(error: &Error, subject: &Subject) -> String {
+    let login = subject.login().with("--force");
+    if error.is_unknown_client() && subject.has_own_client() {
+        return format!(
+            "check the id of the client and its secret: {}",
+            login.with("--client-secret-stdin")
+        );
+    }
+    login.to_string()
 }
 
 fn exchange_hint(cause: &TokenError, remedy: Remedy, subject: &Subject) -> String {

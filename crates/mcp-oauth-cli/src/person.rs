@@ -30,7 +30,7 @@ pub(crate) struct Terminal {
     browser: bool,
     pasted: OnceLock<AsyncMutex<mpsc::UnboundedReceiver<String>>>,
     waiting: Mutex<Option<Spinner>>,
-    /// For a login whose client registers itself.
+    /// For a login of a client that registers itself.
     register_again: Option<RegisterAgain>,
 }
 

@@ -105,7 +105,7 @@ pub async fn exchange(
     .await
 }
 
-/// Returns an authorization URL of `request` whose response cannot be accepted: its `state`, code
+/// Returns an authorization URL of `request` with a response that cannot be accepted: its `state`, code
 /// verifier and nonce are dropped here.
 pub(crate) fn throwaway_url(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<Url, Error> {
     start(request, redirect_uri).map(|(url, _dropped)| url)

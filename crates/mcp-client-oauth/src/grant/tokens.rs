@@ -100,7 +100,7 @@ async fn revoke_issued(
 
 /// Refuses an ID token of another login (OpenID Connect Core §3.1.3.7, rule 11).
 ///
-/// A response without an ID token, or whose ID token has no nonce or cannot be read, is accepted:
+/// A response without an ID token, or with one that has no nonce or cannot be read, is accepted:
 /// an attacker gains nothing by it, because PKCE binds the code to this login (RFC 9700 §2.1.1) and
 /// nothing is read from the ID token.
 fn require_nonce(answer: &Response, nonce: Option<&Nonce>) -> Result<(), TokenError> {

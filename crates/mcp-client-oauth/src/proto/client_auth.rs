@@ -259,7 +259,7 @@ impl<'a> ClientAuth<'a> {
 
     /// Returns the same client with an empty `client_secret` in the form, where the form has none.
     ///
-    /// For the revocation endpoint of the Python MCP SDK and of `FastMCP`, whose data model demands the
+    /// For the revocation endpoint of the Python MCP SDK and of `FastMCP`: their data model demands the
     /// field of public clients too. What an attacker gains: nothing, because an empty secret proves
     /// nothing (RFC 6749 §2.3.1 lets it be left out).
     pub(crate) fn with_empty_secret(&self) -> Option<Self> {

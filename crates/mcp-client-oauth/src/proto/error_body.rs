@@ -29,7 +29,7 @@ impl ErrorBody {
         }
     }
 
-    /// Returns an error whose code stands for an empty body.
+    /// Returns an error with a code that stands for an empty body.
     pub fn assumed(code: &str) -> Self {
         Self {
             is_assumed: true,

@@ -29,8 +29,8 @@ where
     }))
 }
 
-/// The same without a limit of its own (a document has one), for a list whose reader has to know what
-/// it leaves out.
+/// The same without a limit of its own (a document has one), for a list of which the reader has to
+/// know what it leaves out.
 pub(super) fn all_strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
 where
     D: Deserializer<'de>,

@@ -49,7 +49,7 @@ pub struct ClientMetadata {
 }
 
 impl ClientMetadata {
-    /// A client that logs a person in with PKCE and comes back to `redirect_uri`.
+    /// A client that logs a user in with PKCE and comes back to `redirect_uri`.
     pub fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
         let remote_web = redirect_uri.scheme() == "https";
         Self {

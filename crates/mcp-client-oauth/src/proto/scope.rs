@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest scope that is taken from a server or a person (H70): some servers list a hundred scopes
+/// The longest scope that is taken from a server or a user (H70): some servers list a hundred scopes
 /// and more.
 const LONGEST: usize = 16 * 1024;
 /// How many scopes are taken from a server or a user at most.

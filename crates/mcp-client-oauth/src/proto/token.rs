@@ -269,7 +269,7 @@ impl TokenTypes {
     }
 }
 
-/// The same of a server whose `token_type` says more.
+/// The same of a server with a `token_type` that says more.
 pub(crate) fn response_of(
     answer: &Response,
     now: SystemTime,

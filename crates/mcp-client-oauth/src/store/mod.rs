@@ -343,8 +343,8 @@ impl TokenStore {
     }
 
     /// Waits until every refresh that was sent has ended, what could not be stored at once is stored,
-    /// and what was let go is let go everywhere. Call it before the process ends: with rotation, a
-    /// refresh that is dropped loses the login, and a lease in a Vault that nobody gave back keeps
+    /// and what was released is released everywhere. Call it before the process ends: with rotation, a
+    /// refresh that is dropped loses the login, and a lease in a Vault that was not released keeps
     /// others waiting for a minute. Giving up after a time stops nothing.
     pub async fn settle(&self) {
         self.under_way.settle().await;

@@ -1,4 +1,4 @@
-//! How a client authenticates at servers that nobody here wrote: their recorded messages, and what is
+//! How a client authenticates at third-party servers: their recorded messages, and what is
 //! sent to them (RFC 6749 §2.3, §3.2.1; RFC 7009; RFC 8414 §2).
 
 use std::{

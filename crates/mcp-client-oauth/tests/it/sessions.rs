@@ -48,7 +48,7 @@ async fn a_caller_can_tell_a_login_that_is_reused_from_a_new_one() {
     };
     assert!(!reused(LoginOptions::default()).await);
     assert!(reused(LoginOptions::default()).await);
-    // A refresh asks nobody: it is the same login.
+    // A refresh opens no browser: it is the same login.
     scene.pass(LIFE);
     assert!(reused(LoginOptions::default()).await);
     let mut other = LoginOptions::default();

@@ -1,6 +1,7 @@
-//! What `-h` shows: the commands on one page. `--help` has everything.
+//! What `-h` shows: the commands on one page, and of one command its own options and examples. `--help`
+//! has everything.
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
 
 use super::Cli;
 
@@ -31,11 +32,11 @@ Try it: mcp-oauth demo
 and variables.";
 
 impl Cli {
-    /// Reads the command line. Help that is asked for by `-h`, or by nothing at all, fits on a screen.
+    /// Reads the command line. The help of `-h`, or of no argument at all, fits on a screen.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let typed: Vec<_> = std::env::args_os().collect();
         let is_short = typed.get(1).is_none_or(|first| first == "-h");
-        let command = Self::command();
+        let command = with_short_help(Self::command());
         let command = if is_short {
             command.help_template(SUMMARY)
         } else {
@@ -45,9 +46,52 @@ impl Cli {
     }
 }
 
+/// Leaves the options under a heading of their own, and what follows the examples, to `--help`.
+fn with_short_help(command: Command) -> Command {
+    let shorten = |arg: Arg| {
+        let has_heading = arg.get_help_heading().is_some();
+        arg.hide_short_help(has_heading)
+    };
+    command.mut_args(shorten).mut_subcommands(|command| {
+        let command = command.mut_args(shorten);
+        match command.get_after_help().map(ToString::to_string) {
+            Some(whole) => {
+                let examples = whole.split("\n\n").next().unwrap_or_default().to_owned();
+                command.after_help(examples).after_long_help(whole)
+            }
+            None => command,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_short_help_of_a_command_has_its_own_options_and_its_examples() {
+        let mut command = with_short_help(Cli::command());
+        command.build();
+        let login = command.find_subcommand_mut("login").unwrap();
+        let (short, long) = (
+            login.render_help().to_string(),
+            login.render_long_help().to_string(),
+        );
+        for shown in ["--scope", "--force", "mcp-oauth login notes URL --device"] {
+            assert!(short.contains(shown) && long.contains(shown), "{shown}");
+        }
+        for hidden in [
+            "--idp-private-key",
+            "--accept-issuer",
+            "--json",
+            "Where no browser",
+        ] {
+            assert!(
+                !short.contains(hidden) && long.contains(hidden),
+                "{hidden}: {short}"
+            );
+        }
+    }
 
     #[test]
     fn every_command_is_on_the_page_which_fits_on_a_screen() {

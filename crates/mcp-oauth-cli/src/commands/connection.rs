@@ -49,7 +49,8 @@ impl Connection {
     pub(crate) fn server(&self) -> Option<String> {
         let info = self.service.peer_info()?;
         let own = info.server_info.as_ref()?;
-        Some(Foreign::new(&format!("{} {}", own.name, own.version)).to_string())
+        let named = format!("{} {}", own.name, own.version);
+        Some(Foreign::new(named.trim()).to_string())
     }
 
     /// Every tool; none if the server says that it has no tools.

@@ -49,10 +49,11 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     let reused = matches!(ensured, Ensured::Reused(_));
     let session = ensured.into_session();
     let before = servers.find(&name);
-    if let Some(before) = before.filter(|before| before.url != server.url) {
-        context
-            .ui
-            .warn(format_args!("`{name}` stood for {} until now", before.url));
+    if let Some(before) = before.filter(|before| before.key() != server.key()) {
+        context.ui.warn(format_args!(
+            "`{name}` stood for {} until now",
+            described(before, &server)
+        ));
     }
     if reused && server.way == Some(Way::Device) && !offers_device_code(&session) {
         // No login went that way, and none could.
@@ -65,6 +66,16 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     servers.remember(&name, server)?;
     report(context, &name, &session, &Outcome { reused, others });
     Ok(Exit::Done)
+}
+
+/// Describes the login `before`, that of a name which stands for `now` instead.
+fn described(before: &Server, now: &Server) -> String {
+    let url = &before.url;
+    match &before.account {
+        Some(account) => format!("the account `{account}` at {url}"),
+        None if before.url == now.url => format!("{url} without an account"),
+        None => url.to_string(),
+    }
 }
 
 fn offers_device_code(session: &Session) -> bool {

@@ -12,7 +12,7 @@ use crate::{
     place::{Key, Place},
 };
 
-/// Variables without a flag whose values are no secrets, so that they can be written down. Some
+/// Variables without a flag and with values that are no secrets, so that they can be written down. Some
 /// applications pass on little more than `HOME` and `PATH`.
 pub(super) const BY_VALUE: [&str; 12] = [
     "HTTPS_PROXY",
@@ -42,7 +42,7 @@ pub(crate) struct Carried {
     /// The variables that are set here, matter there, and hold secrets: they are named and not
     /// written.
     pub(crate) variables: Vec<&'static str>,
-    /// The flags and variables whose value is no text, and so can be written nowhere.
+    /// The flags and variables with a value that is no text, and so can be written nowhere.
     pub(crate) lost: Vec<&'static str>,
 }
 

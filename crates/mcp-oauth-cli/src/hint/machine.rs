@@ -5,10 +5,7 @@ use mcp_client_oauth::{
     error::{MachineGrantError, TokenError, TokenExchangeError},
 };
 
-use super::{
-    general_hint,
-    subject::{Proposal, Subject},
-};
+use super::{general_hint, proposal::Proposal, subject::Subject};
 use crate::servers::Way;
 
 pub(super) fn hint(cause: &MachineGrantError, remedy: Remedy, subject: &Subject) -> String {
@@ -36,7 +33,7 @@ pub(super) fn hint(cause: &MachineGrantError, remedy: Remedy, subject: &Subject)
     }
 }
 
-/// For a login without a client that the server knows.
+/// Returns what to do about a login that lacks a client known to the server.
 pub(super) fn client_hint(subject: &Subject) -> String {
     let login = subject.login().with_value("--client-id", "ID");
     let login = match subject.way() {
@@ -85,7 +82,7 @@ fn identity_provider_hint(cause: &TokenExchangeError, subject: &Subject) -> Stri
     format!("{what}, then: {}", with_assertion(subject))
 }
 
-/// The login with a new place of its assertion.
+/// Returns the login with another source of its assertion.
 fn with_assertion(subject: &Subject) -> Proposal {
     let login = subject.login();
     if subject.way() != Some(Way::Enterprise) {

@@ -68,7 +68,9 @@ fn other_key(store: &Path, subject: &Subject) -> String {
             "it has a password: leave out `keychain`; or give it another key: {}",
             migrate("keychain")
         ),
-        _ => "it belongs to another application; choose another place: --data-dir DIR".to_owned(),
+        _ => {
+            "it belongs to another application; choose another directory: --data-dir DIR".to_owned()
+        }
     }
 }
 
@@ -79,7 +81,7 @@ fn keychain(store: &Path, cause: &KeychainCause, subject: &Subject) -> String {
     let otherwise = if exists {
         let other = format!("file:{directory}.files");
         let login = subject.login().with_value("--store", other);
-        format!("or log in anew with another store: {login}")
+        format!("or log in again with another store: {login}")
     } else {
         let login = subject.login().with_value("--store", "file");
         format!("or keep the key in a file: {login}")

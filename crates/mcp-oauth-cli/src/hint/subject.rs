@@ -1,13 +1,14 @@
-//! The commands that hints propose: they repeat what was typed, so that each can be pasted.
-
-use std::fmt;
+//! What a hint is about: what was typed and what is remembered of the server, from which the proposed
+//! commands are made. They repeat what was typed, so that each can be pasted.
 
 use mcp_client_oauth::ServerUrl;
 
-use super::typed::{flags, global, options, verb};
+use super::{
+    proposal::{Flag, OF_NON_INTERACTIVE, Proposal},
+    typed::{flags, global, options, verb},
+};
 use crate::{
     args::{Cli, Command, Login},
-    exit::quoted,
     servers::{Server, Servers, Way},
 };
 
@@ -33,52 +34,6 @@ pub(crate) struct Subject {
     /// What is remembered of the server.
     known: Option<Server>,
 }
-
-/// One option, with its value if it takes one.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Flag {
-    pub(super) name: &'static str,
-    pub(super) value: Option<String>,
-}
-
-/// Options that `login` does not take together with another.
-const CONFLICTS: [(&str, &[&str]); 9] = [
-    (
-        "--device",
-        &["--port", "--redirect-uri", "--no-browser", NON_INTERACTIVE],
-    ),
-    ("--no-browser", &["--device", NON_INTERACTIVE]),
-    ("--port", &["--redirect-uri", "--device"]),
-    ("--redirect-uri", &["--port", "--device"]),
-    ("--client-id", &["--client-metadata-url"]),
-    (
-        "--client-metadata-url",
-        &["--client-id", "--client-secret-stdin"],
-    ),
-    (
-        "--client-credentials",
-        &["--device", "--workload-token", "--share"],
-    ),
-    (
-        "--workload-token",
-        &["--device", "--client-credentials", "--share"],
-    ),
-    ("--resource", &["--no-resource"]),
-];
-
-/// Stands for every option of a login that asks no user.
-const NON_INTERACTIVE: &str = "non-interactive";
-
-const OF_NON_INTERACTIVE: [&str; 8] = [
-    "--client-credentials",
-    "--workload-token",
-    "--idp",
-    "--idp-token-endpoint",
-    "--idp-client-id",
-    "--idp-private-key",
-    "--id-token",
-    "--idp-refresh-token",
-];
 
 impl Subject {
     /// Takes what was typed. What is remembered of the server comes by [`knowing`](Self::knowing).
@@ -253,7 +208,9 @@ impl Subject {
             .filter(|_| self.is_known() && self.is_name())
         {
             Some(url) => self.login_at(&url).with("--force"),
-            None => self.login().with("--no-browser"),
+            // A name of the URL may be remembered with `--device`.
+            None if self.is_known() => self.login().with("--no-browser"),
+            None => self.login(),
         };
         proposal.without(&OF_NON_INTERACTIVE).without(&["--device"])
     }
@@ -322,107 +279,6 @@ impl Subject {
     }
 }
 
-/// A command that a hint proposes. `Display` writes it for a POSIX shell.
-#[derive(Clone, Debug)]
-pub(super) struct Proposal {
-    verb: &'static str,
-    server: Vec<String>,
-    url: Option<String>,
-    flags: Vec<Flag>,
-    global: Vec<Flag>,
-}
-
-impl Proposal {
-    /// Adds an option, and drops those that do not go with it.
-    #[must_use]
-    pub(super) fn with(self, name: &'static str) -> Self {
-        self.set(Flag { name, value: None })
-    }
-
-    /// Adds an option with a value, in the place of the one that was typed.
-    #[must_use]
-    pub(super) fn with_value(self, name: &'static str, value: impl Into<String>) -> Self {
-        self.set(Flag::valued(name, value))
-    }
-
-    fn set(self, flag: Flag) -> Self {
-        let conflicts = CONFLICTS.iter().filter(|(name, _)| *name == flag.name);
-        let conflicts: Vec<&str> = conflicts.flat_map(|(_, others)| *others).copied().collect();
-        let mut proposal = self.without(&conflicts);
-        if conflicts.contains(&NON_INTERACTIVE) {
-            proposal = proposal.without(&OF_NON_INTERACTIVE);
-        }
-        let list = match flag.name {
-            "--store" => &mut proposal.global,
-            _ => &mut proposal.flags,
-        };
-        match list.iter_mut().find(|typed| typed.name == flag.name) {
-            Some(typed) => *typed = flag,
-            None => list.push(flag),
-        }
-        proposal
-    }
-
-    /// Adds an option with a value, beside others of that name.
-    #[must_use]
-    pub(super) fn with_more(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        let flag = Flag::valued(name, value);
-        if !self.flags.contains(&flag) {
-            self.flags.push(flag);
-        }
-        self
-    }
-
-    /// Adds an option with a value unless it was typed.
-    #[must_use]
-    pub(super) fn with_default(self, name: &'static str, value: &str) -> Self {
-        if self.flags.iter().any(|typed| typed.name == name) {
-            self
-        } else {
-            self.with_value(name, value)
-        }
-    }
-
-    /// Drops the store and the password that were typed, which are not those of the store that is there.
-    #[must_use]
-    pub(super) fn without_store(mut self) -> Self {
-        let typed = ["--store", "--password-file"];
-        self.global.retain(|flag| !typed.contains(&flag.name));
-        self
-    }
-
-    /// Drops options that were typed.
-    #[must_use]
-    pub(super) fn without(mut self, names: &[&str]) -> Self {
-        self.flags.retain(|flag| !names.contains(&flag.name));
-        self
-    }
-}
-
-impl fmt::Display for Proposal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mcp-oauth {}", self.verb)?;
-        for word in self.server.iter().chain(&self.url) {
-            write!(f, " {}", quoted(word))?;
-        }
-        for Flag { name, value } in self.flags.iter().chain(&self.global) {
-            match value {
-                Some(value) if value.starts_with('-') => write!(f, " {name}={}", quoted(value))?,
-                Some(value) => write!(f, " {name} {}", quoted(value))?,
-                None => write!(f, " {name}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Flag {
-    pub(super) fn valued(name: &'static str, value: impl Into<String>) -> Self {
-        let value = Some(value.into());
-        Self { name, value }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -463,7 +319,7 @@ mod tests {
         );
     }
 
-    /// Lines to type, whose words may have blanks in the place of `_`.
+    /// Lines to type; a `_` stands for a blank within a word.
     const LINES: [&str; 6] = [
         "login a https://a.example/mcp --scope x_y --client-id it's_me --client-secret-stdin \
          --port 80 --timeout 90s --legacy --allow-http --force --dpop --share --no-browser \
@@ -551,7 +407,7 @@ mod tests {
             "--workload-token",
             "/x",
         ]);
-        let expected = "mcp-oauth login job https://b.example/ --no-browser";
+        let expected = "mcp-oauth login job https://b.example/";
         assert_eq!(new.browser_login().to_string(), expected);
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use mcp_client_oauth::platform::AssertionSource;
 
-use super::subject::Flag;
+use super::proposal::Flag;
 use crate::args::{Command, Global, Login};
 
 /// Returns the command, if a server and an account are all that it takes; or `login`.

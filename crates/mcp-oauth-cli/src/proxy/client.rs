@@ -24,7 +24,7 @@ use super::{
     subscription,
     upstream::{Confirmation, Upstream},
 };
-use crate::hint::Subject;
+use crate::hint::{Subject, forced_login};
 
 /// How many requests are on their way at once: each may need a connection.
 const AT_ONCE: usize = 128;
@@ -265,15 +265,22 @@ impl Inner {
         }
     }
 
-    /// Says what is missing, and the command that mends it. An application that shows an empty server
+    /// Says what is missing, and the command that fixes it. An application that shows an empty server
     /// as a healthy one hands this to its model; a host without a display can follow it too.
     fn how_to_log_in(&self) -> String {
+        let url = self.door.url();
+        let (what, command) = if self.door.has_session() {
+            // A plain `login` would use it again, while its access token has not expired.
+            let what = format!("{url} no longer accepts the stored login");
+            (what, forced_login(&self.subject))
+        } else {
+            let what = format!("Not logged in to {url} yet");
+            (what, self.subject.login_command())
+        };
         format!(
-            "Not logged in to {} yet, so its tools are not listed. Ask the user to run this command \
-             in a terminal: {}. A tool call returns the URL of the login, too. The \
-             tools are listed as soon as the login is done.",
-            self.door.url(),
-            self.subject.login_command()
+            "{what}, so its tools are not listed. Ask the user to run this command in a terminal: \
+             `{command}`. A tool call returns the URL of the login, too. The tools are listed as soon \
+             as the login is done."
         )
     }
 

@@ -306,9 +306,9 @@ impl Trouble {
                 cause: HttpErrorCause::TooLarge(limit),
                 ..
             })) => format!(
-                "{url}: the response is larger than {} MiB, which is the limit of mcp-oauth proxy; \
+                "{url}: the response is larger than {}, which is the limit of mcp-oauth proxy; \
                  --max-response raises it",
-                limit >> 20
+                size_text(*limit)
             ),
             Self::Login => "login required".to_owned(),
             Self::Failed(error) => {
@@ -330,6 +330,18 @@ impl Trouble {
     }
 }
 
+/// Writes a size in the largest unit that needs no fraction.
+fn size_text(bytes: usize) -> String {
+    let units = [(20, "MiB"), (10, "KiB")];
+    let whole = units
+        .iter()
+        .find(|(shift, _)| bytes.is_multiple_of(1 << shift));
+    whole.map_or_else(
+        || format!("{bytes} bytes"),
+        |(shift, unit)| format!("{} {unit}", bytes >> shift),
+    )
+}
+
 impl From<HttpError> for Trouble {
     fn from(error: HttpError) -> Self {
         Self::Failed(error.into())
@@ -348,5 +360,17 @@ impl From<AnswerError> for Trouble {
             AnswerError::Network(error) => error.into(),
             other => Self::NoAnswer(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_named_as_it_was_chosen() {
+        assert_eq!(size_text(64 << 20), "64 MiB");
+        assert_eq!(size_text(512 << 10), "512 KiB");
+        assert_eq!(size_text(1_000_000), "1000000 bytes");
     }
 }

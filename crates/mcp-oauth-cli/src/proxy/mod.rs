@@ -42,7 +42,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long the last lines may take to be read.
 const LAST_LINES: Duration = Duration::from_millis(250);
 
-/// What a client is told of a call whose response was lost. A model that reads it must not repeat an
+/// What a client is told of a call after its response was lost. A model that reads it must not repeat an
 /// effect blindly.
 const UNKNOWN_OUTCOME: &str =
     "it is unknown whether the call was carried out: check that before you repeat it";

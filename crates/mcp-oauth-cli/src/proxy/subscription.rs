@@ -11,7 +11,7 @@ use super::frame::{Message, result};
 /// Names the subscription in each message that belongs to it.
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// The lists whose changes a client wants to hear of.
+/// The lists of which a client requests the changes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Filter {

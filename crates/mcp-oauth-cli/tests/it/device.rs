@@ -115,7 +115,7 @@ async fn a_server_that_gives_no_codes_is_said_to_be_one() {
         .await
         .ended(1);
     refused.says("no way to log in works").says(&format!(
-        "hint: log in with a browser: mcp-oauth login notes {} --no-browser",
+        "hint: log in with a browser: mcp-oauth login notes {}\n",
         home.url()
     ));
 }

@@ -1,6 +1,6 @@
 //! Every command that a hint proposes is executed, as it was printed, in the situation that prints it.
 //!
-//! Not executed, with the reason: hints without a command; `vault …`, whose program is not ours;
+//! Not executed, with the reason: hints without a command; `vault …`, a program of others;
 //! `--allow-http` and the name of a host elsewhere, which would leave loopback; what trusts the records of
 //! a Vault (`vault.rs` runs one).
 
@@ -182,7 +182,7 @@ async fn hints_about_the_server_lead_to_a_login() {
                 .dynamic_registration(false)
                 .client("me", None),
             typed: &["--account", "it's me"],
-            lead: "register a client with that server by hand, then: ",
+            lead: "register a client with that server, then: ",
             how: Paste {
                 fill: ID,
                 ..Paste::default()
@@ -190,7 +190,7 @@ async fn hints_about_the_server_lead_to_a_login() {
             ..Row::default()
         },
         refused_registration(403, "the vendor may admit only clients on its own list: "),
-        refused_registration(404, "if it goes on, register a client by hand: "),
+        refused_registration(404, "if it happens again, register a client there, then: "),
         Row {
             builder: Testbed::builder().legacy(Legacy::Metadata),
             lead: "to use that authorization server: ",
@@ -318,7 +318,7 @@ async fn a_busy_port_is_left() {
     home.run(&["token", "notes"]).await.succeeded();
 }
 
-/// `--force` registers anew, which a client that the user registered cannot be.
+/// `--force` registers again, which a client that the user registered cannot be.
 #[tokio::test]
 async fn a_login_of_an_own_client_that_timed_out_keeps_its_port() {
     let home = Home::with(Testbed::builder().client("me", None)).await;
@@ -414,7 +414,7 @@ async fn another_issuer_gets_another_client() {
     assert_eq!(other.token_requests("authorization_code"), 1);
 }
 
-/// 127.0.0.1 for `localhost`, and the root of a server whose endpoint is `/mcp`: the metadata names the
+/// 127.0.0.1 for `localhost`, and the root of a server with the endpoint `/mcp`: the metadata names the
 /// right URL, as that of the Python SDK 1.23.0 (`resource_server_url`) and of `FastMCP` 2.13.2
 /// (`base_url`) does; `wrong_url.rs` of the library has their messages.
 #[tokio::test]
@@ -509,7 +509,7 @@ async fn a_name_with_a_typing_error_is_corrected() {
             .await
             .succeeded();
     }
-    // Of a login it may be a new name whose URL was left out.
+    // Of a login it may be a new name without its URL.
     let unknown = home.run(&["login", "nots"]).await.ended(2);
     let [near, new] = &commands(&unknown)[..] else {
         panic!("{unknown:#?}");

@@ -50,7 +50,7 @@ async fn old_metadata_is_named_and_used_only_when_asked_for() {
     let refused = home.run(&["login", "notes", &url]).await.ended(1);
     let origin = url.strip_suffix("/mcp").unwrap();
     refused
-        .says("has no protected resource metadata, but its own origin has metadata of the")
+        .says("no protected resource metadata was found, but its own origin has metadata of the")
         .says(&format!(
             "authorization server {origin}/, as MCP 2025-03-26"
         ))

@@ -43,7 +43,7 @@ async fn a_second_name_of_one_url_is_the_same_login_and_says_so() {
         (&json["reused"], &json["same_login_as"]),
         (&true.into(), &json!(["work"]))
     );
-    assert_eq!(pages(&home), 1, "nobody was asked twice");
+    assert_eq!(pages(&home), 1, "no second page was opened");
     // What both say is true: one asks again, and the other keeps another login.
     home.login(&["other", "--force"])
         .await
@@ -57,6 +57,24 @@ async fn a_second_name_of_one_url_is_the_same_login_and_says_so() {
     mine.says("Logged in to mine");
     assert!(!mine.stdout.contains("same login"), "{mine:?}");
     assert_eq!(pages(&home), 3);
+}
+
+#[tokio::test]
+async fn a_name_that_stands_for_another_account_from_now_on_is_warned_of() {
+    let home = Home::new().await;
+    let url = home.url();
+    home.login(&["work", &url]).await.succeeded();
+    home.login(&["work", "--account", "mine"])
+        .await
+        .succeeded()
+        .says(&format!(
+            "warning: `work` stood for {url} without an account until now"
+        ));
+    let back = home.login(&["work", "--account", "other"]).await;
+    back.succeeded()
+        .says(&format!("`work` stood for the account `mine` at {url}"));
+    let again = home.run(&["login", "work"]).await.succeeded();
+    assert!(!again.stderr.contains("stood for"), "{again:?}");
 }
 
 #[tokio::test]

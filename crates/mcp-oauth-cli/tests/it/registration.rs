@@ -34,8 +34,5 @@ async fn a_listed_device_grant_without_an_endpoint_is_named() {
     refused
         .says("lists the device grant in `grant_types_supported`")
         .says("names no `device_authorization_endpoint`")
-        .says(&format!(
-            "mcp-oauth login notes {} --no-browser",
-            home.url()
-        ));
+        .says(&format!("mcp-oauth login notes {}\n", home.url()));
 }

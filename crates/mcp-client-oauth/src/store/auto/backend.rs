@@ -33,7 +33,7 @@ pub(in crate::store) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorag
     Ok(Arc::new(AutoFiles { directory, files }))
 }
 
-/// Encrypted files whose kind of key is selected on the first write, unless the store exists.
+/// Encrypted files; the kind of their key is selected on the first write, unless the store exists.
 struct AutoFiles {
     directory: PathBuf,
     /// Set once the kind of key is selected. A selection that fails is tried again.

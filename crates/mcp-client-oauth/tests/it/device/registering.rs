@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// A login whose client registers itself.
+/// A login of a client that registers itself.
 fn unregistered() -> LoginOptions {
     let mut options = options();
     options.identity.preregistered = None;

@@ -61,8 +61,8 @@ impl Members {
             let own = self.find(key).map(RawValue::get);
             let own = own.and_then(|own| serde_json::from_str::<Value>(own).ok());
             match (&own, value.as_object().filter(|_| key == "env")) {
-                // There may be more variables than ours.
-                (Some(own), Some(ours)) => ours.iter().all(|(name, value)| own[name] == *value),
+                // The entry may have further variables.
+                (Some(own), Some(added)) => added.iter().all(|(name, value)| own[name] == *value),
                 _ => own.as_ref() == Some(value),
             }
         };
@@ -113,11 +113,11 @@ pub(super) fn with_member(
     Ok(whole.write(0) + "\n")
 }
 
-/// The variables that are there, with those of `ours` added or replaced.
-fn with_variables(before: Option<&RawValue>, ours: &Value) -> Result<String, String> {
+/// Returns the variables of `before`, with those of `added` put in or replaced.
+fn with_variables(before: Option<&RawValue>, added: &Value) -> Result<String, String> {
     let is_object = |value: &&RawValue| value.get().starts_with('{');
     let mut both = Members::read(before.filter(is_object).map_or("{}", RawValue::get))?;
-    for (name, value) in ours.as_object().into_iter().flatten() {
+    for (name, value) in added.as_object().into_iter().flatten() {
         both.set(name, value.to_string())?;
     }
     Ok(both.write(3))

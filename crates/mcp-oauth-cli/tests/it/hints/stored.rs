@@ -100,6 +100,30 @@ async fn an_empty_response_is_not_said_to_name_an_error() {
         .succeeded();
 }
 
+/// A server of the Python MCP SDK (`mcp` 2.3.0) that was restarted keeps its clients in memory alone, and
+/// the access token that it does not know either has not expired.
+#[tokio::test]
+async fn a_login_whose_client_the_server_has_removed_is_made_again() {
+    let home = Home::logged_in().await;
+    home.testbed.revoke_access_tokens();
+    home.testbed.set_fault(Fault::Status {
+        path: "/token".to_owned(),
+        status: 401,
+        body: r#"{"error":"invalid_client","error_description":"Invalid client_id"}"#.to_owned(),
+        headers: Vec::new(),
+        times: None,
+    });
+    let failed = home.run(&["request", "notes", "notes"]).await.ended(3);
+    failed.says("`invalid_client`: Invalid client_id");
+    home.testbed.clear_faults();
+    let proposed = commands(&failed);
+    assert_eq!(proposed, ["mcp-oauth login notes --force"]);
+    paste(&home, &proposed[0], Paste::default())
+        .await
+        .succeeded();
+    home.run(&["request", "notes", "notes"]).await.succeeded();
+}
+
 #[tokio::test]
 async fn a_scope_that_is_missing_is_brought() {
     let home = Home::with(Testbed::builder().step_up(true)).await;

@@ -10,6 +10,28 @@ use crate::{device, support::Home};
 
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
+/// A server that was restarted knows neither the client nor the token, which has not expired: a plain
+/// `login` would find it valid.
+#[tokio::test]
+async fn a_client_is_told_to_replace_a_login_that_the_server_no_longer_accepts() {
+    let home = Home::logged_in().await;
+    home.testbed.revoke_access_tokens();
+    home.testbed.set_fault(Fault::Status {
+        path: "/token".to_owned(),
+        status: 401,
+        body: r#"{"error":"invalid_client"}"#.to_owned(),
+        headers: Vec::new(),
+        times: None,
+    });
+    let mut app = App::start(&home, &["--no-browser"]);
+    let greeting = app.shake_hands().await;
+    let instructions = greeting["result"]["instructions"].as_str().unwrap();
+    let command = format!("`mcp-oauth login {} --no-browser --force`", home.url());
+    assert!(instructions.contains(&command), "{instructions}");
+    assert!(instructions.contains("no longer accepts"), "{instructions}");
+    app.hang_up().await;
+}
+
 #[tokio::test]
 async fn a_client_is_greeted_before_the_login_and_told_when_it_is_done() {
     let home = Home::new().await;

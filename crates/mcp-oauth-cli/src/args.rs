@@ -97,13 +97,13 @@ pub(crate) struct Global {
     )]
     pub(crate) quiet: bool,
     /// Where tokens are kept: `auto`, `keychain`, `file`, `vault` or `memory:`; see `mcp-oauth --help`.
-    #[arg(long, global = true, value_name = "SPEC")]
+    #[arg(long, hide_short_help = true, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
     /// A directory for everything: the tokens in `DIR/tokens`, the names in `DIR/servers.json`.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, hide_short_help = true, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// A file with the password that the tokens are sealed with.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) network: NetworkFlags,
@@ -115,7 +115,7 @@ pub(crate) enum Command {
     /// Show the whole way on servers that run inside this command, and prove each step.
     Demo(Demo),
     /// Log in to a server, and remember it by a name.
-    #[command(visible_alias = "auth", after_help = LOGIN_EXAMPLES)]
+    #[command(visible_alias = "auth", after_help = MORE, after_long_help = LOGIN_EXAMPLES)]
     Login(Box<Login>),
     /// List the servers and how their tokens are.
     List,
@@ -147,7 +147,7 @@ pub(crate) enum Command {
     #[command(after_help = PASTE_HELP)]
     Paste,
     /// Be a server on stdio for applications that speak no HTTP, or cannot log in.
-    #[command(after_help = proxy::EXAMPLES)]
+    #[command(after_help = MORE, after_long_help = proxy::EXAMPLES)]
     Proxy(Box<Proxy>),
     /// Print what an application needs to run `proxy` as its server, or write it to its file.
     #[command(after_help = proxy::CONFIG_EXAMPLES)]
@@ -180,6 +180,9 @@ pub(crate) struct Demo {
     #[arg(long)]
     pub(crate) no_browser: bool,
 }
+
+/// Stands below the options that `-h` shows.
+const MORE: &str = "More options, and examples: --help";
 
 const LOGIN_EXAMPLES: &str = "\
 Examples:
@@ -218,13 +221,18 @@ pub(crate) struct Login {
     #[arg(long, hide = true, num_args = 1.., value_name = "SCOPE", conflicts_with = "scope")]
     pub(crate) scopes: Vec<Scope>,
     /// Read the secret of the client from stdin.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) client_secret_stdin: bool,
     /// The port on 127.0.0.1 that the browser comes back to; 0 is any free one, as by default.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) port: Option<u16>,
     /// The whole redirect URI, for a client that was registered with another one.
-    #[arg(long, value_name = "URI", conflicts_with = "port")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "URI",
+        conflicts_with = "port"
+    )]
     pub(crate) redirect_uri: Option<Url>,
     /// How long the login may take, as in `90s` or `10m`; five minutes by default.
     #[arg(long, value_parser = duration)]

@@ -72,8 +72,8 @@ pub(crate) struct Proxy {
     /// How long the server may take to begin an answer.
     #[arg(long, value_parser = duration, default_value = "5m")]
     pub(crate) timeout: Duration,
-    /// The size of the largest message of the server that is passed on, such as `16M`. A longer
-    /// one fails its call.
+    /// The size of the largest message of the server that is passed on, such as `16M`, and about the
+    /// memory that an endless one takes. A longer one fails its call.
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
     pub(crate) max_response: usize,
     /// How long a login may take; five minutes by default.

@@ -18,16 +18,16 @@ pub(crate) struct WhoFlags {
     #[arg(long, value_name = "ID", conflicts_with = "client_metadata_url")]
     pub(crate) client_id: Option<String>,
     /// The https URL of a client metadata document, which is a client id where servers take one.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, hide_short_help = true, value_name = "URL")]
     pub(crate) client_metadata_url: Option<Url>,
     /// Open no browser: show the URL only.
     #[arg(long)]
     pub(crate) no_browser: bool,
     /// Follow the rules of 2025-03-26 if the server does not say who issues its tokens.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) legacy: bool,
     /// Plain http will do, for a server in a network where nobody listens in, and for what it names
     /// there. It goes to private addresses only; this machine needs no leave.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) allow_http: bool,
 }

@@ -1,12 +1,13 @@
-//! Ctrl-C.
+//! Ctrl-C, SIGTERM and SIGHUP.
 
 #![cfg(unix)]
 
 use std::net::TcpListener;
 
 use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
+use tokio::process::Command;
 
-use crate::support::{Home, Running};
+use crate::support::{Home, Output, Running};
 
 pub(crate) fn send(signal: &str, running: &Running) {
     kill(signal, running.child.id().unwrap());
@@ -40,24 +41,42 @@ async fn an_interrupted_login_leaves_nothing_and_frees_its_port() {
     home.run(&["token", &home.url()]).await.ended(3);
 }
 
-#[tokio::test]
-async fn a_refresh_that_was_sent_is_stored_before_the_end() {
-    let home = Home::logged_in().await;
+/// Sends a signal to a program while its refresh is at the server, and returns how it ended.
+async fn signalled_amid_refresh(home: &Home, command: Command, signal: &str) -> Output {
     home.testbed
         .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
     let exchanged = home
         .testbed
         .count(Party::AuthorizationServer, "POST", "/token");
-    let running = Running::start(home.command(&["refresh", "notes"]), "").await;
+    let running = Running::start(command, "").await;
     home.testbed
         .arrived(Party::AuthorizationServer, "POST", "/token", exchanged + 1)
         .await;
-    send("-TERM", &running);
+    send(signal, &running);
     home.testbed.release();
-    let code = running.end().await.code;
-    assert!(code == 143 || code == 0, "{code}");
-    // The old refresh token is spent: only with the new one does this work.
-    home.run(&["refresh", "notes"]).await.succeeded();
+    running.end().await
+}
+
+/// SIGHUP comes when the terminal window is closed, or the SSH connection is lost.
+#[tokio::test]
+async fn a_refresh_that_was_sent_is_stored_before_the_end() {
+    for (signal, expected) in [("-TERM", 143), ("-HUP", 129)] {
+        let home = Home::logged_in().await;
+        let command = home.command(&["refresh", "notes"]);
+        let ended = signalled_amid_refresh(&home, command, signal).await;
+        assert!([expected, 0].contains(&ended.code), "{ended:?}");
+        // The old refresh token is spent: only with the new one does this work.
+        home.run(&["refresh", "notes"]).await.succeeded();
+    }
+}
+
+#[tokio::test]
+async fn a_command_under_nohup_goes_on_when_the_terminal_is_gone() {
+    let home = Home::logged_in().await;
+    let mut command = home.program("nohup");
+    command.args([env!("CARGO_BIN_EXE_mcp-oauth"), "refresh", "notes"]);
+    let ended = signalled_amid_refresh(&home, command, "-HUP").await;
+    ended.succeeded();
 }
 
 #[tokio::test]
@@ -89,46 +108,6 @@ async fn an_interrupted_command_writes_its_one_document_too() {
         let document = running.end().await.ended(code).json();
         assert_eq!(document["error"]["code"], "interrupted");
     }
-}
-
-/// The terminal window was closed, or the SSH connection was lost.
-#[tokio::test]
-async fn a_refresh_that_was_sent_is_stored_when_the_terminal_is_gone() {
-    let home = Home::logged_in().await;
-    home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
-    let exchanged = home
-        .testbed
-        .count(Party::AuthorizationServer, "POST", "/token");
-    let running = Running::start(home.command(&["refresh", "notes"]), "").await;
-    home.testbed
-        .arrived(Party::AuthorizationServer, "POST", "/token", exchanged + 1)
-        .await;
-    send("-HUP", &running);
-    home.testbed.release();
-    let code = running.end().await.code;
-    assert!(code == 129 || code == 0, "{code}");
-    // The old refresh token is spent: only with the new one does this work.
-    home.run(&["refresh", "notes"]).await.succeeded();
-}
-
-#[tokio::test]
-async fn a_command_under_nohup_goes_on_when_the_terminal_is_gone() {
-    let home = Home::logged_in().await;
-    home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
-    let exchanged = home
-        .testbed
-        .count(Party::AuthorizationServer, "POST", "/token");
-    let mut command = home.program("nohup");
-    command.args([env!("CARGO_BIN_EXE_mcp-oauth"), "refresh", "notes"]);
-    let running = Running::start(command, "").await;
-    home.testbed
-        .arrived(Party::AuthorizationServer, "POST", "/token", exchanged + 1)
-        .await;
-    send("-HUP", &running);
-    home.testbed.release();
-    running.end().await.succeeded();
 }
 
 #[tokio::test]

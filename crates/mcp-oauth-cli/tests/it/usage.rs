@@ -102,6 +102,8 @@ async fn help_and_version_are_what_was_asked_for() {
     let summary = home.run(&["-h"]).await.succeeded();
     assert!(summary.stdout.lines().count() <= 25, "{}", summary.stdout);
     summary.says("Log in\n").says("mcp-oauth COMMAND --help");
+    let login = home.run(&["login", "-h"]).await.succeeded();
+    assert!(login.stdout.lines().count() <= 35, "{}", login.stdout);
     home.run(&["--help"])
         .await
         .succeeded()

@@ -115,7 +115,7 @@ pub(crate) enum Command {
     /// Show the whole way on servers that run inside this command, and prove each step.
     Demo(Demo),
     /// Log in to a server, and remember it by a name.
-    #[command(visible_alias = "auth", after_help = MORE, after_long_help = LOGIN_EXAMPLES)]
+    #[command(visible_alias = "auth", after_help = LOGIN_EXAMPLES)]
     Login(Box<Login>),
     /// List the servers and how their tokens are.
     List,
@@ -147,7 +147,7 @@ pub(crate) enum Command {
     #[command(after_help = PASTE_HELP)]
     Paste,
     /// Be a server on stdio for applications that speak no HTTP, or cannot log in.
-    #[command(after_help = MORE, after_long_help = proxy::EXAMPLES)]
+    #[command(after_help = proxy::EXAMPLES)]
     Proxy(Box<Proxy>),
     /// Print what an application needs to run `proxy` as its server, or write it to its file.
     #[command(after_help = proxy::CONFIG_EXAMPLES)]
@@ -180,9 +180,6 @@ pub(crate) struct Demo {
     #[arg(long)]
     pub(crate) no_browser: bool,
 }
-
-/// Stands below the options that `-h` shows.
-const MORE: &str = "More options, and examples: --help";
 
 const LOGIN_EXAMPLES: &str = "\
 Examples:

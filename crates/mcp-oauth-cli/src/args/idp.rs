@@ -17,26 +17,24 @@ pub(crate) struct IdpFlags {
     /// --id-token brings. --client-id and its secret are those at the authorization server.
     #[arg(
         long,
-        hide_short_help = true,
         value_name = "ISSUER",
         requires_all = ["idp_token_endpoint", "idp_client_id", "subject_token"],
         conflicts_with_all = ["device", "client_credentials", "workload_token", "share"],
     )]
     pub(crate) idp: Option<String>,
     /// Where the identity provider exchanges tokens.
-    #[arg(long, hide_short_help = true, value_name = "URL", requires = "idp")]
+    #[arg(long, value_name = "URL", requires = "idp")]
     pub(crate) idp_token_endpoint: Option<Url>,
     /// The id of the client at the identity provider. Its secret is `MCP_OAUTH_IDP_CLIENT_SECRET`.
-    #[arg(long, hide_short_help = true, value_name = "ID", requires = "idp")]
+    #[arg(long, value_name = "ID", requires = "idp")]
     pub(crate) idp_client_id: Option<String>,
     /// A PEM file with the PKCS#8 key by which the client proves to the identity provider who it is,
     /// instead of a secret.
-    #[arg(long, hide_short_help = true, value_name = "FILE", requires = "idp")]
+    #[arg(long, value_name = "FILE", requires = "idp")]
     pub(crate) idp_private_key: Option<PathBuf>,
     /// Where the ID token comes from. It is read anew each time; see --workload-token.
     #[arg(
         long,
-        hide_short_help = true,
         value_name = "FILE|env:NAME|cmd:PROGRAM",
         value_parser = assertion_source,
         requires = "idp",
@@ -45,7 +43,6 @@ pub(crate) struct IdpFlags {
     /// Read a refresh token of the identity provider instead of an ID token; see --workload-token.
     #[arg(
         long,
-        hide_short_help = true,
         value_name = "FILE|env:NAME|cmd:PROGRAM",
         value_parser = assertion_source,
         requires = "idp",

@@ -10,14 +10,14 @@ use clap::Args;
 pub(crate) struct NetworkFlags {
     /// A PEM file with certificate authorities to trust besides those of the system. It is not
     /// remembered with a name; `MCP_OAUTH_CA_CERT` is for every command.
-    #[arg(long, hide_short_help = true, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
     /// A PEM file with a certificate for servers that ask who connects (mutual TLS), and its key
     /// unless --client-key has it.
-    #[arg(long, hide_short_help = true, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) client_cert: Option<PathBuf>,
     /// A PEM file with the key of that certificate.
-    #[arg(long, hide_short_help = true, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) client_key: Option<PathBuf>,
 }
 

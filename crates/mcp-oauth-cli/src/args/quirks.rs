@@ -18,35 +18,35 @@ use crate::exit::Failure;
 #[command(next_help_heading = "Servers that want things otherwise")]
 pub(crate) struct QuirkFlags {
     /// Leave out the parameter `resource`, for servers that refuse it.
-    #[arg(long, hide_short_help = true, conflicts_with = "resource")]
+    #[arg(long, conflicts_with = "resource")]
     pub(crate) no_resource: bool,
     /// What the authorization server calls the resource, if not by its URL.
-    #[arg(long, hide_short_help = true, value_name = "URI")]
+    #[arg(long, value_name = "URI")]
     pub(crate) resource: Option<String>,
     /// One more parameter of the authorization request, as in `audience=https://api.example.com`; may
     /// be given several times. Without a value it is not sent, even where the provider is known to
     /// want it.
-    #[arg(long, hide_short_help = true, value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) authorize_param: Vec<(String, String)>,
     /// Who is about to log in, such as an email address: the login page may fill it in.
-    #[arg(long, hide_short_help = true, value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) login_hint: Option<String>,
     /// Name the scope in each refresh too.
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     pub(crate) scope_on_refresh: bool,
     /// Take tokens that come as a form, and not as JSON.
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     pub(crate) form_answers: bool,
     /// Believe that the authorization server checks PKCE though its metadata does not say so.
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     pub(crate) pkce_unlisted: bool,
     /// Take a token for a bearer token where the response has no `token_type`, as `OpenAuth` sends it.
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     pub(crate) assume_bearer: bool,
     /// Another name by which the authorization server may call itself; may be given several times. Only
     /// if whoever runs it says so: it keeps others from passing for it. An empty one is for metadata
     /// without a name.
-    #[arg(long, hide_short_help = true, value_name = "ISSUER")]
+    #[arg(long, value_name = "ISSUER")]
     pub(crate) accept_issuer: Vec<String>,
 }
 

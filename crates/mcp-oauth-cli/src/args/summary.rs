@@ -50,7 +50,8 @@ impl Cli {
 fn with_short_help(command: Command) -> Command {
     let shorten = |arg: Arg| {
         let has_heading = arg.get_help_heading().is_some();
-        arg.hide_short_help(has_heading)
+        let is_rare = has_heading || arg.is_hide_short_help_set();
+        arg.hide_short_help(is_rare)
     };
     command.mut_args(shorten).mut_subcommands(|command| {
         let command = command.mut_args(shorten);

@@ -23,7 +23,6 @@ pub(crate) struct WayFlags {
     /// each time. `cmd:` is a program and its arguments, separated by blanks; there is no shell.
     #[arg(
         long,
-        hide_short_help = true,
         value_name = "FILE|env:NAME|cmd:PROGRAM",
         value_parser = assertion_source,
         conflicts_with_all = ["device", "client_credentials"],
@@ -31,13 +30,13 @@ pub(crate) struct WayFlags {
     pub(crate) workload_token: Option<AssertionSource>,
     /// A PEM file with the PKCS#8 key by which the client proves who it is. It is sealed with the
     /// login.
-    #[arg(long, hide_short_help = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) private_key: Option<PathBuf>,
     /// Take only tokens that are bound to a key of this login (DPoP).
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     pub(crate) dpop: bool,
     /// Ask nobody if a login of the same account at another server of the same issuer does here.
-    #[arg(long, hide_short_help = true, conflicts_with_all = ["client_credentials", "workload_token"])]
+    #[arg(long, conflicts_with_all = ["client_credentials", "workload_token"])]
     pub(crate) share: bool,
 }
 

@@ -102,7 +102,9 @@ pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};
 pub use sessions::{Ensured, Sessions};
-pub use sse::{ANSWER_DEADLINE, Answer, AnswerBody, AnswerError, Events, reconnect_delay};
+pub use sse::{
+    ANSWER_DEADLINE, ANSWER_LIMIT, Answer, AnswerBody, AnswerError, Events, reconnect_delay,
+};
 pub use store::TokenStore;
 
 /// The program in the README compiles.

@@ -22,8 +22,8 @@ use crate::{
     },
 };
 
-/// How large a JSON answer may be.
-const ANSWER_LIMIT: usize = 64 << 20;
+/// How large a JSON answer may be, in bytes, unless the reader says otherwise.
+pub const ANSWER_LIMIT: usize = 64 << 20;
 /// How long a JSON answer may take from its head to its end, unless the reader says otherwise.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// How long a reader waits at least before it opens a stream again, whatever the server says (H131).
@@ -190,15 +190,17 @@ impl Answer {
     /// # Errors
     /// [`AnswerError::NoMessage`] for a body of another kind; what the network says.
     pub async fn of(url: &Url, response: http::Response<Body>) -> Result<Self, AnswerError> {
-        Self::within(ANSWER_DEADLINE, url, response).await
+        Self::within(ANSWER_DEADLINE, ANSWER_LIMIT, url, response).await
     }
 
-    /// The same with another time for a JSON text.
+    /// Reads with another time for a JSON text, and another limit for its size in bytes. That of
+    /// events is set by [`Events::with_limit`].
     ///
     /// # Errors
     /// As [`of`](Self::of).
     pub async fn within(
         deadline: Duration,
+        limit: usize,
         url: &Url,
         response: http::Response<Body>,
     ) -> Result<Self, AnswerError> {
@@ -216,7 +218,7 @@ impl Answer {
         if kind.eq_ignore_ascii_case(b"text/event-stream") {
             return Ok(answer(AnswerBody::Events(Box::new(Events::new(url, body)))));
         }
-        let bytes = body.read_within(deadline, ANSWER_LIMIT).await;
+        let bytes = body.read_within(deadline, limit).await;
         let bytes = bytes.map_err(|cause| HttpError::new(url, cause))?;
         let is_json = kind.eq_ignore_ascii_case(b"application/json");
         match bytes.trim_ascii() {

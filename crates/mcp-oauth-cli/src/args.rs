@@ -30,7 +30,7 @@ Examples:
 
 Exit codes:
   0 done   1 failed   2 wrong usage   3 a login is needed   4 try again later
-  130 interrupted by Ctrl-C   143 ended by SIGTERM
+  129 ended by SIGHUP   130 interrupted by Ctrl-C   143 ended by SIGTERM
 
 Where tokens are kept (--store SPEC, else MCP_OAUTH_STORE, else `auto`):
   auto[:DIR]                sealed files; a new store has its key in the keychain of the system, or,

@@ -46,8 +46,8 @@ pub(crate) struct Environment {
     proxy_token: Option<OsString>,
     /// The certificates that are named.
     certificates: NetworkFlags,
-    /// The names of those that are set.
-    network: Vec<&'static str>,
+    /// Those that are set of [`carried::BY_VALUE`].
+    by_value: Vec<(&'static str, OsString)>,
 }
 
 impl Environment {
@@ -77,9 +77,9 @@ impl Environment {
                 client_cert: read("MCP_OAUTH_CLIENT_CERT").map(Into::into),
                 client_key: read("MCP_OAUTH_CLIENT_KEY").map(Into::into),
             },
-            network: carried::OF_THE_NETWORK
+            by_value: carried::BY_VALUE
                 .into_iter()
-                .filter(|name| read(name).is_some())
+                .filter_map(|name| Some((name, read(name)?)))
                 .collect(),
         }
     }

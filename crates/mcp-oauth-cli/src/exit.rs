@@ -23,7 +23,9 @@ pub(crate) enum Exit {
     LogIn = 3,
     /// The same may work later.
     Later = 4,
-    /// Ctrl-C, as shells have it: 128 and the number of the signal.
+    /// SIGHUP, as shells have it: 128 and the number of the signal.
+    HungUp = 129,
+    /// Ctrl-C.
     Interrupted = 130,
     /// SIGTERM.
     Terminated = 143,

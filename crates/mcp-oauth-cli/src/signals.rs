@@ -1,19 +1,15 @@
-//! The end of a command, by itself or by Ctrl-C and SIGTERM: what was begun is dropped, which closes
+//! The end of a command, by itself or by Ctrl-C, SIGTERM and SIGHUP: what was begun is dropped, which closes
 //! the listener of a login and stores nothing; a refresh that was sent is finished, because dropping
 //! it would lose the login; and what the command held in a shared store is let go.
 
 use std::{future::Future, time::Duration};
 
 use mcp_client_oauth::platform::{Clock as _, SystemClock};
-use tokio::runtime::Handle;
 
 use crate::exit::{Exit, Failure};
 
 /// How long a refresh that was sent may take to be stored, and a lease to be let go.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often every other task gets its turn before that takes a timer.
-const TURNS: usize = 32;
-const GLANCE: Duration = Duration::from_millis(10);
 
 /// Runs `command` to its end, or to a signal, and then `settle`.
 pub(crate) async fn heeded(
@@ -30,15 +26,16 @@ pub(crate) async fn heeded(
         }
     };
     let clock = SystemClock::default();
-    let rest = async {
+    // A command that has given up, or timed out, may have left a refresh behind.
+    let settle = async {
+        tracing::debug!("waiting for what was sent to be stored");
         settle.await;
-        // A command that has given up, or timed out, may have left a refresh behind as well.
-        finished().await;
     };
     tokio::select! {
-        () = rest => {}
-        // For both together (H165).
-        () = clock.sleep(PATIENCE) => {}
+        () = settle => {}
+        () = clock.sleep(PATIENCE) => {
+            tracing::warn!("a refresh or a save has not finished; its login may be lost");
+        }
         _again = signal() => {}
     }
     outcome
@@ -55,13 +52,31 @@ fn interrupted(exit: Exit) -> Failure {
 
 #[cfg(unix)]
 async fn signal() -> Exit {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return interrupt().await;
-    };
+    use tokio::signal::unix::SignalKind;
     tokio::select! {
         exit = interrupt() => exit,
-        _ = terminate.recv() => Exit::Terminated,
+        () = received(SignalKind::terminate()) => Exit::Terminated,
+        // The terminal window was closed, or the SSH connection was lost.
+        () = received(SignalKind::hangup()), if !is_hangup_ignored() => Exit::HungUp,
+    }
+}
+
+/// `nohup` has it ignored, which a handler would undo. Linux alone tells that without `unsafe`.
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is signal 1, the lowest bit.
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(unix)]
+async fn received(kind: tokio::signal::unix::SignalKind) {
+    match tokio::signal::unix::signal(kind) {
+        Ok(mut signals) => drop(signals.recv().await),
+        // The default action of the signal still ends the process.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -75,24 +90,5 @@ async fn interrupt() -> Exit {
         Ok(()) => Exit::Interrupted,
         // Then the system's own way to end us is still there.
         Err(_) => std::future::pending().await,
-    }
-}
-
-/// Returns when no task is left, or when that takes too long. The tasks of connections end with
-/// the command; the one that renews a token does not.
-async fn finished() {
-    let is_busy = || Handle::current().metrics().num_alive_tasks() > 0;
-    // Most of them end as soon as it is their turn.
-    for _ in 0..TURNS {
-        if !is_busy() {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    tracing::debug!("waiting for what was sent to be stored");
-    let mut waited = Duration::ZERO;
-    while is_busy() && waited < PATIENCE {
-        SystemClock::default().sleep(GLANCE).await;
-        waited += GLANCE;
     }
 }

@@ -5,14 +5,14 @@
 //! - stderr is for everything else: progress, what a person must do now, warnings, errors, logs.
 //! - An error is a message, a blank line, and `hint: …` with the next step.
 //! - Colours, links and spinners are for terminals; what is piped or captured is plain text.
-//!   `NO_COLOR` and `CLICOLOR` are obeyed.
+//!   `NO_COLOR` and `CLICOLOR` take away colours and nothing else.
 //! - What a stranger wrote is [`Foreign`] before it
 //!   comes here. Secrets do not come here, except the one result of `token`.
 
 use std::{
     borrow::Cow,
     fmt::{Display, Write as _},
-    io::{ErrorKind, IsTerminal as _, Write},
+    io::{ErrorKind, IsTerminal, Write},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -57,7 +57,7 @@ pub(crate) struct Ui {
     logs: bool,
     /// Whether a person would read a result at once.
     result_is_read: bool,
-    /// Whether stderr can show colours, links and spinners.
+    /// Whether stderr can show links and spinners.
     stderr_is_rich: bool,
     broken: Arc<AtomicBool>,
 }
@@ -69,8 +69,7 @@ impl Ui {
             quiet: flags.quiet,
             logs: flags.verbose > 0,
             result_is_read: std::io::stdout().is_terminal(),
-            stderr_is_rich: std::io::stderr().is_terminal()
-                && AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
+            stderr_is_rich: is_rich(&std::io::stderr()),
             broken: Arc::default(),
         }
     }
@@ -261,25 +260,66 @@ fn is_plain(c: char) -> bool {
     matches!(c, '\n' | ' '..='~') || Foreign::new(text).to_string() == text
 }
 
-/// A stderr that is closed leaves nobody to tell.
-fn complain(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+/// Whether it is a terminal that knows escape sequences.
+fn is_rich(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && anstyle_query::term_supports_ansi_color()
 }
 
-/// Columns of equal width, two blanks apart; the first row is the heading.
+/// A stderr that is closed leaves nobody to tell.
+fn complain(text: &str) {
+    let stderr = std::io::stderr();
+    // Where no colour is wanted, `anstream` takes links away as well.
+    let _ = if is_rich(&stderr) && AutoStream::choice(&stderr) == ColorChoice::Never {
+        writeln!(stderr.lock(), "{}", without_colors(text))
+    } else {
+        writeln!(anstream::stderr().lock(), "{text}")
+    };
+}
+
+/// Takes out the escape sequences that set colours and styles (ECMA-48 §8.3.117).
+fn without_colors(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let parameters = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        match parameters.strip_prefix('m') {
+            Some(rest) => plain.push_str(rest),
+            None => plain.extend(["\x1b[", part]),
+        }
+    }
+    plain
+}
+
+/// Lays out columns two blanks apart; the first row is the heading. On a terminal the widest
+/// columns are cut so that a row is one line; what is piped is whole.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let stdout = console::Term::stdout();
+    let columns = stdout.size_checked().filter(|_| stdout.is_term());
+    table_within(rows, columns.map(|(_, columns)| columns.into()))
+}
+
+/// The least that is left of a column that is cut.
+const NARROWEST: usize = 8;
+
+fn table_within(rows: &[Vec<String>], limit: Option<usize>) -> String {
     let width = |column: usize| {
         rows.iter()
             .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
+            .map(|cell| console::measure_text_width(cell))
             .max()
     };
-    let widths: Vec<usize> = (0..).map_while(width).collect();
+    let mut widths: Vec<usize> = (0..).map_while(width).collect();
+    let gaps = 2 * widths.len().saturating_sub(1);
+    let limit = limit.unwrap_or(usize::MAX).saturating_sub(gaps);
+    while widths.iter().sum::<usize>() > limit
+        && let Some(widest) = widths.iter_mut().max().filter(|width| **width > NARROWEST)
+    {
+        *widest -= 1;
+    }
     let lines = rows.iter().enumerate().map(|(number, row)| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| {
+            console::pad_str(cell, *width, console::Alignment::Left, Some("…"))
+        });
         let line = cells.collect::<Vec<_>>().join("  ");
         let line = line.trim_end();
         if number == 0 {
@@ -392,5 +432,27 @@ mod tests {
         ]);
         let plain = anstream::adapter::strip_str(&table).to_string();
         assert_eq!(plain, "NAME    SERVER\né       x\nlonger  y");
+    }
+
+    #[test]
+    fn the_widest_column_is_cut_where_a_terminal_is_narrow() {
+        let rows = [
+            row(&["TOOL", "DESCRIPTION"]),
+            row(&["add", "Adds two numbers and says how"]),
+        ];
+        let shown = |limit| {
+            let table = table_within(&rows, limit);
+            anstream::adapter::strip_str(&table).to_string()
+        };
+        assert_eq!(shown(Some(20)), "TOOL  DESCRIPTION\nadd   Adds two numb…");
+        assert_eq!(shown(Some(5)), "TOOL  DESCRIP…\nadd   Adds tw…");
+        assert!(shown(None).ends_with("says how"));
+    }
+
+    #[test]
+    fn without_colors_a_link_is_a_link() {
+        let link = "\x1b]8;;https://as.example\x1b\\here\x1b]8;;\x1b\\";
+        let colored = format!("{BAD}error:{BAD:#} {HEAD}{link}{HEAD:#}");
+        assert_eq!(without_colors(&colored), format!("error: {link}"));
     }
 }

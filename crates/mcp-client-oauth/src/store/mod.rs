@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use self::{
     leave::Leave,
     record::{client_name, decode, encode, readable},
-    under_way::UnderWay,
+    under_way::{Running, UnderWay},
     used_clients::UsedClients,
 };
 use crate::{
@@ -342,8 +342,9 @@ impl TokenStore {
         self.backend.ready().await
     }
 
-    /// Waits until what could not be stored at once is stored, and what was let go is let go
-    /// everywhere. Call it before the process ends: a lease in a Vault that nobody gave back keeps
+    /// Waits until every refresh that was sent has ended, what could not be stored at once is stored,
+    /// and what was let go is let go everywhere. Call it before the process ends: with rotation, a
+    /// refresh that is dropped loses the login, and a lease in a Vault that nobody gave back keeps
     /// others waiting for a minute. Giving up after a time stops nothing.
     pub async fn settle(&self) {
         self.under_way.settle().await;
@@ -353,6 +354,11 @@ impl TokenStore {
     /// Goes on with something that nobody waits for but [`settle`](Self::settle).
     pub(crate) fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.under_way.begin(work);
+    }
+
+    /// Makes [`settle`](Self::settle) wait until the guard is dropped.
+    pub(crate) fn delay_settling(&self) -> Running {
+        self.under_way.running()
     }
 
     /// Reads a record.

@@ -7,7 +7,8 @@ use tokio::{runtime::Handle, sync::watch};
 pub(crate) struct UnderWay(watch::Sender<usize>);
 
 /// One work, until it ends, however it does.
-struct Running(watch::Sender<usize>);
+#[derive(Debug)]
+pub(crate) struct Running(watch::Sender<usize>);
 
 impl UnderWay {
     /// Does something that nobody waits for, if there is a runtime to do it.
@@ -15,12 +16,17 @@ impl UnderWay {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        self.0.send_modify(|count| *count += 1);
-        let running = Running(self.0.clone());
+        let running = self.running();
         runtime.spawn(async move {
             let _until_it_ends = running;
             work.await;
         });
+    }
+
+    /// Counts one more work until the guard is dropped.
+    pub(crate) fn running(&self) -> Running {
+        self.0.send_modify(|count| *count += 1);
+        Running(self.0.clone())
     }
 
     /// Waits until nothing is under way. Whoever gives up waiting stops nothing.

@@ -72,6 +72,10 @@ pub(crate) struct Proxy {
     /// How long the server may take to begin an answer.
     #[arg(long, value_parser = duration, default_value = "5m")]
     pub(crate) timeout: Duration,
+    /// The size of the largest message of the server that is passed on, such as `16M`. A longer
+    /// one fails its call.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
+    pub(crate) max_response: usize,
     /// How long a login may take; five minutes by default.
     #[arg(long, value_parser = duration)]
     pub(crate) auth_timeout: Option<Duration>,
@@ -99,6 +103,24 @@ pub(crate) struct Proxy {
     pub(crate) idp: IdpFlags,
     #[command(flatten)]
     pub(crate) quirks: QuirkFlags,
+}
+
+/// Reads a size in bytes, or in KiB, MiB or GiB with `K`, `M` or `G`.
+fn size(text: &str) -> Result<usize, String> {
+    let unit = |suffix| Some((text.strip_suffix(suffix)?, suffix));
+    let shift = |suffix| match suffix {
+        'K' => 10,
+        'M' => 20,
+        _ => 30,
+    };
+    let (number, shift) = ['K', 'M', 'G']
+        .into_iter()
+        .find_map(unit)
+        .map_or((text, 0), |(number, suffix)| (number, shift(suffix)));
+    let number: Option<usize> = number.parse().ok();
+    let size = number.and_then(|number| number.checked_mul(1 << shift));
+    size.filter(|size| *size > 0)
+        .ok_or_else(|| "a size looks like 64M, 512K or 1000000".to_owned())
 }
 
 /// Nobody else on the network is to use the token.

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     exit::{Exit, Failure},
     proxy::{
-        Filter, Options,
+        Filter, Limits, Options,
         door::{Door, Terms},
         listen::Endpoint,
         run as speak,
@@ -58,7 +58,10 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
     };
     let options = Options {
         transport: typed.transport,
-        patience: typed.timeout,
+        limits: Limits {
+            patience: typed.timeout,
+            size: typed.max_response,
+        },
         filter: Filter::new(typed.ignore_tool),
         memory,
         subject: typed.server,
@@ -94,7 +97,7 @@ async fn listen(
         .ui
         .say(format_args!("listening at http://{address}{path}"));
     let bearer = context.config.proxy_token.clone();
-    let (patience, subject) = (options.patience, options.subject);
+    let (patience, subject) = (options.limits.patience, options.subject);
     Endpoint::new(door, address, bearer, patience, subject)
         .serve(listener)
         .await;

@@ -12,8 +12,9 @@ use crate::{
     place::{Key, Place},
 };
 
-/// Variables that other libraries read: they decide by whom a connection goes, and whom it trusts.
-pub(super) const OF_THE_NETWORK: [&str; 8] = [
+/// Variables without a flag whose values are no secrets, so that they can be written down. Some
+/// applications pass on little more than `HOME` and `PATH`.
+pub(super) const BY_VALUE: [&str; 12] = [
     "HTTPS_PROXY",
     "https_proxy",
     "ALL_PROXY",
@@ -22,16 +23,26 @@ pub(super) const OF_THE_NETWORK: [&str; 8] = [
     "no_proxy",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    NAMES_BASE,
+    TOKENS_BASE,
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
 ];
+/// Where the names and the tokens are, unless a data directory is chosen.
+const NAMES_BASE: &str = "XDG_CONFIG_HOME";
+const TOKENS_BASE: &str = "XDG_DATA_HOME";
 
 /// What goes along.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Carried {
     /// The flags that choose what this process has chosen, by flags or by its environment.
     pub(crate) arguments: Vec<String>,
-    /// The variables that are set here and matter there: secrets, and what has no flag.
+    /// The variables that the other process gets, with their values.
+    pub(crate) environment: Vec<(&'static str, String)>,
+    /// The variables that are set here, matter there, and hold secrets: they are named and not
+    /// written.
     pub(crate) variables: Vec<&'static str>,
-    /// The flags whose value is no text, and so can be written nowhere.
+    /// The flags and variables whose value is no text, and so can be written nowhere.
     pub(crate) lost: Vec<&'static str>,
 }
 
@@ -47,6 +58,7 @@ pub(super) fn carried(flags: &Global, environment: &Environment) -> Carried {
     let takes_password = password_file.is_none() && takes_password(&place);
     let network = network.given();
     let network = network.map(|(flag, path)| (flag, Some(absolute(path))));
+    let has_data_dir = data_dir.is_some();
     let chosen = [
         ("--store", store),
         ("--data-dir", data_dir),
@@ -56,6 +68,16 @@ pub(super) fn carried(flags: &Global, environment: &Environment) -> Carried {
         variables: variables(environment, &place, takes_password),
         ..Carried::default()
     };
+    for (name, value) in &environment.by_value {
+        if has_data_dir && [NAMES_BASE, TOKENS_BASE].contains(name) {
+            continue;
+        }
+        match value.to_str() {
+            Some(url) if has_credentials(url) => carried.variables.push(name),
+            Some(value) => carried.environment.push((name, value.to_owned())),
+            None => carried.lost.push(name),
+        }
+    }
     for (flag, value) in chosen.into_iter().chain(network) {
         match value.map(OsString::into_string) {
             Some(Ok(value)) => carried.arguments.extend([flag.to_owned(), value]),
@@ -124,9 +146,12 @@ fn variables(environment: &Environment, place: &Place, takes_password: bool) -> 
         .filter_map(|(name, is_set)| is_set.then_some(name));
     let is_vault = matches!(place, Place::Vault(_));
     let vault = environment.vault.names().into_iter().filter(|_| is_vault);
-    own.chain(vault)
-        .chain(environment.network.iter().copied())
-        .collect()
+    own.chain(vault).collect()
+}
+
+/// Whether it is a URL with a user or a password, as that of an HTTP proxy may be.
+fn has_credentials(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }
 
 #[cfg(test)]
@@ -172,6 +197,26 @@ mod tests {
     }
 
     #[test]
+    fn the_base_directories_go_along_where_no_data_directory_does() {
+        let environment = |data_dir: Option<&str>| Environment {
+            data_dir: data_dir.map(OsString::from),
+            by_value: vec![
+                (NAMES_BASE, "/names".into()),
+                (TOKENS_BASE, "/tokens".into()),
+                ("XDG_RUNTIME_DIR", "/run".into()),
+            ],
+            ..Environment::default()
+        };
+        let names = |environment: &Environment| -> Vec<&str> {
+            let carried = carried(&Global::default(), environment).environment;
+            carried.into_iter().map(|(name, _)| name).collect()
+        };
+        let all = [NAMES_BASE, TOKENS_BASE, "XDG_RUNTIME_DIR"];
+        assert_eq!(names(&environment(None)), all);
+        assert_eq!(names(&environment(Some("/data"))), ["XDG_RUNTIME_DIR"]);
+    }
+
+    #[test]
     fn paths_are_whole() {
         let mut typed = Global {
             store: Some("file:tokens".to_owned()),
@@ -201,7 +246,10 @@ mod tests {
             store: Some("vault:/kv".into()),
             password: Some("planted".into()),
             client_secret: Some("planted".into()),
-            network: vec!["HTTPS_PROXY"],
+            by_value: vec![
+                ("HTTPS_PROXY", "http://user:planted@proxy.example".into()),
+                ("NO_PROXY", "localhost".into()),
+            ],
             vault: vault(&set),
             ..Environment::default()
         };
@@ -214,6 +262,7 @@ mod tests {
             carried.variables,
             [CLIENT_SECRET, "VAULT_TOKEN", "HTTPS_PROXY"]
         );
+        assert_eq!(carried.environment, [("NO_PROXY", "localhost".to_owned())]);
     }
 
     #[test]

@@ -21,8 +21,10 @@ use super::{
     greeting::{Memory, without_session},
     pipes::{Line, Output},
     relay::Relay,
+    subscription,
     upstream::{Confirmation, Upstream},
 };
+use crate::exit::quoted;
 
 /// How many requests are on their way at once: each may need a connection.
 const AT_ONCE: usize = 128;
@@ -55,9 +57,9 @@ impl Client {
             filter,
             parameters,
         };
-        let (transport, patience) = (options.transport, options.patience);
+        let (transport, limits) = (options.transport, options.limits);
         Self(Arc::new(Inner {
-            upstream: Upstream::new(door.clone(), relay.clone(), transport, patience),
+            upstream: Upstream::new(door.clone(), relay.clone(), transport, limits),
             door,
             relay,
             memory: Mutex::new(Memory::read(options.memory)),
@@ -165,8 +167,14 @@ impl Client {
         let discovery = discovery.map(|(id, _)| self.0.relay.calls.listen_to(id));
         let task = work.spawn(async move {
             // It is never closed.
-            let _place = client.0.places.acquire().await;
+            let place = client.0.places.acquire().await;
+            let logins = client.0.door.logins();
             if let Err(trouble) = client.0.upstream.call(&message).await {
+                if matches!(trouble, Trouble::Login) && message.is("subscriptions/listen") {
+                    // It may be long, and has no connection.
+                    drop(place);
+                    return client.0.subscribe_until_login(&message, logins).await;
+                }
                 client.0.fail(&message, trouble).await;
             } else if let Some(discovery) = discovery
                 && let Ok(answer) = discovery.await
@@ -237,8 +245,11 @@ impl Inner {
             Err((trouble, is_late)) => {
                 let is_away = is_late || !memory.is_empty() && trouble.is_of_network();
                 if is_away || matches!(trouble, Trouble::Login) {
+                    let needs_login = matches!(trouble, Trouble::Login);
+                    let instructions = needs_login.then(|| self.how_to_log_in());
                     self.upstream.shut(trouble);
-                    return (memory.greeting(hello, raw_id), is_away);
+                    let greeting = memory.greeting(hello, raw_id, instructions.as_deref());
+                    return (greeting, is_away);
                 }
                 self.upstream.give_up();
                 (
@@ -250,6 +261,35 @@ impl Inner {
                     ),
                     false,
                 )
+            }
+        }
+    }
+
+    /// Says what is missing, and the command that mends it. An application that shows an empty server
+    /// as a healthy one hands this to its model; a host without a display can follow it too.
+    fn how_to_log_in(&self) -> String {
+        format!(
+            "Not logged in to {} yet, so its tools are not listed. Ask the user to run this command \
+             in a terminal: mcp-oauth login {}. A tool call returns the URL of the login, too. The \
+             tools are listed as soon as the login is done.",
+            self.door.url(),
+            quoted(&self.subject)
+        )
+    }
+
+    /// Keeps a subscription open until the login is done, or the client cancels it.
+    async fn subscribe_until_login(&self, message: &Message, mut logins: watch::Receiver<u64>) {
+        let filter = subscription::Filter::of(message);
+        for (id, raw_id) in message.requests() {
+            self.relay.out.line(filter.acknowledgment(&raw_id)).await;
+            // The sender lives as long as the connection to the server, which we share.
+            let _done = logins.changed().await;
+            for change in filter.changes(&raw_id) {
+                self.relay.out.line(change).await;
+            }
+            let end = subscription::end(&raw_id);
+            if let Asker::Client = self.relay.calls.end(&id, &end) {
+                self.relay.out.line(end).await;
             }
         }
     }
@@ -306,6 +346,7 @@ impl Inner {
         };
         let text = match &wanted {
             Some(wanted) => wanted.text.clone(),
+            None if why.is_interrupted() && !message.is_safe() => why.told_of_unknown_outcome(),
             None => why.told(&self.subject),
         };
         let url = wanted.as_ref().and_then(|wanted| wanted.url.as_ref());
@@ -313,7 +354,7 @@ impl Inner {
         for (id, raw_id) in message.requests() {
             let is_told = message.is("tools/call") || message.routing.is_some();
             let line = if wanted.is_some() && message.is("server/discover") {
-                memory.discovery(&raw_id)
+                memory.discovery(&raw_id, &self.how_to_log_in())
             } else if is_shut || is_told && wanted.is_some() {
                 without_session(message, &raw_id, &text, url)
             } else {

@@ -27,7 +27,7 @@ mod source;
 use blot::{Shown, blotted};
 use source::Source;
 
-use super::frame::NoMessage;
+use super::{UNKNOWN_OUTCOME, frame::NoMessage};
 use crate::{exit::Failure, ui::Ui};
 
 /// What goes out.
@@ -284,9 +284,30 @@ impl Trouble {
         )
     }
 
+    /// Says what failed about a call that may have been carried out. No hint says to try it again:
+    /// a model would follow it, and cause the effect twice.
+    pub(crate) fn told_of_unknown_outcome(&self) -> String {
+        let what = match self {
+            Self::Failed(error) if !self.is_too_large() => {
+                Failure::from(error.clone()).told(None).message
+            }
+            other => other.told(""),
+        };
+        format!("{what}; {UNKNOWN_OUTCOME}")
+    }
+
     /// In words, with what to do about it, for a command about `subject`.
     pub(crate) fn told(&self, subject: &str) -> String {
         match self {
+            Self::Failed(Error::Http(HttpError {
+                url,
+                cause: HttpErrorCause::TooLarge(limit),
+                ..
+            })) => format!(
+                "{url}: the response is larger than {} MiB, which is the limit of mcp-oauth proxy; \
+                 --max-response raises it",
+                limit >> 20
+            ),
             Self::Login => "login required".to_owned(),
             Self::Failed(error) => {
                 let told = Failure::from(error.clone()).told(Some(subject));

@@ -61,14 +61,15 @@ impl Memory {
 
     /// Our own answer to `server/discover`, of a server that is known to speak no revision but those
     /// that have it. With any other the client begins by `initialize`, and so can be told when the
-    /// login is done.
-    pub(super) fn discovery(&self, raw_id: &RawValue) -> Bytes {
+    /// login is done. The `instructions` say how to log in.
+    pub(super) fn discovery(&self, raw_id: &RawValue, instructions: &str) -> Bytes {
         match &self.said {
             Said {
                 initialize: None,
                 discover: Some(said),
             } => {
                 let mut said = said.clone();
+                add_instructions(&mut said, instructions);
                 fleeting(&mut said);
                 result(raw_id, &Value::Object(said))
             }
@@ -96,8 +97,14 @@ impl Memory {
         }
     }
 
-    /// Our own answer to `initialize`.
-    pub(super) fn greeting(&self, hello: &Message, raw_id: &RawValue) -> Bytes {
+    /// Our own answer to `initialize`, with `instructions` that say how to log in, if that is what
+    /// is missing.
+    pub(super) fn greeting(
+        &self,
+        hello: &Message,
+        raw_id: &RawValue,
+        instructions: Option<&str>,
+    ) -> Bytes {
         let remembered = self.said.initialize.clone();
         let mut said = remembered.unwrap_or_else(unknown_server);
         let hello: Value = serde_json::from_slice(&hello.line).unwrap_or_default();
@@ -116,6 +123,9 @@ impl Memory {
             (None, None) => REVISIONS[REVISIONS.len() - 1],
         };
         said.insert("protocolVersion".to_owned(), json!(version));
+        if let Some(instructions) = instructions {
+            add_instructions(&mut said, instructions);
+        }
         if let Some(capabilities) = said.get_mut("capabilities") {
             for list in LISTS {
                 if capabilities[list].is_object() {
@@ -137,6 +147,13 @@ impl Memory {
         };
         LISTS.into_iter().filter(has).map(changed).collect()
     }
+}
+
+/// Puts what a model must know now before what the server wants it to know.
+fn add_instructions(said: &mut Map<String, Value>, own: &str) {
+    let servers = said.get("instructions").and_then(Value::as_str);
+    let both = servers.map_or_else(|| own.to_owned(), |servers| format!("{own}\n\n{servers}"));
+    said.insert("instructions".to_owned(), json!(both));
 }
 
 fn unknown_server() -> Map<String, Value> {

@@ -5,7 +5,7 @@
 //! [`client`] decides about each line. [`pipes`] are our side, [`frame`] is a message, [`calls`] are
 //! those that wait for an answer; [`door`] is the way to the server and the login; [`upstream`] its
 //! transports and sessions, [`relay`] what it says; [`greeting`] is what the client hears while nobody
-//! is logged in.
+//! is logged in, and [`subscription`] how it learns of the login without a session.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,6 +22,7 @@ mod old_stream;
 mod parameters;
 mod pipes;
 mod relay;
+mod subscription;
 mod upstream;
 
 pub(crate) use filter::Filter;
@@ -39,11 +40,24 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long the last lines may take to be read.
 const LAST_LINES: Duration = Duration::from_millis(250);
 
+/// What a client is told of a call whose response was lost. A model that reads it must not repeat an
+/// effect blindly.
+const UNKNOWN_OUTCOME: &str =
+    "it is unknown whether the call was carried out: check that before you repeat it";
+
+/// What a response of the server may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How long its head may take.
+    pub(crate) patience: Duration,
+    /// How large a JSON text, or an event of a stream, may be in bytes.
+    pub(crate) size: usize,
+}
+
 /// What may be chosen.
 pub(crate) struct Options {
     pub(crate) transport: Transport,
-    /// How long the head of an answer may take.
-    pub(crate) patience: Duration,
+    pub(crate) limits: Limits,
     pub(crate) filter: Filter,
     /// Where it is remembered what the server can do.
     pub(crate) memory: Option<PathBuf>,

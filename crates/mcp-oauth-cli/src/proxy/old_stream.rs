@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use url::Url;
 
 use super::{
+    Limits, UNKNOWN_OUTCOME,
     door::{Door, Outgoing, Trouble},
     frame::{SERVER_ERROR, error},
     relay::Relay,
@@ -35,7 +36,7 @@ impl OldStream {
         number: u64,
         door: &Door,
         relay: Relay,
-        patience: Duration,
+        limits: Limits,
     ) -> Result<Self, Trouble> {
         let mut headers = HeaderMap::new();
         headers.insert(
@@ -48,7 +49,7 @@ impl OldStream {
             url,
             headers,
             body: Bytes::new(),
-            patience,
+            patience: limits.patience,
         };
         let response = door.send(&outgoing).await?;
         let status = response.status();
@@ -56,7 +57,7 @@ impl OldStream {
             .await
             .map(|answer| answer.body)
         {
-            Ok(AnswerBody::Events(events)) if status.is_success() => *events,
+            Ok(AnswerBody::Events(events)) if status.is_success() => events.with_limit(limits.size),
             _ => return Err(Trouble::OtherTransport(status)),
         };
         let named = tokio::select! {
@@ -72,8 +73,10 @@ impl OldStream {
             tell.send_replace(true);
             // Whether they were carried out, nobody knows: they are not sent again.
             for id in relay.calls.end_with(number) {
-                let text = "the connection to the server broke before the answer";
-                let line = error(Some(&id), SERVER_ERROR, text, None);
+                let text = format!(
+                    "the connection to the server broke before the answer; {UNKNOWN_OUTCOME}"
+                );
+                let line = error(Some(&id), SERVER_ERROR, &text, None);
                 relay.out.line(line).await;
             }
         });

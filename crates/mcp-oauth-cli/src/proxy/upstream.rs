@@ -26,6 +26,7 @@ mod wire;
 pub(super) use wire::header_text;
 
 use super::{
+    Limits,
     door::{Door, Trouble},
     frame::{Message, UNSUPPORTED_VERSION},
     old_stream::OldStream,
@@ -55,7 +56,7 @@ pub(super) struct Upstream {
     door: Door,
     relay: Relay,
     transport: Transport,
-    patience: Duration,
+    limits: Limits,
     state: watch::Sender<State>,
     /// The client's `initialize`, which begins every session.
     hello: Mutex<Option<Arc<Message>>>,
@@ -106,12 +107,12 @@ pub(super) struct Seat {
 }
 
 impl Upstream {
-    pub(super) fn new(door: Door, relay: Relay, transport: Transport, patience: Duration) -> Self {
+    pub(super) fn new(door: Door, relay: Relay, transport: Transport, limits: Limits) -> Self {
         Self {
             door,
             relay,
             transport,
-            patience,
+            limits,
             state: watch::Sender::new(State::Unopened),
             hello: Mutex::default(),
             stateless: Mutex::default(),

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, snapshot};
+use crate::{
+    proxy::{App, add, sum},
+    support::{Does, Home, snapshot},
+};
 
 const AUTHORITY: &str =
     include_str!("../../../mcp-client-oauth/tests/it/fixtures/sha1/authority.pem");
@@ -135,11 +138,52 @@ async fn what_chooses_the_tokens_now_chooses_them_there() {
     let set = [
         ("MCP_OAUTH_PASSWORD", "planted"),
         ("HTTPS_PROXY", "http://127.0.0.1:1"),
+        ("ALL_PROXY", "http://user:planted@127.0.0.1:1"),
     ];
     let warned = home.run_in(&set, &typed[..4]).await.succeeded();
-    warned.says("these variables too, which are set here: MCP_OAUTH_PASSWORD, HTTPS_PROXY");
+    warned.says("these variables too, which are set here: MCP_OAUTH_PASSWORD, ALL_PROXY");
     assert!(!warned.stdout.contains("planted"));
+    let entry = &warned.json()["mcpServers"]["notes"];
+    assert_eq!(entry["env"]["HTTPS_PROXY"], "http://127.0.0.1:1");
+    let codex = ["config", "notes", "--for", "codex"];
+    let named = home.run_in(&set, &codex).await.succeeded();
+    named.says(r#"env_vars = ["MCP_OAUTH_PASSWORD", "ALL_PROXY"]"#);
+    assert!(!named.stdout.contains("planted") && !named.stderr.contains("these variables"));
     home.run(&["config", "unknown", "--for", "cursor"])
         .await
         .ended(2);
+}
+
+/// Codex passes on `HOME`, `LC_CTYPE` and `PATH`, and the SDKs little more.
+#[tokio::test]
+async fn a_proxy_finds_its_names_in_an_environment_that_has_nothing() {
+    let home = Home::new().await;
+    let directories = ["XDG_CONFIG_HOME", "XDG_DATA_HOME"].map(|name| (name, home.path(name)));
+    let in_them = |command: &mut tokio::process::Command| {
+        command.env_remove("MCP_OAUTH_DATA_DIR");
+        command.envs(directories.iter().map(|(name, path)| (name, path)));
+    };
+    let typed = ["login", "notes", &home.url()];
+    let mut login = home.command(&typed);
+    in_them(&mut login);
+    home.attended(&typed, login, Does::Approve, "")
+        .await
+        .succeeded();
+    let mut config = home.command(&["config", "notes", "--for", "cursor"]);
+    in_them(&mut config);
+    let printed = home.finish(&["config"], config).await.succeeded().json();
+    let entry = &printed["mcpServers"]["notes"];
+    let texts = |list: &Value| -> Vec<String> {
+        let all = list.as_array().unwrap().iter();
+        all.map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let mut proxy = home.program(entry["command"].as_str().unwrap());
+    proxy.env_clear().env("HOME", home.path(""));
+    for (name, value) in entry["env"].as_object().unwrap() {
+        proxy.env(name, value.as_str().unwrap());
+    }
+    proxy.args(texts(&entry["args"]));
+    let mut app = App::run(proxy);
+    app.shake_hands().await;
+    assert_eq!(sum(&app.ask(&add(1)).await), Some(2));
 }

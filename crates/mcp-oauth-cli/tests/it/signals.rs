@@ -90,3 +90,64 @@ async fn an_interrupted_command_writes_its_one_document_too() {
         assert_eq!(document["error"]["code"], "interrupted");
     }
 }
+
+/// The terminal window was closed, or the SSH connection was lost.
+#[tokio::test]
+async fn a_refresh_that_was_sent_is_stored_when_the_terminal_is_gone() {
+    let home = Home::logged_in().await;
+    home.testbed
+        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+    let exchanged = home
+        .testbed
+        .count(Party::AuthorizationServer, "POST", "/token");
+    let running = Running::start(home.command(&["refresh", "notes"]), "").await;
+    home.testbed
+        .arrived(Party::AuthorizationServer, "POST", "/token", exchanged + 1)
+        .await;
+    send("-HUP", &running);
+    home.testbed.release();
+    let code = running.end().await.code;
+    assert!(code == 129 || code == 0, "{code}");
+    // The old refresh token is spent: only with the new one does this work.
+    home.run(&["refresh", "notes"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_command_under_nohup_goes_on_when_the_terminal_is_gone() {
+    let home = Home::logged_in().await;
+    home.testbed
+        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+    let exchanged = home
+        .testbed
+        .count(Party::AuthorizationServer, "POST", "/token");
+    let mut command = home.program("nohup");
+    command.args([env!("CARGO_BIN_EXE_mcp-oauth"), "refresh", "notes"]);
+    let running = Running::start(command, "").await;
+    home.testbed
+        .arrived(Party::AuthorizationServer, "POST", "/token", exchanged + 1)
+        .await;
+    send("-HUP", &running);
+    home.testbed.release();
+    running.end().await.succeeded();
+}
+
+#[tokio::test]
+async fn a_demo_that_is_killed_leaves_no_directory() {
+    for signal in ["-HUP", "-TERM", "-INT"] {
+        let temporary = tempfile::tempdir().unwrap();
+        let home = Home::new().await;
+        let mut command = home.command(&["demo"]);
+        command.env("TMPDIR", temporary.path());
+        // A browser that shows nothing: the demo waits for the consent.
+        command.env("BROWSER", "/usr/bin/true");
+        let mut running = Running::start(command, "").await;
+        running.url().await.unwrap();
+        assert!(temporary.path().read_dir().unwrap().next().is_some());
+        send(signal, &running);
+        running.end().await;
+        assert!(
+            temporary.path().read_dir().unwrap().next().is_none(),
+            "{signal}"
+        );
+    }
+}

@@ -165,7 +165,8 @@ impl Home {
         })
     }
 
-    async fn finish(&self, arguments: &[&str], mut command: Command) -> Output {
+    /// Runs a command that was made elsewhere to its end.
+    pub(crate) async fn finish(&self, arguments: &[&str], mut command: Command) -> Output {
         let output = command.output().await.unwrap();
         self.keep(Output {
             line: arguments.join(" "),

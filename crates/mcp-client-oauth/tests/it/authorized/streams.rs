@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use mcp_client_oauth::{
-    Answer, AnswerBody, AnswerError, Authorized, Events,
+    ANSWER_LIMIT, Answer, AnswerBody, AnswerError, Authorized, Events,
     error::HttpErrorCause,
     platform::{Body, HttpClient as _, Reach, Request, ReqwestClient},
 };
@@ -122,7 +122,7 @@ async fn a_text_that_stops_half_way_is_waited_for_so_long() {
     let url = notes(&scene);
     let response = bounded(authorized.get(url.clone()).open()).await.unwrap();
     let patience = Duration::from_millis(50);
-    let error = bounded(Answer::within(patience, &url, response))
+    let error = bounded(Answer::within(patience, ANSWER_LIMIT, &url, response))
         .await
         .unwrap_err();
     let AnswerError::Network(error) = error else {

@@ -105,13 +105,19 @@ fn set_server(server: &mut dyn TableLike, entry: &serde_json::Value) {
     for key in OF_THE_NETWORK {
         server.remove(key);
     }
-    let arguments = entry["args"].as_array().into_iter().flatten();
-    let arguments: Array = arguments.filter_map(serde_json::Value::as_str).collect();
+    let texts = |key: &str| -> Array {
+        let all = entry[key].as_array().into_iter().flatten();
+        all.filter_map(serde_json::Value::as_str).collect()
+    };
     let command = entry["command"].as_str().unwrap_or_default();
-    for (key, new) in [
+    set_variables(server, &entry["env"]);
+    let names =
+        (!texts("env_vars").is_empty()).then(|| ("env_vars", Value::from(texts("env_vars"))));
+    let own = [
         ("command", Value::from(command)),
-        ("args", Value::from(arguments)),
-    ] {
+        ("args", Value::from(texts("args"))),
+    ];
+    for (key, new) in own.into_iter().chain(names) {
         match server.get_mut(key).and_then(Item::as_value_mut) {
             Some(old) if is_same(old, &new) => {}
             // The comment behind it stays.
@@ -121,6 +127,27 @@ fn set_server(server: &mut dyn TableLike, entry: &serde_json::Value) {
                 *old.decor_mut() = decor;
             }
             None => drop(server.insert(key, Item::Value(new))),
+        }
+    }
+}
+
+/// Adds the variables to those that are there, or replaces these.
+fn set_variables(server: &mut dyn TableLike, variables: &serde_json::Value) {
+    let Some(variables) = variables.as_object() else {
+        return;
+    };
+    let there = server.entry("env").or_insert(Item::Table(Table::new()));
+    if !there.is_table_like() {
+        *there = Item::Table(Table::new());
+    }
+    let Some(there) = there.as_table_like_mut() else {
+        return;
+    };
+    for (name, value) in variables {
+        let value = value.as_str().unwrap_or_default();
+        let is_there = there.get(name).and_then(Item::as_str) == Some(value);
+        if !is_there {
+            there.insert(name, Item::Value(Value::from(value)));
         }
     }
 }
@@ -167,6 +194,15 @@ mod tests {
             with_table(&own, path, "mcp_servers", "notes", &entry).unwrap(),
             own
         );
+        let entry = json!({ "command": "c", "args": [], "env": { "B": "2" }, "env_vars": ["S"] });
+        let after = with_table(&own, path, "mcp_servers", "notes", &entry).unwrap();
+        let read: DocumentMut = after.parse().unwrap();
+        let notes = &read["mcp_servers"]["notes"];
+        assert_eq!(notes["env"]["A"].as_str(), Some("1"));
+        assert_eq!(notes["env"]["B"].as_str(), Some("2"));
+        assert_eq!(notes["env_vars"][0].as_str(), Some("S"));
+        let again = with_table(&after, path, "mcp_servers", "notes", &entry).unwrap();
+        assert_eq!(again, after);
         assert!(with_table("x", path, "m", "n", &entry).is_err());
         assert!(with_table("m = 1", path, "m", "n", &entry).is_err());
     }

@@ -59,9 +59,12 @@ impl Members {
     fn has(&self, entry: &Value) -> bool {
         let is_there = |(key, value): (&String, &Value)| {
             let own = self.find(key).map(RawValue::get);
-            own.and_then(|own| serde_json::from_str::<Value>(own).ok())
-                .as_ref()
-                == Some(value)
+            let own = own.and_then(|own| serde_json::from_str::<Value>(own).ok());
+            match (&own, value.as_object().filter(|_| key == "env")) {
+                // There may be more variables than ours.
+                (Some(own), Some(ours)) => ours.iter().all(|(name, value)| own[name] == *value),
+                _ => own.as_ref() == Some(value),
+            }
         };
         let of_network = |key: &&str| self.find(key).is_some();
         entry.as_object().into_iter().flatten().all(is_there)
@@ -98,11 +101,26 @@ pub(super) fn with_member(
         .0
         .retain(|(own, _)| !OF_THE_NETWORK.contains(&own.as_str()));
     for (key, value) in entry.as_object().into_iter().flatten() {
+        if key == "env" {
+            let both = with_variables(server.find(key), value)?;
+            server.set(key, both)?;
+            continue;
+        }
         server.set(key, format!("{value:#}").replace('\n', "\n      "))?;
     }
     servers.set(name, server.write(2))?;
     whole.set(member, servers.write(1))?;
     Ok(whole.write(0) + "\n")
+}
+
+/// The variables that are there, with those of `ours` added or replaced.
+fn with_variables(before: Option<&RawValue>, ours: &Value) -> Result<String, String> {
+    let is_object = |value: &&RawValue| value.get().starts_with('{');
+    let mut both = Members::read(before.filter(is_object).map_or("{}", RawValue::get))?;
+    for (name, value) in ours.as_object().into_iter().flatten() {
+        both.set(name, value.to_string())?;
+    }
+    Ok(both.write(3))
 }
 
 #[cfg(test)]
@@ -137,6 +155,17 @@ mod tests {
         // What says all that already stays as the person has laid it out.
         let same = text("{'s':{'n':{'command':'c','env':{},'args':['a']}}}");
         assert_eq!(with_member(&same, "s", "n", &entry).unwrap(), same);
+    }
+
+    #[test]
+    fn variables_are_added_to_those_that_are_there() {
+        let entry = json!({ "command": "c", "env": { "B": "2" } });
+        let before = r#"{"s": {"n": {"env":{"A" : "1", "B": "old"}}}}"#;
+        let after = with_member(before, "s", "n", &entry).unwrap();
+        let read: Value = serde_json::from_str(&after).unwrap();
+        let expected = json!({ "command": "c", "env": { "A": "1", "B": "2" } });
+        assert_eq!(read["s"]["n"], expected);
+        assert_eq!(with_member(&after, "s", "n", &entry).unwrap(), after);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Context, allowed_url, is_url};
 use crate::{
@@ -81,12 +81,28 @@ impl App {
         }
     }
 
-    fn entry(self, command: &str, arguments: &[String]) -> Value {
-        match self {
+    fn entry(self, command: &str, arguments: &[String], carried: &Carried) -> Value {
+        let mut entry = match self {
             Self::Vscode => json!({ "type": "stdio", "command": command, "args": arguments }),
             Self::Zed => json!({ "source": "custom", "command": command, "args": arguments }),
             _ => json!({ "command": command, "args": arguments }),
+        };
+        let environment = carried.environment.iter();
+        let environment: Map<String, Value> = environment
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect();
+        if !environment.is_empty() {
+            entry["env"] = Value::Object(environment);
         }
+        if self.passes_on_names() && !carried.variables.is_empty() {
+            entry["env_vars"] = json!(carried.variables);
+        }
+        entry
+    }
+
+    /// Whether its entries can name variables of its own environment that the server gets.
+    fn passes_on_names(self) -> bool {
+        self == Self::Codex
     }
 }
 
@@ -103,10 +119,9 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
     };
     let (app, member) = (typed.r#for, typed.r#for.member());
     let name = app.name(name);
-    let entry = app.entry(&own_path()?, &arguments(typed, &carried.arguments));
-    let variables = &carried.variables;
-    if !variables.is_empty() {
-        let variables = variables.join(", ");
+    let entry = app.entry(&own_path()?, &arguments(typed, &carried.arguments), carried);
+    if !carried.variables.is_empty() && !app.passes_on_names() {
+        let variables = carried.variables.join(", ");
         context.ui.warn(format_args!(
             "the application has to have these variables too, which are set here: {variables}"
         ));

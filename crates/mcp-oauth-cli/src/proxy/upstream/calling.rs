@@ -15,8 +15,9 @@ const SESSIONS: u32 = 3;
 const REPEATS: u32 = 2;
 /// How often in a row a stream for the rest of an answer may fail to open.
 const RESUMPTIONS: u32 = 5;
-/// How long a server may be away.
-const ABSENCE: Duration = Duration::from_secs(30);
+/// How long a call waits for a server that cannot be reached. Clients give a call up after ten
+/// seconds and more, and a proxy that has not answered by then is taken for dead.
+const ABSENCE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -42,7 +43,9 @@ impl Upstream {
             if self.is_answered(message) {
                 return Ok(());
             }
-            if trouble.never_sent() && self.waited(&mut tries).await {
+            // A client that asks at its start what a server can do tries another way soon.
+            let may_wait = !message.is("server/discover");
+            if may_wait && trouble.never_sent() && self.waited(&mut tries).await {
                 continue;
             }
             let is_safe = message.is_safe() && trouble.is_interrupted();
@@ -220,11 +223,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_may_be_away_for_half_a_minute() {
+    fn a_call_waits_well_under_ten_seconds_for_a_server_that_is_away() {
         let mut tries = Tries::default();
         let pauses: Vec<_> = std::iter::from_fn(|| tries.pause()).collect();
         assert_eq!(pauses.first(), Some(&FIRST_PAUSE));
         let whole: Duration = pauses.iter().sum();
         assert!(whole <= ABSENCE && whole > ABSENCE / 2, "{whole:?}");
+        assert!(ABSENCE < Duration::from_secs(8));
     }
 }

@@ -70,7 +70,7 @@ impl Upstream {
             self.next_number(),
             &self.door,
             self.relay.clone(),
-            self.patience,
+            self.limits,
         )
         .await?;
         let mut seat = self.empty_seat();
@@ -78,7 +78,7 @@ impl Upstream {
         self.tell_at(Some(&seat), hello).await?;
         let answer = tokio::select! {
             answer = &mut own.answer => answer.ok(),
-            () = self.door.platform().clock.sleep(self.patience) => None,
+            () = self.door.platform().clock.sleep(self.limits.patience) => None,
         };
         let answer = answer.ok_or(Trouble::Unanswered)?;
         let seat = self.seat_of(&answer, None, seat.old.take());

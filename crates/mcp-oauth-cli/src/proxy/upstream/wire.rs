@@ -9,6 +9,7 @@ use mcp_client_oauth::{Answer, AnswerBody, AnswerError, platform::Body};
 
 use super::{
     super::{
+        Limits,
         door::{Outgoing, Trouble},
         frame::{Message, Routing},
         relay::Ended,
@@ -63,7 +64,8 @@ impl Upstream {
         let body = message.line.clone();
         match seat.and_then(|seat| seat.old.as_ref()) {
             Some(old) if self.goes_by(message, Some(old.number())) => {
-                old.post(&self.door, headers, body, self.patience).await
+                old.post(&self.door, headers, body, self.limits.patience)
+                    .await
             }
             // The stream before has ended, and they with it.
             Some(_) => Err(Trouble::Unanswered),
@@ -107,7 +109,7 @@ impl Upstream {
         body: Bytes,
     ) -> Result<http::Response<Body>, Trouble> {
         let url = self.door.url().clone();
-        let patience = self.patience;
+        let patience = self.limits.patience;
         self.door
             .send(&Outgoing {
                 method,
@@ -123,8 +125,12 @@ impl Upstream {
         &self,
         response: http::Response<Body>,
     ) -> Result<AnswerBody, AnswerError> {
-        let answer = Answer::within(self.patience, self.door.url(), response).await?;
-        Ok(answer.body)
+        let Limits { patience, size } = self.limits;
+        let answer = Answer::within(patience, size, self.door.url(), response).await?;
+        Ok(match answer.body {
+            AnswerBody::Events(events) => AnswerBody::Events(Box::new(events.with_limit(size))),
+            other => other,
+        })
     }
 
     /// Passes on what the answer to a message holds.

@@ -20,6 +20,9 @@ async fn a_client_is_greeted_before_the_login_and_told_when_it_is_done() {
         greeting["result"]["capabilities"]["tools"]["listChanged"],
         true
     );
+    let instructions = greeting["result"]["instructions"].as_str().unwrap();
+    let command = format!("mcp-oauth login {}", home.url());
+    assert!(instructions.contains(&command), "{instructions}");
     let list = app.ask(&request(1, "tools/list", &json!({}))).await;
     assert_eq!(list["result"]["tools"], json!([]));
     let refused = app.ask(&add(2)).await;
@@ -37,6 +40,30 @@ async fn a_client_is_greeted_before_the_login_and_told_when_it_is_done() {
     assert_eq!(app.hang_up().await, 0);
     // It is a login like any other.
     home.run(&["token", &home.url()]).await.succeeded();
+}
+
+/// SDKs kill a server that does not end two seconds after its stdin.
+#[tokio::test]
+async fn a_proxy_ends_with_its_client_whatever_login_was_beside_it() {
+    for is_done in [true, false] {
+        let home = Home::new().await;
+        let mut app = App::start(&home, &["--no-browser", "-vv"]);
+        app.shake_hands().await;
+        if is_done {
+            app.approve().await;
+            app.notification(TOOLS_CHANGED).await;
+            assert_eq!(sum(&app.ask(&add(3)).await), Some(4));
+        } else {
+            app.ask(&add(1)).await;
+        }
+        assert_eq!(app.hang_up().await, 0);
+        let said = app.said();
+        assert!(
+            said.contains("waiting for what was sent to be stored"),
+            "{said}"
+        );
+        assert!(!said.contains("has not finished"), "{said}");
+    }
 }
 
 #[tokio::test]
@@ -135,7 +162,25 @@ async fn what_a_server_without_sessions_can_do_is_remembered() {
     let mut app = App::start(&home, &["--no-browser"]);
     let remembered = app.ask(&discover(3)).await;
     assert_eq!(remembered["id"], 3);
-    assert_eq!(remembered["result"], known["result"]);
+    let mut result = remembered["result"].clone();
+    let instructions = result["instructions"].take();
+    let instructions = instructions.as_str().unwrap();
+    let command = format!("mcp-oauth login {}", home.url());
+    assert!(instructions.contains(&command), "{instructions}");
+    assert!(instructions.ends_with("\n\nA test server: it keeps notes in memory."));
+    let mut known = known["result"].clone();
+    known["instructions"].take();
+    assert_eq!(result, known);
+    let filter = json!({"toolsListChanged": true, "promptsListChanged": false});
+    let listen = request(9, "subscriptions/listen", &json!({"notifications": filter}));
+    app.tell(&without_session(listen)).await;
+    let acknowledged = app
+        .notification("notifications/subscriptions/acknowledged")
+        .await;
+    assert_eq!(
+        acknowledged["params"]["notifications"],
+        json!({"toolsListChanged": true})
+    );
     let list = |id| without_session(request(id, "tools/list", &json!({})));
     let none = app.ask(&list(4)).await;
     assert_eq!(none["result"]["tools"], json!([]));
@@ -144,6 +189,13 @@ async fn what_a_server_without_sessions_can_do_is_remembered() {
     assert_eq!(refused["result"]["isError"], true);
     assert_eq!(refused["result"]["resultType"], "complete");
     app.approve().await;
+    let changed = app.notification(TOOLS_CHANGED).await;
+    let subscription = &changed["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
+    assert_eq!(subscription, 9);
+    assert_eq!(
+        app.answer(&json!(9)).await["result"]["resultType"],
+        "complete"
+    );
     let list = app
         .ask_until(&list(6), |list| list["result"]["tools"] != json!([]))
         .await;

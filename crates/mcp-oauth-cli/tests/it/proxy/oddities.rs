@@ -238,7 +238,7 @@ async fn a_call_that_is_cancelled_while_a_stream_is_slow_holds_nobody_up() {
 
 #[tokio::test]
 async fn an_event_that_is_too_large_is_passed_over_and_fails_its_call() {
-    let (_home, mut hand, mut app) = ready(&[]).await;
+    let (_home, mut hand, mut app) = ready(&["--max-response", "4M"]).await;
     let large = format!("id: 5\ndata: {}", "x".repeat(5 << 20));
     hand.visited().await.stream().await.say(&large).await;
     let mut stream = hand.next(resumption).await.stream().await;
@@ -250,5 +250,23 @@ async fn an_event_that_is_too_large_is_passed_over_and_fails_its_call() {
     hand.next(of(1)).await.stream().await.say(&large).await;
     let failed = app.answer(&json!(1)).await;
     let text = failed["error"]["message"].as_str().unwrap();
-    assert!(text.contains("larger than"), "{text}");
+    assert!(
+        text.contains("larger than 4 MiB, which is the limit of mcp-oauth proxy"),
+        "{text}"
+    );
+    assert!(
+        text.contains("it is unknown whether the call was carried out"),
+        "{text}"
+    );
+    assert!(!text.contains("try"), "{text}");
+}
+
+#[tokio::test]
+async fn an_event_of_ten_mebibytes_is_passed_on() {
+    let (_home, mut hand, mut app) = ready(&[]).await;
+    app.tell(&add(1)).await;
+    let next = hand.next(of(1)).await;
+    let response = next.result(&json!({"text": "x".repeat(10 << 20)}));
+    next.stream().await.event(&response).await;
+    assert_eq!(app.answer(&json!(1)).await, response);
 }

@@ -92,6 +92,12 @@ async fn an_answer_that_is_lost_is_asked_for_again_only_where_that_does_nothing(
     assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 4);
     let write = outcomes(&mut app, call(2, "write_note", &json!({"text": "once"}))).await;
     assert_eq!(write["error"]["code"], -32000, "{write}");
+    let text = write["error"]["message"].as_str().unwrap();
+    assert!(
+        text.contains("it is unknown whether the call was carried out"),
+        "{text}"
+    );
+    assert!(!text.contains("try the same"), "{text}");
     let notes = home.testbed.notes();
     assert_eq!(notes.iter().filter(|note| *note == "once").count(), 1);
 }

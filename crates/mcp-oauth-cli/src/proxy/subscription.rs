@@ -1,0 +1,117 @@
+//! A `subscriptions/listen` of MCP 2026-07-28 that arrives before the login: it is acknowledged at
+//! once, hears that the lists have changed when the login is done, and ends then, so that the client
+//! opens the next one at the server itself (MCP 2026-07-28, basic/patterns/subscriptions).
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::frame::{Message, result};
+
+/// Names the subscription in each message that belongs to it.
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// The lists whose changes a client wants to hear of.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Filter {
+    tools_list_changed: bool,
+    prompts_list_changed: bool,
+    resources_list_changed: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Request {
+    params: Params,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Params {
+    notifications: Filter,
+}
+
+impl Filter {
+    /// Reads what the request asks for; nothing if it does not say so.
+    pub(super) fn of(request: &Message) -> Self {
+        let request: Request = serde_json::from_slice(&request.line).unwrap_or_default();
+        request.params.notifications
+    }
+
+    /// Builds the first message of the subscription: which notifications it will bring.
+    pub(super) fn acknowledgment(&self, id: &RawValue) -> Bytes {
+        let kinds = self
+            .kinds()
+            .map(|(member, _)| (member.to_owned(), json!(true)));
+        let kinds = Value::Object(kinds.collect());
+        notification("notifications/subscriptions/acknowledged", id, Some(kinds))
+    }
+
+    /// Builds the notifications that the lists have changed.
+    pub(super) fn changes(&self, id: &RawValue) -> Vec<Bytes> {
+        let changed = |(_, list)| {
+            let method = format!("notifications/{list}/list_changed");
+            notification(&method, id, None)
+        };
+        self.kinds().map(changed).collect()
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let all = [
+            (self.tools_list_changed, ("toolsListChanged", "tools")),
+            (self.prompts_list_changed, ("promptsListChanged", "prompts")),
+            (
+                self.resources_list_changed,
+                ("resourcesListChanged", "resources"),
+            ),
+        ];
+        all.into_iter()
+            .filter_map(|(is_wanted, kind)| is_wanted.then_some(kind))
+    }
+}
+
+/// Builds the response that ends the subscription.
+pub(super) fn end(id: &RawValue) -> Bytes {
+    result(id, &json!({ "resultType": "complete", "_meta": meta(id) }))
+}
+
+fn notification(method: &str, id: &RawValue, notifications: Option<Value>) -> Bytes {
+    let mut params = json!({ "_meta": meta(id) });
+    if let Some(notifications) = notifications {
+        params["notifications"] = notifications;
+    }
+    let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+    Bytes::from(message.to_string())
+}
+
+fn meta(id: &RawValue) -> Value {
+    // It was read as an id, so it is a number or a text.
+    let id: Value = serde_json::from_str(id.get()).unwrap_or_default();
+    json!({ SUBSCRIPTION: id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_asked_for_is_announced() {
+        let text = r#"{"jsonrpc":"2.0","id":"s","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["x:y"]}}}"#;
+        let request = Message::read(&Bytes::from(text)).unwrap();
+        let (_, id) = request.requests().pop().unwrap();
+        let filter = Filter::of(&request);
+        let read = |line: &Bytes| serde_json::from_slice::<Value>(line).unwrap();
+        let acknowledged = read(&filter.acknowledgment(&id));
+        assert_eq!(
+            acknowledged["params"]["notifications"],
+            json!({"toolsListChanged": true})
+        );
+        let changes = filter.changes(&id);
+        assert_eq!(changes.len(), 1);
+        let change = read(&changes[0]);
+        assert_eq!(change["method"], "notifications/tools/list_changed");
+        assert_eq!(change["params"]["_meta"][SUBSCRIPTION], "s");
+        assert_eq!(read(&end(&id))["result"]["_meta"][SUBSCRIPTION], "s");
+    }
+}

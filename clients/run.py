@@ -41,8 +41,8 @@ CLIENTS = {
     "TypeScript SDK 2, discover": [NODE, "drivers/typescript.mjs", "client", "auto"],
     "FastMCP, initialize": [PYTHON, "drivers/python.py", "fastmcp", "legacy"],
     "FastMCP, discover": [PYTHON, "drivers/python.py", "fastmcp", "auto"],
-    "Inspector, initialize": [NODE, "drivers/inspector.mjs", "inspector", "legacy"],
-    "Inspector, discover": [NODE, "drivers/inspector.mjs", "inspector", "auto"],
+    "Inspector, initialize": [PYTHON, "drivers/inspector.py", "inspector", "legacy"],
+    "Inspector, discover": [PYTHON, "drivers/inspector.py", "inspector", "auto"],
 }
 FEW = list(CLIENTS)[:4]
 WAYS = ["direct", "stdio", "listen"]

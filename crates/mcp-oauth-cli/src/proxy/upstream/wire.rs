@@ -166,6 +166,9 @@ impl Upstream {
             Ok(AnswerBody::Json(body)) => body,
             Ok(_) | Err(_) => Bytes::new(),
         };
+        if status == StatusCode::BAD_REQUEST && has_session && is_about_session(&body) {
+            return Err(Trouble::SessionGone);
+        }
         self.relay.pass_refusal(status, body).await
     }
 }
@@ -200,6 +203,18 @@ impl Routing {
         }
         headers
     }
+}
+
+/// Whether a refusal is about the session ID. The specification has 404 for an ID that the server does
+/// not know (2025-11-25, streamable HTTP, session management); the example server of the TypeScript
+/// SDK, `@modelcontextprotocol/server-everything` and their many copies refuse it with 400 and say so
+/// in words alone. What an attacker gains: nothing, because the server itself says it, nothing was
+/// carried out, and a call opens another session once.
+fn is_about_session(refusal: &[u8]) -> bool {
+    let words = String::from_utf8_lossy(refusal).to_lowercase();
+    ["session id", "sessionid", "session not found"]
+        .iter()
+        .any(|name| words.contains(name))
 }
 
 /// What a header cannot carry as it is goes in base64 (SEP-2243).

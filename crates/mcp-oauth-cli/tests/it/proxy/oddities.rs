@@ -204,6 +204,29 @@ async fn a_strange_reply_to_the_handshakes_end_costs_nosession() {
     }
 }
 
+/// The refusals of an unknown session by `@modelcontextprotocol/server-everything` 2026.8.31, and by the
+/// example of the TypeScript SDK for the transport of 2024-11-05. Other words of a 400 are an error.
+#[tokio::test]
+async fn a_session_that_is_refused_with_400_is_opened_again() {
+    let everything = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}"#;
+    for refusal in [everything, "No transport found for sessionId"] {
+        let (_home, mut hand, mut app) = ready(&[]).await;
+        app.tell(&add(1)).await;
+        let call = hand.next(of(1)).await;
+        call.answer(400, "application/json", refusal).await;
+        hand.shake_hands().await;
+        let call = hand.next(of(1)).await;
+        let answer = call.result(&json!({}));
+        call.json(&answer).await;
+        assert_eq!(app.answer(&json!(1)).await, answer);
+        app.tell(&add(2)).await;
+        let call = hand.next(of(2)).await;
+        call.answer(400, "text/plain", "what?").await;
+        let failed = app.answer(&json!(2)).await;
+        assert_eq!(failed["error"]["code"], -32000, "{failed}");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_cannot_be_opened_now_is_opened_later() {
     for status in [408, 429, 503] {

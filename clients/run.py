@@ -12,6 +12,7 @@ whose JSON contains `shows`. One with `sometimes` depends on the moment, and nee
 """
 
 import argparse
+import datetime
 import http.server
 import json
 import os
@@ -473,14 +474,25 @@ def main():
         if full and number not in comparison.used and not rule.get("sometimes"):
             print(f"expected.json lists a difference that does not occur: {rule}")
             failed += 1
-    if full:
-        failed += len(crowd()) > 0
-    if options.write:
+    crowd_failures = crowd() if full else []
+    failed += len(crowd_failures) > 0
+    if options.write and full:
         reasons = [f"{n}. {rule['reason']}" for n, rule in enumerate(comparison.expected, 1)]
-        text = "\n".join([HEAD, *lines, "## Differences", "", *reasons, ""])
+        last = last_run(len(crowd_failures))
+        text = "\n".join([HEAD, last, "", *lines, "## Differences", "", *reasons, ""])
         (ROOT / "docs/clients.md").write_text(text)
     print(f"{passed} passed, {failed} failed")
     sys.exit(failed > 0)
+
+
+def last_run(crowd_failures):
+    command = ["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"]
+    commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return (
+        f"Last full run: {datetime.date.today()}, commit `{commit}`, `scripts/check clients`. In it 24 "
+        f"proxies of one login called a tool for 25 s on tokens of six seconds; {crowd_failures} calls "
+        "failed."
+    )
 
 
 def short(value):

@@ -143,7 +143,14 @@ async fn the_browser_gets_the_url_and_no_secret() {
     person::approve(&opened.await.unwrap().parse().unwrap())
         .await
         .unwrap();
-    running.end().await.succeeded();
+    let shown = running.end().await.succeeded();
+    shown
+        .says(&format!(
+            "Opening your browser to log in at {}",
+            home.testbed.issuer()
+        ))
+        .says("Nothing opened? Open this URL:")
+        .says(", refreshes by itself");
     let environment = std::fs::read_to_string(seen).unwrap();
     assert!(
         environment.contains("BROWSER=") && !environment.contains("planted"),

@@ -259,6 +259,22 @@ async fn what_is_pasted_at_a_terminal_ends_with_its_line() {
     );
 }
 
+/// `NO_COLOR` is about colours (<https://no-color.org>).
+#[tokio::test]
+async fn without_colors_a_terminal_still_has_links_and_a_spinner() {
+    let home = Home::new().await;
+    let mut command = home.command(&["login", "notes", &home.url(), "--no-browser"]);
+    command.env("NO_COLOR", "1");
+    let terminal = Terminal::start(command);
+    let screen = terminal.until_it_shows("waiting for the browser").await;
+    assert!(screen.contains("\u{1b}]8;;http"), "{screen:?}");
+    let colors = ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[3"];
+    assert!(
+        colors.iter().all(|color| !screen.contains(color)),
+        "{screen:?}"
+    );
+}
+
 /// H156, H157: as it reaches a screen.
 #[tokio::test]
 async fn nothing_that_a_server_wrote_moves_the_cursor_of_a_terminal() {

@@ -78,7 +78,7 @@ READY = 30
 RUN = 300
 
 
-# Below those that systems give to whoever asks for any port: a server comes back to its own.
+# Below the range that systems assign from for port 0: a restarted server finds its own port free.
 PORTS = iter(random.sample(range(20000, 32000), 2000))
 
 
@@ -92,7 +92,7 @@ def free_port():
 
 
 class Program:
-    """A process in a group of its own, whose stdin stays open until it is stopped."""
+    """A process in a group of its own with a stdin that stays open until it is stopped."""
 
     def __init__(self, arguments, **more):
         self.process = subprocess.Popen(

@@ -194,7 +194,7 @@ fn legacy_hint(issuer: &Issuer, subject: &Subject) -> String {
         return format!("to use that authorization server: {login}");
     }
     format!(
-        "to use that authorization server, only if whoever runs the server says that this is its own \
+        "to use that authorization server, only if the operator of the server says that this is its own \
          name: {}",
         accepting(login, issuer, subject)
     )

@@ -31,7 +31,7 @@ impl Issuer {
     /// `https://as.example` and `https://as.example/` are one URL, with one well-known location
     /// (RFC 3986 §6.2.3), and servers write either: the resource metadata of Box, Google, Xero and
     /// Close, and of what pydantic writes, adds the slash that the server's own document does not
-    /// have. An attacker gains nothing: whoever writes one of the two documents is the same origin in
+    /// have. An attacker gains nothing: the writer of either document is the same origin in
     /// both spellings. With a path, a query, plain http or any other difference it is another issuer
     /// (RFC 8414 §3.3).
     pub fn is_same_as(&self, other: &Self) -> bool {
@@ -59,7 +59,7 @@ impl Issuer {
     ///
     /// The last one is in no specification: Scalekit and Descope publish the document of RFC 8414
     /// below the path of the issuer, as OpenID Connect Discovery 1.0 does. An attacker gains nothing:
-    /// whoever writes below that path can write the OpenID document there too, and the issuer in the
+    /// the writer of that path can write the OpenID document there too, and the issuer in the
     /// document must match all the same.
     pub fn well_known_urls(&self, reach: Reach) -> Result<Vec<Url>, UnsafeUrl> {
         const OAUTH: &str = "/.well-known/oauth-authorization-server";

@@ -13,10 +13,10 @@ const MAY_MEAN_THE_CLIENT: [&str; 2] = ["invalid_request", "invalid_redirect_uri
 /// Returns whether `answer` refuses the client of an authorization request.
 ///
 /// A redirect is never a refusal: it is a login page, or an error that the browser brings back.
-/// Neither is a 401, 403 or 404 without an OAuth error: whoever the client is, a server that asks the
-/// browser to authenticate, a firewall and a proxy respond so; nor is a 400 whose page does not speak
-/// of a client. A registration after each of these would leave one more client at the server with
-/// every login.
+/// Neither is a 401, 403 or 404 without an OAuth error: a server that asks the browser to
+/// authenticate, a firewall and a proxy respond so to any client. Nor is a 400 with a page that does
+/// not mention a client. A registration after each of these would leave one more client at the server
+/// with every login.
 pub fn refuses_client(answer: &Response) -> bool {
     if !answer.status.is_client_error() {
         return false;

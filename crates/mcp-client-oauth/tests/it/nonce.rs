@@ -28,7 +28,7 @@ fn id_token(claims: &Value) -> String {
     format!("{}.{}.c2ln", part(&json!({"alg": "RS256"})), part(claims))
 }
 
-/// A scene whose server returns what `member` makes of the nonce that it was sent as `id_token`.
+/// A scene with a server that returns what `member` makes of the nonce that it was sent as `id_token`.
 async fn returning(member: impl Fn(&str) -> Value + Send + Sync + 'static) -> Scene {
     let testbed = Arc::new(openid().start().await.unwrap());
     let (server, member) = (Arc::clone(&testbed), Arc::new(member));

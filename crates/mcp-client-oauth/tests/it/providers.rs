@@ -15,7 +15,7 @@ mod scopes;
 mod scripted;
 mod token_type;
 
-/// The metadata of an authorization server whose endpoints are below `base`.
+/// The metadata of an authorization server with endpoints below `base`.
 fn metadata(issuer: &str, base: &str) -> Value {
     json!({
         "issuer": issuer,
@@ -43,7 +43,7 @@ fn is_other_issuer(error: &Error) -> bool {
 }
 
 /// The scripted servers of `https://workiq.svc.cloud.microsoft/mcp`, with the document at the tenant
-/// `asked` of Microsoft Entra whose issuer is `written`.
+/// `asked` of Microsoft Entra with `written` as its issuer.
 fn entra(host: &str, asked: &str, written: &str) -> Servers {
     let prm = "https://workiq.svc.cloud.microsoft/.well-known/oauth-protected-resource/mcp";
     let base = format!("https://{host}/{asked}");

@@ -201,7 +201,7 @@ fn callback(url: &Url, iss: Option<&str>) -> Url {
     callback
 }
 
-/// The challenge of a server whose resource metadata is at `url`.
+/// The challenge of a server with resource metadata at `url`.
 pub(crate) fn challenge(url: &str) -> String {
     format!("Bearer resource_metadata=\"{url}\"")
 }

@@ -134,7 +134,7 @@ impl AuthorizationError {
             | Self::RedirectUri(_)
             | Self::Refused(_)
             | Self::DpopUnsupported(_)
-            | Self::NoProof(NoProof::NotBuilt | NoProof::NotAKey)
+            | Self::NoProof(NoProof::NotAKey)
             | Self::OutsideResource { .. } => Remedy::Reconfigure,
             Self::Callback(_) => Remedy::ReportToServer,
             Self::NoRandomness(_) | Self::NoProof(NoProof::System) => Remedy::Retry,

@@ -5,10 +5,6 @@
 
 use http::{HeaderMap, HeaderName};
 
-#[cfg(feature = "dpop")]
-mod key;
-#[cfg(not(feature = "dpop"))]
-#[path = "dpop/none.rs"]
 mod key;
 
 pub use key::DpopKey;
@@ -61,9 +57,6 @@ pub enum NoProof {
     /// The text is not a key of ours.
     #[error("this is not a key for proofs of possession")]
     NotAKey,
-    /// This program was built without the feature `dpop`.
-    #[error("this program was built without proofs of possession (the feature `dpop`)")]
-    NotBuilt,
 }
 
 #[cfg(test)]

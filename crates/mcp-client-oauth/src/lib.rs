@@ -69,6 +69,7 @@ mod logout;
 mod machine;
 #[cfg(feature = "mcp")]
 pub mod mcp;
+mod mutex;
 pub mod platform;
 pub mod proto;
 mod prover;

@@ -263,9 +263,7 @@ impl Session {
         let (told, outcome) = oneshot::channel();
         // Owned by nobody who could give up. The gate goes with it, so that it opens when the work
         // is done, and not when the caller is gone.
-        let unsettled = inner.store.delay_settling();
-        let renewal = tokio::spawn(async move {
-            let _until_it_is_stored = unsettled;
+        let renewal = self.0.store.tasks().spawn(async move {
             let outcome = inner.renew(&wish).await;
             let number = inner.attempts.fetch_add(1, Ordering::AcqRel) + 1;
             *gate = LastAttempt {

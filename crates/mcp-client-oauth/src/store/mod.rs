@@ -3,11 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use self::{
     leave::Leave,
     record::{client_name, decode, encode, readable},
-    under_way::{Running, UnderWay},
     used_clients::UsedClients,
 };
 use crate::{
@@ -31,7 +32,6 @@ mod record;
 #[cfg(feature = "sealed-file")]
 mod sealed;
 pub mod transfer;
-mod under_way;
 mod used_clients;
 #[cfg(feature = "vault")]
 mod vault;
@@ -245,7 +245,7 @@ impl RecordLock {
 #[derive(Clone, Debug)]
 pub struct TokenStore {
     backend: Arc<dyn Backend>,
-    under_way: UnderWay,
+    tasks: TaskTracker,
     leave: Arc<Leave>,
     used_clients: Arc<UsedClients>,
     trusts_records: bool,
@@ -256,7 +256,7 @@ impl TokenStore {
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self {
             backend,
-            under_way: UnderWay::default(),
+            tasks: TaskTracker::default(),
             leave: Arc::default(),
             used_clients: Arc::default(),
             trusts_records: false,
@@ -347,18 +347,22 @@ impl TokenStore {
     /// refresh that is dropped loses the login, and a lease in a Vault that was not released keeps
     /// others waiting for a minute. Giving up after a time stops nothing.
     pub async fn settle(&self) {
-        self.under_way.settle().await;
+        // A tracker is waited for once it is closed, and then still takes tasks.
+        self.tasks.close();
+        self.tasks.wait().await;
         self.backend.settle().await;
     }
 
-    /// Goes on with something that nobody waits for but [`settle`](Self::settle).
+    /// Does what only [`settle`](Self::settle) waits for, if there is a runtime to do it.
     pub(crate) fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.under_way.begin(work);
+        if let Ok(runtime) = Handle::try_current() {
+            self.tasks.spawn_on(work, &runtime);
+        }
     }
 
-    /// Makes [`settle`](Self::settle) wait until the guard is dropped.
-    pub(crate) fn delay_settling(&self) -> Running {
-        self.under_way.running()
+    /// Returns the tasks that [`settle`](Self::settle) waits for.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
     }
 
     /// Reads a record.

@@ -24,19 +24,21 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 use self::{
     kv::{Content, Found, Kv},
     record::{Document, Kept, MOST, NOT_OURS, hash, new_series, place, revision},
 };
-use super::{Backend, Held, Revision, Stored, under_way::UnderWay};
+use super::{Backend, Held, Revision, Stored};
 use crate::{
     error::{TokenStorageError, VaultCause},
+    mutex::lock,
     platform::{Clock, HttpClient, ReqwestClient, SystemClock},
     secret::Secret,
 };
@@ -75,7 +77,7 @@ struct Shared {
     /// Where the tasks of this process wait for one another, by the name of the record.
     lines: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Leases that are being let go.
-    endings: UnderWay,
+    endings: TaskTracker,
 }
 
 impl Vault {
@@ -118,7 +120,7 @@ impl Vault {
         Ok(Self(Arc::new(Shared {
             kv: Kv::new(options, http, clock)?,
             lines: Mutex::default(),
-            endings: UnderWay::default(),
+            endings: TaskTracker::default(),
         })))
     }
 }
@@ -176,7 +178,8 @@ impl Backend for Vault {
 
     /// A lease that is not let go keeps others waiting until it ends by itself, in a minute.
     async fn settle(&self) {
-        self.0.endings.settle().await;
+        self.0.endings.close();
+        self.0.endings.wait().await;
     }
 
     async fn put(
@@ -319,8 +322,4 @@ fn corrupt(name: &str, why: &'static str) -> TokenStorageError {
         place: place(name),
         why,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

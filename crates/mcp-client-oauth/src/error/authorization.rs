@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
-use super::{CallbackError, DeviceResponseError, NoProof, NoRandomness, Remedy};
+use super::{CallbackError, DeviceResponseError, NoProof, NoRandomness, remedy::Remedy};
 use crate::{
     proto::{error_body::ErrorBody, scope::Scope, server_metadata::Issuer},
     server_url::ServerUrl,

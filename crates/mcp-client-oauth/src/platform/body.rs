@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 
-use super::HttpErrorCause;
+use super::http_error::HttpErrorCause;
 #[cfg(feature = "reqwest")]
 use crate::mutex::lock;
 

@@ -15,9 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::{endpoint::Endpoint, pkce::NoRandomness};
 use super::{
-    private_key::{JwtId, PrivateKey},
+    endpoint::Endpoint,
+    private_key::{JwtId, NotSigned, PrivateKey},
     server_metadata::Issuer,
 };
 use crate::{
@@ -45,18 +45,6 @@ pub enum AuthMethod {
     /// A signed assertion in the form, and no secret that the server knows (RFC 7523 §2.2).
     #[serde(rename = "private_key_jwt")]
     PrivateKeyJwt,
-}
-
-/// The key of a client could not sign.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NotSigned {
-    /// No random numbers.
-    #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
-    /// The cryptography failed.
-    #[error("the private key of the client could not sign")]
-    Failed,
 }
 
 impl AuthMethod {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use url::Url;
 
-use crate::{machine::MachineGrant, mutex::lock, store::Record};
+use crate::{machine::MachineGrant, mutex::lock, store::record::Record};
 
 /// What our own caller has said, and what came of it: tokens were got in these ways, at the endpoint
 /// that this process discovered itself.

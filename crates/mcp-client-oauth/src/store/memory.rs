@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Backend, Held, Revision, Stored};
+use super::backend::{Backend, Held, Revision, Stored};
 use crate::{error::TokenStorageError, mutex::lock, secret::Secret};
 
 #[expect(

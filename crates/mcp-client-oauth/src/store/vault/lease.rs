@@ -18,15 +18,15 @@ use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::OwnedMutexGuard};
 
 use super::{
-    Shared,
     kv::{Content, Found},
     record::{hash, hex, place, random},
+    shared::Shared,
 };
 use crate::{
     error::TokenStorageError,
     mutex::lock,
     proto::foreign::Foreign,
-    store::{Held, Revision},
+    store::backend::{Held, Revision},
 };
 
 /// How long a lease lasts after its last note. Each try of a refresh makes one, and takes less than

@@ -10,7 +10,11 @@ use http::{HeaderName, HeaderValue, Method, header};
 use serde::Serialize;
 use url::Url;
 
-use super::{Authorized, Bond, Credentials, token_for};
+use super::{
+    credentials::Credentials,
+    retry::{Bond, token_for},
+    send::Authorized,
+};
 use crate::{
     error::Error,
     mutex::lock,

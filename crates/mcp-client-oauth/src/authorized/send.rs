@@ -55,8 +55,9 @@ impl Authorized {
     /// [`Credentials::apply`] it sets the headers. The last answer is returned, whatever its status.
     ///
     /// # Errors
-    /// [`AuthorizationError::OutsideResource`](crate::error::AuthorizationError::OutsideResource) if `url` is not part of what the token is for: a
-    /// token goes nowhere else (H90). What the source says when there is no token; what `send` says.
+    /// [`OutsideResource`](crate::error::AuthorizationError::OutsideResource) if `url` is not part of
+    /// what the token is for: a token goes nowhere else (H90). What the source says when there is no
+    /// token; what `send` says.
     pub async fn send<B, F, Fut>(
         &self,
         method: &Method,
@@ -89,7 +90,8 @@ impl Authorized {
     /// ```
     ///
     /// # Errors
-    /// [`AuthorizationError::OutsideResource`](crate::error::AuthorizationError::OutsideResource); what the source says when there is no token.
+    /// [`OutsideResource`](crate::error::AuthorizationError::OutsideResource); what the source says
+    /// when there is no token.
     pub async fn credentials(&self, method: &Method, url: &Url) -> Result<Credentials, Error> {
         let token = token_for(&*self.source, url).await?;
         let bond = Bond::of(&*self.source, &token, method, url)?;

@@ -24,19 +24,22 @@ mod authorization;
 mod discovery;
 mod machine;
 mod registration;
+mod remedy;
 mod storage;
 
 pub use authorization::AuthorizationError;
 pub use discovery::{DiscoveryError, Tried};
 pub use machine::MachineGrantError;
 pub use registration::RegistrationError;
+pub use remedy::Remedy;
+use remedy::network_remedy;
 pub use storage::{KeychainCause, TokenStorageError, VaultCause};
 
 pub use crate::{
     platform::{HttpError, HttpErrorCause, NoAssertion, NoAssertionCause, UnsafeUrl},
     proto::{
-        authorization::CallbackError, client_auth::NotSigned, device::DeviceResponseError,
-        dpop::NoProof, pkce::NoRandomness, registration::RegistrationResponseError,
+        authorization::CallbackError, device::DeviceResponseError, dpop::NoProof,
+        pkce::NoRandomness, private_key::NotSigned, registration::RegistrationResponseError,
         resource_metadata::ResourceMetadataError, revocation::NotRevoked, scope::ScopeError,
         server_metadata::ServerMetadataError, token::TokenError,
         token_exchange::TokenExchangeError,
@@ -85,20 +88,6 @@ pub enum Error {
     /// The network, at any stage.
     #[error(transparent)]
     Http(#[from] HttpError),
-}
-
-/// What a caller can do about an [`Error`].
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Remedy {
-    /// Run the interactive flow again.
-    LogIn,
-    /// Change the configuration: a client id, a scope, a password, a port.
-    Reconfigure,
-    /// The server broke the protocol; tell whoever runs it.
-    ReportToServer,
-    /// Try the same thing later.
-    Retry,
 }
 
 impl Error {
@@ -172,22 +161,6 @@ impl Error {
             }
             _ => None,
         }
-    }
-}
-
-fn network_remedy(error: &HttpError) -> Remedy {
-    match error.cause {
-        HttpErrorCause::Forbidden(_)
-        | HttpErrorCause::TooLarge(_)
-        | HttpErrorCause::HeadTooLarge => Remedy::ReportToServer,
-        HttpErrorCause::Setup(_)
-        | HttpErrorCause::Certificate(_)
-        | HttpErrorCause::CertificateRequired
-        | HttpErrorCause::NotTls => Remedy::Reconfigure,
-        HttpErrorCause::Connect(_)
-        | HttpErrorCause::Interrupted(_)
-        | HttpErrorCause::TimedOut(_)
-        | HttpErrorCause::Unproven(_) => Remedy::Retry,
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-#[cfg(feature = "private-key-jwt")]
 use crate::proto::private_key::PrivateKey;
 use crate::{
     discovery::Discovery,
@@ -35,7 +34,6 @@ pub enum ClientIdentity {
     /// A client id metadata document: its URL is the id, everywhere (spec-checklist D15).
     Document(Url),
     /// The same, and the document holds the public half of a key that proves it (spec-checklist D6).
-    #[cfg(feature = "private-key-jwt")]
     SignedDocument {
         /// Where the document is.
         url: Url,
@@ -72,7 +70,6 @@ pub struct Registration {
     /// Whether a person registered it by hand.
     pub by_hand: bool,
     /// What proves who it is, instead of a secret.
-    #[cfg(feature = "private-key-jwt")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key: Option<PrivateKey>,
 }
@@ -129,7 +126,6 @@ pub struct Preregistered {
     /// used with.
     pub issuer: Option<Issuer>,
     /// What proves who it is, instead of a secret.
-    #[cfg(feature = "private-key-jwt")]
     pub private_key: Option<PrivateKey>,
 }
 
@@ -140,13 +136,11 @@ impl Preregistered {
             client_id: client_id.into(),
             client_secret,
             issuer: None,
-            #[cfg(feature = "private-key-jwt")]
             private_key: None,
         }
     }
 
     /// The same client, which proves who it is by a signature.
-    #[cfg(feature = "private-key-jwt")]
     #[must_use]
     pub fn with_private_key(mut self, key: PrivateKey) -> Self {
         self.private_key = Some(key);
@@ -163,7 +157,6 @@ pub struct IdentityOptions {
     /// The `https` URL of a client metadata document that the application hosts.
     pub document: Option<Url>,
     /// The key whose public half is in the document.
-    #[cfg(feature = "private-key-jwt")]
     pub document_key: Option<PrivateKey>,
     /// The name that dynamic registration shows to people.
     pub client_name: String,
@@ -180,7 +173,6 @@ impl Default for IdentityOptions {
         Self {
             preregistered: None,
             document: None,
-            #[cfg(feature = "private-key-jwt")]
             document_key: None,
             client_name: CLIENT_NAME.to_owned(),
             dpop_bound_access_tokens: false,
@@ -191,7 +183,6 @@ impl Default for IdentityOptions {
 
 impl IdentityOptions {
     fn documented(&self, url: &Url) -> ClientIdentity {
-        #[cfg(feature = "private-key-jwt")]
         if let Some(key) = &self.document_key {
             let (url, key) = (url.clone(), key.clone());
             return ClientIdentity::SignedDocument { url, key };
@@ -206,7 +197,6 @@ impl ClientIdentity {
         match self {
             Self::Registered(own) => &own.client_id,
             Self::Document(url) => url.as_str(),
-            #[cfg(feature = "private-key-jwt")]
             Self::SignedDocument { url, .. } => url.as_str(),
             Self::Unknown => "",
         }
@@ -241,7 +231,6 @@ impl ClientIdentity {
             Self::Registered(own) if own.issuer != server.issuer => None,
             Self::Registered(own) => Some(own.authenticate(offered)),
             Self::Document(url) => Some(ClientAuth::new(url.as_str(), None, AuthMethod::None)),
-            #[cfg(feature = "private-key-jwt")]
             Self::SignedDocument { url, key } => Some(ClientAuth::signing(
                 url.as_str(),
                 key,
@@ -252,7 +241,6 @@ impl ClientIdentity {
     }
 
     /// What it signs with must be among what the server can check.
-    #[cfg(feature = "private-key-jwt")]
     fn check_key(&self, server: &ServerMetadata) -> Result<(), RegistrationError> {
         let key = match self {
             Self::Registered(own) => own.private_key.as_ref(),
@@ -279,7 +267,6 @@ impl Registration {
     pub(crate) fn authenticate(&self, offered: Option<&[String]>) -> ClientAuth<'_> {
         let secret = self.client_secret.as_ref();
         // A signature goes before a secret (spec-checklist J1), which may be there for other times.
-        #[cfg(feature = "private-key-jwt")]
         if let Some(key) = &self.private_key
             && (secret.is_none() || AuthMethod::PrivateKeyJwt.is_offered(offered))
         {
@@ -304,7 +291,6 @@ impl Registration {
             redirect_uri: None,
             scope: RegisteredScope::Unknown,
             by_hand: true,
-            #[cfg(feature = "private-key-jwt")]
             private_key: client.private_key.clone(),
         }
     }
@@ -391,7 +377,6 @@ fn given(
         }
         (None, None) => return Ok(None),
     };
-    #[cfg(feature = "private-key-jwt")]
     client.check_key(server)?;
     Ok(Some(client))
 }
@@ -474,7 +459,6 @@ async fn register_instead(
         redirect_uri: redirect_uri.cloned(),
         scope: scope.map_or(RegisteredScope::Unnamed, RegisteredScope::Named),
         by_hand: false,
-        #[cfg(feature = "private-key-jwt")]
         private_key: None,
     }))
 }

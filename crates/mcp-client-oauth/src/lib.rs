@@ -45,11 +45,9 @@
 //! | `sealed-file` | yes | encrypted files as a store |
 //! | `reqwest` | yes | an HTTP client with the network policy |
 //! | `browser` | yes | the person's own browser |
-//! | `dpop` | no | tokens that are bound to a key (RFC 9449), for servers that want them |
 //! | `mcp` | no | `mcp`: an `rmcp` client over authorized requests |
 //! | `reqwest-middleware` | no | [`adapters`]: tokens for a chain of `reqwest-middleware` |
 //! | `rmcp-credentials` | no | [`adapters`]: the credentials of `rmcp` in our stores |
-//! | `private-key-jwt` | no | clients that prove who they are by a signature |
 //! | `testing` | no | `testing`: a clock, a network and a person for tests |
 //! | `tower` | no | [`adapters`]: tokens for any client that is a `tower::Service` |
 //! | `websocket` | no | [`adapters`]: tokens for the sockets of `tokio-tungstenite` |
@@ -71,6 +69,7 @@ mod logout;
 mod machine;
 #[cfg(feature = "mcp")]
 pub mod mcp;
+mod mutex;
 pub mod platform;
 pub mod proto;
 mod prover;

@@ -4,13 +4,14 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use http::{HeaderMap, HeaderValue, Method};
 use url::{Origin, Url};
 
 use crate::{
+    mutex::lock,
     platform::{Clock, HttpError, HttpErrorCause, Platform, Request, Response},
     proto::{
         dpop::{DpopKey, DpopNonce, PROOF, USE_NONCE},
@@ -96,7 +97,7 @@ impl Prover {
     }
 
     fn nonces(&self) -> MutexGuard<'_, HashMap<Origin, DpopNonce>> {
-        self.nonces.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.nonces)
     }
 
     async fn ask(&self, platform: &Platform, request: Request) -> Result<Response, HttpError> {

@@ -1,23 +1,17 @@
 //! Step 6: a token that is good now, renewed by one task at a time, in one process at a time.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use arc_swap::{ArcSwap, Guard};
 use async_trait::async_trait;
 use http::HeaderValue;
-use tokio::{
-    runtime::Handle,
-    sync::{Mutex, oneshot},
-};
+use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
-    error::{AuthorizationError, Error, Remedy, TokenRefreshError},
+    error::{Error, Remedy, TokenRefreshError},
     platform::Platform,
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
     prover::Prover,
@@ -26,13 +20,16 @@ use crate::{
 };
 
 mod current;
+mod inner;
 mod refresh;
 mod renewal;
+mod save_unsaved;
 mod shared;
 mod transaction;
 mod unsaved;
 
 use current::{Age, Current, Wish};
+use inner::{Inner, LastAttempt};
 pub use refresh::refresh;
 pub(crate) use shared::{Borrowed, Target, borrow};
 use unsaved::UnsavedTokens;
@@ -84,27 +81,6 @@ pub trait TokenSource: Send + Sync {
 /// It needs a tokio runtime.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
-
-struct Inner {
-    platform: Platform,
-    store: TokenStore,
-    key: RecordKey,
-    current: ArcSwap<Current>,
-    unsaved: UnsavedTokens,
-    /// Held by the one task that renews; behind it wait those who need the outcome.
-    gate: Arc<Mutex<LastAttempt>>,
-    /// How many attempts have ended.
-    attempts: AtomicU64,
-    /// How often a wider scope was asked for without a person, and not granted.
-    widenings: AtomicUsize,
-}
-
-/// How the last attempt to renew ended, for those who were waiting for it.
-#[derive(Default)]
-struct LastAttempt {
-    number: u64,
-    failure: Option<Error>,
-}
 
 impl Session {
     /// Starts with a record that has just been stored with `revision`.
@@ -263,9 +239,7 @@ impl Session {
         let (told, outcome) = oneshot::channel();
         // Owned by nobody who could give up. The gate goes with it, so that it opens when the work
         // is done, and not when the caller is gone.
-        let unsettled = inner.store.delay_settling();
-        let renewal = tokio::spawn(async move {
-            let _until_it_is_stored = unsettled;
+        let renewal = self.0.store.tasks().spawn(async move {
             let outcome = inner.renew(&wish).await;
             let number = inner.attempts.fetch_add(1, Ordering::AcqRel) + 1;
             *gate = LastAttempt {
@@ -284,34 +258,6 @@ impl Session {
                 Err(TokenRefreshError::Aborted(why.unwrap_or_default()).into())
             }
         }
-    }
-}
-
-impl Inner {
-    fn token_for(&self, wish: &Wish) -> Option<AccessToken> {
-        let current = self.current.load();
-        let is_met = current.meets(wish, self.platform.clock.now());
-        is_met.then(|| current.record.tokens.access_token.clone())
-    }
-
-    /// Replaces the `error` of a token without a refresh token where the token has not expired, by what
-    /// `otherwise` makes of the server and the time that is left.
-    fn unless_expired(
-        &self,
-        error: Error,
-        otherwise: impl FnOnce(ServerUrl, Option<Duration>) -> TokenRefreshError,
-    ) -> Error {
-        let expires_at = self.current.load().record.tokens.expires_at;
-        let now = self.platform.clock.now();
-        let left = expires_at.map(|end| end.duration_since(now).unwrap_or_default());
-        if left.is_some_and(|left| left.is_zero()) {
-            return error;
-        }
-        otherwise(self.key.server().clone(), left).into()
-    }
-
-    fn login_required(&self) -> Error {
-        AuthorizationError::LoginRequired(self.key.server().clone()).into()
     }
 }
 
@@ -354,7 +300,7 @@ impl TokenSource for Session {
 
     /// A refresh brings no wider scope (RFC 6749 §6), so `insufficient_scope` is answered with what
     /// another process may have got meanwhile, with what can be got without a person, or with
-    /// [`AuthorizationError::ScopeNotGranted`].
+    /// [`AuthorizationError::ScopeNotGranted`](crate::error::AuthorizationError::ScopeNotGranted).
     async fn replace(
         &self,
         refused: &AccessToken,

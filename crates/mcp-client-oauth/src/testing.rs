@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -10,13 +10,12 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use url::Url;
 
-use crate::platform::{
-    Clock, DevicePrompt, HttpClient, HttpError, HttpErrorCause, Interaction, Request, Response,
+use crate::{
+    mutex::lock,
+    platform::{
+        Clock, DevicePrompt, HttpClient, HttpError, HttpErrorCause, Interaction, Request, Response,
+    },
 };
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A clock that stands still until it is moved. Whoever sleeps is woken when the time has come.
 #[derive(Clone, Debug)]

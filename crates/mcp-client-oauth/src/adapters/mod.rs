@@ -20,6 +20,9 @@ pub mod tower;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 
+#[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
+use crate::mutex::lock;
+
 /// A request that is sent, and sent again as long as there was a copy of it.
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 struct Copies<T, C> {
@@ -38,7 +41,7 @@ impl<T, C: Fn(&T) -> Option<T>> Copies<T, C> {
 
     /// What to send now, with a copy of it left behind if there can be one.
     fn take(&self) -> Option<T> {
-        let mut next = self.next();
+        let mut next = lock(&self.next);
         let now = next.take()?;
         *next = (self.copy)(&now);
         Some(now)
@@ -46,11 +49,6 @@ impl<T, C: Fn(&T) -> Option<T>> Copies<T, C> {
 
     /// Whether there is something to send again.
     fn are_left(&self) -> bool {
-        self.next().is_some()
-    }
-
-    fn next(&self) -> std::sync::MutexGuard<'_, Option<T>> {
-        let poisoned = std::sync::PoisonError::into_inner;
-        self.next.lock().unwrap_or_else(poisoned)
+        lock(&self.next).is_some()
     }
 }

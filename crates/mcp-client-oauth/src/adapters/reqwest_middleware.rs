@@ -17,7 +17,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
@@ -28,6 +28,7 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 use super::Copies;
 use crate::{
     authorized::{Credentials, Head, exchange},
+    mutex::lock,
     session::TokenSource,
 };
 
@@ -65,9 +66,9 @@ impl Middleware for AuthorizedMiddleware {
                     return Err(Error::middleware(why));
                 };
                 credentials.apply(request.headers_mut());
-                let mut own = std::mem::take(&mut *hold(shared));
+                let mut own = std::mem::take(&mut *lock(shared));
                 let outcome = next.run(request, &mut own).await;
-                *hold(shared) = own;
+                *lock(shared) = own;
                 outcome
             }
         };
@@ -77,13 +78,9 @@ impl Middleware for AuthorizedMiddleware {
         };
         let left = || copies.are_left();
         let outcome = exchange(&*self.0, &method, &url, attempt, head, left).await;
-        *extensions = std::mem::take(&mut *hold(&shared));
+        *extensions = std::mem::take(&mut *lock(&shared));
         outcome.map_err(Error::middleware)?
     }
-}
-
-fn hold(shared: &Mutex<Extensions>) -> std::sync::MutexGuard<'_, Extensions> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for AuthorizedMiddleware {

@@ -22,7 +22,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
@@ -34,6 +34,7 @@ use url::Url;
 use super::Copies;
 use crate::{
     authorized::{Credentials, Head, exchange},
+    mutex::lock,
     session::TokenSource,
 };
 
@@ -188,7 +189,7 @@ where
     });
     let attempt = |credentials: Credentials| {
         let request = copies.take();
-        let mut services = services.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut services = lock(&services);
         let (mut service, is_ready) = services.next();
         async move {
             let mut request = request.ok_or("there is no copy of the request")?;

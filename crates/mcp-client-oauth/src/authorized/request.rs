@@ -1,7 +1,7 @@
 //! One authorized request, built by the caller and sent by the platform's own HTTP client.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -10,9 +10,14 @@ use http::{HeaderName, HeaderValue, Method, header};
 use serde::Serialize;
 use url::Url;
 
-use super::{Authorized, Bond, Credentials, token_for};
+use super::{
+    credentials::Credentials,
+    retry::{Bond, token_for},
+    send::Authorized,
+};
 use crate::{
     error::Error,
+    mutex::lock,
     platform::{Body, HttpClient, HttpError, HttpErrorCause, Reach, Request, Response},
     proto::{challenge::Challenge, token::AccessToken},
 };
@@ -45,7 +50,7 @@ struct Once(Arc<Mutex<Option<Body>>>);
 
 impl Once {
     fn take(&self) -> Option<Body> {
-        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut body = lock(&self.0);
         body.take()
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
-use super::{CallbackError, DeviceResponseError, NoProof, NoRandomness, Remedy};
+use super::{CallbackError, DeviceResponseError, NoProof, NoRandomness, remedy::Remedy};
 use crate::{
     proto::{error_body::ErrorBody, scope::Scope, server_metadata::Issuer},
     server_url::ServerUrl,
@@ -134,7 +134,7 @@ impl AuthorizationError {
             | Self::RedirectUri(_)
             | Self::Refused(_)
             | Self::DpopUnsupported(_)
-            | Self::NoProof(NoProof::NotBuilt | NoProof::NotAKey)
+            | Self::NoProof(NoProof::NotAKey)
             | Self::OutsideResource { .. } => Remedy::Reconfigure,
             Self::Callback(_) => Remedy::ReportToServer,
             Self::NoRandomness(_) | Self::NoProof(NoProof::System) => Remedy::Retry,

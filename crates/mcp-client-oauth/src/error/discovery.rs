@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::{Remedy, ResourceMetadataError, ServerMetadataError, UnsafeUrl};
+use super::{ResourceMetadataError, ServerMetadataError, UnsafeUrl, remedy::Remedy};
 use crate::{
     proto::{foreign::Foreign, server_metadata::Issuer},
     server_url::{ServerUrl, is_loopback},

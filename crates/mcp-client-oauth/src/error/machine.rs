@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::{
-    HttpError, NoAssertion, NoAssertionCause, NotSigned, Remedy, TokenError, TokenExchangeError,
-    network_remedy,
+    HttpError, NoAssertion, NoAssertionCause, NotSigned, TokenError, TokenExchangeError,
+    remedy::{Remedy, network_remedy},
 };
 use crate::proto::server_metadata::{ID_JAG_PROFILE, Issuer};
 

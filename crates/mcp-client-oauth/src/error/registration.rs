@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{NotSigned, RegistrationResponseError, Remedy};
+use super::{NotSigned, RegistrationResponseError, remedy::Remedy};
 use crate::proto::server_metadata::Issuer;
 
 /// Why there is no client id.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use url::Url;
 
-use super::{HttpErrorCause, Remedy, UnsafeUrl};
+use super::{HttpErrorCause, UnsafeUrl, remedy::Remedy};
 use crate::proto::foreign::Foreign;
 
 /// Why a record could not be kept or read. The stored state is as it was.

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use url::Url;
 
 use super::{
-    Grant, GrantRequest, Receiver,
     loopback::{Callback, Serving, Verdict},
-    no_grant, request_tokens,
+    redirect::Receiver,
+    request::{Grant, GrantRequest, no_grant},
+    tokens::request_tokens,
 };
 use crate::{
     discovery::Discovery,

@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::{Grant, GrantRequest, no_grant, request_tokens};
+use super::{
+    request::{Grant, GrantRequest, no_grant},
+    tokens::request_tokens,
+};
 use crate::{
     error::{AuthorizationError, Error, HttpError, HttpErrorCause},
     platform::{Clock, DevicePrompt, Platform},

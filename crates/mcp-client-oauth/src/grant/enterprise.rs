@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::{Grant, GrantRequest};
+use super::request::{Grant, GrantRequest};
 use crate::{error::Error, machine::MachineGrant, platform::Platform, proto::token::TokenSet};
 
 pub(super) struct EnterpriseGrant;

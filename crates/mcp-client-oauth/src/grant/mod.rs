@@ -1,21 +1,6 @@
 //! Steps 3 and 4: the ways to get tokens, one file each.
 
-use std::{sync::Arc, time::Duration};
-
-use async_trait::async_trait;
-
-use crate::{
-    discovery::Discovery,
-    error::{AuthorizationError, Error, RegistrationError},
-    identity::{ClientIdentity, Registration},
-    machine::{self, By, MachineGrant},
-    platform::{Platform, TOKEN_DEADLINE},
-    proto::{
-        client_auth::ClientAuth, resource_metadata::Resource, scope::Scope,
-        server_metadata::ServerMetadata, token::TokenSet,
-    },
-    prover::Prover,
-};
+use crate::{error::AuthorizationError, proto::server_metadata::ServerMetadata};
 
 mod authorization_code;
 mod client_credentials;
@@ -23,13 +8,14 @@ mod device_code;
 mod enterprise;
 mod loopback;
 mod redirect;
+mod request;
 mod tokens;
 mod workload;
 
 pub use authorization_code::exchange;
 pub(crate) use authorization_code::throwaway_url;
 pub use redirect::{Receiver, Redirect};
-use tokens::request_tokens;
+pub use request::{Grant, GrantRequest, LOGIN_TIMEOUT};
 
 /// Every grant, in the order in which they are tried. Who names a way without a person means it.
 pub const GRANTS: &[&dyn Grant] = &[
@@ -40,186 +26,6 @@ pub const GRANTS: &[&dyn Grant] = &[
     &device_code::DeviceCodeGrant,
 ];
 
-/// How long a person may take over a login, unless the caller says otherwise.
-pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-
-/// What a grant works on: an identity that belongs to the authorization server.
-#[derive(Debug)]
-pub struct GrantRequest<'a> {
-    discovery: &'a Discovery,
-    client: ClientAuth<'a>,
-    scope: Option<Scope>,
-    timeout: Duration,
-    receiver: Option<Receiver>,
-    machine: Option<&'a MachineGrant>,
-    prover: Option<Arc<Prover>>,
-}
-
-impl<'a> GrantRequest<'a> {
-    /// Chooses the scope (spec-checklist G1) unless one is `wanted`.
-    ///
-    /// # Errors
-    /// [`RegistrationError::OtherIssuer`] if `identity` belongs to another authorization server.
-    pub fn new(
-        discovery: &'a Discovery,
-        identity: &'a ClientIdentity,
-        wanted: Option<&Scope>,
-    ) -> Result<Self, RegistrationError> {
-        let client = own_client(discovery, identity)?;
-        let scope = discovery.scope_to_request(wanted);
-        Ok(Self {
-            discovery,
-            client,
-            scope,
-            timeout: LOGIN_TIMEOUT,
-            receiver: None,
-            machine: None,
-            prover: None,
-        })
-    }
-
-    /// The same, with a way for the browser to come back, if there is one.
-    #[must_use]
-    pub fn with_receiver(mut self, receiver: impl Into<Option<Receiver>>) -> Self {
-        self.receiver = receiver.into();
-        self
-    }
-
-    /// The same, for nobody to be asked.
-    #[must_use]
-    pub fn with_machine(mut self, machine: &'a MachineGrant) -> Self {
-        self.machine = Some(machine);
-        self
-    }
-
-    /// The same, with another limit on how long a person may take.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// The same, for tokens that are bound to the key of `prover` (RFC 9449). The key belongs in
-    /// the [`Record`](crate::store::Record) of these tokens: nobody can use them without it.
-    #[must_use]
-    pub fn with_prover(mut self, prover: Arc<Prover>) -> Self {
-        self.prover = Some(prover);
-        self
-    }
-
-    /// What was learnt about the server.
-    pub fn discovery(&self) -> &Discovery {
-        self.discovery
-    }
-
-    /// The client, as it presents itself to the server.
-    pub fn client(&self) -> &ClientAuth<'a> {
-        &self.client
-    }
-
-    /// What will be asked for.
-    pub fn scope(&self) -> Option<&Scope> {
-        self.scope.as_ref()
-    }
-
-    /// What the tokens are for.
-    pub fn resource(&self) -> &Resource {
-        &self.discovery.resource
-    }
-
-    /// The value of the parameter `resource`; none where the server wants none.
-    pub fn resource_parameter(&self) -> Option<&Resource> {
-        self.discovery.resource_parameter()
-    }
-
-    /// The client at the moment of one request.
-    fn client_now(&self, platform: &Platform) -> Result<ClientAuth<'a>, RegistrationError> {
-        Ok(self.client.at(platform.clock.now())?)
-    }
-
-    /// What the grants without a person have in common; [`Grant::fits`] says beforehand that there
-    /// is one.
-    async fn obtain_without_person(&self, platform: &Platform) -> Result<TokenSet, Error> {
-        let Some(machine) = self.machine else {
-            return Err(no_grant(self).into());
-        };
-        let by = By {
-            client: &self.client,
-            prover: self.prover(),
-        };
-        let tokens = machine::obtain(
-            platform,
-            self.discovery,
-            by,
-            machine,
-            self.scope(),
-            TOKEN_DEADLINE,
-        );
-        Ok(tokens.await?)
-    }
-
-    /// What proves that we have the key of the tokens, if they are to be bound to one.
-    pub fn prover(&self) -> Option<&Prover> {
-        self.prover.as_deref()
-    }
-}
-
-fn own_client<'a>(
-    discovery: &Discovery,
-    identity: &'a ClientIdentity,
-) -> Result<ClientAuth<'a>, RegistrationError> {
-    identity
-        .authenticate(&discovery.metadata)
-        .ok_or_else(|| match identity {
-            ClientIdentity::Registered(Registration { issuer, .. }) => {
-                RegistrationError::OtherIssuer {
-                    registered: issuer.clone(),
-                    found: discovery.metadata.issuer.clone(),
-                }
-            }
-            // Whom every issuer may know belongs to none.
-            _ => RegistrationError::NoClient(discovery.metadata.issuer.clone()),
-        })
-}
-
-/// A way to get tokens.
-#[async_trait]
-pub trait Grant: Send + Sync {
-    /// Its name in options.
-    fn name(&self) -> &'static str;
-
-    /// Whether the server offers it to a person. A grant that needs more than the server's word
-    /// says no here, and decides in [`fits`](Self::fits).
-    fn is_offered_by(&self, _server: &ServerMetadata) -> bool {
-        false
-    }
-
-    /// Whether it is never chosen unless it is asked for by name.
-    fn must_be_named(&self) -> bool {
-        false
-    }
-
-    /// Whether a browser has to come back to us: then a [`Receiver`] is needed, and a client that is
-    /// registered with its redirect URI.
-    fn needs_redirect(&self) -> bool {
-        false
-    }
-
-    /// Whether it can work here. By itself, a grant that a person takes part in.
-    fn fits(&self, request: &GrantRequest<'_>) -> bool {
-        request.machine.is_none()
-            && self.is_offered_by(&request.discovery.metadata)
-            && (request.receiver.is_some() || !self.needs_redirect())
-    }
-
-    /// Gets tokens.
-    async fn obtain(
-        &self,
-        platform: &Platform,
-        request: GrantRequest<'_>,
-    ) -> Result<TokenSet, Error>;
-}
-
 /// The grant that was asked for by name, else the first that fits and need not be named.
 ///
 /// # Errors
@@ -228,7 +34,7 @@ pub fn choose(
     request: &GrantRequest<'_>,
     wanted: Option<&str>,
 ) -> Result<&'static dyn Grant, AuthorizationError> {
-    first(&request.discovery.metadata, wanted, |grant| {
+    first(&request.discovery().metadata, wanted, |grant| {
         grant.fits(request)
     })
 }
@@ -266,13 +72,4 @@ fn first(
             must_be_named: named.map(Grant::name),
         }
     })
-}
-
-/// What [`Grant::fits`] says beforehand.
-fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
-    AuthorizationError::NoGrant {
-        issuer: request.discovery.metadata.issuer.clone(),
-        wanted: None,
-        must_be_named: None,
-    }
 }

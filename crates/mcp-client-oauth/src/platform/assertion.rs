@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncReadExt as _, process::Command, sync::oneshot};
 use zeroize::Zeroizing;
 
-use super::Clock;
+use super::clock::Clock;
 use crate::secret::Secret;
 
 /// The variables by which our own secrets reach us: no program that we start gets them (H152).

@@ -13,7 +13,9 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 
-use super::HttpErrorCause;
+use super::http_error::HttpErrorCause;
+#[cfg(feature = "reqwest")]
+use crate::mutex::lock;
 
 /// A body that is read as it comes: that of an answer, or one to be sent. Dropping it closes the
 /// stream.
@@ -125,12 +127,12 @@ impl HttpBody for SyncBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = lock(&self.0);
         body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = lock(&self.0);
         body.size_hint()
     }
 }

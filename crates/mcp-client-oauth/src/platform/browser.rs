@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use url::Url;
 
-use super::{Interaction, without_query};
+use super::{interaction::Interaction, without_query::without_query};
 
 /// Opens the system's browser. It has nowhere to show the URL: an application with a terminal or a
 /// window shows it by an [`Interaction`] of its own, for the browser may open where nobody looks.

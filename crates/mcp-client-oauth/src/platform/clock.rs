@@ -1,10 +1,20 @@
-//! The system clock: the one place where the time is read.
+//! Time, and the system clock: the one place where the time is read.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 
-use super::Clock;
+/// Time.
+#[async_trait]
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The current wall time.
+    fn now(&self) -> SystemTime;
+    /// Returns after `duration`.
+    async fn sleep(&self, duration: Duration);
+}
 
 /// The clock of this machine.
 #[derive(Clone, Copy, Debug, Default)]

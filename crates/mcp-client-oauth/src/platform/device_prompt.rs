@@ -4,7 +4,7 @@ use std::{fmt, time::SystemTime};
 
 use url::Url;
 
-use super::without_query;
+use super::without_query::without_query;
 
 /// A code, and where to enter it (RFC 8628 §3.3).
 ///

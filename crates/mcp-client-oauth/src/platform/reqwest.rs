@@ -2,7 +2,6 @@
 //! address rule applied to the very address that is connected to (H31-H37).
 
 use std::{
-    error::Error as _,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -12,16 +11,17 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::client::proxy::matcher::Matcher;
-use rustls::{AlertDescription, InvalidMessage};
 use url::Url;
 
 use super::{
-    Body, HttpClient, HttpError, HttpErrorCause, METADATA_DEADLINE, Reach, Request, Resolver,
-    Response, UnsafeUrl,
-    body::SyncBody,
-    resolver::{PolicedResolver, SystemResolver},
+    body::{Body, SyncBody},
+    http_client::{HttpClient, METADATA_DEADLINE, Request, Response},
+    http_error::{HttpError, HttpErrorCause},
+    reach::Reach,
+    reqwest_error::{cause_of, chain},
+    resolver::{PolicedResolver, Resolver, SystemResolver},
     trust::Trust,
-    without_query,
+    without_query::without_query,
 };
 #[cfg(feature = "mcp")]
 use crate::server_url::ServerUrl;
@@ -32,9 +32,6 @@ use crate::{
 
 /// What a server sees as our name.
 const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"));
-
-/// How many characters of a reason are told.
-const LONGEST_REASON: usize = 200;
 
 /// An [`HttpClient`] over reqwest and rustls.
 ///
@@ -316,94 +313,4 @@ async fn read_body(
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
-}
-
-pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
-    for inner in causes(error) {
-        if let Some(forbidden) = inner.downcast_ref::<UnsafeUrl>() {
-            return HttpErrorCause::Forbidden(forbidden.clone());
-        }
-        if let Some(broken) = inner.downcast_ref::<hyper::Error>()
-            && broken.is_parse_too_large()
-        {
-            return HttpErrorCause::HeadTooLarge;
-        }
-        match inner.downcast_ref::<rustls::Error>() {
-            Some(refused @ rustls::Error::InvalidCertificate(_)) => {
-                return HttpErrorCause::Certificate(plain(&refused.to_string()));
-            }
-            Some(rustls::Error::AlertReceived(alert)) if is_about_ours(*alert) => {
-                return HttpErrorCause::CertificateRequired;
-            }
-            // RFC 8446 §5.1: the first byte of a record is its content type, and none of them begins
-            // a response of HTTP/1.1.
-            Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-                return HttpErrorCause::NotTls;
-            }
-            _ => {}
-        }
-    }
-    let text = chain(error);
-    if error.is_connect() {
-        HttpErrorCause::Connect(text)
-    } else {
-        HttpErrorCause::Interrupted(text)
-    }
-}
-
-/// Whether a server says by it that it wants a certificate of ours, or another one (RFC 8446 §6.2). It
-/// has not read the request then.
-fn is_about_ours(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-    )
-}
-
-/// The innermost reason: the outer ones repeat "error sending request", and may hold the URL. It may
-/// repeat what a server wrote, names in its certificate for one, so it is kept short and plain.
-pub(super) fn chain(error: &reqwest::Error) -> String {
-    match causes(error).last() {
-        Some(innermost) => plain(&innermost.to_string()),
-        None => "the request failed".to_owned(),
-    }
-}
-
-/// What is below an error. An error of I/O does not name what it holds as its source.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |error| {
-        let error: &(dyn std::error::Error + 'static) = *error;
-        let Some(io) = error.downcast_ref::<std::io::Error>() else {
-            return error.source();
-        };
-        Some(io.get_ref()? as _)
-    })
-}
-
-fn plain(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_graphic() || c == ' ';
-    let shown = text.chars().take(LONGEST_REASON);
-    let shown = shown.map(|c| if is_plain(c) { c } else { '?' });
-    let rest = text.chars().nth(LONGEST_REASON).map(|_| "...");
-    shown.chain(rest.unwrap_or_default().chars()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_is_short_and_plain() {
-        assert_eq!(plain("connection refused"), "connection refused");
-        assert_eq!(plain("a\u{1b}[2Jb\nc\u{202e}é"), "a?[2Jb?c??");
-        let long = plain(&"x".repeat(5000));
-        assert_eq!(long.len(), LONGEST_REASON + 3);
-    }
 }

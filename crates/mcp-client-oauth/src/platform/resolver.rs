@@ -5,7 +5,7 @@ use std::{fmt, io, net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::{Reach, UnsafeUrl};
+use super::reach::{Reach, UnsafeUrl};
 
 /// Finds the addresses of a host, in the place of the system: by a directory of services, say, or a
 /// DNS of its own. It is asked once for each connection, and the network policy judges what it

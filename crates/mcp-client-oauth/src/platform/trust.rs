@@ -5,7 +5,7 @@ use std::fmt;
 
 use reqwest::{Certificate, ClientBuilder, Identity};
 
-use super::HttpErrorCause;
+use super::{http_error::HttpErrorCause, reqwest_error::chain};
 use crate::secret::Secret;
 
 /// The system's authorities, and no certificate of our own, unless something else is said.
@@ -55,7 +55,7 @@ impl Trust {
 
 fn certificates(bundle: &[u8]) -> Result<Vec<Certificate>, HttpErrorCause> {
     let roots = Certificate::from_pem_bundle(bundle);
-    let roots = roots.map_err(|error| HttpErrorCause::Setup(super::reqwest::chain(&error)))?;
+    let roots = roots.map_err(|error| HttpErrorCause::Setup(chain(&error)))?;
     if roots.is_empty() {
         let why = "the CA bundle has no certificate in PEM form";
         return Err(HttpErrorCause::Setup(why.to_owned()));

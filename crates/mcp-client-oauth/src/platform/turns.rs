@@ -3,10 +3,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::mutex::lock;
 
 /// How many renewals go on at one issuer at once.
 const AT_ONCE: usize = 8;
@@ -24,7 +26,7 @@ impl Turns {
 
     /// Issuers at which nobody waits are forgotten, so that this does not grow for ever (H184).
     fn queue(&self, issuer: &str) -> Arc<Semaphore> {
-        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = lock(&self.0);
         if let Some(queue) = queues.get(issuer).and_then(Weak::upgrade) {
             return queue;
         }

@@ -15,10 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::{endpoint::Endpoint, pkce::NoRandomness};
-#[cfg(feature = "private-key-jwt")]
 use super::{
-    private_key::{JwtId, PrivateKey},
+    endpoint::Endpoint,
+    private_key::{JwtId, NotSigned, PrivateKey},
     server_metadata::Issuer,
 };
 use crate::{
@@ -27,7 +26,6 @@ use crate::{
 };
 
 /// RFC 7523 §2.2.
-#[cfg(feature = "private-key-jwt")]
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A `token_endpoint_auth_method` that we can use (RFC 7591 §2).
@@ -45,21 +43,8 @@ pub enum AuthMethod {
     #[serde(rename = "client_secret_post")]
     Post,
     /// A signed assertion in the form, and no secret that the server knows (RFC 7523 §2.2).
-    #[cfg(feature = "private-key-jwt")]
     #[serde(rename = "private_key_jwt")]
     PrivateKeyJwt,
-}
-
-/// The key of a client could not sign.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NotSigned {
-    /// No random numbers.
-    #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
-    /// The cryptography failed.
-    #[error("the private key of the client could not sign")]
-    Failed,
 }
 
 impl AuthMethod {
@@ -72,7 +57,6 @@ impl AuthMethod {
             Self::None => "none",
             Self::Basic => "client_secret_basic",
             Self::Post => "client_secret_post",
-            #[cfg(feature = "private-key-jwt")]
             Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
@@ -169,7 +153,6 @@ pub struct ClientAuth<'a> {
     pub client_secret: Option<&'a Secret<String>>,
     /// Where they go.
     pub method: AuthMethod,
-    #[cfg(feature = "private-key-jwt")]
     signer: Option<Signer<'a>>,
     /// What `signer` has signed; good for one request.
     assertion: Option<Secret<String>>,
@@ -184,7 +167,6 @@ pub struct ClientAuth<'a> {
 }
 
 /// Who signs, and for whom.
-#[cfg(feature = "private-key-jwt")]
 #[derive(Clone, Debug)]
 struct Signer<'a> {
     key: &'a PrivateKey,
@@ -207,7 +189,6 @@ impl<'a> ClientAuth<'a> {
             client_id,
             client_secret,
             method,
-            #[cfg(feature = "private-key-jwt")]
             signer: None,
             assertion: None,
             may_be_basic: false,
@@ -267,7 +248,6 @@ impl<'a> ClientAuth<'a> {
             AuthMethod::None => !self.client_id.is_empty(),
             AuthMethod::Basic => true,
             AuthMethod::Post => false,
-            #[cfg(feature = "private-key-jwt")]
             AuthMethod::PrivateKeyJwt => false,
         };
         (has_room && !self.empty_secret).then(|| Self {
@@ -284,7 +264,6 @@ impl<'a> ClientAuth<'a> {
     }
 
     /// A client that signs an assertion for `audience` with each request.
-    #[cfg(feature = "private-key-jwt")]
     pub fn signing(client_id: &'a str, key: &'a PrivateKey, audience: Issuer) -> Self {
         Self {
             method: AuthMethod::PrivateKeyJwt,
@@ -297,12 +276,7 @@ impl<'a> ClientAuth<'a> {
     ///
     /// # Errors
     /// [`NotSigned`].
-    #[cfg_attr(
-        not(feature = "private-key-jwt"),
-        expect(unused_variables, clippy::unnecessary_wraps, reason = "nobody signs")
-    )]
     pub fn at(&self, now: SystemTime) -> Result<Self, NotSigned> {
-        #[cfg(feature = "private-key-jwt")]
         if let Some(Signer { key, audience }) = &self.signer {
             let id = JwtId::generate()?;
             let assertion = key.client_assertion(self.client_id, audience, now, &id)?;
@@ -344,7 +318,6 @@ impl<'a> ClientAuth<'a> {
             }
             AuthMethod::Basic => {}
             // The assertion names the client (spec-checklist J2).
-            #[cfg(feature = "private-key-jwt")]
             AuthMethod::PrivateKeyJwt => fields.extend(self.assertion.iter().flat_map(|jwt| {
                 [
                     ("client_assertion_type", ASSERTION_TYPE),
@@ -592,7 +565,6 @@ mod tests {
         assert!(!request.headers.contains_key(header::AUTHORIZATION));
     }
 
-    #[cfg(feature = "private-key-jwt")]
     #[test]
     fn an_assertion_is_signed_for_each_request_and_stands_alone() {
         use aws_lc_rs::signature::Ed25519KeyPair;

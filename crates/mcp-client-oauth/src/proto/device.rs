@@ -16,7 +16,7 @@ use super::{
     lenient,
     resource_metadata::Resource,
     scope::Scope,
-    server_metadata::Issuer,
+    server_metadata::{Issuer, ServerMetadata},
     token::{self, TokenError, TokenSet},
 };
 use crate::{
@@ -317,6 +317,15 @@ impl Poll {
                 Err(cause)
             }
         }
+    }
+}
+
+impl ServerMetadata {
+    /// Returns whether the server lists the device grant and has no endpoint for it (RFC 8628 §4).
+    pub fn lacks_device_endpoint(&self) -> bool {
+        let listed = self.grant_types_supported.as_ref();
+        let is_listed = listed.is_some_and(|listed| listed.iter().any(|name| name == GRANT_TYPE));
+        is_listed && self.device_authorization_endpoint.is_none()
     }
 }
 

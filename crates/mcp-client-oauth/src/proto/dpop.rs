@@ -3,102 +3,15 @@
 //!
 //! ES256 only, which every server must be able to check that knows DPoP (spec-checklist J10).
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 
-#[cfg(feature = "dpop")]
 mod key;
-#[cfg(not(feature = "dpop"))]
-#[path = "dpop/none.rs"]
-mod key;
+mod nonce;
 
-pub use key::DpopKey;
+pub use key::{ALGORITHM, DpopKey, NoProof};
+pub use nonce::{DpopNonce, NONCE};
 
 /// The header that carries a proof (RFC 9449 §4.1).
 pub const PROOF: HeaderName = HeaderName::from_static("dpop");
-/// The header by which a server gives a nonce (RFC 9449 §8).
-pub const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-/// How we sign, as servers list it in `dpop_signing_alg_values_supported`.
-pub const ALGORITHM: &str = "ES256";
 /// What a server says that wants a nonce in the proof (RFC 9449 §8, §9).
 pub const USE_NONCE: &str = "use_dpop_nonce";
-
-/// The longest nonce that is taken. It comes back in every proof.
-const LONGEST_NONCE: usize = 1024;
-
-/// What a server wants to see in the next proof, so that it knows that the proof is fresh. It goes
-/// to the server that gave it and to no other (RFC 9449 §9).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct DpopNonce(String);
-
-impl DpopNonce {
-    /// Takes what the syntax allows (RFC 9449 §8.1: `1*NQCHAR`), up to 1,024 characters.
-    pub fn new(text: &str) -> Option<Self> {
-        let legal = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        let fits = (1..=LONGEST_NONCE).contains(&text.len());
-        (fits && text.bytes().all(legal)).then(|| Self(text.to_owned()))
-    }
-
-    /// The nonce of an answer. Of two nobody knows which is meant, so neither counts.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(NONCE).iter();
-        let only = values.next().filter(|_| values.next().is_none())?;
-        Self::new(only.to_str().ok()?)
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// There is no key, or no proof.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoProof {
-    /// The cryptography of this machine gave no key, no signature or no random bytes.
-    #[error("the system gave no key, signature or random bytes for a proof of possession")]
-    System,
-    /// The text is not a key of ours.
-    #[error("this is not a key for proofs of possession")]
-    NotAKey,
-    /// This program was built without the feature `dpop`.
-    #[error("this program was built without proofs of possession (the feature `dpop`)")]
-    NotBuilt,
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn only_a_nonce_that_is_legal_and_bounded_is_taken() {
-        for good in ["eyJ7S_zG.eyJH0-Z.HX4w-7v", "!", "~#[]", &"x".repeat(1024)] {
-            assert_eq!(DpopNonce::new(good).unwrap().as_str(), good);
-        }
-        for bad in [
-            "",
-            "a b",
-            "a\"b",
-            "a\\b",
-            "a\tb",
-            "a\u{1}b",
-            "a\u{7f}",
-            "é",
-            &"x".repeat(1025),
-        ] {
-            assert_eq!(DpopNonce::new(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn two_nonces_are_none() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(DpopNonce::of(&headers), None);
-        headers.append(NONCE, HeaderValue::from_static("one"));
-        assert_eq!(DpopNonce::of(&headers), DpopNonce::new("one"));
-        headers.append(NONCE, HeaderValue::from_static("two"));
-        assert_eq!(DpopNonce::of(&headers), None);
-    }
-}

@@ -20,7 +20,6 @@ pub mod freshness;
 pub mod id_token;
 mod lenient;
 pub mod pkce;
-#[cfg(feature = "private-key-jwt")]
 pub mod private_key;
 pub mod registration;
 pub mod resource_metadata;

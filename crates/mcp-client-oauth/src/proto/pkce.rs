@@ -38,7 +38,6 @@ impl CodeVerifier {
 }
 
 /// Where signatures draw from.
-#[cfg(feature = "private-key-jwt")]
 pub(super) fn random_source() -> rand::SystemRandom {
     rand::SystemRandom::new()
 }

@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    client_auth::NotSigned,
     pkce::{self, NoRandomness},
     server_metadata::Issuer,
 };
@@ -31,6 +30,18 @@ const LIFE: Duration = Duration::from_secs(60);
 const LONGEST_PEM: usize = 16 * 1024;
 /// 16 random bytes never come twice (RFC 7519 §4.1.7).
 const ID_BYTES: usize = 16;
+
+/// The key of a client could not sign.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSigned {
+    /// No random numbers.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The cryptography failed.
+    #[error("the private key of the client could not sign")]
+    Failed,
+}
 
 /// A signature algorithm of RFC 7518 §3.1 and RFC 8037 §3.1. The kind of a key decides which.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

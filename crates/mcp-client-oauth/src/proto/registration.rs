@@ -8,8 +8,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    client_auth::AuthMethod, device, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign,
-    lenient, scope::Scope,
+    client_auth::AuthMethod, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign, lenient,
+    scope::Scope,
 };
 use crate::{
     platform::{Reach, Request, Response},
@@ -17,69 +17,16 @@ use crate::{
 };
 
 mod attempts;
+mod metadata;
+mod response_error;
 
 pub(crate) use attempts::joined;
 pub use attempts::{Attempts, MOST_REQUESTS};
+pub use metadata::ClientMetadata;
+pub use response_error::RegistrationResponseError;
 
 /// The longest client id or secret that is taken (H169).
 const LONGEST: usize = 2048;
-
-/// What we say about ourselves (RFC 7591 §2).
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct ClientMetadata {
-    /// The name on the consent page.
-    pub client_name: String,
-    /// Where the person comes back to; empty for a grant without a redirect.
-    pub redirect_uris: Vec<String>,
-    /// How it gets tokens, and `refresh_token` (spec-checklist H2).
-    pub grant_types: Vec<&'static str>,
-    /// `code`, where there is a redirect.
-    pub response_types: Vec<&'static str>,
-    /// How we mean to authenticate.
-    pub token_endpoint_auth_method: &'static str,
-    /// `native` for a loopback or custom-scheme redirect, else `web` (spec-checklist D9).
-    pub application_type: &'static str,
-    /// The scope that it may request; left out, the server chooses (RFC 7591 §2).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<Scope>,
-    /// Whether the client takes only tokens that are bound to a key (RFC 9449 §5.2).
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub dpop_bound_access_tokens: bool,
-}
-
-impl ClientMetadata {
-    /// A client that logs a user in with PKCE and comes back to `redirect_uri`.
-    pub fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
-        let remote_web = redirect_uri.scheme() == "https";
-        Self {
-            client_name: name.to_owned(),
-            redirect_uris: vec![redirect_uri.to_string()],
-            grant_types: vec!["authorization_code", "refresh_token"],
-            response_types: vec!["code"],
-            token_endpoint_auth_method: method.as_str(),
-            application_type: if remote_web { "web" } else { "native" },
-            scope: None,
-            dpop_bound_access_tokens: false,
-        }
-    }
-
-    /// A client whose person enters a code on another device (RFC 8628). The empty lists are
-    /// written out: left out, they would mean the defaults of RFC 7591 §2, and some servers want
-    /// the members to be there.
-    pub fn device(name: &str, method: AuthMethod) -> Self {
-        Self {
-            client_name: name.to_owned(),
-            redirect_uris: Vec::new(),
-            grant_types: vec![device::GRANT_TYPE, "refresh_token"],
-            response_types: Vec::new(),
-            token_endpoint_auth_method: method.as_str(),
-            application_type: "native",
-            scope: None,
-            dpop_bound_access_tokens: false,
-        }
-    }
-}
 
 /// What the server made of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -96,55 +43,6 @@ pub struct Registered {
     /// The scope that the server registered, if it names one.
     #[serde(default)]
     pub scope: Option<Scope>,
-}
-
-/// Why there is no registration.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RegistrationResponseError {
-    /// RFC 7591 §3.2.2, or a status that says the same.
-    #[error(
-        "the server refused to register this client (HTTP {status}{})",
-        told(.error.as_ref(), .text.as_ref())
-    )]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// What the server said.
-        error: Option<ErrorBody>,
-        /// The start of a body that is text and no OAuth error.
-        text: Option<Foreign>,
-    },
-    /// The answer cannot be used.
-    #[error("the registration answer cannot be used: {0}")]
-    Unusable(Foreign),
-}
-
-impl RegistrationResponseError {
-    /// Returns whether the server may admit clients only by a list of its own, as Figma and
-    /// `ClickUp` do: it refuses the client, and names nothing in the request that could be changed.
-    pub fn may_be_allow_list(&self) -> bool {
-        let Self::Refused { status, error, .. } = self else {
-            return false;
-        };
-        // RFC 7591 §3.2.2: these name the request.
-        let of_request = [
-            "invalid_redirect_uri",
-            "invalid_client_metadata",
-            "invalid_software_statement",
-            "unapproved_software_statement",
-        ];
-        let names_request = |error: &ErrorBody| of_request.iter().any(|code| error.is(code));
-        matches!(status, 400 | 401 | 403) && !error.as_ref().is_some_and(names_request)
-    }
-}
-
-fn told(error: Option<&ErrorBody>, text: Option<&Foreign>) -> String {
-    match (error, text) {
-        (Some(error), _) => format!(", {error}"),
-        (None, Some(text)) => format!(": {text}"),
-        (None, None) => String::new(),
-    }
 }
 
 /// Returns whether the server gives a client more where its registration names no scope. Keycloak

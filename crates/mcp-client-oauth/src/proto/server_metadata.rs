@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{device, dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
+use super::{dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
 use crate::platform::{Reach, UnsafeUrl};
 
 /// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
@@ -322,14 +322,6 @@ impl ServerMetadata {
         self.revocation_endpoint_auth_methods_supported
             .as_deref()
             .or(self.token_endpoint_auth_methods_supported.as_deref())
-    }
-
-    /// Returns whether the server lists the device grant and has no endpoint for it (RFC 8628 §4).
-    pub fn lacks_device_endpoint(&self) -> bool {
-        let listed = self.grant_types_supported.as_ref();
-        let is_listed =
-            listed.is_some_and(|listed| listed.iter().any(|name| name == device::GRANT_TYPE));
-        is_listed && self.device_authorization_endpoint.is_none()
     }
 
     /// Whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says

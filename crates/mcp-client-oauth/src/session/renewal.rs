@@ -8,8 +8,8 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::{
-    Inner,
     current::{Current, Wish},
+    inner::Inner,
     refresh::{asked_wait, leaves_doubt, may_help, refresh_within},
     shared::{Borrowed, Target, borrow},
     transaction::{Change, Ending, Seen, Step, Transaction},

@@ -1,19 +1,12 @@
 //! Tokens that the server has given and the store has not taken: nobody else may spend what they
 //! replaced, so the record stays held, and storing them is tried again until it works (H142).
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{Mutex, Notify};
 
-use super::Inner;
-use crate::{
-    error::TokenStorageError,
-    store::{Record, RecordLock},
-};
+use crate::store::{Record, RecordLock};
 
 /// The waits between two tries, doubled each time. A lease in a Vault ends a minute after it was
 /// last noted that it is ours, so there is no longer one.
@@ -40,11 +33,11 @@ pub(super) struct Unsaved {
 /// Where they wait.
 #[derive(Default)]
 pub(super) struct UnsavedTokens {
-    slot: Mutex<Option<Unsaved>>,
-    emptied: Notify,
+    pub(super) slot: Mutex<Option<Unsaved>>,
+    pub(super) emptied: Notify,
     /// How often somebody has begun to try. Only the last goes on, so that what was put here last
     /// is tried for its whole hour.
-    rounds: AtomicU64,
+    pub(super) rounds: AtomicU64,
 }
 
 impl UnsavedTokens {
@@ -67,52 +60,5 @@ impl UnsavedTokens {
     /// For a renewal, which holds the record from now on.
     pub(super) async fn take(&self) -> Option<Unsaved> {
         self.slot.lock().await.take()
-    }
-}
-
-impl Inner {
-    /// Stores what waits, if anything does, however long that takes.
-    pub(super) async fn store_unsaved(&self) {
-        self.try_to_store_unsaved().await;
-        self.unsaved.emptied.notify_waiters();
-    }
-
-    async fn try_to_store_unsaved(&self) {
-        if self.unsaved.slot.lock().await.is_none() {
-            return;
-        }
-        let round = self.unsaved.rounds.fetch_add(1, Ordering::AcqRel) + 1;
-        let is_last = || self.unsaved.rounds.load(Ordering::Acquire) == round;
-        for wait in waits() {
-            self.platform.clock.sleep(wait).await;
-            let mut waiting = self.unsaved.slot.lock().await;
-            if !is_last() {
-                return;
-            }
-            let Some(mut unsaved) = waiting.take() else {
-                return;
-            };
-            // Somebody has taken us for dead, and what they have written holds from now on.
-            if let Err(TokenStorageError::Conflict { .. }) = unsaved.lock.begin().await {
-                return;
-            }
-            match self.save(&mut unsaved.lock, unsaved.record.clone()).await {
-                Ok(()) => {
-                    tracing::info!(server = %self.key, "renewed tokens are stored now");
-                    return;
-                }
-                // Somebody has written what holds from now on.
-                Err(TokenStorageError::Conflict { .. }) => return,
-                Err(error) => {
-                    tracing::warn!(server = %self.key, %error, "renewed tokens are still not stored");
-                }
-            }
-            *waiting = Some(unsaved);
-        }
-        // Others may have the record again.
-        let mut waiting = self.unsaved.slot.lock().await;
-        if is_last() && waiting.take().is_some() {
-            tracing::error!(server = %self.key, "renewed tokens were never stored");
-        }
     }
 }

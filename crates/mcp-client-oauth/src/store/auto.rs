@@ -3,21 +3,18 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use super::{KeyKind, KeySource, SealedFiles, TokenStore, keychain, lock::off_runtime};
+use super::{KeyKind, KeySource, SealedFiles, keychain, lock::off_runtime};
 use crate::{
     error::{KeychainCause, TokenStorageError},
     proto::foreign::Foreign,
     secret::Secret,
 };
 
-mod backend;
+pub(super) mod backend;
 
-pub(super) use backend::open;
-
-/// What may be said about the store that [`TokenStore::auto`] is to choose; nothing need be.
+/// What may be said about the store that [`TokenStore::auto`](super::TokenStore::auto) is to choose; nothing need be.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct AutoOptions {
@@ -56,41 +53,9 @@ pub enum ChoiceReason {
     NoKeychain(Foreign),
 }
 
-impl TokenStore {
-    /// The best local store of this machine, and why it is that one: sealed files whose key is
-    ///
-    /// 1. of the kind that the store was made with, if there is a store;
-    /// 2. from the password, if one is given;
-    /// 3. in the keychain of the system, if one answers, even if it is locked now;
-    /// 4. in a file of its own.
-    ///
-    /// Nothing is made yet, and nobody is asked to unlock anything, before the store is used.
-    /// [`open`](Self::open)`("auto:")` selects the same way, on the first write, and logs the choice
-    /// instead of returning it.
-    ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), mcp_client_oauth::Error> {
-    /// use mcp_client_oauth::{TokenStore, store::AutoOptions};
-    ///
-    /// let (store, choice) = TokenStore::auto(&AutoOptions::default()).await?;
-    /// println!("{choice}");
-    /// # drop(store);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`TokenStorageError::PasswordNeeded`] if the store has a password and none is given.
-    /// [`TokenStorageError::OtherKey`] if one is given and the store has none: who gives a password
-    /// must not be served by a store without. [`TokenStorageError::Keychain`] if there is a
-    /// keychain that refuses: nothing weaker is taken in its place.
-    pub async fn auto(options: &AutoOptions) -> Result<(Self, Choice), TokenStorageError> {
-        let (files, choice) = select(options).await?;
-        Ok((Self::new(Arc::new(files)), choice))
-    }
-}
-
-async fn select(options: &AutoOptions) -> Result<(SealedFiles, Choice), TokenStorageError> {
+pub(super) async fn select(
+    options: &AutoOptions,
+) -> Result<(SealedFiles, Choice), TokenStorageError> {
     let directory = match &options.directory {
         Some(directory) => directory.clone(),
         None => SealedFiles::default_dir()?,

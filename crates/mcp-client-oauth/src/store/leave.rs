@@ -4,11 +4,11 @@
 //! others can write, that would let them have a program run on every machine that reads it, or a
 //! file sent to an endpoint of theirs.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use url::Url;
 
-use crate::{machine::MachineGrant, store::Record};
+use crate::{machine::MachineGrant, mutex::lock, store::record::Record};
 
 /// What our own caller has said, and what came of it: tokens were got in these ways, at the endpoint
 /// that this process discovered itself.
@@ -18,14 +18,14 @@ pub(super) struct Leave(Mutex<Vec<(MachineGrant, Url)>>);
 impl Leave {
     pub(super) fn give(&self, machine: &MachineGrant, record: &Record) {
         let given = (machine.clone(), endpoint(record).clone());
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         if !all.contains(&given) {
             all.push(given);
         }
     }
 
     pub(super) fn is_given(&self, machine: &MachineGrant, record: &Record) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lock(&self.0);
         all.iter()
             .any(|(named, url)| named == machine && url == endpoint(record))
     }

@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Held, Revision};
+use super::backend::{Held, Revision};
 use crate::error::TokenStorageError;
 
 /// The first pause between two tries; each is twice the one before, up to [`LONGEST_PAUSE`].

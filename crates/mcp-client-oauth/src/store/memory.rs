@@ -2,14 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Backend, Held, Revision, Stored};
-use crate::{error::TokenStorageError, secret::Secret};
+use super::backend::{Backend, Held, Revision, Stored};
+use crate::{error::TokenStorageError, mutex::lock, secret::Secret};
 
 #[expect(
     clippy::unnecessary_wraps,
@@ -25,18 +28,16 @@ pub struct MemoryBackend {
     contents: Mutex<BTreeMap<String, Stored>>,
     locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Note>>>>,
     /// Never the same revision twice, even after a deletion.
-    last: Mutex<u64>,
+    last: AtomicU64,
 }
 
 impl MemoryBackend {
     fn contents(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.contents)
     }
 
     fn next(&self) -> Revision {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last += 1;
-        Revision::new(*last)
+        Revision::new(self.last.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 
@@ -65,7 +66,7 @@ struct Guard {
 
 impl Guard {
     fn leave(&self, note: Note) {
-        **self.note.lock().unwrap_or_else(PoisonError::into_inner) = note;
+        **lock(&self.note) = note;
     }
 }
 
@@ -126,7 +127,7 @@ impl Backend for MemoryBackend {
 
     async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
         let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut locks = lock(&self.locks);
             // Locks that nobody holds or waits for are forgotten, unless there is a note in them.
             locks.retain(|_, lock| {
                 Arc::strong_count(lock) > 1 || lock.try_lock().is_ok_and(|note| note.is_some())

@@ -1,22 +1,23 @@
 //! Step 5: keeping tokens. Back ends keep bytes by name; this module knows what they mean.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use self::{
     leave::Leave,
     record::{client_name, decode, encode, readable},
-    under_way::{Running, UnderWay},
     used_clients::UsedClients,
 };
 use crate::{
     error::TokenStorageError, identity::Registration, machine::MachineGrant,
-    proto::server_metadata::Issuer, secret::Secret,
+    proto::server_metadata::Issuer,
 };
 
 #[cfg(feature = "sealed-file")]
 mod auto;
+mod backend;
 #[cfg(feature = "testing")]
 pub mod contract;
 #[cfg(feature = "sealed-file")]
@@ -31,13 +32,13 @@ mod record;
 #[cfg(feature = "sealed-file")]
 mod sealed;
 pub mod transfer;
-mod under_way;
 mod used_clients;
 #[cfg(feature = "vault")]
 mod vault;
 
 #[cfg(feature = "sealed-file")]
 pub use auto::{AutoOptions, Choice, ChoiceReason, key_kinds};
+pub use backend::{Backend, Held, OpenBackend, Revision, Stored};
 #[cfg(feature = "sealed-file")]
 pub use key::{KeyKind, KeySource};
 #[cfg(feature = "sealed-file")]
@@ -52,7 +53,7 @@ pub use vault::{Vault, VaultAuth, VaultOptions};
 /// Every back end: what it is called in `--store name:rest`, and how it is opened.
 pub const BACKENDS: &[(&str, OpenBackend)] = &[
     #[cfg(feature = "sealed-file")]
-    ("auto", auto::open),
+    ("auto", auto::backend::open),
     #[cfg(feature = "sealed-file")]
     ("file", sealed::open),
     #[cfg(feature = "keychain")]
@@ -61,139 +62,6 @@ pub const BACKENDS: &[(&str, OpenBackend)] = &[
     #[cfg(feature = "vault")]
     ("vault", vault::open),
 ];
-
-/// Opens a back end from what follows the colon.
-pub type OpenBackend = fn(&str) -> Result<Arc<dyn Backend>, TokenStorageError>;
-
-/// A place that keeps secret bytes by name. It knows nothing of tokens.
-///
-/// Names are any text, of any length. What is kept under a name is replaced wholly or not at all,
-/// and each change gives it a greater [`Revision`]. What is kept again after a deletion has a
-/// revision that the name never had before.
-#[async_trait]
-pub trait Backend: fmt::Debug + Send + Sync {
-    /// What is kept under `name`, if anything.
-    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError>;
-
-    /// Keeps `bytes` under `name`, durably, if what is there now has the revision `expected`
-    /// (none: if nothing is there).
-    ///
-    /// # Errors
-    /// [`TokenStorageError::Conflict`] if something else is there.
-    async fn put(
-        &self,
-        name: &str,
-        expected: Option<Revision>,
-        bytes: &Secret<Vec<u8>>,
-    ) -> Result<Revision, TokenStorageError>;
-
-    /// Forgets `name`, durably, if what is there now has the revision `expected` (none: whatever
-    /// is there, even if it cannot be read). Whether anything was there.
-    ///
-    /// # Errors
-    /// [`TokenStorageError::Conflict`] if something else is there.
-    async fn delete(
-        &self,
-        name: &str,
-        expected: Option<Revision>,
-    ) -> Result<bool, TokenStorageError>;
-
-    /// Makes sure that something can be kept, as far as that can be told without keeping anything:
-    /// the key is there, the password is right, the keychain is unlocked.
-    ///
-    /// # Errors
-    /// What keeping something would say.
-    async fn ready(&self) -> Result<(), TokenStorageError> {
-        Ok(())
-    }
-
-    /// Waits until everything that was begun and that nobody waits for has ended: a process that
-    /// ends without this may keep others waiting.
-    async fn settle(&self) {}
-
-    /// Whether others than the user of this machine may write here. A back end that does not say
-    /// is taken for one where they may: then what a record says of places on this machine is not
-    /// believed; see [`TokenStore::trusting_records`].
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    /// Every name, in any order.
-    async fn names(&self) -> Result<Vec<String>, TokenStorageError>;
-
-    /// Waits until nobody else, in this process or another, holds `name`. Dropping what is
-    /// returned lets go.
-    ///
-    /// # Errors
-    /// [`TokenStorageError::Locked`] if somebody holds it for longer than a refresh can take.
-    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError>;
-}
-
-/// A name that is held by nobody else until this is dropped.
-///
-/// It carries a note from one holder to the next: which content somebody was about to use up. A
-/// holder that dies in the middle leaves the note behind, and so it can be told why a refresh token
-/// is not what it should be (H104, H105). A note about a content that has been replaced since says
-/// nothing any more.
-#[async_trait]
-pub trait Held: fmt::Debug + Send + Sync {
-    /// Which content an earlier holder had begun to use up, and not said that it ended.
-    fn unfinished(&self) -> Option<Revision> {
-        None
-    }
-
-    /// Makes sure that the name is still held, and notes that the content with `revision` is about
-    /// to be used up. A lock of the operating system is held as long as this value lives; one that
-    /// is a document with an expiry may have been taken over while we were stopped.
-    ///
-    /// # Errors
-    /// [`TokenStorageError::Conflict`] if somebody else holds it now.
-    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
-        let _no_note = revision;
-        Ok(())
-    }
-
-    /// Takes the note back: it is known what became of the content.
-    async fn end(&self) {}
-}
-
-/// Which of the successive contents of a name.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Revision(u64);
-
-impl Revision {
-    /// The revision with this number.
-    pub fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub fn number(self) -> u64 {
-        self.0
-    }
-
-    /// The revision after this one; the first, after nothing.
-    pub fn after(previous: Option<Self>) -> Self {
-        Self(previous.map_or(1, |previous| previous.0.saturating_add(1)))
-    }
-}
-
-/// What is kept under a name.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Stored {
-    /// Which content this is.
-    pub revision: Revision,
-    /// The content.
-    pub bytes: Secret<Vec<u8>>,
-}
-
-impl Stored {
-    /// A content of given parts.
-    pub fn new(revision: Revision, bytes: Secret<Vec<u8>>) -> Self {
-        Self { revision, bytes }
-    }
-}
 
 /// Proof that no other task, process or host is changing a record, and what the record was when
 /// that began: whoever holds it has re-read the store.
@@ -245,7 +113,7 @@ impl RecordLock {
 #[derive(Clone, Debug)]
 pub struct TokenStore {
     backend: Arc<dyn Backend>,
-    under_way: UnderWay,
+    tasks: TaskTracker,
     leave: Arc<Leave>,
     used_clients: Arc<UsedClients>,
     trusts_records: bool,
@@ -256,7 +124,7 @@ impl TokenStore {
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self {
             backend,
-            under_way: UnderWay::default(),
+            tasks: TaskTracker::default(),
             leave: Arc::default(),
             used_clients: Arc::default(),
             trusts_records: false,
@@ -333,6 +201,39 @@ impl TokenStore {
         open(rest).map(Self::new)
     }
 
+    /// The best local store of this machine, and why it is that one: sealed files whose key is
+    ///
+    /// 1. of the kind that the store was made with, if there is a store;
+    /// 2. from the password, if one is given;
+    /// 3. in the keychain of the system, if one answers, even if it is locked now;
+    /// 4. in a file of its own.
+    ///
+    /// Nothing is made yet, and nobody is asked to unlock anything, before the store is used.
+    /// [`open`](Self::open)`("auto:")` selects the same way, on the first write, and logs the choice
+    /// instead of returning it.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), mcp_client_oauth::Error> {
+    /// use mcp_client_oauth::{TokenStore, store::AutoOptions};
+    ///
+    /// let (store, choice) = TokenStore::auto(&AutoOptions::default()).await?;
+    /// println!("{choice}");
+    /// # drop(store);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TokenStorageError::PasswordNeeded`] if the store has a password and none is given.
+    /// [`TokenStorageError::OtherKey`] if one is given and the store has none: who gives a password
+    /// must not be served by a store without. [`TokenStorageError::Keychain`] if there is a
+    /// keychain that refuses: nothing weaker is taken in its place.
+    #[cfg(feature = "sealed-file")]
+    pub async fn auto(options: &AutoOptions) -> Result<(Self, Choice), TokenStorageError> {
+        let (files, choice) = auto::select(options).await?;
+        Ok((Self::new(Arc::new(files)), choice))
+    }
+
     /// Makes sure that a record can be kept, before somebody goes through a login for one: a
     /// wrong password is told now, and a locked keychain asks to be unlocked. A new store is made.
     ///
@@ -347,18 +248,22 @@ impl TokenStore {
     /// refresh that is dropped loses the login, and a lease in a Vault that was not released keeps
     /// others waiting for a minute. Giving up after a time stops nothing.
     pub async fn settle(&self) {
-        self.under_way.settle().await;
+        // A tracker is waited for once it is closed, and then still takes tasks.
+        self.tasks.close();
+        self.tasks.wait().await;
         self.backend.settle().await;
     }
 
-    /// Goes on with something that nobody waits for but [`settle`](Self::settle).
+    /// Does what only [`settle`](Self::settle) waits for, if there is a runtime to do it.
     pub(crate) fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.under_way.begin(work);
+        if let Ok(runtime) = Handle::try_current() {
+            self.tasks.spawn_on(work, &runtime);
+        }
     }
 
-    /// Makes [`settle`](Self::settle) wait until the guard is dropped.
-    pub(crate) fn delay_settling(&self) -> Running {
-        self.under_way.running()
+    /// Returns the tasks that [`settle`](Self::settle) waits for.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
     }
 
     /// Reads a record.

@@ -1,11 +1,8 @@
 //! Which client registrations a login of this process has succeeded with.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
-use crate::{identity::Registration, proto::server_metadata::Issuer};
+use crate::{identity::Registration, mutex::lock, proto::server_metadata::Issuer};
 
 /// The client of the last login at each issuer, if that login succeeded. In memory only.
 #[derive(Debug, Default)]
@@ -13,7 +10,7 @@ pub(super) struct UsedClients(Mutex<HashMap<Issuer, String>>);
 
 impl UsedClients {
     pub(super) fn set(&self, client: &Registration, succeeded: bool) {
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = lock(&self.0);
         if succeeded {
             used.insert(client.issuer.clone(), client.client_id.clone());
         } else {
@@ -22,7 +19,7 @@ impl UsedClients {
     }
 
     pub(super) fn has(&self, client: &Registration) -> bool {
-        let used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = lock(&self.0);
         used.get(&client.issuer) == Some(&client.client_id)
     }
 }

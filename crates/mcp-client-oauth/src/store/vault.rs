@@ -21,11 +21,7 @@
 //! Deleting writes a note over the record, by check-and-set, and the engine is told to keep no older
 //! version: nothing of the tokens is left, and the versions go on.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::task::JoinSet;
@@ -33,8 +29,9 @@ use tokio::task::JoinSet;
 use self::{
     kv::{Content, Found, Kv},
     record::{Document, Kept, MOST, NOT_OURS, hash, new_series, place, revision},
+    shared::Shared,
 };
-use super::{Backend, Held, Revision, Stored, under_way::UnderWay};
+use super::backend::{Backend, Held, Revision, Stored};
 use crate::{
     error::{TokenStorageError, VaultCause},
     platform::{Clock, HttpClient, ReqwestClient, SystemClock},
@@ -47,6 +44,7 @@ mod lease;
 mod options;
 mod record;
 mod server;
+mod shared;
 
 pub use options::{VaultAuth, VaultOptions};
 
@@ -68,15 +66,6 @@ pub(super) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
 /// once: who refreshes holds a lease of a minute, by the clock of the server.
 #[derive(Clone)]
 pub struct Vault(Arc<Shared>);
-
-/// What the clones, and the leases, of a [`Vault`] have in common.
-struct Shared {
-    kv: Kv,
-    /// Where the tasks of this process wait for one another, by the name of the record.
-    lines: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Leases that are being let go.
-    endings: UnderWay,
-}
 
 impl Vault {
     /// The Vault that `options` say. Nothing is sent yet: the first use finds out whether it is
@@ -115,23 +104,12 @@ impl Vault {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TokenStorageError> {
         options.check()?;
-        Ok(Self(Arc::new(Shared {
-            kv: Kv::new(options, http, clock)?,
-            lines: Mutex::default(),
-            endings: UnderWay::default(),
-        })))
+        let kv = Kv::new(options, http, clock)?;
+        Ok(Self(Arc::new(Shared::new(kv))))
     }
 }
 
 impl Shared {
-    /// The line of the tasks that want to hold `name`.
-    fn line(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut lines = lock(&self.lines);
-        // Lines in which nobody stands are forgotten.
-        lines.retain(|_, line| Arc::strong_count(line) > 1);
-        Arc::clone(lines.entry(name.to_owned()).or_default())
-    }
-
     async fn find(&self, name: &str) -> Result<Found<Document>, TokenStorageError> {
         self.kv.read(&path(name)).await
     }
@@ -176,7 +154,8 @@ impl Backend for Vault {
 
     /// A lease that is not let go keeps others waiting until it ends by itself, in a minute.
     async fn settle(&self) {
-        self.0.endings.settle().await;
+        self.0.endings.close();
+        self.0.endings.wait().await;
     }
 
     async fn put(
@@ -319,8 +298,4 @@ fn corrupt(name: &str, why: &'static str) -> TokenStorageError {
         place: place(name),
         why,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

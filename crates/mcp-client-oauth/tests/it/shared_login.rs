@@ -184,7 +184,8 @@ async fn a_login_that_is_given_up_costs_the_lender_nothing() {
     assert!(testbed.families()[0].alive);
 }
 
-/// What was lent is spent: whoever ends before that is stored has lost the login.
+/// What was lent is spent: a process that ends before that is stored loses the login. Giving up the
+/// wait stops nothing.
 #[tokio::test]
 async fn settling_waits_for_the_login_that_lends() {
     let moody = Moody::new();
@@ -210,8 +211,11 @@ async fn settling_waits_for_the_login_that_lends() {
         tokio::task::yield_now().await;
     }
     assert!(!settled.is_finished());
+    settled.abort();
+    assert!(settled.await.unwrap_err().is_cancelled());
+
     company.notes.clock.advance(Duration::from_secs(1));
-    bounded(settled).await.unwrap();
+    bounded(session.settle()).await;
     assert!(!is_spent().await);
     assert_eq!(company.logins(), 1);
 }

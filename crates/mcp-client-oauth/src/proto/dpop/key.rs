@@ -20,16 +20,30 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{ALGORITHM, DpopNonce, NoProof};
+use super::nonce::DpopNonce;
 use crate::{
     proto::{pkce::random_text, token::AccessToken},
     secret::Secret,
 };
 
+/// How we sign, as servers list it in `dpop_signing_alg_values_supported`.
+pub const ALGORITHM: &str = "ES256";
 /// 128 random bits, as many as RFC 9449 §4.2 gives for an example: no two proofs are alike.
 const JTI_BYTES: usize = 16;
 /// How long one coordinate of a point of P-256 is.
 const COORDINATE: usize = 32;
+
+/// There is no key, or no proof.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoProof {
+    /// The cryptography of this machine gave no key, no signature or no random bytes.
+    #[error("the system gave no key, signature or random bytes for a proof of possession")]
+    System,
+    /// The text is not a key of ours.
+    #[error("this is not a key for proofs of possession")]
+    NotAKey,
+}
 
 /// The P-256 key that the tokens of a login are bound to. Cloning shares it; it is never printed.
 #[derive(Clone)]

@@ -1,8 +1,8 @@
 //! The requests of one registration: what is sent first, and after each refusal what may help
 //! (RFC 7591 §3.2.2).
 
-use super::{ClientMetadata, ErrorBody, RegistrationResponseError};
-use crate::proto::{device, scope::Scope};
+use super::{metadata::ClientMetadata, response_error::RegistrationResponseError};
+use crate::proto::{device, error_body::ErrorBody, scope::Scope};
 
 /// The most requests that one registration takes.
 pub const MOST_REQUESTS: usize = 4;

@@ -10,7 +10,12 @@ use super::{AutoOptions, ChoiceReason, existing_key, select};
 use crate::{
     error::TokenStorageError,
     secret::Secret,
-    store::{Backend, Held, KeySource, Revision, SealedFiles, Stored, lock::off_runtime},
+    store::{
+        backend::{Backend, Held, Revision, Stored},
+        key::KeySource,
+        lock::off_runtime,
+        sealed::SealedFiles,
+    },
 };
 
 /// Opens `auto:` (the default directory) or `auto:/a/directory`.

@@ -9,23 +9,24 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedMutexGuard;
+use tokio::{runtime::Handle, sync::OwnedMutexGuard};
 
 use super::{
-    Shared,
     kv::{Content, Found},
     record::{hash, hex, place, random},
+    shared::Shared,
 };
 use crate::{
     error::TokenStorageError,
+    mutex::lock,
     proto::foreign::Foreign,
-    store::{Held, Revision},
+    store::backend::{Held, Revision},
 };
 
 /// How long a lease lasts after its last note. Each try of a refresh makes one, and takes less than
@@ -203,7 +204,7 @@ impl Document {
 
 impl Lease {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -239,7 +240,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let (path, turn) = (std::mem::take(&mut self.path), self.turn.take());
         let ending = let_go(Arc::clone(&self.shared), path, *self.state(), turn);
-        self.shared.endings.begin(ending);
+        if let Ok(runtime) = Handle::try_current() {
+            self.shared.endings.spawn_on(ending, &runtime);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     error::TokenStorageError,
     proto::{foreign::Foreign, pkce::NoRandomness},
     secret::Secret,
-    store::{Revision, Stored},
+    store::backend::{Revision, Stored},
 };
 
 /// How many bytes a record may have with its name: what becomes of them in base64, and a little

@@ -93,7 +93,6 @@ async fn tokens_of_a_refused_response_are_revoked() {
 }
 
 /// A server may take the same assertion for a replay (RFC 7523 §3).
-#[cfg(feature = "private-key-jwt")]
 #[tokio::test]
 async fn each_revocation_of_them_has_an_assertion_of_its_own() {
     let pair = mcp_oauth_testbed::KeyPair::generate(mcp_oauth_testbed::Algorithm::Es256).unwrap();

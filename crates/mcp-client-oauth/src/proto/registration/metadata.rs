@@ -1,0 +1,63 @@
+//! The client as a registration describes it.
+
+use serde::Serialize;
+use url::Url;
+
+use crate::proto::{client_auth::AuthMethod, device, scope::Scope};
+
+/// What we say about ourselves (RFC 7591 §2).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ClientMetadata {
+    /// The name on the consent page.
+    pub client_name: String,
+    /// Where the person comes back to; empty for a grant without a redirect.
+    pub redirect_uris: Vec<String>,
+    /// How it gets tokens, and `refresh_token` (spec-checklist H2).
+    pub grant_types: Vec<&'static str>,
+    /// `code`, where there is a redirect.
+    pub response_types: Vec<&'static str>,
+    /// How we mean to authenticate.
+    pub token_endpoint_auth_method: &'static str,
+    /// `native` for a loopback or custom-scheme redirect, else `web` (spec-checklist D9).
+    pub application_type: &'static str,
+    /// The scope that it may request; left out, the server chooses (RFC 7591 §2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// Whether the client takes only tokens that are bound to a key (RFC 9449 §5.2).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_bound_access_tokens: bool,
+}
+
+impl ClientMetadata {
+    /// A client that logs a user in with PKCE and comes back to `redirect_uri`.
+    pub fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
+        let remote_web = redirect_uri.scheme() == "https";
+        Self {
+            client_name: name.to_owned(),
+            redirect_uris: vec![redirect_uri.to_string()],
+            grant_types: vec!["authorization_code", "refresh_token"],
+            response_types: vec!["code"],
+            token_endpoint_auth_method: method.as_str(),
+            application_type: if remote_web { "web" } else { "native" },
+            scope: None,
+            dpop_bound_access_tokens: false,
+        }
+    }
+
+    /// A client whose person enters a code on another device (RFC 8628). The empty lists are
+    /// written out: left out, they would mean the defaults of RFC 7591 §2, and some servers want
+    /// the members to be there.
+    pub fn device(name: &str, method: AuthMethod) -> Self {
+        Self {
+            client_name: name.to_owned(),
+            redirect_uris: Vec::new(),
+            grant_types: vec![device::GRANT_TYPE, "refresh_token"],
+            response_types: Vec::new(),
+            token_endpoint_auth_method: method.as_str(),
+            application_type: "native",
+            scope: None,
+            dpop_bound_access_tokens: false,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What a server says in the place of a registration.
+
+use crate::proto::{error_body::ErrorBody, foreign::Foreign};
+
+/// Why there is no registration.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistrationResponseError {
+    /// RFC 7591 §3.2.2, or a status that says the same.
+    #[error(
+        "the server refused to register this client (HTTP {status}{})",
+        told(.error.as_ref(), .text.as_ref())
+    )]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What the server said.
+        error: Option<ErrorBody>,
+        /// The start of a body that is text and no OAuth error.
+        text: Option<Foreign>,
+    },
+    /// The answer cannot be used.
+    #[error("the registration answer cannot be used: {0}")]
+    Unusable(Foreign),
+}
+
+impl RegistrationResponseError {
+    /// Returns whether the server may admit clients only by a list of its own, as Figma and
+    /// `ClickUp` do: it refuses the client, and names nothing in the request that could be changed.
+    pub fn may_be_allow_list(&self) -> bool {
+        let Self::Refused { status, error, .. } = self else {
+            return false;
+        };
+        // RFC 7591 §3.2.2: these name the request.
+        let of_request = [
+            "invalid_redirect_uri",
+            "invalid_client_metadata",
+            "invalid_software_statement",
+            "unapproved_software_statement",
+        ];
+        let names_request = |error: &ErrorBody| of_request.iter().any(|code| error.is(code));
+        matches!(status, 400 | 401 | 403) && !error.as_ref().is_some_and(names_request)
+    }
+}
+
+fn told(error: Option<&ErrorBody>, text: Option<&Foreign>) -> String {
+    match (error, text) {
+        (Some(error), _) => format!(", {error}"),
+        (None, Some(text)) => format!(": {text}"),
+        (None, None) => String::new(),
+    }
+}

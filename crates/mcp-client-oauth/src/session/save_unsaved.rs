@@ -1,0 +1,53 @@
+//! Saving again what the store has not taken, until it works.
+
+use std::sync::atomic::Ordering;
+
+use super::{inner::Inner, unsaved::waits};
+use crate::error::TokenStorageError;
+
+impl Inner {
+    /// Stores what waits, if anything does, however long that takes.
+    pub(super) async fn store_unsaved(&self) {
+        self.try_to_store_unsaved().await;
+        self.unsaved.emptied.notify_waiters();
+    }
+
+    async fn try_to_store_unsaved(&self) {
+        if self.unsaved.slot.lock().await.is_none() {
+            return;
+        }
+        let round = self.unsaved.rounds.fetch_add(1, Ordering::AcqRel) + 1;
+        let is_last = || self.unsaved.rounds.load(Ordering::Acquire) == round;
+        for wait in waits() {
+            self.platform.clock.sleep(wait).await;
+            let mut waiting = self.unsaved.slot.lock().await;
+            if !is_last() {
+                return;
+            }
+            let Some(mut unsaved) = waiting.take() else {
+                return;
+            };
+            // Somebody has taken us for dead, and what they have written holds from now on.
+            if let Err(TokenStorageError::Conflict { .. }) = unsaved.lock.begin().await {
+                return;
+            }
+            match self.save(&mut unsaved.lock, unsaved.record.clone()).await {
+                Ok(()) => {
+                    tracing::info!(server = %self.key, "renewed tokens are stored now");
+                    return;
+                }
+                // Somebody has written what holds from now on.
+                Err(TokenStorageError::Conflict { .. }) => return,
+                Err(error) => {
+                    tracing::warn!(server = %self.key, %error, "renewed tokens are still not stored");
+                }
+            }
+            *waiting = Some(unsaved);
+        }
+        // Others may have the record again.
+        let mut waiting = self.unsaved.slot.lock().await;
+        if is_last() && waiting.take().is_some() {
+            tracing::error!(server = %self.key, "renewed tokens were never stored");
+        }
+    }
+}

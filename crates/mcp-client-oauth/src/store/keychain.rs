@@ -28,9 +28,6 @@ mod system;
 #[path = "keychain/none.rs"]
 mod system;
 
-/// What our entries in a keychain are filed under, unless the application says otherwise.
-pub const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";
-
 /// What a keychain that is there needs to say so, even if it is only being started.
 const TO_ANSWER: Duration = Duration::from_secs(10);
 /// What a person needs to type the password of the keychain: less than others wait for the store.

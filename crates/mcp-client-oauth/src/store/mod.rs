@@ -16,9 +16,13 @@ use crate::{
 };
 
 #[cfg(feature = "sealed-file")]
+pub mod atomic_file;
+#[cfg(feature = "sealed-file")]
 mod auto;
 #[cfg(feature = "testing")]
 pub mod contract;
+#[cfg(feature = "sealed-file")]
+mod hex;
 #[cfg(feature = "sealed-file")]
 mod key;
 #[cfg(feature = "sealed-file")]
@@ -39,9 +43,7 @@ mod vault;
 #[cfg(feature = "sealed-file")]
 pub use auto::{AutoOptions, Choice, ChoiceReason, key_kinds};
 #[cfg(feature = "sealed-file")]
-pub use key::{KeyKind, KeySource};
-#[cfg(feature = "sealed-file")]
-pub use keychain::KEYCHAIN_SERVICE;
+pub use key::{KEYCHAIN_SERVICE, KeyKind, KeySource};
 pub use memory::MemoryBackend;
 pub use record::{Record, RecordKey};
 #[cfg(feature = "sealed-file")]

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     herd::{place::files, process::Process},
-    sealed::{Home, index::crowd},
+    sealed::Home,
 };
 
 /// What the number of the record may be when the power is back.
@@ -116,7 +116,6 @@ impl Change {
     async fn new(work: Work, before: Option<u64>, after: Option<u64>) -> Self {
         let place = Place::new(&testbed().await, work).await;
         let other = place.template().await;
-        crowd(&place.home);
         if before.is_none() {
             let mut lock = place.lock().await;
             place.store().delete(&mut lock).await.unwrap();

@@ -4,14 +4,17 @@
 use std::{
     collections::BTreeMap,
     fs::{DirBuilder, File},
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use mcp_client_oauth::{
     Quirks, ServerUrl,
     proto::{scope::Scope, server_metadata::Issuer},
-    store::RecordKey,
+    store::{
+        RecordKey,
+        atomic_file::{WriteOptions, retry_while_in_use},
+    },
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -119,7 +122,7 @@ struct Content {
 impl Servers {
     /// Reads the names; there are none if there is no file.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
-        let names = match std::fs::read(file) {
+        let names = match retry_while_in_use(|| std::fs::read(file)) {
             Ok(bytes) => parse(file, &bytes)?,
             Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(Failure::file("read", file, &error)),
@@ -166,21 +169,20 @@ impl Servers {
         &mut self,
         change: impl FnOnce(&mut BTreeMap<String, Server>) -> bool,
     ) -> Result<(), Failure> {
-        let directory = self.file.parent().unwrap_or(Path::new(".")).to_owned();
-        make(&directory)?;
+        make(self.file.parent().unwrap_or(Path::new(".")))?;
         let lock = self.file.with_extension("json.lock");
         let held = File::create(&lock).and_then(|file| file.lock().map(|()| file));
         let _held = held.map_err(|error| Failure::file("lock", &lock, &error))?;
         *self = Self::read(&self.file)?;
         if change(&mut self.names) {
-            self.write(&directory)
+            self.write()
         } else {
             Ok(())
         }
     }
 
     /// Whole or not at all, and for its owner only: it is no secret, and nobody's business.
-    fn write(&self, directory: &Path) -> Result<(), Failure> {
+    fn write(&self) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::file("write", &self.file, &error);
         let content = Content {
             version: VERSION,
@@ -188,13 +190,9 @@ impl Servers {
         };
         let mut text = serde_json::to_vec_pretty(&content).map_err(|error| failed(error.into()))?;
         text.push(b'\n');
-        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
-        file.write_all(&text)
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(failed)?;
-        file.persist(&self.file)
-            .map_err(|error| failed(error.error))?;
-        Ok(())
+        WriteOptions::default()
+            .write(&self.file, &text)
+            .map_err(failed)
     }
 }
 
@@ -267,6 +265,8 @@ pub(crate) fn listed(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn url(text: &str) -> ServerUrl {

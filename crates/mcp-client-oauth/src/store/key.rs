@@ -12,8 +12,11 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 use aws_lc_rs::{error::Unspecified, hkdf, pbkdf2, rand};
 use serde::{Deserialize, Serialize};
 
-use super::{keychain::KEYCHAIN_SERVICE, sealed::hex::Hex};
+use super::hex::Hex;
 use crate::{error::TokenStorageError, proto::pkce::NoRandomness, secret::Secret};
+
+/// What our entries in a keychain are filed under, unless the application says otherwise.
+pub const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";
 
 /// Bytes in the master key, in the key that wraps it, in the key of one file, and in each salt.
 pub(super) const KEY_BYTES: usize = 32;

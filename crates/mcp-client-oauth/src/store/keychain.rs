@@ -13,9 +13,11 @@ use std::{
 
 use data_encoding::BASE64URL_NOPAD;
 
+pub(super) use self::entry::Entry;
 use super::key::KEY_BYTES;
 use crate::{error::KeychainCause, proto::foreign::Foreign, secret::Secret};
 
+mod entry;
 #[cfg(all(
     feature = "keychain",
     any(target_os = "linux", target_os = "macos", windows)
@@ -28,21 +30,10 @@ mod system;
 #[path = "keychain/none.rs"]
 mod system;
 
-/// What our entries in a keychain are filed under, unless the application says otherwise.
-pub const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";
-
 /// What a keychain that is there needs to say so, even if it is only being started.
 const TO_ANSWER: Duration = Duration::from_secs(10);
 /// What a person needs to type the password of the keychain: less than others wait for the store.
 const TO_UNLOCK: Duration = Duration::from_secs(50);
-
-/// Where the key of one store is: the account begins with the random id of the store, so that no two
-/// stores of a user share a key, or overwrite each other's.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) service: String,
-    pub(super) account: String,
-}
 
 impl Entry {
     /// The key, if there is one.
@@ -72,16 +63,6 @@ impl Entry {
     pub(super) fn delete(&self) -> Result<(), KeychainCause> {
         let entry = self.clone();
         ask(move |keychain| system::delete(keychain, &entry))
-    }
-
-    pub(super) fn gone(&self) -> KeychainCause {
-        let Self { service, account } = self.clone();
-        KeychainCause::EntryGone { service, account }
-    }
-
-    pub(super) fn other_key(&self) -> KeychainCause {
-        let Self { service, account } = self.clone();
-        KeychainCause::OtherKey { service, account }
     }
 }
 

@@ -16,10 +16,14 @@ use crate::{
 };
 
 #[cfg(feature = "sealed-file")]
+pub mod atomic_file;
+#[cfg(feature = "sealed-file")]
 mod auto;
 mod backend;
 #[cfg(feature = "testing")]
 pub mod contract;
+#[cfg(feature = "sealed-file")]
+mod hex;
 #[cfg(feature = "sealed-file")]
 mod key;
 #[cfg(feature = "sealed-file")]
@@ -40,9 +44,7 @@ mod vault;
 pub use auto::{AutoOptions, Choice, ChoiceReason, key_kinds};
 pub use backend::{Backend, Held, OpenBackend, Revision, Stored};
 #[cfg(feature = "sealed-file")]
-pub use key::{KeyKind, KeySource};
-#[cfg(feature = "sealed-file")]
-pub use keychain::KEYCHAIN_SERVICE;
+pub use key::{KEYCHAIN_SERVICE, KeyKind, KeySource};
 pub use memory::MemoryBackend;
 pub use record::{Record, RecordKey};
 #[cfg(feature = "sealed-file")]

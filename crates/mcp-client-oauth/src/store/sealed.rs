@@ -4,7 +4,6 @@
 //! store.json        which store this is, and its master key, wrapped            (header)
 //! key, key-<random> what opens that, if it is in a file, not in the keychain    (master)
 //! <hash>.sealed     one record: a plain line about it, then the ciphertext      (record)
-//! names             the names of all records                                    (names)
 //! locks/<hash>      held while a record is refreshed; `locks/write` while files change
 //! new/<random>.tmp  a file that is being written
 //! ```
@@ -40,10 +39,7 @@ mod access;
 mod directory;
 mod files;
 mod header;
-pub(super) mod hex;
-mod index;
 mod master;
-mod names;
 mod record;
 mod rekey;
 mod wrapping;

@@ -1,12 +1,10 @@
 //! What the client is told while nobody is logged in: an `initialize` of ours at once, by what the
 //! server said the last time; lists that are empty; and, for a call, where to log in.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use mcp_client_oauth::store::atomic_file::WriteOptions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use url::Url;
@@ -184,13 +182,11 @@ fn read(file: &Path) -> Option<Said> {
     serde_json::from_slice(&text).ok()
 }
 
-/// Whole or not at all, and for its owner only.
+/// Whole or not at all, and for its owner only. Where another process has it open the proxy does
+/// not wait: it is written the next time.
 fn write(file: &Path, said: &Said) -> std::io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("."));
-    let mut written = tempfile::NamedTempFile::new_in(directory)?;
-    written.write_all(&serde_json::to_vec(said)?)?;
-    written.persist(file)?;
-    Ok(())
+    let text = serde_json::to_vec(said)?;
+    WriteOptions::default().without_retry().write(file, &text)
 }
 
 /// A result of 2026-07-28 says that it is whole (SEP-2322).

@@ -1,6 +1,6 @@
 //! No keychain: the build has none, or the system. The name still exists, and says so.
 
-use super::Entry;
+use super::entry::Entry;
 use crate::{error::KeychainCause, proto::foreign::Foreign, secret::Secret};
 
 /// There is none.

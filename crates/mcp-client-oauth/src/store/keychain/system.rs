@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use keyring_core::{Error, api::CredentialStore};
 
-use super::Entry;
+use super::entry::Entry;
 use crate::{error::KeychainCause, secret::Secret};
 
 #[cfg_attr(target_os = "linux", path = "system/linux.rs")]

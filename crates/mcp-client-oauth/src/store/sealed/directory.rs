@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, DirBuilder, DirEntry, File, OpenOptions},
-    io::{self, ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,15 +13,28 @@ use std::{
     },
 };
 
-use tempfile::NamedTempFile;
+use super::access;
+use crate::{
+    error::TokenStorageError,
+    secret::Secret,
+    store::{
+        atomic_file::{TEMPORARY_END, WriteOptions, retry_while_in_use, sync_directory},
+        lock::LockFile,
+    },
+};
 
-use super::{access, files, header, master, names};
-use crate::{error::TokenStorageError, secret::Secret, store::lock::LockFile};
+/// The file that says how the store is sealed.
+pub(super) const STORE_FILE: &str = "store.json";
+/// The first key file of a store, and the start of the name of each later one.
+pub(super) const KEY_FILE: &str = "key";
+/// After the hash, in the name of a record's file.
+pub(super) const SEALED: &str = ".sealed";
+/// The list of names that earlier versions kept.
+const OLD_INDEX: &str = "names";
 
-/// Where the files lie that are being written, and how their names end. Who looks for what dead
-/// processes left there need not list all records.
+/// Where the files lie that are being written. Who looks for what dead processes left there need
+/// not list all records.
 const UNFINISHED: &str = "new";
-const UNFINISHED_END: &str = ".tmp";
 /// Where the files lie that are only locked.
 const LOCKS: &str = "locks";
 
@@ -90,7 +103,7 @@ impl Directory {
             self.exists()?;
             // Its own entry should survive a power cut too, if we may open where that is.
             if let Some(parent) = self.path.parent() {
-                drop(sync(parent));
+                drop(sync_directory(parent));
             }
         }
         access::mend(&self.path, is_ours).map_err(io_error("protect", &self.path))
@@ -108,24 +121,6 @@ impl Directory {
     /// Opens a file for reading, if it is there. It must be a regular file (H137).
     pub(super) fn open(&self, name: &str) -> Result<Option<File>, TokenStorageError> {
         found(open(&self.file(name), OpenOptions::new().read(true)))
-    }
-
-    /// Opens a file for reading and writing, if it is there.
-    pub(super) fn open_to_append(&self, name: &str) -> Result<Option<File>, TokenStorageError> {
-        found(open(
-            &self.file(name),
-            OpenOptions::new().read(true).write(true),
-        ))
-    }
-
-    /// Whether there is anything called that.
-    pub(super) fn has(&self, name: &str) -> Result<bool, TokenStorageError> {
-        let path = self.file(name);
-        match fs::symlink_metadata(&path) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(io_error("look at", &path)(error)),
-        }
     }
 
     /// Reads a whole file, if it is there and has no more than `most` bytes.
@@ -153,56 +148,48 @@ impl Directory {
 
     /// Puts `bytes` in the place of what is there, if anything: wholly or not at all (H140).
     pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), TokenStorageError> {
-        let path = self.file(name);
-        // A rename replaces a link itself and does not follow it.
-        let written = self.unfinished(bytes)?.persist(&path);
-        written.map_err(|failed| io_error("replace", &path)(failed.error))?;
-        sync(&self.path)
+        self.write(&WriteOptions::default(), name, bytes)
     }
 
     /// Writes a file that must not be there yet.
     pub(super) fn create(&self, name: &str, bytes: &[u8]) -> Result<(), TokenStorageError> {
-        let path = self.file(name);
-        let written = self.unfinished(bytes)?.persist_noclobber(&path);
-        written.map_err(|failed| io_error("create", &path)(failed.error))?;
-        sync(&self.path)
+        self.write(&WriteOptions::default().create_new(), name, bytes)
     }
 
-    /// A file with a random name that nobody else had, for us alone from its first moment (H138,
-    /// H139), and on the disk when this returns. It goes away when it is not given a name.
-    fn unfinished(&self, bytes: &[u8]) -> Result<NamedTempFile, TokenStorageError> {
-        let directory = self.path.join(UNFINISHED);
-        let mut builder = tempfile::Builder::new();
-        let mut file = builder
-            .prefix("")
-            .suffix(UNFINISHED_END)
-            .rand_bytes(16)
-            .tempfile_in(&directory)
-            .map_err(io_error("create a file in", &directory))?;
-        let written = file
-            .write_all(bytes)
-            .and_then(|()| file.as_file().sync_all());
-        written.map_err(io_error("write", file.path()))?;
-        Ok(file)
+    fn write(
+        &self,
+        options: &WriteOptions,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(), TokenStorageError> {
+        let path = self.file(name);
+        let options = options
+            .clone()
+            .temporary_directory(self.path.join(UNFINISHED));
+        options
+            .write(&path, bytes)
+            .map_err(io_error("write", &path))
     }
 
     /// Removes what processes left that died while they wrote. Only for the holder of the write
-    /// lock: nobody else makes such files, so their makers are gone.
+    /// lock: nobody else makes such files, so their makers are gone. The list of names that earlier
+    /// versions kept goes too: it is not read, and if it stays it does no harm.
     pub(super) fn sweep(&self) -> Result<(), TokenStorageError> {
         let unfinished = Self::new(self.path.join(UNFINISHED));
         for name in unfinished.files()? {
             let name = name?;
-            if name.ends_with(UNFINISHED_END) {
+            if name.ends_with(TEMPORARY_END) {
                 remove(&unfinished.file(&name))?;
             }
         }
+        drop(fs::remove_file(self.file(OLD_INDEX)));
         Ok(())
     }
 
     /// Removes a file for good. Whether it was there.
     pub(super) fn remove(&self, name: &str) -> Result<bool, TokenStorageError> {
         let removed = remove(&self.file(name))?;
-        sync(&self.path)?;
+        sync_directory(&self.path).map_err(io_error("sync", &self.path))?;
         Ok(removed)
     }
 
@@ -226,9 +213,9 @@ impl Directory {
 /// Whether that is the name of something that a store has in its directory: what else there is
 /// belongs to whoever put it there.
 fn is_ours(name: &str) -> bool {
-    [LOCKS, UNFINISHED, header::FILE, names::FILE].contains(&name)
-        || name.starts_with(master::KEY_FILE)
-        || name.ends_with(files::SEALED)
+    [LOCKS, UNFINISHED, STORE_FILE].contains(&name)
+        || name.starts_with(KEY_FILE)
+        || name.ends_with(SEALED)
 }
 
 /// Opens a regular file: a link is not followed, and a pipe does not make us wait (H137).
@@ -238,7 +225,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> Result<File, TokenStorageErro
         why: "it is not a regular file",
     };
     access::private_file(options);
-    let file = match options.open(path) {
+    let file = match retry_while_in_use(|| options.open(path)) {
         Ok(file) => file,
         Err(error) if access::is_no_file(&error) => return Err(insecure()),
         Err(error) => return Err(io_error("open", path)(error)),
@@ -262,36 +249,11 @@ fn found(opened: Result<File, TokenStorageError>) -> Result<Option<File>, TokenS
 }
 
 fn remove(path: &Path) -> Result<bool, TokenStorageError> {
-    match fs::remove_file(path) {
+    match retry_while_in_use(|| fs::remove_file(path)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(io_error("remove", path)(error)),
     }
-}
-
-/// Makes what happened to the names in a directory last, where the file system can.
-#[cfg(unix)]
-fn sync(directory: &Path) -> Result<(), TokenStorageError> {
-    // The parent of a relative path with one part has no name.
-    let unnamed = directory.as_os_str().is_empty();
-    let directory = if unnamed { Path::new(".") } else { directory };
-    match File::open(directory).and_then(|file| file.sync_all()) {
-        // Some network file systems sync files only.
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::InvalidInput | ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
-        result => result.map_err(io_error("sync", directory)),
-    }
-}
-
-#[cfg(not(unix))]
-fn sync(_directory: &Path) -> Result<(), TokenStorageError> {
-    Ok(())
 }
 
 pub(super) fn corrupt(path: &Path, why: &'static str) -> TokenStorageError {

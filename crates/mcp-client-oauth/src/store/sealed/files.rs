@@ -9,11 +9,9 @@ use aws_lc_rs::digest;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    directory::{self, Directory},
+    directory::{self, Directory, SEALED},
     header::StoreHeader,
-    hex::Hex,
     master::{self, Opened},
-    names::Change,
     record::{self, Damage, MOST_FILE, RecordHeader},
 };
 use crate::{
@@ -22,13 +20,11 @@ use crate::{
     secret::Secret,
     store::{
         Revision, Stored,
+        hex::Hex,
         key::{KeySource, random},
         lock::FileLock,
     },
 };
-
-/// After the hash, in the name of a record's file.
-pub(super) const SEALED: &str = ".sealed";
 
 /// A store, and what is known of it.
 pub(super) struct Files {
@@ -43,8 +39,6 @@ pub(super) struct Files {
     /// Whether unfinished files of dead processes were removed: once is enough, because what this
     /// process does not finish it removes itself.
     swept: AtomicBool,
-    /// Whether a reader found the index damaged: the next writer makes it anew.
-    pub(super) index_is_damaged: AtomicBool,
 }
 
 /// The key of a store, or why it could not be had: who waited for that try is told the same, so
@@ -71,7 +65,6 @@ impl Files {
             failures: AtomicU64::new(0),
             turn: Arc::default(),
             swept: AtomicBool::new(false),
-            index_is_damaged: AtomicBool::new(false),
         }
     }
 
@@ -188,9 +181,6 @@ impl Files {
                 most: MOST_FILE,
             }
         })?;
-        if expected.is_none() {
-            self.announce(turn, Change::Added, name)?;
-        }
         self.directory.replace(&file_name(name), &file)?;
         Ok(revision)
     }
@@ -205,12 +195,7 @@ impl Files {
         if expected.is_some() {
             self.compare(turn, name, expected)?;
         }
-        let file = file_name(name);
-        if !self.directory.has(&file)? {
-            return Ok(false);
-        }
-        self.announce(turn, Change::Removed, name)?;
-        self.directory.remove(&file)
+        self.directory.remove(&file_name(name))
     }
 
     fn compare(
@@ -235,8 +220,23 @@ impl Files {
         Ok(())
     }
 
+    /// The name of each record, from the first line of its file. A file that has none is passed over
+    /// with a warning, so that it hides no other.
+    pub(super) fn names(&self) -> Result<Vec<String>, TokenStorageError> {
+        if !self.directory.exists()? {
+            return Ok(Vec::new());
+        }
+        let name = |file: String| {
+            self.name_in(&file).unwrap_or_else(|error| {
+                tracing::warn!("a record is passed over: {error}");
+                None
+            })
+        };
+        Ok(self.record_files()?.into_iter().filter_map(name).collect())
+    }
+
     /// The name in the first line of a file, which must be the file's own.
-    pub(super) fn name_in(&self, file: &str) -> Result<Option<String>, TokenStorageError> {
+    fn name_in(&self, file: &str) -> Result<Option<String>, TokenStorageError> {
         let Some(header) = self.header_in(file)? else {
             return Ok(None);
         };
@@ -249,7 +249,7 @@ impl Files {
         ))
     }
 
-    pub(super) fn record_files(&self) -> Result<Vec<String>, TokenStorageError> {
+    fn record_files(&self) -> Result<Vec<String>, TokenStorageError> {
         let files = self.directory.files()?;
         files
             .filter(|name| name.as_ref().map_or(true, |name| name.ends_with(SEALED)))
@@ -306,7 +306,7 @@ pub(super) fn hash(name: &str) -> String {
     Hex(bytes).to_string()
 }
 
-pub(super) fn file_name(name: &str) -> String {
+fn file_name(name: &str) -> String {
     format!("{}{SEALED}", hash(name))
 }
 

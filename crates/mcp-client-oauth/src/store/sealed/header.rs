@@ -5,17 +5,17 @@ use std::{path::Path, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    directory::{Directory, corrupt},
-    hex::Hex,
+    directory::{Directory, STORE_FILE, corrupt},
     wrapping::{WrappedKey, WrappingKey},
 };
 use crate::{
     error::TokenStorageError,
-    store::key::{Kdf, KeyKind, KeySource, MasterKey, random},
+    store::{
+        hex::Hex,
+        key::{Kdf, KeyKind, KeySource, MasterKey, random},
+    },
 };
 
-/// Its name in the directory of the store.
-pub(super) const FILE: &str = "store.json";
 const FORMAT: &str = "mcp-oauth token store";
 const VERSION: u64 = 1;
 /// The largest that is read.
@@ -112,10 +112,10 @@ impl Parameters {
 impl StoreHeader {
     /// Reads that of a store, if it has one.
     pub(super) fn read(directory: &Directory) -> Result<Option<Self>, TokenStorageError> {
-        let Some(text) = directory.read(FILE, MOST)? else {
+        let Some(text) = directory.read(STORE_FILE, MOST)? else {
             return Ok(None);
         };
-        Self::parse(text.expose(), &directory.file(FILE)).map(Some)
+        Self::parse(text.expose(), &directory.file(STORE_FILE)).map(Some)
     }
 
     pub(super) fn parse(text: &[u8], path: &Path) -> Result<Self, TokenStorageError> {

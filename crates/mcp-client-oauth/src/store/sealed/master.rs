@@ -1,8 +1,8 @@
 //! The master key of a store: fetched from where it is, or made with the store.
 
 use super::{
-    directory::{Directory, corrupt},
-    header::{self, Parameters, StoreHeader, StoreId},
+    directory::{Directory, KEY_FILE, STORE_FILE, corrupt},
+    header::{Parameters, StoreHeader, StoreId},
     wrapping::WrappingKey,
 };
 use crate::{
@@ -13,9 +13,6 @@ use crate::{
         keychain::Entry,
     },
 };
-
-/// The first key file of a store, and the start of the name of each later one.
-pub(super) const KEY_FILE: &str = "key";
 
 /// A store and its master key, which belong together for as long as the store exists.
 pub(super) struct Opened {
@@ -81,7 +78,7 @@ pub(super) fn create(
     let header = parameters.seal(&master, &key)?;
     // If this fails, an entry in the keychain is left that no store uses. It is not deleted: the
     // file may be there in spite of the failure, and then it is the key of a store.
-    directory.create(header::FILE, &header.text()?)?;
+    directory.create(STORE_FILE, &header.text()?)?;
     Ok(Opened { id, master })
 }
 
@@ -228,7 +225,7 @@ fn no_key_file(directory: &Directory, parameters: &Parameters) -> TokenStorageEr
 /// The file that says how the store is sealed is gone, but its records are there.
 pub(super) fn no_parameters(directory: &Directory) -> TokenStorageError {
     corrupt(
-        &directory.file(header::FILE),
+        &directory.file(STORE_FILE),
         "it is gone, and the records do not open without it",
     )
 }

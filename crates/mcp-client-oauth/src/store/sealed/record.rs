@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     header::{StoreId, json},
-    hex::Hex,
     master::Opened,
 };
 use crate::{
@@ -28,6 +27,7 @@ use crate::{
     secret::Secret,
     store::{
         Revision,
+        hex::Hex,
         key::{KEY_BYTES, MasterKey, failed, random},
     },
 };

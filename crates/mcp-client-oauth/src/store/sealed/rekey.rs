@@ -9,8 +9,9 @@
 use std::sync::Arc;
 
 use super::{
+    directory::STORE_FILE,
     files::{Files, Turn, existing},
-    header::{self, Parameters, StoreHeader},
+    header::{Parameters, StoreHeader},
     master::{self, Opened},
 };
 use crate::{error::TokenStorageError, store::key::KeySource};
@@ -32,7 +33,7 @@ pub(super) fn rekey(
     let parameters = old.parameters.changed(to)?;
     let text = wrapped_anew(files, parameters, to, &opened)?;
     // If this fails, it may have happened in spite of that: neither key can be removed.
-    directory.replace(header::FILE, &text)?;
+    directory.replace(STORE_FILE, &text)?;
     master::remove_key(directory, &old.parameters);
     Ok(opened)
 }
@@ -49,7 +50,7 @@ fn wrapped_anew(
     let new = parameters.seal(&opened.master, &key)?;
     let text = new.text()?;
     // As whoever opens the store next will do it.
-    let read_back = StoreHeader::parse(&text, &directory.file(header::FILE))
+    let read_back = StoreHeader::parse(&text, &directory.file(STORE_FILE))
         .and_then(|header| master::open(directory, &header, to));
     if let Err(failure) = read_back {
         master::remove_key(directory, &new.parameters);

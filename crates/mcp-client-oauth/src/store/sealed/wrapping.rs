@@ -5,11 +5,13 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
-use super::hex::Hex;
 use crate::{
     error::TokenStorageError,
     secret::Secret,
-    store::key::{KEY_BYTES, Kdf, MasterKey, failed, random, random_key, subkey},
+    store::{
+        hex::Hex,
+        key::{KEY_BYTES, Kdf, MasterKey, failed, random, random_key, subkey},
+    },
 };
 
 const CIPHER: &str = "aes-256-gcm";

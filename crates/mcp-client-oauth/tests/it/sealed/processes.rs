@@ -447,7 +447,7 @@ fn nobody_else_may_read_what_is_made_under_any_mask() {
         assert_eq!(mode(&directory), 0o700, "{}", directory.display());
     }
     let files = contents(&home.path());
-    assert_eq!(files.len(), 5, "{:?}", files.keys());
+    assert_eq!(files.len(), 4, "{:?}", files.keys());
     for file in files.keys() {
         assert_eq!(mode(file), 0o600, "{}", file.display());
     }

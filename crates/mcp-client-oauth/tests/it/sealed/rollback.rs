@@ -39,7 +39,12 @@ impl RolledBack {
     }
 
     fn login_file(home: &Home) -> PathBuf {
-        let is_login = |path: &PathBuf| index::first_line(path).contains("\"login ");
+        let first_line = |path: &PathBuf| {
+            let bytes = fs::read(path).unwrap();
+            let line = bytes.split(|byte| *byte == b'\n').next().unwrap();
+            String::from_utf8(line.to_vec()).unwrap()
+        };
+        let is_login = |path: &PathBuf| first_line(path).contains("\"login ");
         home.records().into_iter().find(is_login).unwrap()
     }
 

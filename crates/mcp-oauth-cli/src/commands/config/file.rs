@@ -2,10 +2,11 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
+use mcp_client_oauth::store::atomic_file::{WriteOptions, retry_while_in_use};
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use super::OF_THE_NETWORK;
@@ -21,7 +22,7 @@ pub(super) fn change(
     change: impl FnOnce(&str) -> Result<String, Failure>,
 ) -> Result<Option<PathBuf>, Failure> {
     let failed = |action| move |error: std::io::Error| Failure::file(action, path, &error);
-    let before = match fs::read_to_string(path) {
+    let before = match retry_while_in_use(|| fs::read_to_string(path)) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(Failure::file("read", path, &error)),
@@ -35,18 +36,12 @@ pub(super) fn change(
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory).map_err(failed("make the directory of"))?;
     let backup = before.is_some().then(|| back_up(path)).transpose()?;
-    let mut written = tempfile::NamedTempFile::new_in(directory).map_err(failed("write"))?;
-    written
-        .write_all(after.as_bytes())
-        .map_err(failed("write"))?;
+    let mut options = WriteOptions::default();
     if let Ok(old) = fs::metadata(path) {
-        let kept = written.as_file().set_permissions(old.permissions());
-        kept.map_err(failed("write"))?;
+        options = options.permissions(old.permissions());
     }
-    written.as_file().sync_all().map_err(failed("write"))?;
-    written
-        .persist(path)
-        .map_err(|error| Failure::file("write", path, &error.error))?;
+    let written = options.write(path, after.as_bytes());
+    written.map_err(failed("write"))?;
     Ok(backup)
 }
 

@@ -2,11 +2,10 @@
 
 use std::{error::Error as _, sync::Arc};
 
-use keyring_core::Error;
+use keyring_core::{Error, api::CredentialStore};
 use secret_service::{EncryptionType, blocking::SecretService};
 use zbus_secret_service_keyring_store::Store;
 
-use super::Keychain;
 use crate::{error::KeychainCause, proto::foreign::Foreign};
 
 /// What a person sees in the list of the keychain.
@@ -16,7 +15,7 @@ pub(super) const MODIFIERS: &[(&str, &str)] = &[("label", "Key of an MCP token s
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 
 /// Whoever does not answer this is not there, whatever the reason.
-pub(super) fn connect() -> Result<Keychain, KeychainCause> {
+pub(super) fn connect() -> Result<Arc<CredentialStore>, KeychainCause> {
     let store: Arc<Store> = Store::new().map_err(|error| absent(cause(&error)))?;
     Ok(store)
 }

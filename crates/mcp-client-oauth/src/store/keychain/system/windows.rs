@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use keyring_core::Error;
+use keyring_core::{Error, api::CredentialStore};
 use windows_native_keyring_store::Store;
 
-use super::Keychain;
-use crate::{error::KeychainCause, proto::foreign::Foreign};
+use crate::{error::KeychainCause, proto::foreign::Foreign, store::key::KEYCHAIN_SERVICE};
 
 /// The files of the store stay on this computer, and so does their key.
 pub(super) const MODIFIERS: &[(&str, &str)] = &[("persistence", "Local")];
@@ -14,7 +13,7 @@ pub(super) const MODIFIERS: &[(&str, &str)] = &[("persistence", "Local")];
 /// An account that no store has: its id is a number.
 const NOBODY: &str = "nobody";
 
-pub(super) fn connect() -> Result<Keychain, KeychainCause> {
+pub(super) fn connect() -> Result<Arc<CredentialStore>, KeychainCause> {
     let store: Arc<Store> = Store::new().map_err(|error| cause(&error))?;
     Ok(store)
 }
@@ -22,7 +21,7 @@ pub(super) fn connect() -> Result<Keychain, KeychainCause> {
 /// Looks for an entry that there is not.
 pub(super) fn probe() -> Result<(), KeychainCause> {
     let keychain = connect()?;
-    let entry = keychain.build(super::super::KEYCHAIN_SERVICE, NOBODY, None);
+    let entry = keychain.build(KEYCHAIN_SERVICE, NOBODY, None);
     match entry.and_then(|entry| entry.get_credential().map(drop)) {
         Ok(()) | Err(Error::NoEntry) => Ok(()),
         Err(error) => Err(cause(&error)),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// `N` bytes that are not secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::store) struct Hex<const N: usize>(pub(in crate::store) [u8; N]);
+pub(super) struct Hex<const N: usize>(pub(super) [u8; N]);
 
 impl<const N: usize> Hex<N> {
     /// An upper-case digit is none: each value has one spelling.

@@ -1,0 +1,23 @@
+//! Where the key of one store is in the keychain.
+
+use crate::error::KeychainCause;
+
+/// Where the key of one store is: the account begins with the random id of the store, so that no two
+/// stores of a user share a key, or overwrite each other's.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Entry {
+    pub(in crate::store) service: String,
+    pub(in crate::store) account: String,
+}
+
+impl Entry {
+    pub(in crate::store) fn gone(&self) -> KeychainCause {
+        let Self { service, account } = self.clone();
+        KeychainCause::EntryGone { service, account }
+    }
+
+    pub(in crate::store) fn other_key(&self) -> KeychainCause {
+        let Self { service, account } = self.clone();
+        KeychainCause::OtherKey { service, account }
+    }
+}

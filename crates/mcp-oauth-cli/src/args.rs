@@ -6,20 +6,20 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
+mod grant_args;
 mod idp;
+mod login_args;
 mod network;
 mod proxy;
 mod quirks;
 mod summary;
-mod way;
-mod who;
 
+pub(crate) use grant_args::WayFlags;
 pub(crate) use idp::IdpFlags;
+pub(crate) use login_args::WhoFlags;
 pub(crate) use network::NetworkFlags;
 pub(crate) use proxy::{AppConfig, Proxy};
 pub(crate) use quirks::QuirkFlags;
-pub(crate) use way::WayFlags;
-pub(crate) use who::WhoFlags;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -11,14 +11,14 @@ use mcp_client_oauth::{Secret, store::SealedFiles};
 
 use crate::{
     args::{Global, NetworkFlags},
-    exit::Failure,
-    place::Place,
+    error::Failure,
+    store_spec::Place,
     vault::Variables,
 };
 
-mod carried;
+mod forwarded_env;
 
-pub(crate) use carried::Carried;
+pub(crate) use forwarded_env::Carried;
 
 const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
 const PROXY_TOKEN: &str = "MCP_OAUTH_PROXY_TOKEN";
@@ -46,7 +46,7 @@ pub(crate) struct Environment {
     proxy_token: Option<OsString>,
     /// The certificates that are named.
     certificates: NetworkFlags,
-    /// Those that are set of [`carried::BY_VALUE`].
+    /// Those that are set of [`forwarded_env::BY_VALUE`].
     by_value: Vec<(&'static str, OsString)>,
 }
 
@@ -77,7 +77,7 @@ impl Environment {
                 client_cert: read("MCP_OAUTH_CLIENT_CERT").map(Into::into),
                 client_key: read("MCP_OAUTH_CLIENT_KEY").map(Into::into),
             },
-            by_value: carried::BY_VALUE
+            by_value: forwarded_env::BY_VALUE
                 .into_iter()
                 .filter_map(|name| Some((name, read(name)?)))
                 .collect(),
@@ -163,7 +163,7 @@ impl Config {
             ..flags.clone()
         };
         let (otherwise, _) = place(&without, &environment, usual.as_deref())?;
-        let carried = carried::carried(flags, &environment);
+        let carried = forwarded_env::carried(flags, &environment);
         let kept_password = match (environment.password_file, environment.password) {
             (Some(file), _) => Password::File(file.into()),
             (None, Some(password)) => Password::Given(text(PASSWORD, password)?),

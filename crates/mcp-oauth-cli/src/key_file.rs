@@ -6,7 +6,7 @@ use mcp_client_oauth::{Secret, proto::private_key::PrivateKey};
 
 use crate::{
     config::read_whole_secret,
-    exit::{Failure, quoted},
+    error::{Failure, quoted},
 };
 
 /// Reads the key of a client.

@@ -1,24 +1,24 @@
 //! `mcp-oauth`: log in to OAuth-protected MCP servers, keep the tokens, and use them from scripts.
 //!
 //! What was typed ([`args`]) and what that means ([`config`]) lead to one of the [`commands`], which
-//! ends in an [`exit`] code; every word to the person goes through [`ui`].
+//! ends in an [`error`] code; every word to the person goes through [`ui`].
 
 mod args;
 mod commands;
 mod config;
 mod core_dump;
-mod exit;
-mod hint;
+mod error;
+mod hints;
 mod key_file;
 mod logs;
 mod network;
-mod person;
-mod place;
 mod proxy;
 mod servers;
 mod signals;
 mod status;
 mod store;
+mod store_spec;
+mod terminal;
 mod ui;
 mod vault;
 
@@ -28,8 +28,8 @@ use crate::{
     args::{Cli, Command, Global},
     commands::Context,
     config::{Config, Environment},
-    exit::{Exit, Failure, Told},
-    hint::Subject,
+    error::{Exit, Failure, Told},
+    hints::Subject,
     servers::Servers,
     store::Opened,
     ui::Ui,

@@ -16,8 +16,8 @@ use mcp_client_oauth::{
 
 use crate::{
     config::{Config, Password, read_secret},
-    exit::{Failure, quoted},
-    place::{Key, Place},
+    error::{Failure, quoted},
+    store_spec::{Key, Place},
     ui::WARN,
     vault::Variables,
 };

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     config::{not_text, text},
-    exit::Failure,
+    error::Failure,
 };
 
 /// What is known of a Vault from the environment. Nothing of it is looked at before it is needed.

@@ -14,9 +14,9 @@ use serde_json::json;
 use super::Context;
 use crate::{
     config::{Config, Password},
-    exit::{Exit, Failure},
-    place::{Key, Place},
+    error::{Exit, Failure},
     store,
+    store_spec::{Key, Place},
     ui::{BAD, GOOD, SOFT, WARN, fields},
 };
 

@@ -7,7 +7,7 @@ use url::Url;
 use super::Context;
 use crate::{
     args::ClientMetadata,
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     key_file,
 };
 

@@ -17,7 +17,7 @@ use rmcp::{
     transport::streamable_http_client::{AuthRequiredError, HttpStatusError, StreamableHttpError},
 };
 
-use crate::exit::{Exit, Failure};
+use crate::error::{Exit, Failure};
 
 /// How long the farewell to a server may take.
 const FAREWELL: Duration = Duration::from_secs(2);

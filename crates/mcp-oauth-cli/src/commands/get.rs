@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Context, Target, login_required};
 use crate::{
     args::Whose,
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     status::{Status, moment},
     ui::fields,
 };

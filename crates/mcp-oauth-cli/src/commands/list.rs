@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::{
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     status::{Status, moment},
     store::is_closed,
     ui::table,

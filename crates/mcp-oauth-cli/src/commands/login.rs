@@ -13,10 +13,10 @@ use super::{Context, with_person};
 use crate::{
     args::Login,
     config::read_secret,
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     key_file,
-    person::Terminal,
     servers::{Server, Way},
+    terminal::Terminal,
 };
 
 mod asking;

@@ -13,9 +13,9 @@ use super::Context;
 use crate::{
     args::Migrate,
     config::Config,
-    exit::{Exit, Failure, quoted},
-    place::{Key, Place},
+    error::{Exit, Failure, quoted},
     store,
+    store_spec::{Key, Place},
     ui::{GOOD, HEAD},
 };
 

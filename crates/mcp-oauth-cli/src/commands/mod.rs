@@ -12,8 +12,8 @@ use mcp_client_oauth::{
 use crate::{
     args::{Command, Whose},
     config::Config,
-    exit::{Exit, Failure, quoted},
-    hint::{Subject, similar},
+    error::{Exit, Failure, quoted},
+    hints::{Subject, similar},
     servers::{Server, Servers},
     store::Opened,
     ui::Ui,
@@ -25,10 +25,10 @@ mod client_metadata;
 mod config;
 mod connection;
 mod demo;
-mod forget;
 mod get;
 mod list;
 mod login;
+mod logout;
 mod migrate;
 mod paste;
 mod proxy;
@@ -66,8 +66,8 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         Command::Tools(connect) => tools::run(&context, &connect).await,
         Command::Request(request) => request::run(&context, &request).await,
         Command::Refresh(whose) => refresh::run(&context, &whose).await,
-        Command::Logout(logout) => forget::logout(&context, &logout).await,
-        Command::Clear(clear) => forget::clear(&context, clear).await,
+        Command::Logout(logout) => logout::logout(&context, &logout).await,
+        Command::Clear(clear) => logout::clear(&context, clear).await,
         Command::Backends => Ok(backends::run(&context).await),
         Command::Migrate(migrate) => migrate::run(&context, &migrate).await,
         Command::Config(typed) => config::run(&context, &typed),

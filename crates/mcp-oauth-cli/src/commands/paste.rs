@@ -19,7 +19,7 @@ use url::Url;
 
 use super::Context;
 use crate::{
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     ui::GOOD,
 };
 

@@ -14,10 +14,10 @@ use super::{Context, login::prepared};
 use crate::{
     args::Proxy,
     config::Config,
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     proxy::{
         Filter, Limits, Options,
-        door::{Door, Terms},
+        connection::{Door, Terms},
         listen::Endpoint,
         run as speak,
     },

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Context;
 use crate::{
     args::Whose,
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     status::{Status, moment},
     ui::{GOOD, HEAD},
 };

@@ -16,7 +16,7 @@ use url::Url;
 use super::{Context, blotter::Blotter, is_url};
 use crate::{
     args::{Request, Whose},
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
 };
 
 pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Failure> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     args::Connect,
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     ui::{GOOD, HEAD, fields},
 };
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Context;
 use crate::{
     args::Token,
-    exit::{Exit, Failure, quoted},
+    error::{Exit, Failure, quoted},
     status::moment,
 };
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     args::Connect,
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     ui::table,
 };
 

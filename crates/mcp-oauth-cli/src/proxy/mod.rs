@@ -2,26 +2,26 @@
 //! to the server with a token, and what the server says goes to the client: byte for byte, but for a
 //! token that it echoes.
 //!
-//! [`client`] decides about each line. [`pipes`] are our side, [`frame`] is a message, [`calls`] are
-//! those that wait for an answer; [`door`] is the way to the server and the login; [`upstream`] its
-//! transports and sessions, [`relay`] what it says; [`greeting`] is what the client hears while nobody
+//! [`client`] decides about each line. [`stdio`] are our side, [`jsonrpc`] is a message, [`pending_requests`] are
+//! those that wait for an answer; [`connection`] is the way to the server and the login; [`upstream`] its
+//! transports and sessions, [`forward`] what it says; [`offline_responses`] is what the client hears while nobody
 //! is logged in, and [`subscription`] how it learns of the login without a session.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
-mod calls;
 mod client;
-pub(crate) mod door;
+pub(crate) mod connection;
 mod filter;
-mod frame;
-mod greeting;
+mod forward;
+mod header_params;
+mod jsonrpc;
+mod legacy_sse;
 pub(crate) mod listen;
-mod old_stream;
-mod parameters;
-mod pipes;
-mod relay;
+mod offline_responses;
+mod pending_requests;
+mod stdio;
 mod subscription;
 mod upstream;
 
@@ -29,10 +29,10 @@ pub(crate) use filter::Filter;
 pub(crate) use upstream::Transport;
 
 use client::Client;
-use door::Door;
-use pipes::Output;
+use connection::Door;
+use stdio::Output;
 
-use crate::hint::Subject;
+use crate::hints::Subject;
 
 /// How many lines are under way at once: the next waits in the pipe. They are far more than requests
 /// have places, so that an answer that a call needs gets past the calls that wait for theirs.
@@ -105,7 +105,7 @@ impl Drop for Closing {
 
 /// Until stdin ends, or nobody reads stdout any more: then there is nobody to finish for.
 async fn serve(client: &Client, out: &Output, work: &mut JoinSet<()>) -> bool {
-    let mut lines = pipes::input();
+    let mut lines = stdio::input();
     let mut logins = client.logins();
     loop {
         tokio::select! {

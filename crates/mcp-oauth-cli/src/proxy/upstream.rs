@@ -1,8 +1,8 @@
 //! The server's side: the session that the client has there, and what is done when it ends, the server
 //! restarts, or the network is gone.
 //!
-//! [`opening`] begins a session, [`calling`] is a request to its answer, [`listening`] what the server
-//! says of its own accord, [`wire`] one message there and back.
+//! [`initialize`] begins a session, [`request`] is a request to its answer, [`stream`] what the server
+//! says of its own accord, [`http`] one message there and back.
 
 use std::{
     sync::{
@@ -12,27 +12,27 @@ use std::{
     time::Duration,
 };
 
+use ::http::{HeaderValue, Method};
 use bytes::Bytes;
-use http::{HeaderValue, Method};
 use mcp_client_oauth::proto::foreign::Foreign;
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
-mod calling;
-mod listening;
-mod opening;
-mod wire;
+mod http;
+mod initialize;
+mod request;
+mod stream;
 
-pub(super) use wire::header_text;
+pub(super) use self::http::header_text;
 
 use super::{
     Limits,
-    door::{Door, Trouble},
-    frame::{Message, UNSUPPORTED_VERSION},
-    old_stream::OldStream,
-    relay::Relay,
+    connection::{Door, Trouble},
+    forward::Relay,
+    jsonrpc::{Message, UNSUPPORTED_VERSION},
+    legacy_sse::OldStream,
 };
-use opening::initialized;
+use initialize::initialized;
 
 /// How long the end of a session may take.
 const FAREWELL: Duration = Duration::from_millis(300);

@@ -9,7 +9,7 @@ use std::{
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use super::OF_THE_NETWORK;
-use crate::exit::Failure;
+use crate::error::Failure;
 
 /// How many old files are kept.
 const BACKUPS: u32 = 1000;

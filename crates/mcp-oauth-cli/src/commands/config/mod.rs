@@ -9,7 +9,7 @@ use super::{Context, allowed_url, is_url};
 use crate::{
     args::{AppConfig, Whose},
     config::Carried,
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     servers::name_for,
 };
 

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     commands::Context,
-    person::{Terminal, launch},
+    terminal::{Terminal, launch},
     ui::Ui,
 };
 

@@ -12,13 +12,13 @@ use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::stage::Stage;
+use super::context::Stage;
 use crate::{
     commands::{
         connection::{Connection, within},
         demo::consent::Person,
     },
-    exit::Failure,
+    error::Failure,
     status::Status,
 };
 

@@ -5,7 +5,7 @@ use mcp_client_oauth::ServerUrl;
 use crate::{
     args::Login,
     commands::{allowed_url, is_url, unknown_name},
-    exit::Failure,
+    error::Failure,
     servers::{Server, Servers, Way, check_name, name_for},
 };
 

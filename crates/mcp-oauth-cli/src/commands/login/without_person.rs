@@ -10,7 +10,7 @@ use mcp_client_oauth::{
 use crate::{
     args::Login,
     commands::Context,
-    exit::Failure,
+    error::Failure,
     key_file,
     servers::{Server, Way},
 };

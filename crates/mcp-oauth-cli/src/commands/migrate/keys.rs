@@ -15,9 +15,9 @@ use serde_json::json;
 use crate::{
     commands::Context,
     config::{Config, Password},
-    exit::{Exit, Failure, quoted},
-    place::{Key, Place},
+    error::{Exit, Failure, quoted},
     store::{password, password_in},
+    store_spec::{Key, Place},
     ui::{GOOD, HEAD},
 };
 

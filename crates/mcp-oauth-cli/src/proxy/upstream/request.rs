@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use mcp_client_oauth::reconnect_delay;
 
 use super::{
-    super::{door::Trouble, frame::Message, relay::Ended},
+    super::{connection::Trouble, forward::Ended, jsonrpc::Message},
     Seat, Upstream,
 };
 

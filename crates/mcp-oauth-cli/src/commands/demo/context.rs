@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::consent::Person;
 use crate::{
     commands::{Context, parse_url, with_person},
-    exit::Failure,
+    error::Failure,
     ui::{GOOD, HEAD, SOFT, Ui},
 };
 

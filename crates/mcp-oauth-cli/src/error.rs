@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     error::{AuthorizationError, DiscoveryError, TokenStorageError, Tried},
 };
 
-use crate::hint::{Subject, forced_login, hint_of, login_with, unknown_name_hint};
+use crate::hints::{Subject, forced_login, hint_of, login_with, unknown_name_hint};
 
 /// The exit code. `--help` lists them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

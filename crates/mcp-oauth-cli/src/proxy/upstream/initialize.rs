@@ -9,13 +9,13 @@ use tokio::sync::oneshot;
 
 use super::{
     super::{
-        calls::Calls,
-        door::Trouble,
-        frame::{Id, Message},
-        old_stream::OldStream,
+        connection::Trouble,
+        jsonrpc::{Id, Message},
+        legacy_sse::OldStream,
+        pending_requests::Calls,
     },
     Seat, Transport, Upstream,
-    wire::SESSION,
+    http::SESSION,
 };
 
 impl Upstream {

@@ -13,7 +13,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::frame::Id;
+use super::jsonrpc::Id;
 
 /// The requests that have no answer yet.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use url::Url;
 
-use super::frame::{LOGIN_REQUIRED, METHOD_NOT_FOUND, Message, SERVER_ERROR, error, result};
+use super::jsonrpc::{LOGIN_REQUIRED, METHOD_NOT_FOUND, Message, SERVER_ERROR, error, result};
 
 /// The revisions that begin with `initialize`.
 const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];

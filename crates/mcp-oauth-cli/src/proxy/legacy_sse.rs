@@ -11,9 +11,9 @@ use url::Url;
 
 use super::{
     Limits, UNKNOWN_OUTCOME,
-    door::{Door, Outgoing, Trouble},
-    frame::{SERVER_ERROR, error},
-    relay::Relay,
+    connection::{Door, Outgoing, Trouble},
+    forward::Relay,
+    jsonrpc::{SERVER_ERROR, error},
 };
 
 /// How long a stream may take to name the place for messages: one of another transport never does.

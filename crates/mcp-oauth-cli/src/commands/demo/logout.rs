@@ -10,8 +10,8 @@ use mcp_client_oauth::{
     refresh,
 };
 
-use super::stage::Stage;
-use crate::exit::Failure;
+use super::context::Stage;
+use crate::error::Failure;
 
 pub(super) async fn log_out(stage: &mut Stage, session: &Session) -> Result<(), Failure> {
     stage.step("Logout: the tokens are given back");

@@ -9,7 +9,7 @@ use mcp_client_oauth::{
 };
 
 use super::{Subject, general_hint};
-use crate::exit::quoted;
+use crate::error::quoted;
 
 pub(super) fn hint(cause: &TokenStorageError, subject: &Subject) -> String {
     match cause {
@@ -174,7 +174,7 @@ mod tests {
     use mcp_client_oauth::proto::foreign::Foreign;
 
     use super::*;
-    use crate::exit::Failure;
+    use crate::error::Failure;
 
     #[test]
     fn damage_of_the_whole_store_is_not_mended_by_clearing_one_record() {

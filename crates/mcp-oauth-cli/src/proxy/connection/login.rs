@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::Door;
-use crate::{commands::Asking, exit::Failure, person::Terminal};
+use crate::{commands::Asking, error::Failure, terminal::Terminal};
 
 /// How long a call waits to learn where the person can log in.
 const PATIENCE: Duration = Duration::from_secs(3);

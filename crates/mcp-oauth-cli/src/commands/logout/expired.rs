@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     commands::{Context, list::named_keys},
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     status::Status,
     ui::{GOOD, HEAD},
 };

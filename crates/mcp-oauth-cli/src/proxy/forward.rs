@@ -11,12 +11,12 @@ use mcp_client_oauth::{
 use serde_json::value::RawValue;
 
 use super::{
-    calls::{Asker, Calls},
-    door::Trouble,
+    connection::Trouble,
     filter::Filter,
-    frame::{Kind, Message},
-    parameters::Parameters,
-    pipes::Output,
+    header_params::Parameters,
+    jsonrpc::{Kind, Message},
+    pending_requests::{Asker, Calls},
+    stdio::Output,
 };
 
 /// Passes on what is for the client. Cloning shares it.

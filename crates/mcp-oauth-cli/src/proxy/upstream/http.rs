@@ -10,9 +10,9 @@ use mcp_client_oauth::{Answer, AnswerBody, AnswerError, platform::Body};
 use super::{
     super::{
         Limits,
-        door::{Outgoing, Trouble},
-        frame::{Message, Routing},
-        relay::Ended,
+        connection::{Outgoing, Trouble},
+        forward::Ended,
+        jsonrpc::{Message, Routing},
     },
     Seat, State, Upstream, lock,
 };

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{AnswerBody, Events, reconnect_delay};
 
 use super::{
-    super::{door::Trouble, relay::Ended},
+    super::{connection::Trouble, forward::Ended},
     Seat, State, Upstream,
 };
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Context, Target};
 use crate::{
     args::{Clear, Logout, Whose},
-    exit::{Exit, Failure},
+    error::{Exit, Failure},
     servers::listed,
     store::is_closed,
     ui::{GOOD, HEAD},

@@ -22,13 +22,13 @@ use url::Url;
 
 mod blot;
 mod login;
-mod source;
+mod tracked_tokens;
 
 use blot::{Shown, blotted};
-use source::Source;
+use tracked_tokens::Source;
 
-use super::{UNKNOWN_OUTCOME, frame::NoMessage};
-use crate::{exit::Failure, hint::Subject, ui::Ui};
+use super::{UNKNOWN_OUTCOME, jsonrpc::NoMessage};
+use crate::{error::Failure, hints::Subject, ui::Ui};
 
 /// What goes out.
 #[derive(Clone)]

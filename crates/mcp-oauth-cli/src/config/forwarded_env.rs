@@ -9,7 +9,7 @@ use std::{
 use super::{CLIENT_SECRET, Environment, IDP_CLIENT_SECRET, PASSWORD, TRUST_RECORDS};
 use crate::{
     args::Global,
-    place::{Key, Place},
+    store_spec::{Key, Place},
 };
 
 /// Variables without a flag and with values that are no secrets, so that they can be written down. Some

@@ -77,7 +77,7 @@ pub(crate) fn forced_login(subject: &Subject) -> String {
 
 /// After a name that nothing is stored for: the same command with one that is `near`, else a login.
 pub(crate) fn unknown_name_hint(name: &str, near: Option<&str>, subject: &Subject) -> String {
-    let quoted = crate::exit::quoted(name);
+    let quoted = crate::error::quoted(name);
     let new = format!("mcp-oauth login {quoted} URL");
     match near {
         None => new,
@@ -384,7 +384,7 @@ fn exchange_hint(cause: &TokenError, remedy: Remedy, subject: &Subject) -> Strin
 
 #[cfg(test)]
 mod tests {
-    use crate::exit::Failure;
+    use crate::error::Failure;
 
     use super::*;
 

@@ -6,28 +6,33 @@
 mod args;
 mod commands;
 mod config;
+mod context;
 mod core_dump;
 mod error;
 mod hints;
 mod key_file;
+mod login_flow;
+mod logins;
 mod logs;
+mod mcp_connection;
 mod network;
 mod proxy;
+mod rendered_error;
 mod servers;
+mod shell;
 mod signals;
 mod status;
 mod store;
 mod store_spec;
 mod terminal;
 mod ui;
-mod vault;
 
 use std::{path::Path, process::ExitCode};
 
 use crate::{
     args::{Cli, Command, Global},
-    commands::Context,
     config::{Config, Environment},
+    context::Context,
     error::{Exit, Failure, Told},
     hints::Subject,
     servers::Servers,

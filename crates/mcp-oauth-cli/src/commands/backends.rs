@@ -11,9 +11,9 @@ use mcp_client_oauth::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::Context;
 use crate::{
     config::{Config, Password},
+    context::Context,
     error::{Exit, Failure},
     store,
     store_spec::{Key, Place},

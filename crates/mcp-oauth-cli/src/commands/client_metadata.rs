@@ -4,9 +4,9 @@ use mcp_client_oauth::proto::private_key::PrivateKey;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::Context;
 use crate::{
     args::ClientMetadata,
+    context::Context,
     error::{Exit, Failure},
     key_file,
 };

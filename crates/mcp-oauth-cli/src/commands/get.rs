@@ -7,9 +7,9 @@ use mcp_client_oauth::{
 };
 use serde_json::{Value, json};
 
-use super::{Context, Target, login_required};
 use crate::{
     args::Whose,
+    context::{Context, Target, login_required},
     error::{Exit, Failure},
     status::{Status, moment},
     ui::fields,

@@ -4,9 +4,9 @@
 use mcp_client_oauth::{RemoteLogout, TokenStore, logout as log_out};
 use serde_json::json;
 
-use super::{Context, Target};
 use crate::{
     args::{Clear, Logout, Whose},
+    context::{Context, Target},
     error::{Exit, Failure},
     servers::listed,
     store::is_closed,

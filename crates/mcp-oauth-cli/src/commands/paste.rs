@@ -17,8 +17,8 @@ use mcp_client_oauth::{
 use serde_json::json;
 use url::Url;
 
-use super::Context;
 use crate::{
+    context::Context,
     error::{Exit, Failure},
     ui::GOOD,
 };

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::Context;
 use crate::{
     args::Whose,
+    context::Context,
     error::{Exit, Failure},
     status::{Status, moment},
     ui::{GOOD, HEAD},

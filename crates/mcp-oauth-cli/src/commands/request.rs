@@ -13,9 +13,10 @@ use mcp_client_oauth::{
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Context, blotter::Blotter, is_url};
+use super::blotter::Blotter;
 use crate::{
     args::{Request, Whose},
+    context::{Context, is_url},
     error::{Exit, Failure},
 };
 

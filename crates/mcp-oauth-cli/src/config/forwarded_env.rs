@@ -6,31 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{CLIENT_SECRET, Environment, IDP_CLIENT_SECRET, PASSWORD, TRUST_RECORDS};
+use super::environment::{
+    CLIENT_SECRET, Environment, IDP_CLIENT_SECRET, NAMES_BASE, PASSWORD, TOKENS_BASE, TRUST_RECORDS,
+};
 use crate::{
     args::Global,
     store_spec::{Key, Place},
 };
-
-/// Variables without a flag and with values that are no secrets, so that they can be written down. Some
-/// applications pass on little more than `HOME` and `PATH`.
-pub(super) const BY_VALUE: [&str; 12] = [
-    "HTTPS_PROXY",
-    "https_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    NAMES_BASE,
-    TOKENS_BASE,
-    "XDG_RUNTIME_DIR",
-    "DBUS_SESSION_BUS_ADDRESS",
-];
-/// Where the names and the tokens are, unless a data directory is chosen.
-const NAMES_BASE: &str = "XDG_CONFIG_HOME";
-const TOKENS_BASE: &str = "XDG_DATA_HOME";
 
 /// What goes along.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -157,7 +139,7 @@ fn has_credentials(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{args::NetworkFlags, vault::Variables};
+    use crate::{args::NetworkFlags, config::vault::Variables};
 
     fn arguments(flags: &Global, environment: &Environment) -> String {
         carried(flags, environment).arguments.join(" ")

@@ -5,7 +5,11 @@ use mcp_client_oauth::{
     error::{MachineGrantError, TokenError, TokenExchangeError},
 };
 
-use super::{general_hint, proposal::Proposal, subject::Subject};
+use super::{
+    general::{general_hint, network_hint},
+    proposal::Proposal,
+    subject::Subject,
+};
 use crate::servers::Way;
 
 pub(super) fn hint(cause: &MachineGrantError, remedy: Remedy, subject: &Subject) -> String {
@@ -15,7 +19,7 @@ pub(super) fn hint(cause: &MachineGrantError, remedy: Remedy, subject: &Subject)
              tokens until these end: {}",
             with_assertion(subject)
         ),
-        MachineGrantError::Http(error) => super::network_hint(error, remedy, subject),
+        MachineGrantError::Http(error) => network_hint(error, remedy, subject),
         _ if remedy == Remedy::Retry || remedy == Remedy::ReportToServer => {
             general_hint(remedy, subject)
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::quoted;
+use crate::shell::quoted;
 
 /// One option, with its value if it takes one.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -8,8 +8,8 @@ use mcp_client_oauth::{
     store::{KeyKind, SealedFiles},
 };
 
-use super::{Subject, general_hint};
-use crate::error::quoted;
+use super::{general::general_hint, subject::Subject};
+use crate::shell::quoted;
 
 pub(super) fn hint(cause: &TokenStorageError, subject: &Subject) -> String {
     match cause {

@@ -11,14 +11,15 @@ use tokio::{
 };
 
 use super::{
-    Options,
-    connection::{Door, Trouble},
+    connection::Door,
+    error::Trouble,
     forward::Relay,
     jsonrpc::{
         INVALID_PARAMS, INVALID_REQUEST, Kind, LOGIN_REQUIRED, Message, NoMessage, SERVER_ERROR,
         error,
     },
     offline_responses::{Memory, without_session},
+    options::Options,
     pending_requests::{Asker, Calls},
     stdio::{Line, Output},
     subscription,

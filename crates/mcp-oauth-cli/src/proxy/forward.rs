@@ -11,7 +11,7 @@ use mcp_client_oauth::{
 use serde_json::value::RawValue;
 
 use super::{
-    connection::Trouble,
+    error::Trouble,
     filter::Filter,
     header_params::Parameters,
     jsonrpc::{Kind, Message},

@@ -6,13 +6,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
-
-use super::upstream::header_text;
 
 const ANNOTATION: &str = "x-mcp-header";
 /// How deep an annotation may stand: nobody writes a schema by hand that is deeper.
@@ -133,6 +132,17 @@ fn text_of(argument: &Value) -> Option<String> {
     }
 }
 
+/// What a header cannot carry as it is goes in base64 (SEP-2243).
+pub(super) fn header_text(text: &str) -> String {
+    let is_visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let is_plain = is_visible && text.trim() == text && !text.starts_with("=?base64?");
+    if is_plain {
+        text.to_owned()
+    } else {
+        format!("=?base64?{}?=", BASE64_STANDARD.encode(text))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -184,5 +194,14 @@ mod tests {
         assert_eq!(headers(&parameters, "t", &json!({ "a": 1 })).len(), 1);
         parameters.learn(without.to_string().as_bytes());
         assert!(headers(&parameters, "t", &json!({ "a": 1 })).is_empty());
+    }
+
+    #[test]
+    fn a_name_goes_into_a_header_as_it_is_or_in_base64() {
+        assert_eq!(header_text("add"), "add");
+        assert_eq!(header_text("file:///a b"), "file:///a b");
+        assert_eq!(header_text("grün"), "=?base64?Z3LDvG4=?=");
+        assert_eq!(header_text(" x"), "=?base64?IHg=?=");
+        assert!(header_text("=?base64?x").starts_with("=?base64?PT9"));
     }
 }

@@ -10,10 +10,11 @@ use tokio::sync::{oneshot, watch};
 use url::Url;
 
 use super::{
-    Limits, UNKNOWN_OUTCOME,
-    connection::{Door, Outgoing, Trouble},
+    connection::{Door, Outgoing},
+    error::{Trouble, UNKNOWN_OUTCOME},
     forward::Relay,
     jsonrpc::{SERVER_ERROR, error},
+    options::Limits,
 };
 
 /// How long a stream may take to name the place for messages: one of another transport never does.

@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use super::{
-    connection::{Door, Outgoing, Trouble},
+    connection::{Door, Outgoing},
+    error::Trouble,
     jsonrpc::{LOGIN_REQUIRED, Message, SERVER_ERROR, error},
     stdio::LONGEST_LINE,
 };

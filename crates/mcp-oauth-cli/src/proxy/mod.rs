@@ -7,12 +7,13 @@
 //! transports and sessions, [`forward`] what it says; [`offline_responses`] is what the client hears while nobody
 //! is logged in, and [`subscription`] how it learns of the login without a session.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
 mod client;
 pub(crate) mod connection;
+mod error;
 mod filter;
 mod forward;
 mod header_params;
@@ -20,19 +21,18 @@ mod jsonrpc;
 mod legacy_sse;
 pub(crate) mod listen;
 mod offline_responses;
+mod options;
 mod pending_requests;
 mod stdio;
 mod subscription;
 mod upstream;
 
 pub(crate) use filter::Filter;
-pub(crate) use upstream::Transport;
+pub(crate) use options::{Limits, Options, Transport};
 
 use client::Client;
 use connection::Door;
 use stdio::Output;
-
-use crate::hints::Subject;
 
 /// How many lines are under way at once: the next waits in the pipe. They are far more than requests
 /// have places, so that an answer that a call needs gets past the calls that wait for theirs.
@@ -41,31 +41,6 @@ const UNDER_WAY: usize = 4096;
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long the last lines may take to be read.
 const LAST_LINES: Duration = Duration::from_millis(250);
-
-/// What a client is told of a call after its response was lost. A model that reads it must not repeat an
-/// effect blindly.
-const UNKNOWN_OUTCOME: &str =
-    "it is unknown whether the call was carried out: check that before you repeat it";
-
-/// What a response of the server may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// How long its head may take.
-    pub(crate) patience: Duration,
-    /// How large a JSON text, or an event of a stream, may be in bytes.
-    pub(crate) size: usize,
-}
-
-/// What may be chosen.
-pub(crate) struct Options {
-    pub(crate) transport: Transport,
-    pub(crate) limits: Limits,
-    pub(crate) filter: Filter,
-    /// Where it is remembered what the server can do.
-    pub(crate) memory: Option<PathBuf>,
-    /// As the person typed it, for hints.
-    pub(crate) subject: Subject,
-}
 
 /// Speaks for the server until the client is gone.
 pub(crate) async fn run(door: Door, options: Options) {

@@ -8,7 +8,7 @@ use std::{
 
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
-use super::OF_THE_NETWORK;
+use super::network_keys::OF_THE_NETWORK;
 use crate::error::Failure;
 
 /// How many old files are kept.

@@ -12,7 +12,7 @@ use mcp_oauth_testbed::person;
 use url::Url;
 
 use crate::{
-    commands::Context,
+    context::Context,
     terminal::{Terminal, launch},
     ui::Ui,
 };

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::consent::Person;
 use crate::{
-    commands::{Context, parse_url, with_person},
+    context::{Context, parse_url, with_person},
     error::Failure,
     ui::{GOOD, HEAD, SOFT, Ui},
 };

@@ -12,13 +12,10 @@ use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::context::Stage;
+use super::{consent::Person, context::Stage};
 use crate::{
-    commands::{
-        connection::{Connection, within},
-        demo::consent::Person,
-    },
     error::Failure,
+    mcp_connection::{Connection, within},
     status::Status,
 };
 

@@ -7,9 +7,9 @@ use mcp_oauth_testbed::Testbed;
 use serde_json::json;
 
 use self::{consent::Person, context::Stage};
-use super::Context;
 use crate::{
     args::Demo,
+    context::Context,
     error::{Exit, Failure},
 };
 

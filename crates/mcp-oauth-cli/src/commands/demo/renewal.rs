@@ -6,8 +6,8 @@ use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken};
 
 use super::{context::Stage, login::connect};
 use crate::{
-    commands::connection::Connection,
     error::Failure,
+    mcp_connection::Connection,
     status::{Status, words},
 };
 

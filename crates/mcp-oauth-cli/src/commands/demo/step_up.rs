@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::{context::Stage, login::arguments};
 use crate::{
-    commands::connection::{Connection, within},
     error::Failure,
+    mcp_connection::{Connection, within},
 };
 
 /// What is written, and must be found again.

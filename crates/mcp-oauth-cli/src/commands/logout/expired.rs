@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    commands::{Context, list::named_keys},
+    context::Context,
     error::{Exit, Failure},
+    logins::named_keys,
     status::Status,
     ui::{GOOD, HEAD},
 };

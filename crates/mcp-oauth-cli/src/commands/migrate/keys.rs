@@ -13,9 +13,10 @@ use mcp_client_oauth::{
 use serde_json::json;
 
 use crate::{
-    commands::Context,
     config::{Config, Password},
-    error::{Exit, Failure, quoted},
+    context::Context,
+    error::{Exit, Failure},
+    shell::quoted,
     store::{password, password_in},
     store_spec::{Key, Place},
     ui::{GOOD, HEAD},

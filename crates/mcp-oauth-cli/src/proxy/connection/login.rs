@@ -17,8 +17,11 @@ use mcp_client_oauth::{
 use tokio::sync::watch;
 use url::Url;
 
-use super::Door;
-use crate::{commands::Asking, error::Failure, terminal::Terminal};
+use super::{
+    login_state::{Login, Wanted},
+    state::Door,
+};
+use crate::{error::Failure, login_flow::Asking, terminal::Terminal};
 
 /// How long a call waits to learn where the person can log in.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -28,25 +31,6 @@ const GLANCE: Duration = Duration::from_millis(500);
 const GLANCE_ASIDE: Duration = Duration::from_secs(2);
 /// How often one looks whose own login has failed.
 const RARE_GLANCE: Duration = Duration::from_secs(30);
-
-/// A login that a person has to do.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wanted {
-    /// Where, once that is known.
-    pub(crate) url: Option<Url>,
-    /// What to say about it.
-    pub(crate) text: String,
-}
-
-/// The login that is under way, and how the last one ended.
-#[derive(Debug, Default)]
-pub(super) struct Login {
-    is_running: bool,
-    has_failed: bool,
-    /// Whether it is known what the person has to do.
-    is_told: bool,
-    wanted: Wanted,
-}
 
 impl Door {
     /// Moves with every login that is done.

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{Answer, AnswerBody, AnswerError, platform::Body};
 
 use super::{
     super::{
-        Limits,
-        connection::{Outgoing, Trouble},
+        connection::Outgoing,
+        error::Trouble,
         forward::Ended,
+        header_params::header_text,
         jsonrpc::{Message, Routing},
+        options::Limits,
     },
-    Seat, State, Upstream, lock,
+    state::{Seat, State, Upstream, lock},
 };
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -215,29 +216,4 @@ fn is_about_session(refusal: &[u8]) -> bool {
     ["session id", "sessionid", "session not found"]
         .iter()
         .any(|name| words.contains(name))
-}
-
-/// What a header cannot carry as it is goes in base64 (SEP-2243).
-pub(in crate::proxy) fn header_text(text: &str) -> String {
-    let is_visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    let is_plain = is_visible && text.trim() == text && !text.starts_with("=?base64?");
-    if is_plain {
-        text.to_owned()
-    } else {
-        format!("=?base64?{}?=", BASE64_STANDARD.encode(text))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_goes_into_a_header_as_it_is_or_in_base64() {
-        assert_eq!(header_text("add"), "add");
-        assert_eq!(header_text("file:///a b"), "file:///a b");
-        assert_eq!(header_text("grün"), "=?base64?Z3LDvG4=?=");
-        assert_eq!(header_text(" x"), "=?base64?IHg=?=");
-        assert!(header_text("=?base64?x").starts_with("=?base64?PT9"));
-    }
 }

@@ -9,13 +9,14 @@ use tokio::sync::oneshot;
 
 use super::{
     super::{
-        connection::Trouble,
+        error::Trouble,
         jsonrpc::{Id, Message},
         legacy_sse::OldStream,
+        options::Transport,
         pending_requests::Calls,
     },
-    Seat, Transport, Upstream,
     http::SESSION,
+    state::{Seat, Upstream},
 };
 
 impl Upstream {

@@ -1,26 +1,17 @@
 //! A request, to its answer.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use mcp_client_oauth::reconnect_delay;
 
 use super::{
-    super::{connection::Trouble, forward::Ended, jsonrpc::Message},
-    Seat, Upstream,
+    super::{error::Trouble, forward::Ended, jsonrpc::Message},
+    retry::Tries,
+    state::{Seat, Upstream},
 };
 
-/// How often a message is sent again because the server does not know the session.
-const SESSIONS: u32 = 3;
-/// How often one without a side effect is sent again because the answer was lost.
-const REPEATS: u32 = 2;
 /// How often in a row a stream for the rest of an answer may fail to open.
 const RESUMPTIONS: u32 = 5;
-/// How long a call waits for a server that cannot be reached. Clients give a call up after ten
-/// seconds and more, and a proxy that has not answered by then is taken for dead.
-const ABSENCE: Duration = Duration::from_secs(5);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
 impl Upstream {
     /// One request of the client, to its answer. It is sent again only where it surely was not taken,
     /// or where it has no side effect.
@@ -53,52 +44,6 @@ impl Upstream {
                 return Err(trouble);
             }
         }
-    }
-
-    /// Waits for a server that is away; no if that has been too long.
-    async fn waited(&self, tries: &mut Tries) -> bool {
-        let Some(pause) = tries.pause() else {
-            return false;
-        };
-        tracing::debug!("the server cannot be reached: trying again");
-        self.door.platform().clock.sleep(pause).await;
-        true
-    }
-
-    /// A notification, or an answer of the client.
-    pub(in crate::proxy) async fn tell(&self, message: &Message) -> Result<(), Trouble> {
-        self.tell_patiently(None, message).await
-    }
-
-    /// It is sent again while it surely was not taken, or may be taken twice: at this session, or at
-    /// the one of the moment. A connection that was kept from before may break as it is used.
-    pub(super) async fn tell_patiently(
-        &self,
-        at: Option<&Arc<Seat>>,
-        message: &Message,
-    ) -> Result<(), Trouble> {
-        let mut tries = Tries::default();
-        loop {
-            let seat = match at {
-                Some(seat) => Some(Arc::clone(seat)),
-                None => self.seat(message).await?,
-            };
-            match self.tell_at(seat.as_deref(), message).await {
-                Err(trouble)
-                    if (trouble.never_sent() || message.is_safe() && trouble.is_interrupted())
-                        && self.waited(&mut tries).await => {}
-                outcome => return outcome,
-            }
-        }
-    }
-
-    pub(super) async fn tell_at(
-        &self,
-        seat: Option<&Seat>,
-        message: &Message,
-    ) -> Result<(), Trouble> {
-        let response = self.post(seat, message).await?;
-        self.take(seat, message, response).await.map(drop)
     }
 
     /// Once, and which session that was.
@@ -136,18 +81,6 @@ impl Upstream {
             (Some(seat), Some(id)) => self.resume(seat, message, id, ended.retry).await,
             _ => Err(Trouble::Unanswered),
         }
-    }
-
-    /// Whether all that it asks is answered; what asks nothing never is.
-    pub(super) fn is_answered(&self, message: &Message) -> bool {
-        !message.requests().is_empty() && !self.waits_for(message)
-    }
-
-    fn waits_for(&self, message: &Message) -> bool {
-        message
-            .requests()
-            .iter()
-            .any(|(id, _)| self.relay.calls.is_open(id))
     }
 
     /// The rest of an answer, whose stream has ended too early (2025-11-25, resumability).
@@ -188,47 +121,5 @@ impl Upstream {
             last_id = ended.last_id.unwrap_or(last_id);
             retry = ended.retry.or(retry);
         }
-    }
-}
-
-/// How often a message was sent again, and why.
-#[derive(Default)]
-struct Tries {
-    sessions: u32,
-    repeats: u32,
-    waited: Duration,
-}
-
-impl Tries {
-    fn another_session(&mut self) -> bool {
-        self.sessions += 1;
-        self.sessions <= SESSIONS
-    }
-
-    fn another_repeat(&mut self) -> bool {
-        self.repeats += 1;
-        self.repeats <= REPEATS
-    }
-
-    /// Each pause is as long as all before it, within bounds.
-    fn pause(&mut self) -> Option<Duration> {
-        let pause = self.waited.clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.waited += pause;
-        (self.waited <= ABSENCE).then_some(pause)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_waits_well_under_ten_seconds_for_a_server_that_is_away() {
-        let mut tries = Tries::default();
-        let pauses: Vec<_> = std::iter::from_fn(|| tries.pause()).collect();
-        assert_eq!(pauses.first(), Some(&FIRST_PAUSE));
-        let whole: Duration = pauses.iter().sum();
-        assert!(whole <= ABSENCE && whole > ABSENCE / 2, "{whole:?}");
-        assert!(ABSENCE < Duration::from_secs(8));
     }
 }

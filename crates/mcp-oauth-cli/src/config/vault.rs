@@ -5,10 +5,8 @@ use std::ffi::OsString;
 use mcp_client_oauth::store::{VaultAuth, VaultOptions};
 use url::Url;
 
-use crate::{
-    config::{not_text, text},
-    error::Failure,
-};
+use super::secrets::{not_text, text};
+use crate::error::Failure;
 
 /// What is known of a Vault from the environment. Nothing of it is looked at before it is needed.
 #[derive(Default)]

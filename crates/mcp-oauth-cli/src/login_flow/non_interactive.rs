@@ -9,7 +9,7 @@ use mcp_client_oauth::{
 
 use crate::{
     args::Login,
-    commands::Context,
+    context::Context,
     error::Failure,
     key_file,
     servers::{Server, Way},

@@ -5,7 +5,8 @@ use mcp_client_oauth::{
     platform::Platform,
 };
 
-use super::DEVICE_CODE;
+/// What the library calls the grant that shows a code.
+pub(crate) const DEVICE_CODE: &str = "device_code";
 
 /// A login that is under way.
 pub(crate) struct Asking<'a> {

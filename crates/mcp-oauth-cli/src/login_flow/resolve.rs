@@ -4,13 +4,13 @@ use mcp_client_oauth::ServerUrl;
 
 use crate::{
     args::Login,
-    commands::{allowed_url, is_url, unknown_name},
+    context::{allowed_url, is_url, unknown_name},
     error::Failure,
     servers::{Server, Servers, Way, check_name, name_for},
 };
 
 /// Which name, and which server: from what was typed, and what the name stood for before.
-pub(super) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> {
+pub(crate) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> {
     let read = |url: &str| allowed_url(url, typed.who.allow_http, servers);
     let (name, url) = match (&typed.url, is_url(&typed.name)) {
         (Some(url), false) => (typed.name.clone(), read(url)?),

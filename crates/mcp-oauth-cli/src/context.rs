@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! What every command works with: configuration, network, store, names, and the server it is about.
 
 use std::{io::IsTerminal as _, sync::Arc};
 
@@ -10,36 +10,15 @@ use mcp_client_oauth::{
 };
 
 use crate::{
-    args::{Command, Whose},
+    args::Whose,
     config::Config,
-    error::{Exit, Failure, quoted},
+    error::Failure,
     hints::{Subject, similar},
     servers::{Server, Servers},
+    shell::quoted,
     store::Opened,
     ui::Ui,
 };
-
-mod backends;
-mod blotter;
-mod client_metadata;
-mod config;
-mod connection;
-mod demo;
-mod get;
-mod list;
-mod login;
-mod logout;
-mod migrate;
-mod paste;
-mod proxy;
-mod refresh;
-mod request;
-mod test;
-mod token;
-mod tools;
-
-pub(crate) use config::App;
-pub(crate) use login::Asking;
 
 /// What every command works with. Nothing is opened before it is needed.
 pub(crate) struct Context {
@@ -51,39 +30,6 @@ pub(crate) struct Context {
     pub(crate) opened: Opened,
     /// What was typed, for hints.
     pub(crate) subject: Subject,
-}
-
-/// Runs a command.
-pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Failure> {
-    match command {
-        Command::Demo(demo) => demo::run(&context, &demo).await,
-        // On the heap: a login is large, and no other command should grow by it.
-        Command::Login(login) => Box::pin(login::run(&context, *login)).await,
-        Command::List => list::run(&context).await,
-        Command::Get(whose) => get::run(&context, &whose).await,
-        Command::Token(token) => token::run(&context, &token).await,
-        Command::Test(connect) => test::run(&context, &connect).await,
-        Command::Tools(connect) => tools::run(&context, &connect).await,
-        Command::Request(request) => request::run(&context, &request).await,
-        Command::Refresh(whose) => refresh::run(&context, &whose).await,
-        Command::Logout(logout) => logout::logout(&context, &logout).await,
-        Command::Clear(clear) => logout::clear(&context, clear).await,
-        Command::Backends => Ok(backends::run(&context).await),
-        Command::Migrate(migrate) => migrate::run(&context, &migrate).await,
-        Command::Config(typed) => config::run(&context, &typed),
-        Command::Paste => paste::run(&context).await,
-        Command::Proxy(proxy) => proxy::run(&context, *proxy).await,
-        Command::ClientMetadata(typed) => client_metadata::run(&context, &typed),
-        Command::OpenUrl { url } => Ok(open(&url).await),
-    }
-}
-
-async fn open(url: &url::Url) -> Exit {
-    if Browser::launch(url).await {
-        Exit::Done
-    } else {
-        Exit::Failed
-    }
 }
 
 /// The server that a command is about.
@@ -256,7 +202,7 @@ pub(crate) fn allowed_url(
     Ok(url)
 }
 
-fn unknown_name(name: &str, servers: &Servers) -> Failure {
+pub(crate) fn unknown_name(name: &str, servers: &Servers) -> Failure {
     let known: Vec<&str> = servers.iter().map(|(name, _)| name).collect();
     let near = similar(name, known.iter().copied()).map(str::to_owned);
     let known = if known.is_empty() {

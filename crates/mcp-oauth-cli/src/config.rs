@@ -1,5 +1,4 @@
-//! What was meant: flags, then the environment, then defaults. The only place that reads the
-//! environment.
+//! What holds for this run: flags go before the environment, and that before defaults.
 
 use std::{
     ffi::OsString,

@@ -1,7 +1,7 @@
 //! `mcp-oauth`: log in to OAuth-protected MCP servers, keep the tokens, and use them from scripts.
 //!
-//! What was typed ([`args`]) and what that means ([`config`]) lead to one of the [`commands`], which
-//! ends in an [`error`] code; every word to the person goes through [`ui`].
+//! What was typed ([`args`]) and what that means ([`config`]) make a [`context`], with which one of the
+//! [`commands`] runs. It ends in an exit code ([`error`]); every word to the user goes through [`ui`].
 
 mod args;
 mod commands;

@@ -1,4 +1,4 @@
-//! The environment. Nothing else reads it.
+//! The environment. It is read here and nowhere else.
 
 use std::ffi::OsString;
 

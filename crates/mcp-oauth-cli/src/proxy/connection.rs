@@ -1,5 +1,7 @@
-//! The way to the server: every request goes out with the token if there is one; where a person must
-//! log in, that is begun, and said.
+//! The connection to the server: every request goes out with the token if there is one; where the user
+//! must log in, that login is begun, and the client is told.
+//!
+//! [`state`] holds the tokens and the login in progress, [`login`] runs a login, and [`send`] sends.
 
 mod blot;
 mod login;

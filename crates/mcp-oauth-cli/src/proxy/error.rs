@@ -1,4 +1,4 @@
-//! Why there is no answer of the server, and what the client is told about it.
+//! Why there is no response of the server, and what the client is told about it.
 
 use http::StatusCode;
 use mcp_client_oauth::{

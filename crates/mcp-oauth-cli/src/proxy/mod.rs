@@ -2,10 +2,16 @@
 //! to the server with a token, and what the server says goes to the client: byte for byte, but for a
 //! token that it echoes.
 //!
-//! [`client`] decides about each line. [`stdio`] are our side, [`jsonrpc`] is a message, [`pending_requests`] are
-//! those that wait for an answer; [`connection`] is the way to the server and the login; [`upstream`] its
-//! transports and sessions, [`forward`] what it says; [`offline_responses`] is what the client hears while nobody
-//! is logged in, and [`subscription`] how it learns of the login without a session.
+//! [`client`] decides about each line. [`stdio`] is the side of the application, [`jsonrpc`] a message,
+//! and [`pending_requests`] holds the requests without a response yet. [`connection`] sends to the server
+//! and logs in; [`upstream`] holds its transports and sessions, and [`forward`] passes on what it says.
+//! [`offline_responses`] is what the client gets without a login, and [`subscription`] how it learns of
+//! the login without a session. [`listen`] is the same over HTTP. [`options`] is what may be chosen, and
+//! [`error`] why there is no response.
+//!
+//! Of the rest of the command it uses the login that asks the user (`login_flow`, `terminal`), the lines
+//! on stderr (`ui`), failures (`error`) and the commands in their hints (`hints`). It knows neither the
+//! command line nor the configuration: `commands/proxy.rs` hands over what they say.
 
 use std::{sync::Arc, time::Duration};
 

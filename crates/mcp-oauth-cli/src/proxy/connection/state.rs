@@ -1,5 +1,4 @@
-//! The way to the server, as it is at the moment: the tokens that requests go out with, and the login
-//! that is under way.
+//! What a connection holds: the tokens that requests go out with, and the login in progress.
 
 use std::{
     path::PathBuf,

@@ -1,4 +1,4 @@
-//! A message that has no answer.
+//! A message that gets no response, sent to the server.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{
 
 impl Upstream {
     /// A notification, or an answer of the client.
-    pub(in crate::proxy) async fn tell(&self, message: &Message) -> Result<(), Trouble> {
+    pub(crate) async fn tell(&self, message: &Message) -> Result<(), Trouble> {
         self.tell_patiently(None, message).await
     }
 

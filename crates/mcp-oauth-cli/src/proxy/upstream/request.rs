@@ -15,7 +15,7 @@ const RESUMPTIONS: u32 = 5;
 impl Upstream {
     /// One request of the client, to its answer. It is sent again only where it surely was not taken,
     /// or where it has no side effect.
-    pub(in crate::proxy) async fn call(&self, message: &Message) -> Result<(), Trouble> {
+    pub(crate) async fn call(&self, message: &Message) -> Result<(), Trouble> {
         let mut tries = Tries::default();
         loop {
             let trouble = match self.attempt(message).await {

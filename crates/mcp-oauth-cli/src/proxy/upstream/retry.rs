@@ -1,4 +1,4 @@
-//! How often a message is sent again, and how long one waits for a server that is away.
+//! How often a message is sent again, and how long a server that cannot be reached is waited for.
 
 use std::time::Duration;
 

@@ -22,7 +22,7 @@ const FAREWELL: Duration = Duration::from_millis(300);
 
 impl Upstream {
     /// The server's own answer to the client's `initialize`.
-    pub(in crate::proxy) async fn greet(&self, hello: &Message) -> Result<Bytes, Trouble> {
+    pub(crate) async fn greet(&self, hello: &Message) -> Result<Bytes, Trouble> {
         let (answer, seat) = self.open_session(hello).await?;
         let early = lock(&self.early).take();
         match (seat.map(Arc::new), early) {
@@ -34,11 +34,7 @@ impl Upstream {
     }
 
     /// The client's word that it has understood, before anything else of it.
-    pub(in crate::proxy) async fn confirm(
-        &self,
-        seat: Arc<Seat>,
-        message: &Message,
-    ) -> Result<(), Trouble> {
+    pub(crate) async fn confirm(&self, seat: Arc<Seat>, message: &Message) -> Result<(), Trouble> {
         let outcome = self.tell_patiently(Some(&seat), message).await;
         self.listen_first(seat).await;
         match outcome {
@@ -55,7 +51,7 @@ impl Upstream {
     }
 
     /// A session for a client that has its `initialize` from us already, and the server's answer.
-    pub(in crate::proxy) async fn open_late(&self) -> Result<Bytes, Trouble> {
+    pub(crate) async fn open_late(&self) -> Result<Bytes, Trouble> {
         let hello = self.hello().ok_or(Trouble::SessionGone)?;
         let (answer, seat) = self.open_session(&hello.again(self.next_number())?).await?;
         let Some(seat) = seat else {
@@ -87,7 +83,7 @@ impl Upstream {
     }
 
     /// The client is gone, and so is its session.
-    pub(in crate::proxy) async fn end(&self) {
+    pub(crate) async fn end(&self) {
         let state = self.state.borrow().clone();
         let Some(seat) = state.seat().filter(|seat| seat.session.is_some()) else {
             return;

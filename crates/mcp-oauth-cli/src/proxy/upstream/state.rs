@@ -18,7 +18,7 @@ use super::super::{
 };
 
 /// The server, as the client reaches it through us.
-pub(in crate::proxy) struct Upstream {
+pub(crate) struct Upstream {
     pub(super) door: Door,
     pub(super) relay: Relay,
     pub(super) transport: Transport,
@@ -37,7 +37,7 @@ pub(in crate::proxy) struct Upstream {
 
 /// How far the client has come with the server.
 #[derive(Clone, Debug)]
-pub(in crate::proxy) enum State {
+pub(crate) enum State {
     /// There was no `initialize`: a revision that has none, or a client that does without.
     Unopened,
     /// `initialize` is under way, or the client's word that it is done.
@@ -53,7 +53,7 @@ pub(in crate::proxy) enum State {
 }
 
 /// What becomes of the client's word that it has understood.
-pub(in crate::proxy) enum Confirmation {
+pub(crate) enum Confirmation {
     /// It confirms this session.
     For(Arc<Seat>),
     /// It is a notification like any other.
@@ -64,7 +64,7 @@ pub(in crate::proxy) enum Confirmation {
 
 /// One session with the server.
 #[derive(Debug)]
-pub(in crate::proxy) struct Seat {
+pub(crate) struct Seat {
     pub(super) number: u64,
     pub(super) session: Option<HeaderValue>,
     pub(super) version: Option<HeaderValue>,
@@ -73,12 +73,7 @@ pub(in crate::proxy) struct Seat {
 }
 
 impl Upstream {
-    pub(in crate::proxy) fn new(
-        door: Door,
-        relay: Relay,
-        transport: Transport,
-        limits: Limits,
-    ) -> Self {
+    pub(crate) fn new(door: Door, relay: Relay, transport: Transport, limits: Limits) -> Self {
         Self {
             door,
             relay,
@@ -94,42 +89,42 @@ impl Upstream {
     }
 
     /// The client's `initialize`: what it sends from now on waits for the outcome.
-    pub(in crate::proxy) fn begin(&self, hello: &Arc<Message>) {
+    pub(crate) fn begin(&self, hello: &Arc<Message>) {
         *lock(&self.hello) = Some(Arc::clone(hello));
         self.state.send_replace(State::Opening);
     }
 
     /// There is no session, and nobody waits for one.
-    pub(in crate::proxy) fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         self.state.send_replace(State::Unopened);
     }
 
     /// The client has an `initialize` of ours, and this is why.
-    pub(in crate::proxy) fn shut(&self, why: Trouble) {
+    pub(crate) fn shut(&self, why: Trouble) {
         lock(&self.early).take();
         self.state.send_replace(State::Shut(why));
     }
 
     /// Somebody has logged in: what the client sends from now on waits for the session.
-    pub(in crate::proxy) fn unshut(&self) {
+    pub(crate) fn unshut(&self) {
         self.state.send_replace(State::Opening);
     }
 
-    pub(in crate::proxy) fn is_shut(&self) -> bool {
+    pub(crate) fn is_shut(&self) -> bool {
         matches!(*self.state.borrow(), State::Shut(_))
     }
 
-    pub(in crate::proxy) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         matches!(*self.state.borrow(), State::Open(_))
     }
 
     /// Whether the client speaks a revision without sessions.
-    pub(in crate::proxy) fn is_stateless(&self) -> bool {
+    pub(crate) fn is_stateless(&self) -> bool {
         self.state.borrow().seat().is_none() && lock(&self.stateless).is_some()
     }
 
     /// The client has understood `initialize`: what follows waits until the server knows.
-    pub(in crate::proxy) fn begin_to_confirm(&self, message: &Arc<Message>) -> Confirmation {
+    pub(crate) fn begin_to_confirm(&self, message: &Arc<Message>) -> Confirmation {
         let state = self.state.borrow().clone();
         match state {
             State::Greeted(seat) => {

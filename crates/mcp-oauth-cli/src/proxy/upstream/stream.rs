@@ -13,7 +13,7 @@ use super::{
 const SLOW_STREAM: Duration = Duration::from_millis(250);
 impl Upstream {
     /// What the server says of its own accord, as long as there is a session.
-    pub(in crate::proxy) async fn listen(&self) {
+    pub(crate) async fn listen(&self) {
         let mut states = self.state.subscribe();
         let mut last = 0;
         loop {

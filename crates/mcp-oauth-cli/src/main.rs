@@ -1,6 +1,6 @@
 //! `mcp-oauth`: log in to OAuth-protected MCP servers, keep the tokens, and use them from scripts.
 //!
-//! What was typed ([`args`]) and what that means ([`config`]) make a [`context`], with which one of the
+//! What was typed ([`args`]) and what that means ([`config`]) make a [`Context`], with which one of the
 //! [`commands`] runs. It ends in an exit code ([`error`]); every word to the user goes through [`ui`].
 
 mod args;

@@ -1,5 +1,4 @@
-//! What was meant: flags, then the environment, then defaults. The only place that reads the
-//! environment.
+//! What holds for this run: flags go before the environment, and that before defaults.
 
 use std::{
     ffi::OsString,
@@ -11,99 +10,22 @@ use mcp_client_oauth::{Secret, store::SealedFiles};
 
 use crate::{
     args::{Global, NetworkFlags},
-    exit::Failure,
-    place::Place,
-    vault::Variables,
+    error::Failure,
+    store_spec::Place,
 };
 
-mod carried;
+mod environment;
+mod forwarded_env;
+mod secrets;
+mod vault;
 
-pub(crate) use carried::Carried;
+pub(crate) use environment::{Environment, absolute_path};
+pub(crate) use forwarded_env::Carried;
+pub(crate) use secrets::{read_secret, read_whole_secret};
+pub(crate) use vault::Variables;
 
-const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
-const PROXY_TOKEN: &str = "MCP_OAUTH_PROXY_TOKEN";
-const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
-const IDP_CLIENT_SECRET: &str = "MCP_OAUTH_IDP_CLIENT_SECRET";
-const TRUST_RECORDS: &str = "MCP_OAUTH_TRUST_RECORDS";
-/// The most that a password or secret may have: whoever names a device as a file gets an answer.
-const LONGEST_SECRET: u64 = 64 * 1024;
-
-/// The environment, as far as it concerns us.
-#[derive(Default)]
-pub(crate) struct Environment {
-    store: Option<OsString>,
-    data_dir: Option<OsString>,
-    password: Option<OsString>,
-    password_file: Option<OsString>,
-    client_secret: Option<OsString>,
-    idp_client_secret: Option<OsString>,
-    trust_records: Option<OsString>,
-    vault: Variables,
-    browser: Option<OsString>,
-    display: Option<OsString>,
-    wayland_display: Option<OsString>,
-    ssh: Option<OsString>,
-    proxy_token: Option<OsString>,
-    /// The certificates that are named.
-    certificates: NetworkFlags,
-    /// Those that are set of [`carried::BY_VALUE`].
-    by_value: Vec<(&'static str, OsString)>,
-}
-
-impl Environment {
-    /// An empty variable is one that is not set.
-    pub(crate) fn read() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the place where the environment is read"
-        )]
-        let read = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        Self {
-            store: read("MCP_OAUTH_STORE"),
-            data_dir: read("MCP_OAUTH_DATA_DIR"),
-            password: read(PASSWORD),
-            password_file: read("MCP_OAUTH_PASSWORD_FILE"),
-            client_secret: read(CLIENT_SECRET),
-            idp_client_secret: read(IDP_CLIENT_SECRET),
-            trust_records: read(TRUST_RECORDS),
-            vault: Variables::read(read),
-            browser: read("BROWSER"),
-            display: read("DISPLAY"),
-            wayland_display: read("WAYLAND_DISPLAY"),
-            ssh: read("SSH_CONNECTION"),
-            proxy_token: read(PROXY_TOKEN),
-            certificates: NetworkFlags {
-                ca_cert: read("MCP_OAUTH_CA_CERT").map(Into::into),
-                client_cert: read("MCP_OAUTH_CLIENT_CERT").map(Into::into),
-                client_key: read("MCP_OAUTH_CLIENT_KEY").map(Into::into),
-            },
-            by_value: carried::BY_VALUE
-                .into_iter()
-                .filter_map(|name| Some((name, read(name)?)))
-                .collect(),
-        }
-    }
-
-    /// Whether a browser that is opened here is likely to be seen by the person: not over SSH, and
-    /// not on a Linux without a display; unless `$BROWSER` says how.
-    fn has_browser(&self) -> bool {
-        let display = self.display.is_some() || self.wayland_display.is_some();
-        let screen = display || !cfg!(target_os = "linux");
-        self.browser.is_some() || (screen && self.ssh.is_none())
-    }
-}
-
-/// `$PATH` without its empty and relative entries: a program in the directory where somebody works
-/// is not what a name stands for (H153).
-pub(crate) fn absolute_path() -> Option<OsString> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place where the environment is read"
-    )]
-    let path = std::env::var_os("PATH")?;
-    let entries = std::env::split_paths(&path).filter(|entry| entry.is_absolute());
-    std::env::join_paths(entries).ok()
-}
+use environment::{CLIENT_SECRET, IDP_CLIENT_SECRET, PASSWORD, PROXY_TOKEN, text_of};
+use secrets::{not_text, text};
 
 /// Where a password comes from.
 #[derive(Clone)]
@@ -163,7 +85,7 @@ impl Config {
             ..flags.clone()
         };
         let (otherwise, _) = place(&without, &environment, usual.as_deref())?;
-        let carried = carried::carried(flags, &environment);
+        let carried = forwarded_env::carried(flags, &environment);
         let kept_password = match (environment.password_file, environment.password) {
             (Some(file), _) => Password::File(file.into()),
             (None, Some(password)) => Password::Given(text(PASSWORD, password)?),
@@ -263,67 +185,6 @@ fn default_names() -> Option<PathBuf> {
     Some(base.config_dir().join("mcp-oauth"))
 }
 
-/// The value of a variable that holds a secret.
-pub(crate) fn text(variable: &str, value: OsString) -> Result<Secret<String>, Failure> {
-    value
-        .into_string()
-        .map(Secret::new)
-        .map_err(|_| not_text(variable))
-}
-
-pub(crate) fn not_text(variable: &str) -> Failure {
-    Failure::usage(
-        format!("{variable} is not UTF-8 text"),
-        format!("set {variable} again, or put the value into a file"),
-    )
-}
-
-/// A variable that the person names.
-fn text_of(name: &str) -> Result<Secret<String>, Failure> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place where the environment is read"
-    )]
-    let value = std::env::var_os(name).ok_or_else(|| {
-        let name = mcp_client_oauth::proto::foreign::Foreign::new(name);
-        Failure::usage(
-            format!("the variable {name} is not set"),
-            "set it, or leave it out",
-        )
-    })?;
-    text(name, value)
-}
-
-/// Reads all of a secret.
-pub(crate) fn read_whole_secret(
-    mut source: impl std::io::Read,
-    named: &Path,
-) -> Result<Secret<String>, Failure> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let read = source
-        .by_ref()
-        .take(LONGEST_SECRET)
-        .read_to_string(&mut text);
-    let text = Secret::new(text);
-    read.map_err(|error| Failure::file("read", named, &error))?;
-    Ok(text)
-}
-
-/// Reads a secret, to the first line break: editors add one.
-pub(crate) fn read_secret(
-    source: impl std::io::Read,
-    named: &Path,
-) -> Result<Secret<String>, Failure> {
-    let text = read_whole_secret(source, named)?;
-    let line = text.expose().lines().next().unwrap_or_default();
-    if line.is_empty() {
-        let message = format!("{} has no secret in its first line", named.display());
-        return Err(Failure::usage(message, "write the secret there, alone"));
-    }
-    Ok(Secret::new(line.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,28 +255,5 @@ mod tests {
         };
         let config = config(&Global::default(), environment);
         assert_eq!(config.names().unwrap(), Path::new("/data/servers.json"));
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_browser_is_opened_only_where_somebody_sees_it() {
-        let environment = |display: bool, ssh: bool, browser: bool| Environment {
-            display: display.then(|| ":0".into()),
-            ssh: ssh.then(|| "1.2.3.4 5 6.7.8.9 22".into()),
-            browser: browser.then(|| "firefox".into()),
-            ..Environment::default()
-        };
-        assert!(environment(true, false, false).has_browser());
-        assert!(!environment(false, false, false).has_browser());
-        assert!(!environment(true, true, false).has_browser());
-        assert!(environment(false, true, true).has_browser());
-    }
-
-    #[test]
-    fn a_secret_is_the_first_line() {
-        let read = |bytes: &[u8]| read_secret(bytes, Path::new("secret"));
-        assert_eq!(read(b"one\n").unwrap().expose(), "one");
-        assert_eq!(read(b" one two \r\nthree").unwrap().expose(), " one two ");
-        assert!(read(b"").is_err() && read(b"\n").is_err() && read(b"\xff").is_err());
     }
 }

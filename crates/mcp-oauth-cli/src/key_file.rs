@@ -4,10 +4,7 @@ use std::path::Path;
 
 use mcp_client_oauth::{Secret, proto::private_key::PrivateKey};
 
-use crate::{
-    config::read_whole_secret,
-    exit::{Failure, quoted},
-};
+use crate::{config::read_whole_secret, error::Failure, shell::quoted};
 
 /// Reads the key of a client.
 pub(crate) fn read(path: &Path) -> Result<PrivateKey, Failure> {

@@ -1,35 +1,40 @@
 //! `mcp-oauth`: log in to OAuth-protected MCP servers, keep the tokens, and use them from scripts.
 //!
-//! What was typed ([`args`]) and what that means ([`config`]) lead to one of the [`commands`], which
-//! ends in an [`exit`] code; every word to the person goes through [`ui`].
+//! What was typed ([`args`]) and what that means ([`config`]) make a [`Context`], with which one of the
+//! [`commands`] runs. It ends in an exit code ([`error`]); every word to the user goes through [`ui`].
 
 mod args;
 mod commands;
 mod config;
+mod context;
 mod core_dump;
-mod exit;
-mod hint;
+mod error;
+mod hints;
 mod key_file;
+mod login_flow;
+mod logins;
 mod logs;
+mod mcp_connection;
 mod network;
-mod person;
-mod place;
 mod proxy;
+mod rendered_error;
 mod servers;
+mod shell;
 mod signals;
 mod status;
 mod store;
+mod store_spec;
+mod terminal;
 mod ui;
-mod vault;
 
 use std::{path::Path, process::ExitCode};
 
 use crate::{
     args::{Cli, Command, Global},
-    commands::Context,
     config::{Config, Environment},
-    exit::{Exit, Failure, Told},
-    hint::Subject,
+    context::Context,
+    error::{Exit, Failure, Told},
+    hints::Subject,
     servers::Servers,
     store::Opened,
     ui::Ui,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcp_client_oauth::{Secret, error::HttpErrorCause, platform::ReqwestClient};
 
-use crate::{args::NetworkFlags, exit::Failure, key_file};
+use crate::{args::NetworkFlags, error::Failure, key_file};
 
 /// Reads the certificates that were named, if any.
 pub(crate) fn network(named: &NetworkFlags) -> Result<ReqwestClient, Failure> {

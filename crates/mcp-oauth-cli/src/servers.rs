@@ -19,7 +19,7 @@ use mcp_client_oauth::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::exit::Failure;
+use crate::error::Failure;
 
 const VERSION: u64 = 1;
 /// The longest name: it is for people.

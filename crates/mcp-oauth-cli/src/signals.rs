@@ -6,7 +6,7 @@ use std::{future::Future, time::Duration};
 
 use mcp_client_oauth::platform::{Clock as _, SystemClock};
 
-use crate::exit::{Exit, Failure};
+use crate::error::{Exit, Failure};
 
 /// How long a refresh that was sent may take to be stored, and a lease to be let go.
 const PATIENCE: Duration = Duration::from_secs(2);

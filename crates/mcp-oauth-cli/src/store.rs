@@ -15,11 +15,11 @@ use mcp_client_oauth::{
 };
 
 use crate::{
-    config::{Config, Password, read_secret},
-    exit::{Failure, quoted},
-    place::{Key, Place},
+    config::{Config, Password, Variables, read_secret},
+    error::Failure,
+    shell::quoted,
+    store_spec::{Key, Place},
     ui::WARN,
-    vault::Variables,
 };
 
 /// The stores that a command has opened. Cloning shares them.

@@ -28,7 +28,7 @@ use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use serde::Serialize;
 use url::Url;
 
-use crate::{args::Global, exit::Told};
+use crate::{args::Global, error::Told};
 
 /// What is good.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();

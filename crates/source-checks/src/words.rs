@@ -325,6 +325,8 @@ pub fn check(path: &str, text: &str, allowed: &mut Permits) -> Vec<Finding> {
         }
     };
     add(Kind::Name, 0, path);
+    let extension = Path::new(path).extension().and_then(|end| end.to_str());
+    let mut numbers = Vec::new();
     let mut is_glossary = false;
     for (at, line) in text.lines().enumerate() {
         if line.starts_with("## ") {
@@ -333,8 +335,10 @@ pub fn check(path: &str, text: &str, allowed: &mut Permits) -> Vec<Finding> {
         if !is_glossary {
             add(Kind::Prose, at + 1, line);
         }
+        if extension == Some("rs") && !path.contains("/hostile") && has_bare_number(line) {
+            numbers.push(at + 1);
+        }
     }
-    let extension = Path::new(path).extension().and_then(|end| end.to_str());
     match extension {
         Some("rs") => {
             let tokens: TokenStream = text.parse().unwrap_or_else(|e| panic!("{path}: {e}"));
@@ -353,10 +357,31 @@ pub fn check(path: &str, text: &str, allowed: &mut Permits) -> Vec<Finding> {
         }
         _ => {}
     }
+    let lines: Vec<&str> = text.lines().collect();
+    found.extend(numbers.into_iter().map(|line| Finding {
+        path: path.to_owned(),
+        line,
+        text: lines[line - 1].trim().to_owned(),
+        phrase: "a rule by its number",
+        instead: "the section of the RFC or of the MCP specification, or `docs/hostile.md H17`",
+    }));
     // A line of prose and a name in it are one finding.
     found.sort();
     found.dedup_by(|a, b| (a.line, a.phrase) == (b.line, b.phrase));
     found
+}
+
+/// Returns whether a line cites a rule by a number alone, such as `H17`: its reader cannot look it up.
+fn has_bare_number(line: &str) -> bool {
+    let is_number = |word: &str| {
+        word.strip_prefix('H')
+            .is_some_and(|digits| (1..=3).contains(&digits.len()) && digits.parse::<u16>().is_ok())
+    };
+    line.contains("spec-checklist")
+        || (!line.contains("hostile.md")
+            && line
+                .split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.')
+                .any(|word| is_number(word.trim_matches('.'))))
 }
 
 fn walk(

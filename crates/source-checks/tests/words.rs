@@ -72,3 +72,14 @@ fn plain_english_in_prose_is_left_alone() {
     assert_eq!(found_in("crates/mcp-client-oauth/src/planted.rs", text), []);
     assert!(!words::phrases(Kind::Message, "the answer").is_empty());
 }
+
+#[test]
+fn a_rule_that_is_cited_by_a_number_alone_is_found() {
+    let path = "crates/mcp-client-oauth/src/planted.rs";
+    for planted in ["// The state is checked first (H17).", "// spec-checklist G4"] {
+        assert_eq!(found_in(path, planted).len(), 1, "{planted}");
+    }
+    for fine in ["// RFC 9207 §2.4 (docs/hostile.md H17).", "// RFC 8414 §3.3: HTTP/2, SHA256"] {
+        assert_eq!(found_in(path, fine), []);
+    }
+}

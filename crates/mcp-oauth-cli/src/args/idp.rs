@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 use mcp_client_oauth::platform::AssertionSource;
 use url::Url;
 
-use super::way::assertion_source;
+use super::grant_args::assertion_source;
 
 /// Who vouches, and who we are there.
 #[derive(Args, Clone, Debug, Default)]

@@ -4,8 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{IdpFlags, Login, QuirkFlags, WayFlags, WhoFlags, duration};
-use crate::{commands::App, proxy::Transport};
+use super::{
+    app::App, duration::duration, grant_args::WayFlags, idp::IdpFlags, login::Login,
+    login_args::WhoFlags, quirks::QuirkFlags,
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -103,6 +105,20 @@ pub(crate) struct Proxy {
     pub(crate) idp: IdpFlags,
     #[command(flatten)]
     pub(crate) quirks: QuirkFlags,
+}
+
+/// Which transports are tried, in which order.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Transport {
+    /// Streamable HTTP, else HTTP with SSE.
+    #[default]
+    HttpFirst,
+    /// HTTP with SSE, else streamable HTTP.
+    SseFirst,
+    /// Streamable HTTP.
+    HttpOnly,
+    /// HTTP with SSE, as of 2024-11-05.
+    SseOnly,
 }
 
 /// Reads a size in bytes, or in KiB, MiB or GiB with `K`, `M` or `G`.

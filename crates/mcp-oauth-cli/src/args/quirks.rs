@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     proto::{resource_metadata::Resource, server_metadata::Issuer},
 };
 
-use crate::exit::Failure;
+use crate::error::Failure;
 
 /// What the server wants otherwise.
 #[derive(Args, Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
 
-use super::Cli;
+use super::cli::Cli;
 
 /// The page, within 25 lines.
 const SUMMARY: &str = "\

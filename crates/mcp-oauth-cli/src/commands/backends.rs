@@ -11,12 +11,12 @@ use mcp_client_oauth::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::Context;
 use crate::{
     config::{Config, Password},
-    exit::{Exit, Failure},
-    place::{Key, Place},
+    context::Context,
+    error::{Exit, Failure},
     store,
+    store_spec::{Key, Place},
     ui::{BAD, GOOD, SOFT, WARN, fields},
 };
 

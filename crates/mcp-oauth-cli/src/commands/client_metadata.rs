@@ -4,10 +4,10 @@ use mcp_client_oauth::proto::private_key::PrivateKey;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::Context;
 use crate::{
     args::ClientMetadata,
-    exit::{Exit, Failure},
+    context::Context,
+    error::{Exit, Failure},
     key_file,
 };
 

@@ -7,10 +7,10 @@ use mcp_client_oauth::{
 };
 use serde_json::{Value, json};
 
-use super::{Context, Target, login_required};
 use crate::{
     args::Whose,
-    exit::{Exit, Failure},
+    context::{Context, Target, login_required},
+    error::{Exit, Failure},
     status::{Status, moment},
     ui::fields,
 };

@@ -3,15 +3,15 @@
 use std::time::SystemTime;
 
 use mcp_client_oauth::{
-    TokenStore,
     error::TokenStorageError,
     store::{Record, RecordKey},
 };
 use serde::Serialize;
 
-use super::Context;
 use crate::{
-    exit::{Exit, Failure},
+    context::Context,
+    error::{Exit, Failure},
+    logins::named_keys,
     status::{Status, moment},
     store::is_closed,
     ui::table,
@@ -46,24 +46,6 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
         .ui
         .result(&serde_json::json!({ "servers": rows }), || text(&rows));
     Ok(Exit::Done)
-}
-
-/// Every name, and every login that has none. Several names may stand for the same login.
-pub(super) async fn named_keys(
-    context: &Context,
-    store: &TokenStore,
-) -> Result<Vec<(Option<String>, RecordKey)>, Failure> {
-    let servers = context.servers()?;
-    let mut all: Vec<_> = servers
-        .iter()
-        .map(|(name, server)| (Some(name.to_owned()), server.key()))
-        .collect();
-    for key in store.keys().await? {
-        if !all.iter().any(|(_, known)| *known == key) {
-            all.push((None, key));
-        }
-    }
-    Ok(all)
 }
 
 fn row(

@@ -9,13 +9,14 @@ use mcp_client_oauth::{
 use serde_json::json;
 
 use self::keys::{New, old_files, rekey};
-use super::Context;
 use crate::{
     args::Migrate,
     config::Config,
-    exit::{Exit, Failure, quoted},
-    place::{Key, Place},
+    context::Context,
+    error::{Exit, Failure},
+    shell::quoted,
     store,
+    store_spec::{Key, Place},
     ui::{GOOD, HEAD},
 };
 

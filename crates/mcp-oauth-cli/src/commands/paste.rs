@@ -17,9 +17,9 @@ use mcp_client_oauth::{
 use serde_json::json;
 use url::Url;
 
-use super::Context;
 use crate::{
-    exit::{Exit, Failure},
+    context::Context,
+    error::{Exit, Failure},
     ui::GOOD,
 };
 

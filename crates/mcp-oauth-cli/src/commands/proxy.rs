@@ -10,14 +10,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp_client_oauth::store::RecordKey;
 use tokio::net::TcpListener;
 
-use super::{Context, login::prepared};
 use crate::{
-    args::Proxy,
+    args::{self, Proxy},
     config::Config,
-    exit::{Exit, Failure},
+    context::Context,
+    error::{Exit, Failure},
+    login_flow::prepared,
     proxy::{
-        Filter, Limits, Options,
-        door::{Door, Terms},
+        Filter, Limits, Options, Transport,
+        connection::{Door, Terms},
         listen::Endpoint,
         run as speak,
     },
@@ -59,7 +60,7 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
         key,
     };
     let options = Options {
-        transport: typed.transport,
+        transport: transport(typed.transport),
         limits: Limits {
             patience: typed.timeout,
             size: typed.max_response,
@@ -104,6 +105,15 @@ async fn listen(
         .serve(listener)
         .await;
     Ok(())
+}
+
+fn transport(typed: args::Transport) -> Transport {
+    match typed {
+        args::Transport::HttpFirst => Transport::HttpFirst,
+        args::Transport::SseFirst => Transport::SseFirst,
+        args::Transport::HttpOnly => Transport::HttpOnly,
+        args::Transport::SseOnly => Transport::SseOnly,
+    }
 }
 
 /// `Name: value`, whose value is never shown (H168).

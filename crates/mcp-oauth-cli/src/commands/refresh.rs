@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::Context;
 use crate::{
     args::Whose,
-    exit::{Exit, Failure},
+    context::Context,
+    error::{Exit, Failure},
     status::{Status, moment},
     ui::{GOOD, HEAD},
 };

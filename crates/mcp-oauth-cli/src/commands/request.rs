@@ -13,10 +13,11 @@ use mcp_client_oauth::{
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Context, blotter::Blotter, is_url};
+use super::blotter::Blotter;
 use crate::{
     args::{Request, Whose},
-    exit::{Exit, Failure},
+    context::{Context, is_url},
+    error::{Exit, Failure},
 };
 
 pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Failure> {

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{
-    Context,
-    connection::{Connection, within},
-};
 use crate::{
     args::Connect,
-    exit::{Exit, Failure},
+    context::Context,
+    error::{Exit, Failure},
+    mcp_connection::{Connection, within},
     ui::{GOOD, HEAD, fields},
 };
 

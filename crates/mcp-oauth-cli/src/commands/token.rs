@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::Context;
 use crate::{
     args::Token,
-    exit::{Exit, Failure, quoted},
+    context::Context,
+    error::{Exit, Failure},
+    shell::quoted,
     status::moment,
 };
 

@@ -6,13 +6,11 @@ use mcp_client_oauth::proto::foreign::Foreign;
 use rmcp::model::Tool;
 use serde_json::{Value, json};
 
-use super::{
-    Context,
-    connection::{Connection, within},
-};
 use crate::{
     args::Connect,
-    exit::{Exit, Failure},
+    context::Context,
+    error::{Exit, Failure},
+    mcp_connection::{Connection, within},
     ui::table,
 };
 

@@ -11,20 +11,21 @@ use tokio::{
 };
 
 use super::{
-    Options,
-    calls::{Asker, Calls},
-    door::{Door, Trouble},
-    frame::{
+    connection::Door,
+    error::Trouble,
+    forward::Relay,
+    jsonrpc::{
         INVALID_PARAMS, INVALID_REQUEST, Kind, LOGIN_REQUIRED, Message, NoMessage, SERVER_ERROR,
         error,
     },
-    greeting::{Memory, without_session},
-    pipes::{Line, Output},
-    relay::Relay,
+    offline_responses::{Memory, without_session},
+    options::Options,
+    pending_requests::{Asker, Calls},
+    stdio::{Line, Output},
     subscription,
     upstream::{Confirmation, Upstream},
 };
-use crate::hint::{Subject, forced_login};
+use crate::hints::{Subject, forced_login};
 
 /// How many requests are on their way at once: each may need a connection.
 const AT_ONCE: usize = 128;

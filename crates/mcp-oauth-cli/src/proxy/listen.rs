@@ -15,11 +15,12 @@ use tokio::{
 };
 
 use super::{
-    door::{Door, Outgoing, Trouble},
-    frame::{LOGIN_REQUIRED, Message, SERVER_ERROR, error},
-    pipes::LONGEST_LINE,
+    connection::{Door, Outgoing},
+    error::Trouble,
+    jsonrpc::{LOGIN_REQUIRED, Message, SERVER_ERROR, error},
+    stdio::LONGEST_LINE,
 };
-use crate::hint::Subject;
+use crate::hints::Subject;
 
 /// How many connections are open at once.
 const AT_ONCE: usize = 256;

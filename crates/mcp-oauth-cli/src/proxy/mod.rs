@@ -2,37 +2,43 @@
 //! to the server with a token, and what the server says goes to the client: byte for byte, but for a
 //! token that it echoes.
 //!
-//! [`client`] decides about each line. [`pipes`] are our side, [`frame`] is a message, [`calls`] are
-//! those that wait for an answer; [`door`] is the way to the server and the login; [`upstream`] its
-//! transports and sessions, [`relay`] what it says; [`greeting`] is what the client hears while nobody
-//! is logged in, and [`subscription`] how it learns of the login without a session.
+//! [`client`] decides about each line. [`stdio`] is the side of the application, [`jsonrpc`] a message,
+//! and [`pending_requests`] holds the requests without a response yet. [`connection`] sends to the server
+//! and logs in; [`upstream`] holds its transports and sessions, and [`forward`] passes on what it says.
+//! [`offline_responses`] is what the client gets without a login, and [`subscription`] how it learns of
+//! the login without a session. [`listen`] is the same over HTTP. [`options`] is what may be chosen, and
+//! [`error`] why there is no response.
+//!
+//! Of the rest of the command it uses the login that asks the user (`login_flow`, `terminal`), the lines
+//! on stderr (`ui`), failures (`error`) and the commands in their hints (`hints`). It knows neither the
+//! command line nor the configuration: `commands/proxy.rs` hands over what they say.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
-mod calls;
 mod client;
-pub(crate) mod door;
+pub(crate) mod connection;
+mod error;
 mod filter;
-mod frame;
-mod greeting;
+mod forward;
+mod header_params;
+mod jsonrpc;
+mod legacy_sse;
 pub(crate) mod listen;
-mod old_stream;
-mod parameters;
-mod pipes;
-mod relay;
+mod offline_responses;
+mod options;
+mod pending_requests;
+mod stdio;
 mod subscription;
 mod upstream;
 
 pub(crate) use filter::Filter;
-pub(crate) use upstream::Transport;
+pub(crate) use options::{Limits, Options, Transport};
 
 use client::Client;
-use door::Door;
-use pipes::Output;
-
-use crate::hint::Subject;
+use connection::Door;
+use stdio::Output;
 
 /// How many lines are under way at once: the next waits in the pipe. They are far more than requests
 /// have places, so that an answer that a call needs gets past the calls that wait for theirs.
@@ -41,31 +47,6 @@ const UNDER_WAY: usize = 4096;
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long the last lines may take to be read.
 const LAST_LINES: Duration = Duration::from_millis(250);
-
-/// What a client is told of a call after its response was lost. A model that reads it must not repeat an
-/// effect blindly.
-const UNKNOWN_OUTCOME: &str =
-    "it is unknown whether the call was carried out: check that before you repeat it";
-
-/// What a response of the server may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// How long its head may take.
-    pub(crate) patience: Duration,
-    /// How large a JSON text, or an event of a stream, may be in bytes.
-    pub(crate) size: usize,
-}
-
-/// What may be chosen.
-pub(crate) struct Options {
-    pub(crate) transport: Transport,
-    pub(crate) limits: Limits,
-    pub(crate) filter: Filter,
-    /// Where it is remembered what the server can do.
-    pub(crate) memory: Option<PathBuf>,
-    /// As the person typed it, for hints.
-    pub(crate) subject: Subject,
-}
 
 /// Speaks for the server until the client is gone.
 pub(crate) async fn run(door: Door, options: Options) {
@@ -105,7 +86,7 @@ impl Drop for Closing {
 
 /// Until stdin ends, or nobody reads stdout any more: then there is nobody to finish for.
 async fn serve(client: &Client, out: &Output, work: &mut JoinSet<()>) -> bool {
-    let mut lines = pipes::input();
+    let mut lines = stdio::input();
     let mut logins = client.logins();
     loop {
         tokio::select! {

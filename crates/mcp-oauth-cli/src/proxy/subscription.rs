@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::frame::{Message, result};
+use super::jsonrpc::{Message, result};
 
 /// Names the subscription in each message that belongs to it.
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";

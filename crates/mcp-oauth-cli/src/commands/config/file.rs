@@ -9,8 +9,8 @@ use std::{
 use mcp_client_oauth::store::atomic_file::{WriteOptions, retry_while_in_use};
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
-use super::OF_THE_NETWORK;
-use crate::exit::Failure;
+use super::network_keys::OF_THE_NETWORK;
+use crate::error::Failure;
 
 /// How many old files are kept.
 const BACKUPS: u32 = 1000;

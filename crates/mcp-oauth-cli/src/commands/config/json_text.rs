@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json, value::RawValue};
 
-use super::OF_THE_NETWORK;
+use super::network_keys::OF_THE_NETWORK;
 
 /// An object whose members keep their order and their text.
 struct Members(Vec<(String, Box<RawValue>)>);

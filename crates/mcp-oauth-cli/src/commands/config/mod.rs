@@ -2,50 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::{Context, allowed_url, is_url};
 use crate::{
-    args::{AppConfig, Whose},
+    args::{App, AppConfig, Whose},
     config::Carried,
-    exit::{Exit, Failure},
+    context::{Context, allowed_url, is_url},
+    error::{Exit, Failure},
     servers::name_for,
 };
 
 mod file;
 mod json_text;
-
-/// What entries of these applications have for a server on the network. One that has a command cannot
-/// have them as well.
-const OF_THE_NETWORK: [&str; 7] = [
-    "url",
-    "serverUrl",
-    "httpUrl",
-    "headers",
-    "http_headers",
-    "env_http_headers",
-    "bearer_token_env_var",
-];
-
-/// An application that runs MCP servers over stdio.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum App {
-    /// Claude Desktop
-    ClaudeDesktop,
-    /// Cursor
-    Cursor,
-    /// Visual Studio Code
-    Vscode,
-    /// Windsurf
-    Windsurf,
-    /// Zed
-    Zed,
-    /// Codex
-    Codex,
-    /// Gemini CLI
-    Gemini,
-}
+mod network_keys;
 
 impl App {
     /// The member of its file that has the servers.

@@ -12,8 +12,8 @@ use mcp_oauth_testbed::person;
 use url::Url;
 
 use crate::{
-    commands::Context,
-    person::{Terminal, launch},
+    context::Context,
+    terminal::{Terminal, launch},
     ui::Ui,
 };
 

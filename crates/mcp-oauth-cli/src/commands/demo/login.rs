@@ -12,13 +12,10 @@ use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::stage::Stage;
+use super::{consent::Person, context::Stage};
 use crate::{
-    commands::{
-        connection::{Connection, within},
-        demo::consent::Person,
-    },
-    exit::Failure,
+    error::Failure,
+    mcp_connection::{Connection, within},
     status::Status,
 };
 

@@ -6,18 +6,18 @@ use std::time::Duration;
 use mcp_oauth_testbed::Testbed;
 use serde_json::json;
 
-use self::{consent::Person, stage::Stage};
-use super::Context;
+use self::{consent::Person, context::Stage};
 use crate::{
     args::Demo,
-    exit::{Exit, Failure},
+    context::Context,
+    error::{Exit, Failure},
 };
 
-mod afterwards;
 mod consent;
+mod context;
 mod login;
+mod logout;
 mod renewal;
-mod stage;
 mod step_up;
 
 /// How long the demo's access tokens live: long enough for the steps between two waits.
@@ -57,7 +57,7 @@ async fn story(stage: &mut Stage) -> Result<(), Failure> {
     renewal::of_an_expired_token(stage, &session).await?;
     renewal::of_a_refused_token(stage, &session).await?;
     let session = step_up::run(stage).await?;
-    afterwards::log_out(stage, &session).await
+    logout::log_out(stage, &session).await
 }
 
 /// What has been proved. Whatever was not has ended the demo before.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken};
 
-use super::{login::connect, stage::Stage};
+use super::{context::Stage, login::connect};
 use crate::{
-    commands::connection::Connection,
-    exit::Failure,
+    error::Failure,
+    mcp_connection::Connection,
     status::{Status, words},
 };
 

@@ -6,10 +6,10 @@ use mcp_client_oauth::{Interactive, LoginOptions, Session, platform::ReqwestClie
 use mcp_oauth_testbed::Party;
 use serde_json::json;
 
-use super::{login::arguments, stage::Stage};
+use super::{context::Stage, login::arguments};
 use crate::{
-    commands::connection::{Connection, within},
-    exit::Failure,
+    error::Failure,
+    mcp_connection::{Connection, within},
 };
 
 /// What is written, and must be found again.

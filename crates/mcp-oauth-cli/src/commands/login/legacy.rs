@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, stderr, stdin};
 use mcp_client_oauth::{Error, error::DiscoveryError};
 use tokio::sync::oneshot;
 
-use crate::{commands::Context, ui::HEAD};
+use crate::{context::Context, ui::HEAD};
 
 /// Asks on the terminal whether metadata of the revision 2025-03-26 may be used, if that is what the
 /// login lacks. Without a terminal, and without a clear yes, it may not.

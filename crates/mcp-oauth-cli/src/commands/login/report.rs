@@ -5,7 +5,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::{
-    commands::Context,
+    context::Context,
     servers::listed,
     status::{Status, moment},
     ui::{GOOD, HEAD, fields},

@@ -13,11 +13,12 @@ use mcp_client_oauth::{
 use serde_json::json;
 
 use crate::{
-    commands::Context,
     config::{Config, Password},
-    exit::{Exit, Failure, quoted},
-    place::{Key, Place},
+    context::Context,
+    error::{Exit, Failure},
+    shell::quoted,
     store::{password, password_in},
+    store_spec::{Key, Place},
     ui::{GOOD, HEAD},
 };
 

@@ -1,0 +1,149 @@
+//! The environment. It is read here and nowhere else.
+
+use std::ffi::OsString;
+
+use mcp_client_oauth::Secret;
+
+use super::{secrets::text, vault::Variables};
+use crate::{args::NetworkFlags, error::Failure};
+
+pub(super) const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
+pub(super) const PROXY_TOKEN: &str = "MCP_OAUTH_PROXY_TOKEN";
+pub(super) const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
+pub(super) const IDP_CLIENT_SECRET: &str = "MCP_OAUTH_IDP_CLIENT_SECRET";
+pub(super) const TRUST_RECORDS: &str = "MCP_OAUTH_TRUST_RECORDS";
+
+/// Variables without a flag and with values that are no secrets, so that they can be written down. Some
+/// applications pass on little more than `HOME` and `PATH`.
+pub(super) const BY_VALUE: [&str; 12] = [
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    NAMES_BASE,
+    TOKENS_BASE,
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+
+/// Where the names and the tokens are, unless a data directory is chosen.
+pub(super) const NAMES_BASE: &str = "XDG_CONFIG_HOME";
+
+pub(super) const TOKENS_BASE: &str = "XDG_DATA_HOME";
+
+/// The environment, as far as it concerns us.
+#[derive(Default)]
+pub(crate) struct Environment {
+    pub(super) store: Option<OsString>,
+    pub(super) data_dir: Option<OsString>,
+    pub(super) password: Option<OsString>,
+    pub(super) password_file: Option<OsString>,
+    pub(super) client_secret: Option<OsString>,
+    pub(super) idp_client_secret: Option<OsString>,
+    pub(super) trust_records: Option<OsString>,
+    pub(super) vault: Variables,
+    pub(super) browser: Option<OsString>,
+    pub(super) display: Option<OsString>,
+    pub(super) wayland_display: Option<OsString>,
+    pub(super) ssh: Option<OsString>,
+    pub(super) proxy_token: Option<OsString>,
+    /// The certificates that are named.
+    pub(super) certificates: NetworkFlags,
+    /// Those that are set of [`BY_VALUE`].
+    pub(super) by_value: Vec<(&'static str, OsString)>,
+}
+
+impl Environment {
+    /// An empty variable is one that is not set.
+    pub(crate) fn read() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the place where the environment is read"
+        )]
+        let read = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            store: read("MCP_OAUTH_STORE"),
+            data_dir: read("MCP_OAUTH_DATA_DIR"),
+            password: read(PASSWORD),
+            password_file: read("MCP_OAUTH_PASSWORD_FILE"),
+            client_secret: read(CLIENT_SECRET),
+            idp_client_secret: read(IDP_CLIENT_SECRET),
+            trust_records: read(TRUST_RECORDS),
+            vault: Variables::read(read),
+            browser: read("BROWSER"),
+            display: read("DISPLAY"),
+            wayland_display: read("WAYLAND_DISPLAY"),
+            ssh: read("SSH_CONNECTION"),
+            proxy_token: read(PROXY_TOKEN),
+            certificates: NetworkFlags {
+                ca_cert: read("MCP_OAUTH_CA_CERT").map(Into::into),
+                client_cert: read("MCP_OAUTH_CLIENT_CERT").map(Into::into),
+                client_key: read("MCP_OAUTH_CLIENT_KEY").map(Into::into),
+            },
+            by_value: BY_VALUE
+                .into_iter()
+                .filter_map(|name| Some((name, read(name)?)))
+                .collect(),
+        }
+    }
+
+    /// Whether a browser that is opened here is likely to be seen by the person: not over SSH, and
+    /// not on a Linux without a display; unless `$BROWSER` says how.
+    pub(super) fn has_browser(&self) -> bool {
+        let display = self.display.is_some() || self.wayland_display.is_some();
+        let screen = display || !cfg!(target_os = "linux");
+        self.browser.is_some() || (screen && self.ssh.is_none())
+    }
+}
+
+/// `$PATH` without its empty and relative entries: a program in the directory where somebody works
+/// is not what a name stands for (H153).
+pub(crate) fn absolute_path() -> Option<OsString> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where the environment is read"
+    )]
+    let path = std::env::var_os("PATH")?;
+    let entries = std::env::split_paths(&path).filter(|entry| entry.is_absolute());
+    std::env::join_paths(entries).ok()
+}
+
+/// A variable that the person names.
+pub(super) fn text_of(name: &str) -> Result<Secret<String>, Failure> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where the environment is read"
+    )]
+    let value = std::env::var_os(name).ok_or_else(|| {
+        let name = mcp_client_oauth::proto::foreign::Foreign::new(name);
+        Failure::usage(
+            format!("the variable {name} is not set"),
+            "set it, or leave it out",
+        )
+    })?;
+    text(name, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_browser_is_opened_only_where_somebody_sees_it() {
+        let environment = |display: bool, ssh: bool, browser: bool| Environment {
+            display: display.then(|| ":0".into()),
+            ssh: ssh.then(|| "1.2.3.4 5 6.7.8.9 22".into()),
+            browser: browser.then(|| "firefox".into()),
+            ..Environment::default()
+        };
+        assert!(environment(true, false, false).has_browser());
+        assert!(!environment(false, false, false).has_browser());
+        assert!(!environment(true, true, false).has_browser());
+        assert!(environment(false, true, true).has_browser());
+    }
+}

@@ -1,0 +1,54 @@
+//! What to do about a failure of which no more is known than its remedy, and about the network.
+
+use mcp_client_oauth::{
+    Remedy, ServerUrl,
+    error::{HttpError, HttpErrorCause},
+};
+use url::Url;
+
+use super::subject::Subject;
+
+pub(super) fn general_hint(remedy: Remedy, subject: &Subject) -> String {
+    match remedy {
+        Remedy::LogIn => subject.login().to_string(),
+        Remedy::Retry => "try the same command again later".to_owned(),
+        Remedy::ReportToServer => {
+            "this is a fault of the server: tell whoever runs it; -v shows each step".to_owned()
+        }
+        _ => format!("see `mcp-oauth login --help`, then: {}", subject.login()),
+    }
+}
+
+pub(super) fn network_hint(error: &HttpError, remedy: Remedy, subject: &Subject) -> String {
+    match &error.cause {
+        HttpErrorCause::Connect(_) => "check the URL and the network, then try again".to_owned(),
+        HttpErrorCause::NotTls => plain_http_hint(&error.url, subject),
+        HttpErrorCause::Certificate(_) => {
+            "if an authority of your own network has signed it: the same command with --ca-cert \
+             FILE; else tell whoever runs the server"
+                .to_owned()
+        }
+        HttpErrorCause::CertificateRequired => {
+            "the same command with --client-cert FILE, and --client-key FILE for its key".to_owned()
+        }
+        _ => general_hint(remedy, subject),
+    }
+}
+
+/// Plain http is proposed for the server itself and on this machine alone: elsewhere the token would be
+/// readable on its way.
+fn plain_http_hint(at: &Url, subject: &Subject) -> String {
+    let server = subject.server_url().filter(ServerUrl::is_loopback);
+    let plain = server.filter(|server| server.as_url().origin() == at.origin());
+    let plain = plain.and_then(|server| {
+        let text = server.as_str().strip_prefix("https://")?;
+        format!("http://{text}").parse::<ServerUrl>().ok()
+    });
+    match plain {
+        Some(url) => format!(
+            "if the server on this machine is on plain http: {}",
+            subject.login_at(&url)
+        ),
+        None => "check the port in the URL: https is needed there".to_owned(),
+    }
+}

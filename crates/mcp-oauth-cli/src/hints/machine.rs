@@ -1,0 +1,101 @@
+//! What to do about a login that asks no user: the options that it lacks, or a login in a browser.
+
+use mcp_client_oauth::{
+    Remedy,
+    error::{MachineGrantError, TokenError, TokenExchangeError},
+};
+
+use super::{
+    general::{general_hint, network_hint},
+    proposal::Proposal,
+    subject::Subject,
+};
+use crate::servers::Way;
+
+pub(super) fn hint(cause: &MachineGrantError, remedy: Remedy, subject: &Subject) -> String {
+    match cause {
+        MachineGrantError::ForeignSource => format!(
+            "for good, if you trust whoever can write there: export MCP_OAUTH_TRUST_RECORDS=1; for \
+             tokens until these end: {}",
+            with_assertion(subject)
+        ),
+        MachineGrantError::Http(error) => network_hint(error, remedy, subject),
+        _ if remedy == Remedy::Retry || remedy == Remedy::ReportToServer => {
+            general_hint(remedy, subject)
+        }
+        MachineGrantError::Assertion(_) => format!(
+            "check that it is there, or name another: {}",
+            with_assertion(subject)
+        ),
+        MachineGrantError::PublicClient { .. } => secret_hint(subject),
+        MachineGrantError::NoIdJags(_) => {
+            format!("log in with a browser: {}", subject.browser_login())
+        }
+        MachineGrantError::IdentityProvider { cause, .. } => identity_provider_hint(cause, subject),
+        MachineGrantError::Answer { cause, .. } => answer_hint(cause, subject),
+        _ => general_hint(remedy, subject),
+    }
+}
+
+/// Returns what to do about a login that lacks a client known to the server.
+pub(super) fn client_hint(subject: &Subject) -> String {
+    let login = subject.login().with_value("--client-id", "ID");
+    let login = match subject.way() {
+        Some(Way::Workload) => login,
+        _ => login.with("--client-secret-stdin"),
+    };
+    format!("register a client with that server, then: {login}")
+}
+
+fn secret_hint(subject: &Subject) -> String {
+    format!(
+        "give the secret of the client, or its key by --private-key FILE: {}",
+        subject.login().with("--client-secret-stdin")
+    )
+}
+
+fn answer_hint(cause: &TokenError, subject: &Subject) -> String {
+    let is_client = ["invalid_client", "unauthorized_client"];
+    if is_client.iter().any(|code| cause.is(code)) {
+        return match subject.way() {
+            Some(Way::ClientCredentials) => secret_hint(subject),
+            _ => client_hint(subject),
+        };
+    }
+    if cause.is("invalid_scope") {
+        let login = subject.login().with_value("--scope", "SCOPE");
+        return format!("request another scope: {login}");
+    }
+    match subject.way() {
+        Some(Way::Workload | Way::Enterprise) => format!(
+            "name an assertion that the server accepts: {}",
+            with_assertion(subject)
+        ),
+        _ => format!("log in with a browser: {}", subject.browser_login()),
+    }
+}
+
+fn identity_provider_hint(cause: &TokenExchangeError, subject: &Subject) -> String {
+    let is_client =
+        matches!(cause, TokenExchangeError::Answer(cause) if cause.is("invalid_client"));
+    let what = if is_client {
+        "check --idp-client-id, and MCP_OAUTH_IDP_CLIENT_SECRET or --idp-private-key FILE"
+    } else {
+        "check the ID token"
+    };
+    format!("{what}, then: {}", with_assertion(subject))
+}
+
+/// Returns the login with another source of its assertion.
+fn with_assertion(subject: &Subject) -> Proposal {
+    let login = subject.login();
+    if subject.way() != Some(Way::Enterprise) {
+        return login.with_value("--workload-token", "FILE");
+    }
+    // The options of an identity provider are given together.
+    login
+        .with_default("--idp", "ISSUER")
+        .with_default("--idp-token-endpoint", "URL")
+        .with_default("--idp-client-id", "ID")
+        .with_value("--id-token", "FILE")
+}

@@ -1,0 +1,10 @@
+//! Logins, for the commands that log in: `login` itself, and `proxy` beside the calls.
+
+mod flow;
+mod non_interactive;
+mod options;
+mod resolve;
+
+pub(crate) use flow::{Asking, DEVICE_CODE};
+pub(crate) use options::{options, prepared};
+pub(crate) use resolve::meant;

@@ -1,0 +1,131 @@
+//! How a login goes: from what was typed, what is remembered of the server, and what is stored.
+
+use std::{io::stdin, path::Path};
+
+use mcp_client_oauth::{
+    ClientIdentity, DpopPolicy, LoginOptions, Preregistered, Secret, TokenStore, grant::Redirect,
+    proto::private_key::PrivateKey,
+};
+
+use super::{flow::DEVICE_CODE, non_interactive, resolve::meant};
+use crate::{
+    args::Login,
+    config::read_secret,
+    context::Context,
+    error::Failure,
+    key_file,
+    servers::{Server, Way},
+};
+
+/// Which server is meant by a name or a URL, what is remembered of it, and how to log in there: for
+/// a command that logs in by the way.
+pub(crate) async fn prepared(
+    context: &Context,
+    typed: &Login,
+    store: &TokenStore,
+) -> Result<(Server, LoginOptions), Failure> {
+    let (_, server) = meant(typed, &context.servers()?)?;
+    let options = options(context, typed, &server, store).await?;
+    Ok((server, options))
+}
+
+pub(crate) async fn options(
+    context: &Context,
+    typed: &Login,
+    server: &Server,
+    store: &TokenStore,
+) -> Result<LoginOptions, Failure> {
+    let mut options = LoginOptions::default();
+    options.account.clone_from(&server.account);
+    options.scope.clone_from(&server.scope);
+    options.discovery.legacy = server.legacy;
+    options.discovery.quirks.clone_from(&server.quirks);
+    options
+        .identity
+        .document
+        .clone_from(&server.client_metadata_url);
+    options.afresh = typed.force;
+    options.share = server.share;
+    if server.dpop {
+        options.dpop = DpopPolicy::Always;
+    }
+    match server.way {
+        Some(Way::Device) => options.grant = Some(DEVICE_CODE.to_owned()),
+        Some(way) => {
+            let machine = non_interactive::grant(context, typed, server, store, way).await?;
+            options.machine = Some(machine);
+        }
+        None => {}
+    }
+    let key = typed.way.private_key.as_deref();
+    let key = key.map(key_file::read).transpose()?;
+    if let Some(timeout) = typed.timeout {
+        options.timeout = timeout;
+    }
+    options.redirect = match (server.port, &server.redirect_uri) {
+        (_, Some(uri)) => Redirect::Uri(uri.clone()),
+        (Some(port), None) => Redirect::Port(port),
+        (None, None) => Redirect::AnyPort,
+    };
+    let given = client_secret(context, typed)?;
+    match &server.client_id {
+        Some(id) => {
+            let client = own_client(store, server, id, given, key).await?;
+            options.identity.preregistered = Some(client);
+        }
+        None if server.client_metadata_url.is_some() => options.identity.document_key = key,
+        None if key.is_some() => {
+            return Err(Failure::lacks(
+                "a private key belongs to a client",
+                "name it",
+                ("--client-id", Some("ID")),
+            ));
+        }
+        None if typed.client_secret_stdin => {
+            return Err(Failure::lacks(
+                "a client secret belongs to a client id",
+                "name it",
+                ("--client-id", Some("ID")),
+            ));
+        }
+        None => {}
+    }
+    Ok(options)
+}
+
+fn client_secret(context: &Context, typed: &Login) -> Result<Option<Secret<String>>, Failure> {
+    if !typed.client_secret_stdin {
+        return Ok(context.config.client_secret.clone());
+    }
+    if Context::is_interactive() {
+        let secret = rpassword::prompt_password("Client secret: ")
+            .map_err(|error| Failure::file("read a secret from", Path::new("stdin"), &error))?;
+        return Ok(Some(Secret::new(secret)));
+    }
+    read_secret(stdin().lock(), Path::new("stdin")).map(Some)
+}
+
+/// The client with the secret that it was used with before, unless one is `given`: it is sealed in
+/// the record, and nowhere else. Neither is shown to another issuer than the one that the client was
+/// used with, by the record or, after a logout, by the name (spec-checklist D13, D14).
+async fn own_client(
+    store: &TokenStore,
+    server: &Server,
+    client_id: &str,
+    given: Option<Secret<String>>,
+    key: Option<PrivateKey>,
+) -> Result<Preregistered, Failure> {
+    let record = store.load(&server.key()).await?.map(|(record, _)| record);
+    let mut client = Preregistered::new(client_id, given);
+    client.private_key = key;
+    client.issuer.clone_from(&server.issuer);
+    if let Some(ClientIdentity::Registered(own)) = record.map(|record| record.identity)
+        && own.by_hand
+        && own.client_id == client_id
+    {
+        client.client_secret = client.client_secret.or(own.client_secret);
+        client.private_key = client.private_key.or(own.private_key);
+        client.issuer = Some(own.issuer);
+    }
+    Ok(client)
+}

@@ -1,0 +1,23 @@
+//! The logins that there are, by the names of the servers and by the store.
+
+use mcp_client_oauth::{TokenStore, store::RecordKey};
+
+use crate::{context::Context, error::Failure};
+
+/// Every name, and every login that has none. Several names may stand for the same login.
+pub(crate) async fn named_keys(
+    context: &Context,
+    store: &TokenStore,
+) -> Result<Vec<(Option<String>, RecordKey)>, Failure> {
+    let servers = context.servers()?;
+    let mut all: Vec<_> = servers
+        .iter()
+        .map(|(name, server)| (Some(name.to_owned()), server.key()))
+        .collect();
+    for key in store.keys().await? {
+        if !all.iter().any(|(_, known)| *known == key) {
+            all.push((None, key));
+        }
+    }
+    Ok(all)
+}

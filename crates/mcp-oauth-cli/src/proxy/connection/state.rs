@@ -1,0 +1,122 @@
+//! What a connection holds: the tokens that requests go out with, and the login in progress.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwapOption;
+use http::{HeaderMap, header};
+use mcp_client_oauth::{
+    Authorized, Error, LoginOptions, Session, TokenStore, platform::Platform, store::RecordKey,
+};
+use tokio::{sync::watch, task::AbortHandle};
+use url::Url;
+
+use super::{blot::Shown, login_state::Login, tracked_tokens::Source};
+use crate::{error::Failure, hints::Subject, ui::Ui};
+
+/// What the door needs to know.
+pub(crate) struct Terms {
+    pub(crate) platform: Platform,
+    pub(crate) store: TokenStore,
+    pub(crate) key: RecordKey,
+    pub(crate) options: LoginOptions,
+    pub(crate) ui: Ui,
+    /// Whether a browser is opened, and whether that is all that may be asked of the person.
+    pub(crate) browser: bool,
+    pub(crate) no_browser: bool,
+    /// The person's own headers. With an `Authorization` among them the token is none of ours.
+    pub(crate) headers: HeaderMap,
+    /// What was typed, for hints.
+    pub(crate) subject: Subject,
+    /// The file that is locked while somebody logs in there.
+    pub(crate) lock: Option<PathBuf>,
+}
+
+/// The way to the server. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Door(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) terms: Terms,
+    pub(super) pass: ArcSwapOption<Pass>,
+    pub(super) shown: Shown,
+    pub(super) login: watch::Sender<Login>,
+    /// How many logins have brought a token.
+    pub(super) logins: watch::Sender<u64>,
+    pub(super) work: Mutex<Option<AbortHandle>>,
+}
+
+/// The tokens that requests go out with.
+pub(super) struct Pass {
+    pub(super) session: Session,
+    pub(super) authorized: Authorized,
+    /// For the place that a stream of 2024-11-05 names.
+    pub(super) at_origin: Authorized,
+}
+
+impl Door {
+    /// Opens with what the store has, if anything. Nobody is asked.
+    pub(crate) async fn open(terms: Terms) -> Result<Self, Failure> {
+        let door = Self(Arc::new(Inner {
+            terms,
+            pass: ArcSwapOption::empty(),
+            shown: Shown::default(),
+            login: watch::Sender::default(),
+            logins: watch::Sender::default(),
+            work: Mutex::default(),
+        }));
+        if !door.has_own_authorization() {
+            let found = door.stored().await?;
+            if let Some(session) = found {
+                door.go_on_with(session);
+            }
+        }
+        Ok(door)
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        self.0.terms.key.server().as_url()
+    }
+
+    pub(crate) fn platform(&self) -> &Platform {
+        &self.0.terms.platform
+    }
+
+    /// Whether somebody is logged in, as far as that is known before the server is asked.
+    pub(crate) fn has_session(&self) -> bool {
+        self.0.pass.load().is_some()
+    }
+
+    pub(super) fn has_own_authorization(&self) -> bool {
+        self.0.terms.headers.contains_key(header::AUTHORIZATION)
+    }
+
+    pub(super) async fn stored(&self) -> Result<Option<Session>, Error> {
+        let terms = &self.0.terms;
+        let (platform, store) = (terms.platform.clone(), terms.store.clone());
+        Session::open(platform, store, terms.key.clone()).await
+    }
+
+    pub(super) fn go_on_with(&self, session: Session) {
+        let platform = self.platform().clone();
+        let source = Source::new(session.clone(), self.0.shown.clone());
+        let at_origin = Source::at_origin(session.clone(), self.0.shown.clone());
+        let authorized = Authorized::new(platform.clone(), Arc::new(source));
+        let at_origin = Authorized::new(platform, Arc::new(at_origin));
+        self.0.pass.store(Some(Arc::new(Pass {
+            session,
+            authorized,
+            at_origin,
+        })));
+    }
+
+    /// Gives up a login that is under way.
+    pub(crate) fn close(&self) {
+        let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(work) = work.take() {
+            work.abort();
+        }
+    }
+}

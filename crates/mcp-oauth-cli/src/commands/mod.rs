@@ -20,7 +20,6 @@ use crate::{
 };
 
 mod backends;
-mod blotter;
 mod client_metadata;
 mod config;
 mod connection;

@@ -20,11 +20,11 @@ use mcp_client_oauth::{
 use tokio::{sync::watch, task::AbortHandle};
 use url::Url;
 
-mod blot;
 mod login;
+mod redact_body;
 mod source;
 
-use blot::{Shown, blotted};
+use redact_body::{Shown, redacted};
 use source::Source;
 
 use super::{UNKNOWN_OUTCOME, frame::NoMessage};
@@ -187,7 +187,7 @@ impl Door {
                 let text = format!("{} refuses the token, and a fresh one too", self.url());
                 Err(Trouble::Said(text))
             }
-            Ok(answer) => Ok(blotted(answer, &self.0.shown)),
+            Ok(answer) => Ok(redacted(answer, &self.0.shown)),
             Err(Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. })) => {
                 self.log_in(None, Some(scope));
                 Err(Trouble::Login)

@@ -74,6 +74,7 @@ pub mod platform;
 pub mod proto;
 mod prover;
 mod quirks;
+pub mod redact;
 mod secret;
 mod server_url;
 mod session;

@@ -9,7 +9,6 @@ use crate::{
 };
 
 mod backends;
-mod blotter;
 mod client_metadata;
 mod config;
 mod demo;

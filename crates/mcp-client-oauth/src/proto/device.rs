@@ -183,7 +183,7 @@ pub fn request(
 
 /// Reads the answer of `endpoint`. What it names may not lead to a more private place than `reach`.
 ///
-/// `secrets` are what the request carried: they are blotted out of the server's words.
+/// `secrets` are what the request carried: they are redacted in the server's words.
 pub fn response(
     answer: &Response,
     endpoint: &Endpoint,

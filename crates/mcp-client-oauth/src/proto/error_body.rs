@@ -54,8 +54,7 @@ impl ErrorBody {
         self.code.as_raw() == code
     }
 
-    /// The same, with every occurrence of `secrets` blotted out: some servers echo what they were
-    /// sent (H160).
+    /// Redacts `secrets`: some servers echo what they were sent (CWE-532).
     #[must_use]
     pub fn without(mut self, secrets: &[&str]) -> Self {
         self.code = self.code.without(secrets);
@@ -82,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echoed_secret_is_blotted_out() {
+    fn an_echoed_secret_is_redacted() {
         let secret = "planted-refresh-token-0123456789";
         let body = serde_json::json!({"error": "invalid_grant", "error_description": format!("token {secret} is spent")});
         let error = ErrorBody::parse(body.to_string().as_bytes())

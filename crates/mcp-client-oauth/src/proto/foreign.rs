@@ -4,17 +4,13 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+
+use crate::redact::Redactor;
 
 /// How many characters of a stranger's text are kept.
 const SHOWN: usize = 256;
-/// What stands for a secret that a stranger has echoed.
-const BLOT: &str = "[redacted]";
-/// A shorter secret stands in other words, and protects nothing.
-const SHORTEST_SECRET: usize = 4;
-/// A shorter beginning of a secret gives nothing away.
-const SHORTEST_PREFIX: usize = 8;
-
+/// Stands for what was cut off.
+const CUT: char = '…';
 /// A stranger's text. `Display` escapes control and direction-changing characters, and what is
 /// longer than 256 characters was cut when it was made.
 ///
@@ -32,7 +28,7 @@ impl Foreign {
     pub fn new(text: &str) -> Self {
         let mut kept: String = text.chars().take(SHOWN).collect();
         if kept.len() < text.len() {
-            kept.push('…');
+            kept.push(CUT);
         }
         Self(kept)
     }
@@ -42,50 +38,53 @@ impl Foreign {
         &self.0
     }
 
-    /// The same, with every occurrence of `secrets` blotted out: some servers echo what they were
-    /// sent (H160).
+    /// Redacts `secrets`: some servers echo what they were sent (CWE-532).
     #[must_use]
     pub fn without(&self, secrets: &[&str]) -> Self {
-        let mut clean = Zeroizing::new(self.0.clone());
-        for secret in secrets.iter().filter(|it| it.len() >= SHORTEST_SECRET) {
-            clean = Zeroizing::new(clean.replace(secret, BLOT));
-            // The text was cut when it was made, so the secret may be there without its end.
-            if let Some(start) = cut_at_the_end(&clean, secret) {
-                clean.truncate(start);
-                clean.push_str(BLOT);
-            }
+        let redactor = Redactor::new(secrets);
+        match self.0.strip_suffix(CUT) {
+            Some(beginning) => Self::new(&format!("{}{CUT}", redactor.redact_cut(beginning))),
+            None => Self::new(&redactor.redact(&self.0)),
         }
-        Self::new(&clean)
     }
 }
 
-/// Where a prefix of `secret` ends a text that was cut.
-fn cut_at_the_end(text: &str, secret: &str) -> Option<usize> {
-    let body = text.strip_suffix('…')?;
-    let lengths = (SHORTEST_PREFIX..secret.len()).rev();
-    let mut prefixes = lengths.filter_map(|length| secret.get(..length));
-    let prefix = prefixes.find(|prefix| body.ends_with(prefix))?;
-    Some(body.len() - prefix.len())
-}
-
-/// Characters that move the cursor, hide text or turn its direction.
-fn is_dangerous(c: char) -> bool {
-    c.is_control()
+/// Returns whether `c` cannot move the cursor, hide text or turn its direction.
+pub fn is_safe(c: char) -> bool {
+    let is_dangerous = c.is_control()
         || matches!(c,
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    !is_dangerous
+}
+
+/// Escapes a text of several lines as `Foreign` does, but does not cut it. Lines stay lines.
+///
+/// ```
+/// use mcp_client_oauth::proto::foreign::escape_lines;
+///
+/// assert_eq!(escape_lines("a\u{1b}[2J\r\nb"), "a\\u{1b}[2J\nb");
+/// ```
+pub fn escape_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(escape).collect();
+    lines.join("\n")
+}
+
+fn escape(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_safe(c) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_unicode());
+        }
+    }
+    shown
 }
 
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            if is_dangerous(c) {
-                write!(f, "{}", c.escape_unicode())?;
-            } else {
-                write!(f, "{c}")?;
-            }
-        }
-        Ok(())
+        f.write_str(&escape(&self.0))
     }
 }
 
@@ -116,8 +115,16 @@ mod tests {
         let hostile =
             "\u{1b}]8;;http://evil\u{7}click\u{1b}]8;;\u{7}\r\n\u{8}\u{9b}2J\u{202e}x\u{feff}";
         let shown = Foreign::new(hostile).to_string();
-        assert!(shown.chars().all(|c| !is_dangerous(c)), "{shown}");
+        assert!(shown.chars().all(is_safe), "{shown}");
         assert!(shown.contains("click"));
+    }
+
+    #[test]
+    fn what_moves_the_cursor_is_escaped_and_lines_stay_lines() {
+        let long = "x".repeat(600);
+        let text = escape_lines(&format!("a\u{1b}[2J\nb\r\n{long}"));
+        assert!(!text.contains('\u{1b}') && !text.contains('\r'));
+        assert!(text.starts_with("a\\u{1b}[2J\nb\n") && text.ends_with(&long));
     }
 
     #[test]
@@ -132,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_blotted_out_even_where_it_was_cut() {
+    fn a_secret_is_redacted_even_where_it_was_cut() {
         let secret = "planted-refresh-token-0123456789";
         let clean = |text: &str| Foreign::new(text).without(&["abc", secret]).to_string();
         assert_eq!(

@@ -45,7 +45,7 @@ pub fn request(
 
 /// Reads the answer: 200 means revoked, or never known (RFC 7009 §2.2), which is the same to us.
 ///
-/// `secrets` are what the request carried: they are blotted out of the server's words (H160).
+/// `secrets` are what the request carried: they are redacted in the server's words (H160).
 pub fn response(answer: &Response, secrets: &[&str]) -> Result<(), NotRevoked> {
     if answer.status.is_success() {
         return Ok(());

@@ -239,7 +239,7 @@ fn is_form(answer: &Response) -> bool {
 
 /// Reads a token response that was asked for at `now`.
 ///
-/// `secrets` are what the request carried: they are blotted out of the server's words. `scheme` is
+/// `secrets` are what the request carried: they are redacted in the server's words. `scheme` is
 /// what was asked for: a token that is bound to a key if the request carried a proof (RFC 9449 §5).
 pub fn response(
     answer: &Response,

@@ -107,8 +107,8 @@ pub fn request(
     client.post(endpoint, reach, &fields)
 }
 
-/// Reads the answer (RFC 8693 §2.2.1). `secrets` are what the request carried: they are blotted out
-/// of the server's words.
+/// Reads the answer (RFC 8693 §2.2.1). `secrets` are what the request carried: they are redacted in
+/// the server's words.
 pub fn response(answer: &Response, secrets: &[&str]) -> Result<Assertion, TokenExchangeError> {
     #[derive(Deserialize)]
     struct Wire {

@@ -11,9 +11,10 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 /// Each module with the modules that it may use: rows above its own, and not all of them.
 const LAYERS: &[(&str, &[&str])] = &[
     ("secret", &[]),
+    ("redact", &[]),
     ("server_url", &[]),
     ("platform", &["secret", "server_url"]),
-    ("proto", &["secret", "server_url", "platform"]),
+    ("proto", &["secret", "redact", "server_url", "platform"]),
     ("quirks", &["platform", "proto"]),
     ("error", &["server_url", "platform", "proto"]),
     ("prover", &["platform", "proto"]),

@@ -1,6 +1,6 @@
 //! `request`: one request with the token, as curl would send it.
 
-use std::{io::Read as _, path::Path, sync::Arc};
+use std::{borrow::Cow, io::Read as _, path::Path, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -8,12 +8,15 @@ use mcp_client_oauth::{
     Authorized, Error, ServerUrl, Session,
     error::AuthorizationError,
     platform::Response,
-    proto::{foreign::Foreign, scope::Scope},
+    proto::{
+        foreign::{self, Foreign},
+        scope::Scope,
+    },
+    redact::Redactor,
 };
 use serde_json::{Value, json};
 use url::Url;
 
-use super::blotter::Blotter;
 use crate::{
     args::{Request, Whose},
     context::{Context, is_url},
@@ -159,18 +162,31 @@ fn exit_of(status: StatusCode) -> Exit {
 
 fn print(context: &Context, typed: &Request, answer: &Response, session: &Session) {
     let ui = &context.ui;
-    let blotter = Blotter::of(session);
-    if ui.is_json() {
-        ui.result(&document(answer, &blotter), String::new);
+    let tokens = session.record().tokens;
+    let refresh_token = tokens.refresh_token.iter();
+    let secrets = refresh_token.map(|token| token.expose().as_str());
+    let redactor = Redactor::new(secrets.chain([tokens.access_token.expose()]));
+    let has_token = if ui.is_json() {
+        let (document, has_token) = document(answer, &redactor);
+        ui.result(&document, String::new);
+        has_token
     } else {
-        if typed.include {
-            ui.line(&head(answer, &blotter));
-        } else if answer.status.as_u16() >= 400 {
-            ui.say(format_args!("the server answered HTTP {}", answer.status));
-        }
-        print_body(context, &blotter.bytes(&answer.body));
-    }
-    if blotter.has_blotted() {
+        let head = if typed.include {
+            let head = head(answer);
+            let clean = redactor.redact(&head);
+            ui.line(&format!("{}\n", foreign::escape_lines(&clean)));
+            matches!(clean, Cow::Owned(_))
+        } else {
+            if answer.status.as_u16() >= 400 {
+                ui.say(format_args!("the server answered HTTP {}", answer.status));
+            }
+            false
+        };
+        let body = redactor.redact_bytes(&answer.body);
+        print_body(context, &body);
+        head || matches!(body, Cow::Owned(_))
+    };
+    if has_token {
         ui.warn("the server has sent a token back: it is not shown");
     }
 }
@@ -178,7 +194,7 @@ fn print(context: &Context, typed: &Request, answer: &Response, session: &Sessio
 fn print_body(context: &Context, body: &[u8]) {
     let ui = &context.ui;
     match std::str::from_utf8(body) {
-        Ok(text) if ui.is_terminal() => ui.line(&printable(text)),
+        Ok(text) if ui.is_terminal() => ui.line(&foreign::escape_lines(text)),
         Err(_) if ui.is_terminal() => {
             ui.say(format_args!(
                 "{} bytes that are no text: use `> file`",
@@ -189,52 +205,36 @@ fn print_body(context: &Context, body: &[u8]) {
     }
 }
 
-fn document(answer: &Response, blotter: &Blotter) -> Value {
+/// Returns the response as JSON, and whether a token had to be redacted in it.
+fn document(answer: &Response, redactor: &Redactor) -> (Value, bool) {
     let headers = answer.headers.keys().map(|name| {
         let values = answer.headers.get_all(name).iter();
-        let values = values.map(|value| blotter.text(&String::from_utf8_lossy(value.as_bytes())));
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
         (name.to_string(), Value::from(values.collect::<Vec<_>>()))
     });
+    let body = answer.body.as_ref();
+    let clean = redactor.redact_bytes(body);
+    let (member, value) = match (serde_json::from_slice(body), std::str::from_utf8(body)) {
+        (Ok(value), _) => ("body", value),
+        (_, Ok(text)) => ("body", Value::from(text)),
+        _ => ("body_base64", Value::from(BASE64_STANDARD.encode(&clean))),
+    };
     let mut document = json!({
         "status": answer.status.as_u16(),
         "headers": headers.collect::<serde_json::Map<_, _>>(),
+        member: value,
     });
-    let body = answer.body.as_ref();
-    let (member, value) = match (serde_json::from_slice(body), std::str::from_utf8(body)) {
-        (Ok(value), _) => ("body", blotter.value(value)),
-        (_, Ok(text)) => ("body", Value::from(blotter.text(text))),
-        _ => {
-            let encoded = BASE64_STANDARD.encode(blotter.bytes(body));
-            ("body_base64", Value::from(encoded))
-        }
-    };
-    document[member] = value;
-    document
+    let has_token = redactor.redact_json(&mut document) || matches!(clean, Cow::Owned(_));
+    (document, has_token)
 }
 
-fn head(answer: &Response, blotter: &Blotter) -> String {
+fn head(answer: &Response) -> String {
     let mut lines = vec![format!("HTTP {}", answer.status)];
     lines.extend(answer.headers.iter().map(|(name, value)| {
-        let value = blotter.text(&String::from_utf8_lossy(value.as_bytes()));
-        format!("{name}: {}", printable(&value))
+        let value = String::from_utf8_lossy(value.as_bytes());
+        format!("{name}: {value}")
     }));
-    lines.push(String::new());
     lines.join("\n")
-}
-
-/// The text without what moves the cursor; lines stay lines.
-fn printable(text: &str) -> String {
-    let safe = |line: &str| {
-        let characters: Vec<char> = line.chars().collect();
-        // `Foreign` keeps so many characters, and escapes the dangerous ones.
-        let pieces = characters
-            .chunks(256)
-            .map(|piece| piece.iter().collect::<String>());
-        pieces
-            .map(|piece| Foreign::new(&piece).to_string())
-            .collect::<String>()
-    };
-    text.lines().map(safe).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -272,13 +272,5 @@ mod tests {
             assert_eq!(told.exit, Exit::Usage);
             assert!(!told.message.contains("plan"), "{}", told.message);
         }
-    }
-
-    #[test]
-    fn what_moves_the_cursor_is_escaped_and_lines_stay_lines() {
-        let long = "x".repeat(600);
-        let text = printable(&format!("a\u{1b}[2J\nb\r\n{long}"));
-        assert!(!text.contains('\u{1b}') && !text.contains('\r'));
-        assert!(text.starts_with("a\\u{1b}[2J\nb\n") && text.ends_with(&long));
     }
 }

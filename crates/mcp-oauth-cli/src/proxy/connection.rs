@@ -3,9 +3,9 @@
 //!
 //! [`state`] holds the tokens and the login in progress, [`login`] runs a login, and [`send`] sends.
 
-mod blot;
 mod login;
 mod login_state;
+mod redact_body;
 mod send;
 mod state;
 mod tracked_tokens;

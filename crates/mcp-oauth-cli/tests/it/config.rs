@@ -113,7 +113,7 @@ async fn codex_gets_a_name_that_it_takes() {
 #[tokio::test]
 async fn a_file_that_is_not_understood_is_left_as_it_is() {
     let home = Home::logged_in().await;
-    let file = home.file("settings.json", "{ // mine\n}");
+    let file = home.file("settings.json", "{ // mine\n  \"a\": 'b'\n}");
     let before = snapshot(&home.path(""));
     let typed = [
         "config", "notes", "--for", "zed", "--write", "--file", &file,
@@ -121,9 +121,27 @@ async fn a_file_that_is_not_understood_is_left_as_it_is() {
     home.run(&typed)
         .await
         .ended(1)
-        .says("is left as it is")
+        .says(&format!("{file} is left as it is"))
+        .says("on line 2 column 8")
         .says("without --write");
     assert_eq!(snapshot(&home.path("")), before);
+}
+
+#[tokio::test]
+async fn comments_in_a_file_stay() {
+    let home = Home::logged_in().await;
+    let before = "\u{feff}{\r\n\t// mine\r\n\t\"theme\": \"x\",\r\n}";
+    let file = home.file("settings.json", before);
+    let typed = [
+        "config", "notes", "--for", "zed", "--write", "--file", &file,
+    ];
+    home.run(&typed).await.succeeded();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let start = before.strip_suffix("\r\n}").unwrap();
+    assert!(text.starts_with(start), "{text}");
+    let added = "\r\n\t\"context_servers\": {\r\n\t\t\"notes\": {\r\n";
+    assert!(text[start.len()..].starts_with(added), "{text}");
+    assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
 }
 
 #[tokio::test]

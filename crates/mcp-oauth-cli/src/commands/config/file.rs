@@ -77,9 +77,16 @@ pub(super) fn with_table(
         let message = format!("{} is left as it is: {why}", path.display());
         Failure::other("file", message, None)
     };
-    let mut document: DocumentMut = text
-        .parse()
-        .map_err(|error: toml_edit::TomlError| broken(error.message().to_owned()))?;
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
+        let start = error.span().unwrap_or_default().start;
+        let before = text.get(..start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        broken(format!(
+            "{} on line {line} column {column}",
+            error.message()
+        ))
+    })?;
     let mut implicit = Table::new();
     implicit.set_implicit(true);
     let servers = document.entry(member).or_insert(Item::Table(implicit));
@@ -198,7 +205,12 @@ mod tests {
         assert_eq!(notes["env_vars"][0].as_str(), Some("S"));
         let again = with_table(&after, path, "mcp_servers", "notes", &entry).unwrap();
         assert_eq!(again, after);
-        assert!(with_table("x", path, "m", "n", &entry).is_err());
+        let broken = with_table("a = 1\n b = \"p\nc = 2", path, "m", "n", &entry).unwrap_err();
+        let message = broken.told(None).message;
+        assert!(
+            message.contains("c.toml") && message.ends_with("on line 2 column 8"),
+            "{message}"
+        );
         assert!(with_table("m = 1", path, "m", "n", &entry).is_err());
     }
 }

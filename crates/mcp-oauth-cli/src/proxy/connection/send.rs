@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{
     super::error::Trouble,
-    blot::blotted,
+    redact_body::redacted,
     state::{Door, Pass},
 };
 
@@ -82,7 +82,7 @@ impl Door {
                 let text = format!("{} refuses the token, and a fresh one too", self.url());
                 Err(Trouble::Said(text))
             }
-            Ok(answer) => Ok(blotted(answer, &self.0.shown)),
+            Ok(answer) => Ok(redacted(answer, &self.0.shown)),
             Err(Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. })) => {
                 self.log_in(None, Some(scope));
                 Err(Trouble::Login)

@@ -13,7 +13,7 @@ use mcp_client_oauth::{
 use tokio::{sync::watch, task::AbortHandle};
 use url::Url;
 
-use super::{blot::Shown, login_state::Login, tracked_tokens::Source};
+use super::{login_state::Login, redact_body::Shown, tracked_tokens::Source};
 use crate::{error::Failure, hints::Subject, ui::Ui};
 
 /// What the door needs to know.

@@ -9,7 +9,7 @@ use mcp_client_oauth::{
     proto::{challenge::Challenge, resource_metadata::Resource, token::AccessToken},
 };
 
-use super::blot::Shown;
+use super::redact_body::Shown;
 
 /// A session whose tokens are noted before they are shown.
 pub(super) struct Source {

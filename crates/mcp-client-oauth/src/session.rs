@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use async_trait::async_trait;
 use http::HeaderValue;
 use tokio::{
@@ -17,7 +17,9 @@ use tokio::{
 };
 
 use crate::{
+    discovery::DiscoveryOptions,
     error::{AuthorizationError, Error, Remedy, TokenRefreshError},
+    machine::{MachineGrant, RecordedGrant},
     platform::Platform,
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
     prover::Prover,
@@ -33,6 +35,7 @@ mod transaction;
 mod unsaved;
 
 use current::{Age, Current, Wish};
+use refresh::GivenGrant;
 pub use refresh::refresh;
 pub(crate) use shared::{Borrowed, Target, borrow};
 use unsaved::UnsavedTokens;
@@ -90,6 +93,7 @@ struct Inner {
     store: TokenStore,
     key: RecordKey,
     current: ArcSwap<Current>,
+    given: ArcSwapOption<GivenGrant>,
     unsaved: UnsavedTokens,
     /// Held by the one task that renews; behind it wait those who need the outcome.
     gate: Arc<Mutex<LastAttempt>>,
@@ -121,6 +125,7 @@ impl Session {
             store,
             key,
             current: ArcSwap::from_pointee(current),
+            given: ArcSwapOption::empty(),
             unsaved: UnsavedTokens::default(),
             gate: Arc::default(),
             attempts: AtomicU64::new(0),
@@ -139,6 +144,30 @@ impl Session {
     ) -> Result<Option<Self>, Error> {
         let stored = store.load(&key).await?;
         Ok(stored.map(|(record, revision)| Self::new(platform, store, key, record, revision)))
+    }
+
+    /// Gives this session, and every clone of it, the grant of a login that presents an assertion. It
+    /// names the source of the assertion, which no record holds. [`login`](crate::login()) and
+    /// [`Interactive`](crate::Interactive) do this by their options.
+    ///
+    /// Where others than the user of this machine may write records
+    /// ([`Backend::is_shared`](crate::store::Backend::is_shared)), the authorization server is found
+    /// again, with these options of `discovery`, before the assertion is sent.
+    #[must_use]
+    pub fn with_grant(self, grant: MachineGrant, discovery: &DiscoveryOptions) -> Self {
+        let mut discovery = discovery.clone();
+        discovery.challenge = None;
+        self.0.given.store(Some(Arc::new(GivenGrant {
+            grant,
+            discovery: Some(discovery).filter(|_| self.0.store.is_shared()),
+        })));
+        self
+    }
+
+    /// Returns whether the session has a grant, and another one than this.
+    pub(crate) fn has_other_grant(&self, grant: &MachineGrant) -> bool {
+        let given = self.0.given.load();
+        given.as_ref().is_some_and(|given| given.grant != *grant)
     }
 
     /// Whose tokens these are.
@@ -349,7 +378,12 @@ impl TokenSource for Session {
     }
 
     fn extension(&self) -> Option<&'static str> {
-        self.0.current.load().record.machine.as_ref()?.extension()
+        let current = self.0.current.load();
+        current
+            .record
+            .machine
+            .as_ref()
+            .and_then(RecordedGrant::extension)
     }
 
     /// A refresh brings no wider scope (RFC 6749 §6), so `insufficient_scope` is answered with what

@@ -24,7 +24,6 @@ const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
 const PROXY_TOKEN: &str = "MCP_OAUTH_PROXY_TOKEN";
 const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
 const IDP_CLIENT_SECRET: &str = "MCP_OAUTH_IDP_CLIENT_SECRET";
-const TRUST_RECORDS: &str = "MCP_OAUTH_TRUST_RECORDS";
 /// The most that a password or secret may have: whoever names a device as a file gets an answer.
 const LONGEST_SECRET: u64 = 64 * 1024;
 
@@ -37,7 +36,6 @@ pub(crate) struct Environment {
     password_file: Option<OsString>,
     client_secret: Option<OsString>,
     idp_client_secret: Option<OsString>,
-    trust_records: Option<OsString>,
     vault: Variables,
     browser: Option<OsString>,
     display: Option<OsString>,
@@ -65,7 +63,6 @@ impl Environment {
             password_file: read("MCP_OAUTH_PASSWORD_FILE"),
             client_secret: read(CLIENT_SECRET),
             idp_client_secret: read(IDP_CLIENT_SECRET),
-            trust_records: read(TRUST_RECORDS),
             vault: Variables::read(read),
             browser: read("BROWSER"),
             display: read("DISPLAY"),
@@ -133,8 +130,6 @@ pub(crate) struct Config {
     pub(crate) client_secret: Option<Secret<String>>,
     /// The one at the identity provider.
     pub(crate) idp_client_secret: Option<Secret<String>>,
-    /// Whether what a shared store says of files and programs here may be believed.
-    pub(crate) trust_records: bool,
     /// Which Vault, and as whom, if the place is one.
     pub(crate) vault: Variables,
     /// Whether it makes sense to open a browser.
@@ -185,7 +180,6 @@ impl Config {
             kept_password,
             client_secret: secret(CLIENT_SECRET, environment.client_secret)?,
             idp_client_secret: secret(IDP_CLIENT_SECRET, environment.idp_client_secret)?,
-            trust_records: environment.trust_records.is_some_and(|value| value == "1"),
             vault: environment.vault,
             has_browser,
             network: flags.network.or(environment.certificates),

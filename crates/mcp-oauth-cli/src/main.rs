@@ -4,6 +4,7 @@
 //! ends in an [`exit`] code; every word to the person goes through [`ui`].
 
 mod args;
+mod assertion;
 mod commands;
 mod config;
 mod core_dump;

@@ -3,8 +3,8 @@
 use std::{io::stdin, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    ClientIdentity, DpopPolicy, Ensured, Error, LoginOptions, Preregistered, Secret, ServerUrl,
-    Session, TokenStore,
+    ClientIdentity, DpopPolicy, Ensured, Error, LoginOptions, MachineGrant, Preregistered, Secret,
+    ServerUrl, Session, TokenStore,
     grant::{Redirect, foresee},
     proto::{private_key::PrivateKey, server_metadata::Issuer},
 };
@@ -28,6 +28,8 @@ mod without_person;
 pub(crate) use asking::Asking;
 use meant::meant;
 use report::{Outcome, report};
+pub(crate) use without_person::with_grant;
+use without_person::{IdpCredentials, grant, not_remembered};
 
 /// What the library calls the grant that shows a code.
 const DEVICE_CODE: &str = "device_code";
@@ -37,13 +39,17 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     let (name, mut server) = meant(&typed, &servers)?;
     let store = context.ready_store().await?;
     let mut options = options(context, &typed, &server, &store).await?;
-    let mut ensured = authorize(context, &typed, &server.url, &store, &options).await;
+    let known = servers.find(&name);
+    let other_source = known.is_none_or(|known| known.workload_token != server.workload_token)
+        && server.workload_token.is_some();
+    let anew = other_source || is_other_login(&typed);
+    let mut ensured = authorize(context, &typed, anew, &server.url, &store, &options).await;
     if let Err(error) = &ensured
         && legacy::is_accepted(context, error).await
     {
         server.legacy = true;
         options.discovery.legacy = true;
-        ensured = authorize(context, &typed, &server.url, &store, &options).await;
+        ensured = authorize(context, &typed, anew, &server.url, &store, &options).await;
     }
     let ensured = ensured?;
     let reused = matches!(ensured, Ensured::Reused(_));
@@ -117,8 +123,8 @@ async fn options(
     match server.way {
         Some(Way::Device) => options.grant = Some(DEVICE_CODE.to_owned()),
         Some(way) => {
-            let machine = without_person::grant(context, typed, server, store, way).await?;
-            options.machine = Some(machine);
+            let machine = machine_grant(context, typed, server, store).await?;
+            options.machine = Some(machine.ok_or_else(|| not_remembered(way))?);
         }
         None => {}
     }
@@ -195,6 +201,30 @@ async fn own_client(
     Ok(client)
 }
 
+/// The grant of a login that asks no user. An identity provider that is typed comes with its
+/// credentials.
+async fn machine_grant(
+    context: &Context,
+    typed: &Login,
+    server: &Server,
+    store: &TokenStore,
+) -> Result<Option<MachineGrant>, Failure> {
+    let record = match (server.way, &typed.idp.idp) {
+        (Some(Way::Enterprise), None) => store.load(&server.key()).await?,
+        _ => None,
+    };
+    let key = typed.idp.idp_private_key.as_deref();
+    let credentials = IdpCredentials {
+        secret: context.config.idp_client_secret.clone(),
+        key: key.map(key_file::read).transpose()?,
+    };
+    grant(
+        server,
+        credentials,
+        record.as_ref().map(|(record, _)| record),
+    )
+}
+
 /// The issuer that a client registered by hand is bound to from now on.
 fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
     match session.record().identity {
@@ -203,10 +233,21 @@ fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
     }
 }
 
+/// Whether what was typed is another login than the one that may be stored. Another source of an
+/// assertion is told from what is remembered.
+fn is_other_login(typed: &Login) -> bool {
+    typed.who.client_id.is_some()
+        || typed.who.client_metadata_url.is_some()
+        || typed.who.legacy
+        || typed.way.private_key.is_some()
+        || typed.idp.idp.is_some()
+}
+
 /// Asks the person, unless the login is good already and nothing else was asked for.
 async fn authorize(
     context: &Context,
     typed: &Login,
+    anew: bool,
     url: &ServerUrl,
     store: &TokenStore,
     options: &LoginOptions,
@@ -219,15 +260,11 @@ async fn authorize(
     }
     let person = Arc::new(terminal);
     let platform = with_person(&context.platform, person.clone());
-    let other_client = typed.who.client_id.is_some() || typed.who.client_metadata_url.is_some();
     let asking = Asking {
         platform: &platform,
         store,
         url,
-        anew: other_client
-            || typed.who.legacy
-            || typed.way.private_key.is_some()
-            || typed.idp.idp.is_some(),
+        anew,
     };
     let no_browser = typed.who.no_browser;
     let mut options = options.clone();

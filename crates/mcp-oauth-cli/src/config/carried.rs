@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{CLIENT_SECRET, Environment, IDP_CLIENT_SECRET, PASSWORD, TRUST_RECORDS};
+use super::{CLIENT_SECRET, Environment, IDP_CLIENT_SECRET, PASSWORD};
 use crate::{
     args::Global,
     place::{Key, Place},
@@ -139,7 +139,6 @@ fn variables(environment: &Environment, place: &Place, takes_password: bool) -> 
         (PASSWORD, environment.password.is_some() && takes_password),
         (CLIENT_SECRET, environment.client_secret.is_some()),
         (IDP_CLIENT_SECRET, environment.idp_client_secret.is_some()),
-        (TRUST_RECORDS, environment.trust_records.is_some()),
     ];
     let own = own
         .into_iter()

@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use mcp_client_oauth::{
-    AnswerError, Authorized, Error, LoginOptions, Remedy, Session, TokenStore,
+    AnswerError, Authorized, Error, LoginOptions, Remedy, Session, Sessions, TokenStore,
     error::{AuthorizationError, HttpError, HttpErrorCause},
     platform::{Body, Platform, Reach, Request},
     proto::challenge::Challenge,
@@ -228,8 +228,9 @@ impl Door {
 
     async fn stored(&self) -> Result<Option<Session>, Error> {
         let terms = &self.0.terms;
-        let (platform, store) = (terms.platform.clone(), terms.store.clone());
-        Session::open(platform, store, terms.key.clone()).await
+        Sessions::new(terms.platform.clone(), terms.store.clone())
+            .session_with(terms.key.server(), &terms.options)
+            .await
     }
 
     fn go_on_with(&self, session: Session) {

@@ -1,90 +1,106 @@
 //! Logins without a person: what they need beside the client.
 //!
-//! Where an assertion comes from is sealed in the record, and nowhere else: it may name a secret.
+//! The source of an assertion comes from the command line or from the names of this machine, and never
+//! from a record, so that nobody who can write a record can have a file read or a program run here.
 
 use mcp_client_oauth::{
-    IdentityProvider, MachineGrant, Preregistered, TokenStore, error::MachineGrantError,
-    proto::server_metadata::Issuer,
+    DiscoveryOptions, IdentityProvider, MachineGrant, Preregistered, RecordedGrant, Secret,
+    Session, proto::private_key::PrivateKey, store::Record,
 };
 
 use crate::{
-    args::Login,
-    commands::Context,
+    assertion::Idp,
     exit::Failure,
-    key_file,
     servers::{Server, Way},
 };
 
-/// The grant of a way that asks nobody: as it is typed, else as the last login went.
-pub(super) async fn grant(
-    context: &Context,
-    typed: &Login,
-    server: &Server,
-    store: &TokenStore,
-    way: Way,
-) -> Result<MachineGrant, Failure> {
-    if way == Way::ClientCredentials {
-        return Ok(MachineGrant::ClientCredentials);
-    }
-    if let Some(assertion) = typed.way.workload_token.clone() {
-        return Ok(MachineGrant::Workload { assertion });
-    }
-    if let Some(idp) = identity_provider(context, typed)? {
-        return Ok(MachineGrant::Enterprise { idp: Box::new(idp) });
-    }
-    let record = store.load(&server.key()).await?.map(|(record, _)| record);
-    if record
-        .as_ref()
-        .is_some_and(|record| !store.may_read_for(record))
-    {
-        return Err(MachineGrantError::ForeignSource.into());
-    }
-    let known = record.and_then(|record| record.machine);
-    match (way, known) {
-        (Way::Workload, Some(machine @ MachineGrant::Workload { .. }))
-        | (Way::Enterprise, Some(machine @ MachineGrant::Enterprise { .. })) => Ok(machine),
-        (Way::Enterprise, _) => Err(Failure::usage(
-            "which identity provider vouches is not known any more",
-            "add --idp and what goes with it; see `mcp-oauth login --help`",
-        )),
-        _ => Err(Failure::lacks(
-            "where the JWT of the workload comes from is not known any more",
-            "name it",
-            ("--workload-token", Some("FILE")),
-        )),
-    }
+/// What proves to an identity provider who the client is.
+#[derive(Default)]
+pub(crate) struct IdpCredentials {
+    pub(crate) secret: Option<Secret<String>>,
+    pub(crate) key: Option<PrivateKey>,
 }
 
-/// The definition of the arguments has all of them or none.
+/// Returns the grant of a login at `server`; none if that asks a user, or if its source is not
+/// remembered. What was not given of the credentials is taken from the `record` of the last login.
+pub(crate) fn grant(
+    server: &Server,
+    credentials: IdpCredentials,
+    record: Option<&Record>,
+) -> Result<Option<MachineGrant>, Failure> {
+    Ok(match server.way {
+        Some(Way::ClientCredentials) => Some(MachineGrant::ClientCredentials),
+        Some(Way::Workload) => server.workload_token.as_ref().map(|source| {
+            let assertion = source.to_library();
+            MachineGrant::Workload { assertion }
+        }),
+        Some(Way::Enterprise) => match &server.idp {
+            Some(idp) => identity_provider(idp, credentials, record)?.map(|idp| {
+                let idp = Box::new(idp);
+                MachineGrant::Enterprise { idp }
+            }),
+            None => None,
+        },
+        Some(Way::Device) | None => None,
+    })
+}
+
+/// Gives to a session the grant by which its login goes again, if that asks no user.
+pub(crate) fn with_grant(session: Session, server: &Server) -> Result<Session, Failure> {
+    let record = session.record();
+    let Some(grant) = grant(server, IdpCredentials::default(), Some(&record))? else {
+        return Ok(session);
+    };
+    let mut discovery = DiscoveryOptions::default();
+    discovery.legacy = server.legacy;
+    discovery.quirks.clone_from(&server.quirks);
+    Ok(session.with_grant(grant, &discovery))
+}
+
+/// Says that the source of a login without a person is not remembered.
+pub(super) fn not_remembered(way: Way) -> Failure {
+    if way == Way::Enterprise {
+        return Failure::usage(
+            "the identity provider is not remembered on this machine",
+            "add --idp and what goes with it; see `mcp-oauth login --help`",
+        );
+    }
+    Failure::lacks(
+        "the source of the JWT of the workload is not remembered on this machine",
+        "name it",
+        ("--workload-token", Some("FILE")),
+    )
+}
+
 fn identity_provider(
-    context: &Context,
-    typed: &Login,
+    idp: &Idp,
+    given: IdpCredentials,
+    record: Option<&Record>,
 ) -> Result<Option<IdentityProvider>, Failure> {
-    let flags = &typed.idp;
-    let subject = flags.id_token.as_ref();
-    let subject = subject.or(flags.idp_refresh_token.as_ref());
-    let (Some(issuer), Some(endpoint), Some(client_id), Some(subject)) = (
-        &flags.idp,
-        &flags.idp_token_endpoint,
-        &flags.idp_client_id,
-        subject,
-    ) else {
+    let Some(subject) = idp.id_token.as_ref().or(idp.refresh_token.as_ref()) else {
         return Ok(None);
     };
-    let key = flags.idp_private_key.as_deref();
-    let key = key.map(key_file::read).transpose()?;
-    let mut client = Preregistered::new(client_id, context.config.idp_client_secret.clone());
-    client.private_key = key;
-    let issuer = Issuer::new(issuer);
-    let idp = IdentityProvider::new(issuer, endpoint.as_str(), &client, subject.clone());
-    let idp = idp.map(|idp| match flags.idp_refresh_token.clone() {
-        Some(refresh_token) => idp.with_refresh_token(refresh_token),
-        None => idp,
-    });
-    idp.map(Some).map_err(|error| {
+    let mut client = Preregistered::new(&idp.client_id, given.secret);
+    client.private_key = given.key;
+    if let Some(RecordedGrant::Enterprise { idp: kept }) =
+        record.and_then(|record| record.machine.as_ref())
+        && kept.client.client_id == idp.client_id
+        && kept.client.issuer == idp.issuer
+    {
+        let kept = kept.client.clone();
+        client.client_secret = client.client_secret.or(kept.client_secret);
+        client.private_key = client.private_key.or(kept.private_key);
+    }
+    let (issuer, endpoint) = (idp.issuer.clone(), idp.token_endpoint.as_str());
+    let provider = IdentityProvider::new(issuer, endpoint, &client, subject.to_library());
+    let provider = provider.map_err(|error| {
         Failure::usage(
             format!("the token endpoint of the identity provider cannot be used: {error}"),
             "name an https URL: --idp-token-endpoint https://idp.example/token",
         )
-    })
+    })?;
+    Ok(Some(match &idp.refresh_token {
+        Some(refresh_token) => provider.with_refresh_token(refresh_token.to_library()),
+        None => provider,
+    }))
 }

@@ -218,6 +218,9 @@ pub enum TokenRefreshError {
     /// A login without a person could not be done again.
     #[error(transparent)]
     Machine(#[from] MachineGrantError),
+    /// The authorization server could not be found again, before an assertion was sent to it.
+    #[error(transparent)]
+    Discovery(Box<Error>),
     /// The refresh task itself died.
     #[error("the refresh was aborted ({0})")]
     Aborted(String),
@@ -243,13 +246,18 @@ impl TokenRefreshError {
             | Self::OtherIssuer
             | Self::Interrupted { .. } => true,
             Self::Answer { cause, .. } => cause.is_definitive(),
-            Self::Http(_) | Self::NotSigned(_) | Self::Machine(_) | Self::Aborted(_) => false,
+            Self::Http(_)
+            | Self::NotSigned(_)
+            | Self::Machine(_)
+            | Self::Discovery(_)
+            | Self::Aborted(_) => false,
         }
     }
 
     fn remedy(&self) -> Remedy {
         match self {
             Self::Machine(cause) => cause.remedy(),
+            Self::Discovery(error) => error.remedy(),
             // No time mends a certificate, and no login.
             Self::Http(error) if error.is_about_certificates() => network_remedy(error),
             _ if self.is_definitive() => Remedy::LogIn,

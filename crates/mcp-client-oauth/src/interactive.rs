@@ -73,6 +73,7 @@ impl Interactive {
     ) -> Result<Self, Error> {
         let key = options.key(&server);
         let session = Session::open(platform.clone(), store.clone(), key).await?;
+        let session = session.map(|session| options.give_grant(session));
         Ok(Self(Arc::new(Inner {
             platform,
             store,
@@ -125,7 +126,7 @@ impl Inner {
     ) -> Result<Option<AccessToken>, Error> {
         let key = self.options.key(&self.server);
         let stored = Session::open(self.platform.clone(), self.store.clone(), key).await?;
-        let Some(session) = stored else {
+        let Some(session) = stored.map(|session| self.options.give_grant(session)) else {
             return Ok(None);
         };
         let token = session.ready().filter(|token| Some(token) != refused);

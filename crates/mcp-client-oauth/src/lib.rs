@@ -95,7 +95,7 @@ pub use identity::{
 pub use interactive::Interactive;
 pub use login::{DpopPolicy, LoginOptions, login};
 pub use logout::{Logout, RemoteLogout, logout, revoke};
-pub use machine::{IdentityProvider, MachineGrant};
+pub use machine::{IdentityProvider, MachineGrant, RecordedGrant, RecordedIdentityProvider};
 pub use prover::{Proof, Prover};
 pub use quirks::{OtherName, Quirks, ResourceParameter};
 pub use secret::Secret;

@@ -43,7 +43,9 @@ pub struct LoginOptions {
     /// and it can be had there; else the first that fits. For where a device code would do better, and
     /// a browser does as well.
     pub preferred_grant: Option<String>,
-    /// How to get tokens without asking anybody; then the session can do that again by itself.
+    /// How to get tokens without asking anybody; then the session can do that again by itself. The
+    /// source of an assertion is not stored: a session that is opened later needs it again, see
+    /// [`Session::with_grant`] and [`Sessions::session_with`](crate::Sessions::session_with).
     pub machine: Option<MachineGrant>,
     /// What to ask for, instead of what the server suggests.
     pub scope: Option<Scope>,
@@ -121,15 +123,9 @@ pub async fn login(
         distrust(store, &key, error).await;
     }
     let record = outcome?;
-    store.give_leave(&record);
     let revision = keep(store, &key, &record).await?;
-    Ok(Session::new(
-        platform.clone(),
-        store.clone(),
-        key,
-        record,
-        revision,
-    ))
+    let session = Session::new(platform.clone(), store.clone(), key, record, revision);
+    Ok(options.give_grant(session))
 }
 
 /// Stores what a person has consented to. Somebody who holds the record, or has changed it, is no
@@ -167,9 +163,11 @@ async fn obtain(
     options: &LoginOptions,
     before: Option<&Record>,
 ) -> Result<Record, Error> {
-    // What may be forged does not say where the caller's own file is sent.
+    // A record that others may have written does not decide where the caller's assertion is sent.
     let machine = options.machine.as_ref();
-    let known = before.filter(|_| !machine.is_some_and(|machine| store.may_be_forged(machine)));
+    let is_local =
+        |_: &&Record| !(store.is_shared() && machine.is_some_and(MachineGrant::presents_assertion));
+    let known = before.filter(is_local);
     let discovery = learn(platform, server, options, known).await?;
     let prover = options.prover(platform, &discovery)?;
     // A login of its own is not given up for a shared one: others may live by it.
@@ -284,7 +282,7 @@ async fn obtain_without_person(
     let grant = grant::choose(&request, options.grant.as_deref())?;
     let tokens = grant.obtain(platform, request).await?;
     let mut record = Record::new(discovery, identity, requested, tokens);
-    record.machine = Some(machine.clone());
+    record.machine = Some(machine.recorded());
     record.dpop = prover.map(|prover| prover.key().clone());
     Ok(record)
 }
@@ -403,6 +401,14 @@ impl LoginOptions {
         match &self.account {
             Some(account) => key.with_account(account),
             None => key,
+        }
+    }
+
+    /// Gives the grant of these options, if they have one without a user, to a session.
+    pub(crate) fn give_grant(&self, session: Session) -> Session {
+        match &self.machine {
+            Some(machine) => session.with_grant(machine.clone(), &self.discovery),
+            None => session,
         }
     }
 

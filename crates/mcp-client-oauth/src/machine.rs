@@ -1,6 +1,7 @@
 //! Grants without a person: a client in its own name, a workload by its identity, a person by what
-//! their organization's identity provider says. What is needed for them is kept with the login, so
-//! that a session can go that way again.
+//! their organization's identity provider says. The source of an assertion is given by the caller each
+//! time and is in no record, so that nobody who can write a record can have a file read or a program
+//! run here.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,8 +27,7 @@ use crate::{
 };
 
 /// How to get tokens without asking anybody.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum MachineGrant {
     /// The client in its own name, by its secret or its key (RFC 6749 §4.4, SEP-1046).
@@ -46,8 +46,34 @@ pub enum MachineGrant {
     },
 }
 
-/// The identity provider of an organization, as the person named it.
+/// Names the grant of a login without a user, as its [`Record`](crate::store::Record) keeps it: what
+/// the server knows and what is secret, and never the source of an assertion.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RecordedGrant {
+    /// [`MachineGrant::ClientCredentials`].
+    ClientCredentials,
+    /// [`MachineGrant::Workload`]. Versions up to 3 kept the source, which is ignored.
+    Workload {},
+    /// [`MachineGrant::Enterprise`].
+    Enterprise {
+        /// The identity provider. Versions up to 3 kept the source here, which is ignored.
+        idp: Box<RecordedIdentityProvider>,
+    },
+}
+
+/// Keeps what a login by an identity provider needs beside its [`IdentityProvider`] where the caller
+/// does not keep secrets.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RecordedIdentityProvider {
+    /// The client at the identity provider, with its secret or key.
+    pub client: Registration,
+}
+
+/// The identity provider of an organization, as the person named it.
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct IdentityProvider {
     /// Where it exchanges tokens.
@@ -58,7 +84,6 @@ pub struct IdentityProvider {
     /// [`subject_token_type`](Self::subject_token_type) says.
     pub id_token: AssertionSource,
     /// The kind of that token.
-    #[serde(default)]
     pub subject_token_type: SubjectTokenType,
 }
 
@@ -98,35 +123,79 @@ impl MachineGrant {
     /// The name of the grant.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::ClientCredentials => "client_credentials",
-            Self::Workload { .. } => "workload",
-            Self::Enterprise { .. } => "enterprise",
+            Self::ClientCredentials => CLIENT_CREDENTIALS,
+            Self::Workload { .. } => WORKLOAD,
+            Self::Enterprise { .. } => ENTERPRISE,
         }
     }
 
     /// The MCP extension that describes it, for servers that want to know (spec-checklist J14).
     pub fn extension(&self) -> Option<&'static str> {
+        extension(self.name())
+    }
+
+    /// Returns what a record keeps of it.
+    pub(crate) fn recorded(&self) -> RecordedGrant {
         match self {
-            Self::ClientCredentials => Some("io.modelcontextprotocol/oauth-client-credentials"),
-            Self::Workload { .. } => None,
-            Self::Enterprise { .. } => {
-                Some("io.modelcontextprotocol/enterprise-managed-authorization")
-            }
+            Self::ClientCredentials => RecordedGrant::ClientCredentials,
+            Self::Workload { .. } => RecordedGrant::Workload {},
+            Self::Enterprise { idp } => RecordedGrant::Enterprise {
+                idp: Box::new(RecordedIdentityProvider {
+                    client: idp.client.clone(),
+                }),
+            },
         }
     }
 
-    /// Whether it reads what it presents from a place on this machine.
-    pub(crate) fn names_a_place(&self) -> bool {
-        match self {
-            Self::ClientCredentials => false,
-            Self::Workload { assertion } => assertion.is_place(),
-            Self::Enterprise { idp } => idp.id_token.is_place(),
-        }
+    /// Returns whether it presents an assertion, which comes from a source of the caller.
+    pub(crate) fn presents_assertion(&self) -> bool {
+        !matches!(self, Self::ClientCredentials)
     }
 
     /// Whether the authorization server need not know the client.
     pub(crate) fn does_without_client(&self) -> bool {
         matches!(self, Self::Workload { .. })
+    }
+}
+
+impl RecordedGrant {
+    /// Returns the name of the grant, as [`MachineGrant::name`] does.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ClientCredentials => CLIENT_CREDENTIALS,
+            Self::Workload {} => WORKLOAD,
+            Self::Enterprise { .. } => ENTERPRISE,
+        }
+    }
+
+    /// Returns the MCP extension that describes it, as [`MachineGrant::extension`] does.
+    pub fn extension(&self) -> Option<&'static str> {
+        extension(self.name())
+    }
+
+    /// Returns the grant to request tokens by once more: `given` by the caller, unless it needs no
+    /// source.
+    pub(crate) fn with_source<'a>(
+        &self,
+        given: Option<&'a MachineGrant>,
+    ) -> Result<&'a MachineGrant, MachineGrantError> {
+        match (self, given) {
+            (Self::ClientCredentials, _) => Ok(&MachineGrant::ClientCredentials),
+            (_, Some(given)) if given.name() == self.name() => Ok(given),
+            _ => Err(MachineGrantError::SourceRequired(self.name())),
+        }
+    }
+}
+
+const CLIENT_CREDENTIALS: &str = "client_credentials";
+const WORKLOAD: &str = "workload";
+const ENTERPRISE: &str = "enterprise";
+
+fn extension(name: &str) -> Option<&'static str> {
+    match name {
+        CLIENT_CREDENTIALS => Some("io.modelcontextprotocol/oauth-client-credentials"),
+        ENTERPRISE => Some("io.modelcontextprotocol/enterprise-managed-authorization"),
+        _ => None,
     }
 }
 

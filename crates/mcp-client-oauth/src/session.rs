@@ -5,13 +5,15 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use async_trait::async_trait;
 use http::HeaderValue;
 use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
+    discovery::DiscoveryOptions,
     error::{Error, Remedy, TokenRefreshError},
+    machine::{MachineGrant, RecordedGrant},
     platform::Platform,
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
     prover::Prover,
@@ -30,6 +32,7 @@ mod unsaved;
 
 use current::{Age, Current, Wish};
 use inner::{Inner, LastAttempt};
+use refresh::GivenGrant;
 pub use refresh::refresh;
 pub(crate) use shared::{Borrowed, Target, borrow};
 use unsaved::UnsavedTokens;
@@ -97,6 +100,7 @@ impl Session {
             store,
             key,
             current: ArcSwap::from_pointee(current),
+            given: ArcSwapOption::empty(),
             unsaved: UnsavedTokens::default(),
             gate: Arc::default(),
             attempts: AtomicU64::new(0),
@@ -115,6 +119,30 @@ impl Session {
     ) -> Result<Option<Self>, Error> {
         let stored = store.load(&key).await?;
         Ok(stored.map(|(record, revision)| Self::new(platform, store, key, record, revision)))
+    }
+
+    /// Gives this session, and every clone of it, the grant of a login that presents an assertion. It
+    /// names the source of the assertion, which no record holds. [`login`](crate::login()) and
+    /// [`Interactive`](crate::Interactive) do this by their options.
+    ///
+    /// Where others than the user of this machine may write records
+    /// ([`Backend::is_shared`](crate::store::Backend::is_shared)), the authorization server is found
+    /// again, with these options of `discovery`, before the assertion is sent.
+    #[must_use]
+    pub fn with_grant(self, grant: MachineGrant, discovery: &DiscoveryOptions) -> Self {
+        let mut discovery = discovery.clone();
+        discovery.challenge = None;
+        self.0.given.store(Some(Arc::new(GivenGrant {
+            grant,
+            discovery: Some(discovery).filter(|_| self.0.store.is_shared()),
+        })));
+        self
+    }
+
+    /// Returns whether the session has a grant, and another one than this.
+    pub(crate) fn has_other_grant(&self, grant: &MachineGrant) -> bool {
+        let given = self.0.given.load();
+        given.as_ref().is_some_and(|given| given.grant != *grant)
     }
 
     /// Whose tokens these are.
@@ -295,7 +323,12 @@ impl TokenSource for Session {
     }
 
     fn extension(&self) -> Option<&'static str> {
-        self.0.current.load().record.machine.as_ref()?.extension()
+        let current = self.0.current.load();
+        current
+            .record
+            .machine
+            .as_ref()
+            .and_then(RecordedGrant::extension)
     }
 
     /// A refresh brings no wider scope (RFC 6749 §6), so `insufficient_scope` is answered with what

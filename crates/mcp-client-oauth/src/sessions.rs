@@ -11,6 +11,7 @@ use crate::{
     error::{AuthorizationError, Error, Remedy},
     login::{DpopPolicy, LoginOptions, login},
     logout::{Logout, logout},
+    machine::RecordedGrant,
     platform::Platform,
     proto::scope::Scope,
     server_url::ServerUrl,
@@ -87,6 +88,20 @@ impl Sessions {
         Ok(session.map(|session| self.remember(session, false)))
     }
 
+    /// Returns the session of `server`, if its user has logged in, with the grant of `options`: a login
+    /// by an assertion needs its source for each new token, and no record holds it. Nobody is asked.
+    ///
+    /// # Errors
+    /// [`Error::TokenStorage`].
+    pub async fn session_with(
+        &self,
+        server: &ServerUrl,
+        options: &LoginOptions,
+    ) -> Result<Option<Session>, Error> {
+        let session = self.session(&options.key(server)).await?;
+        Ok(session.map(|session| options.give_grant(session)))
+    }
+
     /// The session of `key`, or an error that says to log in.
     ///
     /// # Errors
@@ -124,6 +139,7 @@ impl Sessions {
             return self.login(server, options).await.map(Ensured::LoggedIn);
         };
         if !lacks(&session, options) {
+            let session = options.give_grant(session.clone());
             match session.token().await {
                 Ok(_) => return Ok(Ensured::Reused(session)),
                 Err(error) if error.remedy() == Remedy::LogIn => {}
@@ -264,5 +280,8 @@ fn lacks(session: &Session, options: &LoginOptions) -> bool {
         || otherwise
         || is_treated_otherwise
         || wanted.is_some_and(|client| record.identity.client_id() != client.client_id)
-        || (options.machine.is_some() && options.machine != record.machine)
+        || options.machine.as_ref().is_some_and(|machine| {
+            let recorded = record.machine.as_ref().map(RecordedGrant::name);
+            recorded != Some(machine.name()) || session.has_other_grant(machine)
+        })
 }

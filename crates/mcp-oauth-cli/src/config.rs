@@ -55,8 +55,6 @@ pub(crate) struct Config {
     pub(crate) client_secret: Option<Secret<String>>,
     /// The one at the identity provider.
     pub(crate) idp_client_secret: Option<Secret<String>>,
-    /// Whether what a shared store says of files and programs here may be believed.
-    pub(crate) trust_records: bool,
     /// Which Vault, and as whom, if the place is one.
     pub(crate) vault: Variables,
     /// Whether it makes sense to open a browser.
@@ -107,7 +105,6 @@ impl Config {
             kept_password,
             client_secret: secret(CLIENT_SECRET, environment.client_secret)?,
             idp_client_secret: secret(IDP_CLIENT_SECRET, environment.idp_client_secret)?,
-            trust_records: environment.trust_records.is_some_and(|value| value == "1"),
             vault: environment.vault,
             has_browser,
             network: flags.network.or(environment.certificates),

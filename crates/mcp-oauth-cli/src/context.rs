@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     error::Failure,
     hints::{Subject, similar},
+    non_interactive::with_grant,
     servers::{Server, Servers},
     shell::quoted,
     store::Opened,
@@ -65,23 +66,14 @@ impl Context {
     /// The store, for what is there: nothing is made by opening it.
     pub(crate) async fn store(&self) -> Result<TokenStore, Failure> {
         let store = crate::store::open(&self.config).await?;
-        Ok(self.keep(store))
-    }
-
-    fn keep(&self, store: TokenStore) -> TokenStore {
-        let store = if self.config.trust_records {
-            store.trusting_records()
-        } else {
-            store
-        };
-        self.opened.keep(store)
+        Ok(self.opened.keep(store))
     }
 
     /// The store, made if need be, and ready for what a login brings. If it is sealed more weakly
     /// than it might be, that is said now, once: the store keeps the kind of key that it has.
     pub(crate) async fn ready_store(&self) -> Result<TokenStore, Failure> {
         let (store, choice) = crate::store::choose(&self.config).await?;
-        let store = self.keep(store);
+        let store = self.opened.keep(store);
         store.ready().await?;
         if let Some(choice) = choice
             && let ChoiceReason::NoKeychain(_) = choice.reason
@@ -155,7 +147,22 @@ impl Context {
     pub(crate) async fn session(&self, target: &Target) -> Result<Session, Failure> {
         let store = self.store().await?;
         let session = Session::open(self.platform.clone(), store, target.key.clone()).await?;
-        Ok(session.ok_or_else(|| login_required(&target.key))?)
+        let session = session.ok_or_else(|| login_required(&target.key))?;
+        match self.remembered(target) {
+            Some(server) => with_grant(session, &server),
+            None => Ok(session),
+        }
+    }
+
+    /// Returns what is remembered of a login: by the name that was typed, or by another one.
+    fn remembered(&self, target: &Target) -> Option<Server> {
+        let named = target.server.clone();
+        let named = named.filter(|server| server.key() == target.key);
+        named.or_else(|| {
+            let servers = self.servers().ok()?;
+            let mut all = servers.iter().map(|(_, server)| server);
+            all.find(|server| server.key() == target.key).cloned()
+        })
     }
 
     /// Whether a person sits at the terminal.

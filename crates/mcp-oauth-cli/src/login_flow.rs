@@ -1,7 +1,6 @@
 //! Logins, for the commands that log in: `login` itself, and `proxy` beside the calls.
 
 mod flow;
-mod non_interactive;
 mod options;
 mod resolve;
 

@@ -4,6 +4,7 @@
 //! [`commands`] runs. It ends in an exit code ([`error`]); every word to the user goes through [`ui`].
 
 mod args;
+mod assertion;
 mod commands;
 mod config;
 mod context;
@@ -16,6 +17,7 @@ mod logins;
 mod logs;
 mod mcp_connection;
 mod network;
+mod non_interactive;
 mod proxy;
 mod rendered_error;
 mod servers;

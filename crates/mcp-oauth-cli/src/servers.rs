@@ -19,7 +19,10 @@ use mcp_client_oauth::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::error::Failure;
+use crate::{
+    assertion::{Idp, Source},
+    error::Failure,
+};
 
 const VERSION: u64 = 1;
 /// The longest name: it is for people.
@@ -51,6 +54,12 @@ pub(crate) struct Server {
     /// How tokens are got there, if not by a browser on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) way: Option<Way>,
+    /// The source of the JWT of a workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) workload_token: Option<Source>,
+    /// The identity provider of an enterprise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) idp: Option<Idp>,
     /// Whether only tokens will do that are bound to a key.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dpop: bool,
@@ -62,8 +71,7 @@ pub(crate) struct Server {
     pub(crate) quirks: Quirks,
 }
 
-/// How tokens are got, if not by a browser on this machine. What is secret about it, and what may
-/// be, is sealed in the record.
+/// How tokens are got, if not by a browser on this machine. What is secret about it is in the record.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {
@@ -90,6 +98,8 @@ impl Server {
             redirect_uri: None,
             legacy: false,
             way: None,
+            workload_token: None,
+            idp: None,
             dpop: false,
             share: false,
             quirks: Quirks::default(),

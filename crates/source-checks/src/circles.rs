@@ -149,8 +149,10 @@ impl Tree<'_> {
 
 /// Returns the circles among the arrows, each as its files in order.
 pub fn find(arrows: &Arrows) -> Vec<Vec<PathBuf>> {
-    let reached: BTreeMap<&PathBuf, BTreeSet<&PathBuf>> =
-        arrows.keys().map(|file| (file, reach(arrows, file))).collect();
+    let reached: BTreeMap<&PathBuf, BTreeSet<&PathBuf>> = arrows
+        .keys()
+        .map(|file| (file, reach(arrows, file)))
+        .collect();
     let mut circles = Vec::new();
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     for (file, from_it) in &reached {

@@ -18,7 +18,13 @@ pub fn root() -> PathBuf {
 pub fn tracked(root: &Path) -> Vec<String> {
     let listed = Command::new("git")
         .current_dir(root)
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .output()
         .expect("git lists the files of the repository");
     assert!(listed.status.success(), "git could not list the files");

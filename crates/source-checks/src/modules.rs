@@ -105,7 +105,12 @@ fn read_items(
             }
             Item::Use(import) => {
                 let is_reexport = !matches!(import.vis, syn::Visibility::Inherited);
-                collect_imports(&mut module.imports, &mut Vec::new(), &import.tree, is_reexport);
+                collect_imports(
+                    &mut module.imports,
+                    &mut Vec::new(),
+                    &import.tree,
+                    is_reexport,
+                );
             }
             other => {
                 collect_paths(&mut module.paths, other.to_token_stream());

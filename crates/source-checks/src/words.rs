@@ -36,7 +36,15 @@ const EMPTY: Row = Row {
 const TABLE: &[Row] = &[
     Row {
         instead: "user; or the client, the server, the process",
-        nowhere: &["person", "persons", "person's", "somebody", "somebody's", "nobody", "nobody's"],
+        nowhere: &[
+            "person",
+            "persons",
+            "person's",
+            "somebody",
+            "somebody's",
+            "nobody",
+            "nobody's",
+        ],
         names_and_messages: &["who", "whom", "anybody", "everybody"],
         ..EMPTY
     },
@@ -69,12 +77,16 @@ const TABLE: &[Row] = &[
     },
     Row {
         instead: "redact, redactor",
-        nowhere: &["blot", "blots", "blotted", "blotter", "blotters", "blotting"],
+        nowhere: &[
+            "blot", "blots", "blotted", "blotter", "blotters", "blotting",
+        ],
         ..EMPTY
     },
     Row {
         instead: "encrypt, encrypted",
-        nowhere: &["seal", "seals", "sealed", "sealing", "unseal", "unseals", "unsealed"],
+        nowhere: &[
+            "seal", "seals", "sealed", "sealing", "unseal", "unseals", "unsealed",
+        ],
         ..EMPTY
     },
     Row {
@@ -99,14 +111,26 @@ const TABLE: &[Row] = &[
     },
     Row {
         instead: "corrupt, flaky",
-        names_and_messages: &["spoil", "spoils", "spoiled", "spoilt", "damaged", "damage", "moody"],
+        names_and_messages: &[
+            "spoil", "spoils", "spoiled", "spoilt", "damaged", "damage", "moody",
+        ],
         ..EMPTY
     },
     Row {
         instead: "remove, revoke",
         names_and_messages: &[
-            "forget", "forgets", "forgot", "forgotten", "give back", "gives back", "gave back",
-            "given back", "take back", "takes back", "took back", "taken back",
+            "forget",
+            "forgets",
+            "forgot",
+            "forgotten",
+            "give back",
+            "gives back",
+            "gave back",
+            "given back",
+            "take back",
+            "takes back",
+            "took back",
+            "taken back",
         ],
         messages: &["tokens back"],
         ..EMPTY
@@ -384,12 +408,7 @@ fn has_bare_number(line: &str) -> bool {
                 .any(|word| is_number(word.trim_matches('.'))))
 }
 
-fn walk(
-    tokens: TokenStream,
-    strings: bool,
-    docs: bool,
-    add: &mut impl FnMut(Kind, usize, &str),
-) {
+fn walk(tokens: TokenStream, strings: bool, docs: bool, add: &mut impl FnMut(Kind, usize, &str)) {
     let mut is_doc = 0;
     for token in tokens {
         let line = token.span().start().line;

@@ -43,7 +43,10 @@ fn two_files_that_name_each_other_are_a_circle() {
         &[
             ("lib.rs", "mod a; mod b;"),
             ("a.rs", "use crate::b::B; pub(crate) struct A(B);"),
-            ("b.rs", "pub(crate) struct B; impl B { fn a(a: super::a::A) {} }"),
+            (
+                "b.rs",
+                "pub(crate) struct B; impl B { fn a(a: super::a::A) {} }",
+            ),
         ],
     );
     assert_eq!(found.len(), 1);
@@ -56,7 +59,10 @@ fn a_parent_that_defines_what_its_child_uses_and_uses_the_child_is_a_circle() {
         "parent_and_child",
         &[
             ("lib.rs", "mod parent;"),
-            ("parent/mod.rs", "mod child; pub(crate) struct P; fn f() { child::run(); }"),
+            (
+                "parent/mod.rs",
+                "mod child; pub(crate) struct P; fn f() { child::run(); }",
+            ),
             ("parent/child.rs", "use super::P; pub(crate) fn run() {}"),
         ],
     );
@@ -70,7 +76,10 @@ fn a_circle_through_a_renamed_reexport_is_found() {
         &[
             ("lib.rs", "mod a; mod b; pub use a::A as Renamed;"),
             ("a.rs", "use crate::b; pub struct A; fn f() { b::g(); }"),
-            ("b.rs", "use crate::Renamed; pub(crate) fn g() {} fn h(a: Renamed) {}"),
+            (
+                "b.rs",
+                "use crate::Renamed; pub(crate) fn g() {} fn h(a: Renamed) {}",
+            ),
         ],
     );
     assert_eq!(found.len(), 1);
@@ -84,7 +93,10 @@ fn a_parent_that_only_lists_and_reexports_its_children_is_in_no_circle() {
             ("lib.rs", "mod parent;"),
             ("parent.rs", "mod low; mod high; pub(crate) use high::High;"),
             ("parent/low.rs", "pub(crate) struct Low;"),
-            ("parent/high.rs", "use super::low::Low; pub(crate) struct High(Low);"),
+            (
+                "parent/high.rs",
+                "use super::low::Low; pub(crate) struct High(Low);",
+            ),
         ],
     );
     assert_eq!(found, Vec::<Vec<PathBuf>>::new());
@@ -97,7 +109,10 @@ fn what_only_tests_use_makes_no_circle() {
         &[
             ("lib.rs", "mod a; mod b;"),
             ("a.rs", "use crate::b::B; pub(crate) struct A(B);"),
-            ("b.rs", "pub(crate) struct B; #[cfg(test)] mod tests { use crate::a::A; }"),
+            (
+                "b.rs",
+                "pub(crate) struct B; #[cfg(test)] mod tests { use crate::a::A; }",
+            ),
         ],
     );
     assert_eq!(found, Vec::<Vec<PathBuf>>::new());

@@ -12,9 +12,19 @@ fn the_repository_uses_the_words_of_its_glossary() {
     let found = words::check_files(&root, &files::tracked(&root), &mut permits);
     let lines: Vec<String> = found
         .iter()
-        .map(|f| format!("{}:{}: `{}` in `{}`: write {}", f.path, f.line, f.phrase, f.text, f.instead))
+        .map(|f| {
+            format!(
+                "{}:{}: `{}` in `{}`: write {}",
+                f.path, f.line, f.phrase, f.text, f.instead
+            )
+        })
         .collect();
-    assert!(lines.is_empty(), "{}\n{} words", lines.join("\n"), lines.len());
+    assert!(
+        lines.is_empty(),
+        "{}\n{} words",
+        lines.join("\n"),
+        lines.len()
+    );
     let unused = permits.unused();
     assert!(unused.is_empty(), "allowed, but not there: {unused:#?}");
 }
@@ -25,7 +35,11 @@ fn found_in(path: &str, text: &str) -> Vec<Finding> {
 
 #[test]
 fn a_word_in_an_identifier_is_found() {
-    for planted in ["fn by_hand() {}", "struct ByHand;", "mod m { const BY_HAND: u8 = 1; }"] {
+    for planted in [
+        "fn by_hand() {}",
+        "struct ByHand;",
+        "mod m { const BY_HAND: u8 = 1; }",
+    ] {
         let found = found_in("crates/mcp-client-oauth/tests/it/planted.rs", planted);
         assert_eq!(found.len(), 1, "{planted}: {found:?}");
         assert_eq!(found[0].phrase, "by hand");
@@ -51,7 +65,10 @@ fn a_word_in_the_help_is_found() {
 fn a_word_in_a_line_of_documentation_or_a_comment_is_found() {
     for (path, planted) in [
         ("docs/planted.md", "Tokens are\nsealed.\n"),
-        ("crates/mcp-client-oauth/src/planted.rs", "struct S;\n// Nobody reads it.\n"),
+        (
+            "crates/mcp-client-oauth/src/planted.rs",
+            "struct S;\n// Nobody reads it.\n",
+        ),
         ("scripts/planted", "\n# A person reads it.\n"),
     ] {
         let found = found_in(path, planted);
@@ -62,8 +79,14 @@ fn a_word_in_a_line_of_documentation_or_a_comment_is_found() {
 
 #[test]
 fn a_word_in_the_name_of_a_file_or_a_key_is_found() {
-    assert_eq!(found_in("crates/mcp-client-oauth/src/store/sealed.rs", "").len(), 1);
-    assert_eq!(found_in("crates/mcp-client-oauth/tests/it/cases.toml", "by_hand = 1").len(), 1);
+    assert_eq!(
+        found_in("crates/mcp-client-oauth/src/store/sealed.rs", "").len(),
+        1
+    );
+    assert_eq!(
+        found_in("crates/mcp-client-oauth/tests/it/cases.toml", "by_hand = 1").len(),
+        1
+    );
 }
 
 #[test]
@@ -76,10 +99,16 @@ fn plain_english_in_prose_is_left_alone() {
 #[test]
 fn a_rule_that_is_cited_by_a_number_alone_is_found() {
     let path = "crates/mcp-client-oauth/src/planted.rs";
-    for planted in ["// The state is checked first (H17).", "// spec-checklist G4"] {
+    for planted in [
+        "// The state is checked first (H17).",
+        "// spec-checklist G4",
+    ] {
         assert_eq!(found_in(path, planted).len(), 1, "{planted}");
     }
-    for fine in ["// RFC 9207 §2.4 (docs/hostile.md H17).", "// RFC 8414 §3.3: HTTP/2, SHA256"] {
+    for fine in [
+        "// RFC 9207 §2.4 (docs/hostile.md H17).",
+        "// RFC 8414 §3.3: HTTP/2, SHA256",
+    ] {
         assert_eq!(found_in(path, fine), []);
     }
 }

@@ -16,13 +16,12 @@ pub enum MachineGrantError {
     /// The place of the assertion has none.
     #[error(transparent)]
     Assertion(#[from] NoAssertion),
-    /// A record names a place on this machine, and no login by this process has: whoever can write to
-    /// the store could have any program run, and what it says sent to them. What it names is not shown, because it may be theirs.
+    /// The login presents an assertion, and the caller has not named its source. No record holds that.
     #[error(
-        "the login says where on this machine its assertion comes from, but it is in a store that \
-         others can write to"
+        "the login presents an assertion for each token ({0}), and the source of the assertion is not \
+         given"
     )]
-    ForeignSource,
+    SourceRequired(&'static str),
     /// A client that asks in its own name must prove who it is (RFC 6749 §4.4).
     #[error("the client `{client_id}` has nothing that proves to {issuer} who it is")]
     PublicClient {
@@ -70,9 +69,9 @@ impl MachineGrantError {
                 NoAssertionCause::TimedOut(_) => Remedy::Retry,
                 _ => Remedy::Reconfigure,
             },
-            // A login that names the place does.
-            Self::ForeignSource => Remedy::LogIn,
-            Self::PublicClient { .. } | Self::NoIdJags(_) => Remedy::Reconfigure,
+            Self::SourceRequired(_) | Self::PublicClient { .. } | Self::NoIdJags(_) => {
+                Remedy::Reconfigure
+            }
             Self::NotSigned(_) => Remedy::Retry,
             Self::IdentityProvider { cause, .. } => match cause {
                 TokenExchangeError::Answer(cause) => answer_remedy(cause),
@@ -102,7 +101,7 @@ impl MachineGrantError {
             } => matches!(cause, TokenError::Unavailable { .. }),
             Self::Http(error) => network_remedy(error) == Remedy::Retry,
             Self::Assertion(_)
-            | Self::ForeignSource
+            | Self::SourceRequired(_)
             | Self::PublicClient { .. }
             | Self::NoIdJags(_)
             | Self::NotSigned(_)

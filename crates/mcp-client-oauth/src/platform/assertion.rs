@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncReadExt as _, process::Command, sync::oneshot};
 use zeroize::Zeroizing;
 
@@ -30,9 +29,9 @@ pub const SECRET_VARIABLES: [&str; 6] = [
 /// How much is read: more than any assertion has.
 const LIMIT: usize = 64 * 1024;
 
-/// Where an assertion comes from.
-#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+/// Where an assertion comes from. It cannot be serialized: a source that a record, or anything else
+/// that others may write, names would let them have a file read or a program run here.
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AssertionSource {
     /// A file, such as the projected token of a Kubernetes service account.
@@ -108,11 +107,6 @@ impl AssertionSource {
             Self::Given(text) => Ok(text.clone()),
         };
         text.map_err(|cause| self.without(cause))
-    }
-
-    /// Whether it is no more than the name of a place.
-    pub(crate) fn is_place(&self) -> bool {
-        !matches!(self, Self::Given(_))
     }
 
     /// That it has none.

@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Mutex;
 
 use super::{
     current::{Current, Wish},
+    refresh::GivenGrant,
     unsaved::UnsavedTokens,
 };
 use crate::{
@@ -29,6 +30,7 @@ pub(super) struct Inner {
     pub(super) store: TokenStore,
     pub(super) key: RecordKey,
     pub(super) current: ArcSwap<Current>,
+    pub(super) given: ArcSwapOption<GivenGrant>,
     pub(super) unsaved: UnsavedTokens,
     /// Held by the one task that renews; behind it wait those who need the outcome.
     pub(super) gate: Arc<Mutex<LastAttempt>>,

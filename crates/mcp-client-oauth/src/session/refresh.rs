@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    error::{HttpErrorCause, TokenRefreshError},
-    machine::{self, By},
+    discovery::{Discovery, DiscoveryOptions, discover},
+    error::{HttpError, HttpErrorCause, Remedy, TokenRefreshError},
+    machine::{self, By, MachineGrant},
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
@@ -25,14 +26,22 @@ const LONGEST_TURN: Duration = Duration::from_secs(20);
 ///
 /// The result has the refresh token and the scope of the answer, or the old ones where the answer
 /// has none (RFC 6749 §6, spec-checklist H5). The request goes to the endpoint of the record and
-/// to no other (H6). The assertion of a login without a person is read where the record says: it is
-/// on the caller to know who could write that.
+/// to no other (H6). A login that presents an assertion and has no refresh token is not renewed by
+/// this: a record does not name the source of the assertion.
 ///
 /// # Errors
 /// [`TokenRefreshError`], which tells a dead token from a failing network.
 pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, TokenRefreshError> {
     let prover = prover_of(platform, record);
-    refresh_within(platform, record, prover.as_ref(), TOKEN_DEADLINE).await
+    refresh_within(platform, record, prover.as_ref(), None, TOKEN_DEADLINE).await
+}
+
+/// The grant that the caller gave to a session.
+pub(super) struct GivenGrant {
+    pub(super) grant: MachineGrant,
+    /// How the authorization server is found again before an assertion is sent, if a record may have
+    /// been forged.
+    pub(super) discovery: Option<DiscoveryOptions>,
 }
 
 /// What proves that we have the key of a login, for a record that nobody has a session for.
@@ -45,10 +54,11 @@ pub(super) async fn refresh_within(
     platform: &Platform,
     record: &Record,
     prover: Option<&Prover>,
+    given: Option<&GivenGrant>,
     left: Duration,
 ) -> Result<TokenSet, TokenRefreshError> {
     let resource = &record.discovery.resource;
-    let Some(machine) = &record.machine else {
+    let Some(recorded) = &record.machine else {
         return refresh_with(platform, record, resource, prover, left).await;
     };
     let end = platform.clock.now() + left;
@@ -59,16 +69,44 @@ pub(super) async fn refresh_within(
             outcome => return outcome,
         }
     }
+    let machine = recorded.with_source(given.map(|given| &given.grant))?;
     let _turn = turn(platform, record).await;
-    let left = end.duration_since(platform.clock.now()).unwrap_or_default();
-    let client = own_client(record)?;
+    let left = || end.duration_since(platform.clock.now()).unwrap_or_default();
+    let found = match given.and_then(|given| given.discovery.as_ref()) {
+        Some(options) if machine.presents_assertion() => {
+            Some(find_again(platform, record, options, left()).await?)
+        }
+        _ => None,
+    };
+    let discovery = found.as_ref().unwrap_or(&record.discovery);
+    let client = record.identity.authenticate(&discovery.metadata);
+    let client = client.ok_or(TokenRefreshError::OtherIssuer)?;
     let by = By {
         client: &client,
         prover,
     };
     let scope = record.requested.as_ref();
-    let tokens = machine::obtain(platform, &record.discovery, by, machine, scope, left);
+    let tokens = machine::obtain(platform, discovery, by, machine, scope, left());
     Ok(Box::pin(tokens).await?)
+}
+
+/// Finds the authorization server once more. An assertion is sent where the server's metadata says and
+/// not where a record says: a forged one would have it sent to its author.
+async fn find_again(
+    platform: &Platform,
+    record: &Record,
+    options: &DiscoveryOptions,
+    left: Duration,
+) -> Result<Discovery, TokenRefreshError> {
+    let server = &record.discovery.server;
+    let found = tokio::select! {
+        biased;
+        found = Box::pin(discover(platform, server, options)) => found,
+        () = platform.clock.sleep(left) => {
+            Err(HttpError::new(server.as_url(), HttpErrorCause::TimedOut(left)).into())
+        }
+    };
+    found.map_err(|error| TokenRefreshError::Discovery(Box::new(error)))
 }
 
 /// Waits for a turn at the issuer, but not for long: one that hangs holds up its own, and being
@@ -162,6 +200,7 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             | HttpErrorCause::Setup(_) => false,
         },
         TokenRefreshError::Machine(error) => error.may_pass(),
+        TokenRefreshError::Discovery(error) => error.remedy() == Remedy::Retry,
         TokenRefreshError::Answer { .. }
         | TokenRefreshError::NotSigned(_)
         | TokenRefreshError::Interrupted { .. }

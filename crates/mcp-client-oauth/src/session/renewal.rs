@@ -16,7 +16,7 @@ use super::{
     unsaved::Unsaved,
 };
 use crate::{
-    error::{AuthorizationError, Error, MachineGrantError, TokenRefreshError, TokenStorageError},
+    error::{AuthorizationError, Error, TokenRefreshError, TokenStorageError},
     proto::{challenge::Challenge, scope::Scope, token::AccessToken},
     prover::Prover,
     store::{Record, RecordLock, Revision},
@@ -155,7 +155,9 @@ impl Inner {
     pub(super) fn scope_to_ask_for(&self, challenge: &Challenge) -> Option<Scope> {
         let current = self.current.load();
         let record = &current.record;
-        record.machine.as_ref()?;
+        let given = self.given.load();
+        let given = given.as_ref().map(|given| &given.grant);
+        record.machine.as_ref()?.with_source(given).ok()?;
         let wanted = record.widened_scope(challenge);
         if record.missing_scope().is_none() {
             self.widenings.store(0, Ordering::Relaxed);
@@ -240,10 +242,6 @@ impl Attempt<'_> {
 
     async fn send(&mut self) -> Step {
         let current = self.inner.current.load_full();
-        if !self.inner.store.may_read_for(&current.record) {
-            self.failure = Some(MachineGrantError::ForeignSource.into());
-            return Transaction::failed();
-        }
         let asked = self.wish.applied_to(current.record.clone());
         self.in_doubt |= self.lock.in_doubt();
         let prover = current.prover.as_deref();
@@ -284,11 +282,12 @@ impl Attempt<'_> {
             .build();
         let platform = &self.inner.platform;
         let end = platform.clock.now() + LONGEST_HOLD;
+        let given = self.inner.given.load_full();
         let mut was_lost = false;
         loop {
             let left = end.duration_since(platform.clock.now()).unwrap_or_default();
             let asked = match &record.lender {
-                None => refresh_within(platform, record, prover, left)
+                None => refresh_within(platform, record, prover, given.as_deref(), left)
                     .await
                     .map(|tokens| Borrowed {
                         tokens,

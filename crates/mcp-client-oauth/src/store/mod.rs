@@ -6,14 +6,10 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use self::{
-    leave::Leave,
     record::{client_name, decode, encode, readable},
     used_clients::UsedClients,
 };
-use crate::{
-    error::TokenStorageError, identity::Registration, machine::MachineGrant,
-    proto::server_metadata::Issuer,
-};
+use crate::{error::TokenStorageError, identity::Registration, proto::server_metadata::Issuer};
 
 #[cfg(feature = "sealed-file")]
 pub mod atomic_file;
@@ -28,7 +24,6 @@ mod hex;
 mod key;
 #[cfg(feature = "sealed-file")]
 mod keychain;
-mod leave;
 #[cfg(feature = "sealed-file")]
 mod lock;
 mod memory;
@@ -116,9 +111,7 @@ impl RecordLock {
 pub struct TokenStore {
     backend: Arc<dyn Backend>,
     tasks: TaskTracker,
-    leave: Arc<Leave>,
     used_clients: Arc<UsedClients>,
-    trusts_records: bool,
 }
 
 impl TokenStore {
@@ -127,22 +120,8 @@ impl TokenStore {
         Self {
             backend,
             tasks: TaskTracker::default(),
-            leave: Arc::default(),
             used_clients: Arc::default(),
-            trusts_records: false,
         }
-    }
-
-    /// The same, for a store whose every writer may have programs run and files read here.
-    ///
-    /// A login without a person keeps where its assertion comes from: a file, a variable, a command.
-    /// From a store that others can write, such as a Vault, a session reads these only after a login
-    /// by this process whose [`LoginOptions`](crate::LoginOptions) named them too, and sends what it
-    /// reads only to the endpoint that this login found; or after this.
-    #[must_use]
-    pub fn trusting_records(mut self) -> Self {
-        self.trusts_records = true;
-        self
     }
 
     /// The back end, for what is no record of ours.
@@ -151,24 +130,9 @@ impl TokenStore {
         &self.backend
     }
 
-    /// Whether a record says what it likes of places on this machine, and others can have written it.
-    pub(crate) fn may_be_forged(&self, machine: &MachineGrant) -> bool {
-        machine.names_a_place() && self.backend.is_shared() && !self.trusts_records
-    }
-
-    /// The caller has named the places that `record` names, and found out itself where what is read
-    /// there is sent.
-    pub(crate) fn give_leave(&self, record: &Record) {
-        if let Some(machine) = record.machine.as_ref().filter(|it| self.may_be_forged(it)) {
-            self.leave.give(machine, record);
-        }
-    }
-
-    /// Whether the places that `record` names may be read, for the endpoint that it names: the store
-    /// is not shared, or a login by this process said the same.
-    pub fn may_read_for(&self, record: &Record) -> bool {
-        let machine = record.machine.as_ref().filter(|it| self.may_be_forged(it));
-        machine.is_none_or(|machine| self.leave.is_given(machine, record))
+    /// Returns whether others than the user of this machine may write records.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.backend.is_shared()
     }
 
     /// Remembers for this process whether the last login with `client` succeeded.

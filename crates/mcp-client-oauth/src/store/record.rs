@@ -8,7 +8,7 @@ use crate::{
     discovery::Discovery,
     error::TokenStorageError,
     identity::ClientIdentity,
-    machine::MachineGrant,
+    machine::RecordedGrant,
     proto::{
         challenge::Challenge,
         dpop::DpopKey,
@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// The version of what is written in a record. Older ones are read: version 1 knew no lender,
-/// version 2 no machine grant and no key.
-const RECORD_VERSION: u64 = 3;
+/// version 2 no machine grant and no key, version 3 kept the source of an assertion.
+const RECORD_VERSION: u64 = 4;
 /// Two tokens of 16 KiB, and as many scopes as a record has.
 const ROOM: usize = 256 * 1024;
 /// Before the name of a login, and before that of a client registration.
@@ -118,9 +118,9 @@ pub struct Record {
     /// of a login at another resource of the same issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lender: Option<RecordKey>,
-    /// How tokens are got without a person, if they are.
+    /// The grant, if it needs no user. What it reads or runs here is not kept: the caller names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub machine: Option<MachineGrant>,
+    pub machine: Option<RecordedGrant>,
     /// The key that the tokens are bound to, if they are (RFC 9449).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dpop: Option<DpopKey>,

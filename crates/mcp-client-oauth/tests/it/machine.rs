@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use mcp_client_oauth::{
-    Error, IdentityOptions, LoginOptions, MachineGrant, Preregistered, Remedy, Secret, Session,
-    TokenSource,
+    DiscoveryOptions, Error, IdentityOptions, LoginOptions, MachineGrant, Preregistered, Remedy,
+    Secret, Session, TokenSource,
     error::{MachineGrantError, RegistrationError},
     proto::{private_key::PrivateKey, server_metadata::Issuer},
 };

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Error, MachineGrant, RegisteredScope, Remedy, Secret, ServerUrl, TokenSource as _, TokenStore,
+    Error, RecordedGrant, RegisteredScope, Remedy, Secret, ServerUrl, TokenSource as _, TokenStore,
     error::TokenStorageError,
-    proto::{server_metadata::Issuer, token_exchange::SubjectTokenType},
+    proto::server_metadata::Issuer,
     store::{Backend, MemoryBackend, RecordKey, Revision, SealedFiles},
 };
 
@@ -18,8 +18,8 @@ use crate::{
 const VERSION_1: &str = include_str!("fixtures/record-1.json");
 /// As the second one did: it may have a lender.
 const VERSION_2: &str = include_str!("fixtures/record-2.json");
-/// As the third one did before clients had a registered scope, and subjects a type; it could remember a
-/// `nonce`.
+/// As the third one did before clients had a registered scope; it could remember a `nonce`, and kept the
+/// source of an assertion.
 const VERSION_3: &str = include_str!("fixtures/record-3.json");
 /// The registration that this version kept beside it.
 const REGISTRATION_3: &str = r#"{"version":3,"issuer":"https://as.example","client_id":"client-1",
@@ -49,6 +49,10 @@ async fn store_with(record: &str) -> (TokenStore, RecordKey) {
     (TokenStore::new(Arc::new(backend)), key)
 }
 
+fn secret(text: &str) -> Secret<String> {
+    Secret::new(text.to_owned())
+}
+
 fn is_newer(error: &TokenStorageError) -> bool {
     matches!(error, TokenStorageError::Newer { version: NEWER, .. })
 }
@@ -72,18 +76,25 @@ async fn a_record_of_an_older_version_is_read_and_written_as_one_of_ours() {
 
 #[tokio::test]
 async fn what_was_written_before_a_member_was_added_is_read_without_it() {
-    let (store, key) = store_with(VERSION_3).await;
+    let (key, backend) = (RecordKey::new(server()), Arc::new(MemoryBackend::default()));
+    write(&*backend, &name(&key), None, VERSION_3).await;
+    let store = TokenStore::new(backend.clone());
     let (record, _) = store.load(&key).await.unwrap().unwrap();
     let parameters: Vec<_> = record.discovery.quirks.authorize.iter().collect();
     assert_eq!(parameters, [("audience", "notes")]);
     assert_eq!(record.discovery.scopes_left_out, 0);
-    let Some(MachineGrant::Enterprise { idp }) = &record.machine else {
+    let Some(RecordedGrant::Enterprise { idp }) = &record.machine else {
         panic!("{:?}", record.machine);
     };
-    assert_eq!(idp.subject_token_type, SubjectTokenType::IdToken);
+    assert_eq!(idp.client.client_secret, Some(secret("idp-secret")));
+    assert!(VERSION_3.contains("id_token"));
     let mut lock = store.lock(&key).await.unwrap();
     store.save(&mut lock, &record).await.unwrap();
     assert_eq!(store.load(&key).await.unwrap().unwrap().0, record);
+    // The source of an assertion is not written back.
+    let written = backend.get(&name(&key)).await.unwrap().unwrap();
+    let written = String::from_utf8(written.bytes.expose().clone()).unwrap();
+    assert!(written.contains("idp-secret") && !written.contains("id_token"));
 
     let backend = MemoryBackend::default();
     write(&backend, "client https://as.example", None, REGISTRATION_3).await;

@@ -42,8 +42,6 @@ Environment:
   MCP_OAUTH_PASSWORD_FILE   as --password-file
   MCP_OAUTH_CLIENT_SECRET   the secret of the client that --client-id names
   MCP_OAUTH_IDP_CLIENT_SECRET   ... of the one that --idp-client-id names
-  MCP_OAUTH_TRUST_RECORDS=1     read the file or variable, or run the command, that a login in a
-                            Vault names: whoever can write there has it run here
   VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT     which Vault, for `vault`
   VAULT_TOKEN; else VAULT_ROLE_ID and VAULT_SECRET_ID (AppRole); else MCP_OAUTH_VAULT_TOKEN_FILE;
   else the file ~/.vault-token                  who we are there

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use mcp_client_oauth::platform::AssertionSource;
+use mcp_client_oauth::proto::server_metadata::Issuer;
 use url::Url;
 
-use super::grant_args::assertion_source;
+use crate::assertion::{Idp, Source};
 
 /// Who vouches, and who we are there.
 #[derive(Args, Clone, Debug, Default)]
@@ -36,16 +36,30 @@ pub(crate) struct IdpFlags {
     #[arg(
         long,
         value_name = "FILE|env:NAME|cmd:PROGRAM",
-        value_parser = assertion_source,
+        value_parser = Source::parse,
         requires = "idp",
     )]
-    pub(crate) id_token: Option<AssertionSource>,
+    pub(crate) id_token: Option<Source>,
     /// Read a refresh token of the identity provider instead of an ID token; see --workload-token.
     #[arg(
         long,
         value_name = "FILE|env:NAME|cmd:PROGRAM",
-        value_parser = assertion_source,
+        value_parser = Source::parse,
         requires = "idp",
     )]
-    pub(crate) idp_refresh_token: Option<AssertionSource>,
+    pub(crate) idp_refresh_token: Option<Source>,
+}
+
+impl IdpFlags {
+    /// Returns what is remembered of what was typed. The definition of the arguments has all of them
+    /// or none.
+    pub(crate) fn remembered(&self) -> Option<Idp> {
+        Some(Idp {
+            issuer: Issuer::new(self.idp.as_ref()?),
+            token_endpoint: self.idp_token_endpoint.clone()?,
+            client_id: self.idp_client_id.clone()?,
+            id_token: self.id_token.clone(),
+            refresh_token: self.idp_refresh_token.clone(),
+        })
+    }
 }

@@ -1,7 +1,7 @@
 //! `get`: all that is known of a login, with its secrets redacted.
 
 use mcp_client_oauth::{
-    ClientIdentity, DiscoverySource, MachineGrant,
+    ClientIdentity, DiscoverySource, RecordedGrant,
     proto::dpop::DpopKey,
     store::{Record, RecordKey},
 };
@@ -46,7 +46,7 @@ fn document(target: &Target, record: &Record, status: Status) -> Value {
         "quirks": discovery.quirks,
         "issuer": discovery.issuer().as_str(),
         "client": client(&record.identity),
-        "without_person": record.machine.as_ref().map(MachineGrant::name),
+        "without_person": record.machine.as_ref().map(RecordedGrant::name),
         "dpop_key": record.dpop.as_ref().map(DpopKey::thumbprint),
         "shared_with": record.lender.as_ref().map(ToString::to_string),
         "authorization_endpoint": server.authorization_endpoint.as_ref().map(ToString::to_string),

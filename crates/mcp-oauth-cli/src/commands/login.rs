@@ -26,13 +26,17 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     let (name, mut server) = meant(&typed, &servers)?;
     let store = context.ready_store().await?;
     let mut options = options(context, &typed, &server, &store).await?;
-    let mut ensured = authorize(context, &typed, &server.url, &store, &options).await;
+    let known = servers.find(&name);
+    let other_source = known.is_none_or(|known| known.workload_token != server.workload_token)
+        && server.workload_token.is_some();
+    let anew = other_source || is_other_login(&typed);
+    let mut ensured = authorize(context, &typed, anew, &server.url, &store, &options).await;
     if let Err(error) = &ensured
         && legacy::is_accepted(context, error).await
     {
         server.legacy = true;
         options.discovery.legacy = true;
-        ensured = authorize(context, &typed, &server.url, &store, &options).await;
+        ensured = authorize(context, &typed, anew, &server.url, &store, &options).await;
     }
     let ensured = ensured?;
     let reused = matches!(ensured, Ensured::Reused(_));
@@ -79,10 +83,21 @@ fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
     }
 }
 
+/// Whether what was typed is another login than the one that may be stored. Another source of an
+/// assertion is told from what is remembered.
+fn is_other_login(typed: &Login) -> bool {
+    typed.who.client_id.is_some()
+        || typed.who.client_metadata_url.is_some()
+        || typed.who.legacy
+        || typed.way.private_key.is_some()
+        || typed.idp.idp.is_some()
+}
+
 /// Asks the person, unless the login is good already and nothing else was asked for.
 async fn authorize(
     context: &Context,
     typed: &Login,
+    anew: bool,
     url: &ServerUrl,
     store: &TokenStore,
     options: &LoginOptions,
@@ -95,15 +110,11 @@ async fn authorize(
     }
     let person = Arc::new(terminal);
     let platform = with_person(&context.platform, person.clone());
-    let other_client = typed.who.client_id.is_some() || typed.who.client_metadata_url.is_some();
     let asking = Asking {
         platform: &platform,
         store,
         url,
-        anew: other_client
-            || typed.who.legacy
-            || typed.way.private_key.is_some()
-            || typed.idp.idp.is_some(),
+        anew,
     };
     let no_browser = typed.who.no_browser;
     let mut options = options.clone();

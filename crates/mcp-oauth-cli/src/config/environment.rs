@@ -11,7 +11,6 @@ pub(super) const PASSWORD: &str = "MCP_OAUTH_PASSWORD";
 pub(super) const PROXY_TOKEN: &str = "MCP_OAUTH_PROXY_TOKEN";
 pub(super) const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
 pub(super) const IDP_CLIENT_SECRET: &str = "MCP_OAUTH_IDP_CLIENT_SECRET";
-pub(super) const TRUST_RECORDS: &str = "MCP_OAUTH_TRUST_RECORDS";
 
 /// Variables without a flag and with values that are no secrets, so that they can be written down. Some
 /// applications pass on little more than `HOME` and `PATH`.
@@ -44,7 +43,6 @@ pub(crate) struct Environment {
     pub(super) password_file: Option<OsString>,
     pub(super) client_secret: Option<OsString>,
     pub(super) idp_client_secret: Option<OsString>,
-    pub(super) trust_records: Option<OsString>,
     pub(super) vault: Variables,
     pub(super) browser: Option<OsString>,
     pub(super) display: Option<OsString>,
@@ -72,7 +70,6 @@ impl Environment {
             password_file: read("MCP_OAUTH_PASSWORD_FILE"),
             client_secret: read(CLIENT_SECRET),
             idp_client_secret: read(IDP_CLIENT_SECRET),
-            trust_records: read(TRUST_RECORDS),
             vault: Variables::read(read),
             browser: read("BROWSER"),
             display: read("DISPLAY"),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::environment::{
-    CLIENT_SECRET, Environment, IDP_CLIENT_SECRET, NAMES_BASE, PASSWORD, TOKENS_BASE, TRUST_RECORDS,
+    CLIENT_SECRET, Environment, IDP_CLIENT_SECRET, NAMES_BASE, PASSWORD, TOKENS_BASE,
 };
 use crate::{
     args::Global,
@@ -121,7 +121,6 @@ fn variables(environment: &Environment, place: &Place, takes_password: bool) -> 
         (PASSWORD, environment.password.is_some() && takes_password),
         (CLIENT_SECRET, environment.client_secret.is_some()),
         (IDP_CLIENT_SECRET, environment.idp_client_secret.is_some()),
-        (TRUST_RECORDS, environment.trust_records.is_some()),
     ];
     let own = own
         .into_iter()

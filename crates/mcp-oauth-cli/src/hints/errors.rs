@@ -38,6 +38,7 @@ pub(crate) fn hint_of(error: &Error, subject: &Subject) -> String {
         Error::MachineGrant(cause) | Error::TokenRefresh(TokenRefreshError::Machine(cause)) => {
             machine::hint(cause, error.remedy(), subject)
         }
+        Error::TokenRefresh(TokenRefreshError::Discovery(cause)) => hint_of(cause, subject),
         // A login that is still good is used again: only `--force` asks for another one.
         Error::TokenRefresh(
             TokenRefreshError::NotRefreshable { .. } | TokenRefreshError::Rejected(_),

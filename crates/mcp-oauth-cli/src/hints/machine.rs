@@ -14,10 +14,9 @@ use crate::servers::Way;
 
 pub(super) fn hint(cause: &MachineGrantError, remedy: Remedy, subject: &Subject) -> String {
     match cause {
-        MachineGrantError::ForeignSource => format!(
-            "for good, if you trust whoever can write there: export MCP_OAUTH_TRUST_RECORDS=1; for \
-             tokens until these end: {}",
-            with_assertion(subject)
+        MachineGrantError::SourceRequired(grant) => format!(
+            "it is remembered on the machine that it was given on; give it here: {}",
+            source_login(subject, *grant == "enterprise")
         ),
         MachineGrantError::Http(error) => network_hint(error, remedy, subject),
         _ if remedy == Remedy::Retry || remedy == Remedy::ReportToServer => {
@@ -88,8 +87,12 @@ fn identity_provider_hint(cause: &TokenExchangeError, subject: &Subject) -> Stri
 
 /// Returns the login with another source of its assertion.
 fn with_assertion(subject: &Subject) -> Proposal {
+    source_login(subject, subject.way() == Some(Way::Enterprise))
+}
+
+fn source_login(subject: &Subject, is_enterprise: bool) -> Proposal {
     let login = subject.login();
-    if subject.way() != Some(Way::Enterprise) {
+    if !is_enterprise {
         return login.with_value("--workload-token", "FILE");
     }
     // The options of an identity provider are given together.

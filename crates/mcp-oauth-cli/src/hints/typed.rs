@@ -2,10 +2,11 @@
 
 use std::{fmt, path::PathBuf};
 
-use mcp_client_oauth::platform::AssertionSource;
-
 use super::proposal::Flag;
-use crate::args::{Command, Global, Login};
+use crate::{
+    args::{Command, Global, Login},
+    assertion::Source,
+};
 
 /// Returns the command, if a server and an account are all that it takes; or `login`.
 pub(super) fn verb(command: &Command) -> Option<&'static str> {
@@ -60,7 +61,10 @@ pub(super) fn options(login: &Login) -> Vec<Flag> {
                     .replace(' ', "")
             }),
         ),
-        ("--workload-token", way.workload_token.as_ref().map(source)),
+        (
+            "--workload-token",
+            way.workload_token.as_ref().map(Source::shown),
+        ),
         ("--private-key", way.private_key.as_ref().map(path)),
         ("--idp", idp.idp.clone()),
         (
@@ -69,10 +73,10 @@ pub(super) fn options(login: &Login) -> Vec<Flag> {
         ),
         ("--idp-client-id", idp.idp_client_id.clone()),
         ("--idp-private-key", idp.idp_private_key.as_ref().map(path)),
-        ("--id-token", idp.id_token.as_ref().map(source)),
+        ("--id-token", idp.id_token.as_ref().map(Source::shown)),
         (
             "--idp-refresh-token",
-            idp.idp_refresh_token.as_ref().map(source),
+            idp.idp_refresh_token.as_ref().map(Source::shown),
         ),
         ("--resource", quirks.resource.clone()),
         ("--login-hint", quirks.login_hint.clone()),
@@ -105,15 +109,6 @@ fn switches(login: &Login) -> Vec<Flag> {
         ("--pkce-unlisted", quirks.pkce_unlisted),
         ("--assume-bearer", quirks.assume_bearer),
     ])
-}
-
-/// Where an assertion comes from. The arguments of a program may hold a secret, so they are not repeated.
-fn source(source: &AssertionSource) -> String {
-    match source {
-        AssertionSource::File(path) => path.display().to_string(),
-        AssertionSource::Variable(name) => format!("env:{name}"),
-        _ => "cmd:PROGRAM".to_owned(),
-    }
 }
 
 /// Returns the options of every command that were typed.

@@ -3,17 +3,18 @@
 use std::{io::stdin, path::Path};
 
 use mcp_client_oauth::{
-    ClientIdentity, DpopPolicy, LoginOptions, Preregistered, Secret, TokenStore, grant::Redirect,
-    proto::private_key::PrivateKey,
+    ClientIdentity, DpopPolicy, LoginOptions, MachineGrant, Preregistered, Secret, TokenStore,
+    grant::Redirect, proto::private_key::PrivateKey,
 };
 
-use super::{flow::DEVICE_CODE, non_interactive, resolve::meant};
+use super::{flow::DEVICE_CODE, resolve::meant};
 use crate::{
     args::Login,
     config::read_secret,
     context::Context,
     error::Failure,
     key_file,
+    non_interactive::{IdpCredentials, grant, not_remembered},
     servers::{Server, Way},
 };
 
@@ -52,8 +53,8 @@ pub(crate) async fn options(
     match server.way {
         Some(Way::Device) => options.grant = Some(DEVICE_CODE.to_owned()),
         Some(way) => {
-            let machine = non_interactive::grant(context, typed, server, store, way).await?;
-            options.machine = Some(machine);
+            let machine = machine_grant(context, typed, server, store).await?;
+            options.machine = Some(machine.ok_or_else(|| not_remembered(way))?);
         }
         None => {}
     }
@@ -128,4 +129,28 @@ async fn own_client(
         client.issuer = Some(own.issuer);
     }
     Ok(client)
+}
+
+/// The grant of a login that asks no user. An identity provider that is typed comes with its
+/// credentials.
+async fn machine_grant(
+    context: &Context,
+    typed: &Login,
+    server: &Server,
+    store: &TokenStore,
+) -> Result<Option<MachineGrant>, Failure> {
+    let record = match (server.way, &typed.idp.idp) {
+        (Some(Way::Enterprise), None) => store.load(&server.key()).await?,
+        _ => None,
+    };
+    let key = typed.idp.idp_private_key.as_deref();
+    let credentials = IdpCredentials {
+        secret: context.config.idp_client_secret.clone(),
+        key: key.map(key_file::read).transpose()?,
+    };
+    grant(
+        server,
+        credentials,
+        record.as_ref().map(|(record, _)| record),
+    )
 }

@@ -85,6 +85,8 @@ fn free_name(url: &ServerUrl, servers: &Servers) -> String {
 /// What is typed now goes before what the name stood for.
 fn merged(typed: &Login, known: Server) -> Server {
     let other_client = typed.who.client_id.is_some() && typed.who.client_id != known.client_id;
+    let way = way(typed, known.way);
+    let (workload_token, idp) = (typed.way.workload_token.clone(), typed.idp.remembered());
     Server {
         account: typed.who.account.clone().or(known.account),
         scope: typed.scope().or(known.scope),
@@ -114,7 +116,11 @@ fn merged(typed: &Login, known: Server) -> Server {
             None => typed.redirect_uri.clone().or(known.redirect_uri),
         },
         legacy: typed.who.legacy || known.legacy,
-        way: way(typed, known.way),
+        way,
+        workload_token: workload_token
+            .or(known.workload_token)
+            .filter(|_| way == Some(Way::Workload)),
+        idp: idp.or(known.idp).filter(|_| way == Some(Way::Enterprise)),
         dpop: typed.way.dpop || known.dpop,
         share: typed.way.share || known.share,
         quirks: known.quirks,

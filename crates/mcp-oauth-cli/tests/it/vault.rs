@@ -1,6 +1,12 @@
 //! Tokens in a real OpenBao.
 
-use mcp_client_oauth::store::VaultOptions;
+use std::sync::Arc;
+
+use mcp_client_oauth::{
+    Secret,
+    platform::SystemClock,
+    store::{Backend as _, Vault, VaultOptions},
+};
 use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::{Value, json};
 
@@ -267,9 +273,25 @@ async fn a_lease_is_let_go_when_a_command_is_interrupted() {
     assert_let_go(&bao).await;
 }
 
+/// Writes a record in the Vault as somebody else does: by version 3, which kept the source of an
+/// assertion.
+async fn forge(bao: &Bao, home: &Home, grant: Value) {
+    let clock = Arc::new(SystemClock::default());
+    let vault = Vault::open(&bao.options(), clock).unwrap();
+    let name = format!("login {}", home.url());
+    let stored = vault.get(&name).await.unwrap().unwrap();
+    let mut record: Value = serde_json::from_slice(stored.bytes.expose()).unwrap();
+    assert!(record["machine"].is_object(), "{record}");
+    record["version"] = 3.into();
+    record["machine"] = grant;
+    let forged = Secret::new(record.to_string().into_bytes());
+    let put = vault.put(&name, Some(stored.revision), &forged).await;
+    put.unwrap();
+}
+
 /// Whoever can write to the Vault must not have their programs run on every machine that reads it.
 #[tokio::test]
-async fn a_place_that_a_record_in_the_vault_names_is_read_with_leave_alone() {
+async fn a_record_in_the_vault_runs_no_program_and_reads_no_file_or_variable() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -277,24 +299,50 @@ async fn a_place_that_a_record_in_the_vault_names_is_read_with_leave_alone() {
     let jwt = || home.testbed.workload_jwt(&json!({})).unwrap();
     let (url, file) = (home.url(), home.file("token.jwt", jwt()));
     let variables = as_root(&bao);
-    let variables = borrowed(&variables);
+    let mut variables = borrowed(&variables).to_vec();
     let typed = ["login", "job", &url, "--workload-token", &file];
     home.run_in(&variables, &typed).await.succeeded();
-    home.file("token.jwt", jwt());
-    for arguments in [&["refresh", "job"][..], &["login", "job", "--force"]] {
-        home.run_in(&variables, arguments)
-            .await
-            .ended(3)
-            .says("a store that others can write to")
-            .says("MCP_OAUTH_TRUST_RECORDS=1");
+
+    // Another host knows the Vault, and no names.
+    let elsewhere = home.path("elsewhere").display().to_string();
+    let mark = home.path("mark");
+    let trap = home.file("trap", format!("touch {}; cat {file}", mark.display()));
+    let spare = home.file("spare.jwt", jwt());
+    let from_variable = jwt();
+    variables.push(("JOB_JWT", &from_variable));
+    let requests = home
+        .testbed
+        .count(Party::AuthorizationServer, "POST", "/token");
+    for source in [
+        json!({"command": ["/bin/sh", trap]}),
+        json!({"file": spare}),
+        json!({"variable": "JOB_JWT"}),
+    ] {
+        forge(&bao, &home, json!({"workload": {"assertion": source}})).await;
+        let arguments = [
+            "refresh",
+            &url,
+            "--store",
+            "vault",
+            "--data-dir",
+            &elsewhere,
+        ];
+        let refused = home.run_in(&variables, &arguments).await.ended(1);
+        refused
+            .says("the source of the assertion is not given")
+            .says("--workload-token FILE");
     }
-    let mut trusting = variables.to_vec();
-    trusting.push(("MCP_OAUTH_TRUST_RECORDS", "1"));
-    home.run_in(&trusting, &["refresh", "job"])
-        .await
-        .succeeded();
-    // Who names it again needs no other leave.
-    home.file("token.jwt", jwt());
-    let again = [&typed[..], &["--force"]].concat();
-    home.run_in(&variables, &again).await.succeeded();
+    let after = home
+        .testbed
+        .count(Party::AuthorizationServer, "POST", "/token");
+    assert_eq!(after, requests);
+
+    // Here the source is remembered with the name, and by the URL too.
+    for server in ["job", &url] {
+        home.file("token.jwt", jwt());
+        home.run_in(&variables, &["refresh", server])
+            .await
+            .succeeded();
+    }
+    assert!(!mark.exists());
 }

@@ -1,6 +1,6 @@
 //! Client credentials by a secret (J1, J2).
 
-use mcp_client_oauth::error::AuthorizationError;
+use mcp_client_oauth::{RecordedGrant, error::AuthorizationError};
 use mcp_oauth_testbed::Fault;
 
 use super::*;
@@ -22,7 +22,7 @@ async fn a_client_gets_tokens_in_its_own_name() {
     let token = session.token().await.unwrap();
     assert_eq!(token.expose(), &issued.access_token);
     let record = scene.record().await.unwrap();
-    assert_eq!(record.machine, Some(MachineGrant::ClientCredentials));
+    assert_eq!(record.machine, Some(RecordedGrant::ClientCredentials));
     assert!(record.tokens.refresh_token.is_none() && record.is_refreshable());
 }
 

@@ -1,5 +1,6 @@
-//! What a record says of places on this machine is believed only if nobody else can have written it,
-//! or if the caller says the same.
+//! The source of an assertion comes from the caller, each time: what a record says of files, variables
+//! and programs of this machine is ignored, and what it says of endpoints decides nothing where others
+//! can have written it.
 
 use std::sync::Arc;
 
@@ -8,9 +9,10 @@ use mcp_client_oauth::{
     Interactive, Sessions, TokenStore,
     error::{TokenRefreshError, TokenStorageError},
     platform::AssertionSource,
+    refresh,
     store::{Backend, Held, MemoryBackend, Revision, Stored},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::support::bounded;
@@ -55,141 +57,245 @@ impl Backend for Shared {
 struct Programs {
     scene: Scene,
     folder: tempfile::TempDir,
-    shared: Arc<Shared>,
+    backend: Arc<dyn Backend>,
 }
 
 impl Programs {
-    /// A workload is logged in by the program `theirs`, in a store that it shares with others.
-    async fn start() -> Self {
+    /// A workload is logged in by the program `ours`.
+    async fn start(backend: Arc<dyn Backend>) -> Self {
         let mut scene = scene(Testbed::builder().wif("https://cluster.example")).await;
-        let shared = Arc::new(Shared::default());
-        scene.store = TokenStore::new(shared.clone());
+        scene.store = TokenStore::new(backend.clone());
         let folder = tempfile::tempdir().unwrap();
         let own = Self {
             scene,
             folder,
-            shared,
+            backend,
         };
-        own.scene.login_with(&own.by("theirs")).await.unwrap();
+        own.scene.login_with(&own.by("ours")).await.unwrap();
         own.forget_marks();
         own
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
+    /// In a store that others can write to.
+    async fn shared() -> Self {
+        Self::start(Arc::new(Shared::default())).await
     }
 
-    /// By what the program `name` prints, which takes a new JWT each time.
-    fn by(&self, name: &str) -> LoginOptions {
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// A new JWT, which is taken once, in the file `jwt`.
+    fn new_jwt(&self) {
         let jwt = self.scene.testbed.workload_jwt(&json!({})).unwrap();
         let mut file = std::fs::File::create(self.path("jwt")).unwrap();
         std::io::Write::write_all(&mut file, jwt.as_bytes()).unwrap();
-        let script = format!(
-            "touch {mark}; cat {jwt}",
-            mark = self.path(name).display(),
-            jwt = self.path("jwt").display()
-        );
-        let line = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
-        let assertion = AssertionSource::Command(line);
-        options(None, MachineGrant::Workload { assertion })
+    }
+
+    fn line(&self, name: &str) -> [String; 3] {
+        let script = format!("touch {}; cat {}", self.path(name), self.path("jwt"));
+        ["/bin/sh", "-c", &script].map(str::to_owned)
+    }
+
+    fn grant(&self, name: &str) -> MachineGrant {
+        self.new_jwt();
+        let assertion = AssertionSource::Command(self.line(name).to_vec());
+        MachineGrant::Workload { assertion }
+    }
+
+    /// By what the program `name` prints.
+    fn by(&self, name: &str) -> LoginOptions {
+        options(None, self.grant(name))
     }
 
     fn ran(&self, name: &str) -> bool {
-        self.path(name).exists()
+        self.folder.path().join(name).exists()
     }
 
     fn forget_marks(&self) {
-        let _absent = std::fs::remove_file(self.path("theirs"));
+        for name in ["ours", "theirs"] {
+            let _absent = std::fs::remove_file(self.path(name));
+        }
+    }
+
+    /// Writes the record as somebody else does.
+    async fn forge(&self, change: impl FnOnce(&mut Value)) {
+        let name = format!("login {}", self.scene.server);
+        let stored = self.backend.get(&name).await.unwrap().unwrap();
+        let mut record = serde_json::from_slice(stored.bytes.expose()).unwrap();
+        change(&mut record);
+        let bytes = Secret::new(record.to_string().into_bytes());
+        let put = self.backend.put(&name, Some(stored.revision), &bytes);
+        put.await.unwrap();
     }
 
     /// Another process: it knows the back end, and nothing of what was said here.
-    fn stranger(&self) -> TokenStore {
-        TokenStore::new(self.shared.clone())
+    async fn session(&self) -> Session {
+        let (platform, key) = (self.scene.platform.clone(), self.scene.key());
+        let store = TokenStore::new(self.backend.clone());
+        Session::open(platform, store, key).await.unwrap().unwrap()
     }
 
-    async fn session(&self, store: TokenStore) -> Session {
-        let (platform, key) = (self.scene.platform.clone(), self.scene.key());
-        Session::open(platform, store, key).await.unwrap().unwrap()
+    fn sessions(&self) -> Sessions {
+        let store = TokenStore::new(self.backend.clone());
+        Sessions::new(self.scene.platform.clone(), store)
     }
 }
 
-fn is_foreign(error: &Error) -> bool {
+fn lacks_source(error: &Error) -> bool {
     matches!(
         error,
-        Error::TokenRefresh(TokenRefreshError::Machine(MachineGrantError::ForeignSource))
-            | Error::MachineGrant(MachineGrantError::ForeignSource)
+        Error::TokenRefresh(TokenRefreshError::Machine(
+            MachineGrantError::SourceRequired(_)
+        ))
     )
 }
 
+/// As version 3 wrote it: a grant with the source of its assertion.
 #[tokio::test]
-async fn a_program_that_a_shared_record_names_is_not_run() {
-    let programs = Programs::start().await;
-    let session = programs.session(programs.stranger()).await;
-    let error = bounded(session.refresh()).await.unwrap_err();
-    assert!(is_foreign(&error), "{error}");
-    assert_eq!(error.remedy(), Remedy::LogIn);
-    assert!(!programs.ran("theirs"));
-    // Nor if the caller has named another one.
-    let sessions = Sessions::new(programs.scene.platform.clone(), programs.stranger());
-    let own = programs.by("ours");
-    let login = sessions.ensure(&programs.scene.server, &own);
-    bounded(Box::pin(login)).await.unwrap();
+async fn a_forged_record_runs_no_program_and_reads_no_file_or_variable() {
+    let backends: [Arc<dyn Backend>; 2] = [
+        Arc::new(Shared::default()),
+        Arc::new(MemoryBackend::default()),
+    ];
+    for backend in backends {
+        let programs = Programs::start(backend).await;
+        programs.new_jwt();
+        let sent = programs.scene.posts("/token");
+        let idp = json!({
+            "token_endpoint": "https://idp.example/token",
+            "client": {
+                "issuer": "https://idp.example", "client_id": "me", "client_secret": null,
+                "secret_expires_at": null, "method": null, "redirect_uri": null, "by_hand": true,
+            },
+            "id_token": {"command": programs.line("theirs")},
+        });
+        for grant in [
+            json!({"workload": {"assertion": {"command": programs.line("theirs")}}}),
+            json!({"workload": {"assertion": {"file": programs.path("jwt")}}}),
+            json!({"workload": {"assertion": {"variable": "PATH"}}}),
+            json!({"enterprise": {"idp": idp}}),
+        ] {
+            let forge = |record: &mut Value| {
+                record["version"] = 3.into();
+                record["machine"] = grant.clone();
+            };
+            programs.forge(forge).await;
+            let session = programs.session().await;
+            let error = bounded(session.refresh()).await.unwrap_err();
+            assert!(lacks_source(&error), "{grant}: {error}");
+            assert_eq!(error.remedy(), Remedy::Reconfigure);
+            let record = session.record();
+            let refreshed = refresh(&programs.scene.platform, &record).await;
+            assert!(lacks_source(&refreshed.unwrap_err().into()), "{grant}");
+            // Nor if somebody has logged in here in another way.
+            let interactive = Interactive::open(
+                programs.scene.platform.clone(),
+                TokenStore::new(programs.backend.clone()),
+                programs.scene.server.clone(),
+                LoginOptions::default(),
+            );
+            let session = interactive.await.unwrap().session().unwrap();
+            assert!(lacks_source(&bounded(session.refresh()).await.unwrap_err()));
+            // It is not written back.
+            let mut lock = programs.scene.store.lock(session.key()).await.unwrap();
+            programs.scene.store.save(&mut lock, &record).await.unwrap();
+            drop(lock);
+            programs
+                .forge(|record| {
+                    let kept = record["machine"].to_string();
+                    assert_eq!(record["version"], 4);
+                    for source in ["assertion", "id_token", "/bin/sh", "PATH"] {
+                        assert!(!kept.contains(source), "{kept}");
+                    }
+                })
+                .await;
+        }
+        assert!(!programs.ran("theirs"));
+        assert_eq!(programs.scene.posts("/token"), sent);
+    }
+}
+
+#[tokio::test]
+async fn the_caller_names_the_source_each_time() {
+    let programs = Programs::shared().await;
+    let theirs = json!({"workload": {"assertion": {"command": programs.line("theirs")}}});
+    let forge = |record: &mut Value| record["machine"] = theirs;
+    programs.forge(forge).await;
+    let server = &programs.scene.server;
+
+    let session = programs.session().await;
+    let clone = session.clone();
+    let session = session.with_grant(programs.grant("ours"), &DiscoveryOptions::default());
+    bounded(clone.refresh()).await.unwrap();
+    assert!(programs.ran("ours"));
+
+    // A session that was opened without a source takes it later on.
+    programs.forget_marks();
+    let sessions = programs.sessions();
+    let opened = sessions.existing(session.key()).await.unwrap();
+    assert!(lacks_source(&bounded(opened.refresh()).await.unwrap_err()));
+    let by = programs.by("ours");
+    let with_source = sessions.session_with(server, &by).await.unwrap().unwrap();
+    bounded(with_source.refresh()).await.unwrap();
+    assert!(programs.ran("ours"));
+
+    // The token that is stored is not handed out any more.
+    programs.forget_marks();
+    programs.scene.pass(Duration::from_secs(3600));
+    let by = programs.by("ours");
+    bounded(Box::pin(programs.sessions().ensure(server, &by)))
+        .await
+        .unwrap();
+    assert!(programs.ran("ours"));
+
+    programs.forget_marks();
+    programs.scene.pass(Duration::from_secs(3600));
+    let by = programs.by("ours");
+    let store = TokenStore::new(programs.backend.clone());
+    let platform = programs.scene.platform.clone();
+    let interactive = Interactive::open(platform, store, server.clone(), by);
+    let interactive = interactive.await.unwrap();
+    bounded(interactive.token()).await.unwrap();
     assert!(programs.ran("ours") && !programs.ran("theirs"));
 }
 
 #[tokio::test]
-async fn whoever_names_the_same_program_has_it_run() {
-    let programs = Programs::start().await;
-    let renewed = bounded(
-        programs
-            .session(programs.scene.store.clone())
+async fn another_source_in_the_same_process_is_a_new_login() {
+    let programs = Programs::shared().await;
+    let (server, sessions) = (&programs.scene.server, programs.sessions());
+    for (name, runs) in [("ours", false), ("theirs", true), ("theirs", false)] {
+        programs.forget_marks();
+        let by = programs.by(name);
+        bounded(Box::pin(sessions.ensure(server, &by)))
             .await
-            .refresh(),
-    )
-    .await;
-    assert!(programs.ran("theirs"), "{renewed:?}");
-    // The token that is stored is not handed out any more.
-    programs.scene.pass(Duration::from_secs(3600));
-    let by = programs.by("theirs");
-    programs.forget_marks();
-    let (platform, store) = (programs.scene.platform.clone(), programs.stranger());
-    let server = programs.scene.server.clone();
-    let interactive = Interactive::open(platform, store, server, by)
-        .await
-        .unwrap();
-    bounded(interactive.token()).await.unwrap();
-    assert!(programs.ran("theirs"));
-    programs.by("theirs");
-    programs.forget_marks();
-    let session = interactive.session().unwrap();
-    bounded(session.refresh()).await.unwrap();
-    assert!(programs.ran("theirs"));
+            .unwrap();
+        assert_eq!(programs.ran(name), runs, "{name}");
+    }
 }
 
-/// The record names the program that the caller names too, and an endpoint of somebody else's.
+/// The record names an endpoint of somebody else's.
 #[tokio::test]
 async fn what_our_program_says_goes_to_no_endpoint_of_a_forged_record() {
-    let programs = Programs::start().await;
+    let programs = Programs::shared().await;
     let elsewhere = Testbed::builder().start().await.unwrap();
-    let mut forged = programs.scene.record().await.unwrap();
-    let text = serde_json::to_string(&forged).unwrap();
-    let (ours, theirs) = (programs.scene.testbed.issuer(), elsewhere.issuer());
-    let endpoint = (format!("{ours}/token"), format!("{theirs}/token"));
-    assert!(text.contains(&endpoint.0), "{text}");
-    forged = serde_json::from_str(&text.replace(&endpoint.0, &endpoint.1)).unwrap();
-    let mut lock = programs
-        .scene
-        .store
-        .lock(&programs.scene.key())
-        .await
-        .unwrap();
-    programs.scene.store.save(&mut lock, &forged).await.unwrap();
-    drop(lock);
-    let by = programs.by("theirs");
-    // It was said here that this program may be run, but not for that endpoint.
-    let session = programs.session(programs.scene.store.clone()).await;
-    let error = bounded(session.refresh()).await.unwrap_err();
-    assert!(is_foreign(&error), "{error}");
+    let endpoint = format!("{}/token", elsewhere.issuer());
+    let forge = async || {
+        let forge = |record: &mut Value| {
+            let metadata = &mut record["discovery"]["metadata"];
+            assert!(metadata["token_endpoint"].is_string(), "{metadata}");
+            metadata["token_endpoint"] = endpoint.clone().into();
+        };
+        programs.forge(forge).await;
+    };
+    forge().await;
+    let grant = programs.grant("ours");
+    let session = programs.session().await;
+    let session = session.with_grant(grant, &DiscoveryOptions::default());
+    bounded(session.refresh()).await.unwrap();
+    assert!(programs.ran("ours"));
+    forge().await;
+    let by = programs.by("ours");
     let login = mcp_client_oauth::login(
         &programs.scene.platform,
         &programs.scene.store,
@@ -200,18 +306,7 @@ async fn what_our_program_says_goes_to_no_endpoint_of_a_forged_record() {
     assert!(elsewhere.requests().is_empty());
 }
 
-#[tokio::test]
-async fn a_store_whose_every_writer_is_trusted_is_believed() {
-    let programs = Programs::start().await;
-    let store = programs.stranger().trusting_records();
-    programs.by("theirs");
-    bounded(programs.session(store).await.refresh())
-        .await
-        .unwrap();
-    assert!(programs.ran("theirs"));
-}
-
-/// What needs no place on this machine needs nobody's leave.
+/// What needs no place on this machine needs no source.
 #[tokio::test]
 async fn a_client_with_a_secret_goes_on_in_a_shared_store() {
     let mut scene = scene(robots()).await;

@@ -8,7 +8,8 @@ use std::{
 use arc_swap::ArcSwapOption;
 use http::{HeaderMap, header};
 use mcp_client_oauth::{
-    Authorized, Error, LoginOptions, Session, TokenStore, platform::Platform, store::RecordKey,
+    Authorized, Error, LoginOptions, Session, Sessions, TokenStore, platform::Platform,
+    store::RecordKey,
 };
 use tokio::{sync::watch, task::AbortHandle};
 use url::Url;
@@ -95,8 +96,9 @@ impl Door {
 
     pub(super) async fn stored(&self) -> Result<Option<Session>, Error> {
         let terms = &self.0.terms;
-        let (platform, store) = (terms.platform.clone(), terms.store.clone());
-        Session::open(platform, store, terms.key.clone()).await
+        Sessions::new(terms.platform.clone(), terms.store.clone())
+            .session_with(terms.key.server(), &terms.options)
+            .await
     }
 
     pub(super) fn go_on_with(&self, session: Session) {

@@ -114,6 +114,15 @@ async fn a_key_that_signs_otherwise_is_replaced() {
     fixed(&home, &failed, how, "robot").await;
 }
 
+fn forget_source(home: &Home, name: &str) {
+    let file = home.data().join("servers.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut names: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let server = names["servers"][name].as_object_mut().unwrap();
+    assert!(server.remove("workload_token").is_some(), "{server:?}");
+    home.file(file, names.to_string());
+}
+
 #[tokio::test]
 async fn a_workload_is_asked_for_a_token_that_is_there_and_is_accepted() {
     let home = Home::with(Testbed::builder().wif("https://cluster.example")).await;
@@ -136,14 +145,22 @@ async fn a_workload_is_asked_for_a_token_that_is_there_and_is_accepted() {
             .await
             .succeeded();
     }
-    // After a logout nothing says where it is.
+    // Earlier versions did not remember the source.
     home.run(&["login", "job", &url, "--workload-token", &good])
         .await
         .succeeded();
+    forget_source(&home, "job");
+    let refused = home.run(&["refresh", "job"]).await.ended(1);
+    refused.says("the source of the assertion is not given");
+    fixed(&home, &refused, how, "job").await;
     home.run(&["clear", "job"]).await.succeeded();
+    forget_source(&home, "job");
     let failed = home.run(&["login", "job"]).await.ended(2);
     failed.says("hint: name it: ");
     fixed(&home, &failed, how, "job").await;
+    // It is remembered with the name, whatever becomes of the tokens.
+    home.run(&["clear", "job"]).await.succeeded();
+    home.run(&["login", "job"]).await.succeeded();
 }
 
 #[tokio::test]

@@ -8,5 +8,11 @@ mod send;
 
 pub use credentials::Credentials;
 pub use request::AuthorizedRequest;
-pub(crate) use retry::{Head, exchange, with_token};
+pub(crate) use retry::with_token;
+#[cfg(any(
+    feature = "reqwest-middleware",
+    feature = "tower",
+    feature = "websocket"
+))]
+pub(crate) use retry::{Head, exchange};
 pub use send::Authorized;

@@ -1,13 +1,10 @@
 //! Tokens in a real OpenBao.
 
-use mcp_client_oauth::store::VaultOptions;
 use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::{Value, json};
+use test_support::bao::{Bao, ROOT};
 
-use crate::{
-    bao::{Bao, ROOT},
-    support::{Home, Running, borrowed, snapshot},
-};
+use crate::support::{Home, Running, borrowed, snapshot};
 
 /// What the command needs to use that Vault as root.
 fn as_root(bao: &Bao) -> [(&'static str, String); 3] {
@@ -19,8 +16,7 @@ fn as_root(bao: &Bao) -> [(&'static str, String); 3] {
 }
 
 fn address(bao: &Bao) -> String {
-    let VaultOptions { address, .. } = bao.options();
-    address.to_string()
+    bao.address.to_string()
 }
 
 /// A home whose login is in the Vault.

@@ -25,7 +25,7 @@ async fn ask(testbed: &Testbed, more: &[(&str, &str)]) -> Answer {
         ("resource", server.as_str()),
     ];
     pairs.extend(more);
-    post_form(&endpoint(testbed, "/token"), &pairs).await
+    post_token(testbed, &pairs).await
 }
 
 async fn ask_signed(testbed: &Testbed, assertion: &str) -> Answer {
@@ -165,7 +165,7 @@ async fn only_a_machine_speaks_for_itself_and_it_needs_a_resource() {
         ("client_id", "robot"),
         ("client_secret", "s3cret"),
     ];
-    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+    let answer = post_token(&testbed, &pairs).await;
     assert_eq!(answer.text("error"), "invalid_target");
 }
 

@@ -22,12 +22,12 @@ use mcp_oauth_testbed::{Algorithm, KeyPair, Machine, Testbed};
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // What an administrator does: makes a key, and registers the client with its public half.
     let pair = KeyPair::generate(Algorithm::Es256)?;
-    let machine = Machine::with_key("nightly-job", pair.public()?);
+    let machine = Machine::with_key("nightly-job", pair.public());
     let testbed = Testbed::builder().machine(machine).start().await?;
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
 
     // What the job does. The text of the key comes from a file that nobody else can read.
-    let key = PrivateKey::from_pem(&pair.private_pem()?)?;
+    let key = PrivateKey::from_pem(&pair.private_pem())?;
     let mut options = LoginOptions::default();
     options.identity.preregistered =
         Some(Preregistered::new("nightly-job", None).with_private_key(key));

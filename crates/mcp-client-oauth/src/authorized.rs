@@ -8,6 +8,7 @@ mod send;
 
 pub use credentials::Credentials;
 pub use request::AuthorizedRequest;
+#[cfg(feature = "mcp")]
 pub(crate) use retry::with_token;
 #[cfg(any(
     feature = "reqwest-middleware",

@@ -1,12 +1,12 @@
 //! Who vouches for others: the identity provider of an enterprise, and the issuer of workloads.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
-use crate::Testbed;
-use crate::authorization_server::random;
-use crate::builder::Settings;
-use crate::jose::{Algorithm, KeyError, KeyPair, PublicKey};
-use crate::world::World;
+use crate::jose::key::{Algorithm, KeyError, KeyPair, PublicKey};
+use crate::random::random;
+use crate::settings::Settings;
 
 /// How long what is vouched for is good, in seconds.
 pub(crate) const LIFETIME: u64 = 300;
@@ -30,7 +30,7 @@ struct Voucher {
 impl Voucher {
     fn new() -> Result<Self, KeyError> {
         let pair = KeyPair::generate(Algorithm::Es256)?;
-        let public = pair.public()?;
+        let public = pair.public();
         Ok(Self { pair, public })
     }
 }
@@ -71,6 +71,11 @@ impl Identities {
     pub(crate) fn provided(&self, typ: &str, claims: &Value) -> Result<String, KeyError> {
         signed(self.provider.as_ref(), typ, claims)
     }
+
+    /// Signs a JWT of the issuer of workloads.
+    pub(crate) fn workload_jwt(&self, claims: &Value) -> Result<String, KeyError> {
+        signed(self.workloads.as_ref(), "JWT", claims)
+    }
 }
 
 fn keys(voucher: Option<&Voucher>) -> &[PublicKey] {
@@ -83,61 +88,9 @@ fn signed(voucher: Option<&Voucher>, typ: &str, claims: &Value) -> Result<String
     voucher.pair.jwt(header, claims)
 }
 
-/// The ways to come by what another party would vouch for.
-impl Testbed {
-    /// The issuer of the identity provider, as [`Builder::enterprise`](crate::Builder::enterprise)
-    /// makes one.
-    pub fn identity_provider(&self) -> Option<String> {
-        let built = self.world.settings.enterprise.is_some();
-        built.then(|| self.world.origins.identity_provider.clone())
-    }
-
-    /// An ID token of the identity provider for its client (OpenID Connect Core 1.0 §2), as a
-    /// login there would yield it. Members of `other` replace its claims; `null` leaves one out.
-    ///
-    /// ```
-    /// # use mcp_oauth_testbed::{Machine, Testbed};
-    /// # use serde_json::json;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let builder = Testbed::builder().client("app", Some("s3cret"));
-    /// let builder = builder.enterprise(Machine::with_secret("app-at-idp", "t0p"), "app");
-    /// let testbed = builder.start().await?;
-    /// let good = testbed.id_token(&json!({}))?;
-    /// let expired = testbed.id_token(&json!({ "exp": 1 }))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn id_token(&self, other: &Value) -> Result<String, KeyError> {
-        let world = &self.world;
-        let enterprise = world.settings.enterprise.as_ref();
-        let audience = enterprise.map(|enterprise| enterprise.provider_client.id.clone());
-        let issuer = &world.origins.identity_provider;
-        let claims = claims(world, issuer, "alice@example.com", &json!(audience));
-        world.identities.provided("JWT", &merged(claims, other))
-    }
-
-    /// The refresh token of the identity provider for its client and the same user: opaque, and good
-    /// as long as the testbed.
-    pub fn idp_refresh_token(&self) -> String {
-        self.world.identities.refresh_token().to_owned()
-    }
-
-    /// A JWT of the workload issuer (`Builder::wif`), for this authorization server. Members of
-    /// `other` replace its claims; `null` leaves one out.
-    pub fn workload_jwt(&self, other: &Value) -> Result<String, KeyError> {
-        let world = &self.world;
-        let issuer = world.settings.wif.as_deref().unwrap_or_default();
-        let subject = "spiffe://workload.example/agent";
-        let claims = claims(world, issuer, subject, &json!(world.issuer()));
-        let workloads = world.identities.workloads.as_ref();
-        signed(workloads, "JWT", &merged(claims, other))
-    }
-}
-
-/// What a JWT says that vouches for a subject, by the testbed's clock.
-pub(crate) fn claims(world: &World, issuer: &str, subject: &str, audience: &Value) -> Value {
-    let now = world.now().as_secs();
+/// What a JWT says that vouches for a subject; `now` is the time of the testbed's clock.
+pub(crate) fn claims(now: Duration, issuer: &str, subject: &str, audience: &Value) -> Value {
+    let now = now.as_secs();
     json!({
         "iss": issuer,
         "sub": subject,
@@ -146,12 +99,4 @@ pub(crate) fn claims(world: &World, issuer: &str, subject: &str, audience: &Valu
         "exp": now + LIFETIME,
         "jti": random("jti"),
     })
-}
-
-fn merged(mut claims: Value, other: &Value) -> Value {
-    if let (Value::Object(claims), Value::Object(other)) = (&mut claims, other) {
-        claims.extend(other.clone());
-        claims.retain(|_, value| !value.is_null());
-    }
-    claims
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use url::form_urlencoded;
 
-use crate::dpop::{self, DpopProof};
+use crate::dpop::proof::{DpopProof, HEADER};
 
 /// Which of the servers a request was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,7 +57,7 @@ impl Recorded {
 
     /// The proof of possession that came with it (RFC 9449), whether it is true or not.
     pub fn dpop_proof(&self) -> Option<DpopProof> {
-        DpopProof::read(self.header(dpop::HEADER)?)
+        DpopProof::read(self.header(HEADER)?)
     }
 
     /// The body as JSON.

@@ -1,20 +1,27 @@
 //! What the servers share: settings, places, time, faults, the log and the ledger.
 
+pub(crate) mod ledger;
+mod nonces;
+mod service;
+pub(crate) mod streams;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::authorization_server::Ledger;
-use crate::builder::{PrmForm, Settings};
 use crate::clock::Clock;
-use crate::dpop::Nonces;
 use crate::faults::{Fault, Faults};
 use crate::identities::Identities;
-use crate::jose::KeyError;
-use crate::mcp_server::{Service, Streams};
+use crate::jose::key::KeyError;
 use crate::recorded::Log;
+use crate::settings::Settings;
+use crate::settings::forms::PrmForm;
+use ledger::Ledger;
+use nonces::Nonces;
+use service::Service;
+use streams::Streams;
 
 const PRM_ROOT: &str = "/.well-known/oauth-protected-resource";
 

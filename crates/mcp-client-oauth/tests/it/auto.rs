@@ -8,10 +8,12 @@ use mcp_client_oauth::{
     store::{AutoOptions, Choice, ChoiceReason, KeyKind, KeySource, SealedFiles},
 };
 
-use crate::{
-    keychain::session::{self, Session, entries, is_outside, lock},
-    sealed::{Home, contents, password, put},
+use test_support::{
+    in_session,
+    keychain::{Session, again, entries, lock, role},
 };
+
+use crate::sealed::{Home, contents, password, put};
 
 fn at(directory: &Path) -> AutoOptions {
     let mut options = AutoOptions::default();
@@ -44,10 +46,7 @@ async fn made_with(source: KeySource) -> Home {
 
 #[tokio::test]
 async fn a_keychain_that_answers_is_chosen_and_remembered() {
-    let name = "auto::a_keychain_that_answers_is_chosen_and_remembered";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     let mut options = at(&home.path());
     options.service = Some("example application".to_owned());
@@ -76,10 +75,7 @@ async fn a_keychain_that_answers_is_chosen_and_remembered() {
 
 #[tokio::test]
 async fn a_password_goes_before_the_keychain() {
-    let name = "auto::a_password_goes_before_the_keychain";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     let choice = choose(&with_password(&home.path())).await;
     assert_eq!(choice.key, KeyKind::Password);
@@ -89,10 +85,7 @@ async fn a_password_goes_before_the_keychain() {
 
 #[tokio::test]
 async fn a_store_that_is_there_keeps_its_key_beside_a_keychain() {
-    let name = "auto::a_store_that_is_there_keeps_its_key_beside_a_keychain";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     for (source, options) in [
         (KeySource::KeyFile, at as fn(&Path) -> AutoOptions),
         (password("right"), with_password),
@@ -108,10 +101,7 @@ async fn a_store_that_is_there_keeps_its_key_beside_a_keychain() {
 
 #[tokio::test]
 async fn without_a_keychain_a_key_file_is_chosen_and_said() {
-    let name = "auto::without_a_keychain_a_key_file_is_chosen_and_said";
-    if is_outside(name, Session::NoBus) {
-        return;
-    }
+    in_session!(Session::NoBus);
     let home = Home::new();
     let choice = choose(&at(&home.path())).await;
     assert_eq!(choice.key, KeyKind::KeyFile);
@@ -131,11 +121,8 @@ async fn without_a_keychain_a_key_file_is_chosen_and_said() {
 /// Never a silent step down: neither now, nor by making a second store in its place.
 #[tokio::test]
 async fn a_store_of_the_keychain_stays_one_when_the_keychain_is_gone() {
-    let name = "auto::a_store_of_the_keychain_stays_one_when_the_keychain_is_gone";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
-    if let Some((_, directory)) = session::role() {
+    let name = in_session!(Session::Unlocked);
+    if let Some((_, directory)) = role() {
         let (store, choice) = TokenStore::auto(&at(directory.as_ref())).await.unwrap();
         assert_eq!(choice.key, KeyKind::Keychain);
         let refused = store.ready().await.unwrap_err();
@@ -151,7 +138,7 @@ async fn a_store_of_the_keychain_stays_one_when_the_keychain_is_gone() {
     }
     let home = made_with(KeySource::keychain()).await;
     let before = contents(&home.path());
-    let mut elsewhere = session::again(name, "no keychain", &home.path());
+    let mut elsewhere = again(name, "no keychain", &home.path());
     elsewhere.env_remove("DBUS_SESSION_BUS_ADDRESS");
     let other = elsewhere.output().unwrap();
     assert!(
@@ -164,10 +151,7 @@ async fn a_store_of_the_keychain_stays_one_when_the_keychain_is_gone() {
 
 #[tokio::test]
 async fn a_locked_keychain_is_not_stepped_down_from() {
-    let name = "auto::a_locked_keychain_is_not_stepped_down_from";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     lock().await;
     let home = Home::new();
     let (store, choice) = TokenStore::auto(&at(&home.path())).await.unwrap();
@@ -189,10 +173,7 @@ async fn a_locked_keychain_is_not_stepped_down_from() {
 
 #[tokio::test]
 async fn a_keychain_that_refuses_is_not_stepped_down_from() {
-    let name = "auto::a_keychain_that_refuses_is_not_stepped_down_from";
-    if is_outside(name, Session::Denied) {
-        return;
-    }
+    in_session!(Session::Denied);
     let home = Home::new();
     let refused = TokenStore::auto(&at(&home.path())).await.unwrap_err();
     assert!(

@@ -11,8 +11,12 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::Testbed;
 
+use test_support::{
+    in_session,
+    keychain::{Session as KeychainSession, entries},
+};
+
 use crate::{
-    keychain::session::{self, entries, is_outside},
     sealed::{Home, password, put},
     support::Person,
 };
@@ -50,10 +54,7 @@ fn documented() -> Vec<String> {
 
 #[tokio::test]
 async fn every_store_that_the_documentation_opens_can_be_opened() {
-    let name = "auto_backend::every_store_that_the_documentation_opens_can_be_opened";
-    if is_outside(name, session::Session::NoBus) {
-        return;
-    }
+    in_session!(KeychainSession::NoBus);
     let specs = documented();
     assert!(specs.contains(&"auto:".to_owned()), "{specs:?}");
     for spec in specs {
@@ -69,10 +70,7 @@ async fn every_store_that_the_documentation_opens_can_be_opened() {
 /// Recipes 1 and 2 of the guide, as they stand there, but for the platform.
 #[tokio::test]
 async fn the_first_recipes_of_the_guide_log_in_and_find_the_login_again() {
-    let name = "auto_backend::the_first_recipes_of_the_guide_log_in_and_find_the_login_again";
-    if is_outside(name, session::Session::NoBus) {
-        return;
-    }
+    in_session!(KeychainSession::NoBus);
     let testbed = Testbed::start().await.unwrap();
     let server: ServerUrl = testbed.server_url().as_str().parse().unwrap();
     let platform = Platform::system().with_interaction(Person::who_approves());
@@ -99,20 +97,14 @@ async fn the_first_recipes_of_the_guide_log_in_and_find_the_login_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_automatic_store_keeps_the_contract() {
-    let name = "auto_backend::the_automatic_store_keeps_the_contract";
-    if is_outside(name, session::Session::NoBus) {
-        return;
-    }
+    in_session!(KeychainSession::NoBus);
     contract::check(open(&Home::new().path()).unwrap()).await;
     contract::check(open(&Home::new().path()).unwrap()).await;
 }
 
 #[tokio::test]
 async fn a_new_automatic_store_has_its_key_in_the_keychain_that_responds() {
-    let name = "auto_backend::a_new_automatic_store_has_its_key_in_the_keychain_that_responds";
-    if is_outside(name, session::Session::Unlocked) {
-        return;
-    }
+    in_session!(KeychainSession::Unlocked);
     let home = Home::new();
     let backend = open(&home.path()).unwrap();
     assert_eq!(backend.names().await.unwrap(), [""; 0]);
@@ -128,10 +120,7 @@ async fn a_new_automatic_store_has_its_key_in_the_keychain_that_responds() {
 /// Reading an empty store must not bind it to a kind of key that another process does not select.
 #[tokio::test]
 async fn what_is_written_later_with_another_kind_of_key_is_read() {
-    let name = "auto_backend::what_is_written_later_with_another_kind_of_key_is_read";
-    if is_outside(name, session::Session::Unlocked) {
-        return;
-    }
+    in_session!(KeychainSession::Unlocked);
     for source in [KeySource::keychain(), KeySource::KeyFile] {
         let home = Home::new();
         let early = open(&home.path()).unwrap();

@@ -13,6 +13,7 @@ use mcp_client_oauth::{
 use mcp_oauth_testbed::Testbed;
 use serde_json::json;
 use tempfile::TempDir;
+use test_support::tool::is_skipped;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -27,18 +28,12 @@ struct Chromium {
     _profile: TempDir,
 }
 
-/// Whether the browser tests run: where no browser can be had, the check script says so here, and
-/// repeats it in its summary.
+/// Whether the browser tests run: the check script leaves them out where it finds no browser.
 fn wanted() -> bool {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the check script decides by this variable"
-    )]
-    let skip = std::env::var("MCP_OAUTH_TEST_BROWSER").is_ok_and(|value| value == "skip");
-    if skip {
-        eprintln!("SKIPPED: there is no chromium with chromedriver on PATH");
-    }
-    !skip
+    !is_skipped(
+        "MCP_OAUTH_TEST_BROWSER",
+        "there is no chromium with chromedriver on PATH",
+    )
 }
 
 impl Chromium {

@@ -16,10 +16,9 @@ fn in_the_manifest() -> BTreeSet<String> {
     let manifest = text("Cargo.toml");
     let (_, table) = manifest.split_once("[workspace.dependencies]").unwrap();
     let lines = table.lines().take_while(|line| !line.starts_with('['));
-    let keys = lines.filter_map(|line| line.split_once('=').map(|(key, _)| key.trim()));
-    keys.filter(|key| !key.starts_with("mcp-"))
-        .map(str::to_owned)
-        .collect()
+    let others = lines.filter(|line| !line.contains(r#"path = "crates/"#));
+    let keys = others.filter_map(|line| line.split_once('=').map(|(key, _)| key.trim()));
+    keys.map(str::to_owned).collect()
 }
 
 /// The first cell of each row of the tables whose header begins with `crate`.

@@ -8,10 +8,12 @@ use mcp_client_oauth::{
     store::{Backend as _, KeyKind, KeySource, Revision, SealedFiles, contract, key_kinds},
 };
 
-use self::session::{Session, entries, is_outside, lock, with_each};
-use crate::sealed::{Home, contents, get, put};
+use test_support::{
+    in_session,
+    keychain::{Session, again, entries, lock, role, with_each},
+};
 
-pub(crate) mod session;
+use crate::sealed::{Home, contents, get, put};
 
 fn open(directory: &Path) -> SealedFiles {
     SealedFiles::open(directory, KeySource::keychain()).unwrap()
@@ -36,29 +38,20 @@ async fn refusals(directory: &Path) -> [KeychainCause; 4] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_sealed_by_the_keychain_keep_the_contract() {
-    let name = "keychain::files_sealed_by_the_keychain_keep_the_contract";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     contract::check(Arc::new(open(&Home::new().path()))).await;
 }
 
 /// Nothing may block the only thread there is, and nothing may panic on it.
 #[tokio::test]
 async fn the_keychain_is_asked_beside_the_runtime() {
-    let name = "keychain::the_keychain_is_asked_beside_the_runtime";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     contract::check(Arc::new(open(&Home::new().path()))).await;
 }
 
 #[tokio::test]
 async fn the_key_is_written_once_and_read_once_a_process() {
-    let name = "keychain::the_key_is_written_once_and_read_once_a_process";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     let files = open(&home.path());
     let mut revision = put(&files, "a", None, "0").await.unwrap();
@@ -81,11 +74,8 @@ async fn the_key_is_written_once_and_read_once_a_process() {
 
 #[tokio::test]
 async fn another_process_reads_the_key() {
-    let name = "keychain::another_process_reads_the_key";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
-    if let Some((_, directory)) = session::role() {
+    let name = in_session!(Session::Unlocked);
+    if let Some((_, directory)) = role() {
         let files = open(directory.as_ref());
         assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
         put(&files, "b", None, "of the other").await.unwrap();
@@ -95,7 +85,7 @@ async fn another_process_reads_the_key() {
     let files = open(&home.path());
     put(&files, "a", None, "content").await.unwrap();
     let before = entries().await;
-    let other = session::again(name, "read", &home.path()).output().unwrap();
+    let other = again(name, "read", &home.path()).output().unwrap();
     assert!(
         other.status.success(),
         "{}",
@@ -107,11 +97,8 @@ async fn another_process_reads_the_key() {
 
 #[tokio::test]
 async fn sixteen_first_writers_agree_on_a_key() {
-    let name = "keychain::sixteen_first_writers_agree_on_a_key";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
-    if let Some((name, directory)) = session::role() {
+    let name = in_session!(Session::Unlocked);
+    if let Some((name, directory)) = role() {
         put(&open(directory.as_ref()), &name, None, &name)
             .await
             .unwrap();
@@ -119,7 +106,7 @@ async fn sixteen_first_writers_agree_on_a_key() {
     }
     let home = Home::new();
     let writers: Vec<_> = (0..16)
-        .map(|number| session::again(name, &number.to_string(), &home.path()))
+        .map(|number| again(name, &number.to_string(), &home.path()))
         .map(|mut command| command.spawn().unwrap())
         .collect();
     for mut writer in writers {
@@ -135,10 +122,7 @@ async fn sixteen_first_writers_agree_on_a_key() {
 
 #[tokio::test]
 async fn two_stores_have_two_keys() {
-    let name = "keychain::two_stores_have_two_keys";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let (one, other) = (Home::new(), Home::new());
     put(&open(&one.path()), "a", None, "one").await.unwrap();
     put(&open(&other.path()), "a", None, "other").await.unwrap();
@@ -151,10 +135,7 @@ async fn two_stores_have_two_keys() {
 
 #[tokio::test]
 async fn a_store_remembers_the_service_of_its_key() {
-    let name = "keychain::a_store_remembers_the_service_of_its_key";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     let service = "example application".to_owned();
     let files = SealedFiles::open(home.path(), KeySource::Keychain { service }).unwrap();
@@ -166,10 +147,7 @@ async fn a_store_remembers_the_service_of_its_key() {
 
 #[tokio::test]
 async fn neither_key_nor_record_is_in_any_file() {
-    let name = "keychain::neither_key_nor_record_is_in_any_file";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     put(&open(&home.path()), "a", None, "planted-token")
         .await
@@ -196,10 +174,7 @@ async fn neither_key_nor_record_is_in_any_file() {
 
 #[tokio::test]
 async fn a_locked_keychain_is_told_and_changes_nothing() {
-    let name = "keychain::a_locked_keychain_is_told_and_changes_nothing";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     let files = open(&home.path());
     put(&files, "a", None, "content").await.unwrap();
@@ -217,10 +192,7 @@ async fn a_locked_keychain_is_told_and_changes_nothing() {
 
 #[tokio::test]
 async fn no_store_is_made_while_the_keychain_is_locked() {
-    let name = "keychain::no_store_is_made_while_the_keychain_is_locked";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     lock().await;
     for refused in [
@@ -236,10 +208,7 @@ async fn no_store_is_made_while_the_keychain_is_locked() {
 /// Nothing weaker is made in its place, and nothing else opens it.
 #[tokio::test]
 async fn a_store_of_the_keychain_is_opened_by_its_name() {
-    let name = "keychain::a_store_of_the_keychain_is_opened_by_its_name";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     let by = |name: &str| TokenStore::open(&format!("{name}:{}", home.path().display()));
     by("keychain").unwrap().ready().await.unwrap();
@@ -283,10 +252,7 @@ async fn a_store_with_another_key_is_not_opened_as_one_of_the_keychain() {
 /// A new key would put an end to every record that is there (H144).
 #[tokio::test]
 async fn an_entry_that_is_gone_is_not_replaced() {
-    let name = "keychain::an_entry_that_is_gone_is_not_replaced";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     put(&open(&home.path()), "a", None, "content")
         .await
@@ -308,10 +274,7 @@ async fn an_entry_that_is_gone_is_not_replaced() {
 
 #[tokio::test]
 async fn an_entry_that_is_another_key_is_told() {
-    let name = "keychain::an_entry_that_is_another_key_is_told";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     put(&open(&home.path()), "a", None, "content")
         .await
@@ -334,10 +297,7 @@ async fn an_entry_that_is_another_key_is_told() {
 /// The entry that is not needed any more goes, and none is written twice.
 #[tokio::test]
 async fn a_store_moves_into_the_keychain_within_it_and_out_again() {
-    let name = "keychain::a_store_moves_into_the_keychain_within_it_and_out_again";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     let files = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
     put(&files, "a", None, "content").await.unwrap();
@@ -367,10 +327,7 @@ async fn a_store_moves_into_the_keychain_within_it_and_out_again() {
 
 #[tokio::test]
 async fn a_locked_keychain_gets_no_store() {
-    let name = "keychain::a_locked_keychain_gets_no_store";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new();
     let files = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
     put(&files, "a", None, "content").await.unwrap();
@@ -398,38 +355,26 @@ async fn assert_absent(reason: &str) {
 
 #[tokio::test]
 async fn without_a_session_bus_there_is_no_keychain() {
-    let name = "keychain::without_a_session_bus_there_is_no_keychain";
-    if is_outside(name, Session::NoBus) {
-        return;
-    }
+    in_session!(Session::NoBus);
     assert_absent("run/bus`: No such file or directory").await;
 }
 
 #[tokio::test]
 async fn without_a_secret_service_there_is_no_keychain() {
-    let name = "keychain::without_a_secret_service_there_is_no_keychain";
-    if is_outside(name, Session::NoService) {
-        return;
-    }
+    in_session!(Session::NoService);
     assert_absent("org.freedesktop.secrets was not provided").await;
 }
 
 #[tokio::test]
 async fn a_secret_service_without_a_keyring_is_no_keychain() {
-    let name = "keychain::a_secret_service_without_a_keyring_is_no_keychain";
-    if is_outside(name, Session::NoKeyring) {
-        return;
-    }
+    in_session!(Session::NoKeyring);
     assert_absent("no default keyring").await;
 }
 
 /// D-Bus itself would wait for ever.
 #[tokio::test]
 async fn a_keychain_that_never_answers_is_none() {
-    let name = "keychain::a_keychain_that_never_answers_is_none";
-    if is_outside(name, Session::Silent) {
-        return;
-    }
+    in_session!(Session::Silent);
     let given_up = key_kinds().await.remove(0).1.unwrap_err();
     assert!(
         given_up.to_string().contains("no answer within 10 seconds"),
@@ -439,10 +384,7 @@ async fn a_keychain_that_never_answers_is_none() {
 
 #[tokio::test]
 async fn a_refusal_by_policy_is_told() {
-    let name = "keychain::a_refusal_by_policy_is_told";
-    if is_outside(name, Session::Denied) {
-        return;
-    }
+    in_session!(Session::Denied);
     let home = Home::new();
     for refused in [
         cause(open(&home.path()).ready().await),

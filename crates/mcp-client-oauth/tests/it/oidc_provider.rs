@@ -198,7 +198,7 @@ async fn a_client_gets_tokens_in_its_own_name_by_its_secret() {
 #[tokio::test]
 async fn a_client_gets_tokens_in_its_own_name_by_a_key_of_each_kind() {
     for kind in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
-        let pem = KeyPair::generate(kind).unwrap().private_pem().unwrap();
+        let pem = KeyPair::generate(kind).unwrap().private_pem();
         let key = PrivateKey::from_pem(&pem).unwrap();
         let Some(foreign) = Foreign::knowing(&[key.public_jwk()]).await else {
             return;

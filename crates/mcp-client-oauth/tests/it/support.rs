@@ -28,8 +28,7 @@ use tokio::{
 };
 use url::Url;
 
-/// No step takes this long; it turns a test that would hang into one that fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) use test_support::{port::dead_port, wait::bounded};
 
 /// Where the testbed publishes the metadata of its MCP server, unless it is told otherwise.
 pub(crate) const PRM: &str = "/.well-known/oauth-protected-resource/mcp";
@@ -356,12 +355,6 @@ pub(crate) fn the_time() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
-pub(crate) async fn bounded<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it takes too long")
-}
-
 /// Whether nobody listens on a port of loopback any more, within a few turns of the runtime.
 pub(crate) async fn is_closed(port: u16) -> bool {
     for _ in 0..100 {
@@ -371,15 +364,6 @@ pub(crate) async fn is_closed(port: u16) -> bool {
         tokio::task::yield_now().await;
     }
     false
-}
-
-/// A port of loopback where nobody listens.
-pub(crate) fn dead_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// A network that waits for each answer only so long.

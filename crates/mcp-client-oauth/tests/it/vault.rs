@@ -18,17 +18,34 @@ use mcp_client_oauth::{
     testing::ManualClock,
 };
 use serde_json::json;
+use test_support::bao::Bao;
 use tokio::sync::Notify;
 
 use crate::support::{lock, the_time};
-use bao::Bao;
-
-mod bao;
 mod leases;
 mod records;
 mod refusals;
 mod restarts;
 mod tokens;
+
+/// What a store needs to use a server.
+trait Options {
+    /// With the usual mount and prefix, as root.
+    fn options(&self) -> VaultOptions;
+
+    /// With the usual mount and prefix, and these credentials.
+    fn options_as(&self, auth: VaultAuth) -> VaultOptions;
+}
+
+impl Options for Bao {
+    fn options(&self) -> VaultOptions {
+        self.options_as(VaultAuth::Token(Secret::new(self.root.clone())))
+    }
+
+    fn options_as(&self, auth: VaultAuth) -> VaultOptions {
+        VaultOptions::new(self.address.clone(), auth)
+    }
+}
 
 /// A client whose pauses end at once.
 fn vault(options: &VaultOptions) -> Vault {

@@ -2,10 +2,12 @@
 
 use std::os::unix::net::UnixListener;
 
-use crate::{
-    session::{Session, entries, is_outside, lock},
-    support::{Home, Output, borrowed, snapshot},
+use test_support::{
+    in_session,
+    keychain::{Session, entries, lock},
 };
+
+use crate::support::{Home, Output, borrowed, snapshot};
 
 /// Runs a command in the session of the test.
 async fn run(home: &Home, arguments: &[&str]) -> Output {
@@ -31,10 +33,7 @@ fn nothing_has_happened(home: &Home) {
 
 #[tokio::test]
 async fn the_key_of_a_first_login_is_in_the_keychain() {
-    let name = "keychain::the_key_of_a_first_login_is_in_the_keychain";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new().await;
     let document = run(&home, &["backends", "--json"]).await.succeeded().json();
     assert_eq!(document["chosen"], "keychain");
@@ -63,10 +62,7 @@ async fn the_key_of_a_first_login_is_in_the_keychain() {
 
 #[tokio::test]
 async fn a_locked_keychain_is_told_before_the_consent() {
-    let name = "keychain::a_locked_keychain_is_told_before_the_consent";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     lock().await;
     let home = Home::new().await;
     let url = home.url();
@@ -77,10 +73,7 @@ async fn a_locked_keychain_is_told_before_the_consent() {
 
 #[tokio::test]
 async fn a_keychain_that_refuses_is_told_before_the_consent() {
-    let name = "keychain::a_keychain_that_refuses_is_told_before_the_consent";
-    if is_outside(name, Session::Denied) {
-        return;
-    }
+    in_session!(Session::Denied);
     let home = Home::new().await;
     let url = home.url();
     let refused = run(&home, &["login", "notes", &url]).await.ended(1);
@@ -96,10 +89,7 @@ async fn a_keychain_that_refuses_is_told_before_the_consent() {
 
 #[tokio::test]
 async fn files_that_were_asked_for_are_files_beside_a_keychain() {
-    let name = "keychain::files_that_were_asked_for_are_files_beside_a_keychain";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    in_session!(Session::Unlocked);
     let home = Home::new().await;
     let said = login(&home, &["--store", "file"]).await.succeeded();
     assert!(!said.stderr.contains("warning"), "{said:?}");

@@ -221,7 +221,7 @@ async fn a_printed_document_with_a_key_is_a_client_that_logs_in_by_it() {
     for kind in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
         let pair = KeyPair::generate(kind).unwrap();
         let other = Home::new().await;
-        let key = other.file("app.pem", pair.private_pem().unwrap());
+        let key = other.file("app.pem", pair.private_pem());
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         let print = ["client-metadata", "--client-id", id, "--private-key", &key];
         let document = other.run(&print).await.succeeded().json();
@@ -239,7 +239,7 @@ async fn a_printed_document_with_a_key_is_a_client_that_logs_in_by_it() {
         let token = requests.iter().rfind(|request| request.path == "/token");
         assert!(token.unwrap().form("client_assertion").is_some());
         // The key is what is believed, and nothing else.
-        let foreign = KeyPair::generate(kind).unwrap().private_pem().unwrap();
+        let foreign = KeyPair::generate(kind).unwrap().private_pem();
         other.file("app.pem", foreign);
         let refused = home
             .login(&[&with_key, ["--force"].as_slice()].concat())

@@ -52,9 +52,9 @@ async fn a_client_with_a_key_logs_in_in_its_own_name_unless_others_can_read_the_
     use std::os::unix::fs::PermissionsExt as _;
 
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
-    let robot = Machine::with_key("robot", pair.public().unwrap());
+    let robot = Machine::with_key("robot", pair.public());
     let home = Home::with(Testbed::builder().machine(robot)).await;
-    let pem = pair.private_pem().unwrap();
+    let pem = pair.private_pem();
     let (url, file) = (home.url(), home.file("robot.pem", &pem));
     let typed = [
         "login",
@@ -238,7 +238,7 @@ async fn a_key_without_a_client_is_a_wrong_usage() {
 
     let home = Home::new().await;
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
-    let file = home.file("robot.pem", pair.private_pem().unwrap());
+    let file = home.file("robot.pem", pair.private_pem());
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let typed = ["login", "notes", &home.url(), "--private-key", &file];
     home.run(&typed)

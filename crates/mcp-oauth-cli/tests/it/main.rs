@@ -6,16 +6,6 @@
 )]
 
 mod backends;
-#[allow(
-    clippy::allow_attributes,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    dead_code,
-    reason = "the tests of the library need more of it, and may fail loudly"
-)]
-#[path = "../../../mcp-client-oauth/tests/it/vault/bao.rs"]
-mod bao;
 mod config;
 mod core_dump;
 mod declined;
@@ -40,14 +30,6 @@ mod quirks;
 mod refusals;
 mod registration;
 mod request;
-#[cfg(target_os = "linux")]
-#[allow(
-    clippy::print_stderr,
-    dead_code,
-    reason = "the tests of the library need more of it, and may fail loudly"
-)]
-#[path = "../../../mcp-client-oauth/tests/it/keychain/session.rs"]
-mod session;
 mod share;
 mod signals;
 mod sources;

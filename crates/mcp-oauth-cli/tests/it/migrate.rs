@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use crate::{
-    bao::{Bao, ROOT},
-    support::{Does, Home, Output, snapshot},
-};
+use test_support::bao::{Bao, ROOT};
+
+use crate::support::{Does, Home, Output, snapshot};
 
 /// How many records are in the files of `directory`.
 fn records(directory: &Path) -> usize {
@@ -31,15 +30,14 @@ async fn token(home: &Home, variables: &[(&str, &str)]) -> String {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_key_goes_into_the_keychain_and_back_and_into_a_password() {
-    use crate::{
-        session::{Session, entries, is_outside},
-        support::borrowed,
+    use test_support::{
+        in_session,
+        keychain::{Session, entries},
     };
 
-    let name = "migrate::the_key_goes_into_the_keychain_and_back_and_into_a_password";
-    if is_outside(name, Session::Unlocked) {
-        return;
-    }
+    use crate::support::borrowed;
+
+    in_session!(Session::Unlocked);
     let home = Home::logged_in().await;
     let before = token(&home, &[]).await;
     let session = Home::keychain();
@@ -118,7 +116,7 @@ async fn logins_and_clients_go_into_a_vault_and_back() {
         .succeeded();
     let tokens = home.data().join("tokens");
     let (before, kept) = (token(&home, &[]).await, records(&tokens));
-    let address = bao.options().address.to_string();
+    let address = bao.address.to_string();
     let credential = [("VAULT_TOKEN", ROOT), ("VAULT_ADDR", address.as_str())];
 
     let moved = ["migrate", "--to", "vault", "--json"];

@@ -4,7 +4,6 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::Mutex,
-    time::Duration,
 };
 
 use mcp_oauth_testbed::{Builder, Testbed, person};
@@ -16,8 +15,7 @@ use tokio::{
 };
 use url::Url;
 
-/// What no step of a test takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use test_support::{port::dead_port, wait::bounded};
 
 /// Everything that one test uses.
 pub(crate) struct Home {
@@ -329,20 +327,6 @@ pub(crate) fn borrowed<'a, const N: usize>(
     own: &'a [(&'static str, String); N],
 ) -> [(&'static str, &'a str); N] {
     own.each_ref().map(|(name, value)| (*name, value.as_str()))
-}
-
-/// Waits, and not for ever.
-pub(crate) async fn bounded<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future).await.unwrap()
-}
-
-/// A port on which nobody listens.
-pub(crate) fn dead_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// Every file below `directory`, and what is in it.

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use mcp_client_oauth::{
     Secret,
     platform::SystemClock,
-    store::{Backend as _, Vault, VaultOptions},
+    store::{Backend as _, Vault, VaultAuth, VaultOptions},
 };
 use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
 use serde_json::{Value, json};
+use test_support::bao::{Bao, ROOT};
 
-use crate::{
-    bao::{Bao, ROOT},
-    support::{Home, Running, borrowed, snapshot},
-};
+use crate::support::{Home, Running, borrowed, snapshot};
 
 /// What the command needs to use that Vault as root.
 fn as_root(bao: &Bao) -> [(&'static str, String); 3] {
@@ -25,8 +23,7 @@ fn as_root(bao: &Bao) -> [(&'static str, String); 3] {
 }
 
 fn address(bao: &Bao) -> String {
-    let VaultOptions { address, .. } = bao.options();
-    address.to_string()
+    bao.address.to_string()
 }
 
 /// A home whose login is in the Vault.
@@ -277,7 +274,9 @@ async fn a_lease_is_let_go_when_a_command_is_interrupted() {
 /// assertion.
 async fn forge(bao: &Bao, home: &Home, grant: Value) {
     let clock = Arc::new(SystemClock::default());
-    let vault = Vault::open(&bao.options(), clock).unwrap();
+    let auth = VaultAuth::Token(Secret::new(ROOT.to_owned()));
+    let options = VaultOptions::new(bao.address.clone(), auth);
+    let vault = Vault::open(&options, clock).unwrap();
     let name = format!("login {}", home.url());
     let stored = vault.get(&name).await.unwrap().unwrap();
     let mut record: Value = serde_json::from_slice(stored.bytes.expose()).unwrap();

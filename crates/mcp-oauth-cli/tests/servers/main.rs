@@ -16,7 +16,9 @@
     reason = "a test may fail loudly, and says how far it is"
 )]
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
+
+use test_support::{tool::variable, wait::bounded};
 
 mod browser;
 mod command;
@@ -26,24 +28,6 @@ mod server;
 mod table;
 mod transcript;
 mod wire;
-
-/// No step takes that long.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Waits, with a limit.
-async fn bounded<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(TIMEOUT, future)
-        .await
-        .expect("a step takes too long")
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the check script decides by these variables"
-)]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
 
 /// Returns the servers that are requested; none if they are left out.
 fn chosen() -> Option<Vec<String>> {

@@ -1,10 +1,10 @@
 //! Client authentication by a signed assertion: `private_key_jwt` (RFC 7523 §2.2 and §3).
 
-use super::Refusal;
-use super::ledger::Client;
 use super::parameters::Parameters;
-use crate::jose::Jwt;
+use super::refusal::Refusal;
+use crate::jose::jwt::Jwt;
 use crate::world::World;
+use crate::world::ledger::Client;
 
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, Uri, header};
 use url::Url;
 
-use super::ledger::{Ask, Client};
+use super::consent_page::{error_page, guarded};
+use super::grants::permit;
 use super::parameters::{Form, Parameters};
-use super::token::permit;
-use super::{Refusal, client_auth, consent_page, random, redirect_uri};
-use crate::builder::DpopPolicy;
+use super::refusal::Refusal;
+use super::resource::resources;
+use super::scope::client_scopes;
+use super::{client_auth, consent_page, redirect_uri};
 use crate::faults::Fault;
+use crate::random::random;
+use crate::settings::grants::DpopPolicy;
 use crate::world::World;
+use crate::world::ledger::{Ask, Client};
 
 /// `GET /authorize`: the consent page, an error for the client, or one for the person.
 pub(super) async fn ask(State(world): State<Arc<World>>, uri: Uri) -> Response {
@@ -196,98 +201,6 @@ fn granted_resources(world: &World, parameters: &Parameters) -> Result<Vec<Strin
     Ok(asked)
 }
 
-/// What a client wants tokens for (RFC 8707 §2.1).
-pub(super) fn resources(world: &World, parameters: &Parameters) -> Result<Vec<String>, Refusal> {
-    let asked = parameters.all("resource");
-    if asked.is_empty() {
-        return one_of(&world.resources(), world, None).map(|resource| vec![resource]);
-    }
-    asked
-        .into_iter()
-        .map(|resource| one_of(&world.resources(), world, Some(resource)))
-        .collect()
-}
-
-/// The one resource of a token request, of those that were granted (RFC 8707 §2.2). Servers of
-/// 2025-03-26 knew no `resource`, so that it may be absent there.
-pub(super) fn one_of(
-    granted: &[String],
-    world: &World,
-    asked: Option<&str>,
-) -> Result<String, Refusal> {
-    let first = granted.first().cloned().unwrap_or_default();
-    if world.faults().has(&Fault::KnowsNoResource) {
-        return match asked {
-            Some(_) => Err(Refusal::new(
-                "invalid_request",
-                "the parameter resource is not supported",
-            )),
-            None => Ok(first),
-        };
-    }
-    let called = world.faults().find(|fault| match fault {
-        Fault::CallsTheResource(name) => Some(name.clone()),
-        _ => None,
-    });
-    if let Some(called) = called {
-        return match asked {
-            Some(asked) if asked == called => Ok(first),
-            _ => Err(Refusal::new(
-                "invalid_target",
-                format!("the resource is called {called}"),
-            )),
-        };
-    }
-    match asked {
-        Some(asked) if granted.iter().any(|resource| resource == asked) => Ok(asked.to_owned()),
-        _ if world.settings.legacy.is_some() => Ok(first),
-        Some(asked) => Err(Refusal::new(
-            "invalid_target",
-            format!("{asked} is not served; try {first}"),
-        )),
-        None => Err(Refusal::new("invalid_target", "resource is missing")),
-    }
-}
-
-/// Returns the requested scopes of a client that may be limited to those of its registration. The words are those of
-/// `validate_scope` in the Python MCP SDK.
-pub(super) fn client_scopes(
-    world: &World,
-    client: &Client,
-    asked: Option<&str>,
-) -> Result<Vec<String>, Refusal> {
-    let scopes = scopes(world, asked)?;
-    let allowed = |scope: &&String| client.scopes.as_ref().is_none_or(|own| own.contains(scope));
-    match scopes
-        .iter()
-        .find(|scope| asked.is_some() && !allowed(scope))
-    {
-        Some(scope) => {
-            let reason = format!("Client was not registered with scope {scope}");
-            Err(Refusal::new("invalid_scope", reason))
-        }
-        None => Ok(scopes),
-    }
-}
-
-/// Without a scope the client gets `notes:read` (RFC 6749 §3.3 leaves the default to the server).
-pub(super) fn scopes(world: &World, asked: Option<&str>) -> Result<Vec<String>, Refusal> {
-    let known = world.known_scopes();
-    let Some(asked) = asked else {
-        return Ok(known.into_iter().take(1).collect());
-    };
-    let mut scopes = Vec::new();
-    for scope in asked.split(' ').filter(|scope| !scope.is_empty()) {
-        if !known.iter().any(|known| known == scope) {
-            return Err(Refusal::new("invalid_scope", format!("{scope} is unknown")));
-        }
-        if !scopes.iter().any(|seen| seen == scope) {
-            scopes.push(scope.to_owned());
-        }
-    }
-    Ok(scopes)
-}
-
 fn consent(world: &World, client: &Client, ask: Ask) -> Response {
     let scopes = ask.scopes.clone();
     let returns_to = Url::parse(&ask.redirect_uri).ok();
@@ -305,26 +218,6 @@ fn consent(world: &World, client: &Client, ask: Ask) -> Response {
         ticket: &ticket,
     });
     guarded(StatusCode::OK, page)
-}
-
-pub(super) fn error_page(reason: &str) -> Response {
-    guarded(StatusCode::BAD_REQUEST, consent_page::error(reason))
-}
-
-/// No `form-action` in the policy: browsers would apply it to the redirect after the form, and the
-/// callback is on another origin.
-pub(super) fn guarded(status: StatusCode, page: String) -> Response {
-    let headers = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
-             frame-ancestors 'none'",
-        ),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (status, headers, Html(page)).into_response()
 }
 
 fn refused(

@@ -5,11 +5,12 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, header};
 use url::form_urlencoded;
 
-use super::ledger::Client;
 use super::parameters::Parameters;
-use super::{Refusal, assertion, client_document};
-use crate::jose::Jwt;
+use super::refusal::Refusal;
+use super::{assertion, client_document};
+use crate::jose::jwt::Jwt;
 use crate::world::World;
+use crate::world::ledger::Client;
 
 /// What a client presented, and by which method.
 #[derive(Debug)]

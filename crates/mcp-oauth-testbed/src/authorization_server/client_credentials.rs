@@ -1,11 +1,10 @@
 //! The client credentials grant (RFC 6749 §4.4).
 
-use super::Refusal;
-use super::authorize::{one_of, scopes};
-use super::ledger::{Granted, Issued};
-use super::token::Request;
-
-pub(super) const GRANT_TYPE: &str = "client_credentials";
+use super::grants::{CLIENT_CREDENTIALS, Request};
+use super::refusal::Refusal;
+use super::resource::one_of;
+use super::scope::scopes;
+use crate::world::ledger::tokens::{Granted, Issued};
 
 /// RFC 6749 §4.4.3: "A refresh token SHOULD NOT be included."
 pub(super) fn issue(request: &Request<'_>) -> Result<Issued, Refusal> {
@@ -17,7 +16,7 @@ pub(super) fn issue(request: &Request<'_>) -> Result<Issued, Refusal> {
     } = request;
     let resource = one_of(&world.resources(), world, form.find("resource"))?;
     let granted = Granted {
-        grant_type: GRANT_TYPE,
+        grant_type: CLIENT_CREDENTIALS,
         client_id: client.id.clone(),
         subject: None,
         resources: vec![resource.clone()],
@@ -29,6 +28,7 @@ pub(super) fn issue(request: &Request<'_>) -> Result<Issued, Refusal> {
     let now = world.now();
     let (_, issued) = world
         .ledger()
+        .tokens
         .found(granted, resource, &world.settings, now);
     Ok(issued)
 }

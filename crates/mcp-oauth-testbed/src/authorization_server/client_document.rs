@@ -4,9 +4,9 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::ledger::{Client, Grants};
 use super::register::{grant_types, jwks};
 use crate::world::World;
+use crate::world::ledger::{Client, Grants};
 
 /// The client with this URL. Of a document that the testbed was not given nothing is known: the
 /// client is public, and any acceptable redirect URI is good for it.

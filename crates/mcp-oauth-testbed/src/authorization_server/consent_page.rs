@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use axum::response::{Html, IntoResponse, Response};
+use http::{StatusCode, header};
+
 /// What the person is asked.
 #[derive(Debug)]
 pub(super) struct Question<'a> {
@@ -118,8 +121,29 @@ pub(super) fn decided(approved: bool) -> String {
     document(outcome, &body)
 }
 
+/// Answers with the page for an error that cannot be told to the client.
+pub(super) fn error_page(reason: &str) -> Response {
+    guarded(StatusCode::BAD_REQUEST, error(reason))
+}
+
+/// No `form-action` in the policy: browsers would apply it to the redirect after the form, and the
+/// callback is on another origin.
+pub(super) fn guarded(status: StatusCode, page: String) -> Response {
+    let headers = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+             frame-ancestors 'none'",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, Html(page)).into_response()
+}
+
 /// The page for an error that cannot be told to the client.
-pub(super) fn error(reason: &str) -> String {
+fn error(reason: &str) -> String {
     let body = format!(
         "<h1>This login cannot go on</h1>\n<p role=\"alert\">{}</p>\n\
          <p class=\"note\">Return to the application and begin again.</p>\n",

@@ -9,16 +9,17 @@ use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::authorize::{one_of, scopes};
+use super::client_auth;
 use super::jwt_bearer::ID_JAG;
-use super::ledger::Client;
 use super::parameters::{Form, Parameters};
-use super::token::invalid_grant;
-use super::{Refusal, client_auth, json_answer};
+use super::refusal::{Refusal, invalid_grant, json_answer};
+use super::resource::one_of;
+use super::scope::scopes;
 use crate::faults::Fault;
 use crate::identities::{LIFETIME, claims};
-use crate::jose::Jwt;
+use crate::jose::jwt::Jwt;
 use crate::world::World;
+use crate::world::ledger::Client;
 
 /// The path of its token endpoint, unlike that of the authorization server, so that a fault of one
 /// path is a fault of one server.
@@ -103,7 +104,7 @@ fn assert(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Value
     let resource = one_of(&world.resources(), world, form.find("resource"))?;
     let subject = subject(world, form, &client)?;
     let scopes = scopes(world, form.find("scope"))?.join(" ");
-    let mut jag = claims(world, issuer, &subject, &json!(world.issuer()));
+    let mut jag = claims(world.now(), issuer, &subject, &json!(world.issuer()));
     jag["client_id"] = json!(enterprise.client_id);
     jag["resource"] = json!(resource);
     jag["scope"] = json!(scopes);

@@ -3,16 +3,16 @@
 
 use http::{HeaderMap, header};
 
-use super::authorize::{one_of, scopes};
-use super::ledger::{Granted, Issued};
+use super::client_auth;
+use super::grants::{JWT_BEARER, permit};
 use super::parameters::Parameters;
-use super::token::{invalid_grant, narrowed, permit};
-use super::{Refusal, client_auth};
+use super::refusal::{Refusal, invalid_grant};
+use super::resource::one_of;
+use super::scope::{narrowed, scopes};
 use crate::faults::Fault;
-use crate::jose::Jwt;
+use crate::jose::jwt::Jwt;
 use crate::world::World;
-
-pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+use crate::world::ledger::tokens::{Granted, Issued};
 
 /// The `typ` of an ID-JAG.
 pub(super) const ID_JAG: &str = "oauth-id-jag+jwt";
@@ -42,6 +42,7 @@ pub(super) fn issue(
     let now = world.now();
     let (_, issued) = world
         .ledger()
+        .tokens
         .found(granted, resource, &world.settings, now);
     Ok(issued)
 }
@@ -75,7 +76,7 @@ fn workload(
     };
     let resource = one_of(&world.resources(), world, form.find("resource"))?;
     let granted = Granted {
-        grant_type: GRANT_TYPE,
+        grant_type: JWT_BEARER,
         client_id,
         subject: Some(subject),
         resources: vec![resource.clone()],
@@ -95,7 +96,7 @@ fn enterprise(
     jwt: &Jwt,
 ) -> Result<(Granted, String), Refusal> {
     let client = client_auth::authenticate(world, headers, form)?;
-    permit(&client, GRANT_TYPE)?;
+    permit(&client, JWT_BEARER)?;
     let provider = &world.origins.identity_provider;
     if !jwt.is_signed_by(world.identities.provider()) || jwt.claim("iss") != Some(provider) {
         return Err(invalid_grant("the ID-JAG is not of the identity provider"));
@@ -119,7 +120,7 @@ fn enterprise(
         return Err(invalid_grant("the ID-JAG was used before"));
     }
     let granted = Granted {
-        grant_type: GRANT_TYPE,
+        grant_type: JWT_BEARER,
         client_id: client.id,
         subject: jwt.claim("sub").map(str::to_owned),
         resources: vec![resource.clone()],

@@ -7,11 +7,13 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use serde_json::{Map, Value, json};
 
-use super::{device, jwt_bearer};
-use crate::builder::{DpopPolicy, Legacy, MetadataForm, PRIVATE_KEY_JWT};
+use super::device;
+use super::grants::{CLIENT_CREDENTIALS, DEVICE_CODE, JWT_BEARER};
 use crate::dpop;
 use crate::faults::Fault;
-use crate::jose::{ALGORITHMS, Algorithm};
+use crate::jose::key::{ALGORITHMS, Algorithm};
+use crate::settings::forms::{Legacy, MetadataForm};
+use crate::settings::grants::{DpopPolicy, PRIVATE_KEY_JWT};
 use crate::world::World;
 
 /// The paths at which the document is served.
@@ -59,15 +61,15 @@ fn truth(world: &World) -> Map<String, Value> {
         grants.push("refresh_token");
     }
     if !settings.machines.is_empty() {
-        grants.push("client_credentials");
+        grants.push(CLIENT_CREDENTIALS);
     }
     let devices = settings.device_authorization;
     if devices {
-        grants.push(device::GRANT_TYPE);
+        grants.push(DEVICE_CODE);
     }
     let enterprise = settings.enterprise.is_some();
     if settings.wif.is_some() || enterprise {
-        grants.push(jwt_bearer::GRANT_TYPE);
+        grants.push(JWT_BEARER);
     }
     let profiles = enterprise.then_some(["urn:ietf:params:oauth:grant-profile:id-jag"]);
     let registration = settings

@@ -8,31 +8,28 @@ mod client_credentials;
 mod client_document;
 mod consent_page;
 mod device;
+mod grants;
 mod identity_provider;
 mod jwt_bearer;
-mod ledger;
 mod metadata;
 mod parameters;
 mod redirect_uri;
+mod refusal;
 mod register;
+mod resource;
 mod revoke;
+mod scope;
 mod token;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
 
-use crate::builder::Legacy;
+use crate::settings::forms::Legacy;
 use crate::world::World;
 
 pub(crate) use identity_provider::{TOKEN_PATH, routes as provider_routes};
-pub(crate) use ledger::{Access, Ledger, random};
-pub use ledger::{Family, IssuedToken};
 
 /// The routes, as far as the settings have them.
 pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
@@ -57,68 +54,4 @@ pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
         .route("/authorize", get(authorize::ask))
         .route("/authorize/decision", post(authorize::decide))
         .route("/token", post(token::token))
-}
-
-/// An error answer as in RFC 6749 §5.2.
-#[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    error: Cow<'static, str>,
-    description: String,
-    /// Whether the client tried HTTP Basic, so that a 401 must name that scheme.
-    basic: bool,
-}
-
-impl Refusal {
-    fn new(error: &'static str, description: impl Into<String>) -> Self {
-        let description = description.into();
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            error: Cow::Borrowed(error),
-            description,
-            basic: false,
-        }
-    }
-
-    /// The error that a fault names.
-    fn forced(error: String) -> Self {
-        Self {
-            error: Cow::Owned(error),
-            ..Self::new("", "refused on command")
-        }
-    }
-
-    fn invalid_client(description: &str, basic: bool) -> Self {
-        let status = StatusCode::UNAUTHORIZED;
-        Self {
-            status,
-            error: Cow::Borrowed("invalid_client"),
-            description: description.to_owned(),
-            basic,
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let body = json!({ "error": self.error, "error_description": self.description });
-        let mut answer = json_answer(self.status, &body);
-        if self.basic {
-            let challenge = HeaderValue::from_static("Basic realm=\"mcp-oauth-testbed\"");
-            answer
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        answer
-    }
-}
-
-/// A JSON answer that nobody keeps (RFC 6749 §5.1).
-fn json_answer(status: StatusCode, body: &Value) -> Response {
-    const HEADERS: [(HeaderName, &str); 3] = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::PRAGMA, "no-cache"),
-    ];
-    (status, HEADERS, body.to_string()).into_response()
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header;
 use url::form_urlencoded;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// Decoded parameters. OAuth 2.1 §3.1 and §3.2: a parameter "MUST NOT be included more than once",
 /// and those "sent without a value MUST be treated as if they were omitted".

@@ -8,12 +8,15 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::ledger::{Client, Grants, random};
-use super::{Refusal, device, json_answer, redirect_uri};
-use crate::builder::Settings;
+use super::grants::DEVICE_CODE;
+use super::redirect_uri;
+use super::refusal::{Refusal, json_answer};
 use crate::faults::Fault;
-use crate::jose::PublicKey;
+use crate::jose::key::PublicKey;
+use crate::random::random;
+use crate::settings::Settings;
 use crate::world::World;
+use crate::world::ledger::{Client, Grants};
 
 pub(super) async fn register(State(world): State<Arc<World>>, body: Bytes) -> Response {
     match admit(&world, &body) {
@@ -156,7 +159,7 @@ fn check_grants(metadata: &Map<String, Value>, settings: &Settings) -> Result<()
     };
     let mut known = vec!["authorization_code", "refresh_token"];
     if settings.device_authorization {
-        known.push(device::GRANT_TYPE);
+        known.push(DEVICE_CODE);
     }
     if !within("grant_types", &known) {
         let reason = format!("grant_types may hold {}", known.join(" and "));

@@ -27,9 +27,9 @@ pub(super) async fn revoke(
     };
     let mut ledger = world.ledger();
     // RFC 7009 §2.1: with a refresh token, the access tokens of the same grant go too.
-    if let Some((family, _)) = ledger.family_of(token, &client.id) {
-        ledger.kill(family);
+    if let Some((family, _)) = ledger.tokens.family_of(token, &client.id) {
+        ledger.tokens.kill(family);
     }
-    ledger.revoke_access(token, &client.id);
+    ledger.tokens.revoke_access(token, &client.id);
     StatusCode::OK.into_response()
 }

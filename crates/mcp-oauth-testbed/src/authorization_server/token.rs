@@ -11,13 +11,17 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::authorize::one_of;
-use super::ledger::{Ask, Client, Granted, Grants, Issued, Want, Worth};
+use super::grants::{CLIENT_CREDENTIALS, DEVICE_CODE, JWT_BEARER, Request, permit};
 use super::parameters::{Form, Parameters};
-use super::{Refusal, client_auth, client_credentials, device, json_answer, jwt_bearer};
+use super::refusal::{Refusal, invalid_grant, json_answer};
+use super::resource::one_of;
+use super::scope::narrowed;
+use super::{client_auth, client_credentials, device, jwt_bearer};
 use crate::dpop;
 use crate::faults::Fault;
 use crate::world::World;
+use crate::world::ledger::tokens::{Granted, Issued, Want};
+use crate::world::ledger::{Ask, Worth};
 
 pub(super) async fn token(
     State(world): State<Arc<World>>,
@@ -37,20 +41,10 @@ pub(super) async fn token(
     }
 }
 
-/// A token request of a client that has authenticated.
-#[derive(Debug)]
-pub(super) struct Request<'a> {
-    pub(super) world: &'a World,
-    pub(super) form: &'a Parameters,
-    pub(super) client: Client,
-    /// The thumbprint of the key that the request proves.
-    pub(super) key: Option<String>,
-}
-
 fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued, Refusal> {
     let key = proven_key(world, headers)?;
     // A workload is no client, and shows nothing but its assertion.
-    if form.find("grant_type") == Some(jwt_bearer::GRANT_TYPE) {
+    if form.find("grant_type") == Some(JWT_BEARER) {
         return jwt_bearer::issue(world, headers, form, key);
     }
     let client = client_auth::authenticate(world, headers, form)?;
@@ -64,11 +58,11 @@ fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued
     match grant_type {
         "authorization_code" => exchange(&request),
         "refresh_token" => refresh(&request),
-        client_credentials::GRANT_TYPE => {
+        CLIENT_CREDENTIALS => {
             permit(&request.client, grant_type)?;
             client_credentials::issue(&request)
         }
-        device::GRANT_TYPE if world.settings.device_authorization => {
+        DEVICE_CODE if world.settings.device_authorization => {
             permit(&request.client, grant_type)?;
             device::poll(&request)
         }
@@ -84,22 +78,6 @@ fn proven_key(world: &World, headers: &HeaderMap) -> Result<Option<String>, Refu
     let key = dpop::at_token_endpoint(world, headers)
         .map_err(|problem| Refusal::new(problem.error(), problem.reason()))?;
     Ok(key.filter(|_| !world.faults().has(&Fault::DpopIgnored)))
-}
-
-/// Whether the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). Who may ask a
-/// person shows in the code, so that codes and refresh tokens do not come here.
-pub(super) fn permit(client: &Client, grant_type: &str) -> Result<(), Refusal> {
-    let of_machines = [client_credentials::GRANT_TYPE, jwt_bearer::GRANT_TYPE];
-    let may = match &client.grants {
-        Grants::OfAPerson => grant_type != client_credentials::GRANT_TYPE,
-        Grants::OfAMachine => of_machines.contains(&grant_type),
-        Grants::Registered(listed) => listed.iter().any(|listed| listed == grant_type),
-    };
-    if may {
-        return Ok(());
-    }
-    let reason = format!("the client may not use {grant_type}");
-    Err(Refusal::new("unauthorized_client", reason))
 }
 
 fn exchange(request: &Request<'_>) -> Result<Issued, Refusal> {
@@ -136,7 +114,7 @@ fn exchange(request: &Request<'_>) -> Result<Issued, Refusal> {
         key: request.key.clone(),
         public: request.client.is_public(),
     };
-    let (family, issued) = ledger.found(granted, resource, &world.settings, now);
+    let (family, issued) = ledger.tokens.found(granted, resource, &world.settings, now);
     ledger.spend_code(code, family);
     Ok(issued)
 }
@@ -178,7 +156,7 @@ fn refresh(request: &Request<'_>) -> Result<Issued, Refusal> {
         form.require("scope")?;
     }
     let mut ledger = world.ledger();
-    let Some((number, family)) = ledger.family_of(token, &request.client.id) else {
+    let Some((number, family)) = ledger.tokens.family_of(token, &request.client.id) else {
         return Err(invalid_grant("the refresh token is unknown"));
     };
     if !family.alive {
@@ -192,42 +170,25 @@ fn refresh(request: &Request<'_>) -> Result<Issued, Refusal> {
         scopes: narrowed(form.find("scope"), &family.scopes)?,
         key: request.key.clone(),
     };
-    let spent = ledger.is_spent(token);
+    let spent = ledger.tokens.is_spent(token);
     // RFC 9700 §4.14.2: the server cannot know whether the client or a thief presents a spent
     // token, "but it will revoke the active refresh token".
     if spent && !grace {
-        ledger.kill(number);
+        ledger.tokens.kill(number);
         return Err(invalid_grant(
             "the refresh token was used before; its family is revoked",
         ));
     }
-    let mut issued = ledger.renew(number, token, want, &world.settings, world.now());
+    let mut issued = ledger
+        .tokens
+        .renew(number, token, want, &world.settings, world.now());
     if spent {
-        ledger.forget_refresh(token);
+        ledger.tokens.forget_refresh(token);
     }
     if silent {
         issued.refresh_token = None;
     }
     Ok(issued)
-}
-
-/// RFC 6749 §6: the scope "MUST NOT include any scope not originally granted".
-pub(super) fn narrowed(asked: Option<&str>, granted: &[String]) -> Result<Vec<String>, Refusal> {
-    let Some(asked) = asked else {
-        return Ok(granted.to_vec());
-    };
-    let scopes: Vec<String> = asked
-        .split(' ')
-        .filter(|scope| !scope.is_empty())
-        .map(str::to_owned)
-        .collect();
-    match scopes.iter().find(|scope| !granted.contains(scope)) {
-        Some(scope) => Err(Refusal::new(
-            "invalid_scope",
-            format!("{scope} was not granted"),
-        )),
-        None => Ok(scopes),
-    }
 }
 
 fn answer(world: &World, issued: Issued) -> Value {
@@ -253,8 +214,4 @@ fn answer(world: &World, issued: Issued) -> Value {
         }
     }
     Value::Object(members)
-}
-
-pub(super) fn invalid_grant(reason: &str) -> Refusal {
-    Refusal::new("invalid_grant", reason)
 }

@@ -2,71 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Builder, PRIVATE_KEY_JWT};
-use crate::jose::PublicKey;
+use super::Builder;
 use crate::recorded::Party;
-
-/// A client that speaks for itself, and authenticates.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    pub(crate) id: String,
-    pub(crate) secret: Option<String>,
-    pub(crate) keys: Vec<PublicKey>,
-    /// None for a secret that may come either way.
-    pub(crate) method: Option<String>,
-}
-
-impl Machine {
-    /// A client with a secret, which it may send by `client_secret_basic` or
-    /// `client_secret_post`, unless [`Machine::auth_method`] says by which.
-    pub fn with_secret(id: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            secret: Some(secret.into()),
-            keys: Vec::new(),
-            method: None,
-        }
-    }
-
-    /// A client that signs its assertions with this key (`private_key_jwt`, RFC 7523 §2.2).
-    pub fn with_key(id: impl Into<String>, key: PublicKey) -> Self {
-        Self {
-            id: id.into(),
-            secret: None,
-            keys: vec![key],
-            method: Some(PRIVATE_KEY_JWT.to_owned()),
-        }
-    }
-
-    /// The `token_endpoint_auth_method` that it must use.
-    #[must_use]
-    pub fn auth_method(mut self, method: impl Into<String>) -> Self {
-        self.method = Some(method.into());
-        self
-    }
-}
-
-/// Whether tokens are bound to keys (RFC 9449).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum DpopPolicy {
-    /// Proofs are not seen, and every token is a bearer token.
-    #[default]
-    Off,
-    /// Who sends a proof gets a token that is bound to its key; who sends none, a bearer token.
-    Offered,
-    /// There are no tokens without a proof.
-    Required,
-}
-
-/// An identity provider that vouches for the persons of an enterprise.
-#[derive(Debug, Clone)]
-pub(crate) struct Enterprise {
-    /// The client as the identity provider knows it.
-    pub(crate) provider_client: Machine,
-    /// The client as the authorization server knows it.
-    pub(crate) client_id: String,
-}
+use crate::settings::grants::{DpopPolicy, Enterprise, Machine};
 
 impl Builder {
     /// A client that may use the client credentials grant (RFC 6749 §4.4) and the JWT bearer grant
@@ -79,8 +17,8 @@ impl Builder {
     /// let pair = KeyPair::generate(Algorithm::Es256)?;
     /// let builder = Testbed::builder()
     ///     .machine(Machine::with_secret("robot", "s3cret"))
-    ///     .machine(Machine::with_key("signer", pair.public()?));
-    /// let for_the_client = pair.private_pem()?;
+    ///     .machine(Machine::with_key("signer", pair.public()));
+    /// let for_the_client = pair.private_pem();
     /// # Ok(())
     /// # }
     /// ```

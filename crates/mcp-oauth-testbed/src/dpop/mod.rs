@@ -1,52 +1,20 @@
 //! Proofs of possession (RFC 9449): both servers ask for them, and look at them alike.
 
-mod nonces;
-mod proof;
+pub(crate) mod check;
+pub(crate) mod proof;
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue};
 
-use crate::builder::DpopPolicy;
 use crate::faults::{Endpoint, Fault};
-use crate::jose::{ALGORITHMS, Algorithm};
+use crate::jose::key::{ALGORITHMS, Algorithm};
 use crate::recorded::Party;
+use crate::settings::grants::DpopPolicy;
 use crate::world::World;
-
-pub(crate) use nonces::Nonces;
-pub use proof::DpopProof;
-pub(crate) use proof::{Expected, check};
-
-/// The request header that holds the proof.
-pub(crate) const HEADER: &str = "dpop";
+use check::{Expected, Problem, check};
+use proof::HEADER;
 
 const NONCE_HEADER: &str = "dpop-nonce";
-
-/// Why a proof proves nothing.
-#[derive(Debug)]
-pub(crate) enum Problem {
-    /// It is wrong (`invalid_dpop_proof`).
-    Invalid(&'static str),
-    /// It lacks the nonce that the server wants (`use_dpop_nonce`).
-    Nonce,
-}
-
-impl Problem {
-    /// The `error` code.
-    pub(crate) fn error(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "invalid_dpop_proof",
-            Self::Nonce => "use_dpop_nonce",
-        }
-    }
-
-    /// The `error_description`.
-    pub(crate) fn reason(&self) -> &'static str {
-        match self {
-            Self::Invalid(reason) => reason,
-            Self::Nonce => "the proof must have the nonce of this server",
-        }
-    }
-}
 
 /// The names of the algorithms that a proof may be signed with.
 pub(crate) fn algorithms() -> [&'static str; 3] {

@@ -7,25 +7,14 @@ use axum::response::Response;
 use http::header;
 use http::request::Parts;
 
+use super::caller::{Caller, Scheme};
 use super::challenge;
-use crate::authorization_server::Access;
-use crate::builder::DpopPolicy;
-use crate::dpop::{self, Expected};
+use crate::dpop::check::{Expected, check};
 use crate::faults::Fault;
 use crate::recorded::Party;
+use crate::settings::grants::DpopPolicy;
 use crate::world::World;
-
-/// Who is calling: a token, or nobody in particular at an open server.
-pub(super) type Caller = Option<Access>;
-
-/// How a token is presented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scheme {
-    /// RFC 6750 §2.1.
-    Bearer,
-    /// RFC 9449 §7.1.
-    Dpop,
-}
+use crate::world::ledger::tokens::Access;
 
 /// A request that was let in.
 #[derive(Debug)]
@@ -45,7 +34,7 @@ impl FromRequestParts<Arc<World>> for Admitted {
             return Err(challenge::invalid(world, Scheme::Bearer));
         };
         // `spec-checklist` A4, A5: good now, and issued for this server.
-        let access = world.ledger().access(token, world.now());
+        let access = world.ledger().tokens.access(token, world.now());
         let access = access
             .filter(|access| access.resource == world.resource())
             .filter(|_| !world.faults().has(&Fault::RefusesEveryToken))
@@ -58,7 +47,7 @@ impl FromRequestParts<Arc<World>> for Admitted {
                 url: format!("{}{}", world.origins.mcp, parts.uri.path()),
                 access_token: Some(token),
             };
-            let key = dpop::check(world, &parts.headers, &expected)
+            let key = check(world, &parts.headers, &expected)
                 .map_err(|problem| challenge::unproven(world, &problem))?;
             if access.key.as_ref() != Some(&key) {
                 return Err(challenge::invalid(world, scheme));

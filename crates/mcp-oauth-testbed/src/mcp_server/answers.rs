@@ -4,8 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::builder::Answers;
 use crate::faults::Fault;
+use crate::settings::forms::Answers;
 use crate::world::World;
 
 /// The session header of the stateful wire.

@@ -5,10 +5,12 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use super::admission::{Caller, Scheme};
-use crate::builder::{DpopPolicy, PrmForm};
-use crate::dpop::{self, Problem};
+use super::caller::{Caller, Scheme};
+use crate::dpop;
+use crate::dpop::check::Problem;
 use crate::faults::Fault;
+use crate::settings::forms::PrmForm;
+use crate::settings::grants::DpopPolicy;
 use crate::world::World;
 
 /// What the client is told.

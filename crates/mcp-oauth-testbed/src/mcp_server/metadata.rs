@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use serde_json::{Map, Value, json};
 
-use crate::builder::DpopPolicy;
 use crate::dpop;
 use crate::faults::Fault;
+use crate::settings::grants::DpopPolicy;
 use crate::world::World;
 
 pub(super) async fn document(State(world): State<Arc<World>>) -> Response {

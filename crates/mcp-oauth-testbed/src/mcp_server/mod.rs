@@ -3,6 +3,7 @@
 
 mod admission;
 mod answers;
+mod caller;
 mod challenge;
 mod metadata;
 mod rest;
@@ -11,8 +12,8 @@ mod stateful;
 mod stateless;
 mod streams;
 mod tools;
+mod versions;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -23,39 +24,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::builder::Wire;
+use crate::settings::forms::Wire;
 use crate::world::{MCP_PATH, World};
-use admission::{Admitted, Caller};
+use admission::Admitted;
 use answers::{Reply, error};
-pub(crate) use streams::Streams;
 
-/// What the MCP server remembers.
-#[derive(Debug)]
-pub(crate) struct Service {
-    /// The sessions by their id, with the protocol version of each.
-    sessions: HashMap<String, String>,
-    notes: Vec<String>,
-}
-
-impl Service {
-    pub(crate) fn forget_sessions(&mut self) {
-        self.sessions.clear();
-    }
-
-    pub(crate) fn notes(&self) -> &[String] {
-        &self.notes
-    }
-}
-
-impl Default for Service {
-    fn default() -> Self {
-        Self {
-            sessions: HashMap::new(),
-            notes: vec!["buy milk".to_owned()],
-        }
-    }
-}
-
+/// Returns the routes, as far as the settings have them.
 pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
     let mut routes = Router::new()
         .route(

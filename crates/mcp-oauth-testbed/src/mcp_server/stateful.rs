@@ -5,13 +5,12 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::answers::{Reply, SESSION, error, result};
-use super::{Caller, stateless, tools};
-use crate::authorization_server::random;
-use crate::builder::Wire;
+use super::caller::Caller;
+use super::versions::{VERSIONS, server_info};
+use super::{stateless, tools};
+use crate::random::random;
+use crate::settings::forms::Wire;
 use crate::world::World;
-
-/// The versions of this wire, the newest last.
-pub(super) const VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 
 pub(super) fn reply(world: &World, headers: &HeaderMap, message: &Value, caller: &Caller) -> Reply {
     let id = message.get("id").cloned().unwrap_or(Value::Null);
@@ -125,8 +124,4 @@ fn log_message() -> Value {
         "method": "notifications/message",
         "params": { "level": "info", "logger": "notes", "data": "the tool ran" }
     })
-}
-
-pub(super) fn server_info() -> Value {
-    json!({ "name": "mcp-oauth-testbed", "version": env!("CARGO_PKG_VERSION") })
 }

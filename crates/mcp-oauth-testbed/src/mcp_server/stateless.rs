@@ -6,9 +6,10 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::answers::{Reply, SESSION, error, result};
-use super::stateful::{VERSIONS, server_info};
-use super::{Caller, tools};
-use crate::builder::Wire;
+use super::caller::Caller;
+use super::tools;
+use super::versions::{VERSIONS, server_info};
+use crate::settings::forms::Wire;
 use crate::world::World;
 
 const VERSION: &str = "2026-07-28";

@@ -1,7 +1,6 @@
 //! Event streams that the server opens nothing by: `GET` of the stateful wire, and the whole of the
 //! transport of 2024-11-05.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -12,70 +11,17 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::admission::Admitted;
-use super::{stateful, tools};
-use crate::authorization_server::random;
-use crate::builder::Wire;
+use super::{answers, stateful, tools};
+use crate::random::random;
+use crate::settings::forms::Wire;
 use crate::world::World;
+use crate::world::streams::event;
 
 /// Where messages of the transport of 2024-11-05 go.
-pub(crate) const MESSAGES_PATH: &str = "/mcp/messages";
-
-/// What the server says of its own accord, and to whom.
-#[derive(Debug)]
-pub(crate) struct Streams {
-    /// Every message so far; its number is its event id.
-    said: Vec<Value>,
-    /// How many of them somebody has read.
-    read: usize,
-    /// Moves when there is more, and with every cut.
-    moved: watch::Sender<()>,
-    cuts: usize,
-    /// The open streams of 2024-11-05, by their session.
-    old: HashMap<String, mpsc::UnboundedSender<Bytes>>,
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self {
-            said: Vec::new(),
-            read: 0,
-            moved: watch::Sender::new(()),
-            cuts: 0,
-            old: HashMap::new(),
-        }
-    }
-}
-
-impl Streams {
-    /// Says `message` to whoever listens, and keeps it for who comes again.
-    pub(crate) fn say(&mut self, message: Value) {
-        let event = event(None, &message);
-        self.old
-            .retain(|_, stream| stream.send(event.clone()).is_ok());
-        self.said.push(message);
-        self.moved.send_replace(());
-    }
-
-    /// Ends every open stream.
-    pub(crate) fn cut(&mut self) {
-        self.cuts += 1;
-        self.old.clear();
-        self.moved.send_replace(());
-    }
-
-    /// The id of the newest message.
-    pub(super) fn newest(&self) -> usize {
-        self.said.len()
-    }
-}
-
-fn event(id: Option<usize>, message: &Value) -> Bytes {
-    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-    Bytes::from(format!("{id}data: {message}\n\n"))
-}
+pub(super) const MESSAGES_PATH: &str = "/mcp/messages";
 
 /// `GET /mcp`: where the server speaks of its own accord, if it does.
 pub(super) async fn open(
@@ -91,7 +37,7 @@ pub(super) async fn open(
         return (StatusCode::METHOD_NOT_ALLOWED, allowed).into_response();
     }
     if let Err(refusal) = stateful::check_session(&world, &headers, &Value::Null) {
-        return super::answers::send(&world, &headers, *refusal);
+        return answers::send(&world, &headers, *refusal);
     }
     let named = headers.get("last-event-id");
     let named = named.and_then(|id| id.to_str().ok()?.parse::<usize>().ok());

@@ -3,7 +3,8 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Caller, challenge};
+use super::caller::Caller;
+use super::challenge;
 use crate::faults::Fault;
 use crate::world::World;
 

@@ -188,11 +188,7 @@ async fn a_repeated_parameter_is_refused() {
 
 #[tokio::test]
 async fn a_callback_of_an_application_is_returned_and_not_fetched() {
-    let testbed = Testbed::builder()
-        .client("app", None)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().client("app", None)).await;
     let url = request_with(
         &testbed,
         "app",
@@ -211,17 +207,8 @@ async fn a_callback_of_an_application_is_returned_and_not_fetched() {
 
 #[tokio::test]
 async fn without_the_iss_parameter_none_is_promised_and_none_is_sent() {
-    let testbed = Testbed::builder()
-        .iss_parameter(false)
-        .start()
-        .await
-        .unwrap();
-    let metadata = get(&endpoint(
-        &testbed,
-        "/.well-known/oauth-authorization-server",
-    ))
-    .await
-    .json();
+    let testbed = start(Testbed::builder().iss_parameter(false)).await;
+    let metadata = server_metadata(&testbed).await;
     assert_eq!(
         metadata.get("authorization_response_iss_parameter_supported"),
         None

@@ -4,8 +4,8 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use http::HeaderMap;
-use mcp_oauth_testbed::Testbed;
 use mcp_oauth_testbed::person::{Decision, PersonError, decide};
+use mcp_oauth_testbed::{Builder, Testbed};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -31,6 +31,12 @@ impl Answer {
             .as_str()
             .unwrap_or_else(|| panic!("{field}: {}", self.body))
             .to_owned()
+    }
+
+    /// The answer is an error as in RFC 6749 §5.2.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, status: u16, error: &str) {
+        assert_eq!((self.status, self.text("error").as_str()), (status, error));
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -120,6 +126,22 @@ pub(crate) fn challenge() -> String {
     BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref())
 }
 
+/// Starts a testbed that differs from the defaults.
+pub(crate) async fn start(builder: Builder) -> Testbed {
+    builder.start().await.unwrap()
+}
+
+/// Gets the metadata of the authorization server.
+pub(crate) async fn server_metadata(testbed: &Testbed) -> Value {
+    let path = "/.well-known/oauth-authorization-server";
+    get(&endpoint(testbed, path)).await.json()
+}
+
+/// Posts a form to the token endpoint.
+pub(crate) async fn post_token(testbed: &Testbed, pairs: &[(&str, &str)]) -> Answer {
+    post_form(&endpoint(testbed, "/token"), pairs).await
+}
+
 pub(crate) async fn register(testbed: &Testbed) -> String {
     let body = json!({
         "client_name": "A client made by hand",
@@ -195,17 +217,25 @@ pub(crate) async fn code(testbed: &Testbed, client: &str, scope: &str) -> String
     parameter(&callback, "code").unwrap_or_else(|| panic!("{callback}"))
 }
 
-pub(crate) async fn exchange(testbed: &Testbed, client: &str, code: &str) -> Answer {
-    let server = testbed.server_url();
-    let pairs = [
+/// The form of a good exchange.
+pub(crate) fn exchange_form<'a>(
+    client: &'a str,
+    code: &'a str,
+    resource: &'a str,
+) -> [(&'a str, &'a str); 6] {
+    [
         ("grant_type", "authorization_code"),
         ("client_id", client),
         ("code", code),
         ("redirect_uri", CALLBACK),
         ("code_verifier", VERIFIER),
-        ("resource", server.as_str()),
-    ];
-    post_form(&endpoint(testbed, "/token"), &pairs).await
+        ("resource", resource),
+    ]
+}
+
+pub(crate) async fn exchange(testbed: &Testbed, client: &str, code: &str) -> Answer {
+    let server = testbed.server_url();
+    post_token(testbed, &exchange_form(client, code, server.as_str())).await
 }
 
 pub(crate) async fn refresh(testbed: &Testbed, client: &str, token: &str) -> Answer {
@@ -216,7 +246,7 @@ pub(crate) async fn refresh(testbed: &Testbed, client: &str, token: &str) -> Ans
         ("refresh_token", token),
         ("resource", server.as_str()),
     ];
-    post_form(&endpoint(testbed, "/token"), &pairs).await
+    post_token(testbed, &pairs).await
 }
 
 /// What a whole login yields.
@@ -225,6 +255,13 @@ pub(crate) struct Login {
     pub(crate) client: String,
     pub(crate) access: String,
     pub(crate) refresh: String,
+}
+
+impl Login {
+    /// Presents the first refresh token.
+    pub(crate) async fn renew(&self, testbed: &Testbed) -> Answer {
+        refresh(testbed, &self.client, &self.refresh).await
+    }
 }
 
 pub(crate) async fn login(testbed: &Testbed, scope: &str) -> Login {

@@ -8,11 +8,7 @@ use crate::mcp::{initialize, session_call};
 
 #[tokio::test]
 async fn without_a_token_the_challenge_has_no_error() {
-    let testbed = Testbed::builder()
-        .challenge_scope(Some("notes:read"))
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().challenge_scope(Some("notes:read"))).await;
     let answer = get(testbed.server_url().as_str()).await;
     let challenge = answer.header("www-authenticate");
     assert_eq!(answer.status, 401);
@@ -42,11 +38,7 @@ async fn a_bad_token_is_invalid_and_a_token_in_the_query_is_none() {
 #[tokio::test]
 async fn the_challenge_can_be_written_by_hand_or_left_out() {
     let lines = vec!["Basic realm=\"x\"".to_owned(), "Bearer scope=a".to_owned()];
-    let testbed = Testbed::builder()
-        .fault(Fault::Challenge(lines.clone()))
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().fault(Fault::Challenge(lines.clone()))).await;
     let answer = get(testbed.server_url().as_str()).await;
     let seen: Vec<&str> = answer
         .headers
@@ -75,7 +67,7 @@ async fn every_token_can_be_refused() {
 
 #[tokio::test]
 async fn a_tool_may_need_a_further_scope_until_the_token_has_it() {
-    let testbed = Testbed::builder().step_up(true).start().await.unwrap();
+    let testbed = start(Testbed::builder().step_up(true)).await;
     let narrow = login(&testbed, "notes:read").await.access;
     let wide = login(&testbed, "notes:read notes:write").await.access;
     let session = initialize(&testbed, &narrow, "2025-11-25").await;
@@ -111,7 +103,7 @@ async fn a_tool_may_need_a_further_scope_until_the_token_has_it() {
 
 #[tokio::test]
 async fn the_rest_route_is_under_the_same_token_and_scopes() {
-    let testbed = Testbed::builder().step_up(true).start().await.unwrap();
+    let testbed = start(Testbed::builder().step_up(true)).await;
     let url = format!("{}/notes", testbed.server_url());
     let body = json!({ "text": "x" });
     assert_eq!(post_json(&url, &[], &body).await.status, 401);

@@ -41,15 +41,14 @@ async fn exchange_signed(testbed: &Testbed, code: &str, assertion: &str) -> Answ
         ("code_verifier", VERIFIER),
         ("resource", server.as_str()),
     ];
-    post_form(&endpoint(testbed, "/token"), &pairs).await
+    post_token(testbed, &pairs).await
 }
 
 #[tokio::test]
 async fn a_document_with_keys_makes_its_client_sign() {
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
     let testbed = with_document(signing(&pair)).await;
-    let path = "/.well-known/oauth-authorization-server";
-    let metadata = get(&endpoint(&testbed, path)).await.json();
+    let metadata = server_metadata(&testbed).await;
     assert_eq!(metadata["client_id_metadata_document_supported"], true);
     let methods = metadata["token_endpoint_auth_methods_supported"].as_array();
     assert!(methods.unwrap().contains(&json!("private_key_jwt")));

@@ -72,7 +72,7 @@ async fn poll(testbed: &Testbed, client: &str, device_code: &str) -> Answer {
         ("device_code", device_code),
         ("resource", server.as_str()),
     ];
-    post_form(&endpoint(testbed, "/token"), &pairs).await
+    post_token(testbed, &pairs).await
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_device_code_is_worth_nothing_to_another_client_and_needs_its_resource
         ("client_id", "tv"),
         ("device_code", code.as_str()),
     ];
-    let answer = post_form(&endpoint(&device.testbed, "/token"), &pairs).await;
+    let answer = post_token(&device.testbed, &pairs).await;
     assert_eq!(answer.text("error"), "invalid_target");
     assert_eq!(device.poll().await.status, 200);
 }
@@ -253,9 +253,8 @@ async fn a_device_registers_without_a_redirect_and_can_have_none() {
 
 #[tokio::test]
 async fn the_metadata_name_the_endpoint_where_there_is_one() {
-    let path = "/.well-known/oauth-authorization-server";
     let device = Device::waiting().await;
-    let metadata = get(&endpoint(&device.testbed, path)).await.json();
+    let metadata = server_metadata(&device.testbed).await;
     assert_eq!(
         metadata["device_authorization_endpoint"],
         endpoint(&device.testbed, "/device_authorization")
@@ -263,7 +262,7 @@ async fn the_metadata_name_the_endpoint_where_there_is_one() {
     let grants = metadata["grant_types_supported"].as_array().unwrap();
     assert!(grants.contains(&json!(DEVICE_CODE)));
     let without = Testbed::start().await.unwrap();
-    let metadata = get(&endpoint(&without, path)).await.json();
+    let metadata = server_metadata(&without).await;
     assert_eq!(metadata.get("device_authorization_endpoint"), None);
     let refused = poll(&without, &register(&without).await, "x").await;
     assert_eq!(refused.text("error"), "unsupported_grant_type");

@@ -93,7 +93,7 @@ async fn the_challenge_names_the_schemes_that_the_server_takes() {
         (DpopPolicy::Offered, vec!["Bearer", "DPoP"]),
         (DpopPolicy::Required, vec!["DPoP"]),
     ] {
-        let testbed = Testbed::builder().dpop(policy).start().await.unwrap();
+        let testbed = start(Testbed::builder().dpop(policy)).await;
         let answer = get(&format!("{}/notes", testbed.server_url())).await;
         let lines = challenges(&answer);
         let schemes = lines.iter().map(|line| line.split(' ').next().unwrap());

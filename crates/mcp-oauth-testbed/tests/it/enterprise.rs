@@ -152,10 +152,7 @@ async fn the_identity_provider_authenticates_its_client() {
     let url = format!("{}/oauth2/token", testbed.identity_provider().unwrap());
     for credentials in ["app-at-idp:wrong", "app:s3cret"] {
         let answer = post_basic(&url, credentials, &[("grant_type", EXCHANGE)]).await;
-        assert_eq!(
-            (answer.status, answer.text("error").as_str()),
-            (401, "invalid_client")
-        );
+        answer.assert_refused(401, "invalid_client");
     }
 }
 
@@ -171,8 +168,7 @@ async fn metadata_of_both_servers_say_what_they_do() {
     );
     let keys = get(&provider.text("jwks_uri")).await.json();
     assert_eq!(keys["keys"][0]["crv"], "P-256");
-    let path = "/.well-known/oauth-authorization-server";
-    let metadata = get(&endpoint(&testbed, path)).await.json();
+    let metadata = server_metadata(&testbed).await;
     let profiles: &Value = &metadata["authorization_grant_profiles_supported"];
     assert_eq!(
         profiles,
@@ -189,10 +185,7 @@ async fn faults_of_the_identity_provider_are_its_own() {
     testbed.clear_faults();
     testbed.set_fault(Fault::IdJagRefused("access_denied".to_owned()));
     let answer = exchange_with(&testbed, "none", "").await;
-    assert_eq!(
-        (answer.status, answer.text("error").as_str()),
-        (400, "access_denied")
-    );
+    answer.assert_refused(400, "access_denied");
     testbed.clear_faults();
     testbed.set_fault(Fault::Spoil(Endpoint::IdentityProvider, Spoil::Html));
     let answer = exchange_with(&testbed, "none", "").await;

@@ -7,7 +7,7 @@ use url::Url;
 use crate::browser::*;
 
 async fn callback_with(fault: Fault) -> (Testbed, Url) {
-    let testbed = Testbed::builder().fault(fault).start().await.unwrap();
+    let testbed = start(Testbed::builder().fault(fault)).await;
     let client = register(&testbed).await;
     let callback = approved(&testbed, &client).await.unwrap();
     (testbed, callback)
@@ -22,13 +22,9 @@ async fn iss_can_be_wrong_or_absent() {
     );
     let (testbed, callback) = callback_with(Fault::CallbackWithoutIss).await;
     assert_eq!(parameter(&callback, "iss"), None);
-    let metadata = get(&endpoint(
-        &testbed,
-        "/.well-known/oauth-authorization-server",
-    ))
-    .await;
+    let metadata = server_metadata(&testbed).await;
     assert_eq!(
-        metadata.json()["authorization_response_iss_parameter_supported"],
+        metadata["authorization_response_iss_parameter_supported"],
         true
     );
 }

@@ -11,7 +11,7 @@ const AS_PATH: &str = "/.well-known/oauth-authorization-server";
 const PRM_PATH: &str = "/.well-known/oauth-protected-resource";
 
 async fn metadata_with(fault: Fault) -> (Testbed, Answer) {
-    let testbed = Testbed::builder().fault(fault).start().await.unwrap();
+    let testbed = start(Testbed::builder().fault(fault)).await;
     let answer = get(&endpoint(&testbed, AS_PATH)).await;
     (testbed, answer)
 }
@@ -57,15 +57,15 @@ async fn any_field_of_either_document_can_be_set_or_left_out() {
     let (_, answer) = metadata_with(Fault::MetadataWithout(name())).await;
     assert_eq!(answer.json().get("token_endpoint"), None);
 
-    let testbed = Testbed::builder()
-        .fault(Fault::PrmField(
-            "resource".to_owned(),
-            json!("https://evil.example/mcp"),
-        ))
-        .fault(Fault::PrmWithout("scopes_supported".to_owned()))
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(
+        Testbed::builder()
+            .fault(Fault::PrmField(
+                "resource".to_owned(),
+                json!("https://evil.example/mcp"),
+            ))
+            .fault(Fault::PrmWithout("scopes_supported".to_owned())),
+    )
+    .await;
     let document = get(&prm_url(&testbed, &format!("{PRM_PATH}/mcp")))
         .await
         .json();
@@ -131,7 +131,7 @@ async fn a_document_can_trickle_and_still_be_whole() {
 #[tokio::test]
 async fn a_document_can_stay_away_until_the_server_is_killed() {
     let fault = Fault::Spoil(Endpoint::ServerMetadata, Spoil::NeverAnswers);
-    let testbed = Testbed::builder().fault(fault).start().await.unwrap();
+    let testbed = start(Testbed::builder().fault(fault)).await;
     let url = endpoint(&testbed, AS_PATH);
     let waiting = tokio::spawn(async move { try_get(&url).await });
     testbed
@@ -145,11 +145,7 @@ async fn a_document_can_stay_away_until_the_server_is_killed() {
 
 #[tokio::test]
 async fn an_issuer_with_a_path_is_published_in_three_forms_and_never_at_the_root() {
-    let testbed = Testbed::builder()
-        .issuer_path("/tenant1")
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().issuer_path("/tenant1")).await;
     for path in [
         "/.well-known/oauth-authorization-server/tenant1",
         "/.well-known/openid-configuration/tenant1",
@@ -181,12 +177,7 @@ async fn each_form_can_be_the_only_one() {
             "/t/.well-known/openid-configuration",
         ),
     ] {
-        let testbed = Testbed::builder()
-            .issuer_path("/t")
-            .metadata_at(form)
-            .start()
-            .await
-            .unwrap();
+        let testbed = start(Testbed::builder().issuer_path("/t").metadata_at(form)).await;
         for other in [
             "/.well-known/oauth-authorization-server/t",
             "/.well-known/openid-configuration/t",
@@ -200,7 +191,7 @@ async fn each_form_can_be_the_only_one() {
             );
         }
     }
-    let none = Testbed::builder().without_metadata().start().await.unwrap();
+    let none = start(Testbed::builder().without_metadata()).await;
     assert_eq!(get(&endpoint(&none, AS_PATH)).await.status, 404);
 }
 
@@ -214,11 +205,7 @@ async fn resource_metadata_are_where_the_builder_puts_them() {
         (PrmForm::Custom("/x.json".to_owned()), Some("/x.json"), true),
         (PrmForm::None, None, false),
     ] {
-        let testbed = Testbed::builder()
-            .prm_at(form.clone())
-            .start()
-            .await
-            .unwrap();
+        let testbed = start(Testbed::builder().prm_at(form.clone())).await;
         for candidate in [path.as_str(), PRM_PATH, "/x.json"] {
             let answer = get(&prm_url(&testbed, candidate)).await;
             let expected = if Some(candidate) == at { 200 } else { 404 };
@@ -238,13 +225,13 @@ async fn resource_metadata_are_where_the_builder_puts_them() {
 
 #[tokio::test]
 async fn the_resource_and_more_issuers_can_be_chosen() {
-    let testbed = Testbed::builder()
-        .resource("https://notes.example")
-        .other_authorization_server("https://other.example")
-        .scopes_supported(Some(vec!["a", "b"]))
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(
+        Testbed::builder()
+            .resource("https://notes.example")
+            .other_authorization_server("https://other.example")
+            .scopes_supported(Some(vec!["a", "b"])),
+    )
+    .await;
     let document = get(&prm_url(&testbed, &format!("{PRM_PATH}/mcp")))
         .await
         .json();
@@ -257,7 +244,7 @@ async fn the_resource_and_more_issuers_can_be_chosen() {
 #[tokio::test]
 async fn offline_access_is_listed_by_a_switch_alone() {
     for on in [false, true] {
-        let testbed = Testbed::builder().offline_access(on).start().await.unwrap();
+        let testbed = start(Testbed::builder().offline_access(on)).await;
         let scopes = get(&endpoint(&testbed, AS_PATH)).await.json()["scopes_supported"].clone();
         let listed = scopes
             .as_array()
@@ -313,7 +300,7 @@ async fn each_endpoint_is_spoiled_by_itself() {
 #[tokio::test]
 async fn a_look_for_the_authorization_server_at_the_mcp_server_finds_nothing() {
     let fault = Fault::Spoil(Endpoint::ServerMetadata, Spoil::Html);
-    let testbed = Testbed::builder().fault(fault).start().await.unwrap();
+    let testbed = start(Testbed::builder().fault(fault)).await;
     assert_eq!(get(&prm_url(&testbed, AS_PATH)).await.status, 404);
     assert_eq!(testbed.count(Party::Mcp, "GET", AS_PATH), 1);
     assert_eq!(testbed.count(Party::AuthorizationServer, "GET", AS_PATH), 0);

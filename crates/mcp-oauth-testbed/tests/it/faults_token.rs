@@ -16,9 +16,7 @@ async fn fields_of_the_token_answer_can_be_set_or_left_out() {
     testbed.set_fault(Fault::TokenField("expires_in".to_owned(), json!("3600")));
     testbed.set_fault(Fault::TokenField("token_type".to_owned(), json!("mac")));
     testbed.set_fault(Fault::TokenWithout("scope".to_owned()));
-    let answer = refresh(&testbed, &login.client, &login.refresh)
-        .await
-        .json();
+    let answer = login.renew(&testbed).await.json();
     assert_eq!(answer["expires_in"], "3600");
     assert_eq!(answer["token_type"], "mac");
     assert_eq!(answer.get("scope"), None);
@@ -29,7 +27,7 @@ async fn a_token_answer_can_be_a_form_or_a_page() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     testbed.set_fault(token(Spoil::FormEncoded));
-    let answer = refresh(&testbed, &login.client, &login.refresh).await;
+    let answer = login.renew(&testbed).await;
     assert_eq!(
         answer.header("content-type"),
         "application/x-www-form-urlencoded"
@@ -49,18 +47,10 @@ async fn an_error_can_come_with_status_200_and_spends_nothing() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     testbed.set_fault(Fault::TokenErrorWith200("bad_refresh_token".to_owned()));
-    let answer = refresh(&testbed, &login.client, &login.refresh).await;
-    assert_eq!(
-        (answer.status, answer.text("error").as_str()),
-        (200, "bad_refresh_token")
-    );
+    let answer = login.renew(&testbed).await;
+    answer.assert_refused(200, "bad_refresh_token");
     testbed.clear_faults();
-    assert_eq!(
-        refresh(&testbed, &login.client, &login.refresh)
-            .await
-            .status,
-        200
-    );
+    assert_eq!(login.renew(&testbed).await.status, 200);
 }
 
 #[tokio::test]
@@ -75,16 +65,11 @@ async fn a_path_can_fail_twice_and_then_work_without_having_spent_the_token() {
         times: Some(2),
     });
     for _ in 0..2 {
-        let answer = refresh(&testbed, &login.client, &login.refresh).await;
+        let answer = login.renew(&testbed).await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
         assert_eq!(answer.text("error"), "temporarily_unavailable");
     }
-    assert_eq!(
-        refresh(&testbed, &login.client, &login.refresh)
-            .await
-            .status,
-        200
-    );
+    assert_eq!(login.renew(&testbed).await.status, 200);
     let statuses: Vec<u16> = testbed
         .requests()
         .iter()
@@ -111,18 +96,14 @@ async fn a_cut_token_answer_has_spent_the_refresh_token() {
         let read = async { form_request(&url, &pairs).send().await?.text().await };
         assert!(read.await.is_err(), "{count}");
         testbed.clear_faults();
-        let answer = refresh(&testbed, &login.client, &login.refresh).await;
+        let answer = login.renew(&testbed).await;
         assert_eq!(answer.text("error"), "invalid_grant");
     }
 }
 
 #[tokio::test]
 async fn a_held_answer_leaves_on_release() {
-    let testbed = Testbed::builder()
-        .fault(token(Spoil::Held))
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().fault(token(Spoil::Held))).await;
     let client = register(&testbed).await;
     let code = code(&testbed, &client, "notes:read").await;
     let (answer, ()) = tokio::join!(exchange(&testbed, &client, &code), async {
@@ -141,20 +122,10 @@ async fn a_held_answer_leaves_on_release() {
 async fn a_spent_refresh_token_can_have_grace_once() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
-    let first = refresh(&testbed, &login.client, &login.refresh).await;
+    let first = login.renew(&testbed).await;
     testbed.set_fault(Fault::GraceForSpentRefreshTokens);
-    assert_eq!(
-        refresh(&testbed, &login.client, &login.refresh)
-            .await
-            .status,
-        200
-    );
-    assert_eq!(
-        refresh(&testbed, &login.client, &login.refresh)
-            .await
-            .text("error"),
-        "invalid_grant"
-    );
+    assert_eq!(login.renew(&testbed).await.status, 200);
+    assert_eq!(login.renew(&testbed).await.text("error"), "invalid_grant");
     assert!(testbed.families()[0].alive);
     assert_eq!(
         refresh(&testbed, &login.client, &first.text("refresh_token"))
@@ -166,15 +137,11 @@ async fn a_spent_refresh_token_can_have_grace_once() {
 
 #[tokio::test]
 async fn a_server_can_rotate_without_telling_the_new_token() {
-    let testbed = Testbed::builder()
-        .fault(Fault::RotatesInSilence)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().fault(Fault::RotatesInSilence)).await;
     let login = login(&testbed, "notes:read").await;
-    let answer = refresh(&testbed, &login.client, &login.refresh).await;
+    let answer = login.renew(&testbed).await;
     assert_eq!(answer.json().get("refresh_token"), None);
-    let again = refresh(&testbed, &login.client, &login.refresh).await;
+    let again = login.renew(&testbed).await;
     assert_eq!(again.text("error"), "invalid_grant");
 }
 

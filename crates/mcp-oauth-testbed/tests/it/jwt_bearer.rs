@@ -25,7 +25,7 @@ async fn ask(testbed: &Testbed, claims: &Value) -> Answer {
         ("assertion", assertion.as_str()),
         ("resource", server.as_str()),
     ];
-    post_form(&endpoint(testbed, "/token"), &pairs).await
+    post_token(testbed, &pairs).await
 }
 
 #[tokio::test]
@@ -43,8 +43,7 @@ async fn a_workload_needs_nothing_but_the_word_of_its_issuer() {
         (issued.client_id.as_str(), issued.subject.as_deref()),
         ("agent", Some("agent"))
     );
-    let path = "/.well-known/oauth-authorization-server";
-    let metadata = get(&endpoint(&testbed, path)).await.json();
+    let metadata = server_metadata(&testbed).await;
     let grants = metadata["grant_types_supported"].as_array().unwrap();
     assert!(grants.contains(&json!(JWT_BEARER)));
 }
@@ -93,7 +92,7 @@ async fn a_workload_jwt_with_a_wrong_or_missing_claim_is_refused() {
         ("grant_type", JWT_BEARER),
         ("assertion", assertion.as_str()),
     ];
-    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+    let answer = post_token(&testbed, &pairs).await;
     assert_eq!(answer.text("error"), "invalid_grant");
 }
 
@@ -112,10 +111,7 @@ async fn an_assertion_can_be_refused_on_command() {
     let testbed = trusting().await;
     testbed.set_fault(Fault::AssertionRefused("access_denied".to_owned()));
     let answer = ask(&testbed, &json!({})).await;
-    assert_eq!(
-        (answer.status, answer.text("error").as_str()),
-        (400, "access_denied")
-    );
+    answer.assert_refused(400, "access_denied");
 }
 
 #[tokio::test]
@@ -132,6 +128,6 @@ async fn without_a_workload_issuer_nobody_vouches() {
         ("grant_type", JWT_BEARER),
         ("assertion", assertion.as_str()),
     ];
-    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+    let answer = post_token(&testbed, &pairs).await;
     assert_eq!(answer.text("error"), "invalid_grant");
 }

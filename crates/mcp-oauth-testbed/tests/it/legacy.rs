@@ -10,11 +10,7 @@ const AS_PATH: &str = "/.well-known/oauth-authorization-server";
 
 #[tokio::test]
 async fn a_legacy_server_has_its_authorization_server_on_its_own_origin() {
-    let testbed = Testbed::builder()
-        .legacy(Legacy::Metadata)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().legacy(Legacy::Metadata)).await;
     assert_eq!(
         testbed.issuer(),
         testbed.server_url().origin().ascii_serialization()
@@ -49,11 +45,7 @@ async fn a_legacy_server_has_its_authorization_server_on_its_own_origin() {
 
 #[tokio::test]
 async fn a_legacy_server_may_have_nothing_but_endpoints_and_need_no_resource() {
-    let testbed = Testbed::builder()
-        .legacy(Legacy::Endpoints)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().legacy(Legacy::Endpoints)).await;
     assert_eq!(get(&endpoint(&testbed, AS_PATH)).await.status, 404);
     assert_eq!(
         post_form(&endpoint(&testbed, "/revoke"), &[]).await.status,
@@ -73,13 +65,13 @@ async fn a_legacy_server_may_have_nothing_but_endpoints_and_need_no_resource() {
         ("redirect_uri", CALLBACK),
         ("code_verifier", VERIFIER),
     ];
-    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+    let answer = post_token(&testbed, &pairs).await;
     assert!(is_good(&testbed, &answer.text("access_token")).await);
 }
 
 #[tokio::test]
 async fn an_open_server_asks_for_nothing_and_publishes_nothing() {
-    let testbed = Testbed::builder().open(true).start().await.unwrap();
+    let testbed = start(Testbed::builder().open(true)).await;
     let session = initialize(&testbed, "", "2025-11-25").await;
     let answer = session_call(
         &testbed,

@@ -147,11 +147,7 @@ async fn the_tools_do_what_they_say() {
 
 #[tokio::test]
 async fn messages_without_a_good_session_or_version_are_refused() {
-    let testbed = Testbed::builder()
-        .wire(Wire::Stateful)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().wire(Wire::Stateful)).await;
     let token = login(&testbed, "notes:read").await.access;
     let bearer = format!("Bearer {token}");
     let url = testbed.server_url();
@@ -224,7 +220,7 @@ async fn the_form_of_the_answers_can_be_fixed() {
         (Answers::Json, "application/json"),
         (Answers::Sse, "text/event-stream"),
     ] {
-        let testbed = Testbed::builder().answers(answers).start().await.unwrap();
+        let testbed = start(Testbed::builder().answers(answers)).await;
         let body = message("tools/list", &with_meta(json!({}), "2026-07-28"));
         let headers = [VERSION, ("mcp-method", "tools/list"), BOTH];
         let answer = stateless(&testbed, &headers, &body).await;
@@ -315,11 +311,7 @@ async fn stateless_headers_must_agree_with_the_body() {
 
 #[tokio::test]
 async fn a_stateless_server_knows_no_initialize() {
-    let testbed = Testbed::builder()
-        .wire(Wire::Stateless)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().wire(Wire::Stateless)).await;
     let body = message("initialize", &json!({ "protocolVersion": "2025-11-25" }));
     let answer = stateless(&testbed, &[], &body).await;
     assert_eq!(

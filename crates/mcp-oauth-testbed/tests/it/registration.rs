@@ -35,10 +35,7 @@ async fn redirect_uris_must_be_loopback_https_or_private() {
         json!("x"),
     ] {
         let answer = asked(&testbed, json!({ "redirect_uris": bad })).await;
-        assert_eq!(
-            (answer.status, answer.text("error").as_str()),
-            (400, "invalid_redirect_uri")
-        );
+        answer.assert_refused(400, "invalid_redirect_uri");
     }
     for good in [
         "https://app.example/cb",
@@ -61,11 +58,7 @@ async fn redirect_uris_must_be_loopback_https_or_private() {
 
 #[tokio::test]
 async fn the_application_type_may_rule_the_redirect_uris() {
-    let testbed = Testbed::builder()
-        .strict_application_type(true)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().strict_application_type(true)).await;
     let metadata =
         |kind: Value, uri: &str| json!({ "redirect_uris": [uri], "application_type": kind });
     for (kind, uri, status) in [
@@ -86,33 +79,21 @@ async fn the_application_type_may_rule_the_redirect_uris() {
 async fn basic_exchange(testbed: &Testbed, client: &str, joined: &str) -> Answer {
     let code = code(testbed, client, "notes:read").await;
     let server = testbed.server_url();
-    let pairs = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-        ("resource", server.as_str()),
-    ];
+    let mut pairs = exchange_form(client, &code, server.as_str()).to_vec();
+    pairs.retain(|(name, _)| *name != "client_id");
     post_basic(&endpoint(testbed, "/token"), joined, &pairs).await
 }
 
 #[tokio::test]
 async fn basic_credentials_are_form_decoded() {
-    let testbed = Testbed::builder()
-        .client("my:app", Some("p:ss %+ü=&"))
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().client("my:app", Some("p:ss %+ü=&"))).await;
     let encoded = "my%3Aapp:p%3Ass+%25%2B%C3%BC%3D%26";
     assert_eq!(
         basic_exchange(&testbed, "my:app", encoded).await.status,
         200
     );
     let raw = basic_exchange(&testbed, "my:app", "my:app:p:ss %+ü=&").await;
-    assert_eq!(
-        (raw.status, raw.text("error").as_str()),
-        (401, "invalid_client")
-    );
+    raw.assert_refused(401, "invalid_client");
     assert!(raw.header("www-authenticate").starts_with("Basic "));
 }
 
@@ -133,14 +114,7 @@ async fn a_registered_secret_is_asked_for_by_the_method_that_was_registered() {
         (None, 401),
     ] {
         let code = code(&testbed, &client, "notes:read").await;
-        let mut pairs = vec![
-            ("grant_type", "authorization_code"),
-            ("client_id", client.as_str()),
-            ("code", code.as_str()),
-            ("redirect_uri", CALLBACK),
-            ("code_verifier", VERIFIER),
-            ("resource", server.as_str()),
-        ];
+        let mut pairs = exchange_form(&client, &code, server.as_str()).to_vec();
         pairs.extend(given.map(|secret| ("client_secret", secret)));
         assert_eq!(post_form(&token, &pairs).await.status, status, "{given:?}");
     }
@@ -150,26 +124,15 @@ async fn a_registered_secret_is_asked_for_by_the_method_that_was_registered() {
 
 #[tokio::test]
 async fn two_authentication_methods_at_once_are_refused() {
-    let testbed = Testbed::builder()
-        .client("app", Some("secret"))
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().client("app", Some("secret"))).await;
     let pairs = [("grant_type", "refresh_token"), ("client_secret", "secret")];
     let answer = post_basic(&endpoint(&testbed, "/token"), "app:secret", &pairs).await;
-    assert_eq!(
-        (answer.status, answer.text("error").as_str()),
-        (400, "invalid_request")
-    );
+    answer.assert_refused(400, "invalid_request");
 }
 
 #[tokio::test]
 async fn a_server_may_give_a_secret_to_everybody() {
-    let testbed = Testbed::builder()
-        .confidential_registrations(true)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().confidential_registrations(true)).await;
     let metadata = json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
     let answer = asked(&testbed, metadata).await;
     assert_eq!(
@@ -178,12 +141,12 @@ async fn a_server_may_give_a_secret_to_everybody() {
     );
     assert!(answer.text("client_secret").starts_with("secret_"));
 
-    let only_none = Testbed::builder()
-        .confidential_registrations(true)
-        .client_auth_methods(&["none"])
-        .start()
-        .await
-        .unwrap();
+    let only_none = start(
+        Testbed::builder()
+            .confidential_registrations(true)
+            .client_auth_methods(&["none"]),
+    )
+    .await;
     let metadata = json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
     let answer = asked(&only_none, metadata).await;
     assert_eq!(answer.text("token_endpoint_auth_method"), "none");
@@ -196,20 +159,9 @@ async fn a_server_may_give_a_secret_to_everybody() {
 #[tokio::test]
 async fn a_document_url_is_a_client_id_where_it_is_supported() {
     let id = "https://app.example/client.json";
-    let testbed = Testbed::builder()
-        .client_id_metadata_documents(true)
-        .start()
-        .await
-        .unwrap();
-    let metadata = get(&endpoint(
-        &testbed,
-        "/.well-known/oauth-authorization-server",
-    ))
-    .await;
-    assert_eq!(
-        metadata.json()["client_id_metadata_document_supported"],
-        true
-    );
+    let testbed = start(Testbed::builder().client_id_metadata_documents(true)).await;
+    let metadata = server_metadata(&testbed).await;
+    assert_eq!(metadata["client_id_metadata_document_supported"], true);
     let code = code(&testbed, id, "notes:read").await;
     assert_eq!(exchange(&testbed, id, &code).await.status, 200);
 
@@ -219,17 +171,9 @@ async fn a_document_url_is_a_client_id_where_it_is_supported() {
 
 #[tokio::test]
 async fn registration_can_be_switched_off() {
-    let testbed = Testbed::builder()
-        .dynamic_registration(false)
-        .start()
-        .await
-        .unwrap();
-    let metadata = get(&endpoint(
-        &testbed,
-        "/.well-known/oauth-authorization-server",
-    ))
-    .await;
-    assert_eq!(metadata.json().get("registration_endpoint"), None);
+    let testbed = start(Testbed::builder().dynamic_registration(false)).await;
+    let metadata = server_metadata(&testbed).await;
+    assert_eq!(metadata.get("registration_endpoint"), None);
     assert_eq!(
         asked(&testbed, json!({ "redirect_uris": [CALLBACK] }))
             .await
@@ -240,15 +184,15 @@ async fn registration_can_be_switched_off() {
 
 #[tokio::test]
 async fn faults_change_the_registration_answer() {
-    let testbed = Testbed::builder()
-        .fault(Fault::RegistrationField(
-            "client_secret_expires_at".to_owned(),
-            Value::Null,
-        ))
-        .fault(Fault::RegistrationWithout("client_id".to_owned()))
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(
+        Testbed::builder()
+            .fault(Fault::RegistrationField(
+                "client_secret_expires_at".to_owned(),
+                Value::Null,
+            ))
+            .fault(Fault::RegistrationWithout("client_id".to_owned())),
+    )
+    .await;
     let answer = asked(&testbed, json!({ "redirect_uris": [CALLBACK] })).await;
     assert_eq!(answer.json().get("client_id"), None);
     assert_eq!(answer.json()["client_secret_expires_at"], Value::Null);

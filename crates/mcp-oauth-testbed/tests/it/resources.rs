@@ -30,7 +30,7 @@ async fn refresh_for(testbed: &Testbed, client: &str, token: &str, resource: &st
         ("refresh_token", token),
         ("resource", resource),
     ];
-    post_form(&endpoint(testbed, "/token"), &pairs).await
+    post_token(testbed, &pairs).await
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use serde_json::json;
 use url::Url;
 
-use crate::browser::CALLBACK;
+use crate::browser::{CALLBACK, start};
 
 async fn logged_in(testbed: &Testbed) -> AuthClient<reqwest::Client> {
     let mut oauth = OAuthState::new(testbed.server_url().as_str(), None)
@@ -57,12 +57,7 @@ fn discover() -> ClientLifecycleMode {
 #[tokio::test]
 async fn rmcp_logs_in_and_calls_a_tool_in_a_session() {
     for answers in [Answers::Json, Answers::Sse] {
-        let testbed = Testbed::builder()
-            .wire(Wire::Stateful)
-            .answers(answers)
-            .start()
-            .await
-            .unwrap();
+        let testbed = start(Testbed::builder().wire(Wire::Stateful).answers(answers)).await;
         let service = connected(&testbed, ClientLifecycleMode::Initialize).await;
         adds(&service).await;
         service.cancel().await.unwrap();
@@ -72,12 +67,7 @@ async fn rmcp_logs_in_and_calls_a_tool_in_a_session() {
 #[tokio::test]
 async fn rmcp_logs_in_and_calls_a_tool_without_a_session() {
     for answers in [Answers::Json, Answers::Sse] {
-        let testbed = Testbed::builder()
-            .wire(Wire::Stateless)
-            .answers(answers)
-            .start()
-            .await
-            .unwrap();
+        let testbed = start(Testbed::builder().wire(Wire::Stateless).answers(answers)).await;
         let service = connected(&testbed, discover()).await;
         assert_eq!(
             service.peer_info().unwrap().protocol_version,
@@ -90,11 +80,7 @@ async fn rmcp_logs_in_and_calls_a_tool_without_a_session() {
 
 #[tokio::test]
 async fn rmcp_falls_back_to_a_session_when_the_server_knows_nothing_newer() {
-    let testbed = Testbed::builder()
-        .wire(Wire::Stateful)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().wire(Wire::Stateful)).await;
     let lifecycle = ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
         legacy_version: None,
@@ -107,11 +93,7 @@ async fn rmcp_falls_back_to_a_session_when_the_server_knows_nothing_newer() {
 #[tokio::test]
 async fn rmcp_refreshes_when_its_token_is_revoked() {
     let lifetime = Duration::from_secs(3600);
-    let testbed = Testbed::builder()
-        .access_token_lifetime(lifetime)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().access_token_lifetime(lifetime)).await;
     let service = connected(&testbed, discover()).await;
     testbed.revoke_access_tokens();
     adds(&service).await;

@@ -28,19 +28,11 @@ async fn a_wrong_verifier_is_refused_and_burns_the_code() {
     let code = code(&testbed, &client, "notes:read").await;
     let server = testbed.server_url();
     let wrong = VERIFIER.replace('a', "b");
-    let pairs = [
-        ("grant_type", "authorization_code"),
-        ("client_id", client.as_str()),
-        ("code", code.as_str()),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", wrong.as_str()),
-        ("resource", server.as_str()),
-    ];
-    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
-    assert_eq!(
-        (answer.status, answer.text("error").as_str()),
-        (400, "invalid_grant")
-    );
+    let mut pairs = exchange_form(&client, &code, server.as_str()).to_vec();
+    pairs.retain(|(name, _)| *name != "code_verifier");
+    pairs.push(("code_verifier", &wrong));
+    let answer = post_token(&testbed, &pairs).await;
+    answer.assert_refused(400, "invalid_grant");
     assert_eq!(
         exchange(&testbed, &client, &code).await.text("error"),
         "invalid_grant"
@@ -67,17 +59,10 @@ async fn a_missing_or_wrong_parameter_of_the_exchange_is_refused() {
         ("grant_type", "password", "unsupported_grant_type"),
     ] {
         let code = code(&testbed, &client, "notes:read").await;
-        let mut pairs = vec![
-            ("grant_type", "authorization_code"),
-            ("client_id", client.as_str()),
-            ("code", code.as_str()),
-            ("redirect_uri", CALLBACK),
-            ("code_verifier", VERIFIER),
-            ("resource", server.as_str()),
-        ];
+        let mut pairs = exchange_form(&client, &code, server.as_str()).to_vec();
         pairs.retain(|(key, _)| *key != name);
         pairs.push((name, value));
-        let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+        let answer = post_token(&testbed, &pairs).await;
         assert_eq!(answer.text("error"), error, "{name}={value}");
     }
 }
@@ -131,7 +116,7 @@ async fn refreshing_rotates_and_reuse_revokes_the_family() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     assert!(!testbed.is_spent(&login.refresh));
-    let renewed = refresh(&testbed, &login.client, &login.refresh).await;
+    let renewed = login.renew(&testbed).await;
     let second = renewed.text("refresh_token");
     assert_ne!(second, login.refresh);
     assert!(testbed.is_spent(&login.refresh) && !testbed.is_spent(&second));
@@ -139,11 +124,8 @@ async fn refreshing_rotates_and_reuse_revokes_the_family() {
     assert!(testbed.families()[0].alive);
     assert_eq!(testbed.families()[0].refreshes, 1);
 
-    let reused = refresh(&testbed, &login.client, &login.refresh).await;
-    assert_eq!(
-        (reused.status, reused.text("error").as_str()),
-        (400, "invalid_grant")
-    );
+    let reused = login.renew(&testbed).await;
+    reused.assert_refused(400, "invalid_grant");
     assert!(!testbed.families()[0].alive);
     assert_eq!(
         refresh(&testbed, &login.client, &second)
@@ -159,10 +141,7 @@ async fn refreshing_rotates_and_reuse_revokes_the_family() {
 async fn of_two_refreshes_at_once_one_wins_and_the_family_dies() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
-    let (one, two) = tokio::join!(
-        refresh(&testbed, &login.client, &login.refresh),
-        refresh(&testbed, &login.client, &login.refresh),
-    );
+    let (one, two) = tokio::join!(login.renew(&testbed), login.renew(&testbed),);
     let mut statuses = [one.status, two.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 400]);
@@ -178,14 +157,9 @@ async fn a_refresh_needs_the_resource() {
         ("client_id", login.client.as_str()),
         ("refresh_token", login.refresh.as_str()),
     ];
-    let answer = post_form(&endpoint(&testbed, "/token"), &pairs).await;
+    let answer = post_token(&testbed, &pairs).await;
     assert_eq!(answer.text("error"), "invalid_target");
-    assert_eq!(
-        refresh(&testbed, &login.client, &login.refresh)
-            .await
-            .status,
-        200
-    );
+    assert_eq!(login.renew(&testbed).await.status, 200);
 }
 
 #[tokio::test]
@@ -216,14 +190,10 @@ async fn a_refresh_may_narrow_the_scope_and_not_widen_it() {
 
 #[tokio::test]
 async fn without_rotation_the_old_refresh_token_stays_good_and_no_new_one_comes() {
-    let testbed = Testbed::builder()
-        .rotate_refresh_tokens(false)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().rotate_refresh_tokens(false)).await;
     let login = login(&testbed, "notes:read").await;
     for _ in 0..2 {
-        let answer = refresh(&testbed, &login.client, &login.refresh).await;
+        let answer = login.renew(&testbed).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.json().get("refresh_token"), None);
     }
@@ -232,11 +202,7 @@ async fn without_rotation_the_old_refresh_token_stays_good_and_no_new_one_comes(
 
 #[tokio::test]
 async fn a_server_may_issue_no_refresh_token() {
-    let testbed = Testbed::builder()
-        .issue_refresh_tokens(false)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().issue_refresh_tokens(false)).await;
     let login = login(&testbed, "notes:read").await;
     assert_eq!(login.refresh, "");
     assert!(testbed.families().is_empty());
@@ -244,13 +210,9 @@ async fn a_server_may_issue_no_refresh_token() {
 
 #[tokio::test]
 async fn a_refresh_may_end_the_old_access_token() {
-    let testbed = Testbed::builder()
-        .refresh_ends_old_access_tokens(true)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().refresh_ends_old_access_tokens(true)).await;
     let login = login(&testbed, "notes:read").await;
-    let renewed = refresh(&testbed, &login.client, &login.refresh).await;
+    let renewed = login.renew(&testbed).await;
     assert!(!is_good(&testbed, &login.access).await);
     assert!(is_good(&testbed, &renewed.text("access_token")).await);
 }
@@ -258,31 +220,22 @@ async fn a_refresh_may_end_the_old_access_token() {
 #[tokio::test]
 async fn an_access_token_expires_by_the_clock_of_the_testbed() {
     let lifetime = Duration::from_secs(5);
-    let testbed = Testbed::builder()
-        .access_token_lifetime(lifetime)
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(Testbed::builder().access_token_lifetime(lifetime)).await;
     let login = login(&testbed, "notes:read").await;
     assert!(is_good(&testbed, &login.access).await);
     testbed.advance(lifetime);
     assert!(!is_good(&testbed, &login.access).await);
-    assert_eq!(
-        refresh(&testbed, &login.client, &login.refresh)
-            .await
-            .status,
-        200
-    );
+    assert_eq!(login.renew(&testbed).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_clock_that_stands_still_moves_only_when_it_is_told() {
-    let testbed = Testbed::builder()
-        .clock_stands_still(true)
-        .access_token_lifetime(Duration::from_nanos(1))
-        .start()
-        .await
-        .unwrap();
+    let testbed = start(
+        Testbed::builder()
+            .clock_stands_still(true)
+            .access_token_lifetime(Duration::from_nanos(1)),
+    )
+    .await;
     let login = login(&testbed, "notes:read").await;
     assert!(is_good(&testbed, &login.access).await);
     testbed.advance(Duration::from_nanos(1));
@@ -295,7 +248,7 @@ async fn revoking_access_tokens_leaves_the_refresh_token() {
     let login = login(&testbed, "notes:read").await;
     testbed.revoke_access_tokens();
     assert!(!is_good(&testbed, &login.access).await);
-    let renewed = refresh(&testbed, &login.client, &login.refresh).await;
+    let renewed = login.renew(&testbed).await;
     assert!(is_good(&testbed, &renewed.text("access_token")).await);
 
     testbed.revoke_everything();

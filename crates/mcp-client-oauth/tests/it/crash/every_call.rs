@@ -62,7 +62,7 @@ async fn a_refresh_survives_the_failure_of_every_call() {
 }
 
 async fn try_all(deed: Deed) {
-    if !strace::is_there() {
+    if !test_support::strace::is_installed() {
         return;
     }
     let testbed = testbed().await;

@@ -61,7 +61,7 @@ async fn a_new_key_survives_a_power_cut() {
 /// what lies under one already is not opened.
 #[tokio::test]
 async fn an_unfinished_file_has_a_name_of_its_own_and_is_ours_alone_from_the_start() {
-    if !strace::is_there() {
+    if !test_support::strace::is_installed() {
         return;
     }
     let mut names = BTreeSet::new();
@@ -87,7 +87,7 @@ async fn an_unfinished_file_has_a_name_of_its_own_and_is_ours_alone_from_the_sta
 }
 
 async fn lose_power(work: Work, before: Option<u64>, after: Option<u64>) {
-    if !strace::is_there() {
+    if !test_support::strace::is_installed() {
         return;
     }
     let change = Change::new(work, before, after).await;

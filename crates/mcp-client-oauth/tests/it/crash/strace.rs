@@ -7,10 +7,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{
-    herd::process::{Process, variable},
-    support::bounded,
-};
+use crate::{herd::process::Process, support::bounded};
 
 /// The calls that a store makes of a file system. Others (memory, threads, time) cannot fail for
 /// reasons that a person would have to hear of.
@@ -52,21 +49,6 @@ pub(crate) struct Call {
     pub(crate) number: usize,
     /// With its arguments and its result.
     pub(crate) line: String,
-}
-
-/// Whether strace is there. `scripts/check` installs it; where it cannot, these tests say that they
-/// were skipped, and it repeats that in its summary.
-pub(crate) fn is_there() -> bool {
-    if variable("MCP_OAUTH_TEST_STRACE").as_deref() == Some("skip") {
-        eprintln!("SKIPPED: there is no strace to test with");
-        return false;
-    }
-    let version = std::process::Command::new("strace").arg("-V").output();
-    assert!(
-        version.is_ok(),
-        "no strace: run `scripts/check test`, or set MCP_OAUTH_TEST_STRACE to `skip`"
-    );
-    true
 }
 
 /// Follows a child that has just been started. It watches when this returns.

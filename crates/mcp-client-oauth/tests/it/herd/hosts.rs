@@ -7,17 +7,13 @@ use mcp_client_oauth::{
     platform::SystemClock,
     store::{Vault, VaultAuth, VaultOptions},
 };
+use test_support::bao::{Bao, ROOT};
 
-use self::bao::{Bao, ROOT};
 use super::{
     place::Place,
     rounds,
     troop::{Herd, Trouble},
 };
-
-#[allow(dead_code, reason = "the tests of the Vault store use all of it")]
-#[path = "../vault/bao.rs"]
-pub(crate) mod bao;
 
 pub(crate) fn vault(options: &VaultOptions) -> TokenStore {
     let clock = Arc::new(SystemClock::default());

@@ -19,7 +19,7 @@ const VAULT: &str = "MCP_OAUTH_TEST_VAULT_ADDRESS";
 pub(crate) enum Place {
     Files(Home),
     #[cfg(feature = "vault")]
-    Vault(Box<super::hosts::bao::Bao>),
+    Vault(Box<test_support::bao::Bao>),
 }
 
 impl Place {
@@ -28,7 +28,7 @@ impl Place {
         match self {
             Self::Files(home) => files(&home.path()),
             #[cfg(feature = "vault")]
-            Self::Vault(bao) => super::hosts::vault(&bao.options()),
+            Self::Vault(bao) => super::hosts::vault(&super::hosts::options(bao.address.as_str())),
         }
     }
 

@@ -16,7 +16,7 @@ const WORKLOADS: &str = "https://workload.example";
 /// A scene in which every grant without a person works for the client `signer`, and its key.
 async fn everything() -> (Scene, KeyPair) {
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
-    let signer = |id: &str| Machine::with_key(id, pair.public().unwrap());
+    let signer = |id: &str| Machine::with_key(id, pair.public());
     let builder = Testbed::builder()
         .machine(signer("signer"))
         .enterprise(signer("at-idp"), "signer")
@@ -31,7 +31,7 @@ async fn everything() -> (Scene, KeyPair) {
 }
 
 fn client(id: &str, pair: &KeyPair) -> Preregistered {
-    let key = PrivateKey::from_pem(&pair.private_pem().unwrap()).unwrap();
+    let key = PrivateKey::from_pem(&pair.private_pem()).unwrap();
     Preregistered::new(id, None).with_private_key(key)
 }
 
@@ -59,7 +59,7 @@ fn ways(scene: &Scene, pair: &KeyPair) -> [MachineGrant; 3] {
 
 /// The middle of a key, as it stands in PEM and in what is stored.
 fn assert_no_key(paper: &Paper, pair: &KeyPair) {
-    let pem = pair.private_pem().unwrap();
+    let pem = pair.private_pem();
     let body = pem.lines().nth(1).unwrap();
     let text = paper.text();
     assert!(!text.contains(&body[40..60]), "{text}");

@@ -15,13 +15,13 @@ use serde_json::json;
 use super::*;
 
 fn signer(pair: &KeyPair) -> Preregistered {
-    let key = PrivateKey::from_pem(&pair.private_pem().unwrap()).unwrap();
+    let key = PrivateKey::from_pem(&pair.private_pem()).unwrap();
     Preregistered::new("signer", None).with_private_key(key)
 }
 
 async fn signing(algorithm: Algorithm) -> (Scene, KeyPair) {
     let pair = KeyPair::generate(algorithm).unwrap();
-    let machine = Machine::with_key("signer", pair.public().unwrap());
+    let machine = Machine::with_key("signer", pair.public());
     (scene(Testbed::builder().machine(machine)).await, pair)
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use mcp_client_oauth::ServerUrl;
 use serde_json::{Value, json};
+use test_support::tool::is_skipped;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -45,16 +46,11 @@ impl Server {
     }
 }
 
-/// Where the server and its Node are. `scripts/check` installs them and says so; where it cannot,
-/// these tests say that they were skipped, and it repeats that in its summary.
+/// Returns where the server and its Node are, which the check script installs; none where it leaves
+/// these tests out.
 fn installed() -> Option<PathBuf> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the check script decides by this variable"
-    )]
-    let skip = std::env::var("MCP_OAUTH_TEST_INTEROP").is_ok_and(|value| value == "skip");
-    if skip {
-        eprintln!("SKIPPED: there is no oidc-provider to test with");
+    let reason = "there is no oidc-provider to test with";
+    if is_skipped("MCP_OAUTH_TEST_INTEROP", reason) {
         return None;
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop");

@@ -97,8 +97,7 @@ async fn tokens_of_a_refused_response_are_revoked() {
 async fn each_revocation_of_them_has_an_assertion_of_its_own() {
     let pair = mcp_oauth_testbed::KeyPair::generate(mcp_oauth_testbed::Algorithm::Es256).unwrap();
     let key =
-        mcp_client_oauth::proto::private_key::PrivateKey::from_pem(&pair.private_pem().unwrap())
-            .unwrap();
+        mcp_client_oauth::proto::private_key::PrivateKey::from_pem(&pair.private_pem()).unwrap();
     let mut options = options();
     let own = options.identity.preregistered.take();
     options.identity.preregistered = own.map(|own| own.with_private_key(key));

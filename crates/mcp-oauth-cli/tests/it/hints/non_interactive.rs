@@ -86,10 +86,10 @@ async fn a_key_that_signs_otherwise_is_replaced() {
     );
     let member = "token_endpoint_auth_signing_alg_values_supported".to_owned();
     let builder = with([Fault::MetadataField(member, json!(["RS256"]))]);
-    let machine = Machine::with_key("robot", right.public().unwrap());
+    let machine = Machine::with_key("robot", right.public());
     let home = Home::with(builder.machine(machine)).await;
     let key = |name: &str, pair: &KeyPair| {
-        let file = home.file(name, pair.private_pem().unwrap());
+        let file = home.file(name, pair.private_pem());
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         file
     };

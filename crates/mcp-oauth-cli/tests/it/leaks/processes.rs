@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs};
 
 use mcp_oauth_testbed::{Builder, Testbed};
 use serde_json::json;
+use test_support::strace;
 use tokio::process::Command;
 
 use super::secrets;
@@ -20,20 +21,6 @@ const GIVEN: [(&str, &str); 4] = [
     ("VAULT_TOKEN", "planted-vault-token"),
     ("MCP_OAUTH_PROXY_TOKEN", "planted-proxy-token"),
 ];
-
-/// Whether strace is there; `scripts/check` installs it. Else that is said, and repeated there.
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "whoever runs the tests says what there is, and hears what is left out"
-)]
-fn strace_is_there() -> bool {
-    if std::env::var("MCP_OAUTH_TEST_STRACE").as_deref() == Ok("skip") {
-        eprintln!("SKIPPED: there is no strace to test with");
-        return false;
-    }
-    true
-}
 
 /// A home whose commands are watched, and whose browser is a program that does nothing.
 struct Watched {
@@ -98,7 +85,7 @@ fn assert_silent(processes: &[String], secrets: &BTreeSet<String>) {
 
 #[tokio::test]
 async fn no_process_that_a_login_starts_is_told_a_secret() {
-    if !strace_is_there() {
+    if !strace::is_installed() {
         return;
     }
     let client = Testbed::builder().client("me", Some("planted-client-secret"));
@@ -134,7 +121,7 @@ async fn no_process_that_a_login_starts_is_told_a_secret() {
 
 #[tokio::test]
 async fn no_program_that_brings_an_assertion_is_told_another_secret() {
-    if !strace_is_there() {
+    if !strace::is_installed() {
         return;
     }
     let watched = Watched::with(Testbed::builder().wif("https://cluster.example")).await;
@@ -166,7 +153,7 @@ async fn no_program_that_brings_an_assertion_is_told_another_secret() {
 
 #[tokio::test]
 async fn no_process_that_a_proxy_starts_is_told_a_secret() {
-    if !strace_is_there() {
+    if !strace::is_installed() {
         return;
     }
     let watched = Watched::with(Testbed::builder()).await;

@@ -1,7 +1,6 @@
 //! Device authorization (RFC 8628): the endpoint that hands out codes, and the grant that waits for
 //! a person.
 
-mod codes;
 mod verification;
 
 use std::sync::Arc;
@@ -13,18 +12,16 @@ use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::authorize::{client_scopes, one_of, resources};
-use super::ledger::{Granted, Issued};
+use super::client_auth;
+use super::grants::{DEVICE_CODE, Request, permit};
 use super::parameters::{Form, Parameters};
-use super::token::{Request, invalid_grant, permit};
-use super::{Refusal, client_auth, json_answer};
+use super::refusal::{Refusal, invalid_grant, json_answer};
+use super::resource::{one_of, resources};
+use super::scope::client_scopes;
 use crate::faults::Fault;
 use crate::world::World;
-use codes::{Ask, Poll};
-
-pub(super) use codes::Devices;
-
-pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+use crate::world::ledger::devices::{Ask, Poll};
+use crate::world::ledger::tokens::{Granted, Issued};
 
 /// The path of the device authorization endpoint.
 pub(super) const PATH: &str = "/device_authorization";
@@ -77,7 +74,7 @@ fn answer(
         return Err(Refusal::new("invalid_request", reason));
     }
     let client = client_auth::authenticate(world, headers, form)?;
-    permit(&client, GRANT_TYPE)?;
+    permit(&client, DEVICE_CODE)?;
     let ask = Ask {
         scopes: client_scopes(world, &client, form.find("scope"))?,
         client_id: client.id,
@@ -131,7 +128,7 @@ pub(super) fn poll(request: &Request<'_>) -> Result<Issued, Refusal> {
     let resource = one_of(&ask.resources, world, form.find("resource"))?;
     ledger.devices.spend(device_code);
     let granted = Granted {
-        grant_type: GRANT_TYPE,
+        grant_type: DEVICE_CODE,
         client_id: ask.client_id,
         subject: None,
         resources: ask.resources,
@@ -140,7 +137,7 @@ pub(super) fn poll(request: &Request<'_>) -> Result<Issued, Refusal> {
         key: key.clone(),
         public: client.is_public(),
     };
-    let (_, issued) = ledger.found(granted, resource, &world.settings, now);
+    let (_, issued) = ledger.tokens.found(granted, resource, &world.settings, now);
     Ok(issued)
 }
 

@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 
-use super::super::authorize::{error_page, guarded};
 use super::super::consent_page;
+use super::super::consent_page::{error_page, guarded};
 use super::super::parameters::{Form, Parameters};
 use crate::world::World;
 

@@ -1,79 +1,66 @@
 //! A real OpenBao, which speaks the protocol of HashiCorp Vault. It ends with its value.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use http::{HeaderValue, Method, StatusCode};
-use mcp_client_oauth::{
-    Secret,
-    platform::{HttpClient, Reach, Request, ReqwestClient},
-    store::{VaultAuth, VaultOptions},
-};
+use reqwest::{Certificate, Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::{Child, Command},
-};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
 use url::Url;
 
-use crate::support::{bounded, dead_port};
+use crate::port::dead_port;
+use crate::tool::{is_skipped, variable};
+use crate::wait::bounded;
 
 /// The root token of a server in dev mode.
-pub(crate) const ROOT: &str = "root-token-planted";
+pub const ROOT: &str = "root-token-planted";
 
 /// A server and its files.
-pub(crate) struct Bao {
-    pub(crate) address: Url,
-    pub(crate) root: String,
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Bao {
+    /// Its URL.
+    pub address: Url,
+    /// Its root token.
+    pub root: String,
     /// Base64 in dev mode, hexadecimal after an initialization: the server takes both.
     unseal_key: String,
     home: TempDir,
-    http: ReqwestClient,
+    http: Client,
     process: Option<Child>,
 }
 
-/// Where the program is. `scripts/check` installs it and says so; where it cannot, these tests say
-/// that they were skipped, and it repeats that in its summary.
+/// Returns the program, which the check script installs; none where it leaves these tests out.
 fn program() -> Option<PathBuf> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the check script decides by this variable"
-    )]
-    match std::env::var("MCP_OAUTH_TEST_VAULT").as_deref() {
-        Ok("skip") => {
-            eprintln!("SKIPPED: there is no OpenBao to test with");
-            None
-        }
-        Ok(path) => Some(path.into()),
-        Err(_) => {
-            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-            let program = root.join("../../.tools/vault/bin/bao");
-            assert!(
-                program.exists(),
-                "no OpenBao: run `scripts/check test`, or set MCP_OAUTH_TEST_VAULT to `skip`"
-            );
-            Some(program)
-        }
+    const VARIABLE: &str = "MCP_OAUTH_TEST_VAULT";
+    if is_skipped(VARIABLE, "there is no OpenBao to test with") {
+        return None;
     }
+    let installed = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/vault/bin/bao");
+    let program = variable(VARIABLE).map_or_else(installed, PathBuf::from);
+    assert!(
+        program.exists(),
+        "no OpenBao: run `scripts/check test`, or set {VARIABLE} to `skip`"
+    );
+    Some(program)
 }
 
 impl Bao {
-    /// In dev mode: in memory, unsealed, with KV version 2 at `secret/`.
-    pub(crate) async fn start() -> Option<Self> {
+    /// Starts one in dev mode: in memory, unsealed, with KV version 2 at `secret/`.
+    pub async fn start() -> Option<Self> {
         Self::dev(&[]).await
     }
 
-    /// In dev mode, over TLS with a certificate authority of its own.
-    pub(crate) async fn with_tls() -> Option<Self> {
+    /// Starts one in dev mode, over TLS with a certificate authority of its own.
+    pub async fn with_tls() -> Option<Self> {
         Self::dev(&["-dev-tls"]).await
     }
 
     async fn dev(options: &[&str]) -> Option<Self> {
         let program = program()?;
-        // Between choosing a port and listening on it, somebody else may take it.
+        // Between choosing a port and listening on it, another process may take it.
         for _ in 0..3 {
             let home = tempfile::tempdir().unwrap();
             let port = dead_port();
@@ -105,8 +92,8 @@ impl Bao {
         panic!("OpenBao does not start");
     }
 
-    /// With its data on disk, initialized and unsealed, and with KV version 2 at `secret/`.
-    pub(crate) async fn on_disk() -> Option<Self> {
+    /// Starts one with its data on disk, initialized and unsealed, and with KV version 2 at `secret/`.
+    pub async fn on_disk() -> Option<Self> {
         let mut bao = Self::empty().await?;
         let shares = json!({"secret_shares": 1, "secret_threshold": 1});
         let made = bao.post("sys/init", shares).await;
@@ -117,8 +104,8 @@ impl Bao {
         Some(bao)
     }
 
-    /// With an empty directory for its data.
-    pub(crate) async fn empty() -> Option<Self> {
+    /// Starts one with an empty directory for its data.
+    pub async fn empty() -> Option<Self> {
         program()?;
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("data")).unwrap();
@@ -131,7 +118,7 @@ impl Bao {
                cluster_addr = "http://127.0.0.1:{cluster}""#,
             data.display()
         );
-        #[allow(clippy::disallowed_methods, reason = "a file of a test")]
+        #[expect(clippy::disallowed_methods, reason = "a file of a test")]
         std::fs::write(home.path().join("bao.hcl"), configuration).unwrap();
         let mut bao = Self {
             address: format!("http://127.0.0.1:{port}").parse().unwrap(),
@@ -154,22 +141,23 @@ impl Bao {
     }
 
     /// Ends the server at once: no farewell, no flush.
-    pub(crate) async fn kill(&mut self) {
+    pub async fn kill(&mut self) {
         self.process.take().unwrap().kill().await.unwrap();
     }
 
     /// Starts it again over the same data, and unseals it.
-    pub(crate) async fn start_again(&mut self) {
+    pub async fn start_again(&mut self) {
         self.launch_again().await;
         self.unseal().await;
     }
 
-    pub(crate) async fn seal(&self) {
+    /// Seals it.
+    pub async fn seal(&self) {
         self.post("sys/seal", json!({})).await;
     }
 
     /// Unseals it, and waits until it answers: a node becomes the active one after a moment.
-    pub(crate) async fn unseal(&self) {
+    pub async fn unseal(&self) {
         let key = json!({"key": self.unseal_key});
         self.post("sys/unseal", key).await;
         self.answers().await;
@@ -185,35 +173,26 @@ impl Bao {
         .await;
     }
 
-    /// The usual mount and prefix, as root.
-    pub(crate) fn options(&self) -> VaultOptions {
-        self.options_as(VaultAuth::Token(Secret::new(self.root.clone())))
-    }
-
-    pub(crate) fn options_as(&self, auth: VaultAuth) -> VaultOptions {
-        VaultOptions::new(self.address.clone(), auth)
-    }
-
-    /// The certificate authority of [`with_tls`](Self::with_tls).
-    pub(crate) fn ca_bundle(&self) -> PathBuf {
+    /// Returns the path of the certificate authority of [`with_tls`](Self::with_tls).
+    pub fn ca_bundle(&self) -> PathBuf {
         self.home.path().join("vault-ca.pem")
     }
 
-    /// A directory that ends with the server.
-    pub(crate) fn home(&self) -> &Path {
+    /// Returns a directory that ends with the server.
+    pub fn home(&self) -> &Path {
         self.home.path()
     }
 
     /// Mounts a KV engine, in a namespace (`name/`) or outside of any.
-    pub(crate) async fn mount(&self, at: &str, version: &str, namespace: &str) {
+    pub async fn mount(&self, at: &str, version: &str, namespace: &str) {
         let kv = json!({"type": "kv", "options": {"version": version}});
         self.post(&format!("{namespace}sys/mounts/{at}"), kv).await;
         let path = format!("{namespace}{at}/data/nothing");
         bounded(async { while self.get(&path).await.0 != 404 {} }).await;
     }
 
-    /// A policy that allows what the documentation of the store asks for, and no more.
-    pub(crate) async fn policy(&self, name: &str) {
+    /// Writes a policy that allows what the documentation of the store asks for, and no more.
+    pub async fn policy(&self, name: &str) {
         let rules = r#"
             path "secret/data/mcp-oauth/*" { capabilities = ["create", "read", "update"] }
             path "secret/metadata/mcp-oauth/*" { capabilities = ["create", "update", "list"] }"#;
@@ -224,50 +203,46 @@ impl Bao {
         .await;
     }
 
-    /// A token with a policy.
-    pub(crate) async fn token(&self, policy: &str, ttl: &str) -> String {
+    /// Creates a token with a policy.
+    pub async fn token(&self, policy: &str, ttl: &str) -> String {
         let asked = json!({"policies": [policy], "ttl": ttl});
         text(&self.post("auth/token/create", asked).await["auth"]["client_token"])
     }
 
-    /// Asks as root; the answer has to be a good one.
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+    /// Posts as root, and fails if that fails.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
         let (status, answer) = self.call(Method::POST, path, Some(body)).await;
         assert!((200..300).contains(&status), "{path}: {status} {answer}");
         answer
     }
 
-    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+    /// Gets as root: the status, and the body or null.
+    pub async fn get(&self, path: &str) -> (u16, Value) {
         self.call(Method::GET, path, None).await
     }
 
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-    ) -> (u16, Value) {
+    /// Sends a request as root.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let url = self.address.join(&format!("/v1/{path}")).unwrap();
+        let request = self.http.request(method, url);
+        let request = request.header("x-vault-token", &self.root);
+        let request = request.header("content-type", "application/json");
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let mut request = Request::json(url, Reach::Loopback, body);
-        request.method = method;
-        let token = HeaderValue::from_str(&self.root).unwrap();
-        request.headers.insert("x-vault-token", token);
-        let answer = self.http.send(request).await.unwrap();
-        let status: StatusCode = answer.status;
-        (
-            status.as_u16(),
-            serde_json::from_slice(&answer.body).unwrap_or_default(),
-        )
+        let answer = bounded(request.body(body).send()).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = bounded(answer.bytes()).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 }
 
-fn client(home: &Path, tls: bool) -> ReqwestClient {
+fn client(home: &Path, tls: bool) -> Client {
+    let mut client = Client::builder().no_proxy();
     if tls {
         let bundle = std::fs::read(home.join("vault-ca.pem")).unwrap();
-        return ReqwestClient::default().with_roots(&bundle).unwrap();
+        let roots = Certificate::from_pem_bundle(&bundle).unwrap();
+        client = client.tls_certs_only(roots);
     }
-    ReqwestClient::default()
+    client.build().unwrap()
 }
 
 fn text(value: &Value) -> String {

@@ -1,26 +1,27 @@
 //! Tokens, and the families that they descend from.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Ledger, random};
-use crate::builder::Settings;
+use crate::random::random;
+use crate::settings::Settings;
 
 /// What a person, or a rule of the server, grants to a client.
 #[derive(Debug, Clone)]
-pub(in crate::authorization_server) struct Granted {
-    pub(in crate::authorization_server) grant_type: &'static str,
-    pub(in crate::authorization_server) client_id: String,
+pub(crate) struct Granted {
+    pub(crate) grant_type: &'static str,
+    pub(crate) client_id: String,
     /// Whom the server was told of, where it knows more than one.
-    pub(in crate::authorization_server) subject: Option<String>,
-    pub(in crate::authorization_server) resources: Vec<String>,
-    pub(in crate::authorization_server) scopes: Vec<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) scopes: Vec<String>,
     /// Whether there are refresh tokens, or access tokens alone.
-    pub(in crate::authorization_server) refreshable: bool,
+    pub(crate) refreshable: bool,
     /// The thumbprint of the key that the first access token is bound to.
-    pub(in crate::authorization_server) key: Option<String>,
+    pub(crate) key: Option<String>,
     /// Whether the client has nothing but that key to show who it is, so that its refresh tokens
     /// are bound to it, too (RFC 9449 §5).
-    pub(in crate::authorization_server) public: bool,
+    pub(crate) public: bool,
 }
 
 /// What an access token stands for.
@@ -39,9 +40,9 @@ pub(crate) struct Access {
 }
 
 #[derive(Debug)]
-pub(super) struct Refresh {
+struct Refresh {
     family: usize,
-    pub(super) spent: bool,
+    spent: bool,
 }
 
 /// The tokens that descend from one grant; of its refresh tokens at most one is good.
@@ -94,25 +95,34 @@ pub struct IssuedToken {
 
 /// Tokens as they leave the token endpoint.
 #[derive(Debug)]
-pub(in crate::authorization_server) struct Issued {
-    pub(in crate::authorization_server) access_token: String,
-    pub(in crate::authorization_server) refresh_token: Option<String>,
+pub(crate) struct Issued {
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: Option<String>,
     /// Whether the access token is bound to a key.
-    pub(in crate::authorization_server) bound: bool,
-    pub(in crate::authorization_server) scopes: Vec<String>,
+    pub(crate) bound: bool,
+    pub(crate) scopes: Vec<String>,
 }
 
 /// What one access token is to be good for.
 #[derive(Debug)]
-pub(in crate::authorization_server) struct Want {
-    pub(in crate::authorization_server) resource: String,
-    pub(in crate::authorization_server) scopes: Vec<String>,
-    pub(in crate::authorization_server) key: Option<String>,
+pub(crate) struct Want {
+    pub(crate) resource: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) key: Option<String>,
 }
 
-impl Ledger {
+/// Every token that was issued, and the families.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    access: HashMap<String, Access>,
+    refresh: HashMap<String, Refresh>,
+    families: Vec<Family>,
+    issued: Vec<IssuedToken>,
+}
+
+impl Tokens {
     /// Founds a family, and issues its first tokens. Returns its number, too.
-    pub(in crate::authorization_server) fn found(
+    pub(crate) fn found(
         &mut self,
         granted: Granted,
         resource: String,
@@ -149,7 +159,7 @@ impl Ledger {
     }
 
     /// The family of a refresh token, by its number; none for a token of another client.
-    pub(in crate::authorization_server) fn family_of(
+    pub(crate) fn family_of(
         &self,
         refresh_token: &str,
         client_id: &str,
@@ -166,13 +176,13 @@ impl Ledger {
     }
 
     /// Forgets a token whose grace is used up, so that it is unknown the next time.
-    pub(in crate::authorization_server) fn forget_refresh(&mut self, refresh_token: &str) {
+    pub(crate) fn forget_refresh(&mut self, refresh_token: &str) {
         self.refresh.remove(refresh_token);
     }
 
     /// New tokens for a family. A rotated refresh token has the scopes and the resources of the
     /// family, however narrow the access token is (RFC 6749 §6).
-    pub(in crate::authorization_server) fn renew(
+    pub(crate) fn renew(
         &mut self,
         family: usize,
         refresh_token: &str,
@@ -201,14 +211,14 @@ impl Ledger {
     }
 
     /// Ends a family: its refresh tokens and its access tokens.
-    pub(in crate::authorization_server) fn kill(&mut self, family: usize) {
+    pub(crate) fn kill(&mut self, family: usize) {
         if let Some(family) = self.families.get_mut(family) {
             family.alive = false;
         }
         self.access.retain(|_, access| access.family != family);
     }
 
-    pub(in crate::authorization_server) fn revoke_access(&mut self, token: &str, client_id: &str) {
+    pub(crate) fn revoke_access(&mut self, token: &str, client_id: &str) {
         if self
             .access
             .get(token)

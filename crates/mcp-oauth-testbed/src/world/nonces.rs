@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::authorization_server::random;
+use crate::random::random;
 use crate::recorded::Party;
 
 /// Nonces and used proofs.
@@ -35,7 +35,7 @@ impl Nonces {
     }
 
     /// Whether this key uses this `jti` for the first time.
-    pub(super) fn is_first_use(&mut self, thumbprint: &str, jti: &str) -> bool {
+    pub(crate) fn is_first_use(&mut self, thumbprint: &str, jti: &str) -> bool {
         self.used.insert((thumbprint.to_owned(), jti.to_owned()))
     }
 }

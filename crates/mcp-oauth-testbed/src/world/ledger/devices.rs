@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::super::random;
+use crate::random::random;
 
 /// RFC 8628 §3.5: with `slow_down`, "the interval MUST be increased by 5 seconds for this and all
 /// subsequent requests".
@@ -14,11 +14,11 @@ const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
 /// What a device asks a person for.
 #[derive(Debug, Clone)]
-pub(super) struct Ask {
-    pub(super) client_id: String,
-    pub(super) client_name: String,
-    pub(super) resources: Vec<String>,
-    pub(super) scopes: Vec<String>,
+pub(crate) struct Ask {
+    pub(crate) client_id: String,
+    pub(crate) client_name: String,
+    pub(crate) resources: Vec<String>,
+    pub(crate) scopes: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ struct Device {
 
 /// What a poll finds.
 #[derive(Debug)]
-pub(super) enum Poll {
+pub(crate) enum Poll {
     /// There is no such code, or it is of another client, or was spent.
     Unknown,
     /// Its time is over.
@@ -57,7 +57,7 @@ pub(super) enum Poll {
 
 /// The devices that wait, by their device code.
 #[derive(Debug, Default)]
-pub(in crate::authorization_server) struct Devices {
+pub(crate) struct Devices {
     waiting: HashMap<String, Device>,
     /// One-time tickets of the confirmation page, with the device code that each is for.
     tickets: HashMap<String, String>,
@@ -65,7 +65,7 @@ pub(in crate::authorization_server) struct Devices {
 
 impl Devices {
     /// A device code, and the user code for it.
-    pub(super) fn open(
+    pub(crate) fn open(
         &mut self,
         ask: Ask,
         expires: Duration,
@@ -89,7 +89,7 @@ impl Devices {
 
     /// Only who is still waiting can be too fast: `slow_down` is a variant of
     /// `authorization_pending` (RFC 8628 §3.5).
-    pub(super) fn poll(&mut self, device_code: &str, client_id: &str, now: Duration) -> Poll {
+    pub(crate) fn poll(&mut self, device_code: &str, client_id: &str, now: Duration) -> Poll {
         let device = self.waiting.get_mut(device_code);
         let Some(device) = device.filter(|device| device.ask.client_id == client_id) else {
             return Poll::Unknown;
@@ -110,13 +110,13 @@ impl Devices {
     }
 
     /// The code has brought its tokens.
-    pub(super) fn spend(&mut self, device_code: &str) {
+    pub(crate) fn spend(&mut self, device_code: &str) {
         self.waiting.remove(device_code);
     }
 
     /// What waits for a decision under this user code, and a ticket to decide it with. Case and
     /// punctuation do not matter (RFC 8628 §6.1).
-    pub(super) fn look_up(&mut self, entered: &str, now: Duration) -> Option<(Ask, String)> {
+    pub(crate) fn look_up(&mut self, entered: &str, now: Duration) -> Option<(Ask, String)> {
         let entered = letters(entered);
         let (device_code, device) = self.waiting.iter().find(|(_, device)| {
             device.answer == Answer::Pending
@@ -129,7 +129,7 @@ impl Devices {
     }
 
     /// The person decides. False if there is nothing to decide any more.
-    pub(super) fn decide(&mut self, ticket: &str, approved: bool, now: Duration) -> bool {
+    pub(crate) fn decide(&mut self, ticket: &str, approved: bool, now: Duration) -> bool {
         let device_code = self.tickets.remove(ticket);
         let device = device_code.and_then(|code| self.waiting.get_mut(&code));
         let open = |device: &&mut Device| device.answer == Answer::Pending && now < device.expires;

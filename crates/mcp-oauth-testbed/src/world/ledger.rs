@@ -1,49 +1,44 @@
 //! Who may do what: clients, consent tickets and codes; the tokens are in [`tokens`].
 
-mod tokens;
+pub(crate) mod devices;
+pub(crate) mod tokens;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-
-use super::device::Devices;
-use crate::builder::{Machine, Settings};
-use crate::jose::PublicKey;
-
-pub(crate) use tokens::Access;
-pub use tokens::{Family, IssuedToken};
-pub(super) use tokens::{Granted, Issued, Want};
-
-use tokens::Refresh;
+use crate::jose::key::PublicKey;
+use crate::random::random;
+use crate::settings::Settings;
+use crate::settings::grants::Machine;
+use devices::Devices;
+use tokens::Tokens;
 
 /// How long a code is good (OAuth 2.1 §4.1.2 recommends ten minutes at most).
-pub(super) const CODE_LIFETIME: Duration = Duration::from_secs(60);
+pub(crate) const CODE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How long the consent page may be looked at.
 const TICKET_LIFETIME: Duration = Duration::from_secs(600);
 
 /// A registered client.
 #[derive(Debug, Clone)]
-pub(super) struct Client {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) secret: Option<String>,
+pub(crate) struct Client {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) secret: Option<String>,
     /// How it authenticates; `None` for a pre-registered client with a secret, which may choose.
-    pub(super) auth_method: Option<String>,
+    pub(crate) auth_method: Option<String>,
     /// The keys of its assertions.
-    pub(super) keys: Vec<PublicKey>,
-    pub(super) grants: Grants,
+    pub(crate) keys: Vec<PublicKey>,
+    pub(crate) grants: Grants,
     /// Empty for a client whose redirect URIs the server was not told: any acceptable one is good.
-    pub(super) redirect_uris: Vec<String>,
+    pub(crate) redirect_uris: Vec<String>,
     /// The only scopes that it may request; `None` if that is not checked.
-    pub(super) scopes: Option<Vec<String>>,
+    pub(crate) scopes: Option<Vec<String>>,
 }
 
 impl Client {
     /// Whether it cannot authenticate (RFC 6749 §2.1).
-    pub(super) fn is_public(&self) -> bool {
+    pub(crate) fn is_public(&self) -> bool {
         self.secret.is_none() && self.keys.is_empty()
     }
 }
@@ -65,7 +60,7 @@ impl From<&Machine> for Client {
 
 /// By which grants a client may obtain tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Grants {
+pub(crate) enum Grants {
     /// By those that a person, or who answers for the person, decides.
     OfAPerson,
     /// By its own credentials, or by an assertion.
@@ -76,16 +71,16 @@ pub(super) enum Grants {
 
 /// What a client asks a person for.
 #[derive(Debug, Clone)]
-pub(super) struct Ask {
-    pub(super) client_id: String,
-    pub(super) redirect_uri: String,
-    pub(super) challenge: String,
+pub(crate) struct Ask {
+    pub(crate) client_id: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) challenge: String,
     /// What the tokens may be for (RFC 8707 §2.1: one resource or several).
-    pub(super) resources: Vec<String>,
-    pub(super) scopes: Vec<String>,
-    pub(super) state: Option<String>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) state: Option<String>,
     /// The thumbprint of the key that the code is bound to (RFC 9449 §10).
-    pub(super) dpop_jkt: Option<String>,
+    pub(crate) dpop_jkt: Option<String>,
 }
 
 #[derive(Debug)]
@@ -98,7 +93,7 @@ struct Code {
 
 /// What a code is worth that a client presents.
 #[derive(Debug)]
-pub(super) enum Worth {
+pub(crate) enum Worth {
     /// It was good.
     Good(Ask),
     /// There is no such code, or its time is over.
@@ -113,11 +108,8 @@ pub(crate) struct Ledger {
     clients: HashMap<String, Client>,
     tickets: HashMap<String, (Ask, Duration)>,
     codes: HashMap<String, Code>,
-    access: HashMap<String, Access>,
-    refresh: HashMap<String, Refresh>,
-    families: Vec<Family>,
-    issued: Vec<IssuedToken>,
-    pub(super) devices: Devices,
+    pub(crate) tokens: Tokens,
+    pub(crate) devices: Devices,
     /// Who has used which `jti`.
     used: HashSet<(String, String)>,
 }
@@ -144,11 +136,11 @@ impl Ledger {
     }
 
     /// Whether this is the first time that somebody uses a `jti`; from now on it is not.
-    pub(super) fn is_first_use(&mut self, who: &str, jti: &str) -> bool {
+    pub(crate) fn is_first_use(&mut self, who: &str, jti: &str) -> bool {
         self.used.insert((who.to_owned(), jti.to_owned()))
     }
 
-    pub(super) fn add_client(&mut self, client: Client) {
+    pub(crate) fn add_client(&mut self, client: Client) {
         self.clients.insert(client.id.clone(), client);
     }
 
@@ -158,24 +150,24 @@ impl Ledger {
         self.clients.retain(|_, client| is_kept(client));
     }
 
-    pub(super) fn client(&self, id: &str) -> Option<Client> {
+    pub(crate) fn client(&self, id: &str) -> Option<Client> {
         self.clients.get(id).cloned()
     }
 
     /// A one-time ticket for the consent page.
-    pub(super) fn open_ticket(&mut self, ask: Ask, now: Duration) -> String {
+    pub(crate) fn open_ticket(&mut self, ask: Ask, now: Duration) -> String {
         let ticket = random("ticket");
         self.tickets
             .insert(ticket.clone(), (ask, now + TICKET_LIFETIME));
         ticket
     }
 
-    pub(super) fn take_ticket(&mut self, ticket: &str, now: Duration) -> Option<Ask> {
+    pub(crate) fn take_ticket(&mut self, ticket: &str, now: Duration) -> Option<Ask> {
         let (ask, expires) = self.tickets.remove(ticket)?;
         (now < expires).then_some(ask)
     }
 
-    pub(super) fn issue_code(&mut self, ask: Ask, now: Duration) -> String {
+    pub(crate) fn issue_code(&mut self, ask: Ask, now: Duration) -> String {
         let code = random("code");
         let expires = now + CODE_LIFETIME;
         self.codes.insert(
@@ -189,8 +181,8 @@ impl Ledger {
         code
     }
 
-    /// A client presents a code. A good one is spent only by [`Ledger::found`].
-    pub(super) fn present_code(&mut self, code: &str, client_id: &str, now: Duration) -> Worth {
+    /// A client presents a code. A good one is spent only by [`Ledger::spend_code`].
+    pub(crate) fn present_code(&mut self, code: &str, client_id: &str, now: Duration) -> Worth {
         let Some(found) = self.codes.get(code) else {
             return Worth::Unknown;
         };
@@ -198,7 +190,7 @@ impl Ledger {
             return Worth::Unknown;
         }
         if let Some(family) = found.spent_for {
-            self.kill(family);
+            self.tokens.kill(family);
             return Worth::Spent;
         }
         if now >= found.expires {
@@ -208,25 +200,14 @@ impl Ledger {
     }
 
     /// The code is spent from now on, for the tokens of this family.
-    pub(super) fn spend_code(&mut self, code: &str, family: usize) {
+    pub(crate) fn spend_code(&mut self, code: &str, family: usize) {
         if let Some(code) = self.codes.get_mut(code) {
             code.spent_for = Some(family);
         }
     }
 
     /// Burns a code that was presented with the wrong proof: whoever has it may not try again.
-    pub(super) fn burn_code(&mut self, code: &str) {
+    pub(crate) fn burn_code(&mut self, code: &str) {
         self.codes.remove(code);
     }
-}
-
-/// 256 random bits with a prefix that says what they are.
-pub(crate) fn random(prefix: &str) -> String {
-    let mut bytes = [0_u8; 32];
-    // The generator fails only where the operating system has no randomness: then nothing works,
-    // and a predictable token would be worse than none.
-    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
-        std::process::abort();
-    }
-    format!("{prefix}_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -1,5 +1,6 @@
 //! A D-Bus session for one test, with a Secret Service of its own or without: the test starts
-//! itself again in there. Nothing of the user's is touched: home and runtime directory are new.
+//! itself again in that session. Home and runtime directory are new: nothing of the user's is
+//! touched.
 
 use std::{
     fs,
@@ -13,12 +14,15 @@ use secret_service::{
 };
 use tempfile::TempDir;
 
+use crate::tool::{is_skipped, variable};
+
 /// Tells the test that it is inside.
 const INSIDE: &str = "MCP_OAUTH_TEST_SESSION";
 
 /// What there is in the session.
-#[derive(Clone, Copy)]
-pub(crate) enum Session {
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Session {
     /// The real GNOME Keyring, with an unlocked login keyring.
     Unlocked,
     /// The same, without any keyring: what a machine is like on which nobody logs in at a screen.
@@ -33,13 +37,40 @@ pub(crate) enum Session {
     NoBus,
 }
 
+/// Runs the rest of a test in a [`Session`]: outside of one it starts the test again inside, waits
+/// for it, and returns from the test. Its value is the name of the test, for [`again`].
+#[macro_export]
+macro_rules! in_session {
+    ($session:expr) => {{
+        fn here() {}
+        let name = $crate::keychain::test_name(&here);
+        if $crate::keychain::is_outside(name, $session) {
+            return;
+        }
+        name
+    }};
+}
+
+/// Returns the name of the test, as the test harness has it, that defines a function in its body.
+#[doc(hidden)]
+pub fn test_name<F>(_: &F) -> &'static str {
+    // `it::module::test::{{closure}}::here`: the crate is no part of the name.
+    let path = std::any::type_name::<F>();
+    let path = path.split_once("::").map_or(path, |(_, path)| path);
+    let path = path.strip_suffix("::here").unwrap_or(path);
+    path.strip_suffix("::{{closure}}").unwrap_or(path)
+}
+
 /// Starts the test called `name` again inside such a session, unless this is the inside. Whether
-/// the test has been run that way, or cannot be.
-pub(crate) fn is_outside(name: &str, session: Session) -> bool {
+/// the test has been run that way, or is left out.
+#[doc(hidden)]
+pub fn is_outside(name: &str, session: Session) -> bool {
     if variable(INSIDE).is_some() {
         return false;
     }
-    if wanted(session) {
+    let reason = "there is no gnome-keyring-daemon with dbus-run-session on PATH";
+    let needs_keyring = !matches!(session, Session::NoBus);
+    if !(needs_keyring && is_skipped("MCP_OAUTH_TEST_KEYCHAIN", reason)) {
         let home = tempfile::tempdir().unwrap();
         let output = command(name, session, &home).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
@@ -50,25 +81,6 @@ pub(crate) fn is_outside(name: &str, session: Session) -> bool {
         );
     }
     true
-}
-
-/// Whether there is a GNOME Keyring: where none can be had, the check script says so here, and
-/// repeats it in its summary.
-fn wanted(session: Session) -> bool {
-    let skip = !matches!(session, Session::NoBus)
-        && variable("MCP_OAUTH_TEST_KEYCHAIN").is_some_and(|value| value == "skip");
-    if skip {
-        eprintln!("SKIPPED: there is no gnome-keyring-daemon with dbus-run-session on PATH");
-    }
-    !skip
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how a test speaks to itself, and the check script to a test"
-)]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 fn command(name: &str, session: Session, home: &TempDir) -> Command {
@@ -141,9 +153,9 @@ fn bus(home: &Path, services: &str, policy: &str) -> String {
     format!("--config-file={}", path.display())
 }
 
-/// This test again, as another process in the same session and with the same home; or, if there is
-/// to be no keychain, outside of the session.
-pub(crate) fn again(name: &str, role: &str, directory: &Path) -> Command {
+/// Prepares this test again, as another process in the same session and with the same home; or, if
+/// there is to be no keychain, outside of the session.
+pub fn again(name: &str, role: &str, directory: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", name, "--nocapture"])
@@ -153,14 +165,14 @@ pub(crate) fn again(name: &str, role: &str, directory: &Path) -> Command {
     command
 }
 
-/// What this process is to do, if [`again`] started it, and where.
-pub(crate) fn role() -> Option<(String, String)> {
+/// Returns what this process is to do, if [`again`] started it, and where.
+pub fn role() -> Option<(String, String)> {
     let role = variable("MCP_OAUTH_TEST_ROLE_IN_SESSION")?;
     Some((role, variable("MCP_OAUTH_TEST_DIRECTORY")?))
 }
 
 /// Looks into the keychain by another way than the library's.
-pub(crate) async fn look<T: Send + 'static>(
+async fn look<T: Send + 'static>(
     look: impl FnOnce(&SecretService<'_>, &Collection<'_>) -> T + Send + 'static,
 ) -> T {
     tokio::task::spawn_blocking(move || {
@@ -172,13 +184,18 @@ pub(crate) async fn look<T: Send + 'static>(
     .unwrap()
 }
 
-/// One entry: what it is filed under, for whom, and what it is.
+/// One entry of the keychain.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Entry {
-    pub(crate) service: String,
-    pub(crate) account: String,
-    pub(crate) label: String,
-    pub(crate) secret: String,
+#[non_exhaustive]
+pub struct Entry {
+    /// What it is filed under.
+    pub service: String,
+    /// Which key it is.
+    pub account: String,
+    /// What a keychain manager shows.
+    pub label: String,
+    /// The key.
+    pub secret: String,
 }
 
 impl Entry {
@@ -193,8 +210,8 @@ impl Entry {
     }
 }
 
-/// Every entry that there is.
-pub(crate) async fn entries() -> Vec<Entry> {
+/// Returns every entry of the keychain.
+pub async fn entries() -> Vec<Entry> {
     look(|_, collection| {
         let items = collection.get_all_items().unwrap();
         items.iter().map(Entry::of).collect()
@@ -202,12 +219,12 @@ pub(crate) async fn entries() -> Vec<Entry> {
     .await
 }
 
-/// Does something to every entry that there is.
-pub(crate) async fn with_each(change: impl Fn(&Item<'_>) + Send + 'static) {
+/// Changes every entry of the keychain.
+pub async fn with_each(change: impl Fn(&Item<'_>) + Send + 'static) {
     look(move |_, collection| collection.get_all_items().unwrap().iter().for_each(change)).await;
 }
 
-/// Locks the keychain. Nobody can unlock it: there is no screen.
-pub(crate) async fn lock() {
+/// Locks the keychain, for good: there is no screen to unlock it on.
+pub async fn lock() {
     look(|_, collection| collection.lock().unwrap()).await;
 }

@@ -1,0 +1,41 @@
+//! The grants by their names, and which of them a client may use.
+
+use super::parameters::Parameters;
+use super::refusal::Refusal;
+use crate::world::World;
+use crate::world::ledger::{Client, Grants};
+
+/// The client credentials grant (RFC 6749 §4.4).
+pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
+
+/// The device authorization grant (RFC 8628 §3.4).
+pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// The JWT bearer grant (RFC 7523 §2.1).
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// A token request of a client that has authenticated.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) world: &'a World,
+    pub(super) form: &'a Parameters,
+    pub(super) client: Client,
+    /// The thumbprint of the key that the request proves.
+    pub(super) key: Option<String>,
+}
+
+/// Whether the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). Who may ask a
+/// person shows in the code, so that codes and refresh tokens do not come here.
+pub(super) fn permit(client: &Client, grant_type: &str) -> Result<(), Refusal> {
+    let of_machines = [CLIENT_CREDENTIALS, JWT_BEARER];
+    let may = match &client.grants {
+        Grants::OfAPerson => grant_type != CLIENT_CREDENTIALS,
+        Grants::OfAMachine => of_machines.contains(&grant_type),
+        Grants::Registered(listed) => listed.iter().any(|listed| listed == grant_type),
+    };
+    if may {
+        return Ok(());
+    }
+    let reason = format!("the client may not use {grant_type}");
+    Err(Refusal::new("unauthorized_client", reason))
+}

@@ -1,0 +1,63 @@
+//! Which scopes a client asks for, and may have.
+
+use super::refusal::Refusal;
+use crate::world::World;
+use crate::world::ledger::Client;
+
+/// Returns the requested scopes of a client that may be limited to those of its registration. The words are those of
+/// `validate_scope` in the Python MCP SDK.
+pub(super) fn client_scopes(
+    world: &World,
+    client: &Client,
+    asked: Option<&str>,
+) -> Result<Vec<String>, Refusal> {
+    let scopes = scopes(world, asked)?;
+    let allowed = |scope: &&String| client.scopes.as_ref().is_none_or(|own| own.contains(scope));
+    match scopes
+        .iter()
+        .find(|scope| asked.is_some() && !allowed(scope))
+    {
+        Some(scope) => {
+            let reason = format!("Client was not registered with scope {scope}");
+            Err(Refusal::new("invalid_scope", reason))
+        }
+        None => Ok(scopes),
+    }
+}
+
+/// Without a scope the client gets `notes:read` (RFC 6749 §3.3 leaves the default to the server).
+pub(super) fn scopes(world: &World, asked: Option<&str>) -> Result<Vec<String>, Refusal> {
+    let known = world.known_scopes();
+    let Some(asked) = asked else {
+        return Ok(known.into_iter().take(1).collect());
+    };
+    let mut scopes = Vec::new();
+    for scope in asked.split(' ').filter(|scope| !scope.is_empty()) {
+        if !known.iter().any(|known| known == scope) {
+            return Err(Refusal::new("invalid_scope", format!("{scope} is unknown")));
+        }
+        if !scopes.iter().any(|seen| seen == scope) {
+            scopes.push(scope.to_owned());
+        }
+    }
+    Ok(scopes)
+}
+
+/// RFC 6749 §6: the scope "MUST NOT include any scope not originally granted".
+pub(super) fn narrowed(asked: Option<&str>, granted: &[String]) -> Result<Vec<String>, Refusal> {
+    let Some(asked) = asked else {
+        return Ok(granted.to_vec());
+    };
+    let scopes: Vec<String> = asked
+        .split(' ')
+        .filter(|scope| !scope.is_empty())
+        .map(str::to_owned)
+        .collect();
+    match scopes.iter().find(|scope| !granted.contains(scope)) {
+        Some(scope) => Err(Refusal::new(
+            "invalid_scope",
+            format!("{scope} was not granted"),
+        )),
+        None => Ok(scopes),
+    }
+}

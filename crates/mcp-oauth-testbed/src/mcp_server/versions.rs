@@ -1,0 +1,11 @@
+//! What both wires say of the server.
+
+use serde_json::{Value, json};
+
+/// The versions of the wires with sessions, the newest last.
+pub(super) const VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
+
+/// Returns the `serverInfo`.
+pub(super) fn server_info() -> Value {
+    json!({ "name": "mcp-oauth-testbed", "version": env!("CARGO_PKG_VERSION") })
+}

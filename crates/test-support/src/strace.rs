@@ -1,0 +1,17 @@
+//! Whether system calls can be traced.
+
+use std::process::Command;
+
+use crate::tool::is_skipped;
+
+/// Whether strace is installed, which the check script does; false where it leaves these tests out.
+pub fn is_installed() -> bool {
+    if is_skipped("MCP_OAUTH_TEST_STRACE", "there is no strace to test with") {
+        return false;
+    }
+    assert!(
+        Command::new("strace").arg("-V").output().is_ok(),
+        "no strace: run `scripts/check test`, or set MCP_OAUTH_TEST_STRACE to `skip`"
+    );
+    true
+}

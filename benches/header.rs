@@ -18,19 +18,19 @@ use std::{
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mcp_client_oauth::{
-    ClientIdentity, Discovery, ServerUrl, Session, Sessions, TokenSource, TokenStore,
-    platform::{Platform, Reach, SystemClock},
+    Client, ClientIdentity, Discovery, ServerUrl, Session, TokenSource, TokenStore,
+    platform::{AddressSpace, Platform, SystemClock},
     proto::{
-        endpoint::Endpoint,
+        endpoint::EndpointUrl,
         server_metadata::{Issuer, ServerMetadata},
         token::{AccessToken, TokenSet},
     },
-    store::{Record, RecordKey},
+    store::{LoginKey, Record},
     testing::{RecordedInteraction, ScriptedHttp},
 };
 
 /// A session whose token is good for an hour, on the real clock; and the front door to it.
-fn session() -> (Session, Sessions) {
+fn session() -> (Session, Client) {
     let (http, person) = (ScriptedHttp::default(), RecordedInteraction::default());
     let platform = Platform::new(
         Arc::new(http),
@@ -38,7 +38,7 @@ fn session() -> (Session, Sessions) {
         Arc::new(person),
     );
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
-    let endpoint = |text| Endpoint::parse(text, Reach::Public).unwrap();
+    let endpoint = |text| EndpointUrl::parse(text, AddressSpace::Public).unwrap();
     let metadata = ServerMetadata::manual(
         Issuer::new("https://as.example"),
         endpoint("https://as.example/authorize"),
@@ -49,22 +49,23 @@ fn session() -> (Session, Sessions) {
         platform.clock.now(),
     );
     tokens.expires_at = Some(platform.clock.now() + Duration::from_secs(3600));
-    let identity = ClientIdentity::Document("https://app.example/client.json".parse().unwrap());
+    let identity =
+        ClientIdentity::MetadataDocument("https://app.example/client.json".parse().unwrap());
     let record = Record::new(
         Discovery::manual(server.clone(), metadata),
         identity,
         None,
         tokens,
     );
-    let (key, store) = (RecordKey::new(server), TokenStore::memory());
-    let sessions = Sessions::new(platform, store.clone());
+    let (key, store) = (LoginKey::new(server), TokenStore::memory());
+    let sessions = Client::new(platform, store.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     runtime.block_on(async {
         let mut lock = store.lock(&key).await.unwrap();
         store.save(&mut lock, &record).await.unwrap();
-        (sessions.existing(&key).await.unwrap(), sessions)
+        (sessions.session_or_error(&key).await.unwrap(), sessions)
     })
 }
 
@@ -78,7 +79,7 @@ fn header(c: &mut Criterion) {
     group.bench_function("ready", |b| b.iter(|| black_box(session.ready_header())));
     group.bench_function("as a token source", |b| {
         let source: &dyn TokenSource = &session;
-        b.iter(|| black_box(source.ready()));
+        b.iter(|| black_box(source.cached_token()));
     });
     group.bench_function("at the front door", |b| {
         b.iter(|| black_box(sessions.ready_header(&key)));

@@ -14,7 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use data_encoding::HEXLOWER;
 use mcp_client_oauth::{
     Secret,
-    store::{Backend as _, KeySource, SealedFiles},
+    store::{Backend as _, EncryptedFileStore, KeySource},
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -29,8 +29,8 @@ fn runtime() -> Runtime {
         .unwrap()
 }
 
-fn open(directory: &Path) -> SealedFiles {
-    SealedFiles::open(directory, KeySource::KeyFile).unwrap()
+fn open(directory: &Path) -> EncryptedFileStore {
+    EncryptedFileStore::open(directory, KeySource::KeyFile).unwrap()
 }
 
 /// As long as a record with two tokens.
@@ -48,12 +48,12 @@ fn next_name() -> String {
     name(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn insert(runtime: &Runtime, files: &SealedFiles, name: &str) {
+fn insert(runtime: &Runtime, files: &EncryptedFileStore, name: &str) {
     runtime.block_on(files.put(name, None, &content())).unwrap();
 }
 
 /// A store with one record, in a directory that goes away with it.
-fn store(runtime: &Runtime) -> (TempDir, SealedFiles) {
+fn store(runtime: &Runtime) -> (TempDir, EncryptedFileStore) {
     let home = tempfile::tempdir().unwrap();
     let files = open(home.path());
     insert(runtime, &files, &name(0));

@@ -8,7 +8,7 @@ mod messages;
 mod stored;
 
 pub use messages::{
-    assertion, callback, challenge, device, error_body, event_stream, id_token, private_key,
+    assertion, callback, challenge, device, event_stream, id_token, oauth_error, private_key,
     registration, resource_metadata, server_metadata, token, token_exchange,
 };
 pub use stored::{record, sealed_file};
@@ -22,7 +22,7 @@ pub const PARSERS: &[(&str, Parser)] = &[
     ("callback", callback),
     ("challenge", challenge),
     ("device", device),
-    ("error_body", error_body),
+    ("oauth_error", oauth_error),
     ("event_stream", event_stream),
     ("id_token", id_token),
     ("private_key", private_key),

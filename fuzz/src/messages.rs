@@ -5,22 +5,22 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 use mcp_client_oauth::{
     ServerUrl,
-    platform::{Reach, Response},
+    platform::{AddressSpace, Response},
     proto::{
         assertion::Assertion,
         authorization::{AuthorizationRequest, State, authorization_url},
         challenge,
         device::{self, LONGEST_CODE_LIFE, LONGEST_INTERVAL, SHORTEST_INTERVAL},
-        endpoint::Endpoint,
-        error_body::ErrorBody,
-        event_stream::{EventDecoder, EventTooLarge},
+        endpoint::EndpointUrl,
+        event_stream::{EventDecoder, EventTooLargeError},
         id_token::{Nonce, NonceCheck, check_nonce},
+        oauth_error::OAuthErrorResponse,
         pkce::CodeVerifier,
         private_key::PrivateKey,
         registration,
         resource_metadata::ResourceMetadata,
         server_metadata::{Issuer, ServerMetadata},
-        token::{self, Scheme},
+        token::{self, AuthScheme},
         token_exchange,
     },
 };
@@ -45,8 +45,8 @@ fn is_visible(text: &str) -> bool {
     text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-fn endpoint(text: &str) -> Endpoint {
-    Endpoint::parse(text, Reach::Public).expect("an endpoint of ours")
+fn endpoint(text: &str) -> EndpointUrl {
+    EndpointUrl::parse(text, AddressSpace::Public).expect("an endpoint of ours")
 }
 
 /// Any `WWW-Authenticate` line (RFC 9110 §11.6.1): a value belongs to a scheme that stands before it.
@@ -69,7 +69,7 @@ pub fn resource_metadata(body: &[u8]) {
 /// Any server metadata (RFC 8414): what is taken has the issuer asked for, however the slash of its empty path is written, and safe endpoints.
 pub fn server_metadata(body: &[u8]) {
     let issuer = Issuer::new("https://as.example");
-    if let Ok(metadata) = ServerMetadata::parse(body, &issuer, Reach::Public) {
+    if let Ok(metadata) = ServerMetadata::parse(body, &issuer, AddressSpace::Public) {
         assert!(metadata.issuer.is_same_as(&issuer));
         assert_eq!(metadata.token_endpoint.as_url().scheme(), "https");
     }
@@ -90,7 +90,7 @@ pub fn token(input: &[u8]) {
     let Some(answer) = answer_of_any_status(input) else {
         return;
     };
-    for scheme in [Scheme::Bearer, Scheme::DPoP] {
+    for scheme in [AuthScheme::Bearer, AuthScheme::DPoP] {
         match token::response(&answer, SystemTime::UNIX_EPOCH, &[SECRET], scheme) {
             Ok(tokens) => assert!(tokens.authorization_header().is_sensitive()),
             Err(error) => assert!(!error.to_string().contains(SECRET)),
@@ -118,8 +118,8 @@ pub fn token_exchange(input: &[u8]) {
 }
 
 /// Any error body (RFC 6749 §5.2): what is quoted is harmless and short.
-pub fn error_body(body: &[u8]) {
-    if let Some(error) = ErrorBody::parse(body) {
+pub fn oauth_error(body: &[u8]) {
+    if let Some(error) = OAuthErrorResponse::parse(body) {
         let shown = error.to_string();
         assert!(shown.chars().all(|c| !c.is_control()) && shown.len() <= 4096);
     }
@@ -129,7 +129,7 @@ pub fn error_body(body: &[u8]) {
 /// held of it has a limit.
 pub fn event_stream(bytes: &[u8]) {
     const LIMIT: usize = 64;
-    let read = |size: usize| -> Result<_, EventTooLarge> {
+    let read = |size: usize| -> Result<_, EventTooLargeError> {
         let mut decoder = EventDecoder::new(LIMIT);
         let mut events = Vec::new();
         for piece in bytes.chunks(size) {
@@ -155,7 +155,12 @@ pub fn event_stream(bytes: &[u8]) {
 /// Any device answer (RFC 8628 §3.2): what is shown is visible ASCII, and every time is bounded.
 pub fn device(body: &[u8]) {
     let at = endpoint("https://as.example/device_authorization");
-    match device::response(&answer(StatusCode::OK, body), &at, Reach::Public, &[SECRET]) {
+    match device::response(
+        &answer(StatusCode::OK, body),
+        &at,
+        AddressSpace::Public,
+        &[SECRET],
+    ) {
         Ok(code) => {
             assert!(is_visible(&code.user_code.to_string()));
             assert_eq!(code.verification_uri.as_url().scheme(), "https");

@@ -8,7 +8,7 @@ use std::{
 
 use mcp_client_oauth::{
     Secret, TokenStore,
-    store::{Backend, KeySource, MemoryBackend, RecordKey, SealedFiles},
+    store::{Backend, EncryptedFileStore, KeySource, LoginKey, MemoryBackend},
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -29,7 +29,7 @@ pub fn record(bytes: &[u8]) {
         let content = Secret::new(bytes.to_vec());
         backend.put(NAME, None, &content).await.expect("memory");
         let store = TokenStore::new(backend.clone());
-        let key = RecordKey::new(SERVER.parse().expect("a server URL"));
+        let key = LoginKey::new(SERVER.parse().expect("a server URL"));
         let mut lock = match store.lock(&key).await {
             Ok(lock) => lock,
             Err(error) => return assert!(error.to_string().len() < 1024),
@@ -54,11 +54,13 @@ struct Genuine {
 }
 
 fn source() -> KeySource {
-    KeySource::Given(Secret::new([7; 32]))
+    KeySource::Provided(Secret::new([7; 32]))
 }
 
-fn open(directory: &Path) -> Result<SealedFiles, mcp_client_oauth::error::TokenStorageError> {
-    SealedFiles::open(directory, source())
+fn open(
+    directory: &Path,
+) -> Result<EncryptedFileStore, mcp_client_oauth::error::TokenStorageError> {
+    EncryptedFileStore::open(directory, source())
 }
 
 fn genuine() -> &'static Genuine {

@@ -1,7 +1,7 @@
 //! Tokens without a person: a client in its own name, which proves who it is by a key.
 //!
 //! It runs offline, against the testbed: `cargo run --example client_credentials --all-features`.
-//! A workload, or a person whom an identity provider vouches for, is another `MachineGrant` in the
+//! A workload, or a person whom an identity provider vouches for, is another `NonInteractiveGrant` in the
 //! same place.
 
 #![allow(
@@ -13,8 +13,8 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Authorized, LoginOptions, MachineGrant, Preregistered, ServerUrl, TokenStore, login,
-    platform::Platform, proto::private_key::PrivateKey,
+    Authorized, LoginOptions, NonInteractiveGrant, PreregisteredClient, ServerUrl, TokenStore,
+    login, platform::Platform, proto::private_key::PrivateKey,
 };
 use mcp_oauth_testbed::{Algorithm, KeyPair, Machine, Testbed};
 
@@ -30,8 +30,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let key = PrivateKey::from_pem(&pair.private_pem())?;
     let mut options = LoginOptions::default();
     options.identity.preregistered =
-        Some(Preregistered::new("nightly-job", None).with_private_key(key));
-    options.machine = Some(MachineGrant::ClientCredentials);
+        Some(PreregisteredClient::new("nightly-job", None).with_private_key(key));
+    options.machine = Some(NonInteractiveGrant::ClientCredentials);
 
     let platform = Platform::system();
     let store = TokenStore::memory();

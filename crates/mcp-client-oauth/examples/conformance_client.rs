@@ -16,10 +16,10 @@ use std::{error::Error as StdError, process::ExitCode, sync::Arc, time::Duration
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
-    IdentityProvider, Interactive, LoginOptions, MachineGrant, Preregistered, Secret, ServerUrl,
-    TokenStore,
-    mcp::connect_by,
-    platform::{AssertionSource, Interaction, Platform, Reach, Request},
+    IdentityProvider, InteractiveSession, LoginOptions, NonInteractiveGrant, PreregisteredClient,
+    Secret, ServerUrl, TokenStore,
+    mcp::connect_with_lifecycle,
+    platform::{AddressSpace, AssertionSource, Interaction, Platform, Request},
     proto::{challenge::Challenge, private_key::PrivateKey, server_metadata::Issuer},
 };
 use rmcp::{
@@ -73,14 +73,14 @@ async fn visit(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
     let person = Arc::new(Follows(platform.clone()));
     let mut options = settings.login()?;
     options.discovery.challenge = Some(challenge);
-    let source = Interactive::open(
+    let source = InteractiveSession::open(
         platform.with_interaction(person),
         TokenStore::memory(),
         server.clone(),
         options,
     )
     .await?;
-    use_tools(connect_by(Arc::new(source), settings.lifecycle()).await?).await
+    use_tools(connect_with_lifecycle(Arc::new(source), settings.lifecycle()).await?).await
 }
 
 async fn use_openly(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
@@ -109,7 +109,7 @@ fn challenge(error: &(dyn StdError + 'static)) -> Option<Challenge> {
     };
     let value = HeaderValue::from_str(header?).ok()?;
     let headers = HeaderMap::from_iter([(header::WWW_AUTHENTICATE, value)]);
-    Challenge::of(StatusCode::UNAUTHORIZED, &headers)
+    Challenge::from_headers(StatusCode::UNAUTHORIZED, &headers)
 }
 
 /// Plays the person at the browser: visits the page and follows it back to our listener.
@@ -121,7 +121,7 @@ impl Interaction for Follows {
         let (platform, mut at) = (self.0.clone(), url.clone());
         tokio::spawn(async move {
             for _ in 0..PAGES {
-                let request = Request::new(Method::GET, at.clone(), Reach::Loopback);
+                let request = Request::new(Method::GET, at.clone(), AddressSpace::Loopback);
                 let answer = match platform.http.send(request).await {
                     Ok(answer) => answer,
                     Err(error) => return eprintln!("the browser stops: {error}"),
@@ -173,7 +173,7 @@ impl Settings {
             let secret = self
                 .known("client_secret")
                 .map(|text| Secret::new(text.to_owned()));
-            let mut client = Preregistered::new(id, secret);
+            let mut client = PreregisteredClient::new(id, secret);
             client.issuer = self.known("issuer").map(Issuer::new);
             client
         });
@@ -188,22 +188,23 @@ impl Settings {
 
     /// A grant without a person, if that is what there is the wherewithal for. A client that is
     /// known without its issuer is nobody's but its own.
-    fn machine(&self) -> Result<Option<MachineGrant>, Failure> {
+    fn machine(&self) -> Result<Option<NonInteractiveGrant>, Failure> {
         let given = |text: &str| AssertionSource::Given(Secret::new(text.to_owned()));
         if let Some(jwt) = self.known("valid_jwt") {
             let assertion = given(jwt);
-            return Ok(Some(MachineGrant::Workload { assertion }));
+            return Ok(Some(NonInteractiveGrant::Workload { assertion }));
         }
         if let (Some(endpoint), Some(token)) =
             (self.known("idp_token_endpoint"), self.known("idp_id_token"))
         {
             let issuer = Issuer::new(self.known("idp_issuer").unwrap_or_default());
-            let client = Preregistered::new(self.known("idp_client_id").unwrap_or_default(), None);
+            let client =
+                PreregisteredClient::new(self.known("idp_client_id").unwrap_or_default(), None);
             let idp = IdentityProvider::new(issuer, endpoint, &client, given(token))?;
-            return Ok(Some(MachineGrant::Enterprise { idp: Box::new(idp) }));
+            return Ok(Some(NonInteractiveGrant::Enterprise { idp: Box::new(idp) }));
         }
         let is_machine = self.known("client_id").is_some() && self.known("issuer").is_none();
-        Ok(is_machine.then_some(MachineGrant::ClientCredentials))
+        Ok(is_machine.then_some(NonInteractiveGrant::ClientCredentials))
     }
 
     fn known(&self, name: &str) -> Option<&str> {

@@ -20,7 +20,7 @@ use mcp_client_oauth::{
     error::TokenStorageError,
     login,
     platform::Platform,
-    store::{Backend, Held, Revision, Stored, contract},
+    store::{Backend, LockGuard, Revision, StoredEntry, contract},
 };
 use mcp_oauth_testbed::Testbed;
 use tokio::sync::OwnedMutexGuard;
@@ -38,7 +38,7 @@ struct Table {
 
 #[derive(Debug, Default)]
 struct Rows {
-    rows: HashMap<String, Stored>,
+    rows: HashMap<String, StoredEntry>,
     /// No revision comes twice, even after a deletion.
     last: u64,
 }
@@ -49,7 +49,7 @@ struct Row {
     _guard: OwnedMutexGuard<()>,
 }
 
-impl Held for Row {}
+impl LockGuard for Row {}
 
 impl Table {
     /// The rows, if the one of `name` is as the caller expects it.
@@ -69,7 +69,7 @@ impl Table {
 
 #[async_trait]
 impl Backend for Table {
-    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+    async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
         Ok(self.rows(name, |_| true)?.rows.get(name).cloned())
     }
 
@@ -83,7 +83,7 @@ impl Backend for Table {
         rows.last += 1;
         let revision = Revision::new(rows.last);
         // The bytes are secrets in the clear: a real store seals them before they leave the process.
-        let stored = Stored::new(revision, bytes.clone());
+        let stored = StoredEntry::new(revision, bytes.clone());
         rows.rows.insert(name.to_owned(), stored);
         Ok(revision)
     }
@@ -101,7 +101,7 @@ impl Backend for Table {
         Ok(self.rows("", |_| true)?.rows.keys().cloned().collect())
     }
 
-    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
+    async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
         let lock = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(locks.entry(name.to_owned()).or_default())

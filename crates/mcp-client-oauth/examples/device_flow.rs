@@ -16,7 +16,7 @@ use mcp_client_oauth::{
     Authorized, LoginOptions, ServerUrl, TokenStore, login,
     platform::{DevicePrompt, Interaction, Platform},
 };
-use mcp_oauth_testbed::{Testbed, person};
+use mcp_oauth_testbed::{Testbed, test_user};
 use url::Url;
 
 /// Shows the code, as a terminal would; then plays the person, whom an application leaves alone.
@@ -35,7 +35,7 @@ impl Interaction for Terminal {
         println!("visit     {}", prompt.verification_uri);
         println!("enter     {}", prompt.user_code);
         let (uri, code) = (&prompt.verification_uri, &prompt.user_code);
-        if let Err(error) = person::approve_device(uri, code).await {
+        if let Err(error) = test_user::approve_device(uri, code).await {
             eprintln!("the person could not approve: {error}");
         }
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method, header};
 use mcp_client_oauth::{
-    Answer, AnswerBody, Authorized, LoginOptions, Remedy, ServerUrl, Session, Sessions,
+    Authorized, Client, LoginOptions, McpBody, McpResponse, Remedy, ServerUrl, Session,
     TokenSource as _, TokenStore, platform::Platform, proto::challenge::Challenge,
 };
 use mcp_oauth_testbed::{Answers, Testbed};
@@ -31,7 +31,7 @@ pub(crate) async fn main() -> Outcome {
     let testbed = Testbed::builder().answers(Answers::Sse).start().await?;
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
     let platform = Platform::system().with_interaction(Arc::new(Approves));
-    let sessions = Sessions::new(platform.clone(), TokenStore::memory());
+    let sessions = Client::new(platform.clone(), TokenStore::memory());
 
     // The first call logs in; the second one finds a good token, and asks nobody.
     sessions.ensure(&server, &LoginOptions::default()).await?;
@@ -81,9 +81,10 @@ async fn json_rpc(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     });
     let both = HeaderValue::from_static("application/json, text/event-stream");
     let request = mcp.post(url.clone()).header(header::ACCEPT, both);
-    let answer = Answer::of(url, request.json(&message).open().await?).await?;
-    println!("streamed: {}", matches!(answer.body, AnswerBody::Events(_)));
-    let answer = answer.to(&id).await?;
+    let answer =
+        McpResponse::from_response(url, request.json(&message).send_streaming().await?).await?;
+    println!("streamed: {}", matches!(answer.body, McpBody::Events(_)));
+    let answer = answer.into_result(&id).await?;
     println!("server: {}", answer["result"]["serverInfo"]["name"]);
     Ok(())
 }
@@ -100,11 +101,11 @@ async fn by_hand(session: &Session, testbed: &Testbed) -> Outcome {
         .get(&notes)
         .header(header::AUTHORIZATION, token.header());
     let refused = get.send().await?;
-    let challenge = Challenge::of(refused.status(), refused.headers());
+    let challenge = Challenge::from_headers(refused.status(), refused.headers());
     println!("by hand: {}", refused.status());
     // Of many callers who were refused with the same token, one refreshes.
     let token = session
-        .replace(&token, &challenge.ok_or("no challenge")?)
+        .refresh_after_rejection(&token, &challenge.ok_or("no challenge")?)
         .await?;
     let get = http
         .get(&notes)

@@ -11,8 +11,8 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    LoginOptions, ServerUrl, Sessions, TokenStore, adapters::rmcp_credentials::RmcpCredentials,
-    platform::Platform, store::RecordKey,
+    Client, LoginOptions, ServerUrl, TokenStore, adapters::rmcp_credentials::RmcpCredentials,
+    platform::Platform, store::LoginKey,
 };
 use mcp_oauth_testbed::Testbed;
 use rmcp::{model::CallToolRequestParams, transport::auth::AuthorizationManager};
@@ -25,9 +25,9 @@ use support::Approves;
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let testbed = Testbed::start().await?;
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
-    let key = RecordKey::new(server.clone());
+    let key = LoginKey::new(server.clone());
     let platform = Platform::system().with_interaction(Arc::new(Approves));
-    let sessions = Sessions::new(platform, TokenStore::memory());
+    let sessions = Client::new(platform, TokenStore::memory());
     sessions.ensure(&server, &LoginOptions::default()).await?;
 
     // The protocol version is negotiated; a refused token is refreshed under way.

@@ -1,5 +1,5 @@
 //! The front door: several servers and accounts over one encrypted store, which a second process
-//! (here: a second `Sessions`) opens again without asking anybody.
+//! (here: a second `Client`) opens again without asking anybody.
 //!
 //! It runs offline: `cargo run --example several_servers --all-features`.
 
@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
-use mcp_client_oauth::{LoginOptions, ServerUrl, Sessions, TokenStore, platform::Platform};
+use mcp_client_oauth::{Client, LoginOptions, ServerUrl, TokenStore, platform::Platform};
 use mcp_oauth_testbed::Testbed;
 
 mod support;
@@ -26,7 +26,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let spec = format!("file:{}", folder.path().display());
     let platform = Platform::system().with_interaction(Arc::new(Approves));
 
-    let sessions = Sessions::new(platform.clone(), TokenStore::open(&spec)?);
+    let sessions = Client::new(platform.clone(), TokenStore::open(&spec)?);
     let mut work = LoginOptions::default();
     work.account = Some("work".to_owned());
     for (testbed, options) in [
@@ -40,7 +40,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // Another process finds them, and asks nobody.
-    let again = Sessions::new(platform, TokenStore::open(&spec)?);
+    let again = Client::new(platform, TokenStore::open(&spec)?);
     let keys = again.keys().await?;
     assert_eq!(keys.len(), 3);
     for key in &keys {

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use mcp_client_oauth::{
     DiscoveryOptions, IdentityOptions, Remedy, ServerUrl, discover,
-    grant::{self, GrantRequest, Receiver, Redirect},
+    grant::{self, CallbackReceiver, GrantRequest, RedirectTarget},
     identify,
     platform::Platform,
-    proto::revocation::TokenKind,
+    proto::revocation::TokenTypeHint,
     refresh, revoke,
     store::Record,
 };
@@ -37,7 +37,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("issuer    {}", discovery.issuer());
 
     // 2. Who are we there? The listener comes first: its port is part of the redirect URI.
-    let receiver = Receiver::bind(&Redirect::AnyPort, None)?;
+    let receiver = CallbackReceiver::bind(&RedirectTarget::AnyPort, None)?;
     let options = IdentityOptions::default();
     let redirect_uri = Some(receiver.uri());
     let identity = identify(&platform, &discovery, &options, None, redirect_uri).await?;
@@ -50,8 +50,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
         request.scope().map_or("-".to_owned(), ToString::to_string)
     );
     let requested = request.scope().cloned();
-    let tokens = grant::choose(&request, None)?
-        .obtain(&platform, request)
+    let tokens = grant::select(&request, None)?
+        .request_tokens(&platform, request)
         .await?;
     println!("token     {}", tokens.access_token.redacted());
 
@@ -67,7 +67,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
         &record.discovery,
         &record.identity,
         token,
-        TokenKind::Access,
+        TokenTypeHint::Access,
     )
     .await?;
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use mcp_client_oauth::{
     LoginOptions, Secret, ServerUrl, Session, TokenStore, login,
     platform::Platform,
-    store::{BACKENDS, KeySource, RecordKey, SealedFiles},
+    store::{BACKENDS, EncryptedFileStore, KeySource, LoginKey},
 };
 use mcp_oauth_testbed::Testbed;
 
@@ -38,16 +38,16 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // By its parts: files that are encrypted with a password. Another password is said to be wrong.
     let open = |password: &str| {
         let password = KeySource::Password(Secret::new(password.to_owned()));
-        let files = SealedFiles::open(home.path().join("tokens"), password)?;
+        let files = EncryptedFileStore::open(home.path().join("tokens"), password)?;
         Ok::<_, mcp_client_oauth::Error>(TokenStore::new(Arc::new(files)))
     };
     let store = open("correct horse battery staple")?;
     login(&platform, &store, &server, &LoginOptions::default()).await?;
-    store.settle().await;
+    store.flush().await;
 
     // Another process, later: nobody is asked.
     let store = open("correct horse battery staple")?;
-    let key = RecordKey::new(server.clone());
+    let key = LoginKey::new(server.clone());
     let session = Session::open(platform.clone(), store.clone(), key.clone()).await?;
     let session = session.ok_or("the login is not there")?;
     println!("kept: {}", session.header().await?.is_sensitive());

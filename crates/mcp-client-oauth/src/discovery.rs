@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    error::{DiscoveryError, Error, Tried},
-    platform::{METADATA_DEADLINE, Platform, Reach, Request, Response},
+    error::{Attempt, DiscoveryError, Error},
+    platform::{AddressSpace, METADATA_DEADLINE, Platform, Request, Response},
     proto::{
         challenge::Challenge,
-        endpoint::Endpoint,
-        foreign::Foreign,
+        endpoint::EndpointUrl,
         resource_metadata::{self, Resource, ResourceMetadata},
         scope::{self, Scope},
         server_metadata::{Issuer, ServerMetadata},
-        token::Scheme,
+        token::AuthScheme,
+        untrusted_text::UntrustedText,
     },
     quirks::Quirks,
     server_url::ServerUrl,
@@ -56,7 +56,7 @@ pub struct Discovery {
     #[serde(default, skip_serializing_if = "Quirks::is_empty")]
     pub quirks: Quirks,
     /// How private a place the authorization server may be in.
-    pub reach: Reach,
+    pub reach: AddressSpace,
     /// How all this was learnt.
     pub source: DiscoverySource,
     /// Until when it may be used again without asking.
@@ -97,9 +97,9 @@ impl Discovery {
     /// Of a server whose endpoints are known by hand, for when discovery is impossible.
     pub fn manual(server: ServerUrl, metadata: ServerMetadata) -> Self {
         Self {
-            quirks: Quirks::known(&metadata.issuer),
+            quirks: Quirks::for_issuer(&metadata.issuer),
             resource: Resource::new(server.resource_identifier()),
-            reach: Reach::of_named(&server),
+            reach: AddressSpace::of_server(&server),
             server,
             metadata,
             challenged_scope: None,
@@ -124,7 +124,7 @@ impl Discovery {
     /// [`DiscoveryError::PkceUnlisted`], [`DiscoveryError::PkceUnsupported`].
     pub fn require_pkce(&self) -> Result<(), DiscoveryError> {
         let is_listed = self.metadata.code_challenge_methods_supported.is_some();
-        let is_known = self.quirks.pkce_unlisted == Some(true) && !is_listed;
+        let is_known = self.quirks.assume_pkce == Some(true) && !is_listed;
         if is_known || self.metadata.supports_pkce() {
             return Ok(());
         }
@@ -165,7 +165,7 @@ impl Discovery {
 
     /// The same, not to be used again without asking: a server's answer contradicts it.
     #[must_use]
-    pub fn distrusted(mut self) -> Self {
+    pub fn invalidated(mut self) -> Self {
         self.fresh_until = SystemTime::UNIX_EPOCH;
         self
     }
@@ -173,9 +173,9 @@ impl Discovery {
     /// The same server, with what is said of it now.
     #[must_use]
     pub fn with_quirks(mut self, quirks: &Quirks) -> Self {
-        let known = Quirks::known(self.issuer());
+        let known = Quirks::for_issuer(self.issuer());
         let said = quirks.clone().bound_as_in(&self.quirks);
-        self.quirks = said.or(known).bound_to(self.issuer());
+        self.quirks = said.or(known).bind_issuer(self.issuer());
         self
     }
 
@@ -184,7 +184,7 @@ impl Discovery {
     pub fn with_challenge(mut self, challenge: Option<&Challenge>) -> Self {
         if let Some(challenge) = challenge {
             self.challenged_scope.clone_from(&challenge.scope);
-            self.wants_dpop |= challenge.scheme == Scheme::DPoP;
+            self.wants_dpop |= challenge.scheme == AuthScheme::DPoP;
         }
         self
     }
@@ -218,8 +218,8 @@ pub async fn discover(
     Ok(Discovery {
         server: server.clone(),
         quirks: quirks
-            .or(Quirks::known(&metadata.issuer))
-            .bound_to(&metadata.issuer),
+            .or(Quirks::for_issuer(&metadata.issuer))
+            .bind_issuer(&metadata.issuer),
         resource: resource.resource,
         metadata,
         wants_dpop: resource.dpop_bound_access_tokens_required || asked.is_dpop(),
@@ -269,7 +269,7 @@ struct Asked {
 impl Asked {
     fn is_dpop(&self) -> bool {
         let challenge = self.challenge.as_ref();
-        challenge.is_some_and(|challenge| challenge.scheme == Scheme::DPoP)
+        challenge.is_some_and(|challenge| challenge.scheme == AuthScheme::DPoP)
     }
 
     /// Whether something else than an MCP server responded. A server that requires a token says 401
@@ -285,14 +285,14 @@ struct Search<'a> {
     platform: &'a Platform,
     server: &'a ServerUrl,
     quirks: &'a Quirks,
-    reach: Reach,
+    reach: AddressSpace,
     budget: Budget,
-    tried: Vec<Tried>,
+    tried: Vec<Attempt>,
 }
 
 impl<'a> Search<'a> {
     fn new(platform: &'a Platform, server: &'a ServerUrl, quirks: &'a Quirks) -> Self {
-        let reach = Reach::of_named(server);
+        let reach = AddressSpace::of_server(server);
         Self {
             platform,
             server,
@@ -326,11 +326,11 @@ impl<'a> Search<'a> {
         let (answer, early) = tokio::join!(self.platform.http.send(probe(self.server)), early);
         let answer = answer?;
         if let Some(remote) = answer.remote {
-            self.reach = self.reach.max(Reach::of(remote));
+            self.reach = self.reach.max(AddressSpace::of(remote));
         }
         Ok(Asked {
             status: answer.status.as_u16(),
-            challenge: Challenge::of(answer.status, &answer.headers),
+            challenge: Challenge::from_headers(answer.status, &answer.headers),
             html: is_web_page(&answer),
             early,
         })
@@ -401,7 +401,7 @@ impl<'a> Search<'a> {
             issuer
                 .well_known_urls(self.reach)
                 .map_err(|cause| DiscoveryError::Unsafe {
-                    url: Foreign::new(issuer.as_str()),
+                    url: UntrustedText::new(issuer.as_str()),
                     cause,
                 })?;
         self.tried.clear();
@@ -409,7 +409,7 @@ impl<'a> Search<'a> {
             let fetched = self.fetch(url, self.reach).await?;
             if let Some(document) = self.note(fetched) {
                 let (body, other) = (&document.body, self.quirks.names_in_metadata(issuer));
-                let metadata = ServerMetadata::parse_of(body, issuer, &other, self.reach);
+                let metadata = ServerMetadata::parse_with_aliases(body, issuer, &other, self.reach);
                 let metadata = metadata.map_err(|cause| DiscoveryError::ServerMetadata {
                     url: document.url,
                     cause,
@@ -472,14 +472,14 @@ impl<'a> Search<'a> {
     /// A URL that the challenge names.
     fn named_url(&self, text: &str) -> Result<Url, DiscoveryError> {
         let reach = if self.is_of_server(text) {
-            Reach::to_named(self.server)
+            AddressSpace::for_server(self.server)
         } else {
             self.reach
         };
-        Endpoint::parse(text, reach)
+        EndpointUrl::parse(text, reach)
             .map(|endpoint| endpoint.as_url().clone())
             .map_err(|cause| DiscoveryError::Unsafe {
-                url: Foreign::new(text),
+                url: UntrustedText::new(text),
                 cause,
             })
     }
@@ -491,13 +491,13 @@ impl<'a> Search<'a> {
     /// Fetches a place that may be the server's own: there the person has sent us, wherever it is.
     async fn fetch_from_server(&self, url: Url) -> Result<Fetched, Error> {
         let own = url.origin() == self.server.as_url().origin();
-        let named = Reach::to_named(self.server);
+        let named = AddressSpace::for_server(self.server);
         self.fetch(url, if own { named } else { self.reach }).await
     }
 
-    async fn fetch(&self, url: Url, reach: Reach) -> Result<Fetched, Error> {
+    async fn fetch(&self, url: Url, reach: AddressSpace) -> Result<Fetched, Error> {
         if !self.budget.spend() {
-            return Err(DiscoveryError::Endless(self.server.clone()).into());
+            return Err(DiscoveryError::DiscoveryLoop(self.server.clone()).into());
         }
         fetch::fetch(self.platform, url, reach).await
     }
@@ -506,14 +506,14 @@ impl<'a> Search<'a> {
         if let Some(remote) = fetched.remote
             && fetched.asked.origin() == self.server.as_url().origin()
         {
-            self.reach = self.reach.max(Reach::of(remote));
+            self.reach = self.reach.max(AddressSpace::of(remote));
         }
     }
 
     /// The document, or a note of what came instead.
     fn note(&mut self, fetched: Fetched) -> Option<Document> {
         if fetched.document.is_none() {
-            self.tried.push(Tried {
+            self.tried.push(Attempt {
                 url: fetched.asked,
                 status: fetched.status,
                 html: fetched.html,
@@ -542,7 +542,7 @@ fn probe(server: &ServerUrl) -> Request {
         env!("CARGO_PKG_VERSION"),
         r#""}}}"#
     );
-    let reach = Reach::to_named(server);
+    let reach = AddressSpace::for_server(server);
     let mut request = Request::json(server.as_url().clone(), reach, INITIALIZE);
     let both = HeaderValue::from_static("application/json, text/event-stream");
     request.headers.insert(header::ACCEPT, both);

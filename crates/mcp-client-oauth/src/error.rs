@@ -7,10 +7,10 @@
 //! | stage | typical causes | [`Remedy`] |
 //! |---|---|---|
 //! | [`Error::Discovery`] | no metadata, metadata of somebody else, no PKCE | report to the server |
-//! | [`Error::Registration`] | no way to register, a client id of another issuer | reconfigure |
+//! | [`Error::RegisteredClient`] | no way to register, a client id of another issuer | reconfigure |
 //! | [`Error::Authorization`] | denied, timed out, nobody logged in yet; port busy | log in; reconfigure |
 //! | [`Error::TokenExchange`] | the code was refused; the client was; no token in the answer | log in; reconfigure; report |
-//! | [`Error::MachineGrant`] | the assertion or the client was refused; there is no assertion | reconfigure, or retry |
+//! | [`Error::NonInteractiveGrant`] | the assertion or the client was refused; there is no assertion | reconfigure, or retry |
 //! | [`Error::TokenRefresh`] | the refresh token is spent (definitive), the server is busy (transient) | log in, or retry |
 //! | [`Error::TokenStorage`] | wrong password, damaged file, disk full | reconfigure |
 //! | [`Error::Revocation`] | the server did not take the token back, or takes none | retry; report |
@@ -22,26 +22,26 @@ use url::Url;
 
 mod authorization;
 mod discovery;
-mod machine;
+mod non_interactive;
 mod registration;
 mod remedy;
 mod storage;
 
 pub use authorization::AuthorizationError;
-pub use discovery::{DiscoveryError, Tried};
-pub use machine::MachineGrantError;
+pub use discovery::{Attempt, DiscoveryError};
+pub use non_interactive::NonInteractiveGrantError;
 pub use registration::RegistrationError;
 pub use remedy::Remedy;
 use remedy::network_remedy;
-pub use storage::{KeychainCause, TokenStorageError, VaultCause};
+pub use storage::{KeychainErrorKind, TokenStorageError, VaultErrorKind};
 
 pub use crate::{
-    platform::{HttpError, HttpErrorCause, NoAssertion, NoAssertionCause, UnsafeUrl},
+    platform::{AssertionError, AssertionErrorKind, HttpError, HttpErrorKind, UrlPolicyError},
     proto::{
-        authorization::CallbackError, device::DeviceResponseError, dpop::NoProof,
-        pkce::NoRandomness, private_key::NotSigned, registration::RegistrationResponseError,
-        resource_metadata::ResourceMetadataError, revocation::NotRevoked, scope::ScopeError,
-        server_metadata::ServerMetadataError, token::TokenError,
+        authorization::CallbackError, device::DeviceResponseError, dpop::DpopError,
+        pkce::RandomError, private_key::SigningError, registration::RegistrationResponseError,
+        resource_metadata::ResourceMetadataError, revocation::RevocationResponseError,
+        scope::ScopeError, server_metadata::ServerMetadataError, token::TokenError,
         token_exchange::TokenExchangeError,
     },
     server_url::ServerUrlError,
@@ -75,7 +75,7 @@ pub enum Error {
     },
     /// Getting tokens without a person.
     #[error("no tokens without a person: {0}")]
-    MachineGrant(#[from] MachineGrantError),
+    MachineGrant(#[from] NonInteractiveGrantError),
     /// Trading a refresh token for tokens.
     #[error("token refresh failed: {0}")]
     TokenRefresh(#[from] TokenRefreshError),
@@ -98,13 +98,17 @@ impl Error {
             Self::Registration(cause) => cause.remedy(),
             Self::Authorization(cause) => cause.remedy(),
             Self::TokenExchange { cause, .. } => match cause {
-                TokenError::Refused { error, .. } if error.is("invalid_grant") => Remedy::LogIn,
-                TokenError::Refused { error, .. } if error.is(USE_NONCE) => Remedy::ReportToServer,
+                TokenError::Refused { error, .. } if error.has_code("invalid_grant") => {
+                    Remedy::LogIn
+                }
+                TokenError::Refused { error, .. } if error.has_code(USE_NONCE) => {
+                    Remedy::ContactServerOperator
+                }
                 TokenError::Refused { .. } => Remedy::Reconfigure,
                 TokenError::Unavailable { .. } => Remedy::Retry,
                 TokenError::Downgraded
                 | TokenError::NonceMismatch
-                | TokenError::Malformed { .. } => Remedy::ReportToServer,
+                | TokenError::Malformed { .. } => Remedy::ContactServerOperator,
             },
             Self::MachineGrant(cause) => cause.remedy(),
             Self::TokenRefresh(cause) => cause.remedy(),
@@ -119,7 +123,7 @@ impl Error {
         let unknown = ["invalid_client", "unauthorized_client"];
         match self {
             Self::Authorization(AuthorizationError::Refused(error)) => {
-                unknown.iter().any(|code| error.is(code))
+                unknown.iter().any(|code| error.has_code(code))
             }
             Self::Authorization(AuthorizationError::Device { cause, .. }) => {
                 unknown.iter().any(|code| cause.is(code))
@@ -134,7 +138,7 @@ impl Error {
     pub fn is_invalid_scope(&self) -> bool {
         let code = "invalid_scope";
         match self {
-            Self::Authorization(AuthorizationError::Refused(error)) => error.is(code),
+            Self::Authorization(AuthorizationError::Refused(error)) => error.has_code(code),
             Self::Authorization(AuthorizationError::Device { cause, .. }) => cause.is(code),
             _ => self.token_answer().is_some_and(|cause| cause.is(code)),
         }
@@ -142,7 +146,7 @@ impl Error {
 
     /// Whether what was discovered before is out of date: an endpoint is gone, or the client that
     /// it knew (H22).
-    pub fn contradicts_discovery(&self) -> bool {
+    pub fn is_stale_discovery(&self) -> bool {
         let is_gone = matches!(self, Self::Authorization(AuthorizationError::Device { cause, .. })
             if cause.is_gone());
         is_gone
@@ -211,13 +215,13 @@ pub enum TokenRefreshError {
     Http(HttpError),
     /// The client id in the record belongs to another issuer than the record's server.
     #[error("the stored client id belongs to another issuer")]
-    OtherIssuer,
+    IssuerMismatch,
     /// The key of the client could not sign.
     #[error(transparent)]
-    NotSigned(#[from] NotSigned),
+    NotSigned(#[from] SigningError),
     /// A login without a person could not be done again.
     #[error(transparent)]
-    Machine(#[from] MachineGrantError),
+    Machine(#[from] NonInteractiveGrantError),
     /// The authorization server could not be found again, before an assertion was sent to it.
     #[error(transparent)]
     Discovery(Box<Error>),
@@ -243,7 +247,7 @@ impl TokenRefreshError {
             Self::NoRefreshToken(_)
             | Self::NotRefreshable { .. }
             | Self::Rejected(_)
-            | Self::OtherIssuer
+            | Self::IssuerMismatch
             | Self::Interrupted { .. } => true,
             Self::Answer { cause, .. } => cause.is_definitive(),
             Self::Http(_)
@@ -283,7 +287,7 @@ pub enum RevocationError {
         url: Url,
         /// What it said.
         #[source]
-        cause: NotRevoked,
+        cause: RevocationResponseError,
     },
 }
 
@@ -291,7 +295,7 @@ impl RevocationError {
     fn remedy(&self) -> Remedy {
         match self {
             Self::Answer { .. } => Remedy::Retry,
-            Self::NotOffered(_) => Remedy::ReportToServer,
+            Self::NotOffered(_) => Remedy::ContactServerOperator,
             Self::OtherIssuer(_) => Remedy::Reconfigure,
         }
     }

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use crate::{
+    dpop::ProofGenerator,
     error::{AuthorizationError, Error, Remedy},
     login::{DpopPolicy, LoginOptions, login},
     platform::Platform,
@@ -20,9 +21,8 @@ use crate::{
         challenge::Challenge,
         resource_metadata::Resource,
         scope::Scope,
-        token::{AccessToken, Scheme},
+        token::{AccessToken, AuthScheme},
     },
-    prover::Prover,
     server_url::ServerUrl,
     session::{Session, TokenSource},
     store::TokenStore,
@@ -38,7 +38,7 @@ const UPGRADES: usize = 2;
 /// (spec-checklist G4). Of many callers who find that out at once, one logs in, and the others
 /// share what it brings, also if it brings nothing: the person is asked once.
 #[derive(Clone)]
-pub struct Interactive(Arc<Inner>);
+pub struct InteractiveSession(Arc<Inner>);
 
 struct Inner {
     platform: Platform,
@@ -47,20 +47,20 @@ struct Inner {
     options: LoginOptions,
     session: ArcSwapOption<Session>,
     /// Held while the person is asked.
-    desk: Mutex<Desk>,
+    desk: Mutex<LoginState>,
     /// How many logins have ended.
     logins: AtomicU64,
 }
 
 /// What the person has been asked for before.
 #[derive(Default)]
-struct Desk {
+struct LoginState {
     upgrades: HashMap<Option<Scope>, usize>,
     /// The last login that failed, by its number.
     failure: Option<(u64, Error)>,
 }
 
-impl Interactive {
+impl InteractiveSession {
     /// Starts with what the store has, if anything. Nobody is asked before a token is needed.
     ///
     /// # Errors
@@ -102,7 +102,9 @@ impl Inner {
         let seen = self.logins.load(Ordering::Acquire);
         let mut desk = self.desk.lock().await;
         if let Some(session) = &*self.session.load()
-            && let Some(token) = session.ready().filter(|token| Some(token) != refused)
+            && let Some(token) = session
+                .cached_token()
+                .filter(|token| Some(token) != refused)
         {
             return Ok(token);
         }
@@ -129,7 +131,9 @@ impl Inner {
         let Some(session) = stored.map(|session| self.options.give_grant(session)) else {
             return Ok(None);
         };
-        let token = session.ready().filter(|token| Some(token) != refused);
+        let token = session
+            .cached_token()
+            .filter(|token| Some(token) != refused);
         let wanted = challenge.and_then(|challenge| challenge.scope.as_ref());
         let known = session.record().known_scope();
         let narrow = wanted
@@ -143,7 +147,7 @@ impl Inner {
 
     async fn log_in(
         &self,
-        desk: &mut Desk,
+        desk: &mut LoginState,
         challenge: Option<&Challenge>,
     ) -> Result<AccessToken, Error> {
         let mut options = self.options.clone();
@@ -170,7 +174,7 @@ impl Inner {
     /// one more that is not.
     fn is_of_no_use(&self, refused: &AccessToken, challenge: &Challenge) -> bool {
         challenge.demands_dpop
-            && refused.scheme() == Scheme::Bearer
+            && refused.scheme() == AuthScheme::Bearer
             && self.options.dpop != DpopPolicy::Never
     }
 
@@ -182,7 +186,7 @@ impl Inner {
     }
 
     /// The scope to ask for next; an error if asking has not helped before (H71, H72).
-    fn upgrade(&self, desk: &mut Desk, challenge: &Challenge) -> Result<Scope, Error> {
+    fn upgrade(&self, desk: &mut LoginState, challenge: &Challenge) -> Result<Scope, Error> {
         let before = self.known_scope();
         let wanted = Scope::union_of(before.as_ref(), challenge.scope.as_ref());
         let tries = desk.upgrades.entry(wanted.clone()).or_default();
@@ -199,7 +203,7 @@ impl Inner {
 }
 
 #[async_trait]
-impl TokenSource for Interactive {
+impl TokenSource for InteractiveSession {
     fn resource(&self) -> Option<Resource> {
         self.0
             .session
@@ -212,22 +216,22 @@ impl TokenSource for Interactive {
         &self.0.server
     }
 
-    fn ready(&self) -> Option<AccessToken> {
+    fn cached_token(&self) -> Option<AccessToken> {
         self.0
             .session
             .load()
             .as_ref()
-            .and_then(|session| session.ready())
+            .and_then(|session| session.cached_token())
     }
 
-    fn extension(&self) -> Option<&'static str> {
+    fn mcp_extension(&self) -> Option<&'static str> {
         match &*self.0.session.load() {
-            Some(session) => session.extension(),
+            Some(session) => session.mcp_extension(),
             None => self.0.options.machine.as_ref()?.extension(),
         }
     }
 
-    fn prover(&self) -> Option<Arc<Prover>> {
+    fn prover(&self) -> Option<Arc<ProofGenerator>> {
         let session = self.0.session.load();
         session.as_ref().and_then(|session| session.prover())
     }
@@ -242,7 +246,7 @@ impl TokenSource for Interactive {
         }
     }
 
-    async fn replace(
+    async fn refresh_after_rejection(
         &self,
         refused: &AccessToken,
         challenge: &Challenge,
@@ -253,7 +257,7 @@ impl TokenSource for Interactive {
         let Some(session) = session else {
             return self.0.ask(Some(refused), Some(challenge)).await;
         };
-        match session.replace(refused, challenge).await {
+        match session.refresh_after_rejection(refused, challenge).await {
             Err(error) if error.remedy() == Remedy::LogIn => {
                 self.0.ask(Some(refused), Some(challenge)).await
             }
@@ -262,7 +266,7 @@ impl TokenSource for Interactive {
     }
 }
 
-impl std::fmt::Debug for Interactive {
+impl std::fmt::Debug for InteractiveSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Interactive")
             .field("server", &self.0.server)

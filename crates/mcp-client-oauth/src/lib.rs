@@ -26,10 +26,10 @@
 //! | 2 | [`identify`] | who we are there: [`ClientIdentity`] |
 //! | 3-4 | [`grant::choose`], [`grant::Grant::obtain`] | [`TokenSet`](proto::token::TokenSet) |
 //! | 5 | [`TokenStore`] | a [`Record`](store::Record) that survives crashes and other processes |
-//! | 6 | [`Session`] | a token that is good now; [`Interactive`] asks a person where it must |
+//! | 6 | [`Session`] | a token that is good now; [`InteractiveSession`] asks a person where it must |
 //! | 7 | [`Authorized`] | requests that carry it |
 //!
-//! [`login()`] is all of it in a dozen lines: read it first. [`Sessions`] is the front door for
+//! [`login()`] is all of it in a dozen lines: read it first. [`Client`] is the front door for
 //! several servers. Each step can be used alone, and so can the pure functions of [`proto`].
 //!
 //! # What it does not do
@@ -59,52 +59,55 @@
 
 pub mod adapters;
 mod authorized;
+mod client;
+mod client_registration;
 mod discovery;
+mod dpop;
 pub mod error;
 pub mod grant;
-mod identity;
 mod interactive;
 mod login;
 mod logout;
-mod machine;
 #[cfg(feature = "mcp")]
 pub mod mcp;
 mod mutex;
+mod non_interactive;
 pub mod platform;
 pub mod proto;
-mod prover;
 mod quirks;
 pub mod redact;
+mod response;
 mod secret;
 mod server_url;
 mod session;
-mod sessions;
-mod sse;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token_request;
 
 pub use authorized::{Authorized, AuthorizedRequest, Credentials};
-pub use discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover};
-pub use error::{Error, Remedy};
-pub use identity::{
-    CLIENT_NAME, ClientIdentity, IdentityOptions, Preregistered, RegisteredScope, Registration,
-    identify, identify_machine, register,
+pub use client::{Client, Ensured};
+pub use client_registration::{
+    CLIENT_NAME, ClientIdentity, IdentityOptions, PreregisteredClient, RegisteredClient,
+    RegisteredScope, identify, identify_non_interactive, register,
 };
-pub use interactive::Interactive;
+pub use discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover};
+pub use dpop::{DpopProof, ProofGenerator};
+pub use error::{Error, Remedy};
+pub use interactive::InteractiveSession;
 pub use login::{DpopPolicy, LoginOptions, login};
-pub use logout::{Logout, RemoteLogout, logout, revoke};
-pub use machine::{IdentityProvider, MachineGrant, RecordedGrant, RecordedIdentityProvider};
-pub use prover::{Proof, Prover};
-pub use quirks::{OtherName, Quirks, ResourceParameter};
+pub use logout::{Logout, RevocationOutcome, logout, revoke};
+pub use non_interactive::{
+    IdentityProvider, NonInteractiveGrant, RecordedGrant, RecordedIdentityProvider,
+};
+pub use quirks::{IssuerAlias, Quirks, ResourceParameter};
+pub use response::{
+    ANSWER_DEADLINE, ANSWER_LIMIT, EventStream, McpBody, McpResponse, McpResponseError,
+    reconnect_delay,
+};
 pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};
-pub use sessions::{Ensured, Sessions};
-pub use sse::{
-    ANSWER_DEADLINE, ANSWER_LIMIT, Answer, AnswerBody, AnswerError, Events, reconnect_delay,
-};
 pub use store::TokenStore;
 
 /// The program in the README compiles.

@@ -3,19 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    client_registration::{
+        ClientIdentity, IdentityOptions, RegisteredClient, identify, identify_non_interactive,
+    },
     discovery::{Discovery, DiscoveryOptions, discover},
+    dpop::ProofGenerator,
     error::{AuthorizationError, Error, RegistrationError, TokenStorageError},
-    grant::{self, Grant, GrantRequest, LOGIN_TIMEOUT, Receiver, Redirect},
-    identity::{ClientIdentity, IdentityOptions, Registration, identify, identify_machine},
-    machine::MachineGrant,
+    grant::{self, CallbackReceiver, Grant, GrantRequest, LOGIN_TIMEOUT, RedirectTarget},
+    non_interactive::NonInteractiveGrant,
     platform::Platform,
     proto::{
         client_auth::ClientIdInForm, dpop::DpopKey, scope::Scope, server_metadata::ServerMetadata,
     },
-    prover::Prover,
     server_url::ServerUrl,
     session::Session,
-    store::{Record, RecordKey, Revision, TokenStore},
+    store::{LoginKey, Record, Revision, TokenStore},
 };
 
 mod registration_check;
@@ -45,12 +47,12 @@ pub struct LoginOptions {
     pub preferred_grant: Option<String>,
     /// How to get tokens without asking anybody; then the session can do that again by itself. The
     /// source of an assertion is not stored: a session that is opened later needs it again, see
-    /// [`Session::with_grant`] and [`Sessions::session_with`](crate::Sessions::session_with).
-    pub machine: Option<MachineGrant>,
+    /// [`Session::with_grant`] and [`Client::session_with`](crate::Client::session_with).
+    pub machine: Option<NonInteractiveGrant>,
     /// What to ask for, instead of what the server suggests.
     pub scope: Option<Scope>,
     /// Where the browser comes back to, if the grant needs one.
-    pub redirect: Redirect,
+    pub redirect: RedirectTarget,
     /// How long the person may take. A device code may live shorter.
     pub timeout: Duration,
     /// Whether to ask the servers again for what was learnt before, and to register anew. A client
@@ -90,7 +92,7 @@ impl Default for LoginOptions {
             preferred_grant: None,
             machine: None,
             scope: None,
-            redirect: Redirect::default(),
+            redirect: RedirectTarget::default(),
             timeout: LOGIN_TIMEOUT,
             afresh: false,
             share: false,
@@ -116,7 +118,7 @@ pub async fn login(
     // First, so that a store that cannot be read or written, and a record that somebody does not let
     // go of, is known before the person is bothered.
     let before = store.lock(&key).await?.record().cloned();
-    store.ready().await?;
+    store.check_writable().await?;
     // On the heap: it is large, and whoever waits for a login should not grow by it.
     let outcome = Box::pin(obtain(platform, store, server, options, before.as_ref())).await;
     if let Err(error) = &outcome {
@@ -132,7 +134,7 @@ pub async fn login(
 /// reason to ask them again.
 async fn keep(
     store: &TokenStore,
-    key: &RecordKey,
+    key: &LoginKey,
     record: &Record,
 ) -> Result<Revision, TokenStorageError> {
     for _ in 1..MOST_SAVES {
@@ -148,7 +150,7 @@ async fn keep(
 
 async fn save(
     store: &TokenStore,
-    key: &RecordKey,
+    key: &LoginKey,
     record: &Record,
 ) -> Result<Revision, TokenStorageError> {
     let mut lock = store.lock(key).await?;
@@ -165,8 +167,9 @@ async fn obtain(
 ) -> Result<Record, Error> {
     // A record that others may have written does not decide where the caller's assertion is sent.
     let machine = options.machine.as_ref();
-    let is_local =
-        |_: &&Record| !(store.is_shared() && machine.is_some_and(MachineGrant::presents_assertion));
+    let is_local = |_: &&Record| {
+        !(store.is_shared() && machine.is_some_and(NonInteractiveGrant::presents_assertion))
+    };
     let known = before.filter(is_local);
     let discovery = learn(platform, server, options, known).await?;
     let prover = options.prover(platform, &discovery)?;
@@ -192,7 +195,7 @@ async fn obtain(
         )
         .await;
     }
-    let asking = Asking {
+    let asking = LoginFlow {
         platform,
         store,
         options,
@@ -213,26 +216,26 @@ async fn obtain(
     if let Some(record) = record {
         return Ok(record);
     }
-    let grant = grant::foresee(&discovery.metadata, options.grant.as_deref())?;
+    let grant = grant::select_for_server(&discovery.metadata, options.grant.as_deref())?;
     asking.by(grant, &discovery).await
 }
 
 /// What steps 2 to 4 need to ask a person.
-struct Asking<'a> {
+struct LoginFlow<'a> {
     platform: &'a Platform,
     store: &'a TokenStore,
     options: &'a LoginOptions,
-    known: Option<&'a Registration>,
-    prover: Option<&'a Arc<Prover>>,
+    known: Option<&'a RegisteredClient>,
+    prover: Option<&'a Arc<ProofGenerator>>,
 }
 
-impl Asking<'_> {
+impl LoginFlow<'_> {
     /// By this grant.
     async fn by(&self, grant: &dyn Grant, discovery: &Discovery) -> Result<Record, Error> {
         let (platform, options) = (self.platform, self.options);
-        let listen = || Receiver::bind(&options.redirect, self.known);
+        let listen = || CallbackReceiver::bind(&options.redirect, self.known);
         let receiver = grant.needs_redirect().then(listen).transpose()?;
-        let redirect = receiver.as_ref().map(Receiver::uri);
+        let redirect = receiver.as_ref().map(CallbackReceiver::uri);
         let client = options.client();
         let identity = identify(platform, discovery, &client, self.known, redirect).await?;
         let identity = self.with_known_client(discovery, identity, redirect);
@@ -246,7 +249,7 @@ impl Asking<'_> {
         }
         let requested = request.scope().cloned();
         let was_required = requires_client_id_in_form(&identity);
-        let tokens = grant.obtain(platform, request).await;
+        let tokens = grant.request_tokens(platform, request).await;
         if let ClientIdentity::Registered(own) = &identity {
             self.store.note_use(own, tokens.is_ok());
         }
@@ -268,19 +271,19 @@ async fn obtain_without_person(
     platform: &Platform,
     discovery: Discovery,
     options: &LoginOptions,
-    known: Option<&Registration>,
-    (machine, prover): (&MachineGrant, Option<Arc<Prover>>),
+    known: Option<&RegisteredClient>,
+    (machine, prover): (&NonInteractiveGrant, Option<Arc<ProofGenerator>>),
 ) -> Result<Record, Error> {
     let does_without = machine.does_without_client();
-    let identity = identify_machine(&discovery, &options.identity, known, does_without)?;
+    let identity = identify_non_interactive(&discovery, &options.identity, known, does_without)?;
     let mut request =
         GrantRequest::new(&discovery, &identity, options.scope.as_ref())?.with_machine(machine);
     if let Some(prover) = &prover {
         request = request.with_prover(Arc::clone(prover));
     }
     let requested = request.scope().cloned();
-    let grant = grant::choose(&request, options.grant.as_deref())?;
-    let tokens = grant.obtain(platform, request).await?;
+    let grant = grant::select(&request, options.grant.as_deref())?;
+    let tokens = grant.request_tokens(platform, request).await?;
     let mut record = Record::new(discovery, identity, requested, tokens);
     record.machine = Some(machine.recorded());
     record.dpop = prover.map(|prover| prover.key().clone());
@@ -323,7 +326,7 @@ async fn learn(
 async fn keep_registration(
     store: &TokenStore,
     identity: &ClientIdentity,
-    known: Option<&Registration>,
+    known: Option<&RegisteredClient>,
 ) -> Result<(), Error> {
     match identity {
         ClientIdentity::Registered(own) if !own.by_hand && Some(own) != known => {
@@ -359,7 +362,7 @@ async fn keep_learned(store: &TokenStore, identity: &ClientIdentity) {
 async fn forget_unknown_client(
     store: &TokenStore,
     identity: &ClientIdentity,
-    known: Option<&Registration>,
+    known: Option<&RegisteredClient>,
     error: &Error,
 ) {
     let own = identity.registration().filter(|own| !own.by_hand);
@@ -377,14 +380,14 @@ async fn forget_unknown_client(
 
 /// What was discovered before is not believed again after an answer that contradicts it (H22).
 /// Should that fail, the failure of the login is the one to tell.
-async fn distrust(store: &TokenStore, key: &RecordKey, error: &Error) {
-    if !error.contradicts_discovery() {
+async fn distrust(store: &TokenStore, key: &LoginKey, error: &Error) {
+    if !error.is_stale_discovery() {
         return;
     }
     let forget = async {
         let mut lock = store.lock(key).await?;
         if let Some(mut record) = lock.record().cloned() {
-            record.discovery = record.discovery.distrusted();
+            record.discovery = record.discovery.invalidated();
             store.save(&mut lock, &record).await?;
         }
         Ok::<_, Error>(())
@@ -395,9 +398,9 @@ async fn distrust(store: &TokenStore, key: &RecordKey, error: &Error) {
 }
 
 impl LoginOptions {
-    /// Whose tokens a login with these options brings.
-    pub fn key(&self, server: &ServerUrl) -> RecordKey {
-        let key = RecordKey::new(server.clone());
+    /// TargetArgs tokens a login with these options brings.
+    pub fn key(&self, server: &ServerUrl) -> LoginKey {
+        let key = LoginKey::new(server.clone());
         match &self.account {
             Some(account) => key.with_account(account),
             None => key,
@@ -415,7 +418,7 @@ impl LoginOptions {
     /// The grant that is tried before the one that fits, if there is one.
     fn preferred(&self, server: &ServerMetadata) -> Option<&'static dyn Grant> {
         let name = self.preferred_grant.as_deref()?;
-        let offered = grant::foresee(server, Some(name)).ok();
+        let offered = grant::select_for_server(server, Some(name)).ok();
         offered.filter(|_| self.grant.is_none())
     }
 
@@ -424,7 +427,7 @@ impl LoginOptions {
         &self,
         platform: &Platform,
         discovery: &Discovery,
-    ) -> Result<Option<Arc<Prover>>, AuthorizationError> {
+    ) -> Result<Option<Arc<ProofGenerator>>, AuthorizationError> {
         let wanted = match self.dpop {
             DpopPolicy::Auto => discovery.wants_dpop,
             DpopPolicy::Always => true,
@@ -433,12 +436,12 @@ impl LoginOptions {
         if !wanted {
             return Ok(None);
         }
-        if !discovery.metadata.may_take_proofs() {
+        if !discovery.metadata.supports_dpop() {
             let issuer = discovery.issuer().clone();
             return Err(AuthorizationError::DpopUnsupported(issuer));
         }
         let key = DpopKey::generate()?;
-        Ok(Some(Arc::new(Prover::new(
+        Ok(Some(Arc::new(ProofGenerator::new(
             key,
             Arc::clone(&platform.clock),
         ))))
@@ -458,14 +461,14 @@ impl LoginOptions {
         store: &TokenStore,
         discovery: &Discovery,
         before: Option<&Record>,
-    ) -> Result<Option<Registration>, Error> {
+    ) -> Result<Option<RegisteredClient>, Error> {
         let by_hand = self.identity.preregistered.as_ref();
         let used = before.and_then(|record| match &record.identity {
             ClientIdentity::Registered(own) if own.by_hand => Some(own.clone()),
             _ => None,
         });
         match used.filter(|used| by_hand.is_some_and(|own| own.client_id == used.client_id)) {
-            Some(used) if self.afresh => Ok(Some(Registration {
+            Some(used) if self.afresh => Ok(Some(RegisteredClient {
                 client_id_in_form: ClientIdInForm::default(),
                 ..used
             })),

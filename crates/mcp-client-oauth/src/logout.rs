@@ -5,16 +5,16 @@ use std::{sync::Arc, time::Duration};
 use url::Url;
 
 use crate::{
+    client_registration::ClientIdentity,
     discovery::Discovery,
+    dpop::ProofGenerator,
     error::{Error, RegistrationError, RevocationError, TokenStorageError},
-    identity::ClientIdentity,
     platform::Platform,
     proto::{
         client_auth::ClientAuth,
-        revocation::{self, TokenKind},
+        revocation::{self, TokenTypeHint},
     },
-    prover::Prover,
-    store::{Record, RecordKey, TokenStore},
+    store::{LoginKey, Record, TokenStore},
     token_request,
 };
 
@@ -28,13 +28,13 @@ pub struct Logout {
     /// Whether there were tokens here.
     pub forgotten: bool,
     /// What became of them at the server.
-    pub remote: RemoteLogout,
+    pub remote: RevocationOutcome,
 }
 
 /// What became of the tokens at the authorization server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum RemoteLogout {
+pub enum RevocationOutcome {
     /// The server has taken them back.
     Revoked,
     /// The server has taken the refresh token back, and takes no access token: this one lives until
@@ -56,7 +56,7 @@ pub enum RemoteLogout {
 pub async fn logout(
     platform: &Platform,
     store: &TokenStore,
-    key: &RecordKey,
+    key: &LoginKey,
 ) -> Result<Logout, Error> {
     // Read with the lock held: a refresh that is under way ends first, and its tokens are the ones
     // to give back.
@@ -70,29 +70,29 @@ pub async fn logout(
         // Nobody will ever read it; one that only we cannot read stays as it is.
         Err(damaged @ TokenStorageError::Corrupt { .. }) => {
             let forgotten = store.forget(key).await?;
-            (forgotten, RemoteLogout::Failed(damaged.into()))
+            (forgotten, RevocationOutcome::Failed(damaged.into()))
         }
         Err(unreadable) => return Err(unreadable.into()),
     };
     Ok(Logout { forgotten, remote })
 }
 
-async fn give_back(platform: &Platform, record: Option<&Record>) -> RemoteLogout {
+async fn give_back(platform: &Platform, record: Option<&Record>) -> RevocationOutcome {
     let Some(record) = record else {
-        return RemoteLogout::NothingThere;
+        return RevocationOutcome::NothingThere;
     };
     if record.discovery.metadata.revocation_endpoint.is_none() {
-        return RemoteLogout::NotOffered;
+        return RevocationOutcome::NotOffered;
     }
     let tokens = &record.tokens;
     let refresh = tokens
         .refresh_token
         .as_ref()
-        .map(|token| (token.expose().as_str(), TokenKind::Refresh));
-    let access = Some((tokens.access_token.expose(), TokenKind::Access));
+        .map(|token| (token.expose().as_str(), TokenTypeHint::Refresh));
+    let access = Some((tokens.access_token.expose(), TokenTypeHint::Access));
     // Some servers give a public client's revocation a hearing only with the key of its tokens.
     let key = record.dpop.clone();
-    let prover = key.map(|key| Prover::new(key, Arc::clone(&platform.clock)));
+    let prover = key.map(|key| ProofGenerator::new(key, Arc::clone(&platform.clock)));
     let end = platform.clock.now() + PATIENCE;
     let mut failure = None;
     let mut refresh_is_revoked = false;
@@ -103,15 +103,15 @@ async fn give_back(platform: &Platform, record: Option<&Record>) -> RemoteLogout
         let (discovery, identity) = (&record.discovery, &record.identity);
         let prover = prover.as_ref();
         match revoke_within(platform, discovery, identity, token, kind, prover, left).await {
-            Ok(()) => refresh_is_revoked |= kind == TokenKind::Refresh,
-            Err(error @ Error::Http(_)) => return RemoteLogout::Failed(error),
+            Ok(()) => refresh_is_revoked |= kind == TokenTypeHint::Refresh,
+            Err(error @ Error::Http(_)) => return RevocationOutcome::Failed(error),
             Err(error) if refresh_is_revoked && takes_no_such_token(&error) => {
-                return RemoteLogout::AccessTokenLives;
+                return RevocationOutcome::AccessTokenLives;
             }
             Err(error) => failure = failure.or(Some(error)),
         }
     }
-    failure.map_or(RemoteLogout::Revoked, RemoteLogout::Failed)
+    failure.map_or(RevocationOutcome::Revoked, RevocationOutcome::Failed)
 }
 
 /// RFC 7009 §2.2.1. Servers whose access tokens are JWT say so of these: nobody asks them whether
@@ -135,7 +135,7 @@ pub async fn revoke(
     discovery: &Discovery,
     identity: &ClientIdentity,
     token: &str,
-    kind: TokenKind,
+    kind: TokenTypeHint,
 ) -> Result<(), Error> {
     revoke_within(platform, discovery, identity, token, kind, None, PATIENCE).await
 }
@@ -145,8 +145,8 @@ async fn revoke_within(
     discovery: &Discovery,
     identity: &ClientIdentity,
     token: &str,
-    kind: TokenKind,
-    prover: Option<&Prover>,
+    kind: TokenTypeHint,
+    prover: Option<&ProofGenerator>,
     deadline: Duration,
 ) -> Result<(), Error> {
     let server = &discovery.metadata;
@@ -154,7 +154,7 @@ async fn revoke_within(
     let endpoint = endpoint.ok_or_else(|| RevocationError::NotOffered(server.issuer.clone()))?;
     let client = identity.authenticate_for_revocation(server);
     let client = client.ok_or_else(|| RevocationError::OtherIssuer(server.issuer.clone()))?;
-    let client = client.at(platform.clock.now());
+    let client = client.with_time(platform.clock.now());
     let client = client.map_err(RegistrationError::from)?;
     let request = |client: &ClientAuth<'_>| {
         let mut request = revocation::request(endpoint, discovery.reach, client, token, kind);

@@ -34,12 +34,12 @@ use url::Url;
 
 use crate::{
     authorized::{Credentials, with_token},
+    client::Client,
     error::Error,
-    platform::{self, HttpErrorCause, METADATA_DEADLINE, ReqwestClient},
-    proto::{challenge::Challenge, dpop, token::Scheme},
+    platform::{self, HttpErrorKind, METADATA_DEADLINE, ReqwestClient},
+    proto::{challenge::Challenge, dpop, token::AuthScheme},
     session::{Session, TokenSource},
-    sessions::Sessions,
-    store::RecordKey,
+    store::LoginKey,
 };
 
 type Failure = StreamableHttpError<reqwest::Error>;
@@ -76,7 +76,7 @@ pub enum ConnectError {
 /// (spec-checklist J14). `rmcp` sends it with each request of 2026-07-28.
 pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
     let mut capabilities = ClientCapabilities::default();
-    capabilities.extensions = source.extension().map(|name| {
+    capabilities.extensions = source.mcp_extension().map(|name| {
         let mut extensions = ExtensionCapabilities::new();
         extensions.insert(name.to_owned(), serde_json::Map::new());
         extensions
@@ -94,22 +94,22 @@ pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
 pub async fn connect(
     source: Arc<dyn TokenSource>,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-    connect_over(source, &ReqwestClient::default(), negotiated()).await
+    connect_with_http_client(source, &ReqwestClient::default(), default_lifecycle()).await
 }
 
 /// The same without a negotiation, where it is known which protocol version the server speaks.
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn connect_by(
+pub async fn connect_with_lifecycle(
     source: Arc<dyn TokenSource>,
     lifecycle: ClientLifecycleMode,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-    connect_over(source, &ReqwestClient::default(), lifecycle).await
+    connect_with_http_client(source, &ReqwestClient::default(), lifecycle).await
 }
 
 /// The lifecycle of [`connect`], for [`connect_over`].
-pub fn negotiated() -> ClientLifecycleMode {
+pub fn default_lifecycle() -> ClientLifecycleMode {
     ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
         legacy_version: None,
@@ -120,7 +120,7 @@ pub fn negotiated() -> ClientLifecycleMode {
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn connect_over(
+pub async fn connect_with_http_client(
     source: Arc<dyn TokenSource>,
     network: &ReqwestClient,
     lifecycle: ClientLifecycleMode,
@@ -148,22 +148,22 @@ impl Session {
     }
 }
 
-impl Sessions {
+impl Client {
     /// An MCP client with the tokens of `key`, if somebody has logged in; see [`connect`].
     ///
     /// # Errors
     /// [`ConnectError`].
     pub async fn mcp(
         &self,
-        key: &RecordKey,
+        key: &LoginKey,
     ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-        self.existing(key).await?.mcp().await
+        self.session_or_error(key).await?.mcp().await
     }
 }
 
 /// Why the network failed, if that is why `rmcp` did: a certificate that is not accepted, say. Give it
 /// what [`authorization_error`] takes.
-pub fn network_cause(error: &(dyn StdError + 'static)) -> Option<HttpErrorCause> {
+pub fn network_cause(error: &(dyn StdError + 'static)) -> Option<HttpErrorKind> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {
@@ -292,7 +292,7 @@ impl Probe<'_> {
     /// The challenge with the nonce that it came with, if it is about one.
     async fn completed(&self, challenge: Challenge) -> Challenge {
         // `rmcp` passes on the first of several, which need not be the one that is meant for us.
-        let is_other = challenge.scheme != Scheme::DPoP && !challenge.is_insufficient_scope();
+        let is_other = challenge.scheme != AuthScheme::DPoP && !challenge.is_insufficient_scope();
         let take = |left: usize| left.checked_sub(1);
         let order = Ordering::Relaxed;
         if !(challenge.refuses_proof() || is_other)
@@ -306,7 +306,7 @@ impl Probe<'_> {
 
     async fn ask(&self) -> Option<Challenge> {
         let (source, url) = (&self.client.source, self.url);
-        let (token, prover) = (source.ready()?, source.prover()?);
+        let (token, prover) = (source.cached_token()?, source.prover()?);
         let proof = prover.prove(&Method::POST, url, Some(&token)).ok()?;
         let request = self.client.http.post(url.clone()).body("{}");
         let answer = request
@@ -318,8 +318,8 @@ impl Probe<'_> {
             .send()
             .await
             .ok()?;
-        prover.learn(url, answer.headers());
-        Challenge::of(answer.status(), answer.headers())
+        prover.store_nonce(url, answer.headers());
+        Challenge::from_headers(answer.status(), answer.headers())
     }
 }
 
@@ -333,7 +333,7 @@ const UNCHALLENGED: &str = "HTTP 401 ";
 fn challenge_of(failure: &Failure) -> Option<Challenge> {
     let read = |status, text: &str| {
         let value = HeaderValue::from_str(text).ok()?;
-        Challenge::of(
+        Challenge::from_headers(
             status,
             &HeaderMap::from_iter([(header::WWW_AUTHENTICATE, value)]),
         )

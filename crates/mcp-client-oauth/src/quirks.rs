@@ -16,7 +16,7 @@ use crate::{
         authorize_parameters::AuthorizeParameters,
         resource_metadata::Resource,
         server_metadata::Issuer,
-        token::{self, Scheme, TokenError, TokenSet, TokenTypes},
+        token::{self, AuthScheme, TokenError, TokenSet, TokenTypes},
     },
 };
 
@@ -47,11 +47,11 @@ pub struct Quirks {
     pub authorize: AuthorizeParameters,
     /// Whether a token answer may be form-encoded (H87). RFC 6749 §5.1 has it in JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub form_answers: Option<bool>,
+    pub form_encoded_responses: Option<bool>,
     /// Whether the server checks S256 though its metadata lists no PKCE methods (H4). What it lists
     /// is believed: one that lists only `plain` is refused all the same (H5).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pkce_unlisted: Option<bool>,
+    pub assume_pkce: Option<bool>,
     /// Whether a token response without `token_type`, which RFC 6749 §5.1 requires, brings a bearer
     /// token. `OpenAuth` (npm `@openauthjs/openauth`) leaves it out. An attacker gains nothing: a
     /// bearer token is sent where any other would be, and one that is bound to a key is not taken
@@ -63,14 +63,14 @@ pub struct Quirks {
     /// and its use is logged as a warning: it gives away what RFC 8414 §3.3 and RFC 9207 protect
     /// from, for the servers that are named here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub issuers: Vec<OtherName>,
+    pub issuers: Vec<IssuerAlias>,
 }
 
 /// Another name by which an authorization server may call itself.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(from = "WrittenName")]
 #[non_exhaustive]
-pub struct OtherName {
+pub struct IssuerAlias {
     /// The name, as it is written there.
     pub name: Issuer,
     /// Which authorization server it is of. While that is not said, it is the one of the login that is
@@ -92,7 +92,7 @@ enum WrittenName {
     },
 }
 
-impl From<WrittenName> for OtherName {
+impl From<WrittenName> for IssuerAlias {
     fn from(written: WrittenName) -> Self {
         match written {
             WrittenName::Alone(name) => Self::new(name),
@@ -101,7 +101,7 @@ impl From<WrittenName> for OtherName {
     }
 }
 
-impl OtherName {
+impl IssuerAlias {
     /// Of whichever authorization server is found.
     pub fn new(name: Issuer) -> Self {
         Self { name, of: None }
@@ -119,11 +119,11 @@ impl OtherName {
 pub enum ResourceParameter {
     /// The resource, as its metadata has it.
     #[default]
-    Published,
+    Default,
     /// It is not sent.
     Omitted,
     /// Another identifier, by which the authorization server knows the resource.
-    Named(Resource),
+    Override(Resource),
 }
 
 impl Quirks {
@@ -142,7 +142,7 @@ impl Quirks {
     ///
     /// The other names of Entra and monday.com and the `token_type` of Slack hold for these issuers
     /// whatever is configured; they are not among the fields here.
-    pub fn known(issuer: &Issuer) -> Self {
+    pub fn for_issuer(issuer: &Issuer) -> Self {
         let Ok(url) = Url::parse(issuer.as_str()) else {
             return Self::default();
         };
@@ -150,12 +150,12 @@ impl Quirks {
             ("https", host) if ENTRA.contains(&host) && is_below(&url, "v2.0") => Self {
                 resource: Some(ResourceParameter::Omitted),
                 scope_on_refresh: Some(true),
-                pkce_unlisted: Some(true),
+                assume_pkce: Some(true),
                 ..Self::default()
             },
             ("https", host) if is_cognito(host) && !url.path().trim_matches('/').is_empty() => {
                 Self {
-                    pkce_unlisted: Some(true),
+                    assume_pkce: Some(true),
                     ..Self::default()
                 }
             }
@@ -168,7 +168,7 @@ impl Quirks {
                 ..Self::default()
             },
             ("https", "github.com") => Self {
-                form_answers: Some(true),
+                form_encoded_responses: Some(true),
                 ..Self::default()
             },
             _ => Self::default(),
@@ -183,8 +183,8 @@ impl Quirks {
             resource: self.resource.or(other.resource),
             scope_on_refresh: self.scope_on_refresh.or(other.scope_on_refresh),
             authorize: self.authorize.or(other.authorize),
-            form_answers: self.form_answers.or(other.form_answers),
-            pkce_unlisted: self.pkce_unlisted.or(other.pkce_unlisted),
+            form_encoded_responses: self.form_encoded_responses.or(other.form_encoded_responses),
+            assume_pkce: self.assume_pkce.or(other.assume_pkce),
             assume_bearer: self.assume_bearer.or(other.assume_bearer),
             issuers,
         }
@@ -192,7 +192,7 @@ impl Quirks {
 
     /// The same, with names of the authorization server that are of `issuer` and of no other.
     #[must_use]
-    pub fn bound_to(mut self, issuer: &Issuer) -> Self {
+    pub fn bind_issuer(mut self, issuer: &Issuer) -> Self {
         for other in &mut self.issuers {
             other.of.get_or_insert_with(|| issuer.clone());
         }
@@ -240,15 +240,15 @@ impl Quirks {
         published: &'a Resource,
     ) -> Option<&'a Resource> {
         match &self.resource {
-            None | Some(ResourceParameter::Published) => Some(published),
+            None | Some(ResourceParameter::Default) => Some(published),
             Some(ResourceParameter::Omitted) => None,
-            Some(ResourceParameter::Named(named)) => Some(named),
+            Some(ResourceParameter::Override(named)) => Some(named),
         }
     }
 
     /// Whether a token request can say which of several resources its token is for.
     pub(crate) fn tells_resources_apart(&self) -> bool {
-        matches!(self.resource, None | Some(ResourceParameter::Published))
+        matches!(self.resource, None | Some(ResourceParameter::Default))
     }
 
     /// Reads a token response of `issuer` ([`token::response`]) as this server writes it.
@@ -258,7 +258,7 @@ impl Quirks {
         answer: &Response,
         now: SystemTime,
         secrets: &[&str],
-        scheme: Scheme,
+        scheme: AuthScheme,
     ) -> Result<TokenSet, TokenError> {
         let types = TokenTypes {
             missing_is_bearer: self.assume_bearer == Some(true),
@@ -270,7 +270,7 @@ impl Quirks {
 
     /// The answer of a token endpoint, as RFC 6749 §5.1 has it.
     pub(crate) fn token_answer(&self, answer: Response) -> Response {
-        match self.form_answers {
+        match self.form_encoded_responses {
             Some(true) => token::json_of_form(answer),
             _ => answer,
         }
@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     fn known(issuer: &str) -> Quirks {
-        Quirks::known(&Issuer::new(issuer))
+        Quirks::for_issuer(&Issuer::new(issuer))
     }
 
     #[test]
@@ -347,7 +347,7 @@ mod tests {
         let google = known("https://accounts.google.com");
         assert_eq!(google.authorize.iter().collect::<Vec<_>>(), GOOGLE);
         assert_eq!(
-            known("https://github.com/login/oauth").form_answers,
+            known("https://github.com/login/oauth").form_encoded_responses,
             Some(true)
         );
         for other in [
@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn what_is_known_of_a_provider_is_known_of_its_issuer_alone() {
         let cognito = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf";
-        assert_eq!(known(cognito).pkce_unlisted, Some(true));
+        assert_eq!(known(cognito).assume_pkce, Some(true));
         let dropbox = known("https://www.dropbox.com");
         assert_eq!(dropbox.authorize.iter().collect::<Vec<_>>(), DROPBOX);
         for other in [
@@ -424,14 +424,14 @@ mod tests {
     #[test]
     fn what_is_said_goes_before_what_is_known() {
         let mut own = Quirks {
-            resource: Some(ResourceParameter::Published),
+            resource: Some(ResourceParameter::Default),
             ..Quirks::default()
         };
         own.authorize.insert("prompt", "login").unwrap();
         let both = own
             .clone()
             .or(known("https://login.microsoftonline.com/t/v2.0"));
-        assert_eq!(both.resource, Some(ResourceParameter::Published));
+        assert_eq!(both.resource, Some(ResourceParameter::Default));
         assert_eq!(both.scope_on_refresh, Some(true));
         let both = own.or(known("https://accounts.google.com"));
         let sent: Vec<_> = both.authorize.iter().collect();
@@ -442,11 +442,11 @@ mod tests {
     fn a_name_is_of_the_server_that_it_was_said_of() {
         let [one, other] = ["https://one.example", "https://other.example"].map(Issuer::new);
         let own = Quirks {
-            issuers: vec![OtherName::new(Issuer::new("https://name.example"))],
+            issuers: vec![IssuerAlias::new(Issuer::new("https://name.example"))],
             ..Quirks::default()
         };
         assert_eq!(own.names_of(&one).len(), 1);
-        let bound = own.bound_to(&one).bound_to(&other);
+        let bound = own.bind_issuer(&one).bind_issuer(&other);
         assert_eq!(bound.names_of(&one), [Issuer::new("https://name.example")]);
         assert_eq!(bound.names_of(&other), []);
     }
@@ -455,9 +455,9 @@ mod tests {
     fn what_is_left_open_is_not_written() {
         assert_eq!(serde_json::to_string(&Quirks::default()).unwrap(), "{}");
         let own = Quirks {
-            resource: Some(ResourceParameter::Named(Resource::new("api://x"))),
-            form_answers: Some(false),
-            issuers: vec![OtherName::new(Issuer::new("https://other.example"))],
+            resource: Some(ResourceParameter::Override(Resource::new("api://x"))),
+            form_encoded_responses: Some(false),
+            issuers: vec![IssuerAlias::new(Issuer::new("https://other.example"))],
             ..Quirks::default()
         };
         let written = serde_json::to_string(&own).unwrap();

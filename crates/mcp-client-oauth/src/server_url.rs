@@ -70,7 +70,7 @@ impl ServerUrl {
     ///
     /// # Errors
     /// As [`from_str`](Self::from_str), but for [`ServerUrlError::NotHttps`] of `http`.
-    pub fn allowing_http(text: &str) -> Result<Self, ServerUrlError> {
+    pub fn parse_allow_http(text: &str) -> Result<Self, ServerUrlError> {
         read(text, true)
     }
 
@@ -83,11 +83,11 @@ impl ServerUrl {
     where
         D: Deserializer<'de>,
     {
-        Self::allowing_http(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+        Self::parse_allow_http(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 
     /// Whether requests to it are not encrypted, though it is not on this machine.
-    pub fn is_in_clear(&self) -> bool {
+    pub fn is_plaintext(&self) -> bool {
         is_in_clear(&self.url)
     }
 
@@ -258,8 +258,8 @@ mod tests {
 
     #[test]
     fn plain_http_is_allowed_by_name() {
-        let clear = ServerUrl::allowing_http("http://mcp-server:8080/mcp").unwrap();
-        assert!(clear.is_in_clear());
+        let clear = ServerUrl::parse_allow_http("http://mcp-server:8080/mcp").unwrap();
+        assert!(clear.is_plaintext());
         let text = serde_json::to_string(&clear).unwrap();
         assert!(serde_json::from_str::<ServerUrl>(&text).is_err());
         let mut read = serde_json::Deserializer::from_str(&text);
@@ -270,7 +270,7 @@ mod tests {
             "http://127.0.0.1/",
             "http://localhost/",
         ] {
-            assert!(!ServerUrl::allowing_http(other).unwrap().is_in_clear());
+            assert!(!ServerUrl::parse_allow_http(other).unwrap().is_plaintext());
         }
         for bad in [
             "ftp://mcp.example/",
@@ -278,7 +278,7 @@ mod tests {
             "http://mcp/#x",
             "mcp:8080",
         ] {
-            assert!(ServerUrl::allowing_http(bad).is_err(), "{bad}");
+            assert!(ServerUrl::parse_allow_http(bad).is_err(), "{bad}");
         }
     }
 

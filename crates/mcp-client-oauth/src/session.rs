@@ -12,30 +12,30 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
     discovery::DiscoveryOptions,
+    dpop::ProofGenerator,
     error::{Error, Remedy, TokenRefreshError},
-    machine::{MachineGrant, RecordedGrant},
+    non_interactive::{NonInteractiveGrant, RecordedGrant},
     platform::Platform,
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
-    prover::Prover,
     server_url::ServerUrl,
-    store::{Record, RecordKey, Revision, TokenStore},
+    store::{LoginKey, Record, Revision, TokenStore},
 };
 
-mod current;
 mod inner;
+mod pending_save;
 mod refresh;
-mod renewal;
+mod refresh_state_machine;
+mod refresh_task;
 mod save_unsaved;
 mod shared;
-mod transaction;
-mod unsaved;
+mod token_state;
 
-use current::{Age, Current, Wish};
 use inner::{Inner, LastAttempt};
+use pending_save::UnsavedTokens;
 use refresh::GivenGrant;
 pub use refresh::refresh;
 pub(crate) use shared::{Borrowed, Target, borrow};
-use unsaved::UnsavedTokens;
+use token_state::{Current, Freshness, TokenRequirement};
 
 /// Anything that can give a token for one resource.
 #[async_trait]
@@ -47,16 +47,16 @@ pub trait TokenSource: Send + Sync {
     fn server(&self) -> &ServerUrl;
 
     /// A token that is at hand and good now: no I/O, no waiting. None if it takes more than that.
-    fn ready(&self) -> Option<AccessToken>;
+    fn cached_token(&self) -> Option<AccessToken>;
 
     /// The MCP extension by which its tokens are got, if it is one (spec-checklist J14).
-    fn extension(&self) -> Option<&'static str> {
+    fn mcp_extension(&self) -> Option<&'static str> {
         None
     }
 
     /// What proves, for each request with one of its tokens, that we have the key that the token is
     /// bound to; none if its tokens are bearer tokens.
-    fn prover(&self) -> Option<Arc<Prover>> {
+    fn prover(&self) -> Option<Arc<ProofGenerator>> {
         None
     }
 
@@ -65,7 +65,7 @@ pub trait TokenSource: Send + Sync {
 
     /// A token other than `refused`, which the server would not take. It is a compare-and-swap: if
     /// `refused` is no longer the current token, the current one is the answer.
-    async fn replace(
+    async fn refresh_after_rejection(
         &self,
         refused: &AccessToken,
         challenge: &Challenge,
@@ -74,7 +74,7 @@ pub trait TokenSource: Send + Sync {
 
 /// The tokens of one login. Cloning shares it.
 ///
-/// It never asks a person: [`Interactive`](crate::Interactive) does. A token that is still good is
+/// It never asks a person: [`InteractiveSession`](crate::Interactive) does. A token that is still good is
 /// handed out without a lock. In its last quarter, a minute at most, it is renewed in the background
 /// while it is still handed out; at its very end everybody waits for the new one. One task of one
 /// process renews it, and that task is not stopped when its caller gives up: with rotation, a
@@ -90,7 +90,7 @@ impl Session {
     pub fn new(
         platform: Platform,
         store: TokenStore,
-        key: RecordKey,
+        key: LoginKey,
         record: Record,
         revision: Revision,
     ) -> Self {
@@ -115,7 +115,7 @@ impl Session {
     pub async fn open(
         platform: Platform,
         store: TokenStore,
-        key: RecordKey,
+        key: LoginKey,
     ) -> Result<Option<Self>, Error> {
         let stored = store.load(&key).await?;
         Ok(stored.map(|(record, revision)| Self::new(platform, store, key, record, revision)))
@@ -123,13 +123,13 @@ impl Session {
 
     /// Gives this session, and every clone of it, the grant of a login that presents an assertion. It
     /// names the source of the assertion, which no record holds. [`login`](crate::login()) and
-    /// [`Interactive`](crate::Interactive) do this by their options.
+    /// [`InteractiveSession`](crate::Interactive) do this by their options.
     ///
     /// Where others than the user of this machine may write records
     /// ([`Backend::is_shared`](crate::store::Backend::is_shared)), the authorization server is found
     /// again, with these options of `discovery`, before the assertion is sent.
     #[must_use]
-    pub fn with_grant(self, grant: MachineGrant, discovery: &DiscoveryOptions) -> Self {
+    pub fn with_grant(self, grant: NonInteractiveGrant, discovery: &DiscoveryOptions) -> Self {
         let mut discovery = discovery.clone();
         discovery.challenge = None;
         self.0.given.store(Some(Arc::new(GivenGrant {
@@ -140,13 +140,13 @@ impl Session {
     }
 
     /// Returns whether the session has a grant, and another one than this.
-    pub(crate) fn has_other_grant(&self, grant: &MachineGrant) -> bool {
+    pub(crate) fn has_other_grant(&self, grant: &NonInteractiveGrant) -> bool {
         let given = self.0.given.load();
         given.as_ref().is_some_and(|given| given.grant != *grant)
     }
 
-    /// Whose tokens these are.
-    pub fn key(&self) -> &RecordKey {
+    /// TargetArgs tokens these are.
+    pub fn key(&self) -> &LoginKey {
         &self.0.key
     }
 
@@ -175,9 +175,9 @@ impl Session {
     fn current(&self) -> Option<Guard<Arc<Current>>> {
         let current = self.0.current.load();
         match current.age(self.0.platform.clock.now()) {
-            Age::Fresh => {}
-            Age::Advisory => self.renew_ahead(&current),
-            Age::Mandatory => return None,
+            Freshness::Fresh => {}
+            Freshness::Advisory => self.renew_ahead(&current),
+            Freshness::Mandatory => return None,
         }
         Some(current)
     }
@@ -190,7 +190,7 @@ impl Session {
         {
             let session = self.clone();
             runtime.spawn(async move {
-                if let Err(error) = session.renew(Wish::Fresh).await {
+                if let Err(error) = session.renew(TokenRequirement::Fresh).await {
                     tracing::warn!(server = %session.key(), %error, "not renewed ahead of its time");
                 }
             });
@@ -214,10 +214,10 @@ impl Session {
     /// # Errors
     /// As [`token`](TokenSource::token); not if the old token is still good and the server cannot
     /// answer now, or gave no refresh token.
-    pub async fn fresh_token(&self) -> Result<AccessToken, Error> {
-        match self.renew(Wish::Fresh).await {
+    pub async fn token_with_margin(&self) -> Result<AccessToken, Error> {
+        match self.renew(TokenRequirement::Fresh).await {
             Err(error) if error.remedy() == Remedy::Retry || has_no_refresh_token(&error) => {
-                self.0.token_for(&Wish::Good).ok_or(error)
+                self.0.token_for(&TokenRequirement::Good).ok_or(error)
             }
             outcome => outcome,
         }
@@ -229,7 +229,7 @@ impl Session {
     /// As [`token`](TokenSource::token), and [`TokenRefreshError::NotRefreshable`].
     pub async fn refresh(&self) -> Result<AccessToken, Error> {
         let current = self.0.current.load().record.tokens.access_token.clone();
-        match self.renew(Wish::Other(current)).await {
+        match self.renew(TokenRequirement::Other(current)).await {
             Err(error) if has_no_refresh_token(&error) => {
                 Err(self.0.unless_expired(error, |server, left| {
                     TokenRefreshError::NotRefreshable { server, left }
@@ -242,17 +242,17 @@ impl Session {
     /// Waits until nothing is under way: no renewal, no tokens that are still to be stored, nothing
     /// that is to be let go. Call it before the process ends, with a time limit: a store that fails
     /// is tried for about an hour.
-    pub async fn settle(&self) {
+    pub async fn flush(&self) {
         let _nobody_renews = self.0.gate.lock().await;
         self.0.unsaved.stored().await;
-        self.0.store.settle().await;
+        self.0.store.flush().await;
     }
 
     /// Renews unless the current token is what is wished for.
     ///
     /// Behind the gate stand those who found the token wanting at the same time. The first renews;
     /// the others find a good token, or the failure of the attempt that they waited for.
-    async fn renew(&self, wish: Wish) -> Result<AccessToken, Error> {
+    async fn renew(&self, wish: TokenRequirement) -> Result<AccessToken, Error> {
         let seen = self.0.attempts.load(Ordering::Acquire);
         let mut gate = Arc::clone(&self.0.gate).lock_owned().await;
         if let Some(token) = self.0.token_for(&wish) {
@@ -306,23 +306,23 @@ impl TokenSource for Session {
         self.0.key.server()
     }
 
-    fn ready(&self) -> Option<AccessToken> {
+    fn cached_token(&self) -> Option<AccessToken> {
         let current = self.current()?;
         Some(current.record.tokens.access_token.clone())
     }
 
-    fn prover(&self) -> Option<Arc<Prover>> {
+    fn prover(&self) -> Option<Arc<ProofGenerator>> {
         self.0.current.load().prover.clone()
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
-        match self.ready() {
+        match self.cached_token() {
             Some(token) => Ok(token),
-            None => self.renew(Wish::Good).await,
+            None => self.renew(TokenRequirement::Good).await,
         }
     }
 
-    fn extension(&self) -> Option<&'static str> {
+    fn mcp_extension(&self) -> Option<&'static str> {
         let current = self.0.current.load();
         current
             .record
@@ -334,12 +334,12 @@ impl TokenSource for Session {
     /// A refresh brings no wider scope (RFC 6749 §6), so `insufficient_scope` is answered with what
     /// another process may have got meanwhile, with what can be got without a person, or with
     /// [`AuthorizationError::ScopeNotGranted`](crate::error::AuthorizationError::ScopeNotGranted).
-    async fn replace(
+    async fn refresh_after_rejection(
         &self,
         refused: &AccessToken,
         challenge: &Challenge,
     ) -> Result<AccessToken, Error> {
-        let wish = Wish::Other(refused.clone());
+        let wish = TokenRequirement::Other(refused.clone());
         if let Some(token) = self.0.token_for(&wish) {
             return Ok(token);
         }
@@ -354,7 +354,9 @@ impl TokenSource for Session {
             else {
                 return adopted;
             };
-            return self.renew(Wish::Wider(refused.clone(), scope)).await;
+            return self
+                .renew(TokenRequirement::Wider(refused.clone(), scope))
+                .await;
         }
         match self.renew(wish).await {
             Err(error) if has_no_refresh_token(&error) => Err(self

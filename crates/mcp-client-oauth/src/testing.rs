@@ -13,7 +13,7 @@ use url::Url;
 use crate::{
     mutex::lock,
     platform::{
-        Clock, DevicePrompt, HttpClient, HttpError, HttpErrorCause, Interaction, Request, Response,
+        Clock, DevicePrompt, HttpClient, HttpError, HttpErrorKind, Interaction, Request, Response,
     },
 };
 
@@ -37,7 +37,7 @@ impl ManualClock {
     }
 
     /// Starts at `now`, and a sleep ends at once, with the clock moved by its length.
-    pub fn flying(now: SystemTime) -> Self {
+    pub fn auto_advancing(now: SystemTime) -> Self {
         Self::made(now, true)
     }
 
@@ -94,13 +94,13 @@ impl Clock for ManualClock {
 /// An HTTP client that plays a script and remembers what it was asked.
 #[derive(Debug, Default)]
 pub struct ScriptedHttp {
-    script: Mutex<VecDeque<Result<Response, HttpErrorCause>>>,
+    script: Mutex<VecDeque<Result<Response, HttpErrorKind>>>,
     requests: Mutex<Vec<Request>>,
 }
 
 impl ScriptedHttp {
     /// With these answers, one for each request, in order.
-    pub fn new(script: impl IntoIterator<Item = Result<Response, HttpErrorCause>>) -> Self {
+    pub fn new(script: impl IntoIterator<Item = Result<Response, HttpErrorKind>>) -> Self {
         Self {
             script: Mutex::new(script.into_iter().collect()),
             requests: Mutex::default(),
@@ -120,7 +120,7 @@ impl HttpClient for ScriptedHttp {
         let url = request.url.clone();
         lock(&self.requests).push(request);
         tokio::task::yield_now().await;
-        let over = || Err(HttpErrorCause::Connect("the script is over".to_owned()));
+        let over = || Err(HttpErrorKind::Connect("the script is over".to_owned()));
         let next = lock(&self.script).pop_front();
         next.unwrap_or_else(over)
             .map_err(|cause| HttpError::new(&url, cause))

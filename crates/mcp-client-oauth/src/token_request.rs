@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use crate::{
+    dpop::{self, ProofGenerator},
     platform::{HttpError, Platform, Request, Response},
     proto::{
         client_auth::ClientAuth,
         revocation,
         token::{self, TokenError},
     },
-    prover::{self, Prover},
 };
 
 /// Sends the request that `build` makes for `client`. With a `prover` it carries a proof.
@@ -23,7 +23,7 @@ pub(crate) async fn send<B>(
     platform: &Platform,
     client: &ClientAuth<'_>,
     build: B,
-    prover: Option<&Prover>,
+    prover: Option<&ProofGenerator>,
 ) -> Result<Response, HttpError>
 where
     B: Fn(&ClientAuth<'_>) -> Request,
@@ -32,7 +32,7 @@ where
     let begun = platform.clock.now();
     let request = build(client);
     let deadline = request.deadline;
-    let first = prover::ask(platform, request, prover).await?;
+    let first = dpop::ask(platform, request, prover).await?;
     let Some(again) = client.with_client_id_in_form() else {
         return Ok(first);
     };
@@ -46,7 +46,7 @@ where
     let mut request = build(&again);
     request.deadline = request.deadline.min(left);
     // A request that is lost may have been carried out: then its failure is the one to report.
-    let second = prover::ask(platform, request, prover).await?;
+    let second = dpop::ask(platform, request, prover).await?;
     Ok(match Outcome::of(&second) {
         Outcome::Accepted => {
             again.learn();
@@ -94,7 +94,7 @@ pub(crate) async fn revoke<B>(
     platform: &Platform,
     client: &ClientAuth<'_>,
     build: B,
-    prover: Option<&Prover>,
+    prover: Option<&ProofGenerator>,
     deadline: Duration,
 ) -> Result<Response, HttpError>
 where
@@ -115,5 +115,5 @@ where
     if platform.clock.now() >= end {
         return Ok(first);
     }
-    prover::ask(platform, build(&again), prover).await
+    dpop::ask(platform, build(&again), prover).await
 }

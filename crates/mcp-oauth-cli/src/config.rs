@@ -6,12 +6,12 @@ use std::{
 };
 
 use etcetera::BaseStrategy as _;
-use mcp_client_oauth::{Secret, store::SealedFiles};
+use mcp_client_oauth::{Secret, store::EncryptedFileStore};
 
 use crate::{
     args::{Global, NetworkFlags},
     error::Failure,
-    store_spec::Place,
+    store_spec::StoreLocation,
 };
 
 mod environment;
@@ -20,7 +20,7 @@ mod secrets;
 mod vault;
 
 pub(crate) use environment::{Environment, absolute_path};
-pub(crate) use forwarded_env::Carried;
+pub(crate) use forwarded_env::ForwardedEnv;
 pub(crate) use secrets::{read_secret, read_whole_secret};
 pub(crate) use vault::Variables;
 
@@ -40,11 +40,11 @@ pub(crate) enum Password {
 
 /// What holds for this run.
 pub(crate) struct Config {
-    pub(crate) place: Place,
+    pub(crate) place: StoreLocation,
     /// Why there, in words.
     pub(crate) why: &'static str,
     /// Where they would be kept without `--store`.
-    pub(crate) otherwise: Place,
+    pub(crate) otherwise: StoreLocation,
     /// The directory of sealed files where none is named.
     pub(crate) usual: Option<PathBuf>,
     pub(crate) password: Password,
@@ -63,7 +63,7 @@ pub(crate) struct Config {
     pub(crate) network: NetworkFlags,
     names: Option<PathBuf>,
     /// What a process that another application starts needs to find the same.
-    pub(crate) carried: Carried,
+    pub(crate) carried: ForwardedEnv,
     /// What a client of `proxy --listen` has to bring.
     pub(crate) proxy_token: Option<Secret<String>>,
 }
@@ -75,7 +75,7 @@ impl Config {
         let data_dir = data_dir.or_else(|| environment.data_dir.clone().map(PathBuf::from));
         let usual = match &data_dir {
             Some(directory) => Some(directory.join("tokens")),
-            None => SealedFiles::default_dir().ok(),
+            None => EncryptedFileStore::default_dir().ok(),
         };
         let (chosen, why) = place(flags, &environment, usual.as_deref())?;
         let without = Global {
@@ -158,16 +158,19 @@ fn place(
     flags: &Global,
     environment: &Environment,
     usual: Option<&Path>,
-) -> Result<(Place, &'static str), Failure> {
+) -> Result<(StoreLocation, &'static str), Failure> {
     if let Some(spec) = &flags.store {
-        return Ok((Place::of_spec(spec, usual), "chosen by --store"));
+        return Ok((StoreLocation::of_spec(spec, usual), "chosen by --store"));
     }
-    let in_usual = Place::of_spec("auto", usual);
+    let in_usual = StoreLocation::of_spec("auto", usual);
     if let Some(spec) = &environment.store {
         let spec = spec.to_str().ok_or_else(|| not_text("MCP_OAUTH_STORE"))?;
         return Ok(match flags.data_dir {
-            Some(_) if Place::is_elsewhere(spec) => (in_usual, "chosen by --data-dir"),
-            _ => (Place::of_spec(spec, usual), "chosen by MCP_OAUTH_STORE"),
+            Some(_) if StoreLocation::is_elsewhere(spec) => (in_usual, "chosen by --data-dir"),
+            _ => (
+                StoreLocation::of_spec(spec, usual),
+                "chosen by MCP_OAUTH_STORE",
+            ),
         });
     }
     Ok(match (&flags.data_dir, &environment.data_dir) {
@@ -204,11 +207,11 @@ mod tests {
             ..Environment::default()
         };
         match config(&flags, environment).place {
-            Place::Files { key, directory } => {
+            StoreLocation::Files { key, directory } => {
                 format!("{key:?} {}", directory.unwrap_or_default().display())
             }
-            Place::Vault(rest) => format!("vault {rest}"),
-            Place::Other(spec) => spec,
+            StoreLocation::Vault(rest) => format!("vault {rest}"),
+            StoreLocation::Other(spec) => spec,
         }
     }
 

@@ -6,11 +6,11 @@ use mcp_client_oauth::{
     ServerUrl, Session, TokenStore,
     error::{AuthorizationError, ServerUrlError},
     platform::{Browser, Platform, ReqwestClient, SystemClock},
-    store::{ChoiceReason, RecordKey},
+    store::{LoginKey, SelectionReason},
 };
 
 use crate::{
-    args::Whose,
+    args::TargetArgs,
     config::Config,
     error::Failure,
     hints::{Subject, similar},
@@ -38,7 +38,7 @@ pub(crate) struct Context {
 pub(crate) struct Target {
     /// As it was typed.
     pub(crate) typed: String,
-    pub(crate) key: RecordKey,
+    pub(crate) key: LoginKey,
     /// What the name stands for, if it is one.
     pub(crate) server: Option<Server>,
 }
@@ -74,9 +74,9 @@ impl Context {
     pub(crate) async fn ready_store(&self) -> Result<TokenStore, Failure> {
         let (store, choice) = crate::store::choose(&self.config).await?;
         let store = self.opened.keep(store);
-        store.ready().await?;
+        store.check_writable().await?;
         if let Some(choice) = choice
-            && let ChoiceReason::NoKeychain(_) = choice.reason
+            && let SelectionReason::NoKeychain(_) = choice.reason
         {
             self.ui.say(crate::store::weaker(&choice));
         }
@@ -87,8 +87,8 @@ impl Context {
         Servers::read(self.config.names()?)
     }
 
-    /// Whose tokens are meant by a name or URL.
-    pub(crate) fn target(&self, whose: &Whose) -> Result<Target, Failure> {
+    /// TargetArgs tokens are meant by a name or URL.
+    pub(crate) fn target(&self, whose: &TargetArgs) -> Result<Target, Failure> {
         let typed = whose.server.clone();
         let server = if is_url(&typed) {
             None
@@ -103,10 +103,10 @@ impl Context {
         };
         let key = match &server {
             Some(server) => server.key(),
-            None => RecordKey::new(parse_url(&typed)?),
+            None => LoginKey::new(parse_url(&typed)?),
         };
         let key = match &whose.account {
-            Some(account) => RecordKey::from(key.server()).with_account(account),
+            Some(account) => LoginKey::from(key.server()).with_account(account),
             None => key,
         };
         Ok(Target { typed, key, server })
@@ -114,7 +114,11 @@ impl Context {
 
     /// Returns the same where a URL was typed beside the name: it stands in for a name that is not
     /// known, and must be that of one that is.
-    pub(crate) fn target_at(&self, whose: &Whose, url: Option<&str>) -> Result<Target, Failure> {
+    pub(crate) fn target_at(
+        &self,
+        whose: &TargetArgs,
+        url: Option<&str>,
+    ) -> Result<Target, Failure> {
         let Some(url) = url else {
             return self.target(whose);
         };
@@ -136,7 +140,7 @@ impl Context {
                     quoted(url.as_str())
                 ),
             )),
-            None => self.target(&Whose {
+            None => self.target(&TargetArgs {
                 server: url.to_string(),
                 account: whose.account.clone(),
             }),
@@ -171,7 +175,7 @@ impl Context {
     }
 }
 
-pub(crate) fn login_required(key: &RecordKey) -> AuthorizationError {
+pub(crate) fn login_required(key: &LoginKey) -> AuthorizationError {
     AuthorizationError::LoginRequired(key.server().clone())
 }
 
@@ -182,7 +186,7 @@ pub(crate) fn is_url(typed: &str) -> bool {
 
 /// What was typed. Plain http is for `login` to allow; nobody is logged in elsewhere.
 pub(crate) fn parse_url(text: &str) -> Result<ServerUrl, Failure> {
-    ServerUrl::allowing_http(text).map_err(|error| {
+    ServerUrl::parse_allow_http(text).map_err(|error| {
         Failure::usage(
             error.to_string(),
             "give the URL of the server's MCP endpoint, such as https://mcp.example.com/mcp",
@@ -199,7 +203,7 @@ pub(crate) fn allowed_url(
 ) -> Result<ServerUrl, Failure> {
     let url = parse_url(text)?;
     let is_known = || servers.iter().any(|(_, server)| server.url == url);
-    if url.is_in_clear() && !allow_http && !is_known() {
+    if url.is_plaintext() && !allow_http && !is_known() {
         return Err(Failure::lacks(
             ServerUrlError::NotHttps(url.to_string()).to_string(),
             "use https; or, for a server in a network where nobody listens in",
@@ -219,7 +223,7 @@ pub(crate) fn unknown_name(name: &str, servers: &Servers) -> Failure {
     };
     let suggestion = near.as_ref().map(|near| format!("did you mean `{near}`? "));
     let suggestion = suggestion.unwrap_or_default();
-    let shown = mcp_client_oauth::proto::foreign::Foreign::new(name);
+    let shown = mcp_client_oauth::proto::untrusted_text::UntrustedText::new(name);
     Failure::UnknownName {
         message: format!("no server is called `{shown}`; {suggestion}{known}"),
         name: name.to_owned(),

@@ -4,6 +4,6 @@ mod flow;
 mod options;
 mod resolve;
 
-pub(crate) use flow::{Asking, DEVICE_CODE};
+pub(crate) use flow::{DEVICE_CODE, LoginFlow};
 pub(crate) use options::{options, prepared};
 pub(crate) use resolve::meant;

@@ -1,6 +1,6 @@
 //! The logins that there are, by the names of the servers and by the store.
 
-use mcp_client_oauth::{TokenStore, store::RecordKey};
+use mcp_client_oauth::{TokenStore, store::LoginKey};
 
 use crate::{context::Context, error::Failure};
 
@@ -8,7 +8,7 @@ use crate::{context::Context, error::Failure};
 pub(crate) async fn named_keys(
     context: &Context,
     store: &TokenStore,
-) -> Result<Vec<(Option<String>, RecordKey)>, Failure> {
+) -> Result<Vec<(Option<String>, LoginKey)>, Failure> {
     let servers = context.servers()?;
     let mut all: Vec<_> = servers
         .iter()

@@ -6,9 +6,12 @@ use std::{error::Error as StdError, future::Future, io, sync::Arc, time::Duratio
 use mcp_client_oauth::{
     Error, ServerUrl, TokenSource,
     error::HttpError,
-    mcp::{ConnectError, authorization_error, connect_over, negotiated, network_cause},
+    mcp::{
+        ConnectError, authorization_error, connect_with_http_client, default_lifecycle,
+        network_cause,
+    },
     platform::{Platform, ReqwestClient},
-    proto::foreign::Foreign,
+    proto::untrusted_text::UntrustedText,
 };
 use rmcp::{
     RoleClient,
@@ -35,14 +38,16 @@ impl Connection {
         network: &ReqwestClient,
     ) -> Result<Self, Failure> {
         let server = source.server().clone();
-        let connected = connect_over(source, network, negotiated()).await;
+        let connected = connect_with_http_client(source, network, default_lifecycle()).await;
         let service = connected.map_err(|error| connect_failure(error, &server))?;
         Ok(Self { service, server })
     }
 
     /// The revision of the protocol that both sides speak.
     pub(crate) fn protocol(&self) -> Option<String> {
-        Some(Foreign::new(&self.service.peer_info()?.protocol_version.to_string()).to_string())
+        Some(
+            UntrustedText::new(&self.service.peer_info()?.protocol_version.to_string()).to_string(),
+        )
     }
 
     /// Name and version of the server, in its own words.
@@ -50,7 +55,7 @@ impl Connection {
         let info = self.service.peer_info()?;
         let own = info.server_info.as_ref()?;
         let named = format!("{} {}", own.name, own.version);
-        Some(Foreign::new(named.trim()).to_string())
+        Some(UntrustedText::new(named.trim()).to_string())
     }
 
     /// Every tool; none if the server says that it has no tools.
@@ -181,9 +186,9 @@ fn cause_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError
 }
 
 /// The last cause in a chain says what the system said.
-fn innermost(error: &(dyn StdError + 'static)) -> Foreign {
+fn innermost(error: &(dyn StdError + 'static)) -> UntrustedText {
     let text = causes(error).last().map(ToString::to_string);
-    Foreign::new(&text.unwrap_or_default())
+    UntrustedText::new(&text.unwrap_or_default())
 }
 
 /// What a server or the transport says may have been written by a stranger.
@@ -192,7 +197,7 @@ fn mcp_failure(error: &dyn StdError) -> Failure {
         "mcp",
         format!(
             "the MCP server cannot be used: {}",
-            Foreign::new(&error.to_string())
+            UntrustedText::new(&error.to_string())
         ),
         Some("see what happens: the same command with -v".to_owned()),
     )

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mcp_client_oauth::{Secret, error::HttpErrorCause, platform::ReqwestClient};
+use mcp_client_oauth::{Secret, error::HttpErrorKind, platform::ReqwestClient};
 
 use crate::{args::NetworkFlags, error::Failure, key_file};
 
@@ -59,6 +59,6 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| Failure::file("read", file, &error))
 }
 
-fn unusable(file: &Path, cause: &HttpErrorCause, hint: &str) -> Failure {
+fn unusable(file: &Path, cause: &HttpErrorKind, hint: &str) -> Failure {
     Failure::usage(format!("{}: {cause}", file.display()), hint)
 }

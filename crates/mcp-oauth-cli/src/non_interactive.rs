@@ -4,14 +4,14 @@
 //! from a record, so that nobody who can write a record can have a file read or a program run here.
 
 use mcp_client_oauth::{
-    DiscoveryOptions, IdentityProvider, MachineGrant, Preregistered, RecordedGrant, Secret,
-    Session, proto::private_key::PrivateKey, store::Record,
+    DiscoveryOptions, IdentityProvider, NonInteractiveGrant, PreregisteredClient, RecordedGrant,
+    Secret, Session, proto::private_key::PrivateKey, store::Record,
 };
 
 use crate::{
     assertion::Idp,
     error::Failure,
-    servers::{Server, Way},
+    servers::{GrantKind, Server},
 };
 
 /// What proves to an identity provider who the client is.
@@ -27,21 +27,21 @@ pub(crate) fn grant(
     server: &Server,
     credentials: IdpCredentials,
     record: Option<&Record>,
-) -> Result<Option<MachineGrant>, Failure> {
+) -> Result<Option<NonInteractiveGrant>, Failure> {
     Ok(match server.way {
-        Some(Way::ClientCredentials) => Some(MachineGrant::ClientCredentials),
-        Some(Way::Workload) => server.workload_token.as_ref().map(|source| {
+        Some(GrantKind::ClientCredentials) => Some(NonInteractiveGrant::ClientCredentials),
+        Some(GrantKind::Workload) => server.workload_token.as_ref().map(|source| {
             let assertion = source.to_library();
-            MachineGrant::Workload { assertion }
+            NonInteractiveGrant::Workload { assertion }
         }),
-        Some(Way::Enterprise) => match &server.idp {
+        Some(GrantKind::Enterprise) => match &server.idp {
             Some(idp) => identity_provider(idp, credentials, record)?.map(|idp| {
                 let idp = Box::new(idp);
-                MachineGrant::Enterprise { idp }
+                NonInteractiveGrant::Enterprise { idp }
             }),
             None => None,
         },
-        Some(Way::Device) | None => None,
+        Some(GrantKind::Device) | None => None,
     })
 }
 
@@ -58,8 +58,8 @@ pub(crate) fn with_grant(session: Session, server: &Server) -> Result<Session, F
 }
 
 /// Says that the source of a login without a person is not remembered.
-pub(crate) fn not_remembered(way: Way) -> Failure {
-    if way == Way::Enterprise {
+pub(crate) fn not_remembered(way: GrantKind) -> Failure {
+    if way == GrantKind::Enterprise {
         return Failure::usage(
             "the identity provider is not remembered on this machine",
             "add --idp and what goes with it; see `mcp-oauth login --help`",
@@ -80,7 +80,7 @@ fn identity_provider(
     let Some(subject) = idp.id_token.as_ref().or(idp.refresh_token.as_ref()) else {
         return Ok(None);
     };
-    let mut client = Preregistered::new(&idp.client_id, given.secret);
+    let mut client = PreregisteredClient::new(&idp.client_id, given.secret);
     client.private_key = given.key;
     if let Some(RecordedGrant::Enterprise { idp: kept }) =
         record.and_then(|record| record.machine.as_ref())

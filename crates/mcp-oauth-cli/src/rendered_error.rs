@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use mcp_client_oauth::{
     Error, Remedy,
-    error::{AuthorizationError, DiscoveryError, TokenStorageError, Tried},
+    error::{Attempt, AuthorizationError, DiscoveryError, TokenStorageError},
 };
 
 use crate::{
@@ -162,7 +162,7 @@ fn message_of(error: &Error) -> String {
     with_tried(message, tried)
 }
 
-fn with_tried(mut message: String, tried: &[Tried]) -> String {
+fn with_tried(mut message: String, tried: &[Attempt]) -> String {
     for place in tried {
         // Writing to a string does not fail.
         let _infallible = write!(message, "\n  tried {place}");

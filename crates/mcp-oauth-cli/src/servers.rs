@@ -12,7 +12,7 @@ use mcp_client_oauth::{
     Quirks, ServerUrl,
     proto::{scope::Scope, server_metadata::Issuer},
     store::{
-        RecordKey,
+        LoginKey,
         atomic_file::{WriteOptions, retry_while_in_use},
     },
 };
@@ -40,7 +40,7 @@ pub(crate) struct Server {
     pub(crate) scope: Option<Scope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_id: Option<String>,
-    /// Whose client that is: the issuer that it was used with (spec-checklist D13).
+    /// TargetArgs client that is: the issuer that it was used with (spec-checklist D13).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) issuer: Option<Issuer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub(crate) struct Server {
     pub(crate) legacy: bool,
     /// How tokens are got there, if not by a browser on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) way: Option<Way>,
+    pub(crate) way: Option<GrantKind>,
     /// The source of the JWT of a workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) workload_token: Option<Source>,
@@ -74,7 +74,7 @@ pub(crate) struct Server {
 /// How tokens are got, if not by a browser on this machine. What is secret about it is in the record.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Way {
+pub(crate) enum GrantKind {
     /// By a code that a person enters on another device.
     Device,
     /// By the client in its own name.
@@ -106,9 +106,9 @@ impl Server {
         }
     }
 
-    /// Whose tokens the name stands for.
-    pub(crate) fn key(&self) -> RecordKey {
-        let key = RecordKey::from(&self.url);
+    /// TargetArgs tokens the name stands for.
+    pub(crate) fn key(&self) -> LoginKey {
+        let key = LoginKey::from(&self.url);
         match &self.account {
             Some(account) => key.with_account(account),
             None => key,
@@ -149,7 +149,7 @@ impl Servers {
     }
 
     /// Returns the names of the login with this key, sorted, but for `name`.
-    pub(crate) fn others(&self, key: &RecordKey, name: &str) -> Vec<String> {
+    pub(crate) fn others(&self, key: &LoginKey, name: &str) -> Vec<String> {
         let same = self
             .iter()
             .filter(|(other, server)| *other != name && server.key() == *key);

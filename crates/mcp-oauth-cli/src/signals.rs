@@ -12,7 +12,7 @@ use crate::error::{Exit, Failure};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs `command` to its end, or to a signal, and then `settle`.
-pub(crate) async fn heeded(
+pub(crate) async fn run_until_signal(
     command: impl Future<Output = Result<Exit, Failure>>,
     settle: impl Future<Output = ()>,
 ) -> Result<Exit, Failure> {

@@ -11,14 +11,14 @@ use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
     platform::SystemClock,
-    store::{AutoOptions, Choice, KeyKind, KeySource, SealedFiles, Vault},
+    store::{AutoOptions, EncryptedFileStore, KeyKind, KeySource, StoreSelection, Vault},
 };
 
 use crate::{
     config::{Config, Password, Variables, read_secret},
     error::Failure,
     shell::quoted,
-    store_spec::{Key, Place},
+    store_spec::{Key, StoreLocation},
     ui::WARN,
 };
 
@@ -38,7 +38,7 @@ impl Opened {
     pub(crate) async fn settle(self) {
         let stores = std::mem::take(&mut *self.stores());
         for store in &stores {
-            store.settle().await;
+            store.flush().await;
         }
     }
 
@@ -50,25 +50,27 @@ impl Opened {
 /// Opens the store for what is there. A person is asked for a password only if the store needs one,
 /// and no keychain before there is something to read.
 pub(crate) async fn open(config: &Config) -> Result<TokenStore, Failure> {
-    let Place::Files { directory, .. } = &config.place else {
+    let StoreLocation::Files { directory, .. } = &config.place else {
         return elsewhere(&config.place, &config.vault);
     };
     let directory = known(directory.as_deref())?;
-    if SealedFiles::key_kind(directory)?.is_some() {
+    if EncryptedFileStore::key_kind(directory)?.is_some() {
         return Ok(choose(config).await?.0);
     }
-    let nothing = SealedFiles::open(directory, KeySource::KeyFile)?;
+    let nothing = EncryptedFileStore::open(directory, KeySource::KeyFile)?;
     Ok(TokenStore::new(Arc::new(nothing)))
 }
 
 /// Opens the store that is there, or the one that will be made by the first thing that is kept;
 /// and says why it is that one, if nobody but this machine has chosen.
-pub(crate) async fn choose(config: &Config) -> Result<(TokenStore, Option<Choice>), Failure> {
-    let Place::Files { key, directory } = &config.place else {
+pub(crate) async fn choose(
+    config: &Config,
+) -> Result<(TokenStore, Option<StoreSelection>), Failure> {
+    let StoreLocation::Files { key, directory } = &config.place else {
         return Ok((elsewhere(&config.place, &config.vault)?, None));
     };
     let directory = known(directory.as_deref())?;
-    let kind = SealedFiles::key_kind(directory)?;
+    let kind = EncryptedFileStore::key_kind(directory)?;
     let source = match key {
         Key::Auto => {
             let mut options = AutoOptions::default();
@@ -81,20 +83,20 @@ pub(crate) async fn choose(config: &Config) -> Result<(TokenStore, Option<Choice
         Key::File => password(directory, kind, &config.password)?
             .map_or(KeySource::KeyFile, KeySource::Password),
     };
-    let files = SealedFiles::open(directory, source)?;
+    let files = EncryptedFileStore::open(directory, source)?;
     Ok((TokenStore::new(Arc::new(files)), None))
 }
 
 /// A store that is not made of files of ours.
-pub(crate) fn elsewhere(place: &Place, vault: &Variables) -> Result<TokenStore, Failure> {
+pub(crate) fn elsewhere(place: &StoreLocation, vault: &Variables) -> Result<TokenStore, Failure> {
     match place {
-        Place::Vault(rest) => {
+        StoreLocation::Vault(rest) => {
             let clock = Arc::new(SystemClock::default());
             let vault = Vault::open(&vault.options(rest)?, clock)?;
             Ok(TokenStore::new(Arc::new(vault)))
         }
-        Place::Other(spec) => Ok(TokenStore::open(spec)?),
-        Place::Files { .. } => Err(TokenStorageError::NoDirectory.into()),
+        StoreLocation::Other(spec) => Ok(TokenStore::open(spec)?),
+        StoreLocation::Files { .. } => Err(TokenStorageError::NoDirectory.into()),
     }
 }
 
@@ -103,7 +105,7 @@ pub(crate) fn known(directory: Option<&Path>) -> Result<&Path, Failure> {
 }
 
 /// What is said when no keychain was there for a new store: a weaker key is never taken in silence.
-pub(crate) fn weaker(choice: &Choice) -> String {
+pub(crate) fn weaker(choice: &StoreSelection) -> String {
     let directory = quoted(&choice.directory.display().to_string());
     format!(
         "{WARN}warning:{WARN:#} {choice}; whoever can read {directory} can read the tokens. To \

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Where tokens are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Place {
+pub(crate) enum StoreLocation {
     /// Sealed files on this machine.
     Files {
         /// Which key seals them.
@@ -29,7 +29,7 @@ pub(crate) enum Key {
     File,
 }
 
-impl Place {
+impl StoreLocation {
     /// What `spec` names; sealed files are in the `usual` directory unless it names one.
     pub(crate) fn of_spec(spec: &str, usual: Option<&Path>) -> Self {
         let (kind, rest) = split(spec);
@@ -73,8 +73,8 @@ fn split(spec: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    fn files(key: Key, directory: &str) -> Place {
-        Place::Files {
+    fn files(key: Key, directory: &str) -> StoreLocation {
+        StoreLocation::Files {
             key,
             directory: Some(directory.into()),
         }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_kind_alone_means_the_usual_directory() {
-        let place = |spec| Place::of_spec(spec, Some(Path::new("/usual")));
+        let place = |spec| StoreLocation::of_spec(spec, Some(Path::new("/usual")));
         for (spec, meant) in [
             ("auto", files(Key::Auto, "/usual")),
             ("keychain", files(Key::Keychain, "/usual")),
@@ -90,13 +90,13 @@ mod tests {
             ("keychain:/a", files(Key::Keychain, "/a")),
             ("file", files(Key::File, "/usual")),
             ("file:/a:b", files(Key::File, "/a:b")),
-            ("vault", Place::Vault(String::new())),
+            ("vault", StoreLocation::Vault(String::new())),
             (
                 "vault:https://v.example:8200/kv",
-                Place::Vault("https://v.example:8200/kv".to_owned()),
+                StoreLocation::Vault("https://v.example:8200/kv".to_owned()),
             ),
-            ("memory:", Place::Other("memory:".to_owned())),
-            ("vualt:x", Place::Other("vualt:x".to_owned())),
+            ("memory:", StoreLocation::Other("memory:".to_owned())),
+            ("vualt:x", StoreLocation::Other("vualt:x".to_owned())),
         ] {
             assert_eq!(place(spec), meant, "{spec}");
         }

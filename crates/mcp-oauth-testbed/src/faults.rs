@@ -38,7 +38,7 @@ pub enum Fault {
 
     /// The answer of an endpoint is spoiled on its way out. The request has been processed by
     /// then: a refresh token that was presented is spent, whatever the client gets to read.
-    Spoil(Endpoint, Spoil),
+    Spoil(Endpoint, Corruption),
     /// Requests for a path are answered with this status, unprocessed. RFC 9110 §15.6.4 for a 503
     /// with `Retry-After`.
     Status {
@@ -190,7 +190,7 @@ pub enum Endpoint {
 /// How an answer is spoiled.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Spoil {
+pub enum Corruption {
     /// A login page with status 200 where JSON belongs.
     Html,
     /// The JSON text `null`.
@@ -259,7 +259,7 @@ impl Faults {
     /// Switches off what is held, so that held answers leave.
     pub(crate) fn let_go(&mut self) {
         self.0
-            .retain(|fault| !matches!(fault, Fault::Spoil(_, Spoil::Held)));
+            .retain(|fault| !matches!(fault, Fault::Spoil(_, Corruption::Held)));
     }
 
     /// The status fault for a path, counting the request against its `times`.

@@ -6,12 +6,12 @@
 //! page; it keeps everything in memory; and it listens on 127.0.0.1 alone.
 //!
 //! ```
-//! use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+//! use mcp_oauth_testbed::{Endpoint, Fault, Corruption, Testbed};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
 //! let testbed = Testbed::start().await?;
-//! testbed.set_fault(Fault::Spoil(Endpoint::ServerMetadata, Spoil::Html));
+//! testbed.set_fault(Fault::Corruption(Endpoint::ServerMetadata, Corruption::Html));
 //! assert!(testbed.server_url().as_str().ends_with("/mcp"));
 //! # Ok(())
 //! # }
@@ -31,27 +31,27 @@
 mod authorization_server;
 mod builder;
 mod clock;
+mod corruption;
 mod dpop;
 mod faults;
 mod identities;
 mod jose;
 mod mcp_server;
-mod passage;
-pub mod person;
+mod middleware;
 mod random;
-mod recorded;
+mod request_log;
 mod serve;
 mod settings;
-mod spoil;
+mod state;
+pub mod test_user;
 mod testbed;
-mod world;
 
 pub use builder::Builder;
 pub use dpop::proof::DpopProof;
-pub use faults::{Endpoint, Fault, Spoil};
+pub use faults::{Corruption, Endpoint, Fault};
 pub use jose::key::{Algorithm, KeyError, KeyPair, PublicKey};
-pub use recorded::{Party, Recorded};
+pub use request_log::{Peer, Recorded};
 pub use settings::forms::{Answers, Legacy, MetadataForm, PrmForm, Wire};
 pub use settings::grants::{DpopPolicy, Machine};
+pub use state::token_store::tokens::{IssuedToken, TokenFamily};
 pub use testbed::Testbed;
-pub use world::ledger::tokens::{Family, IssuedToken};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::recorded::Party;
+use crate::request_log::Peer;
 use forms::{Answers, Legacy, MetadataForm, PrmForm, Wire};
 use grants::{DpopPolicy, Enterprise, Machine, PRIVATE_KEY_JWT};
 
@@ -43,7 +43,7 @@ pub(crate) struct Settings {
     pub(crate) device_lifetime: Duration,
     pub(crate) device_interval: Duration,
     pub(crate) dpop: DpopPolicy,
-    pub(crate) dpop_nonces: Vec<Party>,
+    pub(crate) dpop_nonces: Vec<Peer>,
     pub(crate) wif: Option<String>,
     pub(crate) enterprise: Option<Enterprise>,
     pub(crate) offline_access: bool,

@@ -10,17 +10,17 @@ use serde_json::Value;
 use url::Url;
 
 use crate::faults::Fault;
-use crate::passage;
-use crate::recorded::{Party, Recorded};
+use crate::middleware;
+use crate::request_log::{Peer, Recorded};
 use crate::serve::{self, Serving};
 use crate::settings::Settings;
-use crate::world::ledger::tokens::{Family, IssuedToken};
-use crate::world::{Origins, World};
+use crate::state::token_store::tokens::{IssuedToken, TokenFamily};
+use crate::state::{Origins, TestbedState};
 
 /// Two running servers, or three with an identity provider. Dropping it stops them.
 #[derive(Debug)]
 pub struct Testbed {
-    world: Arc<World>,
+    world: Arc<TestbedState>,
     server_url: Url,
     mcp: Serving,
     authorization: Serving,
@@ -49,13 +49,13 @@ impl Testbed {
                 .unwrap_or_default(),
         };
         let server_url = Url::parse(&origins.server_url()).map_err(io::Error::other)?;
-        let world = World::new(settings, origins, faults).map_err(io::Error::other)?;
+        let world = TestbedState::new(settings, origins, faults).map_err(io::Error::other)?;
         let world = Arc::new(world);
         Ok(Self {
-            mcp: Serving::start(mcp_listener, passage::mcp_side(&world)),
-            authorization: Serving::start(as_listener, passage::authorization_side(&world)),
+            mcp: Serving::start(mcp_listener, middleware::mcp_side(&world)),
+            authorization: Serving::start(as_listener, middleware::authorization_side(&world)),
             _identity_provider: provider
-                .map(|(listener, _)| Serving::start(listener, passage::provider_side(&world))),
+                .map(|(listener, _)| Serving::start(listener, middleware::provider_side(&world))),
             world,
             server_url,
         })
@@ -77,7 +77,7 @@ impl Testbed {
     }
 
     /// How many requests of this method and path a server got.
-    pub fn count(&self, to: Party, method: &str, path: &str) -> usize {
+    pub fn count(&self, to: Peer, method: &str, path: &str) -> usize {
         self.world.log().count(to, method, path)
     }
 
@@ -88,7 +88,7 @@ impl Testbed {
 
     /// Waits until a server has got this many requests of this method and path. They have arrived,
     /// and may not be answered yet: a test waits here for a request that it holds.
-    pub async fn arrived(&self, to: Party, method: &str, path: &str, requests: usize) {
+    pub async fn arrived(&self, to: Peer, method: &str, path: &str, requests: usize) {
         let mut arrivals = self.world.log().arrivals();
         while self.count(to, method, path) < requests {
             if arrivals.changed().await.is_err() {
@@ -144,7 +144,7 @@ impl Testbed {
     }
 
     /// The refresh token families, dead ones too, in the order in which they were founded.
-    pub fn families(&self) -> Vec<Family> {
+    pub fn families(&self) -> Vec<TokenFamily> {
         self.world.ledger().tokens.families()
     }
 
@@ -182,7 +182,8 @@ impl Testbed {
         self.world.streams().cut();
         let place = self.server_url.socket_addrs(|| None)?;
         let listener = tokio::net::TcpListener::bind(&place[..]).await?;
-        self.mcp.restart(listener, passage::mcp_side(&self.world));
+        self.mcp
+            .restart(listener, middleware::mcp_side(&self.world));
         Ok(())
     }
 

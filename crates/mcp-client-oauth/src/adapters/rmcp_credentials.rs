@@ -27,7 +27,7 @@ use rmcp::transport::auth::{
 use crate::{
     error::TokenStorageError,
     secret::Secret,
-    store::{Backend, RecordKey, TokenStore},
+    store::{Backend, LoginKey, TokenStore},
 };
 
 /// Before the name of what `rmcp` keeps. A record of ours has another one.
@@ -42,7 +42,7 @@ pub struct RmcpCredentials {
 
 impl RmcpCredentials {
     /// In `store`, under `key`.
-    pub fn new(store: &TokenStore, key: &RecordKey) -> Self {
+    pub fn new(store: &TokenStore, key: &LoginKey) -> Self {
         let account = key.account().map(|account| format!("#{account}"));
         Self {
             backend: Arc::clone(store.backend()),

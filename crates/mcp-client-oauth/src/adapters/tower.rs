@@ -38,7 +38,7 @@ use crate::{
     session::TokenSource,
 };
 
-/// Our [`Error`](crate::Error), that of the service below, or [`NotAbsolute`].
+/// Our [`Error`](crate::Error), that of the service below, or [`RelativeUriError`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Puts an [`AuthorizedService`] around a service.
@@ -85,7 +85,7 @@ impl<B, F: Fn(&B) -> Option<B>> CopyBody<B> for F {
 /// The URI of a request has no scheme and host, so nobody can say whether it may have the token.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the URI `{0}` is not absolute, so it is not known where the token would go")]
-pub struct NotAbsolute(http::Uri);
+pub struct RelativeUriError(http::Uri);
 
 impl AuthorizedLayer {
     /// With tokens of `source`, for bodies that can be cloned.
@@ -176,7 +176,7 @@ where
 {
     let uri = request.uri().clone();
     let url = uri.scheme().and_then(|_| Url::parse(&uri.to_string()).ok());
-    let url = url.ok_or(NotAbsolute(uri))?;
+    let url = url.ok_or(RelativeUriError(uri))?;
     let method = request.method().clone();
     let copies = Copies::new(request, |request: &Request<B>| {
         let mut again = Request::new(copy.copy(request.body())?);

@@ -12,13 +12,13 @@ use url::Url;
 
 use super::{
     credentials::Credentials,
-    retry::{Bond, token_for},
+    retry::{RequestProof, token_for},
     send::Authorized,
 };
 use crate::{
     error::Error,
     mutex::lock,
-    platform::{Body, HttpClient, HttpError, HttpErrorCause, Reach, Request, Response},
+    platform::{AddressSpace, Body, HttpClient, HttpError, HttpErrorKind, Request, Response},
     proto::{challenge::Challenge, token::AccessToken},
 };
 
@@ -58,7 +58,7 @@ impl Once {
 impl Authorized {
     /// A request with any method.
     pub fn request(&self, method: Method, url: Url) -> AuthorizedRequest {
-        let reach = Reach::to_named(self.source.server());
+        let reach = AddressSpace::for_server(self.source.server());
         let mut request = Request::new(method, url, reach);
         request.body_limit = ANSWER_LIMIT;
         AuthorizedRequest {
@@ -88,7 +88,10 @@ impl Authorized {
         };
         if let Some(challenge) = challenge.filter(is_refusal)
             && self.retry
-            && let Err(error) = self.source.replace(&refused, &challenge).await
+            && let Err(error) = self
+                .source
+                .refresh_after_rejection(&refused, &challenge)
+                .await
         {
             tracing::debug!(%error, "the refused token could not be replaced");
         }
@@ -135,7 +138,7 @@ impl AuthorizedRequest {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stream(mut self, body: Body) -> Self {
+    pub fn body_stream(mut self, body: Body) -> Self {
         self.stream = Some(Once(Arc::new(Mutex::new(Some(body)))));
         self
     }
@@ -172,11 +175,12 @@ impl AuthorizedRequest {
     ///
     /// # Errors
     /// As [`Authorized::send`], and [`Error::Http`].
-    pub async fn open(self) -> Result<http::Response<Body>, Error> {
+    pub async fn send_streaming(self) -> Result<http::Response<Body>, Error> {
         if let Some(body) = self.stream.clone() {
             return self.open_stream(&body).await;
         }
-        let open = |http: Arc<dyn HttpClient>, request| async move { http.open(request).await };
+        let open =
+            |http: Arc<dyn HttpClient>, request| async move { http.send_streaming(request).await };
         self.exchange(open).await
     }
 
@@ -204,21 +208,21 @@ impl AuthorizedRequest {
         self.whole()?;
         let (source, mut request) = (&self.authorized.source, self.request);
         let token = token_for(&**source, &request.url).await?;
-        let bond = Bond::of(&**source, &token, &request.method, &request.url)?;
+        let bond = RequestProof::of(&**source, &token, &request.method, &request.url)?;
         let proof = bond.map(|bond| bond.proof.header);
         Credentials::new(token.header(), proof).apply(&mut request.headers);
         let body = body.take().ok_or_else(|| {
             let why = "its body was sent before".to_owned();
-            HttpError::new(&request.url, HttpErrorCause::Setup(why))
+            HttpError::new(&request.url, HttpErrorKind::Setup(why))
         })?;
         let url = request.url.clone();
         let answer = self.authorized.platform.http.upload(request, body).await?;
         if let Some(prover) = source.prover() {
-            prover.learn(&url, answer.headers());
+            prover.store_nonce(&url, answer.headers());
         }
         Ok(Sent {
             token,
-            challenge: Challenge::of(answer.status(), answer.headers()),
+            challenge: Challenge::from_headers(answer.status(), answer.headers()),
             answer,
         })
     }
@@ -227,7 +231,7 @@ impl AuthorizedRequest {
     fn whole(&self) -> Result<(), HttpError> {
         match &self.broken {
             Some(why) => {
-                let cause = HttpErrorCause::Setup(why.clone());
+                let cause = HttpErrorKind::Setup(why.clone());
                 Err(HttpError::new(&self.request.url, cause))
             }
             None => Ok(()),

@@ -8,14 +8,14 @@ use url::Url;
 
 use super::credentials::Credentials;
 use crate::{
+    dpop::{DpopProof, ProofGenerator},
     error::{AuthorizationError, Error},
-    platform::{HttpError, Reach},
+    platform::{AddressSpace, HttpError},
     proto::{
         challenge::Challenge,
         dpop,
-        token::{AccessToken, Scheme},
+        token::{AccessToken, AuthScheme},
     },
-    prover::{Proof, Prover},
     session::TokenSource,
 };
 
@@ -69,9 +69,10 @@ where
             let head = head(&outcome);
             // An answer that is no challenge may have the nonce of the next request too.
             if bound && let (Some(prover), Some(head)) = (source.prover(), &head) {
-                prover.learn(url, &head.headers);
+                prover.store_nonce(url, &head.headers);
             }
-            let challenge = head.and_then(|head| Challenge::of(head.status, &head.headers));
+            let challenge =
+                head.and_then(|head| Challenge::from_headers(head.status, &head.headers));
             Ok((outcome, challenge))
         }
     };
@@ -100,7 +101,7 @@ where
     let mut token = token_for(source, url).await?;
     let mut tries = Tries::default();
     loop {
-        let bond = Bond::of(source, &token, method, url)?;
+        let bond = RequestProof::of(source, &token, method, url)?;
         let proof = bond.as_ref().map(|bond| bond.proof.header.clone());
         let outcome = send(Credentials::new(token.header(), proof)).await?;
         let Some(challenge) = challenge(&outcome) else {
@@ -115,7 +116,7 @@ where
         if !tries.another_token(&challenge) {
             return Ok(outcome);
         }
-        token = source.replace(&token, &challenge).await?;
+        token = source.refresh_after_rejection(&token, &challenge).await?;
     }
 }
 
@@ -144,12 +145,12 @@ impl Tries {
 }
 
 /// What binds one request to the key of its token.
-pub(super) struct Bond {
-    prover: Arc<Prover>,
-    pub(super) proof: Proof,
+pub(super) struct RequestProof {
+    prover: Arc<ProofGenerator>,
+    pub(super) proof: DpopProof,
 }
 
-impl Bond {
+impl RequestProof {
     /// None for a bearer token.
     pub(super) fn of(
         source: &dyn TokenSource,
@@ -157,7 +158,7 @@ impl Bond {
         method: &Method,
         url: &Url,
     ) -> Result<Option<Self>, Error> {
-        if token.scheme() != Scheme::DPoP {
+        if token.scheme() != AuthScheme::DPoP {
             return Ok(None);
         }
         let Some(prover) = source.prover() else {
@@ -178,7 +179,7 @@ impl Bond {
 
 pub(super) async fn token_for(source: &dyn TokenSource, url: &Url) -> Result<AccessToken, Error> {
     check(source, url)?;
-    let token = match source.ready() {
+    let token = match source.cached_token() {
         Some(token) => token,
         None => source.token().await?,
     };
@@ -190,8 +191,8 @@ pub(super) async fn token_for(source: &dyn TokenSource, url: &Url) -> Result<Acc
 /// not encrypted goes to no public place, as far as its text tells, whoever sends it.
 fn check(source: &dyn TokenSource, url: &Url) -> Result<(), Error> {
     let (server, resource) = (source.server(), source.resource());
-    Reach::to_named(server)
-        .allows(url)
+    AddressSpace::for_server(server)
+        .check_url(url)
         .map_err(|cause| HttpError::new(url, cause.into()))?;
     let covered = match &resource {
         Some(resource) => resource.covers(url),

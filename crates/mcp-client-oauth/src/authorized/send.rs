@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     credentials::Credentials,
-    retry::{Bond, Head, exchange, token_for},
+    retry::{Head, RequestProof, exchange, token_for},
 };
 use crate::{error::Error, platform::Platform, session::TokenSource};
 
@@ -94,7 +94,7 @@ impl Authorized {
     /// when there is no token.
     pub async fn credentials(&self, method: &Method, url: &Url) -> Result<Credentials, Error> {
         let token = token_for(&*self.source, url).await?;
-        let bond = Bond::of(&*self.source, &token, method, url)?;
+        let bond = RequestProof::of(&*self.source, &token, method, url)?;
         let proof = bond.map(|bond| bond.proof.header);
         Ok(Credentials::new(token.header(), proof))
     }

@@ -12,8 +12,8 @@ use url::Url;
 
 use crate::{
     error::{DiscoveryError, Error},
-    platform::{Platform, Reach, Request, Response},
-    proto::{endpoint::LONGEST_URL, foreign::Foreign, freshness},
+    platform::{AddressSpace, Platform, Request, Response},
+    proto::{cache_control, endpoint::LONGEST_URL, untrusted_text::UntrustedText},
 };
 
 /// How many redirects are followed.
@@ -42,7 +42,7 @@ pub(super) struct Fetched {
     pub(super) html: bool,
     pub(super) remote: Option<IpAddr>,
     /// Where a redirect to another origin led, which was not followed.
-    pub(super) redirect: Option<Foreign>,
+    pub(super) redirect: Option<UntrustedText>,
     pub(super) document: Option<Document>,
 }
 
@@ -57,7 +57,11 @@ pub(super) struct Document {
 }
 
 /// Asks for the document at `url`.
-pub(super) async fn fetch(platform: &Platform, url: Url, reach: Reach) -> Result<Fetched, Error> {
+pub(super) async fn fetch(
+    platform: &Platform,
+    url: Url,
+    reach: AddressSpace,
+) -> Result<Fetched, Error> {
     let mut at = url.clone();
     for _ in 0..=REDIRECTS {
         let mut request = Request::metadata(at.clone(), reach);
@@ -74,7 +78,7 @@ pub(super) async fn fetch(platform: &Platform, url: Url, reach: Reach) -> Result
             Target::SameOrigin(to) => at = to,
             Target::OtherOrigin(to) => {
                 return Ok(Fetched {
-                    redirect: Some(Foreign::new(to.as_str())),
+                    redirect: Some(UntrustedText::new(to.as_str())),
                     ..fetched(url, at, &answer)
                 });
             }
@@ -95,7 +99,7 @@ fn fetched(asked: Url, at: Url, answer: &Response) -> Fetched {
         document: is_document.then(|| Document {
             url: at,
             body: answer.body.clone(),
-            lifetime: freshness::lifetime(&answer.headers),
+            lifetime: cache_control::lifetime(&answer.headers),
         }),
     }
 }
@@ -126,7 +130,7 @@ fn target(from: &Url, answer: &Response) -> Result<Target, DiscoveryError> {
 pub(super) fn refused(from: &Url, location: &str) -> DiscoveryError {
     DiscoveryError::Redirect {
         url: from.clone(),
-        location: Foreign::new(location),
+        location: UntrustedText::new(location),
         most: REDIRECTS,
     }
 }

@@ -7,11 +7,11 @@ use url::Url;
 
 use super::{Asked, Search, fetch};
 use crate::{
-    error::{DiscoveryError, Error, Tried},
+    error::{Attempt, DiscoveryError, Error},
     proto::{
-        endpoint::Endpoint,
-        foreign::Foreign,
+        endpoint::EndpointUrl,
         server_metadata::{Issuer, ServerMetadata, ServerMetadataError},
+        untrusted_text::UntrustedText,
     },
 };
 
@@ -24,7 +24,7 @@ impl Search<'_> {
     pub(super) async fn without_consent(
         &mut self,
         asked: &Asked,
-        tried: Vec<Tried>,
+        tried: Vec<Attempt>,
     ) -> DiscoveryError {
         let (server, status) = (self.server.clone(), asked.status);
         let wants_token = status == 401 || asked.challenge.is_some();
@@ -60,7 +60,7 @@ impl Search<'_> {
                 cause: ServerMetadataError::OtherIssuer { found, .. },
             })) => Some((url, found)),
             Err(Error::Discovery(DiscoveryError::ServerMetadata { url, cause })) => {
-                self.tried.push(Tried {
+                self.tried.push(Attempt {
                     url,
                     status: 200,
                     html: false,
@@ -93,12 +93,13 @@ impl Search<'_> {
         // server in development, the one slash that a URL type adds is no lie either
         // (RFC 3986 §6.2.3).
         let slashed = Issuer::new(format!("{}/", issuer.as_str()));
-        let parsed = match ServerMetadata::parse_of(&document.body, &issuer, &other, self.reach) {
-            Err(ServerMetadataError::OtherIssuer { found, .. }) if found == slashed => {
-                ServerMetadata::parse(&document.body, &slashed, self.reach)
-            }
-            parsed => parsed,
-        };
+        let parsed =
+            match ServerMetadata::parse_with_aliases(&document.body, &issuer, &other, self.reach) {
+                Err(ServerMetadataError::OtherIssuer { found, .. }) if found == slashed => {
+                    ServerMetadata::parse(&document.body, &slashed, self.reach)
+                }
+                parsed => parsed,
+            };
         let metadata = parsed.map_err(|cause| DiscoveryError::ServerMetadata {
             url: document.url.clone(),
             cause,
@@ -122,10 +123,10 @@ impl Search<'_> {
         Issuer::new(self.server.as_url().origin().ascii_serialization())
     }
 
-    fn legacy_url(&self, path: &str) -> Result<Endpoint, DiscoveryError> {
+    fn legacy_url(&self, path: &str) -> Result<EndpointUrl, DiscoveryError> {
         let text = format!("{}{path}", self.legacy_issuer().as_str());
-        Endpoint::parse(&text, self.reach).map_err(|cause| DiscoveryError::Unsafe {
-            url: Foreign::new(&text),
+        EndpointUrl::parse(&text, self.reach).map_err(|cause| DiscoveryError::Unsafe {
+            url: UntrustedText::new(&text),
             cause,
         })
     }

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
-use super::{CallbackError, DeviceResponseError, NoProof, NoRandomness, remedy::Remedy};
+use super::{CallbackError, DeviceResponseError, DpopError, RandomError, remedy::Remedy};
 use crate::{
-    proto::{error_body::ErrorBody, scope::Scope, server_metadata::Issuer},
+    proto::{oauth_error::OAuthErrorResponse, scope::Scope, server_metadata::Issuer},
     server_url::ServerUrl,
 };
 
@@ -39,10 +39,10 @@ pub enum AuthorizationError {
     NoDeviceEndpoint(Issuer),
     /// The person said no.
     #[error("access was denied ({0})")]
-    Denied(ErrorBody),
+    Denied(OAuthErrorResponse),
     /// The authorization server refused the request itself.
     #[error("the authorization server answered {0}")]
-    Refused(ErrorBody),
+    Refused(OAuthErrorResponse),
     /// The callback cannot be trusted.
     #[error(transparent)]
     Callback(CallbackError),
@@ -74,10 +74,10 @@ pub enum AuthorizationError {
     RedirectUri(Url),
     /// No random numbers.
     #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
+    NoRandomness(#[from] RandomError),
     /// Tokens are to be bound to a key, and there is none.
     #[error("tokens that are bound to a key (DPoP) cannot be asked for: {0}")]
-    NoProof(#[from] NoProof),
+    NoProof(#[from] DpopError),
     /// RFC 9449 §5.1: tokens are to be bound to a key, and the server takes no proof of ours.
     #[error(
         "the authorization server {0} takes no proofs of possession (DPoP) that are signed with ES256"
@@ -124,7 +124,7 @@ impl AuthorizationError {
                 } => Remedy::Retry,
                 DeviceResponseError::Refused { .. } => Remedy::Reconfigure,
                 DeviceResponseError::Unusable(_) | DeviceResponseError::UnsafeUri { .. } => {
-                    Remedy::ReportToServer
+                    Remedy::ContactServerOperator
                 }
             },
             Self::NoGrant { .. }
@@ -134,10 +134,10 @@ impl AuthorizationError {
             | Self::RedirectUri(_)
             | Self::Refused(_)
             | Self::DpopUnsupported(_)
-            | Self::NoProof(NoProof::NotAKey)
+            | Self::NoProof(DpopError::NotAKey)
             | Self::OutsideResource { .. } => Remedy::Reconfigure,
-            Self::Callback(_) => Remedy::ReportToServer,
-            Self::NoRandomness(_) | Self::NoProof(NoProof::System) => Remedy::Retry,
+            Self::Callback(_) => Remedy::ContactServerOperator,
+            Self::NoRandomness(_) | Self::NoProof(DpopError::System) => Remedy::Retry,
         }
     }
 }

@@ -4,16 +4,16 @@ use std::fmt;
 
 use url::Url;
 
-use super::{ResourceMetadataError, ServerMetadataError, UnsafeUrl, remedy::Remedy};
+use super::{ResourceMetadataError, ServerMetadataError, UrlPolicyError, remedy::Remedy};
 use crate::{
-    proto::{foreign::Foreign, server_metadata::Issuer},
+    proto::{server_metadata::Issuer, untrusted_text::UntrustedText},
     server_url::{ServerUrl, is_loopback},
 };
 
 /// One place that was asked for metadata, and what came.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Tried {
+pub struct Attempt {
     /// Where.
     pub url: Url,
     /// The HTTP status.
@@ -21,12 +21,12 @@ pub struct Tried {
     /// Whether a web page came where JSON was wanted.
     pub html: bool,
     /// Where a redirect to another origin led. It was not followed.
-    pub redirect: Option<Foreign>,
+    pub redirect: Option<UntrustedText>,
     /// Why the document there is not the metadata that was looked for, if there is one.
     pub unusable: Option<ServerMetadataError>,
 }
 
-impl fmt::Display for Tried {
+impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let page = page(self.html);
         write!(f, "{} (HTTP {}{page}", self.url, self.status)?;
@@ -44,7 +44,7 @@ fn page(is_html: bool) -> &'static str {
     if is_html { ", a web page" } else { "" }
 }
 
-fn list(tried: &[Tried]) -> String {
+fn list(tried: &[Attempt]) -> String {
     tried
         .iter()
         .map(ToString::to_string)
@@ -64,7 +64,7 @@ pub enum DiscoveryError {
         /// What it answered.
         status: u16,
         /// Where metadata was looked for.
-        tried: Vec<Tried>,
+        tried: Vec<Attempt>,
     },
     /// The server wants a token, and does not say from whom (H16).
     #[error("{server} answered HTTP {status} and says nowhere who issues its tokens; tried {}", list(.tried))]
@@ -74,7 +74,7 @@ pub enum DiscoveryError {
         /// What it answered.
         status: u16,
         /// Where metadata was looked for.
-        tried: Vec<Tried>,
+        tried: Vec<Attempt>,
     },
     /// The server has no resource metadata, but its own origin has metadata of an authorization server,
     /// as the MCP revision 2025-03-26 has it. It is used only where
@@ -97,7 +97,7 @@ pub enum DiscoveryError {
         /// ([`Quirks::issuers`](crate::Quirks::issuers)) too.
         issuer: Issuer,
         /// Where resource metadata was looked for.
-        tried: Vec<Tried>,
+        tried: Vec<Attempt>,
     },
     /// The URL leads to a web page, or to nothing: an MCP server either opens a session or names the
     /// authorization that it requires (MCP authorization, "Authorization Server Discovery").
@@ -110,7 +110,7 @@ pub enum DiscoveryError {
         /// Whether that response was a web page.
         html: bool,
         /// Where metadata was looked for.
-        tried: Vec<Tried>,
+        tried: Vec<Attempt>,
     },
     /// Metadata of the server that cannot be used.
     #[error("the document at {url} cannot be used: {cause}")]
@@ -130,7 +130,7 @@ pub enum DiscoveryError {
         /// Which.
         issuer: Issuer,
         /// Where metadata was looked for.
-        tried: Vec<Tried>,
+        tried: Vec<Attempt>,
     },
     /// Metadata of the authorization server that cannot be used.
     #[error("the document at {url} cannot be used: {cause}")]
@@ -145,10 +145,10 @@ pub enum DiscoveryError {
     #[error("the server names `{url}`, which cannot be used: {cause}")]
     Unsafe {
         /// As the server wrote it.
-        url: Foreign,
+        url: UntrustedText,
         /// Why not.
         #[source]
-        cause: UnsafeUrl,
+        cause: UrlPolicyError,
     },
     /// A redirect that has no usable target, one of too many, or one to another origin where no other
     /// location may have the document.
@@ -159,7 +159,7 @@ pub enum DiscoveryError {
         /// Where from.
         url: Url,
         /// Where to, as the server wrote it.
-        location: Foreign,
+        location: UntrustedText,
         /// How many are followed.
         most: usize,
     },
@@ -173,7 +173,7 @@ pub enum DiscoveryError {
     PkceUnlisted(Issuer),
     /// Too many requests for one discovery (H10, H130).
     #[error("{0} sends us from place to place; gave up")]
-    Endless(ServerUrl),
+    DiscoveryLoop(ServerUrl),
 }
 
 impl DiscoveryError {
@@ -191,7 +191,7 @@ impl DiscoveryError {
     }
 
     pub(super) fn remedy(&self) -> Remedy {
-        let busy = |tried: &[Tried]| tried.iter().any(|place| place.status >= 500);
+        let busy = |tried: &[Attempt]| tried.iter().any(|place| place.status >= 500);
         match self {
             Self::NotMcp { tried, .. } if busy(tried) => Remedy::Retry,
             Self::NotProtected { .. } | Self::NotMcp { .. } | Self::LegacyMetadata { .. } => {
@@ -216,15 +216,15 @@ impl DiscoveryError {
             | Self::Redirect { .. }
             | Self::PkceUnsupported(_)
             | Self::PkceUnlisted(_)
-            | Self::Endless(_) => Remedy::ReportToServer,
+            | Self::DiscoveryLoop(_) => Remedy::ContactServerOperator,
         }
     }
 }
 
 /// Parses what a server wrote as a URL of the server at `near`. A text that was cut is none.
-fn spelling(named: &Foreign, near: &Url) -> Option<ServerUrl> {
+fn spelling(named: &UntrustedText, near: &Url) -> Option<ServerUrl> {
     let named = Some(named.as_raw()).filter(|text| !text.ends_with('…'))?;
-    let named = ServerUrl::allowing_http(named).ok()?;
+    let named = ServerUrl::parse_allow_http(named).ok()?;
     let url = named.as_url();
     let on_loopback = named.is_loopback()
         && is_loopback(near)
@@ -242,12 +242,12 @@ mod tests {
         let found = |server: &str, named: &str| {
             let error = DiscoveryError::ResourceMetadata {
                 url: Url::parse(server).unwrap(),
-                cause: ResourceMetadataError::OtherResource(Foreign::new(named)),
+                cause: ResourceMetadataError::OtherResource(UntrustedText::new(named)),
             };
-            let found = error.other_spelling(&ServerUrl::allowing_http(server).unwrap());
+            let found = error.other_spelling(&ServerUrl::parse_allow_http(server).unwrap());
             let expected = match found {
                 Some(_) => Remedy::Reconfigure,
-                None => Remedy::ReportToServer,
+                None => Remedy::ContactServerOperator,
             };
             assert_eq!(error.remedy(), expected, "{server} {named}");
             found.map(|url| url.to_string())

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{NotSigned, RegistrationResponseError, remedy::Remedy};
+use super::{RegistrationResponseError, SigningError, remedy::Remedy};
 use crate::proto::server_metadata::Issuer;
 
 /// Why there is no client id.
@@ -11,11 +11,11 @@ use crate::proto::server_metadata::Issuer;
 pub enum RegistrationError {
     /// Nothing to be had, and nothing given (spec-checklist D1).
     #[error("the authorization server {0} registers no clients by itself; a client id is needed")]
-    NoWay(Issuer),
+    RegistrationNotSupported(Issuer),
     /// A client id belongs to the issuer that gave it (spec-checklist D12-D14).
     #[error("the client id was registered with {registered}, but the server now names {found}")]
-    OtherIssuer {
-        /// Whose it is.
+    IssuerMismatch {
+        /// TargetArgs it is.
         registered: Issuer,
         /// Who asks for it.
         found: Issuer,
@@ -49,14 +49,14 @@ pub enum RegistrationError {
     },
     /// The key of the client could not sign.
     #[error(transparent)]
-    NotSigned(#[from] NotSigned),
+    NotSigned(#[from] SigningError),
 }
 
 impl RegistrationError {
     pub(super) fn remedy(&self) -> Remedy {
         match self {
-            Self::NoWay(_)
-            | Self::OtherIssuer { .. }
+            Self::RegistrationNotSupported(_)
+            | Self::IssuerMismatch { .. }
             | Self::Document(_)
             | Self::NoClient(_)
             | Self::SigningAlgorithm { .. } => Remedy::Reconfigure,
@@ -67,7 +67,7 @@ impl RegistrationError {
                     ..
                 } => Remedy::Retry,
                 RegistrationResponseError::Refused { .. } => Remedy::Reconfigure,
-                RegistrationResponseError::Unusable(_) => Remedy::ReportToServer,
+                RegistrationResponseError::Unusable(_) => Remedy::ContactServerOperator,
             },
         }
     }

@@ -1,6 +1,6 @@
 //! What a caller can do about a failure.
 
-use crate::platform::{HttpError, HttpErrorCause};
+use crate::platform::{HttpError, HttpErrorKind};
 
 /// What a caller can do about an [`Error`](super::Error).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -11,7 +11,7 @@ pub enum Remedy {
     /// Change the configuration: a client id, a scope, a password, a port.
     Reconfigure,
     /// The server broke the protocol; tell whoever runs it.
-    ReportToServer,
+    ContactServerOperator,
     /// Try the same thing later.
     Retry,
 }
@@ -19,16 +19,16 @@ pub enum Remedy {
 /// Returns what to do about a failure of the network.
 pub(super) fn network_remedy(error: &HttpError) -> Remedy {
     match error.cause {
-        HttpErrorCause::Forbidden(_)
-        | HttpErrorCause::TooLarge(_)
-        | HttpErrorCause::HeadTooLarge => Remedy::ReportToServer,
-        HttpErrorCause::Setup(_)
-        | HttpErrorCause::Certificate(_)
-        | HttpErrorCause::CertificateRequired
-        | HttpErrorCause::NotTls => Remedy::Reconfigure,
-        HttpErrorCause::Connect(_)
-        | HttpErrorCause::Interrupted(_)
-        | HttpErrorCause::TimedOut(_)
-        | HttpErrorCause::Unproven(_) => Remedy::Retry,
+        HttpErrorKind::Forbidden(_) | HttpErrorKind::TooLarge(_) | HttpErrorKind::HeadTooLarge => {
+            Remedy::ContactServerOperator
+        }
+        HttpErrorKind::Setup(_)
+        | HttpErrorKind::Certificate(_)
+        | HttpErrorKind::CertificateRequired
+        | HttpErrorKind::NotTls => Remedy::Reconfigure,
+        HttpErrorKind::Connect(_)
+        | HttpErrorKind::Interrupted(_)
+        | HttpErrorKind::TimedOut(_)
+        | HttpErrorKind::Unproven(_) => Remedy::Retry,
     }
 }

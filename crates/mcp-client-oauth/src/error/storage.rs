@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use url::Url;
 
-use super::{HttpErrorCause, UnsafeUrl, remedy::Remedy};
-use crate::proto::foreign::Foreign;
+use super::{HttpErrorKind, UrlPolicyError, remedy::Remedy};
+use crate::proto::untrusted_text::UntrustedText;
 
 /// Why a record could not be kept or read. The stored state is as it was.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ pub enum TokenStorageError {
     },
     /// Written by a later version of this library.
     #[error("{place} has the format version {version}, which this version does not read")]
-    Newer {
+    UnsupportedVersion {
         /// The file or record.
         place: String,
         /// Its version.
@@ -87,7 +87,7 @@ pub enum TokenStorageError {
         address: Url,
         /// What is wrong.
         #[source]
-        cause: VaultCause,
+        cause: VaultErrorKind,
     },
     /// The keychain of the system, which keeps the key of the store.
     #[error("no key for the token store {store} from the keychain: {cause}")]
@@ -96,7 +96,7 @@ pub enum TokenStorageError {
         store: PathBuf,
         /// What is wrong.
         #[source]
-        cause: KeychainCause,
+        cause: KeychainErrorKind,
     },
     /// Another back end failed.
     #[error("the {name} token store failed: {source}")]
@@ -117,7 +117,7 @@ impl TokenStorageError {
             | Self::OtherKey(_)
             | Self::WrongPassword(_)
             | Self::Corrupt { .. }
-            | Self::Newer { .. }
+            | Self::UnsupportedVersion { .. }
             | Self::Insecure { .. }
             | Self::TooLarge { .. }
             | Self::Io { .. }
@@ -133,23 +133,23 @@ impl TokenStorageError {
 /// store are as they were.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum KeychainCause {
+pub enum KeychainErrorKind {
     /// None that answers: no session bus, no service on it, nobody's login session, or a system
     /// or build without one.
     #[error(
         "none answers ({0}); start one, or keep the key of a new store elsewhere: a password or a key file"
     )]
-    Absent(Foreign),
+    Absent(UntrustedText),
     /// It is locked, and nobody unlocked it.
     #[error(
         "it is locked ({0}); unlock it and try again, or keep the key of a new store elsewhere: a password or a key file"
     )]
-    Locked(Foreign),
+    Locked(UntrustedText),
     /// A person or a policy said no.
     #[error(
         "it denied access ({0}); allow it to this program, or keep the key of a new store elsewhere: a password or a key file"
     )]
-    Denied(Foreign),
+    Denied(UntrustedText),
     /// The store was sealed with a key that the keychain no longer has. No other key is made:
     /// nobody could read the records then, even if the key were restored.
     #[error(
@@ -173,22 +173,22 @@ pub enum KeychainCause {
     },
     /// Another failure.
     #[error("it failed ({0}); keep the key of a new store elsewhere: a password or a key file")]
-    Failed(Foreign),
+    Failed(UntrustedText),
 }
 
 /// Why a Vault or OpenBao did not keep or bring a record.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum VaultCause {
+pub enum VaultErrorKind {
     /// An address that tokens must not be sent to.
     #[error("it cannot be used: {0}; https, or http on loopback, is needed")]
-    Address(UnsafeUrl),
+    Address(UrlPolicyError),
     /// A mount or a prefix that cannot be one.
     #[error("`{0}` is not a path of plain segments: no empty ones, `.` or `..`")]
     Path(String),
     /// It was not reached, or its answer did not arrive.
     #[error("no answer: {0}")]
-    Unreachable(HttpErrorCause),
+    Unreachable(HttpErrorKind),
     /// HTTP 503.
     #[error("it is sealed; whoever runs it must unseal it")]
     Sealed,
@@ -201,11 +201,11 @@ pub enum VaultCause {
         /// What it answered.
         status: u16,
         /// Its own words.
-        message: Foreign,
+        message: UntrustedText,
     },
     /// A token is sent to the address that was given, and nowhere else.
     #[error("it sends us to `{0}`, which is not followed; give the address of the active node")]
-    Redirect(Foreign),
+    Redirect(UntrustedText),
     /// HTTP 403. An expired token and a missing policy look the same.
     #[error(
         "permission denied for `{path}`: the token is no longer valid, or no policy of its allows that"
@@ -223,7 +223,7 @@ pub enum VaultCause {
         /// The mount of the auth method.
         mount: String,
         /// Its own words.
-        message: Foreign,
+        message: UntrustedText,
     },
     /// There is no secrets engine there.
     #[error("no secrets engine is mounted at `{0}`; name the mount of a KV version 2 engine")]
@@ -236,7 +236,7 @@ pub enum VaultCause {
         /// The mount.
         mount: String,
         /// What is there.
-        found: Foreign,
+        found: UntrustedText,
     },
     /// Another refusal.
     #[error("it refused (HTTP {status}: {message})")]
@@ -244,20 +244,20 @@ pub enum VaultCause {
         /// What it answered.
         status: u16,
         /// Its own words.
-        message: Foreign,
+        message: UntrustedText,
     },
     /// Not the answer of a Vault.
     #[error("its answer cannot be used: {0}")]
     Malformed(&'static str),
 }
 
-impl VaultCause {
+impl VaultErrorKind {
     pub(super) fn remedy(&self) -> Remedy {
         match self {
             Self::Unreachable(
-                HttpErrorCause::Connect(_)
-                | HttpErrorCause::Interrupted(_)
-                | HttpErrorCause::TimedOut(_),
+                HttpErrorKind::Connect(_)
+                | HttpErrorKind::Interrupted(_)
+                | HttpErrorKind::TimedOut(_),
             )
             | Self::Sealed
             | Self::Unavailable { .. } => Remedy::Retry,

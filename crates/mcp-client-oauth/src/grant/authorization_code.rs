@@ -6,17 +6,18 @@ use url::Url;
 
 use super::{
     loopback::{Callback, Serving, Verdict},
-    redirect::Receiver,
+    redirect_uri::CallbackReceiver,
     request::{Grant, GrantRequest, no_grant},
     tokens::request_tokens,
 };
 use crate::{
     discovery::Discovery,
+    dpop::ProofGenerator,
     error::{AuthorizationError, CallbackError, Error, RegistrationError},
     platform::Platform,
     proto::{
         authorization::{
-            AuthorizationCode, AuthorizationRequest, Pending, State, authorization_url,
+            AuthorizationCode, AuthorizationRequest, PendingAuthorization, State, authorization_url,
         },
         client_auth::ClientAuth,
         id_token::Nonce,
@@ -24,7 +25,6 @@ use crate::{
         server_metadata::ServerMetadata,
         token::{self, TokenSet},
     },
-    prover::Prover,
 };
 
 /// The scope that requests an ID token (OpenID Connect Core §3.1.2.1).
@@ -48,7 +48,7 @@ impl Grant for AuthorizationCodeGrant {
         true
     }
 
-    async fn obtain(
+    async fn request_tokens(
         &self,
         platform: &Platform,
         mut request: GrantRequest<'_>,
@@ -56,7 +56,7 @@ impl Grant for AuthorizationCodeGrant {
         request.discovery.require_pkce()?;
         let receiver = request.receiver.take().ok_or_else(|| no_grant(&request))?;
         let (url, pending) = start(&request, receiver.uri())?;
-        let mut door = Door::open(receiver)?;
+        let mut door = RedirectListener::open(receiver)?;
         let code = tokio::select! {
             code = door.wait(platform, &url, pending) => code,
             () = platform.clock.sleep(request.timeout) => {
@@ -85,11 +85,11 @@ pub async fn exchange(
     discovery: &Discovery,
     client: &ClientAuth<'_>,
     code: &AuthorizationCode,
-    prover: Option<&Prover>,
+    prover: Option<&ProofGenerator>,
 ) -> Result<TokenSet, Error> {
     let endpoint = &discovery.metadata.token_endpoint;
     let resource = discovery.resource_parameter();
-    let client = client.at(platform.clock.now());
+    let client = client.with_time(platform.clock.now());
     let client = &client.map_err(RegistrationError::from)?;
     let request = |client: &ClientAuth<'_>| {
         token::code_request(endpoint, discovery.reach, client, resource, code)
@@ -112,7 +112,10 @@ pub(crate) fn throwaway_url(request: &GrantRequest<'_>, redirect_uri: &Url) -> R
     start(request, redirect_uri).map(|(url, _dropped)| url)
 }
 
-fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending), Error> {
+fn start(
+    request: &GrantRequest<'_>,
+    redirect_uri: &Url,
+) -> Result<(Url, PendingAuthorization), Error> {
     let server = &request.discovery.metadata;
     let endpoint = server
         .authorization_endpoint
@@ -145,7 +148,7 @@ fn start(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<(Url, Pending
 }
 
 /// Where the answer comes in: by the listener, or by another way that the application knows.
-struct Door {
+struct RedirectListener {
     /// How many URLs that are not ours may still come by the other way: one that never waits must
     /// not keep us busy.
     strangers: usize,
@@ -159,8 +162,8 @@ enum Arrival {
     Elsewhere(Url),
 }
 
-impl Door {
-    fn open(receiver: Receiver) -> Result<Self, AuthorizationError> {
+impl RedirectListener {
+    fn open(receiver: CallbackReceiver) -> Result<Self, AuthorizationError> {
         let redirect_uri = receiver.uri().clone();
         let listener = receiver
             .listener
@@ -179,7 +182,7 @@ impl Door {
         &mut self,
         platform: &Platform,
         url: &Url,
-        pending: Pending,
+        pending: PendingAuthorization,
     ) -> Result<AuthorizationCode, AuthorizationError> {
         let opening = platform.interaction.open(url);
         tokio::pin!(opening);
@@ -193,11 +196,11 @@ impl Door {
                 arrival = self.arrival(platform) => arrival,
             };
             match arrival {
-                Arrival::Browser(callback) if pending.recognizes(&callback.url) => {
+                Arrival::Browser(callback) if pending.matches_state(&callback.url) => {
                     return self.answer(callback, pending);
                 }
                 Arrival::Browser(callback) => callback.ignore(),
-                Arrival::Elsewhere(url) if pending.recognizes(&url) => {
+                Arrival::Elsewhere(url) if pending.matches_state(&url) => {
                     return pending.accept(&url).map_err(refusal);
                 }
                 Arrival::Elsewhere(_) => {
@@ -227,7 +230,7 @@ impl Door {
     fn answer(
         &mut self,
         callback: Callback,
-        pending: Pending,
+        pending: PendingAuthorization,
     ) -> Result<AuthorizationCode, AuthorizationError> {
         let outcome = pending.accept(&callback.url).map_err(refusal);
         let granted = outcome.is_ok();
@@ -251,7 +254,7 @@ impl Door {
 
 fn refusal(cause: CallbackError) -> AuthorizationError {
     match cause {
-        CallbackError::Refused(error) if error.is("access_denied") => {
+        CallbackError::Refused(error) if error.has_code("access_denied") => {
             AuthorizationError::Denied(error)
         }
         CallbackError::Refused(error) => AuthorizationError::Refused(error),

@@ -10,11 +10,11 @@ use super::{
     tokens::request_tokens,
 };
 use crate::{
-    error::{AuthorizationError, Error, HttpError, HttpErrorCause},
+    error::{AuthorizationError, Error, HttpError, HttpErrorKind},
     platform::{Clock, DevicePrompt, Platform},
     proto::{
         client_auth::ClientAuth,
-        device::{self, DeviceCode, LONGEST_INTERVAL, Poll, SLOW_DOWN},
+        device::{self, DeviceCode, DevicePollResult, LONGEST_INTERVAL, SLOW_DOWN},
         server_metadata::ServerMetadata,
         token::TokenSet,
     },
@@ -42,7 +42,7 @@ impl Grant for DeviceCodeGrant {
         true
     }
 
-    async fn obtain(
+    async fn request_tokens(
         &self,
         platform: &Platform,
         request: GrantRequest<'_>,
@@ -91,7 +91,7 @@ fn prompt(code: &DeviceCode, request: &GrantRequest<'_>, expires_at: SystemTime)
     let complete = code.verification_uri_complete.as_ref();
     DevicePrompt {
         verification_uri_complete: complete.map(|complete| complete.as_url().clone()),
-        is_elsewhere: code.is_elsewhere(request.discovery.issuer()),
+        is_elsewhere: code.is_third_party_host(request.discovery.issuer()),
         ..DevicePrompt::new(code.user_code.to_string(), at, expires_at)
     }
 }
@@ -107,12 +107,12 @@ async fn poll(
     while countdown.sleep(&*platform.clock, pace.wait()).await {
         let answer = poll_once(platform, request, code, countdown.left).await?;
         match answer {
-            Poll::Tokens(tokens) => return Ok(Some(tokens)),
-            Poll::Pending => pace.keep(),
-            Poll::SlowDown(asked_wait) => pace.slow_down(asked_wait),
-            Poll::Unavailable(asked_wait) => pace.back_off(asked_wait),
-            Poll::Denied(error) => return Err(AuthorizationError::Denied(error).into()),
-            Poll::Expired => return Err(AuthorizationError::CodeExpired.into()),
+            DevicePollResult::Tokens(tokens) => return Ok(Some(tokens)),
+            DevicePollResult::Pending => pace.keep(),
+            DevicePollResult::SlowDown(asked_wait) => pace.slow_down(asked_wait),
+            DevicePollResult::Unavailable(asked_wait) => pace.back_off(asked_wait),
+            DevicePollResult::Denied(error) => return Err(AuthorizationError::Denied(error).into()),
+            DevicePollResult::Expired => return Err(AuthorizationError::CodeExpired.into()),
         }
     }
     Ok(None)
@@ -125,7 +125,7 @@ async fn poll_once(
     request: &GrantRequest<'_>,
     code: &DeviceCode,
     left: Duration,
-) -> Result<Poll, Error> {
+) -> Result<DevicePollResult, Error> {
     let discovery = request.discovery;
     // Signed anew for each poll.
     let client = &request.client_now(platform)?;
@@ -139,11 +139,11 @@ async fn poll_once(
     };
     let (sent, prover) = ([code.device_code.expose().as_str()], request.prover());
     match request_tokens(platform, discovery, client, message, &sent, prover, None).await {
-        Ok(tokens) => Ok(Poll::Tokens(tokens)),
+        Ok(tokens) => Ok(DevicePollResult::Tokens(tokens)),
         Err(Error::TokenExchange { url, cause }) => {
-            Poll::read(Err(cause)).map_err(|cause| Error::TokenExchange { url, cause })
+            DevicePollResult::read(Err(cause)).map_err(|cause| Error::TokenExchange { url, cause })
         }
-        Err(Error::Http(error)) if may_pass(&error) => Ok(Poll::Unavailable(None)),
+        Err(Error::Http(error)) if may_pass(&error) => Ok(DevicePollResult::Unavailable(None)),
         Err(other) => Err(other),
     }
 }
@@ -151,17 +151,17 @@ async fn poll_once(
 /// Whether the network may be back later (H177).
 fn may_pass(error: &HttpError) -> bool {
     match error.cause {
-        HttpErrorCause::Connect(_)
-        | HttpErrorCause::Interrupted(_)
-        | HttpErrorCause::TimedOut(_) => true,
-        HttpErrorCause::Forbidden(_)
-        | HttpErrorCause::TooLarge(_)
-        | HttpErrorCause::HeadTooLarge
-        | HttpErrorCause::Certificate(_)
-        | HttpErrorCause::CertificateRequired
-        | HttpErrorCause::NotTls
-        | HttpErrorCause::Setup(_)
-        | HttpErrorCause::Unproven(_) => false,
+        HttpErrorKind::Connect(_) | HttpErrorKind::Interrupted(_) | HttpErrorKind::TimedOut(_) => {
+            true
+        }
+        HttpErrorKind::Forbidden(_)
+        | HttpErrorKind::TooLarge(_)
+        | HttpErrorKind::HeadTooLarge
+        | HttpErrorKind::Certificate(_)
+        | HttpErrorKind::CertificateRequired
+        | HttpErrorKind::NotTls
+        | HttpErrorKind::Setup(_)
+        | HttpErrorKind::Unproven(_) => false,
     }
 }
 

@@ -4,7 +4,9 @@
 use async_trait::async_trait;
 
 use super::request::{Grant, GrantRequest};
-use crate::{error::Error, machine::MachineGrant, platform::Platform, proto::token::TokenSet};
+use crate::{
+    error::Error, non_interactive::NonInteractiveGrant, platform::Platform, proto::token::TokenSet,
+};
 
 pub(super) struct EnterpriseGrant;
 
@@ -15,10 +17,13 @@ impl Grant for EnterpriseGrant {
     }
 
     fn fits(&self, request: &GrantRequest<'_>) -> bool {
-        matches!(request.machine, Some(MachineGrant::Enterprise { .. }))
+        matches!(
+            request.machine,
+            Some(NonInteractiveGrant::Enterprise { .. })
+        )
     }
 
-    async fn obtain(
+    async fn request_tokens(
         &self,
         platform: &Platform,
         request: GrantRequest<'_>,

@@ -123,7 +123,7 @@ impl Listener {
     pub(super) fn serve(self) -> Result<Serving, AuthorizationError> {
         let (callbacks, incoming) = mpsc::channel(CONNECTIONS);
         let (farewell_sent, farewell) = mpsc::channel(1);
-        let desk = Arc::new(Desk {
+        let desk = Arc::new(ListenerState {
             host: self.host,
             port: self.port,
             path: self.path,
@@ -163,7 +163,7 @@ fn listener_error(error: std::io::Error) -> AuthorizationError {
 pub(super) struct Serving {
     incoming: mpsc::Receiver<Callback>,
     farewell: mpsc::Receiver<()>,
-    desk: Arc<Desk>,
+    desk: Arc<ListenerState>,
     /// They end with this.
     tasks: JoinSet<()>,
 }
@@ -204,7 +204,7 @@ impl Serving {
 
 /// What every connection needs to know.
 #[derive(Debug)]
-struct Desk {
+struct ListenerState {
     host: String,
     port: u16,
     path: String,
@@ -225,7 +225,7 @@ impl fmt::Debug for End {
     }
 }
 
-async fn accept(socket: TcpListener, desk: Arc<Desk>) {
+async fn accept(socket: TcpListener, desk: Arc<ListenerState>) {
     let mut connections = Connections::default();
     loop {
         // An error belongs to the one connection that failed, such as one that was reset.
@@ -270,7 +270,7 @@ impl Drop for Connections {
     }
 }
 
-async fn converse(stream: TcpStream, desk: Arc<Desk>) {
+async fn converse(stream: TcpStream, desk: Arc<ListenerState>) {
     let is_last = AtomicBool::new(false);
     let answer =
         service_fn(|request| async { Ok::<_, Infallible>(desk.answer(request, &is_last).await) });
@@ -287,7 +287,7 @@ async fn converse(stream: TcpStream, desk: Arc<Desk>) {
     }
 }
 
-impl Desk {
+impl ListenerState {
     async fn answer(
         &self,
         request: Request<Incoming>,

@@ -7,14 +7,14 @@ mod client_credentials;
 mod device_code;
 mod enterprise;
 mod loopback;
-mod redirect;
+mod redirect_uri;
 mod request;
 mod tokens;
 mod workload;
 
 pub use authorization_code::exchange;
 pub(crate) use authorization_code::throwaway_url;
-pub use redirect::{Receiver, Redirect};
+pub use redirect_uri::{CallbackReceiver, RedirectTarget};
 pub use request::{Grant, GrantRequest, LOGIN_TIMEOUT};
 
 /// Every grant, in the order in which they are tried. Who names a way without a person means it.
@@ -30,7 +30,7 @@ pub const GRANTS: &[&dyn Grant] = &[
 ///
 /// # Errors
 /// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].
-pub fn choose(
+pub fn select(
     request: &GrantRequest<'_>,
     wanted: Option<&str>,
 ) -> Result<&'static dyn Grant, AuthorizationError> {
@@ -44,7 +44,7 @@ pub fn choose(
 ///
 /// # Errors
 /// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].
-pub fn foresee(
+pub fn select_for_server(
     server: &ServerMetadata,
     wanted: Option<&str>,
 ) -> Result<&'static dyn Grant, AuthorizationError> {

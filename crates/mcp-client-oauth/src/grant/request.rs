@@ -4,18 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::redirect::Receiver;
+use super::redirect_uri::CallbackReceiver;
 use crate::{
+    client_registration::{ClientIdentity, RegisteredClient},
     discovery::Discovery,
+    dpop::ProofGenerator,
     error::{AuthorizationError, Error, RegistrationError},
-    identity::{ClientIdentity, Registration},
-    machine::{self, By, MachineGrant},
+    non_interactive::{self, By, NonInteractiveGrant},
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth, resource_metadata::Resource, scope::Scope,
         server_metadata::ServerMetadata, token::TokenSet,
     },
-    prover::Prover,
 };
 
 /// How long a person may take over a login, unless the caller says otherwise.
@@ -28,16 +28,16 @@ pub struct GrantRequest<'a> {
     pub(super) client: ClientAuth<'a>,
     pub(super) scope: Option<Scope>,
     pub(super) timeout: Duration,
-    pub(super) receiver: Option<Receiver>,
-    pub(super) machine: Option<&'a MachineGrant>,
-    pub(super) prover: Option<Arc<Prover>>,
+    pub(super) receiver: Option<CallbackReceiver>,
+    pub(super) machine: Option<&'a NonInteractiveGrant>,
+    pub(super) prover: Option<Arc<ProofGenerator>>,
 }
 
 impl<'a> GrantRequest<'a> {
     /// Chooses the scope (spec-checklist G1) unless one is `wanted`.
     ///
     /// # Errors
-    /// [`RegistrationError::OtherIssuer`] if `identity` belongs to another authorization server.
+    /// [`RegistrationError::IssuerMismatch`] if `identity` belongs to another authorization server.
     pub fn new(
         discovery: &'a Discovery,
         identity: &'a ClientIdentity,
@@ -58,14 +58,14 @@ impl<'a> GrantRequest<'a> {
 
     /// The same, with a way for the browser to come back, if there is one.
     #[must_use]
-    pub fn with_receiver(mut self, receiver: impl Into<Option<Receiver>>) -> Self {
+    pub fn with_receiver(mut self, receiver: impl Into<Option<CallbackReceiver>>) -> Self {
         self.receiver = receiver.into();
         self
     }
 
     /// The same, for nobody to be asked.
     #[must_use]
-    pub fn with_machine(mut self, machine: &'a MachineGrant) -> Self {
+    pub fn with_machine(mut self, machine: &'a NonInteractiveGrant) -> Self {
         self.machine = Some(machine);
         self
     }
@@ -80,7 +80,7 @@ impl<'a> GrantRequest<'a> {
     /// The same, for tokens that are bound to the key of `prover` (RFC 9449). The key belongs in
     /// the [`Record`](crate::store::Record) of these tokens: nobody can use them without it.
     #[must_use]
-    pub fn with_prover(mut self, prover: Arc<Prover>) -> Self {
+    pub fn with_prover(mut self, prover: Arc<ProofGenerator>) -> Self {
         self.prover = Some(prover);
         self
     }
@@ -115,7 +115,7 @@ impl<'a> GrantRequest<'a> {
         &self,
         platform: &Platform,
     ) -> Result<ClientAuth<'a>, RegistrationError> {
-        Ok(self.client.at(platform.clock.now())?)
+        Ok(self.client.with_time(platform.clock.now())?)
     }
 
     /// What the grants without a person have in common; [`Grant::fits`] says beforehand that there
@@ -131,7 +131,7 @@ impl<'a> GrantRequest<'a> {
             client: &self.client,
             prover: self.prover(),
         };
-        let tokens = machine::obtain(
+        let tokens = non_interactive::obtain(
             platform,
             self.discovery,
             by,
@@ -143,7 +143,7 @@ impl<'a> GrantRequest<'a> {
     }
 
     /// What proves that we have the key of the tokens, if they are to be bound to one.
-    pub fn prover(&self) -> Option<&Prover> {
+    pub fn prover(&self) -> Option<&ProofGenerator> {
         self.prover.as_deref()
     }
 }
@@ -155,8 +155,8 @@ fn own_client<'a>(
     identity
         .authenticate(&discovery.metadata)
         .ok_or_else(|| match identity {
-            ClientIdentity::Registered(Registration { issuer, .. }) => {
-                RegistrationError::OtherIssuer {
+            ClientIdentity::Registered(RegisteredClient { issuer, .. }) => {
+                RegistrationError::IssuerMismatch {
                     registered: issuer.clone(),
                     found: discovery.metadata.issuer.clone(),
                 }
@@ -183,7 +183,7 @@ pub trait Grant: Send + Sync {
         false
     }
 
-    /// Whether a browser has to come back to us: then a [`Receiver`] is needed, and a client that is
+    /// Whether a browser has to come back to us: then a [`CallbackReceiver`] is needed, and a client that is
     /// registered with its redirect URI.
     fn needs_redirect(&self) -> bool {
         false
@@ -197,7 +197,7 @@ pub trait Grant: Send + Sync {
     }
 
     /// Gets tokens.
-    async fn obtain(
+    async fn request_tokens(
         &self,
         platform: &Platform,
         request: GrantRequest<'_>,

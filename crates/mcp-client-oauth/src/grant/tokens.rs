@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::{
     discovery::Discovery,
+    dpop::{ProofGenerator, expected_scheme},
     error::Error,
     platform::{Platform, Request, Response},
     proto::{
@@ -15,7 +16,6 @@ use crate::{
         revocation,
         token::{self, TokenError, TokenSet},
     },
-    prover::{Prover, expected_scheme},
     token_request,
 };
 
@@ -30,7 +30,7 @@ pub(super) async fn request_tokens(
     client: &ClientAuth<'_>,
     request: impl Fn(&ClientAuth<'_>) -> Request,
     sent: &[&str],
-    prover: Option<&Prover>,
+    prover: Option<&ProofGenerator>,
     nonce: Option<&Nonce>,
 ) -> Result<TokenSet, Error> {
     let url: Url = discovery.metadata.token_endpoint.as_url().clone();
@@ -56,7 +56,7 @@ async fn revoke_issued(
     discovery: &Discovery,
     client: &ClientAuth<'_>,
     answer: &Response,
-    prover: Option<&Prover>,
+    prover: Option<&ProofGenerator>,
 ) {
     let issued = token::issued(answer);
     if issued.is_empty() {
@@ -70,7 +70,7 @@ async fn revoke_issued(
     let end = platform.clock.now() + REVOCATION_TIMEOUT;
     for (token, kind) in &issued {
         // An assertion is good for one request (RFC 7523 §3, `jti`), and the token request has had it.
-        let client = &match client.at(platform.clock.now()) {
+        let client = &match client.with_time(platform.clock.now()) {
             Ok(client) => client,
             Err(error) => {
                 tracing::warn!(%server, ?kind, %error, "a token that cannot be used is still valid");

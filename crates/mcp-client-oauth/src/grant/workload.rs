@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 
 use super::request::{Grant, GrantRequest};
-use crate::{error::Error, machine::MachineGrant, platform::Platform, proto::token::TokenSet};
+use crate::{
+    error::Error, non_interactive::NonInteractiveGrant, platform::Platform, proto::token::TokenSet,
+};
 
 pub(super) struct WorkloadGrant;
 
@@ -14,10 +16,10 @@ impl Grant for WorkloadGrant {
     }
 
     fn fits(&self, request: &GrantRequest<'_>) -> bool {
-        matches!(request.machine, Some(MachineGrant::Workload { .. }))
+        matches!(request.machine, Some(NonInteractiveGrant::Workload { .. }))
     }
 
-    async fn obtain(
+    async fn request_tokens(
         &self,
         platform: &Platform,
         request: GrantRequest<'_>,

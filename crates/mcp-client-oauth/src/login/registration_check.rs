@@ -6,12 +6,12 @@ use std::time::Duration;
 use http::{HeaderValue, Method, header};
 use url::Url;
 
-use super::Asking;
+use super::LoginFlow;
 use crate::{
+    client_registration::{ClientIdentity, register},
     discovery::Discovery,
     error::Error,
     grant::{GrantRequest, throwaway_url},
-    identity::{ClientIdentity, register},
     platform::Request,
     proto::unknown_client::refuses_client,
 };
@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// What a browser accepts. Some servers redirect to their login page only for a browser.
 const ACCEPT: HeaderValue = HeaderValue::from_static("text/html,*/*;q=0.8");
 
-impl Asking<'_> {
+impl LoginFlow<'_> {
     /// Returns `identity`, or a new registration if `identity` is one that the server no longer
     /// knows.
     ///

@@ -6,7 +6,7 @@ use crate::{
     platform::{Platform, TOKEN_DEADLINE},
     proto::scope::Scope,
     session::{Borrowed, Target, borrow},
-    store::{Record, RecordKey, TokenStore},
+    store::{LoginKey, Record, TokenStore},
 };
 
 /// A record for `key` with the login of the same account at another resource of the issuer; none if
@@ -18,7 +18,7 @@ use crate::{
 pub(super) async fn shared_login(
     platform: &Platform,
     store: &TokenStore,
-    key: &RecordKey,
+    key: &LoginKey,
     discovery: &Discovery,
     (wanted, bound): (Option<&Scope>, bool),
 ) -> Result<Option<Record>, Error> {
@@ -61,7 +61,7 @@ pub(super) async fn shared_login(
 async fn borrow_surely(
     platform: &Platform,
     store: &TokenStore,
-    lender: &RecordKey,
+    lender: &LoginKey,
     discovery: &Discovery,
 ) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
     let (platform, store) = (platform.clone(), store.clone());

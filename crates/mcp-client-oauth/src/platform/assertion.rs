@@ -49,18 +49,18 @@ pub enum AssertionSource {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("no assertion from {place}: {cause}")]
 #[non_exhaustive]
-pub struct NoAssertion {
+pub struct AssertionError {
     /// Where it was looked for.
     pub place: AssertionSource,
     /// Why there is none.
     #[source]
-    pub cause: NoAssertionCause,
+    pub cause: AssertionErrorKind,
 }
 
 /// Why a place has no assertion.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum NoAssertionCause {
+pub enum AssertionErrorKind {
     /// The file cannot be read.
     #[error("it cannot be read ({0})")]
     Unreadable(io::ErrorKind),
@@ -94,12 +94,12 @@ impl AssertionSource {
     /// The text that is there now, within `deadline`.
     ///
     /// # Errors
-    /// [`NoAssertion`].
+    /// [`AssertionError`].
     pub(crate) async fn read(
         &self,
         clock: &dyn Clock,
         deadline: Duration,
-    ) -> Result<Secret<String>, NoAssertion> {
+    ) -> Result<Secret<String>, AssertionError> {
         let text = match self {
             Self::File(path) => within(file(path.clone()), clock, deadline).await,
             Self::Variable(name) => variable(name),
@@ -110,29 +110,29 @@ impl AssertionSource {
     }
 
     /// That it has none.
-    pub(crate) fn without(&self, cause: NoAssertionCause) -> NoAssertion {
+    pub(crate) fn without(&self, cause: AssertionErrorKind) -> AssertionError {
         let place = self.clone();
-        NoAssertion { place, cause }
+        AssertionError { place, cause }
     }
 }
 
 /// In a thread of its own: one that hangs must not keep a runtime from ending.
-async fn file(path: PathBuf) -> Result<Secret<String>, NoAssertionCause> {
+async fn file(path: PathBuf) -> Result<Secret<String>, AssertionErrorKind> {
     let (told, text) = oneshot::channel();
     let reader = thread::Builder::new().spawn(move || {
         // Who has given up waiting needs no answer.
         let _ = told.send(file_now(&path));
     });
-    reader.map_err(|error| NoAssertionCause::Unreadable(error.kind()))?;
-    let ended = |_| NoAssertionCause::Unreadable(io::ErrorKind::Other);
+    reader.map_err(|error| AssertionErrorKind::Unreadable(error.kind()))?;
+    let ended = |_| AssertionErrorKind::Unreadable(io::ErrorKind::Other);
     text.await.map_err(ended)?
 }
 
 /// The kind is asked first, because opening a pipe may wait for ever.
-fn file_now(path: &Path) -> Result<Secret<String>, NoAssertionCause> {
-    let unreadable = |error: io::Error| NoAssertionCause::Unreadable(error.kind());
+fn file_now(path: &Path) -> Result<Secret<String>, AssertionErrorKind> {
+    let unreadable = |error: io::Error| AssertionErrorKind::Unreadable(error.kind());
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(NoAssertionCause::NotAFile);
+        return Err(AssertionErrorKind::NotAFile);
     }
     let file = fs::File::open(path).map_err(unreadable)?;
     let mut bytes = room();
@@ -142,38 +142,38 @@ fn file_now(path: &Path) -> Result<Secret<String>, NoAssertionCause> {
     text(&bytes)
 }
 
-fn variable(name: &str) -> Result<Secret<String>, NoAssertionCause> {
+fn variable(name: &str) -> Result<Secret<String>, AssertionErrorKind> {
     // `var_os` panics for such a name on some systems.
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(NoAssertionCause::NotSet);
+        return Err(AssertionErrorKind::NotSet);
     }
     #[expect(
         clippy::disallowed_methods,
         reason = "the person named this variable, and it is read anew each time"
     )]
-    let value = std::env::var_os(name).ok_or(NoAssertionCause::NotSet)?;
+    let value = std::env::var_os(name).ok_or(AssertionErrorKind::NotSet)?;
     text(Zeroizing::new(value.into_encoded_bytes()).as_slice())
 }
 
 /// A file may lie on a network that is gone, and a program may wait for ever.
 async fn within(
-    text: impl Future<Output = Result<Secret<String>, NoAssertionCause>>,
+    text: impl Future<Output = Result<Secret<String>, AssertionErrorKind>>,
     clock: &dyn Clock,
     deadline: Duration,
-) -> Result<Secret<String>, NoAssertionCause> {
+) -> Result<Secret<String>, AssertionErrorKind> {
     tokio::select! {
         biased;
         text = text => text,
-        () = clock.sleep(deadline) => Err(NoAssertionCause::TimedOut(deadline)),
+        () = clock.sleep(deadline) => Err(AssertionErrorKind::TimedOut(deadline)),
     }
 }
 
 /// Dropping the future ends the program. What it says on standard error is nobody's business here.
-async fn command(line: &[String]) -> Result<Secret<String>, NoAssertionCause> {
-    let not_run = |error: io::Error| NoAssertionCause::NotRun(error.kind());
+async fn command(line: &[String]) -> Result<Secret<String>, AssertionErrorKind> {
+    let not_run = |error: io::Error| AssertionErrorKind::NotRun(error.kind());
     let (program, arguments) = line
         .split_first()
-        .ok_or(NoAssertionCause::NotRun(io::ErrorKind::InvalidInput))?;
+        .ok_or(AssertionErrorKind::NotRun(io::ErrorKind::InvalidInput))?;
     let mut command = Command::new(program);
     for variable in SECRET_VARIABLES {
         command.env_remove(variable);
@@ -196,7 +196,7 @@ async fn command(line: &[String]) -> Result<Secret<String>, NoAssertionCause> {
     if status.success() {
         Ok(text)
     } else {
-        Err(NoAssertionCause::Failed(status.code()))
+        Err(AssertionErrorKind::Failed(status.code()))
     }
 }
 
@@ -205,11 +205,11 @@ fn room() -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Vec::with_capacity(LIMIT + 2))
 }
 
-fn text(bytes: &[u8]) -> Result<Secret<String>, NoAssertionCause> {
+fn text(bytes: &[u8]) -> Result<Secret<String>, AssertionErrorKind> {
     if bytes.len() > LIMIT {
-        return Err(NoAssertionCause::TooLong);
+        return Err(AssertionErrorKind::TooLong);
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| NoAssertionCause::NotAJwt)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| AssertionErrorKind::NotAJwt)?;
     Ok(Secret::new(text.to_owned()))
 }
 
@@ -262,7 +262,7 @@ mod tests {
         clock.advance(limit);
         let ended = tokio::time::timeout(Duration::from_secs(20), text).await;
         let cause = ended.unwrap().unwrap_err();
-        assert_eq!(cause, NoAssertionCause::TimedOut(limit));
+        assert_eq!(cause, AssertionErrorKind::TimedOut(limit));
     }
 
     #[tokio::test]
@@ -274,6 +274,6 @@ mod tests {
         let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
         let source = AssertionSource::File(path);
         let refused = source.read(&clock, Duration::from_secs(30)).await;
-        assert_eq!(refused.unwrap_err().cause, NoAssertionCause::NotAFile);
+        assert_eq!(refused.unwrap_err().cause, AssertionErrorKind::NotAFile);
     }
 }

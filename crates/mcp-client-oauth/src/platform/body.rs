@@ -13,17 +13,17 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 
-use super::http_error::HttpErrorCause;
+use super::http_error::HttpErrorKind;
 #[cfg(feature = "reqwest")]
 use crate::mutex::lock;
 
 /// A body that is read as it comes: that of an answer, or one to be sent. Dropping it closes the
 /// stream.
-pub struct Body(UnsyncBoxBody<Bytes, HttpErrorCause>);
+pub struct Body(UnsyncBoxBody<Bytes, HttpErrorKind>);
 
 impl Body {
     /// Reads from `body`.
-    pub fn new(body: impl HttpBody<Data = Bytes, Error = HttpErrorCause> + Send + 'static) -> Self {
+    pub fn new(body: impl HttpBody<Data = Bytes, Error = HttpErrorKind> + Send + 'static) -> Self {
         Self(body.boxed_unsync())
     }
 
@@ -33,7 +33,7 @@ impl Body {
     }
 
     /// The next bytes, never empty; none at the end. A future that is dropped has taken nothing.
-    pub async fn chunk(&mut self) -> Option<Result<Bytes, HttpErrorCause>> {
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, HttpErrorKind>> {
         loop {
             match self.0.frame().await?.map(Frame::into_data) {
                 Ok(Ok(data)) if !data.is_empty() => return Some(Ok(data)),
@@ -47,13 +47,13 @@ impl Body {
     /// All of it, while counting: what a server says of its length is not believed.
     ///
     /// # Errors
-    /// [`HttpErrorCause::TooLarge`] if there is more than `limit`; what the network says.
-    pub async fn read(mut self, limit: usize) -> Result<Bytes, HttpErrorCause> {
+    /// [`HttpErrorKind::TooLarge`] if there is more than `limit`; what the network says.
+    pub async fn read(mut self, limit: usize) -> Result<Bytes, HttpErrorKind> {
         let Some(first) = self.chunk().await.transpose()? else {
             return Ok(Bytes::new());
         };
         if first.len() > limit {
-            return Err(HttpErrorCause::TooLarge(limit));
+            return Err(HttpErrorKind::TooLarge(limit));
         }
         if self.0.is_end_stream() {
             return Ok(first);
@@ -61,7 +61,7 @@ impl Body {
         let mut all = BytesMut::from(first);
         while let Some(chunk) = self.chunk().await.transpose()? {
             if all.len() + chunk.len() > limit {
-                return Err(HttpErrorCause::TooLarge(limit));
+                return Err(HttpErrorKind::TooLarge(limit));
             }
             all.extend_from_slice(&chunk);
         }
@@ -71,25 +71,25 @@ impl Body {
     /// The same in this time, however little comes each time.
     ///
     /// # Errors
-    /// As [`read`](Self::read), and [`HttpErrorCause::TimedOut`].
+    /// As [`read`](Self::read), and [`HttpErrorKind::TimedOut`].
     pub async fn read_within(
         self,
         deadline: Duration,
         limit: usize,
-    ) -> Result<Bytes, HttpErrorCause> {
+    ) -> Result<Bytes, HttpErrorKind> {
         let read = tokio::time::timeout(deadline, self.read(limit)).await;
-        read.unwrap_or(Err(HttpErrorCause::TimedOut(deadline)))
+        read.unwrap_or(Err(HttpErrorKind::TimedOut(deadline)))
     }
 }
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = HttpErrorCause;
+    type Error = HttpErrorKind;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpErrorCause>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpErrorKind>>> {
         Pin::new(&mut self.0).poll_frame(cx)
     }
 
@@ -116,12 +116,12 @@ impl SyncBody {
 #[cfg(feature = "reqwest")]
 impl HttpBody for SyncBody {
     type Data = Bytes;
-    type Error = HttpErrorCause;
+    type Error = HttpErrorKind;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpErrorCause>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpErrorKind>>> {
         let body = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         Pin::new(body).poll_frame(cx)
     }

@@ -9,9 +9,9 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::{
+    address_policy::AddressSpace,
     body::Body,
-    http_error::{HttpError, HttpErrorCause},
-    reach::Reach,
+    http_error::{HttpError, HttpErrorKind},
     without_query::without_query,
 };
 
@@ -25,8 +25,8 @@ const UPLOAD_LIMIT: usize = 64 << 20;
 pub const BODY_LIMIT: usize = 1 << 20;
 
 /// Sends one request. It never follows a redirect, keeps no cookies, reads no more than the request
-/// allows, and goes where the request's [`Reach`] allows it: by [`Reach::allows`] of the URL, and by
-/// [`Reach::allows_address`] of the address that it connects to.
+/// allows, and goes where the request's [`AddressSpace`] allows it: by [`AddressSpace::allows`] of the URL, and by
+/// [`AddressSpace::allows_address`] of the address that it connects to.
 #[async_trait]
 pub trait HttpClient: Send + Sync {
     /// Sends `request` and returns the whole response, whatever its status.
@@ -36,7 +36,7 @@ pub trait HttpClient: Send + Sync {
     /// for the head of the answer, and whoever reads the body says how large it may be.
     ///
     /// The default has read the whole answer before it returns.
-    async fn open(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
+    async fn send_streaming(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
         let response = http::Response::from(self.send(request).await?);
         Ok(response.map(Body::full))
     }
@@ -53,14 +53,14 @@ pub trait HttpClient: Send + Sync {
         let read = body.read_within(request.deadline, UPLOAD_LIMIT).await;
         request.body = read.map_err(|cause| {
             let cause = match cause {
-                HttpErrorCause::TooLarge(most) => HttpErrorCause::Setup(format!(
-                    "the body to be sent is larger than {most} bytes"
-                )),
+                HttpErrorKind::TooLarge(most) => {
+                    HttpErrorKind::Setup(format!("the body to be sent is larger than {most} bytes"))
+                }
                 other => other,
             };
             HttpError::new(&request.url, cause)
         })?;
-        self.open(request).await
+        self.send_streaming(request).await
     }
 }
 
@@ -77,7 +77,7 @@ pub struct Request {
     /// The body; wiped from memory with its last copy when it was made by [`Request::form`].
     pub body: Bytes,
     /// How private an address this request may go to, and by what.
-    pub reach: Reach,
+    pub reach: AddressSpace,
     /// The time for the whole exchange.
     pub deadline: Duration,
     /// The size of the body that may come back, after decoding.
@@ -88,7 +88,7 @@ pub struct Request {
 
 impl Request {
     /// A request without a body, that waits [`TOKEN_DEADLINE`].
-    pub fn new(method: Method, url: Url, reach: Reach) -> Self {
+    pub fn new(method: Method, url: Url, reach: AddressSpace) -> Self {
         Self {
             method,
             url,
@@ -102,7 +102,7 @@ impl Request {
     }
 
     /// A `GET` for JSON metadata, that waits [`METADATA_DEADLINE`].
-    pub fn metadata(url: Url, reach: Reach) -> Self {
+    pub fn metadata(url: Url, reach: AddressSpace) -> Self {
         Self {
             deadline: METADATA_DEADLINE,
             ..Self::new(Method::GET, url, reach)
@@ -111,7 +111,7 @@ impl Request {
     }
 
     /// A `POST` of a form, whose body is wiped from memory after use.
-    pub fn form(url: Url, reach: Reach, fields: &[(&str, &str)]) -> Self {
+    pub fn form(url: Url, reach: AddressSpace, fields: &[(&str, &str)]) -> Self {
         // Room for the worst case of percent-encoding, so that no copy is left behind by growth.
         let room = fields
             .iter()
@@ -129,7 +129,7 @@ impl Request {
     }
 
     /// A `POST` of a JSON text.
-    pub fn json(url: Url, reach: Reach, body: impl Into<Bytes>) -> Self {
+    pub fn json(url: Url, reach: AddressSpace, body: impl Into<Bytes>) -> Self {
         let mut request = Self::new(Method::POST, url, reach).accepting_json();
         request.body = body.into();
         let json = HeaderValue::from_static("application/json");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{reach::UnsafeUrl, without_query::without_query};
+use super::{address_policy::UrlPolicyError, without_query::without_query};
 
 /// The network failed before there was a response.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -15,16 +15,16 @@ pub struct HttpError {
     pub url: Url,
     /// Why nothing came back.
     #[source]
-    pub cause: HttpErrorCause,
+    pub cause: HttpErrorKind,
 }
 
 /// Why there is no response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HttpErrorCause {
+pub enum HttpErrorKind {
     /// The network policy forbids the URL, or the address that its name resolves to.
     #[error(transparent)]
-    Forbidden(#[from] UnsafeUrl),
+    Forbidden(#[from] UrlPolicyError),
     /// The request was never sent: no such host, connection refused, no version of TLS in common.
     #[error("cannot connect ({0})")]
     Connect(String),
@@ -61,7 +61,7 @@ pub enum HttpErrorCause {
 
 impl HttpError {
     /// An error at `url`, whose query is dropped.
-    pub fn new(url: &Url, cause: HttpErrorCause) -> Self {
+    pub fn new(url: &Url, cause: HttpErrorKind) -> Self {
         Self {
             url: without_query(url),
             cause,
@@ -72,7 +72,7 @@ impl HttpError {
     pub fn is_about_certificates(&self) -> bool {
         matches!(
             self.cause,
-            HttpErrorCause::Certificate(_) | HttpErrorCause::CertificateRequired
+            HttpErrorKind::Certificate(_) | HttpErrorKind::CertificateRequired
         )
     }
 
@@ -80,11 +80,11 @@ impl HttpError {
     pub fn never_sent(&self) -> bool {
         matches!(
             self.cause,
-            HttpErrorCause::Connect(_)
-                | HttpErrorCause::Certificate(_)
-                | HttpErrorCause::CertificateRequired
-                | HttpErrorCause::NotTls
-                | HttpErrorCause::Unproven(_)
+            HttpErrorKind::Connect(_)
+                | HttpErrorKind::Certificate(_)
+                | HttpErrorKind::CertificateRequired
+                | HttpErrorKind::NotTls
+                | HttpErrorKind::Unproven(_)
         )
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
+mod address_policy;
 mod assertion;
 mod body;
 #[cfg(feature = "browser")]
@@ -12,7 +13,7 @@ mod device_prompt;
 mod http_client;
 mod http_error;
 mod interaction;
-mod reach;
+mod rate_limit;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "reqwest")]
@@ -20,11 +21,11 @@ mod reqwest_error;
 #[cfg(feature = "reqwest")]
 mod resolver;
 #[cfg(feature = "reqwest")]
-mod trust;
-mod turns;
+mod tls;
 mod without_query;
 
-pub use assertion::{AssertionSource, NoAssertion, NoAssertionCause, SECRET_VARIABLES};
+pub use address_policy::{AddressSpace, UrlPolicyError};
+pub use assertion::{AssertionError, AssertionErrorKind, AssertionSource, SECRET_VARIABLES};
 pub use body::Body;
 #[cfg(feature = "browser")]
 pub use browser::Browser;
@@ -33,14 +34,13 @@ pub use device_prompt::DevicePrompt;
 pub use http_client::{
     BODY_LIMIT, HttpClient, METADATA_DEADLINE, Request, Response, TOKEN_DEADLINE,
 };
-pub use http_error::{HttpError, HttpErrorCause};
+pub use http_error::{HttpError, HttpErrorKind};
 pub use interaction::Interaction;
-pub use reach::{Reach, UnsafeUrl};
 pub(crate) use without_query::without_query;
 
+use self::rate_limit::Turns;
 #[cfg(feature = "mcp")]
 pub(crate) use self::reqwest_error::cause_of;
-use self::turns::Turns;
 #[cfg(feature = "reqwest")]
 pub use self::{reqwest::ReqwestClient, resolver::Resolver};
 

@@ -14,13 +14,13 @@ use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use super::{
+    address_policy::AddressSpace,
     body::{Body, SyncBody},
     http_client::{HttpClient, METADATA_DEADLINE, Request, Response},
-    http_error::{HttpError, HttpErrorCause},
-    reach::Reach,
+    http_error::{HttpError, HttpErrorKind},
     reqwest_error::{cause_of, chain},
     resolver::{PolicedResolver, Resolver, SystemResolver},
-    trust::Trust,
+    tls::Trust,
     without_query::without_query,
 };
 #[cfg(feature = "mcp")]
@@ -36,12 +36,12 @@ const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"))
 /// An [`HttpClient`] over reqwest and rustls.
 ///
 /// It costs nothing until the first request: TLS roots are read then. Connections are pooled by
-/// [`Reach`], because the address rule is part of the connector. The proxies of the environment
+/// [`AddressSpace`], because the address rule is part of the connector. The proxies of the environment
 /// (`HTTPS_PROXY`, `NO_PROXY`, ...) are used, but never for loopback or for what is not encrypted;
 /// behind a proxy the proxy resolves names, so there the rule can judge literal addresses only.
 #[derive(Debug)]
 pub struct ReqwestClient {
-    direct: [OnceLock<reqwest::Client>; Reach::COUNT],
+    direct: [OnceLock<reqwest::Client>; AddressSpace::COUNT],
     proxied: OnceLock<reqwest::Client>,
     proxies: OnceLock<Matcher>,
     trust: Trust,
@@ -65,9 +65,9 @@ impl ReqwestClient {
     /// with a certificate of its house.
     ///
     /// # Errors
-    /// [`HttpErrorCause::Setup`] if there is no certificate in it.
-    pub fn with_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorCause> {
-        self.trust.only(bundle)?;
+    /// [`HttpErrorKind::Setup`] if there is no certificate in it.
+    pub fn with_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorKind> {
+        self.trust.with_only_roots(bundle)?;
         Ok(self.afresh())
     }
 
@@ -75,9 +75,9 @@ impl ReqwestClient {
     /// a network with an authority of its own.
     ///
     /// # Errors
-    /// [`HttpErrorCause::Setup`] if there is no certificate in it.
-    pub fn with_extra_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorCause> {
-        self.trust.also(bundle)?;
+    /// [`HttpErrorKind::Setup`] if there is no certificate in it.
+    pub fn with_extra_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorKind> {
+        self.trust.with_extra_roots(bundle)?;
         Ok(self.afresh())
     }
 
@@ -86,9 +86,9 @@ impl ReqwestClient {
     /// server among them, and nothing else of ours.
     ///
     /// # Errors
-    /// [`HttpErrorCause::Setup`] if either is missing, or the key is encrypted.
-    pub fn with_identity(mut self, pem: &Secret<Vec<u8>>) -> Result<Self, HttpErrorCause> {
-        self.trust.come_as(pem)?;
+    /// [`HttpErrorKind::Setup`] if either is missing, or the key is encrypted.
+    pub fn with_identity(mut self, pem: &Secret<Vec<u8>>) -> Result<Self, HttpErrorKind> {
+        self.trust.with_client_identity(pem)?;
         Ok(self.afresh())
     }
 
@@ -109,7 +109,7 @@ impl ReqwestClient {
         }
     }
 
-    fn client(&self, route: Route) -> Result<&reqwest::Client, HttpErrorCause> {
+    fn client(&self, route: Route) -> Result<&reqwest::Client, HttpErrorKind> {
         let slot = match route {
             Route::Proxied => &self.proxied,
             Route::Direct(reach) => &self.direct[reach as usize],
@@ -121,7 +121,7 @@ impl ReqwestClient {
         Ok(slot.get_or_init(|| client))
     }
 
-    fn build(&self, route: Route) -> Result<reqwest::Client, HttpErrorCause> {
+    fn build(&self, route: Route) -> Result<reqwest::Client, HttpErrorKind> {
         let builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -139,32 +139,34 @@ impl ReqwestClient {
         };
         builder
             .build()
-            .map_err(|error| HttpErrorCause::Setup(chain(&error)))
+            .map_err(|error| HttpErrorKind::Setup(chain(&error)))
     }
 
     /// For requests to `server` itself, wherever the person says it is: no redirects, no deadline for
     /// the whole exchange, because an event stream has none.
     #[cfg(feature = "mcp")]
     pub(crate) fn client_of(&self, server: &ServerUrl) -> Result<reqwest::Client, HttpError> {
-        let (url, reach) = (server.as_url(), Reach::to_named(server));
+        let (url, reach) = (server.as_url(), AddressSpace::for_server(server));
         // No resolver is asked about a literal address.
-        let allowed = reach.allows(url).map_err(HttpErrorCause::from);
+        let allowed = reach.check_url(url).map_err(HttpErrorKind::from);
         let client = allowed.and_then(|()| self.client(self.route(url, reach)));
         client.cloned().map_err(|cause| HttpError::new(url, cause))
     }
 
     /// The way to `url`, which may be visited with this `reach`.
-    fn route(&self, url: &Url, reach: Reach) -> Route {
+    fn route(&self, url: &Url, reach: AddressSpace) -> Route {
         match reach {
             // Who a proxy would hand it to, nobody knows.
-            Reach::PrivateOverHttp if is_in_clear(url) => Route::Direct(Reach::PrivateOverHttp),
+            AddressSpace::PrivateOverHttp if is_in_clear(url) => {
+                Route::Direct(AddressSpace::PrivateOverHttp)
+            }
             _ if is_proxied(self.proxies.get_or_init(Matcher::from_system), url) => Route::Proxied,
-            Reach::PrivateOverHttp => Route::Direct(Reach::Private),
+            AddressSpace::PrivateOverHttp => Route::Direct(AddressSpace::Private),
             reach => Route::Direct(reach),
         }
     }
 
-    async fn exchange(&self, request: Request) -> Result<Response, HttpErrorCause> {
+    async fn exchange(&self, request: Request) -> Result<Response, HttpErrorKind> {
         let (head_only, limit) = (request.head_only, request.body_limit);
         let (mut response, route) = self.head(request, None).await?;
         let remote = match route {
@@ -190,8 +192,8 @@ impl ReqwestClient {
         &self,
         request: Request,
         body: Option<Body>,
-    ) -> Result<(reqwest::Response, Route), HttpErrorCause> {
-        request.reach.allows(&request.url)?;
+    ) -> Result<(reqwest::Response, Route), HttpErrorKind> {
+        request.reach.check_url(&request.url)?;
         let route = self.route(&request.url, request.reach);
         let client = self.client(route)?;
         let body = match body {
@@ -228,9 +230,9 @@ impl ReqwestClient {
 enum Route {
     /// By the proxy of the environment.
     Proxied,
-    /// To an address that the rule of this reach allows. [`Reach::PrivateOverHttp`] is for what is
-    /// not encrypted; the rest of that reach goes by the way of [`Reach::Private`].
-    Direct(Reach),
+    /// To an address that the rule of this reach allows. [`AddressSpace::PrivateOverHttp`] is for what is
+    /// not encrypted; the rest of that reach goes by the way of [`AddressSpace::Private`].
+    Direct(AddressSpace),
 }
 
 fn is_proxied(proxies: &Matcher, url: &Url) -> bool {
@@ -249,7 +251,7 @@ impl HttpClient for ReqwestClient {
         outcome
     }
 
-    async fn open(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
+    async fn send_streaming(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
         self.begin(request, None).await
     }
 
@@ -280,11 +282,11 @@ impl Told {
     async fn within<T>(
         &self,
         deadline: Duration,
-        exchange: impl Future<Output = Result<T, HttpErrorCause>>,
+        exchange: impl Future<Output = Result<T, HttpErrorKind>>,
     ) -> Result<T, HttpError> {
         let outcome = tokio::time::timeout(deadline, exchange).await;
         outcome
-            .unwrap_or(Err(HttpErrorCause::TimedOut(deadline)))
+            .unwrap_or(Err(HttpErrorKind::TimedOut(deadline)))
             .map_err(|cause| HttpError::new(&self.url, cause))
     }
 
@@ -301,14 +303,11 @@ impl Told {
 }
 
 /// Reads the body while counting: what a server says of its length is not believed.
-async fn read_body(
-    response: &mut reqwest::Response,
-    limit: usize,
-) -> Result<Bytes, HttpErrorCause> {
+async fn read_body(response: &mut reqwest::Response, limit: usize) -> Result<Bytes, HttpErrorKind> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| cause_of(&error))? {
         if body.len() + chunk.len() > limit {
-            return Err(HttpErrorCause::TooLarge(limit));
+            return Err(HttpErrorKind::TooLarge(limit));
         }
         body.extend_from_slice(&chunk);
     }

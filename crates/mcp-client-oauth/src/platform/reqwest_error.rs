@@ -4,41 +4,41 @@ use std::error::Error as _;
 
 use rustls::{AlertDescription, InvalidMessage};
 
-use super::{http_error::HttpErrorCause, reach::UnsafeUrl};
+use super::{address_policy::UrlPolicyError, http_error::HttpErrorKind};
 
 /// How many characters of a reason are told.
 const LONGEST_REASON: usize = 200;
 
-pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorCause {
+pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorKind {
     for inner in causes(error) {
-        if let Some(forbidden) = inner.downcast_ref::<UnsafeUrl>() {
-            return HttpErrorCause::Forbidden(forbidden.clone());
+        if let Some(forbidden) = inner.downcast_ref::<UrlPolicyError>() {
+            return HttpErrorKind::Forbidden(forbidden.clone());
         }
         if let Some(broken) = inner.downcast_ref::<hyper::Error>()
             && broken.is_parse_too_large()
         {
-            return HttpErrorCause::HeadTooLarge;
+            return HttpErrorKind::HeadTooLarge;
         }
         match inner.downcast_ref::<rustls::Error>() {
             Some(refused @ rustls::Error::InvalidCertificate(_)) => {
-                return HttpErrorCause::Certificate(plain(&refused.to_string()));
+                return HttpErrorKind::Certificate(plain(&refused.to_string()));
             }
             Some(rustls::Error::AlertReceived(alert)) if is_about_ours(*alert) => {
-                return HttpErrorCause::CertificateRequired;
+                return HttpErrorKind::CertificateRequired;
             }
             // RFC 8446 §5.1: the first byte of a record is its content type, and none of them begins
             // a response of HTTP/1.1.
             Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-                return HttpErrorCause::NotTls;
+                return HttpErrorKind::NotTls;
             }
             _ => {}
         }
     }
     let text = chain(error);
     if error.is_connect() {
-        HttpErrorCause::Connect(text)
+        HttpErrorKind::Connect(text)
     } else {
-        HttpErrorCause::Interrupted(text)
+        HttpErrorKind::Interrupted(text)
     }
 }
 

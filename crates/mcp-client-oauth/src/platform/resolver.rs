@@ -5,7 +5,7 @@ use std::{fmt, io, net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::reach::{Reach, UnsafeUrl};
+use super::address_policy::{AddressSpace, UrlPolicyError};
 
 /// Finds the addresses of a host, in the place of the system: by a directory of services, say, or a
 /// DNS of its own. It is asked once for each connection, and the network policy judges what it
@@ -35,8 +35,8 @@ impl Resolver for SystemResolver {
 #[derive(Debug)]
 pub(super) struct PolicedResolver {
     pub(super) names: Arc<dyn Resolver>,
-    /// [`Reach::PrivateOverHttp`] is for what is not encrypted.
-    pub(super) reach: Reach,
+    /// [`AddressSpace::PrivateOverHttp`] is for what is not encrypted.
+    pub(super) reach: AddressSpace,
 }
 
 impl Resolve for PolicedResolver {
@@ -52,7 +52,11 @@ impl Resolve for PolicedResolver {
 }
 
 /// Of what a name leads to, what may be connected to.
-fn allowed(host: &str, found: Vec<SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, UnsafeUrl> {
+fn allowed(
+    host: &str,
+    found: Vec<SocketAddr>,
+    reach: AddressSpace,
+) -> Result<Vec<SocketAddr>, UrlPolicyError> {
     let mut allowed = Vec::new();
     let mut refusal = None;
     for address in found {
@@ -88,14 +92,21 @@ mod tests {
             let name = "localhost".parse().unwrap();
             PolicedResolver { names, reach }.resolve(name).await
         };
-        let found = resolve(Reach::Loopback).await.unwrap();
+        let found = resolve(AddressSpace::Loopback).await.unwrap();
         assert!(found.count() > 0);
-        for reach in [Reach::Public, Reach::Private, Reach::LinkLocal] {
+        for reach in [
+            AddressSpace::Public,
+            AddressSpace::Private,
+            AddressSpace::LinkLocal,
+        ] {
             let Err(error) = resolve(reach).await else {
                 panic!("{reach:?}");
             };
-            let forbidden = error.downcast_ref::<UnsafeUrl>();
-            let is_address = matches!(forbidden, Some(UnsafeUrl::Address(_, Reach::Loopback)));
+            let forbidden = error.downcast_ref::<UrlPolicyError>();
+            let is_address = matches!(
+                forbidden,
+                Some(UrlPolicyError::Address(_, AddressSpace::Loopback))
+            );
             assert!(is_address, "{reach:?}: {error}");
         }
     }
@@ -104,18 +115,30 @@ mod tests {
     fn of_mixed_addresses_only_the_allowed_are_connected_to() {
         let all = addresses(&["169.254.169.254", "93.184.215.14", "::1", "::ffff:10.0.0.1"]);
         let judged = |found: &[SocketAddr], reach| allowed("h", found.to_vec(), reach);
-        assert_eq!(judged(&all, Reach::Public), Ok(vec![all[1]]));
-        assert_eq!(judged(&all, Reach::Private), Ok(vec![all[1], all[3]]));
-        assert_eq!(judged(&all, Reach::Loopback), Ok(all.clone()));
-        assert_eq!(judged(&all, Reach::PrivateOverHttp), Ok(vec![all[3]]));
-        assert_eq!(judged(&[], Reach::Public), Ok(Vec::new()));
+        assert_eq!(judged(&all, AddressSpace::Public), Ok(vec![all[1]]));
         assert_eq!(
-            judged(&[all[0], all[2]], Reach::Public),
-            Err(UnsafeUrl::Address("h".to_owned(), Reach::LinkLocal))
+            judged(&all, AddressSpace::Private),
+            Ok(vec![all[1], all[3]])
+        );
+        assert_eq!(judged(&all, AddressSpace::Loopback), Ok(all.clone()));
+        assert_eq!(
+            judged(&all, AddressSpace::PrivateOverHttp),
+            Ok(vec![all[3]])
+        );
+        assert_eq!(judged(&[], AddressSpace::Public), Ok(Vec::new()));
+        assert_eq!(
+            judged(&[all[0], all[2]], AddressSpace::Public),
+            Err(UrlPolicyError::Address(
+                "h".to_owned(),
+                AddressSpace::LinkLocal
+            ))
         );
         assert_eq!(
-            judged(&[all[1]], Reach::PrivateOverHttp),
-            Err(UnsafeUrl::InClear("h".to_owned(), Reach::Public))
+            judged(&[all[1]], AddressSpace::PrivateOverHttp),
+            Err(UrlPolicyError::InClear(
+                "h".to_owned(),
+                AddressSpace::Public
+            ))
         );
     }
 }

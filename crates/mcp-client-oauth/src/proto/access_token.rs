@@ -21,7 +21,7 @@ const DPOP: &str = "DPoP ";
 /// How a token is used: its `token_type`, and the scheme of the `Authorization` header.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub enum Scheme {
+pub enum AuthScheme {
     /// Whoever has the token may use it (RFC 6750).
     #[default]
     Bearer,
@@ -29,7 +29,7 @@ pub enum Scheme {
     DPoP,
 }
 
-impl Scheme {
+impl AuthScheme {
     /// The name, as it is registered.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Scheme {
     }
 }
 
-impl fmt::Display for Scheme {
+impl fmt::Display for AuthScheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -71,16 +71,16 @@ impl AccessToken {
     /// A bearer token: `b64token` characters (RFC 6750 §2.1), and other visible ASCII that servers
     /// use.
     pub fn new(token: &str) -> Option<Self> {
-        Self::of(Scheme::Bearer, token)
+        Self::of(AuthScheme::Bearer, token)
     }
 
     /// A token that is bound to a key, of the same characters.
-    pub fn bound(token: &str) -> Option<Self> {
-        Self::of(Scheme::DPoP, token)
+    pub fn dpop(token: &str) -> Option<Self> {
+        Self::of(AuthScheme::DPoP, token)
     }
 
     /// A token that is used in this way.
-    pub fn of(scheme: Scheme, token: &str) -> Option<Self> {
+    pub fn of(scheme: AuthScheme, token: &str) -> Option<Self> {
         let fits = (1..=LONGEST_TOKEN).contains(&token.len());
         if !fits || !token.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
             return None;
@@ -92,11 +92,11 @@ impl AccessToken {
     }
 
     /// How it is used.
-    pub fn scheme(&self) -> Scheme {
+    pub fn scheme(&self) -> AuthScheme {
         if self.0.as_bytes().starts_with(DPOP.as_bytes()) {
-            Scheme::DPoP
+            AuthScheme::DPoP
         } else {
-            Scheme::Bearer
+            AuthScheme::Bearer
         }
     }
 
@@ -131,10 +131,10 @@ impl fmt::Debug for AccessToken {
 impl Serialize for AccessToken {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.scheme() {
-            Scheme::Bearer => serializer.serialize_str(self.expose()),
-            Scheme::DPoP => {
+            AuthScheme::Bearer => serializer.serialize_str(self.expose()),
+            AuthScheme::DPoP => {
                 let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry(Scheme::DPoP.as_str(), self.expose())?;
+                map.serialize_entry(AuthScheme::DPoP.as_str(), self.expose())?;
                 map.end()
             }
         }
@@ -170,10 +170,10 @@ impl<'de> Visitor<'de> for Stored {
         let (scheme, token) = map
             .next_entry::<String, Secret<String>>()?
             .ok_or_else(wrong)?;
-        if scheme != Scheme::DPoP.as_str() || map.next_key::<String>()?.is_some() {
+        if scheme != AuthScheme::DPoP.as_str() || map.next_key::<String>()?.is_some() {
             return Err(wrong());
         }
-        AccessToken::bound(token.expose()).ok_or_else(wrong)
+        AccessToken::dpop(token.expose()).ok_or_else(wrong)
     }
 }
 
@@ -187,11 +187,11 @@ mod tests {
     fn a_token_says_how_it_is_used() {
         let (bearer, bound) = (
             AccessToken::new("at").unwrap(),
-            AccessToken::bound("at").unwrap(),
+            AccessToken::dpop("at").unwrap(),
         );
         assert_eq!(
             (bearer.scheme(), bound.scheme()),
-            (Scheme::Bearer, Scheme::DPoP)
+            (AuthScheme::Bearer, AuthScheme::DPoP)
         );
         assert_eq!((bearer.expose(), bound.expose()), ("at", "at"));
         assert_eq!(bearer.header(), "Bearer at");
@@ -204,7 +204,7 @@ mod tests {
     fn a_bearer_token_is_written_as_ever_and_a_bound_one_is_not_taken_for_one() {
         let (bearer, bound) = (
             AccessToken::new("at").unwrap(),
-            AccessToken::bound("at").unwrap(),
+            AccessToken::dpop("at").unwrap(),
         );
         assert_eq!(serde_json::to_value(&bearer).unwrap(), json!("at"));
         assert_eq!(serde_json::to_value(&bound).unwrap(), json!({"DPoP": "at"}));

@@ -1,11 +1,11 @@
 //! Token requests without a person: client credentials (RFC 6749 §4.4) and assertions (RFC 7523 §2.1).
 
 use super::{
-    access_token::LONGEST_TOKEN, client_auth::ClientAuth, endpoint::Endpoint,
+    access_token::LONGEST_TOKEN, client_auth::ClientAuth, endpoint::EndpointUrl,
     resource_metadata::Resource, scope::Scope,
 };
 use crate::{
-    platform::{Reach, Request},
+    platform::{AddressSpace, Request},
     secret::Secret,
 };
 
@@ -35,8 +35,8 @@ impl Assertion {
 
 /// The request of a client that asks in its own name (spec-checklist J1, J2).
 pub fn client_credentials_request(
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     scope: Option<&Scope>,
@@ -47,8 +47,8 @@ pub fn client_credentials_request(
 
 /// The request that trades an assertion for tokens (spec-checklist J5, J12).
 pub fn assertion_request(
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     scope: Option<&Scope>,
@@ -62,8 +62,8 @@ pub fn assertion_request(
 }
 
 fn post(
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     client: &ClientAuth<'_>,
     grant: &[(&str, &str)],
     resource: Option<&Resource>,
@@ -73,7 +73,7 @@ fn post(
     let mut fields = grant.to_vec();
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
-    client.post(endpoint, reach, &fields)
+    client.build_form_request(endpoint, reach, &fields)
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use url::Url;
 
 use super::{
     authorize_parameters::AuthorizeParameters,
-    endpoint::Endpoint,
-    error_body::ErrorBody,
+    endpoint::EndpointUrl,
     id_token::Nonce,
-    pkce::{CodeVerifier, NoRandomness, random_text},
+    oauth_error::OAuthErrorResponse,
+    pkce::{CodeVerifier, RandomError, random_text},
     resource_metadata::Resource,
     scope::Scope,
     server_metadata::{Issuer, ServerMetadata},
@@ -27,7 +27,7 @@ pub struct State(Secret<String>);
 
 impl State {
     /// A fresh state.
-    pub fn generate() -> Result<Self, NoRandomness> {
+    pub fn generate() -> Result<Self, RandomError> {
         random_text::<STATE_BYTES>().map(Self)
     }
 
@@ -83,7 +83,7 @@ impl<'a> AuthorizationRequest<'a> {
 
 /// A request on its way through the browser; used up by the callback.
 #[derive(Debug)]
-pub struct Pending {
+pub struct PendingAuthorization {
     state: State,
     verifier: CodeVerifier,
     nonce: Option<Nonce>,
@@ -140,7 +140,7 @@ pub enum CallbackError {
     IssuerMissing(Issuer),
     /// The server said no.
     #[error("the authorization server answered {0}")]
-    Refused(ErrorBody),
+    Refused(OAuthErrorResponse),
     /// No code, two of them, or one that is none.
     #[error("the callback carries no usable authorization code")]
     NoCode,
@@ -154,11 +154,11 @@ pub enum CallbackError {
 /// The request may go only to a server whose `authorization_endpoint` is `endpoint`.
 pub fn authorization_url(
     server: &ServerMetadata,
-    endpoint: &Endpoint,
+    endpoint: &EndpointUrl,
     request: &AuthorizationRequest<'_>,
     state: State,
     verifier: CodeVerifier,
-) -> (Url, Pending) {
+) -> (Url, PendingAuthorization) {
     let challenge = verifier.challenge();
     let scope = request.scope.map(ToString::to_string);
     let ours = [
@@ -193,7 +193,7 @@ pub fn authorization_url(
                 .filter_map(|(name, value)| Some((name, (*value)?))),
         );
     url.set_fragment(None);
-    let pending = Pending {
+    let pending = PendingAuthorization {
         state,
         verifier,
         nonce: request.nonce.cloned(),
@@ -205,7 +205,7 @@ pub fn authorization_url(
     (url, pending)
 }
 
-impl Pending {
+impl PendingAuthorization {
     /// Where the answer will come to.
     pub fn redirect_uri(&self) -> &Url {
         &self.redirect_uri
@@ -213,7 +213,7 @@ impl Pending {
 
     /// Whether `callback` answers this request: it carries our `state`, once. Anything else is
     /// somebody's noise, and must not end the wait (H49, H50).
-    pub fn recognizes(&self, callback: &Url) -> bool {
+    pub fn matches_state(&self, callback: &Url) -> bool {
         let expected = self.state.expose().as_bytes();
         only(callback, "state")
             .is_some_and(|state| verify_slices_are_equal(state.as_bytes(), expected).is_ok())
@@ -222,7 +222,7 @@ impl Pending {
     /// Accepts the answer. `state` is checked first, then `iss`; only then is anything else read
     /// (spec-checklist F1-F6).
     pub fn accept(self, callback: &Url) -> Result<AuthorizationCode, CallbackError> {
-        if !self.recognizes(callback) {
+        if !self.matches_state(callback) {
             return Err(CallbackError::State);
         }
         self.check_issuer(callback)?;
@@ -230,7 +230,7 @@ impl Pending {
         match (error.as_slice(), code.as_slice()) {
             ([error], []) => {
                 let words = only(callback, "error_description");
-                Err(CallbackError::Refused(ErrorBody::new(
+                Err(CallbackError::Refused(OAuthErrorResponse::new(
                     error,
                     words.as_deref(),
                 )))
@@ -283,12 +283,12 @@ fn only(url: &Url, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::Reach;
+    use crate::platform::AddressSpace;
 
     const REDIRECT: &str = "http://127.0.0.1:1/callback";
 
-    fn start(endpoint: &str, iss_required: bool) -> (Url, Pending) {
-        let parse = |text| Endpoint::parse(text, Reach::Public).unwrap();
+    fn start(endpoint: &str, iss_required: bool) -> (Url, PendingAuthorization) {
+        let parse = |text| EndpointUrl::parse(text, AddressSpace::Public).unwrap();
         let token = parse("https://as.example/token");
         let mut server =
             ServerMetadata::manual(Issuer::new("https://as.example"), parse(endpoint), token);
@@ -338,7 +338,7 @@ mod tests {
                 found: Issuer::new(found),
             })
         };
-        let refused = |code: &str| Some(E::Refused(ErrorBody::new(code, None)));
+        let refused = |code: &str| Some(E::Refused(OAuthErrorResponse::new(code, None)));
         let cases: Vec<(bool, &str, Option<CallbackError>)> = vec![
             (false, "code=1&state=s", None),
             (false, "code=1&state=s&iss=https://as.example", None),

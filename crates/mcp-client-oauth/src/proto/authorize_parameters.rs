@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map};
 
 use serde::{Deserialize, Serialize};
 
-use super::foreign::Foreign;
+use super::untrusted_text::UntrustedText;
 
 /// What is ours to say (H69), and what would let somebody else say it: a request object (RFC 9101)
 /// goes before everything in the query, and another response mode leads past our listener.
@@ -48,10 +48,10 @@ pub struct AuthorizeParameters(BTreeMap<String, String>);
 pub enum AuthorizeParameterError {
     /// What each login says by itself.
     #[error("the parameter `{0}` is not yours to set")]
-    Reserved(Foreign),
+    Reserved(UntrustedText),
     /// No name, or one with a control character in it or its value.
     #[error("`{0}` cannot be a parameter: it has no name, or control characters")]
-    Unusable(Foreign),
+    Unusable(UntrustedText),
 }
 
 impl AuthorizeParameters {
@@ -68,10 +68,10 @@ impl AuthorizeParameters {
         let (name, value) = (name.into(), value.into());
         let is_control = |text: &str| text.chars().any(char::is_control);
         if name.is_empty() || is_control(&name) || is_control(&value) {
-            return Err(AuthorizeParameterError::Unusable(Foreign::new(&name)));
+            return Err(AuthorizeParameterError::Unusable(UntrustedText::new(&name)));
         }
         if RESERVED.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
-            return Err(AuthorizeParameterError::Reserved(Foreign::new(&name)));
+            return Err(AuthorizeParameterError::Reserved(UntrustedText::new(&name)));
         }
         self.0.insert(name, value);
         Ok(())

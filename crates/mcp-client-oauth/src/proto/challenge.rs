@@ -4,9 +4,9 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{
     dpop::{DpopNonce, USE_NONCE},
-    foreign::Foreign,
     scope::{Scope, ScopeError},
-    token::Scheme,
+    token::AuthScheme,
+    untrusted_text::UntrustedText,
 };
 
 /// How many header lines, and how many bytes of each, are looked at (H15).
@@ -24,11 +24,11 @@ pub struct Challenge {
     /// Why its `scope` is not taken, if it has one that is no scope or is past the limits.
     pub unusable_scope: Option<ScopeError>,
     /// `invalid_token`, `insufficient_scope`, ... (RFC 6750 §3.1).
-    pub error: Option<Foreign>,
+    pub error: Option<UntrustedText>,
     /// The server's words about it.
-    pub error_description: Option<Foreign>,
+    pub error_description: Option<UntrustedText>,
     /// How the token is to be used.
-    pub scheme: Scheme,
+    pub scheme: AuthScheme,
     /// Whether there was a challenge of the scheme `DPoP` and none of the scheme `Bearer`: then a
     /// bearer token will not do, however fresh.
     pub demands_dpop: bool,
@@ -41,11 +41,11 @@ impl Challenge {
     /// `insufficient_scope` (spec-checklist A9). Of several, the first `Bearer` (or `DPoP`) that
     /// names metadata is taken, else the first; but one that refuses a proof speaks of this very
     /// request, so its word goes before theirs.
-    pub fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+    pub fn from_headers(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         let all: Vec<_> = auth_challenges(headers)
             .into_iter()
             .filter_map(|challenge| {
-                let scheme = Scheme::named(&challenge.scheme)?;
+                let scheme = AuthScheme::named(&challenge.scheme)?;
                 Some(Self::new(scheme, &challenge))
             })
             .collect();
@@ -54,8 +54,10 @@ impl Challenge {
             .find(|challenge| challenge.resource_metadata.is_some());
         let mut best = named.or(all.first()).cloned();
         if let Some(best) = &mut best {
-            best.dpop_nonce = DpopNonce::of(headers);
-            best.demands_dpop = all.iter().all(|challenge| challenge.scheme == Scheme::DPoP);
+            best.dpop_nonce = DpopNonce::from_headers(headers);
+            best.demands_dpop = all
+                .iter()
+                .all(|challenge| challenge.scheme == AuthScheme::DPoP);
             if let Some(refusal) = all.iter().find(|challenge| challenge.refuses_proof()) {
                 best.error.clone_from(&refusal.error);
                 best.scheme = refusal.scheme;
@@ -80,10 +82,11 @@ impl Challenge {
     pub fn refuses_proof(&self) -> bool {
         let codes = [USE_NONCE, "invalid_dpop_proof"];
         let error = self.error.as_ref();
-        self.scheme == Scheme::DPoP && error.is_some_and(|error| codes.contains(&error.as_raw()))
+        self.scheme == AuthScheme::DPoP
+            && error.is_some_and(|error| codes.contains(&error.as_raw()))
     }
 
-    fn new(scheme: Scheme, challenge: &AuthChallenge) -> Self {
+    fn new(scheme: AuthScheme, challenge: &AuthChallenge) -> Self {
         let scope = challenge.param("scope").map(str::parse);
         let (scope, unusable_scope) = match scope {
             Some(Ok(scope)) => (Some(scope), None),
@@ -95,8 +98,8 @@ impl Challenge {
             resource_metadata: challenge.param("resource_metadata").map(str::to_owned),
             scope,
             unusable_scope,
-            error: challenge.param("error").map(Foreign::new),
-            error_description: challenge.param("error_description").map(Foreign::new),
+            error: challenge.param("error").map(UntrustedText::new),
+            error_description: challenge.param("error_description").map(UntrustedText::new),
             scheme,
             demands_dpop: false,
             dpop_nonce: None,
@@ -273,7 +276,7 @@ mod tests {
             let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
             headers.append(header::WWW_AUTHENTICATE, value);
         }
-        Challenge::of(StatusCode::UNAUTHORIZED, &headers).unwrap()
+        Challenge::from_headers(StatusCode::UNAUTHORIZED, &headers).unwrap()
     }
 
     #[test]
@@ -359,10 +362,10 @@ mod tests {
             assert!(!of(&[line]).refuses_proof(), "{line}");
         }
         for (line, scheme) in [
-            ("DPoP", Scheme::DPoP),
-            ("dpop algs=\"ES256\"", Scheme::DPoP),
-            ("Bearer, DPoP", Scheme::Bearer),
-            ("Negotiate", Scheme::Bearer),
+            ("DPoP", AuthScheme::DPoP),
+            ("dpop algs=\"ES256\"", AuthScheme::DPoP),
+            ("Bearer, DPoP", AuthScheme::Bearer),
+            ("Negotiate", AuthScheme::Bearer),
         ] {
             assert_eq!(of(&[line]).scheme, scheme, "{line}");
         }
@@ -373,21 +376,27 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("DPoP"));
         headers.insert("dpop-nonce", HeaderValue::from_static("n-1"));
-        let challenge = Challenge::of(StatusCode::UNAUTHORIZED, &headers).unwrap();
+        let challenge = Challenge::from_headers(StatusCode::UNAUTHORIZED, &headers).unwrap();
         assert_eq!(challenge.dpop_nonce, DpopNonce::new("n-1"));
         headers.insert("dpop-nonce", HeaderValue::from_bytes(b"n\t1").unwrap());
-        let challenge = Challenge::of(StatusCode::UNAUTHORIZED, &headers).unwrap();
+        let challenge = Challenge::from_headers(StatusCode::UNAUTHORIZED, &headers).unwrap();
         assert_eq!(challenge.dpop_nonce, None);
     }
 
     #[test]
     fn only_insufficient_scope_makes_a_403_a_challenge() {
         let mut headers = HeaderMap::new();
-        assert_eq!(Challenge::of(StatusCode::FORBIDDEN, &headers), None);
+        assert_eq!(
+            Challenge::from_headers(StatusCode::FORBIDDEN, &headers),
+            None
+        );
         let value = r#"Bearer error="insufficient_scope", scope="mcp:write""#;
         headers.insert(header::WWW_AUTHENTICATE, value.parse().unwrap());
-        let challenge = Challenge::of(StatusCode::FORBIDDEN, &headers).unwrap();
+        let challenge = Challenge::from_headers(StatusCode::FORBIDDEN, &headers).unwrap();
         assert_eq!(challenge.scope.unwrap().to_string(), "mcp:write");
-        assert_eq!(Challenge::of(StatusCode::BAD_REQUEST, &headers), None);
+        assert_eq!(
+            Challenge::from_headers(StatusCode::BAD_REQUEST, &headers),
+            None
+        );
     }
 }

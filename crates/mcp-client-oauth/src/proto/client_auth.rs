@@ -16,12 +16,12 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::{
-    endpoint::Endpoint,
-    private_key::{JwtId, NotSigned, PrivateKey},
+    endpoint::EndpointUrl,
+    private_key::{JwtId, PrivateKey, SigningError},
     server_metadata::Issuer,
 };
 use crate::{
-    platform::{Reach, Request},
+    platform::{AddressSpace, Request},
     secret::Secret,
 };
 
@@ -70,7 +70,7 @@ impl AuthMethod {
     /// with, if the server still offers it, else the first in the server's list that sends the
     /// secret, else `none` if that is listed. The offer decides, not the presence of a secret (H97).
     /// Without an offer, RFC 8414 §2 says Basic.
-    pub fn choose(registered: Option<Self>, offered: Option<&[String]>, has_secret: bool) -> Self {
+    pub fn select(registered: Option<Self>, offered: Option<&[String]>, has_secret: bool) -> Self {
         if !has_secret {
             return Self::None;
         }
@@ -96,7 +96,7 @@ impl AuthMethod {
     /// Servers that list no methods at all are asked for a public client too. `client_secret_post`
     /// goes before Basic: the servers of the Python MCP SDK (`mcp` 1.23 to 2.3) list both, and it is
     /// the only method with which their token and revocation endpoints work as they are.
-    pub fn to_register(offered: Option<&[String]>) -> Self {
+    pub fn for_registration(offered: Option<&[String]>) -> Self {
         [Self::None, Self::Post, Self::Basic]
             .into_iter()
             .find(|method| method.is_offered(offered))
@@ -259,7 +259,7 @@ impl<'a> ClientAuth<'a> {
 
     /// A client that the server does not know, and need not: what it brings speaks for itself
     /// (RFC 7521 §4.1).
-    pub fn unknown() -> Self {
+    pub fn anonymous() -> Self {
         Self::new("", None, AuthMethod::None)
     }
 
@@ -275,8 +275,8 @@ impl<'a> ClientAuth<'a> {
     /// The client at the moment of one request: what must be signed anew each time is signed.
     ///
     /// # Errors
-    /// [`NotSigned`].
-    pub fn at(&self, now: SystemTime) -> Result<Self, NotSigned> {
+    /// [`SigningError`].
+    pub fn with_time(&self, now: SystemTime) -> Result<Self, SigningError> {
         if let Some(Signer { key, audience }) = &self.signer {
             let id = JwtId::generate()?;
             let assertion = key.client_assertion(self.client_id, audience, now, &id)?;
@@ -302,7 +302,12 @@ impl<'a> ClientAuth<'a> {
 
     /// A form with these fields to `endpoint`, authenticated. A client that signs must be the one
     /// of this moment, by [`at`](Self::at); else nothing in the form says who it is.
-    pub fn post(&self, endpoint: &Endpoint, reach: Reach, fields: &[(&str, &str)]) -> Request {
+    pub fn build_form_request(
+        &self,
+        endpoint: &EndpointUrl,
+        reach: AddressSpace,
+        fields: &[(&str, &str)],
+    ) -> Request {
         let mut fields = fields.to_vec();
         let secret = self
             .client_secret
@@ -415,7 +420,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                AuthMethod::choose(registered, offered.as_deref(), has_secret),
+                AuthMethod::select(registered, offered.as_deref(), has_secret),
                 expected
             );
         }
@@ -449,7 +454,7 @@ mod tests {
             (None, ["none", "client_secret_basic"], AuthMethod::Basic),
         ] {
             let offered = offered.map(str::to_owned);
-            let chosen = AuthMethod::choose(registered, Some(&offered), true);
+            let chosen = AuthMethod::select(registered, Some(&offered), true);
             assert_eq!(chosen, expected, "{registered:?} {offered:?}");
         }
     }
@@ -470,15 +475,15 @@ mod tests {
             (vec!["private_key_jwt"], AuthMethod::None),
         ] {
             let offered: Vec<String> = offered.into_iter().map(str::to_owned).collect();
-            assert_eq!(AuthMethod::to_register(Some(&offered)), expected);
+            assert_eq!(AuthMethod::for_registration(Some(&offered)), expected);
         }
-        assert_eq!(AuthMethod::to_register(None), AuthMethod::None);
+        assert_eq!(AuthMethod::for_registration(None), AuthMethod::None);
     }
 
     #[test]
     fn only_a_client_that_may_use_basic_names_itself_in_the_form_beside_it() {
         let secret = Secret::new("planted".to_owned());
-        let endpoint = Endpoint::parse("https://as/token", Reach::Public).unwrap();
+        let endpoint = EndpointUrl::parse("https://as/token", AddressSpace::Public).unwrap();
         let learned = ClientIdInForm::default();
         let client = |method, may_be_basic| {
             ClientAuth::new("c", Some(&secret), method).with_learned(&learned, may_be_basic)
@@ -501,7 +506,7 @@ mod tests {
         ] {
             let again = client(method, may_be_basic).with_client_id_in_form();
             let again = again.unwrap();
-            let request = again.post(&endpoint, Reach::Public, &[("a", "b")]);
+            let request = again.build_form_request(&endpoint, AddressSpace::Public, &[("a", "b")]);
             assert_eq!(&request.body[..], b"a=b&client_id=c");
             assert!(request.headers.contains_key(header::AUTHORIZATION));
             assert!(again.with_client_id_in_form().is_none());
@@ -518,9 +523,10 @@ mod tests {
     #[test]
     fn an_empty_secret_stands_only_where_the_form_has_none() {
         let secret = Secret::new("planted".to_owned());
-        let endpoint = Endpoint::parse("https://as/revoke", Reach::Public).unwrap();
+        let endpoint = EndpointUrl::parse("https://as/revoke", AddressSpace::Public).unwrap();
         let sent = |client: &ClientAuth<'_>| {
-            let request = client.post(&endpoint, Reach::Public, &[("token", "t")]);
+            let request =
+                client.build_form_request(&endpoint, AddressSpace::Public, &[("token", "t")]);
             String::from_utf8(request.body.to_vec()).unwrap()
         };
         let public = ClientAuth::new("c", None, AuthMethod::None);
@@ -532,17 +538,17 @@ mod tests {
         assert_eq!(sent(&again), "token=t&client_id=c&client_secret=");
         let post = ClientAuth::new("c", Some(&secret), AuthMethod::Post);
         assert!(post.with_empty_secret().is_none());
-        assert!(ClientAuth::unknown().with_empty_secret().is_none());
+        assert!(ClientAuth::anonymous().with_empty_secret().is_none());
     }
 
     #[test]
     fn a_secret_travels_in_one_place_only() {
-        let endpoint = Endpoint::parse("https://as/token", Reach::Public).unwrap();
+        let endpoint = EndpointUrl::parse("https://as/token", AddressSpace::Public).unwrap();
         let secret = Secret::new("planted".to_owned());
         let send = |method| {
-            ClientAuth::new("c", Some(&secret), method).post(
+            ClientAuth::new("c", Some(&secret), method).build_form_request(
                 &endpoint,
-                Reach::Public,
+                AddressSpace::Public,
                 &[("a", "b")],
             )
         };
@@ -559,8 +565,12 @@ mod tests {
 
     #[test]
     fn who_is_not_known_says_nothing_of_themselves() {
-        let endpoint = Endpoint::parse("https://as/token", Reach::Public).unwrap();
-        let request = ClientAuth::unknown().post(&endpoint, Reach::Public, &[("a", "b")]);
+        let endpoint = EndpointUrl::parse("https://as/token", AddressSpace::Public).unwrap();
+        let request = ClientAuth::anonymous().build_form_request(
+            &endpoint,
+            AddressSpace::Public,
+            &[("a", "b")],
+        );
         assert_eq!(&request.body[..], b"a=b");
         assert!(!request.headers.contains_key(header::AUTHORIZATION));
     }
@@ -574,10 +584,10 @@ mod tests {
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----");
         let key = PrivateKey::from_pem(&pem).unwrap();
         let client = ClientAuth::signing("c", &key, Issuer::new("https://as"));
-        let endpoint = Endpoint::parse("https://as/token", Reach::Public).unwrap();
+        let endpoint = EndpointUrl::parse("https://as/token", AddressSpace::Public).unwrap();
         let send = || {
-            let client = client.at(SystemTime::UNIX_EPOCH).unwrap();
-            let request = client.post(&endpoint, Reach::Public, &[("a", "b")]);
+            let client = client.with_time(SystemTime::UNIX_EPOCH).unwrap();
+            let request = client.build_form_request(&endpoint, AddressSpace::Public, &[("a", "b")]);
             let fields: Vec<(String, String)> =
                 form_urlencoded::parse(&request.body).into_owned().collect();
             let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
@@ -589,7 +599,7 @@ mod tests {
         };
         assert_ne!(send(), send());
         // Who forgets to sign says nothing.
-        let request = client.post(&endpoint, Reach::Public, &[("a", "b")]);
+        let request = client.build_form_request(&endpoint, AddressSpace::Public, &[("a", "b")]);
         assert_eq!(&request.body[..], b"a=b");
     }
 }

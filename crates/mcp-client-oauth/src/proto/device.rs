@@ -10,17 +10,17 @@ use url::Url;
 use super::{
     access_token::LONGEST_TOKEN,
     client_auth::ClientAuth,
-    endpoint::Endpoint,
-    error_body::ErrorBody,
-    foreign::Foreign,
-    lenient,
+    endpoint::EndpointUrl,
+    oauth_error::OAuthErrorResponse,
     resource_metadata::Resource,
     scope::Scope,
+    serde_lenient,
     server_metadata::{Issuer, ServerMetadata},
     token::{self, TokenError, TokenSet},
+    untrusted_text::UntrustedText,
 };
 use crate::{
-    platform::{Reach, Request, Response, UnsafeUrl},
+    platform::{AddressSpace, Request, Response, UrlPolicyError},
     secret::Secret,
 };
 
@@ -48,9 +48,9 @@ pub struct DeviceCode {
     /// What the person enters.
     pub user_code: UserCode,
     /// Where the person enters it.
-    pub verification_uri: Endpoint,
+    pub verification_uri: EndpointUrl,
     /// The same place with the code in it, for a link or a QR code.
-    pub verification_uri_complete: Option<Endpoint>,
+    pub verification_uri_complete: Option<EndpointUrl>,
     /// How long the codes live, at most [`LONGEST_CODE_LIFE`].
     pub expires_in: Duration,
     /// How long to wait between two polls, from [`SHORTEST_INTERVAL`] to [`LONGEST_INTERVAL`].
@@ -61,7 +61,7 @@ impl DeviceCode {
     /// Whether the person is sent to another host than that of `issuer`. It may be the same
     /// company, or a server that has our person confirm a code of its own elsewhere (H175): whoever
     /// sees the name can tell.
-    pub fn is_elsewhere(&self, issuer: &Issuer) -> bool {
+    pub fn is_third_party_host(&self, issuer: &Issuer) -> bool {
         let Ok(issuer) = Url::parse(issuer.as_str()) else {
             return true;
         };
@@ -127,11 +127,11 @@ pub enum DeviceResponseError {
         /// The HTTP status.
         status: u16,
         /// What the server said.
-        error: Option<ErrorBody>,
+        error: Option<OAuthErrorResponse>,
     },
     /// The answer cannot be used.
     #[error("the answer has no code that can be used: {0}")]
-    Unusable(Foreign),
+    Unusable(UntrustedText),
     /// A place that a person must not be sent to (H175).
     #[error("its `{member}` cannot be used: {cause}")]
     UnsafeUri {
@@ -139,14 +139,14 @@ pub enum DeviceResponseError {
         member: &'static str,
         /// Why.
         #[source]
-        cause: UnsafeUrl,
+        cause: UrlPolicyError,
     },
 }
 
 impl DeviceResponseError {
     /// Whether the server's word is `code`.
     pub fn is(&self, code: &str) -> bool {
-        matches!(self, Self::Refused { error: Some(error), .. } if error.is(code))
+        matches!(self, Self::Refused { error: Some(error), .. } if error.has_code(code))
     }
 
     /// Whether the endpoint is no longer where it was (H22).
@@ -161,15 +161,15 @@ impl DeviceResponseError {
     }
 }
 
-fn told(error: Option<&ErrorBody>) -> String {
+fn told(error: Option<&OAuthErrorResponse>) -> String {
     error.map(|error| format!(", {error}")).unwrap_or_default()
 }
 
 /// The request for a code (RFC 8628 §3.1). The resource is named here, as in every authorization
 /// request (RFC 8707 §2.1).
 pub fn request(
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     scope: Option<&Scope>,
@@ -178,7 +178,7 @@ pub fn request(
     let mut fields = Vec::new();
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
-    client.post(endpoint, reach, &fields)
+    client.build_form_request(endpoint, reach, &fields)
 }
 
 /// Reads the answer of `endpoint`. What it names may not lead to a more private place than `reach`.
@@ -186,17 +186,17 @@ pub fn request(
 /// `secrets` are what the request carried: they are redacted in the server's words.
 pub fn response(
     answer: &Response,
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     secrets: &[&str],
 ) -> Result<DeviceCode, DeviceResponseError> {
-    let error = ErrorBody::parse(&answer.body).map(|error| error.without(secrets));
+    let error = OAuthErrorResponse::parse(&answer.body).map(|error| error.redact(secrets));
     if error.is_some() || !answer.status.is_success() {
         let status = answer.status.as_u16();
         return Err(DeviceResponseError::Refused { status, error });
     }
-    let wire: Wire =
-        serde_json::from_slice(&answer.body).map_err(|error| unusable(&lenient::shape(&error)))?;
+    let wire: Wire = serde_json::from_slice(&answer.body)
+        .map_err(|error| unusable(&serde_lenient::shape(&error)))?;
     wire.into_code(endpoint, reach)
 }
 
@@ -205,7 +205,7 @@ struct Wire {
     device_code: Secret<String>,
     user_code: String,
     verification_uri: String,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     verification_uri_complete: Option<String>,
     #[serde(default)]
     expires_in: Option<Box<RawValue>>,
@@ -216,8 +216,8 @@ struct Wire {
 impl Wire {
     fn into_code(
         self,
-        endpoint: &Endpoint,
-        reach: Reach,
+        endpoint: &EndpointUrl,
+        reach: AddressSpace,
     ) -> Result<DeviceCode, DeviceResponseError> {
         if !(1..=LONGEST_TOKEN).contains(&self.device_code.expose().len()) {
             return Err(unusable("its device code is empty or too long"));
@@ -225,7 +225,7 @@ impl Wire {
         let user_code = UserCode::new(self.user_code)
             .ok_or_else(|| unusable("its user code is empty or longer than 64 characters"))?;
         let place = |member: &'static str, text: &str| {
-            Endpoint::parse_page(text, reach, endpoint.as_url())
+            EndpointUrl::parse_page(text, reach, endpoint.as_url())
                 .map_err(|cause| DeviceResponseError::UnsafeUri { member, cause })
         };
         let complete = self.verification_uri_complete.as_deref();
@@ -251,13 +251,13 @@ fn seconds(value: Option<&RawValue>) -> Option<Duration> {
 }
 
 fn unusable(why: &str) -> DeviceResponseError {
-    DeviceResponseError::Unusable(Foreign::new(why))
+    DeviceResponseError::Unusable(UntrustedText::new(why))
 }
 
 /// The request that asks whether the person has decided (RFC 8628 §3.4).
 pub fn poll_request(
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     device_code: &Secret<String>,
@@ -267,13 +267,13 @@ pub fn poll_request(
         ("device_code", device_code.expose().as_str()),
     ];
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
-    client.post(endpoint, reach, &fields)
+    client.build_form_request(endpoint, reach, &fields)
 }
 
 /// What the token endpoint says to a poll (RFC 8628 §3.5).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Poll {
+pub enum DevicePollResult {
     /// The person has approved.
     Tokens(TokenSet),
     /// The person has not decided yet.
@@ -284,12 +284,12 @@ pub enum Poll {
     /// The server cannot answer now: to be asked again later, after this wait or a longer one.
     Unavailable(Option<Duration>),
     /// The person said no.
-    Denied(ErrorBody),
+    Denied(OAuthErrorResponse),
     /// The code is dead.
     Expired,
 }
 
-impl Poll {
+impl DevicePollResult {
     /// Takes what [`token::response`] made of the answer.
     ///
     /// # Errors
@@ -335,7 +335,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::proto::token::Scheme;
+    use crate::proto::token::AuthScheme;
 
     fn document() -> Value {
         json!({
@@ -350,8 +350,8 @@ mod tests {
         let status = StatusCode::from_u16(status).unwrap();
         let answer = Response::new(status, HeaderMap::new(), body.to_owned());
         let at = "https://as.example/device_authorization";
-        let at = Endpoint::parse(at, Reach::Public).unwrap();
-        response(&answer, &at, Reach::Public, &["planted-secret"])
+        let at = EndpointUrl::parse(at, AddressSpace::Public).unwrap();
+        response(&answer, &at, AddressSpace::Public, &["planted-secret"])
     }
 
     fn with(member: &str, value: Value) -> Result<DeviceCode, DeviceResponseError> {
@@ -439,7 +439,7 @@ mod tests {
         assert!(
             !read(200, &document().to_string())
                 .unwrap()
-                .is_elsewhere(&issuer)
+                .is_third_party_host(&issuer)
         );
         for member in ["verification_uri", "verification_uri_complete"] {
             for (place, elsewhere) in [
@@ -450,7 +450,7 @@ mod tests {
                 ("https://аs.example/", true),
             ] {
                 let code = with(member, place.into()).unwrap();
-                assert_eq!(code.is_elsewhere(&issuer), elsewhere, "{place}");
+                assert_eq!(code.is_third_party_host(&issuer), elsewhere, "{place}");
             }
         }
     }
@@ -535,27 +535,27 @@ mod tests {
         let poll = |status: u16, body: Value| {
             let status = StatusCode::from_u16(status).unwrap();
             let answer = Response::new(status, HeaderMap::new(), body.to_string());
-            Poll::read(token::response(
+            DevicePollResult::read(token::response(
                 &answer,
                 std::time::UNIX_EPOCH,
                 &[],
-                Scheme::Bearer,
+                AuthScheme::Bearer,
             ))
         };
         let word = |word: &str| json!({ "error": word });
         for status in [200, 400, 401, 403] {
             let poll = |code| poll(status, word(code)).unwrap();
-            assert_eq!(poll("authorization_pending"), Poll::Pending);
-            assert_eq!(poll("slow_down"), Poll::SlowDown(None));
-            assert_eq!(poll("expired_token"), Poll::Expired);
-            assert_eq!(poll("server_error"), Poll::Unavailable(None));
-            assert!(matches!(poll("access_denied"), Poll::Denied(_)));
+            assert_eq!(poll("authorization_pending"), DevicePollResult::Pending);
+            assert_eq!(poll("slow_down"), DevicePollResult::SlowDown(None));
+            assert_eq!(poll("expired_token"), DevicePollResult::Expired);
+            assert_eq!(poll("server_error"), DevicePollResult::Unavailable(None));
+            assert!(matches!(poll("access_denied"), DevicePollResult::Denied(_)));
         }
         let hurried = poll(429, word("slow_down")).unwrap();
-        assert_eq!(hurried, Poll::SlowDown(None));
+        assert_eq!(hurried, DevicePollResult::SlowDown(None));
         for status in [500, 503] {
             let busy = poll(status, word("authorization_pending")).unwrap();
-            assert_eq!(busy, Poll::Unavailable(None), "{status}");
+            assert_eq!(busy, DevicePollResult::Unavailable(None), "{status}");
         }
         for word in [
             "invalid_grant",

@@ -8,7 +8,7 @@ use http::HeaderName;
 mod key;
 mod nonce;
 
-pub use key::{ALGORITHM, DpopKey, NoProof};
+pub use key::{ALGORITHM, DpopError, DpopKey};
 pub use nonce::{DpopNonce, NONCE};
 
 /// The header that carries a proof (RFC 9449 §4.1).

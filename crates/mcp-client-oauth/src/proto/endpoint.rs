@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::{
-    platform::{Reach, UnsafeUrl},
+    platform::{AddressSpace, UrlPolicyError},
     server_url::is_in_clear,
 };
 
@@ -18,17 +18,17 @@ pub(crate) const LONGEST_URL: usize = 2048;
 /// without user info, that does not lead to a more private place than the server that named it.
 #[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Endpoint(Url);
+pub struct EndpointUrl(Url);
 
-impl Endpoint {
+impl EndpointUrl {
     /// Reads what a server wrote. The scheme is compared after parsing, so that no spelling of
     /// `javascript:` gets by.
-    pub fn parse(text: &str, reach: Reach) -> Result<Self, UnsafeUrl> {
+    pub fn parse(text: &str, reach: AddressSpace) -> Result<Self, UrlPolicyError> {
         if text.len() > LONGEST_URL || text.chars().any(char::is_control) {
-            return Err(UnsafeUrl::Malformed);
+            return Err(UrlPolicyError::Malformed);
         }
-        let url = Url::parse(text).map_err(|_| UnsafeUrl::Malformed)?;
-        reach.allows(&url)?;
+        let url = Url::parse(text).map_err(|_| UrlPolicyError::Malformed)?;
+        reach.check_url(&url)?;
         Ok(Self(url))
     }
 
@@ -38,11 +38,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    pub fn parse_page(text: &str, reach: Reach, from: &Url) -> Result<Self, UnsafeUrl> {
+    pub fn parse_page(text: &str, reach: AddressSpace, from: &Url) -> Result<Self, UrlPolicyError> {
         let page = Self::parse(text, reach)?;
         let is_name = matches!(page.0.host(), Some(Host::Domain(_)));
         if is_in_clear(&page.0) && is_name && page.0.host() != from.host() {
-            return Err(UnsafeUrl::Scheme(page.0.scheme().to_owned()));
+            return Err(UrlPolicyError::Scheme(page.0.scheme().to_owned()));
         }
         Ok(page)
     }
@@ -58,13 +58,13 @@ impl Endpoint {
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl fmt::Debug for Endpoint {
+impl fmt::Debug for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({})", self.0)
     }
@@ -78,7 +78,7 @@ mod tests {
     fn a_page_of_plain_http_is_at_the_host_that_we_were_connected_to() {
         let page = |text, from: &str| {
             let from = Url::parse(from).unwrap();
-            Endpoint::parse_page(text, Reach::PrivateOverHttp, &from).is_ok()
+            EndpointUrl::parse_page(text, AddressSpace::PrivateOverHttp, &from).is_ok()
         };
         let issuer = "http://as:8080/realm";
         for good in [
@@ -113,8 +113,17 @@ mod tests {
             "https://accounts.google.com@evil.example/",
             "https://10.0.0.1/token",
         ] {
-            assert!(Endpoint::parse(bad, Reach::Public).is_err(), "{bad:?}");
+            assert!(
+                EndpointUrl::parse(bad, AddressSpace::Public).is_err(),
+                "{bad:?}"
+            );
         }
-        assert!(Endpoint::parse("https://as.example/authorize?tenant=x", Reach::Public).is_ok());
+        assert!(
+            EndpointUrl::parse(
+                "https://as.example/authorize?tenant=x",
+                AddressSpace::Public
+            )
+            .is_ok()
+        );
     }
 }

@@ -28,7 +28,7 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("an event of the stream is larger than {0} bytes")]
 #[non_exhaustive]
-pub struct EventTooLarge(pub usize);
+pub struct EventTooLargeError(pub usize);
 
 /// Bytes in, events out. It holds one unfinished event, up to its limit.
 #[derive(Debug)]
@@ -85,8 +85,8 @@ impl EventDecoder {
     /// Reads on.
     ///
     /// # Errors
-    /// [`EventTooLarge`]; the stream is of no use then.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), EventTooLarge> {
+    /// [`EventTooLargeError`]; the stream is of no use then.
+    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), EventTooLargeError> {
         if std::mem::take(&mut self.after_cr) {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
@@ -114,13 +114,13 @@ impl EventDecoder {
         Ok(())
     }
 
-    fn check(&mut self, more: usize) -> Result<(), EventTooLarge> {
+    fn check(&mut self, more: usize) -> Result<(), EventTooLargeError> {
         let name = self.name.as_ref().map_or(0, String::len);
         if self.line.len() + self.data.len() + name + more > self.limit {
             if let Some(id) = self.id.take() {
                 self.last_id = Some(id);
             }
-            return Err(EventTooLarge(self.limit));
+            return Err(EventTooLargeError(self.limit));
         }
         Ok(())
     }
@@ -214,12 +214,12 @@ mod tests {
         let endless = [b"data: ".as_slice(), &[b'x'; 2000]].concat();
         assert_eq!(
             EventDecoder::new(1000).feed(&endless),
-            Err(EventTooLarge(1000))
+            Err(EventTooLargeError(1000))
         );
         for line in ["data: x\n", "data\n", "event: x", ":x"] {
             let mut decoder = EventDecoder::new(1000);
             let fed = (0..2000).try_for_each(|_| decoder.feed(line.as_bytes()));
-            assert_eq!(fed, Err(EventTooLarge(1000)), "{line:?}");
+            assert_eq!(fed, Err(EventTooLargeError(1000)), "{line:?}");
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
         let mut decoder = EventDecoder::new(1000);
         decoder.feed(b"id: 1\ndata: x\n\nid: 2\ndata: ").unwrap();
         assert_eq!(decoder.last_id(), Some("1"));
-        assert_eq!(decoder.feed(&[b'x'; 2000]), Err(EventTooLarge(1000)));
+        assert_eq!(decoder.feed(&[b'x'; 2000]), Err(EventTooLargeError(1000)));
         assert_eq!(decoder.last_id(), Some("2"));
     }
 

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::pkce::{NoRandomness, random_text};
+use super::pkce::{RandomError, random_text};
 use crate::{platform::Response, secret::Secret};
 
 /// 256 bits, as for `state`.
@@ -23,8 +23,8 @@ impl Nonce {
     /// Generates a nonce for one login.
     ///
     /// # Errors
-    /// [`NoRandomness`].
-    pub fn generate() -> Result<Self, NoRandomness> {
+    /// [`RandomError`].
+    pub fn generate() -> Result<Self, RandomError> {
         random_text::<NONCE_BYTES>().map(Self)
     }
 

@@ -17,11 +17,11 @@ pub struct CodeVerifier(Secret<String>);
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the operating system gave no random bytes")]
 #[non_exhaustive]
-pub struct NoRandomness;
+pub struct RandomError;
 
 impl CodeVerifier {
     /// A fresh verifier of 128 characters.
-    pub fn generate() -> Result<Self, NoRandomness> {
+    pub fn generate() -> Result<Self, RandomError> {
         random_text::<VERIFIER_BYTES>().map(Self)
     }
 
@@ -43,9 +43,9 @@ pub(super) fn random_source() -> rand::SystemRandom {
 }
 
 /// `N` random bytes as base64url text.
-pub(super) fn random_text<const N: usize>() -> Result<Secret<String>, NoRandomness> {
+pub(super) fn random_text<const N: usize>() -> Result<Secret<String>, RandomError> {
     let mut bytes = Zeroizing::new([0_u8; N]);
-    rand::fill(bytes.as_mut()).map_err(|_| NoRandomness)?;
+    rand::fill(bytes.as_mut()).map_err(|_| RandomError)?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes.as_ref())))
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
-    pkce::{self, NoRandomness},
+    pkce::{self, RandomError},
     server_metadata::Issuer,
 };
 use crate::secret::Secret;
@@ -34,10 +34,10 @@ const ID_BYTES: usize = 16;
 /// The key of a client could not sign.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum NotSigned {
+pub enum SigningError {
     /// No random numbers.
     #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
+    NoRandomness(#[from] RandomError),
     /// The cryptography failed.
     #[error("the private key of the client could not sign")]
     Failed,
@@ -113,8 +113,8 @@ impl JwtId {
     /// One that never comes again.
     ///
     /// # Errors
-    /// [`NoRandomness`].
-    pub fn generate() -> Result<Self, NoRandomness> {
+    /// [`RandomError`].
+    pub fn generate() -> Result<Self, RandomError> {
         let text = pkce::random_text::<ID_BYTES>()?;
         Ok(Self(text.expose().clone()))
     }
@@ -168,14 +168,14 @@ impl PrivateKey {
     /// (spec-checklist J3). It is good for one request that is sent at `now`.
     ///
     /// # Errors
-    /// [`NotSigned`] if the cryptography fails.
+    /// [`SigningError`] if the cryptography fails.
     pub fn client_assertion(
         &self,
         client_id: &str,
         audience: &Issuer,
         now: SystemTime,
         id: &JwtId,
-    ) -> Result<Secret<String>, NotSigned> {
+    ) -> Result<Secret<String>, SigningError> {
         let now = now.duration_since(SystemTime::UNIX_EPOCH);
         let now = now.unwrap_or_default();
         let claims = json!({
@@ -187,7 +187,7 @@ impl PrivateKey {
             "jti": id.0,
         });
         let message = format!("{}.{}", encoded(&self.header()), encoded(&claims));
-        let signature = self.sign(message.as_bytes()).ok_or(NotSigned::Failed)?;
+        let signature = self.sign(message.as_bytes()).ok_or(SigningError::Failed)?;
         let signature = URL_SAFE_NO_PAD.encode(signature);
         Ok(Secret::new(format!("{message}.{signature}")))
     }

@@ -8,11 +8,11 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    client_auth::AuthMethod, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign, lenient,
-    scope::Scope,
+    client_auth::AuthMethod, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse, scope::Scope,
+    serde_lenient, untrusted_text::UntrustedText,
 };
 use crate::{
-    platform::{Reach, Request, Response},
+    platform::{AddressSpace, Request, Response},
     secret::Secret,
 };
 
@@ -31,7 +31,7 @@ const LONGEST: usize = 2048;
 /// What the server made of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Registered {
+pub struct ClientInformation {
     /// The client id.
     pub client_id: String,
     /// The secret of a confidential client.
@@ -48,13 +48,13 @@ pub struct Registered {
 /// Returns whether the server gives a client more where its registration names no scope. Keycloak
 /// then gives it all that the realm offers; else only what is named, without the scopes that are the
 /// realm's default and put the resource into `aud` (keycloak/keycloak#50807).
-pub fn is_better_without_scope(endpoint: &Endpoint) -> bool {
+pub fn is_better_without_scope(endpoint: &EndpointUrl) -> bool {
     let path = endpoint.as_url().path().trim_end_matches('/');
     path.ends_with("/clients-registrations/openid-connect")
 }
 
 /// The request that registers `metadata`.
-pub fn request(endpoint: &Endpoint, reach: Reach, metadata: &ClientMetadata) -> Request {
+pub fn request(endpoint: &EndpointUrl, reach: AddressSpace, metadata: &ClientMetadata) -> Request {
     let body = serde_json::to_vec(metadata).unwrap_or_default();
     Request::json(endpoint.as_url().clone(), reach, body)
 }
@@ -68,13 +68,13 @@ pub fn response(
     answer: &Response,
     redirect_uri: Option<&Url>,
     now: SystemTime,
-) -> Result<Registered, RegistrationResponseError> {
+) -> Result<ClientInformation, RegistrationResponseError> {
     if !matches!(answer.status.as_u16(), 200 | 201) {
         return Err(refusal(answer));
     }
-    let unusable = |why: &str| RegistrationResponseError::Unusable(Foreign::new(why));
-    let wire: Wire =
-        serde_json::from_slice(&answer.body).map_err(|error| unusable(&lenient::shape(&error)))?;
+    let unusable = |why: &str| RegistrationResponseError::Unusable(UntrustedText::new(why));
+    let wire: Wire = serde_json::from_slice(&answer.body)
+        .map_err(|error| unusable(&serde_lenient::shape(&error)))?;
     let client_secret = wire
         .client_secret
         .filter(|secret| !secret.expose().is_empty());
@@ -116,7 +116,7 @@ pub fn response(
     if client_secret.is_some() && secret_expires_at.is_some_and(|at| at <= now) {
         return Err(unusable("the client secret has expired already"));
     }
-    Ok(Registered {
+    Ok(ClientInformation {
         client_id,
         client_secret,
         secret_expires_at,
@@ -128,7 +128,7 @@ pub fn response(
 }
 
 fn refusal(answer: &Response) -> RegistrationResponseError {
-    let error = ErrorBody::parse(&answer.body);
+    let error = OAuthErrorResponse::parse(&answer.body);
     let text = error.is_none().then(|| start_of_text(answer)).flatten();
     RegistrationResponseError::Refused {
         status: answer.status.as_u16(),
@@ -139,7 +139,7 @@ fn refusal(answer: &Response) -> RegistrationResponseError {
 
 /// Returns the start of a body for the user to read, in one line. A web page is not shown: its start
 /// says nothing.
-fn start_of_text(answer: &Response) -> Option<Foreign> {
+fn start_of_text(answer: &Response) -> Option<UntrustedText> {
     let kind = answer.header(header::CONTENT_TYPE).unwrap_or_default();
     let start = &answer.body[..answer.body.len().min(LONGEST)];
     // A character may be cut in two there.
@@ -152,7 +152,7 @@ fn start_of_text(answer: &Response) -> Option<Foreign> {
     };
     let words: Vec<&str> = text.split_whitespace().collect();
     let is_page = kind.to_ascii_lowercase().contains("html") || text.trim_start().starts_with('<');
-    (!words.is_empty() && !is_page).then(|| Foreign::new(&words.join(" ")))
+    (!words.is_empty() && !is_page).then(|| UntrustedText::new(&words.join(" ")))
 }
 
 #[derive(Deserialize)]
@@ -160,13 +160,13 @@ struct Wire {
     client_id: String,
     #[serde(default)]
     client_secret: Option<Secret<String>>,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     client_secret_expires_at: Option<Value>,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "serde_lenient::strings")]
     redirect_uris: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     token_endpoint_auth_method: Option<String>,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     scope: Option<String>,
 }
 
@@ -200,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    fn read(status: u16, body: &Value) -> Result<Registered, RegistrationResponseError> {
+    fn read(status: u16, body: &Value) -> Result<ClientInformation, RegistrationResponseError> {
         let status = StatusCode::from_u16(status).unwrap();
         let answer = Response::new(status, HeaderMap::new(), body.to_string());
         let ours = "http://127.0.0.1:5000/callback".parse().unwrap();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{foreign::Foreign, lenient, scope::Scope, server_metadata::Issuer};
+use super::{scope::Scope, serde_lenient, server_metadata::Issuer, untrusted_text::UntrustedText};
 use crate::server_url::{ServerUrl, covers};
 
 /// The registered suffix (RFC 9728 §3).
@@ -49,7 +49,7 @@ pub struct ResourceMetadata {
     /// How many more it lists.
     pub scopes_left_out: usize,
     /// A name for people.
-    pub resource_name: Option<Foreign>,
+    pub resource_name: Option<UntrustedText>,
     /// Whether it takes only tokens that are bound to a key (RFC 9728 §2, RFC 9449).
     pub dpop_bound_access_tokens_required: bool,
 }
@@ -60,22 +60,22 @@ pub struct ResourceMetadata {
 pub enum ResourceMetadataError {
     /// Not JSON, the wrong shape, or a member that stands there twice.
     #[error("it is not protected resource metadata ({0})")]
-    Unreadable(Foreign),
+    Unreadable(UntrustedText),
     /// RFC 9728 §3.3: metadata of another resource must not be used.
     #[error("it is the metadata of `{0}`, which is not this server")]
-    OtherResource(Foreign),
+    OtherResource(UntrustedText),
 }
 
 #[derive(Deserialize)]
 struct Wire {
     resource: String,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "serde_lenient::strings")]
     authorization_servers: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::all_strings")]
+    #[serde(default, deserialize_with = "serde_lenient::all_strings")]
     scopes_supported: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     resource_name: Option<String>,
-    #[serde(default, deserialize_with = "lenient::flag")]
+    #[serde(default, deserialize_with = "serde_lenient::flag")]
     dpop_bound_access_tokens_required: bool,
 }
 
@@ -103,10 +103,11 @@ impl ResourceMetadata {
     /// the server's URL, its origin, or a whole-segment prefix of its path (RFC 9728 §3.3,
     /// spec-checklist B5, H7-H9).
     pub fn parse(body: &[u8], server: &ServerUrl) -> Result<Self, ResourceMetadataError> {
-        let wire: Wire = serde_json::from_slice(body)
-            .map_err(|error| ResourceMetadataError::Unreadable(Foreign::new(&error.to_string())))?;
+        let wire: Wire = serde_json::from_slice(body).map_err(|error| {
+            ResourceMetadataError::Unreadable(UntrustedText::new(&error.to_string()))
+        })?;
         if !is_identifier_of(&wire.resource, server) {
-            return Err(ResourceMetadataError::OtherResource(Foreign::new(
+            return Err(ResourceMetadataError::OtherResource(UntrustedText::new(
                 &wire.resource,
             )));
         }
@@ -118,7 +119,7 @@ impl ResourceMetadata {
             authorization_servers: issuers.into_iter().take(ISSUERS).map(Issuer::new).collect(),
             scopes_supported,
             scopes_left_out,
-            resource_name: wire.resource_name.map(Foreign::from),
+            resource_name: wire.resource_name.map(UntrustedText::from),
             dpop_bound_access_tokens_required: wire.dpop_bound_access_tokens_required,
         })
     }
@@ -205,7 +206,7 @@ mod tests {
             let error = resource(bad).unwrap_err();
             assert_eq!(
                 error,
-                ResourceMetadataError::OtherResource(Foreign::new(bad)),
+                ResourceMetadataError::OtherResource(UntrustedText::new(bad)),
                 "{bad}"
             );
         }

@@ -1,12 +1,12 @@
 //! Token revocation (RFC 7009).
 
-use super::{client_auth::ClientAuth, endpoint::Endpoint, error_body::ErrorBody};
-use crate::platform::{Reach, Request, Response};
+use super::{client_auth::ClientAuth, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse};
+use crate::platform::{AddressSpace, Request, Response};
 
 /// Which token is given back (RFC 7009 §2.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum TokenKind {
+pub enum TokenTypeHint {
     /// `access_token`.
     Access,
     /// `refresh_token`.
@@ -17,26 +17,26 @@ pub enum TokenKind {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the server did not revoke the token (HTTP {status}{})", .error.as_ref().map(|e| format!(", {e}")).unwrap_or_default())]
 #[non_exhaustive]
-pub struct NotRevoked {
+pub struct RevocationResponseError {
     /// The HTTP status.
     pub status: u16,
     /// What it said.
-    pub error: Option<ErrorBody>,
+    pub error: Option<OAuthErrorResponse>,
 }
 
 /// The request that gives `token` back.
 pub fn request(
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     client: &ClientAuth<'_>,
     token: &str,
-    kind: TokenKind,
+    kind: TokenTypeHint,
 ) -> Request {
     let hint = match kind {
-        TokenKind::Access => "access_token",
-        TokenKind::Refresh => "refresh_token",
+        TokenTypeHint::Access => "access_token",
+        TokenTypeHint::Refresh => "refresh_token",
     };
-    client.post(
+    client.build_form_request(
         endpoint,
         reach,
         &[("token", token), ("token_type_hint", hint)],
@@ -46,12 +46,12 @@ pub fn request(
 /// Reads the answer: 200 means revoked, or never known (RFC 7009 §2.2), which is the same to us.
 ///
 /// `secrets` are what the request carried: they are redacted in the server's words (H160).
-pub fn response(answer: &Response, secrets: &[&str]) -> Result<(), NotRevoked> {
+pub fn response(answer: &Response, secrets: &[&str]) -> Result<(), RevocationResponseError> {
     if answer.status.is_success() {
         return Ok(());
     }
-    let error = ErrorBody::parse(&answer.body).map(|error| error.without(secrets));
-    Err(NotRevoked {
+    let error = OAuthErrorResponse::parse(&answer.body).map(|error| error.redact(secrets));
+    Err(RevocationResponseError {
         status: answer.status.as_u16(),
         error,
     })
@@ -61,12 +61,13 @@ pub fn response(answer: &Response, secrets: &[&str]) -> Result<(), NotRevoked> {
 /// `client_secret: Field required` of the Python MCP SDK (`mcp` 1.23 to 2.3), which demands the field
 /// of public clients too.
 pub(crate) fn wants_secret(answer: &Response) -> bool {
-    let names_it = |error: ErrorBody| {
+    let names_it = |error: OAuthErrorResponse| {
         let description = error.description.as_ref();
-        error.is("invalid_request") && description.is_some_and(|text| names_secret(text.as_raw()))
+        error.has_code("invalid_request")
+            && description.is_some_and(|text| names_secret(text.as_raw()))
     };
     matches!(answer.status.as_u16(), 400 | 401 | 422)
-        && ErrorBody::parse(&answer.body).is_some_and(names_it)
+        && OAuthErrorResponse::parse(&answer.body).is_some_and(names_it)
 }
 
 /// Whether `text` names the field: `client_secret_basic` and its like are methods, and a server that

@@ -5,8 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{dpop::ALGORITHM, endpoint::Endpoint, foreign::Foreign, lenient, scope::Scope};
-use crate::platform::{Reach, UnsafeUrl};
+use super::{
+    dpop::ALGORITHM, endpoint::EndpointUrl, scope::Scope, serde_lenient,
+    untrusted_text::UntrustedText,
+};
+use crate::platform::{AddressSpace, UrlPolicyError};
 
 /// An issuer identifier, exactly as received: it is compared byte for byte, never normalised
 /// (RFC 8414 §3.3, RFC 9207 §2.4).
@@ -61,10 +64,10 @@ impl Issuer {
     /// below the path of the issuer, as OpenID Connect Discovery 1.0 does. An attacker gains nothing:
     /// the writer of that path can write the OpenID document there too, and the issuer in the
     /// document must match all the same.
-    pub fn well_known_urls(&self, reach: Reach) -> Result<Vec<Url>, UnsafeUrl> {
+    pub fn well_known_urls(&self, reach: AddressSpace) -> Result<Vec<Url>, UrlPolicyError> {
         const OAUTH: &str = "/.well-known/oauth-authorization-server";
         const OPENID: &str = "/.well-known/openid-configuration";
-        let base = Endpoint::parse(&self.0, reach)?;
+        let base = EndpointUrl::parse(&self.0, reach)?;
         let path = base.as_url().path().trim_end_matches('/').to_owned();
         let at = |path: String| {
             let mut url = base.as_url().clone();
@@ -84,7 +87,7 @@ impl Issuer {
 
 impl fmt::Display for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Foreign::new(&self.0).fmt(f)
+        UntrustedText::new(&self.0).fmt(f)
     }
 }
 
@@ -101,16 +104,16 @@ pub struct ServerMetadata {
     /// Who it is.
     pub issuer: Issuer,
     /// Where the person is sent.
-    pub authorization_endpoint: Option<Endpoint>,
+    pub authorization_endpoint: Option<EndpointUrl>,
     /// Where tokens are got.
-    pub token_endpoint: Endpoint,
+    pub token_endpoint: EndpointUrl,
     /// Where a client registers itself (RFC 7591).
-    pub registration_endpoint: Option<Endpoint>,
+    pub registration_endpoint: Option<EndpointUrl>,
     /// Where tokens are given back (RFC 7009).
-    pub revocation_endpoint: Option<Endpoint>,
+    pub revocation_endpoint: Option<EndpointUrl>,
     /// Where a device asks for a code (RFC 8628 §4). Without it the device grant is not offered,
     /// whatever the document lists.
-    pub device_authorization_endpoint: Option<Endpoint>,
+    pub device_authorization_endpoint: Option<EndpointUrl>,
     /// The grants that it lists. What a grant needs decides whether it is offered; this only
     /// explains why one is not.
     pub grant_types_supported: Option<Vec<String>>,
@@ -146,7 +149,7 @@ pub const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 pub enum ServerMetadataError {
     /// Not JSON, the wrong shape, a member missing or there twice.
     #[error("it is not authorization server metadata ({0})")]
-    Unreadable(Foreign),
+    Unreadable(UntrustedText),
     /// RFC 8414 §3.3: the document of another issuer must not be used.
     #[error("it belongs to the issuer `{found}`, but `{expected}` was asked for")]
     OtherIssuer {
@@ -162,7 +165,7 @@ pub enum ServerMetadataError {
         member: &'static str,
         /// Why.
         #[source]
-        cause: UnsafeUrl,
+        cause: UrlPolicyError,
     },
 }
 
@@ -170,34 +173,34 @@ pub enum ServerMetadataError {
 struct Wire {
     #[serde(default)]
     issuer: Option<String>,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     authorization_endpoint: Option<String>,
     token_endpoint: String,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     registration_endpoint: Option<String>,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     revocation_endpoint: Option<String>,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     device_authorization_endpoint: Option<String>,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "serde_lenient::strings")]
     grant_types_supported: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::all_strings")]
+    #[serde(default, deserialize_with = "serde_lenient::all_strings")]
     scopes_supported: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "serde_lenient::strings")]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "serde_lenient::strings")]
     revocation_endpoint_auth_methods_supported: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "serde_lenient::strings")]
     token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "serde_lenient::strings")]
     code_challenge_methods_supported: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::flag")]
+    #[serde(default, deserialize_with = "serde_lenient::flag")]
     client_id_metadata_document_supported: bool,
-    #[serde(default, deserialize_with = "lenient::flag")]
+    #[serde(default, deserialize_with = "serde_lenient::flag")]
     authorization_response_iss_parameter_supported: bool,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "serde_lenient::strings")]
     dpop_signing_alg_values_supported: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "lenient::strings")]
+    #[serde(default, deserialize_with = "serde_lenient::strings")]
     authorization_grant_profiles_supported: Option<Vec<String>>,
 }
 
@@ -206,8 +209,8 @@ impl ServerMetadata {
     /// supported; set the other members as they are known.
     pub fn manual(
         issuer: Issuer,
-        authorization_endpoint: Endpoint,
-        token_endpoint: Endpoint,
+        authorization_endpoint: EndpointUrl,
+        token_endpoint: EndpointUrl,
     ) -> Self {
         Self {
             issuer,
@@ -234,9 +237,9 @@ impl ServerMetadata {
     pub fn parse(
         body: &[u8],
         expected: &Issuer,
-        reach: Reach,
+        reach: AddressSpace,
     ) -> Result<Self, ServerMetadataError> {
-        Self::parse_of(body, expected, &[], reach)
+        Self::parse_with_aliases(body, expected, &[], reach)
     }
 
     /// The same, of a server that may call itself by one of the `other` names, or by none if one of
@@ -245,13 +248,13 @@ impl ServerMetadata {
     /// Where the two differ in the slash of an empty path alone ([`Issuer::is_same_as`]), the issuer is
     /// the one of the document: with that one the `iss` of a callback is compared byte for byte
     /// (RFC 9207 §2.4).
-    pub fn parse_of(
+    pub fn parse_with_aliases(
         body: &[u8],
         expected: &Issuer,
         other: &[Issuer],
-        reach: Reach,
+        reach: AddressSpace,
     ) -> Result<Self, ServerMetadataError> {
-        let unreadable = |why: &str| ServerMetadataError::Unreadable(Foreign::new(why));
+        let unreadable = |why: &str| ServerMetadataError::Unreadable(UntrustedText::new(why));
         let wire: Wire =
             serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
         let found = Issuer::new(wire.issuer.as_deref().unwrap_or_default());
@@ -269,15 +272,15 @@ impl ServerMetadata {
             });
         };
         let endpoint = |member: &'static str, text: &str| {
-            Endpoint::parse(text, reach)
+            EndpointUrl::parse(text, reach)
                 .map_err(|cause| ServerMetadataError::UnsafeEndpoint { member, cause })
         };
         let optional =
             |member, text: Option<String>| text.map(|text| endpoint(member, &text)).transpose();
-        let asked = Endpoint::parse(expected.as_str(), reach);
+        let asked = EndpointUrl::parse(expected.as_str(), reach);
         let page = |member: &'static str, text: String| {
             let from = asked.as_ref().map_err(Clone::clone);
-            from.and_then(|from| Endpoint::parse_page(&text, reach, from.as_url()))
+            from.and_then(|from| EndpointUrl::parse_page(&text, reach, from.as_url()))
                 .map_err(|cause| ServerMetadataError::UnsafeEndpoint { member, cause })
         };
         Ok(Self {
@@ -326,7 +329,7 @@ impl ServerMetadata {
 
     /// Whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says
     /// nothing of it is tried.
-    pub fn may_take_proofs(&self) -> bool {
+    pub fn supports_dpop(&self) -> bool {
         let algorithms = self.dpop_signing_alg_values_supported.as_ref();
         algorithms.is_none_or(|listed| listed.iter().any(|name| name == ALGORITHM))
     }
@@ -334,7 +337,7 @@ impl ServerMetadata {
     /// Whether the server does not rule out that an identity provider vouches for a person
     /// (spec-checklist J6). One that says nothing of it is tried: the member is younger than the
     /// grant.
-    pub fn may_take_id_jags(&self) -> bool {
+    pub fn supports_id_jag(&self) -> bool {
         let profiles = self.authorization_grant_profiles_supported.as_ref();
         profiles.is_none_or(|listed| listed.iter().any(|name| name == ID_JAG_PROFILE))
     }
@@ -347,7 +350,9 @@ mod tests {
     #[test]
     fn the_order_of_places_is_that_of_the_specification() {
         let urls = |issuer: &str| -> Vec<String> {
-            let urls = Issuer::new(issuer).well_known_urls(Reach::Public).unwrap();
+            let urls = Issuer::new(issuer)
+                .well_known_urls(AddressSpace::Public)
+                .unwrap();
             urls.iter().map(ToString::to_string).collect()
         };
         assert_eq!(
@@ -370,7 +375,7 @@ mod tests {
         }
         assert!(
             Issuer::new("http://as")
-                .well_known_urls(Reach::Public)
+                .well_known_urls(AddressSpace::Public)
                 .is_err()
         );
     }
@@ -385,7 +390,11 @@ mod tests {
 
     fn parse(document: &serde_json::Value) -> Result<ServerMetadata, ServerMetadataError> {
         let expected = Issuer::new("https://as.example");
-        ServerMetadata::parse(document.to_string().as_bytes(), &expected, Reach::Public)
+        ServerMetadata::parse(
+            document.to_string().as_bytes(),
+            &expected,
+            AddressSpace::Public,
+        )
     }
 
     #[test]
@@ -421,7 +430,7 @@ mod tests {
         let parse = |expected: &str, found: &str| {
             let expected = Issuer::new(expected);
             let body = document(found).to_string();
-            ServerMetadata::parse(body.as_bytes(), &expected, Reach::Loopback)
+            ServerMetadata::parse(body.as_bytes(), &expected, AddressSpace::Loopback)
                 .map(|metadata| metadata.issuer.as_str().to_owned())
         };
         for (expected, found) in [
@@ -463,7 +472,12 @@ mod tests {
         let [asked, named] = ["https://as.example/", "https://as.example"].map(Issuer::new);
         let body = document(named.as_str()).to_string();
         let aliases = std::slice::from_ref(&named);
-        let parsed = ServerMetadata::parse_of(body.as_bytes(), &asked, aliases, Reach::Public);
+        let parsed = ServerMetadata::parse_with_aliases(
+            body.as_bytes(),
+            &asked,
+            aliases,
+            AddressSpace::Public,
+        );
         assert_eq!(parsed.unwrap().issuer, asked);
     }
 
@@ -516,7 +530,11 @@ mod tests {
     #[test]
     fn a_member_that_stands_there_twice_spoils_the_document() {
         let body = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token","token_endpoint":"https://evil.example/token"}"#;
-        let error = ServerMetadata::parse(body, &Issuer::new("https://as.example"), Reach::Public);
+        let error = ServerMetadata::parse(
+            body,
+            &Issuer::new("https://as.example"),
+            AddressSpace::Public,
+        );
         assert!(
             error
                 .unwrap_err()

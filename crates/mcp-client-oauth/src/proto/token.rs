@@ -9,14 +9,15 @@ use serde_json::value::RawValue;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-pub use super::access_token::{AccessToken, Scheme};
+pub use super::access_token::{AccessToken, AuthScheme};
 use super::{
     access_token::LONGEST_TOKEN, authorization::AuthorizationCode, client_auth::ClientAuth,
-    dpop::USE_NONCE, endpoint::Endpoint, error_body::ErrorBody, foreign::Foreign, lenient,
-    resource_metadata::Resource, revocation::TokenKind, scope::Scope, unix_seconds,
+    dpop::USE_NONCE, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse,
+    resource_metadata::Resource, revocation::TokenTypeHint, scope::Scope, serde_lenient,
+    unix_seconds, untrusted_text::UntrustedText,
 };
 use crate::{
-    platform::{Reach, Request, Response},
+    platform::{AddressSpace, Request, Response},
     secret::Secret,
 };
 
@@ -83,7 +84,7 @@ pub enum TokenError {
         /// The HTTP status.
         status: u16,
         /// What it said.
-        error: ErrorBody,
+        error: OAuthErrorResponse,
     },
     /// Too busy, or broken: another try may help.
     #[error("the server is not able to answer now (HTTP {status})")]
@@ -107,11 +108,11 @@ pub enum TokenError {
         /// The HTTP status.
         status: u16,
         /// What is wrong with it.
-        why: Foreign,
+        why: UntrustedText,
     },
 }
 
-fn refused(status: u16, error: &ErrorBody) -> String {
+fn refused(status: u16, error: &OAuthErrorResponse) -> String {
     if error.is_assumed {
         let code = &error.code;
         return format!(
@@ -124,7 +125,7 @@ fn refused(status: u16, error: &ErrorBody) -> String {
 impl TokenError {
     /// Whether the server's word is `code`.
     pub fn is(&self, code: &str) -> bool {
-        matches!(self, Self::Refused { error, .. } if error.is(code))
+        matches!(self, Self::Refused { error, .. } if error.has_code(code))
     }
 
     /// Returns whether the client itself was refused: `invalid_client` (RFC 6749 §5.2), or HTTP 401
@@ -132,7 +133,8 @@ impl TokenError {
     pub fn refuses_client(&self) -> bool {
         match self {
             Self::Refused { status, error } => {
-                error.is("invalid_client") || (*status == 401 && error.is("unauthorized_client"))
+                error.has_code("invalid_client")
+                    || (*status == 401 && error.has_code("unauthorized_client"))
             }
             _ => false,
         }
@@ -160,7 +162,7 @@ impl TokenError {
                     "invalid_dpop_proof",
                     USE_NONCE,
                 ];
-                !passing.iter().any(|code| error.is(code))
+                !passing.iter().any(|code| error.has_code(code))
             }
             Self::Malformed { .. } => self.is_gone(),
             Self::Unavailable { .. } | Self::Downgraded | Self::NonceMismatch => false,
@@ -170,8 +172,8 @@ impl TokenError {
 
 /// The request that trades a code for tokens.
 pub fn code_request(
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     code: &AuthorizationCode,
@@ -183,15 +185,15 @@ pub fn code_request(
         ("code_verifier", code.verifier.expose()),
     ];
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
-    client.post(endpoint, reach, &fields)
+    client.build_form_request(endpoint, reach, &fields)
 }
 
 /// The request that trades a refresh token for tokens. `resource` is named here too
 /// (spec-checklist E4, H5), and the `scope` where a server wants it, which is then no more than was
 /// granted (RFC 6749 §6).
 pub fn refresh_request(
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     scope: Option<&Scope>,
@@ -204,7 +206,7 @@ pub fn refresh_request(
     ];
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
-    client.post(endpoint, reach, &fields)
+    client.build_form_request(endpoint, reach, &fields)
 }
 
 /// The same answer in JSON, if it came as a form (H87): for servers that are known to answer so.
@@ -245,7 +247,7 @@ pub fn response(
     answer: &Response,
     now: SystemTime,
     secrets: &[&str],
-    scheme: Scheme,
+    scheme: AuthScheme,
 ) -> Result<TokenSet, TokenError> {
     response_of(answer, now, secrets, scheme, TokenTypes::default())
 }
@@ -260,11 +262,11 @@ pub(crate) struct TokenTypes {
 }
 
 impl TokenTypes {
-    fn scheme_of(self, token_type: Option<&str>) -> Option<Scheme> {
+    fn scheme_of(self, token_type: Option<&str>) -> Option<AuthScheme> {
         match token_type.map(str::trim) {
-            None => self.missing_is_bearer.then_some(Scheme::Bearer),
-            Some(name) if self.bearer_alias == Some(name) => Some(Scheme::Bearer),
-            Some(name) => Scheme::named(name),
+            None => self.missing_is_bearer.then_some(AuthScheme::Bearer),
+            Some(name) if self.bearer_alias == Some(name) => Some(AuthScheme::Bearer),
+            Some(name) => AuthScheme::named(name),
         }
     }
 }
@@ -274,7 +276,7 @@ pub(crate) fn response_of(
     answer: &Response,
     now: SystemTime,
     secrets: &[&str],
-    scheme: Scheme,
+    scheme: AuthScheme,
     types: TokenTypes,
 ) -> Result<TokenSet, TokenError> {
     if let Some(refusal) = refusal(answer, secrets) {
@@ -282,18 +284,18 @@ pub(crate) fn response_of(
     }
     let malformed = |why: &str| TokenError::Malformed {
         status: answer.status.as_u16(),
-        why: Foreign::new(why),
+        why: UntrustedText::new(why),
     };
     if is_form(answer) {
         return Err(malformed("it is a form, and not JSON"));
     }
-    let wire: Wire =
-        serde_json::from_slice(&answer.body).map_err(|error| malformed(&lenient::shape(&error)))?;
+    let wire: Wire = serde_json::from_slice(&answer.body)
+        .map_err(|error| malformed(&serde_lenient::shape(&error)))?;
     if wire.access_token.is_none() {
         return Err(malformed("it has no access_token"));
     }
     let given = types.scheme_of(wire.token_type.as_deref());
-    if scheme == Scheme::DPoP && given == Some(Scheme::Bearer) {
+    if scheme == AuthScheme::DPoP && given == Some(AuthScheme::Bearer) {
         return Err(TokenError::Downgraded);
     }
     let unused = "the tokens that the server issued are not used";
@@ -311,20 +313,20 @@ pub(crate) fn response_of(
 
 /// Returns the tokens of a response that cannot be used, so that they can be revoked: the server has
 /// issued them all the same.
-pub(crate) fn issued(answer: &Response) -> Vec<(Secret<String>, TokenKind)> {
+pub(crate) fn issued(answer: &Response) -> Vec<(Secret<String>, TokenTypeHint)> {
     #[derive(Deserialize)]
     struct Issued {
-        #[serde(default, deserialize_with = "lenient::optional")]
+        #[serde(default, deserialize_with = "serde_lenient::optional")]
         access_token: Option<Secret<String>>,
-        #[serde(default, deserialize_with = "lenient::optional")]
+        #[serde(default, deserialize_with = "serde_lenient::optional")]
         refresh_token: Option<Secret<String>>,
     }
     let issued: Option<Issued> = serde_json::from_slice(&answer.body).ok();
     let issued = issued.filter(|_| answer.status.is_success());
     let both = issued.into_iter().flat_map(|issued| {
         [
-            (issued.refresh_token, TokenKind::Refresh),
-            (issued.access_token, TokenKind::Access),
+            (issued.refresh_token, TokenTypeHint::Refresh),
+            (issued.access_token, TokenTypeHint::Access),
         ]
     });
     both.filter_map(|(token, kind)| Some((token?, kind)))
@@ -336,13 +338,13 @@ pub(crate) fn issued(answer: &Response) -> Vec<(Secret<String>, TokenKind)> {
 pub(crate) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError> {
     let status = answer.status.as_u16();
     // Some servers say no with HTTP 200 (H84).
-    if let Some(error) = ErrorBody::parse(&answer.body)
+    if let Some(error) = OAuthErrorResponse::parse(&answer.body)
         && status < 500
         && status != 429
     {
         return Some(TokenError::Refused {
             status,
-            error: error.without(secrets),
+            error: error.redact(secrets),
         });
     }
     if status == 429 || status == 408 || answer.status.is_server_error() {
@@ -360,15 +362,15 @@ fn bare_refusal(status: u16, body: &[u8]) -> TokenError {
     match status {
         400 if body.is_empty() => TokenError::Refused {
             status,
-            error: ErrorBody::assumed("invalid_grant"),
+            error: OAuthErrorResponse::assumed("invalid_grant"),
         },
         401 if body.is_empty() => TokenError::Refused {
             status,
-            error: ErrorBody::assumed("invalid_client"),
+            error: OAuthErrorResponse::assumed("invalid_client"),
         },
         _ => TokenError::Malformed {
             status,
-            why: Foreign::new("neither tokens nor an OAuth error"),
+            why: UntrustedText::new("neither tokens nor an OAuth error"),
         },
     }
 }
@@ -383,12 +385,12 @@ struct Wire {
     expires_in: Option<Box<RawValue>>,
     #[serde(default)]
     refresh_token: Option<Secret<String>>,
-    #[serde(default, deserialize_with = "lenient::optional")]
+    #[serde(default, deserialize_with = "serde_lenient::optional")]
     scope: Option<String>,
 }
 
 impl Wire {
-    fn into_tokens(self, now: SystemTime, scheme: Scheme) -> Result<TokenSet, &'static str> {
+    fn into_tokens(self, now: SystemTime, scheme: AuthScheme) -> Result<TokenSet, &'static str> {
         let access_token = self.access_token.ok_or("it has no access_token")?;
         let access_token = AccessToken::of(scheme, access_token.expose())
             .ok_or("its access token is empty, too long, or cannot go into a header")?;
@@ -455,7 +457,7 @@ mod tests {
             HeaderMap::new(),
             body.to_owned(),
         );
-        response(&answer, now(), &[], Scheme::Bearer)
+        response(&answer, now(), &[], AuthScheme::Bearer)
     }
 
     fn with(member: &str, value: Value) -> Result<TokenSet, TokenError> {
@@ -521,7 +523,7 @@ mod tests {
     const OPENAUTH: &str =
         r#"{"access_token":"e30.e30.c2ln","expires_in":2592000,"refresh_token":"user:1f2e:8c1d"}"#;
 
-    fn read_as(body: &str, scheme: Scheme, types: TokenTypes) -> Result<TokenSet, TokenError> {
+    fn read_as(body: &str, scheme: AuthScheme, types: TokenTypes) -> Result<TokenSet, TokenError> {
         let answer = Response::new(StatusCode::OK, HeaderMap::new(), body.to_owned());
         response_of(&answer, now(), &[], scheme, types)
     }
@@ -535,14 +537,14 @@ mod tests {
             missing_is_bearer: true,
             ..TokenTypes::default()
         };
-        let tokens = read_as(OPENAUTH, Scheme::Bearer, assumed).unwrap();
+        let tokens = read_as(OPENAUTH, AuthScheme::Bearer, assumed).unwrap();
         assert_eq!(tokens.authorization_header(), "Bearer e30.e30.c2ln");
         assert!(tokens.refresh_token.is_some());
         // RFC 9449 §5: a proof was sent, and nothing says that the token is bound to its key.
-        let downgraded = read_as(OPENAUTH, Scheme::DPoP, assumed);
+        let downgraded = read_as(OPENAUTH, AuthScheme::DPoP, assumed);
         assert_eq!(downgraded.unwrap_err(), TokenError::Downgraded);
         let other = r#"{"access_token":"a","token_type":"mac"}"#;
-        assert!(read_as(other, Scheme::Bearer, assumed).is_err());
+        assert!(read_as(other, AuthScheme::Bearer, assumed).is_err());
         let nested = r#"{"ok":true,"authed_user":{"access_token":"xoxp-1","token_type":"user"}}"#;
         let error = read(200, nested).unwrap_err().to_string();
         assert!(error.ends_with("it has no access_token"), "{error}");
@@ -557,9 +559,9 @@ mod tests {
             bearer_alias: Some("user"),
             ..TokenTypes::default()
         };
-        let tokens = read_as(slack, Scheme::Bearer, known).unwrap();
+        let tokens = read_as(slack, AuthScheme::Bearer, known).unwrap();
         assert_eq!(tokens.authorization_header(), "Bearer xoxp-1");
-        let downgraded = read_as(slack, Scheme::DPoP, known);
+        let downgraded = read_as(slack, AuthScheme::DPoP, known);
         assert_eq!(downgraded.unwrap_err(), TokenError::Downgraded);
     }
 
@@ -573,8 +575,8 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let both = [
-            ("user:1f2e:8c1d".to_owned(), TokenKind::Refresh),
-            ("e30.e30.c2ln".to_owned(), TokenKind::Access),
+            ("user:1f2e:8c1d".to_owned(), TokenTypeHint::Refresh),
+            ("e30.e30.c2ln".to_owned(), TokenTypeHint::Access),
         ];
         assert_eq!(issued(OPENAUTH), both);
         for nothing in ["", "[]", "{}", r#"{"access_token":7,"refresh_token":""}"#] {
@@ -587,7 +589,7 @@ mod tests {
         let read = |token_type: &str| {
             let body = json!({"access_token": "at", "token_type": token_type}).to_string();
             let answer = Response::new(StatusCode::OK, HeaderMap::new(), body);
-            response(&answer, now(), &[], Scheme::DPoP)
+            response(&answer, now(), &[], AuthScheme::DPoP)
         };
         for token_type in ["DPoP", "dpop", "DPOP "] {
             let tokens = read(token_type).unwrap();
@@ -644,9 +646,9 @@ mod tests {
     #[test]
     fn a_form_is_read_where_it_is_expected() {
         let body = "access_token=a%22t&token_type=bearer&scope=a+b&expires_in=60";
-        let refused = response(&form(body), now(), &[], Scheme::Bearer).unwrap_err();
+        let refused = response(&form(body), now(), &[], AuthScheme::Bearer).unwrap_err();
         assert!(refused.to_string().ends_with("it is a form, and not JSON"));
-        let read = |answer| response(&json_of_form(answer), now(), &[], Scheme::Bearer);
+        let read = |answer| response(&json_of_form(answer), now(), &[], AuthScheme::Bearer);
         let tokens = read(form(body)).unwrap();
         assert_eq!(tokens.access_token.expose(), "a\"t");
         assert_eq!(tokens.scope.unwrap().to_string(), "a b");

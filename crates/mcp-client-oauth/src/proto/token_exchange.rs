@@ -4,12 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    access_token::LONGEST_TOKEN, assertion::Assertion, client_auth::ClientAuth, endpoint::Endpoint,
-    foreign::Foreign, lenient, resource_metadata::Resource, scope::Scope, server_metadata::Issuer,
-    token, token::TokenError,
+    access_token::LONGEST_TOKEN, assertion::Assertion, client_auth::ClientAuth,
+    endpoint::EndpointUrl, resource_metadata::Resource, scope::Scope, serde_lenient,
+    server_metadata::Issuer, token, token::TokenError, untrusted_text::UntrustedText,
 };
 use crate::{
-    platform::{Reach, Request, Response},
+    platform::{AddressSpace, Request, Response},
     secret::Secret,
 };
 
@@ -77,14 +77,14 @@ pub enum TokenExchangeError {
     Answer(#[from] TokenError),
     /// It has given something else, which is shown to nobody (H182).
     #[error("it issued a token of the type `{0}`, and not an ID-JAG")]
-    OtherType(Foreign),
+    OtherType(UntrustedText),
 }
 
 /// The request for an ID-JAG: `subject` says who the user is, `audience` is the authorization server
 /// that will take the ID-JAG.
 pub fn request(
-    endpoint: &Endpoint,
-    reach: Reach,
+    endpoint: &EndpointUrl,
+    reach: AddressSpace,
     client: &ClientAuth<'_>,
     subject: &SubjectToken,
     audience: &Issuer,
@@ -104,7 +104,7 @@ pub fn request(
         ("subject_token_type", subject.token_type.as_str()),
     ];
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
-    client.post(endpoint, reach, &fields)
+    client.build_form_request(endpoint, reach, &fields)
 }
 
 /// Reads the answer (RFC 8693 §2.2.1). `secrets` are what the request carried: they are redacted in
@@ -121,12 +121,12 @@ pub fn response(answer: &Response, secrets: &[&str]) -> Result<Assertion, TokenE
     }
     let malformed = |why: &str| TokenError::Malformed {
         status: answer.status.as_u16(),
-        why: Foreign::new(why),
+        why: UntrustedText::new(why),
     };
-    let wire: Wire =
-        serde_json::from_slice(&answer.body).map_err(|error| malformed(&lenient::shape(&error)))?;
+    let wire: Wire = serde_json::from_slice(&answer.body)
+        .map_err(|error| malformed(&serde_lenient::shape(&error)))?;
     if wire.issued_token_type != ID_JAG {
-        let found = Foreign::new(&wire.issued_token_type).without(secrets);
+        let found = UntrustedText::new(&wire.issued_token_type).redact(secrets);
         return Err(TokenExchangeError::OtherType(found));
     }
     let id_jag = Assertion::parse(wire.access_token.expose());
@@ -179,7 +179,10 @@ mod tests {
         ] {
             let body = json!({"access_token": "a.b.c", "issued_token_type": other});
             let error = read(200, &body).unwrap_err();
-            assert_eq!(error, TokenExchangeError::OtherType(Foreign::new(other)));
+            assert_eq!(
+                error,
+                TokenExchangeError::OtherType(UntrustedText::new(other))
+            );
         }
     }
 

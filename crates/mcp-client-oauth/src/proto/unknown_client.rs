@@ -2,7 +2,7 @@
 //! redirect URI (RFC 6749 §4.1.2.1): the server "MUST NOT automatically redirect the user-agent", so
 //! the client learns of it only by sending the request itself.
 
-use super::error_body::ErrorBody;
+use super::oauth_error::OAuthErrorResponse;
 use crate::platform::Response;
 
 /// The error codes that name the client, whatever the status is.
@@ -22,9 +22,9 @@ pub fn refuses_client(answer: &Response) -> bool {
         return false;
     }
     let status = answer.status.as_u16();
-    match ErrorBody::parse(&answer.body) {
+    match OAuthErrorResponse::parse(&answer.body) {
         Some(error) => {
-            let is_one_of = |codes: &[&str]| codes.iter().any(|code| error.is(code));
+            let is_one_of = |codes: &[&str]| codes.iter().any(|code| error.has_code(code));
             is_one_of(&NAME_THE_CLIENT)
                 || (matches!(status, 400 | 401) && is_one_of(&MAY_MEAN_THE_CLIENT))
         }

@@ -12,23 +12,23 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Mutex;
 
 use super::{
-    current::{Current, Wish},
+    pending_save::UnsavedTokens,
     refresh::GivenGrant,
-    unsaved::UnsavedTokens,
+    token_state::{Current, TokenRequirement},
 };
 use crate::{
     error::{AuthorizationError, Error, TokenRefreshError},
     platform::Platform,
     proto::token::AccessToken,
     server_url::ServerUrl,
-    store::{RecordKey, TokenStore},
+    store::{LoginKey, TokenStore},
 };
 
 /// What the copies of a session share.
 pub(super) struct Inner {
     pub(super) platform: Platform,
     pub(super) store: TokenStore,
-    pub(super) key: RecordKey,
+    pub(super) key: LoginKey,
     pub(super) current: ArcSwap<Current>,
     pub(super) given: ArcSwapOption<GivenGrant>,
     pub(super) unsaved: UnsavedTokens,
@@ -48,7 +48,7 @@ pub(super) struct LastAttempt {
 }
 
 impl Inner {
-    pub(super) fn token_for(&self, wish: &Wish) -> Option<AccessToken> {
+    pub(super) fn token_for(&self, wish: &TokenRequirement) -> Option<AccessToken> {
         let current = self.current.load();
         let is_met = current.meets(wish, self.platform.clock.now());
         is_met.then(|| current.record.tokens.access_token.clone())

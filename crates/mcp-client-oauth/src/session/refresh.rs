@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
-    error::{HttpError, HttpErrorCause, Remedy, TokenRefreshError},
-    machine::{self, By, MachineGrant},
+    dpop::{ProofGenerator, expected_scheme},
+    error::{HttpError, HttpErrorKind, Remedy, TokenRefreshError},
+    non_interactive::{self, By, NonInteractiveGrant},
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
         resource_metadata::Resource,
         token::{self, TokenError, TokenSet},
     },
-    prover::{Prover, expected_scheme},
     store::Record,
     token_request,
 };
@@ -38,22 +38,22 @@ pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, T
 
 /// The grant that the caller gave to a session.
 pub(super) struct GivenGrant {
-    pub(super) grant: MachineGrant,
+    pub(super) grant: NonInteractiveGrant,
     /// How the authorization server is found again before an assertion is sent, if a record may have
     /// been forged.
     pub(super) discovery: Option<DiscoveryOptions>,
 }
 
 /// What proves that we have the key of a login, for a record that nobody has a session for.
-pub(super) fn prover_of(platform: &Platform, record: &Record) -> Option<Prover> {
+pub(super) fn prover_of(platform: &Platform, record: &Record) -> Option<ProofGenerator> {
     let key = record.dpop.clone()?;
-    Some(Prover::new(key, Arc::clone(&platform.clock)))
+    Some(ProofGenerator::new(key, Arc::clone(&platform.clock)))
 }
 
 pub(super) async fn refresh_within(
     platform: &Platform,
     record: &Record,
-    prover: Option<&Prover>,
+    prover: Option<&ProofGenerator>,
     given: Option<&GivenGrant>,
     left: Duration,
 ) -> Result<TokenSet, TokenRefreshError> {
@@ -80,13 +80,13 @@ pub(super) async fn refresh_within(
     };
     let discovery = found.as_ref().unwrap_or(&record.discovery);
     let client = record.identity.authenticate(&discovery.metadata);
-    let client = client.ok_or(TokenRefreshError::OtherIssuer)?;
+    let client = client.ok_or(TokenRefreshError::IssuerMismatch)?;
     let by = By {
         client: &client,
         prover,
     };
     let scope = record.requested.as_ref();
-    let tokens = machine::obtain(platform, discovery, by, machine, scope, left());
+    let tokens = non_interactive::obtain(platform, discovery, by, machine, scope, left());
     Ok(Box::pin(tokens).await?)
 }
 
@@ -103,7 +103,7 @@ async fn find_again(
         biased;
         found = Box::pin(discover(platform, server, options)) => found,
         () = platform.clock.sleep(left) => {
-            Err(HttpError::new(server.as_url(), HttpErrorCause::TimedOut(left)).into())
+            Err(HttpError::new(server.as_url(), HttpErrorKind::TimedOut(left)).into())
         }
     };
     found.map_err(|error| TokenRefreshError::Discovery(Box::new(error)))
@@ -122,7 +122,7 @@ async fn turn(platform: &Platform, record: &Record) -> Option<impl Sized> {
 
 fn own_client(record: &Record) -> Result<ClientAuth<'_>, TokenRefreshError> {
     let client = record.identity.authenticate(&record.discovery.metadata);
-    client.ok_or(TokenRefreshError::OtherIssuer)
+    client.ok_or(TokenRefreshError::IssuerMismatch)
 }
 
 /// The same, for a resource that may be another one of the issuer. A refresh token of ours is bound
@@ -131,14 +131,14 @@ pub(super) async fn refresh_with(
     platform: &Platform,
     record: &Record,
     resource: &Resource,
-    prover: Option<&Prover>,
+    prover: Option<&ProofGenerator>,
     left: Duration,
 ) -> Result<TokenSet, TokenRefreshError> {
     let (discovery, server) = (&record.discovery, &record.discovery.metadata);
     let Some(refresh_token) = &record.tokens.refresh_token else {
         return Err(TokenRefreshError::NoRefreshToken(discovery.server.clone()));
     };
-    let client = own_client(record)?.at(platform.clock.now())?;
+    let client = own_client(record)?.with_time(platform.clock.now())?;
     let endpoint = &server.token_endpoint;
     let end = platform.clock.now() + left;
     let _turn = turn(platform, record).await;
@@ -189,15 +189,15 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             ..
         } => true,
         TokenRefreshError::Http(error) => match error.cause {
-            HttpErrorCause::Connect(_) | HttpErrorCause::Unproven(_) => true,
-            HttpErrorCause::Interrupted(_) | HttpErrorCause::TimedOut(_) => is_first_doubt(),
-            HttpErrorCause::Forbidden(_)
-            | HttpErrorCause::TooLarge(_)
-            | HttpErrorCause::HeadTooLarge
-            | HttpErrorCause::Certificate(_)
-            | HttpErrorCause::CertificateRequired
-            | HttpErrorCause::NotTls
-            | HttpErrorCause::Setup(_) => false,
+            HttpErrorKind::Connect(_) | HttpErrorKind::Unproven(_) => true,
+            HttpErrorKind::Interrupted(_) | HttpErrorKind::TimedOut(_) => is_first_doubt(),
+            HttpErrorKind::Forbidden(_)
+            | HttpErrorKind::TooLarge(_)
+            | HttpErrorKind::HeadTooLarge
+            | HttpErrorKind::Certificate(_)
+            | HttpErrorKind::CertificateRequired
+            | HttpErrorKind::NotTls
+            | HttpErrorKind::Setup(_) => false,
         },
         TokenRefreshError::Machine(error) => error.may_pass(),
         TokenRefreshError::Discovery(error) => error.remedy() == Remedy::Retry,
@@ -207,7 +207,7 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
         | TokenRefreshError::NoRefreshToken(_)
         | TokenRefreshError::NotRefreshable { .. }
         | TokenRefreshError::Rejected(_)
-        | TokenRefreshError::OtherIssuer
+        | TokenRefreshError::IssuerMismatch
         | TokenRefreshError::Aborted(_) => false,
     }
 }
@@ -228,10 +228,10 @@ pub(super) fn leaves_doubt(error: &TokenRefreshError) -> bool {
     match error {
         TokenRefreshError::Http(error) => matches!(
             error.cause,
-            HttpErrorCause::Interrupted(_)
-                | HttpErrorCause::TimedOut(_)
-                | HttpErrorCause::TooLarge(_)
-                | HttpErrorCause::HeadTooLarge
+            HttpErrorKind::Interrupted(_)
+                | HttpErrorKind::TimedOut(_)
+                | HttpErrorKind::TooLarge(_)
+                | HttpErrorKind::HeadTooLarge
         ),
         // Of a gateway, say, that has lost the answer. 503 is said before anything is done.
         TokenRefreshError::Answer {

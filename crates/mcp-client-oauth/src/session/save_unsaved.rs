@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{inner::Inner, unsaved::waits};
+use super::{inner::Inner, pending_save::waits};
 use crate::error::TokenStorageError;
 
 impl Inner {
@@ -28,7 +28,9 @@ impl Inner {
                 return;
             };
             // Somebody has taken us for dead, and what they have written holds from now on.
-            if let Err(TokenStorageError::Conflict { .. }) = unsaved.lock.begin().await {
+            if let Err(TokenStorageError::Conflict { .. }) =
+                unsaved.lock.mark_refresh_started().await
+            {
                 return;
             }
             match self.save(&mut unsaved.lock, unsaved.record.clone()).await {

@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use super::{
+    pending_save::waits,
     refresh::{leaves_doubt, prover_of, refresh_with},
-    unsaved::waits,
 };
 use crate::{
     error::{Error, TokenRefreshError, TokenStorageError},
     platform::Platform,
     proto::{dpop::DpopKey, resource_metadata::Resource, server_metadata::Issuer, token::TokenSet},
     server_url::ServerUrl,
-    store::{Record, RecordKey, RecordLock, TokenStore},
+    store::{LoginKey, Record, RecordLock, TokenStore},
 };
 
 /// What a token is wanted for.
@@ -39,7 +39,7 @@ pub(crate) struct Borrowed {
 pub(crate) async fn borrow(
     platform: &Platform,
     store: &TokenStore,
-    lender: &RecordKey,
+    lender: &LoginKey,
     target: Target<'_>,
     left: Duration,
 ) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
@@ -55,8 +55,8 @@ pub(crate) async fn borrow(
         let gone = TokenRefreshError::NoRefreshToken(target.server.clone());
         return Ok(Err(gone));
     };
-    let was_in_doubt = lock.in_doubt();
-    lock.begin().await?;
+    let was_in_doubt = lock.refresh_interrupted();
+    lock.mark_refresh_started().await?;
     // To the endpoint of the login, whatever the other resource says of the issuer (H6).
     let prover = prover_of(platform, &login);
     let renewed = refresh_with(platform, &login, target.resource, prover.as_ref(), left).await;
@@ -64,7 +64,7 @@ pub(crate) async fn borrow(
         Ok(tokens) => tokens,
         Err(error) => {
             if !was_in_doubt && !leaves_doubt(&error) {
-                lock.end().await;
+                lock.mark_refresh_finished().await;
             }
             return Ok(Err(error));
         }
@@ -84,7 +84,7 @@ pub(crate) async fn borrow(
             }
         }
     }
-    lock.end().await;
+    lock.mark_refresh_finished().await;
     Ok(Ok(Borrowed { tokens, dpop }))
 }
 
@@ -92,11 +92,11 @@ pub(crate) async fn borrow(
 async fn save(platform: Platform, store: TokenStore, mut lock: RecordLock, login: Record) {
     for wait in waits() {
         platform.clock.sleep(wait).await;
-        if let Err(TokenStorageError::Conflict { .. }) = lock.begin().await {
+        if let Err(TokenStorageError::Conflict { .. }) = lock.mark_refresh_started().await {
             return;
         }
         match store.save(&mut lock, &login).await {
-            Ok(_) => return lock.end().await,
+            Ok(_) => return lock.mark_refresh_finished().await,
             Err(TokenStorageError::Conflict { .. }) => return,
             Err(error) => tracing::warn!(%error, "a renewed login is still not stored"),
         }

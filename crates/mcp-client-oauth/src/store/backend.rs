@@ -17,7 +17,7 @@ pub type OpenBackend = fn(&str) -> Result<Arc<dyn Backend>, TokenStorageError>;
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync {
     /// What is kept under `name`, if anything.
-    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError>;
+    async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError>;
 
     /// Keeps `bytes` under `name`, durably, if what is there now has the revision `expected`
     /// (none: if nothing is there).
@@ -47,13 +47,13 @@ pub trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What keeping something would say.
-    async fn ready(&self) -> Result<(), TokenStorageError> {
+    async fn check_writable(&self) -> Result<(), TokenStorageError> {
         Ok(())
     }
 
     /// Waits until everything that was begun and that nobody waits for has ended: a process that
     /// ends without this may keep others waiting.
-    async fn settle(&self) {}
+    async fn flush(&self) {}
 
     /// Whether others than the user of this machine may write here. A back end that does not say
     /// is taken for one where they may: then what a record says of places on this machine is not
@@ -70,7 +70,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`TokenStorageError::Locked`] if somebody holds it for longer than a refresh can take.
-    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError>;
+    async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError>;
 }
 
 /// A name that is held by nobody else until this is dropped.
@@ -80,9 +80,9 @@ pub trait Backend: fmt::Debug + Send + Sync {
 /// is not what it should be (H104, H105). A note about a content that has been replaced since says
 /// nothing any more.
 #[async_trait]
-pub trait Held: fmt::Debug + Send + Sync {
+pub trait LockGuard: fmt::Debug + Send + Sync {
     /// Which content an earlier holder had begun to use up, and not said that it ended.
-    fn unfinished(&self) -> Option<Revision> {
+    fn pending_revision(&self) -> Option<Revision> {
         None
     }
 
@@ -92,13 +92,13 @@ pub trait Held: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`TokenStorageError::Conflict`] if somebody else holds it now.
-    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
+    async fn mark_refresh_started(&self, revision: Revision) -> Result<(), TokenStorageError> {
         let _no_note = revision;
         Ok(())
     }
 
     /// Takes the note back: it is known what became of the content.
-    async fn end(&self) {}
+    async fn mark_refresh_finished(&self) {}
 }
 
 /// Which of the successive contents of a name.
@@ -125,14 +125,14 @@ impl Revision {
 /// What is kept under a name.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Stored {
+pub struct StoredEntry {
     /// Which content this is.
     pub revision: Revision,
     /// The content.
     pub bytes: Secret<Vec<u8>>,
 }
 
-impl Stored {
+impl StoredEntry {
     /// A content of given parts.
     pub fn new(revision: Revision, bytes: Secret<Vec<u8>>) -> Self {
         Self { revision, bytes }

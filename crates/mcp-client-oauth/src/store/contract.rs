@@ -23,11 +23,11 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use super::{Backend, Revision, Stored};
+use super::{Backend, Revision, StoredEntry};
 use crate::{error::TokenStorageError, secret::Secret};
 
 /// How many tasks do the same at once.
-const CROWD: usize = 16;
+const CONCURRENCY: usize = 16;
 
 /// Checks all of the contract. The back end must be empty, and is left empty.
 ///
@@ -224,8 +224,8 @@ async fn no_writer_is_lost(backend: &Arc<dyn Backend>) {
     let (_, count) = content(&**backend, "count").await;
     assert_eq!(
         count.len(),
-        CROWD,
-        "of {CROWD} writers at once, some are lost"
+        CONCURRENCY,
+        "of {CONCURRENCY} writers at once, some are lost"
     );
     delete(&**backend, "count").await;
 }
@@ -257,7 +257,7 @@ async fn of_two_first_writers_one_wins(backend: &Arc<dyn Backend>) {
     let wins: usize = wins.await.into_iter().sum();
     assert_eq!(
         wins, 1,
-        "{wins} of {CROWD} writers believe that they were the first"
+        "{wins} of {CONCURRENCY} writers believe that they were the first"
     );
     delete(&**backend, "first").await;
 }
@@ -314,7 +314,9 @@ async fn crowd<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     backend: &Arc<dyn Backend>,
     work: impl Fn(Arc<dyn Backend>) -> F,
 ) -> Vec<T> {
-    let tasks: JoinSet<T> = (0..CROWD).map(|_| work(Arc::clone(backend))).collect();
+    let tasks: JoinSet<T> = (0..CONCURRENCY)
+        .map(|_| work(Arc::clone(backend)))
+        .collect();
     tasks.join_all().await
 }
 
@@ -334,7 +336,7 @@ fn conflict<T: fmt::Debug>(what: &str, result: &Result<T, TokenStorageError>) {
     );
 }
 
-async fn get(backend: &dyn Backend, name: &str) -> Option<Stored> {
+async fn get(backend: &dyn Backend, name: &str) -> Option<StoredEntry> {
     worked("reading", backend.get(name).await)
 }
 

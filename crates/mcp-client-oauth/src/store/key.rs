@@ -13,7 +13,7 @@ use aws_lc_rs::{error::Unspecified, hkdf, pbkdf2, rand};
 use serde::{Deserialize, Serialize};
 
 use super::hex::Hex;
-use crate::{error::TokenStorageError, proto::pkce::NoRandomness, secret::Secret};
+use crate::{error::TokenStorageError, proto::pkce::RandomError, secret::Secret};
 
 /// What our entries in a keychain are filed under, unless the application says otherwise.
 pub const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";
@@ -53,7 +53,7 @@ pub enum KeySource {
     /// directory: the key lies beside what it opens.
     KeyFile,
     /// From the application, which keeps it where it likes.
-    Given(Secret<[u8; KEY_BYTES]>),
+    Provided(Secret<[u8; KEY_BYTES]>),
 }
 
 /// The kind of key that a store was made with, without the key.
@@ -67,8 +67,8 @@ pub enum KeyKind {
     Password,
     /// [`KeySource::KeyFile`].
     KeyFile,
-    /// [`KeySource::Given`].
-    Given,
+    /// [`KeySource::Provided`].
+    Provided,
 }
 
 impl KeySource {
@@ -85,7 +85,7 @@ impl KeySource {
             Self::Keychain { .. } => KeyKind::Keychain,
             Self::Password(_) => KeyKind::Password,
             Self::KeyFile => KeyKind::KeyFile,
-            Self::Given(_) => KeyKind::Given,
+            Self::Provided(_) => KeyKind::Provided,
         }
     }
 }
@@ -96,7 +96,7 @@ impl fmt::Display for KeyKind {
             Self::Keychain => "keychain",
             Self::Password => "password",
             Self::KeyFile => "key file",
-            Self::Given => "key of the application",
+            Self::Provided => "key of the application",
         })
     }
 }
@@ -209,7 +209,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], TokenStorageError> {
 fn no_randomness(_: Unspecified) -> TokenStorageError {
     TokenStorageError::Backend {
         name: "file",
-        source: Arc::new(NoRandomness),
+        source: Arc::new(RandomError),
     }
 }
 
@@ -289,7 +289,7 @@ mod tests {
     fn a_source_prints_no_key() {
         let sources = [
             KeySource::Password(Secret::new("planted".to_owned())),
-            KeySource::Given(Secret::new([0xAB; KEY_BYTES])),
+            KeySource::Provided(Secret::new([0xAB; KEY_BYTES])),
         ];
         let shown = format!("{sources:?}");
         assert!(

@@ -15,7 +15,7 @@ use data_encoding::BASE64URL_NOPAD;
 
 pub(super) use self::entry::Entry;
 use super::key::KEY_BYTES;
-use crate::{error::KeychainCause, proto::foreign::Foreign, secret::Secret};
+use crate::{error::KeychainErrorKind, proto::untrusted_text::UntrustedText, secret::Secret};
 
 mod entry;
 #[cfg(all(
@@ -37,7 +37,7 @@ const TO_UNLOCK: Duration = Duration::from_secs(50);
 
 impl Entry {
     /// The key, if there is one.
-    pub(super) fn read(&self) -> Result<Option<Secret<[u8; KEY_BYTES]>>, KeychainCause> {
+    pub(super) fn read(&self) -> Result<Option<Secret<[u8; KEY_BYTES]>>, KeychainErrorKind> {
         let entry = self.clone();
         let text = ask(move |keychain| system::read(keychain, &entry))?;
         let key = |text| decode(&text).ok_or_else(|| self.other_key());
@@ -46,13 +46,13 @@ impl Entry {
 
     /// Keeps the key, and makes sure that it is kept. On one thread: Windows may not see on
     /// another what was just written.
-    pub(super) fn write(&self, key: &Secret<[u8; KEY_BYTES]>) -> Result<(), KeychainCause> {
+    pub(super) fn write(&self, key: &Secret<[u8; KEY_BYTES]>) -> Result<(), KeychainErrorKind> {
         let (entry, text) = (self.clone(), encode(key));
         ask(move |keychain| {
             system::write(keychain, &entry, &text)?;
             match system::read(keychain, &entry)? {
                 Some(kept) if kept == text => Ok(()),
-                _ => Err(KeychainCause::Failed(Foreign::new(
+                _ => Err(KeychainErrorKind::Failed(UntrustedText::new(
                     "it took the key, but did not keep it",
                 ))),
             }
@@ -60,21 +60,21 @@ impl Entry {
     }
 
     /// Forgets the key, if it is there.
-    pub(super) fn delete(&self) -> Result<(), KeychainCause> {
+    pub(super) fn delete(&self) -> Result<(), KeychainErrorKind> {
         let entry = self.clone();
         ask(move |keychain| system::delete(keychain, &entry))
     }
 }
 
 /// Whether a keychain answers and could keep a key. Nothing is written, and nobody is asked.
-pub(super) fn probe() -> Result<(), KeychainCause> {
+pub(super) fn probe() -> Result<(), KeychainErrorKind> {
     within(TO_ANSWER, silent, system::probe)
 }
 
 /// Asks the keychain, which may ask the person to unlock it.
 fn ask<T: Send + 'static>(
-    work: impl FnOnce(&system::Keychain) -> Result<T, KeychainCause> + Send + 'static,
-) -> Result<T, KeychainCause> {
+    work: impl FnOnce(&system::Keychain) -> Result<T, KeychainErrorKind> + Send + 'static,
+) -> Result<T, KeychainErrorKind> {
     let keychain = within(TO_ANSWER, silent, system::connect)?;
     within(TO_UNLOCK, still_locked, move || work(&keychain))
 }
@@ -82,33 +82,35 @@ fn ask<T: Send + 'static>(
 /// Does blocking work, but not for longer than that.
 fn within<T: Send + 'static>(
     limit: Duration,
-    late: fn(Duration) -> KeychainCause,
-    work: impl FnOnce() -> Result<T, KeychainCause> + Send + 'static,
-) -> Result<T, KeychainCause> {
+    late: fn(Duration) -> KeychainErrorKind,
+    work: impl FnOnce() -> Result<T, KeychainErrorKind> + Send + 'static,
+) -> Result<T, KeychainErrorKind> {
     let (answer, answered) = mpsc::sync_channel(1);
     thread::Builder::new()
         .name("keychain".to_owned())
         .spawn(move || drop(answer.send(work())))
-        .map_err(|error| KeychainCause::Failed(Foreign::new(&error.to_string())))?;
+        .map_err(|error| KeychainErrorKind::Failed(UntrustedText::new(&error.to_string())))?;
     answered
         .recv_timeout(limit)
         .unwrap_or_else(|error| match error {
             RecvTimeoutError::Timeout => Err(late(limit)),
-            RecvTimeoutError::Disconnected => {
-                Err(KeychainCause::Failed(Foreign::new("the call was aborted")))
-            }
+            RecvTimeoutError::Disconnected => Err(KeychainErrorKind::Failed(UntrustedText::new(
+                "the call was aborted",
+            ))),
         })
 }
 
-fn silent(limit: Duration) -> KeychainCause {
+fn silent(limit: Duration) -> KeychainErrorKind {
     let seconds = limit.as_secs();
-    KeychainCause::Absent(Foreign::new(&format!("no answer within {seconds} seconds")))
+    KeychainErrorKind::Absent(UntrustedText::new(&format!(
+        "no answer within {seconds} seconds"
+    )))
 }
 
-fn still_locked(limit: Duration) -> KeychainCause {
+fn still_locked(limit: Duration) -> KeychainErrorKind {
     let seconds = limit.as_secs();
     let why = format!("nobody unlocked it within {seconds} seconds");
-    KeychainCause::Locked(Foreign::new(&why))
+    KeychainErrorKind::Locked(UntrustedText::new(&why))
 }
 
 /// As text: `KWallet` keeps nothing else.
@@ -156,14 +158,17 @@ mod tests {
             Ok(())
         };
         let given_up = within(Duration::from_millis(10), still_locked, work).unwrap_err();
-        assert!(matches!(given_up, KeychainCause::Locked(_)), "{given_up}");
+        assert!(
+            matches!(given_up, KeychainErrorKind::Locked(_)),
+            "{given_up}"
+        );
         drop(held);
     }
 
     #[test]
     fn a_panic_below_is_an_error() {
-        let work = || -> Result<(), KeychainCause> { panic!("below") };
+        let work = || -> Result<(), KeychainErrorKind> { panic!("below") };
         let failed = within(TO_ANSWER, silent, work).unwrap_err();
-        assert!(matches!(failed, KeychainCause::Failed(_)), "{failed}");
+        assert!(matches!(failed, KeychainErrorKind::Failed(_)), "{failed}");
     }
 }

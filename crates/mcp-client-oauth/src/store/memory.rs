@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
-use super::backend::{Backend, Held, Revision, Stored};
+use super::backend::{Backend, LockGuard, Revision, StoredEntry};
 use crate::{error::TokenStorageError, mutex::lock, secret::Secret};
 
 #[expect(
@@ -25,14 +25,14 @@ pub(super) fn open(_rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
 /// Keeps everything in the memory of this process.
 #[derive(Debug, Default)]
 pub struct MemoryBackend {
-    contents: Mutex<BTreeMap<String, Stored>>,
+    contents: Mutex<BTreeMap<String, StoredEntry>>,
     locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Note>>>>,
     /// Never the same revision twice, even after a deletion.
     last: AtomicU64,
 }
 
 impl MemoryBackend {
-    fn contents(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
+    fn contents(&self) -> MutexGuard<'_, BTreeMap<String, StoredEntry>> {
         lock(&self.contents)
     }
 
@@ -43,7 +43,7 @@ impl MemoryBackend {
 
 fn check(
     name: &str,
-    found: Option<&Stored>,
+    found: Option<&StoredEntry>,
     expected: Option<Revision>,
 ) -> Result<(), TokenStorageError> {
     if found.map(|stored| stored.revision) == expected {
@@ -71,24 +71,24 @@ impl Guard {
 }
 
 #[async_trait]
-impl Held for Guard {
-    fn unfinished(&self) -> Option<Revision> {
+impl LockGuard for Guard {
+    fn pending_revision(&self) -> Option<Revision> {
         self.unfinished
     }
 
-    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
+    async fn mark_refresh_started(&self, revision: Revision) -> Result<(), TokenStorageError> {
         self.leave(Some(revision));
         Ok(())
     }
 
-    async fn end(&self) {
+    async fn mark_refresh_finished(&self) {
         self.leave(None);
     }
 }
 
 #[async_trait]
 impl Backend for MemoryBackend {
-    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+    async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
         Ok(self.contents().get(name).cloned())
     }
 
@@ -101,7 +101,7 @@ impl Backend for MemoryBackend {
         let mut contents = self.contents();
         check(name, contents.get(name), expected)?;
         let revision = self.next();
-        contents.insert(name.to_owned(), Stored::new(revision, bytes.clone()));
+        contents.insert(name.to_owned(), StoredEntry::new(revision, bytes.clone()));
         Ok(revision)
     }
 
@@ -125,7 +125,7 @@ impl Backend for MemoryBackend {
         Ok(self.contents().keys().cloned().collect())
     }
 
-    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
+    async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
         let lock = {
             let mut locks = lock(&self.locks);
             // Locks that nobody holds or waits for are forgotten, unless there is a note in them.

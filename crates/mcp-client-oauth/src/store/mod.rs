@@ -9,52 +9,54 @@ use self::{
     record::{client_name, decode, encode, readable},
     used_clients::UsedClients,
 };
-use crate::{error::TokenStorageError, identity::Registration, proto::server_metadata::Issuer};
+use crate::{
+    client_registration::RegisteredClient, error::TokenStorageError, proto::server_metadata::Issuer,
+};
 
 #[cfg(feature = "sealed-file")]
 pub mod atomic_file;
 #[cfg(feature = "sealed-file")]
-mod auto;
+mod auto_select;
 mod backend;
 #[cfg(feature = "testing")]
 pub mod contract;
+#[cfg(feature = "sealed-file")]
+mod encrypted;
+#[cfg(feature = "sealed-file")]
+mod file_lock;
 #[cfg(feature = "sealed-file")]
 mod hex;
 #[cfg(feature = "sealed-file")]
 mod key;
 #[cfg(feature = "sealed-file")]
 mod keychain;
-#[cfg(feature = "sealed-file")]
-mod lock;
 mod memory;
+pub mod migration;
 mod record;
-#[cfg(feature = "sealed-file")]
-mod sealed;
-pub mod transfer;
 mod used_clients;
 #[cfg(feature = "vault")]
 mod vault;
 
 #[cfg(feature = "sealed-file")]
-pub use auto::{AutoOptions, Choice, ChoiceReason, key_kinds};
-pub use backend::{Backend, Held, OpenBackend, Revision, Stored};
+pub use auto_select::{AutoOptions, SelectionReason, StoreSelection, key_kinds};
+pub use backend::{Backend, LockGuard, OpenBackend, Revision, StoredEntry};
+#[cfg(feature = "sealed-file")]
+pub use encrypted::EncryptedFileStore;
 #[cfg(feature = "sealed-file")]
 pub use key::{KEYCHAIN_SERVICE, KeyKind, KeySource};
 pub use memory::MemoryBackend;
-pub use record::{Record, RecordKey};
-#[cfg(feature = "sealed-file")]
-pub use sealed::SealedFiles;
+pub use record::{LoginKey, Record};
 #[cfg(feature = "vault")]
 pub use vault::{Vault, VaultAuth, VaultOptions};
 
 /// Every back end: what it is called in `--store name:rest`, and how it is opened.
 pub const BACKENDS: &[(&str, OpenBackend)] = &[
     #[cfg(feature = "sealed-file")]
-    ("auto", auto::backend::open),
+    ("auto", auto_select::backend::open),
     #[cfg(feature = "sealed-file")]
-    ("file", sealed::open),
+    ("file", encrypted::open),
     #[cfg(feature = "keychain")]
-    ("keychain", sealed::open_with_keychain),
+    ("keychain", encrypted::open_with_keychain),
     ("memory", memory::open),
     #[cfg(feature = "vault")]
     ("vault", vault::open),
@@ -65,10 +67,10 @@ pub const BACKENDS: &[(&str, OpenBackend)] = &[
 #[derive(Debug)]
 #[must_use = "the record is let go when this is dropped"]
 pub struct RecordLock {
-    key: RecordKey,
+    key: LoginKey,
     record: Option<Record>,
     revision: Option<Revision>,
-    held: Box<dyn Held>,
+    held: Box<dyn LockGuard>,
 }
 
 impl RecordLock {
@@ -84,8 +86,8 @@ impl RecordLock {
 
     /// Whether somebody sent the refresh token of this very record, and never said what came of it:
     /// it may be spent (H104, H105).
-    pub fn in_doubt(&self) -> bool {
-        self.revision.is_some() && self.held.unfinished() == self.revision
+    pub fn refresh_interrupted(&self) -> bool {
+        self.revision.is_some() && self.held.pending_revision() == self.revision
     }
 
     /// Makes sure that the record is still ours to change, right before its refresh token is sent,
@@ -93,16 +95,16 @@ impl RecordLock {
     ///
     /// # Errors
     /// [`TokenStorageError::Conflict`] if somebody else holds it now.
-    pub async fn begin(&self) -> Result<(), TokenStorageError> {
+    pub async fn mark_refresh_started(&self) -> Result<(), TokenStorageError> {
         match self.revision {
-            Some(revision) => self.held.begin(revision).await,
+            Some(revision) => self.held.mark_refresh_started(revision).await,
             None => Ok(()),
         }
     }
 
     /// Takes the note back: it is known what became of the refresh token, and that is stored.
-    pub async fn end(&self) {
-        self.held.end().await;
+    pub async fn mark_refresh_finished(&self) {
+        self.held.mark_refresh_finished().await;
     }
 }
 
@@ -136,12 +138,12 @@ impl TokenStore {
     }
 
     /// Remembers for this process whether the last login with `client` succeeded.
-    pub(crate) fn note_use(&self, client: &Registration, succeeded: bool) {
+    pub(crate) fn note_use(&self, client: &RegisteredClient, succeeded: bool) {
         self.used_clients.set(client, succeeded);
     }
 
     /// Returns whether the last login of this process at the issuer of `client` succeeded with it.
-    pub(crate) fn has_used(&self, client: &Registration) -> bool {
+    pub(crate) fn has_used(&self, client: &RegisteredClient) -> bool {
         self.used_clients.has(client)
     }
 
@@ -195,8 +197,8 @@ impl TokenStore {
     /// must not be served by a store without. [`TokenStorageError::Keychain`] if there is a
     /// keychain that refuses: nothing weaker is taken in its place.
     #[cfg(feature = "sealed-file")]
-    pub async fn auto(options: &AutoOptions) -> Result<(Self, Choice), TokenStorageError> {
-        let (files, choice) = auto::select(options).await?;
+    pub async fn auto(options: &AutoOptions) -> Result<(Self, StoreSelection), TokenStorageError> {
+        let (files, choice) = auto_select::select(options).await?;
         Ok((Self::new(Arc::new(files)), choice))
     }
 
@@ -205,19 +207,19 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`TokenStorageError`]: what saving a record would say.
-    pub async fn ready(&self) -> Result<(), TokenStorageError> {
-        self.backend.ready().await
+    pub async fn check_writable(&self) -> Result<(), TokenStorageError> {
+        self.backend.check_writable().await
     }
 
     /// Waits until every refresh that was sent has ended, what could not be stored at once is stored,
     /// and what was released is released everywhere. Call it before the process ends: with rotation, a
     /// refresh that is dropped loses the login, and a lease in a Vault that was not released keeps
     /// others waiting for a minute. Giving up after a time stops nothing.
-    pub async fn settle(&self) {
+    pub async fn flush(&self) {
         // A tracker is waited for once it is closed, and then still takes tasks.
         self.tasks.close();
         self.tasks.wait().await;
-        self.backend.settle().await;
+        self.backend.flush().await;
     }
 
     /// Does what only [`settle`](Self::settle) waits for, if there is a runtime to do it.
@@ -238,7 +240,7 @@ impl TokenStore {
     /// [`TokenStorageError`]; nothing is changed by reading.
     pub async fn load(
         &self,
-        key: &RecordKey,
+        key: &LoginKey,
     ) -> Result<Option<(Record, Revision)>, TokenStorageError> {
         let name = key.name();
         let Some(stored) = self.backend.get(&name).await? else {
@@ -259,7 +261,7 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`TokenStorageError::Locked`], or what reading says.
-    pub async fn lock(&self, key: &RecordKey) -> Result<RecordLock, TokenStorageError> {
+    pub async fn lock(&self, key: &LoginKey) -> Result<RecordLock, TokenStorageError> {
         let held = self.backend.lock(&key.name()).await?;
         let (record, revision) = self.load(key).await?.unzip();
         Ok(RecordLock {
@@ -275,7 +277,7 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`TokenStorageError`]; the lock knows what it knew before then.
-    pub async fn read_again(&self, lock: &mut RecordLock) -> Result<(), TokenStorageError> {
+    pub async fn reload(&self, lock: &mut RecordLock) -> Result<(), TokenStorageError> {
         (lock.record, lock.revision) = self.load(&lock.key).await?.unzip();
         Ok(())
     }
@@ -315,22 +317,22 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`TokenStorageError`].
-    pub async fn forget(&self, key: &RecordKey) -> Result<bool, TokenStorageError> {
+    pub async fn forget(&self, key: &LoginKey) -> Result<bool, TokenStorageError> {
         let name = key.name();
         let _held = self.backend.lock(&name).await?;
         self.backend.delete(&name, None).await
     }
 
-    /// Whose records are kept, sorted.
+    /// TargetArgs records are kept, sorted.
     ///
     /// # Errors
     /// [`TokenStorageError`] if the names cannot be read; one damaged record hides no other.
-    pub async fn keys(&self) -> Result<Vec<RecordKey>, TokenStorageError> {
+    pub async fn keys(&self) -> Result<Vec<LoginKey>, TokenStorageError> {
         let mut names = self.backend.names().await?;
         names.sort_unstable();
         Ok(names
             .iter()
-            .filter_map(|name| RecordKey::from_name(name))
+            .filter_map(|name| LoginKey::from_name(name))
             .collect())
     }
 
@@ -342,7 +344,7 @@ impl TokenStore {
     pub async fn registration(
         &self,
         issuer: &Issuer,
-    ) -> Result<Option<Registration>, TokenStorageError> {
+    ) -> Result<Option<RegisteredClient>, TokenStorageError> {
         if let Some(found) = self.registration_as_written(issuer).await? {
             return Ok(Some(found));
         }
@@ -350,7 +352,7 @@ impl TokenStore {
             return Ok(None);
         };
         let found = self.registration_as_written(&other).await?;
-        Ok(found.map(|registration| Registration {
+        Ok(found.map(|registration| RegisteredClient {
             issuer: issuer.clone(),
             ..registration
         }))
@@ -359,9 +361,9 @@ impl TokenStore {
     async fn registration_as_written(
         &self,
         issuer: &Issuer,
-    ) -> Result<Option<Registration>, TokenStorageError> {
+    ) -> Result<Option<RegisteredClient>, TokenStorageError> {
         let name = client_name(issuer);
-        let registration: Registration = match self.backend.get(&name).await {
+        let registration: RegisteredClient = match self.backend.get(&name).await {
             Ok(Some(stored)) => decode(&name, &stored.bytes)?,
             Ok(None) => return Ok(None),
             // A new one is made in its place: nothing is lost with it but a client id.
@@ -377,10 +379,10 @@ impl TokenStore {
     /// Keeps a registration for the next login with its issuer.
     ///
     /// # Errors
-    /// [`TokenStorageError::Newer`] if a later version of this library keeps one there.
+    /// [`TokenStorageError::UnsupportedVersion`] if a later version of this library keeps one there.
     pub async fn save_registration(
         &self,
-        registration: &Registration,
+        registration: &RegisteredClient,
     ) -> Result<(), TokenStorageError> {
         let name = client_name(&registration.issuer);
         let bytes = encode(&name, registration)?;
@@ -392,7 +394,7 @@ impl TokenStore {
             }
             found => match found? {
                 Some(stored) => {
-                    if let Err(newer @ TokenStorageError::Newer { .. }) =
+                    if let Err(newer @ TokenStorageError::UnsupportedVersion { .. }) =
                         readable(&name, &stored.bytes)
                     {
                         return Err(newer);
@@ -407,7 +409,7 @@ impl TokenStore {
 
     /// Whether the registration that is kept for the issuer of `client` is `client`: another process may
     /// have registered a newer one, which no refusal of `client` and nothing learned with it is about.
-    pub(crate) async fn keeps(&self, client: &Registration) -> Result<bool, TokenStorageError> {
+    pub(crate) async fn keeps(&self, client: &RegisteredClient) -> Result<bool, TokenStorageError> {
         let kept = self.registration(&client.issuer).await?;
         Ok(kept.is_some_and(|kept| kept.client_id == client.client_id))
     }

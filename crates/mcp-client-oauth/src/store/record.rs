@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    client_registration::ClientIdentity,
     discovery::Discovery,
     error::TokenStorageError,
-    identity::ClientIdentity,
-    machine::RecordedGrant,
+    non_interactive::RecordedGrant,
     proto::{
         challenge::Challenge,
         dpop::DpopKey,
@@ -29,17 +29,17 @@ const ROOM: usize = 256 * 1024;
 const LOGIN: &str = "login ";
 const CLIENT: &str = "client ";
 
-/// Whose tokens: one account at one server. Several accounts at a server never mix, and a name
+/// TargetArgs tokens: one account at one server. Several accounts at a server never mix, and a name
 /// that is pointed at another URL finds nothing (H92, H93).
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub struct RecordKey {
+pub struct LoginKey {
     // A person has allowed it at the login.
     #[serde(deserialize_with = "ServerUrl::deserialize_allowing_http")]
     server: ServerUrl,
     account: Option<String>,
 }
 
-impl RecordKey {
+impl LoginKey {
     /// The only account at `server`.
     pub fn new(server: ServerUrl) -> Self {
         Self {
@@ -80,19 +80,19 @@ impl RecordKey {
             None => (rest, None),
         };
         Some(Self {
-            server: ServerUrl::allowing_http(server).ok()?,
+            server: ServerUrl::parse_allow_http(server).ok()?,
             account,
         })
     }
 }
 
-impl From<&ServerUrl> for RecordKey {
+impl From<&ServerUrl> for LoginKey {
     fn from(server: &ServerUrl) -> Self {
         Self::new(server.clone())
     }
 }
 
-impl fmt::Display for RecordKey {
+impl fmt::Display for LoginKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.account {
             Some(account) => write!(f, "{} ({account})", self.server),
@@ -114,10 +114,10 @@ pub struct Record {
     pub requested: Option<Scope>,
     /// The tokens.
     pub tokens: TokenSet,
-    /// Whose refresh token gets new access tokens for this record, if it has none of its own: that
+    /// TargetArgs refresh token gets new access tokens for this record, if it has none of its own: that
     /// of a login at another resource of the same issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lender: Option<RecordKey>,
+    pub lender: Option<LoginKey>,
     /// The grant, if it needs no user. What it reads or runs here is not kept: the caller names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<RecordedGrant>,
@@ -239,7 +239,7 @@ pub(super) fn readable(name: &str, bytes: &Secret<Vec<u8>>) -> Result<(), TokenS
     }
     let Version { version } = serde_json::from_slice(bytes.expose()).map_err(unreadable(name))?;
     if version > RECORD_VERSION {
-        return Err(TokenStorageError::Newer {
+        return Err(TokenStorageError::UnsupportedVersion {
             place: name.to_owned(),
             version,
         });

@@ -2,14 +2,14 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
-use crate::{identity::Registration, mutex::lock, proto::server_metadata::Issuer};
+use crate::{client_registration::RegisteredClient, mutex::lock, proto::server_metadata::Issuer};
 
 /// The client of the last login at each issuer, if that login succeeded. In memory only.
 #[derive(Debug, Default)]
 pub(super) struct UsedClients(Mutex<HashMap<Issuer, String>>);
 
 impl UsedClients {
-    pub(super) fn set(&self, client: &Registration, succeeded: bool) {
+    pub(super) fn set(&self, client: &RegisteredClient, succeeded: bool) {
         let mut used = lock(&self.0);
         if succeeded {
             used.insert(client.issuer.clone(), client.client_id.clone());
@@ -18,7 +18,7 @@ impl UsedClients {
         }
     }
 
-    pub(super) fn has(&self, client: &Registration) -> bool {
+    pub(super) fn has(&self, client: &RegisteredClient) -> bool {
         let used = lock(&self.0);
         used.get(&client.issuer) == Some(&client.client_id)
     }

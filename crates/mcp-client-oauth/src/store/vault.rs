@@ -31,9 +31,9 @@ use self::{
     record::{Document, Kept, MOST, NOT_OURS, hash, new_series, place, revision},
     shared::Shared,
 };
-use super::backend::{Backend, Held, Revision, Stored};
+use super::backend::{Backend, LockGuard, Revision, StoredEntry};
 use crate::{
-    error::{TokenStorageError, VaultCause},
+    error::{TokenStorageError, VaultErrorKind},
     platform::{Clock, HttpClient, ReqwestClient, SystemClock},
     secret::Secret,
 };
@@ -54,7 +54,7 @@ const AT_ONCE: usize = 8;
 /// Opens `vault:https://host:8200/mount/prefix`, with the token that `vault login` left in the home
 /// directory. Everything else is said by [`VaultOptions`].
 pub(super) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
-    let options = VaultOptions::from_spec(rest, VaultAuth::usual_file()?)?;
+    let options = VaultOptions::from_spec(rest, VaultAuth::default_token_file()?)?;
     Ok(Arc::new(Vault::open(&options, Arc::new(SystemClock))?))
 }
 
@@ -86,11 +86,11 @@ impl Vault {
                 let client = ReqwestClient::default().with_roots(&bundle);
                 client.map_err(|cause| TokenStorageError::Vault {
                     address: options.address.clone(),
-                    cause: VaultCause::Unreachable(cause),
+                    cause: VaultErrorKind::Unreachable(cause),
                 })?
             }
         };
-        Self::over(options, Arc::new(http), clock)
+        Self::with_http_client(options, Arc::new(http), clock)
     }
 
     /// The same over a network of the caller's, which decides whom it trusts: the CA bundle of the
@@ -98,7 +98,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`TokenStorageError::Vault`] if the address, the mount or the prefix cannot be used.
-    pub fn over(
+    pub fn with_http_client(
         options: &VaultOptions,
         http: Arc<dyn HttpClient>,
         clock: Arc<dyn Clock>,
@@ -136,7 +136,7 @@ impl Shared {
 
 #[async_trait]
 impl Backend for Vault {
-    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+    async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
         let found = self.0.find(name).await?;
         let version = found.version;
         let Some(kept) = kept(name, found)? else {
@@ -148,12 +148,12 @@ impl Backend for Vault {
 
     /// It is there and unsealed, takes our token, has the engine and lets us read. Whether a policy
     /// allows the writing is known by writing only.
-    async fn ready(&self) -> Result<(), TokenStorageError> {
+    async fn check_writable(&self) -> Result<(), TokenStorageError> {
         self.0.find("").await.map(drop)
     }
 
     /// A lease that is not let go keeps others waiting until it ends by itself, in a minute.
-    async fn settle(&self) {
+    async fn flush(&self) {
         self.0.endings.close();
         self.0.endings.wait().await;
     }
@@ -235,7 +235,7 @@ impl Backend for Vault {
         }
     }
 
-    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
+    async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
         lease::hold(&self.0, name).await
     }
 }

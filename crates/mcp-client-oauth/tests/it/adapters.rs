@@ -6,7 +6,7 @@ use mcp_client_oauth::{
     LoginOptions, Session, TokenSource,
     platform::{Clock as _, SystemClock},
 };
-use mcp_oauth_testbed::{DpopPolicy, Fault, Party, Testbed};
+use mcp_oauth_testbed::{DpopPolicy, Fault, Peer, Testbed};
 
 use crate::support::Scene;
 
@@ -24,11 +24,11 @@ async fn logged_in() -> (Scene, Arc<Session>) {
     (scene, Arc::new(session))
 }
 
-/// Whose tokens are bound to a key, at servers that want nonces.
+/// TargetArgs tokens are bound to a key, at servers that want nonces.
 async fn bound() -> (Scene, Arc<Session>) {
     let builder = Testbed::builder()
         .dpop(DpopPolicy::Required)
-        .dpop_nonces_at(Party::Mcp);
+        .dpop_nonces_at(Peer::Mcp);
     let scene = Scene::with(builder).await;
     // A proof has the time of its making in it.
     scene.clock.set(SystemClock::default().now());
@@ -42,13 +42,13 @@ fn url(scene: &Scene, path: &str) -> String {
 
 /// How many requests there were, with a token or not.
 fn seen(scene: &Scene, method: &str, path: &str) -> usize {
-    scene.testbed.count(Party::Mcp, method, path)
+    scene.testbed.count(Peer::Mcp, method, path)
 }
 
 /// A person who may be asked again.
 async fn interactive(scene: &Scene) -> Arc<dyn TokenSource> {
     let (platform, store) = (scene.platform.clone(), scene.store.clone());
-    let opened = mcp_client_oauth::Interactive::open(
+    let opened = mcp_client_oauth::InteractiveSession::open(
         platform,
         store,
         scene.server.clone(),

@@ -3,11 +3,11 @@
 use mcp_client_oauth::{
     Error, LoginOptions, Remedy,
     error::{AuthorizationError, CallbackError},
-    grant::Redirect,
+    grant::RedirectTarget,
 };
 use mcp_oauth_testbed::{
     Fault, Testbed,
-    person::{Decision, decide, visit},
+    test_user::{Decision, decide, visit},
 };
 use url::Url;
 
@@ -16,7 +16,7 @@ use crate::support::{Person, Scene, approve, is_closed, parameter, parameters, w
 mod ending;
 mod interference;
 
-fn redirect(redirect: Redirect) -> LoginOptions {
+fn redirect(redirect: RedirectTarget) -> LoginOptions {
     let mut options = LoginOptions::default();
     options.redirect = redirect;
     options
@@ -190,7 +190,7 @@ async fn another_redirect_uri_on_loopback_is_listened_to() {
         format!("http://localhost:{port}/cb"),
     ] {
         let scene = Scene::start().await;
-        let options = redirect(Redirect::Uri(uri.parse().unwrap()));
+        let options = redirect(RedirectTarget::Uri(uri.parse().unwrap()));
         scene.login_with(&options).await.unwrap();
         assert_eq!(parameter(&scene.person.opened()[0], "redirect_uri"), uri);
         assert!(is_closed(port).await);
@@ -203,7 +203,7 @@ async fn a_busy_port_is_found_out_before_anybody_is_asked() {
     let port = squatter.local_addr().unwrap().port();
     let scene = Scene::start().await;
     let error = scene
-        .login_with(&redirect(Redirect::Port(port)))
+        .login_with(&redirect(RedirectTarget::Port(port)))
         .await
         .unwrap_err();
     assert!(
@@ -219,7 +219,7 @@ async fn a_custom_scheme_comes_back_through_the_application() {
     let scene = Scene::start().await.for_person(Person::who_waits());
     let uri = "com.example.app:/callback";
     let waiting = scene
-        .begin(redirect(Redirect::Uri(uri.parse().unwrap())))
+        .begin(redirect(RedirectTarget::Uri(uri.parse().unwrap())))
         .await;
     assert_eq!(waiting.callback.as_str(), uri);
     let callback = decide(&waiting.url, Decision::Approve).await.unwrap();

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use mcp_client_oauth::{
-    Authorized, Error, Interactive, LoginOptions, Session, TokenSource,
-    error::{AuthorizationError, HttpErrorCause},
+    Authorized, Error, InteractiveSession, LoginOptions, Session, TokenSource,
+    error::{AuthorizationError, HttpErrorKind},
     platform::Response,
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use url::Url;
@@ -36,13 +36,13 @@ fn notes(scene: &Scene) -> Url {
 }
 
 fn asked(scene: &Scene) -> usize {
-    scene.testbed.count(Party::Mcp, "GET", NOTES)
+    scene.testbed.count(Peer::Mcp, "GET", NOTES)
 }
 
-async fn interactive(scene: &Scene) -> Interactive {
+async fn interactive(scene: &Scene) -> InteractiveSession {
     let options = LoginOptions::default();
     let (platform, store) = (scene.platform.clone(), scene.store.clone());
-    Interactive::open(platform, store, scene.server.clone(), options)
+    InteractiveSession::open(platform, store, scene.server.clone(), options)
         .await
         .unwrap()
 }
@@ -172,7 +172,7 @@ async fn a_redirect_is_told_and_not_followed() {
     let target = canary.server_url().to_string();
     scene.testbed.set_fault(Fault::Spoil(
         Endpoint::Mcp,
-        Spoil::RedirectTo(target.clone()),
+        Corruption::RedirectTo(target.clone()),
     ));
     let answer = read(&authorized, &scene).await.unwrap();
     assert_eq!(
@@ -226,17 +226,14 @@ async fn a_request_ends_when_its_time_is_over() {
     let (scene, _, authorized) = logged_in().await;
     scene
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::NeverAnswers));
+        .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::NeverAnswers));
     let request = authorized
         .get(notes(&scene))
         .timeout(Duration::from_millis(100));
     let Error::Http(error) = request.send().await.unwrap_err() else {
         panic!()
     };
-    assert!(
-        matches!(error.cause, HttpErrorCause::TimedOut(_)),
-        "{error}"
-    );
+    assert!(matches!(error.cause, HttpErrorKind::TimedOut(_)), "{error}");
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use mcp_client_oauth::{
     Secret, TokenStore,
-    error::{KeychainCause, TokenStorageError},
-    store::{AutoOptions, Choice, ChoiceReason, KeyKind, KeySource, SealedFiles},
+    error::{KeychainErrorKind, TokenStorageError},
+    store::{AutoOptions, EncryptedFileStore, KeyKind, KeySource, SelectionReason, StoreSelection},
 };
 
 use test_support::{
@@ -28,18 +28,21 @@ fn with_password(directory: &Path) -> AutoOptions {
 }
 
 /// The choice, which must be good to keep something with.
-async fn choose(options: &AutoOptions) -> Choice {
+async fn choose(options: &AutoOptions) -> StoreSelection {
     let (store, choice) = TokenStore::auto(options).await.unwrap();
-    store.ready().await.unwrap();
+    store.check_writable().await.unwrap();
     let directory = options.directory.as_ref().unwrap();
     assert_eq!(choice.directory, *directory);
-    assert_eq!(SealedFiles::key_kind(directory).unwrap(), Some(choice.key));
+    assert_eq!(
+        EncryptedFileStore::key_kind(directory).unwrap(),
+        Some(choice.key)
+    );
     choice
 }
 
 async fn made_with(source: KeySource) -> Home {
     let home = Home::new();
-    let files = SealedFiles::open(home.path(), source).unwrap();
+    let files = EncryptedFileStore::open(home.path(), source).unwrap();
     put(&files, "a", None, "content").await.unwrap();
     home
 }
@@ -64,12 +67,12 @@ async fn a_keychain_that_answers_is_chosen_and_remembered() {
 
     let choice = choose(&options).await;
     assert_eq!(choice.key, KeyKind::Keychain);
-    assert!(matches!(choice.reason, ChoiceReason::KeychainAnswers));
+    assert!(matches!(choice.reason, SelectionReason::KeychainAnswers));
     assert_eq!(entries().await[0].service, "example application");
 
     let choice = choose(&at(&home.path())).await;
     assert_eq!(choice.key, KeyKind::Keychain);
-    assert!(matches!(choice.reason, ChoiceReason::Existing));
+    assert!(matches!(choice.reason, SelectionReason::Existing));
     assert_eq!(entries().await.len(), 1);
 }
 
@@ -79,7 +82,7 @@ async fn a_password_goes_before_the_keychain() {
     let home = Home::new();
     let choice = choose(&with_password(&home.path())).await;
     assert_eq!(choice.key, KeyKind::Password);
-    assert!(matches!(choice.reason, ChoiceReason::PasswordGiven));
+    assert!(matches!(choice.reason, SelectionReason::PasswordGiven));
     assert_eq!(entries().await, []);
 }
 
@@ -94,7 +97,7 @@ async fn a_store_that_is_there_keeps_its_key_beside_a_keychain() {
         let home = made_with(source).await;
         let choice = choose(&options(&home.path())).await;
         assert_eq!(choice.key, kind);
-        assert!(matches!(choice.reason, ChoiceReason::Existing));
+        assert!(matches!(choice.reason, SelectionReason::Existing));
     }
     assert_eq!(entries().await, []);
 }
@@ -105,7 +108,7 @@ async fn without_a_keychain_a_key_file_is_chosen_and_said() {
     let home = Home::new();
     let choice = choose(&at(&home.path())).await;
     assert_eq!(choice.key, KeyKind::KeyFile);
-    assert!(matches!(choice.reason, ChoiceReason::NoKeychain(_)));
+    assert!(matches!(choice.reason, SelectionReason::NoKeychain(_)));
     let said = choice.to_string();
     assert!(
         said.contains("a key in a file beside them: no keychain answers ("),
@@ -125,11 +128,11 @@ async fn a_store_of_the_keychain_stays_one_when_the_keychain_is_gone() {
     if let Some((_, directory)) = role() {
         let (store, choice) = TokenStore::auto(&at(directory.as_ref())).await.unwrap();
         assert_eq!(choice.key, KeyKind::Keychain);
-        let refused = store.ready().await.unwrap_err();
+        let refused = store.check_writable().await.unwrap_err();
         assert!(
             matches!(
                 &refused,
-                TokenStorageError::Keychain { store, cause: KeychainCause::Absent(_) }
+                TokenStorageError::Keychain { store, cause: KeychainErrorKind::Absent(_) }
                     if *store == Path::new(&directory)
             ),
             "{refused}"
@@ -156,18 +159,18 @@ async fn a_locked_keychain_is_not_stepped_down_from() {
     let home = Home::new();
     let (store, choice) = TokenStore::auto(&at(&home.path())).await.unwrap();
     assert_eq!(choice.key, KeyKind::Keychain);
-    let refused = store.ready().await.unwrap_err();
+    let refused = store.check_writable().await.unwrap_err();
     assert!(
         matches!(
             refused,
             TokenStorageError::Keychain {
-                cause: KeychainCause::Locked(_),
+                cause: KeychainErrorKind::Locked(_),
                 ..
             }
         ),
         "{refused}"
     );
-    assert_eq!(SealedFiles::key_kind(home.path()).unwrap(), None);
+    assert_eq!(EncryptedFileStore::key_kind(home.path()).unwrap(), None);
     assert!(!home.file("key").exists());
 }
 
@@ -180,7 +183,7 @@ async fn a_keychain_that_refuses_is_not_stepped_down_from() {
         matches!(
             refused,
             TokenStorageError::Keychain {
-                cause: KeychainCause::Denied(_),
+                cause: KeychainErrorKind::Denied(_),
                 ..
             }
         ),
@@ -196,7 +199,7 @@ async fn a_password_and_a_store_must_fit() {
     let refused = TokenStore::auto(&with_password(&home.path())).await;
     assert!(matches!(refused, Err(TokenStorageError::OtherKey(path)) if path == home.path()));
 
-    let home = made_with(KeySource::Given(Secret::new([7; 32]))).await;
+    let home = made_with(KeySource::Provided(Secret::new([7; 32]))).await;
     let refused = TokenStore::auto(&at(&home.path())).await;
     assert!(matches!(refused, Err(TokenStorageError::OtherKey(path)) if path == home.path()));
 
@@ -208,6 +211,6 @@ async fn a_password_and_a_store_must_fit() {
     let (store, _) = TokenStore::auto(&with_password(&home.path()))
         .await
         .unwrap();
-    let refused = store.ready().await;
+    let refused = store.check_writable().await;
     assert!(matches!(refused, Err(TokenStorageError::WrongPassword(path)) if path == home.path()));
 }

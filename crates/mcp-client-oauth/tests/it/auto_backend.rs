@@ -3,11 +3,11 @@
 use std::{fs, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    LoginOptions, ServerUrl, Session, Sessions, TokenStore,
+    Client, LoginOptions, ServerUrl, Session, TokenStore,
     error::TokenStorageError,
     login,
     platform::Platform,
-    store::{BACKENDS, Backend, KeyKind, KeySource, SealedFiles, contract},
+    store::{BACKENDS, Backend, EncryptedFileStore, KeyKind, KeySource, contract},
 };
 use mcp_oauth_testbed::Testbed;
 
@@ -62,7 +62,7 @@ async fn every_store_that_the_documentation_opens_can_be_opened() {
         assert_eq!(store.keys().await.unwrap(), [], "{spec}");
     }
     assert!(
-        !SealedFiles::default_dir().unwrap().exists(),
+        !EncryptedFileStore::default_dir().unwrap().exists(),
         "opening or reading wrote something"
     );
 }
@@ -78,15 +78,15 @@ async fn the_first_recipes_of_the_guide_log_in_and_find_the_login_again() {
     login(&platform, &store, &server, &LoginOptions::default())
         .await
         .unwrap();
-    store.settle().await;
-    let directory = SealedFiles::default_dir().unwrap();
+    store.flush().await;
+    let directory = EncryptedFileStore::default_dir().unwrap();
     assert_eq!(
-        SealedFiles::key_kind(&directory).unwrap(),
+        EncryptedFileStore::key_kind(&directory).unwrap(),
         Some(KeyKind::KeyFile),
         "no keychain responds here"
     );
 
-    let sessions = Sessions::new(platform.clone(), TokenStore::open("auto:").unwrap());
+    let sessions = Client::new(platform.clone(), TokenStore::open("auto:").unwrap());
     let session = sessions.ensure(&server, &LoginOptions::default()).await;
     assert!(session.unwrap().record().tokens.expires_at.is_some());
     assert_eq!(testbed.token_requests("authorization_code"), 1);
@@ -109,9 +109,9 @@ async fn a_new_automatic_store_has_its_key_in_the_keychain_that_responds() {
     let backend = open(&home.path()).unwrap();
     assert_eq!(backend.names().await.unwrap(), [""; 0]);
     assert_eq!(entries().await, [], "reading selected a key");
-    backend.ready().await.unwrap();
+    backend.check_writable().await.unwrap();
     assert_eq!(
-        SealedFiles::key_kind(home.path()).unwrap(),
+        EncryptedFileStore::key_kind(home.path()).unwrap(),
         Some(KeyKind::Keychain)
     );
     assert_eq!(entries().await.len(), 1);
@@ -126,7 +126,7 @@ async fn what_is_written_later_with_another_kind_of_key_is_read() {
         let early = open(&home.path()).unwrap();
         assert!(early.get("a").await.unwrap().is_none());
         drop(early.lock("a").await.unwrap());
-        let other = SealedFiles::open(home.path(), source).unwrap();
+        let other = EncryptedFileStore::open(home.path(), source).unwrap();
         put(&other, "a", None, "content").await.unwrap();
         let stored = early.get("a").await.unwrap().unwrap();
         assert_eq!(stored.bytes.expose(), b"content");
@@ -136,13 +136,13 @@ async fn what_is_written_later_with_another_kind_of_key_is_read() {
 #[tokio::test]
 async fn an_automatic_store_keeps_the_key_that_it_was_made_with_or_says_why_not() {
     let home = Home::new();
-    let made = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    let made = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     put(&made, "a", None, "content").await.unwrap();
     let stored = open(&home.path()).unwrap().get("a").await.unwrap();
     assert!(stored.is_some());
 
     let home = Home::new();
-    let made = SealedFiles::open(home.path(), password("right")).unwrap();
+    let made = EncryptedFileStore::open(home.path(), password("right")).unwrap();
     put(&made, "a", None, "content").await.unwrap();
     let refused = open(&home.path()).map(drop);
     assert!(

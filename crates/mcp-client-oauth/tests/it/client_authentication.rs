@@ -10,21 +10,21 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Method, StatusCode, header};
 use mcp_client_oauth::{
-    ClientIdentity, Discovery, Error, LoginOptions, Logout, Preregistered, RemoteLogout, Secret,
-    ServerUrl, Session, TokenStore,
-    error::{HttpErrorCause, TokenRefreshError},
+    ClientIdentity, Discovery, Error, LoginOptions, Logout, PreregisteredClient, RevocationOutcome,
+    Secret, ServerUrl, Session, TokenStore,
+    error::{HttpErrorKind, TokenRefreshError},
     login, logout,
-    platform::{HttpClient, HttpError, Platform, Reach, Request, Response},
+    platform::{AddressSpace, HttpClient, HttpError, Platform, Request, Response},
     proto::{
         client_auth::AuthMethod,
         dpop::DpopKey,
-        endpoint::Endpoint,
+        endpoint::EndpointUrl,
         scope::Scope,
         server_metadata::{Issuer, ServerMetadata},
-        token::{AccessToken, Scheme, TokenSet},
+        token::{AccessToken, AuthScheme, TokenSet},
     },
     refresh,
-    store::{Record, RecordKey},
+    store::{LoginKey, Record},
     testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
 use serde_json::{Value, json};
@@ -85,8 +85,8 @@ impl Scene {
         }
     }
 
-    fn key(&self) -> RecordKey {
-        RecordKey::new(self.server.clone())
+    fn key(&self) -> LoginKey {
+        LoginKey::new(self.server.clone())
     }
 
     async fn try_login(&self) -> Result<Session, Error> {
@@ -191,7 +191,7 @@ fn registered(session: &Session) -> (String, String) {
 }
 
 fn is_revoked(outcome: &Logout) -> bool {
-    matches!(outcome.remote, RemoteLogout::Revoked)
+    matches!(outcome.remote, RevocationOutcome::Revoked)
 }
 
 /// `mcp` 2.3.0 lists `[client_secret_post, client_secret_basic]`.
@@ -275,7 +275,7 @@ async fn another_process_refreshes_with_one_request() {
 async fn a_client_with_basic_that_was_registered_beforehand_gets_in_too() {
     let mut scene = Scene::of(PREREGISTERED);
     let secret = Secret::new("s3cret".to_owned());
-    scene.options.identity.preregistered = Some(Preregistered::new("mine", Some(secret)));
+    scene.options.identity.preregistered = Some(PreregisteredClient::new("mine", Some(secret)));
     let session = scene.login().await;
     session.refresh().await.unwrap();
     let session = {
@@ -306,7 +306,7 @@ async fn a_client_without_a_secret_revokes_with_an_empty_one() {
     assert_eq!(scene.revocations(), [pair.clone(), pair].concat());
 }
 
-type Answer = Result<Response, HttpErrorCause>;
+type Answer = Result<Response, HttpErrorKind>;
 
 #[expect(
     clippy::unnecessary_wraps,
@@ -337,7 +337,7 @@ fn refused() -> Answer {
 fn metadata() -> ServerMetadata {
     let at = |path: &str| {
         let url = format!("https://as.example/{path}");
-        Endpoint::parse(&url, Reach::Public).unwrap()
+        EndpointUrl::parse(&url, AddressSpace::Public).unwrap()
     };
     let issuer = Issuer::new("https://as.example");
     let mut metadata = ServerMetadata::manual(issuer, at("authorize"), at("token"));
@@ -568,7 +568,9 @@ fn record(method: AuthMethod, dpop: Option<DpopKey>) -> Record {
         }
     });
     let identity: ClientIdentity = serde_json::from_value(own).unwrap();
-    let scheme = dpop.as_ref().map_or(Scheme::Bearer, |_| Scheme::DPoP);
+    let scheme = dpop
+        .as_ref()
+        .map_or(AuthScheme::Bearer, |_| AuthScheme::DPoP);
     let token = AccessToken::of(scheme, "old").unwrap();
     let mut tokens = TokenSet::new(token, the_time());
     tokens.refresh_token = Some(Secret::new("planted-refresh-token".to_owned()));
@@ -624,7 +626,7 @@ async fn the_second_request_has_what_is_left_of_the_deadline() {
 /// The refresh token may be spent by then, so the first refusal does not hide it.
 #[tokio::test]
 async fn a_second_request_that_is_lost_leaves_the_doubt_that_it_should() {
-    let lost = Err(HttpErrorCause::Interrupted("cut".to_owned()));
+    let lost = Err(HttpErrorKind::Interrupted("cut".to_owned()));
     let (platform, _) = slow(0, [refused(), lost]);
     let error = refresh(&platform, &record(AuthMethod::Basic, None)).await;
     let error = error.unwrap_err();
@@ -638,10 +640,10 @@ async fn a_second_request_that_is_lost_leaves_the_doubt_that_it_should() {
 /// The same, by a session: a refusal of the refresh token after that is no revocation.
 #[tokio::test]
 async fn a_session_knows_that_the_second_request_may_have_spent_the_refresh_token() {
-    let lost = Err(HttpErrorCause::Interrupted("cut".to_owned()));
+    let lost = Err(HttpErrorKind::Interrupted("cut".to_owned()));
     let spent = answer(400, &json!({"error": "invalid_grant"}));
     let (mut platform, http) = slow(0, [refused(), lost, refused(), spent]);
-    platform.clock = Arc::new(ManualClock::flying(the_time()));
+    platform.clock = Arc::new(ManualClock::auto_advancing(the_time()));
     let session = session(&platform, &TokenStore::memory()).await;
     let error = bounded(session.refresh()).await.unwrap_err();
     let is_interrupted = matches!(
@@ -673,7 +675,7 @@ async fn a_refusal_of_a_replaced_client_does_not_remove_the_newer_registration()
 
 async fn session(platform: &Platform, store: &TokenStore) -> Session {
     let record = record(AuthMethod::Basic, None);
-    let key = RecordKey::new(record.discovery.server.clone());
+    let key = LoginKey::new(record.discovery.server.clone());
     let mut lock = store.lock(&key).await.unwrap();
     store.save(&mut lock, &record).await.unwrap();
     drop(lock);
@@ -722,9 +724,10 @@ async fn a_device_login_learns_it_at_the_first_request() {
     ];
     let mut metadata = metadata();
     let url = "https://as.example/device_authorization";
-    metadata.device_authorization_endpoint = Some(Endpoint::parse(url, Reach::Public).unwrap());
+    metadata.device_authorization_endpoint =
+        Some(EndpointUrl::parse(url, AddressSpace::Public).unwrap());
     let (mut scene, http) = scripted(metadata, script);
-    scene.platform.clock = Arc::new(ManualClock::flying(the_time()));
+    scene.platform.clock = Arc::new(ManualClock::auto_advancing(the_time()));
     scene.options.grant = Some("device_code".to_owned());
     scene.login().await;
     let basic = Sent::basic("c:planted-client-secret");
@@ -775,7 +778,7 @@ fn the_list_for_revocation_is_read_and_else_that_of_the_token_endpoint_counts() 
         document.as_object_mut().unwrap().extend(more);
         let issuer = Issuer::new("https://as.example");
         let body = document.to_string();
-        let parsed = ServerMetadata::parse(body.as_bytes(), &issuer, Reach::Public);
+        let parsed = ServerMetadata::parse(body.as_bytes(), &issuer, AddressSpace::Public);
         parsed.unwrap().revocation_auth_methods().unwrap().to_vec()
     };
     assert_eq!(read(json!({})), ["none"]);
@@ -809,7 +812,7 @@ async fn only_a_missing_secret_is_sent_empty_and_only_once() {
         let (scene, http) = scripted(metadata, script);
         scene.login().await;
         let outcome = scene.logout().await;
-        assert!(matches!(outcome.remote, RemoteLogout::Failed(_)));
+        assert!(matches!(outcome.remote, RevocationOutcome::Failed(_)));
         assert_eq!(http.requests().len(), 2 + requests);
     }
 }
@@ -827,7 +830,7 @@ async fn five_seconds_are_the_most_for_all_requests_of_a_logout() {
     let (platform, http) = slow(4, [missing(), missing(), missing()]);
     let store = TokenStore::memory();
     let record = record(AuthMethod::Basic, None);
-    let key = RecordKey::new(record.discovery.server.clone());
+    let key = LoginKey::new(record.discovery.server.clone());
     let mut lock = store.lock(&key).await.unwrap();
     store.save(&mut lock, &record).await.unwrap();
     drop(lock);

@@ -179,10 +179,10 @@ impl Lane {
             "what was said to be stored is not there"
         );
         assert!(
-            !is_lost || lock.in_doubt(),
+            !is_lost || lock.refresh_interrupted(),
             "a refresh token was spent without a note"
         );
-        self.doubtful = lock.in_doubt().then(|| refresh_token(record));
+        self.doubtful = lock.refresh_interrupted().then(|| refresh_token(record));
         drop(lock);
         if is_lost {
             self.log_in().await;

@@ -8,15 +8,16 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mcp_client_oauth::{
-    ClientIdentity, Discovery, Error, LoginOptions, Preregistered, Remedy, Session, TokenStore,
-    error::{AuthorizationError, HttpErrorCause},
+    ClientIdentity, Discovery, Error, LoginOptions, PreregisteredClient, Remedy, Session,
+    TokenStore,
+    error::{AuthorizationError, HttpErrorKind},
     login,
     platform::{Clock, DevicePrompt, Platform, Request, Response},
     proto::{
-        endpoint::Endpoint,
+        endpoint::EndpointUrl,
         server_metadata::{Issuer, ServerMetadata},
     },
-    store::{Record, RecordKey},
+    store::{LoginKey, Record},
     testing::{ManualClock, RecordedInteraction, ScriptedHttp},
 };
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ mod testbed;
 const SERVER: &str = "https://mcp.example/mcp";
 const URN: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-type Answer = Result<Response, HttpErrorCause>;
+type Answer = Result<Response, HttpErrorKind>;
 
 #[expect(
     clippy::unnecessary_wraps,
@@ -57,7 +58,7 @@ fn slow_down() -> Answer {
 }
 
 fn unreachable() -> Answer {
-    Err(HttpErrorCause::Connect("nobody is there".to_owned()))
+    Err(HttpErrorKind::Connect("nobody is there".to_owned()))
 }
 
 #[expect(
@@ -109,7 +110,7 @@ fn code_without(member: &str) -> Value {
 fn metadata() -> ServerMetadata {
     let at = |path: &str| {
         let url = format!("https://as.example/{path}");
-        Endpoint::parse(&url, mcp_client_oauth::platform::Reach::Public).unwrap()
+        EndpointUrl::parse(&url, mcp_client_oauth::platform::AddressSpace::Public).unwrap()
     };
     let mut metadata = ServerMetadata::manual(
         Issuer::new("https://as.example"),
@@ -126,7 +127,7 @@ fn options() -> LoginOptions {
     let mut options = LoginOptions::default();
     options.grant = Some("device_code".to_owned());
     options.discovery.manual = Some(metadata());
-    options.identity.preregistered = Some(Preregistered::new("device", None));
+    options.identity.preregistered = Some(PreregisteredClient::new("device", None));
     options.timeout = Duration::from_secs(24 * 60 * 60);
     options
 }
@@ -147,7 +148,7 @@ impl Scene {
     }
 
     fn playing(script: impl IntoIterator<Item = Answer>) -> Self {
-        Self::with(script, ManualClock::flying(the_time()))
+        Self::with(script, ManualClock::auto_advancing(the_time()))
     }
 
     fn with(script: impl IntoIterator<Item = Answer>, clock: ManualClock) -> Self {
@@ -185,7 +186,7 @@ impl Scene {
     }
 
     async fn record(&self) -> Option<Record> {
-        let key = RecordKey::new(SERVER.parse().unwrap());
+        let key = LoginKey::new(SERVER.parse().unwrap());
         self.store
             .load(&key)
             .await

@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     error::DiscoveryError, proto::challenge::Challenge,
 };
 use mcp_oauth_testbed::{
-    Builder, Endpoint, Fault, Legacy, MetadataForm, Party, PrmForm, Spoil, Testbed,
+    Builder, Corruption, Endpoint, Fault, Legacy, MetadataForm, Peer, PrmForm, Testbed,
 };
 use serde_json::{Value, json};
 
@@ -135,15 +135,15 @@ async fn the_usual_place_is_asked_while_the_server_thinks() {
     let scene = Scene::start().await;
     scene
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::Held));
+        .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::Held));
     let asked = async {
-        scene.testbed.arrived(Party::Mcp, "GET", PRM, 1).await;
+        scene.testbed.arrived(Peer::Mcp, "GET", PRM, 1).await;
         assert_eq!(scene.last("GET", PRM).status, 200);
         scene.testbed.release();
     };
     let (discovery, ()) = bounded(async { tokio::join!(found(&scene), asked) }).await;
     assert!(discovery.is_ok());
-    assert_eq!(scene.testbed.count(Party::Mcp, "GET", PRM), 1);
+    assert_eq!(scene.testbed.count(Peer::Mcp, "GET", PRM), 1);
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn web_pages_everywhere_are_named_in_the_error() {
     let scene = Scene::start().await;
     scene
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::ServerMetadata, Spoil::Html));
+        .set_fault(Fault::Spoil(Endpoint::ServerMetadata, Corruption::Html));
     let error = failure(&scene).await;
     let DiscoveryError::NoServerMetadata { tried, .. } = &error else {
         panic!("{error}")

@@ -5,14 +5,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http::{Method, header};
 use mcp_client_oauth::{
-    Authorized, DpopPolicy, Error, Interactive, LoginOptions, Remedy, Session, Sessions,
+    Authorized, Client, DpopPolicy, Error, InteractiveSession, LoginOptions, Remedy, Session,
     TokenSource,
     error::AuthorizationError,
     platform::{Clock as _, Response, SystemClock},
-    proto::token::{Scheme, TokenError},
+    proto::token::{AuthScheme, TokenError},
 };
 use mcp_oauth_testbed::{
-    Builder, DpopPolicy as Kinds, DpopProof, Endpoint, Fault, Party, Recorded, Spoil, Testbed,
+    Builder, Corruption, DpopPolicy as Kinds, DpopProof, Endpoint, Fault, Peer, Recorded, Testbed,
 };
 use serde_json::json;
 use url::Url;
@@ -67,7 +67,7 @@ async fn status(scene: &Scene, session: &Session) -> u16 {
 }
 
 fn asked(scene: &Scene) -> usize {
-    scene.testbed.count(Party::Mcp, "GET", NOTES)
+    scene.testbed.count(Peer::Mcp, "GET", NOTES)
 }
 
 /// The proofs that came to this path, in order.
@@ -101,7 +101,7 @@ async fn a_server_that_wants_bound_tokens_is_used_with_them() {
     }
     let record = session.record();
     let key = record.dpop.unwrap().thumbprint();
-    assert_eq!(record.tokens.access_token.scheme(), Scheme::DPoP);
+    assert_eq!(record.tokens.access_token.scheme(), AuthScheme::DPoP);
     assert_eq!(
         scene.testbed.families()[0].dpop_thumbprint,
         Some(key.clone())
@@ -181,7 +181,7 @@ async fn a_bearer_token_is_no_answer_to_a_proof() {
             }
         );
         assert!(downgraded, "{refused}");
-        assert_eq!(refused.remedy(), Remedy::ReportToServer);
+        assert_eq!(refused.remedy(), Remedy::ContactServerOperator);
         scene.assert_nothing_is_stored().await;
     }
 }
@@ -237,7 +237,7 @@ async fn a_proof_goes_nowhere_but_to_the_server_of_its_token() {
     }
     assert_eq!(scene.testbed.requests().len(), seen);
     for endpoint in [Endpoint::Mcp, Endpoint::Token] {
-        let elsewhere = Spoil::RedirectTo(canary.server_url().to_string());
+        let elsewhere = Corruption::RedirectTo(canary.server_url().to_string());
         scene.testbed.set_fault(Fault::Spoil(endpoint, elsewhere));
     }
     assert_eq!(status(&scene, &session).await, 307);
@@ -269,7 +269,7 @@ async fn any_http_client_can_send_a_bound_token() {
 #[tokio::test]
 async fn who_wants_another_kind_of_tokens_than_there_is_logs_in_anew() {
     let scene = scene(taking(Kinds::Offered)).await;
-    let sessions = Sessions::new(scene.platform.clone(), scene.store.clone());
+    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
     for (policy, logins) in [
         (DpopPolicy::Auto, 1),
         (DpopPolicy::Always, 2),
@@ -287,9 +287,9 @@ async fn who_wants_another_kind_of_tokens_than_there_is_logs_in_anew() {
 #[tokio::test]
 async fn a_server_that_begins_to_want_bound_tokens_gets_them_by_a_new_login() {
     for (also_bearer, policy, logins, scheme) in [
-        (false, DpopPolicy::Auto, 2, Scheme::DPoP),
-        (true, DpopPolicy::Auto, 1, Scheme::Bearer),
-        (false, DpopPolicy::Never, 1, Scheme::Bearer),
+        (false, DpopPolicy::Auto, 2, AuthScheme::DPoP),
+        (true, DpopPolicy::Auto, 1, AuthScheme::Bearer),
+        (false, DpopPolicy::Never, 1, AuthScheme::Bearer),
     ] {
         let (scene, _) = logged_in(taking(Kinds::Offered)).await;
         let metadata = scene.server.as_url().join(crate::support::PRM).unwrap();
@@ -302,13 +302,13 @@ async fn a_server_that_begins_to_want_bound_tokens_gets_them_by_a_new_login() {
         scene.testbed.revoke_access_tokens();
         let (platform, store) = (scene.platform.clone(), scene.store.clone());
         let server = scene.server.clone();
-        let source = Interactive::open(platform, store, server, options(policy))
+        let source = InteractiveSession::open(platform, store, server, options(policy))
             .await
             .unwrap();
         let authorized = Authorized::new(scene.platform.clone(), Arc::new(source.clone()));
         let answer = bounded(Box::pin(authorized.get(notes(&scene)).send())).await;
         assert_eq!(answer.unwrap().status, 200);
         assert_eq!(scene.person.opened().len(), logins);
-        assert_eq!(source.ready().unwrap().scheme(), scheme);
+        assert_eq!(source.cached_token().unwrap().scheme(), scheme);
     }
 }

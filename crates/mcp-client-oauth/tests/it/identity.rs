@@ -1,13 +1,13 @@
 //! Step 2 against the testbed: which client id, whose it is, and when a new one is asked for.
 
 use mcp_client_oauth::{
-    Error, LoginOptions, Preregistered, Remedy, Secret, TokenStore,
+    Error, LoginOptions, PreregisteredClient, Remedy, Secret, TokenStore,
     error::{RegistrationError, RegistrationResponseError, TokenRefreshError},
     grant::GrantRequest,
     proto::server_metadata::Issuer,
     refresh,
 };
-use mcp_oauth_testbed::{Builder, Fault, Party, Testbed};
+use mcp_oauth_testbed::{Builder, Fault, Peer, Testbed};
 use serde_json::{Value, json};
 
 use crate::support::{Scene, parameter};
@@ -26,7 +26,7 @@ fn with_document() -> LoginOptions {
 fn by_hand(id: &str, secret: Option<&str>) -> LoginOptions {
     let mut options = LoginOptions::default();
     let secret = secret.map(|secret| Secret::new(secret.to_owned()));
-    options.identity.preregistered = Some(Preregistered::new(id, secret));
+    options.identity.preregistered = Some(PreregisteredClient::new(id, secret));
     options
 }
 
@@ -224,7 +224,7 @@ async fn what_belongs_to_one_issuer_is_never_shown_to_the_next() {
         successor.issuer()
     );
     assert_eq!(
-        successor.count(Party::AuthorizationServer, "POST", "/register"),
+        successor.count(Peer::AuthorizationServer, "POST", "/register"),
         1
     );
     let told = everything_told_to(&successor);
@@ -250,7 +250,7 @@ async fn a_client_of_another_issuer_is_not_tried() {
     assert!(
         matches!(
             error,
-            Error::Registration(RegistrationError::OtherIssuer { .. })
+            Error::Registration(RegistrationError::IssuerMismatch { .. })
         ),
         "{error}"
     );
@@ -274,13 +274,16 @@ async fn an_identity_and_a_discovery_that_do_not_belong_together_are_refused() {
     let (mut record, other) = (one.record().await.unwrap(), two.record().await.unwrap());
     let error = GrantRequest::new(&other.discovery, &record.identity, None).unwrap_err();
     assert!(
-        matches!(error, RegistrationError::OtherIssuer { .. }),
+        matches!(error, RegistrationError::IssuerMismatch { .. }),
         "{error}"
     );
 
     record.discovery.metadata = other.discovery.metadata;
     let error = refresh(&one.platform, &record).await.unwrap_err();
-    assert!(matches!(error, TokenRefreshError::OtherIssuer), "{error}");
+    assert!(
+        matches!(error, TokenRefreshError::IssuerMismatch),
+        "{error}"
+    );
     assert_eq!(one.refreshes() + two.refreshes(), 0);
 }
 
@@ -296,7 +299,7 @@ async fn a_client_is_bound_to_the_issuer_that_it_was_first_used_with() {
         let error = scene.login_with(&options).await.unwrap_err();
         let refused = matches!(
             error,
-            Error::Registration(RegistrationError::OtherIssuer { .. })
+            Error::Registration(RegistrationError::IssuerMismatch { .. })
         );
         assert!(refused, "{error}");
     }
@@ -304,7 +307,7 @@ async fn a_client_is_bound_to_the_issuer_that_it_was_first_used_with() {
     assert!(
         matches!(
             error,
-            Error::Registration(RegistrationError::OtherIssuer { .. })
+            Error::Registration(RegistrationError::IssuerMismatch { .. })
         ),
         "{error}"
     );
@@ -403,7 +406,7 @@ async fn an_unusable_registration_is_found_out_before_the_browser_opens() {
         );
         assert!(unusable, "{fault:?}: {error}");
         assert!(!error.to_string().contains("5551234"), "{error}");
-        assert_eq!(error.remedy(), Remedy::ReportToServer);
+        assert_eq!(error.remedy(), Remedy::ContactServerOperator);
         assert_eq!(scene.person.opened(), []);
     }
 }
@@ -429,7 +432,10 @@ async fn without_any_way_to_a_client_id_the_person_is_told() {
     let scene = Scene::with(Testbed::builder().dynamic_registration(false)).await;
     let error = scene.login().await.unwrap_err();
     assert!(
-        matches!(error, Error::Registration(RegistrationError::NoWay(_))),
+        matches!(
+            error,
+            Error::Registration(RegistrationError::RegistrationNotSupported(_))
+        ),
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::Reconfigure);

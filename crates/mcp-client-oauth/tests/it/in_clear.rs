@@ -5,10 +5,10 @@ use std::sync::Arc;
 use http::Method;
 use mcp_client_oauth::{
     Authorized, Error, ServerUrl, Session, TokenSource,
-    error::HttpErrorCause,
+    error::HttpErrorKind,
     mcp::AuthorizedClient,
     proto::resource_metadata::Resource,
-    store::{Record, RecordKey},
+    store::{LoginKey, Record},
 };
 
 use crate::support::{Scene, bounded};
@@ -18,8 +18,8 @@ async fn session_at(scene: &Scene, server: &ServerUrl) -> Session {
     let mut record = scene.login().await.unwrap().record();
     record.discovery.server = server.clone();
     record.discovery.resource = Resource::new(server.as_str());
-    record.lender = Some(RecordKey::new(server.clone()).with_account("lender"));
-    let key = RecordKey::new(server.clone());
+    record.lender = Some(LoginKey::new(server.clone()).with_account("lender"));
+    let key = LoginKey::new(server.clone());
     let mut lock = scene.store.lock(&key).await.unwrap();
     scene.store.save(&mut lock, &record).await.unwrap();
     let (platform, store) = (scene.platform.clone(), scene.store.clone());
@@ -30,7 +30,7 @@ async fn session_at(scene: &Scene, server: &ServerUrl) -> Session {
 #[tokio::test]
 async fn what_is_kept_of_it_is_found_again() {
     let scene = Scene::start().await;
-    let server = ServerUrl::allowing_http("http://mcp-server:8080/mcp").unwrap();
+    let server = ServerUrl::parse_allow_http("http://mcp-server:8080/mcp").unwrap();
     let session = session_at(&scene, &server).await;
     assert_eq!(session.record().discovery.server, server);
     let keys = scene.store.keys().await.unwrap();
@@ -47,7 +47,7 @@ async fn what_is_kept_of_it_is_found_again() {
 async fn no_token_goes_in_clear_to_a_public_place_whoever_sends_it() {
     let scene = Scene::start().await;
     for place in ["http://8.8.8.8/mcp", "http://169.254.169.254/mcp"] {
-        let server = ServerUrl::allowing_http(place).unwrap();
+        let server = ServerUrl::parse_allow_http(place).unwrap();
         let session = Arc::new(session_at(&scene, &server).await);
         let by_rmcp = AuthorizedClient::new(Arc::<Session>::clone(&session));
         let source: Arc<dyn TokenSource> = session;
@@ -63,7 +63,7 @@ async fn no_token_goes_in_clear_to_a_public_place_whoever_sends_it() {
                 panic!("{place}: {outcome:?}");
             };
             assert!(
-                matches!(error.cause, HttpErrorCause::Forbidden(_)),
+                matches!(error.cause, HttpErrorKind::Forbidden(_)),
                 "{error}"
             );
         }

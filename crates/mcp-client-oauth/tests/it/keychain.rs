@@ -4,8 +4,8 @@ use std::{fs, path::Path, sync::Arc};
 
 use mcp_client_oauth::{
     TokenStore,
-    error::{KeychainCause, TokenStorageError},
-    store::{Backend as _, KeyKind, KeySource, Revision, SealedFiles, contract, key_kinds},
+    error::{KeychainErrorKind, TokenStorageError},
+    store::{Backend as _, EncryptedFileStore, KeyKind, KeySource, Revision, contract, key_kinds},
 };
 
 use test_support::{
@@ -15,11 +15,11 @@ use test_support::{
 
 use crate::sealed::{Home, contents, get, put};
 
-fn open(directory: &Path) -> SealedFiles {
-    SealedFiles::open(directory, KeySource::keychain()).unwrap()
+fn open(directory: &Path) -> EncryptedFileStore {
+    EncryptedFileStore::open(directory, KeySource::keychain()).unwrap()
 }
 
-fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> KeychainCause {
+fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> KeychainErrorKind {
     match result {
         Err(TokenStorageError::Keychain { cause, .. }) => cause,
         other => panic!("not refused by the keychain: {other:?}"),
@@ -27,12 +27,12 @@ fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> KeychainCa
 }
 
 /// Each operation that needs the key of a store with the record `a`, from a fresh start.
-async fn refusals(directory: &Path) -> [KeychainCause; 4] {
+async fn refusals(directory: &Path) -> [KeychainErrorKind; 4] {
     [
         cause(get(&open(directory), "a").await),
         cause(put(&open(directory), "a", Some(Revision::new(1)), "other").await),
         cause(put(&open(directory), "b", None, "other").await),
-        cause(open(directory).ready().await),
+        cause(open(directory).check_writable().await),
     ]
 }
 
@@ -138,7 +138,7 @@ async fn a_store_remembers_the_service_of_its_key() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     let service = "example application".to_owned();
-    let files = SealedFiles::open(home.path(), KeySource::Keychain { service }).unwrap();
+    let files = EncryptedFileStore::open(home.path(), KeySource::Keychain { service }).unwrap();
     put(&files, "a", None, "content").await.unwrap();
     assert_eq!(entries().await[0].service, "example application");
     let found = get(&open(&home.path()), "a").await.unwrap();
@@ -156,7 +156,7 @@ async fn neither_key_nor_record_is_in_any_file() {
     let bytes = data_encoding::BASE64URL_NOPAD
         .decode(key.as_bytes())
         .unwrap();
-    let user = SealedFiles::default_dir().unwrap();
+    let user = EncryptedFileStore::default_dir().unwrap();
     let user = user.parent().unwrap();
     assert!(
         user.join("keyrings").is_dir(),
@@ -181,13 +181,13 @@ async fn a_locked_keychain_is_told_and_changes_nothing() {
     let before = contents(&home.path());
     lock().await;
     for refused in refusals(&home.path()).await {
-        assert!(matches!(refused, KeychainCause::Locked(_)), "{refused}");
+        assert!(matches!(refused, KeychainErrorKind::Locked(_)), "{refused}");
         assert!(refused.to_string().contains("unlock it"), "{refused}");
     }
     assert_eq!(contents(&home.path()), before);
     assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
     let answer = key_kinds().await.remove(0).1.unwrap_err();
-    assert!(matches!(answer, KeychainCause::Locked(_)), "{answer}");
+    assert!(matches!(answer, KeychainErrorKind::Locked(_)), "{answer}");
 }
 
 #[tokio::test]
@@ -196,10 +196,10 @@ async fn no_store_is_made_while_the_keychain_is_locked() {
     let home = Home::new();
     lock().await;
     for refused in [
-        cause(open(&home.path()).ready().await),
+        cause(open(&home.path()).check_writable().await),
         cause(put(&open(&home.path()), "a", None, "content").await),
     ] {
-        assert!(matches!(refused, KeychainCause::Locked(_)), "{refused}");
+        assert!(matches!(refused, KeychainErrorKind::Locked(_)), "{refused}");
     }
     assert!(!home.file("store.json").exists() && !home.file("key").exists());
     assert_eq!(home.records(), Vec::<std::path::PathBuf>::new());
@@ -211,13 +211,13 @@ async fn a_store_of_the_keychain_is_opened_by_its_name() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     let by = |name: &str| TokenStore::open(&format!("{name}:{}", home.path().display()));
-    by("keychain").unwrap().ready().await.unwrap();
+    by("keychain").unwrap().check_writable().await.unwrap();
     assert_eq!(
-        SealedFiles::key_kind(home.path()).unwrap(),
+        EncryptedFileStore::key_kind(home.path()).unwrap(),
         Some(KeyKind::Keychain)
     );
     assert_eq!(entries().await[0].service, "mcp-client-oauth");
-    by("keychain").unwrap().ready().await.unwrap();
+    by("keychain").unwrap().check_writable().await.unwrap();
     assert_eq!(entries().await.len(), 1);
     let refused = by("file").unwrap_err();
     assert!(
@@ -228,10 +228,10 @@ async fn a_store_of_the_keychain_is_opened_by_its_name() {
     // Without a directory it is the usual one, in the home of this test.
     TokenStore::open("keychain:")
         .unwrap()
-        .ready()
+        .check_writable()
         .await
         .unwrap();
-    let usual = SealedFiles::key_kind(SealedFiles::default_dir().unwrap()).unwrap();
+    let usual = EncryptedFileStore::key_kind(EncryptedFileStore::default_dir().unwrap()).unwrap();
     assert_eq!(usual, Some(KeyKind::Keychain));
     assert_eq!(entries().await.len(), 2);
 }
@@ -239,7 +239,7 @@ async fn a_store_of_the_keychain_is_opened_by_its_name() {
 #[tokio::test]
 async fn a_store_with_another_key_is_not_opened_as_one_of_the_keychain() {
     let home = Home::new();
-    let files = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    let files = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     put(&files, "a", None, "content").await.unwrap();
     let spec = format!("keychain:{}", home.path().display());
     let refused = TokenStore::open(&spec).unwrap_err();
@@ -262,7 +262,7 @@ async fn an_entry_that_is_gone_is_not_replaced() {
     with_each(|entry| entry.delete().unwrap()).await;
     for refused in refusals(&home.path()).await {
         assert!(
-            matches!(&refused, KeychainCause::EntryGone { service, account }
+            matches!(&refused, KeychainErrorKind::EntryGone { service, account }
                 if *service == entry.service && *account == entry.account),
             "{refused}"
         );
@@ -285,7 +285,7 @@ async fn an_entry_that_is_another_key_is_told() {
         with_each(move |entry| entry.set_secret(&secret, "text/plain").unwrap()).await;
         for refused in refusals(&home.path()).await {
             assert!(
-                matches!(refused, KeychainCause::OtherKey { .. }),
+                matches!(refused, KeychainErrorKind::OtherKey { .. }),
                 "{refused}"
             );
             assert!(!refused.to_string().contains("planted"), "{refused}");
@@ -299,7 +299,7 @@ async fn an_entry_that_is_another_key_is_told() {
 async fn a_store_moves_into_the_keychain_within_it_and_out_again() {
     in_session!(Session::Unlocked);
     let home = Home::new();
-    let files = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    let files = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     put(&files, "a", None, "content").await.unwrap();
     let files = files.rekey(KeySource::keychain()).await.unwrap();
     let first = entries().await;
@@ -329,12 +329,12 @@ async fn a_store_moves_into_the_keychain_within_it_and_out_again() {
 async fn a_locked_keychain_gets_no_store() {
     in_session!(Session::Unlocked);
     let home = Home::new();
-    let files = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    let files = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     put(&files, "a", None, "content").await.unwrap();
     let before = contents(&home.path());
     lock().await;
     let refused = cause(files.rekey(KeySource::keychain()).await);
-    assert!(matches!(refused, KeychainCause::Locked(_)), "{refused}");
+    assert!(matches!(refused, KeychainErrorKind::Locked(_)), "{refused}");
     assert_eq!(contents(&home.path()), before);
     assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
 }
@@ -343,11 +343,11 @@ async fn a_locked_keychain_gets_no_store() {
 async fn assert_absent(reason: &str) {
     let home = Home::new();
     for refused in [
-        cause(open(&home.path()).ready().await),
+        cause(open(&home.path()).check_writable().await),
         cause(put(&open(&home.path()), "a", None, "content").await),
         key_kinds().await.remove(0).1.unwrap_err(),
     ] {
-        assert!(matches!(refused, KeychainCause::Absent(_)), "{refused}");
+        assert!(matches!(refused, KeychainErrorKind::Absent(_)), "{refused}");
         assert!(refused.to_string().contains(reason), "{refused}");
     }
     assert!(!home.file("store.json").exists() && !home.file("key").exists());
@@ -387,10 +387,10 @@ async fn a_refusal_by_policy_is_told() {
     in_session!(Session::Denied);
     let home = Home::new();
     for refused in [
-        cause(open(&home.path()).ready().await),
+        cause(open(&home.path()).check_writable().await),
         key_kinds().await.remove(0).1.unwrap_err(),
     ] {
-        assert!(matches!(refused, KeychainCause::Denied(_)), "{refused}");
+        assert!(matches!(refused, KeychainErrorKind::Denied(_)), "{refused}");
     }
     assert!(!home.file("store.json").exists());
 }

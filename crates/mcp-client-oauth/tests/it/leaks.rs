@@ -10,12 +10,12 @@ use std::{
 
 use http::Method;
 use mcp_client_oauth::{
-    Authorized, Error, Interactive, LoginOptions, Preregistered, Secret, Session, Sessions,
-    TokenSource, logout,
+    Authorized, Client, Error, InteractiveSession, LoginOptions, PreregisteredClient, Secret,
+    Session, TokenSource, logout,
     platform::{Clock as _, SystemClock},
     refresh,
 };
-use mcp_oauth_testbed::{DpopPolicy, Endpoint, Fault, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, DpopPolicy, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
 use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
 
@@ -154,7 +154,7 @@ async fn a_whole_life_of_a_login_prints_no_secret() {
     let (paper, _guard) = Paper::laid_out();
     let builder = Testbed::builder().confidential_registrations(true);
     let scene = Scene::with(builder).await;
-    let sessions = Sessions::new(scene.platform.clone(), scene.store.clone());
+    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
     let options = LoginOptions::default();
     let session = sessions.ensure(&scene.server, &options).await.unwrap();
     let source: Arc<dyn TokenSource> = Arc::new(session.clone());
@@ -194,8 +194,8 @@ async fn a_whole_life_of_a_login_prints_no_secret() {
 async fn a_login_with_a_key_prints_neither_key_nor_proof() {
     let (paper, _guard) = Paper::laid_out();
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
-    let builder = builder.dpop_nonces_at(Party::AuthorizationServer);
-    let scene = Scene::with(builder.dpop_nonces_at(Party::Mcp)).await;
+    let builder = builder.dpop_nonces_at(Peer::AuthorizationServer);
+    let scene = Scene::with(builder.dpop_nonces_at(Peer::Mcp)).await;
     scene.clock.set(SystemClock::default().now());
     let session = scene.login().await.unwrap();
     let authorized = Authorized::new(scene.platform.clone(), Arc::new(session.clone()));
@@ -226,12 +226,13 @@ async fn a_secret_of_the_configuration_is_not_printed() {
     let scene = Scene::with(Testbed::builder().client("by-hand", Some("planted-secret"))).await;
     let mut options = LoginOptions::default();
     let secret = Secret::new("planted-secret".to_owned());
-    options.identity.preregistered = Some(Preregistered::new("by-hand", Some(secret)));
+    options.identity.preregistered = Some(PreregisteredClient::new("by-hand", Some(secret)));
     paper.print(&options);
     let session = scene.login_with(&options).await.unwrap();
     print_session(&paper, &session);
     let (platform, store) = (scene.platform.clone(), scene.store.clone());
-    let interactive = Interactive::open(platform, store, scene.server.clone(), options).await;
+    let interactive =
+        InteractiveSession::open(platform, store, scene.server.clone(), options).await;
     paper.print(&interactive.unwrap());
     assert_nothing_leaked(&scene, &paper, 4).await;
 }
@@ -254,7 +255,7 @@ async fn a_server_that_repeats_a_secret_is_not_quoted() {
     let scene = Scene::with(Testbed::builder().client("by-hand", Some("hunter2-hunter2"))).await;
     let mut options = LoginOptions::default();
     let secret = Secret::new("hunter2-hunter2".to_owned());
-    options.identity.preregistered = Some(Preregistered::new("by-hand", Some(secret)));
+    options.identity.preregistered = Some(PreregisteredClient::new("by-hand", Some(secret)));
     let session = scene.login_with(&options).await.unwrap();
     let tokens = session.record().tokens;
     let refresh_token = tokens.refresh_token.unwrap();
@@ -283,17 +284,17 @@ async fn no_failure_of_a_login_prints_a_secret() {
     let field = |name: &str, value| Fault::TokenField(name.to_owned(), value);
     let odd = |value| Fault::RegistrationField("client_secret".to_owned(), value);
     for fault in [
-        spoil(Endpoint::Token, Spoil::Html),
-        spoil(Endpoint::Token, Spoil::Truncated),
-        spoil(Endpoint::Token, Spoil::FormEncoded),
-        spoil(Endpoint::Token, Spoil::CutAfter(30)),
-        spoil(Endpoint::Token, Spoil::TooLarge),
-        spoil(Endpoint::Token, Spoil::RedirectLoop),
+        spoil(Endpoint::Token, Corruption::Html),
+        spoil(Endpoint::Token, Corruption::Truncated),
+        spoil(Endpoint::Token, Corruption::FormEncoded),
+        spoil(Endpoint::Token, Corruption::CutAfter(30)),
+        spoil(Endpoint::Token, Corruption::TooLarge),
+        spoil(Endpoint::Token, Corruption::RedirectLoop),
         spoil(
             Endpoint::Token,
-            Spoil::DuplicateKey("access_token".to_owned(), json!("planted")),
+            Corruption::DuplicateKey("access_token".to_owned(), json!("planted")),
         ),
-        spoil(Endpoint::Registration, Spoil::Truncated),
+        spoil(Endpoint::Registration, Corruption::Truncated),
         field("token_type", json!("planted")),
         field("access_token", json!("planted\n")),
         field("access_token", json!({"planted": 1})),
@@ -339,10 +340,10 @@ async fn a_callback_that_is_refused_is_not_quoted() {
 #[tokio::test]
 async fn a_refresh_that_fails_prints_no_secret() {
     for how in [
-        Spoil::Html,
-        Spoil::Truncated,
-        Spoil::CutAfter(30),
-        Spoil::FormEncoded,
+        Corruption::Html,
+        Corruption::Truncated,
+        Corruption::CutAfter(30),
+        Corruption::FormEncoded,
     ] {
         let (paper, _guard) = Paper::laid_out();
         let scene = Scene::start().await;

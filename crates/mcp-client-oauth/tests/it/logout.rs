@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use http::{HeaderMap, StatusCode};
 use mcp_client_oauth::{
-    Error, Logout, RemoteLogout, Session, TokenSource, logout,
+    Error, Logout, RevocationOutcome, Session, TokenSource, logout,
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response},
-    store::RecordKey,
+    store::LoginKey,
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 
 use crate::support::{Impatient, Scene, bounded};
 
@@ -45,7 +45,7 @@ async fn the_refresh_token_is_given_back_before_the_access_token() {
     let (scene, session) = logged_in().await;
     let tokens = session.record().tokens;
     let outcome = logged_out(&scene).await;
-    assert!(outcome.forgotten && matches!(outcome.remote, RemoteLogout::Revoked));
+    assert!(outcome.forgotten && matches!(outcome.remote, RevocationOutcome::Revoked));
     let refresh_token = tokens.refresh_token.unwrap().expose().clone();
     assert_eq!(
         revocations(&scene),
@@ -64,7 +64,7 @@ async fn the_refresh_token_is_given_back_before_the_access_token() {
 async fn a_logout_without_a_login_is_no_failure() {
     let scene = Scene::start().await;
     let outcome = logged_out(&scene).await;
-    assert!(!outcome.forgotten && matches!(outcome.remote, RemoteLogout::NothingThere));
+    assert!(!outcome.forgotten && matches!(outcome.remote, RevocationOutcome::NothingThere));
     assert_eq!(scene.testbed.requests().len(), 0);
 }
 
@@ -75,7 +75,7 @@ async fn a_server_that_is_gone_does_not_keep_the_tokens_alive_here() {
     let outcome = logged_out(&scene).await;
     assert!(outcome.forgotten);
     assert!(
-        matches!(outcome.remote, RemoteLogout::Failed(Error::Http(_))),
+        matches!(outcome.remote, RevocationOutcome::Failed(Error::Http(_))),
         "{outcome:?}"
     );
 }
@@ -92,7 +92,7 @@ async fn a_server_that_refuses_is_not_said_to_have_revoked() {
             times: None,
         });
         let outcome = logged_out(&scene).await;
-        let RemoteLogout::Failed(error @ Error::Revocation { .. }) = &outcome.remote else {
+        let RevocationOutcome::Failed(error @ Error::Revocation { .. }) = &outcome.remote else {
             panic!("{outcome:?}");
         };
         assert!(error.to_string().contains(&status.to_string()), "{error}");
@@ -133,10 +133,10 @@ async fn an_access_token_that_is_not_taken_back_is_said_to_live_on() {
         let key = scene.key();
         let outcome = bounded(logout(&platform, &scene.store, &key)).await;
         let remote = outcome.unwrap().remote;
-        let partly = matches!(remote, RemoteLogout::AccessTokenLives);
+        let partly = matches!(remote, RevocationOutcome::AccessTokenLives);
         assert_eq!(partly, is_partly_revoked, "{remote:?}");
         assert!(
-            partly || matches!(remote, RemoteLogout::Failed(_)),
+            partly || matches!(remote, RevocationOutcome::Failed(_)),
             "{remote:?}"
         );
     }
@@ -147,12 +147,14 @@ async fn a_server_that_hangs_is_waited_for_only_so_long() {
     let (scene, _) = logged_in().await;
     scene
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Revocation, Spoil::NeverAnswers));
+        .set_fault(Fault::Spoil(Endpoint::Revocation, Corruption::NeverAnswers));
     let platform = Impatient::platform(Duration::from_millis(100), &scene);
     let outcome = bounded(logout(&platform, &scene.store, &scene.key()))
         .await
         .unwrap();
-    assert!(outcome.forgotten && matches!(outcome.remote, RemoteLogout::Failed(Error::Http(_))));
+    assert!(
+        outcome.forgotten && matches!(outcome.remote, RevocationOutcome::Failed(Error::Http(_)))
+    );
     assert_eq!(revocations(&scene).len(), 1);
     scene.assert_nothing_is_stored().await;
 }
@@ -166,7 +168,7 @@ async fn five_seconds_are_the_most_that_a_server_gets() {
     let outcome = logout(&platform, &scene.store, session.key())
         .await
         .unwrap();
-    assert!(matches!(outcome.remote, RemoteLogout::Failed(_)));
+    assert!(matches!(outcome.remote, RevocationOutcome::Failed(_)));
     assert_eq!(recorder.requests()[0].deadline, Duration::from_secs(5));
 }
 
@@ -176,7 +178,7 @@ async fn a_server_without_revocation_is_named_as_one() {
     let scene = Scene::with(Testbed::builder().fault(fault)).await;
     scene.login().await.unwrap();
     let outcome = logged_out(&scene).await;
-    assert!(outcome.forgotten && matches!(outcome.remote, RemoteLogout::NotOffered));
+    assert!(outcome.forgotten && matches!(outcome.remote, RevocationOutcome::NotOffered));
     assert_eq!(revocations(&scene), []);
 }
 
@@ -186,7 +188,7 @@ async fn a_refresh_that_is_under_way_ends_first_and_its_tokens_are_given_back() 
     scene.pass(Duration::from_secs(300));
     scene
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+        .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
     let refreshing = tokio::spawn({
         let session = session.clone();
         async move { session.token().await }
@@ -194,11 +196,11 @@ async fn a_refresh_that_is_under_way_ends_first_and_its_tokens_are_given_back() 
     bounded(
         scene
             .testbed
-            .arrived(Party::AuthorizationServer, "POST", "/token", 2),
+            .arrived(Peer::AuthorizationServer, "POST", "/token", 2),
     )
     .await;
     let (outcome, ()) = tokio::join!(logged_out(&scene), async { scene.testbed.release() });
-    assert!(matches!(outcome.remote, RemoteLogout::Revoked));
+    assert!(matches!(outcome.remote, RevocationOutcome::Revoked));
     bounded(refreshing).await.unwrap().unwrap();
     let renewed = session.record().tokens.refresh_token.unwrap();
     assert_eq!(&revocations(&scene)[0].1, renewed.expose());
@@ -216,6 +218,6 @@ async fn one_account_logs_out_alone() {
     let left = scene.store.keys().await.unwrap();
     assert_eq!(
         left,
-        [RecordKey::new(scene.server.clone()).with_account("other")]
+        [LoginKey::new(scene.server.clone()).with_account("other")]
     );
 }

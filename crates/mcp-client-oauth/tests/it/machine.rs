@@ -4,12 +4,12 @@
 use std::time::{Duration, SystemTime};
 
 use mcp_client_oauth::{
-    DiscoveryOptions, Error, IdentityOptions, LoginOptions, MachineGrant, Preregistered, Remedy,
-    Secret, Session, TokenSource,
-    error::{MachineGrantError, RegistrationError},
+    DiscoveryOptions, Error, IdentityOptions, LoginOptions, NonInteractiveGrant,
+    PreregisteredClient, Remedy, Secret, Session, TokenSource,
+    error::{NonInteractiveGrantError, RegistrationError},
     proto::{private_key::PrivateKey, server_metadata::Issuer},
 };
-use mcp_oauth_testbed::{Builder, Machine, Party, Recorded, Testbed};
+use mcp_oauth_testbed::{Builder, Machine, Peer, Recorded, Testbed};
 
 use crate::support::Scene;
 
@@ -37,8 +37,8 @@ fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
 }
 
-fn robot() -> Preregistered {
-    Preregistered::new("robot", Some(secret("s3cret of the robot")))
+fn robot() -> PreregisteredClient {
+    PreregisteredClient::new("robot", Some(secret("s3cret of the robot")))
 }
 
 fn robots() -> Builder {
@@ -46,7 +46,7 @@ fn robots() -> Builder {
     Testbed::builder().machine(machine)
 }
 
-fn options(client: Option<Preregistered>, machine: MachineGrant) -> LoginOptions {
+fn options(client: Option<PreregisteredClient>, machine: NonInteractiveGrant) -> LoginOptions {
     let mut identity = IdentityOptions::default();
     identity.preregistered = client;
     let mut options = LoginOptions::default();
@@ -65,9 +65,7 @@ fn fields(request: &Recorded) -> Vec<String> {
 fn assert_nobody_was_asked(scene: &Scene) {
     assert_eq!(scene.person.opened(), []);
     for (method, path) in [("GET", "/authorize"), ("POST", "/register")] {
-        let seen = scene
-            .testbed
-            .count(Party::AuthorizationServer, method, path);
+        let seen = scene.testbed.count(Peer::AuthorizationServer, method, path);
         assert_eq!(seen, 0, "{path}");
     }
 }

@@ -4,10 +4,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use mcp_client_oauth::{
-    Interactive, LoginOptions, Session,
-    mcp::{AuthorizedClient, connect, connect_by},
+    InteractiveSession, LoginOptions, Session,
+    mcp::{AuthorizedClient, connect, connect_with_lifecycle},
 };
-use mcp_oauth_testbed::{Answers, Fault, Party, PrmForm, Testbed, Wire};
+use mcp_oauth_testbed::{Answers, Fault, Peer, PrmForm, Testbed, Wire};
 use rmcp::{
     model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
     service::{ClientLifecycleMode, RoleClient, RunningService},
@@ -78,9 +78,12 @@ async fn a_version_that_is_known_is_spoken_without_a_negotiation() {
         let scene = Scene::start().await;
         let session = scene.login().await.unwrap();
         let before = scene.testbed.requests().len();
-        let client = bounded(Box::pin(connect_by(Arc::new(session), lifecycle)))
-            .await
-            .unwrap();
+        let client = bounded(Box::pin(connect_with_lifecycle(
+            Arc::new(session),
+            lifecycle,
+        )))
+        .await
+        .unwrap();
         let requests = scene.testbed.requests();
         assert_eq!(requests[before].json().unwrap()["method"], first);
         adds(&client).await;
@@ -124,7 +127,7 @@ async fn a_tool_that_needs_more_asks_the_person() {
     let (platform, store) = (scene.platform.clone(), scene.store.clone());
     let server = scene.server.clone();
     let options = LoginOptions::default();
-    let source = Interactive::open(platform, store, server, options)
+    let source = InteractiveSession::open(platform, store, server, options)
         .await
         .unwrap();
     let client = bounded(Box::pin(connect(Arc::new(source)))).await.unwrap();
@@ -147,7 +150,7 @@ async fn a_challenge_in_a_second_header_line_leads_to_a_login() {
         ]));
         let (platform, store) = (scene.platform.clone(), scene.store.clone());
         let options = LoginOptions::default();
-        let source = Interactive::open(platform, store, scene.server.clone(), options)
+        let source = InteractiveSession::open(platform, store, scene.server.clone(), options)
             .await
             .unwrap();
         let client = bounded(Box::pin(connect(Arc::new(source)))).await.unwrap();
@@ -164,9 +167,9 @@ async fn a_missing_login_is_found_before_the_server_is_asked() {
     let session = scene.login().await.unwrap();
     scene.store.forget(&scene.key()).await.unwrap();
     scene.pass(std::time::Duration::from_secs(300));
-    let asked = scene.testbed.count(Party::Mcp, "POST", "/mcp");
+    let asked = scene.testbed.count(Peer::Mcp, "POST", "/mcp");
     assert!(connect(Arc::new(session)).await.is_err());
-    assert_eq!(scene.testbed.count(Party::Mcp, "POST", "/mcp"), asked);
+    assert_eq!(scene.testbed.count(Peer::Mcp, "POST", "/mcp"), asked);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
-    store::{Backend, Held, MemoryBackend, Revision, Stored},
+    store::{Backend, LockGuard, MemoryBackend, Revision, StoredEntry},
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -48,7 +48,7 @@ pub(crate) struct Notes {
 }
 
 #[derive(Debug)]
-struct Holder(Box<dyn Held>, Arc<Notes>);
+struct Holder(Box<dyn LockGuard>, Arc<Notes>);
 
 impl Moody {
     pub(crate) fn new() -> Arc<Self> {
@@ -87,7 +87,7 @@ fn failure() -> TokenStorageError {
 
 #[async_trait]
 impl Backend for Moody {
-    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+    async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
         if self.is_unreadable.load(Ordering::SeqCst) {
             return Err(failure());
         }
@@ -124,7 +124,7 @@ impl Backend for Moody {
         self.memory.names().await
     }
 
-    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
+    async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
         if name.starts_with("login ") && lock(&self.locked).pop_front() == Some(true) {
             let place = name.to_owned();
             return Err(TokenStorageError::Locked { place });
@@ -135,20 +135,20 @@ impl Backend for Moody {
 }
 
 #[async_trait]
-impl Held for Holder {
-    fn unfinished(&self) -> Option<Revision> {
-        self.0.unfinished()
+impl LockGuard for Holder {
+    fn pending_revision(&self) -> Option<Revision> {
+        self.0.pending_revision()
     }
 
-    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
+    async fn mark_refresh_started(&self, revision: Revision) -> Result<(), TokenStorageError> {
         self.1.begun.fetch_add(1, Ordering::SeqCst);
         if self.1.fail.load(Ordering::SeqCst) {
             return Err(failure());
         }
-        self.0.begin(revision).await
+        self.0.mark_refresh_started(revision).await
     }
 
-    async fn end(&self) {
-        self.0.end().await;
+    async fn mark_refresh_finished(&self) {
+        self.0.mark_refresh_finished().await;
     }
 }

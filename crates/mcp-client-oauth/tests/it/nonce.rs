@@ -11,7 +11,7 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::{
     Builder, Fault, Testbed,
-    person::{Decision, Visit, decide},
+    test_user::{Decision, Visit, decide},
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -80,7 +80,7 @@ async fn an_id_token_of_another_login_ends_the_login_and_keeps_no_tokens() {
             }
         );
         assert!(is_typed, "{error}");
-        assert_eq!(error.remedy(), Remedy::ReportToServer);
+        assert_eq!(error.remedy(), Remedy::ContactServerOperator);
         assert!(!error.to_string().contains("of-another-login"), "{error}");
         scene.assert_nothing_is_stored().await;
     }
@@ -166,7 +166,7 @@ async fn servers_that_require_a_nonce_are_logged_in_to() {
         let error = scene.login().await.unwrap_err();
         assert!(
             matches!(&error, Error::Authorization(AuthorizationError::Refused(said))
-                if said.is("invalid_request") && said.to_string().contains("nonce")),
+                if said.has_code("invalid_request") && said.to_string().contains("nonce")),
             "{name}: {error}"
         );
     }

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Authorized, DpopPolicy, IdentityOptions, LoginOptions, MachineGrant, Preregistered, Remedy,
-    RemoteLogout, Secret, Session, TokenStore, login, logout,
+    Authorized, DpopPolicy, IdentityOptions, LoginOptions, NonInteractiveGrant,
+    PreregisteredClient, Remedy, RevocationOutcome, Secret, Session, TokenStore, login, logout,
     platform::{Clock, Interaction, Platform, ReqwestClient, SystemClock},
-    proto::{private_key::PrivateKey, token::Scheme},
-    store::{Record, RecordKey},
+    proto::{private_key::PrivateKey, token::AuthScheme},
+    store::{LoginKey, Record},
 };
 use mcp_oauth_testbed::{Algorithm, KeyPair};
 use serde_json::{Value, json};
@@ -53,8 +53,8 @@ impl Foreign {
         bounded(Box::pin(login)).await.unwrap()
     }
 
-    fn key(&self) -> RecordKey {
-        RecordKey::new(self.server.resource.clone())
+    fn key(&self) -> LoginKey {
+        LoginKey::new(self.server.resource.clone())
     }
 
     async fn record(&self) -> Record {
@@ -94,11 +94,11 @@ fn bound() -> LoginOptions {
     options
 }
 
-fn robot(client: Preregistered) -> LoginOptions {
+fn robot(client: PreregisteredClient) -> LoginOptions {
     let mut options = LoginOptions::default();
     options.identity = IdentityOptions::default();
     options.identity.preregistered = Some(client);
-    options.machine = Some(MachineGrant::ClientCredentials);
+    options.machine = Some(NonInteractiveGrant::ClientCredentials);
     options
 }
 
@@ -148,7 +148,7 @@ async fn tokens_are_bound_to_a_key_and_every_nonce_is_learnt() {
     };
     let session = foreign.login(&bound()).await;
     let token = foreign.record().await.tokens.access_token;
-    assert_eq!(token.scheme(), Scheme::DPoP);
+    assert_eq!(token.scheme(), AuthScheme::DPoP);
     assert_eq!(foreign.scheme_at_the_resource(&session).await, "DPoP");
     bounded(session.refresh()).await.unwrap();
     assert_eq!(foreign.scheme_at_the_resource(&session).await, "DPoP");
@@ -184,7 +184,7 @@ async fn a_client_gets_tokens_in_its_own_name_by_its_secret() {
         return;
     };
     let secret = Secret::new("s3cret of the robot".to_owned());
-    let mut options = robot(Preregistered::new("robot", Some(secret)));
+    let mut options = robot(PreregisteredClient::new("robot", Some(secret)));
     for (dpop, scheme) in [(DpopPolicy::Never, "Bearer"), (DpopPolicy::Always, "DPoP")] {
         options.dpop = dpop;
         let session = foreign.login(&options).await;
@@ -203,7 +203,7 @@ async fn a_client_gets_tokens_in_its_own_name_by_a_key_of_each_kind() {
         let Some(foreign) = Foreign::knowing(&[key.public_jwk()]).await else {
             return;
         };
-        let client = Preregistered::new("robot-with-key", None).with_private_key(key);
+        let client = PreregisteredClient::new("robot-with-key", None).with_private_key(key);
         let session = foreign.login(&robot(client)).await;
         assert_eq!(foreign.scheme_at_the_resource(&session).await, "Bearer");
     }
@@ -221,7 +221,7 @@ async fn what_is_given_back_is_of_no_use_to_anybody() {
         let done = bounded(logout(&foreign.platform, &foreign.store, &foreign.key())).await;
         let remote = done.unwrap().remote;
         assert!(
-            matches!(remote, RemoteLogout::AccessTokenLives),
+            matches!(remote, RevocationOutcome::AccessTokenLives),
             "{remote:?}"
         );
         let error = bounded(copy.refresh()).await.unwrap_err();
@@ -236,7 +236,7 @@ async fn a_client_that_cannot_prove_who_it_is_is_refused() {
         return;
     };
     let secret = Secret::new("another".to_owned());
-    let options = robot(Preregistered::new("robot", Some(secret)));
+    let options = robot(PreregisteredClient::new("robot", Some(secret)));
     let login = login(
         &foreign.platform,
         &foreign.store,

@@ -8,21 +8,23 @@ use std::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mcp_client_oauth::{
     ServerUrl,
-    platform::{Reach, Response},
+    platform::{AddressSpace, Response},
     proto::{
-        authorization::{AuthorizationRequest, CallbackError, Pending, State, authorization_url},
+        authorization::{
+            AuthorizationRequest, CallbackError, PendingAuthorization, State, authorization_url,
+        },
+        cache_control,
         challenge::{Challenge, auth_challenges, parse},
-        device::{self, LONGEST_CODE_LIFE, LONGEST_INTERVAL, Poll, SHORTEST_INTERVAL},
-        endpoint::Endpoint,
-        error_body::ErrorBody,
-        foreign::Foreign,
-        freshness,
+        device::{self, DevicePollResult, LONGEST_CODE_LIFE, LONGEST_INTERVAL, SHORTEST_INTERVAL},
+        endpoint::EndpointUrl,
+        oauth_error::OAuthErrorResponse,
         pkce::CodeVerifier,
         registration,
         resource_metadata::{Resource, ResourceMetadata},
         scope::Scope,
         server_metadata::{Issuer, ServerMetadata},
-        token::{self, Scheme},
+        token::{self, AuthScheme},
+        untrusted_text::UntrustedText,
     },
 };
 use proptest::{collection::vec, prelude::*};
@@ -109,8 +111,12 @@ fn answer(status: u16, body: Vec<u8>) -> Response {
     )
 }
 
-fn device_endpoint() -> Endpoint {
-    Endpoint::parse("https://as.example/device_authorization", Reach::Public).unwrap()
+fn device_endpoint() -> EndpointUrl {
+    EndpointUrl::parse(
+        "https://as.example/device_authorization",
+        AddressSpace::Public,
+    )
+    .unwrap()
 }
 
 /// Reads a body in every way that there is, for what a panic is looked for in.
@@ -118,13 +124,22 @@ fn read_all(body: &[u8], status: u16) {
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
     let redirect = "http://127.0.0.1:1/callback".parse().unwrap();
     let _ = ResourceMetadata::parse(body, &server);
-    let _ = ServerMetadata::parse(body, &Issuer::new("https://as.example"), Reach::Public);
-    let _ = ErrorBody::parse(body);
+    let _ = ServerMetadata::parse(
+        body,
+        &Issuer::new("https://as.example"),
+        AddressSpace::Public,
+    );
+    let _ = OAuthErrorResponse::parse(body);
     let answer = answer(status, body.to_vec());
     let _ = registration::response(&answer, Some(&redirect), the_time());
-    let _ = device::response(&answer, &device_endpoint(), Reach::Public, &["secret"]);
-    let read = || token::response(&answer, the_time(), &["secret"], Scheme::Bearer);
-    let _ = Poll::read(read());
+    let _ = device::response(
+        &answer,
+        &device_endpoint(),
+        AddressSpace::Public,
+        &["secret"],
+    );
+    let read = || token::response(&answer, the_time(), &["secret"], AuthScheme::Bearer);
+    let _ = DevicePollResult::read(read());
     if let Ok(tokens) = read() {
         assert!(!tokens.access_token.expose().is_empty());
         assert!(tokens.expires_at.is_none_or(|at| at >= the_time()));
@@ -133,8 +148,8 @@ fn read_all(body: &[u8], status: u16) {
     }
 }
 
-fn started(endpoint: &str) -> (Url, Pending) {
-    let endpoint = Endpoint::parse(endpoint, Reach::Public).unwrap();
+fn started(endpoint: &str) -> (Url, PendingAuthorization) {
+    let endpoint = EndpointUrl::parse(endpoint, AddressSpace::Public).unwrap();
     let server = ServerMetadata::manual(
         Issuer::new("https://as.example"),
         endpoint.clone(),
@@ -158,8 +173,8 @@ proptest! {
         }
         if let Ok(value) = HeaderValue::from_bytes(&line) {
             let headers = HeaderMap::from_iter([(header::WWW_AUTHENTICATE, value)]);
-            prop_assert!(Challenge::of(StatusCode::UNAUTHORIZED, &headers).is_some());
-            prop_assert_eq!(Challenge::of(StatusCode::OK, &headers), None);
+            prop_assert!(Challenge::from_headers(StatusCode::UNAUTHORIZED, &headers).is_some());
+            prop_assert_eq!(Challenge::from_headers(StatusCode::OK, &headers), None);
         }
     }
 
@@ -211,7 +226,7 @@ proptest! {
         let (_, pending) = started("https://as.example/authorize");
         let mut callback = pending.redirect_uri().clone();
         callback.set_query(Some(&query));
-        prop_assert!(!pending.recognizes(&callback));
+        prop_assert!(!pending.matches_state(&callback));
         prop_assert_eq!(pending.accept(&callback).err(), Some(CallbackError::State));
     }
 
@@ -252,7 +267,7 @@ proptest! {
             "expires_in": expires_in, "interval": interval,
         });
         let answer = answer(200, body.to_string().into_bytes());
-        if let Ok(code) = device::response(&answer, &device_endpoint(), Reach::Public, &[]) {
+        if let Ok(code) = device::response(&answer, &device_endpoint(), AddressSpace::Public, &[]) {
             let shown = code.user_code.to_string();
             prop_assert!(shown.chars().all(|c| c == ' ' || c.is_ascii_graphic()));
             // Ten characters are the longest escape.
@@ -285,13 +300,13 @@ proptest! {
     fn the_text_of_a_stranger_is_harmless_and_short(
         text in "[\\x00-\\x1f\\x7f-\\u{9f}\\u{200b}-\\u{202e}\\u{feff}a-zé]{0,300}",
     ) {
-        let shown = Foreign::new(&text);
+        let shown = UntrustedText::new(&text);
         for shown in [shown.to_string(), format!("{shown:?}")] {
             prop_assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{}", shown);
             // Ten characters are the longest escape.
             prop_assert!(shown.len() <= 257 * 10 + 2);
         }
-        let again: Foreign = serde_json::from_str(&serde_json::to_string(&shown).unwrap()).unwrap();
+        let again: UntrustedText = serde_json::from_str(&serde_json::to_string(&shown).unwrap()).unwrap();
         prop_assert_eq!(again, shown);
     }
 
@@ -300,7 +315,7 @@ proptest! {
         let mut headers = HeaderMap::new();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_str(&directives).unwrap());
         headers.insert(header::AGE, HeaderValue::from_str(&age).unwrap());
-        prop_assert!(freshness::lifetime(&headers) <= Duration::from_secs(86_400));
+        prop_assert!(cache_control::lifetime(&headers) <= Duration::from_secs(86_400));
     }
 
     #[test]
@@ -310,7 +325,7 @@ proptest! {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_str(&directive).unwrap());
         headers.insert(header::AGE, HeaderValue::from(age));
         let expected = max_age.saturating_sub(age).min(86_400);
-        prop_assert_eq!(freshness::lifetime(&headers).as_secs(), expected);
+        prop_assert_eq!(cache_control::lifetime(&headers).as_secs(), expected);
     }
 
     /// RFC 8707 §2: a resource is compared, and sent, as text.

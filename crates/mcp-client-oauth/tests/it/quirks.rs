@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use mcp_client_oauth::{
-    Error, LoginOptions, OtherName, Quirks, Remedy, ResourceParameter, Session, Sessions,
+    Client, Error, IssuerAlias, LoginOptions, Quirks, Remedy, ResourceParameter, Session,
     error::{AuthorizationError, CallbackError, DiscoveryError, ServerMetadataError},
     proto::{resource_metadata::Resource, server_metadata::Issuer},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Testbed};
 
 use crate::support::{Scene, bounded, parameters};
 
@@ -60,7 +60,7 @@ async fn a_resource_may_have_another_name_at_its_authorization_server() {
     let scene = Scene::start().await;
     let name = "api://notes".to_owned();
     scene.testbed.set_fault(Fault::CallsTheResource(name));
-    let named = ResourceParameter::Named(Resource::new("api://notes"));
+    let named = ResourceParameter::Override(Resource::new("api://notes"));
     let options = with(|quirks| quirks.resource = Some(named));
     scene.login_with(&options).await.unwrap();
     assert_eq!(asked(&scene, "resource"), ["api://notes"]);
@@ -123,11 +123,11 @@ async fn a_form_is_taken_for_tokens_where_that_was_said() {
     let scene = Scene::start().await;
     scene
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::FormEncoded));
+        .set_fault(Fault::Spoil(Endpoint::Token, Corruption::FormEncoded));
     let refused = scene.login().await.unwrap_err();
-    assert_eq!(refused.remedy(), Remedy::ReportToServer);
+    assert_eq!(refused.remedy(), Remedy::ContactServerOperator);
     assert!(refused.to_string().contains("it is a form, and not JSON"));
-    let options = with(|quirks| quirks.form_answers = Some(true));
+    let options = with(|quirks| quirks.form_encoded_responses = Some(true));
     let session = scene.login_with(&options).await.unwrap();
     assert!(session.record().tokens.refresh_token.is_some());
     scene.pass(Duration::from_secs(3600));
@@ -144,7 +144,7 @@ async fn another_name_of_the_issuer_is_taken_where_it_was_said_and_only_that() {
         let scene = Scene::start().await;
         scene.testbed.set_fault(fault);
         for said in ["https://elsewhere.example", "https://tenant.example/x/v2.0"] {
-            let options = with(|quirks| quirks.issuers = vec![OtherName::new(Issuer::new(said))]);
+            let options = with(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(said))]);
             let refused = scene.login_with(&options).await.unwrap_err();
             assert!(matches!(
                 refused,
@@ -156,7 +156,7 @@ async fn another_name_of_the_issuer_is_taken_where_it_was_said_and_only_that() {
             ));
         }
         scene.assert_nothing_was_sent();
-        let options = with(|quirks| quirks.issuers = vec![OtherName::new(Issuer::new(name))]);
+        let options = with(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(name))]);
         let session = scene.login_with(&options).await.unwrap();
         // What is ours is bound to who was asked.
         let issuer = session.record().discovery.issuer().clone();
@@ -172,7 +172,7 @@ async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that()
     for said in [None, Some("https://elsewhere.example")] {
         let issuers = said
             .map(Issuer::new)
-            .map(OtherName::new)
+            .map(IssuerAlias::new)
             .into_iter()
             .collect();
         let options = with(|quirks| quirks.issuers = issuers);
@@ -183,7 +183,7 @@ async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that()
         ));
     }
     assert_eq!(scene.posts("/token"), 0);
-    let options = with(|quirks| quirks.issuers = vec![OtherName::new(Issuer::new(slashed))]);
+    let options = with(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(slashed))]);
     scene.login_with(&options).await.unwrap();
 }
 
@@ -191,7 +191,7 @@ async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that()
 #[tokio::test]
 async fn a_name_that_is_said_again_is_still_of_the_server_it_was_said_of() {
     let other = "https://other.example";
-    let names = || with(|quirks| quirks.issuers = vec![OtherName::new(Issuer::new(other))]);
+    let names = || with(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(other))]);
     let scene = Scene::start().await;
     scene
         .testbed
@@ -219,7 +219,7 @@ async fn a_name_that_is_said_again_is_still_of_the_server_it_was_said_of() {
 
 #[tokio::test]
 async fn pkce_that_is_not_listed_is_believed_where_that_was_said_and_plain_never_is() {
-    let options = with(|quirks| quirks.pkce_unlisted = Some(true));
+    let options = with(|quirks| quirks.assume_pkce = Some(true));
     for (fault, works) in [(Fault::NoPkceMethods, true), (Fault::OnlyPlainPkce, false)] {
         let scene = Scene::start().await;
         scene.testbed.set_fault(fault);
@@ -231,7 +231,7 @@ async fn pkce_that_is_not_listed_is_believed_where_that_was_said_and_plain_never
 #[tokio::test]
 async fn what_is_said_anew_leads_to_a_new_login() {
     let scene = Scene::start().await;
-    let sessions = Sessions::new(scene.platform.clone(), scene.store.clone());
+    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
     let ensure = |options| {
         let sessions = &sessions;
         let server = &scene.server;

@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     error::{AuthorizationError, TokenRefreshError},
     proto::{challenge::Challenge, token::AccessToken},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -22,7 +22,7 @@ mod windows;
 /// How long a token of the testbed lives, unless it is told otherwise.
 const LIFE: Duration = Duration::from_secs(300);
 
-fn spoil(how: Spoil) -> Fault {
+fn spoil(how: Corruption) -> Fault {
     Fault::Spoil(Endpoint::Token, how)
 }
 
@@ -52,7 +52,7 @@ async fn tokens_of_five_seconds_are_not_renewed_for_ever() {
         }
         // What was begun in the background has its turn now.
         tokio::task::yield_now().await;
-        bounded(session.settle()).await;
+        bounded(session.flush()).await;
         scene.pass(seconds(1));
         assert!(
             scene.refreshes() <= elapsed / 3,
@@ -183,7 +183,9 @@ async fn a_valid_token_without_a_refresh_token_is_not_said_to_have_expired() {
 
     // The server has the last word on whether it is good.
     let refused = session.token().await.unwrap();
-    let error = session.replace(&refused, &Challenge::default()).await;
+    let error = session
+        .refresh_after_rejection(&refused, &Challenge::default())
+        .await;
     let error = error.unwrap_err();
     assert!(
         matches!(error, Error::TokenRefresh(TokenRefreshError::Rejected(_))),
@@ -198,9 +200,9 @@ async fn the_last_seconds_of_a_token_without_a_refresh_token_are_used() {
     let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
     let session = scene.login().await.unwrap();
     scene.pass(seconds(270));
-    session.fresh_token().await.unwrap();
+    session.token_with_margin().await.unwrap();
     scene.pass(seconds(30));
-    let error = session.fresh_token().await.unwrap_err();
+    let error = session.token_with_margin().await.unwrap_err();
     assert!(error.to_string().contains("has expired"), "{error}");
 }
 
@@ -267,10 +269,10 @@ async fn an_endpoint_that_is_gone_sends_the_next_login_to_discovery() {
         scene.record().await.is_some(),
         "the tokens are not dead for that"
     );
-    let found = scene.testbed.count(Party::Mcp, "GET", crate::support::PRM);
+    let found = scene.testbed.count(Peer::Mcp, "GET", crate::support::PRM);
     scene.login().await.unwrap();
     assert_eq!(
-        scene.testbed.count(Party::Mcp, "GET", crate::support::PRM),
+        scene.testbed.count(Peer::Mcp, "GET", crate::support::PRM),
         found + 1
     );
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Error, LoginOptions, Preregistered, TokenStore,
+    Error, LoginOptions, PreregisteredClient, TokenStore,
     error::RegistrationError,
-    platform::{HttpClient, HttpError, HttpErrorCause, Request, Response},
+    platform::{HttpClient, HttpError, HttpErrorKind, Request, Response},
     store::MemoryBackend,
 };
-use mcp_oauth_testbed::{Builder, Fault, Party, Recorded, Testbed};
+use mcp_oauth_testbed::{Builder, Fault, Peer, Recorded, Testbed};
 use url::Url;
 
 use crate::support::{Person, Scene, parameter};
@@ -180,7 +180,7 @@ async fn what_is_no_direct_refusal_is_dropped_and_changes_nothing() {
         assert_eq!(restarted.registrations(), 0, "{told}");
         let opened = restarted.opened();
         assert_eq!(parameter(&opened, "client_id"), client, "{told}");
-        let as_server = Party::AuthorizationServer;
+        let as_server = Peer::AuthorizationServer;
         let followed = restarted.scene.testbed.count(as_server, "GET", "/dropped");
         assert_eq!(followed, 0, "{told}");
         let requests = restarted.authorization_requests();
@@ -202,7 +202,7 @@ struct Broken(Arc<dyn HttpClient>);
 impl HttpClient for Broken {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
         if request.url.path() == "/authorize" {
-            let cause = HttpErrorCause::Interrupted("reset".to_owned());
+            let cause = HttpErrorKind::Interrupted("reset".to_owned());
             return Err(HttpError::new(&request.url, cause));
         }
         self.0.send(request).await
@@ -244,7 +244,7 @@ async fn a_process_checks_a_client_until_a_login_with_it_has_succeeded() {
 #[tokio::test]
 async fn only_a_dynamic_registration_of_another_process_is_checked() {
     let mut own = LoginOptions::default();
-    own.identity.preregistered = Some(Preregistered::new("me", None));
+    own.identity.preregistered = Some(PreregisteredClient::new("me", None));
     let mut document = LoginOptions::default();
     let url = "https://app.example/client.json";
     document.identity.document = Some(url.parse().unwrap());

@@ -17,7 +17,7 @@ use std::{
 use mcp_client_oauth::{
     Secret,
     error::TokenStorageError,
-    store::{Backend as _, KeySource, Revision, SealedFiles},
+    store::{Backend as _, EncryptedFileStore, KeySource, Revision},
 };
 use tempfile::TempDir;
 
@@ -57,8 +57,8 @@ impl Home {
         self.path().join(name)
     }
 
-    pub(crate) fn open(&self) -> SealedFiles {
-        SealedFiles::open(self.path(), KeySource::KeyFile).unwrap()
+    pub(crate) fn open(&self) -> EncryptedFileStore {
+        EncryptedFileStore::open(self.path(), KeySource::KeyFile).unwrap()
     }
 
     /// The files of the records.
@@ -81,7 +81,7 @@ pub(crate) fn password(text: &str) -> KeySource {
 }
 
 pub(crate) async fn put(
-    files: &SealedFiles,
+    files: &EncryptedFileStore,
     name: &str,
     expected: Option<Revision>,
     content: &str,
@@ -92,14 +92,14 @@ pub(crate) async fn put(
 }
 
 pub(crate) async fn get(
-    files: &SealedFiles,
+    files: &EncryptedFileStore,
     name: &str,
 ) -> Result<Option<String>, TokenStorageError> {
     let stored = files.get(name).await?;
     Ok(stored.map(|stored| String::from_utf8(stored.bytes.expose().clone()).unwrap()))
 }
 
-pub(crate) async fn sorted_names(files: &SealedFiles) -> Vec<String> {
+pub(crate) async fn sorted_names(files: &EncryptedFileStore) -> Vec<String> {
     let mut names = files.names().await.unwrap();
     names.sort_unstable();
     names
@@ -124,7 +124,10 @@ fn overwrite(path: &Path, bytes: &[u8]) {
 }
 
 /// Whether a lock is still waited for after another one was had.
-async fn waits<T>(files: &SealedFiles, mut waiting: Pin<&mut impl Future<Output = T>>) -> bool {
+async fn waits<T>(
+    files: &EncryptedFileStore,
+    mut waiting: Pin<&mut impl Future<Output = T>>,
+) -> bool {
     tokio::select! {
         biased;
         _ = &mut waiting => false,
@@ -163,10 +166,10 @@ async fn no_secret_is_in_any_file() {
     for source in [
         password(secrets[1]),
         KeySource::KeyFile,
-        KeySource::Given(Secret::new(key)),
+        KeySource::Provided(Secret::new(key)),
     ] {
         let home = Home::new();
-        let files = SealedFiles::open(home.path(), source).unwrap();
+        let files = EncryptedFileStore::open(home.path(), source).unwrap();
         let revision = put(&files, "a", None, secrets[0]).await.unwrap();
         put(&files, "a", Some(revision), secrets[0]).await.unwrap();
         let _held = files.lock("a").await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use mcp_client_oauth::{
-    Ensured, Error, LoginOptions, RemoteLogout, Sessions, error::AuthorizationError,
+    Client, Ensured, Error, LoginOptions, RevocationOutcome, error::AuthorizationError,
 };
 use mcp_oauth_testbed::Testbed;
 
@@ -12,13 +12,13 @@ use crate::support::{Scene, bounded, parameter, server_url};
 
 const LIFE: Duration = Duration::from_secs(300);
 
-async fn front_door() -> (Scene, Sessions) {
+async fn front_door() -> (Scene, Client) {
     let scene = Scene::start().await;
-    let sessions = Sessions::new(scene.platform.clone(), scene.store.clone());
+    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
     (scene, sessions)
 }
 
-async fn ensured(scene: &Scene, sessions: &Sessions, scope: Option<&str>) {
+async fn ensured(scene: &Scene, sessions: &Client, scope: Option<&str>) {
     let mut options = LoginOptions::default();
     options.scope = scope.map(|scope| scope.parse().unwrap());
     bounded(Box::pin(sessions.ensure(&scene.server, &options)))
@@ -96,7 +96,7 @@ async fn a_scope_that_was_not_granted_is_not_asked_for_each_time() {
         ensured(&scene, &sessions, Some("notes:read notes:write")).await;
     }
     assert_eq!(scene.person.opened().len(), 1);
-    let session = sessions.existing(&scene.key()).await.unwrap();
+    let session = sessions.session_or_error(&scene.key()).await.unwrap();
     assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");
 }
 
@@ -104,7 +104,7 @@ async fn a_scope_that_was_not_granted_is_not_asked_for_each_time() {
 async fn a_session_of_an_earlier_run_is_opened_from_the_store() {
     let (scene, sessions) = front_door().await;
     ensured(&scene, &sessions, None).await;
-    let next_run = Sessions::new(scene.platform.clone(), scene.store.clone());
+    let next_run = Client::new(scene.platform.clone(), scene.store.clone());
     assert_eq!(
         next_run.ready_header(&scene.key()),
         None,
@@ -217,16 +217,16 @@ async fn a_logout_tells_the_server_and_a_clearance_tells_nobody() {
     let (scene, sessions) = front_door().await;
     let key = scene.key();
     ensured(&scene, &sessions, None).await;
-    assert!(sessions.clear(&key).await.unwrap());
+    assert!(sessions.remove(&key).await.unwrap());
     assert_eq!(
         (scene.posts("/revoke"), sessions.ready_header(&key)),
         (0, None)
     );
-    assert!(!sessions.clear(&key).await.unwrap());
+    assert!(!sessions.remove(&key).await.unwrap());
 
     ensured(&scene, &sessions, None).await;
     let outcome = sessions.logout(&key).await.unwrap();
-    assert!(outcome.forgotten && matches!(outcome.remote, RemoteLogout::Revoked));
+    assert!(outcome.forgotten && matches!(outcome.remote, RevocationOutcome::Revoked));
     assert_eq!(sessions.ready_header(&key), None);
     assert_eq!(sessions.keys().await.unwrap(), []);
 }

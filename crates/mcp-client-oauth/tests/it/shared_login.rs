@@ -6,9 +6,9 @@ use std::{
 };
 
 use mcp_client_oauth::{
-    LoginOptions, Remedy, ResourceParameter, Session, TokenSource as _, store::RecordKey,
+    LoginOptions, Remedy, ResourceParameter, Session, TokenSource as _, store::LoginKey,
 };
-use mcp_oauth_testbed::{Builder, Endpoint, Fault, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Builder, Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
 
 use crate::{
@@ -55,7 +55,7 @@ impl Company {
         self.notes.person.opened().len()
     }
 
-    async fn session(&self, key: RecordKey) -> Session {
+    async fn session(&self, key: LoginKey) -> Session {
         let (platform, store) = (self.notes.platform.clone(), self.notes.store.clone());
         Session::open(platform, store, key).await.unwrap().unwrap()
     }
@@ -170,10 +170,10 @@ async fn a_login_of_its_own_is_not_given_up_for_a_shared_one() {
 async fn a_login_that_is_given_up_costs_the_lender_nothing() {
     let company = Company::open().await;
     let testbed = &company.notes.testbed;
-    testbed.set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+    testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
     let scene = company.mail();
     let giving_up = tokio::spawn(async move { scene.login_with(&sharing()).await.map(drop) });
-    let requests = testbed.arrived(Party::AuthorizationServer, "POST", "/token", 2);
+    let requests = testbed.arrived(Peer::AuthorizationServer, "POST", "/token", 2);
     bounded(requests).await;
     giving_up.abort();
     assert!(giving_up.await.unwrap_err().is_cancelled());
@@ -206,7 +206,7 @@ async fn settling_waits_for_the_login_that_lends() {
     };
     assert!(is_spent().await);
     let settling = session.clone();
-    let settled = tokio::spawn(async move { settling.settle().await });
+    let settled = tokio::spawn(async move { settling.flush().await });
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -215,7 +215,7 @@ async fn settling_waits_for_the_login_that_lends() {
     assert!(settled.await.unwrap_err().is_cancelled());
 
     company.notes.clock.advance(Duration::from_secs(1));
-    bounded(session.settle()).await;
+    bounded(session.flush()).await;
     assert!(!is_spent().await);
     assert_eq!(company.logins(), 1);
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
-    store::{Backend as _, KeySource, MemoryBackend, SealedFiles, contract},
+    store::{Backend as _, EncryptedFileStore, KeySource, MemoryBackend, contract},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,7 +20,7 @@ async fn memory_keeps_the_contract() {
 
 async fn check_sealed_with(source: KeySource) {
     let home = tempfile::tempdir().unwrap();
-    let files = SealedFiles::open(home.path().join("store"), source).unwrap();
+    let files = EncryptedFileStore::open(home.path().join("store"), source).unwrap();
     contract::check(Arc::new(files)).await;
 }
 
@@ -36,7 +36,7 @@ async fn files_sealed_with_a_key_file_keep_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_sealed_with_a_given_key_keep_the_contract() {
-    check_sealed_with(KeySource::Given(Secret::new([7; 32]))).await;
+    check_sealed_with(KeySource::Provided(Secret::new([7; 32]))).await;
 }
 
 /// A runtime with one thread must do as well: nothing may block it.
@@ -61,7 +61,7 @@ async fn a_store_is_opened_by_its_name() {
 async fn a_store_with_a_password_is_not_opened_by_its_name_alone() {
     let home = tempfile::tempdir().unwrap();
     let source = KeySource::Password(Secret::new("correct horse".to_owned()));
-    let files = SealedFiles::open(home.path(), source).unwrap();
+    let files = EncryptedFileStore::open(home.path(), source).unwrap();
     files
         .put("a", None, &Secret::new(b"one".to_vec()))
         .await

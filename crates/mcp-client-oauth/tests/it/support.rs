@@ -14,12 +14,12 @@ use mcp_client_oauth::{
     platform::{
         Clock, HttpClient, HttpError, Interaction, Platform, Request, ReqwestClient, Response,
     },
-    store::{Record, RecordKey},
+    store::{LoginKey, Record},
     testing::ManualClock,
 };
 use mcp_oauth_testbed::{
-    Builder, Party, Recorded, Testbed,
-    person::{Decision, Visit, decide, visit},
+    Builder, Peer, Recorded, Testbed,
+    test_user::{Decision, Visit, decide, visit},
 };
 use tokio::{
     net::TcpStream,
@@ -231,8 +231,8 @@ impl Scene {
         self
     }
 
-    pub(crate) fn key(&self) -> RecordKey {
-        RecordKey::new(self.server.clone())
+    pub(crate) fn key(&self) -> LoginKey {
+        LoginKey::new(self.server.clone())
     }
 
     pub(crate) async fn login(&self) -> Result<Session, Error> {
@@ -279,7 +279,7 @@ impl Scene {
 
     /// The session of the record in the store, on a platform whose sleeps end at once.
     pub(crate) async fn flying_session(&self) -> (Session, ManualClock) {
-        let clock = ManualClock::flying(self.clock.now());
+        let clock = ManualClock::auto_advancing(self.clock.now());
         let platform = platform(&clock, &self.person);
         let session = Session::open(platform, self.store.clone(), self.key())
             .await
@@ -289,7 +289,7 @@ impl Scene {
 
     /// How many requests went to an endpoint of the authorization server.
     pub(crate) fn posts(&self, path: &str) -> usize {
-        self.testbed.count(Party::AuthorizationServer, "POST", path)
+        self.testbed.count(Peer::AuthorizationServer, "POST", path)
     }
 
     /// How many token requests there were for a refresh.
@@ -315,7 +315,7 @@ impl Scene {
         }
         assert_eq!(
             self.testbed
-                .count(Party::AuthorizationServer, "GET", "/authorize"),
+                .count(Peer::AuthorizationServer, "GET", "/authorize"),
             0
         );
     }

@@ -2,14 +2,14 @@
 
 use mcp_client_oauth::{
     Error, LoginOptions, Remedy,
-    error::{HttpErrorCause, TokenError},
+    error::{HttpErrorKind, TokenError},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Testbed};
 use serde_json::{Value, json};
 
 use crate::support::Scene;
 
-fn spoil(how: Spoil) -> Fault {
+fn spoil(how: Corruption) -> Fault {
     Fault::Spoil(Endpoint::Token, how)
 }
 
@@ -54,12 +54,12 @@ async fn token_error(fault: Fault) -> TokenError {
 #[tokio::test]
 async fn what_is_no_token_response_is_not_taken_for_one() {
     for fault in [
-        spoil(Spoil::Html),
-        spoil(Spoil::Empty),
-        spoil(Spoil::Null),
-        spoil(Spoil::Truncated),
-        spoil(Spoil::FormEncoded),
-        spoil(Spoil::DuplicateKey(
+        spoil(Corruption::Html),
+        spoil(Corruption::Empty),
+        spoil(Corruption::Null),
+        spoil(Corruption::Truncated),
+        spoil(Corruption::FormEncoded),
+        spoil(Corruption::DuplicateKey(
             "access_token".to_owned(),
             json!("planted"),
         )),
@@ -90,7 +90,7 @@ async fn what_is_no_token_response_is_not_taken_for_one() {
 async fn each_failure_says_what_can_be_done() {
     let invalid_grant = r#"{"error":"invalid_grant","error_description":"too late"}"#;
     for (fault, remedy) in [
-        (spoil(Spoil::Html), Remedy::ReportToServer),
+        (spoil(Corruption::Html), Remedy::ContactServerOperator),
         (
             Fault::TokenErrorWith200("invalid_grant".to_owned()),
             Remedy::LogIn,
@@ -103,8 +103,8 @@ async fn each_failure_says_what_can_be_done() {
         (status(429, ""), Remedy::Retry),
         (status(503, "<html>"), Remedy::Retry),
         (status(500, r#"{"error":"server_error"}"#), Remedy::Retry),
-        (spoil(Spoil::TooLarge), Remedy::ReportToServer),
-        (spoil(Spoil::CutAfter(10)), Remedy::Retry),
+        (spoil(Corruption::TooLarge), Remedy::ContactServerOperator),
+        (spoil(Corruption::CutAfter(10)), Remedy::Retry),
     ] {
         let error = failure(fault.clone()).await;
         assert_eq!(error.remedy(), remedy, "{fault:?}: {error}");
@@ -117,7 +117,7 @@ async fn the_words_of_the_server_are_kept() {
     let TokenError::Refused { status: 400, error } = token_error(status(400, words)).await else {
         panic!()
     };
-    assert!(error.is("invalid_grant"));
+    assert!(error.has_code("invalid_grant"));
     let text = error.to_string();
     assert!(
         text.contains("the code is") && !text.contains('\u{1b}'),
@@ -127,18 +127,15 @@ async fn the_words_of_the_server_are_kept() {
 
 #[tokio::test]
 async fn an_endless_or_a_cut_answer_is_a_failure_of_the_network() {
-    let Error::Http(error) = failure(spoil(Spoil::TooLarge)).await else {
+    let Error::Http(error) = failure(spoil(Corruption::TooLarge)).await else {
+        panic!()
+    };
+    assert!(matches!(error.cause, HttpErrorKind::TooLarge(_)), "{error}");
+    let Error::Http(error) = failure(spoil(Corruption::CutAfter(10))).await else {
         panic!()
     };
     assert!(
-        matches!(error.cause, HttpErrorCause::TooLarge(_)),
-        "{error}"
-    );
-    let Error::Http(error) = failure(spoil(Spoil::CutAfter(10))).await else {
-        panic!()
-    };
-    assert!(
-        matches!(error.cause, HttpErrorCause::Interrupted(_)),
+        matches!(error.cause, HttpErrorKind::Interrupted(_)),
         "{error}"
     );
 }
@@ -147,7 +144,7 @@ async fn an_endless_or_a_cut_answer_is_a_failure_of_the_network() {
 async fn a_code_is_not_sent_after_a_redirect() {
     let elsewhere = Testbed::start().await.unwrap();
     let target = format!("{}/token", elsewhere.issuer());
-    let error = token_error(spoil(Spoil::RedirectTo(target))).await;
+    let error = token_error(spoil(Corruption::RedirectTo(target))).await;
     assert!(
         matches!(error, TokenError::Malformed { status: 307, .. }),
         "{error}"
@@ -204,7 +201,7 @@ async fn a_failed_login_leaves_the_tokens_of_the_one_before() {
     let scene = Scene::start().await;
     scene.login().await.unwrap();
     let before = scene.record().await;
-    scene.testbed.set_fault(spoil(Spoil::Html));
+    scene.testbed.set_fault(spoil(Corruption::Html));
     scene.login().await.unwrap_err();
     assert_eq!(scene.record().await, before);
 }

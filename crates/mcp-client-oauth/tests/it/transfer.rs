@@ -13,8 +13,8 @@ use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
     store::{
-        Backend, Held, KeySource, MemoryBackend, Revision, SealedFiles, Stored,
-        transfer::{Copied, Existing, Left, TransferError},
+        Backend, EncryptedFileStore, KeySource, LockGuard, MemoryBackend, Revision, StoredEntry,
+        migration::{ConflictPolicy, MigrationCopy, MigrationError, Skipped},
     },
 };
 
@@ -105,7 +105,7 @@ struct Guard {
     held: Arc<Mutex<BTreeSet<String>>>,
 }
 
-impl Held for Guard {}
+impl LockGuard for Guard {}
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -115,7 +115,7 @@ impl Drop for Guard {
 
 #[async_trait]
 impl Backend for Stage {
-    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+    async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
         self.burn()?;
         if lock(&self.damaged).contains(name) {
             return Err(TokenStorageError::Corrupt {
@@ -126,7 +126,7 @@ impl Backend for Stage {
         let found = self.inner.get(name).await?;
         Ok(found.map(|stored| {
             if self.forgetful {
-                Stored::new(stored.revision, bytes("something else"))
+                StoredEntry::new(stored.revision, bytes("something else"))
             } else {
                 stored
             }
@@ -164,7 +164,7 @@ impl Backend for Stage {
         self.inner.names().await
     }
 
-    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
+    async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
         self.burn()?;
         let (name, held) = (name.to_owned(), Arc::clone(&self.held));
         assert!(lock(&held).insert(name.clone()), "{name} is held already");
@@ -172,11 +172,13 @@ impl Backend for Stage {
     }
 }
 
-async fn copy(from: &Arc<Stage>, to: &Arc<Stage>) -> Result<Copied, TransferError> {
-    from.store().copy_to(&to.store(), Existing::Refuse).await
+async fn copy(from: &Arc<Stage>, to: &Arc<Stage>) -> Result<MigrationCopy, MigrationError> {
+    from.store()
+        .copy_to(&to.store(), ConflictPolicy::Refuse)
+        .await
 }
 
-async fn transfer(from: &Arc<Stage>, to: &Arc<Stage>) -> Result<Vec<Left>, TransferError> {
+async fn transfer(from: &Arc<Stage>, to: &Arc<Stage>) -> Result<Vec<Skipped>, MigrationError> {
     copy(from, to).await?.delete_originals().await
 }
 
@@ -186,9 +188,13 @@ async fn logins_and_registrations_are_moved_and_work_there() {
     scene.login().await.unwrap();
     let record = scene.record().await.unwrap();
     let issuer = record.discovery.issuer();
-    let there = SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    let there = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     let there = TokenStore::new(Arc::new(there));
-    let copied = scene.store.copy_to(&there, Existing::Refuse).await.unwrap();
+    let copied = scene
+        .store
+        .copy_to(&there, ConflictPolicy::Refuse)
+        .await
+        .unwrap();
     assert_eq!((copied.logins(), copied.registrations()), (1, 1));
     assert!(copied.left().is_empty());
     assert!(scene.record().await.is_some(), "deleted too early");
@@ -247,7 +253,7 @@ async fn a_copy_that_somebody_has_used_is_not_written_over() {
     from.set(TWO, "refreshed here").await;
     to.set(TWO, "refreshed there").await;
     let refused = copied.delete_originals().await.unwrap_err();
-    assert!(matches!(refused, TransferError::Different(what) if what.len() == 1));
+    assert!(matches!(refused, MigrationError::Different(what) if what.len() == 1));
     assert_eq!(from.contents().await[TWO], "refreshed here");
     assert_eq!(to.contents().await[TWO], "refreshed there");
 }
@@ -266,7 +272,10 @@ async fn other_tokens_there_are_not_replaced_unless_asked_for() {
     assert_eq!(from.contents().await, all);
     assert_eq!(to.contents().await[TWO], "other");
 
-    let replaced = from.store().copy_to(&to.store(), Existing::Replace).await;
+    let replaced = from
+        .store()
+        .copy_to(&to.store(), ConflictPolicy::Replace)
+        .await;
     replaced.unwrap().delete_originals().await.unwrap();
     assert_eq!(from.contents().await, BTreeMap::new());
     assert_eq!(to.contents().await, all);
@@ -278,8 +287,11 @@ async fn a_damaged_record_there_is_not_replaced_unless_asked_for() {
     to.set(ONE, "other").await;
     lock(&to.damaged).insert(ONE.to_owned());
     let refused = copy(&from, &to).await.unwrap_err();
-    assert!(matches!(refused, TransferError::Different(_)), "{refused}");
-    let replaced = from.store().copy_to(&to.store(), Existing::Replace).await;
+    assert!(matches!(refused, MigrationError::Different(_)), "{refused}");
+    let replaced = from
+        .store()
+        .copy_to(&to.store(), ConflictPolicy::Replace)
+        .await;
     replaced.unwrap().delete_originals().await.unwrap();
     assert_eq!(to.contents().await.len(), 3);
 }
@@ -324,16 +336,21 @@ async fn a_store_that_does_not_give_back_what_it_takes_gets_no_login() {
 #[tokio::test]
 async fn the_note_of_an_unfinished_refresh_goes_along() {
     let (here, there) = (Home::new(), Home::new());
-    let open = |home: &Home| SealedFiles::open(home.path(), KeySource::KeyFile).unwrap();
+    let open = |home: &Home| EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     let (from, to) = (open(&here), open(&there));
     // Another revision than in the new store: the note must speak of the one there.
     let first = from.put(ONE, None, &bytes("one")).await.unwrap();
     let second = from.put(ONE, Some(first), &bytes("two")).await.unwrap();
-    from.lock(ONE).await.unwrap().begin(second).await.unwrap();
+    from.lock(ONE)
+        .await
+        .unwrap()
+        .mark_refresh_started(second)
+        .await
+        .unwrap();
     let store = TokenStore::new(Arc::new(from));
     let there = TokenStore::new(Arc::new(to.clone()));
-    let copied = store.copy_to(&there, Existing::Refuse);
+    let copied = store.copy_to(&there, ConflictPolicy::Refuse);
     copied.await.unwrap().delete_originals().await.unwrap();
     let copy = to.get(ONE).await.unwrap().unwrap().revision;
-    assert_eq!(to.lock(ONE).await.unwrap().unfinished(), Some(copy));
+    assert_eq!(to.lock(ONE).await.unwrap().pending_revision(), Some(copy));
 }

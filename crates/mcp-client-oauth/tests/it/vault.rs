@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use http::{HeaderValue, Method, header};
 use mcp_client_oauth::{
     Error, Remedy, Secret,
-    error::{HttpErrorCause, TokenStorageError, VaultCause},
+    error::{HttpErrorKind, TokenStorageError, VaultErrorKind},
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response, SystemClock},
     store::{Backend as _, Revision, Vault, VaultAuth, VaultOptions, contract},
     testing::ManualClock,
@@ -49,7 +49,7 @@ impl Options for Bao {
 
 /// A client whose pauses end at once.
 fn vault(options: &VaultOptions) -> Vault {
-    Vault::open(options, Arc::new(ManualClock::flying(the_time()))).unwrap()
+    Vault::open(options, Arc::new(ManualClock::auto_advancing(the_time()))).unwrap()
 }
 
 fn bytes(text: &str) -> Secret<Vec<u8>> {
@@ -63,14 +63,14 @@ async fn content(vault: &Vault, name: &str) -> Option<(Revision, String)> {
 }
 
 /// What is wrong with the Vault.
-fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> VaultCause {
+fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> VaultErrorKind {
     match result.unwrap_err() {
         TokenStorageError::Vault { cause, .. } => cause,
         other => panic!("{other}"),
     }
 }
 
-fn remedy(cause: VaultCause) -> Remedy {
+fn remedy(cause: VaultErrorKind) -> Remedy {
     let address = "https://vault.example".parse().unwrap();
     Error::from(TokenStorageError::Vault { address, cause }).remedy()
 }
@@ -129,7 +129,7 @@ impl Tampered {
     /// A client in that network.
     fn vault(self: &Arc<Self>, options: &VaultOptions, clock: &ManualClock) -> Vault {
         let http = Arc::clone(self) as Arc<dyn HttpClient>;
-        Vault::over(options, http, Arc::new(clock.clone())).unwrap()
+        Vault::with_http_client(options, http, Arc::new(clock.clone())).unwrap()
     }
 }
 
@@ -142,7 +142,7 @@ impl HttpClient for Tampered {
         let is_write = method == Method::POST && url.path().contains("/data/");
         if is_write && self.losing.load(Ordering::SeqCst) > 0 {
             self.losing.fetch_sub(1, Ordering::SeqCst);
-            let lost = HttpErrorCause::Interrupted("the answer is lost".to_owned());
+            let lost = HttpErrorKind::Interrupted("the answer is lost".to_owned());
             return Err(HttpError::new(&url, lost));
         }
         if is_write && self.holding.swap(false, Ordering::SeqCst) {

@@ -6,7 +6,7 @@ use mcp_client_oauth::{
     Error, RecordedGrant, RegisteredScope, Remedy, Secret, ServerUrl, TokenSource as _, TokenStore,
     error::TokenStorageError,
     proto::server_metadata::Issuer,
-    store::{Backend, MemoryBackend, RecordKey, Revision, SealedFiles},
+    store::{Backend, EncryptedFileStore, LoginKey, MemoryBackend, Revision},
 };
 
 use crate::{
@@ -32,7 +32,7 @@ fn server() -> ServerUrl {
     "https://mcp.example/mcp".parse().unwrap()
 }
 
-fn name(key: &RecordKey) -> String {
+fn name(key: &LoginKey) -> String {
     format!("login {}", key.server())
 }
 
@@ -42,8 +42,8 @@ async fn write(backend: &dyn Backend, name: &str, expected: Option<Revision>, te
     backend.put(name, expected, &bytes).await.unwrap();
 }
 
-async fn store_with(record: &str) -> (TokenStore, RecordKey) {
-    let key = RecordKey::new(server());
+async fn store_with(record: &str) -> (TokenStore, LoginKey) {
+    let key = LoginKey::new(server());
     let backend = MemoryBackend::default();
     write(&backend, &name(&key), None, record).await;
     (TokenStore::new(Arc::new(backend)), key)
@@ -54,12 +54,15 @@ fn secret(text: &str) -> Secret<String> {
 }
 
 fn is_newer(error: &TokenStorageError) -> bool {
-    matches!(error, TokenStorageError::Newer { version: NEWER, .. })
+    matches!(
+        error,
+        TokenStorageError::UnsupportedVersion { version: NEWER, .. }
+    )
 }
 
 #[tokio::test]
 async fn a_record_of_an_older_version_is_read_and_written_as_one_of_ours() {
-    let lender = RecordKey::new("https://mcp.example/other".parse().unwrap()).with_account("work");
+    let lender = LoginKey::new("https://mcp.example/other".parse().unwrap()).with_account("work");
     for (text, lender) in [(VERSION_1, None), (VERSION_2, Some(lender))] {
         let (store, key) = store_with(text).await;
         let (record, _) = store.load(&key).await.unwrap().unwrap();
@@ -76,7 +79,7 @@ async fn a_record_of_an_older_version_is_read_and_written_as_one_of_ours() {
 
 #[tokio::test]
 async fn what_was_written_before_a_member_was_added_is_read_without_it() {
-    let (key, backend) = (RecordKey::new(server()), Arc::new(MemoryBackend::default()));
+    let (key, backend) = (LoginKey::new(server()), Arc::new(MemoryBackend::default()));
     write(&*backend, &name(&key), None, VERSION_3).await;
     let store = TokenStore::new(backend.clone());
     let (record, _) = store.load(&key).await.unwrap().unwrap();
@@ -133,10 +136,10 @@ async fn a_record_of_a_newer_version_is_refused_and_left_as_it_is() {
 async fn what_a_newer_version_took_over_is_neither_used_nor_written_over() {
     let home = Home::new();
     let mut scene = Scene::start().await;
-    let files: SealedFiles = home.open();
+    let files: EncryptedFileStore = home.open();
     scene.store = TokenStore::new(Arc::new(files.clone()));
     let session = scene.login().await.unwrap();
-    let old = RecordKey::new(server());
+    let old = LoginKey::new(server());
     write(&files, &name(&old), None, VERSION_2).await;
 
     let record = scene.record().await.unwrap();
@@ -184,7 +187,7 @@ fn read(path: &std::path::Path) -> Vec<u8> {
 }
 
 /// The file that says in its first line that it is this record's.
-fn read_record(home: &Home, key: &RecordKey) -> Vec<u8> {
+fn read_record(home: &Home, key: &LoginKey) -> Vec<u8> {
     let name = format!("\"name\":\"{}\"", name(key));
     let mut files = contents(&home.path()).into_iter().filter(|(path, bytes)| {
         path.extension().is_some_and(|end| end == "sealed")

@@ -109,7 +109,7 @@ pub(crate) enum Command {
     /// List the servers and how their tokens are.
     List,
     /// Show all that is known of a login; secrets are redacted.
-    Get(Whose),
+    Get(TargetArgs),
     /// Print the access token, refreshed if need be, for scripts.
     Token(Token),
     /// Connect as an MCP client, and say whether it works.
@@ -120,7 +120,7 @@ pub(crate) enum Command {
     #[command(after_help = REQUEST_EXAMPLES)]
     Request(Request),
     /// Get new tokens now, however good the old ones look.
-    Refresh(Whose),
+    Refresh(TargetArgs),
     /// Forget the tokens, and give them back to the server.
     #[command(after_help = LOGOUT_CODES)]
     Logout(Logout),
@@ -151,9 +151,9 @@ pub(crate) enum Command {
     },
 }
 
-/// Whose tokens.
+/// TargetArgs tokens.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Whose {
+pub(crate) struct TargetArgs {
     /// The name of a server (see `list`), or its URL.
     #[arg(value_name = "NAME|URL")]
     pub(crate) server: String,
@@ -193,7 +193,7 @@ pub(crate) struct ClientMetadata {
 #[derive(Args, Debug)]
 pub(crate) struct Token {
     #[command(flatten)]
-    pub(crate) whose: Whose,
+    pub(crate) whose: TargetArgs,
     /// Print it even if stdout is a terminal.
     #[arg(long)]
     pub(crate) show: bool,
@@ -203,7 +203,7 @@ pub(crate) struct Token {
 #[derive(Args, Debug)]
 pub(crate) struct Connect {
     #[command(flatten)]
-    pub(crate) whose: Whose,
+    pub(crate) whose: TargetArgs,
     /// The URL of the server, as the Python command `chuk-mcp-client-oauth` wants it: for a name that
     /// is not known.
     #[arg(value_name = "URL", hide = true)]
@@ -261,7 +261,7 @@ Exit code: 0 if the tokens are forgotten here and the server has taken back thos
 #[derive(Args, Debug)]
 pub(crate) struct Logout {
     #[command(flatten)]
-    pub(crate) whose: Whose,
+    pub(crate) whose: TargetArgs,
     /// The URL of the server, as the Python command `chuk-mcp-client-oauth` wants it: for a name that
     /// is not known.
     #[arg(long, value_name = "URL", hide = true)]

@@ -13,7 +13,7 @@ use crate::assertion::Source;
     reason = "each is a flag of the command line"
 )]
 #[command(next_help_heading = "Other kinds of login")]
-pub(crate) struct WayFlags {
+pub(crate) struct GrantFlags {
     /// Show a code, which is entered in a browser on any device.
     #[arg(long, conflicts_with_all = ["port", "redirect_uri", "no_browser"])]
     pub(crate) device: bool,

@@ -7,7 +7,7 @@ use mcp_client_oauth::proto::scope::Scope;
 use url::Url;
 
 use super::{
-    duration::duration, grant_args::WayFlags, idp::IdpFlags, login_args::WhoFlags,
+    duration::duration, grant_args::GrantFlags, idp::IdpFlags, login_args::LoginFlags,
     quirks::QuirkFlags,
 };
 
@@ -43,7 +43,7 @@ pub(crate) struct Login {
     #[arg(value_name = "URL")]
     pub(crate) url: Option<String>,
     #[command(flatten)]
-    pub(crate) who: WhoFlags,
+    pub(crate) who: LoginFlags,
     /// What to request, as the Python command `chuk-mcp-client-oauth` has it: several values.
     #[arg(long, hide = true, num_args = 1.., value_name = "SCOPE", conflicts_with = "scope")]
     pub(crate) scopes: Vec<Scope>,
@@ -68,7 +68,7 @@ pub(crate) struct Login {
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) way: WayFlags,
+    pub(crate) way: GrantFlags,
     #[command(flatten)]
     pub(crate) idp: IdpFlags,
     #[command(flatten)]

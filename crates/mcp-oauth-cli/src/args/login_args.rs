@@ -6,7 +6,7 @@ use url::Url;
 
 /// Who logs in.
 #[derive(Args, Clone, Debug, Default)]
-pub(crate) struct WhoFlags {
+pub(crate) struct LoginFlags {
     /// What to ask for, separated by blanks, instead of what the server suggests.
     #[arg(long)]
     pub(crate) scope: Option<Scope>,

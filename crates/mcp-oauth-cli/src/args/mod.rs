@@ -14,8 +14,8 @@ mod summary;
 
 pub(crate) use app::App;
 pub(crate) use cli::{
-    Clear, Cli, ClientMetadata, Command, Connect, Demo, Global, Logout, Migrate, Request, Token,
-    Whose,
+    Clear, Cli, ClientMetadata, Command, Connect, Demo, Global, Logout, Migrate, Request,
+    TargetArgs, Token,
 };
 pub(crate) use login::Login;
 pub(crate) use network::NetworkFlags;

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    app::App, duration::duration, grant_args::WayFlags, idp::IdpFlags, login::Login,
-    login_args::WhoFlags, quirks::QuirkFlags,
+    app::App, duration::duration, grant_args::GrantFlags, idp::IdpFlags, login::Login,
+    login_args::LoginFlags, quirks::QuirkFlags,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -82,7 +82,7 @@ pub(crate) struct Proxy {
     #[arg(long, value_parser = duration)]
     pub(crate) auth_timeout: Option<Duration>,
     #[command(flatten)]
-    pub(crate) who: WhoFlags,
+    pub(crate) who: LoginFlags,
     /// The port on this machine that the browser comes back to.
     #[arg(
         id = "port",
@@ -100,7 +100,7 @@ pub(crate) struct Proxy {
     )]
     pub(crate) callback_host: Option<String>,
     #[command(flatten)]
-    pub(crate) way: WayFlags,
+    pub(crate) way: GrantFlags,
     #[command(flatten)]
     pub(crate) idp: IdpFlags,
     #[command(flatten)]

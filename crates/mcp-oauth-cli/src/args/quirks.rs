@@ -3,7 +3,7 @@
 
 use clap::Args;
 use mcp_client_oauth::{
-    OtherName, Quirks, ResourceParameter,
+    IssuerAlias, Quirks, ResourceParameter,
     proto::{resource_metadata::Resource, server_metadata::Issuer},
 };
 
@@ -55,7 +55,7 @@ impl QuirkFlags {
     pub(crate) fn over(&self, known: Quirks) -> Result<Quirks, Failure> {
         let mut typed = Quirks::default();
         typed.resource = match (&self.resource, self.no_resource) {
-            (Some(name), _) => Some(ResourceParameter::Named(Resource::new(name))),
+            (Some(name), _) => Some(ResourceParameter::Override(Resource::new(name))),
             (None, true) => Some(ResourceParameter::Omitted),
             (None, false) => None,
         };
@@ -68,11 +68,11 @@ impl QuirkFlags {
             })?;
         }
         typed.scope_on_refresh = self.scope_on_refresh.then_some(true);
-        typed.form_answers = self.form_answers.then_some(true);
-        typed.pkce_unlisted = self.pkce_unlisted.then_some(true);
+        typed.form_encoded_responses = self.form_answers.then_some(true);
+        typed.assume_pkce = self.pkce_unlisted.then_some(true);
         typed.assume_bearer = self.assume_bearer.then_some(true);
         let names = self.accept_issuer.iter().map(Issuer::new);
-        typed.issuers = names.map(OtherName::new).collect();
+        typed.issuers = names.map(IssuerAlias::new).collect();
         let mut both = typed.or(known);
         // What is said again is said of the server that is found now.
         let mut seen = Vec::new();
@@ -99,7 +99,7 @@ mod tests {
     fn what_is_typed_is_remembered_and_goes_before_what_was() {
         let mut known = Quirks::default();
         known.resource = Some(ResourceParameter::Omitted);
-        let name = OtherName::new(Issuer::new("https://a.example"));
+        let name = IssuerAlias::new(Issuer::new("https://a.example"));
         known.issuers = vec![name];
         known.authorize.insert("prompt", "login").unwrap();
         let flags = QuirkFlags {
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(sent, [("a", "b=c"), ("login_hint", "me@x.example")]);
         assert_eq!(both.resource, known.resource);
         assert_eq!(both.issuers.len(), 2);
-        assert!(both.scope_on_refresh.is_none() && both.form_answers.is_none());
+        assert!(both.scope_on_refresh.is_none() && both.form_encoded_responses.is_none());
         assert!(pair("state").is_err());
         let ours = QuirkFlags {
             authorize_param: vec![pair("state=x").unwrap()],

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mcp_client_oauth::{
     TokenStore,
-    error::{Error, KeychainCause},
-    store::{BACKENDS, KeyKind, SealedFiles, key_kinds},
+    error::{Error, KeychainErrorKind},
+    store::{BACKENDS, EncryptedFileStore, KeyKind, key_kinds},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::{
     context::Context,
     error::{Exit, Failure},
     store,
-    store_spec::{Key, Place},
+    store_spec::{Key, StoreLocation},
     ui::{BAD, GOOD, SOFT, WARN, fields},
 };
 
@@ -66,8 +66,10 @@ pub(super) async fn run(context: &Context) -> Exit {
         });
     }
     let directory = match &config.place {
-        Place::Files { directory, .. } => directory.as_ref().map(|own| own.display().to_string()),
-        Place::Vault(_) | Place::Other(_) => None,
+        StoreLocation::Files { directory, .. } => {
+            directory.as_ref().map(|own| own.display().to_string())
+        }
+        StoreLocation::Vault(_) | StoreLocation::Other(_) => None,
     };
     let names = config.names().ok().map(|file| file.display().to_string());
     let document = json!({
@@ -128,7 +130,7 @@ fn line(kind: &Kind, used: &str) -> String {
     )
 }
 
-async fn keychain() -> Result<(), KeychainCause> {
+async fn keychain() -> Result<(), KeychainErrorKind> {
     let kinds = key_kinds().await.into_iter();
     let mut found = kinds.filter(|(kind, _)| *kind == KeyKind::Keychain);
     found.next().map_or(Ok(()), |(_, known)| known)
@@ -136,16 +138,16 @@ async fn keychain() -> Result<(), KeychainCause> {
 
 /// Which kind of store is used, and what is wrong with it. A damaged store is told like everything
 /// else that is known of it.
-async fn used(context: &Context, keychain: &Result<(), KeychainCause>) -> Used {
+async fn used(context: &Context, keychain: &Result<(), KeychainErrorKind>) -> Used {
     let config = &context.config;
     match &config.place {
-        Place::Files { key, .. } => sealed(config, *key, keychain),
-        Place::Vault(_) => Used {
+        StoreLocation::Files { key, .. } => sealed(config, *key, keychain),
+        StoreLocation::Vault(_) => Used {
             kind: "vault",
             problem: answer(context, &config.place).await,
             ..Used::default()
         },
-        Place::Other(spec) => {
+        StoreLocation::Other(spec) => {
             let name = spec.split(':').next().unwrap_or_default();
             let known = names().find(|known| *known == name);
             let opened = store::elsewhere(&config.place, &config.vault);
@@ -159,9 +161,9 @@ async fn used(context: &Context, keychain: &Result<(), KeychainCause>) -> Used {
 }
 
 /// How the files are sealed, or will be.
-fn sealed(config: &Config, key: Key, keychain: &Result<(), KeychainCause>) -> Used {
+fn sealed(config: &Config, key: Key, keychain: &Result<(), KeychainErrorKind>) -> Used {
     let place = &config.place;
-    let Place::Files {
+    let StoreLocation::Files {
         directory: Some(directory),
         ..
     } = place
@@ -173,7 +175,7 @@ fn sealed(config: &Config, key: Key, keychain: &Result<(), KeychainCause>) -> Us
             ..Used::default()
         };
     };
-    match SealedFiles::key_kind(directory) {
+    match EncryptedFileStore::key_kind(directory) {
         Err(error) => Used {
             kind: kind_of(None, key),
             problem: Some(error.to_string()),
@@ -207,23 +209,23 @@ fn mismatch(config: &Config, key: Key, kind: KeyKind) -> Option<String> {
         (_, Key::Auto | Key::File) if given => "a password is given, and it has none",
         (KeyKind::Keychain, Key::File) => "files with a password or a key file were asked for",
         (KeyKind::Password | KeyKind::KeyFile, Key::Keychain) => "the keychain was asked for",
-        (KeyKind::Given, _) => "only the application that made it has its key",
+        (KeyKind::Provided, _) => "only the application that made it has its key",
         _ => return None,
     };
     Some(format!("it is not opened: {why}"))
 }
 
 /// What a store that is not made yet will be like.
-fn future(config: &Config, key: Key, keychain: &Result<(), KeychainCause>) -> Used {
+fn future(config: &Config, key: Key, keychain: &Result<(), KeychainErrorKind>) -> Used {
     let given = !matches!(config.password, Password::Ask);
     let (kind, with, problem) = match (key, keychain) {
         (Key::Keychain, keychain) => ("keychain", "a key in the keychain", keychain.as_ref().err()),
         (Key::Auto | Key::File, _) if given => ("file", "your password", None),
         (Key::File, _) => ("file", "a key file", None),
-        (Key::Auto, Ok(()) | Err(KeychainCause::Locked(_))) => {
+        (Key::Auto, Ok(()) | Err(KeychainErrorKind::Locked(_))) => {
             ("keychain", "a key in the keychain", None)
         }
-        (Key::Auto, Err(KeychainCause::Absent(_))) => (
+        (Key::Auto, Err(KeychainErrorKind::Absent(_))) => (
             "file",
             "a key file, because no keychain answers (give a password for more: --password-file \
              FILE)",
@@ -240,24 +242,24 @@ fn future(config: &Config, key: Key, keychain: &Result<(), KeychainCause>) -> Us
 
 /// Why no Vault can be used, if that is so: the one that is used, or that the environment names.
 async fn vault_problem(context: &Context, used: &Used) -> Option<String> {
-    if let Place::Vault(_) = &context.config.place {
+    if let StoreLocation::Vault(_) = &context.config.place {
         return used.problem.clone();
     }
     if context.config.vault.name_one() {
-        return answer(context, &Place::Vault(String::new())).await;
+        return answer(context, &StoreLocation::Vault(String::new())).await;
     }
     Some("none is named: export VAULT_ADDR=https://HOST:8200".to_owned())
 }
 
 /// Why the Vault is not ready, if it is not.
-async fn answer(context: &Context, place: &Place) -> Option<String> {
+async fn answer(context: &Context, place: &StoreLocation) -> Option<String> {
     let opened = store::elsewhere(place, &context.config.vault);
     let store: TokenStore = match opened {
         Ok(store) => context.opened.keep(store),
         Err(failure) => return Some(in_words(failure)),
     };
     tokio::select! {
-        ready = store.ready() => ready.err().map(|error| Error::from(error).to_string()),
+        ready = store.check_writable() => ready.err().map(|error| Error::from(error).to_string()),
         () = context.platform.clock.sleep(PATIENCE) => {
             Some(format!("no answer within {} seconds", PATIENCE.as_secs()))
         }

@@ -45,7 +45,7 @@ fn document(typed: &ClientMetadata, key: Option<&PrivateKey>) -> Value {
         "response_types": ["code"],
         "application_type": "native",
     });
-    // The list is a client metadata member too (OpenID Connect Relying Party Metadata Choices 1.0
+    // The list is a client metadata member too (OpenID Connect Relying Peer Metadata Choices 1.0
     // §2), and what servers read that negotiate by it: one document is for many of them.
     let method = key.map_or("none", |_| "private_key_jwt");
     document["token_endpoint_auth_method"] = method.into();

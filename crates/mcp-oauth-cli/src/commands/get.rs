@@ -3,19 +3,19 @@
 use mcp_client_oauth::{
     ClientIdentity, DiscoverySource, RecordedGrant,
     proto::dpop::DpopKey,
-    store::{Record, RecordKey},
+    store::{LoginKey, Record},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    args::Whose,
+    args::TargetArgs,
     context::{Context, Target, login_required},
     error::{Exit, Failure},
     status::{Status, moment},
     ui::fields,
 };
 
-pub(super) async fn run(context: &Context, whose: &Whose) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, whose: &TargetArgs) -> Result<Exit, Failure> {
     let target = context.target(whose)?;
     let stored = context.store().await?.load(&target.key).await?;
     let (record, _) = stored.ok_or_else(|| login_required(&target.key))?;
@@ -65,7 +65,9 @@ fn client(identity: &ClientIdentity) -> Value {
             "secret_expires_at": own.secret_expires_at.map(moment),
             "key": own.private_key.as_ref().map(|key| key.algorithm().as_str()),
         }),
-        ClientIdentity::Document(url) => json!({ "id": url.as_str(), "how": "metadata document" }),
+        ClientIdentity::MetadataDocument(url) => {
+            json!({ "id": url.as_str(), "how": "metadata document" })
+        }
         ClientIdentity::SignedDocument { url, key } => json!({
             "id": url.as_str(),
             "how": "metadata document",
@@ -84,11 +86,13 @@ fn discovered(source: &DiscoverySource) -> String {
 }
 
 /// The document as lines, with the expiry explained.
-fn text(document: &Value, key: &RecordKey, record: &Record, status: Status) -> String {
+fn text(document: &Value, key: &LoginKey, record: &Record, status: Status) -> String {
     let shown = |pointer: &str| {
         let value = document.pointer(pointer).and_then(Value::as_str);
         // An issuer and a resource identifier are a stranger's text.
-        value.map(|value| mcp_client_oauth::proto::foreign::Foreign::new(value).to_string())
+        value.map(|value| {
+            mcp_client_oauth::proto::untrusted_text::UntrustedText::new(value).to_string()
+        })
     };
     let or = |pointer: &str, none: &str| shown(pointer).unwrap_or_else(|| none.to_owned());
     let client = [

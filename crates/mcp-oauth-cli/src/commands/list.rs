@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use mcp_client_oauth::{
     error::TokenStorageError,
-    store::{Record, RecordKey},
+    store::{LoginKey, Record},
 };
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
 
 fn row(
     name: Option<String>,
-    key: &RecordKey,
+    key: &LoginKey,
     loaded: Result<Option<(Record, mcp_client_oauth::store::Revision)>, TokenStorageError>,
     now: SystemTime,
 ) -> Result<Row, Failure> {

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    ClientIdentity, Ensured, Error, LoginOptions, ServerUrl, Session, TokenStore, grant::foresee,
-    proto::server_metadata::Issuer,
+    ClientIdentity, Ensured, Error, LoginOptions, ServerUrl, Session, TokenStore,
+    grant::select_for_server, proto::server_metadata::Issuer,
 };
 
 use crate::{
     args::Login,
     context::{Context, with_person},
     error::{Exit, Failure},
-    login_flow::{Asking, DEVICE_CODE, meant, options},
-    servers::{Server, Way},
+    login_flow::{DEVICE_CODE, LoginFlow, meant, options},
+    servers::{GrantKind, Server},
     terminal::Terminal,
 };
 
@@ -48,13 +48,15 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
             described(before, &server)
         ));
     }
-    if reused && server.way == Some(Way::Device) && !offers_device_code(&session) {
+    if reused && server.way == Some(GrantKind::Device) && !offers_device_code(&session) {
         // No login went that way, and none could.
         let before = before.filter(|before| before.url == server.url);
         server.way = before.and_then(|before| before.way);
     }
     server.issuer = issuer_of_own_client(&session);
-    server.quirks = server.quirks.bound_to(session.record().discovery.issuer());
+    server.quirks = server
+        .quirks
+        .bind_issuer(session.record().discovery.issuer());
     let others = servers.others(&server.key(), &name);
     servers.remember(&name, server)?;
     report(context, &name, &session, &Outcome { reused, others });
@@ -72,7 +74,7 @@ fn described(before: &Server, now: &Server) -> String {
 }
 
 fn offers_device_code(session: &Session) -> bool {
-    foresee(&session.record().discovery.metadata, Some(DEVICE_CODE)).is_ok()
+    select_for_server(&session.record().discovery.metadata, Some(DEVICE_CODE)).is_ok()
 }
 
 /// The issuer that a client registered by hand is bound to from now on.
@@ -110,7 +112,7 @@ async fn authorize(
     }
     let person = Arc::new(terminal);
     let platform = with_person(&context.platform, person.clone());
-    let asking = Asking {
+    let asking = LoginFlow {
         platform: &platform,
         store,
         url,

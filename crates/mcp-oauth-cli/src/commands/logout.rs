@@ -1,11 +1,11 @@
 //! `logout` and `clear`: tokens are forgotten here; `logout` gives them back to the server too, and
 //! says the truth about that part.
 
-use mcp_client_oauth::{RemoteLogout, TokenStore, logout as log_out};
+use mcp_client_oauth::{RevocationOutcome, TokenStore, logout as log_out};
 use serde_json::json;
 
 use crate::{
-    args::{Clear, Logout, Whose},
+    args::{Clear, Logout, TargetArgs},
     context::{Context, Target},
     error::{Exit, Failure},
     servers::listed,
@@ -25,20 +25,22 @@ pub(super) async fn logout(context: &Context, typed: &Logout) -> Result<Exit, Fa
     let outcome = outcome?;
     forget_name(context, typed.forget_name, &target)?;
     let (remote, words, detail) = match &outcome.remote {
-        RemoteLogout::Revoked => ("revoked", "the server has taken the tokens back", None),
-        RemoteLogout::AccessTokenLives => (
+        RevocationOutcome::Revoked => ("revoked", "the server has taken the tokens back", None),
+        RevocationOutcome::AccessTokenLives => (
             "access_token_lives",
             "the server has taken the refresh token back, and takes no access tokens: it lives until \
              it expires",
             None,
         ),
-        RemoteLogout::NothingThere => ("nothing_there", "there was nothing to give back", None),
-        RemoteLogout::NotOffered => (
+        RevocationOutcome::NothingThere => {
+            ("nothing_there", "there was nothing to give back", None)
+        }
+        RevocationOutcome::NotOffered => (
             "not_offered",
             "the server takes no tokens back: they live until they expire",
             None,
         ),
-        RemoteLogout::Failed(error) => (
+        RevocationOutcome::Failed(error) => (
             "failed",
             "its tokens live until they expire",
             Some(error.to_string()),
@@ -64,7 +66,7 @@ pub(super) async fn logout(context: &Context, typed: &Logout) -> Result<Exit, Fa
     });
     // Who needs the tokens to be dead must hear that they are not (H98).
     Ok(match outcome.remote {
-        RemoteLogout::Failed(_) => Exit::Later,
+        RevocationOutcome::Failed(_) => Exit::Later,
         _ => Exit::Done,
     })
 }
@@ -75,7 +77,7 @@ pub(super) async fn clear(context: &Context, typed: Clear) -> Result<Exit, Failu
         return expired::clear(context).await;
     };
     let account = typed.account;
-    let target = context.target(&Whose { server, account })?;
+    let target = context.target(&TargetArgs { server, account })?;
     let others = context.servers()?.others(&target.key, &target.typed);
     let forgotten = open(context, &target).await?.forget(&target.key).await?;
     forget_name(context, typed.forget_name, &target)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcp_client_oauth::{
     Error, TokenStore,
-    store::transfer::{Existing, Left, TransferError},
+    store::migration::{ConflictPolicy, MigrationError, Skipped},
 };
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use crate::{
     error::{Exit, Failure},
     shell::quoted,
     store,
-    store_spec::{Key, Place},
+    store_spec::{Key, StoreLocation},
     ui::{GOOD, HEAD},
 };
 
@@ -25,15 +25,15 @@ mod keys;
 pub(super) async fn run(context: &Context, typed: &Migrate) -> Result<Exit, Failure> {
     let config = &context.config;
     let to = target(config, &typed.to)?;
-    if let Place::Other(spec) = &config.place {
+    if let StoreLocation::Other(spec) = &config.place {
         return Err(Failure::usage(
             format!("there is nothing to move in `{}`", quoted(spec)),
             "mcp-oauth backends",
         ));
     }
     if let (
-        Place::Files { directory, .. },
-        Place::Files {
+        StoreLocation::Files { directory, .. },
+        StoreLocation::Files {
             key,
             directory: there,
         },
@@ -45,7 +45,7 @@ pub(super) async fn run(context: &Context, typed: &Migrate) -> Result<Exit, Fail
     {
         return rekey(context, store::known(directory.as_deref())?, *key).await;
     }
-    if let (Place::Vault(here), Place::Vault(there)) = (&config.place, &to)
+    if let (StoreLocation::Vault(here), StoreLocation::Vault(there)) = (&config.place, &to)
         && is_same_vault(config, here, there)?
     {
         return Err(Failure::usage(
@@ -57,16 +57,18 @@ pub(super) async fn run(context: &Context, typed: &Migrate) -> Result<Exit, Fail
 }
 
 /// Where to. A kind of sealed files alone means those that are there, else those that are usual.
-fn target(config: &Config, spec: &str) -> Result<Place, Failure> {
+fn target(config: &Config, spec: &str) -> Result<StoreLocation, Failure> {
     let here = match &config.place {
-        Place::Files { directory, .. } => directory.as_deref(),
-        Place::Vault(_) | Place::Other(_) => config.usual.as_deref(),
+        StoreLocation::Files { directory, .. } => directory.as_deref(),
+        StoreLocation::Vault(_) | StoreLocation::Other(_) => config.usual.as_deref(),
     };
-    match Place::of_spec(spec, here) {
-        Place::Other(_) | Place::Files { key: Key::Auto, .. } => Err(Failure::usage(
-            format!("tokens cannot be moved to `{}`", quoted(spec)),
-            "--to keychain, --to file or --to vault",
-        )),
+    match StoreLocation::of_spec(spec, here) {
+        StoreLocation::Other(_) | StoreLocation::Files { key: Key::Auto, .. } => {
+            Err(Failure::usage(
+                format!("tokens cannot be moved to `{}`", quoted(spec)),
+                "--to keychain, --to file or --to vault",
+            ))
+        }
         place => Ok(place),
     }
 }
@@ -87,22 +89,22 @@ fn is_same_vault(config: &Config, here: &str, there: &str) -> Result<bool, Failu
     Ok(place(here)? == place(there)?)
 }
 
-async fn move_all(context: &Context, to: &Place, force: bool) -> Result<Exit, Failure> {
+async fn move_all(context: &Context, to: &StoreLocation, force: bool) -> Result<Exit, Failure> {
     let config = &context.config;
     let from = context.opened.keep(from(config, to)?);
     let there = context.opened.keep(there(config, to)?);
     // A locked keychain, a wrong password or a missing policy is told before anything is copied.
-    there.ready().await?;
+    there.check_writable().await?;
     let existing = if force {
-        Existing::Replace
+        ConflictPolicy::Replace
     } else {
-        Existing::Refuse
+        ConflictPolicy::Refuse
     };
     let spinner = context.ui.spinner("moving");
     let moved = move_between(&from, &there, existing).await;
     drop(spinner);
     let (logins, registrations, left) = moved.map_err(refused)?;
-    for Left { what, error, .. } in &left {
+    for Skipped { what, error, .. } in &left {
         let error = Error::from(error.clone());
         context
             .ui
@@ -133,8 +135,8 @@ async fn move_all(context: &Context, to: &Place, force: bool) -> Result<Exit, Fa
 async fn move_between(
     from: &TokenStore,
     to: &TokenStore,
-    existing: Existing,
-) -> Result<(usize, usize, Vec<Left>), TransferError> {
+    existing: ConflictPolicy,
+) -> Result<(usize, usize, Vec<Skipped>), MigrationError> {
     let copied = from.copy_to(to, existing).await?;
     let (logins, registrations) = (copied.logins(), copied.registrations());
     let left = copied.delete_originals().await?;
@@ -142,13 +144,13 @@ async fn move_between(
 }
 
 /// The store to move from, with whatever key it has. A password that is typed may be for the other.
-fn from(config: &Config, to: &Place) -> Result<TokenStore, Failure> {
+fn from(config: &Config, to: &StoreLocation) -> Result<TokenStore, Failure> {
     let password = match to {
-        Place::Files { key: Key::File, .. } => &config.kept_password,
+        StoreLocation::Files { key: Key::File, .. } => &config.kept_password,
         _ => &config.password,
     };
     match &config.place {
-        Place::Files { directory, .. } => {
+        StoreLocation::Files { directory, .. } => {
             let directory = store::known(directory.as_deref())?;
             let files = old_files(directory, password)?;
             Ok(TokenStore::new(std::sync::Arc::new(files)))
@@ -158,9 +160,9 @@ fn from(config: &Config, to: &Place) -> Result<TokenStore, Failure> {
 }
 
 /// The store to move to.
-fn there(config: &Config, to: &Place) -> Result<TokenStore, Failure> {
+fn there(config: &Config, to: &StoreLocation) -> Result<TokenStore, Failure> {
     match to {
-        Place::Files { key, directory } => {
+        StoreLocation::Files { key, directory } => {
             let directory = store::known(directory.as_deref())?;
             New::of(config, *key)?.store(directory)
         }
@@ -168,9 +170,9 @@ fn there(config: &Config, to: &Place) -> Result<TokenStore, Failure> {
     }
 }
 
-fn refused(error: TransferError) -> Failure {
+fn refused(error: MigrationError) -> Failure {
     match error {
-        TransferError::Storage(error) => error.into(),
+        MigrationError::Storage(error) => error.into(),
         different => Failure::other(
             "conflict",
             format!("{different}; nothing was deleted"),
@@ -184,11 +186,11 @@ fn refused(error: TransferError) -> Failure {
 }
 
 /// How to say where the tokens are now, if that is not where they are looked for anyway.
-fn next(config: &Config, to: &Place) -> Option<String> {
+fn next(config: &Config, to: &StoreLocation) -> Option<String> {
     let found = match (&config.otherwise, to) {
         (
-            Place::Files { key, directory },
-            Place::Files {
+            StoreLocation::Files { key, directory },
+            StoreLocation::Files {
                 key: new,
                 directory: there,
             },
@@ -198,16 +200,18 @@ fn next(config: &Config, to: &Place) -> Option<String> {
     let export = || format!("export MCP_OAUTH_STORE={}", quoted(&spec(config, to)));
     let store = (!found).then(export);
     let password = match to {
-        Place::Files { key, .. } => keys::password_from_now_on(config, keys::kind(config, *key)),
+        StoreLocation::Files { key, .. } => {
+            keys::password_from_now_on(config, keys::kind(config, *key))
+        }
         _ => None,
     };
     keys::both(store, password)
 }
 
 /// The place, as `--store` takes it from anywhere.
-fn spec(config: &Config, place: &Place) -> String {
+fn spec(config: &Config, place: &StoreLocation) -> String {
     match place {
-        Place::Files { key, directory } => {
+        StoreLocation::Files { key, directory } => {
             let directory = directory.clone().unwrap_or_default();
             let absolute: PathBuf = std::path::absolute(&directory).unwrap_or(directory);
             let kind = if *key == Key::Keychain {
@@ -217,26 +221,26 @@ fn spec(config: &Config, place: &Place) -> String {
             };
             format!("{kind}:{}", absolute.display())
         }
-        Place::Vault(rest) => match config.vault.options(rest) {
+        StoreLocation::Vault(rest) => match config.vault.options(rest) {
             Ok(options) => {
                 let address = options.address.as_str().trim_end_matches('/');
                 format!("vault:{address}/{}/{}", options.mount, options.prefix)
             }
             Err(_) => format!("vault:{rest}"),
         },
-        Place::Other(spec) => spec.clone(),
+        StoreLocation::Other(spec) => spec.clone(),
     }
 }
 
 fn document(
     logins: usize,
     registrations: usize,
-    left: &[Left],
+    left: &[Skipped],
     next: Option<&str>,
 ) -> serde_json::Value {
     let left = left
         .iter()
-        .map(|Left { what, error, .. }| json!({ "what": what, "error": error.to_string() }));
+        .map(|Skipped { what, error, .. }| json!({ "what": what, "error": error.to_string() }));
     json!({
         "moved": { "logins": logins, "registrations": registrations },
         "left": left.collect::<Vec<_>>(),

@@ -10,9 +10,9 @@ use std::{
 use http::{Method, StatusCode};
 use mcp_client_oauth::{
     Secret, ServerUrl,
-    error::HttpErrorCause,
-    platform::{Reach, Request},
-    proto::foreign::Foreign,
+    error::HttpErrorKind,
+    platform::{AddressSpace, Request},
+    proto::untrusted_text::UntrustedText,
 };
 use serde_json::json;
 use url::Url;
@@ -33,13 +33,13 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
     let url = callback(&read(context)?)?;
     let place = url.origin().ascii_serialization();
     let error = url.query_pairs().find(|(name, _)| name == "error");
-    let error = error.map(|(_, error)| Foreign::new(&error).to_string());
-    let mut request = Request::new(Method::GET, url, Reach::Loopback);
+    let error = error.map(|(_, error)| UntrustedText::new(&error).to_string());
+    let mut request = Request::new(Method::GET, url, AddressSpace::Loopback);
     request.deadline = PATIENCE;
     request.head_only = true;
     let answer = context.platform.http.send(request).await;
     let answer = answer.map_err(|error| match error.cause {
-        HttpErrorCause::Connect(_) => Failure::other(
+        HttpErrorKind::Connect(_) => Failure::other(
             "paste",
             format!("no login waits at {place} on this machine"),
             Some("run this where the login waits, while it does".to_owned()),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mcp_client_oauth::store::RecordKey;
+use mcp_client_oauth::store::LoginKey;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     login_flow::prepared,
     proxy::{
         Filter, Limits, Options, Transport,
-        connection::{Door, Terms},
+        connection::{ConnectionConfig, ServerConnection},
         listen::Endpoint,
         run as speak,
     },
@@ -47,7 +47,7 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
     };
     let memory = file("json");
     let subject = context.subject.clone().knowing(&context.servers()?);
-    let terms = Terms {
+    let terms = ConnectionConfig {
         platform: context.platform.clone(),
         lock: file("lock"),
         store,
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
         memory,
         subject,
     };
-    let door = Door::open(terms).await?;
+    let door = ServerConnection::open(terms).await?;
     match typed.listen {
         Some(address) => listen(context, door, address, options).await?,
         None => speak(door, options).await,
@@ -79,7 +79,7 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
 
 async fn listen(
     context: &Context,
-    door: Door,
+    door: ServerConnection,
     address: SocketAddr,
     options: Options,
 ) -> Result<(), Failure> {
@@ -138,7 +138,7 @@ fn made(directory: &Path) -> Option<PathBuf> {
 }
 
 /// A name for what belongs to a login: its host, for people, and a number, for the rest (FNV-1a).
-fn file_name(key: &RecordKey) -> String {
+fn file_name(key: &LoginKey) -> String {
     let host = key.server().as_url().host_str().unwrap_or_default();
     let host = host.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "_");
     let whole = format!(

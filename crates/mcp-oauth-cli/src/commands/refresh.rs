@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use crate::{
-    args::Whose,
+    args::TargetArgs,
     context::Context,
     error::{Exit, Failure},
     status::{Status, moment},
     ui::{GOOD, HEAD},
 };
 
-pub(super) async fn run(context: &Context, whose: &Whose) -> Result<Exit, Failure> {
+pub(super) async fn run(context: &Context, whose: &TargetArgs) -> Result<Exit, Failure> {
     let target = context.target(whose)?;
     let session = context.session(&target).await?;
     let spinner = context.ui.spinner("refreshing");

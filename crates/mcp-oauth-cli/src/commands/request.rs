@@ -9,8 +9,8 @@ use mcp_client_oauth::{
     error::AuthorizationError,
     platform::Response,
     proto::{
-        foreign::{self, Foreign},
         scope::Scope,
+        untrusted_text::{self, UntrustedText},
     },
     redact::Redactor,
 };
@@ -18,13 +18,13 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    args::{Request, Whose},
+    args::{Request, TargetArgs},
     context::{Context, is_url},
     error::{Exit, Failure},
 };
 
 pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Failure> {
-    let whose = Whose {
+    let whose = TargetArgs {
         server: typed.server.clone(),
         account: typed.account.clone(),
     };
@@ -64,7 +64,12 @@ fn method_and_url(
 ) -> Result<(Method, Url), Failure> {
     let (method, place) = match typed.what.as_slice() {
         [method, url] => {
-            let bad = || Failure::usage(format!("`{}` is no method", Foreign::new(method)), "GET");
+            let bad = || {
+                Failure::usage(
+                    format!("`{}` is no method", UntrustedText::new(method)),
+                    "GET",
+                )
+            };
             (
                 Method::from_bytes(method.as_bytes()).map_err(|_| bad())?,
                 url,
@@ -97,7 +102,7 @@ fn resolve(server: &ServerUrl, place: &str) -> Result<Url, Failure> {
     };
     resolved.map_err(|error| {
         Failure::usage(
-            format!("`{}` is no URL: {error}", Foreign::new(place)),
+            format!("`{}` is no URL: {error}", UntrustedText::new(place)),
             "give a whole URL, or a path at the server",
         )
     })
@@ -174,7 +179,7 @@ fn print(context: &Context, typed: &Request, answer: &Response, session: &Sessio
         let head = if typed.include {
             let head = head(answer);
             let clean = redactor.redact(&head);
-            ui.line(&format!("{}\n", foreign::escape_lines(&clean)));
+            ui.line(&format!("{}\n", untrusted_text::escape_lines(&clean)));
             matches!(clean, Cow::Owned(_))
         } else {
             if answer.status.as_u16() >= 400 {
@@ -194,7 +199,7 @@ fn print(context: &Context, typed: &Request, answer: &Response, session: &Sessio
 fn print_body(context: &Context, body: &[u8]) {
     let ui = &context.ui;
     match std::str::from_utf8(body) {
-        Ok(text) if ui.is_terminal() => ui.line(&foreign::escape_lines(text)),
+        Ok(text) if ui.is_terminal() => ui.line(&untrusted_text::escape_lines(text)),
         Err(_) if ui.is_terminal() => {
             ui.say(format_args!(
                 "{} bytes that are no text: use `> file`",

@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, typed: &Token) -> Result<Exit, Failur
         ));
     }
     // It is taken elsewhere, where nobody renews it.
-    let token = session.fresh_token().await?;
+    let token = session.token_with_margin().await?;
     let record = session.record();
     let tokens = record.tokens;
     let is_bound = record.dpop.is_some();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcp_client_oauth::proto::foreign::Foreign;
+use mcp_client_oauth::proto::untrusted_text::UntrustedText;
 use rmcp::model::Tool;
 use serde_json::{Value, json};
 
@@ -84,7 +84,7 @@ fn arguments(tool: &Tool) -> String {
 }
 
 fn shown(text: &str) -> String {
-    Foreign::new(text).to_string()
+    UntrustedText::new(text).to_string()
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ pub(super) fn text_of(name: &str) -> Result<Secret<String>, Failure> {
         reason = "this is the place where the environment is read"
     )]
     let value = std::env::var_os(name).ok_or_else(|| {
-        let name = mcp_client_oauth::proto::foreign::Foreign::new(name);
+        let name = mcp_client_oauth::proto::untrusted_text::UntrustedText::new(name);
         Failure::usage(
             format!("the variable {name} is not set"),
             "set it, or leave it out",

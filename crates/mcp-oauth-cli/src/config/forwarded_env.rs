@@ -11,12 +11,12 @@ use super::environment::{
 };
 use crate::{
     args::Global,
-    store_spec::{Key, Place},
+    store_spec::{Key, StoreLocation},
 };
 
 /// What goes along.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub(crate) struct Carried {
+pub(crate) struct ForwardedEnv {
     /// The flags that choose what this process has chosen, by flags or by its environment.
     pub(crate) arguments: Vec<String>,
     /// The variables that the other process gets, with their values.
@@ -29,7 +29,7 @@ pub(crate) struct Carried {
 }
 
 /// From what was typed, and what the environment adds.
-pub(super) fn carried(flags: &Global, environment: &Environment) -> Carried {
+pub(super) fn carried(flags: &Global, environment: &Environment) -> ForwardedEnv {
     let network = flags.network.or(environment.certificates.clone());
     let (store, place) = store(flags, environment);
     let data_dir = file(flags.data_dir.as_ref(), environment.data_dir.as_ref());
@@ -46,9 +46,9 @@ pub(super) fn carried(flags: &Global, environment: &Environment) -> Carried {
         ("--data-dir", data_dir),
         ("--password-file", password_file),
     ];
-    let mut carried = Carried {
+    let mut carried = ForwardedEnv {
         variables: variables(environment, &place, takes_password),
-        ..Carried::default()
+        ..ForwardedEnv::default()
     };
     for (name, value) in &environment.by_value {
         if has_data_dir && [NAMES_BASE, TOKENS_BASE].contains(name) {
@@ -72,16 +72,16 @@ pub(super) fn carried(flags: &Global, environment: &Environment) -> Carried {
 
 /// What says where the tokens are, and where that is. A directory that is typed goes before a place
 /// that the environment names.
-fn store(flags: &Global, environment: &Environment) -> (Option<OsString>, Place) {
+fn store(flags: &Global, environment: &Environment) -> (Option<OsString>, StoreLocation) {
     let named = environment.store.as_ref().and_then(|spec| spec.to_str());
-    let named = named.filter(|spec| flags.data_dir.is_none() || !Place::is_elsewhere(spec));
+    let named = named.filter(|spec| flags.data_dir.is_none() || !StoreLocation::is_elsewhere(spec));
     let Some(spec) = flags.store.as_deref().or(named) else {
-        return (None, Place::of_spec("auto", None));
+        return (None, StoreLocation::of_spec("auto", None));
     };
-    let place = Place::of_spec(spec, None);
+    let place = StoreLocation::of_spec(spec, None);
     let whole = match &place {
-        Place::Vault(rest) => environment.vault.spec(rest).into(),
-        Place::Files {
+        StoreLocation::Vault(rest) => environment.vault.spec(rest).into(),
+        StoreLocation::Files {
             directory: Some(directory),
             ..
         } => {
@@ -90,15 +90,15 @@ fn store(flags: &Global, environment: &Environment) -> (Option<OsString>, Place)
             whole.push(absolute(directory));
             whole
         }
-        Place::Files { .. } | Place::Other(_) => spec.into(),
+        StoreLocation::Files { .. } | StoreLocation::Other(_) => spec.into(),
     };
     (Some(whole), place)
 }
 
-fn takes_password(place: &Place) -> bool {
+fn takes_password(place: &StoreLocation) -> bool {
     matches!(
         place,
-        Place::Files {
+        StoreLocation::Files {
             key: Key::Auto | Key::File,
             ..
         }
@@ -116,7 +116,11 @@ fn absolute(path: &Path) -> OsString {
     whole.unwrap_or_else(|_| path.to_owned()).into_os_string()
 }
 
-fn variables(environment: &Environment, place: &Place, takes_password: bool) -> Vec<&'static str> {
+fn variables(
+    environment: &Environment,
+    place: &StoreLocation,
+    takes_password: bool,
+) -> Vec<&'static str> {
     let own = [
         (PASSWORD, environment.password.is_some() && takes_password),
         (CLIENT_SECRET, environment.client_secret.is_some()),
@@ -125,7 +129,7 @@ fn variables(environment: &Environment, place: &Place, takes_password: bool) -> 
     let own = own
         .into_iter()
         .filter_map(|(name, is_set)| is_set.then_some(name));
-    let is_vault = matches!(place, Place::Vault(_));
+    let is_vault = matches!(place, StoreLocation::Vault(_));
     let vault = environment.vault.names().into_iter().filter(|_| is_vault);
     own.chain(vault).collect()
 }

@@ -120,7 +120,7 @@ impl Variables {
                 Ok(VaultAuth::app_role(role_id, secret_id))
             }
             (None, None, Some(file)) => Ok(VaultAuth::TokenFile(file.into())),
-            (None, None, None) => Ok(VaultAuth::usual_file()?),
+            (None, None, None) => Ok(VaultAuth::default_token_file()?),
             _ => Err(Failure::usage(
                 "VAULT_ROLE_ID and VAULT_SECRET_ID belong together, and one of them is missing",
                 "set both, or neither: then `export VAULT_TOKEN=…`, or `vault login`",

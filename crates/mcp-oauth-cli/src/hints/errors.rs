@@ -8,7 +8,7 @@ use mcp_client_oauth::{
         AuthorizationError, CallbackError, DiscoveryError, RegistrationError, ServerMetadataError,
         TokenError, TokenRefreshError,
     },
-    proto::{foreign::Foreign, server_metadata::Issuer},
+    proto::{server_metadata::Issuer, untrusted_text::UntrustedText},
 };
 use url::Url;
 
@@ -125,7 +125,7 @@ fn not_mcp_hint(subject: &Subject) -> String {
     let bare = server.filter(|url| url.as_url().path() == "/" && url.as_url().query().is_none());
     let usual = bare.and_then(|bare| {
         let text = format!("{}mcp", bare.as_str());
-        ServerUrl::allowing_http(&text).ok()
+        ServerUrl::parse_allow_http(&text).ok()
     });
     match usual {
         Some(url) => format!(
@@ -189,10 +189,10 @@ fn is_near(server: &ServerUrl, named: &str) -> bool {
 fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
     let with_id = || subject.login().with_value("--client-id", "ID");
     match cause {
-        RegistrationError::NoWay(_) => {
+        RegistrationError::RegistrationNotSupported(_) => {
             format!("register a client with that server, then: {}", with_id())
         }
-        RegistrationError::OtherIssuer { .. } => {
+        RegistrationError::IssuerMismatch { .. } => {
             format!("get a client id of the new issuer, then: {}", with_id())
         }
         RegistrationError::Answer { cause, .. } if cause.may_be_allow_list() => format!(
@@ -264,7 +264,7 @@ fn authorization_hint(cause: &AuthorizationError, subject: &Subject) -> String {
         }
         AuthorizationError::OutsideResource { resource, .. } => format!(
             "the token is for {} alone; log in to the other server by its own URL",
-            Foreign::new(resource)
+            UntrustedText::new(resource)
         ),
         AuthorizationError::Callback(CallbackError::Issuer { found, .. }) => {
             other_issuer_hint(found, subject)
@@ -279,7 +279,7 @@ fn authorization_hint(cause: &AuthorizationError, subject: &Subject) -> String {
 
 /// Plain http beyond this machine is for `login` to allow, unless a name stands for the URL already.
 fn login_hint(server: &ServerUrl, subject: &Subject) -> String {
-    if server.is_in_clear() && !subject.is_known() {
+    if server.is_plaintext() && !subject.is_known() {
         let login = subject.login().with("--allow-http");
         return format!("for a private network that you trust: {login}");
     }

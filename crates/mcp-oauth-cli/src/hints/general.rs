@@ -2,7 +2,7 @@
 
 use mcp_client_oauth::{
     Remedy, ServerUrl,
-    error::{HttpError, HttpErrorCause},
+    error::{HttpError, HttpErrorKind},
 };
 use url::Url;
 
@@ -12,7 +12,7 @@ pub(super) fn general_hint(remedy: Remedy, subject: &Subject) -> String {
     match remedy {
         Remedy::LogIn => subject.login().to_string(),
         Remedy::Retry => "try the same command again later".to_owned(),
-        Remedy::ReportToServer => {
+        Remedy::ContactServerOperator => {
             "this is a fault of the server: tell whoever runs it; -v shows each step".to_owned()
         }
         _ => format!("see `mcp-oauth login --help`, then: {}", subject.login()),
@@ -21,14 +21,14 @@ pub(super) fn general_hint(remedy: Remedy, subject: &Subject) -> String {
 
 pub(super) fn network_hint(error: &HttpError, remedy: Remedy, subject: &Subject) -> String {
     match &error.cause {
-        HttpErrorCause::Connect(_) => "check the URL and the network, then try again".to_owned(),
-        HttpErrorCause::NotTls => plain_http_hint(&error.url, subject),
-        HttpErrorCause::Certificate(_) => {
+        HttpErrorKind::Connect(_) => "check the URL and the network, then try again".to_owned(),
+        HttpErrorKind::NotTls => plain_http_hint(&error.url, subject),
+        HttpErrorKind::Certificate(_) => {
             "if an authority of your own network has signed it: the same command with --ca-cert \
              FILE; else tell whoever runs the server"
                 .to_owned()
         }
-        HttpErrorCause::CertificateRequired => {
+        HttpErrorKind::CertificateRequired => {
             "the same command with --client-cert FILE, and --client-key FILE for its key".to_owned()
         }
         _ => general_hint(remedy, subject),

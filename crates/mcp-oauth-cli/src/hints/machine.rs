@@ -2,7 +2,7 @@
 
 use mcp_client_oauth::{
     Remedy,
-    error::{MachineGrantError, TokenError, TokenExchangeError},
+    error::{NonInteractiveGrantError, TokenError, TokenExchangeError},
 };
 
 use super::{
@@ -10,28 +10,30 @@ use super::{
     proposal::Proposal,
     subject::Subject,
 };
-use crate::servers::Way;
+use crate::servers::GrantKind;
 
-pub(super) fn hint(cause: &MachineGrantError, remedy: Remedy, subject: &Subject) -> String {
+pub(super) fn hint(cause: &NonInteractiveGrantError, remedy: Remedy, subject: &Subject) -> String {
     match cause {
-        MachineGrantError::SourceRequired(grant) => format!(
+        NonInteractiveGrantError::SourceRequired(grant) => format!(
             "it is remembered on the machine that it was given on; give it here: {}",
             source_login(subject, *grant == "enterprise")
         ),
-        MachineGrantError::Http(error) => network_hint(error, remedy, subject),
-        _ if remedy == Remedy::Retry || remedy == Remedy::ReportToServer => {
+        NonInteractiveGrantError::Http(error) => network_hint(error, remedy, subject),
+        _ if remedy == Remedy::Retry || remedy == Remedy::ContactServerOperator => {
             general_hint(remedy, subject)
         }
-        MachineGrantError::Assertion(_) => format!(
+        NonInteractiveGrantError::Assertion(_) => format!(
             "check that it is there, or name another: {}",
             with_assertion(subject)
         ),
-        MachineGrantError::PublicClient { .. } => secret_hint(subject),
-        MachineGrantError::NoIdJags(_) => {
+        NonInteractiveGrantError::PublicClient { .. } => secret_hint(subject),
+        NonInteractiveGrantError::IdJagNotSupported(_) => {
             format!("log in with a browser: {}", subject.browser_login())
         }
-        MachineGrantError::IdentityProvider { cause, .. } => identity_provider_hint(cause, subject),
-        MachineGrantError::Answer { cause, .. } => answer_hint(cause, subject),
+        NonInteractiveGrantError::IdentityProvider { cause, .. } => {
+            identity_provider_hint(cause, subject)
+        }
+        NonInteractiveGrantError::Answer { cause, .. } => answer_hint(cause, subject),
         _ => general_hint(remedy, subject),
     }
 }
@@ -40,7 +42,7 @@ pub(super) fn hint(cause: &MachineGrantError, remedy: Remedy, subject: &Subject)
 pub(super) fn client_hint(subject: &Subject) -> String {
     let login = subject.login().with_value("--client-id", "ID");
     let login = match subject.way() {
-        Some(Way::Workload) => login,
+        Some(GrantKind::Workload) => login,
         _ => login.with("--client-secret-stdin"),
     };
     format!("register a client with that server, then: {login}")
@@ -57,7 +59,7 @@ fn answer_hint(cause: &TokenError, subject: &Subject) -> String {
     let is_client = ["invalid_client", "unauthorized_client"];
     if is_client.iter().any(|code| cause.is(code)) {
         return match subject.way() {
-            Some(Way::ClientCredentials) => secret_hint(subject),
+            Some(GrantKind::ClientCredentials) => secret_hint(subject),
             _ => client_hint(subject),
         };
     }
@@ -66,7 +68,7 @@ fn answer_hint(cause: &TokenError, subject: &Subject) -> String {
         return format!("request another scope: {login}");
     }
     match subject.way() {
-        Some(Way::Workload | Way::Enterprise) => format!(
+        Some(GrantKind::Workload | GrantKind::Enterprise) => format!(
             "name an assertion that the server accepts: {}",
             with_assertion(subject)
         ),
@@ -87,7 +89,7 @@ fn identity_provider_hint(cause: &TokenExchangeError, subject: &Subject) -> Stri
 
 /// Returns the login with another source of its assertion.
 fn with_assertion(subject: &Subject) -> Proposal {
-    source_login(subject, subject.way() == Some(Way::Enterprise))
+    source_login(subject, subject.way() == Some(GrantKind::Enterprise))
 }
 
 fn source_login(subject: &Subject, is_enterprise: bool) -> Proposal {

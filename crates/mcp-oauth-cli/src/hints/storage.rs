@@ -4,8 +4,8 @@ use std::path::Path;
 
 use mcp_client_oauth::{
     Error, Remedy,
-    error::{HttpErrorCause, KeychainCause, TokenStorageError, VaultCause},
-    store::{KeyKind, SealedFiles},
+    error::{HttpErrorKind, KeychainErrorKind, TokenStorageError, VaultErrorKind},
+    store::{EncryptedFileStore, KeyKind},
 };
 
 use super::{general::general_hint, subject::Subject};
@@ -26,7 +26,7 @@ pub(super) fn hint(cause: &TokenStorageError, subject: &Subject) -> String {
             "export VAULT_CACERT=FILE, a PEM file that can be read".to_owned()
         }
         TokenStorageError::Corrupt { place, .. } => corrupt(Path::new(place), subject),
-        TokenStorageError::Newer { .. } => "update mcp-oauth".to_owned(),
+        TokenStorageError::UnsupportedVersion { .. } => "update mcp-oauth".to_owned(),
         TokenStorageError::Insecure { path, .. } => format!(
             "see who owns it and who may write there: ls -ld {}",
             quoted(&path.display().to_string())
@@ -53,7 +53,7 @@ fn other_key(store: &Path, subject: &Subject) -> String {
             .with_value("--to", to)
     };
     let to_password = migrate("file").with_value("--password-file", "FILE");
-    match SealedFiles::key_kind(store) {
+    match EncryptedFileStore::key_kind(store) {
         Ok(Some(KeyKind::KeyFile)) => format!(
             "its key is in a file: leave out the password and `keychain`; or give it another key: \
              {}, or {to_password}",
@@ -74,10 +74,10 @@ fn other_key(store: &Path, subject: &Subject) -> String {
     }
 }
 
-fn keychain(store: &Path, cause: &KeychainCause, subject: &Subject) -> String {
+fn keychain(store: &Path, cause: &KeychainErrorKind, subject: &Subject) -> String {
     let directory = store.display().to_string();
     // What is sealed with a key in the keychain cannot be had without it, and is not given up.
-    let exists = matches!(SealedFiles::key_kind(store), Ok(Some(_)));
+    let exists = matches!(EncryptedFileStore::key_kind(store), Ok(Some(_)));
     let otherwise = if exists {
         let other = format!("file:{directory}.files");
         let login = subject.login().with_value("--store", other);
@@ -87,10 +87,12 @@ fn keychain(store: &Path, cause: &KeychainCause, subject: &Subject) -> String {
         format!("or keep the key in a file: {login}")
     };
     match cause {
-        KeychainCause::Absent(_) => format!("start a keychain, and try again; {otherwise}"),
-        KeychainCause::Locked(_) => format!("unlock the keychain, and try again; {otherwise}"),
-        KeychainCause::Denied(_) => format!("allow it to mcp-oauth, and try again; {otherwise}"),
-        KeychainCause::EntryGone { .. } | KeychainCause::OtherKey { .. } => format!(
+        KeychainErrorKind::Absent(_) => format!("start a keychain, and try again; {otherwise}"),
+        KeychainErrorKind::Locked(_) => format!("unlock the keychain, and try again; {otherwise}"),
+        KeychainErrorKind::Denied(_) => {
+            format!("allow it to mcp-oauth, and try again; {otherwise}")
+        }
+        KeychainErrorKind::EntryGone { .. } | KeychainErrorKind::OtherKey { .. } => format!(
             "restore the entry, or give the whole store up: {}, and log in again",
             give_up(&directory)
         ),
@@ -104,33 +106,35 @@ fn keychain(store: &Path, cause: &KeychainCause, subject: &Subject) -> String {
 const NEW_TOKEN: &str = "export VAULT_TOKEN=…";
 const NEW_ADDRESS: &str = "export VAULT_ADDR=https://HOST:8200, or --store vault:https://HOST:8200";
 
-fn vault(cause: &VaultCause) -> String {
+fn vault(cause: &VaultErrorKind) -> String {
     match cause {
-        VaultCause::Address(_) | VaultCause::Malformed(_) | VaultCause::Refused { .. } => {
-            NEW_ADDRESS.to_owned()
-        }
-        VaultCause::Path(_) => "--store vault:https://HOST:8200/MOUNT/PREFIX".to_owned(),
-        VaultCause::Unreachable(HttpErrorCause::Connect(_)) => {
+        VaultErrorKind::Address(_)
+        | VaultErrorKind::Malformed(_)
+        | VaultErrorKind::Refused { .. } => NEW_ADDRESS.to_owned(),
+        VaultErrorKind::Path(_) => "--store vault:https://HOST:8200/MOUNT/PREFIX".to_owned(),
+        VaultErrorKind::Unreachable(HttpErrorKind::Connect(_)) => {
             "check VAULT_ADDR and the network".to_owned()
         }
-        VaultCause::Unreachable(HttpErrorCause::Certificate(_)) => {
+        VaultErrorKind::Unreachable(HttpErrorKind::Certificate(_)) => {
             "if its certificate is of an authority of your own: export VAULT_CACERT=FILE".to_owned()
         }
-        VaultCause::Sealed => "whoever runs it must: vault operator unseal".to_owned(),
-        VaultCause::Uninitialized => "whoever runs it must: vault operator init".to_owned(),
-        VaultCause::Redirect(_) => "export VAULT_ADDR= the address of the active node".to_owned(),
-        VaultCause::Denied { .. } | VaultCause::Token(_) => format!(
+        VaultErrorKind::Sealed => "whoever runs it must: vault operator unseal".to_owned(),
+        VaultErrorKind::Uninitialized => "whoever runs it must: vault operator init".to_owned(),
+        VaultErrorKind::Redirect(_) => {
+            "export VAULT_ADDR= the address of the active node".to_owned()
+        }
+        VaultErrorKind::Denied { .. } | VaultErrorKind::Token(_) => format!(
             "{NEW_TOKEN} of one that is valid, with a policy that allows it; see: vault token lookup"
         ),
-        VaultCause::AppRole { .. } => {
+        VaultErrorKind::AppRole { .. } => {
             "export VAULT_ROLE_ID=… and VAULT_SECRET_ID=… of a role that is there".to_owned()
         }
-        VaultCause::NoMount(mount) => format!(
+        VaultErrorKind::NoMount(mount) => format!(
             "vault secrets enable -path={} -version=2 kv; or name another: \
              --store vault:https://HOST:8200/MOUNT",
             quoted(mount.trim_end_matches('/'))
         ),
-        VaultCause::NotKv2 { .. } => {
+        VaultErrorKind::NotKv2 { .. } => {
             "name the mount of a KV version 2 engine: --store vault:https://HOST:8200/MOUNT"
                 .to_owned()
         }
@@ -171,7 +175,7 @@ fn give_up(directory: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mcp_client_oauth::proto::foreign::Foreign;
+    use mcp_client_oauth::proto::untrusted_text::UntrustedText;
 
     use super::*;
     use crate::error::Failure;
@@ -199,17 +203,17 @@ mod tests {
     #[test]
     fn a_key_that_is_gone_is_not_replaced_by_a_login() {
         let place = Path::new("/nowhere/tokens");
-        let gone = KeychainCause::EntryGone {
+        let gone = KeychainErrorKind::EntryGone {
             service: "s".to_owned(),
             account: "a".to_owned(),
         };
         let hint = |cause| keychain(place, &cause, &Subject::named("notes"));
         assert!(hint(gone).contains("mv /nowhere/tokens /nowhere/tokens.damaged"));
         for cause in [
-            KeychainCause::Absent(Foreign::new("why")),
-            KeychainCause::Locked(Foreign::new("why")),
-            KeychainCause::Denied(Foreign::new("why")),
-            KeychainCause::Failed(Foreign::new("why")),
+            KeychainErrorKind::Absent(UntrustedText::new("why")),
+            KeychainErrorKind::Locked(UntrustedText::new("why")),
+            KeychainErrorKind::Denied(UntrustedText::new("why")),
+            KeychainErrorKind::Failed(UntrustedText::new("why")),
         ] {
             let hint = hint(cause);
             assert!(

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     args::{Cli, Command, Login},
-    servers::{Server, Servers, Way},
+    servers::{GrantKind, Server, Servers},
 };
 
 /// What the user has to fill in where the command line holds no name.
@@ -126,20 +126,20 @@ impl Subject {
             return Some(known.url.clone());
         }
         let typed = self.url.as_deref().or(self.typed.as_deref())?;
-        ServerUrl::allowing_http(typed).ok()
+        ServerUrl::parse_allow_http(typed).ok()
     }
 
     /// Returns the method by which a login there gets tokens, if it is none that asks in a browser here.
-    pub(super) fn way(&self) -> Option<Way> {
+    pub(super) fn way(&self) -> Option<GrantKind> {
         let has = |name: &str| self.options.iter().any(|flag| flag.name == name);
         if has("--client-credentials") {
-            Some(Way::ClientCredentials)
+            Some(GrantKind::ClientCredentials)
         } else if has("--workload-token") {
-            Some(Way::Workload)
+            Some(GrantKind::Workload)
         } else if has("--idp") {
-            Some(Way::Enterprise)
+            Some(GrantKind::Enterprise)
         } else if has("--device") {
-            Some(Way::Device)
+            Some(GrantKind::Device)
         } else {
             self.known.as_ref()?.way
         }
@@ -392,12 +392,12 @@ mod tests {
     #[test]
     fn a_browser_login_goes_by_url_and_forgets_how_the_name_logged_in() {
         let robot = Server {
-            way: Some(Way::ClientCredentials),
+            way: Some(GrantKind::ClientCredentials),
             ..server()
         };
         let (_directory, servers) = known("robot", robot);
         let named = subject(&["login", "robot"]).knowing(&servers);
-        assert_eq!(named.way(), Some(Way::ClientCredentials));
+        assert_eq!(named.way(), Some(GrantKind::ClientCredentials));
         let expected = "mcp-oauth login robot https://a.example/mcp --force";
         assert_eq!(named.browser_login().to_string(), expected);
         let new = subject(&[

@@ -1,7 +1,7 @@
 //! A login that asks a person, by the way that fits.
 
 use mcp_client_oauth::{
-    Ensured, Error, LoginOptions, ServerUrl, Sessions, TokenStore, grant::Redirect, login,
+    Client, Ensured, Error, LoginOptions, ServerUrl, TokenStore, grant::RedirectTarget, login,
     platform::Platform,
 };
 
@@ -9,7 +9,7 @@ use mcp_client_oauth::{
 pub(crate) const DEVICE_CODE: &str = "device_code";
 
 /// A login that is under way.
-pub(crate) struct Asking<'a> {
+pub(crate) struct LoginFlow<'a> {
     pub(crate) platform: &'a Platform,
     pub(crate) store: &'a TokenStore,
     pub(crate) url: &'a ServerUrl,
@@ -17,7 +17,7 @@ pub(crate) struct Asking<'a> {
     pub(crate) anew: bool,
 }
 
-impl Asking<'_> {
+impl LoginFlow<'_> {
     /// By whichever way fits, where nothing else was asked for: without a browser here a code for
     /// another device if the server gives one to us, else the browser that the person has somewhere.
     pub(crate) async fn ask_as_it_fits(
@@ -28,7 +28,7 @@ impl Asking<'_> {
     ) -> Result<Ensured, Error> {
         let is_open = options.grant.is_none()
             && options.machine.is_none()
-            && matches!(options.redirect, Redirect::AnyPort);
+            && matches!(options.redirect, RedirectTarget::AnyPort);
         let mut options = options.clone();
         if is_open && !browser && !no_browser {
             options.preferred_grant = Some(DEVICE_CODE.to_owned());
@@ -37,7 +37,7 @@ impl Asking<'_> {
             let session = login(self.platform, self.store, self.url, &options).await?;
             return Ok(Ensured::LoggedIn(session));
         }
-        Sessions::new(self.platform.clone(), self.store.clone())
+        Client::new(self.platform.clone(), self.store.clone())
             .ensure_or_reuse(self.url, &options)
             .await
     }

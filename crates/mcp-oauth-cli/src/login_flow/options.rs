@@ -3,8 +3,8 @@
 use std::{io::stdin, path::Path};
 
 use mcp_client_oauth::{
-    ClientIdentity, DpopPolicy, LoginOptions, MachineGrant, Preregistered, Secret, TokenStore,
-    grant::Redirect, proto::private_key::PrivateKey,
+    ClientIdentity, DpopPolicy, LoginOptions, NonInteractiveGrant, PreregisteredClient, Secret,
+    TokenStore, grant::RedirectTarget, proto::private_key::PrivateKey,
 };
 
 use super::{flow::DEVICE_CODE, resolve::meant};
@@ -15,7 +15,7 @@ use crate::{
     error::Failure,
     key_file,
     non_interactive::{IdpCredentials, grant, not_remembered},
-    servers::{Server, Way},
+    servers::{GrantKind, Server},
 };
 
 /// Which server is meant by a name or a URL, what is remembered of it, and how to log in there: for
@@ -51,7 +51,7 @@ pub(crate) async fn options(
         options.dpop = DpopPolicy::Always;
     }
     match server.way {
-        Some(Way::Device) => options.grant = Some(DEVICE_CODE.to_owned()),
+        Some(GrantKind::Device) => options.grant = Some(DEVICE_CODE.to_owned()),
         Some(way) => {
             let machine = machine_grant(context, typed, server, store).await?;
             options.machine = Some(machine.ok_or_else(|| not_remembered(way))?);
@@ -64,9 +64,9 @@ pub(crate) async fn options(
         options.timeout = timeout;
     }
     options.redirect = match (server.port, &server.redirect_uri) {
-        (_, Some(uri)) => Redirect::Uri(uri.clone()),
-        (Some(port), None) => Redirect::Port(port),
-        (None, None) => Redirect::AnyPort,
+        (_, Some(uri)) => RedirectTarget::Uri(uri.clone()),
+        (Some(port), None) => RedirectTarget::Port(port),
+        (None, None) => RedirectTarget::AnyPort,
     };
     let given = client_secret(context, typed)?;
     match &server.client_id {
@@ -115,9 +115,9 @@ async fn own_client(
     client_id: &str,
     given: Option<Secret<String>>,
     key: Option<PrivateKey>,
-) -> Result<Preregistered, Failure> {
+) -> Result<PreregisteredClient, Failure> {
     let record = store.load(&server.key()).await?.map(|(record, _)| record);
-    let mut client = Preregistered::new(client_id, given);
+    let mut client = PreregisteredClient::new(client_id, given);
     client.private_key = key;
     client.issuer.clone_from(&server.issuer);
     if let Some(ClientIdentity::Registered(own)) = record.map(|record| record.identity)
@@ -138,9 +138,9 @@ async fn machine_grant(
     typed: &Login,
     server: &Server,
     store: &TokenStore,
-) -> Result<Option<MachineGrant>, Failure> {
+) -> Result<Option<NonInteractiveGrant>, Failure> {
     let record = match (server.way, &typed.idp.idp) {
-        (Some(Way::Enterprise), None) => store.load(&server.key()).await?,
+        (Some(GrantKind::Enterprise), None) => store.load(&server.key()).await?,
         _ => None,
     };
     let key = typed.idp.idp_private_key.as_deref();

@@ -6,7 +6,7 @@ use crate::{
     args::Login,
     context::{allowed_url, is_url, unknown_name},
     error::Failure,
-    servers::{Server, Servers, Way, check_name, name_for},
+    servers::{GrantKind, Server, Servers, check_name, name_for},
 };
 
 /// Which name, and which server: from what was typed, and what the name stood for before.
@@ -119,8 +119,10 @@ fn merged(typed: &Login, known: Server) -> Server {
         way,
         workload_token: workload_token
             .or(known.workload_token)
-            .filter(|_| way == Some(Way::Workload)),
-        idp: idp.or(known.idp).filter(|_| way == Some(Way::Enterprise)),
+            .filter(|_| way == Some(GrantKind::Workload)),
+        idp: idp
+            .or(known.idp)
+            .filter(|_| way == Some(GrantKind::Enterprise)),
         dpop: typed.way.dpop || known.dpop,
         share: typed.way.share || known.share,
         quirks: known.quirks,
@@ -129,18 +131,18 @@ fn merged(typed: &Login, known: Server) -> Server {
 }
 
 /// A redirect that is typed is for a browser.
-fn way(typed: &Login, known: Option<Way>) -> Option<Way> {
+fn way(typed: &Login, known: Option<GrantKind>) -> Option<GrantKind> {
     if typed.way.device {
-        return Some(Way::Device);
+        return Some(GrantKind::Device);
     }
     if typed.way.client_credentials {
-        return Some(Way::ClientCredentials);
+        return Some(GrantKind::ClientCredentials);
     }
     if typed.way.workload_token.is_some() {
-        return Some(Way::Workload);
+        return Some(GrantKind::Workload);
     }
     if typed.idp.idp.is_some() {
-        return Some(Way::Enterprise);
+        return Some(GrantKind::Enterprise);
     }
     let redirects = typed.port.is_some() || typed.redirect_uri.is_some() || typed.who.no_browser;
     known.filter(|_| !redirects)

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    connection::Door,
+    connection::ServerConnection,
     error::Trouble,
     forward::Relay,
     jsonrpc::{
@@ -20,7 +20,7 @@ use super::{
     },
     offline_responses::{Memory, without_session},
     options::Options,
-    pending_requests::{Asker, Calls},
+    pending_requests::{Calls, Requester},
     stdio::{Line, Output},
     subscription,
     upstream::{Confirmation, Upstream},
@@ -38,7 +38,7 @@ const GREETING_WITH_LOGIN: Duration = Duration::from_secs(10);
 pub(super) struct Client(Arc<Inner>);
 
 struct Inner {
-    door: Door,
+    door: ServerConnection,
     upstream: Upstream,
     relay: Relay,
     memory: Mutex<Memory>,
@@ -49,7 +49,7 @@ struct Inner {
 }
 
 impl Client {
-    pub(super) fn new(door: Door, out: Output, options: Options) -> Self {
+    pub(super) fn new(door: ServerConnection, out: Output, options: Options) -> Self {
         let (calls, filter) = (Arc::new(Calls::default()), Arc::new(options.filter));
         let parameters = Arc::default();
         let relay = Relay {
@@ -296,7 +296,7 @@ impl Inner {
                 self.relay.out.line(change).await;
             }
             let end = subscription::end(&raw_id);
-            if let Asker::Client = self.relay.calls.end(&id, &end) {
+            if let Requester::Client = self.relay.calls.end(&id, &end) {
                 self.relay.out.line(end).await;
             }
         }
@@ -344,7 +344,7 @@ impl Inner {
                 // A call that needs a login after one has failed begins another; for the rest one
                 // that was done elsewhere is enough.
                 if message.is("tools/call") {
-                    self.door.knock();
+                    self.door.retry_login();
                 } else {
                     self.door.look().await;
                 }
@@ -374,7 +374,7 @@ impl Inner {
                 let data = url.map(|url| serde_json::json!({ "url": url }));
                 error(Some(&raw_id), code, &text, data)
             };
-            if let Asker::Client = self.relay.calls.end(&id, &line) {
+            if let Requester::Client = self.relay.calls.end(&id, &line) {
                 self.relay.out.line(line).await;
             }
         }

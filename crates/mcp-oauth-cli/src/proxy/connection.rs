@@ -11,4 +11,4 @@ mod state;
 mod tracked_tokens;
 
 pub(crate) use send::Outgoing;
-pub(crate) use state::{Door, Terms};
+pub(crate) use state::{ConnectionConfig, ServerConnection};

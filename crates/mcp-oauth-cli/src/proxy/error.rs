@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use mcp_client_oauth::{
-    AnswerError, Error, Remedy,
-    error::{HttpError, HttpErrorCause},
+    Error, McpResponseError, Remedy,
+    error::{HttpError, HttpErrorKind},
 };
 
 use super::jsonrpc::NoMessage;
@@ -22,7 +22,7 @@ pub(crate) enum Trouble {
     /// The authorization, or the network.
     Failed(Error),
     /// What came is no answer.
-    NoAnswer(AnswerError),
+    NoAnswer(McpResponseError),
     /// The answer is over, and nothing in it was for the message.
     Unanswered,
     /// The server does not know our session any more, so it has not taken the message either.
@@ -50,7 +50,7 @@ impl Trouble {
     pub(crate) fn is_interrupted(&self) -> bool {
         match self {
             Self::Failed(Error::Http(error)) => !error.never_sent(),
-            Self::Unanswered | Self::NoAnswer(AnswerError::Network(_)) => true,
+            Self::Unanswered | Self::NoAnswer(McpResponseError::Network(_)) => true,
             _ => false,
         }
     }
@@ -63,7 +63,7 @@ impl Trouble {
         };
         matches!(
             cause,
-            HttpErrorCause::TooLarge(_) | HttpErrorCause::HeadTooLarge
+            HttpErrorKind::TooLarge(_) | HttpErrorKind::HeadTooLarge
         )
     }
 
@@ -84,7 +84,7 @@ impl Trouble {
         match self {
             Self::Failed(Error::Http(HttpError {
                 url,
-                cause: HttpErrorCause::TooLarge(limit),
+                cause: HttpErrorKind::TooLarge(limit),
                 ..
             })) => format!(
                 "{url}: the response is larger than {}, which is the limit of mcp-oauth proxy; \
@@ -135,10 +135,10 @@ impl From<NoMessage> for Trouble {
     }
 }
 
-impl From<AnswerError> for Trouble {
-    fn from(error: AnswerError) -> Self {
+impl From<McpResponseError> for Trouble {
+    fn from(error: McpResponseError) -> Self {
         match error {
-            AnswerError::Network(error) => error.into(),
+            McpResponseError::Network(error) => error.into(),
             other => Self::NoAnswer(other),
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use mcp_client_oauth::{
-    AnswerBody, Events,
-    proto::{event_stream::Event, foreign::Foreign},
+    EventStream, McpBody,
+    proto::{event_stream::Event, untrusted_text::UntrustedText},
 };
 use serde_json::value::RawValue;
 
@@ -15,7 +15,7 @@ use super::{
     filter::Filter,
     header_params::Parameters,
     jsonrpc::{Kind, Message},
-    pending_requests::{Asker, Calls},
+    pending_requests::{Calls, Requester},
     stdio::Output,
 };
 
@@ -43,9 +43,9 @@ impl Relay {
                 self.parameters.learn(&message.line);
                 let line = self.filter.answer(&message.line);
                 match self.calls.end(id, &line) {
-                    Asker::Client => self.out.line(line).await,
-                    Asker::Ourselves => {}
-                    Asker::Nobody => tracing::debug!("dropped an answer that nobody waits for"),
+                    Requester::Client => self.out.line(line).await,
+                    Requester::Ourselves => {}
+                    Requester::Nobody => tracing::debug!("dropped an answer that nobody waits for"),
                 }
             }
             Kind::Batch(_) => self.pass_batch(&message.line).await,
@@ -64,12 +64,12 @@ impl Relay {
     /// An answer to its end, or until it `is_enough`.
     pub(super) async fn pass_answer(
         &self,
-        answer: AnswerBody,
+        answer: McpBody,
         is_enough: impl Fn() -> bool,
     ) -> Result<Ended, Trouble> {
         match answer {
-            AnswerBody::Json(text) => self.pass(text).await,
-            AnswerBody::Events(mut events) => {
+            McpBody::Json(text) => self.pass(text).await,
+            McpBody::Events(mut events) => {
                 let outcome = self.pass_events(&mut events, is_enough).await;
                 let ended = Ended::of(&events);
                 return match outcome {
@@ -98,7 +98,7 @@ impl Relay {
                 Ok(Ended::default())
             }
             _ => {
-                let words = Foreign::new(&String::from_utf8_lossy(&body));
+                let words = UntrustedText::new(&String::from_utf8_lossy(&body));
                 let words = if body.is_empty() {
                     String::new()
                 } else {
@@ -115,7 +115,7 @@ impl Relay {
     /// answer (2025-11-25, streamable HTTP: it SHOULD close it).
     pub(super) async fn pass_events(
         &self,
-        events: &mut Events,
+        events: &mut EventStream,
         is_enough: impl Fn() -> bool,
     ) -> Result<(), Trouble> {
         while !is_enough() {
@@ -142,7 +142,7 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    pub(super) fn of(events: &Events) -> Self {
+    pub(super) fn of(events: &EventStream) -> Self {
         Self {
             last_id: events.last_id().map(str::to_owned),
             retry: events.retry(),

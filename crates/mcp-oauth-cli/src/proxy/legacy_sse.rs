@@ -5,12 +5,14 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use mcp_client_oauth::{Answer, AnswerBody, Events, platform::Body, proto::foreign::Foreign};
+use mcp_client_oauth::{
+    EventStream, McpBody, McpResponse, platform::Body, proto::untrusted_text::UntrustedText,
+};
 use tokio::sync::{oneshot, watch};
 use url::Url;
 
 use super::{
-    connection::{Door, Outgoing},
+    connection::{Outgoing, ServerConnection},
     error::{Trouble, UNKNOWN_OUTCOME},
     forward::Relay,
     jsonrpc::{SERVER_ERROR, error},
@@ -35,7 +37,7 @@ impl OldStream {
     /// this number.
     pub(super) async fn open(
         number: u64,
-        door: &Door,
+        door: &ServerConnection,
         relay: Relay,
         limits: Limits,
     ) -> Result<Self, Trouble> {
@@ -54,11 +56,11 @@ impl OldStream {
         };
         let response = door.send(&outgoing).await?;
         let status = response.status();
-        let mut events = match Answer::of(door.url(), response)
+        let mut events = match McpResponse::from_response(door.url(), response)
             .await
             .map(|answer| answer.body)
         {
-            Ok(AnswerBody::Events(events)) if status.is_success() => events.with_limit(limits.size),
+            Ok(McpBody::Events(events)) if status.is_success() => events.with_limit(limits.size),
             _ => return Err(Trouble::OtherTransport(status)),
         };
         let named = tokio::select! {
@@ -96,7 +98,7 @@ impl OldStream {
     /// Sends a message there.
     pub(super) async fn post(
         &self,
-        door: &Door,
+        door: &ServerConnection,
         headers: HeaderMap,
         body: Bytes,
         patience: Duration,
@@ -124,7 +126,7 @@ impl OldStream {
 }
 
 /// Until the stream ends, or nobody has it any more. What has come is passed on in any case.
-async fn read(relay: &Relay, mut events: Events, mut closed: oneshot::Receiver<Infallible>) {
+async fn read(relay: &Relay, mut events: EventStream, mut closed: oneshot::Receiver<Infallible>) {
     loop {
         let event = tokio::select! {
             event = events.next() => event,
@@ -139,7 +141,7 @@ async fn read(relay: &Relay, mut events: Events, mut closed: oneshot::Receiver<I
 
 /// The first event names the place, which is of the same origin: a stream that sends our messages
 /// elsewhere is not followed (H90).
-async fn place(events: &mut Events, server: &Url) -> Result<Url, Trouble> {
+async fn place(events: &mut EventStream, server: &Url) -> Result<Url, Trouble> {
     while let Some(event) = events.next().await.transpose()? {
         if event.name != "endpoint" {
             continue;
@@ -148,7 +150,7 @@ async fn place(events: &mut Events, server: &Url) -> Result<Url, Trouble> {
         return match server.join(text.trim()) {
             Ok(url) if url.origin() == server.origin() => Ok(url),
             _ => {
-                let text = Foreign::new(&text);
+                let text = UntrustedText::new(&text);
                 Err(Trouble::Said(format!(
                     "messages would go to {text}, which is elsewhere"
                 )))

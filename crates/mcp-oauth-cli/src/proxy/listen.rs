@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    connection::{Door, Outgoing},
+    connection::{Outgoing, ServerConnection},
     error::Trouble,
     jsonrpc::{LOGIN_REQUIRED, Message, SERVER_ERROR, error},
     stdio::LONGEST_LINE,
@@ -47,7 +47,7 @@ const OF_ONE_SIDE: [HeaderName; 14] = [
 
 /// The endpoint.
 pub(crate) struct Endpoint {
-    door: Door,
+    door: ServerConnection,
     address: SocketAddr,
     /// What a client has to bring, if anything.
     bearer: Option<Secret<String>>,
@@ -57,7 +57,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn new(
-        door: Door,
+        door: ServerConnection,
         address: SocketAddr,
         bearer: Option<Secret<String>>,
         patience: Duration,
@@ -189,7 +189,7 @@ impl Endpoint {
     async fn refused(&self, body: &Bytes, trouble: Trouble) -> Response<Body> {
         let (status, code, text, data) = match trouble {
             Trouble::Login => {
-                self.door.knock();
+                self.door.retry_login();
                 let wanted = self.door.wanted().await;
                 let data = wanted.url.map(|url| serde_json::json!({ "url": url }));
                 (

@@ -37,7 +37,7 @@ pub(crate) use filter::Filter;
 pub(crate) use options::{Limits, Options, Transport};
 
 use client::Client;
-use connection::Door;
+use connection::ServerConnection;
 use stdio::Output;
 
 /// How many lines are under way at once: the next waits in the pipe. They are far more than requests
@@ -49,7 +49,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 const LAST_LINES: Duration = Duration::from_millis(250);
 
 /// Speaks for the server until the client is gone.
-pub(crate) async fn run(door: Door, options: Options) {
+pub(crate) async fn run(door: ServerConnection, options: Options) {
     let (out, written) = Output::start();
     let clock = Arc::clone(&door.platform().clock);
     let closing = Closing(door.clone());
@@ -76,7 +76,7 @@ pub(crate) async fn run(door: Door, options: Options) {
 }
 
 /// A login that is under way ends with the client, however that ends.
-struct Closing(Door);
+struct Closing(ServerConnection);
 
 impl Drop for Closing {
     fn drop(&mut self) {

@@ -23,13 +23,13 @@ const LARGEST: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Memory {
     file: Option<PathBuf>,
-    said: Said,
+    said: RememberedCapabilities,
 }
 
 /// To each of the two ways to begin.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-struct Said {
+struct RememberedCapabilities {
     /// To `initialize`.
     initialize: Option<Map<String, Value>>,
     /// To `server/discover`, of 2026-07-28.
@@ -62,7 +62,7 @@ impl Memory {
     /// login is done. The `instructions` say how to log in.
     pub(super) fn discovery(&self, raw_id: &RawValue, instructions: &str) -> Bytes {
         match &self.said {
-            Said {
+            RememberedCapabilities {
                 initialize: None,
                 discover: Some(said),
             } => {
@@ -81,7 +81,7 @@ impl Memory {
     }
 
     /// What another process has remembered meanwhile is kept.
-    fn change(&mut self, change: impl FnOnce(&mut Said)) {
+    fn change(&mut self, change: impl FnOnce(&mut RememberedCapabilities)) {
         let before = self.file.as_deref().and_then(read);
         if let Some(before) = &before {
             self.said.clone_from(before);
@@ -171,7 +171,7 @@ fn result_of(answer: &Bytes) -> Option<Map<String, Value>> {
     answer.get("result")?.as_object().cloned()
 }
 
-fn read(file: &Path) -> Option<Said> {
+fn read(file: &Path) -> Option<RememberedCapabilities> {
     use std::io::Read as _;
     let mut text = Vec::new();
     std::fs::File::open(file)
@@ -184,7 +184,7 @@ fn read(file: &Path) -> Option<Said> {
 
 /// Whole or not at all, and for its owner only. Where another process has it open the proxy does
 /// not wait: it is written the next time.
-fn write(file: &Path, said: &Said) -> std::io::Result<()> {
+fn write(file: &Path, said: &RememberedCapabilities) -> std::io::Result<()> {
     let text = serde_json::to_vec(said)?;
     WriteOptions::default().without_retry().write(file, &text)
 }

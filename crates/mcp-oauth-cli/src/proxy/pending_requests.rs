@@ -37,7 +37,7 @@ struct Call {
 
 /// Whom an answer is for.
 #[derive(Debug)]
-pub(crate) enum Asker {
+pub(crate) enum Requester {
     /// The client.
     Client,
     /// Ourselves: it has been told.
@@ -123,20 +123,20 @@ impl Calls {
     }
 
     /// The answer is here.
-    pub(crate) fn end(&self, id: &Id, answer: &Bytes) -> Asker {
+    pub(crate) fn end(&self, id: &Id, answer: &Bytes) -> Requester {
         match self.remove(id) {
-            None => Asker::Nobody,
+            None => Requester::Nobody,
             Some(Call {
                 own: None, aside, ..
             }) => {
                 // Whoever has given up need not know.
                 let _given_up = aside.map(|aside| aside.send(answer.clone()));
-                Asker::Client
+                Requester::Client
             }
             Some(Call { own: Some(own), .. }) => {
                 // Whoever has given up needs no answer.
                 let _given_up = own.send(answer.clone());
-                Asker::Ourselves
+                Requester::Ourselves
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Logins that the server declines in ways of its own: what the user reads, and the exit code.
 
-use mcp_oauth_testbed::{Fault, Testbed, person};
+use mcp_oauth_testbed::{Fault, Testbed, test_user};
 
 use crate::support::{Home, Running};
 
@@ -12,7 +12,7 @@ async fn a_consent_that_is_declined_without_iss_says_why_and_ends_like_a_refused
     let url = home.url();
     let mut running = Running::start(home.command(&["login", "notes", &url]), "").await;
     let shown = running.url().await.unwrap();
-    person::deny(&shown).await.unwrap();
+    test_user::deny(&shown).await.unwrap();
     let declined = running.end().await.ended(3);
     declined
         .says("a response came without `iss`")

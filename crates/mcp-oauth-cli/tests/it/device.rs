@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::{Builder, Fault, Party, Testbed, person};
+use mcp_oauth_testbed::{Builder, Fault, Peer, Testbed, test_user};
 
 use crate::support::{Home, Output, Running, bounded};
 
@@ -21,9 +21,9 @@ async fn entered(home: &Home, arguments: &[&str], approves: bool) -> Output {
     let url = bounded(running.url()).await.unwrap();
     let code = bounded(running.user_code()).await.unwrap();
     let visit = if approves {
-        person::approve_device(&url, &code).await
+        test_user::approve_device(&url, &code).await
     } else {
-        person::deny_device(&url, &code).await
+        test_user::deny_device(&url, &code).await
     };
     visit.unwrap();
     bounded(running.end()).await
@@ -65,7 +65,7 @@ async fn without_a_display_a_code_is_shown_where_the_server_gives_one() {
         .succeeded();
     let asked = home
         .testbed
-        .count(Party::AuthorizationServer, "POST", "/device_authorization");
+        .count(Peer::AuthorizationServer, "POST", "/device_authorization");
     assert_eq!(asked, 1);
 }
 
@@ -75,7 +75,7 @@ async fn without_a_display_a_server_without_codes_is_asked_once_who_it_is() {
     let home = Home::new().await;
     let login = home.login(&["notes", &home.url()]).await.succeeded();
     login.says("open this URL in a browser");
-    for party in [Party::Mcp, Party::AuthorizationServer] {
+    for party in [Peer::Mcp, Peer::AuthorizationServer] {
         let requests = home.testbed.requests();
         let metadata = requests
             .iter()
@@ -136,7 +136,7 @@ async fn a_page_on_another_host_is_warned_of() {
     let shown = bounded(running.url()).await.unwrap();
     assert_eq!(shown.host_str(), Some("localhost"));
     let code = bounded(running.user_code()).await.unwrap();
-    person::approve_device(&real.parse().unwrap(), &code)
+    test_user::approve_device(&real.parse().unwrap(), &code)
         .await
         .unwrap();
     let login = bounded(running.end()).await.succeeded();
@@ -159,7 +159,7 @@ async fn a_server_that_gives_nothing_but_codes_is_not_obeyed_unasked() {
         ));
     let asked = home
         .testbed
-        .count(Party::AuthorizationServer, "POST", "/device_authorization");
+        .count(Peer::AuthorizationServer, "POST", "/device_authorization");
     assert_eq!(asked, 0);
     entered(&home, &["notes", &url, "--device"], true)
         .await

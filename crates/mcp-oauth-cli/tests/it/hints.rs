@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use mcp_oauth_testbed::{
-    Builder, DpopPolicy, Fault, Legacy, Machine, Party, PrmForm, Testbed, person,
+    Builder, DpopPolicy, Fault, Legacy, Machine, Peer, PrmForm, Testbed, test_user,
 };
 use serde_json::json;
 
@@ -68,9 +68,9 @@ async fn paste(home: &Home, line: &str, how: Paste<'_>) -> Output {
     if let Some(url) = bounded(running.url()).await {
         if filled.contains("--device") {
             let code = bounded(running.user_code()).await.unwrap();
-            person::approve_device(&url, &code).await.unwrap();
+            test_user::approve_device(&url, &code).await.unwrap();
         } else {
-            person::approve(&url).await.unwrap();
+            test_user::approve(&url).await.unwrap();
         }
     }
     Output {
@@ -527,7 +527,7 @@ async fn a_name_with_a_typing_error_is_corrected() {
         .await;
     unknown.says("hint: the same command with `not");
     assert!(!unknown.stderr.contains("planted"), "{unknown:#?}");
-    let asked = home.testbed.count(Party::Mcp, "GET", "/mcp/notes");
+    let asked = home.testbed.count(Peer::Mcp, "GET", "/mcp/notes");
     assert_eq!(asked, 0);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::{Answers, Party, Testbed, Wire};
+use mcp_oauth_testbed::{Answers, Peer, Testbed, Wire};
 
 use crate::support::{Home, bounded};
 
@@ -85,7 +85,7 @@ async fn a_known_name_needs_no_url_and_a_url_needs_no_name() {
         .says("Logged in to notes");
     assert_eq!(
         home.testbed
-            .count(Party::AuthorizationServer, "POST", "/register"),
+            .count(Peer::AuthorizationServer, "POST", "/register"),
         1
     );
     home.run(&["token", &home.url()]).await.succeeded();
@@ -124,7 +124,7 @@ async fn clear_forgets_here_and_tells_nobody() {
     assert!(home.testbed.families()[0].alive);
     assert_eq!(
         home.testbed
-            .count(Party::AuthorizationServer, "POST", "/revoke"),
+            .count(Peer::AuthorizationServer, "POST", "/revoke"),
         0
     );
     home.run(&["token", "notes"])

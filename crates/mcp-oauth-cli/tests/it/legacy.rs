@@ -89,7 +89,7 @@ async fn a_program_can_tell_old_metadata_from_none() {
 
 #[cfg(target_os = "linux")]
 mod terminal {
-    use mcp_oauth_testbed::{Party, person};
+    use mcp_oauth_testbed::{Peer, test_user};
     use url::Url;
 
     use super::{is_remembered, old_server};
@@ -119,7 +119,9 @@ mod terminal {
         let shown = without_our_own(&screen);
         let lines = || shown.lines().map(str::trim);
         let url = lines().find(|line| line.contains("/authorize?")).unwrap();
-        person::approve(&url.parse::<Url>().unwrap()).await.unwrap();
+        test_user::approve(&url.parse::<Url>().unwrap())
+            .await
+            .unwrap();
         let (code, screen) = terminal.end().await;
         assert_eq!(code, 0, "{screen}");
         assert!(is_remembered(&home));
@@ -139,9 +141,9 @@ mod terminal {
             assert!(!is_remembered(&home));
             for path in ["/register", "/authorize"] {
                 let requests = home.testbed.requests();
-                let sent = requests.iter().any(|request| {
-                    request.to == Party::AuthorizationServer && request.path == path
-                });
+                let sent = requests
+                    .iter()
+                    .any(|request| request.to == Peer::AuthorizationServer && request.path == path);
                 assert!(!sent, "{path}");
             }
         }

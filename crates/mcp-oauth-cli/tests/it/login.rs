@@ -1,6 +1,6 @@
 //! `login`: clients of every kind, ports, and the browser.
 
-use mcp_oauth_testbed::{Algorithm, Fault, KeyPair, Party, Testbed, person};
+use mcp_oauth_testbed::{Algorithm, Fault, KeyPair, Peer, Testbed, test_user};
 
 use crate::support::{Does, Home, Running};
 
@@ -33,7 +33,7 @@ async fn a_client_registered_by_hand_brings_its_secret_by_stdin_and_keeps_it() {
         .succeeded();
     assert_eq!(
         home.testbed
-            .count(Party::AuthorizationServer, "POST", "/register"),
+            .count(Peer::AuthorizationServer, "POST", "/register"),
         0
     );
     home.run(&["get", "notes"])
@@ -140,7 +140,7 @@ async fn the_browser_gets_the_url_and_no_secret() {
         .env("PATH", ":/usr/bin:/bin:.:bin");
     let running = Running::start(command, "").await;
     let opened = tokio::task::spawn_blocking(move || std::fs::read_to_string(pipe).unwrap());
-    person::approve(&opened.await.unwrap().parse().unwrap())
+    test_user::approve(&opened.await.unwrap().parse().unwrap())
         .await
         .unwrap();
     let shown = running.end().await.succeeded();

@@ -1,6 +1,6 @@
 //! `login` without a person, and with tokens that are bound to a key.
 
-use mcp_oauth_testbed::{Algorithm, DpopPolicy, Fault, KeyPair, Machine, Party, Testbed};
+use mcp_oauth_testbed::{Algorithm, DpopPolicy, Fault, KeyPair, Machine, Peer, Testbed};
 use serde_json::json;
 
 use crate::support::Home;
@@ -161,7 +161,7 @@ async fn an_identity_provider_vouches_for_a_person() {
     home.run(&["tools", "work"]).await.succeeded();
     let exchanges = home
         .testbed
-        .count(Party::IdentityProvider, "POST", "/oauth2/token");
+        .count(Peer::IdentityProvider, "POST", "/oauth2/token");
     assert_eq!(exchanges, 3);
     for secret in ["planted-secret", "planted-at-the-idp", &second] {
         assert_kept(&home, secret);

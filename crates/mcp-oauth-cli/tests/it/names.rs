@@ -1,6 +1,6 @@
 //! Several names of one URL and account are one login, and the command says so.
 
-use mcp_oauth_testbed::{Fault, Party};
+use mcp_oauth_testbed::{Fault, Peer};
 use serde_json::json;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 
 fn pages(home: &Home) -> usize {
     home.testbed
-        .count(Party::AuthorizationServer, "POST", "/authorize/decision")
+        .count(Peer::AuthorizationServer, "POST", "/authorize/decision")
 }
 
 /// The remembered entry of `name`.

@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, sync::Arc};
 
-use mcp_oauth_testbed::person;
+use mcp_oauth_testbed::test_user;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -184,7 +184,11 @@ impl App {
         let refusal = self
             .ask_until(&wanted, |refusal| url_of(refusal).is_some())
             .await;
-        drop(person::approve(&url_of(&refusal).unwrap()).await.unwrap());
+        drop(
+            test_user::approve(&url_of(&refusal).unwrap())
+                .await
+                .unwrap(),
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Servers that want things otherwise: what is typed once is remembered with the name.
 
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 
 use crate::support::Home;
 
@@ -11,7 +11,7 @@ async fn a_server_that_wants_things_otherwise_is_told_of_once() {
         Fault::KnowsNoResource,
         Fault::WantsScopeOnRefresh,
         Fault::WantsParameter("audience".to_owned(), "https://a.example".to_owned()),
-        Fault::Spoil(Endpoint::Token, Spoil::FormEncoded),
+        Fault::Spoil(Endpoint::Token, Corruption::FormEncoded),
         Fault::NoPkceMethods,
     ] {
         builder = builder.fault(fault);
@@ -55,7 +55,7 @@ async fn a_token_without_a_type_is_taken_for_bearer_if_that_is_typed() {
     refused.says("it has no token_type");
     assert_eq!(
         home.testbed
-            .count(Party::AuthorizationServer, "POST", "/revoke"),
+            .count(Peer::AuthorizationServer, "POST", "/revoke"),
         2
     );
     let typed = ["notes", &url, "--assume-bearer"];

@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use mcp_oauth_testbed::{Fault, Party, Testbed};
+use mcp_oauth_testbed::{Fault, Peer, Testbed};
 
 use crate::support::{Does, Home, Output, Running, snapshot};
 
@@ -13,8 +13,8 @@ async fn fails(home: &Home, does: Does, more: &[&str]) -> Output {
     let mut running = Running::start(home.command(&arguments), "").await;
     let shown = running.url().await.unwrap();
     match does {
-        Does::Approve => drop(mcp_oauth_testbed::person::approve(&shown).await.unwrap()),
-        Does::Deny => drop(mcp_oauth_testbed::person::deny(&shown).await.unwrap()),
+        Does::Approve => drop(mcp_oauth_testbed::test_user::approve(&shown).await.unwrap()),
+        Does::Deny => drop(mcp_oauth_testbed::test_user::deny(&shown).await.unwrap()),
         Does::Nothing => {}
     }
     let output = running.end().await;
@@ -140,7 +140,7 @@ async fn a_registration_is_kept_when_the_person_gives_up() {
     home.login(&["notes", &home.url()]).await.succeeded();
     assert_eq!(
         home.testbed
-            .count(Party::AuthorizationServer, "POST", "/register"),
+            .count(Peer::AuthorizationServer, "POST", "/register"),
         1
     );
 }

@@ -1,6 +1,6 @@
 //! What the command says where a scope or the device grant cannot be had.
 
-use mcp_oauth_testbed::{Fault, Testbed, person};
+use mcp_oauth_testbed::{Fault, Testbed, test_user};
 use serde_json::json;
 
 use crate::support::{Home, Running};
@@ -16,7 +16,7 @@ async fn a_refused_scope_leads_to_the_option_that_requests_another() {
     let url = home.url();
     let mut running = Running::start(home.command(&["login", "notes", &url]), "").await;
     let shown = running.url().await.unwrap();
-    person::approve(&shown).await.unwrap();
+    test_user::approve(&shown).await.unwrap();
     let refused = running.end().await.ended(1);
     refused
         .says("`invalid_scope`: Client was not registered with scope notes:read")

@@ -1,6 +1,6 @@
 //! `request`: like curl, with the token, to the right server alone.
 
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Testbed};
 
 use crate::support::Home;
 
@@ -108,7 +108,7 @@ async fn a_token_that_the_server_echoes_is_not_shown() {
         .trim_end()
         .to_owned();
     let body = format!("you sent {token}, didn't you").into_bytes();
-    let spoil = Spoil::Raw {
+    let spoil = Corruption::Raw {
         content_type: "text/plain".to_owned(),
         body,
     };
@@ -122,7 +122,7 @@ async fn a_token_that_the_server_echoes_is_not_shown() {
 async fn a_server_that_never_answers_is_given_up() {
     let home = Home::logged_in().await;
     home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::NeverAnswers));
+        .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::NeverAnswers));
     home.run(&["request", "notes", "notes", "--timeout", "1s"])
         .await
         .ended(4);

@@ -1,6 +1,6 @@
 //! `login --share`: one login for two servers of one issuer.
 
-use mcp_oauth_testbed::{Fault, Party, Testbed};
+use mcp_oauth_testbed::{Fault, Peer, Testbed};
 use serde_json::json;
 
 use crate::support::Home;
@@ -24,7 +24,7 @@ async fn company(generous: bool) -> (Home, Testbed) {
 fn pages(home: &Home) -> usize {
     let decision = "/authorize/decision";
     home.testbed
-        .count(Party::AuthorizationServer, "POST", decision)
+        .count(Peer::AuthorizationServer, "POST", decision)
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use std::net::TcpListener;
 
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer};
 use tokio::process::Command;
 
 use crate::support::{Home, Output, Running};
@@ -44,13 +44,13 @@ async fn an_interrupted_login_leaves_nothing_and_frees_its_port() {
 /// Sends a signal to a program while its refresh is at the server, and returns how it ended.
 async fn signalled_amid_refresh(home: &Home, command: Command, signal: &str) -> Output {
     home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+        .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
     let exchanged = home
         .testbed
-        .count(Party::AuthorizationServer, "POST", "/token");
+        .count(Peer::AuthorizationServer, "POST", "/token");
     let running = Running::start(command, "").await;
     home.testbed
-        .arrived(Party::AuthorizationServer, "POST", "/token", exchanged + 1)
+        .arrived(Peer::AuthorizationServer, "POST", "/token", exchanged + 1)
         .await;
     send(signal, &running);
     home.testbed.release();
@@ -84,7 +84,7 @@ async fn a_refresh_that_was_sent_is_stored_though_the_time_is_over() {
     let home = Home::logged_in().await;
     home.testbed.revoke_access_tokens();
     home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+        .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
     let typed = ["test", "notes", "--timeout", "1s", "-v"];
     let mut running = Running::start(home.command(&typed), "").await;
     running

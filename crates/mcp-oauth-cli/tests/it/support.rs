@@ -6,7 +6,7 @@ use std::{
     sync::Mutex,
 };
 
-use mcp_oauth_testbed::{Builder, Testbed, person};
+use mcp_oauth_testbed::{Builder, Testbed, test_user};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -200,8 +200,8 @@ impl Home {
         let mut running = Running::start(command, stdin).await;
         if let Some(url) = running.url().await {
             match does {
-                Does::Approve => drop(person::approve(&url).await.unwrap()),
-                Does::Deny => drop(person::deny(&url).await.unwrap()),
+                Does::Approve => drop(test_user::approve(&url).await.unwrap()),
+                Does::Deny => drop(test_user::deny(&url).await.unwrap()),
                 Does::Nothing => {}
             }
         }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil, person};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, test_user};
 use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
@@ -185,7 +185,7 @@ async fn the_url_that_a_browser_elsewhere_ended_on_can_be_pasted() {
     let shown = without_our_own(&screen);
     let url = shown.lines().find_map(|line| line.strip_prefix("  http"));
     let url: Url = format!("http{}", url.unwrap().trim()).parse().unwrap();
-    let callback = person::decide(&url, person::Decision::Approve)
+    let callback = test_user::decide(&url, test_user::Decision::Approve)
         .await
         .unwrap();
     let mut foreign = callback.clone();
@@ -236,7 +236,7 @@ async fn a_client_that_the_browser_shows_an_error_about_can_be_registered_again(
         panic!("{urls:?}")
     };
     assert_ne!(client(old), client(new));
-    person::approve(new).await.unwrap();
+    test_user::approve(new).await.unwrap();
     let (code, screen) = terminal.end().await;
     assert_eq!(code, 0, "{screen}");
     home.run(&["token", "notes"]).await.succeeded();
@@ -289,7 +289,7 @@ async fn nothing_that_a_server_wrote_moves_the_cursor_of_a_terminal() {
     let spoiled = serde_json::json!({ "issuer": HOSTILE })
         .to_string()
         .into_bytes();
-    let spoiled = Spoil::Raw {
+    let spoiled = Corruption::Raw {
         content_type: "application/json".to_owned(),
         body: spoiled,
     };
@@ -303,7 +303,7 @@ async fn nothing_that_a_server_wrote_moves_the_cursor_of_a_terminal() {
             let shown = without_our_own(&screen);
             let url = shown.lines().find_map(|line| line.strip_prefix("  http"));
             let url: Url = format!("http{}", url.unwrap().trim()).parse().unwrap();
-            person::approve(&url).await.unwrap();
+            test_user::approve(&url).await.unwrap();
         }
         let (code, screen) = terminal.end().await;
         assert_ne!(code, 0, "{screen}");

@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     platform::SystemClock,
     store::{Backend as _, Vault, VaultAuth, VaultOptions},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::{Value, json};
 use test_support::bao::{Bao, ROOT};
 
@@ -255,9 +255,9 @@ async fn a_lease_is_let_go_when_a_command_is_interrupted() {
         return;
     };
     let home = logged_in(&bao).await;
-    let held = Fault::Spoil(Endpoint::Token, Spoil::Held);
+    let held = Fault::Spoil(Endpoint::Token, Corruption::Held);
     home.testbed.set_fault(held);
-    let (server, path) = (Party::AuthorizationServer, "/token");
+    let (server, path) = (Peer::AuthorizationServer, "/token");
     let before = home.testbed.count(server, "POST", path);
     let mut command = home.command(&["refresh", "notes"]);
     command.envs(as_root(&bao));
@@ -311,7 +311,7 @@ async fn a_record_in_the_vault_runs_no_program_and_reads_no_file_or_variable() {
     variables.push(("JOB_JWT", &from_variable));
     let requests = home
         .testbed
-        .count(Party::AuthorizationServer, "POST", "/token");
+        .count(Peer::AuthorizationServer, "POST", "/token");
     for source in [
         json!({"command": ["/bin/sh", trap]}),
         json!({"file": spare}),
@@ -333,7 +333,7 @@ async fn a_record_in_the_vault_runs_no_program_and_reads_no_file_or_variable() {
     }
     let after = home
         .testbed
-        .count(Party::AuthorizationServer, "POST", "/token");
+        .count(Peer::AuthorizationServer, "POST", "/token");
     assert_eq!(after, requests);
 
     // Here the source is remembered with the name, and by the URL too.

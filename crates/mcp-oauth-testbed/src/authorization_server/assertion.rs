@@ -3,8 +3,8 @@
 use super::parameters::Parameters;
 use super::refusal::Refusal;
 use crate::jose::jwt::Jwt;
-use crate::world::World;
-use crate::world::ledger::Client;
+use crate::state::TestbedState;
+use crate::state::token_store::Client;
 
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -32,7 +32,7 @@ pub(super) fn presented(form: &Parameters) -> Result<Option<(String, Jwt)>, Refu
 
 /// The signature first: what an unsigned claim says is nobody's word.
 pub(super) fn check(
-    world: &World,
+    world: &TestbedState,
     issuer: &str,
     client: &Client,
     jwt: &Jwt,

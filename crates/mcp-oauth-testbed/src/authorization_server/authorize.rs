@@ -17,11 +17,11 @@ use super::{client_auth, consent_page, redirect_uri};
 use crate::faults::Fault;
 use crate::random::random;
 use crate::settings::grants::DpopPolicy;
-use crate::world::World;
-use crate::world::ledger::{Ask, Client};
+use crate::state::TestbedState;
+use crate::state::token_store::{Ask, Client};
 
 /// `GET /authorize`: the consent page, an error for the client, or one for the person.
-pub(super) async fn ask(State(world): State<Arc<World>>, uri: Uri) -> Response {
+pub(super) async fn ask(State(world): State<Arc<TestbedState>>, uri: Uri) -> Response {
     let parameters = Parameters::parse(uri.query().unwrap_or_default().as_bytes());
     // Until the redirect URI is known to be the client's, errors stay here: OAuth 2.1 §4.1.2.1,
     // the server "MUST NOT automatically redirect the user agent to the invalid redirect URI".
@@ -56,7 +56,7 @@ pub(super) async fn ask(State(world): State<Arc<World>>, uri: Uri) -> Response {
 }
 
 /// `POST /authorize/decision`: what the person pressed.
-pub(super) async fn decide(State(world): State<Arc<World>>, Form(form): Form) -> Response {
+pub(super) async fn decide(State(world): State<Arc<TestbedState>>, Form(form): Form) -> Response {
     let now = world.now();
     let ticket = form.find("ticket").unwrap_or_default();
     let Some(ask) = world.ledger().take_ticket(ticket, now) else {
@@ -84,7 +84,7 @@ pub(super) async fn decide(State(world): State<Arc<World>>, Form(form): Form) ->
     back(&world, &redirect_uri, state, answer)
 }
 
-fn trusted(world: &World, parameters: &Parameters) -> Result<(Client, String), Refusal> {
+fn trusted(world: &TestbedState, parameters: &Parameters) -> Result<(Client, String), Refusal> {
     for name in ["client_id", "redirect_uri"] {
         if parameters.repeated(repeatable(world)) == Some(name) {
             return Err(Refusal::new(
@@ -114,7 +114,7 @@ fn trusted(world: &World, parameters: &Parameters) -> Result<(Client, String), R
 }
 
 fn request(
-    world: &World,
+    world: &TestbedState,
     parameters: &Parameters,
     client: &Client,
     redirect_uri: String,
@@ -184,7 +184,7 @@ fn challenge(parameters: &Parameters) -> Result<String, Refusal> {
 
 /// RFC 8707 §2: several `resource` parameters may be used. Where there is one resource, two of
 /// them are a mistake.
-fn repeatable(world: &World) -> &'static [&'static str] {
+fn repeatable(world: &TestbedState) -> &'static [&'static str] {
     if world.settings.other_resources.is_empty() {
         &[]
     } else {
@@ -193,7 +193,10 @@ fn repeatable(world: &World) -> &'static [&'static str] {
 }
 
 /// What a client gets tokens for, and maybe more.
-fn granted_resources(world: &World, parameters: &Parameters) -> Result<Vec<String>, Refusal> {
+fn granted_resources(
+    world: &TestbedState,
+    parameters: &Parameters,
+) -> Result<Vec<String>, Refusal> {
     let asked = resources(world, parameters)?;
     if world.settings.one_login_for_all {
         return Ok(world.resources());
@@ -201,7 +204,7 @@ fn granted_resources(world: &World, parameters: &Parameters) -> Result<Vec<Strin
     Ok(asked)
 }
 
-fn consent(world: &World, client: &Client, ask: Ask) -> Response {
+fn consent(world: &TestbedState, client: &Client, ask: Ask) -> Response {
     let scopes = ask.scopes.clone();
     let returns_to = Url::parse(&ask.redirect_uri).ok();
     let returns_to = returns_to
@@ -221,7 +224,7 @@ fn consent(world: &World, client: &Client, ask: Ask) -> Response {
 }
 
 fn refused(
-    world: &World,
+    world: &TestbedState,
     redirect_uri: &str,
     state: Option<String>,
     error: &str,
@@ -237,7 +240,7 @@ fn refused(
 /// Sends the browser back to the client, with `state` and with `iss` (RFC 9207 §2: "including error
 /// responses").
 fn back(
-    world: &World,
+    world: &TestbedState,
     redirect_uri: &str,
     state: Option<String>,
     answer: Vec<(&str, String)>,

@@ -9,8 +9,8 @@ use super::parameters::Parameters;
 use super::refusal::Refusal;
 use super::{assertion, client_document};
 use crate::jose::jwt::Jwt;
-use crate::world::World;
-use crate::world::ledger::Client;
+use crate::state::TestbedState;
+use crate::state::token_store::Client;
 
 /// What a client presented, and by which method.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Proof {
 
 /// The client that sent this request to the authorization server.
 pub(super) fn authenticate(
-    world: &World,
+    world: &TestbedState,
     headers: &HeaderMap,
     form: &Parameters,
 ) -> Result<Client, Refusal> {
@@ -49,7 +49,7 @@ pub(super) fn authenticate(
 
 /// The client that sent this request to the server with this issuer, which knows who it `find`s.
 pub(super) fn authenticate_at(
-    world: &World,
+    world: &TestbedState,
     issuer: &str,
     find: impl Fn(&str) -> Option<Client>,
     headers: &HeaderMap,
@@ -81,7 +81,7 @@ pub(super) fn authenticate_at(
 }
 
 /// A registered client, or one whose id is the URL of its metadata document.
-pub(super) fn find(world: &World, id: &str) -> Option<Client> {
+pub(super) fn find(world: &TestbedState, id: &str) -> Option<Client> {
     let registered = world.ledger().client(id);
     registered.or_else(|| client_document::find(world, id))
 }

@@ -4,7 +4,7 @@ use super::grants::{CLIENT_CREDENTIALS, Request};
 use super::refusal::Refusal;
 use super::resource::one_of;
 use super::scope::scopes;
-use crate::world::ledger::tokens::{Granted, Issued};
+use crate::state::token_store::tokens::{Granted, Issued};
 
 /// RFC 6749 §4.4.3: "A refresh token SHOULD NOT be included."
 pub(super) fn issue(request: &Request<'_>) -> Result<Issued, Refusal> {

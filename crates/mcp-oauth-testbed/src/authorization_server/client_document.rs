@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::register::{grant_types, jwks};
-use crate::world::World;
-use crate::world::ledger::{Client, Grants};
+use crate::state::TestbedState;
+use crate::state::token_store::{Client, Grants};
 
 /// The client with this URL. Of a document that the testbed was not given nothing is known: the
 /// client is public, and any acceptable redirect URI is good for it.
-pub(super) fn find(world: &World, id: &str) -> Option<Client> {
+pub(super) fn find(world: &TestbedState, id: &str) -> Option<Client> {
     if !world.settings.client_id_metadata_documents {
         return None;
     }

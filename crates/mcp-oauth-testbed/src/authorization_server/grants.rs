@@ -2,8 +2,8 @@
 
 use super::parameters::Parameters;
 use super::refusal::Refusal;
-use crate::world::World;
-use crate::world::ledger::{Client, Grants};
+use crate::state::TestbedState;
+use crate::state::token_store::{Client, Grants};
 
 /// The client credentials grant (RFC 6749 §4.4).
 pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -17,7 +17,7 @@ pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 /// A token request of a client that has authenticated.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
-    pub(super) world: &'a World,
+    pub(super) world: &'a TestbedState,
     pub(super) form: &'a Parameters,
     pub(super) client: Client,
     /// The thumbprint of the key that the request proves.

@@ -18,8 +18,8 @@ use super::scope::scopes;
 use crate::faults::Fault;
 use crate::identities::{LIFETIME, claims};
 use crate::jose::jwt::Jwt;
-use crate::world::World;
-use crate::world::ledger::Client;
+use crate::state::TestbedState;
+use crate::state::token_store::Client;
 
 /// The path of its token endpoint, unlike that of the authorization server, so that a fault of one
 /// path is a fault of one server.
@@ -30,7 +30,7 @@ const ID_JAG_TYPE: &str = "urn:ietf:params:oauth:token-type:id-jag";
 const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
 const REFRESH_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 
-pub(crate) fn routes() -> Router<Arc<World>> {
+pub(crate) fn routes() -> Router<Arc<TestbedState>> {
     Router::new()
         .route("/.well-known/openid-configuration", get(metadata))
         .route("/.well-known/oauth-authorization-server", get(metadata))
@@ -39,7 +39,7 @@ pub(crate) fn routes() -> Router<Arc<World>> {
 }
 
 /// It has no login of its own: [`Testbed::id_token`](crate::Testbed::id_token) stands for one.
-async fn metadata(State(world): State<Arc<World>>) -> Response {
+async fn metadata(State(world): State<Arc<TestbedState>>) -> Response {
     let issuer = &world.origins.identity_provider;
     let document = json!({
         "issuer": issuer,
@@ -57,12 +57,12 @@ async fn metadata(State(world): State<Arc<World>>) -> Response {
     json_answer(StatusCode::OK, &document)
 }
 
-async fn jwks(State(world): State<Arc<World>>) -> Response {
+async fn jwks(State(world): State<Arc<TestbedState>>) -> Response {
     json_answer(StatusCode::OK, &world.identities.provider_jwks())
 }
 
 async fn exchange(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<TestbedState>>,
     headers: HeaderMap,
     Form(form): Form,
 ) -> Response {
@@ -73,7 +73,7 @@ async fn exchange(
 }
 
 /// What is asked for is looked at in the order of RFC 8693 §2.1.
-fn assert(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Value, Refusal> {
+fn assert(world: &TestbedState, headers: &HeaderMap, form: &Parameters) -> Result<Value, Refusal> {
     let Some(enterprise) = &world.settings.enterprise else {
         return Err(Refusal::new("invalid_client", "there is no enterprise"));
     };
@@ -125,7 +125,7 @@ fn assert(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Value
 }
 
 /// Whom the subject token is of: it must be ours, for this client, and good now.
-fn subject(world: &World, form: &Parameters, client: &Client) -> Result<String, Refusal> {
+fn subject(world: &TestbedState, form: &Parameters, client: &Client) -> Result<String, Refusal> {
     match form.require("subject_token_type")? {
         ID_TOKEN_TYPE => {}
         REFRESH_TOKEN_TYPE => {

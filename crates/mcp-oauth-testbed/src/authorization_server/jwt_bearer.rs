@@ -11,15 +11,15 @@ use super::resource::one_of;
 use super::scope::{narrowed, scopes};
 use crate::faults::Fault;
 use crate::jose::jwt::Jwt;
-use crate::world::World;
-use crate::world::ledger::tokens::{Granted, Issued};
+use crate::state::TestbedState;
+use crate::state::token_store::tokens::{Granted, Issued};
 
 /// The `typ` of an ID-JAG.
 pub(super) const ID_JAG: &str = "oauth-id-jag+jwt";
 
 /// Which of the two it is, the assertion says by its `typ`; whose word it is, its signature proves.
 pub(super) fn issue(
-    world: &World,
+    world: &TestbedState,
     headers: &HeaderMap,
     form: &Parameters,
     key: Option<String>,
@@ -50,7 +50,7 @@ pub(super) fn issue(
 /// A workload needs no registration (`spec-checklist` J12): its issuer vouches for it. Its JWT may
 /// come again until it expires, for a platform renews it at its own pace.
 fn workload(
-    world: &World,
+    world: &TestbedState,
     headers: &HeaderMap,
     form: &Parameters,
     jwt: &Jwt,
@@ -90,7 +90,7 @@ fn workload(
 
 /// An ID-JAG speaks of one client and one resource, and is good once.
 fn enterprise(
-    world: &World,
+    world: &TestbedState,
     headers: &HeaderMap,
     form: &Parameters,
     jwt: &Jwt,
@@ -133,7 +133,7 @@ fn enterprise(
 }
 
 /// What both must have (`spec-checklist` J12, RFC 7523 §3).
-fn check(world: &World, jwt: &Jwt) -> Result<(), Refusal> {
+fn check(world: &TestbedState, jwt: &Jwt) -> Result<(), Refusal> {
     for name in ["sub", "jti"] {
         if jwt.claim(name).is_none() {
             return Err(invalid_grant(&format!("{name} is missing")));

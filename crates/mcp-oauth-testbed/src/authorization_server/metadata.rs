@@ -14,10 +14,10 @@ use crate::faults::Fault;
 use crate::jose::key::{ALGORITHMS, Algorithm};
 use crate::settings::forms::{Legacy, MetadataForm};
 use crate::settings::grants::{DpopPolicy, PRIVATE_KEY_JWT};
-use crate::world::World;
+use crate::state::TestbedState;
 
 /// The paths at which the document is served.
-pub(super) fn paths(world: &World) -> Vec<String> {
+pub(super) fn paths(world: &TestbedState) -> Vec<String> {
     match world.settings.legacy {
         // 2025-03-26: at the root of the server, whatever its path (`spec-checklist` L1).
         Some(Legacy::Metadata) => vec![format!("{OAUTH}")],
@@ -44,7 +44,7 @@ fn published(forms: &[MetadataForm], tenant: &str) -> Vec<String> {
     paths
 }
 
-pub(super) async fn document(State(world): State<Arc<World>>) -> Response {
+pub(super) async fn document(State(world): State<Arc<TestbedState>>) -> Response {
     let mut members = truth(&world);
     for fault in world.faults().all(|fault| Some(fault.clone())) {
         distort(&mut members, fault);
@@ -53,7 +53,7 @@ pub(super) async fn document(State(world): State<Arc<World>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn truth(world: &World) -> Map<String, Value> {
+fn truth(world: &TestbedState) -> Map<String, Value> {
     let settings = &world.settings;
     let origin = &world.origins.authorization;
     let mut grants = vec!["authorization_code"];

@@ -27,12 +27,12 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use crate::settings::forms::Legacy;
-use crate::world::World;
+use crate::state::TestbedState;
 
 pub(crate) use identity_provider::{TOKEN_PATH, routes as provider_routes};
 
 /// The routes, as far as the settings have them.
-pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
+pub(crate) fn routes(world: &Arc<TestbedState>) -> Router<Arc<TestbedState>> {
     let mut routes = Router::new();
     if world.settings.open {
         return routes;

@@ -15,10 +15,10 @@ use crate::faults::Fault;
 use crate::jose::key::PublicKey;
 use crate::random::random;
 use crate::settings::Settings;
-use crate::world::World;
-use crate::world::ledger::{Client, Grants};
+use crate::state::TestbedState;
+use crate::state::token_store::{Client, Grants};
 
-pub(super) async fn register(State(world): State<Arc<World>>, body: Bytes) -> Response {
+pub(super) async fn register(State(world): State<Arc<TestbedState>>, body: Bytes) -> Response {
     match admit(&world, &body) {
         Ok(mut answer) => {
             for fault in world.faults().all(|fault| Some(fault.clone())) {
@@ -39,7 +39,7 @@ pub(super) async fn register(State(world): State<Arc<World>>, body: Bytes) -> Re
 }
 
 /// Registers a client; its answer echoes the metadata (RFC 7591 §3.2.1).
-fn admit(world: &World, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+fn admit(world: &TestbedState, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
         return Err(invalid("the body must be a JSON object"));
     };

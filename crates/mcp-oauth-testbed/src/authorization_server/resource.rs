@@ -3,10 +3,13 @@
 use super::parameters::Parameters;
 use super::refusal::Refusal;
 use crate::faults::Fault;
-use crate::world::World;
+use crate::state::TestbedState;
 
 /// What a client wants tokens for (RFC 8707 §2.1).
-pub(super) fn resources(world: &World, parameters: &Parameters) -> Result<Vec<String>, Refusal> {
+pub(super) fn resources(
+    world: &TestbedState,
+    parameters: &Parameters,
+) -> Result<Vec<String>, Refusal> {
     let asked = parameters.all("resource");
     if asked.is_empty() {
         return one_of(&world.resources(), world, None).map(|resource| vec![resource]);
@@ -21,7 +24,7 @@ pub(super) fn resources(world: &World, parameters: &Parameters) -> Result<Vec<St
 /// 2025-03-26 knew no `resource`, so that it may be absent there.
 pub(super) fn one_of(
     granted: &[String],
-    world: &World,
+    world: &TestbedState,
     asked: Option<&str>,
 ) -> Result<String, Refusal> {
     let first = granted.first().cloned().unwrap_or_default();

@@ -8,12 +8,12 @@ use http::{HeaderMap, StatusCode};
 
 use super::client_auth;
 use super::parameters::Form;
-use crate::world::World;
+use crate::state::TestbedState;
 
 /// 200 also for a token that nobody knows: RFC 7009 §2.2, "invalid tokens do not cause an error
 /// response". The hint is not needed, since the token is looked for in both places.
 pub(super) async fn revoke(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<TestbedState>>,
     headers: HeaderMap,
     Form(form): Form,
 ) -> Response {

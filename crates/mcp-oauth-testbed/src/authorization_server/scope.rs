@@ -1,13 +1,13 @@
 //! Which scopes a client asks for, and may have.
 
 use super::refusal::Refusal;
-use crate::world::World;
-use crate::world::ledger::Client;
+use crate::state::TestbedState;
+use crate::state::token_store::Client;
 
 /// Returns the requested scopes of a client that may be limited to those of its registration. The words are those of
 /// `validate_scope` in the Python MCP SDK.
 pub(super) fn client_scopes(
-    world: &World,
+    world: &TestbedState,
     client: &Client,
     asked: Option<&str>,
 ) -> Result<Vec<String>, Refusal> {
@@ -26,7 +26,7 @@ pub(super) fn client_scopes(
 }
 
 /// Without a scope the client gets `notes:read` (RFC 6749 §3.3 leaves the default to the server).
-pub(super) fn scopes(world: &World, asked: Option<&str>) -> Result<Vec<String>, Refusal> {
+pub(super) fn scopes(world: &TestbedState, asked: Option<&str>) -> Result<Vec<String>, Refusal> {
     let known = world.known_scopes();
     let Some(asked) = asked else {
         return Ok(known.into_iter().take(1).collect());

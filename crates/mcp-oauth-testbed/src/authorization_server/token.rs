@@ -19,12 +19,12 @@ use super::scope::narrowed;
 use super::{client_auth, client_credentials, device, jwt_bearer};
 use crate::dpop;
 use crate::faults::Fault;
-use crate::world::World;
-use crate::world::ledger::tokens::{Granted, Issued, Want};
-use crate::world::ledger::{Ask, Worth};
+use crate::state::TestbedState;
+use crate::state::token_store::tokens::{Granted, Issued, Want};
+use crate::state::token_store::{Ask, Worth};
 
 pub(super) async fn token(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<TestbedState>>,
     headers: HeaderMap,
     Form(form): Form,
 ) -> Response {
@@ -41,7 +41,7 @@ pub(super) async fn token(
     }
 }
 
-fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued, Refusal> {
+fn issue(world: &TestbedState, headers: &HeaderMap, form: &Parameters) -> Result<Issued, Refusal> {
     let key = proven_key(world, headers)?;
     // A workload is no client, and shows nothing but its assertion.
     if form.find("grant_type") == Some(JWT_BEARER) {
@@ -74,7 +74,7 @@ fn issue(world: &World, headers: &HeaderMap, form: &Parameters) -> Result<Issued
 }
 
 /// Before all else: who must come again with a nonce has spent no code, and no assertion.
-fn proven_key(world: &World, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+fn proven_key(world: &TestbedState, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let key = dpop::at_token_endpoint(world, headers)
         .map_err(|problem| Refusal::new(problem.error(), problem.reason()))?;
     Ok(key.filter(|_| !world.faults().has(&Fault::DpopIgnored)))
@@ -191,7 +191,7 @@ fn refresh(request: &Request<'_>) -> Result<Issued, Refusal> {
     Ok(issued)
 }
 
-fn answer(world: &World, issued: Issued) -> Value {
+fn answer(world: &TestbedState, issued: Issued) -> Value {
     let mut members = Map::new();
     members.insert("access_token".to_owned(), json!(issued.access_token));
     let token_type = if issued.bound { "DPoP" } else { "Bearer" };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Builder;
-use crate::recorded::Party;
+use crate::request_log::Peer;
 use crate::settings::grants::{DpopPolicy, Enterprise, Machine};
 
 impl Builder {
@@ -56,7 +56,7 @@ impl Builder {
     /// the other. A nonce is good until [`Testbed::renew_dpop_nonces`].
     ///
     /// [`Testbed::renew_dpop_nonces`]: crate::Testbed::renew_dpop_nonces
-    pub fn dpop_nonces_at(mut self, party: Party) -> Self {
+    pub fn dpop_nonces_at(mut self, party: Peer) -> Self {
         self.settings.dpop_nonces.push(party);
         self
     }

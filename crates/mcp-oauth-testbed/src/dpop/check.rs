@@ -11,8 +11,8 @@ use super::proof::HEADER;
 use crate::faults::Fault;
 use crate::jose::jwt::Jwt;
 use crate::jose::key::PublicKey;
-use crate::recorded::Party;
-use crate::world::World;
+use crate::request_log::Peer;
+use crate::state::TestbedState;
 
 /// How far `iat` may be from the testbed's clock, in seconds (`spec-checklist` J8).
 const WINDOW: f64 = 300.0;
@@ -50,7 +50,7 @@ impl Problem {
 /// What a proof must be for.
 #[derive(Debug)]
 pub(crate) struct Expected<'a> {
-    pub(crate) party: Party,
+    pub(crate) party: Peer,
     pub(crate) method: &'a str,
     /// Without query and fragment.
     pub(crate) url: String,
@@ -60,7 +60,7 @@ pub(crate) struct Expected<'a> {
 
 /// The thumbprint of the key that was proven.
 pub(crate) fn check(
-    world: &World,
+    world: &TestbedState,
     headers: &HeaderMap,
     expected: &Expected<'_>,
 ) -> Result<String, Problem> {
@@ -133,7 +133,7 @@ fn check_target(jwt: &Jwt, expected: &Expected<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_nonce(world: &World, jwt: &Jwt, party: Party) -> Result<(), Problem> {
+fn check_nonce(world: &TestbedState, jwt: &Jwt, party: Peer) -> Result<(), Problem> {
     let wanted = world.nonces().current(party);
     if wanted.is_some() && world.faults().has(&Fault::DpopNonceForEver) {
         world.nonces().renew();

@@ -8,9 +8,9 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::faults::{Endpoint, Fault};
 use crate::jose::key::{ALGORITHMS, Algorithm};
-use crate::recorded::Party;
+use crate::request_log::Peer;
 use crate::settings::grants::DpopPolicy;
-use crate::world::World;
+use crate::state::TestbedState;
 use check::{Expected, Problem, check};
 use proof::HEADER;
 
@@ -24,7 +24,7 @@ pub(crate) fn algorithms() -> [&'static str; 3] {
 /// The thumbprint of the key that a token request proves (RFC 9449 §5), if there is a proof. Who
 /// does not offer them does not see the header.
 pub(crate) fn at_token_endpoint(
-    world: &World,
+    world: &TestbedState,
     headers: &HeaderMap,
 ) -> Result<Option<String>, Problem> {
     match world.settings.dpop {
@@ -33,7 +33,7 @@ pub(crate) fn at_token_endpoint(
         DpopPolicy::Offered | DpopPolicy::Required => {}
     }
     let expected = Expected {
-        party: Party::AuthorizationServer,
+        party: Peer::AuthorizationServer,
         method: "POST",
         url: format!("{}/token", world.origins.authorization),
         access_token: None,
@@ -43,10 +43,10 @@ pub(crate) fn at_token_endpoint(
 
 /// Every answer of the two endpoints that want a nonce carries the one that is good now (RFC 9449
 /// §8.2: a nonce may come with a success, too).
-pub(crate) fn supply(world: &World, endpoint: Option<Endpoint>, answer: &mut Response) {
+pub(crate) fn supply(world: &TestbedState, endpoint: Option<Endpoint>, answer: &mut Response) {
     let party = match endpoint {
-        Some(Endpoint::Token) => Party::AuthorizationServer,
-        Some(Endpoint::Mcp) => Party::Mcp,
+        Some(Endpoint::Token) => Peer::AuthorizationServer,
+        Some(Endpoint::Mcp) => Peer::Mcp,
         _ => return,
     };
     let Some(nonce) = world.nonces().current(party) else {

@@ -1,6 +1,6 @@
 //! The token that a request presented.
 
-use crate::world::ledger::tokens::Access;
+use crate::state::token_store::tokens::Access;
 
 /// Who is calling: a token, or nobody in particular at an open server.
 pub(super) type Caller = Option<Access>;

@@ -11,7 +11,7 @@ use crate::dpop::check::Problem;
 use crate::faults::Fault;
 use crate::settings::forms::PrmForm;
 use crate::settings::grants::DpopPolicy;
-use crate::world::World;
+use crate::state::TestbedState;
 
 /// What the client is told.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ struct Refusal<'a> {
 }
 
 /// No token came. RFC 6750 §3.1: then the challenge "SHOULD NOT include an error code".
-pub(super) fn missing(world: &World) -> Response {
+pub(super) fn missing(world: &TestbedState) -> Response {
     let refusal = Refusal {
         status: StatusCode::UNAUTHORIZED,
         scheme: None,
@@ -37,18 +37,18 @@ pub(super) fn missing(world: &World) -> Response {
 }
 
 /// The token is expired, revoked, for another resource, of another key, or nonsense.
-pub(super) fn invalid(world: &World, scheme: Scheme) -> Response {
+pub(super) fn invalid(world: &TestbedState, scheme: Scheme) -> Response {
     let reason = "the access token is not good, or not good any more";
     unauthorized(world, scheme, "invalid_token", reason)
 }
 
 /// The token may be good, and the proof is not.
-pub(super) fn unproven(world: &World, problem: &Problem) -> Response {
+pub(super) fn unproven(world: &TestbedState, problem: &Problem) -> Response {
     unauthorized(world, Scheme::Dpop, problem.error(), problem.reason())
 }
 
 /// The token has not the scope that the operation needs.
-pub(super) fn insufficient(world: &World, caller: &Caller, scope: &str) -> Response {
+pub(super) fn insufficient(world: &TestbedState, caller: &Caller, scope: &str) -> Response {
     let bound = caller.as_ref().is_some_and(|access| access.key.is_some());
     let refusal = Refusal {
         status: StatusCode::FORBIDDEN,
@@ -60,7 +60,7 @@ pub(super) fn insufficient(world: &World, caller: &Caller, scope: &str) -> Respo
     answer(world, &refusal)
 }
 
-fn unauthorized(world: &World, scheme: Scheme, error: &str, reason: &str) -> Response {
+fn unauthorized(world: &TestbedState, scheme: Scheme, error: &str, reason: &str) -> Response {
     let refusal = Refusal {
         status: StatusCode::UNAUTHORIZED,
         scheme: Some(scheme),
@@ -71,7 +71,7 @@ fn unauthorized(world: &World, scheme: Scheme, error: &str, reason: &str) -> Res
     answer(world, &refusal)
 }
 
-fn answer(world: &World, refusal: &Refusal<'_>) -> Response {
+fn answer(world: &TestbedState, refusal: &Refusal<'_>) -> Response {
     let body = json!({
         "error": refusal.error.unwrap_or("unauthorized"),
         "error_description": refusal.reason,
@@ -93,7 +93,7 @@ fn answer(world: &World, refusal: &Refusal<'_>) -> Response {
 
 /// One line for each scheme that the server takes. Where it takes two, the error is that of the
 /// scheme which the client used.
-fn lines(world: &World, refusal: &Refusal<'_>) -> Vec<String> {
+fn lines(world: &TestbedState, refusal: &Refusal<'_>) -> Vec<String> {
     let schemes: &[Scheme] = match world.settings.dpop {
         DpopPolicy::Off => &[Scheme::Bearer],
         DpopPolicy::Offered => &[Scheme::Bearer, Scheme::Dpop],
@@ -108,7 +108,12 @@ fn lines(world: &World, refusal: &Refusal<'_>) -> Vec<String> {
         .collect()
 }
 
-fn line(world: &World, refusal: &Refusal<'_>, scheme: Scheme, error: Option<&str>) -> String {
+fn line(
+    world: &TestbedState,
+    refusal: &Refusal<'_>,
+    scheme: Scheme,
+    error: Option<&str>,
+) -> String {
     let mut parameters = vec!["realm=\"notes\"".to_owned()];
     if let Some(error) = error {
         let reason = refusal.reason;

@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::dpop;
 use crate::faults::Fault;
 use crate::settings::grants::DpopPolicy;
-use crate::world::World;
+use crate::state::TestbedState;
 
-pub(super) async fn document(State(world): State<Arc<World>>) -> Response {
+pub(super) async fn document(State(world): State<Arc<TestbedState>>) -> Response {
     let mut members = truth(&world);
     for fault in world.faults().all(|fault| Some(fault.clone())) {
         match fault {
@@ -29,7 +29,7 @@ pub(super) async fn document(State(world): State<Arc<World>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn truth(world: &World) -> Map<String, Value> {
+fn truth(world: &TestbedState) -> Map<String, Value> {
     let mut issuers = vec![world.issuer()];
     issuers.extend(world.settings.other_authorization_servers.iter().cloned());
     let mut members = Map::new();

@@ -1,11 +1,11 @@
 //! The MCP server: streamable HTTP in both wires, and a REST route and a WebSocket under the same
 //! token.
 
-mod admission;
-mod answers;
+mod auth;
 mod caller;
 mod challenge;
 mod metadata;
+mod responses;
 mod rest;
 mod socket;
 mod stateful;
@@ -25,12 +25,12 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use crate::settings::forms::Wire;
-use crate::world::{MCP_PATH, World};
-use admission::Admitted;
-use answers::{Reply, error};
+use crate::state::{MCP_PATH, TestbedState};
+use auth::Admitted;
+use responses::{Reply, error};
 
 /// Returns the routes, as far as the settings have them.
-pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
+pub(crate) fn routes(world: &Arc<TestbedState>) -> Router<Arc<TestbedState>> {
     let mut routes = Router::new()
         .route(
             MCP_PATH,
@@ -47,7 +47,7 @@ pub(crate) fn routes(world: &Arc<World>) -> Router<Arc<World>> {
 
 /// `POST /mcp`: one JSON-RPC message.
 async fn answer(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<TestbedState>>,
     Admitted(caller): Admitted,
     headers: HeaderMap,
     body: Bytes,
@@ -60,7 +60,7 @@ async fn answer(
             StatusCode::BAD_REQUEST,
             error(&Value::Null, -32700, "not JSON"),
         );
-        return answers::send(&world, &headers, reply);
+        return responses::send(&world, &headers, reply);
     };
     if let Err(refusal) = tools::check_scope(&world, &caller, &message) {
         return *refusal;
@@ -70,12 +70,12 @@ async fn answer(
     } else {
         stateful::reply(&world, &headers, &message, &caller)
     };
-    answers::send(&world, &headers, reply)
+    responses::send(&world, &headers, reply)
 }
 
 /// `DELETE /mcp` ends a session.
 async fn end_session(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<TestbedState>>,
     Admitted(_): Admitted,
     headers: HeaderMap,
 ) -> Response {

@@ -8,12 +8,15 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::admission::Admitted;
+use super::auth::Admitted;
 use super::tools;
-use crate::world::World;
+use crate::state::TestbedState;
 
 /// The notes.
-pub(super) async fn list(State(world): State<Arc<World>>, Admitted(caller): Admitted) -> Response {
+pub(super) async fn list(
+    State(world): State<Arc<TestbedState>>,
+    Admitted(caller): Admitted,
+) -> Response {
     match tools::check_tool(&world, &caller, "list_notes") {
         Ok(()) => {
             let notes = world.service().notes.clone();
@@ -25,7 +28,7 @@ pub(super) async fn list(State(world): State<Arc<World>>, Admitted(caller): Admi
 
 /// Echoes the JSON that came.
 pub(super) async fn write(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<TestbedState>>,
     Admitted(caller): Admitted,
     body: Bytes,
 ) -> Response {

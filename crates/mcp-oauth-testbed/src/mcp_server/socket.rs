@@ -10,7 +10,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::admission::Admitted;
+use super::auth::Admitted;
 
 /// RFC 6455 §4.2.2: the answer to the opening handshake.
 pub(super) async fn open(Admitted(_): Admitted, mut request: Request) -> Response {

@@ -4,15 +4,20 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::answers::{Reply, SESSION, error, result};
 use super::caller::Caller;
+use super::responses::{Reply, SESSION, error, result};
 use super::versions::{VERSIONS, server_info};
 use super::{stateless, tools};
 use crate::random::random;
 use crate::settings::forms::Wire;
-use crate::world::World;
+use crate::state::TestbedState;
 
-pub(super) fn reply(world: &World, headers: &HeaderMap, message: &Value, caller: &Caller) -> Reply {
+pub(super) fn reply(
+    world: &TestbedState,
+    headers: &HeaderMap,
+    message: &Value,
+    caller: &Caller,
+) -> Reply {
     let id = message.get("id").cloned().unwrap_or(Value::Null);
     if world.settings.wire == Wire::Stateless {
         return stateless::unsupported(&id, "initialize");
@@ -33,7 +38,7 @@ pub(super) fn reply(world: &World, headers: &HeaderMap, message: &Value, caller:
 }
 
 /// The answer to a message that comes without a session of this wire; none if it needs none.
-pub(super) fn spoken(world: &World, caller: &Caller, message: &Value) -> Option<Value> {
+pub(super) fn spoken(world: &TestbedState, caller: &Caller, message: &Value) -> Option<Value> {
     let id = message.get("id")?;
     let reply = match message.get("method").and_then(Value::as_str)? {
         "initialize" => initialize(world, message, id),
@@ -43,7 +48,7 @@ pub(super) fn spoken(world: &World, caller: &Caller, message: &Value) -> Option<
 }
 
 /// `DELETE /mcp`.
-pub(super) fn end(world: &World, headers: &HeaderMap) -> Response {
+pub(super) fn end(world: &TestbedState, headers: &HeaderMap) -> Response {
     let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
     let ended = session.is_some_and(|id| world.service().sessions.remove(id).is_some());
     match (session, ended) {
@@ -54,7 +59,7 @@ pub(super) fn end(world: &World, headers: &HeaderMap) -> Response {
 }
 
 /// Lifecycle, version negotiation: the asked version if it is spoken, else the newest that is.
-fn initialize(world: &World, message: &Value, id: &Value) -> Reply {
+fn initialize(world: &TestbedState, message: &Value, id: &Value) -> Reply {
     let asked = message
         .pointer("/params/protocolVersion")
         .and_then(Value::as_str);
@@ -83,7 +88,7 @@ fn initialize(world: &World, message: &Value, id: &Value) -> Reply {
 /// Streamable HTTP, session management: without an id 400, with an unknown one 404. From
 /// 2025-06-18 on the version header, if there is one, must name a version that is spoken.
 pub(super) fn check_session(
-    world: &World,
+    world: &TestbedState,
     headers: &HeaderMap,
     id: &Value,
 ) -> Result<(), Box<Reply>> {
@@ -102,7 +107,13 @@ pub(super) fn check_session(
     }
 }
 
-fn request(world: &World, caller: &Caller, method: &str, message: &Value, id: &Value) -> Reply {
+fn request(
+    world: &TestbedState,
+    caller: &Caller,
+    method: &str,
+    message: &Value,
+    id: &Value,
+) -> Reply {
     match method {
         "ping" | "logging/setLevel" => Reply::ok(result(id, &json!({}))),
         "tools/list" => Reply::ok(result(id, &json!({ "tools": tools::list() }))),

@@ -5,12 +5,12 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::answers::{Reply, SESSION, error, result};
 use super::caller::Caller;
+use super::responses::{Reply, SESSION, error, result};
 use super::tools;
 use super::versions::{VERSIONS, server_info};
 use crate::settings::forms::Wire;
-use crate::world::World;
+use crate::state::TestbedState;
 
 const VERSION: &str = "2026-07-28";
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
@@ -22,7 +22,7 @@ const UNSUPPORTED_VERSION: i64 = -32022;
 
 /// Whether a message is of this wire: it is, unless a handshake, a session or an older version
 /// says otherwise.
-pub(super) fn is_meant(world: &World, headers: &HeaderMap, message: &Value) -> bool {
+pub(super) fn is_meant(world: &TestbedState, headers: &HeaderMap, message: &Value) -> bool {
     if world.settings.wire == Wire::Stateful || headers.contains_key(SESSION) {
         return false;
     }
@@ -36,7 +36,12 @@ pub(super) fn is_meant(world: &World, headers: &HeaderMap, message: &Value) -> b
     world.settings.wire == Wire::Stateless || !older
 }
 
-pub(super) fn reply(world: &World, headers: &HeaderMap, message: &Value, caller: &Caller) -> Reply {
+pub(super) fn reply(
+    world: &TestbedState,
+    headers: &HeaderMap,
+    message: &Value,
+    caller: &Caller,
+) -> Reply {
     let id = message.get("id").cloned().unwrap_or(Value::Null);
     let Some(method) = message.get("method").and_then(Value::as_str) else {
         return Reply::json(StatusCode::BAD_REQUEST, error(&id, -32600, "not a request"));
@@ -116,7 +121,13 @@ fn check_routing(
     Ok(())
 }
 
-fn request(world: &World, caller: &Caller, method: &str, message: &Value, id: &Value) -> Reply {
+fn request(
+    world: &TestbedState,
+    caller: &Caller,
+    method: &str,
+    message: &Value,
+    id: &Value,
+) -> Reply {
     match method {
         "server/discover" => Reply::ok(result(id, &discovered())),
         "tools/list" => Reply::ok(result(id, &fresh(json!({ "tools": tools::list() })))),

@@ -13,19 +13,19 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::admission::Admitted;
-use super::{answers, stateful, tools};
+use super::auth::Admitted;
+use super::{responses, stateful, tools};
 use crate::random::random;
 use crate::settings::forms::Wire;
-use crate::world::World;
-use crate::world::streams::event;
+use crate::state::TestbedState;
+use crate::state::streams::event;
 
 /// Where messages of the transport of 2024-11-05 go.
 pub(super) const MESSAGES_PATH: &str = "/mcp/messages";
 
 /// `GET /mcp`: where the server speaks of its own accord, if it does.
 pub(super) async fn open(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<TestbedState>>,
     Admitted(_): Admitted,
     headers: HeaderMap,
 ) -> Response {
@@ -37,7 +37,7 @@ pub(super) async fn open(
         return (StatusCode::METHOD_NOT_ALLOWED, allowed).into_response();
     }
     if let Err(refusal) = stateful::check_session(&world, &headers, &Value::Null) {
-        return answers::send(&world, &headers, *refusal);
+        return responses::send(&world, &headers, *refusal);
     }
     let named = headers.get("last-event-id");
     let named = named.and_then(|id| id.to_str().ok()?.parse::<usize>().ok());
@@ -70,7 +70,7 @@ pub(super) async fn open(
 }
 
 /// The stream names the place for messages first (2024-11-05, HTTP with SSE).
-fn open_old(world: &World) -> Response {
+fn open_old(world: &TestbedState) -> Response {
     let session = random("session");
     let (sender, receiver) = mpsc::unbounded_channel();
     let endpoint = format!("event: endpoint\ndata: {MESSAGES_PATH}?session={session}\n\n");
@@ -85,7 +85,7 @@ fn open_old(world: &World) -> Response {
 
 /// `POST /mcp/messages`: the answer comes on the stream.
 pub(super) async fn message(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<TestbedState>>,
     Admitted(caller): Admitted,
     uri: Uri,
     body: Bytes,

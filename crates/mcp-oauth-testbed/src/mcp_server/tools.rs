@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::caller::Caller;
 use super::challenge;
 use crate::faults::Fault;
-use crate::world::World;
+use crate::state::TestbedState;
 
 /// The list of tools, as `tools/list` has it.
 pub(super) fn list() -> Value {
@@ -37,7 +37,7 @@ pub(super) fn list() -> Value {
 
 /// Whether the caller may do what a message asks: tool calls may need a scope.
 pub(super) fn check_scope(
-    world: &World,
+    world: &TestbedState,
     caller: &Caller,
     message: &Value,
 ) -> Result<(), Box<Response>> {
@@ -52,7 +52,11 @@ pub(super) fn check_scope(
 }
 
 /// Whether the caller's token has the scope that a tool needs.
-pub(super) fn check_tool(world: &World, caller: &Caller, tool: &str) -> Result<(), Box<Response>> {
+pub(super) fn check_tool(
+    world: &TestbedState,
+    caller: &Caller,
+    tool: &str,
+) -> Result<(), Box<Response>> {
     let Some(access) = caller else { return Ok(()) };
     let never = world.faults().find(|fault| match fault {
         Fault::NeverEnoughScope(scope) => Some(scope.clone()),
@@ -70,7 +74,7 @@ pub(super) fn check_tool(world: &World, caller: &Caller, tool: &str) -> Result<(
 }
 
 /// The result of a tool, or why there is none (for JSON-RPC −32602).
-pub(super) fn call(world: &World, caller: &Caller, params: &Value) -> Result<Value, String> {
+pub(super) fn call(world: &TestbedState, caller: &Caller, params: &Value) -> Result<Value, String> {
     let name = params
         .get("name")
         .and_then(Value::as_str)

@@ -1,7 +1,7 @@
 //! The authorization endpoint, the consent page and the callback.
 
-use mcp_oauth_testbed::person::{Decision, PersonError, approve, decide, deny, visit};
-use mcp_oauth_testbed::{Party, Testbed};
+use mcp_oauth_testbed::test_user::{Decision, TestUserError, approve, decide, deny, visit};
+use mcp_oauth_testbed::{Peer, Testbed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -134,7 +134,7 @@ async fn errors_of_an_untrusted_redirect_stay_with_the_person() {
     ] {
         let error = decide(&url, Decision::Approve).await.unwrap_err();
         assert!(
-            matches!(error, PersonError::NoForm { status: 400, .. }),
+            matches!(error, TestUserError::NoForm { status: 400, .. }),
             "{error}"
         );
     }
@@ -202,7 +202,10 @@ async fn a_callback_of_an_application_is_returned_and_not_fetched() {
             .starts_with("com.example.app:/callback?code="),
         "{target}"
     );
-    assert!(matches!(approve(&url).await, Err(PersonError::NotHttp(_))));
+    assert!(matches!(
+        approve(&url).await,
+        Err(TestUserError::NotHttp(_))
+    ));
 }
 
 #[tokio::test]
@@ -238,10 +241,10 @@ async fn requests_are_recorded_in_order_with_their_parameters() {
     assert_eq!(seen[3].form("code_verifier").as_deref(), Some(VERIFIER));
     assert_eq!(seen[3].status, 200);
     assert_eq!(
-        testbed.count(Party::AuthorizationServer, "POST", "/token"),
+        testbed.count(Peer::AuthorizationServer, "POST", "/token"),
         1
     );
-    assert_eq!(testbed.count(Party::Mcp, "POST", "/token"), 0);
+    assert_eq!(testbed.count(Peer::Mcp, "POST", "/token"), 0);
     assert_eq!(testbed.token_requests("authorization_code"), 1);
     testbed.forget_requests();
     assert!(testbed.requests().is_empty());

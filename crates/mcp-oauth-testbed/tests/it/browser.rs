@@ -4,7 +4,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use http::HeaderMap;
-use mcp_oauth_testbed::person::{Decision, PersonError, decide};
+use mcp_oauth_testbed::test_user::{Decision, TestUserError, decide};
 use mcp_oauth_testbed::{Builder, Testbed};
 use serde_json::{Value, json};
 use url::Url;
@@ -206,7 +206,7 @@ pub(crate) fn parameter(url: &Url, name: &str) -> Option<String> {
 }
 
 /// The callback of a good request that was approved.
-pub(crate) async fn approved(testbed: &Testbed, client: &str) -> Result<Url, PersonError> {
+pub(crate) async fn approved(testbed: &Testbed, client: &str) -> Result<Url, TestUserError> {
     let url = authorization_url(testbed, &good_request(testbed, client));
     decide(&url, Decision::Approve).await
 }

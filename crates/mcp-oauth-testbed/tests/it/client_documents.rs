@@ -70,11 +70,11 @@ async fn a_document_with_keys_makes_its_client_sign() {
 async fn a_document_rules_the_redirect_uris_and_the_name() {
     let testbed = with_document(document(&json!({}))).await;
     let url = authorization_url(&testbed, &good_request(&testbed, URL));
-    let page = mcp_oauth_testbed::person::visit(&url).await.unwrap();
+    let page = mcp_oauth_testbed::test_user::visit(&url).await.unwrap();
     assert!(page.body.contains("An application"), "{}", page.body);
     let elsewhere = "http://127.0.0.1:9/other";
     let url = request_with(&testbed, URL, "redirect_uri", Some(elsewhere));
-    let page = mcp_oauth_testbed::person::visit(&url).await.unwrap();
+    let page = mcp_oauth_testbed::test_user::visit(&url).await.unwrap();
     assert_eq!(page.status, 400);
     let code = code(&testbed, URL, "notes:read").await;
     assert_eq!(exchange(&testbed, URL, &code).await.status, 200);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::person::{PersonError, approve_device, deny_device, visit};
+use mcp_oauth_testbed::test_user::{TestUserError, approve_device, deny_device, visit};
 use mcp_oauth_testbed::{Builder, Fault, Testbed};
 use serde_json::{Value, json};
 use url::Url;
@@ -126,7 +126,7 @@ async fn a_denial_and_an_expiry_end_the_wait() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, PersonError::NoForm { status: 400, .. }),
+        matches!(error, TestUserError::NoForm { status: 400, .. }),
         "{error}"
     );
 }
@@ -146,7 +146,7 @@ async fn a_wrong_code_is_asked_for_again() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, PersonError::NoForm { status: 400, .. }),
+        matches!(error, TestUserError::NoForm { status: 400, .. }),
         "{error}"
     );
     assert_eq!(device.poll_error().await, "authorization_pending");

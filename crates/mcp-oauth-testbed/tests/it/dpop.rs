@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcp_oauth_testbed::{
-    Algorithm, Builder, DpopPolicy, Fault, KeyPair, Machine, Party, Recorded, Testbed,
+    Algorithm, Builder, DpopPolicy, Fault, KeyPair, Machine, Peer, Recorded, Testbed,
 };
 use serde_json::{Map, Value, json};
 
@@ -244,8 +244,8 @@ async fn a_code_may_be_bound_to_a_key_beforehand() {
     let thumbprint = holder.testbed.issued_tokens()[0].dpop_thumbprint.clone();
     for (jkt, status) in [(thumbprint.as_deref(), 200), (Some("another"), 400)] {
         let url = request_with(&holder.testbed, &holder.client, "dpop_jkt", jkt);
-        let approve = mcp_oauth_testbed::person::Decision::Approve;
-        let callback = mcp_oauth_testbed::person::decide(&url, approve)
+        let approve = mcp_oauth_testbed::test_user::Decision::Approve;
+        let callback = mcp_oauth_testbed::test_user::decide(&url, approve)
             .await
             .unwrap();
         let code = parameter(&callback, "code").unwrap();
@@ -257,7 +257,7 @@ async fn a_code_may_be_bound_to_a_key_beforehand() {
 #[tokio::test]
 async fn a_nonce_is_asked_for_with_400_and_good_until_it_is_renewed() {
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
-    let holder = Holder::new(builder.dpop_nonces_at(Party::AuthorizationServer)).await;
+    let holder = Holder::new(builder.dpop_nonces_at(Peer::AuthorizationServer)).await;
     let code = code(&holder.testbed, &holder.client, "notes:read").await;
     let without = holder.exchange_code(&code, &holder.proof(&json!({}))).await;
     without.assert_refused(400, "use_dpop_nonce");
@@ -281,7 +281,7 @@ async fn a_nonce_is_asked_for_with_400_and_good_until_it_is_renewed() {
 #[tokio::test]
 async fn a_retry_with_a_nonce_needs_a_new_proof() {
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
-    let holder = Holder::new(builder.dpop_nonces_at(Party::AuthorizationServer)).await;
+    let holder = Holder::new(builder.dpop_nonces_at(Peer::AuthorizationServer)).await;
     let without = holder
         .exchange(&holder.proof(&json!({ "jti": "one" })))
         .await;
@@ -294,7 +294,7 @@ async fn a_retry_with_a_nonce_needs_a_new_proof() {
 #[tokio::test]
 async fn nonces_can_be_asked_for_for_ever_or_be_none() {
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
-    let holder = Holder::new(builder.dpop_nonces_at(Party::AuthorizationServer)).await;
+    let holder = Holder::new(builder.dpop_nonces_at(Peer::AuthorizationServer)).await;
     holder.testbed.set_fault(Fault::DpopNonceForEver);
     let mut nonce = "first".to_owned();
     for _ in 0..3 {

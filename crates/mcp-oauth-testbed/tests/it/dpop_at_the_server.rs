@@ -3,7 +3,7 @@
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use mcp_oauth_testbed::{Algorithm, DpopPolicy, KeyPair, Party, Testbed};
+use mcp_oauth_testbed::{Algorithm, DpopPolicy, KeyPair, Peer, Testbed};
 use serde_json::{Value, json};
 
 use crate::browser::*;
@@ -130,7 +130,7 @@ async fn where_both_schemes_are_taken_a_token_fits_one() {
 #[tokio::test]
 async fn a_nonce_is_asked_for_with_401() {
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
-    let holder = Holder::new(builder.dpop_nonces_at(Party::Mcp)).await;
+    let holder = Holder::new(builder.dpop_nonces_at(Peer::Mcp)).await;
     let token = holder.tokens().await.text("access_token");
     let without = get_notes(&holder, &token, &json!({})).await;
     assert_eq!(without.status, 401);

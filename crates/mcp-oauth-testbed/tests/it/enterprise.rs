@@ -1,6 +1,6 @@
 //! The identity provider of an enterprise, and the grant that it vouches for.
 
-use mcp_oauth_testbed::{Endpoint, Fault, Machine, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Machine, Peer, Testbed};
 use serde_json::{Value, json};
 
 use crate::browser::*;
@@ -67,7 +67,7 @@ async fn an_id_token_becomes_an_id_jag_and_that_an_access_token() {
     let issued = &testbed.issued_tokens()[0];
     assert_eq!(issued.client_id, "app");
     assert_eq!(issued.subject.as_deref(), Some("alice@example.com"));
-    let seen = testbed.count(Party::IdentityProvider, "POST", "/oauth2/token");
+    let seen = testbed.count(Peer::IdentityProvider, "POST", "/oauth2/token");
     assert_eq!((seen, testbed.token_requests(JWT_BEARER)), (1, 1));
 }
 
@@ -187,11 +187,11 @@ async fn faults_of_the_identity_provider_are_its_own() {
     let answer = exchange_with(&testbed, "none", "").await;
     answer.assert_refused(400, "access_denied");
     testbed.clear_faults();
-    testbed.set_fault(Fault::Spoil(Endpoint::IdentityProvider, Spoil::Html));
+    testbed.set_fault(Fault::Spoil(Endpoint::IdentityProvider, Corruption::Html));
     let answer = exchange_with(&testbed, "none", "").await;
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
     testbed.clear_faults();
-    testbed.set_fault(Fault::Spoil(Endpoint::Token, Spoil::Html));
+    testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Html));
     let answer = exchange_with(&testbed, "none", "").await;
     assert_eq!(answer.text("issued_token_type"), ID_JAG);
 }

@@ -1,6 +1,6 @@
 //! Faults of the callback.
 
-use mcp_oauth_testbed::person::{Decision, decide};
+use mcp_oauth_testbed::test_user::{Decision, decide};
 use mcp_oauth_testbed::{Fault, Testbed};
 use url::Url;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::{Endpoint, Fault, MetadataForm, Party, PrmForm, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, MetadataForm, Peer, PrmForm, Testbed};
 use serde_json::{Value, json};
 
 use crate::browser::*;
@@ -16,7 +16,7 @@ async fn metadata_with(fault: Fault) -> (Testbed, Answer) {
     (testbed, answer)
 }
 
-async fn spoiled(how: Spoil) -> (Testbed, Answer) {
+async fn spoiled(how: Corruption) -> (Testbed, Answer) {
     metadata_with(Fault::Spoil(Endpoint::ServerMetadata, how)).await
 }
 
@@ -76,24 +76,24 @@ async fn any_field_of_either_document_can_be_set_or_left_out() {
 
 #[tokio::test]
 async fn a_document_can_be_no_document() {
-    let (_, answer) = spoiled(Spoil::Html).await;
+    let (_, answer) = spoiled(Corruption::Html).await;
     assert_eq!(
         (answer.status, answer.header("content-type")),
         (200, "text/html; charset=utf-8")
     );
-    let (_, answer) = spoiled(Spoil::Null).await;
+    let (_, answer) = spoiled(Corruption::Null).await;
     assert_eq!(answer.body, "null");
-    let (_, answer) = spoiled(Spoil::Empty).await;
+    let (_, answer) = spoiled(Corruption::Empty).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, ""));
-    let (_, answer) = spoiled(Spoil::Truncated).await;
+    let (_, answer) = spoiled(Corruption::Truncated).await;
     assert!(answer.body.starts_with('{') && serde_json::from_str::<Value>(&answer.body).is_err());
-    let raw = Spoil::Raw {
+    let raw = Corruption::Raw {
         content_type: "application/json".to_owned(),
         body: b"[]".to_vec(),
     };
     let (_, answer) = spoiled(raw).await;
     assert_eq!(answer.body, "[]");
-    let (_, answer) = spoiled(Spoil::TooLarge).await;
+    let (_, answer) = spoiled(Corruption::TooLarge).await;
     assert!(answer.body.len() > 2 * 1024 * 1024);
     assert!(answer.json()["token_endpoint"].is_string());
 }
@@ -101,21 +101,21 @@ async fn a_document_can_be_no_document() {
 #[tokio::test]
 async fn a_key_can_come_twice() {
     let evil = json!("https://evil.example/token");
-    let (_, answer) = spoiled(Spoil::DuplicateKey("token_endpoint".to_owned(), evil)).await;
+    let (_, answer) = spoiled(Corruption::DuplicateKey("token_endpoint".to_owned(), evil)).await;
     assert_eq!(answer.body.matches("\"token_endpoint\":").count(), 2);
     assert_eq!(answer.text("token_endpoint"), "https://evil.example/token");
 }
 
 #[tokio::test]
 async fn a_document_can_redirect_elsewhere_in_a_loop_or_once() {
-    let (_, answer) = spoiled(Spoil::RedirectTo("http://127.0.0.2:9/x".to_owned())).await;
+    let (_, answer) = spoiled(Corruption::RedirectTo("http://127.0.0.2:9/x".to_owned())).await;
     assert_eq!(
         (answer.status, answer.header("location")),
         (307, "http://127.0.0.2:9/x")
     );
-    let (_, answer) = spoiled(Spoil::RedirectLoop).await;
+    let (_, answer) = spoiled(Corruption::RedirectLoop).await;
     assert_eq!((answer.status, answer.header("location")), (307, AS_PATH));
-    let (testbed, answer) = spoiled(Spoil::RedirectOnce).await;
+    let (testbed, answer) = spoiled(Corruption::RedirectOnce).await;
     assert_eq!(answer.status, 307);
     let again = get(&endpoint(&testbed, answer.header("location"))).await;
     assert_eq!(again.text("issuer"), testbed.issuer());
@@ -123,19 +123,19 @@ async fn a_document_can_redirect_elsewhere_in_a_loop_or_once() {
 
 #[tokio::test]
 async fn a_document_can_trickle_and_still_be_whole() {
-    let (testbed, answer) = spoiled(Spoil::Trickle(Duration::from_micros(1))).await;
+    let (testbed, answer) = spoiled(Corruption::Trickle(Duration::from_micros(1))).await;
     assert_eq!(answer.text("issuer"), testbed.issuer());
     assert_eq!(answer.header("content-length"), "");
 }
 
 #[tokio::test]
 async fn a_document_can_stay_away_until_the_server_is_killed() {
-    let fault = Fault::Spoil(Endpoint::ServerMetadata, Spoil::NeverAnswers);
+    let fault = Fault::Spoil(Endpoint::ServerMetadata, Corruption::NeverAnswers);
     let testbed = start(Testbed::builder().fault(fault)).await;
     let url = endpoint(&testbed, AS_PATH);
     let waiting = tokio::spawn(async move { try_get(&url).await });
     testbed
-        .arrived(Party::AuthorizationServer, "GET", AS_PATH, 1)
+        .arrived(Peer::AuthorizationServer, "GET", AS_PATH, 1)
         .await;
     assert!(!waiting.is_finished());
     assert_eq!(testbed.requests()[0].status, 0);
@@ -258,28 +258,24 @@ async fn offline_access_is_listed_by_a_switch_alone() {
 async fn each_endpoint_is_spoiled_by_itself() {
     let prm = format!("{PRM_PATH}/mcp");
     let all = [
-        (Endpoint::ResourceMetadata, Party::Mcp, prm.as_str()),
-        (Endpoint::Mcp, Party::Mcp, "/mcp"),
-        (
-            Endpoint::ServerMetadata,
-            Party::AuthorizationServer,
-            AS_PATH,
-        ),
+        (Endpoint::ResourceMetadata, Peer::Mcp, prm.as_str()),
+        (Endpoint::Mcp, Peer::Mcp, "/mcp"),
+        (Endpoint::ServerMetadata, Peer::AuthorizationServer, AS_PATH),
         (
             Endpoint::Registration,
-            Party::AuthorizationServer,
+            Peer::AuthorizationServer,
             "/register",
         ),
         (
             Endpoint::Authorization,
-            Party::AuthorizationServer,
+            Peer::AuthorizationServer,
             "/authorize",
         ),
-        (Endpoint::Token, Party::AuthorizationServer, "/token"),
-        (Endpoint::Revocation, Party::AuthorizationServer, "/revoke"),
+        (Endpoint::Token, Peer::AuthorizationServer, "/token"),
+        (Endpoint::Revocation, Peer::AuthorizationServer, "/revoke"),
     ];
     let testbed = Testbed::start().await.unwrap();
-    let raw = || Spoil::Raw {
+    let raw = || Corruption::Raw {
         content_type: "text/plain".to_owned(),
         body: b"spoiled".to_vec(),
     };
@@ -287,7 +283,7 @@ async fn each_endpoint_is_spoiled_by_itself() {
         testbed.set_fault(Fault::Spoil(spoiled, raw()));
         for (endpoint_here, party, path) in all {
             let url = match party {
-                Party::Mcp => prm_url(&testbed, path),
+                Peer::Mcp => prm_url(&testbed, path),
                 _ => endpoint(&testbed, path),
             };
             let seen = get(&url).await.body == "spoiled";
@@ -299,9 +295,9 @@ async fn each_endpoint_is_spoiled_by_itself() {
 
 #[tokio::test]
 async fn a_look_for_the_authorization_server_at_the_mcp_server_finds_nothing() {
-    let fault = Fault::Spoil(Endpoint::ServerMetadata, Spoil::Html);
+    let fault = Fault::Spoil(Endpoint::ServerMetadata, Corruption::Html);
     let testbed = start(Testbed::builder().fault(fault)).await;
     assert_eq!(get(&prm_url(&testbed, AS_PATH)).await.status, 404);
-    assert_eq!(testbed.count(Party::Mcp, "GET", AS_PATH), 1);
-    assert_eq!(testbed.count(Party::AuthorizationServer, "GET", AS_PATH), 0);
+    assert_eq!(testbed.count(Peer::Mcp, "GET", AS_PATH), 1);
+    assert_eq!(testbed.count(Peer::AuthorizationServer, "GET", AS_PATH), 0);
 }

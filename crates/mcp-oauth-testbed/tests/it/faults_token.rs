@@ -1,11 +1,11 @@
 //! Faults of the token endpoint, and of any path.
 
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
 
 use crate::browser::*;
 
-fn token(how: Spoil) -> Fault {
+fn token(how: Corruption) -> Fault {
     Fault::Spoil(Endpoint::Token, how)
 }
 
@@ -26,7 +26,7 @@ async fn fields_of_the_token_answer_can_be_set_or_left_out() {
 async fn a_token_answer_can_be_a_form_or_a_page() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
-    testbed.set_fault(token(Spoil::FormEncoded));
+    testbed.set_fault(token(Corruption::FormEncoded));
     let answer = login.renew(&testbed).await;
     assert_eq!(
         answer.header("content-type"),
@@ -34,7 +34,7 @@ async fn a_token_answer_can_be_a_form_or_a_page() {
     );
     assert!(answer.body.contains("access_token=at_"), "{}", answer.body);
     testbed.clear_faults();
-    testbed.set_fault(token(Spoil::Html));
+    testbed.set_fault(token(Corruption::Html));
     let answer = refresh(&testbed, &login.client, "x").await;
     assert_eq!(
         (answer.status, answer.header("content-type")),
@@ -84,7 +84,7 @@ async fn a_cut_token_answer_has_spent_the_refresh_token() {
     for count in [0, 1, 20] {
         let testbed = Testbed::start().await.unwrap();
         let login = login(&testbed, "notes:read").await;
-        testbed.set_fault(token(Spoil::CutAfter(count)));
+        testbed.set_fault(token(Corruption::CutAfter(count)));
         let server = testbed.server_url();
         let pairs = [
             ("grant_type", "refresh_token"),
@@ -103,12 +103,12 @@ async fn a_cut_token_answer_has_spent_the_refresh_token() {
 
 #[tokio::test]
 async fn a_held_answer_leaves_on_release() {
-    let testbed = start(Testbed::builder().fault(token(Spoil::Held))).await;
+    let testbed = start(Testbed::builder().fault(token(Corruption::Held))).await;
     let client = register(&testbed).await;
     let code = code(&testbed, &client, "notes:read").await;
     let (answer, ()) = tokio::join!(exchange(&testbed, &client, &code), async {
         testbed
-            .arrived(Party::AuthorizationServer, "POST", "/token", 1)
+            .arrived(Peer::AuthorizationServer, "POST", "/token", 1)
             .await;
         assert_eq!(testbed.requests().last().unwrap().status, 0);
         testbed.release();
@@ -164,10 +164,10 @@ async fn revocation_can_be_unavailable_or_hang() {
     assert_eq!(post_form(&url, &pairs).await.status, 503);
     assert!(testbed.families()[0].alive);
     testbed.clear_faults();
-    testbed.set_fault(Fault::Spoil(Endpoint::Revocation, Spoil::NeverAnswers));
+    testbed.set_fault(Fault::Spoil(Endpoint::Revocation, Corruption::NeverAnswers));
     tokio::select! {
         answer = post_form(&url, &pairs) => panic!("answered {}", answer.status),
-        () = testbed.arrived(Party::AuthorizationServer, "POST", "/revoke", 2) => {}
+        () = testbed.arrived(Peer::AuthorizationServer, "POST", "/revoke", 2) => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! The server of 2025-03-26, and the server without OAuth.
 
-use mcp_oauth_testbed::{Legacy, Party, Testbed};
+use mcp_oauth_testbed::{Legacy, Peer, Testbed};
 use serde_json::json;
 
 use crate::browser::*;
@@ -38,7 +38,7 @@ async fn a_legacy_server_has_its_authorization_server_on_its_own_origin() {
     let login = login(&testbed, "notes:read").await;
     assert!(is_good(&testbed, &login.access).await);
     assert_eq!(
-        testbed.count(Party::AuthorizationServer, "POST", "/token"),
+        testbed.count(Peer::AuthorizationServer, "POST", "/token"),
         1
     );
 }
@@ -53,8 +53,8 @@ async fn a_legacy_server_may_have_nothing_but_endpoints_and_need_no_resource() {
     );
     let client = register(&testbed).await;
     let url = request_with(&testbed, &client, "resource", None);
-    let decision = mcp_oauth_testbed::person::Decision::Approve;
-    let callback = mcp_oauth_testbed::person::decide(&url, decision)
+    let decision = mcp_oauth_testbed::test_user::Decision::Approve;
+    let callback = mcp_oauth_testbed::test_user::decide(&url, decision)
         .await
         .unwrap();
     let code = parameter(&callback, "code").unwrap();

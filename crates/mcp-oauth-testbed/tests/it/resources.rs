@@ -1,7 +1,7 @@
 //! One authorization server that issues tokens for several resources (RFC 8707).
 
 use mcp_oauth_testbed::Testbed;
-use mcp_oauth_testbed::person::{Decision, decide};
+use mcp_oauth_testbed::test_user::{Decision, decide};
 
 use crate::browser::*;
 

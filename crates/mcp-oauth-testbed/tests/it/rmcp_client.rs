@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::person::{Decision, decide};
+use mcp_oauth_testbed::test_user::{Decision, decide};
 use mcp_oauth_testbed::{Answers, Testbed, Wire};
 use rmcp::model::{CallToolRequestParams, ProtocolVersion};
 use rmcp::service::{ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService};

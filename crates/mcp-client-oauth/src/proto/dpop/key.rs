@@ -36,7 +36,7 @@ const COORDINATE: usize = 32;
 /// There is no key, or no proof.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum NoProof {
+pub enum DpopError {
     /// The cryptography of this machine gave no key, no signature or no random bytes.
     #[error("the system gave no key, signature or random bytes for a proof of possession")]
     System,
@@ -86,26 +86,26 @@ struct Claims<'a> {
 
 impl DpopKey {
     /// A fresh key.
-    pub fn generate() -> Result<Self, NoProof> {
+    pub fn generate() -> Result<Self, DpopError> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-            .map_err(|_| NoProof::System)?;
-        let document = pair.to_pkcs8v1().map_err(|_| NoProof::System)?;
+            .map_err(|_| DpopError::System)?;
+        let document = pair.to_pkcs8v1().map_err(|_| DpopError::System)?;
         Self::of(pair, Secret::new(document.as_ref().to_vec()))
     }
 
-    fn from_pkcs8(private: Secret<Vec<u8>>) -> Result<Self, NoProof> {
+    fn from_pkcs8(private: Secret<Vec<u8>>) -> Result<Self, DpopError> {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private.expose())
-            .map_err(|_| NoProof::NotAKey)?;
+            .map_err(|_| DpopError::NotAKey)?;
         Self::of(pair, private)
     }
 
-    fn of(pair: EcdsaKeyPair, private: Secret<Vec<u8>>) -> Result<Self, NoProof> {
+    fn of(pair: EcdsaKeyPair, private: Secret<Vec<u8>>) -> Result<Self, DpopError> {
         // An uncompressed point: a byte that says so, x and y.
         let point = pair.public_key().as_ref();
         let (x, y) = point
             .get(1..)
             .filter(|coordinates| coordinates.len() == 2 * COORDINATE)
-            .ok_or(NoProof::NotAKey)?
+            .ok_or(DpopError::NotAKey)?
             .split_at(COORDINATE);
         let public = Jwk {
             crv: "P-256",
@@ -136,11 +136,11 @@ impl DpopKey {
         now: SystemTime,
         nonce: Option<&DpopNonce>,
         token: Option<&AccessToken>,
-    ) -> Result<HeaderValue, NoProof> {
+    ) -> Result<HeaderValue, DpopError> {
         let mut target = url.clone();
         target.set_query(None);
         target.set_fragment(None);
-        let jti = random_text::<JTI_BYTES>().map_err(|_| NoProof::System)?;
+        let jti = random_text::<JTI_BYTES>().map_err(|_| DpopError::System)?;
         let header = Header {
             typ: "dpop+jwt",
             alg: ALGORITHM,
@@ -155,25 +155,25 @@ impl DpopKey {
             nonce: nonce.map(DpopNonce::as_str),
         };
         let mut value =
-            HeaderValue::try_from(self.sign(&header, &claims)?).map_err(|_| NoProof::System)?;
+            HeaderValue::try_from(self.sign(&header, &claims)?).map_err(|_| DpopError::System)?;
         value.set_sensitive(true);
         Ok(value)
     }
 
     /// A JWS in the compact form (RFC 7515 §7.1).
-    fn sign(&self, header: &Header<'_>, claims: &Claims<'_>) -> Result<String, NoProof> {
+    fn sign(&self, header: &Header<'_>, claims: &Claims<'_>) -> Result<String, DpopError> {
         let mut text = format!("{}.{}", part(header)?, part(claims)?);
         let digest = digest::digest(&SHA256, text.as_bytes());
         let signature = self.0.pair.sign_digest(&digest);
-        let signature = signature.map_err(|_| NoProof::System)?;
+        let signature = signature.map_err(|_| DpopError::System)?;
         text.push('.');
         URL_SAFE_NO_PAD.encode_string(signature.as_ref(), &mut text);
         Ok(text)
     }
 }
 
-fn part(content: &impl Serialize) -> Result<String, NoProof> {
-    let json = serde_json::to_vec(content).map_err(|_| NoProof::System)?;
+fn part(content: &impl Serialize) -> Result<String, DpopError> {
+    let json = serde_json::to_vec(content).map_err(|_| DpopError::System)?;
     Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
@@ -207,7 +207,7 @@ impl<'de> Deserialize<'de> for DpopKey {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
         // The text is a secret: what is wrong with it is not said.
         let bytes = URL_SAFE_NO_PAD.decode(text.as_bytes());
-        let bytes = bytes.map_err(|_| de::Error::custom(NoProof::NotAKey))?;
+        let bytes = bytes.map_err(|_| de::Error::custom(DpopError::NotAKey))?;
         Self::from_pkcs8(Secret::new(bytes)).map_err(de::Error::custom)
     }
 }
@@ -273,7 +273,7 @@ mod tests {
     fn a_proof_for_a_resource_names_the_token_by_its_hash_and_repeats_the_nonce() {
         let key = DpopKey::generate().unwrap();
         // The token and its hash of RFC 9449 §7.1.
-        let token = AccessToken::bound("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU").unwrap();
+        let token = AccessToken::dpop("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU").unwrap();
         let nonce = DpopNonce::new("eyJ7S_zG.eyJH0-Z.HX4w-7v").unwrap();
         let proof = key.proof(&Method::GET, &url(), now(), Some(&nonce), Some(&token));
         let (_, body) = verified(&proof.unwrap());

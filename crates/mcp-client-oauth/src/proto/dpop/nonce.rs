@@ -21,7 +21,7 @@ impl DpopNonce {
     }
 
     /// The nonce of an answer. Of two nobody knows which is meant, so neither counts.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(NONCE).iter();
         let only = values.next().filter(|_| values.next().is_none())?;
         Self::new(only.to_str().ok()?)
@@ -62,10 +62,10 @@ mod tests {
     #[test]
     fn two_nonces_are_none() {
         let mut headers = HeaderMap::new();
-        assert_eq!(DpopNonce::of(&headers), None);
+        assert_eq!(DpopNonce::from_headers(&headers), None);
         headers.append(NONCE, HeaderValue::from_static("one"));
-        assert_eq!(DpopNonce::of(&headers), DpopNonce::new("one"));
+        assert_eq!(DpopNonce::from_headers(&headers), DpopNonce::new("one"));
         headers.append(NONCE, HeaderValue::from_static("two"));
-        assert_eq!(DpopNonce::of(&headers), None);
+        assert_eq!(DpopNonce::from_headers(&headers), None);
     }
 }

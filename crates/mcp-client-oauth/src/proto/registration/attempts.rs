@@ -2,7 +2,7 @@
 //! (RFC 7591 §3.2.2).
 
 use super::{metadata::ClientMetadata, response_error::RegistrationResponseError};
-use crate::proto::{device, error_body::ErrorBody, scope::Scope};
+use crate::proto::{device, oauth_error::OAuthErrorResponse, scope::Scope};
 
 /// The most requests that one registration takes.
 pub const MOST_REQUESTS: usize = 4;
@@ -68,7 +68,7 @@ impl Attempts {
     ///   scope): a narrower scope, then none.
     /// - `invalid_client_metadata`: it may be any of these, the scope first (Python MCP SDK).
     /// - 400 or 422 with anything else: no scope, which is what RFC 7591 §2 leaves to the client.
-    pub fn after(&mut self, refusal: &RegistrationResponseError) -> Option<&ClientMetadata> {
+    pub fn fallback_for(&mut self, refusal: &RegistrationResponseError) -> Option<&ClientMetadata> {
         let RegistrationResponseError::Refused { status, error, .. } = refusal else {
             return None;
         };
@@ -82,7 +82,7 @@ impl Attempts {
         Some(self.current())
     }
 
-    fn candidates(&self, status: u16, error: Option<&ErrorBody>) -> Vec<ClientMetadata> {
+    fn candidates(&self, status: u16, error: Option<&OAuthErrorResponse>) -> Vec<ClientMetadata> {
         let last = self.current();
         let code = error.map_or("", |error| error.code.as_raw());
         match code {
@@ -138,7 +138,7 @@ impl ClientMetadata {
 
     /// Returns the same client with the other name of the device grant, if the server says that it takes
     /// that name.
-    fn with_other_grant(&self, error: &ErrorBody) -> Option<Self> {
+    fn with_other_grant(&self, error: &OAuthErrorResponse) -> Option<Self> {
         let text = error.description.as_ref()?.as_raw();
         let is_named = text.contains(&format!("'{OTHER_DEVICE_GRANT}'"));
         let position = self
@@ -194,7 +194,7 @@ mod tests {
         };
         RegistrationResponseError::Refused {
             status: 400,
-            error: Some(ErrorBody::new(code, description)),
+            error: Some(OAuthErrorResponse::new(code, description)),
             text: None,
         }
     }
@@ -272,7 +272,7 @@ mod tests {
             );
             let mut sent = vec![shown(attempts.current())];
             for refusal in *refusals {
-                sent.extend(attempts.after(&refused(refusal)).map(shown));
+                sent.extend(attempts.fallback_for(&refused(refusal)).map(shown));
             }
             let expected = expected.iter().map(|text| text.replace("{code}", code));
             assert_eq!(sent, expected.collect::<Vec<_>>(), "{refusals:?}");
@@ -297,14 +297,14 @@ mod tests {
                 text: None,
             },
         ] {
-            assert_eq!(attempts.after(&refusal), None, "{refusal}");
+            assert_eq!(attempts.fallback_for(&refusal), None, "{refusal}");
         }
         let refusal = RegistrationResponseError::Refused {
             status: 400,
             error: None,
             text: None,
         };
-        assert_eq!(attempts.after(&refusal).unwrap().scope, None);
+        assert_eq!(attempts.fallback_for(&refusal).unwrap().scope, None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a server says in the place of a registration.
 
-use crate::proto::{error_body::ErrorBody, foreign::Foreign};
+use crate::proto::{oauth_error::OAuthErrorResponse, untrusted_text::UntrustedText};
 
 /// Why there is no registration.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -15,13 +15,13 @@ pub enum RegistrationResponseError {
         /// The HTTP status.
         status: u16,
         /// What the server said.
-        error: Option<ErrorBody>,
+        error: Option<OAuthErrorResponse>,
         /// The start of a body that is text and no OAuth error.
-        text: Option<Foreign>,
+        text: Option<UntrustedText>,
     },
     /// The answer cannot be used.
     #[error("the registration answer cannot be used: {0}")]
-    Unusable(Foreign),
+    Unusable(UntrustedText),
 }
 
 impl RegistrationResponseError {
@@ -38,12 +38,13 @@ impl RegistrationResponseError {
             "invalid_software_statement",
             "unapproved_software_statement",
         ];
-        let names_request = |error: &ErrorBody| of_request.iter().any(|code| error.is(code));
+        let names_request =
+            |error: &OAuthErrorResponse| of_request.iter().any(|code| error.has_code(code));
         matches!(status, 400 | 401 | 403) && !error.as_ref().is_some_and(names_request)
     }
 }
 
-fn told(error: Option<&ErrorBody>, text: Option<&Foreign>) -> String {
+fn told(error: Option<&OAuthErrorResponse>, text: Option<&UntrustedText>) -> String {
     match (error, text) {
         (Some(error), _) => format!(", {error}"),
         (None, Some(text)) => format!(": {text}"),

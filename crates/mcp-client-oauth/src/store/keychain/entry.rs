@@ -1,6 +1,6 @@
 //! Where the key of one store is in the keychain.
 
-use crate::error::KeychainCause;
+use crate::error::KeychainErrorKind;
 
 /// Where the key of one store is: the account begins with the random id of the store, so that no two
 /// stores of a user share a key, or overwrite each other's.
@@ -11,13 +11,13 @@ pub(in crate::store) struct Entry {
 }
 
 impl Entry {
-    pub(in crate::store) fn gone(&self) -> KeychainCause {
+    pub(in crate::store) fn gone(&self) -> KeychainErrorKind {
         let Self { service, account } = self.clone();
-        KeychainCause::EntryGone { service, account }
+        KeychainErrorKind::EntryGone { service, account }
     }
 
-    pub(in crate::store) fn other_key(&self) -> KeychainCause {
+    pub(in crate::store) fn other_key(&self) -> KeychainErrorKind {
         let Self { service, account } = self.clone();
-        KeychainCause::OtherKey { service, account }
+        KeychainErrorKind::OtherKey { service, account }
     }
 }

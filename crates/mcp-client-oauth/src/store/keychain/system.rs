@@ -7,7 +7,7 @@ use std::sync::Arc;
 use keyring_core::{Error, api::CredentialStore};
 
 use super::entry::Entry;
-use crate::{error::KeychainCause, secret::Secret};
+use crate::{error::KeychainErrorKind, secret::Secret};
 
 #[cfg_attr(target_os = "linux", path = "system/linux.rs")]
 #[cfg_attr(target_os = "macos", path = "system/macos.rs")]
@@ -17,18 +17,18 @@ mod platform;
 /// A keychain that answers.
 pub(super) type Keychain = Arc<CredentialStore>;
 
-pub(super) fn connect() -> Result<Keychain, KeychainCause> {
+pub(super) fn connect() -> Result<Keychain, KeychainErrorKind> {
     platform::connect()
 }
 
-pub(super) fn probe() -> Result<(), KeychainCause> {
+pub(super) fn probe() -> Result<(), KeychainErrorKind> {
     platform::probe()
 }
 
 pub(super) fn read(
     keychain: &Keychain,
     entry: &Entry,
-) -> Result<Option<Secret<String>>, KeychainCause> {
+) -> Result<Option<Secret<String>>, KeychainErrorKind> {
     match find(keychain, entry)?.get_password() {
         Ok(text) => Ok(Some(Secret::new(text))),
         Err(Error::NoEntry) => Ok(None),
@@ -44,20 +44,20 @@ pub(super) fn write(
     keychain: &Keychain,
     entry: &Entry,
     text: &Secret<String>,
-) -> Result<(), KeychainCause> {
+) -> Result<(), KeychainErrorKind> {
     find(keychain, entry)?
         .set_password(text.expose())
         .map_err(|error| platform::cause(&error))
 }
 
-pub(super) fn delete(keychain: &Keychain, entry: &Entry) -> Result<(), KeychainCause> {
+pub(super) fn delete(keychain: &Keychain, entry: &Entry) -> Result<(), KeychainErrorKind> {
     match find(keychain, entry)?.delete_credential() {
         Ok(()) | Err(Error::NoEntry) => Ok(()),
         Err(error) => Err(platform::cause(&error)),
     }
 }
 
-fn find(keychain: &Keychain, entry: &Entry) -> Result<keyring_core::Entry, KeychainCause> {
+fn find(keychain: &Keychain, entry: &Entry) -> Result<keyring_core::Entry, KeychainErrorKind> {
     let modifiers = platform::MODIFIERS.iter().copied().collect();
     keychain
         .build(&entry.service, &entry.account, Some(&modifiers))

@@ -17,7 +17,7 @@ use super::{
     server::{Answer, Call, Server},
 };
 use crate::{
-    error::{TokenStorageError, VaultCause},
+    error::{TokenStorageError, VaultErrorKind},
     secret::Secret,
 };
 
@@ -150,7 +150,7 @@ async fn app_role(
     let call = Call::post(format!("auth/{mount}/login"), &body, ROOM).once();
     let answer = server.send(&call, None).await?;
     if answer.status != StatusCode::OK {
-        return Err(server.fault(VaultCause::AppRole {
+        return Err(server.fault(VaultErrorKind::AppRole {
             mount: mount.to_owned(),
             message: answer.message(),
         }));
@@ -200,7 +200,7 @@ async fn read(server: &Server, path: &Path) -> Result<Secret<String>, TokenStora
     })?;
     let token = text.expose().trim();
     if token.is_empty() {
-        return Err(server.fault(VaultCause::Token("file is empty")));
+        return Err(server.fault(VaultErrorKind::Token("file is empty")));
     }
     Ok(Secret::new(token.to_owned()))
 }

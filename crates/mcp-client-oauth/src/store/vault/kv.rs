@@ -13,9 +13,9 @@ use super::{
     server::{Answer, Call, Server},
 };
 use crate::{
-    error::{TokenStorageError, VaultCause},
+    error::{TokenStorageError, VaultErrorKind},
     platform::{Clock, HttpClient},
-    proto::foreign::Foreign,
+    proto::untrusted_text::UntrustedText,
 };
 
 /// What HTTP 400 says when the version is another one than was expected.
@@ -300,13 +300,13 @@ impl Kv {
 
     fn no_mount(&self) -> TokenStorageError {
         let mount = format!("{}/", self.mount);
-        self.server.fault(VaultCause::NoMount(mount))
+        self.server.fault(VaultErrorKind::NoMount(mount))
     }
 
     fn not_kv2(&self, found: &str) -> TokenStorageError {
-        self.server.fault(VaultCause::NotKv2 {
+        self.server.fault(VaultErrorKind::NotKv2 {
             mount: format!("{}/", self.mount),
-            found: Foreign::new(found),
+            found: UntrustedText::new(found),
         })
     }
 

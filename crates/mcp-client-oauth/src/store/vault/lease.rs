@@ -25,8 +25,8 @@ use super::{
 use crate::{
     error::TokenStorageError,
     mutex::lock,
-    proto::foreign::Foreign,
-    store::backend::{Held, Revision},
+    proto::untrusted_text::UntrustedText,
+    store::backend::{LockGuard, Revision},
 };
 
 /// How long a lease lasts after its last note. Each try of a refresh makes one, and takes less than
@@ -82,7 +82,7 @@ enum Attempt {
 pub(super) async fn hold(
     shared: &Arc<Shared>,
     name: &str,
-) -> Result<Box<dyn Held>, TokenStorageError> {
+) -> Result<Box<dyn LockGuard>, TokenStorageError> {
     let clock = &shared.kv.server.clock;
     let mut turn = line_up(shared, name).await?;
     let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
@@ -104,7 +104,7 @@ pub(super) async fn hold(
             }
         };
         if waited >= PATIENCE {
-            let (place, holder) = (place(name), Foreign::new(&holder));
+            let (place, holder) = (place(name), UntrustedText::new(&holder));
             return Err(TokenStorageError::Locked {
                 place: format!("{place} (held by {holder})"),
             });
@@ -209,14 +209,14 @@ impl Lease {
 }
 
 #[async_trait]
-impl Held for Lease {
-    fn unfinished(&self) -> Option<Revision> {
+impl LockGuard for Lease {
+    fn pending_revision(&self) -> Option<Revision> {
         self.unfinished
     }
 
     /// The note is written over our own version, or not at all: a process that was stopped for a
     /// minute finds out here. From then on the lease lasts for its whole length again.
-    async fn begin(&self, revision: Revision) -> Result<(), TokenStorageError> {
+    async fn mark_refresh_started(&self, revision: Revision) -> Result<(), TokenStorageError> {
         let (State { version, .. }, begun) = (*self.state(), Some(revision.number()));
         let document = Document::held(&self.owner, begun);
         let written = self.shared.kv.write(&self.path, version, &document, 0);
@@ -230,7 +230,7 @@ impl Held for Lease {
     }
 
     /// It is written when the lease is let go.
-    async fn end(&self) {
+    async fn mark_refresh_finished(&self) {
         self.state().begun = None;
     }
 }

@@ -6,8 +6,8 @@ use etcetera::BaseStrategy as _;
 use url::{ParseError, Url};
 
 use crate::{
-    error::{TokenStorageError, VaultCause},
-    platform::{Reach, without_query},
+    error::{TokenStorageError, VaultErrorKind},
+    platform::{AddressSpace, without_query},
     secret::Secret,
 };
 
@@ -80,7 +80,7 @@ impl VaultAuth {
     ///
     /// # Errors
     /// [`TokenStorageError::NoDirectory`] if the user has no home.
-    pub fn usual_file() -> Result<Self, TokenStorageError> {
+    pub fn default_token_file() -> Result<Self, TokenStorageError> {
         let base = etcetera::base_strategy::choose_native_strategy()
             .map_err(|_| TokenStorageError::NoDirectory)?;
         Ok(Self::TokenFile(base.home_dir().join(TOKEN_FILE)))
@@ -150,8 +150,8 @@ impl VaultOptions {
         let _ = address.set_username("");
         let _ = address.set_password(None);
         let fault = |cause| TokenStorageError::Vault { address, cause };
-        if let Err(unsafe_url) = Reach::Loopback.allows(&self.address) {
-            return Err(fault(VaultCause::Address(unsafe_url)));
+        if let Err(unsafe_url) = AddressSpace::Loopback.check_url(&self.address) {
+            return Err(fault(VaultErrorKind::Address(unsafe_url)));
         }
         let mut paths = vec![&self.mount, &self.prefix];
         if let VaultAuth::AppRole { mount, .. } = &self.auth {
@@ -159,7 +159,7 @@ impl VaultOptions {
         }
         let is_odd = |segment: &str| matches!(segment, "" | "." | "..");
         match paths.into_iter().find(|path| path.split('/').any(is_odd)) {
-            Some(odd) => Err(fault(VaultCause::Path(odd.clone()))),
+            Some(odd) => Err(fault(VaultErrorKind::Path(odd.clone()))),
             None => Ok(()),
         }
     }

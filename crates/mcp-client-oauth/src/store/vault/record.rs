@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::TokenStorageError,
-    proto::{foreign::Foreign, pkce::NoRandomness},
+    proto::{pkce::RandomError, untrusted_text::UntrustedText},
     secret::Secret,
-    store::backend::{Revision, Stored},
+    store::backend::{Revision, StoredEntry},
 };
 
 /// How many bytes a record may have with its name: what becomes of them in base64, and a little
@@ -108,10 +108,10 @@ impl Kept {
         self.series
     }
 
-    pub(super) fn stored(&self, version: u64) -> Result<Stored, &'static str> {
+    pub(super) fn stored(&self, version: u64) -> Result<StoredEntry, &'static str> {
         let bytes = STANDARD.decode(self.value.expose());
         let bytes = Secret::new(bytes.map_err(|_| "its value is not base64")?);
-        Ok(Stored::new(revision(self.series, version), bytes))
+        Ok(StoredEntry::new(revision(self.series, version), bytes))
     }
 }
 
@@ -128,7 +128,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], TokenStorageError> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| TokenStorageError::Backend {
         name: "vault",
-        source: Arc::new(NoRandomness),
+        source: Arc::new(RandomError),
     })?;
     Ok(bytes)
 }
@@ -147,7 +147,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 pub(super) fn place(name: &str) -> String {
-    format!("the record `{}`", Foreign::new(name))
+    format!("the record `{}`", UntrustedText::new(name))
 }
 
 #[cfg(test)]

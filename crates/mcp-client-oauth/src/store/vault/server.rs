@@ -13,9 +13,11 @@ use zeroize::Zeroizing;
 
 use super::options::VaultOptions;
 use crate::{
-    error::{HttpErrorCause, TokenStorageError, VaultCause},
-    platform::{Clock, HttpClient, METADATA_DEADLINE, Reach, Request, Response, without_query},
-    proto::foreign::Foreign,
+    error::{HttpErrorKind, TokenStorageError, VaultErrorKind},
+    platform::{
+        AddressSpace, Clock, HttpClient, METADATA_DEADLINE, Request, Response, without_query,
+    },
+    proto::untrusted_text::UntrustedText,
     secret::Secret,
 };
 
@@ -115,7 +117,7 @@ impl Answer {
     }
 
     /// Its own words, if it is a refusal.
-    pub(super) fn message(&self) -> Foreign {
+    pub(super) fn message(&self) -> UntrustedText {
         message(&self.body)
     }
 
@@ -139,7 +141,7 @@ impl Server {
         };
         if let Some(namespace) = &options.namespace {
             let value = HeaderValue::from_str(namespace)
-                .map_err(|_| server.fault(VaultCause::Path(namespace.clone())))?;
+                .map_err(|_| server.fault(VaultErrorKind::Path(namespace.clone())))?;
             server.namespace = Some(value);
         }
         Ok(server)
@@ -149,7 +151,7 @@ impl Server {
         &self.address
     }
 
-    pub(super) fn fault(&self, cause: VaultCause) -> TokenStorageError {
+    pub(super) fn fault(&self, cause: VaultErrorKind) -> TokenStorageError {
         TokenStorageError::Vault {
             address: self.address.clone(),
             cause,
@@ -158,25 +160,25 @@ impl Server {
 
     /// A refusal that nobody expected.
     pub(super) fn refused(&self, answer: &Answer) -> TokenStorageError {
-        self.fault(VaultCause::Refused {
+        self.fault(VaultErrorKind::Refused {
             status: answer.status.as_u16(),
             message: answer.message(),
         })
     }
 
     pub(super) fn denied(&self, path: &str) -> TokenStorageError {
-        self.fault(VaultCause::Denied {
+        self.fault(VaultErrorKind::Denied {
             path: path.to_owned(),
         })
     }
 
     pub(super) fn malformed(&self, why: &'static str) -> TokenStorageError {
-        self.fault(VaultCause::Malformed(why))
+        self.fault(VaultErrorKind::Malformed(why))
     }
 
     /// Sends `call`, and again while the server cannot answer: every call here may be repeated,
     /// because writes are check-and-set (what came of one whose answer was lost is told by
-    /// [`Answer::in_doubt`]), unless it says that it may not.
+    /// [`McpResponse::in_doubt`]), unless it says that it may not.
     pub(super) async fn send(
         &self,
         call: &Call,
@@ -192,7 +194,7 @@ impl Server {
             };
             let never_sent = matches!(
                 failure,
-                VaultCause::Unreachable(HttpErrorCause::Connect(_)) | VaultCause::Sealed
+                VaultErrorKind::Unreachable(HttpErrorKind::Connect(_)) | VaultErrorKind::Sealed
             );
             let pause = pauses.next().filter(|_| may_pass(&failure));
             let Some(pause) = pause.filter(|_| never_sent || !call.once) else {
@@ -210,7 +212,7 @@ impl Server {
         token: Option<&Secret<String>>,
     ) -> Result<Request, TokenStorageError> {
         // The person named the address, so it may be anywhere.
-        let mut request = Request::json(self.url(call), Reach::Loopback, call.body.clone());
+        let mut request = Request::json(self.url(call), AddressSpace::Loopback, call.body.clone());
         request.method = call.method.clone();
         request.deadline = METADATA_DEADLINE;
         request.body_limit = ANSWER_LIMIT;
@@ -220,8 +222,9 @@ impl Server {
             headers.insert(NAMESPACE, namespace.clone());
         }
         if let Some(token) = token {
-            let mut value = HeaderValue::from_str(token.expose())
-                .map_err(|_| self.fault(VaultCause::Token("has characters that none can have")))?;
+            let mut value = HeaderValue::from_str(token.expose()).map_err(|_| {
+                self.fault(VaultErrorKind::Token("has characters that none can have"))
+            })?;
             value.set_sensitive(true);
             headers.insert(TOKEN, value);
         }
@@ -241,28 +244,28 @@ impl Server {
         url
     }
 
-    async fn try_once(&self, request: Request) -> Result<Answer, VaultCause> {
+    async fn try_once(&self, request: Request) -> Result<Answer, VaultErrorKind> {
         let answer = self
             .http
             .send(request)
             .await
-            .map_err(|error| VaultCause::Unreachable(error.cause))?;
+            .map_err(|error| VaultErrorKind::Unreachable(error.cause))?;
         sort(answer)
     }
 }
 
 /// Keeps the answers that are about what was asked, and tells the others.
 /// <https://developer.hashicorp.com/vault/api-docs#http-status-codes>
-fn sort(answer: Response) -> Result<Answer, VaultCause> {
+fn sort(answer: Response) -> Result<Answer, VaultErrorKind> {
     let status = answer.status;
     match status.as_u16() {
-        501 => Err(VaultCause::Uninitialized),
-        503 if message(&answer.body).as_raw().contains("sealed") => Err(VaultCause::Sealed),
+        501 => Err(VaultErrorKind::Uninitialized),
+        503 if message(&answer.body).as_raw().contains("sealed") => Err(VaultErrorKind::Sealed),
         412 | 429 | 472 | 473 | 500.. => Err(unavailable(&answer)),
         400 if message(&answer.body).as_raw().contains(UPGRADING) => Err(unavailable(&answer)),
         300..=399 => {
             let place = answer.header(header::LOCATION).unwrap_or_default();
-            Err(VaultCause::Redirect(Foreign::new(place)))
+            Err(VaultErrorKind::Redirect(UntrustedText::new(place)))
         }
         _ => Ok(Answer {
             status,
@@ -275,35 +278,35 @@ fn sort(answer: Response) -> Result<Answer, VaultCause> {
     }
 }
 
-fn unavailable(answer: &Response) -> VaultCause {
-    VaultCause::Unavailable {
+fn unavailable(answer: &Response) -> VaultErrorKind {
+    VaultErrorKind::Unavailable {
         status: answer.status.as_u16(),
         message: message(&answer.body),
     }
 }
 
-fn may_pass(failure: &VaultCause) -> bool {
+fn may_pass(failure: &VaultErrorKind) -> bool {
     matches!(
         failure,
-        VaultCause::Sealed
-            | VaultCause::Unavailable { .. }
-            | VaultCause::Unreachable(
-                HttpErrorCause::Connect(_)
-                    | HttpErrorCause::Interrupted(_)
-                    | HttpErrorCause::TimedOut(_)
+        VaultErrorKind::Sealed
+            | VaultErrorKind::Unavailable { .. }
+            | VaultErrorKind::Unreachable(
+                HttpErrorKind::Connect(_)
+                    | HttpErrorKind::Interrupted(_)
+                    | HttpErrorKind::TimedOut(_)
             )
     )
 }
 
-fn message(body: &[u8]) -> Foreign {
+fn message(body: &[u8]) -> UntrustedText {
     #[derive(Deserialize)]
     struct Refusal {
         errors: Vec<String>,
     }
     match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) if refusal.errors.is_empty() => Foreign::new("no reason given"),
-        Ok(refusal) => Foreign::new(refusal.errors.join("; ").trim()),
-        Err(_) => Foreign::new("not the answer of a Vault"),
+        Ok(refusal) if refusal.errors.is_empty() => UntrustedText::new("no reason given"),
+        Ok(refusal) => UntrustedText::new(refusal.errors.join("; ").trim()),
+        Err(_) => UntrustedText::new("not the answer of a Vault"),
     }
 }
 
@@ -313,7 +316,7 @@ mod tests {
 
     use super::*;
 
-    fn cause(status: u16, body: &'static str) -> VaultCause {
+    fn cause(status: u16, body: &'static str) -> VaultErrorKind {
         let status = StatusCode::from_u16(status).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(
@@ -325,23 +328,23 @@ mod tests {
 
     #[test]
     fn a_status_about_the_server_is_told_from_one_about_the_secret() {
-        assert!(matches!(cause(501, "{}"), VaultCause::Uninitialized));
+        assert!(matches!(cause(501, "{}"), VaultErrorKind::Uninitialized));
         assert!(matches!(
             cause(503, r#"{"errors":["Vault is sealed"]}"#),
-            VaultCause::Sealed
+            VaultErrorKind::Sealed
         ));
         for status in [412, 429, 472, 473, 500, 502, 503, 599] {
             assert!(
-                matches!(cause(status, ""), VaultCause::Unavailable { status: s, .. } if s == status)
+                matches!(cause(status, ""), VaultErrorKind::Unavailable { status: s, .. } if s == status)
             );
         }
         assert!(
-            matches!(cause(307, ""), VaultCause::Redirect(place) if place.as_raw().contains("b.example"))
+            matches!(cause(307, ""), VaultErrorKind::Redirect(place) if place.as_raw().contains("b.example"))
         );
         let upgrading = r#"{"errors":["Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."]}"#;
         assert!(matches!(
             cause(400, upgrading),
-            VaultCause::Unavailable { status: 400, .. }
+            VaultErrorKind::Unavailable { status: 400, .. }
         ));
         for status in [200, 204, 400, 403, 404] {
             let status = StatusCode::from_u16(status).unwrap();
@@ -351,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_a_server_says_is_made_safe_to_show() {
-        let VaultCause::Unavailable { message, .. } =
+        let VaultErrorKind::Unavailable { message, .. } =
             cause(500, r#"{"errors":["a\u001b[2J","b"]}"#)
         else {
             panic!("500 means something else");

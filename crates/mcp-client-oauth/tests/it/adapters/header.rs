@@ -40,7 +40,10 @@ async fn a_token_that_is_bound_to_a_key_comes_with_a_proof_of_that_request() {
     };
     let refused = send().await;
     assert_eq!(refused.status(), 401);
-    session.prover().unwrap().learn(&notes, refused.headers());
+    session
+        .prover()
+        .unwrap()
+        .store_nonce(&notes, refused.headers());
     assert_eq!(send().await.status(), 200);
     let proof = scene.last("GET", NOTES).dpop_proof().unwrap();
     assert_eq!(proof.htm.as_deref(), Some("GET"));

@@ -1,6 +1,6 @@
 //! The credentials of `rmcp` in our stores.
 
-use mcp_client_oauth::{TokenStore, adapters::rmcp_credentials::RmcpCredentials, store::RecordKey};
+use mcp_client_oauth::{TokenStore, adapters::rmcp_credentials::RmcpCredentials, store::LoginKey};
 use rmcp::transport::auth::{CredentialStore as _, StoredCredentials};
 use serde_json::json;
 
@@ -16,8 +16,8 @@ fn credentials(token: &str) -> StoredCredentials {
     serde_json::from_value(document).unwrap()
 }
 
-fn key() -> RecordKey {
-    RecordKey::new("https://mcp.example/mcp".parse().unwrap())
+fn key() -> LoginKey {
+    LoginKey::new("https://mcp.example/mcp".parse().unwrap())
 }
 
 async fn kept(store: &RmcpCredentials) -> Option<serde_json::Value> {

@@ -10,7 +10,7 @@ use hyper_util::{
 };
 use mcp_client_oauth::{
     Error,
-    adapters::tower::{AuthorizedLayer, AuthorizedService, BoxError, CopyBody, NotAbsolute},
+    adapters::tower::{AuthorizedLayer, AuthorizedService, BoxError, CopyBody, RelativeUriError},
     error::AuthorizationError,
 };
 use tower::{Layer as _, ServiceExt as _, limit::ConcurrencyLimitLayer};
@@ -85,7 +85,7 @@ async fn a_token_goes_nowhere_but_to_its_resource() {
         Error::Authorization(AuthorizationError::OutsideResource { .. })
     ));
     let refused = send(&client, Method::GET, NOTES).await.unwrap_err();
-    assert!(refused.is::<NotAbsolute>(), "{refused}");
+    assert!(refused.is::<RelativeUriError>(), "{refused}");
     assert_eq!(scene.testbed.requests().len(), 0);
 }
 

@@ -95,7 +95,7 @@ async fn a_login_that_is_given_up_leaves_no_listener_behind() {
 async fn a_port_that_was_fixed_can_be_used_again_at_once() {
     let scene = Scene::start().await;
     let port = crate::support::dead_port();
-    let options = super::redirect(mcp_client_oauth::grant::Redirect::Port(port));
+    let options = super::redirect(mcp_client_oauth::grant::RedirectTarget::Port(port));
     for _ in 0..3 {
         scene.login_with(&options).await.unwrap();
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcp_client_oauth::LoginOptions;
 use mcp_oauth_testbed::{
-    Endpoint, Fault, Party, Spoil, Testbed,
-    person::{Decision, decide, visit},
+    Corruption, Endpoint, Fault, Peer, Testbed,
+    test_user::{Decision, decide, visit},
 };
 use url::Url;
 
@@ -86,7 +86,7 @@ async fn a_server_that_loses_the_state_never_gets_through() {
 #[tokio::test]
 async fn a_callback_that_comes_twice_counts_once_and_shows_the_same_page() {
     let testbed = Arc::new(Testbed::start().await.unwrap());
-    testbed.set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+    testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
     let held = Arc::clone(&testbed);
     let person = Person::who(move |url| {
         let testbed = Arc::clone(&held);
@@ -95,7 +95,7 @@ async fn a_callback_that_comes_twice_counts_once_and_shows_the_same_page() {
             let mut pages = vec![visit(&callback).await.unwrap()];
             // The exchange is under way, and not at its end.
             testbed
-                .arrived(Party::AuthorizationServer, "POST", "/token", 1)
+                .arrived(Peer::AuthorizationServer, "POST", "/token", 1)
                 .await;
             pages.push(visit(&callback).await.unwrap());
             let other = with_parameter(&callback, "code", Some("another"));

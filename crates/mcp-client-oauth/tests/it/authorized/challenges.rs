@@ -7,10 +7,10 @@ use std::sync::{
 
 use http::{Method, header};
 use mcp_client_oauth::{
-    Authorized, Error, Interactive, LoginOptions, TokenSource, error::AuthorizationError,
+    Authorized, Error, InteractiveSession, LoginOptions, TokenSource, error::AuthorizationError,
     proto::challenge::Challenge,
 };
-use mcp_oauth_testbed::{Fault, Party, Testbed};
+use mcp_oauth_testbed::{Fault, Peer, Testbed};
 
 use super::{NOTES, asked, authorized, interactive, logged_in, read};
 use crate::support::{Scene, bounded, parameter};
@@ -116,13 +116,13 @@ async fn a_challenge_that_the_caller_brings_is_that_of_the_first_login() {
     options.discovery.challenge = Some(challenge);
     let (platform, store) = (scene.platform.clone(), scene.store.clone());
     let server = scene.server.clone();
-    let source = Interactive::open(platform, store, server, options)
+    let source = InteractiveSession::open(platform, store, server, options)
         .await
         .unwrap();
 
     bounded(source.token()).await.unwrap();
     assert_eq!(parameter(&scene.person.opened()[0], "scope"), "notes:write");
-    let questions = scene.testbed.count(Party::Mcp, "POST", "/mcp");
+    let questions = scene.testbed.count(Peer::Mcp, "POST", "/mcp");
     assert_eq!(questions, 0, "the challenge was known");
 
     scene.testbed.revoke_everything();

@@ -7,11 +7,11 @@ use http::{HeaderValue, Method, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use mcp_client_oauth::{
-    ANSWER_LIMIT, Answer, AnswerBody, AnswerError, Authorized, Events,
-    error::HttpErrorCause,
-    platform::{Body, HttpClient as _, Reach, Request, ReqwestClient},
+    ANSWER_LIMIT, Authorized, EventStream, McpBody, McpResponse, McpResponseError,
+    error::HttpErrorKind,
+    platform::{AddressSpace, Body, HttpClient as _, Request, ReqwestClient},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -24,11 +24,13 @@ use crate::support::{Scene, bounded};
 
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
-async fn call(authorized: &Authorized, scene: &Scene, message: &Value) -> Answer {
+async fn call(authorized: &Authorized, scene: &Scene, message: &Value) -> McpResponse {
     let url = scene.server.as_url();
     let request = authorized.post(url.clone()).json(message);
-    let response = bounded(request.header(header::ACCEPT, BOTH).open()).await;
-    Answer::of(url, response.unwrap()).await.unwrap()
+    let response = bounded(request.header(header::ACCEPT, BOTH).send_streaming()).await;
+    McpResponse::from_response(url, response.unwrap())
+        .await
+        .unwrap()
 }
 
 fn initialize() -> Value {
@@ -40,15 +42,17 @@ fn initialize() -> Value {
 
 fn raw(content_type: &str, body: impl Into<Vec<u8>>) -> Fault {
     let (content_type, body) = (content_type.to_owned(), body.into());
-    Fault::Spoil(Endpoint::Mcp, Spoil::Raw { content_type, body })
+    Fault::Spoil(Endpoint::Mcp, Corruption::Raw { content_type, body })
 }
 
 #[tokio::test]
 async fn an_answer_begins_before_it_is_whole() {
     let (scene, _, authorized) = logged_in().await;
-    let slowly = Spoil::Trickle(Duration::from_millis(5));
+    let slowly = Corruption::Trickle(Duration::from_millis(5));
     scene.testbed.set_fault(Fault::Spoil(Endpoint::Mcp, slowly));
-    let answer = bounded(authorized.get(notes(&scene)).open()).await.unwrap();
+    let answer = bounded(authorized.get(notes(&scene)).send_streaming())
+        .await
+        .unwrap();
     let mut body = answer.into_body();
     let first = bounded(body.chunk()).await.unwrap().unwrap();
     assert_eq!(&first[..], b"{");
@@ -59,9 +63,9 @@ async fn a_refused_token_is_replaced_once_for_a_stream_too() {
     let (scene, _, authorized) = logged_in().await;
     scene.testbed.revoke_access_tokens();
     let answer = call(&authorized, &scene, &initialize()).await;
-    let is_stream = matches!(answer.body, AnswerBody::Events(_));
+    let is_stream = matches!(answer.body, McpBody::Events(_));
     assert!(is_stream, "{answer:?}");
-    let answer = answer.to(&json!(1)).await.unwrap();
+    let answer = answer.into_result(&json!(1)).await.unwrap();
     assert_eq!(answer["result"]["protocolVersion"], "2025-11-25");
     assert_eq!(scene.testbed.token_requests("refresh_token"), 1);
 }
@@ -74,11 +78,11 @@ async fn the_one_answer_is_found_among_other_messages() {
     let stream = format!("{question}\n\n{other}\n\ndata: {{\"id\":7,\ndata: \"result\":{{}}}}\n\n");
     scene.testbed.set_fault(raw("text/event-stream", stream));
     let answer = call(&authorized, &scene, &initialize()).await;
-    let found = answer.to(&json!(7)).await.unwrap();
+    let found = answer.into_result(&json!(7)).await.unwrap();
     assert_eq!(found, json!({"id": 7, "result": {}}));
     let answer = call(&authorized, &scene, &initialize()).await;
-    let missing = answer.to(&json!(9)).await.unwrap_err();
-    let with_status = matches!(missing, AnswerError::Missing { status, .. } if status == 200);
+    let missing = answer.into_result(&json!(9)).await.unwrap_err();
+    let with_status = matches!(missing, McpResponseError::Missing { status, .. } if status == 200);
     assert!(with_status, "{missing}");
 }
 
@@ -87,15 +91,14 @@ async fn an_event_without_end_is_given_up_at_its_limit() {
     let (scene, _, authorized) = logged_in().await;
     let endless = [b"data: one\n\ndata: ".as_slice(), &vec![b'x'; 5 << 20]].concat();
     scene.testbed.set_fault(raw("text/event-stream", endless));
-    let answer = bounded(authorized.get(notes(&scene)).open()).await.unwrap();
-    let mut events = Events::new(scene.server.as_url(), answer.into_body());
+    let answer = bounded(authorized.get(notes(&scene)).send_streaming())
+        .await
+        .unwrap();
+    let mut events = EventStream::new(scene.server.as_url(), answer.into_body());
     let first = bounded(events.next()).await.unwrap().unwrap();
     assert_eq!(&first.data[..], b"one");
     let error = bounded(events.next()).await.unwrap().unwrap_err();
-    assert!(
-        matches!(error.cause, HttpErrorCause::TooLarge(_)),
-        "{error}"
-    );
+    assert!(matches!(error.cause, HttpErrorKind::TooLarge(_)), "{error}");
     assert!(bounded(events.next()).await.is_none());
 }
 
@@ -106,8 +109,10 @@ async fn a_page_is_no_message() {
         .testbed
         .set_fault(raw("text/html; charset=utf-8", "<p>Sign in</p>"));
     let url = scene.server.as_url();
-    let response = bounded(authorized.get(url.clone()).open()).await.unwrap();
-    let error = Answer::of(url, response).await.unwrap_err();
+    let response = bounded(authorized.get(url.clone()).send_streaming())
+        .await
+        .unwrap();
+    let error = McpResponse::from_response(url, response).await.unwrap_err();
     assert!(
         error.to_string().contains("HTTP 200 OK with text/html"),
         "{error}"
@@ -117,21 +122,25 @@ async fn a_page_is_no_message() {
 #[tokio::test]
 async fn a_text_that_stops_half_way_is_waited_for_so_long() {
     let (scene, _, authorized) = logged_in().await;
-    let never = Spoil::Trickle(Duration::from_secs(3600));
+    let never = Corruption::Trickle(Duration::from_secs(3600));
     scene.testbed.set_fault(Fault::Spoil(Endpoint::Mcp, never));
     let url = notes(&scene);
-    let response = bounded(authorized.get(url.clone()).open()).await.unwrap();
-    let patience = Duration::from_millis(50);
-    let error = bounded(Answer::within(patience, ANSWER_LIMIT, &url, response))
+    let response = bounded(authorized.get(url.clone()).send_streaming())
         .await
-        .unwrap_err();
-    let AnswerError::Network(error) = error else {
+        .unwrap();
+    let patience = Duration::from_millis(50);
+    let error = bounded(McpResponse::from_response_with_timeout(
+        patience,
+        ANSWER_LIMIT,
+        &url,
+        response,
+    ))
+    .await
+    .unwrap_err();
+    let McpResponseError::Network(error) = error else {
         panic!("{error}");
     };
-    assert!(
-        matches!(error.cause, HttpErrorCause::TimedOut(_)),
-        "{error}"
-    );
+    assert!(matches!(error.cause, HttpErrorKind::TimedOut(_)), "{error}");
 }
 
 /// A body whose pieces a test sends when it likes.
@@ -148,7 +157,7 @@ fn piecemeal() -> (mpsc::UnboundedSender<&'static str>, Body) {
 async fn a_body_is_sent_as_it_comes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    let request = Request::new(Method::POST, url.parse().unwrap(), Reach::Loopback);
+    let request = Request::new(Method::POST, url.parse().unwrap(), AddressSpace::Loopback);
     let (pieces, body) = piecemeal();
     let sending = tokio::spawn(async move {
         let network = ReqwestClient::default();
@@ -182,16 +191,16 @@ async fn a_body_that_is_spent_is_not_sent_again_and_the_token_is_replaced() {
         let body = Body::full(Bytes::from_static(b"[1,2]"));
         let json = HeaderValue::from_static("application/json");
         let request = authorized.post(notes(&scene));
-        request.header(header::CONTENT_TYPE, json).stream(body)
+        request.header(header::CONTENT_TYPE, json).body_stream(body)
     };
     let answer = bounded(post().send()).await.unwrap();
     assert_eq!(&answer.body[..], b"[1,2]");
     scene.testbed.revoke_access_tokens();
     let refused = bounded(post().send()).await.unwrap();
     assert_eq!((refused.status.as_u16(), scene.refreshes()), (401, 1));
-    let posts = || scene.testbed.count(Party::Mcp, "POST", NOTES);
+    let posts = || scene.testbed.count(Peer::Mcp, "POST", NOTES);
     assert_eq!(posts(), 2);
-    let answer = bounded(post().open()).await.unwrap();
+    let answer = bounded(post().send_streaming()).await.unwrap();
     assert_eq!((answer.status().as_u16(), posts()), (200, 3));
     // Whoever wants none of it gets none of it.
     scene.testbed.revoke_access_tokens();

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Mutex};
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use mcp_client_oauth::platform::{HttpClient, HttpError, HttpErrorCause, Request, Response};
+use mcp_client_oauth::platform::{HttpClient, HttpError, HttpErrorKind, Request, Response};
 use serde::Deserialize;
 
 use crate::support::lock;
@@ -84,7 +84,7 @@ impl HttpClient for Replay {
         let mut exchanges = lock(&self.exchanges);
         let at = exchanges.iter().position(|next| next.request == asked);
         let next = at.and_then(|at| exchanges.remove(at));
-        let over = || HttpErrorCause::Connect(format!("no more {asked} in the transcript"));
+        let over = || HttpErrorKind::Connect(format!("no more {asked} in the transcript"));
         next.map(Exchange::response)
             .ok_or_else(|| HttpError::new(&url, over()))
     }

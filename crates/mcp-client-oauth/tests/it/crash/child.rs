@@ -15,7 +15,7 @@ use mcp_client_oauth::{
     error::TokenStorageError,
     platform::{HttpClient, HttpError, Request, Response},
     proto::token::AccessToken,
-    store::{KeySource, Record, RecordKey, RecordLock, SealedFiles},
+    store::{EncryptedFileStore, KeySource, LoginKey, Record, RecordLock},
     testing::ManualClock,
 };
 use tokio::{process::Command, runtime::Handle};
@@ -97,9 +97,9 @@ impl Job<'_> {
 /// The store and the record that this process works on.
 struct Child {
     work: Work,
-    files: SealedFiles,
+    files: EncryptedFileStore,
     store: TokenStore,
-    key: RecordKey,
+    key: LoginKey,
     session: Option<Session>,
     /// The last number that was saved.
     number: AtomicU64,
@@ -113,7 +113,7 @@ fn is_child() -> bool {
 impl Child {
     /// Opens what this process was told of. Its requests go out from the runtime `network`.
     async fn told(network: Handle) -> Result<Self, Error> {
-        let key = RecordKey::new(variable(SERVER).unwrap().parse().unwrap());
+        let key = LoginKey::new(variable(SERVER).unwrap().parse().unwrap());
         let name = variable(NAME).unwrap();
         let files = open(variable(DIRECTORY).unwrap()).await?;
         let store = TokenStore::new(Arc::new(files.clone()));
@@ -144,7 +144,7 @@ impl Child {
         }
         match self.work {
             Work::Begin => {
-                self.store.ready().await?;
+                self.store.check_writable().await?;
                 return Ok("begun".to_owned());
             }
             Work::Rekey => {
@@ -190,8 +190,8 @@ impl Child {
 }
 
 /// Where all that is done to files is seen by whoever watches that thread.
-async fn open(directory: String) -> Result<SealedFiles, TokenStorageError> {
-    let open = move || SealedFiles::open(directory, KeySource::KeyFile);
+async fn open(directory: String) -> Result<EncryptedFileStore, TokenStorageError> {
+    let open = move || EncryptedFileStore::open(directory, KeySource::KeyFile);
     tokio::task::spawn_blocking(open).await.unwrap()
 }
 
@@ -208,7 +208,7 @@ impl HttpClient for Elsewhere {
 }
 
 /// Where the record is kept from which records are made.
-pub(crate) fn template(key: &RecordKey) -> RecordKey {
+pub(crate) fn template(key: &LoginKey) -> LoginKey {
     key.clone().with_account("template")
 }
 

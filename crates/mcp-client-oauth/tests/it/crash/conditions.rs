@@ -9,7 +9,7 @@ use std::{
 };
 
 use mcp_client_oauth::{Error, Remedy, Session, TokenSource as _, error::TokenStorageError};
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer};
 use tokio::process::Command;
 
 use super::{
@@ -189,12 +189,12 @@ async fn a_store_that_vanishes_during_a_refresh_leaves_what_is_in_memory() {
     let (place, session) = logged_in().await;
     let testbed = &place.scene.testbed;
     testbed.forget_requests();
-    testbed.set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+    testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
     let refreshing = tokio::spawn({
         let session = session.clone();
         async move { session.refresh().await }
     });
-    let server = Party::AuthorizationServer;
+    let server = Peer::AuthorizationServer;
     bounded(testbed.arrived(server, "POST", "/token", 1)).await;
     fs::remove_dir_all(place.home.path()).unwrap();
     testbed.release();
@@ -237,7 +237,7 @@ async fn with_short_files(work: Work, blocks: u32) {
     } else {
         let lock = place.lock().await;
         let lost = place.is_lost(lock.record().unwrap());
-        assert!(!lost || (failed && lock.in_doubt()), "{said}");
+        assert!(!lost || (failed && lock.refresh_interrupted()), "{said}");
     }
     place.assert_the_next_write_clears_up().await;
 }

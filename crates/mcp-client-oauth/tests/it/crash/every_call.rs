@@ -194,7 +194,10 @@ impl Deed {
                 let lock = place.lock().await;
                 let record = lock.record().expect("nobody logs out");
                 if place.is_lost(record) {
-                    assert!(lock.in_doubt(), "a refresh token was spent without a note");
+                    assert!(
+                        lock.refresh_interrupted(),
+                        "a refresh token was spent without a note"
+                    );
                 }
                 !place.is_lost(record)
             }

@@ -5,7 +5,7 @@ use std::{net::TcpListener, sync::Mutex};
 use async_trait::async_trait;
 use mcp_client_oauth::{
     Secret,
-    grant::{self, Redirect},
+    grant::{self, RedirectTarget},
     platform::Interaction,
     refresh,
 };
@@ -102,7 +102,7 @@ async fn a_confidential_client_proves_itself_at_both_endpoints() {
     let scene = Scene::of(&code(), [tokens()]);
     let mut options = options();
     let secret = Secret::new("planted-client-secret".to_owned());
-    options.identity.preregistered = Some(Preregistered::new("device", Some(secret)));
+    options.identity.preregistered = Some(PreregisteredClient::new("device", Some(secret)));
     scene.login_with(&options).await.unwrap();
     for request in scene.http.requests() {
         assert!(
@@ -207,7 +207,7 @@ async fn a_prompt_that_stays_does_not_hold_the_login_up() {
 async fn a_busy_port_does_not_matter_for_nobody_listens() {
     let busy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut options = options();
-    options.redirect = Redirect::Port(busy.local_addr().unwrap().port());
+    options.redirect = RedirectTarget::Port(busy.local_addr().unwrap().port());
     let scene = Scene::of(&code(), [tokens()]);
     scene.login_with(&options).await.unwrap();
     options.grant = None;
@@ -308,7 +308,7 @@ async fn without_its_endpoint_the_grant_is_not_offered_and_nobody_is_registered(
 #[tokio::test]
 async fn it_is_never_taken_unasked() {
     let mut server = metadata();
-    let name = |server: &ServerMetadata| grant::foresee(server, None).unwrap().name();
+    let name = |server: &ServerMetadata| grant::select_for_server(server, None).unwrap().name();
     assert_eq!(name(&server), "authorization_code");
     server.authorization_endpoint = None;
     let scene = Scene::of(&code(), [tokens()]);
@@ -334,10 +334,10 @@ async fn a_listed_grant_without_an_endpoint_is_none() {
         "grant_types_supported": [URN],
     });
     let issuer = Issuer::new("https://as.example");
-    let reach = mcp_client_oauth::platform::Reach::Public;
+    let reach = mcp_client_oauth::platform::AddressSpace::Public;
     let server = ServerMetadata::parse(document.to_string().as_bytes(), &issuer, reach).unwrap();
-    assert!(grant::foresee(&server, Some("device_code")).is_err());
-    assert!(grant::foresee(&server, None).is_err());
+    assert!(grant::select_for_server(&server, Some("device_code")).is_err());
+    assert!(grant::select_for_server(&server, None).is_err());
 }
 
 #[tokio::test]

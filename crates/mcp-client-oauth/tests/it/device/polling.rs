@@ -123,8 +123,8 @@ async fn a_server_or_a_network_that_fails_is_asked_again_less_often() {
     let polls = [
         unreachable(),
         unavailable(None),
-        Err(HttpErrorCause::TimedOut(Duration::from_secs(30))),
-        Err(HttpErrorCause::Interrupted("cut".to_owned())),
+        Err(HttpErrorKind::TimedOut(Duration::from_secs(30))),
+        Err(HttpErrorKind::Interrupted("cut".to_owned())),
         unavailable(None),
         pending(),
         word("server_error"),

@@ -50,9 +50,12 @@ async fn any_other_refusal_ends_it_at_the_first_poll() {
         (word("invalid_grant"), Remedy::LogIn),
         (word("invalid_client"), Remedy::Reconfigure),
         (word("unsupported_grant_type"), Remedy::Reconfigure),
-        (answer(404, &json!({})), Remedy::ReportToServer),
-        (answer(200, &json!({})), Remedy::ReportToServer),
-        (Err(HttpErrorCause::TooLarge(1)), Remedy::ReportToServer),
+        (answer(404, &json!({})), Remedy::ContactServerOperator),
+        (answer(200, &json!({})), Remedy::ContactServerOperator),
+        (
+            Err(HttpErrorKind::TooLarge(1)),
+            Remedy::ContactServerOperator,
+        ),
     ] {
         let scene = Scene::of(&code(), [refusal, tokens()]);
         let error = scene.login().await.unwrap_err();
@@ -143,10 +146,10 @@ async fn a_server_that_gives_no_code_says_what_to_do() {
         (answer(404, &Value::Null), Remedy::Reconfigure),
         (answer(503, &Value::Null), Remedy::Retry),
         (answer(429, &json!({"error": "slow_down"})), Remedy::Retry),
-        (answer(200, &Value::Null), Remedy::ReportToServer),
+        (answer(200, &Value::Null), Remedy::ContactServerOperator),
         (
             answer(200, &code_without("device_code")),
-            Remedy::ReportToServer,
+            Remedy::ContactServerOperator,
         ),
     ] {
         let shown = format!("{refusal:?}");

@@ -176,7 +176,7 @@ async fn a_server_that_lists_the_grant_without_an_endpoint_is_told_of_as_such() 
             "grant_types_supported": ["refresh_token", URN],
         });
         let issuer = Issuer::new("https://as.example");
-        let reach = mcp_client_oauth::platform::Reach::Public;
+        let reach = mcp_client_oauth::platform::AddressSpace::Public;
         let body = document.to_string();
         let metadata = ServerMetadata::parse(body.as_bytes(), &issuer, reach).unwrap();
         let mut options = unregistered();

@@ -12,8 +12,8 @@ use mcp_client_oauth::{
     platform::{Interaction, ReqwestClient},
 };
 use mcp_oauth_testbed::{
-    Builder, Fault, Party, Testbed,
-    person::{approve_device, deny_device},
+    Builder, Fault, Peer, Testbed,
+    test_user::{approve_device, deny_device},
 };
 use url::Url;
 
@@ -96,7 +96,7 @@ impl Real {
         let testbed = Arc::new(builder.start().await.unwrap());
         let watch = Arc::new(Watch {
             testbed: testbed.clone(),
-            clock: ManualClock::flying(the_time()),
+            clock: ManualClock::auto_advancing(the_time()),
             deed,
             waits: AtomicUsize::default(),
             prompt: Mutex::default(),
@@ -127,7 +127,7 @@ impl Real {
     }
 
     async fn stored(&self) -> Option<Record> {
-        let key = RecordKey::new(self.server.clone());
+        let key = LoginKey::new(self.server.clone());
         let loaded = self.store.load(&key).await.unwrap();
         loaded.map(|(record, _)| record)
     }
@@ -162,13 +162,13 @@ async fn a_device_login_brings_a_record_a_request_and_a_refresh() {
     assert_eq!(
         scene
             .testbed
-            .count(Party::AuthorizationServer, "POST", "/register"),
+            .count(Peer::AuthorizationServer, "POST", "/register"),
         1
     );
     assert_eq!(
         scene
             .testbed
-            .count(Party::AuthorizationServer, "GET", "/authorize"),
+            .count(Peer::AuthorizationServer, "GET", "/authorize"),
         0
     );
 
@@ -195,7 +195,7 @@ async fn a_second_login_uses_the_registration_of_the_first() {
     assert_eq!(
         scene
             .testbed
-            .count(Party::AuthorizationServer, "POST", "/register"),
+            .count(Peer::AuthorizationServer, "POST", "/register"),
         1
     );
 }
@@ -320,7 +320,7 @@ async fn a_server_without_the_grant_is_not_asked_and_registers_nobody() {
         "{cause}"
     );
     assert_eq!(
-        testbed.count(Party::AuthorizationServer, "POST", "/register"),
+        testbed.count(Peer::AuthorizationServer, "POST", "/register"),
         0
     );
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcp_client_oauth::{LoginOptions, proto::challenge::Challenge};
-use mcp_oauth_testbed::Party;
+use mcp_oauth_testbed::Peer;
 
 use super::{OAUTH, document};
 use crate::support::{PRM, Scene};
@@ -78,5 +78,5 @@ async fn a_challenge_that_contradicts_what_was_kept_throws_it_away() {
     options.discovery.challenge = Some(challenge);
     scene.login_with(&options).await.unwrap();
     assert!(questions(&scene) > asked, "it says something else");
-    assert_eq!(scene.testbed.count(Party::Mcp, "GET", "/elsewhere"), 1);
+    assert_eq!(scene.testbed.count(Peer::Mcp, "GET", "/elsewhere"), 1);
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mcp_client_oauth::{
     Discovery, DiscoveryOptions, Error, ServerUrl, discover,
-    error::{DiscoveryError, HttpErrorCause, ServerMetadataError},
-    platform::{HttpClient, HttpError, Platform, Reach, Request, Response},
+    error::{DiscoveryError, HttpErrorKind, ServerMetadataError},
+    platform::{AddressSpace, HttpClient, HttpError, Platform, Request, Response},
     testing::{ManualClock, RecordedInteraction},
 };
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ fn resource_metadata(issuer: &str) -> Value {
 fn is_unsafe(error: &Error) -> bool {
     match error {
         Error::Discovery(DiscoveryError::Unsafe { .. }) => true,
-        Error::Http(error) => matches!(error.cause, HttpErrorCause::Forbidden(_)),
+        Error::Http(error) => matches!(error.cause, HttpErrorKind::Forbidden(_)),
         _ => false,
     }
 }
@@ -187,28 +187,28 @@ async fn what_a_public_server_names_is_asked_for_with_a_public_reach() {
         .iter()
         .filter(|request| request.url.host_str() == Some("as.example"));
     // The name may resolve to anything: the reach is what the connection is judged by.
-    let reaches: Vec<Reach> = foreign.map(|request| request.reach).collect();
-    assert_eq!(reaches, [Reach::Public]);
+    let reaches: Vec<AddressSpace> = foreign.map(|request| request.reach).collect();
+    assert_eq!(reaches, [AddressSpace::Public]);
 }
 
 #[tokio::test]
 async fn a_server_whose_plain_http_is_allowed_may_name_others_of_that_kind() {
-    let server = ServerUrl::allowing_http(CLEAR).unwrap();
+    let server = ServerUrl::parse_allow_http(CLEAR).unwrap();
     for issuer in ["http://as.example", "https://as.example"] {
         let (outcome, asked) = Servers::in_clear(issuer)
             .discovered_at(server.clone())
             .await;
-        assert_eq!(outcome.unwrap().reach, Reach::PrivateOverHttp);
+        assert_eq!(outcome.unwrap().reach, AddressSpace::PrivateOverHttp);
         // Whether a name leads into a private network, the connection finds out.
         for request in asked {
-            assert_eq!(request.reach, Reach::PrivateOverHttp, "{request:?}");
+            assert_eq!(request.reach, AddressSpace::PrivateOverHttp, "{request:?}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_server_whose_plain_http_is_allowed_leads_to_no_other_place() {
-    let server = ServerUrl::allowing_http(CLEAR).unwrap();
+    let server = ServerUrl::parse_allow_http(CLEAR).unwrap();
     for issuer in [
         "http://8.8.8.8",
         "http://127.0.0.1",

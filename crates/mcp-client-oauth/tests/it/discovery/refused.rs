@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mcp_client_oauth::{
     DiscoveryOptions, Error, LoginOptions, Remedy, discover,
-    error::{DiscoveryError, HttpErrorCause, ResourceMetadataError, ServerMetadataError},
+    error::{DiscoveryError, HttpErrorKind, ResourceMetadataError, ServerMetadataError},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Legacy, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Legacy, Peer, Testbed};
 use serde_json::json;
 
 use super::{OPENID, failure, found, legacy, prm_field};
@@ -20,7 +20,7 @@ async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
         Fault::MissingIssuer,
         Fault::Spoil(
             Endpoint::ServerMetadata,
-            Spoil::DuplicateKey(
+            Corruption::DuplicateKey(
                 "token_endpoint".to_owned(),
                 json!("http://127.0.0.1:1/token"),
             ),
@@ -45,13 +45,13 @@ async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
             !lies || error.to_string().contains(&scene.testbed.issuer()),
             "{error}"
         );
-        assert_eq!(error.remedy(), Remedy::ReportToServer);
+        assert_eq!(error.remedy(), Remedy::ContactServerOperator);
         scene.assert_nothing_was_sent();
         // An OpenID document of the same issuer is not tried behind the back of a dishonest one.
         assert_eq!(
             scene
                 .testbed
-                .count(Party::AuthorizationServer, "GET", OPENID),
+                .count(Peer::AuthorizationServer, "GET", OPENID),
             0
         );
     }
@@ -86,15 +86,15 @@ async fn metadata_of_another_resource_is_refused() {
 
 #[tokio::test]
 async fn a_document_that_is_none_is_a_typed_error_before_anybody_is_asked() {
-    let raw = |body: &[u8]| Spoil::Raw {
+    let raw = |body: &[u8]| Corruption::Raw {
         content_type: "application/json".to_owned(),
         body: body.to_vec(),
     };
     let deep = "[".repeat(100_000);
     for spoil in [
-        Spoil::Null,
-        Spoil::Empty,
-        Spoil::Truncated,
+        Corruption::Null,
+        Corruption::Empty,
+        Corruption::Truncated,
         raw(b"[]"),
         raw(b"\xef\xbb\xbf{}"),
         raw(b"{\0}"),
@@ -133,25 +133,25 @@ async fn an_endless_document_is_not_read_to_its_end() {
         let scene = Scene::start().await;
         scene
             .testbed
-            .set_fault(Fault::Spoil(endpoint, Spoil::TooLarge));
+            .set_fault(Fault::Spoil(endpoint, Corruption::TooLarge));
         let error = found(&scene).await.unwrap_err();
         let Error::Http(http) = &error else {
             panic!("{error}")
         };
-        assert!(matches!(http.cause, HttpErrorCause::TooLarge(_)), "{error}");
+        assert!(matches!(http.cause, HttpErrorKind::TooLarge(_)), "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_waited_for_only_so_long() {
-    let slow = Spoil::Trickle(Duration::from_millis(50));
-    for spoil in [Spoil::NeverAnswers, slow] {
+    let slow = Corruption::Trickle(Duration::from_millis(50));
+    for spoil in [Corruption::NeverAnswers, slow] {
         for endpoint in [
             Endpoint::Mcp,
             Endpoint::ResourceMetadata,
             Endpoint::ServerMetadata,
         ] {
-            if endpoint == Endpoint::Mcp && spoil != Spoil::NeverAnswers {
+            if endpoint == Endpoint::Mcp && spoil != Corruption::NeverAnswers {
                 continue; // Only the head of that answer is read.
             }
             let scene = Scene::start().await;
@@ -166,10 +166,10 @@ async fn a_server_that_never_answers_is_waited_for_only_so_long() {
             let Error::Http(http) = &error else {
                 panic!("{endpoint:?}: {error}")
             };
-            assert!(matches!(http.cause, HttpErrorCause::TimedOut(_)), "{error}");
+            assert!(matches!(http.cause, HttpErrorKind::TimedOut(_)), "{error}");
             assert_eq!(error.remedy(), Remedy::Retry);
             // What was asked for early is not asked for again.
-            assert!(scene.testbed.count(Party::Mcp, "GET", PRM) <= 1);
+            assert!(scene.testbed.count(Peer::Mcp, "GET", PRM) <= 1);
         }
     }
 }
@@ -181,7 +181,7 @@ async fn a_redirect_is_followed_on_its_own_origin_alone() {
         let scene = Scene::start().await;
         scene
             .testbed
-            .set_fault(Fault::Spoil(endpoint, Spoil::RedirectOnce));
+            .set_fault(Fault::Spoil(endpoint, Corruption::RedirectOnce));
         assert!(found(&scene).await.is_ok(), "{endpoint:?}");
 
         let away = elsewhere.server.as_url().join(PRM).unwrap().to_string();
@@ -192,7 +192,7 @@ async fn a_redirect_is_followed_on_its_own_origin_alone() {
             "",
         ] {
             scene.testbed.clear_faults();
-            let spoil = Spoil::RedirectTo(target.to_owned());
+            let spoil = Corruption::RedirectTo(target.to_owned());
             scene.testbed.set_fault(Fault::Spoil(endpoint, spoil));
             let error = failure(&scene).await;
             if target.is_empty() {
@@ -218,14 +218,14 @@ async fn a_redirect_without_end_is_given_up() {
     let scene = Scene::start().await;
     scene.testbed.set_fault(Fault::Spoil(
         Endpoint::ResourceMetadata,
-        Spoil::RedirectLoop,
+        Corruption::RedirectLoop,
     ));
     let error = failure(&scene).await;
     assert!(
         matches!(error, DiscoveryError::Redirect { most: 3, .. }),
         "{error}"
     );
-    assert_eq!(scene.testbed.count(Party::Mcp, "GET", PRM), 4);
+    assert_eq!(scene.testbed.count(Peer::Mcp, "GET", PRM), 4);
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn without_s256_nobody_is_sent_to_a_browser() {
         scene.testbed.set_fault(fault);
         let error = scene.login().await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
-        assert_eq!(error.remedy(), Remedy::ReportToServer);
+        assert_eq!(error.remedy(), Remedy::ContactServerOperator);
         assert_eq!(scene.person.opened(), []);
         assert_eq!(scene.posts("/token"), 0);
         scene.assert_nothing_is_stored().await;

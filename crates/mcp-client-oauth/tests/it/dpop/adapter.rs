@@ -13,8 +13,8 @@ type Client = RunningService<RoleClient, ClientConfig>;
 
 fn at_both(kinds: Kinds) -> Builder {
     taking(kinds)
-        .dpop_nonces_at(Party::AuthorizationServer)
-        .dpop_nonces_at(Party::Mcp)
+        .dpop_nonces_at(Peer::AuthorizationServer)
+        .dpop_nonces_at(Peer::Mcp)
 }
 
 async fn connected(builder: Builder) -> (Scene, Session, Client) {
@@ -35,7 +35,7 @@ async fn adds(client: &Client) -> bool {
 }
 
 fn posts(scene: &Scene) -> usize {
-    scene.testbed.count(Party::Mcp, "POST", "/mcp")
+    scene.testbed.count(Peer::Mcp, "POST", "/mcp")
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 
 use mcp_client_oauth::{DiscoveryOptions, IdentityOptions, Secret};
 use mcp_client_oauth::{
-    Prover, TokenStore, discover,
+    ProofGenerator, TokenStore, discover,
     error::TokenRefreshError,
-    grant::{self, GrantRequest, Receiver, Redirect},
+    grant::{self, CallbackReceiver, GrantRequest, RedirectTarget},
     identify, logout,
     proto::dpop::DpopKey,
     refresh,
-    store::{Backend as _, KeySource, MemoryBackend, Record, SealedFiles},
+    store::{Backend as _, EncryptedFileStore, KeySource, MemoryBackend, Record},
 };
 
 use super::*;
@@ -22,8 +22,8 @@ fn keys(scene: &Scene) -> Vec<String> {
 async fn a_refresh_goes_on_with_the_key_that_was_stored() {
     let home = tempfile::tempdir().unwrap();
     let store = || {
-        let source = KeySource::Given(Secret::new([7; 32]));
-        let files = SealedFiles::open(home.path().join("store"), source).unwrap();
+        let source = KeySource::Provided(Secret::new([7; 32]));
+        let files = EncryptedFileStore::open(home.path().join("store"), source).unwrap();
         TokenStore::new(Arc::new(files))
     };
     let mut scene = scene(taking(Kinds::Required)).await;
@@ -59,7 +59,7 @@ async fn each_login_has_a_key_of_its_own_and_its_refresh_token_is_bound_to_it() 
         assert!(matches!(error, TokenRefreshError::Answer { .. }), "{error}");
     }
     old.tokens = refresh(&scene.platform, &old).await.unwrap();
-    assert_eq!(old.tokens.access_token.scheme(), Scheme::DPoP);
+    assert_eq!(old.tokens.access_token.scheme(), AuthScheme::DPoP);
     // A session that finds the other login goes on with the key of that.
     assert_eq!(status(&scene, &first).await, 200);
     assert_eq!(first.record().dpop, new.dpop);
@@ -102,20 +102,25 @@ async fn who_takes_each_step_alone_can_ask_for_bound_tokens() {
     let discovery = discover(platform, &scene.server, &DiscoveryOptions::default()).await;
     let discovery = discovery.unwrap();
     assert!(discovery.wants_dpop);
-    let receiver = Receiver::bind(&Redirect::AnyPort, None).unwrap();
+    let receiver = CallbackReceiver::bind(&RedirectTarget::AnyPort, None).unwrap();
     let options = IdentityOptions::default();
     let identity = identify(platform, &discovery, &options, None, Some(receiver.uri())).await;
     let identity = identity.unwrap();
     let key = DpopKey::generate().unwrap();
-    let prover = Arc::new(Prover::new(key.clone(), Arc::clone(&platform.clock)));
+    let prover = Arc::new(ProofGenerator::new(
+        key.clone(),
+        Arc::clone(&platform.clock),
+    ));
     let request = GrantRequest::new(&discovery, &identity, None).unwrap();
     let request = request.with_receiver(receiver).with_prover(prover);
-    let grant = grant::choose(&request, None).unwrap();
-    let tokens = bounded(grant.obtain(platform, request)).await.unwrap();
+    let grant = grant::select(&request, None).unwrap();
+    let tokens = bounded(grant.request_tokens(platform, request))
+        .await
+        .unwrap();
     let mut record = Record::new(discovery, identity, None, tokens);
     record.dpop = Some(key);
     record.tokens = refresh(platform, &record).await.unwrap();
-    assert_eq!(record.tokens.access_token.scheme(), Scheme::DPoP);
+    assert_eq!(record.tokens.access_token.scheme(), AuthScheme::DPoP);
 }
 
 /// A program that knows no keys would send the token as one that needs none.

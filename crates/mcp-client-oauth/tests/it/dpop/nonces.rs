@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_client_oauth::{
-    Interactive,
+    InteractiveSession,
     platform::{HttpClient, HttpError, Platform, Request},
     refresh,
     testing::{ManualClock, RecordedInteraction, ScriptedHttp},
@@ -16,14 +16,14 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::support::lock;
 
-fn wanting(parties: &[Party]) -> Builder {
+fn wanting(parties: &[Peer]) -> Builder {
     let builder = taking(Kinds::Required);
     let parties = parties.iter().copied();
     parties.fold(builder, Builder::dpop_nonces_at)
 }
 
 fn at_both() -> Builder {
-    wanting(&[Party::AuthorizationServer, Party::Mcp])
+    wanting(&[Peer::AuthorizationServer, Peer::Mcp])
 }
 
 fn nonces(scene: &Scene, path: &str) -> Vec<Option<String>> {
@@ -81,7 +81,7 @@ async fn an_issuer_that_wants_nonces_for_ever_is_asked_twice() {
     let scene = scene(at_both().fault(Fault::DpopNonceForEver)).await;
     let error = scene.login().await.unwrap_err();
     assert!(error.to_string().contains("use_dpop_nonce"), "{error}");
-    assert_eq!(error.remedy(), Remedy::ReportToServer);
+    assert_eq!(error.remedy(), Remedy::ContactServerOperator);
     assert_eq!(scene.posts("/token"), 2);
 }
 
@@ -169,7 +169,7 @@ async fn a_person_who_is_asked_brings_a_bound_token() {
     let scene = scene(at_both()).await;
     let (platform, store) = (scene.platform.clone(), scene.store.clone());
     let options = LoginOptions::default();
-    let source = Interactive::open(platform, store, scene.server.clone(), options).await;
+    let source = InteractiveSession::open(platform, store, scene.server.clone(), options).await;
     let authorized = Authorized::new(scene.platform.clone(), Arc::new(source.unwrap()));
     for logins in 1..3 {
         let request = authorized.get(notes(&scene));

@@ -202,7 +202,10 @@ impl Disturbed {
             let tokens = &lock.record().expect("nobody logs out").tokens;
             let spent = tokens.refresh_token.as_ref().unwrap().expose();
             if self.herd.scene.testbed.is_spent(spent) {
-                assert!(lock.in_doubt(), "a refresh token was spent without a note");
+                assert!(
+                    lock.refresh_interrupted(),
+                    "a refresh token was spent without a note"
+                );
                 drop(lock);
                 self.log_in().await;
             }

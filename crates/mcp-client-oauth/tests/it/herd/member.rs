@@ -11,7 +11,7 @@ use mcp_client_oauth::{
     Session, TokenSource as _, TokenStore,
     platform::{HttpClient, HttpError, Platform, Request, ReqwestClient, Response},
     proto::challenge::Challenge,
-    store::RecordKey,
+    store::LoginKey,
     testing::{ManualClock, RecordedInteraction},
 };
 use tokio::process::Command;
@@ -68,7 +68,7 @@ async fn a_member_does_what_it_is_told() {
 
 async fn obey(name: &str, store: TokenStore) {
     let clock = ManualClock::new(the_time());
-    let key = RecordKey::new(variable(SERVER).unwrap().parse().unwrap());
+    let key = LoginKey::new(variable(SERVER).unwrap().parse().unwrap());
     let platform = Signed::platform(name, &clock);
     let session = Session::open(platform, store.clone(), key).await.unwrap();
     let session = session.expect("somebody has logged in");
@@ -86,7 +86,9 @@ async fn obey(name: &str, store: TokenStore) {
             _ => panic!("what is {verb}?"),
         }
         let answer = if is_refused {
-            session.replace(&token, &Challenge::default()).await
+            session
+                .refresh_after_rejection(&token, &Challenge::default())
+                .await
         } else {
             session.token().await
         };
@@ -98,6 +100,6 @@ async fn obey(name: &str, store: TokenStore) {
             Err(error) => say(&format!("error {:?}: {error}", error.remedy())),
         }
         // A lease that is not given back yet keeps the others waiting.
-        store.settle().await;
+        store.flush().await;
     }
 }

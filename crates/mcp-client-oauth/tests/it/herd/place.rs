@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcp_client_oauth::{
     TokenStore,
-    store::{KeySource, SealedFiles},
+    store::{EncryptedFileStore, KeySource},
 };
 use tokio::process::Command;
 
@@ -43,7 +43,7 @@ impl Place {
 }
 
 pub(crate) fn files(directory: &std::path::Path) -> TokenStore {
-    let files = SealedFiles::open(directory, KeySource::KeyFile).unwrap();
+    let files = EncryptedFileStore::open(directory, KeySource::KeyFile).unwrap();
     TokenStore::new(Arc::new(files))
 }
 

@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     Authorized, Error,
     platform::{HttpClient, HttpError, Request, ReqwestClient, Response},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 use tokio::{sync::Semaphore, task::JoinSet};
 use url::Url;
 
@@ -39,7 +39,7 @@ async fn scene() -> (Scene, Authorized, Url) {
     let notes = scene.server.as_url().join(NOTES).unwrap();
     scene
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+        .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
     (scene, authorized, notes)
 }
 
@@ -55,15 +55,15 @@ async fn all_succeed_after_one_refresh(
     refused: usize,
 ) {
     let testbed = &scene.testbed;
-    let authorization = Party::AuthorizationServer;
+    let authorization = Peer::AuthorizationServer;
     bounded(testbed.arrived(authorization, "POST", "/token", 2)).await;
-    bounded(testbed.arrived(Party::Mcp, "GET", NOTES, refused)).await;
+    bounded(testbed.arrived(Peer::Mcp, "GET", NOTES, refused)).await;
     testbed.release();
     for answer in bounded(tasks.join_all()).await {
         assert_eq!(answer.unwrap().status, 200);
     }
     assert_eq!(scene.refreshes(), 1);
-    assert_eq!(testbed.count(Party::Mcp, "GET", NOTES), TASKS + refused);
+    assert_eq!(testbed.count(Peer::Mcp, "GET", NOTES), TASKS + refused);
     assert!(testbed.families()[0].alive);
     assert_eq!(scene.person.opened().len(), 1);
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::{Method, header};
 use mcp_client_oauth::{
     TokenStore,
-    platform::{Reach, Request},
+    platform::{AddressSpace, Request},
 };
-use mcp_oauth_testbed::{Party, Recorded, Testbed};
+use mcp_oauth_testbed::{Peer, Recorded, Testbed};
 
 use super::{
     member::{SENDER, at, member},
@@ -97,7 +97,7 @@ impl Herd {
     /// The new login is for everybody. What it brings.
     pub(crate) async fn log_in(&self) -> String {
         let session = self.scene.login().await.unwrap();
-        self.scene.store.settle().await;
+        self.scene.store.flush().await;
         session.record().tokens.access_token.expose().to_owned()
     }
 
@@ -177,7 +177,7 @@ impl Herd {
 
     /// Waits until somebody sends a refresh: which member that is.
     pub(crate) async fn sender(&self) -> usize {
-        let server = Party::AuthorizationServer;
+        let server = Peer::AuthorizationServer;
         bounded(self.scene.testbed.arrived(server, "POST", "/token", 1)).await;
         let refreshes = self.refreshes();
         let name = sender_of(refreshes.last().unwrap());
@@ -193,7 +193,7 @@ pub(crate) fn sender_of(request: &Recorded) -> &str {
 /// Whether the server takes an access token.
 pub(crate) async fn is_good(scene: &Scene, token: &str) -> bool {
     let notes = scene.server.as_url().join("/mcp/notes").unwrap();
-    let mut request = Request::json(notes, Reach::Loopback, String::new());
+    let mut request = Request::json(notes, AddressSpace::Loopback, String::new());
     request.method = Method::GET;
     let bearer = format!("Bearer {token}").parse().unwrap();
     request.headers.insert(header::AUTHORIZATION, bearer);

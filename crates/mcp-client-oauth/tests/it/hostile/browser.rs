@@ -1,6 +1,6 @@
 //! A browser that goes where a case sends it, over raw TCP: nothing is put in order on the way.
 
-use mcp_oauth_testbed::person::{Decision, decide};
+use mcp_oauth_testbed::test_user::{Decision, decide};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

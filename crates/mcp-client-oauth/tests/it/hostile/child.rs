@@ -10,7 +10,7 @@ use std::{
 
 use mcp_client_oauth::{
     LoginOptions, ServerUrl, TokenStore, login,
-    platform::{Platform, Reach, Request, ReqwestClient},
+    platform::{AddressSpace, Platform, Request, ReqwestClient},
     testing::{ManualClock, RecordedInteraction},
 };
 use mcp_oauth_testbed::{Fault, Testbed};
@@ -165,9 +165,9 @@ async fn go_by_proxy() {
     let platform = network();
     for url in orders() {
         let reach = if url.starts_with("https") {
-            Reach::Public
+            AddressSpace::Public
         } else {
-            Reach::Loopback
+            AddressSpace::Loopback
         };
         let request = Request::metadata(url.parse().unwrap(), reach);
         let outcome = platform.http.send(request).await;

@@ -4,7 +4,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use mcp_client_oauth::platform::{HttpClient, HttpError, Reach, Request, ReqwestClient, Response};
+use mcp_client_oauth::platform::{
+    AddressSpace, HttpClient, HttpError, Request, ReqwestClient, Response,
+};
 
 use crate::support::Scene;
 
@@ -45,7 +47,7 @@ impl HttpClient for Masquerade {
         };
         let rest = &request.url[url::Position::BeforePath..];
         request.url = format!("{own}{rest}").parse().unwrap();
-        request.reach = Reach::Loopback;
+        request.reach = AddressSpace::Loopback;
         let mut answer = self.network.send(request).await?;
         let headers = answer.headers.iter().map(|(name, value)| {
             let value = self.disguised(value.as_bytes());

@@ -3,7 +3,7 @@
 use mcp_client_oauth::{
     Error,
     error::{
-        AuthorizationError, CallbackError, DeviceResponseError, DiscoveryError, HttpErrorCause,
+        AuthorizationError, CallbackError, DeviceResponseError, DiscoveryError, HttpErrorKind,
         RegistrationError, RegistrationResponseError, ResourceMetadataError, RevocationError,
         ServerMetadataError, TokenError, TokenRefreshError,
     },
@@ -44,15 +44,15 @@ fn discovery(cause: &DiscoveryError) -> &'static str {
         DiscoveryError::Unsafe { .. } => "unsafe-url",
         DiscoveryError::Redirect { .. } => "redirect",
         DiscoveryError::PkceUnlisted(_) | DiscoveryError::PkceUnsupported(_) => "no-pkce",
-        DiscoveryError::Endless(_) => "endless",
+        DiscoveryError::DiscoveryLoop(_) => "endless",
         _ => "other",
     }
 }
 
 fn registration(cause: &RegistrationError) -> &'static str {
     match cause {
-        RegistrationError::NoWay(_) => "no-way",
-        RegistrationError::OtherIssuer { .. } => "other-issuer",
+        RegistrationError::RegistrationNotSupported(_) => "no-way",
+        RegistrationError::IssuerMismatch { .. } => "other-issuer",
         RegistrationError::Answer { cause, .. } => match cause {
             RegistrationResponseError::Refused { .. } => "refused",
             _ => "unusable",
@@ -128,16 +128,16 @@ fn revocation(cause: &RevocationError) -> &'static str {
 }
 
 /// The code of a failure of the network.
-pub(super) fn http(cause: &HttpErrorCause) -> &'static str {
+pub(super) fn http(cause: &HttpErrorKind) -> &'static str {
     match cause {
-        HttpErrorCause::Forbidden(_) => "forbidden",
+        HttpErrorKind::Forbidden(_) => "forbidden",
         // Neither was sent: what listens there does not speak TLS, or nothing listens.
-        HttpErrorCause::Connect(_) | HttpErrorCause::NotTls => "connect",
-        HttpErrorCause::Interrupted(_) => "interrupted",
-        HttpErrorCause::TimedOut(_) => "timed-out",
-        HttpErrorCause::TooLarge(_) => "too-large",
-        HttpErrorCause::HeadTooLarge => "head-too-large",
-        HttpErrorCause::Certificate(_) => "certificate",
+        HttpErrorKind::Connect(_) | HttpErrorKind::NotTls => "connect",
+        HttpErrorKind::Interrupted(_) => "interrupted",
+        HttpErrorKind::TimedOut(_) => "timed-out",
+        HttpErrorKind::TooLarge(_) => "too-large",
+        HttpErrorKind::HeadTooLarge => "head-too-large",
+        HttpErrorKind::Certificate(_) => "certificate",
         _ => "other",
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use mcp_client_oauth::{
-    Authorized, Error, RemoteLogout, Session, discover, login as login_at, logout,
-    platform::{Clock as _, Reach, Request},
+    Authorized, Error, RevocationOutcome, Session, discover, login as login_at, logout,
+    platform::{AddressSpace, Clock as _, Request},
     store::Record,
     testing::ManualClock,
 };
-use mcp_oauth_testbed::person::approve_device;
+use mcp_oauth_testbed::test_user::approve_device;
 use url::Url;
 
 use super::{
@@ -142,10 +142,10 @@ async fn connect(variant: &Variant, stage: &Stage, paper: &Paper) -> Seen {
         .parse()
         .unwrap();
     let reach = match variant.client.reach.as_deref() {
-        Some("loopback") => Reach::Loopback,
-        Some("private") => Reach::Private,
-        Some("private-over-http") => Reach::PrivateOverHttp,
-        _ => Reach::Public,
+        Some("loopback") => AddressSpace::Loopback,
+        Some("private") => AddressSpace::Private,
+        Some("private-over-http") => AddressSpace::PrivateOverHttp,
+        _ => AddressSpace::Public,
     };
     let request = Request::metadata(url, reach);
     let outcome = bounded(stage.scene.platform.http.send(request)).await;
@@ -180,7 +180,7 @@ async fn request(
 
 /// Time flies, so that a client which waits before it tries again is not waited for.
 async fn refresh(stage: &Stage, paper: &Paper, before: Option<Record>) -> Seen {
-    let clock = ManualClock::flying(stage.scene.clock.now());
+    let clock = ManualClock::auto_advancing(stage.scene.clock.now());
     let mut platform = platform(&clock, &stage.scene.person);
     platform.http = Arc::clone(&stage.scene.platform.http);
     let key = stage.scene.key();
@@ -196,13 +196,13 @@ async fn refresh(stage: &Stage, paper: &Paper, before: Option<Record>) -> Seen {
 
 async fn leave(stage: &Stage, paper: &Paper, before: Option<Record>) -> Seen {
     let scene = &stage.scene;
-    let clock = ManualClock::flying(scene.clock.now());
+    let clock = ManualClock::auto_advancing(scene.clock.now());
     let mut platform = platform(&clock, &scene.person);
     platform.http = Arc::clone(&scene.platform.http);
     let outcome = bounded(logout(&platform, &scene.store, &scene.key())).await;
     let mut seen = match outcome.unwrap().remote {
-        RemoteLogout::Failed(error) => Seen::of(Some(&error), paper),
-        RemoteLogout::Revoked => Seen::of(None, paper),
+        RevocationOutcome::Failed(error) => Seen::of(Some(&error), paper),
+        RevocationOutcome::Revoked => Seen::of(None, paper),
         other => {
             let mut seen = Seen::of(None, paper);
             seen.code = format!("logout/{other:?}");

@@ -93,7 +93,7 @@ pub(super) fn check(act: Act, variant: &Variant, stage: &Stage, seen: &Seen, wha
         .any(|head| head.to_ascii_lowercase().contains("authorization"));
     assert!(!token, "a stranger got a token: {foreign:?} {what}");
     if let Some(tls) = &stage.tls {
-        // Whose certificate proves nothing gets no request at all; a request that a server says it
+        // TargetArgs certificate proves nothing gets no request at all; a request that a server says it
         // has not taken is sent again, and not for ever.
         let (least, most) = if tls.is_proven { (1, 4) } else { (0, 0) };
         let heard = tls.requests();

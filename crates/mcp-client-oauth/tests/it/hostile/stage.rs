@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use mcp_client_oauth::{
-    DiscoveryOptions, LoginOptions, Preregistered, Secret, grant::Redirect,
+    DiscoveryOptions, LoginOptions, PreregisteredClient, Secret, grant::RedirectTarget,
     platform::ReqwestClient, proto::server_metadata::Issuer,
 };
-use mcp_oauth_testbed::{Builder, Endpoint, Fault, Legacy, PrmForm, Spoil, Testbed};
+use mcp_oauth_testbed::{Builder, Corruption, Endpoint, Fault, Legacy, PrmForm, Testbed};
 use serde_json::Value;
 
 use super::{
@@ -209,29 +209,29 @@ fn instead(answer: &Answer, words: &Words) -> Fault {
     }
 }
 
-fn spoil(how: &How, words: &Words) -> Spoil {
-    let raw = |body: Vec<u8>| Spoil::Raw {
+fn spoil(how: &How, words: &Words) -> Corruption {
+    let raw = |body: Vec<u8>| Corruption::Raw {
         content_type: "application/json".to_owned(),
         body,
     };
     match how {
-        How::Html => Spoil::Html,
-        How::Null => Spoil::Null,
-        How::Empty => Spoil::Empty,
-        How::Truncated => Spoil::Truncated,
-        How::TooLarge => Spoil::TooLarge,
-        How::Form => Spoil::FormEncoded,
-        How::RedirectLoop => Spoil::RedirectLoop,
-        How::RedirectOnce => Spoil::RedirectOnce,
-        How::NeverAnswers => Spoil::NeverAnswers,
-        How::Redirect(to) => Spoil::RedirectTo(words.fill(to)),
-        How::CutAfter(count) => Spoil::CutAfter(*count),
-        How::Trickle(every) => Spoil::Trickle(Duration::from_millis(*every)),
+        How::Html => Corruption::Html,
+        How::Null => Corruption::Null,
+        How::Empty => Corruption::Empty,
+        How::Truncated => Corruption::Truncated,
+        How::TooLarge => Corruption::TooLarge,
+        How::Form => Corruption::FormEncoded,
+        How::RedirectLoop => Corruption::RedirectLoop,
+        How::RedirectOnce => Corruption::RedirectOnce,
+        How::NeverAnswers => Corruption::NeverAnswers,
+        How::Redirect(to) => Corruption::RedirectTo(words.fill(to)),
+        How::CutAfter(count) => Corruption::CutAfter(*count),
+        How::Trickle(every) => Corruption::Trickle(Duration::from_millis(*every)),
         How::Body(text) => raw(words.fill(text).into_bytes()),
         How::Bytes(digits) => raw(unhex(digits)),
         How::Twice(name, value) => {
             let value = serde_json::from_str(&words.fill(value)).unwrap();
-            Spoil::DuplicateKey(name.clone(), value)
+            Corruption::DuplicateKey(name.clone(), value)
         }
     }
 }
@@ -295,7 +295,7 @@ pub(super) fn options(client: &Client, words: &Words) -> LoginOptions {
     options.scope = client.scope.as_ref().map(|scope| scope.parse().unwrap());
     if let Some(id) = &client.id {
         let secret = client.secret.clone().map(Secret::new);
-        let mut own = Preregistered::new(id, secret);
+        let mut own = PreregisteredClient::new(id, secret);
         own.issuer = client
             .issuer
             .as_ref()
@@ -308,7 +308,7 @@ pub(super) fn options(client: &Client, words: &Words) -> LoginOptions {
         options.timeout = Duration::from_secs(seconds);
     }
     if let Some(uri) = &client.redirect {
-        options.redirect = Redirect::Uri(words.fill(uri).parse().unwrap());
+        options.redirect = RedirectTarget::Uri(words.fill(uri).parse().unwrap());
     }
     options
 }

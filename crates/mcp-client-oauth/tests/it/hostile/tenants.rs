@@ -1,6 +1,6 @@
 //! A gateway: many accounts over one store, and each gets its own token (H183).
 
-use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken, store::RecordKey};
+use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken, store::LoginKey};
 
 use crate::support::Scene;
 
@@ -10,7 +10,7 @@ fn token_of(tenant: usize) -> String {
     format!("token-of-tenant-{tenant:04}")
 }
 
-fn key_of(scene: &Scene, tenant: usize) -> RecordKey {
+fn key_of(scene: &Scene, tenant: usize) -> LoginKey {
     // Names that a careless key would confuse: by letter case, by a dot, by a prefix.
     let name = match tenant % 4 {
         0 => format!("tenant.{}", tenant / 4),

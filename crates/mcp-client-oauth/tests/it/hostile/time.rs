@@ -28,12 +28,12 @@ async fn a_clock_that_jumps_costs_a_refresh_at_most() {
         // And back again.
         scene.clock.set(the_time());
         bounded(session.header()).await.unwrap();
-        session.settle().await;
+        session.flush().await;
         assert!(scene.refreshes() <= 1, "{time:?}: {}", scene.refreshes());
         scene.testbed.revoke_access_tokens();
         let refused = session.token().await.unwrap();
         let challenge = mcp_client_oauth::proto::challenge::Challenge::default();
-        bounded(session.replace(&refused, &challenge))
+        bounded(session.refresh_after_rejection(&refused, &challenge))
             .await
             .unwrap();
         assert_eq!(scene.person.opened().len(), 1);
@@ -49,13 +49,13 @@ async fn a_token_that_is_over_at_once_is_not_renewed_in_a_loop() {
         let session = scene.login().await.unwrap();
         for _ in 0..20 {
             bounded(session.header()).await.unwrap();
-            session.settle().await;
+            session.flush().await;
         }
         assert!(scene.refreshes() <= 1, "{life}: {}", scene.refreshes());
         scene.pass(Duration::from_secs(31));
         for _ in 0..20 {
             bounded(session.header()).await.unwrap();
-            session.settle().await;
+            session.flush().await;
         }
         assert!(scene.refreshes() <= 2, "{life}: {}", scene.refreshes());
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcp_client_oauth::{Error, error::RegistrationError};
-use mcp_oauth_testbed::{Fault, Party, Recorded, Testbed};
+use mcp_oauth_testbed::{Fault, Peer, Recorded, Testbed};
 use serde_json::{Value, json};
 
 use super::{DOCUMENT, shown_id, successor_by, with_document};
@@ -111,7 +111,7 @@ async fn a_document_is_the_same_client_at_every_issuer() {
     );
     assert_eq!(shown_id(&scene), DOCUMENT);
     for testbed in [&*scene.testbed, &successor] {
-        let registered = testbed.count(Party::AuthorizationServer, "POST", "/register");
+        let registered = testbed.count(Peer::AuthorizationServer, "POST", "/register");
         assert_eq!(registered, 0);
     }
 }

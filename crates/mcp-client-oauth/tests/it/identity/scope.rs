@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    Authorized, Interactive, RegisteredScope, Registration, Session, TokenSource as _,
+    Authorized, InteractiveSession, RegisteredClient, RegisteredScope, Session, TokenSource as _,
     error::AuthorizationError, proto::scope::Scope,
 };
 
@@ -30,7 +30,7 @@ fn strict() -> Builder {
         .registered_scope_only("")
 }
 
-async fn registration(scene: &Scene) -> Registration {
+async fn registration(scene: &Scene) -> RegisteredClient {
     let issuer = Issuer::new(scene.testbed.issuer());
     scene.store.registration(&issuer).await.unwrap().unwrap()
 }
@@ -72,7 +72,7 @@ async fn a_step_up_registers_again_once_where_unregistered_scopes_are_refused() 
         scene.testbed.require_scope("write_note", "notes:write");
         let (platform, store) = (scene.platform.clone(), scene.store.clone());
         let (server, options) = (scene.server.clone(), LoginOptions::default());
-        let source = Interactive::open(platform, store, server, options);
+        let source = InteractiveSession::open(platform, store, server, options);
         let source = Arc::new(source.await.unwrap());
         let authorized = Authorized::new(scene.platform.clone(), source);
         let notes = scene.server.as_url().join("/mcp/notes").unwrap();
@@ -122,7 +122,7 @@ async fn a_client_of_an_earlier_version_is_used_as_it_is() {
     let mut stored = serde_json::to_value(registration(&scene).await).unwrap();
     assert_eq!(stored["scope"], json!({"named": "notes:read"}));
     stored.as_object_mut().unwrap().remove("scope");
-    let earlier: Registration = serde_json::from_value(stored.clone()).unwrap();
+    let earlier: RegisteredClient = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(serde_json::to_value(&earlier).unwrap(), stored);
     scene.store.save_registration(&earlier).await.unwrap();
     scene.login_with(&scoped("notes:write")).await.unwrap();
@@ -270,7 +270,7 @@ async fn a_server_that_registers_openid_alone_by_default_gives_what_it_lists() {
     let Error::Authorization(AuthorizationError::Refused(said)) = &error else {
         panic!("{error}")
     };
-    assert!(said.is("invalid_scope"));
+    assert!(said.has_code("invalid_scope"));
     assert!(error.is_invalid_scope());
     scene.login().await.unwrap_err();
     assert_eq!(scene.posts("/register"), 1);

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use mcp_client_oauth::{
-    IdentityProvider, MachineGrant,
+    IdentityProvider, NonInteractiveGrant,
     platform::AssertionSource,
     proto::{private_key::PrivateKey, server_metadata::Issuer},
 };
@@ -30,16 +30,16 @@ async fn everything() -> (Scene, KeyPair) {
     (scene, pair)
 }
 
-fn client(id: &str, pair: &KeyPair) -> Preregistered {
+fn client(id: &str, pair: &KeyPair) -> PreregisteredClient {
     let key = PrivateKey::from_pem(&pair.private_pem()).unwrap();
-    Preregistered::new(id, None).with_private_key(key)
+    PreregisteredClient::new(id, None).with_private_key(key)
 }
 
 fn given(jwt: &str) -> AssertionSource {
     AssertionSource::Given(Secret::new(jwt.to_owned()))
 }
 
-fn ways(scene: &Scene, pair: &KeyPair) -> [MachineGrant; 3] {
+fn ways(scene: &Scene, pair: &KeyPair) -> [NonInteractiveGrant; 3] {
     let workload = scene.testbed.workload_jwt(&json!({})).unwrap();
     let id_token = scene.testbed.id_token(&json!({})).unwrap();
     let issuer = scene.testbed.identity_provider().unwrap();
@@ -47,11 +47,11 @@ fn ways(scene: &Scene, pair: &KeyPair) -> [MachineGrant; 3] {
     let at_idp = client("at-idp", pair);
     let idp = IdentityProvider::new(Issuer::new(issuer), &endpoint, &at_idp, given(&id_token));
     [
-        MachineGrant::ClientCredentials,
-        MachineGrant::Workload {
+        NonInteractiveGrant::ClientCredentials,
+        NonInteractiveGrant::Workload {
             assertion: given(&workload),
         },
-        MachineGrant::Enterprise {
+        NonInteractiveGrant::Enterprise {
             idp: Box::new(idp.unwrap()),
         },
     ]
@@ -89,10 +89,10 @@ async fn a_server_that_repeats_an_assertion_is_not_quoted() {
     let (paper, _guard) = Paper::laid_out();
     let (scene, pair) = everything().await;
     let [_, workload, enterprise] = ways(&scene, &pair);
-    let MachineGrant::Workload { assertion } = &workload else {
+    let NonInteractiveGrant::Workload { assertion } = &workload else {
         unreachable!()
     };
-    let MachineGrant::Enterprise { idp } = &enterprise else {
+    let NonInteractiveGrant::Enterprise { idp } = &enterprise else {
         unreachable!()
     };
     for (path, source) in [("/token", assertion), ("/oauth2/token", &idp.id_token)] {

@@ -6,7 +6,7 @@ use mcp_oauth_testbed::Fault;
 use super::*;
 
 fn credentials() -> LoginOptions {
-    options(Some(robot()), MachineGrant::ClientCredentials)
+    options(Some(robot()), NonInteractiveGrant::ClientCredentials)
 }
 
 #[tokio::test]
@@ -62,8 +62,8 @@ async fn the_secret_goes_where_the_server_wants_it_and_the_resource_is_named() {
 #[tokio::test]
 async fn a_wrong_secret_is_sent_twice_at_most_and_not_shown() {
     let scene = scene(robots()).await;
-    let client = Preregistered::new("robot", Some(secret("planted-secret")));
-    let wrong = options(Some(client), MachineGrant::ClientCredentials);
+    let client = PreregisteredClient::new("robot", Some(secret("planted-secret")));
+    let wrong = options(Some(client), NonInteractiveGrant::ClientCredentials);
     let error = scene.login_with(&wrong).await.unwrap_err();
     assert_refused(&error, "invalid_client");
     assert!(!format!("{error} {error:?}").contains("planted"));
@@ -77,18 +77,18 @@ async fn a_wrong_secret_is_sent_twice_at_most_and_not_shown() {
 async fn without_a_client_that_can_prove_itself_nothing_is_sent() {
     let scene = scene(robots()).await;
     let error = scene
-        .login_with(&options(None, MachineGrant::ClientCredentials))
+        .login_with(&options(None, NonInteractiveGrant::ClientCredentials))
         .await;
     assert!(matches!(
         error,
         Err(Error::Registration(RegistrationError::NoClient(_)))
     ));
-    let public = Preregistered::new("robot", None);
-    let public = options(Some(public), MachineGrant::ClientCredentials);
+    let public = PreregisteredClient::new("robot", None);
+    let public = options(Some(public), NonInteractiveGrant::ClientCredentials);
     let error = scene.login_with(&public).await.unwrap_err();
     assert!(matches!(
         error,
-        Error::MachineGrant(MachineGrantError::PublicClient { .. })
+        Error::MachineGrant(NonInteractiveGrantError::PublicClient { .. })
     ));
     assert_eq!(error.remedy(), Remedy::Reconfigure);
     scene.assert_nothing_was_sent();
@@ -99,11 +99,11 @@ async fn a_client_of_another_issuer_is_shown_to_nobody() {
     let scene = scene(robots()).await;
     let mut client = robot();
     client.issuer = Some(Issuer::new("https://other.example"));
-    let other = options(Some(client), MachineGrant::ClientCredentials);
+    let other = options(Some(client), NonInteractiveGrant::ClientCredentials);
     let error = scene.login_with(&other).await.unwrap_err();
     assert!(matches!(
         error,
-        Error::Registration(RegistrationError::OtherIssuer { .. })
+        Error::Registration(RegistrationError::IssuerMismatch { .. })
     ));
     scene.assert_nothing_was_sent();
 }

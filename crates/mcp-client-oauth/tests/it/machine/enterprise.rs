@@ -1,7 +1,7 @@
 //! Enterprise-managed authorization: an identity provider vouches (J4-J7; H182).
 
 use mcp_client_oauth::{IdentityProvider, error::TokenExchangeError, platform::AssertionSource};
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault};
 use serde_json::{Value, json};
 
 use super::*;
@@ -17,25 +17,26 @@ async fn enterprise() -> Scene {
 fn vouched(scene: &Scene, claims: &Value) -> LoginOptions {
     let issuer = scene.testbed.identity_provider().unwrap();
     let id_token = scene.testbed.id_token(claims).unwrap();
-    let at_idp = Preregistered::new("app-at-idp", Some(secret("s3cret at the idp")));
+    let at_idp = PreregisteredClient::new("app-at-idp", Some(secret("s3cret at the idp")));
     let endpoint = format!("{issuer}{EXCHANGE}");
     let source = AssertionSource::Given(secret(&id_token));
     let idp = IdentityProvider::new(Issuer::new(issuer), &endpoint, &at_idp, source);
     let idp = Box::new(idp.unwrap());
-    let app = Preregistered::new("app", Some(secret("s3cret of the app")));
-    options(Some(app), MachineGrant::Enterprise { idp })
+    let app = PreregisteredClient::new("app", Some(secret("s3cret of the app")));
+    options(Some(app), NonInteractiveGrant::Enterprise { idp })
 }
 
 fn exchanges(scene: &Scene) -> usize {
     scene
         .testbed
-        .count(Party::IdentityProvider, "POST", EXCHANGE)
+        .count(Peer::IdentityProvider, "POST", EXCHANGE)
 }
 
 async fn exchange_error(scene: &Scene) -> (Error, TokenExchangeError) {
     let options = vouched(scene, &json!({}));
     let error = scene.login_with(&options).await.unwrap_err();
-    let Error::MachineGrant(MachineGrantError::IdentityProvider { cause, .. }) = &error else {
+    let Error::MachineGrant(NonInteractiveGrantError::IdentityProvider { cause, .. }) = &error
+    else {
         panic!("{error}");
     };
     let cause = cause.clone();
@@ -66,11 +67,11 @@ async fn a_refresh_token_of_the_identity_provider_is_a_subject_too() {
     let mut options = vouched(&scene, &json!({}));
     let refresh_token = scene.testbed.idp_refresh_token();
     let given = AssertionSource::Given(secret(&refresh_token));
-    let Some(MachineGrant::Enterprise { idp }) = options.machine else {
+    let Some(NonInteractiveGrant::Enterprise { idp }) = options.machine else {
         panic!()
     };
     let idp = Box::new(idp.with_refresh_token(given));
-    options.machine = Some(MachineGrant::Enterprise { idp });
+    options.machine = Some(NonInteractiveGrant::Enterprise { idp });
     let session = scene.login_with(&options).await.unwrap();
     let exchange = scene.last("POST", EXCHANGE);
     let expected = "urn:ietf:params:oauth:token-type:refresh_token";
@@ -93,11 +94,11 @@ async fn a_refresh_token_of_the_identity_provider_is_a_subject_too() {
 async fn what_is_no_refresh_token_is_not_sent() {
     let scene = enterprise().await;
     let mut options = vouched(&scene, &json!({}));
-    let Some(MachineGrant::Enterprise { idp }) = options.machine else {
+    let Some(NonInteractiveGrant::Enterprise { idp }) = options.machine else {
         panic!()
     };
     let idp = Box::new(idp.with_refresh_token(AssertionSource::Given(secret("\u{1}planted"))));
-    options.machine = Some(MachineGrant::Enterprise { idp });
+    options.machine = Some(NonInteractiveGrant::Enterprise { idp });
     let error = scene.login_with(&options).await.unwrap_err();
     assert!(error.to_string().contains("is no token"), "{error}");
     assert!(!format!("{error} {error:?}").contains("planted"));
@@ -148,7 +149,7 @@ async fn a_token_of_another_type_is_passed_on_to_nobody() {
         .set_fault(Fault::IssuedTokenType(other.to_owned()));
     let (error, cause) = exchange_error(&scene).await;
     assert!(matches!(cause, TokenExchangeError::OtherType(_)), "{cause}");
-    assert_eq!(error.remedy(), Remedy::ReportToServer);
+    assert_eq!(error.remedy(), Remedy::ContactServerOperator);
 }
 
 #[tokio::test]
@@ -163,18 +164,18 @@ async fn what_the_identity_provider_refuses_is_refused() {
 #[tokio::test]
 async fn an_identity_provider_that_is_broken_is_told_from_one_that_is_gone() {
     let scene = enterprise().await;
-    let broken = Fault::Spoil(Endpoint::IdentityProvider, Spoil::Html);
+    let broken = Fault::Spoil(Endpoint::IdentityProvider, Corruption::Html);
     scene.testbed.set_fault(broken);
     let (error, _) = exchange_error(&scene).await;
-    assert_eq!(error.remedy(), Remedy::ReportToServer, "{error}");
+    assert_eq!(error.remedy(), Remedy::ContactServerOperator, "{error}");
     scene.testbed.clear_faults();
-    let gone = Fault::Spoil(Endpoint::IdentityProvider, Spoil::CutAfter(0));
+    let gone = Fault::Spoil(Endpoint::IdentityProvider, Corruption::CutAfter(0));
     scene.testbed.set_fault(gone);
     let options = vouched(&scene, &json!({}));
     let error = scene.login_with(&options).await.unwrap_err();
     assert!(matches!(
         error,
-        Error::MachineGrant(MachineGrantError::Http(_))
+        Error::MachineGrant(NonInteractiveGrantError::Http(_))
     ));
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
     assert_eq!(scene.posts("/token"), 0);
@@ -204,7 +205,7 @@ async fn a_server_that_takes_nobodys_word_is_not_given_any() {
     let error = scene.login_with(&options).await.unwrap_err();
     let refused = matches!(
         error,
-        Error::MachineGrant(MachineGrantError::NoIdJags(ref issuer))
+        Error::MachineGrant(NonInteractiveGrantError::IdJagNotSupported(ref issuer))
             if issuer.as_str() == scene.testbed.issuer()
     );
     assert!(refused, "{error}");
@@ -227,7 +228,7 @@ async fn an_id_jag_that_is_refused_is_sent_once() {
 
 #[test]
 fn an_identity_provider_is_https_or_on_loopback() {
-    let at_idp = Preregistered::new("app-at-idp", None);
+    let at_idp = PreregisteredClient::new("app-at-idp", None);
     for (url, good) in [
         ("https://idp.example/token", true),
         ("https://10.0.0.1/token", true),

@@ -1,7 +1,7 @@
 //! `private_key_jwt`, verified by the testbed's own code (J1-J3, D6; H180).
 
 use mcp_client_oauth::{
-    Discovery, DiscoveryOptions, RemoteLogout, discover, identify_machine, logout,
+    Discovery, DiscoveryOptions, RevocationOutcome, discover, identify_non_interactive, logout,
     proto::{
         client_auth::AuthMethod,
         token::{AccessToken, TokenSet},
@@ -14,9 +14,9 @@ use serde_json::json;
 
 use super::*;
 
-fn signer(pair: &KeyPair) -> Preregistered {
+fn signer(pair: &KeyPair) -> PreregisteredClient {
     let key = PrivateKey::from_pem(&pair.private_pem()).unwrap();
-    Preregistered::new("signer", None).with_private_key(key)
+    PreregisteredClient::new("signer", None).with_private_key(key)
 }
 
 async fn signing(algorithm: Algorithm) -> (Scene, KeyPair) {
@@ -36,7 +36,7 @@ async fn discovered(scene: &Scene) -> Discovery {
 async fn each_algorithm_satisfies_the_server_and_no_assertion_is_used_twice() {
     for algorithm in [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa] {
         let (scene, pair) = signing(algorithm).await;
-        let signed = options(Some(signer(&pair)), MachineGrant::ClientCredentials);
+        let signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
         let session = scene.login_with(&signed).await.unwrap();
         session.refresh().await.unwrap();
         assert_eq!(scene.testbed.issued_tokens().len(), 2);
@@ -58,7 +58,10 @@ async fn each_algorithm_satisfies_the_server_and_no_assertion_is_used_twice() {
 async fn a_key_that_the_server_does_not_know_is_refused_and_the_assertion_not_shown() {
     let (scene, _) = signing(Algorithm::Es256).await;
     let stranger = KeyPair::generate(Algorithm::Es256).unwrap();
-    let signed = options(Some(signer(&stranger)), MachineGrant::ClientCredentials);
+    let signed = options(
+        Some(signer(&stranger)),
+        NonInteractiveGrant::ClientCredentials,
+    );
     let error = scene.login_with(&signed).await.unwrap_err();
     assert_refused(&error, "invalid_client");
     let sent = scene.last("POST", "/token").form("client_assertion");
@@ -70,7 +73,7 @@ async fn an_algorithm_that_the_server_does_not_take_is_found_before_anything_is_
     let (scene, pair) = signing(Algorithm::Es256).await;
     let mut metadata = discovered(&scene).await.metadata;
     metadata.token_endpoint_auth_signing_alg_values_supported = Some(vec!["RS256".to_owned()]);
-    let mut signed = options(Some(signer(&pair)), MachineGrant::ClientCredentials);
+    let mut signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
     signed.discovery.manual = Some(metadata);
     let error = scene.login_with(&signed).await.unwrap_err();
     assert!(matches!(
@@ -84,7 +87,7 @@ async fn an_algorithm_that_the_server_does_not_take_is_found_before_anything_is_
 #[tokio::test]
 async fn the_key_is_kept_with_the_record_and_another_process_signs_with_it() {
     let (scene, pair) = signing(Algorithm::EdDsa).await;
-    let signed = options(Some(signer(&pair)), MachineGrant::ClientCredentials);
+    let signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
     drop(scene.login_with(&signed).await.unwrap());
     let (session, _) = scene.flying_session().await;
     session.refresh().await.unwrap();
@@ -97,11 +100,11 @@ async fn the_key_is_kept_with_the_record_and_another_process_signs_with_it() {
 #[tokio::test]
 async fn a_logout_is_signed_too() {
     let (scene, pair) = signing(Algorithm::Es256).await;
-    let signed = options(Some(signer(&pair)), MachineGrant::ClientCredentials);
+    let signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
     scene.login_with(&signed).await.unwrap();
     let outcome = logout(&scene.platform, &scene.store, &scene.key()).await;
     let remote = outcome.unwrap().remote;
-    assert!(matches!(remote, RemoteLogout::Revoked), "{remote:?}");
+    assert!(matches!(remote, RevocationOutcome::Revoked), "{remote:?}");
     let request = scene.last("POST", "/revoke");
     assert!(request.form("client_assertion").is_some() && request.form("client_id").is_none());
 }
@@ -117,7 +120,7 @@ async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document
     let mut registered = IdentityOptions::default();
     registered.preregistered = Some(signer(&pair));
     for (client_id, known) in [(DOCUMENT, documented), ("signer", registered)] {
-        let identity = identify_machine(&discovery, &known, None, false).unwrap();
+        let identity = identify_non_interactive(&discovery, &known, None, false).unwrap();
         let mut tokens = TokenSet::new(AccessToken::new("spent").unwrap(), SystemTime::UNIX_EPOCH);
         tokens.refresh_token = Some(secret("of another login"));
         let record = Record::new(discovery.clone(), identity, None, tokens);
@@ -183,7 +186,7 @@ async fn a_person_logs_in_by_a_client_whose_document_holds_a_key() {
 #[tokio::test]
 async fn a_client_whose_document_holds_a_key_needs_no_person() {
     let (scene, mut options) = documented(&["client_credentials"]).await;
-    options.machine = Some(MachineGrant::ClientCredentials);
+    options.machine = Some(NonInteractiveGrant::ClientCredentials);
     scene.login_with(&options).await.unwrap();
     assert_nobody_was_asked(&scene);
     assert_eq!(scene.testbed.issued_tokens()[0].client_id, DOCUMENT);

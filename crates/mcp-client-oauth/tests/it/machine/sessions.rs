@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use mcp_client_oauth::{
-    Authorized, Interactive, Sessions, TokenStore,
+    Authorized, Client, InteractiveSession, TokenStore,
     error::TokenRefreshError,
     mcp::connect,
     platform::{Platform, Response},
@@ -12,10 +12,10 @@ use mcp_client_oauth::{
         challenge::Challenge,
         token::{AccessToken, TokenSet},
     },
-    store::{Record, RecordKey},
+    store::{LoginKey, Record},
     testing::{ManualClock, ScriptedHttp},
 };
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil, Wire};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Wire};
 use rmcp::model::CallToolRequestParams;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -26,7 +26,7 @@ use crate::support::{Person, bounded, the_time};
 const LIFE: Duration = Duration::from_secs(300);
 
 fn credentials() -> LoginOptions {
-    options(Some(robot()), MachineGrant::ClientCredentials)
+    options(Some(robot()), NonInteractiveGrant::ClientCredentials)
 }
 
 async fn logged_in(builder: Builder) -> (Scene, Session) {
@@ -70,7 +70,7 @@ async fn a_connection_that_breaks_is_tried_again_and_a_refusal_is_not() {
     let (scene, session) = logged_in(robots()).await;
     drop(session);
     let (session, clock) = scene.flying_session().await;
-    let cut = Fault::Spoil(Endpoint::Token, Spoil::CutAfter(0));
+    let cut = Fault::Spoil(Endpoint::Token, Corruption::CutAfter(0));
     scene.testbed.set_fault(cut);
     let error = bounded(session.refresh()).await.unwrap_err();
     assert_eq!((grants(&scene), clock.slept().len()), (5, 3));
@@ -94,7 +94,7 @@ async fn a_connection_that_breaks_is_tried_again_and_a_refusal_is_not() {
 #[tokio::test]
 async fn sessions_and_interactive_sources_ask_nobody_either() {
     let scene = scene(robots()).await;
-    let sessions = Sessions::new(scene.platform.clone(), scene.store.clone());
+    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
     sessions
         .ensure(&scene.server, &credentials())
         .await
@@ -106,12 +106,12 @@ async fn sessions_and_interactive_sources_ask_nobody_either() {
     assert_eq!(grants(&scene), 1);
     let other = TokenStore::memory();
     let (platform, server) = (scene.platform.clone(), scene.server.clone());
-    let source = Interactive::open(platform, other, server, credentials()).await;
+    let source = InteractiveSession::open(platform, other, server, credentials()).await;
     let source = source.unwrap();
     let extension = Some("io.modelcontextprotocol/oauth-client-credentials");
-    assert_eq!(source.extension(), extension);
+    assert_eq!(source.mcp_extension(), extension);
     source.token().await.unwrap();
-    assert_eq!((grants(&scene), source.extension()), (2, extension));
+    assert_eq!((grants(&scene), source.mcp_extension()), (2, extension));
     assert_nobody_was_asked(&scene);
 }
 
@@ -120,7 +120,7 @@ async fn a_way_that_was_not_gone_before_is_a_new_login() {
     let scene = scene(robots().client("robot-of-people", None)).await;
     scene.login().await.unwrap();
     assert_eq!(scene.person.opened().len(), 1);
-    let sessions = Sessions::new(scene.platform.clone(), scene.store.clone());
+    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
     sessions
         .ensure(&scene.server, &credentials())
         .await
@@ -132,7 +132,7 @@ fn insufficient(scope: &str) -> Challenge {
     let value = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
     let headers =
         http::HeaderMap::from_iter([(http::header::WWW_AUTHENTICATE, value.parse().unwrap())]);
-    Challenge::of(StatusCode::FORBIDDEN, &headers).unwrap()
+    Challenge::from_headers(StatusCode::FORBIDDEN, &headers).unwrap()
 }
 
 #[tokio::test]
@@ -159,7 +159,9 @@ async fn a_scope_that_is_never_granted_is_asked_for_a_few_times_and_once_each() 
     scene.testbed.set_fault(narrow);
     let widen = async |scope: &str| {
         let token = session.token().await.unwrap();
-        session.replace(&token, &insufficient(scope)).await
+        session
+            .refresh_after_rejection(&token, &insufficient(scope))
+            .await
     };
     widen("notes:write").await.unwrap();
     let again = widen("notes:write").await.unwrap_err();
@@ -208,10 +210,10 @@ async fn scripted(
     tokens.refresh_token = Some(secret("refresh-one"));
     record.tokens = tokens;
     let http = Arc::new(ScriptedHttp::new(script.into_iter().map(Ok)));
-    let clock = Arc::new(ManualClock::flying(the_time()));
+    let clock = Arc::new(ManualClock::auto_advancing(the_time()));
     let platform = Platform::new(http.clone(), clock, Person::who_waits());
     let store = TokenStore::memory();
-    let key: RecordKey = scene.key();
+    let key: LoginKey = scene.key();
     let mut lock = store.lock(&key).await.unwrap();
     let revision = store.save(&mut lock, &record).await.unwrap();
     drop(lock);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Interactive, Sessions, TokenStore,
+    Client, InteractiveSession, TokenStore,
     error::{TokenRefreshError, TokenStorageError},
     platform::AssertionSource,
     refresh,
-    store::{Backend, Held, MemoryBackend, Revision, Stored},
+    store::{Backend, LockGuard, MemoryBackend, Revision, StoredEntry},
 };
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ struct Shared(MemoryBackend);
 
 #[async_trait]
 impl Backend for Shared {
-    async fn get(&self, name: &str) -> Result<Option<Stored>, TokenStorageError> {
+    async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
         self.0.get(name).await
     }
 
@@ -48,7 +48,7 @@ impl Backend for Shared {
         self.0.names().await
     }
 
-    async fn lock(&self, name: &str) -> Result<Box<dyn Held>, TokenStorageError> {
+    async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
         self.0.lock(name).await
     }
 }
@@ -97,10 +97,10 @@ impl Programs {
         ["/bin/sh", "-c", &script].map(str::to_owned)
     }
 
-    fn grant(&self, name: &str) -> MachineGrant {
+    fn grant(&self, name: &str) -> NonInteractiveGrant {
         self.new_jwt();
         let assertion = AssertionSource::Command(self.line(name).to_vec());
-        MachineGrant::Workload { assertion }
+        NonInteractiveGrant::Workload { assertion }
     }
 
     /// By what the program `name` prints.
@@ -136,9 +136,9 @@ impl Programs {
         Session::open(platform, store, key).await.unwrap().unwrap()
     }
 
-    fn sessions(&self) -> Sessions {
+    fn sessions(&self) -> Client {
         let store = TokenStore::new(self.backend.clone());
-        Sessions::new(self.scene.platform.clone(), store)
+        Client::new(self.scene.platform.clone(), store)
     }
 }
 
@@ -146,7 +146,7 @@ fn lacks_source(error: &Error) -> bool {
     matches!(
         error,
         Error::TokenRefresh(TokenRefreshError::Machine(
-            MachineGrantError::SourceRequired(_)
+            NonInteractiveGrantError::SourceRequired(_)
         ))
     )
 }
@@ -189,7 +189,7 @@ async fn a_forged_record_runs_no_program_and_reads_no_file_or_variable() {
             let refreshed = refresh(&programs.scene.platform, &record).await;
             assert!(lacks_source(&refreshed.unwrap_err().into()), "{grant}");
             // Nor if somebody has logged in here in another way.
-            let interactive = Interactive::open(
+            let interactive = InteractiveSession::open(
                 programs.scene.platform.clone(),
                 TokenStore::new(programs.backend.clone()),
                 programs.scene.server.clone(),
@@ -233,7 +233,7 @@ async fn the_caller_names_the_source_each_time() {
     // A session that was opened without a source takes it later on.
     programs.forget_marks();
     let sessions = programs.sessions();
-    let opened = sessions.existing(session.key()).await.unwrap();
+    let opened = sessions.session_or_error(session.key()).await.unwrap();
     assert!(lacks_source(&bounded(opened.refresh()).await.unwrap_err()));
     let by = programs.by("ours");
     let with_source = sessions.session_with(server, &by).await.unwrap().unwrap();
@@ -254,7 +254,7 @@ async fn the_caller_names_the_source_each_time() {
     let by = programs.by("ours");
     let store = TokenStore::new(programs.backend.clone());
     let platform = programs.scene.platform.clone();
-    let interactive = Interactive::open(platform, store, server.clone(), by);
+    let interactive = InteractiveSession::open(platform, store, server.clone(), by);
     let interactive = interactive.await.unwrap();
     bounded(interactive.token()).await.unwrap();
     assert!(programs.ran("ours") && !programs.ran("theirs"));
@@ -312,7 +312,7 @@ async fn a_client_with_a_secret_goes_on_in_a_shared_store() {
     let mut scene = scene(robots()).await;
     let shared = Arc::new(Shared::default());
     scene.store = TokenStore::new(shared.clone());
-    let by = options(Some(robot()), MachineGrant::ClientCredentials);
+    let by = options(Some(robot()), NonInteractiveGrant::ClientCredentials);
     scene.login_with(&by).await.unwrap();
     let (platform, store) = (scene.platform.clone(), TokenStore::new(shared));
     let session = Session::open(platform, store, scene.key()).await.unwrap();

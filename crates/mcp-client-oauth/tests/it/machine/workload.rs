@@ -3,7 +3,7 @@
 use std::{fs, process::Command};
 
 use mcp_client_oauth::{
-    error::{NoAssertion, NoAssertionCause},
+    error::{AssertionError, AssertionErrorKind},
     platform::AssertionSource,
 };
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn jwt(scene: &Scene, claims: &Value) -> String {
 }
 
 fn by(assertion: AssertionSource) -> LoginOptions {
-    options(None, MachineGrant::Workload { assertion })
+    options(None, NonInteractiveGrant::Workload { assertion })
 }
 
 /// A file of its own, and the directory that it goes with.
@@ -48,14 +48,16 @@ fn command(line: &[&str]) -> AssertionSource {
     AssertionSource::Command(line.iter().map(ToString::to_string).collect())
 }
 
-async fn cause(scene: &Scene, source: AssertionSource) -> NoAssertionCause {
+async fn cause(scene: &Scene, source: AssertionSource) -> AssertionErrorKind {
     let error = scene.login_with(&by(source)).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
     let remedy = error.remedy();
-    let Error::MachineGrant(MachineGrantError::Assertion(NoAssertion { cause, .. })) = error else {
+    let Error::MachineGrant(NonInteractiveGrantError::Assertion(AssertionError { cause, .. })) =
+        error
+    else {
         panic!("{error}");
     };
-    let late = matches!(cause, NoAssertionCause::TimedOut(_));
+    let late = matches!(cause, AssertionErrorKind::TimedOut(_));
     assert_eq!(remedy == Remedy::Retry, late, "{cause}");
     assert_eq!(scene.posts("/token"), 0);
     cause
@@ -82,7 +84,7 @@ async fn a_workload_that_has_a_client_is_that_client() {
     let builder = robots().wif(ISSUER);
     let scene = scene(builder).await;
     let assertion = AssertionSource::Given(secret(&jwt(&scene, &json!({}))));
-    let named = options(Some(robot()), MachineGrant::Workload { assertion });
+    let named = options(Some(robot()), NonInteractiveGrant::Workload { assertion });
     scene.login_with(&named).await.unwrap();
     assert_eq!(scene.testbed.issued_tokens()[0].client_id, "robot");
 }
@@ -94,7 +96,7 @@ async fn an_assertion_that_is_refused_is_sent_once_and_nothing_else_is_tried() {
         let scene = scene(builder).await;
         let refused = jwt(&scene, &wrong);
         let assertion = AssertionSource::Given(secret(&refused));
-        let with_client = options(Some(robot()), MachineGrant::Workload { assertion });
+        let with_client = options(Some(robot()), NonInteractiveGrant::Workload { assertion });
         let error = scene.login_with(&with_client).await.unwrap_err();
         assert_refused(&error, "invalid_grant");
         assert!(!format!("{error} {error:?}").contains(&refused[..20]));
@@ -134,12 +136,12 @@ async fn what_a_program_prints_is_taken_and_no_shell_is_asked() {
     let trap = directory.path().join("planted");
     let line = format!("{token}; touch {}", trap.display());
     let told = cause_of(&scene, command(&["echo", &line])).await;
-    assert_eq!(told, NoAssertionCause::NotAJwt);
+    assert_eq!(told, AssertionErrorKind::NotAJwt);
     assert!(!trap.exists());
 }
 
 /// The same, when tokens were got before.
-async fn cause_of(scene: &Scene, source: AssertionSource) -> NoAssertionCause {
+async fn cause_of(scene: &Scene, source: AssertionSource) -> AssertionErrorKind {
     scene.testbed.forget_requests();
     cause(scene, source).await
 }
@@ -152,59 +154,59 @@ async fn a_place_without_a_jwt_is_told_and_nothing_is_sent() {
     for (source, expected) in [
         (
             AssertionSource::File(missing),
-            NoAssertionCause::Unreadable(std::io::ErrorKind::NotFound),
+            AssertionErrorKind::Unreadable(std::io::ErrorKind::NotFound),
         ),
         (
             AssertionSource::File(directory.path().to_path_buf()),
-            NoAssertionCause::NotAFile,
+            AssertionErrorKind::NotAFile,
         ),
         (
             AssertionSource::File("/dev/zero".into()),
-            NoAssertionCause::NotAFile,
+            AssertionErrorKind::NotAFile,
         ),
         (
             AssertionSource::Variable("MCP_OAUTH_NOT_SET".to_owned()),
-            NoAssertionCause::NotSet,
+            AssertionErrorKind::NotSet,
         ),
         (
             AssertionSource::Variable("A=B".to_owned()),
-            NoAssertionCause::NotSet,
+            AssertionErrorKind::NotSet,
         ),
         (
             AssertionSource::Variable("PATH".to_owned()),
-            NoAssertionCause::NotAJwt,
+            AssertionErrorKind::NotAJwt,
         ),
         (
             AssertionSource::Given(secret("planted")),
-            NoAssertionCause::NotAJwt,
+            AssertionErrorKind::NotAJwt,
         ),
         (
             command(&["sh", "-c", "echo planted.planted.planted; exit 3"]),
-            NoAssertionCause::Failed(Some(3)),
+            AssertionErrorKind::Failed(Some(3)),
         ),
         (
             command(&["sh", "-c", "echo planted >&2"]),
-            NoAssertionCause::NotAJwt,
+            AssertionErrorKind::NotAJwt,
         ),
         (
             command(&["no-such-program-of-ours", "planted-argument"]),
-            NoAssertionCause::NotRun(std::io::ErrorKind::NotFound),
+            AssertionErrorKind::NotRun(std::io::ErrorKind::NotFound),
         ),
         (
             command(&[]),
-            NoAssertionCause::NotRun(std::io::ErrorKind::InvalidInput),
+            AssertionErrorKind::NotRun(std::io::ErrorKind::InvalidInput),
         ),
-        (command(&["yes", "planted"]), NoAssertionCause::TooLong),
+        (command(&["yes", "planted"]), AssertionErrorKind::TooLong),
     ] {
         let place = source.to_string();
         assert_eq!(cause(&scene, source).await, expected, "{place}");
     }
     for text in [&b"planted"[..], b"", b"\xff\xfe.a.b"] {
         let (_directory, file) = file(text);
-        assert_eq!(cause(&scene, file).await, NoAssertionCause::NotAJwt);
+        assert_eq!(cause(&scene, file).await, AssertionErrorKind::NotAJwt);
     }
     let (_directory, long) = file("p".repeat(64 * 1024 + 1));
-    assert_eq!(cause(&scene, long).await, NoAssertionCause::TooLong);
+    assert_eq!(cause(&scene, long).await, AssertionErrorKind::TooLong);
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderValue, Method, header};
 use mcp_client_oauth::platform::{
-    Clock, DevicePrompt, HttpClient as _, Interaction, Reach, Request, ReqwestClient, Response,
-    SystemClock,
+    AddressSpace, Clock, DevicePrompt, HttpClient as _, Interaction, Request, ReqwestClient,
+    Response, SystemClock,
 };
 use url::Url;
 
@@ -34,7 +34,11 @@ impl Browser {
     /// Goes where it is sent, until a page leads no further; the paths of the pages that were
     /// shown.
     async fn walk(&self, start: &Url) -> Vec<String> {
-        let mut next = Some(Request::new(Method::GET, start.clone(), Reach::Loopback));
+        let mut next = Some(Request::new(
+            Method::GET,
+            start.clone(),
+            AddressSpace::Loopback,
+        ));
         let mut shown = Vec::new();
         for _ in 0..PAGES {
             let Some(request) = next else {
@@ -44,7 +48,7 @@ impl Browser {
             let page = self.send(request).await;
             next = if let Some(to) = page.header(header::LOCATION) {
                 let to = url.join(to).unwrap();
-                Some(Request::new(Method::GET, to, Reach::Loopback))
+                Some(Request::new(Method::GET, to, AddressSpace::Loopback))
             } else {
                 assert!(page.status.is_success(), "{url}: {}", page.status);
                 shown.push(url.path().to_owned());
@@ -81,7 +85,7 @@ fn form(page: &Url, html: &str) -> Option<Request> {
         .filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value")?)))
         .collect();
     fields.push(("confirm", "yes"));
-    Some(Request::form(action, Reach::Loopback, &fields))
+    Some(Request::form(action, AddressSpace::Loopback, &fields))
 }
 
 fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {

@@ -1,7 +1,7 @@
 //! Where providers publish their metadata.
 
 use mcp_client_oauth::{
-    DiscoveryOptions, DiscoverySource, OtherName, proto::server_metadata::Issuer,
+    DiscoveryOptions, DiscoverySource, IssuerAlias, proto::server_metadata::Issuer,
 };
 
 use super::*;
@@ -210,7 +210,7 @@ async fn an_accepted_issuer_is_accepted_in_old_metadata_too() {
 
     let mut options = LoginOptions::default();
     options.discovery = legacy();
-    options.discovery.quirks.issuers = vec![OtherName::new(Issuer::new(other))];
+    options.discovery.quirks.issuers = vec![IssuerAlias::new(Issuer::new(other))];
     let session = scripted.login(&options).await.unwrap();
     assert_eq!(
         session.record().discovery.issuer().as_str(),
@@ -249,7 +249,7 @@ async fn an_issuer_that_is_no_url_is_accepted_by_name_alone() {
     assert!(is_other_issuer(
         &scripted.discovered(&options).await.unwrap_err()
     ));
-    options.quirks.issuers = vec![OtherName::new(Issuer::new("127.0.0.1:3000"))];
+    options.quirks.issuers = vec![IssuerAlias::new(Issuer::new("127.0.0.1:3000"))];
     let found = scripted.discovered(&options).await.unwrap();
     assert_eq!(found.issuer().as_str(), origin);
 }

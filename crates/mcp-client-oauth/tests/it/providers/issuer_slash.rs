@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_client_oauth::{Preregistered, proto::server_metadata::Issuer};
+use mcp_client_oauth::{PreregisteredClient, proto::server_metadata::Issuer};
 
 use super::*;
 
@@ -77,7 +77,7 @@ async fn a_server_that_changes_its_spelling_keeps_its_clients() {
 async fn a_client_of_one_spelling_is_a_client_of_the_other() {
     let client = |issuer: &str| {
         let mut options = preregistered();
-        let mut client = Preregistered::new("c", None);
+        let mut client = PreregisteredClient::new("c", None);
         client.issuer = Some(Issuer::new(issuer));
         options.identity.preregistered = Some(client);
         options

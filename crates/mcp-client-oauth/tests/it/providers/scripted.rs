@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, StatusCode};
 use mcp_client_oauth::{
-    Discovery, DiscoveryOptions, Error, LoginOptions, Preregistered, ServerUrl, Session,
+    Discovery, DiscoveryOptions, Error, LoginOptions, PreregisteredClient, ServerUrl, Session,
     TokenStore, discover, login,
     platform::{HttpClient, HttpError, Platform, Request, Response},
     testing::ManualClock,
@@ -219,6 +219,6 @@ pub(crate) fn registered() -> Value {
 /// A login by a client that is registered with the server already.
 pub(crate) fn preregistered() -> LoginOptions {
     let mut options = LoginOptions::default();
-    options.identity.preregistered = Some(Preregistered::new("c", None));
+    options.identity.preregistered = Some(PreregisteredClient::new("c", None));
     options
 }

@@ -39,7 +39,7 @@ fn openauth(revocation: Option<&str>) -> Servers {
 
 fn options() -> LoginOptions {
     let mut options = preregistered();
-    options.discovery.quirks.pkce_unlisted = Some(true);
+    options.discovery.quirks.assume_pkce = Some(true);
     options
 }
 
@@ -53,7 +53,7 @@ async fn a_missing_token_type_is_named() {
         says.contains("tokens that the server issued are not used"),
         "{says}"
     );
-    assert_eq!(error.remedy(), Remedy::ReportToServer);
+    assert_eq!(error.remedy(), Remedy::ContactServerOperator);
     assert!(
         !says.contains("e30") && !says.contains("8c1d2e3f"),
         "{says}"

@@ -13,7 +13,7 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<AccessToken, Error>> + Send + 'static,
 {
-    scene.testbed.set_fault(spoil(Spoil::Held));
+    scene.testbed.set_fault(spoil(Corruption::Held));
     let (arrived, mut line) = tokio::sync::mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
@@ -30,7 +30,7 @@ where
     bounded(
         scene
             .testbed
-            .arrived(Party::AuthorizationServer, "POST", "/token", 2),
+            .arrived(Peer::AuthorizationServer, "POST", "/token", 2),
     )
     .await;
     scene.testbed.release();
@@ -62,7 +62,11 @@ async fn a_thousand_tasks_with_a_refused_token_refresh_once() {
     let refused = session.token().await.unwrap();
     let tokens = storm(&scene, || {
         let (session, refused) = (session.clone(), refused.clone());
-        async move { session.replace(&refused, &Challenge::default()).await }
+        async move {
+            session
+                .refresh_after_rejection(&refused, &Challenge::default())
+                .await
+        }
     })
     .await;
     let current = session.token().await.unwrap();
@@ -157,14 +161,14 @@ async fn a_logout_elsewhere_is_respected_and_not_undone() {
 async fn a_caller_that_gives_up_loses_no_rotated_token() {
     let (scene, session) = logged_in().await;
     scene.pass(LIFE);
-    scene.testbed.set_fault(spoil(Spoil::Held));
+    scene.testbed.set_fault(spoil(Corruption::Held));
     let spent = refresh_token(&scene).await;
     let asking = session.clone();
     let caller = tokio::spawn(async move { asking.token().await });
     bounded(
         scene
             .testbed
-            .arrived(Party::AuthorizationServer, "POST", "/token", 2),
+            .arrived(Peer::AuthorizationServer, "POST", "/token", 2),
     )
     .await;
     caller.abort();
@@ -189,7 +193,7 @@ async fn who_comes_while_an_attempt_is_under_way_shares_its_failure() {
     scene.pass(LIFE);
     let fault = Fault::TokenErrorWith200("temporarily_unavailable".to_owned());
     scene.testbed.set_fault(fault);
-    scene.testbed.set_fault(spoil(Spoil::Held));
+    scene.testbed.set_fault(spoil(Corruption::Held));
     let ask = || {
         let session = session.clone();
         tokio::spawn(async move { session.token().await })
@@ -198,7 +202,7 @@ async fn who_comes_while_an_attempt_is_under_way_shares_its_failure() {
     bounded(
         scene
             .testbed
-            .arrived(Party::AuthorizationServer, "POST", "/token", 2),
+            .arrived(Peer::AuthorizationServer, "POST", "/token", 2),
     )
     .await;
     let late = ask();

@@ -115,7 +115,7 @@ async fn a_lost_answer_is_asked_for_once_more_where_the_server_has_grace() {
     let (scene, _) = logged_in().await;
     let (session, _) = scene.flying_session().await;
     let before = scene.record().await;
-    scene.testbed.set_fault(spoil(Spoil::CutAfter(5)));
+    scene.testbed.set_fault(spoil(Corruption::CutAfter(5)));
     scene.testbed.set_fault(Fault::GraceForSpentRefreshTokens);
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
@@ -128,7 +128,7 @@ async fn a_lost_answer_without_grace_ends_the_login_and_no_loop_begins() {
     let (scene, _) = logged_in().await;
     let (session, _) = scene.flying_session().await;
     // The request is processed, and its answer is cut.
-    scene.testbed.set_fault(spoil(Spoil::CutAfter(0)));
+    scene.testbed.set_fault(spoil(Corruption::CutAfter(0)));
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
     assert_eq!(scene.refreshes(), 2);
@@ -155,7 +155,7 @@ async fn a_login_that_died_with_a_process_is_told_from_one_that_was_revoked() {
         let (scene, session) = logged_in().await;
         if is_interrupted {
             let lock = scene.store.lock(&scene.key()).await.unwrap();
-            lock.begin().await.unwrap();
+            lock.mark_refresh_started().await.unwrap();
         }
         scene.testbed.revoke_everything();
         let error = session.refresh().await.unwrap_err();
@@ -170,7 +170,7 @@ async fn a_note_is_taken_back_when_it_is_known_what_came_of_the_refresh() {
     let (scene, session) = logged_in().await;
     let is_in_doubt = async || {
         let lock = scene.store.lock(&scene.key()).await.unwrap();
-        lock.in_doubt()
+        lock.refresh_interrupted()
     };
     session.refresh().await.unwrap();
     assert!(!is_in_doubt().await, "it is renewed and stored");
@@ -180,7 +180,7 @@ async fn a_note_is_taken_back_when_it_is_known_what_came_of_the_refresh() {
     session.refresh().await.unwrap_err();
     assert!(!is_in_doubt().await, "the server has said no");
     scene.testbed.clear_faults();
-    scene.testbed.set_fault(spoil(Spoil::CutAfter(0)));
+    scene.testbed.set_fault(spoil(Corruption::CutAfter(0)));
     let (session, _) = scene.flying_session().await;
     session.refresh().await.unwrap_err();
     assert!(is_in_doubt().await, "the answer was lost");
@@ -191,7 +191,7 @@ async fn a_note_is_taken_back_when_it_is_known_what_came_of_the_refresh() {
 async fn a_note_outlives_a_later_failure() {
     let (scene, _) = logged_in().await;
     let (session, _) = scene.flying_session().await;
-    scene.testbed.set_fault(spoil(Spoil::CutAfter(0)));
+    scene.testbed.set_fault(spoil(Corruption::CutAfter(0)));
     session.refresh().await.unwrap_err();
     scene.testbed.clear_faults();
     for fault in [
@@ -202,7 +202,7 @@ async fn a_note_outlives_a_later_failure() {
         session.refresh().await.unwrap_err();
         scene.testbed.clear_faults();
         let lock = scene.store.lock(&scene.key()).await.unwrap();
-        assert!(lock.in_doubt());
+        assert!(lock.refresh_interrupted());
     }
     let error = session.refresh().await.unwrap_err();
     assert!(
@@ -235,7 +235,7 @@ async fn an_answer_of_a_gateway_leaves_the_same_doubt_as_a_lost_one() {
         assert_eq!(scene.posts("/token"), 1 + tries, "{status}");
         assert_eq!(scene.record().await, before, "{status}");
         let lock = scene.store.lock(&scene.key()).await.unwrap();
-        assert_eq!(lock.in_doubt(), tries == 2, "{status}");
+        assert_eq!(lock.refresh_interrupted(), tries == 2, "{status}");
         drop(lock);
         scene.testbed.clear_faults();
         session.refresh().await.unwrap();
@@ -245,10 +245,10 @@ async fn an_answer_of_a_gateway_leaves_the_same_doubt_as_a_lost_one() {
 #[tokio::test]
 async fn an_answer_that_makes_no_sense_costs_no_tokens() {
     for how in [
-        Spoil::Html,
-        Spoil::Null,
-        Spoil::FormEncoded,
-        Spoil::TooLarge,
+        Corruption::Html,
+        Corruption::Null,
+        Corruption::FormEncoded,
+        Corruption::TooLarge,
     ] {
         let (scene, _) = logged_in().await;
         let (session, clock) = scene.flying_session().await;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use mcp_client_oauth::{
     error::TokenStorageError,
     platform::Clock as _,
-    proto::{challenge::Challenge, foreign::Foreign},
+    proto::{challenge::Challenge, untrusted_text::UntrustedText},
 };
 
 use super::*;
@@ -68,7 +68,7 @@ async fn tokens_that_could_not_be_stored_are_stored_as_soon_as_that_works() {
     moody.fails.store(false, Ordering::SeqCst);
     // Nobody asks for anything; time goes by.
     scene.pass(seconds(1));
-    bounded(session.settle()).await;
+    bounded(session.flush()).await;
     assert_eq!(scene.record().await.unwrap(), session.record());
     assert_eq!(scene.refreshes(), 1);
 }
@@ -103,7 +103,7 @@ async fn a_store_that_never_recovers_is_given_up_after_an_hour() {
     let began = clock.now();
     moody.fails.store(true, Ordering::SeqCst);
     session.refresh().await.unwrap_err();
-    bounded(session.settle()).await;
+    bounded(session.flush()).await;
     let took = clock.now().duration_since(began).unwrap();
     assert!((seconds(3000)..seconds(4200)).contains(&took), "{took:?}");
     // Others may have it again.
@@ -146,7 +146,7 @@ async fn a_second_renewal_that_cannot_be_stored_has_an_hour_of_its_own() {
     assert_eq!(scene.refreshes(), 2);
     moody.fails.store(false, Ordering::SeqCst);
     quarters(1).await;
-    bounded(session.settle()).await;
+    bounded(session.flush()).await;
     assert_eq!(scene.record().await.unwrap(), session.record());
 }
 
@@ -165,7 +165,7 @@ async fn what_is_not_stored_is_kept_by_a_renewal_that_ends_early() {
     moody.notes.fail.store(false, Ordering::SeqCst);
     moody.fails.store(false, Ordering::SeqCst);
     scene.pass(seconds(15));
-    bounded(session.settle()).await;
+    bounded(session.flush()).await;
     assert_eq!(scene.record().await.unwrap(), unsaved);
 }
 
@@ -184,7 +184,7 @@ async fn what_is_not_stored_is_kept_when_the_store_cannot_be_read_after_a_refusa
     moody.is_unreadable.store(false, Ordering::SeqCst);
     moody.fails.store(false, Ordering::SeqCst);
     scene.pass(seconds(15));
-    bounded(session.settle()).await;
+    bounded(session.flush()).await;
     assert_eq!(scene.record().await.unwrap(), unsaved);
 }
 
@@ -209,7 +209,7 @@ async fn a_wider_scope_of_somebody_else_is_found_without_the_lock() {
     let other = Session::open(scene.platform.clone(), scene.store.clone(), scene.key()).await;
     let newer = other.unwrap().unwrap().refresh().await.unwrap();
     let _held = scene.store.lock(&scene.key()).await.unwrap();
-    let adopted = bounded(session.replace(&refused, &insufficient())).await;
+    let adopted = bounded(session.refresh_after_rejection(&refused, &insufficient())).await;
     assert_eq!(adopted.unwrap(), newer);
 }
 
@@ -223,7 +223,11 @@ async fn a_wider_scope_is_not_looked_for_in_the_middle_of_a_renewal() {
     let renewal = tokio::spawn(async move { renewing.refresh().await });
     bounded(moody.waiting.notified()).await;
     let (asking, before) = (session.clone(), refused.clone());
-    let asked = tokio::spawn(async move { asking.replace(&before, &insufficient()).await });
+    let asked = tokio::spawn(async move {
+        asking
+            .refresh_after_rejection(&before, &insufficient())
+            .await
+    });
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -235,7 +239,7 @@ async fn a_wider_scope_is_not_looked_for_in_the_middle_of_a_renewal() {
 
 fn insufficient() -> Challenge {
     let mut challenge = Challenge::default();
-    challenge.error = Some(Foreign::new("insufficient_scope"));
+    challenge.error = Some(UntrustedText::new("insufficient_scope"));
     challenge
 }
 

@@ -7,10 +7,10 @@ async fn until_renewed(scene: &Scene, session: &Session, requests: usize) {
     bounded(
         scene
             .testbed
-            .arrived(Party::AuthorizationServer, "POST", "/token", requests),
+            .arrived(Peer::AuthorizationServer, "POST", "/token", requests),
     )
     .await;
-    bounded(session.settle()).await;
+    bounded(session.flush()).await;
 }
 
 #[tokio::test]
@@ -19,11 +19,11 @@ async fn in_its_last_minute_a_token_is_handed_out_and_renewed_in_the_background(
     let first = session.token().await.unwrap();
     scene.pass(seconds(239));
     assert_eq!(session.token().await.unwrap(), first);
-    bounded(session.settle()).await;
+    bounded(session.flush()).await;
     assert_eq!(scene.refreshes(), 0, "it is not near its end");
 
     scene.pass(seconds(1));
-    scene.testbed.set_fault(spoil(Spoil::Held));
+    scene.testbed.set_fault(spoil(Corruption::Held));
     for _ in 0..10 {
         assert_eq!(session.token().await.unwrap(), first, "nobody waits");
         assert_eq!(session.ready_header().unwrap(), first.header());
@@ -31,12 +31,12 @@ async fn in_its_last_minute_a_token_is_handed_out_and_renewed_in_the_background(
     bounded(
         scene
             .testbed
-            .arrived(Party::AuthorizationServer, "POST", "/token", 2),
+            .arrived(Peer::AuthorizationServer, "POST", "/token", 2),
     )
     .await;
     assert_eq!(session.token().await.unwrap(), first, "the server is slow");
     scene.testbed.release();
-    bounded(session.settle()).await;
+    bounded(session.flush()).await;
     assert_ne!(session.token().await.unwrap(), first);
     assert_eq!(scene.refreshes(), 1);
     let stored = scene.record().await.unwrap();
@@ -56,11 +56,11 @@ async fn at_its_very_end_nobody_gets_a_token_and_all_wait_for_the_new_one() {
 #[tokio::test]
 async fn who_takes_a_token_away_waits_for_a_fresh_one() {
     let (scene, session) = logged_in().await;
-    let first = session.fresh_token().await.unwrap();
+    let first = session.token_with_margin().await.unwrap();
     scene.pass(seconds(240));
-    let second = session.fresh_token().await.unwrap();
+    let second = session.token_with_margin().await.unwrap();
     assert_ne!(second, first);
-    assert_eq!(session.fresh_token().await.unwrap(), second);
+    assert_eq!(session.token_with_margin().await.unwrap(), second);
     assert_eq!(scene.refreshes(), 1);
 }
 
@@ -71,7 +71,7 @@ async fn who_takes_a_token_away_gets_the_old_one_from_a_server_that_cannot_answe
     let first = session.token().await.unwrap();
     scene.pass(seconds(240));
     scene.testbed.kill_authorization_server().await;
-    assert_eq!(session.fresh_token().await.unwrap(), first);
+    assert_eq!(session.token_with_margin().await.unwrap(), first);
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_renewal_ahead_of_time_that_fails_is_not_tried_at_every_request() {
     until_renewed(&scene, &session, 2).await;
     for _ in 0..10 {
         assert_eq!(session.token().await.unwrap(), first);
-        bounded(session.settle()).await;
+        bounded(session.flush()).await;
     }
     assert_eq!(scene.refreshes(), 1);
 

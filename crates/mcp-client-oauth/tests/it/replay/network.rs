@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use mcp_client_oauth::platform::{HttpClient, HttpError, HttpErrorCause, Request, Response};
+use mcp_client_oauth::platform::{HttpClient, HttpError, HttpErrorKind, Request, Response};
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
@@ -243,8 +243,8 @@ fn id_token(case: &Case, facts: &Facts) -> String {
 impl HttpClient for Network {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let url: Url = request.url.clone();
-        let forbidden = |cause| HttpError::new(&url, HttpErrorCause::Forbidden(cause));
-        request.reach.allows(&url).map_err(forbidden)?;
+        let forbidden = |cause| HttpError::new(&url, HttpErrorKind::Forbidden(cause));
+        request.reach.check_url(&url).map_err(forbidden)?;
         tokio::task::yield_now().await;
         self.learn(&request);
         let response = self.respond(&request);

@@ -6,8 +6,9 @@ use std::{
 };
 
 use mcp_client_oauth::{
-    Error, LoginOptions, Preregistered, RemoteLogout, Secret, ServerUrl, Session, TokenSource,
-    TokenStore, login, logout, platform::Platform, store::Record, testing::ManualClock,
+    Error, LoginOptions, PreregisteredClient, RevocationOutcome, Secret, ServerUrl, Session,
+    TokenSource, TokenStore, login, logout, platform::Platform, store::Record,
+    testing::ManualClock,
 };
 use url::Url;
 
@@ -112,7 +113,7 @@ fn options(given: &Options) -> LoginOptions {
     let mut options = LoginOptions::default();
     let secret = given.client_secret.clone().map(Secret::new);
     let client = given.client_id.as_ref();
-    options.identity.preregistered = client.map(|id| Preregistered::new(id, secret));
+    options.identity.preregistered = client.map(|id| PreregisteredClient::new(id, secret));
     let document = given.document.as_deref();
     options.identity.document = document.map(|url| url.parse().unwrap());
     options.discovery.legacy = given.legacy;
@@ -139,12 +140,12 @@ async fn refreshed(session: &Session, clock: &ManualClock) -> (String, Option<Er
     }
 }
 
-fn named(outcome: &RemoteLogout) -> &'static str {
+fn named(outcome: &RevocationOutcome) -> &'static str {
     match outcome {
-        RemoteLogout::Revoked => "revoked",
-        RemoteLogout::AccessTokenLives => "access-token-lives",
-        RemoteLogout::NotOffered => "not-offered",
-        RemoteLogout::Failed(_) => "failed",
+        RevocationOutcome::Revoked => "revoked",
+        RevocationOutcome::AccessTokenLives => "access-token-lives",
+        RevocationOutcome::NotOffered => "not-offered",
+        RevocationOutcome::Failed(_) => "failed",
         _ => "nothing-there",
     }
 }

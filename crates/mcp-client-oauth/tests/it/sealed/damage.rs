@@ -17,7 +17,8 @@ async fn no_flipped_bit_goes_unnoticed() {
             .await
             .expect_err("a flipped bit went unnoticed");
         let named = match &refused {
-            TokenStorageError::Corrupt { place, .. } | TokenStorageError::Newer { place, .. } => {
+            TokenStorageError::Corrupt { place, .. }
+            | TokenStorageError::UnsupportedVersion { place, .. } => {
                 *place == record.display().to_string()
             }
             _ => false,
@@ -69,10 +70,10 @@ async fn files_that_changed_places_are_found_out() {
 async fn a_file_of_another_store_is_found_out() {
     let (home, other) = (Home::new(), Home::new());
     // The same key: only the identity of the store differs.
-    let source = KeySource::Given(Secret::new([7; 32]));
-    let files = SealedFiles::open(home.path(), source.clone()).unwrap();
+    let source = KeySource::Provided(Secret::new([7; 32]));
+    let files = EncryptedFileStore::open(home.path(), source.clone()).unwrap();
     put(&files, "a", None, "here").await.unwrap();
-    let foreign = SealedFiles::open(other.path(), source).unwrap();
+    let foreign = EncryptedFileStore::open(other.path(), source).unwrap();
     put(&foreign, "a", None, "there").await.unwrap();
     overwrite(&home.only_record(), &fs::read(other.only_record()).unwrap());
     assert_corrupt(get(&files, "a").await, &home.only_record());
@@ -127,7 +128,10 @@ async fn a_record_of_a_later_version_is_left_alone() {
     ] {
         let refused = refused.unwrap_err();
         assert!(
-            matches!(refused, TokenStorageError::Newer { version: 2, .. }),
+            matches!(
+                refused,
+                TokenStorageError::UnsupportedVersion { version: 2, .. }
+            ),
             "{refused}"
         );
     }

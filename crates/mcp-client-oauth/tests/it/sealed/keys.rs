@@ -9,7 +9,7 @@ use mcp_client_oauth::store::KeyKind;
 async fn a_wrong_password_is_told_and_changes_nothing() {
     let home = Home::new();
     put(
-        &SealedFiles::open(home.path(), password("right")).unwrap(),
+        &EncryptedFileStore::open(home.path(), password("right")).unwrap(),
         "a",
         None,
         "content",
@@ -17,7 +17,7 @@ async fn a_wrong_password_is_told_and_changes_nothing() {
     .await
     .unwrap();
     let before = contents(&home.path());
-    let wrong = SealedFiles::open(home.path(), password("wrong")).unwrap();
+    let wrong = EncryptedFileStore::open(home.path(), password("wrong")).unwrap();
     let message = format!(
         "wrong password for the token store {}",
         home.path().display()
@@ -31,17 +31,17 @@ async fn a_wrong_password_is_told_and_changes_nothing() {
         assert_eq!(refused.unwrap_err().to_string(), message);
     }
     assert_eq!(contents(&home.path()), before);
-    let right = SealedFiles::open(home.path(), password("right")).unwrap();
+    let right = EncryptedFileStore::open(home.path(), password("right")).unwrap();
     assert_eq!(get(&right, "a").await.unwrap().unwrap(), "content");
 }
 
 #[tokio::test]
 async fn names_are_listed_and_records_deleted_without_the_key() {
     let home = Home::new();
-    let files = SealedFiles::open(home.path(), password("right")).unwrap();
+    let files = EncryptedFileStore::open(home.path(), password("right")).unwrap();
     put(&files, "a", None, "content").await.unwrap();
     put(&files, "b", None, "content").await.unwrap();
-    let wrong = SealedFiles::open(home.path(), password("wrong")).unwrap();
+    let wrong = EncryptedFileStore::open(home.path(), password("wrong")).unwrap();
     let mut names = wrong.names().await.unwrap();
     names.sort_unstable();
     assert_eq!(names, ["a", "b"]);
@@ -54,19 +54,19 @@ async fn a_store_is_opened_with_the_kind_of_key_that_it_was_made_with() {
     let sources = [
         password("right"),
         KeySource::KeyFile,
-        KeySource::Given(Secret::new([7; 32])),
+        KeySource::Provided(Secret::new([7; 32])),
     ];
     for made_with in &sources {
         let home = Home::new();
-        assert_eq!(SealedFiles::key_kind(home.path()).unwrap(), None);
-        let files = SealedFiles::open(home.path(), made_with.clone()).unwrap();
+        assert_eq!(EncryptedFileStore::key_kind(home.path()).unwrap(), None);
+        let files = EncryptedFileStore::open(home.path(), made_with.clone()).unwrap();
         put(&files, "a", None, "content").await.unwrap();
         assert_eq!(
-            SealedFiles::key_kind(home.path()).unwrap(),
+            EncryptedFileStore::key_kind(home.path()).unwrap(),
             Some(made_with.kind())
         );
         for source in &sources {
-            let opened = SealedFiles::open(home.path(), source.clone());
+            let opened = EncryptedFileStore::open(home.path(), source.clone());
             match (made_with.kind(), source.kind()) {
                 (made_with, source) if made_with == source => drop(opened.unwrap()),
                 (KeyKind::Password, _) => {
@@ -83,7 +83,7 @@ async fn a_store_is_opened_with_the_kind_of_key_that_it_was_made_with() {
 async fn the_kind_of_key_is_asked_again_when_the_store_is_used() {
     let home = Home::new();
     let early = home.open();
-    let files = SealedFiles::open(home.path(), password("right")).unwrap();
+    let files = EncryptedFileStore::open(home.path(), password("right")).unwrap();
     put(&files, "a", None, "content").await.unwrap();
     for refused in [
         get(&early, "a").await.map(drop),
@@ -100,8 +100,9 @@ async fn the_kind_of_key_is_asked_again_when_the_store_is_used() {
 #[tokio::test]
 async fn another_given_key_is_refused() {
     let home = Home::new();
-    let given =
-        |byte| SealedFiles::open(home.path(), KeySource::Given(Secret::new([byte; 32]))).unwrap();
+    let given = |byte| {
+        EncryptedFileStore::open(home.path(), KeySource::Provided(Secret::new([byte; 32]))).unwrap()
+    };
     put(&given(1), "a", None, "content").await.unwrap();
     let refused = get(&given(2), "a").await.unwrap_err();
     assert!(
@@ -120,7 +121,7 @@ struct Altered {
 impl Altered {
     async fn new() -> Self {
         let home = Home::new();
-        let files = SealedFiles::open(home.path(), password("right")).unwrap();
+        let files = EncryptedFileStore::open(home.path(), password("right")).unwrap();
         put(&files, "a", None, "content").await.unwrap();
         let genuine = serde_json::from_slice(&fs::read(home.file("store.json")).unwrap()).unwrap();
         Self { home, genuine }
@@ -136,7 +137,7 @@ impl Altered {
             &self.home.file("store.json"),
             altered.to_string().as_bytes(),
         );
-        match SealedFiles::open(self.home.path(), password("right")) {
+        match EncryptedFileStore::open(self.home.path(), password("right")) {
             Ok(files) => get(&files, "a").await.unwrap_err(),
             Err(refused) => refused,
         }
@@ -183,7 +184,10 @@ async fn a_description_that_makes_no_sense_is_refused() {
     }
     let refused = store.refusal(&["version"], json!(2)).await;
     assert!(
-        matches!(refused, TokenStorageError::Newer { version: 2, .. }),
+        matches!(
+            refused,
+            TokenStorageError::UnsupportedVersion { version: 2, .. }
+        ),
         "{refused}"
     );
 }
@@ -210,10 +214,10 @@ async fn a_description_of_another_store_does_not_fit_the_password() {
 /// What opens the files is random: neither the password nor the given key seals any record.
 #[tokio::test]
 async fn two_stores_of_one_source_have_two_master_keys() {
-    for source in [password("right"), KeySource::Given(Secret::new([7; 32]))] {
+    for source in [password("right"), KeySource::Provided(Secret::new([7; 32]))] {
         let (home, other) = (Home::new(), Home::new());
         for home in [&home, &other] {
-            let files = SealedFiles::open(home.path(), source.clone()).unwrap();
+            let files = EncryptedFileStore::open(home.path(), source.clone()).unwrap();
             put(&files, "a", None, "content").await.unwrap();
         }
         // The wrapped key of another store does not even open: which store it is for is sealed in.
@@ -224,7 +228,7 @@ async fn two_stores_of_one_source_have_two_master_keys() {
         assert_ne!(mixed["wrapped"], others["wrapped"]);
         mixed["wrapped"] = others["wrapped"].clone();
         overwrite(&description, mixed.to_string().as_bytes());
-        let files = SealedFiles::open(home.path(), source).unwrap();
+        let files = EncryptedFileStore::open(home.path(), source).unwrap();
         let refused = get(&files, "a").await.unwrap_err();
         assert!(
             matches!(

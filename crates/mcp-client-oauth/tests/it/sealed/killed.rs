@@ -58,11 +58,11 @@ async fn a_killed_change_of_the_key_leaves_the_old_one_or_the_new_one() {
         put(&home.open(), "a", None, "content").await.unwrap();
         for cycle in 0..25 {
             kill_while("rekey for ever", &home, cycle * 4 + lane).await;
-            let source = match SealedFiles::key_kind(home.path()).unwrap().unwrap() {
-                KeyKind::Given => given_key(),
+            let source = match EncryptedFileStore::key_kind(home.path()).unwrap().unwrap() {
+                KeyKind::Provided => given_key(),
                 _ => KeySource::KeyFile,
             };
-            let files = SealedFiles::open(home.path(), source).unwrap();
+            let files = EncryptedFileStore::open(home.path(), source).unwrap();
             assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
             // For the next child, and a proof that nothing is locked.
             files.rekey(KeySource::KeyFile).await.unwrap();

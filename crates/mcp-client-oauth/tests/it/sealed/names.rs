@@ -21,9 +21,9 @@ impl Home {
         home
     }
 
-    fn open_earlier(&self) -> SealedFiles {
-        let key = KeySource::Given(Secret::new([7; 32]));
-        SealedFiles::open(self.path(), key).unwrap()
+    fn open_earlier(&self) -> EncryptedFileStore {
+        let key = KeySource::Provided(Secret::new([7; 32]));
+        EncryptedFileStore::open(self.path(), key).unwrap()
     }
 
     /// The list of names that the earlier version kept.

@@ -34,7 +34,7 @@ async fn a_directory_that_others_may_change_is_refused() {
         assert_insecure(files.names().await, &home.path());
         assert_insecure(files.lock("a").await, &home.path());
         assert_insecure(
-            SealedFiles::open(home.path(), KeySource::KeyFile),
+            EncryptedFileStore::open(home.path(), KeySource::KeyFile),
             &home.path(),
         );
     }
@@ -99,7 +99,7 @@ fn a_directory_of_somebody_else_is_refused() {
     } else {
         PathBuf::from("/")
     };
-    assert_insecure(SealedFiles::open(&path, KeySource::KeyFile), &path);
+    assert_insecure(EncryptedFileStore::open(&path, KeySource::KeyFile), &path);
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_link_to_our_own_directory_is_followed_if_it_is_ours() {
     put(&home.open(), "a", None, "content").await.unwrap();
     let link = home.directory.path().join("link");
     symlink(home.path(), &link).unwrap();
-    let files = SealedFiles::open(&link, KeySource::KeyFile).unwrap();
+    let files = EncryptedFileStore::open(&link, KeySource::KeyFile).unwrap();
     assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
     // Only root can make a link of somebody else.
     if lchown(&link, SOMEBODY_ELSE, None).is_ok() {
@@ -178,7 +178,7 @@ async fn a_link_in_place_of_a_lock_or_a_key_is_not_followed() {
 /// With a handle of its own, which has no key yet.
 async fn home_put(home: &Home) -> Result<Revision, TokenStorageError> {
     put(
-        &SealedFiles::open(home.path(), KeySource::KeyFile)?,
+        &EncryptedFileStore::open(home.path(), KeySource::KeyFile)?,
         "b",
         None,
         "content",

@@ -67,7 +67,7 @@ fn say(line: &str) {
 async fn the_child_plays_its_role() {
     let Some(role) = variable(ROLE) else { return };
     let (directory, name) = (variable(DIRECTORY).unwrap(), variable(NAME).unwrap());
-    let open = |source| SealedFiles::open(&directory, source).unwrap();
+    let open = |source| EncryptedFileStore::open(&directory, source).unwrap();
     match role.as_str() {
         "write" => drop(
             put(&open(KeySource::KeyFile), &name, None, &name)
@@ -100,7 +100,9 @@ async fn the_child_plays_its_role() {
         "begin and be killed" => {
             let files = open(KeySource::KeyFile);
             let held = files.lock(&name).await.unwrap();
-            held.begin(Revision::new(NOTED)).await.unwrap();
+            held.mark_refresh_started(Revision::new(NOTED))
+                .await
+                .unwrap();
             say("held");
             std::future::pending::<()>().await;
         }
@@ -121,7 +123,7 @@ async fn the_child_plays_its_role() {
     }
 }
 
-async fn insert_and_remove_for_ever(files: &SealedFiles) {
+async fn insert_and_remove_for_ever(files: &EncryptedFileStore) {
     loop {
         for name in ["a", "b", "c", "a"] {
             if !files.delete(name, None).await.unwrap() {
@@ -142,7 +144,7 @@ async fn all_agree(role: &str, source: KeySource) {
         .collect::<Vec<_>>()
         .into_iter()
         .for_each(assert_success);
-    let files = SealedFiles::open(home.path(), source).unwrap();
+    let files = EncryptedFileStore::open(home.path(), source).unwrap();
     for name in &names {
         assert_eq!(get(&files, name).await.unwrap().as_ref(), Some(name));
     }
@@ -173,7 +175,7 @@ fn number_in(found: &str) -> u64 {
 }
 
 /// Says each number after it was saved, until somebody kills this.
-async fn save_for_ever(files: &SealedFiles) {
+async fn save_for_ever(files: &EncryptedFileStore) {
     loop {
         let stored = files.get("a").await.unwrap().unwrap();
         let number = number_in(std::str::from_utf8(stored.bytes.expose()).unwrap()) + 1;
@@ -273,22 +275,22 @@ async fn what_a_killed_process_had_begun_is_known_until_somebody_ends_it() {
     let files = home.open();
     for _ in 0..2 {
         let held = files.lock("a").await.unwrap();
-        assert_eq!(held.unfinished(), Some(Revision::new(NOTED)));
+        assert_eq!(held.pending_revision(), Some(Revision::new(NOTED)));
     }
-    assert_eq!(files.lock("b").await.unwrap().unfinished(), None);
+    assert_eq!(files.lock("b").await.unwrap().pending_revision(), None);
 
     let held = files.lock("a").await.unwrap();
-    held.begin(Revision::new(5)).await.unwrap();
+    held.mark_refresh_started(Revision::new(5)).await.unwrap();
     drop(held);
     let held = files.lock("a").await.unwrap();
-    assert_eq!(held.unfinished(), Some(Revision::new(5)));
-    held.end().await;
+    assert_eq!(held.pending_revision(), Some(Revision::new(5)));
+    held.mark_refresh_finished().await;
     drop(held);
-    assert_eq!(files.lock("a").await.unwrap().unfinished(), None);
+    assert_eq!(files.lock("a").await.unwrap().pending_revision(), None);
 }
 
 pub(super) fn given_key() -> KeySource {
-    KeySource::Given(Secret::new([7; 32]))
+    KeySource::Provided(Secret::new([7; 32]))
 }
 
 /// Counts how often the library says something.
@@ -338,7 +340,7 @@ impl tracing::Subscriber for Said {
 }
 
 /// Many tasks begin at once with a store that exists.
-async fn count_derivations(files: &SealedFiles) {
+async fn count_derivations(files: &EncryptedFileStore) {
     let derivations = Said::count("derived the key");
     let uses = (0..32).map(|number| {
         let files = files.clone();
@@ -360,7 +362,7 @@ async fn count_derivations(files: &SealedFiles) {
 #[tokio::test]
 async fn a_key_is_derived_once_a_process() {
     let home = Home::new();
-    let files = SealedFiles::open(home.path(), password("right")).unwrap();
+    let files = EncryptedFileStore::open(home.path(), password("right")).unwrap();
     put(&files, "a", None, "content").await.unwrap();
     let output = child("count derivations", &home, "").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
@@ -368,7 +370,7 @@ async fn a_key_is_derived_once_a_process() {
 }
 
 /// Many tasks ask at once, and the answer takes a while.
-async fn count_refusals(files: &SealedFiles) {
+async fn count_refusals(files: &EncryptedFileStore) {
     let derivations = Said::count("derived the key");
     let readers = (0..32).map(|_| {
         let files = files.clone();
@@ -390,7 +392,7 @@ async fn count_refusals(files: &SealedFiles) {
 #[tokio::test]
 async fn who_waited_for_a_refusal_is_refused_alike() {
     let home = Home::new();
-    let files = SealedFiles::open(home.path(), password("right")).unwrap();
+    let files = EncryptedFileStore::open(home.path(), password("right")).unwrap();
     put(&files, "a", None, "content").await.unwrap();
     let output = child("count refusals", &home, "").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

@@ -5,11 +5,11 @@ use mcp_client_oauth::store::KeyKind;
 use super::*;
 
 fn given(byte: u8) -> KeySource {
-    KeySource::Given(Secret::new([byte; 32]))
+    KeySource::Provided(Secret::new([byte; 32]))
 }
 
-fn open(home: &Home, source: &KeySource) -> Result<SealedFiles, TokenStorageError> {
-    SealedFiles::open(home.path(), source.clone())
+fn open(home: &Home, source: &KeySource) -> Result<EncryptedFileStore, TokenStorageError> {
+    EncryptedFileStore::open(home.path(), source.clone())
 }
 
 async fn reads(home: &Home, source: &KeySource) -> Result<Option<String>, TokenStorageError> {
@@ -42,7 +42,10 @@ async fn each_source_can_take_the_place_of_each() {
 
             let new = old.rekey(to.clone()).await.unwrap();
             assert_eq!(new.kind(), to.kind());
-            assert_eq!(SealedFiles::key_kind(home.path()).unwrap(), Some(to.kind()));
+            assert_eq!(
+                EncryptedFileStore::key_kind(home.path()).unwrap(),
+                Some(to.kind())
+            );
             assert_eq!(get(&new, "a").await.unwrap().unwrap(), "content");
             assert_eq!(reads(&home, to).await.unwrap().unwrap(), "content");
             assert_eq!(fs::read(home.only_record()).unwrap(), record);
@@ -180,7 +183,10 @@ async fn a_description_cannot_name_a_file_elsewhere() {
         let mut altered = genuine.clone();
         altered["change"] = change.into();
         overwrite(&path, altered.to_string().as_bytes());
-        assert_corrupt(SealedFiles::open(home.path(), KeySource::KeyFile), &path);
+        assert_corrupt(
+            EncryptedFileStore::open(home.path(), KeySource::KeyFile),
+            &path,
+        );
     }
 }
 
@@ -208,8 +214,8 @@ async fn a_store_that_does_not_exist_is_made_with_the_new_key() {
     let home = Home::new();
     let files = home.open().rekey(given(1)).await.unwrap();
     assert_eq!(
-        SealedFiles::key_kind(home.path()).unwrap(),
-        Some(KeyKind::Given)
+        EncryptedFileStore::key_kind(home.path()).unwrap(),
+        Some(KeyKind::Provided)
     );
     put(&files, "a", None, "content").await.unwrap();
     assert_eq!(reads(&home, &given(1)).await.unwrap().unwrap(), "content");

@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use mcp_client_oauth::{Session, TokenSource as _, TokenStore};
-use mcp_oauth_testbed::{Endpoint, Fault, Spoil};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -32,8 +32,8 @@ impl Hosts {
         let bao = Bao::start().await?;
         let (net_of_one, net_of_two) = (Arc::default(), Arc::default());
         let year = 365 * 24 * 3600;
-        let clock_of_one = ManualClock::flying(the_time() - seconds(20 * year));
-        let clock_of_two = ManualClock::flying(the_time() + seconds(20 * year));
+        let clock_of_one = ManualClock::auto_advancing(the_time() - seconds(20 * year));
+        let clock_of_two = ManualClock::auto_advancing(the_time() + seconds(20 * year));
         Some(Self {
             one: Tampered::vault(&net_of_one, &bao.options(), &clock_of_one),
             two: Tampered::vault(&net_of_two, &bao.options(), &clock_of_two),
@@ -71,9 +71,9 @@ async fn who_waits_for_longer_than_a_lease_is_told_who_holds_it() {
         "{pauses:?}"
     );
 
-    held.begin(Revision::new(1)).await.unwrap();
+    held.mark_refresh_started(Revision::new(1)).await.unwrap();
     drop(held);
-    hosts.one.settle().await;
+    hosts.one.flush().await;
     hosts.two.lock("a").await.unwrap();
 }
 
@@ -92,11 +92,13 @@ async fn the_lease_of_a_holder_that_died_is_taken_over_when_it_has_ended_and_not
     let held = hosts.two.lock("a").await.unwrap();
 
     // The dead one wakes up: it only slept.
-    assert!(is_conflict(&dead.begin(Revision::new(1)).await));
+    assert!(is_conflict(
+        &dead.mark_refresh_started(Revision::new(1)).await
+    ));
     drop(dead);
-    hosts.one.settle().await;
+    hosts.one.flush().await;
     hosts.net_of_two.set_ahead(seconds(0));
-    held.begin(Revision::new(1)).await.unwrap();
+    held.mark_refresh_started(Revision::new(1)).await.unwrap();
     assert!(
         hosts.one.lock("a").await.is_err(),
         "it let go of what was no longer its own"
@@ -110,19 +112,19 @@ async fn a_holder_leaves_a_note_of_what_it_has_not_ended() {
         return;
     };
     let held = hosts.one.lock("a").await.unwrap();
-    assert_eq!(held.unfinished(), None);
-    held.begin(Revision::new(7)).await.unwrap();
+    assert_eq!(held.pending_revision(), None);
+    held.mark_refresh_started(Revision::new(7)).await.unwrap();
     drop(held);
-    hosts.one.settle().await;
+    hosts.one.flush().await;
 
     let held = hosts.two.lock("a").await.unwrap();
-    assert_eq!(held.unfinished(), Some(Revision::new(7)));
-    held.begin(Revision::new(8)).await.unwrap();
-    held.end().await;
+    assert_eq!(held.pending_revision(), Some(Revision::new(7)));
+    held.mark_refresh_started(Revision::new(8)).await.unwrap();
+    held.mark_refresh_finished().await;
     drop(held);
-    hosts.two.settle().await;
+    hosts.two.flush().await;
     assert_eq!(
-        hosts.one.lock("a").await.unwrap().unfinished(),
+        hosts.one.lock("a").await.unwrap().pending_revision(),
         None,
         "it was ended"
     );
@@ -159,9 +161,9 @@ async fn a_lease_is_let_go_when_it_is_dropped() {
     };
     for _ in 0..5 {
         drop(hosts.one.lock("a").await.unwrap());
-        hosts.one.settle().await;
+        hosts.one.flush().await;
         drop(hosts.two.lock("a").await.unwrap());
-        hosts.two.settle().await;
+        hosts.two.flush().await;
     }
     assert!(
         hosts
@@ -195,7 +197,9 @@ async fn two_hosts_with_sixty_four_tasks_refresh_once() {
     let store = |net: &Arc<Tampered>| {
         let http = Arc::clone(net) as Arc<dyn HttpClient>;
         let clock = Arc::new(SystemClock::default());
-        TokenStore::new(Arc::new(Vault::over(&bao.options(), http, clock).unwrap()))
+        TokenStore::new(Arc::new(
+            Vault::with_http_client(&bao.options(), http, clock).unwrap(),
+        ))
     };
     let mut scene = Scene::start().await;
     scene.store = store(&Arc::default());
@@ -207,7 +211,7 @@ async fn two_hosts_with_sixty_four_tasks_refresh_once() {
         scene.pass(LIFE);
         scene
             .testbed
-            .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+            .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
         let tasks: JoinSet<_> = (0..64)
             .map(|task| {
                 let session = hosts[task % 2].clone();

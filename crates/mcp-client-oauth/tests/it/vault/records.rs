@@ -127,7 +127,7 @@ async fn a_write_whose_answer_was_lost_is_found_out() {
     };
     let (net, clock) = (
         Arc::new(Tampered::default()),
-        ManualClock::flying(the_time()),
+        ManualClock::auto_advancing(the_time()),
     );
     let vault = net.vault(&bao.options(), &clock);
     net.lose_answers(1);
@@ -148,7 +148,7 @@ async fn a_write_whose_answers_are_all_lost_is_told_as_one_that_may_be_tried_aga
     };
     let (net, clock) = (
         Arc::new(Tampered::default()),
-        ManualClock::flying(the_time()),
+        ManualClock::auto_advancing(the_time()),
     );
     let vault = net.vault(&bao.options(), &clock);
     net.lose_answers(5);
@@ -156,7 +156,7 @@ async fn a_write_whose_answers_are_all_lost_is_told_as_one_that_may_be_tried_aga
     assert!(
         matches!(
             cause,
-            VaultCause::Unreachable(HttpErrorCause::Interrupted(_))
+            VaultErrorKind::Unreachable(HttpErrorKind::Interrupted(_))
         ),
         "{cause}"
     );

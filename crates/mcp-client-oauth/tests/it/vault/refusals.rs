@@ -8,15 +8,15 @@ fn with_token(bao: &Bao, token: &str) -> VaultOptions {
     bao.options_as(VaultAuth::Token(Secret::new(token.to_owned())))
 }
 
-async fn read(options: &VaultOptions) -> VaultCause {
+async fn read(options: &VaultOptions) -> VaultErrorKind {
     cause(vault(options).get("a").await)
 }
 
 /// Every operation says the same.
-async fn assert_nothing_works(options: &VaultOptions, is_right: impl Fn(&VaultCause) -> bool) {
+async fn assert_nothing_works(options: &VaultOptions, is_right: impl Fn(&VaultErrorKind) -> bool) {
     let vault = vault(options);
     for cause in [
-        cause(vault.ready().await),
+        cause(vault.check_writable().await),
         cause(vault.get("a").await),
         cause(vault.put("a", None, &bytes("planted")).await),
         cause(vault.delete("a", None).await),
@@ -36,7 +36,7 @@ async fn a_token_without_a_policy_is_denied() {
     let token = bao.token("default", "1h").await;
     assert_nothing_works(
         &with_token(&bao, &token),
-        |cause| matches!(cause, VaultCause::Denied { path } if path == "secret/"),
+        |cause| matches!(cause, VaultErrorKind::Denied { path } if path == "secret/"),
     )
     .await;
 }
@@ -49,7 +49,7 @@ async fn a_token_that_is_unknown_is_denied_and_not_shown() {
     let token = "s.planted-unknown-token";
     assert_nothing_works(&with_token(&bao, token), |cause| {
         let shown = format!("{cause} {cause:?}");
-        matches!(cause, VaultCause::Denied { .. }) && !shown.contains("planted")
+        matches!(cause, VaultErrorKind::Denied { .. }) && !shown.contains("planted")
     })
     .await;
 }
@@ -68,7 +68,7 @@ async fn a_policy_that_allows_reading_only_is_named_with_the_path_that_it_lacks(
         cause(vault.put("a", None, &bytes("one")).await),
         cause(vault.names().await),
     ] {
-        let VaultCause::Denied { path } = cause else {
+        let VaultErrorKind::Denied { path } = cause else {
             panic!("{cause}");
         };
         assert!(
@@ -76,7 +76,7 @@ async fn a_policy_that_allows_reading_only_is_named_with_the_path_that_it_lacks(
             "{path}"
         );
     }
-    let VaultCause::Denied { path } = cause(vault.lock("a").await) else {
+    let VaultErrorKind::Denied { path } = cause(vault.lock("a").await) else {
         panic!("it has taken a lease");
     };
     assert!(path.starts_with("secret/data/mcp-oauth/leases/"), "{path}");
@@ -92,7 +92,7 @@ async fn a_mount_that_is_not_there_is_told_from_a_secret_that_is_not() {
         wrong.clone_into(&mut options.mount);
         assert_nothing_works(
             &options,
-            |cause| matches!(cause, VaultCause::NoMount(mount) if *mount == format!("{wrong}/")),
+            |cause| matches!(cause, VaultErrorKind::NoMount(mount) if *mount == format!("{wrong}/")),
         )
         .await;
     }
@@ -112,7 +112,7 @@ async fn an_engine_without_check_and_set_is_refused_before_anything_is_written()
         let mut options = bao.options();
         mount.clone_into(&mut options.mount);
         assert_nothing_works(&options, |cause| {
-            matches!(cause, VaultCause::NotKv2 { found: text, .. } if text.as_raw() == found)
+            matches!(cause, VaultErrorKind::NotKv2 { found: text, .. } if text.as_raw() == found)
         })
         .await;
         assert_eq!(
@@ -137,7 +137,7 @@ async fn a_mount_with_several_segments_is_found() {
     options.mount = "team/kv".to_owned();
     options.prefix = "ä b/c%2f".to_owned();
     let vault = vault(&options);
-    vault.ready().await.unwrap();
+    vault.check_writable().await.unwrap();
     vault.put("a", None, &bytes("one")).await.unwrap();
     assert_eq!(vault.names().await.unwrap(), ["a"]);
 }
@@ -146,12 +146,15 @@ async fn a_mount_with_several_segments_is_found() {
 async fn nobody_at_the_address_is_worth_another_try() {
     let address = format!("http://127.0.0.1:{}", dead_port()).parse().unwrap();
     let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
-    let clock = ManualClock::flying(the_time());
+    let clock = ManualClock::auto_advancing(the_time());
     let options = VaultOptions::new(address, auth);
     let vault = Vault::open(&options, Arc::new(clock.clone())).unwrap();
     let cause = cause(vault.get("a").await);
     assert!(
-        matches!(cause, VaultCause::Unreachable(HttpErrorCause::Connect(_))),
+        matches!(
+            cause,
+            VaultErrorKind::Unreachable(HttpErrorKind::Connect(_))
+        ),
         "{cause}"
     );
     assert_eq!(remedy(cause), Remedy::Retry);
@@ -165,7 +168,7 @@ async fn somebody_else_at_the_address_is_not_taken_for_a_vault() {
     let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
     let cause = read(&VaultOptions::new(address, auth)).await;
     assert!(
-        matches!(&cause, VaultCause::Refused { status: 404, message } if message.as_raw().contains("not the answer of a Vault")),
+        matches!(&cause, VaultErrorKind::Refused { status: 404, message } if message.as_raw().contains("not the answer of a Vault")),
         "{cause}"
     );
 }
@@ -180,7 +183,7 @@ async fn a_certificate_of_the_house_is_trusted_with_its_bundle_only() {
     assert!(
         matches!(
             cause,
-            VaultCause::Unreachable(HttpErrorCause::Certificate(_))
+            VaultErrorKind::Unreachable(HttpErrorKind::Certificate(_))
         ),
         "{cause}"
     );
@@ -196,7 +199,7 @@ async fn a_certificate_of_the_house_is_trusted_with_its_bundle_only() {
     assert!(
         matches!(
             cause,
-            VaultCause::Unreachable(HttpErrorCause::Certificate(_))
+            VaultErrorKind::Unreachable(HttpErrorKind::Certificate(_))
         ),
         "{cause}"
     );

@@ -45,7 +45,7 @@ async fn a_server_that_is_killed_and_restarted_in_the_middle_loses_nothing() {
     let second = vault.put("a", Some(first), &bytes("two")).await.unwrap();
     assert!(restart.1.load(Ordering::SeqCst) >= 1, "it was not down");
     assert!(second > first);
-    held.begin(first).await.unwrap();
+    held.mark_refresh_started(first).await.unwrap();
     assert_eq!(content(&vault, "a").await, Some((second, "two".to_owned())));
 
     // Two hosts agree about what is there after another one.
@@ -57,7 +57,7 @@ async fn a_server_that_is_killed_and_restarted_in_the_middle_loses_nothing() {
         &other.put("a", Some(first), &bytes("late")).await
     ));
     drop(held);
-    vault.settle().await;
+    vault.flush().await;
     drop(other.lock("a").await.unwrap());
 }
 
@@ -78,7 +78,7 @@ async fn a_server_that_is_down_is_told_and_is_used_again_when_it_is_back() {
         vault.lock("a").await.map(drop),
     ] {
         let cause = cause(result);
-        assert!(matches!(cause, VaultCause::Unreachable(_)), "{cause}");
+        assert!(matches!(cause, VaultErrorKind::Unreachable(_)), "{cause}");
         assert_eq!(remedy(cause), Remedy::Retry);
     }
     bao.start_again().await;
@@ -94,15 +94,18 @@ async fn a_sealed_server_is_told_and_is_used_again_when_it_is_unsealed() {
     let Some(bao) = Bao::on_disk().await else {
         return;
     };
-    let clock = ManualClock::flying(the_time());
+    let clock = ManualClock::auto_advancing(the_time());
     let vault = Vault::open(&bao.options(), Arc::new(clock.clone())).unwrap();
     let revision = vault.put("a", None, &bytes("one")).await.unwrap();
-    vault.ready().await.unwrap();
+    vault.check_writable().await.unwrap();
     bao.seal().await;
-    assert!(matches!(cause(vault.ready().await), VaultCause::Sealed));
+    assert!(matches!(
+        cause(vault.check_writable().await),
+        VaultErrorKind::Sealed
+    ));
     let before = clock.slept().len();
     let cause = cause(vault.get("a").await);
-    assert!(matches!(cause, VaultCause::Sealed), "{cause}");
+    assert!(matches!(cause, VaultErrorKind::Sealed), "{cause}");
     assert_eq!(remedy(cause), Remedy::Retry);
     assert_eq!(
         clock.slept().len() - before,
@@ -121,12 +124,15 @@ async fn a_server_that_was_never_initialized_is_not_waited_for() {
     let Some(bao) = Bao::empty().await else {
         return;
     };
-    let clock = ManualClock::flying(the_time());
+    let clock = ManualClock::auto_advancing(the_time());
     let vault = Vault::open(&bao.options(), Arc::new(clock.clone())).unwrap();
     // OpenBao calls one without keys sealed too; HashiCorp Vault answers 501.
     let cause = cause(vault.get("a").await);
     assert!(
-        matches!(cause, VaultCause::Sealed | VaultCause::Uninitialized),
+        matches!(
+            cause,
+            VaultErrorKind::Sealed | VaultErrorKind::Uninitialized
+        ),
         "{cause}"
     );
 }

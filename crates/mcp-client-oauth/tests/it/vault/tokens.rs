@@ -110,7 +110,7 @@ async fn a_token_file_is_read_again_when_its_token_is_refused() {
 
     revoke(&bao, &first).await;
     let cause = cause(vault.get("a").await);
-    assert!(matches!(cause, VaultCause::Denied { .. }), "{cause}");
+    assert!(matches!(cause, VaultErrorKind::Denied { .. }), "{cause}");
     write(&file, &second);
     assert!(vault.get("a").await.unwrap().is_some());
     assert!(vault.get("a").await.unwrap().is_some());
@@ -131,7 +131,7 @@ async fn a_token_file_that_cannot_be_one_is_named() {
     for odd in ["", " \n", "planted\ntoken"] {
         write(&file, odd);
         let cause = cause(vault(&options).get("a").await);
-        assert!(matches!(cause, VaultCause::Token(_)), "{cause}");
+        assert!(matches!(cause, VaultErrorKind::Token(_)), "{cause}");
     }
 }
 
@@ -187,7 +187,7 @@ async fn a_role_that_is_refused_is_told_without_its_secret() {
     };
     let cause = cause(watched(&bao.options_as(nowhere)).0.get("a").await);
     assert!(
-        matches!(&cause, VaultCause::AppRole { mount, .. } if mount == "nowhere"),
+        matches!(&cause, VaultErrorKind::AppRole { mount, .. } if mount == "nowhere"),
         "{cause}"
     );
 }

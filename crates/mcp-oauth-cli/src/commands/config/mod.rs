@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    args::{App, AppConfig, Whose},
-    config::Carried,
+    args::{App, AppConfig, TargetArgs},
+    config::ForwardedEnv,
     context::{Context, allowed_url, is_url},
     error::{Exit, Failure},
     servers::name_for,
@@ -50,7 +50,7 @@ impl App {
         }
     }
 
-    fn entry(self, command: &str, arguments: &[String], carried: &Carried) -> Value {
+    fn entry(self, command: &str, arguments: &[String], carried: &ForwardedEnv) -> Value {
         let mut entry = match self {
             Self::Vscode => json!({ "type": "stdio", "command": command, "args": arguments }),
             Self::Zed => json!({ "source": "custom", "command": command, "args": arguments }),
@@ -76,7 +76,7 @@ impl App {
 }
 
 pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure> {
-    let target = context.target(&Whose {
+    let target = context.target(&TargetArgs {
         server: typed.server.clone(),
         account: None,
     })?;
@@ -134,7 +134,7 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
 }
 
 /// What goes along, if all of it can, and if the proxy will take the server.
-fn carried<'a>(context: &'a Context, typed: &AppConfig) -> Result<&'a Carried, Failure> {
+fn carried<'a>(context: &'a Context, typed: &AppConfig) -> Result<&'a ForwardedEnv, Failure> {
     // A name was allowed when it was made.
     if is_url(&typed.server) {
         allowed_url(&typed.server, typed.allow_http, &context.servers()?)?;

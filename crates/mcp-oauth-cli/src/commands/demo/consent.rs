@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{grant::LOGIN_TIMEOUT, platform::Interaction};
-use mcp_oauth_testbed::person;
+use mcp_oauth_testbed::test_user;
 use url::Url;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 const OWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Who presses the buttons of the consent page.
-pub(super) struct Person {
+pub(super) struct TestUser {
     ui: Ui,
     /// None where the demo does it.
     terminal: Option<Terminal>,
@@ -31,7 +31,7 @@ pub(super) struct Person {
     opened: Mutex<Vec<Url>>,
 }
 
-impl Person {
+impl TestUser {
     pub(super) fn new(context: &Context, browser: bool, asked_for: bool) -> Arc<Self> {
         let terminal = browser.then(|| Terminal::new(context.ui.clone(), true));
         Arc::new(Self {
@@ -81,7 +81,7 @@ impl Person {
 }
 
 #[async_trait]
-impl Interaction for Person {
+impl Interaction for TestUser {
     async fn open(&self, url: &Url) {
         self.opened
             .lock()
@@ -96,7 +96,7 @@ impl Interaction for Person {
                 .say("No browser could be started: the demo presses Approve itself.");
         }
         // A page that cannot be approved ends the login by its timeout, and here is why.
-        if let Err(error) = person::approve(url).await {
+        if let Err(error) = test_user::approve(url).await {
             self.ui
                 .warn(format_args!("the demo could not press Approve: {error}"));
         }

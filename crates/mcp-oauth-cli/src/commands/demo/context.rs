@@ -7,12 +7,12 @@ use mcp_client_oauth::{
     ServerUrl, TokenStore,
     platform::{Platform, ReqwestClient},
     proto::token::TokenSet,
-    store::{KeySource, RecordKey, SealedFiles},
+    store::{EncryptedFileStore, KeySource, LoginKey},
 };
 use mcp_oauth_testbed::Testbed;
 use tempfile::TempDir;
 
-use super::consent::Person;
+use super::consent::TestUser;
 use crate::{
     context::{Context, parse_url, with_person},
     error::Failure,
@@ -20,12 +20,12 @@ use crate::{
 };
 
 /// The demo's world.
-pub(super) struct Stage {
+pub(super) struct DemoContext {
     pub(super) ui: Ui,
     pub(super) testbed: Testbed,
     pub(super) platform: Platform,
     pub(super) network: Arc<ReqwestClient>,
-    pub(super) person: Arc<Person>,
+    pub(super) person: Arc<TestUser>,
     pub(super) store: TokenStore,
     pub(super) server: ServerUrl,
     directory: TempDir,
@@ -33,17 +33,17 @@ pub(super) struct Stage {
     proved: Vec<String>,
 }
 
-impl Stage {
+impl DemoContext {
     pub(super) fn new(
         context: &Context,
         testbed: Testbed,
-        person: Arc<Person>,
+        person: Arc<TestUser>,
     ) -> Result<Self, Failure> {
         let directory = tempfile::Builder::new().prefix("mcp-oauth-demo-").tempdir();
         let directory = directory.map_err(|error| {
             Failure::file("create a directory in", &std::env::temp_dir(), &error)
         })?;
-        let files = SealedFiles::open(directory.path().join("tokens"), KeySource::KeyFile)?;
+        let files = EncryptedFileStore::open(directory.path().join("tokens"), KeySource::KeyFile)?;
         Ok(Self {
             ui: context.ui.clone(),
             server: parse_url(testbed.server_url().as_str())?,
@@ -58,8 +58,8 @@ impl Stage {
         })
     }
 
-    pub(super) fn key(&self) -> RecordKey {
-        RecordKey::from(&self.server)
+    pub(super) fn key(&self) -> LoginKey {
+        LoginKey::from(&self.server)
     }
 
     /// Where the demo's files are.

@@ -2,17 +2,17 @@
 
 use mcp_client_oauth::{
     ClientIdentity, Discovery, DiscoveryOptions, IdentityOptions, Session, discover,
-    grant::{self, GrantRequest, Receiver, Redirect},
+    grant::{self, CallbackReceiver, GrantRequest, RedirectTarget},
     identify,
     proto::{scope::Scope, token::TokenSet},
     store::Record,
 };
-use mcp_oauth_testbed::Party;
+use mcp_oauth_testbed::Peer;
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::{consent::Person, context::Stage};
+use super::{consent::TestUser, context::DemoContext};
 use crate::{
     error::Failure,
     mcp_connection::{Connection, within},
@@ -20,16 +20,16 @@ use crate::{
 };
 
 /// Discovery, registration, consent, exchange, store: what `login` does at once.
-pub(super) async fn run(stage: &mut Stage) -> Result<Session, Failure> {
+pub(super) async fn run(stage: &mut DemoContext) -> Result<Session, Failure> {
     let discovery = discovery(stage).await?;
-    let receiver = Receiver::bind(&Redirect::AnyPort, None)?;
+    let receiver = CallbackReceiver::bind(&RedirectTarget::AnyPort, None)?;
     let identity = registration(stage, &discovery, &receiver).await?;
     let (tokens, requested) = consent(stage, &discovery, &identity, receiver).await?;
     exchange(stage, &tokens)?;
     store(stage, Record::new(discovery, identity, requested, tokens)).await
 }
 
-async fn discovery(stage: &mut Stage) -> Result<Discovery, Failure> {
+async fn discovery(stage: &mut DemoContext) -> Result<Discovery, Failure> {
     stage.step("Discovery: who issues tokens for this server?");
     let discovery = discover(&stage.platform, &stage.server, &DiscoveryOptions::default()).await?;
     let metadata = &discovery.metadata;
@@ -58,9 +58,9 @@ async fn discovery(stage: &mut Stage) -> Result<Discovery, Failure> {
 }
 
 async fn registration(
-    stage: &mut Stage,
+    stage: &mut DemoContext,
     discovery: &Discovery,
-    receiver: &Receiver,
+    receiver: &CallbackReceiver,
 ) -> Result<ClientIdentity, Failure> {
     stage.step("Registration: who are we there?");
     let options = IdentityOptions::default();
@@ -73,16 +73,16 @@ async fn registration(
     stage.show("redirect URI", receiver.uri());
     let registered = stage
         .testbed
-        .count(Party::AuthorizationServer, "POST", "/register");
+        .count(Peer::AuthorizationServer, "POST", "/register");
     stage.prove("a client was registered by itself, once", registered == 1)?;
     Ok(identity)
 }
 
 async fn consent(
-    stage: &mut Stage,
+    stage: &mut DemoContext,
     discovery: &Discovery,
     identity: &ClientIdentity,
-    receiver: Receiver,
+    receiver: CallbackReceiver,
 ) -> Result<(TokenSet, Option<Scope>), Failure> {
     stage.step("Consent: a person approves");
     let callback = receiver.uri().clone();
@@ -90,8 +90,8 @@ async fn consent(
         .with_receiver(receiver)
         .with_timeout(stage.person.timeout());
     let requested = request.scope().cloned();
-    let grant = grant::choose(&request, None)?;
-    let tokens = grant.obtain(&stage.platform, request).await;
+    let grant = grant::select(&request, None)?;
+    let tokens = grant.request_tokens(&stage.platform, request).await;
     stage.person.rest();
     let tokens = tokens?;
     show_request(stage, &stage.person);
@@ -103,7 +103,7 @@ async fn consent(
 }
 
 /// What the browser was sent with; `state` and the challenge are not shown.
-fn show_request(stage: &Stage, person: &Person) {
+fn show_request(stage: &DemoContext, person: &TestUser) {
     let Some(url) = person.last_url() else { return };
     for name in [
         "response_type",
@@ -117,7 +117,7 @@ fn show_request(stage: &Stage, person: &Person) {
     }
 }
 
-fn exchange(stage: &mut Stage, tokens: &TokenSet) -> Result<(), Failure> {
+fn exchange(stage: &mut DemoContext, tokens: &TokenSet) -> Result<(), Failure> {
     stage.step("Exchange: the code becomes tokens");
     let now = stage.platform.clock.now();
     stage.show("access token", tokens.access_token.redacted());
@@ -138,7 +138,7 @@ fn exchange(stage: &mut Stage, tokens: &TokenSet) -> Result<(), Failure> {
     )
 }
 
-async fn store(stage: &mut Stage, record: Record) -> Result<Session, Failure> {
+async fn store(stage: &mut DemoContext, record: Record) -> Result<Session, Failure> {
     stage.step("Store: sealed, on disk");
     let key = stage.key();
     let mut lock = stage.store.lock(&key).await?;
@@ -173,7 +173,7 @@ async fn store(stage: &mut Stage, record: Record) -> Result<Session, Failure> {
 }
 
 /// Every file of the store, and what is in it.
-fn files(stage: &Stage) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+fn files(stage: &DemoContext) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut found = Vec::new();
     let mut directories = vec![stage.directory().to_owned()];
     while let Some(directory) = directories.pop() {
@@ -192,7 +192,7 @@ fn files(stage: &Stage) -> Result<Vec<(String, Vec<u8>)>, Failure> {
 }
 
 /// Lists the tools, and calls one.
-pub(super) async fn use_token(stage: &mut Stage, session: &Session) -> Result<(), Failure> {
+pub(super) async fn use_token(stage: &mut DemoContext, session: &Session) -> Result<(), Failure> {
     stage.step("Use: an MCP client lists the tools, and calls one");
     let connection = connect(stage, session).await?;
     stage.show("protocol", connection.protocol().unwrap_or_default());
@@ -214,7 +214,7 @@ pub(super) async fn use_token(stage: &mut Stage, session: &Session) -> Result<()
     stage.prove("a tool is called with the token", sum == Some(json!(42)))
 }
 
-pub(super) async fn connect(stage: &Stage, session: &Session) -> Result<Connection, Failure> {
+pub(super) async fn connect(stage: &DemoContext, session: &Session) -> Result<Connection, Failure> {
     let source = Arc::new(session.clone());
     within(
         &stage.platform,

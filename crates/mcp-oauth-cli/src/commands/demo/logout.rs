@@ -2,18 +2,18 @@
 
 use http::{Method, header};
 use mcp_client_oauth::{
-    RemoteLogout, Session,
+    RevocationOutcome, Session,
     error::{Error, TokenRefreshError},
     logout,
-    platform::{Reach, Request},
+    platform::{AddressSpace, Request},
     proto::token::AccessToken,
     refresh,
 };
 
-use super::context::Stage;
+use super::context::DemoContext;
 use crate::error::Failure;
 
-pub(super) async fn log_out(stage: &mut Stage, session: &Session) -> Result<(), Failure> {
+pub(super) async fn log_out(stage: &mut DemoContext, session: &Session) -> Result<(), Failure> {
     stage.step("Logout: the tokens are given back");
     let token = session.refresh().await?;
     let before = session.record();
@@ -23,8 +23,8 @@ pub(super) async fn log_out(stage: &mut Stage, session: &Session) -> Result<(), 
     )?;
     let outcome = logout(&stage.platform, &stage.store, &stage.key()).await?;
     let (revoked, detail) = match &outcome.remote {
-        RemoteLogout::Revoked => (true, "revoked".to_owned()),
-        RemoteLogout::Failed(error) => (false, error.to_string()),
+        RevocationOutcome::Revoked => (true, "revoked".to_owned()),
+        RevocationOutcome::Failed(error) => (false, error.to_string()),
         other => (false, format!("{other:?}")),
     };
     stage.show("server says", detail);
@@ -47,10 +47,10 @@ pub(super) async fn log_out(stage: &mut Stage, session: &Session) -> Result<(), 
 }
 
 /// What the MCP server answers to `GET /mcp/notes` with that token.
-async fn status(stage: &Stage, token: &AccessToken) -> Result<u16, Failure> {
+async fn status(stage: &DemoContext, token: &AccessToken) -> Result<u16, Failure> {
     let mut url = stage.server.as_url().clone();
     url.set_path("/mcp/notes");
-    let mut request = Request::new(Method::GET, url, Reach::Loopback);
+    let mut request = Request::new(Method::GET, url, AddressSpace::Loopback);
     request
         .headers
         .insert(header::AUTHORIZATION, token.header());

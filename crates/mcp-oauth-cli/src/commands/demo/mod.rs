@@ -6,7 +6,7 @@ use std::time::Duration;
 use mcp_oauth_testbed::Testbed;
 use serde_json::json;
 
-use self::{consent::Person, context::Stage};
+use self::{consent::TestUser, context::DemoContext};
 use crate::{
     args::Demo,
     context::Context,
@@ -37,10 +37,10 @@ pub(super) async fn run(context: &Context, typed: &Demo) -> Result<Exit, Failure
         )
     })?;
     let browser = context.config.has_browser && !typed.no_browser;
-    let mut stage = Stage::new(
+    let mut stage = DemoContext::new(
         context,
         testbed,
-        Person::new(context, browser, typed.no_browser),
+        TestUser::new(context, browser, typed.no_browser),
     )?;
     let outcome = story(&mut stage).await;
     stage.person.rest();
@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context, typed: &Demo) -> Result<Exit, Failure
 }
 
 /// The way, in order.
-async fn story(stage: &mut Stage) -> Result<(), Failure> {
+async fn story(stage: &mut DemoContext) -> Result<(), Failure> {
     stage.introduce();
     let session = login::run(stage).await?;
     login::use_token(stage, &session).await?;
@@ -61,7 +61,7 @@ async fn story(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 /// What has been proved. Whatever was not has ended the demo before.
-fn report(context: &Context, stage: &Stage) {
+fn report(context: &Context, stage: &DemoContext) {
     if context.ui.is_json() {
         context.ui.result(
             &json!({ "ok": true, "proved": stage.proved() }),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken};
 
-use super::{context::Stage, login::connect};
+use super::{context::DemoContext, login::connect};
 use crate::{
     error::Failure,
     mcp_connection::Connection,
@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// Waits until the token has expired; then many callers cause one refresh.
 pub(super) async fn of_an_expired_token(
-    stage: &mut Stage,
+    stage: &mut DemoContext,
     session: &Session,
 ) -> Result<(), Failure> {
     stage.step("Expiry: the token ends, and is renewed");
@@ -49,7 +49,7 @@ pub(super) async fn of_an_expired_token(
     stage.prove("the new tokens are in the store", stored)
 }
 
-async fn wait_for_the_end(stage: &Stage, session: &Session) {
+async fn wait_for_the_end(stage: &DemoContext, session: &Session) {
     let end = session.record().tokens.expires_at;
     let now = stage.platform.clock.now();
     let left = end
@@ -84,7 +84,7 @@ async fn many_callers(session: &Session) -> Result<Vec<AccessToken>, Failure> {
 
 /// The server forgets the access token; the next call is refused, renewed and sent again.
 pub(super) async fn of_a_refused_token(
-    stage: &mut Stage,
+    stage: &mut DemoContext,
     session: &Session,
 ) -> Result<(), Failure> {
     stage.step("Refusal: the server revokes the token before its time");
@@ -109,7 +109,7 @@ pub(super) async fn of_a_refused_token(
 }
 
 /// How often `token` was answered with 401.
-fn refusals(stage: &Stage, token: &AccessToken) -> usize {
+fn refusals(stage: &DemoContext, token: &AccessToken) -> usize {
     let sent = format!("Bearer {}", token.expose());
     let requests = stage.testbed.requests();
     let refused = requests.iter().filter(|request| {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use mcp_client_oauth::{Interactive, LoginOptions, Session, platform::ReqwestClient};
-use mcp_oauth_testbed::Party;
+use mcp_client_oauth::{InteractiveSession, LoginOptions, Session, platform::ReqwestClient};
+use mcp_oauth_testbed::Peer;
 use serde_json::json;
 
-use super::{context::Stage, login::arguments};
+use super::{context::DemoContext, login::arguments};
 use crate::{
     error::Failure,
     mcp_connection::{Connection, within},
@@ -16,17 +16,17 @@ use crate::{
 const NOTE: &str = "written by the demo";
 
 /// Calls `write_note`, which needs `notes:write`.
-pub(super) async fn run(stage: &mut Stage) -> Result<Session, Failure> {
+pub(super) async fn run(stage: &mut DemoContext) -> Result<Session, Failure> {
     stage.step("Step-up: a tool needs a wider scope");
     let mut options = LoginOptions::default();
     options.timeout = stage.person.timeout();
     let (platform, store) = (stage.platform.clone(), stage.store.clone());
-    let source = Interactive::open(platform, store, stage.server.clone(), options).await?;
+    let source = InteractiveSession::open(platform, store, stage.server.clone(), options).await?;
     stage.testbed.forget_requests();
     let registered = || {
         stage
             .testbed
-            .count(Party::AuthorizationServer, "POST", "/register")
+            .count(Peer::AuthorizationServer, "POST", "/register")
     };
     let registered_before = registered();
     let limit = stage.person.timeout();
@@ -69,7 +69,10 @@ pub(super) async fn run(stage: &mut Stage) -> Result<Session, Failure> {
 }
 
 /// Writes a note, and reads all of them.
-async fn write_note(source: Interactive, network: &ReqwestClient) -> Result<Vec<String>, Failure> {
+async fn write_note(
+    source: InteractiveSession,
+    network: &ReqwestClient,
+) -> Result<Vec<String>, Failure> {
     let connection = Connection::open(Arc::new(source), network).await?;
     connection
         .call("write_note", arguments(&json!({ "text": NOTE })))

@@ -3,7 +3,7 @@
 use mcp_client_oauth::{
     TokenStore,
     error::TokenStorageError,
-    store::{Record, RecordKey},
+    store::{LoginKey, Record},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -36,7 +36,10 @@ pub(super) async fn clear(context: &Context) -> Result<Exit, Failure> {
         match forget_expired(context, &store, &key).await {
             Ok(true) => forgotten.push(Login::new(names, &key, None)),
             Ok(false) => {}
-            Err(error @ (TokenStorageError::Corrupt { .. } | TokenStorageError::Newer { .. })) => {
+            Err(
+                error @ (TokenStorageError::Corrupt { .. }
+                | TokenStorageError::UnsupportedVersion { .. }),
+            ) => {
                 context.ui.warn(&error);
                 unreadable.push(Login::new(names, &key, Some(error.to_string())));
             }
@@ -52,8 +55,8 @@ pub(super) async fn clear(context: &Context) -> Result<Exit, Failure> {
 async fn logins(
     context: &Context,
     store: &TokenStore,
-) -> Result<Vec<(Vec<String>, RecordKey)>, Failure> {
-    let mut logins: Vec<(Vec<String>, RecordKey)> = Vec::new();
+) -> Result<Vec<(Vec<String>, LoginKey)>, Failure> {
+    let mut logins: Vec<(Vec<String>, LoginKey)> = Vec::new();
     for (name, key) in named_keys(context, store).await? {
         match logins.iter_mut().find(|(_, known)| *known == key) {
             Some((names, _)) => names.extend(name),
@@ -66,7 +69,7 @@ async fn logins(
 async fn forget_expired(
     context: &Context,
     store: &TokenStore,
-    key: &RecordKey,
+    key: &LoginKey,
 ) -> Result<bool, TokenStorageError> {
     let is_expired = |record: &Record| {
         let status = Status::of(record, context.platform.clock.now());
@@ -85,7 +88,7 @@ async fn forget_expired(
 }
 
 impl Login {
-    fn new(names: Vec<String>, key: &RecordKey, error: Option<String>) -> Self {
+    fn new(names: Vec<String>, key: &LoginKey, error: Option<String>) -> Self {
         Self {
             names,
             server: key.server().to_string(),

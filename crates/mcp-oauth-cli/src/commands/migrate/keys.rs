@@ -8,7 +8,7 @@ use std::{
 use mcp_client_oauth::{
     Secret, TokenStore,
     error::TokenStorageError,
-    store::{KeyKind, KeySource, SealedFiles},
+    store::{EncryptedFileStore, KeyKind, KeySource},
 };
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::{
     error::{Exit, Failure},
     shell::quoted,
     store::{password, password_in},
-    store_spec::{Key, Place},
+    store_spec::{Key, StoreLocation},
     ui::{GOOD, HEAD},
 };
 
@@ -48,13 +48,13 @@ impl New {
 
     /// The store in `directory`, with this key; a person is asked for the password that it has.
     pub(super) fn store(self, directory: &Path) -> Result<TokenStore, Failure> {
-        let kind = SealedFiles::key_kind(directory)?;
+        let kind = EncryptedFileStore::key_kind(directory)?;
         let source = match self {
             Self::File(None) => password(directory, kind, &Password::Ask)?
                 .map_or(KeySource::KeyFile, KeySource::Password),
             new => new.source(),
         };
-        let files = SealedFiles::open(directory, source)?;
+        let files = EncryptedFileStore::open(directory, source)?;
         Ok(TokenStore::new(Arc::new(files)))
     }
 
@@ -67,8 +67,8 @@ impl New {
 }
 
 /// The files with the key that they have, whichever that is. What is not there yet has none.
-pub(super) fn old_files(directory: &Path, given: &Password) -> Result<SealedFiles, Failure> {
-    let kind = SealedFiles::key_kind(directory)?;
+pub(super) fn old_files(directory: &Path, given: &Password) -> Result<EncryptedFileStore, Failure> {
+    let kind = EncryptedFileStore::key_kind(directory)?;
     let source = match kind {
         Some(KeyKind::Keychain) => KeySource::keychain(),
         Some(KeyKind::KeyFile) | None => KeySource::KeyFile,
@@ -77,14 +77,14 @@ pub(super) fn old_files(directory: &Path, given: &Password) -> Result<SealedFile
             .ok_or_else(|| TokenStorageError::PasswordNeeded(directory.to_owned()))?,
         _ => return Err(TokenStorageError::OtherKey(directory.to_owned()).into()),
     };
-    Ok(SealedFiles::open(directory, source)?)
+    Ok(EncryptedFileStore::open(directory, source)?)
 }
 
 /// Gives the files in `directory` another key. With `--to file`, what is typed is the new password,
 /// and the old one comes from elsewhere.
 pub(super) async fn rekey(context: &Context, directory: &Path, key: Key) -> Result<Exit, Failure> {
     let config = &context.config;
-    let kind = SealedFiles::key_kind(directory)?;
+    let kind = EncryptedFileStore::key_kind(directory)?;
     let (old, new) = if key == Key::Keychain {
         (&config.password, New::Keychain)
     } else if kind == Some(KeyKind::Password) {
@@ -140,11 +140,11 @@ fn next(config: &Config, directory: &Path, kind: KeyKind) -> Option<String> {
         "file"
     };
     let store = match &config.otherwise {
-        Place::Files {
+        StoreLocation::Files {
             key: Key::Keychain, ..
         } if kind == KeyKind::Keychain => None,
-        Place::Files { key: Key::File, .. } if kind != KeyKind::Keychain => None,
-        Place::Files { key: Key::Auto, .. } => None,
+        StoreLocation::Files { key: Key::File, .. } if kind != KeyKind::Keychain => None,
+        StoreLocation::Files { key: Key::Auto, .. } => None,
         _ => {
             let spec = quoted(&format!("{name}:{}", directory.display()));
             Some(format!("export MCP_OAUTH_STORE={spec}"))

@@ -18,28 +18,28 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{
-    login_state::{Login, Wanted},
-    state::Door,
+    login_state::{Login, LoginNeeded},
+    state::ServerConnection,
 };
-use crate::{error::Failure, login_flow::Asking, terminal::Terminal};
+use crate::{error::Failure, login_flow::LoginFlow, terminal::Terminal};
 
 /// How long a call waits to learn where the person can log in.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often one that waits for somebody else's login looks whether it is done.
-const GLANCE: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How often one that waits for its own person looks whether another login is done.
 const GLANCE_ASIDE: Duration = Duration::from_secs(2);
 /// How often one looks whose own login has failed.
 const RARE_GLANCE: Duration = Duration::from_secs(30);
 
-impl Door {
+impl ServerConnection {
     /// Moves with every login that is done.
     pub(crate) fn logins(&self) -> watch::Receiver<u64> {
         self.0.logins.subscribe()
     }
 
     /// What a person has to do, once it is known where.
-    pub(crate) async fn wanted(&self) -> Wanted {
+    pub(crate) async fn wanted(&self) -> LoginNeeded {
         let mut login = self.0.login.subscribe();
         let known = login.wait_for(|login| login.is_told || !login.is_running);
         tokio::select! {
@@ -50,7 +50,7 @@ impl Door {
     }
 
     /// The person wants something again: a login that has failed begins anew.
-    pub(crate) fn knock(&self) {
+    pub(crate) fn retry_login(&self) {
         let again = |login: &mut Login| std::mem::take(&mut login.has_failed);
         if self.0.login.send_if_modified(again) {
             self.log_in(None, None);
@@ -63,7 +63,7 @@ impl Door {
             let begins = !login.is_running && !login.has_failed;
             if begins {
                 let text = format!("login required: {} asks for one", self.url());
-                let wanted = Wanted { url: None, text };
+                let wanted = LoginNeeded { url: None, text };
                 *login = Login {
                     is_running: true,
                     wanted,
@@ -123,7 +123,7 @@ impl Door {
             login.has_failed = true;
             let hint = told.hint.map(|hint| format!(" ({hint})"));
             let hint = hint.unwrap_or_default();
-            login.wanted = Wanted {
+            login.wanted = LoginNeeded {
                 url: None,
                 text: format!("login required: {}{hint}", told.message),
             };
@@ -146,7 +146,7 @@ impl Door {
                 Some(Lock::Taken) => {
                     let text = "login required: it is under way in another window";
                     self.want(None, text.to_owned());
-                    self.platform().clock.sleep(GLANCE).await;
+                    self.platform().clock.sleep(POLL_INTERVAL).await;
                 }
                 Some(Lock::Ours(file)) => break Some(file),
                 // Where no file can be locked, everybody asks for himself.
@@ -164,12 +164,12 @@ impl Door {
             .and_then(|pass| pass.session.record().known_scope());
         let wider = Scope::union_of(known.as_ref(), scope);
         options.scope = Scope::union_of(options.scope.as_ref(), wider.as_ref());
-        let herald = Herald {
+        let herald = LoginNotifier {
             terminal: Terminal::new(terms.ui.clone(), terms.browser),
             door: self.clone(),
         };
         let platform = self.platform().clone().with_interaction(Arc::new(herald));
-        let asking = Asking {
+        let asking = LoginFlow {
             platform: &platform,
             store: &terms.store,
             url: terms.key.server(),
@@ -212,14 +212,14 @@ impl Door {
             .pass
             .load()
             .as_ref()
-            .and_then(|pass| pass.session.ready());
+            .and_then(|pass| pass.session.cached_token());
         let token = session.token().await.ok();
         let is_other = token.is_some() && token != refused;
         Ok((is_wide(&session, scope) && is_other).then_some(session))
     }
 
     fn want(&self, url: Option<Url>, text: String) {
-        let wanted = Wanted { url, text };
+        let wanted = LoginNeeded { url, text };
         self.0.login.send_modify(|login| {
             login.wanted = wanted;
             login.is_told = true;
@@ -255,13 +255,13 @@ fn try_lock(path: &Path) -> Lock {
 }
 
 /// Tells the person on stderr and in their browser, and the client in its answers.
-struct Herald {
+struct LoginNotifier {
     terminal: Terminal,
-    door: Door,
+    door: ServerConnection,
 }
 
 #[async_trait]
-impl Interaction for Herald {
+impl Interaction for LoginNotifier {
     async fn open(&self, url: &Url) {
         let elsewhere = if self.door.0.terms.browser {
             ""
@@ -288,7 +288,7 @@ impl Interaction for Herald {
     // Stdin is the client's, so nothing is pasted there; `mcp-oauth paste` is for that.
 }
 
-impl Drop for Herald {
+impl Drop for LoginNotifier {
     fn drop(&mut self) {
         self.terminal.rest();
     }

@@ -4,7 +4,7 @@ use url::Url;
 
 /// A login that a person has to do.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct LoginNeeded {
     /// Where, once that is known.
     pub(crate) url: Option<Url>,
     /// What to say about it.
@@ -18,5 +18,5 @@ pub(super) struct Login {
     pub(super) has_failed: bool,
     /// Whether it is known what the person has to do.
     pub(super) is_told: bool,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: LoginNeeded,
 }

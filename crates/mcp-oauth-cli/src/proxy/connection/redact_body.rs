@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use mcp_client_oauth::{
-    error::HttpErrorCause,
+    error::HttpErrorKind,
     platform::Body,
     proto::token::AccessToken,
     redact::{RedactedStream, Redactor},
@@ -27,7 +27,7 @@ const REMEMBERED: usize = 8;
 /// The tokens that were sent to the server, the latest last. A stream that was opened with an old one
 /// may echo what came by a new one. Cloning shares it.
 #[derive(Clone, Default)]
-pub(super) struct Shown(Arc<ArcSwap<Sent>>);
+pub(super) struct SentTokens(Arc<ArcSwap<Sent>>);
 
 #[derive(Default)]
 struct Sent {
@@ -35,7 +35,7 @@ struct Sent {
     redactor: Redactor,
 }
 
-impl Shown {
+impl SentTokens {
     /// Adds a token that is about to be sent.
     pub(super) fn note(&self, token: &AccessToken) {
         let is_last = self.0.load().tokens.last() == Some(token);
@@ -55,7 +55,7 @@ impl Shown {
 
 /// Returns the response without the tokens that were sent, by now or until it ends. A header that has
 /// one is left out.
-pub(super) fn redacted(response: Response<Body>, shown: &Shown) -> Response<Body> {
+pub(super) fn redacted(response: Response<Body>, shown: &SentTokens) -> Response<Body> {
     let (mut head, inner) = response.into_parts();
     let redactor = shown.0.load().redactor.clone();
     let headers = head.headers.iter();
@@ -74,7 +74,7 @@ pub(super) fn redacted(response: Response<Body>, shown: &Shown) -> Response<Body
 /// A body whose tokens are redacted as it arrives. Its length does not change.
 struct Redacted {
     inner: Body,
-    shown: Shown,
+    shown: SentTokens,
     stream: RedactedStream,
 }
 
@@ -87,12 +87,12 @@ impl Redacted {
 
 impl HttpBody for Redacted {
     type Data = Bytes;
-    type Error = HttpErrorCause;
+    type Error = HttpErrorKind;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpErrorCause>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpErrorKind>>> {
         loop {
             let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
             let ready = match frame {
@@ -135,7 +135,7 @@ mod tests {
     fn body() -> Redacted {
         Redacted {
             inner: Body::full(Bytes::new()),
-            shown: Shown::default(),
+            shown: SentTokens::default(),
             stream: Redactor::default().stream(),
         }
     }

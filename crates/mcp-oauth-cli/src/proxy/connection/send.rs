@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 use mcp_client_oauth::{
     Error, Remedy,
     error::AuthorizationError,
-    platform::{Body, Reach, Request},
+    platform::{AddressSpace, Body, Request},
     proto::challenge::Challenge,
 };
 use url::Url;
@@ -15,7 +15,7 @@ use url::Url;
 use super::{
     super::error::Trouble,
     redact_body::redacted,
-    state::{Door, Pass},
+    state::{ActiveSession, ServerConnection},
 };
 
 /// What goes out.
@@ -29,7 +29,7 @@ pub(crate) struct Outgoing {
     pub(crate) patience: Duration,
 }
 
-impl Door {
+impl ServerConnection {
     /// Sends, with the token if there is one. An answer that wants a login begins it.
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<http::Response<Body>, Trouble> {
         if let Some(pass) = self.0.pass.load_full() {
@@ -46,7 +46,7 @@ impl Door {
             );
             return Err(Trouble::Said(text));
         }
-        let challenge = Challenge::of(answer.status(), answer.headers());
+        let challenge = Challenge::from_headers(answer.status(), answer.headers());
         drop(answer);
         // Somebody may have logged in elsewhere.
         if let Some(session) = self.stored().await.map_err(Trouble::Failed)? {
@@ -61,7 +61,7 @@ impl Door {
 
     async fn send_with(
         &self,
-        pass: &Pass,
+        pass: &ActiveSession,
         outgoing: &Outgoing,
     ) -> Result<http::Response<Body>, Trouble> {
         let authorized = if outgoing.url == *self.url() {
@@ -77,7 +77,7 @@ impl Door {
         let request = headers.iter().fold(request, |request, (name, value)| {
             request.header(name.clone(), value.clone())
         });
-        match Box::pin(request.open()).await {
+        match Box::pin(request.send_streaming()).await {
             Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
                 let text = format!("{} refuses the token, and a fresh one too", self.url());
                 Err(Trouble::Said(text))
@@ -98,11 +98,11 @@ impl Door {
     async fn send_without(&self, outgoing: &Outgoing) -> Result<http::Response<Body>, Trouble> {
         let (method, url) = (outgoing.method.clone(), outgoing.url.clone());
         // The person named the server, so it may be anywhere.
-        let mut request = Request::new(method, url, Reach::Loopback);
+        let mut request = Request::new(method, url, AddressSpace::Loopback);
         request.headers = self.headers(outgoing);
         request.body = outgoing.body.clone();
         request.deadline = outgoing.patience;
-        Ok(self.platform().http.open(request).await?)
+        Ok(self.platform().http.send_streaming(request).await?)
     }
 
     /// The person's own headers, and those of the protocol, which go before them.

@@ -8,20 +8,20 @@ use std::{
 use arc_swap::ArcSwapOption;
 use http::{HeaderMap, header};
 use mcp_client_oauth::{
-    Authorized, Error, LoginOptions, Session, Sessions, TokenStore, platform::Platform,
-    store::RecordKey,
+    Authorized, Client, Error, LoginOptions, Session, TokenStore, platform::Platform,
+    store::LoginKey,
 };
 use tokio::{sync::watch, task::AbortHandle};
 use url::Url;
 
-use super::{login_state::Login, redact_body::Shown, tracked_tokens::Source};
+use super::{login_state::Login, redact_body::SentTokens, tracked_tokens::Source};
 use crate::{error::Failure, hints::Subject, ui::Ui};
 
 /// What the door needs to know.
-pub(crate) struct Terms {
+pub(crate) struct ConnectionConfig {
     pub(crate) platform: Platform,
     pub(crate) store: TokenStore,
-    pub(crate) key: RecordKey,
+    pub(crate) key: LoginKey,
     pub(crate) options: LoginOptions,
     pub(crate) ui: Ui,
     /// Whether a browser is opened, and whether that is all that may be asked of the person.
@@ -37,12 +37,12 @@ pub(crate) struct Terms {
 
 /// The way to the server. Cloning shares it.
 #[derive(Clone)]
-pub(crate) struct Door(pub(super) Arc<Inner>);
+pub(crate) struct ServerConnection(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) terms: Terms,
-    pub(super) pass: ArcSwapOption<Pass>,
-    pub(super) shown: Shown,
+    pub(super) terms: ConnectionConfig,
+    pub(super) pass: ArcSwapOption<ActiveSession>,
+    pub(super) shown: SentTokens,
     pub(super) login: watch::Sender<Login>,
     /// How many logins have brought a token.
     pub(super) logins: watch::Sender<u64>,
@@ -50,20 +50,20 @@ pub(super) struct Inner {
 }
 
 /// The tokens that requests go out with.
-pub(super) struct Pass {
+pub(super) struct ActiveSession {
     pub(super) session: Session,
     pub(super) authorized: Authorized,
     /// For the place that a stream of 2024-11-05 names.
     pub(super) at_origin: Authorized,
 }
 
-impl Door {
+impl ServerConnection {
     /// Opens with what the store has, if anything. Nobody is asked.
-    pub(crate) async fn open(terms: Terms) -> Result<Self, Failure> {
+    pub(crate) async fn open(terms: ConnectionConfig) -> Result<Self, Failure> {
         let door = Self(Arc::new(Inner {
             terms,
             pass: ArcSwapOption::empty(),
-            shown: Shown::default(),
+            shown: SentTokens::default(),
             login: watch::Sender::default(),
             logins: watch::Sender::default(),
             work: Mutex::default(),
@@ -96,7 +96,7 @@ impl Door {
 
     pub(super) async fn stored(&self) -> Result<Option<Session>, Error> {
         let terms = &self.0.terms;
-        Sessions::new(terms.platform.clone(), terms.store.clone())
+        Client::new(terms.platform.clone(), terms.store.clone())
             .session_with(terms.key.server(), &terms.options)
             .await
     }
@@ -107,7 +107,7 @@ impl Door {
         let at_origin = Source::at_origin(session.clone(), self.0.shown.clone());
         let authorized = Authorized::new(platform.clone(), Arc::new(source));
         let at_origin = Authorized::new(platform, Arc::new(at_origin));
-        self.0.pass.store(Some(Arc::new(Pass {
+        self.0.pass.store(Some(Arc::new(ActiveSession {
             session,
             authorized,
             at_origin,

@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Error, Prover, ServerUrl, Session, TokenSource,
+    Error, ProofGenerator, ServerUrl, Session, TokenSource,
     proto::{challenge::Challenge, resource_metadata::Resource, token::AccessToken},
 };
 
-use super::redact_body::Shown;
+use super::redact_body::SentTokens;
 
 /// A session whose tokens are noted before they are shown.
 pub(super) struct Source {
     session: Session,
     /// Where its tokens go, if not where the session says.
     origin: Option<Resource>,
-    shown: Shown,
+    shown: SentTokens,
 }
 
 impl Source {
-    pub(super) fn new(session: Session, shown: Shown) -> Self {
+    pub(super) fn new(session: Session, shown: SentTokens) -> Self {
         Self {
             session,
             origin: None,
@@ -29,7 +29,7 @@ impl Source {
     }
 
     /// The same for anywhere at the origin of the server.
-    pub(super) fn at_origin(session: Session, shown: Shown) -> Self {
+    pub(super) fn at_origin(session: Session, shown: SentTokens) -> Self {
         let origin = session.server().as_url().origin().ascii_serialization();
         Self {
             origin: Some(Resource::new(origin)),
@@ -53,28 +53,31 @@ impl TokenSource for Source {
         self.session.server()
     }
 
-    fn ready(&self) -> Option<AccessToken> {
-        self.session.ready().map(|token| self.noted(token))
+    fn cached_token(&self) -> Option<AccessToken> {
+        self.session.cached_token().map(|token| self.noted(token))
     }
 
-    fn prover(&self) -> Option<Arc<Prover>> {
+    fn prover(&self) -> Option<Arc<ProofGenerator>> {
         self.session.prover()
     }
 
-    fn extension(&self) -> Option<&'static str> {
-        self.session.extension()
+    fn mcp_extension(&self) -> Option<&'static str> {
+        self.session.mcp_extension()
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
         self.session.token().await.map(|token| self.noted(token))
     }
 
-    async fn replace(
+    async fn refresh_after_rejection(
         &self,
         refused: &AccessToken,
         challenge: &Challenge,
     ) -> Result<AccessToken, Error> {
-        let other = self.session.replace(refused, challenge).await;
+        let other = self
+            .session
+            .refresh_after_rejection(refused, challenge)
+            .await;
         other.map(|token| self.noted(token))
     }
 }

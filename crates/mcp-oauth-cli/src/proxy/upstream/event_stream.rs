@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use mcp_client_oauth::{AnswerBody, Events};
+use mcp_client_oauth::{EventStream, McpBody};
 
 use super::{
     super::error::Trouble,
-    state::{Seat, State, Upstream},
+    state::{McpSession, State, Upstream},
 };
 
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
@@ -18,9 +18,9 @@ impl Upstream {
     /// Opens the stream of a session; none if the server has none.
     pub(super) async fn stream(
         &self,
-        seat: &Seat,
+        seat: &McpSession,
         last_id: Option<&str>,
-    ) -> Result<Option<Events>, Trouble> {
+    ) -> Result<Option<EventStream>, Trouble> {
         let mut headers = seat.headers();
         headers.insert(header::ACCEPT, STREAM);
         if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
@@ -39,7 +39,7 @@ impl Upstream {
             }
             status if !status.is_success() => Ok(None),
             _ => match self.read(response).await? {
-                AnswerBody::Events(events) => Ok(Some(*events)),
+                McpBody::Events(events) => Ok(Some(*events)),
                 _ => Ok(None),
             },
         }
@@ -47,7 +47,7 @@ impl Upstream {
 
     /// Lets the stream of a session be opened before anything is asked, so that nothing that the
     /// server says about that is said to nobody. A slow one is not waited for.
-    pub(super) async fn listen_first(&self, seat: Arc<Seat>) {
+    pub(super) async fn listen_first(&self, seat: Arc<McpSession>) {
         if seat.old.is_some() {
             self.state.send_replace(State::Open(seat));
             return;

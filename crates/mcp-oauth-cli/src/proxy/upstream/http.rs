@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use mcp_client_oauth::{Answer, AnswerBody, AnswerError, platform::Body};
+use mcp_client_oauth::{McpBody, McpResponse, McpResponseError, platform::Body};
 
 use super::{
     super::{
@@ -15,7 +15,7 @@ use super::{
         jsonrpc::{Message, Routing},
         options::Limits,
     },
-    state::{Seat, State, Upstream, lock},
+    state::{McpSession, State, Upstream, lock},
 };
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -27,7 +27,7 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event
 
 impl Upstream {
     /// The session that a message belongs to, once it is open; none for one that needs none.
-    pub(super) async fn seat(&self, message: &Message) -> Result<Option<Arc<Seat>>, Trouble> {
+    pub(super) async fn seat(&self, message: &Message) -> Result<Option<Arc<McpSession>>, Trouble> {
         if let Some(routing) = &message.routing {
             let version = HeaderValue::from_str(&routing.version).ok();
             *lock(&self.stateless) = version;
@@ -46,7 +46,7 @@ impl Upstream {
 
     pub(super) async fn post(
         &self,
-        seat: Option<&Seat>,
+        seat: Option<&McpSession>,
         message: &Message,
     ) -> Result<http::Response<Body>, Trouble> {
         let mut headers = match (seat, &message.routing) {
@@ -125,11 +125,13 @@ impl Upstream {
     pub(super) async fn read(
         &self,
         response: http::Response<Body>,
-    ) -> Result<AnswerBody, AnswerError> {
+    ) -> Result<McpBody, McpResponseError> {
         let Limits { patience, size } = self.limits;
-        let answer = Answer::within(patience, size, self.door.url(), response).await?;
+        let answer =
+            McpResponse::from_response_with_timeout(patience, size, self.door.url(), response)
+                .await?;
         Ok(match answer.body {
-            AnswerBody::Events(events) => AnswerBody::Events(Box::new(events.with_limit(size))),
+            McpBody::Events(events) => McpBody::Events(Box::new(events.with_limit(size))),
             other => other,
         })
     }
@@ -137,7 +139,7 @@ impl Upstream {
     /// Passes on what the answer to a message holds.
     pub(super) async fn take(
         &self,
-        seat: Option<&Seat>,
+        seat: Option<&McpSession>,
         message: &Message,
         response: http::Response<Body>,
     ) -> Result<Ended, Trouble> {
@@ -155,7 +157,7 @@ impl Upstream {
                 // What wants no answer was accepted, whatever else is said about it.
                 Err(error) if message.requests().is_empty() => {
                     tracing::debug!(%error, "ignored what came for a notification");
-                    AnswerBody::Nothing
+                    McpBody::Nothing
                 }
                 answer => answer?,
             };
@@ -164,7 +166,7 @@ impl Upstream {
             return self.relay.pass_answer(answer, is_enough).await;
         }
         let body = match self.read(response).await {
-            Ok(AnswerBody::Json(body)) => body,
+            Ok(McpBody::Json(body)) => body,
             Ok(_) | Err(_) => Bytes::new(),
         };
         if status == StatusCode::BAD_REQUEST && has_session && is_about_session(&body) {
@@ -174,7 +176,7 @@ impl Upstream {
     }
 }
 
-impl Seat {
+impl McpSession {
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(session) = &self.session {

@@ -16,27 +16,27 @@ use super::{
         pending_requests::Calls,
     },
     http::SESSION,
-    state::{Seat, Upstream},
+    state::{McpSession, Upstream},
 };
 
 impl Upstream {
     /// The answer to `initialize`, and the session, unless the answer is an error.
     pub(super) async fn open_session(
         &self,
-        hello: &Message,
-    ) -> Result<(Bytes, Option<Seat>), Trouble> {
+        initialize_request: &Message,
+    ) -> Result<(Bytes, Option<McpSession>), Trouble> {
         let old_first = matches!(self.transport, Transport::SseFirst | Transport::SseOnly);
         let first = if old_first {
-            self.open_old(hello).await
+            self.open_old(initialize_request).await
         } else {
-            self.open_streamable(hello).await
+            self.open_streamable(initialize_request).await
         };
         match (first, self.transport) {
             (Err(Trouble::OtherTransport(_)), Transport::SseFirst) => {
-                self.open_streamable(hello).await
+                self.open_streamable(initialize_request).await
             }
             (Err(Trouble::OtherTransport(status)), Transport::HttpFirst) => {
-                let second = self.open_old(hello).await;
+                let second = self.open_old(initialize_request).await;
                 second.map_err(|trouble| match trouble {
                     // What it says to the transport of today is what the person wants to know.
                     Trouble::OtherTransport(_) => Trouble::OtherTransport(status),
@@ -47,11 +47,14 @@ impl Upstream {
         }
     }
 
-    async fn open_streamable(&self, hello: &Message) -> Result<(Bytes, Option<Seat>), Trouble> {
-        let own = OwnCall::begin(&self.relay.calls, hello)?;
-        let response = self.post(None, hello).await?;
+    async fn open_streamable(
+        &self,
+        initialize_request: &Message,
+    ) -> Result<(Bytes, Option<McpSession>), Trouble> {
+        let own = OwnCall::begin(&self.relay.calls, initialize_request)?;
+        let response = self.post(None, initialize_request).await?;
         let (status, session) = (response.status(), response.headers().get(SESSION).cloned());
-        let outcome = self.take(None, hello, response).await;
+        let outcome = self.take(None, initialize_request, response).await;
         match (own.answer().await, outcome) {
             (Some(answer), _) => {
                 let seat = self.seat_of(&answer, session, None);
@@ -65,8 +68,11 @@ impl Upstream {
         }
     }
 
-    async fn open_old(&self, hello: &Message) -> Result<(Bytes, Option<Seat>), Trouble> {
-        let mut own = OwnCall::begin(&self.relay.calls, hello)?;
+    async fn open_old(
+        &self,
+        initialize_request: &Message,
+    ) -> Result<(Bytes, Option<McpSession>), Trouble> {
+        let mut own = OwnCall::begin(&self.relay.calls, initialize_request)?;
         let old = OldStream::open(
             self.next_number(),
             &self.door,
@@ -76,7 +82,7 @@ impl Upstream {
         .await?;
         let mut seat = self.empty_seat();
         seat.old = Some(old);
-        self.tell_at(Some(&seat), hello).await?;
+        self.tell_at(Some(&seat), initialize_request).await?;
         let answer = tokio::select! {
             answer = &mut own.answer => answer.ok(),
             () = self.door.platform().clock.sleep(self.limits.patience) => None,
@@ -86,9 +92,9 @@ impl Upstream {
         Ok((answer, seat))
     }
 
-    fn empty_seat(&self) -> Seat {
+    fn empty_seat(&self) -> McpSession {
         let number = self.next_number();
-        Seat {
+        McpSession {
             number,
             session: None,
             version: None,
@@ -102,14 +108,14 @@ impl Upstream {
         answer: &Bytes,
         session: Option<HeaderValue>,
         old: Option<OldStream>,
-    ) -> Option<Seat> {
+    ) -> Option<McpSession> {
         let answer: Value = serde_json::from_slice(answer).ok()?;
         let version = answer
             .get("result")?
             .get("protocolVersion")
             .and_then(Value::as_str);
         let version = version.and_then(|version| HeaderValue::from_str(version).ok());
-        Some(Seat {
+        Some(McpSession {
             session,
             version,
             old,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{error::Trouble, jsonrpc::Message},
     retry::Tries,
-    state::{Seat, Upstream},
+    state::{McpSession, Upstream},
 };
 
 impl Upstream {
@@ -18,7 +18,7 @@ impl Upstream {
     /// the one of the moment. A connection that was kept from before may break as it is used.
     pub(super) async fn tell_patiently(
         &self,
-        at: Option<&Arc<Seat>>,
+        at: Option<&Arc<McpSession>>,
         message: &Message,
     ) -> Result<(), Trouble> {
         let mut tries = Tries::default();
@@ -38,7 +38,7 @@ impl Upstream {
 
     pub(super) async fn tell_at(
         &self,
-        seat: Option<&Seat>,
+        seat: Option<&McpSession>,
         message: &Message,
     ) -> Result<(), Trouble> {
         let response = self.post(seat, message).await?;

@@ -7,7 +7,7 @@ use mcp_client_oauth::reconnect_delay;
 use super::{
     super::{error::Trouble, forward::Ended, jsonrpc::Message},
     retry::Tries,
-    state::{Seat, Upstream},
+    state::{McpSession, Upstream},
 };
 
 /// How often in a row a stream for the rest of an answer may fail to open.
@@ -67,7 +67,7 @@ impl Upstream {
         })
     }
 
-    async fn exchange(&self, seat: Option<&Seat>, message: &Message) -> Result<(), Trouble> {
+    async fn exchange(&self, seat: Option<&McpSession>, message: &Message) -> Result<(), Trouble> {
         let response = self.post(seat, message).await?;
         let ended = self.take(seat, message, response).await?;
         // The answer comes on the one stream, which answers for it from here on.
@@ -86,7 +86,7 @@ impl Upstream {
     /// The rest of an answer, whose stream has ended too early (2025-11-25, resumability).
     async fn resume(
         &self,
-        seat: &Seat,
+        seat: &McpSession,
         message: &Message,
         mut last_id: String,
         mut retry: Option<Duration>,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Method;
-use mcp_client_oauth::proto::foreign::Foreign;
+use mcp_client_oauth::proto::untrusted_text::UntrustedText;
 use serde_json::Value;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
         jsonrpc::{Message, UNSUPPORTED_VERSION},
     },
     initialize::initialized,
-    state::{Seat, State, Upstream, lock},
+    state::{McpSession, State, Upstream, lock},
 };
 
 /// How long the end of a session may take.
@@ -22,8 +22,8 @@ const FAREWELL: Duration = Duration::from_millis(300);
 
 impl Upstream {
     /// The server's own answer to the client's `initialize`.
-    pub(crate) async fn greet(&self, hello: &Message) -> Result<Bytes, Trouble> {
-        let (answer, seat) = self.open_session(hello).await?;
+    pub(crate) async fn greet(&self, initialize_request: &Message) -> Result<Bytes, Trouble> {
+        let (answer, seat) = self.open_session(initialize_request).await?;
         let early = lock(&self.early).take();
         match (seat.map(Arc::new), early) {
             (Some(seat), Some(confirmation)) => self.confirm(seat, &confirmation).await?,
@@ -34,7 +34,11 @@ impl Upstream {
     }
 
     /// The client's word that it has understood, before anything else of it.
-    pub(crate) async fn confirm(&self, seat: Arc<Seat>, message: &Message) -> Result<(), Trouble> {
+    pub(crate) async fn confirm(
+        &self,
+        seat: Arc<McpSession>,
+        message: &Message,
+    ) -> Result<(), Trouble> {
         let outcome = self.tell_patiently(Some(&seat), message).await;
         self.listen_first(seat).await;
         match outcome {
@@ -52,8 +56,10 @@ impl Upstream {
 
     /// A session for a client that has its `initialize` from us already, and the server's answer.
     pub(crate) async fn open_late(&self) -> Result<Bytes, Trouble> {
-        let hello = self.hello().ok_or(Trouble::SessionGone)?;
-        let (answer, seat) = self.open_session(&hello.again(self.next_number())?).await?;
+        let initialize_request = self.initialize_request().ok_or(Trouble::SessionGone)?;
+        let (answer, seat) = self
+            .open_session(&initialize_request.again(self.next_number())?)
+            .await?;
         let Some(seat) = seat else {
             return Err(Trouble::Said(unwilling(&answer)));
         };
@@ -69,11 +75,14 @@ impl Upstream {
         if before.seat().is_none_or(|seat| seat.number != gone) {
             return Ok(());
         }
-        let Some(hello) = self.hello() else {
+        let Some(initialize_request) = self.initialize_request() else {
             return Err(Trouble::SessionGone);
         };
         tracing::debug!("the session is gone: opening another one");
-        match self.open_session(&hello.again(self.next_number())?).await {
+        match self
+            .open_session(&initialize_request.again(self.next_number())?)
+            .await
+        {
             Ok((_, Some(seat))) => self.confirm(Arc::new(seat), &initialized()?).await,
             Ok((_, None)) => Err(Trouble::Said(
                 "the server gives no other session".to_owned(),
@@ -105,6 +114,6 @@ fn unwilling(answer: &Bytes) -> String {
                 start the application again"
             .to_owned();
     }
-    let answer = Foreign::new(&String::from_utf8_lossy(answer));
+    let answer = UntrustedText::new(&String::from_utf8_lossy(answer));
     format!("the server will not begin: {answer}")
 }

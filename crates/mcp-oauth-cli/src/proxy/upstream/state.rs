@@ -9,7 +9,7 @@ use http::HeaderValue;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::super::{
-    connection::Door,
+    connection::ServerConnection,
     error::Trouble,
     forward::Relay,
     jsonrpc::Message,
@@ -19,13 +19,13 @@ use super::super::{
 
 /// The server, as the client reaches it through us.
 pub(crate) struct Upstream {
-    pub(super) door: Door,
+    pub(super) door: ServerConnection,
     pub(super) relay: Relay,
     pub(super) transport: Transport,
     pub(super) limits: Limits,
     pub(super) state: watch::Sender<State>,
     /// The client's `initialize`, which begins every session.
-    pub(super) hello: Mutex<Option<Arc<Message>>>,
+    pub(super) initialize_request: Mutex<Option<Arc<Message>>>,
     /// The revision of a client that needs no session.
     pub(super) stateless: Mutex<Option<HeaderValue>>,
     /// The client's word that it has understood, which came before there was anything to understand.
@@ -43,11 +43,11 @@ pub(crate) enum State {
     /// `initialize` is under way, or the client's word that it is done.
     Opening,
     /// There is a session, which the client has not used yet.
-    Greeted(Arc<Seat>),
+    Greeted(Arc<McpSession>),
     /// The server knows that; its stream is being opened, before anything is asked.
-    Confirmed(Arc<Seat>),
+    Confirmed(Arc<McpSession>),
     /// There is a session.
-    Open(Arc<Seat>),
+    Open(Arc<McpSession>),
     /// The client has an `initialize` of ours: nobody is logged in, or the server is away.
     Shut(Trouble),
 }
@@ -55,7 +55,7 @@ pub(crate) enum State {
 /// What becomes of the client's word that it has understood.
 pub(crate) enum Confirmation {
     /// It confirms this session.
-    For(Arc<Seat>),
+    For(Arc<McpSession>),
     /// It is a notification like any other.
     AsAnyOther,
     /// It is kept, or not needed.
@@ -64,7 +64,7 @@ pub(crate) enum Confirmation {
 
 /// One session with the server.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct McpSession {
     pub(super) number: u64,
     pub(super) session: Option<HeaderValue>,
     pub(super) version: Option<HeaderValue>,
@@ -73,14 +73,19 @@ pub(crate) struct Seat {
 }
 
 impl Upstream {
-    pub(crate) fn new(door: Door, relay: Relay, transport: Transport, limits: Limits) -> Self {
+    pub(crate) fn new(
+        door: ServerConnection,
+        relay: Relay,
+        transport: Transport,
+        limits: Limits,
+    ) -> Self {
         Self {
             door,
             relay,
             transport,
             limits,
             state: watch::Sender::new(State::Unopened),
-            hello: Mutex::default(),
+            initialize_request: Mutex::default(),
             stateless: Mutex::default(),
             early: Mutex::default(),
             opening: AsyncMutex::default(),
@@ -89,8 +94,8 @@ impl Upstream {
     }
 
     /// The client's `initialize`: what it sends from now on waits for the outcome.
-    pub(crate) fn begin(&self, hello: &Arc<Message>) {
-        *lock(&self.hello) = Some(Arc::clone(hello));
+    pub(crate) fn begin(&self, initialize_request: &Arc<Message>) {
+        *lock(&self.initialize_request) = Some(Arc::clone(initialize_request));
         self.state.send_replace(State::Opening);
     }
 
@@ -153,8 +158,8 @@ impl Upstream {
             .any(|(id, _)| self.relay.calls.is_open(id))
     }
 
-    pub(super) fn hello(&self) -> Option<Arc<Message>> {
-        lock(&self.hello).clone()
+    pub(super) fn initialize_request(&self) -> Option<Arc<Message>> {
+        lock(&self.initialize_request).clone()
     }
 
     pub(super) fn next_number(&self) -> u64 {
@@ -163,7 +168,7 @@ impl Upstream {
 }
 
 impl State {
-    pub(super) fn seat(&self) -> Option<&Arc<Seat>> {
+    pub(super) fn seat(&self) -> Option<&Arc<McpSession>> {
         match self {
             Self::Greeted(seat) | Self::Confirmed(seat) | Self::Open(seat) => Some(seat),
             Self::Unopened | Self::Opening | Self::Shut(_) => None,

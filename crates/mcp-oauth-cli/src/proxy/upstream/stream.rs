@@ -6,7 +6,7 @@ use mcp_client_oauth::reconnect_delay;
 
 use super::{
     super::{error::Trouble, forward::Ended},
-    state::{Seat, State, Upstream},
+    state::{McpSession, State, Upstream},
 };
 
 /// How long the first question of a session waits for its stream.
@@ -35,7 +35,7 @@ impl Upstream {
     }
 
     /// The stream is there, or there is none.
-    fn is_heard(&self, seat: &Seat) {
+    fn is_heard(&self, seat: &McpSession) {
         self.state.send_if_modified(|state| match state {
             State::Confirmed(now) if now.number == seat.number => {
                 *state = State::Open(Arc::clone(now));
@@ -45,7 +45,7 @@ impl Upstream {
         });
     }
 
-    async fn listen_at(&self, seat: &Seat) {
+    async fn listen_at(&self, seat: &McpSession) {
         let clock = &self.door.platform().clock;
         if let Some(old) = &seat.old {
             old.lost().await;
@@ -56,7 +56,7 @@ impl Upstream {
             }
             return;
         }
-        let mut place = Place::default();
+        let mut place = StreamPosition::default();
         loop {
             let slow = async {
                 clock.sleep(SLOW_STREAM).await;
@@ -101,14 +101,14 @@ impl Upstream {
 
 /// Where the next stream goes on, and how long it is until then.
 #[derive(Default)]
-struct Place {
+struct StreamPosition {
     last_id: Option<String>,
     retry: Option<Duration>,
     /// How many have been of no use, one after the other.
     attempt: u32,
 }
 
-impl Place {
+impl StreamPosition {
     /// A stream has ended. It was of use if something came, or if it was open for a while, as one is
     /// that a proxy in between closes at its time.
     fn leave(&mut self, ended: Ended, has_delivered: bool, lived: Duration) {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn only_streams_of_no_use_make_the_next_one_later() {
-        let mut place = Place::default();
+        let mut place = StreamPosition::default();
         let seconds = Duration::from_secs;
         let mut leave = |has_delivered, lived| {
             place.leave(Ended::default(), has_delivered, lived);

@@ -1,6 +1,6 @@
 //! Several applications, one server, one login.
 
-use mcp_oauth_testbed::Party;
+use mcp_oauth_testbed::Peer;
 use serde_json::json;
 
 use super::{App, add, sum};
@@ -64,7 +64,7 @@ async fn many_proxies_without_a_login_ask_the_person_once() {
         asked = asked.or(url);
     }
     drop(
-        mcp_oauth_testbed::person::approve(&asked.unwrap())
+        mcp_oauth_testbed::test_user::approve(&asked.unwrap())
             .await
             .unwrap(),
     );
@@ -75,6 +75,6 @@ async fn many_proxies_without_a_login_ask_the_person_once() {
     let exchanges = home.testbed.token_requests("authorization_code");
     let registered = home
         .testbed
-        .count(Party::AuthorizationServer, "POST", "/register");
+        .count(Peer::AuthorizationServer, "POST", "/register");
     assert_eq!((exchanges, registered), (1, 1));
 }

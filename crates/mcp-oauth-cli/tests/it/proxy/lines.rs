@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::{Answers, Endpoint, Fault, Party, Spoil, Testbed, Wire};
+use mcp_oauth_testbed::{Answers, Corruption, Endpoint, Fault, Peer, Testbed, Wire};
 use serde_json::json;
 
 use super::{App, add, call, initialize, request, sum};
@@ -26,7 +26,7 @@ async fn a_message_goes_through_byte_for_byte_with_the_token() {
     assert_eq!(sent.header("mcp-protocol-version"), Some("2025-11-25"));
     assert!(sent.header("mcp-session-id").is_some());
     assert_eq!(app.hang_up().await, 0);
-    assert_eq!(home.testbed.count(Party::Mcp, "DELETE", "/mcp"), 1);
+    assert_eq!(home.testbed.count(Peer::Mcp, "DELETE", "/mcp"), 1);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn the_wire_without_sessions_has_its_headers() {
     let listed = json!({"jsonrpc": "2.0", "id": 4, "result": listed});
     home.testbed.set_fault(Fault::Spoil(
         Endpoint::Mcp,
-        Spoil::Raw {
+        Corruption::Raw {
             content_type: "application/json".to_owned(),
             body: listed.to_string().into_bytes(),
         },
@@ -143,7 +143,7 @@ async fn an_answer_that_nobody_waits_for_is_dropped() {
                    data: {\"id\":5,\"result\":1}\n\ndata: {\"id\":5,\"result\":2}\n\n";
     home.testbed.set_fault(Fault::Spoil(
         Endpoint::Mcp,
-        Spoil::Raw {
+        Corruption::Raw {
             content_type: "text/event-stream".to_owned(),
             body: strange.into(),
         },
@@ -249,12 +249,12 @@ async fn a_refresh_that_was_sent_is_stored_whatever_ends_the_proxy() {
         let mut app = App::ready(&home, &[]).await;
         home.testbed.revoke_access_tokens();
         home.testbed
-            .set_fault(Fault::Spoil(Endpoint::Token, Spoil::Held));
+            .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
         let before = home
             .testbed
-            .count(Party::AuthorizationServer, "POST", "/token");
+            .count(Peer::AuthorizationServer, "POST", "/token");
         app.tell(&add(1)).await;
-        let token = (Party::AuthorizationServer, "POST", "/token");
+        let token = (Peer::AuthorizationServer, "POST", "/token");
         bounded(home.testbed.arrived(token.0, token.1, token.2, before + 1)).await;
         if ends == "SIGTERM" {
             signals::kill("-TERM", app.child.id().unwrap());
@@ -286,7 +286,7 @@ async fn a_proxy_that_nobody_answers_ends_in_time() {
     let home = Home::logged_in().await;
     let mut app = App::ready(&home, &[]).await;
     home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::NeverAnswers));
+        .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::NeverAnswers));
     app.tell(&add(1)).await;
     let ended = tokio::time::timeout(Duration::from_secs(2), app.hang_up()).await;
     assert_eq!(ended.unwrap(), 0);

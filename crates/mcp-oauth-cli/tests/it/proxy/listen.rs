@@ -1,6 +1,6 @@
 //! `proxy --listen`: the token is added for whoever may ask, and nobody else (H166).
 
-use mcp_oauth_testbed::{Fault, Party, Testbed};
+use mcp_oauth_testbed::{Fault, Peer, Testbed};
 use serde_json::{Value, json};
 
 use super::{App, add, initialize, sum};
@@ -127,7 +127,7 @@ async fn another_host_and_a_web_page_are_refused() {
             .as_u16(),
         404
     );
-    assert_eq!(home.testbed.count(Party::Mcp, "POST", "/mcp"), 0);
+    assert_eq!(home.testbed.count(Peer::Mcp, "POST", "/mcp"), 0);
     let local = format!("http://localhost:{port}");
     let own = [("host", &local[7..]), ("origin", &local)];
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil, Testbed, Wire, person};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed, Wire, test_user};
 use serde_json::{Value, json};
 
 use super::{App, add, call, request, sum, url_of};
@@ -98,7 +98,7 @@ async fn the_url_that_a_browser_elsewhere_ended_on_is_handed_over() {
     assert!(text.contains("`mcp-oauth paste`"), "{text}");
     let url = text.split(' ').find(|word| word.starts_with("http"));
     let url = url.unwrap().parse().unwrap();
-    let callback = person::decide(&url, person::Decision::Approve)
+    let callback = test_user::decide(&url, test_user::Decision::Approve)
         .await
         .unwrap();
     let mut foreign = callback.clone();
@@ -125,7 +125,9 @@ async fn a_refusal_that_is_handed_over_is_called_one() {
     app.shake_hands().await;
     let wanted = request(1, "completion/complete", &json!({}));
     let url = url_of(&app.ask(&wanted).await).unwrap();
-    let callback = person::decide(&url, person::Decision::Deny).await.unwrap();
+    let callback = test_user::decide(&url, test_user::Decision::Deny)
+        .await
+        .unwrap();
     let done = home.run_typing(&["paste"], callback.as_str()).await;
     done.succeeded().says("refused the login (`access_denied`)");
     app.ask_until(&wanted, |refusal| url_of(refusal).is_none())
@@ -314,7 +316,7 @@ async fn a_login_from_another_window_is_found_after_one_that_was_denied() {
     app.shake_hands().await;
     let wanted = request(1, "completion/complete", &json!({}));
     let asked = url_of(&app.ask(&wanted).await).unwrap();
-    drop(person::deny(&asked).await.unwrap());
+    drop(test_user::deny(&asked).await.unwrap());
     app.ask_until(&wanted, |refusal| url_of(refusal).is_none())
         .await;
     home.login(&["notes", &home.url()]).await.succeeded();
@@ -336,11 +338,11 @@ async fn a_login_that_was_denied_begins_again_with_the_next_call() {
         text.split_whitespace().last().unwrap().parse::<url::Url>()
     };
     let first = url(&app.ask(&add(1)).await).unwrap();
-    drop(person::deny(&first).await.unwrap());
+    drop(test_user::deny(&first).await.unwrap());
     // The denial reaches the proxy when it reaches it: until then the first URL is named.
     let another = |refused: &Value| url(refused).is_ok_and(|second| second != first);
     let second = app.ask_until(&add(2), another).await;
-    drop(person::approve(&url(&second).unwrap()).await.unwrap());
+    drop(test_user::approve(&url(&second).unwrap()).await.unwrap());
     app.notification(TOOLS_CHANGED).await;
     assert_eq!(sum(&app.ask(&add(3)).await), Some(4));
 }
@@ -354,7 +356,7 @@ async fn a_code_for_another_device_reaches_the_person_by_way_of_a_call() {
     let text = refused["result"]["content"][0]["text"].as_str().unwrap();
     let words = text.strip_prefix("login required: open ").unwrap();
     let (url, code) = words.split_once(" and enter the code ").unwrap();
-    let entered = person::approve_device(&url.parse().unwrap(), code).await;
+    let entered = test_user::approve_device(&url.parse().unwrap(), code).await;
     drop(entered.unwrap());
     app.notification(TOOLS_CHANGED).await;
     assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
@@ -378,7 +380,7 @@ async fn a_scope_that_is_missing_is_asked_for_beside_the_call() {
     assert_eq!(scope, "notes:read notes:write");
     // Meanwhile the rest goes on.
     assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
-    drop(person::approve(&asked).await.unwrap());
+    drop(test_user::approve(&asked).await.unwrap());
     let written = app
         .ask_until(&write(3), |answer| answer["result"]["isError"] == false)
         .await;
@@ -418,7 +420,7 @@ async fn a_server_that_refuses_every_token_does_not_make_anybody_log_in_again() 
     );
     let asked = home
         .testbed
-        .count(Party::AuthorizationServer, "GET", "/authorize");
+        .count(Peer::AuthorizationServer, "GET", "/authorize");
     assert_eq!(asked, 1);
 }
 
@@ -426,7 +428,7 @@ async fn a_server_that_refuses_every_token_does_not_make_anybody_log_in_again() 
 async fn a_server_that_takes_its_time_does_not_keep_a_client_waiting() {
     let home = Home::new().await;
     home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::Held));
+        .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::Held));
     let mut app = App::start(&home, &["--no-browser"]);
     let greeted = tokio::time::timeout(Duration::from_secs(5), app.shake_hands()).await;
     greeted.unwrap();

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use mcp_oauth_testbed::{Endpoint, Fault, Party, Spoil};
+use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer};
 use serde_json::json;
 
 use super::{App, add, call, request, sum};
@@ -45,7 +45,7 @@ async fn a_server_that_restarts_amid_a_thousand_calls_makes_none_twice_and_leave
     for id in 1..=1000 {
         app.tell(&write(id)).await;
         if id == 300 {
-            bounded(home.testbed.arrived(Party::Mcp, "POST", "/mcp", 100)).await;
+            bounded(home.testbed.arrived(Peer::Mcp, "POST", "/mcp", 100)).await;
             home.testbed.stop_mcp_server().await;
         }
         if id == 600 {
@@ -76,13 +76,13 @@ async fn an_answer_that_is_lost_is_asked_for_again_only_where_that_does_nothing(
     let mut app = App::ready(&home, &[]).await;
     let held = || {
         home.testbed
-            .set_fault(Fault::Spoil(Endpoint::Mcp, Spoil::Held));
+            .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::Held));
     };
     let outcomes = async |app: &mut App, message: serde_json::Value| {
         held();
         home.testbed.forget_requests();
         app.tell(&message).await;
-        bounded(home.testbed.arrived(Party::Mcp, "POST", "/mcp", 1)).await;
+        bounded(home.testbed.arrived(Peer::Mcp, "POST", "/mcp", 1)).await;
         home.testbed.stop_mcp_server().await;
         home.testbed.release();
         home.testbed.start_mcp_server().await.unwrap();
@@ -141,7 +141,7 @@ async fn what_the_client_says_while_the_server_is_away_reaches_it_later() {
     app.tell(&answer).await;
     app.until_it_says("the server cannot be reached").await;
     home.testbed.start_mcp_server().await.unwrap();
-    bounded(home.testbed.arrived(Party::Mcp, "POST", "/mcp", 1)).await;
+    bounded(home.testbed.arrived(Peer::Mcp, "POST", "/mcp", 1)).await;
     let sent = home.testbed.requests();
     let sent = sent.iter().find(|sent| sent.method == "POST").unwrap();
     assert_eq!(sent.json(), Some(answer));

@@ -1,6 +1,6 @@
 //! What the server says of its own accord, answers that come later, and the transport of 2024-11-05.
 
-use mcp_oauth_testbed::{Fault, Party, Testbed, Wire};
+use mcp_oauth_testbed::{Fault, Peer, Testbed, Wire};
 use serde_json::{Value, json};
 
 use super::{App, add, call, sum};
@@ -64,7 +64,7 @@ async fn a_question_of_the_server_is_answered() {
     home.testbed.forget_requests();
     let answer = json!({"jsonrpc": "2.0", "id": "q/1", "result": {"roots": []}});
     app.tell(&answer).await;
-    bounded(home.testbed.arrived(Party::Mcp, "POST", "/mcp", 1)).await;
+    bounded(home.testbed.arrived(Peer::Mcp, "POST", "/mcp", 1)).await;
     assert_eq!(home.testbed.requests()[0].json(), Some(answer));
 }
 
@@ -86,17 +86,17 @@ async fn an_answer_that_comes_on_a_later_stream_is_fetched() {
 async fn a_call_that_is_cancelled_leaves_nothing_behind() {
     let home = home(Testbed::builder()).await;
     let mut app = App::ready(&home, &[]).await;
-    let held = mcp_oauth_testbed::Spoil::Held;
+    let held = mcp_oauth_testbed::Corruption::Held;
     app.ask(&add(9)).await;
     home.testbed.forget_requests();
     home.testbed
         .set_fault(Fault::Spoil(mcp_oauth_testbed::Endpoint::Mcp, held));
     app.tell(&add(1)).await;
-    bounded(home.testbed.arrived(Party::Mcp, "POST", "/mcp", 1)).await;
+    bounded(home.testbed.arrived(Peer::Mcp, "POST", "/mcp", 1)).await;
     let cancelled =
         json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
     app.tell(&cancelled).await;
-    bounded(home.testbed.arrived(Party::Mcp, "POST", "/mcp", 2)).await;
+    bounded(home.testbed.arrived(Peer::Mcp, "POST", "/mcp", 2)).await;
     home.testbed.release();
     // Its id is free again, which an answer to the first would show as one too many.
     let answer = app
@@ -138,7 +138,7 @@ async fn a_token_that_came_later_is_blotted_out_of_an_older_stream() {
     let mut app = App::ready(&home, &["--transport", "sse-only"]).await;
     home.testbed.revoke_access_tokens();
     assert_eq!(sum(&app.ask(&add(1)).await), Some(2));
-    assert_eq!(home.testbed.count(Party::Mcp, "GET", "/mcp"), 1);
+    assert_eq!(home.testbed.count(Peer::Mcp, "GET", "/mcp"), 1);
     let token = home.run(&["token", "notes"]).await.succeeded().stdout;
     let echo = |text: &str| json!({"jsonrpc": "2.0", "method": "notifications/echo", "params": {"sent": text}});
     home.testbed.say(echo(token.trim()));
@@ -153,5 +153,5 @@ async fn a_transport_that_was_ruled_out_is_not_tried() {
     let failed = app.ask(&super::initialize(0)).await;
     let text = failed["error"]["message"].as_str().unwrap();
     assert!(text.contains("405"), "{text}");
-    assert_eq!(home.testbed.count(Party::Mcp, "GET", "/mcp"), 0);
+    assert_eq!(home.testbed.count(Peer::Mcp, "GET", "/mcp"), 0);
 }

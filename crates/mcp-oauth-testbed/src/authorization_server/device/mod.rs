@@ -19,9 +19,9 @@ use super::refusal::{Refusal, invalid_grant, json_answer};
 use super::resource::{one_of, resources};
 use super::scope::client_scopes;
 use crate::faults::Fault;
-use crate::world::World;
-use crate::world::ledger::devices::{Ask, Poll};
-use crate::world::ledger::tokens::{Granted, Issued};
+use crate::state::TestbedState;
+use crate::state::token_store::devices::{Ask, Poll};
+use crate::state::token_store::tokens::{Granted, Issued};
 
 /// The path of the device authorization endpoint.
 pub(super) const PATH: &str = "/device_authorization";
@@ -29,7 +29,7 @@ pub(super) const PATH: &str = "/device_authorization";
 /// The path of the page where a person enters the code.
 const PAGE: &str = "/device";
 
-pub(super) fn routes() -> Router<Arc<World>> {
+pub(super) fn routes() -> Router<Arc<TestbedState>> {
     Router::new()
         .route(PATH, post(authorize))
         .route(PAGE, get(verification::ask).post(verification::enter))
@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
 }
 
 async fn authorize(
-    State(world): State<Arc<World>>,
+    State(world): State<Arc<TestbedState>>,
     headers: HeaderMap,
     Form(form): Form,
 ) -> Response {
@@ -62,7 +62,7 @@ async fn authorize(
 
 /// RFC 8628 §3.1 and §3.2.
 fn answer(
-    world: &World,
+    world: &TestbedState,
     headers: &HeaderMap,
     form: &Parameters,
 ) -> Result<Map<String, Value>, Refusal> {

@@ -6,7 +6,7 @@ use keyring_core::{Error, api::CredentialStore};
 use secret_service::{EncryptionType, blocking::SecretService};
 use zbus_secret_service_keyring_store::Store;
 
-use crate::{error::KeychainCause, proto::foreign::Foreign};
+use crate::{error::KeychainErrorKind, proto::untrusted_text::UntrustedText};
 
 /// What a person sees in the list of the keychain.
 pub(super) const MODIFIERS: &[(&str, &str)] = &[("label", "Key of an MCP token store")];
@@ -15,14 +15,14 @@ pub(super) const MODIFIERS: &[(&str, &str)] = &[("label", "Key of an MCP token s
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 
 /// Whoever does not answer this is not there, whatever the reason.
-pub(super) fn connect() -> Result<Arc<CredentialStore>, KeychainCause> {
+pub(super) fn connect() -> Result<Arc<CredentialStore>, KeychainErrorKind> {
     let store: Arc<Store> = Store::new().map_err(|error| absent(cause(&error)))?;
     Ok(store)
 }
 
 /// Looks at the collection that a new entry would be put into. Reading an entry that there is not
 /// would prove nothing: that answer comes from a locked collection too.
-pub(super) fn probe() -> Result<(), KeychainCause> {
+pub(super) fn probe() -> Result<(), KeychainErrorKind> {
     // Nothing secret is sent.
     let service = SecretService::connect(EncryptionType::Plain)
         .map_err(|error| absent(service_cause(&error)))?;
@@ -34,14 +34,14 @@ pub(super) fn probe() -> Result<(), KeychainCause> {
     Ok(())
 }
 
-fn absent(cause: KeychainCause) -> KeychainCause {
+fn absent(cause: KeychainErrorKind) -> KeychainErrorKind {
     match cause {
-        KeychainCause::Failed(why) => KeychainCause::Absent(why),
+        KeychainErrorKind::Failed(why) => KeychainErrorKind::Absent(why),
         other => other,
     }
 }
 
-pub(super) fn cause(error: &Error) -> KeychainCause {
+pub(super) fn cause(error: &Error) -> KeychainErrorKind {
     match error {
         Error::PlatformFailure(source) | Error::NoStorageAccess(source) => {
             let found = source.downcast_ref().map(service_cause);
@@ -51,22 +51,24 @@ pub(super) fn cause(error: &Error) -> KeychainCause {
     }
 }
 
-fn service_cause(error: &secret_service::Error) -> KeychainCause {
+fn service_cause(error: &secret_service::Error) -> KeychainErrorKind {
     use secret_service::Error;
 
-    let because = |why: &str| Foreign::new(why);
+    let because = |why: &str| UntrustedText::new(why);
     match error {
-        Error::Unavailable => KeychainCause::Absent(because(
+        Error::Unavailable => KeychainErrorKind::Absent(because(
             "there is no Secret Service on the D-Bus session, or no such session",
         )),
         Error::NoResult => {
-            KeychainCause::Absent(because("the Secret Service has no default keyring"))
+            KeychainErrorKind::Absent(because("the Secret Service has no default keyring"))
         }
-        Error::Locked => KeychainCause::Locked(because("its default keyring is locked")),
+        Error::Locked => KeychainErrorKind::Locked(because("its default keyring is locked")),
         Error::Prompt | Error::PromptDisconnected => {
-            KeychainCause::Locked(because("its prompt was dismissed, or could not be shown"))
+            KeychainErrorKind::Locked(because("its prompt was dismissed, or could not be shown"))
         }
-        error if is_refusal(error) => KeychainCause::Denied(Foreign::new(&error.to_string())),
+        error if is_refusal(error) => {
+            KeychainErrorKind::Denied(UntrustedText::new(&error.to_string()))
+        }
         error => failed(error),
     }
 }
@@ -77,6 +79,6 @@ fn is_refusal(error: &secret_service::Error) -> bool {
         .any(|error| error.to_string().starts_with(ACCESS_DENIED))
 }
 
-fn failed(error: &impl std::error::Error) -> KeychainCause {
-    KeychainCause::Failed(Foreign::new(&error.to_string()))
+fn failed(error: &impl std::error::Error) -> KeychainErrorKind {
+    KeychainErrorKind::Failed(UntrustedText::new(&error.to_string()))
 }

@@ -1,0 +1,538 @@
+//! Step 2: who are we to that authorization server?
+//! (spec-checklist D: pre-registered, else a client metadata document, else dynamic registration)
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::proto::private_key::PrivateKey;
+use crate::{
+    discovery::Discovery,
+    error::{Error, RegistrationError, RegistrationResponseError},
+    platform::{AddressSpace, Platform},
+    proto::{
+        client_auth::{AuthMethod, ClientAuth, ClientIdInForm},
+        endpoint::EndpointUrl,
+        registration::{self, Attempts, ClientInformation, ClientMetadata, joined},
+        scope::Scope,
+        server_metadata::{Issuer, ServerMetadata},
+    },
+    secret::Secret,
+};
+
+/// The name on the consent page, unless the application gives its own (H74: no server can set it).
+pub const CLIENT_NAME: &str = "mcp-client-oauth";
+
+/// A client id, and how it was come by.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ClientIdentity {
+    /// Registered by hand or by RFC 7591: it belongs to one issuer and is never shown to another.
+    Registered(RegisteredClient),
+    /// A client id metadata document: its URL is the id, everywhere (spec-checklist D15).
+    MetadataDocument(Url),
+    /// The same, and the document holds the public half of a key that proves it (spec-checklist D6).
+    SignedDocument {
+        /// Where the document is.
+        url: Url,
+        /// The private half.
+        key: PrivateKey,
+    },
+    /// No client at all: what it brings speaks for itself (spec-checklist J12).
+    Anonymous,
+}
+
+/// A client that one issuer knows.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RegisteredClient {
+    /// TargetArgs client it is.
+    pub issuer: Issuer,
+    /// The client id.
+    pub client_id: String,
+    /// The secret of a confidential client.
+    pub client_secret: Option<Secret<String>>,
+    /// When the secret stops working; none if never.
+    pub secret_expires_at: Option<SystemTime>,
+    /// The authentication method that it was registered with, if that is known.
+    pub method: Option<AuthMethod>,
+    /// Whether the issuer was found to require `client_id` in the form beside Basic.
+    #[serde(default)]
+    pub client_id_in_form: ClientIdInForm,
+    /// The redirect URI that it was registered with, if that is known. A client that registered
+    /// itself without one is for the device grant.
+    pub redirect_uri: Option<Url>,
+    /// The scope that it was registered with, if that is known.
+    #[serde(default, skip_serializing_if = "RegisteredScope::is_unknown")]
+    pub scope: RegisteredScope,
+    /// Whether a person registered it by hand.
+    pub by_hand: bool,
+    /// What proves who it is, instead of a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_key: Option<PrivateKey>,
+}
+
+/// The scope that a client was registered with (RFC 7591 §2). Some servers refuse every other one
+/// (Python MCP SDK, django-allauth).
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RegisteredScope {
+    /// Not known: the client was registered manually, or by an earlier version.
+    #[default]
+    Unknown,
+    /// None was named, so the server chose what it allows.
+    Unnamed,
+    /// At least this: what the registration was to be for, and what the server said.
+    Named(Scope),
+}
+
+impl RegisteredScope {
+    fn is_unknown(&self) -> bool {
+        *self == Self::Unknown
+    }
+
+    fn named(&self) -> Option<&Scope> {
+        match self {
+            Self::Named(scope) => Some(scope),
+            Self::Unknown | Self::Unnamed => None,
+        }
+    }
+
+    /// Returns whether registering again would allow no more than this does.
+    fn covers(&self, requested: Option<&Scope>) -> bool {
+        let Some(requested) = requested else {
+            return true;
+        };
+        match self {
+            Self::Unknown => true,
+            Self::Unnamed => false,
+            Self::Named(own) => requested.missing_from(own).is_none(),
+        }
+    }
+}
+
+/// A client that was registered by hand.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PreregisteredClient {
+    /// The client id.
+    pub client_id: String,
+    /// The secret of a confidential client.
+    pub client_secret: Option<Secret<String>>,
+    /// TargetArgs client it is, if the caller knows; else it is bound to the first issuer that it is
+    /// used with.
+    pub issuer: Option<Issuer>,
+    /// What proves who it is, instead of a secret.
+    pub private_key: Option<PrivateKey>,
+}
+
+impl PreregisteredClient {
+    /// A public client, or a confidential one if a secret is given.
+    pub fn new(client_id: impl Into<String>, client_secret: Option<Secret<String>>) -> Self {
+        Self {
+            client_id: client_id.into(),
+            client_secret,
+            issuer: None,
+            private_key: None,
+        }
+    }
+
+    /// The same client, which proves who it is by a signature.
+    #[must_use]
+    pub fn with_private_key(mut self, key: PrivateKey) -> Self {
+        self.private_key = Some(key);
+        self
+    }
+}
+
+/// What the caller brings.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IdentityOptions {
+    /// Registered by hand; goes before everything else.
+    pub preregistered: Option<PreregisteredClient>,
+    /// The `https` URL of a client metadata document that the application hosts.
+    pub document: Option<Url>,
+    /// The key whose public half is in the document.
+    pub document_key: Option<PrivateKey>,
+    /// The name that dynamic registration shows to people.
+    pub client_name: String,
+    /// Whether dynamic registration says that this client takes only tokens that are bound to a key
+    /// (RFC 9449 §5.2, spec-checklist J10).
+    pub dpop_bound_access_tokens: bool,
+    /// What the login will request, if the caller chooses; a client is registered for it, and for
+    /// what else the server suggests.
+    pub scope: Option<Scope>,
+}
+
+impl Default for IdentityOptions {
+    fn default() -> Self {
+        Self {
+            preregistered: None,
+            document: None,
+            document_key: None,
+            client_name: CLIENT_NAME.to_owned(),
+            dpop_bound_access_tokens: false,
+            scope: None,
+        }
+    }
+}
+
+impl IdentityOptions {
+    fn documented(&self, url: &Url) -> ClientIdentity {
+        if let Some(key) = &self.document_key {
+            let (url, key) = (url.clone(), key.clone());
+            return ClientIdentity::SignedDocument { url, key };
+        }
+        ClientIdentity::MetadataDocument(url.clone())
+    }
+}
+
+impl ClientIdentity {
+    /// The client id, wherever it may be shown.
+    pub fn client_id(&self) -> &str {
+        match self {
+            Self::Registered(own) => &own.client_id,
+            Self::MetadataDocument(url) => url.as_str(),
+            Self::SignedDocument { url, .. } => url.as_str(),
+            Self::Anonymous => "",
+        }
+    }
+
+    /// Returns the registration with one issuer, if it is one.
+    pub(crate) fn registration(&self) -> Option<&RegisteredClient> {
+        match self {
+            Self::Registered(own) => Some(own),
+            _ => None,
+        }
+    }
+
+    /// The client as it presents itself to `server`; none if it belongs to another issuer.
+    pub fn authenticate(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
+        let offered = server.token_endpoint_auth_methods_supported.as_deref();
+        self.authenticate_by(server, offered)
+    }
+
+    /// Returns the client as it presents itself to the revocation endpoint of `server` (RFC 8414 §2);
+    /// none if it belongs to another issuer.
+    pub fn authenticate_for_revocation(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
+        self.authenticate_by(server, server.revocation_auth_methods())
+    }
+
+    fn authenticate_by(
+        &self,
+        server: &ServerMetadata,
+        offered: Option<&[String]>,
+    ) -> Option<ClientAuth<'_>> {
+        match self {
+            Self::Registered(own) if own.issuer != server.issuer => None,
+            Self::Registered(own) => Some(own.authenticate(offered)),
+            Self::MetadataDocument(url) => {
+                Some(ClientAuth::new(url.as_str(), None, AuthMethod::None))
+            }
+            Self::SignedDocument { url, key } => Some(ClientAuth::signing(
+                url.as_str(),
+                key,
+                server.issuer.clone(),
+            )),
+            Self::Anonymous => Some(ClientAuth::anonymous()),
+        }
+    }
+
+    /// What it signs with must be among what the server can check.
+    fn check_key(&self, server: &ServerMetadata) -> Result<(), RegistrationError> {
+        let key = match self {
+            Self::Registered(own) => own.private_key.as_ref(),
+            Self::SignedDocument { key, .. } => Some(key),
+            Self::MetadataDocument(_) | Self::Anonymous => None,
+        };
+        let offered = server
+            .token_endpoint_auth_signing_alg_values_supported
+            .as_ref();
+        let (Some(key), Some(offered)) = (key, offered) else {
+            return Ok(());
+        };
+        let own = key.algorithm().as_str();
+        if offered.iter().any(|name| name == own) {
+            return Ok(());
+        }
+        let issuer = server.issuer.clone();
+        Err(RegistrationError::SigningAlgorithm { issuer, own })
+    }
+}
+
+impl RegisteredClient {
+    /// The client as it presents itself to its issuer, which offers these methods.
+    pub(crate) fn authenticate(&self, offered: Option<&[String]>) -> ClientAuth<'_> {
+        let secret = self.client_secret.as_ref();
+        // A signature goes before a secret (spec-checklist J1), which may be there for other times.
+        if let Some(key) = &self.private_key
+            && (secret.is_none() || AuthMethod::PrivateKeyJwt.is_offered(offered))
+        {
+            return ClientAuth::signing(&self.client_id, key, self.issuer.clone());
+        }
+        let method = AuthMethod::select(self.method, offered, secret.is_some());
+        let is_chosen = self.method != Some(method);
+        let may_be_basic = is_chosen && AuthMethod::Basic.is_offered(offered);
+        ClientAuth::new(&self.client_id, secret, method)
+            .with_learned(&self.client_id_in_form, may_be_basic)
+    }
+
+    /// A client that a person registered with `issuer`.
+    pub(crate) fn is_preregistered(client: &PreregisteredClient, issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            client_id: client.client_id.clone(),
+            client_secret: client.client_secret.clone(),
+            secret_expires_at: None,
+            method: None,
+            client_id_in_form: ClientIdInForm::default(),
+            redirect_uri: None,
+            scope: RegisteredScope::Unknown,
+            by_hand: true,
+            private_key: client.private_key.clone(),
+        }
+    }
+
+    /// Returns whether it can be used again with this issuer and redirect URI, or with this issuer and
+    /// without one. RFC 8252 §7.3 lets the port vary on loopback, but the Python MCP SDK and `FastMCP`
+    /// compare it too, and show an error page to which no callback belongs: a login that finds its
+    /// registered port busy registers another client.
+    pub fn fits(&self, issuer: &Issuer, redirect_uri: Option<&Url>, now: SystemTime) -> bool {
+        let alive = self.secret_expires_at.is_none_or(|at| now < at);
+        let comes_back = match (&self.redirect_uri, redirect_uri) {
+            (Some(own), Some(ours)) => own == ours,
+            (None, None) => true,
+            _ => false,
+        };
+        self.issuer == *issuer && alive && comes_back && !self.by_hand
+    }
+}
+
+/// Finds a client id: pre-registered, else a metadata document where the server takes one, else
+/// the registration that is `known` already, else a new one: with `redirect_uri`, or without one for
+/// the device grant. A known one that was registered with less scope than the login requests is
+/// replaced by one for both.
+///
+/// # Errors
+/// [`RegistrationError::IssuerMismatch`] rather than showing a client id to a stranger (D13, D14).
+pub async fn identify(
+    platform: &Platform,
+    discovery: &Discovery,
+    options: &IdentityOptions,
+    known: Option<&RegisteredClient>,
+    redirect_uri: Option<&Url>,
+) -> Result<ClientIdentity, Error> {
+    let server = &discovery.metadata;
+    if let Some(given) = given(server, options, known)? {
+        return Ok(given);
+    }
+    let now = platform.clock.now();
+    let requested = discovery.scope_to_request(options.scope.as_ref());
+    let fits = |known: &&RegisteredClient| {
+        known.fits(&server.issuer, redirect_uri, now) && known.scope.covers(requested.as_ref())
+    };
+    if let Some(known) = known.filter(fits) {
+        return Ok(ClientIdentity::Registered(known.clone()));
+    }
+    let known = known.filter(|known| known.issuer == server.issuer && !known.by_hand);
+    register_instead(platform, discovery, options, known, redirect_uri).await
+}
+
+/// Finds a client id for a grant without a person: pre-registered, or a metadata document where the
+/// server takes one. Nothing is registered (spec-checklist J2). A grant whose assertion speaks for
+/// itself does without.
+///
+/// # Errors
+/// As [`identify`], and [`RegistrationError::NoClient`].
+pub fn identify_non_interactive(
+    discovery: &Discovery,
+    options: &IdentityOptions,
+    known: Option<&RegisteredClient>,
+    does_without: bool,
+) -> Result<ClientIdentity, RegistrationError> {
+    let server = &discovery.metadata;
+    match given(server, options, known)? {
+        Some(given) => Ok(given),
+        None if does_without => Ok(ClientIdentity::Anonymous),
+        None => Err(RegistrationError::NoClient(server.issuer.clone())),
+    }
+}
+
+/// The client that the caller brings, if the server can use it.
+fn given(
+    server: &ServerMetadata,
+    options: &IdentityOptions,
+    known: Option<&RegisteredClient>,
+) -> Result<Option<ClientIdentity>, RegistrationError> {
+    let client = match (&options.preregistered, &options.document) {
+        (Some(client), _) => ClientIdentity::Registered(bind(client, &server.issuer, known)?),
+        (None, Some(url)) => {
+            check_document(url)?;
+            if !server.client_id_metadata_document_supported {
+                return Ok(None);
+            }
+            options.documented(url)
+        }
+        (None, None) => return Ok(None),
+    };
+    client.check_key(server)?;
+    Ok(Some(client))
+}
+
+/// Registers a new client (RFC 7591) with `redirect_uri`, or one for the device grant. A server that
+/// refuses the client is sent others that it may take, [a few times](registration::MOST_REQUESTS).
+///
+/// # Errors
+/// [`Error::RegisteredClient`] with what the server said at first.
+pub async fn register(
+    platform: &Platform,
+    discovery: &Discovery,
+    options: &IdentityOptions,
+    redirect_uri: Option<&Url>,
+) -> Result<ClientIdentity, Error> {
+    register_instead(platform, discovery, options, None, redirect_uri).await
+}
+
+/// Registers as [`register`] does, for the scope of the `known` client too.
+async fn register_instead(
+    platform: &Platform,
+    discovery: &Discovery,
+    options: &IdentityOptions,
+    known: Option<&RegisteredClient>,
+    redirect_uri: Option<&Url>,
+) -> Result<ClientIdentity, Error> {
+    let server = &discovery.metadata;
+    let Some(endpoint) = &server.registration_endpoint else {
+        return Err(RegistrationError::RegistrationNotSupported(server.issuer.clone()).into());
+    };
+    let method =
+        AuthMethod::for_registration(server.token_endpoint_auth_methods_supported.as_deref());
+    let mut metadata = match redirect_uri {
+        Some(redirect_uri) => {
+            // Without it no login will follow, and the client would be left behind.
+            discovery.require_pkce()?;
+            ClientMetadata::interactive(&options.client_name, redirect_uri, method)
+        }
+        None => ClientMetadata::device(&options.client_name, method),
+    };
+    metadata.dpop_bound_access_tokens = options.dpop_bound_access_tokens;
+    let requested = discovery.scope_to_request(options.scope.as_ref());
+    let registered_before = known.and_then(|known| known.scope.named());
+    let listed = discovery.listed_scope.as_ref();
+    let attempts = if registration::is_better_without_scope(endpoint) {
+        Attempts::new(metadata, None, None, None)
+    } else {
+        Attempts::new(metadata, requested.as_ref(), registered_before, listed)
+    };
+    let registrar = Registrar {
+        platform,
+        endpoint,
+        reach: discovery.reach,
+        redirect_uri,
+    };
+    let (registered, sent) =
+        registrar
+            .send_in_turn(attempts)
+            .await?
+            .map_err(|cause| RegistrationError::Answer {
+                url: endpoint.as_url().clone(),
+                cause,
+            })?;
+    // Where the client was registered without a scope all the same, another registration would
+    // bring no more, and is not sent at each login.
+    let scope = joined(
+        sent.as_ref().or(requested.as_ref()),
+        registered.scope.as_ref(),
+    );
+    Ok(ClientIdentity::Registered(RegisteredClient {
+        issuer: server.issuer.clone(),
+        client_id: registered.client_id,
+        client_secret: registered.client_secret,
+        secret_expires_at: registered.secret_expires_at,
+        // RFC 7591 §3.2.1: what was registered is in the response. A server that leaves it out has
+        // taken what was asked for; a secret that was not asked for goes as the metadata lists it.
+        method: registered
+            .method
+            .or_else(|| Some(method).filter(|method| *method != AuthMethod::None)),
+        client_id_in_form: ClientIdInForm::default(),
+        redirect_uri: redirect_uri.cloned(),
+        scope: scope.map_or(RegisteredScope::Unnamed, RegisteredScope::Named),
+        by_hand: false,
+        private_key: None,
+    }))
+}
+
+/// Holds what each request of one registration needs.
+struct Registrar<'a> {
+    platform: &'a Platform,
+    endpoint: &'a EndpointUrl,
+    reach: AddressSpace,
+    redirect_uri: Option<&'a Url>,
+}
+
+impl Registrar<'_> {
+    /// Sends one request after the other, and returns what was registered and with which scope, or
+    /// the first refusal.
+    async fn send_in_turn(
+        &self,
+        mut attempts: Attempts,
+    ) -> Result<Result<(ClientInformation, Option<Scope>), RegistrationResponseError>, Error> {
+        let scope = attempts.current().scope.clone();
+        let first = match self.send(attempts.current()).await? {
+            Ok(registered) => return Ok(Ok((registered, scope))),
+            Err(refusal) => refusal,
+        };
+        let mut latest = first.clone();
+        while let Some(next) = attempts.fallback_for(&latest) {
+            match self.send(next).await {
+                Ok(Ok(registered)) => return Ok(Ok((registered, next.scope.clone()))),
+                Ok(Err(refusal)) => latest = refusal,
+                Err(_) => break,
+            }
+        }
+        Ok(Err(first))
+    }
+
+    async fn send(
+        &self,
+        metadata: &ClientMetadata,
+    ) -> Result<Result<ClientInformation, RegistrationResponseError>, Error> {
+        let request = registration::request(self.endpoint, self.reach, metadata);
+        let answer = self.platform.http.send(request).await?;
+        let now = self.platform.clock.now();
+        Ok(registration::response(&answer, self.redirect_uri, now))
+    }
+}
+
+/// Binds a client to `issuer`, unless it is bound to another one: by the caller, or by what is
+/// `known` of its use before.
+fn bind(
+    client: &PreregisteredClient,
+    issuer: &Issuer,
+    known: Option<&RegisteredClient>,
+) -> Result<RegisteredClient, RegistrationError> {
+    let used = known.filter(|known| known.by_hand && known.client_id == client.client_id);
+    let bound = client.issuer.as_ref().or(used.map(|used| &used.issuer));
+    if let Some(registered) = bound.filter(|bound| !bound.is_same_as(issuer)) {
+        let (registered, found) = (registered.clone(), issuer.clone());
+        return Err(RegistrationError::IssuerMismatch { registered, found });
+    }
+    let mut registration = RegisteredClient::is_preregistered(client, issuer.clone());
+    if let Some(used) = used.filter(|used| used.issuer == *issuer) {
+        registration.client_id_in_form = used.client_id_in_form.clone();
+    }
+    Ok(registration)
+}
+
+/// spec-checklist D5, H174: our own misconfiguration is found before anybody is asked.
+fn check_document(url: &Url) -> Result<(), RegistrationError> {
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    if url.scheme() == "https" && url.path() != "/" && plain {
+        return Ok(());
+    }
+    Err(RegistrationError::Document(url.clone()))
+}

@@ -1,0 +1,167 @@
+//! Proof of possession at work (RFC 9449): the key of a login, what servers gave us to repeat, and
+//! the requests that carry a proof.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use http::{HeaderMap, HeaderValue, Method};
+use url::{Origin, Url};
+
+use crate::{
+    mutex::lock,
+    platform::{Clock, HttpError, HttpErrorKind, Platform, Request, Response},
+    proto::{
+        dpop::{DpopKey, DpopNonce, PROOF, USE_NONCE},
+        oauth_error::OAuthErrorResponse,
+        token::{AccessToken, AuthScheme},
+    },
+};
+
+/// Makes the proofs of one login, each with what its server wants to see in it.
+///
+/// The nonces are kept in memory only: a server that wants one gives it.
+pub struct ProofGenerator {
+    key: DpopKey,
+    clock: Arc<dyn Clock>,
+    /// The last nonce of each server. It goes to no other (RFC 9449 §9).
+    nonces: Mutex<HashMap<Origin, DpopNonce>>,
+}
+
+/// A proof, for one request that is sent once.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DpopProof {
+    /// The value of the `DPoP` header, marked sensitive.
+    pub header: HeaderValue,
+    nonce: Option<DpopNonce>,
+}
+
+impl ProofGenerator {
+    /// Proves with `key`, by the time of `clock`.
+    pub fn new(key: DpopKey, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            key,
+            clock,
+            nonces: Mutex::default(),
+        }
+    }
+
+    /// The key.
+    pub fn key(&self) -> &DpopKey {
+        &self.key
+    }
+
+    /// A proof for one request, which carries `token` if it goes to a resource. Sent again, the
+    /// request needs another one.
+    ///
+    /// # Errors
+    /// [`HttpErrorKind::Unproven`].
+    pub fn prove(
+        &self,
+        method: &Method,
+        url: &Url,
+        token: Option<&AccessToken>,
+    ) -> Result<DpopProof, HttpError> {
+        let nonce = self.nonces().get(&url.origin()).cloned();
+        let now = self.clock.now();
+        let proof = self.key.proof(method, url, now, nonce.as_ref(), token);
+        let header =
+            proof.map_err(|why| HttpError::new(url, HttpErrorKind::Unproven(why.to_string())))?;
+        Ok(DpopProof { header, nonce })
+    }
+
+    /// Remembers the nonce of an answer that came from `url`, if it has one (RFC 9449 §8.2).
+    pub fn store_nonce(&self, url: &Url, headers: &HeaderMap) {
+        if let Some(nonce) = DpopNonce::from_headers(headers) {
+            self.remember(url, nonce);
+        }
+    }
+
+    pub(crate) fn remember(&self, url: &Url, nonce: DpopNonce) {
+        let origin = url.origin();
+        // An opaque origin equals no other, so what is kept for it would never be found.
+        if origin.is_tuple() {
+            self.nonces().insert(origin, nonce);
+        }
+    }
+
+    /// Whether the server of `url` has given another nonce than the one in `proof`, so that the
+    /// request may be worth another try.
+    pub(crate) fn knows_better(&self, url: &Url, proof: &DpopProof) -> bool {
+        let nonces = self.nonces();
+        let last = nonces.get(&url.origin());
+        last.is_some() && last != proof.nonce.as_ref()
+    }
+
+    fn nonces(&self) -> MutexGuard<'_, HashMap<Origin, DpopNonce>> {
+        lock(&self.nonces)
+    }
+
+    async fn ask(&self, platform: &Platform, request: Request) -> Result<Response, HttpError> {
+        let begun = platform.clock.now();
+        let (answer, proof) = self.send(platform, request.clone()).await?;
+        let spent = platform.clock.now().duration_since(begun);
+        let left = request.deadline.checked_sub(spent.unwrap_or_default());
+        match left {
+            Some(left) if wants_nonce(&answer) && self.knows_better(&request.url, &proof) => {
+                let mut again = request;
+                again.deadline = left;
+                Ok(self.send(platform, again).await?.0)
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    async fn send(
+        &self,
+        platform: &Platform,
+        mut request: Request,
+    ) -> Result<(Response, DpopProof), HttpError> {
+        let url = request.url.clone();
+        let proof = self.prove(&request.method, &url, None)?;
+        request.headers.insert(PROOF, proof.header.clone());
+        let answer = platform.http.send(request).await?;
+        self.store_nonce(&url, &answer.headers);
+        Ok((answer, proof))
+    }
+}
+
+/// Sends one request of [`token_request`](crate::token_request). With a `prover` it carries a proof,
+/// and is sent once more, with another proof, if the server wants a nonce in it (RFC 9449 §8); what was sent is
+/// then not used up. Never more than once, whatever the server says (H181), and within the deadline
+/// of the request.
+pub(crate) async fn ask(
+    platform: &Platform,
+    request: Request,
+    prover: Option<&ProofGenerator>,
+) -> Result<Response, HttpError> {
+    match prover {
+        Some(prover) => Box::pin(prover.ask(platform, request)).await,
+        None => platform.http.send(request).await,
+    }
+}
+
+/// RFC 9449 §8: an error of the token endpoint, HTTP 400 like the others.
+fn wants_nonce(answer: &Response) -> bool {
+    answer.status.is_client_error()
+        && OAuthErrorResponse::parse(&answer.body).is_some_and(|error| error.has_code(USE_NONCE))
+}
+
+/// The kind of token to expect where a proof was or was not sent.
+pub(crate) fn expected_scheme(prover: Option<&ProofGenerator>) -> AuthScheme {
+    match prover {
+        Some(_) => AuthScheme::DPoP,
+        None => AuthScheme::Bearer,
+    }
+}
+
+impl fmt::Debug for ProofGenerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prover")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! Where the browser comes back to, and who waits there.
+
+use url::Url;
+
+use super::loopback::Listener;
+use crate::{
+    client_registration::RegisteredClient, error::AuthorizationError, server_url::is_loopback,
+};
+
+/// The path of the loopback redirect URI, unless another is asked for.
+const PATH: &str = "/callback";
+
+/// Where the browser shall come back to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum RedirectTarget {
+    /// `http://127.0.0.1:PORT/callback` with a port of the system's choice (RFC 8252 §7.3): the
+    /// one that was registered before, where it is free.
+    #[default]
+    AnyPort,
+    /// The same with this port.
+    Port(u16),
+    /// Any redirect URI. One on loopback with a port is listened to; an answer to any other
+    /// (`https`, `com.example.app:/callback`) comes by
+    /// [`Interaction::callback`](crate::platform::Interaction::callback).
+    Uri(Url),
+}
+
+/// What waits for the browser: bound before any URL is built, so that nobody else can sit on the
+/// port (H63).
+#[derive(Debug)]
+pub struct CallbackReceiver {
+    uri: Url,
+    pub(super) listener: Option<Listener>,
+}
+
+impl CallbackReceiver {
+    /// Starts to wait. `known` is the registration whose port is used again if it is free.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::PortBusy`] for a port that was asked for, and
+    /// [`AuthorizationError::RedirectUri`] for one that no browser can come back by.
+    pub fn bind(
+        redirect: &RedirectTarget,
+        known: Option<&RegisteredClient>,
+    ) -> Result<Self, AuthorizationError> {
+        match redirect {
+            RedirectTarget::AnyPort => Self::any_port(known),
+            RedirectTarget::Port(port) => Self::listen("127.0.0.1", *port, PATH),
+            RedirectTarget::Uri(uri) => Self::at(uri),
+        }
+    }
+
+    /// The redirect URI to register and to send.
+    pub fn uri(&self) -> &Url {
+        &self.uri
+    }
+
+    fn any_port(known: Option<&RegisteredClient>) -> Result<Self, AuthorizationError> {
+        let registered = known.and_then(|known| known.redirect_uri.as_ref());
+        let before = registered
+            .filter(|uri| is_loopback(uri))
+            .and_then(Url::port);
+        before
+            .and_then(|port| Self::listen("127.0.0.1", port, PATH).ok())
+            .map_or_else(|| Self::listen("127.0.0.1", 0, PATH), Ok)
+    }
+
+    fn at(uri: &Url) -> Result<Self, AuthorizationError> {
+        let refused = || AuthorizationError::RedirectUri(uri.clone());
+        if uri.fragment().is_some() || !uri.username().is_empty() || uri.password().is_some() {
+            return Err(refused());
+        }
+        match uri.scheme() {
+            "http" if is_loopback(uri) => {
+                let host = uri.host_str().ok_or_else(refused)?;
+                let mut receiver = Self::listen(host, uri.port().unwrap_or(80), uri.path())?;
+                receiver.uri.set_query(uri.query());
+                Ok(receiver)
+            }
+            "http" | "javascript" | "data" | "vbscript" | "file" => Err(refused()),
+            _ => Ok(Self {
+                uri: uri.clone(),
+                listener: None,
+            }),
+        }
+    }
+
+    fn listen(host: &str, port: u16, path: &str) -> Result<Self, AuthorizationError> {
+        let listener = Listener::bind(host, port, path)?;
+        let text = format!("http://{host}:{}{path}", listener.port());
+        let uri = Url::parse(&text).map_err(|_| AuthorizationError::PortBusy(port))?;
+        Ok(Self {
+            uri,
+            listener: Some(listener),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_redirect_uri_is_one_that_a_browser_can_come_back_by() {
+        for good in [
+            "https://app.example/cb",
+            "com.example.app:/callback",
+            "http://127.0.0.1:0/cb",
+        ] {
+            assert!(
+                CallbackReceiver::bind(&RedirectTarget::Uri(good.parse().unwrap()), None).is_ok(),
+                "{good}"
+            );
+        }
+        for bad in [
+            "http://app.example/cb",
+            "javascript:x",
+            "https://u@app.example/",
+            "https://app.example/#f",
+        ] {
+            assert!(
+                CallbackReceiver::bind(&RedirectTarget::Uri(bad.parse().unwrap()), None).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_busy_port_that_was_asked_for_is_an_error_and_any_other_is_not() {
+        let first = CallbackReceiver::bind(&RedirectTarget::AnyPort, None).unwrap();
+        let port = first.uri().port().unwrap();
+        let error = CallbackReceiver::bind(&RedirectTarget::Port(port), None).unwrap_err();
+        assert!(matches!(error, AuthorizationError::PortBusy(busy) if busy == port));
+        let second = CallbackReceiver::bind(&RedirectTarget::AnyPort, None).unwrap();
+        assert_ne!(second.uri(), first.uri());
+    }
+}

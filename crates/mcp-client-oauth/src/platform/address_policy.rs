@@ -1,0 +1,347 @@
+//! How private a place a URL may lead to: one rule for every request (spec-checklist I1-I8, H25-H38).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+use crate::server_url::{ServerUrl, is_in_clear, is_loopback};
+
+/// How private an address is, or may be. A URL that a server names may not lead to a more private
+/// place than the server URL that the person named, so the order of the variants is the rule.
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum AddressSpace {
+    /// The public Internet.
+    #[default]
+    Public,
+    /// RFC 1918, RFC 6598 and unique local IPv6 addresses: somebody's own network.
+    Private,
+    /// The same, by plain http too: for a server whose person has said that nobody listens in there
+    /// ([`ServerUrl::allowing_http`]). What is not encrypted goes to private addresses alone
+    /// ([`allows_address`](Self::allows_address)). No address is this.
+    PrivateOverHttp,
+    /// Link-local addresses, and others where clouds keep their instance metadata.
+    LinkLocal,
+    /// This machine, and everything that no network should route.
+    Loopback,
+}
+
+/// Why a URL must not be visited.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlPolicyError {
+    /// Not https, and not http on loopback for a server that is itself on loopback.
+    #[error("only https is allowed there, not `{0}`")]
+    Scheme(String),
+    /// `https://bank.example@evil.example/` looks like somewhere else.
+    #[error("a URL with user info is not allowed there")]
+    UserInfo,
+    /// No host.
+    #[error("a URL without a host is not allowed there")]
+    NoHost,
+    /// More private than the server that named it.
+    #[error("{0} is a {1} address, and the server that names it is not on one")]
+    Address(String, AddressSpace),
+    /// What is not encrypted stays in a private network.
+    #[error("plain http goes to private addresses only, and {0} is a {1} one")]
+    InClear(String, AddressSpace),
+    /// Control characters, or longer than 2 KiB.
+    #[error("the URL is malformed or too long")]
+    Malformed,
+}
+
+impl std::fmt::Display for AddressSpace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Private | Self::PrivateOverHttp => "private",
+            Self::LinkLocal => "link-local",
+            Self::Loopback => "loopback",
+        })
+    }
+}
+
+impl AddressSpace {
+    /// How many there are.
+    #[cfg(feature = "reqwest")]
+    pub(super) const COUNT: usize = Self::Loopback as usize + 1;
+
+    /// How private `address` is. Addresses that carry another one inside are judged by that one.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => of_v4(v4),
+            IpAddr::V6(v6) => of_v6(v6),
+        }
+    }
+
+    /// What the text of `url` tells: the address itself, or `localhost`; a name is taken to be
+    /// public until it is resolved.
+    pub fn of_url(url: &Url) -> Self {
+        match url.host() {
+            Some(Host::Ipv4(v4)) => of_v4(v4),
+            Some(Host::Ipv6(v6)) => of_v6(v6),
+            Some(Host::Domain(_)) if is_loopback(url) => Self::Loopback,
+            _ => Self::Public,
+        }
+    }
+
+    /// How far a request to `server` itself may go. The person named it, so it may be anywhere; one
+    /// that is plain http has to be in a private network.
+    pub fn for_server(server: &ServerUrl) -> Self {
+        if server.is_plaintext() {
+            Self::PrivateOverHttp
+        } else {
+            Self::Loopback
+        }
+    }
+
+    /// How private a place `server` is in, and therefore what it names, as far as its text tells.
+    pub fn of_server(server: &ServerUrl) -> Self {
+        if server.is_plaintext() {
+            Self::PrivateOverHttp
+        } else {
+            Self::of_url(server.as_url())
+        }
+    }
+
+    /// Whether `address`, to which the name in `url` leads, may be connected to with this reach, for
+    /// a request to `url`. Of a literal address [`allows`](Self::allows) says the same.
+    ///
+    /// # Errors
+    /// [`UrlPolicyError::Address`], [`UrlPolicyError::InClear`].
+    pub fn check_address(self, url: &Url, address: IpAddr) -> Result<(), UrlPolicyError> {
+        let limit = match self {
+            Self::PrivateOverHttp if !is_in_clear(url) => Self::Private,
+            limit => limit,
+        };
+        limit.judge(url.host_str().unwrap_or_default(), address)
+    }
+
+    /// The same, where [`PrivateOverHttp`](Self::PrivateOverHttp) is for what is not encrypted.
+    pub(super) fn judge(self, host: &str, address: IpAddr) -> Result<(), UrlPolicyError> {
+        let place = Self::of(address);
+        match self {
+            Self::PrivateOverHttp if is_inside(address) => Ok(()),
+            Self::PrivateOverHttp => Err(UrlPolicyError::InClear(host.to_owned(), place)),
+            limit if place <= limit => Ok(()),
+            _ => Err(UrlPolicyError::Address(host.to_owned(), place)),
+        }
+    }
+
+    /// Whether `url` may be visited at all with this reach, as far as its text tells; the address
+    /// that a name resolves to is judged again at connect time.
+    pub fn check_url(self, url: &Url) -> Result<(), UrlPolicyError> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(UrlPolicyError::UserInfo);
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(url) && self == Self::Loopback => {}
+            "http" if self == Self::PrivateOverHttp => return allows_in_clear(url),
+            other => return Err(UrlPolicyError::Scheme(other.to_owned())),
+        }
+        let host = url.host_str().ok_or(UrlPolicyError::NoHost)?;
+        let place = Self::of_url(url);
+        if place > self {
+            return Err(UrlPolicyError::Address(host.to_owned(), place));
+        }
+        Ok(())
+    }
+}
+
+/// A name is judged when it is resolved; `localhost` is none that leaves this machine.
+fn allows_in_clear(url: &Url) -> Result<(), UrlPolicyError> {
+    let address = match url.host() {
+        Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
+        Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
+        Some(Host::Domain(_)) if is_loopback(url) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Some(Host::Domain(_)) => return Ok(()),
+        None => return Err(UrlPolicyError::NoHost),
+    };
+    AddressSpace::PrivateOverHttp.judge(url.host_str().unwrap_or_default(), address)
+}
+
+/// Whether packets to `address` stay in somebody's own network. An address that carries a private one
+/// inside goes another way (6to4, Teredo, NAT64), but for the one that is another spelling of it.
+fn is_inside(address: IpAddr) -> bool {
+    let address = match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    };
+    match address {
+        IpAddr::V4(v4) => of_v4(v4) == AddressSpace::Private,
+        IpAddr::V6(v6) => v6.is_unique_local() && of_v6(v6) == AddressSpace::Private,
+    }
+}
+
+/// Where clouds answer questions about the machine that asks, though the address is not link-local:
+/// those of Alibaba, AWS and Google.
+const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+const METADATA_V6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
+
+fn of_v4(v4: Ipv4Addr) -> AddressSpace {
+    let [a, b, ..] = v4.octets();
+    if v4.is_link_local() || v4 == METADATA_V4 {
+        AddressSpace::LinkLocal
+    } else if v4.is_private() || (a == 100 && (64..128).contains(&b)) {
+        AddressSpace::Private
+    } else if a == 0
+        || a >= 224
+        || v4.is_loopback()
+        || v4.is_documentation()
+        || (a == 192 && b == 0 && v4.octets()[2] == 0)
+        || (a == 198 && (18..20).contains(&b))
+    {
+        AddressSpace::Loopback
+    } else {
+        AddressSpace::Public
+    }
+}
+
+fn of_v6(v6: Ipv6Addr) -> AddressSpace {
+    let s = v6.segments();
+    if let Some(v4) = embedded_v4(v6) {
+        return of_v4(v4);
+    }
+    if v6.is_unicast_link_local() || METADATA_V6.contains(&v6) {
+        AddressSpace::LinkLocal
+    } else if v6.is_unique_local() || (s[0] & 0xffc0) == 0xfec0 {
+        AddressSpace::Private
+    } else if v6.is_loopback()
+        || v6.is_unspecified()
+        || v6.is_multicast()
+        || (s[0] == 0x2001 && s[1] == 0x0db8)
+        || s[0] == 0x0100
+    {
+        AddressSpace::Loopback
+    } else {
+        AddressSpace::Public
+    }
+}
+
+/// The IPv4 address inside a mapped, compatible, NAT64, 6to4 or Teredo address.
+fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let s = v6.segments();
+    let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match s {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, _, _, _, _, high, low] => {
+            Some(join(high, low))
+        }
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => Some(join(high, low)),
+        [0x2002, high, low, ..] => Some(join(high, low)),
+        [0x2001, 0, _, _, _, _, high, low] => Some(join(!high, !low)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_private_place_is_judged_by_its_address() {
+        for (host, reach) in [
+            ("0x7f.1", AddressSpace::Loopback),
+            ("2130706433", AddressSpace::Loopback),
+            ("0177.0.0.1", AddressSpace::Loopback),
+            ("127.1", AddressSpace::Loopback),
+            ("[::ffff:127.0.0.1]", AddressSpace::Loopback),
+            ("[::127.0.0.1]", AddressSpace::Loopback),
+            ("[64:ff9b::7f00:1]", AddressSpace::Loopback),
+            ("[2002:7f00:1::]", AddressSpace::Loopback),
+            (
+                "[2001:0:4136:e378:8000:63bf:80ff:fffe]",
+                AddressSpace::Loopback,
+            ),
+            ("localhost.", AddressSpace::Loopback),
+            ("LOCALHOST", AddressSpace::Loopback),
+            ("１２７.0.0.1", AddressSpace::Loopback),
+            ("0.0.0.0", AddressSpace::Loopback),
+            ("[::]", AddressSpace::Loopback),
+            ("169.254.169.254", AddressSpace::LinkLocal),
+            ("[fe80::1]", AddressSpace::LinkLocal),
+            ("100.100.100.200", AddressSpace::LinkLocal),
+            ("[fd00:ec2::254]", AddressSpace::LinkLocal),
+            ("[fd20:ce::254]", AddressSpace::LinkLocal),
+            ("[::ffff:100.100.100.200]", AddressSpace::LinkLocal),
+            ("10.1.2.3", AddressSpace::Private),
+            ("192.168.1.1", AddressSpace::Private),
+            ("172.31.0.1", AddressSpace::Private),
+            ("100.64.0.1", AddressSpace::Private),
+            ("[fd00::1]", AddressSpace::Private),
+            ("8.8.8.8", AddressSpace::Public),
+            ("[2606:4700::1111]", AddressSpace::Public),
+            ("172.32.0.1", AddressSpace::Public),
+        ] {
+            let url = Url::parse(&format!("https://{host}/")).unwrap();
+            assert_eq!(AddressSpace::of_url(&url), reach, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_public_server_leads_to_no_private_place() {
+        let private = Url::parse("https://10.0.0.1/").unwrap();
+        assert!(AddressSpace::Public.check_url(&private).is_err());
+        assert!(AddressSpace::Private.check_url(&private).is_ok());
+        assert!(AddressSpace::Loopback.check_url(&private).is_ok());
+        let plain = Url::parse("http://127.0.0.1/").unwrap();
+        assert!(AddressSpace::Private.check_url(&plain).is_err());
+        assert!(AddressSpace::Loopback.check_url(&plain).is_ok());
+        let bad_everywhere = [
+            "http://mcp.example/",
+            "https://a@mcp.example/",
+            "javascript:alert(1)",
+            "file:///x",
+        ];
+        for bad in bad_everywhere {
+            let url = Url::parse(bad).unwrap();
+            assert!(AddressSpace::Loopback.check_url(&url).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn plain_http_stays_in_a_private_network() {
+        let reach = AddressSpace::PrivateOverHttp;
+        let allows = |url: &str| reach.check_url(&Url::parse(url).unwrap());
+        for good in [
+            "http://10.0.0.7/mcp",
+            "http://100.64.0.7/mcp",
+            "http://[fd00::7]/mcp",
+            "http://[::ffff:10.0.0.7]/mcp",
+            "http://mcp-server:8080/mcp",
+            "https://as.example/",
+            "https://10.0.0.7/",
+        ] {
+            assert_eq!(allows(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "http://8.8.8.8/",
+            "http://127.0.0.1/",
+            "http://localhost:8080/",
+            "http://169.254.169.254/",
+            "http://100.100.100.200/",
+            "http://[fd00:ec2::254]/",
+            "http://[2002:a00:1::]/",
+            "http://[64:ff9b::a00:1]/",
+            "http://[::10.0.0.1]/",
+            "http://a@10.0.0.7/",
+            "https://169.254.169.254/",
+            "https://127.0.0.1/",
+            "ftp://10.0.0.7/",
+        ] {
+            assert!(allows(bad).is_err(), "{bad}");
+        }
+        assert!(
+            AddressSpace::Private
+                .check_url(&"http://10.0.0.7/".parse().unwrap())
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! Text that a stranger wrote, made safe to show (H156-H158): the one way from a server's words to
+//! a terminal, a log or an error message.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::redact::Redactor;
+
+/// How many characters of a stranger's text are kept.
+const SHOWN: usize = 256;
+/// Stands for what was cut off.
+const CUT: char = '…';
+/// A stranger's text. `Display` escapes control and direction-changing characters, and what is
+/// longer than 256 characters was cut when it was made.
+///
+/// ```
+/// use mcp_client_oauth::proto::foreign::UntrustedText;
+///
+/// assert_eq!(UntrustedText::new("no \u{1b}[2Jway").to_string(), "no \\u{1b}[2Jway");
+/// ```
+#[derive(Clone, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(from = "String", into = "String")]
+pub struct UntrustedText(String);
+
+impl UntrustedText {
+    /// Takes what a stranger wrote.
+    pub fn new(text: &str) -> Self {
+        let mut kept: String = text.chars().take(SHOWN).collect();
+        if kept.len() < text.len() {
+            kept.push(CUT);
+        }
+        Self(kept)
+    }
+
+    /// The text as it came (cut, not escaped): for comparison, never for showing.
+    pub fn as_raw(&self) -> &str {
+        &self.0
+    }
+
+    /// Redacts `secrets`: some servers echo what they were sent (CWE-532).
+    #[must_use]
+    pub fn redact(&self, secrets: &[&str]) -> Self {
+        let redactor = Redactor::new(secrets);
+        match self.0.strip_suffix(CUT) {
+            Some(beginning) => Self::new(&format!("{}{CUT}", redactor.redact_cut(beginning))),
+            None => Self::new(&redactor.redact(&self.0)),
+        }
+    }
+}
+
+/// Returns whether `c` cannot move the cursor, hide text or turn its direction.
+pub fn is_safe(c: char) -> bool {
+    let is_dangerous = c.is_control()
+        || matches!(c,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    !is_dangerous
+}
+
+/// Escapes a text of several lines as `UntrustedText` does, but does not cut it. Lines stay lines.
+///
+/// ```
+/// use mcp_client_oauth::proto::foreign::escape_lines;
+///
+/// assert_eq!(escape_lines("a\u{1b}[2J\r\nb"), "a\\u{1b}[2J\nb");
+/// ```
+pub fn escape_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(escape).collect();
+    lines.join("\n")
+}
+
+fn escape(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_safe(c) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_unicode());
+        }
+    }
+    shown
+}
+
+impl fmt::Display for UntrustedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&escape(&self.0))
+    }
+}
+
+impl fmt::Debug for UntrustedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl From<String> for UntrustedText {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
+impl From<UntrustedText> for String {
+    fn from(text: UntrustedText) -> Self {
+        text.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_moves_a_cursor_is_shown() {
+        let hostile =
+            "\u{1b}]8;;http://evil\u{7}click\u{1b}]8;;\u{7}\r\n\u{8}\u{9b}2J\u{202e}x\u{feff}";
+        let shown = UntrustedText::new(hostile).to_string();
+        assert!(shown.chars().all(is_safe), "{shown}");
+        assert!(shown.contains("click"));
+    }
+
+    #[test]
+    fn what_moves_the_cursor_is_escaped_and_lines_stay_lines() {
+        let long = "x".repeat(600);
+        let text = escape_lines(&format!("a\u{1b}[2J\nb\r\n{long}"));
+        assert!(!text.contains('\u{1b}') && !text.contains('\r'));
+        assert!(text.starts_with("a\\u{1b}[2J\nb\n") && text.ends_with(&long));
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        assert_eq!(
+            UntrustedText::new(&"x".repeat(10_000))
+                .to_string()
+                .chars()
+                .count(),
+            SHOWN + 1
+        );
+    }
+
+    #[test]
+    fn a_secret_is_redacted_even_where_it_was_cut() {
+        let secret = "planted-refresh-token-0123456789";
+        let clean = |text: &str| {
+            UntrustedText::new(text)
+                .redact(&["abc", secret])
+                .to_string()
+        };
+        assert_eq!(
+            clean(&format!("abc {secret} is spent")),
+            "abc [redacted] is spent"
+        );
+        let cut = format!("{}{secret}", "x".repeat(240));
+        assert!(!clean(&cut).contains("planted-"));
+    }
+}

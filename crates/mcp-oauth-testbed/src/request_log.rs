@@ -1,0 +1,138 @@
+//! What the servers saw: every request, in the order of arrival.
+
+use http::HeaderMap;
+use serde_json::Value;
+use tokio::sync::watch;
+use url::form_urlencoded;
+
+use crate::dpop::proof::{DpopProof, HEADER};
+
+/// Which of the servers a request was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Peer {
+    /// The MCP server, its protected resource metadata included.
+    Mcp,
+    /// The authorization server. Of a legacy server this is a part of the same origin.
+    AuthorizationServer,
+    /// The identity provider of an enterprise.
+    IdentityProvider,
+}
+
+/// A request that one of the servers got.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// Whom it was for.
+    pub to: Peer,
+    /// The method, as in `POST`.
+    pub method: String,
+    /// The path, as in `/token`.
+    pub path: String,
+    /// The query, undecoded.
+    pub query: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The status of the answer; 0 while there is none.
+    pub status: u16,
+}
+
+impl Recorded {
+    /// A parameter of a form body, decoded.
+    pub fn form(&self, name: &str) -> Option<String> {
+        parameter(&self.body, name)
+    }
+
+    /// A parameter of the query, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        parameter(self.query.as_deref()?.as_bytes(), name)
+    }
+
+    /// The first value of a header, if it is ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The proof of possession that came with it (RFC 9449), whether it is true or not.
+    pub fn dpop_proof(&self) -> Option<DpopProof> {
+        DpopProof::read(self.header(HEADER)?)
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    fn is(&self, to: Peer, method: &str, path: &str) -> bool {
+        self.to == to && self.method.eq_ignore_ascii_case(method) && self.path == path
+    }
+}
+
+fn parameter(encoded: &[u8], name: &str) -> Option<String> {
+    form_urlencoded::parse(encoded)
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// The requests so far. A request is named by its number since the start, so that forgetting does
+/// not confuse the answers that are still under way.
+#[derive(Debug)]
+pub(crate) struct Log {
+    forgotten: usize,
+    requests: Vec<Recorded>,
+    arrivals: watch::Sender<usize>,
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self {
+            forgotten: 0,
+            requests: Vec::new(),
+            arrivals: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn arrived(&mut self, request: Recorded) -> usize {
+        self.requests.push(request);
+        let number = self.forgotten + self.requests.len();
+        self.arrivals.send_replace(number);
+        number
+    }
+
+    pub(crate) fn answered(&mut self, number: usize, status: u16) {
+        let index = number.checked_sub(self.forgotten + 1);
+        if let Some(request) = index.and_then(|index| self.requests.get_mut(index)) {
+            request.status = status;
+        }
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.forgotten += self.requests.len();
+        self.requests.clear();
+    }
+
+    pub(crate) fn requests(&self) -> &[Recorded] {
+        &self.requests
+    }
+
+    pub(crate) fn arrivals(&self) -> watch::Receiver<usize> {
+        self.arrivals.subscribe()
+    }
+
+    pub(crate) fn count(&self, to: Peer, method: &str, path: &str) -> usize {
+        self.requests
+            .iter()
+            .filter(|request| request.is(to, method, path))
+            .count()
+    }
+
+    pub(crate) fn token_requests(&self, grant_type: &str) -> usize {
+        self.requests
+            .iter()
+            .filter(|request| request.is(Peer::AuthorizationServer, "POST", "/token"))
+            .filter(|request| request.form("grant_type").as_deref() == Some(grant_type))
+            .count()
+    }
+}

@@ -229,4 +229,5 @@ cases! {
     H183_the_token_of_another_tenant
     H184_logins_that_are_never_finished
     H185_plain_http_that_leaves_its_network
+    H186_a_record_that_names_a_program
 }

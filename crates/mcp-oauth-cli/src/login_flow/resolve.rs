@@ -155,7 +155,10 @@ mod tests {
     use mcp_client_oauth::proto::server_metadata::Issuer;
 
     use super::*;
-    use crate::args::{Cli, Command};
+    use crate::{
+        args::{Cli, Command},
+        assertion::Source,
+    };
 
     fn typed(arguments: &[&str]) -> Login {
         let all = ["mcp-oauth", "login"]
@@ -214,6 +217,39 @@ mod tests {
         assert_eq!(other.client_id, None);
         let (_, moved) = meant(&typed(&["a", "https://b.example/mcp"]), &servers).unwrap();
         assert_eq!(moved.client_id, None);
+    }
+
+    #[test]
+    fn the_source_of_an_assertion_is_remembered_as_long_as_its_grant() {
+        let (_directory, mut servers) = servers(&[]);
+        let source = |text| Some(Source::parse(text).unwrap());
+        let known = Server {
+            way: Some(Way::Workload),
+            workload_token: source("env:JWT"),
+            ..Server::new("https://a.example/mcp".parse().unwrap())
+        };
+        servers.remember("a", known.clone()).unwrap();
+        let meant = |arguments: &[&str]| meant(&typed(arguments), &servers).unwrap().1;
+        assert_eq!(meant(&["a"]), known);
+        let other = meant(&["a", "--workload-token", "cmd:print-jwt"]);
+        assert_eq!(other.workload_token, source("cmd:print-jwt"));
+        assert_eq!(meant(&["a", "--device"]).workload_token, None);
+        let idp = "https://idp.example/token";
+        let enterprise = meant(&[
+            "a",
+            "--idp",
+            "https://idp.example",
+            "--idp-token-endpoint",
+            idp,
+            "--idp-client-id",
+            "me",
+            "--id-token",
+            "env:ID_TOKEN",
+        ]);
+        assert_eq!(enterprise.workload_token, None);
+        let written = serde_json::to_value(enterprise.idp).unwrap();
+        assert_eq!(written["id_token"], "env:ID_TOKEN");
+        assert_eq!(written["token_endpoint"], idp);
     }
 
     #[test]

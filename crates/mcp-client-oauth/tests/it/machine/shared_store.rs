@@ -285,6 +285,8 @@ async fn what_our_program_says_goes_to_no_endpoint_of_a_forged_record() {
             let metadata = &mut record["discovery"]["metadata"];
             assert!(metadata["token_endpoint"].is_string(), "{metadata}");
             metadata["token_endpoint"] = endpoint.clone().into();
+            let fresh_until = &mut record["discovery"]["fresh_until"]["secs_since_epoch"];
+            *fresh_until = 99_999_999_999_u64.into();
         };
         programs.forge(forge).await;
     };

@@ -9,6 +9,7 @@ use aho_corasick::{
     nfa::contiguous::NFA,
 };
 use bytes::{Bytes, BytesMut};
+use memchr::memmem;
 use serde_json::Value;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
@@ -21,12 +22,15 @@ const MASK: u8 = b'*';
 const MIN_SECRET: usize = 4;
 /// A shorter beginning of a secret gives nothing away.
 const MIN_BEGINNING: usize = 8;
+/// The length of the end of a secret that is looked for at first.
+const PROBE: usize = 32;
 
 /// Finds secrets in what a server sends, and redacts them: as they are, in a JSON string, with or
 /// without escaped slashes (RFC 8259 §7), and in a form (`application/x-www-form-urlencoded`), as
 /// requests carry them. Ignores secrets that are shorter than four bytes.
 ///
-/// Each byte is read once, whatever the number and the length of the secrets. Cloning is cheap.
+/// The time that a search takes grows with the text, not with the length of the secrets, whatever
+/// a server sends. Cloning is cheap.
 ///
 /// ```
 /// use mcp_client_oauth::redact::Redactor;
@@ -42,6 +46,8 @@ struct Automaton {
     /// None if the secrets are too large for one (gigabytes), in which case everything is redacted.
     nfa: Option<NFA>,
     start: StateID,
+    forms: Vec<Zeroizing<String>>,
+    longest: usize,
     /// The number of bytes that lead to a state: so many at the end of what has been read are the
     /// beginning of a secret.
     depths: HashMap<StateID, usize>,
@@ -55,7 +61,7 @@ impl Redactor {
             .filter(|secret| secret.as_ref().len() >= MIN_SECRET)
             .flat_map(|secret| forms(secret.as_ref()))
             .collect();
-        Self(Arc::new(Automaton::new(&forms)))
+        Self(Arc::new(Automaton::new(forms)))
     }
 
     /// Returns the text with `[redacted]` for each secret; borrowed if there is none.
@@ -219,8 +225,8 @@ impl fmt::Debug for RedactedStream {
 }
 
 impl Automaton {
-    fn new(forms: &[Zeroizing<String>]) -> Self {
-        // A prefilter would keep copies of the secrets as they are; the states of the automaton do not.
+    fn new(forms: Vec<Zeroizing<String>>) -> Self {
+        // A prefilter would keep copies of the secrets that are not wiped.
         let built = NFA::builder()
             .prefilter(false)
             .build(forms.iter().map(|form| form.as_bytes()))
@@ -232,11 +238,13 @@ impl Automaton {
             return Self {
                 nfa: None,
                 start: StateID::ZERO,
+                forms,
+                longest: 0,
                 depths: HashMap::new(),
             };
         };
         let mut depths = HashMap::new();
-        for form in forms {
+        for form in &forms {
             let mut state = start;
             for (before, &byte) in form.as_bytes().iter().enumerate() {
                 state = nfa.next_state(Anchored::No, state, byte);
@@ -244,8 +252,10 @@ impl Automaton {
             }
         }
         Self {
-            nfa: Some(nfa),
             start,
+            longest: nfa.max_pattern_len(),
+            nfa: Some(nfa),
+            forms,
             depths,
         }
     }
@@ -259,20 +269,27 @@ impl Automaton {
             add(&mut found, 0..bytes.len());
             return (found, self.start);
         };
-        if self.depths.is_empty() {
-            return (found, self.start);
-        }
+        // `memmem` is ten times as fast as the automaton, and most texts have no secret: only their
+        // end can be the beginning of one. It takes long to prepare for a long word, and the heads of
+        // tokens are alike.
+        let finds = |form: &Zeroizing<String>| {
+            let form = form.as_bytes();
+            memmem::find(bytes, &form[form.len().saturating_sub(PROBE)..]).is_some()
+        };
+        let end = bytes.len().saturating_sub(self.longest);
+        let has_none = from == self.start && end > read && !self.forms.iter().any(finds);
+        let read = if has_none { end } else { read };
         let mut state = from;
         for (at, &byte) in bytes.iter().enumerate().skip(read) {
             state = nfa.next_state(Anchored::No, state, byte);
             if nfa.is_match(state) {
                 let ended = (0..nfa.match_len(state)).map(|index| nfa.match_pattern(state, index));
-                let longest = ended.map(|form| nfa.pattern_len(form)).max();
+                let longest = ended
+                    .map(|form| nfa.pattern_len(form))
+                    .max()
+                    .unwrap_or_default();
                 let end = at + 1;
-                add(
-                    &mut found,
-                    end.saturating_sub(longest.unwrap_or_default())..end,
-                );
+                add(&mut found, end.saturating_sub(longest)..end);
             }
         }
         (found, state)
@@ -299,17 +316,18 @@ fn add(found: &mut Vec<Range<usize>>, mut range: Range<usize>) {
 }
 
 /// The spellings of a secret that a server may send back.
-fn forms(secret: &str) -> [Zeroizing<String>; 4] {
+fn forms(secret: &str) -> Vec<Zeroizing<String>> {
     let quoted = Zeroizing::new(Value::from(secret).to_string());
     let json = &quoted[1..quoted.len() - 1];
     let form = form_urlencoded::byte_serialize(secret.as_bytes());
-    [
-        secret.to_owned(),
-        json.to_owned(),
-        json.replace('/', "\\/"),
-        form.collect(),
-    ]
-    .map(Zeroizing::new)
+    let mut forms = Vec::from([
+        Zeroizing::new(secret.to_owned()),
+        Zeroizing::new(json.to_owned()),
+        Zeroizing::new(json.replace('/', "\\/")),
+        Zeroizing::new(form.collect()),
+    ]);
+    forms.dedup();
+    forms
 }
 
 fn in_bytes<'a>(bytes: &'a [u8], found: &[Range<usize>]) -> Cow<'a, [u8]> {

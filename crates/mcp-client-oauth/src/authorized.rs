@@ -3,10 +3,9 @@
 
 mod credentials;
 mod request;
-mod retry;
+pub(crate) mod retry;
 mod send;
 
 pub use credentials::Credentials;
 pub use request::AuthorizedRequest;
-pub(crate) use retry::{Head, exchange, with_token};
 pub use send::Authorized;

@@ -33,7 +33,7 @@ use sse_stream::Sse;
 use url::Url;
 
 use crate::{
-    authorized::{Credentials, with_token},
+    authorized::{Credentials, retry::with_token},
     error::Error,
     platform::{self, HttpErrorCause, METADATA_DEADLINE, ReqwestClient},
     proto::{challenge::Challenge, dpop, token::Scheme},

@@ -3,17 +3,9 @@
 
 mod credentials;
 mod request;
-mod retry;
+pub(crate) mod retry;
 mod send;
 
 pub use credentials::Credentials;
 pub use request::AuthorizedRequest;
-#[cfg(feature = "mcp")]
-pub(crate) use retry::with_token;
-#[cfg(any(
-    feature = "reqwest-middleware",
-    feature = "tower",
-    feature = "websocket"
-))]
-pub(crate) use retry::{Head, exchange};
 pub use send::Authorized;

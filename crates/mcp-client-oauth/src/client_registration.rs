@@ -196,8 +196,7 @@ impl ClientIdentity {
     pub fn client_id(&self) -> &str {
         match self {
             Self::Registered(own) => &own.client_id,
-            Self::MetadataDocument(url) => url.as_str(),
-            Self::SignedDocument { url, .. } => url.as_str(),
+            Self::MetadataDocument(url) | Self::SignedDocument { url, .. } => url.as_str(),
             Self::Anonymous => "",
         }
     }

@@ -33,7 +33,7 @@ use sse_stream::Sse;
 use url::Url;
 
 use crate::{
-    authorized::{Credentials, with_token},
+    authorized::{Credentials, retry::with_token},
     client::Client,
     error::Error,
     platform::{self, HttpErrorKind, METADATA_DEADLINE, ReqwestClient},

@@ -27,7 +27,10 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 
 use super::Copies;
 use crate::{
-    authorized::{Credentials, Head, exchange},
+    authorized::{
+        Credentials,
+        retry::{Head, exchange},
+    },
     mutex::lock,
     session::TokenSource,
 };

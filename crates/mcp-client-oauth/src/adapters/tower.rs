@@ -33,7 +33,10 @@ use url::Url;
 
 use super::Copies;
 use crate::{
-    authorized::{Credentials, Head, exchange},
+    authorized::{
+        Credentials,
+        retry::{Head, exchange},
+    },
     mutex::lock,
     session::TokenSource,
 };

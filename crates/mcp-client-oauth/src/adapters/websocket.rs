@@ -26,7 +26,10 @@ use tokio_tungstenite::{
 use url::Url;
 
 use crate::{
-    authorized::{Credentials, Head, exchange},
+    authorized::{
+        Credentials,
+        retry::{Head, exchange},
+    },
     error::Error,
     session::TokenSource,
 };

@@ -247,8 +247,7 @@ impl<'a> ClientAuth<'a> {
         let has_room = match self.method {
             AuthMethod::None => !self.client_id.is_empty(),
             AuthMethod::Basic => true,
-            AuthMethod::Post => false,
-            AuthMethod::PrivateKeyJwt => false,
+            AuthMethod::Post | AuthMethod::PrivateKeyJwt => false,
         };
         (has_room && !self.empty_secret).then(|| Self {
             client_id_in_form: true,

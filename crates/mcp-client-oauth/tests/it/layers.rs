@@ -10,14 +10,15 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// Each module with the modules that it may use: rows above its own, and not all of them.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("mutex", &[]),
     ("secret", &[]),
     ("redact", &[]),
     ("server_url", &[]),
-    ("platform", &["secret", "server_url"]),
+    ("platform", &["mutex", "secret", "server_url"]),
     ("proto", &["secret", "redact", "server_url", "platform"]),
     ("quirks", &["platform", "proto"]),
     ("error", &["server_url", "platform", "proto"]),
-    ("prover", &["platform", "proto"]),
+    ("prover", &["mutex", "platform", "proto"]),
     ("token_request", &["platform", "proto", "prover"]),
     (
         "discovery",
@@ -56,6 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "store",
         &[
+            "mutex",
             "secret",
             "server_url",
             "proto",
@@ -81,7 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "authorized",
-        &["platform", "proto", "error", "prover", "session"],
+        &["mutex", "platform", "proto", "error", "prover", "session"],
     ),
     ("sse", &["platform", "proto"]),
     (
@@ -155,9 +157,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "adapters",
-        &["secret", "error", "store", "session", "authorized"],
+        &["mutex", "secret", "error", "store", "session", "authorized"],
     ),
-    ("testing", &["platform"]),
+    ("testing", &["mutex", "platform"]),
 ];
 
 /// Arrows that only some files of a module have: whose path begins so, may use that.

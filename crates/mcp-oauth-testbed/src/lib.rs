@@ -21,12 +21,20 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`Fault`] | what the servers do wrong on command |
+//! | `jose` | keys and signed tokens |
+//! | [`Recorded`] | what the servers saw |
+//! | `settings` | what a testbed is built with |
+//! | `world` | what the servers remember: clients, codes, tokens, nonces, sessions, streams |
+//! | `dpop` | proofs of possession, and their checks |
 //! | `authorization_server` | metadata, registration, consent, tokens, revocation, further grants |
-//! | `jose`, `dpop` | keys, signed tokens, proofs of possession |
 //! | `mcp_server` | the challenge, its metadata, both wires, four tools, a REST route, a WebSocket |
-//! | [`Fault`] | what they do wrong on command |
-//! | [`Recorded`] | what they saw |
+//! | `passage` | what every request passes on its way in, and every answer on its way out |
+//! | [`Testbed`] | the running servers |
+//! | [`Builder`] | sets them up |
 //! | [`person`] | the person and the browser, over HTTP |
+//!
+//! A file uses files of the rows above, and no file uses one that uses it in turn.
 
 mod authorization_server;
 mod builder;

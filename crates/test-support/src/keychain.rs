@@ -228,3 +228,13 @@ pub async fn with_each(change: impl Fn(&Item<'_>) + Send + 'static) {
 pub async fn lock() {
     look(|_, collection| collection.lock().unwrap()).await;
 }
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn the_name_of_an_asynchronous_test_is_that_of_the_harness() {
+        fn here() {}
+        let expected = "keychain::tests::the_name_of_an_asynchronous_test_is_that_of_the_harness";
+        assert_eq!(super::test_name(&here), expected);
+    }
+}

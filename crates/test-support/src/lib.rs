@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`bao`] | a real OpenBao |
+//! | [`form_browser`] | a browser without a screen, which submits forms |
 //! | `keychain` | a D-Bus session with a GNOME Keyring, and what is in it |
 //! | [`strace`] | whether system calls can be traced |
 //! | [`tool`] | what a test asks of the check script: whether a tool is left out |
@@ -21,6 +22,7 @@
 )]
 
 pub mod bao;
+pub mod form_browser;
 #[cfg(target_os = "linux")]
 pub mod keychain;
 pub mod port;

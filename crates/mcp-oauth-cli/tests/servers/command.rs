@@ -4,18 +4,14 @@ use std::{path::Path, process::Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_support::form_browser::{Consent, Decision, FormBrowser};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
     process::Command,
 };
 
-use crate::{
-    bounded,
-    browser::{self, Decision},
-    server::Consent,
-    wire,
-};
+use crate::{bounded, wire};
 
 /// How a run of the command ended.
 #[derive(Clone, Debug)]
@@ -91,7 +87,8 @@ impl Home {
                     let mut line = String::new();
                     BufReader::new(stream).read_line(&mut line).await.unwrap();
                     opened += 1;
-                    let walk = browser::walk(line.trim().parse().unwrap(), consent, decision);
+                    let mut browser = FormBrowser::default();
+                    let walk = browser.walk(line.trim().parse().unwrap(), consent, decision);
                     if let Err(page) = bounded(walk).await {
                         panic!("`mcp-oauth {}`: the browser shows {page}", arguments.join(" "));
                     }

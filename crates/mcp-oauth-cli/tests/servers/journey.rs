@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use test_support::form_browser::{
+    Decision::{self, Approve, Deny},
+    USER_AGENT,
+};
 
 use crate::{
-    browser::Decision::{self, Approve, Deny},
     command::{Home, Output},
     leniency,
     server::{Description, Refresh, Revokes, Server},
@@ -282,7 +285,7 @@ impl Journey {
 /// whether the server accepted it.
 async fn repeat(request: &Exchange) -> bool {
     let mut headers = request.request_headers.clone();
-    headers.insert(http::header::USER_AGENT, wire::BROWSER.parse().unwrap());
+    headers.insert(http::header::USER_AGENT, USER_AGENT.parse().unwrap());
     headers.remove(http::header::CONTENT_LENGTH);
     let sent = wire::http()
         .post(request.url.clone())

@@ -20,7 +20,6 @@ use std::path::Path;
 
 use test_support::{tool::variable, wait::bounded};
 
-mod browser;
 mod command;
 mod journey;
 mod leniency;

@@ -8,6 +8,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
+use test_support::form_browser::Consent;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -49,17 +50,6 @@ pub(crate) struct Description {
     /// What the server is and how it is set up, for the reader of the file.
     #[serde(default, rename = "note")]
     _note: String,
-}
-
-/// What is entered into the forms of a server. Hidden fields are sent as they are.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Consent {
-    #[serde(default)]
-    pub(crate) fill: Map<String, Value>,
-    pub(crate) approve: Map<String, Value>,
-    #[serde(default)]
-    pub(crate) deny: Option<Map<String, Value>>,
 }
 
 /// A tool of the server, and a text in the result of its call.

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use http::{Method, header};
 use serde_json::{Map, Value, json};
+use test_support::form_browser::Decision::Approve;
 use url::Url;
 
 use crate::{
-    browser::Decision::Approve,
     command::Home,
     server::{Description, Refresh, Revokes, Server},
     wire::{Exchange, lock},

@@ -17,14 +17,12 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use test_support::form_browser::USER_AGENT;
 use tokio::{
     net::TcpListener,
     sync::mpsc::{self, Receiver},
 };
 use url::Url;
-
-/// The `User-Agent` of the scripted browser, which tells its requests from those of the client.
-pub(crate) const BROWSER: &str = "scripted-browser";
 
 /// One request, and its response as far as it was received.
 #[derive(Debug)]
@@ -54,7 +52,7 @@ impl Exchange {
     pub(crate) fn is_of_browser(&self) -> bool {
         self.request_headers
             .get(header::USER_AGENT)
-            .is_some_and(|agent| agent == BROWSER)
+            .is_some_and(|agent| agent == USER_AGENT)
     }
 
     /// Returns a parameter of a form in the request.

@@ -69,12 +69,12 @@ impl Client {
         }
     }
 
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> &TokenStore {
         &self.store
     }
 
-    /// The session of `key`, if somebody has logged in. Nobody is asked.
+    /// Returns the session of `key`, if somebody has logged in. Nobody is asked.
     ///
     /// # Errors
     /// [`Error::TokenStorage`].
@@ -102,7 +102,7 @@ impl Client {
         Ok(session.map(|session| options.give_grant(session)))
     }
 
-    /// The session of `key`, or an error that says to log in.
+    /// Returns the session of `key`, or an error that says to log in.
     ///
     /// # Errors
     /// [`AuthorizationError::LoginRequired`], [`Error::TokenStorage`].
@@ -111,7 +111,7 @@ impl Client {
         Ok(session.ok_or_else(|| AuthorizationError::LoginRequired(key.server().clone()))?)
     }
 
-    /// A session whose token is good now and has the scope that `options` ask for: the one that is
+    /// Returns a session whose token is good now and has the scope that `options` ask for: the one that is
     /// there, refreshed if need be, else that of a new login.
     ///
     /// # Errors
@@ -168,7 +168,7 @@ impl Client {
         Ok(self.remember(session, true))
     }
 
-    /// The `Authorization` header of `key`, if a good token is at hand: no I/O.
+    /// Returns the `Authorization` header of `key`, if a good token is at hand: no I/O.
     pub fn ready_header(&self, key: &LoginKey) -> Option<HeaderValue> {
         self.opened(key)?.ready_header()
     }
@@ -186,7 +186,7 @@ impl Client {
         Ok(headers)
     }
 
-    /// A request with the token of `key`.
+    /// Returns a request with the token of `key`.
     ///
     /// # Errors
     /// [`AuthorizationError::LoginRequired`], [`Error::TokenStorage`].
@@ -256,7 +256,7 @@ impl Client {
     }
 }
 
-/// Whether the caller wants a scope that was not even asked for yet, tokens of another kind, to be
+/// Returns whether the caller wants a scope that was not even asked for yet, tokens of another kind, to be
 /// another client, or to go another way.
 fn lacks(session: &Session, options: &LoginOptions) -> bool {
     let record = session.record();

@@ -35,7 +35,7 @@ pub enum ClientIdentity {
     MetadataDocument(Url),
     /// The same, and the document holds the public half of a key that proves it (spec-checklist D6).
     SignedDocument {
-        /// Where the document is.
+        /// Says where the document is.
         url: Url,
         /// The private half.
         key: PrivateKey,
@@ -58,7 +58,7 @@ pub struct RegisteredClient {
     pub secret_expires_at: Option<SystemTime>,
     /// The authentication method that it was registered with, if that is known.
     pub method: Option<AuthMethod>,
-    /// Whether the issuer was found to require `client_id` in the form beside Basic.
+    /// Says whether the issuer was found to require `client_id` in the form beside Basic.
     #[serde(default)]
     pub client_id_in_form: ClientIdInForm,
     /// The redirect URI that it was registered with, if that is known. A client that registered
@@ -67,9 +67,9 @@ pub struct RegisteredClient {
     /// The scope that it was registered with, if that is known.
     #[serde(default, skip_serializing_if = "RegisteredScope::is_unknown")]
     pub scope: RegisteredScope,
-    /// Whether a person registered it by hand.
+    /// Says whether a person registered it by hand.
     pub by_hand: bool,
-    /// What proves who it is, instead of a secret.
+    /// Holds what proves who it is, instead of a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key: Option<PrivateKey>,
 }
@@ -125,7 +125,7 @@ pub struct PreregisteredClient {
     /// TargetArgs client it is, if the caller knows; else it is bound to the first issuer that it is
     /// used with.
     pub issuer: Option<Issuer>,
-    /// What proves who it is, instead of a secret.
+    /// Holds what proves who it is, instead of a secret.
     pub private_key: Option<PrivateKey>,
 }
 
@@ -148,7 +148,7 @@ impl PreregisteredClient {
     }
 }
 
-/// What the caller brings.
+/// Holds what the caller brings.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct IdentityOptions {
@@ -160,10 +160,10 @@ pub struct IdentityOptions {
     pub document_key: Option<PrivateKey>,
     /// The name that dynamic registration shows to people.
     pub client_name: String,
-    /// Whether dynamic registration says that this client takes only tokens that are bound to a key
+    /// Says whether dynamic registration says that this client takes only tokens that are bound to a key
     /// (RFC 9449 §5.2, spec-checklist J10).
     pub dpop_bound_access_tokens: bool,
-    /// What the login will request, if the caller chooses; a client is registered for it, and for
+    /// Holds what the login will request, if the caller chooses; a client is registered for it, and for
     /// what else the server suggests.
     pub scope: Option<Scope>,
 }
@@ -192,7 +192,7 @@ impl IdentityOptions {
 }
 
 impl ClientIdentity {
-    /// The client id, wherever it may be shown.
+    /// Returns the client id, wherever it may be shown.
     pub fn client_id(&self) -> &str {
         match self {
             Self::Registered(own) => &own.client_id,
@@ -209,7 +209,7 @@ impl ClientIdentity {
         }
     }
 
-    /// The client as it presents itself to `server`; none if it belongs to another issuer.
+    /// Returns the client as it presents itself to `server`; none if it belongs to another issuer.
     pub fn authenticate(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
         let offered = server.token_endpoint_auth_methods_supported.as_deref();
         self.authenticate_by(server, offered)
@@ -241,7 +241,7 @@ impl ClientIdentity {
         }
     }
 
-    /// What it signs with must be among what the server can check.
+    /// Returns what it signs with must be among what the server can check.
     fn check_key(&self, server: &ServerMetadata) -> Result<(), RegistrationError> {
         let key = match self {
             Self::Registered(own) => own.private_key.as_ref(),
@@ -264,7 +264,7 @@ impl ClientIdentity {
 }
 
 impl RegisteredClient {
-    /// The client as it presents itself to its issuer, which offers these methods.
+    /// Returns the client as it presents itself to its issuer, which offers these methods.
     pub(crate) fn authenticate(&self, offered: Option<&[String]>) -> ClientAuth<'_> {
         let secret = self.client_secret.as_ref();
         // A signature goes before a secret (spec-checklist J1), which may be there for other times.
@@ -361,7 +361,7 @@ pub fn identify_non_interactive(
     }
 }
 
-/// The client that the caller brings, if the server can use it.
+/// Returns the client that the caller brings, if the server can use it.
 fn given(
     server: &ServerMetadata,
     options: &IdentityOptions,

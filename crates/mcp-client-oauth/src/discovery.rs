@@ -28,14 +28,14 @@ mod legacy;
 
 use fetch::{Budget, Document, Fetched};
 
-/// What was learnt about a server: everything that the later steps need of it.
+/// Holds what was learnt about a server: everything that the later steps need of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Discovery {
     /// The MCP server, as the person named it.
     #[serde(deserialize_with = "ServerUrl::deserialize_allowing_http")]
     pub server: ServerUrl,
-    /// What tokens are asked for, as the server publishes it.
+    /// Holds what tokens are asked for, as the server publishes it.
     pub resource: Resource,
     /// Its authorization server.
     pub metadata: ServerMetadata,
@@ -43,27 +43,27 @@ pub struct Discovery {
     pub challenged_scope: Option<Scope>,
     /// The scopes that the resource lists.
     pub listed_scope: Option<Scope>,
-    /// How many more scopes the resource lists than this client takes
+    /// Says how many more scopes the resource lists than this client takes
     /// ([`MOST_SCOPES`](crate::proto::scope::MOST_SCOPES)): these are not requested unless they are
     /// named.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub scopes_left_out: usize,
-    /// Whether the resource wants tokens that are bound to a key (RFC 9449): its metadata says so,
+    /// Says whether the resource wants tokens that are bound to a key (RFC 9449): its metadata says so,
     /// or its challenge has the scheme `DPoP`.
     #[serde(default)]
     pub wants_dpop: bool,
-    /// What the server wants otherwise: what was said of it, and what is known of its provider.
+    /// Holds what the server wants otherwise: what was said of it, and what is known of its provider.
     #[serde(default, skip_serializing_if = "Quirks::is_empty")]
     pub quirks: Quirks,
-    /// How private a place the authorization server may be in.
+    /// Says how private a place the authorization server may be in.
     pub reach: AddressSpace,
-    /// How all this was learnt.
+    /// Says how all this was learnt.
     pub source: DiscoverySource,
     /// Until when it may be used again without asking.
     pub fresh_until: SystemTime,
 }
 
-/// How a [`Discovery`] was made.
+/// Says how a [`Discovery`] was made.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -77,18 +77,18 @@ pub enum DiscoverySource {
     Manual,
 }
 
-/// What may be chosen about discovery.
+/// Holds what may be chosen about discovery.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct DiscoveryOptions {
     /// The challenge that made it necessary; without one the server is asked for it.
     pub challenge: Option<Challenge>,
-    /// Whether a server without protected resource metadata is taken for one of 2025-03-26, whose
+    /// Says whether a server without protected resource metadata is taken for one of 2025-03-26, whose
     /// authorization server is its own origin (spec-checklist L). Never by itself (H16).
     pub legacy: bool,
     /// The authorization server, where it is known by hand: then nobody is asked.
     pub manual: Option<ServerMetadata>,
-    /// What the server wants otherwise than the specifications have it, besides what is known of its
+    /// Holds what the server wants otherwise than the specifications have it, besides what is known of its
     /// provider.
     pub quirks: Quirks,
 }
@@ -136,7 +136,7 @@ impl Discovery {
         })
     }
 
-    /// The value of the parameter `resource` (RFC 8707); none where the server wants none.
+    /// Returns the value of the parameter `resource` (RFC 8707); none where the server wants none.
     pub fn resource_parameter(&self) -> Option<&Resource> {
         self.quirks.resource_parameter(&self.resource)
     }
@@ -152,7 +152,7 @@ impl Discovery {
         )
     }
 
-    /// Whether it may be used again at `now`, unless `challenge` says that it is out of date.
+    /// Returns whether it may be used again at `now`, unless `challenge` says that it is out of date.
     pub fn is_fresh(&self, now: SystemTime, challenge: Option<&Challenge>) -> bool {
         let named = challenge.and_then(|challenge| challenge.resource_metadata.as_deref());
         let contradicted = match (&self.source, named) {
@@ -256,11 +256,11 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// What the server said to a request without a token.
+/// Holds what the server said to a request without a token.
 struct Asked {
     status: u16,
     challenge: Option<Challenge>,
-    /// Whether a web page came.
+    /// Says whether a web page came.
     html: bool,
     /// The metadata that was asked for at the same time, at the first well-known place.
     early: Option<(Url, Result<Fetched, Error>)>,
@@ -272,7 +272,7 @@ impl Asked {
         challenge.is_some_and(|challenge| challenge.scheme == AuthScheme::DPoP)
     }
 
-    /// Whether something else than an MCP server responded. A server that requires a token says 401
+    /// Returns whether something else than an MCP server responded. A server that requires a token says 401
     /// (MCP authorization, "Access Token Usage"), and one that requires none opens a session. A web
     /// server knows neither the path nor the method: 501 is what Python's `http.server` says to `POST`.
     fn is_no_mcp(&self) -> bool {
@@ -425,7 +425,7 @@ impl<'a> Search<'a> {
         .into())
     }
 
-    /// What a server without resource metadata is: open, of the year 2025, or broken.
+    /// Returns what a server without resource metadata is: open, of the year 2025, or broken.
     async fn without_metadata(mut self, asked: &Asked, legacy: bool) -> Result<Discovery, Error> {
         let (server, status, tried) = (
             self.server.clone(),
@@ -469,7 +469,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// A URL that the challenge names.
+    /// Returns a URL that the challenge names.
     fn named_url(&self, text: &str) -> Result<Url, DiscoveryError> {
         let reach = if self.is_of_server(text) {
             AddressSpace::for_server(self.server)
@@ -510,7 +510,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The document, or a note of what came instead.
+    /// Returns the document, or a note of what came instead.
     fn note(&mut self, fetched: Fetched) -> Option<Document> {
         if fetched.document.is_none() {
             self.tried.push(Attempt {
@@ -525,7 +525,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether the response to the request without a token is a web page, by its type alone: its body is
+/// Returns whether the response to the request without a token is a web page, by its type alone: its body is
 /// not read.
 fn is_web_page(answer: &Response) -> bool {
     let kind = answer.header(header::CONTENT_TYPE).unwrap_or_default();
@@ -533,7 +533,7 @@ fn is_web_page(answer: &Response) -> bool {
     kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
 }
 
-/// The request without a token (spec-checklist K): an `initialize`, which servers of every date
+/// Returns the request without a token (spec-checklist K): an `initialize`, which servers of every date
 /// answer with their challenge. Only status and headers of the answer are read.
 fn probe(server: &ServerUrl) -> Request {
     const INITIALIZE: &str = concat!(

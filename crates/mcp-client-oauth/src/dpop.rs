@@ -49,12 +49,12 @@ impl ProofGenerator {
         }
     }
 
-    /// The key.
+    /// Returns the key.
     pub fn key(&self) -> &DpopKey {
         &self.key
     }
 
-    /// A proof for one request, which carries `token` if it goes to a resource. Sent again, the
+    /// Returns a proof for one request, which carries `token` if it goes to a resource. Sent again, the
     /// request needs another one.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl ProofGenerator {
         }
     }
 
-    /// Whether the server of `url` has given another nonce than the one in `proof`, so that the
+    /// Returns whether the server of `url` has given another nonce than the one in `proof`, so that the
     /// request may be worth another try.
     pub(crate) fn knows_better(&self, url: &Url, proof: &DpopProof) -> bool {
         let nonces = self.nonces();
@@ -150,7 +150,7 @@ fn wants_nonce(answer: &Response) -> bool {
         && OAuthErrorResponse::parse(&answer.body).is_some_and(|error| error.has_code(USE_NONCE))
 }
 
-/// The kind of token to expect where a proof was or was not sent.
+/// Returns the kind of token to expect where a proof was or was not sent.
 pub(crate) fn expected_scheme(prover: Option<&ProofGenerator>) -> AuthScheme {
     match prover {
         Some(_) => AuthScheme::DPoP,

@@ -69,7 +69,7 @@ pub enum Error {
     TokenExchange {
         /// The token endpoint.
         url: Url,
-        /// What it said.
+        /// Holds what it said.
         #[source]
         cause: TokenError,
     },
@@ -91,7 +91,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it. The match is exhaustive: no failure can be added without deciding.
+    /// Returns what to do about it. The match is exhaustive: no failure can be added without deciding.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Discovery(cause) => cause.remedy(),
@@ -118,7 +118,7 @@ impl Error {
         }
     }
 
-    /// Whether an authorization server no longer knows the client that we registered (H173).
+    /// Returns whether an authorization server no longer knows the client that we registered (H173).
     pub fn is_unknown_client(&self) -> bool {
         let unknown = ["invalid_client", "unauthorized_client"];
         match self {
@@ -144,7 +144,7 @@ impl Error {
         }
     }
 
-    /// Whether what was discovered before is out of date: an endpoint is gone, or the client that
+    /// Returns whether what was discovered before is out of date: an endpoint is gone, or the client that
     /// it knew (H22).
     pub fn is_stale_discovery(&self) -> bool {
         let is_gone = matches!(self, Self::Authorization(AuthorizationError::Device { cause, .. })
@@ -155,7 +155,7 @@ impl Error {
             || self.token_answer().is_some_and(TokenError::is_gone)
     }
 
-    /// What a token endpoint said.
+    /// Returns what a token endpoint said.
     fn token_answer(&self) -> Option<&TokenError> {
         match self {
             Self::TokenExchange { cause, .. }
@@ -168,7 +168,7 @@ impl Error {
     }
 }
 
-/// Why there is no fresh token.
+/// Says why there is no fresh token.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenRefreshError {
@@ -181,19 +181,19 @@ pub enum TokenRefreshError {
     NotRefreshable {
         /// The MCP server.
         server: ServerUrl,
-        /// How long the access token is still valid; `None` if the server did not say.
+        /// Says how long the access token is still valid; `None` if the server did not say.
         left: Option<Duration>,
     },
     /// The MCP server rejected an access token that should still be valid, and there is no refresh
     /// token to replace it by.
     #[error("{0} rejected the access token, and the login brought no refresh token")]
     Rejected(ServerUrl),
-    /// What the token endpoint said.
+    /// Holds what the token endpoint said.
     #[error("{url}: {cause}")]
     Answer {
         /// The token endpoint.
         url: Url,
-        /// What it said.
+        /// Holds what it said.
         #[source]
         cause: TokenError,
     },
@@ -206,7 +206,7 @@ pub enum TokenRefreshError {
     Interrupted {
         /// The token endpoint.
         url: Url,
-        /// What it said.
+        /// Holds what it said.
         #[source]
         cause: TokenError,
     },
@@ -241,7 +241,7 @@ fn remaining(left: Option<Duration>) -> String {
 }
 
 impl TokenRefreshError {
-    /// Whether only a new login helps; otherwise the tokens are kept and another try may work.
+    /// Returns whether only a new login helps; otherwise the tokens are kept and another try may work.
     pub fn is_definitive(&self) -> bool {
         match self {
             Self::NoRefreshToken(_)
@@ -270,7 +270,7 @@ impl TokenRefreshError {
     }
 }
 
-/// Why a token was not given back.
+/// Says why a token was not given back.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RevocationError {
@@ -280,12 +280,12 @@ pub enum RevocationError {
     /// The client id belongs to another issuer than the server.
     #[error("the client id belongs to another issuer than {0}")]
     OtherIssuer(Issuer),
-    /// What the revocation endpoint said.
+    /// Holds what the revocation endpoint said.
     #[error("{url}: {cause}")]
     Answer {
         /// The revocation endpoint.
         url: Url,
-        /// What it said.
+        /// Holds what it said.
         #[source]
         cause: RevocationResponseError,
     },

@@ -28,7 +28,7 @@ use crate::{
     store::TokenStore,
 };
 
-/// How often a login is tried for the same wider scope (spec-checklist G6, H71).
+/// Says how often a login is tried for the same wider scope (spec-checklist G6, H71).
 const UPGRADES: usize = 2;
 
 /// One server's tokens, with a person at hand. Cloning shares it.
@@ -48,11 +48,11 @@ struct Inner {
     session: ArcSwapOption<Session>,
     /// Held while the person is asked.
     desk: Mutex<LoginState>,
-    /// How many logins have ended.
+    /// Says how many logins have ended.
     logins: AtomicU64,
 }
 
-/// What the person has been asked for before.
+/// Holds what the person has been asked for before.
 #[derive(Default)]
 struct LoginState {
     upgrades: HashMap<Option<Scope>, usize>,
@@ -85,7 +85,7 @@ impl InteractiveSession {
         })))
     }
 
-    /// The session, once somebody has logged in.
+    /// Returns the session, once somebody has logged in.
     pub fn session(&self) -> Option<Session> {
         self.0.session.load().as_deref().cloned()
     }
@@ -120,7 +120,7 @@ impl Inner {
         outcome
     }
 
-    /// What another process has brought to the store since we looked, if it is good enough.
+    /// Returns what another process has brought to the store since we looked, if it is good enough.
     async fn found_elsewhere(
         &self,
         refused: Option<&AccessToken>,
@@ -170,7 +170,7 @@ impl Inner {
         Ok(token)
     }
 
-    /// Whether the server has begun to want tokens that are bound to a key: a refresh would bring
+    /// Returns whether the server has begun to want tokens that are bound to a key: a refresh would bring
     /// one more that is not.
     fn is_of_no_use(&self, refused: &AccessToken, challenge: &Challenge) -> bool {
         challenge.demands_dpop
@@ -185,7 +185,7 @@ impl Inner {
             .and_then(|session| session.record().known_scope())
     }
 
-    /// The scope to ask for next; an error if asking has not helped before (H71, H72).
+    /// Returns the scope to ask for next; an error if asking has not helped before (H71, H72).
     fn upgrade(&self, desk: &mut LoginState, challenge: &Challenge) -> Result<Scope, Error> {
         let before = self.known_scope();
         let wanted = Scope::union_of(before.as_ref(), challenge.scope.as_ref());

@@ -25,48 +25,48 @@ mod shared;
 
 use shared::shared_login;
 
-/// How often a login is tried to be stored: a store waits for its record for a minute or more.
+/// Says how often a login is tried to be stored: a store waits for its record for a minute or more.
 const MOST_SAVES: usize = 3;
 
-/// What may be chosen about a login. The default suits most servers.
+/// Holds what may be chosen about a login. The default suits most servers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LoginOptions {
-    /// Which of several accounts at the server.
+    /// Says which of several accounts at the server.
     pub account: Option<String>,
     /// The challenge that made it necessary, and how old a server may be.
     pub discovery: DiscoveryOptions,
     /// Who to be.
     pub identity: IdentityOptions,
-    /// Which grant, by its name in [`GRANTS`](grant::GRANTS); else the first that fits. The
+    /// Says which grant, by its name in [`GRANTS`](grant::GRANTS); else the first that fits. The
     /// device grant (`device_code`) is never that one: it is for who asks for it (H179).
     pub grant: Option<String>,
-    /// Which grant, by its name, where [`grant`](Self::grant) names none, the server offers this one,
+    /// Says which grant, by its name, where [`grant`](Self::grant) names none, the server offers this one,
     /// and it can be had there; else the first that fits. For where a device code would do better, and
     /// a browser does as well.
     pub preferred_grant: Option<String>,
-    /// How to get tokens without asking anybody; then the session can do that again by itself. The
+    /// Says how to get tokens without asking anybody; then the session can do that again by itself. The
     /// source of an assertion is not stored: a session that is opened later needs it again, see
     /// [`Session::with_grant`] and [`Client::session_with`](crate::Client::session_with).
     pub machine: Option<NonInteractiveGrant>,
-    /// What to ask for, instead of what the server suggests.
+    /// Holds what to ask for, instead of what the server suggests.
     pub scope: Option<Scope>,
-    /// Where the browser comes back to, if the grant needs one.
+    /// Says where the browser comes back to, if the grant needs one.
     pub redirect: RedirectTarget,
-    /// How long the person may take. A device code may live shorter.
+    /// Says how long the person may take. A device code may live shorter.
     pub timeout: Duration,
-    /// Whether to ask the servers again for what was learnt before, and to register anew. A client
+    /// Says whether to ask the servers again for what was learnt before, and to register anew. A client
     /// that was registered by hand keeps its issuer.
     pub afresh: bool,
-    /// Whether a login of the same account at another resource of the same issuer may do, if there
+    /// Says whether a login of the same account at another resource of the same issuer may do, if there
     /// is one: its refresh token gets a token for this resource too, where the issuer allows that,
     /// and nobody is asked. Each resource has its own access token all the same.
     pub share: bool,
-    /// Whether the tokens are to be bound to a key, so that whoever steals them cannot use them.
+    /// Says whether the tokens are to be bound to a key, so that whoever steals them cannot use them.
     pub dpop: DpopPolicy,
 }
 
-/// Whether a login asks for tokens that are bound to a key (DPoP, RFC 9449). The key is made for the
+/// Says whether a login asks for tokens that are bound to a key (DPoP, RFC 9449). The key is made for the
 /// login, and kept with its tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
@@ -220,7 +220,7 @@ async fn obtain(
     asking.by(grant, &discovery).await
 }
 
-/// What steps 2 to 4 need to ask a person.
+/// Holds what steps 2 to 4 need to ask a person.
 struct LoginFlow<'a> {
     platform: &'a Platform,
     store: &'a TokenStore,
@@ -290,7 +290,7 @@ async fn obtain_without_person(
     Ok(record)
 }
 
-/// What was learnt before, where it is still fresh and nothing contradicts it; else what the
+/// Returns what was learnt before, where it is still fresh and nothing contradicts it; else what the
 /// servers say now.
 async fn learn(
     platform: &Platform,
@@ -378,7 +378,7 @@ async fn forget_unknown_client(
     }
 }
 
-/// What was discovered before is not believed again after an answer that contradicts it (H22).
+/// Returns what was discovered before is not believed again after an answer that contradicts it (H22).
 /// Should that fail, the failure of the login is the one to tell.
 async fn distrust(store: &TokenStore, key: &LoginKey, error: &Error) {
     if !error.is_stale_discovery() {
@@ -415,14 +415,14 @@ impl LoginOptions {
         }
     }
 
-    /// The grant that is tried before the one that fits, if there is one.
+    /// Returns the grant that is tried before the one that fits, if there is one.
     fn preferred(&self, server: &ServerMetadata) -> Option<&'static dyn Grant> {
         let name = self.preferred_grant.as_deref()?;
         let offered = grant::select_for_server(server, Some(name)).ok();
         offered.filter(|_| self.grant.is_none())
     }
 
-    /// What proves that we have the key of this login, if its tokens are to be bound to one.
+    /// Returns what proves that we have the key of this login, if its tokens are to be bound to one.
     fn prover(
         &self,
         platform: &Platform,
@@ -454,7 +454,7 @@ impl LoginOptions {
         client
     }
 
-    /// The client that the issuer knows already. One that a person registered by hand stays bound
+    /// Returns the client that the issuer knows already. One that a person registered by hand stays bound
     /// to the issuer that it was first used with, whatever else is forgotten (spec-checklist D14).
     async fn known_client(
         &self,

@@ -18,20 +18,20 @@ use crate::{
     token_request,
 };
 
-/// How long a server may take to revoke what it is given (H98).
+/// Says how long a server may take to revoke what it is given (H98).
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a logout did. The local part is done in any case.
+/// Holds what a logout did. The local part is done in any case.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Logout {
-    /// Whether there were tokens here.
+    /// Says whether there were tokens here.
     pub forgotten: bool,
-    /// What became of them at the server.
+    /// Holds what became of them at the server.
     pub remote: RevocationOutcome,
 }
 
-/// What became of the tokens at the authorization server.
+/// Holds what became of the tokens at the authorization server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RevocationOutcome {

@@ -44,7 +44,7 @@ use crate::{
 
 type Failure = StreamableHttpError<reqwest::Error>;
 
-/// How often the server is asked for a nonce because of one request (H181).
+/// Says how often the server is asked for a nonce because of one request (H181).
 const PROBES: usize = 2;
 
 /// An HTTP client for `rmcp`'s streamable HTTP transport that sends a token with every request,
@@ -60,7 +60,7 @@ pub struct AuthorizedClient {
     source: Arc<dyn TokenSource>,
 }
 
-/// Why there is no MCP connection.
+/// Says why there is no MCP connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -72,7 +72,7 @@ pub enum ConnectError {
     Mcp(#[from] Box<ClientInitializeError>),
 }
 
-/// What a client whose tokens come from `source` has to declare: the extension by which they are got
+/// Returns what a client whose tokens come from `source` has to declare: the extension by which they are got
 /// (spec-checklist J14). `rmcp` sends it with each request of 2026-07-28.
 pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
     let mut capabilities = ClientCapabilities::default();
@@ -97,7 +97,7 @@ pub async fn connect(
     connect_with_http_client(source, &ReqwestClient::default(), default_lifecycle()).await
 }
 
-/// The same without a negotiation, where it is known which protocol version the server speaks.
+/// Returns the same without a negotiation, where it is known which protocol version the server speaks.
 ///
 /// # Errors
 /// As [`connect`].
@@ -108,7 +108,7 @@ pub async fn connect_with_lifecycle(
     connect_with_http_client(source, &ReqwestClient::default(), lifecycle).await
 }
 
-/// The lifecycle of [`connect`], for [`connect_over`].
+/// Returns the lifecycle of [`connect`], for [`connect_over`].
 pub fn default_lifecycle() -> ClientLifecycleMode {
     ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
@@ -116,7 +116,7 @@ pub fn default_lifecycle() -> ClientLifecycleMode {
     }
 }
 
-/// The same over a network of the caller's.
+/// Returns the same over a network of the caller's.
 ///
 /// # Errors
 /// As [`connect`].
@@ -138,7 +138,7 @@ pub async fn connect_with_http_client(
 }
 
 impl Session {
-    /// An MCP client with the tokens of this session; see [`connect`]. What its platform sends by is
+    /// Returns an MCP client with the tokens of this session; see [`connect`]. What its platform sends by is
     /// not asked: for a network of your own there is [`connect_over`].
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl Session {
 }
 
 impl Client {
-    /// An MCP client with the tokens of `key`, if somebody has logged in; see [`connect`].
+    /// Returns an MCP client with the tokens of `key`, if somebody has logged in; see [`connect`].
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -161,7 +161,7 @@ impl Client {
     }
 }
 
-/// Why the network failed, if that is why `rmcp` did: a certificate that is not accepted, say. Give it
+/// Returns why the network failed, if that is why `rmcp` did: a certificate that is not accepted, say. Give it
 /// what [`authorization_error`] takes.
 pub fn network_cause(error: &(dyn StdError + 'static)) -> Option<HttpErrorKind> {
     let mut next = Some(error);
@@ -198,7 +198,7 @@ pub fn authorization_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'
     None
 }
 
-/// The source of an error. `rmcp` does not name the transport's error as the source of its own.
+/// Returns the source of an error. `rmcp` does not name the transport's error as the source of its own.
 fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<ClientInitializeError>() {
         Some(ClientInitializeError::TransportError { error, .. }) => Some(&*error.error),
@@ -216,7 +216,7 @@ impl AuthorizedClient {
         Self::over(source, &ReqwestClient::default())
     }
 
-    /// The same, over connections that are made as `network` makes them.
+    /// Returns the same, over connections that are made as `network` makes them.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -278,7 +278,7 @@ impl AuthorizedClient {
     }
 }
 
-/// What the server wants to see in a proof. `rmcp` passes the text of a challenge on, and that of a
+/// Holds what the server wants to see in a proof. `rmcp` passes the text of a challenge on, and that of a
 /// `DELETE` not even that, but never the header with the nonce, and `reqwest` shows an answer to
 /// nobody but its caller. So the server is asked once more, for its challenge alone, by a message
 /// that is no message, and which it cannot act upon if it lets it in.
@@ -289,7 +289,7 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// The challenge with the nonce that it came with, if it is about one.
+    /// Returns the challenge with the nonce that it came with, if it is about one.
     async fn completed(&self, challenge: Challenge) -> Challenge {
         // `rmcp` passes on the first of several, which need not be the one that is meant for us.
         let is_other = challenge.scheme != AuthScheme::DPoP && !challenge.is_insufficient_scope();
@@ -325,7 +325,7 @@ impl Probe<'_> {
 
 type Headers = HashMap<HeaderName, HeaderValue>;
 
-/// How `rmcp` reports a POST with the response 401 and no `WWW-Authenticate`: as text alone,
+/// Says how `rmcp` reports a POST with the response 401 and no `WWW-Authenticate`: as text alone,
 /// followed by the reason and the body. A server of 2025-03-26 sends that, as rmcp's own OAuth
 /// example does. An attacker gains nothing: the token is refreshed as after any other 401.
 const UNCHALLENGED: &str = "HTTP 401 ";

@@ -26,7 +26,7 @@ use crate::{
     token_request,
 };
 
-/// How to get tokens without asking anybody.
+/// Says how to get tokens without asking anybody.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum NonInteractiveGrant {
@@ -35,7 +35,7 @@ pub enum NonInteractiveGrant {
     /// A workload by the identity that its platform gives it (RFC 7523 §2.1, SEP-1933). It needs no
     /// client id.
     Workload {
-        /// Where the identity comes from.
+        /// Says where the identity comes from.
         assertion: AssertionSource,
     },
     /// A person who has logged in to their organization: its identity provider vouches for them
@@ -76,11 +76,11 @@ pub struct RecordedIdentityProvider {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct IdentityProvider {
-    /// Where it exchanges tokens.
+    /// Says where it exchanges tokens.
     pub token_endpoint: EndpointUrl,
     /// Who we are there.
     pub client: RegisteredClient,
-    /// Where the token comes from that says who the user is: an ID token, or what
+    /// Says where the token comes from that says who the user is: an ID token, or what
     /// [`subject_token_type`](Self::subject_token_type) says.
     pub id_token: AssertionSource,
     /// The kind of that token.
@@ -120,7 +120,7 @@ impl IdentityProvider {
 }
 
 impl NonInteractiveGrant {
-    /// The name of the grant.
+    /// Returns the name of the grant.
     pub fn name(&self) -> &'static str {
         match self {
             Self::ClientCredentials => CLIENT_CREDENTIALS,
@@ -129,7 +129,7 @@ impl NonInteractiveGrant {
         }
     }
 
-    /// The MCP extension that describes it, for servers that want to know (spec-checklist J14).
+    /// Returns the MCP extension that describes it, for servers that want to know (spec-checklist J14).
     pub fn extension(&self) -> Option<&'static str> {
         extension(self.name())
     }
@@ -152,7 +152,7 @@ impl NonInteractiveGrant {
         !matches!(self, Self::ClientCredentials)
     }
 
-    /// Whether the authorization server need not know the client.
+    /// Returns whether the authorization server need not know the client.
     pub(crate) fn does_without_client(&self) -> bool {
         matches!(self, Self::Workload { .. })
     }
@@ -267,7 +267,7 @@ impl GrantContext<'_> {
         self.trade(request, &client, None).await
     }
 
-    /// The assertion goes to the token endpoint of the discovered server, and nowhere else.
+    /// Returns the assertion goes to the token endpoint of the discovered server, and nowhere else.
     async fn present(&self, assertion: &Assertion) -> Result<TokenSet, NonInteractiveGrantError> {
         let client = self.client.with_time(self.platform.clock.now())?;
         let (endpoint, reach) = self.token_endpoint();

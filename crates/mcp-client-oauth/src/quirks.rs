@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// How one server wants things otherwise. What is left open is as the specifications have it, or as
+/// Says how one server wants things otherwise. What is left open is as the specifications have it, or as
 /// the provider is known to want it ([`Quirks::known`]).
 ///
 /// ```
@@ -35,24 +35,24 @@ use crate::{
 #[serde(default)]
 #[non_exhaustive]
 pub struct Quirks {
-    /// What `resource` says, which RFC 8707 and MCP have in every request. Where a token may be sent
+    /// Holds what `resource` says, which RFC 8707 and MCP have in every request. Where a token may be sent
     /// does not change with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceParameter>,
-    /// Whether a refresh names the scope of the login again, which RFC 6749 §6 leaves open.
+    /// Says whether a refresh names the scope of the login again, which RFC 6749 §6 leaves open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope_on_refresh: Option<bool>,
     /// More parameters of the authorization request.
     #[serde(skip_serializing_if = "AuthorizeParameters::is_empty")]
     pub authorize: AuthorizeParameters,
-    /// Whether a token answer may be form-encoded (H87). RFC 6749 §5.1 has it in JSON.
+    /// Says whether a token answer may be form-encoded (H87). RFC 6749 §5.1 has it in JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub form_encoded_responses: Option<bool>,
-    /// Whether the server checks S256 though its metadata lists no PKCE methods (H4). What it lists
+    /// Says whether the server checks S256 though its metadata lists no PKCE methods (H4). What it lists
     /// is believed: one that lists only `plain` is refused all the same (H5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assume_pkce: Option<bool>,
-    /// Whether a token response without `token_type`, which RFC 6749 §5.1 requires, brings a bearer
+    /// Says whether a token response without `token_type`, which RFC 6749 §5.1 requires, brings a bearer
     /// token. `OpenAuth` (npm `@openauthjs/openauth`) leaves it out. An attacker gains nothing: a
     /// bearer token is sent where any other would be, and one that is bound to a key is not taken
     /// from such a response.
@@ -73,7 +73,7 @@ pub struct Quirks {
 pub struct IssuerAlias {
     /// The name, as it is written there.
     pub name: Issuer,
-    /// Which authorization server it is of. While that is not said, it is the one of the login that is
+    /// Says which authorization server it is of. While that is not said, it is the one of the login that is
     /// there, or that is found next: the name is of no use to another one that comes after it, until
     /// it is said again with [`LoginOptions::afresh`](crate::LoginOptions::afresh).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +112,7 @@ impl IssuerAlias {
     }
 }
 
-/// What the parameter `resource` says.
+/// Holds what the parameter `resource` says.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -127,7 +127,7 @@ pub enum ResourceParameter {
 }
 
 impl Quirks {
-    /// What the provider behind `issuer` is known to want.
+    /// Returns what the provider behind `issuer` is known to want.
     ///
     /// | issuer | wants | seen |
     /// |---|---|---|
@@ -229,12 +229,12 @@ impl Quirks {
         names
     }
 
-    /// Whether they leave everything open.
+    /// Returns whether they leave everything open.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The value of the parameter `resource`, for tokens for `published`.
+    /// Returns the value of the parameter `resource`, for tokens for `published`.
     pub(crate) fn resource_parameter<'a>(
         &'a self,
         published: &'a Resource,
@@ -246,7 +246,7 @@ impl Quirks {
         }
     }
 
-    /// Whether a token request can say which of several resources its token is for.
+    /// Returns whether a token request can say which of several resources its token is for.
     pub(crate) fn tells_resources_apart(&self) -> bool {
         matches!(self.resource, None | Some(ResourceParameter::Default))
     }
@@ -268,7 +268,7 @@ impl Quirks {
         token::response_of(answer, now, secrets, scheme, types)
     }
 
-    /// The answer of a token endpoint, as RFC 6749 §5.1 has it.
+    /// Returns the answer of a token endpoint, as RFC 6749 §5.1 has it.
     pub(crate) fn token_answer(&self, answer: Response) -> Response {
         match self.form_encoded_responses {
             Some(true) => token::json_of_form(answer),
@@ -316,7 +316,7 @@ fn entra_template(issuer: &Issuer) -> Option<Issuer> {
     })
 }
 
-/// Whether `host` is `cognito-idp.<region>.amazonaws.com`.
+/// Returns whether `host` is `cognito-idp.<region>.amazonaws.com`.
 fn is_cognito(host: &str) -> bool {
     let region = host.strip_prefix("cognito-idp.");
     let region = region.and_then(|rest| rest.strip_suffix(".amazonaws.com"));

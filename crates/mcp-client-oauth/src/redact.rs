@@ -315,7 +315,7 @@ fn add(found: &mut Vec<Range<usize>>, mut range: Range<usize>) {
     found.push(range);
 }
 
-/// The spellings of a secret that a server may send back.
+/// Returns the spellings of a secret that a server may send back.
 fn forms(secret: &str) -> Vec<Zeroizing<String>> {
     let quoted = Zeroizing::new(Value::from(secret).to_string());
     let json = &quoted[1..quoted.len() - 1];
@@ -345,7 +345,7 @@ fn in_bytes<'a>(bytes: &'a [u8], found: &[Range<usize>]) -> Cow<'a, [u8]> {
     Cow::Owned(clean)
 }
 
-/// The same of a text. A form is a text itself, so that it begins and ends between characters.
+/// Returns the same of a text. A form is a text itself, so that it begins and ends between characters.
 fn in_text<'a>(text: &'a str, found: &[Range<usize>]) -> Cow<'a, str> {
     match in_bytes(text.as_bytes(), found) {
         Cow::Borrowed(_) => Cow::Borrowed(text),

@@ -22,15 +22,15 @@ use crate::{
     },
 };
 
-/// How large a JSON answer may be, in bytes, unless the reader says otherwise.
+/// Says how large a JSON answer may be, in bytes, unless the reader says otherwise.
 pub const ANSWER_LIMIT: usize = 64 << 20;
-/// How long a JSON answer may take from its head to its end, unless the reader says otherwise.
+/// Says how long a JSON answer may take from its head to its end, unless the reader says otherwise.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(5 * 60);
-/// How long a reader waits at least before it opens a stream again, whatever the server says (H131).
+/// Says how long a reader waits at least before it opens a stream again, whatever the server says (H131).
 const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// How long to wait before a stream is opened again for the `attempt`th time without success: what
+/// Returns how long to wait before a stream is opened again for the `attempt`th time without success: what
 /// the server asked for (`retry:`), a second at least, and twice as long each time, up to a minute.
 pub fn reconnect_delay(retry: Option<Duration>, attempt: u32) -> Duration {
     let first = retry.unwrap_or_default().max(SHORTEST_DELAY);
@@ -79,18 +79,18 @@ impl EventStream {
         self
     }
 
-    /// The next event; none when the stream is over. A future that is dropped has taken nothing.
+    /// Returns the next event; none when the stream is over. A future that is dropped has taken nothing.
     pub async fn next(&mut self) -> Option<Result<Event, HttpError>> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// The id that a reader who comes again names (`Last-Event-ID`): that of the last event which
+    /// Returns the id that a reader who comes again names (`Last-Event-ID`): that of the last event which
     /// was whole, or of one that was too large, so that it does not come again.
     pub fn last_id(&self) -> Option<&str> {
         self.decoder.last_id()
     }
 
-    /// How long the server wants a reader to wait before it comes again; see [`reconnect_delay`].
+    /// Returns how long the server wants a reader to wait before it comes again; see [`reconnect_delay`].
     pub fn retry(&self) -> Option<Duration> {
         self.decoder.retry()
     }
@@ -133,18 +133,18 @@ impl Stream for EventStream {
     }
 }
 
-/// What an MCP server answers to a message.
+/// Holds what an MCP server answers to a message.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct McpResponse {
     /// The HTTP status, whatever it is.
     pub status: StatusCode,
-    /// What came with it.
+    /// Holds what came with it.
     pub body: McpBody,
     url: Url,
 }
 
-/// What comes with an answer.
+/// Holds what comes with an answer.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum McpBody {
@@ -156,7 +156,7 @@ pub enum McpBody {
     Events(Box<EventStream>),
 }
 
-/// Why there is no answer.
+/// Says why there is no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum McpResponseError {
@@ -168,17 +168,17 @@ pub enum McpResponseError {
     NoMessage {
         /// Who.
         url: Url,
-        /// How.
+        /// Says how.
         status: StatusCode,
         /// And what.
         content_type: UntrustedText,
     },
-    /// What came is over, and the answer was not in it.
+    /// Holds what came is over, and the answer was not in it.
     #[error("{url} answered HTTP {status}, and the answer to the message was not in it")]
     Missing {
         /// Who.
         url: Url,
-        /// How.
+        /// Says how.
         status: StatusCode,
     },
 }
@@ -237,7 +237,7 @@ impl McpResponse {
         }
     }
 
-    /// The one message that answers the request with this `id`; others are passed over.
+    /// Returns the one message that answers the request with this `id`; others are passed over.
     ///
     /// # Errors
     /// [`McpResponseError::Missing`] if there is none; what the network says.

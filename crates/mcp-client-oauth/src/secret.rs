@@ -33,14 +33,14 @@ impl<T: Zeroize> Secret<T> {
         &self.0
     }
 
-    /// The same, to fill it.
+    /// Returns the same, to fill it.
     pub(crate) fn expose_mut(&mut self) -> &mut T {
         &mut self.0
     }
 }
 
 impl Secret<String> {
-    /// A hint for people that shows at most a quarter of a long secret, and nothing of a short one.
+    /// Returns a hint for people that shows at most a quarter of a long secret, and nothing of a short one.
     ///
     /// ```
     /// use mcp_client_oauth::Secret;

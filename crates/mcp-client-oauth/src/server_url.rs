@@ -30,7 +30,7 @@ pub struct ServerUrl {
     text: String,
 }
 
-/// Why a text is not the URL of an MCP server.
+/// Says why a text is not the URL of an MCP server.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerUrlError {
@@ -52,7 +52,7 @@ pub enum ServerUrlError {
 }
 
 impl ServerUrl {
-    /// The same as [`from_str`](Self::from_str), and `http` on any host: for a server in a network
+    /// Returns the same as [`from_str`](Self::from_str), and `http` on any host: for a server in a network
     /// where nobody listens in, of containers, say. What it names may be plain http too.
     ///
     /// What is not encrypted goes to private addresses alone. Where a name leads is seen when it is
@@ -86,22 +86,22 @@ impl ServerUrl {
         Self::parse_allow_http(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 
-    /// Whether requests to it are not encrypted, though it is not on this machine.
+    /// Returns whether requests to it are not encrypted, though it is not on this machine.
     pub fn is_plaintext(&self) -> bool {
         is_in_clear(&self.url)
     }
 
-    /// The URL.
+    /// Returns the URL.
     pub fn as_url(&self) -> &Url {
         &self.url
     }
 
-    /// The canonical text: what records are keyed by.
+    /// Returns the canonical text: what records are keyed by.
     pub fn as_str(&self) -> &str {
         self.url.as_str()
     }
 
-    /// The resource identifier to send when the server publishes none: the URL as it was written,
+    /// Returns the resource identifier to send when the server publishes none: the URL as it was written,
     /// without a trailing slash after a bare authority (spec-checklist E6).
     pub fn resource_identifier(&self) -> &str {
         if self.url.path() == "/" && self.url.query().is_none() {
@@ -111,18 +111,18 @@ impl ServerUrl {
         }
     }
 
-    /// Whether the host is a loopback address or `localhost`.
+    /// Returns whether the host is a loopback address or `localhost`.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.url)
     }
 
-    /// Whether `url` has this server's origin and lies at or below its path, by whole segments.
+    /// Returns whether `url` has this server's origin and lies at or below its path, by whole segments.
     pub fn covers(&self, url: &Url) -> bool {
         covers(&self.url, url)
     }
 }
 
-/// Whether `inner` has the origin of `outer` and lies at or below its path, by whole segments.
+/// Returns whether `inner` has the origin of `outer` and lies at or below its path, by whole segments.
 pub(crate) fn covers(outer: &Url, inner: &Url) -> bool {
     let outer_path = outer.path().trim_end_matches('/');
     outer.origin() == inner.origin()
@@ -132,12 +132,12 @@ pub(crate) fn covers(outer: &Url, inner: &Url) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a request to `url` is not encrypted, though it leaves this machine.
+/// Returns whether a request to `url` is not encrypted, though it leaves this machine.
 pub(crate) fn is_in_clear(url: &Url) -> bool {
     url.scheme() == "http" && !is_loopback(url)
 }
 
-/// Whether the host of `url` is a loopback address or `localhost`.
+/// Returns whether the host of `url` is a loopback address or `localhost`.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -174,7 +174,7 @@ fn read(text: &str, may_be_in_clear: bool) -> Result<ServerUrl, ServerUrlError> 
     Ok(ServerUrl { url, text })
 }
 
-/// What was typed, without control characters and not longer than a line.
+/// Returns what was typed, without control characters and not longer than a line.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(120).collect()
 }

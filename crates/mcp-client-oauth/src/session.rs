@@ -40,30 +40,30 @@ use token_state::{Current, Freshness, TokenRequirement};
 /// Anything that can give a token for one resource.
 #[async_trait]
 pub trait TokenSource: Send + Sync {
-    /// Where its tokens may be sent; none if it has no token yet.
+    /// Returns where its tokens may be sent; none if it has no token yet.
     fn resource(&self) -> Option<Resource>;
 
-    /// The server whose tokens these are.
+    /// Returns the server whose tokens these are.
     fn server(&self) -> &ServerUrl;
 
-    /// A token that is at hand and good now: no I/O, no waiting. None if it takes more than that.
+    /// Returns a token that is at hand and good now: no I/O, no waiting. None if it takes more than that.
     fn cached_token(&self) -> Option<AccessToken>;
 
-    /// The MCP extension by which its tokens are got, if it is one (spec-checklist J14).
+    /// Returns the MCP extension by which its tokens are got, if it is one (spec-checklist J14).
     fn mcp_extension(&self) -> Option<&'static str> {
         None
     }
 
-    /// What proves, for each request with one of its tokens, that we have the key that the token is
+    /// Returns what proves, for each request with one of its tokens, that we have the key that the token is
     /// bound to; none if its tokens are bearer tokens.
     fn prover(&self) -> Option<Arc<ProofGenerator>> {
         None
     }
 
-    /// A token that is good now.
+    /// Returns a token that is good now.
     async fn token(&self) -> Result<AccessToken, Error>;
 
-    /// A token other than `refused`, which the server would not take. It is a compare-and-swap: if
+    /// Returns a token other than `refused`, which the server would not take. It is a compare-and-swap: if
     /// `refused` is no longer the current token, the current one is the answer.
     async fn refresh_after_rejection(
         &self,
@@ -150,17 +150,17 @@ impl Session {
         &self.0.key
     }
 
-    /// What is known of the login at this moment.
+    /// Returns what is known of the login at this moment.
     pub fn record(&self) -> Record {
         self.0.current.load().record.clone()
     }
 
-    /// The scope that was asked for and not granted.
+    /// Returns the scope that was asked for and not granted.
     pub fn missing_scope(&self) -> Option<Scope> {
         self.0.current.load().record.missing_scope()
     }
 
-    /// The `Authorization` header if it is at hand and good now: no I/O, no lock, no allocation.
+    /// Returns the `Authorization` header if it is at hand and good now: no I/O, no lock, no allocation.
     /// When the token nears its end this has it renewed in the background. None at its very end;
     /// [`header`](Self::header) waits for a fresh one then.
     ///
@@ -171,7 +171,7 @@ impl Session {
         Some(current.record.tokens.authorization_header())
     }
 
-    /// What is handed out now, if it is good, with a renewal begun if it is time for one.
+    /// Returns what is handed out now, if it is good, with a renewal begun if it is time for one.
     fn current(&self) -> Option<Guard<Arc<Current>>> {
         let current = self.0.current.load();
         match current.age(self.0.platform.clock.now()) {
@@ -197,7 +197,7 @@ impl Session {
         }
     }
 
-    /// The `Authorization` header with a token that is good now, renewed if need be.
+    /// Returns the `Authorization` header with a token that is good now, renewed if need be.
     ///
     /// # Errors
     /// As [`token`](TokenSource::token).
@@ -208,7 +208,7 @@ impl Session {
         }
     }
 
-    /// A token that is not near its end: this waits for a new one where [`token`](TokenSource::token)
+    /// Returns a token that is not near its end: this waits for a new one where [`token`](TokenSource::token)
     /// would hand out the old one. For whoever takes the token elsewhere.
     ///
     /// # Errors
@@ -331,7 +331,7 @@ impl TokenSource for Session {
             .and_then(RecordedGrant::extension)
     }
 
-    /// A refresh brings no wider scope (RFC 6749 §6), so `insufficient_scope` is answered with what
+    /// Returns a refresh brings no wider scope (RFC 6749 §6), so `insufficient_scope` is answered with what
     /// another process may have got meanwhile, with what can be got without a person, or with
     /// [`AuthorizationError::ScopeNotGranted`](crate::error::AuthorizationError::ScopeNotGranted).
     async fn refresh_after_rejection(

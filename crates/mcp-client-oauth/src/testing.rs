@@ -26,7 +26,7 @@ struct Time {
     now: Mutex<SystemTime>,
     moved: Notify,
     slept: Mutex<Vec<Duration>>,
-    /// Whether a sleep moves the clock itself, as if time flew.
+    /// Says whether a sleep moves the clock itself, as if time flew.
     flies: bool,
 }
 
@@ -63,7 +63,7 @@ impl ManualClock {
         self.0.moved.notify_waiters();
     }
 
-    /// Every sleep that was asked for, in order.
+    /// Returns every sleep that was asked for, in order.
     pub fn slept(&self) -> Vec<Duration> {
         lock(&self.0.slept).clone()
     }
@@ -107,7 +107,7 @@ impl ScriptedHttp {
         }
     }
 
-    /// What was asked, in order.
+    /// Returns what was asked, in order.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.requests).clone()
     }
@@ -135,12 +135,12 @@ pub struct RecordedInteraction {
 }
 
 impl RecordedInteraction {
-    /// The URLs that were to be opened, in order.
+    /// Returns the URLs that were to be opened, in order.
     pub fn opened(&self) -> Vec<Url> {
         lock(&self.opened).clone()
     }
 
-    /// The codes that they were shown, in order.
+    /// Returns the codes that they were shown, in order.
     pub fn prompts(&self) -> Vec<DevicePrompt> {
         lock(&self.prompts).clone()
     }

@@ -57,7 +57,7 @@ where
     })
 }
 
-/// What the response to the second request says of the client.
+/// Holds what the response to the second request says of the client.
 enum Outcome {
     /// The server has authenticated it, whatever else it says.
     Accepted,

@@ -27,7 +27,7 @@ pub(crate) use vault::Variables;
 use environment::{CLIENT_SECRET, IDP_CLIENT_SECRET, PASSWORD, PROXY_TOKEN, text_of};
 use secrets::{not_text, text};
 
-/// Where a password comes from.
+/// Says where a password comes from.
 #[derive(Clone)]
 pub(crate) enum Password {
     /// The file that holds it.
@@ -38,12 +38,12 @@ pub(crate) enum Password {
     Ask,
 }
 
-/// What holds for this run.
+/// Holds what holds for this run.
 pub(crate) struct Config {
     pub(crate) place: StoreLocation,
-    /// Why there, in words.
+    /// Says why there, in words.
     pub(crate) why: &'static str,
-    /// Where they would be kept without `--store`.
+    /// Says where they would be kept without `--store`.
     pub(crate) otherwise: StoreLocation,
     /// The directory of sealed files where none is named.
     pub(crate) usual: Option<PathBuf>,
@@ -55,16 +55,16 @@ pub(crate) struct Config {
     pub(crate) client_secret: Option<Secret<String>>,
     /// The one at the identity provider.
     pub(crate) idp_client_secret: Option<Secret<String>>,
-    /// Which Vault, and as whom, if the place is one.
+    /// Says which Vault, and as whom, if the place is one.
     pub(crate) vault: Variables,
-    /// Whether it makes sense to open a browser.
+    /// Says whether it makes sense to open a browser.
     pub(crate) has_browser: bool,
     /// Whom connections trust, and as whom they come.
     pub(crate) network: NetworkFlags,
     names: Option<PathBuf>,
-    /// What a process that another application starts needs to find the same.
+    /// Holds what a process that another application starts needs to find the same.
     pub(crate) carried: ForwardedEnv,
-    /// What a client of `proxy --listen` has to bring.
+    /// Holds what a client of `proxy --listen` has to bring.
     pub(crate) proxy_token: Option<Secret<String>>,
 }
 
@@ -119,7 +119,7 @@ impl Config {
         })
     }
 
-    /// A text in which `${NAME}` stands for a variable of the environment.
+    /// Returns a text in which `${NAME}` stands for a variable of the environment.
     pub(crate) fn with_variables(text: &str) -> Result<String, Failure> {
         let mut whole = String::new();
         let mut rest = text;
@@ -134,12 +134,12 @@ impl Config {
         Ok(whole + rest)
     }
 
-    /// The directory of what is remembered of servers that a proxy speaks for.
+    /// Returns the directory of what is remembered of servers that a proxy speaks for.
     pub(crate) fn remembered(&self) -> Option<PathBuf> {
         Some(self.names.as_ref()?.with_file_name("proxy"))
     }
 
-    /// The file with the names of the servers.
+    /// Returns the file with the names of the servers.
     pub(crate) fn names(&self) -> Result<&Path, Failure> {
         self.names.as_deref().ok_or_else(|| {
             Failure::other(
@@ -151,7 +151,7 @@ impl Config {
     }
 }
 
-/// A flag goes before the environment, and what names a store before what names a directory; only
+/// Returns a flag goes before the environment, and what names a store before what names a directory; only
 /// a place that the environment names gives way to a directory that is typed. Whichever kind of
 /// sealed files is chosen, they are in the directory that is chosen, unless the store names one.
 fn place(
@@ -193,7 +193,7 @@ mod tests {
         Config::new(flags, environment).unwrap()
     }
 
-    /// The place that is chosen, in short.
+    /// Returns the place that is chosen, in short.
     fn chosen(store: &str, data_dir: &str, env_store: &str, env_data_dir: &str) -> String {
         let given = |value: &str| Some(value.to_owned()).filter(|value| !value.is_empty());
         let flags = Global {

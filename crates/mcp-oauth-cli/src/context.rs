@@ -21,15 +21,15 @@ use crate::{
     ui::Ui,
 };
 
-/// What every command works with. Nothing is opened before it is needed.
+/// Holds what every command works with. Nothing is opened before it is needed.
 pub(crate) struct Context {
     pub(crate) ui: Ui,
     pub(crate) config: Config,
     pub(crate) platform: Platform,
-    /// What the platform sends by.
+    /// Holds what the platform sends by.
     pub(crate) network: Arc<ReqwestClient>,
     pub(crate) opened: Opened,
-    /// What was typed, for hints.
+    /// Holds what was typed, for hints.
     pub(crate) subject: Subject,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Target {
     /// As it was typed.
     pub(crate) typed: String,
     pub(crate) key: LoginKey,
-    /// What the name stands for, if it is one.
+    /// Holds what the name stands for, if it is one.
     pub(crate) server: Option<Server>,
 }
 
@@ -63,13 +63,13 @@ impl Context {
         }
     }
 
-    /// The store, for what is there: nothing is made by opening it.
+    /// Returns the store, for what is there: nothing is made by opening it.
     pub(crate) async fn store(&self) -> Result<TokenStore, Failure> {
         let store = crate::store::open(&self.config).await?;
         Ok(self.opened.keep(store))
     }
 
-    /// The store, made if need be, and ready for what a login brings. If it is sealed more weakly
+    /// Returns the store, made if need be, and ready for what a login brings. If it is sealed more weakly
     /// than it might be, that is said now, once: the store keeps the kind of key that it has.
     pub(crate) async fn ready_store(&self) -> Result<TokenStore, Failure> {
         let (store, choice) = crate::store::choose(&self.config).await?;
@@ -147,7 +147,7 @@ impl Context {
         }
     }
 
-    /// The login that a command goes on with. Nobody is asked.
+    /// Returns the login that a command goes on with. Nobody is asked.
     pub(crate) async fn session(&self, target: &Target) -> Result<Session, Failure> {
         let store = self.store().await?;
         let session = Session::open(self.platform.clone(), store, target.key.clone()).await?;
@@ -169,7 +169,7 @@ impl Context {
         })
     }
 
-    /// Whether a person sits at the terminal.
+    /// Returns whether a person sits at the terminal.
     pub(crate) fn is_interactive() -> bool {
         std::io::stdin().is_terminal()
     }
@@ -179,12 +179,12 @@ pub(crate) fn login_required(key: &LoginKey) -> AuthorizationError {
     AuthorizationError::LoginRequired(key.server().clone())
 }
 
-/// Whether it is meant as a URL, good or bad.
+/// Returns whether it is meant as a URL, good or bad.
 pub(crate) fn is_url(typed: &str) -> bool {
     typed.contains("://")
 }
 
-/// What was typed. Plain http is for `login` to allow; nobody is logged in elsewhere.
+/// Returns what was typed. Plain http is for `login` to allow; nobody is logged in elsewhere.
 pub(crate) fn parse_url(text: &str) -> Result<ServerUrl, Failure> {
     ServerUrl::parse_allow_http(text).map_err(|error| {
         Failure::usage(
@@ -194,7 +194,7 @@ pub(crate) fn parse_url(text: &str) -> Result<ServerUrl, Failure> {
     })
 }
 
-/// The same where a login may follow. Plain http beyond this machine has to be allowed when it is
+/// Returns the same where a login may follow. Plain http beyond this machine has to be allowed when it is
 /// first named, which is before there is a name for it.
 pub(crate) fn allowed_url(
     text: &str,
@@ -231,7 +231,7 @@ pub(crate) fn unknown_name(name: &str, servers: &Servers) -> Failure {
     }
 }
 
-/// The same platform, with a person.
+/// Returns the same platform, with a person.
 pub(crate) fn with_person(
     platform: &Platform,
     person: Arc<dyn mcp_client_oauth::platform::Interaction>,

@@ -8,7 +8,7 @@ use mcp_client_oauth::Error;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// What was asked for has happened.
+    /// Holds what was asked for has happened.
     Done = 0,
     /// It has not.
     Failed = 1,
@@ -26,21 +26,21 @@ pub(crate) enum Exit {
     Terminated = 143,
 }
 
-/// Why a command has not done what it was asked for.
+/// Says why a command has not done what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Asked for in a way that cannot be meant.
     Usage {
-        /// What is wrong.
+        /// Holds what is wrong.
         message: String,
-        /// What would be right.
+        /// Holds what would be right.
         hint: Option<String>,
     },
     /// A login lacks an option.
     Lacks {
-        /// What is wrong.
+        /// Holds what is wrong.
         message: String,
-        /// What to do about it, before the command.
+        /// Holds what to do about it, before the command.
         lead: &'static str,
         /// The option, and what stands for its value if it takes one.
         option: (&'static str, Option<&'static str>),
@@ -51,7 +51,7 @@ pub(crate) enum Failure {
         name: String,
         /// The known name that is most like it.
         near: Option<String>,
-        /// What is wrong.
+        /// Holds what is wrong.
         message: String,
     },
     /// The server refuses every token of this login.
@@ -62,11 +62,11 @@ pub(crate) enum Failure {
     Other {
         /// A word for programs.
         code: &'static str,
-        /// What happened.
+        /// Holds what happened.
         message: String,
-        /// What to do about it.
+        /// Holds what to do about it.
         hint: Option<String>,
-        /// How the command ends.
+        /// Says how the command ends.
         exit: Exit,
     },
 }

@@ -4,7 +4,7 @@ use mcp_client_oauth::{TokenStore, store::LoginKey};
 
 use crate::{context::Context, error::Failure};
 
-/// Every name, and every login that has none. Several names may stand for the same login.
+/// Returns every name, and every login that has none. Several names may stand for the same login.
 pub(crate) async fn named_keys(
     context: &Context,
     store: &TokenStore,

@@ -22,7 +22,7 @@ use rmcp::{
 
 use crate::error::{Exit, Failure};
 
-/// How long the farewell to a server may take.
+/// Says how long the farewell to a server may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A server that we are connected to.
@@ -43,7 +43,7 @@ impl Connection {
         Ok(Self { service, server })
     }
 
-    /// The revision of the protocol that both sides speak.
+    /// Returns the revision of the protocol that both sides speak.
     pub(crate) fn protocol(&self) -> Option<String> {
         Some(
             UntrustedText::new(&self.service.peer_info()?.protocol_version.to_string()).to_string(),
@@ -58,7 +58,7 @@ impl Connection {
         Some(UntrustedText::new(named.trim()).to_string())
     }
 
-    /// Every tool; none if the server says that it has no tools.
+    /// Returns every tool; none if the server says that it has no tools.
     pub(crate) async fn tools(&self) -> Result<Vec<Tool>, Failure> {
         let info = self.service.peer_info();
         if info.is_some_and(|info| info.capabilities.tools.is_none()) {
@@ -137,7 +137,7 @@ fn service_failure(error: &(dyn StdError + 'static), server: &ServerUrl) -> Fail
     }
 }
 
-/// Why a connection failed, as far as that decides what helps.
+/// Says why a connection failed, as far as that decides what helps.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Reason {
     /// A 401 that stayed.
@@ -185,13 +185,13 @@ fn cause_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError
     }
 }
 
-/// The last cause in a chain says what the system said.
+/// Returns the last cause in a chain says what the system said.
 fn innermost(error: &(dyn StdError + 'static)) -> UntrustedText {
     let text = causes(error).last().map(ToString::to_string);
     UntrustedText::new(&text.unwrap_or_default())
 }
 
-/// What a server or the transport says may have been written by a stranger.
+/// Returns what a server or the transport says may have been written by a stranger.
 fn mcp_failure(error: &dyn StdError) -> Failure {
     Failure::other(
         "mcp",

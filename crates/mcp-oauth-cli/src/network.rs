@@ -32,7 +32,7 @@ pub(crate) fn network(named: &NetworkFlags) -> Result<ReqwestClient, Failure> {
     Ok(network)
 }
 
-/// The certificate and its key, from one file or from two. What has the key in it must be closed to
+/// Returns the certificate and its key, from one file or from two. What has the key in it must be closed to
 /// others.
 fn identity(certificate: &Path, key: Option<&PathBuf>) -> Result<Secret<Vec<u8>>, Failure> {
     let own = Secret::new(read(certificate)?);

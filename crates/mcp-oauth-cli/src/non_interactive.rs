@@ -14,7 +14,7 @@ use crate::{
     servers::{GrantKind, Server},
 };
 
-/// What proves to an identity provider who the client is.
+/// Holds what proves to an identity provider who the client is.
 #[derive(Default)]
 pub(crate) struct IdpCredentials {
     pub(crate) secret: Option<Secret<String>>,

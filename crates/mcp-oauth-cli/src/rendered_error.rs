@@ -78,7 +78,7 @@ fn exit_of(error: &Error) -> Exit {
     }
 }
 
-/// The stage, or the cause where scripts may want to tell it.
+/// Returns the stage, or the cause where scripts may want to tell it.
 fn code_of(error: &Error) -> &'static str {
     match error {
         Error::Discovery(DiscoveryError::NotProtected { .. }) => "not_protected",
@@ -104,7 +104,7 @@ fn code_of(error: &Error) -> &'static str {
     }
 }
 
-/// The error's own words; what was tried in vain gets a line for each URL.
+/// Returns the error's own words; what was tried in vain gets a line for each URL.
 fn message_of(error: &Error) -> String {
     let Error::Discovery(cause) = error else {
         return error.to_string();

@@ -28,7 +28,7 @@ const VERSION: u64 = 1;
 /// The longest name: it is for people.
 const LONGEST_NAME: usize = 64;
 
-/// What a name stands for, and how to log in there again.
+/// Holds what a name stands for, and how to log in there again.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Server {
     // A person has allowed it when it was first named.
@@ -51,7 +51,7 @@ pub(crate) struct Server {
     pub(crate) redirect_uri: Option<Url>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) legacy: bool,
-    /// How tokens are got there, if not by a browser on this machine.
+    /// Says how tokens are got there, if not by a browser on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) way: Option<GrantKind>,
     /// The source of the JWT of a workload.
@@ -60,18 +60,18 @@ pub(crate) struct Server {
     /// The identity provider of an enterprise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) idp: Option<Idp>,
-    /// Whether only tokens will do that are bound to a key.
+    /// Says whether only tokens will do that are bound to a key.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dpop: bool,
-    /// Whether a login at another server of the same issuer does.
+    /// Says whether a login at another server of the same issuer does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) share: bool,
-    /// What the server wants otherwise, besides what is known of its provider.
+    /// Holds what the server wants otherwise, besides what is known of its provider.
     #[serde(default, skip_serializing_if = "Quirks::is_empty")]
     pub(crate) quirks: Quirks,
 }
 
-/// How tokens are got, if not by a browser on this machine. What is secret about it is in the record.
+/// Says how tokens are got, if not by a browser on this machine. What is secret about it is in the record.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum GrantKind {
@@ -143,7 +143,7 @@ impl Servers {
         })
     }
 
-    /// What `name` stands for.
+    /// Returns what `name` stands for.
     pub(crate) fn find(&self, name: &str) -> Option<&Server> {
         self.names.get(name)
     }
@@ -156,7 +156,7 @@ impl Servers {
         same.map(|(other, _)| other.to_owned()).collect()
     }
 
-    /// Every name, sorted.
+    /// Returns every name, sorted.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Server)> {
         self.names
             .iter()
@@ -233,7 +233,7 @@ fn make(directory: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::file("create", directory, &error))
 }
 
-/// Whether `text` can be a name: it must not look like a URL, an option or a path.
+/// Returns whether `text` can be a name: it must not look like a URL, an option or a path.
 pub(crate) fn check_name(text: &str) -> Result<(), Failure> {
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '\\');
     let fits = (1..=LONGEST_NAME).contains(&text.chars().count());
@@ -246,7 +246,7 @@ pub(crate) fn check_name(text: &str) -> Result<(), Failure> {
     ))
 }
 
-/// A name for a server that was given none: what is special in its host.
+/// Returns a name for a server that was given none: what is special in its host.
 pub(crate) fn name_for(url: &ServerUrl) -> String {
     let host = url.as_url().host_str().unwrap_or("server");
     let port = url

@@ -1,6 +1,6 @@
 //! Words for a POSIX shell.
 
-/// One word for a POSIX shell.
+/// Returns one word for a POSIX shell.
 pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

@@ -8,7 +8,7 @@ use mcp_client_oauth::platform::{Clock as _, SystemClock};
 
 use crate::error::{Exit, Failure};
 
-/// How long a refresh that was sent may take to be stored, and a lease to be let go.
+/// Says how long a refresh that was sent may take to be stored, and a lease to be let go.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs `command` to its end, or to a signal, and then `settle`.

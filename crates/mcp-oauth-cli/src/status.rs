@@ -6,7 +6,7 @@ use mcp_client_oauth::store::Record;
 
 use crate::ui::{BAD, GOOD, WARN};
 
-/// How a login is.
+/// Says how a login is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Status {
     /// The access token is good for so long; none if the server named no end.
@@ -64,7 +64,7 @@ impl Status {
     }
 }
 
-/// A length of time, to two units.
+/// Returns a length of time, to two units.
 pub(crate) fn words(duration: Duration) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let mut rest = duration.as_secs();
@@ -84,7 +84,7 @@ pub(crate) fn words(duration: Duration) -> String {
     parts.join(" ")
 }
 
-/// A moment as RFC 3339 has it, in UTC.
+/// Returns a moment as RFC 3339 has it, in UTC.
 pub(crate) fn moment(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }

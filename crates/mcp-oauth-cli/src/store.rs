@@ -87,7 +87,7 @@ pub(crate) async fn choose(
     Ok((TokenStore::new(Arc::new(files)), None))
 }
 
-/// A store that is not made of files of ours.
+/// Returns a store that is not made of files of ours.
 pub(crate) fn elsewhere(place: &StoreLocation, vault: &Variables) -> Result<TokenStore, Failure> {
     match place {
         StoreLocation::Vault(rest) => {
@@ -104,7 +104,7 @@ pub(crate) fn known(directory: Option<&Path>) -> Result<&Path, Failure> {
     directory.ok_or_else(|| TokenStorageError::NoDirectory.into())
 }
 
-/// What is said when no keychain was there for a new store: a weaker key is never taken in silence.
+/// Returns what is said when no keychain was there for a new store: a weaker key is never taken in silence.
 pub(crate) fn weaker(choice: &StoreSelection) -> String {
     let directory = quoted(&choice.directory.display().to_string());
     format!(
@@ -114,7 +114,7 @@ pub(crate) fn weaker(choice: &StoreSelection) -> String {
     )
 }
 
-/// Whether no record of the store can be read: nothing must be changed then.
+/// Returns whether no record of the store can be read: nothing must be changed then.
 pub(crate) fn is_closed(error: &TokenStorageError) -> bool {
     matches!(
         error,
@@ -126,7 +126,7 @@ pub(crate) fn is_closed(error: &TokenStorageError) -> bool {
     )
 }
 
-/// The password, if one was given, or the store that is there needs one. It is never left aside:
+/// Returns the password, if one was given, or the store that is there needs one. It is never left aside:
 /// who gives a password must not be served by a store without one.
 pub(crate) fn password(
     directory: &Path,

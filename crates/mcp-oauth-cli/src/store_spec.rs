@@ -2,23 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where tokens are kept.
+/// Says where tokens are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum StoreLocation {
     /// Sealed files on this machine.
     Files {
-        /// Which key seals them.
+        /// Says which key seals them.
         key: Key,
-        /// Where they are; none if the system names no directory.
+        /// Says where they are; none if the system names no directory.
         directory: Option<PathBuf>,
     },
     /// HashiCorp Vault or OpenBao: what follows the colon.
     Vault(String),
-    /// What another back end of the library is opened with.
+    /// Holds what another back end of the library is opened with.
     Other(String),
 }
 
-/// Which key seals the files.
+/// Says which key seals the files.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Key {
     /// The one that the store was made with; for a new store the best that this machine has.
@@ -30,7 +30,7 @@ pub(crate) enum Key {
 }
 
 impl StoreLocation {
-    /// What `spec` names; sealed files are in the `usual` directory unless it names one.
+    /// Returns what `spec` names; sealed files are in the `usual` directory unless it names one.
     pub(crate) fn of_spec(spec: &str, usual: Option<&Path>) -> Self {
         let (kind, rest) = split(spec);
         match (kind, Key::of_kind(kind)) {
@@ -47,7 +47,7 @@ impl StoreLocation {
         }
     }
 
-    /// Whether `spec` names a place of its own, rather than a kind of key for the usual one.
+    /// Returns whether `spec` names a place of its own, rather than a kind of key for the usual one.
     pub(crate) fn is_elsewhere(spec: &str) -> bool {
         let (kind, rest) = split(spec);
         Key::of_kind(kind).is_none() || !rest.is_empty()

@@ -26,7 +26,7 @@ use register_again::RegisterAgain;
 #[derive(Debug)]
 pub(crate) struct Terminal {
     ui: Ui,
-    /// Whether a browser is opened.
+    /// Says whether a browser is opened.
     browser: bool,
     pasted: OnceLock<AsyncMutex<mpsc::UnboundedReceiver<String>>>,
     waiting: Mutex<Option<Spinner>>,
@@ -172,7 +172,7 @@ impl Interaction for Terminal {
         self.wait_for("waiting for the other device; Ctrl-C gives up");
     }
 
-    /// A line waits in the channel until somebody asks, so none is lost when a future is dropped.
+    /// Returns a line waits in the channel until somebody asks, so none is lost when a future is dropped.
     async fn callback(&self) -> String {
         if !std::io::stdin().is_terminal() {
             return std::future::pending().await;
@@ -200,7 +200,7 @@ async fn next_line(lines: &mut mpsc::UnboundedReceiver<String>) -> String {
     }
 }
 
-/// A thread of its own, because nothing can stop a read from a terminal; it ends with the process.
+/// Returns a thread of its own, because nothing can stop a read from a terminal; it ends with the process.
 fn read_lines() -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {

@@ -30,18 +30,18 @@ use url::Url;
 
 use crate::{args::Global, error::Told};
 
-/// What is good.
+/// Holds what is good.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
-/// What needs a look.
+/// Holds what needs a look.
 pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
-/// What is wrong.
+/// Holds what is wrong.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What stands out.
+/// Holds what stands out.
 pub(crate) const HEAD: Style = Style::new().bold();
-/// What may be overlooked.
+/// Holds what may be overlooked.
 pub(crate) const SOFT: Style = Style::new().dimmed();
 
-/// How often the spinner turns.
+/// Says how often the spinner turns.
 const TICK: Duration = Duration::from_millis(100);
 
 /// The two streams, and how they are used. Cloning shares them.
@@ -55,9 +55,9 @@ pub(crate) struct Ui {
     quiet: bool,
     /// Logs and a spinner would write over each other.
     logs: bool,
-    /// Whether a person would read a result at once.
+    /// Says whether a person would read a result at once.
     result_is_read: bool,
-    /// Whether stderr can show links and spinners.
+    /// Says whether stderr can show links and spinners.
     stderr_is_rich: bool,
     broken: Arc<AtomicBool>,
 }
@@ -74,17 +74,17 @@ impl Ui {
         }
     }
 
-    /// Whether the result is one JSON document.
+    /// Returns whether the result is one JSON document.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether a result would be read by a person at once.
+    /// Returns whether a result would be read by a person at once.
     pub(crate) fn is_terminal(&self) -> bool {
         self.result_is_read
     }
 
-    /// A result: `text` for a person, `document` for a program.
+    /// Returns a result: `text` for a person, `document` for a program.
     pub(crate) fn result(&self, document: &impl Serialize, text: impl FnOnce() -> String) {
         if self.json {
             self.document(document);
@@ -124,30 +124,30 @@ impl Ui {
         }
     }
 
-    /// Whether all that was to be written has been.
+    /// Returns whether all that was to be written has been.
     pub(crate) fn is_intact(&self) -> bool {
         !self.broken.load(Ordering::Relaxed)
     }
 
-    /// What happens; not with `--quiet`.
+    /// Returns what happens; not with `--quiet`.
     pub(crate) fn progress(&self, text: impl Display) {
         if !self.quiet {
             complain(&text.to_string());
         }
     }
 
-    /// What the person must know or do, in any case.
+    /// Returns what the person must know or do, in any case.
     #[expect(clippy::unused_self, reason = "every word goes through this value")]
     pub(crate) fn say(&self, text: impl Display) {
         complain(&text.to_string());
     }
 
-    /// What went wrong and does not stop us; not with `--quiet`.
+    /// Returns what went wrong and does not stop us; not with `--quiet`.
     pub(crate) fn warn(&self, text: impl Display) {
         self.progress(format_args!("{WARN}warning:{WARN:#} {text}"));
     }
 
-    /// How it ended, if not well.
+    /// Returns how it ended, if not well.
     pub(crate) fn failure(&self, told: &Told) {
         if self.json {
             let (code, message, hint) = (told.code, &told.message, &told.hint);
@@ -162,7 +162,7 @@ impl Ui {
         }
     }
 
-    /// The text of a URL, which can be clicked where that works.
+    /// Returns the text of a URL, which can be clicked where that works.
     pub(crate) fn link(&self, url: &Url) -> String {
         if self.stderr_is_rich {
             format!("\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\")
@@ -171,7 +171,7 @@ impl Ui {
         }
     }
 
-    /// A URL as a picture that a telephone can read; none where it could not be seen whole.
+    /// Returns a URL as a picture that a telephone can read; none where it could not be seen whole.
     pub(crate) fn qr_code(&self, url: &Url) -> Option<String> {
         if !self.stderr_is_rich {
             return None;
@@ -194,7 +194,7 @@ impl Ui {
     }
 }
 
-/// A QR code of half blocks, black on white whatever the colours of the terminal are.
+/// Returns a QR code of half blocks, black on white whatever the colours of the terminal are.
 fn picture(text: &str, columns: usize) -> Option<String> {
     let paper = AnsiColor::Black.on(AnsiColor::BrightWhite);
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
@@ -233,7 +233,7 @@ impl Drop for Spinner {
     }
 }
 
-/// The same JSON, whose strings cannot move a cursor, hide text or turn its direction (H156):
+/// Returns the same JSON, whose strings cannot move a cursor, hide text or turn its direction (H156):
 /// `serde_json` escapes no more than what is below U+0020.
 fn escaped(json: &str) -> Cow<'_, str> {
     if json.chars().all(is_plain) {
@@ -253,12 +253,12 @@ fn escaped(json: &str) -> Cow<'_, str> {
     text.into()
 }
 
-/// The line breaks between the members are ours.
+/// Returns the line breaks between the members are ours.
 fn is_plain(c: char) -> bool {
     matches!(c, '\n' | ' '..='~') || untrusted_text::is_safe(c)
 }
 
-/// Whether it is a terminal that knows escape sequences.
+/// Returns whether it is a terminal that knows escape sequences.
 fn is_rich(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && anstyle_query::term_supports_ansi_color()
 }
@@ -354,7 +354,7 @@ mod tests {
         assert!(picture(url, 20).is_none());
     }
 
-    /// What a picture looks like on a terminal, two pixels to a character: whether each is dark.
+    /// Returns what a picture looks like on a terminal, two pixels to a character: whether each is dark.
     fn pixels(picture: &str) -> Vec<Vec<bool>> {
         let plain = anstream::adapter::strip_str(picture).to_string();
         let mut rows = Vec::new();
@@ -365,7 +365,7 @@ mod tests {
         rows
     }
 
-    /// What a camera reads of it, by a decoder that has nothing to do with who drew it.
+    /// Returns what a camera reads of it, by a decoder that has nothing to do with who drew it.
     fn read(picture: &str) -> Option<String> {
         const CAMERA: usize = 4;
         let rows = pixels(picture);

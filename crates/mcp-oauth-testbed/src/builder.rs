@@ -47,13 +47,13 @@ impl Builder {
         Testbed::start_with(self.settings, self.faults).await
     }
 
-    /// How long an access token is good; 300 seconds by default.
+    /// Returns how long an access token is good; 300 seconds by default.
     pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.access_token_lifetime = lifetime;
         self
     }
 
-    /// Whether time passes by [`Testbed::advance`] alone; off by default. With it, a token of one
+    /// Returns whether time passes by [`Testbed::advance`] alone; off by default. With it, a token of one
     /// second is good for as long as the test likes.
     pub fn clock_stands_still(mut self, on: bool) -> Self {
         self.settings.clock_stands_still = on;
@@ -83,19 +83,19 @@ impl Builder {
         self
     }
 
-    /// Whether clients may register (RFC 7591); on by default.
+    /// Returns whether clients may register (RFC 7591); on by default.
     pub fn dynamic_registration(mut self, on: bool) -> Self {
         self.settings.dynamic_registration = on;
         self
     }
 
-    /// Whether each registration gets a secret, also one that asked for `none`; off by default.
+    /// Returns whether each registration gets a secret, also one that asked for `none`; off by default.
     pub fn confidential_registrations(mut self, on: bool) -> Self {
         self.settings.confidential_registrations = on;
         self
     }
 
-    /// Whether `application_type` rules the redirect URIs as in OpenID Connect Registration 1.0
+    /// Returns whether `application_type` rules the redirect URIs as in OpenID Connect Registration 1.0
     /// §2: loopback and custom schemes for `native` alone, and `web` when none is said. Off by
     /// default (`spec-checklist` D9).
     pub fn strict_application_type(mut self, on: bool) -> Self {
@@ -118,7 +118,7 @@ impl Builder {
         self
     }
 
-    /// Whether an https URL is accepted as a client id; off by default. The document is not
+    /// Returns whether an https URL is accepted as a client id; off by default. The document is not
     /// fetched, for the testbed stays on loopback: a client whose document it was not given by
     /// [`Builder::client_document`] is a public one, with any redirect URI.
     pub fn client_id_metadata_documents(mut self, on: bool) -> Self {
@@ -126,7 +126,7 @@ impl Builder {
         self
     }
 
-    /// What the authorization server would find at an https URL, which is accepted as a client id
+    /// Returns what the authorization server would find at an https URL, which is accepted as a client id
     /// from then on. The document rules the client: its `redirect_uris`, its `grant_types`, its
     /// `token_endpoint_auth_method` (`none` if it has none), and with `private_key_jwt` its `jwks`.
     ///
@@ -172,34 +172,34 @@ impl Builder {
         self
     }
 
-    /// Whether the authorization server lists `offline_access`; off by default. It is granted only
+    /// Returns whether the authorization server lists `offline_access`; off by default. It is granted only
     /// where it is listed (`spec-checklist` H3).
     pub fn offline_access(mut self, on: bool) -> Self {
         self.settings.offline_access = on;
         self
     }
 
-    /// Whether `iss` is promised in the metadata and sent in the callback (RFC 9207); on by
+    /// Returns whether `iss` is promised in the metadata and sent in the callback (RFC 9207); on by
     /// default.
     pub fn iss_parameter(mut self, on: bool) -> Self {
         self.settings.iss_parameter = on;
         self
     }
 
-    /// Whether there are refresh tokens at all; on by default (`spec-checklist` H4).
+    /// Returns whether there are refresh tokens at all; on by default (`spec-checklist` H4).
     pub fn issue_refresh_tokens(mut self, on: bool) -> Self {
         self.settings.issue_refresh_tokens = on;
         self
     }
 
-    /// Whether each refresh spends its refresh token; on by default. When off, a refresh answer
+    /// Returns whether each refresh spends its refresh token; on by default. When off, a refresh answer
     /// has no `refresh_token`, and the old one stays good.
     pub fn rotate_refresh_tokens(mut self, on: bool) -> Self {
         self.settings.rotate_refresh_tokens = on;
         self
     }
 
-    /// Whether a refresh ends the access tokens of its family (H113); off by default.
+    /// Returns whether a refresh ends the access tokens of its family (H113); off by default.
     pub fn refresh_ends_old_access_tokens(mut self, on: bool) -> Self {
         self.settings.refresh_ends_old_access_tokens = on;
         self
@@ -218,7 +218,7 @@ impl Builder {
         self
     }
 
-    /// Where the protected resource metadata is; [`PrmForm::Header`] by default.
+    /// Returns where the protected resource metadata is; [`PrmForm::Header`] by default.
     pub fn prm_at(mut self, form: PrmForm) -> Self {
         self.settings.prm = form;
         self
@@ -255,7 +255,7 @@ impl Builder {
         self
     }
 
-    /// Whether the tool `write_note` needs `notes:write`; off by default.
+    /// Returns whether the tool `write_note` needs `notes:write`; off by default.
     pub fn step_up(mut self, on: bool) -> Self {
         self.settings.step_up = on;
         self
@@ -273,19 +273,19 @@ impl Builder {
         self
     }
 
-    /// Which revisions the MCP server speaks; all by default.
+    /// Returns which revisions the MCP server speaks; all by default.
     pub fn wire(mut self, wire: Wire) -> Self {
         self.settings.wire = wire;
         self
     }
 
-    /// How the MCP server answers; by default an event stream if the client accepts one.
+    /// Returns how the MCP server answers; by default an event stream if the client accepts one.
     pub fn answers(mut self, answers: Answers) -> Self {
         self.settings.answers = Some(answers);
         self
     }
 
-    /// Whether the stateful wire has a stream for what the server says of its own accord
+    /// Returns whether the stateful wire has a stream for what the server says of its own accord
     /// ([`Testbed::say`]); off by default.
     pub fn streams(mut self, on: bool) -> Self {
         self.settings.streams = on;

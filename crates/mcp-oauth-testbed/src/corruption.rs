@@ -109,7 +109,7 @@ fn streamed(mut parts: http::response::Parts, body: Body) -> Response {
     Response::from_parts(parts, body)
 }
 
-/// The same document with a long member more.
+/// Returns the same document with a long member more.
 fn padded(body: &[u8]) -> String {
     let mut document = serde_json::from_slice(body).unwrap_or_else(|_| json!({}));
     if let Value::Object(members) = &mut document {

@@ -50,7 +50,7 @@ pub enum Fault {
         body: String,
         /// More headers, such as `("retry-after", "1")`.
         headers: Vec<(String, String)>,
-        /// How many requests get it before the endpoint works again; `None` means all.
+        /// Says how many requests get it before the endpoint works again; `None` means all.
         times: Option<u32>,
     },
 
@@ -187,7 +187,7 @@ pub enum Endpoint {
     IdentityProvider,
 }
 
-/// How an answer is spoiled.
+/// Says how an answer is spoiled.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Corruption {
@@ -246,12 +246,12 @@ impl Faults {
         self.0.contains(fault)
     }
 
-    /// The last answer that `pick` finds.
+    /// Returns the last answer that `pick` finds.
     pub(crate) fn find<T>(&self, pick: impl Fn(&Fault) -> Option<T>) -> Option<T> {
         self.0.iter().rev().find_map(pick)
     }
 
-    /// Every answer that `pick` finds, in the order in which the faults were set.
+    /// Returns every answer that `pick` finds, in the order in which the faults were set.
     pub(crate) fn all<T>(&self, pick: impl Fn(&Fault) -> Option<T>) -> Vec<T> {
         self.0.iter().filter_map(pick).collect()
     }
@@ -262,7 +262,7 @@ impl Faults {
             .retain(|fault| !matches!(fault, Fault::Spoil(_, Corruption::Held)));
     }
 
-    /// The status fault for a path, counting the request against its `times`.
+    /// Returns the status fault for a path, counting the request against its `times`.
     pub(crate) fn status_for(&mut self, requested: &str) -> Option<Fault> {
         let index = self.0.iter().position(|fault| match fault {
             Fault::Status { path, times, .. } => path == requested && *times != Some(0),

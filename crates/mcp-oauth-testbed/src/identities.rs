@@ -8,7 +8,7 @@ use crate::jose::key::{Algorithm, KeyError, KeyPair, PublicKey};
 use crate::random::random;
 use crate::settings::Settings;
 
-/// How long what is vouched for is good, in seconds.
+/// Says how long what is vouched for is good, in seconds.
 pub(crate) const LIFETIME: u64 = 300;
 
 /// The keys of those who vouch, as far as the settings have them.
@@ -16,7 +16,7 @@ pub(crate) const LIFETIME: u64 = 300;
 pub(crate) struct Identities {
     provider: Option<Voucher>,
     workloads: Option<Voucher>,
-    /// What the identity provider has issued to its client beside an ID token.
+    /// Holds what the identity provider has issued to its client beside an ID token.
     refresh_token: String,
 }
 
@@ -46,17 +46,17 @@ impl Identities {
         })
     }
 
-    /// The key of the identity provider.
+    /// Returns the key of the identity provider.
     pub(crate) fn provider(&self) -> &[PublicKey] {
         keys(self.provider.as_ref())
     }
 
-    /// The key of the issuer of workloads.
+    /// Returns the key of the issuer of workloads.
     pub(crate) fn workloads(&self) -> &[PublicKey] {
         keys(self.workloads.as_ref())
     }
 
-    /// The refresh token of the identity provider, for its client and the only user.
+    /// Returns the refresh token of the identity provider, for its client and the only user.
     pub(crate) fn refresh_token(&self) -> &str {
         &self.refresh_token
     }
@@ -67,7 +67,7 @@ impl Identities {
         json!({ "keys": keys })
     }
 
-    /// A JWT of the identity provider.
+    /// Returns a JWT of the identity provider.
     pub(crate) fn provided(&self, typ: &str, claims: &Value) -> Result<String, KeyError> {
         signed(self.provider.as_ref(), typ, claims)
     }
@@ -88,7 +88,7 @@ fn signed(voucher: Option<&Voucher>, typ: &str, claims: &Value) -> Result<String
     voucher.pair.jwt(header, claims)
 }
 
-/// What a JWT says that vouches for a subject; `now` is the time of the testbed's clock.
+/// Returns what a JWT says that vouches for a subject; `now` is the time of the testbed's clock.
 pub(crate) fn claims(now: Duration, issuer: &str, subject: &str, audience: &Value) -> Value {
     let now = now.as_secs();
     json!({

@@ -20,7 +20,7 @@ use crate::state::{MCP_PATH, TestbedState};
 /// A request body beyond this is refused with 413.
 const MAX_REQUEST_BODY: usize = 4 * 1024 * 1024;
 
-/// The routes of the MCP server; of a legacy one, with the authorization server among them.
+/// Returns the routes of the MCP server; of a legacy one, with the authorization server among them.
 pub(crate) fn mcp_side(world: &Arc<TestbedState>) -> Router {
     let mut routes = mcp_server::routes(world);
     if world.settings.legacy.is_some() {
@@ -29,7 +29,7 @@ pub(crate) fn mcp_side(world: &Arc<TestbedState>) -> Router {
     guarded(routes, world, Peer::Mcp)
 }
 
-/// The routes of the authorization server; none if it is a part of the MCP server, or if there is
+/// Returns the routes of the authorization server; none if it is a part of the MCP server, or if there is
 /// no authorization at all.
 pub(crate) fn authorization_side(world: &Arc<TestbedState>) -> Router {
     let routes = match world.settings.legacy {
@@ -39,7 +39,7 @@ pub(crate) fn authorization_side(world: &Arc<TestbedState>) -> Router {
     guarded(routes, world, Peer::AuthorizationServer)
 }
 
-/// The routes of the identity provider.
+/// Returns the routes of the identity provider.
 pub(crate) fn provider_side(world: &Arc<TestbedState>) -> Router {
     let routes = authorization_server::provider_routes();
     guarded(routes, world, Peer::IdentityProvider)
@@ -95,7 +95,7 @@ fn party(listener: Peer, endpoint: Option<Endpoint>) -> Peer {
     }
 }
 
-/// The endpoint at this path of this listener. A path that belongs to the other listener is none:
+/// Returns the endpoint at this path of this listener. A path that belongs to the other listener is none:
 /// a client that looks for the authorization server here finds neither it nor its faults.
 fn endpoint(world: &TestbedState, listener: Peer, path: &str) -> Option<Endpoint> {
     if listener == Peer::IdentityProvider {

@@ -7,7 +7,7 @@ use url::form_urlencoded;
 
 use crate::dpop::proof::{DpopProof, HEADER};
 
-/// Which of the servers a request was for.
+/// Says which of the servers a request was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Peer {
@@ -40,27 +40,27 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// A parameter of a form body, decoded.
+    /// Returns a parameter of a form body, decoded.
     pub fn form(&self, name: &str) -> Option<String> {
         parameter(&self.body, name)
     }
 
-    /// A parameter of the query, decoded.
+    /// Returns a parameter of the query, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         parameter(self.query.as_deref()?.as_bytes(), name)
     }
 
-    /// The first value of a header, if it is ASCII.
+    /// Returns the first value of a header, if it is ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The proof of possession that came with it (RFC 9449), whether it is true or not.
+    /// Returns the proof of possession that came with it (RFC 9449), whether it is true or not.
     pub fn dpop_proof(&self) -> Option<DpopProof> {
         DpopProof::read(self.header(HEADER)?)
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }

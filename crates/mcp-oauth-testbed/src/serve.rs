@@ -55,7 +55,7 @@ impl Drop for Serving {
     }
 }
 
-/// A listener on a free port of 127.0.0.1.
+/// Returns a listener on a free port of 127.0.0.1.
 pub(crate) async fn bind() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;

@@ -18,7 +18,7 @@ pub(crate) struct KnownClient {
     pub(crate) secret: Option<String>,
 }
 
-/// What a testbed was built with.
+/// Holds what a testbed was built with.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -67,7 +67,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// What the builder named, and `private_key_jwt` if a client has a key.
+    /// Returns what the builder named, and `private_key_jwt` if a client has a key.
     pub(crate) fn auth_methods(&self) -> Vec<String> {
         let mut methods = self.client_auth_methods.clone();
         let machines = self.machines.iter();

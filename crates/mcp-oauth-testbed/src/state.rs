@@ -129,7 +129,7 @@ impl TestbedState {
         )
     }
 
-    /// The resource identifier that tokens are for.
+    /// Returns the resource identifier that tokens are for.
     pub(crate) fn resource(&self) -> String {
         self.settings
             .resource
@@ -137,13 +137,13 @@ impl TestbedState {
             .unwrap_or_else(|| self.origins.server_url())
     }
 
-    /// Every resource that the authorization server issues tokens for; ours is the first.
+    /// Returns every resource that the authorization server issues tokens for; ours is the first.
     pub(crate) fn resources(&self) -> Vec<String> {
         let others = self.settings.other_resources.iter().cloned();
         std::iter::once(self.resource()).chain(others).collect()
     }
 
-    /// The path of the protected resource metadata, if there are any.
+    /// Returns the path of the protected resource metadata, if there are any.
     pub(crate) fn prm_path(&self) -> Option<String> {
         if self.settings.open || self.settings.legacy.is_some() {
             return None;
@@ -164,7 +164,7 @@ impl TestbedState {
         lock(&self.required_scopes).get(tool).cloned()
     }
 
-    /// Every scope that the authorization server may grant.
+    /// Returns every scope that the authorization server may grant.
     pub(crate) fn known_scopes(&self) -> Vec<String> {
         let mut scopes = vec!["notes:read".to_owned(), "notes:write".to_owned()];
         if self.settings.offline_access {
@@ -204,7 +204,7 @@ impl TestbedState {
     }
 }
 
-/// A panic in one test thread must not hide what the others have to say.
+/// Returns a panic in one test thread must not hide what the others have to say.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,7 +14,7 @@
 use http::{HeaderMap, Method, header};
 use url::Url;
 
-/// What the person presses.
+/// Holds what the person presses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Decision {
@@ -33,7 +33,7 @@ impl Decision {
     }
 }
 
-/// What the browser shows in the end.
+/// Holds what the browser shows in the end.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Visit {
@@ -47,7 +47,7 @@ pub struct Visit {
     pub body: String,
 }
 
-/// Why the person got no further.
+/// Says why the person got no further.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestUserError {
@@ -56,7 +56,7 @@ pub enum TestUserError {
     Fetch {
         /// The page.
         url: Url,
-        /// Why.
+        /// Says why.
         #[source]
         source: reqwest::Error,
     },
@@ -67,7 +67,7 @@ pub enum TestUserError {
         url: Url,
         /// Its status.
         status: u16,
-        /// What it says.
+        /// Holds what it says.
         body: String,
     },
     /// The decision was taken, but leads nowhere.
@@ -75,7 +75,7 @@ pub enum TestUserError {
     NoRedirect {
         /// The status of the answer.
         status: u16,
-        /// What it says.
+        /// Holds what it says.
         body: String,
     },
     /// The way back is for an application to take, not for a browser: use [`decide`].
@@ -123,7 +123,7 @@ pub async fn deny_device(uri: &Url, user_code: &str) -> Result<Visit, TestUserEr
     decide_device(uri, user_code, Decision::Deny).await
 }
 
-/// The page that has a ticket asks for the decision; one without asks for the code.
+/// Returns the page that has a ticket asks for the decision; one without asks for the code.
 async fn decide_device(
     uri: &Url,
     user_code: &str,
@@ -184,7 +184,7 @@ async fn fetch(method: Method, url: &Url, form: Option<String>) -> Result<Visit,
 }
 
 impl Visit {
-    /// Where the answer redirects to.
+    /// Returns where the answer redirects to.
     pub fn redirect(&self) -> Option<Url> {
         if !(300..400).contains(&self.status) {
             return None;
@@ -208,7 +208,7 @@ fn encoded(fields: &[(String, String)]) -> String {
         .finish()
 }
 
-/// Where the first form of a page posts to, and its hidden fields.
+/// Returns where the first form of a page posts to, and its hidden fields.
 fn form(page: &Visit) -> Option<(Url, Vec<(String, String)>)> {
     let (_, rest) = page.body.split_once("<form")?;
     let (form, _) = rest.split_once("</form>")?;
@@ -229,7 +229,7 @@ fn attribute(attributes: &str, name: &str) -> Option<String> {
     Some(unescaped(value))
 }
 
-/// The ampersand last, so that `&amp;lt;` stays `&lt;`.
+/// Returns the ampersand last, so that `&amp;lt;` stays `&lt;`.
 fn unescaped(text: &str) -> String {
     text.replace("&lt;", "<")
         .replace("&gt;", ">")

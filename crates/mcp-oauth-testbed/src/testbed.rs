@@ -61,27 +61,27 @@ impl Testbed {
         })
     }
 
-    /// The URL of the MCP server: `http://127.0.0.1:PORT/mcp`.
+    /// Returns the URL of the MCP server: `http://127.0.0.1:PORT/mcp`.
     pub fn server_url(&self) -> Url {
         self.server_url.clone()
     }
 
-    /// The issuer of the authorization server, without a trailing slash.
+    /// Returns the issuer of the authorization server, without a trailing slash.
     pub fn issuer(&self) -> String {
         self.world.issuer()
     }
 
-    /// Every request that either server got, in the order of arrival.
+    /// Returns every request that either server got, in the order of arrival.
     pub fn requests(&self) -> Vec<Recorded> {
         self.world.log().requests().to_vec()
     }
 
-    /// How many requests of this method and path a server got.
+    /// Returns how many requests of this method and path a server got.
     pub fn count(&self, to: Peer, method: &str, path: &str) -> usize {
         self.world.log().count(to, method, path)
     }
 
-    /// How many token requests of this `grant_type` the authorization server got.
+    /// Returns how many token requests of this `grant_type` the authorization server got.
     pub fn token_requests(&self, grant_type: &str) -> usize {
         self.world.log().token_requests(grant_type)
     }
@@ -143,17 +143,17 @@ impl Testbed {
         self.world.require_scope(tool.into(), scope.into());
     }
 
-    /// The refresh token families, dead ones too, in the order in which they were founded.
+    /// Returns the refresh token families, dead ones too, in the order in which they were founded.
     pub fn families(&self) -> Vec<TokenFamily> {
         self.world.ledger().tokens.families()
     }
 
-    /// Every access token that was issued, in that order, with what each is for.
+    /// Returns every access token that was issued, in that order, with what each is for.
     pub fn issued_tokens(&self) -> Vec<IssuedToken> {
         self.world.ledger().tokens.issued()
     }
 
-    /// Whether a refresh token was presented, and another one given for it: who has no other one
+    /// Returns whether a refresh token was presented, and another one given for it: who has no other one
     /// has lost the login.
     pub fn is_spent(&self, refresh_token: &str) -> bool {
         self.world.ledger().tokens.is_spent(refresh_token)
@@ -176,7 +176,7 @@ impl Testbed {
         self.mcp.stop().await;
     }
 
-    /// The MCP server is there again, at the same place: it has its notes, and none of its sessions.
+    /// Returns the MCP server is there again, at the same place: it has its notes, and none of its sessions.
     pub async fn start_mcp_server(&self) -> io::Result<()> {
         self.forget_sessions();
         self.world.streams().cut();
@@ -202,7 +202,7 @@ impl Testbed {
         self.world.streams().cut();
     }
 
-    /// What was written by the tool `write_note`: its side effects, in their order.
+    /// Returns what was written by the tool `write_note`: its side effects, in their order.
     pub fn notes(&self) -> Vec<String> {
         self.world.service().notes.clone()
     }

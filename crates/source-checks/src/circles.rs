@@ -10,7 +10,7 @@ use std::{
 
 use crate::modules::{self, Module, ModulePath};
 
-/// Which file depends on which, and by which names.
+/// Says which file depends on which, and by which names.
 pub type Arrows = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
 
 /// Returns the arrows between the files of the crate with the root file `root`.

@@ -20,7 +20,7 @@ pub(crate) struct Module {
     pub(crate) file: PathBuf,
     /// Names of the items that are defined in it.
     pub(crate) items: BTreeSet<String>,
-    /// What each imported name stands for, and whether the import only re-exports it.
+    /// Holds what each imported name stands for, and whether the import only re-exports it.
     pub(crate) imports: Vec<Import>,
     /// Paths of two or more segments that its code names, imports left out.
     pub(crate) paths: Vec<Vec<String>>,
@@ -32,7 +32,7 @@ pub(crate) struct Import {
     pub(crate) name: String,
     /// The path it stands for, as written.
     pub(crate) path: Vec<String>,
-    /// Whether it is visible to other modules, that is, not a private import.
+    /// Says whether it is visible to other modules, that is, not a private import.
     pub(crate) is_reexport: bool,
 }
 

@@ -13,7 +13,7 @@ const GLOSSARY: &str = "CONTRIBUTING.md";
 
 /// One line of the table: words that are not used, and what is.
 struct Row {
-    /// What to write.
+    /// Holds what to write.
     instead: &'static str,
     /// Not in any text: names, messages, and prose.
     nowhere: &'static [&'static str],
@@ -215,7 +215,7 @@ const TABLE: &[Row] = &[
 pub enum Kind {
     /// An identifier, a file name or a key.
     Name,
-    /// What a user reads on a terminal: a string of the sources, or the help.
+    /// Holds what a user reads on a terminal: a string of the sources, or the help.
     Message,
     /// Everything else: documentation and comments.
     Prose,
@@ -228,10 +228,10 @@ pub enum Kind {
 pub struct Allowed {
     /// The text, of which the word is a part.
     pub text: String,
-    /// Where, as the beginning of a path; everywhere if it is not given.
+    /// Says where, as the beginning of a path; everywhere if it is not given.
     #[serde(default)]
     pub path: String,
-    /// Why.
+    /// Says why.
     pub reason: String,
 }
 
@@ -258,7 +258,7 @@ pub struct Finding {
     pub text: String,
     /// The phrase of the table.
     pub phrase: &'static str,
-    /// What to write.
+    /// Holds what to write.
     pub instead: &'static str,
 }
 
@@ -436,7 +436,7 @@ fn walk(tokens: TokenStream, strings: bool, docs: bool, add: &mut impl FnMut(Kin
     }
 }
 
-/// What the allow list lets pass, and which of its entries were needed.
+/// Holds what the allow list lets pass, and which of its entries were needed.
 #[derive(Debug)]
 pub struct Permits {
     entries: Vec<(Allowed, bool)>,

@@ -15,7 +15,7 @@ pub const USER_AGENT: &str = "scripted-browser";
 /// More pages than any login has.
 const PAGES: usize = 20;
 
-/// What the user does with the consent page.
+/// Holds what the user does with the consent page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Decision {
@@ -25,7 +25,7 @@ pub enum Decision {
     Deny,
 }
 
-/// What is entered into the forms of a server. Hidden fields are sent as they are.
+/// Holds what is entered into the forms of a server. Hidden fields are sent as they are.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

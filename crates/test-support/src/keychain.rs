@@ -19,7 +19,7 @@ use crate::tool::{is_skipped, variable};
 /// Tells the test that it is inside.
 const INSIDE: &str = "MCP_OAUTH_TEST_SESSION";
 
-/// What there is in the session.
+/// Holds what there is in the session.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Session {
@@ -109,7 +109,7 @@ fn command(name: &str, session: Session, home: &TempDir) -> Command {
     command
 }
 
-/// What runs another command in such a session.
+/// Returns what runs another command in such a session.
 fn in_session(session: Session, home: &Path) -> Command {
     const START: &str = "printf test-password \
         | gnome-keyring-daemon --unlock --components=secrets >/dev/null && exec \"$0\" \"$@\"";
@@ -128,10 +128,10 @@ fn in_session(session: Session, home: &Path) -> Command {
 const ANSWERS: &str = r#"<allow eavesdrop="true"/>"#;
 const DENIES: &str =
     r#"<allow eavesdrop="true"/><deny send_destination="org.freedesktop.secrets"/>"#;
-/// Where the bus finds services to start.
+/// Says where the bus finds services to start.
 const SERVICES: &str = "<standard_session_servicedirs/>";
 
-/// A bus with services that it can start, and with more in its policy than that all may send.
+/// Returns a bus with services that it can start, and with more in its policy than that all may send.
 fn bus(home: &Path, services: &str, policy: &str) -> String {
     let path = home.join("bus.conf");
     let text = format!(
@@ -188,11 +188,11 @@ async fn look<T: Send + 'static>(
 #[derive(Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// What it is filed under.
+    /// Holds what it is filed under.
     pub service: String,
-    /// Which key it is.
+    /// Says which key it is.
     pub account: String,
-    /// What a keychain manager shows.
+    /// Holds what a keychain manager shows.
     pub label: String,
     /// The key.
     pub secret: String,

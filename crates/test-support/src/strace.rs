@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::tool::is_skipped;
 
-/// Whether strace is installed, which the check script does; false where it leaves these tests out.
+/// Returns whether strace is installed, which the check script does; false where it leaves these tests out.
 pub fn is_installed() -> bool {
     if is_skipped("MCP_OAUTH_TEST_STRACE", "there is no strace to test with") {
         return false;

@@ -9,7 +9,7 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Whether the check script leaves out the tests that need a tool, because it cannot be installed.
+/// Returns whether the check script leaves out the tests that need a tool, because it cannot be installed.
 /// It repeats in its summary what is printed here.
 pub fn is_skipped(variable_name: &str, reason: &str) -> bool {
     let skip = variable(variable_name).is_some_and(|value| value == "skip");

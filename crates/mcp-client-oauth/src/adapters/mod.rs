@@ -39,7 +39,7 @@ impl<T, C: Fn(&T) -> Option<T>> Copies<T, C> {
         }
     }
 
-    /// What to send now, with a copy of it left behind if there can be one.
+    /// Returns what to send now, with a copy of it left behind if there can be one.
     fn take(&self) -> Option<T> {
         let mut next = lock(&self.next);
         let now = next.take()?;
@@ -47,7 +47,7 @@ impl<T, C: Fn(&T) -> Option<T>> Copies<T, C> {
         Some(now)
     }
 
-    /// Whether there is something to send again.
+    /// Returns whether there is something to send again.
     fn are_left(&self) -> bool {
         lock(&self.next).is_some()
     }

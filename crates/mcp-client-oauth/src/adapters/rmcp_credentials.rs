@@ -33,7 +33,7 @@ use crate::{
 /// Before the name of what `rmcp` keeps. A record of ours has another one.
 const NAME: &str = "rmcp ";
 
-/// What `rmcp` keeps for one server and account.
+/// Holds what `rmcp` keeps for one server and account.
 #[derive(Clone)]
 pub struct RmcpCredentials {
     backend: Arc<dyn Backend>,
@@ -77,7 +77,7 @@ impl CredentialStore for RmcpCredentials {
         cleared.map(drop).map_err(failure)
     }
 
-    /// The lock of the store, which other processes see: with rotation, two who refresh at once lose
+    /// Returns the lock of the store, which other processes see: with rotation, two who refresh at once lose
     /// the login (H101).
     async fn acquire_refresh_guard(&self) -> Result<Option<CredentialRefreshGuard>, AuthError> {
         let held = self.backend.lock(&self.name).await.map_err(failure)?;

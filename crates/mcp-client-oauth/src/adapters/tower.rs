@@ -62,9 +62,9 @@ pub struct AuthorizedService<S, C = Cloned> {
     copy: C,
 }
 
-/// How a body is copied, so that its request can be sent again.
+/// Says how a body is copied, so that its request can be sent again.
 pub trait CopyBody<B> {
-    /// A copy; none if the body can be sent only once.
+    /// Returns a copy; none if the body can be sent only once.
     fn copy(&self, body: &B) -> Option<B>;
 }
 
@@ -99,7 +99,7 @@ impl AuthorizedLayer {
         }
     }
 
-    /// The same for bodies that cannot, which `copy` may know how to: `|_| None` for streams. Who may
+    /// Returns the same for bodies that cannot, which `copy` may know how to: `|_| None` for streams. Who may
     /// be refused with a body that is sent only once sees the refusal.
     pub fn copying<C>(self, copy: C) -> AuthorizedLayer<C> {
         AuthorizedLayer {
@@ -157,7 +157,7 @@ struct Services<S> {
 }
 
 impl<S: Clone> Services<S> {
-    /// What to send with, and whether it is ready.
+    /// Returns what to send with, and whether it is ready.
     fn next(&mut self) -> (S, bool) {
         match self.ready.take() {
             Some(ready) => (ready, true),

@@ -37,7 +37,7 @@ use crate::{
 /// A WebSocket that is open.
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Why there is no socket.
+/// Says why there is no socket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -83,7 +83,7 @@ pub async fn connect(
     Ok(outcome?)
 }
 
-/// The URL of the handshake, which is an HTTP request.
+/// Returns the URL of the handshake, which is an HTTP request.
 fn url_of(request: &Request) -> Option<Url> {
     let text = request.uri().to_string();
     let (scheme, rest) = text.split_once("://")?;

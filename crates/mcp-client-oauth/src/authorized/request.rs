@@ -22,7 +22,7 @@ use crate::{
     proto::{challenge::Challenge, token::AccessToken},
 };
 
-/// How large an answer may be, unless the caller says otherwise.
+/// Says how large an answer may be, unless the caller says otherwise.
 const ANSWER_LIMIT: usize = 64 << 20;
 
 /// A request to the server, to be sent with a token. The caller's headers are kept; `Authorization`
@@ -37,7 +37,7 @@ pub struct AuthorizedRequest {
     broken: Option<String>,
 }
 
-/// What came of a request whose body is spent.
+/// Holds what came of a request whose body is spent.
 struct Sent {
     answer: http::Response<Body>,
     token: AccessToken,
@@ -56,7 +56,7 @@ impl Once {
 }
 
 impl Authorized {
-    /// A request with any method.
+    /// Returns a request with any method.
     pub fn request(&self, method: Method, url: Url) -> AuthorizedRequest {
         let reach = AddressSpace::for_server(self.source.server());
         let mut request = Request::new(method, url, reach);
@@ -69,12 +69,12 @@ impl Authorized {
         }
     }
 
-    /// A `GET`.
+    /// Returns a `GET`.
     pub fn get(&self, url: Url) -> AuthorizedRequest {
         self.request(Method::GET, url)
     }
 
-    /// A `POST`.
+    /// Returns a `POST`.
     pub fn post(&self, url: Url) -> AuthorizedRequest {
         self.request(Method::POST, url)
     }
@@ -149,7 +149,7 @@ impl AuthorizedRequest {
         self
     }
 
-    /// Whether it is sent again with another token when it is refused. It is by default.
+    /// Returns whether it is sent again with another token when it is refused. It is by default.
     pub fn retry_on_401(mut self, retry: bool) -> Self {
         self.authorized = self.authorized.retry_on_401(retry);
         self
@@ -227,7 +227,7 @@ impl AuthorizedRequest {
         })
     }
 
-    /// Whether it could be made as the caller wanted it.
+    /// Returns whether it could be made as the caller wanted it.
     fn whole(&self) -> Result<(), HttpError> {
         match &self.broken {
             Some(why) => {

@@ -19,12 +19,12 @@ use crate::{
     session::TokenSource,
 };
 
-/// How often a request is sent again because the server wants a wider scope (spec-checklist G6).
+/// Says how often a request is sent again because the server wants a wider scope (spec-checklist G6).
 const UPGRADES: usize = 3;
-/// How often a request is sent again because the server wants another nonce in the proof (H181).
+/// Says how often a request is sent again because the server wants another nonce in the proof (H181).
 const NONCES: usize = 2;
 
-/// What of an answer says whether it is a challenge, and what the next proof needs.
+/// Holds what of an answer says whether it is a challenge, and what the next proof needs.
 #[derive(Clone)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
@@ -120,7 +120,7 @@ where
     }
 }
 
-/// How often a request has been sent again, and why.
+/// Says how often a request has been sent again, and why.
 #[derive(Default)]
 struct Tries {
     replaced: bool,
@@ -144,14 +144,14 @@ impl Tries {
     }
 }
 
-/// What binds one request to the key of its token.
+/// Holds what binds one request to the key of its token.
 pub(super) struct RequestProof {
     prover: Arc<ProofGenerator>,
     pub(super) proof: DpopProof,
 }
 
 impl RequestProof {
-    /// None for a bearer token.
+    /// Returns none for a bearer token.
     pub(super) fn of(
         source: &dyn TokenSource,
         token: &AccessToken,
@@ -168,7 +168,7 @@ impl RequestProof {
         Ok(Some(Self { prover, proof }))
     }
 
-    /// Whether the server has given another nonce than the one in the proof.
+    /// Returns whether the server has given another nonce than the one in the proof.
     pub(super) fn is_outdated(&self, url: &Url, challenge: &Challenge) -> bool {
         if let Some(nonce) = &challenge.dpop_nonce {
             self.prover.remember(url, nonce.clone());

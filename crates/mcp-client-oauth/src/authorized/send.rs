@@ -41,7 +41,7 @@ impl Authorized {
         }
     }
 
-    /// Whether a refused request is sent again with another token. It is, unless switched off.
+    /// Returns whether a refused request is sent again with another token. It is, unless switched off.
     #[must_use]
     pub fn retry_on_401(mut self, retry: bool) -> Self {
         self.retry = retry;
@@ -75,7 +75,7 @@ impl Authorized {
         exchange(&*self.source, method, url, send, head, || self.retry).await?
     }
 
-    /// What one request of this `method` to `url` needs: its `Authorization` header, and the proof
+    /// Returns what one request of this `method` to `url` needs: its `Authorization` header, and the proof
     /// besides if the token is bound to a key. For whoever sends it by other means, once; nothing is
     /// learnt of the answer, so a refused token is for the caller to replace
     /// ([`TokenSource::replace`]).

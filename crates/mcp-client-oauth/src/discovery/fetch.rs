@@ -16,12 +16,12 @@ use crate::{
     proto::{cache_control, endpoint::LONGEST_URL, untrusted_text::UntrustedText},
 };
 
-/// How many redirects are followed.
+/// Says how many redirects are followed.
 const REDIRECTS: usize = 3;
-/// How many documents one discovery may ask for (H10, H130).
+/// Says how many documents one discovery may ask for (H10, H130).
 const DOCUMENTS: usize = 16;
 
-/// What one discovery may still ask for.
+/// Holds what one discovery may still ask for.
 #[derive(Default)]
 pub(super) struct Budget(AtomicUsize);
 
@@ -32,16 +32,16 @@ impl Budget {
     }
 }
 
-/// What came from a place where metadata may be.
+/// Holds what came from a place where metadata may be.
 #[derive(Clone)]
 pub(super) struct Fetched {
-    /// Where it was asked for.
+    /// Says where it was asked for.
     pub(super) asked: Url,
     pub(super) status: u16,
-    /// Whether it was a web page: some servers answer every unknown path with one, and 200.
+    /// Says whether it was a web page: some servers answer every unknown path with one, and 200.
     pub(super) html: bool,
     pub(super) remote: Option<IpAddr>,
-    /// Where a redirect to another origin led, which was not followed.
+    /// Says where a redirect to another origin led, which was not followed.
     pub(super) redirect: Option<UntrustedText>,
     pub(super) document: Option<Document>,
 }
@@ -49,7 +49,7 @@ pub(super) struct Fetched {
 /// A document, whatever is in it.
 #[derive(Clone)]
 pub(super) struct Document {
-    /// Where it was, after redirects.
+    /// Says where it was, after redirects.
     pub(super) url: Url,
     pub(super) body: Bytes,
     /// For how long it may be used again.
@@ -104,7 +104,7 @@ fn fetched(asked: Url, at: Url, answer: &Response) -> Fetched {
     }
 }
 
-/// Where a redirect leads.
+/// Says where a redirect leads.
 enum Target {
     SameOrigin(Url),
     /// Never followed: the document would be of another server.

@@ -73,7 +73,7 @@ impl Search<'_> {
         }
     }
 
-    /// The rules of 2025-03-26: metadata at the root of the server's own origin.
+    /// Returns the rules of 2025-03-26: metadata at the root of the server's own origin.
     pub(super) async fn legacy_metadata(
         &mut self,
     ) -> Result<Option<(Url, ServerMetadata, Duration)>, Error> {
@@ -107,7 +107,7 @@ impl Search<'_> {
         Ok(Some((document.url, metadata, document.lifetime)))
     }
 
-    /// The fixed endpoints of 2025-03-26, for a server without any metadata.
+    /// Returns the fixed endpoints of 2025-03-26, for a server without any metadata.
     pub(super) fn legacy_endpoints(&self) -> Result<ServerMetadata, DiscoveryError> {
         Ok(ServerMetadata {
             registration_endpoint: Some(self.legacy_url("/register")?),

@@ -10,7 +10,7 @@ use crate::{
     server_url::ServerUrl,
 };
 
-/// Why there is no authorization.
+/// Says why there is no authorization.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorizationError {
@@ -24,7 +24,7 @@ pub enum AuthorizationError {
         must_be_named.map(|name| format!("; `{name}` may, if it is asked for")).unwrap_or_default()
     )]
     NoGrant {
-        /// Which server.
+        /// Says which server.
         issuer: Issuer,
         /// The grant that was asked for, if one was.
         wanted: Option<String>,
@@ -51,7 +51,7 @@ pub enum AuthorizationError {
     Device {
         /// The device authorization endpoint.
         url: Url,
-        /// What it said.
+        /// Holds what it said.
         #[source]
         cause: DeviceResponseError,
     },
@@ -86,17 +86,17 @@ pub enum AuthorizationError {
     /// The server keeps asking for more than it grants (spec-checklist G6).
     #[error("{server} asks for the scope `{scope}`, which a login has not brought")]
     ScopeNotGranted {
-        /// Which server.
+        /// Says which server.
         server: ServerUrl,
-        /// What it asks for.
+        /// Holds what it asks for.
         scope: Scope,
     },
     /// A token may go to its own resource only (H90).
     #[error("{url} is not part of `{resource}`, which the token is for")]
     OutsideResource {
-        /// Where the request was to go.
+        /// Says where the request was to go.
         url: Url,
-        /// Where it may go.
+        /// Says where it may go.
         resource: String,
     },
 }

@@ -14,15 +14,15 @@ use crate::{
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// Where.
+    /// Says where.
     pub url: Url,
     /// The HTTP status.
     pub status: u16,
-    /// Whether a web page came where JSON was wanted.
+    /// Says whether a web page came where JSON was wanted.
     pub html: bool,
-    /// Where a redirect to another origin led. It was not followed.
+    /// Says where a redirect to another origin led. It was not followed.
     pub redirect: Option<UntrustedText>,
-    /// Why the document there is not the metadata that was looked for, if there is one.
+    /// Says why the document there is not the metadata that was looked for, if there is one.
     pub unusable: Option<ServerMetadataError>,
 }
 
@@ -52,28 +52,28 @@ fn list(tried: &[Attempt]) -> String {
         .join(", ")
 }
 
-/// Why it is not known who issues tokens for a server.
+/// Says why it is not known who issues tokens for a server.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
     /// The server answers without a token and publishes no metadata.
     #[error("{server} asks for no authorization (it answered HTTP {status} without a token; tried {})", list(.tried))]
     NotProtected {
-        /// Which server.
+        /// Says which server.
         server: ServerUrl,
-        /// What it answered.
+        /// Holds what it answered.
         status: u16,
-        /// Where metadata was looked for.
+        /// Says where metadata was looked for.
         tried: Vec<Attempt>,
     },
     /// The server wants a token, and does not say from whom (H16).
     #[error("{server} answered HTTP {status} and says nowhere who issues its tokens; tried {}", list(.tried))]
     NoResourceMetadata {
-        /// Which server.
+        /// Says which server.
         server: ServerUrl,
-        /// What it answered.
+        /// Holds what it answered.
         status: u16,
-        /// Where metadata was looked for.
+        /// Says where metadata was looked for.
         tried: Vec<Attempt>,
     },
     /// The server has no resource metadata, but its own origin has metadata of an authorization server,
@@ -86,17 +86,17 @@ pub enum DiscoveryError {
         list(.tried)
     )]
     LegacyMetadata {
-        /// Which server.
+        /// Says which server.
         server: ServerUrl,
         /// The HTTP status of its response.
         status: u16,
-        /// Where the metadata of the authorization server is: at the origin of `server`.
+        /// Says where the metadata of the authorization server is: at the origin of `server`.
         url: Box<Url>,
-        /// Which authorization server it describes, as it says itself: if that is not the origin of
+        /// Says which authorization server it describes, as it says itself: if that is not the origin of
         /// `server`, the metadata can be used only where its name is accepted
         /// ([`Quirks::issuers`](crate::Quirks::issuers)) too.
         issuer: Issuer,
-        /// Where resource metadata was looked for.
+        /// Says where resource metadata was looked for.
         tried: Vec<Attempt>,
     },
     /// The URL leads to a web page, or to nothing: an MCP server either opens a session or names the
@@ -107,17 +107,17 @@ pub enum DiscoveryError {
         server: ServerUrl,
         /// The HTTP status of the response to `initialize`.
         status: u16,
-        /// Whether that response was a web page.
+        /// Says whether that response was a web page.
         html: bool,
-        /// Where metadata was looked for.
+        /// Says where metadata was looked for.
         tried: Vec<Attempt>,
     },
     /// Metadata of the server that cannot be used.
     #[error("the document at {url} cannot be used: {cause}")]
     ResourceMetadata {
-        /// Where it is.
+        /// Says where it is.
         url: Url,
-        /// What is wrong with it.
+        /// Holds what is wrong with it.
         #[source]
         cause: ResourceMetadataError,
     },
@@ -127,17 +127,17 @@ pub enum DiscoveryError {
     /// The authorization server publishes no metadata.
     #[error("the authorization server {issuer} publishes no metadata; tried {}", list(.tried))]
     NoServerMetadata {
-        /// Which.
+        /// Says which.
         issuer: Issuer,
-        /// Where metadata was looked for.
+        /// Says where metadata was looked for.
         tried: Vec<Attempt>,
     },
     /// Metadata of the authorization server that cannot be used.
     #[error("the document at {url} cannot be used: {cause}")]
     ServerMetadata {
-        /// Where it is.
+        /// Says where it is.
         url: Url,
-        /// What is wrong with it.
+        /// Holds what is wrong with it.
         #[source]
         cause: ServerMetadataError,
     },
@@ -146,7 +146,7 @@ pub enum DiscoveryError {
     Unsafe {
         /// As the server wrote it.
         url: UntrustedText,
-        /// Why not.
+        /// Says why not.
         #[source]
         cause: UrlPolicyError,
     },
@@ -156,11 +156,11 @@ pub enum DiscoveryError {
         "{url} redirects to `{location}`, which is not followed: metadata moves at most {most} times, within its own origin"
     )]
     Redirect {
-        /// Where from.
+        /// Says where from.
         url: Url,
-        /// Where to, as the server wrote it.
+        /// Says where to, as the server wrote it.
         location: UntrustedText,
-        /// How many are followed.
+        /// Says how many are followed.
         most: usize,
     },
     /// spec-checklist E2: without PKCE a stolen code is a stolen login.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::proto::server_metadata::{ID_JAG_PROFILE, Issuer};
 
-/// Why a grant without a person brought no tokens. Nobody can be asked to log in, so what a server
+/// Says why a grant without a person brought no tokens. Nobody can be asked to log in, so what a server
 /// refuses is mended where the grant was configured.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,7 +25,7 @@ pub enum NonInteractiveGrantError {
     /// A client that asks in its own name must prove who it is (RFC 6749 §4.4).
     #[error("the client `{client_id}` has nothing that proves to {issuer} who it is")]
     PublicClient {
-        /// Which client.
+        /// Says which client.
         client_id: String,
         /// Who would have to believe it.
         issuer: Issuer,
@@ -39,21 +39,21 @@ pub enum NonInteractiveGrantError {
     /// The key of the client could not sign.
     #[error(transparent)]
     NotSigned(#[from] SigningError),
-    /// What the identity provider of the organization said.
+    /// Holds what the identity provider of the organization said.
     #[error("the identity provider at {url}: {cause}")]
     IdentityProvider {
         /// Its token endpoint.
         url: Url,
-        /// What it said.
+        /// Holds what it said.
         #[source]
         cause: TokenExchangeError,
     },
-    /// What the authorization server said.
+    /// Holds what the authorization server said.
     #[error("{url}: {cause}")]
     Answer {
         /// The token endpoint.
         url: Url,
-        /// What it said.
+        /// Holds what it said.
         #[source]
         cause: TokenError,
     },
@@ -82,7 +82,7 @@ impl NonInteractiveGrantError {
         }
     }
 
-    /// What the authorization server said.
+    /// Returns what the authorization server said.
     pub(super) fn token_answer(&self) -> Option<&TokenError> {
         match self {
             Self::Answer { cause, .. } => Some(cause),
@@ -90,7 +90,7 @@ impl NonInteractiveGrantError {
         }
     }
 
-    /// Whether the same may work in a moment. An assertion that was refused is not sent again
+    /// Returns whether the same may work in a moment. An assertion that was refused is not sent again
     /// (spec-checklist J13).
     pub(crate) fn may_pass(&self) -> bool {
         match self {

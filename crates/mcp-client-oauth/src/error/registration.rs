@@ -5,7 +5,7 @@ use url::Url;
 use super::{RegistrationResponseError, SigningError, remedy::Remedy};
 use crate::proto::server_metadata::Issuer;
 
-/// Why there is no client id.
+/// Says why there is no client id.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistrationError {
@@ -25,7 +25,7 @@ pub enum RegistrationError {
     Answer {
         /// The registration endpoint.
         url: Url,
-        /// What it said.
+        /// Holds what it said.
         #[source]
         cause: RegistrationResponseError,
     },
@@ -42,9 +42,9 @@ pub enum RegistrationError {
         "the client's key signs with {own}, which the authorization server {issuer} does not take"
     )]
     SigningAlgorithm {
-        /// Which server.
+        /// Says which server.
         issuer: Issuer,
-        /// What the key signs with.
+        /// Holds what the key signs with.
         own: &'static str,
     },
     /// The key of the client could not sign.

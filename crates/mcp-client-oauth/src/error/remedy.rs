@@ -2,7 +2,7 @@
 
 use crate::platform::{HttpError, HttpErrorKind};
 
-/// What a caller can do about an [`Error`](super::Error).
+/// Holds what a caller can do about an [`Error`](super::Error).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Remedy {

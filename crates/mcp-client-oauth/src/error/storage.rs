@@ -7,7 +7,7 @@ use url::Url;
 use super::{HttpErrorKind, UrlPolicyError, remedy::Remedy};
 use crate::proto::untrusted_text::UntrustedText;
 
-/// Why a record could not be kept or read. The stored state is as it was.
+/// Says why a record could not be kept or read. The stored state is as it was.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenStorageError {
@@ -31,7 +31,7 @@ pub enum TokenStorageError {
     Corrupt {
         /// The file or record.
         place: String,
-        /// What is wrong with it.
+        /// Holds what is wrong with it.
         why: &'static str,
     },
     /// Written by a later version of this library.
@@ -45,9 +45,9 @@ pub enum TokenStorageError {
     /// A directory or file that others could change or read.
     #[error("{path} is not safe to keep tokens in: {why}")]
     Insecure {
-        /// Which.
+        /// Says which.
         path: PathBuf,
-        /// Why not.
+        /// Says why not.
         why: &'static str,
     },
     /// More than a record may have.
@@ -55,7 +55,7 @@ pub enum TokenStorageError {
     TooLarge {
         /// The record.
         place: String,
-        /// How many bytes a record may have.
+        /// Says how many bytes a record may have.
         most: usize,
     },
     /// Another process holds the record for longer than a refresh can take.
@@ -73,19 +73,19 @@ pub enum TokenStorageError {
     /// The operating system said no.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// Holds what was tried.
         action: &'static str,
         /// On which file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// Holds what the system said.
         source: Arc<std::io::Error>,
     },
     /// HashiCorp Vault or OpenBao.
     #[error("the vault at {address}: {cause}")]
     Vault {
-        /// Where it is.
+        /// Says where it is.
         address: Url,
-        /// What is wrong.
+        /// Holds what is wrong.
         #[source]
         cause: VaultErrorKind,
     },
@@ -94,16 +94,16 @@ pub enum TokenStorageError {
     Keychain {
         /// The directory of the store.
         store: PathBuf,
-        /// What is wrong.
+        /// Holds what is wrong.
         #[source]
         cause: KeychainErrorKind,
     },
     /// Another back end failed.
     #[error("the {name} token store failed: {source}")]
     Backend {
-        /// Which.
+        /// Says which.
         name: &'static str,
-        /// What it said.
+        /// Holds what it said.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -129,7 +129,7 @@ impl TokenStorageError {
     }
 }
 
-/// Why the keychain of the system did not keep or bring the key of a store. The records of the
+/// Says why the keychain of the system did not keep or bring the key of a store. The records of the
 /// store are as they were.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -176,7 +176,7 @@ pub enum KeychainErrorKind {
     Failed(UntrustedText),
 }
 
-/// Why a Vault or OpenBao did not keep or bring a record.
+/// Says why a Vault or OpenBao did not keep or bring a record.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultErrorKind {
@@ -198,7 +198,7 @@ pub enum VaultErrorKind {
     /// A standby that does not forward, a rate limit, or a failing server.
     #[error("it cannot answer now (HTTP {status}: {message})")]
     Unavailable {
-        /// What it answered.
+        /// Holds what it answered.
         status: u16,
         /// Its own words.
         message: UntrustedText,
@@ -211,7 +211,7 @@ pub enum VaultErrorKind {
         "permission denied for `{path}`: the token is no longer valid, or no policy of its allows that"
     )]
     Denied {
-        /// What we wanted to use.
+        /// Holds what we wanted to use.
         path: String,
     },
     /// The token, as it was given or found, cannot be one.
@@ -235,13 +235,13 @@ pub enum VaultErrorKind {
     NotKv2 {
         /// The mount.
         mount: String,
-        /// What is there.
+        /// Holds what is there.
         found: UntrustedText,
     },
     /// Another refusal.
     #[error("it refused (HTTP {status}: {message})")]
     Refused {
-        /// What it answered.
+        /// Holds what it answered.
         status: u16,
         /// Its own words.
         message: UntrustedText,

@@ -29,7 +29,7 @@ use crate::{
 
 /// The scope that requests an ID token (OpenID Connect Core §3.1.2.1).
 const OPENID: &str = "openid";
-/// How many pasted URLs are looked at.
+/// Says how many pasted URLs are looked at.
 const STRANGERS: usize = 64;
 
 pub(super) struct AuthorizationCodeGrant;
@@ -147,9 +147,9 @@ fn start(
     Ok(authorization_url(server, endpoint, &ask, state, verifier))
 }
 
-/// Where the answer comes in: by the listener, or by another way that the application knows.
+/// Says where the answer comes in: by the listener, or by another way that the application knows.
 struct RedirectListener {
-    /// How many URLs that are not ours may still come by the other way: one that never waits must
+    /// Says how many URLs that are not ours may still come by the other way: one that never waits must
     /// not keep us busy.
     strangers: usize,
     listener: Option<Serving>,

@@ -36,7 +36,7 @@ impl Grant for DeviceCodeGrant {
         server.device_authorization_endpoint.is_some()
     }
 
-    /// A person can be had to confirm a code that somebody else was given (RFC 8628 §5.4), so a
+    /// Returns a person can be had to confirm a code that somebody else was given (RFC 8628 §5.4), so a
     /// server alone cannot make us take this way (H179).
     fn must_be_named(&self) -> bool {
         true
@@ -118,7 +118,7 @@ async fn poll(
     Ok(None)
 }
 
-/// The code goes to the token endpoint of the metadata that named the device endpoint, and nowhere
+/// Returns the code goes to the token endpoint of the metadata that named the device endpoint, and nowhere
 /// else.
 async fn poll_once(
     platform: &Platform,
@@ -148,7 +148,7 @@ async fn poll_once(
     }
 }
 
-/// Whether the network may be back later (H177).
+/// Returns whether the network may be back later (H177).
 fn may_pass(error: &HttpError) -> bool {
     match error.cause {
         HttpErrorKind::Connect(_) | HttpErrorKind::Interrupted(_) | HttpErrorKind::TimedOut(_) => {
@@ -165,7 +165,7 @@ fn may_pass(error: &HttpError) -> bool {
     }
 }
 
-/// What ends the wait: the life of the code, or how long the person may take.
+/// Holds what ends the wait: the life of the code, or how long the person may take.
 #[derive(Clone, Copy)]
 enum Limit {
     Code(Duration),
@@ -195,7 +195,7 @@ impl Limit {
     }
 }
 
-/// How much time is left. A sleep counts in full even if the clock was set back meanwhile, so that
+/// Says how much time is left. A sleep counts in full even if the clock was set back meanwhile, so that
 /// no clock makes us ask for ever.
 struct Countdown {
     left: Duration,
@@ -227,7 +227,7 @@ impl Countdown {
     }
 }
 
-/// How long to wait before the next poll.
+/// Says how long to wait before the next poll.
 struct Pace {
     /// Grows by `slow_down`, for good (RFC 8628 §3.5).
     interval: Duration,

@@ -33,14 +33,14 @@ mod page;
 
 use page::Page;
 
-/// How many connections are open at once; one more ends the oldest, so that a flood does not
+/// Says how many connections are open at once; one more ends the oldest, so that a flood does not
 /// keep the browser out.
 const CONNECTIONS: usize = 32;
-/// How large the head of a request may be.
+/// Says how large the head of a request may be.
 const HEAD: usize = 8 * 1024;
-/// How long a request may take.
+/// Says how long a request may take.
 const REQUEST: Duration = Duration::from_secs(5);
-/// How long the browser is given to fetch the last page after the login has ended.
+/// Says how long the browser is given to fetch the last page after the login has ended.
 const FAREWELL: Duration = Duration::from_millis(250);
 
 /// A socket that is bound, and not answered yet.
@@ -61,7 +61,7 @@ pub(super) struct Callback {
     verdict: oneshot::Sender<Verdict>,
 }
 
-/// What a callback is.
+/// Holds what a callback is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
     /// The answer to our request.
@@ -169,7 +169,7 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// The next callback, ours or not.
+    /// Returns the next callback, ours or not.
     pub(super) async fn next(&mut self) -> Callback {
         match self.incoming.recv().await {
             Some(callback) => callback,
@@ -202,7 +202,7 @@ impl Serving {
     }
 }
 
-/// What every connection needs to know.
+/// Holds what every connection needs to know.
 #[derive(Debug)]
 struct ListenerState {
     host: String,
@@ -213,7 +213,7 @@ struct ListenerState {
     ended: OnceLock<End>,
 }
 
-/// How the login ended, and by which callback: its URL holds the code.
+/// Says how the login ended, and by which callback: its URL holds the code.
 struct End {
     callback: Zeroizing<String>,
     verdict: Verdict,
@@ -342,7 +342,7 @@ impl ListenerState {
         response
     }
 
-    /// Whether the browser means us: a foreign name that was made to resolve to loopback is
+    /// Returns whether the browser means us: a foreign name that was made to resolve to loopback is
     /// turned away (H61).
     fn is_our_host(&self, headers: &HeaderMap) -> bool {
         let port = self.port;
@@ -357,7 +357,7 @@ impl ListenerState {
     }
 }
 
-/// Whether a person's browser goes to this page, and no other page fetches it (H62). Programs
+/// Returns whether a person's browser goes to this page, and no other page fetches it (H62). Programs
 /// that send no such headers are let through: `state` decides.
 fn is_navigation(headers: &HeaderMap) -> bool {
     headers

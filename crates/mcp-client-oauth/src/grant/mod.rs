@@ -26,7 +26,7 @@ pub const GRANTS: &[&dyn Grant] = &[
     &device_code::DeviceCodeGrant,
 ];
 
-/// The grant that was asked for by name, else the first that fits and need not be named.
+/// Returns the grant that was asked for by name, else the first that fits and need not be named.
 ///
 /// # Errors
 /// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].
@@ -39,7 +39,7 @@ pub fn select(
     })
 }
 
-/// The same before there is a request: which grant it will be, so that nothing is bound or
+/// Returns the same before there is a request: which grant it will be, so that nothing is bound or
 /// registered that it does not need, or for no grant at all.
 ///
 /// # Errors

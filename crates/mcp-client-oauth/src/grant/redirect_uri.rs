@@ -10,7 +10,7 @@ use crate::{
 /// The path of the loopback redirect URI, unless another is asked for.
 const PATH: &str = "/callback";
 
-/// Where the browser shall come back to.
+/// Says where the browser shall come back to.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RedirectTarget {
@@ -26,7 +26,7 @@ pub enum RedirectTarget {
     Uri(Url),
 }
 
-/// What waits for the browser: bound before any URL is built, so that nobody else can sit on the
+/// Holds what waits for the browser: bound before any URL is built, so that nobody else can sit on the
 /// port (H63).
 #[derive(Debug)]
 pub struct CallbackReceiver {
@@ -51,7 +51,7 @@ impl CallbackReceiver {
         }
     }
 
-    /// The redirect URI to register and to send.
+    /// Returns the redirect URI to register and to send.
     pub fn uri(&self) -> &Url {
         &self.uri
     }

@@ -18,10 +18,10 @@ use crate::{
     },
 };
 
-/// How long a person may take over a login, unless the caller says otherwise.
+/// Says how long a person may take over a login, unless the caller says otherwise.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// What a grant works on: an identity that belongs to the authorization server.
+/// Holds what a grant works on: an identity that belongs to the authorization server.
 #[derive(Debug)]
 pub struct GrantRequest<'a> {
     pub(super) discovery: &'a Discovery,
@@ -85,32 +85,32 @@ impl<'a> GrantRequest<'a> {
         self
     }
 
-    /// What was learnt about the server.
+    /// Returns what was learnt about the server.
     pub fn discovery(&self) -> &Discovery {
         self.discovery
     }
 
-    /// The client, as it presents itself to the server.
+    /// Returns the client, as it presents itself to the server.
     pub fn client(&self) -> &ClientAuth<'a> {
         &self.client
     }
 
-    /// What will be asked for.
+    /// Returns what will be asked for.
     pub fn scope(&self) -> Option<&Scope> {
         self.scope.as_ref()
     }
 
-    /// What the tokens are for.
+    /// Returns what the tokens are for.
     pub fn resource(&self) -> &Resource {
         &self.discovery.resource
     }
 
-    /// The value of the parameter `resource`; none where the server wants none.
+    /// Returns the value of the parameter `resource`; none where the server wants none.
     pub fn resource_parameter(&self) -> Option<&Resource> {
         self.discovery.resource_parameter()
     }
 
-    /// The client at the moment of one request.
+    /// Returns the client at the moment of one request.
     pub(super) fn client_now(
         &self,
         platform: &Platform,
@@ -118,7 +118,7 @@ impl<'a> GrantRequest<'a> {
         Ok(self.client.with_time(platform.clock.now())?)
     }
 
-    /// What the grants without a person have in common; [`Grant::fits`] says beforehand that there
+    /// Returns what the grants without a person have in common; [`Grant::fits`] says beforehand that there
     /// is one.
     pub(super) async fn obtain_without_person(
         &self,
@@ -142,7 +142,7 @@ impl<'a> GrantRequest<'a> {
         Ok(tokens.await?)
     }
 
-    /// What proves that we have the key of the tokens, if they are to be bound to one.
+    /// Returns what proves that we have the key of the tokens, if they are to be bound to one.
     pub fn prover(&self) -> Option<&ProofGenerator> {
         self.prover.as_deref()
     }
@@ -169,27 +169,27 @@ fn own_client<'a>(
 /// A way to get tokens.
 #[async_trait]
 pub trait Grant: Send + Sync {
-    /// Its name in options.
+    /// Returns its name in options.
     fn name(&self) -> &'static str;
 
-    /// Whether the server offers it to a person. A grant that needs more than the server's word
+    /// Returns whether the server offers it to a person. A grant that needs more than the server's word
     /// says no here, and decides in [`fits`](Self::fits).
     fn is_offered_by(&self, _server: &ServerMetadata) -> bool {
         false
     }
 
-    /// Whether it is never chosen unless it is asked for by name.
+    /// Returns whether it is never chosen unless it is asked for by name.
     fn must_be_named(&self) -> bool {
         false
     }
 
-    /// Whether a browser has to come back to us: then a [`CallbackReceiver`] is needed, and a client that is
+    /// Returns whether a browser has to come back to us: then a [`CallbackReceiver`] is needed, and a client that is
     /// registered with its redirect URI.
     fn needs_redirect(&self) -> bool {
         false
     }
 
-    /// Whether it can work here. By itself, a grant that a person takes part in.
+    /// Returns whether it can work here. By itself, a grant that a person takes part in.
     fn fits(&self, request: &GrantRequest<'_>) -> bool {
         request.machine.is_none()
             && self.is_offered_by(&request.discovery.metadata)
@@ -204,7 +204,7 @@ pub trait Grant: Send + Sync {
     ) -> Result<TokenSet, Error>;
 }
 
-/// What [`Grant::fits`] says beforehand.
+/// Returns what [`Grant::fits`] says beforehand.
 pub(super) fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
     AuthorizationError::NoGrant {
         issuer: request.discovery.metadata.issuer.clone(),

@@ -19,7 +19,7 @@ use crate::{
     token_request,
 };
 
-/// How long the revocation of tokens that cannot be used may take, before the login fails.
+/// Says how long the revocation of tokens that cannot be used may take, before the login fails.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sends a token request, and reads the answer with the clock of the moment it was sent. With a

@@ -16,9 +16,9 @@ use crate::{
     proto::unknown_client::refuses_client,
 };
 
-/// How long the check may take: a login waits for it.
+/// Says how long the check may take: a login waits for it.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// What a browser accepts. Some servers redirect to their login page only for a browser.
+/// Holds what a browser accepts. Some servers redirect to their login page only for a browser.
 const ACCEPT: HeaderValue = HeaderValue::from_static("text/html,*/*;q=0.8");
 
 impl LoginFlow<'_> {

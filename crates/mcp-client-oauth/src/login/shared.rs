@@ -9,7 +9,7 @@ use crate::{
     store::{LoginKey, Record, TokenStore},
 };
 
-/// A record for `key` with the login of the same account at another resource of the issuer; none if
+/// Returns a record for `key` with the login of the same account at another resource of the issuer; none if
 /// there is no such login, or the issuer does not give all that is `wanted` for it. Its tokens are bound to a key if, and
 /// only if, `bound` ones are wanted.
 ///

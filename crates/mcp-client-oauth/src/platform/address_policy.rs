@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::server_url::{ServerUrl, is_in_clear, is_loopback};
 
-/// How private an address is, or may be. A URL that a server names may not lead to a more private
+/// Says how private an address is, or may be. A URL that a server names may not lead to a more private
 /// place than the server URL that the person named, so the order of the variants is the rule.
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
@@ -30,7 +30,7 @@ pub enum AddressSpace {
     Loopback,
 }
 
-/// Why a URL must not be visited.
+/// Says why a URL must not be visited.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlPolicyError {
@@ -46,7 +46,7 @@ pub enum UrlPolicyError {
     /// More private than the server that named it.
     #[error("{0} is a {1} address, and the server that names it is not on one")]
     Address(String, AddressSpace),
-    /// What is not encrypted stays in a private network.
+    /// Holds what is not encrypted stays in a private network.
     #[error("plain http goes to private addresses only, and {0} is a {1} one")]
     InClear(String, AddressSpace),
     /// Control characters, or longer than 2 KiB.
@@ -66,11 +66,11 @@ impl std::fmt::Display for AddressSpace {
 }
 
 impl AddressSpace {
-    /// How many there are.
+    /// Says how many there are.
     #[cfg(feature = "reqwest")]
     pub(super) const COUNT: usize = Self::Loopback as usize + 1;
 
-    /// How private `address` is. Addresses that carry another one inside are judged by that one.
+    /// Returns how private `address` is. Addresses that carry another one inside are judged by that one.
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(v4) => of_v4(v4),
@@ -78,7 +78,7 @@ impl AddressSpace {
         }
     }
 
-    /// What the text of `url` tells: the address itself, or `localhost`; a name is taken to be
+    /// Returns what the text of `url` tells: the address itself, or `localhost`; a name is taken to be
     /// public until it is resolved.
     pub fn of_url(url: &Url) -> Self {
         match url.host() {
@@ -89,7 +89,7 @@ impl AddressSpace {
         }
     }
 
-    /// How far a request to `server` itself may go. The person named it, so it may be anywhere; one
+    /// Returns how far a request to `server` itself may go. The person named it, so it may be anywhere; one
     /// that is plain http has to be in a private network.
     pub fn for_server(server: &ServerUrl) -> Self {
         if server.is_plaintext() {
@@ -99,7 +99,7 @@ impl AddressSpace {
         }
     }
 
-    /// How private a place `server` is in, and therefore what it names, as far as its text tells.
+    /// Returns how private a place `server` is in, and therefore what it names, as far as its text tells.
     pub fn of_server(server: &ServerUrl) -> Self {
         if server.is_plaintext() {
             Self::PrivateOverHttp
@@ -108,7 +108,7 @@ impl AddressSpace {
         }
     }
 
-    /// Whether `address`, to which the name in `url` leads, may be connected to with this reach, for
+    /// Returns whether `address`, to which the name in `url` leads, may be connected to with this reach, for
     /// a request to `url`. Of a literal address [`allows`](Self::allows) says the same.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ impl AddressSpace {
         }
     }
 
-    /// Whether `url` may be visited at all with this reach, as far as its text tells; the address
+    /// Returns whether `url` may be visited at all with this reach, as far as its text tells; the address
     /// that a name resolves to is judged again at connect time.
     pub fn check_url(self, url: &Url) -> Result<(), UrlPolicyError> {
         if !url.username().is_empty() || url.password().is_some() {
@@ -165,7 +165,7 @@ fn allows_in_clear(url: &Url) -> Result<(), UrlPolicyError> {
     AddressSpace::PrivateOverHttp.judge(url.host_str().unwrap_or_default(), address)
 }
 
-/// Whether packets to `address` stay in somebody's own network. An address that carries a private one
+/// Returns whether packets to `address` stay in somebody's own network. An address that carries a private one
 /// inside goes another way (6to4, Teredo, NAT64), but for the one that is another spelling of it.
 fn is_inside(address: IpAddr) -> bool {
     let address = match address {
@@ -178,7 +178,7 @@ fn is_inside(address: IpAddr) -> bool {
     }
 }
 
-/// Where clouds answer questions about the machine that asks, though the address is not link-local:
+/// Says where clouds answer questions about the machine that asks, though the address is not link-local:
 /// those of Alibaba, AWS and Google.
 const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 const METADATA_V6: [Ipv6Addr; 2] = [
@@ -226,7 +226,7 @@ fn of_v6(v6: Ipv6Addr) -> AddressSpace {
     }
 }
 
-/// The IPv4 address inside a mapped, compatible, NAT64, 6to4 or Teredo address.
+/// Returns the IPv4 address inside a mapped, compatible, NAT64, 6to4 or Teredo address.
 fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = v6.segments();
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));

@@ -26,10 +26,10 @@ pub const SECRET_VARIABLES: [&str; 6] = [
     "VAULT_SECRET_ID",
 ];
 
-/// How much is read: more than any assertion has.
+/// Says how much is read: more than any assertion has.
 const LIMIT: usize = 64 * 1024;
 
-/// Where an assertion comes from. It cannot be serialized: a source that a record, or anything else
+/// Says where an assertion comes from. It cannot be serialized: a source that a record, or anything else
 /// that others may write, names would let them have a file read or a program run here.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
@@ -38,26 +38,26 @@ pub enum AssertionSource {
     File(PathBuf),
     /// A variable of our environment.
     Variable(String),
-    /// What a program prints: its name and its arguments. No shell is asked, and it is not given
+    /// Holds what a program prints: its name and its arguments. No shell is asked, and it is not given
     /// [`SECRET_VARIABLES`].
     Command(Vec<String>),
     /// This one, and no other when it has expired.
     Given(Secret<String>),
 }
 
-/// Why there is no assertion. It never quotes what was read.
+/// Says why there is no assertion. It never quotes what was read.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("no assertion from {place}: {cause}")]
 #[non_exhaustive]
 pub struct AssertionError {
-    /// Where it was looked for.
+    /// Says where it was looked for.
     pub place: AssertionSource,
-    /// Why there is none.
+    /// Says why there is none.
     #[source]
     pub cause: AssertionErrorKind,
 }
 
-/// Why a place has no assertion.
+/// Says why a place has no assertion.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssertionErrorKind {
@@ -91,7 +91,7 @@ pub enum AssertionErrorKind {
 }
 
 impl AssertionSource {
-    /// The text that is there now, within `deadline`.
+    /// Returns the text that is there now, within `deadline`.
     ///
     /// # Errors
     /// [`AssertionError`].
@@ -128,7 +128,7 @@ async fn file(path: PathBuf) -> Result<Secret<String>, AssertionErrorKind> {
     text.await.map_err(ended)?
 }
 
-/// The kind is asked first, because opening a pipe may wait for ever.
+/// Returns the kind is asked first, because opening a pipe may wait for ever.
 fn file_now(path: &Path) -> Result<Secret<String>, AssertionErrorKind> {
     let unreadable = |error: io::Error| AssertionErrorKind::Unreadable(error.kind());
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -155,7 +155,7 @@ fn variable(name: &str) -> Result<Secret<String>, AssertionErrorKind> {
     text(Zeroizing::new(value.into_encoded_bytes()).as_slice())
 }
 
-/// A file may lie on a network that is gone, and a program may wait for ever.
+/// Returns a file may lie on a network that is gone, and a program may wait for ever.
 async fn within(
     text: impl Future<Output = Result<Secret<String>, AssertionErrorKind>>,
     clock: &dyn Clock,
@@ -213,7 +213,7 @@ fn text(bytes: &[u8]) -> Result<Secret<String>, AssertionErrorKind> {
     Ok(Secret::new(text.to_owned()))
 }
 
-/// What may be shown of it: the arguments of a command may be secret.
+/// Holds what may be shown of it: the arguments of a command may be secret.
 impl fmt::Display for AssertionSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -32,7 +32,7 @@ impl Body {
         Self::new(Full::new(bytes).map_err(|never| match never {}))
     }
 
-    /// The next bytes, never empty; none at the end. A future that is dropped has taken nothing.
+    /// Returns the next bytes, never empty; none at the end. A future that is dropped has taken nothing.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, HttpErrorKind>> {
         loop {
             match self.0.frame().await?.map(Frame::into_data) {
@@ -44,7 +44,7 @@ impl Body {
         }
     }
 
-    /// All of it, while counting: what a server says of its length is not believed.
+    /// Returns all of it, while counting: what a server says of its length is not believed.
     ///
     /// # Errors
     /// [`HttpErrorKind::TooLarge`] if there is more than `limit`; what the network says.
@@ -68,7 +68,7 @@ impl Body {
         Ok(all.freeze())
     }
 
-    /// The same in this time, however little comes each time.
+    /// Returns the same in this time, however little comes each time.
     ///
     /// # Errors
     /// As [`read`](Self::read), and [`HttpErrorKind::TimedOut`].

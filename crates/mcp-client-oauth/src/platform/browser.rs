@@ -70,7 +70,7 @@ mod variables {
 
     use std::{ffi::OsStr, path::Path};
 
-    /// What reads a line of commands.
+    /// Holds what reads a line of commands.
     const SHELLS: [&str; 13] = [
         "ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "nu", "pwsh", "sh", "tcsh",
         "zsh",

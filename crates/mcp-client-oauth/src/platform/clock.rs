@@ -10,7 +10,7 @@ use async_trait::async_trait;
 /// Time.
 #[async_trait]
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The current wall time.
+    /// Returns the current wall time.
     fn now(&self) -> SystemTime;
     /// Returns after `duration`.
     async fn sleep(&self, duration: Duration);

@@ -37,16 +37,16 @@ use super::without_query::without_query;
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct DevicePrompt {
-    /// What the person enters, with all but visible ASCII escaped.
+    /// Holds what the person enters, with all but visible ASCII escaped.
     pub user_code: String,
-    /// Where. Its host is to be shown plainly.
+    /// Says where. Its host is to be shown plainly.
     pub verification_uri: Url,
     /// The same place with the code in it, for a link or a QR code. The person still compares the
     /// code with the one that the page shows (RFC 8628 §3.3.1).
     pub verification_uri_complete: Option<Url>,
     /// Until when; afterwards the login is over.
     pub expires_at: SystemTime,
-    /// Whether the person is sent to another host than that of the issuer. Then a page that asks to
+    /// Says whether the person is sent to another host than that of the issuer. Then a page that asks to
     /// confirm the code may be somebody else's, and the person is to be warned (H175).
     pub is_elsewhere: bool,
 }

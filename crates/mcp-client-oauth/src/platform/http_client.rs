@@ -15,13 +15,13 @@ use super::{
     without_query::without_query,
 };
 
-/// How long one metadata request may take, from the connection to the last byte.
+/// Says how long one metadata request may take, from the connection to the last byte.
 pub const METADATA_DEADLINE: Duration = Duration::from_secs(10);
-/// How long one request to a token, registration or revocation endpoint may take.
+/// Says how long one request to a token, registration or revocation endpoint may take.
 pub const TOKEN_DEADLINE: Duration = Duration::from_secs(30);
-/// How much of a body is held that cannot be sent as it comes.
+/// Says how much of a body is held that cannot be sent as it comes.
 const UPLOAD_LIMIT: usize = 64 << 20;
-/// How large the body of an OAuth answer may be.
+/// Says how large the body of an OAuth answer may be.
 pub const BODY_LIMIT: usize = 1 << 20;
 
 /// Sends one request. It never follows a redirect, keeps no cookies, reads no more than the request
@@ -32,7 +32,7 @@ pub trait HttpClient: Send + Sync {
     /// Sends `request` and returns the whole response, whatever its status.
     async fn send(&self, request: Request) -> Result<Response, HttpError>;
 
-    /// The same, for an answer that is read as it comes: an event stream has no end. The deadline is
+    /// Returns the same, for an answer that is read as it comes: an event stream has no end. The deadline is
     /// for the head of the answer, and whoever reads the body says how large it may be.
     ///
     /// The default has read the whole answer before it returns.
@@ -41,7 +41,7 @@ pub trait HttpClient: Send + Sync {
         Ok(response.map(Body::full))
     }
 
-    /// The same with a `body` that is sent as it comes, in the place of the request's own. It can be
+    /// Returns the same with a `body` that is sent as it comes, in the place of the request's own. It can be
     /// sent once.
     ///
     /// The default has read the whole body, of 64 MiB at most, before it sends it.
@@ -70,19 +70,19 @@ pub trait HttpClient: Send + Sync {
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// Where to.
+    /// Says where to.
     pub url: Url,
     /// The headers.
     pub headers: HeaderMap,
     /// The body; wiped from memory with its last copy when it was made by [`Request::form`].
     pub body: Bytes,
-    /// How private an address this request may go to, and by what.
+    /// Says how private an address this request may go to, and by what.
     pub reach: AddressSpace,
     /// The time for the whole exchange.
     pub deadline: Duration,
     /// The size of the body that may come back, after decoding.
     pub body_limit: usize,
-    /// Whether the body of the answer is left unread: status and headers are all that is wanted.
+    /// Says whether the body of the answer is left unread: status and headers are all that is wanted.
     pub head_only: bool,
 }
 
@@ -181,7 +181,7 @@ impl Response {
         }
     }
 
-    /// The text of a header, the first of several, if it is visible ASCII.
+    /// Returns the text of a header, the first of several, if it is visible ASCII.
     pub fn header(&self, name: header::HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }

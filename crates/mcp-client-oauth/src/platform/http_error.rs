@@ -11,14 +11,14 @@ use super::{address_policy::UrlPolicyError, without_query::without_query};
 #[error("no answer from {url}: {cause}")]
 #[non_exhaustive]
 pub struct HttpError {
-    /// Where the request went, without its query.
+    /// Says where the request went, without its query.
     pub url: Url,
-    /// Why nothing came back.
+    /// Says why nothing came back.
     #[source]
     pub cause: HttpErrorKind,
 }
 
-/// Why there is no response.
+/// Says why there is no response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpErrorKind {
@@ -68,7 +68,7 @@ impl HttpError {
         }
     }
 
-    /// Whether one side does not accept the certificate of the other.
+    /// Returns whether one side does not accept the certificate of the other.
     pub fn is_about_certificates(&self) -> bool {
         matches!(
             self.cause,
@@ -76,7 +76,7 @@ impl HttpError {
         )
     }
 
-    /// Whether the request surely did not reach the server, so that it may be sent again.
+    /// Returns whether the request surely did not reach the server, so that it may be sent again.
     pub fn never_sent(&self) -> bool {
         matches!(
             self.cause,

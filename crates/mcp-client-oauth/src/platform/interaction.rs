@@ -27,7 +27,7 @@ pub trait Interaction: Send + Sync {
             .await;
     }
 
-    /// A redirect URL that reached us by another way than the loopback listener: pasted by the
+    /// Returns a redirect URL that reached us by another way than the loopback listener: pasted by the
     /// person (over SSH, the browser cannot reach our listener), or delivered by the operating
     /// system to an application with a custom URI scheme. The default never returns.
     ///

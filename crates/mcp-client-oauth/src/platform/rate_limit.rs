@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::mutex::lock;
 
-/// How many renewals go on at one issuer at once.
+/// Says how many renewals go on at one issuer at once.
 const AT_ONCE: usize = 8;
 
 /// The turns at each issuer, for everybody who shares a platform.

@@ -30,7 +30,7 @@ use crate::{
     server_url::{is_in_clear, is_loopback},
 };
 
-/// What a server sees as our name.
+/// Holds what a server sees as our name.
 const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"));
 
 /// An [`HttpClient`] over reqwest and rustls.
@@ -153,7 +153,7 @@ impl ReqwestClient {
         client.cloned().map_err(|cause| HttpError::new(url, cause))
     }
 
-    /// The way to `url`, which may be visited with this `reach`.
+    /// Returns the way to `url`, which may be visited with this `reach`.
     fn route(&self, url: &Url, reach: AddressSpace) -> Route {
         match reach {
             // Who a proxy would hand it to, nobody knows.
@@ -264,7 +264,7 @@ impl HttpClient for ReqwestClient {
     }
 }
 
-/// What the log says of one request.
+/// Holds what the log says of one request.
 struct Told {
     method: Method,
     url: Url,

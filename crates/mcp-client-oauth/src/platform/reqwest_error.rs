@@ -6,7 +6,7 @@ use rustls::{AlertDescription, InvalidMessage};
 
 use super::{address_policy::UrlPolicyError, http_error::HttpErrorKind};
 
-/// How many characters of a reason are told.
+/// Says how many characters of a reason are told.
 const LONGEST_REASON: usize = 200;
 
 pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorKind {
@@ -42,7 +42,7 @@ pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorKind {
     }
 }
 
-/// Whether a server says by it that it wants a certificate of ours, or another one (RFC 8446 §6.2). It
+/// Returns whether a server says by it that it wants a certificate of ours, or another one (RFC 8446 §6.2). It
 /// has not read the request then.
 fn is_about_ours(alert: AlertDescription) -> bool {
     matches!(
@@ -58,7 +58,7 @@ fn is_about_ours(alert: AlertDescription) -> bool {
     )
 }
 
-/// The innermost reason: the outer ones repeat "error sending request", and may hold the URL. It may
+/// Returns the innermost reason: the outer ones repeat "error sending request", and may hold the URL. It may
 /// repeat what a server wrote, names in its certificate for one, so it is kept short and plain.
 pub(super) fn chain(error: &reqwest::Error) -> String {
     match causes(error).last() {
@@ -67,7 +67,7 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
     }
 }
 
-/// What is below an error. An error of I/O does not name what it holds as its source.
+/// Returns what is below an error. An error of I/O does not name what it holds as its source.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |error| {
         let error: &(dyn std::error::Error + 'static) = *error;

@@ -12,7 +12,7 @@ use super::address_policy::{AddressSpace, UrlPolicyError};
 /// answers: it opens no way to a place that is forbidden.
 #[async_trait]
 pub trait Resolver: fmt::Debug + Send + Sync {
-    /// The addresses of `host`, the best first. Their port is of no account: it is that of the URL.
+    /// Returns the addresses of `host`, the best first. Their port is of no account: it is that of the URL.
     ///
     /// # Errors
     /// Why there are none.

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 #[derive(Default)]
 pub(super) struct Trust {
     roots: Vec<Certificate>,
-    /// Whether the system's own are not trusted beside those.
+    /// Says whether the system's own are not trusted beside those.
     is_exclusive: bool,
     identity: Option<Identity>,
 }
@@ -29,7 +29,7 @@ impl Trust {
         Ok(())
     }
 
-    /// What `reqwest` and rustls keep of the key is not wiped from memory.
+    /// Returns what `reqwest` and rustls keep of the key is not wiped from memory.
     pub(super) fn with_client_identity(
         &mut self,
         pem: &Secret<Vec<u8>>,

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-/// A URL as it may be shown: a query may hold a code or a token.
+/// Returns a URL as it may be shown: a query may hold a code or a token.
 pub(crate) fn without_query(url: &Url) -> Url {
     let mut shown = url.clone();
     shown.set_query(None);

@@ -18,7 +18,7 @@ pub(super) const LONGEST_TOKEN: usize = 16 * 1024;
 const BEARER: &str = "Bearer ";
 const DPOP: &str = "DPoP ";
 
-/// How a token is used: its `token_type`, and the scheme of the `Authorization` header.
+/// Says how a token is used: its `token_type`, and the scheme of the `Authorization` header.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum AuthScheme {
@@ -30,7 +30,7 @@ pub enum AuthScheme {
 }
 
 impl AuthScheme {
-    /// The name, as it is registered.
+    /// Returns the name, as it is registered.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "Bearer",
@@ -38,14 +38,14 @@ impl AuthScheme {
         }
     }
 
-    /// The scheme of that name, in any case (RFC 9110 §11.1, RFC 6749 §5.1).
+    /// Returns the scheme of that name, in any case (RFC 9110 §11.1, RFC 6749 §5.1).
     pub fn named(name: &str) -> Option<Self> {
         let all = [Self::Bearer, Self::DPoP];
         all.into_iter()
             .find(|scheme| scheme.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// What stands before the token in the header.
+    /// Returns what stands before the token in the header.
     fn prefix(self) -> &'static str {
         match self {
             Self::Bearer => BEARER,
@@ -68,18 +68,18 @@ impl fmt::Display for AuthScheme {
 pub struct AccessToken(HeaderValue);
 
 impl AccessToken {
-    /// A bearer token: `b64token` characters (RFC 6750 §2.1), and other visible ASCII that servers
+    /// Returns a bearer token: `b64token` characters (RFC 6750 §2.1), and other visible ASCII that servers
     /// use.
     pub fn new(token: &str) -> Option<Self> {
         Self::of(AuthScheme::Bearer, token)
     }
 
-    /// A token that is bound to a key, of the same characters.
+    /// Returns a token that is bound to a key, of the same characters.
     pub fn dpop(token: &str) -> Option<Self> {
         Self::of(AuthScheme::DPoP, token)
     }
 
-    /// A token that is used in this way.
+    /// Returns a token that is used in this way.
     pub fn of(scheme: AuthScheme, token: &str) -> Option<Self> {
         let fits = (1..=LONGEST_TOKEN).contains(&token.len());
         if !fits || !token.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
@@ -91,7 +91,7 @@ impl AccessToken {
         Some(Self(value))
     }
 
-    /// How it is used.
+    /// Returns how it is used.
     pub fn scheme(&self) -> AuthScheme {
         if self.0.as_bytes().starts_with(DPOP.as_bytes()) {
             AuthScheme::DPoP
@@ -100,7 +100,7 @@ impl AccessToken {
         }
     }
 
-    /// The value of the `Authorization` header, marked sensitive.
+    /// Returns the value of the `Authorization` header, marked sensitive.
     pub fn header(&self) -> HeaderValue {
         self.0.clone()
     }
@@ -114,7 +114,7 @@ impl AccessToken {
             .unwrap_or_default()
     }
 
-    /// A hint for people; see [`Secret::redacted`].
+    /// Returns a hint for people; see [`Secret::redacted`].
     pub fn redacted(&self) -> String {
         Secret::new(self.expose().to_owned()).redacted()
     }

@@ -15,7 +15,7 @@ use crate::{
 pub struct Assertion(Secret<String>);
 
 impl Assertion {
-    /// The first line of `text`, without the blanks around it; none if that is no JWT: three parts
+    /// Returns the first line of `text`, without the blanks around it; none if that is no JWT: three parts
     /// in base64url (RFC 7515 §7.1), and no longer than a token may be.
     pub fn parse(text: &str) -> Option<Self> {
         let line = text.lines().next()?.trim();
@@ -33,7 +33,7 @@ impl Assertion {
     }
 }
 
-/// The request of a client that asks in its own name (spec-checklist J1, J2).
+/// Returns the request of a client that asks in its own name (spec-checklist J1, J2).
 pub fn client_credentials_request(
     endpoint: &EndpointUrl,
     reach: AddressSpace,
@@ -45,7 +45,7 @@ pub fn client_credentials_request(
     post(endpoint, reach, client, &grant, resource, scope)
 }
 
-/// The request that trades an assertion for tokens (spec-checklist J5, J12).
+/// Returns the request that trades an assertion for tokens (spec-checklist J5, J12).
 pub fn assertion_request(
     endpoint: &EndpointUrl,
     reach: AddressSpace,

@@ -21,39 +21,39 @@ const LONGEST_CODE: usize = 4096;
 /// 256 bits.
 const STATE_BYTES: usize = 32;
 
-/// What binds a callback to its request: 256 random bits, in memory only (spec-checklist E7).
+/// Holds what binds a callback to its request: 256 random bits, in memory only (spec-checklist E7).
 #[derive(Clone, Debug)]
 pub struct State(Secret<String>);
 
 impl State {
-    /// A fresh state.
+    /// Returns a fresh state.
     pub fn generate() -> Result<Self, RandomError> {
         random_text::<STATE_BYTES>().map(Self)
     }
 
-    /// The text to send.
+    /// Returns the text to send.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 }
 
-/// What to ask the authorization endpoint for.
+/// Holds what to ask the authorization endpoint for.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AuthorizationRequest<'a> {
     /// Who we are.
     pub client_id: &'a str,
-    /// Where the person comes back to.
+    /// Says where the person comes back to.
     pub redirect_uri: &'a Url,
-    /// What the token is for (RFC 8707); none only for a server of the legacy kind.
+    /// Holds what the token is for (RFC 8707); none only for a server of the legacy kind.
     pub resource: Option<&'a Resource>,
-    /// What it may do.
+    /// Holds what it may do.
     pub scope: Option<&'a Scope>,
     /// The thumbprint of the key that the code is bound to (RFC 9449 §10).
     pub dpop_jkt: Option<&'a str>,
     /// The nonce that an ID token must repeat; for the scope `openid` alone.
     pub nonce: Option<&'a Nonce>,
-    /// What this server wants besides.
+    /// Holds what this server wants besides.
     pub more: Option<&'a AuthorizeParameters>,
     /// By what other names the server may call itself in its answer. There are none in the
     /// specifications (RFC 9207 §2.4).
@@ -104,7 +104,7 @@ pub struct AuthorizationCode {
 }
 
 impl AuthorizationCode {
-    /// What must be in nobody's words: a server may echo what it was sent (H160).
+    /// Returns what must be in nobody's words: a server may echo what it was sent (H160).
     pub(crate) fn secrets(&self) -> [&str; 2] {
         [self.code.expose(), self.verifier.expose()]
     }
@@ -115,7 +115,7 @@ impl AuthorizationCode {
     }
 }
 
-/// Why a callback is not an authorization.
+/// Says why a callback is not an authorization.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
@@ -125,9 +125,9 @@ pub enum CallbackError {
     /// RFC 9207 §2.4: the answer of another server, a mix-up. What it says is not repeated (F6).
     #[error("the callback names the issuer `{found}`, but this login went to `{expected}`")]
     Issuer {
-        /// Where the request went.
+        /// Says where the request went.
         expected: Issuer,
-        /// Where the answer says it comes from.
+        /// Says where the answer says it comes from.
         found: Issuer,
     },
     /// RFC 9207 §2.4: the server promised to name itself, and the answer does not. Nothing of it is
@@ -146,7 +146,7 @@ pub enum CallbackError {
     NoCode,
 }
 
-/// The URL to open, and what is needed to accept the answer.
+/// Returns the URL to open, and what is needed to accept the answer.
 ///
 /// Parameters of the endpoint's own query are kept; those with a name of ours, or of what the
 /// request has besides, are replaced, so that each is there exactly once (H69).
@@ -206,12 +206,12 @@ pub fn authorization_url(
 }
 
 impl PendingAuthorization {
-    /// Where the answer will come to.
+    /// Returns where the answer will come to.
     pub fn redirect_uri(&self) -> &Url {
         &self.redirect_uri
     }
 
-    /// Whether `callback` answers this request: it carries our `state`, once. Anything else is
+    /// Returns whether `callback` answers this request: it carries our `state`, once. Anything else is
     /// somebody's noise, and must not end the wait (H49, H50).
     pub fn matches_state(&self, callback: &Url) -> bool {
         let expected = self.state.expose().as_bytes();
@@ -272,7 +272,7 @@ fn all(url: &Url, name: &str) -> Vec<String> {
     values.map(|(_, value)| value.into_owned()).collect()
 }
 
-/// The value of a parameter that is there exactly once.
+/// Returns the value of a parameter that is there exactly once.
 fn only(url: &Url, name: &str) -> Option<String> {
     match all(url, name).as_mut_slice() {
         [value] => Some(std::mem::take(value)),

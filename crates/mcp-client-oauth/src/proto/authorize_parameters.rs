@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::untrusted_text::UntrustedText;
 
-/// What is ours to say (H69), and what would let somebody else say it: a request object (RFC 9101)
+/// Holds what is ours to say (H69), and what would let somebody else say it: a request object (RFC 9101)
 /// goes before everything in the query, and another response mode leads past our listener.
 const RESERVED: &[&str] = &[
     "response_type",
@@ -42,11 +42,11 @@ const NONCE: &str = "nonce";
 )]
 pub struct AuthorizeParameters(BTreeMap<String, String>);
 
-/// Why a parameter cannot be added.
+/// Says why a parameter cannot be added.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorizeParameterError {
-    /// What each login says by itself.
+    /// Holds what each login says by itself.
     #[error("the parameter `{0}` is not yours to set")]
     Reserved(UntrustedText),
     /// No name, or one with a control character in it or its value.
@@ -77,18 +77,18 @@ impl AuthorizeParameters {
         Ok(())
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is sent.
+    /// Returns what is sent.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let sent = self.0.iter().filter(|(_, value)| !value.is_empty());
         sent.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether this says something of `name`, be it that it is not sent.
+    /// Returns whether this says something of `name`, be it that it is not sent.
     pub(super) fn names(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

@@ -9,35 +9,35 @@ use super::{
     untrusted_text::UntrustedText,
 };
 
-/// How many header lines, and how many bytes of each, are looked at (H15).
+/// Says how many header lines, and how many bytes of each, are looked at (H15).
 const LINES: usize = 128;
 const LINE_BYTES: usize = 64 * 1024;
 
-/// What a 401 or 403 asks for.
+/// Holds what a 401 or 403 asks for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Challenge {
-    /// Where the protected resource metadata is said to be: unchecked text.
+    /// Says where the protected resource metadata is said to be: unchecked text.
     pub resource_metadata: Option<String>,
     /// The scope that the refused request needs (spec-checklist G3).
     pub scope: Option<Scope>,
-    /// Why its `scope` is not taken, if it has one that is no scope or is past the limits.
+    /// Says why its `scope` is not taken, if it has one that is no scope or is past the limits.
     pub unusable_scope: Option<ScopeError>,
     /// `invalid_token`, `insufficient_scope`, ... (RFC 6750 §3.1).
     pub error: Option<UntrustedText>,
     /// The server's words about it.
     pub error_description: Option<UntrustedText>,
-    /// How the token is to be used.
+    /// Says how the token is to be used.
     pub scheme: AuthScheme,
-    /// Whether there was a challenge of the scheme `DPoP` and none of the scheme `Bearer`: then a
+    /// Says whether there was a challenge of the scheme `DPoP` and none of the scheme `Bearer`: then a
     /// bearer token will not do, however fresh.
     pub demands_dpop: bool,
-    /// What the server wants to see in the next proof (RFC 9449 §9).
+    /// Holds what the server wants to see in the next proof (RFC 9449 §9).
     pub dpop_nonce: Option<DpopNonce>,
 }
 
 impl Challenge {
-    /// The challenge of an answer: every 401 is one, even a bare one; a 403 is one only if it says
+    /// Returns the challenge of an answer: every 401 is one, even a bare one; a 403 is one only if it says
     /// `insufficient_scope` (spec-checklist A9). Of several, the first `Bearer` (or `DPoP`) that
     /// names metadata is taken, else the first; but one that refuses a proof speaks of this very
     /// request, so its word goes before theirs.
@@ -70,14 +70,14 @@ impl Challenge {
         }
     }
 
-    /// Whether the token is good, but its scope too small.
+    /// Returns whether the token is good, but its scope too small.
     pub fn is_insufficient_scope(&self) -> bool {
         self.error
             .as_ref()
             .is_some_and(|error| error.as_raw() == "insufficient_scope")
     }
 
-    /// Whether the token may be good, and the proof is not: it lacks a nonce (RFC 9449 §9), or is
+    /// Returns whether the token may be good, and the proof is not: it lacks a nonce (RFC 9449 §9), or is
     /// wrong (§7.1). Another token does not help.
     pub fn refuses_proof(&self) -> bool {
         let codes = [USE_NONCE, "invalid_dpop_proof"];
@@ -118,7 +118,7 @@ pub struct AuthChallenge {
 }
 
 impl AuthChallenge {
-    /// The value of a parameter that stands there exactly once: which of two is meant nobody
+    /// Returns the value of a parameter that stands there exactly once: which of two is meant nobody
     /// knows, so neither counts (H14).
     pub fn param(&self, name: &str) -> Option<&str> {
         let mut values = self.params.iter().filter(|(key, _)| key == name);
@@ -129,7 +129,7 @@ impl AuthChallenge {
     }
 }
 
-/// Every challenge of every `WWW-Authenticate` line.
+/// Returns every challenge of every `WWW-Authenticate` line.
 pub fn auth_challenges(headers: &HeaderMap) -> Vec<AuthChallenge> {
     let lines = headers.get_all(header::WWW_AUTHENTICATE).iter().take(LINES);
     lines
@@ -227,7 +227,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// A quoted string, or what stands there up to a blank or comma: servers forget the quotes
+    /// Returns a quoted string, or what stands there up to a blank or comma: servers forget the quotes
     /// around URLs.
     fn value(&mut self) -> Option<String> {
         if self.rest.first() == Some(&b'"') {
@@ -240,7 +240,7 @@ impl Cursor<'_> {
         (length > 0).then(|| String::from_utf8_lossy(value).into_owned())
     }
 
-    /// A quoted string; nothing if it is never closed.
+    /// Returns a quoted string; nothing if it is never closed.
     fn quoted(&mut self) -> Option<String> {
         let mut value = Vec::new();
         let mut bytes = self.rest.iter().enumerate().skip(1);

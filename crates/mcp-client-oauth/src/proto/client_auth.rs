@@ -51,7 +51,7 @@ impl AuthMethod {
     /// Those with a secret, or without anything.
     const ALL: [Self; 3] = [Self::Basic, Self::Post, Self::None];
 
-    /// The registered name.
+    /// Returns the registered name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -61,7 +61,7 @@ impl AuthMethod {
         }
     }
 
-    /// The method of that name, if we can use it with what a server gives us: keys are our own.
+    /// Returns the method of that name, if we can use it with what a server gives us: keys are our own.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
     }
@@ -87,7 +87,7 @@ impl AuthMethod {
             .unwrap_or(Self::Basic)
     }
 
-    /// Whether a server with this offer takes it. One without an offer takes everything.
+    /// Returns whether a server with this offer takes it. One without an offer takes everything.
     pub fn is_offered(self, offered: Option<&[String]>) -> bool {
         offered.is_none_or(|offered| offered.iter().any(|name| name == self.as_str()))
     }
@@ -104,7 +104,7 @@ impl AuthMethod {
     }
 }
 
-/// Whether a server requires `client_id` in the form beside `client_secret_basic`.
+/// Says whether a server requires `client_id` in the form beside `client_secret_basic`.
 ///
 /// All copies share what one of them learns: a token request returns tokens and nothing else, and the
 /// record and the stored registration of a client keep it for the next request.
@@ -151,18 +151,18 @@ pub struct ClientAuth<'a> {
     pub client_id: &'a str,
     /// The secret of a confidential client.
     pub client_secret: Option<&'a Secret<String>>,
-    /// Where they go.
+    /// Says where they go.
     pub method: AuthMethod,
     signer: Option<Signer<'a>>,
-    /// What `signer` has signed; good for one request.
+    /// Holds what `signer` has signed; good for one request.
     assertion: Option<Secret<String>>,
-    /// Whether `method` was chosen from the server's list, and Basic is in that list too.
+    /// Says whether `method` was chosen from the server's list, and Basic is in that list too.
     may_be_basic: bool,
-    /// Whether `client_id` is in the form beside Basic.
+    /// Says whether `client_id` is in the form beside Basic.
     client_id_in_form: bool,
-    /// Where it is remembered that the server requires that.
+    /// Says where it is remembered that the server requires that.
     learned: Option<&'a ClientIdInForm>,
-    /// Whether an empty `client_secret` is in the form of a client that sends no secret there.
+    /// Says whether an empty `client_secret` is in the form of a client that sends no secret there.
     empty_secret: bool,
 }
 
@@ -271,7 +271,7 @@ impl<'a> ClientAuth<'a> {
         }
     }
 
-    /// The client at the moment of one request: what must be signed anew each time is signed.
+    /// Returns the client at the moment of one request: what must be signed anew each time is signed.
     ///
     /// # Errors
     /// [`SigningError`].
@@ -287,19 +287,19 @@ impl<'a> ClientAuth<'a> {
         Ok(self.clone())
     }
 
-    /// Whether it has anything that proves who it is.
+    /// Returns whether it has anything that proves who it is.
     pub fn is_confidential(&self) -> bool {
         self.method != AuthMethod::None
     }
 
-    /// What it sends and nobody else may see: for [`token::response`](super::token::response).
+    /// Returns what it sends and nobody else may see: for [`token::response`](super::token::response).
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let assertion = self.assertion.as_ref();
         let secrets = self.client_secret.into_iter().chain(assertion);
         secrets.map(|secret| secret.expose().as_str())
     }
 
-    /// A form with these fields to `endpoint`, authenticated. A client that signs must be the one
+    /// Returns a form with these fields to `endpoint`, authenticated. A client that signs must be the one
     /// of this moment, by [`at`](Self::at); else nothing in the form says who it is.
     pub fn build_form_request(
         &self,

@@ -26,7 +26,7 @@ use crate::{
 
 /// The `grant_type` of the token request (RFC 8628 §3.4), and of a client that is registered for it.
 pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// How long a code is believed to live, also where the server says nothing (H176).
+/// Says how long a code is believed to live, also where the server says nothing (H176).
 pub const LONGEST_CODE_LIFE: Duration = Duration::from_secs(30 * 60);
 /// The wait between two polls where the server says nothing (RFC 8628 §3.2).
 pub const INTERVAL: Duration = Duration::from_secs(5);
@@ -34,31 +34,31 @@ pub const INTERVAL: Duration = Duration::from_secs(5);
 pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest wait between two polls, whatever the server says (H176, H177).
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
-/// What each `slow_down` adds to the wait (RFC 8628 §3.5).
+/// Holds what each `slow_down` adds to the wait (RFC 8628 §3.5).
 pub const SLOW_DOWN: Duration = Duration::from_secs(5);
-/// How many characters a user code may have (H178).
+/// Says how many characters a user code may have (H178).
 const LONGEST_USER_CODE: usize = 64;
 
-/// What a device authorization endpoint gives (RFC 8628 §3.2), checked.
+/// Holds what a device authorization endpoint gives (RFC 8628 §3.2), checked.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DeviceCode {
-    /// What the token endpoint is asked with; it goes nowhere else.
+    /// Holds what the token endpoint is asked with; it goes nowhere else.
     pub device_code: Secret<String>,
-    /// What the person enters.
+    /// Holds what the person enters.
     pub user_code: UserCode,
-    /// Where the person enters it.
+    /// Says where the person enters it.
     pub verification_uri: EndpointUrl,
     /// The same place with the code in it, for a link or a QR code.
     pub verification_uri_complete: Option<EndpointUrl>,
-    /// How long the codes live, at most [`LONGEST_CODE_LIFE`].
+    /// Says how long the codes live, at most [`LONGEST_CODE_LIFE`].
     pub expires_in: Duration,
-    /// How long to wait between two polls, from [`SHORTEST_INTERVAL`] to [`LONGEST_INTERVAL`].
+    /// Says how long to wait between two polls, from [`SHORTEST_INTERVAL`] to [`LONGEST_INTERVAL`].
     pub interval: Duration,
 }
 
 impl DeviceCode {
-    /// Whether the person is sent to another host than that of `issuer`. It may be the same
+    /// Returns whether the person is sent to another host than that of `issuer`. It may be the same
     /// company, or a server that has our person confirm a code of its own elsewhere (H175): whoever
     /// sees the name can tell.
     pub fn is_third_party_host(&self, issuer: &Issuer) -> bool {
@@ -86,7 +86,7 @@ impl fmt::Debug for DeviceCode {
     }
 }
 
-/// What a person enters: up to 64 characters. `Display` escapes all but visible ASCII, so that
+/// Holds what a person enters: up to 64 characters. `Display` escapes all but visible ASCII, so that
 /// nothing in it moves the cursor, turns the direction or only looks like a letter (H178).
 #[derive(Clone, Eq, PartialEq)]
 pub struct UserCode(String);
@@ -117,7 +117,7 @@ impl fmt::Debug for UserCode {
     }
 }
 
-/// Why there is no code.
+/// Says why there is no code.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceResponseError {
@@ -126,7 +126,7 @@ pub enum DeviceResponseError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What the server said.
+        /// Holds what the server said.
         error: Option<OAuthErrorResponse>,
     },
     /// The answer cannot be used.
@@ -135,21 +135,21 @@ pub enum DeviceResponseError {
     /// A place that a person must not be sent to (H175).
     #[error("its `{member}` cannot be used: {cause}")]
     UnsafeUri {
-        /// Which.
+        /// Says which.
         member: &'static str,
-        /// Why.
+        /// Says why.
         #[source]
         cause: UrlPolicyError,
     },
 }
 
 impl DeviceResponseError {
-    /// Whether the server's word is `code`.
+    /// Returns whether the server's word is `code`.
     pub fn is(&self, code: &str) -> bool {
         matches!(self, Self::Refused { error: Some(error), .. } if error.has_code(code))
     }
 
-    /// Whether the endpoint is no longer where it was (H22).
+    /// Returns whether the endpoint is no longer where it was (H22).
     pub fn is_gone(&self) -> bool {
         matches!(
             self,
@@ -165,7 +165,7 @@ fn told(error: Option<&OAuthErrorResponse>) -> String {
     error.map(|error| format!(", {error}")).unwrap_or_default()
 }
 
-/// The request for a code (RFC 8628 §3.1). The resource is named here, as in every authorization
+/// Returns the request for a code (RFC 8628 §3.1). The resource is named here, as in every authorization
 /// request (RFC 8707 §2.1).
 pub fn request(
     endpoint: &EndpointUrl,
@@ -254,7 +254,7 @@ fn unusable(why: &str) -> DeviceResponseError {
     DeviceResponseError::Unusable(UntrustedText::new(why))
 }
 
-/// The request that asks whether the person has decided (RFC 8628 §3.4).
+/// Returns the request that asks whether the person has decided (RFC 8628 §3.4).
 pub fn poll_request(
     endpoint: &EndpointUrl,
     reach: AddressSpace,
@@ -270,7 +270,7 @@ pub fn poll_request(
     client.build_form_request(endpoint, reach, &fields)
 }
 
-/// What the token endpoint says to a poll (RFC 8628 §3.5).
+/// Holds what the token endpoint says to a poll (RFC 8628 §3.5).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DevicePollResult {

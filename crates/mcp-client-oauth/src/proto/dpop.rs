@@ -13,5 +13,5 @@ pub use nonce::{DpopNonce, NONCE};
 
 /// The header that carries a proof (RFC 9449 §4.1).
 pub const PROOF: HeaderName = HeaderName::from_static("dpop");
-/// What a server says that wants a nonce in the proof (RFC 9449 §8, §9).
+/// Holds what a server says that wants a nonce in the proof (RFC 9449 §8, §9).
 pub const USE_NONCE: &str = "use_dpop_nonce";

@@ -32,7 +32,7 @@ impl EndpointUrl {
         Ok(Self(url))
     }
 
-    /// The same of a page that a person is to visit, as the server at `from` says. Their browser
+    /// Returns the same of a page that a person is to visit, as the server at `from` says. Their browser
     /// resolves its name, and we do not: plain http is for literal addresses, which `reach` judges, and
     /// for the host that we were connected to, which has been judged.
     ///
@@ -47,7 +47,7 @@ impl EndpointUrl {
         Ok(page)
     }
 
-    /// The URL.
+    /// Returns the URL.
     pub fn as_url(&self) -> &Url {
         &self.0
     }

@@ -8,9 +8,9 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use memchr::memchr2;
 
-/// How large one event may be, unless the reader says otherwise.
+/// Says how large one event may be, unless the reader says otherwise.
 pub const EVENT_LIMIT: usize = 4 << 20;
-/// How long the id of an event may be: it is sent back in a header.
+/// Says how long the id of an event may be: it is sent back in a header.
 const ID_LIMIT: usize = 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -66,18 +66,18 @@ impl EventDecoder {
         }
     }
 
-    /// The id that a reader who comes again names (`Last-Event-ID`): that of the last event which
+    /// Returns the id that a reader who comes again names (`Last-Event-ID`): that of the last event which
     /// was whole, or of one that was too large, so that it does not come again.
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
-    /// How long the server wants a reader to wait before it comes again.
+    /// Returns how long the server wants a reader to wait before it comes again.
     pub fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
-    /// The next event that is whole.
+    /// Returns the next event that is whole.
     pub fn event(&mut self) -> Option<Event> {
         self.ready.pop_front()
     }
@@ -178,7 +178,7 @@ impl EventDecoder {
 mod tests {
     use super::*;
 
-    /// The events of a stream that comes in pieces of `size`.
+    /// Returns the events of a stream that comes in pieces of `size`.
     fn decode(stream: &[u8], size: usize) -> (Vec<(String, String)>, EventDecoder) {
         let mut decoder = EventDecoder::new(1000);
         for piece in stream.chunks(size) {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::untrusted_text::UntrustedText;
 
-/// What a server said when it said no.
+/// Holds what a server said when it said no.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OAuthErrorResponse {
@@ -14,7 +14,7 @@ pub struct OAuthErrorResponse {
     pub code: UntrustedText,
     /// The server's words.
     pub description: Option<UntrustedText>,
-    /// Whether the body was empty, so that the code is this client's reading of the HTTP status and
+    /// Says whether the body was empty, so that the code is this client's reading of the HTTP status and
     /// not the server's word.
     pub is_assumed: bool,
 }
@@ -49,7 +49,7 @@ impl OAuthErrorResponse {
         Some(Self::new(&wire.error, wire.error_description.as_deref()))
     }
 
-    /// Whether the code is `code`.
+    /// Returns whether the code is `code`.
     pub fn has_code(&self, code: &str) -> bool {
         self.code.as_raw() == code
     }

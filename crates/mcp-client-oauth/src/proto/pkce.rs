@@ -20,24 +20,24 @@ pub struct CodeVerifier(Secret<String>);
 pub struct RandomError;
 
 impl CodeVerifier {
-    /// A fresh verifier of 128 characters.
+    /// Returns a fresh verifier of 128 characters.
     pub fn generate() -> Result<Self, RandomError> {
         random_text::<VERIFIER_BYTES>().map(Self)
     }
 
-    /// What goes into the authorization request: base64url(SHA-256(verifier)), RFC 7636 §4.2.
+    /// Returns what goes into the authorization request: base64url(SHA-256(verifier)), RFC 7636 §4.2.
     pub fn challenge(&self) -> String {
         let hash = digest::digest(&digest::SHA256, self.0.expose().as_bytes());
         URL_SAFE_NO_PAD.encode(hash)
     }
 
-    /// The verifier itself, for the token request.
+    /// Returns the verifier itself, for the token request.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 }
 
-/// Where signatures draw from.
+/// Returns where signatures draw from.
 pub(super) fn random_source() -> rand::SystemRandom {
     rand::SystemRandom::new()
 }

@@ -24,7 +24,7 @@ use crate::secret::Secret;
 
 mod jwk;
 
-/// How long an assertion is good for: it is made for one request and sent at once.
+/// Says how long an assertion is good for: it is made for one request and sent at once.
 const LIFE: Duration = Duration::from_secs(60);
 /// Longer than the PEM of an RSA key of 8192 bits, the largest that is taken.
 const LONGEST_PEM: usize = 16 * 1024;
@@ -58,7 +58,7 @@ pub enum SigningAlgorithm {
 impl SigningAlgorithm {
     const ALL: [Self; 3] = [Self::Es256, Self::Rs256, Self::EdDsa];
 
-    /// The registered name.
+    /// Returns the registered name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
@@ -67,7 +67,7 @@ impl SigningAlgorithm {
         }
     }
 
-    /// The algorithm of that name, if we can use it.
+    /// Returns the algorithm of that name, if we can use it.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|own| own.as_str() == name)
     }
@@ -82,7 +82,7 @@ pub struct PrivateKey {
     key_id: Option<String>,
 }
 
-/// Why a key cannot be used. It never quotes the key.
+/// Says why a key cannot be used. It never quotes the key.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivateKeyError {
@@ -110,7 +110,7 @@ pub enum PrivateKeyError {
 pub struct JwtId(String);
 
 impl JwtId {
-    /// One that never comes again.
+    /// Returns one that never comes again.
     ///
     /// # Errors
     /// [`RandomError`].
@@ -145,7 +145,7 @@ impl PrivateKey {
         self
     }
 
-    /// The same key, if it signs with the algorithm of that name.
+    /// Returns the same key, if it signs with the algorithm of that name.
     ///
     /// # Errors
     /// [`PrivateKeyError::Algorithm`] if another kind of key does.
@@ -159,12 +159,12 @@ impl PrivateKey {
         })
     }
 
-    /// What it signs with.
+    /// Returns what it signs with.
     pub fn algorithm(&self) -> SigningAlgorithm {
         self.algorithm
     }
 
-    /// The assertion of `client_id` for `audience`: the issuer, and not one of its endpoints
+    /// Returns the assertion of `client_id` for `audience`: the issuer, and not one of its endpoints
     /// (spec-checklist J3). It is good for one request that is sent at `now`.
     ///
     /// # Errors
@@ -235,7 +235,7 @@ impl PrivateKey {
     }
 }
 
-/// The algorithm of a key, by the only parser that takes it.
+/// Returns the algorithm of a key, by the only parser that takes it.
 fn algorithm_of(pkcs8: &[u8]) -> Option<SigningAlgorithm> {
     if EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).is_ok() {
         Some(SigningAlgorithm::Es256)

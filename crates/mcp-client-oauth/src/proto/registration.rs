@@ -28,7 +28,7 @@ pub use response_error::RegistrationResponseError;
 /// The longest client id or secret that is taken (H169).
 const LONGEST: usize = 2048;
 
-/// What the server made of it.
+/// Holds what the server made of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClientInformation {
@@ -53,7 +53,7 @@ pub fn is_better_without_scope(endpoint: &EndpointUrl) -> bool {
     path.ends_with("/clients-registrations/openid-connect")
 }
 
-/// The request that registers `metadata`.
+/// Returns the request that registers `metadata`.
 pub fn request(endpoint: &EndpointUrl, reach: AddressSpace, metadata: &ClientMetadata) -> Request {
     let body = serde_json::to_vec(metadata).unwrap_or_default();
     Request::json(endpoint.as_url().clone(), reach, body)
@@ -175,7 +175,7 @@ fn is_vschar(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len()) && text.bytes().all(|b| (0x20..=0x7e).contains(&b))
 }
 
-/// The same redirect URI; on loopback the port may vary (RFC 8252 §7.3).
+/// Returns the same redirect URI; on loopback the port may vary (RFC 8252 §7.3).
 pub(crate) fn same_redirect(registered: &Url, ours: &Url) -> bool {
     let mut registered = registered.clone();
     if crate::server_url::is_loopback(&registered) && crate::server_url::is_loopback(ours) {

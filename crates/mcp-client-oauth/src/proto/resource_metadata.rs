@@ -8,7 +8,7 @@ use crate::server_url::{ServerUrl, covers};
 
 /// The registered suffix (RFC 9728 §3).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
-/// How many authorization servers of one resource are tried (H10).
+/// Says how many authorization servers of one resource are tried (H10).
 const ISSUERS: usize = 8;
 
 /// A resource identifier, exactly as it was published (spec-checklist E5): it is compared and sent
@@ -23,19 +23,19 @@ impl Resource {
         Self(text.into())
     }
 
-    /// The text to send.
+    /// Returns the text to send.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `url` lies at or below this resource, by whole path segments: the only places that
+    /// Returns whether `url` lies at or below this resource, by whole path segments: the only places that
     /// a token for this resource may be sent to (H90).
     pub fn covers(&self, url: &Url) -> bool {
         Url::parse(&self.0).is_ok_and(|own| covers(&own, url))
     }
 }
 
-/// What a protected resource says about itself.
+/// Holds what a protected resource says about itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ResourceMetadata {
@@ -46,15 +46,15 @@ pub struct ResourceMetadata {
     /// The scopes that it knows, as far as they are within the limits of
     /// [`Scope::within_limits`].
     pub scopes_supported: Option<Scope>,
-    /// How many more it lists.
+    /// Says how many more it lists.
     pub scopes_left_out: usize,
     /// A name for people.
     pub resource_name: Option<UntrustedText>,
-    /// Whether it takes only tokens that are bound to a key (RFC 9728 §2, RFC 9449).
+    /// Says whether it takes only tokens that are bound to a key (RFC 9728 §2, RFC 9449).
     pub dpop_bound_access_tokens_required: bool,
 }
 
-/// Why a document is not the metadata of a server.
+/// Says why a document is not the metadata of a server.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResourceMetadataError {
@@ -79,7 +79,7 @@ struct Wire {
     dpop_bound_access_tokens_required: bool,
 }
 
-/// Where the metadata of `server` is when no challenge says so, in order (RFC 9728 §3.1,
+/// Returns where the metadata of `server` is when no challenge says so, in order (RFC 9728 §3.1,
 /// spec-checklist B3): below the path, then at the root.
 pub fn well_known_urls(server: &ServerUrl) -> Vec<Url> {
     let mut at_path = server.as_url().clone();

@@ -3,7 +3,7 @@
 use super::{client_auth::ClientAuth, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse};
 use crate::platform::{AddressSpace, Request, Response};
 
-/// Which token is given back (RFC 7009 §2.1).
+/// Says which token is given back (RFC 7009 §2.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TokenTypeHint {
@@ -20,11 +20,11 @@ pub enum TokenTypeHint {
 pub struct RevocationResponseError {
     /// The HTTP status.
     pub status: u16,
-    /// What it said.
+    /// Holds what it said.
     pub error: Option<OAuthErrorResponse>,
 }
 
-/// The request that gives `token` back.
+/// Returns the request that gives `token` back.
 pub fn request(
     endpoint: &EndpointUrl,
     reach: AddressSpace,
@@ -70,7 +70,7 @@ pub(crate) fn wants_secret(answer: &Response) -> bool {
         && OAuthErrorResponse::parse(&answer.body).is_some_and(names_it)
 }
 
-/// Whether `text` names the field: `client_secret_basic` and its like are methods, and a server that
+/// Returns whether `text` names the field: `client_secret_basic` and its like are methods, and a server that
 /// takes the form for a second one (RFC 6749 §5.2) may name them.
 fn names_secret(text: &str) -> bool {
     let mut rests = text.split("client_secret").skip(1);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The longest scope that is taken from a server or a user (H70): some servers list a hundred scopes
 /// and more.
 const LONGEST: usize = 16 * 1024;
-/// How many scopes are taken from a server or a user at most.
+/// Says how many scopes are taken from a server or a user at most.
 pub const MOST_SCOPES: usize = 1024;
 /// The scope that asks for a refresh token (OpenID Connect Core §11).
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
@@ -27,7 +27,7 @@ pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 #[serde(try_from = "String", into = "String")]
 pub struct Scope(Vec<String>);
 
-/// Why a text is no scope.
+/// Says why a text is no scope.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopeError {
@@ -46,7 +46,7 @@ pub enum ScopeError {
 }
 
 impl Scope {
-    /// A scope of given tokens, such as the list `scopes_supported`; none if there is no valid one.
+    /// Returns a scope of given tokens, such as the list `scopes_supported`; none if there is no valid one.
     pub fn from_tokens<I: IntoIterator<Item = S>, S: AsRef<str>>(tokens: I) -> Option<Self> {
         let mut known = HashSet::new();
         let mut own = Vec::new();
@@ -81,12 +81,12 @@ impl Scope {
         ((!listed.is_empty()).then_some(Self(listed)), left_out.len())
     }
 
-    /// The tokens, in order.
+    /// Returns the tokens, in order.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
-    /// Whether `token` is one of them.
+    /// Returns whether `token` is one of them.
     pub fn contains(&self, token: &str) -> bool {
         self.0.iter().any(|own| own == token)
     }
@@ -104,7 +104,7 @@ impl Scope {
         all
     }
 
-    /// The tokens that `granted` lacks.
+    /// Returns the tokens that `granted` lacks.
     pub fn missing_from(&self, granted: &Self) -> Option<Self> {
         Self::from_tokens(self.tokens().filter(|token| !granted.contains(token)))
     }
@@ -124,7 +124,7 @@ impl Scope {
         Self::from_tokens(self.tokens().filter(is_missing))
     }
 
-    /// The union of what may be there.
+    /// Returns the union of what may be there.
     pub fn union_of(one: Option<&Self>, other: Option<&Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => Some(one.union(other)),
@@ -133,7 +133,7 @@ impl Scope {
     }
 }
 
-/// What to ask for at first (spec-checklist G1): what the caller wants, else what the challenge
+/// Returns what to ask for at first (spec-checklist G1): what the caller wants, else what the challenge
 /// says, else all that the resource lists, else nothing. `offline_access` is added only where the
 /// authorization server lists it and a scope is asked for at all (spec-checklist H3).
 pub fn select(

@@ -4,10 +4,10 @@
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-/// How many entries of a list are read (H127).
+/// Says how many entries of a list are read (H127).
 const LIST_LIMIT: usize = 1024;
 
-/// The value, or none if it is missing, `null` or of another shape. What cannot even be a value,
+/// Returns the value, or none if it is missing, `null` or of another shape. What cannot even be a value,
 /// such as `1e400` or half a letter, spoils its own member alone.
 pub(super) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -17,7 +17,7 @@ where
     Ok(read(&Box::<RawValue>::deserialize(deserializer)?))
 }
 
-/// The strings of a list; none if it is no list. Entries that are no strings are passed over.
+/// Returns the strings of a list; none if it is no list. Entries that are no strings are passed over.
 pub(super) fn strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -29,7 +29,7 @@ where
     }))
 }
 
-/// The same without a limit of its own (a document has one), for a list of which the reader has to
+/// Returns the same without a limit of its own (a document has one), for a list of which the reader has to
 /// know what it leaves out.
 pub(super) fn all_strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
 where
@@ -50,7 +50,7 @@ fn read<T: DeserializeOwned>(value: &RawValue) -> Option<T> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// What is wrong with a JSON text, without quoting any of it: it may hold a secret.
+/// Returns what is wrong with a JSON text, without quoting any of it: it may hold a secret.
 pub(super) fn shape(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Data => "a member is missing or of the wrong type",

@@ -23,7 +23,7 @@ impl Issuer {
         Self(text.into())
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -57,7 +57,7 @@ impl Issuer {
         }))
     }
 
-    /// Where this issuer's metadata may be, in order (spec-checklist C2, C3). With a path, the
+    /// Returns where this issuer's metadata may be, in order (spec-checklist C2, C3). With a path, the
     /// root document is somebody else's and is never asked for.
     ///
     /// The last one is in no specification: Scalekit and Descope publish the document of RFC 8414
@@ -97,21 +97,21 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// What an authorization server says about itself. Every endpoint has been checked.
+/// Holds what an authorization server says about itself. Every endpoint has been checked.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServerMetadata {
     /// Who it is.
     pub issuer: Issuer,
-    /// Where the person is sent.
+    /// Says where the person is sent.
     pub authorization_endpoint: Option<EndpointUrl>,
-    /// Where tokens are got.
+    /// Says where tokens are got.
     pub token_endpoint: EndpointUrl,
-    /// Where a client registers itself (RFC 7591).
+    /// Says where a client registers itself (RFC 7591).
     pub registration_endpoint: Option<EndpointUrl>,
-    /// Where tokens are given back (RFC 7009).
+    /// Says where tokens are given back (RFC 7009).
     pub revocation_endpoint: Option<EndpointUrl>,
-    /// Where a device asks for a code (RFC 8628 §4). Without it the device grant is not offered,
+    /// Says where a device asks for a code (RFC 8628 §4). Without it the device grant is not offered,
     /// whatever the document lists.
     pub device_authorization_endpoint: Option<EndpointUrl>,
     /// The grants that it lists. What a grant needs decides whether it is offered; this only
@@ -120,20 +120,20 @@ pub struct ServerMetadata {
     /// The scopes that it knows, as far as they are within the limits of [`Scope::within_limits`].
     /// None of them is requested because it is listed here, but `offline_access`.
     pub scopes_supported: Option<Scope>,
-    /// How clients may authenticate at the token endpoint.
+    /// Says how clients may authenticate at the token endpoint.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    /// How clients may authenticate at the revocation endpoint; none if the server does not say.
+    /// Says how clients may authenticate at the revocation endpoint; none if the server does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint_auth_methods_supported: Option<Vec<String>>,
-    /// What a client that authenticates by `private_key_jwt` may sign with.
+    /// Holds what a client that authenticates by `private_key_jwt` may sign with.
     pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// The PKCE methods; none means that PKCE is not supported (spec-checklist E2).
     pub code_challenge_methods_supported: Option<Vec<String>>,
-    /// Whether the URL of a client metadata document is taken for a client id.
+    /// Says whether the URL of a client metadata document is taken for a client id.
     pub client_id_metadata_document_supported: bool,
-    /// Whether `iss` will be in the authorization response (RFC 9207 §3).
+    /// Says whether `iss` will be in the authorization response (RFC 9207 §3).
     pub authorization_response_iss_parameter_supported: bool,
-    /// How proofs of possession may be signed (RFC 9449 §5.1); none if the server does not say.
+    /// Says how proofs of possession may be signed (RFC 9449 §5.1); none if the server does not say.
     pub dpop_signing_alg_values_supported: Option<Vec<String>>,
     /// The kinds of assertion that the JWT bearer grant takes here (spec-checklist J6); none if the
     /// server does not say.
@@ -143,7 +143,7 @@ pub struct ServerMetadata {
 /// That of an assertion by which an identity provider vouches for a person (SEP-990).
 pub const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
-/// Why a document is not the metadata of an issuer.
+/// Says why a document is not the metadata of an issuer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerMetadataError {
@@ -161,9 +161,9 @@ pub enum ServerMetadataError {
     /// An endpoint that must not be visited.
     #[error("its `{member}` cannot be used: {cause}")]
     UnsafeEndpoint {
-        /// Which.
+        /// Says which.
         member: &'static str,
-        /// Why.
+        /// Says why.
         #[source]
         cause: UrlPolicyError,
     },
@@ -242,7 +242,7 @@ impl ServerMetadata {
         Self::parse_with_aliases(body, expected, &[], reach)
     }
 
-    /// The same, of a server that may call itself by one of the `other` names, or by none if one of
+    /// Returns the same, of a server that may call itself by one of the `other` names, or by none if one of
     /// them is empty. It is `expected` all the same: what is ours is bound to who was asked.
     ///
     /// Where the two differ in the slash of an empty path alone ([`Issuer::is_same_as`]), the issuer is
@@ -312,7 +312,7 @@ impl ServerMetadata {
         })
     }
 
-    /// Whether the server says that it checks S256 (spec-checklist E2, H4, H5).
+    /// Returns whether the server says that it checks S256 (spec-checklist E2, H4, H5).
     pub fn supports_pkce(&self) -> bool {
         let methods = self.code_challenge_methods_supported.as_ref();
         methods.is_some_and(|methods| methods.iter().any(|method| method == "S256"))
@@ -327,14 +327,14 @@ impl ServerMetadata {
             .or(self.token_endpoint_auth_methods_supported.as_deref())
     }
 
-    /// Whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says
+    /// Returns whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says
     /// nothing of it is tried.
     pub fn supports_dpop(&self) -> bool {
         let algorithms = self.dpop_signing_alg_values_supported.as_ref();
         algorithms.is_none_or(|listed| listed.iter().any(|name| name == ALGORITHM))
     }
 
-    /// Whether the server does not rule out that an identity provider vouches for a person
+    /// Returns whether the server does not rule out that an identity provider vouches for a person
     /// (spec-checklist J6). One that says nothing of it is tried: the member is younger than the
     /// grant.
     pub fn supports_id_jag(&self) -> bool {
@@ -466,7 +466,7 @@ mod tests {
         }
     }
 
-    /// What was accepted by name keeps its clients: these are bound to who was asked.
+    /// Returns what was accepted by name keeps its clients: these are bound to who was asked.
     #[test]
     fn an_accepted_name_does_not_change_the_issuer() {
         let [asked, named] = ["https://as.example/", "https://as.example"].map(Issuer::new);

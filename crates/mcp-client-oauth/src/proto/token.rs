@@ -30,9 +30,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TokenSet {
-    /// What requests carry.
+    /// Holds what requests carry.
     pub access_token: AccessToken,
-    /// What gets the next access token.
+    /// Holds what gets the next access token.
     pub refresh_token: Option<Secret<String>>,
     /// When these tokens came.
     #[serde(with = "unix_seconds")]
@@ -40,7 +40,7 @@ pub struct TokenSet {
     /// When the access token stops working; none if the server did not say.
     #[serde(with = "unix_seconds::optional")]
     pub expires_at: Option<SystemTime>,
-    /// What was granted; none if it is not known.
+    /// Holds what was granted; none if it is not known.
     pub scope: Option<Scope>,
 }
 
@@ -56,18 +56,18 @@ impl TokenSet {
         }
     }
 
-    /// Whether the access token is dead at `now`, or will be within `skew`.
+    /// Returns whether the access token is dead at `now`, or will be within `skew`.
     pub fn is_expired(&self, now: SystemTime, skew: Duration) -> bool {
         self.expires_at
             .is_some_and(|at| now.checked_add(skew).is_none_or(|soon| soon >= at))
     }
 
-    /// The value of the `Authorization` header, marked sensitive.
+    /// Returns the value of the `Authorization` header, marked sensitive.
     pub fn authorization_header(&self) -> HeaderValue {
         self.access_token.header()
     }
 
-    /// How long the access token was said to live.
+    /// Returns how long the access token was said to live.
     pub fn lifetime(&self) -> Option<Duration> {
         self.expires_at
             .map(|at| at.duration_since(self.issued_at).unwrap_or_default())
@@ -83,7 +83,7 @@ pub enum TokenError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// Holds what it said.
         error: OAuthErrorResponse,
     },
     /// Too busy, or broken: another try may help.
@@ -91,7 +91,7 @@ pub enum TokenError {
     Unavailable {
         /// The HTTP status.
         status: u16,
-        /// How long it asks us to wait, at most a minute.
+        /// Says how long it asks us to wait, at most a minute.
         retry_after: Option<Duration>,
     },
     /// RFC 9449 §5: a proof was sent, and the token is not bound to its key. It is not taken, for it
@@ -107,7 +107,7 @@ pub enum TokenError {
     Malformed {
         /// The HTTP status.
         status: u16,
-        /// What is wrong with it.
+        /// Holds what is wrong with it.
         why: UntrustedText,
     },
 }
@@ -123,7 +123,7 @@ fn refused(status: u16, error: &OAuthErrorResponse) -> String {
 }
 
 impl TokenError {
-    /// Whether the server's word is `code`.
+    /// Returns whether the server's word is `code`.
     pub fn is(&self, code: &str) -> bool {
         matches!(self, Self::Refused { error, .. } if error.has_code(code))
     }
@@ -140,7 +140,7 @@ impl TokenError {
         }
     }
 
-    /// Whether the endpoint is no longer where it was (H22).
+    /// Returns whether the endpoint is no longer where it was (H22).
     pub fn is_gone(&self) -> bool {
         matches!(
             self,
@@ -151,7 +151,7 @@ impl TokenError {
         )
     }
 
-    /// Whether the server has decided, so that trying again cannot help (RFC 6749 §5.2).
+    /// Returns whether the server has decided, so that trying again cannot help (RFC 6749 §5.2).
     pub fn is_definitive(&self) -> bool {
         match self {
             Self::Refused { error, .. } => {
@@ -170,7 +170,7 @@ impl TokenError {
     }
 }
 
-/// The request that trades a code for tokens.
+/// Returns the request that trades a code for tokens.
 pub fn code_request(
     endpoint: &EndpointUrl,
     reach: AddressSpace,
@@ -188,7 +188,7 @@ pub fn code_request(
     client.build_form_request(endpoint, reach, &fields)
 }
 
-/// The request that trades a refresh token for tokens. `resource` is named here too
+/// Returns the request that trades a refresh token for tokens. `resource` is named here too
 /// (spec-checklist E4, H5), and the `scope` where a server wants it, which is then no more than was
 /// granted (RFC 6749 §6).
 pub fn refresh_request(
@@ -209,7 +209,7 @@ pub fn refresh_request(
     client.build_form_request(endpoint, reach, &fields)
 }
 
-/// The same answer in JSON, if it came as a form (H87): for servers that are known to answer so.
+/// Returns the same answer in JSON, if it came as a form (H87): for servers that are known to answer so.
 /// What stands there twice does so afterwards, and spoils the answer.
 pub(crate) fn json_of_form(mut answer: Response) -> Response {
     if !is_form(&answer) {
@@ -252,7 +252,7 @@ pub fn response(
     response_of(answer, now, secrets, scheme, TokenTypes::default())
 }
 
-/// What a server's `token_type` says beside what is registered; nothing by default.
+/// Holds what a server's `token_type` says beside what is registered; nothing by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TokenTypes {
     /// A response without one brings a bearer token.
@@ -271,7 +271,7 @@ impl TokenTypes {
     }
 }
 
-/// The same of a server with a `token_type` that says more.
+/// Returns the same of a server with a `token_type` that says more.
 pub(crate) fn response_of(
     answer: &Response,
     now: SystemTime,
@@ -334,7 +334,7 @@ pub(crate) fn issued(answer: &Response) -> Vec<(Secret<String>, TokenTypeHint)> 
         .collect()
 }
 
-/// The no in an answer, if it is one.
+/// Returns the no in an answer, if it is one.
 pub(crate) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError> {
     let status = answer.status.as_u16();
     // Some servers say no with HTTP 200 (H84).
@@ -356,7 +356,7 @@ pub(crate) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError>
     (!answer.status.is_success()).then(|| bare_refusal(status, &answer.body))
 }
 
-/// A 4xx without an OAuth error. With an empty body it is how some servers say that a refresh
+/// Returns a 4xx without an OAuth error. With an empty body it is how some servers say that a refresh
 /// token is spent (seen in the field); a page of a proxy in between decides nothing.
 fn bare_refusal(status: u16, body: &[u8]) -> TokenError {
     match status {
@@ -519,7 +519,7 @@ mod tests {
         }
     }
 
-    /// What `@openauthjs/openauth` 0.4.3 responds (`dist/esm/issuer.js`, `/token`).
+    /// Holds what `@openauthjs/openauth` 0.4.3 responds (`dist/esm/issuer.js`, `/token`).
     const OPENAUTH: &str =
         r#"{"access_token":"e30.e30.c2ln","expires_in":2592000,"refresh_token":"user:1f2e:8c1d"}"#;
 

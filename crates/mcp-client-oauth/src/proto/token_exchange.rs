@@ -13,7 +13,7 @@ use crate::{
     secret::Secret,
 };
 
-/// What is asked for, and the only thing that is taken.
+/// Holds what is asked for, and the only thing that is taken.
 const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 
 /// The kind of token that says who the user is (RFC 8693 §3).
@@ -68,7 +68,7 @@ impl SubjectToken {
     }
 }
 
-/// Why the identity provider has given no ID-JAG.
+/// Says why the identity provider has given no ID-JAG.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenExchangeError {
@@ -80,7 +80,7 @@ pub enum TokenExchangeError {
     OtherType(UntrustedText),
 }
 
-/// The request for an ID-JAG: `subject` says who the user is, `audience` is the authorization server
+/// Returns the request for an ID-JAG: `subject` says who the user is, `audience` is the authorization server
 /// that will take the ID-JAG.
 pub fn request(
     endpoint: &EndpointUrl,

@@ -50,7 +50,7 @@ mod tests {
         Response::new(status, HeaderMap::new(), body.to_owned())
     }
 
-    /// What real servers answer a request of a client that they do not know.
+    /// Returns what real servers answer a request of a client that they do not know.
     #[test]
     fn real_servers_refuse_a_client_that_they_do_not_know() {
         for (name, status, body) in [

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::redact::Redactor;
 
-/// How many characters of a stranger's text are kept.
+/// Says how many characters of a stranger's text are kept.
 const SHOWN: usize = 256;
 /// Stands for what was cut off.
 const CUT: char = '…';
@@ -33,7 +33,7 @@ impl UntrustedText {
         Self(kept)
     }
 
-    /// The text as it came (cut, not escaped): for comparison, never for showing.
+    /// Returns the text as it came (cut, not escaped): for comparison, never for showing.
     pub fn as_raw(&self) -> &str {
         &self.0
     }

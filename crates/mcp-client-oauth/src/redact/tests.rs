@@ -9,7 +9,7 @@ fn spelt(secret: &str, form: usize) -> String {
     forms[form % forms.len()].to_string()
 }
 
-/// What becomes of the pieces of a body.
+/// Returns what becomes of the pieces of a body.
 fn streamed(redactor: &Redactor, pieces: &[&[u8]]) -> Vec<u8> {
     let mut stream = redactor.stream();
     let mut out = Vec::new();

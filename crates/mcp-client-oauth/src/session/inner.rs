@@ -24,7 +24,7 @@ use crate::{
     store::{LoginKey, TokenStore},
 };
 
-/// What the copies of a session share.
+/// Holds what the copies of a session share.
 pub(super) struct Inner {
     pub(super) platform: Platform,
     pub(super) store: TokenStore,
@@ -34,13 +34,13 @@ pub(super) struct Inner {
     pub(super) unsaved: UnsavedTokens,
     /// Held by the one task that renews; behind it wait those who need the outcome.
     pub(super) gate: Arc<Mutex<LastAttempt>>,
-    /// How many attempts have ended.
+    /// Says how many attempts have ended.
     pub(super) attempts: AtomicU64,
-    /// How often a wider scope was asked for without a person, and not granted.
+    /// Says how often a wider scope was asked for without a person, and not granted.
     pub(super) widenings: AtomicUsize,
 }
 
-/// How the last attempt to renew ended, for those who were waiting for it.
+/// Says how the last attempt to renew ended, for those who were waiting for it.
 #[derive(Default)]
 pub(super) struct LastAttempt {
     pub(super) number: u64,

@@ -30,12 +30,12 @@ pub(super) struct Unsaved {
     pub(super) record: Record,
 }
 
-/// Where they wait.
+/// Says where they wait.
 #[derive(Default)]
 pub(super) struct UnsavedTokens {
     pub(super) slot: Mutex<Option<Unsaved>>,
     pub(super) emptied: Notify,
-    /// How often somebody has begun to try. Only the last goes on, so that what was put here last
+    /// Says how often somebody has begun to try. Only the last goes on, so that what was put here last
     /// is tried for its whole hour.
     pub(super) rounds: AtomicU64,
 }

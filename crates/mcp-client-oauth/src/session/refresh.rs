@@ -17,7 +17,7 @@ use crate::{
     token_request,
 };
 
-/// How long a request waits at most until fewer others are under way. It is less than a record is
+/// Says how long a request waits at most until fewer others are under way. It is less than a record is
 /// held.
 const LONGEST_TURN: Duration = Duration::from_secs(20);
 
@@ -39,12 +39,12 @@ pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, T
 /// The grant that the caller gave to a session.
 pub(super) struct GivenGrant {
     pub(super) grant: NonInteractiveGrant,
-    /// How the authorization server is found again before an assertion is sent, if a record may have
+    /// Says how the authorization server is found again before an assertion is sent, if a record may have
     /// been forged.
     pub(super) discovery: Option<DiscoveryOptions>,
 }
 
-/// What proves that we have the key of a login, for a record that nobody has a session for.
+/// Returns what proves that we have the key of a login, for a record that nobody has a session for.
 pub(super) fn prover_of(platform: &Platform, record: &Record) -> Option<ProofGenerator> {
     let key = record.dpop.clone()?;
     Some(ProofGenerator::new(key, Arc::clone(&platform.clock)))
@@ -125,7 +125,7 @@ fn own_client(record: &Record) -> Result<ClientAuth<'_>, TokenRefreshError> {
     client.ok_or(TokenRefreshError::IssuerMismatch)
 }
 
-/// The same, for a resource that may be another one of the issuer. A refresh token of ours is bound
+/// Returns the same, for a resource that may be another one of the issuer. A refresh token of ours is bound
 /// to the key of its login (RFC 9449 §5), and so are the tokens that it brings.
 pub(super) async fn refresh_with(
     platform: &Platform,
@@ -174,7 +174,7 @@ pub(super) async fn refresh_with(
     Ok(tokens)
 }
 
-/// Whether another try may help. A request whose answer was lost may have spent the refresh token:
+/// Returns whether another try may help. A request whose answer was lost may have spent the refresh token:
 /// it is tried again once, for servers that allow a moment of grace, and no more (H104). So is one
 /// that a gateway answered in the place of a server that may have done its work.
 pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
@@ -223,7 +223,7 @@ pub(super) fn asked_wait(error: &TokenRefreshError) -> Option<Duration> {
     }
 }
 
-/// Whether the request may have spent the refresh token without our knowing what came of it.
+/// Returns whether the request may have spent the refresh token without our knowing what came of it.
 pub(super) fn leaves_doubt(error: &TokenRefreshError) -> bool {
     match error {
         TokenRefreshError::Http(error) => matches!(

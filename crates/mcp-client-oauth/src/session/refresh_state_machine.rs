@@ -16,19 +16,19 @@ use crate::store::Revision;
 #[cfg(test)]
 mod model;
 
-/// How often a record may turn out to be another one than was tried. Somebody who changes it that
+/// Says how often a record may turn out to be another one than was tried. Somebody who changes it that
 /// often meets us again at the next call.
 const MOST_SENT: u8 = 3;
 
-/// What the store has, as far as this matters here.
+/// Holds what the store has, as far as this matters here.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Seen {
     pub(super) revision: Revision,
-    /// Whether its token is what the caller needs: good now, and not the one that was refused.
+    /// Says whether its token is what the caller needs: good now, and not the one that was refused.
     pub(super) is_wanted: bool,
 }
 
-/// What is to be done next.
+/// Holds what is to be done next.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Step {
     /// Note that its refresh token is about to be spent, and make sure that it is still ours.
@@ -45,7 +45,7 @@ pub(super) enum Step {
     End(Ending),
 }
 
-/// How it ended.
+/// Says how it ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Ending {
     /// The store had what is wanted.
@@ -62,7 +62,7 @@ pub(super) enum Ending {
     LogIn,
 }
 
-/// What became of a change that expected the record to be what was read last.
+/// Holds what became of a change that expected the record to be what was read last.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Change {
     Done,
@@ -71,11 +71,11 @@ pub(super) enum Change {
     Failed,
 }
 
-/// Where one transaction stands.
+/// Says where one transaction stands.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(super) struct Transaction {
     read: Option<Revision>,
-    /// Which content the server would not refresh.
+    /// Says which content the server would not refresh.
     refused: Option<Revision>,
     sent: u8,
 }

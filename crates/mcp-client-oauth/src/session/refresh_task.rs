@@ -25,13 +25,13 @@ use crate::{
 /// The waits before the second, third and fourth try, doubled each time and jittered.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const RETRIES: usize = 3;
-/// How long one renewal may hold the record, with all its tries. It is shorter than others wait for
+/// Says how long one renewal may hold the record, with all its tries. It is shorter than others wait for
 /// the record, so that they see what came of it (H106).
 const LONGEST_HOLD: Duration = Duration::from_secs(45);
-/// How often a renewal begins anew because somebody took the record over while we were stopped.
+/// Says how often a renewal begins anew because somebody took the record over while we were stopped.
 const MOST_TAKEOVERS: usize = 3;
 
-/// How often a wider scope is asked for without a person, if it is not granted.
+/// Says how often a wider scope is asked for without a person, if it is not granted.
 const MOST_WIDENINGS: usize = 3;
 
 /// One transaction under way.
@@ -40,11 +40,11 @@ struct Attempt<'a> {
     wish: &'a TokenRequirement,
     lock: RecordLock,
     transaction: Transaction,
-    /// What the server has given, and the store has not got.
+    /// Holds what the server has given, and the store has not got.
     unsaved: Option<Record>,
-    /// Why it will have failed, if it does.
+    /// Says why it will have failed, if it does.
     failure: Option<Error>,
-    /// Whether it is unknown what became of a refresh token that was sent.
+    /// Says whether it is unknown what became of a refresh token that was sent.
     in_doubt: bool,
 }
 
@@ -109,7 +109,7 @@ impl Inner {
         Ok(())
     }
 
-    /// What servers gave us to repeat in proofs stays with us, as long as the key does.
+    /// Returns what servers gave us to repeat in proofs stays with us, as long as the key does.
     fn replace_current(&self, record: Record, revision: Option<Revision>) {
         let before = self.current.load().prover.clone();
         let current = Current::new(record, revision, before, &self.platform.clock);
@@ -150,7 +150,7 @@ impl Inner {
         }
     }
 
-    /// What a login without a person may ask for when `challenge` wants more (spec-checklist G5b):
+    /// Returns what a login without a person may ask for when `challenge` wants more (spec-checklist G5b):
     /// only what was not asked for before, and not for ever.
     pub(super) fn scope_to_ask_for(&self, challenge: &Challenge) -> Option<Scope> {
         let current = self.current.load();
@@ -197,7 +197,7 @@ impl Inner {
 }
 
 impl Attempt<'_> {
-    /// None if the record was taken over before anything was sent.
+    /// Returns none if the record was taken over before anything was sent.
     async fn run(mut self) -> Option<Result<AccessToken, Error>> {
         let mut step = self.read();
         loop {
@@ -366,7 +366,7 @@ impl Attempt<'_> {
         outcome
     }
 
-    /// A refusal after a refresh that was interrupted is no revocation: the token was spent (H104).
+    /// Returns a refusal after a refresh that was interrupted is no revocation: the token was spent (H104).
     fn explained(&self, error: Error) -> Error {
         match error {
             Error::TokenRefresh(TokenRefreshError::Answer { url, cause })

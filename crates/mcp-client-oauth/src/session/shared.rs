@@ -17,7 +17,7 @@ use crate::{
     store::{LoginKey, Record, RecordLock, TokenStore},
 };
 
-/// What a token is wanted for.
+/// Holds what a token is wanted for.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) server: &'a ServerUrl,
@@ -26,14 +26,14 @@ pub(crate) struct Target<'a> {
     pub(crate) issuer: &'a Issuer,
 }
 
-/// What a login at another resource has brought for this one.
+/// Holds what a login at another resource has brought for this one.
 pub(crate) struct Borrowed {
     pub(crate) tokens: TokenSet,
     /// The key of that login: what it brings is bound to it.
     pub(crate) dpop: Option<DpopKey>,
 }
 
-/// An access token for `resource` of `server`, by the refresh token of `lender`. The record of the
+/// Returns an access token for `resource` of `server`, by the refresh token of `lender`. The record of the
 /// lender is held, read again, and saved before anybody gets the new tokens, as in its own
 /// renewal; a record that borrows is held before the one that lends, and never the other way round.
 pub(crate) async fn borrow(
@@ -88,7 +88,7 @@ pub(crate) async fn borrow(
     Ok(Ok(Borrowed { tokens, dpop }))
 }
 
-/// What was replaced is spent, so nobody else may have the record before this is stored.
+/// Returns what was replaced is spent, so nobody else may have the record before this is stored.
 async fn save(platform: Platform, store: TokenStore, mut lock: RecordLock, login: Record) {
     for wait in waits() {
         platform.clock.sleep(wait).await;

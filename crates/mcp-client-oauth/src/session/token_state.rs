@@ -18,15 +18,15 @@ use crate::{
     store::{Record, Revision},
 };
 
-/// What is handed out now. Replaced as a whole.
+/// Holds what is handed out now. Replaced as a whole.
 pub(super) struct Current {
     pub(super) record: Record,
-    /// What the store has, as far as we know; less than what is here after a save that failed.
+    /// Holds what the store has, as far as we know; less than what is here after a save that failed.
     pub(super) revision: Option<Revision>,
-    /// What proves that we have the key of the tokens, if they are bound to one.
+    /// Holds what proves that we have the key of the tokens, if they are bound to one.
     pub(super) prover: Option<Arc<ProofGenerator>>,
     windows: Option<RefreshWindows>,
-    /// Whether somebody has seen to it that this is renewed ahead of its time.
+    /// Says whether somebody has seen to it that this is renewed ahead of its time.
     seen_to: AtomicBool,
 }
 
@@ -39,7 +39,7 @@ struct RefreshWindows {
     mandatory: SystemTime,
 }
 
-/// How far the life of a token has gone.
+/// Says how far the life of a token has gone.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Freshness {
     /// It is handed out.
@@ -50,7 +50,7 @@ pub(super) enum Freshness {
     Mandatory,
 }
 
-/// What somebody needs.
+/// Holds what somebody needs.
 #[derive(Clone, Debug)]
 pub(super) enum TokenRequirement {
     /// A token that is good now.
@@ -64,7 +64,7 @@ pub(super) enum TokenRequirement {
 }
 
 impl TokenRequirement {
-    /// The record to renew by. A refresh brings no wider scope (RFC 6749 §6), so it is not tried.
+    /// Returns the record to renew by. A refresh brings no wider scope (RFC 6749 §6), so it is not tried.
     pub(super) fn applied_to(&self, mut record: Record) -> Record {
         if let Self::Wider(_, scope) = self {
             record.requested = Scope::union_of(record.requested.as_ref(), Some(scope));
@@ -116,7 +116,7 @@ impl Current {
         }
     }
 
-    /// Whether the caller is the one who renews this ahead of its time. If that fails, all is left
+    /// Returns whether the caller is the one who renews this ahead of its time. If that fails, all is left
     /// to the time when it must be done.
     pub(super) fn may_renew_ahead(&self) -> bool {
         !self.seen_to.swap(true, Ordering::Relaxed)
@@ -124,7 +124,7 @@ impl Current {
 }
 
 impl RefreshWindows {
-    /// The last quarter of a token's life, a minute at most, is when it is renewed (H117); in the
+    /// Returns the last quarter of a token's life, a minute at most, is when it is renewed (H117); in the
     /// last quarter of that nobody gets it any more. A token that is said to have no life at all is
     /// tried for half a minute; a server that means it refuses it, and that renews it too (H82).
     fn of(tokens: &TokenSet) -> Option<Self> {

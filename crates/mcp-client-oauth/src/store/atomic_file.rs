@@ -32,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// The number of pauses: 2.63 seconds in all.
 const PAUSES: usize = 10;
 
-/// How a file is written: by default it replaces what has its name, is readable by its owner only,
+/// Says how a file is written: by default it replaces what has its name, is readable by its owner only,
 /// and its temporary file lies beside it.
 ///
 /// ```
@@ -217,7 +217,7 @@ pub(super) fn sync_directory(_directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The parent of a relative path with one part has no name.
+/// Returns the parent of a relative path with one part has no name.
 fn or_current(directory: &Path) -> &Path {
     if directory.as_os_str().is_empty() {
         Path::new(".")

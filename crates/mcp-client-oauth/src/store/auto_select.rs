@@ -14,32 +14,32 @@ use crate::{
 
 pub(super) mod backend;
 
-/// What may be said about the store that [`TokenStore::auto`](super::TokenStore::auto) is to choose; nothing need be.
+/// Holds what may be said about the store that [`TokenStore::auto`](super::TokenStore::auto) is to choose; nothing need be.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct AutoOptions {
-    /// Where the files are, if not in [`EncryptedFileStore::default_dir`].
+    /// Says where the files are, if not in [`EncryptedFileStore::default_dir`].
     pub directory: Option<PathBuf>,
     /// A password to seal a new store with, or to open one that has a password.
     pub password: Option<Secret<String>>,
-    /// What a new key in the keychain is filed under, if not under
+    /// Holds what a new key in the keychain is filed under, if not under
     /// [`KEYCHAIN_SERVICE`](super::KEYCHAIN_SERVICE).
     pub service: Option<String>,
 }
 
-/// Which store was chosen, and why. Its `Display` is a sentence for the person.
+/// Says which store was chosen, and why. Its `Display` is a sentence for the person.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreSelection {
-    /// Where the files are, or will be.
+    /// Says where the files are, or will be.
     pub directory: PathBuf,
-    /// Where its key comes from.
+    /// Says where its key comes from.
     pub key: KeyKind,
-    /// Why it is that key.
+    /// Says why it is that key.
     pub reason: SelectionReason,
 }
 
-/// Why a store has that kind of key.
+/// Says why a store has that kind of key.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SelectionReason {
@@ -71,7 +71,7 @@ pub(super) async fn select(
     Ok((files, choice))
 }
 
-/// Each kind of key that a local store can have, the best first, and why it cannot be had here.
+/// Returns each kind of key that a local store can have, the best first, and why it cannot be had here.
 /// Nobody is asked to unlock anything.
 pub async fn key_kinds() -> Vec<(KeyKind, Result<(), KeychainErrorKind>)> {
     vec![
@@ -145,7 +145,7 @@ fn in_keychain(options: &AutoOptions) -> KeySource {
     }
 }
 
-/// Whether a keychain answers. It may take seconds to say nothing.
+/// Returns whether a keychain answers. It may take seconds to say nothing.
 async fn keychain() -> Result<(), KeychainErrorKind> {
     let probed = tokio::task::spawn_blocking(keychain::probe).await;
     probed.unwrap_or_else(|error| {

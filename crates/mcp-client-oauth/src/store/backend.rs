@@ -16,7 +16,7 @@ pub type OpenBackend = fn(&str) -> Result<Arc<dyn Backend>, TokenStorageError>;
 /// revision that the name never had before.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// What is kept under `name`, if anything.
+    /// Returns what is kept under `name`, if anything.
     async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError>;
 
     /// Keeps `bytes` under `name`, durably, if what is there now has the revision `expected`
@@ -55,14 +55,14 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// ends without this may keep others waiting.
     async fn flush(&self) {}
 
-    /// Whether others than the user of this machine may write here. A back end that does not say
+    /// Returns whether others than the user of this machine may write here. A back end that does not say
     /// is taken for one where they may: then what a record says of places on this machine is not
     /// believed; see [`TokenStore::trusting_records`](super::TokenStore::trusting_records).
     fn is_shared(&self) -> bool {
         true
     }
 
-    /// Every name, in any order.
+    /// Returns every name, in any order.
     async fn names(&self) -> Result<Vec<String>, TokenStorageError>;
 
     /// Waits until nobody else, in this process or another, holds `name`. Dropping what is
@@ -81,7 +81,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
 /// nothing any more.
 #[async_trait]
 pub trait LockGuard: fmt::Debug + Send + Sync {
-    /// Which content an earlier holder had begun to use up, and not said that it ended.
+    /// Returns which content an earlier holder had begun to use up, and not said that it ended.
     fn pending_revision(&self) -> Option<Revision> {
         None
     }
@@ -101,7 +101,7 @@ pub trait LockGuard: fmt::Debug + Send + Sync {
     async fn mark_refresh_finished(&self) {}
 }
 
-/// Which of the successive contents of a name.
+/// Says which of the successive contents of a name.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Revision(u64);
 
@@ -111,7 +111,7 @@ impl Revision {
         Self(number)
     }
 
-    /// Its number.
+    /// Returns its number.
     pub fn number(self) -> u64 {
         self.0
     }
@@ -122,11 +122,11 @@ impl Revision {
     }
 }
 
-/// What is kept under a name.
+/// Holds what is kept under a name.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoredEntry {
-    /// Which content this is.
+    /// Says which content this is.
     pub revision: Revision,
     /// The content.
     pub bytes: Secret<Vec<u8>>,

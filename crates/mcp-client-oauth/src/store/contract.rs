@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use super::{Backend, Revision, StoredEntry};
 use crate::{error::TokenStorageError, secret::Secret};
 
-/// How many tasks do the same at once.
+/// Says how many tasks do the same at once.
 const CONCURRENCY: usize = 16;
 
 /// Checks all of the contract. The back end must be empty, and is left empty.

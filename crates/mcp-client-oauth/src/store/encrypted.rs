@@ -44,7 +44,7 @@ mod record;
 mod rekey;
 mod wrapping;
 
-/// What our directory is called among those of other programs.
+/// Holds what our directory is called among those of other programs.
 const DIRECTORY: &str = "mcp-oauth";
 /// The lock of whoever changes files.
 const WRITE_LOCK: &str = "write";
@@ -97,7 +97,7 @@ impl EncryptedFileStore {
         Ok(Self(Arc::new(Files::new(directory, source))))
     }
 
-    /// The directory that this platform has for the data of programs, and ours in it.
+    /// Returns the directory that this platform has for the data of programs, and ours in it.
     ///
     /// # Errors
     /// [`TokenStorageError::NoDirectory`] if the user has no home.
@@ -109,7 +109,7 @@ impl EncryptedFileStore {
             .join(DIRECTORY))
     }
 
-    /// What kind of key the store in `directory` is sealed with; none if there is no store yet.
+    /// Returns what kind of key the store in `directory` is sealed with; none if there is no store yet.
     ///
     /// # Errors
     /// [`TokenStorageError`] if there is one that cannot be used.
@@ -142,12 +142,12 @@ impl EncryptedFileStore {
         .await
     }
 
-    /// Which kind of key this was opened with.
+    /// Returns which kind of key this was opened with.
     pub fn kind(&self) -> KeyKind {
         self.0.source.kind()
     }
 
-    /// Where the files are.
+    /// Returns where the files are.
     pub fn directory(&self) -> &Path {
         self.0.directory.path()
     }

@@ -75,7 +75,7 @@ impl LockGuard for FileLock {
     }
 }
 
-/// What is written over the same note changes nothing, wherever it stops: the note of somebody who
+/// Returns what is written over the same note changes nothing, wherever it stops: the note of somebody who
 /// died is not lost to a full disk.
 fn write_note(mut file: &File, text: &str) -> io::Result<()> {
     file.rewind()?;
@@ -83,7 +83,7 @@ fn write_note(mut file: &File, text: &str) -> io::Result<()> {
     file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))
 }
 
-/// What is no number is no note of ours.
+/// Returns what is no number is no note of ours.
 fn read_note(mut file: &File) -> io::Result<Option<Revision>> {
     let mut text = Vec::with_capacity(MOST_NOTE + 1);
     let most = u64::try_from(MOST_NOTE).unwrap_or(u64::MAX) + 1;
@@ -137,7 +137,7 @@ pub(super) async fn hold(to_lock: LockFile, place: &str) -> Result<FileLock, Tok
     }
 }
 
-/// The note of an earlier holder, once the lock is ours.
+/// Returns the note of an earlier holder, once the lock is ours.
 fn try_lock(file: &File) -> Result<Option<Revision>, TryLockError> {
     file.try_lock()?;
     read_note(file).map_err(TryLockError::Error)

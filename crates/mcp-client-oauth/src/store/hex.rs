@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 pub(super) struct Hex<const N: usize>(pub(super) [u8; N]);
 
 impl<const N: usize> Hex<N> {
-    /// An upper-case digit is none: each value has one spelling.
+    /// Returns an upper-case digit is none: each value has one spelling.
     fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; N];
         if HEXLOWER.decode_len(text.len()) != Ok(N) {

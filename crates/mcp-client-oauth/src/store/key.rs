@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::hex::Hex;
 use crate::{error::TokenStorageError, proto::pkce::RandomError, secret::Secret};
 
-/// What our entries in a keychain are filed under, unless the application says otherwise.
+/// Holds what our entries in a keychain are filed under, unless the application says otherwise.
 pub const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";
 
 /// Bytes in the master key, in the key that wraps it, in the key of one file, and in each salt.
@@ -24,12 +24,12 @@ pub(super) const KEY_BYTES: usize = 32;
 /// Rounds for a new store: the figure of the OWASP password storage cheat sheet for
 /// PBKDF2-HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;
-/// What is accepted in an existing store: fewer would make guessing cheap for whoever tampers with
+/// Holds what is accepted in an existing store: fewer would make guessing cheap for whoever tampers with
 /// the file, more would keep us busy for minutes (H146).
 const ACCEPTED_ITERATIONS: std::ops::RangeInclusive<u32> = 100_000..=10_000_000;
 const PBKDF2: &str = "pbkdf2-hmac-sha256";
 
-/// Where the key comes from that opens the master key of a sealed store.
+/// Says where the key comes from that opens the master key of a sealed store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum KeySource {
@@ -39,7 +39,7 @@ pub enum KeySource {
     /// Whoever can read the files only, from a backup or another account, cannot open them. Other
     /// programs of the same user often can: no keychain but that of macOS tells programs apart.
     Keychain {
-        /// What a new store files its key under, usually [`KEYCHAIN_SERVICE`]. A store that is
+        /// Holds what a new store files its key under, usually [`KEYCHAIN_SERVICE`]. A store that is
         /// there remembers what it was filed under.
         service: String,
     },
@@ -79,7 +79,7 @@ impl KeySource {
         }
     }
 
-    /// Which kind of key this is.
+    /// Returns which kind of key this is.
     pub fn kind(&self) -> KeyKind {
         match self {
             Self::Keychain { .. } => KeyKind::Keychain,
@@ -101,7 +101,7 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// How a password becomes a key.
+/// Says how a password becomes a key.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Kdf {
     name: String,
@@ -110,7 +110,7 @@ pub(super) struct Kdf {
 }
 
 impl Kdf {
-    /// What a new store uses: a fresh salt.
+    /// Returns what a new store uses: a fresh salt.
     pub(super) fn fresh() -> Result<Self, TokenStorageError> {
         Ok(Self {
             name: PBKDF2.to_owned(),
@@ -119,7 +119,7 @@ impl Kdf {
         })
     }
 
-    /// Why these parameters must not be used, if so.
+    /// Returns why these parameters must not be used, if so.
     pub(super) fn fault(&self) -> Option<&'static str> {
         if self.name != PBKDF2 {
             return Some("its key derivation is none that we know");
@@ -130,7 +130,7 @@ impl Kdf {
         None
     }
 
-    /// A tenth of a second of work: never on a thread of the runtime, and once for each store.
+    /// Returns a tenth of a second of work: never on a thread of the runtime, and once for each store.
     pub(super) fn derive(&self, password: &Secret<String>) -> Secret<[u8; KEY_BYTES]> {
         let mut key = Secret::new([0; KEY_BYTES]);
         // `fault` has seen the number: it is not zero.
@@ -168,7 +168,7 @@ impl MasterKey {
         &self.0
     }
 
-    /// The key of one file.
+    /// Returns the key of one file.
     pub(super) fn subkey(
         &self,
         salt: &[u8],
@@ -213,7 +213,7 @@ fn no_randomness(_: Unspecified) -> TokenStorageError {
     }
 }
 
-/// The cryptographic library refused arguments of ours.
+/// Returns the cryptographic library refused arguments of ours.
 pub(super) fn failed(source: Unspecified) -> TokenStorageError {
     TokenStorageError::Backend {
         name: "file",

@@ -30,13 +30,13 @@ mod system;
 #[path = "keychain/none.rs"]
 mod system;
 
-/// What a keychain that is there needs to say so, even if it is only being started.
+/// Holds what a keychain that is there needs to say so, even if it is only being started.
 const TO_ANSWER: Duration = Duration::from_secs(10);
-/// What a person needs to type the password of the keychain: less than others wait for the store.
+/// Holds what a person needs to type the password of the keychain: less than others wait for the store.
 const TO_UNLOCK: Duration = Duration::from_secs(50);
 
 impl Entry {
-    /// The key, if there is one.
+    /// Returns the key, if there is one.
     pub(super) fn read(&self) -> Result<Option<Secret<[u8; KEY_BYTES]>>, KeychainErrorKind> {
         let entry = self.clone();
         let text = ask(move |keychain| system::read(keychain, &entry))?;
@@ -66,7 +66,7 @@ impl Entry {
     }
 }
 
-/// Whether a keychain answers and could keep a key. Nothing is written, and nobody is asked.
+/// Returns whether a keychain answers and could keep a key. Nothing is written, and nobody is asked.
 pub(super) fn probe() -> Result<(), KeychainErrorKind> {
     within(TO_ANSWER, silent, system::probe)
 }

@@ -54,7 +54,7 @@ fn check(
     })
 }
 
-/// What was begun and not ended.
+/// Holds what was begun and not ended.
 type Note = Option<Revision>;
 
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::{
     store::LoginKey,
 };
 
-/// What becomes of a login that the other store has too, with other tokens.
+/// Holds what becomes of a login that the other store has too, with other tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConflictPolicy {
@@ -24,7 +24,7 @@ pub enum ConflictPolicy {
     Replace,
 }
 
-/// Why not everything was moved. What was not read back from the other store is still in this one.
+/// Says why not everything was moved. What was not read back from the other store is still in this one.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationError {
@@ -42,7 +42,7 @@ pub enum MigrationError {
 pub struct Skipped {
     /// TargetArgs login or registration it is, in words.
     pub what: String,
-    /// Why it cannot be moved.
+    /// Says why it cannot be moved.
     pub error: TokenStorageError,
 }
 
@@ -66,7 +66,7 @@ struct CopiedEntry {
     copy: Revision,
 }
 
-/// What became of one name.
+/// Holds what became of one name.
 enum Outcome {
     Copied(CopiedEntry),
     /// It was deleted in between.
@@ -114,18 +114,18 @@ impl TokenStore {
 }
 
 impl MigrationCopy {
-    /// How many logins are in both stores now.
+    /// Returns how many logins are in both stores now.
     pub fn logins(&self) -> usize {
         self.copies.len() - self.registrations()
     }
 
-    /// How many client registrations are.
+    /// Returns how many client registrations are.
     pub fn registrations(&self) -> usize {
         let names = self.copies.iter().map(|twin| &twin.name);
         names.filter(|name| is_registration(name)).count()
     }
 
-    /// What cannot be moved.
+    /// Returns what cannot be moved.
     pub fn left(&self) -> &[Skipped] {
         &self.left
     }
@@ -258,7 +258,7 @@ async fn pass_note(
     Ok(())
 }
 
-/// Whether an error is about one record, which may hide no other.
+/// Returns whether an error is about one record, which may hide no other.
 fn is_damage(error: &TokenStorageError) -> bool {
     matches!(
         error,
@@ -266,7 +266,7 @@ fn is_damage(error: &TokenStorageError) -> bool {
     )
 }
 
-/// What is before the issuer in the name of each registration.
+/// Returns what is before the issuer in the name of each registration.
 fn registration_prefix() -> String {
     client_name(&Issuer::new(""))
 }

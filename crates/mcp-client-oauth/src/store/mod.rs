@@ -74,17 +74,17 @@ pub struct RecordLock {
 }
 
 impl RecordLock {
-    /// What the store has, as long as this lock is held.
+    /// Returns what the store has, as long as this lock is held.
     pub fn record(&self) -> Option<&Record> {
         self.record.as_ref()
     }
 
-    /// Which content that is.
+    /// Returns which content that is.
     pub fn revision(&self) -> Option<Revision> {
         self.revision
     }
 
-    /// Whether somebody sent the refresh token of this very record, and never said what came of it:
+    /// Returns whether somebody sent the refresh token of this very record, and never said what came of it:
     /// it may be spent (H104, H105).
     pub fn refresh_interrupted(&self) -> bool {
         self.revision.is_some() && self.held.pending_revision() == self.revision
@@ -126,7 +126,7 @@ impl TokenStore {
         }
     }
 
-    /// The back end, for what is no record of ours.
+    /// Returns the back end, for what is no record of ours.
     #[cfg(feature = "rmcp-credentials")]
     pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
@@ -169,7 +169,7 @@ impl TokenStore {
         open(rest).map(Self::new)
     }
 
-    /// The best local store of this machine, and why it is that one: sealed files whose key is
+    /// Returns the best local store of this machine, and why it is that one: sealed files whose key is
     ///
     /// 1. of the kind that the store was made with, if there is a store;
     /// 2. from the password, if one is given;
@@ -336,7 +336,7 @@ impl TokenStore {
             .collect())
     }
 
-    /// The client that was registered with `issuer` before (spec-checklist D12), whether it was written
+    /// Returns the client that was registered with `issuer` before (spec-checklist D12), whether it was written
     /// with the slash of an empty path or without ([`Issuer::is_same_as`]).
     ///
     /// # Errors
@@ -407,7 +407,7 @@ impl TokenStore {
         self.backend.put(&name, previous, &bytes).await.map(drop)
     }
 
-    /// Whether the registration that is kept for the issuer of `client` is `client`: another process may
+    /// Returns whether the registration that is kept for the issuer of `client` is `client`: another process may
     /// have registered a newer one, which no refusal of `client` and nothing learned with it is about.
     pub(crate) async fn keeps(&self, client: &RegisteredClient) -> Result<bool, TokenStorageError> {
         let kept = self.registration(&client.issuer).await?;

@@ -55,17 +55,17 @@ impl LoginKey {
         self
     }
 
-    /// The server.
+    /// Returns the server.
     pub fn server(&self) -> &ServerUrl {
         &self.server
     }
 
-    /// The account, if there are several.
+    /// Returns the account, if there are several.
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
     }
 
-    /// A server URL has no fragment and no blank, so the parts cannot run into each other.
+    /// Returns a server URL has no fragment and no blank, so the parts cannot run into each other.
     pub(super) fn name(&self) -> String {
         match &self.account {
             Some(account) => format!("{LOGIN}{}#{account}", self.server),
@@ -105,7 +105,7 @@ impl fmt::Display for LoginKey {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Record {
-    /// What was discovered. The endpoints in it are the only ones that ever see these tokens, so a
+    /// Holds what was discovered. The endpoints in it are the only ones that ever see these tokens, so a
     /// later change of the server's metadata cannot redirect them (H6).
     pub discovery: Discovery,
     /// Who we are there.
@@ -145,19 +145,19 @@ impl Record {
         }
     }
 
-    /// Whether a new access token can be got without a person.
+    /// Returns whether a new access token can be got without a person.
     pub fn is_refreshable(&self) -> bool {
         self.tokens.refresh_token.is_some() || self.lender.is_some() || self.machine.is_some()
     }
 
-    /// What a login has to ask for to satisfy `challenge`: what was asked for and granted before,
+    /// Returns what a login has to ask for to satisfy `challenge`: what was asked for and granted before,
     /// and what is asked for now (spec-checklist G4).
     pub fn widened_scope(&self, challenge: &Challenge) -> Option<Scope> {
         let before = self.known_scope();
         Scope::union_of(before.as_ref(), challenge.scope.as_ref())
     }
 
-    /// What a refresh names as its scope, for a server that wants it named: what was granted, where
+    /// Returns what a refresh names as its scope, for a server that wants it named: what was granted, where
     /// the server has said so, for it may name no more (RFC 6749 §6); else what the login asked for.
     /// `offline_access` is what brings a refresh token, and no server lists it among what it granted.
     pub(crate) fn scope_on_refresh(&self) -> Option<Scope> {
@@ -174,12 +174,12 @@ impl Record {
         Scope::union_of(Some(granted), offline.as_ref())
     }
 
-    /// What was asked for, and what was granted.
+    /// Returns what was asked for, and what was granted.
     pub fn known_scope(&self) -> Option<Scope> {
         Scope::union_of(self.requested.as_ref(), self.tokens.scope.as_ref())
     }
 
-    /// The part of the requested scope that was not granted. A server that says nothing granted
+    /// Returns the part of the requested scope that was not granted. A server that says nothing granted
     /// what was asked (RFC 6749 §5.1).
     pub fn missing_scope(&self) -> Option<Scope> {
         let granted = self.tokens.scope.as_ref()?;
@@ -199,7 +199,7 @@ struct Versioned<T> {
     content: T,
 }
 
-/// The name of the registration with `issuer`.
+/// Returns the name of the registration with `issuer`.
 pub(super) fn client_name(issuer: &Issuer) -> String {
     format!("{CLIENT}{}", issuer.as_str())
 }
@@ -231,7 +231,7 @@ pub(super) fn decode<T: DeserializeOwned>(
     Ok(versioned.content)
 }
 
-/// Whether this is of a version that we read: what a later one wrote is not ours to replace (H150).
+/// Returns whether this is of a version that we read: what a later one wrote is not ours to replace (H150).
 pub(super) fn readable(name: &str, bytes: &Secret<Vec<u8>>) -> Result<(), TokenStorageError> {
     #[derive(Deserialize)]
     struct Version {

@@ -48,7 +48,7 @@ mod shared;
 
 pub use options::{VaultAuth, VaultOptions};
 
-/// How many records are read at once for their names.
+/// Says how many records are read at once for their names.
 const AT_ONCE: usize = 8;
 
 /// Opens `vault:https://host:8200/mount/prefix`, with the token that `vault login` left in the home
@@ -68,7 +68,7 @@ pub(super) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
 pub struct Vault(Arc<Shared>);
 
 impl Vault {
-    /// The Vault that `options` say. Nothing is sent yet: the first use finds out whether it is
+    /// Returns the Vault that `options` say. Nothing is sent yet: the first use finds out whether it is
     /// there, whether the token is good and whether the mount is what it has to be.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Vault {
         Self::with_http_client(options, Arc::new(http), clock)
     }
 
-    /// The same over a network of the caller's, which decides whom it trusts: the CA bundle of the
+    /// Returns the same over a network of the caller's, which decides whom it trusts: the CA bundle of the
     /// options is not read.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Shared {
         self.kv.read(&path(name)).await
     }
 
-    /// The name of the record whose path ends in `hash`, if it is one. One damaged record hides no
+    /// Returns the name of the record whose path ends in `hash`, if it is one. One damaged record hides no
     /// other.
     async fn name_at(&self, hash_of_name: &str) -> Result<Option<String>, TokenStorageError> {
         let found: Found<Document> = self.kv.read(&format!("records/{hash_of_name}")).await?;
@@ -214,7 +214,7 @@ impl Backend for Vault {
         }
     }
 
-    /// The list of the engine has hashes, so each record is read for its name: its metadata would
+    /// Returns the list of the engine has hashes, so each record is read for its name: its metadata would
     /// cost as many requests, and holds names of up to 512 bytes only.
     async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
         let mut hashes = self.0.kv.list("records").await?.into_iter();
@@ -252,7 +252,7 @@ fn path(name: &str) -> String {
     format!("records/{}", hash(name))
 }
 
-/// The record that was found, if it is one.
+/// Returns the record that was found, if it is one.
 fn kept(name: &str, found: Found<Document>) -> Result<Option<Kept>, TokenStorageError> {
     let kept = match found.content {
         Content::Absent => return Ok(None),
@@ -265,7 +265,7 @@ fn kept(name: &str, found: Found<Document>) -> Result<Option<Kept>, TokenStorage
     }
 }
 
-/// The record that was found, if it has the revision `expected`.
+/// Returns the record that was found, if it has the revision `expected`.
 fn compare(
     name: &str,
     found: Found<Document>,
@@ -280,7 +280,7 @@ fn compare(
     Err(conflict(name))
 }
 
-/// Whether there is nothing to forget.
+/// Returns whether there is nothing to forget.
 fn is_gone(content: &Content<Document>) -> bool {
     match content {
         Content::Absent => true,

@@ -20,7 +20,7 @@ use crate::{
     ui::{BAD, GOOD, SOFT, WARN, fields},
 };
 
-/// How long a Vault may take to say that it is there.
+/// Says how long a Vault may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A kind of store.
@@ -28,20 +28,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Kind {
     name: &'static str,
     about: &'static str,
-    /// Whether it can be used here and now.
+    /// Says whether it can be used here and now.
     available: bool,
-    /// Why not.
+    /// Says why not.
     problem: Option<String>,
 }
 
-/// What is known of the store that is used.
+/// Holds what is known of the store that is used.
 #[derive(Default)]
 struct Used {
     /// The kind that it is.
     kind: &'static str,
-    /// How its files are sealed, or will be.
+    /// Says how its files are sealed, or will be.
     sealed: Option<String>,
-    /// Why it cannot be used.
+    /// Says why it cannot be used.
     problem: Option<String>,
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn run(context: &Context) -> Exit {
     Exit::Done
 }
 
-/// The best first. The keychain is a place for the key of sealed files, which a person chooses like
+/// Returns the best first. The keychain is a place for the key of sealed files, which a person chooses like
 /// any other.
 fn names() -> impl Iterator<Item = &'static str> {
     let others = BACKENDS.iter().map(|(name, _)| *name);
@@ -103,7 +103,7 @@ fn names() -> impl Iterator<Item = &'static str> {
     std::iter::once("keychain").chain(others.filter(|name| !matches!(*name, "keychain" | "auto")))
 }
 
-/// A kind of store, in words.
+/// Returns a kind of store, in words.
 fn about(name: &str) -> &'static str {
     match name {
         "keychain" => "files on this machine, sealed with a key in the keychain of the system",
@@ -136,7 +136,7 @@ async fn keychain() -> Result<(), KeychainErrorKind> {
     found.next().map_or(Ok(()), |(_, known)| known)
 }
 
-/// Which kind of store is used, and what is wrong with it. A damaged store is told like everything
+/// Returns which kind of store is used, and what is wrong with it. A damaged store is told like everything
 /// else that is known of it.
 async fn used(context: &Context, keychain: &Result<(), KeychainErrorKind>) -> Used {
     let config = &context.config;
@@ -160,7 +160,7 @@ async fn used(context: &Context, keychain: &Result<(), KeychainErrorKind>) -> Us
     }
 }
 
-/// How the files are sealed, or will be.
+/// Returns how the files are sealed, or will be.
 fn sealed(config: &Config, key: Key, keychain: &Result<(), KeychainErrorKind>) -> Used {
     let place = &config.place;
     let StoreLocation::Files {
@@ -201,7 +201,7 @@ fn kind_of(kind: Option<KeyKind>, key: Key) -> &'static str {
     }
 }
 
-/// Why a store that is there is not opened as it was asked for.
+/// Returns why a store that is there is not opened as it was asked for.
 fn mismatch(config: &Config, key: Key, kind: KeyKind) -> Option<String> {
     let given = !matches!(config.password, Password::Ask);
     let why = match (kind, key) {
@@ -215,7 +215,7 @@ fn mismatch(config: &Config, key: Key, kind: KeyKind) -> Option<String> {
     Some(format!("it is not opened: {why}"))
 }
 
-/// What a store that is not made yet will be like.
+/// Returns what a store that is not made yet will be like.
 fn future(config: &Config, key: Key, keychain: &Result<(), KeychainErrorKind>) -> Used {
     let given = !matches!(config.password, Password::Ask);
     let (kind, with, problem) = match (key, keychain) {
@@ -240,7 +240,7 @@ fn future(config: &Config, key: Key, keychain: &Result<(), KeychainErrorKind>) -
     }
 }
 
-/// Why no Vault can be used, if that is so: the one that is used, or that the environment names.
+/// Returns why no Vault can be used, if that is so: the one that is used, or that the environment names.
 async fn vault_problem(context: &Context, used: &Used) -> Option<String> {
     if let StoreLocation::Vault(_) = &context.config.place {
         return used.problem.clone();
@@ -251,7 +251,7 @@ async fn vault_problem(context: &Context, used: &Used) -> Option<String> {
     Some("none is named: export VAULT_ADDR=https://HOST:8200".to_owned())
 }
 
-/// Why the Vault is not ready, if it is not.
+/// Returns why the Vault is not ready, if it is not.
 async fn answer(context: &Context, place: &StoreLocation) -> Option<String> {
     let opened = store::elsewhere(place, &context.config.vault);
     let store: TokenStore = match opened {

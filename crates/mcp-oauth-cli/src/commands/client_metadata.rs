@@ -11,7 +11,7 @@ use crate::{
     key_file,
 };
 
-/// Where a login comes back to; the port may vary (RFC 8252 §7.3).
+/// Says where a login comes back to; the port may vary (RFC 8252 §7.3).
 const LOOPBACK: [&str; 2] = ["http://127.0.0.1/callback", "http://[::1]/callback"];
 
 pub(super) fn run(context: &Context, typed: &ClientMetadata) -> Result<Exit, Failure> {

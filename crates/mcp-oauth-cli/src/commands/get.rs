@@ -85,7 +85,7 @@ fn discovered(source: &DiscoverySource) -> String {
     }
 }
 
-/// The document as lines, with the expiry explained.
+/// Returns the document as lines, with the expiry explained.
 fn text(document: &Value, key: &LoginKey, record: &Record, status: Status) -> String {
     let shown = |pointer: &str| {
         let value = document.pointer(pointer).and_then(Value::as_str);
@@ -152,7 +152,7 @@ fn text(document: &Value, key: &LoginKey, record: &Record, status: Status) -> St
     fields(&rows)
 }
 
-/// What the server wants otherwise, if anything.
+/// Returns what the server wants otherwise, if anything.
 fn otherwise(record: &Record) -> Option<(&'static str, String)> {
     let quirks = &record.discovery.quirks;
     let written = serde_json::to_string(quirks).ok()?;

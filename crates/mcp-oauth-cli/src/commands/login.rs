@@ -77,7 +77,7 @@ fn offers_device_code(session: &Session) -> bool {
     select_for_server(&session.record().discovery.metadata, Some(DEVICE_CODE)).is_ok()
 }
 
-/// The issuer that a client registered by hand is bound to from now on.
+/// Returns the issuer that a client registered by hand is bound to from now on.
 fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
     match session.record().identity {
         ClientIdentity::Registered(own) if own.by_hand => Some(own.issuer),
@@ -85,7 +85,7 @@ fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
     }
 }
 
-/// Whether what was typed is another login than the one that may be stored. Another source of an
+/// Returns whether what was typed is another login than the one that may be stored. Another source of an
 /// assertion is told from what is remembered.
 fn is_other_login(typed: &Login) -> bool {
     typed.who.client_id.is_some()

@@ -97,7 +97,7 @@ pub(super) async fn clear(context: &Context, typed: Clear) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// A damaged record can be forgotten; behind a wrong password is a good one, which stays.
+/// Returns a damaged record can be forgotten; behind a wrong password is a good one, which stays.
 async fn open(context: &Context, target: &Target) -> Result<TokenStore, Failure> {
     let store = context.store().await?;
     match store.load(&target.key).await {

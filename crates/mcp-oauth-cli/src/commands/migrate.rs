@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, typed: &Migrate) -> Result<Exit, Fail
     move_all(context, &to, typed.force).await
 }
 
-/// Where to. A kind of sealed files alone means those that are there, else those that are usual.
+/// Returns where to. A kind of sealed files alone means those that are there, else those that are usual.
 fn target(config: &Config, spec: &str) -> Result<StoreLocation, Failure> {
     let here = match &config.place {
         StoreLocation::Files { directory, .. } => directory.as_deref(),
@@ -143,7 +143,7 @@ async fn move_between(
     Ok((logins, registrations, left))
 }
 
-/// The store to move from, with whatever key it has. A password that is typed may be for the other.
+/// Returns the store to move from, with whatever key it has. A password that is typed may be for the other.
 fn from(config: &Config, to: &StoreLocation) -> Result<TokenStore, Failure> {
     let password = match to {
         StoreLocation::Files { key: Key::File, .. } => &config.kept_password,
@@ -159,7 +159,7 @@ fn from(config: &Config, to: &StoreLocation) -> Result<TokenStore, Failure> {
     }
 }
 
-/// The store to move to.
+/// Returns the store to move to.
 fn there(config: &Config, to: &StoreLocation) -> Result<TokenStore, Failure> {
     match to {
         StoreLocation::Files { key, directory } => {
@@ -185,7 +185,7 @@ fn refused(error: MigrationError) -> Failure {
     }
 }
 
-/// How to say where the tokens are now, if that is not where they are looked for anyway.
+/// Returns how to say where the tokens are now, if that is not where they are looked for anyway.
 fn next(config: &Config, to: &StoreLocation) -> Option<String> {
     let found = match (&config.otherwise, to) {
         (
@@ -208,7 +208,7 @@ fn next(config: &Config, to: &StoreLocation) -> Option<String> {
     keys::both(store, password)
 }
 
-/// The place, as `--store` takes it from anywhere.
+/// Returns the place, as `--store` takes it from anywhere.
 fn spec(config: &Config, place: &StoreLocation) -> String {
     match place {
         StoreLocation::Files { key, directory } => {

@@ -26,7 +26,7 @@ use crate::{
 /// The longest URL.
 const LONGEST: u64 = 64 * 1024;
 
-/// How long the login may take to take it.
+/// Says how long the login may take to take it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
@@ -75,7 +75,7 @@ fn read(context: &Context) -> Result<Secret<String>, Failure> {
     Ok(line)
 }
 
-/// The place where a login waits is on this machine, and its browser was told so.
+/// Returns the place where a login waits is on this machine, and its browser was told so.
 fn callback(text: &Secret<String>) -> Result<Url, Failure> {
     let elsewhere = || {
         Failure::usage(

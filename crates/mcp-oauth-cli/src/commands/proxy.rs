@@ -137,7 +137,7 @@ fn made(directory: &Path) -> Option<PathBuf> {
     Some(directory.to_owned())
 }
 
-/// A name for what belongs to a login: its host, for people, and a number, for the rest (FNV-1a).
+/// Returns a name for what belongs to a login: its host, for people, and a number, for the rest (FNV-1a).
 fn file_name(key: &LoginKey) -> String {
     let host = key.server().as_url().host_str().unwrap_or_default();
     let host = host.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "_");

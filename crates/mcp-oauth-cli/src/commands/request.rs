@@ -87,7 +87,7 @@ fn method_and_url(
     Ok((method, resolve(server, place)?))
 }
 
-/// A whole URL; a path from the root of the host; or a path below the server's own URL.
+/// Returns a whole URL; a path from the root of the host; or a path below the server's own URL.
 fn resolve(server: &ServerUrl, place: &str) -> Result<Url, Failure> {
     let base = server.as_url();
     let resolved = if is_url(place) {
@@ -143,7 +143,7 @@ fn body(data: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// A login for the missing scope alone would lose what there is: it asks for both.
+/// Returns a login for the missing scope alone would lose what there is: it asks for both.
 fn with_wider_scope(error: Error, session: &Session) -> Error {
     match error {
         Error::Authorization(AuthorizationError::ScopeNotGranted { server, scope }) => {

@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-/// What could move a cursor is escaped where the document is written, so a program gets the server's own words.
+/// Returns what could move a cursor is escaped where the document is written, so a program gets the server's own words.
 fn document(tool: &Tool) -> Value {
     json!({
         "name": tool.name,
@@ -61,7 +61,7 @@ fn text(tools: &[Tool]) -> String {
     table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())
 }
 
-/// The names of the arguments; `[name]` may be left out.
+/// Returns the names of the arguments; `[name]` may be left out.
 fn arguments(tool: &Tool) -> String {
     let schema = &tool.input_schema;
     let required: Vec<&str> = match schema.get("required").and_then(Value::as_array) {

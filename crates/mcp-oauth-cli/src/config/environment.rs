@@ -29,7 +29,7 @@ pub(super) const BY_VALUE: [&str; 12] = [
     "DBUS_SESSION_BUS_ADDRESS",
 ];
 
-/// Where the names and the tokens are, unless a data directory is chosen.
+/// Says where the names and the tokens are, unless a data directory is chosen.
 pub(super) const NAMES_BASE: &str = "XDG_CONFIG_HOME";
 
 pub(super) const TOKENS_BASE: &str = "XDG_DATA_HOME";
@@ -88,7 +88,7 @@ impl Environment {
         }
     }
 
-    /// Whether a browser that is opened here is likely to be seen by the person: not over SSH, and
+    /// Returns whether a browser that is opened here is likely to be seen by the person: not over SSH, and
     /// not on a Linux without a display; unless `$BROWSER` says how.
     pub(super) fn has_browser(&self) -> bool {
         let display = self.display.is_some() || self.wayland_display.is_some();
@@ -109,7 +109,7 @@ pub(crate) fn absolute_path() -> Option<OsString> {
     std::env::join_paths(entries).ok()
 }
 
-/// A variable that the person names.
+/// Returns a variable that the person names.
 pub(super) fn text_of(name: &str) -> Result<Secret<String>, Failure> {
     #[expect(
         clippy::disallowed_methods,

@@ -14,7 +14,7 @@ use crate::{
     store_spec::{Key, StoreLocation},
 };
 
-/// What goes along.
+/// Holds what goes along.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct ForwardedEnv {
     /// The flags that choose what this process has chosen, by flags or by its environment.
@@ -70,7 +70,7 @@ pub(super) fn carried(flags: &Global, environment: &Environment) -> ForwardedEnv
     carried
 }
 
-/// What says where the tokens are, and where that is. A directory that is typed goes before a place
+/// Returns what says where the tokens are, and where that is. A directory that is typed goes before a place
 /// that the environment names.
 fn store(flags: &Global, environment: &Environment) -> (Option<OsString>, StoreLocation) {
     let named = environment.store.as_ref().and_then(|spec| spec.to_str());
@@ -110,7 +110,7 @@ fn file(typed: Option<&PathBuf>, named: Option<&OsString>) -> Option<OsString> {
     Some(absolute(path.or(named.map(Path::new))?))
 }
 
-/// The other process is in another directory.
+/// Returns the other process is in another directory.
 fn absolute(path: &Path) -> OsString {
     let whole = std::path::absolute(path);
     whole.unwrap_or_else(|_| path.to_owned()).into_os_string()
@@ -134,7 +134,7 @@ fn variables(
     own.chain(vault).collect()
 }
 
-/// Whether it is a URL with a user or a password, as that of an HTTP proxy may be.
+/// Returns whether it is a URL with a user or a password, as that of an HTTP proxy may be.
 fn has_credentials(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }

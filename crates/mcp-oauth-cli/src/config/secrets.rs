@@ -6,7 +6,7 @@ use mcp_client_oauth::Secret;
 
 use crate::error::Failure;
 
-/// The value of a variable that holds a secret.
+/// Returns the value of a variable that holds a secret.
 pub(super) fn text(variable: &str, value: OsString) -> Result<Secret<String>, Failure> {
     value
         .into_string()

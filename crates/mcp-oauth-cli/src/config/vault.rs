@@ -8,7 +8,7 @@ use url::Url;
 use super::secrets::{not_text, text};
 use crate::error::Failure;
 
-/// What is known of a Vault from the environment. Nothing of it is looked at before it is needed.
+/// Holds what is known of a Vault from the environment. Nothing of it is looked at before it is needed.
 #[derive(Default)]
 pub(crate) struct Variables {
     address: Option<OsString>,
@@ -51,14 +51,14 @@ impl Variables {
         }
     }
 
-    /// The address, if it has no path of its own: in `vault:…` that would be the mount.
+    /// Returns the address, if it has no path of its own: in `vault:…` that would be the mount.
     fn bare_address(&self) -> Option<&str> {
         let address = self.address.as_ref()?.to_str()?;
         let url = Url::parse(address).ok()?;
         (url.path() == "/").then_some(address)
     }
 
-    /// The names of those that are set, but for an address that stands in what `spec` gives.
+    /// Returns the names of those that are set, but for an address that stands in what `spec` gives.
     pub(crate) fn names(&self) -> Vec<&'static str> {
         let whole_address = self.address.as_ref();
         let whole_address = whole_address.filter(|_| self.bare_address().is_none());
@@ -75,12 +75,12 @@ impl Variables {
         set.map(|(name, _)| name).collect()
     }
 
-    /// Whether they name a Vault.
+    /// Returns whether they name a Vault.
     pub(crate) fn name_one(&self) -> bool {
         self.address.is_some()
     }
 
-    /// The Vault that `vault:rest` means: `https://host:8200/mount/prefix`, or `/mount/prefix` in
+    /// Returns the Vault that `vault:rest` means: `https://host:8200/mount/prefix`, or `/mount/prefix` in
     /// the Vault that the environment names; mount and prefix may be missing.
     pub(crate) fn options(&self, rest: &str) -> Result<VaultOptions, Failure> {
         let (address, path) = if rest.is_empty() || rest.starts_with('/') {
@@ -107,7 +107,7 @@ impl Variables {
         }
     }
 
-    /// A token goes before a login by role, and what the environment names before the file that
+    /// Returns a token goes before a login by role, and what the environment names before the file that
     /// `vault login` leaves in the home directory.
     fn auth(&self) -> Result<VaultAuth, Failure> {
         if let Some(token) = &self.token {
@@ -148,7 +148,7 @@ fn parse(address: &str) -> Result<Url, Failure> {
 mod tests {
     use super::*;
 
-    /// The variables of the environment, as `NAME=value`.
+    /// Returns the variables of the environment, as `NAME=value`.
     fn variables(set: &[(&str, &str)]) -> Variables {
         Variables::read(|name| {
             let found = set.iter().find(|(known, _)| *known == name);

@@ -21,10 +21,10 @@ use super::{
 };
 use crate::shell::quoted;
 
-/// How long a login may take that follows one that has timed out, at least.
+/// Says how long a login may take that follows one that has timed out, at least.
 const LONGER: Duration = Duration::from_secs(600);
 
-/// The next step after `error`, in a command about `subject`.
+/// Returns the next step after `error`, in a command about `subject`.
 pub(crate) fn hint_of(error: &Error, subject: &Subject) -> String {
     match error {
         _ if error.is_invalid_scope() => format!(
@@ -58,7 +58,7 @@ pub(crate) fn hint_of(error: &Error, subject: &Subject) -> String {
     }
 }
 
-/// The login with options that it lacks.
+/// Returns the login with options that it lacks.
 pub(crate) fn login_with(subject: &Subject, more: &[(&'static str, Option<&str>)]) -> String {
     let login = more
         .iter()
@@ -69,7 +69,7 @@ pub(crate) fn login_with(subject: &Subject, more: &[(&'static str, Option<&str>)
     login.to_string()
 }
 
-/// A new login, whatever is stored.
+/// Returns a new login, whatever is stored.
 pub(crate) fn forced_login(subject: &Subject) -> String {
     subject.login().with("--force").to_string()
 }
@@ -119,7 +119,7 @@ fn discovery_hint(cause: &DiscoveryError, subject: &Subject) -> String {
     }
 }
 
-/// The path that most servers have is proposed once, and only where none was typed.
+/// Returns the path that most servers have is proposed once, and only where none was typed.
 fn not_mcp_hint(subject: &Subject) -> String {
     let server = subject.server_url();
     let bare = server.filter(|url| url.as_url().path() == "/" && url.as_url().query().is_none());
@@ -136,7 +136,7 @@ fn not_mcp_hint(subject: &Subject) -> String {
     }
 }
 
-/// An old server that calls itself by another name than its origin has to be accepted by that name too.
+/// Returns an old server that calls itself by another name than its origin has to be accepted by that name too.
 fn legacy_hint(issuer: &Issuer, subject: &Subject) -> String {
     let login = subject.login().with("--legacy");
     let is_origin = subject.server_url().is_some_and(|server| {
@@ -174,7 +174,7 @@ fn accepting(login: Proposal, found: &Issuer, subject: &Subject) -> String {
     format!("{login}  (ISSUER is the name in the message)")
 }
 
-/// Whether what a server named is of the origin of `server`, or both are on loopback.
+/// Returns whether what a server named is of the origin of `server`, or both are on loopback.
 fn is_near(server: &ServerUrl, named: &str) -> bool {
     let is_of_origin = |named: Url| named.origin() == server.as_url().origin();
     let on_loopback = || {
@@ -286,7 +286,7 @@ fn login_hint(server: &ServerUrl, subject: &Subject) -> String {
     subject.login().to_string()
 }
 
-/// A client that was registered by the user cannot be registered again, so `--force` helps it nothing.
+/// Returns a client that was registered by the user cannot be registered again, so `--force` helps it nothing.
 fn timeout_hint(after: Duration, subject: &Subject) -> String {
     let longer = LONGER.max(after.saturating_mul(2));
     let longer = humantime::format_duration(longer)
@@ -303,7 +303,7 @@ fn any_port(subject: &Subject) -> Proposal {
     subject.login().with_value("--port", "0")
 }
 
-/// What is remembered of a name, `--force` with a URL forgets.
+/// Returns what is remembered of a name, `--force` with a URL forgets.
 fn bearer_login(subject: &Subject) -> Proposal {
     let login = match subject.server_url().filter(|_| subject.is_known()) {
         Some(url) => subject.login_at(&url).with("--force"),

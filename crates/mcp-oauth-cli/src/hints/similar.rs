@@ -1,6 +1,6 @@
 //! Suggests a name for one with a typing error.
 
-/// How alike two names are at least, by the measure of Jaro and Winkler (1 is the same): as clap takes it
+/// Says how alike two names are at least, by the measure of Jaro and Winkler (1 is the same): as clap takes it
 /// for its own suggestions.
 const ALIKE: f64 = 0.8;
 

@@ -142,7 +142,7 @@ fn vault(cause: &VaultErrorKind) -> String {
     }
 }
 
-/// A record can be given up alone. Without the files that every record depends on none of them
+/// Returns a record can be given up alone. Without the files that every record depends on none of them
 /// opens; they are never deleted by us, because a copy may come back.
 fn corrupt(place: &Path, subject: &Subject) -> String {
     let of_all = place

@@ -12,7 +12,7 @@ use crate::{
     servers::{GrantKind, Server, Servers},
 };
 
-/// What the user has to fill in where the command line holds no name.
+/// Holds what the user has to fill in where the command line holds no name.
 const NAME: &str = "NAME";
 
 /// The login that a command is about: the server as it was typed, and the options that were typed
@@ -25,13 +25,13 @@ pub(crate) struct Subject {
     typed: Option<String>,
     /// The URL that was typed after the name.
     url: Option<String>,
-    /// Which of several accounts, for a command other than `login`.
+    /// Says which of several accounts, for a command other than `login`.
     account: Option<String>,
     /// The options of `login` that were typed.
     options: Vec<Flag>,
     /// The options of every command that were typed.
     global: Vec<Flag>,
-    /// What is remembered of the server.
+    /// Holds what is remembered of the server.
     known: Option<Server>,
 }
 
@@ -145,7 +145,7 @@ impl Subject {
         }
     }
 
-    /// Whether the login uses a client that the user registered.
+    /// Returns whether the login uses a client that the user registered.
     pub(super) fn has_own_client(&self) -> bool {
         let is_typed = self.options.iter().any(|flag| flag.name == "--client-id");
         is_typed
@@ -155,12 +155,12 @@ impl Subject {
                 .is_some_and(|known| known.client_id.is_some())
     }
 
-    /// Whether a name stands for the server.
+    /// Returns whether a name stands for the server.
     pub(super) fn is_known(&self) -> bool {
         self.known.is_some()
     }
 
-    /// Whether the command is a login.
+    /// Returns whether the command is a login.
     pub(super) fn is_login(&self) -> bool {
         self.verb == Some("login")
     }
@@ -350,7 +350,7 @@ mod tests {
         }
     }
 
-    /// The words of a command, as a POSIX shell splits them.
+    /// Returns the words of a command, as a POSIX shell splits them.
     fn words(line: &str) -> Vec<String> {
         let script = format!("for word in {line}; do printf '%s\\0' \"$word\"; done");
         let output = std::process::Command::new("sh")

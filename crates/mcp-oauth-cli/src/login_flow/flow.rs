@@ -5,7 +5,7 @@ use mcp_client_oauth::{
     platform::Platform,
 };
 
-/// What the library calls the grant that shows a code.
+/// Holds what the library calls the grant that shows a code.
 pub(crate) const DEVICE_CODE: &str = "device_code";
 
 /// A login that is under way.
@@ -13,7 +13,7 @@ pub(crate) struct LoginFlow<'a> {
     pub(crate) platform: &'a Platform,
     pub(crate) store: &'a TokenStore,
     pub(crate) url: &'a ServerUrl,
-    /// Whether a login that is good already does not do.
+    /// Says whether a login that is good already does not do.
     pub(crate) anew: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::{
     servers::{GrantKind, Server},
 };
 
-/// Which server is meant by a name or a URL, what is remembered of it, and how to log in there: for
+/// Returns which server is meant by a name or a URL, what is remembered of it, and how to log in there: for
 /// a command that logs in by the way.
 pub(crate) async fn prepared(
     context: &Context,
@@ -106,7 +106,7 @@ fn client_secret(context: &Context, typed: &Login) -> Result<Option<Secret<Strin
     read_secret(stdin().lock(), Path::new("stdin")).map(Some)
 }
 
-/// The client with the secret that it was used with before, unless one is `given`: it is sealed in
+/// Returns the client with the secret that it was used with before, unless one is `given`: it is sealed in
 /// the record, and nowhere else. Neither is shown to another issuer than the one that the client was
 /// used with, by the record or, after a logout, by the name (spec-checklist D13, D14).
 async fn own_client(
@@ -131,7 +131,7 @@ async fn own_client(
     Ok(client)
 }
 
-/// The grant of a login that asks no user. An identity provider that is typed comes with its
+/// Returns the grant of a login that asks no user. An identity provider that is typed comes with its
 /// credentials.
 async fn machine_grant(
     context: &Context,

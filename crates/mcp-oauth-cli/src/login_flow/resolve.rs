@@ -9,7 +9,7 @@ use crate::{
     servers::{GrantKind, Server, Servers, check_name, name_for},
 };
 
-/// Which name, and which server: from what was typed, and what the name stood for before.
+/// Returns which name, and which server: from what was typed, and what the name stood for before.
 pub(crate) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> {
     let read = |url: &str| allowed_url(url, typed.who.allow_http, servers);
     let (name, url) = match (&typed.url, is_url(&typed.name)) {
@@ -56,7 +56,7 @@ pub(crate) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server)
     ))
 }
 
-/// Whether the login goes by the client id that is remembered.
+/// Returns whether the login goes by the client id that is remembered.
 fn is_of_client(typed: &Login, known: &Server) -> bool {
     let is_same = typed.who.client_id.is_none() || typed.who.client_id == known.client_id;
     known.client_id.is_some() && is_same && typed.who.client_metadata_url.is_none()
@@ -69,7 +69,7 @@ fn known_url(name: &str, servers: &Servers) -> Result<ServerUrl, Failure> {
     }
 }
 
-/// The name that the URL has already, else one that is made of its host and not taken.
+/// Returns the name that the URL has already, else one that is made of its host and not taken.
 fn free_name(url: &ServerUrl, servers: &Servers) -> String {
     if let Some((name, _)) = servers.iter().find(|(_, server)| server.url == *url) {
         return name.to_owned();
@@ -82,7 +82,7 @@ fn free_name(url: &ServerUrl, servers: &Servers) -> String {
         .unwrap_or(name)
 }
 
-/// What is typed now goes before what the name stood for.
+/// Returns what is typed now goes before what the name stood for.
 fn merged(typed: &Login, known: Server) -> Server {
     let other_client = typed.who.client_id.is_some() && typed.who.client_id != known.client_id;
     let way = way(typed, known.way);
@@ -130,7 +130,7 @@ fn merged(typed: &Login, known: Server) -> Server {
     }
 }
 
-/// A redirect that is typed is for a browser.
+/// Returns a redirect that is typed is for a browser.
 fn way(typed: &Login, known: Option<GrantKind>) -> Option<GrantKind> {
     if typed.way.device {
         return Some(GrantKind::Device);
@@ -224,7 +224,7 @@ mod tests {
         let (_directory, mut servers) = servers(&[]);
         let source = |text| Some(Source::parse(text).unwrap());
         let known = Server {
-            way: Some(Way::Workload),
+            way: Some(GrantKind::Workload),
             workload_token: source("env:JWT"),
             ..Server::new("https://a.example/mcp".parse().unwrap())
         };

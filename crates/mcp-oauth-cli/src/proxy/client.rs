@@ -27,9 +27,9 @@ use super::{
 };
 use crate::hints::{Subject, forced_login};
 
-/// How many requests are on their way at once: each may need a connection.
+/// Says how many requests are on their way at once: each may need a connection.
 const AT_ONCE: usize = 128;
-/// How long a client waits for the server's own `initialize` before it gets ours.
+/// Says how long a client waits for the server's own `initialize` before it gets ours.
 const GREETING_WITHOUT_LOGIN: Duration = Duration::from_secs(2);
 const GREETING_WITH_LOGIN: Duration = Duration::from_secs(10);
 
@@ -224,7 +224,7 @@ fn told(outcome: Result<(), Trouble>) {
 }
 
 impl Inner {
-    /// The answer to `initialize`, and whether it is one of ours.
+    /// Returns the answer to `initialize`, and whether it is one of ours.
     async fn greeting(&self, hello: &Message, raw_id: &RawValue) -> (Bytes, bool) {
         let limit = if self.door.has_session() {
             GREETING_WITH_LOGIN

@@ -9,19 +9,19 @@ use mcp_client_oauth::{
 use super::jsonrpc::NoMessage;
 use crate::{error::Failure, hints::Subject};
 
-/// What a client is told of a call after its response was lost. A model that reads it must not repeat an
+/// Holds what a client is told of a call after its response was lost. A model that reads it must not repeat an
 /// effect blindly.
 pub(super) const UNKNOWN_OUTCOME: &str =
     "it is unknown whether the call was carried out: check that before you repeat it";
 
-/// Why there is no answer.
+/// Says why there is no answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Trouble {
     /// A person must log in, which has begun.
     Login,
     /// The authorization, or the network.
     Failed(Error),
-    /// What came is no answer.
+    /// Holds what came is no answer.
     NoAnswer(McpResponseError),
     /// The answer is over, and nothing in it was for the message.
     Unanswered,
@@ -36,17 +36,17 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// Whether the request surely did not reach the server, so that it may be sent again.
+    /// Returns whether the request surely did not reach the server, so that it may be sent again.
     pub(crate) fn never_sent(&self) -> bool {
         matches!(self, Self::Failed(Error::Http(error)) if error.never_sent())
     }
 
-    /// Whether the server could not be reached.
+    /// Returns whether the server could not be reached.
     pub(crate) fn is_of_network(&self) -> bool {
         matches!(self, Self::Failed(error) if error.remedy() == Remedy::Retry)
     }
 
-    /// Whether the request may have been carried out, though no answer came.
+    /// Returns whether the request may have been carried out, though no answer came.
     pub(crate) fn is_interrupted(&self) -> bool {
         match self {
             Self::Failed(Error::Http(error)) => !error.never_sent(),
@@ -55,7 +55,7 @@ impl Trouble {
         }
     }
 
-    /// Whether what came was too large, and is so whenever it comes.
+    /// Returns whether what came was too large, and is so whenever it comes.
     pub(crate) fn is_too_large(&self) -> bool {
         let cause = match self {
             Self::Failed(Error::Http(error)) => &error.cause,

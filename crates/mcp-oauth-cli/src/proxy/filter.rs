@@ -19,7 +19,7 @@ impl Filter {
         self.0.iter().any(|pattern| fits(pattern, tool))
     }
 
-    /// An answer without the tools that are hidden; as it is, if it has none.
+    /// Returns an answer without the tools that are hidden; as it is, if it has none.
     pub(crate) fn answer(&self, line: &Bytes) -> Bytes {
         if self.0.is_empty() || memchr::memmem::find(line, b"\"tools\"").is_none() {
             return line.clone();
@@ -52,7 +52,7 @@ impl Filter {
         Some([head, shown.as_bytes(), tail].concat().into())
     }
 
-    /// Why a message does not go to the server, if it calls a hidden tool. A call that does not show
+    /// Returns why a message does not go to the server, if it calls a hidden tool. A call that does not show
     /// what it calls might.
     pub(crate) fn refusal(&self, line: &Bytes) -> Option<String> {
         if self.0.is_empty() {

@@ -61,7 +61,7 @@ impl Relay {
         }
     }
 
-    /// An answer to its end, or until it `is_enough`.
+    /// Returns an answer to its end, or until it `is_enough`.
     pub(super) async fn pass_answer(
         &self,
         answer: McpBody,
@@ -84,7 +84,7 @@ impl Relay {
         Ok(Ended::default())
     }
 
-    /// An answer with a status that says no: the server's own words, if they are for the client.
+    /// Returns an answer with a status that says no: the server's own words, if they are for the client.
     pub(super) async fn pass_refusal(
         &self,
         status: StatusCode,
@@ -134,7 +134,7 @@ impl Relay {
     }
 }
 
-/// Where a stream has ended, for who comes again.
+/// Says where a stream has ended, for who comes again.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     pub(super) last_id: Option<String>,

@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 const ANNOTATION: &str = "x-mcp-header";
-/// How deep an annotation may stand: nobody writes a schema by hand that is deeper.
+/// Says how deep an annotation may stand: nobody writes a schema by hand that is deeper.
 const DEPTH: usize = 16;
 
-/// What is known of the tools that have been listed.
+/// Holds what is known of the tools that have been listed.
 #[derive(Debug, Default)]
 pub(super) struct Parameters(Mutex<HashMap<String, Vec<Parameter>>>);
 
@@ -123,7 +123,7 @@ fn annotations(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Parameter
     }
 }
 
-/// A text, a number or a truth as a header has it; nothing else goes into one.
+/// Returns a text, a number or a truth as a header has it; nothing else goes into one.
 fn text_of(argument: &Value) -> Option<String> {
     match argument {
         Value::String(text) => Some(text.clone()),
@@ -132,7 +132,7 @@ fn text_of(argument: &Value) -> Option<String> {
     }
 }
 
-/// What a header cannot carry as it is goes in base64 (SEP-2243).
+/// Returns what a header cannot carry as it is goes in base64 (SEP-2243).
 pub(super) fn header_text(text: &str) -> String {
     let is_visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let is_plain = is_visible && text.trim() == text && !text.starts_with("=?base64?");

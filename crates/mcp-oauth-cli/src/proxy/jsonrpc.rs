@@ -8,7 +8,7 @@ use memchr::{memchr2, memmem};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json, value::RawValue};
 
-/// Where a message of 2026-07-28 says which revision it is of.
+/// Says where a message of 2026-07-28 says which revision it is of.
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// JSON-RPC 2.0 §5.1.
@@ -46,7 +46,7 @@ impl Id {
     }
 }
 
-/// What a message is.
+/// Holds what a message is.
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// It wants an answer.
@@ -67,7 +67,7 @@ pub(crate) struct Message {
     pub(crate) method: Option<String>,
     /// The id as it is written.
     pub(crate) raw_id: Option<Box<RawValue>>,
-    /// What a server of 2026-07-28 wants to see in headers.
+    /// Holds what a server of 2026-07-28 wants to see in headers.
     pub(crate) routing: Option<Routing>,
 }
 
@@ -194,7 +194,7 @@ impl Message {
         }
     }
 
-    /// The same request with an id of our own, which no client uses.
+    /// Returns the same request with an id of our own, which no client uses.
     pub(crate) fn again(&self, number: u64) -> Result<Self, NoMessage> {
         let envelope: Envelope<'_> = serde_json::from_slice(&self.line).map_err(|_| NoMessage {
             code: INVALID_REQUEST,
@@ -207,7 +207,7 @@ impl Message {
         Self::read(&Bytes::from(text))
     }
 
-    /// Whether it does the same once and twice, by the protocol. A second answer to a request, or a
+    /// Returns whether it does the same once and twice, by the protocol. A second answer to a request, or a
     /// second cancellation, finds nothing to be about.
     pub(crate) fn is_safe(&self) -> bool {
         let method = self.method.as_deref().unwrap_or_default();
@@ -224,7 +224,7 @@ impl Message {
             .contains(&method)
     }
 
-    /// The id of the request that a `notifications/cancelled` is about.
+    /// Returns the id of the request that a `notifications/cancelled` is about.
     pub(crate) fn cancels(&self) -> Option<Id> {
         #[derive(Deserialize)]
         struct Cancelled<'a> {
@@ -292,7 +292,7 @@ fn one_line(bytes: &Bytes) -> Bytes {
     bytes.iter().map(blank).collect()
 }
 
-/// An error that answers the request with this id, or nobody's in particular.
+/// Returns an error that answers the request with this id, or nobody's in particular.
 pub(crate) fn error(id: Option<&RawValue>, code: i64, message: &str, data: Option<Value>) -> Bytes {
     let id = id.map_or("null", RawValue::get);
     let mut error = json!({ "code": code, "message": message });
@@ -302,7 +302,7 @@ pub(crate) fn error(id: Option<&RawValue>, code: i64, message: &str, data: Optio
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#))
 }
 
-/// A result that answers the request with this id.
+/// Returns a result that answers the request with this id.
 pub(crate) fn result(id: &RawValue, result: &Value) -> Bytes {
     Bytes::from(format!(
         r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#

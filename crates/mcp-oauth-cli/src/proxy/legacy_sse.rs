@@ -19,7 +19,7 @@ use super::{
     options::Limits,
 };
 
-/// How long a stream may take to name the place for messages: one of another transport never does.
+/// Says how long a stream may take to name the place for messages: one of another transport never does.
 const NAMING: Duration = Duration::from_secs(10);
 
 /// An open stream. Dropping it closes it, and ends the calls whose answers were to come by it.
@@ -139,7 +139,7 @@ async fn read(relay: &Relay, mut events: EventStream, mut closed: oneshot::Recei
     }
 }
 
-/// The first event names the place, which is of the same origin: a stream that sends our messages
+/// Returns the first event names the place, which is of the same origin: a stream that sends our messages
 /// elsewhere is not followed (H90).
 async fn place(events: &mut EventStream, server: &Url) -> Result<Url, Trouble> {
     while let Some(event) = events.next().await.transpose()? {

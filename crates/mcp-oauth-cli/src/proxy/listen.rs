@@ -22,11 +22,11 @@ use super::{
 };
 use crate::hints::Subject;
 
-/// How many connections are open at once.
+/// Says how many connections are open at once.
 const AT_ONCE: usize = 256;
-/// How long to wait where the system gives no more connections.
+/// Says how long to wait where the system gives no more connections.
 const NO_MORE: Duration = Duration::from_millis(100);
-/// What belongs to one connection, or to one side alone (RFC 9110 §7.6.1), and is not passed on. In
+/// Holds what belongs to one connection, or to one side alone (RFC 9110 §7.6.1), and is not passed on. In
 /// what a server has compressed nothing of ours is found.
 const OF_ONE_SIDE: [HeaderName; 14] = [
     header::CONNECTION,
@@ -49,7 +49,7 @@ const OF_ONE_SIDE: [HeaderName; 14] = [
 pub(crate) struct Endpoint {
     door: ServerConnection,
     address: SocketAddr,
-    /// What a client has to bring, if anything.
+    /// Holds what a client has to bring, if anything.
     bearer: Option<Secret<String>>,
     patience: Duration,
     subject: Subject,
@@ -172,7 +172,7 @@ impl Endpoint {
         }
     }
 
-    /// The server's own URL, by its path or by `/`; nothing else of its host is here.
+    /// Returns the server's own URL, by its path or by `/`; nothing else of its host is here.
     fn meant(&self, uri: &http::Uri) -> Option<url::Url> {
         let own = self.door.url();
         if ![own.path(), "/"].contains(&uri.path()) {
@@ -185,7 +185,7 @@ impl Endpoint {
         Some(url)
     }
 
-    /// A client of MCP understands an error of JSON-RPC; the status is for everybody else.
+    /// Returns a client of MCP understands an error of JSON-RPC; the status is for everybody else.
     async fn refused(&self, body: &Bytes, trouble: Trouble) -> Response<Body> {
         let (status, code, text, data) = match trouble {
             Trouble::Login => {
@@ -216,7 +216,7 @@ impl Endpoint {
     }
 }
 
-/// What a client may call this endpoint, without the port as well where that is the one of http.
+/// Returns what a client may call this endpoint, without the port as well where that is the one of http.
 fn own_hosts(address: SocketAddr) -> Vec<String> {
     let port = address.port();
     let usual = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));

@@ -40,12 +40,12 @@ use client::Client;
 use connection::ServerConnection;
 use stdio::Output;
 
-/// How many lines are under way at once: the next waits in the pipe. They are far more than requests
+/// Says how many lines are under way at once: the next waits in the pipe. They are far more than requests
 /// have places, so that an answer that a call needs gets past the calls that wait for theirs.
 const UNDER_WAY: usize = 4096;
-/// How long what is under way may take after the client's end.
+/// Says how long what is under way may take after the client's end.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// How long the last lines may take to be read.
+/// Says how long the last lines may take to be read.
 const LAST_LINES: Duration = Duration::from_millis(250);
 
 /// Speaks for the server until the client is gone.

@@ -13,12 +13,12 @@ use super::jsonrpc::{LOGIN_REQUIRED, METHOD_NOT_FOUND, Message, SERVER_ERROR, er
 
 /// The revisions that begin with `initialize`.
 const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
-/// What can change, and so what a client is told of when the real ones are known.
+/// Holds what can change, and so what a client is told of when the real ones are known.
 const LISTS: [&str; 3] = ["tools", "resources", "prompts"];
 /// A file of ours is small.
 const LARGEST: u64 = 1 << 20;
 
-/// What the server says of itself, by the file that remembers it. It is no secret, and nobody else's
+/// Holds what the server says of itself, by the file that remembers it. It is no secret, and nobody else's
 /// business.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -42,7 +42,7 @@ impl Memory {
         Self { file, said }
     }
 
-    /// Whether it is not known what the server says to `initialize`.
+    /// Returns whether it is not known what the server says to `initialize`.
     pub(super) fn is_empty(&self) -> bool {
         self.said.initialize.is_none()
     }
@@ -80,7 +80,7 @@ impl Memory {
         }
     }
 
-    /// What another process has remembered meanwhile is kept.
+    /// Returns what another process has remembered meanwhile is kept.
     fn change(&mut self, change: impl FnOnce(&mut RememberedCapabilities)) {
         let before = self.file.as_deref().and_then(read);
         if let Some(before) = &before {
@@ -134,7 +134,7 @@ impl Memory {
         result(raw_id, &Value::Object(said))
     }
 
-    /// What to tell the client when the real server is there, after a greeting of ours.
+    /// Returns what to tell the client when the real server is there, after a greeting of ours.
     pub(super) fn changes(&self) -> Vec<Bytes> {
         let said = self.said.initialize.as_ref();
         let capabilities = said.and_then(|said| said.get("capabilities"));
@@ -165,7 +165,7 @@ fn unknown_server() -> Map<String, Value> {
     said
 }
 
-/// None if it is an error.
+/// Returns none if it is an error.
 fn result_of(answer: &Bytes) -> Option<Map<String, Value>> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     answer.get("result")?.as_object().cloned()
@@ -201,7 +201,7 @@ fn fleeting(result: &mut Map<String, Value>) {
     result.insert("cacheScope".to_owned(), json!("private"));
 }
 
-/// The answer to a request while nobody is logged in. A client that lists what there is at its start
+/// Returns the answer to a request while nobody is logged in. A client that lists what there is at its start
 /// gets empty lists: an error would make it give the server up. It is told when they change, or, with
 /// a revision that has no sessions, asks again.
 pub(super) fn without_session(

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::filter::Filter;
 use crate::hints::Subject;
 
-/// Which transports are tried, in which order.
+/// Says which transports are tried, in which order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Transport {
     /// Streamable HTTP, else HTTP with SSE.
@@ -18,21 +18,21 @@ pub(crate) enum Transport {
     SseOnly,
 }
 
-/// What a response of the server may take.
+/// Holds what a response of the server may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How long its head may take.
+    /// Says how long its head may take.
     pub(crate) patience: Duration,
-    /// How large a JSON text, or an event of a stream, may be in bytes.
+    /// Says how large a JSON text, or an event of a stream, may be in bytes.
     pub(crate) size: usize,
 }
 
-/// What may be chosen.
+/// Holds what may be chosen.
 pub(crate) struct Options {
     pub(crate) transport: Transport,
     pub(crate) limits: Limits,
     pub(crate) filter: Filter,
-    /// Where it is remembered what the server can do.
+    /// Says where it is remembered what the server can do.
     pub(crate) memory: Option<PathBuf>,
     /// As the person typed it, for hints.
     pub(crate) subject: Subject,

@@ -47,7 +47,7 @@ pub(crate) enum Requester {
 }
 
 impl Calls {
-    /// A request of the client begins; no if one with this id is under way.
+    /// Returns a request of the client begins; no if one with this id is under way.
     pub(crate) fn begin(&self, id: &Id, raw_id: &RawValue) -> bool {
         let call = Call {
             raw_id: raw_id.to_owned(),
@@ -64,7 +64,7 @@ impl Calls {
         is_new
     }
 
-    /// A request of our own begins.
+    /// Returns a request of our own begins.
     pub(crate) fn begin_own(&self, id: &Id, raw_id: &RawValue) -> oneshot::Receiver<Bytes> {
         let (sender, receiver) = oneshot::channel();
         let call = Call {
@@ -78,7 +78,7 @@ impl Calls {
         receiver
     }
 
-    /// What the client will be told.
+    /// Returns what the client will be told.
     pub(crate) fn listen_to(&self, id: &Id) -> oneshot::Receiver<Bytes> {
         let (sender, receiver) = oneshot::channel();
         if let Some(call) = self.lock().get_mut(id) {
@@ -122,7 +122,7 @@ impl Calls {
         call
     }
 
-    /// The answer is here.
+    /// Returns the answer is here.
     pub(crate) fn end(&self, id: &Id, answer: &Bytes) -> Requester {
         match self.remove(id) {
             None => Requester::Nobody,
@@ -146,7 +146,7 @@ impl Calls {
         self.remove(id)?.work
     }
 
-    /// Every request of the client whose answer was to come by this stream, and none of them is left.
+    /// Returns every request of the client whose answer was to come by this stream, and none of them is left.
     pub(crate) fn end_with(&self, stream: u64) -> Vec<Box<RawValue>> {
         let mut calls = self.lock();
         let lost = calls.extract_if(|_, call| call.stream == Some(stream));

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The longest line that is taken in.
 pub(crate) const LONGEST_LINE: usize = 64 << 20;
-/// How many lines wait for whoever is slower.
+/// Says how many lines wait for whoever is slower.
 const WAITING: usize = 64;
 const BUFFER: usize = 64 << 10;
 
@@ -34,7 +34,7 @@ pub(crate) fn input() -> mpsc::Receiver<Line> {
     receiver
 }
 
-/// The next line that is not empty; none at the end, or if it cannot be read any more. What comes
+/// Returns the next line that is not empty; none at the end, or if it cannot be read any more. What comes
 /// after the last line break is a line too.
 fn next_line(source: &mut impl std::io::BufRead, longest: usize) -> Option<Line> {
     loop {
@@ -64,7 +64,7 @@ fn next_line(source: &mut impl std::io::BufRead, longest: usize) -> Option<Line>
 pub(crate) struct Output(mpsc::Sender<Bytes>);
 
 impl Output {
-    /// Where lines go, and what tells when the last one is written.
+    /// Returns where lines go, and what tells when the last one is written.
     pub(crate) fn start() -> (Self, oneshot::Receiver<()>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         let (told, written) = oneshot::channel();

@@ -12,9 +12,9 @@ use std::{
 use mcp_client_oauth::platform::Clock;
 use tokio::sync::Notify;
 
-/// How long a response may take before the offer is made.
+/// Says how long a response may take before the offer is made.
 const AFTER: Duration = Duration::from_secs(20);
-/// What accepts the offer, with Enter.
+/// Holds what accepts the offer, with Enter.
 const KEY: &str = "r";
 
 /// The offer of one login. It is made once.

@@ -8,7 +8,7 @@ use crate::state::token_store::Client;
 
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The assertion of a request, if there is one, and the client that it names. Whether it is true is
+/// Returns the assertion of a request, if there is one, and the client that it names. Whether it is true is
 /// for [`check`] to say.
 pub(super) fn presented(form: &Parameters) -> Result<Option<(String, Jwt)>, Refusal> {
     let Some(assertion) = form.find("client_assertion") else {

@@ -192,7 +192,7 @@ fn repeatable(world: &TestbedState) -> &'static [&'static str] {
     }
 }
 
-/// What a client gets tokens for, and maybe more.
+/// Returns what a client gets tokens for, and maybe more.
 fn granted_resources(
     world: &TestbedState,
     parameters: &Parameters,

@@ -12,7 +12,7 @@ use crate::jose::jwt::Jwt;
 use crate::state::TestbedState;
 use crate::state::token_store::Client;
 
-/// What a client presented, and by which method.
+/// Holds what a client presented, and by which method.
 #[derive(Debug)]
 struct Presented {
     id: String,
@@ -38,7 +38,7 @@ impl Proof {
     }
 }
 
-/// The client that sent this request to the authorization server.
+/// Returns the client that sent this request to the authorization server.
 pub(super) fn authenticate(
     world: &TestbedState,
     headers: &HeaderMap,
@@ -47,7 +47,7 @@ pub(super) fn authenticate(
     authenticate_at(world, &world.issuer(), |id| find(world, id), headers, form)
 }
 
-/// The client that sent this request to the server with this issuer, which knows who it `find`s.
+/// Returns the client that sent this request to the server with this issuer, which knows who it `find`s.
 pub(super) fn authenticate_at(
     world: &TestbedState,
     issuer: &str,
@@ -80,7 +80,7 @@ pub(super) fn authenticate_at(
     Ok(client)
 }
 
-/// A registered client, or one whose id is the URL of its metadata document.
+/// Returns a registered client, or one whose id is the URL of its metadata document.
 pub(super) fn find(world: &TestbedState, id: &str) -> Option<Client> {
     let registered = world.ledger().client(id);
     registered.or_else(|| client_document::find(world, id))
@@ -132,7 +132,7 @@ fn basic_credentials(value: &str) -> Option<(String, String)> {
     Some((form_decoded(id), form_decoded(secret)))
 }
 
-/// The `=` and `&` that end a value here are encoded by whoever follows the rule; they are kept
+/// Returns the `=` and `&` that end a value here are encoded by whoever follows the rule; they are kept
 /// for a client that does not, so that it fails by a wrong secret and not by a cut one.
 fn form_decoded(text: &str) -> String {
     let guarded = text.replace('=', "%3D").replace('&', "%26");

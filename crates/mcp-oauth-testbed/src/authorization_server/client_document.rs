@@ -8,7 +8,7 @@ use super::register::{grant_types, jwks};
 use crate::state::TestbedState;
 use crate::state::token_store::{Client, Grants};
 
-/// The client with this URL. Of a document that the testbed was not given nothing is known: the
+/// Returns the client with this URL. Of a document that the testbed was not given nothing is known: the
 /// client is public, and any acceptable redirect URI is good for it.
 pub(super) fn find(world: &TestbedState, id: &str) -> Option<Client> {
     if !world.settings.client_id_metadata_documents {
@@ -34,7 +34,7 @@ pub(super) fn find(world: &TestbedState, id: &str) -> Option<Client> {
     }
 }
 
-/// The draft, §4.1: `client_id` "MUST match the URL of the document using simple string
+/// Returns the draft, §4.1: `client_id` "MUST match the URL of the document using simple string
 /// comparison", and there is no secret that two parties could share.
 fn described(id: &str, document: &Map<String, Value>) -> Option<Client> {
     let text = |name| document.get(name).and_then(Value::as_str);

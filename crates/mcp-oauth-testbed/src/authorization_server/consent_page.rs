@@ -5,7 +5,7 @@ use std::fmt::Write;
 use axum::response::{Html, IntoResponse, Response};
 use http::{StatusCode, header};
 
-/// What the person is asked.
+/// Holds what the person is asked.
 #[derive(Debug)]
 pub(super) struct Question<'a> {
     pub(super) client: &'a str,
@@ -15,7 +15,7 @@ pub(super) struct Question<'a> {
     pub(super) ticket: &'a str,
 }
 
-/// Where the person comes from, and returns to.
+/// Says where the person comes from, and returns to.
 #[derive(Debug)]
 pub(super) enum Way<'a> {
     /// From an application, to its redirect URI.
@@ -71,7 +71,7 @@ button#approve { background: var(--blue); border-color: var(--blue); color: #fff
 button:focus-visible { outline: 3px solid var(--blue); outline-offset: 2px; }
 ";
 
-/// The consent page.
+/// Returns the consent page.
 pub(super) fn page(question: &Question<'_>) -> String {
     let client = escaped(question.client);
     let body = format!(
@@ -93,7 +93,7 @@ pub(super) fn page(question: &Question<'_>) -> String {
     document("Allow access?", &body)
 }
 
-/// The page where a person enters the code that a device shows.
+/// Returns the page where a person enters the code that a device shows.
 pub(super) fn code_entry(problem: Option<&str>) -> String {
     let problem = problem.map_or_else(String::new, |problem| {
         format!("<p role=\"alert\">{}</p>\n", escaped(problem))
@@ -109,7 +109,7 @@ pub(super) fn code_entry(problem: Option<&str>) -> String {
     document("Connect a device", &body)
 }
 
-/// The last page of a person who came from a device.
+/// Returns the last page of a person who came from a device.
 pub(super) fn decided(approved: bool) -> String {
     let outcome = if approved {
         "The device is connected"
@@ -126,7 +126,7 @@ pub(super) fn error_page(reason: &str) -> Response {
     guarded(StatusCode::BAD_REQUEST, error(reason))
 }
 
-/// No `form-action` in the policy: browsers would apply it to the redirect after the form, and the
+/// Returns no `form-action` in the policy: browsers would apply it to the redirect after the form, and the
 /// callback is on another origin.
 pub(super) fn guarded(status: StatusCode, page: String) -> Response {
     let headers = [
@@ -142,7 +142,7 @@ pub(super) fn guarded(status: StatusCode, page: String) -> Response {
     (status, headers, Html(page)).into_response()
 }
 
-/// The page for an error that cannot be told to the client.
+/// Returns the page for an error that cannot be told to the client.
 fn error(reason: &str) -> String {
     let body = format!(
         "<h1>This login cannot go on</h1>\n<p role=\"alert\">{}</p>\n\

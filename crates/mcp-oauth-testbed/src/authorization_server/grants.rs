@@ -24,7 +24,7 @@ pub(super) struct Request<'a> {
     pub(super) key: Option<String>,
 }
 
-/// Whether the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). Who may ask a
+/// Returns whether the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). Who may ask a
 /// person shows in the code, so that codes and refresh tokens do not come here.
 pub(super) fn permit(client: &Client, grant_type: &str) -> Result<(), Refusal> {
     let of_machines = [CLIENT_CREDENTIALS, JWT_BEARER];

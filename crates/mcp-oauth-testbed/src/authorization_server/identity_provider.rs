@@ -72,7 +72,7 @@ async fn exchange(
     }
 }
 
-/// What is asked for is looked at in the order of RFC 8693 §2.1.
+/// Returns what is asked for is looked at in the order of RFC 8693 §2.1.
 fn assert(world: &TestbedState, headers: &HeaderMap, form: &Parameters) -> Result<Value, Refusal> {
     let Some(enterprise) = &world.settings.enterprise else {
         return Err(Refusal::new("invalid_client", "there is no enterprise"));

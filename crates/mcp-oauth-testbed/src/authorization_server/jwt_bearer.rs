@@ -17,7 +17,7 @@ use crate::state::token_store::tokens::{Granted, Issued};
 /// The `typ` of an ID-JAG.
 pub(super) const ID_JAG: &str = "oauth-id-jag+jwt";
 
-/// Which of the two it is, the assertion says by its `typ`; whose word it is, its signature proves.
+/// Returns which of the two it is, the assertion says by its `typ`; whose word it is, its signature proves.
 pub(super) fn issue(
     world: &TestbedState,
     headers: &HeaderMap,
@@ -47,7 +47,7 @@ pub(super) fn issue(
     Ok(issued)
 }
 
-/// A workload needs no registration (`spec-checklist` J12): its issuer vouches for it. Its JWT may
+/// Returns a workload needs no registration (`spec-checklist` J12): its issuer vouches for it. Its JWT may
 /// come again until it expires, for a platform renews it at its own pace.
 fn workload(
     world: &TestbedState,
@@ -88,7 +88,7 @@ fn workload(
     Ok((granted, resource))
 }
 
-/// An ID-JAG speaks of one client and one resource, and is good once.
+/// Returns an ID-JAG speaks of one client and one resource, and is good once.
 fn enterprise(
     world: &TestbedState,
     headers: &HeaderMap,
@@ -132,7 +132,7 @@ fn enterprise(
     Ok((granted, resource))
 }
 
-/// What both must have (`spec-checklist` J12, RFC 7523 §3).
+/// Returns what both must have (`spec-checklist` J12, RFC 7523 §3).
 fn check(world: &TestbedState, jwt: &Jwt) -> Result<(), Refusal> {
     for name in ["sub", "jti"] {
         if jwt.claim(name).is_none() {

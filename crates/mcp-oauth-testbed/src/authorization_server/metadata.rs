@@ -16,7 +16,7 @@ use crate::settings::forms::{Legacy, MetadataForm};
 use crate::settings::grants::{DpopPolicy, PRIVATE_KEY_JWT};
 use crate::state::TestbedState;
 
-/// The paths at which the document is served.
+/// Returns the paths at which the document is served.
 pub(super) fn paths(world: &TestbedState) -> Vec<String> {
     match world.settings.legacy {
         // 2025-03-26: at the root of the server, whatever its path (`spec-checklist` L1).

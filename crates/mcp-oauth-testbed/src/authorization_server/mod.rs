@@ -31,7 +31,7 @@ use crate::state::TestbedState;
 
 pub(crate) use identity_provider::{TOKEN_PATH, routes as provider_routes};
 
-/// The routes, as far as the settings have them.
+/// Returns the routes, as far as the settings have them.
 pub(crate) fn routes(world: &Arc<TestbedState>) -> Router<Arc<TestbedState>> {
     let mut routes = Router::new();
     if world.settings.open {

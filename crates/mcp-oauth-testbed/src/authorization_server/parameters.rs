@@ -24,7 +24,7 @@ impl Parameters {
         )
     }
 
-    /// The first parameter that comes more than once, of those that may not.
+    /// Returns the first parameter that comes more than once, of those that may not.
     pub(super) fn repeated(&self, may: &[&str]) -> Option<&str> {
         let names = self.0.iter().map(|(name, _)| name.as_str());
         names.enumerate().find_map(|(index, name)| {
@@ -43,7 +43,7 @@ impl Parameters {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Every value of a parameter that may come more than once.
+    /// Returns every value of a parameter that may come more than once.
     pub(super) fn all(&self, name: &str) -> Vec<&str> {
         self.0
             .iter()

@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-/// Whether a client may register this redirect URI: https, http on loopback, or a scheme of its
+/// Returns whether a client may register this redirect URI: https, http on loopback, or a scheme of its
 /// own (RFC 8252 §7, OAuth 2.1 §2.3); no fragment (RFC 6749 §3.1.2).
 pub(super) fn is_acceptable(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else {
@@ -18,12 +18,12 @@ pub(super) fn is_acceptable(text: &str) -> bool {
     }
 }
 
-/// Whether this is for a native application: loopback or a scheme of its own.
+/// Returns whether this is for a native application: loopback or a scheme of its own.
 pub(super) fn is_native(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| url.scheme() != "https" || is_loopback(&url))
 }
 
-/// Whether a redirect URI is the registered one: byte for byte, but for the port of a loopback
+/// Returns whether a redirect URI is the registered one: byte for byte, but for the port of a loopback
 /// URI (RFC 8252 §7.3: "MUST allow any port to be specified at the time of the request").
 pub(super) fn is_same(registered: &str, asked: &str) -> bool {
     if registered == asked {

@@ -12,7 +12,7 @@ pub(super) struct Refusal {
     status: StatusCode,
     pub(super) error: Cow<'static, str>,
     pub(super) description: String,
-    /// Whether the client tried HTTP Basic, so that a 401 must name that scheme.
+    /// Says whether the client tried HTTP Basic, so that a 401 must name that scheme.
     basic: bool,
 }
 
@@ -60,7 +60,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// A JSON answer that nobody keeps (RFC 6749 §5.1).
+/// Returns a JSON answer that nobody keeps (RFC 6749 §5.1).
 pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response {
     const HEADERS: [(HeaderName, &str); 3] = [
         (header::CONTENT_TYPE, "application/json"),

@@ -131,7 +131,7 @@ fn registered_scopes(
     Some(scopes)
 }
 
-/// The keys that a client registers by value; none that cannot be read.
+/// Returns the keys that a client registers by value; none that cannot be read.
 pub(super) fn jwks(metadata: &Map<String, Value>) -> Vec<PublicKey> {
     let keys = metadata.get("jwks").and_then(|jwks| jwks.get("keys"));
     let keys = keys.and_then(Value::as_array).into_iter().flatten();

@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use crate::faults::Fault;
 use crate::state::TestbedState;
 
-/// What a client wants tokens for (RFC 8707 §2.1).
+/// Returns what a client wants tokens for (RFC 8707 §2.1).
 pub(super) fn resources(
     world: &TestbedState,
     parameters: &Parameters,
@@ -20,7 +20,7 @@ pub(super) fn resources(
         .collect()
 }
 
-/// The one resource of a token request, of those that were granted (RFC 8707 §2.2). Servers of
+/// Returns the one resource of a token request, of those that were granted (RFC 8707 §2.2). Servers of
 /// 2025-03-26 knew no `resource`, so that it may be absent there.
 pub(super) fn one_of(
     granted: &[String],

@@ -27,13 +27,13 @@ impl Builder {
         self
     }
 
-    /// Whether devices may ask a person who is elsewhere (RFC 8628); off by default.
+    /// Returns whether devices may ask a person who is elsewhere (RFC 8628); off by default.
     pub fn device_authorization(mut self, on: bool) -> Self {
         self.settings.device_authorization = on;
         self
     }
 
-    /// How long a device code is good; ten minutes by default.
+    /// Returns how long a device code is good; ten minutes by default.
     pub fn device_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.device_lifetime = lifetime;
         self
@@ -46,7 +46,7 @@ impl Builder {
         self
     }
 
-    /// Whether tokens are bound to keys; off by default. The proof is looked at by both servers.
+    /// Returns whether tokens are bound to keys; off by default. The proof is looked at by both servers.
     pub fn dpop(mut self, policy: DpopPolicy) -> Self {
         self.settings.dpop = policy;
         self

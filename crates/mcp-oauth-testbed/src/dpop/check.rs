@@ -14,13 +14,13 @@ use crate::jose::key::PublicKey;
 use crate::request_log::Peer;
 use crate::state::TestbedState;
 
-/// How far `iat` may be from the testbed's clock, in seconds (`spec-checklist` J8).
+/// Says how far `iat` may be from the testbed's clock, in seconds (`spec-checklist` J8).
 const WINDOW: f64 = 300.0;
 
-/// What private keys have and public ones have not (RFC 7518 §6.2.2, §6.3.2 and §6.4).
+/// Holds what private keys have and public ones have not (RFC 7518 §6.2.2, §6.3.2 and §6.4).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// Why a proof proves nothing.
+/// Says why a proof proves nothing.
 #[derive(Debug)]
 pub(crate) enum Problem {
     /// It is wrong (`invalid_dpop_proof`).
@@ -30,7 +30,7 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// The `error` code.
+    /// Returns the `error` code.
     pub(crate) fn error(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid_dpop_proof",
@@ -38,7 +38,7 @@ impl Problem {
         }
     }
 
-    /// The `error_description`.
+    /// Returns the `error_description`.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(reason) => reason,
@@ -47,7 +47,7 @@ impl Problem {
     }
 }
 
-/// What a proof must be for.
+/// Holds what a proof must be for.
 #[derive(Debug)]
 pub(crate) struct Expected<'a> {
     pub(crate) party: Peer,
@@ -58,7 +58,7 @@ pub(crate) struct Expected<'a> {
     pub(crate) access_token: Option<&'a str>,
 }
 
-/// The thumbprint of the key that was proven.
+/// Returns the thumbprint of the key that was proven.
 pub(crate) fn check(
     world: &TestbedState,
     headers: &HeaderMap,
@@ -97,7 +97,7 @@ fn sole(headers: &HeaderMap) -> Result<Jwt, Problem> {
     jwt.ok_or(Problem::Invalid("the proof is not a JWT"))
 }
 
-/// The key in the header is public, and signed the proof.
+/// Returns the key in the header is public, and signed the proof.
 fn signer(jwt: &Jwt) -> Result<String, Problem> {
     if jwt.header("typ") != Some("dpop+jwt") {
         return Err(Problem::Invalid("typ is not dpop+jwt"));

@@ -16,12 +16,12 @@ use proof::HEADER;
 
 const NONCE_HEADER: &str = "dpop-nonce";
 
-/// The names of the algorithms that a proof may be signed with.
+/// Returns the names of the algorithms that a proof may be signed with.
 pub(crate) fn algorithms() -> [&'static str; 3] {
     ALGORITHMS.map(Algorithm::name)
 }
 
-/// The thumbprint of the key that a token request proves (RFC 9449 §5), if there is a proof. Who
+/// Returns the thumbprint of the key that a token request proves (RFC 9449 §5), if there is a proof. Who
 /// does not offer them does not see the header.
 pub(crate) fn at_token_endpoint(
     world: &TestbedState,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::key::PublicKey;
 
-/// What the clocks of two machines may differ by.
+/// Holds what the clocks of two machines may differ by.
 const SKEW: f64 = 30.0;
 
 /// A JWT in compact serialization (RFC 7515 §7.1), not yet verified.
@@ -32,7 +32,7 @@ impl Jwt {
         })
     }
 
-    /// Whether one of these keys signed it. The key decides the algorithm, and `alg` must agree:
+    /// Returns whether one of these keys signed it. The key decides the algorithm, and `alg` must agree:
     /// what the token says of itself selects nothing (RFC 8725 §3.1).
     pub(crate) fn is_signed_by(&self, keys: &[PublicKey]) -> bool {
         let alg = self.header("alg");
@@ -41,28 +41,28 @@ impl Jwt {
             .any(|key| key.verifies(&self.signed, &self.signature))
     }
 
-    /// A member of the header that is a string.
+    /// Returns a member of the header that is a string.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.header.get(name)?.as_str()
     }
 
-    /// The key that the header carries.
+    /// Returns the key that the header carries.
     pub(crate) fn jwk(&self) -> Option<&Value> {
         self.header.get("jwk")
     }
 
-    /// A claim that is a string, and not an empty one.
+    /// Returns a claim that is a string, and not an empty one.
     pub(crate) fn claim(&self, name: &str) -> Option<&str> {
         let text = self.claims.get(name)?.as_str()?;
         (!text.is_empty()).then_some(text)
     }
 
-    /// A `NumericDate` (RFC 7519 §2), which may have a fraction.
+    /// Returns a `NumericDate` (RFC 7519 §2), which may have a fraction.
     pub(crate) fn date(&self, name: &str) -> Option<f64> {
         self.claims.get(name)?.as_f64()
     }
 
-    /// Whether `aud` is or holds this audience (RFC 7519 §4.1.3).
+    /// Returns whether `aud` is or holds this audience (RFC 7519 §4.1.3).
     pub(crate) fn is_for(&self, audience: &str) -> bool {
         match self.claims.get("aud") {
             Some(Value::String(one)) => one == audience,

@@ -34,7 +34,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Its name in a JWT's `alg`.
+    /// Returns its name in a JWT's `alg`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
@@ -52,7 +52,7 @@ impl Algorithm {
     }
 }
 
-/// Why a key cannot be used.
+/// Says why a key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -209,7 +209,7 @@ impl PublicKey {
         Ok(self.jwk.thumbprint(ThumbprintHash::SHA256)?)
     }
 
-    /// Whether this is the signature of the message by this key, encoded as in a JWT.
+    /// Returns whether this is the signature of the message by this key, encoded as in a JWT.
     pub(super) fn verifies(&self, message: &str, signature: &str) -> bool {
         DecodingKey::from_jwk(&self.jwk).is_ok_and(|key| {
             crypto::verify(signature, message.as_bytes(), &key, self.algorithm.jws())

@@ -13,18 +13,18 @@ use crate::settings::forms::PrmForm;
 use crate::settings::grants::DpopPolicy;
 use crate::state::TestbedState;
 
-/// What the client is told.
+/// Holds what the client is told.
 #[derive(Debug)]
 struct Refusal<'a> {
     status: StatusCode,
-    /// How the client presented its token, if it did: the error belongs to this scheme.
+    /// Says how the client presented its token, if it did: the error belongs to this scheme.
     scheme: Option<Scheme>,
     error: Option<&'a str>,
     scope: Option<&'a str>,
     reason: &'a str,
 }
 
-/// No token came. RFC 6750 §3.1: then the challenge "SHOULD NOT include an error code".
+/// Returns no token came. RFC 6750 §3.1: then the challenge "SHOULD NOT include an error code".
 pub(super) fn missing(world: &TestbedState) -> Response {
     let refusal = Refusal {
         status: StatusCode::UNAUTHORIZED,
@@ -36,18 +36,18 @@ pub(super) fn missing(world: &TestbedState) -> Response {
     answer(world, &refusal)
 }
 
-/// The token is expired, revoked, for another resource, of another key, or nonsense.
+/// Returns the token is expired, revoked, for another resource, of another key, or nonsense.
 pub(super) fn invalid(world: &TestbedState, scheme: Scheme) -> Response {
     let reason = "the access token is not good, or not good any more";
     unauthorized(world, scheme, "invalid_token", reason)
 }
 
-/// The token may be good, and the proof is not.
+/// Returns the token may be good, and the proof is not.
 pub(super) fn unproven(world: &TestbedState, problem: &Problem) -> Response {
     unauthorized(world, Scheme::Dpop, problem.error(), problem.reason())
 }
 
-/// The token has not the scope that the operation needs.
+/// Returns the token has not the scope that the operation needs.
 pub(super) fn insufficient(world: &TestbedState, caller: &Caller, scope: &str) -> Response {
     let bound = caller.as_ref().is_some_and(|access| access.key.is_some());
     let refusal = Refusal {
@@ -91,7 +91,7 @@ fn answer(world: &TestbedState, refusal: &Refusal<'_>) -> Response {
     answer
 }
 
-/// One line for each scheme that the server takes. Where it takes two, the error is that of the
+/// Returns one line for each scheme that the server takes. Where it takes two, the error is that of the
 /// scheme which the client used.
 fn lines(world: &TestbedState, refusal: &Refusal<'_>) -> Vec<String> {
     let schemes: &[Scheme] = match world.settings.dpop {

@@ -11,13 +11,13 @@ use crate::state::TestbedState;
 /// The session header of the stateful wire.
 pub(super) const SESSION: &str = "mcp-session-id";
 
-/// What is to be said, before it is known how.
+/// Holds what is to be said, before it is known how.
 #[derive(Debug)]
 pub(super) struct Reply {
     status: StatusCode,
     /// `None` for 202, which has no body.
     message: Option<Value>,
-    /// What is said before it on an event stream, and left out of a JSON answer.
+    /// Holds what is said before it on an event stream, and left out of a JSON answer.
     before: Option<Value>,
     session: Option<String>,
 }
@@ -61,12 +61,12 @@ impl Reply {
     }
 }
 
-/// A JSON-RPC result.
+/// Returns a JSON-RPC result.
 pub(super) fn result(id: &Value, result: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 
-/// A JSON-RPC error.
+/// Returns a JSON-RPC error.
 pub(super) fn error(id: &Value, code: i64, message: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
 }
@@ -120,7 +120,7 @@ fn sent(status: StatusCode, content_type: &'static str, body: String) -> Respons
     (status, headers, body).into_response()
 }
 
-/// The stream ends with the place where the answer is: after the event with this id (2025-11-25,
+/// Returns the stream ends with the place where the answer is: after the event with this id (2025-11-25,
 /// streamable HTTP: a server may close the connection before the answer).
 fn elsewhere(world: &TestbedState, message: Value) -> String {
     let mut streams = world.streams();
@@ -129,7 +129,7 @@ fn elsewhere(world: &TestbedState, message: Value) -> String {
     format!("id: {place}\nretry: 10\ndata:\n\n")
 }
 
-/// A comment first, and each message in several `data` lines: what the event stream format allows,
+/// Returns a comment first, and each message in several `data` lines: what the event stream format allows,
 /// a client must be able to read.
 fn events(before: Option<&Value>, message: &Value) -> String {
     let mut stream = String::from(": the answer follows\n\n");

@@ -12,7 +12,7 @@ use super::auth::Admitted;
 use super::tools;
 use crate::state::TestbedState;
 
-/// The notes.
+/// Returns the notes.
 pub(super) async fn list(
     State(world): State<Arc<TestbedState>>,
     Admitted(caller): Admitted,

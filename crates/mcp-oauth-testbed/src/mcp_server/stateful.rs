@@ -37,7 +37,7 @@ pub(super) fn reply(
     }
 }
 
-/// The answer to a message that comes without a session of this wire; none if it needs none.
+/// Returns the answer to a message that comes without a session of this wire; none if it needs none.
 pub(super) fn spoken(world: &TestbedState, caller: &Caller, message: &Value) -> Option<Value> {
     let id = message.get("id")?;
     let reply = match message.get("method").and_then(Value::as_str)? {
@@ -128,7 +128,7 @@ fn request(
     }
 }
 
-/// What the server says before an answer, so that a stream has more than one event.
+/// Returns what the server says before an answer, so that a stream has more than one event.
 fn log_message() -> Value {
     json!({
         "jsonrpc": "2.0",

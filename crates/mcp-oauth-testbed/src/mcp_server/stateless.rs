@@ -20,7 +20,7 @@ const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 const HEADER_MISMATCH: i64 = -32020;
 const UNSUPPORTED_VERSION: i64 = -32022;
 
-/// Whether a message is of this wire: it is, unless a handshake, a session or an older version
+/// Returns whether a message is of this wire: it is, unless a handshake, a session or an older version
 /// says otherwise.
 pub(super) fn is_meant(world: &TestbedState, headers: &HeaderMap, message: &Value) -> bool {
     if world.settings.wire == Wire::Stateful || headers.contains_key(SESSION) {
@@ -179,7 +179,7 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// A value that a header cannot carry comes as `=?base64?…?=` (SEP-2243).
+/// Returns a value that a header cannot carry comes as `=?base64?…?=` (SEP-2243).
 fn plain(value: String) -> Option<String> {
     match value
         .strip_prefix("=?base64?")

@@ -20,7 +20,7 @@ use crate::settings::forms::Wire;
 use crate::state::TestbedState;
 use crate::state::streams::event;
 
-/// Where messages of the transport of 2024-11-05 go.
+/// Says where messages of the transport of 2024-11-05 go.
 pub(super) const MESSAGES_PATH: &str = "/mcp/messages";
 
 /// `GET /mcp`: where the server speaks of its own accord, if it does.
@@ -69,7 +69,7 @@ pub(super) async fn open(
     streamed(Body::from_stream(events))
 }
 
-/// The stream names the place for messages first (2024-11-05, HTTP with SSE).
+/// Returns the stream names the place for messages first (2024-11-05, HTTP with SSE).
 fn open_old(world: &TestbedState) -> Response {
     let session = random("session");
     let (sender, receiver) = mpsc::unbounded_channel();

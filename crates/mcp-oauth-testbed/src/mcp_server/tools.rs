@@ -8,7 +8,7 @@ use super::challenge;
 use crate::faults::Fault;
 use crate::state::TestbedState;
 
-/// The list of tools, as `tools/list` has it.
+/// Returns the list of tools, as `tools/list` has it.
 pub(super) fn list() -> Value {
     let none = json!({ "type": "object", "properties": {} });
     json!([
@@ -35,7 +35,7 @@ pub(super) fn list() -> Value {
     ])
 }
 
-/// Whether the caller may do what a message asks: tool calls may need a scope.
+/// Returns whether the caller may do what a message asks: tool calls may need a scope.
 pub(super) fn check_scope(
     world: &TestbedState,
     caller: &Caller,
@@ -51,7 +51,7 @@ pub(super) fn check_scope(
     check_tool(world, caller, tool)
 }
 
-/// Whether the caller's token has the scope that a tool needs.
+/// Returns whether the caller's token has the scope that a tool needs.
 pub(super) fn check_tool(
     world: &TestbedState,
     caller: &Caller,
@@ -73,7 +73,7 @@ pub(super) fn check_tool(
     }
 }
 
-/// The result of a tool, or why there is none (for JSON-RPC −32602).
+/// Returns the result of a tool, or why there is none (for JSON-RPC −32602).
 pub(super) fn call(world: &TestbedState, caller: &Caller, params: &Value) -> Result<Value, String> {
     let name = params
         .get("name")

@@ -1,6 +1,6 @@
 //! The forms in which the servers publish and answer.
 
-/// Where the authorization server publishes its metadata.
+/// Says where the authorization server publishes its metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetadataForm {
@@ -12,7 +12,7 @@ pub enum MetadataForm {
     OpenIdAppended,
 }
 
-/// Where the MCP server publishes its protected resource metadata.
+/// Says where the MCP server publishes its protected resource metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PrmForm {
@@ -39,7 +39,7 @@ pub enum Legacy {
     Endpoints,
 }
 
-/// Which revisions of the protocol the MCP server speaks.
+/// Says which revisions of the protocol the MCP server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Wire {
@@ -55,7 +55,7 @@ pub enum Wire {
     EventStream,
 }
 
-/// How the MCP server answers a request.
+/// Says how the MCP server answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Answers {

@@ -45,7 +45,7 @@ impl Machine {
     }
 }
 
-/// Whether tokens are bound to keys (RFC 9449).
+/// Says whether tokens are bound to keys (RFC 9449).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum DpopPolicy {

@@ -22,7 +22,7 @@ impl Nonces {
         }
     }
 
-    /// The nonce of a server; none if it wants none.
+    /// Returns the nonce of a server; none if it wants none.
     pub(crate) fn current(&self, party: Peer) -> Option<String> {
         self.current.get(&party).cloned()
     }
@@ -34,7 +34,7 @@ impl Nonces {
         }
     }
 
-    /// Whether this key uses this `jti` for the first time.
+    /// Returns whether this key uses this `jti` for the first time.
     pub(crate) fn is_first_use(&mut self, thumbprint: &str, jti: &str) -> bool {
         self.used.insert((thumbprint.to_owned(), jti.to_owned()))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// What the MCP server remembers.
+/// Holds what the MCP server remembers.
 #[derive(Debug)]
 pub(crate) struct Service {
     /// The sessions by their id, with the protocol version of each.

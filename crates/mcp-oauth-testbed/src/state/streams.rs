@@ -6,12 +6,12 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-/// What the server says of its own accord, and to whom.
+/// Holds what the server says of its own accord, and to whom.
 #[derive(Debug)]
 pub(crate) struct Streams {
     /// Every message so far; its number is its event id.
     pub(crate) said: Vec<Value>,
-    /// How many of them somebody has read.
+    /// Says how many of them somebody has read.
     pub(crate) read: usize,
     /// Moves when there is more, and with every cut.
     pub(crate) moved: watch::Sender<()>,
@@ -49,7 +49,7 @@ impl Streams {
         self.moved.send_replace(());
     }
 
-    /// The id of the newest message.
+    /// Returns the id of the newest message.
     pub(crate) fn newest(&self) -> usize {
         self.said.len()
     }

@@ -13,10 +13,10 @@ use crate::settings::grants::Machine;
 use devices::Devices;
 use tokens::Tokens;
 
-/// How long a code is good (OAuth 2.1 §4.1.2 recommends ten minutes at most).
+/// Says how long a code is good (OAuth 2.1 §4.1.2 recommends ten minutes at most).
 pub(crate) const CODE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// How long the consent page may be looked at.
+/// Says how long the consent page may be looked at.
 const TICKET_LIFETIME: Duration = Duration::from_secs(600);
 
 /// A registered client.
@@ -25,7 +25,7 @@ pub(crate) struct Client {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) secret: Option<String>,
-    /// How it authenticates; `None` for a pre-registered client with a secret, which may choose.
+    /// Says how it authenticates; `None` for a pre-registered client with a secret, which may choose.
     pub(crate) auth_method: Option<String>,
     /// The keys of its assertions.
     pub(crate) keys: Vec<PublicKey>,
@@ -37,7 +37,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Whether it cannot authenticate (RFC 6749 §2.1).
+    /// Returns whether it cannot authenticate (RFC 6749 §2.1).
     pub(crate) fn is_public(&self) -> bool {
         self.secret.is_none() && self.keys.is_empty()
     }
@@ -69,13 +69,13 @@ pub(crate) enum Grants {
     Registered(Vec<String>),
 }
 
-/// What a client asks a person for.
+/// Holds what a client asks a person for.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
     pub(crate) challenge: String,
-    /// What the tokens may be for (RFC 8707 §2.1: one resource or several).
+    /// Holds what the tokens may be for (RFC 8707 §2.1: one resource or several).
     pub(crate) resources: Vec<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) state: Option<String>,
@@ -91,7 +91,7 @@ struct Code {
     spent_for: Option<usize>,
 }
 
-/// What a code is worth that a client presents.
+/// Holds what a code is worth that a client presents.
 #[derive(Debug)]
 pub(crate) enum Worth {
     /// It was good.
@@ -135,7 +135,7 @@ impl TokenStore {
         ledger
     }
 
-    /// Whether this is the first time that somebody uses a `jti`; from now on it is not.
+    /// Returns whether this is the first time that somebody uses a `jti`; from now on it is not.
     pub(crate) fn is_first_use(&mut self, who: &str, jti: &str) -> bool {
         self.used.insert((who.to_owned(), jti.to_owned()))
     }
@@ -154,7 +154,7 @@ impl TokenStore {
         self.clients.get(id).cloned()
     }
 
-    /// A one-time ticket for the consent page.
+    /// Returns a one-time ticket for the consent page.
     pub(crate) fn open_ticket(&mut self, ask: Ask, now: Duration) -> String {
         let ticket = random("ticket");
         self.tickets
@@ -181,7 +181,7 @@ impl TokenStore {
         code
     }
 
-    /// A client presents a code. A good one is spent only by [`TokenStore::spend_code`].
+    /// Returns a client presents a code. A good one is spent only by [`TokenStore::spend_code`].
     pub(crate) fn present_code(&mut self, code: &str, client_id: &str, now: Duration) -> Worth {
         let Some(found) = self.codes.get(code) else {
             return Worth::Unknown;

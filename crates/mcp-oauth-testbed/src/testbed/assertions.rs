@@ -8,14 +8,14 @@ use crate::jose::key::KeyError;
 
 /// The ways to come by what another party would vouch for.
 impl Testbed {
-    /// The issuer of the identity provider, as [`Builder::enterprise`](crate::Builder::enterprise)
+    /// Returns the issuer of the identity provider, as [`Builder::enterprise`](crate::Builder::enterprise)
     /// makes one.
     pub fn identity_provider(&self) -> Option<String> {
         let built = self.world.settings.enterprise.is_some();
         built.then(|| self.world.origins.identity_provider.clone())
     }
 
-    /// An ID token of the identity provider for its client (OpenID Connect Core 1.0 §2), as a
+    /// Returns an ID token of the identity provider for its client (OpenID Connect Core 1.0 §2), as a
     /// login there would yield it. Members of `other` replace its claims; `null` leaves one out.
     ///
     /// ```
@@ -40,13 +40,13 @@ impl Testbed {
         world.identities.provided("JWT", &merged(claims, other))
     }
 
-    /// The refresh token of the identity provider for its client and the same user: opaque, and good
+    /// Returns the refresh token of the identity provider for its client and the same user: opaque, and good
     /// as long as the testbed.
     pub fn idp_refresh_token(&self) -> String {
         self.world.identities.refresh_token().to_owned()
     }
 
-    /// A JWT of the workload issuer (`Builder::wif`), for this authorization server. Members of
+    /// Returns a JWT of the workload issuer (`Builder::wif`), for this authorization server. Members of
     /// `other` replace its claims; `null` leaves one out.
     pub fn workload_jwt(&self, other: &Value) -> Result<String, KeyError> {
         let world = &self.world;

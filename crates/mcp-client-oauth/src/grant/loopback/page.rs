@@ -57,9 +57,9 @@ macro_rules! page {
 }
 
 impl Page {
-    /// Where the browser goes when access was granted, below the path of the callback.
+    /// Says where the browser goes when access was granted, below the path of the callback.
     pub(super) const DONE_PATH: &'static str = "/done";
-    /// Where the browser goes when it was not.
+    /// Says where the browser goes when it was not.
     pub(super) const DENIED_PATH: &'static str = "/denied";
 
     const DONE: Self = Self {
@@ -114,7 +114,7 @@ impl Page {
         html: "Misdirected\n",
     };
 
-    /// The last page of a login, if `path` is that of one.
+    /// Returns the last page of a login, if `path` is that of one.
     pub(super) fn at_the_end(callback: &str, path: &str) -> Option<Self> {
         let end = path.strip_prefix(callback.trim_end_matches('/'))?;
         match end {

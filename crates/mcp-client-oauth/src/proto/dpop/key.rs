@@ -26,11 +26,11 @@ use crate::{
     secret::Secret,
 };
 
-/// How we sign, as servers list it in `dpop_signing_alg_values_supported`.
+/// Says how we sign, as servers list it in `dpop_signing_alg_values_supported`.
 pub const ALGORITHM: &str = "ES256";
 /// 128 random bits, as many as RFC 9449 §4.2 gives for an example: no two proofs are alike.
 const JTI_BYTES: usize = 16;
-/// How long one coordinate of a point of P-256 is.
+/// Says how long one coordinate of a point of P-256 is.
 const COORDINATE: usize = 32;
 
 /// There is no key, or no proof.
@@ -85,7 +85,7 @@ struct Claims<'a> {
 }
 
 impl DpopKey {
-    /// A fresh key.
+    /// Returns a fresh key.
     pub fn generate() -> Result<Self, DpopError> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
             .map_err(|_| DpopError::System)?;
@@ -120,13 +120,13 @@ impl DpopKey {
         })))
     }
 
-    /// The name of its public half: `dpop_jkt` in an authorization request (RFC 9449 §10), and
+    /// Returns the name of its public half: `dpop_jkt` in an authorization request (RFC 9449 §10), and
     /// `cnf.jkt` in tokens (RFC 7638).
     pub fn thumbprint(&self) -> String {
         hash(&serde_json::to_vec(&self.0.public).unwrap_or_default())
     }
 
-    /// A proof for one request: its method, its URL without query and fragment, a `jti` that no
+    /// Returns a proof for one request: its method, its URL without query and fragment, a `jti` that no
     /// other proof has, and what the server gave us to repeat. `token` is what the request carries
     /// besides, if it goes to a resource (RFC 9449 §7).
     pub fn proof(
@@ -160,7 +160,7 @@ impl DpopKey {
         Ok(value)
     }
 
-    /// A JWS in the compact form (RFC 7515 §7.1).
+    /// Returns a JWS in the compact form (RFC 7515 §7.1).
     fn sign(&self, header: &Header<'_>, claims: &Claims<'_>) -> Result<String, DpopError> {
         let mut text = format!("{}.{}", part(header)?, part(claims)?);
         let digest = digest::digest(&SHA256, text.as_bytes());

@@ -7,7 +7,7 @@ pub const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// The longest nonce that is taken. It comes back in every proof.
 const LONGEST_NONCE: usize = 1024;
 
-/// What a server wants to see in the next proof, so that it knows that the proof is fresh. It goes
+/// Holds what a server wants to see in the next proof, so that it knows that the proof is fresh. It goes
 /// to the server that gave it and to no other (RFC 9449 §9).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DpopNonce(String);
@@ -20,14 +20,14 @@ impl DpopNonce {
         (fits && text.bytes().all(legal)).then(|| Self(text.to_owned()))
     }
 
-    /// The nonce of an answer. Of two nobody knows which is meant, so neither counts.
+    /// Returns the nonce of an answer. Of two nobody knows which is meant, so neither counts.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(NONCE).iter();
         let only = values.next().filter(|_| values.next().is_none())?;
         Self::new(only.to_str().ok()?)
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::{PrivateKey, SigningAlgorithm};
 
-/// How long one coordinate of a point of P-256 is.
+/// Says how long one coordinate of a point of P-256 is.
 const COORDINATE: usize = 32;
 
 impl PrivateKey {
-    /// The public half as a JWK, for the `jwks` of a client metadata document or a registration;
+    /// Returns the public half as a JWK, for the `jwks` of a client metadata document or a registration;
     /// with `alg` and `use`, and with the key id if the key has one. Nothing of it is secret.
     pub fn public_jwk(&self) -> Value {
         let mut jwk = self.public_members().unwrap_or_else(|| json!({}));
@@ -24,7 +24,7 @@ impl PrivateKey {
         jwk
     }
 
-    /// The key was read by the same parser when it was made, so there always are some.
+    /// Returns the key was read by the same parser when it was made, so there always are some.
     fn public_members(&self) -> Option<Value> {
         let pkcs8 = self.pkcs8.expose();
         match self.algorithm {
@@ -62,14 +62,14 @@ fn modulus_and_exponent(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((modulus, exponent))
 }
 
-/// An integer without the zero that keeps it positive (RFC 7518 §6.3.1.1), and what follows it.
+/// Returns an integer without the zero that keeps it positive (RFC 7518 §6.3.1.1), and what follows it.
 fn unsigned(der: &[u8]) -> Option<(&[u8], &[u8])> {
     const INTEGER: u8 = 0x02;
     let (digits, rest) = element(der, INTEGER)?;
     Some((digits.strip_prefix(&[0]).unwrap_or(digits), rest))
 }
 
-/// What is in the element that comes first, and what follows it.
+/// Returns what is in the element that comes first, and what follows it.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     const LONG_FORM: u8 = 0x80;
     let (first, rest) = der.split_first()?;

@@ -199,7 +199,7 @@ mod tests {
         }
     }
 
-    /// What is sent: the kind or the redirect, the name of the grant, and the scope.
+    /// Returns what is sent: the kind or the redirect, the name of the grant, and the scope.
     fn shown(client: &ClientMetadata) -> String {
         let uris = client.redirect_uris.len();
         let grant = match client.grant_types[0] {

@@ -5,26 +5,26 @@ use url::Url;
 
 use crate::proto::{client_auth::AuthMethod, device, scope::Scope};
 
-/// What we say about ourselves (RFC 7591 §2).
+/// Holds what we say about ourselves (RFC 7591 §2).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClientMetadata {
     /// The name on the consent page.
     pub client_name: String,
-    /// Where the person comes back to; empty for a grant without a redirect.
+    /// Says where the person comes back to; empty for a grant without a redirect.
     pub redirect_uris: Vec<String>,
-    /// How it gets tokens, and `refresh_token` (spec-checklist H2).
+    /// Says how it gets tokens, and `refresh_token` (spec-checklist H2).
     pub grant_types: Vec<&'static str>,
     /// `code`, where there is a redirect.
     pub response_types: Vec<&'static str>,
-    /// How we mean to authenticate.
+    /// Says how we mean to authenticate.
     pub token_endpoint_auth_method: &'static str,
     /// `native` for a loopback or custom-scheme redirect, else `web` (spec-checklist D9).
     pub application_type: &'static str,
     /// The scope that it may request; left out, the server chooses (RFC 7591 §2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// Whether the client takes only tokens that are bound to a key (RFC 9449 §5.2).
+    /// Says whether the client takes only tokens that are bound to a key (RFC 9449 §5.2).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
 }

@@ -2,7 +2,7 @@
 
 use crate::proto::{oauth_error::OAuthErrorResponse, untrusted_text::UntrustedText};
 
-/// Why there is no registration.
+/// Says why there is no registration.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistrationResponseError {
@@ -14,7 +14,7 @@ pub enum RegistrationResponseError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What the server said.
+        /// Holds what the server said.
         error: Option<OAuthErrorResponse>,
         /// The start of a body that is text and no OAuth error.
         text: Option<UntrustedText>,

@@ -30,15 +30,15 @@ enum Exclusion {
     Lease { is_checked: bool },
 }
 
-/// What is explored.
+/// Holds what is explored.
 #[derive(Clone, Copy, Debug)]
 struct Herd {
     exclusion: Exclusion,
-    /// Whether the store is read when the record is held.
+    /// Says whether the store is read when the record is held.
     rereads: bool,
-    /// Whether a token that looks good may be refused by its server, once.
+    /// Says whether a token that looks good may be refused by its server, once.
     refuses: bool,
-    /// Whether processes die.
+    /// Says whether processes die.
     kills: bool,
 }
 
@@ -99,7 +99,7 @@ impl Herd {
         }
     }
 
-    /// What was read becomes what the process knows.
+    /// Returns what was read becomes what the process knows.
     fn read(self, world: &mut World, who: usize, mut transaction: Transaction) {
         let found = self.see(world, who);
         let process = &mut world.processes[who];

@@ -32,17 +32,17 @@ pub(super) const SEALED: &str = ".sealed";
 /// The list of names that earlier versions kept.
 const OLD_INDEX: &str = "names";
 
-/// Where the files lie that are being written. Who looks for what dead processes left there need
+/// Says where the files lie that are being written. Who looks for what dead processes left there need
 /// not list all records.
 const UNFINISHED: &str = "new";
-/// Where the files lie that are only locked.
+/// Says where the files lie that are only locked.
 const LOCKS: &str = "locks";
 
 /// The directory of a store, which may not exist yet.
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    /// Whether it was said that others may look into it.
+    /// Says whether it was said that others may look into it.
     reported: Arc<AtomicBool>,
 }
 
@@ -62,7 +62,7 @@ impl Directory {
         self.path.join(name)
     }
 
-    /// Whether it exists. It must be ours alone to change (H136).
+    /// Returns whether it exists. It must be ours alone to change (H136).
     pub(super) fn exists(&self) -> Result<bool, TokenStorageError> {
         let link = match fs::symlink_metadata(&self.path) {
             Ok(found) => found,
@@ -193,7 +193,7 @@ impl Directory {
         Ok(removed)
     }
 
-    /// The names of the regular files in it; what is not text is not ours.
+    /// Returns the names of the regular files in it; what is not text is not ours.
     pub(super) fn files(
         &self,
     ) -> Result<impl Iterator<Item = Result<String, TokenStorageError>>, TokenStorageError> {
@@ -210,7 +210,7 @@ impl Directory {
     }
 }
 
-/// Whether that is the name of something that a store has in its directory: what else there is
+/// Returns whether that is the name of something that a store has in its directory: what else there is
 /// belongs to whoever put it there.
 fn is_ours(name: &str) -> bool {
     [LOCKS, UNFINISHED, STORE_FILE].contains(&name)
@@ -238,7 +238,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> Result<File, TokenStorageErro
     }
 }
 
-/// None, if it was not there.
+/// Returns none, if it was not there.
 fn found(opened: Result<File, TokenStorageError>) -> Result<Option<File>, TokenStorageError> {
     match opened {
         Err(TokenStorageError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {

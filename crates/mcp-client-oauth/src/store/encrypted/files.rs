@@ -32,11 +32,11 @@ pub(super) struct Files {
     pub(super) source: KeySource,
     /// The key, from the first use on. Fetched under this lock, so once.
     key: Mutex<Key>,
-    /// How many times the key could not be had.
+    /// Says how many times the key could not be had.
     failures: AtomicU64,
     /// TargetArgs turn it is to write, among the tasks that share this store: they need not poll.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
-    /// Whether unfinished files of dead processes were removed: once is enough, because what this
+    /// Says whether unfinished files of dead processes were removed: once is enough, because what this
     /// process does not finish it removes itself.
     swept: AtomicBool,
 }
@@ -80,7 +80,7 @@ impl Files {
         self.key().opened = Some(Arc::clone(opened));
     }
 
-    /// The store and its key, if there is a store. The file that says how it is sealed is read each
+    /// Returns the store and its key, if there is a store. The file that says how it is sealed is read each
     /// time: it is small, and the directory may have been removed and made again.
     pub(super) fn opened(&self) -> Result<Option<Arc<Opened>>, TokenStorageError> {
         let Some(header) = existing(&self.directory)? else {
@@ -137,7 +137,7 @@ impl Files {
         Ok(created)
     }
 
-    /// A new store in this place, where there is none.
+    /// Returns a new store in this place, where there is none.
     pub(super) fn created(
         &self,
         _turn: &Turn,
@@ -220,7 +220,7 @@ impl Files {
         Ok(())
     }
 
-    /// The name of each record, from the first line of its file. A file that has none is passed over
+    /// Returns the name of each record, from the first line of its file. A file that has none is passed over
     /// with a warning, so that it hides no other.
     pub(super) fn names(&self) -> Result<Vec<String>, TokenStorageError> {
         if !self.directory.exists()? {
@@ -235,7 +235,7 @@ impl Files {
         Ok(self.record_files()?.into_iter().filter_map(name).collect())
     }
 
-    /// The name in the first line of a file, which must be the file's own.
+    /// Returns the name in the first line of a file, which must be the file's own.
     fn name_in(&self, file: &str) -> Result<Option<String>, TokenStorageError> {
         let Some(header) = self.header_in(file)? else {
             return Ok(None);
@@ -256,7 +256,7 @@ impl Files {
             .collect()
     }
 
-    /// The first line of a record's file, as it says itself.
+    /// Returns the first line of a record's file, as it says itself.
     fn header(&self, name: &str) -> Result<Option<RecordHeader>, TokenStorageError> {
         let header = self.header_in(&file_name(name))?;
         if header.as_ref().is_none_or(|header| header.name == name) {
@@ -281,7 +281,7 @@ impl Files {
     }
 }
 
-/// The file that says how a store is sealed, if there is a store.
+/// Returns the file that says how a store is sealed, if there is a store.
 pub(super) fn existing(directory: &Directory) -> Result<Option<StoreHeader>, TokenStorageError> {
     if directory.exists()? {
         StoreHeader::read(directory)
@@ -290,7 +290,7 @@ pub(super) fn existing(directory: &Directory) -> Result<Option<StoreHeader>, Tok
     }
 }
 
-/// The next revision. The first is a random number of 52 bits, so that a record that was deleted
+/// Returns the next revision. The first is a random number of 52 bits, so that a record that was deleted
 /// and made again is never taken for the one before (a late `invalid_grant` deletes only what it
 /// tried), and every reader of JSON gets the number right.
 fn next(previous: Option<Revision>) -> Result<Revision, TokenStorageError> {
@@ -314,7 +314,7 @@ pub(super) fn conflict(name: &str) -> TokenStorageError {
     TokenStorageError::Conflict { place: place(name) }
 }
 
-/// A name may have any length, and any characters.
+/// Returns a name may have any length, and any characters.
 pub(super) fn place(name: &str) -> String {
     format!("the record `{}`", UntrustedText::new(name))
 }

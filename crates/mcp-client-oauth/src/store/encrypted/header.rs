@@ -21,7 +21,7 @@ const VERSION: u64 = 1;
 /// The largest that is read.
 const MOST: u64 = 16 * 1024;
 
-/// Which store this is: random, so that a record that is moved here from another store is found
+/// Says which store this is: random, so that a record that is moved here from another store is found
 /// out. A store keeps it, and its master key with it, for as long as it exists.
 pub(super) type StoreId = Hex<16>;
 
@@ -30,20 +30,20 @@ pub(super) type StoreId = Hex<16>;
 pub(super) struct StoreHeader {
     #[serde(flatten)]
     pub(super) parameters: Parameters,
-    /// What only the key of this store opens, and only under these parameters (H145).
+    /// Holds what only the key of this store opens, and only under these parameters (H145).
     wrapped: WrappedKey,
 }
 
-/// Which store this is, and where the key is that opens its master key.
+/// Says which store this is, and where the key is that opens its master key.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Parameters {
     format: String,
     version: u64,
     pub(super) id: StoreId,
     pub(super) key: KeyKind,
-    /// How a password becomes the key.
+    /// Says how a password becomes the key.
     pub(super) kdf: Option<Kdf>,
-    /// What the key is filed under in the keychain.
+    /// Holds what the key is filed under in the keychain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) service: Option<String>,
     /// Random, and another one after each change of the key: the key file and the entry in the
@@ -83,7 +83,7 @@ impl Parameters {
         })
     }
 
-    /// The file of a store with this master key.
+    /// Returns the file of a store with this master key.
     pub(super) fn seal(
         self,
         master: &MasterKey,
@@ -148,7 +148,7 @@ impl StoreHeader {
         Ok(text)
     }
 
-    /// The master key; none if `key` is not the key of this store.
+    /// Returns the master key; none if `key` is not the key of this store.
     pub(super) fn open(&self, key: &WrappingKey) -> Result<Option<MasterKey>, TokenStorageError> {
         let Self {
             parameters,

@@ -20,7 +20,7 @@ pub(super) struct Opened {
     pub(super) master: MasterKey,
 }
 
-/// Whether a store is sealed with that kind of key.
+/// Returns whether a store is sealed with that kind of key.
 pub(super) fn check_kind(
     directory: &Directory,
     header: &StoreHeader,
@@ -82,7 +82,7 @@ pub(super) fn create(
     Ok(Opened { id, master })
 }
 
-/// The wrapping key of a store that is being made, or given another key. It is kept when this
+/// Returns the wrapping key of a store that is being made, or given another key. It is kept when this
 /// returns.
 pub(super) fn new_key(
     directory: &Directory,
@@ -127,7 +127,7 @@ pub(super) fn remove_key(directory: &Directory, parameters: &Parameters) {
     }
 }
 
-/// The entry of a store in the keychain.
+/// Returns the entry of a store in the keychain.
 fn entry(parameters: &Parameters) -> Entry {
     let Parameters { id, change, .. } = parameters;
     Entry {
@@ -137,7 +137,7 @@ fn entry(parameters: &Parameters) -> Entry {
     }
 }
 
-/// The name of its key file in the directory of the store. Whatever the description says, that is
+/// Returns the name of its key file in the directory of the store. Whatever the description says, that is
 /// no other place.
 fn key_file_name(parameters: &Parameters) -> String {
     parameters.change.map_or_else(
@@ -222,7 +222,7 @@ fn no_key_file(directory: &Directory, parameters: &Parameters) -> TokenStorageEr
     )
 }
 
-/// The file that says how the store is sealed is gone, but its records are there.
+/// Returns the file that says how the store is sealed is gone, but its records are there.
 pub(super) fn no_parameters(directory: &Directory) -> TokenStorageError {
     corrupt(
         &directory.file(STORE_FILE),

@@ -17,7 +17,7 @@ const OTHERS_WRITE: u32 = 0o022;
 const OTHERS: u32 = 0o077;
 const ROOT: u32 = 0;
 
-/// Why a directory must not be used, if so. `link` is what its path names, `found` what that
+/// Returns why a directory must not be used, if so. `link` is what its path names, `found` what that
 /// leads to. A link of somebody else could lead us anywhere, so only our own and those of the
 /// system are followed.
 pub(super) fn fault(link: &Metadata, found: &Metadata) -> Option<&'static str> {
@@ -37,12 +37,12 @@ pub(super) fn fault(link: &Metadata, found: &Metadata) -> Option<&'static str> {
     None
 }
 
-/// Whether others may do anything with a file or look into a directory.
+/// Returns whether others may do anything with a file or look into a directory.
 pub(super) fn is_open(found: &Metadata) -> bool {
     found.mode() & OTHERS != 0
 }
 
-/// A directory that others may only look into is closed, and then what is ours in it: a copy of
+/// Returns a directory that others may only look into is closed, and then what is ours in it: a copy of
 /// it that is made later should not be open either (H154). That others could have looked before is
 /// worth a word.
 pub(super) fn mend(path: &Path, is_ours: fn(&str) -> bool) -> io::Result<()> {
@@ -91,7 +91,7 @@ pub(super) fn private_file(options: &mut OpenOptions) {
         .custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
 }
 
-/// What opening a link, a socket or a directory (to write) says.
+/// Returns what opening a link, a socket or a directory (to write) says.
 pub(super) fn is_no_file(error: &io::Error) -> bool {
     let not_files = [Errno::LOOP, Errno::MLINK, Errno::NXIO, Errno::ISDIR];
     Errno::from_io_error(error).is_some_and(|error| not_files.contains(&error))

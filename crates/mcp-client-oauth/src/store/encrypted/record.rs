@@ -55,10 +55,10 @@ pub(super) struct RecordHeader {
     nonce: Hex<NONCE_BYTES>,
 }
 
-/// Why a file is no record of ours.
+/// Says why a file is no record of ours.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Damage {
-    /// What is wrong with it.
+    /// Holds what is wrong with it.
     Corrupt(&'static str),
     /// The version of the format.
     Newer(u64),
@@ -129,7 +129,7 @@ impl RecordHeader {
         }
     }
 
-    /// Whether this is the record `name` of `store`: files may have changed places.
+    /// Returns whether this is the record `name` of `store`: files may have changed places.
     fn belongs(&self, store: StoreId, name: &str) -> Result<(), Damage> {
         if self.name != name {
             return Err(Damage::Corrupt("it is the file of another record"));
@@ -152,7 +152,7 @@ impl RecordHeader {
     }
 }
 
-/// The bytes of a file; none if they would be more than a file may have.
+/// Returns the bytes of a file; none if they would be more than a file may have.
 pub(super) fn seal(
     header: &RecordHeader,
     master: &MasterKey,
@@ -175,7 +175,7 @@ pub(super) fn seal(
     Ok(Some(file))
 }
 
-/// What is in the file of the record `name`. Nothing of it is believed before the tag fits.
+/// Returns what is in the file of the record `name`. Nothing of it is believed before the tag fits.
 pub(super) fn unseal(
     file: &[u8],
     Opened { id, master }: &Opened,
@@ -198,7 +198,7 @@ pub(super) fn unseal(
     Ok((header.revision(), content))
 }
 
-/// The first line, without its end, and what follows.
+/// Returns the first line, without its end, and what follows.
 fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Damage> {
     let end = file
         .iter()

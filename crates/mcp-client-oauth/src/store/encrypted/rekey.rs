@@ -38,7 +38,7 @@ pub(super) fn rekey(
     Ok(opened)
 }
 
-/// The new `store.json`, which the new source opens.
+/// Returns the new `store.json`, which the new source opens.
 fn wrapped_anew(
     files: &Files,
     parameters: Parameters,

@@ -71,7 +71,7 @@ impl WrappingKey {
         })
     }
 
-    /// The master key; none if this is not the key that wrapped it, or not under `parameters`.
+    /// Returns the master key; none if this is not the key that wrapped it, or not under `parameters`.
     pub(super) fn open(
         &self,
         wrapped: &WrappedKey,
@@ -90,7 +90,7 @@ impl WrappingKey {
         Ok(Some(MasterKey::new(master)))
     }
 
-    /// A key for this purpose alone: an application may give the same key to several stores, and
+    /// Returns a key for this purpose alone: an application may give the same key to several stores, and
     /// use it elsewhere.
     fn cipher(&self, id: &[u8]) -> Result<LessSafeKey, TokenStorageError> {
         let key = subkey(&self.0, id, PURPOSE)?;
@@ -101,7 +101,7 @@ impl WrappingKey {
 }
 
 impl WrappedKey {
-    /// Why this cannot be opened by any key, if so.
+    /// Returns why this cannot be opened by any key, if so.
     pub(super) fn fault(&self) -> Option<&'static str> {
         (self.cipher != CIPHER)
             .then_some("its key is sealed with a cipher that this version does not know")

@@ -2,7 +2,7 @@
 
 use crate::error::KeychainErrorKind;
 
-/// Where the key of one store is: the account begins with the random id of the store, so that no two
+/// Says where the key of one store is: the account begins with the random id of the store, so that no two
 /// stores of a user share a key, or overwrite each other's.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Entry {

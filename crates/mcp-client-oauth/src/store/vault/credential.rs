@@ -25,7 +25,7 @@ use crate::{
 const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest file that can hold a token.
 const LONGEST_TOKEN: u64 = 16 * 1024;
-/// What a request of ours here needs at most.
+/// Holds what a request of ours here needs at most.
 const ROOM: usize = 4 * 1024;
 
 /// Who we are, and the token that proves it.
@@ -50,7 +50,7 @@ impl Credential {
         }
     }
 
-    /// The token, renewed if it is time.
+    /// Returns the token, renewed if it is time.
     pub(super) async fn token(&self, server: &Server) -> Result<Secret<String>, TokenStorageError> {
         let mut current = self.login.lock().await;
         let mut login = match &*current {
@@ -68,7 +68,7 @@ impl Credential {
         Ok(token)
     }
 
-    /// Another token than `refused`; none if there is none to be had. Of many tasks whose token was
+    /// Returns another token than `refused`; none if there is none to be had. Of many tasks whose token was
     /// refused, the first looks for another one, and the rest find it.
     pub(super) async fn replace(
         &self,
@@ -101,7 +101,7 @@ impl Credential {
     }
 }
 
-/// How long a token lives. Who may not ask (a token without the default policy) does without: the
+/// Returns how long a token lives. Who may not ask (a token without the default policy) does without: the
 /// token is used as long as it is accepted.
 async fn look_up(server: &Server, token: Secret<String>) -> Result<Login, TokenStorageError> {
     #[derive(Deserialize)]
@@ -158,7 +158,7 @@ async fn app_role(
     granted(server, &answer).ok_or_else(|| server.malformed("a login without a token"))
 }
 
-/// The token that an answer grants, or grants again.
+/// Returns the token that an answer grants, or grants again.
 fn granted(server: &Server, answer: &Answer) -> Option<Login> {
     #[derive(Deserialize)]
     struct Granted {

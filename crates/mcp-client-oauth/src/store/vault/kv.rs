@@ -18,9 +18,9 @@ use crate::{
     proto::untrusted_text::UntrustedText,
 };
 
-/// What HTTP 400 says when the version is another one than was expected.
+/// Holds what HTTP 400 says when the version is another one than was expected.
 const CONFLICT: &str = "check-and-set parameter did not match";
-/// What HTTP 404 says when nothing is mounted there, and not only no secret.
+/// Holds what HTTP 404 says when nothing is mounted there, and not only no secret.
 const NO_MOUNT: &str = "no handler for route";
 /// The JSON around a document, and that of small documents with it.
 const ROOM: usize = 4 * 1024;
@@ -35,7 +35,7 @@ pub(super) struct Kv {
     checked: OnceCell<()>,
 }
 
-/// What is at a path.
+/// Holds what is at a path.
 #[derive(Debug)]
 pub(super) struct Found<T> {
     /// Its newest version, whether deleted or not; 0 if there never was one.
@@ -198,7 +198,7 @@ impl Kv {
         Err(self.unexpected(&call, &answer))
     }
 
-    /// The last segments of the paths under `path`.
+    /// Returns the last segments of the paths under `path`.
     pub(super) async fn list(&self, path: &str) -> Result<Vec<String>, TokenStorageError> {
         #[derive(Deserialize)]
         struct Keys {

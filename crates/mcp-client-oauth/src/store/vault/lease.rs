@@ -29,12 +29,12 @@ use crate::{
     store::backend::{LockGuard, Revision},
 };
 
-/// How long a lease lasts after its last note. Each try of a refresh makes one, and takes less than
+/// Says how long a lease lasts after its last note. Each try of a refresh makes one, and takes less than
 /// that with the storing of what it brought; a holder that died keeps the others waiting for so long.
 pub(super) const LENGTH: Duration = Duration::from_secs(60);
-/// How far the clocks of the nodes of one cluster may be apart: a takeover waits for so much more.
+/// Says how far the clocks of the nodes of one cluster may be apart: a takeover waits for so much more.
 const SKEW: Duration = Duration::from_secs(5);
-/// How long somebody else may hold a record before we give up: longer than a lease can last.
+/// Says how long somebody else may hold a record before we give up: longer than a lease can last.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// The first pause between two looks; each is twice the one before, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -58,14 +58,14 @@ struct Lease {
     path: String,
     place: String,
     owner: String,
-    /// What the holder before us left.
+    /// Holds what the holder before us left.
     unfinished: Option<Revision>,
     state: Mutex<State>,
     /// Our place at the head of the line; given up after the lease.
     turn: Option<OwnedMutexGuard<()>>,
 }
 
-/// What we have written last.
+/// Holds what we have written last.
 #[derive(Clone, Copy)]
 struct State {
     version: u64,
@@ -173,7 +173,7 @@ fn holder(shared: &Shared, found: &Found<Document>) -> Result<Option<String>, To
     Ok((age < LENGTH + SKEW).then(|| document.holder.clone()))
 }
 
-/// How old a lease is, by the server's clock.
+/// Returns how old a lease is, by the server's clock.
 fn age(shared: &Shared, found: &Found<Document>) -> Result<Duration, TokenStorageError> {
     match (found.written, found.read) {
         (Some(written), Some(read)) => Ok(read.duration_since(written).unwrap_or_default()),
@@ -181,7 +181,7 @@ fn age(shared: &Shared, found: &Found<Document>) -> Result<Duration, TokenStorag
     }
 }
 
-/// Which process, on which host.
+/// Returns which process, on which host.
 fn ourselves() -> String {
     let process = format!("process {}", std::process::id());
     #[cfg(unix)]

@@ -11,15 +11,15 @@ use crate::{
     secret::Secret,
 };
 
-/// Where the records are, unless the options say otherwise.
+/// Says where the records are, unless the options say otherwise.
 const MOUNT: &str = "secret";
 const PREFIX: &str = "mcp-oauth";
-/// Where AppRole is, unless the options say otherwise.
+/// Says where AppRole is, unless the options say otherwise.
 const APPROLE: &str = "approle";
-/// Where the `vault` command keeps its token, in the home directory.
+/// Says where the `vault` command keeps its token, in the home directory.
 const TOKEN_FILE: &str = ".vault-token";
 
-/// Which Vault or OpenBao, as whom, and where in it. Nothing is read from the environment.
+/// Says which Vault or OpenBao, as whom, and where in it. Nothing is read from the environment.
 ///
 /// ```
 /// use mcp_client_oauth::{Secret, store::{VaultAuth, VaultOptions}};
@@ -32,15 +32,15 @@ const TOKEN_FILE: &str = ".vault-token";
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct VaultOptions {
-    /// Where it listens: https, or http on loopback.
+    /// Says where it listens: https, or http on loopback.
     pub address: Url,
     /// Who we are there.
     pub auth: VaultAuth,
     /// The namespace of everything else here, for those that have namespaces.
     pub namespace: Option<String>,
-    /// Where the KV version 2 engine is mounted: `secret` unless it is changed.
+    /// Says where the KV version 2 engine is mounted: `secret` unless it is changed.
     pub mount: String,
-    /// What comes before our paths in that engine: `mcp-oauth` unless it is changed.
+    /// Holds what comes before our paths in that engine: `mcp-oauth` unless it is changed.
     pub prefix: String,
     /// A PEM file with the only certificate authorities to trust, in place of the platform's.
     pub ca_bundle: Option<PathBuf>,
@@ -57,11 +57,11 @@ pub enum VaultAuth {
     TokenFile(PathBuf),
     /// The AppRole method: a login for machines, repeated when its token is refused.
     AppRole {
-        /// Which role.
+        /// Says which role.
         role_id: String,
-        /// What proves it.
+        /// Holds what proves it.
         secret_id: Secret<String>,
-        /// Where the method is mounted.
+        /// Says where the method is mounted.
         mount: String,
     },
 }
@@ -76,7 +76,7 @@ impl VaultAuth {
         }
     }
 
-    /// The file in the home directory where `vault login` leaves its token.
+    /// Returns the file in the home directory where `vault login` leaves its token.
     ///
     /// # Errors
     /// [`TokenStorageError::NoDirectory`] if the user has no home.
@@ -113,7 +113,7 @@ impl VaultOptions {
         }
     }
 
-    /// What follows `vault:` in the name of a store: `https://host:8200/mount/prefix`, where the
+    /// Returns what follows `vault:` in the name of a store: `https://host:8200/mount/prefix`, where the
     /// mount and the prefix may be missing.
     pub(super) fn from_spec(spec: &str, auth: VaultAuth) -> Result<Self, TokenStorageError> {
         let mut address: Url = spec.parse().map_err(|error: ParseError| {

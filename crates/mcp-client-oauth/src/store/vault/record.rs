@@ -13,7 +13,7 @@ use crate::{
     store::backend::{Revision, StoredEntry},
 };
 
-/// How many bytes a record may have with its name: what becomes of them in base64, and a little
+/// Says how many bytes a record may have with its name: what becomes of them in base64, and a little
 /// JSON, is within the 512 KiB that the smallest storage below a Vault takes (Consul).
 pub(super) const MOST: usize = 380 * 1024;
 /// The bits of a revision that are the version; those above are the series. A record that is
@@ -35,7 +35,7 @@ pub(super) struct Document {
     /// The bytes, in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Secret<String>>,
-    /// Whether this is what is left of a record.
+    /// Says whether this is what is left of a record.
     #[serde(default, skip_serializing_if = "is_false")]
     forgotten: bool,
 }
@@ -73,14 +73,14 @@ impl Document {
         }
     }
 
-    /// What it needs as JSON at most: each character of a name may need six.
+    /// Returns what it needs as JSON at most: each character of a name may need six.
     pub(super) fn room(&self) -> usize {
         let name = self.name.as_ref().map_or(0, String::len);
         let value = self.value.as_ref().map_or(0, |value| value.expose().len());
         name * 6 + value
     }
 
-    /// The record; none if it was forgotten.
+    /// Returns the record; none if it was forgotten.
     pub(super) fn into_kept(self) -> Result<Option<Kept>, &'static str> {
         match self {
             Self {
@@ -119,7 +119,7 @@ pub(super) fn revision(series: u32, version: u64) -> Revision {
     Revision::new((u64::from(series) << VERSION_BITS).saturating_add(version))
 }
 
-/// A new series: 28 random bits, so that every reader of JSON gets a revision right.
+/// Returns a new series: 28 random bits, so that every reader of JSON gets a revision right.
 pub(super) fn new_series() -> Result<u32, TokenStorageError> {
     Ok(u32::from_le_bytes(random()?) >> 4)
 }
@@ -133,7 +133,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], TokenStorageError> {
     Ok(bytes)
 }
 
-/// A name may have any length and any characters; a path may not.
+/// Returns a name may have any length and any characters; a path may not.
 pub(super) fn hash(name: &str) -> String {
     hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref())
 }

@@ -34,9 +34,9 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
 ];
-/// What HTTP 400 says for a moment after an engine was mounted, or its server was started.
+/// Holds what HTTP 400 says for a moment after an engine was mounted, or its server was started.
 const UPGRADING: &str = "unavailable for a brief period";
-/// How large an answer may be: a list has 70 bytes for each record.
+/// Says how large an answer may be: a list has 70 bytes for each record.
 const ANSWER_LIMIT: usize = 16 << 20;
 
 /// A Vault, and how to reach it.
@@ -47,15 +47,15 @@ pub(super) struct Server {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// What is asked.
+/// Holds what is asked.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     method: Method,
-    /// What follows `/v1/`.
+    /// Holds what follows `/v1/`.
     pub(super) path: String,
     body: Bytes,
     list: bool,
-    /// Whether it may not be sent again once it may have arrived.
+    /// Says whether it may not be sent again once it may have arrived.
     once: bool,
 }
 
@@ -104,9 +104,9 @@ impl Call {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// What the server's clock said.
+    /// Holds what the server's clock said.
     pub(super) date: Option<SystemTime>,
-    /// Whether an earlier try may have arrived too.
+    /// Says whether an earlier try may have arrived too.
     pub(super) in_doubt: bool,
     body: Bytes,
 }
@@ -116,12 +116,12 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// Its own words, if it is a refusal.
+    /// Returns its own words, if it is a refusal.
     pub(super) fn message(&self) -> UntrustedText {
         message(&self.body)
     }
 
-    /// Whether its own words contain `text`.
+    /// Returns whether its own words contain `text`.
     pub(super) fn says(&self, text: &str) -> bool {
         self.message().as_raw().contains(text)
     }
@@ -158,7 +158,7 @@ impl Server {
         }
     }
 
-    /// A refusal that nobody expected.
+    /// Returns a refusal that nobody expected.
     pub(super) fn refused(&self, answer: &Answer) -> TokenStorageError {
         self.fault(VaultErrorKind::Refused {
             status: answer.status.as_u16(),

@@ -10,10 +10,10 @@ use tokio_util::task::TaskTracker;
 use super::kv::Kv;
 use crate::mutex::lock;
 
-/// What the clones, and the leases, of a [`Vault`](super::Vault) have in common.
+/// Holds what the clones, and the leases, of a [`Vault`](super::Vault) have in common.
 pub(super) struct Shared {
     pub(super) kv: Kv,
-    /// Where the tasks of this process wait for one another, by the name of the record.
+    /// Says where the tasks of this process wait for one another, by the name of the record.
     lines: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Leases that are being let go.
     pub(super) endings: TaskTracker,
@@ -28,7 +28,7 @@ impl Shared {
         }
     }
 
-    /// The line of the tasks that want to hold `name`.
+    /// Returns the line of the tasks that want to hold `name`.
     pub(super) fn line(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut lines = lock(&self.lines);
         // Lines in which nobody stands are forgotten.

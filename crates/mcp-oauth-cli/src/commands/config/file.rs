@@ -12,7 +12,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 use super::network_keys::OF_THE_NETWORK;
 use crate::error::Failure;
 
-/// How many old files are kept.
+/// Says how many old files are kept.
 const BACKUPS: u32 = 1000;
 
 /// Writes what `change` makes of the text of `path`, unless that is what is there, and returns where
@@ -45,7 +45,7 @@ pub(super) fn change(
     Ok(backup)
 }
 
-/// A copy beside it, by a name that is not taken.
+/// Returns a copy beside it, by a name that is not taken.
 fn back_up(path: &Path) -> Result<PathBuf, Failure> {
     let named = |number| {
         let mut name = path.as_os_str().to_owned();
@@ -65,7 +65,7 @@ fn back_up(path: &Path) -> Result<PathBuf, Failure> {
     Ok(backup)
 }
 
-/// A TOML text with the table `[member.name]`. Comments and order stay, and what is not ours in it.
+/// Returns a TOML text with the table `[member.name]`. Comments and order stay, and what is not ours in it.
 pub(super) fn with_table(
     text: &str,
     path: &Path,
@@ -154,7 +154,7 @@ fn set_variables(server: &mut dyn TableLike, variables: &serde_json::Value) {
     }
 }
 
-/// Whether they say the same, however they are written.
+/// Returns whether they say the same, however they are written.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Array(one), Value::Array(other)) => {

@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// What a file is that has an entry already, with what an application and a user may put there.
+    /// Holds what a file is that has an entry already, with what an application and a user may put there.
     const KEPT: &str = r#"// mine
 {
     "z": 1.50e2, /* a number */
@@ -137,7 +137,7 @@ mod tests {
         json!({ "args": ["a", "b\"\\"], "command": "c", "env": { "B": "2" } })
     }
 
-    /// What an application reads of the file.
+    /// Returns what an application reads of the file.
     fn read(text: &str) -> Value {
         let text = text.trim_start_matches(BYTE_ORDER_MARK);
         let root = CstRootNode::parse(text, &FORMAT).unwrap();

@@ -17,7 +17,7 @@ mod json_text;
 mod network_keys;
 
 impl App {
-    /// The member of its file that has the servers.
+    /// Returns the member of its file that has the servers.
     fn member(self) -> &'static str {
         match self {
             Self::ClaudeDesktop | Self::Cursor | Self::Windsurf | Self::Gemini => "mcpServers",
@@ -27,7 +27,7 @@ impl App {
         }
     }
 
-    /// Where its file is, in the home and in the directory of configurations of this system.
+    /// Returns where its file is, in the home and in the directory of configurations of this system.
     fn file(self, home: &Path, config: &Path) -> PathBuf {
         match self {
             Self::ClaudeDesktop => config.join("Claude/claude_desktop_config.json"),
@@ -41,7 +41,7 @@ impl App {
         }
     }
 
-    /// A name for a server that it takes.
+    /// Returns a name for a server that it takes.
     fn name(self, name: String) -> String {
         let is_taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         match self {
@@ -69,7 +69,7 @@ impl App {
         entry
     }
 
-    /// Whether its entries can name variables of its own environment that the server gets.
+    /// Returns whether its entries can name variables of its own environment that the server gets.
     fn passes_on_names(self) -> bool {
         self == Self::Codex
     }
@@ -133,7 +133,7 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-/// What goes along, if all of it can, and if the proxy will take the server.
+/// Returns what goes along, if all of it can, and if the proxy will take the server.
 fn carried<'a>(context: &'a Context, typed: &AppConfig) -> Result<&'a ForwardedEnv, Failure> {
     // A name was allowed when it was made.
     if is_url(&typed.server) {
@@ -149,14 +149,14 @@ fn carried<'a>(context: &'a Context, typed: &AppConfig) -> Result<&'a ForwardedE
     }
 }
 
-/// An application that is started from a desktop knows no PATH.
+/// Returns an application that is started from a desktop knows no PATH.
 fn own_path() -> Result<String, Failure> {
     let own = std::env::current_exe().ok();
     let own = own.and_then(|path| path.to_str().map(str::to_owned));
     own.ok_or_else(|| Failure::other("config", "this command does not know its own path", None))
 }
 
-/// What chooses the data of this command now chooses it there as well.
+/// Returns what chooses the data of this command now chooses it there as well.
 fn arguments(typed: &AppConfig, carried: &[String]) -> Vec<String> {
     let own = ["proxy", &typed.server].map(str::to_owned);
     let allowed = typed.allow_http.then(|| "--allow-http".to_owned());

@@ -1,6 +1,6 @@
 //! What an entry of an application has for a server on the network.
 
-/// What entries of these applications have for a server on the network. One that has a command cannot
+/// Holds what entries of these applications have for a server on the network. One that has a command cannot
 /// have them as well.
 pub(super) const OF_THE_NETWORK: [&str; 7] = [
     "url",

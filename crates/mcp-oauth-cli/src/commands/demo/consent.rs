@@ -17,7 +17,7 @@ use crate::{
     ui::Ui,
 };
 
-/// How long the demo may need to press a button.
+/// Says how long the demo may need to press a button.
 const OWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Who presses the buttons of the consent page.
@@ -25,7 +25,7 @@ pub(super) struct TestUser {
     ui: Ui,
     /// None where the demo does it.
     terminal: Option<Terminal>,
-    /// Whether it was told to.
+    /// Says whether it was told to.
     asked_for: bool,
     /// The URLs that were opened, for what is proved of them.
     opened: Mutex<Vec<Url>>,
@@ -54,7 +54,7 @@ impl TestUser {
         }
     }
 
-    /// How long a login may take.
+    /// Returns how long a login may take.
     pub(super) fn timeout(&self) -> Duration {
         if self.terminal.is_some() {
             LOGIN_TIMEOUT
@@ -63,7 +63,7 @@ impl TestUser {
         }
     }
 
-    /// The URL that was opened last.
+    /// Returns the URL that was opened last.
     pub(super) fn last_url(&self) -> Option<Url> {
         self.opened
             .lock()

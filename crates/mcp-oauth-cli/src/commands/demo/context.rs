@@ -62,12 +62,12 @@ impl DemoContext {
         LoginKey::from(&self.server)
     }
 
-    /// Where the demo's files are.
+    /// Returns where the demo's files are.
     pub(super) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Whether these are the tokens that the store has. (It keeps times to the second.)
+    /// Returns whether these are the tokens that the store has. (It keeps times to the second.)
     pub(super) async fn has_stored(&self, tokens: &TokenSet) -> Result<bool, Failure> {
         let stored = self.store.load(&self.key()).await?;
         Ok(stored.is_some_and(|(record, _)| {
@@ -117,7 +117,7 @@ impl DemoContext {
         Ok(())
     }
 
-    /// What has been proved.
+    /// Returns what has been proved.
     pub(super) fn proved(&self) -> &[String] {
         &self.proved
     }

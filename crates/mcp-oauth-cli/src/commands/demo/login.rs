@@ -102,7 +102,7 @@ async fn consent(
     Ok((tokens, requested))
 }
 
-/// What the browser was sent with; `state` and the challenge are not shown.
+/// Returns what the browser was sent with; `state` and the challenge are not shown.
 fn show_request(stage: &DemoContext, person: &TestUser) {
     let Some(url) = person.last_url() else { return };
     for name in [
@@ -172,7 +172,7 @@ async fn store(stage: &mut DemoContext, record: Record) -> Result<Session, Failu
     Ok(Session::new(platform, store, key, record, revision))
 }
 
-/// Every file of the store, and what is in it.
+/// Returns every file of the store, and what is in it.
 fn files(stage: &DemoContext) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut found = Vec::new();
     let mut directories = vec![stage.directory().to_owned()];
@@ -224,7 +224,7 @@ pub(super) async fn connect(stage: &DemoContext, session: &Session) -> Result<Co
     .await
 }
 
-/// The members of a JSON object.
+/// Returns the members of a JSON object.
 pub(super) fn arguments(value: &Value) -> JsonObject {
     value.as_object().cloned().unwrap_or_default()
 }

@@ -46,7 +46,7 @@ pub(super) async fn log_out(stage: &mut DemoContext, session: &Session) -> Resul
     stage.prove("the record is gone from the store", gone)
 }
 
-/// What the MCP server answers to `GET /mcp/notes` with that token.
+/// Returns what the MCP server answers to `GET /mcp/notes` with that token.
 async fn status(stage: &DemoContext, token: &AccessToken) -> Result<u16, Failure> {
     let mut url = stage.server.as_url().clone();
     url.set_path("/mcp/notes");

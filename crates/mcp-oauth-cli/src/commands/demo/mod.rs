@@ -20,7 +20,7 @@ mod logout;
 mod renewal;
 mod step_up;
 
-/// How long the demo's access tokens live: long enough for the steps between two waits.
+/// Says how long the demo's access tokens live: long enough for the steps between two waits.
 const TOKEN_LIFE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(context: &Context, typed: &Demo) -> Result<Exit, Failure> {
@@ -60,7 +60,7 @@ async fn story(stage: &mut DemoContext) -> Result<(), Failure> {
     logout::log_out(stage, &session).await
 }
 
-/// What has been proved. Whatever was not has ended the demo before.
+/// Returns what has been proved. Whatever was not has ended the demo before.
 fn report(context: &Context, stage: &DemoContext) {
     if context.ui.is_json() {
         context.ui.result(

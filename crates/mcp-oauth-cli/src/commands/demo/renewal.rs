@@ -11,7 +11,7 @@ use crate::{
     status::{Status, words},
 };
 
-/// How many tasks want a token at the same moment.
+/// Says how many tasks want a token at the same moment.
 const CALLERS: usize = 20;
 /// A little more than the life of the token, so that nobody can say it was still good.
 const GRACE: Duration = Duration::from_millis(100);
@@ -108,7 +108,7 @@ pub(super) async fn of_a_refused_token(
     )
 }
 
-/// How often `token` was answered with 401.
+/// Returns how often `token` was answered with 401.
 fn refusals(stage: &DemoContext, token: &AccessToken) -> usize {
     let sent = format!("Bearer {}", token.expose());
     let requests = stage.testbed.requests();

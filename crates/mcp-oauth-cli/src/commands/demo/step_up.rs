@@ -12,7 +12,7 @@ use crate::{
     mcp_connection::{Connection, within},
 };
 
-/// What is written, and must be found again.
+/// Holds what is written, and must be found again.
 const NOTE: &str = "written by the demo";
 
 /// Calls `write_note`, which needs `notes:write`.

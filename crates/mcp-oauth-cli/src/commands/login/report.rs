@@ -11,9 +11,9 @@ use crate::{
     ui::{GOOD, HEAD, fields},
 };
 
-/// How the login was got.
+/// Says how the login was got.
 pub(super) struct Outcome {
-    /// Whether it existed already, so that nothing was asked.
+    /// Says whether it existed already, so that nothing was asked.
     pub(super) reused: bool,
     /// The other names of the same login.
     pub(super) others: Vec<String>,
@@ -103,13 +103,13 @@ fn warn_of_scope(context: &Context, missing: Option<&Scope>, extra: Option<&Scop
     }
 }
 
-/// What was granted and not asked for (H86). Who asked for nothing gets what the server chooses.
+/// Returns what was granted and not asked for (H86). Who asked for nothing gets what the server chooses.
 fn extra_scope(record: &Record) -> Option<Scope> {
     let granted = record.tokens.scope.as_ref()?;
     granted.missing_from(record.requested.as_ref()?)
 }
 
-/// Where the tokens come from, if that is not where the person has logged in: the two may be the
+/// Returns where the tokens come from, if that is not where the person has logged in: the two may be the
 /// same company, and whoever sees the name can tell (H6).
 fn foreign_endpoint(record: &Record) -> Option<String> {
     let endpoint = &record.discovery.metadata.token_endpoint;

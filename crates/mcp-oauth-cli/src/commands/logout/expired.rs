@@ -27,7 +27,7 @@ struct Login {
     error: Option<String>,
 }
 
-/// Each record is looked at once more under its lock: somebody may just have logged in again. One
+/// Returns each record is looked at once more under its lock: somebody may just have logged in again. One
 /// that is damaged may be a good one: it is named, and left.
 pub(super) async fn clear(context: &Context) -> Result<Exit, Failure> {
     let store = context.store().await?;
@@ -51,7 +51,7 @@ pub(super) async fn clear(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Each login that there may be, with every name of it.
+/// Returns each login that there may be, with every name of it.
 async fn logins(
     context: &Context,
     store: &TokenStore,

@@ -46,7 +46,7 @@ impl New {
         }))
     }
 
-    /// The store in `directory`, with this key; a person is asked for the password that it has.
+    /// Returns the store in `directory`, with this key; a person is asked for the password that it has.
     pub(super) fn store(self, directory: &Path) -> Result<TokenStore, Failure> {
         let kind = EncryptedFileStore::key_kind(directory)?;
         let source = match self {
@@ -66,7 +66,7 @@ impl New {
     }
 }
 
-/// The files with the key that they have, whichever that is. What is not there yet has none.
+/// Returns the files with the key that they have, whichever that is. What is not there yet has none.
 pub(super) fn old_files(directory: &Path, given: &Password) -> Result<EncryptedFileStore, Failure> {
     let kind = EncryptedFileStore::key_kind(directory)?;
     let source = match kind {
@@ -132,7 +132,7 @@ fn report(context: &Context, directory: &Path, kind: KeyKind, done: bool) {
     }
 }
 
-/// What must be said otherwise from now on, if anything must.
+/// Returns what must be said otherwise from now on, if anything must.
 fn next(config: &Config, directory: &Path, kind: KeyKind) -> Option<String> {
     let name = if kind == KeyKind::Keychain {
         "keychain"
@@ -160,7 +160,7 @@ pub(super) fn both(store: Option<String>, password: Option<&str>) -> Option<Stri
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The kind of key that new files get.
+/// Returns the kind of key that new files get.
 pub(super) fn kind(config: &Config, key: Key) -> KeyKind {
     match (key, &config.password) {
         (Key::Keychain, _) => KeyKind::Keychain,
@@ -169,7 +169,7 @@ pub(super) fn kind(config: &Config, key: Key) -> KeyKind {
     }
 }
 
-/// What becomes of the password that is given to each command.
+/// Returns what becomes of the password that is given to each command.
 pub(super) fn password_from_now_on(config: &Config, kind: KeyKind) -> Option<&'static str> {
     match (kind, &config.typed_password, &config.kept_password) {
         (KeyKind::Password, Some(_), _) => Some("export MCP_OAUTH_PASSWORD_FILE=FILE"),

@@ -23,13 +23,13 @@ use super::{
 };
 use crate::{error::Failure, login_flow::LoginFlow, terminal::Terminal};
 
-/// How long a call waits to learn where the person can log in.
+/// Says how long a call waits to learn where the person can log in.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often one that waits for somebody else's login looks whether it is done.
+/// Says how often one that waits for somebody else's login looks whether it is done.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How often one that waits for its own person looks whether another login is done.
+/// Says how often one that waits for its own person looks whether another login is done.
 const GLANCE_ASIDE: Duration = Duration::from_secs(2);
-/// How often one looks whose own login has failed.
+/// Says how often one looks whose own login has failed.
 const RARE_GLANCE: Duration = Duration::from_secs(30);
 
 impl ServerConnection {
@@ -38,7 +38,7 @@ impl ServerConnection {
         self.0.logins.subscribe()
     }
 
-    /// What a person has to do, once it is known where.
+    /// Returns what a person has to do, once it is known where.
     pub(crate) async fn wanted(&self) -> LoginNeeded {
         let mut login = self.0.login.subscribe();
         let known = login.wait_for(|login| login.is_told || !login.is_running);
@@ -183,7 +183,7 @@ impl ServerConnection {
         }
     }
 
-    /// A login that somebody else does. Nothing but the store is asked, as this goes on for long; a
+    /// Returns a login that somebody else does. Nothing but the store is asked, as this goes on for long; a
     /// store that cannot be read is not asked again.
     async fn found_later(&self, scope: Option<&Scope>, pause: Duration) -> Session {
         let token = |session: &Session| session.record().tokens.access_token;
@@ -202,7 +202,7 @@ impl ServerConnection {
         }
     }
 
-    /// A login that somebody else has done since we looked, if it has what we lack.
+    /// Returns a login that somebody else has done since we looked, if it has what we lack.
     async fn found_elsewhere(&self, scope: Option<&Scope>) -> Result<Option<Session>, Error> {
         let Some(session) = self.stored().await? else {
             return Ok(None);

@@ -5,9 +5,9 @@ use url::Url;
 /// A login that a person has to do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoginNeeded {
-    /// Where, once that is known.
+    /// Says where, once that is known.
     pub(crate) url: Option<Url>,
-    /// What to say about it.
+    /// Holds what to say about it.
     pub(crate) text: String,
 }
 
@@ -16,7 +16,7 @@ pub(crate) struct LoginNeeded {
 pub(super) struct Login {
     pub(super) is_running: bool,
     pub(super) has_failed: bool,
-    /// Whether it is known what the person has to do.
+    /// Says whether it is known what the person has to do.
     pub(super) is_told: bool,
     pub(super) wanted: LoginNeeded,
 }

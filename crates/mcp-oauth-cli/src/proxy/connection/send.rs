@@ -18,14 +18,14 @@ use super::{
     state::{ActiveSession, ServerConnection},
 };
 
-/// What goes out.
+/// Holds what goes out.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// How long the head of the answer may take.
+    /// Says how long the head of the answer may take.
     pub(crate) patience: Duration,
 }
 
@@ -105,7 +105,7 @@ impl ServerConnection {
         Ok(self.platform().http.send_streaming(request).await?)
     }
 
-    /// The person's own headers, and those of the protocol, which go before them.
+    /// Returns the person's own headers, and those of the protocol, which go before them.
     fn headers(&self, outgoing: &Outgoing) -> HeaderMap {
         let mut headers = self.0.terms.headers.clone();
         for name in outgoing.headers.keys() {

@@ -17,19 +17,19 @@ use url::Url;
 use super::{login_state::Login, redact_body::SentTokens, tracked_tokens::Source};
 use crate::{error::Failure, hints::Subject, ui::Ui};
 
-/// What the door needs to know.
+/// Holds what the door needs to know.
 pub(crate) struct ConnectionConfig {
     pub(crate) platform: Platform,
     pub(crate) store: TokenStore,
     pub(crate) key: LoginKey,
     pub(crate) options: LoginOptions,
     pub(crate) ui: Ui,
-    /// Whether a browser is opened, and whether that is all that may be asked of the person.
+    /// Says whether a browser is opened, and whether that is all that may be asked of the person.
     pub(crate) browser: bool,
     pub(crate) no_browser: bool,
     /// The person's own headers. With an `Authorization` among them the token is none of ours.
     pub(crate) headers: HeaderMap,
-    /// What was typed, for hints.
+    /// Holds what was typed, for hints.
     pub(crate) subject: Subject,
     /// The file that is locked while somebody logs in there.
     pub(crate) lock: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub(super) struct Inner {
     pub(super) pass: ArcSwapOption<ActiveSession>,
     pub(super) shown: SentTokens,
     pub(super) login: watch::Sender<Login>,
-    /// How many logins have brought a token.
+    /// Says how many logins have brought a token.
     pub(super) logins: watch::Sender<u64>,
     pub(super) work: Mutex<Option<AbortHandle>>,
 }
@@ -85,7 +85,7 @@ impl ServerConnection {
         &self.0.terms.platform
     }
 
-    /// Whether somebody is logged in, as far as that is known before the server is asked.
+    /// Returns whether somebody is logged in, as far as that is known before the server is asked.
     pub(crate) fn has_session(&self) -> bool {
         self.0.pass.load().is_some()
     }

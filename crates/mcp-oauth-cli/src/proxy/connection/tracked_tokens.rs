@@ -14,7 +14,7 @@ use super::redact_body::SentTokens;
 /// A session whose tokens are noted before they are shown.
 pub(super) struct Source {
     session: Session,
-    /// Where its tokens go, if not where the session says.
+    /// Says where its tokens go, if not where the session says.
     origin: Option<Resource>,
     shown: SentTokens,
 }

@@ -26,7 +26,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
 impl Upstream {
-    /// The session that a message belongs to, once it is open; none for one that needs none.
+    /// Returns the session that a message belongs to, once it is open; none for one that needs none.
     pub(super) async fn seat(&self, message: &Message) -> Result<Option<Arc<McpSession>>, Trouble> {
         if let Some(routing) = &message.routing {
             let version = HeaderValue::from_str(&routing.version).ok();
@@ -74,7 +74,7 @@ impl Upstream {
         }
     }
 
-    /// The answers come by the stream with this number, or by none; no if nobody waits for them any
+    /// Returns the answers come by the stream with this number, or by none; no if nobody waits for them any
     /// more.
     pub(super) fn goes_by(&self, message: &Message, stream: Option<u64>) -> bool {
         let requests = message.requests();
@@ -84,7 +84,7 @@ impl Upstream {
         waiting.count() > 0 || requests.is_empty()
     }
 
-    /// A notification of 2026-07-28 names its revision in the header alone.
+    /// Returns a notification of 2026-07-28 names its revision in the header alone.
     fn stateless_headers(&self, message: &Message) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(version) = lock(&self.stateless)
@@ -208,7 +208,7 @@ impl Routing {
     }
 }
 
-/// Whether a refusal is about the session ID. The specification has 404 for an ID that the server does
+/// Returns whether a refusal is about the session ID. The specification has 404 for an ID that the server does
 /// not know (2025-11-25, streamable HTTP, session management); the example server of the TypeScript
 /// SDK, `@modelcontextprotocol/server-everything` and their many copies refuse it with 400 and say so
 /// in words alone. What an attacker gains: nothing, because the server itself says it, nothing was

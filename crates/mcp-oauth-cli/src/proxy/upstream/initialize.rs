@@ -20,7 +20,7 @@ use super::{
 };
 
 impl Upstream {
-    /// The answer to `initialize`, and the session, unless the answer is an error.
+    /// Returns the answer to `initialize`, and the session, unless the answer is an error.
     pub(super) async fn open_session(
         &self,
         initialize_request: &Message,
@@ -102,7 +102,7 @@ impl Upstream {
         }
     }
 
-    /// None if the answer is an error.
+    /// Returns none if the answer is an error.
     fn seat_of(
         &self,
         answer: &Bytes,
@@ -143,7 +143,7 @@ impl OwnCall {
         })
     }
 
-    /// What has come, if it has.
+    /// Returns what has come, if it has.
     async fn answer(mut self) -> Option<Bytes> {
         self.calls.cancel(&self.id);
         (&mut self.answer).await.ok()

@@ -10,7 +10,7 @@ use super::{
     state::{McpSession, Upstream},
 };
 
-/// How often in a row a stream for the rest of an answer may fail to open.
+/// Says how often in a row a stream for the rest of an answer may fail to open.
 const RESUMPTIONS: u32 = 5;
 impl Upstream {
     /// One request of the client, to its answer. It is sent again only where it surely was not taken,

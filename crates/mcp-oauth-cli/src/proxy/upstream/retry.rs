@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::state::Upstream;
 
-/// How often a message is sent again because the server does not know the session.
+/// Says how often a message is sent again because the server does not know the session.
 const SESSIONS: u32 = 3;
-/// How often one without a side effect is sent again because the answer was lost.
+/// Says how often one without a side effect is sent again because the answer was lost.
 const REPEATS: u32 = 2;
-/// How long a call waits for a server that cannot be reached. Clients give a call up after ten
+/// Says how long a call waits for a server that cannot be reached. Clients give a call up after ten
 /// seconds and more, and a proxy that has not answered by then is taken for dead.
 const ABSENCE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -26,7 +26,7 @@ impl Upstream {
     }
 }
 
-/// How often a message was sent again, and why.
+/// Says how often a message was sent again, and why.
 #[derive(Default)]
 pub(super) struct Tries {
     sessions: u32,
@@ -45,7 +45,7 @@ impl Tries {
         self.repeats <= REPEATS
     }
 
-    /// Each pause is as long as all before it, within bounds.
+    /// Returns each pause is as long as all before it, within bounds.
     pub(super) fn pause(&mut self) -> Option<Duration> {
         let pause = self.waited.clamp(FIRST_PAUSE, LONGEST_PAUSE);
         self.waited += pause;

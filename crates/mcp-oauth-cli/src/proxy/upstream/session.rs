@@ -17,11 +17,11 @@ use super::{
     state::{McpSession, State, Upstream, lock},
 };
 
-/// How long the end of a session may take.
+/// Says how long the end of a session may take.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 impl Upstream {
-    /// The server's own answer to the client's `initialize`.
+    /// Returns the server's own answer to the client's `initialize`.
     pub(crate) async fn greet(&self, initialize_request: &Message) -> Result<Bytes, Trouble> {
         let (answer, seat) = self.open_session(initialize_request).await?;
         let early = lock(&self.early).take();
@@ -54,7 +54,7 @@ impl Upstream {
         }
     }
 
-    /// A session for a client that has its `initialize` from us already, and the server's answer.
+    /// Returns a session for a client that has its `initialize` from us already, and the server's answer.
     pub(crate) async fn open_late(&self) -> Result<Bytes, Trouble> {
         let initialize_request = self.initialize_request().ok_or(Trouble::SessionGone)?;
         let (answer, seat) = self
@@ -106,7 +106,7 @@ impl Upstream {
     }
 }
 
-/// The client had to begin before anybody knew what the server speaks.
+/// Returns the client had to begin before anybody knew what the server speaks.
 fn unwilling(answer: &Bytes) -> String {
     let said: Value = serde_json::from_slice(answer).unwrap_or_default();
     if said.pointer("/error/code").and_then(Value::as_i64) == Some(UNSUPPORTED_VERSION) {

@@ -35,7 +35,7 @@ pub(crate) struct Upstream {
     pub(super) numbers: AtomicU64,
 }
 
-/// How far the client has come with the server.
+/// Says how far the client has come with the server.
 #[derive(Clone, Debug)]
 pub(crate) enum State {
     /// There was no `initialize`: a revision that has none, or a client that does without.
@@ -52,7 +52,7 @@ pub(crate) enum State {
     Shut(Trouble),
 }
 
-/// What becomes of the client's word that it has understood.
+/// Holds what becomes of the client's word that it has understood.
 pub(crate) enum Confirmation {
     /// It confirms this session.
     For(Arc<McpSession>),
@@ -123,12 +123,12 @@ impl Upstream {
         matches!(*self.state.borrow(), State::Open(_))
     }
 
-    /// Whether the client speaks a revision without sessions.
+    /// Returns whether the client speaks a revision without sessions.
     pub(crate) fn is_stateless(&self) -> bool {
         self.state.borrow().seat().is_none() && lock(&self.stateless).is_some()
     }
 
-    /// The client has understood `initialize`: what follows waits until the server knows.
+    /// Returns the client has understood `initialize`: what follows waits until the server knows.
     pub(crate) fn begin_to_confirm(&self, message: &Arc<Message>) -> Confirmation {
         let state = self.state.borrow().clone();
         match state {
@@ -146,7 +146,7 @@ impl Upstream {
         }
     }
 
-    /// Whether all that it asks is answered; what asks nothing never is.
+    /// Returns whether all that it asks is answered; what asks nothing never is.
     pub(super) fn is_answered(&self, message: &Message) -> bool {
         !message.requests().is_empty() && !self.waits_for(message)
     }

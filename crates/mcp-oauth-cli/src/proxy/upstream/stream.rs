@@ -9,10 +9,10 @@ use super::{
     state::{McpSession, State, Upstream},
 };
 
-/// How long the first question of a session waits for its stream.
+/// Says how long the first question of a session waits for its stream.
 const SLOW_STREAM: Duration = Duration::from_millis(250);
 impl Upstream {
-    /// What the server says of its own accord, as long as there is a session.
+    /// Returns what the server says of its own accord, as long as there is a session.
     pub(crate) async fn listen(&self) {
         let mut states = self.state.subscribe();
         let mut last = 0;
@@ -99,12 +99,12 @@ impl Upstream {
     }
 }
 
-/// Where the next stream goes on, and how long it is until then.
+/// Says where the next stream goes on, and how long it is until then.
 #[derive(Default)]
 struct StreamPosition {
     last_id: Option<String>,
     retry: Option<Duration>,
-    /// How many have been of no use, one after the other.
+    /// Says how many have been of no use, one after the other.
     attempt: u32,
 }
 

@@ -100,7 +100,7 @@ fn answer(
     }
 }
 
-/// A client polls (RFC 8628 §3.4 and §3.5).
+/// Returns a client polls (RFC 8628 §3.4 and §3.5).
 pub(super) fn poll(request: &Request<'_>) -> Result<Issued, Refusal> {
     let Request {
         world,

@@ -25,7 +25,7 @@ pub(super) async fn enter(State(world): State<Arc<TestbedState>>, Form(form): Fo
     confirm(&world, form.find("user_code").unwrap_or_default())
 }
 
-/// The code is shown also to who did not type it: RFC 8628 §3.3.1, "The server SHOULD display the
+/// Returns the code is shown also to who did not type it: RFC 8628 §3.3.1, "The server SHOULD display the
 /// `user_code` to the user and ask them to verify that it matches".
 fn confirm(world: &TestbedState, code: &str) -> Response {
     let Some((ask, ticket)) = world.ledger().devices.look_up(code, world.now()) else {

@@ -12,7 +12,7 @@ const SLOWER: Duration = Duration::from_secs(5);
 /// RFC 8628 §6.1: no vowels, so that no words appear, and nothing that looks like a digit.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
-/// What a device asks a person for.
+/// Holds what a device asks a person for.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) client_id: String,
@@ -38,7 +38,7 @@ struct Device {
     answer: Answer,
 }
 
-/// What a poll finds.
+/// Holds what a poll finds.
 #[derive(Debug)]
 pub(crate) enum Poll {
     /// There is no such code, or it is of another client, or was spent.
@@ -64,7 +64,7 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    /// A device code, and the user code for it.
+    /// Returns a device code, and the user code for it.
     pub(crate) fn open(
         &mut self,
         ask: Ask,
@@ -114,7 +114,7 @@ impl Devices {
         self.waiting.remove(device_code);
     }
 
-    /// What waits for a decision under this user code, and a ticket to decide it with. Case and
+    /// Returns what waits for a decision under this user code, and a ticket to decide it with. Case and
     /// punctuation do not matter (RFC 8628 §6.1).
     pub(crate) fn look_up(&mut self, entered: &str, now: Duration) -> Option<(Ask, String)> {
         let entered = letters(entered);
@@ -128,7 +128,7 @@ impl Devices {
         Some((device.ask.clone(), ticket))
     }
 
-    /// The person decides. False if there is nothing to decide any more.
+    /// Returns the person decides. False if there is nothing to decide any more.
     pub(crate) fn decide(&mut self, ticket: &str, approved: bool, now: Duration) -> bool {
         let device_code = self.tickets.remove(ticket);
         let device = device_code.and_then(|code| self.waiting.get_mut(&code));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::random::random;
 use crate::settings::Settings;
 
-/// What a person, or a rule of the server, grants to a client.
+/// Holds what a person, or a rule of the server, grants to a client.
 #[derive(Debug, Clone)]
 pub(crate) struct Granted {
     pub(crate) grant_type: &'static str,
@@ -15,16 +15,16 @@ pub(crate) struct Granted {
     pub(crate) subject: Option<String>,
     pub(crate) resources: Vec<String>,
     pub(crate) scopes: Vec<String>,
-    /// Whether there are refresh tokens, or access tokens alone.
+    /// Says whether there are refresh tokens, or access tokens alone.
     pub(crate) refreshable: bool,
     /// The thumbprint of the key that the first access token is bound to.
     pub(crate) key: Option<String>,
-    /// Whether the client has nothing but that key to show who it is, so that its refresh tokens
+    /// Says whether the client has nothing but that key to show who it is, so that its refresh tokens
     /// are bound to it, too (RFC 9449 §5).
     pub(crate) public: bool,
 }
 
-/// What an access token stands for.
+/// Holds what an access token stands for.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     family: usize,
@@ -49,7 +49,7 @@ struct Refresh {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenFamily {
-    /// How the grant was obtained: the `grant_type` of its first token request.
+    /// Says how the grant was obtained: the `grant_type` of its first token request.
     pub grant_type: &'static str,
     /// The client that they were issued to.
     pub client_id: String,
@@ -61,15 +61,15 @@ pub struct TokenFamily {
     pub resources: Vec<String>,
     /// The scopes that the person approved.
     pub scopes: Vec<String>,
-    /// Whether the family still has a good token: a family dies by revocation, and when a spent
+    /// Says whether the family still has a good token: a family dies by revocation, and when a spent
     /// token is presented again (OAuth 2.1 §4.3.1).
     pub alive: bool,
-    /// How many times it was refreshed.
+    /// Says how many times it was refreshed.
     pub refreshes: u32,
     /// The thumbprint of the key that its refresh tokens are bound to, which are those of a public
     /// client that proved one (RFC 9449 §5).
     pub dpop_thumbprint: Option<String>,
-    /// Whether there are refresh tokens, or access tokens alone.
+    /// Says whether there are refresh tokens, or access tokens alone.
     refreshable: bool,
 }
 
@@ -79,7 +79,7 @@ pub struct TokenFamily {
 pub struct IssuedToken {
     /// The token.
     pub access_token: String,
-    /// How its grant was obtained; `authorization_code` also for a token of a refresh.
+    /// Says how its grant was obtained; `authorization_code` also for a token of a refresh.
     pub grant_type: &'static str,
     /// The client that it was issued to.
     pub client_id: String,
@@ -98,12 +98,12 @@ pub struct IssuedToken {
 pub(crate) struct Issued {
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
-    /// Whether the access token is bound to a key.
+    /// Says whether the access token is bound to a key.
     pub(crate) bound: bool,
     pub(crate) scopes: Vec<String>,
 }
 
-/// What one access token is to be good for.
+/// Holds what one access token is to be good for.
 #[derive(Debug)]
 pub(crate) struct Want {
     pub(crate) resource: String,
@@ -158,7 +158,7 @@ impl Tokens {
         (family, issued)
     }
 
-    /// The family of a refresh token, by its number; none for a token of another client.
+    /// Returns the family of a refresh token, by its number; none for a token of another client.
     pub(crate) fn family_of(
         &self,
         refresh_token: &str,
@@ -228,7 +228,7 @@ impl Tokens {
         }
     }
 
-    /// What a token stands for, if it is good now.
+    /// Returns what a token stands for, if it is good now.
     pub(crate) fn access(&self, token: &str, now: Duration) -> Option<Access> {
         self.access
             .get(token)

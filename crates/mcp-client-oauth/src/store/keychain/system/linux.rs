@@ -8,10 +8,10 @@ use zbus_secret_service_keyring_store::Store;
 
 use crate::{error::KeychainErrorKind, proto::untrusted_text::UntrustedText};
 
-/// What a person sees in the list of the keychain.
+/// Holds what a person sees in the list of the keychain.
 pub(super) const MODIFIERS: &[(&str, &str)] = &[("label", "Key of an MCP token store")];
 
-/// What D-Bus calls a refusal by policy.
+/// Holds what D-Bus calls a refusal by policy.
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 
 /// Whoever does not answer this is not there, whatever the reason.
@@ -73,7 +73,7 @@ fn service_cause(error: &secret_service::Error) -> KeychainErrorKind {
     }
 }
 
-/// Whether D-Bus itself said no, somewhere down the chain.
+/// Returns whether D-Bus itself said no, somewhere down the chain.
 fn is_refusal(error: &secret_service::Error) -> bool {
     std::iter::successors(error.source(), |error| (*error).source())
         .any(|error| error.to_string().starts_with(ACCESS_DENIED))

@@ -251,9 +251,9 @@ fn direct(runtime: &tokio::runtime::Runtime, url: &str) -> Direct {
             request = request.header("mcp-session-id", session);
         }
         async move {
-            let answer = request.send().await.unwrap();
-            let session = answer.headers().get("mcp-session-id").cloned();
-            answer.bytes().await.unwrap();
+            let response = request.send().await.unwrap();
+            let session = response.headers().get("mcp-session-id").cloned();
+            response.bytes().await.unwrap();
             session.map(|session| session.to_str().unwrap().to_owned())
         }
     };

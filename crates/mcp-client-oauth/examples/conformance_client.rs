@@ -122,12 +122,12 @@ impl Interaction for Follows {
         tokio::spawn(async move {
             for _ in 0..PAGES {
                 let request = Request::new(Method::GET, at.clone(), AddressSpace::Loopback);
-                let answer = match platform.http.send(request).await {
-                    Ok(answer) => answer,
+                let response = match platform.http.send(request).await {
+                    Ok(response) => response,
                     Err(error) => return eprintln!("the browser stops: {error}"),
                 };
-                let next = answer.header(header::LOCATION).map(|to| at.join(to));
-                let Some(Ok(next)) = next.filter(|_| answer.status.is_redirection()) else {
+                let next = response.header(header::LOCATION).map(|to| at.join(to));
+                let Some(Ok(next)) = next.filter(|_| response.status.is_redirection()) else {
                     return;
                 };
                 at = next;

@@ -59,7 +59,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mcp = Authorized::new(platform, Arc::new(session));
     let notes = format!("{server}/notes").parse()?;
-    let answer = mcp.get(notes).send().await?;
-    println!("notes     HTTP {}", answer.status);
+    let response = mcp.get(notes).send().await?;
+    println!("notes     HTTP {}", response.status);
     Ok(())
 }

@@ -50,21 +50,21 @@ async fn rest(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     let notes: Url = format!("{server}/notes").parse()?;
     let trace = HeaderName::from_static("x-trace");
     let get = mcp.get(notes.clone());
-    let answer = get
+    let response = get
         .header(trace, HeaderValue::from_static("1"))
         .send()
         .await?;
     println!(
         "GET  {} {}",
-        answer.status,
-        String::from_utf8_lossy(&answer.body)
+        response.status,
+        String::from_utf8_lossy(&response.body)
     );
-    let answer = mcp
+    let response = mcp
         .post(notes)
         .json(&json!({ "text": "tea" }))
         .send()
         .await?;
-    println!("POST {}", answer.status);
+    println!("POST {}", response.status);
     Ok(())
 }
 
@@ -81,11 +81,11 @@ async fn json_rpc(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     });
     let both = HeaderValue::from_static("application/json, text/event-stream");
     let request = mcp.post(url.clone()).header(header::ACCEPT, both);
-    let answer =
+    let response =
         McpResponse::from_response(url, request.json(&message).send_streaming().await?).await?;
-    println!("streamed: {}", matches!(answer.body, McpBody::Events(_)));
-    let answer = answer.into_result(&id).await?;
-    println!("server: {}", answer["result"]["serverInfo"]["name"]);
+    println!("streamed: {}", matches!(response.body, McpBody::Events(_)));
+    let response = response.into_result(&id).await?;
+    println!("server: {}", response["result"]["serverInfo"]["name"]);
     Ok(())
 }
 

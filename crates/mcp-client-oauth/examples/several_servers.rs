@@ -47,8 +47,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let headers = again.headers(key, &HeaderMap::new()).await?;
         assert!(headers["authorization"].is_sensitive());
         let url = format!("{}/notes", key.server()).parse()?;
-        let answer = again.request(key, Method::GET, url).await?.send().await?;
-        println!("{key}: HTTP {}", answer.status);
+        let response = again.request(key, Method::GET, url).await?.send().await?;
+        println!("{key}: HTTP {}", response.status);
         let logout = again.logout(key).await?;
         println!("{key}: {:?}", logout.remote);
     }

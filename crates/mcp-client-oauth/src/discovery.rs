@@ -323,15 +323,15 @@ impl<'a> Search<'a> {
                 None => None,
             }
         };
-        let (answer, early) = tokio::join!(self.platform.http.send(probe(self.server)), early);
-        let answer = answer?;
-        if let Some(remote) = answer.remote {
+        let (response, early) = tokio::join!(self.platform.http.send(probe(self.server)), early);
+        let response = response?;
+        if let Some(remote) = response.remote {
             self.reach = self.reach.max(AddressSpace::of(remote));
         }
         Ok(Asked {
-            status: answer.status.as_u16(),
-            challenge: Challenge::from_headers(answer.status, &answer.headers),
-            html: is_web_page(&answer),
+            status: response.status.as_u16(),
+            challenge: Challenge::from_headers(response.status, &response.headers),
+            html: is_web_page(&response),
             early,
         })
     }
@@ -527,8 +527,8 @@ impl<'a> Search<'a> {
 
 /// Returns whether the response to the request without a token is a web page, by its type alone: its body is
 /// not read.
-fn is_web_page(answer: &Response) -> bool {
-    let kind = answer.header(header::CONTENT_TYPE).unwrap_or_default();
+fn is_web_page(response: &Response) -> bool {
+    let kind = response.header(header::CONTENT_TYPE).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
 }

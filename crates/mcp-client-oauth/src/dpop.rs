@@ -102,16 +102,16 @@ impl ProofGenerator {
 
     async fn ask(&self, platform: &Platform, request: Request) -> Result<Response, HttpError> {
         let begun = platform.clock.now();
-        let (answer, proof) = self.send(platform, request.clone()).await?;
+        let (response, proof) = self.send(platform, request.clone()).await?;
         let spent = platform.clock.now().duration_since(begun);
         let left = request.deadline.checked_sub(spent.unwrap_or_default());
         match left {
-            Some(left) if wants_nonce(&answer) && self.knows_better(&request.url, &proof) => {
+            Some(left) if wants_nonce(&response) && self.knows_better(&request.url, &proof) => {
                 let mut again = request;
                 again.deadline = left;
                 Ok(self.send(platform, again).await?.0)
             }
-            _ => Ok(answer),
+            _ => Ok(response),
         }
     }
 
@@ -123,9 +123,9 @@ impl ProofGenerator {
         let url = request.url.clone();
         let proof = self.prove(&request.method, &url, None)?;
         request.headers.insert(PROOF, proof.header.clone());
-        let answer = platform.http.send(request).await?;
-        self.store_nonce(&url, &answer.headers);
-        Ok((answer, proof))
+        let response = platform.http.send(request).await?;
+        self.store_nonce(&url, &response.headers);
+        Ok((response, proof))
     }
 }
 
@@ -145,9 +145,9 @@ pub(crate) async fn ask(
 }
 
 /// RFC 9449 §8: an error of the token endpoint, HTTP 400 like the others.
-fn wants_nonce(answer: &Response) -> bool {
-    answer.status.is_client_error()
-        && OAuthErrorResponse::parse(&answer.body).is_some_and(|error| error.has_code(USE_NONCE))
+fn wants_nonce(response: &Response) -> bool {
+    response.status.is_client_error()
+        && OAuthErrorResponse::parse(&response.body).is_some_and(|error| error.has_code(USE_NONCE))
 }
 
 /// Returns the kind of token to expect where a proof was or was not sent.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Says how long a server may take to revoke what it is given (H98).
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Holds what a logout did. The local part is done in any case.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ async fn give_back(platform: &Platform, record: Option<&Record>) -> RevocationOu
     // Some servers give a public client's revocation a hearing only with the key of its tokens.
     let key = record.dpop.clone();
     let prover = key.map(|key| ProofGenerator::new(key, Arc::clone(&platform.clock)));
-    let end = platform.clock.now() + PATIENCE;
+    let end = platform.clock.now() + TIMEOUT;
     let mut failure = None;
     let mut refresh_is_revoked = false;
     // The second is given back even if the first is refused, because some servers take only one
@@ -137,7 +137,7 @@ pub async fn revoke(
     token: &str,
     kind: TokenTypeHint,
 ) -> Result<(), Error> {
-    revoke_within(platform, discovery, identity, token, kind, None, PATIENCE).await
+    revoke_within(platform, discovery, identity, token, kind, None, TIMEOUT).await
 }
 
 async fn revoke_within(

@@ -255,9 +255,9 @@ impl AuthorizedClient {
                 own.into_iter()
                     .filter_map(|(name, value)| Some((name?, value))),
             );
-            let (answer, probe) = (send(headers), &probe);
+            let (response, probe) = (send(headers), &probe);
             async move {
-                let outcome = answer.await;
+                let outcome = response.await;
                 let challenge = outcome.as_ref().err().and_then(challenge_of);
                 let challenge = match challenge {
                     Some(challenge) if bound => Some(probe.completed(challenge).await),
@@ -309,7 +309,7 @@ impl Probe<'_> {
         let (token, prover) = (source.cached_token()?, source.prover()?);
         let proof = prover.prove(&Method::POST, url, Some(&token)).ok()?;
         let request = self.client.http.post(url.clone()).body("{}");
-        let answer = request
+        let response = request
             .timeout(METADATA_DEADLINE)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json, text/event-stream")
@@ -318,8 +318,8 @@ impl Probe<'_> {
             .send()
             .await
             .ok()?;
-        prover.store_nonce(url, answer.headers());
-        Challenge::from_headers(answer.status(), answer.headers())
+        prover.store_nonce(url, response.headers());
+        Challenge::from_headers(response.status(), response.headers())
     }
 }
 

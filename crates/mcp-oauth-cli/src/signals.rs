@@ -9,7 +9,7 @@ use mcp_client_oauth::platform::{Clock as _, SystemClock};
 use crate::error::{Exit, Failure};
 
 /// Says how long a refresh that was sent may take to be stored, and a lease to be let go.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs `command` to its end, or to a signal, and then `settle`.
 pub(crate) async fn run_until_signal(
@@ -33,7 +33,7 @@ pub(crate) async fn run_until_signal(
     };
     tokio::select! {
         () = settle => {}
-        () = clock.sleep(PATIENCE) => {
+        () = clock.sleep(TIMEOUT) => {
             tracing::warn!("a refresh or a save has not finished; its login may be lost");
         }
         _again = signal() => {}

@@ -105,10 +105,10 @@ pub async fn decide(authorization_url: &Url, decision: Decision) -> Result<Url, 
         return Err(page.without_form());
     };
     fields.push(("decision".to_owned(), decision.value().to_owned()));
-    let answer = fetch(Method::POST, &action, Some(encoded(&fields))).await?;
-    answer.redirect().ok_or(TestUserError::NoRedirect {
-        status: answer.status,
-        body: answer.body,
+    let response = fetch(Method::POST, &action, Some(encoded(&fields))).await?;
+    response.redirect().ok_or(TestUserError::NoRedirect {
+        status: response.status,
+        body: response.body,
     })
 }
 
@@ -174,12 +174,12 @@ async fn fetch(method: Method, url: &Url, form: Option<String>) -> Result<Visit,
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form);
     }
-    let answer = request.send().await.map_err(failed)?;
+    let response = request.send().await.map_err(failed)?;
     Ok(Visit {
         url: url.clone(),
-        status: answer.status().as_u16(),
-        headers: answer.headers().clone(),
-        body: answer.text().await.map_err(failed)?,
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: response.text().await.map_err(failed)?,
     })
 }
 

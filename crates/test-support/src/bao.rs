@@ -211,9 +211,9 @@ impl Bao {
 
     /// Posts as root, and fails if that fails.
     pub async fn post(&self, path: &str, body: Value) -> Value {
-        let (status, answer) = self.call(Method::POST, path, Some(body)).await;
-        assert!((200..300).contains(&status), "{path}: {status} {answer}");
-        answer
+        let (status, response) = self.call(Method::POST, path, Some(body)).await;
+        assert!((200..300).contains(&status), "{path}: {status} {response}");
+        response
     }
 
     /// Gets as root: the status, and the body or null.
@@ -228,9 +228,9 @@ impl Bao {
         let request = request.header("x-vault-token", &self.root);
         let request = request.header("content-type", "application/json");
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let answer = bounded(request.body(body).send()).await.unwrap();
-        let status = answer.status().as_u16();
-        let body = bounded(answer.bytes()).await.unwrap();
+        let response = bounded(request.body(body).send()).await.unwrap();
+        let status = response.status().as_u16();
+        let body = bounded(response.bytes()).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 }

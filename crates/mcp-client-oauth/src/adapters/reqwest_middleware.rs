@@ -76,8 +76,8 @@ impl Middleware for AuthorizedMiddleware {
             }
         };
         let head = |outcome: &Result<Response>| {
-            let answer = outcome.as_ref().ok()?;
-            Some(Head::new(answer.status(), answer.headers()))
+            let response = outcome.as_ref().ok()?;
+            Some(Head::new(response.status(), response.headers()))
         };
         let left = || copies.are_left();
         let outcome = exchange(&*self.0, &method, &url, attempt, head, left).await;

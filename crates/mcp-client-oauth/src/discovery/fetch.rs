@@ -70,16 +70,16 @@ pub(super) async fn fetch(
             "mcp-protocol-version",
             HeaderValue::from_static("2025-03-26"),
         );
-        let answer = platform.http.send(request).await?;
-        if !answer.status.is_redirection() {
-            return Ok(fetched(url, at, &answer));
+        let response = platform.http.send(request).await?;
+        if !response.status.is_redirection() {
+            return Ok(fetched(url, at, &response));
         }
-        match target(&at, &answer)? {
+        match target(&at, &response)? {
             Target::SameOrigin(to) => at = to,
             Target::OtherOrigin(to) => {
                 return Ok(Fetched {
                     redirect: Some(UntrustedText::new(to.as_str())),
-                    ..fetched(url, at, &answer)
+                    ..fetched(url, at, &response)
                 });
             }
         }
@@ -87,19 +87,19 @@ pub(super) async fn fetch(
     Err(refused(&at, "").into())
 }
 
-fn fetched(asked: Url, at: Url, answer: &Response) -> Fetched {
-    let html = answer.body.trim_ascii_start().starts_with(b"<");
-    let is_document = answer.status.is_success() && !html;
+fn fetched(asked: Url, at: Url, response: &Response) -> Fetched {
+    let html = response.body.trim_ascii_start().starts_with(b"<");
+    let is_document = response.status.is_success() && !html;
     Fetched {
         asked,
-        status: answer.status.as_u16(),
+        status: response.status.as_u16(),
         html,
-        remote: answer.remote,
+        remote: response.remote,
         redirect: None,
         document: is_document.then(|| Document {
             url: at,
-            body: answer.body.clone(),
-            lifetime: cache_control::lifetime(&answer.headers),
+            body: response.body.clone(),
+            lifetime: cache_control::lifetime(&response.headers),
         }),
     }
 }
@@ -112,8 +112,8 @@ enum Target {
 }
 
 /// Reads where a redirect leads: to no endless URL.
-fn target(from: &Url, answer: &Response) -> Result<Target, DiscoveryError> {
-    let location = answer.header(header::LOCATION).unwrap_or_default();
+fn target(from: &Url, response: &Response) -> Result<Target, DiscoveryError> {
+    let location = response.header(header::LOCATION).unwrap_or_default();
     let to = from.join(location).map_err(|_| refused(from, location))?;
     // What is followed is named in errors, and no place needs as long a name.
     let endless = to.as_str().len() > LONGEST_URL;

@@ -56,9 +56,9 @@ impl Grant for AuthorizationCodeGrant {
         request.discovery.require_pkce()?;
         let receiver = request.receiver.take().ok_or_else(|| no_grant(&request))?;
         let (url, pending) = start(&request, receiver.uri())?;
-        let mut door = RedirectListener::open(receiver)?;
+        let mut connection = RedirectListener::open(receiver)?;
         let code = tokio::select! {
-            code = door.wait(platform, &url, pending) => code,
+            code = connection.wait(platform, &url, pending) => code,
             () = platform.clock.sleep(request.timeout) => {
                 Err(AuthorizationError::TimedOut(request.timeout))
             }
@@ -70,7 +70,7 @@ impl Grant for AuthorizationCodeGrant {
             }
             Err(cause) => Err(cause.into()),
         };
-        door.close().await;
+        connection.close().await;
         tokens
     }
 }

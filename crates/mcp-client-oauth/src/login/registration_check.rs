@@ -77,7 +77,7 @@ impl LoginFlow<'_> {
         check.deadline = DEADLINE;
         check.headers.insert(header::ACCEPT, ACCEPT);
         match self.platform.http.send(check).await {
-            Ok(answer) => Ok(refuses_client(&answer)),
+            Ok(response) => Ok(refuses_client(&response)),
             Err(error) => {
                 tracing::debug!(%error, "the remembered client could not be checked");
                 Ok(false)

@@ -54,8 +54,8 @@ pub enum NonceCheck {
 ///
 /// The signature is not checked: the token comes from the token endpoint over TLS, which OpenID
 /// Connect Core §3.1.3.7 (rule 6) allows in its place.
-pub fn check_nonce(answer: &Response, expected: &Nonce) -> NonceCheck {
-    let wire: Wire = match serde_json::from_slice(&answer.body) {
+pub fn check_nonce(response: &Response, expected: &Nonce) -> NonceCheck {
+    let wire: Wire = match serde_json::from_slice(&response.body) {
         Ok(wire) => wire,
         Err(_) => return NonceCheck::Unreadable,
     };
@@ -111,8 +111,8 @@ mod tests {
     }
 
     fn check(body: &str) -> NonceCheck {
-        let answer = Response::new(StatusCode::OK, HeaderMap::new(), body.to_owned());
-        check_nonce(&answer, &nonce())
+        let response = Response::new(StatusCode::OK, HeaderMap::new(), body.to_owned());
+        check_nonce(&response, &nonce())
     }
 
     fn jwt(payload: &[u8]) -> String {
@@ -197,8 +197,8 @@ mod tests {
 
         #[test]
         fn no_body_makes_the_check_panic(body in any::<Vec<u8>>()) {
-            let answer = Response::new(StatusCode::OK, HeaderMap::new(), body);
-            prop_assert!(check_nonce(&answer, &nonce()) != NonceCheck::Matches);
+            let response = Response::new(StatusCode::OK, HeaderMap::new(), body);
+            prop_assert!(check_nonce(&response, &nonce()) != NonceCheck::Matches);
         }
     }
 }

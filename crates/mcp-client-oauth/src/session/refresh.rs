@@ -157,14 +157,14 @@ pub(super) async fn refresh_with(
         request
     };
     let now = platform.clock.now();
-    let answer = token_request::send(platform, &client, request, prover)
+    let response = token_request::send(platform, &client, request, prover)
         .await
         .map_err(TokenRefreshError::Http)?;
-    let answer = discovery.quirks.token_answer(answer);
+    let response = discovery.quirks.token_answer(response);
     let sent = [refresh_token.expose().as_str()];
     let secrets: Vec<&str> = client.secrets().chain(sent).collect();
     let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
-    let tokens = quirks.tokens(issuer, &answer, now, &secrets, expected_scheme(prover));
+    let tokens = quirks.tokens(issuer, &response, now, &secrets, expected_scheme(prover));
     let mut tokens = tokens.map_err(|cause| {
         let url = endpoint.as_url().clone();
         TokenRefreshError::Answer { url, cause }

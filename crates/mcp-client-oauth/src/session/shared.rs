@@ -58,8 +58,15 @@ pub(crate) async fn borrow(
     let was_in_doubt = lock.refresh_interrupted();
     lock.mark_refresh_started().await?;
     // To the endpoint of the login, whatever the other resource says of the issuer (H6).
-    let prover = prover_of(platform, &login);
-    let renewed = refresh_with(platform, &login, target.resource, prover.as_ref(), left).await;
+    let proof_generator = prover_of(platform, &login);
+    let renewed = refresh_with(
+        platform,
+        &login,
+        target.resource,
+        proof_generator.as_ref(),
+        left,
+    )
+    .await;
     let mut tokens = match renewed {
         Ok(tokens) => tokens,
         Err(error) => {

@@ -25,7 +25,7 @@ use crate::error::TokenStorageError;
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 /// Longer than a refresh can take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The digits of the greatest revision.
 const MOST_NOTE: usize = 20;
 
@@ -120,7 +120,7 @@ pub(super) async fn hold(to_lock: LockFile, place: &str) -> Result<FileLock, Tok
             }
             // A file system without locks is not used as if it had them (H108).
             Err(TryLockError::Error(source)) => return Err(io_error("lock", &path)(source)),
-            Err(TryLockError::WouldBlock) if waited >= PATIENCE => {
+            Err(TryLockError::WouldBlock) if waited >= TIMEOUT => {
                 return Err(TokenStorageError::Locked {
                     place: place.to_owned(),
                 });

@@ -85,10 +85,10 @@ fn within<T: Send + 'static>(
     late: fn(Duration) -> KeychainErrorKind,
     work: impl FnOnce() -> Result<T, KeychainErrorKind> + Send + 'static,
 ) -> Result<T, KeychainErrorKind> {
-    let (answer, answered) = mpsc::sync_channel(1);
+    let (response, answered) = mpsc::sync_channel(1);
     thread::Builder::new()
         .name("keychain".to_owned())
-        .spawn(move || drop(answer.send(work())))
+        .spawn(move || drop(response.send(work())))
         .map_err(|error| KeychainErrorKind::Failed(UntrustedText::new(&error.to_string())))?;
     answered
         .recv_timeout(limit)

@@ -6,19 +6,19 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::Fault;
 
-use crate::support::Scene;
+use crate::support::Fixture;
 
 async fn refused(status: u16, body: &str) -> (Error, RegistrationResponseError) {
-    let scene = Scene::start().await;
-    scene.testbed.set_fault(Fault::Status {
+    let fixture = Fixture::start().await;
+    fixture.testbed.set_fault(Fault::Status {
         path: "/register".to_owned(),
         status,
         body: body.to_owned(),
         headers: Vec::new(),
         times: None,
     });
-    let error = scene.login().await.unwrap_err();
-    assert_eq!(scene.person.opened(), []);
+    let error = fixture.login().await.unwrap_err();
+    assert_eq!(fixture.person.opened(), []);
     match &error {
         Error::Registration(RegistrationError::Answer { cause, .. }) => {
             let cause = cause.clone();

@@ -11,7 +11,7 @@ use mcp_oauth_testbed::{
 };
 use url::Url;
 
-use crate::support::{Person, Scene, approve, is_closed, parameter, parameters, with_parameter};
+use crate::support::{Fixture, Person, approve, is_closed, parameter, parameters, with_parameter};
 
 mod ending;
 mod interference;
@@ -30,8 +30,8 @@ fn port_of(url: &Url) -> u16 {
         .unwrap()
 }
 
-async fn refused(scene: &Scene) -> AuthorizationError {
-    match scene.login().await.unwrap_err() {
+async fn refused(fixture: &Fixture) -> AuthorizationError {
+    match fixture.login().await.unwrap_err() {
         Error::Authorization(cause) => cause,
         other => panic!("{other}"),
     }
@@ -39,38 +39,38 @@ async fn refused(scene: &Scene) -> AuthorizationError {
 
 #[tokio::test]
 async fn a_login_brings_tokens_that_are_stored() {
-    let scene = Scene::start().await;
-    let session = scene.login().await.unwrap();
-    let record = scene.record().await.unwrap();
+    let fixture = Fixture::start().await;
+    let session = fixture.login().await.unwrap();
+    let record = fixture.record().await.unwrap();
     assert_eq!(record, session.record());
     assert!(record.tokens.refresh_token.is_some());
     assert_eq!(record.tokens.issued_at, crate::support::the_time());
     assert_eq!(record.requested.unwrap().to_string(), "notes:read");
     assert_eq!(session.missing_scope(), None);
 
-    let pages = scene.person.pages().await;
+    let pages = fixture.person.pages().await;
     let last = pages.last().unwrap();
     assert_eq!((last.status, last.url.query()), (200, None));
     assert!(last.body.contains("Access granted"), "{}", last.body);
-    assert!(is_closed(port_of(&scene.person.opened()[0])).await);
+    assert!(is_closed(port_of(&fixture.person.opened()[0])).await);
 }
 
 #[tokio::test]
 async fn each_parameter_is_there_once_and_the_endpoint_keeps_its_own() {
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     let endpoint = format!(
         "{}/authorize?tenant=x&client_id=evil&state=evil&code_challenge_method=plain",
-        scene.testbed.issuer()
+        fixture.testbed.issuer()
     );
     let fault = Fault::MetadataField("authorization_endpoint".to_owned(), endpoint.into());
-    scene.testbed.set_fault(fault);
-    scene.login().await.unwrap();
-    let url = &scene.person.opened()[0];
+    fixture.testbed.set_fault(fault);
+    fixture.login().await.unwrap();
+    let url = &fixture.person.opened()[0];
     for (name, expected) in [
         ("tenant", Some("x")),
         ("response_type", Some("code")),
         ("code_challenge_method", Some("S256")),
-        ("resource", Some(scene.server.as_str())),
+        ("resource", Some(fixture.server.as_str())),
         ("scope", Some("notes:read")),
         ("client_id", None),
         ("redirect_uri", None),
@@ -91,10 +91,10 @@ async fn each_parameter_is_there_once_and_the_endpoint_keeps_its_own() {
 
 #[tokio::test]
 async fn no_two_logins_have_a_state_or_a_challenge_in_common() {
-    let scene = Scene::start().await;
-    scene.login().await.unwrap();
-    scene.login().await.unwrap();
-    let [first, second] = &scene.person.opened()[..] else {
+    let fixture = Fixture::start().await;
+    fixture.login().await.unwrap();
+    fixture.login().await.unwrap();
+    let [first, second] = &fixture.person.opened()[..] else {
         panic!()
     };
     for name in ["state", "code_challenge"] {
@@ -104,13 +104,13 @@ async fn no_two_logins_have_a_state_or_a_challenge_in_common() {
 
 #[tokio::test]
 async fn the_exchange_proves_who_asked_and_names_the_resource_again() {
-    let scene = Scene::start().await;
-    scene.login().await.unwrap();
-    let url = &scene.person.opened()[0];
-    let request = scene.last("POST", "/token");
+    let fixture = Fixture::start().await;
+    fixture.login().await.unwrap();
+    let url = &fixture.person.opened()[0];
+    let request = fixture.last("POST", "/token");
     assert_eq!(
         request.form("resource").as_deref(),
-        Some(scene.server.as_str())
+        Some(fixture.server.as_str())
     );
     assert_eq!(
         request.form("redirect_uri"),
@@ -122,12 +122,12 @@ async fn the_exchange_proves_who_asked_and_names_the_resource_again() {
         Some("application/x-www-form-urlencoded")
     );
     assert_eq!(request.header("cookie"), None);
-    assert_eq!(scene.testbed.token_requests("authorization_code"), 1);
+    assert_eq!(fixture.testbed.token_requests("authorization_code"), 1);
 }
 
 #[tokio::test]
 async fn a_published_resource_is_sent_as_it_is_written() {
-    let first = Scene::start().await;
+    let first = Fixture::start().await;
     let origin = first.server.as_url().origin().ascii_serialization();
     let servers = Testbed::builder()
         .resource(origin.clone())
@@ -174,9 +174,9 @@ async fn the_scope_is_that_of_the_challenge_else_of_the_resource_else_none() {
         ),
         (listed().offline_access(true), &wanted, Some("notes:write")),
     ] {
-        let scene = Scene::with(builder).await;
-        scene.login_with(options).await.unwrap();
-        let asked = parameters(&scene.person.opened()[0], "scope");
+        let fixture = Fixture::with(builder).await;
+        fixture.login_with(options).await.unwrap();
+        let asked = parameters(&fixture.person.opened()[0], "scope");
         assert_eq!(asked, expected.map(str::to_owned).as_slice());
     }
 }
@@ -189,10 +189,10 @@ async fn another_redirect_uri_on_loopback_is_listened_to() {
         format!("http://127.0.0.2:{port}/cb"),
         format!("http://localhost:{port}/cb"),
     ] {
-        let scene = Scene::start().await;
+        let fixture = Fixture::start().await;
         let options = redirect(RedirectTarget::Uri(uri.parse().unwrap()));
-        scene.login_with(&options).await.unwrap();
-        assert_eq!(parameter(&scene.person.opened()[0], "redirect_uri"), uri);
+        fixture.login_with(&options).await.unwrap();
+        assert_eq!(parameter(&fixture.person.opened()[0], "redirect_uri"), uri);
         assert!(is_closed(port).await);
     }
 }
@@ -201,8 +201,8 @@ async fn another_redirect_uri_on_loopback_is_listened_to() {
 async fn a_busy_port_is_found_out_before_anybody_is_asked() {
     let squatter = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = squatter.local_addr().unwrap().port();
-    let scene = Scene::start().await;
-    let error = scene
+    let fixture = Fixture::start().await;
+    let error = fixture
         .login_with(&redirect(RedirectTarget::Port(port)))
         .await
         .unwrap_err();
@@ -211,30 +211,30 @@ async fn a_busy_port_is_found_out_before_anybody_is_asked() {
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::Reconfigure);
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
 }
 
 #[tokio::test]
 async fn a_custom_scheme_comes_back_through_the_application() {
-    let scene = Scene::start().await.for_person(Person::who_waits());
+    let fixture = Fixture::start().await.for_person(Person::who_waits());
     let uri = "com.example.app:/callback";
-    let waiting = scene
+    let waiting = fixture
         .begin(redirect(RedirectTarget::Uri(uri.parse().unwrap())))
         .await;
     assert_eq!(waiting.callback.as_str(), uri);
     let callback = decide(&waiting.url, Decision::Approve).await.unwrap();
-    scene.person.paste(callback.as_str());
+    fixture.person.paste(callback.as_str());
     waiting.ended().await.unwrap();
     assert_eq!(
-        scene.last("POST", "/register").json().unwrap()["application_type"],
+        fixture.last("POST", "/register").json().unwrap()["application_type"],
         "native"
     );
 }
 
 #[tokio::test]
 async fn a_pasted_url_is_checked_like_any_other() {
-    let scene = Scene::start().await.for_person(Person::who_waits());
-    let waiting = scene.begin(LoginOptions::default()).await;
+    let fixture = Fixture::start().await.for_person(Person::who_waits());
+    let waiting = fixture.begin(LoginOptions::default()).await;
     let callback = decide(&waiting.url, Decision::Approve).await.unwrap();
     for noise in [
         with_parameter(&callback, "state", Some("wrong")).as_str(),
@@ -243,16 +243,16 @@ async fn a_pasted_url_is_checked_like_any_other() {
         "",
         "http://127.0.0.1/callback?error=access_denied",
     ] {
-        scene.person.paste(noise);
+        fixture.person.paste(noise);
     }
-    scene.person.paste(&format!("  {callback}\n"));
+    fixture.person.paste(&format!("  {callback}\n"));
     waiting.ended().await.unwrap();
-    assert_eq!(scene.testbed.token_requests("authorization_code"), 1);
+    assert_eq!(fixture.testbed.token_requests("authorization_code"), 1);
 }
 
 #[tokio::test]
 async fn two_logins_at_once_do_not_disturb_each_other() {
-    let scenes = [Scene::start().await, Scene::start().await];
+    let scenes = [Fixture::start().await, Fixture::start().await];
     let (one, two) = tokio::join!(scenes[0].login(), scenes[1].login());
     let (one, two) = (one.unwrap().record(), two.unwrap().record());
     assert_eq!(one.discovery.server, scenes[0].server);
@@ -262,8 +262,8 @@ async fn two_logins_at_once_do_not_disturb_each_other() {
 
 #[tokio::test]
 async fn callbacks_that_are_swapped_between_two_logins_reach_neither() {
-    let one = Scene::start().await.for_person(Person::who_waits());
-    let two = Scene::start().await.for_person(Person::who_waits());
+    let one = Fixture::start().await.for_person(Person::who_waits());
+    let two = Fixture::start().await.for_person(Person::who_waits());
     let (first, second) = (
         one.begin(LoginOptions::default()).await,
         two.begin(LoginOptions::default()).await,
@@ -298,17 +298,17 @@ async fn an_answer_that_cannot_be_trusted_reaches_no_token_endpoint() {
             "no usable authorization code",
         ),
     ] {
-        let scene = Scene::with(Testbed::builder().iss_parameter(promised)).await;
-        scene.testbed.set_fault(fault.clone());
-        let error = refused(&scene).await;
+        let fixture = Fixture::with(Testbed::builder().iss_parameter(promised)).await;
+        fixture.testbed.set_fault(fault.clone());
+        let error = refused(&fixture).await;
         assert!(
             matches!(error, AuthorizationError::Callback(_)),
             "{fault:?}: {error}"
         );
         assert!(error.to_string().contains(expected), "{fault:?}: {error}");
-        assert_eq!(scene.posts("/token"), 0);
-        scene.assert_nothing_is_stored().await;
-        let pages = scene.person.pages().await;
+        assert_eq!(fixture.posts("/token"), 0);
+        fixture.assert_nothing_is_stored().await;
+        let pages = fixture.person.pages().await;
         assert!(pages.last().unwrap().body.contains("not granted"));
     }
 }
@@ -319,19 +319,19 @@ async fn an_issuer_is_not_normalised_before_it_is_compared() {
         |iss: &str| format!("{iss}/"),
         |iss: &str| iss.replace("http", "HTTP"),
     ] {
-        let scene = Scene::start().await;
-        scene
+        let fixture = Fixture::start().await;
+        fixture
             .testbed
-            .set_fault(Fault::CallbackIss(tamper(&scene.testbed.issuer())));
-        let error = refused(&scene).await;
+            .set_fault(Fault::CallbackIss(tamper(&fixture.testbed.issuer())));
+        let error = refused(&fixture).await;
         assert!(matches!(
             error,
             AuthorizationError::Callback(CallbackError::Issuer { .. })
         ));
-        assert_eq!(scene.posts("/token"), 0);
+        assert_eq!(fixture.posts("/token"), 0);
     }
-    let scene = Scene::with(Testbed::builder().iss_parameter(false)).await;
-    assert!(scene.login().await.is_ok(), "neither promised nor sent");
+    let fixture = Fixture::with(Testbed::builder().iss_parameter(false)).await;
+    assert!(fixture.login().await.is_ok(), "neither promised nor sent");
 }
 
 #[tokio::test]
@@ -342,18 +342,18 @@ async fn the_words_of_a_stranger_are_not_repeated() {
         (false, evil()),
         (true, Fault::CallbackWithoutIss),
     ] {
-        let scene = Scene::with(Testbed::builder().iss_parameter(promised)).await;
-        scene.testbed.set_fault(fault.clone());
-        scene.testbed.set_fault(Fault::CallbackError {
+        let fixture = Fixture::with(Testbed::builder().iss_parameter(promised)).await;
+        fixture.testbed.set_fault(fault.clone());
+        fixture.testbed.set_fault(Fault::CallbackError {
             error: "planted_code".to_owned(),
             description: Some("planted words".to_owned()),
         });
-        let error = refused(&scene).await;
+        let error = refused(&fixture).await;
         assert!(
             matches!(error, AuthorizationError::Callback(_)),
             "{fault:?}: {error}"
         );
         assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
-        assert_eq!(scene.posts("/token"), 0);
+        assert_eq!(fixture.posts("/token"), 0);
     }
 }

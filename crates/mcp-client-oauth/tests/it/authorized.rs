@@ -13,54 +13,54 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use url::Url;
 
-use crate::support::{Person, Scene, bounded, parameter};
+use crate::support::{Fixture, Person, bounded, parameter};
 
 mod challenges;
 mod streams;
 
 const NOTES: &str = "/mcp/notes";
 
-fn authorized(scene: &Scene, source: impl TokenSource + 'static) -> Authorized {
-    Authorized::new(scene.platform.clone(), Arc::new(source))
+fn authorized(fixture: &Fixture, source: impl TokenSource + 'static) -> Authorized {
+    Authorized::new(fixture.platform.clone(), Arc::new(source))
 }
 
-async fn logged_in() -> (Scene, Session, Authorized) {
-    let scene = Scene::start().await;
-    let session = scene.login().await.unwrap();
-    let authorized = authorized(&scene, session.clone());
-    (scene, session, authorized)
+async fn logged_in() -> (Fixture, Session, Authorized) {
+    let fixture = Fixture::start().await;
+    let session = fixture.login().await.unwrap();
+    let authorized = authorized(&fixture, session.clone());
+    (fixture, session, authorized)
 }
 
-fn notes(scene: &Scene) -> Url {
-    scene.server.as_url().join(NOTES).unwrap()
+fn notes(fixture: &Fixture) -> Url {
+    fixture.server.as_url().join(NOTES).unwrap()
 }
 
-fn asked(scene: &Scene) -> usize {
-    scene.testbed.count(Peer::Mcp, "GET", NOTES)
+fn asked(fixture: &Fixture) -> usize {
+    fixture.testbed.count(Peer::Mcp, "GET", NOTES)
 }
 
-async fn interactive(scene: &Scene) -> InteractiveSession {
+async fn interactive(fixture: &Fixture) -> InteractiveSession {
     let options = LoginOptions::default();
-    let (platform, store) = (scene.platform.clone(), scene.store.clone());
-    InteractiveSession::open(platform, store, scene.server.clone(), options)
+    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
+    InteractiveSession::open(platform, store, fixture.server.clone(), options)
         .await
         .unwrap()
 }
 
-async fn read(authorized: &Authorized, scene: &Scene) -> Result<Response, Error> {
-    bounded(Box::pin(authorized.get(notes(scene)).send())).await
+async fn read(authorized: &Authorized, fixture: &Fixture) -> Result<Response, Error> {
+    bounded(Box::pin(authorized.get(notes(fixture)).send())).await
 }
 
 #[tokio::test]
 async fn a_request_carries_the_token_in_its_header_alone() {
-    let (scene, session, authorized) = logged_in().await;
-    let answer = read(&authorized, &scene).await.unwrap();
-    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    let (fixture, session, authorized) = logged_in().await;
+    let response = read(&authorized, &fixture).await.unwrap();
+    let body: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(
-        (answer.status.as_u16(), body),
+        (response.status.as_u16(), body),
         (200, json!({"notes": ["buy milk"]}))
     );
-    let request = scene.last("GET", NOTES);
+    let request = fixture.last("GET", NOTES);
     let token = session.token().await.unwrap();
     assert_eq!(
         request.header("authorization").unwrap(),
@@ -71,38 +71,38 @@ async fn a_request_carries_the_token_in_its_header_alone() {
 
 #[tokio::test]
 async fn a_token_that_is_refused_is_replaced_once_and_the_request_sent_again() {
-    let (scene, _, authorized) = logged_in().await;
-    scene.testbed.revoke_access_tokens();
-    assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
-    assert_eq!((asked(&scene), scene.refreshes()), (2, 1));
+    let (fixture, _, authorized) = logged_in().await;
+    fixture.testbed.revoke_access_tokens();
+    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    assert_eq!((asked(&fixture), fixture.refreshes()), (2, 1));
 }
 
 #[tokio::test]
 async fn a_token_that_is_refused_for_ever_makes_no_loop() {
-    let (scene, _, authorized) = logged_in().await;
-    scene.testbed.set_fault(Fault::RefusesEveryToken);
-    assert_eq!(read(&authorized, &scene).await.unwrap().status, 401);
+    let (fixture, _, authorized) = logged_in().await;
+    fixture.testbed.set_fault(Fault::RefusesEveryToken);
+    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 401);
     assert!(
-        asked(&scene) <= 3 && scene.refreshes() == 1,
+        asked(&fixture) <= 3 && fixture.refreshes() == 1,
         "{}",
-        asked(&scene)
+        asked(&fixture)
     );
 }
 
 #[tokio::test]
 async fn a_challenge_without_a_header_is_healed_too() {
-    let (scene, _, authorized) = logged_in().await;
-    scene.testbed.set_fault(Fault::NoChallenge);
-    scene.testbed.revoke_access_tokens();
-    assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
+    let (fixture, _, authorized) = logged_in().await;
+    fixture.testbed.set_fault(Fault::NoChallenge);
+    fixture.testbed.revoke_access_tokens();
+    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
 }
 
 #[tokio::test]
 async fn the_second_try_can_be_switched_off() {
-    let (scene, _, authorized) = logged_in().await;
-    scene.testbed.revoke_access_tokens();
+    let (fixture, _, authorized) = logged_in().await;
+    fixture.testbed.revoke_access_tokens();
     let once = authorized
-        .get(notes(&scene))
+        .get(notes(&fixture))
         .retry_on_401(false)
         .send()
         .await
@@ -111,37 +111,37 @@ async fn the_second_try_can_be_switched_off() {
     assert_eq!(
         (
             once.status.as_u16(),
-            read(&never, &scene).await.unwrap().status.as_u16()
+            read(&never, &fixture).await.unwrap().status.as_u16()
         ),
         (401, 401)
     );
-    assert_eq!((asked(&scene), scene.refreshes()), (2, 0));
+    assert_eq!((asked(&fixture), fixture.refreshes()), (2, 0));
 }
 
 #[tokio::test]
 async fn requests_that_are_refused_at_once_cause_one_refresh() {
-    let (scene, _, authorized) = logged_in().await;
-    scene.testbed.revoke_access_tokens();
+    let (fixture, _, authorized) = logged_in().await;
+    fixture.testbed.revoke_access_tokens();
     let tasks: JoinSet<_> = (0..50)
         .map(|_| {
-            let request = authorized.get(notes(&scene));
+            let request = authorized.get(notes(&fixture));
             async move { request.send().await.unwrap().status.as_u16() }
         })
         .collect();
     assert_eq!(bounded(tasks.join_all()).await, [200; 50]);
-    assert_eq!(scene.refreshes(), 1);
-    assert!(scene.testbed.families()[0].alive);
+    assert_eq!(fixture.refreshes(), 1);
+    assert!(fixture.testbed.families()[0].alive);
 }
 
 #[tokio::test]
 async fn a_token_goes_nowhere_else() {
-    let (scene, _, authorized) = logged_in().await;
+    let (fixture, _, authorized) = logged_in().await;
     let canary = Testbed::start().await.unwrap();
-    let own = |path: &str| scene.server.as_url().join(path).unwrap();
-    let issuer: Url = scene.testbed.issuer().parse().unwrap();
-    let mut other_name = notes(&scene);
+    let own = |path: &str| fixture.server.as_url().join(path).unwrap();
+    let issuer: Url = fixture.testbed.issuer().parse().unwrap();
+    let mut other_name = notes(&fixture);
     other_name.set_host(Some("localhost")).unwrap();
-    let seen = scene.testbed.requests().len();
+    let seen = fixture.testbed.requests().len();
     for url in [
         canary.server_url(),
         own("/"),
@@ -162,21 +162,21 @@ async fn a_token_goes_nowhere_else() {
         assert!(outside, "{url}: {error}");
     }
     assert_eq!(canary.requests().len(), 0);
-    assert_eq!(scene.testbed.requests().len(), seen);
+    assert_eq!(fixture.testbed.requests().len(), seen);
 }
 
 #[tokio::test]
 async fn a_redirect_is_told_and_not_followed() {
-    let (scene, _, authorized) = logged_in().await;
+    let (fixture, _, authorized) = logged_in().await;
     let canary = Testbed::start().await.unwrap();
     let target = canary.server_url().to_string();
-    scene.testbed.set_fault(Fault::Spoil(
+    fixture.testbed.set_fault(Fault::Spoil(
         Endpoint::Mcp,
         Corruption::RedirectTo(target.clone()),
     ));
-    let answer = read(&authorized, &scene).await.unwrap();
+    let response = read(&authorized, &fixture).await.unwrap();
     assert_eq!(
-        (answer.status.as_u16(), answer.header(header::LOCATION)),
+        (response.status.as_u16(), response.header(header::LOCATION)),
         (307, Some(&*target))
     );
     assert_eq!(canary.requests().len(), 0);
@@ -184,10 +184,10 @@ async fn a_redirect_is_told_and_not_followed() {
 
 #[tokio::test]
 async fn headers_of_the_caller_are_kept_but_for_the_authorization() {
-    let (scene, session, authorized) = logged_in().await;
+    let (fixture, session, authorized) = logged_in().await;
     let name = HeaderName::from_static("x-trace");
-    let answer = authorized
-        .post(notes(&scene))
+    let response = authorized
+        .post(notes(&fixture))
         .header(name.clone(), HeaderValue::from_static("one"))
         .header(name, HeaderValue::from_static("two"))
         .header(
@@ -198,9 +198,9 @@ async fn headers_of_the_caller_are_kept_but_for_the_authorization() {
         .send()
         .await
         .unwrap();
-    let echo: Value = serde_json::from_slice(&answer.body).unwrap();
+    let echo: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(echo, json!({"text": "hello"}));
-    let request = scene.last("POST", NOTES);
+    let request = fixture.last("POST", NOTES);
     let traces: Vec<_> = request.headers.get_all("x-trace").iter().collect();
     assert_eq!(traces, ["one", "two"]);
     let authorizations: Vec<_> = request.headers.get_all("authorization").iter().collect();
@@ -210,25 +210,25 @@ async fn headers_of_the_caller_are_kept_but_for_the_authorization() {
 
 #[tokio::test]
 async fn a_body_is_sent_again_with_the_second_try() {
-    let (scene, _, authorized) = logged_in().await;
-    scene.testbed.revoke_access_tokens();
-    let answer = authorized
-        .post(notes(&scene))
+    let (fixture, _, authorized) = logged_in().await;
+    fixture.testbed.revoke_access_tokens();
+    let response = authorized
+        .post(notes(&fixture))
         .json(&json!([1, 2]))
         .send()
         .await
         .unwrap();
-    assert_eq!(&answer.body[..], b"[1,2]");
+    assert_eq!(&response.body[..], b"[1,2]");
 }
 
 #[tokio::test]
 async fn a_request_ends_when_its_time_is_over() {
-    let (scene, _, authorized) = logged_in().await;
-    scene
+    let (fixture, _, authorized) = logged_in().await;
+    fixture
         .testbed
         .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::NeverAnswers));
     let request = authorized
-        .get(notes(&scene))
+        .get(notes(&fixture))
         .timeout(Duration::from_millis(100));
     let Error::Http(error) = request.send().await.unwrap_err() else {
         panic!()
@@ -238,11 +238,11 @@ async fn a_request_ends_when_its_time_is_over() {
 
 #[tokio::test]
 async fn any_http_client_can_send() {
-    let (scene, _, authorized) = logged_in().await;
-    scene.testbed.revoke_access_tokens();
+    let (fixture, _, authorized) = logged_in().await;
+    fixture.testbed.revoke_access_tokens();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let url = notes(&scene);
-    let answer = authorized
+    let url = notes(&fixture);
+    let response = authorized
         .send(&Method::GET, &url, |credentials| {
             let mut headers = HeaderMap::new();
             credentials.apply(&mut headers);
@@ -251,49 +251,49 @@ async fn any_http_client_can_send() {
         })
         .await
         .unwrap();
-    assert_eq!(answer.status(), 200);
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]
 async fn a_session_alone_asks_for_no_wider_scope() {
-    let (scene, _, authorized) = logged_in().await;
-    scene.testbed.require_scope("list_notes", "notes:write");
-    let error = read(&authorized, &scene).await.unwrap_err();
+    let (fixture, _, authorized) = logged_in().await;
+    fixture.testbed.require_scope("list_notes", "notes:write");
+    let error = read(&authorized, &fixture).await.unwrap_err();
     let Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. }) = &error else {
         panic!("{error}");
     };
     assert_eq!(scope.to_string(), "notes:read notes:write");
-    assert_eq!((asked(&scene), scene.refreshes()), (1, 0));
-    assert_eq!(scene.person.opened().len(), 1);
+    assert_eq!((asked(&fixture), fixture.refreshes()), (1, 0));
+    assert_eq!(fixture.person.opened().len(), 1);
 }
 
 #[tokio::test]
 async fn a_person_is_asked_for_what_was_asked_before_and_what_is_missing() {
-    let scene = Scene::start().await;
-    let interactive = interactive(&scene).await;
-    let authorized = authorized(&scene, interactive.clone());
-    assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
-    scene.testbed.require_scope("list_notes", "notes:write");
-    assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
-    let [_, second] = &scene.person.opened()[..] else {
+    let fixture = Fixture::start().await;
+    let interactive = interactive(&fixture).await;
+    let authorized = authorized(&fixture, interactive.clone());
+    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    fixture.testbed.require_scope("list_notes", "notes:write");
+    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    let [_, second] = &fixture.person.opened()[..] else {
         panic!()
     };
     assert_eq!(parameter(second, "scope"), "notes:read notes:write");
     // The client was registered with less.
-    assert_eq!(scene.posts("/register"), 2);
-    assert_eq!(asked(&scene), 3);
+    assert_eq!(fixture.posts("/register"), 2);
+    assert_eq!(asked(&fixture), 3);
 }
 
 #[tokio::test]
 async fn a_server_that_never_has_enough_is_not_obeyed_for_ever() {
-    let scene = Scene::start().await;
-    scene.testbed.require_scope("other", "notes:admin");
-    scene
+    let fixture = Fixture::start().await;
+    fixture.testbed.require_scope("other", "notes:admin");
+    fixture
         .testbed
         .set_fault(Fault::NeverEnoughScope("notes:admin".to_owned()));
-    let authorized = authorized(&scene, interactive(&scene).await);
+    let authorized = authorized(&fixture, interactive(&fixture).await);
     for _ in 0..3 {
-        let error = read(&authorized, &scene).await.unwrap_err();
+        let error = read(&authorized, &fixture).await.unwrap_err();
         assert!(
             matches!(
                 error,
@@ -303,7 +303,7 @@ async fn a_server_that_never_has_enough_is_not_obeyed_for_ever() {
         );
     }
     assert_eq!(
-        scene.person.opened().len(),
+        fixture.person.opened().len(),
         2,
         "the first login, and one for the wider scope"
     );
@@ -311,23 +311,23 @@ async fn a_server_that_never_has_enough_is_not_obeyed_for_ever() {
 
 #[tokio::test]
 async fn a_person_is_asked_when_the_login_is_spent() {
-    let scene = Scene::start().await;
-    let authorized = authorized(&scene, interactive(&scene).await);
-    read(&authorized, &scene).await.unwrap();
-    scene.testbed.revoke_everything();
-    assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
-    assert_eq!(scene.person.opened().len(), 2);
+    let fixture = Fixture::start().await;
+    let authorized = authorized(&fixture, interactive(&fixture).await);
+    read(&authorized, &fixture).await.unwrap();
+    fixture.testbed.revoke_everything();
+    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    assert_eq!(fixture.person.opened().len(), 2);
 }
 
 #[tokio::test]
 async fn a_person_is_not_asked_because_the_server_is_busy() {
-    let scene = Scene::start().await;
-    let interactive = interactive(&scene).await;
+    let fixture = Fixture::start().await;
+    let interactive = interactive(&fixture).await;
     interactive.token().await.unwrap();
-    scene.testbed.kill_authorization_server().await;
-    let session = scene.flying_session().await.0;
+    fixture.testbed.kill_authorization_server().await;
+    let session = fixture.flying_session().await.0;
     assert!(session.refresh().await.is_err());
-    assert_eq!(scene.person.opened().len(), 1);
+    assert_eq!(fixture.person.opened().len(), 1);
 }
 
 #[tokio::test]
@@ -336,8 +336,8 @@ async fn many_who_need_a_login_ask_the_person_once() {
         (Person::who_approves(), true),
         (Person::who_denies(), false),
     ] {
-        let scene = Scene::start().await.for_person(person);
-        let interactive = interactive(&scene).await;
+        let fixture = Fixture::start().await.for_person(person);
+        let interactive = interactive(&fixture).await;
         let tasks: JoinSet<_> = (0..50)
             .map(|_| {
                 let interactive = interactive.clone();
@@ -345,39 +345,39 @@ async fn many_who_need_a_login_ask_the_person_once() {
             })
             .collect();
         assert_eq!(bounded(tasks.join_all()).await, [granted; 50]);
-        assert_eq!(scene.person.opened().len(), 1);
+        assert_eq!(fixture.person.opened().len(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_person_who_said_no_can_be_asked_again_later() {
-    let scene = Scene::start().await.for_person(Person::who_denies());
-    let interactive = interactive(&scene).await;
+    let fixture = Fixture::start().await.for_person(Person::who_denies());
+    let interactive = interactive(&fixture).await;
     interactive.token().await.unwrap_err();
     interactive.token().await.unwrap_err();
-    assert_eq!(scene.person.opened().len(), 2);
+    assert_eq!(fixture.person.opened().len(), 2);
 }
 
 #[tokio::test]
 async fn a_wider_scope_is_kept_by_the_logins_that_follow() {
-    let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
-    let authorized = authorized(&scene, interactive(&scene).await);
-    assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
-    scene.testbed.require_scope("list_notes", "notes:write");
+    let fixture = Fixture::with(Testbed::builder().issue_refresh_tokens(false)).await;
+    let authorized = authorized(&fixture, interactive(&fixture).await);
+    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    fixture.testbed.require_scope("list_notes", "notes:write");
     for logins in 2..6 {
-        assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
-        assert_eq!(scene.person.opened().len(), logins);
-        let asked = parameter(scene.person.opened().last().unwrap(), "scope");
+        assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+        assert_eq!(fixture.person.opened().len(), logins);
+        let asked = parameter(fixture.person.opened().last().unwrap(), "scope");
         assert_eq!(asked, "notes:read notes:write");
-        scene.testbed.revoke_access_tokens();
+        fixture.testbed.revoke_access_tokens();
     }
 }
 
 #[tokio::test]
 async fn a_login_of_another_process_is_used_and_nobody_is_asked() {
-    let scene = Scene::start().await;
-    let authorized = authorized(&scene, interactive(&scene).await);
-    scene.login().await.unwrap();
-    assert_eq!(read(&authorized, &scene).await.unwrap().status, 200);
-    assert_eq!(scene.person.opened().len(), 1);
+    let fixture = Fixture::start().await;
+    let authorized = authorized(&fixture, interactive(&fixture).await);
+    fixture.login().await.unwrap();
+    assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
+    assert_eq!(fixture.person.opened().len(), 1);
 }

@@ -62,7 +62,7 @@ const PUBLIC: &str = include_str!("fixtures/servers/mcp-2.3.0-none.json");
 const PREREGISTERED: &str = include_str!("fixtures/servers/mcp-2.3.0-preregistered.json");
 
 /// A recorded server, and everything that a login with it needs.
-struct Scene {
+struct Fixture {
     replay: Arc<Replay>,
     platform: Platform,
     store: TokenStore,
@@ -70,7 +70,7 @@ struct Scene {
     options: LoginOptions,
 }
 
-impl Scene {
+impl Fixture {
     fn of(transcript: &str) -> Self {
         let replay = Arc::new(Replay::of(transcript));
         let user = Person::who(|url| async move { browse(callback(&url)).await });
@@ -197,25 +197,25 @@ fn is_revoked(outcome: &Logout) -> bool {
 /// `mcp` 2.3.0 lists `[client_secret_post, client_secret_basic]`.
 #[tokio::test]
 async fn a_client_of_the_python_sdk_sends_its_secret_in_the_form() {
-    let scene = Scene::of(POST);
-    let session = scene.login().await;
-    let registration = &scene.replay.requests("/register")[0];
+    let fixture = Fixture::of(POST);
+    let session = fixture.login().await;
+    let registration = &fixture.replay.requests("/register")[0];
     let asked: Value = serde_json::from_slice(&registration.body).unwrap();
     assert_eq!(asked["token_endpoint_auth_method"], "client_secret_post");
     session.refresh().await.unwrap();
     let (id, secret) = registered(&session);
     let expected = Sent::form(&id).with_secret(&secret);
-    assert!(is_revoked(&scene.logout().await));
-    assert_eq!(scene.token_requests(), vec![expected.clone(); 2]);
-    assert_eq!(scene.revocations(), vec![expected; 2]);
+    assert!(is_revoked(&fixture.logout().await));
+    assert_eq!(fixture.token_requests(), vec![expected.clone(); 2]);
+    assert_eq!(fixture.revocations(), vec![expected; 2]);
 }
 
 #[tokio::test]
 async fn a_client_with_basic_is_sent_again_with_its_id_in_the_form_and_the_code_survives() {
     for (server, transcript, _) in BASIC {
-        let scene = Scene::of(transcript);
-        let session = scene.login().await;
-        let requests = scene.replay.requests("/token");
+        let fixture = Fixture::of(transcript);
+        let session = fixture.login().await;
+        let requests = fixture.replay.requests("/token");
         let codes = requests.iter().map(|request| field(request, "code"));
         let code = Some("planted-code".to_owned());
         assert_eq!(codes.collect::<Vec<_>>(), [code.clone(), code], "{server}");
@@ -226,46 +226,46 @@ async fn a_client_with_basic_is_sent_again_with_its_id_in_the_form_and_the_code_
         assert_eq!(verifiers[0], verifiers[1], "{server}");
         let (id, secret) = registered(&session);
         let basic = Sent::basic(&format!("{id}:{secret}"));
-        assert_eq!(scene.token_requests(), [basic.clone(), basic.naming(&id)]);
+        assert_eq!(fixture.token_requests(), [basic.clone(), basic.naming(&id)]);
     }
 }
 
 #[tokio::test]
 async fn a_server_that_wants_the_id_in_the_form_is_refused_nothing_afterwards() {
     for (server, transcript, _) in BASIC {
-        let scene = Scene::of(transcript);
-        let session = scene.login().await;
+        let fixture = Fixture::of(transcript);
+        let session = fixture.login().await;
         session.refresh().await.unwrap();
         // The record is removed; the registration with the issuer stays.
-        assert!(scene.store.forget(&scene.key()).await.unwrap());
-        let session = scene.login().await;
+        assert!(fixture.store.forget(&fixture.key()).await.unwrap());
+        let session = fixture.login().await;
         session.refresh().await.unwrap();
         let (id, secret) = registered(&session);
         let with_id = Sent::basic(&format!("{id}:{secret}")).naming(&id);
-        let [_, rest @ ..] = &scene.token_requests()[..] else {
+        let [_, rest @ ..] = &fixture.token_requests()[..] else {
             panic!("{server}");
         };
         assert_eq!(rest, vec![with_id.clone(); 4], "{server}");
-        assert_eq!(scene.replay.requests("/register").len(), 1, "{server}");
+        assert_eq!(fixture.replay.requests("/register").len(), 1, "{server}");
 
-        assert!(is_revoked(&scene.logout().await), "{server}");
+        assert!(is_revoked(&fixture.logout().await), "{server}");
         let empty = with_id.clone().with_secret("");
         let pair = [with_id, empty];
-        assert_eq!(scene.revocations(), [pair.clone(), pair].concat());
-        assert_eq!(scene.replay.left(), [""; 0], "{server}");
+        assert_eq!(fixture.revocations(), [pair.clone(), pair].concat());
+        assert_eq!(fixture.replay.left(), [""; 0], "{server}");
     }
 }
 
 /// What was learned is in the record, so that another process does not ask again.
 #[tokio::test]
 async fn another_process_refreshes_with_one_request() {
-    let scene = Scene::of(BASIC[0].1);
-    scene.login().await;
-    let (record, _) = scene.store.load(&scene.key()).await.unwrap().unwrap();
+    let fixture = Fixture::of(BASIC[0].1);
+    fixture.login().await;
+    let (record, _) = fixture.store.load(&fixture.key()).await.unwrap().unwrap();
     let text = serde_json::to_string(&record).unwrap();
     let record: Record = serde_json::from_str(&text).unwrap();
-    refresh(&scene.platform, &record).await.unwrap();
-    let [_, with_id, refresh] = &scene.token_requests()[..] else {
+    refresh(&fixture.platform, &record).await.unwrap();
+    let [_, with_id, refresh] = &fixture.token_requests()[..] else {
         panic!()
     };
     assert_eq!(refresh, with_id);
@@ -273,37 +273,37 @@ async fn another_process_refreshes_with_one_request() {
 
 #[tokio::test]
 async fn a_client_with_basic_that_was_registered_beforehand_gets_in_too() {
-    let mut scene = Scene::of(PREREGISTERED);
+    let mut fixture = Fixture::of(PREREGISTERED);
     let secret = Secret::new("s3cret".to_owned());
-    scene.options.identity.preregistered = Some(PreregisteredClient::new("mine", Some(secret)));
-    let session = scene.login().await;
+    fixture.options.identity.preregistered = Some(PreregisteredClient::new("mine", Some(secret)));
+    let session = fixture.login().await;
     session.refresh().await.unwrap();
     let session = {
         drop(session);
-        scene.login().await
+        fixture.login().await
     };
     session.refresh().await.unwrap();
     // The method is not known, so the server's list decides: `client_secret_post` is its first.
     let first = Sent::form("mine").with_secret("s3cret");
     let with_id = Sent::basic("mine:s3cret").naming("mine");
     let then = vec![with_id.clone(); 4];
-    assert_eq!(scene.token_requests(), [vec![first], then].concat());
-    assert!(is_revoked(&scene.logout().await));
-    assert_eq!(scene.revocations()[0], with_id);
-    assert_eq!(scene.replay.left(), [""; 0]);
+    assert_eq!(fixture.token_requests(), [vec![first], then].concat());
+    assert!(is_revoked(&fixture.logout().await));
+    assert_eq!(fixture.revocations()[0], with_id);
+    assert_eq!(fixture.replay.left(), [""; 0]);
 }
 
 /// `client_secret: Field required`, of a client that has none.
 #[tokio::test]
 async fn a_client_without_a_secret_revokes_with_an_empty_one() {
-    let scene = Scene::of(PUBLIC);
-    let session = scene.login().await;
+    let fixture = Fixture::of(PUBLIC);
+    let session = fixture.login().await;
     let (id, _) = registered(&session);
-    assert!(is_revoked(&scene.logout().await));
+    assert!(is_revoked(&fixture.logout().await));
     let public = Sent::form(&id);
-    assert_eq!(scene.token_requests()[0], public);
+    assert_eq!(fixture.token_requests()[0], public);
     let pair = [public.clone(), public.with_secret("")];
-    assert_eq!(scene.revocations(), [pair.clone(), pair].concat());
+    assert_eq!(fixture.revocations(), [pair.clone(), pair].concat());
 }
 
 type Answer = Result<Response, HttpErrorKind>;
@@ -366,12 +366,12 @@ impl HttpClient for AfterLoginPage {
 fn scripted(
     metadata: ServerMetadata,
     script: impl IntoIterator<Item = Answer>,
-) -> (Scene, Arc<ScriptedHttp>) {
-    let mut scene = Scene::of(r#"{"url": "https://mcp.example/mcp", "exchanges": []}"#);
+) -> (Fixture, Arc<ScriptedHttp>) {
+    let mut fixture = Fixture::of(r#"{"url": "https://mcp.example/mcp", "exchanges": []}"#);
     let http = Arc::new(ScriptedHttp::new(script));
-    scene.platform.http = Arc::new(AfterLoginPage(Arc::clone(&http)));
-    scene.options.discovery.manual = Some(metadata);
-    (scene, http)
+    fixture.platform.http = Arc::new(AfterLoginPage(Arc::clone(&http)));
+    fixture.options.discovery.manual = Some(metadata);
+    (fixture, http)
 }
 
 fn registration(other: &Value) -> Answer {
@@ -411,8 +411,8 @@ async fn a_secret_that_was_not_asked_for_is_sent_as_rmcps_example_takes_it() {
         ),
         tokens(),
     ];
-    let (scene, http) = scripted(metadata, script);
-    scene.login().await;
+    let (fixture, http) = scripted(metadata, script);
+    fixture.login().await;
     let requests = http.requests();
     let asked: Value = serde_json::from_slice(&requests[0].body).unwrap();
     assert_eq!(asked["token_endpoint_auth_method"], "none");
@@ -461,8 +461,8 @@ async fn the_method_of_a_registration_is_the_one_that_was_returned() {
         let mut metadata = metadata();
         let listed: Vec<String> = listed.into_iter().map(str::to_owned).collect();
         metadata.token_endpoint_auth_methods_supported = Some(listed.clone());
-        let (scene, http) = scripted(metadata, [registration(&returned), tokens()]);
-        scene.login().await;
+        let (fixture, http) = scripted(metadata, [registration(&returned), tokens()]);
+        fixture.login().await;
         assert_eq!(
             sent(&http.requests()[1..]),
             [expected],
@@ -491,8 +491,8 @@ async fn a_client_is_sent_twice_at_most_and_the_first_refusal_is_told() {
         answer(403, &json!({"message": "blocked"})),
     ] {
         let script = [registration(&json!({})), refused(), second, tokens()];
-        let (scene, http) = scripted(metadata(), script);
-        let error = scene.try_login().await.unwrap_err();
+        let (fixture, http) = scripted(metadata(), script);
+        let error = fixture.try_login().await.unwrap_err();
         let expected = "`invalid_client`: Missing client_id (HTTP 401)";
         assert!(error.to_string().contains(expected), "{error}");
         assert!(error.is_unknown_client());
@@ -513,8 +513,8 @@ async fn another_refusal_is_not_sent_again() {
         answer(429, &json!({"error": "invalid_client"})),
     ] {
         let script = [registration(&json!({})), refusal, tokens()];
-        let (scene, http) = scripted(metadata(), script);
-        scene.try_login().await.unwrap_err();
+        let (fixture, http) = scripted(metadata(), script);
+        fixture.try_login().await.unwrap_err();
         assert_eq!(paths(&http), ["/register", "/token"]);
     }
 }
@@ -524,10 +524,10 @@ async fn another_refusal_is_not_sent_again() {
 async fn a_code_that_a_refusal_has_used_up_is_told_and_the_next_login_gets_in() {
     let spent = answer(400, &json!({"error": "invalid_grant"}));
     let script = [registration(&json!({})), refused(), spent, tokens()];
-    let (scene, http) = scripted(metadata(), script);
-    let error = scene.try_login().await.unwrap_err();
+    let (fixture, http) = scripted(metadata(), script);
+    let error = fixture.try_login().await.unwrap_err();
     assert!(error.to_string().contains("invalid_grant"), "{error}");
-    scene.login().await;
+    fixture.login().await;
     assert_eq!(paths(&http), ["/register", "/token", "/token", "/token"]);
     let with_id = Sent::basic("c:planted-client-secret").naming("c");
     assert_eq!(sent(&http.requests()[3..]), [with_id]);
@@ -542,14 +542,14 @@ async fn a_client_that_was_registered_in_this_login_is_kept_and_a_remembered_one
         .chain(no.clone())
         .chain(no)
         .chain([registration(&json!({"client_id": "d"})), tokens()]);
-    let (scene, http) = scripted(metadata(), script);
-    scene.try_login().await.unwrap_err();
+    let (fixture, http) = scripted(metadata(), script);
+    fixture.try_login().await.unwrap_err();
     let issuer = Issuer::new("https://as.example");
-    let kept = scene.store.registration(&issuer).await.unwrap();
+    let kept = fixture.store.registration(&issuer).await.unwrap();
     assert_eq!(kept.unwrap().client_id, "c");
-    scene.try_login().await.unwrap_err();
-    assert_eq!(scene.store.registration(&issuer).await.unwrap(), None);
-    assert_eq!(registered(&scene.login().await).0, "d");
+    fixture.try_login().await.unwrap_err();
+    assert_eq!(fixture.store.registration(&issuer).await.unwrap(), None);
+    assert_eq!(registered(&fixture.login().await).0, "d");
     let registrations = paths(&http).iter().filter(|p| *p == "/register").count();
     assert_eq!(registrations, 2);
 }
@@ -726,10 +726,10 @@ async fn a_device_login_learns_it_at_the_first_request() {
     let url = "https://as.example/device_authorization";
     metadata.device_authorization_endpoint =
         Some(EndpointUrl::parse(url, AddressSpace::Public).unwrap());
-    let (mut scene, http) = scripted(metadata, script);
-    scene.platform.clock = Arc::new(ManualClock::auto_advancing(the_time()));
-    scene.options.grant = Some("device_code".to_owned());
-    scene.login().await;
+    let (mut fixture, http) = scripted(metadata, script);
+    fixture.platform.clock = Arc::new(ManualClock::auto_advancing(the_time()));
+    fixture.options.grant = Some("device_code".to_owned());
+    fixture.login().await;
     let basic = Sent::basic("c:planted-client-secret");
     let with_id = basic.clone().naming("c");
     let polls = [basic, with_id.clone(), with_id.clone(), with_id];
@@ -757,9 +757,9 @@ async fn canaille_revokes_for_a_client_that_sends_its_secret_there_alone() {
     }));
     let revoked = || answer(200, &json!({}));
     let script = [registered, tokens(), revoked(), revoked()];
-    let (scene, http) = scripted(metadata, script);
-    scene.login().await;
-    assert!(is_revoked(&scene.logout().await));
+    let (fixture, http) = scripted(metadata, script);
+    fixture.login().await;
+    assert!(is_revoked(&fixture.logout().await));
     let basic = Sent::basic("c:planted-client-secret");
     let expected = [Sent::form("c"), basic.clone(), basic];
     assert_eq!(sent(&http.requests()[1..]), expected);
@@ -809,9 +809,9 @@ async fn only_a_missing_secret_is_sent_empty_and_only_once() {
         metadata.token_endpoint_auth_methods_supported = Some(vec!["none".to_owned()]);
         let public = answer(201, &json!({"client_id": "c"}));
         let script = [public, tokens()].into_iter().chain(script);
-        let (scene, http) = scripted(metadata, script);
-        scene.login().await;
-        let outcome = scene.logout().await;
+        let (fixture, http) = scripted(metadata, script);
+        fixture.login().await;
+        let outcome = fixture.logout().await;
         assert!(matches!(outcome.remote, RevocationOutcome::Failed(_)));
         assert_eq!(http.requests().len(), 2 + requests);
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use self::{
     child::Work,
-    scene::{Place, testbed},
+    fixture::{Place, testbed},
 };
 use crate::herd::{
     chance::{Dice, moment, timed},
@@ -26,9 +26,9 @@ mod conditions;
 mod disk;
 #[cfg(target_os = "linux")]
 mod every_call;
+mod fixture;
 #[cfg(target_os = "linux")]
 mod power_loss;
-mod scene;
 #[cfg(target_os = "linux")]
 mod strace;
 
@@ -100,7 +100,7 @@ impl Lane {
     }
 
     fn testbed(&self) -> &Testbed {
-        &self.place.scene.testbed
+        &self.place.fixture.testbed
     }
 
     async fn cycle(&mut self) {
@@ -204,7 +204,7 @@ impl Lane {
     async fn log_in(&mut self) {
         self.lost += 1;
         self.doubtful = None;
-        self.place.scene.login().await.unwrap();
+        self.place.fixture.login().await.unwrap();
     }
 }
 

@@ -40,13 +40,13 @@ type Answer = Result<Response, HttpErrorKind>;
     clippy::unnecessary_wraps,
     reason = "an answer in a script may also be a failure"
 )]
-fn answer(status: u16, body: &Value) -> Answer {
+fn response(status: u16, body: &Value) -> Answer {
     let status = StatusCode::from_u16(status).unwrap();
     Ok(Response::new(status, HeaderMap::new(), body.to_string()))
 }
 
 fn word(word: &str) -> Answer {
-    answer(400, &json!({"error": word}))
+    response(400, &json!({"error": word}))
 }
 
 fn pending() -> Answer {
@@ -72,7 +72,7 @@ fn unavailable(retry_after: Option<&'static str>) -> Answer {
 }
 
 fn tokens() -> Answer {
-    answer(
+    response(
         200,
         &json!({
             "access_token": "planted-access-token-1",
@@ -133,7 +133,7 @@ fn options() -> LoginOptions {
 }
 
 /// A scripted server, and everything that a login with it needs.
-struct Scene {
+struct Fixture {
     http: Arc<ScriptedHttp>,
     clock: ManualClock,
     person: Arc<RecordedInteraction>,
@@ -141,10 +141,10 @@ struct Scene {
     store: TokenStore,
 }
 
-impl Scene {
+impl Fixture {
     /// A server that gives `code`, and then these answers; afterwards nobody is there.
     fn of(code: &Value, polls: impl IntoIterator<Item = Answer>) -> Self {
-        Self::playing([answer(200, code)].into_iter().chain(polls))
+        Self::playing([response(200, code)].into_iter().chain(polls))
     }
 
     fn playing(script: impl IntoIterator<Item = Answer>) -> Self {

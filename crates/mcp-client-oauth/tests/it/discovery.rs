@@ -11,7 +11,7 @@ use mcp_oauth_testbed::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{PRM, Scene, bounded, dead_port};
+use crate::support::{Fixture, PRM, bounded, dead_port};
 
 mod kept;
 mod reach;
@@ -22,16 +22,16 @@ const PRM_ROOT: &str = "/.well-known/oauth-protected-resource";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
-async fn found(scene: &Scene) -> Result<Discovery, Error> {
-    found_with(scene, &DiscoveryOptions::default()).await
+async fn found(fixture: &Fixture) -> Result<Discovery, Error> {
+    found_with(fixture, &DiscoveryOptions::default()).await
 }
 
-async fn found_with(scene: &Scene, options: &DiscoveryOptions) -> Result<Discovery, Error> {
-    bounded(discover(&scene.platform, &scene.server, options)).await
+async fn found_with(fixture: &Fixture, options: &DiscoveryOptions) -> Result<Discovery, Error> {
+    bounded(discover(&fixture.platform, &fixture.server, options)).await
 }
 
-async fn failure(scene: &Scene) -> DiscoveryError {
-    match found(scene).await.unwrap_err() {
+async fn failure(fixture: &Fixture) -> DiscoveryError {
+    match found(fixture).await.unwrap_err() {
         Error::Discovery(cause) => cause,
         other => panic!("{other}"),
     }
@@ -63,8 +63,8 @@ fn document(path: &str, body: &str, headers: &[(&str, &str)]) -> Fault {
 }
 
 /// Method and path of each request; the first two, which are sent at once, in alphabetical order.
-fn trail(scene: &Scene) -> Vec<String> {
-    let requests = scene.testbed.requests();
+fn trail(fixture: &Fixture) -> Vec<String> {
+    let requests = fixture.testbed.requests();
     let mut trail: Vec<String> = requests
         .iter()
         .map(|request| format!("{} {}", request.method, request.path))
@@ -117,57 +117,57 @@ fn places() -> Vec<(Builder, Vec<String>)> {
 #[tokio::test]
 async fn metadata_is_looked_for_where_and_in_the_order_that_the_specification_says() {
     for (builder, places) in places() {
-        let scene = Scene::with(builder).await;
-        let discovery = found(&scene).await.unwrap();
-        assert_eq!(discovery.issuer().as_str(), scene.testbed.issuer());
+        let fixture = Fixture::with(builder).await;
+        let discovery = found(&fixture).await.unwrap();
+        assert_eq!(discovery.issuer().as_str(), fixture.testbed.issuer());
         assert_eq!(
             discovery.resource.as_str(),
-            scene.testbed.server_url().as_str()
+            fixture.testbed.server_url().as_str()
         );
         let mut expected: Vec<String> = places.iter().map(|path| format!("GET {path}")).collect();
         expected.insert(1, "POST /mcp".to_owned());
-        assert_eq!(trail(&scene), expected);
+        assert_eq!(trail(&fixture), expected);
     }
 }
 
 #[tokio::test]
 async fn the_usual_place_is_asked_while_the_server_thinks() {
-    let scene = Scene::start().await;
-    scene
+    let fixture = Fixture::start().await;
+    fixture
         .testbed
         .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::Held));
     let asked = async {
-        scene.testbed.arrived(Peer::Mcp, "GET", PRM, 1).await;
-        assert_eq!(scene.last("GET", PRM).status, 200);
-        scene.testbed.release();
+        fixture.testbed.arrived(Peer::Mcp, "GET", PRM, 1).await;
+        assert_eq!(fixture.last("GET", PRM).status, 200);
+        fixture.testbed.release();
     };
-    let (discovery, ()) = bounded(async { tokio::join!(found(&scene), asked) }).await;
+    let (discovery, ()) = bounded(async { tokio::join!(found(&fixture), asked) }).await;
     assert!(discovery.is_ok());
-    assert_eq!(scene.testbed.count(Peer::Mcp, "GET", PRM), 1);
+    assert_eq!(fixture.testbed.count(Peer::Mcp, "GET", PRM), 1);
 }
 
 #[tokio::test]
 async fn a_challenge_that_is_known_saves_the_question() {
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     let mut challenge = Challenge::default();
-    challenge.resource_metadata = Some(scene.server.as_url().join(PRM).unwrap().to_string());
+    challenge.resource_metadata = Some(fixture.server.as_url().join(PRM).unwrap().to_string());
     challenge.scope = Some("notes:write".parse().unwrap());
     let mut options = DiscoveryOptions::default();
     options.challenge = Some(challenge.clone());
-    let discovery = found_with(&scene, &options).await.unwrap();
+    let discovery = found_with(&fixture, &options).await.unwrap();
     assert_eq!(discovery.challenged_scope, challenge.scope);
     assert_eq!(
-        trail(&scene),
+        trail(&fixture),
         [format!("GET {OAUTH}"), format!("GET {PRM}")]
     );
 }
 
 #[tokio::test]
 async fn a_challenge_that_says_nothing_is_asked_for_again() {
-    let scene = Scene::with(Testbed::builder().challenge_scope(Some("notes:write"))).await;
+    let fixture = Fixture::with(Testbed::builder().challenge_scope(Some("notes:write"))).await;
     let mut options = DiscoveryOptions::default();
     options.challenge = Some(Challenge::default());
-    let discovery = found_with(&scene, &options).await.unwrap();
+    let discovery = found_with(&fixture, &options).await.unwrap();
     assert_eq!(
         discovery.challenged_scope.unwrap().to_string(),
         "notes:write"
@@ -176,27 +176,27 @@ async fn a_challenge_that_says_nothing_is_asked_for_again() {
 
 #[tokio::test]
 async fn the_origin_may_stand_for_the_resource_and_is_sent_as_it_was_published() {
-    let scene = Scene::start().await;
-    let origin = scene.server.as_url().origin().ascii_serialization();
-    scene
+    let fixture = Fixture::start().await;
+    let origin = fixture.server.as_url().origin().ascii_serialization();
+    fixture
         .testbed
         .set_fault(prm_field("resource", origin.clone()));
-    assert_eq!(found(&scene).await.unwrap().resource.as_str(), origin);
+    assert_eq!(found(&fixture).await.unwrap().resource.as_str(), origin);
 }
 
 #[tokio::test]
 async fn a_web_page_where_metadata_belongs_is_passed_over() {
-    let scene = Scene::with(Testbed::builder().prm_at(PrmForm::RootOnly)).await;
-    scene
+    let fixture = Fixture::with(Testbed::builder().prm_at(PrmForm::RootOnly)).await;
+    fixture
         .testbed
         .set_fault(document(PRM, " <!doctype html><title>Hello</title>", &[]));
-    scene
+    fixture
         .testbed
         .set_fault(document(OAUTH, "<html></html>", &[]));
-    let discovery = found(&scene).await.unwrap();
-    assert_eq!(discovery.issuer().as_str(), scene.testbed.issuer());
+    let discovery = found(&fixture).await.unwrap();
+    assert_eq!(discovery.issuer().as_str(), fixture.testbed.issuer());
     assert_eq!(
-        trail(&scene)[2..],
+        trail(&fixture)[2..],
         [
             format!("GET {PRM_ROOT}"),
             format!("GET {OAUTH}"),
@@ -207,11 +207,11 @@ async fn a_web_page_where_metadata_belongs_is_passed_over() {
 
 #[tokio::test]
 async fn web_pages_everywhere_are_named_in_the_error() {
-    let scene = Scene::start().await;
-    scene
+    let fixture = Fixture::start().await;
+    fixture
         .testbed
         .set_fault(Fault::Spoil(Endpoint::ServerMetadata, Corruption::Html));
-    let error = failure(&scene).await;
+    let error = failure(&fixture).await;
     let DiscoveryError::NoServerMetadata { tried, .. } = &error else {
         panic!("{error}")
     };
@@ -224,8 +224,8 @@ async fn web_pages_everywhere_are_named_in_the_error() {
 
 #[tokio::test]
 async fn a_server_that_asks_for_no_token_is_called_unprotected() {
-    let scene = Scene::with(Testbed::builder().open(true)).await;
-    let error = failure(&scene).await;
+    let fixture = Fixture::with(Testbed::builder().open(true)).await;
+    let error = failure(&fixture).await;
     let DiscoveryError::NotProtected {
         status: 200, tried, ..
     } = &error
@@ -240,12 +240,12 @@ async fn a_server_that_asks_for_no_token_is_called_unprotected() {
 #[tokio::test]
 async fn a_server_that_says_nothing_is_not_guessed_about() {
     for kind in [Legacy::Metadata, Legacy::Endpoints] {
-        let scene = Scene::with(Testbed::builder().legacy(kind)).await;
-        scene.testbed.set_fault(Fault::NoChallenge);
-        let error = failure(&scene).await;
+        let fixture = Fixture::with(Testbed::builder().legacy(kind)).await;
+        fixture.testbed.set_fault(Fault::NoChallenge);
+        let error = failure(&fixture).await;
         let is_named = match (kind, &error) {
             (Legacy::Metadata, DiscoveryError::LegacyMetadata { issuer, .. }) => {
-                issuer.as_str() == scene.testbed.issuer()
+                issuer.as_str() == fixture.testbed.issuer()
             }
             (_, DiscoveryError::NoResourceMetadata { status: 401, .. }) => {
                 kind == Legacy::Endpoints
@@ -254,7 +254,7 @@ async fn a_server_that_says_nothing_is_not_guessed_about() {
         };
         assert!(is_named, "{error}");
         assert_eq!(
-            trail(&scene),
+            trail(&fixture),
             [
                 format!("GET {PRM}"),
                 "POST /mcp".to_owned(),
@@ -262,29 +262,29 @@ async fn a_server_that_says_nothing_is_not_guessed_about() {
                 format!("GET {OAUTH}"),
             ]
         );
-        scene.assert_nothing_was_sent();
+        fixture.assert_nothing_was_sent();
     }
 }
 
 #[tokio::test]
 async fn a_server_of_the_year_2025_is_logged_in_to_where_that_is_asked_for() {
     for kind in [Legacy::Metadata, Legacy::Endpoints] {
-        let scene = Scene::with(Testbed::builder().legacy(kind)).await;
-        let discovery = found_with(&scene, &legacy()).await.unwrap();
+        let fixture = Fixture::with(Testbed::builder().legacy(kind)).await;
+        let discovery = found_with(&fixture, &legacy()).await.unwrap();
         assert_eq!(discovery.source, DiscoverySource::Legacy);
         assert_eq!(
-            trail(&scene)[2..],
+            trail(&fixture)[2..],
             [format!("GET {PRM_ROOT}"), format!("GET {OAUTH}")]
         );
         // spec-checklist L3.
         assert_eq!(
-            scene.last("GET", OAUTH).header("mcp-protocol-version"),
+            fixture.last("GET", OAUTH).header("mcp-protocol-version"),
             Some("2025-03-26")
         );
 
         let mut options = LoginOptions::default();
         options.discovery = legacy();
-        assert!(scene.login_with(&options).await.is_ok(), "{kind:?}");
+        assert!(fixture.login_with(&options).await.is_ok(), "{kind:?}");
     }
 }
 
@@ -293,28 +293,29 @@ async fn a_dead_authorization_server_is_passed_over() {
     let without = Arc::new(Testbed::builder().without_metadata().start().await.unwrap());
     let refused = format!("http://127.0.0.1:{}", dead_port());
     for dead in [refused, without.issuer()] {
-        let scene = Scene::start().await;
-        let issuer = scene.testbed.issuer();
-        scene
+        let fixture = Fixture::start().await;
+        let issuer = fixture.testbed.issuer();
+        fixture
             .testbed
             .set_fault(prm_field("authorization_servers", json!([dead, issuer])));
-        assert_eq!(found(&scene).await.unwrap().issuer().as_str(), issuer);
+        assert_eq!(found(&fixture).await.unwrap().issuer().as_str(), issuer);
     }
 }
 
 #[tokio::test]
 async fn the_bearer_challenge_is_found_among_others() {
-    let scene = Scene::with(Testbed::builder().prm_at(PrmForm::Custom("/meta".to_owned()))).await;
-    let url = scene.server.as_url().join("/meta").unwrap();
+    let fixture =
+        Fixture::with(Testbed::builder().prm_at(PrmForm::Custom("/meta".to_owned()))).await;
+    let url = fixture.server.as_url().join("/meta").unwrap();
     let bearer = format!("Bearer realm=\"a, b\", resource_metadata=\"{url}\", scope=\"x\"");
     for lines in [
         vec![format!("Basic realm=\"x\", {bearer}")],
         vec!["Negotiate abc==".to_owned(), bearer.clone()],
         vec![format!("Digest nonce=\"Bearer scope=y\", {bearer}")],
     ] {
-        scene.testbed.clear_faults();
-        scene.testbed.set_fault(Fault::Challenge(lines));
-        let discovery = found(&scene).await.unwrap();
+        fixture.testbed.clear_faults();
+        fixture.testbed.set_fault(Fault::Challenge(lines));
+        let discovery = found(&fixture).await.unwrap();
         assert_eq!(discovery.source, DiscoverySource::Metadata(url.clone()));
         assert_eq!(discovery.challenged_scope.unwrap().to_string(), "x");
     }

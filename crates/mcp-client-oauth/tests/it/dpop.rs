@@ -17,7 +17,7 @@ use mcp_oauth_testbed::{
 use serde_json::json;
 use url::Url;
 
-use crate::support::{Scene, bounded, parameters};
+use crate::support::{Fixture, bounded, parameters};
 
 mod adapter;
 mod keys;
@@ -26,10 +26,10 @@ mod nonces;
 const NOTES: &str = "/mcp/notes";
 
 /// A scene in the present: servers take proofs of these minutes only.
-async fn scene(builder: Builder) -> Scene {
-    let scene = Scene::with(builder).await;
-    scene.clock.set(SystemClock::default().now());
-    scene
+async fn fixture(builder: Builder) -> Fixture {
+    let fixture = Fixture::with(builder).await;
+    fixture.clock.set(SystemClock::default().now());
+    fixture
 }
 
 /// A server that takes tokens of these kinds.
@@ -37,10 +37,10 @@ fn taking(kinds: Kinds) -> Builder {
     Testbed::builder().dpop(kinds)
 }
 
-async fn logged_in(builder: Builder) -> (Scene, Session) {
-    let scene = scene(builder).await;
-    let session = scene.login().await.unwrap();
-    (scene, session)
+async fn logged_in(builder: Builder) -> (Fixture, Session) {
+    let fixture = fixture(builder).await;
+    let session = fixture.login().await.unwrap();
+    (fixture, session)
 }
 
 fn options(dpop: DpopPolicy) -> LoginOptions {
@@ -49,38 +49,38 @@ fn options(dpop: DpopPolicy) -> LoginOptions {
     options
 }
 
-fn notes(scene: &Scene) -> Url {
-    scene.server.as_url().join(NOTES).unwrap()
+fn notes(fixture: &Fixture) -> Url {
+    fixture.server.as_url().join(NOTES).unwrap()
 }
 
-fn authorized(scene: &Scene, session: &Session) -> Authorized {
-    Authorized::new(scene.platform.clone(), Arc::new(session.clone()))
+fn authorized(fixture: &Fixture, session: &Session) -> Authorized {
+    Authorized::new(fixture.platform.clone(), Arc::new(session.clone()))
 }
 
-async fn read(scene: &Scene, session: &Session) -> Result<Response, Error> {
-    let request = authorized(scene, session).get(notes(scene));
+async fn read(fixture: &Fixture, session: &Session) -> Result<Response, Error> {
+    let request = authorized(fixture, session).get(notes(fixture));
     bounded(Box::pin(request.send())).await
 }
 
-async fn status(scene: &Scene, session: &Session) -> u16 {
-    read(scene, session).await.unwrap().status.as_u16()
+async fn status(fixture: &Fixture, session: &Session) -> u16 {
+    read(fixture, session).await.unwrap().status.as_u16()
 }
 
-fn asked(scene: &Scene) -> usize {
-    scene.testbed.count(Peer::Mcp, "GET", NOTES)
+fn asked(fixture: &Fixture) -> usize {
+    fixture.testbed.count(Peer::Mcp, "GET", NOTES)
 }
 
 /// The proofs that came to this path, in order.
-fn proofs(scene: &Scene, path: &str) -> Vec<DpopProof> {
-    let requests = scene.testbed.requests().into_iter();
+fn proofs(fixture: &Fixture, path: &str) -> Vec<DpopProof> {
+    let requests = fixture.testbed.requests().into_iter();
     let requests = requests.filter(|request| request.path == path);
     requests
         .filter_map(|request| request.dpop_proof())
         .collect()
 }
 
-fn all_proofs(scene: &Scene) -> Vec<DpopProof> {
-    let requests = scene.testbed.requests();
+fn all_proofs(fixture: &Fixture) -> Vec<DpopProof> {
+    let requests = fixture.testbed.requests();
     requests.iter().filter_map(Recorded::dpop_proof).collect()
 }
 
@@ -91,37 +91,37 @@ fn thumbprint(proof: &DpopProof) -> String {
 
 #[tokio::test]
 async fn a_server_that_wants_bound_tokens_is_used_with_them() {
-    let (scene, session) = logged_in(taking(Kinds::Required)).await;
-    let mut url = notes(&scene);
+    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+    let mut url = notes(&fixture);
     url.set_query(Some("secret=planted"));
     url.set_fragment(Some("planted"));
     for _ in 0..3 {
-        let answer = authorized(&scene, &session).get(url.clone()).send().await;
-        assert_eq!(answer.unwrap().status, 200);
+        let response = authorized(&fixture, &session).get(url.clone()).send().await;
+        assert_eq!(response.unwrap().status, 200);
     }
     let record = session.record();
     let key = record.dpop.unwrap().thumbprint();
     assert_eq!(record.tokens.access_token.scheme(), AuthScheme::DPoP);
     assert_eq!(
-        scene.testbed.families()[0].dpop_thumbprint,
+        fixture.testbed.families()[0].dpop_thumbprint,
         Some(key.clone())
     );
 
-    let (exchange, requests) = (proofs(&scene, "/token"), proofs(&scene, NOTES));
+    let (exchange, requests) = (proofs(&fixture, "/token"), proofs(&fixture, NOTES));
     assert_eq!((exchange.len(), requests.len()), (1, 3));
     assert!(exchange[0].ath.is_none() && requests.iter().all(|proof| proof.ath.is_some()));
     for proof in &requests {
         assert_eq!(proof.htm.as_deref(), Some("GET"));
-        assert_eq!(proof.htu.as_deref(), Some(notes(&scene).as_str()));
+        assert_eq!(proof.htu.as_deref(), Some(notes(&fixture).as_str()));
     }
-    let all = all_proofs(&scene);
+    let all = all_proofs(&fixture);
     assert!(all.iter().all(|proof| thumbprint(proof) == key));
     let jtis: BTreeSet<_> = all.iter().map(|proof| proof.jti.clone()).collect();
     assert_eq!(jtis.len(), 4, "no proof was made twice");
 
     // RFC 9449 §10: the code is bound as well.
-    assert_eq!(parameters(&scene.person.opened()[0], "dpop_jkt"), [key]);
-    let registration = scene.last("POST", "/register").json().unwrap();
+    assert_eq!(parameters(&fixture.person.opened()[0], "dpop_jkt"), [key]);
+    let registration = fixture.last("POST", "/register").json().unwrap();
     assert_eq!(registration.get("dpop_bound_access_tokens"), None);
 }
 
@@ -132,15 +132,15 @@ async fn a_server_that_takes_both_kinds_gets_what_was_asked_for() {
         (DpopPolicy::Never, false),
         (DpopPolicy::Always, true),
     ] {
-        let scene = scene(taking(Kinds::Offered)).await;
-        let session = scene.login_with(&options(policy)).await.unwrap();
-        assert_eq!(status(&scene, &session).await, 200);
+        let fixture = fixture(taking(Kinds::Offered)).await;
+        let session = fixture.login_with(&options(policy)).await.unwrap();
+        assert_eq!(status(&fixture, &session).await, 200);
         assert_eq!(session.record().dpop.is_some(), bound, "{policy:?}");
-        assert_eq!(all_proofs(&scene).len(), 2 * usize::from(bound));
+        assert_eq!(all_proofs(&fixture).len(), 2 * usize::from(bound));
         assert_eq!(session.prover().is_some(), bound);
-        let opened = &scene.person.opened()[0];
+        let opened = &fixture.person.opened()[0];
         assert_eq!(parameters(opened, "dpop_jkt").len(), usize::from(bound));
-        let registration = scene.last("POST", "/register").json().unwrap();
+        let registration = fixture.last("POST", "/register").json().unwrap();
         let told = registration.get("dpop_bound_access_tokens");
         assert_eq!(told, bound.then_some(&json!(true)));
     }
@@ -148,31 +148,31 @@ async fn a_server_that_takes_both_kinds_gets_what_was_asked_for() {
 
 #[tokio::test]
 async fn a_challenge_of_that_scheme_says_that_bound_tokens_are_wanted() {
-    let scene = scene(taking(Kinds::Offered)).await;
+    let fixture = fixture(taking(Kinds::Offered)).await;
     let line = "DPoP realm=\"notes\", algs=\"ES256\"".to_owned();
-    scene.testbed.set_fault(Fault::Challenge(vec![line]));
-    let session = scene.login().await.unwrap();
+    fixture.testbed.set_fault(Fault::Challenge(vec![line]));
+    let session = fixture.login().await.unwrap();
     assert!(session.record().dpop.is_some());
-    scene.testbed.clear_faults();
-    assert_eq!(status(&scene, &session).await, 200);
+    fixture.testbed.clear_faults();
+    assert_eq!(status(&fixture, &session).await, 200);
 }
 
 #[tokio::test]
 async fn a_login_without_a_key_at_a_server_that_wants_one_fails() {
-    let scene = scene(taking(Kinds::Required)).await;
-    let refused = scene.login_with(&options(DpopPolicy::Never)).await;
+    let fixture = fixture(taking(Kinds::Required)).await;
+    let refused = fixture.login_with(&options(DpopPolicy::Never)).await;
     assert!(matches!(refused, Err(Error::TokenExchange { .. })));
-    assert_eq!(all_proofs(&scene), []);
-    scene.assert_nothing_is_stored().await;
+    assert_eq!(all_proofs(&fixture), []);
+    fixture.assert_nothing_is_stored().await;
 }
 
 #[tokio::test]
 async fn a_bearer_token_is_no_answer_to_a_proof() {
     let named = Fault::TokenField("token_type".to_owned(), json!("bearer"));
     for builder in [taking(Kinds::Off), taking(Kinds::Offered).fault(named)] {
-        let scene = scene(builder).await;
+        let fixture = fixture(builder).await;
         let options = options(DpopPolicy::Always);
-        let refused = scene.login_with(&options).await.unwrap_err();
+        let refused = fixture.login_with(&options).await.unwrap_err();
         let downgraded = matches!(
             &refused,
             Error::TokenExchange {
@@ -182,18 +182,18 @@ async fn a_bearer_token_is_no_answer_to_a_proof() {
         );
         assert!(downgraded, "{refused}");
         assert_eq!(refused.remedy(), Remedy::ContactServerOperator);
-        scene.assert_nothing_is_stored().await;
+        fixture.assert_nothing_is_stored().await;
     }
 }
 
 #[tokio::test]
 async fn a_bound_token_is_no_answer_to_a_request_without_a_proof() {
-    let scene = scene(Testbed::builder()).await;
+    let fixture = fixture(Testbed::builder()).await;
     let bound = Fault::TokenField("token_type".to_owned(), json!("DPoP"));
-    scene.testbed.set_fault(bound);
-    let refused = scene.login().await.unwrap_err();
+    fixture.testbed.set_fault(bound);
+    let refused = fixture.login().await.unwrap_err();
     assert!(refused.to_string().contains("not Bearer"), "{refused}");
-    scene.assert_nothing_is_stored().await;
+    fixture.assert_nothing_is_stored().await;
 }
 
 #[tokio::test]
@@ -203,30 +203,30 @@ async fn a_server_that_takes_no_signature_of_ours_is_found_out_beforehand() {
         (Kinds::Offered, DpopPolicy::Always),
         (Kinds::Required, DpopPolicy::Auto),
     ] {
-        let scene = scene(taking(kinds)).await;
+        let fixture = fixture(taking(kinds)).await;
         let listed = Fault::MetadataField(name.clone(), json!(["RS256", "EdDSA"]));
-        scene.testbed.set_fault(listed);
-        let error = scene.login_with(&options(policy)).await.unwrap_err();
+        fixture.testbed.set_fault(listed);
+        let error = fixture.login_with(&options(policy)).await.unwrap_err();
         let unsupported = matches!(
             error,
             Error::Authorization(AuthorizationError::DpopUnsupported(_))
         );
         assert!(unsupported, "{error}");
         assert_eq!(error.remedy(), Remedy::Reconfigure);
-        scene.assert_nothing_was_sent();
+        fixture.assert_nothing_was_sent();
     }
 }
 
 #[tokio::test]
 async fn a_proof_goes_nowhere_but_to_the_server_of_its_token() {
-    let (scene, session) = logged_in(taking(Kinds::Required)).await;
+    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
     let canary = Testbed::start().await.unwrap();
-    let seen = scene.testbed.requests().len();
+    let seen = fixture.testbed.requests().len();
     for url in [
         canary.server_url(),
-        scene.server.as_url().join("/").unwrap(),
+        fixture.server.as_url().join("/").unwrap(),
     ] {
-        let error = authorized(&scene, &session).get(url).send().await;
+        let error = authorized(&fixture, &session).get(url).send().await;
         let outside = matches!(
             error,
             Err(Error::Authorization(
@@ -235,22 +235,22 @@ async fn a_proof_goes_nowhere_but_to_the_server_of_its_token() {
         );
         assert!(outside);
     }
-    assert_eq!(scene.testbed.requests().len(), seen);
+    assert_eq!(fixture.testbed.requests().len(), seen);
     for endpoint in [Endpoint::Mcp, Endpoint::Token] {
         let elsewhere = Corruption::RedirectTo(canary.server_url().to_string());
-        scene.testbed.set_fault(Fault::Spoil(endpoint, elsewhere));
+        fixture.testbed.set_fault(Fault::Spoil(endpoint, elsewhere));
     }
-    assert_eq!(status(&scene, &session).await, 307);
+    assert_eq!(status(&fixture, &session).await, 307);
     session.refresh().await.unwrap_err();
     assert!(canary.requests().is_empty());
 }
 
 #[tokio::test]
 async fn any_http_client_can_send_a_bound_token() {
-    let (scene, session) = logged_in(taking(Kinds::Required)).await;
+    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let url = notes(&scene);
-    let answer = authorized(&scene, &session)
+    let url = notes(&fixture);
+    let response = authorized(&fixture, &session)
         .send(&Method::GET, &url, |credentials| {
             assert!(credentials.authorization.is_sensitive());
             let proof = credentials.proof.as_ref();
@@ -263,13 +263,13 @@ async fn any_http_client_can_send_a_bound_token() {
             async move { Ok(http::Response::from(request.send().await.unwrap())) }
         })
         .await;
-    assert_eq!(answer.unwrap().status(), 200);
+    assert_eq!(response.unwrap().status(), 200);
 }
 
 #[tokio::test]
 async fn who_wants_another_kind_of_tokens_than_there_is_logs_in_anew() {
-    let scene = scene(taking(Kinds::Offered)).await;
-    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
+    let fixture = fixture(taking(Kinds::Offered)).await;
+    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
     for (policy, logins) in [
         (DpopPolicy::Auto, 1),
         (DpopPolicy::Always, 2),
@@ -277,9 +277,9 @@ async fn who_wants_another_kind_of_tokens_than_there_is_logs_in_anew() {
         (DpopPolicy::Always, 2),
         (DpopPolicy::Never, 3),
     ] {
-        let session = sessions.ensure(&scene.server, &options(policy)).await;
-        assert_eq!(status(&scene, &session.unwrap()).await, 200);
-        assert_eq!(scene.person.opened().len(), logins, "{policy:?}");
+        let session = sessions.ensure(&fixture.server, &options(policy)).await;
+        assert_eq!(status(&fixture, &session.unwrap()).await, 200);
+        assert_eq!(fixture.person.opened().len(), logins, "{policy:?}");
     }
 }
 
@@ -291,24 +291,24 @@ async fn a_server_that_begins_to_want_bound_tokens_gets_them_by_a_new_login() {
         (true, DpopPolicy::Auto, 1, AuthScheme::Bearer),
         (false, DpopPolicy::Never, 1, AuthScheme::Bearer),
     ] {
-        let (scene, _) = logged_in(taking(Kinds::Offered)).await;
-        let metadata = scene.server.as_url().join(crate::support::PRM).unwrap();
+        let (fixture, _) = logged_in(taking(Kinds::Offered)).await;
+        let metadata = fixture.server.as_url().join(crate::support::PRM).unwrap();
         let named = format!("resource_metadata=\"{metadata}\"");
         let mut challenges = vec![format!("DPoP {named}, algs=\"ES256\"")];
         if also_bearer {
             challenges.push(format!("Bearer {named}"));
         }
-        scene.testbed.set_fault(Fault::Challenge(challenges));
-        scene.testbed.revoke_access_tokens();
-        let (platform, store) = (scene.platform.clone(), scene.store.clone());
-        let server = scene.server.clone();
+        fixture.testbed.set_fault(Fault::Challenge(challenges));
+        fixture.testbed.revoke_access_tokens();
+        let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
+        let server = fixture.server.clone();
         let source = InteractiveSession::open(platform, store, server, options(policy))
             .await
             .unwrap();
-        let authorized = Authorized::new(scene.platform.clone(), Arc::new(source.clone()));
-        let answer = bounded(Box::pin(authorized.get(notes(&scene)).send())).await;
-        assert_eq!(answer.unwrap().status, 200);
-        assert_eq!(scene.person.opened().len(), logins);
+        let authorized = Authorized::new(fixture.platform.clone(), Arc::new(source.clone()));
+        let response = bounded(Box::pin(authorized.get(notes(&fixture)).send())).await;
+        assert_eq!(response.unwrap().status, 200);
+        assert_eq!(fixture.person.opened().len(), logins);
         assert_eq!(source.cached_token().unwrap().scheme(), scheme);
     }
 }

@@ -10,7 +10,7 @@ use mcp_client_oauth::{
 use mcp_oauth_testbed::{Builder, Fault, Peer, Testbed};
 use serde_json::{Value, json};
 
-use crate::support::{Scene, parameter};
+use crate::support::{Fixture, parameter};
 
 mod registration;
 mod scope;
@@ -31,8 +31,8 @@ fn by_hand(id: &str, secret: Option<&str>) -> LoginOptions {
 }
 
 /// The client id that the browser was last sent away with.
-fn shown_id(scene: &Scene) -> String {
-    parameter(scene.person.opened().last().unwrap(), "client_id")
+fn shown_id(fixture: &Fixture) -> String {
+    parameter(fixture.person.opened().last().unwrap(), "client_id")
 }
 
 fn status(path: &str, status: u16, body: &str) -> Fault {
@@ -46,15 +46,15 @@ fn status(path: &str, status: u16, body: &str) -> Fault {
 }
 
 /// A testbed whose authorization server issues tokens for the MCP server of `scene`.
-async fn successor(scene: &Scene) -> Testbed {
-    successor_by(Testbed::builder(), scene).await
+async fn successor(fixture: &Fixture) -> Testbed {
+    successor_by(Testbed::builder(), fixture).await
 }
 
-async fn successor_by(builder: Builder, scene: &Scene) -> Testbed {
-    let resource = scene.testbed.server_url();
+async fn successor_by(builder: Builder, fixture: &Fixture) -> Testbed {
+    let resource = fixture.testbed.server_url();
     let successor = builder.resource(resource).start().await.unwrap();
     let servers = json!([successor.issuer()]);
-    scene
+    fixture
         .testbed
         .set_fault(Fault::PrmField("authorization_servers".to_owned(), servers));
     successor
@@ -75,35 +75,35 @@ async fn what_was_registered_by_hand_goes_before_a_document_and_that_before_a_re
     let builder = Testbed::builder()
         .client("by-hand", None)
         .client_id_metadata_documents(true);
-    let scene = Scene::with(builder).await;
+    let fixture = Fixture::with(builder).await;
     let mut all = with_document();
     all.identity.preregistered = by_hand("by-hand", None).identity.preregistered;
-    scene.login_with(&all).await.unwrap();
-    assert_eq!(shown_id(&scene), "by-hand");
+    fixture.login_with(&all).await.unwrap();
+    assert_eq!(shown_id(&fixture), "by-hand");
 
-    scene.login_with(&with_document()).await.unwrap();
-    assert_eq!(shown_id(&scene), DOCUMENT);
+    fixture.login_with(&with_document()).await.unwrap();
+    assert_eq!(shown_id(&fixture), DOCUMENT);
     assert_eq!(
-        scene.last("POST", "/token").form("client_id").as_deref(),
+        fixture.last("POST", "/token").form("client_id").as_deref(),
         Some(DOCUMENT)
     );
-    assert_eq!(scene.posts("/register"), 0);
+    assert_eq!(fixture.posts("/register"), 0);
 
-    scene.login().await.unwrap();
-    assert!(shown_id(&scene).starts_with("client_"));
-    assert_eq!(scene.posts("/register"), 1);
+    fixture.login().await.unwrap();
+    assert!(shown_id(&fixture).starts_with("client_"));
+    assert_eq!(fixture.posts("/register"), 1);
 }
 
 #[tokio::test]
 async fn a_document_is_shown_only_to_a_server_that_takes_one() {
-    let scene = Scene::start().await;
-    scene.login_with(&with_document()).await.unwrap();
-    assert!(shown_id(&scene).starts_with("client_"));
+    let fixture = Fixture::start().await;
+    fixture.login_with(&with_document()).await.unwrap();
+    assert!(shown_id(&fixture).starts_with("client_"));
 }
 
 #[tokio::test]
 async fn a_document_that_cannot_be_a_client_id_is_our_own_mistake() {
-    let scene = Scene::with(Testbed::builder().client_id_metadata_documents(true)).await;
+    let fixture = Fixture::with(Testbed::builder().client_id_metadata_documents(true)).await;
     for bad in [
         "http://app.example/client.json",
         "https://app.example/",
@@ -111,23 +111,23 @@ async fn a_document_that_cannot_be_a_client_id_is_our_own_mistake() {
     ] {
         let mut options = LoginOptions::default();
         options.identity.document = Some(bad.parse().unwrap());
-        let error = scene.login_with(&options).await.unwrap_err();
+        let error = fixture.login_with(&options).await.unwrap_err();
         assert!(
             matches!(error, Error::Registration(RegistrationError::Document(_))),
             "{bad}: {error}"
         );
         assert_eq!(error.remedy(), Remedy::Reconfigure);
     }
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
 }
 
 #[tokio::test]
 async fn a_native_client_registers_as_one_and_says_that_it_will_refresh() {
-    let scene = Scene::with(Testbed::builder().strict_application_type(true)).await;
+    let fixture = Fixture::with(Testbed::builder().strict_application_type(true)).await;
     let mut options = LoginOptions::default();
     options.identity.client_name = "Notes for cats".to_owned();
-    scene.login_with(&options).await.unwrap();
-    let told = scene.last("POST", "/register").json().unwrap();
+    fixture.login_with(&options).await.unwrap();
+    let told = fixture.last("POST", "/register").json().unwrap();
     assert_eq!(told["application_type"], "native");
     assert_eq!(told["client_name"], "Notes for cats");
     assert_eq!(
@@ -136,23 +136,23 @@ async fn a_native_client_registers_as_one_and_says_that_it_will_refresh() {
     );
     assert_eq!(told["response_types"], json!(["code"]));
     assert_eq!(told["token_endpoint_auth_method"], "none");
-    let redirect_uri = parameter(&scene.person.opened()[0], "redirect_uri");
+    let redirect_uri = parameter(&fixture.person.opened()[0], "redirect_uri");
     assert_eq!(told["redirect_uris"], json!([redirect_uri]));
 }
 
 /// The Python MCP SDK and `FastMCP` compare the port of a loopback redirect URI too.
 #[tokio::test]
 async fn a_login_whose_registered_port_is_busy_registers_another_client() {
-    let scene = Scene::with(Testbed::builder().exact_redirect_uris(true)).await;
-    scene.login().await.unwrap();
-    let first = scene.person.opened().pop().unwrap();
+    let fixture = Fixture::with(Testbed::builder().exact_redirect_uris(true)).await;
+    fixture.login().await.unwrap();
+    let first = fixture.person.opened().pop().unwrap();
     let redirect: url::Url = parameter(&first, "redirect_uri").parse().unwrap();
     // Another login, of a proxy or of another account, waits there.
     let _waiting = std::net::TcpListener::bind(("127.0.0.1", redirect.port().unwrap())).unwrap();
     let mut options = LoginOptions::default();
     options.account = Some("other".to_owned());
-    scene.login_with(&options).await.unwrap();
-    let second = scene.person.opened().pop().unwrap();
+    fixture.login_with(&options).await.unwrap();
+    let second = fixture.person.opened().pop().unwrap();
     assert_ne!(
         parameter(&second, "client_id"),
         parameter(&first, "client_id")
@@ -165,11 +165,11 @@ async fn a_login_whose_registered_port_is_busy_registers_another_client() {
 
 #[tokio::test]
 async fn a_registration_is_used_again_with_its_port() {
-    let scene = Scene::start().await;
-    scene.login().await.unwrap();
-    scene.login().await.unwrap();
-    assert_eq!(scene.posts("/register"), 1);
-    let [first, second] = &scene.person.opened()[..] else {
+    let fixture = Fixture::start().await;
+    fixture.login().await.unwrap();
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.posts("/register"), 1);
+    let [first, second] = &fixture.person.opened()[..] else {
         panic!()
     };
     assert_eq!(
@@ -184,32 +184,32 @@ async fn a_registration_is_used_again_with_its_port() {
 
 #[tokio::test]
 async fn a_registration_outlives_a_login_that_was_denied() {
-    let scene = Scene::start()
+    let fixture = Fixture::start()
         .await
         .for_person(crate::support::Person::who_denies());
-    scene.login().await.unwrap_err();
-    scene.login().await.unwrap_err();
-    assert_eq!(scene.posts("/register"), 1);
+    fixture.login().await.unwrap_err();
+    fixture.login().await.unwrap_err();
+    assert_eq!(fixture.posts("/register"), 1);
 }
 
 #[tokio::test]
 async fn a_login_afresh_registers_anew() {
-    let scene = Scene::start().await;
-    scene.login().await.unwrap();
+    let fixture = Fixture::start().await;
+    fixture.login().await.unwrap();
     let mut options = LoginOptions::default();
     options.afresh = true;
-    scene.login_with(&options).await.unwrap();
-    assert_eq!(scene.posts("/register"), 2);
+    fixture.login_with(&options).await.unwrap();
+    assert_eq!(fixture.posts("/register"), 2);
 }
 
 #[tokio::test]
 async fn what_belongs_to_one_issuer_is_never_shown_to_the_next() {
     let builder = Testbed::builder().confidential_registrations(true);
-    let scene = Scene::with(builder).await;
-    scene.login().await.unwrap();
-    let record = scene.record().await.unwrap();
-    let old_id = shown_id(&scene);
-    let old_secret = scene
+    let fixture = Fixture::with(builder).await;
+    fixture.login().await.unwrap();
+    let record = fixture.record().await.unwrap();
+    let old_id = shown_id(&fixture);
+    let old_secret = fixture
         .store
         .registration(record.discovery.issuer())
         .await
@@ -217,8 +217,8 @@ async fn what_belongs_to_one_issuer_is_never_shown_to_the_next() {
         .unwrap();
     let old_secret = old_secret.client_secret.unwrap();
 
-    let successor = successor(&scene).await;
-    let session = scene.login().await.unwrap();
+    let successor = successor(&fixture).await;
+    let session = fixture.login().await.unwrap();
     assert_eq!(
         session.record().discovery.issuer().as_str(),
         successor.issuer()
@@ -242,11 +242,11 @@ async fn what_belongs_to_one_issuer_is_never_shown_to_the_next() {
 
 #[tokio::test]
 async fn a_client_of_another_issuer_is_not_tried() {
-    let scene = Scene::with(Testbed::builder().client("by-hand", None)).await;
+    let fixture = Fixture::with(Testbed::builder().client("by-hand", None)).await;
     let mut options = by_hand("by-hand", None);
     let client = options.identity.preregistered.as_mut().unwrap();
     client.issuer = Some(Issuer::new("https://other.example"));
-    let error = scene.login_with(&options).await.unwrap_err();
+    let error = fixture.login_with(&options).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -259,16 +259,16 @@ async fn a_client_of_another_issuer_is_not_tried() {
         "{error}"
     );
     assert!(
-        error.to_string().contains(&scene.testbed.issuer()),
+        error.to_string().contains(&fixture.testbed.issuer()),
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::Reconfigure);
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
 }
 
 #[tokio::test]
 async fn an_identity_and_a_discovery_that_do_not_belong_together_are_refused() {
-    let (one, two) = (Scene::start().await, Scene::start().await);
+    let (one, two) = (Fixture::start().await, Fixture::start().await);
     one.login().await.unwrap();
     two.login().await.unwrap();
     let (mut record, other) = (one.record().await.unwrap(), two.record().await.unwrap());
@@ -289,21 +289,21 @@ async fn an_identity_and_a_discovery_that_do_not_belong_together_are_refused() {
 
 #[tokio::test]
 async fn a_client_is_bound_to_the_issuer_that_it_was_first_used_with() {
-    let scene = Scene::with(Testbed::builder().client("by-hand", Some("planted"))).await;
+    let fixture = Fixture::with(Testbed::builder().client("by-hand", Some("planted"))).await;
     let options = by_hand("by-hand", Some("planted"));
-    scene.login_with(&options).await.unwrap();
-    let successor = successor(&scene).await;
+    fixture.login_with(&options).await.unwrap();
+    let successor = successor(&fixture).await;
     for afresh in [true, false] {
         let mut options = options.clone();
         options.afresh = afresh;
-        let error = scene.login_with(&options).await.unwrap_err();
+        let error = fixture.login_with(&options).await.unwrap_err();
         let refused = matches!(
             error,
             Error::Registration(RegistrationError::IssuerMismatch { .. })
         );
         assert!(refused, "{error}");
     }
-    let error = scene.login_with(&options).await.unwrap_err();
+    let error = fixture.login_with(&options).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -312,7 +312,7 @@ async fn a_client_is_bound_to_the_issuer_that_it_was_first_used_with() {
         "{error}"
     );
     assert!(!everything_told_to(&successor).contains("by-hand"));
-    assert_eq!(scene.person.opened().len(), 1);
+    assert_eq!(fixture.person.opened().len(), 1);
 }
 
 #[tokio::test]
@@ -322,13 +322,13 @@ async fn a_secret_goes_where_the_server_wants_it() {
         let builder = Testbed::builder()
             .client("by-hand", Some(SECRET))
             .client_auth_methods(&[method]);
-        let scene = Scene::with(builder).await;
-        let session = scene
+        let fixture = Fixture::with(builder).await;
+        let session = fixture
             .login_with(&by_hand("by-hand", Some(SECRET)))
             .await
             .unwrap();
         session.refresh().await.unwrap();
-        for request in scene
+        for request in fixture
             .testbed
             .requests()
             .iter()
@@ -345,14 +345,19 @@ async fn a_secret_goes_where_the_server_wants_it() {
 #[tokio::test]
 async fn a_secret_that_registration_brought_is_used() {
     let builder = Testbed::builder().confidential_registrations(true);
-    let scene = Scene::with(builder.client_auth_methods(&["none", "client_secret_post"])).await;
-    scene.login().await.unwrap();
-    assert!(scene.last("POST", "/token").form("client_secret").is_some());
+    let fixture = Fixture::with(builder.client_auth_methods(&["none", "client_secret_post"])).await;
+    fixture.login().await.unwrap();
+    assert!(
+        fixture
+            .last("POST", "/token")
+            .form("client_secret")
+            .is_some()
+    );
 }
 
 #[tokio::test]
 async fn a_refused_registration_says_what_the_server_said() {
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     let words = r#"{"error":"invalid_redirect_uri","error_description":"only https \u001b[2J"}"#;
     for (code, body, remedy) in [
         (400, words, Remedy::Reconfigure),
@@ -361,9 +366,9 @@ async fn a_refused_registration_says_what_the_server_said() {
         (429, "", Remedy::Retry),
         (503, "", Remedy::Retry),
     ] {
-        scene.testbed.clear_faults();
-        scene.testbed.set_fault(status("/register", code, body));
-        let error = scene.login().await.unwrap_err();
+        fixture.testbed.clear_faults();
+        fixture.testbed.set_fault(status("/register", code, body));
+        let error = fixture.login().await.unwrap_err();
         let text = error.to_string();
         assert!(
             text.contains(&code.to_string()) && text.contains("/register"),
@@ -377,7 +382,7 @@ async fn a_refused_registration_says_what_the_server_said() {
             );
         }
         assert_eq!(error.remedy(), remedy, "{code}");
-        assert_eq!(scene.person.opened(), []);
+        assert_eq!(fixture.person.opened(), []);
     }
 }
 
@@ -394,9 +399,9 @@ async fn an_unusable_registration_is_found_out_before_the_browser_opens() {
         Fault::RegistrationField(method.to_owned(), json!("client_secret_basic")),
         Fault::RegistrationField("client_secret".to_owned(), json!(5_551_234)),
     ] {
-        let scene = Scene::start().await;
-        scene.testbed.set_fault(fault.clone());
-        let error = scene.login().await.unwrap_err();
+        let fixture = Fixture::start().await;
+        fixture.testbed.set_fault(fault.clone());
+        let error = fixture.login().await.unwrap_err();
         let unusable = matches!(
             error,
             Error::Registration(RegistrationError::Answer {
@@ -407,7 +412,7 @@ async fn an_unusable_registration_is_found_out_before_the_browser_opens() {
         assert!(unusable, "{fault:?}: {error}");
         assert!(!error.to_string().contains("5551234"), "{error}");
         assert_eq!(error.remedy(), Remedy::ContactServerOperator);
-        assert_eq!(scene.person.opened(), []);
+        assert_eq!(fixture.person.opened(), []);
     }
 }
 
@@ -419,18 +424,18 @@ async fn a_sloppy_registration_is_good_enough() {
         ("redirect_uris", Value::Null),
         ("registration_client_uri", json!("http://169.254.169.254/")),
     ] {
-        let scene = Scene::start().await;
-        scene
+        let fixture = Fixture::start().await;
+        fixture
             .testbed
             .set_fault(Fault::RegistrationField(name.to_owned(), value));
-        assert!(scene.login().await.is_ok(), "{name}");
+        assert!(fixture.login().await.is_ok(), "{name}");
     }
 }
 
 #[tokio::test]
 async fn without_any_way_to_a_client_id_the_person_is_told() {
-    let scene = Scene::with(Testbed::builder().dynamic_registration(false)).await;
-    let error = scene.login().await.unwrap_err();
+    let fixture = Fixture::with(Testbed::builder().dynamic_registration(false)).await;
+    let error = fixture.login().await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -439,60 +444,60 @@ async fn without_any_way_to_a_client_id_the_person_is_told() {
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::Reconfigure);
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
 }
 
 #[tokio::test]
 async fn a_client_that_the_server_forgot_is_registered_anew_at_the_next_login() {
-    let scene = Scene::start().await;
-    scene.login().await.unwrap();
+    let fixture = Fixture::start().await;
+    fixture.login().await.unwrap();
     let unknown = status("/token", 401, r#"{"error":"invalid_client"}"#);
-    scene.testbed.set_fault(unknown);
-    let error = scene.login().await.unwrap_err();
+    fixture.testbed.set_fault(unknown);
+    let error = fixture.login().await.unwrap_err();
     assert!(error.is_unknown_client(), "{error}");
-    scene.testbed.clear_faults();
-    scene.login().await.unwrap();
-    assert_eq!(scene.posts("/register"), 2);
+    fixture.testbed.clear_faults();
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.posts("/register"), 2);
 }
 
 #[tokio::test]
 async fn two_accounts_share_a_client_and_no_tokens() {
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     let account = |name: &str| {
         let mut options = LoginOptions::default();
         options.account = Some(name.to_owned());
         options
     };
-    let one = scene.login_with(&account("one")).await.unwrap();
-    let two = scene.login_with(&account("two")).await.unwrap();
-    assert_eq!(scene.posts("/register"), 1);
+    let one = fixture.login_with(&account("one")).await.unwrap();
+    let two = fixture.login_with(&account("two")).await.unwrap();
+    assert_eq!(fixture.posts("/register"), 1);
     assert_ne!(
         one.record().tokens.access_token,
         two.record().tokens.access_token
     );
-    assert_eq!(scene.store.keys().await.unwrap().len(), 2);
+    assert_eq!(fixture.store.keys().await.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn a_client_that_the_authorization_endpoint_does_not_know_is_registered_anew() {
-    let scene = Scene::start().await;
-    scene.login().await.unwrap();
-    scene.testbed.set_fault(Fault::CallbackError {
+    let fixture = Fixture::start().await;
+    fixture.login().await.unwrap();
+    fixture.testbed.set_fault(Fault::CallbackError {
         error: "unauthorized_client".to_owned(),
         description: None,
     });
-    scene.login().await.unwrap_err();
-    scene.testbed.clear_faults();
-    scene.login().await.unwrap();
-    assert_eq!(scene.posts("/register"), 2);
+    fixture.login().await.unwrap_err();
+    fixture.testbed.clear_faults();
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.posts("/register"), 2);
 }
 
 #[tokio::test]
 async fn a_damaged_registration_stands_in_nobodys_way() {
     let directory = tempfile::tempdir().unwrap();
-    let mut scene = Scene::start().await;
-    scene.store = TokenStore::open(&format!("file:{}", directory.path().display())).unwrap();
-    scene.login().await.unwrap();
+    let mut fixture = Fixture::start().await;
+    fixture.store = TokenStore::open(&format!("file:{}", directory.path().display())).unwrap();
+    fixture.login().await.unwrap();
     for entry in std::fs::read_dir(directory.path()).unwrap() {
         let path = entry.unwrap().path();
         let is_client = path.is_file()
@@ -503,7 +508,7 @@ async fn a_damaged_registration_stands_in_nobodys_way() {
         }
     }
     for _ in 0..2 {
-        scene.login().await.unwrap();
-        assert_eq!(scene.posts("/register"), 2);
+        fixture.login().await.unwrap();
+        assert_eq!(fixture.posts("/register"), 2);
     }
 }

@@ -11,29 +11,29 @@ use mcp_client_oauth::{
     store::{LoginKey, Record},
 };
 
-use crate::support::{Scene, bounded};
+use crate::support::{Fixture, bounded};
 
 /// A login as if it were at `server`, as another process finds it.
-async fn session_at(scene: &Scene, server: &ServerUrl) -> Session {
-    let mut record = scene.login().await.unwrap().record();
+async fn session_at(fixture: &Fixture, server: &ServerUrl) -> Session {
+    let mut record = fixture.login().await.unwrap().record();
     record.discovery.server = server.clone();
     record.discovery.resource = Resource::new(server.as_str());
     record.lender = Some(LoginKey::new(server.clone()).with_account("lender"));
     let key = LoginKey::new(server.clone());
-    let mut lock = scene.store.lock(&key).await.unwrap();
-    scene.store.save(&mut lock, &record).await.unwrap();
-    let (platform, store) = (scene.platform.clone(), scene.store.clone());
+    let mut lock = fixture.store.lock(&key).await.unwrap();
+    fixture.store.save(&mut lock, &record).await.unwrap();
+    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
     let session = Session::open(platform, store, key).await.unwrap();
     session.unwrap()
 }
 
 #[tokio::test]
 async fn what_is_kept_of_it_is_found_again() {
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     let server = ServerUrl::parse_allow_http("http://mcp-server:8080/mcp").unwrap();
-    let session = session_at(&scene, &server).await;
+    let session = session_at(&fixture, &server).await;
     assert_eq!(session.record().discovery.server, server);
-    let keys = scene.store.keys().await.unwrap();
+    let keys = fixture.store.keys().await.unwrap();
     assert!(keys.contains(session.key()), "{keys:?}");
     let written = serde_json::to_string(&session.record()).unwrap();
     let read: Record = serde_json::from_str(&written).unwrap();
@@ -45,13 +45,13 @@ async fn what_is_kept_of_it_is_found_again() {
 
 #[tokio::test]
 async fn no_token_goes_in_clear_to_a_public_place_whoever_sends_it() {
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     for place in ["http://8.8.8.8/mcp", "http://169.254.169.254/mcp"] {
         let server = ServerUrl::parse_allow_http(place).unwrap();
-        let session = Arc::new(session_at(&scene, &server).await);
+        let session = Arc::new(session_at(&fixture, &server).await);
         let by_rmcp = AuthorizedClient::new(Arc::<Session>::clone(&session));
         let source: Arc<dyn TokenSource> = session;
-        let authorized = Authorized::new(scene.platform.clone(), source);
+        let authorized = Authorized::new(fixture.platform.clone(), source);
         let ours = bounded(Box::pin(authorized.get(server.as_url().clone()).send())).await;
         // Another client of the application, which sends by itself.
         let by_another = authorized.send(&Method::GET, server.as_url(), |_| async {

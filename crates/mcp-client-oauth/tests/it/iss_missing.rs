@@ -7,7 +7,7 @@ use mcp_client_oauth::{
 };
 use url::Url;
 
-use crate::support::{Person, Scene, browse, parameter};
+use crate::support::{Fixture, Person, browse, parameter};
 
 /// What real servers send that promise `authorization_response_iss_parameter_supported`: after a
 /// request that they refuse, and after a consent that was declined.
@@ -29,14 +29,14 @@ const ERRORS: &[(&str, &str)] = &[
 #[tokio::test]
 async fn an_error_without_the_promised_iss_ends_the_login_unread() {
     for (name, query) in ERRORS {
-        let scene = Scene::start().await;
-        let scene = scene.for_person(Person::who(move |url| async move {
+        let fixture = Fixture::start().await;
+        let fixture = fixture.for_person(Person::who(move |url| async move {
             let mut callback = Url::parse(&parameter(&url, "redirect_uri")).unwrap();
             let state = parameter(&url, "state");
             callback.set_query(Some(&query.replace("STATE", &state)));
             browse(callback).await
         }));
-        let error = scene.login().await.unwrap_err();
+        let error = fixture.login().await.unwrap_err();
         let cause = match &error {
             Error::Authorization(AuthorizationError::Callback(cause)) => cause,
             other => panic!("{name}: {other}"),
@@ -48,10 +48,10 @@ async fn an_error_without_the_promised_iss_ends_the_login_unread() {
         for word in ["access_denied", "invalid_scope", "invalid_request", "nonce"] {
             assert!(!text.contains(word), "{name}: {text}");
         }
-        let pages = scene.person.pages().await;
+        let pages = fixture.person.pages().await;
         assert!(pages.iter().all(|page| !page.body.contains("nonce")));
         assert_eq!(pages.last().unwrap().url.path(), "/callback/denied");
-        scene.assert_nothing_is_stored().await;
-        assert_eq!(scene.posts("/token"), 0);
+        fixture.assert_nothing_is_stored().await;
+        assert_eq!(fixture.posts("/token"), 0);
     }
 }

@@ -186,8 +186,11 @@ async fn a_locked_keychain_is_told_and_changes_nothing() {
     }
     assert_eq!(contents(&home.path()), before);
     assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
-    let answer = key_kinds().await.remove(0).1.unwrap_err();
-    assert!(matches!(answer, KeychainErrorKind::Locked(_)), "{answer}");
+    let response = key_kinds().await.remove(0).1.unwrap_err();
+    assert!(
+        matches!(response, KeychainErrorKind::Locked(_)),
+        "{response}"
+    );
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use mcp_oauth_testbed::{Corruption, DpopPolicy, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
 use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
 
-use crate::support::{Person, Scene, bounded, lock, parameters, with_parameter};
+use crate::support::{Fixture, Person, bounded, lock, parameters, with_parameter};
 
 mod machine;
 
@@ -80,9 +80,9 @@ impl Paper {
 }
 
 /// Every secret that the servers have seen or given out, and those of the person's own URLs.
-pub(crate) async fn secrets(scene: &Scene) -> BTreeSet<String> {
+pub(crate) async fn secrets(fixture: &Fixture) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for request in scene.testbed.requests() {
+    for request in fixture.testbed.requests() {
         for name in [
             "code",
             "code_verifier",
@@ -103,10 +103,10 @@ pub(crate) async fn secrets(scene: &Scene) -> BTreeSet<String> {
         // Each is good for one request; until that has arrived it is as good as the token.
         found.extend(request.header("dpop").map(str::to_owned));
     }
-    for url in scene.person.opened() {
+    for url in fixture.person.opened() {
         found.extend(parameters(&url, "state"));
     }
-    if let Some(record) = scene.record().await {
+    if let Some(record) = fixture.record().await {
         if let Some(key) = &record.dpop {
             let json = serde_json::to_string(key).unwrap();
             found.insert(json.trim_matches('"').to_owned());
@@ -122,8 +122,8 @@ pub(crate) async fn secrets(scene: &Scene) -> BTreeSet<String> {
     found
 }
 
-async fn assert_nothing_leaked(scene: &Scene, paper: &Paper, at_least: usize) {
-    let (secrets, text) = (secrets(scene).await, paper.text());
+async fn assert_nothing_leaked(fixture: &Fixture, paper: &Paper, at_least: usize) {
+    let (secrets, text) = (secrets(fixture).await, paper.text());
     assert!(
         secrets.len() >= at_least,
         "only {} secrets were at stake",
@@ -153,41 +153,41 @@ pub(crate) fn print_session(paper: &Paper, session: &Session) {
 async fn a_whole_life_of_a_login_prints_no_secret() {
     let (paper, _guard) = Paper::laid_out();
     let builder = Testbed::builder().confidential_registrations(true);
-    let scene = Scene::with(builder).await;
-    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
+    let fixture = Fixture::with(builder).await;
+    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
     let options = LoginOptions::default();
-    let session = sessions.ensure(&scene.server, &options).await.unwrap();
+    let session = sessions.ensure(&fixture.server, &options).await.unwrap();
     let source: Arc<dyn TokenSource> = Arc::new(session.clone());
-    let authorized = Authorized::new(scene.platform.clone(), source);
-    let notes = scene.server.as_url().join("/mcp/notes").unwrap();
+    let authorized = Authorized::new(fixture.platform.clone(), source);
+    let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
     let request = authorized.get(notes.clone());
     paper.print(&request);
-    scene.testbed.revoke_access_tokens();
+    fixture.testbed.revoke_access_tokens();
     paper.print(&request.send().await.unwrap());
     print_session(&paper, &session);
-    let key = scene.key();
-    let registration = scene
+    let key = fixture.key();
+    let registration = fixture
         .store
         .registration(session.record().discovery.issuer())
         .await;
     paper.print(&registration.unwrap());
     for value in [
         &sessions as &dyn Debug,
-        &scene.store,
-        &scene.platform,
+        &fixture.store,
+        &fixture.platform,
         &authorized,
         &key,
         &options,
     ] {
         paper.print(value);
     }
-    let lock = scene.store.lock(&key).await.unwrap();
+    let lock = fixture.store.lock(&key).await.unwrap();
     paper.print(&lock);
     drop(lock);
     paper.print(&sessions.logout(&key).await.unwrap());
     assert!(paper.text().len() > 1000);
     // State, code, verifier, client secret, two access and two refresh tokens.
-    assert_nothing_leaked(&scene, &paper, 8).await;
+    assert_nothing_leaked(&fixture, &paper, 8).await;
 }
 
 #[tokio::test]
@@ -195,46 +195,46 @@ async fn a_login_with_a_key_prints_neither_key_nor_proof() {
     let (paper, _guard) = Paper::laid_out();
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
     let builder = builder.dpop_nonces_at(Peer::AuthorizationServer);
-    let scene = Scene::with(builder.dpop_nonces_at(Peer::Mcp)).await;
-    scene.clock.set(SystemClock::default().now());
-    let session = scene.login().await.unwrap();
-    let authorized = Authorized::new(scene.platform.clone(), Arc::new(session.clone()));
-    let notes = scene.server.as_url().join("/mcp/notes").unwrap();
+    let fixture = Fixture::with(builder.dpop_nonces_at(Peer::Mcp)).await;
+    fixture.clock.set(SystemClock::default().now());
+    let session = fixture.login().await.unwrap();
+    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(session.clone()));
+    let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
     paper.print(&authorized.get(notes.clone()).send().await.unwrap());
-    let answer = authorized.send(&Method::GET, &notes, |credentials| {
+    let response = authorized.send(&Method::GET, &notes, |credentials| {
         paper.print(&credentials);
         async { Ok(http::Response::new(())) }
     });
-    answer.await.unwrap();
+    response.await.unwrap();
     let prover = session.prover().unwrap();
     paper.print(&prover);
     paper.print(&prover.prove(&Method::GET, &notes, None).unwrap());
     print_session(&paper, &session);
     for fault in [Fault::DpopNonceForEver, Fault::DpopIgnored] {
-        scene.testbed.set_fault(fault);
+        fixture.testbed.set_fault(fault);
         paper.print_error(&session.refresh().await.unwrap_err());
-        scene.testbed.clear_faults();
+        fixture.testbed.clear_faults();
     }
-    paper.print(&refresh(&scene.platform, &session.record()).await);
+    paper.print(&refresh(&fixture.platform, &session.record()).await);
     // State, code, verifier, key, tokens, and at least five proofs.
-    assert_nothing_leaked(&scene, &paper, 12).await;
+    assert_nothing_leaked(&fixture, &paper, 12).await;
 }
 
 #[tokio::test]
 async fn a_secret_of_the_configuration_is_not_printed() {
     let (paper, _guard) = Paper::laid_out();
-    let scene = Scene::with(Testbed::builder().client("by-hand", Some("planted-secret"))).await;
+    let fixture = Fixture::with(Testbed::builder().client("by-hand", Some("planted-secret"))).await;
     let mut options = LoginOptions::default();
     let secret = Secret::new("planted-secret".to_owned());
     options.identity.preregistered = Some(PreregisteredClient::new("by-hand", Some(secret)));
     paper.print(&options);
-    let session = scene.login_with(&options).await.unwrap();
+    let session = fixture.login_with(&options).await.unwrap();
     print_session(&paper, &session);
-    let (platform, store) = (scene.platform.clone(), scene.store.clone());
+    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
     let interactive =
-        InteractiveSession::open(platform, store, scene.server.clone(), options).await;
+        InteractiveSession::open(platform, store, fixture.server.clone(), options).await;
     paper.print(&interactive.unwrap());
-    assert_nothing_leaked(&scene, &paper, 4).await;
+    assert_nothing_leaked(&fixture, &paper, 4).await;
 }
 
 /// What a server says that was told a secret, and repeats it.
@@ -252,30 +252,31 @@ fn echo(path: &str, secret: &str) -> Fault {
 #[tokio::test]
 async fn a_server_that_repeats_a_secret_is_not_quoted() {
     let (paper, _guard) = Paper::laid_out();
-    let scene = Scene::with(Testbed::builder().client("by-hand", Some("hunter2-hunter2"))).await;
+    let fixture =
+        Fixture::with(Testbed::builder().client("by-hand", Some("hunter2-hunter2"))).await;
     let mut options = LoginOptions::default();
     let secret = Secret::new("hunter2-hunter2".to_owned());
     options.identity.preregistered = Some(PreregisteredClient::new("by-hand", Some(secret)));
-    let session = scene.login_with(&options).await.unwrap();
+    let session = fixture.login_with(&options).await.unwrap();
     let tokens = session.record().tokens;
     let refresh_token = tokens.refresh_token.unwrap();
 
     for secret in [refresh_token.expose().as_str(), "hunter2-hunter2"] {
-        scene.testbed.clear_faults();
-        scene.testbed.set_fault(echo("/token", secret));
-        scene.testbed.set_fault(echo("/revoke", secret));
+        fixture.testbed.clear_faults();
+        fixture.testbed.set_fault(echo("/token", secret));
+        fixture.testbed.set_fault(echo("/revoke", secret));
         let record = session.record();
-        let error = refresh(&scene.platform, &record).await.unwrap_err();
+        let error = refresh(&fixture.platform, &record).await.unwrap_err();
         paper.print_error(&error.into());
-        let outcome = logout(&scene.platform, &scene.store, &scene.key())
+        let outcome = logout(&fixture.platform, &fixture.store, &fixture.key())
             .await
             .unwrap();
         paper.print(&outcome);
-        let mut lock = scene.store.lock(&scene.key()).await.unwrap();
-        scene.store.save(&mut lock, &record).await.unwrap();
+        let mut lock = fixture.store.lock(&fixture.key()).await.unwrap();
+        fixture.store.save(&mut lock, &record).await.unwrap();
     }
     assert!(paper.text().contains("invalid_grant"));
-    assert_nothing_leaked(&scene, &paper, 4).await;
+    assert_nothing_leaked(&fixture, &paper, 4).await;
 }
 
 #[tokio::test]
@@ -308,13 +309,13 @@ async fn no_failure_of_a_login_prints_a_secret() {
         Fault::CallbackIss("https://evil.example".to_owned()),
     ] {
         let (paper, _guard) = Paper::laid_out();
-        let scene = Scene::start().await;
-        scene.testbed.set_fault(fault);
-        match scene.login().await {
+        let fixture = Fixture::start().await;
+        fixture.testbed.set_fault(fault);
+        match fixture.login().await {
             Ok(session) => print_session(&paper, &session),
             Err(error) => paper.print_error(&error),
         }
-        assert_nothing_leaked(&scene, &paper, 0).await;
+        assert_nothing_leaked(&fixture, &paper, 0).await;
     }
 }
 
@@ -328,13 +329,13 @@ async fn a_callback_that_is_refused_is_not_quoted() {
             callback.clone(),
         ]
     });
-    let scene = Scene::start().await.for_person(person);
-    scene
+    let fixture = Fixture::start().await.for_person(person);
+    fixture
         .person
         .paste("http://127.0.0.1/callback?code=planted-code&state=planted-state");
-    let session = scene.login().await.unwrap();
+    let session = fixture.login().await.unwrap();
     print_session(&paper, &session);
-    assert_nothing_leaked(&scene, &paper, 4).await;
+    assert_nothing_leaked(&fixture, &paper, 4).await;
 }
 
 #[tokio::test]
@@ -346,14 +347,16 @@ async fn a_refresh_that_fails_prints_no_secret() {
         Corruption::FormEncoded,
     ] {
         let (paper, _guard) = Paper::laid_out();
-        let scene = Scene::start().await;
-        scene.login().await.unwrap();
-        let (session, _) = scene.flying_session().await;
-        scene.testbed.set_fault(Fault::Spoil(Endpoint::Token, how));
+        let fixture = Fixture::start().await;
+        fixture.login().await.unwrap();
+        let (session, _) = fixture.flying_session().await;
+        fixture
+            .testbed
+            .set_fault(Fault::Spoil(Endpoint::Token, how));
         paper.print_error(&bounded(session.refresh()).await.unwrap_err());
-        scene.testbed.clear_faults();
-        scene.testbed.revoke_everything();
+        fixture.testbed.clear_faults();
+        fixture.testbed.revoke_everything();
         paper.print_error(&bounded(session.refresh()).await.unwrap_err());
-        assert_nothing_leaked(&scene, &paper, 4).await;
+        assert_nothing_leaked(&fixture, &paper, 4).await;
     }
 }

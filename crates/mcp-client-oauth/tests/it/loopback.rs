@@ -8,15 +8,15 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Person, Scene, Waiting, approve, bounded};
+use crate::support::{Fixture, Person, Waiting, approve, bounded};
 
 /// Eight KiB, and a bit.
 const TOO_MUCH: usize = 8 * 1024 + 100;
 
-async fn waiting() -> (Scene, Waiting) {
-    let scene = Scene::start().await.for_person(Person::who_waits());
-    let waiting = scene.begin(LoginOptions::default()).await;
-    (scene, waiting)
+async fn waiting() -> (Fixture, Waiting) {
+    let fixture = Fixture::start().await.for_person(Person::who_waits());
+    let waiting = fixture.begin(LoginOptions::default()).await;
+    (fixture, waiting)
 }
 
 /// Sends what is given and reads to the end.
@@ -24,9 +24,9 @@ async fn raw(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     // The listener may have hung up before it has read all of it.
     let _ = stream.write_all(request.as_bytes()).await;
-    let mut answer = Vec::new();
-    let _ = bounded(stream.read_to_end(&mut answer)).await;
-    String::from_utf8(answer).unwrap()
+    let mut response = Vec::new();
+    let _ = bounded(stream.read_to_end(&mut response)).await;
+    String::from_utf8(response).unwrap()
 }
 
 /// A request with these extra header lines.
@@ -38,16 +38,16 @@ async fn ask(port: u16, line: &str, host: &str, headers: &str) -> String {
     .await
 }
 
-fn status(answer: &str) -> u16 {
-    answer
+fn status(response: &str) -> u16 {
+    response
         .split(' ')
         .nth(1)
         .and_then(|code| code.parse().ok())
         .unwrap_or(0)
 }
 
-fn body(answer: &str) -> &str {
-    answer.split_once("\r\n\r\n").unwrap().1
+fn body(response: &str) -> &str {
+    response.split_once("\r\n\r\n").unwrap().1
 }
 
 /// The person decides after all, and the login has taken no harm.
@@ -59,7 +59,7 @@ async fn goes_on(waiting: Waiting) {
 
 #[tokio::test]
 async fn a_foreign_name_for_this_machine_is_turned_away() {
-    let (_scene, waiting) = waiting().await;
+    let (_fixture, waiting) = waiting().await;
     let port = waiting.port();
     let other = port ^ 1;
     for host in [
@@ -71,8 +71,8 @@ async fn a_foreign_name_for_this_machine_is_turned_away() {
         format!("user@127.0.0.1:{port}"),
         String::new(),
     ] {
-        let answer = ask(port, "GET /callback?code=1&state=x", &host, "").await;
-        assert_eq!(status(&answer), 421, "{host}: {answer}");
+        let response = ask(port, "GET /callback?code=1&state=x", &host, "").await;
+        assert_eq!(status(&response), 421, "{host}: {response}");
     }
     let nameless = raw(port, "GET /callback?code=1&state=x HTTP/1.0\r\n\r\n").await;
     assert_eq!(status(&nameless), 421);
@@ -92,7 +92,7 @@ async fn a_foreign_name_for_this_machine_is_turned_away() {
 
 #[tokio::test]
 async fn only_a_navigation_to_the_callback_is_answered() {
-    let (_scene, waiting) = waiting().await;
+    let (_fixture, waiting) = waiting().await;
     let host = format!("127.0.0.1:{}", waiting.port());
     for (line, headers, expected) in [
         (
@@ -126,15 +126,15 @@ async fn only_a_navigation_to_the_callback_is_answered() {
         ("GET /CALLBACK", "", 404),
         ("GET //callback", "", 404),
     ] {
-        let answer = ask(waiting.port(), line, &host, headers).await;
-        assert_eq!(status(&answer), expected, "{line} {headers}: {answer}");
+        let response = ask(waiting.port(), line, &host, headers).await;
+        assert_eq!(status(&response), expected, "{line} {headers}: {response}");
     }
     goes_on(waiting).await;
 }
 
 #[tokio::test]
 async fn a_page_is_the_same_whatever_was_sent() {
-    let (_scene, waiting) = waiting().await;
+    let (_fixture, waiting) = waiting().await;
     let host = format!("127.0.0.1:{}", waiting.port());
     let payloads = [
         "<script>alert(1)</script>",
@@ -167,11 +167,11 @@ async fn a_page_is_the_same_whatever_was_sent() {
             format!("GET /callback?code={encoded}&state={encoded}"),
         ] {
             let referer = format!("Referer: {payload}\r\n");
-            let answer = ask(waiting.port(), &line, &host, &referer).await;
-            assert_eq!(status(&answer), 400, "{line}: {answer}");
-            assert!(!answer.to_lowercase().contains("x-evil"), "{answer}");
+            let response = ask(waiting.port(), &line, &host, &referer).await;
+            assert_eq!(status(&response), 400, "{line}: {response}");
+            assert!(!response.to_lowercase().contains("x-evil"), "{response}");
             // What no browser would send is no HTTP, and gets no page at all.
-            pages.extend(Some(body(&answer).to_owned()).filter(|page| !page.is_empty()));
+            pages.extend(Some(body(&response).to_owned()).filter(|page| !page.is_empty()));
         }
     }
     assert!(pages.len() > 20, "{}", pages.len());
@@ -182,9 +182,9 @@ async fn a_page_is_the_same_whatever_was_sent() {
 
 #[tokio::test]
 async fn every_page_forbids_scripts_frames_copies_and_referrers() {
-    let (scene, waiting) = waiting().await;
+    let (fixture, waiting) = waiting().await;
     let host = format!("127.0.0.1:{}", waiting.port());
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for line in [
         "GET /callback",
         "GET /x",
@@ -192,11 +192,11 @@ async fn every_page_forbids_scripts_frames_copies_and_referrers() {
         "GET /callback/done",
         "GET /callback/denied",
     ] {
-        answers.push(ask(waiting.port(), line, &host, "").await);
+        responses.push(ask(waiting.port(), line, &host, "").await);
     }
-    answers.push(ask(waiting.port(), "GET /callback", "evil.example", "").await);
-    for answer in answers {
-        let head = answer.split_once("\r\n\r\n").unwrap().0.to_lowercase();
+    responses.push(ask(waiting.port(), "GET /callback", "evil.example", "").await);
+    for response in responses {
+        let head = response.split_once("\r\n\r\n").unwrap().0.to_lowercase();
         for line in [
             "cache-control: no-store",
             "content-security-policy: default-src 'none'",
@@ -208,17 +208,17 @@ async fn every_page_forbids_scripts_frames_copies_and_referrers() {
         ] {
             assert!(head.contains(line), "{line}: {head}");
         }
-        assert!(!body(&answer).contains("<script"), "{answer}");
+        assert!(!body(&response).contains("<script"), "{response}");
     }
     goes_on(waiting).await;
-    assert_eq!(scene.testbed.token_requests("authorization_code"), 1);
+    assert_eq!(fixture.testbed.token_requests("authorization_code"), 1);
 }
 
 #[tokio::test]
 async fn the_last_page_has_no_code_in_its_url() {
-    let scene = Scene::start().await;
-    scene.login().await.unwrap();
-    let pages = scene.person.pages().await;
+    let fixture = Fixture::start().await;
+    fixture.login().await.unwrap();
+    let pages = fixture.person.pages().await;
     let [callback, last] = &pages[..] else {
         panic!("{pages:?}")
     };
@@ -231,16 +231,16 @@ async fn the_last_page_has_no_code_in_its_url() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
-    let (_scene, waiting) = waiting().await;
+    let (_fixture, waiting) = waiting().await;
     let host = format!("127.0.0.1:{}", waiting.port());
     let padding = format!("X-Padding: {}\r\n", "x".repeat(TOO_MUCH));
     let long = format!("GET /callback?code={}", "x".repeat(TOO_MUCH));
-    let answers = [
+    let responses = [
         ask(waiting.port(), "GET /callback", &host, &padding).await,
         ask(waiting.port(), &long, &host, "").await,
     ];
-    for answer in answers {
-        assert!([0, 414, 431].contains(&status(&answer)), "{answer}");
+    for response in responses {
+        assert!([0, 414, 431].contains(&status(&response)), "{response}");
     }
     for nonsense in [
         "\r\n\r\n",
@@ -248,10 +248,10 @@ async fn a_head_that_is_too_large_is_refused() {
         "\u{16}\u{3}\u{1}",
         "GET /callback HTTP/9.9\r\n\r\n",
     ] {
-        let answer = raw_half(waiting.port(), nonsense).await;
+        let response = raw_half(waiting.port(), nonsense).await;
         assert!(
-            [0, 400, 505].contains(&status(&answer)),
-            "{nonsense:?}: {answer}"
+            [0, 400, 505].contains(&status(&response)),
+            "{nonsense:?}: {response}"
         );
     }
     goes_on(waiting).await;
@@ -262,14 +262,14 @@ async fn raw_half(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let _ = stream.write_all(request.as_bytes()).await;
     let _ = stream.shutdown().await;
-    let mut answer = Vec::new();
-    let _ = bounded(stream.read_to_end(&mut answer)).await;
-    String::from_utf8(answer).unwrap()
+    let mut response = Vec::new();
+    let _ = bounded(stream.read_to_end(&mut response)).await;
+    String::from_utf8(response).unwrap()
 }
 
 #[tokio::test]
 async fn a_flood_of_slow_connections_does_not_keep_the_browser_out() {
-    let (_scene, waiting) = waiting().await;
+    let (_fixture, waiting) = waiting().await;
     let mut idle = Vec::new();
     for _ in 0..100 {
         let mut stream = TcpStream::connect(("127.0.0.1", waiting.port()))
@@ -293,7 +293,7 @@ async fn a_flood_of_slow_connections_does_not_keep_the_browser_out() {
 
 #[tokio::test]
 async fn every_connection_ends_with_the_login() {
-    let (_scene, waiting) = waiting().await;
+    let (_fixture, waiting) = waiting().await;
     let mut idle = TcpStream::connect(("127.0.0.1", waiting.port()))
         .await
         .unwrap();

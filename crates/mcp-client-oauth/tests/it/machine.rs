@@ -11,7 +11,7 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::{Builder, Machine, Peer, Recorded, Testbed};
 
-use crate::support::Scene;
+use crate::support::Fixture;
 
 mod credentials;
 mod enterprise;
@@ -23,14 +23,14 @@ mod workload;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// A scene whose clock agrees with that of the testbed: assertions have dates.
-async fn scene(builder: Builder) -> Scene {
-    let scene = Scene::with(builder).await;
+async fn fixture(builder: Builder) -> Fixture {
+    let fixture = Fixture::with(builder).await;
     #[allow(
         clippy::disallowed_methods,
         reason = "the testbed's clock begins at the time of the machine"
     )]
-    scene.clock.set(SystemTime::now());
-    scene
+    fixture.clock.set(SystemTime::now());
+    fixture
 }
 
 fn secret(text: &str) -> Secret<String> {
@@ -62,10 +62,12 @@ fn fields(request: &Recorded) -> Vec<String> {
 }
 
 /// No page, no listener, no client that was not there before (J2).
-fn assert_nobody_was_asked(scene: &Scene) {
-    assert_eq!(scene.person.opened(), []);
+fn assert_nobody_was_asked(fixture: &Fixture) {
+    assert_eq!(fixture.person.opened(), []);
     for (method, path) in [("GET", "/authorize"), ("POST", "/register")] {
-        let seen = scene.testbed.count(Peer::AuthorizationServer, method, path);
+        let seen = fixture
+            .testbed
+            .count(Peer::AuthorizationServer, method, path);
         assert_eq!(seen, 0, "{path}");
     }
 }

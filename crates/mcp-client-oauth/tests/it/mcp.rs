@@ -15,17 +15,17 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Scene, bounded};
+use crate::support::{Fixture, bounded};
 
 type Client = RunningService<RoleClient, ClientConfig>;
 
-async fn connected(builder: mcp_oauth_testbed::Builder) -> (Scene, Session, Client) {
-    let scene = Scene::with(builder).await;
-    let session = scene.login().await.unwrap();
+async fn connected(builder: mcp_oauth_testbed::Builder) -> (Fixture, Session, Client) {
+    let fixture = Fixture::with(builder).await;
+    let session = fixture.login().await.unwrap();
     let client = bounded(Box::pin(connect(Arc::new(session.clone()))))
         .await
         .unwrap();
-    (scene, session, client)
+    (fixture, session, client)
 }
 
 async fn call(client: &Client, tool: &'static str, arguments: Value) -> Option<Value> {
@@ -43,8 +43,8 @@ async fn adds(client: &Client) {
 }
 
 /// Every request to the MCP endpoint, but for the question of discovery, had a token.
-fn assert_authorized(scene: &Scene) {
-    let requests = scene.testbed.requests();
+fn assert_authorized(fixture: &Fixture) {
+    let requests = fixture.testbed.requests();
     let bare = requests.iter().filter(|request| request.path == "/mcp");
     let bare = bare
         .filter(|request| !request.headers.contains_key("authorization"))
@@ -56,12 +56,12 @@ fn assert_authorized(scene: &Scene) {
 async fn tools_are_listed_and_called_over_both_wires_and_both_kinds_of_answer() {
     for wire in [Wire::Both, Wire::Stateful, Wire::Stateless] {
         for answers in [Answers::Json, Answers::Sse] {
-            let (scene, _, client) =
+            let (fixture, _, client) =
                 connected(Testbed::builder().wire(wire).answers(answers)).await;
             assert_eq!(client.list_all_tools().await.unwrap().len(), 4);
             adds(&client).await;
             bounded(client.cancel()).await.unwrap();
-            assert_authorized(&scene);
+            assert_authorized(&fixture);
         }
     }
 }
@@ -75,16 +75,16 @@ async fn a_version_that_is_known_is_spoken_without_a_negotiation() {
         (ClientLifecycleMode::Initialize, "initialize"),
         (stateless, "server/discover"),
     ] {
-        let scene = Scene::start().await;
-        let session = scene.login().await.unwrap();
-        let before = scene.testbed.requests().len();
+        let fixture = Fixture::start().await;
+        let session = fixture.login().await.unwrap();
+        let before = fixture.testbed.requests().len();
         let client = bounded(Box::pin(connect_with_lifecycle(
             Arc::new(session),
             lifecycle,
         )))
         .await
         .unwrap();
-        let requests = scene.testbed.requests();
+        let requests = fixture.testbed.requests();
         assert_eq!(requests[before].json().unwrap()["method"], first);
         adds(&client).await;
         bounded(client.cancel()).await.unwrap();
@@ -94,13 +94,13 @@ async fn a_version_that_is_known_is_spoken_without_a_negotiation() {
 #[tokio::test]
 async fn a_token_that_is_refused_in_the_middle_is_replaced() {
     for wire in [Wire::Stateful, Wire::Stateless] {
-        let (scene, session, client) = connected(Testbed::builder().wire(wire)).await;
+        let (fixture, session, client) = connected(Testbed::builder().wire(wire)).await;
         adds(&client).await;
         let before = session.record().tokens.access_token;
-        scene.testbed.revoke_access_tokens();
+        fixture.testbed.revoke_access_tokens();
         adds(&client).await;
         assert_ne!(session.record().tokens.access_token, before);
-        assert_eq!(scene.refreshes(), 1);
+        assert_eq!(fixture.refreshes(), 1);
         bounded(client.cancel()).await.unwrap();
     }
 }
@@ -110,22 +110,22 @@ async fn a_token_that_is_refused_in_the_middle_is_replaced() {
 #[tokio::test]
 async fn a_401_without_a_challenge_refuses_the_token_as_well() {
     for wire in [Wire::Stateful, Wire::Stateless] {
-        let (scene, session, client) = connected(Testbed::builder().wire(wire)).await;
+        let (fixture, session, client) = connected(Testbed::builder().wire(wire)).await;
         let before = session.record().tokens.access_token;
-        scene.testbed.set_fault(Fault::NoChallenge);
-        scene.testbed.revoke_access_tokens();
+        fixture.testbed.set_fault(Fault::NoChallenge);
+        fixture.testbed.revoke_access_tokens();
         adds(&client).await;
         assert_ne!(session.record().tokens.access_token, before);
-        assert_eq!(scene.refreshes(), 1);
+        assert_eq!(fixture.refreshes(), 1);
         bounded(client.cancel()).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_tool_that_needs_more_asks_the_person() {
-    let scene = Scene::with(Testbed::builder().step_up(true)).await;
-    let (platform, store) = (scene.platform.clone(), scene.store.clone());
-    let server = scene.server.clone();
+    let fixture = Fixture::with(Testbed::builder().step_up(true)).await;
+    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
+    let server = fixture.server.clone();
     let options = LoginOptions::default();
     let source = InteractiveSession::open(platform, store, server, options)
         .await
@@ -134,7 +134,7 @@ async fn a_tool_that_needs_more_asks_the_person() {
     adds(&client).await;
     let count = call(&client, "write_note", json!({"text": "feed the cat"})).await;
     assert_eq!(count, Some(json!({"count": 2})));
-    assert_eq!(scene.person.opened().len(), 2);
+    assert_eq!(fixture.person.opened().len(), 2);
     bounded(client.cancel()).await.unwrap();
 }
 
@@ -142,39 +142,39 @@ async fn a_tool_that_needs_more_asks_the_person() {
 async fn a_challenge_in_a_second_header_line_leads_to_a_login() {
     for wire in [Wire::Stateful, Wire::Stateless] {
         let custom = PrmForm::Custom("/meta".to_owned());
-        let scene = Scene::with(Testbed::builder().wire(wire).prm_at(custom)).await;
-        let url = scene.server.as_url().join("/meta").unwrap();
-        scene.testbed.set_fault(Fault::Challenge(vec![
+        let fixture = Fixture::with(Testbed::builder().wire(wire).prm_at(custom)).await;
+        let url = fixture.server.as_url().join("/meta").unwrap();
+        fixture.testbed.set_fault(Fault::Challenge(vec![
             "Negotiate".to_owned(),
             format!("Bearer resource_metadata=\"{url}\""),
         ]));
-        let (platform, store) = (scene.platform.clone(), scene.store.clone());
+        let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
         let options = LoginOptions::default();
-        let source = InteractiveSession::open(platform, store, scene.server.clone(), options)
+        let source = InteractiveSession::open(platform, store, fixture.server.clone(), options)
             .await
             .unwrap();
         let client = bounded(Box::pin(connect(Arc::new(source)))).await.unwrap();
-        scene.testbed.revoke_everything();
+        fixture.testbed.revoke_everything();
         adds(&client).await;
-        assert_eq!(scene.person.opened().len(), 2);
+        assert_eq!(fixture.person.opened().len(), 2);
         bounded(client.cancel()).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_missing_login_is_found_before_the_server_is_asked() {
-    let scene = Scene::start().await;
-    let session = scene.login().await.unwrap();
-    scene.store.forget(&scene.key()).await.unwrap();
-    scene.pass(std::time::Duration::from_secs(300));
-    let asked = scene.testbed.count(Peer::Mcp, "POST", "/mcp");
+    let fixture = Fixture::start().await;
+    let session = fixture.login().await.unwrap();
+    fixture.store.forget(&fixture.key()).await.unwrap();
+    fixture.pass(std::time::Duration::from_secs(300));
+    let asked = fixture.testbed.count(Peer::Mcp, "POST", "/mcp");
     assert!(connect(Arc::new(session)).await.is_err());
-    assert_eq!(scene.testbed.count(Peer::Mcp, "POST", "/mcp"), asked);
+    assert_eq!(fixture.testbed.count(Peer::Mcp, "POST", "/mcp"), asked);
 }
 
 #[tokio::test]
 async fn a_token_goes_to_no_other_place_than_its_server() {
-    let (scene, session, client) = connected(Testbed::builder()).await;
+    let (fixture, session, client) = connected(Testbed::builder()).await;
     let foreign = Testbed::builder().open(true).start().await.unwrap();
     let uri: Arc<str> = foreign.server_url().as_str().into();
     let authorized = AuthorizedClient::new(Arc::new(session)).unwrap();
@@ -183,5 +183,5 @@ async fn a_token_goes_to_no_other_place_than_its_server() {
         .await;
     assert!(gone.unwrap_err().to_string().contains("is not part of"));
     assert!(foreign.requests().is_empty());
-    drop((scene, client));
+    drop((fixture, client));
 }

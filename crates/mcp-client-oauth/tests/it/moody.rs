@@ -20,7 +20,7 @@ use crate::support::lock;
 
 /// A store whose writes can fail, or wait, and whose records can be held by somebody else.
 #[derive(Debug)]
-pub(crate) struct Moody {
+pub(crate) struct FlakyStore {
     memory: MemoryBackend,
     /// Whether writes fail.
     pub(crate) fails: AtomicBool,
@@ -50,7 +50,7 @@ pub(crate) struct Notes {
 #[derive(Debug)]
 struct Holder(Box<dyn LockGuard>, Arc<Notes>);
 
-impl Moody {
+impl FlakyStore {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             memory: MemoryBackend::default(),
@@ -86,7 +86,7 @@ fn failure() -> TokenStorageError {
 }
 
 #[async_trait]
-impl Backend for Moody {
+impl Backend for FlakyStore {
     async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
         if self.is_unreadable.load(Ordering::SeqCst) {
             return Err(failure());

@@ -16,7 +16,7 @@ use mcp_oauth_testbed::{
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::{Person, Scene, approve, browse, parameter, parameters, with_parameter};
+use crate::support::{Fixture, Person, approve, browse, parameter, parameters, with_parameter};
 
 fn openid() -> Builder {
     Testbed::builder().scopes_supported(Some(vec!["openid", "notes:read"]))
@@ -29,10 +29,10 @@ fn id_token(claims: &Value) -> String {
 }
 
 /// A scene with a server that returns what `member` makes of the nonce that it was sent as `id_token`.
-async fn returning(member: impl Fn(&str) -> Value + Send + Sync + 'static) -> Scene {
+async fn returning(member: impl Fn(&str) -> Value + Send + Sync + 'static) -> Fixture {
     let testbed = Arc::new(openid().start().await.unwrap());
     let (server, member) = (Arc::clone(&testbed), Arc::new(member));
-    Scene::of(testbed).for_person(Person::who(move |url| {
+    Fixture::of(testbed).for_person(Person::who(move |url| {
         let value = member(&parameter(&url, "nonce"));
         server.set_fault(Fault::TokenField("id_token".to_owned(), value));
         approve(url)
@@ -41,13 +41,13 @@ async fn returning(member: impl Fn(&str) -> Value + Send + Sync + 'static) -> Sc
 
 #[tokio::test]
 async fn each_login_with_openid_has_a_fresh_nonce_and_no_other_has_one() {
-    let scene = Scene::with(openid()).await;
-    scene.login().await.unwrap();
-    scene.login().await.unwrap();
+    let fixture = Fixture::with(openid()).await;
+    fixture.login().await.unwrap();
+    fixture.login().await.unwrap();
     let mut options = LoginOptions::default();
     options.scope = Some("notes:read".parse().unwrap());
-    scene.login_with(&options).await.unwrap();
-    let [first, second, without] = &scene.person.opened()[..] else {
+    fixture.login_with(&options).await.unwrap();
+    let [first, second, without] = &fixture.person.opened()[..] else {
         panic!()
     };
     assert_eq!(parameter(first, "scope"), "openid notes:read");
@@ -60,18 +60,18 @@ async fn each_login_with_openid_has_a_fresh_nonce_and_no_other_has_one() {
 
 #[tokio::test]
 async fn an_id_token_that_repeats_the_nonce_is_accepted_and_not_stored() {
-    let scene = returning(|nonce| id_token(&json!({"sub": "u", "nonce": nonce})).into()).await;
-    scene.login().await.unwrap();
-    let record = serde_json::to_string(&scene.record().await.unwrap()).unwrap();
-    let nonce = parameter(&scene.person.opened()[0], "nonce");
+    let fixture = returning(|nonce| id_token(&json!({"sub": "u", "nonce": nonce})).into()).await;
+    fixture.login().await.unwrap();
+    let record = serde_json::to_string(&fixture.record().await.unwrap()).unwrap();
+    let nonce = parameter(&fixture.person.opened()[0], "nonce");
     assert!(!record.contains("id_token") && !record.contains(&nonce));
 }
 
 #[tokio::test]
 async fn an_id_token_of_another_login_ends_the_login_and_keeps_no_tokens() {
     for claims in [json!({"nonce": "of-another-login"}), json!({"nonce": 7})] {
-        let scene = returning(move |_| id_token(&claims).into()).await;
-        let error = scene.login().await.unwrap_err();
+        let fixture = returning(move |_| id_token(&claims).into()).await;
+        let error = fixture.login().await.unwrap_err();
         let is_typed = matches!(
             error,
             Error::TokenExchange {
@@ -82,7 +82,7 @@ async fn an_id_token_of_another_login_ends_the_login_and_keeps_no_tokens() {
         assert!(is_typed, "{error}");
         assert_eq!(error.remedy(), Remedy::ContactServerOperator);
         assert!(!error.to_string().contains("of-another-login"), "{error}");
-        scene.assert_nothing_is_stored().await;
+        fixture.assert_nothing_is_stored().await;
     }
 }
 
@@ -98,8 +98,8 @@ async fn an_id_token_without_a_nonce_or_none_at_all_is_accepted() {
         "no JWT".into(),
         json!({"not": "a text"}),
     ] {
-        let scene = returning(move |_| value.clone()).await;
-        scene.login().await.unwrap();
+        let fixture = returning(move |_| value.clone()).await;
+        fixture.login().await.unwrap();
     }
 }
 
@@ -109,12 +109,12 @@ async fn a_nonce_is_no_parameter_that_can_be_remembered() {
     let more = &mut options.discovery.quirks.authorize;
     let refused = more.insert("nonce", "remembered");
     assert!(matches!(refused, Err(AuthorizeParameterError::Reserved(_))));
-    let scene = Scene::with(openid()).await;
-    let endpoint = format!("{}/authorize?nonce=of-the-server", scene.testbed.issuer());
+    let fixture = Fixture::with(openid()).await;
+    let endpoint = format!("{}/authorize?nonce=of-the-server", fixture.testbed.issuer());
     let fault = Fault::MetadataField("authorization_endpoint".to_owned(), endpoint.into());
-    scene.testbed.set_fault(fault);
-    scene.login_with(&options).await.unwrap();
-    assert_eq!(parameter(&scene.person.opened()[0], "nonce").len(), 43);
+    fixture.testbed.set_fault(fault);
+    fixture.login_with(&options).await.unwrap();
+    assert_eq!(parameter(&fixture.person.opened()[0], "nonce").len(), 43);
 }
 
 /// The refusals that real servers send a request without a nonce, as they send them.
@@ -154,16 +154,16 @@ async fn servers_that_require_a_nonce_are_logged_in_to() {
     for (name, refusal) in REFUSALS {
         // These promise no `iss`, so that the refusal would be read.
         let without_iss = || openid().iss_parameter(false);
-        let scene = Scene::with(without_iss()).await;
-        let scene = scene.for_person(requires_nonce(refusal));
-        scene
+        let fixture = Fixture::with(without_iss()).await;
+        let fixture = fixture.for_person(requires_nonce(refusal));
+        fixture
             .login()
             .await
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         // Without `openid` there is no nonce: the refusal is that of the server.
-        let scene = Scene::with(without_iss().scopes_supported(Some(vec!["notes:read"]))).await;
-        let scene = scene.for_person(requires_nonce(refusal));
-        let error = scene.login().await.unwrap_err();
+        let fixture = Fixture::with(without_iss().scopes_supported(Some(vec!["notes:read"]))).await;
+        let fixture = fixture.for_person(requires_nonce(refusal));
+        let error = fixture.login().await.unwrap_err();
         assert!(
             matches!(&error, Error::Authorization(AuthorizationError::Refused(said))
                 if said.has_code("invalid_request") && said.to_string().contains("nonce")),
@@ -177,13 +177,13 @@ async fn servers_that_require_a_nonce_are_logged_in_to() {
 async fn a_nonce_that_was_changed_on_the_way_is_noticed() {
     let testbed = Arc::new(openid().start().await.unwrap());
     let server = Arc::clone(&testbed);
-    let scene = Scene::of(testbed).for_person(Person::who(move |url| {
+    let fixture = Fixture::of(testbed).for_person(Person::who(move |url| {
         let changed = with_parameter(&url, "nonce", Some("changed"));
         let token = id_token(&json!({ "nonce": parameter(&changed, "nonce") }));
         server.set_fault(Fault::TokenField("id_token".to_owned(), token.into()));
         async move { browse(decide(&changed, Decision::Approve).await.unwrap()).await }
     }));
-    let error = scene.login().await.unwrap_err();
+    let error = fixture.login().await.unwrap_err();
     assert!(error.to_string().contains("another login"), "{error}");
-    scene.assert_nothing_is_stored().await;
+    fixture.assert_nothing_is_stored().await;
 }

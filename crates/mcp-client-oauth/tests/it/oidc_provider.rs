@@ -66,11 +66,11 @@ impl Foreign {
     async fn scheme_at_the_resource(&self, session: &Session) -> String {
         let server = Authorized::new(self.platform.clone(), Arc::new(session.clone()));
         let url = self.server.resource.as_str().parse().unwrap();
-        let answer = bounded(server.post(url).json(&json!({})).send())
+        let response = bounded(server.post(url).json(&json!({})).send())
             .await
             .unwrap();
-        let seen: Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(answer.status, 200, "{seen}");
+        let seen: Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!(response.status, 200, "{seen}");
         seen["scheme"].as_str().unwrap().to_owned()
     }
 

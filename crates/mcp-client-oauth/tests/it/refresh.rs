@@ -11,7 +11,7 @@ use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::{Scene, bounded};
+use crate::support::{Fixture, bounded};
 
 mod crowd;
 mod herd;
@@ -26,16 +26,16 @@ fn spoil(how: Corruption) -> Fault {
     Fault::Spoil(Endpoint::Token, how)
 }
 
-async fn refresh_token(scene: &Scene) -> String {
-    let record = scene.record().await.unwrap();
+async fn refresh_token(fixture: &Fixture) -> String {
+    let record = fixture.record().await.unwrap();
     record.tokens.refresh_token.unwrap().expose().clone()
 }
 
 /// A scene in which somebody has logged in.
-async fn logged_in() -> (Scene, Session) {
-    let scene = Scene::start().await;
-    let session = scene.login().await.unwrap();
-    (scene, session)
+async fn logged_in() -> (Fixture, Session) {
+    let fixture = Fixture::start().await;
+    let session = fixture.login().await.unwrap();
+    (fixture, session)
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -44,8 +44,8 @@ fn seconds(seconds: u64) -> Duration {
 
 #[tokio::test]
 async fn tokens_of_five_seconds_are_not_renewed_for_ever() {
-    let scene = Scene::with(Testbed::builder().access_token_lifetime(seconds(5))).await;
-    let session = scene.login().await.unwrap();
+    let fixture = Fixture::with(Testbed::builder().access_token_lifetime(seconds(5))).await;
+    let session = fixture.login().await.unwrap();
     for elapsed in 1..=20 {
         for _ in 0..10 {
             session.token().await.unwrap();
@@ -53,55 +53,60 @@ async fn tokens_of_five_seconds_are_not_renewed_for_ever() {
         // What was begun in the background has its turn now.
         tokio::task::yield_now().await;
         bounded(session.flush()).await;
-        scene.pass(seconds(1));
+        fixture.pass(seconds(1));
         assert!(
-            scene.refreshes() <= elapsed / 3,
+            fixture.refreshes() <= elapsed / 3,
             "{} in {elapsed} s",
-            scene.refreshes()
+            fixture.refreshes()
         );
     }
-    assert!(scene.refreshes() >= 4);
+    assert!(fixture.refreshes() >= 4);
 }
 
 #[tokio::test]
 async fn tokens_without_a_life_are_used_for_half_a_minute_each() {
     for life in [json!(0), json!(-1), json!("0")] {
-        let scene = Scene::start().await;
-        scene
+        let fixture = Fixture::start().await;
+        fixture
             .testbed
             .set_fault(Fault::TokenField("expires_in".to_owned(), life));
-        let session = scene.login().await.unwrap();
+        let session = fixture.login().await.unwrap();
         for _ in 0..29 {
             session.token().await.unwrap();
-            scene.pass(seconds(1));
+            fixture.pass(seconds(1));
         }
-        assert_eq!(scene.refreshes(), 0);
-        scene.pass(seconds(1));
+        assert_eq!(fixture.refreshes(), 0);
+        fixture.pass(seconds(1));
         session.token().await.unwrap();
-        assert_eq!(scene.refreshes(), 1);
+        assert_eq!(fixture.refreshes(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_restart_with_an_expired_token_asks_nobody() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     drop(session);
-    scene.pass(LIFE);
-    let again = Session::open(scene.platform.clone(), scene.store.clone(), scene.key()).await;
+    fixture.pass(LIFE);
+    let again = Session::open(
+        fixture.platform.clone(),
+        fixture.store.clone(),
+        fixture.key(),
+    )
+    .await;
     again.unwrap().unwrap().token().await.unwrap();
-    assert_eq!(scene.refreshes(), 1);
-    assert_eq!(scene.person.opened().len(), 1);
+    assert_eq!(fixture.refreshes(), 1);
+    assert_eq!(fixture.person.opened().len(), 1);
 }
 
 #[tokio::test]
 async fn a_refresh_names_the_resource_and_the_client_and_nothing_else() {
-    let (scene, session) = logged_in().await;
-    let spent = refresh_token(&scene).await;
+    let (fixture, session) = logged_in().await;
+    let spent = refresh_token(&fixture).await;
     session.refresh().await.unwrap();
-    let request = scene.last("POST", "/token");
+    let request = fixture.last("POST", "/token");
     assert_eq!(
         request.form("resource").as_deref(),
-        Some(scene.server.as_str())
+        Some(fixture.server.as_str())
     );
     assert_eq!(request.form("refresh_token"), Some(spent));
     assert!(request.form("client_id").is_some());
@@ -110,45 +115,45 @@ async fn a_refresh_names_the_resource_and_the_client_and_nothing_else() {
 
 #[tokio::test]
 async fn a_refresh_goes_to_the_endpoint_of_the_login_and_to_no_other() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let elsewhere = Testbed::start().await.unwrap();
     let token = format!("{}/token", elsewhere.issuer());
-    scene.testbed.set_fault(Fault::MetadataField(
+    fixture.testbed.set_fault(Fault::MetadataField(
         "token_endpoint".to_owned(),
         json!(token),
     ));
     session.refresh().await.unwrap();
     assert_eq!(elsewhere.requests().len(), 0);
-    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(fixture.refreshes(), 1);
 }
 
 #[tokio::test]
 async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
-    let scene = Scene::with(Testbed::builder().rotate_refresh_tokens(false)).await;
-    let session = scene.login().await.unwrap();
-    let before = refresh_token(&scene).await;
+    let fixture = Fixture::with(Testbed::builder().rotate_refresh_tokens(false)).await;
+    let session = fixture.login().await.unwrap();
+    let before = refresh_token(&fixture).await;
     session.refresh().await.unwrap();
-    assert_eq!(refresh_token(&scene).await, before);
+    assert_eq!(refresh_token(&fixture).await, before);
     session.refresh().await.unwrap();
-    assert_eq!(scene.refreshes(), 2);
+    assert_eq!(fixture.refreshes(), 2);
 }
 
 #[tokio::test]
 async fn an_answer_without_a_scope_keeps_the_old_one() {
-    let (scene, session) = logged_in().await;
-    scene
+    let (fixture, session) = logged_in().await;
+    fixture
         .testbed
         .set_fault(Fault::TokenWithout("scope".to_owned()));
     session.refresh().await.unwrap();
-    let scope = scene.record().await.unwrap().tokens.scope.unwrap();
+    let scope = fixture.record().await.unwrap().tokens.scope.unwrap();
     assert_eq!(scope.to_string(), "notes:read");
 }
 
 #[tokio::test]
 async fn a_login_without_a_refresh_token_ends_with_its_token() {
-    let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
-    let session = scene.login().await.unwrap();
-    scene.pass(LIFE);
+    let fixture = Fixture::with(Testbed::builder().issue_refresh_tokens(false)).await;
+    let session = fixture.login().await.unwrap();
+    fixture.pass(LIFE);
     let error = session.token().await.unwrap_err();
     assert!(
         matches!(
@@ -158,14 +163,14 @@ async fn a_login_without_a_refresh_token_ends_with_its_token() {
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::LogIn);
-    assert_eq!(scene.refreshes(), 0);
+    assert_eq!(fixture.refreshes(), 0);
 }
 
 /// RFC 6749 §5.1 makes the refresh token optional: a token without one is good until its end.
 #[tokio::test]
 async fn a_valid_token_without_a_refresh_token_is_not_said_to_have_expired() {
-    let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
-    let session = scene.login().await.unwrap();
+    let fixture = Fixture::with(Testbed::builder().issue_refresh_tokens(false)).await;
+    let session = fixture.login().await.unwrap();
     let error = session.refresh().await.unwrap_err();
     let Error::TokenRefresh(TokenRefreshError::NotRefreshable { left, .. }) = &error else {
         panic!("{error}");
@@ -191,35 +196,35 @@ async fn a_valid_token_without_a_refresh_token_is_not_said_to_have_expired() {
         matches!(error, Error::TokenRefresh(TokenRefreshError::Rejected(_))),
         "{error}"
     );
-    assert_eq!(scene.refreshes(), 0);
+    assert_eq!(fixture.refreshes(), 0);
 }
 
 /// For whoever takes the token elsewhere, one that ends soon is better than none.
 #[tokio::test]
 async fn the_last_seconds_of_a_token_without_a_refresh_token_are_used() {
-    let scene = Scene::with(Testbed::builder().issue_refresh_tokens(false)).await;
-    let session = scene.login().await.unwrap();
-    scene.pass(seconds(270));
+    let fixture = Fixture::with(Testbed::builder().issue_refresh_tokens(false)).await;
+    let session = fixture.login().await.unwrap();
+    fixture.pass(seconds(270));
     session.token_with_margin().await.unwrap();
-    scene.pass(seconds(30));
+    fixture.pass(seconds(30));
     let error = session.token_with_margin().await.unwrap_err();
     assert!(error.to_string().contains("has expired"), "{error}");
 }
 
 #[tokio::test]
 async fn a_spent_login_is_forgotten_without_a_second_try() {
-    let (scene, _) = logged_in().await;
-    let (session, clock) = scene.flying_session().await;
-    scene.testbed.revoke_everything();
+    let (fixture, _) = logged_in().await;
+    let (session, clock) = fixture.flying_session().await;
+    fixture.testbed.revoke_everything();
     let error = session.refresh().await.unwrap_err();
     assert!(
         matches!(error, Error::TokenRefresh(TokenRefreshError::Answer { .. })),
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::LogIn);
-    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(fixture.refreshes(), 1);
     assert!(clock.slept().is_empty());
-    scene.assert_nothing_is_stored().await;
+    fixture.assert_nothing_is_stored().await;
     let again = session.refresh().await.unwrap_err();
     assert!(
         matches!(
@@ -228,14 +233,14 @@ async fn a_spent_login_is_forgotten_without_a_second_try() {
         ),
         "{again}"
     );
-    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(fixture.refreshes(), 1);
 }
 
 #[tokio::test]
 async fn a_client_that_the_server_forgot_is_forgotten_here() {
-    let (scene, session) = logged_in().await;
-    let issuer = scene.record().await.unwrap().discovery.issuer().clone();
-    scene.testbed.set_fault(Fault::Status {
+    let (fixture, session) = logged_in().await;
+    let issuer = fixture.record().await.unwrap().discovery.issuer().clone();
+    fixture.testbed.set_fault(Fault::Status {
         path: "/token".to_owned(),
         status: 401,
         body: r#"{"error":"invalid_client"}"#.to_owned(),
@@ -245,18 +250,18 @@ async fn a_client_that_the_server_forgot_is_forgotten_here() {
     let error = session.refresh().await.unwrap_err();
     assert!(error.is_unknown_client(), "{error}");
     assert_eq!(error.remedy(), Remedy::LogIn);
-    assert_eq!(scene.store.registration(&issuer).await.unwrap(), None);
-    assert!(scene.record().await.is_some());
+    assert_eq!(fixture.store.registration(&issuer).await.unwrap(), None);
+    assert!(fixture.record().await.is_some());
 
-    scene.testbed.clear_faults();
-    scene.login().await.unwrap();
-    assert_eq!(scene.posts("/register"), 2);
+    fixture.testbed.clear_faults();
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.posts("/register"), 2);
 }
 
 #[tokio::test]
 async fn an_endpoint_that_is_gone_sends_the_next_login_to_discovery() {
-    let (scene, session) = logged_in().await;
-    scene.testbed.set_fault(Fault::Status {
+    let (fixture, session) = logged_in().await;
+    fixture.testbed.set_fault(Fault::Status {
         path: "/token".to_owned(),
         status: 404,
         body: String::new(),
@@ -266,13 +271,13 @@ async fn an_endpoint_that_is_gone_sends_the_next_login_to_discovery() {
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::LogIn);
     assert!(
-        scene.record().await.is_some(),
+        fixture.record().await.is_some(),
         "the tokens are not dead for that"
     );
-    let found = scene.testbed.count(Peer::Mcp, "GET", crate::support::PRM);
-    scene.login().await.unwrap();
+    let found = fixture.testbed.count(Peer::Mcp, "GET", crate::support::PRM);
+    fixture.login().await.unwrap();
     assert_eq!(
-        scene.testbed.count(Peer::Mcp, "GET", crate::support::PRM),
+        fixture.testbed.count(Peer::Mcp, "GET", crate::support::PRM),
         found + 1
     );
 }

@@ -13,11 +13,11 @@ use mcp_client_oauth::{
 use mcp_oauth_testbed::{Builder, Fault, Peer, Recorded, Testbed};
 use url::Url;
 
-use crate::support::{Person, Scene, parameter};
+use crate::support::{Fixture, Person, parameter};
 
 /// A scene, and what the next process of the same user finds in its store.
 struct Restarted {
-    scene: Scene,
+    fixture: Fixture,
     backend: Arc<MemoryBackend>,
 }
 
@@ -29,34 +29,34 @@ impl Restarted {
 
     async fn after_a_login_at(builder: Builder, options: &LoginOptions) -> Self {
         let backend = Arc::new(MemoryBackend::default());
-        let mut scene = Scene::with(builder).await;
-        scene.store = TokenStore::new(backend.clone());
-        scene.login_with(options).await.unwrap();
-        let mut restarted = Self { scene, backend };
+        let mut fixture = Fixture::with(builder).await;
+        fixture.store = TokenStore::new(backend.clone());
+        fixture.login_with(options).await.unwrap();
+        let mut restarted = Self { fixture, backend };
         restarted.begin_a_process();
         restarted
     }
 
     fn begin_a_process(&mut self) {
-        self.scene.store = TokenStore::new(self.backend.clone());
-        self.scene.testbed.forget_requests();
+        self.fixture.store = TokenStore::new(self.backend.clone());
+        self.fixture.testbed.forget_requests();
     }
 
     /// The authorization requests of this process and of the browser, in order.
     fn authorization_requests(&self) -> Vec<Recorded> {
-        let requests = self.scene.testbed.requests();
+        let requests = self.fixture.testbed.requests();
         let is_one = |r: &Recorded| r.method == "GET" && r.path == "/authorize";
         requests.into_iter().filter(is_one).collect()
     }
 
     /// How often a client was registered.
     fn registrations(&self) -> usize {
-        self.scene.posts("/register")
+        self.fixture.posts("/register")
     }
 
     /// What the browser was sent away with.
     fn opened(&self) -> Url {
-        self.scene.person.opened().pop().unwrap()
+        self.fixture.person.opened().pop().unwrap()
     }
 }
 
@@ -76,8 +76,8 @@ fn first_response(status: u16, body: &str, headers: &[(&str, &str)]) -> Fault {
 async fn a_client_that_the_server_removed_is_registered_again_before_the_browser_opens() {
     let restarted = Restarted::after_a_login().await;
     let old = parameter(&restarted.opened(), "client_id");
-    restarted.scene.testbed.forget_registrations();
-    restarted.scene.login().await.unwrap();
+    restarted.fixture.testbed.forget_registrations();
+    restarted.fixture.login().await.unwrap();
 
     assert_eq!(restarted.registrations(), 1);
     let requests = restarted.authorization_requests();
@@ -90,9 +90,9 @@ async fn a_client_that_the_server_removed_is_registered_again_before_the_browser
     assert!(check.header("accept").unwrap().starts_with("text/html"));
     let opened = restarted.opened();
     assert_ne!(parameter(&opened, "client_id"), old);
-    assert_eq!(restarted.scene.person.opened().len(), 2);
+    assert_eq!(restarted.fixture.person.opened().len(), 2);
     // The next login finds the new client, and has no reason to check it.
-    restarted.scene.login().await.unwrap();
+    restarted.fixture.login().await.unwrap();
     assert_eq!(restarted.registrations(), 1);
     assert_eq!(restarted.authorization_requests().len(), 3);
 }
@@ -149,8 +149,8 @@ async fn the_refusals_of_real_servers_are_understood() {
         ),
     ] {
         let restarted = Restarted::after_a_login().await;
-        restarted.scene.testbed.set_fault(refusal);
-        restarted.scene.login().await.unwrap();
+        restarted.fixture.testbed.set_fault(refusal);
+        restarted.fixture.login().await.unwrap();
         assert_eq!(restarted.registrations(), 1, "{name}");
         assert_eq!(restarted.authorization_requests().len(), 2, "{name}");
     }
@@ -175,13 +175,16 @@ async fn what_is_no_direct_refusal_is_dropped_and_changes_nothing() {
         let restarted = Restarted::after_a_login().await;
         let client = parameter(&restarted.opened(), "client_id");
         let told = format!("{response:?}");
-        restarted.scene.testbed.set_fault(response);
-        restarted.scene.login().await.unwrap();
+        restarted.fixture.testbed.set_fault(response);
+        restarted.fixture.login().await.unwrap();
         assert_eq!(restarted.registrations(), 0, "{told}");
         let opened = restarted.opened();
         assert_eq!(parameter(&opened, "client_id"), client, "{told}");
         let as_server = Peer::AuthorizationServer;
-        let followed = restarted.scene.testbed.count(as_server, "GET", "/dropped");
+        let followed = restarted
+            .fixture
+            .testbed
+            .count(as_server, "GET", "/dropped");
         assert_eq!(followed, 0, "{told}");
         let requests = restarted.authorization_requests();
         let [check, browser] = &requests[..] else {
@@ -212,9 +215,9 @@ impl HttpClient for Broken {
 #[tokio::test]
 async fn a_check_that_gets_no_response_stops_no_login() {
     let mut restarted = Restarted::after_a_login().await;
-    let http = restarted.scene.platform.http.clone();
-    restarted.scene.platform.http = Arc::new(Broken(http));
-    restarted.scene.login().await.unwrap();
+    let http = restarted.fixture.platform.http.clone();
+    restarted.fixture.platform.http = Arc::new(Broken(http));
+    restarted.fixture.login().await.unwrap();
     assert_eq!(restarted.registrations(), 0);
     assert_eq!(restarted.authorization_requests().len(), 1);
 }
@@ -223,21 +226,21 @@ async fn a_check_that_gets_no_response_stops_no_login() {
 async fn a_process_checks_a_client_until_a_login_with_it_has_succeeded() {
     let mut restarted = Restarted::after_a_login().await;
     let requests = |restarted: &Restarted| restarted.authorization_requests().len();
-    restarted.scene = restarted.scene.for_person(Person::who_denies());
-    restarted.scene.login().await.unwrap_err();
+    restarted.fixture = restarted.fixture.for_person(Person::who_denies());
+    restarted.fixture.login().await.unwrap_err();
     assert_eq!(requests(&restarted), 2, "a check and a browser");
-    restarted.scene = restarted.scene.for_person(Person::who_approves());
-    restarted.scene.login().await.unwrap();
+    restarted.fixture = restarted.fixture.for_person(Person::who_approves());
+    restarted.fixture.login().await.unwrap();
     assert_eq!(requests(&restarted), 4, "a check and a browser");
-    restarted.scene.login().await.unwrap();
+    restarted.fixture.login().await.unwrap();
     assert_eq!(requests(&restarted), 5, "a browser");
     assert_eq!(restarted.registrations(), 0);
     // As after a restart of the server while this process waited for the browser.
-    restarted.scene = restarted.scene.for_person(Person::who_denies());
-    restarted.scene.login().await.unwrap_err();
-    restarted.scene = restarted.scene.for_person(Person::who_approves());
-    restarted.scene.testbed.forget_registrations();
-    restarted.scene.login().await.unwrap();
+    restarted.fixture = restarted.fixture.for_person(Person::who_denies());
+    restarted.fixture.login().await.unwrap_err();
+    restarted.fixture = restarted.fixture.for_person(Person::who_approves());
+    restarted.fixture.testbed.forget_registrations();
+    restarted.fixture.login().await.unwrap();
     assert_eq!(restarted.registrations(), 1);
 }
 
@@ -253,35 +256,35 @@ async fn only_a_dynamic_registration_of_another_process_is_checked() {
             .client("me", None)
             .client_id_metadata_documents(true);
         let restarted = Restarted::after_a_login_at(builder, &options).await;
-        restarted.scene.login_with(&options).await.unwrap();
+        restarted.fixture.login_with(&options).await.unwrap();
         assert_eq!(restarted.authorization_requests().len(), 1);
         assert_eq!(restarted.registrations(), 0);
     }
     let mut fresh = Restarted::after_a_login().await;
-    fresh.scene.testbed.forget_registrations();
+    fresh.fixture.testbed.forget_registrations();
     let mut forced = LoginOptions::default();
     forced.afresh = true;
-    fresh.scene.login_with(&forced).await.unwrap();
+    fresh.fixture.login_with(&forced).await.unwrap();
     assert_eq!(fresh.authorization_requests().len(), 1);
     assert_eq!(fresh.registrations(), 1);
     fresh.begin_a_process();
-    fresh.scene.login().await.unwrap();
+    fresh.fixture.login().await.unwrap();
     assert_eq!(fresh.authorization_requests().len(), 2);
 }
 
 #[tokio::test]
 async fn a_server_that_registers_no_more_clients_ends_the_login_before_the_browser_opens() {
     let restarted = Restarted::after_a_login().await;
-    restarted.scene.testbed.forget_registrations();
-    restarted.scene.testbed.set_fault(Fault::Status {
+    restarted.fixture.testbed.forget_registrations();
+    restarted.fixture.testbed.set_fault(Fault::Status {
         path: "/register".to_owned(),
         status: 403,
         body: "Forbidden".to_owned(),
         headers: Vec::new(),
         times: None,
     });
-    let error = restarted.scene.login().await.unwrap_err();
+    let error = restarted.fixture.login().await.unwrap_err();
     let is_refused = matches!(error, Error::Registration(RegistrationError::Answer { .. }));
     assert!(is_refused, "{error}");
-    assert_eq!(restarted.scene.person.opened().len(), 1);
+    assert_eq!(restarted.fixture.person.opened().len(), 1);
 }

@@ -8,48 +8,48 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::Testbed;
 
-use crate::support::{Scene, bounded, parameter, server_url};
+use crate::support::{Fixture, bounded, parameter, server_url};
 
 const LIFE: Duration = Duration::from_secs(300);
 
-async fn front_door() -> (Scene, Client) {
-    let scene = Scene::start().await;
-    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
-    (scene, sessions)
+async fn front_door() -> (Fixture, Client) {
+    let fixture = Fixture::start().await;
+    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
+    (fixture, sessions)
 }
 
-async fn ensured(scene: &Scene, sessions: &Client, scope: Option<&str>) {
+async fn ensured(fixture: &Fixture, sessions: &Client, scope: Option<&str>) {
     let mut options = LoginOptions::default();
     options.scope = scope.map(|scope| scope.parse().unwrap());
-    bounded(Box::pin(sessions.ensure(&scene.server, &options)))
+    bounded(Box::pin(sessions.ensure(&fixture.server, &options)))
         .await
         .unwrap();
 }
 
 #[tokio::test]
 async fn nothing_is_done_for_a_session_that_is_good() {
-    let (scene, sessions) = front_door().await;
-    ensured(&scene, &sessions, None).await;
-    let requests = scene.testbed.requests().len();
+    let (fixture, sessions) = front_door().await;
+    ensured(&fixture, &sessions, None).await;
+    let requests = fixture.testbed.requests().len();
     for _ in 0..3 {
-        ensured(&scene, &sessions, None).await;
-        ensured(&scene, &sessions, Some("notes:read")).await;
+        ensured(&fixture, &sessions, None).await;
+        ensured(&fixture, &sessions, Some("notes:read")).await;
     }
-    assert_eq!(scene.testbed.requests().len(), requests);
-    assert_eq!(scene.person.opened().len(), 1);
+    assert_eq!(fixture.testbed.requests().len(), requests);
+    assert_eq!(fixture.person.opened().len(), 1);
 }
 
 #[tokio::test]
 async fn a_caller_can_tell_a_login_that_is_reused_from_a_new_one() {
-    let (scene, sessions) = front_door().await;
+    let (fixture, sessions) = front_door().await;
     let reused = async |options: LoginOptions| {
-        let ensured = Box::pin(sessions.ensure_or_reuse(&scene.server, &options));
+        let ensured = Box::pin(sessions.ensure_or_reuse(&fixture.server, &options));
         matches!(bounded(ensured).await.unwrap(), Ensured::Reused(_))
     };
     assert!(!reused(LoginOptions::default()).await);
     assert!(reused(LoginOptions::default()).await);
     // A refresh opens no browser: it is the same login.
-    scene.pass(LIFE);
+    fixture.pass(LIFE);
     assert!(reused(LoginOptions::default()).await);
     let mut other = LoginOptions::default();
     other.account = Some("other".to_owned());
@@ -61,67 +61,67 @@ async fn a_caller_can_tell_a_login_that_is_reused_from_a_new_one() {
 
 #[tokio::test]
 async fn an_expired_token_is_refreshed_and_a_spent_login_is_made_again() {
-    let (scene, sessions) = front_door().await;
-    ensured(&scene, &sessions, None).await;
-    scene.pass(LIFE);
-    ensured(&scene, &sessions, None).await;
-    assert_eq!((scene.refreshes(), scene.person.opened().len()), (1, 1));
-    scene.testbed.revoke_everything();
-    scene.pass(LIFE);
-    ensured(&scene, &sessions, None).await;
-    assert_eq!((scene.refreshes(), scene.person.opened().len()), (2, 2));
+    let (fixture, sessions) = front_door().await;
+    ensured(&fixture, &sessions, None).await;
+    fixture.pass(LIFE);
+    ensured(&fixture, &sessions, None).await;
+    assert_eq!((fixture.refreshes(), fixture.person.opened().len()), (1, 1));
+    fixture.testbed.revoke_everything();
+    fixture.pass(LIFE);
+    ensured(&fixture, &sessions, None).await;
+    assert_eq!((fixture.refreshes(), fixture.person.opened().len()), (2, 2));
 }
 
 #[tokio::test]
 async fn a_wider_scope_is_a_new_login_and_a_narrower_one_is_not() {
-    let (scene, sessions) = front_door().await;
-    ensured(&scene, &sessions, None).await;
-    ensured(&scene, &sessions, Some("notes:read notes:write")).await;
-    assert_eq!(scene.person.opened().len(), 2);
+    let (fixture, sessions) = front_door().await;
+    ensured(&fixture, &sessions, None).await;
+    ensured(&fixture, &sessions, Some("notes:read notes:write")).await;
+    assert_eq!(fixture.person.opened().len(), 2);
     assert_eq!(
-        parameter(&scene.person.opened()[1], "scope"),
+        parameter(&fixture.person.opened()[1], "scope"),
         "notes:read notes:write"
     );
-    ensured(&scene, &sessions, Some("notes:write")).await;
-    ensured(&scene, &sessions, None).await;
-    assert_eq!(scene.person.opened().len(), 2);
+    ensured(&fixture, &sessions, Some("notes:write")).await;
+    ensured(&fixture, &sessions, None).await;
+    assert_eq!(fixture.person.opened().len(), 2);
 }
 
 #[tokio::test]
 async fn a_scope_that_was_not_granted_is_not_asked_for_each_time() {
-    let (scene, sessions) = front_door().await;
+    let (fixture, sessions) = front_door().await;
     let narrow = mcp_oauth_testbed::Fault::TokenField("scope".to_owned(), "notes:read".into());
-    scene.testbed.set_fault(narrow);
+    fixture.testbed.set_fault(narrow);
     for _ in 0..3 {
-        ensured(&scene, &sessions, Some("notes:read notes:write")).await;
+        ensured(&fixture, &sessions, Some("notes:read notes:write")).await;
     }
-    assert_eq!(scene.person.opened().len(), 1);
-    let session = sessions.session_or_error(&scene.key()).await.unwrap();
+    assert_eq!(fixture.person.opened().len(), 1);
+    let session = sessions.session_or_error(&fixture.key()).await.unwrap();
     assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");
 }
 
 #[tokio::test]
 async fn a_session_of_an_earlier_run_is_opened_from_the_store() {
-    let (scene, sessions) = front_door().await;
-    ensured(&scene, &sessions, None).await;
-    let next_run = Client::new(scene.platform.clone(), scene.store.clone());
+    let (fixture, sessions) = front_door().await;
+    ensured(&fixture, &sessions, None).await;
+    let next_run = Client::new(fixture.platform.clone(), fixture.store.clone());
     assert_eq!(
-        next_run.ready_header(&scene.key()),
+        next_run.ready_header(&fixture.key()),
         None,
         "that would be I/O"
     );
-    ensured(&scene, &next_run, None).await;
+    ensured(&fixture, &next_run, None).await;
     assert_eq!(
-        next_run.ready_header(&scene.key()),
-        sessions.ready_header(&scene.key())
+        next_run.ready_header(&fixture.key()),
+        sessions.ready_header(&fixture.key())
     );
-    assert_eq!(scene.person.opened().len(), 1);
+    assert_eq!(fixture.person.opened().len(), 1);
 }
 
 #[tokio::test]
 async fn nobody_is_asked_for_a_session_that_must_exist() {
-    let (scene, sessions) = front_door().await;
-    let key = scene.key();
+    let (fixture, sessions) = front_door().await;
+    let key = fixture.key();
     let error = sessions.headers(&key, &HeaderMap::new()).await.unwrap_err();
     assert!(
         matches!(
@@ -132,19 +132,19 @@ async fn nobody_is_asked_for_a_session_that_must_exist() {
     );
     assert!(
         sessions
-            .request(&key, Method::GET, scene.testbed.server_url())
+            .request(&key, Method::GET, fixture.testbed.server_url())
             .await
             .is_err()
     );
     assert!(sessions.session(&key).await.unwrap().is_none());
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
 }
 
 #[tokio::test]
 async fn several_servers_never_mix() {
-    let (scene, sessions) = front_door().await;
+    let (fixture, sessions) = front_door().await;
     let other = Testbed::start().await.unwrap();
-    let servers = [scene.server.clone(), server_url(&other)];
+    let servers = [fixture.server.clone(), server_url(&other)];
     for server in &servers {
         sessions
             .ensure(server, &LoginOptions::default())
@@ -170,7 +170,7 @@ async fn several_servers_never_mix() {
     }
     let url = other.server_url();
     let crossed = sessions
-        .request(&scene.key(), Method::GET, url)
+        .request(&fixture.key(), Method::GET, url)
         .await
         .unwrap();
     assert!(crossed.send().await.is_err());
@@ -179,22 +179,22 @@ async fn several_servers_never_mix() {
 
 #[tokio::test]
 async fn a_ready_header_asks_nobody_and_is_gone_with_its_token() {
-    let (scene, sessions) = front_door().await;
-    let key = scene.key();
+    let (fixture, sessions) = front_door().await;
+    let key = fixture.key();
     assert_eq!(sessions.ready_header(&key), None);
-    ensured(&scene, &sessions, None).await;
-    let requests = scene.testbed.requests().len();
+    ensured(&fixture, &sessions, None).await;
+    let requests = fixture.testbed.requests().len();
     let header = sessions.ready_header(&key).unwrap();
     assert!(header.is_sensitive());
-    scene.pass(LIFE);
+    fixture.pass(LIFE);
     assert_eq!(sessions.ready_header(&key), None);
-    assert_eq!(scene.testbed.requests().len(), requests);
+    assert_eq!(fixture.testbed.requests().len(), requests);
 }
 
 #[tokio::test]
 async fn the_headers_of_the_caller_are_copied_and_not_changed() {
-    let (scene, sessions) = front_door().await;
-    ensured(&scene, &sessions, None).await;
+    let (fixture, sessions) = front_door().await;
+    ensured(&fixture, &sessions, None).await;
     let mut extra = HeaderMap::new();
     extra.insert("x-trace", HeaderValue::from_static("1"));
     extra.insert(
@@ -202,29 +202,29 @@ async fn the_headers_of_the_caller_are_copied_and_not_changed() {
         HeaderValue::from_static("Basic planted"),
     );
     let before = extra.clone();
-    let headers = sessions.headers(&scene.key(), &extra).await.unwrap();
+    let headers = sessions.headers(&fixture.key(), &extra).await.unwrap();
     assert_eq!(extra, before);
     assert_eq!(headers["x-trace"], "1");
     assert_eq!(
         headers[header::AUTHORIZATION],
-        sessions.ready_header(&scene.key()).unwrap()
+        sessions.ready_header(&fixture.key()).unwrap()
     );
     assert_eq!(headers.get_all(header::AUTHORIZATION).iter().count(), 1);
 }
 
 #[tokio::test]
 async fn a_logout_tells_the_server_and_a_clearance_tells_nobody() {
-    let (scene, sessions) = front_door().await;
-    let key = scene.key();
-    ensured(&scene, &sessions, None).await;
+    let (fixture, sessions) = front_door().await;
+    let key = fixture.key();
+    ensured(&fixture, &sessions, None).await;
     assert!(sessions.remove(&key).await.unwrap());
     assert_eq!(
-        (scene.posts("/revoke"), sessions.ready_header(&key)),
+        (fixture.posts("/revoke"), sessions.ready_header(&key)),
         (0, None)
     );
     assert!(!sessions.remove(&key).await.unwrap());
 
-    ensured(&scene, &sessions, None).await;
+    ensured(&fixture, &sessions, None).await;
     let outcome = sessions.logout(&key).await.unwrap();
     assert!(outcome.forgotten && matches!(outcome.remote, RevocationOutcome::Revoked));
     assert_eq!(sessions.ready_header(&key), None);
@@ -233,12 +233,12 @@ async fn a_logout_tells_the_server_and_a_clearance_tells_nobody() {
 
 #[tokio::test]
 async fn what_was_granted_before_is_asked_for_again() {
-    let (scene, sessions) = front_door().await;
-    ensured(&scene, &sessions, Some("notes:read")).await;
+    let (fixture, sessions) = front_door().await;
+    ensured(&fixture, &sessions, Some("notes:read")).await;
     for scope in ["notes:write", "notes:read", "notes:write"] {
-        ensured(&scene, &sessions, Some(scope)).await;
+        ensured(&fixture, &sessions, Some(scope)).await;
     }
-    let opened = scene.person.opened();
+    let opened = fixture.person.opened();
     assert_eq!(opened.len(), 2);
     let asked = parameter(&opened[1], "scope");
     assert!(

@@ -12,8 +12,8 @@ use mcp_oauth_testbed::{Builder, Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
 
 use crate::{
-    moody::Moody,
-    support::{Scene, bounded, server_url},
+    moody::FlakyStore,
+    support::{Fixture, bounded, server_url},
 };
 
 const LIFE: Duration = Duration::from_secs(300);
@@ -21,7 +21,7 @@ const LIFE: Duration = Duration::from_secs(300);
 /// Two MCP servers whose tokens one authorization server issues.
 struct Company {
     /// Somebody is logged in here.
-    notes: Scene,
+    notes: Fixture,
     mail: Arc<Testbed>,
 }
 
@@ -29,7 +29,7 @@ impl Company {
     async fn with(issuing: impl FnOnce(Builder) -> Builder) -> Self {
         let mail = Arc::new(Testbed::start().await.unwrap());
         let builder = issuing(Testbed::builder().also_issues_for(mail.server_url().as_str()));
-        let notes = Scene::with(builder).await;
+        let notes = Fixture::with(builder).await;
         let issuer = json!([notes.testbed.issuer()]);
         mail.set_fault(Fault::PrmField("authorization_servers".to_owned(), issuer));
         Self { notes, mail }
@@ -43,12 +43,12 @@ impl Company {
     }
 
     /// The other server, with the same person and the same store.
-    fn mail(&self) -> Scene {
-        let mut scene = Scene::of(Arc::clone(&self.mail));
-        scene.platform = self.notes.platform.clone();
-        scene.person = Arc::clone(&self.notes.person);
-        scene.store = self.notes.store.clone();
-        scene
+    fn mail(&self) -> Fixture {
+        let mut fixture = Fixture::of(Arc::clone(&self.mail));
+        fixture.platform = self.notes.platform.clone();
+        fixture.person = Arc::clone(&self.notes.person);
+        fixture.store = self.notes.store.clone();
+        fixture
     }
 
     fn logins(&self) -> usize {
@@ -133,8 +133,8 @@ async fn another_account_has_nothing_to_lend() {
 #[tokio::test]
 async fn a_login_that_is_over_is_over_for_both() {
     let company = Company::open().await;
-    let scene = company.mail();
-    let mail = scene.login_with(&sharing()).await.unwrap();
+    let fixture = company.mail();
+    let mail = fixture.login_with(&sharing()).await.unwrap();
     company
         .notes
         .store
@@ -171,8 +171,8 @@ async fn a_login_that_is_given_up_costs_the_lender_nothing() {
     let company = Company::open().await;
     let testbed = &company.notes.testbed;
     testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
-    let scene = company.mail();
-    let giving_up = tokio::spawn(async move { scene.login_with(&sharing()).await.map(drop) });
+    let fixture = company.mail();
+    let giving_up = tokio::spawn(async move { fixture.login_with(&sharing()).await.map(drop) });
     let requests = testbed.arrived(Peer::AuthorizationServer, "POST", "/token", 2);
     bounded(requests).await;
     giving_up.abort();
@@ -188,7 +188,7 @@ async fn a_login_that_is_given_up_costs_the_lender_nothing() {
 /// wait stops nothing.
 #[tokio::test]
 async fn settling_waits_for_the_login_that_lends() {
-    let moody = Moody::new();
+    let moody = FlakyStore::new();
     let mut company = Company::with(Builder::one_login_for_all_resources).await;
     company.notes.store = moody.store();
     company.notes.login().await.unwrap();

@@ -192,7 +192,7 @@ pub(crate) fn parameter(url: &Url, name: &str) -> String {
 }
 
 /// A testbed, and everything that a login with it needs.
-pub(crate) struct Scene {
+pub(crate) struct Fixture {
     pub(crate) testbed: Arc<Testbed>,
     pub(crate) person: Arc<Person>,
     pub(crate) clock: ManualClock,
@@ -201,7 +201,7 @@ pub(crate) struct Scene {
     pub(crate) server: ServerUrl,
 }
 
-impl Scene {
+impl Fixture {
     /// Everything as it should be.
     pub(crate) async fn start() -> Self {
         Self::with(Testbed::builder()).await
@@ -370,9 +370,9 @@ pub(crate) async fn is_closed(port: u16) -> bool {
 pub(crate) struct Impatient(pub(crate) Duration, pub(crate) Arc<dyn HttpClient>);
 
 impl Impatient {
-    pub(crate) fn platform(patience: Duration, scene: &Scene) -> Platform {
-        let mut platform = scene.platform.clone();
-        platform.http = Arc::new(Self(patience, Arc::clone(&scene.platform.http)));
+    pub(crate) fn platform(timeout: Duration, fixture: &Fixture) -> Platform {
+        let mut platform = fixture.platform.clone();
+        platform.http = Arc::new(Self(timeout, Arc::clone(&fixture.platform.http)));
         platform
     }
 }

@@ -7,7 +7,7 @@ use mcp_client_oauth::{
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Testbed};
 use serde_json::{Value, json};
 
-use crate::support::Scene;
+use crate::support::Fixture;
 
 fn spoil(how: Corruption) -> Fault {
     Fault::Spoil(Endpoint::Token, how)
@@ -29,12 +29,12 @@ fn status(code: u16, body: &str) -> Fault {
 
 /// Logs in with a fault; nothing may be stored then.
 async fn failure(fault: Fault) -> Error {
-    let scene = Scene::start().await;
-    scene.testbed.set_fault(fault);
-    let error = scene.login().await.unwrap_err();
-    scene.assert_nothing_is_stored().await;
+    let fixture = Fixture::start().await;
+    fixture.testbed.set_fault(fault);
+    let error = fixture.login().await.unwrap_err();
+    fixture.assert_nothing_is_stored().await;
     assert_eq!(
-        scene.testbed.token_requests("authorization_code"),
+        fixture.testbed.token_requests("authorization_code"),
         1,
         "{error}"
     );
@@ -163,20 +163,22 @@ async fn a_sloppy_answer_is_taken() {
         Fault::TokenWithout("expires_in".to_owned()),
         Fault::TokenWithout("scope".to_owned()),
     ] {
-        let scene = Scene::start().await;
-        scene.testbed.set_fault(fault.clone());
-        let session = scene.login().await.unwrap();
+        let fixture = Fixture::start().await;
+        fixture.testbed.set_fault(fault.clone());
+        let session = fixture.login().await.unwrap();
         assert!(session.ready_header().is_some(), "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn what_was_not_granted_is_known() {
-    let scene = Scene::start().await;
-    scene.testbed.set_fault(field("scope", json!("notes:read")));
+    let fixture = Fixture::start().await;
+    fixture
+        .testbed
+        .set_fault(field("scope", json!("notes:read")));
     let mut options = LoginOptions::default();
     options.scope = Some("notes:read notes:write".parse().unwrap());
-    let session = scene.login_with(&options).await.unwrap();
+    let session = fixture.login_with(&options).await.unwrap();
     assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");
     assert_eq!(
         session.record().tokens.scope.unwrap().to_string(),
@@ -186,24 +188,26 @@ async fn what_was_not_granted_is_known() {
 
 #[tokio::test]
 async fn what_is_not_ours_to_know_is_not_stored() {
-    let scene = Scene::start().await;
-    scene.testbed.set_fault(field("id_token", json!("planted")));
-    scene
+    let fixture = Fixture::start().await;
+    fixture
+        .testbed
+        .set_fault(field("id_token", json!("planted")));
+    fixture
         .testbed
         .set_fault(field("nested", json!({"deep": ["planted"]})));
-    scene.login().await.unwrap();
-    let record = serde_json::to_string(&scene.record().await.unwrap()).unwrap();
+    fixture.login().await.unwrap();
+    let record = serde_json::to_string(&fixture.record().await.unwrap()).unwrap();
     assert!(!record.contains("planted"), "{record}");
 }
 
 #[tokio::test]
 async fn a_failed_login_leaves_the_tokens_of_the_one_before() {
-    let scene = Scene::start().await;
-    scene.login().await.unwrap();
-    let before = scene.record().await;
-    scene.testbed.set_fault(spoil(Corruption::Html));
-    scene.login().await.unwrap_err();
-    assert_eq!(scene.record().await, before);
+    let fixture = Fixture::start().await;
+    fixture.login().await.unwrap();
+    let before = fixture.record().await;
+    fixture.testbed.set_fault(spoil(Corruption::Html));
+    fixture.login().await.unwrap_err();
+    assert_eq!(fixture.record().await, before);
 }
 
 #[tokio::test]
@@ -215,9 +219,9 @@ async fn a_code_that_was_tampered_with_brings_nothing() {
             Some("code_of_somebody_else"),
         )]
     });
-    let scene = Scene::start().await.for_person(person);
-    let error = scene.login().await.unwrap_err();
+    let fixture = Fixture::start().await.for_person(person);
+    let error = fixture.login().await.unwrap_err();
     assert!(matches!(error, Error::TokenExchange { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::LogIn);
-    scene.assert_nothing_is_stored().await;
+    fixture.assert_nothing_is_stored().await;
 }

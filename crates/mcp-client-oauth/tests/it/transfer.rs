@@ -20,7 +20,7 @@ use mcp_client_oauth::{
 
 use crate::{
     sealed::Home,
-    support::{Scene, lock},
+    support::{Fixture, lock},
 };
 
 const ONE: &str = "login https://one.example/mcp";
@@ -184,26 +184,26 @@ async fn transfer(from: &Arc<Stage>, to: &Arc<Stage>) -> Result<Vec<Skipped>, Mi
 
 #[tokio::test]
 async fn logins_and_registrations_are_moved_and_work_there() {
-    let (scene, home) = (Scene::start().await, Home::new());
-    scene.login().await.unwrap();
-    let record = scene.record().await.unwrap();
+    let (fixture, home) = (Fixture::start().await, Home::new());
+    fixture.login().await.unwrap();
+    let record = fixture.record().await.unwrap();
     let issuer = record.discovery.issuer();
     let there = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     let there = TokenStore::new(Arc::new(there));
-    let copied = scene
+    let copied = fixture
         .store
         .copy_to(&there, ConflictPolicy::Refuse)
         .await
         .unwrap();
     assert_eq!((copied.logins(), copied.registrations()), (1, 1));
     assert!(copied.left().is_empty());
-    assert!(scene.record().await.is_some(), "deleted too early");
+    assert!(fixture.record().await.is_some(), "deleted too early");
 
     assert!(copied.delete_originals().await.unwrap().is_empty());
-    assert_eq!(there.load(&scene.key()).await.unwrap().unwrap().0, record);
+    assert_eq!(there.load(&fixture.key()).await.unwrap().unwrap().0, record);
     assert!(there.registration(issuer).await.unwrap().is_some());
-    assert_eq!(scene.record().await, None);
-    assert_eq!(scene.store.registration(issuer).await.unwrap(), None);
+    assert_eq!(fixture.record().await, None);
+    assert_eq!(fixture.store.registration(issuer).await.unwrap(), None);
 }
 
 /// Wherever it stops, each content is in one of the stores, and the next try finishes it.

@@ -98,8 +98,8 @@ impl Tampered {
     }
 
     /// Loses the answers to the next writes of documents.
-    fn lose_answers(&self, answers: u64) {
-        self.losing.store(answers, Ordering::SeqCst);
+    fn lose_answers(&self, responses: u64) {
+        self.losing.store(responses, Ordering::SeqCst);
     }
 
     /// Keeps the answer to the next write.
@@ -138,7 +138,7 @@ impl HttpClient for Tampered {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let (method, url) = (request.method.clone(), request.url.clone());
         lock(&self.seen).push((method.clone(), url.path().to_owned()));
-        let mut answer = self.http.send(request).await?;
+        let mut response = self.http.send(request).await?;
         let is_write = method == Method::POST && url.path().contains("/data/");
         if is_write && self.losing.load(Ordering::SeqCst) > 0 {
             self.losing.fetch_sub(1, Ordering::SeqCst);
@@ -149,12 +149,12 @@ impl HttpClient for Tampered {
             self.answered.notify_one();
             self.let_go.notified().await;
         }
-        let date = answer.header(header::DATE).unwrap();
+        let date = response.header(header::DATE).unwrap();
         let date = httpdate::parse_http_date(date).unwrap();
         let date = date + Duration::from_secs(self.ahead.load(Ordering::SeqCst));
         let date = HeaderValue::from_str(&httpdate::fmt_http_date(date)).unwrap();
-        answer.headers.insert(header::DATE, date);
-        Ok(answer)
+        response.headers.insert(header::DATE, date);
+        Ok(response)
     }
 }
 

@@ -11,7 +11,7 @@ use mcp_client_oauth::{
 
 use crate::{
     sealed::{Home, contents},
-    support::Scene,
+    support::Fixture,
 };
 
 /// A record as the first version wrote it.
@@ -135,23 +135,23 @@ async fn a_record_of_a_newer_version_is_refused_and_left_as_it_is() {
 #[tokio::test]
 async fn what_a_newer_version_took_over_is_neither_used_nor_written_over() {
     let home = Home::new();
-    let mut scene = Scene::start().await;
+    let mut fixture = Fixture::start().await;
     let files: EncryptedFileStore = home.open();
-    scene.store = TokenStore::new(Arc::new(files.clone()));
-    let session = scene.login().await.unwrap();
+    fixture.store = TokenStore::new(Arc::new(files.clone()));
+    let session = fixture.login().await.unwrap();
     let old = LoginKey::new(server());
     write(&files, &name(&old), None, VERSION_2).await;
 
-    let record = scene.record().await.unwrap();
+    let record = fixture.record().await.unwrap();
     let issuer = record.discovery.issuer().clone();
-    let registration = scene.store.registration(&issuer).await.unwrap().unwrap();
+    let registration = fixture.store.registration(&issuer).await.unwrap().unwrap();
     let theirs = format!("{{\"version\":{NEWER},\"what\":\"we do not know\"}}");
-    for name in [name(&scene.key()), format!("client {}", issuer.as_str())] {
+    for name in [name(&fixture.key()), format!("client {}", issuer.as_str())] {
         let there = files.get(&name).await.unwrap().unwrap().revision;
         write(&files, &name, Some(there), &theirs).await;
     }
     let before: Vec<Vec<u8>> = home.records().iter().map(|path| read(path)).collect();
-    let asked = (scene.posts("/token"), scene.posts("/register"));
+    let asked = (fixture.posts("/token"), fixture.posts("/register"));
 
     let error = session.refresh().await.unwrap_err();
     assert!(
@@ -160,16 +160,16 @@ async fn what_a_newer_version_took_over_is_neither_used_nor_written_over() {
     );
     assert_eq!(error.remedy(), Remedy::Reconfigure);
     assert!(session.token().await.is_ok(), "it is good in memory");
-    let error = scene.login().await.unwrap_err();
+    let error = fixture.login().await.unwrap_err();
     assert!(error.to_string().contains("99"), "{error}");
-    let store = &scene.store;
+    let store = &fixture.store;
     for refused in [
         store.registration(&issuer).await.unwrap_err(),
         store.save_registration(&registration).await.unwrap_err(),
     ] {
         assert!(is_newer(&refused), "{refused}");
     }
-    assert_eq!((scene.posts("/token"), scene.posts("/register")), asked);
+    assert_eq!((fixture.posts("/token"), fixture.posts("/register")), asked);
 
     // Ours is written, and theirs are not.
     let mut lock = store.lock(&old).await.unwrap();

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Says how long a Vault may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A kind of store.
 #[derive(Serialize)]
@@ -260,8 +260,8 @@ async fn answer(context: &Context, place: &StoreLocation) -> Option<String> {
     };
     tokio::select! {
         ready = store.check_writable() => ready.err().map(|error| Error::from(error).to_string()),
-        () = context.platform.clock.sleep(PATIENCE) => {
-            Some(format!("no answer within {} seconds", PATIENCE.as_secs()))
+        () = context.platform.clock.sleep(TIMEOUT) => {
+            Some(format!("no answer within {} seconds", TIMEOUT.as_secs()))
         }
     }
 }

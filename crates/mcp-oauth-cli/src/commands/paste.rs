@@ -27,7 +27,7 @@ use crate::{
 const LONGEST: u64 = 64 * 1024;
 
 /// Says how long the login may take to take it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
     let url = callback(&read(context)?)?;
@@ -35,10 +35,10 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
     let error = url.query_pairs().find(|(name, _)| name == "error");
     let error = error.map(|(_, error)| UntrustedText::new(&error).to_string());
     let mut request = Request::new(Method::GET, url, AddressSpace::Loopback);
-    request.deadline = PATIENCE;
+    request.deadline = TIMEOUT;
     request.head_only = true;
-    let answer = context.platform.http.send(request).await;
-    let answer = answer.map_err(|error| match error.cause {
+    let response = context.platform.http.send(request).await;
+    let response = response.map_err(|error| match error.cause {
         HttpErrorKind::Connect(_) => Failure::other(
             "paste",
             format!("no login waits at {place} on this machine"),
@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
         ),
         _ => error.into(),
     })?;
-    if answer.status != StatusCode::SEE_OTHER {
+    if response.status != StatusCode::SEE_OTHER {
         return Err(Failure::other(
             "paste",
             format!("the login that waits at {place} does not take this URL"),

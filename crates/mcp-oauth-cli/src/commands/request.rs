@@ -49,11 +49,11 @@ pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Fail
         .body(body.unwrap_or_default())
         .retry_on_401(!typed.no_retry);
     let spinner = context.ui.spinner("waiting for the server");
-    let answer = request.send().await;
+    let response = request.send().await;
     drop(spinner);
-    let answer = answer.map_err(|error| with_wider_scope(error, &session))?;
-    print(context, typed, &answer, &session);
-    Ok(exit_of(answer.status))
+    let response = response.map_err(|error| with_wider_scope(error, &session))?;
+    print(context, typed, &response, &session);
+    Ok(exit_of(response.status))
 }
 
 /// `GET`, or `POST` with a body, unless one is named.
@@ -165,29 +165,29 @@ fn exit_of(status: StatusCode) -> Exit {
     }
 }
 
-fn print(context: &Context, typed: &Request, answer: &Response, session: &Session) {
+fn print(context: &Context, typed: &Request, response: &Response, session: &Session) {
     let ui = &context.ui;
     let tokens = session.record().tokens;
     let refresh_token = tokens.refresh_token.iter();
     let secrets = refresh_token.map(|token| token.expose().as_str());
     let redactor = Redactor::new(secrets.chain([tokens.access_token.expose()]));
     let has_token = if ui.is_json() {
-        let (document, has_token) = document(answer, &redactor);
+        let (document, has_token) = document(response, &redactor);
         ui.result(&document, String::new);
         has_token
     } else {
         let head = if typed.include {
-            let head = head(answer);
+            let head = head(response);
             let clean = redactor.redact(&head);
             ui.line(&format!("{}\n", untrusted_text::escape_lines(&clean)));
             matches!(clean, Cow::Owned(_))
         } else {
-            if answer.status.as_u16() >= 400 {
-                ui.say(format_args!("the server answered HTTP {}", answer.status));
+            if response.status.as_u16() >= 400 {
+                ui.say(format_args!("the server answered HTTP {}", response.status));
             }
             false
         };
-        let body = redactor.redact_bytes(&answer.body);
+        let body = redactor.redact_bytes(&response.body);
         print_body(context, &body);
         head || matches!(body, Cow::Owned(_))
     };
@@ -211,13 +211,13 @@ fn print_body(context: &Context, body: &[u8]) {
 }
 
 /// Returns the response as JSON, and whether a token had to be redacted in it.
-fn document(answer: &Response, redactor: &Redactor) -> (Value, bool) {
-    let headers = answer.headers.keys().map(|name| {
-        let values = answer.headers.get_all(name).iter();
+fn document(response: &Response, redactor: &Redactor) -> (Value, bool) {
+    let headers = response.headers.keys().map(|name| {
+        let values = response.headers.get_all(name).iter();
         let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
         (name.to_string(), Value::from(values.collect::<Vec<_>>()))
     });
-    let body = answer.body.as_ref();
+    let body = response.body.as_ref();
     let clean = redactor.redact_bytes(body);
     let (member, value) = match (serde_json::from_slice(body), std::str::from_utf8(body)) {
         (Ok(value), _) => ("body", value),
@@ -225,7 +225,7 @@ fn document(answer: &Response, redactor: &Redactor) -> (Value, bool) {
         _ => ("body_base64", Value::from(BASE64_STANDARD.encode(&clean))),
     };
     let mut document = json!({
-        "status": answer.status.as_u16(),
+        "status": response.status.as_u16(),
         "headers": headers.collect::<serde_json::Map<_, _>>(),
         member: value,
     });
@@ -233,9 +233,9 @@ fn document(answer: &Response, redactor: &Redactor) -> (Value, bool) {
     (document, has_token)
 }
 
-fn head(answer: &Response) -> String {
-    let mut lines = vec![format!("HTTP {}", answer.status)];
-    lines.extend(answer.headers.iter().map(|(name, value)| {
+fn head(response: &Response) -> String {
+    let mut lines = vec![format!("HTTP {}", response.status)];
+    lines.extend(response.headers.iter().map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes());
         format!("{name}: {value}")
     }));

@@ -178,9 +178,9 @@ impl Client {
                 }
                 client.0.fail(&message, trouble).await;
             } else if let Some(discovery) = discovery
-                && let Ok(answer) = discovery.await
+                && let Ok(response) = discovery.await
             {
-                client.0.memory.lock().await.learn_discovery(&answer);
+                client.0.memory.lock().await.learn_discovery(&response);
             }
         });
         for (id, _) in &requests {
@@ -231,17 +231,17 @@ impl Inner {
         } else {
             GREETING_WITHOUT_LOGIN
         };
-        let answer = tokio::select! {
-            answer = self.upstream.greet(hello) => answer.map_err(|trouble| (trouble, false)),
+        let response = tokio::select! {
+            response = self.upstream.greet(hello) => response.map_err(|trouble| (trouble, false)),
             () = self.door.platform().clock.sleep(limit) => {
                 Err((Trouble::Said("the server has not answered yet".to_owned()), true))
             }
         };
         let mut memory = self.memory.lock().await;
-        match answer {
-            Ok(answer) => {
-                memory.learn(&answer);
-                (answer, false)
+        match response {
+            Ok(response) => {
+                memory.learn(&response);
+                (response, false)
             }
             Err((trouble, is_late)) => {
                 let is_away = is_late || !memory.is_empty() && trouble.is_of_network();
@@ -312,9 +312,9 @@ impl Inner {
         }
         for attempt in 0.. {
             match self.upstream.open_late().await {
-                Ok(answer) => {
+                Ok(response) => {
                     let mut memory = self.memory.lock().await;
-                    memory.learn(&answer);
+                    memory.learn(&response);
                     for change in memory.changes() {
                         self.relay.out.line(change).await;
                     }

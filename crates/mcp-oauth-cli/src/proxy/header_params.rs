@@ -59,13 +59,13 @@ struct Call {
 
 impl Parameters {
     /// Looks whether an answer lists tools with annotations. Others are not read.
-    pub(super) fn learn(&self, answer: &[u8]) {
-        let is_annotated = memmem::find(answer, ANNOTATION.as_bytes()).is_some();
-        let may_end = || memmem::find(answer, b"\"tools\"").is_some() && !self.tools().is_empty();
+    pub(super) fn learn(&self, response: &[u8]) {
+        let is_annotated = memmem::find(response, ANNOTATION.as_bytes()).is_some();
+        let may_end = || memmem::find(response, b"\"tools\"").is_some() && !self.tools().is_empty();
         if !(is_annotated || may_end()) {
             return;
         }
-        let Ok(listed) = serde_json::from_slice::<Listed>(answer) else {
+        let Ok(listed) = serde_json::from_slice::<Listed>(response) else {
             return;
         };
         for tool in listed.result.tools {

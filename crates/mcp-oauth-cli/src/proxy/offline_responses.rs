@@ -48,13 +48,13 @@ impl Memory {
     }
 
     /// Remembers an answer of the server to `initialize`.
-    pub(super) fn learn(&mut self, answer: &Bytes) {
-        self.change(|said| said.initialize = result_of(answer).or(said.initialize.take()));
+    pub(super) fn learn(&mut self, response: &Bytes) {
+        self.change(|said| said.initialize = result_of(response).or(said.initialize.take()));
     }
 
     /// Remembers an answer of the server to `server/discover`.
-    pub(super) fn learn_discovery(&mut self, answer: &Bytes) {
-        self.change(|said| said.discover = result_of(answer).or(said.discover.take()));
+    pub(super) fn learn_discovery(&mut self, response: &Bytes) {
+        self.change(|said| said.discover = result_of(response).or(said.discover.take()));
     }
 
     /// Our own answer to `server/discover`, of a server that is known to speak no revision but those
@@ -166,9 +166,9 @@ fn unknown_server() -> Map<String, Value> {
 }
 
 /// Returns none if it is an error.
-fn result_of(answer: &Bytes) -> Option<Map<String, Value>> {
-    let answer: Value = serde_json::from_slice(answer).ok()?;
-    answer.get("result")?.as_object().cloned()
+fn result_of(response: &Bytes) -> Option<Map<String, Value>> {
+    let response: Value = serde_json::from_slice(response).ok()?;
+    response.get("result")?.as_object().cloned()
 }
 
 fn read(file: &Path) -> Option<RememberedCapabilities> {

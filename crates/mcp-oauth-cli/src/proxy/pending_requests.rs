@@ -123,19 +123,19 @@ impl Calls {
     }
 
     /// Returns the answer is here.
-    pub(crate) fn end(&self, id: &Id, answer: &Bytes) -> Requester {
+    pub(crate) fn end(&self, id: &Id, response: &Bytes) -> Requester {
         match self.remove(id) {
             None => Requester::Nobody,
             Some(Call {
                 own: None, aside, ..
             }) => {
                 // Whoever has given up need not know.
-                let _given_up = aside.map(|aside| aside.send(answer.clone()));
+                let _given_up = aside.map(|aside| aside.send(response.clone()));
                 Requester::Client
             }
             Some(Call { own: Some(own), .. }) => {
                 // Whoever has given up needs no answer.
-                let _given_up = own.send(answer.clone());
+                let _given_up = own.send(response.clone());
                 Requester::Ourselves
             }
         }

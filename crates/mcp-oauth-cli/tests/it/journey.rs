@@ -47,8 +47,8 @@ async fn a_login_is_listed_shown_used_refreshed_and_given_back() {
         .says("Adds two numbers")
         .says("write_note");
 
-    let answer = home.run(&["request", "notes", "notes"]).await.succeeded();
-    assert!(answer.stdout.starts_with("{\"notes\":"), "{answer:?}");
+    let response = home.run(&["request", "notes", "notes"]).await.succeeded();
+    assert!(response.stdout.starts_with("{\"notes\":"), "{response:?}");
 
     home.run(&["refresh", "notes"])
         .await

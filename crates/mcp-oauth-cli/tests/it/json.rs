@@ -48,13 +48,13 @@ async fn every_command_writes_one_document() {
 #[tokio::test]
 async fn every_command_that_changes_something_writes_one_document() {
     let home = Home::logged_in().await;
-    let answer = home
+    let response = home
         .run(&["request", "notes", "notes", "--json"])
         .await
         .succeeded()
         .json();
-    assert_eq!(answer["status"], 200);
-    assert!(answer["body"]["notes"].is_array());
+    assert_eq!(response["status"], 200);
+    assert!(response["body"]["notes"].is_array());
     let refresh = home
         .run(&["refresh", "notes", "--json"])
         .await

@@ -130,11 +130,11 @@ mod terminal {
 
     #[tokio::test]
     async fn anything_but_a_yes_at_the_terminal_ends_the_login() {
-        for answer in ["", "n", "yeah"] {
+        for response in ["", "n", "yeah"] {
             let home = old_server(1).await;
             let mut terminal = at_terminal(&home);
             terminal.until_it_shows("use it? y/N").await;
-            terminal.type_line(answer);
+            terminal.type_line(response);
             let (code, screen) = terminal.end().await;
             assert_eq!(code, 1, "{screen}");
             assert!(screen.contains("--legacy"), "{screen}");

@@ -143,9 +143,9 @@ impl TlsDoor {
 
 #[tokio::test]
 async fn an_authority_of_the_house_is_trusted_by_its_file() {
-    let door = TlsDoor::open().await;
-    let home = door.home(Testbed::builder()).await;
-    let (url, file) = (door.url(), door.authority.trusted_by(&home));
+    let connection = TlsDoor::open().await;
+    let home = connection.home(Testbed::builder()).await;
+    let (url, file) = (connection.url(), connection.authority.trusted_by(&home));
     let unknown = home.run(&["login", "notes", &url]).await.ended(1);
     unknown
         .says("the certificate of the server is not accepted")
@@ -181,10 +181,10 @@ async fn an_authority_of_the_house_is_trusted_by_its_file() {
 
 #[tokio::test]
 async fn a_server_that_asks_who_comes_is_shown_the_certificate() {
-    let door = TlsDoor::asking_who_comes().await;
-    let home = door.home(Testbed::builder()).await;
-    let (url, authority) = (door.url(), door.authority.trusted_by(&home));
-    let (own, key) = door
+    let connection = TlsDoor::asking_who_comes().await;
+    let home = connection.home(Testbed::builder()).await;
+    let (url, authority) = (connection.url(), connection.authority.trusted_by(&home));
+    let (own, key) = connection
         .authority
         .signed(&["me"], ExtendedKeyUsagePurpose::ClientAuth);
     let certificate = home.file("certificate.pem", own.pem());
@@ -300,10 +300,10 @@ async fn tunnel(
 /// H45. The server is known to the proxy of the environment alone.
 #[tokio::test]
 async fn the_proxy_of_the_environment_is_a_tunnel() {
-    let door = TlsDoor::open().await;
-    let home = door.home(Testbed::builder().open(true)).await;
-    let authority = door.authority.trusted_by(&home);
-    let tunnels = Tunnels::to(door.address).await;
+    let connection = TlsDoor::open().await;
+    let home = connection.home(Testbed::builder().open(true)).await;
+    let authority = connection.authority.trusted_by(&home);
+    let tunnels = Tunnels::to(connection.address).await;
     let proxy = format!("http://{}", tunnels.address);
     let url = format!("https://{NAME}/mcp");
     let typed = [

@@ -113,9 +113,9 @@ async fn a_token_that_the_server_echoes_is_not_shown() {
         body,
     };
     home.testbed.set_fault(Fault::Spoil(Endpoint::Mcp, spoil));
-    let answer = home.run(&["request", "notes", "notes"]).await.succeeded();
-    assert_eq!(answer.stdout, "you sent [redacted], didn't you");
-    answer.says("warning: the server has sent a token back");
+    let response = home.run(&["request", "notes", "notes"]).await.succeeded();
+    assert_eq!(response.stdout, "you sent [redacted], didn't you");
+    response.says("warning: the server has sent a token back");
 }
 
 #[tokio::test]
@@ -151,16 +151,16 @@ async fn a_token_in_a_header_or_spelt_with_escapes_is_not_shown() {
         times: None,
     });
     for more in ["-i", "--json"] {
-        let answer = home
+        let response = home
             .run(&["request", "notes", "notes", more])
             .await
             .succeeded();
-        answer
+        response
             .says("Bearer [redacted]")
             .says("warning: the server has sent a token back");
-        assert!(!answer.stdout.contains(&token), "{answer:?}");
+        assert!(!response.stdout.contains(&token), "{response:?}");
         if more == "--json" {
-            assert_eq!(answer.json()["body"]["echo"], "[redacted]");
+            assert_eq!(response.json()["body"]["echo"], "[redacted]");
         }
     }
 }

@@ -134,7 +134,7 @@ fn request(
         "tools/call" => {
             let params = message.get("params").cloned().unwrap_or_default();
             match tools::call(world, caller, &params) {
-                Ok(answer) => Reply::ok(result(id, &complete(answer))),
+                Ok(response) => Reply::ok(result(id, &complete(response))),
                 Err(reason) => Reply::ok(error(id, -32602, &reason)),
             }
         }
@@ -155,21 +155,21 @@ fn discovered() -> Value {
 }
 
 /// SEP-2322: a result says what kind it is.
-fn complete(mut answer: Value) -> Value {
-    if let Some(members) = answer.as_object_mut() {
+fn complete(mut response: Value) -> Value {
+    if let Some(members) = response.as_object_mut() {
         members.insert("resultType".to_owned(), json!("complete"));
     }
-    answer
+    response
 }
 
 /// SEP-2549: how long a list may be kept, and by whom.
-fn fresh(answer: Value) -> Value {
-    let mut answer = complete(answer);
-    if let Some(members) = answer.as_object_mut() {
+fn fresh(response: Value) -> Value {
+    let mut response = complete(response);
+    if let Some(members) = response.as_object_mut() {
         members.insert("ttlMs".to_owned(), json!(0));
         members.insert("cacheScope".to_owned(), json!("private"));
     }
-    answer
+    response
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {

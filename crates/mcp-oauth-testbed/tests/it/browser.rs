@@ -54,11 +54,11 @@ fn http() -> reqwest::Client {
         .unwrap()
 }
 
-async fn read(answer: reqwest::Response) -> Answer {
+async fn read(response: reqwest::Response) -> Answer {
     Answer {
-        status: answer.status().as_u16(),
-        headers: answer.headers().clone(),
-        body: answer.text().await.unwrap(),
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: response.text().await.unwrap(),
     }
 }
 
@@ -150,9 +150,9 @@ pub(crate) async fn register(testbed: &Testbed) -> String {
         "grant_types": ["authorization_code", "refresh_token"],
         "application_type": "native"
     });
-    let answer = post_json(&endpoint(testbed, "/register"), &[], &body).await;
-    assert_eq!(answer.status, 201, "{}", answer.body);
-    answer.text("client_id")
+    let response = post_json(&endpoint(testbed, "/register"), &[], &body).await;
+    assert_eq!(response.status, 201, "{}", response.body);
+    response.text("client_id")
 }
 
 /// A URL of the authorization server, whose issuer may have a path that its endpoints have not.
@@ -267,24 +267,24 @@ impl Login {
 pub(crate) async fn login(testbed: &Testbed, scope: &str) -> Login {
     let client = register(testbed).await;
     let code = code(testbed, &client, scope).await;
-    let answer = exchange(testbed, &client, &code).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let refresh = answer.json()["refresh_token"]
+    let response = exchange(testbed, &client, &code).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    let refresh = response.json()["refresh_token"]
         .as_str()
         .unwrap_or_default()
         .to_owned();
     Login {
         client,
-        access: answer.text("access_token"),
+        access: response.text("access_token"),
         refresh,
     }
 }
 
 /// Whether the MCP server takes a token.
 pub(crate) async fn is_good(testbed: &Testbed, token: &str) -> bool {
-    let answer = get_with(&format!("{}/notes", testbed.server_url()), token).await;
-    assert!([200, 401].contains(&answer.status), "{}", answer.status);
-    answer.status == 200
+    let response = get_with(&format!("{}/notes", testbed.server_url()), token).await;
+    assert!([200, 401].contains(&response.status), "{}", response.status);
+    response.status == 200
 }
 
 pub(crate) async fn post_text(url: &str, content_type: &str, body: &str) -> Answer {

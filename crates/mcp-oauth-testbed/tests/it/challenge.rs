@@ -9,9 +9,9 @@ use crate::mcp::{initialize, session_call};
 #[tokio::test]
 async fn without_a_token_the_challenge_has_no_error() {
     let testbed = start(Testbed::builder().challenge_scope(Some("notes:read"))).await;
-    let answer = get(testbed.server_url().as_str()).await;
-    let challenge = answer.header("www-authenticate");
-    assert_eq!(answer.status, 401);
+    let response = get(testbed.server_url().as_str()).await;
+    let challenge = response.header("www-authenticate");
+    assert_eq!(response.status, 401);
     assert!(challenge.starts_with("Bearer "), "{challenge}");
     assert!(challenge.contains("scope=\"notes:read\""), "{challenge}");
     assert!(!challenge.contains("error="), "{challenge}");
@@ -20,9 +20,9 @@ async fn without_a_token_the_challenge_has_no_error() {
 #[tokio::test]
 async fn a_bad_token_is_invalid_and_a_token_in_the_query_is_none() {
     let testbed = Testbed::start().await.unwrap();
-    let answer = get_with(testbed.server_url().as_str(), "nonsense").await;
+    let response = get_with(testbed.server_url().as_str(), "nonsense").await;
     assert!(
-        answer
+        response
             .header("www-authenticate")
             .contains("error=\"invalid_token\"")
     );
@@ -39,8 +39,8 @@ async fn a_bad_token_is_invalid_and_a_token_in_the_query_is_none() {
 async fn the_challenge_can_be_written_by_hand_or_left_out() {
     let lines = vec!["Basic realm=\"x\"".to_owned(), "Bearer scope=a".to_owned()];
     let testbed = start(Testbed::builder().fault(Fault::Challenge(lines.clone()))).await;
-    let answer = get(testbed.server_url().as_str()).await;
-    let seen: Vec<&str> = answer
+    let response = get(testbed.server_url().as_str()).await;
+    let seen: Vec<&str> = response
         .headers
         .get_all("www-authenticate")
         .iter()
@@ -48,9 +48,9 @@ async fn the_challenge_can_be_written_by_hand_or_left_out() {
         .collect();
     assert_eq!(seen, lines);
     testbed.set_fault(Fault::NoChallenge);
-    let answer = get(testbed.server_url().as_str()).await;
+    let response = get(testbed.server_url().as_str()).await;
     assert_eq!(
-        (answer.status, answer.header("www-authenticate")),
+        (response.status, response.header("www-authenticate")),
         (401, "")
     );
 }

@@ -79,9 +79,9 @@ async fn a_machine_signs_with_any_algorithm_and_its_key_comes_as_jwk() {
         let key = PublicKey::from_jwk(&pair.public_jwk()).unwrap();
         let testbed = with_machine(Machine::with_key("robot", key)).await;
         let assertion = assertion(&testbed, &pair, "robot", &json!({}));
-        let answer = ask_signed(&testbed, &assertion).await;
-        assert_eq!(answer.status, 200, "{algorithm:?}: {}", answer.body);
-        assert!(is_good(&testbed, &answer.text("access_token")).await);
+        let response = ask_signed(&testbed, &assertion).await;
+        assert_eq!(response.status, 200, "{algorithm:?}: {}", response.body);
+        assert!(is_good(&testbed, &response.text("access_token")).await);
     }
 }
 
@@ -120,8 +120,8 @@ async fn an_assertion_with_a_wrong_or_missing_claim_is_refused() {
         json!({ "iat": now() + 600 }),
         json!({ "jti": null }),
     ] {
-        let answer = ask_signed(&testbed, &assertion(&testbed, &pair, "robot", &wrong)).await;
-        let refused = (answer.status, answer.text("error"));
+        let response = ask_signed(&testbed, &assertion(&testbed, &pair, "robot", &wrong)).await;
+        let refused = (response.status, response.text("error"));
         assert_eq!(refused, (401, "invalid_client".to_owned()), "{wrong}");
     }
     let stranger = KeyPair::generate(Algorithm::Es256).unwrap();
@@ -165,8 +165,8 @@ async fn only_a_machine_speaks_for_itself_and_it_needs_a_resource() {
         ("client_id", "robot"),
         ("client_secret", "s3cret"),
     ];
-    let answer = post_token(&testbed, &pairs).await;
-    assert_eq!(answer.text("error"), "invalid_target");
+    let response = post_token(&testbed, &pairs).await;
+    assert_eq!(response.text("error"), "invalid_target");
 }
 
 #[tokio::test]

@@ -61,9 +61,9 @@ impl Holder {
     }
 
     pub(crate) async fn tokens(&self) -> Answer {
-        let answer = self.exchange(&self.proof(&json!({}))).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        answer
+        let response = self.exchange(&self.proof(&json!({}))).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        response
     }
 
     async fn refresh(&self, refresh_token: &str, proof: &str) -> Answer {
@@ -157,8 +157,8 @@ async fn a_wrong_proof_is_refused_and_spends_no_code() {
     wrong.push("nonsense".to_owned());
     let code = code(&holder.testbed, &holder.client, "notes:read").await;
     for proof in wrong {
-        let answer = holder.exchange_code(&code, &proof).await;
-        let refused = (answer.status, answer.text("error"));
+        let response = holder.exchange_code(&code, &proof).await;
+        let refused = (response.status, response.text("error"));
         assert_eq!(refused, (400, "invalid_dpop_proof".to_owned()), "{proof}");
     }
     let good = holder.proof(&json!({}));
@@ -188,8 +188,8 @@ async fn without_a_proof_the_policy_decides() {
     assert!(is_good(&offered.testbed, &bearer.access).await);
     let required = Holder::required().await;
     let code = code(&required.testbed, &required.client, "notes:read").await;
-    let answer = exchange(&required.testbed, &required.client, &code).await;
-    assert_eq!(answer.text("error"), "invalid_dpop_proof");
+    let response = exchange(&required.testbed, &required.client, &code).await;
+    assert_eq!(response.text("error"), "invalid_dpop_proof");
 }
 
 #[tokio::test]
@@ -230,8 +230,8 @@ async fn a_machine_may_come_with_another_key_each_time() {
             ("resource", server.as_str()),
         ];
         let proof = holder.proof(&json!({}));
-        let answer = post_proven(&holder.token_endpoint(), &proof, &pairs).await;
-        assert_eq!(answer.text("token_type"), "DPoP");
+        let response = post_proven(&holder.token_endpoint(), &proof, &pairs).await;
+        assert_eq!(response.text("token_type"), "DPoP");
     }
     let issued = holder.testbed.issued_tokens();
     assert_ne!(issued[0].dpop_thumbprint, issued[1].dpop_thumbprint);
@@ -249,8 +249,8 @@ async fn a_code_may_be_bound_to_a_key_beforehand() {
             .await
             .unwrap();
         let code = parameter(&callback, "code").unwrap();
-        let answer = holder.exchange_code(&code, &holder.proof(&json!({}))).await;
-        assert_eq!(answer.status, status, "{}", answer.body);
+        let response = holder.exchange_code(&code, &holder.proof(&json!({}))).await;
+        assert_eq!(response.status, status, "{}", response.body);
     }
 }
 
@@ -298,18 +298,18 @@ async fn nonces_can_be_asked_for_for_ever_or_be_none() {
     holder.testbed.set_fault(Fault::DpopNonceForEver);
     let mut nonce = "first".to_owned();
     for _ in 0..3 {
-        let answer = holder
+        let response = holder
             .exchange(&holder.proof(&json!({ "nonce": nonce })))
             .await;
-        assert_eq!(answer.text("error"), "use_dpop_nonce");
-        assert_ne!(answer.header("dpop-nonce"), nonce);
-        nonce = answer.header("dpop-nonce").to_owned();
+        assert_eq!(response.text("error"), "use_dpop_nonce");
+        assert_ne!(response.header("dpop-nonce"), nonce);
+        nonce = response.header("dpop-nonce").to_owned();
     }
     holder.testbed.clear_faults();
     let odd = "a\t\u{85}\u{202e}b";
     holder.testbed.set_fault(Fault::DpopNonce(odd.to_owned()));
-    let answer = holder.exchange(&holder.proof(&json!({}))).await;
-    assert_eq!(answer.headers["dpop-nonce"].as_bytes(), odd.as_bytes());
+    let response = holder.exchange(&holder.proof(&json!({}))).await;
+    assert_eq!(response.headers["dpop-nonce"].as_bytes(), odd.as_bytes());
 }
 
 #[tokio::test]

@@ -27,8 +27,8 @@ async fn get_notes(holder: &Holder, token: &str, other: &Value) -> Answer {
     get_proven(&notes(holder), token, &proof).await
 }
 
-fn challenges(answer: &Answer) -> Vec<&str> {
-    let lines = answer.headers.get_all("www-authenticate").iter();
+fn challenges(response: &Answer) -> Vec<&str> {
+    let lines = response.headers.get_all("www-authenticate").iter();
     lines.map(|line| line.to_str().unwrap()).collect()
 }
 
@@ -36,8 +36,8 @@ fn challenges(answer: &Answer) -> Vec<&str> {
 async fn a_bound_token_is_good_with_a_proof_of_its_key() {
     let holder = Holder::required().await;
     let token = holder.tokens().await.text("access_token");
-    let answer = get_notes(&holder, &token, &json!({})).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    let response = get_notes(&holder, &token, &json!({})).await;
+    assert_eq!(response.status, 200, "{}", response.body);
     let url = holder.testbed.server_url();
     let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
     let proof = proof(&holder.pair, "POST", url.as_str(), &ath(&token));
@@ -46,8 +46,8 @@ async fn a_bound_token_is_good_with_a_proof_of_its_key() {
         ("authorization", authorization.as_str()),
         ("dpop", proof.as_str()),
     ];
-    let answer = post_json(url.as_str(), &headers, &ping).await;
-    assert_ne!(answer.status, 401, "{}", answer.body);
+    let response = post_json(url.as_str(), &headers, &ping).await;
+    assert_ne!(response.status, 401, "{}", response.body);
 }
 
 #[tokio::test]
@@ -62,9 +62,9 @@ async fn a_wrong_proof_is_refused() {
         json!({ "htu": server }),
         json!({ "jti": null }),
     ] {
-        let answer = get_notes(&holder, &token, &wrong).await;
-        assert_eq!(answer.status, 401, "{wrong}");
-        let challenge = challenges(&answer)[0];
+        let response = get_notes(&holder, &token, &wrong).await;
+        assert_eq!(response.status, 401, "{wrong}");
+        let challenge = challenges(&response)[0];
         assert!(challenge.starts_with("DPoP "), "{challenge}");
         assert!(
             challenge.contains("error=\"invalid_dpop_proof\""),
@@ -81,9 +81,9 @@ async fn a_bound_token_of_another_key_is_refused() {
     let mut holder = Holder::required().await;
     let token = holder.tokens().await.text("access_token");
     holder.pair = KeyPair::generate(Algorithm::Es256).unwrap();
-    let answer = get_notes(&holder, &token, &json!({})).await;
-    assert_eq!(answer.status, 401);
-    assert!(challenges(&answer)[0].contains("error=\"invalid_token\""));
+    let response = get_notes(&holder, &token, &json!({})).await;
+    assert_eq!(response.status, 401);
+    assert!(challenges(&response)[0].contains("error=\"invalid_token\""));
 }
 
 #[tokio::test]
@@ -94,8 +94,8 @@ async fn the_challenge_names_the_schemes_that_the_server_takes() {
         (DpopPolicy::Required, vec!["DPoP"]),
     ] {
         let testbed = start(Testbed::builder().dpop(policy)).await;
-        let answer = get(&format!("{}/notes", testbed.server_url())).await;
-        let lines = challenges(&answer);
+        let response = get(&format!("{}/notes", testbed.server_url())).await;
+        let lines = challenges(&response);
         let schemes = lines.iter().map(|line| line.split(' ').next().unwrap());
         assert_eq!(schemes.collect::<Vec<_>>(), expected, "{policy:?}");
         for line in lines {
@@ -120,9 +120,9 @@ async fn where_both_schemes_are_taken_a_token_fits_one() {
     assert!(!is_good(&holder.testbed, &bound).await);
     let bearer = login(&holder.testbed, "notes:read").await.access;
     assert!(is_good(&holder.testbed, &bearer).await);
-    let answer = get_notes(&holder, &bearer, &json!({})).await;
-    assert_eq!(answer.status, 401);
-    let lines = challenges(&answer);
+    let response = get_notes(&holder, &bearer, &json!({})).await;
+    assert_eq!(response.status, 401);
+    let lines = challenges(&response);
     assert!(!lines[0].contains("error="), "{}", lines[0]);
     assert!(lines[1].contains("error=\"invalid_token\""), "{}", lines[1]);
 }
@@ -152,9 +152,9 @@ async fn a_bound_token_without_the_scope_is_told_so_by_its_scheme() {
     let holder = Holder::new(builder).await;
     holder.testbed.require_scope("list_notes", "notes:list");
     let token = holder.tokens().await.text("access_token");
-    let answer = get_notes(&holder, &token, &json!({})).await;
-    assert_eq!(answer.status, 403);
-    let lines = challenges(&answer);
+    let response = get_notes(&holder, &token, &json!({})).await;
+    assert_eq!(response.status, 403);
+    let lines = challenges(&response);
     assert!(
         lines[1].contains("error=\"insufficient_scope\""),
         "{}",

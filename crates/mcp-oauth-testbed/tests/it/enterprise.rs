@@ -42,9 +42,9 @@ async fn exchange_with(testbed: &Testbed, name: &str, value: &str) -> Answer {
 }
 
 async fn id_jag(testbed: &Testbed) -> String {
-    let answer = exchange_with(testbed, "none", "").await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    answer.text("access_token")
+    let response = exchange_with(testbed, "none", "").await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    response.text("access_token")
 }
 
 async fn present(testbed: &Testbed, credentials: &str, id_jag: &str) -> Answer {
@@ -55,10 +55,10 @@ async fn present(testbed: &Testbed, credentials: &str, id_jag: &str) -> Answer {
 #[tokio::test]
 async fn an_id_token_becomes_an_id_jag_and_that_an_access_token() {
     let testbed = enterprise().await;
-    let answer = exchange_with(&testbed, "none", "").await.json();
-    assert_eq!(answer["issued_token_type"], ID_JAG);
-    assert_eq!(answer["token_type"], "N_A");
-    let id_jag = answer["access_token"].as_str().unwrap();
+    let response = exchange_with(&testbed, "none", "").await.json();
+    assert_eq!(response["issued_token_type"], ID_JAG);
+    assert_eq!(response["token_type"], "N_A");
+    let id_jag = response["access_token"].as_str().unwrap();
     let tokens = present(&testbed, "app:s3cret", id_jag).await;
     assert_eq!(tokens.status, 200, "{}", tokens.body);
     assert_eq!(tokens.text("scope"), "notes:read notes:write");
@@ -88,8 +88,8 @@ async fn an_id_jag_is_good_once_and_for_its_client() {
 async fn an_id_jag_of_another_enterprise_is_refused() {
     let (testbed, other) = (enterprise().await, enterprise().await);
     let id_jag = id_jag(&other).await;
-    let answer = present(&testbed, "app:s3cret", &id_jag).await;
-    assert_eq!(answer.text("error"), "invalid_grant");
+    let response = present(&testbed, "app:s3cret", &id_jag).await;
+    assert_eq!(response.text("error"), "invalid_grant");
 }
 
 #[tokio::test]
@@ -98,8 +98,8 @@ async fn an_id_token_is_no_id_jag() {
     let id_token = testbed
         .id_token(&json!({ "aud": testbed.issuer() }))
         .unwrap();
-    let answer = present(&testbed, "app:s3cret", &id_token).await;
-    assert_eq!(answer.text("error"), "invalid_grant");
+    let response = present(&testbed, "app:s3cret", &id_token).await;
+    assert_eq!(response.text("error"), "invalid_grant");
 }
 
 #[tokio::test]
@@ -107,8 +107,8 @@ async fn an_id_jag_expires_by_the_clock_of_the_testbed() {
     let testbed = enterprise().await;
     let id_jag = id_jag(&testbed).await;
     testbed.advance(std::time::Duration::from_secs(301));
-    let answer = present(&testbed, "app:s3cret", &id_jag).await;
-    assert_eq!(answer.text("error"), "invalid_grant");
+    let response = present(&testbed, "app:s3cret", &id_jag).await;
+    assert_eq!(response.text("error"), "invalid_grant");
 }
 
 #[tokio::test]
@@ -126,8 +126,8 @@ async fn an_exchange_with_a_wrong_parameter_is_refused() {
         ("subject_token_type", ID_JAG, "invalid_request"),
         ("subject_token", "x.y.z", "invalid_grant"),
     ] {
-        let answer = exchange_with(&testbed, name, value).await;
-        assert_eq!(answer.text("error"), error, "{name}={value}");
+        let response = exchange_with(&testbed, name, value).await;
+        assert_eq!(response.text("error"), error, "{name}={value}");
     }
 }
 
@@ -141,8 +141,8 @@ async fn an_id_token_that_is_not_good_is_refused() {
         json!({ "sub": null }),
     ] {
         let id_token = testbed.id_token(&wrong).unwrap();
-        let answer = exchange_with(&testbed, "subject_token", &id_token).await;
-        assert_eq!(answer.text("error"), "invalid_grant", "{wrong}");
+        let response = exchange_with(&testbed, "subject_token", &id_token).await;
+        assert_eq!(response.text("error"), "invalid_grant", "{wrong}");
     }
 }
 
@@ -151,8 +151,8 @@ async fn the_identity_provider_authenticates_its_client() {
     let testbed = enterprise().await;
     let url = format!("{}/oauth2/token", testbed.identity_provider().unwrap());
     for credentials in ["app-at-idp:wrong", "app:s3cret"] {
-        let answer = post_basic(&url, credentials, &[("grant_type", EXCHANGE)]).await;
-        answer.assert_refused(401, "invalid_client");
+        let response = post_basic(&url, credentials, &[("grant_type", EXCHANGE)]).await;
+        response.assert_refused(401, "invalid_client");
     }
 }
 
@@ -180,18 +180,18 @@ async fn metadata_of_both_servers_say_what_they_do() {
 async fn faults_of_the_identity_provider_are_its_own() {
     let testbed = enterprise().await;
     testbed.set_fault(Fault::IssuedTokenType(ID_TOKEN.to_owned()));
-    let answer = exchange_with(&testbed, "none", "").await;
-    assert_eq!(answer.text("issued_token_type"), ID_TOKEN);
+    let response = exchange_with(&testbed, "none", "").await;
+    assert_eq!(response.text("issued_token_type"), ID_TOKEN);
     testbed.clear_faults();
     testbed.set_fault(Fault::IdJagRefused("access_denied".to_owned()));
-    let answer = exchange_with(&testbed, "none", "").await;
-    answer.assert_refused(400, "access_denied");
+    let response = exchange_with(&testbed, "none", "").await;
+    response.assert_refused(400, "access_denied");
     testbed.clear_faults();
     testbed.set_fault(Fault::Spoil(Endpoint::IdentityProvider, Corruption::Html));
-    let answer = exchange_with(&testbed, "none", "").await;
-    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    let response = exchange_with(&testbed, "none", "").await;
+    assert_eq!(response.header("content-type"), "text/html; charset=utf-8");
     testbed.clear_faults();
     testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Html));
-    let answer = exchange_with(&testbed, "none", "").await;
-    assert_eq!(answer.text("issued_token_type"), ID_JAG);
+    let response = exchange_with(&testbed, "none", "").await;
+    assert_eq!(response.text("issued_token_type"), ID_JAG);
 }

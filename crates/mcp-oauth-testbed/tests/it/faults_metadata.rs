@@ -12,8 +12,8 @@ const PRM_PATH: &str = "/.well-known/oauth-protected-resource";
 
 async fn metadata_with(fault: Fault) -> (Testbed, Answer) {
     let testbed = start(Testbed::builder().fault(fault)).await;
-    let answer = get(&endpoint(&testbed, AS_PATH)).await;
-    (testbed, answer)
+    let response = get(&endpoint(&testbed, AS_PATH)).await;
+    (testbed, response)
 }
 
 async fn spoiled(how: Corruption) -> (Testbed, Answer) {
@@ -26,21 +26,22 @@ fn prm_url(testbed: &Testbed, path: &str) -> String {
 
 #[tokio::test]
 async fn the_issuer_can_be_wrong_missing_or_slashed() {
-    let (_, answer) = metadata_with(Fault::WrongIssuer("https://honest.example".to_owned())).await;
-    assert_eq!(answer.text("issuer"), "https://honest.example");
-    let (_, answer) = metadata_with(Fault::MissingIssuer).await;
-    assert_eq!(answer.json().get("issuer"), None);
-    let (testbed, answer) = metadata_with(Fault::IssuerWithTrailingSlash).await;
-    assert_eq!(answer.text("issuer"), format!("{}/", testbed.issuer()));
+    let (_, response) =
+        metadata_with(Fault::WrongIssuer("https://honest.example".to_owned())).await;
+    assert_eq!(response.text("issuer"), "https://honest.example");
+    let (_, response) = metadata_with(Fault::MissingIssuer).await;
+    assert_eq!(response.json().get("issuer"), None);
+    let (testbed, response) = metadata_with(Fault::IssuerWithTrailingSlash).await;
+    assert_eq!(response.text("issuer"), format!("{}/", testbed.issuer()));
 }
 
 #[tokio::test]
 async fn pkce_methods_can_be_absent_or_plain() {
     let field = "code_challenge_methods_supported";
-    let (_, answer) = metadata_with(Fault::NoPkceMethods).await;
-    assert_eq!(answer.json().get(field), None);
-    let (_, answer) = metadata_with(Fault::OnlyPlainPkce).await;
-    assert_eq!(answer.json()[field], json!(["plain"]));
+    let (_, response) = metadata_with(Fault::NoPkceMethods).await;
+    assert_eq!(response.json().get(field), None);
+    let (_, response) = metadata_with(Fault::OnlyPlainPkce).await;
+    assert_eq!(response.json()[field], json!(["plain"]));
     assert_eq!(
         get(&endpoint(&Testbed::start().await.unwrap(), AS_PATH))
             .await
@@ -52,10 +53,11 @@ async fn pkce_methods_can_be_absent_or_plain() {
 #[tokio::test]
 async fn any_field_of_either_document_can_be_set_or_left_out() {
     let name = || "token_endpoint".to_owned();
-    let (_, answer) = metadata_with(Fault::MetadataField(name(), json!("http://10.0.0.1/"))).await;
-    assert_eq!(answer.text("token_endpoint"), "http://10.0.0.1/");
-    let (_, answer) = metadata_with(Fault::MetadataWithout(name())).await;
-    assert_eq!(answer.json().get("token_endpoint"), None);
+    let (_, response) =
+        metadata_with(Fault::MetadataField(name(), json!("http://10.0.0.1/"))).await;
+    assert_eq!(response.text("token_endpoint"), "http://10.0.0.1/");
+    let (_, response) = metadata_with(Fault::MetadataWithout(name())).await;
+    assert_eq!(response.json().get("token_endpoint"), None);
 
     let testbed = start(
         Testbed::builder()
@@ -76,56 +78,64 @@ async fn any_field_of_either_document_can_be_set_or_left_out() {
 
 #[tokio::test]
 async fn a_document_can_be_no_document() {
-    let (_, answer) = spoiled(Corruption::Html).await;
+    let (_, response) = spoiled(Corruption::Html).await;
     assert_eq!(
-        (answer.status, answer.header("content-type")),
+        (response.status, response.header("content-type")),
         (200, "text/html; charset=utf-8")
     );
-    let (_, answer) = spoiled(Corruption::Null).await;
-    assert_eq!(answer.body, "null");
-    let (_, answer) = spoiled(Corruption::Empty).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
-    let (_, answer) = spoiled(Corruption::Truncated).await;
-    assert!(answer.body.starts_with('{') && serde_json::from_str::<Value>(&answer.body).is_err());
+    let (_, response) = spoiled(Corruption::Null).await;
+    assert_eq!(response.body, "null");
+    let (_, response) = spoiled(Corruption::Empty).await;
+    assert_eq!((response.status, response.body.as_str()), (200, ""));
+    let (_, response) = spoiled(Corruption::Truncated).await;
+    assert!(
+        response.body.starts_with('{') && serde_json::from_str::<Value>(&response.body).is_err()
+    );
     let raw = Corruption::Raw {
         content_type: "application/json".to_owned(),
         body: b"[]".to_vec(),
     };
-    let (_, answer) = spoiled(raw).await;
-    assert_eq!(answer.body, "[]");
-    let (_, answer) = spoiled(Corruption::TooLarge).await;
-    assert!(answer.body.len() > 2 * 1024 * 1024);
-    assert!(answer.json()["token_endpoint"].is_string());
+    let (_, response) = spoiled(raw).await;
+    assert_eq!(response.body, "[]");
+    let (_, response) = spoiled(Corruption::TooLarge).await;
+    assert!(response.body.len() > 2 * 1024 * 1024);
+    assert!(response.json()["token_endpoint"].is_string());
 }
 
 #[tokio::test]
 async fn a_key_can_come_twice() {
     let evil = json!("https://evil.example/token");
-    let (_, answer) = spoiled(Corruption::DuplicateKey("token_endpoint".to_owned(), evil)).await;
-    assert_eq!(answer.body.matches("\"token_endpoint\":").count(), 2);
-    assert_eq!(answer.text("token_endpoint"), "https://evil.example/token");
+    let (_, response) = spoiled(Corruption::DuplicateKey("token_endpoint".to_owned(), evil)).await;
+    assert_eq!(response.body.matches("\"token_endpoint\":").count(), 2);
+    assert_eq!(
+        response.text("token_endpoint"),
+        "https://evil.example/token"
+    );
 }
 
 #[tokio::test]
 async fn a_document_can_redirect_elsewhere_in_a_loop_or_once() {
-    let (_, answer) = spoiled(Corruption::RedirectTo("http://127.0.0.2:9/x".to_owned())).await;
+    let (_, response) = spoiled(Corruption::RedirectTo("http://127.0.0.2:9/x".to_owned())).await;
     assert_eq!(
-        (answer.status, answer.header("location")),
+        (response.status, response.header("location")),
         (307, "http://127.0.0.2:9/x")
     );
-    let (_, answer) = spoiled(Corruption::RedirectLoop).await;
-    assert_eq!((answer.status, answer.header("location")), (307, AS_PATH));
-    let (testbed, answer) = spoiled(Corruption::RedirectOnce).await;
-    assert_eq!(answer.status, 307);
-    let again = get(&endpoint(&testbed, answer.header("location"))).await;
+    let (_, response) = spoiled(Corruption::RedirectLoop).await;
+    assert_eq!(
+        (response.status, response.header("location")),
+        (307, AS_PATH)
+    );
+    let (testbed, response) = spoiled(Corruption::RedirectOnce).await;
+    assert_eq!(response.status, 307);
+    let again = get(&endpoint(&testbed, response.header("location"))).await;
     assert_eq!(again.text("issuer"), testbed.issuer());
 }
 
 #[tokio::test]
 async fn a_document_can_trickle_and_still_be_whole() {
-    let (testbed, answer) = spoiled(Corruption::Trickle(Duration::from_micros(1))).await;
-    assert_eq!(answer.text("issuer"), testbed.issuer());
-    assert_eq!(answer.header("content-length"), "");
+    let (testbed, response) = spoiled(Corruption::Trickle(Duration::from_micros(1))).await;
+    assert_eq!(response.text("issuer"), testbed.issuer());
+    assert_eq!(response.header("content-length"), "");
 }
 
 #[tokio::test]
@@ -207,9 +217,9 @@ async fn resource_metadata_are_where_the_builder_puts_them() {
     ] {
         let testbed = start(Testbed::builder().prm_at(form.clone())).await;
         for candidate in [path.as_str(), PRM_PATH, "/x.json"] {
-            let answer = get(&prm_url(&testbed, candidate)).await;
+            let response = get(&prm_url(&testbed, candidate)).await;
             let expected = if Some(candidate) == at { 200 } else { 404 };
-            assert_eq!(answer.status, expected, "{form:?} {candidate}");
+            assert_eq!(response.status, expected, "{form:?} {candidate}");
         }
         let refused = get(testbed.server_url().as_str()).await;
         let challenge = refused.header("www-authenticate");

@@ -16,10 +16,10 @@ async fn fields_of_the_token_answer_can_be_set_or_left_out() {
     testbed.set_fault(Fault::TokenField("expires_in".to_owned(), json!("3600")));
     testbed.set_fault(Fault::TokenField("token_type".to_owned(), json!("mac")));
     testbed.set_fault(Fault::TokenWithout("scope".to_owned()));
-    let answer = login.renew(&testbed).await.json();
-    assert_eq!(answer["expires_in"], "3600");
-    assert_eq!(answer["token_type"], "mac");
-    assert_eq!(answer.get("scope"), None);
+    let response = login.renew(&testbed).await.json();
+    assert_eq!(response["expires_in"], "3600");
+    assert_eq!(response["token_type"], "mac");
+    assert_eq!(response.get("scope"), None);
 }
 
 #[tokio::test]
@@ -27,17 +27,21 @@ async fn a_token_answer_can_be_a_form_or_a_page() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     testbed.set_fault(token(Corruption::FormEncoded));
-    let answer = login.renew(&testbed).await;
+    let response = login.renew(&testbed).await;
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         "application/x-www-form-urlencoded"
     );
-    assert!(answer.body.contains("access_token=at_"), "{}", answer.body);
+    assert!(
+        response.body.contains("access_token=at_"),
+        "{}",
+        response.body
+    );
     testbed.clear_faults();
     testbed.set_fault(token(Corruption::Html));
-    let answer = refresh(&testbed, &login.client, "x").await;
+    let response = refresh(&testbed, &login.client, "x").await;
     assert_eq!(
-        (answer.status, answer.header("content-type")),
+        (response.status, response.header("content-type")),
         (200, "text/html; charset=utf-8")
     );
 }
@@ -47,8 +51,8 @@ async fn an_error_can_come_with_status_200_and_spends_nothing() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     testbed.set_fault(Fault::TokenErrorWith200("bad_refresh_token".to_owned()));
-    let answer = login.renew(&testbed).await;
-    answer.assert_refused(200, "bad_refresh_token");
+    let response = login.renew(&testbed).await;
+    response.assert_refused(200, "bad_refresh_token");
     testbed.clear_faults();
     assert_eq!(login.renew(&testbed).await.status, 200);
 }
@@ -65,9 +69,12 @@ async fn a_path_can_fail_twice_and_then_work_without_having_spent_the_token() {
         times: Some(2),
     });
     for _ in 0..2 {
-        let answer = login.renew(&testbed).await;
-        assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
-        assert_eq!(answer.text("error"), "temporarily_unavailable");
+        let response = login.renew(&testbed).await;
+        assert_eq!(
+            (response.status, response.header("retry-after")),
+            (503, "1")
+        );
+        assert_eq!(response.text("error"), "temporarily_unavailable");
     }
     assert_eq!(login.renew(&testbed).await.status, 200);
     let statuses: Vec<u16> = testbed
@@ -96,8 +103,8 @@ async fn a_cut_token_answer_has_spent_the_refresh_token() {
         let read = async { form_request(&url, &pairs).send().await?.text().await };
         assert!(read.await.is_err(), "{count}");
         testbed.clear_faults();
-        let answer = login.renew(&testbed).await;
-        assert_eq!(answer.text("error"), "invalid_grant");
+        let response = login.renew(&testbed).await;
+        assert_eq!(response.text("error"), "invalid_grant");
     }
 }
 
@@ -106,15 +113,15 @@ async fn a_held_answer_leaves_on_release() {
     let testbed = start(Testbed::builder().fault(token(Corruption::Held))).await;
     let client = register(&testbed).await;
     let code = code(&testbed, &client, "notes:read").await;
-    let (answer, ()) = tokio::join!(exchange(&testbed, &client, &code), async {
+    let (response, ()) = tokio::join!(exchange(&testbed, &client, &code), async {
         testbed
             .arrived(Peer::AuthorizationServer, "POST", "/token", 1)
             .await;
         assert_eq!(testbed.requests().last().unwrap().status, 0);
         testbed.release();
     });
-    assert_eq!(answer.status, 200);
-    let renewed = refresh(&testbed, &client, &answer.text("refresh_token")).await;
+    assert_eq!(response.status, 200);
+    let renewed = refresh(&testbed, &client, &response.text("refresh_token")).await;
     assert_eq!(renewed.status, 200);
 }
 
@@ -139,8 +146,8 @@ async fn a_spent_refresh_token_can_have_grace_once() {
 async fn a_server_can_rotate_without_telling_the_new_token() {
     let testbed = start(Testbed::builder().fault(Fault::RotatesInSilence)).await;
     let login = login(&testbed, "notes:read").await;
-    let answer = login.renew(&testbed).await;
-    assert_eq!(answer.json().get("refresh_token"), None);
+    let response = login.renew(&testbed).await;
+    assert_eq!(response.json().get("refresh_token"), None);
     let again = login.renew(&testbed).await;
     assert_eq!(again.text("error"), "invalid_grant");
 }
@@ -166,7 +173,7 @@ async fn revocation_can_be_unavailable_or_hang() {
     testbed.clear_faults();
     testbed.set_fault(Fault::Spoil(Endpoint::Revocation, Corruption::NeverAnswers));
     tokio::select! {
-        answer = post_form(&url, &pairs) => panic!("answered {}", answer.status),
+        response = post_form(&url, &pairs) => panic!("answered {}", response.status),
         () = testbed.arrived(Peer::AuthorizationServer, "POST", "/revoke", 2) => {}
     }
 }

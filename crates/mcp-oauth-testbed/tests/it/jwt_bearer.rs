@@ -32,10 +32,10 @@ async fn ask(testbed: &Testbed, claims: &Value) -> Answer {
 async fn a_workload_needs_nothing_but_the_word_of_its_issuer() {
     let testbed = trusting().await;
     for audience in [testbed.issuer(), endpoint(&testbed, "/token")] {
-        let answer = ask(&testbed, &json!({ "aud": audience, "sub": "agent" })).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        assert!(is_good(&testbed, &answer.text("access_token")).await);
-        assert_eq!(answer.json().get("refresh_token"), None);
+        let response = ask(&testbed, &json!({ "aud": audience, "sub": "agent" })).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        assert!(is_good(&testbed, &response.text("access_token")).await);
+        assert_eq!(response.json().get("refresh_token"), None);
     }
     let issued = &testbed.issued_tokens()[0];
     assert_eq!(issued.grant_type, JWT_BEARER);
@@ -92,8 +92,8 @@ async fn a_workload_jwt_with_a_wrong_or_missing_claim_is_refused() {
         ("grant_type", JWT_BEARER),
         ("assertion", assertion.as_str()),
     ];
-    let answer = post_token(&testbed, &pairs).await;
-    assert_eq!(answer.text("error"), "invalid_grant");
+    let response = post_token(&testbed, &pairs).await;
+    assert_eq!(response.text("error"), "invalid_grant");
 }
 
 #[tokio::test]
@@ -110,8 +110,8 @@ async fn a_workload_jwt_may_come_again_until_it_expires() {
 async fn an_assertion_can_be_refused_on_command() {
     let testbed = trusting().await;
     testbed.set_fault(Fault::AssertionRefused("access_denied".to_owned()));
-    let answer = ask(&testbed, &json!({})).await;
-    answer.assert_refused(400, "access_denied");
+    let response = ask(&testbed, &json!({})).await;
+    response.assert_refused(400, "access_denied");
 }
 
 #[tokio::test]
@@ -128,6 +128,6 @@ async fn without_a_workload_issuer_nobody_vouches() {
         ("grant_type", JWT_BEARER),
         ("assertion", assertion.as_str()),
     ];
-    let answer = post_token(&testbed, &pairs).await;
-    assert_eq!(answer.text("error"), "invalid_grant");
+    let response = post_token(&testbed, &pairs).await;
+    assert_eq!(response.text("error"), "invalid_grant");
 }

@@ -65,15 +65,15 @@ async fn a_legacy_server_may_have_nothing_but_endpoints_and_need_no_resource() {
         ("redirect_uri", CALLBACK),
         ("code_verifier", VERIFIER),
     ];
-    let answer = post_token(&testbed, &pairs).await;
-    assert!(is_good(&testbed, &answer.text("access_token")).await);
+    let response = post_token(&testbed, &pairs).await;
+    assert!(is_good(&testbed, &response.text("access_token")).await);
 }
 
 #[tokio::test]
 async fn an_open_server_asks_for_nothing_and_publishes_nothing() {
     let testbed = start(Testbed::builder().open(true)).await;
     let session = initialize(&testbed, "", "2025-11-25").await;
-    let answer = session_call(
+    let response = session_call(
         &testbed,
         "",
         &session,
@@ -82,7 +82,7 @@ async fn an_open_server_asks_for_nothing_and_publishes_nothing() {
     )
     .await;
     assert_eq!(
-        answer.json()["result"]["structuredContent"]["client_id"],
+        response.json()["result"]["structuredContent"]["client_id"],
         json!(null)
     );
     for path in [

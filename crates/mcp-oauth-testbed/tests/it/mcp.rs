@@ -23,10 +23,10 @@ pub(crate) async fn initialize(testbed: &Testbed, token: &str, version: &str) ->
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str()), JSON_ONLY];
     let url = testbed.server_url();
-    let answer = post_json(url.as_str(), &headers, &message("initialize", &params)).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!(answer.json()["result"]["protocolVersion"], version);
-    let session = answer.header("mcp-session-id").to_owned();
+    let response = post_json(url.as_str(), &headers, &message("initialize", &params)).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    assert_eq!(response.json()["result"]["protocolVersion"], version);
+    let session = response.header("mcp-session-id").to_owned();
     let headers = [
         ("authorization", bearer.as_str()),
         ("mcp-session-id", session.as_str()),
@@ -123,8 +123,8 @@ async fn the_tools_do_what_they_say() {
     let session = initialize(&testbed, &login.access, "2025-11-25").await;
     let call = async |name: &str, arguments: Value| {
         let params = json!({ "name": name, "arguments": arguments });
-        let answer = session_call(&testbed, &login.access, &session, "tools/call", &params).await;
-        answer.json()
+        let response = session_call(&testbed, &login.access, &session, "tools/call", &params).await;
+        response.json()
     };
     let who = call("whoami", json!({})).await;
     let expected = json!({ "client_id": login.client, "scopes": ["notes:read"] });
@@ -167,9 +167,9 @@ async fn messages_without_a_good_session_or_version_are_refused() {
         VERSION,
         ("mcp-method", "server/discover"),
     ];
-    let answer = post_json(url.as_str(), &headers, &discover).await;
+    let response = post_json(url.as_str(), &headers, &discover).await;
     assert_eq!(
-        (answer.status, &answer.json()["error"]["code"]),
+        (response.status, &response.json()["error"]["code"]),
         (400, &json!(-32600))
     );
 }
@@ -189,9 +189,9 @@ async fn an_event_stream_carries_the_answer_after_another_event() {
         "tools/call",
         &json!({ "name": "add", "arguments": { "a": 1, "b": 1 } }),
     );
-    let answer = post_json(testbed.server_url().as_str(), &headers, &body).await;
-    assert_eq!(answer.header("content-type"), "text/event-stream");
-    let messages = events(&answer.body);
+    let response = post_json(testbed.server_url().as_str(), &headers, &body).await;
+    assert_eq!(response.header("content-type"), "text/event-stream");
+    let messages = events(&response.body);
     assert_eq!(messages[0]["method"], "notifications/message");
     assert_eq!(messages[1]["result"]["structuredContent"]["sum"], 2);
     assert_eq!(messages[1]["id"], "a,b");
@@ -223,8 +223,8 @@ async fn the_form_of_the_answers_can_be_fixed() {
         let testbed = start(Testbed::builder().answers(answers)).await;
         let body = message("tools/list", &with_meta(json!({}), "2026-07-28"));
         let headers = [VERSION, ("mcp-method", "tools/list"), BOTH];
-        let answer = stateless(&testbed, &headers, &body).await;
-        assert_eq!(answer.header("content-type"), content_type);
+        let response = stateless(&testbed, &headers, &body).await;
+        assert_eq!(response.header("content-type"), content_type);
         let headers = [
             VERSION,
             ("mcp-method", "tools/list"),
@@ -252,13 +252,13 @@ async fn stateless_requests_stand_for_themselves() {
             ("mcp-name", name),
             JSON_ONLY,
         ];
-        let answer = stateless(&testbed, &headers, &body).await;
+        let response = stateless(&testbed, &headers, &body).await;
         assert_eq!(
-            answer.json()["result"]["structuredContent"]["sum"],
+            response.json()["result"]["structuredContent"]["sum"],
             2.5,
             "{name}"
         );
-        assert_eq!(answer.header("mcp-session-id"), "");
+        assert_eq!(response.header("mcp-session-id"), "");
     }
     let notification = json!({ "jsonrpc": "2.0", "method": "notifications/x" });
     let headers = [VERSION, ("mcp-method", "notifications/x")];
@@ -297,12 +297,12 @@ async fn stateless_headers_must_agree_with_the_body() {
         (vec![VERSION, method, name], &incapable, -32602),
         (vec![newer, method, name], &old, -32022),
     ] {
-        let answer = stateless(&testbed, &headers, body).await;
-        assert_eq!(answer.status, 400, "{headers:?}");
-        assert_eq!(answer.json()["error"]["code"], code, "{headers:?}");
+        let response = stateless(&testbed, &headers, body).await;
+        assert_eq!(response.status, 400, "{headers:?}");
+        assert_eq!(response.json()["error"]["code"], code, "{headers:?}");
         if code == -32022 {
             assert_eq!(
-                answer.json()["error"]["data"]["supported"],
+                response.json()["error"]["data"]["supported"],
                 json!(["2026-07-28"])
             );
         }
@@ -313,15 +313,15 @@ async fn stateless_headers_must_agree_with_the_body() {
 async fn a_stateless_server_knows_no_initialize() {
     let testbed = start(Testbed::builder().wire(Wire::Stateless)).await;
     let body = message("initialize", &json!({ "protocolVersion": "2025-11-25" }));
-    let answer = stateless(&testbed, &[], &body).await;
+    let response = stateless(&testbed, &[], &body).await;
     assert_eq!(
-        (answer.status, &answer.json()["error"]["code"]),
+        (response.status, &response.json()["error"]["code"]),
         (400, &json!(-32022))
     );
     let ping = message("ping", &with_meta(json!({}), "2026-07-28"));
-    let answer = stateless(&testbed, &[VERSION, ("mcp-method", "ping")], &ping).await;
+    let response = stateless(&testbed, &[VERSION, ("mcp-method", "ping")], &ping).await;
     assert_eq!(
-        (answer.status, &answer.json()["error"]["code"]),
+        (response.status, &response.json()["error"]["code"]),
         (404, &json!(-32601))
     );
 }

@@ -16,13 +16,13 @@ async fn registration_echoes_the_metadata() {
         "client_name": "x", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
         "software_id": "s", "application_type": "native"
     });
-    let answer = asked(&testbed, metadata.clone()).await;
-    assert_eq!(answer.status, 201);
+    let response = asked(&testbed, metadata.clone()).await;
+    assert_eq!(response.status, 201);
     for (name, value) in metadata.as_object().unwrap() {
-        assert_eq!(&answer.json()[name], value, "{name}");
+        assert_eq!(&response.json()[name], value, "{name}");
     }
-    assert!(answer.json()["client_id_issued_at"].is_u64());
-    assert_eq!(answer.json().get("client_secret"), None);
+    assert!(response.json()["client_id_issued_at"].is_u64());
+    assert_eq!(response.json().get("client_secret"), None);
 }
 
 #[tokio::test]
@@ -34,8 +34,8 @@ async fn redirect_uris_must_be_loopback_https_or_private() {
         json!(["javascript:x"]),
         json!("x"),
     ] {
-        let answer = asked(&testbed, json!({ "redirect_uris": bad })).await;
-        answer.assert_refused(400, "invalid_redirect_uri");
+        let response = asked(&testbed, json!({ "redirect_uris": bad })).await;
+        response.assert_refused(400, "invalid_redirect_uri");
     }
     for good in [
         "https://app.example/cb",
@@ -103,9 +103,9 @@ async fn a_registered_secret_is_asked_for_by_the_method_that_was_registered() {
     let metadata = json!({
         "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_post"
     });
-    let answer = asked(&testbed, metadata).await;
-    let (client, secret) = (answer.text("client_id"), answer.text("client_secret"));
-    assert_eq!(answer.json()["client_secret_expires_at"], 0);
+    let response = asked(&testbed, metadata).await;
+    let (client, secret) = (response.text("client_id"), response.text("client_secret"));
+    assert_eq!(response.json()["client_secret_expires_at"], 0);
     let server = testbed.server_url();
     let token = endpoint(&testbed, "/token");
     for (given, status) in [
@@ -126,20 +126,20 @@ async fn a_registered_secret_is_asked_for_by_the_method_that_was_registered() {
 async fn two_authentication_methods_at_once_are_refused() {
     let testbed = start(Testbed::builder().client("app", Some("secret"))).await;
     let pairs = [("grant_type", "refresh_token"), ("client_secret", "secret")];
-    let answer = post_basic(&endpoint(&testbed, "/token"), "app:secret", &pairs).await;
-    answer.assert_refused(400, "invalid_request");
+    let response = post_basic(&endpoint(&testbed, "/token"), "app:secret", &pairs).await;
+    response.assert_refused(400, "invalid_request");
 }
 
 #[tokio::test]
 async fn a_server_may_give_a_secret_to_everybody() {
     let testbed = start(Testbed::builder().confidential_registrations(true)).await;
     let metadata = json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
-    let answer = asked(&testbed, metadata).await;
+    let response = asked(&testbed, metadata).await;
     assert_eq!(
-        answer.text("token_endpoint_auth_method"),
+        response.text("token_endpoint_auth_method"),
         "client_secret_basic"
     );
-    assert!(answer.text("client_secret").starts_with("secret_"));
+    assert!(response.text("client_secret").starts_with("secret_"));
 
     let only_none = start(
         Testbed::builder()
@@ -148,10 +148,10 @@ async fn a_server_may_give_a_secret_to_everybody() {
     )
     .await;
     let metadata = json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
-    let answer = asked(&only_none, metadata).await;
-    assert_eq!(answer.text("token_endpoint_auth_method"), "none");
-    assert!(answer.text("client_secret").starts_with("secret_"));
-    let client = answer.text("client_id");
+    let response = asked(&only_none, metadata).await;
+    assert_eq!(response.text("token_endpoint_auth_method"), "none");
+    assert!(response.text("client_secret").starts_with("secret_"));
+    let client = response.text("client_id");
     let code = code(&only_none, &client, "notes:read").await;
     assert_eq!(exchange(&only_none, &client, &code).await.status, 200);
 }
@@ -193,7 +193,7 @@ async fn faults_change_the_registration_answer() {
             .fault(Fault::RegistrationWithout("client_id".to_owned())),
     )
     .await;
-    let answer = asked(&testbed, json!({ "redirect_uris": [CALLBACK] })).await;
-    assert_eq!(answer.json().get("client_id"), None);
-    assert_eq!(answer.json()["client_secret_expires_at"], Value::Null);
+    let response = asked(&testbed, json!({ "redirect_uris": [CALLBACK] })).await;
+    assert_eq!(response.json().get("client_id"), None);
+    assert_eq!(response.json()["client_secret_expires_at"], Value::Null);
 }

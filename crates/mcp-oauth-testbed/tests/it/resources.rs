@@ -60,11 +60,11 @@ async fn a_refresh_may_name_another_resource_that_was_granted() {
 async fn a_resource_that_was_not_granted_is_no_target() {
     let testbed = two_resources().await;
     let login = login(&testbed, "notes:read").await;
-    let answer = refresh_for(&testbed, &login.client, &login.refresh, OTHER).await;
-    assert_eq!(answer.text("error"), "invalid_target");
+    let response = refresh_for(&testbed, &login.client, &login.refresh, OTHER).await;
+    assert_eq!(response.text("error"), "invalid_target");
     let code = code_for(&testbed, &login.client, &[OTHER]).await;
-    let answer = exchange(&testbed, &login.client, &code).await;
-    assert_eq!(answer.text("error"), "invalid_target");
+    let response = exchange(&testbed, &login.client, &code).await;
+    assert_eq!(response.text("error"), "invalid_target");
 }
 
 #[tokio::test]

@@ -44,8 +44,8 @@ async fn adds(service: &RunningService<RoleClient, ()>) {
     assert_eq!(tools.len(), 4);
     let arguments = json!({ "a": 20, "b": 22 }).as_object().cloned().unwrap();
     let call = CallToolRequestParams::new("add").with_arguments(arguments);
-    let answer = service.call_tool(call).await.unwrap();
-    assert_eq!(answer.structured_content, Some(json!({ "sum": 42 })));
+    let response = service.call_tool(call).await.unwrap();
+    assert_eq!(response.structured_content, Some(json!({ "sum": 42 })));
 }
 
 fn discover() -> ClientLifecycleMode {

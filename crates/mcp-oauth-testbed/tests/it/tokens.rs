@@ -11,14 +11,14 @@ async fn a_code_is_exchanged_for_tokens_that_the_server_takes() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     let code = code(&testbed, &client, "notes:read notes:write").await;
-    let answer = exchange(&testbed, &client, &code).await;
-    let tokens = answer.json();
+    let response = exchange(&testbed, &client, &code).await;
+    let tokens = response.json();
     assert_eq!(tokens["token_type"], "Bearer");
     assert_eq!(tokens["expires_in"], 300);
     assert_eq!(tokens["scope"], "notes:read notes:write");
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert!(is_good(&testbed, &answer.text("access_token")).await);
-    assert!(!is_good(&testbed, &answer.text("refresh_token")).await);
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert!(is_good(&testbed, &response.text("access_token")).await);
+    assert!(!is_good(&testbed, &response.text("refresh_token")).await);
 }
 
 #[tokio::test]
@@ -31,8 +31,8 @@ async fn a_wrong_verifier_is_refused_and_burns_the_code() {
     let mut pairs = exchange_form(&client, &code, server.as_str()).to_vec();
     pairs.retain(|(name, _)| *name != "code_verifier");
     pairs.push(("code_verifier", &wrong));
-    let answer = post_token(&testbed, &pairs).await;
-    answer.assert_refused(400, "invalid_grant");
+    let response = post_token(&testbed, &pairs).await;
+    response.assert_refused(400, "invalid_grant");
     assert_eq!(
         exchange(&testbed, &client, &code).await.text("error"),
         "invalid_grant"
@@ -62,8 +62,8 @@ async fn a_missing_or_wrong_parameter_of_the_exchange_is_refused() {
         let mut pairs = exchange_form(&client, &code, server.as_str()).to_vec();
         pairs.retain(|(key, _)| *key != name);
         pairs.push((name, value));
-        let answer = post_token(&testbed, &pairs).await;
-        assert_eq!(answer.text("error"), error, "{name}={value}");
+        let response = post_token(&testbed, &pairs).await;
+        assert_eq!(response.text("error"), error, "{name}={value}");
     }
 }
 
@@ -78,8 +78,8 @@ async fn a_replayed_code_kills_the_tokens_that_came_from_it() {
         "invalid_grant"
     );
     assert!(!is_good(&testbed, &tokens.text("access_token")).await);
-    let answer = refresh(&testbed, &client, &tokens.text("refresh_token")).await;
-    assert_eq!(answer.text("error"), "invalid_grant");
+    let response = refresh(&testbed, &client, &tokens.text("refresh_token")).await;
+    assert_eq!(response.text("error"), "invalid_grant");
     assert!(!testbed.families()[0].alive);
 }
 
@@ -157,8 +157,8 @@ async fn a_refresh_needs_the_resource() {
         ("client_id", login.client.as_str()),
         ("refresh_token", login.refresh.as_str()),
     ];
-    let answer = post_token(&testbed, &pairs).await;
-    assert_eq!(answer.text("error"), "invalid_target");
+    let response = post_token(&testbed, &pairs).await;
+    assert_eq!(response.text("error"), "invalid_target");
     assert_eq!(login.renew(&testbed).await.status, 200);
 }
 
@@ -193,9 +193,9 @@ async fn without_rotation_the_old_refresh_token_stays_good_and_no_new_one_comes(
     let testbed = start(Testbed::builder().rotate_refresh_tokens(false)).await;
     let login = login(&testbed, "notes:read").await;
     for _ in 0..2 {
-        let answer = login.renew(&testbed).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.json().get("refresh_token"), None);
+        let response = login.renew(&testbed).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.json().get("refresh_token"), None);
     }
     assert!(testbed.families()[0].alive);
 }
@@ -252,8 +252,8 @@ async fn revoking_access_tokens_leaves_the_refresh_token() {
     assert!(is_good(&testbed, &renewed.text("access_token")).await);
 
     testbed.revoke_everything();
-    let answer = refresh(&testbed, &login.client, &renewed.text("refresh_token")).await;
-    assert_eq!(answer.text("error"), "invalid_grant");
+    let response = refresh(&testbed, &login.client, &renewed.text("refresh_token")).await;
+    assert_eq!(response.text("error"), "invalid_grant");
     assert!(!is_good(&testbed, &renewed.text("access_token")).await);
 }
 

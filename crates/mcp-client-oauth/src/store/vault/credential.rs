@@ -115,8 +115,8 @@ async fn look_up(server: &Server, token: Secret<String>) -> Result<Login, TokenS
         renewable: bool,
     }
     let call = Call::get("auth/token/lookup-self".to_owned());
-    let answer = server.send(&call, Some(&token)).await?;
-    let life = answer.parse::<Found>().map(|found| found.data);
+    let response = server.send(&call, Some(&token)).await?;
+    let life = response.parse::<Found>().map(|found| found.data);
     let renewal = life.filter(|life| life.renewable).map(|life| {
         let half = Duration::from_secs(life.creation_ttl / 2);
         server.clock.now() + Duration::from_secs(life.ttl).saturating_sub(half)
@@ -128,7 +128,9 @@ async fn look_up(server: &Server, token: Secret<String>) -> Result<Login, TokenS
 async fn renew(server: &Server, login: &mut Login) {
     let call = Call::post("auth/token/renew-self".to_owned(), &Nothing {}, ROOM);
     match server.send(&call, Some(&login.token)).await {
-        Ok(answer) => login.renewal = granted(server, &answer).and_then(|granted| granted.renewal),
+        Ok(response) => {
+            login.renewal = granted(server, &response).and_then(|granted| granted.renewal)
+        }
         Err(error) => tracing::warn!(%error, "the token could not be renewed"),
     }
 }
@@ -148,18 +150,18 @@ async fn app_role(
     }
     let body = Body { role_id, secret_id };
     let call = Call::post(format!("auth/{mount}/login"), &body, ROOM).once();
-    let answer = server.send(&call, None).await?;
-    if answer.status != StatusCode::OK {
+    let response = server.send(&call, None).await?;
+    if response.status != StatusCode::OK {
         return Err(server.fault(VaultErrorKind::AppRole {
             mount: mount.to_owned(),
-            message: answer.message(),
+            message: response.message(),
         }));
     }
-    granted(server, &answer).ok_or_else(|| server.malformed("a login without a token"))
+    granted(server, &response).ok_or_else(|| server.malformed("a login without a token"))
 }
 
 /// Returns the token that an answer grants, or grants again.
-fn granted(server: &Server, answer: &Answer) -> Option<Login> {
+fn granted(server: &Server, response: &Answer) -> Option<Login> {
     #[derive(Deserialize)]
     struct Granted {
         auth: Auth,
@@ -170,7 +172,7 @@ fn granted(server: &Server, answer: &Answer) -> Option<Login> {
         lease_duration: u64,
         renewable: bool,
     }
-    let auth = answer.parse::<Granted>()?.auth;
+    let auth = response.parse::<Granted>()?.auth;
     let half = Duration::from_secs(auth.lease_duration / 2).max(SHORTEST);
     Some(Login {
         token: auth.client_token,

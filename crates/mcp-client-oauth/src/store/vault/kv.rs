@@ -99,29 +99,29 @@ impl Kv {
     ) -> Result<Found<T>, TokenStorageError> {
         self.check().await?;
         let call = Call::get(self.path("data", path));
-        let answer = self.call(&call).await?;
-        let version = answer
+        let response = self.call(&call).await?;
+        let version = response
             .parse::<Data<Versioned>>()
             .map(|found| found.data.metadata);
-        match (answer.status, version) {
+        match (response.status, version) {
             // A deleted secret is a 404 with a body: the versions go on after it.
             (StatusCode::OK | StatusCode::NOT_FOUND, Some(version)) => Ok(Found {
                 version: version.version,
                 written: humantime::parse_rfc3339(&version.created_time).ok(),
-                read: answer.date,
-                content: content(&answer),
+                read: response.date,
+                content: content(&response),
             }),
             (StatusCode::NOT_FOUND, None) => {
-                self.mounted(&answer)?;
+                self.mounted(&response)?;
                 Ok(Found {
                     version: 0,
                     written: None,
-                    read: answer.date,
+                    read: response.date,
                     content: Content::Absent,
                 })
             }
             (StatusCode::OK, None) => Err(self.server.malformed("a secret without a version")),
-            _ => Err(self.unexpected(&call, &answer)),
+            _ => Err(self.unexpected(&call, &response)),
         }
     }
 
@@ -152,20 +152,20 @@ impl Kv {
             data: document,
         };
         let call = Call::post(self.path("data", path), &write, room + ROOM);
-        let answer = self.call(&call).await?;
-        match answer.status {
-            StatusCode::OK => match answer.parse::<Data<Version>>() {
+        let response = self.call(&call).await?;
+        match response.status {
+            StatusCode::OK => match response.parse::<Data<Version>>() {
                 Some(written) => Ok(Some(written.data.version)),
                 None => Err(self.server.malformed("a write without a version")),
             },
-            StatusCode::BAD_REQUEST if answer.says(CONFLICT) => {
-                if answer.in_doubt {
+            StatusCode::BAD_REQUEST if response.says(CONFLICT) => {
+                if response.in_doubt {
                     self.written_before(path, over, document).await
                 } else {
                     Ok(None)
                 }
             }
-            _ => Err(self.unexpected(&call, &answer)),
+            _ => Err(self.unexpected(&call, &response)),
         }
     }
 
@@ -191,11 +191,11 @@ impl Kv {
         self.check().await?;
         let settings = Settings { max_versions: 1 };
         let call = Call::post(self.path("metadata", path), &settings, ROOM);
-        let answer = self.call(&call).await?;
-        if answer.status.is_success() {
+        let response = self.call(&call).await?;
+        if response.status.is_success() {
             return Ok(());
         }
-        Err(self.unexpected(&call, &answer))
+        Err(self.unexpected(&call, &response))
     }
 
     /// Returns the last segments of the paths under `path`.
@@ -206,17 +206,17 @@ impl Kv {
         }
         self.check().await?;
         let call = Call::list(self.path("metadata", path));
-        let answer = self.call(&call).await?;
-        match answer.status {
-            StatusCode::OK => match answer.parse::<Data<Keys>>() {
+        let response = self.call(&call).await?;
+        match response.status {
+            StatusCode::OK => match response.parse::<Data<Keys>>() {
                 Some(found) => Ok(found.data.keys),
                 None => Err(self.server.malformed("a list without keys")),
             },
             StatusCode::NOT_FOUND => {
-                self.mounted(&answer)?;
+                self.mounted(&response)?;
                 Ok(Vec::new())
             }
-            _ => Err(self.unexpected(&call, &answer)),
+            _ => Err(self.unexpected(&call, &response)),
         }
     }
 
@@ -227,13 +227,13 @@ impl Kv {
     /// Sends a call with our token, and again with another one if it is refused and there is one.
     async fn call(&self, call: &Call) -> Result<Answer, TokenStorageError> {
         let token = self.credential.token(&self.server).await?;
-        let answer = self.server.send(call, Some(&token)).await?;
-        if answer.status != StatusCode::FORBIDDEN {
-            return Ok(answer);
+        let response = self.server.send(call, Some(&token)).await?;
+        if response.status != StatusCode::FORBIDDEN {
+            return Ok(response);
         }
         match self.credential.replace(&self.server, &token).await? {
             Some(token) => self.server.send(call, Some(&token)).await,
-            None => Ok(answer),
+            None => Ok(response),
         }
     }
 
@@ -259,11 +259,11 @@ impl Kv {
             version: Option<String>,
         }
         let call = Call::get(format!("sys/internal/ui/mounts/{}", self.mount));
-        let answer = self.call(&call).await?;
-        if answer.status != StatusCode::OK {
+        let response = self.call(&call).await?;
+        if response.status != StatusCode::OK {
             return self.ask_for_secret().await;
         }
-        let found = answer.parse::<Data<Mount>>().map(|found| found.data);
+        let found = response.parse::<Data<Mount>>().map(|found| found.data);
         let Some(found) = found else {
             return Err(self.server.malformed("a mount without a type"));
         };
@@ -282,17 +282,17 @@ impl Kv {
     /// Who may see nothing of a mount is not told whether there is one, except by a read.
     async fn ask_for_secret(&self) -> Result<(), TokenStorageError> {
         let call = Call::get(self.path("data", "records"));
-        let answer = self.call(&call).await?;
-        self.mounted(&answer)?;
+        let response = self.call(&call).await?;
+        self.mounted(&response)?;
         let path = format!("{}/", self.mount);
-        match answer.status {
+        match response.status {
             StatusCode::FORBIDDEN => Err(self.server.denied(&path)),
-            _ => Err(self.server.refused(&answer)),
+            _ => Err(self.server.refused(&response)),
         }
     }
 
-    fn mounted(&self, answer: &Answer) -> Result<(), TokenStorageError> {
-        if answer.status == StatusCode::NOT_FOUND && answer.says(NO_MOUNT) {
+    fn mounted(&self, response: &Answer) -> Result<(), TokenStorageError> {
+        if response.status == StatusCode::NOT_FOUND && response.says(NO_MOUNT) {
             return Err(self.no_mount());
         }
         Ok(())
@@ -310,19 +310,19 @@ impl Kv {
         })
     }
 
-    fn unexpected(&self, call: &Call, answer: &Answer) -> TokenStorageError {
-        if let Err(error) = self.mounted(answer) {
+    fn unexpected(&self, call: &Call, response: &Answer) -> TokenStorageError {
+        if let Err(error) = self.mounted(response) {
             return error;
         }
-        match answer.status {
+        match response.status {
             StatusCode::FORBIDDEN => self.server.denied(&call.path),
-            _ => self.server.refused(answer),
+            _ => self.server.refused(response),
         }
     }
 }
 
-fn content<T: DeserializeOwned>(answer: &Answer) -> Content<T> {
-    match answer.parse::<Data<Secret<T>>>() {
+fn content<T: DeserializeOwned>(response: &Answer) -> Content<T> {
+    match response.parse::<Data<Secret<T>>>() {
         Some(Data {
             data: Secret { data: Some(found) },
         }) => Content::Present(found),

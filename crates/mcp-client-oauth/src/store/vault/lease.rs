@@ -35,7 +35,7 @@ pub(super) const LENGTH: Duration = Duration::from_secs(60);
 /// Says how far the clocks of the nodes of one cluster may be apart: a takeover waits for so much more.
 const SKEW: Duration = Duration::from_secs(5);
 /// Says how long somebody else may hold a record before we give up: longer than a lease can last.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 /// The first pause between two looks; each is twice the one before, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ pub(super) async fn hold(
                 holder
             }
         };
-        if waited >= PATIENCE {
+        if waited >= TIMEOUT {
             let (place, holder) = (place(name), UntrustedText::new(&holder));
             return Err(TokenStorageError::Locked {
                 place: format!("{place} (held by {holder})"),
@@ -124,7 +124,7 @@ async fn line_up(
     tokio::select! {
         biased;
         turn = line.lock_owned() => Ok(turn),
-        () = shared.kv.server.clock.sleep(PATIENCE) => Err(TokenStorageError::Locked {
+        () = shared.kv.server.clock.sleep(TIMEOUT) => Err(TokenStorageError::Locked {
             place: place(name),
         }),
     }

@@ -43,45 +43,45 @@ fn client(source: Arc<dyn TokenSource>) -> (ClientWithMiddleware, Counter) {
 
 #[tokio::test]
 async fn a_refused_token_is_replaced_once_and_the_rest_of_the_chain_sees_each_try() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let (client, counter) = client(session);
-    scene.testbed.revoke_access_tokens();
+    fixture.testbed.revoke_access_tokens();
     let mut extensions = Extensions::new();
     let request = Request::try_from(
-        http::Request::post(url(&scene, NOTES))
+        http::Request::post(url(&fixture, NOTES))
             .body("{\"text\":\"tea\"}")
             .unwrap(),
     )
     .unwrap();
-    let answer = client.execute_with_extensions(request, &mut extensions);
-    assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
-    assert_eq!((seen(&scene, "POST", NOTES), scene.refreshes()), (2, 1));
+    let response = client.execute_with_extensions(request, &mut extensions);
+    assert_eq!(response.await.unwrap().status(), StatusCode::OK);
+    assert_eq!((seen(&fixture, "POST", NOTES), fixture.refreshes()), (2, 1));
     assert_eq!(counter.0.load(Ordering::SeqCst), 2);
     assert_eq!(extensions.get::<u8>(), Some(&2));
-    refuse_every_token(&scene);
-    let answer = client.get(url(&scene, NOTES)).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!((seen(&scene, "GET", NOTES), scene.refreshes()), (2, 2));
+    refuse_every_token(&fixture);
+    let response = client.get(url(&fixture, NOTES)).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!((seen(&fixture, "GET", NOTES), fixture.refreshes()), (2, 2));
 }
 
 #[tokio::test]
 async fn a_token_goes_nowhere_but_to_its_resource() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let (client, counter) = client(session);
-    scene.testbed.forget_requests();
-    let refused = client.get(foreign(&scene)).send().await.unwrap_err();
+    fixture.testbed.forget_requests();
+    let refused = client.get(foreign(&fixture)).send().await.unwrap_err();
     assert!(refused.to_string().contains("is not part of"), "{refused}");
     assert_eq!(counter.0.load(Ordering::SeqCst), 0);
-    assert_eq!(scene.testbed.requests().len(), 0);
+    assert_eq!(fixture.testbed.requests().len(), 0);
 }
 
 #[tokio::test]
 async fn a_proof_goes_along_and_takes_the_nonce_that_is_wanted() {
-    let (scene, session) = bound().await;
+    let (fixture, session) = bound().await;
     let (client, _) = client(session);
     for times in [2, 3] {
-        let answer = client.get(url(&scene, NOTES)).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-        assert_eq!(seen(&scene, "GET", NOTES), times);
+        let response = client.get(url(&fixture, NOTES)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(seen(&fixture, "GET", NOTES), times);
     }
 }

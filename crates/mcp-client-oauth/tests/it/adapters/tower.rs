@@ -16,7 +16,7 @@ use mcp_client_oauth::{
 use tower::{Layer as _, ServiceExt as _, limit::ConcurrencyLimitLayer};
 
 use super::{NOTES, bound, foreign, interactive, logged_in, refuse_every_token, seen, url};
-use crate::support::{Scene, bounded};
+use crate::support::{Fixture, bounded};
 
 type Hyper = Client<HttpConnector, Full<Bytes>>;
 
@@ -46,39 +46,39 @@ where
 
 #[tokio::test]
 async fn a_refused_token_is_replaced_once_and_the_body_is_sent_again() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let client = AuthorizedLayer::new(session).layer(hyper_client());
-    let notes = url(&scene, NOTES);
-    let answer = send(&client, Method::GET, &notes).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    scene.testbed.revoke_access_tokens();
-    let answer = send(&client, Method::POST, &notes).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!((seen(&scene, "POST", NOTES), scene.refreshes()), (2, 1));
-    assert_eq!(scene.last("POST", NOTES).body, b"{\"text\":\"tea\"}");
-    refuse_every_token(&scene);
-    let answer = send(&client, Method::POST, &notes).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!((seen(&scene, "POST", NOTES), scene.refreshes()), (4, 2));
+    let notes = url(&fixture, NOTES);
+    let response = send(&client, Method::GET, &notes).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    fixture.testbed.revoke_access_tokens();
+    let response = send(&client, Method::POST, &notes).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!((seen(&fixture, "POST", NOTES), fixture.refreshes()), (2, 1));
+    assert_eq!(fixture.last("POST", NOTES).body, b"{\"text\":\"tea\"}");
+    refuse_every_token(&fixture);
+    let response = send(&client, Method::POST, &notes).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!((seen(&fixture, "POST", NOTES), fixture.refreshes()), (4, 2));
 }
 
 #[tokio::test]
 async fn a_body_that_cannot_be_copied_is_sent_once() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let once = AuthorizedLayer::new(session).copying(|_: &Full<Bytes>| None);
     let client = once.layer(hyper_client());
-    scene.testbed.revoke_access_tokens();
-    let answer = send(&client, Method::POST, &url(&scene, NOTES)).await;
-    assert_eq!(answer.unwrap().status(), StatusCode::UNAUTHORIZED);
-    assert_eq!((seen(&scene, "POST", NOTES), scene.refreshes()), (1, 0));
+    fixture.testbed.revoke_access_tokens();
+    let response = send(&client, Method::POST, &url(&fixture, NOTES)).await;
+    assert_eq!(response.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!((seen(&fixture, "POST", NOTES), fixture.refreshes()), (1, 0));
 }
 
 #[tokio::test]
 async fn a_token_goes_nowhere_but_to_its_resource() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let client = AuthorizedLayer::new(session).layer(hyper_client());
-    scene.testbed.forget_requests();
-    let refused = send(&client, Method::GET, &foreign(&scene)).await;
+    fixture.testbed.forget_requests();
+    let refused = send(&client, Method::GET, &foreign(&fixture)).await;
     let refused = refused.unwrap_err().downcast::<Error>().unwrap();
     assert!(matches!(
         *refused,
@@ -86,37 +86,37 @@ async fn a_token_goes_nowhere_but_to_its_resource() {
     ));
     let refused = send(&client, Method::GET, NOTES).await.unwrap_err();
     assert!(refused.is::<RelativeUriError>(), "{refused}");
-    assert_eq!(scene.testbed.requests().len(), 0);
+    assert_eq!(fixture.testbed.requests().len(), 0);
 }
 
 #[tokio::test]
 async fn a_wider_scope_is_asked_for_where_somebody_can_be_asked() {
-    let scene = Scene::start().await;
-    scene.testbed.require_scope("write_note", "notes:write");
-    let client = AuthorizedLayer::new(interactive(&scene).await).layer(hyper_client());
-    let answer = send(&client, Method::POST, &url(&scene, NOTES)).await;
-    assert_eq!(answer.unwrap().status(), StatusCode::OK);
-    assert_eq!(scene.person.opened().len(), 2);
+    let fixture = Fixture::start().await;
+    fixture.testbed.require_scope("write_note", "notes:write");
+    let client = AuthorizedLayer::new(interactive(&fixture).await).layer(hyper_client());
+    let response = send(&client, Method::POST, &url(&fixture, NOTES)).await;
+    assert_eq!(response.unwrap().status(), StatusCode::OK);
+    assert_eq!(fixture.person.opened().len(), 2);
 }
 
 #[tokio::test]
 async fn a_proof_goes_along_and_takes_the_nonce_that_is_wanted() {
-    let (scene, session) = bound().await;
+    let (fixture, session) = bound().await;
     let client = AuthorizedLayer::new(session).layer(hyper_client());
-    let notes = url(&scene, NOTES);
+    let notes = url(&fixture, NOTES);
     for times in [2, 3] {
-        let answer = send(&client, Method::GET, &notes).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-        assert_eq!(seen(&scene, "GET", NOTES), times);
+        let response = send(&client, Method::GET, &notes).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(seen(&fixture, "GET", NOTES), times);
     }
 }
 
 #[tokio::test]
 async fn the_error_of_the_service_below_comes_through() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let client = AuthorizedLayer::new(session).layer(hyper_client());
-    scene.testbed.stop_mcp_server().await;
-    let failed = send(&client, Method::GET, &url(&scene, NOTES)).await;
+    fixture.testbed.stop_mcp_server().await;
+    let failed = send(&client, Method::GET, &url(&fixture, NOTES)).await;
     let failed = failed.unwrap_err();
     assert!(failed.is::<hyper_util::client::legacy::Error>(), "{failed}");
 }
@@ -124,12 +124,12 @@ async fn the_error_of_the_service_below_comes_through() {
 /// The first try has what the service gave away when it was ready; it is not asked for twice.
 #[tokio::test]
 async fn a_service_that_does_one_thing_at_a_time_does_both_tries() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let limited = ConcurrencyLimitLayer::new(1).layer(hyper_client());
     let client = AuthorizedLayer::new(session).layer(limited);
-    scene.testbed.revoke_access_tokens();
-    let request = request(Method::GET, &url(&scene, NOTES));
-    let answer = bounded(client.oneshot(request)).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!(seen(&scene, "GET", NOTES), 2);
+    fixture.testbed.revoke_access_tokens();
+    let request = request(Method::GET, &url(&fixture, NOTES));
+    let response = bounded(client.oneshot(request)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(seen(&fixture, "GET", NOTES), 2);
 }

@@ -9,12 +9,12 @@ use mcp_client_oauth::{
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use super::{bound, foreign, logged_in, refuse_every_token, seen, url};
-use crate::support::{Scene, bounded};
+use crate::support::{Fixture, bounded};
 
 const SOCKET: &str = "/mcp/socket";
 
-fn ws(scene: &Scene) -> String {
-    url(scene, SOCKET).replacen("http", "ws", 1)
+fn ws(fixture: &Fixture) -> String {
+    url(fixture, SOCKET).replacen("http", "ws", 1)
 }
 
 async fn echoes(mut socket: Socket) {
@@ -25,32 +25,32 @@ async fn echoes(mut socket: Socket) {
 
 #[tokio::test]
 async fn a_refused_handshake_is_tried_once_more_with_another_token() {
-    let (scene, session) = logged_in().await;
-    let (socket, _) = bounded(connect(&*session, ws(&scene))).await.unwrap();
+    let (fixture, session) = logged_in().await;
+    let (socket, _) = bounded(connect(&*session, ws(&fixture))).await.unwrap();
     echoes(socket).await;
-    assert_eq!(seen(&scene, "GET", SOCKET), 1);
-    let request = scene.last("GET", SOCKET);
+    assert_eq!(seen(&fixture, "GET", SOCKET), 1);
+    let request = fixture.last("GET", SOCKET);
     assert_eq!(request.query, None, "a token is in no URL (H91)");
-    scene.testbed.revoke_access_tokens();
-    let (socket, _) = bounded(connect(&*session, ws(&scene))).await.unwrap();
+    fixture.testbed.revoke_access_tokens();
+    let (socket, _) = bounded(connect(&*session, ws(&fixture))).await.unwrap();
     echoes(socket).await;
-    assert_eq!((seen(&scene, "GET", SOCKET), scene.refreshes()), (3, 1));
-    refuse_every_token(&scene);
-    let refused = bounded(connect(&*session, ws(&scene))).await.unwrap_err();
+    assert_eq!((seen(&fixture, "GET", SOCKET), fixture.refreshes()), (3, 1));
+    refuse_every_token(&fixture);
+    let refused = bounded(connect(&*session, ws(&fixture))).await.unwrap_err();
     let ConnectError::Socket(error) = refused else {
         panic!("{refused}");
     };
-    assert!(matches!(*error, SocketError::Http(answer) if answer.status() == 401));
-    assert_eq!((seen(&scene, "GET", SOCKET), scene.refreshes()), (5, 2));
+    assert!(matches!(*error, SocketError::Http(response) if response.status() == 401));
+    assert_eq!((seen(&fixture, "GET", SOCKET), fixture.refreshes()), (5, 2));
 }
 
 #[tokio::test]
 async fn a_token_goes_nowhere_but_to_its_resource() {
-    let (scene, session) = logged_in().await;
-    scene.testbed.forget_requests();
-    let elsewhere = foreign(&scene).replacen("http", "ws", 1);
+    let (fixture, session) = logged_in().await;
+    fixture.testbed.forget_requests();
+    let elsewhere = foreign(&fixture).replacen("http", "ws", 1);
     // Another scheme is another origin.
-    let secure = ws(&scene).replacen("ws", "wss", 1);
+    let secure = ws(&fixture).replacen("ws", "wss", 1);
     for url in [elsewhere, secure] {
         let refused = bounded(connect(&*session, &url)).await.unwrap_err();
         assert!(
@@ -63,13 +63,13 @@ async fn a_token_goes_nowhere_but_to_its_resource() {
             "{url}"
         );
     }
-    assert_eq!(scene.testbed.requests().len(), 0);
+    assert_eq!(fixture.testbed.requests().len(), 0);
 }
 
 #[tokio::test]
 async fn a_proof_goes_along_and_takes_the_nonce_that_is_wanted() {
-    let (scene, session) = bound().await;
-    let (socket, _) = bounded(connect(&*session, ws(&scene))).await.unwrap();
+    let (fixture, session) = bound().await;
+    let (socket, _) = bounded(connect(&*session, ws(&fixture))).await.unwrap();
     echoes(socket).await;
-    assert_eq!(seen(&scene, "GET", SOCKET), 2);
+    assert_eq!(seen(&fixture, "GET", SOCKET), 2);
 }

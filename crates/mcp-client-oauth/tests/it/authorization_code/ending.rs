@@ -9,19 +9,19 @@ use mcp_client_oauth::{
 use mcp_oauth_testbed::Fault;
 
 use super::{port_of, refused};
-use crate::support::{Person, Scene, bounded, is_closed};
+use crate::support::{Fixture, Person, bounded, is_closed};
 
 #[tokio::test]
 async fn a_denial_is_told_as_one_and_stores_nothing() {
-    let scene = Scene::start().await.for_person(Person::who_denies());
-    let error = refused(&scene).await;
+    let fixture = Fixture::start().await.for_person(Person::who_denies());
+    let error = refused(&fixture).await;
     assert!(matches!(error, AuthorizationError::Denied(_)), "{error}");
     assert!(error.to_string().contains("the person said no"), "{error}");
     assert_eq!(Error::from(error).remedy(), Remedy::LogIn);
-    scene.assert_nothing_is_stored().await;
-    assert_eq!(scene.posts("/token"), 0);
+    fixture.assert_nothing_is_stored().await;
+    assert_eq!(fixture.posts("/token"), 0);
     assert!(
-        scene
+        fixture
             .person
             .pages()
             .await
@@ -30,17 +30,17 @@ async fn a_denial_is_told_as_one_and_stores_nothing() {
             .body
             .contains("not granted")
     );
-    assert!(is_closed(port_of(&scene.person.opened()[0])).await);
+    assert!(is_closed(port_of(&fixture.person.opened()[0])).await);
 }
 
 #[tokio::test]
 async fn an_error_of_the_server_is_told_without_its_control_characters() {
-    let scene = Scene::start().await;
-    scene.testbed.set_fault(Fault::CallbackError {
+    let fixture = Fixture::start().await;
+    fixture.testbed.set_fault(Fault::CallbackError {
         error: "invalid_scope".to_owned(),
         description: Some(format!("\u{1b}[2J\u{202e}no {}", "x".repeat(2000))),
     });
-    let error = refused(&scene).await;
+    let error = refused(&fixture).await;
     assert!(matches!(error, AuthorizationError::Refused(_)), "{error}");
     let text = error.to_string();
     assert!(
@@ -55,14 +55,14 @@ async fn an_error_of_the_server_is_told_without_its_control_characters() {
 
 #[tokio::test]
 async fn nobody_is_waited_for_longer_than_five_minutes() {
-    let scene = Scene::start().await.for_person(Person::who_waits());
-    let waiting = scene.begin(LoginOptions::default()).await;
+    let fixture = Fixture::start().await.for_person(Person::who_waits());
+    let waiting = fixture.begin(LoginOptions::default()).await;
     let port = waiting.port();
-    scene
+    fixture
         .clock
         .advance(LOGIN_TIMEOUT.saturating_sub(Duration::from_secs(1)));
     assert!(!is_closed(port).await, "there is a second left");
-    scene.clock.advance(Duration::from_secs(1));
+    fixture.clock.advance(Duration::from_secs(1));
     let error = waiting.ended().await.unwrap_err();
     assert!(
         matches!(
@@ -73,31 +73,37 @@ async fn nobody_is_waited_for_longer_than_five_minutes() {
     );
     assert_eq!(error.remedy(), Remedy::LogIn);
     assert!(is_closed(port).await);
-    scene.assert_nothing_is_stored().await;
+    fixture.assert_nothing_is_stored().await;
 }
 
 #[tokio::test]
 async fn a_login_that_is_given_up_leaves_no_listener_behind() {
-    let scene = Scene::start().await.for_person(Person::who_waits());
+    let fixture = Fixture::start().await.for_person(Person::who_waits());
     let options = LoginOptions::default();
     let port = {
-        let given_up = login(&scene.platform, &scene.store, &scene.server, &options);
+        let given_up = login(&fixture.platform, &fixture.store, &fixture.server, &options);
         tokio::select! {
             _ = given_up => panic!("nobody has decided"),
-            url = bounded(scene.person.shown()) => port_of(&url),
+            url = bounded(fixture.person.shown()) => port_of(&url),
         }
     };
     assert!(is_closed(port).await);
-    scene.assert_nothing_is_stored().await;
+    fixture.assert_nothing_is_stored().await;
 }
 
 #[tokio::test]
 async fn a_port_that_was_fixed_can_be_used_again_at_once() {
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     let port = crate::support::dead_port();
     let options = super::redirect(mcp_client_oauth::grant::RedirectTarget::Port(port));
     for _ in 0..3 {
-        scene.login_with(&options).await.unwrap();
+        fixture.login_with(&options).await.unwrap();
     }
-    assert!(scene.person.opened().iter().all(|url| port_of(url) == port));
+    assert!(
+        fixture
+            .person
+            .opened()
+            .iter()
+            .all(|url| port_of(url) == port)
+    );
 }

@@ -9,7 +9,7 @@ use mcp_oauth_testbed::{
 };
 use url::Url;
 
-use crate::support::{Person, Scene, browse, with_parameter};
+use crate::support::{Fixture, Person, browse, with_parameter};
 
 /// What is visited before the true callback, and leaves the login as it was.
 fn noise(callback: &Url) -> Vec<Url> {
@@ -42,9 +42,9 @@ async fn a_callback_with_another_state_does_not_end_the_wait() {
         urls.push(callback.clone());
         urls
     });
-    let scene = Scene::start().await.for_person(person);
-    scene.login().await.unwrap();
-    let statuses: Vec<u16> = scene
+    let fixture = Fixture::start().await.for_person(person);
+    fixture.login().await.unwrap();
+    let statuses: Vec<u16> = fixture
         .person
         .pages()
         .await
@@ -52,7 +52,7 @@ async fn a_callback_with_another_state_does_not_end_the_wait() {
         .map(|page| page.status)
         .collect();
     assert_eq!(statuses, [400, 400, 400, 400, 400, 400, 400, 303, 200]);
-    assert_eq!(scene.testbed.token_requests("authorization_code"), 1);
+    assert_eq!(fixture.testbed.token_requests("authorization_code"), 1);
 }
 
 #[tokio::test]
@@ -62,9 +62,9 @@ async fn a_page_in_the_browser_cannot_deny_for_the_person() {
         drive_by.set_query(Some("error=access_denied&error_description=drive-by"));
         vec![drive_by, callback.clone()]
     });
-    let scene = Scene::start().await.for_person(person);
-    scene.login().await.unwrap();
-    assert_eq!(scene.person.pages().await[0].status, 400);
+    let fixture = Fixture::start().await.for_person(person);
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.person.pages().await[0].status, 400);
 }
 
 #[tokio::test]
@@ -73,12 +73,12 @@ async fn a_server_that_loses_the_state_never_gets_through() {
         Fault::CallbackWithoutState,
         Fault::CallbackState("other".to_owned()),
     ] {
-        let scene = Scene::start().await.for_person(Person::who_waits());
-        scene.testbed.set_fault(fault);
-        let waiting = scene.begin(LoginOptions::default()).await;
+        let fixture = Fixture::start().await.for_person(Person::who_waits());
+        fixture.testbed.set_fault(fault);
+        let waiting = fixture.begin(LoginOptions::default()).await;
         let pages = crate::support::approve(waiting.url.clone()).await;
         assert_eq!(pages[0].status, 400);
-        assert_eq!(scene.posts("/token"), 0);
+        assert_eq!(fixture.posts("/token"), 0);
         waiting.login.abort();
     }
 }
@@ -105,11 +105,11 @@ async fn a_callback_that_comes_twice_counts_once_and_shows_the_same_page() {
             pages
         }
     });
-    let scene = Scene::of(testbed).for_person(person);
-    scene.login().await.unwrap();
-    let pages = scene.person.pages().await;
+    let fixture = Fixture::of(testbed).for_person(person);
+    fixture.login().await.unwrap();
+    let pages = fixture.person.pages().await;
     let statuses: Vec<u16> = pages.iter().map(|page| page.status).collect();
     assert_eq!(statuses, [303, 303, 400, 303, 200]);
     assert_eq!(pages[0].redirect(), pages[1].redirect());
-    assert_eq!(scene.testbed.token_requests("authorization_code"), 1);
+    assert_eq!(fixture.testbed.token_requests("authorization_code"), 1);
 }

@@ -20,12 +20,12 @@ use tokio::{
 };
 
 use super::{NOTES, logged_in, notes};
-use crate::support::{Scene, bounded};
+use crate::support::{Fixture, bounded};
 
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
-async fn call(authorized: &Authorized, scene: &Scene, message: &Value) -> McpResponse {
-    let url = scene.server.as_url();
+async fn call(authorized: &Authorized, fixture: &Fixture, message: &Value) -> McpResponse {
+    let url = fixture.server.as_url();
     let request = authorized.post(url.clone()).json(message);
     let response = bounded(request.header(header::ACCEPT, BOTH).send_streaming()).await;
     McpResponse::from_response(url, response.unwrap())
@@ -47,10 +47,12 @@ fn raw(content_type: &str, body: impl Into<Vec<u8>>) -> Fault {
 
 #[tokio::test]
 async fn an_answer_begins_before_it_is_whole() {
-    let (scene, _, authorized) = logged_in().await;
+    let (fixture, _, authorized) = logged_in().await;
     let slowly = Corruption::Trickle(Duration::from_millis(5));
-    scene.testbed.set_fault(Fault::Spoil(Endpoint::Mcp, slowly));
-    let answer = bounded(authorized.get(notes(&scene)).send_streaming())
+    fixture
+        .testbed
+        .set_fault(Fault::Spoil(Endpoint::Mcp, slowly));
+    let answer = bounded(authorized.get(notes(&fixture)).send_streaming())
         .await
         .unwrap();
     let mut body = answer.into_body();
@@ -60,27 +62,27 @@ async fn an_answer_begins_before_it_is_whole() {
 
 #[tokio::test]
 async fn a_refused_token_is_replaced_once_for_a_stream_too() {
-    let (scene, _, authorized) = logged_in().await;
-    scene.testbed.revoke_access_tokens();
-    let answer = call(&authorized, &scene, &initialize()).await;
+    let (fixture, _, authorized) = logged_in().await;
+    fixture.testbed.revoke_access_tokens();
+    let answer = call(&authorized, &fixture, &initialize()).await;
     let is_stream = matches!(answer.body, McpBody::Events(_));
     assert!(is_stream, "{answer:?}");
     let answer = answer.into_result(&json!(1)).await.unwrap();
     assert_eq!(answer["result"]["protocolVersion"], "2025-11-25");
-    assert_eq!(scene.testbed.token_requests("refresh_token"), 1);
+    assert_eq!(fixture.testbed.token_requests("refresh_token"), 1);
 }
 
 #[tokio::test]
 async fn the_one_answer_is_found_among_other_messages() {
-    let (scene, _, authorized) = logged_in().await;
+    let (fixture, _, authorized) = logged_in().await;
     let other = r#"data: {"id":8,"result":{}}"#;
     let question = r#"data: {"id":7,"method":"ping"}"#;
     let stream = format!("{question}\n\n{other}\n\ndata: {{\"id\":7,\ndata: \"result\":{{}}}}\n\n");
-    scene.testbed.set_fault(raw("text/event-stream", stream));
-    let answer = call(&authorized, &scene, &initialize()).await;
+    fixture.testbed.set_fault(raw("text/event-stream", stream));
+    let answer = call(&authorized, &fixture, &initialize()).await;
     let found = answer.into_result(&json!(7)).await.unwrap();
     assert_eq!(found, json!({"id": 7, "result": {}}));
-    let answer = call(&authorized, &scene, &initialize()).await;
+    let answer = call(&authorized, &fixture, &initialize()).await;
     let missing = answer.into_result(&json!(9)).await.unwrap_err();
     let with_status = matches!(missing, McpResponseError::Missing { status, .. } if status == 200);
     assert!(with_status, "{missing}");
@@ -88,13 +90,13 @@ async fn the_one_answer_is_found_among_other_messages() {
 
 #[tokio::test]
 async fn an_event_without_end_is_given_up_at_its_limit() {
-    let (scene, _, authorized) = logged_in().await;
+    let (fixture, _, authorized) = logged_in().await;
     let endless = [b"data: one\n\ndata: ".as_slice(), &vec![b'x'; 5 << 20]].concat();
-    scene.testbed.set_fault(raw("text/event-stream", endless));
-    let answer = bounded(authorized.get(notes(&scene)).send_streaming())
+    fixture.testbed.set_fault(raw("text/event-stream", endless));
+    let answer = bounded(authorized.get(notes(&fixture)).send_streaming())
         .await
         .unwrap();
-    let mut events = EventStream::new(scene.server.as_url(), answer.into_body());
+    let mut events = EventStream::new(fixture.server.as_url(), answer.into_body());
     let first = bounded(events.next()).await.unwrap().unwrap();
     assert_eq!(&first.data[..], b"one");
     let error = bounded(events.next()).await.unwrap().unwrap_err();
@@ -104,11 +106,11 @@ async fn an_event_without_end_is_given_up_at_its_limit() {
 
 #[tokio::test]
 async fn a_page_is_no_message() {
-    let (scene, _, authorized) = logged_in().await;
-    scene
+    let (fixture, _, authorized) = logged_in().await;
+    fixture
         .testbed
         .set_fault(raw("text/html; charset=utf-8", "<p>Sign in</p>"));
-    let url = scene.server.as_url();
+    let url = fixture.server.as_url();
     let response = bounded(authorized.get(url.clone()).send_streaming())
         .await
         .unwrap();
@@ -121,16 +123,18 @@ async fn a_page_is_no_message() {
 
 #[tokio::test]
 async fn a_text_that_stops_half_way_is_waited_for_so_long() {
-    let (scene, _, authorized) = logged_in().await;
+    let (fixture, _, authorized) = logged_in().await;
     let never = Corruption::Trickle(Duration::from_secs(3600));
-    scene.testbed.set_fault(Fault::Spoil(Endpoint::Mcp, never));
-    let url = notes(&scene);
+    fixture
+        .testbed
+        .set_fault(Fault::Spoil(Endpoint::Mcp, never));
+    let url = notes(&fixture);
     let response = bounded(authorized.get(url.clone()).send_streaming())
         .await
         .unwrap();
-    let patience = Duration::from_millis(50);
+    let timeout = Duration::from_millis(50);
     let error = bounded(McpResponse::from_response_with_timeout(
-        patience,
+        timeout,
         ANSWER_LIMIT,
         &url,
         response,
@@ -186,26 +190,26 @@ async fn a_body_is_sent_as_it_comes() {
 /// A body that was sent cannot be sent again, but the caller's next one goes by another token.
 #[tokio::test]
 async fn a_body_that_is_spent_is_not_sent_again_and_the_token_is_replaced() {
-    let (scene, _, authorized) = logged_in().await;
+    let (fixture, _, authorized) = logged_in().await;
     let post = || {
         let body = Body::full(Bytes::from_static(b"[1,2]"));
         let json = HeaderValue::from_static("application/json");
-        let request = authorized.post(notes(&scene));
+        let request = authorized.post(notes(&fixture));
         request.header(header::CONTENT_TYPE, json).body_stream(body)
     };
     let answer = bounded(post().send()).await.unwrap();
     assert_eq!(&answer.body[..], b"[1,2]");
-    scene.testbed.revoke_access_tokens();
+    fixture.testbed.revoke_access_tokens();
     let refused = bounded(post().send()).await.unwrap();
-    assert_eq!((refused.status.as_u16(), scene.refreshes()), (401, 1));
-    let posts = || scene.testbed.count(Peer::Mcp, "POST", NOTES);
+    assert_eq!((refused.status.as_u16(), fixture.refreshes()), (401, 1));
+    let posts = || fixture.testbed.count(Peer::Mcp, "POST", NOTES);
     assert_eq!(posts(), 2);
     let answer = bounded(post().send_streaming()).await.unwrap();
     assert_eq!((answer.status().as_u16(), posts()), (200, 3));
     // Whoever wants none of it gets none of it.
-    scene.testbed.revoke_access_tokens();
+    fixture.testbed.revoke_access_tokens();
     let refused = bounded(post().retry_on_401(false).send()).await.unwrap();
-    assert_eq!((refused.status.as_u16(), scene.refreshes()), (401, 1));
+    assert_eq!((refused.status.as_u16(), fixture.refreshes()), (401, 1));
     let twice = post();
     assert!(bounded(twice.clone().send()).await.is_ok());
     let error = bounded(twice.send()).await.unwrap_err();

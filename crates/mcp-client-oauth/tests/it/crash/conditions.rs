@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use super::{
     child::Work,
-    scene::{Place, testbed},
+    fixture::{Place, testbed},
 };
 use crate::{
     herd::{
@@ -32,7 +32,7 @@ const PAGE: usize = 4096;
 /// A login in a store of its own.
 async fn logged_in() -> (Place, Session) {
     let place = Place::new(&testbed().await, Work::Refresh).await;
-    let (platform, key) = (place.scene.platform.clone(), place.scene.key());
+    let (platform, key) = (place.fixture.platform.clone(), place.fixture.key());
     let session = Session::open(platform, place.store(), key).await.unwrap();
     (place, session.unwrap())
 }
@@ -40,7 +40,7 @@ async fn logged_in() -> (Place, Session) {
 /// What is in memory is handed out, and the server takes it.
 async fn assert_goes_on(place: &Place, session: &Session) {
     let token = session.token().await.unwrap();
-    assert!(is_good(&place.scene, token.expose()).await);
+    assert!(is_good(&place.fixture, token.expose()).await);
 }
 
 /// The next refresh succeeds, and is stored.
@@ -48,7 +48,7 @@ async fn assert_recovers(place: &Place, session: &Session) {
     let token = session.refresh().await.unwrap();
     let record = place.record().await.unwrap();
     assert_eq!(record.tokens.access_token, token);
-    assert!(!place.is_lost(&record) && place.scene.testbed.families()[0].alive);
+    assert!(!place.is_lost(&record) && place.fixture.testbed.families()[0].alive);
 }
 
 fn assert_names_a_file_below(directory: &Path, error: &Error) {
@@ -122,11 +122,11 @@ async fn a_child_has_a_full_disk() {
             assert_names_a_file_below(&mounted, &error);
             failed += 1;
         }
-        sent += place.scene.refreshes();
+        sent += place.fixture.refreshes();
         assert_goes_on(&place, &session).await;
         fs::remove_file(filler).unwrap();
         assert_recovers(&place, &session).await;
-        place.scene.testbed.forget_requests();
+        place.fixture.testbed.forget_requests();
     }
     assert!(failed > 1, "the disk was not full");
     assert!(failed + sent > 8, "no save ever failed after its refresh");
@@ -157,10 +157,10 @@ async fn a_child_has_a_read_only_disk() {
     assert_names_a_file_below(mounted.as_ref(), &error);
     assert_goes_on(&place, &session).await;
 
-    place.scene.pass(Duration::from_secs(300));
+    place.fixture.pass(Duration::from_secs(300));
     let error = session.token().await.unwrap_err();
     assert_names_a_file_below(mounted.as_ref(), &error);
-    let sent = place.scene.refreshes();
+    let sent = place.fixture.refreshes();
     assert_eq!(sent, 0, "a refresh was sent that cannot be stored");
 
     remount(&mounted, "rw").await;
@@ -180,14 +180,14 @@ async fn a_store_that_has_vanished_is_a_logout() {
     fs::remove_dir_all(place.home.path()).unwrap();
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::LogIn, "{error}");
-    assert_eq!(place.scene.refreshes(), 0);
+    assert_eq!(place.fixture.refreshes(), 0);
     assert_goes_on(&place, &session).await;
 }
 
 #[tokio::test]
 async fn a_store_that_vanishes_during_a_refresh_leaves_what_is_in_memory() {
     let (place, session) = logged_in().await;
-    let testbed = &place.scene.testbed;
+    let testbed = &place.fixture.testbed;
     testbed.forget_requests();
     testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
     let refreshing = tokio::spawn({
@@ -227,7 +227,7 @@ async fn with_short_files(work: Work, blocks: u32) {
         child.tell("token").await;
         let token = child.hear().await.unwrap();
         let token = token.strip_prefix("token ").expect(&token);
-        assert!(is_good(&place.scene, token).await);
+        assert!(is_good(&place.fixture, token).await);
     }
     assert!(child.end().await.success());
 

@@ -8,7 +8,7 @@ use tokio::{process::Child as Strace, sync::Mutex, task::JoinSet};
 
 use super::{
     child::Work,
-    scene::{Place, testbed},
+    fixture::{Place, testbed},
     strace::{self, Call},
 };
 use crate::herd::process::{Process, figure};

@@ -9,7 +9,7 @@ use mcp_client_oauth::store::Record;
 use super::{
     child::{Work, number_in, template},
     disk::{Disk, Node, Tree, restore},
-    scene::{Place, testbed},
+    fixture::{Place, testbed},
     strace,
 };
 use crate::{
@@ -161,7 +161,7 @@ impl Change {
         let told = || told(state, call);
         let home = Home::new();
         restore(state, self.root(), home.parent());
-        let key = self.place.scene.key();
+        let key = self.place.fixture.key();
         let number = async || {
             let found = files(&home.path()).load(&key).await;
             let found = found.unwrap_or_else(|error| panic!("{error} {}", told()));
@@ -196,7 +196,7 @@ impl Change {
     /// The list of the store and the record's file agree.
     async fn assert_listed(&self, home: &Home, is_there: bool, state: &Tree, call: &str) {
         let listed = files(&home.path()).keys().await.unwrap();
-        let is_listed = listed.contains(&self.place.scene.key());
+        let is_listed = listed.contains(&self.place.fixture.key());
         assert_eq!(is_listed, is_there, "{listed:?} {}", told(state, call));
     }
 }

@@ -15,7 +15,7 @@ use super::*;
 use crate::support::lock;
 
 fn registered() -> Answer {
-    answer(
+    response(
         201,
         &json!({"client_id": "registered", "redirect_uris": []}),
     )
@@ -31,9 +31,9 @@ fn unregistered() -> LoginOptions {
 #[tokio::test]
 async fn a_login_brings_tokens_that_are_stored_and_can_be_refreshed() {
     let next = json!({"access_token": "planted-access-token-2", "token_type": "Bearer"});
-    let scene = Scene::of(&code(), [pending(), tokens(), answer(200, &next)]);
-    let session = scene.login().await.unwrap();
-    let record = scene.record().await.unwrap();
+    let fixture = Fixture::of(&code(), [pending(), tokens(), response(200, &next)]);
+    let session = fixture.login().await.unwrap();
+    let record = fixture.record().await.unwrap();
     assert_eq!(record, session.record());
     assert_eq!(record.identity.client_id(), "device");
     assert_eq!(
@@ -41,14 +41,14 @@ async fn a_login_brings_tokens_that_are_stored_and_can_be_refreshed() {
         the_time() + Duration::from_secs(10)
     );
     assert_eq!(
-        scene.person.opened(),
+        fixture.person.opened(),
         [],
         "the code was shown, and nothing was opened"
     );
 
-    let renewed = refresh(&scene.platform, &record).await.unwrap();
+    let renewed = refresh(&fixture.platform, &record).await.unwrap();
     assert_eq!(renewed.access_token.expose(), "planted-access-token-2");
-    let request = scene.requests("/token").pop().unwrap();
+    let request = fixture.requests("/token").pop().unwrap();
     assert_eq!(
         field(&request, "grant_type").as_deref(),
         Some("refresh_token")
@@ -61,11 +61,11 @@ async fn a_login_brings_tokens_that_are_stored_and_can_be_refreshed() {
 
 #[tokio::test]
 async fn each_request_says_what_the_specifications_ask_for_and_no_more() {
-    let scene = Scene::of(&code(), [tokens()]);
+    let fixture = Fixture::of(&code(), [tokens()]);
     let mut options = options();
     options.scope = Some("notes:read notes:write".parse().unwrap());
-    scene.login_with(&options).await.unwrap();
-    let [ask, poll] = &scene.http.requests()[..] else {
+    fixture.login_with(&options).await.unwrap();
+    let [ask, poll] = &fixture.http.requests()[..] else {
         panic!()
     };
     let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -99,12 +99,12 @@ async fn each_request_says_what_the_specifications_ask_for_and_no_more() {
 
 #[tokio::test]
 async fn a_confidential_client_proves_itself_at_both_endpoints() {
-    let scene = Scene::of(&code(), [tokens()]);
+    let fixture = Fixture::of(&code(), [tokens()]);
     let mut options = options();
     let secret = Secret::new("planted-client-secret".to_owned());
     options.identity.preregistered = Some(PreregisteredClient::new("device", Some(secret)));
-    scene.login_with(&options).await.unwrap();
-    for request in scene.http.requests() {
+    fixture.login_with(&options).await.unwrap();
+    for request in fixture.http.requests() {
         assert!(
             request.headers[header::AUTHORIZATION]
                 .to_str()
@@ -117,9 +117,9 @@ async fn a_confidential_client_proves_itself_at_both_endpoints() {
 
 #[tokio::test]
 async fn the_person_sees_the_code_both_places_and_when_it_ends() {
-    let scene = Scene::of(&code(), [tokens()]);
-    scene.login().await.unwrap();
-    let prompt = scene.prompt();
+    let fixture = Fixture::of(&code(), [tokens()]);
+    fixture.login().await.unwrap();
+    let prompt = fixture.prompt();
     assert_eq!(prompt.user_code, "WDJB-MJHT");
     assert_eq!(
         prompt.verification_uri.as_str(),
@@ -152,10 +152,10 @@ async fn an_application_that_can_only_open_a_url_opens_the_one_with_the_code() {
             "https://as.example/device",
         ),
     ] {
-        let mut scene = Scene::of(&code, [tokens()]);
+        let mut fixture = Fixture::of(&code, [tokens()]);
         let person = Arc::new(Opens::default());
-        scene.platform = scene.platform.with_interaction(person.clone());
-        scene.login().await.unwrap();
+        fixture.platform = fixture.platform.with_interaction(person.clone());
+        fixture.login().await.unwrap();
         assert_eq!(person.0.opened(), [opened.parse().unwrap()]);
     }
 }
@@ -176,10 +176,10 @@ impl Interaction for Counts {
 async fn the_person_is_told_before_anything_is_asked() {
     // Often enough that no order is luck.
     for _ in 0..20 {
-        let mut scene = Scene::of(&code(), [tokens()]);
-        let person = Arc::new(Counts(scene.http.clone(), Mutex::default()));
-        scene.platform = scene.platform.with_interaction(person.clone());
-        scene.login().await.unwrap();
+        let mut fixture = Fixture::of(&code(), [tokens()]);
+        let person = Arc::new(Counts(fixture.http.clone(), Mutex::default()));
+        fixture.platform = fixture.platform.with_interaction(person.clone());
+        fixture.login().await.unwrap();
         assert_eq!(*lock(&person.1), [1]);
     }
 }
@@ -198,9 +198,9 @@ impl Interaction for Stares {
 
 #[tokio::test]
 async fn a_prompt_that_stays_does_not_hold_the_login_up() {
-    let mut scene = Scene::of(&code(), [pending(), tokens()]);
-    scene.platform = scene.platform.with_interaction(Arc::new(Stares));
-    scene.login().await.unwrap();
+    let mut fixture = Fixture::of(&code(), [pending(), tokens()]);
+    fixture.platform = fixture.platform.with_interaction(Arc::new(Stares));
+    fixture.login().await.unwrap();
 }
 
 #[tokio::test]
@@ -208,10 +208,10 @@ async fn a_busy_port_does_not_matter_for_nobody_listens() {
     let busy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut options = options();
     options.redirect = RedirectTarget::Port(busy.local_addr().unwrap().port());
-    let scene = Scene::of(&code(), [tokens()]);
-    scene.login_with(&options).await.unwrap();
+    let fixture = Fixture::of(&code(), [tokens()]);
+    fixture.login_with(&options).await.unwrap();
     options.grant = None;
-    let error = scene.login_with(&options).await.unwrap_err();
+    let error = fixture.login_with(&options).await.unwrap_err();
     assert!(
         matches!(error, Error::Authorization(AuthorizationError::PortBusy(_))),
         "{error}"
@@ -220,10 +220,10 @@ async fn a_busy_port_does_not_matter_for_nobody_listens() {
 
 #[tokio::test]
 async fn a_client_registers_for_the_device_grant_without_a_redirect() {
-    let script = [registered(), answer(200, &code()), tokens()];
-    let scene = Scene::playing(script);
-    scene.login_with(&unregistered()).await.unwrap();
-    let request = scene.requests("/register").pop().unwrap();
+    let script = [registered(), response(200, &code()), tokens()];
+    let fixture = Fixture::playing(script);
+    fixture.login_with(&unregistered()).await.unwrap();
+    let request = fixture.requests("/register").pop().unwrap();
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body["grant_types"], json!([URN, "refresh_token"]));
     assert_eq!(
@@ -231,7 +231,7 @@ async fn a_client_registers_for_the_device_grant_without_a_redirect() {
         (&json!([]), &json!([]))
     );
     assert_eq!(body["token_endpoint_auth_method"], "none");
-    let ClientIdentity::Registered(own) = scene.record().await.unwrap().identity else {
+    let ClientIdentity::Registered(own) = fixture.record().await.unwrap().identity else {
         panic!()
     };
     assert_eq!(
@@ -242,23 +242,23 @@ async fn a_client_registers_for_the_device_grant_without_a_redirect() {
 
 #[tokio::test]
 async fn a_registration_is_used_again_by_a_device_login_and_by_no_other() {
-    let again = || [answer(200, &code()), tokens()];
+    let again = || [response(200, &code()), tokens()];
     let browser = Ok(Response::new(StatusCode::FORBIDDEN, HeaderMap::new(), ""));
     let script = [registered()]
         .into_iter()
         .chain(again())
         .chain(again())
         .chain([browser]);
-    let scene = Scene::playing(script);
-    scene.login_with(&unregistered()).await.unwrap();
-    scene.login_with(&unregistered()).await.unwrap();
-    assert_eq!(scene.requests("/register").len(), 1);
+    let fixture = Fixture::playing(script);
+    fixture.login_with(&unregistered()).await.unwrap();
+    fixture.login_with(&unregistered()).await.unwrap();
+    assert_eq!(fixture.requests("/register").len(), 1);
 
     let mut options = unregistered();
     options.grant = Some("authorization_code".to_owned());
-    let error = scene.login_with(&options).await.unwrap_err();
+    let error = fixture.login_with(&options).await.unwrap_err();
     assert!(matches!(error, Error::Registration(_)), "{error}");
-    let request = scene.requests("/register").pop().unwrap();
+    let request = fixture.requests("/register").pop().unwrap();
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(
         body["grant_types"],
@@ -268,22 +268,22 @@ async fn a_registration_is_used_again_by_a_device_login_and_by_no_other() {
 
 #[tokio::test]
 async fn a_registered_client_that_the_server_has_forgotten_is_not_used_again() {
-    let lost = answer(401, &json!({"error": "invalid_client"}));
+    let lost = response(401, &json!({"error": "invalid_client"}));
     let script = [
         registered(),
-        answer(200, &code()),
+        response(200, &code()),
         tokens(),
         lost,
         registered(),
-        answer(200, &code()),
+        response(200, &code()),
         tokens(),
     ];
-    let scene = Scene::playing(script);
-    scene.login_with(&unregistered()).await.unwrap();
-    let error = scene.login_with(&unregistered()).await.unwrap_err();
+    let fixture = Fixture::playing(script);
+    fixture.login_with(&unregistered()).await.unwrap();
+    let error = fixture.login_with(&unregistered()).await.unwrap_err();
     assert!(error.is_unknown_client(), "{error}");
-    scene.login_with(&unregistered()).await.unwrap();
-    assert_eq!(scene.requests("/register").len(), 2);
+    fixture.login_with(&unregistered()).await.unwrap();
+    assert_eq!(fixture.requests("/register").len(), 2);
 }
 
 #[tokio::test]
@@ -295,13 +295,13 @@ async fn without_its_endpoint_the_grant_is_not_offered_and_nobody_is_registered(
         .as_mut()
         .unwrap()
         .device_authorization_endpoint = None;
-    let scene = Scene::playing([registered()]);
-    let error = scene.login_with(&options).await.unwrap_err();
+    let fixture = Fixture::playing([registered()]);
+    let error = fixture.login_with(&options).await.unwrap_err();
     let Error::Authorization(AuthorizationError::NoGrant { wanted, .. }) = &error else {
         panic!("{error}")
     };
     assert_eq!(wanted.as_deref(), Some("device_code"));
-    assert_eq!(scene.http.requests().len(), 0);
+    assert_eq!(fixture.http.requests().len(), 0);
 }
 
 /// H179: a server that leaves no other way is not obeyed.
@@ -311,19 +311,19 @@ async fn it_is_never_taken_unasked() {
     let name = |server: &ServerMetadata| grant::select_for_server(server, None).unwrap().name();
     assert_eq!(name(&server), "authorization_code");
     server.authorization_endpoint = None;
-    let scene = Scene::of(&code(), [tokens()]);
+    let fixture = Fixture::of(&code(), [tokens()]);
     let mut options = options();
     options.discovery.manual = Some(server);
     options.grant = None;
-    let error = scene.login_with(&options).await.unwrap_err();
+    let error = fixture.login_with(&options).await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Reconfigure);
     let Error::Authorization(AuthorizationError::NoGrant { must_be_named, .. }) = error else {
         panic!("{error}");
     };
     assert_eq!(must_be_named, Some("device_code"));
-    assert_eq!(scene.http.requests().len(), 0);
+    assert_eq!(fixture.http.requests().len(), 0);
     options.grant = must_be_named.map(str::to_owned);
-    scene.login_with(&options).await.unwrap();
+    fixture.login_with(&options).await.unwrap();
 }
 
 #[tokio::test]
@@ -343,8 +343,8 @@ async fn a_listed_grant_without_an_endpoint_is_none() {
 #[tokio::test]
 async fn a_login_that_is_given_up_leaves_nothing_and_asks_no_more() {
     let clock = ManualClock::new(the_time());
-    let scene = Scene::with([answer(200, &code()), tokens()], clock.clone());
-    let mut login = Box::pin(scene.login());
+    let fixture = Fixture::with([response(200, &code()), tokens()], clock.clone());
+    let mut login = Box::pin(fixture.login());
     while clock.slept().is_empty() {
         tokio::select! {
             biased;
@@ -355,8 +355,8 @@ async fn a_login_that_is_given_up_leaves_nothing_and_asks_no_more() {
     drop(login);
     clock.advance(Duration::from_secs(60));
     tokio::task::yield_now().await;
-    assert_eq!(scene.polls(), 0);
-    assert_eq!(scene.record().await, None);
+    assert_eq!(fixture.polls(), 0);
+    assert_eq!(fixture.record().await, None);
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ fn unregistered() -> LoginOptions {
 }
 
 /// What each registration said, in order.
-fn told(scene: &Scene) -> Vec<Value> {
-    let requests = scene.requests("/register");
+fn told(fixture: &Fixture) -> Vec<Value> {
+    let requests = fixture.requests("/register");
     let bodies = requests.iter().map(|request| &request.body);
     bodies
         .map(|body| serde_json::from_slice(body).unwrap())
@@ -22,13 +22,13 @@ fn told(scene: &Scene) -> Vec<Value> {
 
 /// Logs in where registrations get these responses, and returns what was sent.
 async fn registered(script: Vec<Answer>) -> Vec<Value> {
-    let again = [answer(200, &code()), tokens()];
-    let rest = [answer(200, &code()), tokens()];
-    let scene = Scene::playing(script.into_iter().chain(rest).chain(again));
-    scene.login_with(&unregistered()).await.unwrap();
-    let first = told(&scene);
-    scene.login_with(&unregistered()).await.unwrap();
-    assert_eq!(told(&scene), first, "the client is used again");
+    let again = [response(200, &code()), tokens()];
+    let rest = [response(200, &code()), tokens()];
+    let fixture = Fixture::playing(script.into_iter().chain(rest).chain(again));
+    fixture.login_with(&unregistered()).await.unwrap();
+    let first = told(&fixture);
+    fixture.login_with(&unregistered()).await.unwrap();
+    assert_eq!(told(&fixture), first, "the client is used again");
     first
 }
 
@@ -60,7 +60,7 @@ async fn better_auth_gets_a_redirect_uri() {
         "grant_types": [URN, "refresh_token"], "response_types": [],
         "application_type": "native", "disabled": false, "dpop_bound_access_tokens": false,
     });
-    let told = registered(vec![answer(400, &refusal), answer(201, &client)]).await;
+    let told = registered(vec![response(400, &refusal), response(201, &client)]).await;
     let [first, second] = &told[..] else {
         panic!("{told:?}")
     };
@@ -80,9 +80,9 @@ async fn better_auth_that_knows_less_scope_gets_a_client_without() {
     });
     let client = json!({"client_id": "c", "token_endpoint_auth_method": "none"});
     let script = vec![
-        answer(400, &redirect),
-        answer(400, &scope),
-        answer(201, &client),
+        response(400, &redirect),
+        response(400, &scope),
+        response(201, &client),
     ];
     let told = registered(script).await;
     assert_eq!(told.len(), 3);
@@ -105,7 +105,7 @@ async fn django_allauth_gets_a_redirect_uri() {
         "redirect_uris": ["http://127.0.0.1/callback"],
         "grant_types": [URN, "refresh_token"], "response_types": ["code"],
     });
-    let told = registered(vec![answer(400, &refusal), answer(201, &client)]).await;
+    let told = registered(vec![response(400, &refusal), response(201, &client)]).await;
     let [first, second] = &told[..] else {
         panic!("{told:?}")
     };
@@ -133,9 +133,9 @@ async fn glewlwyd_gets_its_own_name_of_the_grant_and_a_redirect_uri() {
         "client_secret_expires_at": 0,
     });
     let script = vec![
-        answer(400, &grants),
-        answer(400, &redirect),
-        answer(200, &client),
+        response(400, &grants),
+        response(400, &redirect),
+        response(200, &client),
     ];
     let told = registered(script).await;
     let [first, second, third] = &told[..] else {
@@ -153,12 +153,12 @@ async fn glewlwyd_gets_its_own_name_of_the_grant_and_a_redirect_uri() {
 async fn a_server_that_refuses_each_of_them_is_told_of_by_its_first_refusal() {
     let refusal = |text: &str| {
         let said = json!({"error": "invalid_redirect_uri", "error_description": text});
-        answer(400, &said)
+        response(400, &said)
     };
-    let scene = Scene::playing(["first", "second", "third", "fourth"].map(refusal));
-    let error = scene.login_with(&unregistered()).await.unwrap_err();
+    let fixture = Fixture::playing(["first", "second", "third", "fourth"].map(refusal));
+    let error = fixture.login_with(&unregistered()).await.unwrap_err();
     assert!(error.to_string().contains("first"), "{error}");
-    assert_eq!(told(&scene).len(), 3);
+    assert_eq!(told(&fixture).len(), 3);
 }
 
 /// The whole of `grant_types_supported` of OpenID providers that list the grant and have no endpoint
@@ -182,8 +182,8 @@ async fn a_server_that_lists_the_grant_without_an_endpoint_is_told_of_as_such() 
         let mut options = unregistered();
         options.discovery.manual = Some(metadata);
         options.grant = wanted.map(str::to_owned);
-        let scene = Scene::playing([]);
-        let error = scene.login_with(&options).await.unwrap_err();
+        let fixture = Fixture::playing([]);
+        let error = fixture.login_with(&options).await.unwrap_err();
         assert_eq!(error.remedy(), Remedy::Reconfigure);
         let is_said = matches!(
             error,
@@ -192,6 +192,6 @@ async fn a_server_that_lists_the_grant_without_an_endpoint_is_told_of_as_such() 
         assert_eq!(is_said, says, "{wanted:?}: {error}");
         let text = error.to_string();
         assert_eq!(text.contains("no `device_authorization_endpoint`"), says);
-        assert_eq!(scene.http.requests().len(), 0);
+        assert_eq!(fixture.http.requests().len(), 0);
     }
 }

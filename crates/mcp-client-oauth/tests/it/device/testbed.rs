@@ -144,56 +144,56 @@ impl Real {
 
 #[tokio::test]
 async fn a_device_login_brings_a_record_a_request_and_a_refresh() {
-    let scene = Real::start(Deed::Approves).await;
-    let session = scene.login().await.unwrap();
-    assert_eq!((scene.polls(), scene.waits()), (2, vec![5, 5]));
-    let record = scene.stored().await.unwrap();
+    let fixture = Real::start(Deed::Approves).await;
+    let session = fixture.login().await.unwrap();
+    assert_eq!((fixture.polls(), fixture.waits()), (2, vec![5, 5]));
+    let record = fixture.stored().await.unwrap();
     assert_eq!(record, session.record());
     assert!(record.tokens.refresh_token.is_some());
     assert_eq!(
         record.tokens.scope.as_ref().unwrap().to_string(),
         "notes:read"
     );
-    let prompt = lock(&scene.watch.prompt).clone().unwrap();
+    let prompt = lock(&fixture.watch.prompt).clone().unwrap();
     assert!(!prompt.is_elsewhere);
     assert_eq!(prompt.expires_at, the_time() + Duration::from_secs(600));
 
     // The client registered itself, for this grant and without a redirect.
     assert_eq!(
-        scene
+        fixture
             .testbed
             .count(Peer::AuthorizationServer, "POST", "/register"),
         1
     );
     assert_eq!(
-        scene
+        fixture
             .testbed
             .count(Peer::AuthorizationServer, "GET", "/authorize"),
         0
     );
 
     let life = record.tokens.lifetime().unwrap();
-    scene.watch.clock.advance(life);
-    scene.testbed.advance(life);
-    let authorized = Authorized::new(scene.platform.clone(), Arc::new(session));
-    let notes = format!("{}/notes", scene.server).parse().unwrap();
-    let answer = bounded(authorized.get(notes).send()).await.unwrap();
-    assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(scene.testbed.token_requests("refresh_token"), 1);
+    fixture.watch.clock.advance(life);
+    fixture.testbed.advance(life);
+    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(session));
+    let notes = format!("{}/notes", fixture.server).parse().unwrap();
+    let response = bounded(authorized.get(notes).send()).await.unwrap();
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(fixture.testbed.token_requests("refresh_token"), 1);
     assert_ne!(
-        scene.stored().await.unwrap().tokens.access_token,
+        fixture.stored().await.unwrap().tokens.access_token,
         record.tokens.access_token
     );
 }
 
 #[tokio::test]
 async fn a_second_login_uses_the_registration_of_the_first() {
-    let scene = Real::start(Deed::Approves).await;
-    scene.login().await.unwrap();
-    scene.watch.waits.store(0, Ordering::Relaxed);
-    scene.login().await.unwrap();
+    let fixture = Real::start(Deed::Approves).await;
+    fixture.login().await.unwrap();
+    fixture.watch.waits.store(0, Ordering::Relaxed);
+    fixture.login().await.unwrap();
     assert_eq!(
-        scene
+        fixture
             .testbed
             .count(Peer::AuthorizationServer, "POST", "/register"),
         1
@@ -202,50 +202,50 @@ async fn a_second_login_uses_the_registration_of_the_first() {
 
 #[tokio::test]
 async fn a_person_who_denies_is_believed() {
-    let scene = Real::start(Deed::Denies).await;
-    let cause = scene.refused().await;
+    let fixture = Real::start(Deed::Denies).await;
+    let cause = fixture.refused().await;
     assert!(matches!(cause, AuthorizationError::Denied(_)), "{cause}");
-    assert_eq!(scene.polls(), 2);
-    assert_eq!(scene.stored().await, None);
+    assert_eq!(fixture.polls(), 2);
+    assert_eq!(fixture.stored().await, None);
 }
 
 #[tokio::test]
 async fn a_person_who_does_nothing_lets_the_code_die() {
-    let scene = Real::start(Deed::Nothing).await;
-    let cause = scene.refused().await;
+    let fixture = Real::start(Deed::Nothing).await;
+    let cause = fixture.refused().await;
     assert!(matches!(cause, AuthorizationError::CodeExpired), "{cause}");
-    assert_eq!(scene.polls(), 600 / 5 - 1);
-    assert_eq!(scene.stored().await, None);
+    assert_eq!(fixture.polls(), 600 / 5 - 1);
+    assert_eq!(fixture.stored().await, None);
 }
 
 #[tokio::test]
 async fn slow_down_for_ever_ends_with_the_code() {
-    let scene = Real::start(Deed::Approves).await;
-    scene.testbed.set_fault(Fault::SlowDownForEver);
-    let cause = scene.refused().await;
+    let fixture = Real::start(Deed::Approves).await;
+    fixture.testbed.set_fault(Fault::SlowDownForEver);
+    let cause = fixture.refused().await;
     assert!(matches!(cause, AuthorizationError::CodeExpired), "{cause}");
-    assert!(scene.polls() < 20, "{}", scene.polls());
+    assert!(fixture.polls() < 20, "{}", fixture.polls());
 }
 
 #[tokio::test]
 async fn a_server_that_fails_while_it_is_polled_is_asked_again() {
-    let scene = Real::start(Deed::Approves).await;
-    scene.testbed.set_fault(Fault::Status {
+    let fixture = Real::start(Deed::Approves).await;
+    fixture.testbed.set_fault(Fault::Status {
         path: "/token".to_owned(),
         status: 503,
         body: String::new(),
         headers: Vec::new(),
         times: Some(3),
     });
-    scene.login().await.unwrap();
-    assert_eq!(scene.waits(), [5, 10, 20, 40]);
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.waits(), [5, 10, 20, 40]);
 }
 
 #[tokio::test]
 async fn the_content_type_has_no_charset_that_an_endpoint_could_refuse() {
-    let scene = Real::start(Deed::Approves).await;
-    scene.testbed.set_fault(Fault::DeviceRefusesCharset);
-    scene.login().await.unwrap();
+    let fixture = Real::start(Deed::Approves).await;
+    fixture.testbed.set_fault(Fault::DeviceRefusesCharset);
+    fixture.login().await.unwrap();
 }
 
 #[tokio::test]
@@ -258,20 +258,20 @@ async fn what_a_server_says_of_time_is_bounded() {
         ("expires_in", json!(1e12), 5, 1800),
     ] {
         let fault = Fault::DeviceField(member.to_owned(), value.clone());
-        let scene = Real::with(Testbed::builder().fault(fault), Deed::Approves).await;
-        scene.login().await.unwrap();
-        let prompt = lock(&scene.watch.prompt).clone().unwrap();
+        let fixture = Real::with(Testbed::builder().fault(fault), Deed::Approves).await;
+        fixture.login().await.unwrap();
+        let prompt = lock(&fixture.watch.prompt).clone().unwrap();
         assert_eq!(
             prompt.expires_at,
             the_time() + Duration::from_secs(lifetime)
         );
-        assert_eq!(scene.waits()[0], first_wait, "{member} {value}");
+        assert_eq!(fixture.waits()[0], first_wait, "{member} {value}");
     }
     for member in ["interval", "expires_in"] {
         let fault = Fault::DeviceWithout(member.to_owned());
-        let scene = Real::with(Testbed::builder().fault(fault), Deed::Approves).await;
-        scene.login().await.unwrap();
-        assert_eq!(scene.waits()[0], 5, "{member}");
+        let fixture = Real::with(Testbed::builder().fault(fault), Deed::Approves).await;
+        fixture.login().await.unwrap();
+        assert_eq!(fixture.waits()[0], 5, "{member}");
     }
 }
 
@@ -283,38 +283,38 @@ async fn what_a_person_must_not_see_is_never_shown() {
         ("verification_uri_complete", json!("file:///etc/passwd")),
         ("user_code", json!("\u{202e}".repeat(10 * 1024))),
     ] {
-        let scene = Real::start(Deed::Approves).await;
-        scene
+        let fixture = Real::start(Deed::Approves).await;
+        fixture
             .testbed
             .set_fault(Fault::DeviceField(member.to_owned(), value));
-        let AuthorizationError::Device { url, cause } = scene.refused().await else {
+        let AuthorizationError::Device { url, cause } = fixture.refused().await else {
             panic!("{member}")
         };
         assert_eq!(url.path(), "/device_authorization");
         let unsafe_uri = matches!(cause, DeviceResponseError::UnsafeUri { .. });
         assert_eq!(unsafe_uri, member != "user_code", "{cause}");
-        assert_eq!(*lock(&scene.watch.prompt), None);
-        assert_eq!(scene.polls(), 0);
+        assert_eq!(*lock(&fixture.watch.prompt), None);
+        assert_eq!(fixture.polls(), 0);
     }
 }
 
 #[tokio::test]
 async fn a_server_on_loopback_may_send_the_person_elsewhere_and_they_are_told() {
-    let scene = Real::start(Deed::Nothing).await;
+    let fixture = Real::start(Deed::Nothing).await;
     let elsewhere = json!("https://login.example/device");
-    scene
+    fixture
         .testbed
         .set_fault(Fault::DeviceField("verification_uri".to_owned(), elsewhere));
-    scene.refused().await;
-    assert!(lock(&scene.watch.prompt).clone().unwrap().is_elsewhere);
+    fixture.refused().await;
+    assert!(lock(&fixture.watch.prompt).clone().unwrap().is_elsewhere);
 }
 
 #[tokio::test]
 async fn a_server_without_the_grant_is_not_asked_and_registers_nobody() {
     let testbed = Arc::new(Testbed::start().await.unwrap());
-    let mut scene = Real::start(Deed::Approves).await;
-    scene.server = testbed.server_url().as_str().parse().unwrap();
-    let cause = scene.refused().await;
+    let mut fixture = Real::start(Deed::Approves).await;
+    fixture.server = testbed.server_url().as_str().parse().unwrap();
+    let cause = fixture.refused().await;
     assert!(
         matches!(cause, AuthorizationError::NoGrant { .. }),
         "{cause}"

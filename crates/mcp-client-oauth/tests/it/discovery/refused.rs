@@ -10,7 +10,7 @@ use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Legacy, Peer, Testbed};
 use serde_json::json;
 
 use super::{OPENID, failure, found, legacy, prm_field};
-use crate::support::{Impatient, PRM, Scene, bounded};
+use crate::support::{Fixture, Impatient, PRM, bounded};
 
 #[tokio::test]
 async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
@@ -26,9 +26,9 @@ async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
             ),
         ),
     ] {
-        let scene = Scene::start().await;
-        scene.testbed.set_fault(fault.clone());
-        let error = scene.login().await.unwrap_err();
+        let fixture = Fixture::start().await;
+        fixture.testbed.set_fault(fault.clone());
+        let error = fixture.login().await.unwrap_err();
         let Error::Discovery(DiscoveryError::ServerMetadata { cause, .. }) = &error else {
             panic!("{fault:?}: {error}");
         };
@@ -42,14 +42,14 @@ async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
             "{cause}"
         );
         assert!(
-            !lies || error.to_string().contains(&scene.testbed.issuer()),
+            !lies || error.to_string().contains(&fixture.testbed.issuer()),
             "{error}"
         );
         assert_eq!(error.remedy(), Remedy::ContactServerOperator);
-        scene.assert_nothing_was_sent();
+        fixture.assert_nothing_was_sent();
         // An OpenID document of the same issuer is not tried behind the back of a dishonest one.
         assert_eq!(
-            scene
+            fixture
                 .testbed
                 .count(Peer::AuthorizationServer, "GET", OPENID),
             0
@@ -59,8 +59,8 @@ async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
 
 #[tokio::test]
 async fn metadata_of_another_resource_is_refused() {
-    let scene = Scene::start().await;
-    let server = scene.server.as_str().to_owned();
+    let fixture = Fixture::start().await;
+    let server = fixture.server.as_str().to_owned();
     for resource in [
         json!("https://evil.example/mcp"),
         json!(format!("{server}/deeper")),
@@ -70,17 +70,17 @@ async fn metadata_of_another_resource_is_refused() {
         json!(""),
         json!(null),
     ] {
-        scene.testbed.clear_faults();
-        scene
+        fixture.testbed.clear_faults();
+        fixture
             .testbed
             .set_fault(prm_field("resource", resource.clone()));
-        let error = scene.login().await.unwrap_err();
+        let error = fixture.login().await.unwrap_err();
         let Error::Discovery(DiscoveryError::ResourceMetadata { cause, .. }) = error else {
             panic!("{resource}: {error}");
         };
         let unreadable = matches!(cause, ResourceMetadataError::Unreadable(_));
         assert_eq!(unreadable, resource.is_null(), "{resource}: {cause}");
-        scene.assert_nothing_was_sent();
+        fixture.assert_nothing_was_sent();
     }
 }
 
@@ -104,11 +104,11 @@ async fn a_document_that_is_none_is_a_typed_error_before_anybody_is_asked() {
         raw(deep.as_bytes()),
     ] {
         for endpoint in [Endpoint::ResourceMetadata, Endpoint::ServerMetadata] {
-            let scene = Scene::start().await;
-            scene
+            let fixture = Fixture::start().await;
+            fixture
                 .testbed
                 .set_fault(Fault::Spoil(endpoint, spoil.clone()));
-            let error = scene.login().await.unwrap_err();
+            let error = fixture.login().await.unwrap_err();
             let typed = matches!(
                 error,
                 Error::Discovery(
@@ -122,7 +122,7 @@ async fn a_document_that_is_none_is_a_typed_error_before_anybody_is_asked() {
                 )
             );
             assert!(typed, "{endpoint:?}: {error}");
-            scene.assert_nothing_was_sent();
+            fixture.assert_nothing_was_sent();
         }
     }
 }
@@ -130,11 +130,11 @@ async fn a_document_that_is_none_is_a_typed_error_before_anybody_is_asked() {
 #[tokio::test]
 async fn an_endless_document_is_not_read_to_its_end() {
     for endpoint in [Endpoint::ResourceMetadata, Endpoint::ServerMetadata] {
-        let scene = Scene::start().await;
-        scene
+        let fixture = Fixture::start().await;
+        fixture
             .testbed
             .set_fault(Fault::Spoil(endpoint, Corruption::TooLarge));
-        let error = found(&scene).await.unwrap_err();
+        let error = found(&fixture).await.unwrap_err();
         let Error::Http(http) = &error else {
             panic!("{error}")
         };
@@ -154,13 +154,13 @@ async fn a_server_that_never_answers_is_waited_for_only_so_long() {
             if endpoint == Endpoint::Mcp && spoil != Corruption::NeverAnswers {
                 continue; // Only the head of that answer is read.
             }
-            let scene = Scene::start().await;
-            scene
+            let fixture = Fixture::start().await;
+            fixture
                 .testbed
                 .set_fault(Fault::Spoil(endpoint, spoil.clone()));
-            let platform = Impatient::platform(Duration::from_millis(150), &scene);
+            let platform = Impatient::platform(Duration::from_millis(150), &fixture);
             let options = DiscoveryOptions::default();
-            let error = bounded(discover(&platform, &scene.server, &options))
+            let error = bounded(discover(&platform, &fixture.server, &options))
                 .await
                 .unwrap_err();
             let Error::Http(http) = &error else {
@@ -169,20 +169,20 @@ async fn a_server_that_never_answers_is_waited_for_only_so_long() {
             assert!(matches!(http.cause, HttpErrorKind::TimedOut(_)), "{error}");
             assert_eq!(error.remedy(), Remedy::Retry);
             // What was asked for early is not asked for again.
-            assert!(scene.testbed.count(Peer::Mcp, "GET", PRM) <= 1);
+            assert!(fixture.testbed.count(Peer::Mcp, "GET", PRM) <= 1);
         }
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_followed_on_its_own_origin_alone() {
-    let elsewhere = Scene::start().await;
+    let elsewhere = Fixture::start().await;
     for endpoint in [Endpoint::ResourceMetadata, Endpoint::ServerMetadata] {
-        let scene = Scene::start().await;
-        scene
+        let fixture = Fixture::start().await;
+        fixture
             .testbed
             .set_fault(Fault::Spoil(endpoint, Corruption::RedirectOnce));
-        assert!(found(&scene).await.is_ok(), "{endpoint:?}");
+        assert!(found(&fixture).await.is_ok(), "{endpoint:?}");
 
         let away = elsewhere.server.as_url().join(PRM).unwrap().to_string();
         for target in [
@@ -191,10 +191,10 @@ async fn a_redirect_is_followed_on_its_own_origin_alone() {
             "http://169.254.169.254/x",
             "",
         ] {
-            scene.testbed.clear_faults();
+            fixture.testbed.clear_faults();
             let spoil = Corruption::RedirectTo(target.to_owned());
-            scene.testbed.set_fault(Fault::Spoil(endpoint, spoil));
-            let error = failure(&scene).await;
+            fixture.testbed.set_fault(Fault::Spoil(endpoint, spoil));
+            let error = failure(&fixture).await;
             if target.is_empty() {
                 let is_refused = matches!(error, DiscoveryError::Redirect { .. });
                 assert!(is_refused, "{error}");
@@ -215,43 +215,43 @@ async fn a_redirect_is_followed_on_its_own_origin_alone() {
 
 #[tokio::test]
 async fn a_redirect_without_end_is_given_up() {
-    let scene = Scene::start().await;
-    scene.testbed.set_fault(Fault::Spoil(
+    let fixture = Fixture::start().await;
+    fixture.testbed.set_fault(Fault::Spoil(
         Endpoint::ResourceMetadata,
         Corruption::RedirectLoop,
     ));
-    let error = failure(&scene).await;
+    let error = failure(&fixture).await;
     assert!(
         matches!(error, DiscoveryError::Redirect { most: 3, .. }),
         "{error}"
     );
-    assert_eq!(scene.testbed.count(Peer::Mcp, "GET", PRM), 4);
+    assert_eq!(fixture.testbed.count(Peer::Mcp, "GET", PRM), 4);
 }
 
 #[tokio::test]
 async fn an_old_server_with_metadata_has_to_announce_pkce_too() {
-    let scene = Scene::with(Testbed::builder().legacy(Legacy::Metadata)).await;
-    scene.testbed.set_fault(Fault::OnlyPlainPkce);
+    let fixture = Fixture::with(Testbed::builder().legacy(Legacy::Metadata)).await;
+    fixture.testbed.set_fault(Fault::OnlyPlainPkce);
     let mut options = LoginOptions::default();
     options.discovery = legacy();
-    let error = scene.login_with(&options).await.unwrap_err();
+    let error = fixture.login_with(&options).await.unwrap_err();
     assert!(
         matches!(error, Error::Discovery(DiscoveryError::PkceUnsupported(_))),
         "{error}"
     );
-    assert_eq!(scene.person.opened(), []);
+    assert_eq!(fixture.person.opened(), []);
 }
 
 #[tokio::test]
 async fn a_dishonest_authorization_server_is_not_passed_over() {
     let dishonest = Testbed::start().await.unwrap();
     dishonest.set_fault(Fault::WrongIssuer("https://honest.example".to_owned()));
-    let scene = Scene::start().await;
-    let both = json!([dishonest.issuer(), scene.testbed.issuer()]);
-    scene
+    let fixture = Fixture::start().await;
+    let both = json!([dishonest.issuer(), fixture.testbed.issuer()]);
+    fixture
         .testbed
         .set_fault(prm_field("authorization_servers", both));
-    let error = failure(&scene).await.to_string();
+    let error = failure(&fixture).await.to_string();
     assert!(
         error.contains(&dishonest.issuer()) && error.contains("honest.example"),
         "{error}"
@@ -264,17 +264,17 @@ async fn a_thousand_authorization_servers_are_not_all_asked() {
     let many: Vec<String> = (0..1000)
         .map(|n| format!("{}/{n}", canary.issuer()))
         .collect();
-    let scene = Scene::start().await;
-    scene
+    let fixture = Fixture::start().await;
+    fixture
         .testbed
         .set_fault(prm_field("authorization_servers", json!(many)));
-    assert!(found(&scene).await.is_err());
+    assert!(found(&fixture).await.is_err());
     assert!(canary.requests().len() <= 16, "{}", canary.requests().len());
 
-    scene
+    fixture
         .testbed
         .set_fault(prm_field("authorization_servers", json!([])));
-    let error = failure(&scene).await;
+    let error = failure(&fixture).await;
     assert!(
         matches!(error, DiscoveryError::NoAuthorizationServer(_)),
         "{error}"
@@ -287,14 +287,14 @@ async fn without_s256_nobody_is_sent_to_a_browser() {
         (Fault::NoPkceMethods, "does not say that it supports PKCE"),
         (Fault::OnlyPlainPkce, "supports other methods of PKCE"),
     ] {
-        let scene = Scene::start().await;
-        scene.testbed.set_fault(fault);
-        let error = scene.login().await.unwrap_err();
+        let fixture = Fixture::start().await;
+        fixture.testbed.set_fault(fault);
+        let error = fixture.login().await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(error.remedy(), Remedy::ContactServerOperator);
-        assert_eq!(scene.person.opened(), []);
-        assert_eq!(scene.posts("/token"), 0);
-        scene.assert_nothing_is_stored().await;
+        assert_eq!(fixture.person.opened(), []);
+        assert_eq!(fixture.posts("/token"), 0);
+        fixture.assert_nothing_is_stored().await;
     }
 }
 
@@ -315,11 +315,11 @@ async fn one_unsafe_endpoint_spoils_the_metadata() {
             "https://accounts.google.com@evil.example/",
             "/relative",
         ] {
-            let scene = Scene::start().await;
-            scene
+            let fixture = Fixture::start().await;
+            fixture
                 .testbed
                 .set_fault(Fault::MetadataField(member.to_owned(), bad.into()));
-            let error = scene.login().await.unwrap_err();
+            let error = fixture.login().await.unwrap_err();
             let Error::Discovery(DiscoveryError::ServerMetadata { cause, .. }) = &error else {
                 panic!("{member} {bad}: {error}");
             };
@@ -327,38 +327,38 @@ async fn one_unsafe_endpoint_spoils_the_metadata() {
                 cause, ServerMetadataError::UnsafeEndpoint { member: found, .. } if *found == member
             );
             assert!(named, "{member} {bad}: {cause}");
-            scene.assert_nothing_was_sent();
+            fixture.assert_nothing_was_sent();
         }
     }
 }
 
 #[tokio::test]
 async fn an_unsafe_place_that_the_server_names_is_not_visited() {
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     for bad in [
         "http://as.example",
         "javascript:alert(1)",
         "https://u@as.example",
         "as.example",
     ] {
-        scene.testbed.clear_faults();
-        scene
+        fixture.testbed.clear_faults();
+        fixture
             .testbed
             .set_fault(prm_field("authorization_servers", json!([bad])));
-        let error = failure(&scene).await;
+        let error = failure(&fixture).await;
         assert!(
             matches!(error, DiscoveryError::Unsafe { .. }),
             "{bad}: {error}"
         );
 
-        scene.testbed.clear_faults();
+        fixture.testbed.clear_faults();
         let line = format!("Bearer resource_metadata=\"{bad}\"");
-        scene.testbed.set_fault(Fault::Challenge(vec![line]));
-        let error = failure(&scene).await;
+        fixture.testbed.set_fault(Fault::Challenge(vec![line]));
+        let error = failure(&fixture).await;
         assert!(
             matches!(error, DiscoveryError::Unsafe { .. }),
             "{bad}: {error}"
         );
     }
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
 }

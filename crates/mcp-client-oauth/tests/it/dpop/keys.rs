@@ -14,8 +14,8 @@ use mcp_client_oauth::{
 use super::*;
 
 /// The keys that were proven at the token endpoint, in the order of the requests.
-fn keys(scene: &Scene) -> Vec<String> {
-    proofs(scene, "/token").iter().map(thumbprint).collect()
+fn keys(fixture: &Fixture) -> Vec<String> {
+    proofs(fixture, "/token").iter().map(thumbprint).collect()
 }
 
 #[tokio::test]
@@ -26,51 +26,51 @@ async fn a_refresh_goes_on_with_the_key_that_was_stored() {
         let files = EncryptedFileStore::open(home.path().join("store"), source).unwrap();
         TokenStore::new(Arc::new(files))
     };
-    let mut scene = scene(taking(Kinds::Required)).await;
-    scene.store = store();
-    scene.login().await.unwrap();
+    let mut fixture = fixture(taking(Kinds::Required)).await;
+    fixture.store = store();
+    fixture.login().await.unwrap();
     for refreshes in 1..4 {
-        let (platform, key) = (scene.platform.clone(), scene.key());
+        let (platform, key) = (fixture.platform.clone(), fixture.key());
         let session = Session::open(platform, store(), key)
             .await
             .unwrap()
             .unwrap();
-        scene.pass(Duration::from_secs(300));
-        assert_eq!(status(&scene, &session).await, 200);
-        assert_eq!(scene.refreshes(), refreshes);
+        fixture.pass(Duration::from_secs(300));
+        assert_eq!(status(&fixture, &session).await, 200);
+        assert_eq!(fixture.refreshes(), refreshes);
     }
-    let keys = keys(&scene);
+    let keys = keys(&fixture);
     assert_eq!(keys.len(), 4);
     assert!(keys.iter().all(|key| *key == keys[0]));
 }
 
 #[tokio::test]
 async fn each_login_has_a_key_of_its_own_and_its_refresh_token_is_bound_to_it() {
-    let (scene, first) = logged_in(taking(Kinds::Required)).await;
-    scene.testbed.revoke_access_tokens();
-    let second = scene.login().await.unwrap();
+    let (fixture, first) = logged_in(taking(Kinds::Required)).await;
+    fixture.testbed.revoke_access_tokens();
+    let second = fixture.login().await.unwrap();
     let (mut old, new) = (first.record(), second.record());
     assert_ne!(old.dpop, new.dpop);
     // What a thief would need besides the refresh token.
     for stolen in [Some(DpopKey::generate().unwrap()), None] {
         let mut record = new.clone();
         record.dpop = stolen;
-        let error = refresh(&scene.platform, &record).await.unwrap_err();
+        let error = refresh(&fixture.platform, &record).await.unwrap_err();
         assert!(matches!(error, TokenRefreshError::Answer { .. }), "{error}");
     }
-    old.tokens = refresh(&scene.platform, &old).await.unwrap();
+    old.tokens = refresh(&fixture.platform, &old).await.unwrap();
     assert_eq!(old.tokens.access_token.scheme(), AuthScheme::DPoP);
     // A session that finds the other login goes on with the key of that.
-    assert_eq!(status(&scene, &first).await, 200);
+    assert_eq!(status(&fixture, &first).await, 200);
     assert_eq!(first.record().dpop, new.dpop);
 }
 
 #[tokio::test]
 async fn a_refresh_that_brings_a_bearer_token_is_refused_and_the_login_stays() {
-    let (scene, session) = logged_in(taking(Kinds::Required)).await;
-    let before = scene.record().await;
+    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+    let before = fixture.record().await;
     let bearer = Fault::TokenField("token_type".to_owned(), json!("Bearer"));
-    scene.testbed.set_fault(bearer);
+    fixture.testbed.set_fault(bearer);
     let error = session.refresh().await.unwrap_err();
     let downgraded = matches!(
         &error,
@@ -80,26 +80,26 @@ async fn a_refresh_that_brings_a_bearer_token_is_refused_and_the_login_stays() {
         })
     );
     assert!(downgraded, "{error}");
-    assert_eq!(scene.record().await, before);
+    assert_eq!(fixture.record().await, before);
 }
 
 #[tokio::test]
 async fn tokens_are_given_back_with_a_proof() {
-    let (scene, session) = logged_in(taking(Kinds::Required)).await;
+    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
     let key = session.record().dpop.unwrap().thumbprint();
-    logout(&scene.platform, &scene.store, &scene.key())
+    logout(&fixture.platform, &fixture.store, &fixture.key())
         .await
         .unwrap();
-    let proofs = proofs(&scene, "/revoke");
+    let proofs = proofs(&fixture, "/revoke");
     assert_eq!(proofs.len(), 2);
     assert!(proofs.iter().all(|proof| thumbprint(proof) == key));
 }
 
 #[tokio::test]
 async fn who_takes_each_step_alone_can_ask_for_bound_tokens() {
-    let scene = scene(taking(Kinds::Required)).await;
-    let platform = &scene.platform;
-    let discovery = discover(platform, &scene.server, &DiscoveryOptions::default()).await;
+    let fixture = fixture(taking(Kinds::Required)).await;
+    let platform = &fixture.platform;
+    let discovery = discover(platform, &fixture.server, &DiscoveryOptions::default()).await;
     let discovery = discovery.unwrap();
     assert!(discovery.wants_dpop);
     let receiver = CallbackReceiver::bind(&RedirectTarget::AnyPort, None).unwrap();
@@ -107,12 +107,12 @@ async fn who_takes_each_step_alone_can_ask_for_bound_tokens() {
     let identity = identify(platform, &discovery, &options, None, Some(receiver.uri())).await;
     let identity = identity.unwrap();
     let key = DpopKey::generate().unwrap();
-    let prover = Arc::new(ProofGenerator::new(
+    let proof_generator = Arc::new(ProofGenerator::new(
         key.clone(),
         Arc::clone(&platform.clock),
     ));
     let request = GrantRequest::new(&discovery, &identity, None).unwrap();
-    let request = request.with_receiver(receiver).with_prover(prover);
+    let request = request.with_receiver(receiver).with_prover(proof_generator);
     let grant = grant::select(&request, None).unwrap();
     let tokens = bounded(grant.request_tokens(platform, request))
         .await
@@ -126,17 +126,17 @@ async fn who_takes_each_step_alone_can_ask_for_bound_tokens() {
 /// A program that knows no keys would send the token as one that needs none.
 #[tokio::test]
 async fn a_record_with_a_key_is_written_as_one_of_a_newer_version() {
-    let (scene, session) = logged_in(taking(Kinds::Required)).await;
+    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
     let backend = Arc::new(MemoryBackend::default());
     let store = TokenStore::new(backend.clone());
-    let mut lock = store.lock(&scene.key()).await.unwrap();
+    let mut lock = store.lock(&fixture.key()).await.unwrap();
     store.save(&mut lock, &session.record()).await.unwrap();
-    let name = format!("login {}", scene.server);
+    let name = format!("login {}", fixture.server);
     let stored = backend.get(&name).await.unwrap().unwrap();
     let record: serde_json::Value = serde_json::from_slice(stored.bytes.expose()).unwrap();
     assert_eq!(record["version"], 3);
     assert!(record["tokens"]["access_token"]["DPoP"].is_string());
-    let (again, _) = store.load(&scene.key()).await.unwrap().unwrap();
+    let (again, _) = store.load(&fixture.key()).await.unwrap().unwrap();
     assert_eq!(again.dpop, session.record().dpop);
     let token = session.token().await.unwrap();
     assert_eq!(again.tokens.access_token, token);
@@ -149,12 +149,12 @@ async fn a_login_that_is_shared_is_shared_with_its_key() {
     let builder = taking(Kinds::Required)
         .also_issues_for(mail.server_url().as_str())
         .one_login_for_all_resources();
-    let notes = scene(builder).await;
+    let notes = fixture(builder).await;
     let issuer = json!([notes.testbed.issuer()]);
     mail.set_fault(Fault::PrmField("authorization_servers".to_owned(), issuer));
     let login = notes.login().await.unwrap();
 
-    let mut other = Scene::of(mail);
+    let mut other = Fixture::of(mail);
     other.platform = notes.platform.clone();
     other.store = notes.store.clone();
     let mut sharing = LoginOptions::default();

@@ -26,164 +26,164 @@ fn at_both() -> Builder {
     wanting(&[Peer::AuthorizationServer, Peer::Mcp])
 }
 
-fn nonces(scene: &Scene, path: &str) -> Vec<Option<String>> {
-    let proofs = proofs(scene, path).into_iter();
+fn nonces(fixture: &Fixture, path: &str) -> Vec<Option<String>> {
+    let proofs = proofs(fixture, path).into_iter();
     proofs.map(|proof| proof.nonce).collect()
 }
 
 #[tokio::test]
 async fn each_server_gets_the_nonce_that_it_gave_and_no_other() {
-    let (scene, session) = logged_in(at_both()).await;
-    assert_eq!(scene.posts("/token"), 2);
+    let (fixture, session) = logged_in(at_both()).await;
+    assert_eq!(fixture.posts("/token"), 2);
     for _ in 0..3 {
-        assert_eq!(status(&scene, &session).await, 200);
+        assert_eq!(status(&fixture, &session).await, 200);
     }
-    assert_eq!(asked(&scene), 4, "once for the nonce");
-    let (issuer, resource) = (nonces(&scene, "/token"), nonces(&scene, NOTES));
+    assert_eq!(asked(&fixture), 4, "once for the nonce");
+    let (issuer, resource) = (nonces(&fixture, "/token"), nonces(&fixture, NOTES));
     assert_eq!((&issuer[0], &resource[0]), (&None, &None));
     assert!(issuer[1].is_some() && resource[1].is_some());
     assert!(resource[1..].iter().all(|nonce| *nonce == resource[1]));
     assert_ne!(issuer[1], resource[1]);
-    assert_eq!(scene.refreshes(), 0, "the token was good all the time");
+    assert_eq!(fixture.refreshes(), 0, "the token was good all the time");
 }
 
 #[tokio::test]
 async fn a_nonce_that_is_good_no_more_costs_one_request_and_no_token() {
-    let (scene, session) = logged_in(at_both()).await;
-    assert_eq!(status(&scene, &session).await, 200);
+    let (fixture, session) = logged_in(at_both()).await;
+    assert_eq!(status(&fixture, &session).await, 200);
     session.refresh().await.unwrap();
-    let (asked_before, posts) = (asked(&scene), scene.posts("/token"));
-    scene.testbed.renew_dpop_nonces();
-    assert_eq!(status(&scene, &session).await, 200);
+    let (asked_before, posts) = (asked(&fixture), fixture.posts("/token"));
+    fixture.testbed.renew_dpop_nonces();
+    assert_eq!(status(&fixture, &session).await, 200);
     session.refresh().await.unwrap();
-    assert_eq!(asked(&scene), asked_before + 2);
-    assert_eq!(scene.posts("/token"), posts + 2);
-    assert!(scene.testbed.families()[0].alive);
+    assert_eq!(asked(&fixture), asked_before + 2);
+    assert_eq!(fixture.posts("/token"), posts + 2);
+    assert!(fixture.testbed.families()[0].alive);
 }
 
 #[tokio::test]
 async fn many_who_lack_a_nonce_at_once_lose_no_token() {
-    let (scene, session) = logged_in(at_both()).await;
-    let authorized = authorized(&scene, &session);
+    let (fixture, session) = logged_in(at_both()).await;
+    let authorized = authorized(&fixture, &session);
     let tasks: JoinSet<_> = (0..50)
         .map(|_| {
-            let request = authorized.get(notes(&scene));
+            let request = authorized.get(notes(&fixture));
             async move { request.send().await.unwrap().status.as_u16() }
         })
         .collect();
     assert_eq!(bounded(tasks.join_all()).await, [200; 50]);
-    assert!(asked(&scene) <= 100);
-    assert_eq!(scene.refreshes(), 0);
+    assert!(asked(&fixture) <= 100);
+    assert_eq!(fixture.refreshes(), 0);
 }
 
 #[tokio::test]
 async fn an_issuer_that_wants_nonces_for_ever_is_asked_twice() {
-    let scene = scene(at_both().fault(Fault::DpopNonceForEver)).await;
-    let error = scene.login().await.unwrap_err();
+    let fixture = fixture(at_both().fault(Fault::DpopNonceForEver)).await;
+    let error = fixture.login().await.unwrap_err();
     assert!(error.to_string().contains("use_dpop_nonce"), "{error}");
     assert_eq!(error.remedy(), Remedy::ContactServerOperator);
-    assert_eq!(scene.posts("/token"), 2);
+    assert_eq!(fixture.posts("/token"), 2);
 }
 
 #[tokio::test]
 async fn a_login_is_not_lost_to_an_issuer_that_wants_nonces_for_ever() {
-    let (scene, session) = logged_in(at_both()).await;
-    let posts = scene.posts("/token");
-    scene.testbed.set_fault(Fault::DpopNonceForEver);
+    let (fixture, session) = logged_in(at_both()).await;
+    let posts = fixture.posts("/token");
+    fixture.testbed.set_fault(Fault::DpopNonceForEver);
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
-    assert_eq!(scene.posts("/token"), posts + 2);
-    scene.testbed.clear_faults();
+    assert_eq!(fixture.posts("/token"), posts + 2);
+    fixture.testbed.clear_faults();
     session.refresh().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_server_that_wants_nonces_for_ever_is_asked_three_times() {
-    let (scene, session) = logged_in(at_both()).await;
-    scene.testbed.set_fault(Fault::DpopNonceForEver);
+    let (fixture, session) = logged_in(at_both()).await;
+    fixture.testbed.set_fault(Fault::DpopNonceForEver);
     for requests in 1..4 {
-        assert_eq!(status(&scene, &session).await, 401);
-        assert_eq!(asked(&scene), 3 * requests);
+        assert_eq!(status(&fixture, &session).await, 401);
+        assert_eq!(asked(&fixture), 3 * requests);
     }
-    assert_eq!(scene.refreshes(), 0);
+    assert_eq!(fixture.refreshes(), 0);
 }
 
 #[tokio::test]
 async fn what_is_no_nonce_is_not_repeated() {
-    let (scene, session) = logged_in(at_both()).await;
+    let (fixture, session) = logged_in(at_both()).await;
     let long = "x".repeat(1025);
     for bad in ["a\tb", "a b", "a\"b", "é", &long] {
-        let (before, posts) = (asked(&scene), scene.posts("/token"));
-        scene.testbed.renew_dpop_nonces();
-        scene.testbed.set_fault(Fault::DpopNonce(bad.to_owned()));
-        assert_eq!(status(&scene, &session).await, 401);
+        let (before, posts) = (asked(&fixture), fixture.posts("/token"));
+        fixture.testbed.renew_dpop_nonces();
+        fixture.testbed.set_fault(Fault::DpopNonce(bad.to_owned()));
+        assert_eq!(status(&fixture, &session).await, 401);
         session.refresh().await.unwrap_err();
-        assert_eq!(asked(&scene), before + 1, "{bad}");
-        assert_eq!(scene.posts("/token"), posts + 1, "{bad}");
-        scene.testbed.clear_faults();
+        assert_eq!(asked(&fixture), before + 1, "{bad}");
+        assert_eq!(fixture.posts("/token"), posts + 1, "{bad}");
+        fixture.testbed.clear_faults();
     }
     assert!(
-        nonces(&scene, NOTES)
+        nonces(&fixture, NOTES)
             .iter()
             .flatten()
             .all(|nonce| nonce.is_ascii())
     );
-    assert_eq!(status(&scene, &session).await, 200);
+    assert_eq!(status(&fixture, &session).await, 200);
 }
 
 /// Another token would be refused for the same reason: here, a clock that is wrong.
 #[tokio::test]
 async fn a_refused_proof_is_no_refused_token() {
     let hour = Duration::from_secs(3600);
-    let (scene, session) = logged_in(wanting(&[]).access_token_lifetime(hour)).await;
-    scene.testbed.advance(hour / 2);
-    let answer = read(&scene, &session).await.unwrap();
-    let challenge = answer.header(header::WWW_AUTHENTICATE).unwrap();
+    let (fixture, session) = logged_in(wanting(&[]).access_token_lifetime(hour)).await;
+    fixture.testbed.advance(hour / 2);
+    let response = read(&fixture, &session).await.unwrap();
+    let challenge = response.header(header::WWW_AUTHENTICATE).unwrap();
     assert!(challenge.contains("invalid_dpop_proof"), "{challenge}");
-    assert_eq!((asked(&scene), scene.refreshes()), (1, 0));
+    assert_eq!((asked(&fixture), fixture.refreshes()), (1, 0));
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
-    scene.clock.advance(hour / 2);
-    assert_eq!(status(&scene, &session).await, 200);
+    fixture.clock.advance(hour / 2);
+    assert_eq!(status(&fixture, &session).await, 200);
 }
 
 #[tokio::test]
 async fn a_token_that_is_refused_is_replaced_once_whatever_the_nonces() {
-    let (scene, session) = logged_in(at_both()).await;
-    assert_eq!(status(&scene, &session).await, 200);
-    scene.testbed.revoke_access_tokens();
-    scene.testbed.renew_dpop_nonces();
-    assert_eq!(status(&scene, &session).await, 200);
-    assert_eq!(scene.refreshes(), 2, "once for the nonce");
-    let tokens = proofs(&scene, NOTES).into_iter().map(|proof| proof.ath);
+    let (fixture, session) = logged_in(at_both()).await;
+    assert_eq!(status(&fixture, &session).await, 200);
+    fixture.testbed.revoke_access_tokens();
+    fixture.testbed.renew_dpop_nonces();
+    assert_eq!(status(&fixture, &session).await, 200);
+    assert_eq!(fixture.refreshes(), 2, "once for the nonce");
+    let tokens = proofs(&fixture, NOTES).into_iter().map(|proof| proof.ath);
     let tokens: BTreeSet<_> = tokens.collect();
     assert_eq!(tokens.len(), 2, "each proof names its own token");
-    scene.testbed.set_fault(Fault::RefusesEveryToken);
-    let before = asked(&scene);
-    assert_eq!(status(&scene, &session).await, 401);
-    assert!(asked(&scene) <= before + 3);
+    fixture.testbed.set_fault(Fault::RefusesEveryToken);
+    let before = asked(&fixture);
+    assert_eq!(status(&fixture, &session).await, 401);
+    assert!(asked(&fixture) <= before + 3);
 }
 
 #[tokio::test]
 async fn a_person_who_is_asked_brings_a_bound_token() {
-    let scene = scene(at_both()).await;
-    let (platform, store) = (scene.platform.clone(), scene.store.clone());
+    let fixture = fixture(at_both()).await;
+    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
     let options = LoginOptions::default();
-    let source = InteractiveSession::open(platform, store, scene.server.clone(), options).await;
-    let authorized = Authorized::new(scene.platform.clone(), Arc::new(source.unwrap()));
+    let source = InteractiveSession::open(platform, store, fixture.server.clone(), options).await;
+    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(source.unwrap()));
     for logins in 1..3 {
-        let request = authorized.get(notes(&scene));
+        let request = authorized.get(notes(&fixture));
         assert_eq!(bounded(Box::pin(request.send())).await.unwrap().status, 200);
-        assert_eq!(scene.person.opened().len(), logins);
-        scene.testbed.revoke_everything();
+        assert_eq!(fixture.person.opened().len(), logins);
+        fixture.testbed.revoke_everything();
     }
 }
 
 /// RFC 9449 §8.2: the next nonce may come with any answer.
 #[tokio::test]
 async fn a_nonce_is_learnt_from_a_good_answer_too() {
-    let (scene, session) = logged_in(taking(Kinds::Required)).await;
-    let answer = |nonce: &str| {
+    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+    let response = |nonce: &str| {
         let headers = [("dpop-nonce".parse().unwrap(), nonce.parse().unwrap())];
         Ok(Response::new(
             http::StatusCode::OK,
@@ -191,16 +191,16 @@ async fn a_nonce_is_learnt_from_a_good_answer_too() {
             "",
         ))
     };
-    let script = ["n-1", "n-2", "n-3"].map(answer);
+    let script = ["n-1", "n-2", "n-3"].map(response);
     let http = Arc::new(ScriptedHttp::new(script));
     let platform = Platform::new(
         http.clone(),
-        Arc::new(scene.clock.clone()),
+        Arc::new(fixture.clock.clone()),
         Arc::new(RecordedInteraction::default()),
     );
     let authorized = Authorized::new(platform, Arc::new(session));
     for _ in 0..3 {
-        authorized.get(notes(&scene)).send().await.unwrap();
+        authorized.get(notes(&fixture)).send().await.unwrap();
     }
     let claims = http.requests().into_iter().map(|request| {
         let proof = request.headers["dpop"].to_str().unwrap();
@@ -237,15 +237,15 @@ impl HttpClient for Slow {
 
 #[tokio::test]
 async fn both_tries_share_the_time_of_one_request() {
-    let (scene, session) = logged_in(taking(Kinds::Required)).await;
+    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
     let seconds = Duration::from_secs;
     for (takes, expected) in [(20, vec![30, 10]), (31, vec![30])] {
         let slow = Arc::new(Slow {
-            clock: scene.clock.clone(),
+            clock: fixture.clock.clone(),
             takes: seconds(takes),
             deadlines: Mutex::default(),
         });
-        let mut platform = scene.platform.clone();
+        let mut platform = fixture.platform.clone();
         platform.http = slow.clone();
         refresh(&platform, &session.record()).await.unwrap_err();
         let expected: Vec<_> = expected.into_iter().map(seconds).collect();

@@ -93,7 +93,7 @@ async fn time_of_a_refresh(herd: &mut Herd) -> Duration {
             answers.extend(member.process.hear().await);
         }
         herd.assert_agreed(&answers).await;
-        herd.scene.testbed.forget_requests();
+        herd.fixture.testbed.forget_requests();
         all += time;
     }
     all / ROUNDS
@@ -112,7 +112,7 @@ impl Disturbed {
             self.happen(event).await;
         }
         let mut answers = self.herd.answers().await;
-        if answers.iter().any(|answer| answer.starts_with("error")) {
+        if answers.iter().any(|response| response.starts_with("error")) {
             self.explain(&answers);
             self.log_in().await;
             self.herd.tell("again").await;
@@ -120,9 +120,9 @@ impl Disturbed {
         }
         self.herd.assert_agreed(&answers).await;
         self.assert_nobody_alive_spent_a_token_twice();
-        let logins = self.herd.scene.person.opened().len();
+        let logins = self.herd.fixture.person.opened().len();
         assert_eq!(logins, 1 + self.tally.lost, "a login for nothing");
-        self.herd.scene.testbed.forget_requests();
+        self.herd.fixture.testbed.forget_requests();
         self.replace_the_dead().await;
     }
 
@@ -192,16 +192,16 @@ impl Disturbed {
     /// token that is stored, nobody has another one, and its note says so.
     async fn look(&mut self) {
         /// A member may have taken the lock in the moment before it was stopped.
-        const PATIENCE: Duration = Duration::from_millis(50);
+        const TIMEOUT: Duration = Duration::from_millis(50);
         for member in &self.herd.members {
             member.process.stop();
         }
-        let (store, key) = (self.herd.store(), self.herd.scene.key());
-        if let Ok(lock) = tokio::time::timeout(PATIENCE, store.lock(&key)).await {
+        let (store, key) = (self.herd.store(), self.herd.fixture.key());
+        if let Ok(lock) = tokio::time::timeout(TIMEOUT, store.lock(&key)).await {
             let lock = lock.unwrap();
             let tokens = &lock.record().expect("nobody logs out").tokens;
             let spent = tokens.refresh_token.as_ref().unwrap().expose();
-            if self.herd.scene.testbed.is_spent(spent) {
+            if self.herd.fixture.testbed.is_spent(spent) {
                 assert!(
                     lock.refresh_interrupted(),
                     "a refresh token was spent without a note"

@@ -85,14 +85,14 @@ async fn obey(name: &str, store: TokenStore) {
             "again" => {}
             _ => panic!("what is {verb}?"),
         }
-        let answer = if is_refused {
+        let response = if is_refused {
             session
                 .refresh_after_rejection(&token, &Challenge::default())
                 .await
         } else {
             session.token().await
         };
-        match answer {
+        match response {
             Ok(new) => {
                 say(&format!("token {}", new.expose()));
                 (token, is_refused) = (new, false);

@@ -14,7 +14,7 @@ use super::{
     place::Place,
     process::Process,
 };
-use crate::support::{Scene, bounded};
+use crate::support::{Fixture, bounded};
 
 /// How long an access token lives.
 const LIFE: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub(crate) struct Member {
 }
 
 pub(crate) struct Herd {
-    pub(crate) scene: Scene,
+    pub(crate) fixture: Fixture,
     pub(crate) members: Vec<Member>,
     place: Place,
     /// What everybody has.
@@ -51,10 +51,10 @@ impl Herd {
         let builder = Testbed::builder()
             .access_token_lifetime(LIFE)
             .clock_stands_still(true);
-        let mut scene = Scene::with(builder).await;
-        scene.store = place.store();
+        let mut fixture = Fixture::with(builder).await;
+        fixture.store = place.store();
         let mut herd = Self {
-            scene,
+            fixture,
             members: Vec::new(),
             place,
             token: String::new(),
@@ -62,7 +62,7 @@ impl Herd {
             born: 0,
         };
         herd.token = herd.log_in().await;
-        herd.scene.testbed.forget_requests();
+        herd.fixture.testbed.forget_requests();
         for _ in 0..size {
             herd.bear();
         }
@@ -74,7 +74,7 @@ impl Herd {
     pub(crate) fn bear(&mut self) {
         self.born += 1;
         let name = format!("member-{}", self.born);
-        let mut command = member(&name, self.scene.server.as_str());
+        let mut command = member(&name, self.fixture.server.as_str());
         self.place.tell(&mut command);
         let process = Process::start(command);
         self.members.push(Member {
@@ -96,8 +96,8 @@ impl Herd {
 
     /// The new login is for everybody. What it brings.
     pub(crate) async fn log_in(&self) -> String {
-        let session = self.scene.login().await.unwrap();
-        self.scene.store.flush().await;
+        let session = self.fixture.login().await.unwrap();
+        self.fixture.store.flush().await;
         session.record().tokens.access_token.expose().to_owned()
     }
 
@@ -111,12 +111,12 @@ impl Herd {
         match trouble {
             Trouble::Expired => {
                 self.seconds += LIFE.as_secs();
-                self.scene.clock.set(at(self.seconds));
-                self.scene.testbed.advance(LIFE);
+                self.fixture.clock.set(at(self.seconds));
+                self.fixture.testbed.advance(LIFE);
                 self.tell("token").await;
             }
             Trouble::Refused => {
-                self.scene.testbed.revoke_access_tokens();
+                self.fixture.testbed.revoke_access_tokens();
                 self.tell("replace").await;
             }
         }
@@ -143,15 +143,15 @@ impl Herd {
     pub(crate) async fn assert_agreed(&mut self, answers: &[String]) {
         let first = answers.first().expect("somebody lives");
         let token = first.strip_prefix("token ").expect(first).to_owned();
-        for answer in answers {
-            assert_eq!(answer, first, "they do not agree");
+        for response in answers {
+            assert_eq!(response, first, "they do not agree");
         }
         assert_ne!(token, self.token, "this is the token that was no good");
         assert!(
-            is_good(&self.scene, &token).await,
+            is_good(&self.fixture, &token).await,
             "the server does not take it"
         );
-        assert!(self.scene.testbed.families().last().unwrap().alive);
+        assert!(self.fixture.testbed.families().last().unwrap().alive);
         self.token = token;
     }
 
@@ -161,15 +161,19 @@ impl Herd {
         let answers = self.answers().await;
         assert_eq!(answers.len(), self.members.len());
         self.assert_agreed(&answers).await;
-        assert_eq!(self.scene.refreshes(), 1, "one token request for all");
-        assert_eq!(self.scene.testbed.families().len(), 1);
-        assert_eq!(self.scene.person.opened().len(), 1, "nobody logs in again");
-        self.scene.testbed.forget_requests();
+        assert_eq!(self.fixture.refreshes(), 1, "one token request for all");
+        assert_eq!(self.fixture.testbed.families().len(), 1);
+        assert_eq!(
+            self.fixture.person.opened().len(),
+            1,
+            "nobody logs in again"
+        );
+        self.fixture.testbed.forget_requests();
     }
 
     /// The refreshes of this round, in the order of their arrival.
     pub(crate) fn refreshes(&self) -> Vec<Recorded> {
-        let requests = self.scene.testbed.requests().into_iter();
+        let requests = self.fixture.testbed.requests().into_iter();
         requests
             .filter(|request| request.path == "/token" && request.form("refresh_token").is_some())
             .collect()
@@ -178,7 +182,7 @@ impl Herd {
     /// Waits until somebody sends a refresh: which member that is.
     pub(crate) async fn sender(&self) -> usize {
         let server = Peer::AuthorizationServer;
-        bounded(self.scene.testbed.arrived(server, "POST", "/token", 1)).await;
+        bounded(self.fixture.testbed.arrived(server, "POST", "/token", 1)).await;
         let refreshes = self.refreshes();
         let name = sender_of(refreshes.last().unwrap());
         let found = self.members.iter().position(|member| member.name == name);
@@ -191,12 +195,12 @@ pub(crate) fn sender_of(request: &Recorded) -> &str {
 }
 
 /// Whether the server takes an access token.
-pub(crate) async fn is_good(scene: &Scene, token: &str) -> bool {
-    let notes = scene.server.as_url().join("/mcp/notes").unwrap();
+pub(crate) async fn is_good(fixture: &Fixture, token: &str) -> bool {
+    let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
     let mut request = Request::json(notes, AddressSpace::Loopback, String::new());
     request.method = Method::GET;
     let bearer = format!("Bearer {token}").parse().unwrap();
     request.headers.insert(header::AUTHORIZATION, bearer);
-    let answer = bounded(scene.platform.http.send(request)).await;
-    answer.unwrap().status == 200
+    let response = bounded(fixture.platform.http.send(request)).await;
+    response.unwrap().status == 200
 }

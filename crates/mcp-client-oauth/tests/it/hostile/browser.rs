@@ -65,10 +65,10 @@ async fn ask(port: u16, request: &str) -> Option<Page> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
     // Who hangs up before the end has heard enough.
     let _ = stream.write_all(request.as_bytes()).await;
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response).await;
+    let response = String::from_utf8_lossy(&response);
+    let (head, body) = response.split_once("\r\n\r\n")?;
     Some(Page {
         status: head.split(' ').nth(1)?.parse().ok()?,
         head: head.to_ascii_lowercase(),

@@ -24,7 +24,7 @@ use super::{listeners::Listener, tls::TlsServer};
 use crate::{
     herd::process::{Process, again, orders, say, variable},
     sealed::Home,
-    support::{Impatient, Person, Scene, bounded, platform, the_time},
+    support::{Fixture, Impatient, Person, bounded, platform, the_time},
 };
 
 const ROLE: &str = "MCP_OAUTH_TEST_HOSTILE_ROLE";
@@ -251,11 +251,11 @@ async fn logins_that_are_never_finished_leave_nothing() {
 /// H167: neither the listener of a login nor the lock of a record is open in a child process.
 #[tokio::test]
 async fn a_child_inherits_neither_listener_nor_lock() {
-    let scene = Scene::start().await.for_person(Person::who_waits());
-    let waiting = scene.begin(LoginOptions::default()).await;
+    let fixture = Fixture::start().await.for_person(Person::who_waits());
+    let waiting = fixture.begin(LoginOptions::default()).await;
     let home = Home::new();
     let store = TokenStore::new(Arc::new(home.open()));
-    let lock = store.lock(&scene.key()).await.unwrap();
+    let lock = store.lock(&fixture.key()).await.unwrap();
     let open = Command::new("ls")
         .args(["-l", "/proc/self/fd"])
         .stdin(Stdio::null())

@@ -23,9 +23,9 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn of(answers: &[Vec<String>]) -> Self {
-        let addresses = |answer: &Vec<String>| {
+        let addresses = |response: &Vec<String>| {
             let parse = |text: &String| SocketAddr::new(text.parse().unwrap(), 0);
-            answer.iter().map(parse).collect()
+            response.iter().map(parse).collect()
         };
         Self {
             answers: Mutex::new(answers.iter().rev().map(addresses).collect()),

@@ -8,7 +8,7 @@ use mcp_client_oauth::platform::{
     AddressSpace, HttpClient, HttpError, Request, ReqwestClient, Response,
 };
 
-use crate::support::Scene;
+use crate::support::Fixture;
 
 pub(super) const PUBLIC_MCP: &str = "https://mcp.example";
 pub(super) const PUBLIC_AS: &str = "https://as.example";
@@ -20,11 +20,11 @@ pub(super) struct Masquerade {
 }
 
 impl Masquerade {
-    pub(super) fn of(scene: &Scene) -> Self {
-        let mcp = scene.server.as_url().origin().ascii_serialization();
+    pub(super) fn of(fixture: &Fixture) -> Self {
+        let mcp = fixture.server.as_url().origin().ascii_serialization();
         Self {
             network: ReqwestClient::default(),
-            names: [(PUBLIC_MCP, mcp), (PUBLIC_AS, scene.testbed.issuer())],
+            names: [(PUBLIC_MCP, mcp), (PUBLIC_AS, fixture.testbed.issuer())],
         }
     }
 
@@ -48,8 +48,8 @@ impl HttpClient for Masquerade {
         let rest = &request.url[url::Position::BeforePath..];
         request.url = format!("{own}{rest}").parse().unwrap();
         request.reach = AddressSpace::Loopback;
-        let mut answer = self.network.send(request).await?;
-        let headers = answer.headers.iter().map(|(name, value)| {
+        let mut response = self.network.send(request).await?;
+        let headers = response.headers.iter().map(|(name, value)| {
             let value = self.disguised(value.as_bytes());
             let value = value.and_then(|text| HeaderValue::try_from(text).ok());
             (
@@ -57,11 +57,11 @@ impl HttpClient for Masquerade {
                 value.unwrap_or_else(|| HeaderValue::from_static("")),
             )
         });
-        answer.headers = headers.collect::<HeaderMap>();
-        if let Some(body) = self.disguised(&answer.body) {
-            answer.body = Bytes::from(body);
+        response.headers = headers.collect::<HeaderMap>();
+        if let Some(body) = self.disguised(&response.body) {
+            response.body = Bytes::from(body);
         }
-        answer.remote = None;
-        Ok(answer)
+        response.remote = None;
+        Ok(response)
     }
 }

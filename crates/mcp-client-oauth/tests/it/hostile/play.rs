@@ -32,15 +32,15 @@ pub(super) async fn play(case: &Case) {
         let mut stage = Stage::of(asked, variant).await;
         let pages: Pages = Arc::default();
         if variant.client.grant.as_deref() == Some("device_code") {
-            stage.scene = stage.scene.for_person(whose_device_shows_a_code());
+            stage.fixture = stage.fixture.for_person(whose_device_shows_a_code());
         } else if !variant.callbacks.is_empty() {
             let person = whose_browser_goes_to(variant, &stage.words, &pages);
-            stage.scene = stage.scene.for_person(person);
+            stage.fixture = stage.fixture.for_person(person);
         }
         let mut seen = Box::pin(act(asked, variant, &stage, &paper)).await;
         seen.pages = std::mem::take(&mut *lock(&pages));
         seen::check(asked, variant, &stage, &seen, &what);
-        seen::assert_nothing_leaked(&stage.scene, &paper, &what).await;
+        seen::assert_nothing_leaked(&stage.fixture, &paper, &what).await;
     }
 }
 
@@ -83,13 +83,13 @@ async fn act(act: Act, variant: &Variant, stage: &Stage, paper: &Paper) -> Seen 
             honest.afresh = false;
             honest.discovery.legacy = false;
             // An honest server is waited for, however little patience the case has.
-            let scene = &stage.scene;
-            let network = platform(&scene.clock, &scene.person);
-            let first = login_at(&network, &scene.store, &scene.server, &honest);
+            let fixture = &stage.fixture;
+            let network = platform(&fixture.clock, &fixture.person);
+            let first = login_at(&network, &fixture.store, &fixture.server, &honest);
             let session = bounded(Box::pin(first)).await.unwrap();
-            stage.scene.person.pages().await;
-            stage.scene.testbed.forget_requests();
-            let before = stage.scene.record().await;
+            stage.fixture.person.pages().await;
+            stage.fixture.testbed.forget_requests();
+            let before = stage.fixture.record().await;
             stage.turn_hostile(variant);
             match act {
                 Act::LoginAgain => login(variant, stage, paper, before).await,
@@ -102,12 +102,12 @@ async fn act(act: Act, variant: &Variant, stage: &Stage, paper: &Paper) -> Seen 
 }
 
 async fn login(variant: &Variant, stage: &Stage, paper: &Paper, before: Option<Record>) -> Seen {
-    let scene = &stage.scene;
-    let opened = scene.person.opened().len();
+    let fixture = &stage.fixture;
+    let opened = fixture.person.opened().len();
     let options = options(&variant.client, &stage.words);
-    let outcome = scene.login_with(&options).await;
-    scene.person.pages().await;
-    let urls = scene.person.opened().split_off(opened);
+    let outcome = fixture.login_with(&options).await;
+    fixture.person.pages().await;
+    let urls = fixture.person.opened().split_off(opened);
     let scope = urls.last().map(|url| parameters(url, "scope").concat());
     if let Ok(session) = &outcome {
         print_session(paper, session);
@@ -115,14 +115,14 @@ async fn login(variant: &Variant, stage: &Stage, paper: &Paper, before: Option<R
     let mut seen = Seen::of(outcome.as_ref().err(), paper);
     seen.scope = scope;
     seen.opened = urls;
-    seen.stored(before, scene.record().await);
+    seen.stored(before, fixture.record().await);
     seen
 }
 
 async fn discovery(variant: &Variant, stage: &Stage, paper: &Paper) -> Seen {
-    let scene = &stage.scene;
+    let fixture = &stage.fixture;
     let options = options(&variant.client, &stage.words).discovery;
-    let outcome = bounded(discover(&scene.platform, &scene.server, &options)).await;
+    let outcome = bounded(discover(&fixture.platform, &fixture.server, &options)).await;
     let scope = outcome.as_ref().ok().map(|discovery| {
         let scope = discovery.challenged_scope.as_ref();
         scope.map(ToString::to_string).unwrap_or_default()
@@ -131,7 +131,7 @@ async fn discovery(variant: &Variant, stage: &Stage, paper: &Paper) -> Seen {
     let outcome = outcome.and_then(|discovery| Ok(discovery.require_pkce()?));
     let mut seen = Seen::of(outcome.as_ref().err(), paper);
     seen.scope = scope;
-    seen.opened = scene.person.opened();
+    seen.opened = fixture.person.opened();
     seen
 }
 
@@ -148,7 +148,7 @@ async fn connect(variant: &Variant, stage: &Stage, paper: &Paper) -> Seen {
         _ => AddressSpace::Public,
     };
     let request = Request::metadata(url, reach);
-    let outcome = bounded(stage.scene.platform.http.send(request)).await;
+    let outcome = bounded(stage.fixture.platform.http.send(request)).await;
     Seen::of(outcome.err().map(Error::from).as_ref(), paper)
 }
 
@@ -159,47 +159,47 @@ async fn request(
     session: &Session,
     before: Option<Record>,
 ) -> Seen {
-    let scene = &stage.scene;
-    let authorized = Authorized::new(scene.platform.clone(), Arc::new(session.clone()));
+    let fixture = &stage.fixture;
+    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(session.clone()));
     let url = variant.url.as_deref().unwrap_or("${server}/notes");
     let url: Url = stage.words.fill(url).parse().unwrap();
     let outcome = bounded(authorized.get(url).send()).await;
     let mut seen = match outcome {
-        Ok(answer) if answer.status.is_success() => Seen::of(None, paper),
-        Ok(answer) => {
-            paper.print(&answer);
+        Ok(response) if response.status.is_success() => Seen::of(None, paper),
+        Ok(response) => {
+            paper.print(&response);
             let mut seen = Seen::of(None, paper);
-            seen.code = format!("status/{}", answer.status.as_u16());
+            seen.code = format!("status/{}", response.status.as_u16());
             seen
         }
         Err(error) => Seen::of(Some(&error), paper),
     };
-    seen.stored(before, scene.record().await);
+    seen.stored(before, fixture.record().await);
     seen
 }
 
 /// Time flies, so that a client which waits before it tries again is not waited for.
 async fn refresh(stage: &Stage, paper: &Paper, before: Option<Record>) -> Seen {
-    let clock = ManualClock::auto_advancing(stage.scene.clock.now());
-    let mut platform = platform(&clock, &stage.scene.person);
-    platform.http = Arc::clone(&stage.scene.platform.http);
-    let key = stage.scene.key();
-    let session = Session::open(platform, stage.scene.store.clone(), key).await;
+    let clock = ManualClock::auto_advancing(stage.fixture.clock.now());
+    let mut platform = platform(&clock, &stage.fixture.person);
+    platform.http = Arc::clone(&stage.fixture.platform.http);
+    let key = stage.fixture.key();
+    let session = Session::open(platform, stage.fixture.store.clone(), key).await;
     let session = session.unwrap().unwrap();
     let outcome = bounded(session.refresh()).await;
     print_session(paper, &session);
     let mut seen = Seen::of(outcome.as_ref().err(), paper);
     seen.slept = clock.slept().iter().max().copied().unwrap_or_default();
-    seen.stored(before, stage.scene.record().await);
+    seen.stored(before, stage.fixture.record().await);
     seen
 }
 
 async fn leave(stage: &Stage, paper: &Paper, before: Option<Record>) -> Seen {
-    let scene = &stage.scene;
-    let clock = ManualClock::auto_advancing(scene.clock.now());
-    let mut platform = platform(&clock, &scene.person);
-    platform.http = Arc::clone(&scene.platform.http);
-    let outcome = bounded(logout(&platform, &scene.store, &scene.key())).await;
+    let fixture = &stage.fixture;
+    let clock = ManualClock::auto_advancing(fixture.clock.now());
+    let mut platform = platform(&clock, &fixture.person);
+    platform.http = Arc::clone(&fixture.platform.http);
+    let outcome = bounded(logout(&platform, &fixture.store, &fixture.key())).await;
     let mut seen = match outcome.unwrap().remote {
         RevocationOutcome::Failed(error) => Seen::of(Some(&error), paper),
         RevocationOutcome::Revoked => Seen::of(None, paper),
@@ -209,6 +209,6 @@ async fn leave(stage: &Stage, paper: &Paper, before: Option<Record>) -> Seen {
             seen
         }
     };
-    seen.stored(before, scene.record().await);
+    seen.stored(before, fixture.record().await);
     seen
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     leaks::{Paper, secrets},
-    support::Scene,
+    support::Fixture,
 };
 
 /// No client waits longer than this before it tries again, whatever it is told.
@@ -77,7 +77,7 @@ fn words(error: &Error) -> String {
 /// What the case expects, and what every case demands.
 pub(super) fn check(act: Act, variant: &Variant, stage: &Stage, seen: &Seen, what: &str) {
     assert_eq!(seen.code, variant.expect, "{}\n{what}", seen.words);
-    let requests = stage.scene.testbed.requests();
+    let requests = stage.fixture.testbed.requests();
     check_what_was_said(variant, stage, seen, what);
     check_requests(variant, &requests, what);
     check_pages(variant, seen, what);
@@ -240,9 +240,9 @@ fn check_the_way(act: Act, seen: &Seen, requests: &[Recorded], what: &str) {
 }
 
 /// H159: nothing that is secret is in a log, an error or the `Debug` of anything.
-pub(super) async fn assert_nothing_leaked(scene: &Scene, paper: &Paper, what: &str) {
+pub(super) async fn assert_nothing_leaked(fixture: &Fixture, paper: &Paper, what: &str) {
     let text = paper.text();
-    for secret in secrets(scene)
+    for secret in secrets(fixture)
         .await
         .iter()
         .filter(|secret| secret.len() >= 8)

@@ -17,11 +17,11 @@ use super::{
     tls::TlsServer,
     words::Words,
 };
-use crate::support::{Impatient, Scene, dead_port};
+use crate::support::{Fixture, Impatient, dead_port};
 
 /// Everybody who is there while a case is played.
 pub(super) struct Stage {
-    pub(super) scene: Scene,
+    pub(super) fixture: Fixture,
     pub(super) words: Words,
     /// Another origin, which may hear only what a case says.
     pub(super) foreign: Listener,
@@ -41,19 +41,19 @@ impl Stage {
         for switch in &variant.servers {
             builder = switched(builder, switch);
         }
-        let mut scene = Scene::with(builder).await;
+        let mut fixture = Fixture::with(builder).await;
         let foreign = Listener::at("127.0.0.1:0").await.unwrap();
         let mut canaries = Vec::new();
         for address in ["127.0.0.2:0", "[::1]:0"] {
             canaries.extend(Listener::at(address).await);
         }
-        let mut words = words(&scene, &foreign, &canaries);
+        let mut words = words(&fixture, &foreign, &canaries);
         if act == Act::DiscoverPublic {
             words.set("issuer", PUBLIC_AS);
             words.set("origin", PUBLIC_MCP);
             words.set("server", format!("{PUBLIC_MCP}/mcp"));
-            scene.platform.http = Arc::new(Masquerade::of(&scene));
-            scene.server = format!("{PUBLIC_MCP}/mcp").parse().unwrap();
+            fixture.platform.http = Arc::new(Masquerade::of(&fixture));
+            fixture.server = format!("{PUBLIC_MCP}/mcp").parse().unwrap();
         }
         let tls = match &variant.tls {
             Some(kind) => Some(TlsServer::with(kind).await),
@@ -70,10 +70,10 @@ impl Stage {
             network = network.with_resolver(Arc::clone(&directory) as _);
         }
         if act != Act::DiscoverPublic {
-            scene.platform.http = Arc::new(network);
+            fixture.platform.http = Arc::new(network);
         }
         if let Some(patience) = variant.patience {
-            scene.platform = Impatient::platform(Duration::from_millis(patience), &scene);
+            fixture.platform = Impatient::platform(Duration::from_millis(patience), &fixture);
         }
         let wire = match (act, variant.wire.as_deref()) {
             (Act::Wire, Some(answer)) => Listener::saying("127.0.0.1:0", &words.fill(answer)).await,
@@ -82,10 +82,10 @@ impl Stage {
         if let Some(wire) = &wire {
             let scheme = variant.url.as_deref().unwrap_or("http");
             let server = format!("{scheme}://{}/mcp", wire.address);
-            scene.server = server.parse().unwrap();
+            fixture.server = server.parse().unwrap();
         }
         Self {
-            scene,
+            fixture,
             words,
             foreign,
             canaries,
@@ -98,15 +98,15 @@ impl Stage {
     /// From now on the servers are hostile.
     pub(super) fn turn_hostile(&self, variant: &Variant) {
         for fault in faults(variant, &self.words) {
-            self.scene.testbed.set_fault(fault);
+            self.fixture.testbed.set_fault(fault);
         }
     }
 }
 
-fn words(scene: &Scene, foreign: &Listener, canaries: &[Listener]) -> Words {
+fn words(fixture: &Fixture, foreign: &Listener, canaries: &[Listener]) -> Words {
     let mut words = Words::default();
-    let server = scene.server.as_url();
-    let issuer = scene.testbed.issuer();
+    let server = fixture.server.as_url();
+    let issuer = fixture.testbed.issuer();
     let port = issuer.rsplit_once(':').map(|(_, port)| port);
     words.set("as-port", port.unwrap());
     words.set("issuer", issuer);

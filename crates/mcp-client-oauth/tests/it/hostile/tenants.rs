@@ -2,7 +2,7 @@
 
 use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken, store::LoginKey};
 
-use crate::support::Scene;
+use crate::support::Fixture;
 
 const TENANTS: usize = 1000;
 
@@ -10,7 +10,7 @@ fn token_of(tenant: usize) -> String {
     format!("token-of-tenant-{tenant:04}")
 }
 
-fn key_of(scene: &Scene, tenant: usize) -> LoginKey {
+fn key_of(fixture: &Fixture, tenant: usize) -> LoginKey {
     // Names that a careless key would confuse: by letter case, by a dot, by a prefix.
     let name = match tenant % 4 {
         0 => format!("tenant.{}", tenant / 4),
@@ -18,26 +18,26 @@ fn key_of(scene: &Scene, tenant: usize) -> LoginKey {
         2 => format!("tenant_{}", tenant / 4),
         _ => format!("tenant.{}#", tenant / 4),
     };
-    scene.key().with_account(name)
+    fixture.key().with_account(name)
 }
 
 #[tokio::test]
 async fn a_thousand_tenants_never_get_the_token_of_another() {
-    let scene = Scene::start().await;
-    scene.login().await.unwrap();
-    let honest = scene.record().await.unwrap();
+    let fixture = Fixture::start().await;
+    fixture.login().await.unwrap();
+    let honest = fixture.record().await.unwrap();
     for tenant in 0..TENANTS {
         let mut record = honest.clone();
         record.tokens.access_token = AccessToken::new(&token_of(tenant)).unwrap();
-        let mut lock = scene.store.lock(&key_of(&scene, tenant)).await.unwrap();
-        scene.store.save(&mut lock, &record).await.unwrap();
+        let mut lock = fixture.store.lock(&key_of(&fixture, tenant)).await.unwrap();
+        fixture.store.save(&mut lock, &record).await.unwrap();
     }
     let mut tasks = tokio::task::JoinSet::new();
     for step in 0..2 * TENANTS {
         // Every tenant, in no order of theirs, twice.
         let tenant = step * 617 % TENANTS;
-        let (platform, store) = (scene.platform.clone(), scene.store.clone());
-        let key = key_of(&scene, tenant);
+        let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
+        let key = key_of(&fixture, tenant);
         tasks.spawn(async move {
             let session = Session::open(platform, store, key).await.unwrap().unwrap();
             tokio::task::yield_now().await;

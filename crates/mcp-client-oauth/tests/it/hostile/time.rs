@@ -6,7 +6,7 @@ use mcp_client_oauth::TokenSource as _;
 use mcp_oauth_testbed::Fault;
 use serde_json::json;
 
-use crate::support::{Scene, bounded, the_time};
+use crate::support::{Fixture, bounded, the_time};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -19,44 +19,48 @@ async fn a_clock_that_jumps_costs_a_refresh_at_most() {
         the_time() + DAY,
         the_time() + 3650 * DAY,
     ] {
-        let scene = Scene::start().await;
-        let session = scene.login().await.unwrap();
-        scene.clock.set(time);
+        let fixture = Fixture::start().await;
+        let session = fixture.login().await.unwrap();
+        fixture.clock.set(time);
         for _ in 0..5 {
             bounded(session.header()).await.unwrap();
         }
         // And back again.
-        scene.clock.set(the_time());
+        fixture.clock.set(the_time());
         bounded(session.header()).await.unwrap();
         session.flush().await;
-        assert!(scene.refreshes() <= 1, "{time:?}: {}", scene.refreshes());
-        scene.testbed.revoke_access_tokens();
+        assert!(
+            fixture.refreshes() <= 1,
+            "{time:?}: {}",
+            fixture.refreshes()
+        );
+        fixture.testbed.revoke_access_tokens();
         let refused = session.token().await.unwrap();
         let challenge = mcp_client_oauth::proto::challenge::Challenge::default();
         bounded(session.refresh_after_rejection(&refused, &challenge))
             .await
             .unwrap();
-        assert_eq!(scene.person.opened().len(), 1);
+        assert_eq!(fixture.person.opened().len(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_token_that_is_over_at_once_is_not_renewed_in_a_loop() {
     for life in [json!(0), json!(-1), json!(1), json!("-5")] {
-        let scene = Scene::start().await;
+        let fixture = Fixture::start().await;
         let lifetime = Fault::TokenField("expires_in".to_owned(), life.clone());
-        scene.testbed.set_fault(lifetime);
-        let session = scene.login().await.unwrap();
+        fixture.testbed.set_fault(lifetime);
+        let session = fixture.login().await.unwrap();
         for _ in 0..20 {
             bounded(session.header()).await.unwrap();
             session.flush().await;
         }
-        assert!(scene.refreshes() <= 1, "{life}: {}", scene.refreshes());
-        scene.pass(Duration::from_secs(31));
+        assert!(fixture.refreshes() <= 1, "{life}: {}", fixture.refreshes());
+        fixture.pass(Duration::from_secs(31));
         for _ in 0..20 {
             bounded(session.header()).await.unwrap();
             session.flush().await;
         }
-        assert!(scene.refreshes() <= 2, "{life}: {}", scene.refreshes());
+        assert!(fixture.refreshes() <= 2, "{life}: {}", fixture.refreshes());
     }
 }

@@ -7,7 +7,7 @@ use mcp_oauth_testbed::{Fault, Peer, Recorded, Testbed};
 use serde_json::{Value, json};
 
 use super::{DOCUMENT, shown_id, successor_by, with_document};
-use crate::support::{Scene, the_time};
+use crate::support::{Fixture, the_time};
 
 /// Refuses registrations with this error.
 fn refuses(error: &str, times: Option<u32>) -> Fault {
@@ -21,8 +21,8 @@ fn refuses(error: &str, times: Option<u32>) -> Fault {
 }
 
 /// What each registration said, in order.
-pub(super) fn told(scene: &Scene) -> Vec<Value> {
-    let requests = scene.testbed.requests();
+pub(super) fn told(fixture: &Fixture) -> Vec<Value> {
+    let requests = fixture.testbed.requests();
     let registrations = requests.iter().filter(|r| r.path == "/register");
     registrations.filter_map(Recorded::json).collect()
 }
@@ -37,10 +37,10 @@ async fn a_server_that_refuses_a_native_client_is_asked_once_for_a_web_client() 
             Testbed::builder().scopes_supported(None),
         ),
     ] {
-        let scene = Scene::with(builder).await;
-        scene.testbed.set_fault(refuses(error, Some(1)));
-        scene.login().await.unwrap();
-        let told = told(&scene);
+        let fixture = Fixture::with(builder).await;
+        fixture.testbed.set_fault(refuses(error, Some(1)));
+        fixture.login().await.unwrap();
+        let told = told(&fixture);
         let [first, second] = &told[..] else {
             panic!("{told:?}")
         };
@@ -60,9 +60,9 @@ async fn a_server_that_refuses_all_that_may_help_is_not_asked_again() {
         ("invalid_software_statement", 1),
         ("access_denied", 1),
     ] {
-        let scene = Scene::start().await;
-        scene.testbed.set_fault(refuses(error, None));
-        let refusal = scene.login().await.unwrap_err();
+        let fixture = Fixture::start().await;
+        fixture.testbed.set_fault(refuses(error, None));
+        let refusal = fixture.login().await.unwrap_err();
         let is_refused = matches!(
             refusal,
             Error::Registration(RegistrationError::Answer { .. })
@@ -73,44 +73,44 @@ async fn a_server_that_refuses_all_that_may_help_is_not_asked_again() {
             text.contains(error) && text.contains("not like that"),
             "{text}"
         );
-        assert_eq!(told(&scene).len(), asked, "{error}");
-        assert_eq!(scene.person.opened(), []);
+        assert_eq!(told(&fixture).len(), asked, "{error}");
+        assert_eq!(fixture.person.opened(), []);
     }
 }
 
 #[tokio::test]
 async fn a_client_whose_secret_has_expired_is_registered_anew() {
-    let scene = Scene::with(Testbed::builder().confidential_registrations(true)).await;
+    let fixture = Fixture::with(Testbed::builder().confidential_registrations(true)).await;
     let end = the_time() + Duration::from_secs(1000);
     let end = end.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let expiry = Fault::RegistrationField("client_secret_expires_at".to_owned(), json!(end));
-    scene.testbed.set_fault(expiry);
-    scene.login().await.unwrap();
-    scene.clock.advance(Duration::from_secs(999));
-    scene.login().await.unwrap();
-    assert_eq!(scene.posts("/register"), 1);
-    let old = shown_id(&scene);
+    fixture.testbed.set_fault(expiry);
+    fixture.login().await.unwrap();
+    fixture.clock.advance(Duration::from_secs(999));
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.posts("/register"), 1);
+    let old = shown_id(&fixture);
 
-    scene.testbed.clear_faults();
-    scene.clock.advance(Duration::from_secs(1));
-    scene.login().await.unwrap();
-    assert_eq!(scene.posts("/register"), 2);
-    assert_ne!(shown_id(&scene), old);
+    fixture.testbed.clear_faults();
+    fixture.clock.advance(Duration::from_secs(1));
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.posts("/register"), 2);
+    assert_ne!(shown_id(&fixture), old);
 }
 
 #[tokio::test]
 async fn a_document_is_the_same_client_at_every_issuer() {
     let takes_one = || Testbed::builder().client_id_metadata_documents(true);
-    let scene = Scene::with(takes_one()).await;
-    scene.login_with(&with_document()).await.unwrap();
-    let successor = successor_by(takes_one(), &scene).await;
-    let session = scene.login_with(&with_document()).await.unwrap();
+    let fixture = Fixture::with(takes_one()).await;
+    fixture.login_with(&with_document()).await.unwrap();
+    let successor = successor_by(takes_one(), &fixture).await;
+    let session = fixture.login_with(&with_document()).await.unwrap();
     assert_eq!(
         session.record().discovery.issuer().as_str(),
         successor.issuer()
     );
-    assert_eq!(shown_id(&scene), DOCUMENT);
-    for testbed in [&*scene.testbed, &successor] {
+    assert_eq!(shown_id(&fixture), DOCUMENT);
+    for testbed in [&*fixture.testbed, &successor] {
         let registered = testbed.count(Peer::AuthorizationServer, "POST", "/register");
         assert_eq!(registered, 0);
     }

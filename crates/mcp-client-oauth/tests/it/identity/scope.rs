@@ -18,8 +18,8 @@ fn scoped(scope: &str) -> LoginOptions {
 }
 
 /// The scope of each registration, in order.
-fn scopes(scene: &Scene) -> Vec<Value> {
-    let told = told(scene);
+fn scopes(fixture: &Fixture) -> Vec<Value> {
+    let told = told(fixture);
     told.iter().map(|body| body["scope"].clone()).collect()
 }
 
@@ -30,32 +30,32 @@ fn strict() -> Builder {
         .registered_scope_only("")
 }
 
-async fn registration(scene: &Scene) -> RegisteredClient {
-    let issuer = Issuer::new(scene.testbed.issuer());
-    scene.store.registration(&issuer).await.unwrap().unwrap()
+async fn registration(fixture: &Fixture) -> RegisteredClient {
+    let issuer = Issuer::new(fixture.testbed.issuer());
+    fixture.store.registration(&issuer).await.unwrap().unwrap()
 }
 
 #[tokio::test]
 async fn a_client_is_registered_for_what_is_requested_and_what_the_resource_lists() {
     let listed = Some(vec!["notes:read", "notes:write"]);
-    let scene = Scene::with(Testbed::builder().scopes_supported(listed)).await;
-    scene.login_with(&scoped("notes:write")).await.unwrap();
-    assert_eq!(scopes(&scene), [json!("notes:write notes:read")]);
+    let fixture = Fixture::with(Testbed::builder().scopes_supported(listed)).await;
+    fixture.login_with(&scoped("notes:write")).await.unwrap();
+    assert_eq!(scopes(&fixture), [json!("notes:write notes:read")]);
     assert_eq!(
-        parameter(&scene.person.opened()[0], "scope"),
+        parameter(&fixture.person.opened()[0], "scope"),
         "notes:write",
         "no more is requested than before"
     );
-    scene.login().await.unwrap();
-    assert_eq!(scene.posts("/register"), 1);
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.posts("/register"), 1);
 }
 
 #[tokio::test]
 async fn without_a_scope_the_member_is_left_out() {
-    let scene = Scene::with(Testbed::builder().scopes_supported(None)).await;
-    scene.login().await.unwrap();
-    assert!(!told(&scene)[0].as_object().unwrap().contains_key("scope"));
-    assert_eq!(registration(&scene).await.scope, RegisteredScope::Unnamed);
+    let fixture = Fixture::with(Testbed::builder().scopes_supported(None)).await;
+    fixture.login().await.unwrap();
+    assert!(!told(&fixture)[0].as_object().unwrap().contains_key("scope"));
+    assert_eq!(registration(&fixture).await.scope, RegisteredScope::Unnamed);
 }
 
 /// The first login is for a scope of its own, or for none.
@@ -68,14 +68,14 @@ async fn a_step_up_registers_again_once_where_unregistered_scopes_are_refused() 
         ),
         (None, [Value::Null, json!("notes:read notes:write")]),
     ] {
-        let scene = Scene::with(strict().challenge_scope(challenge)).await;
-        scene.testbed.require_scope("write_note", "notes:write");
-        let (platform, store) = (scene.platform.clone(), scene.store.clone());
-        let (server, options) = (scene.server.clone(), LoginOptions::default());
+        let fixture = Fixture::with(strict().challenge_scope(challenge)).await;
+        fixture.testbed.require_scope("write_note", "notes:write");
+        let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
+        let (server, options) = (fixture.server.clone(), LoginOptions::default());
         let source = InteractiveSession::open(platform, store, server, options);
         let source = Arc::new(source.await.unwrap());
-        let authorized = Authorized::new(scene.platform.clone(), source);
-        let notes = scene.server.as_url().join("/mcp/notes").unwrap();
+        let authorized = Authorized::new(fixture.platform.clone(), source);
+        let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
         for _ in 0..2 {
             let sent = authorized
                 .post(notes.clone())
@@ -83,10 +83,10 @@ async fn a_step_up_registers_again_once_where_unregistered_scopes_are_refused() 
                 .send();
             assert_eq!(bounded(Box::pin(sent)).await.unwrap().status, 200);
         }
-        assert_eq!(scopes(&scene), registered);
-        scene.login_with(&scoped("notes:write")).await.unwrap();
-        assert_eq!(scene.posts("/register"), 2);
-        assert_eq!(scene.person.opened().len(), 3);
+        assert_eq!(scopes(&fixture), registered);
+        fixture.login_with(&scoped("notes:write")).await.unwrap();
+        assert_eq!(fixture.posts("/register"), 2);
+        assert_eq!(fixture.person.opened().len(), 3);
     }
 }
 
@@ -94,11 +94,11 @@ async fn a_step_up_registers_again_once_where_unregistered_scopes_are_refused() 
 async fn two_resources_of_one_issuer_do_not_take_turns_in_registering() {
     let mail = Arc::new(Testbed::start().await.unwrap());
     let builder = strict().also_issues_for(mail.server_url().as_str());
-    let notes = Scene::with(builder).await;
+    let notes = Fixture::with(builder).await;
     let issuer = json!([notes.testbed.issuer()]);
     mail.set_fault(Fault::PrmField("authorization_servers".to_owned(), issuer));
     mail.set_fault(Fault::PrmWithout("scopes_supported".to_owned()));
-    let mut other = Scene::of(Arc::clone(&mail));
+    let mut other = Fixture::of(Arc::clone(&mail));
     other.platform = notes.platform.clone();
     other.person = Arc::clone(&notes.person);
     other.store = notes.store.clone();
@@ -117,27 +117,27 @@ async fn two_resources_of_one_issuer_do_not_take_turns_in_registering() {
 
 #[tokio::test]
 async fn a_client_of_an_earlier_version_is_used_as_it_is() {
-    let scene = Scene::with(Testbed::builder().scopes_supported(None)).await;
-    scene.login_with(&scoped("notes:read")).await.unwrap();
-    let mut stored = serde_json::to_value(registration(&scene).await).unwrap();
+    let fixture = Fixture::with(Testbed::builder().scopes_supported(None)).await;
+    fixture.login_with(&scoped("notes:read")).await.unwrap();
+    let mut stored = serde_json::to_value(registration(&fixture).await).unwrap();
     assert_eq!(stored["scope"], json!({"named": "notes:read"}));
     stored.as_object_mut().unwrap().remove("scope");
     let earlier: RegisteredClient = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(serde_json::to_value(&earlier).unwrap(), stored);
-    scene.store.save_registration(&earlier).await.unwrap();
-    scene.login_with(&scoped("notes:write")).await.unwrap();
-    assert_eq!(scene.posts("/register"), 1);
+    fixture.store.save_registration(&earlier).await.unwrap();
+    fixture.login_with(&scoped("notes:write")).await.unwrap();
+    assert_eq!(fixture.posts("/register"), 1);
 }
 
 #[tokio::test]
 async fn a_manual_client_is_never_registered_again() {
-    let scene = Scene::with(Testbed::builder().client("by-hand", None)).await;
+    let fixture = Fixture::with(Testbed::builder().client("by-hand", None)).await;
     let mut options = by_hand("by-hand", None);
     for scope in ["notes:read", "notes:write"] {
         options.scope = scope.parse().ok();
-        scene.login_with(&options).await.unwrap();
+        fixture.login_with(&options).await.unwrap();
     }
-    assert_eq!(scene.posts("/register"), 0);
+    assert_eq!(fixture.posts("/register"), 0);
 }
 
 /// What `RegistrationHandler` of the Python MCP SDK says (`mcp` 2.3.0,
@@ -173,11 +173,11 @@ async fn a_server_that_refuses_the_scope_is_asked_for_less_and_then_for_none() {
         ),
     ] {
         let listed = Some(vec!["notes:admin"]);
-        let scene = Scene::with(Testbed::builder().scopes_supported(listed)).await;
-        scene.testbed.set_fault(refuses_scope(times));
+        let fixture = Fixture::with(Testbed::builder().scopes_supported(listed)).await;
+        fixture.testbed.set_fault(refuses_scope(times));
         for _ in 0..2 {
-            scene.login_with(&scoped("notes:read")).await.unwrap();
-            assert_eq!(scopes(&scene), expected);
+            fixture.login_with(&scoped("notes:read")).await.unwrap();
+            assert_eq!(scopes(&fixture), expected);
         }
     }
 }
@@ -186,13 +186,13 @@ async fn a_server_that_refuses_the_scope_is_asked_for_less_and_then_for_none() {
 /// sent at all.
 #[tokio::test]
 async fn keycloak_gets_a_registration_without_a_scope() {
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     let said = json!({
         "error": "insufficient_scope",
         "error_description": "Policy 'Allowed Client Scopes' rejected request to \
             client-registration service. Details: Not permitted to use specified clientScope",
     });
-    scene.testbed.set_fault(Fault::Status {
+    fixture.testbed.set_fault(Fault::Status {
         path: "/register".to_owned(),
         status: 403,
         body: said.to_string(),
@@ -200,19 +200,19 @@ async fn keycloak_gets_a_registration_without_a_scope() {
         times: Some(1),
     });
     for _ in 0..2 {
-        scene.login().await.unwrap();
-        assert_eq!(scopes(&scene), [json!("notes:read"), Value::Null]);
+        fixture.login().await.unwrap();
+        assert_eq!(scopes(&fixture), [json!("notes:read"), Value::Null]);
     }
 
-    let scene = Scene::start().await;
+    let fixture = Fixture::start().await;
     let own = "/realms/mcp/clients-registrations/openid-connect";
-    let endpoint = format!("{}{own}", scene.testbed.issuer());
-    scene.testbed.set_fault(Fault::MetadataField(
+    let endpoint = format!("{}{own}", fixture.testbed.issuer());
+    fixture.testbed.set_fault(Fault::MetadataField(
         "registration_endpoint".to_owned(),
         json!(endpoint),
     ));
-    scene.login().await.unwrap_err();
-    let body = scene.last("POST", own).json().unwrap();
+    fixture.login().await.unwrap_err();
+    let body = fixture.last("POST", own).json().unwrap();
     assert!(!body.as_object().unwrap().contains_key("scope"), "{body}");
 }
 
@@ -224,25 +224,25 @@ async fn what_the_registration_left_out_is_registered_when_a_login_requests_it()
     let builder = Testbed::builder()
         .scopes_supported(listed)
         .registered_scope_only("");
-    let scene = Scene::with(builder).await;
-    scene.testbed.set_fault(refuses_scope(1));
-    scene.login_with(&scoped("notes:read")).await.unwrap();
-    scene.login_with(&scoped("notes:write")).await.unwrap();
+    let fixture = Fixture::with(builder).await;
+    fixture.testbed.set_fault(refuses_scope(1));
+    fixture.login_with(&scoped("notes:read")).await.unwrap();
+    fixture.login_with(&scoped("notes:write")).await.unwrap();
     let known = RegisteredScope::Named("notes:write notes:read notes:admin".parse().unwrap());
-    assert_eq!(registration(&scene).await.scope, known);
-    assert_eq!(scene.posts("/register"), 3);
+    assert_eq!(registration(&fixture).await.scope, known);
+    assert_eq!(fixture.posts("/register"), 3);
 }
 
 #[tokio::test]
 async fn what_the_server_registers_beyond_that_needs_no_other_client() {
-    let scene = Scene::with(Testbed::builder().scopes_supported(None)).await;
+    let fixture = Fixture::with(Testbed::builder().scopes_supported(None)).await;
     // better-auth 1.7.5 answers with all of its scopes, whatever was sent.
     let all = json!("notes:read notes:write");
     let fault = Fault::RegistrationField("scope".to_owned(), all);
-    scene.testbed.set_fault(fault);
-    scene.login_with(&scoped("notes:read")).await.unwrap();
-    scene.login_with(&scoped("notes:write")).await.unwrap();
-    assert_eq!(scene.posts("/register"), 1);
+    fixture.testbed.set_fault(fault);
+    fixture.login_with(&scoped("notes:read")).await.unwrap();
+    fixture.login_with(&scoped("notes:write")).await.unwrap();
+    assert_eq!(fixture.posts("/register"), 1);
 }
 
 /// django-allauth 65.22.1 registers `openid` where the registration names no scope
@@ -256,27 +256,27 @@ async fn a_server_that_registers_openid_alone_by_default_gives_what_it_lists() {
             .scopes_supported(listed())
             .registered_scope_only("openid")
     };
-    let scene = Scene::with(builder()).await;
-    scene.login().await.unwrap();
-    assert_eq!(scopes(&scene), [json!("openid profile email")]);
+    let fixture = Fixture::with(builder()).await;
+    fixture.login().await.unwrap();
+    assert_eq!(scopes(&fixture), [json!("openid profile email")]);
 
     // Where it is deaf to the scope, the login fails as it did, and each names the scope once.
-    let scene = Scene::with(builder()).await;
-    scene.testbed.set_fault(Fault::CallbackError {
+    let fixture = Fixture::with(builder()).await;
+    fixture.testbed.set_fault(Fault::CallbackError {
         error: "invalid_scope".to_owned(),
         description: None,
     });
-    let error = scene.login().await.unwrap_err();
+    let error = fixture.login().await.unwrap_err();
     let Error::Authorization(AuthorizationError::Refused(said)) = &error else {
         panic!("{error}")
     };
     assert!(said.has_code("invalid_scope"));
     assert!(error.is_invalid_scope());
-    scene.login().await.unwrap_err();
-    assert_eq!(scene.posts("/register"), 1);
+    fixture.login().await.unwrap_err();
+    assert_eq!(fixture.posts("/register"), 1);
     let known: Scope = "openid profile email".parse().unwrap();
     assert_eq!(
-        registration(&scene).await.scope,
+        registration(&fixture).await.scope,
         RegisteredScope::Named(known)
     );
 }

@@ -14,20 +14,20 @@ use super::*;
 const WORKLOADS: &str = "https://workload.example";
 
 /// A scene in which every grant without a person works for the client `signer`, and its key.
-async fn everything() -> (Scene, KeyPair) {
+async fn everything() -> (Fixture, KeyPair) {
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
     let signer = |id: &str| Machine::with_key(id, pair.public());
     let builder = Testbed::builder()
         .machine(signer("signer"))
         .enterprise(signer("at-idp"), "signer")
         .wif(WORKLOADS);
-    let scene = Scene::with(builder).await;
+    let fixture = Fixture::with(builder).await;
     #[allow(
         clippy::disallowed_methods,
         reason = "the testbed's clock begins at the time of the machine"
     )]
-    scene.clock.set(SystemTime::now());
-    (scene, pair)
+    fixture.clock.set(SystemTime::now());
+    (fixture, pair)
 }
 
 fn client(id: &str, pair: &KeyPair) -> PreregisteredClient {
@@ -39,10 +39,10 @@ fn given(jwt: &str) -> AssertionSource {
     AssertionSource::Given(Secret::new(jwt.to_owned()))
 }
 
-fn ways(scene: &Scene, pair: &KeyPair) -> [NonInteractiveGrant; 3] {
-    let workload = scene.testbed.workload_jwt(&json!({})).unwrap();
-    let id_token = scene.testbed.id_token(&json!({})).unwrap();
-    let issuer = scene.testbed.identity_provider().unwrap();
+fn ways(fixture: &Fixture, pair: &KeyPair) -> [NonInteractiveGrant; 3] {
+    let workload = fixture.testbed.workload_jwt(&json!({})).unwrap();
+    let id_token = fixture.testbed.id_token(&json!({})).unwrap();
+    let issuer = fixture.testbed.identity_provider().unwrap();
     let endpoint = format!("{issuer}/oauth2/token");
     let at_idp = client("at-idp", pair);
     let idp = IdentityProvider::new(Issuer::new(issuer), &endpoint, &at_idp, given(&id_token));
@@ -68,27 +68,27 @@ fn assert_no_key(paper: &Paper, pair: &KeyPair) {
 #[tokio::test]
 async fn a_life_without_a_person_prints_no_secret() {
     let (paper, _guard) = Paper::laid_out();
-    let (scene, pair) = everything().await;
-    for way in ways(&scene, &pair) {
+    let (fixture, pair) = everything().await;
+    for way in ways(&fixture, &pair) {
         let mut options = LoginOptions::default();
         options.identity.preregistered = Some(client("signer", &pair));
         options.machine = Some(way);
         paper.print(&options);
-        let session = scene.login_with(&options).await.unwrap();
+        let session = fixture.login_with(&options).await.unwrap();
         print_session(&paper, &session);
         paper.print(&session.refresh().await.is_ok());
-        paper.print(&logout(&scene.platform, &scene.store, &scene.key()).await);
+        paper.print(&logout(&fixture.platform, &fixture.store, &fixture.key()).await);
     }
     assert_no_key(&paper, &pair);
     // Nine client assertions at least, a workload JWT, an ID token, an ID-JAG, five access tokens.
-    assert_nothing_leaked(&scene, &paper, 17).await;
+    assert_nothing_leaked(&fixture, &paper, 17).await;
 }
 
 #[tokio::test]
 async fn a_server_that_repeats_an_assertion_is_not_quoted() {
     let (paper, _guard) = Paper::laid_out();
-    let (scene, pair) = everything().await;
-    let [_, workload, enterprise] = ways(&scene, &pair);
+    let (fixture, pair) = everything().await;
+    let [_, workload, enterprise] = ways(&fixture, &pair);
     let NonInteractiveGrant::Workload { assertion } = &workload else {
         unreachable!()
     };
@@ -99,15 +99,15 @@ async fn a_server_that_repeats_an_assertion_is_not_quoted() {
         let AssertionSource::Given(jwt) = source else {
             unreachable!()
         };
-        scene.testbed.set_fault(echo(path, jwt.expose()));
+        fixture.testbed.set_fault(echo(path, jwt.expose()));
     }
     for way in [workload, enterprise] {
         let mut options = LoginOptions::default();
         options.identity.preregistered = Some(client("signer", &pair));
         options.machine = Some(way);
-        let error = scene.login_with(&options).await.unwrap_err();
+        let error = fixture.login_with(&options).await.unwrap_err();
         paper.print_error(&error);
     }
     assert!(paper.text().matches("the value [redacted]").count() >= 2);
-    assert_nothing_leaked(&scene, &paper, 4).await;
+    assert_nothing_leaked(&fixture, &paper, 4).await;
 }

@@ -11,17 +11,17 @@ fn credentials() -> LoginOptions {
 
 #[tokio::test]
 async fn a_client_gets_tokens_in_its_own_name() {
-    let scene = scene(robots()).await;
-    let session = scene.login_with(&credentials()).await.unwrap();
-    assert_nobody_was_asked(&scene);
-    let issued = &scene.testbed.issued_tokens()[0];
+    let fixture = fixture(robots()).await;
+    let session = fixture.login_with(&credentials()).await.unwrap();
+    assert_nobody_was_asked(&fixture);
+    let issued = &fixture.testbed.issued_tokens()[0];
     assert_eq!(
         (issued.grant_type, issued.client_id.as_str()),
         ("client_credentials", "robot")
     );
     let token = session.token().await.unwrap();
     assert_eq!(token.expose(), &issued.access_token);
-    let record = scene.record().await.unwrap();
+    let record = fixture.record().await.unwrap();
     assert_eq!(record.machine, Some(RecordedGrant::ClientCredentials));
     assert!(record.tokens.refresh_token.is_none() && record.is_refreshable());
 }
@@ -48,11 +48,11 @@ async fn the_secret_goes_where_the_server_wants_it_and_the_resource_is_named() {
         let builder = Testbed::builder()
             .machine(machine)
             .client_auth_methods(&[method]);
-        let scene = scene(builder).await;
-        scene.login_with(&credentials()).await.unwrap();
-        let request = scene.last("POST", "/token");
+        let fixture = fixture(builder).await;
+        fixture.login_with(&credentials()).await.unwrap();
+        let request = fixture.last("POST", "/token");
         assert_eq!(fields(&request), expected, "{method}");
-        assert_eq!(request.form("resource").unwrap(), scene.server.as_str());
+        assert_eq!(request.form("resource").unwrap(), fixture.server.as_str());
         assert_eq!(request.form("scope").unwrap(), "notes:read");
         let is_basic = method == "client_secret_basic";
         assert_eq!(request.header("authorization").is_some(), is_basic);
@@ -61,22 +61,22 @@ async fn the_secret_goes_where_the_server_wants_it_and_the_resource_is_named() {
 
 #[tokio::test]
 async fn a_wrong_secret_is_sent_twice_at_most_and_not_shown() {
-    let scene = scene(robots()).await;
+    let fixture = fixture(robots()).await;
     let client = PreregisteredClient::new("robot", Some(secret("planted-secret")));
     let wrong = options(Some(client), NonInteractiveGrant::ClientCredentials);
-    let error = scene.login_with(&wrong).await.unwrap_err();
+    let error = fixture.login_with(&wrong).await.unwrap_err();
     assert_refused(&error, "invalid_client");
     assert!(!format!("{error} {error:?}").contains("planted"));
     // With `client_secret_basic`, and with `client_id` in the form beside it.
-    assert_eq!(scene.posts("/token"), 2);
-    assert_nobody_was_asked(&scene);
-    scene.assert_nothing_is_stored().await;
+    assert_eq!(fixture.posts("/token"), 2);
+    assert_nobody_was_asked(&fixture);
+    fixture.assert_nothing_is_stored().await;
 }
 
 #[tokio::test]
 async fn without_a_client_that_can_prove_itself_nothing_is_sent() {
-    let scene = scene(robots()).await;
-    let error = scene
+    let fixture = fixture(robots()).await;
+    let error = fixture
         .login_with(&options(None, NonInteractiveGrant::ClientCredentials))
         .await;
     assert!(matches!(
@@ -85,32 +85,32 @@ async fn without_a_client_that_can_prove_itself_nothing_is_sent() {
     ));
     let public = PreregisteredClient::new("robot", None);
     let public = options(Some(public), NonInteractiveGrant::ClientCredentials);
-    let error = scene.login_with(&public).await.unwrap_err();
+    let error = fixture.login_with(&public).await.unwrap_err();
     assert!(matches!(
         error,
         Error::MachineGrant(NonInteractiveGrantError::PublicClient { .. })
     ));
     assert_eq!(error.remedy(), Remedy::Reconfigure);
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
 }
 
 #[tokio::test]
 async fn a_client_of_another_issuer_is_shown_to_nobody() {
-    let scene = scene(robots()).await;
+    let fixture = fixture(robots()).await;
     let mut client = robot();
     client.issuer = Some(Issuer::new("https://other.example"));
     let other = options(Some(client), NonInteractiveGrant::ClientCredentials);
-    let error = scene.login_with(&other).await.unwrap_err();
+    let error = fixture.login_with(&other).await.unwrap_err();
     assert!(matches!(
         error,
         Error::Registration(RegistrationError::IssuerMismatch { .. })
     ));
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
 }
 
 #[tokio::test]
 async fn a_grant_of_another_name_is_not_taken_instead() {
-    let scene = scene(robots().device_authorization(true)).await;
+    let fixture = fixture(robots().device_authorization(true)).await;
     for name in [
         "workload",
         "enterprise",
@@ -119,28 +119,28 @@ async fn a_grant_of_another_name_is_not_taken_instead() {
     ] {
         let mut other = credentials();
         other.grant = Some(name.to_owned());
-        let error = scene.login_with(&other).await.unwrap_err();
+        let error = fixture.login_with(&other).await.unwrap_err();
         let Error::Authorization(AuthorizationError::NoGrant { wanted, .. }) = error else {
             panic!("{error}");
         };
         assert_eq!(wanted.as_deref(), Some(name));
     }
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
     let mut named = credentials();
     named.grant = Some("client_credentials".to_owned());
-    scene.login_with(&named).await.unwrap();
+    fixture.login_with(&named).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_scope_that_is_wanted_is_asked_for_and_what_is_missing_is_known() {
-    let scene = scene(robots()).await;
+    let fixture = fixture(robots()).await;
     let mut wanted = credentials();
     wanted.scope = Some("notes:read notes:write".parse().unwrap());
-    scene
+    fixture
         .testbed
         .set_fault(Fault::TokenField("scope".to_owned(), "notes:read".into()));
-    let session = scene.login_with(&wanted).await.unwrap();
-    let request = scene.last("POST", "/token");
+    let session = fixture.login_with(&wanted).await.unwrap();
+    let request = fixture.last("POST", "/token");
     assert_eq!(request.form("scope").unwrap(), "notes:read notes:write");
     assert_eq!(session.missing_scope().unwrap().to_string(), "notes:write");
 }

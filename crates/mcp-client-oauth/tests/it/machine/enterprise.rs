@@ -8,15 +8,15 @@ use super::*;
 
 const EXCHANGE: &str = "/oauth2/token";
 
-async fn enterprise() -> Scene {
+async fn enterprise() -> Fixture {
     let at_idp = Machine::with_secret("app-at-idp", "s3cret at the idp");
     let builder = Testbed::builder().client("app", Some("s3cret of the app"));
-    scene(builder.enterprise(at_idp, "app")).await
+    fixture(builder.enterprise(at_idp, "app")).await
 }
 
-fn vouched(scene: &Scene, claims: &Value) -> LoginOptions {
-    let issuer = scene.testbed.identity_provider().unwrap();
-    let id_token = scene.testbed.id_token(claims).unwrap();
+fn vouched(fixture: &Fixture, claims: &Value) -> LoginOptions {
+    let issuer = fixture.testbed.identity_provider().unwrap();
+    let id_token = fixture.testbed.id_token(claims).unwrap();
     let at_idp = PreregisteredClient::new("app-at-idp", Some(secret("s3cret at the idp")));
     let endpoint = format!("{issuer}{EXCHANGE}");
     let source = AssertionSource::Given(secret(&id_token));
@@ -26,36 +26,36 @@ fn vouched(scene: &Scene, claims: &Value) -> LoginOptions {
     options(Some(app), NonInteractiveGrant::Enterprise { idp })
 }
 
-fn exchanges(scene: &Scene) -> usize {
-    scene
+fn exchanges(fixture: &Fixture) -> usize {
+    fixture
         .testbed
         .count(Peer::IdentityProvider, "POST", EXCHANGE)
 }
 
-async fn exchange_error(scene: &Scene) -> (Error, TokenExchangeError) {
-    let options = vouched(scene, &json!({}));
-    let error = scene.login_with(&options).await.unwrap_err();
+async fn exchange_error(fixture: &Fixture) -> (Error, TokenExchangeError) {
+    let options = vouched(fixture, &json!({}));
+    let error = fixture.login_with(&options).await.unwrap_err();
     let Error::MachineGrant(NonInteractiveGrantError::IdentityProvider { cause, .. }) = &error
     else {
         panic!("{error}");
     };
     let cause = cause.clone();
     // Nothing that the identity provider gave has reached the authorization server.
-    assert_eq!((exchanges(scene), scene.posts("/token")), (1, 0));
-    assert_nobody_was_asked(scene);
+    assert_eq!((exchanges(fixture), fixture.posts("/token")), (1, 0));
+    assert_nobody_was_asked(fixture);
     (error, cause)
 }
 
 #[tokio::test]
 async fn a_person_is_vouched_for_and_not_asked() {
-    let scene = enterprise().await;
-    scene
-        .login_with(&vouched(&scene, &json!({})))
+    let fixture = enterprise().await;
+    fixture
+        .login_with(&vouched(&fixture, &json!({})))
         .await
         .unwrap();
-    assert_nobody_was_asked(&scene);
-    assert_eq!((exchanges(&scene), scene.posts("/token")), (1, 1));
-    let issued = &scene.testbed.issued_tokens()[0];
+    assert_nobody_was_asked(&fixture);
+    assert_eq!((exchanges(&fixture), fixture.posts("/token")), (1, 1));
+    let issued = &fixture.testbed.issued_tokens()[0];
     assert_eq!(issued.subject.as_deref(), Some("alice@example.com"));
     assert_eq!(issued.client_id, "app");
 }
@@ -63,56 +63,56 @@ async fn a_person_is_vouched_for_and_not_asked() {
 /// As rmcp 3.11 does it (`EmaExchangeRequest::new`): RFC 8693 §3.
 #[tokio::test]
 async fn a_refresh_token_of_the_identity_provider_is_a_subject_too() {
-    let scene = enterprise().await;
-    let mut options = vouched(&scene, &json!({}));
-    let refresh_token = scene.testbed.idp_refresh_token();
+    let fixture = enterprise().await;
+    let mut options = vouched(&fixture, &json!({}));
+    let refresh_token = fixture.testbed.idp_refresh_token();
     let given = AssertionSource::Given(secret(&refresh_token));
     let Some(NonInteractiveGrant::Enterprise { idp }) = options.machine else {
         panic!()
     };
     let idp = Box::new(idp.with_refresh_token(given));
     options.machine = Some(NonInteractiveGrant::Enterprise { idp });
-    let session = scene.login_with(&options).await.unwrap();
-    let exchange = scene.last("POST", EXCHANGE);
+    let session = fixture.login_with(&options).await.unwrap();
+    let exchange = fixture.last("POST", EXCHANGE);
     let expected = "urn:ietf:params:oauth:token-type:refresh_token";
     assert_eq!(exchange.form("subject_token_type").unwrap(), expected);
     assert_eq!(exchange.form("subject_token").unwrap(), refresh_token);
-    let issued = &scene.testbed.issued_tokens()[0];
+    let issued = &fixture.testbed.issued_tokens()[0];
     assert_eq!(issued.subject.as_deref(), Some("alice@example.com"));
     // The authorization server has not seen it, and no output has.
-    let trade = scene.last("POST", "/token");
+    let trade = fixture.last("POST", "/token");
     assert!(trade.form("assertion").unwrap() != refresh_token);
     assert!(!format!("{:?}", session.record()).contains(&refresh_token[..20]));
 
     // The record says which kind it is, so that a session can do it again.
-    scene.pass(Duration::from_secs(3600));
+    fixture.pass(Duration::from_secs(3600));
     session.refresh().await.unwrap();
-    assert_eq!((exchanges(&scene), scene.posts("/token")), (2, 2));
+    assert_eq!((exchanges(&fixture), fixture.posts("/token")), (2, 2));
 }
 
 #[tokio::test]
 async fn what_is_no_refresh_token_is_not_sent() {
-    let scene = enterprise().await;
-    let mut options = vouched(&scene, &json!({}));
+    let fixture = enterprise().await;
+    let mut options = vouched(&fixture, &json!({}));
     let Some(NonInteractiveGrant::Enterprise { idp }) = options.machine else {
         panic!()
     };
     let idp = Box::new(idp.with_refresh_token(AssertionSource::Given(secret("\u{1}planted"))));
     options.machine = Some(NonInteractiveGrant::Enterprise { idp });
-    let error = scene.login_with(&options).await.unwrap_err();
+    let error = fixture.login_with(&options).await.unwrap_err();
     assert!(error.to_string().contains("is no token"), "{error}");
     assert!(!format!("{error} {error:?}").contains("planted"));
-    assert_eq!((exchanges(&scene), scene.posts("/token")), (0, 0));
+    assert_eq!((exchanges(&fixture), fixture.posts("/token")), (0, 0));
 }
 
 #[tokio::test]
 async fn each_server_is_asked_what_is_its_to_give() {
-    let scene = enterprise().await;
-    scene
-        .login_with(&vouched(&scene, &json!({})))
+    let fixture = enterprise().await;
+    fixture
+        .login_with(&vouched(&fixture, &json!({})))
         .await
         .unwrap();
-    let exchange = scene.last("POST", EXCHANGE);
+    let exchange = fixture.last("POST", EXCHANGE);
     let expected = [
         "grant_type",
         "requested_token_type",
@@ -123,9 +123,9 @@ async fn each_server_is_asked_what_is_its_to_give() {
         "scope",
     ];
     assert_eq!(fields(&exchange), expected);
-    assert_eq!(exchange.form("audience").unwrap(), scene.testbed.issuer());
-    assert_eq!(exchange.form("resource").unwrap(), scene.server.as_str());
-    let trade = scene.last("POST", "/token");
+    assert_eq!(exchange.form("audience").unwrap(), fixture.testbed.issuer());
+    assert_eq!(exchange.form("resource").unwrap(), fixture.server.as_str());
+    let trade = fixture.last("POST", "/token");
     assert_eq!(
         fields(&trade),
         ["grant_type", "assertion", "resource", "scope"]
@@ -142,53 +142,56 @@ async fn each_server_is_asked_what_is_its_to_give() {
 
 #[tokio::test]
 async fn a_token_of_another_type_is_passed_on_to_nobody() {
-    let scene = enterprise().await;
+    let fixture = enterprise().await;
     let other = "urn:ietf:params:oauth:token-type:access_token";
-    scene
+    fixture
         .testbed
         .set_fault(Fault::IssuedTokenType(other.to_owned()));
-    let (error, cause) = exchange_error(&scene).await;
+    let (error, cause) = exchange_error(&fixture).await;
     assert!(matches!(cause, TokenExchangeError::OtherType(_)), "{cause}");
     assert_eq!(error.remedy(), Remedy::ContactServerOperator);
 }
 
 #[tokio::test]
 async fn what_the_identity_provider_refuses_is_refused() {
-    let scene = enterprise().await;
+    let fixture = enterprise().await;
     let refusal = Fault::IdJagRefused("access_denied".to_owned());
-    scene.testbed.set_fault(refusal);
-    let (error, _) = exchange_error(&scene).await;
+    fixture.testbed.set_fault(refusal);
+    let (error, _) = exchange_error(&fixture).await;
     assert_refused(&error, "access_denied");
 }
 
 #[tokio::test]
 async fn an_identity_provider_that_is_broken_is_told_from_one_that_is_gone() {
-    let scene = enterprise().await;
+    let fixture = enterprise().await;
     let broken = Fault::Spoil(Endpoint::IdentityProvider, Corruption::Html);
-    scene.testbed.set_fault(broken);
-    let (error, _) = exchange_error(&scene).await;
+    fixture.testbed.set_fault(broken);
+    let (error, _) = exchange_error(&fixture).await;
     assert_eq!(error.remedy(), Remedy::ContactServerOperator, "{error}");
-    scene.testbed.clear_faults();
+    fixture.testbed.clear_faults();
     let gone = Fault::Spoil(Endpoint::IdentityProvider, Corruption::CutAfter(0));
-    scene.testbed.set_fault(gone);
-    let options = vouched(&scene, &json!({}));
-    let error = scene.login_with(&options).await.unwrap_err();
+    fixture.testbed.set_fault(gone);
+    let options = vouched(&fixture, &json!({}));
+    let error = fixture.login_with(&options).await.unwrap_err();
     assert!(matches!(
         error,
         Error::MachineGrant(NonInteractiveGrantError::Http(_))
     ));
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
-    assert_eq!(scene.posts("/token"), 0);
+    assert_eq!(fixture.posts("/token"), 0);
 }
 
 #[tokio::test]
 async fn an_id_token_that_has_expired_is_sent_once_and_not_shown() {
-    let scene = enterprise().await;
-    let expired = vouched(&scene, &json!({"exp": 1}));
-    let error = scene.login_with(&expired).await.unwrap_err();
+    let fixture = enterprise().await;
+    let expired = vouched(&fixture, &json!({"exp": 1}));
+    let error = fixture.login_with(&expired).await.unwrap_err();
     assert_refused(&error, "invalid_grant");
-    assert_eq!((exchanges(&scene), scene.posts("/token")), (1, 0));
-    let sent = scene.last("POST", EXCHANGE).form("subject_token").unwrap();
+    assert_eq!((exchanges(&fixture), fixture.posts("/token")), (1, 0));
+    let sent = fixture
+        .last("POST", EXCHANGE)
+        .form("subject_token")
+        .unwrap();
     assert!(!format!("{error} {error:?}").contains(&sent[..20]));
 }
 
@@ -196,34 +199,34 @@ async fn an_id_token_that_has_expired_is_sent_once_and_not_shown() {
 #[tokio::test]
 async fn a_server_that_takes_nobodys_word_is_not_given_any() {
     let member = "authorization_grant_profiles_supported".to_owned();
-    let scene = enterprise().await;
+    let fixture = enterprise().await;
     let others = json!(["urn:example:another-profile"]);
-    scene
+    fixture
         .testbed
         .set_fault(Fault::MetadataField(member.clone(), others));
-    let options = vouched(&scene, &json!({}));
-    let error = scene.login_with(&options).await.unwrap_err();
+    let options = vouched(&fixture, &json!({}));
+    let error = fixture.login_with(&options).await.unwrap_err();
     let refused = matches!(
         error,
         Error::MachineGrant(NonInteractiveGrantError::IdJagNotSupported(ref issuer))
-            if issuer.as_str() == scene.testbed.issuer()
+            if issuer.as_str() == fixture.testbed.issuer()
     );
     assert!(refused, "{error}");
     assert_refused(&error, "id-jag");
-    assert_eq!((exchanges(&scene), scene.posts("/token")), (0, 0));
-    scene.testbed.set_fault(Fault::MetadataWithout(member));
-    scene.login_with(&options).await.unwrap();
+    assert_eq!((exchanges(&fixture), fixture.posts("/token")), (0, 0));
+    fixture.testbed.set_fault(Fault::MetadataWithout(member));
+    fixture.login_with(&options).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_id_jag_that_is_refused_is_sent_once() {
-    let scene = enterprise().await;
+    let fixture = enterprise().await;
     let refusal = Fault::AssertionRefused("invalid_grant".to_owned());
-    scene.testbed.set_fault(refusal);
-    let options = vouched(&scene, &json!({}));
-    let error = scene.login_with(&options).await.unwrap_err();
+    fixture.testbed.set_fault(refusal);
+    let options = vouched(&fixture, &json!({}));
+    let error = fixture.login_with(&options).await.unwrap_err();
     assert_refused(&error, "invalid_grant");
-    assert_eq!((exchanges(&scene), scene.posts("/token")), (1, 1));
+    assert_eq!((exchanges(&fixture), fixture.posts("/token")), (1, 1));
 }
 
 #[test]

@@ -19,15 +19,15 @@ fn signer(pair: &KeyPair) -> PreregisteredClient {
     PreregisteredClient::new("signer", None).with_private_key(key)
 }
 
-async fn signing(algorithm: Algorithm) -> (Scene, KeyPair) {
+async fn signing(algorithm: Algorithm) -> (Fixture, KeyPair) {
     let pair = KeyPair::generate(algorithm).unwrap();
     let machine = Machine::with_key("signer", pair.public());
-    (scene(Testbed::builder().machine(machine)).await, pair)
+    (fixture(Testbed::builder().machine(machine)).await, pair)
 }
 
-async fn discovered(scene: &Scene) -> Discovery {
+async fn discovered(fixture: &Fixture) -> Discovery {
     let options = DiscoveryOptions::default();
-    discover(&scene.platform, &scene.server, &options)
+    discover(&fixture.platform, &fixture.server, &options)
         .await
         .unwrap()
 }
@@ -35,12 +35,12 @@ async fn discovered(scene: &Scene) -> Discovery {
 #[tokio::test]
 async fn each_algorithm_satisfies_the_server_and_no_assertion_is_used_twice() {
     for algorithm in [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa] {
-        let (scene, pair) = signing(algorithm).await;
+        let (fixture, pair) = signing(algorithm).await;
         let signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
-        let session = scene.login_with(&signed).await.unwrap();
+        let session = fixture.login_with(&signed).await.unwrap();
         session.refresh().await.unwrap();
-        assert_eq!(scene.testbed.issued_tokens().len(), 2);
-        let request = scene.last("POST", "/token");
+        assert_eq!(fixture.testbed.issued_tokens().len(), 2);
+        let request = fixture.last("POST", "/token");
         let expected = [
             "grant_type",
             "resource",
@@ -50,69 +50,69 @@ async fn each_algorithm_satisfies_the_server_and_no_assertion_is_used_twice() {
         ];
         assert_eq!(fields(&request), expected);
         assert_eq!(request.header("authorization"), None);
-        assert_nobody_was_asked(&scene);
+        assert_nobody_was_asked(&fixture);
     }
 }
 
 #[tokio::test]
 async fn a_key_that_the_server_does_not_know_is_refused_and_the_assertion_not_shown() {
-    let (scene, _) = signing(Algorithm::Es256).await;
+    let (fixture, _) = signing(Algorithm::Es256).await;
     let stranger = KeyPair::generate(Algorithm::Es256).unwrap();
     let signed = options(
         Some(signer(&stranger)),
         NonInteractiveGrant::ClientCredentials,
     );
-    let error = scene.login_with(&signed).await.unwrap_err();
+    let error = fixture.login_with(&signed).await.unwrap_err();
     assert_refused(&error, "invalid_client");
-    let sent = scene.last("POST", "/token").form("client_assertion");
+    let sent = fixture.last("POST", "/token").form("client_assertion");
     assert!(!format!("{error} {error:?}").contains(&sent.unwrap()[..20]));
 }
 
 #[tokio::test]
 async fn an_algorithm_that_the_server_does_not_take_is_found_before_anything_is_sent() {
-    let (scene, pair) = signing(Algorithm::Es256).await;
-    let mut metadata = discovered(&scene).await.metadata;
+    let (fixture, pair) = signing(Algorithm::Es256).await;
+    let mut metadata = discovered(&fixture).await.metadata;
     metadata.token_endpoint_auth_signing_alg_values_supported = Some(vec!["RS256".to_owned()]);
     let mut signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
     signed.discovery.manual = Some(metadata);
-    let error = scene.login_with(&signed).await.unwrap_err();
+    let error = fixture.login_with(&signed).await.unwrap_err();
     assert!(matches!(
         error,
         Error::Registration(RegistrationError::SigningAlgorithm { own: "ES256", .. })
     ));
     assert_eq!(error.remedy(), Remedy::Reconfigure);
-    scene.assert_nothing_was_sent();
+    fixture.assert_nothing_was_sent();
 }
 
 #[tokio::test]
 async fn the_key_is_kept_with_the_record_and_another_process_signs_with_it() {
-    let (scene, pair) = signing(Algorithm::EdDsa).await;
+    let (fixture, pair) = signing(Algorithm::EdDsa).await;
     let signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
-    drop(scene.login_with(&signed).await.unwrap());
-    let (session, _) = scene.flying_session().await;
+    drop(fixture.login_with(&signed).await.unwrap());
+    let (session, _) = fixture.flying_session().await;
     session.refresh().await.unwrap();
-    assert_eq!(scene.testbed.issued_tokens().len(), 2);
-    let record = scene.record().await.unwrap();
+    assert_eq!(fixture.testbed.issued_tokens().len(), 2);
+    let record = fixture.record().await.unwrap();
     let client = record.identity.authenticate(&record.discovery.metadata);
     assert_eq!(client.unwrap().method, AuthMethod::PrivateKeyJwt);
 }
 
 #[tokio::test]
 async fn a_logout_is_signed_too() {
-    let (scene, pair) = signing(Algorithm::Es256).await;
+    let (fixture, pair) = signing(Algorithm::Es256).await;
     let signed = options(Some(signer(&pair)), NonInteractiveGrant::ClientCredentials);
-    scene.login_with(&signed).await.unwrap();
-    let outcome = logout(&scene.platform, &scene.store, &scene.key()).await;
+    fixture.login_with(&signed).await.unwrap();
+    let outcome = logout(&fixture.platform, &fixture.store, &fixture.key()).await;
     let remote = outcome.unwrap().remote;
     assert!(matches!(remote, RevocationOutcome::Revoked), "{remote:?}");
-    let request = scene.last("POST", "/revoke");
+    let request = fixture.last("POST", "/revoke");
     assert!(request.form("client_assertion").is_some() && request.form("client_id").is_none());
 }
 
 #[tokio::test]
 async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document() {
-    let (scene, pair) = signing(Algorithm::Es256).await;
-    let mut discovery = discovered(&scene).await;
+    let (fixture, pair) = signing(Algorithm::Es256).await;
+    let mut discovery = discovered(&fixture).await;
     discovery.metadata.client_id_metadata_document_supported = true;
     let mut documented = IdentityOptions::default();
     documented.document = Some(DOCUMENT.parse().unwrap());
@@ -124,8 +124,8 @@ async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document
         let mut tokens = TokenSet::new(AccessToken::new("spent").unwrap(), SystemTime::UNIX_EPOCH);
         tokens.refresh_token = Some(secret("of another login"));
         let record = Record::new(discovery.clone(), identity, None, tokens);
-        assert!(refresh(&scene.platform, &record).await.is_err());
-        let request = scene.last("POST", "/token");
+        assert!(refresh(&fixture.platform, &record).await.is_err());
+        let request = fixture.last("POST", "/token");
         assert_eq!(
             fields(&request),
             [
@@ -140,14 +140,14 @@ async fn a_refresh_is_signed_for_a_registered_client_and_for_one_with_a_document
         let claims = claims(&assertion);
         assert_eq!(claims["iss"], client_id);
         assert_eq!(claims["sub"], client_id);
-        assert_eq!(claims["aud"], scene.testbed.issuer());
+        assert_eq!(claims["aud"], fixture.testbed.issuer());
     }
 }
 
 const DOCUMENT: &str = "https://app.example/client.json";
 
 /// A scene where the document of the client holds a key, and may get tokens by these grants.
-async fn documented(grants: &[&str]) -> (Scene, LoginOptions) {
+async fn documented(grants: &[&str]) -> (Fixture, LoginOptions) {
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
     let document = json!({
         "client_id": DOCUMENT,
@@ -163,16 +163,16 @@ async fn documented(grants: &[&str]) -> (Scene, LoginOptions) {
     let mut options = LoginOptions::default();
     options.identity.document = Some(DOCUMENT.parse().unwrap());
     options.identity.document_key = signer(&pair).private_key;
-    (scene(builder).await, options)
+    (fixture(builder).await, options)
 }
 
 #[tokio::test]
 async fn a_person_logs_in_by_a_client_whose_document_holds_a_key() {
-    let (scene, options) = documented(&["authorization_code", "refresh_token"]).await;
-    let session = scene.login_with(&options).await.unwrap();
+    let (fixture, options) = documented(&["authorization_code", "refresh_token"]).await;
+    let session = fixture.login_with(&options).await.unwrap();
     session.refresh().await.unwrap();
-    assert_eq!((scene.person.opened().len(), scene.refreshes()), (1, 1));
-    for request in scene.testbed.requests() {
+    assert_eq!((fixture.person.opened().len(), fixture.refreshes()), (1, 1));
+    for request in fixture.testbed.requests() {
         if request.path == "/token" {
             assert!(request.form("client_assertion").is_some());
             assert_eq!(request.form("client_id"), None);
@@ -180,16 +180,16 @@ async fn a_person_logs_in_by_a_client_whose_document_holds_a_key() {
     }
     let mut without = options.clone();
     without.identity.document_key = None;
-    assert!(scene.login_with(&without).await.is_err());
+    assert!(fixture.login_with(&without).await.is_err());
 }
 
 #[tokio::test]
 async fn a_client_whose_document_holds_a_key_needs_no_person() {
-    let (scene, mut options) = documented(&["client_credentials"]).await;
+    let (fixture, mut options) = documented(&["client_credentials"]).await;
     options.machine = Some(NonInteractiveGrant::ClientCredentials);
-    scene.login_with(&options).await.unwrap();
-    assert_nobody_was_asked(&scene);
-    assert_eq!(scene.testbed.issued_tokens()[0].client_id, DOCUMENT);
+    fixture.login_with(&options).await.unwrap();
+    assert_nobody_was_asked(&fixture);
+    assert_eq!(fixture.testbed.issued_tokens()[0].client_id, DOCUMENT);
 }
 
 fn claims(jwt: &str) -> serde_json::Value {

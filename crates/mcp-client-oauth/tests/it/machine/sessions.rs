@@ -29,20 +29,20 @@ fn credentials() -> LoginOptions {
     options(Some(robot()), NonInteractiveGrant::ClientCredentials)
 }
 
-async fn logged_in(builder: Builder) -> (Scene, Session) {
-    let scene = scene(builder).await;
-    let session = scene.login_with(&credentials()).await.unwrap();
-    (scene, session)
+async fn logged_in(builder: Builder) -> (Fixture, Session) {
+    let fixture = fixture(builder).await;
+    let session = fixture.login_with(&credentials()).await.unwrap();
+    (fixture, session)
 }
 
-fn grants(scene: &Scene) -> usize {
-    scene.testbed.token_requests("client_credentials")
+fn grants(fixture: &Fixture) -> usize {
+    fixture.testbed.token_requests("client_credentials")
 }
 
 #[tokio::test]
 async fn fifty_tasks_with_an_expired_token_cause_one_grant_and_nobody_is_asked() {
-    let (scene, session) = logged_in(robots()).await;
-    scene.pass(LIFE);
+    let (fixture, session) = logged_in(robots()).await;
+    fixture.pass(LIFE);
     let mut tasks = JoinSet::new();
     for _ in 0..50 {
         let session = session.clone();
@@ -50,82 +50,82 @@ async fn fifty_tasks_with_an_expired_token_cause_one_grant_and_nobody_is_asked()
     }
     let tokens = bounded(tasks.join_all()).await;
     assert!(tokens.iter().all(|token| *token == tokens[0]));
-    assert_eq!(grants(&scene), 2);
-    assert_nobody_was_asked(&scene);
+    assert_eq!(grants(&fixture), 2);
+    assert_nobody_was_asked(&fixture);
 }
 
 #[tokio::test]
 async fn a_token_that_is_refused_is_replaced_by_a_new_grant() {
-    let (scene, session) = logged_in(robots()).await;
-    let authorized = Authorized::new(scene.platform.clone(), Arc::new(session));
-    scene.testbed.revoke_access_tokens();
-    let url = scene.server.as_url().join("/mcp/notes").unwrap();
+    let (fixture, session) = logged_in(robots()).await;
+    let authorized = Authorized::new(fixture.platform.clone(), Arc::new(session));
+    fixture.testbed.revoke_access_tokens();
+    let url = fixture.server.as_url().join("/mcp/notes").unwrap();
     let answer = bounded(Box::pin(authorized.get(url).send())).await.unwrap();
     assert!(answer.status.is_success());
-    assert_eq!(grants(&scene), 2);
+    assert_eq!(grants(&fixture), 2);
 }
 
 #[tokio::test]
 async fn a_connection_that_breaks_is_tried_again_and_a_refusal_is_not() {
-    let (scene, session) = logged_in(robots()).await;
+    let (fixture, session) = logged_in(robots()).await;
     drop(session);
-    let (session, clock) = scene.flying_session().await;
+    let (session, clock) = fixture.flying_session().await;
     let cut = Fault::Spoil(Endpoint::Token, Corruption::CutAfter(0));
-    scene.testbed.set_fault(cut);
+    fixture.testbed.set_fault(cut);
     let error = bounded(session.refresh()).await.unwrap_err();
-    assert_eq!((grants(&scene), clock.slept().len()), (5, 3));
+    assert_eq!((grants(&fixture), clock.slept().len()), (5, 3));
     assert_eq!(error.remedy(), Remedy::Retry);
-    scene.testbed.clear_faults();
+    fixture.testbed.clear_faults();
 
     let refused = Fault::TokenErrorWith200("invalid_grant".to_owned());
-    scene.testbed.set_fault(refused);
+    fixture.testbed.set_fault(refused);
     let error = bounded(session.refresh()).await.unwrap_err();
     assert!(
         matches!(error, Error::TokenRefresh(TokenRefreshError::Machine(_))),
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::Reconfigure);
-    assert_eq!(grants(&scene), 6);
+    assert_eq!(grants(&fixture), 6);
     // What is configured stays: it may be mended at the other end.
-    scene.testbed.clear_faults();
+    fixture.testbed.clear_faults();
     bounded(session.refresh()).await.unwrap();
 }
 
 #[tokio::test]
 async fn sessions_and_interactive_sources_ask_nobody_either() {
-    let scene = scene(robots()).await;
-    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
+    let fixture = fixture(robots()).await;
+    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
     sessions
-        .ensure(&scene.server, &credentials())
+        .ensure(&fixture.server, &credentials())
         .await
         .unwrap();
     sessions
-        .ensure(&scene.server, &credentials())
+        .ensure(&fixture.server, &credentials())
         .await
         .unwrap();
-    assert_eq!(grants(&scene), 1);
+    assert_eq!(grants(&fixture), 1);
     let other = TokenStore::memory();
-    let (platform, server) = (scene.platform.clone(), scene.server.clone());
+    let (platform, server) = (fixture.platform.clone(), fixture.server.clone());
     let source = InteractiveSession::open(platform, other, server, credentials()).await;
     let source = source.unwrap();
     let extension = Some("io.modelcontextprotocol/oauth-client-credentials");
     assert_eq!(source.mcp_extension(), extension);
     source.token().await.unwrap();
-    assert_eq!((grants(&scene), source.mcp_extension()), (2, extension));
-    assert_nobody_was_asked(&scene);
+    assert_eq!((grants(&fixture), source.mcp_extension()), (2, extension));
+    assert_nobody_was_asked(&fixture);
 }
 
 #[tokio::test]
 async fn a_way_that_was_not_gone_before_is_a_new_login() {
-    let scene = scene(robots().client("robot-of-people", None)).await;
-    scene.login().await.unwrap();
-    assert_eq!(scene.person.opened().len(), 1);
-    let sessions = Client::new(scene.platform.clone(), scene.store.clone());
+    let fixture = fixture(robots().client("robot-of-people", None)).await;
+    fixture.login().await.unwrap();
+    assert_eq!(fixture.person.opened().len(), 1);
+    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
     sessions
-        .ensure(&scene.server, &credentials())
+        .ensure(&fixture.server, &credentials())
         .await
         .unwrap();
-    assert_eq!((grants(&scene), scene.person.opened().len()), (1, 1));
+    assert_eq!((grants(&fixture), fixture.person.opened().len()), (1, 1));
 }
 
 fn insufficient(scope: &str) -> Challenge {
@@ -137,26 +137,29 @@ fn insufficient(scope: &str) -> Challenge {
 
 #[tokio::test]
 async fn a_wider_scope_is_asked_for_without_a_person() {
-    let (scene, session) = logged_in(robots().step_up(true)).await;
+    let (fixture, session) = logged_in(robots().step_up(true)).await;
     let client = bounded(Box::pin(connect(Arc::new(session.clone())))).await;
     let client = client.unwrap();
     let arguments = json!({"text": "feed the cat"}).as_object().cloned();
     let call = CallToolRequestParams::new("write_note").with_arguments(arguments.unwrap());
     let count = bounded(client.call_tool(call)).await.unwrap();
     assert_eq!(count.structured_content, Some(json!({"count": 2})));
-    assert_eq!(grants(&scene), 2);
-    let asked = scene.last("POST", "/token").form("scope").unwrap();
+    assert_eq!(grants(&fixture), 2);
+    let asked = fixture.last("POST", "/token").form("scope").unwrap();
     assert_eq!(asked, "notes:read notes:write");
-    assert_eq!(scene.record().await.unwrap().requested, asked.parse().ok());
-    assert_nobody_was_asked(&scene);
+    assert_eq!(
+        fixture.record().await.unwrap().requested,
+        asked.parse().ok()
+    );
+    assert_nobody_was_asked(&fixture);
     bounded(client.cancel()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_scope_that_is_never_granted_is_asked_for_a_few_times_and_once_each() {
-    let (scene, session) = logged_in(robots()).await;
+    let (fixture, session) = logged_in(robots()).await;
     let narrow = Fault::TokenField("scope".to_owned(), "notes:read".into());
-    scene.testbed.set_fault(narrow);
+    fixture.testbed.set_fault(narrow);
     let widen = async |scope: &str| {
         let token = session.token().await.unwrap();
         session
@@ -166,35 +169,35 @@ async fn a_scope_that_is_never_granted_is_asked_for_a_few_times_and_once_each() 
     widen("notes:write").await.unwrap();
     let again = widen("notes:write").await.unwrap_err();
     assert!(again.to_string().contains("notes:write"), "{again}");
-    assert_eq!(grants(&scene), 2);
+    assert_eq!(grants(&fixture), 2);
     let refused = Fault::TokenErrorWith200("invalid_scope".to_owned());
-    scene.testbed.set_fault(refused);
+    fixture.testbed.set_fault(refused);
     for scope in ["a", "b", "c", "d", "e"] {
         assert!(widen(scope).await.is_err());
     }
-    assert_eq!(grants(&scene), 4);
+    assert_eq!(grants(&fixture), 4);
     // What was refused is not asked for again.
-    let requested = scene.record().await.unwrap().requested.unwrap();
+    let requested = fixture.record().await.unwrap().requested.unwrap();
     assert_eq!(requested.to_string(), "notes:read notes:write");
 }
 
 #[tokio::test]
 async fn the_extension_is_declared_to_servers_that_know_of_it() {
-    let (scene, session) = logged_in(robots().wire(Wire::Stateless)).await;
+    let (fixture, session) = logged_in(robots().wire(Wire::Stateless)).await;
     let client = bounded(Box::pin(connect(Arc::new(session)))).await.unwrap();
     bounded(client.list_all_tools()).await.unwrap();
-    let body = scene.last("POST", "/mcp").json().unwrap();
+    let body = fixture.last("POST", "/mcp").json().unwrap();
     let meta: &Value = &body["params"]["_meta"];
     let declared = &meta["io.modelcontextprotocol/clientCapabilities"]["extensions"];
     let expected = json!({"io.modelcontextprotocol/oauth-client-credentials": {}});
     assert_eq!(*declared, expected, "{body}");
     bounded(client.cancel()).await.unwrap();
 
-    let scene = Scene::with(Testbed::builder().wire(Wire::Stateless)).await;
-    let session = scene.login().await.unwrap();
+    let fixture = Fixture::with(Testbed::builder().wire(Wire::Stateless)).await;
+    let session = fixture.login().await.unwrap();
     let client = bounded(Box::pin(connect(Arc::new(session)))).await.unwrap();
     bounded(client.list_all_tools()).await.unwrap();
-    let body = scene.last("POST", "/mcp").json().unwrap();
+    let body = fixture.last("POST", "/mcp").json().unwrap();
     assert!(!body.to_string().contains("extensions"), "{body}");
     bounded(client.cancel()).await.unwrap();
 }
@@ -203,9 +206,9 @@ async fn the_extension_is_declared_to_servers_that_know_of_it() {
 async fn scripted(
     script: impl IntoIterator<Item = Response>,
 ) -> (Session, Arc<ScriptedHttp>, TokenStore) {
-    let scene = scene(robots()).await;
-    scene.login_with(&credentials()).await.unwrap();
-    let mut record: Record = scene.record().await.unwrap();
+    let fixture = fixture(robots()).await;
+    fixture.login_with(&credentials()).await.unwrap();
+    let mut record: Record = fixture.record().await.unwrap();
     let mut tokens = TokenSet::new(AccessToken::new("old").unwrap(), the_time());
     tokens.refresh_token = Some(secret("refresh-one"));
     record.tokens = tokens;
@@ -213,7 +216,7 @@ async fn scripted(
     let clock = Arc::new(ManualClock::auto_advancing(the_time()));
     let platform = Platform::new(http.clone(), clock, Person::who_waits());
     let store = TokenStore::memory();
-    let key: LoginKey = scene.key();
+    let key: LoginKey = fixture.key();
     let mut lock = store.lock(&key).await.unwrap();
     let revision = store.save(&mut lock, &record).await.unwrap();
     drop(lock);

@@ -55,7 +55,7 @@ impl Backend for Shared {
 
 /// Programs that leave a mark when they run, and print a JWT.
 struct Programs {
-    scene: Scene,
+    fixture: Fixture,
     folder: tempfile::TempDir,
     backend: Arc<dyn Backend>,
 }
@@ -63,15 +63,15 @@ struct Programs {
 impl Programs {
     /// A workload is logged in by the program `ours`.
     async fn start(backend: Arc<dyn Backend>) -> Self {
-        let mut scene = scene(Testbed::builder().wif("https://cluster.example")).await;
-        scene.store = TokenStore::new(backend.clone());
+        let mut fixture = fixture(Testbed::builder().wif("https://cluster.example")).await;
+        fixture.store = TokenStore::new(backend.clone());
         let folder = tempfile::tempdir().unwrap();
         let own = Self {
-            scene,
+            fixture,
             folder,
             backend,
         };
-        own.scene.login_with(&own.by("ours")).await.unwrap();
+        own.fixture.login_with(&own.by("ours")).await.unwrap();
         own.forget_marks();
         own
     }
@@ -87,7 +87,7 @@ impl Programs {
 
     /// A new JWT, which is taken once, in the file `jwt`.
     fn new_jwt(&self) {
-        let jwt = self.scene.testbed.workload_jwt(&json!({})).unwrap();
+        let jwt = self.fixture.testbed.workload_jwt(&json!({})).unwrap();
         let mut file = std::fs::File::create(self.path("jwt")).unwrap();
         std::io::Write::write_all(&mut file, jwt.as_bytes()).unwrap();
     }
@@ -120,7 +120,7 @@ impl Programs {
 
     /// Writes the record as somebody else does.
     async fn forge(&self, change: impl FnOnce(&mut Value)) {
-        let name = format!("login {}", self.scene.server);
+        let name = format!("login {}", self.fixture.server);
         let stored = self.backend.get(&name).await.unwrap().unwrap();
         let mut record = serde_json::from_slice(stored.bytes.expose()).unwrap();
         change(&mut record);
@@ -131,14 +131,14 @@ impl Programs {
 
     /// Another process: it knows the back end, and nothing of what was said here.
     async fn session(&self) -> Session {
-        let (platform, key) = (self.scene.platform.clone(), self.scene.key());
+        let (platform, key) = (self.fixture.platform.clone(), self.fixture.key());
         let store = TokenStore::new(self.backend.clone());
         Session::open(platform, store, key).await.unwrap().unwrap()
     }
 
     fn sessions(&self) -> Client {
         let store = TokenStore::new(self.backend.clone());
-        Client::new(self.scene.platform.clone(), store)
+        Client::new(self.fixture.platform.clone(), store)
     }
 }
 
@@ -161,7 +161,7 @@ async fn a_forged_record_runs_no_program_and_reads_no_file_or_variable() {
     for backend in backends {
         let programs = Programs::start(backend).await;
         programs.new_jwt();
-        let sent = programs.scene.posts("/token");
+        let sent = programs.fixture.posts("/token");
         let idp = json!({
             "token_endpoint": "https://idp.example/token",
             "client": {
@@ -186,20 +186,25 @@ async fn a_forged_record_runs_no_program_and_reads_no_file_or_variable() {
             assert!(lacks_source(&error), "{grant}: {error}");
             assert_eq!(error.remedy(), Remedy::Reconfigure);
             let record = session.record();
-            let refreshed = refresh(&programs.scene.platform, &record).await;
+            let refreshed = refresh(&programs.fixture.platform, &record).await;
             assert!(lacks_source(&refreshed.unwrap_err().into()), "{grant}");
             // Nor if somebody has logged in here in another way.
             let interactive = InteractiveSession::open(
-                programs.scene.platform.clone(),
+                programs.fixture.platform.clone(),
                 TokenStore::new(programs.backend.clone()),
-                programs.scene.server.clone(),
+                programs.fixture.server.clone(),
                 LoginOptions::default(),
             );
             let session = interactive.await.unwrap().session().unwrap();
             assert!(lacks_source(&bounded(session.refresh()).await.unwrap_err()));
             // It is not written back.
-            let mut lock = programs.scene.store.lock(session.key()).await.unwrap();
-            programs.scene.store.save(&mut lock, &record).await.unwrap();
+            let mut lock = programs.fixture.store.lock(session.key()).await.unwrap();
+            programs
+                .fixture
+                .store
+                .save(&mut lock, &record)
+                .await
+                .unwrap();
             drop(lock);
             programs
                 .forge(|record| {
@@ -212,7 +217,7 @@ async fn a_forged_record_runs_no_program_and_reads_no_file_or_variable() {
                 .await;
         }
         assert!(!programs.ran("theirs"));
-        assert_eq!(programs.scene.posts("/token"), sent);
+        assert_eq!(programs.fixture.posts("/token"), sent);
     }
 }
 
@@ -222,7 +227,7 @@ async fn the_caller_names_the_source_each_time() {
     let theirs = json!({"workload": {"assertion": {"command": programs.line("theirs")}}});
     let forge = |record: &mut Value| record["machine"] = theirs;
     programs.forge(forge).await;
-    let server = &programs.scene.server;
+    let server = &programs.fixture.server;
 
     let session = programs.session().await;
     let clone = session.clone();
@@ -242,7 +247,7 @@ async fn the_caller_names_the_source_each_time() {
 
     // The token that is stored is not handed out any more.
     programs.forget_marks();
-    programs.scene.pass(Duration::from_secs(3600));
+    programs.fixture.pass(Duration::from_secs(3600));
     let by = programs.by("ours");
     bounded(Box::pin(programs.sessions().ensure(server, &by)))
         .await
@@ -250,10 +255,10 @@ async fn the_caller_names_the_source_each_time() {
     assert!(programs.ran("ours"));
 
     programs.forget_marks();
-    programs.scene.pass(Duration::from_secs(3600));
+    programs.fixture.pass(Duration::from_secs(3600));
     let by = programs.by("ours");
     let store = TokenStore::new(programs.backend.clone());
-    let platform = programs.scene.platform.clone();
+    let platform = programs.fixture.platform.clone();
     let interactive = InteractiveSession::open(platform, store, server.clone(), by);
     let interactive = interactive.await.unwrap();
     bounded(interactive.token()).await.unwrap();
@@ -263,7 +268,7 @@ async fn the_caller_names_the_source_each_time() {
 #[tokio::test]
 async fn another_source_in_the_same_process_is_a_new_login() {
     let programs = Programs::shared().await;
-    let (server, sessions) = (&programs.scene.server, programs.sessions());
+    let (server, sessions) = (&programs.fixture.server, programs.sessions());
     for (name, runs) in [("ours", false), ("theirs", true), ("theirs", false)] {
         programs.forget_marks();
         let by = programs.by(name);
@@ -299,9 +304,9 @@ async fn what_our_program_says_goes_to_no_endpoint_of_a_forged_record() {
     forge().await;
     let by = programs.by("ours");
     let login = mcp_client_oauth::login(
-        &programs.scene.platform,
-        &programs.scene.store,
-        &programs.scene.server,
+        &programs.fixture.platform,
+        &programs.fixture.store,
+        &programs.fixture.server,
         &by,
     );
     bounded(Box::pin(login)).await.unwrap();
@@ -311,12 +316,12 @@ async fn what_our_program_says_goes_to_no_endpoint_of_a_forged_record() {
 /// What needs no place on this machine needs no source.
 #[tokio::test]
 async fn a_client_with_a_secret_goes_on_in_a_shared_store() {
-    let mut scene = scene(robots()).await;
+    let mut fixture = fixture(robots()).await;
     let shared = Arc::new(Shared::default());
-    scene.store = TokenStore::new(shared.clone());
+    fixture.store = TokenStore::new(shared.clone());
     let by = options(Some(robot()), NonInteractiveGrant::ClientCredentials);
-    scene.login_with(&by).await.unwrap();
-    let (platform, store) = (scene.platform.clone(), TokenStore::new(shared));
-    let session = Session::open(platform, store, scene.key()).await.unwrap();
+    fixture.login_with(&by).await.unwrap();
+    let (platform, store) = (fixture.platform.clone(), TokenStore::new(shared));
+    let session = Session::open(platform, store, fixture.key()).await.unwrap();
     bounded(session.unwrap().refresh()).await.unwrap();
 }

@@ -16,12 +16,12 @@ const ISSUER: &str = "https://workload.example";
 /// Set for the test that runs again in a process of its own.
 const VARIABLE: &str = "MCP_OAUTH_TEST_ASSERTION";
 
-async fn trusting() -> Scene {
-    scene(Testbed::builder().wif(ISSUER)).await
+async fn trusting() -> Fixture {
+    fixture(Testbed::builder().wif(ISSUER)).await
 }
 
-fn jwt(scene: &Scene, claims: &Value) -> String {
-    scene.testbed.workload_jwt(claims).unwrap()
+fn jwt(fixture: &Fixture, claims: &Value) -> String {
+    fixture.testbed.workload_jwt(claims).unwrap()
 }
 
 fn by(assertion: AssertionSource) -> LoginOptions {
@@ -48,8 +48,8 @@ fn command(line: &[&str]) -> AssertionSource {
     AssertionSource::Command(line.iter().map(ToString::to_string).collect())
 }
 
-async fn cause(scene: &Scene, source: AssertionSource) -> AssertionErrorKind {
-    let error = scene.login_with(&by(source)).await.unwrap_err();
+async fn cause(fixture: &Fixture, source: AssertionSource) -> AssertionErrorKind {
+    let error = fixture.login_with(&by(source)).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
     let remedy = error.remedy();
     let Error::MachineGrant(NonInteractiveGrantError::Assertion(AssertionError { cause, .. })) =
@@ -59,64 +59,64 @@ async fn cause(scene: &Scene, source: AssertionSource) -> AssertionErrorKind {
     };
     let late = matches!(cause, AssertionErrorKind::TimedOut(_));
     assert_eq!(remedy == Remedy::Retry, late, "{cause}");
-    assert_eq!(scene.posts("/token"), 0);
+    assert_eq!(fixture.posts("/token"), 0);
     cause
 }
 
 #[tokio::test]
 async fn a_workload_needs_no_client() {
-    let scene = trusting().await;
-    let (_directory, file) = file(format!(" {}\nmore\n", jwt(&scene, &json!({}))));
-    scene.login_with(&by(file)).await.unwrap();
-    let request = scene.last("POST", "/token");
+    let fixture = trusting().await;
+    let (_directory, file) = file(format!(" {}\nmore\n", jwt(&fixture, &json!({}))));
+    fixture.login_with(&by(file)).await.unwrap();
+    let request = fixture.last("POST", "/token");
     assert_eq!(
         fields(&request),
         ["grant_type", "assertion", "resource", "scope"]
     );
     assert_eq!(request.form("grant_type").unwrap(), JWT_BEARER);
     assert_eq!(request.header("authorization"), None);
-    assert_nobody_was_asked(&scene);
-    assert_eq!(scene.testbed.issued_tokens()[0].grant_type, JWT_BEARER);
+    assert_nobody_was_asked(&fixture);
+    assert_eq!(fixture.testbed.issued_tokens()[0].grant_type, JWT_BEARER);
 }
 
 #[tokio::test]
 async fn a_workload_that_has_a_client_is_that_client() {
     let builder = robots().wif(ISSUER);
-    let scene = scene(builder).await;
-    let assertion = AssertionSource::Given(secret(&jwt(&scene, &json!({}))));
+    let fixture = fixture(builder).await;
+    let assertion = AssertionSource::Given(secret(&jwt(&fixture, &json!({}))));
     let named = options(Some(robot()), NonInteractiveGrant::Workload { assertion });
-    scene.login_with(&named).await.unwrap();
-    assert_eq!(scene.testbed.issued_tokens()[0].client_id, "robot");
+    fixture.login_with(&named).await.unwrap();
+    assert_eq!(fixture.testbed.issued_tokens()[0].client_id, "robot");
 }
 
 #[tokio::test]
 async fn an_assertion_that_is_refused_is_sent_once_and_nothing_else_is_tried() {
     for wrong in [json!({"aud": "https://other.example"}), json!({"exp": 1})] {
         let builder = robots().wif(ISSUER);
-        let scene = scene(builder).await;
-        let refused = jwt(&scene, &wrong);
+        let fixture = fixture(builder).await;
+        let refused = jwt(&fixture, &wrong);
         let assertion = AssertionSource::Given(secret(&refused));
         let with_client = options(Some(robot()), NonInteractiveGrant::Workload { assertion });
-        let error = scene.login_with(&with_client).await.unwrap_err();
+        let error = fixture.login_with(&with_client).await.unwrap_err();
         assert_refused(&error, "invalid_grant");
         assert!(!format!("{error} {error:?}").contains(&refused[..20]));
-        assert_eq!(scene.posts("/token"), 1);
-        assert_nobody_was_asked(&scene);
-        scene.assert_nothing_is_stored().await;
+        assert_eq!(fixture.posts("/token"), 1);
+        assert_nobody_was_asked(&fixture);
+        fixture.assert_nothing_is_stored().await;
     }
 }
 
 #[tokio::test]
 async fn the_assertion_is_read_anew_for_each_request() {
-    let scene = trusting().await;
-    let (_directory, source) = file(jwt(&scene, &json!({"sub": "first"})));
-    let session = scene.login_with(&by(source.clone())).await.unwrap();
+    let fixture = trusting().await;
+    let (_directory, source) = file(jwt(&fixture, &json!({"sub": "first"})));
+    let session = fixture.login_with(&by(source.clone())).await.unwrap();
     let AssertionSource::File(path) = &source else {
         unreachable!()
     };
-    write(path, jwt(&scene, &json!({"sub": "second"})));
+    write(path, jwt(&fixture, &json!({"sub": "second"})));
     session.refresh().await.unwrap();
-    let issued = scene.testbed.issued_tokens();
+    let issued = fixture.testbed.issued_tokens();
     let subjects: Vec<_> = issued
         .iter()
         .map(|token| token.subject.as_deref())
@@ -126,29 +126,29 @@ async fn the_assertion_is_read_anew_for_each_request() {
 
 #[tokio::test]
 async fn what_a_program_prints_is_taken_and_no_shell_is_asked() {
-    let scene = trusting().await;
-    let token = jwt(&scene, &json!({}));
-    scene
+    let fixture = trusting().await;
+    let token = jwt(&fixture, &json!({}));
+    fixture
         .login_with(&by(command(&["echo", &token])))
         .await
         .unwrap();
     let directory = TempDir::new().unwrap();
     let trap = directory.path().join("planted");
     let line = format!("{token}; touch {}", trap.display());
-    let told = cause_of(&scene, command(&["echo", &line])).await;
+    let told = cause_of(&fixture, command(&["echo", &line])).await;
     assert_eq!(told, AssertionErrorKind::NotAJwt);
     assert!(!trap.exists());
 }
 
 /// The same, when tokens were got before.
-async fn cause_of(scene: &Scene, source: AssertionSource) -> AssertionErrorKind {
-    scene.testbed.forget_requests();
-    cause(scene, source).await
+async fn cause_of(fixture: &Fixture, source: AssertionSource) -> AssertionErrorKind {
+    fixture.testbed.forget_requests();
+    cause(fixture, source).await
 }
 
 #[tokio::test]
 async fn a_place_without_a_jwt_is_told_and_nothing_is_sent() {
-    let scene = trusting().await;
+    let fixture = trusting().await;
     let directory = TempDir::new().unwrap();
     let missing = directory.path().join("missing");
     for (source, expected) in [
@@ -199,24 +199,24 @@ async fn a_place_without_a_jwt_is_told_and_nothing_is_sent() {
         (command(&["yes", "planted"]), AssertionErrorKind::TooLong),
     ] {
         let place = source.to_string();
-        assert_eq!(cause(&scene, source).await, expected, "{place}");
+        assert_eq!(cause(&fixture, source).await, expected, "{place}");
     }
     for text in [&b"planted"[..], b"", b"\xff\xfe.a.b"] {
         let (_directory, file) = file(text);
-        assert_eq!(cause(&scene, file).await, AssertionErrorKind::NotAJwt);
+        assert_eq!(cause(&fixture, file).await, AssertionErrorKind::NotAJwt);
     }
     let (_directory, long) = file("p".repeat(64 * 1024 + 1));
-    assert_eq!(cause(&scene, long).await, AssertionErrorKind::TooLong);
+    assert_eq!(cause(&fixture, long).await, AssertionErrorKind::TooLong);
 }
 
 #[tokio::test]
 async fn a_program_that_prints_nothing_for_ever_is_ended() {
-    let scene = trusting().await;
+    let fixture = trusting().await;
     let directory = TempDir::new().unwrap();
     let pid = directory.path().join("pid");
     let line = format!("echo $$ > {}; exec sleep 1000", pid.display());
-    let (platform, store) = (scene.platform.clone(), scene.store.clone());
-    let (server, options) = (scene.server.clone(), by(command(&["sh", "-c", &line])));
+    let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
+    let (server, options) = (fixture.server.clone(), by(command(&["sh", "-c", &line])));
     let login =
         tokio::spawn(
             async move { mcp_client_oauth::login(&platform, &store, &server, &options).await },
@@ -230,7 +230,7 @@ async fn a_program_that_prints_nothing_for_ever_is_ended() {
         }
     })
     .await;
-    scene.pass(Duration::from_secs(30));
+    fixture.pass(Duration::from_secs(30));
     let error = bounded(login).await.unwrap().unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
     assert!(error.to_string().contains("30 seconds"), "{error}");
@@ -248,18 +248,18 @@ async fn a_program_that_prints_nothing_for_ever_is_ended() {
 async fn a_variable_is_read() {
     #[allow(clippy::disallowed_methods, reason = "set by this test for itself")]
     let given = std::env::var(VARIABLE);
-    let scene = trusting().await;
+    let fixture = trusting().await;
     if given.is_ok() {
         // The child: its issuer is another one, so the assertion is refused, but it was sent.
         let source = AssertionSource::Variable(VARIABLE.to_owned());
-        let error = scene.login_with(&by(source)).await.unwrap_err();
+        let error = fixture.login_with(&by(source)).await.unwrap_err();
         assert_refused(&error, "invalid_grant");
-        assert_eq!(scene.last("POST", "/token").form("assertion"), given.ok());
+        assert_eq!(fixture.last("POST", "/token").form("assertion"), given.ok());
         return;
     }
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "machine::workload::a_variable_is_read"])
-        .env(VARIABLE, jwt(&scene, &json!({})))
+        .env(VARIABLE, jwt(&fixture, &json!({})))
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);

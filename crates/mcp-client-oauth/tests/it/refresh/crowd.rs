@@ -13,7 +13,7 @@ use mcp_client_oauth::{
 use tokio::task::JoinSet;
 
 use super::LIFE;
-use crate::support::{Scene, bounded};
+use crate::support::{Fixture, bounded};
 
 const LOGINS: usize = 24;
 
@@ -33,24 +33,26 @@ impl HttpClient for Counting {
         }
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
-        let answer = self.network.send(request).await;
+        let response = self.network.send(request).await;
         self.now.fetch_sub(1, Ordering::SeqCst);
-        answer
+        response
     }
 }
 
 #[tokio::test]
 async fn logins_that_expire_together_are_renewed_a_few_at_a_time() {
-    let mut scene = Scene::start().await;
+    let mut fixture = Fixture::start().await;
     let network = Arc::new(Counting::default());
-    scene.platform.http = network.clone();
+    fixture.platform.http = network.clone();
     let mut sessions: Vec<Arc<Session>> = Vec::new();
     for number in 0..LOGINS {
         let mut options = LoginOptions::default();
         options.account = Some(format!("account {number}"));
-        sessions.push(Arc::new(bounded(scene.login_with(&options)).await.unwrap()));
+        sessions.push(Arc::new(
+            bounded(fixture.login_with(&options)).await.unwrap(),
+        ));
     }
-    scene.pass(LIFE);
+    fixture.pass(LIFE);
     let tokens = sessions.into_iter();
     let tokens: JoinSet<_> = tokens
         .map(|session| async move { session.token().await })
@@ -58,6 +60,6 @@ async fn logins_that_expire_together_are_renewed_a_few_at_a_time() {
     for token in bounded(tokens.join_all()).await {
         token.unwrap();
     }
-    assert_eq!(scene.refreshes(), LOGINS);
+    assert_eq!(fixture.refreshes(), LOGINS);
     assert_eq!(network.most.load(Ordering::SeqCst), 8);
 }

@@ -8,12 +8,12 @@ const TASKS: usize = 1000;
 
 /// Every task asks at the same moment, and all of them wait behind the same refresh: it is held
 /// until the last one stands in the line.
-async fn storm<F, Fut>(scene: &Scene, ask: F) -> Vec<Result<AccessToken, Error>>
+async fn storm<F, Fut>(fixture: &Fixture, ask: F) -> Vec<Result<AccessToken, Error>>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<AccessToken, Error>> + Send + 'static,
 {
-    scene.testbed.set_fault(spoil(Corruption::Held));
+    fixture.testbed.set_fault(spoil(Corruption::Held));
     let (arrived, mut line) = tokio::sync::mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
@@ -28,20 +28,20 @@ where
         bounded(line.recv()).await.unwrap();
     }
     bounded(
-        scene
+        fixture
             .testbed
             .arrived(Peer::AuthorizationServer, "POST", "/token", 2),
     )
     .await;
-    scene.testbed.release();
+    fixture.testbed.release();
     bounded(tasks.join_all()).await
 }
 
 #[tokio::test]
 async fn a_thousand_tasks_with_an_expired_token_refresh_once() {
-    let (scene, session) = logged_in().await;
-    scene.pass(LIFE);
-    let tokens = storm(&scene, || {
+    let (fixture, session) = logged_in().await;
+    fixture.pass(LIFE);
+    let tokens = storm(&fixture, || {
         let session = session.clone();
         async move { session.token().await }
     })
@@ -52,15 +52,15 @@ async fn a_thousand_tasks_with_an_expired_token_refresh_once() {
             .iter()
             .all(|token| token.as_ref().unwrap() == &current)
     );
-    assert_eq!(scene.refreshes(), 1);
-    assert!(scene.testbed.families()[0].alive);
+    assert_eq!(fixture.refreshes(), 1);
+    assert!(fixture.testbed.families()[0].alive);
 }
 
 #[tokio::test]
 async fn a_thousand_tasks_with_a_refused_token_refresh_once() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let refused = session.token().await.unwrap();
-    let tokens = storm(&scene, || {
+    let tokens = storm(&fixture, || {
         let (session, refused) = (session.clone(), refused.clone());
         async move {
             session
@@ -76,17 +76,17 @@ async fn a_thousand_tasks_with_a_refused_token_refresh_once() {
             .iter()
             .all(|token| token.as_ref().unwrap() == &current)
     );
-    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(fixture.refreshes(), 1);
 }
 
 #[tokio::test]
 async fn a_thousand_tasks_share_one_failure() {
-    let (scene, session) = logged_in().await;
-    scene.pass(LIFE);
-    scene
+    let (fixture, session) = logged_in().await;
+    fixture.pass(LIFE);
+    fixture
         .testbed
         .set_fault(Fault::TokenErrorWith200("invalid_grant".to_owned()));
-    let outcomes = storm(&scene, || {
+    let outcomes = storm(&fixture, || {
         let session = session.clone();
         async move { session.token().await }
     })
@@ -94,14 +94,14 @@ async fn a_thousand_tasks_share_one_failure() {
     for outcome in outcomes {
         assert_eq!(outcome.unwrap_err().remedy(), Remedy::LogIn);
     }
-    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(fixture.refreshes(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tasks_on_several_threads_refresh_once() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     for round in 1..=20 {
-        scene.pass(LIFE);
+        fixture.pass(LIFE);
         let tasks: JoinSet<_> = (0..64)
             .map(|_| {
                 let session = session.clone();
@@ -111,39 +111,44 @@ async fn tasks_on_several_threads_refresh_once() {
         for token in bounded(tasks.join_all()).await {
             token.unwrap();
         }
-        assert_eq!(scene.refreshes(), round);
+        assert_eq!(fixture.refreshes(), round);
     }
 }
 
 #[tokio::test]
 async fn two_sessions_over_one_store_refresh_once() {
-    let (scene, one) = logged_in().await;
-    let two = Session::open(scene.platform.clone(), scene.store.clone(), scene.key()).await;
+    let (fixture, one) = logged_in().await;
+    let two = Session::open(
+        fixture.platform.clone(),
+        fixture.store.clone(),
+        fixture.key(),
+    )
+    .await;
     let two = two.unwrap().unwrap();
-    scene.pass(LIFE);
+    fixture.pass(LIFE);
     let (first, second) = tokio::join!(one.token(), two.token());
     assert_eq!(first.unwrap(), second.unwrap());
-    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(fixture.refreshes(), 1);
 }
 
 #[tokio::test]
 async fn a_login_elsewhere_is_adopted() {
-    let (scene, session) = logged_in().await;
-    scene.pass(seconds(290));
-    let elsewhere = scene.login().await.unwrap();
+    let (fixture, session) = logged_in().await;
+    fixture.pass(seconds(290));
+    let elsewhere = fixture.login().await.unwrap();
     assert_eq!(
         session.token().await.unwrap(),
         elsewhere.token().await.unwrap()
     );
     assert_eq!(session.record(), elsewhere.record());
-    assert_eq!(scene.refreshes(), 0);
+    assert_eq!(fixture.refreshes(), 0);
 }
 
 #[tokio::test]
 async fn a_logout_elsewhere_is_respected_and_not_undone() {
-    let (scene, session) = logged_in().await;
-    scene.store.forget(&scene.key()).await.unwrap();
-    scene.pass(LIFE);
+    let (fixture, session) = logged_in().await;
+    fixture.store.forget(&fixture.key()).await.unwrap();
+    fixture.pass(LIFE);
     let error = session.token().await.unwrap_err();
     assert!(
         matches!(
@@ -153,20 +158,20 @@ async fn a_logout_elsewhere_is_respected_and_not_undone() {
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::LogIn);
-    assert_eq!(scene.refreshes(), 0);
-    scene.assert_nothing_is_stored().await;
+    assert_eq!(fixture.refreshes(), 0);
+    fixture.assert_nothing_is_stored().await;
 }
 
 #[tokio::test]
 async fn a_caller_that_gives_up_loses_no_rotated_token() {
-    let (scene, session) = logged_in().await;
-    scene.pass(LIFE);
-    scene.testbed.set_fault(spoil(Corruption::Held));
-    let spent = refresh_token(&scene).await;
+    let (fixture, session) = logged_in().await;
+    fixture.pass(LIFE);
+    fixture.testbed.set_fault(spoil(Corruption::Held));
+    let spent = refresh_token(&fixture).await;
     let asking = session.clone();
     let caller = tokio::spawn(async move { asking.token().await });
     bounded(
-        scene
+        fixture
             .testbed
             .arrived(Peer::AuthorizationServer, "POST", "/token", 2),
     )
@@ -174,33 +179,33 @@ async fn a_caller_that_gives_up_loses_no_rotated_token() {
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     assert_eq!(
-        refresh_token(&scene).await,
+        refresh_token(&fixture).await,
         spent,
         "the answer is not there yet"
     );
-    scene.testbed.release();
+    fixture.testbed.release();
 
     bounded(session.token()).await.unwrap();
-    assert_eq!(scene.refreshes(), 1);
-    assert_ne!(refresh_token(&scene).await, spent);
+    assert_eq!(fixture.refreshes(), 1);
+    assert_ne!(refresh_token(&fixture).await, spent);
     session.refresh().await.unwrap();
-    assert!(scene.testbed.families()[0].alive);
+    assert!(fixture.testbed.families()[0].alive);
 }
 
 #[tokio::test]
 async fn who_comes_while_an_attempt_is_under_way_shares_its_failure() {
-    let (scene, session) = logged_in().await;
-    scene.pass(LIFE);
+    let (fixture, session) = logged_in().await;
+    fixture.pass(LIFE);
     let fault = Fault::TokenErrorWith200("temporarily_unavailable".to_owned());
-    scene.testbed.set_fault(fault);
-    scene.testbed.set_fault(spoil(Corruption::Held));
+    fixture.testbed.set_fault(fault);
+    fixture.testbed.set_fault(spoil(Corruption::Held));
     let ask = || {
         let session = session.clone();
         tokio::spawn(async move { session.token().await })
     };
     let first = ask();
     bounded(
-        scene
+        fixture
             .testbed
             .arrived(Peer::AuthorizationServer, "POST", "/token", 2),
     )
@@ -208,11 +213,15 @@ async fn who_comes_while_an_attempt_is_under_way_shares_its_failure() {
     let late = ask();
     // On the one thread of this test it waits in line after this.
     tokio::task::yield_now().await;
-    scene.testbed.release();
+    fixture.testbed.release();
     for outcome in [first, late] {
         assert!(bounded(outcome).await.unwrap().is_err());
     }
-    assert_eq!(scene.refreshes(), 1);
+    assert_eq!(fixture.refreshes(), 1);
     session.token().await.unwrap_err();
-    assert_eq!(scene.refreshes(), 2, "who comes later tries for themselves");
+    assert_eq!(
+        fixture.refreshes(),
+        2,
+        "who comes later tries for themselves"
+    );
 }

@@ -28,45 +28,45 @@ fn assert_jittered(slept: &[Duration], bases: &[u64]) {
 
 #[tokio::test]
 async fn a_busy_server_is_asked_four_times_and_the_tokens_are_kept() {
-    let (scene, _) = logged_in().await;
-    let before = scene.record().await;
-    let (session, clock) = scene.flying_session().await;
-    scene.testbed.set_fault(busy(None, None));
+    let (fixture, _) = logged_in().await;
+    let before = fixture.record().await;
+    let (session, clock) = fixture.flying_session().await;
+    fixture.testbed.set_fault(busy(None, None));
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry);
     assert_jittered(&clock.slept(), &[1, 2, 4]);
-    assert_eq!(scene.posts("/token"), 1 + 4);
-    assert_eq!(scene.record().await, before);
+    assert_eq!(fixture.posts("/token"), 1 + 4);
+    assert_eq!(fixture.record().await, before);
 
-    scene.testbed.clear_faults();
+    fixture.testbed.clear_faults();
     session.refresh().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_server_that_recovers_is_not_noticed() {
-    let (scene, _) = logged_in().await;
-    let (session, clock) = scene.flying_session().await;
-    scene.testbed.set_fault(busy(Some(2), None));
+    let (fixture, _) = logged_in().await;
+    let (session, clock) = fixture.flying_session().await;
+    fixture.testbed.set_fault(busy(Some(2), None));
     session.refresh().await.unwrap();
     assert_jittered(&clock.slept(), &[1, 2]);
-    assert!(scene.testbed.families()[0].alive);
+    assert!(fixture.testbed.families()[0].alive);
 }
 
 #[tokio::test]
 async fn a_wait_that_the_server_asks_for_is_kept() {
     for asked in [3, 7, 30] {
-        let (scene, _) = logged_in().await;
-        let (session, clock) = scene.flying_session().await;
-        scene
+        let (fixture, _) = logged_in().await;
+        let (session, clock) = fixture.flying_session().await;
+        fixture
             .testbed
             .set_fault(busy(Some(1), Some(&asked.to_string())));
         session.refresh().await.unwrap();
         assert_eq!(clock.slept(), [seconds(asked)], "{asked}");
     }
     for nonsense in ["-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "0"] {
-        let (scene, _) = logged_in().await;
-        let (session, clock) = scene.flying_session().await;
-        scene.testbed.set_fault(busy(Some(1), Some(nonsense)));
+        let (fixture, _) = logged_in().await;
+        let (session, clock) = fixture.flying_session().await;
+        fixture.testbed.set_fault(busy(Some(1), Some(nonsense)));
         session.refresh().await.unwrap();
         assert_jittered(&clock.slept(), &[1]);
     }
@@ -75,9 +75,9 @@ async fn a_wait_that_the_server_asks_for_is_kept() {
 #[tokio::test]
 async fn a_wait_that_is_too_long_is_left_to_the_caller() {
     for asked in ["60", "1000000000", "99999999999999999999"] {
-        let (scene, _) = logged_in().await;
-        let (session, clock) = scene.flying_session().await;
-        scene.testbed.set_fault(busy(None, Some(asked)));
+        let (fixture, _) = logged_in().await;
+        let (session, clock) = fixture.flying_session().await;
+        fixture.testbed.set_fault(busy(None, Some(asked)));
         let error = session.refresh().await.unwrap_err();
         let Error::TokenRefresh(TokenRefreshError::Answer { cause, .. }) = &error else {
             panic!("{error}");
@@ -91,15 +91,15 @@ async fn a_wait_that_is_too_long_is_left_to_the_caller() {
             "nobody else could have the record meanwhile"
         );
         assert_eq!(error.remedy(), Remedy::Retry);
-        assert!(scene.record().await.is_some());
+        assert!(fixture.record().await.is_some());
     }
 }
 
 #[tokio::test]
 async fn a_server_that_is_gone_is_tried_again_and_costs_no_tokens() {
-    let (scene, _) = logged_in().await;
-    let (session, clock) = scene.flying_session().await;
-    scene.testbed.kill_authorization_server().await;
+    let (fixture, _) = logged_in().await;
+    let (session, clock) = fixture.flying_session().await;
+    fixture.testbed.kill_authorization_server().await;
     let error = session.refresh().await.unwrap_err();
     assert!(
         matches!(error, Error::TokenRefresh(TokenRefreshError::Http(_))),
@@ -107,32 +107,32 @@ async fn a_server_that_is_gone_is_tried_again_and_costs_no_tokens() {
     );
     assert_eq!(error.remedy(), Remedy::Retry);
     assert_jittered(&clock.slept(), &[1, 2, 4]);
-    assert!(scene.record().await.is_some());
+    assert!(fixture.record().await.is_some());
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_once_more_where_the_server_has_grace() {
-    let (scene, _) = logged_in().await;
-    let (session, _) = scene.flying_session().await;
-    let before = scene.record().await;
-    scene.testbed.set_fault(spoil(Corruption::CutAfter(5)));
-    scene.testbed.set_fault(Fault::GraceForSpentRefreshTokens);
+    let (fixture, _) = logged_in().await;
+    let (session, _) = fixture.flying_session().await;
+    let before = fixture.record().await;
+    fixture.testbed.set_fault(spoil(Corruption::CutAfter(5)));
+    fixture.testbed.set_fault(Fault::GraceForSpentRefreshTokens);
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
-    assert_eq!(scene.refreshes(), 2);
-    assert_eq!(scene.record().await, before);
+    assert_eq!(fixture.refreshes(), 2);
+    assert_eq!(fixture.record().await, before);
 }
 
 #[tokio::test]
 async fn a_lost_answer_without_grace_ends_the_login_and_no_loop_begins() {
-    let (scene, _) = logged_in().await;
-    let (session, _) = scene.flying_session().await;
+    let (fixture, _) = logged_in().await;
+    let (session, _) = fixture.flying_session().await;
     // The request is processed, and its answer is cut.
-    scene.testbed.set_fault(spoil(Corruption::CutAfter(0)));
+    fixture.testbed.set_fault(spoil(Corruption::CutAfter(0)));
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
-    assert_eq!(scene.refreshes(), 2);
-    scene.testbed.clear_faults();
+    assert_eq!(fixture.refreshes(), 2);
+    fixture.testbed.clear_faults();
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::LogIn, "{error}");
     assert!(
@@ -142,22 +142,22 @@ async fn a_lost_answer_without_grace_ends_the_login_and_no_loop_begins() {
         ),
         "{error}"
     );
-    assert_eq!(scene.refreshes(), 3);
-    scene.assert_nothing_is_stored().await;
+    assert_eq!(fixture.refreshes(), 3);
+    fixture.assert_nothing_is_stored().await;
     session.refresh().await.unwrap_err();
-    assert_eq!(scene.refreshes(), 3);
+    assert_eq!(fixture.refreshes(), 3);
 }
 
 /// H105: the process that was killed cannot tell, but it has left a note.
 #[tokio::test]
 async fn a_login_that_died_with_a_process_is_told_from_one_that_was_revoked() {
     for is_interrupted in [false, true] {
-        let (scene, session) = logged_in().await;
+        let (fixture, session) = logged_in().await;
         if is_interrupted {
-            let lock = scene.store.lock(&scene.key()).await.unwrap();
+            let lock = fixture.store.lock(&fixture.key()).await.unwrap();
             lock.mark_refresh_started().await.unwrap();
         }
-        scene.testbed.revoke_everything();
+        fixture.testbed.revoke_everything();
         let error = session.refresh().await.unwrap_err();
         assert_eq!(error.remedy(), Remedy::LogIn);
         let is_told = error.to_string().contains("was interrupted");
@@ -167,21 +167,21 @@ async fn a_login_that_died_with_a_process_is_told_from_one_that_was_revoked() {
 
 #[tokio::test]
 async fn a_note_is_taken_back_when_it_is_known_what_came_of_the_refresh() {
-    let (scene, session) = logged_in().await;
+    let (fixture, session) = logged_in().await;
     let is_in_doubt = async || {
-        let lock = scene.store.lock(&scene.key()).await.unwrap();
+        let lock = fixture.store.lock(&fixture.key()).await.unwrap();
         lock.refresh_interrupted()
     };
     session.refresh().await.unwrap();
     assert!(!is_in_doubt().await, "it is renewed and stored");
-    scene
+    fixture
         .testbed
         .set_fault(Fault::TokenErrorWith200("invalid_scope".to_owned()));
     session.refresh().await.unwrap_err();
     assert!(!is_in_doubt().await, "the server has said no");
-    scene.testbed.clear_faults();
-    scene.testbed.set_fault(spoil(Corruption::CutAfter(0)));
-    let (session, _) = scene.flying_session().await;
+    fixture.testbed.clear_faults();
+    fixture.testbed.set_fault(spoil(Corruption::CutAfter(0)));
+    let (session, _) = fixture.flying_session().await;
     session.refresh().await.unwrap_err();
     assert!(is_in_doubt().await, "the answer was lost");
 }
@@ -189,19 +189,19 @@ async fn a_note_is_taken_back_when_it_is_known_what_came_of_the_refresh() {
 /// What the next one says does not tell what became of the one that was lost.
 #[tokio::test]
 async fn a_note_outlives_a_later_failure() {
-    let (scene, _) = logged_in().await;
-    let (session, _) = scene.flying_session().await;
-    scene.testbed.set_fault(spoil(Corruption::CutAfter(0)));
+    let (fixture, _) = logged_in().await;
+    let (session, _) = fixture.flying_session().await;
+    fixture.testbed.set_fault(spoil(Corruption::CutAfter(0)));
     session.refresh().await.unwrap_err();
-    scene.testbed.clear_faults();
+    fixture.testbed.clear_faults();
     for fault in [
         busy(None, None),
         Fault::TokenErrorWith200("invalid_scope".to_owned()),
     ] {
-        scene.testbed.set_fault(fault);
+        fixture.testbed.set_fault(fault);
         session.refresh().await.unwrap_err();
-        scene.testbed.clear_faults();
-        let lock = scene.store.lock(&scene.key()).await.unwrap();
+        fixture.testbed.clear_faults();
+        let lock = fixture.store.lock(&fixture.key()).await.unwrap();
         assert!(lock.refresh_interrupted());
     }
     let error = session.refresh().await.unwrap_err();
@@ -220,10 +220,10 @@ async fn a_note_outlives_a_later_failure() {
 #[tokio::test]
 async fn an_answer_of_a_gateway_leaves_the_same_doubt_as_a_lost_one() {
     for (status, tries) in [(500, 2), (502, 2), (504, 2), (503, 4), (429, 4)] {
-        let (scene, _) = logged_in().await;
-        let (session, _) = scene.flying_session().await;
-        let before = scene.record().await;
-        scene.testbed.set_fault(Fault::Status {
+        let (fixture, _) = logged_in().await;
+        let (session, _) = fixture.flying_session().await;
+        let before = fixture.record().await;
+        fixture.testbed.set_fault(Fault::Status {
             path: "/token".to_owned(),
             status,
             body: "<html>later</html>".to_owned(),
@@ -232,12 +232,12 @@ async fn an_answer_of_a_gateway_leaves_the_same_doubt_as_a_lost_one() {
         });
         let error = session.refresh().await.unwrap_err();
         assert_eq!(error.remedy(), Remedy::Retry, "{status}: {error}");
-        assert_eq!(scene.posts("/token"), 1 + tries, "{status}");
-        assert_eq!(scene.record().await, before, "{status}");
-        let lock = scene.store.lock(&scene.key()).await.unwrap();
+        assert_eq!(fixture.posts("/token"), 1 + tries, "{status}");
+        assert_eq!(fixture.record().await, before, "{status}");
+        let lock = fixture.store.lock(&fixture.key()).await.unwrap();
         assert_eq!(lock.refresh_interrupted(), tries == 2, "{status}");
         drop(lock);
-        scene.testbed.clear_faults();
+        fixture.testbed.clear_faults();
         session.refresh().await.unwrap();
     }
 }
@@ -250,12 +250,12 @@ async fn an_answer_that_makes_no_sense_costs_no_tokens() {
         Corruption::FormEncoded,
         Corruption::TooLarge,
     ] {
-        let (scene, _) = logged_in().await;
-        let (session, clock) = scene.flying_session().await;
-        scene.testbed.set_fault(spoil(how));
+        let (fixture, _) = logged_in().await;
+        let (session, clock) = fixture.flying_session().await;
+        fixture.testbed.set_fault(spoil(how));
         let error = session.refresh().await.unwrap_err();
         assert_eq!(error.remedy(), Remedy::Retry, "{error}");
         assert!(clock.slept().is_empty());
-        assert!(scene.record().await.is_some());
+        assert!(fixture.record().await.is_some());
     }
 }

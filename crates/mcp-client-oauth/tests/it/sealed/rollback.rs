@@ -8,12 +8,12 @@ use mcp_client_oauth::{
 };
 
 use super::*;
-use crate::support::Scene;
+use crate::support::Fixture;
 
 /// A login in sealed files, renewed since its file was copied.
 struct RolledBack {
     home: Home,
-    scene: Scene,
+    fixture: Fixture,
     session: Session,
     copy: Vec<u8>,
 }
@@ -21,14 +21,14 @@ struct RolledBack {
 impl RolledBack {
     async fn new() -> Self {
         let home = Home::new();
-        let mut scene = Scene::start().await;
-        scene.store = TokenStore::new(Arc::new(home.open()));
-        let session = scene.login().await.unwrap();
+        let mut fixture = Fixture::start().await;
+        fixture.store = TokenStore::new(Arc::new(home.open()));
+        let session = fixture.login().await.unwrap();
         let copy = fs::read(Self::login_file(&home)).unwrap();
         session.refresh().await.unwrap();
         Self {
             home,
-            scene,
+            fixture,
             session,
             copy,
         }
@@ -49,10 +49,10 @@ impl RolledBack {
     }
 
     async fn opened(&self) -> Session {
-        let Scene {
+        let Fixture {
             platform, store, ..
-        } = &self.scene;
-        let session = Session::open(platform.clone(), store.clone(), self.scene.key()).await;
+        } = &self.fixture;
+        let session = Session::open(platform.clone(), store.clone(), self.fixture.key()).await;
         session.unwrap().unwrap()
     }
 }
@@ -70,14 +70,14 @@ async fn an_older_record_that_was_put_back_costs_a_login_and_nothing_else() {
         matches!(error, Error::TokenRefresh(TokenRefreshError::Answer { .. })),
         "{error}"
     );
-    rolled.scene.assert_nothing_is_stored().await;
-    let refreshes = rolled.scene.refreshes();
+    rolled.fixture.assert_nothing_is_stored().await;
+    let refreshes = rolled.fixture.refreshes();
     session.refresh().await.unwrap_err();
-    assert_eq!(rolled.scene.refreshes(), refreshes, "a loop began");
+    assert_eq!(rolled.fixture.refreshes(), refreshes, "a loop began");
 
-    let session = rolled.scene.login().await.unwrap();
+    let session = rolled.fixture.login().await.unwrap();
     session.refresh().await.unwrap();
-    let stored = rolled.scene.record().await.unwrap();
+    let stored = rolled.fixture.record().await.unwrap();
     assert_eq!(stored.tokens.access_token, session.token().await.unwrap());
 }
 

@@ -7,7 +7,7 @@ use mcp_oauth_testbed::{Corruption, Endpoint, Fault};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::support::{Scene, bounded};
+use crate::support::{Fixture, bounded};
 
 /// How long a token of the testbed lives.
 const LIFE: Duration = Duration::from_secs(300);
@@ -201,15 +201,15 @@ async fn two_hosts_with_sixty_four_tasks_refresh_once() {
             Vault::with_http_client(&bao.options(), http, clock).unwrap(),
         ))
     };
-    let mut scene = Scene::start().await;
-    scene.store = store(&Arc::default());
-    scene.login().await.unwrap();
-    let open = |net| Session::open(scene.platform.clone(), store(net), scene.key());
+    let mut fixture = Fixture::start().await;
+    fixture.store = store(&Arc::default());
+    fixture.login().await.unwrap();
+    let open = |net| Session::open(fixture.platform.clone(), store(net), fixture.key());
     let hosts = [open(&nets[0]).await, open(&nets[1]).await];
     let hosts = hosts.map(|session| session.unwrap().unwrap());
     for round in 1..=3 {
-        scene.pass(LIFE);
-        scene
+        fixture.pass(LIFE);
+        fixture
             .testbed
             .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
         let tasks: JoinSet<_> = (0..64)
@@ -219,15 +219,15 @@ async fn two_hosts_with_sixty_four_tasks_refresh_once() {
             })
             .collect();
         bounded(until_both_have_looked(&nets)).await;
-        scene.testbed.release();
+        fixture.testbed.release();
         let tokens = bounded(tasks.join_all()).await;
         let first = tokens[0].as_ref().unwrap();
         assert!(tokens.iter().all(|token| token.as_ref().unwrap() == first));
         assert_eq!(
-            scene.refreshes(),
+            fixture.refreshes(),
             round,
             "each host would have spent the token of the other"
         );
-        assert!(scene.testbed.families()[0].alive);
+        assert!(fixture.testbed.families()[0].alive);
     }
 }

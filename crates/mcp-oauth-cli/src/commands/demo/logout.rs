@@ -54,11 +54,11 @@ async fn status(stage: &DemoContext, token: &AccessToken) -> Result<u16, Failure
     request
         .headers
         .insert(header::AUTHORIZATION, token.header());
-    let answer = stage
+    let response = stage
         .platform
         .http
         .send(request)
         .await
         .map_err(Error::from)?;
-    Ok(answer.status.as_u16())
+    Ok(response.status.as_u16())
 }

@@ -93,9 +93,9 @@ pub(super) async fn of_a_refused_token(
     let old = session.refresh().await?;
     stage.testbed.revoke_access_tokens();
     stage.testbed.forget_requests();
-    let answer = call(&connection).await;
+    let response = call(&connection).await;
     connection.close().await;
-    answer?;
+    response?;
     let refused = refusals(stage, &old);
     let refreshes = stage.testbed.token_requests("refresh_token");
     stage.show("answers 401", refused);

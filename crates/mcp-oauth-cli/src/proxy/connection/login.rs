@@ -24,7 +24,7 @@ use super::{
 use crate::{error::Failure, login_flow::LoginFlow, terminal::Terminal};
 
 /// Says how long a call waits to learn where the person can log in.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Says how often one that waits for somebody else's login looks whether it is done.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Says how often one that waits for its own person looks whether another login is done.
@@ -44,7 +44,7 @@ impl ServerConnection {
         let known = login.wait_for(|login| login.is_told || !login.is_running);
         tokio::select! {
             _known = known => {}
-            () = self.platform().clock.sleep(PATIENCE) => {}
+            () = self.platform().clock.sleep(TIMEOUT) => {}
         }
         self.0.login.borrow().wanted.clone()
     }

@@ -35,9 +35,9 @@ impl ServerConnection {
         if let Some(pass) = self.0.pass.load_full() {
             return self.send_with(&pass, outgoing).await;
         }
-        let answer = self.send_without(outgoing).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED {
-            return Ok(answer);
+        let response = self.send_without(outgoing).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
         }
         if self.has_own_authorization() {
             let text = format!(
@@ -46,8 +46,8 @@ impl ServerConnection {
             );
             return Err(Trouble::Said(text));
         }
-        let challenge = Challenge::from_headers(answer.status(), answer.headers());
-        drop(answer);
+        let challenge = Challenge::from_headers(response.status(), response.headers());
+        drop(response);
         // Somebody may have logged in elsewhere.
         if let Some(session) = self.stored().await.map_err(Trouble::Failed)? {
             self.go_on_with(session);
@@ -78,11 +78,11 @@ impl ServerConnection {
             request.header(name.clone(), value.clone())
         });
         match Box::pin(request.send_streaming()).await {
-            Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
+            Ok(response) if response.status() == StatusCode::UNAUTHORIZED => {
                 let text = format!("{} refuses the token, and a fresh one too", self.url());
                 Err(Trouble::Said(text))
             }
-            Ok(answer) => Ok(redacted(answer, &self.0.shown)),
+            Ok(response) => Ok(redacted(response, &self.0.shown)),
             Err(Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. })) => {
                 self.log_in(None, Some(scope));
                 Err(Trouble::Login)

@@ -60,7 +60,7 @@ pub(super) struct ActiveSession {
 impl ServerConnection {
     /// Opens with what the store has, if anything. Nobody is asked.
     pub(crate) async fn open(terms: ConnectionConfig) -> Result<Self, Failure> {
-        let door = Self(Arc::new(Inner {
+        let connection = Self(Arc::new(Inner {
             terms,
             pass: ArcSwapOption::empty(),
             shown: SentTokens::default(),
@@ -68,13 +68,13 @@ impl ServerConnection {
             logins: watch::Sender::default(),
             work: Mutex::default(),
         }));
-        if !door.has_own_authorization() {
-            let found = door.stored().await?;
+        if !connection.has_own_authorization() {
+            let found = connection.stored().await?;
             if let Some(session) = found {
-                door.go_on_with(session);
+                connection.go_on_with(session);
             }
         }
-        Ok(door)
+        Ok(connection)
     }
 
     pub(crate) fn url(&self) -> &Url {

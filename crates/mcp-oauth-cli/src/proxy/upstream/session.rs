@@ -23,14 +23,14 @@ const FAREWELL: Duration = Duration::from_millis(300);
 impl Upstream {
     /// Returns the server's own answer to the client's `initialize`.
     pub(crate) async fn greet(&self, initialize_request: &Message) -> Result<Bytes, Trouble> {
-        let (answer, seat) = self.open_session(initialize_request).await?;
+        let (response, seat) = self.open_session(initialize_request).await?;
         let early = lock(&self.early).take();
         match (seat.map(Arc::new), early) {
             (Some(seat), Some(confirmation)) => self.confirm(seat, &confirmation).await?,
             (Some(seat), None) => drop(self.state.send_replace(State::Greeted(seat))),
             (None, _) => self.give_up(),
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// The client's word that it has understood, before anything else of it.
@@ -57,15 +57,15 @@ impl Upstream {
     /// Returns a session for a client that has its `initialize` from us already, and the server's answer.
     pub(crate) async fn open_late(&self) -> Result<Bytes, Trouble> {
         let initialize_request = self.initialize_request().ok_or(Trouble::SessionGone)?;
-        let (answer, seat) = self
+        let (response, seat) = self
             .open_session(&initialize_request.again(self.next_number())?)
             .await?;
         let Some(seat) = seat else {
-            return Err(Trouble::Said(unwilling(&answer)));
+            return Err(Trouble::Said(unwilling(&response)));
         };
         self.state.send_replace(State::Opening);
         self.confirm(Arc::new(seat), &initialized()?).await?;
-        Ok(answer)
+        Ok(response)
     }
 
     /// Another session in the place of one that is gone. Of many that find that out, one opens it.
@@ -107,13 +107,13 @@ impl Upstream {
 }
 
 /// Returns the client had to begin before anybody knew what the server speaks.
-fn unwilling(answer: &Bytes) -> String {
-    let said: Value = serde_json::from_slice(answer).unwrap_or_default();
+fn unwilling(response: &Bytes) -> String {
+    let said: Value = serde_json::from_slice(response).unwrap_or_default();
     if said.pointer("/error/code").and_then(Value::as_i64) == Some(UNSUPPORTED_VERSION) {
         return "the server speaks another revision of MCP than this application has begun with: \
                 start the application again"
             .to_owned();
     }
-    let answer = UntrustedText::new(&String::from_utf8_lossy(answer));
-    format!("the server will not begin: {answer}")
+    let response = UntrustedText::new(&String::from_utf8_lossy(response));
+    format!("the server will not begin: {response}")
 }

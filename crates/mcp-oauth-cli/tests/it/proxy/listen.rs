@@ -37,9 +37,9 @@ async fn a_client_on_this_machine_gets_its_answers_and_never_the_token() {
     let home = Home::logged_in().await;
     let (_running, place) = listening(&home, None).await;
     home.testbed.forget_requests();
-    let answer = post(&place, &[], &initialize(0)).await;
-    assert_eq!(answer.status().as_u16(), 200);
-    let session = answer.headers()["mcp-session-id"]
+    let response = post(&place, &[], &initialize(0)).await;
+    assert_eq!(response.status().as_u16(), 200);
+    let session = response.headers()["mcp-session-id"]
         .to_str()
         .unwrap()
         .to_owned();
@@ -48,8 +48,8 @@ async fn a_client_on_this_machine_gets_its_answers_and_never_the_token() {
         ("authorization", "Bearer theirs"),
         ("accept-encoding", "gzip"),
     ];
-    let answer = post(&place, &headers, &add(1)).await;
-    let text = answer.text().await.unwrap();
+    let response = post(&place, &headers, &add(1)).await;
+    let text = response.text().await.unwrap();
     assert!(text.contains("\"sum\": 2"), "{text}");
     let token = home.run(&["token", "notes"]).await.succeeded().stdout;
     for sent in home
@@ -86,10 +86,10 @@ async fn a_token_that_the_server_echoes_goes_no_further() {
         times: None,
     });
     let (_running, place) = listening(&home, None).await;
-    let answer = post(&place, &[], &add(1)).await;
-    assert_eq!(answer.headers().get("x-echo"), None);
-    assert_eq!(answer.headers()["x-other"], "kept");
-    let text = answer.text().await.unwrap();
+    let response = post(&place, &[], &add(1)).await;
+    assert_eq!(response.headers().get("x-echo"), None);
+    assert_eq!(response.headers()["x-other"], "kept");
+    let text = response.text().await.unwrap();
     let blot = "*".repeat(token.len());
     assert_eq!(text, echo.to_string().replace(token, &blot));
     let mut app = App::start(&home, &[]);
@@ -145,8 +145,8 @@ async fn an_endpoint_may_have_a_token_of_its_own() {
         (&[("authorization", "Bearer other")], 401),
         (&[("authorization", "Bearer own")], 200),
     ] {
-        let answer = post(&place, headers, &initialize(0)).await;
-        assert_eq!(answer.status().as_u16(), status);
+        let response = post(&place, headers, &initialize(0)).await;
+        assert_eq!(response.status().as_u16(), status);
     }
 }
 

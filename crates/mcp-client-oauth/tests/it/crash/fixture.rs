@@ -12,12 +12,12 @@ use super::child::{Job, Work, number_in, set_number, template};
 use crate::{
     herd::place::files,
     sealed::{Home, contents},
-    support::{Scene, bounded},
+    support::{Fixture, bounded},
 };
 
 /// A store, its testbed, and the files that belong there.
 pub(crate) struct Place {
-    pub(crate) scene: Scene,
+    pub(crate) fixture: Fixture,
     pub(crate) home: Home,
     directory: PathBuf,
     files: BTreeSet<PathBuf>,
@@ -34,11 +34,11 @@ impl Place {
     /// another one, from which it can be made again.
     pub(crate) async fn new(testbed: &Arc<Testbed>, work: Work) -> Self {
         let home = Home::new();
-        let mut scene = Scene::of(Arc::clone(testbed));
-        scene.store = files(&home.path());
-        scene.login().await.unwrap();
+        let mut fixture = Fixture::of(Arc::clone(testbed));
+        fixture.store = files(&home.path());
+        fixture.login().await.unwrap();
         let mut place = Self {
-            scene,
+            fixture,
             directory: home.path(),
             home,
             files: BTreeSet::new(),
@@ -63,19 +63,19 @@ impl Place {
         Job {
             work,
             directory: &self.directory,
-            server: self.scene.server.as_str(),
+            server: self.fixture.server.as_str(),
             name,
         }
     }
 
     pub(crate) async fn lock(&self) -> RecordLock {
-        let (store, key) = (self.store(), self.scene.key());
+        let (store, key) = (self.store(), self.fixture.key());
         bounded(store.lock(&key)).await.unwrap()
     }
 
     /// The record, read by somebody who has never read it before.
     pub(crate) async fn record(&self) -> Option<Record> {
-        let found = self.store().load(&self.scene.key()).await.unwrap();
+        let found = self.store().load(&self.fixture.key()).await.unwrap();
         found.map(|(record, _)| record)
     }
 
@@ -86,7 +86,7 @@ impl Place {
     /// Whether nobody has the refresh token that the server would take: the record's is spent.
     pub(crate) fn is_lost(&self, record: &Record) -> bool {
         let token = record.tokens.refresh_token.as_ref().unwrap();
-        self.scene.testbed.is_spent(token.expose())
+        self.fixture.testbed.is_spent(token.expose())
     }
 
     /// Whoever writes next, be it another record, removes what the dead have left.
@@ -103,20 +103,20 @@ impl Place {
     /// The list of the store and the record's file agree.
     async fn assert_listed_if_there(&self) {
         let listed = self.store().keys().await.unwrap();
-        let is_listed = listed.contains(&self.scene.key());
+        let is_listed = listed.contains(&self.fixture.key());
         let is_there = self.record().await.is_some();
         assert_eq!(is_listed, is_there, "{listed:?}");
     }
 
     /// The other record.
     pub(crate) async fn template(&self) -> Record {
-        let key = template(&self.scene.key());
+        let key = template(&self.fixture.key());
         self.store().load(&key).await.unwrap().unwrap().0
     }
 
     /// Another record is written.
     async fn write(&self, record: &Record) {
-        let (store, key) = (self.store(), template(&self.scene.key()));
+        let (store, key) = (self.store(), template(&self.fixture.key()));
         let mut lock = bounded(store.lock(&key)).await.unwrap();
         store.save(&mut lock, record).await.unwrap();
     }

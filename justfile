@@ -1,6 +1,6 @@
-# Short names. The checks themselves are written in `scripts/check`, once.
+# Short names for the stages of `scripts/check`.
 
-# What CI runs, in full.
+# Everything that CI runs.
 check:
     .ci/run
 
@@ -16,11 +16,11 @@ test:
 doc:
     scripts/check doc
 
-# Each feature of the library alone, and none.
+# The library with each feature alone, and with none.
 features:
     scripts/check features
 
-# Licences, bans, sources, and advisories where their database is at hand.
+# Licences, bans, sources, and advisories if their database is installed.
 deny:
     scripts/check deny
 
@@ -32,19 +32,19 @@ panics:
 conformance *scenarios:
     conformance/run {{scenarios}}
 
-# A login from end to end, on this machine alone.
+# A complete login on the local host.
 demo:
     cargo run --quiet --package mcp-oauth-cli -- demo
 
 bench:
     cargo bench --package mcp-client-oauth
 
-# A minute of one fuzz target, such as `just fuzz challenge`; it needs cargo-fuzz and a nightly Rust.
+# Runs one fuzz target for a minute, such as `just fuzz challenge`; it needs cargo-fuzz and a nightly Rust.
 fuzz target seconds="60":
     mkdir -p fuzz/corpus/{{target}}
     cargo +nightly fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- \
         -max_total_time={{seconds}} -rss_limit_mb=256 -timeout=1
 
-# Ten minutes of every fuzz target, one after the other.
+# Runs every fuzz target for ten minutes.
 fuzz-all:
     for target in $(ls fuzz/seeds); do just fuzz $target 600 || exit 1; done

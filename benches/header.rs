@@ -1,12 +1,12 @@
-//! The hot path: the `Authorization` header of a token that is good. Aim: at most 100 ns, without
-//! allocation, and the same with 64 threads at once.
+//! The hot path: the `Authorization` header of a valid token. Target: at most 100 ns, without
+//! allocation, and the same with 64 concurrent threads.
 
 #![allow(
     clippy::cast_precision_loss,
     clippy::disallowed_methods,
     clippy::unwrap_used,
     missing_docs,
-    reason = "a bench measures real time, and may fail loudly"
+    reason = "a benchmark measures real time, and may panic"
 )]
 
 use std::{
@@ -29,13 +29,13 @@ use mcp_client_oauth::{
     testing::{RecordedInteraction, ScriptedHttp},
 };
 
-/// A session whose token is good for an hour, on the real clock; and the front door to it.
+/// Returns a session with a token that is valid for an hour, and the client that opened it.
 fn session() -> (Session, Client) {
-    let (http, person) = (ScriptedHttp::default(), RecordedInteraction::default());
+    let (http, interaction) = (ScriptedHttp::default(), RecordedInteraction::default());
     let platform = Platform::new(
         Arc::new(http),
         Arc::new(SystemClock::default()),
-        Arc::new(person),
+        Arc::new(interaction),
     );
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
     let endpoint = |text| EndpointUrl::parse(text, AddressSpace::Public).unwrap();
@@ -58,40 +58,40 @@ fn session() -> (Session, Client) {
         tokens,
     );
     let (key, store) = (LoginKey::new(server), TokenStore::memory());
-    let sessions = Client::new(platform, store.clone());
+    let client = Client::new(platform, store.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     runtime.block_on(async {
         let mut lock = store.lock(&key).await.unwrap();
         store.save(&mut lock, &record).await.unwrap();
-        (sessions.session_or_error(&key).await.unwrap(), sessions)
+        (client.session_or_error(&key).await.unwrap(), client)
     })
 }
 
 fn header(c: &mut Criterion) {
-    let (session, sessions) = session();
+    let (session, client) = session();
     let key = session.key().clone();
     let mut group = c.benchmark_group("header");
-    group.bench_function("the clock alone", |b| {
+    group.bench_function("clock only", |b| {
         b.iter(|| black_box(SystemTime::now()));
     });
-    group.bench_function("ready", |b| b.iter(|| black_box(session.ready_header())));
-    group.bench_function("as a token source", |b| {
+    group.bench_function("session", |b| b.iter(|| black_box(session.ready_header())));
+    group.bench_function("token source", |b| {
         let source: &dyn TokenSource = &session;
         b.iter(|| black_box(source.cached_token()));
     });
-    group.bench_function("at the front door", |b| {
-        b.iter(|| black_box(sessions.ready_header(&key)));
+    group.bench_function("client", |b| {
+        b.iter(|| black_box(client.ready_header(&key)));
     });
-    group.bench_function("ready, 64 threads", |b| {
-        b.iter_custom(|times| crowd(&session, times, 64));
+    group.bench_function("session, 64 threads", |b| {
+        b.iter_custom(|times| measure_threads(&session, times, 64));
     });
     group.finish();
 }
 
-/// The processor time of `times` calls that are made by `threads` threads at once.
-fn crowd(session: &Session, times: u64, threads: u64) -> Duration {
+/// Returns the processor time of `times` calls by `threads` concurrent threads.
+fn measure_threads(session: &Session, times: u64, threads: u64) -> Duration {
     let each = times / threads + 1;
     let start = Instant::now();
     thread::scope(|scope| {

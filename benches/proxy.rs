@@ -1,16 +1,16 @@
-//! The proxy beside others, on one server and in one run: start to the first answer, calls a second,
-//! what each call costs more than without a proxy, and memory. Aims, beside npm `mcp-remote`: ten
-//! times the calls, a quarter of the time, a fifteenth of the memory.
+//! The proxy compared with others, on one server and in one run: time to the first response, calls per
+//! second, added latency of a call, and memory. Targets, compared with npm `mcp-remote`: ten times the
+//! calls, a quarter of the time, a fifteenth of the memory.
 //!
 //! `cargo bench -p mcp-oauth-cli --bench proxy`; with `MCP_REMOTE=…/mcp-remote/dist/proxy.js` that one
-//! is measured too. The server asks for no login, so that none is measured.
+//! is measured too. The server requires no login, so that none is measured.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::unwrap_used,
     missing_docs,
-    reason = "a bench measures time, says so, and may fail loudly"
+    reason = "a benchmark measures and prints times, and may panic"
 )]
 
 use std::{
@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mcp_oauth_testbed::{Answers, Testbed};
+use mcp_oauth_testbed::{ResponseForm, Testbed};
 use serde_json::{Value, json};
 
 const STARTS: usize = 10;
@@ -28,7 +28,7 @@ const AT_ONCE: u64 = 64;
 const SERIAL: u64 = 5_000;
 const LARGE: u64 = 50;
 
-/// A proxy under way.
+/// A running proxy.
 struct Proxy {
     child: Child,
     stdin: ChildStdin,
@@ -53,20 +53,20 @@ impl Proxy {
         self.stdin.write_all(b"\n").unwrap();
     }
 
-    /// Reads lines until that many answers are here.
-    fn answers(&mut self, mut wanted: u64) {
+    /// Reads lines until `missing` responses have arrived.
+    fn read_responses(&mut self, mut missing: u64) {
         let mut line = String::new();
-        while wanted > 0 {
+        while missing > 0 {
             line.clear();
             assert!(
                 self.stdout.read_line(&mut line).unwrap() > 0,
-                "it has ended"
+                "the proxy has exited"
             );
-            wanted -= u64::from(line.contains("\"result\""));
+            missing -= u64::from(line.contains("\"result\""));
         }
     }
 
-    fn begin(&mut self) {
+    fn initialize(&mut self) {
         self.write(&message(
             0,
             "initialize",
@@ -76,11 +76,11 @@ impl Proxy {
                 "clientInfo": { "name": "bench", "version": "1" }
             }),
         ));
-        self.answers(1);
+        self.read_responses(1);
         self.write(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     }
 
-    /// The most memory that it has had, in KiB.
+    /// Returns the peak memory, in KiB.
     fn peak(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -90,7 +90,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
@@ -114,7 +114,9 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let testbed = Testbed::builder().open(true).answers(Answers::Json);
+    let testbed = Testbed::builder()
+        .unprotected(true)
+        .response_form(ResponseForm::Json);
     let testbed = runtime.block_on(testbed.start()).unwrap();
     let url = testbed.server_url().to_string();
     let home = tempfile::tempdir().unwrap();
@@ -122,7 +124,7 @@ fn main() {
     println!("without a proxy");
     println!("  one call                    p50 {:?}", direct.call.0);
     println!("                              p99 {:?}", direct.call.1);
-    println!("  calls of 1 MiB a second     {:.0}", direct.large);
+    println!("  calls/s of 1 MiB            {:.0}", direct.large);
 
     let mut own = Command::new(env!("CARGO_BIN_EXE_mcp-oauth"));
     own.args(["proxy", &url, "--data-dir"]).arg(home.path());
@@ -136,13 +138,13 @@ fn main() {
         all.push(("mcp-remote", other));
     }
     for (name, command) in all {
-        testbed.forget_requests();
+        testbed.clear_requests();
         measure(name, command, direct.call);
     }
 }
 
 fn measure(name: &str, mut command: Command, direct: (Duration, Duration)) {
-    // The first one may make files that the others find.
+    // The first run may create files that later ones use.
     drop(started(&mut command));
     let starts = (0..STARTS).map(|_| started(&mut command).1);
     let (start, slowest) = percentiles(starts.collect());
@@ -153,27 +155,27 @@ fn measure(name: &str, mut command: Command, direct: (Duration, Duration)) {
     let peak = proxy.peak().unwrap_or_default();
     let more = |one: Duration, other: Duration| one.saturating_sub(other);
     println!("{name}");
-    println!("  start to the first answer   p50 {start:?}  slowest {slowest:?}");
-    println!("  calls a second, {AT_ONCE} at once  {rate:.0}");
+    println!("  start to first response     p50 {start:?}  slowest {slowest:?}");
+    println!("  calls/s, {AT_ONCE} concurrent      {rate:.0}");
     println!("  one call                    p50 {p50:?}  p99 {p99:?}");
     println!(
-        "  of that added               p50 {:?}  p99 {:?}",
+        "  added latency               p50 {:?}  p99 {:?}",
         more(p50, direct.0),
         more(p99, direct.1)
     );
-    println!("  calls of 1 MiB a second     {large:.0}");
+    println!("  calls/s of 1 MiB            {large:.0}");
     println!("  peak memory                 {:.1} MiB", to_mib(peak));
 }
 
-/// A proxy that has answered, and how long that took.
+/// Starts a proxy. Returns it after its first response, and the time that it took.
 fn started(command: &mut Command) -> (Proxy, Duration) {
     let begun = Instant::now();
     let mut proxy = Proxy::start(command);
-    proxy.begin();
+    proxy.initialize();
     (proxy, begun.elapsed())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]
+#[expect(clippy::cast_precision_loss, reason = "it is printed with one digit")]
 fn to_mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
 }
@@ -182,17 +184,17 @@ fn per_second(calls: u64, took: Duration) -> f64 {
     f64::from(u32::try_from(calls).unwrap()) / took.as_secs_f64()
 }
 
-/// So many calls at once, and another one for each answer.
+/// Sends many concurrent calls, and another one for each response.
 fn burst(proxy: &mut Proxy) -> f64 {
     let begun = Instant::now();
     for id in 1..=AT_ONCE {
         proxy.write(&call(id));
     }
     for id in AT_ONCE + 1..=CALLS {
-        proxy.answers(1);
+        proxy.read_responses(1);
         proxy.write(&call(id));
     }
-    proxy.answers(AT_ONCE);
+    proxy.read_responses(AT_ONCE);
     per_second(CALLS, begun.elapsed())
 }
 
@@ -202,7 +204,7 @@ fn serial(proxy: &mut Proxy) -> (Duration, Duration) {
         let text = call(100_000 + id);
         let begun = Instant::now();
         proxy.write(&text);
-        proxy.answers(1);
+        proxy.read_responses(1);
         took.push(begun.elapsed());
     }
     percentiles(took)
@@ -213,12 +215,12 @@ fn large(proxy: &mut Proxy) -> f64 {
     let begun = Instant::now();
     for call in calls {
         proxy.write(&call);
-        proxy.answers(1);
+        proxy.read_responses(1);
     }
     per_second(LARGE, begun.elapsed())
 }
 
-/// One MiB each.
+/// Returns calls of one MiB each.
 fn large_calls() -> Vec<String> {
     let text = "x".repeat(1 << 20);
     let arguments = json!({ "name": "write_note", "arguments": { "text": text } });
@@ -231,16 +233,16 @@ fn percentiles(mut took: Vec<Duration>) -> (Duration, Duration) {
     (took[took.len() / 2], took[took.len() * 99 / 100])
 }
 
-/// What the server does at best.
+/// The results without a proxy.
 struct Direct {
     call: (Duration, Duration),
     large: f64,
 }
 
-/// The same calls by an HTTP client, one after the other.
+/// Sends the same calls with an HTTP client, one after the other.
 fn direct(runtime: &tokio::runtime::Runtime, url: &str) -> Direct {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let hello = message(0, "initialize", &json!({ "protocolVersion": "2025-11-25" }));
+    let initialize = message(0, "initialize", &json!({ "protocolVersion": "2025-11-25" }));
     let post = |text: String, session: Option<String>| {
         let mut request = client
             .post(url)
@@ -258,7 +260,7 @@ fn direct(runtime: &tokio::runtime::Runtime, url: &str) -> Direct {
         }
     };
     runtime.block_on(async {
-        let session = post(hello, None).await;
+        let session = post(initialize, None).await;
         let mut took = Vec::new();
         for id in 1..=SERIAL {
             let begun = Instant::now();

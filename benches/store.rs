@@ -1,6 +1,6 @@
-//! The sealed store: opened, read, written, and listed with 1 to 10,000 records.
+//! The encrypted store: opens, reads, writes, and lists 1 to 10,000 records.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench may fail loudly")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic")]
 
 use std::{
     fs::{self, File},
@@ -19,7 +19,7 @@ use mcp_client_oauth::{
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// How many records are listed.
+/// The numbers of records that are listed.
 const SIZES: [u32; 4] = [1, 100, 1_000, 10_000];
 
 fn runtime() -> Runtime {
@@ -33,7 +33,7 @@ fn open(directory: &Path) -> EncryptedFileStore {
     EncryptedFileStore::open(directory, KeySource::KeyFile).unwrap()
 }
 
-/// As long as a record with two tokens.
+/// Returns bytes of the length of a record with two tokens.
 fn content() -> Secret<Vec<u8>> {
     Secret::new(vec![b'x'; 2048])
 }
@@ -42,7 +42,7 @@ fn name(number: u32) -> String {
     format!("record https://server-{number:06}.example/mcp")
 }
 
-/// A new name each time.
+/// Returns a new name each time.
 fn next_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     name(NEXT.fetch_add(1, Ordering::Relaxed))
@@ -52,7 +52,7 @@ fn insert(runtime: &Runtime, files: &EncryptedFileStore, name: &str) {
     runtime.block_on(files.put(name, None, &content())).unwrap();
 }
 
-/// A store with one record, in a directory that goes away with it.
+/// Creates a store with one record, in a temporary directory.
 fn store(runtime: &Runtime) -> (TempDir, EncryptedFileStore) {
     let home = tempfile::tempdir().unwrap();
     let files = open(home.path());
@@ -60,12 +60,12 @@ fn store(runtime: &Runtime) -> (TempDir, EncryptedFileStore) {
     (home, files)
 }
 
-/// Copies of the first record under other names. They would not open, and only their names are read.
+/// Copies the first record to other names. The copies cannot be decrypted, but only their names are read.
 fn fill(home: &TempDir, records: u32) {
     let path = |name: &str| {
         let hash = digest(&SHA256, name.as_bytes());
         let hex = HEXLOWER.encode(hash.as_ref());
-        home.path().join(hex + ".sealed")
+        home.path().join(hex + ".enc")
     };
     let first = fs::read(path(&name(0))).unwrap();
     let line = first.iter().position(|byte| *byte == b'\n').unwrap();

@@ -1,14 +1,14 @@
-"""Runs real clients directly and through `mcp-oauth proxy`, and compares what they see.
+"""Runs real clients directly and through `mcp-oauth proxy`, and compares the results.
 
 Usage: .venv/bin/python run.py [--write] [--few] [CLIENT...]
 
-Each client runs three times against a server of its own: with a token of its own (direct), through
-`proxy` on stdio, and through `proxy --listen`. A difference that `expected.json` does not list is a
-failure, and so is, in a full run, one that it lists and that does not occur. `--write` writes
-`docs/clients.md`; `--few` is what CI runs.
+Each client runs three times, each time with its own server: directly with a token, through `proxy` on
+stdio, and through `proxy --listen`. A difference that `expected.json` does not list is a failure. In a
+full run, a listed difference that does not occur is a failure too. `--write` writes `docs/clients.md`;
+`--few` runs what CI runs.
 
-A rule of `expected.json` is limited to what it names of client, server, way and check, and to results
-whose JSON contains `shows`. One with `sometimes` depends on the moment, and need not occur.
+A rule of `expected.json` applies to the clients, servers, modes and checks that it names, and to results
+that contain the text `shows` in their JSON. A rule with `sometimes` depends on timing, and need not occur.
 """
 
 import argparse
@@ -39,7 +39,7 @@ PYTHON = str(HERE / ".venv/bin/python")
 EVERYTHING = HERE / "node_modules/@modelcontextprotocol/server-everything/dist/index.js"
 
 SERVERS = ["python-sdk", "everything"]
-# Name, driver, and the eras that it is asked for.
+# Name, driver, and the protocol era that it requests.
 CLIENTS = {
     "Python SDK, initialize": [PYTHON, "drivers/python.py", "mcp", "legacy"],
     "Python SDK, discover": [PYTHON, "drivers/python.py", "mcp", "auto"],
@@ -51,7 +51,7 @@ CLIENTS = {
     "Inspector, discover": [PYTHON, "drivers/inspector.py", "inspector", "auto"],
 }
 FEW = list(CLIENTS)[:4]
-WAYS = ["direct", "stdio", "listen"]
+MODES = ["direct", "stdio", "listen"]
 CHECKS = {
     "handshake": "handshake",
     "tools": "tools, by pages",
@@ -74,11 +74,11 @@ CHECKS = {
     "token_revoked": "login revoked",
     "server_restart": "server restart",
 }
-READY = 30
-RUN = 300
+READY_TIMEOUT = 30
+RUN_TIMEOUT = 300
 
 
-# Below the range that systems assign from for port 0: a restarted server finds its own port free.
+# Below the range that systems assign for port 0, so that a restarted server can bind its port again.
 PORTS = iter(random.sample(range(20000, 32000), 2000))
 
 
@@ -92,7 +92,7 @@ def free_port():
 
 
 class Program:
-    """A process in a group of its own with a stdin that stays open until it is stopped."""
+    """A process in its own process group. Its stdin stays open until it is stopped."""
 
     def __init__(self, arguments, **more):
         self.process = subprocess.Popen(
@@ -138,7 +138,7 @@ class Server:
             )
             wait_for_port(port)
         if self.name != "python-sdk" and gate:
-            self.programs.reverse()  # the MCP server comes first, and is what is restarted
+            self.programs.reverse()  # the MCP server is first, so that it is the one that is restarted
 
     def restart(self):
         self.programs.pop(0).stop()
@@ -154,7 +154,7 @@ class Server:
 
 
 def wait_for_port(port):
-    deadline = time.monotonic() + READY
+    deadline = time.monotonic() + READY_TIMEOUT
     while True:
         try:
             return socket.create_connection(("127.0.0.1", port)).close()
@@ -165,11 +165,11 @@ def wait_for_port(port):
 
 
 class Home:
-    """The command in a home of its own, with a browser that follows redirects."""
+    """The command in its own home, with a browser that follows redirects."""
 
     def __init__(self, directory):
         browser = directory / "browser"
-        # In the background, as a browser is: the command waits for what it starts.
+        # In the background, as a browser runs: the command waits for the programs that it starts.
         browser.write_text(
             f"#!{PYTHON}\nimport os, sys, urllib.request\n"
             "if os.fork() == 0:\n    urllib.request.urlopen(sys.argv[1], timeout=30).read()\n"
@@ -206,23 +206,23 @@ class Home:
             stdout=subprocess.DEVNULL,
             stderr=log,
         )
-        deadline = time.monotonic() + READY
+        deadline = time.monotonic() + READY_TIMEOUT
         while time.monotonic() < deadline:
-            found = re.search(r"listening at (\S+)", self.log.read_text())
+            found = re.search(r"listening on (\S+)", self.log.read_text())
             if found:
                 return program, found[1]
             time.sleep(0.05)
         program.stop()
-        raise RuntimeError(f"proxy --listen says: {self.log.read_text()}")
+        raise RuntimeError(f"proxy --listen did not start: {self.log.read_text()}")
 
 
 class Control(http.server.ThreadingHTTPServer):
-    """What a driver asks for in the middle of its run. A direct client keeps its good token."""
+    """Serves the actions that a driver requests during its run. A direct client keeps its valid token."""
 
-    def __init__(self, server, way):
+    def __init__(self, server, mode):
         self.actions = {"/restart": server.restart}
         for action in ["expire", "revoke"]:
-            skip = way == "direct"
+            skip = mode == "direct"
             self.actions[f"/{action}"] = (
                 (lambda: None) if skip else (lambda action=action: server.admin(action))
             )
@@ -241,8 +241,8 @@ class ControlRequest(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def run(client, server_name, way):
-    """Runs one client one way, and returns its results by check."""
+def run(client, server_name, mode):
+    """Runs one client in one mode, and returns its results by check."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="mcp-oauth-clients-"))
     programs, control = [], None
     try:
@@ -250,11 +250,11 @@ def run(client, server_name, way):
         programs.append(server)
         home = Home(directory)
         home.run("login", "it", f"http://127.0.0.1:{server.port}/mcp")
-        control = Control(server, way)
-        if way == "direct":
+        control = Control(server, mode)
+        if mode == "direct":
             url, token = f"http://127.0.0.1:{server.port}/mcp", home.run("token", "it")
             target = {"url": url, "token": token}
-        elif way == "listen":
+        elif mode == "listen":
             program, url = home.listen("it")
             programs.append(program)
             target = {"url": url}
@@ -281,12 +281,12 @@ def run(client, server_name, way):
         if not os.environ.get("MCP_OAUTH_TEST_KEEP"):
             shutil.rmtree(directory, ignore_errors=True)
         else:
-            print(f"{client} / {server_name} / {way}: {directory}")
+            print(f"{client} / {server_name} / {mode}: {directory}")
 
 
 def first_line(pipe):
-    """Reads a line, or what there is after `RUN` seconds, which is nothing."""
-    deadline, text = time.monotonic() + RUN, b""
+    """Reads a line. Returns an empty string after `RUN_TIMEOUT` seconds."""
+    deadline, text = time.monotonic() + RUN_TIMEOUT, b""
     while not text.endswith(b"\n"):
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([pipe], [], [], left)[0]:
@@ -299,7 +299,7 @@ def first_line(pipe):
 
 
 def era_of(handshake):
-    """Returns the protocol version; Inspector shows the message itself."""
+    """Returns the protocol version. Inspector prints the whole message."""
     return handshake.get("version") or handshake.get("result", {}).get("protocolVersion", "")
 
 
@@ -309,7 +309,7 @@ def applies(rule, facts):
 
 
 class Comparison:
-    """All results, and which of their differences are expected."""
+    """All results, and the expected differences among them."""
 
     def __init__(self):
         self.results, self.unexpected, self.used = {}, [], set()
@@ -325,22 +325,22 @@ class Comparison:
         return None
 
     def cell(self, client, server, check):
-        """Returns the cell of the table, and notes what is not expected."""
+        """Returns the cell of the table, and records unexpected differences."""
         results = self.results[client, server]
         direct, notes = results["direct"].get(check), []
-        for way in WAYS[1:]:
-            got = results[way].get(check)
-            facts = {"client": client, "server": server, "way": way, "check": check}
+        for mode in MODES[1:]:
+            got = results[mode].get(check)
+            facts = {"client": client, "server": server, "mode": mode, "check": check}
             if got == direct:
                 numbers = [n for n, rule in enumerate(self.expected) if rule.get("sometimes")]
                 number = next((n for n in numbers if applies(self.expected[n], facts)), None)
             else:
                 number = self.rule(facts, got)
                 if number is None:
-                    self.unexpected.append((client, server, way, check, direct, got))
-                    notes.append(f"{way}: ?")
+                    self.unexpected.append((client, server, mode, check, direct, got))
+                    notes.append(f"{mode}: ?")
             if number is not None:
-                notes.append(f"{way}: [{number + 1}](#differences)")
+                notes.append(f"{mode}: [{number + 1}](#differences)")
         if direct is None and not notes:
             return "–"
         failed = isinstance(direct, dict) and "error" in direct and check != "unknown_method"
@@ -377,13 +377,13 @@ Each client runs the same checks directly, with a valid token, and through `mcp-
 and `proxy --listen`. `scripts/check clients` runs them, and `MCP_OAUTH_TEST_WRITE_TABLE=1` writes this \
 page.
 
-"same" means that both proxies show the client what the direct connection shows it, "same failure" \
-that the check fails in the same way without a proxy, and "–" that the client does not offer it. A \
+"same" means that the client gets the same result through both proxies as over the direct connection, \
+"same failure" that the check fails without a proxy too, and "–" that the client does not support it. A \
 number is a difference that is listed below.
 """
 
 
-def crowd():
+def refresh_concurrently():
     """Runs 24 proxies of one login on tokens of six seconds for 25 s, and returns failed calls."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="mcp-oauth-clients-"))
     server = Server("python-sdk", directory, lifetime=6)
@@ -410,7 +410,7 @@ def crowd():
             proxy.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
         try:
-            info = {"name": "crowd", "version": "1"}
+            info = {"name": "mcp-oauth-clients", "version": "1"}
             request("initialize", {"protocolVersion": "2025-11-25", "capabilities": {},
                                    "clientInfo": info})
             send({"method": "notifications/initialized"})
@@ -450,9 +450,9 @@ def main():
     comparison = Comparison()
     pairs = [(client, server) for server in servers for client in clients]
     with ThreadPoolExecutor(int(os.environ.get("MCP_OAUTH_TEST_PARALLEL", 4))) as pool:
-        jobs = {(pair, way): pool.submit(run, *pair, way) for pair in pairs for way in WAYS}
+        jobs = {(pair, mode): pool.submit(run, *pair, mode) for pair in pairs for mode in MODES}
         for pair in pairs:
-            comparison.results[pair] = {way: jobs[pair, way].result() for way in WAYS}
+            comparison.results[pair] = {mode: jobs[pair, mode].result() for mode in MODES}
     if dump := os.environ.get("MCP_OAUTH_TEST_RESULTS"):
         results = {" / ".join(pair): result for pair, result in comparison.results.items()}
         pathlib.Path(dump).write_text(json.dumps(results, indent=1, ensure_ascii=False))
@@ -460,37 +460,37 @@ def main():
     passed = failed = 0
     lines = comparison.table(clients)
     for (client, server), results in comparison.results.items():
-        for way, result in results.items():
+        for mode, result in results.items():
             if "driver" in result:
-                print(f"{client} / {server} / {way}: the driver ended: {result['driver']}")
+                print(f"{client} / {server} / {mode}: the driver ended: {result['driver']}")
                 failed += 1
             else:
                 passed += 1
-    for client, server, way, check, direct, got in comparison.unexpected:
-        print(f"DIFFERENT {client} / {server} / {way} / {check}\n  direct: {short(direct)}\n"
-              f"  {way}: {short(got)}")
+    for client, server, mode, check, direct, got in comparison.unexpected:
+        print(f"DIFFERENT {client} / {server} / {mode} / {check}\n  direct: {short(direct)}\n"
+              f"  {mode}: {short(got)}")
         failed += 1
     for number, rule in enumerate(comparison.expected):
         if full and number not in comparison.used and not rule.get("sometimes"):
             print(f"expected.json lists a difference that does not occur: {rule}")
             failed += 1
-    crowd_failures = crowd() if full else []
-    failed += len(crowd_failures) > 0
+    refresh_failures = refresh_concurrently() if full else []
+    failed += len(refresh_failures) > 0
     if options.write and full:
         reasons = [f"{n}. {rule['reason']}" for n, rule in enumerate(comparison.expected, 1)]
-        last = last_run(len(crowd_failures))
+        last = last_run(len(refresh_failures))
         text = "\n".join([HEAD, last, "", *lines, "## Differences", "", *reasons, ""])
         (ROOT / "docs/clients.md").write_text(text)
     print(f"{passed} passed, {failed} failed")
     sys.exit(failed > 0)
 
 
-def last_run(crowd_failures):
+def last_run(refresh_failures):
     command = ["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"]
     commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     return (
         f"Last full run: {datetime.date.today()}, commit `{commit}`, `scripts/check clients`. In it 24 "
-        f"proxies of one login called a tool for 25 s on tokens of six seconds; {crowd_failures} calls "
+        f"proxies of one login called a tool for 25 s on tokens of six seconds; {refresh_failures} calls "
         "failed."
     )
 

@@ -1,13 +1,13 @@
-// A certified authorization server, and an MCP endpoint that takes its tokens, both on loopback and
-// each on a port of its own. The tests start it, and read one line of JSON from its stdout:
+// A certified authorization server, and an MCP endpoint that accepts its tokens, each on its own port of
+// loopback. The tests start it, and read one line of JSON from its stdout:
 //
 //   {"issuer": "http://127.0.0.1:…", "resource": "http://127.0.0.1:…/mcp"}
 //
-// It ends when its stdin does. ROBOT_JWKS has the public keys of the client `robot-with-key`.
+// It ends when its stdin is closed. ROBOT_JWKS has the public keys of the client `robot-with-key`.
 //
-// What it insists on is what the specifications make mandatory and what is hardest on a client:
-// PKCE, a new refresh token for each one that is spent, a nonce of its own in each DPoP proof. It
-// differs from a server in the field in one thing: whoever is asked approves at once.
+// It requires what the specifications make mandatory and what is strictest for a client: PKCE,
+// refresh token rotation, and a nonce in each DPoP proof. It differs from a real server in one point:
+// every consent is approved automatically.
 
 import crypto from 'node:crypto';
 import http from 'node:http';
@@ -28,20 +28,20 @@ const metadata = `${origin}/.well-known/oauth-protected-resource/mcp`;
 const { privateKey } = await jose.generateKeyPair('ES256', { extractable: true });
 const key = { ...(await jose.exportJWK(privateKey)), alg: 'ES256', use: 'sig', kid: 'one' };
 
-const machine = { redirect_uris: [], response_types: [], grant_types: ['client_credentials'] };
-const machines = [
-  { ...machine, client_id: 'robot', client_secret: 's3cret of the robot', token_endpoint_auth_method: 'client_secret_basic' },
-  { ...machine, client_id: 'robot-with-key', jwks: JSON.parse(process.env.ROBOT_JWKS), token_endpoint_auth_method: 'private_key_jwt' },
+const client = { redirect_uris: [], response_types: [], grant_types: ['client_credentials'] };
+const clients = [
+  { ...client, client_id: 'robot', client_secret: 's3cret of the robot', token_endpoint_auth_method: 'client_secret_basic' },
+  { ...client, client_id: 'robot-with-key', jwks: JSON.parse(process.env.ROBOT_JWKS), token_endpoint_auth_method: 'private_key_jwt' },
 ];
 
-// It is no server for production, and says so each time.
+// The library warns at each start that this configuration is not for production.
 console.info = console.warn = () => {};
 
 const provider = new Provider(issuer, {
   jwks: { keys: [key] },
   cookies: { keys: [crypto.randomBytes(32).toString('hex')] },
   findAccount: (_, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
-  clients: machines,
+  clients,
   clientDefaults: { id_token_signed_response_alg: 'ES256', token_endpoint_auth_method: 'none' },
   scopes: SCOPE.split(' '),
   enabledJWA: { idTokenSigningAlgValues: ['ES256'], clientAuthSigningAlgValues: ['ES256', 'EdDSA', 'RS256'], dPoPSigningAlgValues: ['ES256'] },
@@ -74,7 +74,7 @@ const provider = new Provider(issuer, {
 });
 provider.on('server_error', (_, error) => console.error(error));
 
-// The person: logs in as alice, and grants what is asked.
+// The test user: logs in as alice, and grants each request.
 async function approve(request, response) {
   const { prompt, params } = await provider.interactionDetails(request, response);
   if (prompt.name === 'login') return provider.interactionFinished(request, response, { login: { accountId: 'alice' } });
@@ -97,7 +97,7 @@ const { d, ...publicKey } = key;
 const keys = jose.createLocalJWKSet({ keys: [publicKey] });
 const nonce = crypto.randomUUID();
 
-// Whether a request may pass: none if so, else the `error` of the challenge.
+// Returns nothing if the request is authorized, otherwise the `error` of the challenge.
 async function refusal(request) {
   const [, scheme, token] = /^(Bearer|DPoP) (.+)$/.exec(request.headers.authorization ?? '') ?? [];
   if (!token) return '';

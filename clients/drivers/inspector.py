@@ -1,5 +1,5 @@
-"""Runs every check that Inspector's command line offers, each in a process of its own, and prints
-one JSON object of results; `python.py` describes the arguments.
+"""Runs every check that Inspector's command line supports, each in its own process, and prints one
+JSON object of results; `python.py` describes the arguments.
 """
 
 import json
@@ -15,9 +15,9 @@ HERE = pathlib.Path(__file__).resolve().parent.parent
 NODE = HERE.parent / "interop/node_modules/node/bin/node"
 PACKAGE = HERE / "node_modules/@modelcontextprotocol/inspector"
 
-# Where the target is a command, Inspector passes little of its environment on.
+# Inspector passes little of its environment to a command.
 if "command" in target:
-    where = [word for name, value in target["env"].items() for word in ("-e", f"{name}={value}")]
+    where = [part for name, value in target["env"].items() for part in ("-e", f"{name}={value}")]
     where += [target["command"], *target["args"]]
 else:
     where = ["--transport", "http", "--server-url", target["url"]]
@@ -77,7 +77,7 @@ CHECKS = {
     "parallel": parallel,
     "token_expired": lambda: after("expire"),
     "server_restart": lambda: after("restart"),
-    # The last: each proxy ends before its login does.
+    # The last check, because each proxy ends before its login.
     "token_revoked": lambda: after("revoke"),
 }
 

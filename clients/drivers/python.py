@@ -1,11 +1,11 @@
-"""Runs every check with a client of Python, and prints one JSON object of results.
+"""Runs every check with a Python client, and prints one JSON object of results.
 
 Usage: python.py LIBRARY ERA TARGET CONTROL. LIBRARY is `mcp` or `fastmcp`; ERA is the mode of both:
-`legacy` begins with `initialize`, `auto` asks `server/discover` first. TARGET is the JSON object
-`{"command", "args", "env"}` for stdio, or `{"url", "token"}`. CONTROL is the URL of the
-orchestrator: `restart`, `expire` and `revoke` below it.
+`legacy` starts with `initialize`, `auto` sends `server/discover` first. TARGET is the JSON object
+`{"command", "args", "env"}` for stdio, or `{"url", "token"}`. CONTROL is the URL of
+`run.py`, with the paths `restart`, `expire` and `revoke`.
 
-A check that the client has no means for is absent from the results.
+A check that the client does not support is not in the results.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ library, era, target, control = sys.argv[1:]
 target = json.loads(target)
 logging.disable()
 
-PATIENCE = 45
+TIMEOUT = 45
 URI = "demo://resource/dynamic/text/1"
 TEXTS = "żółć 漢字 🦀👩‍👩‍👧 שלום \u2028\u2029 \u0000\u001f \ufeff é"
 
@@ -60,7 +60,7 @@ ROOTS = ["file:///tmp/one", "file:///tmp/two"]
 
 
 class PythonSdk:
-    """The client of `mcp`, with callbacks as its users write them."""
+    """The client of `mcp`, with typical callbacks."""
 
     package = "mcp"
 
@@ -236,7 +236,7 @@ class Checks:
             ended = await call
         except asyncio.CancelledError:
             ended = "cancelled"
-        # The server of the Python SDK tells how many calls it has ended for a client.
+        # The server of the Python SDK returns the number of cancelled calls.
         for _ in range(50):
             count = await self.text("cancellations", {})
             if not count.isdigit() or count != "0":
@@ -251,7 +251,7 @@ class Checks:
         return await self.text("trigger-elicitation-request", {})
 
     async def roots(self):
-        # A server may ask for them only after the handshake.
+        # A server may request them only after the handshake.
         for _ in range(50):
             text = await self.text("get-roots-list", {})
             if ROOTS[1] in text:
@@ -295,7 +295,7 @@ class Checks:
         await self.client.client.session.send_request(request, types.EmptyResult)
 
     async def after(self, action):
-        """Returns what the first call says after `action`, and whether a later one succeeds."""
+        """Returns the result of the first call after `action`, and whether a later call succeeds."""
         await asyncio.to_thread(post, action)
         first = await attempt(self.echo("first"))
         for _ in range(40):
@@ -345,10 +345,10 @@ def post(action):
 
 async def attempt(check):
     try:
-        return await asyncio.wait_for(check, PATIENCE)
+        return await asyncio.wait_for(check, TIMEOUT)
     except (Exception, asyncio.CancelledError) as error:
         if isinstance(error, TimeoutError):
-            return {"error": f"nothing within {PATIENCE} s"}
+            return {"error": f"nothing within {TIMEOUT} s"}
         return {"error": f"{type(error).__name__}: {getattr(error, 'code', '')} {error}"}
 
 
@@ -357,7 +357,7 @@ async def main():
 
     headers = {"authorization": f"Bearer {target['token']}"} if target.get("token") else {}
     results = {}
-    async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=TIMEOUT) as http:
         client = {"mcp": PythonSdk, "fastmcp": FastMcp}[library](http)
         async with client.client:
             checks = Checks(client)
@@ -366,11 +366,11 @@ async def main():
                 if result is not None:
                     results[name] = result
             results["library"] = f"{client.package} {version(client.package)}"
-            # What the connection says after a restart is a matter of the check alone.
-            say(results)
+            # The state of the connection after a restart concerns only the check.
+            write(results)
 
 
-def say(results):
+def write(results):
     print(json.dumps(results), flush=True)
 
 

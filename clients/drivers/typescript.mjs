@@ -18,11 +18,11 @@ const { Client, StreamableHTTPClientTransport } = second
 const { StdioClientTransport } = await import(
   second ? '@modelcontextprotocol/client/stdio' : '@modelcontextprotocol/sdk/client/stdio.js'
 );
-// The first version names a method by its schema.
+// The first version identifies a method by its schema.
 const schemas = second ? undefined : await import('@modelcontextprotocol/sdk/types.js');
 const named = (method, schema) => (second ? method : schemas[schema]);
 
-const patience = 45_000;
+const timeout = 45_000;
 const uri = 'demo://resource/dynamic/text/1';
 const texts = 'żółć 漢字 🦀👩‍👩‍👧 שלום \u2028\u2029 \u0000\u001f \ufeff é';
 const roots = ['file:///tmp/one', 'file:///tmp/two'];
@@ -32,7 +32,7 @@ const limited = (promise) =>
   Promise.race([
     promise,
     new Promise((_, reject) => {
-      setTimeout(() => reject(new Error(`nothing within ${patience / 1000} s`)), patience).unref();
+      setTimeout(() => reject(new Error(`nothing within ${timeout / 1000} s`)), timeout).unref();
     }),
   ]);
 const errorOf = (error) => ({ error: `${error.name}: ${error.code ?? ''} ${error.message}` });
@@ -75,13 +75,13 @@ const transport = target.command
   : new StreamableHTTPClientTransport(new URL(target.url), {
       requestInit: target.token && { headers: { authorization: `Bearer ${target.token}` } },
     });
-await client.connect(transport, { timeout: patience });
+await client.connect(transport, { timeout });
 const version = second ? client.getNegotiatedProtocolVersion() : transport.protocolVersion;
 const modern = second && version >= '2026';
 
 async function call(name, args, { meta, ...options } = {}) {
   const params = { name, arguments: args, ...(meta && { _meta: meta }) };
-  options.timeout = patience;
+  options.timeout = timeout;
   const result = second
     ? await client.callTool(params, options)
     : await client.callTool(params, undefined, options);
@@ -106,7 +106,7 @@ async function large(size) {
   return text.length > 999 ? [text.length, createHash('sha256').update(text).digest('hex')] : text;
 }
 
-// What the first call says after `action`, and whether a later one succeeds.
+// Returns the result of the first call after `action`, and whether a later call succeeds.
 async function after(action) {
   await fetch(`${control}/${action}`, { method: 'POST' });
   const first = await attempt(() => echo('first'));
@@ -121,7 +121,7 @@ async function after(action) {
 
 const checks = {
   handshake: async () => ({
-    // The first version of the SDK tells the version of HTTP transports alone.
+    // The first version of the SDK exposes the protocol version of HTTP transports only.
     version: version ?? '2025-11-25',
     server: client.getServerVersion(),
     capabilities: client.getServerCapabilities(),
@@ -168,7 +168,7 @@ const checks = {
     await started;
     abort.abort('stop');
     const ended = await checks.ended;
-    // The server of the Python SDK tells how many calls it has ended for a client.
+    // The server of the Python SDK returns the number of cancelled calls.
     let count;
     for (let tries = 0; tries < 50; tries++) {
       count = await call('cancellations', {}).catch((error) => error.message);
@@ -180,7 +180,7 @@ const checks = {
   sampling: () => call('trigger-sampling-request', { prompt: 'rain' }),
   elicitation: () => call('trigger-elicitation-request', {}),
   roots: async () => {
-    // A server may ask for them only after the handshake.
+    // A server may request them only after the handshake.
     let text;
     for (let tries = 0; tries < 50; tries++) {
       text = await call('get-roots-list', {});

@@ -1,7 +1,7 @@
-"""A bearer check in front of an MCP server that has none. Usage: gate.py PORT STATE LIFETIME UPSTREAM
+"""A bearer check in front of an MCP server without one. Usage: gate.py PORT STATE LIFETIME UPSTREAM
 
-The login and the check are the Python SDK's; what has a good token is passed to the port UPSTREAM
-on loopback, and the response is passed back as it comes.
+The authorization server and the check are those of the Python SDK. A request with a valid token is
+forwarded to the port UPSTREAM on loopback, and the response is streamed back.
 """
 
 import sys
@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-# Not of the message, but of the connection it came by.
+# Headers of the connection, not of the message.
 HOPS = {"host", "connection", "transfer-encoding", "content-length", "authorization", "keep-alive"}
 
 upstream = f"http://127.0.0.1:{sys.argv[4]}/mcp"
@@ -55,7 +55,7 @@ async def forward(scope, receive, send):
 
 
 class Forward:
-    """An ASGI application, and not a function, which Starlette would call with a request."""
+    """An ASGI application. Starlette would call a function with a request instead."""
 
     async def __call__(self, scope, receive, send):
         await forward(scope, receive, send)

@@ -1,8 +1,8 @@
-"""An authorization server that approves every login at once, and the check of its tokens.
+"""An authorization server that approves every login, and the check of its tokens.
 
-The endpoints and the bearer check are those of the Python SDK. The tokens are kept in a file, so
-that they survive a restart of the server. `POST /admin/expire` ends all access tokens, which can be
-refreshed; `POST /admin/revoke` ends the logins themselves.
+The endpoints and the bearer check are those of the Python SDK. The tokens are stored in a file, so
+that they survive a restart of the server. `POST /admin/expire` expires all access tokens, which can be
+refreshed; `POST /admin/revoke` revokes the refresh tokens too.
 """
 
 import os

@@ -1,5 +1,5 @@
-// `node --import ./loopback.mjs PROGRAM`: whatever the program listens on is on loopback, and it
-// ends when its stdin does.
+// `node --import ./loopback.mjs PROGRAM`: binds every listener of the program to loopback, and ends it
+// when its stdin is closed.
 
 import net from 'node:net';
 

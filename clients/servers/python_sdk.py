@@ -1,7 +1,7 @@
 """An MCP server of the Python SDK. Usage: python_sdk.py PORT STATE LIFETIME
 
-What it offers has the names that `@modelcontextprotocol/server-everything` uses, so that one driver
-knows both servers. Lists come in pages.
+Its tools, resources and prompts have the names of `@modelcontextprotocol/server-everything`, so that
+one driver works with both servers. Lists are paged.
 """
 
 from typing import Annotated

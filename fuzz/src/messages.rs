@@ -1,4 +1,4 @@
-//! What servers, browsers and files say.
+//! Input from servers, browsers and files.
 
 use std::time::SystemTime;
 
@@ -26,19 +26,19 @@ use mcp_client_oauth::{
 };
 use url::Url;
 
-/// What the request carried: no error may repeat it.
-const SECRET: &str = "a secret of ours";
+/// A secret in the request: no error may repeat it.
+const SECRET: &str = "the secret of this client";
 
-fn answer(status: StatusCode, body: &[u8]) -> Response {
+fn response(status: StatusCode, body: &[u8]) -> Response {
     Response::new(status, HeaderMap::new(), body.to_vec())
 }
 
 /// The first byte chooses the status, as often as not the one of success.
-fn answer_of_any_status(input: &[u8]) -> Option<Response> {
+fn response_of_any_status(input: &[u8]) -> Option<Response> {
     const STATUSES: [u16; 8] = [200, 200, 200, 200, 400, 401, 429, 503];
     let (first, body) = input.split_first()?;
     let status = StatusCode::from_u16(STATUSES[usize::from(*first) % STATUSES.len()]).ok()?;
-    Some(answer(status, body))
+    Some(response(status, body))
 }
 
 fn is_visible(text: &str) -> bool {
@@ -46,7 +46,7 @@ fn is_visible(text: &str) -> bool {
 }
 
 fn endpoint(text: &str) -> EndpointUrl {
-    EndpointUrl::parse(text, AddressSpace::Public).expect("an endpoint of ours")
+    EndpointUrl::parse(text, AddressSpace::Public).expect("a valid endpoint")
 }
 
 /// Any `WWW-Authenticate` line (RFC 9110 §11.6.1): a value belongs to a scheme that stands before it.
@@ -57,7 +57,7 @@ pub fn challenge(line: &[u8]) {
     }
 }
 
-/// Any protected resource metadata (RFC 9728): what is taken belongs to the server.
+/// Any protected resource metadata (RFC 9728): what is accepted belongs to the server.
 pub fn resource_metadata(body: &[u8]) {
     let server: ServerUrl = "https://mcp.example/a/mcp".parse().expect("a server URL");
     if let Ok(metadata) = ResourceMetadata::parse(body, &server) {
@@ -66,7 +66,8 @@ pub fn resource_metadata(body: &[u8]) {
     }
 }
 
-/// Any server metadata (RFC 8414): what is taken has the issuer asked for, however the slash of its empty path is written, and safe endpoints.
+/// Any server metadata (RFC 8414): what is accepted has the requested issuer, with or without the
+/// slash of its empty path, and safe endpoints.
 pub fn server_metadata(body: &[u8]) {
     let issuer = Issuer::new("https://as.example");
     if let Ok(metadata) = ServerMetadata::parse(body, &issuer, AddressSpace::Public) {
@@ -75,43 +76,44 @@ pub fn server_metadata(body: &[u8]) {
     }
 }
 
-/// Any registration answer (RFC 7591): a client id that is taken can go into a form and a header.
+/// Any registration response (RFC 7591): a client id that is accepted can go into a form and a header.
 pub fn registration(body: &[u8]) {
     let redirect_uri = "http://127.0.0.1:1/callback".parse().expect("a URL");
-    let answer = answer(StatusCode::CREATED, body);
-    if let Ok(client) = registration::response(&answer, Some(&redirect_uri), SystemTime::UNIX_EPOCH)
+    let response = response(StatusCode::CREATED, body);
+    if let Ok(client) =
+        registration::response(&response, Some(&redirect_uri), SystemTime::UNIX_EPOCH)
     {
         assert!(is_visible(&client.client_id));
     }
 }
 
-/// Any token answer (RFC 6749 §5): a token that is taken can go into a header.
+/// Any token response (RFC 6749 §5): a token that is accepted can go into a header.
 pub fn token(input: &[u8]) {
-    let Some(answer) = answer_of_any_status(input) else {
+    let Some(response) = response_of_any_status(input) else {
         return;
     };
     for scheme in [AuthScheme::Bearer, AuthScheme::DPoP] {
-        match token::response(&answer, SystemTime::UNIX_EPOCH, &[SECRET], scheme) {
+        match token::response(&response, SystemTime::UNIX_EPOCH, &[SECRET], scheme) {
             Ok(tokens) => assert!(tokens.authorization_header().is_sensitive()),
             Err(error) => assert!(!error.to_string().contains(SECRET)),
         }
     }
 }
 
-/// Any token response with an ID token in it (OpenID Connect Core §3.1.3.7): it never has the nonce
-/// of a login that it knows nothing of.
+/// Any token response with an ID token in it (OpenID Connect Core §3.1.3.7): it never
+/// matches the nonce of another login.
 pub fn id_token(body: &[u8]) {
     let nonce = Nonce::generate().expect("randomness");
-    let found = check_nonce(&answer(StatusCode::OK, body), &nonce);
+    let found = check_nonce(&response(StatusCode::OK, body), &nonce);
     assert_ne!(found, NonceCheck::Matches);
 }
 
-/// Any answer of a token exchange (RFC 8693): what is taken is a JWT.
+/// Any response of a token exchange (RFC 8693): what is accepted is a JWT.
 pub fn token_exchange(input: &[u8]) {
-    let Some(answer) = answer_of_any_status(input) else {
+    let Some(response) = response_of_any_status(input) else {
         return;
     };
-    match token_exchange::response(&answer, &[SECRET]) {
+    match token_exchange::response(&response, &[SECRET]) {
         Ok(id_jag) => assert_eq!(id_jag.expose().split('.').count(), 3),
         Err(error) => assert!(!error.to_string().contains(SECRET)),
     }
@@ -125,8 +127,8 @@ pub fn oauth_error(body: &[u8]) {
     }
 }
 
-/// Any event stream (WHATWG HTML §9.2): it says the same in one piece and byte by byte, and what is
-/// held of it has a limit.
+/// Any event stream (WHATWG HTML §9.2): the events are the same in one piece and byte by byte, and
+/// the memory for it has a limit.
 pub fn event_stream(bytes: &[u8]) {
     const LIMIT: usize = 64;
     let read = |size: usize| -> Result<_, EventTooLargeError> {
@@ -152,11 +154,11 @@ pub fn event_stream(bytes: &[u8]) {
     }
 }
 
-/// Any device answer (RFC 8628 §3.2): what is shown is visible ASCII, and every time is bounded.
+/// Any device response (RFC 8628 §3.2): what is shown is visible ASCII, and every time is bounded.
 pub fn device(body: &[u8]) {
     let at = endpoint("https://as.example/device_authorization");
     match device::response(
-        &answer(StatusCode::OK, body),
+        &response(StatusCode::OK, body),
         &at,
         AddressSpace::Public,
         &[SECRET],
@@ -171,13 +173,13 @@ pub fn device(body: &[u8]) {
     }
 }
 
-/// Any callback (RFC 9207): without our state it is never ours, and with it a stranger's `iss` is
-/// refused. An odd first byte brings our state.
+/// Any callback (RFC 9207): without the state of this login it is never accepted, and with it the
+/// `iss` of another server is refused. An odd first byte adds the state.
 pub fn callback(input: &[u8]) {
     let Some((first, query)) = input.split_first() else {
         return;
     };
-    let (ours, query) = (first % 2 == 1, String::from_utf8_lossy(query));
+    let (has_state, query) = (first % 2 == 1, String::from_utf8_lossy(query));
     let authorize = endpoint("https://as.example/authorize");
     let token = endpoint("https://as.example/token");
     let server =
@@ -191,16 +193,16 @@ pub fn callback(input: &[u8]) {
 
     let mut callback = redirect_uri.clone();
     callback.set_query(Some(&query));
-    if ours {
+    if has_state {
         callback.query_pairs_mut().append_pair("state", &known);
     }
     let mut pairs = callback.query_pairs();
-    let foreign = pairs.any(|(name, iss)| name == "iss" && iss != "https://as.example");
+    let has_other_issuer = pairs.any(|(name, iss)| name == "iss" && iss != "https://as.example");
     let accepted = pending.accept(&callback);
-    assert!(accepted.is_err() || (ours && !foreign));
+    assert!(accepted.is_err() || (has_state && !has_other_issuer));
 }
 
-/// Any text in the place of an assertion: what is taken has the shape of a JWT (RFC 7515 §7.1).
+/// Any text instead of an assertion: what is accepted has the shape of a JWT (RFC 7515 §7.1).
 pub fn assertion(text: &[u8]) {
     if let Some(assertion) = Assertion::parse(&String::from_utf8_lossy(text)) {
         assert!(is_visible(assertion.expose()) && !assertion.expose().contains(' '));
@@ -208,7 +210,7 @@ pub fn assertion(text: &[u8]) {
     }
 }
 
-/// Any text in the place of a private key: it is refused without being repeated.
+/// Any text instead of a private key: it is refused without being repeated.
 pub fn private_key(text: &[u8]) {
     if let Err(error) = PrivateKey::from_pem(&String::from_utf8_lossy(text)) {
         assert!(error.to_string().len() < 300);

@@ -1,4 +1,4 @@
-//! What lies on a disk, and may have been damaged or forged.
+//! Files of a store, which may be corrupt or forged.
 
 use std::{
     fs,
@@ -16,13 +16,13 @@ use tokio::runtime::{Builder, Runtime};
 /// The name under which the store keeps the login at [`SERVER`].
 const NAME: &str = "login https://mcp.example/mcp";
 const SERVER: &str = "https://mcp.example/mcp";
-const CONTENT: &[u8] = b"what was kept";
+const CONTENT: &[u8] = b"the stored content";
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().build().expect("a runtime")
 }
 
-/// Any bytes in the place of a record: what is read can be kept, and is read again as it was.
+/// Any bytes instead of a record: what can be read can be stored, and is then read unchanged.
 pub fn record(bytes: &[u8]) {
     runtime().block_on(async {
         let backend = std::sync::Arc::new(MemoryBackend::default());
@@ -35,7 +35,7 @@ pub fn record(bytes: &[u8]) {
             Err(error) => return assert!(error.to_string().len() < 1024),
         };
         let Some(record) = lock.record().cloned() else {
-            panic!("something was kept under that name");
+            panic!("a record is stored under that name");
         };
         store
             .save(&mut lock, &record)
@@ -47,9 +47,9 @@ pub fn record(bytes: &[u8]) {
     });
 }
 
-/// A sealed store with one record, as files.
+/// An encrypted store with one record, as files.
 struct Genuine {
-    place: TempDir,
+    directory: TempDir,
     files: Vec<(PathBuf, Vec<u8>)>,
 }
 
@@ -66,32 +66,32 @@ fn open(
 fn genuine() -> &'static Genuine {
     static GENUINE: OnceLock<Genuine> = OnceLock::new();
     GENUINE.get_or_init(|| {
-        let place = tempfile::tempdir().expect("a directory");
+        let directory = tempfile::tempdir().expect("a directory");
         let kept = runtime().block_on(async {
-            let files = open(place.path()).expect("a new store");
+            let files = open(directory.path()).expect("a new store");
             files.put(NAME, None, &Secret::new(CONTENT.to_vec())).await
         });
         kept.expect("a new record");
-        let entries = fs::read_dir(place.path()).expect("the directory");
+        let entries = fs::read_dir(directory.path()).expect("the directory");
         let paths = entries.map(|entry| entry.expect("an entry").path());
         let mut files: Vec<_> = paths
             .filter(|path| path.is_file())
-            .map(|path| (path.clone(), fs::read(path).expect("a file of ours")))
+            .map(|path| (path.clone(), fs::read(path).expect("a file of the store")))
             .collect();
         files.sort();
-        Genuine { place, files }
+        Genuine { directory, files }
     })
 }
 
-/// Flips the bits that `edits` names, three bytes each: where, as far as there is such a place, and
-/// which; an odd number of bytes at the end cuts the file.
+/// Flips bits: three bytes of `edits` are a position, modulo the length, and the bits to flip there;
+/// one or two bytes at the end cut the file.
 fn edited(genuine: &[u8], edits: &[u8]) -> Vec<u8> {
     let mut bytes = genuine.to_vec();
     for edit in edits.chunks(3) {
         match *edit {
             [high, low, bits] => {
-                let place = usize::from(u16::from_be_bytes([high, low])) % bytes.len().max(1);
-                if let Some(byte) = bytes.get_mut(place) {
+                let position = usize::from(u16::from_be_bytes([high, low])) % bytes.len().max(1);
+                if let Some(byte) = bytes.get_mut(position) {
                     *byte ^= bits;
                 }
             }
@@ -102,24 +102,24 @@ fn edited(genuine: &[u8], edits: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Any bytes in the place of a file of a sealed store, or any change to one. The first byte chooses
-/// the file, and which of the two. What is read is what was kept: the file of another store, another
-/// record or a forged one never is.
-pub fn sealed_file(input: &[u8]) {
+/// Any bytes instead of a file of an encrypted store, or any change to one. The first byte selects
+/// the file, and which of the two. Only the stored content is ever read: the file of another store,
+/// another record or a forged file never is.
+pub fn encrypted_file(input: &[u8]) {
     let Some((first, rest)) = input.split_first() else {
         return;
     };
-    let Genuine { place, files } = genuine();
+    let Genuine { directory, files } = genuine();
     let (path, before) = &files[usize::from(first / 2) % files.len()];
     let forged = if first % 2 == 0 {
         rest.to_vec()
     } else {
         edited(before, rest)
     };
-    // The store is on a disk of its own, and nobody else reads it.
+    // The store is in its own directory, which no other test reads.
     write(path, &forged);
     runtime().block_on(async {
-        let Ok(files) = open(place.path()) else {
+        let Ok(files) = open(directory.path()) else {
             return;
         };
         if let Ok(Some(stored)) = files.get(NAME).await {
@@ -132,7 +132,7 @@ pub fn sealed_file(input: &[u8]) {
     write(path, before);
 }
 
-#[allow(clippy::disallowed_methods, reason = "it damages files on purpose")]
+#[allow(clippy::disallowed_methods, reason = "it corrupts files on purpose")]
 fn write(path: &Path, bytes: &[u8]) {
-    fs::write(path, bytes).expect("a file of ours");
+    fs::write(path, bytes).expect("a file of the store");
 }

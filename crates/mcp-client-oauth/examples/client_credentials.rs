@@ -1,13 +1,12 @@
-//! Tokens without a person: a client in its own name, which proves who it is by a key.
+//! A non-interactive login: client credentials, with a client that authenticates by a key.
 //!
-//! It runs offline, against the testbed: `cargo run --example client_credentials --all-features`.
-//! A workload, or a person whom an identity provider vouches for, is another `NonInteractiveGrant` in the
-//! same place.
+//! It runs offline, against the testbed: `cargo run --example client_credentials --all-features`. For
+//! workload identity or enterprise-managed authorization use another `NonInteractiveGrant`.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::sync::Arc;
@@ -16,22 +15,25 @@ use mcp_client_oauth::{
     Authorized, LoginOptions, NonInteractiveGrant, PreregisteredClient, ServerUrl, TokenStore,
     login, platform::Platform, proto::private_key::PrivateKey,
 };
-use mcp_oauth_testbed::{Algorithm, KeyPair, Machine, Testbed};
+use mcp_oauth_testbed::{Algorithm, ConfidentialClient, KeyPair, Testbed};
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // What an administrator does: makes a key, and registers the client with its public half.
+    // The administrator generates a key and registers the client with its public half.
     let pair = KeyPair::generate(Algorithm::Es256)?;
-    let machine = Machine::with_key("nightly-job", pair.public());
-    let testbed = Testbed::builder().machine(machine).start().await?;
+    let client = ConfidentialClient::with_key("nightly-job", pair.public());
+    let testbed = Testbed::builder()
+        .confidential_client(client)
+        .start()
+        .await?;
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
 
-    // What the job does. The text of the key comes from a file that nobody else can read.
+    // The job. A real one reads the key from a file that only its own user can read.
     let key = PrivateKey::from_pem(&pair.private_pem())?;
     let mut options = LoginOptions::default();
     options.identity.preregistered =
         Some(PreregisteredClient::new("nightly-job", None).with_private_key(key));
-    options.machine = Some(NonInteractiveGrant::ClientCredentials);
+    options.non_interactive = Some(NonInteractiveGrant::ClientCredentials);
 
     let platform = Platform::system();
     let store = TokenStore::memory();
@@ -41,7 +43,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let notes = mcp.get(format!("{server}/notes").parse()?).send().await?;
     println!("{} {}", notes.status, String::from_utf8_lossy(&notes.body));
 
-    // The server forgets the token; the session asks for another one, again by itself.
+    // The server revokes the token; the session requests another one, again non-interactively.
     testbed.revoke_access_tokens();
     let notes = mcp.get(format!("{server}/notes").parse()?).send().await?;
     println!(

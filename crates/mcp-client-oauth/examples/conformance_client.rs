@@ -1,14 +1,13 @@
-//! A client for the public conformance suite, which `conformance/run` gives it to: it connects to
-//! the server that is its last argument, logs in if it is asked to, and calls each tool.
+//! A client for the public conformance suite, which `conformance/run` starts. It connects to the server
+//! that is its last argument, logs in if the server requires it, and calls the tools.
 //!
-//! It does the same for every scenario. What it reads of its environment is what an application has
-//! from its settings: which revision of the specification to speak, and the client that somebody
-//! registered by hand.
+//! It does the same for every scenario. It reads from its environment what an application has in its
+//! settings: the revision of the specification, and the pre-registered client.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::{error::Error as StdError, process::ExitCode, sync::Arc, time::Duration};
@@ -38,11 +37,11 @@ mod tools;
 
 use tools::{Failure, TOOLS, call, lifecycle};
 
-/// The suite cannot stop a client that hangs.
+/// The time limit: the suite cannot stop a client that hangs.
 const DEADLINE: Duration = Duration::from_secs(25);
-/// How many pages a browser goes through before it has come back.
+/// The number of pages that the browser follows until it is redirected to the listener.
 const PAGES: usize = 8;
-/// The metadata document of this client, where a server takes one.
+/// The metadata document of this client, for servers that support one.
 const DOCUMENT: &str = "https://conformance-test.local/client-metadata.json";
 
 #[tokio::main]
@@ -62,7 +61,7 @@ async fn run() -> Result<(), Failure> {
     visit(&server, &Settings::from_environment()?).await
 }
 
-/// Uses the server as it is; where it asks for a token, logs in, and uses it with one.
+/// Uses the server without a token, and logs in if it requires one.
 async fn visit(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
     let refused = match use_openly(server, settings).await {
         Ok(()) => return Ok(()),
@@ -70,11 +69,11 @@ async fn visit(server: &ServerUrl, settings: &Settings) -> Result<(), Failure> {
     };
     let challenge = challenge(&*refused).ok_or(refused)?;
     let platform = Platform::system();
-    let person = Arc::new(Follows(platform.clone()));
+    let browser = Arc::new(Browser(platform.clone()));
     let mut options = settings.login()?;
     options.discovery.challenge = Some(challenge);
     let source = InteractiveSession::open(
-        platform.with_interaction(person),
+        platform.with_interaction(browser),
         TokenStore::memory(),
         server.clone(),
         options,
@@ -99,7 +98,7 @@ async fn use_tools(client: RunningService<RoleClient, ClientConfig>) -> Result<(
     Ok(())
 }
 
-/// What the server asked for, if that is why the request failed.
+/// Returns the challenge of the server, if it made the request fail.
 fn challenge(error: &(dyn StdError + 'static)) -> Option<Challenge> {
     let header = match error.downcast_ref::<ServiceError>() {
         Some(error) => error.auth_challenge(),
@@ -112,11 +111,11 @@ fn challenge(error: &(dyn StdError + 'static)) -> Option<Challenge> {
     Challenge::from_headers(StatusCode::UNAUTHORIZED, &headers)
 }
 
-/// Plays the person at the browser: visits the page and follows it back to our listener.
-struct Follows(Platform);
+/// Acts as the user's browser: opens the page and follows its redirects to the listener.
+struct Browser(Platform);
 
 #[async_trait]
-impl Interaction for Follows {
+impl Interaction for Browser {
     async fn open(&self, url: &Url) {
         let (platform, mut at) = (self.0.clone(), url.clone());
         tokio::spawn(async move {
@@ -124,7 +123,7 @@ impl Interaction for Follows {
                 let request = Request::new(Method::GET, at.clone(), AddressSpace::Loopback);
                 let response = match platform.http.send(request).await {
                     Ok(response) => response,
-                    Err(error) => return eprintln!("the browser stops: {error}"),
+                    Err(error) => return eprintln!("the browser failed: {error}"),
                 };
                 let next = response.header(header::LOCATION).map(|to| at.join(to));
                 let Some(Ok(next)) = next.filter(|_| response.status.is_redirection()) else {
@@ -136,18 +135,18 @@ impl Interaction for Follows {
     }
 }
 
-/// What an application would have from its settings.
+/// Holds what an application has in its settings.
 struct Settings {
-    /// The revision of the specification that the server is known to speak.
+    /// The revision of the specification that the server supports.
     revision: String,
-    /// What is known of the client.
+    /// The configuration of the client.
     context: Value,
 }
 
 impl Settings {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the suite tells a client its settings in the environment"
+        reason = "the suite passes the settings in the environment"
     )]
     fn from_environment() -> Result<Self, Failure> {
         let variable = |name| std::env::var(name).unwrap_or_default();
@@ -182,14 +181,14 @@ impl Settings {
             let client = options.identity.preregistered.take();
             options.identity.preregistered = client.map(|client| client.with_private_key(key));
         }
-        options.machine = self.machine()?;
+        options.non_interactive = self.non_interactive()?;
         Ok(options)
     }
 
-    /// A grant without a person, if that is what there is the wherewithal for. A client that is
-    /// known without its issuer is nobody's but its own.
-    fn machine(&self) -> Result<Option<NonInteractiveGrant>, Failure> {
-        let given = |text: &str| AssertionSource::Given(Secret::new(text.to_owned()));
+    /// Returns the non-interactive grant that the settings have the credentials for, if any. A client ID
+    /// without an issuer is for client credentials.
+    fn non_interactive(&self) -> Result<Option<NonInteractiveGrant>, Failure> {
+        let given = |text: &str| AssertionSource::Provided(Secret::new(text.to_owned()));
         if let Some(jwt) = self.known("valid_jwt") {
             let assertion = given(jwt);
             return Ok(Some(NonInteractiveGrant::Workload { assertion }));
@@ -203,8 +202,9 @@ impl Settings {
             let idp = IdentityProvider::new(issuer, endpoint, &client, given(token))?;
             return Ok(Some(NonInteractiveGrant::Enterprise { idp: Box::new(idp) }));
         }
-        let is_machine = self.known("client_id").is_some() && self.known("issuer").is_none();
-        Ok(is_machine.then_some(NonInteractiveGrant::ClientCredentials))
+        let is_client_credentials =
+            self.known("client_id").is_some() && self.known("issuer").is_none();
+        Ok(is_client_credentials.then_some(NonInteractiveGrant::ClientCredentials))
     }
 
     fn known(&self, name: &str) -> Option<&str> {

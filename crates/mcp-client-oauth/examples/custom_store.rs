@@ -1,12 +1,12 @@
-//! A store of one's own: what keeps bytes by name, with a revision and a lock, keeps logins.
+//! A custom store: a backend that stores bytes by name, with a revision and a lock, can store logins.
 //!
-//! This one is a table in memory, which stands for the database that an application has already.
+//! This one is a table in memory. It stands for the database that an application has already.
 //! It runs offline: `cargo run --example custom_store --all-features`.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::{
@@ -29,7 +29,7 @@ mod support;
 
 use support::Approves;
 
-/// A table of (name, revision, bytes), and who holds which name.
+/// A table of (name, revision, bytes), and the locks of the names.
 #[derive(Debug, Default)]
 struct Table {
     rows: Mutex<Rows>,
@@ -39,11 +39,11 @@ struct Table {
 #[derive(Debug, Default)]
 struct Rows {
     rows: HashMap<String, StoredEntry>,
-    /// No revision comes twice, even after a deletion.
+    /// The last revision. None is used twice, also after a deletion.
     last: u64,
 }
 
-/// What is dropped lets go. A database would have `SELECT … FOR UPDATE` here.
+/// Releases the lock when it is dropped. A database would use `SELECT … FOR UPDATE`.
 #[derive(Debug)]
 struct Row {
     _guard: OwnedMutexGuard<()>,
@@ -52,7 +52,7 @@ struct Row {
 impl LockGuard for Row {}
 
 impl Table {
-    /// The rows, if the one of `name` is as the caller expects it.
+    /// Returns the rows, if the revision of `name` is the expected one.
     fn rows(
         &self,
         name: &str,
@@ -62,8 +62,8 @@ impl Table {
         if is_expected(rows.rows.get(name).map(|stored| stored.revision)) {
             return Ok(rows);
         }
-        let place = format!("the row `{name}`");
-        Err(TokenStorageError::Conflict { place })
+        let location = format!("the row `{name}`");
+        Err(TokenStorageError::Conflict { location })
     }
 }
 
@@ -82,7 +82,7 @@ impl Backend for Table {
         let mut rows = self.rows(name, |found| found == expected)?;
         rows.last += 1;
         let revision = Revision::new(rows.last);
-        // The bytes are secrets in the clear: a real store seals them before they leave the process.
+        // The bytes are plaintext secrets: a real store encrypts them before they leave the process.
         let stored = StoredEntry::new(revision, bytes.clone());
         rows.rows.insert(name.to_owned(), stored);
         Ok(revision)
@@ -110,7 +110,7 @@ impl Backend for Table {
         Ok(Box::new(Row { _guard: guard }))
     }
 
-    /// Nobody else writes into our memory.
+    /// Returns false: no other host writes to this memory.
     fn is_shared(&self) -> bool {
         false
     }
@@ -118,9 +118,9 @@ impl Backend for Table {
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // What every store promises, as a test of the application would check it.
+    // The contract of every store. A test of the application would check it like this.
     contract::check(Arc::new(Table::default())).await;
-    println!("the contract holds");
+    println!("the store fulfils the contract");
 
     let testbed = Testbed::start().await?;
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
@@ -128,6 +128,6 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = TokenStore::new(Arc::new(Table::default()));
     let session = login(&platform, &store, &server, &LoginOptions::default()).await?;
     session.refresh().await?;
-    println!("kept for {:?}", store.keys().await?);
+    println!("stored: {:?}", store.keys().await?);
     Ok(())
 }

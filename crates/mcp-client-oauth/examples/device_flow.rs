@@ -1,12 +1,12 @@
-//! A login where no browser can come back: over SSH, in a container, on a television. The person
-//! enters a code on a device of their own.
+//! A login where no browser can be redirected to the application: over SSH, in a container, on a
+//! television. The user enters a code on another device.
 //!
 //! It runs offline: `cargo run --example device_flow --all-features`.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::{sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ use mcp_client_oauth::{
 use mcp_oauth_testbed::{Testbed, test_user};
 use url::Url;
 
-/// Shows the code, as a terminal would; then plays the person, whom an application leaves alone.
+/// Prints the code as a terminal would, then acts as the user, which an application does not do.
 struct Terminal;
 
 #[async_trait]
@@ -29,14 +29,14 @@ impl Interaction for Terminal {
     }
 
     async fn show_code(&self, prompt: &DevicePrompt) {
-        if prompt.is_elsewhere {
-            println!("beware    this is not the host of the authorization server");
+        if prompt.is_third_party_host {
+            println!("warning   this is not the host of the authorization server");
         }
         println!("visit     {}", prompt.verification_uri);
         println!("enter     {}", prompt.user_code);
         let (uri, code) = (&prompt.verification_uri, &prompt.user_code);
         if let Err(error) = test_user::approve_device(uri, code).await {
-            eprintln!("the person could not approve: {error}");
+            eprintln!("cannot approve the login: {error}");
         }
     }
 }

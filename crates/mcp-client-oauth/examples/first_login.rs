@@ -1,12 +1,12 @@
 //! From a server URL to an authorized request.
 //!
-//! It runs offline, against the testbed: `cargo run --example first_login --all-features`. Against
-//! a real server, `Platform::system()` opens the person's browser, and nobody needs to be played.
+//! It runs offline, against the testbed: `cargo run --example first_login --all-features`. With a real
+//! server, `Platform::system()` opens the user's browser and no `Approves` is needed.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::sync::Arc;
@@ -33,7 +33,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let notes = mcp.get(format!("{server}/notes").parse()?).send().await?;
     println!("{} {}", notes.status, String::from_utf8_lossy(&notes.body));
 
-    // The server forgets the token; the next request is refused, refreshed and sent again.
+    // The server revokes the token. The next request is refused; the token is refreshed and the request
+    // sent again.
     testbed.revoke_access_tokens();
     let notes = mcp.get(format!("{server}/notes").parse()?).send().await?;
     println!(

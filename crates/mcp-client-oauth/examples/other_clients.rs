@@ -1,11 +1,11 @@
-//! Tokens in the HTTP of other stacks: a `tower` service, `reqwest-middleware`, a WebSocket.
+//! Tokens for other HTTP stacks: a `tower` service, `reqwest-middleware` and a WebSocket.
 //!
 //! It runs offline: `cargo run --example other_clients --all-features`.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub(crate) async fn main() -> Outcome {
     let notes = format!("{server}/notes");
 
     tower(Arc::clone(&session), &notes).await?;
-    // Each refreshes a token that is refused, and sends again what can be sent again.
+    // Each adapter refreshes a token that is refused, and sends the request again if it can be copied.
     testbed.revoke_access_tokens();
     middleware(Arc::clone(&session), &notes).await?;
     testbed.revoke_access_tokens();
@@ -60,7 +60,7 @@ async fn tower(session: Arc<Session>, notes: &str) -> Outcome {
 }
 
 async fn middleware(session: Arc<Session>, notes: &str) -> Outcome {
-    // A redirect would carry the token along.
+    // A redirect would send the token to another URL.
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let client = reqwest_middleware::ClientBuilder::new(http.build()?)
         .with(AuthorizedMiddleware::new(session))

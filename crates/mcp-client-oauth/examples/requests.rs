@@ -1,12 +1,11 @@
-//! What can be done with a login: tokens that are used again, REST, JSON-RPC and event streams, a
-//! refusal that is handled by hand, and what goes wrong.
+//! Requests with a login: reused tokens, REST, JSON-RPC and event streams, another HTTP client, and errors.
 //!
 //! It runs offline: `cargo run --example requests --all-features`.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use mcp_client_oauth::{
     Authorized, Client, LoginOptions, McpBody, McpResponse, Remedy, ServerUrl, Session,
     TokenSource as _, TokenStore, platform::Platform, proto::challenge::Challenge,
 };
-use mcp_oauth_testbed::{Answers, Testbed};
+use mcp_oauth_testbed::{ResponseForm, Testbed};
 use serde_json::json;
 use url::Url;
 
@@ -28,24 +27,27 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 #[tokio::main]
 pub(crate) async fn main() -> Outcome {
-    let testbed = Testbed::builder().answers(Answers::Sse).start().await?;
+    let testbed = Testbed::builder()
+        .response_form(ResponseForm::Sse)
+        .start()
+        .await?;
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
     let platform = Platform::system().with_interaction(Arc::new(Approves));
-    let sessions = Client::new(platform.clone(), TokenStore::memory());
+    let client = Client::new(platform.clone(), TokenStore::memory());
 
-    // The first call logs in; the second one finds a good token, and asks nobody.
-    sessions.ensure(&server, &LoginOptions::default()).await?;
-    let session = sessions.ensure(&server, &LoginOptions::default()).await?;
+    // The first call logs in; the second one finds a valid token.
+    client.ensure(&server, &LoginOptions::default()).await?;
+    let session = client.ensure(&server, &LoginOptions::default()).await?;
     println!("logins: {}", testbed.token_requests("authorization_code"));
 
     let mcp = Authorized::new(platform, Arc::new(session.clone()));
     rest(&mcp, &server).await?;
     json_rpc(&mcp, &server).await?;
-    by_hand(&session, &testbed).await?;
+    with_own_client(&session, &testbed).await?;
     errors(&mcp, &testbed).await
 }
 
-/// A plain request with a header of its own, and one with a JSON body.
+/// Sends a request with an extra header, and one with a JSON body.
 async fn rest(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     let notes: Url = format!("{server}/notes").parse()?;
     let trace = HeaderName::from_static("x-trace");
@@ -68,7 +70,7 @@ async fn rest(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     Ok(())
 }
 
-/// One MCP message, whose answer may be JSON or an event stream.
+/// Sends an MCP message. Its response may be JSON or an event stream.
 async fn json_rpc(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     let url = server.as_url();
     let id = json!(1);
@@ -89,8 +91,8 @@ async fn json_rpc(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     Ok(())
 }
 
-/// With an HTTP client of one's own: the header, and another one when the first is refused.
-async fn by_hand(session: &Session, testbed: &Testbed) -> Outcome {
+/// Uses the application's own HTTP client: takes the header, and another one when the first is refused.
+async fn with_own_client(session: &Session, testbed: &Testbed) -> Outcome {
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
@@ -102,30 +104,30 @@ async fn by_hand(session: &Session, testbed: &Testbed) -> Outcome {
         .header(header::AUTHORIZATION, token.header());
     let refused = get.send().await?;
     let challenge = Challenge::from_headers(refused.status(), refused.headers());
-    println!("by hand: {}", refused.status());
-    // Of many callers who were refused with the same token, one refreshes.
+    println!("own client: {}", refused.status());
+    // If many callers were refused with the same token, one of them refreshes.
     let token = session
         .refresh_after_rejection(&token, &challenge.ok_or("no challenge")?)
         .await?;
     let get = http
         .get(&notes)
         .header(header::AUTHORIZATION, token.header());
-    println!("by hand: {}", get.send().await?.status());
+    println!("own client: {}", get.send().await?.status());
     Ok(())
 }
 
-/// What goes wrong says what to do about it.
+/// Handles errors by their remedy.
 async fn errors(mcp: &Authorized, testbed: &Testbed) -> Outcome {
-    // A token goes nowhere but to its resource, whatever is asked for.
-    let elsewhere = format!("{}/notes", testbed.issuer()).parse()?;
-    if let Err(error) = mcp.request(Method::GET, elsewhere).send().await {
+    // A token is sent to its resource only.
+    let outside = format!("{}/notes", testbed.issuer()).parse()?;
+    if let Err(error) = mcp.request(Method::GET, outside).send().await {
         println!("{:?}: {error}", error.remedy());
     }
-    testbed.revoke_everything();
+    testbed.revoke_all_tokens();
     let notes = format!("{}/notes", testbed.server_url()).parse()?;
     match mcp.get(notes).send().await {
         Err(error) if error.remedy() == Remedy::LogIn => println!("log in again: {error}"),
-        other => return Err(format!("not as it should be: {other:?}").into()),
+        other => return Err(format!("unexpected: {other:?}").into()),
     }
     Ok(())
 }

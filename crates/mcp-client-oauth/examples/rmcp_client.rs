@@ -1,11 +1,11 @@
-//! The official MCP client with our tokens, and our stores for its own credentials.
+//! The official MCP client `rmcp`: with the tokens of a session, and with its own credentials in a store.
 //!
 //! It runs offline: `cargo run --example rmcp_client --all-features`.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::sync::Arc;
@@ -27,26 +27,26 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
     let key = LoginKey::new(server.clone());
     let platform = Platform::system().with_interaction(Arc::new(Approves));
-    let sessions = Client::new(platform, TokenStore::memory());
-    sessions.ensure(&server, &LoginOptions::default()).await?;
+    let client = Client::new(platform, TokenStore::memory());
+    client.ensure(&server, &LoginOptions::default()).await?;
 
-    // The protocol version is negotiated; a refused token is refreshed under way.
-    let client = sessions.mcp(&key).await?;
-    let tools = client.list_all_tools().await?;
+    // Negotiates the protocol version. A refused token is refreshed.
+    let mcp = client.mcp(&key).await?;
+    let tools = mcp.list_all_tools().await?;
     println!("{} tools", tools.len());
     testbed.revoke_access_tokens();
     let arguments = serde_json::json!({ "a": 20, "b": 22 });
     let arguments = arguments.as_object().cloned().unwrap_or_default();
     let call = CallToolRequestParams::new("add").with_arguments(arguments);
-    let sum = client.call_tool(call).await?.structured_content;
+    let sum = mcp.call_tool(call).await?.structured_content;
     println!(
         "{sum:?} after {} refresh",
         testbed.token_requests("refresh_token")
     );
-    client.cancel().await?;
+    mcp.cancel().await?;
 
-    // Who keeps rmcp's own AuthorizationManager may keep what it knows in our stores.
+    // An application that keeps rmcp's AuthorizationManager can store its credentials in the same store.
     let mut manager = AuthorizationManager::new(server.as_str()).await?;
-    manager.set_credential_store(RmcpCredentials::new(sessions.store(), &key));
+    manager.set_credential_store(RmcpCredentials::new(client.store(), &key));
     Ok(())
 }

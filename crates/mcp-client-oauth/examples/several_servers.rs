@@ -1,12 +1,12 @@
-//! The front door: several servers and accounts over one encrypted store, which a second process
-//! (here: a second `Client`) opens again without asking anybody.
+//! Several servers and accounts over one encrypted store. A second process (here: a second `Client`) opens
+//! it later without a new login.
 //!
 //! It runs offline: `cargo run --example several_servers --all-features`.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let spec = format!("file:{}", folder.path().display());
     let platform = Platform::system().with_interaction(Arc::new(Approves));
 
-    let sessions = Client::new(platform.clone(), TokenStore::open(&spec)?);
+    let client = Client::new(platform.clone(), TokenStore::open(&spec)?);
     let mut work = LoginOptions::default();
     work.account = Some("work".to_owned());
     for (testbed, options) in [
@@ -35,11 +35,11 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
         (&tasks, LoginOptions::default()),
     ] {
         let server: ServerUrl = testbed.server_url().as_str().parse()?;
-        let session = sessions.ensure(&server, &options).await?;
+        let session = client.ensure(&server, &options).await?;
         println!("logged in to {}", session.key());
     }
 
-    // Another process finds them, and asks nobody.
+    // Another process finds the logins and needs no new one.
     let again = Client::new(platform, TokenStore::open(&spec)?);
     let keys = again.keys().await?;
     assert_eq!(keys.len(), 3);

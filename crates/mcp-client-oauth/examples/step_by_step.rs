@@ -1,12 +1,12 @@
-//! The same login, one step at a time: for an application that keeps its own tokens, shows its own
-//! progress, or knows some of the answers already.
+//! The same login, one step at a time: for an application that stores its own tokens, shows its own
+//! progress, or has some of the results already.
 //!
 //! It runs offline: `cargo run --example step_by_step --all-features`.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::sync::Arc;
@@ -32,17 +32,17 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
     let platform = Platform::system().with_interaction(Arc::new(Approves));
 
-    // 1. Who issues tokens for this server?
+    // 1. Find the authorization server.
     let discovery = discover(&platform, &server, &DiscoveryOptions::default()).await?;
     println!("issuer    {}", discovery.issuer());
 
-    // 2. Who are we there? The listener comes first: its port is part of the redirect URI.
+    // 2. Register the client. The listener is bound first: its port is part of the redirect URI.
     let receiver = CallbackReceiver::bind(&RedirectTarget::AnyPort, None)?;
     let options = IdentityOptions::default();
     let redirect_uri = Some(receiver.uri());
     let identity = identify(&platform, &discovery, &options, None, redirect_uri).await?;
 
-    // 3-4. The person is asked, and a code is traded for tokens.
+    // 3-4. The user authorizes the client, and the code is exchanged for tokens.
     let request = GrantRequest::new(&discovery, &identity, None)?.with_receiver(receiver);
     println!("client    {}", request.client().client_id);
     println!(
@@ -55,12 +55,12 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
     println!("token     {}", tokens.access_token.redacted());
 
-    // 5-6. Kept wherever the application likes; renewed when it likes.
+    // 5-6. The application stores the record and refreshes the tokens.
     let mut record = Record::new(discovery, identity, requested, tokens);
     record.tokens = refresh(&platform, &record).await?;
     println!("refreshed {}", record.tokens.access_token.redacted());
 
-    // And given back.
+    // Revoke the access token.
     let token = record.tokens.access_token.expose();
     revoke(
         &platform,
@@ -71,7 +71,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     )
     .await?;
 
-    // Errors say what to do about them.
+    // An error has a remedy.
     let nowhere = "https://127.0.0.1:1/mcp".parse()?;
     match discover(&platform, &nowhere, &DiscoveryOptions::default()).await {
         Err(error) if error.remedy() == Remedy::Retry => println!("as expected: {error}"),

@@ -1,11 +1,11 @@
-//! Where tokens are kept: in memory, in sealed files, and in another place later.
+//! The stores of tokens: in memory, in encrypted files, and in others by their name.
 //!
 //! It runs offline: `cargo run --example storage --all-features`.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example talks to its reader"
+    reason = "an example prints its results"
 )]
 
 use std::sync::Arc;
@@ -28,14 +28,14 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let platform = Platform::system().with_interaction(Arc::new(Approves));
 
     for (name, _) in BACKENDS {
-        println!("there is {name}:");
+        println!("store {name}:");
     }
     let home = tempfile::tempdir()?;
-    // By a specification, as a command or a configuration file has it: `auto:`, or with a directory.
+    // By a text, as a command line or a configuration file has it: `auto:`, here with a directory.
     let store = TokenStore::open(&format!("auto:{}", home.path().join("auto").display()))?;
     println!("logins in a new store: {}", store.keys().await?.len());
 
-    // By its parts: files that are encrypted with a password. Another password is said to be wrong.
+    // By its parts: files that are encrypted with a password. Another password is an error.
     let open = |password: &str| {
         let password = KeySource::Password(Secret::new(password.to_owned()));
         let files = EncryptedFileStore::open(home.path().join("tokens"), password)?;
@@ -45,12 +45,12 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     login(&platform, &store, &server, &LoginOptions::default()).await?;
     store.flush().await;
 
-    // Another process, later: nobody is asked.
+    // Another process, later: it needs no new login.
     let store = open("correct horse battery staple")?;
     let key = LoginKey::new(server.clone());
     let session = Session::open(platform.clone(), store.clone(), key.clone()).await?;
-    let session = session.ok_or("the login is not there")?;
-    println!("kept: {}", session.header().await?.is_sensitive());
+    let session = session.ok_or("not logged in")?;
+    println!("stored: {}", session.header().await?.is_sensitive());
     let wrong = open("wrong")?;
     if let Err(error) = wrong.load(&key).await {
         println!("{error}");

@@ -1,5 +1,5 @@
-//! Step 7: requests that carry a token, and a proof if it is bound to a key; a refused token is
-//! replaced once, a wider scope is asked for and a nonce is taken a bounded number of times.
+//! Step 7: requests with a token, and a proof if it is bound to a key. A refused token is replaced once;
+//! step-up authorization and DPoP nonces are repeated a bounded number of times.
 
 mod credentials;
 mod request;

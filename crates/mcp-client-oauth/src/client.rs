@@ -1,4 +1,4 @@
-//! The front door for an application that talks to several servers over one store.
+//! The entry point of an application that uses several servers and accounts over one store.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,16 +19,17 @@ use crate::{
     store::{LoginKey, TokenStore},
 };
 
-/// Client with any number of servers, opened when they are first needed. Cloning shares them.
+/// A client of any number of servers. It opens the session of each when it is first needed. Cloning shares
+/// the sessions.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), mcp_client_oauth::Error> {
-/// use mcp_client_oauth::{LoginOptions, Client, TokenStore, platform::Platform};
+/// use mcp_client_oauth::{Client, LoginOptions, TokenStore, platform::Platform};
 ///
-/// let sessions = Client::new(Platform::system(), TokenStore::memory());
+/// let client = Client::new(Platform::system(), TokenStore::memory());
 /// let server = "https://mcp.example/mcp".parse().unwrap();
-/// sessions.ensure(&server, &LoginOptions::default()).await?;      // a login, if need be
-/// let header = sessions.ready_header(&(&server).into());          // no I/O from now on
+/// client.ensure(&server, &LoginOptions::default()).await?;      // logs in if there is no login yet
+/// let header = client.ready_header(&(&server).into());          // no I/O
 /// # Ok(())
 /// # }
 /// ```
@@ -36,7 +37,7 @@ use crate::{
 pub struct Client {
     platform: Platform,
     store: TokenStore,
-    /// Replaced as a whole, so that finding a session takes no lock.
+    /// Replaced as a whole, so that a lookup takes no lock.
     open: Arc<ArcSwap<HashMap<LoginKey, Session>>>,
 }
 
@@ -44,14 +45,14 @@ pub struct Client {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Ensured {
-    /// The login existed already and does what was requested. The user was not asked.
+    /// The login existed already and satisfies the options. The user was not involved.
     Reused(Session),
     /// A new login.
     LoggedIn(Session),
 }
 
 impl Ensured {
-    /// Returns the session of either.
+    /// Returns the session.
     pub fn into_session(self) -> Session {
         match self {
             Self::Reused(session) | Self::LoggedIn(session) => session,
@@ -60,7 +61,7 @@ impl Ensured {
 }
 
 impl Client {
-    /// Over one platform and one store.
+    /// Uses `platform` and `store` for all sessions.
     pub fn new(platform: Platform, store: TokenStore) -> Self {
         Self {
             platform,
@@ -74,7 +75,7 @@ impl Client {
         &self.store
     }
 
-    /// Returns the session of `key`, if somebody has logged in. Nobody is asked.
+    /// Returns the session of `key`, if the store has its login. Never starts a login.
     ///
     /// # Errors
     /// [`Error::TokenStorage`].
@@ -84,12 +85,12 @@ impl Client {
         }
         let (platform, store) = (self.platform.clone(), self.store.clone());
         let session = Session::open(platform, store, key.clone()).await?;
-        // Who logged in meanwhile knows better than what was read before that.
-        Ok(session.map(|session| self.remember(session, false)))
+        // A login that finished meanwhile is newer than the record that was read here.
+        Ok(session.map(|session| self.cache(session, false)))
     }
 
-    /// Returns the session of `server`, if its user has logged in, with the grant of `options`: a login
-    /// by an assertion needs its source for each new token, and no record holds it. Nobody is asked.
+    /// Returns the session of `server`, if the store has its login, with the grant of `options`: a login
+    /// by an assertion needs its source for each new token, and no record holds it. Never starts a login.
     ///
     /// # Errors
     /// [`Error::TokenStorage`].
@@ -99,10 +100,10 @@ impl Client {
         options: &LoginOptions,
     ) -> Result<Option<Session>, Error> {
         let session = self.session(&options.key(server)).await?;
-        Ok(session.map(|session| options.give_grant(session)))
+        Ok(session.map(|session| options.apply_grant(session)))
     }
 
-    /// Returns the session of `key`, or an error that says to log in.
+    /// Returns the session of `key`, or an error if the store has no login for it.
     ///
     /// # Errors
     /// [`AuthorizationError::LoginRequired`], [`Error::TokenStorage`].
@@ -111,8 +112,8 @@ impl Client {
         Ok(session.ok_or_else(|| AuthorizationError::LoginRequired(key.server().clone()))?)
     }
 
-    /// Returns a session whose token is good now and has the scope that `options` ask for: the one that is
-    /// there, refreshed if need be, else that of a new login.
+    /// Returns a session with a valid token that has the scope of `options`: the existing one, refreshed if
+    /// necessary, otherwise that of a new login.
     ///
     /// # Errors
     /// As [`login`].
@@ -125,7 +126,7 @@ impl Client {
         Ok(ensured.into_session())
     }
 
-    /// Does the same as [`ensure`](Self::ensure), and tells whether the login existed already.
+    /// Does the same as [`ensure`](Self::ensure), and says whether the login existed already.
     ///
     /// # Errors
     /// As [`login`].
@@ -135,18 +136,19 @@ impl Client {
         options: &LoginOptions,
     ) -> Result<Ensured, Error> {
         let existing = self.session(&options.key(server)).await?;
-        let Some(session) = existing.filter(|_| !options.afresh) else {
+        let Some(session) = existing.filter(|_| !options.force) else {
             return self.login(server, options).await.map(Ensured::LoggedIn);
         };
-        if !lacks(&session, options) {
-            let session = options.give_grant(session.clone());
+        if !is_insufficient(&session, options) {
+            let session = options.apply_grant(session.clone());
             match session.token().await {
                 Ok(_) => return Ok(Ensured::Reused(session)),
                 Err(error) if error.remedy() == Remedy::LogIn => {}
                 Err(error) => return Err(error),
             }
         }
-        // Nothing that was asked for or granted before gets lost (spec-checklist G4).
+        // A new login requests what was requested or granted before too (MCP authorization, Step-Up
+        // Authorization Flow).
         let mut options = options.clone();
         options.scope = Scope::union_of(
             options.scope.as_ref(),
@@ -155,7 +157,7 @@ impl Client {
         self.login(server, &options).await.map(Ensured::LoggedIn)
     }
 
-    /// Logs in, whatever is there already.
+    /// Logs in, also if there is a login already.
     ///
     /// # Errors
     /// As [`login`](crate::login()).
@@ -165,20 +167,20 @@ impl Client {
         options: &LoginOptions,
     ) -> Result<Session, Error> {
         let session = login(&self.platform, &self.store, server, options).await?;
-        Ok(self.remember(session, true))
+        Ok(self.cache(session, true))
     }
 
-    /// Returns the `Authorization` header of `key`, if a good token is at hand: no I/O.
+    /// Returns the `Authorization` header of `key`, if its session is open and has a valid token. No I/O.
     pub fn ready_header(&self, key: &LoginKey) -> Option<HeaderValue> {
         self.opened(key)?.ready_header()
     }
 
-    /// `extra` headers and the `Authorization` header, with a token that is good now. The caller's
-    /// map is not changed; an `Authorization` in it is replaced in the copy. With a token that is
-    /// bound to a key each request needs a proof besides: [`request`](Self::request) sends both.
+    /// Returns `extra` and an `Authorization` header with a valid token. An `Authorization` header in
+    /// `extra` is replaced in the result. A token that is bound to a key needs a proof for each request
+    /// too: [`request`](Self::request) sends both.
     ///
     /// # Errors
-    /// [`AuthorizationError::LoginRequired`], or what a refresh says.
+    /// [`AuthorizationError::LoginRequired`], or the error of a refresh.
     pub async fn headers(&self, key: &LoginKey, extra: &HeaderMap) -> Result<HeaderMap, Error> {
         let mut headers = extra.clone();
         let authorization = self.session_or_error(key).await?.header().await?;
@@ -200,28 +202,28 @@ impl Client {
         Ok(Authorized::new(self.platform.clone(), Arc::new(session)).request(method, url))
     }
 
-    /// Forgets the tokens of `key` and tells the server.
+    /// Removes the tokens of `key` and revokes them at the server.
     ///
     /// # Errors
     /// As [`logout`](crate::logout()).
     pub async fn logout(&self, key: &LoginKey) -> Result<Logout, Error> {
         let outcome = logout(&self.platform, &self.store, key).await;
-        // Afterwards, so that nobody opens it again from what is about to go.
+        // Afterwards, so that no other task opens the session again from the record before it is removed.
         self.close(key);
         outcome
     }
 
-    /// Forgets the tokens of `key` here, and tells nobody. Whether there were any.
+    /// Removes the tokens of `key` from the store without revoking them. Returns whether there were any.
     ///
     /// # Errors
     /// [`Error::TokenStorage`].
     pub async fn remove(&self, key: &LoginKey) -> Result<bool, Error> {
-        let outcome = self.store.forget(key).await;
+        let outcome = self.store.remove(key).await;
         self.close(key);
         Ok(outcome?)
     }
 
-    /// TargetArgs tokens the store has.
+    /// Returns the keys of all logins in the store.
     ///
     /// # Errors
     /// [`Error::TokenStorage`].
@@ -233,9 +235,9 @@ impl Client {
         self.open.load().get(key).cloned()
     }
 
-    /// Keeps `session` for the next call, unless another is kept that it must not replace. The one
-    /// that is kept is the result.
-    fn remember(&self, session: Session, replace: bool) -> Session {
+    /// Caches `session` for the next call, unless another one is cached and `replace` is false. Returns the
+    /// cached one.
+    fn cache(&self, session: Session, replace: bool) -> Session {
         let key = session.key().clone();
         self.open.rcu(|open| {
             let mut open = HashMap::clone(open);
@@ -256,32 +258,32 @@ impl Client {
     }
 }
 
-/// Returns whether the caller wants a scope that was not even asked for yet, tokens of another kind, to be
-/// another client, or to go another way.
-fn lacks(session: &Session, options: &LoginOptions) -> bool {
+/// Returns whether `session` does not satisfy `options`: they need a scope that was not requested yet, the
+/// other kind of token, another client, other quirks or another grant.
+fn is_insufficient(session: &Session, options: &LoginOptions) -> bool {
     let record = session.record();
     let missing = match (&options.scope, record.known_scope()) {
-        (Some(wanted), Some(known)) => wanted.missing_from(&known).is_some(),
+        (Some(requested), Some(known)) => requested.missing_from(&known).is_some(),
         (Some(_), None) => true,
         (None, _) => false,
     };
-    let wanted = options.identity.preregistered.as_ref();
+    let preregistered = options.identity.preregistered.as_ref();
     let bound = record.dpop.is_some();
-    let otherwise = match options.dpop {
+    let is_other_kind = match options.dpop {
         DpopPolicy::Auto => false,
         DpopPolicy::Always => !bound,
         DpopPolicy::Never => bound,
     };
     let quirks = &options.discovery.quirks;
     let discovery = &record.discovery;
-    let is_treated_otherwise =
+    let has_other_quirks =
         !quirks.is_empty() && discovery.clone().with_quirks(quirks).quirks != discovery.quirks;
     missing
-        || otherwise
-        || is_treated_otherwise
-        || wanted.is_some_and(|client| record.identity.client_id() != client.client_id)
-        || options.machine.as_ref().is_some_and(|machine| {
-            let recorded = record.machine.as_ref().map(RecordedGrant::name);
-            recorded != Some(machine.name()) || session.has_other_grant(machine)
+        || is_other_kind
+        || has_other_quirks
+        || preregistered.is_some_and(|client| record.identity.client_id() != client.client_id)
+        || options.non_interactive.as_ref().is_some_and(|grant| {
+            let recorded = record.non_interactive.as_ref().map(RecordedGrant::name);
+            recorded != Some(grant.name()) || session.has_other_grant(grant)
         })
 }

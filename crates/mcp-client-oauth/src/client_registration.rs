@@ -1,5 +1,5 @@
-//! Step 2: who are we to that authorization server?
-//! (spec-checklist D: pre-registered, else a client metadata document, else dynamic registration)
+//! Step 2: the client id at the authorization server: pre-registered, else a client metadata document,
+//! else dynamic registration (MCP authorization, Client Registration Approaches).
 
 use std::time::SystemTime;
 
@@ -21,34 +21,39 @@ use crate::{
     secret::Secret,
 };
 
-/// The name on the consent page, unless the application gives its own (H74: no server can set it).
+/// The name on the consent page, unless the application gives its own. A `client_name` in the
+/// registration response does not change it (RFC 7591 §3.2.1).
 pub const CLIENT_NAME: &str = "mcp-client-oauth";
 
-/// A client id, and how it was come by.
+/// A client id, and where it comes from.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ClientIdentity {
-    /// Registered by hand or by RFC 7591: it belongs to one issuer and is never shown to another.
+    /// Pre-registered, or registered by RFC 7591: it belongs to one issuer and is sent to no other.
     Registered(RegisteredClient),
-    /// A client id metadata document: its URL is the id, everywhere (spec-checklist D15).
+    /// A client id metadata document: its URL is the id at every issuer (MCP authorization, Client ID
+    /// Metadata Documents).
+    #[serde(rename = "document")]
     MetadataDocument(Url),
-    /// The same, and the document holds the public half of a key that proves it (spec-checklist D6).
+    /// The same, and the document holds the public half of the key by which the client authenticates
+    /// (`private_key_jwt`, RFC 7523 §2.2).
     SignedDocument {
-        /// Says where the document is.
+        /// The URL of the document.
         url: Url,
         /// The private half.
         key: PrivateKey,
     },
-    /// No client at all: what it brings speaks for itself (spec-checklist J12).
+    /// No client id: the assertion alone authenticates the request (RFC 7521 §4.1, SEP-1933).
+    #[serde(rename = "unknown")]
     Anonymous,
 }
 
-/// A client that one issuer knows.
+/// A client that is registered with one issuer.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RegisteredClient {
-    /// TargetArgs client it is.
+    /// The issuer that it is registered with.
     pub issuer: Issuer,
     /// The client id.
     pub client_id: String,
@@ -61,15 +66,16 @@ pub struct RegisteredClient {
     /// Says whether the issuer was found to require `client_id` in the form beside Basic.
     #[serde(default)]
     pub client_id_in_form: ClientIdInForm,
-    /// The redirect URI that it was registered with, if that is known. A client that registered
-    /// itself without one is for the device grant.
+    /// The redirect URI that it was registered with, if that is known. A client that was registered
+    /// dynamically without one is for the device grant.
     pub redirect_uri: Option<Url>,
     /// The scope that it was registered with, if that is known.
     #[serde(default, skip_serializing_if = "RegisteredScope::is_unknown")]
     pub scope: RegisteredScope,
-    /// Says whether a person registered it by hand.
-    pub by_hand: bool,
-    /// Holds what proves who it is, instead of a secret.
+    /// Says whether it is pre-registered, so that it is neither registered again nor removed.
+    #[serde(rename = "by_hand")]
+    pub is_preregistered: bool,
+    /// The key by which it authenticates, instead of a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key: Option<PrivateKey>,
 }
@@ -85,7 +91,7 @@ pub enum RegisteredScope {
     Unknown,
     /// None was named, so the server chose what it allows.
     Unnamed,
-    /// At least this: what the registration was to be for, and what the server said.
+    /// At least this: the scope in the request and the scope in the response.
     Named(Scope),
 }
 
@@ -101,7 +107,7 @@ impl RegisteredScope {
         }
     }
 
-    /// Returns whether registering again would allow no more than this does.
+    /// Returns whether another registration would allow no more than this one.
     fn covers(&self, requested: Option<&Scope>) -> bool {
         let Some(requested) = requested else {
             return true;
@@ -114,7 +120,7 @@ impl RegisteredScope {
     }
 }
 
-/// A client that was registered by hand.
+/// A pre-registered client.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PreregisteredClient {
@@ -122,10 +128,10 @@ pub struct PreregisteredClient {
     pub client_id: String,
     /// The secret of a confidential client.
     pub client_secret: Option<Secret<String>>,
-    /// TargetArgs client it is, if the caller knows; else it is bound to the first issuer that it is
-    /// used with.
+    /// The issuer that it is registered with, if the caller gives it; else it is bound to the first
+    /// issuer that it is used with.
     pub issuer: Option<Issuer>,
-    /// Holds what proves who it is, instead of a secret.
+    /// The key by which it authenticates, instead of a secret.
     pub private_key: Option<PrivateKey>,
 }
 
@@ -140,7 +146,7 @@ impl PreregisteredClient {
         }
     }
 
-    /// The same client, which proves who it is by a signature.
+    /// Returns the same client, which authenticates by a signature.
     #[must_use]
     pub fn with_private_key(mut self, key: PrivateKey) -> Self {
         self.private_key = Some(key);
@@ -148,23 +154,23 @@ impl PreregisteredClient {
     }
 }
 
-/// Holds what the caller brings.
+/// Holds the client identities that the caller provides.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct IdentityOptions {
-    /// Registered by hand; goes before everything else.
+    /// The pre-registered client; goes before everything else.
     pub preregistered: Option<PreregisteredClient>,
     /// The `https` URL of a client metadata document that the application hosts.
     pub document: Option<Url>,
-    /// The key whose public half is in the document.
+    /// The private key of the public key in the document.
     pub document_key: Option<PrivateKey>,
-    /// The name that dynamic registration shows to people.
+    /// The name that the consent page shows after dynamic registration.
     pub client_name: String,
-    /// Says whether dynamic registration says that this client takes only tokens that are bound to a key
-    /// (RFC 9449 §5.2, spec-checklist J10).
+    /// Says whether the client is registered with `dpop_bound_access_tokens` (RFC 9449 §5.2): it then
+    /// accepts only tokens that are bound to a key.
     pub dpop_bound_access_tokens: bool,
-    /// Holds what the login will request, if the caller chooses; a client is registered for it, and for
-    /// what else the server suggests.
+    /// The scope that the login will request, if the caller selects one; a client is registered for it,
+    /// and for what else the server suggests.
     pub scope: Option<Scope>,
 }
 
@@ -192,7 +198,7 @@ impl IdentityOptions {
 }
 
 impl ClientIdentity {
-    /// Returns the client id, wherever it may be shown.
+    /// Returns the client id; empty if there is none.
     pub fn client_id(&self) -> &str {
         match self {
             Self::Registered(own) => &own.client_id,
@@ -241,7 +247,7 @@ impl ClientIdentity {
         }
     }
 
-    /// Returns what it signs with must be among what the server can check.
+    /// Checks that the server can verify the algorithm of the key (RFC 8414 §2).
     fn check_key(&self, server: &ServerMetadata) -> Result<(), RegistrationError> {
         let key = match self {
             Self::Registered(own) => own.private_key.as_ref(),
@@ -267,7 +273,7 @@ impl RegisteredClient {
     /// Returns the client as it presents itself to its issuer, which offers these methods.
     pub(crate) fn authenticate(&self, offered: Option<&[String]>) -> ClientAuth<'_> {
         let secret = self.client_secret.as_ref();
-        // A signature goes before a secret (spec-checklist J1), which may be there for other times.
+        // A signature goes before a secret (SEP-1046: an assertion is recommended).
         if let Some(key) = &self.private_key
             && (secret.is_none() || AuthMethod::PrivateKeyJwt.is_offered(offered))
         {
@@ -280,8 +286,8 @@ impl RegisteredClient {
             .with_learned(&self.client_id_in_form, may_be_basic)
     }
 
-    /// A client that a person registered with `issuer`.
-    pub(crate) fn is_preregistered(client: &PreregisteredClient, issuer: Issuer) -> Self {
+    /// Creates the registration of a pre-registered client with `issuer`.
+    pub(crate) fn from_preregistered(client: &PreregisteredClient, issuer: Issuer) -> Self {
         Self {
             issuer,
             client_id: client.client_id.clone(),
@@ -291,7 +297,7 @@ impl RegisteredClient {
             client_id_in_form: ClientIdInForm::default(),
             redirect_uri: None,
             scope: RegisteredScope::Unknown,
-            by_hand: true,
+            is_preregistered: true,
             private_key: client.private_key.clone(),
         }
     }
@@ -302,22 +308,23 @@ impl RegisteredClient {
     /// registered port busy registers another client.
     pub fn fits(&self, issuer: &Issuer, redirect_uri: Option<&Url>, now: SystemTime) -> bool {
         let alive = self.secret_expires_at.is_none_or(|at| now < at);
-        let comes_back = match (&self.redirect_uri, redirect_uri) {
-            (Some(own), Some(ours)) => own == ours,
+        let same_redirect = match (&self.redirect_uri, redirect_uri) {
+            (Some(own), Some(requested)) => own == requested,
             (None, None) => true,
             _ => false,
         };
-        self.issuer == *issuer && alive && comes_back && !self.by_hand
+        self.issuer == *issuer && alive && same_redirect && !self.is_preregistered
     }
 }
 
-/// Finds a client id: pre-registered, else a metadata document where the server takes one, else
+/// Finds a client id: pre-registered, else a metadata document where the server supports one, else
 /// the registration that is `known` already, else a new one: with `redirect_uri`, or without one for
 /// the device grant. A known one that was registered with less scope than the login requests is
 /// replaced by one for both.
 ///
 /// # Errors
-/// [`RegistrationError::IssuerMismatch`] rather than showing a client id to a stranger (D13, D14).
+/// [`RegistrationError::IssuerMismatch`] if the client is bound to another issuer: its client id is not
+/// sent to this one (MCP authorization, Authorization Server Binding).
 pub async fn identify(
     platform: &Platform,
     discovery: &Discovery,
@@ -337,13 +344,13 @@ pub async fn identify(
     if let Some(known) = known.filter(fits) {
         return Ok(ClientIdentity::Registered(known.clone()));
     }
-    let known = known.filter(|known| known.issuer == server.issuer && !known.by_hand);
+    let known = known.filter(|known| known.issuer == server.issuer && !known.is_preregistered);
     register_instead(platform, discovery, options, known, redirect_uri).await
 }
 
-/// Finds a client id for a grant without a person: pre-registered, or a metadata document where the
-/// server takes one. Nothing is registered (spec-checklist J2). A grant whose assertion speaks for
-/// itself does without.
+/// Finds a client id for a non-interactive grant: pre-registered, or a metadata document where the
+/// server supports one. Nothing is registered (SEP-1046). With `does_without` no client id is needed,
+/// because the assertion of the grant authenticates the request (RFC 7521 §4.1).
 ///
 /// # Errors
 /// As [`identify`], and [`RegistrationError::NoClient`].
@@ -361,7 +368,7 @@ pub fn identify_non_interactive(
     }
 }
 
-/// Returns the client that the caller brings, if the server can use it.
+/// Returns the client that the caller provides, if the server supports it.
 fn given(
     server: &ServerMetadata,
     options: &IdentityOptions,
@@ -383,10 +390,11 @@ fn given(
 }
 
 /// Registers a new client (RFC 7591) with `redirect_uri`, or one for the device grant. A server that
-/// refuses the client is sent others that it may take, [a few times](registration::MOST_REQUESTS).
+/// refuses the client gets other requests that it may accept, [a few
+/// times](registration::MOST_REQUESTS).
 ///
 /// # Errors
-/// [`Error::RegisteredClient`] with what the server said at first.
+/// [`Error::Registration`] with the first refusal of the server.
 pub async fn register(
     platform: &Platform,
     discovery: &Discovery,
@@ -412,7 +420,7 @@ async fn register_instead(
         AuthMethod::for_registration(server.token_endpoint_auth_methods_supported.as_deref());
     let mut metadata = match redirect_uri {
         Some(redirect_uri) => {
-            // Without it no login will follow, and the client would be left behind.
+            // Without PKCE the login fails, and the client would be left at the server.
             discovery.require_pkce()?;
             ClientMetadata::interactive(&options.client_name, redirect_uri, method)
         }
@@ -430,19 +438,19 @@ async fn register_instead(
     let registrar = Registrar {
         platform,
         endpoint,
-        reach: discovery.reach,
+        address_space: discovery.address_space,
         redirect_uri,
     };
     let (registered, sent) =
         registrar
             .send_in_turn(attempts)
             .await?
-            .map_err(|cause| RegistrationError::Answer {
+            .map_err(|cause| RegistrationError::Response {
                 url: endpoint.as_url().clone(),
                 cause,
             })?;
     // Where the client was registered without a scope all the same, another registration would
-    // bring no more, and is not sent at each login.
+    // allow no more, and is not sent at each login.
     let scope = joined(
         sent.as_ref().or(requested.as_ref()),
         registered.scope.as_ref(),
@@ -452,15 +460,15 @@ async fn register_instead(
         client_id: registered.client_id,
         client_secret: registered.client_secret,
         secret_expires_at: registered.secret_expires_at,
-        // RFC 7591 §3.2.1: what was registered is in the response. A server that leaves it out has
-        // taken what was asked for; a secret that was not asked for goes as the metadata lists it.
+        // RFC 7591 §3.2.1: the response has what was registered. A server that leaves it out has
+        // registered what was requested; a secret that was not requested is sent as the metadata lists.
         method: registered
             .method
             .or_else(|| Some(method).filter(|method| *method != AuthMethod::None)),
         client_id_in_form: ClientIdInForm::default(),
         redirect_uri: redirect_uri.cloned(),
         scope: scope.map_or(RegisteredScope::Unnamed, RegisteredScope::Named),
-        by_hand: false,
+        is_preregistered: false,
         private_key: None,
     }))
 }
@@ -469,7 +477,7 @@ async fn register_instead(
 struct Registrar<'a> {
     platform: &'a Platform,
     endpoint: &'a EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     redirect_uri: Option<&'a Url>,
 }
 
@@ -500,34 +508,34 @@ impl Registrar<'_> {
         &self,
         metadata: &ClientMetadata,
     ) -> Result<Result<ClientInformation, RegistrationResponseError>, Error> {
-        let request = registration::request(self.endpoint, self.reach, metadata);
-        let answer = self.platform.http.send(request).await?;
+        let request = registration::request(self.endpoint, self.address_space, metadata);
+        let response = self.platform.http.send(request).await?;
         let now = self.platform.clock.now();
-        Ok(registration::response(&answer, self.redirect_uri, now))
+        Ok(registration::response(&response, self.redirect_uri, now))
     }
 }
 
-/// Binds a client to `issuer`, unless it is bound to another one: by the caller, or by what is
-/// `known` of its use before.
+/// Binds a client to `issuer`, unless it is bound to another one: by the caller, or by the `known`
+/// registration of an earlier login.
 fn bind(
     client: &PreregisteredClient,
     issuer: &Issuer,
     known: Option<&RegisteredClient>,
 ) -> Result<RegisteredClient, RegistrationError> {
-    let used = known.filter(|known| known.by_hand && known.client_id == client.client_id);
+    let used = known.filter(|known| known.is_preregistered && known.client_id == client.client_id);
     let bound = client.issuer.as_ref().or(used.map(|used| &used.issuer));
     if let Some(registered) = bound.filter(|bound| !bound.is_same_as(issuer)) {
         let (registered, found) = (registered.clone(), issuer.clone());
         return Err(RegistrationError::IssuerMismatch { registered, found });
     }
-    let mut registration = RegisteredClient::is_preregistered(client, issuer.clone());
+    let mut registration = RegisteredClient::from_preregistered(client, issuer.clone());
     if let Some(used) = used.filter(|used| used.issuer == *issuer) {
         registration.client_id_in_form = used.client_id_in_form.clone();
     }
     Ok(registration)
 }
 
-/// spec-checklist D5, H174: our own misconfiguration is found before anybody is asked.
+/// Checks the URL of the client metadata document (CIMD §3) before a request is sent.
 fn check_document(url: &Url) -> Result<(), RegistrationError> {
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     if url.scheme() == "https" && url.path() != "/" && plain {

@@ -1,5 +1,5 @@
-//! Step 1: which authorization server speaks for this MCP server?
-//! (RFC 9728, RFC 8414, OpenID Connect Discovery 1.0; spec-checklist B, C, L)
+//! Step 1: discovery of the authorization server of an MCP server
+//! (RFC 9728, RFC 8414, OpenID Connect Discovery 1.0; MCP authorization, Authorization Server Discovery)
 
 use std::time::{Duration, SystemTime};
 
@@ -28,38 +28,39 @@ mod legacy;
 
 use fetch::{Budget, Document, Fetched};
 
-/// Holds what was learnt about a server: everything that the later steps need of it.
+/// Holds what discovery found about a server: everything that the later steps need.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Discovery {
-    /// The MCP server, as the person named it.
-    #[serde(deserialize_with = "ServerUrl::deserialize_allowing_http")]
+    /// The MCP server, as the user named it.
+    #[serde(deserialize_with = "ServerUrl::deserialize_allow_http")]
     pub server: ServerUrl,
-    /// Holds what tokens are asked for, as the server publishes it.
+    /// The resource that tokens are requested for, as the server publishes it.
     pub resource: Resource,
     /// Its authorization server.
     pub metadata: ServerMetadata,
-    /// The scope that the challenge asked for (spec-checklist G1).
+    /// The scope of the challenge (MCP authorization, Scope Selection Strategy).
     pub challenged_scope: Option<Scope>,
     /// The scopes that the resource lists.
     pub listed_scope: Option<Scope>,
-    /// Says how many more scopes the resource lists than this client takes
+    /// Says how many more scopes the resource lists than this client accepts
     /// ([`MOST_SCOPES`](crate::proto::scope::MOST_SCOPES)): these are not requested unless they are
     /// named.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub scopes_left_out: usize,
-    /// Says whether the resource wants tokens that are bound to a key (RFC 9449): its metadata says so,
-    /// or its challenge has the scheme `DPoP`.
+    /// Says whether the resource requires tokens that are bound to a key (RFC 9449): its metadata says
+    /// so, or its challenge has the scheme `DPoP`.
     #[serde(default)]
     pub wants_dpop: bool,
-    /// Holds what the server wants otherwise: what was said of it, and what is known of its provider.
+    /// The differences of the server: those of the options, and those that are known of its provider.
     #[serde(default, skip_serializing_if = "Quirks::is_empty")]
     pub quirks: Quirks,
-    /// Says how private a place the authorization server may be in.
-    pub reach: AddressSpace,
-    /// Says how all this was learnt.
+    /// The address space that the authorization server may be in.
+    #[serde(rename = "reach")]
+    pub address_space: AddressSpace,
+    /// Says where all this comes from.
     pub source: DiscoverySource,
-    /// Until when it may be used again without asking.
+    /// The time until which it may be used again without a request.
     pub fresh_until: SystemTime,
 }
 
@@ -70,36 +71,36 @@ pub struct Discovery {
 pub enum DiscoverySource {
     /// From protected resource metadata at this URL.
     Metadata(Url),
-    /// By the rules of 2025-03-26. Where the endpoints had to be guessed, nothing says whether PKCE
-    /// is supported, and it is taken to be.
+    /// By the rules of 2025-03-26. Where the server has no metadata, the default endpoints are used and
+    /// PKCE is assumed.
     Legacy,
-    /// By hand.
+    /// From the caller ([`DiscoveryOptions::manual`]).
     Manual,
 }
 
-/// Holds what may be chosen about discovery.
+/// Holds the options of discovery.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct DiscoveryOptions {
-    /// The challenge that made it necessary; without one the server is asked for it.
+    /// The challenge that made discovery necessary; without one it is requested from the server.
     pub challenge: Option<Challenge>,
-    /// Says whether a server without protected resource metadata is taken for one of 2025-03-26, whose
-    /// authorization server is its own origin (spec-checklist L). Never by itself (H16).
+    /// Says whether a server without protected resource metadata is treated as one of the revision
+    /// 2025-03-26: its own origin is then its authorization server (MCP authorization 2025-03-26,
+    /// fallbacks). This is never done unless the caller sets it.
     pub legacy: bool,
-    /// The authorization server, where it is known by hand: then nobody is asked.
+    /// The metadata of the authorization server, if the caller provides it: then no request is sent.
     pub manual: Option<ServerMetadata>,
-    /// Holds what the server wants otherwise than the specifications have it, besides what is known of its
-    /// provider.
+    /// How the server differs from the specifications, besides what is known of its provider.
     pub quirks: Quirks,
 }
 
 impl Discovery {
-    /// Of a server whose endpoints are known by hand, for when discovery is impossible.
+    /// Creates the discovery of a server from given metadata, for when discovery is impossible.
     pub fn manual(server: ServerUrl, metadata: ServerMetadata) -> Self {
         Self {
             quirks: Quirks::for_issuer(&metadata.issuer),
             resource: Resource::new(server.resource_identifier()),
-            reach: AddressSpace::of_server(&server),
+            address_space: AddressSpace::of_server(&server),
             server,
             metadata,
             challenged_scope: None,
@@ -111,14 +112,14 @@ impl Discovery {
         }
     }
 
-    /// Who issues the tokens.
+    /// Returns the issuer of the tokens.
     pub fn issuer(&self) -> &Issuer {
         &self.metadata.issuer
     }
 
-    /// spec-checklist E2: before anybody is asked for a code, its issuer must say that it checks
-    /// S256. Of a server of 2025-03-26 without metadata, which cannot say it, it is taken for
-    /// granted; of one that is known to, too.
+    /// Checks that the issuer supports PKCE with S256, before a code is requested (MCP authorization,
+    /// Authorization Code Protection). It is assumed of a server of 2025-03-26 without metadata, which
+    /// cannot list it, and of a server that is known to support it ([`Quirks::assume_pkce`]).
     ///
     /// # Errors
     /// [`DiscoveryError::PkceUnlisted`], [`DiscoveryError::PkceUnsupported`].
@@ -136,16 +137,16 @@ impl Discovery {
         })
     }
 
-    /// Returns the value of the parameter `resource` (RFC 8707); none where the server wants none.
+    /// Returns the value of the parameter `resource` (RFC 8707); none where the server requires none.
     pub fn resource_parameter(&self) -> Option<&Resource> {
         self.quirks.resource_parameter(&self.resource)
     }
 
-    /// Returns the scope that a login requests: `wanted` if there is one, else
+    /// Returns the scope that a login requests: `requested` if there is one, else
     /// what the challenge and the metadata suggest.
-    pub fn scope_to_request(&self, wanted: Option<&Scope>) -> Option<Scope> {
+    pub fn scope_to_request(&self, requested: Option<&Scope>) -> Option<Scope> {
         scope::select(
-            wanted,
+            requested,
             self.challenged_scope.as_ref(),
             self.listed_scope.as_ref(),
             self.metadata.scopes_supported.as_ref(),
@@ -163,14 +164,14 @@ impl Discovery {
         now < self.fresh_until && !contradicted
     }
 
-    /// The same, not to be used again without asking: a server's answer contradicts it.
+    /// Returns the same, to be discovered again before its next use: a response contradicts it.
     #[must_use]
     pub fn invalidated(mut self) -> Self {
         self.fresh_until = SystemTime::UNIX_EPOCH;
         self
     }
 
-    /// The same server, with what is said of it now.
+    /// Returns the same server with these quirks.
     #[must_use]
     pub fn with_quirks(mut self, quirks: &Quirks) -> Self {
         let known = Quirks::for_issuer(self.issuer());
@@ -179,7 +180,7 @@ impl Discovery {
         self
     }
 
-    /// The same server, with what a later challenge asks for.
+    /// Returns the same server with the scope and the scheme of a later challenge.
     #[must_use]
     pub fn with_challenge(mut self, challenge: Option<&Challenge>) -> Self {
         if let Some(challenge) = challenge {
@@ -192,11 +193,11 @@ impl Discovery {
 
 /// Finds the authorization server of `server`.
 ///
-/// The server is asked once without a token, unless the challenge is known already; at the same
-/// time its metadata is asked for at the usual place, which saves a round trip.
+/// One request without a token is sent, unless the challenge is known already; at the same time the
+/// metadata is requested at its first well-known URL, which saves a round trip.
 ///
 /// # Errors
-/// [`Error::Discovery`] with every URL that was tried and what came, or [`Error::Http`].
+/// [`Error::Discovery`] with every URL that was tried and what was received, or [`Error::Http`].
 pub async fn discover(
     platform: &Platform,
     server: &ServerUrl,
@@ -226,13 +227,13 @@ pub async fn discover(
         challenged_scope: asked.challenge.and_then(|challenge| challenge.scope),
         listed_scope: resource.scopes_supported,
         scopes_left_out: resource.scopes_left_out,
-        reach: search.reach,
+        address_space: search.address_space,
         source: DiscoverySource::Metadata(url),
         fresh_until: platform.clock.now() + lifetime.min(server_lifetime),
     })
 }
 
-/// A scope is never cut in silence: a login without it may work, and lack what the user wants.
+/// Warns of scopes that are left out: a login without them may succeed and lack what the user needs.
 fn warn_of_scopes(server: &ServerUrl, asked: &Asked, resource: &ResourceMetadata) {
     let challenge = asked.challenge.as_ref();
     if let Some(error) = challenge.and_then(|challenge| challenge.unusable_scope) {
@@ -256,13 +257,13 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// Holds what the server said to a request without a token.
+/// Holds the response to a request without a token.
 struct Asked {
     status: u16,
     challenge: Option<Challenge>,
-    /// Says whether a web page came.
+    /// Says whether the response is a web page.
     html: bool,
-    /// The metadata that was asked for at the same time, at the first well-known place.
+    /// The metadata that was requested at the same time, at the first well-known URL.
     early: Option<(Url, Result<Fetched, Error>)>,
 }
 
@@ -272,9 +273,10 @@ impl Asked {
         challenge.is_some_and(|challenge| challenge.scheme == AuthScheme::DPoP)
     }
 
-    /// Returns whether something else than an MCP server responded. A server that requires a token says 401
-    /// (MCP authorization, "Access Token Usage"), and one that requires none opens a session. A web
-    /// server knows neither the path nor the method: 501 is what Python's `http.server` says to `POST`.
+    /// Returns whether something else than an MCP server responded. A server that requires a token
+    /// sends 401 (MCP authorization, "Access Token Usage"), and one that requires none opens a session.
+    /// A web server knows neither the path nor the method: Python's `http.server` responds to `POST`
+    /// with 501.
     fn is_no_mcp(&self) -> bool {
         let is_page = self.html && (200..300).contains(&self.status);
         self.challenge.is_none() && (is_page || matches!(self.status, 404 | 405 | 410 | 501))
@@ -285,26 +287,27 @@ struct Search<'a> {
     platform: &'a Platform,
     server: &'a ServerUrl,
     quirks: &'a Quirks,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     budget: Budget,
     tried: Vec<Attempt>,
 }
 
 impl<'a> Search<'a> {
     fn new(platform: &'a Platform, server: &'a ServerUrl, quirks: &'a Quirks) -> Self {
-        let reach = AddressSpace::of_server(server);
+        let address_space = AddressSpace::of_server(server);
         Self {
             platform,
             server,
             quirks,
-            reach,
+            address_space,
             budget: Budget::default(),
             tried: Vec::new(),
         }
     }
 
-    /// Step 1a: the challenge, and with it how private a place the server is in. One that says
-    /// nothing is asked for again: some HTTP clients hand on the first of several header lines.
+    /// Gets the challenge (step 1a), and with it the address space of the server. A known challenge
+    /// that is empty is requested again: some HTTP clients pass on only the first of several header
+    /// lines.
     async fn ask(&mut self, known: Option<Challenge>) -> Result<Asked, Error> {
         if let Some(challenge) = known.filter(|known| *known != Challenge::default()) {
             return Ok(Asked {
@@ -326,7 +329,7 @@ impl<'a> Search<'a> {
         let (response, early) = tokio::join!(self.platform.http.send(probe(self.server)), early);
         let response = response?;
         if let Some(remote) = response.remote {
-            self.reach = self.reach.max(AddressSpace::of(remote));
+            self.address_space = self.address_space.max(AddressSpace::of(remote));
         }
         Ok(Asked {
             status: response.status.as_u16(),
@@ -336,8 +339,8 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Step 1b: the metadata of the resource, where the challenge says, else at the well-known
-    /// places (spec-checklist B2, B3).
+    /// Finds the metadata of the resource (step 1b): at the URL of the challenge, else at the well-known
+    /// URLs (RFC 9728 §3.1, §5.1).
     async fn find_resource(
         &mut self,
         asked: &Asked,
@@ -347,18 +350,18 @@ impl<'a> Search<'a> {
             .as_ref()
             .and_then(|c| c.resource_metadata.as_deref());
         let named = named.map(|text| self.named_url(text)).transpose()?;
-        let mut places: Vec<Url> = named.into_iter().collect();
-        for place in resource_metadata::well_known_urls(self.server) {
-            if !places.contains(&place) {
-                places.push(place);
+        let mut urls: Vec<Url> = named.into_iter().collect();
+        for url in resource_metadata::well_known_urls(self.server) {
+            if !urls.contains(&url) {
+                urls.push(url);
             }
         }
-        for url in places {
+        for url in urls {
             let fetched = match &asked.early {
                 Some((asked, early)) if *asked == url => early.clone(),
                 _ => self.fetch_from_server(url).await,
             }?;
-            self.learn_reach(&fetched);
+            self.record_address_space(&fetched);
             if let Some(document) = self.note(fetched) {
                 let metadata =
                     ResourceMetadata::parse(&document.body, self.server).map_err(|cause| {
@@ -373,8 +376,8 @@ impl<'a> Search<'a> {
         Ok(None)
     }
 
-    /// Step 1c: the metadata of the first authorization server that has some. A dead one is
-    /// passed over, a dishonest one is not (H11).
+    /// Finds the metadata of the first authorization server that has some (step 1c). One that does not
+    /// respond is skipped; metadata that fails its checks ends the search (RFC 9728 §7.6).
     async fn find_server(
         &mut self,
         url: &Url,
@@ -397,19 +400,19 @@ impl<'a> Search<'a> {
         &mut self,
         issuer: &Issuer,
     ) -> Result<(ServerMetadata, Duration), Error> {
-        let places =
-            issuer
-                .well_known_urls(self.reach)
-                .map_err(|cause| DiscoveryError::Unsafe {
-                    url: UntrustedText::new(issuer.as_str()),
-                    cause,
-                })?;
+        let urls = issuer
+            .well_known_urls(self.address_space)
+            .map_err(|cause| DiscoveryError::Unsafe {
+                url: UntrustedText::new(issuer.as_str()),
+                cause,
+            })?;
         self.tried.clear();
-        for url in places {
-            let fetched = self.fetch(url, self.reach).await?;
+        for url in urls {
+            let fetched = self.fetch(url, self.address_space).await?;
             if let Some(document) = self.note(fetched) {
                 let (body, other) = (&document.body, self.quirks.names_in_metadata(issuer));
-                let metadata = ServerMetadata::parse_with_aliases(body, issuer, &other, self.reach);
+                let metadata =
+                    ServerMetadata::parse_with_aliases(body, issuer, &other, self.address_space);
                 let metadata = metadata.map_err(|cause| DiscoveryError::ServerMetadata {
                     url: document.url,
                     cause,
@@ -425,7 +428,8 @@ impl<'a> Search<'a> {
         .into())
     }
 
-    /// Returns what a server without resource metadata is: open, of the year 2025, or broken.
+    /// Classifies a server without resource metadata: it requires no token, or it is of 2025-03-26, or
+    /// it is broken.
     async fn without_metadata(mut self, asked: &Asked, legacy: bool) -> Result<Discovery, Error> {
         let (server, status, tried) = (
             self.server.clone(),
@@ -462,21 +466,21 @@ impl<'a> Search<'a> {
         Ok(Discovery {
             challenged_scope: asked.challenge.as_ref().and_then(|c| c.scope.clone()),
             wants_dpop: asked.is_dpop(),
-            reach: self.reach,
+            address_space: self.address_space,
             source: DiscoverySource::Legacy,
             fresh_until: self.platform.clock.now() + lifetime,
             ..Discovery::manual(server, metadata).with_quirks(self.quirks)
         })
     }
 
-    /// Returns a URL that the challenge names.
+    /// Parses and checks a URL of the challenge.
     fn named_url(&self, text: &str) -> Result<Url, DiscoveryError> {
-        let reach = if self.is_of_server(text) {
+        let address_space = if self.is_of_server(text) {
             AddressSpace::for_server(self.server)
         } else {
-            self.reach
+            self.address_space
         };
-        EndpointUrl::parse(text, reach)
+        EndpointUrl::parse(text, address_space)
             .map(|endpoint| endpoint.as_url().clone())
             .map_err(|cause| DiscoveryError::Unsafe {
                 url: UntrustedText::new(text),
@@ -488,29 +492,31 @@ impl<'a> Search<'a> {
         Url::parse(text).is_ok_and(|url| url.origin() == self.server.as_url().origin())
     }
 
-    /// Fetches a place that may be the server's own: there the person has sent us, wherever it is.
+    /// Fetches a URL that may be at the server's own origin: the user named that one, so it may be in
+    /// any address space.
     async fn fetch_from_server(&self, url: Url) -> Result<Fetched, Error> {
         let own = url.origin() == self.server.as_url().origin();
         let named = AddressSpace::for_server(self.server);
-        self.fetch(url, if own { named } else { self.reach }).await
+        self.fetch(url, if own { named } else { self.address_space })
+            .await
     }
 
-    async fn fetch(&self, url: Url, reach: AddressSpace) -> Result<Fetched, Error> {
+    async fn fetch(&self, url: Url, address_space: AddressSpace) -> Result<Fetched, Error> {
         if !self.budget.spend() {
             return Err(DiscoveryError::DiscoveryLoop(self.server.clone()).into());
         }
-        fetch::fetch(self.platform, url, reach).await
+        fetch::fetch(self.platform, url, address_space).await
     }
 
-    fn learn_reach(&mut self, fetched: &Fetched) {
+    fn record_address_space(&mut self, fetched: &Fetched) {
         if let Some(remote) = fetched.remote
             && fetched.asked.origin() == self.server.as_url().origin()
         {
-            self.reach = self.reach.max(AddressSpace::of(remote));
+            self.address_space = self.address_space.max(AddressSpace::of(remote));
         }
     }
 
-    /// Returns the document, or a note of what came instead.
+    /// Returns the document, or records what was received instead.
     fn note(&mut self, fetched: Fetched) -> Option<Document> {
         if fetched.document.is_none() {
             self.tried.push(Attempt {
@@ -525,16 +531,16 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Returns whether the response to the request without a token is a web page, by its type alone: its body is
-/// not read.
+/// Returns whether the response to the request without a token is a web page, by its type alone: its
+/// body is not read.
 fn is_web_page(response: &Response) -> bool {
     let kind = response.header(header::CONTENT_TYPE).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
 }
 
-/// Returns the request without a token (spec-checklist K): an `initialize`, which servers of every date
-/// answer with their challenge. Only status and headers of the answer are read.
+/// Returns the request without a token: an `initialize`, to which servers of every revision respond
+/// with their challenge. Only status and headers of the response are read.
 fn probe(server: &ServerUrl) -> Request {
     const INITIALIZE: &str = concat!(
         r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","#,
@@ -542,8 +548,8 @@ fn probe(server: &ServerUrl) -> Request {
         env!("CARGO_PKG_VERSION"),
         r#""}}}"#
     );
-    let reach = AddressSpace::for_server(server);
-    let mut request = Request::json(server.as_url().clone(), reach, INITIALIZE);
+    let address_space = AddressSpace::for_server(server);
+    let mut request = Request::json(server.as_url().clone(), address_space, INITIALIZE);
     let both = HeaderValue::from_static("application/json, text/event-stream");
     request.headers.insert(header::ACCEPT, both);
     request.deadline = METADATA_DEADLINE;

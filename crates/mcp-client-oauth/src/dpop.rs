@@ -1,4 +1,4 @@
-//! Proof of possession at work (RFC 9449): the key of a login, what servers gave us to repeat, and
+//! Requests with proof of possession (RFC 9449): the key of a login, the nonces of its servers, and
 //! the requests that carry a proof.
 
 use std::{
@@ -20,13 +20,13 @@ use crate::{
     },
 };
 
-/// Makes the proofs of one login, each with what its server wants to see in it.
+/// Makes the proofs of one login, each with the last nonce of its server.
 ///
-/// The nonces are kept in memory only: a server that wants one gives it.
+/// The nonces are kept in memory only: a server that requires one sends it.
 pub struct ProofGenerator {
     key: DpopKey,
     clock: Arc<dyn Clock>,
-    /// The last nonce of each server. It goes to no other (RFC 9449 §9).
+    /// The last nonce of each server. It is sent to no other (RFC 9449 §9).
     nonces: Mutex<HashMap<Origin, DpopNonce>>,
 }
 
@@ -40,7 +40,7 @@ pub struct DpopProof {
 }
 
 impl ProofGenerator {
-    /// Proves with `key`, by the time of `clock`.
+    /// Creates a generator that signs with `key`, with the time of `clock`.
     pub fn new(key: DpopKey, clock: Arc<dyn Clock>) -> Self {
         Self {
             key,
@@ -55,10 +55,10 @@ impl ProofGenerator {
     }
 
     /// Returns a proof for one request, which carries `token` if it goes to a resource. Sent again, the
-    /// request needs another one.
+    /// request needs another proof.
     ///
     /// # Errors
-    /// [`HttpErrorKind::Unproven`].
+    /// [`HttpErrorKind::MissingDpopProof`].
     pub fn prove(
         &self,
         method: &Method,
@@ -68,12 +68,12 @@ impl ProofGenerator {
         let nonce = self.nonces().get(&url.origin()).cloned();
         let now = self.clock.now();
         let proof = self.key.proof(method, url, now, nonce.as_ref(), token);
-        let header =
-            proof.map_err(|why| HttpError::new(url, HttpErrorKind::Unproven(why.to_string())))?;
+        let header = proof
+            .map_err(|why| HttpError::new(url, HttpErrorKind::MissingDpopProof(why.to_string())))?;
         Ok(DpopProof { header, nonce })
     }
 
-    /// Remembers the nonce of an answer that came from `url`, if it has one (RFC 9449 §8.2).
+    /// Stores the nonce of a response that came from `url`, if it has one (RFC 9449 §8.2).
     pub fn store_nonce(&self, url: &Url, headers: &HeaderMap) {
         if let Some(nonce) = DpopNonce::from_headers(headers) {
             self.remember(url, nonce);
@@ -82,15 +82,15 @@ impl ProofGenerator {
 
     pub(crate) fn remember(&self, url: &Url, nonce: DpopNonce) {
         let origin = url.origin();
-        // An opaque origin equals no other, so what is kept for it would never be found.
+        // An opaque origin equals no other, so a nonce that is stored for it would never be found.
         if origin.is_tuple() {
             self.nonces().insert(origin, nonce);
         }
     }
 
-    /// Returns whether the server of `url` has given another nonce than the one in `proof`, so that the
-    /// request may be worth another try.
-    pub(crate) fn knows_better(&self, url: &Url, proof: &DpopProof) -> bool {
+    /// Returns whether the server of `url` has sent another nonce than the one in `proof`, so that a
+    /// retry may succeed.
+    pub(crate) fn has_newer_nonce(&self, url: &Url, proof: &DpopProof) -> bool {
         let nonces = self.nonces();
         let last = nonces.get(&url.origin());
         last.is_some() && last != proof.nonce.as_ref()
@@ -100,13 +100,19 @@ impl ProofGenerator {
         lock(&self.nonces)
     }
 
-    async fn ask(&self, platform: &Platform, request: Request) -> Result<Response, HttpError> {
+    async fn send_with_nonce_retry(
+        &self,
+        platform: &Platform,
+        request: Request,
+    ) -> Result<Response, HttpError> {
         let begun = platform.clock.now();
         let (response, proof) = self.send(platform, request.clone()).await?;
         let spent = platform.clock.now().duration_since(begun);
         let left = request.deadline.checked_sub(spent.unwrap_or_default());
         match left {
-            Some(left) if wants_nonce(&response) && self.knows_better(&request.url, &proof) => {
+            Some(left)
+                if requires_nonce(&response) && self.has_newer_nonce(&request.url, &proof) =>
+            {
                 let mut again = request;
                 again.deadline = left;
                 Ok(self.send(platform, again).await?.0)
@@ -129,30 +135,32 @@ impl ProofGenerator {
     }
 }
 
-/// Sends one request of [`token_request`](crate::token_request). With a `prover` it carries a proof,
-/// and is sent once more, with another proof, if the server wants a nonce in it (RFC 9449 §8); what was sent is
-/// then not used up. Never more than once, whatever the server says (H181), and within the deadline
-/// of the request.
-pub(crate) async fn ask(
+/// Sends one request of [`token_request`](crate::token_request). With a `proof_generator` it carries a
+/// proof, and is sent once more, with another proof, if the server requires a nonce in it (RFC 9449
+/// §8); the code or token of the request is not used up then. It is never sent more than twice,
+/// whatever the server responds, and within the deadline of the request.
+pub(crate) async fn send_with_proof(
     platform: &Platform,
     request: Request,
-    prover: Option<&ProofGenerator>,
+    proof_generator: Option<&ProofGenerator>,
 ) -> Result<Response, HttpError> {
-    match prover {
-        Some(prover) => Box::pin(prover.ask(platform, request)).await,
+    match proof_generator {
+        Some(proof_generator) => {
+            Box::pin(proof_generator.send_with_nonce_retry(platform, request)).await
+        }
         None => platform.http.send(request).await,
     }
 }
 
-/// RFC 9449 §8: an error of the token endpoint, HTTP 400 like the others.
-fn wants_nonce(response: &Response) -> bool {
+/// Returns whether the token endpoint requires a nonce: RFC 9449 §8, an error with HTTP 400.
+fn requires_nonce(response: &Response) -> bool {
     response.status.is_client_error()
         && OAuthErrorResponse::parse(&response.body).is_some_and(|error| error.has_code(USE_NONCE))
 }
 
-/// Returns the kind of token to expect where a proof was or was not sent.
-pub(crate) fn expected_scheme(prover: Option<&ProofGenerator>) -> AuthScheme {
-    match prover {
+/// Returns the scheme of the expected token: DPoP if a proof was sent, else Bearer.
+pub(crate) fn expected_scheme(proof_generator: Option<&ProofGenerator>) -> AuthScheme {
+    match proof_generator {
         Some(_) => AuthScheme::DPoP,
         None => AuthScheme::Bearer,
     }
@@ -160,7 +168,7 @@ pub(crate) fn expected_scheme(prover: Option<&ProofGenerator>) -> AuthScheme {
 
 impl fmt::Debug for ProofGenerator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prover")
+        f.debug_struct("ProofGenerator")
             .field("key", &self.key)
             .finish_non_exhaustive()
     }

@@ -1,19 +1,18 @@
-//! Every failure on one page: one cause enum for each stage of the way, and what to do about it.
+//! All errors of the crate: one enum for each step, and the remedy of each failure.
 //!
-//! The `Display` of [`Error`] says all there is to say, in one line; the sources are there for
-//! programs. What a server wrote is escaped and cut. Errors are `Clone`, because one refresh
-//! answers many callers.
+//! The `Display` of [`Error`] says everything in one line; the sources are for programs. Text from a
+//! server is escaped and cut. Errors are `Clone`, because many callers get the result of one refresh.
 //!
-//! | stage | typical causes | [`Remedy`] |
+//! | step | typical causes | [`Remedy`] |
 //! |---|---|---|
-//! | [`Error::Discovery`] | no metadata, metadata of somebody else, no PKCE | report to the server |
-//! | [`Error::RegisteredClient`] | no way to register, a client id of another issuer | reconfigure |
-//! | [`Error::Authorization`] | denied, timed out, nobody logged in yet; port busy | log in; reconfigure |
-//! | [`Error::TokenExchange`] | the code was refused; the client was; no token in the answer | log in; reconfigure; report |
+//! | [`Error::Discovery`] | no metadata, metadata of another server, no PKCE | contact the server operator |
+//! | [`Error::Registration`] | dynamic registration is not supported, a client ID of another issuer | reconfigure |
+//! | [`Error::Authorization`] | denied, timed out, not logged in; port busy | log in; reconfigure |
+//! | [`Error::TokenExchange`] | the code or the client was refused; no token in the response | log in; reconfigure; contact the server operator |
 //! | [`Error::NonInteractiveGrant`] | the assertion or the client was refused; there is no assertion | reconfigure, or retry |
 //! | [`Error::TokenRefresh`] | the refresh token is spent (definitive), the server is busy (transient) | log in, or retry |
-//! | [`Error::TokenStorage`] | wrong password, damaged file, disk full | reconfigure |
-//! | [`Error::Revocation`] | the server did not take the token back, or takes none | retry; report |
+//! | [`Error::TokenStorage`] | wrong password, corrupt file, disk full | reconfigure |
+//! | [`Error::Revocation`] | the server did not revoke the token, or has no revocation endpoint | retry; contact the server operator |
 //! | [`Error::Http`] | no connection, timeout, too large | retry |
 
 use std::time::Duration;
@@ -51,47 +50,47 @@ use crate::{
     server_url::ServerUrl,
 };
 
-/// Anything that can stop a server URL from becoming an authorized request.
+/// Any failure between a server URL and an authorized request.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Finding the authorization server.
+    /// The authorization server was not found.
     #[error("discovery failed: {0}")]
     Discovery(#[from] DiscoveryError),
-    /// Getting a client id.
+    /// There is no client ID.
     #[error("client registration failed: {0}")]
     Registration(#[from] RegistrationError),
-    /// Asking the person.
+    /// The user did not authorize the client, or could not be asked to.
     #[error("authorization failed: {0}")]
     Authorization(#[from] AuthorizationError),
-    /// Trading a grant for tokens.
+    /// The token endpoint did not exchange a code for tokens.
     #[error("token exchange at {url} failed: {cause}")]
     TokenExchange {
         /// The token endpoint.
         url: Url,
-        /// Holds what it said.
+        /// Its error.
         #[source]
         cause: TokenError,
     },
-    /// Getting tokens without a person.
-    #[error("no tokens without a person: {0}")]
-    MachineGrant(#[from] NonInteractiveGrantError),
-    /// Trading a refresh token for tokens.
+    /// A non-interactive grant failed.
+    #[error("non-interactive login failed: {0}")]
+    NonInteractiveGrant(#[from] NonInteractiveGrantError),
+    /// The access token was not refreshed.
     #[error("token refresh failed: {0}")]
     TokenRefresh(#[from] TokenRefreshError),
-    /// Keeping tokens.
+    /// The token store failed.
     #[error("token storage failed: {0}")]
     TokenStorage(#[from] TokenStorageError),
-    /// Giving tokens back.
+    /// A token was not revoked.
     #[error("revocation failed: {0}")]
     Revocation(#[from] RevocationError),
-    /// The network, at any stage.
+    /// The network failed, at any step.
     #[error(transparent)]
     Http(#[from] HttpError),
 }
 
 impl Error {
-    /// Returns what to do about it. The match is exhaustive: no failure can be added without deciding.
+    /// Returns what to do about the error. The match is exhaustive, so each new error needs a remedy.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Discovery(cause) => cause.remedy(),
@@ -106,11 +105,11 @@ impl Error {
                 }
                 TokenError::Refused { .. } => Remedy::Reconfigure,
                 TokenError::Unavailable { .. } => Remedy::Retry,
-                TokenError::Downgraded
+                TokenError::TokenTypeDowngrade
                 | TokenError::NonceMismatch
                 | TokenError::Malformed { .. } => Remedy::ContactServerOperator,
             },
-            Self::MachineGrant(cause) => cause.remedy(),
+            Self::NonInteractiveGrant(cause) => cause.remedy(),
             Self::TokenRefresh(cause) => cause.remedy(),
             Self::TokenStorage(cause) => cause.remedy(),
             Self::Revocation(cause) => cause.remedy(),
@@ -118,7 +117,8 @@ impl Error {
         }
     }
 
-    /// Returns whether an authorization server no longer knows the client that we registered (H173).
+    /// Returns whether an authorization server no longer knows the registered client (RFC 6749 §5.2,
+    /// `invalid_client`).
     pub fn is_unknown_client(&self) -> bool {
         let unknown = ["invalid_client", "unauthorized_client"];
         match self {
@@ -126,11 +126,11 @@ impl Error {
                 unknown.iter().any(|code| error.has_code(code))
             }
             Self::Authorization(AuthorizationError::Device { cause, .. }) => {
-                unknown.iter().any(|code| cause.is(code))
+                unknown.iter().any(|code| cause.has_code(code))
             }
             _ => self
-                .token_answer()
-                .is_some_and(|cause| unknown.iter().any(|code| cause.is(code))),
+                .token_error()
+                .is_some_and(|cause| unknown.iter().any(|code| cause.has_code(code))),
         }
     }
 
@@ -139,45 +139,49 @@ impl Error {
         let code = "invalid_scope";
         match self {
             Self::Authorization(AuthorizationError::Refused(error)) => error.has_code(code),
-            Self::Authorization(AuthorizationError::Device { cause, .. }) => cause.is(code),
-            _ => self.token_answer().is_some_and(|cause| cause.is(code)),
+            Self::Authorization(AuthorizationError::Device { cause, .. }) => cause.has_code(code),
+            _ => self.token_error().is_some_and(|cause| cause.has_code(code)),
         }
     }
 
-    /// Returns whether what was discovered before is out of date: an endpoint is gone, or the client that
-    /// it knew (H22).
+    /// Returns whether the discovered metadata is out of date: an endpoint is gone, or the server no
+    /// longer knows the client.
     pub fn is_stale_discovery(&self) -> bool {
         let is_gone = matches!(self, Self::Authorization(AuthorizationError::Device { cause, .. })
             if cause.is_gone());
         is_gone
             || matches!(self, Self::Registration(_))
             || self.is_unknown_client()
-            || self.token_answer().is_some_and(TokenError::is_gone)
+            || self.token_error().is_some_and(TokenError::is_gone)
     }
 
-    /// Returns what a token endpoint said.
-    fn token_answer(&self) -> Option<&TokenError> {
+    /// Returns the error of a token endpoint.
+    fn token_error(&self) -> Option<&TokenError> {
         match self {
             Self::TokenExchange { cause, .. }
-            | Self::TokenRefresh(TokenRefreshError::Answer { cause, .. }) => Some(cause),
-            Self::MachineGrant(error) | Self::TokenRefresh(TokenRefreshError::Machine(error)) => {
-                error.token_answer()
+            | Self::TokenRefresh(TokenRefreshError::Response { cause, .. }) => Some(cause),
+            Self::NonInteractiveGrant(error) | Self::TokenRefresh(TokenRefreshError::NonInteractiveGrant(error)) => {
+                error.token_error()
             }
             _ => None,
         }
     }
 }
 
-/// Says why there is no fresh token.
+/// Says why an access token was not refreshed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenRefreshError {
-    /// The login brought no refresh token (spec-checklist H4).
-    #[error("the access token for {0} has expired, and the login brought no refresh token")]
+    /// The server issued no refresh token, which RFC 6749 §5.1 makes optional.
+    #[error("the access token for {0} has expired, and the server issued no refresh token")]
     NoRefreshToken(ServerUrl),
-    /// A refresh was requested while the access token is still valid, and the server gave no refresh
+    /// A refresh was requested while the access token is still valid, and the server issued no refresh
     /// token (RFC 6749 §5.1 makes it optional).
-    #[error("the server gave no refresh token for {server}; the access token is valid for {}; log in again when it ends", remaining(*.left))]
+    #[error(
+        "the server issued no refresh token for {server}; the access token is valid for {}; log in \
+         again when it expires",
+        remaining(*.left)
+    )]
     NotRefreshable {
         /// The MCP server.
         server: ServerUrl,
@@ -186,46 +190,46 @@ pub enum TokenRefreshError {
     },
     /// The MCP server rejected an access token that should still be valid, and there is no refresh
     /// token to replace it by.
-    #[error("{0} rejected the access token, and the login brought no refresh token")]
+    #[error("{0} rejected the access token, and the server issued no refresh token")]
     Rejected(ServerUrl),
-    /// Holds what the token endpoint said.
+    /// The token endpoint returned an error.
     #[error("{url}: {cause}")]
-    Answer {
+    Response {
         /// The token endpoint.
         url: Url,
-        /// Holds what it said.
+        /// Its error.
         #[source]
         cause: TokenError,
     },
-    /// The refresh token was refused, and an earlier refresh with it had been sent whose answer was
-    /// never stored: its answer was lost on the way, or a process ended in the middle.
+    /// The refresh token was refused, and the response to an earlier refresh with it was never stored:
+    /// that response was lost, or the process ended before it was stored.
     #[error(
-        "{url}: {cause}; an earlier refresh was interrupted before its answer was stored, and may \
+        "{url}: {cause}; an earlier refresh was interrupted before its response was stored, and may \
          have spent the refresh token"
     )]
     Interrupted {
         /// The token endpoint.
         url: Url,
-        /// Holds what it said.
+        /// Its error.
         #[source]
         cause: TokenError,
     },
     /// The network failed.
     #[error(transparent)]
     Http(HttpError),
-    /// The client id in the record belongs to another issuer than the record's server.
-    #[error("the stored client id belongs to another issuer")]
+    /// The client ID in the record belongs to another issuer than the record's server.
+    #[error("the stored client ID belongs to another issuer")]
     IssuerMismatch,
     /// The key of the client could not sign.
     #[error(transparent)]
     NotSigned(#[from] SigningError),
-    /// A login without a person could not be done again.
+    /// A non-interactive login could not be repeated.
     #[error(transparent)]
-    Machine(#[from] NonInteractiveGrantError),
+    NonInteractiveGrant(#[from] NonInteractiveGrantError),
     /// The authorization server could not be found again, before an assertion was sent to it.
     #[error(transparent)]
     Discovery(Box<Error>),
-    /// The refresh task itself died.
+    /// The refresh task panicked or was cancelled.
     #[error("the refresh was aborted ({0})")]
     Aborted(String),
 }
@@ -241,7 +245,7 @@ fn remaining(left: Option<Duration>) -> String {
 }
 
 impl TokenRefreshError {
-    /// Returns whether only a new login helps; otherwise the tokens are kept and another try may work.
+    /// Returns whether only a new login helps; otherwise the tokens are kept and a retry may succeed.
     pub fn is_definitive(&self) -> bool {
         match self {
             Self::NoRefreshToken(_)
@@ -249,10 +253,10 @@ impl TokenRefreshError {
             | Self::Rejected(_)
             | Self::IssuerMismatch
             | Self::Interrupted { .. } => true,
-            Self::Answer { cause, .. } => cause.is_definitive(),
+            Self::Response { cause, .. } => cause.is_definitive(),
             Self::Http(_)
             | Self::NotSigned(_)
-            | Self::Machine(_)
+            | Self::NonInteractiveGrant(_)
             | Self::Discovery(_)
             | Self::Aborted(_) => false,
         }
@@ -260,9 +264,9 @@ impl TokenRefreshError {
 
     fn remedy(&self) -> Remedy {
         match self {
-            Self::Machine(cause) => cause.remedy(),
+            Self::NonInteractiveGrant(cause) => cause.remedy(),
             Self::Discovery(error) => error.remedy(),
-            // No time mends a certificate, and no login.
+            // Neither a retry nor a login fixes a certificate.
             Self::Http(error) if error.is_about_certificates() => network_remedy(error),
             _ if self.is_definitive() => Remedy::LogIn,
             _ => Remedy::Retry,
@@ -270,22 +274,22 @@ impl TokenRefreshError {
     }
 }
 
-/// Says why a token was not given back.
+/// Says why a token was not revoked.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RevocationError {
-    /// The server takes no tokens back: they live until they expire.
+    /// The server revokes no tokens: they are valid until they expire.
     #[error("the authorization server {0} has no revocation endpoint")]
     NotOffered(Issuer),
-    /// The client id belongs to another issuer than the server.
-    #[error("the client id belongs to another issuer than {0}")]
-    OtherIssuer(Issuer),
-    /// Holds what the revocation endpoint said.
+    /// The client ID belongs to another issuer than the server.
+    #[error("the client ID belongs to another issuer than {0}")]
+    IssuerMismatch(Issuer),
+    /// The revocation endpoint returned an error.
     #[error("{url}: {cause}")]
-    Answer {
+    Response {
         /// The revocation endpoint.
         url: Url,
-        /// Holds what it said.
+        /// Its error.
         #[source]
         cause: RevocationResponseError,
     },
@@ -294,9 +298,9 @@ pub enum RevocationError {
 impl RevocationError {
     fn remedy(&self) -> Remedy {
         match self {
-            Self::Answer { .. } => Remedy::Retry,
+            Self::Response { .. } => Remedy::Retry,
             Self::NotOffered(_) => Remedy::ContactServerOperator,
-            Self::OtherIssuer(_) => Remedy::Reconfigure,
+            Self::IssuerMismatch(_) => Remedy::Reconfigure,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A token source that may ask the person: it logs in where a [`Session`] alone cannot go on.
+//! A token source that may involve the user: it logs in when a [`Session`] cannot get a token.
 
 use std::{
     collections::HashMap,
@@ -28,15 +28,17 @@ use crate::{
     store::TokenStore,
 };
 
-/// Says how often a login is tried for the same wider scope (spec-checklist G6, H71).
-const UPGRADES: usize = 2;
+/// The number of logins for the same wider scope (MCP authorization, Step-Up Authorization Flow: "no more
+/// than a few times").
+const MAX_STEP_UPS: usize = 2;
 
-/// One server's tokens, with a person at hand. Cloning shares it.
+/// Provides one server's tokens, and logs in when that is necessary. Cloning shares it.
 ///
-/// A login begins when there is no token, when a refresh is refused for good, when the server begins
-/// to want tokens that are bound to a key, and when it asks for a wider scope: then for the union of what was asked before and what is asked now
-/// (spec-checklist G4). Of many callers who find that out at once, one logs in, and the others
-/// share what it brings, also if it brings nothing: the person is asked once.
+/// A login starts when there is no token, when the issuer refuses a refresh for good, when the server
+/// starts to require tokens that are bound to a key, and when it requests a wider scope: then for the
+/// union of the scope that was requested before and the one of the challenge (MCP authorization, Step-Up
+/// Authorization Flow). If several callers need a login at once, one logs in and the others share its
+/// outcome, also if it fails: the user is involved once.
 #[derive(Clone)]
 pub struct InteractiveSession(Arc<Inner>);
 
@@ -46,22 +48,23 @@ struct Inner {
     server: ServerUrl,
     options: LoginOptions,
     session: ArcSwapOption<Session>,
-    /// Held while the person is asked.
-    desk: Mutex<LoginState>,
-    /// Says how many logins have ended.
+    /// Locked during a login.
+    login_state: Mutex<LoginState>,
+    /// The number of logins that have ended.
     logins: AtomicU64,
 }
 
-/// Holds what the person has been asked for before.
+/// Holds the outcomes of earlier logins.
 #[derive(Default)]
 struct LoginState {
-    upgrades: HashMap<Option<Scope>, usize>,
-    /// The last login that failed, by its number.
+    /// The number of logins for each wider scope.
+    step_ups: HashMap<Option<Scope>, usize>,
+    /// The number and the error of the last login, if it failed.
     failure: Option<(u64, Error)>,
 }
 
 impl InteractiveSession {
-    /// Starts with what the store has, if anything. Nobody is asked before a token is needed.
+    /// Opens the stored login, if there is one. Starts no login before a token is needed.
     ///
     /// # Errors
     /// [`Error::TokenStorage`].
@@ -73,34 +76,34 @@ impl InteractiveSession {
     ) -> Result<Self, Error> {
         let key = options.key(&server);
         let session = Session::open(platform.clone(), store.clone(), key).await?;
-        let session = session.map(|session| options.give_grant(session));
+        let session = session.map(|session| options.apply_grant(session));
         Ok(Self(Arc::new(Inner {
             platform,
             store,
             server,
             options,
             session: ArcSwapOption::from(session.map(Arc::new)),
-            desk: Mutex::default(),
+            login_state: Mutex::default(),
             logins: AtomicU64::new(0),
         })))
     }
 
-    /// Returns the session, once somebody has logged in.
+    /// Returns the session, or none before the first login.
     pub fn session(&self) -> Option<Session> {
         self.0.session.load().as_deref().cloned()
     }
 }
 
 impl Inner {
-    /// Asks the person, unless somebody else did while we waited for our turn: then the token in
-    /// `session` is no longer the one that was found wanting, or the failure is ours too.
-    async fn ask(
+    /// Logs in, unless another caller did so while this one waited for the lock: then returns the token or
+    /// the error of that login.
+    async fn request_login(
         &self,
         refused: Option<&AccessToken>,
         challenge: Option<&Challenge>,
     ) -> Result<AccessToken, Error> {
         let seen = self.logins.load(Ordering::Acquire);
-        let mut desk = self.desk.lock().await;
+        let mut login_state = self.login_state.lock().await;
         if let Some(session) = &*self.session.load()
             && let Some(token) = session
                 .cached_token()
@@ -108,36 +111,44 @@ impl Inner {
         {
             return Ok(token);
         }
-        if let Some((_, failure)) = desk.failure.as_ref().filter(|(number, _)| *number > seen) {
+        if let Some((_, failure)) = login_state
+            .failure
+            .as_ref()
+            .filter(|(number, _)| *number > seen)
+        {
             return Err(failure.clone());
         }
-        if let Some(token) = self.found_elsewhere(refused, challenge).await? {
+        if let Some(token) = self.stored_by_another_process(refused, challenge).await? {
             return Ok(token);
         }
-        let outcome = self.log_in(&mut desk, challenge).await;
+        let outcome = self.log_in(&mut login_state, challenge).await;
         let number = self.logins.fetch_add(1, Ordering::AcqRel) + 1;
-        desk.failure = outcome.as_ref().err().map(|error| (number, error.clone()));
+        login_state.failure = outcome.as_ref().err().map(|error| (number, error.clone()));
         outcome
     }
 
-    /// Returns what another process has brought to the store since we looked, if it is good enough.
-    async fn found_elsewhere(
+    /// Returns the token that another process has stored in the meantime, if it has the required scope.
+    async fn stored_by_another_process(
         &self,
         refused: Option<&AccessToken>,
         challenge: Option<&Challenge>,
     ) -> Result<Option<AccessToken>, Error> {
         let key = self.options.key(&self.server);
         let stored = Session::open(self.platform.clone(), self.store.clone(), key).await?;
-        let Some(session) = stored.map(|session| self.options.give_grant(session)) else {
+        let Some(session) = stored.map(|session| self.options.apply_grant(session)) else {
             return Ok(None);
         };
         let token = session
             .cached_token()
             .filter(|token| Some(token) != refused);
-        let wanted = challenge.and_then(|challenge| challenge.scope.as_ref());
+        let required = challenge.and_then(|challenge| challenge.scope.as_ref());
         let known = session.record().known_scope();
-        let narrow = wanted
-            .is_some_and(|wanted| known.is_none_or(|known| wanted.missing_from(&known).is_some()));
+        let is_missing = |scope: &Scope| {
+            known
+                .as_ref()
+                .is_none_or(|known| scope.missing_from(known).is_some())
+        };
+        let narrow = required.is_some_and(is_missing);
         if token.is_some() && !narrow {
             self.session.store(Some(Arc::new(session)));
             return Ok(token);
@@ -147,32 +158,33 @@ impl Inner {
 
     async fn log_in(
         &self,
-        desk: &mut LoginState,
+        login_state: &mut LoginState,
         challenge: Option<&Challenge>,
     ) -> Result<AccessToken, Error> {
         let mut options = self.options.clone();
-        // The caller's own challenge is what made the first login necessary, and no later one.
+        // The challenge in the options is the reason of the first login only.
         let first = options.discovery.challenge.take();
         let first = first.filter(|_| self.session.load().is_none());
         options.discovery.challenge = challenge.cloned().or(first);
-        let upgrade = challenge.filter(|challenge| challenge.is_insufficient_scope());
-        options.scope = match upgrade {
-            Some(challenge) => Some(self.upgrade(desk, challenge)?),
-            // A new login asks for no less than the last one did (spec-checklist G4).
+        let step_up = challenge.filter(|challenge| challenge.is_insufficient_scope());
+        options.scope = match step_up {
+            Some(challenge) => Some(self.scope_for_step_up(login_state, challenge)?),
+            // A new login requests the scope of the last one too (MCP authorization, Step-Up
+            // Authorization Flow).
             None => Scope::union_of(options.scope.as_ref(), self.known_scope().as_ref()),
         };
         let session = login(&self.platform, &self.store, &self.server, &options).await?;
         let token = session.token().await?;
         if session.missing_scope().is_none() {
-            desk.upgrades.remove(&options.scope);
+            login_state.step_ups.remove(&options.scope);
         }
         self.session.store(Some(Arc::new(session)));
         Ok(token)
     }
 
-    /// Returns whether the server has begun to want tokens that are bound to a key: a refresh would bring
-    /// one more that is not.
-    fn is_of_no_use(&self, refused: &AccessToken, challenge: &Challenge) -> bool {
+    /// Returns whether the server requires tokens that are bound to a key and refused one that is not: a
+    /// refresh would return another bearer token.
+    fn demands_other_kind(&self, refused: &AccessToken, challenge: &Challenge) -> bool {
         challenge.demands_dpop
             && refused.scheme() == AuthScheme::Bearer
             && self.options.dpop != DpopPolicy::Never
@@ -185,14 +197,22 @@ impl Inner {
             .and_then(|session| session.record().known_scope())
     }
 
-    /// Returns the scope to ask for next; an error if asking has not helped before (H71, H72).
-    fn upgrade(&self, desk: &mut LoginState, challenge: &Challenge) -> Result<Scope, Error> {
+    /// Returns the scope of the next login.
+    ///
+    /// # Errors
+    /// [`AuthorizationError::ScopeNotGranted`] if earlier logins for this scope did not help, or it is no
+    /// wider than the known one (MCP authorization, Step-Up Authorization Flow).
+    fn scope_for_step_up(
+        &self,
+        login_state: &mut LoginState,
+        challenge: &Challenge,
+    ) -> Result<Scope, Error> {
         let before = self.known_scope();
-        let wanted = Scope::union_of(before.as_ref(), challenge.scope.as_ref());
-        let tries = desk.upgrades.entry(wanted.clone()).or_default();
+        let requested = Scope::union_of(before.as_ref(), challenge.scope.as_ref());
+        let tries = login_state.step_ups.entry(requested.clone()).or_default();
         *tries += 1;
-        match wanted {
-            Some(wanted) if *tries <= UPGRADES && before.as_ref() != Some(&wanted) => Ok(wanted),
+        match requested {
+            Some(scope) if *tries <= MAX_STEP_UPS && before.as_ref() != Some(&scope) => Ok(scope),
             Some(scope) => {
                 let server = self.server.clone();
                 Err(AuthorizationError::ScopeNotGranted { server, scope }.into())
@@ -227,21 +247,23 @@ impl TokenSource for InteractiveSession {
     fn mcp_extension(&self) -> Option<&'static str> {
         match &*self.0.session.load() {
             Some(session) => session.mcp_extension(),
-            None => self.0.options.machine.as_ref()?.extension(),
+            None => self.0.options.non_interactive.as_ref()?.extension(),
         }
     }
 
-    fn prover(&self) -> Option<Arc<ProofGenerator>> {
+    fn proof_generator(&self) -> Option<Arc<ProofGenerator>> {
         let session = self.0.session.load();
-        session.as_ref().and_then(|session| session.prover())
+        session
+            .as_ref()
+            .and_then(|session| session.proof_generator())
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
         let Some(session) = self.session() else {
-            return self.0.ask(None, None).await;
+            return self.0.request_login(None, None).await;
         };
         match session.token().await {
-            Err(error) if error.remedy() == Remedy::LogIn => self.0.ask(None, None).await,
+            Err(error) if error.remedy() == Remedy::LogIn => self.0.request_login(None, None).await,
             outcome => outcome,
         }
     }
@@ -253,13 +275,13 @@ impl TokenSource for InteractiveSession {
     ) -> Result<AccessToken, Error> {
         let session = self
             .session()
-            .filter(|_| !self.0.is_of_no_use(refused, challenge));
+            .filter(|_| !self.0.demands_other_kind(refused, challenge));
         let Some(session) = session else {
-            return self.0.ask(Some(refused), Some(challenge)).await;
+            return self.0.request_login(Some(refused), Some(challenge)).await;
         };
         match session.refresh_after_rejection(refused, challenge).await {
             Err(error) if error.remedy() == Remedy::LogIn => {
-                self.0.ask(Some(refused), Some(challenge)).await
+                self.0.request_login(Some(refused), Some(challenge)).await
             }
             outcome => outcome,
         }
@@ -268,7 +290,7 @@ impl TokenSource for InteractiveSession {
 
 impl std::fmt::Debug for InteractiveSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Interactive")
+        f.debug_struct("InteractiveSession")
             .field("server", &self.0.server)
             .finish_non_exhaustive()
     }

@@ -1,5 +1,5 @@
-//! The authorization layer for clients of the Model Context Protocol (MCP): server URL in,
-//! authorized requests out.
+//! OAuth 2.1 for clients of the Model Context Protocol (MCP): give it a server URL, and send authorized
+//! requests.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -13,47 +13,47 @@
 //! let session = login(&platform, &store, &server, &LoginOptions::default()).await?;
 //!
 //! let mcp = Authorized::new(platform, Arc::new(session));       // refreshes by itself
-//! let answer = mcp.get("https://mcp.example.com/mcp/notes".parse()?).send().await?;
+//! let response = mcp.get("https://mcp.example.com/mcp/notes".parse()?).send().await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # One way through
+//! # Steps
 //!
-//! | step | function | brings |
+//! | step | item | result |
 //! |---|---|---|
-//! | 1 | [`discover`] | who issues tokens for this server: [`Discovery`] |
-//! | 2 | [`identify`] | who we are there: [`ClientIdentity`] |
-//! | 3-4 | [`grant::choose`], [`grant::Grant::obtain`] | [`TokenSet`](proto::token::TokenSet) |
-//! | 5 | [`TokenStore`] | a [`Record`](store::Record) that survives crashes and other processes |
-//! | 6 | [`Session`] | a token that is good now; [`InteractiveSession`] asks a person where it must |
-//! | 7 | [`Authorized`] | requests that carry it |
+//! | 1 | [`discover`] | the authorization server of this MCP server: [`Discovery`] |
+//! | 2 | [`identify`] | the client that is registered there: [`ClientIdentity`] |
+//! | 3-4 | [`grant::select`], [`grant::Grant::request_tokens`] | [`TokenSet`](proto::token::TokenSet) |
+//! | 5 | [`TokenStore`] | a [`Record`](store::Record) that survives crashes and concurrent processes |
+//! | 6 | [`Session`] | a valid token; [`InteractiveSession`] logs in again when that is necessary |
+//! | 7 | [`Authorized`] | requests with the token |
 //!
-//! [`login()`] is all of it in a dozen lines: read it first. [`Client`] is the front door for
-//! several servers. Each step can be used alone, and so can the pure functions of [`proto`].
+//! [`login()`] runs steps 1 to 5: read it first. [`Client`] manages the sessions of several servers. Each
+//! step can be used alone, and so can the pure functions of [`proto`].
 //!
 //! # What it does not do
 //!
-//! It does not start or stop MCP servers, does not speak stdio, and has no opinion on which HTTP
-//! client an application uses: [`Authorized::send`] works with any, and [`adapters`] are for some.
+//! It does not start or stop MCP servers, and it does not speak stdio. It works with any HTTP client:
+//! [`Authorized::send`] takes a closure, and there are [`adapters`] for some clients.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `keychain` | yes | the keychain of the system as the place of the key of encrypted files |
-//! | `sealed-file` | yes | encrypted files as a store |
-//! | `reqwest` | yes | an HTTP client with the network policy |
-//! | `browser` | yes | the person's own browser |
-//! | `mcp` | no | `mcp`: an `rmcp` client over authorized requests |
+//! | `keychain` | yes | the system's keychain, for the key of encrypted files |
+//! | `encrypted-file` | yes | encrypted files as a store |
+//! | `reqwest` | yes | an HTTP client with the address policy |
+//! | `browser` | yes | opens the user's browser |
+//! | `mcp` | no | `mcp`: an `rmcp` client that sends tokens |
 //! | `reqwest-middleware` | no | [`adapters`]: tokens for a chain of `reqwest-middleware` |
-//! | `rmcp-credentials` | no | [`adapters`]: the credentials of `rmcp` in our stores |
-//! | `testing` | no | `testing`: a clock, a network and a person for tests |
+//! | `rmcp-credentials` | no | [`adapters`]: the credentials of `rmcp` in the stores of this crate |
+//! | `testing` | no | `testing`: test doubles of the clock, the network and the user interaction |
 //! | `tower` | no | [`adapters`]: tokens for any client that is a `tower::Service` |
 //! | `websocket` | no | [`adapters`]: tokens for the sockets of `tokio-tungstenite` |
 //! | `vault` | no | HashiCorp Vault or OpenBao as a store that several hosts share |
 //!
-//! Without `reqwest` or `browser`, give [`platform::Platform::new`] your own.
+//! Without `reqwest` or `browser`, pass your own implementation to [`platform::Platform::new`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -102,7 +102,7 @@ pub use non_interactive::{
 };
 pub use quirks::{IssuerAlias, Quirks, ResourceParameter};
 pub use response::{
-    ANSWER_DEADLINE, ANSWER_LIMIT, EventStream, McpBody, McpResponse, McpResponseError,
+    RESPONSE_DEADLINE, RESPONSE_LIMIT, EventStream, McpBody, McpResponse, McpResponseError,
     reconnect_delay,
 };
 pub use secret::Secret;
@@ -110,12 +110,12 @@ pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};
 pub use store::TokenStore;
 
-/// The program in the README compiles.
+/// Compiles the program in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-/// So do those in the guide.
+/// Compiles the programs in the guide.
 #[cfg(all(
     doctest,
     feature = "mcp",

@@ -1,4 +1,4 @@
-//! The whole way, in order. Read this first.
+//! The whole login, step by step. Read this file first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,60 +25,61 @@ mod shared;
 
 use shared::shared_login;
 
-/// Says how often a login is tried to be stored: a store waits for its record for a minute or more.
-const MOST_SAVES: usize = 3;
+/// The number of attempts to store a login. Each waits up to a minute or more for the record's lock.
+const SAVE_ATTEMPTS: usize = 3;
 
-/// Holds what may be chosen about a login. The default suits most servers.
+/// Configures a login. The defaults suit most servers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LoginOptions {
-    /// Says which of several accounts at the server.
+    /// The name of the account, if the user has several at the server.
     pub account: Option<String>,
-    /// The challenge that made it necessary, and how old a server may be.
+    /// The options of discovery, and the challenge that made the login necessary.
     pub discovery: DiscoveryOptions,
-    /// Who to be.
+    /// The client to authenticate as.
     pub identity: IdentityOptions,
-    /// Says which grant, by its name in [`GRANTS`](grant::GRANTS); else the first that fits. The
-    /// device grant (`device_code`) is never that one: it is for who asks for it (H179).
+    /// The grant, by its name in [`GRANTS`](grant::GRANTS); if none, the first one that fits. The device
+    /// grant (`device_code`) is used only if it is named here, because its codes can be phished
+    /// (RFC 8628 §5.4).
     pub grant: Option<String>,
-    /// Says which grant, by its name, where [`grant`](Self::grant) names none, the server offers this one,
-    /// and it can be had there; else the first that fits. For where a device code would do better, and
-    /// a browser does as well.
+    /// The grant to try first, by its name, if [`grant`](Self::grant) names none. If the server does not
+    /// offer it, or refuses it, the first grant that fits is used. For an application that prefers a
+    /// device code and can use a browser too.
     pub preferred_grant: Option<String>,
-    /// Says how to get tokens without asking anybody; then the session can do that again by itself. The
+    /// The non-interactive grant to use, if any. The session then repeats it to get a new token. The
     /// source of an assertion is not stored: a session that is opened later needs it again, see
     /// [`Session::with_grant`] and [`Client::session_with`](crate::Client::session_with).
-    pub machine: Option<NonInteractiveGrant>,
-    /// Holds what to ask for, instead of what the server suggests.
+    pub non_interactive: Option<NonInteractiveGrant>,
+    /// The scope to request, instead of the one that the server suggests.
     pub scope: Option<Scope>,
-    /// Says where the browser comes back to, if the grant needs one.
+    /// The redirect URI, if the grant needs one.
     pub redirect: RedirectTarget,
-    /// Says how long the person may take. A device code may live shorter.
+    /// The time that the user has to authorize the client. A device code may expire earlier.
     pub timeout: Duration,
-    /// Says whether to ask the servers again for what was learnt before, and to register anew. A client
-    /// that was registered by hand keeps its issuer.
-    pub afresh: bool,
-    /// Says whether a login of the same account at another resource of the same issuer may do, if there
-    /// is one: its refresh token gets a token for this resource too, where the issuer allows that,
-    /// and nobody is asked. Each resource has its own access token all the same.
-    pub share: bool,
-    /// Says whether the tokens are to be bound to a key, so that whoever steals them cannot use them.
+    /// Says whether to repeat discovery and dynamic registration, instead of reusing their stored results. A
+    /// pre-registered client stays bound to its issuer.
+    pub force: bool,
+    /// Says whether to reuse a login of the same account at another resource of the same issuer, if there is
+    /// one: its refresh token gets a token for this resource too, if the issuer allows that, without
+    /// user interaction. Each resource still has its own access token.
+    pub reuse_issuer_login: bool,
+    /// Says whether the tokens are bound to a key (DPoP), so that a stolen token cannot be used.
     pub dpop: DpopPolicy,
 }
 
-/// Says whether a login asks for tokens that are bound to a key (DPoP, RFC 9449). The key is made for the
-/// login, and kept with its tokens.
+/// Says whether a login requests tokens that are bound to a key (DPoP, RFC 9449). The key is generated for
+/// the login and stored with its tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DpopPolicy {
-    /// If the server wants such tokens: its metadata says that it takes no others, or its challenge
-    /// has the scheme `DPoP`.
+    /// Only if the server requires such tokens: its metadata says so (`dpop_bound_access_tokens_required`,
+    /// RFC 9728 §2), or its challenge has the scheme `DPoP`.
     #[default]
     Auto,
-    /// In any case, and a client that is registered dynamically is registered for these alone. The
-    /// login fails where the authorization server does not give them.
+    /// Always. A client that is registered dynamically is registered for these tokens alone. The login
+    /// fails if the authorization server does not support them.
     Always,
-    /// In no case.
+    /// Never.
     Never,
 }
 
@@ -90,24 +91,24 @@ impl Default for LoginOptions {
             identity: IdentityOptions::default(),
             grant: None,
             preferred_grant: None,
-            machine: None,
+            non_interactive: None,
             scope: None,
             redirect: RedirectTarget::default(),
             timeout: LOGIN_TIMEOUT,
-            afresh: false,
-            share: false,
+            force: false,
+            reuse_issuer_login: false,
             dpop: DpopPolicy::default(),
         }
     }
 }
 
-/// From a server URL to a session whose tokens are kept.
+/// Logs in to `server` and returns a session with the tokens, which are stored.
 ///
-/// Nothing is stored unless everything went well, except the client's registration, which is kept
-/// for the next try. Dropping the future (Ctrl-C) closes the listener and stores nothing.
+/// A login that fails stores nothing but the client's registration, which the next attempt reuses.
+/// Dropping the future (Ctrl-C) closes the listener and stores nothing.
 ///
 /// # Errors
-/// One of each stage; see [`error`](crate::error).
+/// Those of each step; see [`error`](crate::error).
 pub async fn login(
     platform: &Platform,
     store: &TokenStore,
@@ -115,33 +116,40 @@ pub async fn login(
     options: &LoginOptions,
 ) -> Result<Session, Error> {
     let key = options.key(server);
-    // First, so that a store that cannot be read or written, and a record that somebody does not let
-    // go of, is known before the person is bothered.
-    let before = store.lock(&key).await?.record().cloned();
+    // First, so that a store that cannot be read or written, or a record that another process has
+    // locked, fails the login before the user is involved.
+    let stored = store.lock(&key).await?.record().cloned();
     store.check_writable().await?;
-    // On the heap: it is large, and whoever waits for a login should not grow by it.
-    let outcome = Box::pin(obtain(platform, store, server, options, before.as_ref())).await;
+    // On the heap: the future is large, and it should not enlarge the caller's.
+    let outcome = Box::pin(request_tokens(
+        platform,
+        store,
+        server,
+        options,
+        stored.as_ref(),
+    ))
+    .await;
     if let Err(error) = &outcome {
-        distrust(store, &key, error).await;
+        invalidate_discovery(store, &key, error).await;
     }
     let record = outcome?;
-    let revision = keep(store, &key, &record).await?;
+    let revision = store_login(store, &key, &record).await?;
     let session = Session::new(platform.clone(), store.clone(), key, record, revision);
-    Ok(options.give_grant(session))
+    Ok(options.apply_grant(session))
 }
 
-/// Stores what a person has consented to. Somebody who holds the record, or has changed it, is no
-/// reason to ask them again.
-async fn keep(
+/// Stores the login. The user has consented already, so a record that another process has locked or
+/// modified is retried before the login fails.
+async fn store_login(
     store: &TokenStore,
     key: &LoginKey,
     record: &Record,
 ) -> Result<Revision, TokenStorageError> {
-    for _ in 1..MOST_SAVES {
+    for _ in 1..SAVE_ATTEMPTS {
         match save(store, key, record).await {
             Err(
                 error @ (TokenStorageError::Locked { .. } | TokenStorageError::Conflict { .. }),
-            ) => tracing::warn!(server = %key, %error, "the login is still to be stored"),
+            ) => tracing::warn!(server = %key, %error, "cannot store the login yet; retrying"),
             saved => return saved,
         }
     }
@@ -157,59 +165,59 @@ async fn save(
     store.save(&mut lock, record).await
 }
 
-/// Steps 1 to 4: from the server URL to tokens.
-async fn obtain(
+/// Runs steps 1 to 4: from the server URL to tokens.
+async fn request_tokens(
     platform: &Platform,
     store: &TokenStore,
     server: &ServerUrl,
     options: &LoginOptions,
-    before: Option<&Record>,
+    stored: Option<&Record>,
 ) -> Result<Record, Error> {
-    // A record that others may have written does not decide where the caller's assertion is sent.
-    let machine = options.machine.as_ref();
+    // A record that another host may have written must not decide where the assertion is sent.
+    let non_interactive = options.non_interactive.as_ref();
     let is_local = |_: &&Record| {
-        !(store.is_shared() && machine.is_some_and(NonInteractiveGrant::presents_assertion))
+        !(store.is_shared() && non_interactive.is_some_and(NonInteractiveGrant::presents_assertion))
     };
-    let known = before.filter(is_local);
-    let discovery = learn(platform, server, options, known).await?;
-    let prover = options.prover(platform, &discovery)?;
-    // A login of its own is not given up for a shared one: others may live by it.
-    let has_own = before.is_some_and(|record| record.tokens.refresh_token.is_some());
-    if options.share
-        && options.machine.is_none()
+    let known = stored.filter(is_local);
+    let discovery = discover_or_reuse(platform, server, options, known).await?;
+    let proof_generator = options.proof_generator(platform, &discovery)?;
+    // An own refresh token is not replaced by a shared one: other resources may depend on it.
+    let has_own = stored.is_some_and(|record| record.tokens.refresh_token.is_some());
+    if options.reuse_issuer_login
+        && options.non_interactive.is_none()
         && !has_own
         && let key = options.key(server)
-        && let wanted = (options.scope.as_ref(), prover.is_some())
-        && let Some(record) = shared_login(platform, store, &key, &discovery, wanted).await?
+        && let requirement = (options.scope.as_ref(), proof_generator.is_some())
+        && let Some(record) = shared_login(platform, store, &key, &discovery, requirement).await?
     {
         return Ok(record);
     }
-    let known = options.known_client(store, &discovery, before).await?;
-    if let Some(machine) = &options.machine {
-        return obtain_without_person(
+    let known = options.known_client(store, &discovery, stored).await?;
+    if let Some(non_interactive) = &options.non_interactive {
+        return request_tokens_non_interactively(
             platform,
             discovery,
             options,
             known.as_ref(),
-            (machine, prover),
+            (non_interactive, proof_generator),
         )
         .await;
     }
-    let asking = LoginFlow {
+    let flow = LoginFlow {
         platform,
         store,
         options,
         known: known.as_ref(),
-        prover: prover.as_ref(),
+        proof_generator: proof_generator.as_ref(),
     };
     let record = match options.preferred(&discovery.metadata) {
-        Some(preferred) => match asking.by(preferred, &discovery).await {
-            // It is offered, and cannot be had.
+        Some(preferred) => match flow.run(preferred, &discovery).await {
+            // The server offers the grant and refuses it.
             Err(
-                Error::Registration(RegistrationError::Answer { .. })
+                Error::Registration(RegistrationError::Response { .. })
                 | Error::Authorization(AuthorizationError::Device { .. }),
             ) => None,
-            asked => Some(asked?),
+            outcome => Some(outcome?),
         },
         None => None,
     };
@@ -217,21 +225,21 @@ async fn obtain(
         return Ok(record);
     }
     let grant = grant::select_for_server(&discovery.metadata, options.grant.as_deref())?;
-    asking.by(grant, &discovery).await
+    flow.run(grant, &discovery).await
 }
 
-/// Holds what steps 2 to 4 need to ask a person.
+/// Holds the inputs of steps 2 to 4 of an interactive login.
 struct LoginFlow<'a> {
     platform: &'a Platform,
     store: &'a TokenStore,
     options: &'a LoginOptions,
     known: Option<&'a RegisteredClient>,
-    prover: Option<&'a Arc<ProofGenerator>>,
+    proof_generator: Option<&'a Arc<ProofGenerator>>,
 }
 
 impl LoginFlow<'_> {
-    /// By this grant.
-    async fn by(&self, grant: &dyn Grant, discovery: &Discovery) -> Result<Record, Error> {
+    /// Runs steps 2 to 4 with this grant.
+    async fn run(&self, grant: &dyn Grant, discovery: &Discovery) -> Result<Record, Error> {
         let (platform, options) = (self.platform, self.options);
         let listen = || CallbackReceiver::bind(&options.redirect, self.known);
         let receiver = grant.needs_redirect().then(listen).transpose()?;
@@ -240,12 +248,12 @@ impl LoginFlow<'_> {
         let identity = identify(platform, discovery, &client, self.known, redirect).await?;
         let identity = self.with_known_client(discovery, identity, redirect);
         let identity = identity.await?;
-        keep_registration(self.store, &identity, self.known).await?;
+        store_new_registration(self.store, &identity, self.known).await?;
         let mut request = GrantRequest::new(discovery, &identity, options.scope.as_ref())?
             .with_receiver(receiver)
             .with_timeout(options.timeout);
-        if let Some(prover) = self.prover {
-            request = request.with_prover(Arc::clone(prover));
+        if let Some(proof_generator) = self.proof_generator {
+            request = request.with_proof_generator(Arc::clone(proof_generator));
         }
         let requested = request.scope().cloned();
         let was_required = requires_client_id_in_form(&identity);
@@ -254,82 +262,85 @@ impl LoginFlow<'_> {
             self.store.note_use(own, tokens.is_ok());
         }
         if !was_required && requires_client_id_in_form(&identity) {
-            keep_learned(self.store, &identity).await;
+            update_registration(self.store, &identity).await;
         }
         if let Err(error) = &tokens {
-            forget_unknown_client(self.store, &identity, self.known, error).await;
+            remove_unknown_client(self.store, &identity, self.known, error).await;
         }
         let mut record = Record::new(discovery.clone(), identity, requested, tokens?);
-        record.dpop = self.prover.map(|prover| prover.key().clone());
+        record.dpop = self
+            .proof_generator
+            .map(|proof_generator| proof_generator.key().clone());
         Ok(record)
     }
 }
 
-/// Steps 2 to 4 when nobody is there: no redirect URI, no listener, no registration (spec-checklist
-/// J2).
-async fn obtain_without_person(
+/// Runs steps 2 to 4 of a non-interactive login: no redirect URI, no listener and no dynamic
+/// registration (MCP extension `io.modelcontextprotocol/oauth-client-credentials`).
+async fn request_tokens_non_interactively(
     platform: &Platform,
     discovery: Discovery,
     options: &LoginOptions,
     known: Option<&RegisteredClient>,
-    (machine, prover): (&NonInteractiveGrant, Option<Arc<ProofGenerator>>),
+    (non_interactive, proof_generator): (&NonInteractiveGrant, Option<Arc<ProofGenerator>>),
 ) -> Result<Record, Error> {
-    let does_without = machine.does_without_client();
+    let does_without = non_interactive.does_without_client();
     let identity = identify_non_interactive(&discovery, &options.identity, known, does_without)?;
-    let mut request =
-        GrantRequest::new(&discovery, &identity, options.scope.as_ref())?.with_machine(machine);
-    if let Some(prover) = &prover {
-        request = request.with_prover(Arc::clone(prover));
+    let mut request = GrantRequest::new(&discovery, &identity, options.scope.as_ref())?;
+    request = request.with_non_interactive(non_interactive);
+    if let Some(proof_generator) = &proof_generator {
+        request = request.with_proof_generator(Arc::clone(proof_generator));
     }
     let requested = request.scope().cloned();
     let grant = grant::select(&request, options.grant.as_deref())?;
     let tokens = grant.request_tokens(platform, request).await?;
     let mut record = Record::new(discovery, identity, requested, tokens);
-    record.machine = Some(machine.recorded());
-    record.dpop = prover.map(|prover| prover.key().clone());
+    record.non_interactive = Some(non_interactive.recorded());
+    record.dpop = proof_generator.map(|proof_generator| proof_generator.key().clone());
     Ok(record)
 }
 
-/// Returns what was learnt before, where it is still fresh and nothing contradicts it; else what the
-/// servers say now.
-async fn learn(
+/// Returns the stored discovery if it is fresh and the challenge does not contradict it; otherwise runs
+/// discovery.
+async fn discover_or_reuse(
     platform: &Platform,
     server: &ServerUrl,
     options: &LoginOptions,
-    before: Option<&Record>,
+    stored: Option<&Record>,
 ) -> Result<Discovery, Error> {
     let challenge = options.discovery.challenge.as_ref();
     let fresh = |record: &&Record| record.discovery.is_fresh(platform.clock.now(), challenge);
-    let ask = options.afresh || options.discovery.manual.is_some();
-    if let Some(record) = before.filter(fresh).filter(|_| !ask) {
+    let must_discover = options.force || options.discovery.manual.is_some();
+    if let Some(record) = stored.filter(fresh).filter(|_| !must_discover) {
         let known = record
             .discovery
             .clone()
             .with_quirks(&options.discovery.quirks);
         return Ok(known.with_challenge(challenge));
     }
-    let mut asked = options.discovery.clone();
-    if let Some(record) = before.filter(|_| !options.afresh) {
-        asked.quirks = asked.quirks.bound_as_in(&record.discovery.quirks);
+    let mut requested = options.discovery.clone();
+    if let Some(record) = stored.filter(|_| !options.force) {
+        requested.quirks = requested.quirks.bound_as_in(&record.discovery.quirks);
     }
-    let found = discover(platform, server, &asked).await?;
-    if let Some(record) = before.filter(|record| record.discovery.issuer() != found.issuer()) {
-        // What is bound to the old issuer is not shown to the new one (H24); the person should know.
+    let found = discover(platform, server, &requested).await?;
+    if let Some(record) = stored.filter(|record| record.discovery.issuer() != found.issuer()) {
+        // Credentials are bound to their issuer (MCP authorization, Authorization Server Binding): the
+        // new one gets none of the old one's. The user should know that it has changed.
         let (old, new) = (record.discovery.issuer(), found.issuer());
         tracing::warn!(%server, %old, %new, "the server has changed its authorization server");
     }
     Ok(found)
 }
 
-/// A new registration is kept before the person is asked, so that a login that is given up does
-/// not leave a client behind at the server each time.
-async fn keep_registration(
+/// Stores a new registration before the user is involved, so that each login that is cancelled does
+/// not leave one more client at the server.
+async fn store_new_registration(
     store: &TokenStore,
     identity: &ClientIdentity,
     known: Option<&RegisteredClient>,
 ) -> Result<(), Error> {
     match identity {
-        ClientIdentity::Registered(own) if !own.by_hand && Some(own) != known => {
+        ClientIdentity::Registered(own) if !own.is_preregistered && Some(own) != known => {
             Ok(store.save_registration(own).await?)
         }
         _ => Ok(()),
@@ -341,10 +352,10 @@ fn requires_client_id_in_form(identity: &ClientIdentity) -> bool {
     own.is_some_and(|own| own.client_id_in_form.is_required())
 }
 
-/// Keeps with a registration how its issuer authenticates the client, so that the next login sends
-/// one token request. A login does not fail by that.
-async fn keep_learned(store: &TokenStore, identity: &ClientIdentity) {
-    let Some(own) = identity.registration().filter(|own| !own.by_hand) else {
+/// Stores with a registration how its issuer authenticates the client, so that the next login sends
+/// one token request. A failure is only logged.
+async fn update_registration(store: &TokenStore, identity: &ClientIdentity) {
+    let Some(own) = identity.registration().filter(|own| !own.is_preregistered) else {
         return;
     };
     let saved = match store.keeps(own).await {
@@ -352,39 +363,39 @@ async fn keep_learned(store: &TokenStore, identity: &ClientIdentity) {
         kept => kept.map(drop),
     };
     if let Err(error) = saved {
-        tracing::warn!(%error, "the client registration could not be updated");
+        tracing::warn!(%error, "cannot update the client registration");
     }
 }
 
-/// A client that the server no longer knows is not used again (H173). One that was registered in this
-/// login is kept: the server knows it, and refuses it for another reason, so that each new try would
-/// leave one more client there.
-async fn forget_unknown_client(
+/// Removes a registration that the server no longer knows (`invalid_client`, RFC 6749 §5.2). One that
+/// was registered in this login is kept: the server knows it and refuses it for another reason, so each
+/// new attempt would leave one more client there.
+async fn remove_unknown_client(
     store: &TokenStore,
     identity: &ClientIdentity,
     known: Option<&RegisteredClient>,
     error: &Error,
 ) {
-    let own = identity.registration().filter(|own| !own.by_hand);
+    let own = identity.registration().filter(|own| !own.is_preregistered);
     let Some(own) = own.filter(|own| Some(*own) == known && error.is_unknown_client()) else {
         return;
     };
-    let forgotten = match store.keeps(own).await {
-        Ok(true) => store.forget_registration(&own.issuer).await,
+    let removed = match store.keeps(own).await {
+        Ok(true) => store.remove_registration(&own.issuer).await,
         kept => kept,
     };
-    if let Err(also) = forgotten {
-        tracing::warn!(error = %also, "the client could not be forgotten");
+    if let Err(failure) = removed {
+        tracing::warn!(error = %failure, "cannot remove the client registration");
     }
 }
 
-/// Returns what was discovered before is not believed again after an answer that contradicts it (H22).
-/// Should that fail, the failure of the login is the one to tell.
-async fn distrust(store: &TokenStore, key: &LoginKey, error: &Error) {
+/// Marks the stored discovery as stale after a response that contradicts it, so that the next login
+/// repeats it. A failure is only logged, because the caller returns that of the login.
+async fn invalidate_discovery(store: &TokenStore, key: &LoginKey, error: &Error) {
     if !error.is_stale_discovery() {
         return;
     }
-    let forget = async {
+    let update = async {
         let mut lock = store.lock(key).await?;
         if let Some(mut record) = lock.record().cloned() {
             record.discovery = record.discovery.invalidated();
@@ -392,13 +403,13 @@ async fn distrust(store: &TokenStore, key: &LoginKey, error: &Error) {
         }
         Ok::<_, Error>(())
     };
-    if let Err(also) = forget.await {
-        tracing::warn!(server = %key, error = %also, "what was discovered could not be forgotten");
+    if let Err(failure) = update.await {
+        tracing::warn!(server = %key, error = %failure, "cannot mark the stored discovery as stale");
     }
 }
 
 impl LoginOptions {
-    /// TargetArgs tokens a login with these options brings.
+    /// Returns the key under which a login with these options is stored.
     pub fn key(&self, server: &ServerUrl) -> LoginKey {
         let key = LoginKey::new(server.clone());
         match &self.account {
@@ -407,33 +418,33 @@ impl LoginOptions {
         }
     }
 
-    /// Gives the grant of these options, if they have one without a user, to a session.
-    pub(crate) fn give_grant(&self, session: Session) -> Session {
-        match &self.machine {
-            Some(machine) => session.with_grant(machine.clone(), &self.discovery),
+    /// Sets the non-interactive grant of these options, if they have one, on a session.
+    pub(crate) fn apply_grant(&self, session: Session) -> Session {
+        match &self.non_interactive {
+            Some(grant) => session.with_grant(grant.clone(), &self.discovery),
             None => session,
         }
     }
 
-    /// Returns the grant that is tried before the one that fits, if there is one.
+    /// Returns the preferred grant, if the server offers it and no other is named.
     fn preferred(&self, server: &ServerMetadata) -> Option<&'static dyn Grant> {
         let name = self.preferred_grant.as_deref()?;
         let offered = grant::select_for_server(server, Some(name)).ok();
         offered.filter(|_| self.grant.is_none())
     }
 
-    /// Returns what proves that we have the key of this login, if its tokens are to be bound to one.
-    fn prover(
+    /// Returns the proof generator of this login, if its tokens are to be bound to a key.
+    fn proof_generator(
         &self,
         platform: &Platform,
         discovery: &Discovery,
     ) -> Result<Option<Arc<ProofGenerator>>, AuthorizationError> {
-        let wanted = match self.dpop {
+        let is_required = match self.dpop {
             DpopPolicy::Auto => discovery.wants_dpop,
             DpopPolicy::Always => true,
             DpopPolicy::Never => false,
         };
-        if !wanted {
+        if !is_required {
             return Ok(None);
         }
         if !discovery.metadata.supports_dpop() {
@@ -454,26 +465,27 @@ impl LoginOptions {
         client
     }
 
-    /// Returns the client that the issuer knows already. One that a person registered by hand stays bound
-    /// to the issuer that it was first used with, whatever else is forgotten (spec-checklist D14).
+    /// Returns the client that is registered with the issuer already, if any. A pre-registered client
+    /// stays bound to the issuer that it was first used with, also if discovery is repeated (MCP
+    /// authorization, Authorization Server Binding).
     async fn known_client(
         &self,
         store: &TokenStore,
         discovery: &Discovery,
-        before: Option<&Record>,
+        stored: Option<&Record>,
     ) -> Result<Option<RegisteredClient>, Error> {
-        let by_hand = self.identity.preregistered.as_ref();
-        let used = before.and_then(|record| match &record.identity {
-            ClientIdentity::Registered(own) if own.by_hand => Some(own.clone()),
+        let preregistered = self.identity.preregistered.as_ref();
+        let used = stored.and_then(|record| match &record.identity {
+            ClientIdentity::Registered(own) if own.is_preregistered => Some(own.clone()),
             _ => None,
         });
-        match used.filter(|used| by_hand.is_some_and(|own| own.client_id == used.client_id)) {
-            Some(used) if self.afresh => Ok(Some(RegisteredClient {
+        match used.filter(|used| preregistered.is_some_and(|own| own.client_id == used.client_id)) {
+            Some(used) if self.force => Ok(Some(RegisteredClient {
                 client_id_in_form: ClientIdInForm::default(),
                 ..used
             })),
             Some(used) => Ok(Some(used)),
-            None if self.afresh => Ok(None),
+            None if self.force => Ok(None),
             None => Ok(store.registration(discovery.issuer()).await?),
         }
     }

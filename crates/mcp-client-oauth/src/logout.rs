@@ -1,4 +1,4 @@
-//! The way back: the tokens are forgotten here, and given back to the server (RFC 7009).
+//! Logout: removes the stored tokens and revokes them at the server (RFC 7009).
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,71 +18,70 @@ use crate::{
     token_request,
 };
 
-/// Says how long a server may take to revoke what it is given (H98).
+/// The time limit of all revocation requests of one logout.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Holds what a logout did. The local part is done in any case.
+/// The outcome of a logout. The local tokens are removed in any case.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Logout {
-    /// Says whether there were tokens here.
-    pub forgotten: bool,
-    /// Holds what became of them at the server.
+    /// Says whether there were stored tokens.
+    pub removed: bool,
+    /// The outcome of the revocation at the server.
     pub remote: RevocationOutcome,
 }
 
-/// Holds what became of the tokens at the authorization server.
+/// The outcome of the revocation at the authorization server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RevocationOutcome {
-    /// The server has taken them back.
+    /// The server has revoked the tokens.
     Revoked,
-    /// The server has taken the refresh token back, and takes no access token: this one lives until
-    /// it expires.
-    AccessTokenLives,
-    /// There was nothing to give back.
-    NothingThere,
-    /// The server has no revocation endpoint: the tokens live until they expire.
-    NotOffered,
-    /// The server could not be told: the tokens may live until they expire.
+    /// The server has revoked the refresh token. It does not support the revocation of access tokens,
+    /// so this one stays valid until it expires.
+    AccessTokenNotRevoked,
+    /// There was nothing to revoke.
+    NothingToRevoke,
+    /// The server has no revocation endpoint: the tokens stay valid until they expire.
+    NotSupported,
+    /// The revocation failed: the tokens may stay valid until they expire.
     Failed(Error),
 }
 
-/// Forgets the tokens of `key`, then tells the server, refresh token first. A server that is gone
-/// does not keep them alive here; [`Logout::remote`] says what it did.
+/// Removes the stored tokens of `key`, then revokes them at the server, the refresh token first. They are
+/// removed also if the server cannot be reached; [`Logout::remote`] has the outcome of the revocation.
 ///
 /// # Errors
-/// [`Error::TokenStorage`] only: the store is locked, or opens with another key, and is as it was.
+/// [`Error::TokenStorage`] only: the store is locked or encrypted with another key, and is unchanged.
 pub async fn logout(
     platform: &Platform,
     store: &TokenStore,
     key: &LoginKey,
 ) -> Result<Logout, Error> {
-    // Read with the lock held: a refresh that is under way ends first, and its tokens are the ones
-    // to give back.
-    let (forgotten, remote) = match store.lock(key).await {
+    // Read with the lock held: a pending refresh ends first, and its tokens are the ones to revoke.
+    let (removed, remote) = match store.lock(key).await {
         Ok(mut lock) => {
             let record = lock.record().cloned();
-            let forgotten = store.delete(&mut lock).await?;
+            let removed = store.delete(&mut lock).await?;
             drop(lock);
-            (forgotten, give_back(platform, record.as_ref()).await)
+            (removed, revoke_tokens(platform, record.as_ref()).await)
         }
-        // Nobody will ever read it; one that only we cannot read stays as it is.
-        Err(damaged @ TokenStorageError::Corrupt { .. }) => {
-            let forgotten = store.forget(key).await?;
-            (forgotten, RevocationOutcome::Failed(damaged.into()))
+        // No process can read a corrupt record. One that only this process cannot read stays unchanged.
+        Err(corrupt @ TokenStorageError::Corrupt { .. }) => {
+            let removed = store.remove(key).await?;
+            (removed, RevocationOutcome::Failed(corrupt.into()))
         }
         Err(unreadable) => return Err(unreadable.into()),
     };
-    Ok(Logout { forgotten, remote })
+    Ok(Logout { removed, remote })
 }
 
-async fn give_back(platform: &Platform, record: Option<&Record>) -> RevocationOutcome {
+async fn revoke_tokens(platform: &Platform, record: Option<&Record>) -> RevocationOutcome {
     let Some(record) = record else {
-        return RevocationOutcome::NothingThere;
+        return RevocationOutcome::NothingToRevoke;
     };
     if record.discovery.metadata.revocation_endpoint.is_none() {
-        return RevocationOutcome::NotOffered;
+        return RevocationOutcome::NotSupported;
     }
     let tokens = &record.tokens;
     let refresh = tokens
@@ -90,23 +89,33 @@ async fn give_back(platform: &Platform, record: Option<&Record>) -> RevocationOu
         .as_ref()
         .map(|token| (token.expose().as_str(), TokenTypeHint::Refresh));
     let access = Some((tokens.access_token.expose(), TokenTypeHint::Access));
-    // Some servers give a public client's revocation a hearing only with the key of its tokens.
+    // Some servers accept the revocation of a public client only with a proof of its tokens' key.
     let key = record.dpop.clone();
-    let prover = key.map(|key| ProofGenerator::new(key, Arc::clone(&platform.clock)));
+    let proof_generator = key.map(|key| ProofGenerator::new(key, Arc::clone(&platform.clock)));
     let end = platform.clock.now() + TIMEOUT;
     let mut failure = None;
     let mut refresh_is_revoked = false;
-    // The second is given back even if the first is refused, because some servers take only one
-    // kind; a server that does not answer is not asked again.
+    // The second token is revoked even if the first one is refused, because some servers accept only
+    // one kind. After a network error no further request is sent.
     for (token, kind) in [refresh, access].into_iter().flatten() {
         let left = end.duration_since(platform.clock.now()).unwrap_or_default();
         let (discovery, identity) = (&record.discovery, &record.identity);
-        let prover = prover.as_ref();
-        match revoke_within(platform, discovery, identity, token, kind, prover, left).await {
+        let proof_generator = proof_generator.as_ref();
+        match revoke_within(
+            platform,
+            discovery,
+            identity,
+            token,
+            kind,
+            proof_generator,
+            left,
+        )
+        .await
+        {
             Ok(()) => refresh_is_revoked |= kind == TokenTypeHint::Refresh,
             Err(error @ Error::Http(_)) => return RevocationOutcome::Failed(error),
-            Err(error) if refresh_is_revoked && takes_no_such_token(&error) => {
-                return RevocationOutcome::AccessTokenLives;
+            Err(error) if refresh_is_revoked && is_unsupported_token_type(&error) => {
+                return RevocationOutcome::AccessTokenNotRevoked;
             }
             Err(error) => failure = failure.or(Some(error)),
         }
@@ -114,11 +123,11 @@ async fn give_back(platform: &Platform, record: Option<&Record>) -> RevocationOu
     failure.map_or(RevocationOutcome::Revoked, RevocationOutcome::Failed)
 }
 
-/// RFC 7009 §2.2.1. Servers whose access tokens are JWT say so of these: nobody asks them whether
-/// one is still good.
-fn takes_no_such_token(error: &Error) -> bool {
+/// Returns whether the server does not support the revocation of this kind of token (RFC 7009 §2.2.1).
+/// Servers that issue JWT access tokens respond so, because a resource server validates these locally.
+fn is_unsupported_token_type(error: &Error) -> bool {
     match error {
-        Error::Revocation(RevocationError::Answer { cause, .. }) => cause
+        Error::Revocation(RevocationError::Response { cause, .. }) => cause
             .error
             .as_ref()
             .is_some_and(|error| error.code.as_raw() == "unsupported_token_type"),
@@ -126,7 +135,7 @@ fn takes_no_such_token(error: &Error) -> bool {
     }
 }
 
-/// Gives one token back, within five seconds.
+/// Revokes one token, within five seconds.
 ///
 /// # Errors
 /// [`Error::Revocation`] if the server refused or has no endpoint for it, or [`Error::Http`].
@@ -146,26 +155,27 @@ async fn revoke_within(
     identity: &ClientIdentity,
     token: &str,
     kind: TokenTypeHint,
-    prover: Option<&ProofGenerator>,
+    proof_generator: Option<&ProofGenerator>,
     deadline: Duration,
 ) -> Result<(), Error> {
     let server = &discovery.metadata;
     let endpoint = server.revocation_endpoint.as_ref();
     let endpoint = endpoint.ok_or_else(|| RevocationError::NotOffered(server.issuer.clone()))?;
     let client = identity.authenticate_for_revocation(server);
-    let client = client.ok_or_else(|| RevocationError::OtherIssuer(server.issuer.clone()))?;
+    let client = client.ok_or_else(|| RevocationError::IssuerMismatch(server.issuer.clone()))?;
     let client = client.with_time(platform.clock.now());
     let client = client.map_err(RegistrationError::from)?;
     let request = |client: &ClientAuth<'_>| {
-        let mut request = revocation::request(endpoint, discovery.reach, client, token, kind);
+        let mut request =
+            revocation::request(endpoint, discovery.address_space, client, token, kind);
         request.deadline = deadline;
         request
     };
     let url: Url = endpoint.as_url().clone();
     // On the heap: up to three requests make it large.
-    let answer = token_request::revoke(platform, &client, request, prover, deadline);
-    let answer = Box::pin(answer).await?;
+    let response = token_request::revoke(platform, &client, request, proof_generator, deadline);
+    let response = Box::pin(response).await?;
     let secrets: Vec<&str> = client.secrets().chain([token]).collect();
-    revocation::response(&answer, &secrets)
-        .map_err(|cause| RevocationError::Answer { url, cause }.into())
+    revocation::response(&response, &secrets)
+        .map_err(|cause| RevocationError::Response { url, cause }.into())
 }

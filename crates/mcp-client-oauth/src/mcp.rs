@@ -1,4 +1,4 @@
-//! An MCP client by the official `rmcp` crate, whose requests carry our tokens.
+//! An MCP client of the official `rmcp` crate that sends a token with each request.
 
 use std::{
     collections::HashMap,
@@ -44,16 +44,16 @@ use crate::{
 
 type Failure = StreamableHttpError<reqwest::Error>;
 
-/// Says how often the server is asked for a nonce because of one request (H181).
-const PROBES: usize = 2;
+/// The number of probes for a nonce for each request.
+const MAX_PROBES: usize = 2;
 
-/// An HTTP client for `rmcp`'s streamable HTTP transport that sends a token with every request,
-/// and another one, once, when it is refused (spec-checklist A4). A token that is bound to a key goes
-/// with a proof of its own for each request.
+/// An HTTP client for `rmcp`'s streamable HTTP transport. It sends a token with every request (MCP
+/// authorization, Token Requirements), and once another one if the token is refused. A token that is
+/// bound to a key is sent with a new proof for each request.
 ///
-/// `rmcp` passes on the first `WWW-Authenticate` line of a 403, and no other. A server that asks for a
-/// wider scope in a second line is not heard here: the request fails with 403, and sending it again
-/// for that line could do its work twice. [`Authorized`](crate::Authorized) reads every line.
+/// `rmcp` passes on only the first `WWW-Authenticate` line of a 403. A server that requests a wider scope
+/// in a second line gets no step-up here: the request fails with 403. Probing for that line could
+/// execute the request twice. [`Authorized`](crate::Authorized) reads every line.
 #[derive(Clone)]
 pub struct AuthorizedClient {
     http: reqwest::Client,
@@ -67,13 +67,14 @@ pub enum ConnectError {
     /// No token, or no HTTP client.
     #[error(transparent)]
     Authorization(#[from] Error),
-    /// The server and `rmcp` did not come together.
-    #[error("the MCP server cannot be used: {0}")]
+    /// `rmcp` could not initialize the connection.
+    #[error("cannot connect to the MCP server: {0}")]
     Mcp(#[from] Box<ClientInitializeError>),
 }
 
-/// Returns what a client whose tokens come from `source` has to declare: the extension by which they are got
-/// (spec-checklist J14). `rmcp` sends it with each request of 2026-07-28.
+/// Returns the capabilities that a client with the tokens of `source` has to declare: the authorization
+/// extension, if the grant is one (MCP extensions, Client Credentials). `rmcp` sends them with each
+/// request of 2026-07-28.
 pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
     let mut capabilities = ClientCapabilities::default();
     capabilities.extensions = source.mcp_extension().map(|name| {
@@ -84,20 +85,19 @@ pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
     capabilities
 }
 
-/// Connects to the server of `source` and negotiates the protocol version: 2026-07-28 where the
-/// server speaks it, else an `initialize` of an earlier one. Connections are made as a
-/// [`ReqwestClient`] makes them by default; for authorities, a certificate or a resolver of your own
-/// there is [`connect_over`].
+/// Connects to the server of `source` and negotiates the protocol version: 2026-07-28 if the server
+/// supports it, otherwise an earlier one by `initialize`. Uses the default [`ReqwestClient`]; for other
+/// certificate authorities, a client certificate or a resolver see [`connect_with_http_client`].
 ///
 /// # Errors
-/// [`ConnectError`]; a missing login is found before the server is asked.
+/// [`ConnectError`]; a missing login is an error before the first request.
 pub async fn connect(
     source: Arc<dyn TokenSource>,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
     connect_with_http_client(source, &ReqwestClient::default(), default_lifecycle()).await
 }
 
-/// Returns the same without a negotiation, where it is known which protocol version the server speaks.
+/// Does the same as [`connect`] with a given `lifecycle`, if the server's protocol version is known.
 ///
 /// # Errors
 /// As [`connect`].
@@ -108,7 +108,7 @@ pub async fn connect_with_lifecycle(
     connect_with_http_client(source, &ReqwestClient::default(), lifecycle).await
 }
 
-/// Returns the lifecycle of [`connect`], for [`connect_over`].
+/// Returns the lifecycle of [`connect`], for [`connect_with_http_client`].
 pub fn default_lifecycle() -> ClientLifecycleMode {
     ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
@@ -116,7 +116,7 @@ pub fn default_lifecycle() -> ClientLifecycleMode {
     }
 }
 
-/// Returns the same over a network of the caller's.
+/// Does the same as [`connect_with_lifecycle`], over the connections of `network`.
 ///
 /// # Errors
 /// As [`connect`].
@@ -129,7 +129,7 @@ pub async fn connect_with_http_client(
     let mut client_config = ClientConfig::default();
     client_config.capabilities = capabilities(&*source);
     let config = StreamableHttpClientTransportConfig::with_uri(source.server().as_str());
-    let client = AuthorizedClient::over(source, network)?;
+    let client = AuthorizedClient::with_http_client(source, network)?;
     let transport = StreamableHttpClientTransport::with_client(client, config);
     client_config
         .serve_with_lifecycle(transport, lifecycle)
@@ -138,8 +138,8 @@ pub async fn connect_with_http_client(
 }
 
 impl Session {
-    /// Returns an MCP client with the tokens of this session; see [`connect`]. What its platform sends by is
-    /// not asked: for a network of your own there is [`connect_over`].
+    /// Returns an MCP client with the tokens of this session; see [`connect`]. The HTTP client of the
+    /// platform is not used: for one of your own see [`connect_with_http_client`].
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -149,7 +149,7 @@ impl Session {
 }
 
 impl Client {
-    /// Returns an MCP client with the tokens of `key`, if somebody has logged in; see [`connect`].
+    /// Returns an MCP client with the tokens of `key`, if the store has its login; see [`connect`].
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -161,8 +161,8 @@ impl Client {
     }
 }
 
-/// Returns why the network failed, if that is why `rmcp` did: a certificate that is not accepted, say. Give it
-/// what [`authorization_error`] takes.
+/// Returns the network error that made `rmcp` fail, if any: a certificate that is not accepted, for example.
+/// Accepts the same errors as [`authorization_error`].
 pub fn network_cause(error: &(dyn StdError + 'static)) -> Option<HttpErrorKind> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -171,13 +171,13 @@ pub fn network_cause(error: &(dyn StdError + 'static)) -> Option<HttpErrorKind> 
         }
         next = match error.downcast_ref::<Failure>() {
             Some(Failure::Client(error)) => return Some(platform::cause_of(error)),
-            _ => below(error),
+            _ => source_of(error),
         };
     }
     None
 }
 
-/// Our own error, if it is why `rmcp` failed: a login that is needed, say. Give it a
+/// Returns the error of this crate that made `rmcp` fail, if any: a missing login, for example. Accepts a
 /// `ServiceError`, a `ClientInitializeError`, or any error that has one of them as its source.
 pub fn authorization_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     let mut next = Some(error);
@@ -193,13 +193,13 @@ pub fn authorization_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'
         {
             return authorization_error(&**fallback).or_else(|| authorization_error(&**discover));
         }
-        next = below(error);
+        next = source_of(error);
     }
     None
 }
 
-/// Returns the source of an error. `rmcp` does not name the transport's error as the source of its own.
-fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+/// Returns the source of an error. `rmcp` does not report the transport's error as the source of its own.
+fn source_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<ClientInitializeError>() {
         Some(ClientInitializeError::TransportError { error, .. }) => Some(&*error.error),
         Some(ClientInitializeError::LegacyFallbackFailed { fallback, .. }) => Some(&**fallback),
@@ -208,24 +208,27 @@ fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
 }
 
 impl AuthorizedClient {
-    /// Sends with tokens of `source`, to its server only.
+    /// Creates a client that sends tokens of `source`, to its server only.
     ///
     /// # Errors
     /// [`Error::Http`] if no HTTP client can be built.
     pub fn new(source: Arc<dyn TokenSource>) -> Result<Self, Error> {
-        Self::over(source, &ReqwestClient::default())
+        Self::with_http_client(source, &ReqwestClient::default())
     }
 
-    /// Returns the same, over connections that are made as `network` makes them.
+    /// Creates the same client over the connections of `network`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn over(source: Arc<dyn TokenSource>, network: &ReqwestClient) -> Result<Self, Error> {
+    pub fn with_http_client(
+        source: Arc<dyn TokenSource>,
+        network: &ReqwestClient,
+    ) -> Result<Self, Error> {
         let http = network.client_of(source.server())?;
         Ok(Self { http, source })
     }
 
-    /// Calls `send` with a token for `uri`, and again with another one while that may help.
+    /// Calls `send` with a token for `uri`, and again with another one while the refusal allows a retry.
     async fn with_token<T, F, Fut>(
         &self,
         method: Method,
@@ -237,17 +240,17 @@ impl AuthorizedClient {
         F: Fn(Headers) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
-        let unusable = |_| Failure::UnexpectedServerResponse("the URL cannot be used".into());
+        let unusable = |_| Failure::UnexpectedServerResponse("invalid URL".into());
         let url = Url::parse(uri).map_err(unusable)?;
         let probe = Probe {
             client: self,
             url: &url,
-            left: AtomicUsize::new(PROBES),
+            left: AtomicUsize::new(MAX_PROBES),
         };
         let attempt = |credentials: Credentials| {
             let bound = credentials.proof.is_some();
-            // Values that are wiped after use, and not the text that `rmcp` would copy. They are
-            // ours, whatever the caller's headers say.
+            // These values are wiped from memory after use, unlike the text that `rmcp` would copy. They
+            // replace the caller's.
             let mut own = HeaderMap::new();
             credentials.apply(&mut own);
             let mut headers = custom_headers.clone();
@@ -260,7 +263,7 @@ impl AuthorizedClient {
                 let outcome = response.await;
                 let challenge = outcome.as_ref().err().and_then(challenge_of);
                 let challenge = match challenge {
-                    Some(challenge) if bound => Some(probe.completed(challenge).await),
+                    Some(challenge) if bound => Some(probe.with_nonce(challenge).await),
                     challenge => challenge,
                 };
                 Ok((outcome, challenge))
@@ -278,10 +281,10 @@ impl AuthorizedClient {
     }
 }
 
-/// Holds what the server wants to see in a proof. `rmcp` passes the text of a challenge on, and that of a
-/// `DELETE` not even that, but never the header with the nonce, and `reqwest` shows an answer to
-/// nobody but its caller. So the server is asked once more, for its challenge alone, by a message
-/// that is no message, and which it cannot act upon if it lets it in.
+/// Fetches the nonce that a server requires in a proof (RFC 9449 §9). `rmcp` passes on the text of a
+/// challenge (except that of a `DELETE`), but never the header with the nonce, and `reqwest` returns the
+/// response to `rmcp` alone. So one more request is sent to get the challenge: its body is no JSON-RPC
+/// message, so that the server cannot execute anything if it accepts the proof.
 struct Probe<'a> {
     client: &'a AuthorizedClient,
     url: &'a Url,
@@ -289,9 +292,9 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// Returns the challenge with the nonce that it came with, if it is about one.
-    async fn completed(&self, challenge: Challenge) -> Challenge {
-        // `rmcp` passes on the first of several, which need not be the one that is meant for us.
+    /// Returns `challenge` with the nonce of the response, if it requires one.
+    async fn with_nonce(&self, challenge: Challenge) -> Challenge {
+        // `rmcp` passes on the first of several challenges, which need not be the one with `DPoP`.
         let is_other = challenge.scheme != AuthScheme::DPoP && !challenge.is_insufficient_scope();
         let take = |left: usize| left.checked_sub(1);
         let order = Ordering::Relaxed;
@@ -300,14 +303,16 @@ impl Probe<'_> {
         {
             return challenge;
         }
-        let found = self.ask().await.filter(Challenge::refuses_proof);
+        let found = self.send().await.filter(Challenge::refuses_proof);
         found.unwrap_or(challenge)
     }
 
-    async fn ask(&self) -> Option<Challenge> {
+    async fn send(&self) -> Option<Challenge> {
         let (source, url) = (&self.client.source, self.url);
-        let (token, prover) = (source.cached_token()?, source.prover()?);
-        let proof = prover.prove(&Method::POST, url, Some(&token)).ok()?;
+        let (token, proof_generator) = (source.cached_token()?, source.proof_generator()?);
+        let proof = proof_generator
+            .prove(&Method::POST, url, Some(&token))
+            .ok()?;
         let request = self.client.http.post(url.clone()).body("{}");
         let response = request
             .timeout(METADATA_DEADLINE)
@@ -318,16 +323,16 @@ impl Probe<'_> {
             .send()
             .await
             .ok()?;
-        prover.store_nonce(url, response.headers());
+        proof_generator.store_nonce(url, response.headers());
         Challenge::from_headers(response.status(), response.headers())
     }
 }
 
 type Headers = HashMap<HeaderName, HeaderValue>;
 
-/// Says how `rmcp` reports a POST with the response 401 and no `WWW-Authenticate`: as text alone,
-/// followed by the reason and the body. A server of 2025-03-26 sends that, as rmcp's own OAuth
-/// example does. An attacker gains nothing: the token is refreshed as after any other 401.
+/// The prefix of `rmcp`'s error text for a POST with the response 401 and no `WWW-Authenticate`. A server
+/// of 2025-03-26 sends that, as rmcp's own OAuth example does. An attacker gains
+/// nothing: the token is refreshed as after any other 401.
 const UNCHALLENGED: &str = "HTTP 401 ";
 
 fn challenge_of(failure: &Failure) -> Option<Challenge> {

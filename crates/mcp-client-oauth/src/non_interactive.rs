@@ -1,7 +1,7 @@
-//! Grants without a person: a client in its own name, a workload by its identity, a person by what
-//! their organization's identity provider says. The source of an assertion is given by the caller each
-//! time and is in no record, so that nobody who can write a record can have a file read or a program
-//! run here.
+//! Non-interactive grants: client credentials, workload identity, and enterprise-managed authorization
+//! by the identity provider of an organization. The caller passes the source of an assertion each time,
+//! and no record has it: write access to a record must not be enough to read a file or run a program
+//! here.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,28 +26,28 @@ use crate::{
     token_request,
 };
 
-/// Says how to get tokens without asking anybody.
+/// A grant that gets tokens without user interaction.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum NonInteractiveGrant {
-    /// The client in its own name, by its secret or its key (RFC 6749 §4.4, SEP-1046).
+    /// Client credentials: the client authenticates by its secret or its key (RFC 6749 §4.4, SEP-1046).
     ClientCredentials,
-    /// A workload by the identity that its platform gives it (RFC 7523 §2.1, SEP-1933). It needs no
-    /// client id.
+    /// Workload identity: the assertion that the platform issues to a workload (RFC 7523 §2.1,
+    /// SEP-1933). It needs no client id.
     Workload {
-        /// Says where the identity comes from.
+        /// The source of the assertion.
         assertion: AssertionSource,
     },
-    /// A person who has logged in to their organization: its identity provider vouches for them
-    /// (SEP-990).
+    /// Enterprise-managed authorization: the identity provider of an organization asserts the identity
+    /// of a user who has logged in there (SEP-990).
     Enterprise {
-        /// Who vouches.
+        /// The identity provider.
         idp: Box<IdentityProvider>,
     },
 }
 
-/// Names the grant of a login without a user, as its [`Record`](crate::store::Record) keeps it: what
-/// the server knows and what is secret, and never the source of an assertion.
+/// The grant of a non-interactive login, as its [`Record`](crate::store::Record) keeps it: its name,
+/// the client and its secrets, and never the source of an assertion.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -63,8 +63,8 @@ pub enum RecordedGrant {
     },
 }
 
-/// Keeps what a login by an identity provider needs beside its [`IdentityProvider`] where the caller
-/// does not keep secrets.
+/// Keeps the part of an [`IdentityProvider`] that a login needs again, for a caller that does not keep
+/// secrets itself.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RecordedIdentityProvider {
@@ -72,26 +72,27 @@ pub struct RecordedIdentityProvider {
     pub client: RegisteredClient,
 }
 
-/// The identity provider of an organization, as the person named it.
+/// The identity provider of an organization, as the user named it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct IdentityProvider {
-    /// Says where it exchanges tokens.
+    /// Its token endpoint.
     pub token_endpoint: EndpointUrl,
-    /// Who we are there.
+    /// The registration of this client there.
     pub client: RegisteredClient,
-    /// Says where the token comes from that says who the user is: an ID token, or what
-    /// [`subject_token_type`](Self::subject_token_type) says.
+    /// The source of the token that identifies the user: an ID token, or one of
+    /// [`subject_token_type`](Self::subject_token_type).
     pub id_token: AssertionSource,
-    /// The kind of that token.
+    /// The type of that token.
     pub subject_token_type: SubjectTokenType,
 }
 
-/// The person named it, so it may be wherever they say; `https` all the same, but for loopback.
-const IDP_REACH: AddressSpace = AddressSpace::Loopback;
+/// The user named the identity provider, so it may be in any address space; `https` is required except
+/// on loopback.
+const IDP_ADDRESS_SPACE: AddressSpace = AddressSpace::Loopback;
 
 impl IdentityProvider {
-    /// Of a given issuer and token endpoint, where `client` is registered.
+    /// Creates an identity provider from its issuer and token endpoint, where `client` is registered.
     ///
     /// # Errors
     /// [`UrlPolicyError`] if the endpoint is neither https nor on loopback.
@@ -102,15 +103,16 @@ impl IdentityProvider {
         id_token: AssertionSource,
     ) -> Result<Self, UrlPolicyError> {
         Ok(Self {
-            token_endpoint: EndpointUrl::parse(token_endpoint, IDP_REACH)?,
-            client: RegisteredClient::is_preregistered(client, issuer),
+            token_endpoint: EndpointUrl::parse(token_endpoint, IDP_ADDRESS_SPACE)?,
+            client: RegisteredClient::from_preregistered(client, issuer),
             id_token,
             subject_token_type: SubjectTokenType::IdToken,
         })
     }
 
     /// Returns the same identity provider for a user with a refresh token of it, which is read instead
-    /// of an ID token. It lives longer, so that a session can log in again by itself for as long.
+    /// of an ID token. It lives longer, so that a session can log in again without user
+    /// interaction for that time.
     #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: AssertionSource) -> Self {
         self.id_token = refresh_token;
@@ -129,12 +131,12 @@ impl NonInteractiveGrant {
         }
     }
 
-    /// Returns the MCP extension that describes it, for servers that want to know (spec-checklist J14).
+    /// Returns the MCP extension that describes it, which a client declares in `_meta`.
     pub fn extension(&self) -> Option<&'static str> {
         extension(self.name())
     }
 
-    /// Returns what a record keeps of it.
+    /// Returns the part that a record keeps.
     pub(crate) fn recorded(&self) -> RecordedGrant {
         match self {
             Self::ClientCredentials => RecordedGrant::ClientCredentials,
@@ -147,12 +149,12 @@ impl NonInteractiveGrant {
         }
     }
 
-    /// Returns whether it presents an assertion, which comes from a source of the caller.
+    /// Returns whether it presents an assertion, from a source that the caller passes.
     pub(crate) fn presents_assertion(&self) -> bool {
         !matches!(self, Self::ClientCredentials)
     }
 
-    /// Returns whether the authorization server need not know the client.
+    /// Returns whether it needs no client id (RFC 7521 §4.1).
     pub(crate) fn does_without_client(&self) -> bool {
         matches!(self, Self::Workload { .. })
     }
@@ -173,7 +175,7 @@ impl RecordedGrant {
         extension(self.name())
     }
 
-    /// Returns the grant to request tokens by once more: `given` by the caller, unless it needs no
+    /// Returns the grant for the next token request: the one `given` by the caller, unless it needs no
     /// source.
     pub(crate) fn with_source<'a>(
         &self,
@@ -199,59 +201,62 @@ fn extension(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Gets tokens, within `deadline`. One way is gone, once: what is refused is not tried otherwise
-/// (spec-checklist J13).
-pub(crate) async fn obtain(
+/// Requests tokens by one grant, within `deadline`. A refused assertion is not sent again (SEP-990,
+/// SEP-1933).
+pub(crate) async fn request_tokens(
     platform: &Platform,
     discovery: &Discovery,
-    By { client, prover }: By<'_>,
-    machine: &NonInteractiveGrant,
+    Requester {
+        client,
+        proof_generator,
+    }: Requester<'_>,
+    grant: &NonInteractiveGrant,
     scope: Option<&Scope>,
     deadline: Duration,
 ) -> Result<TokenSet, NonInteractiveGrantError> {
-    let errand = GrantContext {
+    let context = GrantContext {
         platform,
         discovery,
         client,
-        prover,
+        proof_generator,
         scope,
         end: platform.clock.now() + deadline,
     };
-    match machine {
-        NonInteractiveGrant::ClientCredentials => errand.ask_in_own_name().await,
+    match grant {
+        NonInteractiveGrant::ClientCredentials => context.request_for_client().await,
         NonInteractiveGrant::Workload { assertion } => {
-            let assertion = errand.read(assertion).await?;
-            errand.present(&assertion).await
+            let assertion = context.read(assertion).await?;
+            context.present(&assertion).await
         }
         NonInteractiveGrant::Enterprise { idp } => {
             if !discovery.metadata.supports_id_jag() {
                 let issuer = discovery.issuer().clone();
                 return Err(NonInteractiveGrantError::IdJagNotSupported(issuer));
             }
-            let subject = errand.read_subject(idp).await?;
-            let id_jag = errand.vouch(idp, &subject).await?;
-            errand.present(&id_jag).await
+            let subject = context.read_subject(idp).await?;
+            let id_jag = context.request_id_jag(idp, &subject).await?;
+            context.present(&id_jag).await
         }
     }
 }
 
-/// Who asks for tokens, and by which key, if they are to be bound to one.
-pub(crate) struct By<'a> {
+/// The client that requests tokens, and the generator of its proofs if they are to be bound to a key.
+pub(crate) struct Requester<'a> {
     pub(crate) client: &'a ClientAuth<'a>,
-    pub(crate) prover: Option<&'a ProofGenerator>,
+    pub(crate) proof_generator: Option<&'a ProofGenerator>,
 }
 
 struct GrantContext<'a> {
     platform: &'a Platform,
     discovery: &'a Discovery,
     client: &'a ClientAuth<'a>,
-    prover: Option<&'a ProofGenerator>,
+    proof_generator: Option<&'a ProofGenerator>,
     scope: Option<&'a Scope>,
     end: SystemTime,
 }
 
 impl GrantContext<'_> {
-    async fn ask_in_own_name(&self) -> Result<TokenSet, NonInteractiveGrantError> {
+    async fn request_for_client(&self) -> Result<TokenSet, NonInteractiveGrantError> {
         if !self.client.is_confidential() {
             return Err(NonInteractiveGrantError::PublicClient {
                 client_id: self.client.client_id.to_owned(),
@@ -259,27 +264,34 @@ impl GrantContext<'_> {
             });
         }
         let client = self.client.with_time(self.platform.clock.now())?;
-        let (endpoint, reach) = self.token_endpoint();
+        let (endpoint, address_space) = self.token_endpoint();
         let resource = self.discovery.resource_parameter();
         let request = |client: &ClientAuth<'_>| {
-            client_credentials_request(endpoint, reach, client, resource, self.scope)
+            client_credentials_request(endpoint, address_space, client, resource, self.scope)
         };
-        self.trade(request, &client, None).await
+        self.send_and_read(request, &client, None).await
     }
 
-    /// Returns the assertion goes to the token endpoint of the discovered server, and nowhere else.
+    /// Sends the assertion to the token endpoint of the discovered server, and nowhere else.
     async fn present(&self, assertion: &Assertion) -> Result<TokenSet, NonInteractiveGrantError> {
         let client = self.client.with_time(self.platform.clock.now())?;
-        let (endpoint, reach) = self.token_endpoint();
+        let (endpoint, address_space) = self.token_endpoint();
         let resource = self.discovery.resource_parameter();
         let request = |client: &ClientAuth<'_>| {
-            assertion_request(endpoint, reach, client, resource, self.scope, assertion)
+            assertion_request(
+                endpoint,
+                address_space,
+                client,
+                resource,
+                self.scope,
+                assertion,
+            )
         };
-        self.trade(request, &client, Some(assertion)).await
+        self.send_and_read(request, &client, Some(assertion)).await
     }
 
-    /// Asks the identity provider for an ID-JAG (spec-checklist J4).
-    async fn vouch(
+    /// Requests an ID-JAG from the identity provider, by token exchange (SEP-990, RFC 8693).
+    async fn request_id_jag(
         &self,
         idp: &IdentityProvider,
         subject: &SubjectToken,
@@ -289,7 +301,7 @@ impl GrantContext<'_> {
         let request = |client: &ClientAuth<'_>| {
             token_exchange::request(
                 &idp.token_endpoint,
-                IDP_REACH,
+                IDP_ADDRESS_SPACE,
                 client,
                 subject,
                 self.discovery.issuer(),
@@ -298,14 +310,14 @@ impl GrantContext<'_> {
             )
         };
         let url = idp.token_endpoint.as_url().clone();
-        // What it gives is no access token, and is bound to nothing.
-        let answer = self.send(request, &client, None).await?;
+        // An ID-JAG is no access token, and is not bound to a key.
+        let response = self.send(request, &client, None).await?;
         let secrets: Vec<&str> = client.secrets().chain([subject.expose()]).collect();
-        token_exchange::response(&answer, &secrets)
+        token_exchange::response(&response, &secrets)
             .map_err(|cause| NonInteractiveGrantError::IdentityProvider { url, cause })
     }
 
-    async fn trade(
+    async fn send_and_read(
         &self,
         request: impl Fn(&ClientAuth<'_>) -> Request,
         client: &ClientAuth<'_>,
@@ -313,20 +325,26 @@ impl GrantContext<'_> {
     ) -> Result<TokenSet, NonInteractiveGrantError> {
         let url: Url = self.discovery.metadata.token_endpoint.as_url().clone();
         let now = self.platform.clock.now();
-        let answer = self.send(request, client, self.prover).await?;
-        let answer = self.discovery.quirks.token_answer(answer);
+        let response = self.send(request, client, self.proof_generator).await?;
+        let response = self.discovery.quirks.token_response(response);
         let assertion = assertion.map(Assertion::expose);
         let secrets: Vec<&str> = client.secrets().chain(assertion).collect();
         let (quirks, issuer) = (&self.discovery.quirks, self.discovery.issuer());
         quirks
-            .tokens(issuer, &answer, now, &secrets, expected_scheme(self.prover))
-            .map_err(|cause| NonInteractiveGrantError::Answer { url, cause })
+            .tokens(
+                issuer,
+                &response,
+                now,
+                &secrets,
+                expected_scheme(self.proof_generator),
+            )
+            .map_err(|cause| NonInteractiveGrantError::Response { url, cause })
     }
 
     async fn read(&self, source: &AssertionSource) -> Result<Assertion, NonInteractiveGrantError> {
         let text = source.read(&*self.platform.clock, self.left()).await?;
         let assertion = Assertion::parse(text.expose());
-        Ok(assertion.ok_or_else(|| source.without(AssertionErrorKind::NotAJwt))?)
+        Ok(assertion.ok_or_else(|| source.error(AssertionErrorKind::NotAJwt))?)
     }
 
     async fn read_subject(
@@ -340,22 +358,22 @@ impl GrantContext<'_> {
             SubjectTokenType::RefreshToken => AssertionErrorKind::NotAToken,
             _ => AssertionErrorKind::NotAJwt,
         };
-        Ok(subject.ok_or_else(|| source.without(cause))?)
+        Ok(subject.ok_or_else(|| source.error(cause))?)
     }
 
     async fn send(
         &self,
         request: impl Fn(&ClientAuth<'_>) -> Request,
         client: &ClientAuth<'_>,
-        prover: Option<&ProofGenerator>,
+        proof_generator: Option<&ProofGenerator>,
     ) -> Result<Response, NonInteractiveGrantError> {
         let build = |client: &ClientAuth<'_>| {
             let mut request = request(client);
             request.deadline = request.deadline.min(self.left());
             request
         };
-        let answer = token_request::send(self.platform, client, build, prover).await;
-        answer.map_err(NonInteractiveGrantError::Http)
+        let response = token_request::send(self.platform, client, build, proof_generator).await;
+        response.map_err(NonInteractiveGrantError::Http)
     }
 
     fn left(&self) -> Duration {
@@ -365,6 +383,6 @@ impl GrantContext<'_> {
 
     fn token_endpoint(&self) -> (&EndpointUrl, AddressSpace) {
         let discovery = self.discovery;
-        (&discovery.metadata.token_endpoint, discovery.reach)
+        (&discovery.metadata.token_endpoint, discovery.address_space)
     }
 }

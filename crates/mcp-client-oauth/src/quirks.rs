@@ -1,9 +1,9 @@
-//! Where a server wants things otherwise than the specifications have them: as data, for one server.
+//! Provider overrides: how one server differs from the specifications, as data.
 //!
-//! What common providers want is known by their issuer; what somebody says for a server goes before
-//! that. Nothing here changes what keeps a login ours: `state`, our PKCE, and where tokens are sent. Two
-//! things give a check away, for one server, and say so: [`Quirks::pkce_unlisted`] and
-//! [`Quirks::issuers`].
+//! The differences of common providers are known by their issuer; what the caller sets for a server
+//! goes before them. Nothing here changes the checks that protect a login: `state`, PKCE, and where
+//! tokens are sent. Two fields turn a check off, for one server, and their documentation says so:
+//! [`Quirks::assume_pkce`] and [`Quirks::issuers`].
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -20,67 +20,70 @@ use crate::{
     },
 };
 
-/// Says how one server wants things otherwise. What is left open is as the specifications have it, or as
-/// the provider is known to want it ([`Quirks::known`]).
+/// Says how one server differs. A field that is not set follows the specifications, or what is known of
+/// the provider ([`Quirks::for_issuer`]).
 ///
 /// ```
 /// use mcp_client_oauth::{LoginOptions, Quirks, ResourceParameter};
 ///
 /// let mut options = LoginOptions::default();
 /// options.discovery.quirks.resource = Some(ResourceParameter::Omitted);
-/// options.discovery.quirks.authorize.insert("audience", "https://api.example")?;
+/// options.discovery.quirks.authorization_params.insert("audience", "https://api.example")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Quirks {
-    /// Holds what `resource` says, which RFC 8707 and MCP have in every request. Where a token may be sent
-    /// does not change with it.
+    /// The value of the parameter `resource`, which RFC 8707 and MCP require in every request. Where a
+    /// token may be sent does not change with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceParameter>,
     /// Says whether a refresh names the scope of the login again, which RFC 6749 §6 leaves open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope_on_refresh: Option<bool>,
-    /// More parameters of the authorization request.
-    #[serde(skip_serializing_if = "AuthorizeParameters::is_empty")]
-    pub authorize: AuthorizeParameters,
-    /// Says whether a token answer may be form-encoded (H87). RFC 6749 §5.1 has it in JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Extra parameters of the authorization request.
+    #[serde(
+        rename = "authorize",
+        skip_serializing_if = "AuthorizeParameters::is_empty"
+    )]
+    pub authorization_params: AuthorizeParameters,
+    /// Says whether a token response may be form-encoded. RFC 6749 §5.1 requires JSON.
+    #[serde(rename = "form_answers", skip_serializing_if = "Option::is_none")]
     pub form_encoded_responses: Option<bool>,
-    /// Says whether the server checks S256 though its metadata lists no PKCE methods (H4). What it lists
-    /// is believed: one that lists only `plain` is refused all the same (H5).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Says whether the server checks S256 although its metadata lists no PKCE methods. A list decides:
+    /// a server that lists only `plain` is refused all the same (RFC 7636 §4.2).
+    #[serde(rename = "pkce_unlisted", skip_serializing_if = "Option::is_none")]
     pub assume_pkce: Option<bool>,
-    /// Says whether a token response without `token_type`, which RFC 6749 §5.1 requires, brings a bearer
+    /// Says whether a token response without `token_type`, which RFC 6749 §5.1 requires, has a bearer
     /// token. `OpenAuth` (npm `@openauthjs/openauth`) leaves it out. An attacker gains nothing: a
-    /// bearer token is sent where any other would be, and one that is bound to a key is not taken
+    /// bearer token is sent where any other would be, and a token that is bound to a key is not accepted
     /// from such a response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assume_bearer: Option<bool>,
-    /// By what other names the authorization server may call itself in its metadata (H2) and in the
-    /// callback (H54); an empty one is for metadata without a name. Each is compared byte for byte,
-    /// and its use is logged as a warning: it gives away what RFC 8414 §3.3 and RFC 9207 protect
-    /// from, for the servers that are named here.
+    /// Other issuer names that the authorization server may have in its metadata and in the callback; an
+    /// empty one is for metadata without a name. Each is compared byte for byte, and its use is logged
+    /// as a warning: it turns off the protection of RFC 8414 §3.3 and RFC 9207 for the servers that are
+    /// named here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<IssuerAlias>,
 }
 
-/// Another name by which an authorization server may call itself.
+/// Another issuer name of an authorization server.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(from = "WrittenName")]
 #[non_exhaustive]
 pub struct IssuerAlias {
-    /// The name, as it is written there.
+    /// The name, as it stands in the metadata or the callback.
     pub name: Issuer,
-    /// Says which authorization server it is of. While that is not said, it is the one of the login that is
-    /// there, or that is found next: the name is of no use to another one that comes after it, until
-    /// it is said again with [`LoginOptions::afresh`](crate::LoginOptions::afresh).
+    /// The authorization server that the name belongs to. While it is not set, that is the one of the
+    /// existing login, or the one that discovery finds next: the name is not valid for a later one,
+    /// until it is given again with [`LoginOptions::force`](crate::LoginOptions::force).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<Issuer>,
 }
 
-/// As it is written down: records of before have the name alone.
+/// An [`IssuerAlias`] in JSON: earlier records have the name alone.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum WrittenName {
@@ -102,7 +105,7 @@ impl From<WrittenName> for IssuerAlias {
 }
 
 impl IssuerAlias {
-    /// Of whichever authorization server is found.
+    /// Creates an alias of the authorization server that discovery finds.
     pub fn new(name: Issuer) -> Self {
         Self { name, of: None }
     }
@@ -112,36 +115,38 @@ impl IssuerAlias {
     }
 }
 
-/// Holds what the parameter `resource` says.
+/// The value of the parameter `resource`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ResourceParameter {
-    /// The resource, as its metadata has it.
+    /// The resource, as in its metadata.
     #[default]
+    #[serde(rename = "published")]
     Default,
     /// It is not sent.
     Omitted,
-    /// Another identifier, by which the authorization server knows the resource.
+    /// Another identifier, under which the resource is registered with the authorization server.
+    #[serde(rename = "named")]
     Override(Resource),
 }
 
 impl Quirks {
-    /// Returns what the provider behind `issuer` is known to want.
+    /// Returns the known differences of the provider of `issuer`.
     ///
-    /// | issuer | wants | seen |
+    /// | issuer | difference | seen |
     /// |---|---|---|
     /// | Microsoft Entra v2 (three clouds) | no `resource` (AADSTS901002, AADSTS9010010), the scope on refresh (AADSTS90009); its metadata lists no PKCE methods, and it checks S256 | |
     /// | the tenants `organizations`, `common`, `consumers` of it | the issuer in the metadata is the literal `https://<host>/{tenantid}/v2.0` | `openid-configuration` of 2026-10-01 |
     /// | Google | `access_type=offline` and `prompt=consent`, or there is no refresh token | |
-    /// | GitHub | may answer with a form | |
+    /// | GitHub | may respond with a form | |
     /// | `https://cognito-idp.<region>.amazonaws.com/<pool>` (Amazon Cognito, `AgentCore` too) | its metadata lists no PKCE methods, and it checks S256 | anthropics/claude-code#13275, #35846; AWS: "Using PKCE in authorization code grants", 2026-10 |
     /// | `https://auth.monday.com/mcp` | its callback names the issuer `https://auth.monday.com` | NousResearch/hermes-agent#96107; metadata of 2026-10-01 |
     /// | `https://mcp.slack.com`, `https://slack.com` | `token_type` may be `user`, which is a bearer token | different-ai/openwork#3569; metadata of 2026-10-01 |
     /// | `https://www.dropbox.com` | `token_access_type=offline`, or there is no refresh token | Dropbox OAuth guide, nextauthjs/next-auth#12161; metadata of 2026-10-01 |
     ///
-    /// The other names of Entra and monday.com and the `token_type` of Slack hold for these issuers
-    /// whatever is configured; they are not among the fields here.
+    /// The issuer aliases of Entra and monday.com and the `token_type` of Slack are always accepted from
+    /// these issuers; no field here changes them.
     pub fn for_issuer(issuer: &Issuer) -> Self {
         let Ok(url) = Url::parse(issuer.as_str()) else {
             return Self::default();
@@ -160,11 +165,11 @@ impl Quirks {
                 }
             }
             ("https", "accounts.google.com") => Self {
-                authorize: parameters(GOOGLE),
+                authorization_params: parameters(GOOGLE),
                 ..Self::default()
             },
             ("https", "www.dropbox.com") => Self {
-                authorize: parameters(DROPBOX),
+                authorization_params: parameters(DROPBOX),
                 ..Self::default()
             },
             ("https", "github.com") => Self {
@@ -175,14 +180,14 @@ impl Quirks {
         }
     }
 
-    /// These, and what they leave open as in `other`.
+    /// Returns these quirks, with the fields that are not set taken from `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         let issuers = [self.issuers, other.issuers].concat();
         Self {
             resource: self.resource.or(other.resource),
             scope_on_refresh: self.scope_on_refresh.or(other.scope_on_refresh),
-            authorize: self.authorize.or(other.authorize),
+            authorization_params: self.authorization_params.or(other.authorization_params),
             form_encoded_responses: self.form_encoded_responses.or(other.form_encoded_responses),
             assume_pkce: self.assume_pkce.or(other.assume_pkce),
             assume_bearer: self.assume_bearer.or(other.assume_bearer),
@@ -190,7 +195,7 @@ impl Quirks {
         }
     }
 
-    /// The same, with names of the authorization server that are of `issuer` and of no other.
+    /// Returns the same, with each alias that has no issuer bound to `issuer`.
     #[must_use]
     pub fn bind_issuer(mut self, issuer: &Issuer) -> Self {
         for other in &mut self.issuers {
@@ -199,7 +204,7 @@ impl Quirks {
         self
     }
 
-    /// The same, where names that were bound in `before` are of the same server still.
+    /// Returns the same, with each alias bound to the issuer that it has in `before`.
     pub(crate) fn bound_as_in(mut self, before: &Self) -> Self {
         for other in self.issuers.iter_mut().filter(|other| other.of.is_none()) {
             let mut known = before.issuers.iter();
@@ -209,27 +214,27 @@ impl Quirks {
         self
     }
 
-    /// By what other names `issuer` may call itself, as it was said.
+    /// Returns the configured aliases of `issuer`.
     pub(crate) fn names_of(&self, issuer: &Issuer) -> Vec<Issuer> {
         let names = self.issuers.iter().filter(|other| other.is_of(issuer));
         names.map(|other| other.name.clone()).collect()
     }
 
-    /// Returns the other names by which `issuer` may call itself in its metadata.
+    /// Returns the aliases that are accepted in the metadata of `issuer`.
     pub(crate) fn names_in_metadata(&self, issuer: &Issuer) -> Vec<Issuer> {
         let mut names = self.names_of(issuer);
         names.extend(entra_template(issuer));
         names
     }
 
-    /// Returns the other names by which `issuer` may call itself in a callback.
+    /// Returns the aliases that are accepted in a callback of `issuer`.
     pub(crate) fn names_in_callback(&self, issuer: &Issuer) -> Vec<Issuer> {
         let mut names = self.names_of(issuer);
         names.extend((issuer.as_str() == MONDAY).then(|| Issuer::new(MONDAY_IN_CALLBACK)));
         names
     }
 
-    /// Returns whether they leave everything open.
+    /// Returns whether no field is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -246,7 +251,7 @@ impl Quirks {
         }
     }
 
-    /// Returns whether a token request can say which of several resources its token is for.
+    /// Returns whether a token request names the resource, so that each token is for one resource.
     pub(crate) fn tells_resources_apart(&self) -> bool {
         matches!(self.resource, None | Some(ResourceParameter::Default))
     }
@@ -255,24 +260,24 @@ impl Quirks {
     pub(crate) fn tokens(
         &self,
         issuer: &Issuer,
-        answer: &Response,
+        response: &Response,
         now: SystemTime,
         secrets: &[&str],
         scheme: AuthScheme,
     ) -> Result<TokenSet, TokenError> {
         let types = TokenTypes {
             missing_is_bearer: self.assume_bearer == Some(true),
-            // Slack gives each token of a user this type, and takes it as a bearer token.
+            // Slack issues each token of a user with this type, and accepts it as a bearer token.
             bearer_alias: SLACK.contains(&issuer.as_str()).then_some("user"),
         };
-        token::response_of(answer, now, secrets, scheme, types)
+        token::response_of(response, now, secrets, scheme, types)
     }
 
-    /// Returns the answer of a token endpoint, as RFC 6749 §5.1 has it.
-    pub(crate) fn token_answer(&self, answer: Response) -> Response {
+    /// Returns the response of a token endpoint in JSON (RFC 6749 §5.1).
+    pub(crate) fn token_response(&self, response: Response) -> Response {
         match self.form_encoded_responses {
-            Some(true) => token::json_of_form(answer),
-            _ => answer,
+            Some(true) => token::form_to_json(response),
+            _ => response,
         }
     }
 }
@@ -283,13 +288,13 @@ const ENTRA: &[&str] = &[
     "login.microsoftonline.us",
     "login.partner.microsoftonline.cn",
 ];
-/// The tenants of Microsoft Entra that stand for many: their metadata is a template.
+/// The tenants of Microsoft Entra that stand for several tenants: their metadata is a template.
 const ENTRA_TENANTS: &[&str] = &["organizations", "common", "consumers"];
-/// Without both, the second login of an account brings no refresh token.
+/// Without both, the second login of an account gets no refresh token.
 const GOOGLE: &[(&str, &str)] = &[("access_type", "offline"), ("prompt", "consent")];
-/// Without it, a login brings no refresh token.
+/// Without it, a login gets no refresh token.
 const DROPBOX: &[(&str, &str)] = &[("token_access_type", "offline")];
-/// The issuer of monday.com, and what its callback calls it.
+/// The issuer of monday.com, and the `iss` of its callback.
 const MONDAY: &str = "https://auth.monday.com/mcp";
 const MONDAY_IN_CALLBACK: &str = "https://auth.monday.com";
 /// The issuers of Slack: of its MCP server, and of its workspaces.
@@ -301,11 +306,11 @@ fn parameters(known: &[(&str, &str)]) -> AuthorizeParameters {
     AuthorizeParameters::try_from(parameters).unwrap_or_default()
 }
 
-/// Returns what the metadata of `issuer` calls itself, literally, if that is a tenant of Microsoft
-/// Entra that stands for many.
+/// Returns the literal `issuer` in the metadata of `issuer`, if that is a tenant of Microsoft Entra that
+/// stands for several tenants.
 ///
 /// An attacker gains nothing: the document comes from the same host, over TLS, and the tokens go to
-/// its endpoints whatever the member says.
+/// its endpoints whatever the value of the member is.
 fn entra_template(issuer: &Issuer) -> Option<Issuer> {
     ENTRA.iter().find_map(|host| {
         let tenant = issuer.as_str().strip_prefix("https://")?;
@@ -345,7 +350,10 @@ mod tests {
         assert_eq!(entra.resource, Some(ResourceParameter::Omitted));
         assert_eq!(entra.scope_on_refresh, Some(true));
         let google = known("https://accounts.google.com");
-        assert_eq!(google.authorize.iter().collect::<Vec<_>>(), GOOGLE);
+        assert_eq!(
+            google.authorization_params.iter().collect::<Vec<_>>(),
+            GOOGLE
+        );
         assert_eq!(
             known("https://github.com/login/oauth").form_encoded_responses,
             Some(true)
@@ -364,11 +372,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_a_provider_is_known_of_its_issuer_alone() {
+    fn known_differences_hold_for_the_exact_issuer_alone() {
         let cognito = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf";
         assert_eq!(known(cognito).assume_pkce, Some(true));
         let dropbox = known("https://www.dropbox.com");
-        assert_eq!(dropbox.authorize.iter().collect::<Vec<_>>(), DROPBOX);
+        assert_eq!(
+            dropbox.authorization_params.iter().collect::<Vec<_>>(),
+            DROPBOX
+        );
         for other in [
             "http://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf",
             "https://cognito-idp.us-east-1.amazonaws.com",
@@ -384,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_is_known_of_three_tenants_and_one_callback() {
+    fn three_entra_tenants_and_the_monday_callback_have_a_known_alias() {
         let names = |issuer: &str| {
             let (quirks, issuer) = (Quirks::default(), Issuer::new(issuer));
             let known = [
@@ -422,24 +433,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_goes_before_what_is_known() {
+    fn configured_quirks_go_before_known_ones() {
         let mut own = Quirks {
             resource: Some(ResourceParameter::Default),
             ..Quirks::default()
         };
-        own.authorize.insert("prompt", "login").unwrap();
+        own.authorization_params.insert("prompt", "login").unwrap();
         let both = own
             .clone()
             .or(known("https://login.microsoftonline.com/t/v2.0"));
         assert_eq!(both.resource, Some(ResourceParameter::Default));
         assert_eq!(both.scope_on_refresh, Some(true));
         let both = own.or(known("https://accounts.google.com"));
-        let sent: Vec<_> = both.authorize.iter().collect();
+        let sent: Vec<_> = both.authorization_params.iter().collect();
         assert_eq!(sent, [("access_type", "offline"), ("prompt", "login")]);
     }
 
     #[test]
-    fn a_name_is_of_the_server_that_it_was_said_of() {
+    fn an_alias_is_valid_for_the_issuer_that_it_is_bound_to() {
         let [one, other] = ["https://one.example", "https://other.example"].map(Issuer::new);
         let own = Quirks {
             issuers: vec![IssuerAlias::new(Issuer::new("https://name.example"))],
@@ -452,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_open_is_not_written() {
+    fn fields_that_are_not_set_are_not_serialized() {
         assert_eq!(serde_json::to_string(&Quirks::default()).unwrap(), "{}");
         let own = Quirks {
             resource: Some(ResourceParameter::Override(Resource::new("api://x"))),

@@ -1,4 +1,4 @@
-//! Answers of an MCP server, however they come: one JSON text, or an event stream.
+//! Responses of an MCP server: one JSON text or an event stream.
 
 use std::{
     future::poll_fn,
@@ -22,31 +22,32 @@ use crate::{
     },
 };
 
-/// Says how large a JSON answer may be, in bytes, unless the reader says otherwise.
-pub const ANSWER_LIMIT: usize = 64 << 20;
-/// Says how long a JSON answer may take from its head to its end, unless the reader says otherwise.
-pub const ANSWER_DEADLINE: Duration = Duration::from_secs(5 * 60);
-/// Says how long a reader waits at least before it opens a stream again, whatever the server says (H131).
+/// The default size limit of a JSON response, in bytes.
+pub const RESPONSE_LIMIT: usize = 64 << 20;
+/// The default time limit of a JSON response, from its head to its end.
+pub const RESPONSE_DEADLINE: Duration = Duration::from_secs(5 * 60);
+/// The minimum delay before a stream is opened again, whatever `retry` the server sends.
 const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// Returns how long to wait before a stream is opened again for the `attempt`th time without success: what
-/// the server asked for (`retry:`), a second at least, and twice as long each time, up to a minute.
+/// Returns the delay before a stream is opened again after `attempt` failed attempts: `retry` as the server
+/// sent it, one second at least, doubled for each attempt, up to one minute.
 pub fn reconnect_delay(retry: Option<Duration>, attempt: u32) -> Duration {
     let first = retry.unwrap_or_default().max(SHORTEST_DELAY);
     let doubled = first.saturating_mul(1 << attempt.min(6));
     doubled.min(LONGEST_DELAY)
 }
 
-/// The events of a stream, as they come. Each is 4 MiB at most (H131), unless
-/// [`with_limit`](Self::with_limit) says otherwise.
+/// The events of a stream (HTML Living Standard §9.2). Each is 4 MiB at most, unless
+/// [`with_limit`](Self::with_limit) sets another limit.
 ///
 /// ```no_run
 /// # async fn run(server: mcp_client_oauth::Authorized) -> Result<(), Box<dyn std::error::Error>> {
-/// use mcp_client_oauth::Events;
+/// use mcp_client_oauth::EventStream;
 ///
 /// let url: url::Url = "https://mcp.example/mcp/changes".parse()?;
-/// let mut events = Events::new(&url, server.get(url.clone()).open().await?.into_body());
+/// let body = server.get(url.clone()).send_streaming().await?.into_body();
+/// let mut events = EventStream::new(&url, body);
 /// while let Some(event) = events.next().await.transpose()? {
 ///     println!("{}: {} bytes", event.name, event.data.len());
 /// }
@@ -62,7 +63,7 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// Reads the `body` of an answer from `url`.
+    /// Reads the `body` of a response from `url`.
     pub fn new(url: &Url, body: Body) -> Self {
         Self {
             url: url.clone(),
@@ -72,25 +73,25 @@ impl EventStream {
         }
     }
 
-    /// With another limit for the size of an event.
+    /// Sets another limit for the size of an event.
     #[must_use]
     pub fn with_limit(mut self, limit: usize) -> Self {
         self.decoder = EventDecoder::new(limit);
         self
     }
 
-    /// Returns the next event; none when the stream is over. A future that is dropped has taken nothing.
+    /// Returns the next event, or none at the end of the stream. Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Result<Event, HttpError>> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// Returns the id that a reader who comes again names (`Last-Event-ID`): that of the last event which
-    /// was whole, or of one that was too large, so that it does not come again.
+    /// Returns the `Last-Event-ID` for reconnecting: that of the last complete event, or of one that was too
+    /// large, so that the server does not send it again.
     pub fn last_id(&self) -> Option<&str> {
         self.decoder.last_id()
     }
 
-    /// Returns how long the server wants a reader to wait before it comes again; see [`reconnect_delay`].
+    /// Returns the reconnection time that the server sent (`retry:`); see [`reconnect_delay`].
     pub fn retry(&self) -> Option<Duration> {
         self.decoder.retry()
     }
@@ -133,18 +134,18 @@ impl Stream for EventStream {
     }
 }
 
-/// Holds what an MCP server answers to a message.
+/// The response of an MCP server to a message.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct McpResponse {
     /// The HTTP status, whatever it is.
     pub status: StatusCode,
-    /// Holds what came with it.
+    /// The body.
     pub body: McpBody,
     url: Url,
 }
 
-/// Holds what comes with an answer.
+/// The body of a response.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum McpBody {
@@ -152,11 +153,11 @@ pub enum McpBody {
     Nothing,
     /// One JSON text.
     Json(Bytes),
-    /// An event stream, whose events are JSON texts: one of them is the answer.
+    /// An event stream of JSON texts, one of which is the response.
     Events(Box<EventStream>),
 }
 
-/// Says why there is no answer.
+/// Says why there is no response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum McpResponseError {
@@ -164,43 +165,43 @@ pub enum McpResponseError {
     #[error(transparent)]
     Network(#[from] HttpError),
     /// Neither JSON nor an event stream.
-    #[error("{url} answered HTTP {status} with {content_type}, which is no MCP message")]
+    #[error("{url} returned HTTP {status} with {content_type}, which is not an MCP message")]
     NoMessage {
-        /// Who.
+        /// The URL of the server.
         url: Url,
-        /// Says how.
+        /// The HTTP status.
         status: StatusCode,
-        /// And what.
+        /// The content type.
         content_type: UntrustedText,
     },
-    /// Holds what came is over, and the answer was not in it.
-    #[error("{url} answered HTTP {status}, and the answer to the message was not in it")]
+    /// The body ended without the JSON-RPC response.
+    #[error("{url} returned HTTP {status} without a response to the message")]
     Missing {
-        /// Who.
+        /// The URL of the server.
         url: Url,
-        /// Says how.
+        /// The HTTP status.
         status: StatusCode,
     },
 }
 
 impl McpResponse {
-    /// Reads `response` from `url`: a JSON text to its end, for which the server has
-    /// [`ANSWER_DEADLINE`]; of an event stream the head.
+    /// Reads `response` from `url`: a JSON text to its end, within [`RESPONSE_DEADLINE`]; of an event stream
+    /// only the head.
     ///
     /// # Errors
-    /// [`McpResponseError::NoMessage`] for a body of another kind; what the network says.
+    /// [`McpResponseError::NoMessage`] for a body of another kind; [`McpResponseError::Network`].
     pub async fn from_response(
         url: &Url,
         response: http::Response<Body>,
     ) -> Result<Self, McpResponseError> {
-        Self::from_response_with_timeout(ANSWER_DEADLINE, ANSWER_LIMIT, url, response).await
+        Self::from_response_with_timeout(RESPONSE_DEADLINE, RESPONSE_LIMIT, url, response).await
     }
 
-    /// Reads with another time for a JSON text, and another limit for its size in bytes. That of
-    /// events is set by [`EventStream::with_limit`].
+    /// Does the same as [`from_response`](Self::from_response), with another time limit and size limit (in
+    /// bytes) for a JSON text. The limit of an event is set by [`EventStream::with_limit`].
     ///
     /// # Errors
-    /// As [`of`](Self::of).
+    /// As [`from_response`](Self::from_response).
     pub async fn from_response_with_timeout(
         deadline: Duration,
         limit: usize,
@@ -209,7 +210,7 @@ impl McpResponse {
     ) -> Result<Self, McpResponseError> {
         let (head, body) = response.into_parts();
         let status = head.status;
-        let answer = |body| Self {
+        let with_body = |body| Self {
             status,
             body,
             url: url.clone(),
@@ -219,7 +220,7 @@ impl McpResponse {
         let kind = content_type.split(|byte| *byte == b';').next();
         let kind = kind.unwrap_or_default().trim_ascii();
         if kind.eq_ignore_ascii_case(b"text/event-stream") {
-            return Ok(answer(McpBody::Events(Box::new(EventStream::new(
+            return Ok(with_body(McpBody::Events(Box::new(EventStream::new(
                 url, body,
             )))));
         }
@@ -227,8 +228,8 @@ impl McpResponse {
         let bytes = bytes.map_err(|cause| HttpError::new(url, cause))?;
         let is_json = kind.eq_ignore_ascii_case(b"application/json");
         match bytes.trim_ascii() {
-            [] => Ok(answer(McpBody::Nothing)),
-            _ if is_json => Ok(answer(McpBody::Json(bytes))),
+            [] => Ok(with_body(McpBody::Nothing)),
+            _ if is_json => Ok(with_body(McpBody::Json(bytes))),
             _ => Err(McpResponseError::NoMessage {
                 url: without_query(url),
                 status,
@@ -237,15 +238,15 @@ impl McpResponse {
         }
     }
 
-    /// Returns the one message that answers the request with this `id`; others are passed over.
+    /// Returns the JSON-RPC response to the request with this `id`. Other messages are skipped.
     ///
     /// # Errors
-    /// [`McpResponseError::Missing`] if there is none; what the network says.
+    /// [`McpResponseError::Missing`] if there is none; [`McpResponseError::Network`].
     pub async fn into_result(self, id: &Value) -> Result<Value, McpResponseError> {
         let fits = |text: &[u8]| {
             let message: Value = serde_json::from_slice(text).ok()?;
-            let is_answer = message.get("method").is_none() && message.get("id") == Some(id);
-            is_answer.then_some(message)
+            let is_response = message.get("method").is_none() && message.get("id") == Some(id);
+            is_response.then_some(message)
         };
         let found = match self.body {
             McpBody::Nothing => None,

@@ -1,4 +1,4 @@
-//! The MCP server's canonical address: what every record, token and request is keyed by.
+//! The canonical URL of an MCP server: the key of its records, tokens and requests.
 
 use std::{
     fmt,
@@ -9,12 +9,12 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::{Host, Url};
 
-/// The URL of an MCP server: `https` (or `http` on loopback, or where a person
-/// [allows it](Self::allowing_http)), without user info and fragment.
+/// The URL of an MCP server: `https` (or `http` on loopback, or where the user
+/// [allows it](Self::parse_allow_http)), without user info and fragment.
 ///
-/// Two server URLs are equal when the WHATWG URL parser makes them so (letter case of scheme and
-/// host, default port); the text that the person typed is kept beside it, because a resource
-/// identifier is compared as text (RFC 8707 §2).
+/// Two server URLs are equal if the WHATWG URL parser normalizes them to the same URL (letter case of
+/// scheme and host, default port). The original text is kept too, because a resource identifier is
+/// compared as text (RFC 8707 §2).
 ///
 /// ```
 /// use mcp_client_oauth::ServerUrl;
@@ -37,58 +37,58 @@ pub enum ServerUrlError {
     /// Not an absolute URL at all.
     #[error("`{0}` is not a URL; a server URL looks like `https://mcp.example.com/mcp`")]
     NotAUrl(String),
-    /// Tokens must not travel in the clear (spec-checklist A8).
+    /// Not `https`: tokens must be encrypted in transit (MCP authorization, Communication Security).
     #[error(
-        "`{0}` is not https; plain http is for this machine, or for a private network whose owner \
-         allows it"
+        "`{0}` is not https; plain http is only for loopback, or for a private network if you \
+         allow it"
     )]
     NotHttps(String),
     /// A password in a URL ends up in logs and histories.
-    #[error("the server URL carries user info; remove what stands before the `@`")]
+    #[error("the server URL has user info; remove the text before the `@`")]
     UserInfo,
     /// RFC 8707 §2: a resource identifier has no fragment.
-    #[error("the server URL carries a fragment; remove the `#` and what follows")]
+    #[error("the server URL has a fragment; remove the `#` and the text after it")]
     Fragment,
 }
 
 impl ServerUrl {
-    /// Returns the same as [`from_str`](Self::from_str), and `http` on any host: for a server in a network
-    /// where nobody listens in, of containers, say. What it names may be plain http too.
+    /// Parses a URL as [`from_str`](Self::from_str) does, and allows `http` on any host: for a server in a
+    /// network that you trust, of containers, for example. The URLs that it names may be plain http too.
     ///
-    /// What is not encrypted goes to private addresses alone. Where a name leads is seen when it is
-    /// connected to, by [`ReqwestClient`](crate::platform::ReqwestClient); an application that sends
-    /// by other means, as the [`adapters`](crate::adapters) do, has to see to that itself: of a name
-    /// they do not know where it leads.
+    /// Plain http goes to private addresses only. [`ReqwestClient`](crate::platform::ReqwestClient) checks
+    /// the address that a name resolves to when it connects. An application that sends requests with
+    /// another client, as the [`adapters`](crate::adapters) do, must check it itself: they do not
+    /// resolve names.
     ///
     /// ```
     /// use mcp_client_oauth::ServerUrl;
     ///
-    /// let server = ServerUrl::allowing_http("http://mcp-server:8080/mcp")?;
-    /// assert!(server.is_in_clear());
+    /// let server = ServerUrl::parse_allow_http("http://mcp-server:8080/mcp")?;
+    /// assert!(server.is_plaintext());
     /// # Ok::<(), mcp_client_oauth::error::ServerUrlError>(())
     /// ```
     ///
     /// # Errors
-    /// As [`from_str`](Self::from_str), but for [`ServerUrlError::NotHttps`] of `http`.
+    /// As [`from_str`](Self::from_str), except [`ServerUrlError::NotHttps`] for `http`.
     pub fn parse_allow_http(text: &str) -> Result<Self, ServerUrlError> {
         read(text, true)
     }
 
-    /// Reads one that a person has allowed before, by `#[serde(deserialize_with = …)]`: for what your
-    /// own application has written, and not for what comes along with somebody's project.
+    /// Deserializes a URL that the user has allowed before, by `#[serde(deserialize_with = …)]`: for files
+    /// that your own application wrote, and not for the configuration of a project that others wrote.
     ///
     /// # Errors
-    /// As [`allowing_http`](Self::allowing_http).
-    pub fn deserialize_allowing_http<'de, D>(deserializer: D) -> Result<Self, D::Error>
+    /// As [`parse_allow_http`](Self::parse_allow_http).
+    pub fn deserialize_allow_http<'de, D>(deserializer: D) -> Result<Self, D::Error>
     where
         D: Deserializer<'de>,
     {
         Self::parse_allow_http(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 
-    /// Returns whether requests to it are not encrypted, though it is not on this machine.
+    /// Returns whether requests to it are sent unencrypted over a network: `http`, and not on loopback.
     pub fn is_plaintext(&self) -> bool {
-        is_in_clear(&self.url)
+        is_plaintext(&self.url)
     }
 
     /// Returns the URL.
@@ -96,13 +96,13 @@ impl ServerUrl {
         &self.url
     }
 
-    /// Returns the canonical text: what records are keyed by.
+    /// Returns the canonical text, which is the key of records.
     pub fn as_str(&self) -> &str {
         self.url.as_str()
     }
 
-    /// Returns the resource identifier to send when the server publishes none: the URL as it was written,
-    /// without a trailing slash after a bare authority (spec-checklist E6).
+    /// Returns the resource identifier to send if the server publishes none: the URL as the user wrote it,
+    /// without a trailing slash after a bare authority (MCP authorization, Canonical Server URI).
     pub fn resource_identifier(&self) -> &str {
         if self.url.path() == "/" && self.url.query().is_none() {
             self.text.trim_end_matches('/')
@@ -132,8 +132,8 @@ pub(crate) fn covers(outer: &Url, inner: &Url) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns whether a request to `url` is not encrypted, though it leaves this machine.
-pub(crate) fn is_in_clear(url: &Url) -> bool {
+/// Returns whether a request to `url` is sent unencrypted over a network.
+pub(crate) fn is_plaintext(url: &Url) -> bool {
     url.scheme() == "http" && !is_loopback(url)
 }
 
@@ -155,7 +155,7 @@ impl FromStr for ServerUrl {
     }
 }
 
-fn read(text: &str, may_be_in_clear: bool) -> Result<ServerUrl, ServerUrlError> {
+fn read(text: &str, allow_http: bool) -> Result<ServerUrl, ServerUrlError> {
     let text = text.trim();
     let url = Url::parse(text).map_err(|_| ServerUrlError::NotAUrl(shown(text)))?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -163,7 +163,7 @@ fn read(text: &str, may_be_in_clear: bool) -> Result<ServerUrl, ServerUrlError> 
     }
     match url.scheme() {
         "https" => {}
-        "http" if may_be_in_clear || is_loopback(&url) => {}
+        "http" if allow_http || is_loopback(&url) => {}
         _ if url.cannot_be_a_base() => return Err(ServerUrlError::NotAUrl(shown(text))),
         _ => return Err(ServerUrlError::NotHttps(shown(text))),
     }
@@ -174,7 +174,7 @@ fn read(text: &str, may_be_in_clear: bool) -> Result<ServerUrl, ServerUrlError> 
     Ok(ServerUrl { url, text })
 }
 
-/// Returns what was typed, without control characters and not longer than a line.
+/// Returns the text without control characters, shortened to a line.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(120).collect()
 }
@@ -257,14 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_allowed_by_name() {
-        let clear = ServerUrl::parse_allow_http("http://mcp-server:8080/mcp").unwrap();
-        assert!(clear.is_plaintext());
-        let text = serde_json::to_string(&clear).unwrap();
+    fn plain_http_is_refused_unless_it_is_allowed() {
+        let plaintext = ServerUrl::parse_allow_http("http://mcp-server:8080/mcp").unwrap();
+        assert!(plaintext.is_plaintext());
+        let text = serde_json::to_string(&plaintext).unwrap();
         assert!(serde_json::from_str::<ServerUrl>(&text).is_err());
         let mut read = serde_json::Deserializer::from_str(&text);
-        let read = ServerUrl::deserialize_allowing_http(&mut read);
-        assert_eq!(read.unwrap(), clear);
+        let read = ServerUrl::deserialize_allow_http(&mut read);
+        assert_eq!(read.unwrap(), plaintext);
         for other in [
             "https://mcp.example/",
             "http://127.0.0.1/",

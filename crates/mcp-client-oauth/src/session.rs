@@ -1,4 +1,4 @@
-//! Step 6: a token that is good now, renewed by one task at a time, in one process at a time.
+//! Step 6: a valid token, refreshed by one task at a time, in one process at a time.
 
 use std::sync::{
     Arc,
@@ -37,34 +37,35 @@ pub use refresh::refresh;
 pub(crate) use shared::{Borrowed, Target, borrow};
 use token_state::{Current, Freshness, TokenRequirement};
 
-/// Anything that can give a token for one resource.
+/// A source of tokens for one resource.
 #[async_trait]
 pub trait TokenSource: Send + Sync {
-    /// Returns where its tokens may be sent; none if it has no token yet.
+    /// Returns the resource that its tokens may be sent to, or `None` if it has no token yet.
     fn resource(&self) -> Option<Resource>;
 
-    /// Returns the server whose tokens these are.
+    /// Returns the MCP server of its tokens.
     fn server(&self) -> &ServerUrl;
 
-    /// Returns a token that is at hand and good now: no I/O, no waiting. None if it takes more than that.
+    /// Returns a valid token without I/O and without waiting, or `None` if it needs either.
     fn cached_token(&self) -> Option<AccessToken>;
 
-    /// Returns the MCP extension by which its tokens are got, if it is one (spec-checklist J14).
+    /// Returns the MCP extension that its grant belongs to, if any. A client declares it in its capabilities
+    /// (MCP extensions, "Negotiation").
     fn mcp_extension(&self) -> Option<&'static str> {
         None
     }
 
-    /// Returns what proves, for each request with one of its tokens, that we have the key that the token is
-    /// bound to; none if its tokens are bearer tokens.
-    fn prover(&self) -> Option<Arc<ProofGenerator>> {
+    /// Returns the generator of the DPoP proof that each request with one of its tokens needs (RFC 9449), or
+    /// `None` if its tokens are bearer tokens.
+    fn proof_generator(&self) -> Option<Arc<ProofGenerator>> {
         None
     }
 
-    /// Returns a token that is good now.
+    /// Returns a valid token.
     async fn token(&self) -> Result<AccessToken, Error>;
 
-    /// Returns a token other than `refused`, which the server would not take. It is a compare-and-swap: if
-    /// `refused` is no longer the current token, the current one is the answer.
+    /// Returns a token other than `refused`, which the server has rejected. It is a compare-and-swap: if
+    /// `refused` is no longer the current token, the current one is returned.
     async fn refresh_after_rejection(
         &self,
         refused: &AccessToken,
@@ -74,19 +75,19 @@ pub trait TokenSource: Send + Sync {
 
 /// The tokens of one login. Cloning shares it.
 ///
-/// It never asks a person: [`InteractiveSession`](crate::Interactive) does. A token that is still good is
-/// handed out without a lock. In its last quarter, a minute at most, it is renewed in the background
-/// while it is still handed out; at its very end everybody waits for the new one. One task of one
-/// process renews it, and that task is not stopped when its caller gives up: with rotation, a
-/// refresh that is dropped between "sent" and "saved" loses the login. What cannot be saved is kept
-/// in memory, and saving it is tried again; see [`settle`](Self::settle).
+/// It never asks the user to log in: [`InteractiveSession`](crate::InteractiveSession) does. A valid token
+/// is returned without a lock. In the last quarter of its lifetime, a minute at most, it is refreshed in
+/// the background and still returned; right before it expires every caller waits for the new one. One task
+/// of one process refreshes it, and that task is not cancelled with its caller: with rotation, a refresh
+/// that is dropped between "sent" and "saved" loses the login. Tokens that cannot be saved are kept in
+/// memory, and saving them is retried; see [`flush`](Self::flush).
 ///
 /// It needs a tokio runtime.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
 impl Session {
-    /// Starts with a record that has just been stored with `revision`.
+    /// Creates a session for a record that has just been stored with `revision`.
     pub fn new(
         platform: Platform,
         store: TokenStore,
@@ -108,7 +109,7 @@ impl Session {
         }))
     }
 
-    /// Goes on with what the store has, if anything.
+    /// Creates a session for the stored record, if there is one.
     ///
     /// # Errors
     /// [`Error::TokenStorage`].
@@ -121,13 +122,13 @@ impl Session {
         Ok(stored.map(|(record, revision)| Self::new(platform, store, key, record, revision)))
     }
 
-    /// Gives this session, and every clone of it, the grant of a login that presents an assertion. It
-    /// names the source of the assertion, which no record holds. [`login`](crate::login()) and
-    /// [`InteractiveSession`](crate::Interactive) do this by their options.
+    /// Sets the grant of a login that presents an assertion, for this session and every clone of it. The
+    /// grant names the source of the assertion, which no record holds. [`login`](crate::login()) and
+    /// [`InteractiveSession`](crate::InteractiveSession) do this by their options.
     ///
-    /// Where others than the user of this machine may write records
-    /// ([`Backend::is_shared`](crate::store::Backend::is_shared)), the authorization server is found
-    /// again, with these options of `discovery`, before the assertion is sent.
+    /// If other users may write records ([`Backend::is_shared`](crate::store::Backend::is_shared)), the
+    /// authorization server is discovered again, with these options of `discovery`, before the assertion
+    /// is sent.
     #[must_use]
     pub fn with_grant(self, grant: NonInteractiveGrant, discovery: &DiscoveryOptions) -> Self {
         let mut discovery = discovery.clone();
@@ -139,42 +140,42 @@ impl Session {
         self
     }
 
-    /// Returns whether the session has a grant, and another one than this.
+    /// Returns whether the session has another grant than this one.
     pub(crate) fn has_other_grant(&self, grant: &NonInteractiveGrant) -> bool {
         let given = self.0.given.load();
         given.as_ref().is_some_and(|given| given.grant != *grant)
     }
 
-    /// TargetArgs tokens these are.
+    /// Returns the key of the login.
     pub fn key(&self) -> &LoginKey {
         &self.0.key
     }
 
-    /// Returns what is known of the login at this moment.
+    /// Returns the current record of the login.
     pub fn record(&self) -> Record {
         self.0.current.load().record.clone()
     }
 
-    /// Returns the scope that was asked for and not granted.
+    /// Returns the part of the requested scope that was not granted.
     pub fn missing_scope(&self) -> Option<Scope> {
         self.0.current.load().record.missing_scope()
     }
 
-    /// Returns the `Authorization` header if it is at hand and good now: no I/O, no lock, no allocation.
-    /// When the token nears its end this has it renewed in the background. None at its very end;
-    /// [`header`](Self::header) waits for a fresh one then.
+    /// Returns the `Authorization` header if the token is valid: no I/O, no lock, no allocation. If the
+    /// token expires soon, this starts a refresh in the background. Right before it expires the result is
+    /// `None`; [`header`](Self::header) waits for a new token then.
     ///
-    /// With a token that is bound to a key ([`prover`](TokenSource::prover)) each request needs a
-    /// proof besides; [`Authorized`](crate::Authorized) sends both.
+    /// With a DPoP-bound token ([`proof_generator`](TokenSource::proof_generator)) each request needs a proof
+    /// too; [`Authorized`](crate::Authorized) sends both.
     pub fn ready_header(&self) -> Option<HeaderValue> {
         let current = self.current()?;
         Some(current.record.tokens.authorization_header())
     }
 
-    /// Returns what is handed out now, if it is good, with a renewal begun if it is time for one.
+    /// Returns the current record if its token is valid, and starts a refresh if it expires soon.
     fn current(&self) -> Option<Guard<Arc<Current>>> {
         let current = self.0.current.load();
-        match current.age(self.0.platform.clock.now()) {
+        match current.freshness(self.0.platform.clock.now()) {
             Freshness::Fresh => {}
             Freshness::Advisory => self.renew_ahead(&current),
             Freshness::Mandatory => return None,
@@ -182,8 +183,8 @@ impl Session {
         Some(current)
     }
 
-    /// Renews in the background, once for each token. Without a runtime that waits until it must be
-    /// done.
+    /// Refreshes in the background, once for each token. Without a runtime, the token is refreshed when a
+    /// caller must wait for it.
     fn renew_ahead(&self, current: &Current) {
         if let Ok(runtime) = Handle::try_current()
             && current.may_renew_ahead()
@@ -191,13 +192,13 @@ impl Session {
             let session = self.clone();
             runtime.spawn(async move {
                 if let Err(error) = session.renew(TokenRequirement::Fresh).await {
-                    tracing::warn!(server = %session.key(), %error, "not renewed ahead of its time");
+                    tracing::warn!(server = %session.key(), %error, "background refresh failed");
                 }
             });
         }
     }
 
-    /// Returns the `Authorization` header with a token that is good now, renewed if need be.
+    /// Returns the `Authorization` header with a valid token, which is refreshed if necessary.
     ///
     /// # Errors
     /// As [`token`](TokenSource::token).
@@ -208,12 +209,12 @@ impl Session {
         }
     }
 
-    /// Returns a token that is not near its end: this waits for a new one where [`token`](TokenSource::token)
-    /// would hand out the old one. For whoever takes the token elsewhere.
+    /// Returns a token that does not expire soon: this waits for a new one where
+    /// [`token`](TokenSource::token) would still return the old one. For a caller that passes the token on.
     ///
     /// # Errors
-    /// As [`token`](TokenSource::token); not if the old token is still good and the server cannot
-    /// answer now, or gave no refresh token.
+    /// As [`token`](TokenSource::token). There is no error if the old token is still valid and the server
+    /// is unavailable, or issued no refresh token.
     pub async fn token_with_margin(&self) -> Result<AccessToken, Error> {
         match self.renew(TokenRequirement::Fresh).await {
             Err(error) if error.remedy() == Remedy::Retry || has_no_refresh_token(&error) => {
@@ -223,7 +224,7 @@ impl Session {
         }
     }
 
-    /// Renews the token now, however good it still looks.
+    /// Refreshes the token now, even if it has not expired.
     ///
     /// # Errors
     /// As [`token`](TokenSource::token), and [`TokenRefreshError::NotRefreshable`].
@@ -239,23 +240,23 @@ impl Session {
         }
     }
 
-    /// Waits until nothing is under way: no renewal, no tokens that are still to be stored, nothing
-    /// that is to be let go. Call it before the process ends, with a time limit: a store that fails
-    /// is tried for about an hour.
+    /// Waits until the current refresh has ended, its tokens are saved, and the locks are released. Call it
+    /// before the process ends, with a time limit: saving to a store that fails is retried for about an
+    /// hour.
     pub async fn flush(&self) {
-        let _nobody_renews = self.0.gate.lock().await;
+        let _no_refresh = self.0.gate.lock().await;
         self.0.unsaved.stored().await;
         self.0.store.flush().await;
     }
 
-    /// Renews unless the current token is what is wished for.
+    /// Refreshes the token unless the current one meets the requirement.
     ///
-    /// Behind the gate stand those who found the token wanting at the same time. The first renews;
-    /// the others find a good token, or the failure of the attempt that they waited for.
-    async fn renew(&self, wish: TokenRequirement) -> Result<AccessToken, Error> {
+    /// Callers that need a new token at the same time wait at the gate. The first refreshes; the others
+    /// get its token, or the error of the attempt that they waited for.
+    async fn renew(&self, requirement: TokenRequirement) -> Result<AccessToken, Error> {
         let seen = self.0.attempts.load(Ordering::Acquire);
         let mut gate = Arc::clone(&self.0.gate).lock_owned().await;
-        if let Some(token) = self.0.token_for(&wish) {
+        if let Some(token) = self.0.token_for(&requirement) {
             return Ok(token);
         }
         if gate.number > seen
@@ -264,19 +265,19 @@ impl Session {
             return Err(failure.clone());
         }
         let inner = Arc::clone(&self.0);
-        let (told, outcome) = oneshot::channel();
-        // Owned by nobody who could give up. The gate goes with it, so that it opens when the work
-        // is done, and not when the caller is gone.
+        let (result, outcome) = oneshot::channel();
+        // The task is not cancelled with its caller. It owns the gate, so that the gate opens when the
+        // work is done, and not when the caller is dropped.
         let renewal = self.0.store.tasks().spawn(async move {
-            let outcome = inner.renew(&wish).await;
+            let outcome = inner.renew(&requirement).await;
             let number = inner.attempts.fetch_add(1, Ordering::AcqRel) + 1;
             *gate = LastAttempt {
                 number,
                 failure: outcome.as_ref().err().cloned(),
             };
             drop(gate);
-            // A caller that is gone needs no answer.
-            let _ = told.send(outcome);
+            // The caller may have been cancelled.
+            let _ = result.send(outcome);
             inner.store_unsaved().await;
         });
         match outcome.await {
@@ -311,8 +312,8 @@ impl TokenSource for Session {
         Some(current.record.tokens.access_token.clone())
     }
 
-    fn prover(&self) -> Option<Arc<ProofGenerator>> {
-        self.0.current.load().prover.clone()
+    fn proof_generator(&self) -> Option<Arc<ProofGenerator>> {
+        self.0.current.load().proof_generator.clone()
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
@@ -326,30 +327,31 @@ impl TokenSource for Session {
         let current = self.0.current.load();
         current
             .record
-            .machine
+            .non_interactive
             .as_ref()
             .and_then(RecordedGrant::extension)
     }
 
-    /// Returns a refresh brings no wider scope (RFC 6749 §6), so `insufficient_scope` is answered with what
-    /// another process may have got meanwhile, with what can be got without a person, or with
+    /// Returns another token after a rejection. A refresh cannot widen the scope (RFC 6749 §6), so after
+    /// `insufficient_scope` this returns a token that another process has stored since, or one of a
+    /// non-interactive grant, or the error
     /// [`AuthorizationError::ScopeNotGranted`](crate::error::AuthorizationError::ScopeNotGranted).
     async fn refresh_after_rejection(
         &self,
         refused: &AccessToken,
         challenge: &Challenge,
     ) -> Result<AccessToken, Error> {
-        let wish = TokenRequirement::Other(refused.clone());
-        if let Some(token) = self.0.token_for(&wish) {
+        let requirement = TokenRequirement::Other(refused.clone());
+        if let Some(token) = self.0.token_for(&requirement) {
             return Ok(token);
         }
         if challenge.is_insufficient_scope() {
-            let nobody_renews = self.0.gate.lock().await;
+            let no_refresh = self.0.gate.lock().await;
             let adopted = self.0.adopt_wider(refused, challenge).await;
-            drop(nobody_renews);
+            drop(no_refresh);
             let Some(scope) = adopted
                 .is_err()
-                .then(|| self.0.scope_to_ask_for(challenge))
+                .then(|| self.0.scope_to_request(challenge))
                 .flatten()
             else {
                 return adopted;
@@ -358,7 +360,7 @@ impl TokenSource for Session {
                 .renew(TokenRequirement::Wider(refused.clone(), scope))
                 .await;
         }
-        match self.renew(wish).await {
+        match self.renew(requirement).await {
             Err(error) if has_no_refresh_token(&error) => Err(self
                 .0
                 .unless_expired(error, |server, _left| TokenRefreshError::Rejected(server))),

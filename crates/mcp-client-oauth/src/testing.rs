@@ -1,4 +1,4 @@
-//! Stand-ins for the outside world, for tests of this crate and of applications that use it.
+//! Test doubles of the platform, for tests of this crate and of applications that use it.
 
 use std::{
     collections::VecDeque,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A clock that stands still until it is moved. Whoever sleeps is woken when the time has come.
+/// A clock that stands still until it is moved. A sleep ends when the clock reaches its end.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Time>);
 
@@ -26,28 +26,28 @@ struct Time {
     now: Mutex<SystemTime>,
     moved: Notify,
     slept: Mutex<Vec<Duration>>,
-    /// Says whether a sleep moves the clock itself, as if time flew.
-    flies: bool,
+    /// Says whether a sleep moves the clock itself.
+    auto_advances: bool,
 }
 
 impl ManualClock {
-    /// Starts at `now`.
+    /// Creates a clock that shows `now`.
     pub fn new(now: SystemTime) -> Self {
-        Self::made(now, false)
+        Self::create(now, false)
     }
 
-    /// Starts at `now`, and a sleep ends at once, with the clock moved by its length.
+    /// Creates a clock that shows `now`. A sleep moves it by its length and ends at once.
     pub fn auto_advancing(now: SystemTime) -> Self {
-        Self::made(now, true)
+        Self::create(now, true)
     }
 
-    fn made(now: SystemTime, flies: bool) -> Self {
+    fn create(now: SystemTime, auto_advances: bool) -> Self {
         let (now, slept) = (Mutex::new(now), Mutex::default());
         Self(Arc::new(Time {
             now,
             moved: Notify::new(),
             slept,
-            flies,
+            auto_advances,
         }))
     }
 
@@ -57,13 +57,13 @@ impl ManualClock {
         self.0.moved.notify_waiters();
     }
 
-    /// Sets the clock, also backward.
+    /// Sets the clock, forward or backward.
     pub fn set(&self, now: SystemTime) {
         *lock(&self.0.now) = now;
         self.0.moved.notify_waiters();
     }
 
-    /// Returns every sleep that was asked for, in order.
+    /// Returns the lengths of all sleeps, in order.
     pub fn slept(&self) -> Vec<Duration> {
         lock(&self.0.slept).clone()
     }
@@ -78,7 +78,7 @@ impl Clock for ManualClock {
     async fn sleep(&self, duration: Duration) {
         lock(&self.0.slept).push(duration);
         let until = self.now() + duration;
-        if self.0.flies {
+        if self.0.auto_advances {
             self.advance(duration);
         }
         loop {
@@ -91,7 +91,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// An HTTP client that plays a script and remembers what it was asked.
+/// An HTTP client that returns scripted responses and records the requests.
 #[derive(Debug, Default)]
 pub struct ScriptedHttp {
     script: Mutex<VecDeque<Result<Response, HttpErrorKind>>>,
@@ -99,7 +99,7 @@ pub struct ScriptedHttp {
 }
 
 impl ScriptedHttp {
-    /// With these answers, one for each request, in order.
+    /// Creates a client with these responses, one for each request, in order.
     pub fn new(script: impl IntoIterator<Item = Result<Response, HttpErrorKind>>) -> Self {
         Self {
             script: Mutex::new(script.into_iter().collect()),
@@ -107,7 +107,7 @@ impl ScriptedHttp {
         }
     }
 
-    /// Returns what was asked, in order.
+    /// Returns the requests, in order.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.requests).clone()
     }
@@ -115,19 +115,19 @@ impl ScriptedHttp {
 
 #[async_trait]
 impl HttpClient for ScriptedHttp {
-    /// When the script is over, nobody is there.
+    /// Returns the next response of the script. After the last one every request fails.
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let url = request.url.clone();
         lock(&self.requests).push(request);
         tokio::task::yield_now().await;
-        let over = || Err(HttpErrorKind::Connect("the script is over".to_owned()));
+        let over = || Err(HttpErrorKind::Connect("the script has ended".to_owned()));
         let next = lock(&self.script).pop_front();
         next.unwrap_or_else(over)
             .map_err(|cause| HttpError::new(&url, cause))
     }
 }
 
-/// A person who does nothing, and remembers what they were shown.
+/// An interaction that does nothing, and records what it would show.
 #[derive(Debug, Default)]
 pub struct RecordedInteraction {
     opened: Mutex<Vec<Url>>,
@@ -135,12 +135,12 @@ pub struct RecordedInteraction {
 }
 
 impl RecordedInteraction {
-    /// Returns the URLs that were to be opened, in order.
+    /// Returns the URLs that it would open, in order.
     pub fn opened(&self) -> Vec<Url> {
         lock(&self.opened).clone()
     }
 
-    /// Returns the codes that they were shown, in order.
+    /// Returns the prompts that it would show, in order.
     pub fn prompts(&self) -> Vec<DevicePrompt> {
         lock(&self.prompts).clone()
     }

@@ -13,17 +13,18 @@ use crate::{
     },
 };
 
-/// Sends the request that `build` makes for `client`. With a `prover` it carries a proof.
+/// Sends the request that `build` makes for `client`. With a `proof_generator` it carries a proof (RFC
+/// 9449).
 ///
 /// A client with `client_secret_basic` that is refused (`invalid_client`, or HTTP 401 with
 /// `unauthorized_client`) is sent once more with `client_id` in the form too, within the deadline of
-/// the first request. What comes of it is remembered with the client. Neither the code nor the refresh
-/// token of the request is lost by that at the servers that need it: they look at the client first.
+/// the first request. The result is remembered with the client. The servers that need it check the
+/// client first, so neither the code nor the refresh token of the request is used up by the first one.
 pub(crate) async fn send<B>(
     platform: &Platform,
     client: &ClientAuth<'_>,
     build: B,
-    prover: Option<&ProofGenerator>,
+    proof_generator: Option<&ProofGenerator>,
 ) -> Result<Response, HttpError>
 where
     B: Fn(&ClientAuth<'_>) -> Request,
@@ -32,7 +33,7 @@ where
     let begun = platform.clock.now();
     let request = build(client);
     let deadline = request.deadline;
-    let first = dpop::ask(platform, request, prover).await?;
+    let first = dpop::send_with_proof(platform, request, proof_generator).await?;
     let Some(again) = client.with_client_id_in_form() else {
         return Ok(first);
     };
@@ -45,8 +46,8 @@ where
     tracing::debug!("the client was refused; sending it again with `client_id` in the form");
     let mut request = build(&again);
     request.deadline = request.deadline.min(left);
-    // A request that is lost may have been carried out: then its failure is the one to report.
-    let second = dpop::ask(platform, request, prover).await?;
+    // A request without a response may have been carried out: then its failure is the one to report.
+    let second = dpop::send_with_proof(platform, request, proof_generator).await?;
     Ok(match Outcome::of(&second) {
         Outcome::Accepted => {
             again.learn();
@@ -57,9 +58,9 @@ where
     })
 }
 
-/// Holds what the response to the second request says of the client.
+/// The outcome of the second request for the client.
 enum Outcome {
-    /// The server has authenticated it, whatever else it says.
+    /// The server has authenticated it, even if it refused the request.
     Accepted,
     /// It was refused again, so the first refusal is the one to report.
     Refused,
@@ -75,26 +76,27 @@ impl Outcome {
         match error {
             TokenError::Unavailable { .. } => Self::Unknown,
             _ if error.refuses_client() => Self::Refused,
-            // RFC 6749 §5.2 has `invalid_request` for a server that takes this for two mechanisms of
-            // authentication. The Python MCP SDK misses another field, and knows the client by then.
-            _ if error.is("invalid_request") && !revocation::wants_secret(response) => {
+            // RFC 6749 §5.2: `invalid_request` where a server treats this as two mechanisms of
+            // authentication. The Python MCP SDK sends it for a missing field, after it has
+            // authenticated the client.
+            _ if error.has_code("invalid_request") && !revocation::requires_secret(response) => {
                 Self::Refused
             }
             TokenError::Refused { .. } => Self::Accepted,
-            TokenError::Malformed { .. } | TokenError::Downgraded | TokenError::NonceMismatch => {
-                Self::Refused
-            }
+            TokenError::Malformed { .. }
+            | TokenError::TokenTypeDowngrade
+            | TokenError::NonceMismatch => Self::Refused,
         }
     }
 }
 
-/// Sends a revocation request as [`send`] does, within `deadline`. A server that misses the field
+/// Sends a revocation request as [`send`] does, within `deadline`. A server that requires the field
 /// `client_secret` gets an empty one, once.
 pub(crate) async fn revoke<B>(
     platform: &Platform,
     client: &ClientAuth<'_>,
     build: B,
-    prover: Option<&ProofGenerator>,
+    proof_generator: Option<&ProofGenerator>,
     deadline: Duration,
 ) -> Result<Response, HttpError>
 where
@@ -107,13 +109,13 @@ where
         request.deadline = request.deadline.min(left);
         request
     };
-    let first = send(platform, client, build, prover).await?;
+    let first = send(platform, client, build, proof_generator).await?;
     let again = client.as_learned().with_empty_secret();
-    let Some(again) = again.filter(|_| revocation::wants_secret(&first)) else {
+    let Some(again) = again.filter(|_| revocation::requires_secret(&first)) else {
         return Ok(first);
     };
     if platform.clock.now() >= end {
         return Ok(first);
     }
-    dpop::ask(platform, build(&again), prover).await
+    dpop::send_with_proof(platform, build(&again), proof_generator).await
 }

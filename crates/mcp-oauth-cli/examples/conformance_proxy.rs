@@ -63,7 +63,7 @@ fn proxy(server: &str, home: &Path) -> Result<Child, Failure> {
     let own = std::env::current_exe()?;
     let built = own.parent().and_then(Path::parent);
     let program = built
-        .ok_or("nobody knows where the proxy is")?
+        .ok_or("cannot find the directory of the proxy")?
         .join("mcp-oauth");
     let child = Command::new(program)
         .args(["proxy", server, "--store", "memory:"])

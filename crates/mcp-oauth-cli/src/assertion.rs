@@ -1,4 +1,4 @@
-//! The source of an assertion, as it is typed and as it is remembered: `FILE`, `env:NAME` or
+//! The source of an assertion, as it is typed and as it is stored: `FILE`, `env:NAME` or
 //! `cmd:PROGRAM`; and the identity provider that an assertion is for.
 
 use std::path::absolute;
@@ -16,15 +16,15 @@ const COMMAND: &str = "cmd:";
 pub(crate) struct Source(String);
 
 impl Source {
-    /// Reads what was typed. A file is named by its absolute path, for it is read again from other
+    /// Parses what was typed. The path of a file becomes absolute, because it is read again from other
     /// directories.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text == VARIABLE {
-            return Err("name a variable, as in env:NAME".to_owned());
+            return Err("expected a variable, as in env:NAME".to_owned());
         }
         let line = text.strip_prefix(COMMAND);
         if line.is_some_and(|line| line.trim().is_empty()) {
-            return Err("name a program, as in cmd:PROGRAM".to_owned());
+            return Err("expected a program, as in cmd:PROGRAM".to_owned());
         }
         if line.is_some() || text.starts_with(VARIABLE) {
             return Ok(Self(text.to_owned()));
@@ -49,8 +49,8 @@ impl Source {
         }
     }
 
-    /// Returns the source for a message. The arguments of a program may hold a secret, so they are not
-    /// repeated.
+    /// Returns the source for a message. The arguments of a program may hold a secret, so they are left
+    /// out.
     pub(crate) fn shown(&self) -> String {
         if self.0.starts_with(COMMAND) {
             return "cmd:PROGRAM".to_owned();
@@ -59,13 +59,13 @@ impl Source {
     }
 }
 
-/// The identity provider of an enterprise. The secret or key of the client there is in the record.
+/// The identity provider of an organization. The secret or key of the client there is in the record.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Idp {
     pub(crate) issuer: Issuer,
     pub(crate) token_endpoint: Url,
     pub(crate) client_id: String,
-    /// The source of the ID token, or of the refresh token that is read instead.
+    /// The source of the ID token; `refresh_token` is the source of a refresh token that is used instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id_token: Option<Source>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

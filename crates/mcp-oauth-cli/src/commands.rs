@@ -8,19 +8,19 @@ use crate::{
     error::{Exit, Failure},
 };
 
-mod backends;
 mod client_metadata;
 mod config;
 mod demo;
-mod get;
 mod list;
 mod login;
 mod logout;
 mod migrate;
-mod paste;
 mod proxy;
+mod prune;
 mod refresh;
 mod request;
+mod show;
+mod stores;
 mod test;
 mod token;
 mod tools;
@@ -32,18 +32,22 @@ pub(crate) async fn run(context: Context, command: Command) -> Result<Exit, Fail
         // On the heap: a login is large, and no other command should grow by it.
         Command::Login(login) => Box::pin(login::run(&context, *login)).await,
         Command::List => list::run(&context).await,
-        Command::Get(whose) => get::run(&context, &whose).await,
+        Command::Show(target) => show::run(&context, &target).await,
         Command::Token(token) => token::run(&context, &token).await,
         Command::Test(connect) => test::run(&context, &connect).await,
         Command::Tools(connect) => tools::run(&context, &connect).await,
         Command::Request(request) => request::run(&context, &request).await,
-        Command::Refresh(whose) => refresh::run(&context, &whose).await,
-        Command::Logout(logout) => logout::logout(&context, &logout).await,
-        Command::Clear(clear) => logout::clear(&context, clear).await,
-        Command::Backends => Ok(backends::run(&context).await),
+        Command::Refresh(target) => refresh::run(&context, &target).await,
+        Command::Logout(logout) => logout::run(&context, &logout).await,
+        Command::Clear(clear) => match clear.into_local_logout() {
+            Some(logout) => logout::run(&context, &logout).await,
+            None => prune::run(&context).await,
+        },
+        Command::Prune => prune::run(&context).await,
+        Command::Stores => Ok(stores::run(&context).await),
         Command::Migrate(migrate) => migrate::run(&context, &migrate).await,
         Command::Config(typed) => config::run(&context, &typed),
-        Command::Paste => paste::run(&context).await,
+        Command::Paste => login::complete(&context).await,
         Command::Proxy(proxy) => proxy::run(&context, *proxy).await,
         Command::ClientMetadata(typed) => client_metadata::run(&context, &typed),
         Command::OpenUrl { url } => Ok(open(&url).await),

@@ -1,4 +1,4 @@
-//! What holds for this run: flags go before the environment, and that before defaults.
+//! The configuration of a command: flags override the environment, and the environment overrides defaults.
 
 use std::{
     ffi::OsString,
@@ -27,44 +27,44 @@ pub(crate) use vault::Variables;
 use environment::{CLIENT_SECRET, IDP_CLIENT_SECRET, PASSWORD, PROXY_TOKEN, text_of};
 use secrets::{not_text, text};
 
-/// Says where a password comes from.
+/// The source of a password.
 #[derive(Clone)]
 pub(crate) enum Password {
-    /// The file that holds it.
+    /// A file that holds the password.
     File(PathBuf),
     /// The environment.
     Given(Secret<String>),
-    /// Nobody has given one: a person is asked, if one is needed.
+    /// None is given: the user is prompted, if one is needed.
     Ask,
 }
 
-/// Holds what holds for this run.
+/// The configuration of a command.
 pub(crate) struct Config {
-    pub(crate) place: StoreLocation,
-    /// Says why there, in words.
-    pub(crate) why: &'static str,
-    /// Says where they would be kept without `--store`.
-    pub(crate) otherwise: StoreLocation,
-    /// The directory of sealed files where none is named.
-    pub(crate) usual: Option<PathBuf>,
+    pub(crate) store: StoreLocation,
+    /// The setting that selected the store, as text.
+    pub(crate) store_reason: &'static str,
+    /// The store that is used without `--store`.
+    pub(crate) configured_store: StoreLocation,
+    /// The directory of encrypted files where none is named.
+    pub(crate) default_directory: Option<PathBuf>,
     pub(crate) password: Password,
-    /// The file of a password, if one was typed.
+    /// The value of `--password-file`.
     pub(crate) typed_password: Option<PathBuf>,
-    /// The password without what was typed.
-    pub(crate) kept_password: Password,
+    /// The password without `--password-file`.
+    pub(crate) configured_password: Password,
     pub(crate) client_secret: Option<Secret<String>>,
-    /// The one at the identity provider.
+    /// The client secret at the identity provider.
     pub(crate) idp_client_secret: Option<Secret<String>>,
-    /// Says which Vault, and as whom, if the place is one.
+    /// The address of the Vault and its credentials, for a store in Vault.
     pub(crate) vault: Variables,
-    /// Says whether it makes sense to open a browser.
+    /// Says whether a browser can be opened here.
     pub(crate) has_browser: bool,
-    /// Whom connections trust, and as whom they come.
+    /// The certificates of connections.
     pub(crate) network: NetworkFlags,
     names: Option<PathBuf>,
-    /// Holds what a process that another application starts needs to find the same.
-    pub(crate) carried: ForwardedEnv,
-    /// Holds what a client of `proxy --listen` has to bring.
+    /// The configuration that a process of another application needs to use the same data.
+    pub(crate) forwarded: ForwardedEnv,
+    /// The token that a client of `proxy --listen` has to send.
     pub(crate) proxy_token: Option<Secret<String>>,
 }
 
@@ -77,13 +77,13 @@ impl Config {
             Some(directory) => Some(directory.join("tokens")),
             None => EncryptedFileStore::default_dir().ok(),
         };
-        let (chosen, why) = place(flags, &environment, usual.as_deref())?;
+        let (chosen, why) = store_location(flags, &environment, usual.as_deref())?;
         let without = Global {
             store: None,
             ..flags.clone()
         };
-        let (otherwise, _) = place(&without, &environment, usual.as_deref())?;
-        let carried = forwarded_env::carried(flags, &environment);
+        let (otherwise, _) = store_location(&without, &environment, usual.as_deref())?;
+        let forwarded = forwarded_env::forwarded(flags, &environment);
         let kept_password = match (environment.password_file, environment.password) {
             (Some(file), _) => Password::File(file.into()),
             (None, Some(password)) => Password::Given(text(PASSWORD, password)?),
@@ -96,19 +96,19 @@ impl Config {
         };
         let secret = |name, own: Option<OsString>| own.map(|own| text(name, own)).transpose();
         Ok(Self {
-            place: chosen,
-            why,
-            otherwise,
-            usual,
+            store: chosen,
+            store_reason: why,
+            configured_store: otherwise,
+            default_directory: usual,
             password,
             typed_password,
-            kept_password,
+            configured_password: kept_password,
             client_secret: secret(CLIENT_SECRET, environment.client_secret)?,
             idp_client_secret: secret(IDP_CLIENT_SECRET, environment.idp_client_secret)?,
             vault: environment.vault,
             has_browser,
             network: flags.network.or(environment.certificates),
-            carried,
+            forwarded,
             proxy_token: environment
                 .proxy_token
                 .map(|own| text(PROXY_TOKEN, own))
@@ -119,7 +119,7 @@ impl Config {
         })
     }
 
-    /// Returns a text in which `${NAME}` stands for a variable of the environment.
+    /// Replaces `${NAME}` in a text by the variable of the environment.
     pub(crate) fn with_variables(text: &str) -> Result<String, Failure> {
         let mut whole = String::new();
         let mut rest = text;
@@ -134,49 +134,52 @@ impl Config {
         Ok(whole + rest)
     }
 
-    /// Returns the directory of what is remembered of servers that a proxy speaks for.
-    pub(crate) fn remembered(&self) -> Option<PathBuf> {
+    /// Returns the directory of the files that proxies store about their servers.
+    pub(crate) fn proxy_directory(&self) -> Option<PathBuf> {
         Some(self.names.as_ref()?.with_file_name("proxy"))
     }
 
     /// Returns the file with the names of the servers.
-    pub(crate) fn names(&self) -> Result<&Path, Failure> {
+    pub(crate) fn names_file(&self) -> Result<&Path, Failure> {
         self.names.as_deref().ok_or_else(|| {
             Failure::other(
                 "config",
-                "this system names no directory for configuration",
-                Some("choose a place: --data-dir DIR".to_owned()),
+                "no configuration directory found; set --data-dir",
+                Some("choose a directory: --data-dir DIR".to_owned()),
             )
         })
     }
 }
 
-/// Returns a flag goes before the environment, and what names a store before what names a directory; only
-/// a place that the environment names gives way to a directory that is typed. Whichever kind of
-/// sealed files is chosen, they are in the directory that is chosen, unless the store names one.
-fn place(
+/// Returns the store, and the setting that selected it. Flags override the environment, and a store overrides
+/// a data directory; only a location in `MCP_OAUTH_STORE` is overridden by `--data-dir`. Encrypted files are
+/// in the data directory, unless the store names another one.
+fn store_location(
     flags: &Global,
     environment: &Environment,
-    usual: Option<&Path>,
+    default_directory: Option<&Path>,
 ) -> Result<(StoreLocation, &'static str), Failure> {
     if let Some(spec) = &flags.store {
-        return Ok((StoreLocation::of_spec(spec, usual), "chosen by --store"));
+        return Ok((
+            StoreLocation::parse(spec, default_directory),
+            "set by --store",
+        ));
     }
-    let in_usual = StoreLocation::of_spec("auto", usual);
+    let in_default = StoreLocation::parse("auto", default_directory);
     if let Some(spec) = &environment.store {
         let spec = spec.to_str().ok_or_else(|| not_text("MCP_OAUTH_STORE"))?;
         return Ok(match flags.data_dir {
-            Some(_) if StoreLocation::is_elsewhere(spec) => (in_usual, "chosen by --data-dir"),
+            Some(_) if StoreLocation::names_location(spec) => (in_default, "set by --data-dir"),
             _ => (
-                StoreLocation::of_spec(spec, usual),
-                "chosen by MCP_OAUTH_STORE",
+                StoreLocation::parse(spec, default_directory),
+                "set by MCP_OAUTH_STORE",
             ),
         });
     }
     Ok(match (&flags.data_dir, &environment.data_dir) {
-        (Some(_), _) => (in_usual, "chosen by --data-dir"),
-        (None, Some(_)) => (in_usual, "chosen by MCP_OAUTH_DATA_DIR"),
-        (None, None) => (in_usual, "the default: nothing else was chosen"),
+        (Some(_), _) => (in_default, "set by --data-dir"),
+        (None, Some(_)) => (in_default, "set by MCP_OAUTH_DATA_DIR"),
+        (None, None) => (in_default, "the default"),
     })
 }
 
@@ -193,7 +196,7 @@ mod tests {
         Config::new(flags, environment).unwrap()
     }
 
-    /// Returns the place that is chosen, in short.
+    /// Returns the selected store, in short.
     fn chosen(store: &str, data_dir: &str, env_store: &str, env_data_dir: &str) -> String {
         let given = |value: &str| Some(value.to_owned()).filter(|value| !value.is_empty());
         let flags = Global {
@@ -206,7 +209,7 @@ mod tests {
             data_dir: given(env_data_dir).map(OsString::from),
             ..Environment::default()
         };
-        match config(&flags, environment).place {
+        match config(&flags, environment).store {
             StoreLocation::Files { key, directory } => {
                 format!("{key:?} {}", directory.unwrap_or_default().display())
             }
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_secret_in_the_environment_is_known_to_be() {
+    fn the_library_lists_every_secret_variable() {
         let own = [
             PASSWORD,
             CLIENT_SECRET,
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_goes_before_the_environment() {
+    fn a_flag_overrides_the_environment() {
         assert_eq!(chosen("memory:", "", "file:/env", ""), "memory:");
         assert_eq!(chosen("file", "/flag", "", "/env"), "File /flag/tokens");
         assert_eq!(chosen("file:/a", "/flag", "", ""), "File /a");
@@ -237,15 +240,15 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_typed_goes_before_a_place_of_the_environment_but_not_its_kind() {
-        for elsewhere in ["memory:", "file:/env", "vault:https://v.example"] {
-            assert_eq!(chosen("", "/flag", elsewhere, ""), "Auto /flag/tokens");
+    fn a_typed_directory_overrides_the_location_in_the_environment_but_not_its_kind() {
+        for location in ["memory:", "file:/env", "vault:https://v.example"] {
+            assert_eq!(chosen("", "/flag", location, ""), "Auto /flag/tokens");
         }
         assert_eq!(chosen("", "/flag", "keychain", ""), "Keychain /flag/tokens");
     }
 
     #[test]
-    fn a_store_and_a_directory_can_be_chosen_by_the_environment() {
+    fn the_environment_sets_the_store_and_the_directory() {
         assert_eq!(chosen("", "", "file:/tokens", "/data"), "File /tokens");
         assert_eq!(chosen("", "", "keychain", "/data"), "Keychain /data/tokens");
         assert_eq!(chosen("", "", "vault", "/data"), "vault ");
@@ -254,6 +257,9 @@ mod tests {
             ..Environment::default()
         };
         let config = config(&Global::default(), environment);
-        assert_eq!(config.names().unwrap(), Path::new("/data/servers.json"));
+        assert_eq!(
+            config.names_file().unwrap(),
+            Path::new("/data/servers.json")
+        );
     }
 }

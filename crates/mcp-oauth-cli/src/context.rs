@@ -1,4 +1,4 @@
-//! What every command works with: configuration, network, store, names, and the server it is about.
+//! The state that every command shares: configuration, network, store, names, and its server.
 
 use std::{io::IsTerminal as _, sync::Arc};
 
@@ -21,25 +21,25 @@ use crate::{
     ui::Ui,
 };
 
-/// Holds what every command works with. Nothing is opened before it is needed.
+/// The state that every command shares. Nothing is opened before it is needed.
 pub(crate) struct Context {
     pub(crate) ui: Ui,
     pub(crate) config: Config,
     pub(crate) platform: Platform,
-    /// Holds what the platform sends by.
+    /// The HTTP client of the platform.
     pub(crate) network: Arc<ReqwestClient>,
     pub(crate) opened: Opened,
-    /// Holds what was typed, for hints.
+    /// The command line as it was typed, for hints.
     pub(crate) subject: Subject,
 }
 
 /// The server that a command is about.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// As it was typed.
+    /// The name or URL that was typed.
     pub(crate) typed: String,
     pub(crate) key: LoginKey,
-    /// Holds what the name stands for, if it is one.
+    /// The server of the name, if a name was typed.
     pub(crate) server: Option<Server>,
 }
 
@@ -63,33 +63,33 @@ impl Context {
         }
     }
 
-    /// Returns the store, for what is there: nothing is made by opening it.
+    /// Opens the store for reading: nothing is created.
     pub(crate) async fn store(&self) -> Result<TokenStore, Failure> {
         let store = crate::store::open(&self.config).await?;
         Ok(self.opened.keep(store))
     }
 
-    /// Returns the store, made if need be, and ready for what a login brings. If it is sealed more weakly
-    /// than it might be, that is said now, once: the store keeps the kind of key that it has.
+    /// Opens the store for a login, and creates it if needed. If a new store is encrypted with a weaker key
+    /// than a keychain's, this prints a warning, once: the store keeps the kind of key that it has.
     pub(crate) async fn ready_store(&self) -> Result<TokenStore, Failure> {
-        let (store, choice) = crate::store::choose(&self.config).await?;
+        let (store, choice) = crate::store::open_for_writing(&self.config).await?;
         let store = self.opened.keep(store);
         store.check_writable().await?;
         if let Some(choice) = choice
             && let SelectionReason::NoKeychain(_) = choice.reason
         {
-            self.ui.say(crate::store::weaker(&choice));
+            self.ui.say(crate::store::weaker_key_warning(&choice));
         }
         Ok(store)
     }
 
     pub(crate) fn servers(&self) -> Result<Servers, Failure> {
-        Servers::read(self.config.names()?)
+        Servers::read(self.config.names_file()?)
     }
 
-    /// TargetArgs tokens are meant by a name or URL.
-    pub(crate) fn target(&self, whose: &TargetArgs) -> Result<Target, Failure> {
-        let typed = whose.server.clone();
+    /// Returns the login that a name or a URL stands for.
+    pub(crate) fn target(&self, arguments: &TargetArgs) -> Result<Target, Failure> {
+        let typed = arguments.server.clone();
         let server = if is_url(&typed) {
             None
         } else {
@@ -105,49 +105,53 @@ impl Context {
             Some(server) => server.key(),
             None => LoginKey::new(parse_url(&typed)?),
         };
-        let key = match &whose.account {
+        let key = match &arguments.account {
             Some(account) => LoginKey::from(key.server()).with_account(account),
             None => key,
         };
         Ok(Target { typed, key, server })
     }
 
-    /// Returns the same where a URL was typed beside the name: it stands in for a name that is not
-    /// known, and must be that of one that is.
+    /// Returns the same where a URL was typed after the name: it is used for a name that is not known, and
+    /// must be the URL of a name that is.
     pub(crate) fn target_at(
         &self,
-        whose: &TargetArgs,
+        arguments: &TargetArgs,
         url: Option<&str>,
     ) -> Result<Target, Failure> {
         let Some(url) = url else {
-            return self.target(whose);
+            return self.target(arguments);
         };
         let url = parse_url(url)?;
         let servers = self.servers()?;
-        let known = if is_url(&whose.server) {
-            Some(parse_url(&whose.server)?)
+        let known = if is_url(&arguments.server) {
+            Some(parse_url(&arguments.server)?)
         } else {
-            servers.find(&whose.server).map(|server| server.url.clone())
+            let server = servers.find(&arguments.server);
+            server.map(|server| server.url.clone())
         };
         match known {
-            Some(known) if known == url => self.target(whose),
-            // The tokens of one server must not be taken for those of another.
+            Some(known) if known == url => self.target(arguments),
+            // The tokens of one server must not be used at another.
             Some(known) => Err(Failure::usage(
-                format!("`{}` is the name of {known}, not of {url}", whose.server),
                 format!(
-                    "leave out the URL, or give the name to it: mcp-oauth login {} {}",
-                    quoted(&whose.server),
+                    "`{}` is the name of {known}, not of {url}",
+                    arguments.server
+                ),
+                format!(
+                    "leave out the URL, or give it this name: mcp-oauth login {} {}",
+                    quoted(&arguments.server),
                     quoted(url.as_str())
                 ),
             )),
             None => self.target(&TargetArgs {
                 server: url.to_string(),
-                account: whose.account.clone(),
+                account: arguments.account.clone(),
             }),
         }
     }
 
-    /// Returns the login that a command goes on with. Nobody is asked.
+    /// Opens the stored login of a command. It never starts a login.
     pub(crate) async fn session(&self, target: &Target) -> Result<Session, Failure> {
         let store = self.store().await?;
         let session = Session::open(self.platform.clone(), store, target.key.clone()).await?;
@@ -158,7 +162,8 @@ impl Context {
         }
     }
 
-    /// Returns what is remembered of a login: by the name that was typed, or by another one.
+    /// Returns the stored options of a login: those of the name that was typed, else those of another name
+    /// of the same login.
     fn remembered(&self, target: &Target) -> Option<Server> {
         let named = target.server.clone();
         let named = named.filter(|server| server.key() == target.key);
@@ -169,7 +174,7 @@ impl Context {
         })
     }
 
-    /// Returns whether a person sits at the terminal.
+    /// Returns whether stdin is a terminal.
     pub(crate) fn is_interactive() -> bool {
         std::io::stdin().is_terminal()
     }
@@ -179,23 +184,23 @@ pub(crate) fn login_required(key: &LoginKey) -> AuthorizationError {
     AuthorizationError::LoginRequired(key.server().clone())
 }
 
-/// Returns whether it is meant as a URL, good or bad.
+/// Returns whether the text has a URL scheme, valid or not: a name has none.
 pub(crate) fn is_url(typed: &str) -> bool {
     typed.contains("://")
 }
 
-/// Returns what was typed. Plain http is for `login` to allow; nobody is logged in elsewhere.
+/// Parses a URL that was typed. It allows plain http: only `login` creates a login, and it checks that.
 pub(crate) fn parse_url(text: &str) -> Result<ServerUrl, Failure> {
     ServerUrl::parse_allow_http(text).map_err(|error| {
         Failure::usage(
             error.to_string(),
-            "give the URL of the server's MCP endpoint, such as https://mcp.example.com/mcp",
+            "give the URL of the MCP endpoint of the server, such as https://mcp.example.com/mcp",
         )
     })
 }
 
-/// Returns the same where a login may follow. Plain http beyond this machine has to be allowed when it is
-/// first named, which is before there is a name for it.
+/// Parses a URL for a login. Plain http beyond this machine has to be allowed when the URL is first used,
+/// which is before it has a name.
 pub(crate) fn allowed_url(
     text: &str,
     allow_http: bool,
@@ -206,7 +211,7 @@ pub(crate) fn allowed_url(
     if url.is_plaintext() && !allow_http && !is_known() {
         return Err(Failure::lacks(
             ServerUrlError::NotHttps(url.to_string()).to_string(),
-            "use https; or, for a server in a network where nobody listens in",
+            "use https; or, for a server in a private network that you trust",
             ("--allow-http", None),
         ));
     }
@@ -217,7 +222,7 @@ pub(crate) fn unknown_name(name: &str, servers: &Servers) -> Failure {
     let known: Vec<&str> = servers.iter().map(|(name, _)| name).collect();
     let near = similar(name, known.iter().copied()).map(str::to_owned);
     let known = if known.is_empty() {
-        "no name is known yet".to_owned()
+        "there are no names yet".to_owned()
     } else {
         format!("the names are: {}", known.join(", "))
     };
@@ -225,16 +230,16 @@ pub(crate) fn unknown_name(name: &str, servers: &Servers) -> Failure {
     let suggestion = suggestion.unwrap_or_default();
     let shown = mcp_client_oauth::proto::untrusted_text::UntrustedText::new(name);
     Failure::UnknownName {
-        message: format!("no server is called `{shown}`; {suggestion}{known}"),
+        message: format!("no server is named `{shown}`; {suggestion}{known}"),
         name: name.to_owned(),
         near,
     }
 }
 
-/// Returns the same platform, with a person.
-pub(crate) fn with_person(
+/// Returns the same platform, with another interaction.
+pub(crate) fn with_interaction(
     platform: &Platform,
-    person: Arc<dyn mcp_client_oauth::platform::Interaction>,
+    interaction: Arc<dyn mcp_client_oauth::platform::Interaction>,
 ) -> Platform {
-    platform.clone().with_interaction(person)
+    platform.clone().with_interaction(interaction)
 }

@@ -1,17 +1,16 @@
-//! No core dump of ours: it would have every secret that the memory has (H151).
+//! Prevents core dumps: a dump would have every secret in memory (CWE-528).
 
-/// Keeps the system from writing what is in our memory to a file, and other processes of the same
-/// user from reading it. Where that cannot be had, the command goes on without: it is a second
-/// line of defence.
+/// Keeps the system from writing the memory of this process to a file, and other processes of the same
+/// user from reading it. If that fails, the command continues: this is a second line of defence.
 #[cfg(target_os = "linux")]
 pub(crate) fn forbid() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-    // Unlike a limit, this is not inherited: it is no business of ours whether a browser dumps.
+    // Unlike a resource limit, this is not inherited by the browser.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// The same by the limit of the size of a dump, as far as the system has it.
+/// Does the same with the limit of the dump size, where the system has one.
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) fn forbid() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,7 +20,7 @@ pub(crate) fn forbid() {
     let _ = setrlimit(Resource::Core, Rlimit { current, maximum });
 }
 
-/// Windows writes none unless its administrator asks for it.
+/// Does nothing: Windows writes no dump unless its administrator configures it.
 #[cfg(not(unix))]
 pub(crate) fn forbid() {}
 
@@ -30,7 +29,7 @@ mod tests {
     use rustix::process::{DumpableBehavior, dumpable_behavior};
 
     #[test]
-    fn what_is_in_our_memory_is_not_dumped() {
+    fn the_process_is_not_dumpable_after_the_call() {
         assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::Dumpable));
         super::forbid();
         assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));

@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, and why it has failed.
+//! The end of a command: its exit code, and the reason of a failure.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use mcp_client_oauth::Error;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// Holds what was asked for has happened.
+    /// The command succeeded.
     Done = 0,
-    /// It has not.
+    /// The command failed.
     Failed = 1,
-    /// It was asked for in a way that cannot be meant.
+    /// The command line or the configuration is wrong.
     Usage = 2,
-    /// A person must log in.
+    /// The user must log in.
     LogIn = 3,
-    /// The same may work later.
+    /// The same command may work later.
     Later = 4,
-    /// SIGHUP, as shells have it: 128 and the number of the signal.
+    /// SIGHUP: 128 and the number of the signal, as in a shell.
     HungUp = 129,
     /// Ctrl-C.
     Interrupted = 130,
@@ -26,54 +26,54 @@ pub(crate) enum Exit {
     Terminated = 143,
 }
 
-/// Says why a command has not done what it was asked for.
+/// The reason of a failed command.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Asked for in a way that cannot be meant.
+    /// The command line or the configuration is wrong.
     Usage {
-        /// Holds what is wrong.
+        /// Says what is wrong.
         message: String,
-        /// Holds what would be right.
+        /// Says what would be right.
         hint: Option<String>,
     },
     /// A login lacks an option.
     Lacks {
-        /// Holds what is wrong.
+        /// Says what is wrong.
         message: String,
-        /// Holds what to do about it, before the command.
+        /// Says what to do about it, before the command.
         lead: &'static str,
-        /// The option, and what stands for its value if it takes one.
+        /// The option, and the placeholder of its value if it takes one.
         option: (&'static str, Option<&'static str>),
     },
-    /// Nothing is known by a name.
+    /// No server has this name.
     UnknownName {
         /// The name that was typed.
         name: String,
-        /// The known name that is most like it.
+        /// The most similar name that is known.
         near: Option<String>,
-        /// Holds what is wrong.
+        /// Says what is wrong.
         message: String,
     },
     /// The server refuses every token of this login.
     TokenRefused(String),
-    /// The library says why.
+    /// An error of the library.
     Library(Box<Error>),
     /// Everything else.
     Other {
-        /// A word for programs.
+        /// The error code for programs.
         code: &'static str,
-        /// Holds what happened.
+        /// Says what happened.
         message: String,
-        /// Holds what to do about it.
+        /// Says what to do about it.
         hint: Option<String>,
-        /// Says how the command ends.
+        /// The exit code.
         exit: Exit,
     },
 }
 
-/// A failure in words.
+/// A failure as it is printed.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct RenderedError {
     pub(crate) exit: Exit,
     pub(crate) code: &'static str,
     pub(crate) message: String,
@@ -88,7 +88,7 @@ impl Failure {
         }
     }
 
-    /// A login lacks an option.
+    /// Returns the failure of a login that lacks an option.
     pub(crate) fn lacks(
         message: impl Into<String>,
         lead: &'static str,
@@ -114,7 +114,7 @@ impl Failure {
         }
     }
 
-    /// A file could not be used.
+    /// Returns the failure of an action on a file.
     pub(crate) fn file(action: &str, path: &Path, error: &std::io::Error) -> Self {
         Self::other(
             "file",

@@ -1,8 +1,8 @@
-//! What to do about a failure: the exact command where there is one.
+//! The hint of a failure: the exact command to run, where there is one.
 
 mod errors;
 mod general;
-mod machine;
+mod non_interactive;
 mod proposal;
 mod similar;
 mod storage;

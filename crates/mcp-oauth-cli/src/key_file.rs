@@ -11,8 +11,8 @@ pub(crate) fn read(path: &Path) -> Result<PrivateKey, Failure> {
     PrivateKey::from_pem(read_text(path)?.expose()).map_err(|error| {
         let shown = path.display();
         Failure::usage(
-            format!("the private key in {shown} cannot be used: {error}"),
-            "name the PEM file of the key",
+            format!("cannot use the private key in {shown}: {error}"),
+            "give the PEM file of the key",
         )
     })
 }
@@ -24,18 +24,18 @@ pub(crate) fn read_text(path: &Path) -> Result<Secret<String>, Failure> {
     read_whole_secret(file, path)
 }
 
-/// A file that others can read is no secret (H180). This is asked before it is opened, because opening
-/// a pipe may wait for ever.
+/// Checks that `path` is a file that other users cannot read. It is checked before the file is opened,
+/// because opening a pipe may block for ever.
 pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     let found = std::fs::metadata(path).map_err(|error| Failure::file("read", path, &error))?;
     let shown = path.display();
     if !found.is_file() {
         let message = format!("{shown} is not a file");
-        return Err(Failure::usage(message, "name the PEM file of the key"));
+        return Err(Failure::usage(message, "give the PEM file of the key"));
     }
     if is_open(&found) {
         return Err(Failure::usage(
-            format!("others can read the private key in {shown}"),
+            format!("other users can read the private key in {shown}"),
             format!("chmod 600 {}", quoted(&shown.to_string())),
         ));
     }

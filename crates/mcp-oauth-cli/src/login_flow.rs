@@ -1,9 +1,9 @@
-//! Logins, for the commands that log in: `login` itself, and `proxy` beside the calls.
+//! The login, for the commands that log in: `login`, and `proxy` while it serves.
 
 mod flow;
 mod options;
 mod resolve;
 
 pub(crate) use flow::{DEVICE_CODE, LoginFlow};
-pub(crate) use options::{options, prepared};
-pub(crate) use resolve::meant;
+pub(crate) use options::{options, resolve_with_options};
+pub(crate) use resolve::resolve;

@@ -1,10 +1,11 @@
-//! The logins that there are, by the names of the servers and by the store.
+//! The known logins: those of the names, and those that only the store has.
 
 use mcp_client_oauth::{TokenStore, store::LoginKey};
 
 use crate::{context::Context, error::Failure};
 
-/// Returns every name, and every login that has none. Several names may stand for the same login.
+/// Returns every name with its login, and every login without a name. Several names may have the same
+/// login.
 pub(crate) async fn named_keys(
     context: &Context,
     store: &TokenStore,

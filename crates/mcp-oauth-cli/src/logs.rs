@@ -1,4 +1,4 @@
-//! Logs, to stderr. The library logs no secret; other crates might, so they are not heard.
+//! Logs, to stderr. The library logs no secret; other crates might, so their events are dropped.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
@@ -7,8 +7,8 @@ use tracing_subscriber::{
 
 use crate::args::Global;
 
-/// The crates that may speak: their events are checked for secrets by tests.
-const OURS: [&str; 2] = ["mcp_client_oauth", "mcp_oauth"];
+/// The crates of this workspace: tests check that their events hold no secret.
+const OWN_CRATES: [&str; 2] = ["mcp_client_oauth", "mcp_oauth"];
 
 pub(crate) fn start(flags: &Global) {
     let level = match flags.verbose {
@@ -23,6 +23,6 @@ pub(crate) fn start(flags: &Global) {
         .with_ansi(ansi)
         .without_time()
         .with_target(flags.verbose > 0);
-    let ours = Targets::new().with_targets(OURS.map(|target| (target, level)));
-    tracing_subscriber::registry().with(lines).with(ours).init();
+    let own = Targets::new().with_targets(OWN_CRATES.map(|target| (target, level)));
+    tracing_subscriber::registry().with(lines).with(own).init();
 }

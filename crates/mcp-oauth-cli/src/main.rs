@@ -1,7 +1,7 @@
 //! `mcp-oauth`: log in to OAuth-protected MCP servers, keep the tokens, and use them from scripts.
 //!
-//! What was typed ([`args`]) and what that means ([`config`]) make a [`Context`], with which one of the
-//! [`commands`] runs. It ends in an exit code ([`error`]); every word to the user goes through [`ui`].
+//! The command line ([`args`]) and its configuration ([`config`]) make a [`Context`], with which one of
+//! the [`commands`] runs. It ends with an exit code ([`error`]); all output goes through [`ui`].
 
 mod args;
 mod assertion;
@@ -35,7 +35,7 @@ use crate::{
     args::{Cli, Command, Global},
     config::{Config, Environment},
     context::Context,
-    error::{Exit, Failure, Told},
+    error::{Exit, Failure, RenderedError},
     hints::Subject,
     servers::Servers,
     store::Opened,
@@ -52,26 +52,26 @@ fn main() -> ExitCode {
     logs::start(&cli.global);
     let exit = match run(cli, &ui) {
         Ok(exit) => exit,
-        Err(told) => {
-            ui.failure(&told);
-            told.exit
+        Err(rendered) => {
+            ui.failure(&rendered);
+            rendered.exit
         }
     };
     let written = exit != Exit::Done || ui.is_intact();
     ExitCode::from(if written { exit } else { Exit::Failed } as u8)
 }
 
-fn run(cli: Cli, ui: &Ui) -> Result<Exit, Told> {
+fn run(cli: Cli, ui: &Ui) -> Result<Exit, RenderedError> {
     let subject = Subject::of(&cli);
     let context = context(&cli, ui, &subject);
-    let (context, opened) = context.map_err(|failure| failure.told(Some(&subject)))?;
-    let names = context.config.names().ok().map(Path::to_owned);
+    let (context, opened) = context.map_err(|failure| failure.render(Some(&subject)))?;
+    let names = context.config.names_file().ok().map(Path::to_owned);
     let outcome = execute(context, cli.command, opened);
     outcome.map_err(|failure| {
-        // As they are now: a login that has failed has not been given its name.
+        // Read again: a failed login has stored no name.
         let servers = names.and_then(|names| Servers::read(&names).ok());
         let subject = servers.iter().fold(subject, Subject::knowing);
-        failure.told(Some(&subject))
+        failure.render(Some(&subject))
     })
 }
 
@@ -91,17 +91,17 @@ fn execute(context: Context, command: Command, opened: Opened) -> Result<Exit, F
     let runtime = runtime.map_err(|error| Failure::other("runtime", error.to_string(), None))?;
     let command = commands::run(context, command);
     let outcome = runtime.block_on(signals::run_until_signal(command, opened.settle()));
-    // What had to be finished is: a keychain or a file lock that hangs must not keep the process.
+    // Nothing is pending here: a keychain or a file lock that hangs must not keep the process alive.
     runtime.shutdown_background();
     outcome
 }
 
-/// Help and version are what was asked for; anything else is exit code 2, in JSON too if that was
-/// asked for.
+/// Prints the result of a command line that clap did not accept. Help and version are no error; anything
+/// else is exit code 2, and JSON with `--json`.
 fn not_understood(refused: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     if !refused.use_stderr() || !wants_json {
-        // Who cannot be told cannot be helped.
+        // The exit code is all that is left if the text cannot be printed.
         let _ = refused.print();
         return ExitCode::from(u8::try_from(refused.exit_code()).unwrap_or(Exit::Usage as u8));
     }
@@ -115,6 +115,6 @@ fn not_understood(refused: &clap::Error) -> ExitCode {
         .next()
         .unwrap_or_default()
         .trim_start_matches("error: ");
-    ui.failure(&Failure::usage(message, "mcp-oauth --help").told(None));
+    ui.failure(&Failure::usage(message, "mcp-oauth --help").render(None));
     ExitCode::from(Exit::Usage as u8)
 }

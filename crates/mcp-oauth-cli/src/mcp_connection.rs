@@ -1,4 +1,4 @@
-//! A connection as an MCP client, by the official `rmcp` crate with our tokens; for `test`,
+//! A connection as an MCP client, by the official `rmcp` crate with the stored tokens; for `test`,
 //! `tools` and `demo`.
 
 use std::{error::Error as StdError, future::Future, io, sync::Arc, time::Duration};
@@ -22,10 +22,10 @@ use rmcp::{
 
 use crate::error::{Exit, Failure};
 
-/// Says how long the farewell to a server may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// The longest time to close a connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A server that we are connected to.
+/// A connection to an MCP server.
 #[derive(Debug)]
 pub(crate) struct Connection {
     service: RunningService<RoleClient, ClientConfig>,
@@ -43,14 +43,14 @@ impl Connection {
         Ok(Self { service, server })
     }
 
-    /// Returns the revision of the protocol that both sides speak.
+    /// Returns the negotiated version of the protocol.
     pub(crate) fn protocol(&self) -> Option<String> {
         Some(
             UntrustedText::new(&self.service.peer_info()?.protocol_version.to_string()).to_string(),
         )
     }
 
-    /// Name and version of the server, in its own words.
+    /// Returns the name and version that the server reports.
     pub(crate) fn server(&self) -> Option<String> {
         let info = self.service.peer_info()?;
         let own = info.server_info.as_ref()?;
@@ -58,7 +58,7 @@ impl Connection {
         Some(UntrustedText::new(named.trim()).to_string())
     }
 
-    /// Returns every tool; none if the server says that it has no tools.
+    /// Returns every tool; none if the server has no `tools` capability.
     pub(crate) async fn tools(&self) -> Result<Vec<Tool>, Failure> {
         let info = self.service.peer_info();
         if info.is_some_and(|info| info.capabilities.tools.is_none()) {
@@ -83,14 +83,14 @@ impl Connection {
             .map_err(|error| service_failure(&error, &self.server))
     }
 
-    /// Ends the connection, and the session if the server has given one.
+    /// Ends the connection, and the session if there is one.
     pub(crate) async fn close(mut self) {
-        // A server that does not answer any more is none of our business now.
-        let _ = self.service.close_with_timeout(FAREWELL).await;
+        // The work is done: a server that does not respond now changes nothing.
+        let _ = self.service.close_with_timeout(CLOSE_TIMEOUT).await;
     }
 }
 
-/// Gives `work` so long and no longer.
+/// Runs `work`, and fails if it takes longer than `limit`.
 pub(crate) async fn within<T>(
     platform: &Platform,
     limit: Duration,
@@ -100,8 +100,8 @@ pub(crate) async fn within<T>(
         outcome = work => outcome,
         () = platform.clock.sleep(limit) => Err(Failure::Other {
             code: "timed_out",
-            message: format!("the server has not answered within {} seconds", limit.as_secs()),
-            hint: Some("try again later, or give it more time: --timeout 2m".to_owned()),
+            message: format!("the server did not respond within {} s", limit.as_secs()),
+            hint: Some("try again later, or with a longer timeout: --timeout 2m".to_owned()),
             exit: Exit::Later,
         }),
     }
@@ -124,12 +124,12 @@ fn service_failure(error: &(dyn StdError + 'static), server: &ServerUrl) -> Fail
         return Error::from(http).into();
     }
     match reason(error) {
-        Some(Reason::Refused) => {
-            Failure::TokenRefused(format!("{server} refuses the token, and a fresh one too"))
-        }
+        Some(Reason::Refused) => Failure::TokenRefused(format!(
+            "{server} refuses the token, and a refreshed one too"
+        )),
         Some(Reason::Unreachable) => Failure::Other {
             code: "http",
-            message: format!("{server} cannot be reached: {}", innermost(error)),
+            message: format!("cannot reach {server}: {}", innermost(error)),
             hint: Some("check the URL and the network, then try again".to_owned()),
             exit: Exit::Later,
         },
@@ -137,12 +137,12 @@ fn service_failure(error: &(dyn StdError + 'static), server: &ServerUrl) -> Fail
     }
 }
 
-/// Says why a connection failed, as far as that decides what helps.
+/// The reason of a failed connection, as far as the hint depends on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Reason {
-    /// A 401 that stayed.
+    /// A 401 with a refreshed token too.
     Refused,
-    /// The network, or a server that is busy.
+    /// The network failed, or the server is busy.
     Unreachable,
 }
 
@@ -173,7 +173,7 @@ fn causes<'a>(
     std::iter::successors(Some(error), |error| cause_of(*error))
 }
 
-/// `rmcp` does not name every cause as the source of its error.
+/// Returns the cause of an error. `rmcp` does not return every cause as the source of its error.
 fn cause_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref() {
         Some(ClientInitializeError::TransportError { error, .. }) => Some(&*error.error),
@@ -185,20 +185,20 @@ fn cause_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError
     }
 }
 
-/// Returns the last cause in a chain says what the system said.
+/// Returns the last cause of the chain, which is the error of the operating system.
 fn innermost(error: &(dyn StdError + 'static)) -> UntrustedText {
     let text = causes(error).last().map(ToString::to_string);
     UntrustedText::new(&text.unwrap_or_default())
 }
 
-/// Returns what a server or the transport says may have been written by a stranger.
+/// Returns the failure of an MCP error. Its text may come from the server, so it is escaped.
 fn mcp_failure(error: &dyn StdError) -> Failure {
     Failure::other(
         "mcp",
         format!(
-            "the MCP server cannot be used: {}",
+            "cannot use the MCP server: {}",
             UntrustedText::new(&error.to_string())
         ),
-        Some("see what happens: the same command with -v".to_owned()),
+        Some("to see each step, run the same command with -v".to_owned()),
     )
 }

@@ -1,7 +1,7 @@
-//! Logins without a person: what they need beside the client.
+//! Non-interactive logins: the grant, and its credentials besides those of the client.
 //!
 //! The source of an assertion comes from the command line or from the names of this machine, and never
-//! from a record, so that nobody who can write a record can have a file read or a program run here.
+//! from a record: write access to a shared store must not be enough to read a file or run a program here.
 
 use mcp_client_oauth::{
     DiscoveryOptions, IdentityProvider, NonInteractiveGrant, PreregisteredClient, RecordedGrant,
@@ -14,21 +14,21 @@ use crate::{
     servers::{GrantKind, Server},
 };
 
-/// Holds what proves to an identity provider who the client is.
+/// The credentials of the client at an identity provider.
 #[derive(Default)]
 pub(crate) struct IdpCredentials {
     pub(crate) secret: Option<Secret<String>>,
     pub(crate) key: Option<PrivateKey>,
 }
 
-/// Returns the grant of a login at `server`; none if that asks a user, or if its source is not
-/// remembered. What was not given of the credentials is taken from the `record` of the last login.
+/// Returns the grant of a login at `server`; none if it is interactive, or if its source is not stored
+/// here. Credentials that are not given are taken from the `record` of the last login.
 pub(crate) fn grant(
     server: &Server,
     credentials: IdpCredentials,
     record: Option<&Record>,
 ) -> Result<Option<NonInteractiveGrant>, Failure> {
-    Ok(match server.way {
+    Ok(match server.grant {
         Some(GrantKind::ClientCredentials) => Some(NonInteractiveGrant::ClientCredentials),
         Some(GrantKind::Workload) => server.workload_token.as_ref().map(|source| {
             let assertion = source.to_library();
@@ -45,7 +45,7 @@ pub(crate) fn grant(
     })
 }
 
-/// Gives to a session the grant by which its login goes again, if that asks no user.
+/// Gives a session the grant to log in again with, if that is non-interactive.
 pub(crate) fn with_grant(session: Session, server: &Server) -> Result<Session, Failure> {
     let record = session.record();
     let Some(grant) = grant(server, IdpCredentials::default(), Some(&record))? else {
@@ -57,17 +57,17 @@ pub(crate) fn with_grant(session: Session, server: &Server) -> Result<Session, F
     Ok(session.with_grant(grant, &discovery))
 }
 
-/// Says that the source of a login without a person is not remembered.
-pub(crate) fn not_remembered(way: GrantKind) -> Failure {
-    if way == GrantKind::Enterprise {
+/// Returns the failure of a non-interactive login without a stored source.
+pub(crate) fn missing_source(grant: GrantKind) -> Failure {
+    if grant == GrantKind::Enterprise {
         return Failure::usage(
-            "the identity provider is not remembered on this machine",
-            "add --idp and what goes with it; see `mcp-oauth login --help`",
+            "the identity provider is not stored on this machine",
+            "add --idp and its options; see `mcp-oauth login --help`",
         );
     }
     Failure::lacks(
-        "the source of the JWT of the workload is not remembered on this machine",
-        "name it",
+        "the source of the workload JWT is not stored on this machine",
+        "give it",
         ("--workload-token", Some("FILE")),
     )
 }
@@ -82,21 +82,21 @@ fn identity_provider(
     };
     let mut client = PreregisteredClient::new(&idp.client_id, given.secret);
     client.private_key = given.key;
-    if let Some(RecordedGrant::Enterprise { idp: kept }) =
-        record.and_then(|record| record.machine.as_ref())
-        && kept.client.client_id == idp.client_id
-        && kept.client.issuer == idp.issuer
+    if let Some(RecordedGrant::Enterprise { idp: stored }) =
+        record.and_then(|record| record.non_interactive.as_ref())
+        && stored.client.client_id == idp.client_id
+        && stored.client.issuer == idp.issuer
     {
-        let kept = kept.client.clone();
-        client.client_secret = client.client_secret.or(kept.client_secret);
-        client.private_key = client.private_key.or(kept.private_key);
+        let stored = stored.client.clone();
+        client.client_secret = client.client_secret.or(stored.client_secret);
+        client.private_key = client.private_key.or(stored.private_key);
     }
     let (issuer, endpoint) = (idp.issuer.clone(), idp.token_endpoint.as_str());
     let provider = IdentityProvider::new(issuer, endpoint, &client, subject.to_library());
     let provider = provider.map_err(|error| {
         Failure::usage(
-            format!("the token endpoint of the identity provider cannot be used: {error}"),
-            "name an https URL: --idp-token-endpoint https://idp.example/token",
+            format!("cannot use the token endpoint of the identity provider: {error}"),
+            "give an https URL: --idp-token-endpoint https://idp.example/token",
         )
     })?;
     Ok(Some(match &idp.refresh_token {

@@ -1,4 +1,4 @@
-//! A failure in words: the message, a code for programs, the exit code, and what to do next.
+//! A failure as it is printed: the message, a code for programs, the exit code, and a hint.
 
 use std::fmt::Write as _;
 
@@ -8,16 +8,16 @@ use mcp_client_oauth::{
 };
 
 use crate::{
-    error::{Exit, Failure, Told},
+    error::{Exit, Failure, RenderedError},
     hints::{Subject, forced_login, hint_of, login_with, unknown_name_hint},
 };
 
 impl Failure {
-    /// Puts it in words, for a command about `subject`.
-    pub(crate) fn told(self, subject: Option<&Subject>) -> Told {
+    /// Returns the message, the codes and the hint, for a command about `subject`.
+    pub(crate) fn render(self, subject: Option<&Subject>) -> RenderedError {
         let unnamed = Subject::default();
         let subject = subject.unwrap_or(&unnamed);
-        let usage = |message, hint| Told {
+        let usage = |message, hint| RenderedError {
             exit: Exit::Usage,
             code: "usage",
             message,
@@ -37,13 +37,13 @@ impl Failure {
                 near,
                 message,
             } => usage(message, unknown_name_hint(&name, near.as_deref(), subject)),
-            Self::TokenRefused(message) => Told {
+            Self::TokenRefused(message) => RenderedError {
                 exit: Exit::LogIn,
                 code: "refused",
                 message,
                 hint: Some(forced_login(subject)),
             },
-            Self::Usage { message, hint } => Told {
+            Self::Usage { message, hint } => RenderedError {
                 exit: Exit::Usage,
                 code: "usage",
                 message,
@@ -54,13 +54,13 @@ impl Failure {
                 message,
                 hint,
                 exit,
-            } => Told {
+            } => RenderedError {
                 exit,
                 code,
                 message,
                 hint,
             },
-            Self::Library(error) => Told {
+            Self::Library(error) => RenderedError {
                 exit: exit_of(&error),
                 code: code_of(&error),
                 message: message_of(&error),
@@ -78,7 +78,7 @@ fn exit_of(error: &Error) -> Exit {
     }
 }
 
-/// Returns the stage, or the cause where scripts may want to tell it.
+/// Returns the code of the stage, or of the cause where scripts may need to distinguish it.
 fn code_of(error: &Error) -> &'static str {
     match error {
         Error::Discovery(DiscoveryError::NotProtected { .. }) => "not_protected",
@@ -97,14 +97,14 @@ fn code_of(error: &Error) -> &'static str {
         Error::TokenStorage(TokenStorageError::WrongPassword(_)) => "wrong_password",
         Error::TokenStorage(TokenStorageError::PasswordNeeded(_)) => "password_needed",
         Error::TokenStorage(_) => "token_storage",
-        Error::MachineGrant(_) => "machine_grant",
+        Error::NonInteractiveGrant(_) => "non_interactive_grant",
         Error::Revocation { .. } => "revocation",
         Error::Http(_) => "http",
         _ => "failed",
     }
 }
 
-/// Returns the error's own words; what was tried in vain gets a line for each URL.
+/// Returns the message of the error, with a line for each URL that was tried.
 fn message_of(error: &Error) -> String {
     let Error::Discovery(cause) = error else {
         return error.to_string();
@@ -116,8 +116,7 @@ fn message_of(error: &Error) -> String {
             tried,
         } => (
             format!(
-                "this server asks for no authorization: {server} answered HTTP {status} without a \
-                 token"
+                "{server} requires no authorization (it responded with HTTP {status} without a token)"
             ),
             tried,
         ),
@@ -126,7 +125,9 @@ fn message_of(error: &Error) -> String {
             status,
             tried,
         } => (
-            format!("{server} answered HTTP {status} and says nowhere who issues its tokens"),
+            format!(
+                "{server} responded with HTTP {status}, and no protected resource metadata was found"
+            ),
             tried,
         ),
         DiscoveryError::LegacyMetadata {
@@ -138,8 +139,8 @@ fn message_of(error: &Error) -> String {
         } => (
             format!(
                 "{server} responded with HTTP {status} and no protected resource metadata was found, \
-                 but its own origin has metadata of the authorization server {issuer}, as MCP \
-                 2025-03-26 has it: {url}"
+                 but its own origin has metadata of the authorization server {issuer}, as in MCP \
+                 2025-03-26: {url}"
             ),
             tried,
         ),
@@ -163,9 +164,9 @@ fn message_of(error: &Error) -> String {
 }
 
 fn with_tried(mut message: String, tried: &[Attempt]) -> String {
-    for place in tried {
+    for attempt in tried {
         // Writing to a string does not fail.
-        let _infallible = write!(message, "\n  tried {place}");
+        let _infallible = write!(message, "\n  tried {attempt}");
     }
     message
 }
@@ -181,25 +182,29 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_login_says_how_to_log_in() {
+    fn the_hint_of_a_missing_login_is_the_login_command() {
         let failure = Failure::from(AuthorizationError::LoginRequired(server()));
-        let told = failure.told(Some(&Subject::named("notes")));
-        assert_eq!((told.exit, told.code), (Exit::LogIn, "login_required"));
-        assert_eq!(told.hint.as_deref(), Some("mcp-oauth login notes"));
+        let rendered = failure.render(Some(&Subject::named("notes")));
+        assert_eq!(
+            (rendered.exit, rendered.code),
+            (Exit::LogIn, "login_required")
+        );
+        assert_eq!(rendered.hint.as_deref(), Some("mcp-oauth login notes"));
     }
 
     #[test]
-    fn what_was_tried_has_a_line_for_each_url() {
+    fn a_server_without_authorization_is_reported_as_such() {
         let error = DiscoveryError::NotProtected {
             server: server(),
             status: 200,
             tried: vec![],
         };
-        let told = Failure::from(error).told(None);
+        let rendered = Failure::from(error).render(None);
         assert!(
-            told.message
-                .starts_with("this server asks for no authorization")
+            rendered
+                .message
+                .starts_with("https://mcp.example/mcp requires no authorization")
         );
-        assert_eq!(told.exit, Exit::Failed);
+        assert_eq!(rendered.exit, Exit::Failed);
     }
 }

@@ -1,5 +1,5 @@
-//! The names of the servers: `servers.json`. A name is a label and no more; tokens are kept by URL,
-//! so a name that is pointed at another URL finds none of the old one's (H92).
+//! The names of the servers: `servers.json`. A name is only a label; tokens are stored by URL and
+//! account, so a name that is given another URL does not find the tokens of the old one.
 
 use std::{
     collections::BTreeMap,
@@ -25,14 +25,14 @@ use crate::{
 };
 
 const VERSION: u64 = 1;
-/// The longest name: it is for people.
+/// The longest name: users type it.
 const LONGEST_NAME: usize = 64;
 
-/// Holds what a name stands for, and how to log in there again.
+/// The server of a name, and the options of its login.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Server {
-    // A person has allowed it when it was first named.
-    #[serde(deserialize_with = "ServerUrl::deserialize_allowing_http")]
+    // The user allowed plain http when the URL was first used.
+    #[serde(deserialize_with = "ServerUrl::deserialize_allow_http")]
     pub(crate) url: ServerUrl,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<String>,
@@ -40,7 +40,8 @@ pub(crate) struct Server {
     pub(crate) scope: Option<Scope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_id: Option<String>,
-    /// TargetArgs client that is: the issuer that it was used with (spec-checklist D13).
+    /// The issuer that the client is registered with: credentials must not be used at another authorization
+    /// server (MCP authorization, "Authorization Server Binding").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) issuer: Option<Issuer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,37 +52,37 @@ pub(crate) struct Server {
     pub(crate) redirect_uri: Option<Url>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) legacy: bool,
-    /// Says how tokens are got there, if not by a browser on this machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) way: Option<GrantKind>,
+    /// The grant of the login, if it is not a browser on this machine.
+    #[serde(alias = "way", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) grant: Option<GrantKind>,
     /// The source of the JWT of a workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) workload_token: Option<Source>,
     /// The identity provider of an enterprise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) idp: Option<Idp>,
-    /// Says whether only tokens will do that are bound to a key.
+    /// Says whether only tokens that are bound to a key are accepted (DPoP).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dpop: bool,
-    /// Says whether a login at another server of the same issuer does.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) share: bool,
-    /// Holds what the server wants otherwise, besides what is known of its provider.
+    /// Says whether a login at another server of the same issuer is reused.
+    #[serde(alias = "share", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) reuse_login: bool,
+    /// The overrides for the server, besides those that the library knows for its provider.
     #[serde(default, skip_serializing_if = "Quirks::is_empty")]
     pub(crate) quirks: Quirks,
 }
 
-/// Says how tokens are got, if not by a browser on this machine. What is secret about it is in the record.
+/// The grant of a login, if it is not a browser on this machine. Its secrets are in the record.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum GrantKind {
-    /// By a code that a person enters on another device.
+    /// A code that the user enters on another device (RFC 8628).
     Device,
-    /// By the client in its own name.
+    /// Client credentials.
     ClientCredentials,
-    /// By the identity of a workload.
+    /// Workload identity.
     Workload,
-    /// By what an identity provider says of a person.
+    /// Enterprise-managed authorization.
     Enterprise,
 }
 
@@ -97,16 +98,16 @@ impl Server {
             port: None,
             redirect_uri: None,
             legacy: false,
-            way: None,
+            grant: None,
             workload_token: None,
             idp: None,
             dpop: false,
-            share: false,
+            reuse_login: false,
             quirks: Quirks::default(),
         }
     }
 
-    /// TargetArgs tokens the name stands for.
+    /// Returns the key of the login in the token store.
     pub(crate) fn key(&self) -> LoginKey {
         let key = LoginKey::from(&self.url);
         match &self.account {
@@ -116,7 +117,7 @@ impl Server {
     }
 }
 
-/// The names, as they were when the file was read.
+/// The names, as of when the file was read.
 #[derive(Debug)]
 pub(crate) struct Servers {
     file: PathBuf,
@@ -130,7 +131,7 @@ struct Content {
 }
 
 impl Servers {
-    /// Reads the names; there are none if there is no file.
+    /// Reads the names; a missing file has none.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
         let names = match retry_while_in_use(|| std::fs::read(file)) {
             Ok(bytes) => parse(file, &bytes)?,
@@ -143,12 +144,12 @@ impl Servers {
         })
     }
 
-    /// Returns what `name` stands for.
+    /// Returns the server of a name.
     pub(crate) fn find(&self, name: &str) -> Option<&Server> {
         self.names.get(name)
     }
 
-    /// Returns the names of the login with this key, sorted, but for `name`.
+    /// Returns the other names of the login with this key, sorted, without `name`.
     pub(crate) fn others(&self, key: &LoginKey, name: &str) -> Vec<String> {
         let same = self
             .iter()
@@ -163,18 +164,18 @@ impl Servers {
             .map(|(name, server)| (name.as_str(), server))
     }
 
-    /// Lets `name` stand for `server`.
+    /// Stores `server` under `name`.
     pub(crate) fn remember(&mut self, name: &str, server: Server) -> Result<(), Failure> {
         self.change(|names| names.insert(name.to_owned(), server) != names.get(name).cloned())
     }
 
-    /// Forgets `name`.
-    pub(crate) fn forget(&mut self, name: &str) -> Result<(), Failure> {
+    /// Removes `name`.
+    pub(crate) fn remove(&mut self, name: &str) -> Result<(), Failure> {
         self.change(|names| names.remove(name).is_some())
     }
 
-    /// Reads again, changes, and writes if `change` says so; one process at a time, so that two
-    /// logins at once lose neither name.
+    /// Reads the file again, changes the names, and writes them if `change` returns true. A lock excludes
+    /// other processes, so that two logins at once lose no name.
     fn change(
         &mut self,
         change: impl FnOnce(&mut BTreeMap<String, Server>) -> bool,
@@ -191,7 +192,7 @@ impl Servers {
         }
     }
 
-    /// Whole or not at all, and for its owner only: it is no secret, and nobody's business.
+    /// Writes the file atomically, readable by its owner only: it is no secret, but it is private.
     fn write(&self) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::file("write", &self.file, &error);
         let content = Content {
@@ -207,16 +208,16 @@ impl Servers {
 }
 
 fn parse(file: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Server>, Failure> {
-    let damaged = |why: String| {
-        let message = format!("{} is damaged and was left as it is: {why}", file.display());
-        let hint = "mend it, or move it away: it has the names of the servers, and no tokens";
+    let corrupt = |why: String| {
+        let message = format!("{} is corrupt (left unchanged): {why}", file.display());
+        let hint = "fix it, or move it away: it has the names of the servers, but no tokens";
         Failure::other("names", message, Some(hint.to_owned()))
     };
     let content: Content =
-        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
     if content.version > VERSION {
-        return Err(damaged(format!(
-            "its version {} is newer than ours",
+        return Err(corrupt(format!(
+            "its version {} is newer than this mcp-oauth supports",
             content.version
         )));
     }
@@ -233,7 +234,7 @@ fn make(directory: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::file("create", directory, &error))
 }
 
-/// Returns whether `text` can be a name: it must not look like a URL, an option or a path.
+/// Checks that `text` can be a name: it must not look like a URL, an option or a path.
 pub(crate) fn check_name(text: &str) -> Result<(), Failure> {
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '\\');
     let fits = (1..=LONGEST_NAME).contains(&text.chars().count());
@@ -241,12 +242,12 @@ pub(crate) fn check_name(text: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(
-        format!("a name has up to {LONGEST_NAME} characters, without blanks and slashes"),
+        format!("a name must have 1 to {LONGEST_NAME} characters, without blanks and slashes"),
         "mcp-oauth login NAME URL",
     ))
 }
 
-/// Returns a name for a server that was given none: what is special in its host.
+/// Returns a name for a server that was given none: the first specific label of its host.
 pub(crate) fn name_for(url: &ServerUrl) -> String {
     let host = url.as_url().host_str().unwrap_or("server");
     let port = url
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_remembered_and_forgotten() {
+    fn a_name_is_stored_and_removed() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("new").join("servers.json");
         let mut servers = Servers::read(&file).unwrap();
@@ -298,13 +299,13 @@ mod tests {
             .unwrap();
         let read = Servers::read(&file).unwrap();
         assert_eq!(read.find("a"), Some(&server));
-        servers.forget("a").unwrap();
+        servers.remove("a").unwrap();
         let read = Servers::read(&file).unwrap();
         assert_eq!(read.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
-    fn two_who_write_at_once_lose_no_name() {
+    fn concurrent_writes_lose_no_name() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("servers.json");
         std::thread::scope(|scope| {
@@ -321,24 +322,39 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_named_and_left_alone() {
+    fn a_file_with_the_old_keys_is_read_and_written_with_the_new_ones() {
+        let old = r#"{"url":"https://a.example/mcp","way":"device","share":true}"#;
+        let server: Server = serde_json::from_str(old).unwrap();
+        assert_eq!(server.grant, Some(GrantKind::Device));
+        assert!(server.reuse_login);
+        let new = serde_json::to_string(&server).unwrap();
+        let expected = r#"{"url":"https://a.example/mcp","grant":"device","reuse_login":true}"#;
+        assert_eq!(new, expected);
+    }
+
+    #[test]
+    fn a_corrupt_file_is_reported_and_left_unchanged() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("servers.json");
-        for damaged in [
+        for corrupt in [
             &b"{"[..],
             b"null",
             br#"{"version":99,"servers":{}}"#,
             b"\xff",
         ] {
-            File::create(&file).unwrap().write_all(damaged).unwrap();
-            let told = Servers::read(&file).unwrap_err().told(None);
-            assert!(told.message.contains("servers.json"), "{}", told.message);
-            assert_eq!(std::fs::read(&file).unwrap(), damaged);
+            File::create(&file).unwrap().write_all(corrupt).unwrap();
+            let rendered = Servers::read(&file).unwrap_err().render(None);
+            assert!(
+                rendered.message.contains("servers.json"),
+                "{}",
+                rendered.message
+            );
+            assert_eq!(std::fs::read(&file).unwrap(), corrupt);
         }
     }
 
     #[test]
-    fn a_name_is_made_of_what_is_special_in_the_host() {
+    fn a_name_is_derived_from_the_specific_part_of_the_host() {
         for (text, name) in [
             ("https://mcp.notion.com/mcp", "notion"),
             ("https://notion.example", "notion"),
@@ -354,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_looks_like_nothing_else() {
+    fn a_name_that_looks_like_an_option_a_path_or_a_url_is_refused() {
         for bad in [
             "",
             "-x",

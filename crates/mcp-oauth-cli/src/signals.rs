@@ -1,6 +1,6 @@
-//! The end of a command, by itself or by Ctrl-C, SIGTERM and SIGHUP: what was begun is dropped, which closes
-//! the listener of a login and stores nothing; a refresh that was sent is finished, because dropping
-//! it would lose the login; and what the command held in a shared store is let go.
+//! The end of a command, by itself or by Ctrl-C, SIGTERM or SIGHUP. Work in progress is dropped, which
+//! closes the listener of a login and stores nothing; a refresh that was sent is finished, because
+//! dropping it would lose the login; and locks in a shared store are released.
 
 use std::{future::Future, time::Duration};
 
@@ -8,7 +8,7 @@ use mcp_client_oauth::platform::{Clock as _, SystemClock};
 
 use crate::error::{Exit, Failure};
 
-/// Says how long a refresh that was sent may take to be stored, and a lease to be let go.
+/// The longest time to store a refresh that was sent, and to release a lease.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs `command` to its end, or to a signal, and then `settle`.
@@ -26,15 +26,15 @@ pub(crate) async fn run_until_signal(
         }
     };
     let clock = SystemClock::default();
-    // A command that has given up, or timed out, may have left a refresh behind.
+    // A command that failed or timed out may have left a refresh pending.
     let settle = async {
-        tracing::debug!("waiting for what was sent to be stored");
+        tracing::debug!("waiting for pending refreshes and saves");
         settle.await;
     };
     tokio::select! {
         () = settle => {}
         () = clock.sleep(TIMEOUT) => {
-            tracing::warn!("a refresh or a save has not finished; its login may be lost");
+            tracing::warn!("a refresh or a save did not finish in time; its login may be lost");
         }
         _again = signal() => {}
     }
@@ -61,7 +61,8 @@ async fn signal() -> Exit {
     }
 }
 
-/// `nohup` has it ignored, which a handler would undo. Linux alone tells that without `unsafe`.
+/// Returns whether the process ignores SIGHUP, as `nohup` sets it: a handler would undo that. Only Linux
+/// tells it without `unsafe`.
 #[cfg(unix)]
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -88,7 +89,7 @@ async fn signal() -> Exit {
 async fn interrupt() -> Exit {
     match tokio::signal::ctrl_c().await {
         Ok(()) => Exit::Interrupted,
-        // Then the system's own way to end us is still there.
+        // The default action of the system still ends the process.
         Err(_) => std::future::pending().await,
     }
 }

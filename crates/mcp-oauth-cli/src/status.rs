@@ -1,4 +1,4 @@
-//! How tokens are at a moment: in words for people, in one word for programs.
+//! The status of a login: as text for users, and as one term for programs.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,14 +6,14 @@ use mcp_client_oauth::store::Record;
 
 use crate::ui::{BAD, GOOD, WARN};
 
-/// Says how a login is.
+/// The status of a login.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Status {
-    /// The access token is good for so long; none if the server named no end.
+    /// The access token is valid for this long; none if the server gave no expiry.
     Valid(Option<Duration>),
-    /// The access token has ended so long ago, and the next use gets a new one.
+    /// The access token expired this long ago, and the next use gets a new one.
     Refreshable(Duration),
-    /// The access token has ended so long ago, and there is nothing to get a new one with.
+    /// The access token expired this long ago, and a login is needed for a new one.
     Expired(Duration),
 }
 
@@ -22,7 +22,7 @@ impl Status {
         Self::at(record.tokens.expires_at, record.is_refreshable(), now)
     }
 
-    /// Of an access token that ends then.
+    /// Returns the status of an access token that expires at `end`.
     pub(crate) fn at(end: Option<SystemTime>, is_refreshable: bool, now: SystemTime) -> Self {
         let Some(end) = end else {
             return Self::Valid(None);
@@ -34,8 +34,8 @@ impl Status {
         }
     }
 
-    /// For programs.
-    pub(crate) fn word(self) -> &'static str {
+    /// Returns the status for programs.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Valid(_) => "valid",
             Self::Refreshable(_) => "refreshable",
@@ -43,17 +43,17 @@ impl Status {
         }
     }
 
-    /// For people, without colour.
+    /// Returns the status for users, without colour.
     pub(crate) fn words(self) -> String {
         match self {
-            Self::Valid(None) => "valid, no end known".to_owned(),
+            Self::Valid(None) => "valid, no expiry known".to_owned(),
             Self::Valid(Some(left)) => format!("valid for {}", words(left)),
             Self::Refreshable(ago) => format!("expired {} ago, refreshable", words(ago)),
             Self::Expired(ago) => format!("expired {} ago, login needed", words(ago)),
         }
     }
 
-    /// For people.
+    /// Returns the status for users, with colour.
     pub(crate) fn colored(self) -> String {
         let style = match self {
             Self::Valid(_) => GOOD,
@@ -64,7 +64,7 @@ impl Status {
     }
 }
 
-/// Returns a length of time, to two units.
+/// Formats a duration, to two units.
 pub(crate) fn words(duration: Duration) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let mut rest = duration.as_secs();
@@ -84,7 +84,7 @@ pub(crate) fn words(duration: Duration) -> String {
     parts.join(" ")
 }
 
-/// Returns a moment as RFC 3339 has it, in UTC.
+/// Formats a time by RFC 3339, in UTC.
 pub(crate) fn moment(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
@@ -98,9 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn the_words_tell_what_will_happen() {
+    fn the_status_says_whether_a_login_is_needed() {
         for (expires_at, refresh, words) in [
-            (None, false, "valid, no end known"),
+            (None, false, "valid, no expiry known"),
             (Some(1720), false, "valid for 12 min"),
             (Some(820), true, "expired 3 min ago, refreshable"),
             (Some(820), false, "expired 3 min ago, login needed"),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_time_has_two_units() {
+    fn a_duration_has_at_most_two_units() {
         for (seconds, text) in [
             (0, "0 s"),
             (59, "59 s"),

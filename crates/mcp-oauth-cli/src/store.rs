@@ -27,14 +27,14 @@ use crate::{
 pub(crate) struct Opened(Arc<Mutex<Vec<TokenStore>>>);
 
 impl Opened {
-    /// Remembers a store for the end.
+    /// Remembers a store, to flush it at the end.
     pub(crate) fn keep(&self, store: TokenStore) -> TokenStore {
         self.stores().push(store.clone());
         store
     }
 
-    /// Waits until everything that was held in them is let go: others would wait for a lease in a
-    /// Vault that is not given back. Their connections are closed then.
+    /// Waits until the stores have released their locks: other processes would have to wait until a
+    /// lease in a Vault expires. Then their connections are closed.
     pub(crate) async fn settle(self) {
         let stores = std::mem::take(&mut *self.stores());
         for store in &stores {
@@ -47,29 +47,29 @@ impl Opened {
     }
 }
 
-/// Opens the store for what is there. A person is asked for a password only if the store needs one,
-/// and no keychain before there is something to read.
+/// Opens the store for reading. The user is prompted for a password only if the store needs one, and the
+/// keychain is not accessed before there is something to read.
 pub(crate) async fn open(config: &Config) -> Result<TokenStore, Failure> {
-    let StoreLocation::Files { directory, .. } = &config.place else {
-        return elsewhere(&config.place, &config.vault);
+    let StoreLocation::Files { directory, .. } = &config.store else {
+        return open_other(&config.store, &config.vault);
     };
-    let directory = known(directory.as_deref())?;
+    let directory = required_directory(directory.as_deref())?;
     if EncryptedFileStore::key_kind(directory)?.is_some() {
-        return Ok(choose(config).await?.0);
+        return Ok(open_for_writing(config).await?.0);
     }
-    let nothing = EncryptedFileStore::open(directory, KeySource::KeyFile)?;
-    Ok(TokenStore::new(Arc::new(nothing)))
+    let empty = EncryptedFileStore::open(directory, KeySource::KeyFile)?;
+    Ok(TokenStore::new(Arc::new(empty)))
 }
 
-/// Opens the store that is there, or the one that will be made by the first thing that is kept;
-/// and says why it is that one, if nobody but this machine has chosen.
-pub(crate) async fn choose(
+/// Opens the existing store, or the one that the first write will create; returns why it is that one, if
+/// it was selected automatically.
+pub(crate) async fn open_for_writing(
     config: &Config,
 ) -> Result<(TokenStore, Option<StoreSelection>), Failure> {
-    let StoreLocation::Files { key, directory } = &config.place else {
-        return Ok((elsewhere(&config.place, &config.vault)?, None));
+    let StoreLocation::Files { key, directory } = &config.store else {
+        return Ok((open_other(&config.store, &config.vault)?, None));
     };
-    let directory = known(directory.as_deref())?;
+    let directory = required_directory(directory.as_deref())?;
     let kind = EncryptedFileStore::key_kind(directory)?;
     let source = match key {
         Key::Auto => {
@@ -87,9 +87,12 @@ pub(crate) async fn choose(
     Ok((TokenStore::new(Arc::new(files)), None))
 }
 
-/// Returns a store that is not made of files of ours.
-pub(crate) fn elsewhere(place: &StoreLocation, vault: &Variables) -> Result<TokenStore, Failure> {
-    match place {
+/// Opens a store other than encrypted files.
+pub(crate) fn open_other(
+    location: &StoreLocation,
+    vault: &Variables,
+) -> Result<TokenStore, Failure> {
+    match location {
         StoreLocation::Vault(rest) => {
             let clock = Arc::new(SystemClock::default());
             let vault = Vault::open(&vault.options(rest)?, clock)?;
@@ -100,22 +103,23 @@ pub(crate) fn elsewhere(place: &StoreLocation, vault: &Variables) -> Result<Toke
     }
 }
 
-pub(crate) fn known(directory: Option<&Path>) -> Result<&Path, Failure> {
+pub(crate) fn required_directory(directory: Option<&Path>) -> Result<&Path, Failure> {
     directory.ok_or_else(|| TokenStorageError::NoDirectory.into())
 }
 
-/// Returns what is said when no keychain was there for a new store: a weaker key is never taken in silence.
-pub(crate) fn weaker(choice: &StoreSelection) -> String {
+/// Returns the warning that a new store has its key in a file, because no keychain is available: a weaker
+/// key is never used silently.
+pub(crate) fn weaker_key_warning(choice: &StoreSelection) -> String {
     let directory = quoted(&choice.directory.display().to_string());
     format!(
-        "{WARN}warning:{WARN:#} {choice}; whoever can read {directory} can read the tokens. To \
-         choose otherwise: mcp-oauth migrate --to file --password-file FILE, or, once a keychain \
-         answers: mcp-oauth migrate --to keychain"
+        "{WARN}warning:{WARN:#} {choice}; with read access to {directory} the tokens can be read. To \
+         use a password: mcp-oauth migrate --to file --password-file FILE; to use a keychain, once \
+         one is available: mcp-oauth migrate --to keychain"
     )
 }
 
-/// Returns whether no record of the store can be read: nothing must be changed then.
-pub(crate) fn is_closed(error: &TokenStorageError) -> bool {
+/// Returns whether no record of the store can be read: then nothing must be changed.
+pub(crate) fn is_unreadable(error: &TokenStorageError) -> bool {
     matches!(
         error,
         TokenStorageError::WrongPassword(_)
@@ -126,8 +130,8 @@ pub(crate) fn is_closed(error: &TokenStorageError) -> bool {
     )
 }
 
-/// Returns the password, if one was given, or the store that is there needs one. It is never left aside:
-/// who gives a password must not be served by a store without one.
+/// Returns the password, if one is given or the existing store needs one. A password that is given is never
+/// ignored: a store without one must not be used instead.
 pub(crate) fn password(
     directory: &Path,
     kind: Option<KeyKind>,
@@ -136,7 +140,7 @@ pub(crate) fn password(
     match password {
         Password::Given(password) => Ok(Some(password.clone())),
         Password::File(file) => password_in(file).map(Some),
-        Password::Ask if kind == Some(KeyKind::Password) => ask(directory),
+        Password::Ask if kind == Some(KeyKind::Password) => prompt_password(directory),
         Password::Ask => Ok(None),
     }
 }
@@ -148,13 +152,13 @@ fn in_keychain(
 ) -> Result<KeySource, Failure> {
     if !matches!(password, Password::Ask) {
         return Err(Failure::usage(
-            "a password is given, and the key is to be in the keychain",
-            "leave out --password-file, MCP_OAUTH_PASSWORD and MCP_OAUTH_PASSWORD_FILE, or choose \
+            "a password is given, but the store keeps its key in the keychain",
+            "leave out --password-file, MCP_OAUTH_PASSWORD and MCP_OAUTH_PASSWORD_FILE, or use \
              --store file",
         ));
     }
     match kind {
-        // Nobody need type a password that is not what was asked for.
+        // The keychain was requested: no prompt for a password.
         Some(KeyKind::Password) => Err(TokenStorageError::OtherKey(directory.to_owned()).into()),
         _ => Ok(KeySource::keychain()),
     }
@@ -165,8 +169,8 @@ pub(crate) fn password_in(file: &Path) -> Result<Secret<String>, Failure> {
     read_secret(opened, file)
 }
 
-/// Nobody to ask: the store says that it needs a password.
-fn ask(directory: &Path) -> Result<Option<Secret<String>>, Failure> {
+/// Prompts for the password of a store; without a terminal the store reports that it needs one.
+fn prompt_password(directory: &Path) -> Result<Option<Secret<String>>, Failure> {
     if !std::io::stdin().is_terminal() {
         return Ok(None);
     }

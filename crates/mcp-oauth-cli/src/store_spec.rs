@@ -1,27 +1,28 @@
-//! Where tokens are kept, as `--store` and `MCP_OAUTH_STORE` name it: `kind` or `kind:rest`.
+//! The location of the token store, in the syntax of `--store` and `MCP_OAUTH_STORE`: `kind` or
+//! `kind:rest`.
 
 use std::path::{Path, PathBuf};
 
-/// Says where tokens are kept.
+/// The location of a token store.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum StoreLocation {
-    /// Sealed files on this machine.
+    /// Encrypted files on this machine.
     Files {
-        /// Says which key seals them.
+        /// The kind of key that they are encrypted with.
         key: Key,
-        /// Says where they are; none if the system names no directory.
+        /// The directory of the files; none if the platform has no data directory.
         directory: Option<PathBuf>,
     },
-    /// HashiCorp Vault or OpenBao: what follows the colon.
+    /// HashiCorp Vault or OpenBao, with the text after the colon.
     Vault(String),
-    /// Holds what another back end of the library is opened with.
+    /// Another back end of the library, with its whole specification.
     Other(String),
 }
 
-/// Says which key seals the files.
+/// The kind of key that files are encrypted with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Key {
-    /// The one that the store was made with; for a new store the best that this machine has.
+    /// The key that the store was created with; for a new store the best that this machine has.
     Auto,
     /// One in the keychain of the system.
     Keychain,
@@ -30,13 +31,13 @@ pub(crate) enum Key {
 }
 
 impl StoreLocation {
-    /// Returns what `spec` names; sealed files are in the `usual` directory unless it names one.
-    pub(crate) fn of_spec(spec: &str, usual: Option<&Path>) -> Self {
+    /// Parses `spec`; encrypted files are in the `default` directory unless it names one.
+    pub(crate) fn parse(spec: &str, default: Option<&Path>) -> Self {
         let (kind, rest) = split(spec);
         match (kind, Key::of_kind(kind)) {
             (_, Some(key)) if rest.is_empty() => Self::Files {
                 key,
-                directory: usual.map(Path::to_owned),
+                directory: default.map(Path::to_owned),
             },
             (_, Some(key)) => Self::Files {
                 key,
@@ -47,8 +48,8 @@ impl StoreLocation {
         }
     }
 
-    /// Returns whether `spec` names a place of its own, rather than a kind of key for the usual one.
-    pub(crate) fn is_elsewhere(spec: &str) -> bool {
+    /// Returns whether `spec` names a location, and not only a kind of key for the default one.
+    pub(crate) fn names_location(spec: &str) -> bool {
         let (kind, rest) = split(spec);
         Key::of_kind(kind).is_none() || !rest.is_empty()
     }
@@ -81,9 +82,9 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_alone_means_the_usual_directory() {
-        let place = |spec| StoreLocation::of_spec(spec, Some(Path::new("/usual")));
-        for (spec, meant) in [
+    fn a_kind_alone_is_in_the_default_directory() {
+        let parse = |spec| StoreLocation::parse(spec, Some(Path::new("/usual")));
+        for (spec, location) in [
             ("auto", files(Key::Auto, "/usual")),
             ("keychain", files(Key::Keychain, "/usual")),
             ("keychain:", files(Key::Keychain, "/usual")),
@@ -98,7 +99,7 @@ mod tests {
             ("memory:", StoreLocation::Other("memory:".to_owned())),
             ("vualt:x", StoreLocation::Other("vualt:x".to_owned())),
         ] {
-            assert_eq!(place(spec), meant, "{spec}");
+            assert_eq!(parse(spec), location, "{spec}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The person at this terminal: sees the URL at once, gets a browser where there is one, and may
-//! paste the URL that the browser ended on.
+//! The user at this terminal: sees the URL at once, gets a browser where one can be opened, and can paste
+//! the URL that the browser ended on.
 
 use std::{
     io::{BufRead as _, IsTerminal as _},
@@ -22,7 +22,7 @@ mod register_again;
 
 use register_again::RegisterAgain;
 
-/// The person who typed the command.
+/// The interaction with the user of the command.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     ui: Ui,
@@ -30,7 +30,7 @@ pub(crate) struct Terminal {
     browser: bool,
     pasted: OnceLock<AsyncMutex<mpsc::UnboundedReceiver<String>>>,
     waiting: Mutex<Option<Spinner>>,
-    /// For a login of a client that registers itself.
+    /// The offer to register again, for a client that is registered dynamically.
     register_again: Option<RegisterAgain>,
 }
 
@@ -45,7 +45,7 @@ impl Terminal {
         }
     }
 
-    /// Offers to register the client again when no response comes, by the time of `clock`.
+    /// Adds the offer to register the client again if no response comes, timed by `clock`.
     pub(crate) fn offering_registration(mut self, clock: Arc<dyn Clock>) -> Self {
         self.register_again = Some(RegisterAgain::new(clock));
         self
@@ -73,7 +73,7 @@ impl Terminal {
         }
     }
 
-    /// Says where to log in. The URL is shown although a browser is opened: a program that opens it may
+    /// Shows the URL to log in at. It is shown even if a browser is opened: the program that opens it may
     /// report success and show nothing, or run until the browser is closed.
     pub(crate) fn show(&self, url: &Url) {
         let host = url.origin().ascii_serialization();
@@ -81,8 +81,9 @@ impl Terminal {
             self.ui.say(format_args!(
                 "Opening your browser to log in at {HEAD}{host}{HEAD:#}"
             ));
-            self.ui
-                .say(format_args!("{SOFT}Nothing opened? Open this URL:{SOFT:#}"));
+            self.ui.say(format_args!(
+                "{SOFT}If no browser opens, open this URL:{SOFT:#}"
+            ));
         } else {
             self.ui.say(format_args!(
                 "To log in at {HEAD}{host}{HEAD:#}, open this URL in a browser:"
@@ -92,28 +93,28 @@ impl Terminal {
         let how = if std::io::stdin().is_terminal() {
             "paste the URL of the page that it ends on here"
         } else {
-            "hand the URL of the page that it ends on to `mcp-oauth paste` on this one"
+            "run `mcp-oauth login --complete` on this one and enter the URL of the page that it ends on"
         };
         self.ui.say(format_args!(
             "{SOFT}If the browser runs on another machine, {how}.{SOFT:#}"
         ));
     }
 
-    /// Says where to enter which code. Whoever follows the QR code compares the code all the same,
-    /// or they might confirm somebody else's (RFC 8628 §3.3.1, H175).
+    /// Shows the URL and the code to enter there. The code is shown with a QR code too: the user must
+    /// compare it, or they might confirm the code of an attacker (RFC 8628 §3.3.1, §5.4).
     fn show_prompt(&self, prompt: &DevicePrompt) {
         let at = &prompt.verification_uri;
         let host = at.origin().ascii_serialization();
-        if prompt.is_elsewhere {
+        if prompt.is_third_party_host {
             self.ui.say(format_args!(
-                "{WARN}warning:{WARN:#} {host} is not the host of the authorization server: go on \
-                 only if you know that it belongs to it"
+                "{WARN}warning:{WARN:#} {host} is not the host of the authorization server: continue \
+                 only if you know that it belongs to the same operator"
             ));
         }
         if !self.browser {
             self.ui.say(format_args!(
-                "{SOFT}No browser can be opened here, so a code is shown; --no-browser shows a URL \
-                 to log in by instead.{SOFT:#}"
+                "{SOFT}No browser can be opened here, so a code is shown; use --no-browser for a URL \
+                 instead.{SOFT:#}"
             ));
         }
         self.ui.say(format_args!(
@@ -130,21 +131,21 @@ impl Terminal {
         }
         let end = moment(prompt.expires_at);
         self.ui.say(format_args!(
-            "{SOFT}The code ends at {end}. If the page shows another one, confirm nothing.{SOFT:#}"
+            "{SOFT}The code expires at {end}. If the page shows another code, do not confirm it.{SOFT:#}"
         ));
     }
 
-    /// Waits for the person.
+    /// Shows that the login waits for the browser.
     pub(crate) fn wait(&self) {
-        self.wait_for("waiting for the browser; Ctrl-C gives up");
+        self.wait_for("waiting for the browser; Ctrl-C cancels");
     }
 
     fn wait_for(&self, what: &str) {
         self.set_waiting(Some(self.ui.spinner(what)));
     }
 
-    /// The login is over.
-    pub(crate) fn rest(&self) {
+    /// Removes the spinner at the end of the login.
+    pub(crate) fn stop_waiting(&self) {
         self.set_waiting(None);
     }
 
@@ -161,18 +162,17 @@ impl Interaction for Terminal {
             offer.opened();
         }
         if self.browser && !launch(url).await {
-            self.ui
-                .warn("no browser could be started: open the URL above");
+            self.ui.warn("cannot open a browser: open the URL above");
         }
         self.wait();
     }
 
     async fn show_code(&self, prompt: &DevicePrompt) {
         self.show_prompt(prompt);
-        self.wait_for("waiting for the other device; Ctrl-C gives up");
+        self.wait_for("waiting for the other device; Ctrl-C cancels");
     }
 
-    /// Returns a line waits in the channel until somebody asks, so none is lost when a future is dropped.
+    /// Returns the next line that is pasted. Lines wait in a channel, so none is lost if a future is dropped.
     async fn callback(&self) -> String {
         if !std::io::stdin().is_terminal() {
             return std::future::pending().await;
@@ -200,7 +200,8 @@ async fn next_line(lines: &mut mpsc::UnboundedReceiver<String>) -> String {
     }
 }
 
-/// Returns a thread of its own, because nothing can stop a read from a terminal; it ends with the process.
+/// Reads lines on a separate thread, because a read from a terminal cannot be cancelled; the thread ends with
+/// the process.
 fn read_lines() -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
@@ -214,8 +215,8 @@ fn read_lines() -> mpsc::UnboundedReceiver<String> {
     receiver
 }
 
-/// Opens the browser in a process of its own, whose environment has no secret of ours (H152): the
-/// browser inherits what it has, and every program that the browser starts. Whether it started.
+/// Opens the browser by a process without the secrets of mcp-oauth in its environment: the browser inherits
+/// that environment, and so does every program that the browser starts. Returns whether it started.
 pub(crate) async fn launch(url: &Url) -> bool {
     let Ok(own) = std::env::current_exe() else {
         return false;

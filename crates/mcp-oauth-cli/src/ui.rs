@@ -1,13 +1,13 @@
-//! Every word to the person goes through here. The rules:
+//! All output to the user. The rules:
 //!
-//! - stdout is for results: what was asked for, and nothing else. With `--json` it is exactly one
-//!   document, whether the command worked or not.
-//! - stderr is for everything else: progress, what a person must do now, warnings, errors, logs.
+//! - stdout is for the result of the command, and nothing else. With `--json` it is exactly one
+//!   document, whether the command succeeded or not.
+//! - stderr is for everything else: progress, what the user must do now, warnings, errors, logs.
 //! - An error is a message, a blank line, and `hint: …` with the next step.
 //! - Colours, links and spinners are for terminals; what is piped or captured is plain text.
-//!   `NO_COLOR` and `CLICOLOR` take away colours and nothing else.
-//! - What a stranger wrote is [`UntrustedText`](foreign::UntrustedText) before it
-//!   comes here. Secrets do not come here, except the one result of `token`.
+//!   `NO_COLOR` and `CLICOLOR` remove colours and nothing else.
+//! - Text of a third party is [`UntrustedText`](untrusted_text::UntrustedText) before it comes here.
+//!   Secrets do not come here, except the result of `token`.
 
 use std::{
     borrow::Cow,
@@ -28,17 +28,17 @@ use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use serde::Serialize;
 use url::Url;
 
-use crate::{args::Global, error::Told};
+use crate::{args::Global, error::RenderedError};
 
-/// Holds what is good.
+/// The style of a success.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
-/// Holds what needs a look.
+/// The style of a warning.
 pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
-/// Holds what is wrong.
+/// The style of an error.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// Holds what stands out.
+/// The style of names and headings.
 pub(crate) const HEAD: Style = Style::new().bold();
-/// Holds what may be overlooked.
+/// The style of details.
 pub(crate) const SOFT: Style = Style::new().dimmed();
 
 /// Says how often the spinner turns.
@@ -53,10 +53,10 @@ const TICK: Duration = Duration::from_millis(100);
 pub(crate) struct Ui {
     json: bool,
     quiet: bool,
-    /// Logs and a spinner would write over each other.
+    /// Says whether logs are on: a spinner would overwrite them.
     logs: bool,
-    /// Says whether a person would read a result at once.
-    result_is_read: bool,
+    /// Says whether stdout is a terminal.
+    stdout_is_terminal: bool,
     /// Says whether stderr can show links and spinners.
     stderr_is_rich: bool,
     broken: Arc<AtomicBool>,
@@ -68,7 +68,7 @@ impl Ui {
             json: flags.json,
             quiet: flags.quiet,
             logs: flags.verbose > 0,
-            result_is_read: std::io::stdout().is_terminal(),
+            stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_rich: is_rich(&std::io::stderr()),
             broken: Arc::default(),
         }
@@ -79,12 +79,12 @@ impl Ui {
         self.json
     }
 
-    /// Returns whether a result would be read by a person at once.
+    /// Returns whether the result is shown on a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
-        self.result_is_read
+        self.stdout_is_terminal
     }
 
-    /// Returns a result: `text` for a person, `document` for a program.
+    /// Writes the result: `text`, or `document` with `--json`.
     pub(crate) fn result(&self, document: &impl Serialize, text: impl FnOnce() -> String) {
         if self.json {
             self.document(document);
@@ -93,76 +93,76 @@ impl Ui {
         }
     }
 
-    /// A line of the result.
+    /// Writes a line of the result.
     pub(crate) fn line(&self, text: &str) {
         let mut stdout = anstream::stdout().lock();
         self.note_failure(writeln!(stdout, "{text}"));
     }
 
-    /// Bytes of the result, as they are.
+    /// Writes bytes of the result, unchanged.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
         let mut stdout = std::io::stdout().lock();
         self.note_failure(stdout.write_all(bytes).and_then(|()| stdout.flush()));
     }
 
-    /// The one document of the result.
+    /// Writes the one document of the result.
     fn document(&self, document: &impl Serialize) {
         let mut stdout = std::io::stdout().lock();
         let text = serde_json::to_string_pretty(document).map_err(Into::into);
         self.note_failure(text.and_then(|text| writeln!(stdout, "{}", escaped(&text))));
     }
 
-    /// A reader that has seen enough (`| head`) is no failure; a full disk is.
+    /// Reports a failed write. A closed pipe (`| head`) is no failure; a full disk is.
     fn note_failure(&self, written: std::io::Result<()>) {
         if let Err(error) = written
             && error.kind() != ErrorKind::BrokenPipe
         {
             self.broken.store(true, Ordering::Relaxed);
-            complain(&format!(
+            write_stderr(&format!(
                 "{BAD}error:{BAD:#} cannot write the result: {error}"
             ));
         }
     }
 
-    /// Returns whether all that was to be written has been.
+    /// Returns whether the whole result was written.
     pub(crate) fn is_intact(&self) -> bool {
         !self.broken.load(Ordering::Relaxed)
     }
 
-    /// Returns what happens; not with `--quiet`.
+    /// Writes progress; not with `--quiet`.
     pub(crate) fn progress(&self, text: impl Display) {
         if !self.quiet {
-            complain(&text.to_string());
+            write_stderr(&text.to_string());
         }
     }
 
-    /// Returns what the person must know or do, in any case.
-    #[expect(clippy::unused_self, reason = "every word goes through this value")]
+    /// Writes what the user must know or do, with `--quiet` too.
+    #[expect(clippy::unused_self, reason = "all output goes through this value")]
     pub(crate) fn say(&self, text: impl Display) {
-        complain(&text.to_string());
+        write_stderr(&text.to_string());
     }
 
-    /// Returns what went wrong and does not stop us; not with `--quiet`.
+    /// Writes a warning; not with `--quiet`.
     pub(crate) fn warn(&self, text: impl Display) {
         self.progress(format_args!("{WARN}warning:{WARN:#} {text}"));
     }
 
-    /// Returns how it ended, if not well.
-    pub(crate) fn failure(&self, told: &Told) {
+    /// Writes an error and its hint.
+    pub(crate) fn failure(&self, error: &RenderedError) {
         if self.json {
-            let (code, message, hint) = (told.code, &told.message, &told.hint);
+            let (code, message, hint) = (error.code, &error.message, &error.hint);
             self.document(&serde_json::json!({
                 "error": { "code": code, "message": message, "hint": hint }
             }));
             return;
         }
-        complain(&format!("{BAD}error:{BAD:#} {}", told.message));
-        if let Some(hint) = &told.hint {
-            complain(&format!("\n{HEAD}hint:{HEAD:#} {hint}"));
+        write_stderr(&format!("{BAD}error:{BAD:#} {}", error.message));
+        if let Some(hint) = &error.hint {
+            write_stderr(&format!("\n{HEAD}hint:{HEAD:#} {hint}"));
         }
     }
 
-    /// Returns the text of a URL, which can be clicked where that works.
+    /// Returns the text of a URL, as a link where the terminal supports it.
     pub(crate) fn link(&self, url: &Url) -> String {
         if self.stderr_is_rich {
             format!("\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\")
@@ -171,16 +171,16 @@ impl Ui {
         }
     }
 
-    /// Returns a URL as a picture that a telephone can read; none where it could not be seen whole.
+    /// Returns a URL as a QR code; none where the terminal is too narrow for it.
     pub(crate) fn qr_code(&self, url: &Url) -> Option<String> {
         if !self.stderr_is_rich {
             return None;
         }
         let (_, columns) = console::Term::stderr().size_checked()?;
-        picture(url.as_str(), columns.into())
+        draw_qr_code(url.as_str(), columns.into())
     }
 
-    /// Turns while something is waited for, until it is dropped; on a terminal only.
+    /// Shows a spinner until it is dropped; on a terminal only.
     pub(crate) fn spinner(&self, what: impl Into<String>) -> Spinner {
         if self.quiet || self.logs || !self.stderr_is_rich {
             return Spinner(None);
@@ -194,8 +194,8 @@ impl Ui {
     }
 }
 
-/// Returns a QR code of half blocks, black on white whatever the colours of the terminal are.
-fn picture(text: &str, columns: usize) -> Option<String> {
+/// Draws a QR code of half blocks, black on white whatever the colours of the terminal are.
+fn draw_qr_code(text: &str, columns: usize) -> Option<String> {
     let paper = AnsiColor::Black.on(AnsiColor::BrightWhite);
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let drawn = code
@@ -212,11 +212,11 @@ fn picture(text: &str, columns: usize) -> Option<String> {
 
 /// A spinner, gone when it is dropped.
 #[derive(Debug)]
-#[must_use = "it turns until it is dropped"]
+#[must_use = "the spinner is shown until it is dropped"]
 pub(crate) struct Spinner(Option<ProgressBar>);
 
 impl Spinner {
-    /// Writes above the spinner.
+    /// Hides the spinner while `write` writes.
     pub(crate) fn suspend(&self, write: impl FnOnce()) {
         match &self.0 {
             Some(bar) => bar.suspend(write),
@@ -233,8 +233,8 @@ impl Drop for Spinner {
     }
 }
 
-/// Returns the same JSON, whose strings cannot move a cursor, hide text or turn its direction (H156):
-/// `serde_json` escapes no more than what is below U+0020.
+/// Escapes what could move a cursor, hide text or turn its direction in the strings of a JSON document
+/// (CWE-150): `serde_json` escapes only what is below U+0020.
 fn escaped(json: &str) -> Cow<'_, str> {
     if json.chars().all(is_plain) {
         return json.into();
@@ -253,20 +253,20 @@ fn escaped(json: &str) -> Cow<'_, str> {
     text.into()
 }
 
-/// Returns the line breaks between the members are ours.
+/// Returns whether a character needs no escape. The line breaks are those between the members.
 fn is_plain(c: char) -> bool {
     matches!(c, '\n' | ' '..='~') || untrusted_text::is_safe(c)
 }
 
-/// Returns whether it is a terminal that knows escape sequences.
+/// Returns whether a stream is a terminal with support for escape sequences.
 fn is_rich(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && anstyle_query::term_supports_ansi_color()
 }
 
-/// A stderr that is closed leaves nobody to tell.
-fn complain(text: &str) {
+/// Writes a line to stderr. A failure is ignored: there is no other stream to report it on.
+fn write_stderr(text: &str) {
     let stderr = std::io::stderr();
-    // Where no colour is wanted, `anstream` takes links away as well.
+    // Without colours `anstream` removes links as well.
     let _ = if is_rich(&stderr) && AutoStream::choice(&stderr) == ColorChoice::Never {
         writeln!(stderr.lock(), "{}", without_colors(text))
     } else {
@@ -274,7 +274,7 @@ fn complain(text: &str) {
     };
 }
 
-/// Takes out the escape sequences that set colours and styles (ECMA-48 §8.3.117).
+/// Removes the escape sequences that set colours and styles (ECMA-48 §8.3.117).
 fn without_colors(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -288,15 +288,15 @@ fn without_colors(text: &str) -> String {
     plain
 }
 
-/// Lays out columns two blanks apart; the first row is the heading. On a terminal the widest
-/// columns are cut so that a row is one line; what is piped is whole.
+/// Lays out columns two blanks apart; the first row is the heading. On a terminal the widest columns are
+/// cut so that a row is one line; piped output is not cut.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let stdout = console::Term::stdout();
     let columns = stdout.size_checked().filter(|_| stdout.is_term());
     table_within(rows, columns.map(|(_, columns)| columns.into()))
 }
 
-/// The least that is left of a column that is cut.
+/// The width below which a column is not cut.
 const NARROWEST: usize = 8;
 
 fn table_within(rows: &[Vec<String>], limit: Option<usize>) -> String {
@@ -329,7 +329,7 @@ fn table_within(rows: &[Vec<String>], limit: Option<usize>) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// `name  value` lines, the names of equal width.
+/// Formats `name  value` lines, with names of equal width.
 pub(crate) fn fields(fields: &[(&str, String)]) -> String {
     let width = fields
         .iter()
@@ -347,16 +347,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_is_shown_whole_or_not_at_all() {
+    fn a_qr_code_that_does_not_fit_is_not_shown() {
         let url = "https://as.example/device?user_code=WDJB-MJHT";
-        let shown = picture(url, 80).unwrap();
+        let shown = draw_qr_code(url, 80).unwrap();
         assert!(shown.lines().count() > 10 && shown.contains('▀'));
-        assert!(picture(url, 20).is_none());
+        assert!(draw_qr_code(url, 20).is_none());
     }
 
-    /// Returns what a picture looks like on a terminal, two pixels to a character: whether each is dark.
-    fn pixels(picture: &str) -> Vec<Vec<bool>> {
-        let plain = anstream::adapter::strip_str(picture).to_string();
+    /// Returns the pixels of a QR code, two for each character: true if dark.
+    fn pixels(drawn: &str) -> Vec<Vec<bool>> {
+        let plain = anstream::adapter::strip_str(drawn).to_string();
         let mut rows = Vec::new();
         for line in plain.lines() {
             let half = |shown: [char; 2]| line.chars().map(|c| shown.contains(&c)).collect();
@@ -365,10 +365,10 @@ mod tests {
         rows
     }
 
-    /// Returns what a camera reads of it, by a decoder that has nothing to do with who drew it.
-    fn read(picture: &str) -> Option<String> {
+    /// Decodes a QR code, with a decoder of another crate than the encoder.
+    fn read(drawn: &str) -> Option<String> {
         const CAMERA: usize = 4;
-        let rows = pixels(picture);
+        let rows = pixels(drawn);
         let (width, height) = (rows[0].len() * CAMERA, rows.len() * CAMERA);
         let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| {
             if rows[y / CAMERA][x / CAMERA] { 0 } else { 255 }
@@ -378,13 +378,13 @@ mod tests {
     }
 
     #[test]
-    fn a_telephone_reads_the_url_in_the_picture() {
+    fn a_qr_code_decodes_to_its_url() {
         for url in [
             "https://as.example/device?user_code=WDJB-MJHT",
             "https://login.a-company-with-a-long-name.example/tenants/0af1/oauth2/device/verify\
              ?user_code=WDJB-MJHT-ABCD&locale=de-CH",
         ] {
-            let shown = picture(url, 80).unwrap();
+            let shown = draw_qr_code(url, 80).unwrap();
             // Black on white, whatever the terminal looks like, with a margin (ISO/IEC 18004 §9.1).
             assert!(
                 shown
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_cannot_move_the_cursor_and_says_the_same() {
+    fn escaped_json_has_no_control_characters_and_parses_to_the_same_value() {
         let hostile = serde_json::json!({
             "a\u{1b}[2J": ["\u{9b}2J\u{7f}", "\u{202e}x\u{feff}", "\u{e0041}", "münze €"],
         });
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn the_columns_of_a_table_stand_below_each_other() {
+    fn the_columns_of_a_table_are_aligned() {
         let table = table(&[
             row(&["NAME", "SERVER"]),
             row(&["é", "x"]),
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_column_is_cut_where_a_terminal_is_narrow() {
+    fn the_widest_column_is_cut_on_a_narrow_terminal() {
         let rows = [
             row(&["TOOL", "DESCRIPTION"]),
             row(&["add", "Adds two numbers and says how"]),
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn without_colors_a_link_is_a_link() {
+    fn removing_colors_keeps_links() {
         let link = "\x1b]8;;https://as.example\x1b\\here\x1b]8;;\x1b\\";
         let colored = format!("{BAD}error:{BAD:#} {HEAD}{link}{HEAD:#}");
         assert_eq!(without_colors(&colored), format!("error: {link}"));

@@ -1,7 +1,7 @@
-//! Runs the testbed until Ctrl-C, to try a client against it by hand:
+//! Runs the testbed until Ctrl-C, to try a client with it:
 //! `cargo run -p mcp-oauth-testbed --example serve`.
 
-#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
+#![allow(clippy::print_stdout, reason = "an example prints for its user")]
 
 use mcp_oauth_testbed::Testbed;
 

@@ -1,4 +1,4 @@
-//! The testbed's own clock: real time, plus what a test has skipped; or what it has skipped alone.
+//! The testbed's own clock: real time plus the time that a test has added, or only the latter.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Time since the Unix epoch, which a test can move forward.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    /// None if time passes only when a test says so.
+    /// None if only a test moves the clock.
     began: Option<Instant>,
     epoch: Duration,
     skipped: Mutex<Duration>,
@@ -15,7 +15,7 @@ pub(crate) struct Clock {
 impl Clock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place of this crate that reads the time; a server has a clock of its own"
+        reason = "the only function of this crate that reads the time; a server has a clock of its own"
     )]
     pub(crate) fn start(stands_still: bool) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Spoils an answer on its way out.
+//! Corrupts a response before it is sent.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -16,45 +16,45 @@ use url::form_urlencoded;
 use crate::faults::{Corruption, Endpoint, Fault};
 use crate::state::TestbedState;
 
-const TOO_LARGE: usize = 2 * 1024 * 1024;
+const PADDING_SIZE: usize = 2 * 1024 * 1024;
 
-/// The query of a redirected request that is answered.
+/// The query of a request that already followed the redirect.
 const REDIRECTED: &str = "redirected=1";
 
-/// Applies the faults of an endpoint to its answer, in the order in which they were set.
-pub(crate) async fn spoil(
-    world: &TestbedState,
+/// Applies the faults of an endpoint to its response, in the order in which they were set.
+pub(crate) async fn corrupt(
+    state: &TestbedState,
     endpoint: Option<Endpoint>,
     path: &str,
     query: Option<&str>,
-    answer: Response,
+    response: Response,
 ) -> Response {
     let Some(endpoint) = endpoint else {
-        return answer;
+        return response;
     };
     // Subscribed before the faults are read, so that a release in between is not missed.
-    let mut releases = world.releases();
-    let spoils = world.faults().all(|fault| match fault {
-        Fault::Spoil(at, how) if *at == endpoint => Some(how.clone()),
+    let mut releases = state.releases();
+    let corruptions = state.faults().all(|fault| match fault {
+        Fault::Corrupt(at, corruption) if *at == endpoint => Some(corruption.clone()),
         _ => None,
     });
-    let mut answer = answer;
-    for how in spoils {
-        answer = match how {
+    let mut response = response;
+    for corruption in corruptions {
+        response = match corruption {
             Corruption::Held => {
-                // The world outlives its servers, so the sender is there.
+                // The state outlives its servers, so the sender still exists.
                 let _released = releases.changed().await;
-                answer
+                response
             }
-            Corruption::NeverAnswers => pending().await,
+            Corruption::NeverResponds => pending().await,
             Corruption::RedirectTo(url) => redirect(&url),
             Corruption::RedirectLoop => redirect(path),
-            Corruption::RedirectOnce if query == Some(REDIRECTED) => answer,
+            Corruption::RedirectOnce if query == Some(REDIRECTED) => response,
             Corruption::RedirectOnce => redirect(&format!("{path}?{REDIRECTED}")),
-            other => rewrite(other, answer).await,
+            other => rewrite(other, response).await,
         };
     }
-    answer
+    response
 }
 
 fn redirect(location: &str) -> Response {
@@ -68,52 +68,55 @@ fn redirect(location: &str) -> Response {
         .into_response()
 }
 
-async fn rewrite(how: Corruption, answer: Response) -> Response {
-    let (parts, body) = answer.into_parts();
+async fn rewrite(corruption: Corruption, response: Response) -> Response {
+    let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    match how {
+    match corruption {
         Corruption::Html => ok(
             "text/html; charset=utf-8",
             "<!doctype html><title>Sign in</title>",
         ),
         Corruption::Null => ok("application/json", "null"),
         Corruption::Empty => ok("application/json", ""),
-        Corruption::TooLarge => ok("application/json", padded(&body)),
+        Corruption::TooLarge => ok("application/json", with_padding(&body)),
         Corruption::Raw { content_type, body } => ok(&content_type, body),
         Corruption::FormEncoded => ok("application/x-www-form-urlencoded", form(&body)),
-        Corruption::Truncated => whole(parts, body.slice(..body.len() / 2)),
+        Corruption::Truncated => with_body(parts, body.slice(..body.len() / 2)),
         Corruption::DuplicateKey(key, value) => {
-            whole(parts, duplicated(&body, &key, &value).into())
+            with_body(parts, with_duplicate_member(&body, &key, &value).into())
         }
-        Corruption::Trickle(every) => streamed(parts, trickle(body, every)),
-        Corruption::CutAfter(count) => cut(parts, &body, count),
-        _ => whole(parts, body),
+        Corruption::Trickle(every) => with_streamed_body(parts, trickle(body, every)),
+        Corruption::CutAfter(count) => cut_after(parts, &body, count),
+        _ => with_body(parts, body),
     }
 }
 
 fn ok(content_type: &str, body: impl Into<Body>) -> Response {
-    let mut answer = Response::new(body.into());
+    let mut response = Response::new(body.into());
     if let Ok(value) = HeaderValue::from_str(content_type) {
-        answer.headers_mut().insert(header::CONTENT_TYPE, value);
+        response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
-    answer
+    response
 }
 
-fn whole(mut parts: http::response::Parts, body: Bytes) -> Response {
+fn with_body(mut parts: http::response::Parts, body: Bytes) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(body))
 }
 
-fn streamed(mut parts: http::response::Parts, body: Body) -> Response {
+fn with_streamed_body(mut parts: http::response::Parts, body: Body) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, body)
 }
 
-/// Returns the same document with a long member more.
-fn padded(body: &[u8]) -> String {
+/// Returns the same document with one more, long member.
+fn with_padding(body: &[u8]) -> String {
     let mut document = serde_json::from_slice(body).unwrap_or_else(|_| json!({}));
     if let Value::Object(members) = &mut document {
-        members.insert("padding".to_owned(), Value::String("x".repeat(TOO_LARGE)));
+        members.insert(
+            "padding".to_owned(),
+            Value::String("x".repeat(PADDING_SIZE)),
+        );
     }
     document.to_string()
 }
@@ -131,8 +134,9 @@ fn form(body: &[u8]) -> String {
     form.finish()
 }
 
-/// Written by hand, since a JSON value cannot hold one name twice.
-fn duplicated(body: &[u8], key: &str, value: &Value) -> String {
+/// Returns the JSON text with one more member. It is written as text, since a JSON value cannot hold
+/// one name twice.
+fn with_duplicate_member(body: &[u8], key: &str, value: &Value) -> String {
     let text = String::from_utf8_lossy(body);
     let open = text.trim_end().trim_end_matches('}');
     format!("{open},{}:{value}}}", Value::from(key))
@@ -151,14 +155,14 @@ fn trickle(body: Bytes, every: Duration) -> Body {
     Body::from_stream(bytes)
 }
 
-/// Promises the whole length, sends a part of it, and fails, whereupon the connection is cut.
-fn cut(mut parts: http::response::Parts, body: &Bytes, count: usize) -> Response {
+/// Announces the whole length, sends a part of it, and fails, which closes the connection.
+fn cut_after(mut parts: http::response::Parts, body: &Bytes, count: usize) -> Response {
     parts
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     let sent = body.slice(..count.min(body.len()));
     let end = stream::once(async {
-        // The part must have left before the failure discards what is buffered.
+        // The part must be sent before the failure discards the buffer.
         tokio::task::yield_now().await;
         Err(io::Error::from(io::ErrorKind::ConnectionAborted))
     });

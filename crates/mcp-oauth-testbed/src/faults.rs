@@ -1,4 +1,4 @@
-//! What the servers do wrong on command: every fault is a value, and names the rule that it breaks.
+//! The faults that a test can switch on. Every fault is a value, and names the rule that it breaks.
 //!
 //! A fault is switched on by [`Testbed::set_fault`](crate::Testbed::set_fault) or by
 //! [`Builder::fault`](crate::Builder::fault). Several may be on at once; where two touch the same
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// One way in which the servers break a rule.
+/// A deviation of the servers from a rule.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -17,14 +17,14 @@ pub enum Fault {
     WrongIssuer(String),
     /// The metadata has no `issuer`. RFC 8414 §2: "issuer REQUIRED".
     MissingIssuer,
-    /// The metadata's `issuer` has one slash too many. RFC 8414 §3.3 compares code points.
+    /// The metadata's `issuer` ends with one more slash. RFC 8414 §3.3 compares code points.
     IssuerWithTrailingSlash,
     /// `code_challenge_methods_supported` is absent. MCP authorization: "If
     /// `code_challenge_methods_supported` is absent, the authorization server does not support PKCE
     /// and MCP clients MUST refuse to proceed."
     NoPkceMethods,
     /// Only `plain` is offered. RFC 7636 §4.2: "If the client is capable of using "S256", it MUST
-    /// use "S256""; `plain` shows the verifier to whoever sees the request.
+    /// use "S256""; `plain` shows the verifier to everyone who sees the request.
     OnlyPlainPkce,
     /// A field of the authorization server metadata is added or replaced.
     MetadataField(String, Value),
@@ -36,11 +36,11 @@ pub enum Fault {
     /// A field of the protected resource metadata is left out.
     PrmWithout(String),
 
-    /// The answer of an endpoint is spoiled on its way out. The request has been processed by
-    /// then: a refresh token that was presented is spent, whatever the client gets to read.
-    Spoil(Endpoint, Corruption),
-    /// Requests for a path are answered with this status, unprocessed. RFC 9110 §15.6.4 for a 503
-    /// with `Retry-After`.
+    /// The response of an endpoint is corrupted before it is sent. The request was processed: a
+    /// refresh token that was presented is spent, even if the client cannot read the response.
+    Corrupt(Endpoint, Corruption),
+    /// Requests for a path get this status and are not processed. RFC 9110 §15.6.4 for a 503 with
+    /// `Retry-After`.
     Status {
         /// The path, as in `/token`.
         path: String,
@@ -50,14 +50,14 @@ pub enum Fault {
         body: String,
         /// More headers, such as `("retry-after", "1")`.
         headers: Vec<(String, String)>,
-        /// Says how many requests get it before the endpoint works again; `None` means all.
+        /// The number of requests that get it before the endpoint works again; `None` means all.
         times: Option<u32>,
     },
 
     /// The callback carries this `iss`. RFC 9207 §2.4: clients MUST "compare the result to the
     /// issuer identifier of the authorization server where the authorization request was sent to".
     CallbackIss(String),
-    /// The callback has no `iss` though the metadata promise one. RFC 9207 §2.4: clients "MUST
+    /// The callback has no `iss` though the metadata announces one. RFC 9207 §2.4: clients "MUST
     /// reject authorization responses without the iss parameter" from such a server.
     CallbackWithoutIss,
     /// The callback carries this `state`. RFC 6749 §4.1.2: "The exact value received from the
@@ -68,7 +68,7 @@ pub enum Fault {
     /// The callback has two `code` parameters. RFC 6749 §3.1: parameters "MUST NOT be included more
     /// than once".
     CallbackTwoCodes,
-    /// The person is not asked: the callback carries this error (RFC 6749 §4.1.2.1).
+    /// The callback carries this error, without a consent page (RFC 6749 §4.1.2.1).
     CallbackError {
         /// The `error` code.
         error: String,
@@ -79,57 +79,56 @@ pub enum Fault {
     /// alternatives.
     CallbackCodeAndError,
 
-    /// Every `resource` parameter is refused, and tokens are for the first resource all the same, as
-    /// Microsoft Entra does it. RFC 8707 §2: with it, a client tells "the location of the target
+    /// Every `resource` parameter is refused, and tokens are for the first resource, as Microsoft
+    /// Entra does it. RFC 8707 §2: with the parameter a client names "the location of the target
     /// service".
-    KnowsNoResource,
-    /// The authorization server knows the resource by this identifier, and not by the one in its
-    /// metadata. RFC 9728 §7.3: a `resource` is what the metadata say.
-    CallsTheResource(String),
-    /// Authorization requests without this parameter and value are refused. RFC 6749 §3.1 has none
-    /// that a client must know besides its own.
-    WantsParameter(String, String),
+    ResourceNotSupported,
+    /// The authorization server accepts only this identifier of the resource, not the one in the
+    /// metadata. RFC 9728 §7.3: the `resource` is the one of the metadata.
+    DifferentResource(String),
+    /// Authorization requests without this parameter and value are refused. RFC 6749 §3.1 defines no
+    /// such parameter.
+    RequiresParameter(String, String),
     /// A refresh without `scope` is refused. RFC 6749 §6: it is OPTIONAL.
-    WantsScopeOnRefresh,
+    RequiresScopeOnRefresh,
 
-    /// A field of each successful token answer is added or replaced.
+    /// A field of each successful token response is added or replaced.
     TokenField(String, Value),
-    /// A field of each successful token answer is left out, such as `token_type`. RFC 6749 §5.1:
+    /// A field of each successful token response is left out, such as `token_type`. RFC 6749 §5.1:
     /// "REQUIRED".
     TokenWithout(String),
-    /// Token requests are refused with `200 {"error": …}`, unprocessed. RFC 6749 §5.2: "The
-    /// authorization server responds with an HTTP 400 (Bad Request) status code".
+    /// Token requests get `200 {"error": …}` and are not processed. RFC 6749 §5.2: "The authorization
+    /// server responds with an HTTP 400 (Bad Request) status code".
     TokenErrorWith200(String),
-    /// A spent refresh token is accepted once more, and its family lives on. RFC 9700 §4.14.2 lets
-    /// a server revoke; some give this grace to clients that lost an answer.
-    GraceForSpentRefreshTokens,
-    /// A refresh answer omits `refresh_token` although the old one is spent. RFC 6749 §6: the
+    /// A spent refresh token is accepted once more, and its family stays valid. RFC 9700 §4.14.2 lets
+    /// a server revoke; some servers give this grace to clients that lost a response.
+    AcceptsSpentRefreshTokenOnce,
+    /// A refresh response omits `refresh_token` although the old one is spent. RFC 6749 §6: the
     /// client keeps the old one unless a new one is issued.
-    RotatesInSilence,
+    OmitsRotatedRefreshToken,
 
-    /// A field of the device authorization answer is added or replaced (H175, H176, H178). RFC 8628
-    /// §3.2 says what each must be.
+    /// A field of the device authorization response is added or replaced. RFC 8628 §3.2 defines each
+    /// field.
     DeviceField(String, Value),
-    /// A field of the device authorization answer is left out. RFC 8628 §3.2: all but `interval`
+    /// A field of the device authorization response is left out. RFC 8628 §3.2: all but `interval`
     /// and `verification_uri_complete` are REQUIRED.
     DeviceWithout(String),
     /// The device authorization endpoint refuses a content type with a parameter, as in
-    /// `; charset=utf-8`. RFC 9110 §8.3.1: how a parameter is processed is for the media type to
-    /// say, and it is no reason to refuse one that is.
-    DeviceRefusesCharset,
-    /// Each poll gets `slow_down`, however long the client waits and whatever the person decides
-    /// (H177). RFC 8628 §3.5: it means that "the authorization request is still pending".
-    SlowDownForEver,
+    /// `; charset=utf-8`. RFC 9110 §8.3.1: the media type defines how a parameter is processed; a
+    /// parameter is no reason to refuse a request.
+    DeviceRejectsCharset,
+    /// Each poll gets `slow_down`, however long the client waits and whatever the user decides. RFC
+    /// 8628 §3.5: it means that "the authorization request is still pending".
+    AlwaysSlowDown,
 
-    /// A server that wants nonces has a new one for each proof, and is never content (H181). RFC
-    /// 9449 §8 has a client send the nonce that it was given, and a server take it.
-    DpopNonceForEver,
-    /// The `DPoP-Nonce` is this text, as far as HTTP can carry it: a tab and what is beyond ASCII,
-    /// but no line break. RFC 9449 §8.1 has it of printable ASCII alone, without space, `"` or
-    /// `\`.
+    /// A server that requires nonces refuses each one and sends another. RFC 9449 §8: a client sends
+    /// the nonce that it was given, and the server accepts it.
+    AlwaysNewDpopNonce,
+    /// The `DPoP-Nonce` is this text. HTTP can carry a tab and characters beyond ASCII, but no line
+    /// break. RFC 9449 §8.1 allows only printable ASCII without space, `"` and `\`.
     DpopNonce(String),
-    /// Tokens are bearer tokens, and bound to nothing, although a good proof came. RFC 9449 §5: a
-    /// client to which the protection matters MUST discard such an answer.
+    /// Tokens are bearer tokens although the request had a valid proof. RFC 9449 §5: a client that
+    /// needs the protection MUST discard such a response.
     DpopIgnored,
 
     /// Each assertion of the JWT bearer grant is refused with this error. RFC 7523 §3.1: it MUST be
@@ -137,39 +136,40 @@ pub enum Fault {
     AssertionRefused(String),
     /// The identity provider refuses each exchange with this error (RFC 8693 §2.2.2).
     IdJagRefused(String),
-    /// The identity provider calls what it issues by this type (H182). RFC 8693 §2.2.1: "An
-    /// identifier for the representation of the issued security token."
+    /// The identity provider gives this `issued_token_type`. RFC 8693 §2.2.1: "An identifier for the
+    /// representation of the issued security token."
     IssuedTokenType(String),
 
-    /// A field of the registration answer is added or replaced. RFC 7591 §3.2.1.
+    /// A field of the registration response is added or replaced. RFC 7591 §3.2.1.
     RegistrationField(String, Value),
-    /// A field of the registration answer is left out, such as `client_id`. RFC 7591 §3.2.1:
+    /// A field of the registration response is left out, such as `client_id`. RFC 7591 §3.2.1:
     /// "REQUIRED".
     RegistrationWithout(String),
 
-    /// The 401 and 403 answers of the MCP server carry these `WWW-Authenticate` lines, one header
-    /// line for each. A text that HTTP cannot carry (a line break) is left out.
+    /// The 401 and 403 responses of the MCP server carry these `WWW-Authenticate` lines, one header
+    /// line for each. A line that HTTP cannot carry (with a line break) is left out.
     Challenge(Vec<String>),
-    /// The 401 and 403 answers have no `WWW-Authenticate`. RFC 9110 §11.6.1: a server that
+    /// The 401 and 403 responses have no `WWW-Authenticate`. RFC 9110 §11.6.1: a server that
     /// generates a 401 "MUST send a WWW-Authenticate header field".
     NoChallenge,
-    /// The event stream of each answer ends before the answer, which is on the stream that a client
-    /// opens with the id of the last event. 2025-11-25 lets a server do that; it is a fault for a
-    /// client that does not come again.
-    AnswersOnTheStream,
-    /// Every token gets 401 `invalid_token`, a fresh one too (H94).
-    RefusesEveryToken,
-    /// Every tool call gets 403 `insufficient_scope` with this scope, whatever the token has (H71).
-    NeverEnoughScope(String),
+    /// The event stream of each `POST` ends before the response, which is on the `GET` stream that a
+    /// client opens with the id of the last event. The revision 2025-11-25 allows it; a client that
+    /// does not resume the stream gets no response.
+    ResponsesOnGetStream,
+    /// Every token gets 401 `invalid_token`, also a new one (RFC 6750 §3.1).
+    RejectsEveryToken,
+    /// Every tool call gets 403 `insufficient_scope` with this scope, whatever scopes the token has
+    /// (MCP authorization 2026-07-28, "Step-Up Authorization Flow").
+    AlwaysInsufficientScope(String),
 }
 
-/// An endpoint whose answer can be spoiled.
+/// An endpoint with responses that a fault can corrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// The protected resource metadata, wherever it is served.
+    /// The protected resource metadata, at any path.
     ResourceMetadata,
-    /// The authorization server metadata, in every form in which it is served.
+    /// The authorization server metadata, at any path.
     ServerMetadata,
     /// `/register`.
     Registration,
@@ -181,23 +181,23 @@ pub enum Endpoint {
     DeviceAuthorization,
     /// `/revoke`.
     Revocation,
-    /// `/mcp` and what is below it.
+    /// `/mcp` and the paths below it.
     Mcp,
     /// `/oauth2/token` of the identity provider.
     IdentityProvider,
 }
 
-/// Says how an answer is spoiled.
+/// The corruption of a response.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Corruption {
-    /// A login page with status 200 where JSON belongs.
+    /// A login page with status 200 instead of JSON.
     Html,
     /// The JSON text `null`.
     Null,
     /// No body at all, with status 200.
     Empty,
-    /// The first half of the JSON, as if it were whole.
+    /// The first half of the JSON, with a matching length.
     Truncated,
     /// Valid JSON of two MiB.
     TooLarge,
@@ -217,15 +217,15 @@ pub enum Corruption {
     RedirectTo(String),
     /// 307 to itself, without end.
     RedirectLoop,
-    /// 307 to itself with `?redirected=1`, which then answers: a metadata request may follow it.
+    /// 307 to itself with `?redirected=1`, which then responds: a metadata request may follow it.
     RedirectOnce,
-    /// The head arrives, then one byte per interval.
+    /// The headers, then one byte per interval.
     Trickle(Duration),
-    /// The connection is cut after this many bytes of the body.
+    /// The connection is closed after this many bytes of the body.
     CutAfter(usize),
-    /// No answer, ever; the connection stays open.
-    NeverAnswers,
-    /// No answer until [`Testbed::release`](crate::Testbed::release).
+    /// No response; the connection stays open.
+    NeverResponds,
+    /// No response until [`Testbed::release`](crate::Testbed::release).
     Held,
 }
 
@@ -246,20 +246,20 @@ impl Faults {
         self.0.contains(fault)
     }
 
-    /// Returns the last answer that `pick` finds.
+    /// Returns the result of `pick` for the last fault that has one.
     pub(crate) fn find<T>(&self, pick: impl Fn(&Fault) -> Option<T>) -> Option<T> {
         self.0.iter().rev().find_map(pick)
     }
 
-    /// Returns every answer that `pick` finds, in the order in which the faults were set.
+    /// Returns every result of `pick`, in the order in which the faults were set.
     pub(crate) fn all<T>(&self, pick: impl Fn(&Fault) -> Option<T>) -> Vec<T> {
         self.0.iter().filter_map(pick).collect()
     }
 
-    /// Switches off what is held, so that held answers leave.
-    pub(crate) fn let_go(&mut self) {
+    /// Removes the faults that hold responses.
+    pub(crate) fn release(&mut self) {
         self.0
-            .retain(|fault| !matches!(fault, Fault::Spoil(_, Corruption::Held)));
+            .retain(|fault| !matches!(fault, Fault::Corrupt(_, Corruption::Held)));
     }
 
     /// Returns the status fault for a path, counting the request against its `times`.

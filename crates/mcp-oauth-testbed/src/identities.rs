@@ -1,4 +1,5 @@
-//! Who vouches for others: the identity provider of an enterprise, and the issuer of workloads.
+//! The keys of the issuers of assertions: the identity provider of an enterprise, and the issuer of
+//! workloads.
 
 use std::time::Duration;
 
@@ -8,26 +9,26 @@ use crate::jose::key::{Algorithm, KeyError, KeyPair, PublicKey};
 use crate::random::random;
 use crate::settings::Settings;
 
-/// Says how long what is vouched for is good, in seconds.
+/// The lifetime of an assertion, in seconds.
 pub(crate) const LIFETIME: u64 = 300;
 
-/// The keys of those who vouch, as far as the settings have them.
+/// The keys of the issuers that the settings configure.
 #[derive(Debug)]
 pub(crate) struct Identities {
-    provider: Option<Voucher>,
-    workloads: Option<Voucher>,
-    /// Holds what the identity provider has issued to its client beside an ID token.
+    provider: Option<Signer>,
+    workloads: Option<Signer>,
+    /// The refresh token that the identity provider issued to its client together with an ID token.
     refresh_token: String,
 }
 
-/// A key pair that vouches, and its public key.
+/// A key pair that signs assertions, and its public key.
 #[derive(Debug)]
-struct Voucher {
+struct Signer {
     pair: KeyPair,
     public: PublicKey,
 }
 
-impl Voucher {
+impl Signer {
     fn new() -> Result<Self, KeyError> {
         let pair = KeyPair::generate(Algorithm::Es256)?;
         let public = pair.public();
@@ -37,8 +38,8 @@ impl Voucher {
 
 impl Identities {
     pub(crate) fn new(settings: &Settings) -> Result<Self, KeyError> {
-        let provider = settings.enterprise.as_ref().map(|_| Voucher::new());
-        let workloads = settings.wif.as_ref().map(|_| Voucher::new());
+        let provider = settings.enterprise.as_ref().map(|_| Signer::new());
+        let workloads = settings.workload_issuer.as_ref().map(|_| Signer::new());
         Ok(Self {
             provider: provider.transpose()?,
             workloads: workloads.transpose()?,
@@ -62,33 +63,33 @@ impl Identities {
     }
 
     pub(crate) fn provider_jwks(&self) -> Value {
-        let pair = self.provider.as_ref().map(|voucher| &voucher.pair);
+        let pair = self.provider.as_ref().map(|signer| &signer.pair);
         let keys: Vec<Value> = pair.map(KeyPair::public_jwk).into_iter().collect();
         json!({ "keys": keys })
     }
 
-    /// Returns a JWT of the identity provider.
-    pub(crate) fn provided(&self, typ: &str, claims: &Value) -> Result<String, KeyError> {
+    /// Signs a JWT of the identity provider.
+    pub(crate) fn sign_provider_jwt(&self, typ: &str, claims: &Value) -> Result<String, KeyError> {
         signed(self.provider.as_ref(), typ, claims)
     }
 
     /// Signs a JWT of the issuer of workloads.
-    pub(crate) fn workload_jwt(&self, claims: &Value) -> Result<String, KeyError> {
+    pub(crate) fn sign_workload_jwt(&self, claims: &Value) -> Result<String, KeyError> {
         signed(self.workloads.as_ref(), "JWT", claims)
     }
 }
 
-fn keys(voucher: Option<&Voucher>) -> &[PublicKey] {
-    voucher.map_or(&[], |voucher| std::slice::from_ref(&voucher.public))
+fn keys(signer: Option<&Signer>) -> &[PublicKey] {
+    signer.map_or(&[], |signer| std::slice::from_ref(&signer.public))
 }
 
-fn signed(voucher: Option<&Voucher>, typ: &str, claims: &Value) -> Result<String, KeyError> {
-    let voucher = voucher.ok_or(KeyError::Absent)?;
+fn signed(signer: Option<&Signer>, typ: &str, claims: &Value) -> Result<String, KeyError> {
+    let signer = signer.ok_or(KeyError::Absent)?;
     let header = Map::from_iter([("typ".to_owned(), json!(typ))]);
-    voucher.pair.jwt(header, claims)
+    signer.pair.jwt(header, claims)
 }
 
-/// Returns what a JWT says that vouches for a subject; `now` is the time of the testbed's clock.
+/// Returns the claims of an assertion for a subject; `now` is the time of the testbed's clock.
 pub(crate) fn claims(now: Duration, issuer: &str, subject: &str, audience: &Value) -> Value {
     let now = now.as_secs();
     json!({

@@ -1,9 +1,9 @@
-//! An OAuth 2.1 authorization server and an MCP server on loopback, true to the specifications,
-//! with faults by value.
+//! An OAuth 2.1 authorization server and an MCP server on loopback. They follow the specifications,
+//! and a test can switch on faults.
 //!
-//! The testbed shares no code with the client: a field that one side misspells cannot pass on both.
-//! It has one user, who approves what a person (or [`person`], playing one) approves on the consent
-//! page; it keeps everything in memory; and it listens on 127.0.0.1 alone.
+//! The testbed shares no code with the client: a field name that one of them misspells fails in the
+//! other. It has one user, who decides on the consent page ([`test_user`] does it in tests); it keeps
+//! everything in memory; and it listens only on 127.0.0.1.
 //!
 //! ```
 //! use mcp_oauth_testbed::{Endpoint, Fault, Corruption, Testbed};
@@ -11,30 +11,30 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
 //! let testbed = Testbed::start().await?;
-//! testbed.set_fault(Fault::Corruption(Endpoint::ServerMetadata, Corruption::Html));
+//! testbed.set_fault(Fault::Corrupt(Endpoint::ServerMetadata, Corruption::Html));
 //! assert!(testbed.server_url().as_str().ends_with("/mcp"));
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! What it is not: a server for anything but tests and demonstrations. It has no TLS and no store.
+//! Use it for tests and demonstrations only. It has no TLS and no persistent store.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`Fault`] | what the servers do wrong on command |
+//! | [`Fault`] | deviations from the specifications, for tests |
 //! | `jose` | keys and signed tokens |
-//! | [`Recorded`] | what the servers saw |
-//! | `settings` | what a testbed is built with |
-//! | `world` | what the servers remember: clients, codes, tokens, nonces, sessions, streams |
-//! | `dpop` | proofs of possession, and their checks |
+//! | [`RecordedRequest`] | the log of received requests |
+//! | `settings` | the settings of a testbed |
+//! | `state` | the state of the servers: clients, codes, tokens, nonces, sessions, streams |
+//! | `dpop` | DPoP proofs, and their checks |
 //! | `authorization_server` | metadata, registration, consent, tokens, revocation, further grants |
-//! | `mcp_server` | the challenge, its metadata, both wires, four tools, a REST route, a WebSocket |
-//! | `passage` | what every request passes on its way in, and every answer on its way out |
+//! | `mcp_server` | challenge, metadata, all protocol revisions, four tools, REST route, WebSocket |
+//! | `middleware` | the request log and the faults, for every request and response |
 //! | [`Testbed`] | the running servers |
 //! | [`Builder`] | sets them up |
-//! | [`person`] | the person and the browser, over HTTP |
+//! | [`test_user`] | the user and the browser, over HTTP |
 //!
-//! A file uses files of the rows above, and no file uses one that uses it in turn.
+//! A file uses only files of the rows above it; there are no cycles.
 
 mod authorization_server;
 mod builder;
@@ -58,8 +58,8 @@ pub use builder::Builder;
 pub use dpop::proof::DpopProof;
 pub use faults::{Corruption, Endpoint, Fault};
 pub use jose::key::{Algorithm, KeyError, KeyPair, PublicKey};
-pub use request_log::{Peer, Recorded};
-pub use settings::forms::{Answers, Legacy, MetadataForm, PrmForm, Wire};
-pub use settings::grants::{DpopPolicy, Machine};
+pub use request_log::{Peer, RecordedRequest};
+pub use settings::forms::{Legacy, MetadataForm, PrmForm, ProtocolEra, ResponseForm};
+pub use settings::grants::{ConfidentialClient, DpopPolicy};
 pub use state::token_store::tokens::{IssuedToken, TokenFamily};
 pub use testbed::Testbed;

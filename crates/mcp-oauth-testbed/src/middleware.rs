@@ -1,4 +1,4 @@
-//! What every request passes on its way in and every answer on its way out: the log and the faults.
+//! The middleware of every request and response: the request log and the faults.
 
 use std::sync::Arc;
 
@@ -10,50 +10,54 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::authorization_server;
-use crate::corruption::spoil;
+use crate::corruption::corrupt;
 use crate::dpop;
 use crate::faults::{Endpoint, Fault};
 use crate::mcp_server;
-use crate::request_log::{Peer, Recorded};
+use crate::request_log::{Peer, RecordedRequest};
 use crate::state::{MCP_PATH, TestbedState};
 
-/// A request body beyond this is refused with 413.
+/// The largest request body; a larger one is refused with 413.
 const MAX_REQUEST_BODY: usize = 4 * 1024 * 1024;
 
-/// Returns the routes of the MCP server; of a legacy one, with the authorization server among them.
-pub(crate) fn mcp_side(world: &Arc<TestbedState>) -> Router {
-    let mut routes = mcp_server::routes(world);
-    if world.settings.legacy.is_some() {
-        routes = routes.merge(authorization_server::routes(world));
+/// Returns the router of the MCP server; of a legacy one it includes the authorization server.
+pub(crate) fn mcp_router(state: &Arc<TestbedState>) -> Router {
+    let mut routes = mcp_server::routes(state);
+    if state.settings.legacy.is_some() {
+        routes = routes.merge(authorization_server::routes(state));
     }
-    guarded(routes, world, Peer::Mcp)
+    with_middleware(routes, state, Peer::Mcp)
 }
 
-/// Returns the routes of the authorization server; none if it is a part of the MCP server, or if there is
-/// no authorization at all.
-pub(crate) fn authorization_side(world: &Arc<TestbedState>) -> Router {
-    let routes = match world.settings.legacy {
+/// Returns the router of the authorization server; it is empty if the authorization server is part of
+/// the MCP server, or if the server is unprotected.
+pub(crate) fn authorization_router(state: &Arc<TestbedState>) -> Router {
+    let routes = match state.settings.legacy {
         Some(_) => Router::new(),
-        None => authorization_server::routes(world),
+        None => authorization_server::routes(state),
     };
-    guarded(routes, world, Peer::AuthorizationServer)
+    with_middleware(routes, state, Peer::AuthorizationServer)
 }
 
-/// Returns the routes of the identity provider.
-pub(crate) fn provider_side(world: &Arc<TestbedState>) -> Router {
+/// Returns the router of the identity provider.
+pub(crate) fn identity_provider_router(state: &Arc<TestbedState>) -> Router {
     let routes = authorization_server::provider_routes();
-    guarded(routes, world, Peer::IdentityProvider)
+    with_middleware(routes, state, Peer::IdentityProvider)
 }
 
-fn guarded(routes: Router<Arc<TestbedState>>, world: &Arc<TestbedState>, listener: Peer) -> Router {
+fn with_middleware(
+    routes: Router<Arc<TestbedState>>,
+    state: &Arc<TestbedState>,
+    listener: Peer,
+) -> Router {
     routes
         .fallback(async || StatusCode::NOT_FOUND)
-        .layer(from_fn_with_state((Arc::clone(world), listener), pass))
-        .with_state(Arc::clone(world))
+        .layer(from_fn_with_state((Arc::clone(state), listener), handle))
+        .with_state(Arc::clone(state))
 }
 
-async fn pass(
-    State((world, listener)): State<(Arc<TestbedState>, Peer)>,
+async fn handle(
+    State((state, listener)): State<(Arc<TestbedState>, Peer)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -63,9 +67,9 @@ async fn pass(
     };
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().map(str::to_owned);
-    let endpoint = endpoint(&world, listener, &path);
-    let number = world.log().arrived(Recorded {
-        to: party(listener, endpoint),
+    let endpoint = endpoint(&state, listener, &path);
+    let number = state.log().record(RecordedRequest {
+        to: peer(listener, endpoint),
         method: parts.method.to_string(),
         path: path.clone(),
         query: query.clone(),
@@ -73,20 +77,20 @@ async fn pass(
         body: body.to_vec(),
         status: 0,
     });
-    let status_fault = world.faults().status_for(&path);
-    let answer = if let Some(fault) = status_fault {
-        refuse(fault)
+    let status_fault = state.faults().status_for(&path);
+    let response = if let Some(fault) = status_fault {
+        status_response(fault)
     } else {
         let mut processed = next.run(Request::from_parts(parts, Body::from(body))).await;
-        dpop::supply(&world, endpoint, &mut processed);
-        spoil(&world, endpoint, &path, query.as_deref(), processed).await
+        dpop::add_nonce(&state, endpoint, &mut processed);
+        corrupt(&state, endpoint, &path, query.as_deref(), processed).await
     };
-    world.log().answered(number, answer.status().as_u16());
-    answer
+    state.log().set_status(number, response.status().as_u16());
+    response
 }
 
-/// Of a legacy server, which is both parties on one origin, the endpoint decides.
-fn party(listener: Peer, endpoint: Option<Endpoint>) -> Peer {
+/// Returns the peer of a request. A legacy server has both on one origin; there the endpoint decides.
+fn peer(listener: Peer, endpoint: Option<Endpoint>) -> Peer {
     match endpoint {
         Some(Endpoint::Mcp | Endpoint::ResourceMetadata | Endpoint::IdentityProvider) | None => {
             listener
@@ -95,15 +99,16 @@ fn party(listener: Peer, endpoint: Option<Endpoint>) -> Peer {
     }
 }
 
-/// Returns the endpoint at this path of this listener. A path that belongs to the other listener is none:
-/// a client that looks for the authorization server here finds neither it nor its faults.
-fn endpoint(world: &TestbedState, listener: Peer, path: &str) -> Option<Endpoint> {
+/// Returns the endpoint at this path of this listener; none for a path of another listener. A client
+/// that requests the metadata of the authorization server from the MCP server gets 404, and no fault
+/// applies.
+fn endpoint(state: &TestbedState, listener: Peer, path: &str) -> Option<Endpoint> {
     if listener == Peer::IdentityProvider {
         let tokens = path == authorization_server::TOKEN_PATH;
         return tokens.then_some(Endpoint::IdentityProvider);
     }
     if listener == Peer::Mcp {
-        if world.prm_path().as_deref() == Some(path) {
+        if state.prm_path().as_deref() == Some(path) {
             return Some(Endpoint::ResourceMetadata);
         }
         if path
@@ -112,7 +117,7 @@ fn endpoint(world: &TestbedState, listener: Peer, path: &str) -> Option<Endpoint
         {
             return Some(Endpoint::Mcp);
         }
-        world.settings.legacy?;
+        state.settings.legacy?;
     }
     match path {
         "/register" => Some(Endpoint::Registration),
@@ -128,7 +133,7 @@ fn endpoint(world: &TestbedState, listener: Peer, path: &str) -> Option<Endpoint
     }
 }
 
-fn refuse(fault: Fault) -> Response {
+fn status_response(fault: Fault) -> Response {
     let Fault::Status {
         status,
         body,
@@ -143,10 +148,10 @@ fn refuse(fault: Fault) -> Response {
     } else {
         "text/plain; charset=utf-8"
     };
-    let mut answer = Response::new(Body::from(body));
-    *answer.status_mut() =
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer
+    response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     for (name, value) in headers {
@@ -154,8 +159,8 @@ fn refuse(fault: Fault) -> Response {
             HeaderName::try_from(name),
             HeaderValue::from_bytes(value.as_bytes()),
         ) {
-            answer.headers_mut().insert(name, value);
+            response.headers_mut().insert(name, value);
         }
     }
-    answer
+    response
 }

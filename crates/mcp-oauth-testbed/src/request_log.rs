@@ -1,4 +1,4 @@
-//! What the servers saw: every request, in the order of arrival.
+//! The log of the received requests, in the order of arrival.
 
 use http::HeaderMap;
 use serde_json::Value;
@@ -7,23 +7,23 @@ use url::form_urlencoded;
 
 use crate::dpop::proof::{DpopProof, HEADER};
 
-/// Says which of the servers a request was for.
+/// The server that received a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Peer {
     /// The MCP server, its protected resource metadata included.
     Mcp,
-    /// The authorization server. Of a legacy server this is a part of the same origin.
+    /// The authorization server. A legacy server has it on the same origin.
     AuthorizationServer,
     /// The identity provider of an enterprise.
     IdentityProvider,
 }
 
-/// A request that one of the servers got.
+/// A request that one of the servers received.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Recorded {
-    /// Whom it was for.
+pub struct RecordedRequest {
+    /// The server that received it.
     pub to: Peer,
     /// The method, as in `POST`.
     pub method: String,
@@ -35,11 +35,11 @@ pub struct Recorded {
     pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
-    /// The status of the answer; 0 while there is none.
+    /// The status of the response; 0 until there is one.
     pub status: u16,
 }
 
-impl Recorded {
+impl RecordedRequest {
     /// Returns a parameter of a form body, decoded.
     pub fn form(&self, name: &str) -> Option<String> {
         parameter(&self.body, name)
@@ -55,7 +55,7 @@ impl Recorded {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Returns the proof of possession that came with it (RFC 9449), whether it is true or not.
+    /// Returns its DPoP proof (RFC 9449), which may be invalid.
     pub fn dpop_proof(&self) -> Option<DpopProof> {
         DpopProof::read(self.header(HEADER)?)
     }
@@ -76,44 +76,44 @@ fn parameter(encoded: &[u8], name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-/// The requests so far. A request is named by its number since the start, so that forgetting does
-/// not confuse the answers that are still under way.
+/// The received requests. A request is identified by its number since the start, so that `clear` does
+/// not confuse responses that are still pending.
 #[derive(Debug)]
 pub(crate) struct Log {
-    forgotten: usize,
-    requests: Vec<Recorded>,
+    cleared: usize,
+    requests: Vec<RecordedRequest>,
     arrivals: watch::Sender<usize>,
 }
 
 impl Log {
     pub(crate) fn new() -> Self {
         Self {
-            forgotten: 0,
+            cleared: 0,
             requests: Vec::new(),
             arrivals: watch::Sender::new(0),
         }
     }
 
-    pub(crate) fn arrived(&mut self, request: Recorded) -> usize {
+    pub(crate) fn record(&mut self, request: RecordedRequest) -> usize {
         self.requests.push(request);
-        let number = self.forgotten + self.requests.len();
+        let number = self.cleared + self.requests.len();
         self.arrivals.send_replace(number);
         number
     }
 
-    pub(crate) fn answered(&mut self, number: usize, status: u16) {
-        let index = number.checked_sub(self.forgotten + 1);
+    pub(crate) fn set_status(&mut self, number: usize, status: u16) {
+        let index = number.checked_sub(self.cleared + 1);
         if let Some(request) = index.and_then(|index| self.requests.get_mut(index)) {
             request.status = status;
         }
     }
 
-    pub(crate) fn forget(&mut self) {
-        self.forgotten += self.requests.len();
+    pub(crate) fn clear(&mut self) {
+        self.cleared += self.requests.len();
         self.requests.clear();
     }
 
-    pub(crate) fn requests(&self) -> &[Recorded] {
+    pub(crate) fn requests(&self) -> &[RecordedRequest] {
         &self.requests
     }
 

@@ -1,4 +1,4 @@
-//! A listener whose end is an end: its connections die with it.
+//! A server that closes all its connections when it stops.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,12 +13,12 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// A server that runs until it is stopped or dropped.
 ///
-/// `axum::serve` would leave kept-alive connections behind, which go on to answer for a server
-/// that is supposed to be gone.
+/// `axum::serve` would leave kept-alive connections open, which would still respond after the server
+/// was stopped.
 #[derive(Debug)]
-pub(crate) struct Serving(Mutex<Option<JoinHandle<()>>>);
+pub(crate) struct RunningServer(Mutex<Option<JoinHandle<()>>>);
 
-impl Serving {
+impl RunningServer {
     pub(crate) fn start(listener: TcpListener, router: Router) -> Self {
         Self(Mutex::new(Some(tokio::spawn(accept(listener, router)))))
     }
@@ -36,18 +36,18 @@ impl Serving {
         }
     }
 
-    /// Returns when the port is closed and every connection is cut.
+    /// Stops the server: closes the port and every connection.
     pub(crate) async fn stop(&self) {
         let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             task.abort();
-            // A cancelled task is what was asked for.
+            // The error is the cancellation itself.
             let _cancelled = task.await;
         }
     }
 }
 
-impl Drop for Serving {
+impl Drop for RunningServer {
     fn drop(&mut self) {
         if let Some(task) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             task.abort();
@@ -67,7 +67,7 @@ async fn accept(listener: TcpListener, router: Router) {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => { connections.spawn(converse(stream, router.clone())); }
+                Ok((stream, _)) => { connections.spawn(serve_connection(stream, router.clone())); }
                 Err(_) => tokio::task::yield_now().await,
             },
             Some(_) = connections.join_next() => {}
@@ -75,10 +75,10 @@ async fn accept(listener: TcpListener, router: Router) {
     }
 }
 
-async fn converse(stream: TcpStream, router: Router) {
-    // Small answers leave at once; without it they wait for the peer's delayed acknowledgement.
+async fn serve_connection(stream: TcpStream, router: Router) {
+    // Sends small responses at once; otherwise they wait for the peer's delayed acknowledgement.
     let _undelayed = stream.set_nodelay(true);
-    // A connection that a peer or a fault cuts is no failure of the server.
+    // A connection that a peer or a fault closes is no failure of the server.
     let _cut = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .with_upgrades()

@@ -1,4 +1,4 @@
-//! What a testbed is built with: every switch, with the default that the specification would choose.
+//! The settings of a testbed, with the defaults of the specifications.
 
 pub(crate) mod forms;
 pub(crate) mod grants;
@@ -8,25 +8,25 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::request_log::Peer;
-use forms::{Answers, Legacy, MetadataForm, PrmForm, Wire};
-use grants::{DpopPolicy, Enterprise, Machine, PRIVATE_KEY_JWT};
+use forms::{Legacy, MetadataForm, PrmForm, ProtocolEra, ResponseForm};
+use grants::{ConfidentialClient, DpopPolicy, Enterprise, PRIVATE_KEY_JWT};
 
-/// A client that the authorization server knows before anybody registers.
+/// A pre-registered client.
 #[derive(Debug, Clone)]
 pub(crate) struct KnownClient {
     pub(crate) id: String,
     pub(crate) secret: Option<String>,
 }
 
-/// Holds what a testbed was built with.
+/// The settings of a testbed.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is one switch of the builder"
+    reason = "each is one setting of the builder"
 )]
 pub(crate) struct Settings {
     pub(crate) access_token_lifetime: Duration,
-    pub(crate) clock_stands_still: bool,
+    pub(crate) manual_clock: bool,
     pub(crate) issuer_path: String,
     pub(crate) metadata_forms: Vec<MetadataForm>,
     pub(crate) dynamic_registration: bool,
@@ -38,13 +38,13 @@ pub(crate) struct Settings {
     pub(crate) client_documents: Vec<(String, Value)>,
     pub(crate) clients: Vec<KnownClient>,
     pub(crate) client_auth_methods: Vec<String>,
-    pub(crate) machines: Vec<Machine>,
+    pub(crate) confidential_clients: Vec<ConfidentialClient>,
     pub(crate) device_authorization: bool,
     pub(crate) device_lifetime: Duration,
     pub(crate) device_interval: Duration,
     pub(crate) dpop: DpopPolicy,
     pub(crate) dpop_nonces: Vec<Peer>,
-    pub(crate) wif: Option<String>,
+    pub(crate) workload_issuer: Option<String>,
     pub(crate) enterprise: Option<Enterprise>,
     pub(crate) offline_access: bool,
     pub(crate) iss_parameter: bool,
@@ -55,24 +55,24 @@ pub(crate) struct Settings {
     pub(crate) challenge_scope: Option<String>,
     pub(crate) prm: PrmForm,
     pub(crate) resource: Option<String>,
-    pub(crate) other_resources: Vec<String>,
+    pub(crate) additional_resources: Vec<String>,
     pub(crate) one_login_for_all: bool,
-    pub(crate) other_authorization_servers: Vec<String>,
+    pub(crate) additional_authorization_servers: Vec<String>,
     pub(crate) step_up: bool,
-    pub(crate) open: bool,
+    pub(crate) unprotected: bool,
     pub(crate) legacy: Option<Legacy>,
-    pub(crate) wire: Wire,
-    pub(crate) answers: Option<Answers>,
+    pub(crate) protocol_era: ProtocolEra,
+    pub(crate) response_form: Option<ResponseForm>,
     pub(crate) streams: bool,
 }
 
 impl Settings {
-    /// Returns what the builder named, and `private_key_jwt` if a client has a key.
+    /// Returns the configured methods, and `private_key_jwt` if a client has a key.
     pub(crate) fn auth_methods(&self) -> Vec<String> {
         let mut methods = self.client_auth_methods.clone();
-        let machines = self.machines.iter();
+        let clients = self.confidential_clients.iter();
         let documents = self.client_documents.iter();
-        let keys = machines.map(|machine| !machine.keys.is_empty());
+        let keys = clients.map(|client| !client.keys.is_empty());
         let keys = keys.chain(documents.map(|(_, document)| document.get("jwks").is_some()));
         let signed = keys.into_iter().any(|has_key| has_key);
         if signed && !methods.iter().any(|method| method == PRIVATE_KEY_JWT) {
@@ -86,7 +86,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             access_token_lifetime: Duration::from_secs(300),
-            clock_stands_still: false,
+            manual_clock: false,
             issuer_path: String::new(),
             metadata_forms: vec![
                 MetadataForm::OAuth,
@@ -104,13 +104,13 @@ impl Default for Settings {
             client_auth_methods: ["none", "client_secret_basic", "client_secret_post"]
                 .map(str::to_owned)
                 .to_vec(),
-            machines: Vec::new(),
+            confidential_clients: Vec::new(),
             device_authorization: false,
             device_lifetime: Duration::from_secs(600),
             device_interval: Duration::from_secs(5),
             dpop: DpopPolicy::Off,
             dpop_nonces: Vec::new(),
-            wif: None,
+            workload_issuer: None,
             enterprise: None,
             offline_access: false,
             iss_parameter: true,
@@ -121,14 +121,14 @@ impl Default for Settings {
             challenge_scope: None,
             prm: PrmForm::Header,
             resource: None,
-            other_resources: Vec::new(),
+            additional_resources: Vec::new(),
             one_login_for_all: false,
-            other_authorization_servers: Vec::new(),
+            additional_authorization_servers: Vec::new(),
             step_up: false,
-            open: false,
+            unprotected: false,
             legacy: None,
-            wire: Wire::Both,
-            answers: None,
+            protocol_era: ProtocolEra::All,
+            response_form: None,
             streams: false,
         }
     }

@@ -1,4 +1,4 @@
-//! What the servers share: settings, places, time, faults, the log and the ledger.
+//! The state that the servers share: settings, origins, clock, faults, request log and token store.
 
 mod nonces;
 mod service;
@@ -33,7 +33,7 @@ pub(crate) const MCP_PATH: &str = "/mcp";
 pub(crate) struct Origins {
     pub(crate) mcp: String,
     pub(crate) authorization: String,
-    /// Empty where there is no identity provider.
+    /// Empty if there is no identity provider.
     pub(crate) identity_provider: String,
 }
 
@@ -43,7 +43,7 @@ impl Origins {
     }
 }
 
-/// The world of one testbed.
+/// The shared state of one testbed.
 #[derive(Debug)]
 pub(crate) struct TestbedState {
     pub(crate) settings: Settings,
@@ -53,7 +53,7 @@ pub(crate) struct TestbedState {
     faults: Mutex<Faults>,
     log: Mutex<Log>,
     nonces: Mutex<Nonces>,
-    ledger: Mutex<TokenStore>,
+    token_store: Mutex<TokenStore>,
     service: Mutex<Service>,
     streams: Mutex<Streams>,
     required_scopes: Mutex<HashMap<String, String>>,
@@ -76,9 +76,9 @@ impl TestbedState {
         }
         Ok(Self {
             identities: Identities::new(&settings)?,
-            ledger: Mutex::new(TokenStore::new(&settings)),
+            token_store: Mutex::new(TokenStore::new(&settings)),
             nonces: Mutex::new(Nonces::new(&settings.dpop_nonces)),
-            clock: Clock::start(settings.clock_stands_still),
+            clock: Clock::start(settings.manual_clock),
             settings,
             origins,
             faults: Mutex::new(on),
@@ -110,8 +110,8 @@ impl TestbedState {
         lock(&self.nonces)
     }
 
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, TokenStore> {
-        lock(&self.ledger)
+    pub(crate) fn token_store(&self) -> MutexGuard<'_, TokenStore> {
+        lock(&self.token_store)
     }
 
     pub(crate) fn service(&self) -> MutexGuard<'_, Service> {
@@ -129,7 +129,7 @@ impl TestbedState {
         )
     }
 
-    /// Returns the resource identifier that tokens are for.
+    /// Returns the resource identifier of the MCP server.
     pub(crate) fn resource(&self) -> String {
         self.settings
             .resource
@@ -137,15 +137,16 @@ impl TestbedState {
             .unwrap_or_else(|| self.origins.server_url())
     }
 
-    /// Returns every resource that the authorization server issues tokens for; ours is the first.
+    /// Returns every resource that the authorization server issues tokens for; the MCP server is the
+    /// first.
     pub(crate) fn resources(&self) -> Vec<String> {
-        let others = self.settings.other_resources.iter().cloned();
+        let others = self.settings.additional_resources.iter().cloned();
         std::iter::once(self.resource()).chain(others).collect()
     }
 
-    /// Returns the path of the protected resource metadata, if there are any.
+    /// Returns the path of the protected resource metadata, if it is published.
     pub(crate) fn prm_path(&self) -> Option<String> {
-        if self.settings.open || self.settings.legacy.is_some() {
+        if self.settings.unprotected || self.settings.legacy.is_some() {
             return None;
         }
         match &self.settings.prm {
@@ -197,14 +198,15 @@ impl TestbedState {
         self.releases.subscribe()
     }
 
-    /// First the fault goes, then the signal comes: whoever looks between the two is not held.
+    /// Releases the held responses. The fault is removed before the signal, so that a response in
+    /// between is not held.
     pub(crate) fn release(&self) {
-        self.faults().let_go();
+        self.faults().release();
         self.releases.send_modify(|count| *count += 1);
     }
 }
 
-/// Returns a panic in one test thread must not hide what the others have to say.
+/// Locks a mutex, also a poisoned one: a panic in one test thread must not hide other failures.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,11 @@
-//! The person and the browser, over HTTP: opens the authorization URL, reads the consent page,
-//! presses a button, and follows the redirect to the application's callback.
+//! The user and the browser, over HTTP: opens the authorization URL, reads the consent page, presses a
+//! button, and follows the redirect to the application's callback.
 //!
 //! ```no_run
-//! use mcp_oauth_testbed::person;
+//! use mcp_oauth_testbed::test_user;
 //!
-//! # async fn login(authorization_url: url::Url) -> Result<(), person::TestUserError> {
-//! let callback = person::approve(&authorization_url).await?;
+//! # async fn login(authorization_url: url::Url) -> Result<(), test_user::TestUserError> {
+//! let callback = test_user::approve(&authorization_url).await?;
 //! assert_eq!(callback.status, 200);
 //! # Ok(())
 //! # }
@@ -14,7 +14,7 @@
 use http::{HeaderMap, Method, header};
 use url::Url;
 
-/// Holds what the person presses.
+/// The button that the user presses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Decision {
@@ -33,13 +33,13 @@ impl Decision {
     }
 }
 
-/// Holds what the browser shows in the end.
+/// A page that the browser fetched.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Visit {
+pub struct Page {
     /// The URL that was fetched.
     pub url: Url,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
@@ -47,7 +47,7 @@ pub struct Visit {
     pub body: String,
 }
 
-/// Says why the person got no further.
+/// The reason why the test user could not go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestUserError {
@@ -56,46 +56,46 @@ pub enum TestUserError {
     Fetch {
         /// The page.
         url: Url,
-        /// Says why.
+        /// The cause.
         #[source]
         source: reqwest::Error,
     },
-    /// The page is no consent page: it says something else, such as an error.
-    #[error("{url} shows no consent form, but with status {status}: {body}")]
+    /// The page has no consent form, such as an error page.
+    #[error("{url} has no consent form; status {status}: {body}")]
     NoForm {
         /// The page.
         url: Url,
         /// Its status.
         status: u16,
-        /// Holds what it says.
+        /// Its body.
         body: String,
     },
-    /// The decision was taken, but leads nowhere.
-    #[error("the decision led to no redirect, but to status {status}: {body}")]
+    /// The response to the decision is no redirect.
+    #[error("the response to the decision is no redirect; status {status}: {body}")]
     NoRedirect {
-        /// The status of the answer.
+        /// The status of the response.
         status: u16,
-        /// Holds what it says.
+        /// The body of the response.
         body: String,
     },
-    /// The way back is for an application to take, not for a browser: use [`decide`].
+    /// The callback belongs to an application and cannot be fetched: use [`decide`].
     #[error("the callback {0} is not http")]
     NotHttp(Url),
 }
 
 /// Approves, and fetches the callback.
-pub async fn approve(authorization_url: &Url) -> Result<Visit, TestUserError> {
+pub async fn approve(authorization_url: &Url) -> Result<Page, TestUserError> {
     follow(decide(authorization_url, Decision::Approve).await?).await
 }
 
 /// Denies, and fetches the callback.
-pub async fn deny(authorization_url: &Url) -> Result<Visit, TestUserError> {
+pub async fn deny(authorization_url: &Url) -> Result<Page, TestUserError> {
     follow(decide(authorization_url, Decision::Deny).await?).await
 }
 
-/// Decides, and returns where the browser would go next, without going there.
+/// Decides, and returns the URL of the redirect without following it.
 ///
-/// If the server does not ask, but sends the browser back at once (with an error), that is where.
+/// If the server redirects at once (with an error) instead of showing a page, returns that URL.
 pub async fn decide(authorization_url: &Url, decision: Decision) -> Result<Url, TestUserError> {
     let page = visit(authorization_url).await?;
     if let Some(target) = page.redirect() {
@@ -112,23 +112,24 @@ pub async fn decide(authorization_url: &Url, decision: Decision) -> Result<Url, 
     })
 }
 
-/// Enters the code that a device shows at its `verification_uri` (RFC 8628 §3.3), and approves. A
-/// `verification_uri_complete` has the code already. Returns the last page.
-pub async fn approve_device(uri: &Url, user_code: &str) -> Result<Visit, TestUserError> {
+/// Enters the code of a device at its `verification_uri` (RFC 8628 §3.3), and approves. A
+/// `verification_uri_complete` contains the code. Returns the last page.
+pub async fn approve_device(uri: &Url, user_code: &str) -> Result<Page, TestUserError> {
     decide_device(uri, user_code, Decision::Approve).await
 }
 
-/// Enters the code that a device shows, and denies.
-pub async fn deny_device(uri: &Url, user_code: &str) -> Result<Visit, TestUserError> {
+/// Enters the code of a device, and denies.
+pub async fn deny_device(uri: &Url, user_code: &str) -> Result<Page, TestUserError> {
     decide_device(uri, user_code, Decision::Deny).await
 }
 
-/// Returns the page that has a ticket asks for the decision; one without asks for the code.
+/// Enters the code if the page requests it, and decides. A page with a ticket requests the decision; one
+/// without requests the code.
 async fn decide_device(
     uri: &Url,
     user_code: &str,
     decision: Decision,
-) -> Result<Visit, TestUserError> {
+) -> Result<Page, TestUserError> {
     let has_ticket = |fields: &[(String, String)]| fields.iter().any(|(name, _)| name == "ticket");
     let mut page = visit(uri).await?;
     let entry = form(&page).filter(|(_, fields)| !has_ticket(fields));
@@ -144,19 +145,19 @@ async fn decide_device(
     fetch(Method::POST, &action, Some(encoded(&fields))).await
 }
 
-/// Fetches a page, following nothing.
-pub async fn visit(url: &Url) -> Result<Visit, TestUserError> {
+/// Fetches a page, and follows no redirect.
+pub async fn visit(url: &Url) -> Result<Page, TestUserError> {
     fetch(Method::GET, url, None).await
 }
 
-async fn follow(target: Url) -> Result<Visit, TestUserError> {
+async fn follow(target: Url) -> Result<Page, TestUserError> {
     if target.scheme() != "http" {
         return Err(TestUserError::NotHttp(target));
     }
     visit(&target).await
 }
 
-async fn fetch(method: Method, url: &Url, form: Option<String>) -> Result<Visit, TestUserError> {
+async fn fetch(method: Method, url: &Url, form: Option<String>) -> Result<Page, TestUserError> {
     let failed = |source| TestUserError::Fetch {
         url: url.clone(),
         source,
@@ -175,7 +176,7 @@ async fn fetch(method: Method, url: &Url, form: Option<String>) -> Result<Visit,
             .body(form);
     }
     let response = request.send().await.map_err(failed)?;
-    Ok(Visit {
+    Ok(Page {
         url: url.clone(),
         status: response.status().as_u16(),
         headers: response.headers().clone(),
@@ -183,8 +184,8 @@ async fn fetch(method: Method, url: &Url, form: Option<String>) -> Result<Visit,
     })
 }
 
-impl Visit {
-    /// Returns where the answer redirects to.
+impl Page {
+    /// Returns the target of the redirect, if it is one.
     pub fn redirect(&self) -> Option<Url> {
         if !(300..400).contains(&self.status) {
             return None;
@@ -208,8 +209,8 @@ fn encoded(fields: &[(String, String)]) -> String {
         .finish()
 }
 
-/// Returns where the first form of a page posts to, and its hidden fields.
-fn form(page: &Visit) -> Option<(Url, Vec<(String, String)>)> {
+/// Returns the action URL of the first form of a page, and its fields with a value.
+fn form(page: &Page) -> Option<(Url, Vec<(String, String)>)> {
     let (_, rest) = page.body.split_once("<form")?;
     let (form, _) = rest.split_once("</form>")?;
     let (attributes, inside) = form.split_once('>')?;
@@ -229,7 +230,7 @@ fn attribute(attributes: &str, name: &str) -> Option<String> {
     Some(unescaped(value))
 }
 
-/// Returns the ampersand last, so that `&amp;lt;` stays `&lt;`.
+/// Decodes character references, the ampersand last, so that `&amp;lt;` becomes `&lt;`.
 fn unescaped(text: &str) -> String {
     text.replace("&lt;", "<")
         .replace("&gt;", ">")

@@ -1,4 +1,4 @@
-//! The running servers, and what a test does to them and sees of them.
+//! The running servers, and the methods for tests to control and inspect them.
 
 mod assertions;
 
@@ -11,8 +11,8 @@ use url::Url;
 
 use crate::faults::Fault;
 use crate::middleware;
-use crate::request_log::{Peer, Recorded};
-use crate::serve::{self, Serving};
+use crate::request_log::{Peer, RecordedRequest};
+use crate::serve::{self, RunningServer};
 use crate::settings::Settings;
 use crate::state::token_store::tokens::{IssuedToken, TokenFamily};
 use crate::state::{Origins, TestbedState};
@@ -20,16 +20,16 @@ use crate::state::{Origins, TestbedState};
 /// Two running servers, or three with an identity provider. Dropping it stops them.
 #[derive(Debug)]
 pub struct Testbed {
-    world: Arc<TestbedState>,
+    state: Arc<TestbedState>,
     server_url: Url,
-    mcp: Serving,
-    authorization: Serving,
+    mcp: RunningServer,
+    authorization: RunningServer,
     /// Serves until the testbed is dropped.
-    _identity_provider: Option<Serving>,
+    _identity_provider: Option<RunningServer>,
 }
 
 impl Testbed {
-    /// Starts the servers that the settings ask for.
+    /// Starts the servers of the settings.
     pub(crate) async fn start_with(settings: Settings, faults: Vec<Fault>) -> io::Result<Self> {
         let (mcp_listener, mcp) = serve::bind().await?;
         let (as_listener, authorization) = serve::bind().await?;
@@ -49,14 +49,18 @@ impl Testbed {
                 .unwrap_or_default(),
         };
         let server_url = Url::parse(&origins.server_url()).map_err(io::Error::other)?;
-        let world = TestbedState::new(settings, origins, faults).map_err(io::Error::other)?;
-        let world = Arc::new(world);
+        let state = TestbedState::new(settings, origins, faults).map_err(io::Error::other)?;
+        let state = Arc::new(state);
         Ok(Self {
-            mcp: Serving::start(mcp_listener, middleware::mcp_side(&world)),
-            authorization: Serving::start(as_listener, middleware::authorization_side(&world)),
-            _identity_provider: provider
-                .map(|(listener, _)| Serving::start(listener, middleware::provider_side(&world))),
-            world,
+            mcp: RunningServer::start(mcp_listener, middleware::mcp_router(&state)),
+            authorization: RunningServer::start(
+                as_listener,
+                middleware::authorization_router(&state),
+            ),
+            _identity_provider: provider.map(|(listener, _)| {
+                RunningServer::start(listener, middleware::identity_provider_router(&state))
+            }),
+            state,
             server_url,
         })
     }
@@ -68,28 +72,29 @@ impl Testbed {
 
     /// Returns the issuer of the authorization server, without a trailing slash.
     pub fn issuer(&self) -> String {
-        self.world.issuer()
+        self.state.issuer()
     }
 
-    /// Returns every request that either server got, in the order of arrival.
-    pub fn requests(&self) -> Vec<Recorded> {
-        self.world.log().requests().to_vec()
+    /// Returns every request that the servers received, in the order of arrival.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.state.log().requests().to_vec()
     }
 
-    /// Returns how many requests of this method and path a server got.
+    /// Returns the number of requests with this method and path that a server received.
     pub fn count(&self, to: Peer, method: &str, path: &str) -> usize {
-        self.world.log().count(to, method, path)
+        self.state.log().count(to, method, path)
     }
 
-    /// Returns how many token requests of this `grant_type` the authorization server got.
+    /// Returns the number of token requests with this `grant_type` that the authorization server
+    /// received.
     pub fn token_requests(&self, grant_type: &str) -> usize {
-        self.world.log().token_requests(grant_type)
+        self.state.log().token_requests(grant_type)
     }
 
-    /// Waits until a server has got this many requests of this method and path. They have arrived,
-    /// and may not be answered yet: a test waits here for a request that it holds.
-    pub async fn arrived(&self, to: Peer, method: &str, path: &str, requests: usize) {
-        let mut arrivals = self.world.log().arrivals();
+    /// Waits until a server has received this many requests with this method and path. They may still
+    /// be without a response: a test can wait for a request that it holds.
+    pub async fn wait_for_requests(&self, to: Peer, method: &str, path: &str, requests: usize) {
+        let mut arrivals = self.state.log().arrivals();
         while self.count(to, method, path) < requests {
             if arrivals.changed().await.is_err() {
                 return;
@@ -97,113 +102,112 @@ impl Testbed {
         }
     }
 
-    /// Forgets the requests so far.
-    pub fn forget_requests(&self) {
-        self.world.log().forget();
+    /// Clears the request log.
+    pub fn clear_requests(&self) {
+        self.state.log().clear();
     }
 
     /// Switches a fault on.
     pub fn set_fault(&self, fault: Fault) {
-        self.world.faults().add(fault);
+        self.state.faults().add(fault);
     }
 
-    /// Switches every fault off. Answers that are held stay so until [`Testbed::release`].
+    /// Switches every fault off. Responses that are held stay so until [`Testbed::release`].
     pub fn clear_faults(&self) {
-        self.world.faults().clear();
+        self.state.faults().clear();
     }
 
-    /// Lets every held answer go, and holds no more.
+    /// Sends every held response, and holds no more.
     pub fn release(&self) {
-        self.world.release();
+        self.state.release();
     }
 
     /// Moves the testbed's clock forward.
     pub fn advance(&self, by: Duration) {
-        self.world.clock().advance(by);
+        self.state.clock().advance(by);
     }
 
-    /// Both servers have new nonces, and take the old ones no more (RFC 9449 §8.2).
+    /// Replaces the nonces of both servers, which then refuse the old ones (RFC 9449 §8.2).
     pub fn renew_dpop_nonces(&self) {
-        self.world.nonces().renew();
+        self.state.nonces().renew();
     }
 
-    /// The MCP server refuses every access token that was issued so far. Refresh tokens still work.
+    /// Revokes every issued access token. Refresh tokens stay valid.
     pub fn revoke_access_tokens(&self) {
-        self.world.ledger().tokens.revoke_access_tokens();
+        self.state.token_store().tokens.revoke_access_tokens();
     }
 
-    /// No token that was issued so far works any more.
-    pub fn revoke_everything(&self) {
-        self.world.ledger().tokens.revoke_everything();
+    /// Revokes every issued token.
+    pub fn revoke_all_tokens(&self) {
+        self.state.token_store().tokens.revoke_all();
     }
 
-    /// From now on a tool needs a scope, and gets 403 `insufficient_scope` without it. The
-    /// authorization server grants that scope to who asks.
+    /// Makes a tool require a scope; a call without it gets 403 `insufficient_scope`. The authorization
+    /// server grants that scope to clients that request it.
     pub fn require_scope(&self, tool: impl Into<String>, scope: impl Into<String>) {
-        self.world.require_scope(tool.into(), scope.into());
+        self.state.require_scope(tool.into(), scope.into());
     }
 
-    /// Returns the refresh token families, dead ones too, in the order in which they were founded.
+    /// Returns the refresh token families, also revoked ones, in the order of their creation.
     pub fn families(&self) -> Vec<TokenFamily> {
-        self.world.ledger().tokens.families()
+        self.state.token_store().tokens.families()
     }
 
-    /// Returns every access token that was issued, in that order, with what each is for.
+    /// Returns every issued access token, in the order of issue.
     pub fn issued_tokens(&self) -> Vec<IssuedToken> {
-        self.world.ledger().tokens.issued()
+        self.state.token_store().tokens.issued()
     }
 
-    /// Returns whether a refresh token was presented, and another one given for it: who has no other one
-    /// has lost the login.
+    /// Returns whether a refresh token was used and replaced by another one: a client that has only
+    /// this one has lost its login.
     pub fn is_spent(&self, refresh_token: &str) -> bool {
-        self.world.ledger().tokens.is_spent(refresh_token)
+        self.state.token_store().tokens.is_spent(refresh_token)
     }
 
-    /// The authorization server is gone: connections are cut, and new ones refused. Of a legacy
-    /// server, whose authorization server is the MCP server, only the latter can go.
-    pub async fn kill_authorization_server(&self) {
+    /// Stops the authorization server: closes its connections and refuses new ones. For a legacy server,
+    /// where it is part of the MCP server, use [`Testbed::stop_mcp_server`].
+    pub async fn stop_authorization_server(&self) {
         self.authorization.stop().await;
     }
 
-    /// Removes every client that has registered itself, as a development server does that keeps them
-    /// in memory and is restarted.
-    pub fn forget_registrations(&self) {
-        self.world.ledger().forget_registrations();
+    /// Removes every dynamically registered client, like a restart of a server that keeps them in memory.
+    pub fn remove_registrations(&self) {
+        self.state.token_store().remove_registrations();
     }
 
-    /// The MCP server is gone: connections are cut, and new ones refused.
+    /// Stops the MCP server: closes its connections and refuses new ones.
     pub async fn stop_mcp_server(&self) {
         self.mcp.stop().await;
     }
 
-    /// Returns the MCP server is there again, at the same place: it has its notes, and none of its sessions.
+    /// Starts the MCP server again on the same port. It keeps its notes and loses its sessions.
     pub async fn start_mcp_server(&self) -> io::Result<()> {
-        self.forget_sessions();
-        self.world.streams().cut();
-        let place = self.server_url.socket_addrs(|| None)?;
-        let listener = tokio::net::TcpListener::bind(&place[..]).await?;
+        self.remove_sessions();
+        self.state.streams().close_all();
+        let address = self.server_url.socket_addrs(|| None)?;
+        let listener = tokio::net::TcpListener::bind(&address[..]).await?;
         self.mcp
-            .restart(listener, middleware::mcp_side(&self.world));
+            .restart(listener, middleware::mcp_router(&self.state));
         Ok(())
     }
 
-    /// The MCP server knows no session any more: each gets 404.
-    pub fn forget_sessions(&self) {
-        self.world.service().sessions.clear();
+    /// Removes every session of the MCP server: requests with their ids get 404.
+    pub fn remove_sessions(&self) {
+        self.state.service().sessions.clear();
     }
 
-    /// The MCP server says something of its own accord; see [`Builder::streams`](crate::Builder::streams).
-    pub fn say(&self, message: Value) {
-        self.world.streams().say(message);
+    /// Sends a server-initiated message; see [`Builder::streams`](crate::Builder::streams).
+    pub fn send_message(&self, message: Value) {
+        self.state.streams().push(message);
     }
 
-    /// Every stream on which the MCP server speaks of its own accord ends.
-    pub fn cut_streams(&self) {
-        self.world.streams().cut();
+    /// Closes every stream for server-initiated messages.
+    pub fn close_streams(&self) {
+        self.state.streams().close_all();
     }
 
-    /// Returns what was written by the tool `write_note`: its side effects, in their order.
+    /// Returns the notes, with those that the tool `write_note` added, in their order.
     pub fn notes(&self) -> Vec<String> {
-        self.world.service().notes.clone()
+        self.state.service().notes.clone()
     }
 }

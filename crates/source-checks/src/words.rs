@@ -209,6 +209,11 @@ const TABLE: &[Row] = &[
     },
 ];
 
+/// The words that a doc comment does not begin with.
+const QUESTION_WORDS: &[&str] = &[
+    "What", "Whether", "Whose", "Where", "Who", "Whom", "How", "Why", "Which",
+];
+
 /// The kinds of text that the table tells apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -382,6 +387,16 @@ pub fn check(path: &str, text: &str, allowed: &mut Permits) -> Vec<Finding> {
         _ => {}
     }
     let lines: Vec<&str> = text.lines().collect();
+    if path.contains("/src/") && extension == Some("rs") {
+        let begun = doc_comments_without_a_verb(&lines);
+        found.extend(begun.into_iter().map(|line| Finding {
+            path: path.to_owned(),
+            line,
+            text: lines[line - 1].trim().to_owned(),
+            phrase: "a doc comment that begins with a question word",
+            instead: "a verb in the third person: `Returns`, `Opens`, `Parses`",
+        }));
+    }
     found.extend(numbers.into_iter().map(|line| Finding {
         path: path.to_owned(),
         line,
@@ -392,6 +407,23 @@ pub fn check(path: &str, text: &str, allowed: &mut Permits) -> Vec<Finding> {
     // A line of prose and a name in it are one finding.
     found.sort();
     found.dedup_by(|a, b| (a.line, a.phrase) == (b.line, b.phrase));
+    found
+}
+
+/// Returns the lines, counted from 1, where a doc comment begins with a question word.
+fn doc_comments_without_a_verb(lines: &[&str]) -> Vec<usize> {
+    let is_doc = |line: &str| line.trim_start().starts_with("///");
+    let begins = |at: usize| at == 0 || !is_doc(lines[at - 1]);
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(text) = line.trim_start().strip_prefix("/// ") else {
+            continue;
+        };
+        let first = text.split(' ').next().unwrap_or_default();
+        if begins(at) && QUESTION_WORDS.contains(&first) {
+            found.push(at + 1);
+        }
+    }
     found
 }
 

@@ -112,3 +112,12 @@ fn a_rule_that_is_cited_by_a_number_alone_is_found() {
         assert_eq!(found_in(path, fine), []);
     }
 }
+
+#[test]
+fn a_doc_comment_that_begins_with_a_question_word_is_found() {
+    let path = "crates/mcp-client-oauth/src/planted.rs";
+    let planted = "/// Whether it is there.\nfn is_there() {}\n";
+    assert_eq!(found_in(path, planted).len(), 1);
+    let fine = "/// Returns whether it is there.\n/// Where it is not, an error says so.\nfn f() {}\n";
+    assert_eq!(found_in(path, fine), []);
+}

@@ -1,4 +1,4 @@
-//! A real OpenBao, which speaks the protocol of HashiCorp Vault. It ends with its value.
+//! A real OpenBao server, which has the API of HashiCorp Vault. It stops when the value is dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use url::Url;
 
-use crate::port::dead_port;
+use crate::port::unused_port;
 use crate::tool::{is_skipped, variable};
 use crate::wait::bounded;
 
@@ -25,14 +25,14 @@ pub struct Bao {
     pub address: Url,
     /// Its root token.
     pub root: String,
-    /// Base64 in dev mode, hexadecimal after an initialization: the server takes both.
+    /// Base64 in dev mode, hexadecimal after an initialization: the server accepts both.
     unseal_key: String,
     home: TempDir,
     http: Client,
     process: Option<Child>,
 }
 
-/// Returns the program, which the check script installs; none where it leaves these tests out.
+/// Returns the program, which the check script installs; none if it skips these tests.
 fn program() -> Option<PathBuf> {
     const VARIABLE: &str = "MCP_OAUTH_TEST_VAULT";
     if is_skipped(VARIABLE, "there is no OpenBao to test with") {
@@ -48,12 +48,12 @@ fn program() -> Option<PathBuf> {
 }
 
 impl Bao {
-    /// Starts one in dev mode: in memory, unsealed, with KV version 2 at `secret/`.
+    /// Starts a server in dev mode: in memory, unsealed, with KV version 2 at `secret/`.
     pub async fn start() -> Option<Self> {
         Self::dev(&[]).await
     }
 
-    /// Starts one in dev mode, over TLS with a certificate authority of its own.
+    /// Starts a server in dev mode, over TLS with its own certificate authority.
     pub async fn with_tls() -> Option<Self> {
         Self::dev(&["-dev-tls"]).await
     }
@@ -63,7 +63,7 @@ impl Bao {
         // Between choosing a port and listening on it, another process may take it.
         for _ in 0..3 {
             let home = tempfile::tempdir().unwrap();
-            let port = dead_port();
+            let port = unused_port();
             let mut command = Command::new(&program);
             command
                 .args(["server", "-dev", "-dev-no-store-token"])
@@ -86,13 +86,13 @@ impl Bao {
                 home,
                 process: Some(process),
             };
-            bao.answers().await;
+            bao.wait_until_ready().await;
             return Some(bao);
         }
-        panic!("OpenBao does not start");
+        panic!("cannot start OpenBao");
     }
 
-    /// Starts one with its data on disk, initialized and unsealed, and with KV version 2 at `secret/`.
+    /// Starts a server with its data on disk, initialized and unsealed, with KV version 2 at `secret/`.
     pub async fn on_disk() -> Option<Self> {
         let mut bao = Self::empty().await?;
         let shares = json!({"secret_shares": 1, "secret_threshold": 1});
@@ -104,12 +104,12 @@ impl Bao {
         Some(bao)
     }
 
-    /// Starts one with an empty directory for its data.
+    /// Starts a server with an empty data directory.
     pub async fn empty() -> Option<Self> {
         program()?;
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("data")).unwrap();
-        let (port, cluster) = (dead_port(), dead_port());
+        let (port, cluster) = (unused_port(), unused_port());
         let data = home.path().join("data");
         let configuration = format!(
             r#"storage "raft" {{ path = "{}" node_id = "one" performance_multiplier = "1" }}
@@ -128,44 +128,44 @@ impl Bao {
             home,
             process: None,
         };
-        bao.launch_again().await;
+        bao.launch_server().await;
         Some(bao)
     }
 
-    async fn launch_again(&mut self) {
+    async fn launch_server(&mut self) {
         let mut command = Command::new(program().unwrap());
         let configuration = self.home.path().join("bao.hcl");
         command.args(["server", "-config"]).arg(configuration);
         let started = launch(command, &self.home, "==> OpenBao server started!").await;
-        self.process = Some(started.expect("OpenBao does not start again").0);
+        self.process = Some(started.expect("cannot restart OpenBao").0);
     }
 
-    /// Ends the server at once: no farewell, no flush.
+    /// Kills the server, without a shutdown and without a flush.
     pub async fn kill(&mut self) {
         self.process.take().unwrap().kill().await.unwrap();
     }
 
-    /// Starts it again over the same data, and unseals it.
-    pub async fn start_again(&mut self) {
-        self.launch_again().await;
+    /// Starts the server again with the same data, and unseals it.
+    pub async fn restart(&mut self) {
+        self.launch_server().await;
         self.unseal().await;
     }
 
-    /// Seals it.
+    /// Puts the server into the sealed state.
     pub async fn seal(&self) {
         self.post("sys/seal", json!({})).await;
     }
 
-    /// Unseals it, and waits until it answers: a node becomes the active one after a moment.
+    /// Unseals the server, and waits until it is ready: a node becomes active after a moment.
     pub async fn unseal(&self) {
         let key = json!({"key": self.unseal_key});
         self.post("sys/unseal", key).await;
-        self.answers().await;
+        self.wait_until_ready().await;
     }
 
-    /// Waits until it can be used: for a moment after its start, a node is no active one, and an
-    /// engine upgrades what it has.
-    async fn answers(&self) {
+    /// Waits until the server is ready: shortly after its start, a node is not active yet, and an engine
+    /// upgrades its data.
+    async fn wait_until_ready(&self) {
         bounded(async {
             while self.get("sys/health").await.0 != 200 {}
             while self.get("secret/data/nothing").await.0 != 404 {}
@@ -178,12 +178,12 @@ impl Bao {
         self.home.path().join("vault-ca.pem")
     }
 
-    /// Returns a directory that ends with the server.
+    /// Returns a directory that is removed with the server.
     pub fn home(&self) -> &Path {
         self.home.path()
     }
 
-    /// Mounts a KV engine, in a namespace (`name/`) or outside of any.
+    /// Mounts a KV engine, in a namespace (`name/`) or in none.
     pub async fn mount(&self, at: &str, version: &str, namespace: &str) {
         let kv = json!({"type": "kv", "options": {"version": version}});
         self.post(&format!("{namespace}sys/mounts/{at}"), kv).await;
@@ -191,7 +191,7 @@ impl Bao {
         bounded(async { while self.get(&path).await.0 != 404 {} }).await;
     }
 
-    /// Writes a policy that allows what the documentation of the store asks for, and no more.
+    /// Writes a policy with exactly the capabilities that the documentation of the store requires.
     pub async fn policy(&self, name: &str) {
         let rules = r#"
             path "secret/data/mcp-oauth/*" { capabilities = ["create", "read", "update"] }
@@ -209,14 +209,14 @@ impl Bao {
         text(&self.post("auth/token/create", asked).await["auth"]["client_token"])
     }
 
-    /// Posts as root, and fails if that fails.
+    /// Posts as root; panics on an error status.
     pub async fn post(&self, path: &str, body: Value) -> Value {
         let (status, response) = self.call(Method::POST, path, Some(body)).await;
         assert!((200..300).contains(&status), "{path}: {status} {response}");
         response
     }
 
-    /// Gets as root: the status, and the body or null.
+    /// Gets as root; returns the status, and the body or null.
     pub async fn get(&self, path: &str) -> (u16, Value) {
         self.call(Method::GET, path, None).await
     }
@@ -249,8 +249,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Starts the program and waits until it has printed a line with `mark`; what follows the mark is
-/// given back. None if it ends before.
+/// Starts the program and waits for a line with `mark`. Returns the text after the mark; none if the
+/// program ends before.
 async fn launch(mut command: Command, home: &TempDir, mark: &str) -> Option<(Child, String)> {
     let mut process = command
         .env("HOME", home.path())
@@ -259,10 +259,10 @@ async fn launch(mut command: Command, home: &TempDir, mark: &str) -> Option<(Chi
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .expect("OpenBao can be run");
+        .expect("cannot run OpenBao");
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let found = bounded(find(&mut lines, mark)).await?;
-    // Whoever does not read what it prints stops it in the end.
+    // Reads the rest of the output: otherwise a full pipe would block the server.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     Some((process, found))
 }

@@ -1,5 +1,4 @@
-//! A browser without a screen: it keeps cookies, follows redirects, and submits each form that it
-//! is shown.
+//! A scripted browser: it keeps cookies, follows redirects, and submits each form.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +8,23 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-/// The `User-Agent`, which tells its requests from those of the client.
+/// The `User-Agent`, which distinguishes its requests from those of the client.
 pub const USER_AGENT: &str = "scripted-browser";
 
-/// More pages than any login has.
+/// The largest number of pages; no login has as many.
 const PAGES: usize = 20;
 
-/// Holds what the user does with the consent page.
+/// The user's decision on the consent page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Decision {
     /// Approves.
     Approve,
-    /// Denies, where the page has a way to.
+    /// Denies, if the page has a button for it.
     Deny,
 }
 
-/// Holds what is entered into the forms of a server. Hidden fields are sent as they are.
+/// The values to enter into the forms of a server. Hidden fields are sent unchanged.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -58,8 +57,8 @@ impl Default for FormBrowser {
 }
 
 impl FormBrowser {
-    /// Walks from `start` until a page has no form, or there is nothing to enter into it. Returns
-    /// the paths of the pages that were shown, and fails with the page where that was an error.
+    /// Opens `start` and submits forms until a page has none, or `consent` is none. Returns the paths of
+    /// the pages, and fails with the last page if that is an error.
     pub async fn walk(
         &mut self,
         start: Url,
@@ -88,7 +87,7 @@ impl FormBrowser {
                 return Ok(shown);
             }
         }
-        Err("the browser goes in circles".to_owned())
+        Err("too many pages".to_owned())
     }
 
     async fn send(
@@ -103,7 +102,7 @@ impl FormBrowser {
             let body = url::form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(form)
                 .finish();
-            // Frameworks compare the origin against forged requests.
+            // Frameworks check the origin to reject forged requests.
             request = request
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .header(header::ORIGIN, url.origin().ascii_serialization())
@@ -177,7 +176,7 @@ impl Form {
         let mut fields = self.fields;
         let has =
             |name: &str, fields: &[(String, String)]| fields.iter().any(|(key, _)| key == name);
-        // A page without the button is one before the consent page: its only button is pressed.
+        // A page without the button comes before the consent page: its only button is pressed.
         let known: Map<String, Value> = pressed
             .iter()
             .filter(|(name, _)| has(name, &self.buttons) || has(name, &fields))

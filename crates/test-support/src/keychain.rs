@@ -1,6 +1,5 @@
-//! A D-Bus session for one test, with a Secret Service of its own or without: the test starts
-//! itself again in that session. Home and runtime directory are new: nothing of the user's is
-//! touched.
+//! A D-Bus session for one test, with or without a Secret Service: the test starts itself again in that
+//! session. Home and runtime directory are temporary: the test changes no data of the user.
 
 use std::{
     fs,
@@ -16,29 +15,29 @@ use tempfile::TempDir;
 
 use crate::tool::{is_skipped, variable};
 
-/// Tells the test that it is inside.
+/// The variable that is set inside the session.
 const INSIDE: &str = "MCP_OAUTH_TEST_SESSION";
 
-/// Holds what there is in the session.
+/// The services of a session.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Session {
     /// The real GNOME Keyring, with an unlocked login keyring.
     Unlocked,
-    /// The same, without any keyring: what a machine is like on which nobody logs in at a screen.
+    /// The same, without any keyring, as on a host without a graphical login.
     NoKeyring,
     /// No Secret Service.
     NoService,
-    /// A Secret Service that a policy keeps us from.
+    /// A Secret Service that a policy forbids to use.
     Denied,
-    /// A bus that takes what we say, and never delivers an answer.
+    /// A bus that accepts messages, and never delivers a reply.
     Silent,
     /// No session bus.
     NoBus,
 }
 
 /// Runs the rest of a test in a [`Session`]: outside of one it starts the test again inside, waits
-/// for it, and returns from the test. Its value is the name of the test, for [`again`].
+/// for it, and returns from the test. Its value is the name of the test, for [`same_test`].
 #[macro_export]
 macro_rules! in_session {
     ($session:expr) => {{
@@ -51,7 +50,7 @@ macro_rules! in_session {
     }};
 }
 
-/// Returns the name of the test, as the test harness has it, that defines a function in its body.
+/// Returns the name, as in the test harness, of the test that defines a function in its body.
 #[doc(hidden)]
 pub fn test_name<F>(_: &F) -> &'static str {
     // `it::module::test::{{closure}}::here`: the crate is no part of the name.
@@ -61,8 +60,8 @@ pub fn test_name<F>(_: &F) -> &'static str {
     path.strip_suffix("::{{closure}}").unwrap_or(path)
 }
 
-/// Starts the test called `name` again inside such a session, unless this is the inside. Whether
-/// the test has been run that way, or is left out.
+/// Starts the test called `name` again inside such a session, unless this process is inside. Returns
+/// whether the test was run inside or was skipped.
 #[doc(hidden)]
 pub fn is_outside(name: &str, session: Session) -> bool {
     if variable(INSIDE).is_some() {
@@ -73,10 +72,10 @@ pub fn is_outside(name: &str, session: Session) -> bool {
     if !(needs_keyring && is_skipped("MCP_OAUTH_TEST_KEYCHAIN", reason)) {
         let home = tempfile::tempdir().unwrap();
         let output = command(name, session, &home).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
+        let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(
-            output.status.success() && said.contains("1 passed"),
-            "{said}\n{}",
+            output.status.success() && stdout.contains("1 passed"),
+            "{stdout}\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
     }
@@ -90,7 +89,7 @@ fn command(name: &str, session: Session, home: &TempDir) -> Command {
         .args(["--exact", name, "--nocapture"])
         .env(INSIDE, "1");
     command.env("RUST_BACKTRACE", "0");
-    // Nobody there to ask.
+    // Without a display, a keyring cannot open a dialog.
     for name in ["DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS"] {
         command.env_remove(name);
     }
@@ -109,7 +108,7 @@ fn command(name: &str, session: Session, home: &TempDir) -> Command {
     command
 }
 
-/// Returns what runs another command in such a session.
+/// Returns the command that runs another command in such a session.
 fn in_session(session: Session, home: &Path) -> Command {
     const START: &str = "printf test-password \
         | gnome-keyring-daemon --unlock --components=secrets >/dev/null && exec \"$0\" \"$@\"";
@@ -117,21 +116,24 @@ fn in_session(session: Session, home: &Path) -> Command {
     match session {
         Session::Unlocked => command.args(["--", "bash", "-c", START]),
         Session::NoKeyring => command.arg("--"),
-        Session::NoService => command.arg(bus(home, "", ANSWERS)).arg("--"),
-        Session::Denied => command.arg(bus(home, SERVICES, DENIES)).arg("--"),
+        Session::NoService => command.arg(bus(home, "", ALLOW_DELIVERY)).arg("--"),
+        Session::Denied => command
+            .arg(bus(home, SERVICES, DENY_SECRET_SERVICE))
+            .arg("--"),
         Session::Silent => command.arg(bus(home, "", "")).arg("--"),
         Session::NoBus => return Command::new("env"),
     };
     command
 }
 
-const ANSWERS: &str = r#"<allow eavesdrop="true"/>"#;
-const DENIES: &str =
+const ALLOW_DELIVERY: &str = r#"<allow eavesdrop="true"/>"#;
+const DENY_SECRET_SERVICE: &str =
     r#"<allow eavesdrop="true"/><deny send_destination="org.freedesktop.secrets"/>"#;
-/// Says where the bus finds services to start.
+/// The configuration of the services that the bus can start.
 const SERVICES: &str = "<standard_session_servicedirs/>";
 
-/// Returns a bus with services that it can start, and with more in its policy than that all may send.
+/// Writes the configuration of a bus with these services and with additional policy rules. Returns the
+/// argument that names the file.
 fn bus(home: &Path, services: &str, policy: &str) -> String {
     let path = home.join("bus.conf");
     let text = format!(
@@ -148,14 +150,14 @@ fn bus(home: &Path, services: &str, policy: &str) -> String {
   </policy>
 </busconfig>"#
     );
-    #[expect(clippy::disallowed_methods, reason = "it is no secret")]
+    #[expect(clippy::disallowed_methods, reason = "the file holds no secret")]
     fs::write(&path, text).unwrap();
     format!("--config-file={}", path.display())
 }
 
-/// Prepares this test again, as another process in the same session and with the same home; or, if
-/// there is to be no keychain, outside of the session.
-pub fn again(name: &str, role: &str, directory: &Path) -> Command {
+/// Returns a command that runs this test again, as another process in the same session and with the same
+/// home. Without the variables of the session it runs outside of it.
+pub fn same_test(name: &str, role: &str, directory: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", name, "--nocapture"])
@@ -165,14 +167,14 @@ pub fn again(name: &str, role: &str, directory: &Path) -> Command {
     command
 }
 
-/// Returns what this process is to do, if [`again`] started it, and where.
+/// Returns the role and the directory of this process, if [`same_test`] started it.
 pub fn role() -> Option<(String, String)> {
     let role = variable("MCP_OAUTH_TEST_ROLE_IN_SESSION")?;
     Some((role, variable("MCP_OAUTH_TEST_DIRECTORY")?))
 }
 
-/// Looks into the keychain by another way than the library's.
-async fn look<T: Send + 'static>(
+/// Opens the keychain by another implementation than the library's.
+async fn with_keychain<T: Send + 'static>(
     look: impl FnOnce(&SecretService<'_>, &Collection<'_>) -> T + Send + 'static,
 ) -> T {
     tokio::task::spawn_blocking(move || {
@@ -188,11 +190,11 @@ async fn look<T: Send + 'static>(
 #[derive(Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Holds what it is filed under.
+    /// Its `service` attribute.
     pub service: String,
-    /// Says which key it is.
+    /// Its `username` attribute: the name of the key.
     pub account: String,
-    /// Holds what a keychain manager shows.
+    /// The label that a keychain manager shows.
     pub label: String,
     /// The key.
     pub secret: String,
@@ -212,7 +214,7 @@ impl Entry {
 
 /// Returns every entry of the keychain.
 pub async fn entries() -> Vec<Entry> {
-    look(|_, collection| {
+    with_keychain(|_, collection| {
         let items = collection.get_all_items().unwrap();
         items.iter().map(Entry::of).collect()
     })
@@ -221,20 +223,21 @@ pub async fn entries() -> Vec<Entry> {
 
 /// Changes every entry of the keychain.
 pub async fn with_each(change: impl Fn(&Item<'_>) + Send + 'static) {
-    look(move |_, collection| collection.get_all_items().unwrap().iter().for_each(change)).await;
+    with_keychain(move |_, collection| collection.get_all_items().unwrap().iter().for_each(change))
+        .await;
 }
 
-/// Locks the keychain, for good: there is no screen to unlock it on.
+/// Locks the keychain. It cannot be unlocked, since there is no display.
 pub async fn lock() {
-    look(|_, collection| collection.lock().unwrap()).await;
+    with_keychain(|_, collection| collection.lock().unwrap()).await;
 }
 
 #[cfg(test)]
 mod tests {
     #[tokio::test]
-    async fn the_name_of_an_asynchronous_test_is_that_of_the_harness() {
+    async fn the_name_of_an_asynchronous_test_matches_the_harness() {
         fn here() {}
-        let expected = "keychain::tests::the_name_of_an_asynchronous_test_is_that_of_the_harness";
+        let expected = "keychain::tests::the_name_of_an_asynchronous_test_matches_the_harness";
         assert_eq!(super::test_name(&here), expected);
     }
 }

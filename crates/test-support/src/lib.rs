@@ -1,16 +1,16 @@
-//! What several test suites of this workspace share: a file for each fixture.
+//! The fixtures that several test suites of this workspace share, one in each file.
 //!
-//! | module | what it holds |
+//! | module | content |
 //! |---|---|
-//! | [`bao`] | a real OpenBao |
-//! | [`form_browser`] | a browser without a screen, which submits forms |
-//! | `keychain` | a D-Bus session with a GNOME Keyring, and what is in it |
-//! | [`strace`] | whether system calls can be traced |
-//! | [`tool`] | what a test asks of the check script: whether a tool is left out |
-//! | [`wait`] | a limit on every wait |
+//! | [`bao`] | a real OpenBao server |
+//! | [`form_browser`] | a scripted browser, which submits forms |
+//! | `keychain` | a D-Bus session with a GNOME Keyring, and its entries |
+//! | [`strace`] | the check that strace is installed |
+//! | [`tool`] | the tools that the check script skips |
+//! | [`wait`] | a timeout for every wait |
 //! | [`port`] | a port that refuses connections |
 //!
-//! It uses nothing of the library: a suite adds what turns a fixture into values of the library.
+//! It does not use the library: a suite converts a fixture into values of the library.
 
 #![expect(
     clippy::expect_used,
@@ -18,7 +18,7 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "a fixture may fail as the test itself may"
+    reason = "a fixture may panic like the test itself"
 )]
 
 pub mod bao;

@@ -1,10 +1,10 @@
-//! Whether system calls can be traced.
+//! The check that system calls can be traced.
 
 use std::process::Command;
 
 use crate::tool::is_skipped;
 
-/// Returns whether strace is installed, which the check script does; false where it leaves these tests out.
+/// Returns whether strace is installed, which the check script does; false if it skips these tests.
 pub fn is_installed() -> bool {
     if is_skipped("MCP_OAUTH_TEST_STRACE", "there is no strace to test with") {
         return false;

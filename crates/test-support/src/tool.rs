@@ -1,16 +1,16 @@
-//! What a test asks of the check script.
+//! The variables that the check script sets for tests.
 
-/// Reads a variable that the check script, or a test that starts itself again, has set.
+/// Returns a variable that the check script, or a test that starts itself again, has set.
 #[expect(
     clippy::disallowed_methods,
-    reason = "how the check script and a parent process speak to a test"
+    reason = "the check script and a parent process pass options to a test"
 )]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Returns whether the check script leaves out the tests that need a tool, because it cannot be installed.
-/// It repeats in its summary what is printed here.
+/// Returns whether the check script skips the tests that need a tool, because it cannot be installed. The
+/// summary of the script repeats the line that this function prints.
 pub fn is_skipped(variable_name: &str, reason: &str) -> bool {
     let skip = variable(variable_name).is_some_and(|value| value == "skip");
     if skip {

@@ -1,5 +1,5 @@
 """authgent, an authorization server for agents, as its package ships it, and an MCP server of the
-Python SDK that asks it about each token (RFC 7662). Each has an origin of its own.
+Python SDK that introspects each token (RFC 7662). Each has its own origin.
 """
 
 import os
@@ -67,7 +67,7 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-# Introspection knows access tokens alone.
+# Introspection supports access tokens only.
 async def active(token):
     async with get_session_factory(get_engine(get_settings()))() as session:
         refresh = await session.get(RefreshToken, token)

@@ -1,7 +1,7 @@
 """An authorization server written with Authlib for Flask, and an MCP server of the Python SDK that
-asks it about each token (RFC 7662). Each has an origin of its own.
+introspects each token (RFC 7662). Each has its own origin.
 
-Authlib brings the protocol: registration, the code grant with PKCE, refresh, revocation and `iss`.
+Authlib implements the protocol: registration, the code grant with PKCE, refresh, revocation and `iss`.
 It leaves storage, the metadata and the consent page to the user.
 """
 
@@ -28,7 +28,7 @@ from werkzeug.serving import make_server
 
 import loopback
 
-# It refuses http otherwise, on loopback too.
+# Without it, Authlib rejects http, on loopback too.
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 METHODS = ["client_secret_basic", "client_secret_post", "none"]
@@ -260,7 +260,7 @@ def revoke():
     return server.create_endpoint_response(Revocation.ENDPOINT_NAME)
 
 
-# For the MCP server on this machine: it is open to every local process.
+# For the MCP server on this machine: every local process can use it.
 @app.post("/oauth/introspect")
 def introspect():
     found = find(request.form["token"])

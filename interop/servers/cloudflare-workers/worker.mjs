@@ -1,4 +1,4 @@
-// An MCP server on Cloudflare Workers, as the quick start of workers-oauth-provider has it for one
+// An MCP server on Cloudflare Workers, as in the quick start of workers-oauth-provider for one
 // Worker: `OAuthProvider` in front, a consent page, and the MCP handler of the TypeScript SDK.
 
 import { OAuthProvider } from '@cloudflare/workers-oauth-provider';

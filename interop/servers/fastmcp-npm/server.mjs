@@ -1,4 +1,4 @@
-// FastMCP for TypeScript with its OAuth proxy in front of another authorization server, which knows
+// FastMCP for TypeScript with its OAuth proxy in front of another authorization server, which has
 // one client: oidc-provider (`../fastmcp-proxy/upstream.mjs`). It is another project than FastMCP
 // for Python. It has no revocation.
 
@@ -10,10 +10,10 @@ import * as z from 'zod';
 import * as loopback from '../lib/loopback.mjs';
 
 const { version } = createRequire(import.meta.url)('./node_modules/fastmcp/package.json');
-// The driver does not see what the proxy itself sends.
+// The driver does not record the requests of the proxy itself.
 const upstream = loopback.origin(loopback.authorization.listen);
 
-// It ends when this process does, because its stdin is a pipe of this process.
+// It ends with this process, because its stdin is a pipe of this process.
 const node = spawn(process.execPath, ['--no-warnings', '../fastmcp-proxy/upstream.mjs', ...process.argv.slice(2), '/oauth/callback'], {
   stdio: ['pipe', 'pipe', 'inherit'],
 });

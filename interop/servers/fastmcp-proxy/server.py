@@ -1,6 +1,6 @@
-"""FastMCP's OAuthProxy in front of another authorization server, which knows one client.
+"""FastMCP's OAuthProxy in front of another authorization server, which has one client.
 
-People put it before GitHub, Google and Entra. Here that is oidc-provider (`upstream.mjs`).
+Users put it in front of GitHub, Google and Entra. Here that is oidc-provider (`upstream.mjs`).
 """
 
 import os
@@ -16,11 +16,11 @@ from key_value.aio.stores.memory import MemoryStore
 import loopback
 
 (listen, public), (upstream_listen, upstream_public) = loopback.ports()
-# The driver does not see what the proxy itself sends.
+# The driver does not record the requests of the proxy itself.
 upstream = loopback.origin(upstream_listen)
 client = {"client_id": "proxy", "client_secret": "secret of the proxy"}
 
-# It ends when this process does, because its stdin is a pipe of this process.
+# It ends with this process, because its stdin is a pipe of this process.
 node = [os.path.abspath("../../node_modules/node/bin/node"), "--no-warnings", "upstream.mjs"]
 process = subprocess.Popen(
     [*node, *sys.argv[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,12 +1,12 @@
-// The authorization server behind the proxy: oidc-provider with its own pages, which registers no
-// clients. It knows one, as GitHub or Google know the application of a proxy's operator.
+// The authorization server behind the proxy: oidc-provider with its own pages, without dynamic
+// client registration. It has one client, like the application of a proxy operator at GitHub or Google.
 
 import { createRequire } from 'node:module';
 import Provider from 'oidc-provider';
 import * as loopback from '../lib/loopback.mjs';
 
 const { version } = createRequire(import.meta.url)('../../node_modules/oidc-provider/package.json');
-// Where the proxy takes the user back: the fifth argument, or where FastMCP for Python does.
+// The redirect URI of the proxy: the fifth argument, or the one of FastMCP for Python.
 const callback = process.argv[6] ?? '/auth/callback';
 const issuer = loopback.origin(loopback.authorization.public);
 console.warn = () => {};

@@ -1,4 +1,4 @@
-"""An MCP server of FastMCP with the in-memory OAuth provider that it brings."""
+"""An MCP server of FastMCP with its own in-memory OAuth provider."""
 
 from fastmcp import FastMCP
 from fastmcp.server.auth.auth import ClientRegistrationOptions, RevocationOptions
@@ -32,7 +32,7 @@ async def active(token):
 
 
 # The provider removes an access token together with its refresh token when it finds it expired;
-# here the access token alone is removed, as a provider with a database would have it.
+# here only the access token is removed, as a provider with a database does.
 async def expire(_):
     count = len(provider.access_tokens)
     provider.access_tokens.clear()

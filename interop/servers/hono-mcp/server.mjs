@@ -1,5 +1,5 @@
-// An MCP server of @hono/mcp that is its own authorization server: its router brings the endpoints
-// and their checks, the user brings the storage of codes and tokens and a consent page.
+// An MCP server of @hono/mcp that is its own authorization server: its router has the endpoints
+// and their checks; the user adds the storage of codes and tokens and a consent page.
 
 import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';

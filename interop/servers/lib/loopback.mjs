@@ -1,4 +1,4 @@
-// What the Node servers have in common; `loopback.py` describes the protocol.
+// The shared code of the Node servers; `loopback.py` describes the protocol.
 
 import net from 'node:net';
 import readline from 'node:readline';
@@ -10,8 +10,8 @@ export const origin = (port) => `http://${host}:${port}`;
 const numbers = process.argv.slice(2, 6).map(Number);
 export const [mcp, authorization] = [0, 2].map((at) => ({ listen: numbers[at], public: numbers[at + 1] }));
 
-// For servers that choose their own address: whatever they bind is on loopback, and the public
-// port of the command line is the one to listen on.
+// For servers that choose their own address: binds every listener to loopback, and listens on the
+// `listen` port where the server binds the public one.
 export function bindLoopback() {
   const listen = net.Server.prototype.listen;
   const shifted = new Map([mcp, authorization].map((port) => [port.public, port.listen]));
@@ -22,16 +22,16 @@ export function bindLoopback() {
   };
 }
 
-// stdout is for the protocol, and the tests print their own progress.
+// stdout is for the protocol; messages of the server would break it.
 for (const name of ['log', 'info', 'debug']) console[name] = () => {};
-const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+const write = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
 export async function run(version, active, expire = async () => 0) {
-  say({ version });
+  write({ version });
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const request = JSON.parse(line);
-    if ('active' in request) say({ active: Boolean(await active(request.active)) });
-    else say({ expired: await expire(request.expire) });
+    if ('active' in request) write({ active: Boolean(await active(request.active)) });
+    else write({ expired: await expire(request.expire) });
   }
   process.exit(0);
 }

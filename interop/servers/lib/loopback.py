@@ -1,14 +1,14 @@
-"""What the Python servers have in common: a port on loopback, and a control channel on stdio.
+"""The shared code of the Python servers: a port on loopback, and a control channel on stdio.
 
 The driver starts `serve LISTEN PUBLIC LISTEN PUBLIC`: the port to listen on, and the port that
-clients connect to (the driver forwards from it and keeps what is sent). The second pair is for an
-authorization server with an origin of its own, if there is one.
+clients connect to (the driver forwards from it and records the requests). The second pair is for a
+separate authorization server, if there is one.
 
 One line of JSON on stdout says that the server listens. Then each line on stdin is a request, with
 one line on stdout as the response:
 
-    {"active": TOKEN}  ->  {"active": true | false}    as the server itself judges the token
-    {"expire": TOKEN}  ->  {"expired": COUNT}          this access token expires now (all may)
+    {"active": TOKEN}  ->  {"active": true | false}    by the check of the server itself
+    {"expire": TOKEN}  ->  {"expired": COUNT}          expires this access token, or all
 
 The process exits when stdin closes.
 """
@@ -51,18 +51,18 @@ async def _run(apps, package, active, expire):
         listener = socket.create_server((HOST, port))
         config = uvicorn.Config(app, log_level="warning", access_log=False)
         servers.append(asyncio.create_task(uvicorn.Server(config).serve([listener])))
-    _say({"version": f"{package} {version(package)}"})
+    _write({"version": f"{package} {version(package)}"})
     requests = asyncio.Queue()
     loop = asyncio.get_running_loop()
     threading.Thread(target=_read, args=(loop, requests), daemon=True).start()
     while line := await requests.get():
         request = json.loads(line)
         if "active" in request:
-            _say({"active": bool(await active(request["active"]))})
+            _write({"active": bool(await active(request["active"]))})
         elif expire:
-            _say({"expired": await expire(request["expire"])})
+            _write({"expired": await expire(request["expire"])})
         else:
-            _say({"expired": 0})
+            _write({"expired": 0})
     os._exit(0)
 
 
@@ -72,5 +72,5 @@ def _read(loop, requests):
     loop.call_soon_threadsafe(requests.put_nowait, "")
 
 
-def _say(message):
+def _write(message):
     print(json.dumps(message), file=_protocol, flush=True)

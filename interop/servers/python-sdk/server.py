@@ -1,8 +1,8 @@
 """An MCP server of the Python SDK that is its own authorization server, as a user writes one.
 
-The SDK brings the endpoints and their checks (`create_auth_routes`); the user brings the storage of
-codes and tokens and a consent page. Refresh tokens are rotated, and a spent one that is presented
-again ends the login (RFC 9700 section 4.14.2).
+The SDK has the endpoints and their checks (`create_auth_routes`); the user adds the storage of codes
+and tokens and a consent page. Refresh tokens are rotated, and reuse of an old one revokes the login
+(RFC 9700 section 4.14.2).
 """
 
 import html

@@ -1,5 +1,5 @@
-// An authorization server written with @jmondi/oauth2-server, which registers no clients, and an MCP
-// server of the TypeScript SDK that asks it about each token (RFC 7662). The command is given a
+// An authorization server written with @jmondi/oauth2-server, without dynamic client registration,
+// and an MCP server of the TypeScript SDK that introspects each token (RFC 7662). The command uses a
 // pre-registered public client.
 
 import { createRequire } from 'node:module';
@@ -26,7 +26,7 @@ const client = {
 const alice = { id: 'alice' };
 const later = (seconds) => new Date(Date.now() + seconds * 1000);
 
-// The repositories that the library wants from its user, in memory.
+// The repositories that the library requires from its user, in memory.
 const codes = new Map();
 const tokens = new Set();
 const findToken = async (member, value) => {

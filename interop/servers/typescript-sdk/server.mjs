@@ -1,5 +1,5 @@
 // The example of the TypeScript SDK as its package ships it: `simpleStreamableHttp.js --oauth`.
-// It has no page, gives no refresh token and revokes nothing.
+// It has no consent page, issues no refresh token and has no revocation.
 
 import { createRequire } from 'node:module';
 import * as loopback from '../lib/loopback.mjs';

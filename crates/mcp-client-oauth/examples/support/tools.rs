@@ -1,4 +1,4 @@
-//! What a client for the conformance suite does with a server: it lists the tools, and calls them.
+//! The calls of a client for the conformance suite.
 
 use std::error::Error as StdError;
 
@@ -8,12 +8,12 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-/// How many of the tools are called.
+/// The number of tools that are called.
 pub(crate) const TOOLS: usize = 4;
 
 pub(crate) type Failure = Box<dyn StdError + Send + Sync>;
 
-/// A call with something of the right type for everything that the tool requires.
+/// Returns a call with a value of the right type for each required argument of the tool.
 pub(crate) fn call(tool: &Tool) -> CallToolRequestParams {
     let required = tool.input_schema.get("required").and_then(Value::as_array);
     let names = required.into_iter().flatten().filter_map(Value::as_str);
@@ -35,7 +35,7 @@ fn example(schema: &Value) -> Value {
     }
 }
 
-/// How a conversation begins at this revision of the specification. Revisions are dates, so they can
+/// Returns how a connection starts at this revision of the specification. Revisions are dates, so they can
 /// be compared.
 pub(crate) fn lifecycle(revision: &str) -> ClientLifecycleMode {
     let first_without_sessions = ProtocolVersion::V_2026_07_28;

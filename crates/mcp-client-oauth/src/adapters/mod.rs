@@ -1,15 +1,15 @@
-//! Where our tokens go into other people's HTTP: each file is one stack, behind a feature of its own.
+//! Tokens for other HTTP stacks. Each module is one stack, behind its own feature.
 //!
 //! | module | for |
 //! |---|---|
 //! | `tower` | any client that is a `tower::Service` of `http::Request` |
 //! | `reqwest_middleware` | a chain of `reqwest-middleware` |
 //! | `websocket` | the opening handshake of `tokio-tungstenite` |
-//! | `rmcp_credentials` | the `AuthorizationManager` of `rmcp`, over our stores |
+//! | `rmcp_credentials` | the `AuthorizationManager` of `rmcp`, over the stores of this crate |
 //!
-//! All of them send a token nowhere but to its resource (H90), get another one once when it is
-//! refused, ask for a wider scope where the source can, and send a request again only if there is a
-//! copy of it (H95). For a stack that is not here there is [`Authorized::send`](crate::Authorized::send).
+//! The HTTP adapters send a token to its resource only (RFC 8707 §2), replace it once if it is refused,
+//! request a wider scope if the source can, and send a request again only if its body can be copied. For
+//! another stack use [`Authorized::send`](crate::Authorized::send).
 
 #[cfg(feature = "reqwest-middleware")]
 pub mod reqwest_middleware;
@@ -23,7 +23,7 @@ pub mod websocket;
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 use crate::mutex::lock;
 
-/// A request that is sent, and sent again as long as there was a copy of it.
+/// A request that is sent, and sent again as long as it can be copied.
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 struct Copies<T, C> {
     next: std::sync::Mutex<Option<T>>,
@@ -39,7 +39,7 @@ impl<T, C: Fn(&T) -> Option<T>> Copies<T, C> {
         }
     }
 
-    /// Returns what to send now, with a copy of it left behind if there can be one.
+    /// Returns the request to send now, and keeps a copy of it if possible.
     fn take(&self) -> Option<T> {
         let mut next = lock(&self.next);
         let now = next.take()?;
@@ -47,8 +47,8 @@ impl<T, C: Fn(&T) -> Option<T>> Copies<T, C> {
         Some(now)
     }
 
-    /// Returns whether there is something to send again.
-    fn are_left(&self) -> bool {
+    /// Returns whether there is a copy to send again.
+    fn has_copy(&self) -> bool {
         lock(&self.next).is_some()
     }
 }

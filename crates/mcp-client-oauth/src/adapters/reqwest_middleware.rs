@@ -5,12 +5,12 @@
 //! use std::sync::Arc;
 //! use mcp_client_oauth::adapters::reqwest_middleware::AuthorizedMiddleware;
 //!
-//! // A redirect would carry the token along (H41).
+//! // A redirect would send the token to another URL (RFC 9700 §4.12).
 //! let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
 //! let client = reqwest_middleware::ClientBuilder::new(http)
 //!     .with(AuthorizedMiddleware::new(Arc::new(session)))
 //!     .build();
-//! let answer = client.get("https://mcp.example/mcp/notes").send().await?;
+//! let response = client.get("https://mcp.example/mcp/notes").send().await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -36,14 +36,15 @@ use crate::{
 };
 
 /// Sends each request with a token, and again with another one if it is refused and its body is no
-/// stream. Middleware that comes after it sees each try.
+/// stream. Middleware after this one sees each attempt.
 ///
-/// The client below must follow no redirect (H41).
+/// The client below must not follow redirects, because they would send the token to another URL (RFC 9700
+/// §4.12).
 #[derive(Clone)]
 pub struct AuthorizedMiddleware(Arc<dyn TokenSource>);
 
 impl AuthorizedMiddleware {
-    /// With tokens of `source`.
+    /// Creates a middleware that sends tokens of `source`.
     pub fn new(source: Arc<dyn TokenSource>) -> Self {
         Self(source)
     }
@@ -59,14 +60,14 @@ impl Middleware for AuthorizedMiddleware {
     ) -> Result<Response> {
         let (method, url) = (request.method().clone(), request.url().clone());
         let copies = Copies::new(request, Request::try_clone);
-        // What the rest of the chain leaves there is there for the next try, and for the caller.
+        // Extensions that the rest of the chain sets are kept for the next attempt and for the caller.
         let shared = Mutex::new(std::mem::take(extensions));
         let attempt = |credentials: Credentials| {
             let (request, next, shared) = (copies.take(), next.clone(), &shared);
             async move {
                 let Some(mut request) = request else {
-                    let why = std::io::Error::other("there is no copy of the request");
-                    return Err(Error::middleware(why));
+                    let error = std::io::Error::other("there is no copy of the request");
+                    return Err(Error::middleware(error));
                 };
                 credentials.apply(request.headers_mut());
                 let mut own = std::mem::take(&mut *lock(shared));
@@ -79,7 +80,7 @@ impl Middleware for AuthorizedMiddleware {
             let response = outcome.as_ref().ok()?;
             Some(Head::new(response.status(), response.headers()))
         };
-        let left = || copies.are_left();
+        let left = || copies.has_copy();
         let outcome = exchange(&*self.0, &method, &url, attempt, head, left).await;
         *extensions = std::mem::take(&mut *lock(&shared));
         outcome.map_err(Error::middleware)?

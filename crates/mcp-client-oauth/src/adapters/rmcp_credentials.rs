@@ -1,8 +1,9 @@
-//! The credentials of `rmcp`'s own `AuthorizationManager`, in our stores: sealed, in a keychain, in a
-//! Vault; and one refresh at a time, across processes.
+//! The credentials of `rmcp`'s own `AuthorizationManager` in the stores of this crate: encrypted files, a
+//! keychain or Vault; with one refresh at a time, across processes.
 //!
-//! They are `rmcp`'s own document and no record of ours: a [`Session`](crate::Session) does not see
-//! them. Who has no reason to keep `AuthorizationManager` has more from [`mcp`](crate::mcp).
+//! They are `rmcp`'s own document and not a record of this crate: a [`Session`](crate::Session) does not
+//! see them. An application that need not keep `AuthorizationManager` gets more from
+//! [`mcp`](crate::mcp).
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,10 +31,10 @@ use crate::{
     store::{Backend, LoginKey, TokenStore},
 };
 
-/// Before the name of what `rmcp` keeps. A record of ours has another one.
+/// The prefix of the names of `rmcp`'s documents. The records of this crate have other prefixes.
 const NAME: &str = "rmcp ";
 
-/// Holds what `rmcp` keeps for one server and account.
+/// The credential store of `rmcp` for one server and account.
 #[derive(Clone)]
 pub struct RmcpCredentials {
     backend: Arc<dyn Backend>,
@@ -41,7 +42,7 @@ pub struct RmcpCredentials {
 }
 
 impl RmcpCredentials {
-    /// In `store`, under `key`.
+    /// Uses the backend of `store`, with a name made of `key`.
     pub fn new(store: &TokenStore, key: &LoginKey) -> Self {
         let account = key.account().map(|account| format!("#{account}"));
         Self {
@@ -57,7 +58,7 @@ impl CredentialStore for RmcpCredentials {
         let stored = self.backend.get(&self.name).await.map_err(failure)?;
         let read = |bytes: &Secret<Vec<u8>>| serde_json::from_slice(bytes.expose());
         let credentials = stored.map(|stored| read(&stored.bytes)).transpose();
-        // The cause may quote what is there.
+        // The cause may quote secrets, so it is dropped.
         credentials.map_err(|_| unreadable(&self.name))
     }
 
@@ -77,8 +78,8 @@ impl CredentialStore for RmcpCredentials {
         cleared.map(drop).map_err(failure)
     }
 
-    /// Returns the lock of the store, which other processes see: with rotation, two who refresh at once lose
-    /// the login (H101).
+    /// Returns the store's lock across processes: with rotation, two refreshes at once would lose the login
+    /// (RFC 9700 §4.14.2).
     async fn acquire_refresh_guard(&self) -> Result<Option<CredentialRefreshGuard>, AuthError> {
         let held = self.backend.lock(&self.name).await.map_err(failure)?;
         Ok(Some(CredentialRefreshGuard::new(held)))
@@ -94,7 +95,7 @@ fn failure(error: TokenStorageError) -> AuthError {
 }
 
 fn unreadable(name: &str) -> AuthError {
-    AuthError::CredentialStoreError(format!("`{name}` is no credentials of rmcp"))
+    AuthError::CredentialStoreError(format!("`{name}` does not hold credentials of rmcp"))
 }
 
 impl fmt::Debug for RmcpCredentials {

@@ -1,4 +1,4 @@
-//! Tokens for any HTTP client that is a [`Service`] of [`http::Request`], such as that of hyper.
+//! Tokens for any HTTP client that is a [`Service`] of [`http::Request`], such as hyper's.
 //!
 //! ```no_run
 //! # async fn run<S>(session: mcp_client_oauth::Session, client: S) -> Result<(), mcp_client_oauth::adapters::tower::BoxError>
@@ -13,7 +13,7 @@
 //!
 //! let client = AuthorizedLayer::new(Arc::new(session)).layer(client);
 //! let request = http::Request::get("https://mcp.example/mcp/notes").body(String::new())?;
-//! let answer = client.oneshot(request).await?;
+//! let response = client.oneshot(request).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -41,20 +41,21 @@ use crate::{
     session::TokenSource,
 };
 
-/// Our [`Error`](crate::Error), that of the service below, or [`RelativeUriError`].
+/// An [`Error`](crate::Error), the error of the service below, or a [`RelativeUriError`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Puts an [`AuthorizedService`] around a service.
+/// Wraps a service in an [`AuthorizedService`].
 #[derive(Clone)]
 pub struct AuthorizedLayer<C = Cloned> {
     source: Arc<dyn TokenSource>,
     copy: C,
 }
 
-/// Sends each request with a token, and again with another one if it is refused and there is a copy
-/// of its body.
+/// Sends each request with a token, and again with another one if it is refused and its body can be
+/// copied.
 ///
-/// The service below must follow no redirect (H41): it would carry the token along.
+/// The service below must not follow redirects, because they would send the token to another URL (RFC 9700
+/// §4.12).
 #[derive(Clone)]
 pub struct AuthorizedService<S, C = Cloned> {
     inner: S,
@@ -62,13 +63,13 @@ pub struct AuthorizedService<S, C = Cloned> {
     copy: C,
 }
 
-/// Says how a body is copied, so that its request can be sent again.
+/// Copies a body, so that its request can be sent again.
 pub trait CopyBody<B> {
     /// Returns a copy; none if the body can be sent only once.
     fn copy(&self, body: &B) -> Option<B>;
 }
 
-/// By its `Clone`.
+/// Copies a body by its `Clone`.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Cloned;
@@ -85,13 +86,13 @@ impl<B, F: Fn(&B) -> Option<B>> CopyBody<B> for F {
     }
 }
 
-/// The URI of a request has no scheme and host, so nobody can say whether it may have the token.
+/// The URI of a request has no scheme and host, so it cannot be checked whether it may get the token.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the URI `{0}` is not absolute, so it is not known where the token would go")]
+#[error("the URI `{0}` is not absolute, so no token is sent to it")]
 pub struct RelativeUriError(http::Uri);
 
 impl AuthorizedLayer {
-    /// With tokens of `source`, for bodies that can be cloned.
+    /// Sends tokens of `source`, for bodies that can be cloned.
     pub fn new(source: Arc<dyn TokenSource>) -> Self {
         Self {
             source,
@@ -99,8 +100,8 @@ impl AuthorizedLayer {
         }
     }
 
-    /// Returns the same for bodies that cannot, which `copy` may know how to: `|_| None` for streams. Who may
-    /// be refused with a body that is sent only once sees the refusal.
+    /// Sets how bodies are copied, for those that cannot be cloned: `|_| None` for streams. The refusal of a
+    /// request without a copy is returned to the caller.
     pub fn copying<C>(self, copy: C) -> AuthorizedLayer<C> {
         AuthorizedLayer {
             source: self.source,
@@ -149,15 +150,15 @@ where
     }
 }
 
-/// The one that is ready is used first: a clone of it may have to wait for what it has taken. Each
-/// further try has a clone.
+/// The service that is ready, for the first attempt, and a clone of it for each further one. A clone may
+/// have to wait for what the ready one has reserved.
 struct Services<S> {
     ready: Option<S>,
     spare: S,
 }
 
 impl<S: Clone> Services<S> {
-    /// Returns what to send with, and whether it is ready.
+    /// Returns the service for the next attempt, and whether it is ready.
     fn next(&mut self) -> (S, bool) {
         match self.ready.take() {
             Some(ready) => (ready, true),
@@ -205,7 +206,7 @@ where
         }
     };
     let head = |outcome: &Result<Response<R>, BoxError>| outcome.as_ref().ok().map(Head::of);
-    exchange(&*source, &method, &url, attempt, head, || copies.are_left()).await?
+    exchange(&*source, &method, &url, attempt, head, || copies.has_copy()).await?
 }
 
 impl<C> fmt::Debug for AuthorizedLayer<C> {

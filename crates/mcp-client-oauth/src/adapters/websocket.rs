@@ -1,7 +1,7 @@
 //! Tokens for the sockets of `tokio-tungstenite`: the token is in the header of the opening handshake
-//! (RFC 6455 §4.1), and never in the URL (H91).
+//! (RFC 6455 §4.1), and never in the URL (RFC 6750 §2.3).
 //!
-//! For `wss:` the application chooses how TLS is done by a feature of its own `tokio-tungstenite`,
+//! For `wss:` the application chooses the TLS implementation by a feature of its own `tokio-tungstenite`,
 //! such as `rustls-tls-native-roots`.
 //!
 //! ```no_run
@@ -34,18 +34,18 @@ use crate::{
     session::TokenSource,
 };
 
-/// A WebSocket that is open.
+/// An open WebSocket.
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Says why there is no socket.
+/// Says why no WebSocket was opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// No token, or the URL is not part of what it is for.
+    /// No token, or the URL is not part of its resource.
     #[error(transparent)]
     Authorization(#[from] Error),
-    /// The network, or the server said no.
-    #[error("the WebSocket cannot be opened: {0}")]
+    /// The network failed, or the server refused the handshake.
+    #[error("cannot open the WebSocket: {0}")]
     Socket(#[from] Box<SocketError>),
 }
 
@@ -56,8 +56,8 @@ impl From<SocketError> for ConnectError {
 }
 
 /// Opens a WebSocket with a token of `source`; if the handshake is refused, once more with another
-/// one. `ws:` and `wss:` are the `http:` and `https:` of the resource (RFC 6455 §3), so a token for
-/// an https resource goes to no `ws:` URL.
+/// one. `ws:` and `wss:` stand for `http:` and `https:` (RFC 6455 §3), so a token for an https resource is
+/// not sent to a `ws:` URL.
 ///
 /// # Errors
 /// [`ConnectError`].

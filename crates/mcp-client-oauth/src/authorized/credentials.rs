@@ -1,11 +1,11 @@
-//! What a request needs to be let in.
+//! The headers that authorize one request.
 
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::proto::dpop::PROOF;
 
-/// The headers of one request that is sent once: its token, and the proof that we have the key that
-/// the token is bound to, if it is bound to one (RFC 9449 §7.1).
+/// The headers of one request that is sent once: its token, and a proof of possession if the token is
+/// bound to a key (RFC 9449 §7.1).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Credentials {
@@ -23,7 +23,7 @@ impl Credentials {
         }
     }
 
-    /// Sets the headers, in the place of those of the same name.
+    /// Sets the headers and replaces those of the same name.
     pub fn apply(self, headers: &mut HeaderMap) {
         headers.insert(header::AUTHORIZATION, self.authorization);
         if let Some(proof) = self.proof {

@@ -22,29 +22,30 @@ use crate::{
     proto::{challenge::Challenge, token::AccessToken},
 };
 
-/// Says how large an answer may be, unless the caller says otherwise.
-const ANSWER_LIMIT: usize = 64 << 20;
+/// The size limit of a response.
+const RESPONSE_LIMIT: usize = 64 << 20;
 
-/// A request to the server, to be sent with a token. The caller's headers are kept; `Authorization`
-/// is ours, and `DPoP` with a token that is bound to a key. Redirects are not followed (H41).
+/// A request to the server, to be sent with a token. The caller's headers are kept, except `Authorization`
+/// and, with a token that is bound to a key, `DPoP`. Redirects are not followed, because they would
+/// send the token to another URL (RFC 9700 §4.12).
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct AuthorizedRequest {
     authorized: Authorized,
     request: Request,
-    /// In the place of the request's own body, until it is sent.
+    /// Replaces the request's own body, until it is sent.
     stream: Option<Once>,
     broken: Option<String>,
 }
 
-/// Holds what came of a request whose body is spent.
+/// The outcome of a request with a body that can be sent once.
 struct Sent {
-    answer: http::Response<Body>,
+    response: http::Response<Body>,
     token: AccessToken,
     challenge: Option<Challenge>,
 }
 
-/// A body that can be sent once, whoever sends it.
+/// A body that can be sent once. All clones share it.
 #[derive(Clone, Debug)]
 struct Once(Arc<Mutex<Option<Body>>>);
 
@@ -56,11 +57,11 @@ impl Once {
 }
 
 impl Authorized {
-    /// Returns a request with any method.
+    /// Returns a request with `method`.
     pub fn request(&self, method: Method, url: Url) -> AuthorizedRequest {
-        let reach = AddressSpace::for_server(self.source.server());
-        let mut request = Request::new(method, url, reach);
-        request.body_limit = ANSWER_LIMIT;
+        let address_space = AddressSpace::for_server(self.source.server());
+        let mut request = Request::new(method, url, address_space);
+        request.body_limit = RESPONSE_LIMIT;
         AuthorizedRequest {
             authorized: self.clone(),
             request,
@@ -69,19 +70,19 @@ impl Authorized {
         }
     }
 
-    /// Returns a `GET`.
+    /// Returns a `GET` request.
     pub fn get(&self, url: Url) -> AuthorizedRequest {
         self.request(Method::GET, url)
     }
 
-    /// Returns a `POST`.
+    /// Returns a `POST` request.
     pub fn post(&self, url: Url) -> AuthorizedRequest {
         self.request(Method::POST, url)
     }
 }
 
 impl Authorized {
-    /// Gets another token in the place of one that was refused, if that is what the answer says.
+    /// Replaces a token that the response refused, if it did.
     async fn replace(&self, refused: AccessToken, challenge: Option<Challenge>) {
         let is_refusal = |challenge: &Challenge| {
             !challenge.refuses_proof() && !challenge.is_insufficient_scope()
@@ -93,7 +94,7 @@ impl Authorized {
                 .refresh_after_rejection(&refused, &challenge)
                 .await
         {
-            tracing::debug!(%error, "the refused token could not be replaced");
+            tracing::debug!(%error, "cannot replace the refused token");
         }
     }
 }
@@ -105,28 +106,28 @@ impl AuthorizedRequest {
         self
     }
 
-    /// A JSON body. It can be sent again, so a refused request is.
+    /// Sets a JSON body. A request that is refused is sent again with it.
     pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
         match serde_json::to_vec(body) {
             Ok(body) => self.request.body = body.into(),
-            Err(error) => self.broken = Some(format!("the body is no JSON: {error}")),
+            Err(error) => self.broken = Some(format!("cannot encode the body as JSON: {error}")),
         }
         let json = HeaderValue::from_static("application/json");
         self.request.headers.insert(header::CONTENT_TYPE, json);
         self
     }
 
-    /// A body of bytes. It can be sent again, so a refused request is.
+    /// Sets a body of bytes. A request that is refused is sent again with it.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.request.body = body.into();
         self
     }
 
-    /// A body that is sent as it comes, and so once: a request that is refused is not sent again. With a
-    /// 401 its token is replaced all the same, before the answer is returned, so that the caller's next
-    /// try goes by another one. A wider scope is for the caller to ask for.
+    /// Sets a body that is streamed, and so sent once: a request that is refused is not sent again. After a
+    /// 401 its token is replaced before the response is returned, so that the caller's next attempt has
+    /// another one. There is no step-up authorization: the caller handles a 403.
     ///
-    /// The time for it is that of the request, once for the head of the answer and once for its body.
+    /// The timeout of the request applies to the head of the response and again to its body.
     ///
     /// ```no_run
     /// # async fn run(server: mcp_client_oauth::Authorized) -> Result<(), Box<dyn std::error::Error>> {
@@ -134,7 +135,7 @@ impl AuthorizedRequest {
     ///
     /// let file = Body::full(std::fs::read("notes.csv")?.into());      // or any `http_body::Body`
     /// let url = "https://mcp.example/mcp/import".parse()?;
-    /// let answer = server.post(url).stream(file).send().await?;
+    /// let response = server.post(url).body_stream(file).send().await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -143,19 +144,19 @@ impl AuthorizedRequest {
         self
     }
 
-    /// The time for each try, from the connection to the last byte. 30 seconds by default.
+    /// Sets the time limit of each attempt, from the connection to the last byte. 30 seconds by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.request.deadline = timeout;
         self
     }
 
-    /// Returns whether it is sent again with another token when it is refused. It is by default.
+    /// Sets whether the request is sent again with another token when it is refused. On by default.
     pub fn retry_on_401(mut self, retry: bool) -> Self {
         self.authorized = self.authorized.retry_on_401(retry);
         self
     }
 
-    /// Sends it, and reads the whole answer, whatever its status.
+    /// Sends the request and reads the whole response, whatever its status.
     ///
     /// # Errors
     /// As [`Authorized::send`], and [`Error::Http`].
@@ -170,8 +171,8 @@ impl AuthorizedRequest {
         Ok(self.exchange(send).await?.into())
     }
 
-    /// Sends it, and returns with the head of the answer: the body is read as it comes. The timeout
-    /// is for the head.
+    /// Sends the request and returns when the head of the response is there: the body is streamed. The
+    /// timeout applies to the head.
     ///
     /// # Errors
     /// As [`Authorized::send`], and [`Error::Http`].
@@ -188,9 +189,9 @@ impl AuthorizedRequest {
         let (authorized, url) = (self.authorized.clone(), self.request.url.clone());
         let (deadline, limit) = (self.request.deadline, self.request.body_limit);
         let sent = Box::pin(self.upload(body)).await?;
-        let (head, body) = sent.answer.into_parts();
+        let (head, body) = sent.response.into_parts();
         let body = body.read_within(deadline, limit).await;
-        // The answer is whole before anything else is waited for.
+        // The response is read to its end before a refresh can delay it.
         authorized.replace(sent.token, sent.challenge).await;
         let body = body.map_err(|cause| HttpError::new(&url, cause))?;
         Ok(http::Response::from_parts(head, body).into())
@@ -200,38 +201,38 @@ impl AuthorizedRequest {
         let authorized = self.authorized.clone();
         let sent = Box::pin(self.upload(body)).await?;
         authorized.replace(sent.token, sent.challenge).await;
-        Ok(sent.answer)
+        Ok(sent.response)
     }
 
-    /// Once, whatever comes of it.
+    /// Sends the request once, whatever the outcome.
     async fn upload(self, body: &Once) -> Result<Sent, Error> {
-        self.whole()?;
+        self.check_built()?;
         let (source, mut request) = (&self.authorized.source, self.request);
         let token = token_for(&**source, &request.url).await?;
-        let bond = RequestProof::of(&**source, &token, &request.method, &request.url)?;
-        let proof = bond.map(|bond| bond.proof.header);
+        let request_proof = RequestProof::of(&**source, &token, &request.method, &request.url)?;
+        let proof = request_proof.map(|request_proof| request_proof.proof.header);
         Credentials::new(token.header(), proof).apply(&mut request.headers);
         let body = body.take().ok_or_else(|| {
-            let why = "its body was sent before".to_owned();
-            HttpError::new(&request.url, HttpErrorKind::Setup(why))
+            let reason = "the body was sent already".to_owned();
+            HttpError::new(&request.url, HttpErrorKind::Setup(reason))
         })?;
         let url = request.url.clone();
-        let answer = self.authorized.platform.http.upload(request, body).await?;
-        if let Some(prover) = source.prover() {
-            prover.store_nonce(&url, answer.headers());
+        let response = self.authorized.platform.http.upload(request, body).await?;
+        if let Some(proof_generator) = source.proof_generator() {
+            proof_generator.store_nonce(&url, response.headers());
         }
         Ok(Sent {
             token,
-            challenge: Challenge::from_headers(answer.status(), answer.headers()),
-            answer,
+            challenge: Challenge::from_headers(response.status(), response.headers()),
+            response,
         })
     }
 
-    /// Returns whether it could be made as the caller wanted it.
-    fn whole(&self) -> Result<(), HttpError> {
+    /// Returns the error of a request that could not be built.
+    fn check_built(&self) -> Result<(), HttpError> {
         match &self.broken {
-            Some(why) => {
-                let cause = HttpErrorKind::Setup(why.clone());
+            Some(reason) => {
+                let cause = HttpErrorKind::Setup(reason.clone());
                 Err(HttpError::new(&self.request.url, cause))
             }
             None => Ok(()),
@@ -245,7 +246,7 @@ impl AuthorizedRequest {
     where
         Fut: Future<Output = Result<http::Response<B>, HttpError>>,
     {
-        self.whole()?;
+        self.check_built()?;
         let Self {
             authorized,
             request,
@@ -255,8 +256,8 @@ impl AuthorizedRequest {
             .send(&request.method, &request.url, |credentials| {
                 let mut request = request.clone();
                 credentials.apply(&mut request.headers);
-                let answer = exchange(Arc::clone(&authorized.platform.http), request);
-                async move { Ok(answer.await?) }
+                let response = exchange(Arc::clone(&authorized.platform.http), request);
+                async move { Ok(response.await?) }
             })
             .await
     }

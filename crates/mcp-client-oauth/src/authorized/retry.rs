@@ -1,5 +1,5 @@
-//! Sending again: a refused token is replaced once, a wider scope is asked for and a nonce is taken a
-//! bounded number of times.
+//! Retries: a refused token is replaced once; step-up authorization and DPoP nonces are repeated a bounded
+//! number of times.
 
 use std::{future::Future, sync::Arc};
 
@@ -19,12 +19,13 @@ use crate::{
     session::TokenSource,
 };
 
-/// Says how often a request is sent again because the server wants a wider scope (spec-checklist G6).
-const UPGRADES: usize = 3;
-/// Says how often a request is sent again because the server wants another nonce in the proof (H181).
-const NONCES: usize = 2;
+/// The number of step-up retries of a request (MCP authorization, Step-Up Authorization Flow: "no more than
+/// a few times").
+const MAX_STEP_UPS: usize = 3;
+/// The number of retries of a request with another nonce in its proof (RFC 9449 §8).
+const MAX_NONCES: usize = 2;
 
-/// Holds what of an answer says whether it is a challenge, and what the next proof needs.
+/// Holds the status and the headers of a response that make a challenge, and the nonce of the next proof.
 #[derive(Clone)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
@@ -36,7 +37,7 @@ impl Head {
         Self::new(response.status(), response.headers())
     }
 
-    /// Only the headers that matter here are copied.
+    /// Copies only the headers that are needed here.
     pub(crate) fn new(status: StatusCode, all: &HeaderMap) -> Self {
         let mut headers = HeaderMap::new();
         for name in [header::WWW_AUTHENTICATE, dpop::NONCE] {
@@ -48,14 +49,14 @@ impl Head {
     }
 }
 
-/// As [`with_token`], for answers with a `head`. They are sent again as long as one `may_again`.
+/// Does the same as [`with_token`], for outcomes with a `head`. Retries as long as `may_retry` returns true.
 pub(crate) async fn exchange<T, F, Fut>(
     source: &dyn TokenSource,
     method: &Method,
     url: &Url,
     send: F,
     head: impl Fn(&T) -> Option<Head>,
-    may_again: impl Fn() -> bool,
+    may_retry: impl Fn() -> bool,
 ) -> Result<T, Error>
 where
     F: Fn(Credentials) -> Fut,
@@ -63,13 +64,14 @@ where
 {
     let attempt = |credentials: Credentials| {
         let bound = credentials.proof.is_some();
-        let (answer, head) = (send(credentials), &head);
+        let (sending, head) = (send(credentials), &head);
         async move {
-            let outcome = answer.await;
+            let outcome = sending.await;
             let head = head(&outcome);
-            // An answer that is no challenge may have the nonce of the next request too.
-            if bound && let (Some(prover), Some(head)) = (source.prover(), &head) {
-                prover.store_nonce(url, &head.headers);
+            // Any response may bring the nonce of the next request (RFC 9449 §8.2).
+            if bound && let (Some(proof_generator), Some(head)) = (source.proof_generator(), &head)
+            {
+                proof_generator.store_nonce(url, &head.headers);
             }
             let challenge =
                 head.and_then(|head| Challenge::from_headers(head.status, &head.headers));
@@ -77,16 +79,16 @@ where
         }
     };
     let refusal =
-        |(_, challenge): &(T, Option<Challenge>)| challenge.clone().filter(|_| may_again());
+        |(_, challenge): &(T, Option<Challenge>)| challenge.clone().filter(|_| may_retry());
     let (outcome, _) = with_token(source, method, url, attempt, refusal).await?;
     Ok(outcome)
 }
 
-/// Calls `send` with what a request of this `method` to `url` needs. While `challenge` finds a
-/// refusal in what it brings, again: with another token once if the token is refused, and a few
-/// times if its scope is too small (H71, H94); with another proof if that one was refused, once for
-/// each nonce that the server gives and twice in all (H181). A token goes nowhere but to its resource (H90), and so does a
-/// proof.
+/// Calls `send` with the credentials of a request with this `method` to `url`, and again while `challenge`
+/// returns a refusal for the outcome: once with another token if the token is refused (RFC 6750 §3.1), a
+/// few times if its scope is insufficient (MCP authorization, Step-Up Authorization Flow), and twice at
+/// most with another proof, once for each nonce (RFC 9449 §8). Tokens and proofs are sent to their
+/// resource only (RFC 8707 §2).
 pub(crate) async fn with_token<T, F, Fut>(
     source: &dyn TokenSource,
     method: &Method,
@@ -101,14 +103,16 @@ where
     let mut token = token_for(source, url).await?;
     let mut tries = Tries::default();
     loop {
-        let bond = RequestProof::of(source, &token, method, url)?;
-        let proof = bond.as_ref().map(|bond| bond.proof.header.clone());
+        let request_proof = RequestProof::of(source, &token, method, url)?;
+        let proof = request_proof
+            .as_ref()
+            .map(|request_proof| request_proof.proof.header.clone());
         let outcome = send(Credentials::new(token.header(), proof)).await?;
         let Some(challenge) = challenge(&outcome) else {
             return Ok(outcome);
         };
-        if let Some(bond) = bond.filter(|_| challenge.refuses_proof()) {
-            if bond.is_outdated(url, &challenge) && tries.another_nonce() {
+        if let Some(request_proof) = request_proof.filter(|_| challenge.refuses_proof()) {
+            if request_proof.is_outdated(url, &challenge) && tries.another_nonce() {
                 continue;
             }
             return Ok(outcome);
@@ -120,38 +124,38 @@ where
     }
 }
 
-/// Says how often a request has been sent again, and why.
+/// Counts the retries of a request by their reason.
 #[derive(Default)]
 struct Tries {
     replaced: bool,
-    upgrades: usize,
+    step_ups: usize,
     nonces: usize,
 }
 
 impl Tries {
     fn another_nonce(&mut self) -> bool {
         self.nonces += 1;
-        self.nonces <= NONCES
+        self.nonces <= MAX_NONCES
     }
 
     fn another_token(&mut self, challenge: &Challenge) -> bool {
         if challenge.is_insufficient_scope() {
-            self.upgrades += 1;
-            self.upgrades <= UPGRADES
+            self.step_ups += 1;
+            self.step_ups <= MAX_STEP_UPS
         } else {
             !std::mem::replace(&mut self.replaced, true)
         }
     }
 }
 
-/// Holds what binds one request to the key of its token.
+/// The proof of one request with a token that is bound to a key.
 pub(super) struct RequestProof {
-    prover: Arc<ProofGenerator>,
+    proof_generator: Arc<ProofGenerator>,
     pub(super) proof: DpopProof,
 }
 
 impl RequestProof {
-    /// Returns none for a bearer token.
+    /// Creates a proof; none for a bearer token.
     pub(super) fn of(
         source: &dyn TokenSource,
         token: &AccessToken,
@@ -161,19 +165,22 @@ impl RequestProof {
         if token.scheme() != AuthScheme::DPoP {
             return Ok(None);
         }
-        let Some(prover) = source.prover() else {
+        let Some(proof_generator) = source.proof_generator() else {
             return Ok(None);
         };
-        let proof = prover.prove(method, url, Some(token))?;
-        Ok(Some(Self { prover, proof }))
+        let proof = proof_generator.prove(method, url, Some(token))?;
+        Ok(Some(Self {
+            proof_generator,
+            proof,
+        }))
     }
 
-    /// Returns whether the server has given another nonce than the one in the proof.
+    /// Returns whether the server provided another nonce than the one in the proof.
     pub(super) fn is_outdated(&self, url: &Url, challenge: &Challenge) -> bool {
         if let Some(nonce) = &challenge.dpop_nonce {
-            self.prover.remember(url, nonce.clone());
+            self.proof_generator.remember(url, nonce.clone());
         }
-        self.prover.knows_better(url, &self.proof)
+        self.proof_generator.has_newer_nonce(url, &self.proof)
     }
 }
 
@@ -187,8 +194,9 @@ pub(super) async fn token_for(source: &dyn TokenSource, url: &Url) -> Result<Acc
     Ok(token)
 }
 
-/// Before the first login the resource is not known; then the server's own origin is the limit. What is
-/// not encrypted goes to no public place, as far as its text tells, whoever sends it.
+/// Checks that a token may be sent to `url`. Before the first login the resource is not known; then the
+/// limit is the server's origin. An unencrypted URL must not have a public address, also where another
+/// HTTP client sends the request.
 fn check(source: &dyn TokenSource, url: &Url) -> Result<(), Error> {
     let (server, resource) = (source.server(), source.resource());
     AddressSpace::for_server(server)

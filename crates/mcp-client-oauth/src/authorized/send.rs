@@ -1,4 +1,4 @@
-//! Requests by any HTTP client.
+//! Authorized requests with any HTTP client.
 
 use std::{future::Future, sync::Arc};
 
@@ -41,23 +41,23 @@ impl Authorized {
         }
     }
 
-    /// Returns whether a refused request is sent again with another token. It is, unless switched off.
+    /// Sets whether a refused request is sent again with another token. On by default.
     #[must_use]
     pub fn retry_on_401(mut self, retry: bool) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Calls `send` with what a request of this `method` to `url` needs, by any HTTP client; if the
-    /// answer is a challenge, again with another token or proof.
+    /// Calls `send` with the credentials of a request with this `method` to `url`, and again with another
+    /// token or proof if the response is a challenge. `send` can use any HTTP client.
     ///
-    /// `send` must make the same request each time, and send it once: with
-    /// [`Credentials::apply`] it sets the headers. The last answer is returned, whatever its status.
+    /// `send` must build the same request each time, set its headers with [`Credentials::apply`], and send
+    /// it once, without following redirects. The last response is returned, whatever its status.
     ///
     /// # Errors
     /// [`OutsideResource`](crate::error::AuthorizationError::OutsideResource) if `url` is not part of
-    /// what the token is for: a token goes nowhere else (H90). What the source says when there is no
-    /// token; what `send` says.
+    /// the token's resource (RFC 8707 §2); the error of the source if there is no token; the error of
+    /// `send`.
     pub async fn send<B, F, Fut>(
         &self,
         method: &Method,
@@ -75,10 +75,10 @@ impl Authorized {
         exchange(&*self.source, method, url, send, head, || self.retry).await?
     }
 
-    /// Returns what one request of this `method` to `url` needs: its `Authorization` header, and the proof
-    /// besides if the token is bound to a key. For whoever sends it by other means, once; nothing is
-    /// learnt of the answer, so a refused token is for the caller to replace
-    /// ([`TokenSource::replace`]).
+    /// Returns the credentials of one request with this `method` to `url`: the `Authorization` header, and
+    /// a proof if the token is bound to a key. For a caller that sends the request itself, once; the
+    /// response is not seen here, so the caller replaces a refused token
+    /// ([`TokenSource::refresh_after_rejection`]).
     ///
     /// ```no_run
     /// # async fn run(server: mcp_client_oauth::Authorized) -> Result<(), Box<dyn std::error::Error>> {
@@ -90,12 +90,12 @@ impl Authorized {
     /// ```
     ///
     /// # Errors
-    /// [`OutsideResource`](crate::error::AuthorizationError::OutsideResource); what the source says
-    /// when there is no token.
+    /// [`OutsideResource`](crate::error::AuthorizationError::OutsideResource); the error of the source if
+    /// there is no token.
     pub async fn credentials(&self, method: &Method, url: &Url) -> Result<Credentials, Error> {
         let token = token_for(&*self.source, url).await?;
-        let bond = RequestProof::of(&*self.source, &token, method, url)?;
-        let proof = bond.map(|bond| bond.proof.header);
+        let request_proof = RequestProof::of(&*self.source, &token, method, url)?;
+        let proof = request_proof.map(|request_proof| request_proof.proof.header);
         Ok(Credentials::new(token.header(), proof))
     }
 }

@@ -1,4 +1,5 @@
-//! One metadata document, over at most three redirects within its own origin (H38-H44).
+//! One metadata document, over at most three redirects within its own origin (RFC 9728 §3.2, RFC 9110
+//! §10.2.2).
 
 use std::{
     net::IpAddr,
@@ -16,56 +17,57 @@ use crate::{
     proto::{cache_control, endpoint::LONGEST_URL, untrusted_text::UntrustedText},
 };
 
-/// Says how many redirects are followed.
+/// The number of redirects that are followed.
 const REDIRECTS: usize = 3;
-/// Says how many documents one discovery may ask for (H10, H130).
+/// The number of documents that one discovery may request (docs/hostile.md H10, H130).
 const DOCUMENTS: usize = 16;
 
-/// Holds what one discovery may still ask for.
+/// Counts the documents that one discovery has requested.
 #[derive(Default)]
 pub(super) struct Budget(AtomicUsize);
 
 impl Budget {
-    /// Takes one; whether there was one left.
+    /// Takes one from the budget, and returns whether there was one left.
     pub(super) fn spend(&self) -> bool {
         self.0.fetch_add(1, Ordering::Relaxed) < DOCUMENTS
     }
 }
 
-/// Holds what came from a place where metadata may be.
+/// Holds the response from a URL where metadata may be.
 #[derive(Clone)]
 pub(super) struct Fetched {
-    /// Says where it was asked for.
+    /// The URL that was requested.
     pub(super) asked: Url,
     pub(super) status: u16,
-    /// Says whether it was a web page: some servers answer every unknown path with one, and 200.
+    /// Says whether it was a web page: some servers respond to every unknown path with one, and 200.
     pub(super) html: bool,
     pub(super) remote: Option<IpAddr>,
-    /// Says where a redirect to another origin led, which was not followed.
+    /// The target of a redirect to another origin, which was not followed.
     pub(super) redirect: Option<UntrustedText>,
     pub(super) document: Option<Document>,
 }
 
-/// A document, whatever is in it.
+/// A document, before it is parsed.
 #[derive(Clone)]
 pub(super) struct Document {
-    /// Says where it was, after redirects.
+    /// Its URL, after redirects.
     pub(super) url: Url,
     pub(super) body: Bytes,
     /// For how long it may be used again.
     pub(super) lifetime: Duration,
 }
 
-/// Asks for the document at `url`.
+/// Requests the document at `url`.
 pub(super) async fn fetch(
     platform: &Platform,
     url: Url,
-    reach: AddressSpace,
+    address_space: AddressSpace,
 ) -> Result<Fetched, Error> {
     let mut at = url.clone();
     for _ in 0..=REDIRECTS {
-        let mut request = Request::metadata(at.clone(), reach);
-        // A 2025-03-26 server may need it (spec-checklist L3), and no other minds.
+        let mut request = Request::metadata(at.clone(), address_space);
+        // A 2025-03-26 server may require it (MCP authorization 2025-03-26, Server Metadata Discovery);
+        // others ignore it.
         request.headers.insert(
             "mcp-protocol-version",
             HeaderValue::from_static("2025-03-26"),
@@ -104,20 +106,20 @@ fn fetched(asked: Url, at: Url, response: &Response) -> Fetched {
     }
 }
 
-/// Says where a redirect leads.
+/// The target of a redirect.
 enum Target {
     SameOrigin(Url),
     /// Never followed: the document would be of another server.
     OtherOrigin(Url),
 }
 
-/// Reads where a redirect leads: to no endless URL.
+/// Reads the target of a redirect; one that is too long is refused.
 fn target(from: &Url, response: &Response) -> Result<Target, DiscoveryError> {
     let location = response.header(header::LOCATION).unwrap_or_default();
     let to = from.join(location).map_err(|_| refused(from, location))?;
-    // What is followed is named in errors, and no place needs as long a name.
-    let endless = to.as_str().len() > LONGEST_URL;
-    if location.is_empty() || endless {
+    // The target stands in errors, and no metadata URL needs to be longer.
+    let too_long = to.as_str().len() > LONGEST_URL;
+    if location.is_empty() || too_long {
         return Err(refused(from, location));
     }
     Ok(if to.origin() == from.origin() {

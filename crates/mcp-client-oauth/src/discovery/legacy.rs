@@ -16,20 +16,20 @@ use crate::{
 };
 
 impl Search<'_> {
-    /// Names metadata of the revision 2025-03-26, if the server has it, and does not use it: nothing
-    /// says that the authorization server at this origin issues the tokens.
+    /// Reports metadata of the revision 2025-03-26, if the server has it, and does not use it: the server
+    /// does not confirm that the authorization server at this origin issues its tokens.
     ///
     /// It is looked for only after a request for authorization (2025-03-26 begins with HTTP 401), and
-    /// not where resource metadata may be missing because a server is out of order.
+    /// not where resource metadata may be missing because of a server error.
     pub(super) async fn without_consent(
         &mut self,
         asked: &Asked,
         tried: Vec<Attempt>,
     ) -> DiscoveryError {
         let (server, status) = (self.server.clone(), asked.status);
-        let wants_token = status == 401 || asked.challenge.is_some();
-        let is_certain = tried.iter().all(|place| place.status < 500);
-        let found = if wants_token && is_certain {
+        let requires_token = status == 401 || asked.challenge.is_some();
+        let is_certain = tried.iter().all(|attempt| attempt.status < 500);
+        let found = if requires_token && is_certain {
             self.unused_legacy_metadata().await
         } else {
             None
@@ -50,14 +50,14 @@ impl Search<'_> {
         }
     }
 
-    /// Looks for such metadata. A failure here is no other failure than that there is no resource
-    /// metadata; what came instead is noted.
+    /// Looks for such metadata. A failure here is reported as missing resource metadata; what was
+    /// received instead is recorded.
     async fn unused_legacy_metadata(&mut self) -> Option<(Url, Issuer)> {
         match self.legacy_metadata().await {
             Ok(found) => found.map(|(url, metadata, _)| (url, metadata.issuer)),
             Err(Error::Discovery(DiscoveryError::ServerMetadata {
                 url,
-                cause: ServerMetadataError::OtherIssuer { found, .. },
+                cause: ServerMetadataError::IssuerMismatch { found, .. },
             })) => Some((url, found)),
             Err(Error::Discovery(DiscoveryError::ServerMetadata { url, cause })) => {
                 self.tried.push(Attempt {
@@ -73,33 +73,37 @@ impl Search<'_> {
         }
     }
 
-    /// Returns the rules of 2025-03-26: metadata at the root of the server's own origin.
+    /// Fetches the metadata of 2025-03-26, at the root of the server's own origin.
     pub(super) async fn legacy_metadata(
         &mut self,
     ) -> Result<Option<(Url, ServerMetadata, Duration)>, Error> {
-        let place = self.legacy_url("/.well-known/oauth-authorization-server")?;
-        let fetched = self.fetch_from_server(place.as_url().clone()).await?;
+        let location = self.legacy_url("/.well-known/oauth-authorization-server")?;
+        let fetched = self.fetch_from_server(location.as_url().clone()).await?;
         let redirect = fetched.redirect.clone();
         let Some(document) = self.note(fetched) else {
-            // The server has metadata, at another origin: its endpoints are not to be guessed.
+            // The server has metadata, at another origin: its endpoints must not be guessed.
             return match redirect {
-                Some(target) => Err(fetch::refused(place.as_url(), target.as_raw()).into()),
+                Some(target) => Err(fetch::refused(location.as_url(), target.as_raw()).into()),
                 None => Ok(None),
             };
         };
         let issuer = self.legacy_issuer();
         let other = self.quirks.names_in_metadata(&issuer);
         // The client built the issuer from the server's URL. Where plain http is allowed, as for a
-        // server in development, the one slash that a URL type adds is no lie either
+        // server in development, the one slash that a URL type adds is no difference either
         // (RFC 3986 §6.2.3).
         let slashed = Issuer::new(format!("{}/", issuer.as_str()));
-        let parsed =
-            match ServerMetadata::parse_with_aliases(&document.body, &issuer, &other, self.reach) {
-                Err(ServerMetadataError::OtherIssuer { found, .. }) if found == slashed => {
-                    ServerMetadata::parse(&document.body, &slashed, self.reach)
-                }
-                parsed => parsed,
-            };
+        let parsed = match ServerMetadata::parse_with_aliases(
+            &document.body,
+            &issuer,
+            &other,
+            self.address_space,
+        ) {
+            Err(ServerMetadataError::IssuerMismatch { found, .. }) if found == slashed => {
+                ServerMetadata::parse(&document.body, &slashed, self.address_space)
+            }
+            parsed => parsed,
+        };
         let metadata = parsed.map_err(|cause| DiscoveryError::ServerMetadata {
             url: document.url.clone(),
             cause,
@@ -125,7 +129,7 @@ impl Search<'_> {
 
     fn legacy_url(&self, path: &str) -> Result<EndpointUrl, DiscoveryError> {
         let text = format!("{}{path}", self.legacy_issuer().as_str());
-        EndpointUrl::parse(&text, self.reach).map_err(|cause| DiscoveryError::Unsafe {
+        EndpointUrl::parse(&text, self.address_space).map_err(|cause| DiscoveryError::Unsafe {
             url: UntrustedText::new(&text),
             cause,
         })

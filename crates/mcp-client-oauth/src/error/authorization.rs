@@ -1,4 +1,4 @@
-//! Step 3 that failed: nobody has consented, or not to what was asked.
+//! Errors of step 3: the user did not authorize the client, or not for the requested scope.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,21 +14,21 @@ use crate::{
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorizationError {
-    /// Nobody has logged in to that server, or has logged out since.
-    #[error("nobody is logged in to {0}")]
+    /// There is no login at that server, or the user has logged out.
+    #[error("not logged in to {0}")]
     LoginRequired(ServerUrl),
-    /// No grant of ours works with this server.
+    /// This client and the server have no grant in common.
     #[error(
-        "no way to log in works with the authorization server {issuer}{}{}",
-        asked(.wanted.as_ref()),
-        must_be_named.map(|name| format!("; `{name}` may, if it is asked for")).unwrap_or_default()
+        "no supported grant works with the authorization server {issuer}{}{}",
+        requested_grant(.requested.as_ref()),
+        must_be_named.map(|name| format!("; `{name}` may work if it is requested")).unwrap_or_default()
     )]
     NoGrant {
-        /// Says which server.
+        /// The authorization server.
         issuer: Issuer,
-        /// The grant that was asked for, if one was.
-        wanted: Option<String>,
-        /// The grant that would do, if the caller named it.
+        /// The requested grant, if one was requested.
+        requested: Option<String>,
+        /// The grant that would work if the caller requested it.
         must_be_named: Option<&'static str>,
     },
     /// The metadata lists the device grant and does not say where to request a code (RFC 8628 §4).
@@ -37,11 +37,11 @@ pub enum AuthorizationError {
          no `device_authorization_endpoint`"
     )]
     NoDeviceEndpoint(Issuer),
-    /// The person said no.
+    /// The user denied access.
     #[error("access was denied ({0})")]
     Denied(OAuthErrorResponse),
     /// The authorization server refused the request itself.
-    #[error("the authorization server answered {0}")]
+    #[error("the authorization server responded with {0}")]
     Refused(OAuthErrorResponse),
     /// The callback cannot be trusted.
     #[error(transparent)]
@@ -51,17 +51,17 @@ pub enum AuthorizationError {
     Device {
         /// The device authorization endpoint.
         url: Url,
-        /// Holds what it said.
+        /// Its error.
         #[source]
         cause: DeviceResponseError,
     },
-    /// Nobody entered the code while it lived (RFC 8628 §3.5, `expired_token`).
-    #[error("the code expired before anybody had entered and confirmed it")]
+    /// The user did not enter the code before it expired (RFC 8628 §3.5, `expired_token`).
+    #[error("the code expired before it was entered and confirmed")]
     CodeExpired,
-    /// Nobody authorized in time.
-    #[error("nobody authorized within {} seconds", .0.as_secs())]
+    /// The user did not authorize in time.
+    #[error("authorization timed out after {} s", .0.as_secs())]
     TimedOut(Duration),
-    /// Somebody else listens on the port that was asked for.
+    /// Another program listens on the requested port.
     #[error("port {0} on 127.0.0.1 is in use by another program")]
     PortBusy(u16),
     /// No listener for the callback.
@@ -76,22 +76,24 @@ pub enum AuthorizationError {
     #[error(transparent)]
     NoRandomness(#[from] RandomError),
     /// Tokens are to be bound to a key, and there is none.
-    #[error("tokens that are bound to a key (DPoP) cannot be asked for: {0}")]
+    #[error("cannot request DPoP-bound tokens: {0}")]
     NoProof(#[from] DpopError),
     /// RFC 9449 §5.1: tokens are to be bound to a key, and the server takes no proof of ours.
     #[error(
         "the authorization server {0} takes no proofs of possession (DPoP) that are signed with ES256"
     )]
     DpopUnsupported(Issuer),
-    /// The server keeps asking for more than it grants (spec-checklist G6).
-    #[error("{server} asks for the scope `{scope}`, which a login has not brought")]
+    /// The server requires a scope that the authorization server has not granted. A client must not
+    /// repeat the step-up flow without end (MCP authorization, "Step-Up Authorization Flow").
+    #[error("{server} requires the scope `{scope}`, which was not granted")]
     ScopeNotGranted {
-        /// Says which server.
+        /// The MCP server.
         server: ServerUrl,
-        /// Holds what it asks for.
+        /// The required scope.
         scope: Scope,
     },
-    /// A token may go to its own resource only (H90).
+    /// A token may be sent to its own resource only (RFC 8707 §1; MCP authorization, "Token Audience
+    /// Binding and Validation").
     #[error("{url} is not part of `{resource}`, which the token is for")]
     OutsideResource {
         /// Says where the request was to go.
@@ -101,9 +103,9 @@ pub enum AuthorizationError {
     },
 }
 
-fn asked(wanted: Option<&String>) -> String {
-    wanted
-        .map(|name| format!(" (asked for `{name}`)"))
+fn requested_grant(requested: Option<&String>) -> String {
+    requested
+        .map(|name| format!(" (requested: `{name}`)"))
         .unwrap_or_default()
 }
 

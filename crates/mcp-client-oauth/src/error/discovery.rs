@@ -1,4 +1,4 @@
-//! Step 1 that failed.
+//! Errors of step 1: the authorization server of an MCP server was not found.
 
 use std::fmt;
 
@@ -10,19 +10,19 @@ use crate::{
     server_url::{ServerUrl, is_loopback},
 };
 
-/// One place that was asked for metadata, and what came.
+/// One URL that metadata was requested from, and the result.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// Says where.
+    /// The URL.
     pub url: Url,
     /// The HTTP status.
     pub status: u16,
-    /// Says whether a web page came where JSON was wanted.
+    /// Says whether the response was a web page instead of JSON.
     pub html: bool,
-    /// Says where a redirect to another origin led. It was not followed.
+    /// The target of a redirect to another origin. It was not followed.
     pub redirect: Option<UntrustedText>,
-    /// Says why the document there is not the metadata that was looked for, if there is one.
+    /// Says why the document there is not the requested metadata, if there is a document.
     pub unusable: Option<ServerMetadataError>,
 }
 
@@ -52,28 +52,35 @@ fn list(tried: &[Attempt]) -> String {
         .join(", ")
 }
 
-/// Says why it is not known who issues tokens for a server.
+/// Says why the authorization server of an MCP server is not known.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
-    /// The server answers without a token and publishes no metadata.
-    #[error("{server} asks for no authorization (it answered HTTP {status} without a token; tried {})", list(.tried))]
+    /// The server responds without a token and publishes no metadata.
+    #[error(
+        "{server} requires no authorization (it responded with HTTP {status} without a token; tried {})",
+        list(.tried)
+    )]
     NotProtected {
-        /// Says which server.
+        /// The MCP server.
         server: ServerUrl,
-        /// Holds what it answered.
+        /// The HTTP status of its response.
         status: u16,
-        /// Says where metadata was looked for.
+        /// The URLs that metadata was requested from.
         tried: Vec<Attempt>,
     },
-    /// The server wants a token, and does not say from whom (H16).
-    #[error("{server} answered HTTP {status} and says nowhere who issues its tokens; tried {}", list(.tried))]
+    /// The server requires a token, and publishes no metadata that names its authorization server
+    /// (RFC 9728, which MCP authorization requires).
+    #[error(
+        "{server} responded with HTTP {status}, and no protected resource metadata was found; tried {}",
+        list(.tried)
+    )]
     NoResourceMetadata {
-        /// Says which server.
+        /// The MCP server.
         server: ServerUrl,
-        /// Holds what it answered.
+        /// The HTTP status of its response.
         status: u16,
-        /// Says where metadata was looked for.
+        /// The URLs that metadata was requested from.
         tried: Vec<Attempt>,
     },
     /// The server has no resource metadata, but its own origin has metadata of an authorization server,
@@ -86,17 +93,16 @@ pub enum DiscoveryError {
         list(.tried)
     )]
     LegacyMetadata {
-        /// Says which server.
+        /// The MCP server.
         server: ServerUrl,
         /// The HTTP status of its response.
         status: u16,
-        /// Says where the metadata of the authorization server is: at the origin of `server`.
+        /// The URL of the metadata of the authorization server, at the origin of `server`.
         url: Box<Url>,
-        /// Says which authorization server it describes, as it says itself: if that is not the origin of
-        /// `server`, the metadata can be used only where its name is accepted
-        /// ([`Quirks::issuers`](crate::Quirks::issuers)) too.
+        /// The `issuer` in that metadata: if that is not the origin of `server`, the metadata can be used
+        /// only where that name is accepted ([`Quirks::issuers`](crate::Quirks::issuers)) too.
         issuer: Issuer,
-        /// Says where resource metadata was looked for.
+        /// The URLs that resource metadata was requested from.
         tried: Vec<Attempt>,
     },
     /// The URL leads to a web page, or to nothing: an MCP server either opens a session or names the
@@ -109,70 +115,71 @@ pub enum DiscoveryError {
         status: u16,
         /// Says whether that response was a web page.
         html: bool,
-        /// Says where metadata was looked for.
+        /// The URLs that metadata was requested from.
         tried: Vec<Attempt>,
     },
-    /// Metadata of the server that cannot be used.
+    /// The metadata of the MCP server cannot be used.
     #[error("the document at {url} cannot be used: {cause}")]
     ResourceMetadata {
-        /// Says where it is.
+        /// The URL of the metadata.
         url: Url,
-        /// Holds what is wrong with it.
+        /// Says what is wrong with it.
         #[source]
         cause: ResourceMetadataError,
     },
-    /// The server's metadata names nobody.
+    /// The server's metadata names no authorization server.
     #[error("the document at {0} names no authorization server")]
     NoAuthorizationServer(Url),
     /// The authorization server publishes no metadata.
     #[error("the authorization server {issuer} publishes no metadata; tried {}", list(.tried))]
     NoServerMetadata {
-        /// Says which.
+        /// The authorization server.
         issuer: Issuer,
-        /// Says where metadata was looked for.
+        /// The URLs that metadata was requested from.
         tried: Vec<Attempt>,
     },
-    /// Metadata of the authorization server that cannot be used.
+    /// The metadata of the authorization server cannot be used.
     #[error("the document at {url} cannot be used: {cause}")]
     ServerMetadata {
-        /// Says where it is.
+        /// The URL of the metadata.
         url: Url,
-        /// Holds what is wrong with it.
+        /// Says what is wrong with it.
         #[source]
         cause: ServerMetadataError,
     },
-    /// A URL that the server names, and that must not be visited.
+    /// The server names a URL that must not be requested.
     #[error("the server names `{url}`, which cannot be used: {cause}")]
     Unsafe {
-        /// As the server wrote it.
+        /// The URL, as the server wrote it.
         url: UntrustedText,
-        /// Says why not.
+        /// Says why it must not be requested.
         #[source]
         cause: UrlPolicyError,
     },
-    /// A redirect that has no usable target, one of too many, or one to another origin where no other
-    /// location may have the document.
+    /// A redirect has no usable target, is one of too many, or leads to another origin where no other
+    /// URL may have the document.
     #[error(
         "{url} redirects to `{location}`, which is not followed: metadata moves at most {most} times, within its own origin"
     )]
     Redirect {
-        /// Says where from.
+        /// The URL that redirects.
         url: Url,
-        /// Says where to, as the server wrote it.
+        /// The target, as the server wrote it.
         location: UntrustedText,
-        /// Says how many are followed.
+        /// The number of redirects that are followed.
         most: usize,
     },
-    /// spec-checklist E2: without PKCE a stolen code is a stolen login.
+    /// Without PKCE a stolen code is a stolen login, so MCP requires the client to refuse (MCP
+    /// authorization, "Authorization Code Protection").
     #[error(
         "the authorization server {0} supports other methods of PKCE than S256, and not that one"
     )]
     PkceUnsupported(Issuer),
-    /// The same of a server that says nothing of PKCE, and may check it all the same.
+    /// The metadata does not mention PKCE. The server may support it all the same.
     #[error("the authorization server {0} does not say that it supports PKCE with S256")]
     PkceUnlisted(Issuer),
-    /// Too many requests for one discovery (H10, H130).
-    #[error("{0} sends us from place to place; gave up")]
+    /// One discovery needs more requests than the limit allows.
+    #[error("{0}: too many discovery requests")]
     DiscoveryLoop(ServerUrl),
 }
 
@@ -191,7 +198,7 @@ impl DiscoveryError {
     }
 
     pub(super) fn remedy(&self) -> Remedy {
-        let busy = |tried: &[Attempt]| tried.iter().any(|place| place.status >= 500);
+        let busy = |tried: &[Attempt]| tried.iter().any(|attempt| attempt.status >= 500);
         match self {
             Self::NotMcp { tried, .. } if busy(tried) => Remedy::Retry,
             Self::NotProtected { .. } | Self::NotMcp { .. } | Self::LegacyMetadata { .. } => {

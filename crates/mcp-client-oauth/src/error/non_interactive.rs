@@ -1,4 +1,4 @@
-//! Why a grant without a person brought no tokens.
+//! Errors of the non-interactive grants.
 
 use url::Url;
 
@@ -8,12 +8,12 @@ use super::{
 };
 use crate::proto::server_metadata::{ID_JAG_PROFILE, Issuer};
 
-/// Says why a grant without a person brought no tokens. Nobody can be asked to log in, so what a server
-/// refuses is mended where the grant was configured.
+/// Says why a non-interactive grant returned no tokens. No user can be asked to log in, so a refusal is
+/// fixed in the configuration of the grant.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NonInteractiveGrantError {
-    /// The place of the assertion has none.
+    /// The source of the assertion has none.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
     /// The login presents an assertion, and the caller has not named its source. No record holds that.
@@ -22,38 +22,38 @@ pub enum NonInteractiveGrantError {
          given"
     )]
     SourceRequired(&'static str),
-    /// A client that asks in its own name must prove who it is (RFC 6749 §4.4).
-    #[error("the client `{client_id}` has nothing that proves to {issuer} who it is")]
+    /// A client that requests a token in its own name must authenticate (RFC 6749 §4.4).
+    #[error("the client `{client_id}` has no secret or key to authenticate with at {issuer}")]
     PublicClient {
-        /// Says which client.
+        /// The client ID.
         client_id: String,
-        /// Who would have to believe it.
+        /// The authorization server that requires the authentication.
         issuer: Issuer,
     },
-    /// The server takes no identity provider's word (spec-checklist J6). Nothing was sent.
+    /// The server accepts no ID-JAG (draft-ietf-oauth-identity-assertion-authz-grant). Nothing was sent.
     #[error(
-        "the authorization server {0} takes nobody's word for a person: its metadata does not list \
+        "the authorization server {0} does not support ID-JAG: its metadata does not list \
          `{ID_JAG_PROFILE}` among the `authorization_grant_profiles_supported`"
     )]
     IdJagNotSupported(Issuer),
     /// The key of the client could not sign.
     #[error(transparent)]
     NotSigned(#[from] SigningError),
-    /// Holds what the identity provider of the organization said.
+    /// The identity provider of the organization returned an error.
     #[error("the identity provider at {url}: {cause}")]
     IdentityProvider {
         /// Its token endpoint.
         url: Url,
-        /// Holds what it said.
+        /// Its error.
         #[source]
         cause: TokenExchangeError,
     },
-    /// Holds what the authorization server said.
+    /// The authorization server returned an error.
     #[error("{url}: {cause}")]
-    Answer {
+    Response {
         /// The token endpoint.
         url: Url,
-        /// Holds what it said.
+        /// Its error.
         #[source]
         cause: TokenError,
     },
@@ -74,29 +74,29 @@ impl NonInteractiveGrantError {
             }
             Self::NotSigned(_) => Remedy::Retry,
             Self::IdentityProvider { cause, .. } => match cause {
-                TokenExchangeError::Answer(cause) => answer_remedy(cause),
+                TokenExchangeError::Response(cause) => token_error_remedy(cause),
                 TokenExchangeError::OtherType(_) => Remedy::ContactServerOperator,
             },
-            Self::Answer { cause, .. } => answer_remedy(cause),
+            Self::Response { cause, .. } => token_error_remedy(cause),
             Self::Http(error) => network_remedy(error),
         }
     }
 
-    /// Returns what the authorization server said.
-    pub(super) fn token_answer(&self) -> Option<&TokenError> {
+    /// Returns the error of the authorization server.
+    pub(super) fn token_error(&self) -> Option<&TokenError> {
         match self {
-            Self::Answer { cause, .. } => Some(cause),
+            Self::Response { cause, .. } => Some(cause),
             _ => None,
         }
     }
 
-    /// Returns whether the same may work in a moment. An assertion that was refused is not sent again
-    /// (spec-checklist J13).
+    /// Returns whether the same request may succeed in a moment. A refused assertion is not sent again:
+    /// `invalid_grant` says that it is invalid (RFC 7523 §3.1).
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Answer { cause, .. }
+            Self::Response { cause, .. }
             | Self::IdentityProvider {
-                cause: TokenExchangeError::Answer(cause),
+                cause: TokenExchangeError::Response(cause),
                 ..
             } => matches!(cause, TokenError::Unavailable { .. }),
             Self::Http(error) => network_remedy(error) == Remedy::Retry,
@@ -110,7 +110,7 @@ impl NonInteractiveGrantError {
     }
 }
 
-fn answer_remedy(cause: &TokenError) -> Remedy {
+fn token_error_remedy(cause: &TokenError) -> Remedy {
     match cause {
         TokenError::Refused { error, .. }
             if error.has_code("temporarily_unavailable") || error.has_code("server_error") =>
@@ -119,7 +119,7 @@ fn answer_remedy(cause: &TokenError) -> Remedy {
         }
         TokenError::Refused { .. } => Remedy::Reconfigure,
         TokenError::Unavailable { .. } => Remedy::Retry,
-        TokenError::Downgraded | TokenError::NonceMismatch | TokenError::Malformed { .. } => {
+        TokenError::TokenTypeDowngrade | TokenError::NonceMismatch | TokenError::Malformed { .. } => {
             Remedy::ContactServerOperator
         }
     }

@@ -1,50 +1,55 @@
-//! Step 2 that failed.
+//! Errors of step 2: there is no client ID.
 
 use url::Url;
 
 use super::{RegistrationResponseError, SigningError, remedy::Remedy};
 use crate::proto::server_metadata::Issuer;
 
-/// Says why there is no client id.
+/// Says why there is no client ID.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistrationError {
-    /// Nothing to be had, and nothing given (spec-checklist D1).
-    #[error("the authorization server {0} registers no clients by itself; a client id is needed")]
+    /// The server supports neither client ID metadata documents nor dynamic registration, and the caller
+    /// gave no client ID (MCP authorization, "Client Registration Approaches").
+    #[error(
+        "the authorization server {0} does not support dynamic client registration; pass a client ID"
+    )]
     RegistrationNotSupported(Issuer),
-    /// A client id belongs to the issuer that gave it (spec-checklist D12-D14).
-    #[error("the client id was registered with {registered}, but the server now names {found}")]
+    /// A client ID belongs to the issuer that issued it (MCP authorization, "Authorization Server
+    /// Binding").
+    #[error("the client ID was registered with {registered}, but the server now names {found}")]
     IssuerMismatch {
-        /// TargetArgs it is.
+        /// The issuer that the client ID belongs to.
         registered: Issuer,
-        /// Who asks for it.
+        /// The issuer that the server's metadata names.
         found: Issuer,
     },
     /// The registration was refused, or came back unusable.
     #[error("{url}: {cause}")]
-    Answer {
+    Response {
         /// The registration endpoint.
         url: Url,
-        /// Holds what it said.
+        /// Its error.
         #[source]
         cause: RegistrationResponseError,
     },
-    /// A client metadata document that cannot be a client id (spec-checklist D5).
+    /// The URL of a client metadata document is no client ID
+    /// (draft-ietf-oauth-client-id-metadata-document §3).
     #[error(
-        "`{0}` cannot be a client id: the URL of a client metadata document is https and has a path"
+        "`{0}` cannot be a client ID: the URL of a client metadata document is https and has a path"
     )]
     Document(Url),
-    /// A grant without a person needs a client that is there already (spec-checklist J2).
-    #[error("no client is registered without a person, and none was given that {0} knows")]
+    /// A non-interactive grant needs a registered client (MCP extension OAuth client credentials).
+    #[error("a non-interactive login needs a pre-registered client; none was given for {0}")]
     NoClient(Issuer),
     /// The key of the client signs with an algorithm that the server does not check.
     #[error(
         "the client's key signs with {own}, which the authorization server {issuer} does not take"
     )]
     SigningAlgorithm {
-        /// Says which server.
+        /// The authorization server.
         issuer: Issuer,
-        /// Holds what the key signs with.
+        /// The algorithm of the key.
         own: &'static str,
     },
     /// The key of the client could not sign.
@@ -61,7 +66,7 @@ impl RegistrationError {
             | Self::NoClient(_)
             | Self::SigningAlgorithm { .. } => Remedy::Reconfigure,
             Self::NotSigned(_) => Remedy::Retry,
-            Self::Answer { cause, .. } => match cause {
+            Self::Response { cause, .. } => match cause {
                 RegistrationResponseError::Refused {
                     status: 429 | 500..,
                     ..

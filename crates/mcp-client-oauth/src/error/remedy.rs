@@ -1,8 +1,8 @@
-//! What a caller can do about a failure.
+//! The remedy of each failure.
 
 use crate::platform::{HttpError, HttpErrorKind};
 
-/// Holds what a caller can do about an [`Error`](super::Error).
+/// Says what a caller can do about an [`Error`](super::Error).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Remedy {
@@ -10,9 +10,9 @@ pub enum Remedy {
     LogIn,
     /// Change the configuration: a client id, a scope, a password, a port.
     Reconfigure,
-    /// The server broke the protocol; tell whoever runs it.
+    /// The server broke the protocol: contact its operator.
     ContactServerOperator,
-    /// Try the same thing later.
+    /// Try the same again later.
     Retry,
 }
 
@@ -29,6 +29,6 @@ pub(super) fn network_remedy(error: &HttpError) -> Remedy {
         HttpErrorKind::Connect(_)
         | HttpErrorKind::Interrupted(_)
         | HttpErrorKind::TimedOut(_)
-        | HttpErrorKind::Unproven(_) => Remedy::Retry,
+        | HttpErrorKind::MissingDpopProof(_) => Remedy::Retry,
     }
 }

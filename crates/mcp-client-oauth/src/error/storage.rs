@@ -1,4 +1,4 @@
-//! Why a record could not be kept or read, and why a place for records or keys failed.
+//! Errors of a token store, and of the keychain or Vault that it uses.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -7,103 +7,106 @@ use url::Url;
 use super::{HttpErrorKind, UrlPolicyError, remedy::Remedy};
 use crate::proto::untrusted_text::UntrustedText;
 
-/// Says why a record could not be kept or read. The stored state is as it was.
+/// Says why a record could not be stored or read. The stored state has not changed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenStorageError {
-    /// No such back end in this build.
+    /// This build has no such back end.
     #[error("no token store called `{0}` in this build")]
     UnknownBackend(String),
-    /// The platform names no data directory.
-    #[error("this system names no data directory; give one")]
+    /// The platform has no data directory for this user.
+    #[error("no data directory found; set --data-dir")]
     NoDirectory,
-    /// The store is sealed with a password, and none was given.
-    #[error("the token store {0} is sealed with a password, and none was given")]
+    /// The store is encrypted with a password, and none was given.
+    #[error("the token store {0} is encrypted with a password, and none was given")]
     PasswordNeeded(PathBuf),
-    /// The store is sealed with a key that is not there.
-    #[error("the token store {0} was sealed with another kind of key than the one that was given")]
+    /// The store is encrypted with a key that was not given.
+    #[error(
+        "the token store {0} is encrypted with another kind of key than the one that was given"
+    )]
     OtherKey(PathBuf),
-    /// Not the password that the store was sealed with.
+    /// The store is encrypted with another password.
     #[error("wrong password for the token store {0}")]
     WrongPassword(PathBuf),
-    /// Not ours, or damaged, or sealed with another key.
-    #[error("{place} is damaged and was left as it is: {why}")]
+    /// The file or record is corrupt, was written by something else, or is encrypted with another
+    /// key.
+    #[error("{location} is corrupt (left unchanged): {why}")]
     Corrupt {
         /// The file or record.
-        place: String,
+        location: String,
         /// Holds what is wrong with it.
         why: &'static str,
     },
-    /// Written by a later version of this library.
-    #[error("{place} has the format version {version}, which this version does not read")]
+    /// A later version of this library wrote the file or record.
+    #[error("{location} has the format version {version}, which this version does not read")]
     UnsupportedVersion {
         /// The file or record.
-        place: String,
+        location: String,
         /// Its version.
         version: u64,
     },
-    /// A directory or file that others could change or read.
+    /// Other users could change or read a directory or file of the store.
     #[error("{path} is not safe to keep tokens in: {why}")]
     Insecure {
-        /// Says which.
+        /// The directory or file.
         path: PathBuf,
-        /// Says why not.
+        /// Says why it is not safe.
         why: &'static str,
     },
-    /// More than a record may have.
-    #[error("{place} is too large to keep: with its name it may have {most} bytes")]
+    /// The record is larger than a record may be.
+    #[error("{location} is too large to store: with its name it may have {most} bytes")]
     TooLarge {
         /// The record.
-        place: String,
-        /// Says how many bytes a record may have.
+        location: String,
+        /// The largest number of bytes that a record may have.
         most: usize,
     },
     /// Another process holds the record for longer than a refresh can take.
-    #[error("{place} is locked by another process for too long")]
+    #[error("{location} is locked by another process for too long")]
     Locked {
         /// The record.
-        place: String,
+        location: String,
     },
-    /// Somebody else changed the record in between.
-    #[error("{place} was changed by somebody else at the same time")]
+    /// Another task or process changed the record at the same time.
+    #[error("{location} was modified concurrently")]
     Conflict {
         /// The record.
-        place: String,
+        location: String,
     },
-    /// The operating system said no.
+    /// The operating system returned an error.
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// Holds what was tried.
+        /// The action that failed, a verb.
         action: &'static str,
-        /// On which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// Holds what the system said.
+        /// The error of the system.
         source: Arc<std::io::Error>,
     },
-    /// HashiCorp Vault or OpenBao.
+    /// HashiCorp Vault or OpenBao failed or refused a request.
     #[error("the vault at {address}: {cause}")]
     Vault {
-        /// Says where it is.
+        /// Its URL.
         address: Url,
-        /// Holds what is wrong.
+        /// Says what is wrong.
         #[source]
         cause: VaultErrorKind,
     },
-    /// The keychain of the system, which keeps the key of the store.
+    /// The keychain of the system, which holds the key of the store, failed or refused access.
     #[error("no key for the token store {store} from the keychain: {cause}")]
     Keychain {
         /// The directory of the store.
         store: PathBuf,
-        /// Holds what is wrong.
+        /// Says what is wrong.
         #[source]
         cause: KeychainErrorKind,
     },
     /// Another back end failed.
     #[error("the {name} token store failed: {source}")]
     Backend {
-        /// Says which.
+        /// Its name.
         name: &'static str,
-        /// Holds what it said.
+        /// Its error.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -129,31 +132,33 @@ impl TokenStorageError {
     }
 }
 
-/// Says why the keychain of the system did not keep or bring the key of a store. The records of the
-/// store are as they were.
+/// Says why the keychain of the system did not store or return the key of a store. The records of the
+/// store have not changed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeychainErrorKind {
-    /// None that answers: no session bus, no service on it, nobody's login session, or a system
-    /// or build without one.
+    /// No keychain responds: there is no session bus, no service on it, no login session, or the
+    /// system or this build has no keychain.
     #[error(
-        "none answers ({0}); start one, or keep the key of a new store elsewhere: a password or a key file"
+        "no keychain responds ({0}); start one, or use a password or a key file for a new store"
     )]
     Absent(UntrustedText),
-    /// It is locked, and nobody unlocked it.
+    /// The keychain is locked, and the user did not unlock it.
     #[error(
-        "it is locked ({0}); unlock it and try again, or keep the key of a new store elsewhere: a password or a key file"
+        "it is locked ({0}); unlock it and try again, or use a password or a key file for a new store"
     )]
     Locked(UntrustedText),
-    /// A person or a policy said no.
+    /// The user or a policy denied access.
     #[error(
-        "it denied access ({0}); allow it to this program, or keep the key of a new store elsewhere: a password or a key file"
+        "it denied access ({0}); allow access for this program, or use a password or a key file for a \
+         new store"
     )]
     Denied(UntrustedText),
-    /// The store was sealed with a key that the keychain no longer has. No other key is made:
-    /// nobody could read the records then, even if the key were restored.
+    /// The store is encrypted with a key that the keychain no longer has. No other key is created:
+    /// the records could not be read then, even if the old key were restored.
     #[error(
-        "the key is gone from it; restore the entry `{account}` of the service `{service}`, or log in again with a store in another directory"
+        "the key is gone from it; restore the entry `{account}` of the service `{service}`, or log in \
+         again with a store in another directory"
     )]
     EntryGone {
         /// The service of the entry.
@@ -161,9 +166,10 @@ pub enum KeychainErrorKind {
         /// Its account: the id of the store, with that of the change after a change of key.
         account: String,
     },
-    /// There is an entry, but not the key that the store was sealed with.
+    /// There is an entry, but it is not the key that the store is encrypted with.
     #[error(
-        "the entry `{account}` of the service `{service}` is not the key that the store was sealed with; restore it, or log in again with a store in another directory"
+        "the entry `{account}` of the service `{service}` is not the key that the store is encrypted \
+         with; restore it, or log in again with a store in another directory"
     )]
     OtherKey {
         /// The service of the entry.
@@ -172,49 +178,50 @@ pub enum KeychainErrorKind {
         account: String,
     },
     /// Another failure.
-    #[error("it failed ({0}); keep the key of a new store elsewhere: a password or a key file")]
+    #[error("it failed ({0}); use a password or a key file for a new store")]
     Failed(UntrustedText),
 }
 
-/// Says why a Vault or OpenBao did not keep or bring a record.
+/// Says why a Vault or OpenBao did not store or return a record.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultErrorKind {
-    /// An address that tokens must not be sent to.
+    /// Tokens must not be sent to this address.
     #[error("it cannot be used: {0}; https, or http on loopback, is needed")]
     Address(UrlPolicyError),
-    /// A mount or a prefix that cannot be one.
+    /// The mount or the prefix is not a valid path.
     #[error("`{0}` is not a path of plain segments: no empty ones, `.` or `..`")]
     Path(String),
-    /// It was not reached, or its answer did not arrive.
-    #[error("no answer: {0}")]
+    /// It could not be reached, or its response did not arrive.
+    #[error("no response: {0}")]
     Unreachable(HttpErrorKind),
     /// HTTP 503.
-    #[error("it is sealed; whoever runs it must unseal it")]
+    #[error("it is sealed; its operator must unseal it")]
     Sealed,
     /// HTTP 501.
-    #[error("it was never initialized; whoever runs it must do that first")]
+    #[error("it is not initialized; its operator must do that first")]
     Uninitialized,
     /// A standby that does not forward, a rate limit, or a failing server.
-    #[error("it cannot answer now (HTTP {status}: {message})")]
+    #[error("it is unavailable (HTTP {status}: {message})")]
     Unavailable {
-        /// Holds what it answered.
+        /// The HTTP status.
         status: u16,
-        /// Its own words.
+        /// Its error message.
         message: UntrustedText,
     },
-    /// A token is sent to the address that was given, and nowhere else.
-    #[error("it sends us to `{0}`, which is not followed; give the address of the active node")]
+    /// It redirects. A token is sent to the address that was given, and nowhere else.
+    #[error("it redirects to `{0}`, which is not followed; use the address of the active node")]
     Redirect(UntrustedText),
     /// HTTP 403. An expired token and a missing policy look the same.
     #[error(
-        "permission denied for `{path}`: the token is no longer valid, or no policy of its allows that"
+        "permission denied for `{path}`: the token is no longer valid, or none of its policies allows \
+         that"
     )]
     Denied {
-        /// Holds what we wanted to use.
+        /// The path of the request.
         path: String,
     },
-    /// The token, as it was given or found, cannot be one.
+    /// The token that was given or found cannot be a token.
     #[error("the token {0}")]
     Token(&'static str),
     /// AppRole does not know the role or the secret id.
@@ -222,10 +229,10 @@ pub enum VaultErrorKind {
     AppRole {
         /// The mount of the auth method.
         mount: String,
-        /// Its own words.
+        /// Its error message.
         message: UntrustedText,
     },
-    /// There is no secrets engine there.
+    /// No secrets engine is mounted there.
     #[error("no secrets engine is mounted at `{0}`; name the mount of a KV version 2 engine")]
     NoMount(String),
     /// Another secrets engine, or KV version 1.
@@ -235,19 +242,19 @@ pub enum VaultErrorKind {
     NotKv2 {
         /// The mount.
         mount: String,
-        /// Holds what is there.
+        /// The secrets engine that is mounted there.
         found: UntrustedText,
     },
     /// Another refusal.
     #[error("it refused (HTTP {status}: {message})")]
     Refused {
-        /// Holds what it answered.
+        /// The HTTP status.
         status: u16,
-        /// Its own words.
+        /// Its error message.
         message: UntrustedText,
     },
-    /// Not the answer of a Vault.
-    #[error("its answer cannot be used: {0}")]
+    /// The response is not one of a Vault.
+    #[error("its response cannot be used: {0}")]
     Malformed(&'static str),
 }
 

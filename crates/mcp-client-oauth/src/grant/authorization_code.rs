@@ -1,5 +1,5 @@
-//! Authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the person's browser goes to
-//! the authorization server and comes back with a code.
+//! Authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the browser of the user goes to the
+//! authorization server and is redirected back with a code.
 
 use async_trait::async_trait;
 use url::Url;
@@ -29,8 +29,8 @@ use crate::{
 
 /// The scope that requests an ID token (OpenID Connect Core §3.1.2.1).
 const OPENID: &str = "openid";
-/// Says how many pasted URLs are looked at.
-const STRANGERS: usize = 64;
+/// The number of pasted URLs that are checked.
+const PASTED_URL_LIMIT: usize = 64;
 
 pub(super) struct AuthorizationCodeGrant;
 
@@ -65,8 +65,15 @@ impl Grant for AuthorizationCodeGrant {
         };
         let tokens = match code {
             Ok(code) => {
-                let prover = request.prover();
-                exchange(platform, request.discovery, &request.client, &code, prover).await
+                let proof_generator = request.proof_generator();
+                exchange(
+                    platform,
+                    request.discovery,
+                    &request.client,
+                    &code,
+                    proof_generator,
+                )
+                .await
             }
             Err(cause) => Err(cause.into()),
         };
@@ -75,24 +82,24 @@ impl Grant for AuthorizationCodeGrant {
     }
 }
 
-/// Trades a code for tokens (RFC 6749 §4.1.3), naming the resource again (RFC 8707 §2.2). With a
-/// `prover` they are bound to its key (RFC 9449 §5).
+/// Exchanges a code for tokens (RFC 6749 §4.1.3), naming the resource again (RFC 8707 §2.2). With a
+/// `proof_generator` they are bound to its key (RFC 9449 §5).
 ///
 /// # Errors
-/// [`Error::TokenExchange`] with what the server said, or [`Error::Http`].
+/// [`Error::TokenExchange`] with the response of the server, or [`Error::Http`].
 pub async fn exchange(
     platform: &Platform,
     discovery: &Discovery,
     client: &ClientAuth<'_>,
     code: &AuthorizationCode,
-    prover: Option<&ProofGenerator>,
+    proof_generator: Option<&ProofGenerator>,
 ) -> Result<TokenSet, Error> {
     let endpoint = &discovery.metadata.token_endpoint;
     let resource = discovery.resource_parameter();
     let client = client.with_time(platform.clock.now());
     let client = &client.map_err(RegistrationError::from)?;
     let request = |client: &ClientAuth<'_>| {
-        token::code_request(endpoint, discovery.reach, client, resource, code)
+        token::code_request(endpoint, discovery.address_space, client, resource, code)
     };
     request_tokens(
         platform,
@@ -100,7 +107,7 @@ pub async fn exchange(
         client,
         request,
         &code.secrets(),
-        prover,
+        proof_generator,
         code.nonce(),
     )
     .await
@@ -121,42 +128,50 @@ fn start(
         .authorization_endpoint
         .as_ref()
         .ok_or_else(|| no_grant(request))?;
-    let thumbprint = request.prover().map(|prover| prover.key().thumbprint());
-    let mut ask = AuthorizationRequest::new(
+    let thumbprint = request
+        .proof_generator()
+        .map(|proof_generator| proof_generator.key().thumbprint());
+    let mut authorization = AuthorizationRequest::new(
         request.client.client_id,
         redirect_uri,
         request.resource_parameter(),
         request.scope(),
     );
-    ask.dpop_jkt = thumbprint.as_deref();
+    authorization.dpop_jkt = thumbprint.as_deref();
     let quirks = &request.discovery.quirks;
-    ask.more = Some(&quirks.authorize);
+    authorization.extra_params = Some(&quirks.authorization_params);
     let others = quirks.names_in_callback(&server.issuer);
-    ask.other_issuers = &others;
+    authorization.other_issuers = &others;
     if !quirks.names_of(&server.issuer).is_empty() {
         let issuer = &server.issuer;
-        tracing::warn!(%issuer, ?others, "the server may call itself by other names, as it was said");
+        tracing::warn!(%issuer, ?others, "this login accepts other issuer names of the server, as configured");
     }
-    // For `openid` alone, where servers may require it; PKCE does the same for every login.
+    // For `openid` alone, where servers may require it; PKCE gives the same protection to every login.
     let is_openid = request.scope().is_some_and(|scope| scope.contains(OPENID));
     let nonce = is_openid.then(Nonce::generate).transpose();
     let nonce = nonce.map_err(AuthorizationError::from)?;
-    ask.nonce = nonce.as_ref();
+    authorization.nonce = nonce.as_ref();
     let state = State::generate().map_err(AuthorizationError::from)?;
     let verifier = CodeVerifier::generate().map_err(AuthorizationError::from)?;
-    Ok(authorization_url(server, endpoint, &ask, state, verifier))
+    Ok(authorization_url(
+        server,
+        endpoint,
+        &authorization,
+        state,
+        verifier,
+    ))
 }
 
-/// Says where the answer comes in: by the listener, or by another way that the application knows.
+/// Receives the callback: by the listener, or from the application (`Interaction::callback`).
 struct RedirectListener {
-    /// Says how many URLs that are not ours may still come by the other way: one that never waits must
-    /// not keep us busy.
-    strangers: usize,
+    /// The number of URLs of other logins that the application may still pass: an implementation that
+    /// never waits must not keep this loop busy.
+    remaining_urls: usize,
     listener: Option<Serving>,
     redirect_uri: Url,
 }
 
-/// One thing that came in.
+/// One URL that was received.
 enum Arrival {
     Browser(Callback),
     Elsewhere(Url),
@@ -170,14 +185,14 @@ impl RedirectListener {
             .map(super::loopback::Listener::serve)
             .transpose()?;
         Ok(Self {
-            strangers: STRANGERS,
+            remaining_urls: PASTED_URL_LIMIT,
             listener,
             redirect_uri,
         })
     }
 
-    /// Sends the person to `url` and waits for the answer to it; whatever else comes is answered
-    /// and ignored (H49, H50).
+    /// Opens `url` in the browser and waits for its callback; any other callback gets a response and is
+    /// ignored (RFC 6749 §10.12, RFC 9700 §4.7).
     async fn wait(
         &mut self,
         platform: &Platform,
@@ -197,14 +212,14 @@ impl RedirectListener {
             };
             match arrival {
                 Arrival::Browser(callback) if pending.matches_state(&callback.url) => {
-                    return self.answer(callback, pending);
+                    return self.respond(callback, pending);
                 }
                 Arrival::Browser(callback) => callback.ignore(),
                 Arrival::Elsewhere(url) if pending.matches_state(&url) => {
                     return pending.accept(&url).map_err(refusal);
                 }
                 Arrival::Elsewhere(_) => {
-                    self.strangers = self.strangers.saturating_sub(1);
+                    self.remaining_urls = self.remaining_urls.saturating_sub(1);
                     tracing::warn!("the pasted URL does not belong to this login; still waiting");
                 }
             }
@@ -220,14 +235,14 @@ impl RedirectListener {
         };
         tokio::select! {
             callback = browser => Arrival::Browser(callback),
-            text = platform.interaction.callback(), if self.strangers > 0 => Arrival::Elsewhere(
+            text = platform.interaction.callback(), if self.remaining_urls > 0 => Arrival::Elsewhere(
                 Url::parse(text.trim()).unwrap_or_else(|_| self.redirect_uri.clone()),
             ),
         }
     }
 
-    /// Tells the browser how it ended, and the login why.
-    fn answer(
+    /// Shows the outcome in the browser, and returns it to the login.
+    fn respond(
         &mut self,
         callback: Callback,
         pending: PendingAuthorization,

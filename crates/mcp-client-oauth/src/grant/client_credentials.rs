@@ -1,4 +1,4 @@
-//! Client credentials (RFC 6749 §4.4, SEP-1046): a client in its own name.
+//! Client credentials (RFC 6749 §4.4, SEP-1046): the client requests tokens for itself.
 
 use async_trait::async_trait;
 
@@ -17,7 +17,7 @@ impl Grant for ClientCredentialsGrant {
 
     fn fits(&self, request: &GrantRequest<'_>) -> bool {
         matches!(
-            request.machine,
+            request.non_interactive,
             Some(NonInteractiveGrant::ClientCredentials)
         )
     }
@@ -27,6 +27,6 @@ impl Grant for ClientCredentialsGrant {
         platform: &Platform,
         request: GrantRequest<'_>,
     ) -> Result<TokenSet, Error> {
-        request.obtain_without_person(platform).await
+        request.request_non_interactive_tokens(platform).await
     }
 }

@@ -1,5 +1,5 @@
-//! Device authorization (RFC 8628): the person enters a code on a device of their own, and we ask
-//! the token endpoint now and then whether they have decided.
+//! Device authorization (RFC 8628): the user enters a code on another device, and this client polls the
+//! token endpoint for their decision.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ use crate::{
     token_request,
 };
 
-/// Its name in options.
+/// The name of the grant in options.
 pub(super) const NAME: &str = "device_code";
 
 pub(super) struct DeviceCodeGrant;
@@ -36,8 +36,8 @@ impl Grant for DeviceCodeGrant {
         server.device_authorization_endpoint.is_some()
     }
 
-    /// Returns a person can be had to confirm a code that somebody else was given (RFC 8628 §5.4), so a
-    /// server alone cannot make us take this way (H179).
+    /// Returns `true`: a user can be made to confirm the code of an attacker (RFC 8628 §5.4), so the
+    /// metadata of a server alone must not select this grant.
     fn must_be_named(&self) -> bool {
         true
     }
@@ -47,15 +47,15 @@ impl Grant for DeviceCodeGrant {
         platform: &Platform,
         request: GrantRequest<'_>,
     ) -> Result<TokenSet, Error> {
-        let asked_at = platform.clock.now();
-        let code = ask(platform, &request).await?;
+        let requested_at = platform.clock.now();
+        let code = request_code(platform, &request).await?;
         let limit = Limit::of(&code, request.timeout);
-        let countdown = Countdown::from(asked_at, limit.length());
-        let prompt = prompt(&code, &request, asked_at + limit.length());
+        let countdown = Countdown::from(requested_at, limit.length());
+        let prompt = prompt(&code, &request, requested_at + limit.length());
         let polling = poll(platform, &request, &code, countdown);
         let showing = platform.interaction.show_code(&prompt);
         tokio::pin!(polling, showing);
-        // The person is told before anything is asked, however fast the clock goes.
+        // The code is shown before the first poll, however fast the clock goes.
         let tokens = tokio::select! {
             biased;
             () = &mut showing => polling.await,
@@ -65,8 +65,11 @@ impl Grant for DeviceCodeGrant {
     }
 }
 
-/// Asks for the codes.
-async fn ask(platform: &Platform, request: &GrantRequest<'_>) -> Result<DeviceCode, Error> {
+/// Requests the codes.
+async fn request_code(
+    platform: &Platform,
+    request: &GrantRequest<'_>,
+) -> Result<DeviceCode, Error> {
     let discovery = request.discovery;
     let client = &request.client_now(platform)?;
     let server = &discovery.metadata;
@@ -74,13 +77,13 @@ async fn ask(platform: &Platform, request: &GrantRequest<'_>) -> Result<DeviceCo
         .device_authorization_endpoint
         .as_ref()
         .ok_or_else(|| no_grant(request))?;
-    let (reach, resource) = (discovery.reach, request.resource_parameter());
+    let (address_space, resource) = (discovery.address_space, request.resource_parameter());
     let message = |client: &ClientAuth<'_>| {
-        device::request(endpoint, reach, client, resource, request.scope())
+        device::request(endpoint, address_space, client, resource, request.scope())
     };
-    let answer = token_request::send(platform, client, message, None).await?;
+    let response = token_request::send(platform, client, message, None).await?;
     let secrets: Vec<&str> = client.secrets().collect();
-    device::response(&answer, endpoint, reach, &secrets).map_err(|cause| {
+    device::response(&response, endpoint, address_space, &secrets).map_err(|cause| {
         let url = endpoint.as_url().clone();
         AuthorizationError::Device { url, cause }.into()
     })
@@ -91,12 +94,12 @@ fn prompt(code: &DeviceCode, request: &GrantRequest<'_>, expires_at: SystemTime)
     let complete = code.verification_uri_complete.as_ref();
     DevicePrompt {
         verification_uri_complete: complete.map(|complete| complete.as_url().clone()),
-        is_elsewhere: code.is_third_party_host(request.discovery.issuer()),
+        is_third_party_host: code.is_third_party_host(request.discovery.issuer()),
         ..DevicePrompt::new(code.user_code.to_string(), at, expires_at)
     }
 }
 
-/// Asks until the person has decided; none if the time is over first.
+/// Polls until the user has decided; none if the time limit ends first.
 async fn poll(
     platform: &Platform,
     request: &GrantRequest<'_>,
@@ -105,12 +108,12 @@ async fn poll(
 ) -> Result<Option<TokenSet>, Error> {
     let mut pace = Pace::new(code.interval);
     while countdown.sleep(&*platform.clock, pace.wait()).await {
-        let answer = poll_once(platform, request, code, countdown.left).await?;
-        match answer {
+        let response = poll_once(platform, request, code, countdown.left).await?;
+        match response {
             DevicePollResult::Tokens(tokens) => return Ok(Some(tokens)),
             DevicePollResult::Pending => pace.keep(),
-            DevicePollResult::SlowDown(asked_wait) => pace.slow_down(asked_wait),
-            DevicePollResult::Unavailable(asked_wait) => pace.back_off(asked_wait),
+            DevicePollResult::SlowDown(requested_wait) => pace.slow_down(requested_wait),
+            DevicePollResult::Unavailable(requested_wait) => pace.back_off(requested_wait),
             DevicePollResult::Denied(error) => return Err(AuthorizationError::Denied(error).into()),
             DevicePollResult::Expired => return Err(AuthorizationError::CodeExpired.into()),
         }
@@ -118,8 +121,8 @@ async fn poll(
     Ok(None)
 }
 
-/// Returns the code goes to the token endpoint of the metadata that named the device endpoint, and nowhere
-/// else.
+/// Polls once. The code is sent to the token endpoint of the metadata that named the device endpoint,
+/// and nowhere else.
 async fn poll_once(
     platform: &Platform,
     request: &GrantRequest<'_>,
@@ -127,29 +130,42 @@ async fn poll_once(
     left: Duration,
 ) -> Result<DevicePollResult, Error> {
     let discovery = request.discovery;
-    // Signed anew for each poll.
+    // Each poll needs its own assertion (RFC 7523 §3, `jti`).
     let client = &request.client_now(platform)?;
     let endpoint = &discovery.metadata.token_endpoint;
     let resource = discovery.resource_parameter();
     let message = |client: &ClientAuth<'_>| {
-        let (reach, code) = (discovery.reach, &code.device_code);
-        let mut message = device::poll_request(endpoint, reach, client, resource, code);
+        let (address_space, code) = (discovery.address_space, &code.device_code);
+        let mut message = device::poll_request(endpoint, address_space, client, resource, code);
         message.deadline = message.deadline.min(left);
         message
     };
-    let (sent, prover) = ([code.device_code.expose().as_str()], request.prover());
-    match request_tokens(platform, discovery, client, message, &sent, prover, None).await {
+    let (sent, proof_generator) = (
+        [code.device_code.expose().as_str()],
+        request.proof_generator(),
+    );
+    match request_tokens(
+        platform,
+        discovery,
+        client,
+        message,
+        &sent,
+        proof_generator,
+        None,
+    )
+    .await
+    {
         Ok(tokens) => Ok(DevicePollResult::Tokens(tokens)),
         Err(Error::TokenExchange { url, cause }) => {
             DevicePollResult::read(Err(cause)).map_err(|cause| Error::TokenExchange { url, cause })
         }
-        Err(Error::Http(error)) if may_pass(&error) => Ok(DevicePollResult::Unavailable(None)),
+        Err(Error::Http(error)) if is_transient(&error) => Ok(DevicePollResult::Unavailable(None)),
         Err(other) => Err(other),
     }
 }
 
-/// Returns whether the network may be back later (H177).
-fn may_pass(error: &HttpError) -> bool {
+/// Returns whether the same request may succeed later (RFC 8628 §3.5).
+fn is_transient(error: &HttpError) -> bool {
     match error.cause {
         HttpErrorKind::Connect(_) | HttpErrorKind::Interrupted(_) | HttpErrorKind::TimedOut(_) => {
             true
@@ -161,21 +177,21 @@ fn may_pass(error: &HttpError) -> bool {
         | HttpErrorKind::CertificateRequired
         | HttpErrorKind::NotTls
         | HttpErrorKind::Setup(_)
-        | HttpErrorKind::Unproven(_) => false,
+        | HttpErrorKind::MissingDpopProof(_) => false,
     }
 }
 
-/// Holds what ends the wait: the life of the code, or how long the person may take.
+/// The limit that ends the wait: the lifetime of the code, or the timeout of the login.
 #[derive(Clone, Copy)]
 enum Limit {
     Code(Duration),
-    Person(Duration),
+    Login(Duration),
 }
 
 impl Limit {
     fn of(code: &DeviceCode, timeout: Duration) -> Self {
         if timeout < code.expires_in {
-            Self::Person(timeout)
+            Self::Login(timeout)
         } else {
             Self::Code(code.expires_in)
         }
@@ -183,20 +199,20 @@ impl Limit {
 
     fn length(self) -> Duration {
         match self {
-            Self::Code(length) | Self::Person(length) => length,
+            Self::Code(length) | Self::Login(length) => length,
         }
     }
 
     fn error(self) -> AuthorizationError {
         match self {
             Self::Code(_) => AuthorizationError::CodeExpired,
-            Self::Person(timeout) => AuthorizationError::TimedOut(timeout),
+            Self::Login(timeout) => AuthorizationError::TimedOut(timeout),
         }
     }
 }
 
-/// Says how much time is left. A sleep counts in full even if the clock was set back meanwhile, so that
-/// no clock makes us ask for ever.
+/// Counts the time that is left. A sleep counts in full even if the clock was set back meanwhile, so
+/// that polling always ends.
 struct Countdown {
     left: Duration,
     seen: SystemTime,
@@ -227,39 +243,39 @@ impl Countdown {
     }
 }
 
-/// Says how long to wait before the next poll.
+/// Computes the wait before the next poll.
 struct Pace {
     /// Grows by `slow_down`, for good (RFC 8628 §3.5).
     interval: Duration,
-    /// After a failure: twice what it was (RFC 8628 §3.5), until there is an answer again. Or what
-    /// the server asked for, once.
-    detour: Option<Duration>,
+    /// After a failure: twice the last wait (RFC 8628 §3.5), until there is a response again. Or the
+    /// wait that the server requested, once.
+    next_wait: Option<Duration>,
 }
 
 impl Pace {
     fn new(interval: Duration) -> Self {
         Self {
             interval,
-            detour: None,
+            next_wait: None,
         }
     }
 
     fn wait(&self) -> Duration {
-        self.detour.unwrap_or(self.interval)
+        self.next_wait.unwrap_or(self.interval)
     }
 
     fn keep(&mut self) {
-        self.detour = None;
+        self.next_wait = None;
     }
 
-    fn slow_down(&mut self, asked_wait: Option<Duration>) {
+    fn slow_down(&mut self, requested_wait: Option<Duration>) {
         self.interval = (self.interval + SLOW_DOWN).min(LONGEST_INTERVAL);
-        let longer = asked_wait.filter(|wait| *wait > self.interval);
-        self.detour = longer.map(|wait| wait.min(LONGEST_INTERVAL));
+        let longer = requested_wait.filter(|wait| *wait > self.interval);
+        self.next_wait = longer.map(|wait| wait.min(LONGEST_INTERVAL));
     }
 
-    fn back_off(&mut self, asked_wait: Option<Duration>) {
-        let longer = (self.wait() * 2).max(asked_wait.unwrap_or_default());
-        self.detour = Some(longer.min(LONGEST_INTERVAL));
+    fn back_off(&mut self, requested_wait: Option<Duration>) {
+        let longer = (self.wait() * 2).max(requested_wait.unwrap_or_default());
+        self.next_wait = Some(longer.min(LONGEST_INTERVAL));
     }
 }

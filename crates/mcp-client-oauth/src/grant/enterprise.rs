@@ -1,5 +1,5 @@
-//! Enterprise-managed authorization (SEP-990): the identity provider of an organization vouches for
-//! a person.
+//! Enterprise-managed authorization (SEP-990): the identity provider of an organization asserts the
+//! identity of a user.
 
 use async_trait::async_trait;
 
@@ -18,7 +18,7 @@ impl Grant for EnterpriseGrant {
 
     fn fits(&self, request: &GrantRequest<'_>) -> bool {
         matches!(
-            request.machine,
+            request.non_interactive,
             Some(NonInteractiveGrant::Enterprise { .. })
         )
     }
@@ -28,6 +28,6 @@ impl Grant for EnterpriseGrant {
         platform: &Platform,
         request: GrantRequest<'_>,
     ) -> Result<TokenSet, Error> {
-        request.obtain_without_person(platform).await
+        request.request_non_interactive_tokens(platform).await
     }
 }

@@ -1,5 +1,5 @@
-//! The listener that the browser comes back to: on loopback only, for one login, for one path
-//! (RFC 8252 §7.3, §8.3; H49-H66).
+//! The listener at the redirect URI: on loopback only, for one login, for one path
+//! (RFC 8252 §7.3, §8.3; docs/hostile.md H49-H66).
 
 use std::{
     collections::VecDeque,
@@ -33,27 +33,27 @@ mod page;
 
 use page::Page;
 
-/// Says how many connections are open at once; one more ends the oldest, so that a flood does not
-/// keep the browser out.
+/// The number of open connections; one more closes the oldest, so that a flood does not keep the browser
+/// out.
 const CONNECTIONS: usize = 32;
-/// Says how large the head of a request may be.
+/// The largest head of a request, in bytes.
 const HEAD: usize = 8 * 1024;
-/// Says how long a request may take.
+/// The timeout of a request.
 const REQUEST: Duration = Duration::from_secs(5);
-/// Says how long the browser is given to fetch the last page after the login has ended.
-const FAREWELL: Duration = Duration::from_millis(250);
+/// The time for the browser to fetch the last page after the login has ended.
+const LAST_PAGE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A socket that is bound, and not answered yet.
+/// Sockets that are bound and not served yet.
 #[derive(Debug)]
 pub(super) struct Listener {
     sockets: Vec<StdListener>,
-    /// As the redirect URI names us.
+    /// The host in the redirect URI.
     host: String,
     port: u16,
     path: String,
 }
 
-/// A callback that came in, waiting to be told what it is.
+/// A callback that waits for its verdict.
 #[derive(Debug)]
 pub(super) struct Callback {
     /// The whole URL, as far as a server can know it.
@@ -61,32 +61,33 @@ pub(super) struct Callback {
     verdict: oneshot::Sender<Verdict>,
 }
 
-/// Holds what a callback is.
+/// The verdict on a callback.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
-    /// The answer to our request.
+    /// The response to the authorization request.
     Accepted,
-    /// The answer to our request: no.
+    /// The response to the authorization request: an error.
     Denied,
-    /// Somebody's noise: answered, ignored, and the wait goes on.
-    NotOurs,
+    /// Not of this login: it gets a response, is ignored, and the wait goes on.
+    UnknownLogin,
 }
 
 impl Callback {
-    /// Answers the browser that this is somebody's noise.
+    /// Responds that the callback is not of this login.
     pub(super) fn ignore(self) {
-        self.answer(Verdict::NotOurs);
+        self.respond(Verdict::UnknownLogin);
     }
 
-    fn answer(self, verdict: Verdict) {
-        // A browser that is gone needs no answer.
+    fn respond(self, verdict: Verdict) {
+        // The browser may have closed the connection.
         let _ = self.verdict.send(verdict);
     }
 }
 
 impl Listener {
     /// Binds `port` (0: any) on loopback. `localhost` means both address families, because a
-    /// browser may try either first (H64). No address is shared with another process (H63).
+    /// browser may try either first (RFC 8252 §7.3). No address is shared with another process (RFC 8252
+    /// §8.3).
     pub(super) fn bind(host: &str, port: u16, path: &str) -> Result<Self, AuthorizationError> {
         let (v4, v6) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
         let first: SocketAddr = match host {
@@ -119,27 +120,27 @@ impl Listener {
         self.port
     }
 
-    /// Starts to answer.
+    /// Starts to serve.
     pub(super) fn serve(self) -> Result<Serving, AuthorizationError> {
         let (callbacks, incoming) = mpsc::channel(CONNECTIONS);
-        let (farewell_sent, farewell) = mpsc::channel(1);
-        let desk = Arc::new(ListenerState {
+        let (last_page_sent, last_page) = mpsc::channel(1);
+        let state = Arc::new(ListenerState {
             host: self.host,
             port: self.port,
             path: self.path,
             callbacks,
-            farewell_sent,
+            last_page_sent,
             ended: OnceLock::new(),
         });
         let mut tasks = JoinSet::new();
         for socket in self.sockets {
             let socket = TcpListener::from_std(socket).map_err(listener_error)?;
-            tasks.spawn(accept(socket, Arc::clone(&desk)));
+            tasks.spawn(accept(socket, Arc::clone(&state)));
         }
         Ok(Serving {
             incoming,
-            farewell,
-            desk,
+            last_page,
+            state,
             tasks,
         })
     }
@@ -158,18 +159,18 @@ fn listener_error(error: std::io::Error) -> AuthorizationError {
     AuthorizationError::Listener(Arc::new(error))
 }
 
-/// A listener at work. Dropping it closes the port and every connection (H65).
+/// A running listener. Dropping it closes the port and every connection.
 #[derive(Debug)]
 pub(super) struct Serving {
     incoming: mpsc::Receiver<Callback>,
-    farewell: mpsc::Receiver<()>,
-    desk: Arc<ListenerState>,
-    /// They end with this.
+    last_page: mpsc::Receiver<()>,
+    state: Arc<ListenerState>,
+    /// One for each socket; they are aborted when this is dropped.
     tasks: JoinSet<()>,
 }
 
 impl Serving {
-    /// Returns the next callback, ours or not.
+    /// Returns the next callback, of this login or not.
     pub(super) async fn next(&mut self) -> Callback {
         match self.incoming.recv().await {
             Some(callback) => callback,
@@ -177,43 +178,43 @@ impl Serving {
         }
     }
 
-    /// Answers the callback that ends the login. Whoever comes after it is answered without the
-    /// login: a browser that loads the same URL again sees the same page (H55).
+    /// Responds to the callback that ends the login. Later callbacks get a response without the login: a
+    /// browser that loads the same URL again sees the same page (RFC 6749 §10.5).
     pub(super) fn end(&mut self, callback: Callback, verdict: Verdict) {
         let end = End {
             callback: Zeroizing::new(callback.url.to_string()),
             verdict,
         };
-        // There is one end, so the place is free.
-        let _ = self.desk.ended.set(end);
-        callback.answer(verdict);
+        // This is called once, so the cell is empty.
+        let _ = self.state.ended.set(end);
+        callback.respond(verdict);
         self.incoming.close();
         while self.incoming.try_recv().is_ok() {}
     }
 
-    /// Closes the port; it is free when this returns. A browser that was sent to the last page is
-    /// given a moment to fetch it.
+    /// Closes the port; it is free when this returns. A browser that was redirected to the last page has
+    /// [`LAST_PAGE_TIMEOUT`] to fetch it.
     pub(super) async fn close(mut self) {
-        if self.desk.ended.get().is_some() {
+        if self.state.ended.get().is_some() {
             // Waiting for a real browser: no protocol time.
-            let _ = tokio::time::timeout(FAREWELL, self.farewell.recv()).await;
+            let _ = tokio::time::timeout(LAST_PAGE_TIMEOUT, self.last_page.recv()).await;
         }
         self.tasks.shutdown().await;
     }
 }
 
-/// Holds what every connection needs to know.
+/// Holds the state that all connections share.
 #[derive(Debug)]
 struct ListenerState {
     host: String,
     port: u16,
     path: String,
     callbacks: mpsc::Sender<Callback>,
-    farewell_sent: mpsc::Sender<()>,
+    last_page_sent: mpsc::Sender<()>,
     ended: OnceLock<End>,
 }
 
-/// Says how the login ended, and by which callback: its URL holds the code.
+/// The end of a login: its callback, which has the code in its URL, and the verdict.
 struct End {
     callback: Zeroizing<String>,
     verdict: Verdict,
@@ -225,19 +226,20 @@ impl fmt::Debug for End {
     }
 }
 
-async fn accept(socket: TcpListener, desk: Arc<ListenerState>) {
+async fn accept(socket: TcpListener, state: Arc<ListenerState>) {
     let mut connections = Connections::default();
     loop {
         // An error belongs to the one connection that failed, such as one that was reset.
         if let Ok((stream, _)) = socket.accept().await {
-            connections.add(tokio::spawn(converse(stream, Arc::clone(&desk))).abort_handle());
+            connections
+                .add(tokio::spawn(serve_connection(stream, Arc::clone(&state))).abort_handle());
         } else {
             pause().await;
         }
     }
 }
 
-/// Out of file descriptors, perhaps: some will be free in a moment.
+/// Waits before the next `accept`, which may have failed because there were no file descriptors left.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is waiting for the system, not time of the protocol"
@@ -270,37 +272,38 @@ impl Drop for Connections {
     }
 }
 
-async fn converse(stream: TcpStream, desk: Arc<ListenerState>) {
+async fn serve_connection(stream: TcpStream, state: Arc<ListenerState>) {
     let is_last = AtomicBool::new(false);
-    let answer =
-        service_fn(|request| async { Ok::<_, Infallible>(desk.answer(request, &is_last).await) });
+    let service =
+        service_fn(|request| async { Ok::<_, Infallible>(state.respond(request, &is_last).await) });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST)
         .max_buf_size(HEAD)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), answer);
-    // Whatever went wrong with it, the next one may be the browser.
+        .serve_connection(TokioIo::new(stream), service);
+    // An error ends this connection alone: the next one may be the browser.
     let _ = tokio::time::timeout(REQUEST, connection).await;
     if is_last.into_inner() {
-        let _ = desk.farewell_sent.try_send(());
+        let _ = state.last_page_sent.try_send(());
     }
 }
 
 impl ListenerState {
-    async fn answer(
+    async fn respond(
         &self,
         request: Request<Incoming>,
         is_last: &AtomicBool,
     ) -> Response<Full<Bytes>> {
         let (head, _unread) = request.into_parts();
-        if !self.is_our_host(&head.headers) {
+        if !self.is_expected_host(&head.headers) {
             return Page::WRONG_HOST.response();
         }
         if head.method != Method::GET || !is_navigation(&head.headers) {
             return Page::NOT_ALLOWED.response();
         }
-        // Before the end these pages are nobody's, and must not end the farewell beforehand.
+        // Before the end no browser is redirected to these pages, and they must not end the wait for
+        // the last page early.
         if self.ended.get().is_some()
             && let Some(page) = Page::at_the_end(&self.path, head.uri.path())
         {
@@ -313,18 +316,18 @@ impl ListenerState {
         match self.verdict(&head.uri).await {
             Some(Verdict::Accepted) => self.go_to(Page::DONE_PATH),
             Some(Verdict::Denied) => self.go_to(Page::DENIED_PATH),
-            Some(Verdict::NotOurs) | None => Page::NOT_OURS.response(),
+            Some(Verdict::UnknownLogin) | None => Page::UNKNOWN_LOGIN.response(),
         }
     }
 
-    /// Hands the callback to the login, and waits for what it makes of it.
+    /// Passes the callback to the login, and waits for its verdict.
     async fn verdict(&self, uri: &http::Uri) -> Option<Verdict> {
         let url = Url::parse(&format!("http://127.0.0.1:{}{uri}", self.port)).ok()?;
         let text = Zeroizing::new(url.to_string());
-        let (verdict, answer) = oneshot::channel();
+        let (verdict, received) = oneshot::channel();
         let handed = self.callbacks.send(Callback { url, verdict }).await;
         if handed.is_ok()
-            && let Ok(verdict) = answer.await
+            && let Ok(verdict) = received.await
         {
             return Some(verdict);
         }
@@ -332,7 +335,8 @@ impl ListenerState {
         Some(same.verdict)
     }
 
-    /// Away from the URL with the code in it, so that it stays in no history (H59).
+    /// Redirects away from the URL with the code in it, so that it stays in no history (RFC 9700
+    /// §4.3.2).
     fn go_to(&self, end: &str) -> Response<Full<Bytes>> {
         let mut response = Page::MOVED.response();
         let location = format!("{}{end}", self.path.trim_end_matches('/'));
@@ -342,9 +346,9 @@ impl ListenerState {
         response
     }
 
-    /// Returns whether the browser means us: a foreign name that was made to resolve to loopback is
-    /// turned away (H61).
-    fn is_our_host(&self, headers: &HeaderMap) -> bool {
+    /// Returns whether `Host` names this listener: another name that resolves to loopback is refused
+    /// (DNS rebinding).
+    fn is_expected_host(&self, headers: &HeaderMap) -> bool {
         let port = self.port;
         let names = ["127.0.0.1", "localhost", "[::1]", self.host.as_str()];
         let host = headers
@@ -357,8 +361,8 @@ impl ListenerState {
     }
 }
 
-/// Returns whether a person's browser goes to this page, and no other page fetches it (H62). Programs
-/// that send no such headers are let through: `state` decides.
+/// Returns whether the browser navigates to this page, and no other page fetches it (Fetch Metadata).
+/// Requests without these headers are accepted: `state` decides.
 fn is_navigation(headers: &HeaderMap) -> bool {
     headers
         .get("sec-fetch-mode")

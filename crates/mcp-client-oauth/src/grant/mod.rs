@@ -1,4 +1,4 @@
-//! Steps 3 and 4: the ways to get tokens, one file each.
+//! Steps 3 and 4: the grants, one file each.
 
 use crate::{error::AuthorizationError, proto::server_metadata::ServerMetadata};
 
@@ -17,7 +17,8 @@ pub(crate) use authorization_code::throwaway_url;
 pub use redirect_uri::{CallbackReceiver, RedirectTarget};
 pub use request::{Grant, GrantRequest, LOGIN_TIMEOUT};
 
-/// Every grant, in the order in which they are tried. Who names a way without a person means it.
+/// Every grant, in the order in which they are tried. A non-interactive grant is first: it fits only if
+/// the caller passed it.
 pub const GRANTS: &[&dyn Grant] = &[
     &client_credentials::ClientCredentialsGrant,
     &workload::WorkloadGrant,
@@ -26,49 +27,50 @@ pub const GRANTS: &[&dyn Grant] = &[
     &device_code::DeviceCodeGrant,
 ];
 
-/// Returns the grant that was asked for by name, else the first that fits and need not be named.
+/// Returns the grant that was requested by name, else the first that fits and need not be named.
 ///
 /// # Errors
 /// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].
 pub fn select(
     request: &GrantRequest<'_>,
-    wanted: Option<&str>,
+    requested: Option<&str>,
 ) -> Result<&'static dyn Grant, AuthorizationError> {
-    first(&request.discovery().metadata, wanted, |grant| {
+    first(&request.discovery().metadata, requested, |grant| {
         grant.fits(request)
     })
 }
 
-/// Returns the same before there is a request: which grant it will be, so that nothing is bound or
-/// registered that it does not need, or for no grant at all.
+/// Returns the same before there is a request, so that no port is bound and no client is registered
+/// that the grant does not need.
 ///
 /// # Errors
 /// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].
 pub fn select_for_server(
     server: &ServerMetadata,
-    wanted: Option<&str>,
+    requested: Option<&str>,
 ) -> Result<&'static dyn Grant, AuthorizationError> {
-    first(server, wanted, |grant| grant.is_offered_by(server))
+    first(server, requested, |grant| grant.is_offered_by(server))
 }
 
 fn first(
     server: &ServerMetadata,
-    wanted: Option<&str>,
+    requested: Option<&str>,
     fits: impl Fn(&dyn Grant) -> bool,
 ) -> Result<&'static dyn Grant, AuthorizationError> {
-    let is_wanted = |grant: &&dyn Grant| match wanted {
+    let is_requested = |grant: &&dyn Grant| match requested {
         Some(name) => name == grant.name(),
         None => !grant.must_be_named(),
     };
     let all = || GRANTS.iter().copied().filter(|grant| fits(*grant));
-    all().find(is_wanted).ok_or_else(|| {
-        if wanted.is_none_or(|name| name == device_code::NAME) && server.lacks_device_endpoint() {
+    all().find(is_requested).ok_or_else(|| {
+        if requested.is_none_or(|name| name == device_code::NAME) && server.lacks_device_endpoint()
+        {
             return AuthorizationError::NoDeviceEndpoint(server.issuer.clone());
         }
-        let named = all().find(|grant| wanted.is_none() && grant.must_be_named());
+        let named = all().find(|grant| requested.is_none() && grant.must_be_named());
         AuthorizationError::NoGrant {
             issuer: server.issuer.clone(),
-            wanted: wanted.map(str::to_owned),
+            requested: requested.map(str::to_owned),
             must_be_named: named.map(Grant::name),
         }
     })

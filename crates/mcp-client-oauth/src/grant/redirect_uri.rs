@@ -1,4 +1,4 @@
-//! Where the browser comes back to, and who waits there.
+//! The redirect URI, and the listener behind it.
 
 use url::Url;
 
@@ -7,10 +7,10 @@ use crate::{
     client_registration::RegisteredClient, error::AuthorizationError, server_url::is_loopback,
 };
 
-/// The path of the loopback redirect URI, unless another is asked for.
+/// The path of the loopback redirect URI, unless another is requested.
 const PATH: &str = "/callback";
 
-/// Says where the browser shall come back to.
+/// The requested redirect URI.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RedirectTarget {
@@ -20,14 +20,14 @@ pub enum RedirectTarget {
     AnyPort,
     /// The same with this port.
     Port(u16),
-    /// Any redirect URI. One on loopback with a port is listened to; an answer to any other
-    /// (`https`, `com.example.app:/callback`) comes by
+    /// Any redirect URI. One on loopback with a port is listened to; a response to any other
+    /// (`https`, `com.example.app:/callback`) comes from
     /// [`Interaction::callback`](crate::platform::Interaction::callback).
     Uri(Url),
 }
 
-/// Holds what waits for the browser: bound before any URL is built, so that nobody else can sit on the
-/// port (H63).
+/// Waits for the browser at the redirect URI: bound before any URL is built, so that no other process
+/// can take the port (RFC 8252 §8.3).
 #[derive(Debug)]
 pub struct CallbackReceiver {
     uri: Url,
@@ -35,11 +35,11 @@ pub struct CallbackReceiver {
 }
 
 impl CallbackReceiver {
-    /// Starts to wait. `known` is the registration whose port is used again if it is free.
+    /// Binds the port. The port of the `known` registration is used again if it is free.
     ///
     /// # Errors
-    /// [`AuthorizationError::PortBusy`] for a port that was asked for, and
-    /// [`AuthorizationError::RedirectUri`] for one that no browser can come back by.
+    /// [`AuthorizationError::PortBusy`] for a requested port, and [`AuthorizationError::RedirectUri`]
+    /// for a URI that no browser can be redirected to.
     pub fn bind(
         redirect: &RedirectTarget,
         known: Option<&RegisteredClient>,
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_redirect_uri_is_one_that_a_browser_can_come_back_by() {
+    async fn only_uris_that_a_browser_can_be_redirected_to_are_accepted() {
         for good in [
             "https://app.example/cb",
             "com.example.app:/callback",
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_busy_port_that_was_asked_for_is_an_error_and_any_other_is_not() {
+    async fn a_busy_port_is_an_error_only_if_it_was_requested() {
         let first = CallbackReceiver::bind(&RedirectTarget::AnyPort, None).unwrap();
         let port = first.uri().port().unwrap();
         let error = CallbackReceiver::bind(&RedirectTarget::Port(port), None).unwrap_err();

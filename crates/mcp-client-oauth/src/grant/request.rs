@@ -1,4 +1,4 @@
-//! What a grant is, and what it works on.
+//! The trait of a grant, and the request that it gets tokens for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     discovery::Discovery,
     dpop::ProofGenerator,
     error::{AuthorizationError, Error, RegistrationError},
-    non_interactive::{self, By, NonInteractiveGrant},
+    non_interactive::{self, NonInteractiveGrant, Requester},
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth, resource_metadata::Resource, scope::Scope,
@@ -18,10 +18,10 @@ use crate::{
     },
 };
 
-/// Says how long a person may take over a login, unless the caller says otherwise.
+/// The default time limit for the user to complete a login.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// Holds what a grant works on: an identity that belongs to the authorization server.
+/// Holds the parameters of a token request: a discovery, and a client of its authorization server.
 #[derive(Debug)]
 pub struct GrantRequest<'a> {
     pub(super) discovery: &'a Discovery,
@@ -29,63 +29,64 @@ pub struct GrantRequest<'a> {
     pub(super) scope: Option<Scope>,
     pub(super) timeout: Duration,
     pub(super) receiver: Option<CallbackReceiver>,
-    pub(super) machine: Option<&'a NonInteractiveGrant>,
-    pub(super) prover: Option<Arc<ProofGenerator>>,
+    pub(super) non_interactive: Option<&'a NonInteractiveGrant>,
+    pub(super) proof_generator: Option<Arc<ProofGenerator>>,
 }
 
 impl<'a> GrantRequest<'a> {
-    /// Chooses the scope (spec-checklist G1) unless one is `wanted`.
+    /// Creates a request. Unless a scope is `requested`, it is selected from the challenge and the
+    /// metadata (MCP authorization, Scope Selection Strategy).
     ///
     /// # Errors
     /// [`RegistrationError::IssuerMismatch`] if `identity` belongs to another authorization server.
     pub fn new(
         discovery: &'a Discovery,
         identity: &'a ClientIdentity,
-        wanted: Option<&Scope>,
+        requested: Option<&Scope>,
     ) -> Result<Self, RegistrationError> {
         let client = own_client(discovery, identity)?;
-        let scope = discovery.scope_to_request(wanted);
+        let scope = discovery.scope_to_request(requested);
         Ok(Self {
             discovery,
             client,
             scope,
             timeout: LOGIN_TIMEOUT,
             receiver: None,
-            machine: None,
-            prover: None,
+            non_interactive: None,
+            proof_generator: None,
         })
     }
 
-    /// The same, with a way for the browser to come back, if there is one.
+    /// Returns the same, with the receiver of the callback, if there is one.
     #[must_use]
     pub fn with_receiver(mut self, receiver: impl Into<Option<CallbackReceiver>>) -> Self {
         self.receiver = receiver.into();
         self
     }
 
-    /// The same, for nobody to be asked.
+    /// Returns the same, for a non-interactive grant.
     #[must_use]
-    pub fn with_machine(mut self, machine: &'a NonInteractiveGrant) -> Self {
-        self.machine = Some(machine);
+    pub fn with_non_interactive(mut self, grant: &'a NonInteractiveGrant) -> Self {
+        self.non_interactive = Some(grant);
         self
     }
 
-    /// The same, with another limit on how long a person may take.
+    /// Returns the same, with another time limit for the user to complete the login.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The same, for tokens that are bound to the key of `prover` (RFC 9449). The key belongs in
-    /// the [`Record`](crate::store::Record) of these tokens: nobody can use them without it.
+    /// Returns the same, for tokens that are bound to the key of `proof_generator` (RFC 9449). The key
+    /// belongs in the [`Record`](crate::store::Record) of these tokens: they cannot be used without it.
     #[must_use]
-    pub fn with_prover(mut self, prover: Arc<ProofGenerator>) -> Self {
-        self.prover = Some(prover);
+    pub fn with_proof_generator(mut self, proof_generator: Arc<ProofGenerator>) -> Self {
+        self.proof_generator = Some(proof_generator);
         self
     }
 
-    /// Returns what was learnt about the server.
+    /// Returns the discovery of the server.
     pub fn discovery(&self) -> &Discovery {
         self.discovery
     }
@@ -95,22 +96,22 @@ impl<'a> GrantRequest<'a> {
         &self.client
     }
 
-    /// Returns what will be asked for.
+    /// Returns the scope that is requested.
     pub fn scope(&self) -> Option<&Scope> {
         self.scope.as_ref()
     }
 
-    /// Returns what the tokens are for.
+    /// Returns the resource that the tokens are for.
     pub fn resource(&self) -> &Resource {
         &self.discovery.resource
     }
 
-    /// Returns the value of the parameter `resource`; none where the server wants none.
+    /// Returns the value of the parameter `resource`; none where the server requires none.
     pub fn resource_parameter(&self) -> Option<&Resource> {
         self.discovery.resource_parameter()
     }
 
-    /// Returns the client at the moment of one request.
+    /// Returns the client for one request that is sent now.
     pub(super) fn client_now(
         &self,
         platform: &Platform,
@@ -118,33 +119,33 @@ impl<'a> GrantRequest<'a> {
         Ok(self.client.with_time(platform.clock.now())?)
     }
 
-    /// Returns what the grants without a person have in common; [`Grant::fits`] says beforehand that there
-    /// is one.
-    pub(super) async fn obtain_without_person(
+    /// Requests tokens by the non-interactive grant. [`Grant::fits`] checks beforehand that there is
+    /// one.
+    pub(super) async fn request_non_interactive_tokens(
         &self,
         platform: &Platform,
     ) -> Result<TokenSet, Error> {
-        let Some(machine) = self.machine else {
+        let Some(grant) = self.non_interactive else {
             return Err(no_grant(self).into());
         };
-        let by = By {
+        let requester = Requester {
             client: &self.client,
-            prover: self.prover(),
+            proof_generator: self.proof_generator(),
         };
-        let tokens = non_interactive::obtain(
+        let tokens = non_interactive::request_tokens(
             platform,
             self.discovery,
-            by,
-            machine,
+            requester,
+            grant,
             self.scope(),
             TOKEN_DEADLINE,
         );
         Ok(tokens.await?)
     }
 
-    /// Returns what proves that we have the key of the tokens, if they are to be bound to one.
-    pub fn prover(&self) -> Option<&ProofGenerator> {
-        self.prover.as_deref()
+    /// Returns the proof generator, if the tokens are to be bound to a key.
+    pub fn proof_generator(&self) -> Option<&ProofGenerator> {
+        self.proof_generator.as_deref()
     }
 }
 
@@ -161,42 +162,42 @@ fn own_client<'a>(
                     found: discovery.metadata.issuer.clone(),
                 }
             }
-            // Whom every issuer may know belongs to none.
+            // The other identities belong to no issuer.
             _ => RegistrationError::NoClient(discovery.metadata.issuer.clone()),
         })
 }
 
-/// A way to get tokens.
+/// A grant, by which tokens are requested.
 #[async_trait]
 pub trait Grant: Send + Sync {
-    /// Returns its name in options.
+    /// Returns the name of the grant in options.
     fn name(&self) -> &'static str;
 
-    /// Returns whether the server offers it to a person. A grant that needs more than the server's word
-    /// says no here, and decides in [`fits`](Self::fits).
+    /// Returns whether the metadata of the server offers it for a login with a user. A grant that needs
+    /// more than the metadata returns `false` here, and decides in [`fits`](Self::fits).
     fn is_offered_by(&self, _server: &ServerMetadata) -> bool {
         false
     }
 
-    /// Returns whether it is never chosen unless it is asked for by name.
+    /// Returns whether it is selected only if it is requested by name.
     fn must_be_named(&self) -> bool {
         false
     }
 
-    /// Returns whether a browser has to come back to us: then a [`CallbackReceiver`] is needed, and a client that is
-    /// registered with its redirect URI.
+    /// Returns whether the browser is redirected to this client: then a [`CallbackReceiver`] is needed,
+    /// and a client that is registered with its redirect URI.
     fn needs_redirect(&self) -> bool {
         false
     }
 
-    /// Returns whether it can work here. By itself, a grant that a person takes part in.
+    /// Returns whether it can work here. The default implementation is for interactive grants.
     fn fits(&self, request: &GrantRequest<'_>) -> bool {
-        request.machine.is_none()
+        request.non_interactive.is_none()
             && self.is_offered_by(&request.discovery.metadata)
             && (request.receiver.is_some() || !self.needs_redirect())
     }
 
-    /// Gets tokens.
+    /// Requests tokens.
     async fn request_tokens(
         &self,
         platform: &Platform,
@@ -204,11 +205,11 @@ pub trait Grant: Send + Sync {
     ) -> Result<TokenSet, Error>;
 }
 
-/// Returns what [`Grant::fits`] says beforehand.
+/// Returns the error of a grant that does not fit, which [`Grant::fits`] excludes beforehand.
 pub(super) fn no_grant(request: &GrantRequest<'_>) -> AuthorizationError {
     AuthorizationError::NoGrant {
         issuer: request.discovery.metadata.issuer.clone(),
-        wanted: None,
+        requested: None,
         must_be_named: None,
     }
 }

@@ -1,5 +1,5 @@
-//! One request to the token endpoint, and what is done with its response: tokens that cannot be used
-//! are revoked.
+//! One request to the token endpoint, and the handling of its response: tokens that cannot be used are
+//! revoked.
 
 use std::time::Duration;
 
@@ -19,57 +19,63 @@ use crate::{
     token_request,
 };
 
-/// Says how long the revocation of tokens that cannot be used may take, before the login fails.
+/// The time limit for the revocation of tokens that cannot be used, before the login fails.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends a token request, and reads the answer with the clock of the moment it was sent. With a
-/// `prover` the tokens are bound to its key, and with a `nonce` an ID token must repeat it.
+/// Sends a token request, and reads the response with the time at which it was sent. With a
+/// `proof_generator` the tokens are bound to its key, and with a `nonce` an ID token must repeat it.
 pub(super) async fn request_tokens(
     platform: &Platform,
     discovery: &Discovery,
     client: &ClientAuth<'_>,
     request: impl Fn(&ClientAuth<'_>) -> Request,
     sent: &[&str],
-    prover: Option<&ProofGenerator>,
+    proof_generator: Option<&ProofGenerator>,
     nonce: Option<&Nonce>,
 ) -> Result<TokenSet, Error> {
     let url: Url = discovery.metadata.token_endpoint.as_url().clone();
     let now = platform.clock.now();
-    let answer = token_request::send(platform, client, request, prover).await?;
-    let answer = discovery.quirks.token_answer(answer);
+    let response = token_request::send(platform, client, request, proof_generator).await?;
+    let response = discovery.quirks.token_response(response);
     let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
     let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
     let tokens = quirks
-        .tokens(issuer, &answer, now, &secrets, expected_scheme(prover))
-        .and_then(|tokens| require_nonce(&answer, nonce).map(|()| tokens));
+        .tokens(
+            issuer,
+            &response,
+            now,
+            &secrets,
+            expected_scheme(proof_generator),
+        )
+        .and_then(|tokens| require_nonce(&response, nonce).map(|()| tokens));
     if tokens.is_err() {
-        revoke_issued(platform, discovery, client, &answer, prover).await;
+        revoke_issued(platform, discovery, client, &response, proof_generator).await;
     }
     tokens.map_err(|cause| Error::TokenExchange { url, cause })
 }
 
-/// Revokes what the server issued in a response that cannot be used (RFC 7009), where it takes
-/// revocations: the failed login leaves no tokens alive if the server can help it. A failure here is
-/// logged, and hides nothing of why the response cannot be used.
+/// Revokes the tokens in a response that cannot be used (RFC 7009), where the server supports it: a
+/// failed login should leave no valid tokens. A failure here is logged, and the login fails with the
+/// reason why the response cannot be used.
 async fn revoke_issued(
     platform: &Platform,
     discovery: &Discovery,
     client: &ClientAuth<'_>,
-    answer: &Response,
-    prover: Option<&ProofGenerator>,
+    response: &Response,
+    proof_generator: Option<&ProofGenerator>,
 ) {
-    let issued = token::issued(answer);
+    let issued = token::issued(response);
     if issued.is_empty() {
         return;
     }
     let server = discovery.issuer();
     let Some(endpoint) = &discovery.metadata.revocation_endpoint else {
-        tracing::warn!(%server, "the server has issued tokens that are not used, and revokes none");
+        tracing::warn!(%server, "the server issued tokens that are not used, and it has no revocation endpoint");
         return;
     };
     let end = platform.clock.now() + REVOCATION_TIMEOUT;
     for (token, kind) in &issued {
-        // An assertion is good for one request (RFC 7523 §3, `jti`), and the token request has had it.
+        // An assertion is valid for one request (RFC 7523 §3, `jti`), and the token request has used it.
         let client = &match client.with_time(platform.clock.now()) {
             Ok(client) => client,
             Err(error) => {
@@ -78,17 +84,24 @@ async fn revoke_issued(
             }
         };
         let request = |client: &ClientAuth<'_>| {
-            revocation::request(endpoint, discovery.reach, client, token.expose(), *kind)
+            revocation::request(
+                endpoint,
+                discovery.address_space,
+                client,
+                token.expose(),
+                *kind,
+            )
         };
         let left = end.duration_since(platform.clock.now()).unwrap_or_default();
-        let revoked = match token_request::revoke(platform, client, request, prover, left).await {
-            Ok(answer) => {
-                let secrets: Vec<&str> =
-                    client.secrets().chain([token.expose().as_str()]).collect();
-                revocation::response(&answer, &secrets).map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
+        let revoked =
+            match token_request::revoke(platform, client, request, proof_generator, left).await {
+                Ok(response) => {
+                    let secrets: Vec<&str> =
+                        client.secrets().chain([token.expose().as_str()]).collect();
+                    revocation::response(&response, &secrets).map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
         match revoked {
             Ok(()) => tracing::warn!(%server, ?kind, "a token that cannot be used was revoked"),
             Err(error) => {
@@ -103,8 +116,8 @@ async fn revoke_issued(
 /// A response without an ID token, or with one that has no nonce or cannot be read, is accepted:
 /// an attacker gains nothing by it, because PKCE binds the code to this login (RFC 9700 §2.1.1) and
 /// nothing is read from the ID token.
-fn require_nonce(answer: &Response, nonce: Option<&Nonce>) -> Result<(), TokenError> {
-    match nonce.map(|nonce| check_nonce(answer, nonce)) {
+fn require_nonce(response: &Response, nonce: Option<&Nonce>) -> Result<(), TokenError> {
+    match nonce.map(|nonce| check_nonce(response, nonce)) {
         Some(NonceCheck::Differs) => Err(TokenError::NonceMismatch),
         None | Some(NonceCheck::Matches) => Ok(()),
         Some(found) => {

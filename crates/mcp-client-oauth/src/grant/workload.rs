@@ -1,4 +1,4 @@
-//! Workload identity (RFC 7523 §2.1, SEP-1933): the platform of a workload says who it is.
+//! Workload identity (RFC 7523 §2.1, SEP-1933): the platform of a workload asserts its identity.
 
 use async_trait::async_trait;
 
@@ -16,7 +16,10 @@ impl Grant for WorkloadGrant {
     }
 
     fn fits(&self, request: &GrantRequest<'_>) -> bool {
-        matches!(request.machine, Some(NonInteractiveGrant::Workload { .. }))
+        matches!(
+            request.non_interactive,
+            Some(NonInteractiveGrant::Workload { .. })
+        )
     }
 
     async fn request_tokens(
@@ -24,6 +27,6 @@ impl Grant for WorkloadGrant {
         platform: &Platform,
         request: GrantRequest<'_>,
     ) -> Result<TokenSet, Error> {
-        request.obtain_without_person(platform).await
+        request.request_non_interactive_tokens(platform).await
     }
 }

@@ -1,5 +1,5 @@
-//! A dynamic registration that the server has removed: a development server that was restarted, or
-//! registrations that are pruned. The browser would show an error page, and no callback would come.
+//! Detects a dynamic registration that the server has removed: a development server was restarted, or
+//! old registrations were pruned. The browser would show an error page, and no callback would follow.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use crate::{
     proto::unknown_client::refuses_client,
 };
 
-/// Says how long the check may take: a login waits for it.
+/// The time limit of the check: a login waits for it.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// Holds what a browser accepts. Some servers redirect to their login page only for a browser.
+/// The `Accept` header of a browser. Some servers redirect only a browser to their login page.
 const ACCEPT: HeaderValue = HeaderValue::from_static("text/html,*/*;q=0.8");
 
 impl LoginFlow<'_> {
     /// Returns `identity`, or a new registration if `identity` is one that the server no longer
     /// knows.
     ///
-    /// Only a remembered dynamic registration is checked, and only until a login of this process has
-    /// succeeded with it. Whatever is no direct refusal leaves everything as it is.
+    /// Only a stored dynamic registration is checked, and only until a login of this process has
+    /// succeeded with it. Unless the server refuses the client directly, `identity` is returned as it is.
     ///
     /// # Errors
     /// Those of [`register`].
@@ -37,7 +37,7 @@ impl LoginFlow<'_> {
         redirect_uri: Option<&Url>,
     ) -> Result<ClientIdentity, Error> {
         if let Some(redirect_uri) = redirect_uri
-            && self.is_unproven(discovery, &identity)
+            && self.is_unverified(discovery, &identity)
             && self.is_refused(discovery, &identity, redirect_uri).await?
         {
             let issuer = discovery.issuer();
@@ -51,10 +51,10 @@ impl LoginFlow<'_> {
         Ok(identity)
     }
 
-    fn is_unproven(&self, discovery: &Discovery, identity: &ClientIdentity) -> bool {
+    fn is_unverified(&self, discovery: &Discovery, identity: &ClientIdentity) -> bool {
         match identity {
             ClientIdentity::Registered(own) => {
-                let is_remembered = self.known == Some(own) && !own.by_hand;
+                let is_remembered = self.known == Some(own) && !own.is_preregistered;
                 let can_register = discovery.metadata.registration_endpoint.is_some();
                 is_remembered && can_register && !self.store.has_used(own)
             }
@@ -62,9 +62,8 @@ impl LoginFlow<'_> {
         }
     }
 
-    /// Sends an authorization request and looks at nothing but a refusal of the client. A redirect is
-    /// dropped, with whatever is in it: it answers a `state` and a code challenge of which nothing is
-    /// kept.
+    /// Sends an authorization request and returns whether the response refuses the client. A redirect is
+    /// dropped with everything in it: its `state` and code challenge were made for this check alone.
     async fn is_refused(
         &self,
         discovery: &Discovery,
@@ -73,13 +72,13 @@ impl LoginFlow<'_> {
     ) -> Result<bool, Error> {
         let request = GrantRequest::new(discovery, identity, self.options.scope.as_ref())?;
         let url = throwaway_url(&request, redirect_uri)?;
-        let mut check = Request::new(Method::GET, url, discovery.reach);
+        let mut check = Request::new(Method::GET, url, discovery.address_space);
         check.deadline = DEADLINE;
         check.headers.insert(header::ACCEPT, ACCEPT);
         match self.platform.http.send(check).await {
             Ok(response) => Ok(refuses_client(&response)),
             Err(error) => {
-                tracing::debug!(%error, "the remembered client could not be checked");
+                tracing::debug!(%error, "cannot check the stored client registration");
                 Ok(false)
             }
         }

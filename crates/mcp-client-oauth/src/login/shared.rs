@@ -1,4 +1,4 @@
-//! A login that is there already, and may do for another resource of its issuer.
+//! Reuses an existing login for another resource of the same issuer.
 
 use crate::{
     discovery::Discovery,
@@ -9,9 +9,10 @@ use crate::{
     store::{LoginKey, Record, TokenStore},
 };
 
-/// Returns a record for `key` with the login of the same account at another resource of the issuer; none if
-/// there is no such login, or the issuer does not give all that is `wanted` for it. Its tokens are bound to a key if, and
-/// only if, `bound` ones are wanted.
+/// Returns a record for `key` that reuses the login of the same account at another resource of the
+/// issuer; none if there is no such login, or the issuer does not grant all of `scope` for it.
+/// Its tokens are bound to a key if, and
+/// only if, `is_bound` is true.
 ///
 /// # Errors
 /// [`Error::TokenStorage`] only.
@@ -20,61 +21,64 @@ pub(super) async fn shared_login(
     store: &TokenStore,
     key: &LoginKey,
     discovery: &Discovery,
-    (wanted, bound): (Option<&Scope>, bool),
+    (scope, is_bound): (Option<&Scope>, bool),
 ) -> Result<Option<Record>, Error> {
-    for lender in store.keys().await? {
-        if lender == *key || lender.account() != key.account() {
+    for other in store.keys().await? {
+        if other == *key || other.account() != key.account() {
             continue;
         }
-        // One that cannot be read cannot be shared, and is told where it is used.
-        let Ok(Some((login, _))) = store.load(&lender).await else {
+        // A login that cannot be read cannot be reused. The error is reported where it is used itself.
+        let Ok(Some((login, _))) = store.load(&other).await else {
             continue;
         };
         if login.discovery.issuer() != discovery.issuer()
             || login.tokens.refresh_token.is_none()
-            || login.dpop.is_some() != bound
+            || login.dpop.is_some() != is_bound
         {
             continue;
         }
-        match borrow_surely(platform, store, &lender, discovery).await? {
+        match borrow_uncancellable(platform, store, &other, discovery).await? {
             Ok(Borrowed { tokens, dpop }) => {
-                let (identity, wanted) = (login.identity, wanted.cloned());
-                let mut record = Record::new(discovery.clone(), identity, wanted, tokens);
+                let (identity, requested) = (login.identity, scope.cloned());
+                let mut record = Record::new(discovery.clone(), identity, requested, tokens);
                 if record.missing_scope().is_some() {
-                    tracing::info!(server = %key, %lender, "the login there has not all of the scope");
+                    tracing::info!(
+                        server = %key,
+                        shared_from = %other,
+                        "cannot reuse this login: it lacks a part of the scope"
+                    );
                     continue;
                 }
-                record.lender = Some(lender);
+                record.shared_from = Some(other);
                 record.dpop = dpop;
                 return Ok(Some(record));
             }
             Err(error) => {
-                tracing::info!(server = %key, %lender, %error, "the login there does not do here");
+                tracing::info!(server = %key, shared_from = %other, %error, "cannot reuse this login");
             }
         }
     }
     Ok(None)
 }
 
-/// In a task of its own: whoever gives up a login must not lose the refresh token of another one
-/// between the server's answer and the store.
-async fn borrow_surely(
+/// Runs in a task of its own: a login that is cancelled must not lose the refresh token of another one
+/// between the server's response and the store.
+async fn borrow_uncancellable(
     platform: &Platform,
     store: &TokenStore,
-    lender: &LoginKey,
+    other: &LoginKey,
     discovery: &Discovery,
 ) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
     let (platform, store) = (platform.clone(), store.clone());
-    let (lender, discovery) = (lender.clone(), discovery.clone());
-    let borrowing = tokio::spawn(async move {
+    let (other, discovery) = (other.clone(), discovery.clone());
+    let task = tokio::spawn(async move {
         let target = Target {
             server: &discovery.server,
             resource: &discovery.resource,
             issuer: discovery.issuer(),
         };
-        borrow(&platform, &store, &lender, target, TOKEN_DEADLINE).await
+        borrow(&platform, &store, &other, target, TOKEN_DEADLINE).await
     });
-    borrowing
-        .await
+    task.await
         .unwrap_or_else(|aborted| Ok(Err(TokenRefreshError::Aborted(aborted.to_string()))))
 }

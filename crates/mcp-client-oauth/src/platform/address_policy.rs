@@ -1,14 +1,15 @@
-//! How private a place a URL may lead to: one rule for every request (spec-checklist I1-I8, H25-H38).
+//! The address policy: which addresses a request may be sent to (MCP security best practices, SSRF).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use crate::server_url::{ServerUrl, is_in_clear, is_loopback};
+use crate::server_url::{ServerUrl, is_loopback, is_plaintext};
 
-/// Says how private an address is, or may be. A URL that a server names may not lead to a more private
-/// place than the server URL that the person named, so the order of the variants is the rule.
+/// The address space of an address, or the limit of a request. A URL that a server names must not lead to a
+/// more private address than the server URL of the user, so the variants are ordered from public to
+/// private.
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
 )]
@@ -18,37 +19,37 @@ pub enum AddressSpace {
     /// The public Internet.
     #[default]
     Public,
-    /// RFC 1918, RFC 6598 and unique local IPv6 addresses: somebody's own network.
+    /// RFC 1918, RFC 6598 and unique local IPv6 addresses: a private network.
     Private,
-    /// The same, by plain http too: for a server whose person has said that nobody listens in there
-    /// ([`ServerUrl::allowing_http`]). What is not encrypted goes to private addresses alone
-    /// ([`allows_address`](Self::allows_address)). No address is this.
+    /// The same, with plain http too: for a server in a network that the user trusts
+    /// ([`ServerUrl::parse_allow_http`]). Plain http goes to private addresses only
+    /// ([`check_address`](Self::check_address)). No address has this value: it is a limit.
     PrivateOverHttp,
-    /// Link-local addresses, and others where clouds keep their instance metadata.
+    /// Link-local addresses, and the other addresses of instance metadata in clouds.
     LinkLocal,
-    /// This machine, and everything that no network should route.
+    /// Loopback addresses, and all others that no network should route.
     Loopback,
 }
 
-/// Says why a URL must not be visited.
+/// Says why a request must not be sent to a URL.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlPolicyError {
     /// Not https, and not http on loopback for a server that is itself on loopback.
-    #[error("only https is allowed there, not `{0}`")]
+    #[error("only https is allowed, not `{0}`")]
     Scheme(String),
-    /// `https://bank.example@evil.example/` looks like somewhere else.
-    #[error("a URL with user info is not allowed there")]
+    /// User info: `https://bank.example@evil.example/` looks like another host.
+    #[error("a URL with user info is not allowed")]
     UserInfo,
     /// No host.
-    #[error("a URL without a host is not allowed there")]
+    #[error("a URL without a host is not allowed")]
     NoHost,
-    /// More private than the server that named it.
+    /// The address is more private than that of the server that named it.
     #[error("{0} is a {1} address, and the server that names it is not on one")]
     Address(String, AddressSpace),
-    /// Holds what is not encrypted stays in a private network.
-    #[error("plain http goes to private addresses only, and {0} is a {1} one")]
-    InClear(String, AddressSpace),
+    /// Plain http to an address that is not private.
+    #[error("plain http is allowed to private addresses only, and {0} is a {1} one")]
+    Plaintext(String, AddressSpace),
     /// Control characters, or longer than 2 KiB.
     #[error("the URL is malformed or too long")]
     Malformed,
@@ -66,11 +67,11 @@ impl std::fmt::Display for AddressSpace {
 }
 
 impl AddressSpace {
-    /// Says how many there are.
+    /// The number of variants.
     #[cfg(feature = "reqwest")]
     pub(super) const COUNT: usize = Self::Loopback as usize + 1;
 
-    /// Returns how private `address` is. Addresses that carry another one inside are judged by that one.
+    /// Returns the address space of `address`. An address that embeds another one has that one's.
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(v4) => of_v4(v4),
@@ -78,7 +79,7 @@ impl AddressSpace {
         }
     }
 
-    /// Returns what the text of `url` tells: the address itself, or `localhost`; a name is taken to be
+    /// Returns the address space of the host in `url`: a literal address or `localhost`. A name counts as
     /// public until it is resolved.
     pub fn of_url(url: &Url) -> Self {
         match url.host() {
@@ -89,8 +90,8 @@ impl AddressSpace {
         }
     }
 
-    /// Returns how far a request to `server` itself may go. The person named it, so it may be anywhere; one
-    /// that is plain http has to be in a private network.
+    /// Returns the limit of requests to `server` itself. The user named it, so it may be at any address; one
+    /// with plain http must be in a private network.
     pub fn for_server(server: &ServerUrl) -> Self {
         if server.is_plaintext() {
             Self::PrivateOverHttp
@@ -99,7 +100,7 @@ impl AddressSpace {
         }
     }
 
-    /// Returns how private a place `server` is in, and therefore what it names, as far as its text tells.
+    /// Returns the address space of `server`, which limits the URLs that it names. A name counts as public.
     pub fn of_server(server: &ServerUrl) -> Self {
         if server.is_plaintext() {
             Self::PrivateOverHttp
@@ -108,32 +109,36 @@ impl AddressSpace {
         }
     }
 
-    /// Returns whether `address`, to which the name in `url` leads, may be connected to with this reach, for
-    /// a request to `url`. Of a literal address [`allows`](Self::allows) says the same.
+    /// Checks that a request to `url` with this limit may connect to `address`, which the name in `url`
+    /// resolves to. For a literal address [`check_url`](Self::check_url) does the same.
     ///
     /// # Errors
-    /// [`UrlPolicyError::Address`], [`UrlPolicyError::InClear`].
+    /// [`UrlPolicyError::Address`], [`UrlPolicyError::Plaintext`].
     pub fn check_address(self, url: &Url, address: IpAddr) -> Result<(), UrlPolicyError> {
         let limit = match self {
-            Self::PrivateOverHttp if !is_in_clear(url) => Self::Private,
+            Self::PrivateOverHttp if !is_plaintext(url) => Self::Private,
             limit => limit,
         };
-        limit.judge(url.host_str().unwrap_or_default(), address)
+        limit.check_resolved(url.host_str().unwrap_or_default(), address)
     }
 
-    /// The same, where [`PrivateOverHttp`](Self::PrivateOverHttp) is for what is not encrypted.
-    pub(super) fn judge(self, host: &str, address: IpAddr) -> Result<(), UrlPolicyError> {
-        let place = Self::of(address);
+    /// Checks an address, for a request that uses plain http if the limit is
+    /// [`PrivateOverHttp`](Self::PrivateOverHttp).
+    pub(super) fn check_resolved(self, host: &str, address: IpAddr) -> Result<(), UrlPolicyError> {
+        let found = Self::of(address);
         match self {
             Self::PrivateOverHttp if is_inside(address) => Ok(()),
-            Self::PrivateOverHttp => Err(UrlPolicyError::InClear(host.to_owned(), place)),
-            limit if place <= limit => Ok(()),
-            _ => Err(UrlPolicyError::Address(host.to_owned(), place)),
+            Self::PrivateOverHttp => Err(UrlPolicyError::Plaintext(host.to_owned(), found)),
+            limit if found <= limit => Ok(()),
+            _ => Err(UrlPolicyError::Address(host.to_owned(), found)),
         }
     }
 
-    /// Returns whether `url` may be visited at all with this reach, as far as its text tells; the address
-    /// that a name resolves to is judged again at connect time.
+    /// Checks that a request with this limit may be sent to `url`. The address that a name resolves to is
+    /// checked when the connection is made ([`check_address`](Self::check_address)).
+    ///
+    /// # Errors
+    /// [`UrlPolicyError`].
     pub fn check_url(self, url: &Url) -> Result<(), UrlPolicyError> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UrlPolicyError::UserInfo);
@@ -141,20 +146,20 @@ impl AddressSpace {
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(url) && self == Self::Loopback => {}
-            "http" if self == Self::PrivateOverHttp => return allows_in_clear(url),
+            "http" if self == Self::PrivateOverHttp => return check_plaintext(url),
             other => return Err(UrlPolicyError::Scheme(other.to_owned())),
         }
         let host = url.host_str().ok_or(UrlPolicyError::NoHost)?;
-        let place = Self::of_url(url);
-        if place > self {
-            return Err(UrlPolicyError::Address(host.to_owned(), place));
+        let found = Self::of_url(url);
+        if found > self {
+            return Err(UrlPolicyError::Address(host.to_owned(), found));
         }
         Ok(())
     }
 }
 
-/// A name is judged when it is resolved; `localhost` is none that leaves this machine.
-fn allows_in_clear(url: &Url) -> Result<(), UrlPolicyError> {
+/// Checks a plain-http URL. A name is checked when it is resolved; `localhost` is not in a private network.
+fn check_plaintext(url: &Url) -> Result<(), UrlPolicyError> {
     let address = match url.host() {
         Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
         Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
@@ -162,11 +167,11 @@ fn allows_in_clear(url: &Url) -> Result<(), UrlPolicyError> {
         Some(Host::Domain(_)) => return Ok(()),
         None => return Err(UrlPolicyError::NoHost),
     };
-    AddressSpace::PrivateOverHttp.judge(url.host_str().unwrap_or_default(), address)
+    AddressSpace::PrivateOverHttp.check_resolved(url.host_str().unwrap_or_default(), address)
 }
 
-/// Returns whether packets to `address` stay in somebody's own network. An address that carries a private one
-/// inside goes another way (6to4, Teredo, NAT64), but for the one that is another spelling of it.
+/// Returns whether packets to `address` stay in a private network. Those to an address that embeds a private
+/// one (6to4, Teredo, NAT64) are routed elsewhere, except an IPv4-mapped one, which is the same address.
 fn is_inside(address: IpAddr) -> bool {
     let address = match address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
@@ -178,8 +183,7 @@ fn is_inside(address: IpAddr) -> bool {
     }
 }
 
-/// Says where clouds answer questions about the machine that asks, though the address is not link-local:
-/// those of Alibaba, AWS and Google.
+/// The addresses of instance metadata that are not link-local: those of Alibaba, AWS and Google.
 const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 const METADATA_V6: [Ipv6Addr; 2] = [
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
@@ -246,8 +250,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_a_private_place_is_judged_by_its_address() {
-        for (host, reach) in [
+    fn every_spelling_of_a_private_address_is_recognized() {
+        for (host, address_space) in [
             ("0x7f.1", AddressSpace::Loopback),
             ("2130706433", AddressSpace::Loopback),
             ("0177.0.0.1", AddressSpace::Loopback),
@@ -281,12 +285,12 @@ mod tests {
             ("172.32.0.1", AddressSpace::Public),
         ] {
             let url = Url::parse(&format!("https://{host}/")).unwrap();
-            assert_eq!(AddressSpace::of_url(&url), reach, "{host}");
+            assert_eq!(AddressSpace::of_url(&url), address_space, "{host}");
         }
     }
 
     #[test]
-    fn a_public_server_leads_to_no_private_place() {
+    fn a_public_server_cannot_name_a_private_address() {
         let private = Url::parse("https://10.0.0.1/").unwrap();
         assert!(AddressSpace::Public.check_url(&private).is_err());
         assert!(AddressSpace::Private.check_url(&private).is_ok());
@@ -308,8 +312,8 @@ mod tests {
 
     #[test]
     fn plain_http_stays_in_a_private_network() {
-        let reach = AddressSpace::PrivateOverHttp;
-        let allows = |url: &str| reach.check_url(&Url::parse(url).unwrap());
+        let address_space = AddressSpace::PrivateOverHttp;
+        let check = |url: &str| address_space.check_url(&Url::parse(url).unwrap());
         for good in [
             "http://10.0.0.7/mcp",
             "http://100.64.0.7/mcp",
@@ -319,7 +323,7 @@ mod tests {
             "https://as.example/",
             "https://10.0.0.7/",
         ] {
-            assert_eq!(allows(good), Ok(()), "{good}");
+            assert_eq!(check(good), Ok(()), "{good}");
         }
         for bad in [
             "http://8.8.8.8/",
@@ -336,7 +340,7 @@ mod tests {
             "https://127.0.0.1/",
             "ftp://10.0.0.7/",
         ] {
-            assert!(allows(bad).is_err(), "{bad}");
+            assert!(check(bad).is_err(), "{bad}");
         }
         assert!(
             AddressSpace::Private

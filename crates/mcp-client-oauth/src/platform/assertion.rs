@@ -1,5 +1,5 @@
-//! Assertions that something beside us renews: a file that the cluster writes, a variable, what a
-//! command prints. They are read anew for each request.
+//! Assertions that another program renews: a file that the cluster writes, a variable, or the output of a
+//! command. They are read again for each token request.
 
 use std::{
     fmt, fs,
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::clock::Clock;
 use crate::secret::Secret;
 
-/// The variables by which our own secrets reach us: no program that we start gets them (H152).
+/// The environment variables of this client's own secrets. No program that it starts inherits them.
 pub const SECRET_VARIABLES: [&str; 6] = [
     "MCP_OAUTH_PASSWORD",
     "MCP_OAUTH_CLIENT_SECRET",
@@ -26,43 +26,43 @@ pub const SECRET_VARIABLES: [&str; 6] = [
     "VAULT_SECRET_ID",
 ];
 
-/// Says how much is read: more than any assertion has.
+/// The size limit of an assertion.
 const LIMIT: usize = 64 * 1024;
 
-/// Says where an assertion comes from. It cannot be serialized: a source that a record, or anything else
-/// that others may write, names would let them have a file read or a program run here.
+/// The source of an assertion. It cannot be serialized: if a record could name one, whatever writes to
+/// the store could read files or run programs on this host.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AssertionSource {
     /// A file, such as the projected token of a Kubernetes service account.
     File(PathBuf),
-    /// A variable of our environment.
+    /// An environment variable.
     Variable(String),
-    /// Holds what a program prints: its name and its arguments. No shell is asked, and it is not given
-    /// [`SECRET_VARIABLES`].
+    /// The standard output of a program: its name and its arguments. It is started without a shell and
+    /// without [`SECRET_VARIABLES`].
     Command(Vec<String>),
-    /// This one, and no other when it has expired.
-    Given(Secret<String>),
+    /// A fixed assertion. It cannot be renewed when it has expired.
+    Provided(Secret<String>),
 }
 
-/// Says why there is no assertion. It never quotes what was read.
+/// An assertion could not be read. The error never quotes the text that was read.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("no assertion from {place}: {cause}")]
+#[error("cannot read the assertion from {origin}: {cause}")]
 #[non_exhaustive]
 pub struct AssertionError {
-    /// Says where it was looked for.
-    pub place: AssertionSource,
-    /// Says why there is none.
+    /// The source that failed.
+    pub origin: AssertionSource,
+    /// The reason.
     #[source]
     pub cause: AssertionErrorKind,
 }
 
-/// Says why a place has no assertion.
+/// Says why a source has no assertion.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssertionErrorKind {
     /// The file cannot be read.
-    #[error("it cannot be read ({0})")]
+    #[error("cannot read it ({0})")]
     Unreadable(io::ErrorKind),
     /// A directory, a pipe, a device.
     #[error("it is not a file")]
@@ -71,27 +71,27 @@ pub enum AssertionErrorKind {
     #[error("it is not set")]
     NotSet,
     /// The command has no name, or the program cannot be run.
-    #[error("it cannot be run ({0})")]
+    #[error("cannot run it ({0})")]
     NotRun(io::ErrorKind),
-    /// The program says that it failed. What it wrote is not shown, for it may be the assertion.
+    /// The program exited with an error. Its output is not shown, because it may hold the assertion.
     #[error("it failed{}", .0.map(|code| format!(" with exit code {code}")).unwrap_or_default())]
     Failed(Option<i32>),
-    /// It was not waited for any longer; a program was ended.
-    #[error("it gave none within {} seconds", .0.as_secs())]
+    /// The time limit was exceeded. A program was killed.
+    #[error("timed out after {} seconds", .0.as_secs())]
     TimedOut(Duration),
-    /// More than any assertion has.
-    #[error("what it gives is too long")]
+    /// The text is longer than 64 KiB.
+    #[error("its text is too long")]
     TooLong,
     /// Not a JWT.
-    #[error("what it gives is no JWT")]
+    #[error("its text is not a JWT")]
     NotAJwt,
     /// Empty, or not printable ASCII.
-    #[error("what it gives is no token")]
+    #[error("its text is not a token")]
     NotAToken,
 }
 
 impl AssertionSource {
-    /// Returns the text that is there now, within `deadline`.
+    /// Returns the current text of the source, within `deadline`.
     ///
     /// # Errors
     /// [`AssertionError`].
@@ -104,38 +104,38 @@ impl AssertionSource {
             Self::File(path) => within(file(path.clone()), clock, deadline).await,
             Self::Variable(name) => variable(name),
             Self::Command(line) => within(command(line), clock, deadline).await,
-            Self::Given(text) => Ok(text.clone()),
+            Self::Provided(text) => Ok(text.clone()),
         };
-        text.map_err(|cause| self.without(cause))
+        text.map_err(|cause| self.error(cause))
     }
 
-    /// That it has none.
-    pub(crate) fn without(&self, cause: AssertionErrorKind) -> AssertionError {
-        let place = self.clone();
-        AssertionError { place, cause }
+    /// Returns an error about this source.
+    pub(crate) fn error(&self, cause: AssertionErrorKind) -> AssertionError {
+        let origin = self.clone();
+        AssertionError { origin, cause }
     }
 }
 
-/// In a thread of its own: one that hangs must not keep a runtime from ending.
+/// Reads a file in a thread of its own: a read that hangs must not keep the runtime from shutting down.
 async fn file(path: PathBuf) -> Result<Secret<String>, AssertionErrorKind> {
-    let (told, text) = oneshot::channel();
+    let (sender, text) = oneshot::channel();
     let reader = thread::Builder::new().spawn(move || {
-        // Who has given up waiting needs no answer.
-        let _ = told.send(file_now(&path));
+        // The receiver is gone if the read has timed out.
+        let _ = sender.send(file_now(&path));
     });
     reader.map_err(|error| AssertionErrorKind::Unreadable(error.kind()))?;
     let ended = |_| AssertionErrorKind::Unreadable(io::ErrorKind::Other);
     text.await.map_err(ended)?
 }
 
-/// Returns the kind is asked first, because opening a pipe may wait for ever.
+/// Checks the file type first, because opening a pipe may block for ever.
 fn file_now(path: &Path) -> Result<Secret<String>, AssertionErrorKind> {
     let unreadable = |error: io::Error| AssertionErrorKind::Unreadable(error.kind());
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(AssertionErrorKind::NotAFile);
     }
     let file = fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = room();
+    let mut bytes = buffer();
     file.take(LIMIT as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
@@ -149,13 +149,13 @@ fn variable(name: &str) -> Result<Secret<String>, AssertionErrorKind> {
     }
     #[expect(
         clippy::disallowed_methods,
-        reason = "the person named this variable, and it is read anew each time"
+        reason = "the user named this variable, and it is read again for each request"
     )]
     let value = std::env::var_os(name).ok_or(AssertionErrorKind::NotSet)?;
     text(Zeroizing::new(value.into_encoded_bytes()).as_slice())
 }
 
-/// Returns a file may lie on a network that is gone, and a program may wait for ever.
+/// Limits the time: a file may lie on a network that is down, and a program may wait for ever.
 async fn within(
     text: impl Future<Output = Result<Secret<String>, AssertionErrorKind>>,
     clock: &dyn Clock,
@@ -168,7 +168,8 @@ async fn within(
     }
 }
 
-/// Dropping the future ends the program. What it says on standard error is nobody's business here.
+/// Runs the program. Dropping the future kills it. Its standard error is discarded, because it may hold
+/// secrets.
 async fn command(line: &[String]) -> Result<Secret<String>, AssertionErrorKind> {
     let not_run = |error: io::Error| AssertionErrorKind::NotRun(error.kind());
     let (program, arguments) = line
@@ -186,7 +187,7 @@ async fn command(line: &[String]) -> Result<Secret<String>, AssertionErrorKind> 
         .kill_on_drop(true)
         .spawn()
         .map_err(not_run)?;
-    let mut bytes = room();
+    let mut bytes = buffer();
     if let Some(output) = child.stdout.take() {
         let mut output = output.take(LIMIT as u64 + 1);
         output.read_to_end(&mut bytes).await.map_err(not_run)?;
@@ -200,8 +201,8 @@ async fn command(line: &[String]) -> Result<Secret<String>, AssertionErrorKind> 
     }
 }
 
-/// With room for all that may come, so that no copy is left behind when it grows.
-fn room() -> Zeroizing<Vec<u8>> {
+/// Returns a buffer with the capacity of the limit, so that no copy is left behind when it grows.
+fn buffer() -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Vec::with_capacity(LIMIT + 2))
 }
 
@@ -213,7 +214,7 @@ fn text(bytes: &[u8]) -> Result<Secret<String>, AssertionErrorKind> {
     Ok(Secret::new(text.to_owned()))
 }
 
-/// Holds what may be shown of it: the arguments of a command may be secret.
+/// Shows the source without the arguments of a command, which may be secret.
 impl fmt::Display for AssertionSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -223,7 +224,7 @@ impl fmt::Display for AssertionSource {
                 let program = line.first().map_or("", String::as_str);
                 write!(f, "the command `{program}`")
             }
-            Self::Given(_) => f.write_str("what was given"),
+            Self::Provided(_) => f.write_str("the given text"),
         }
     }
 }
@@ -245,9 +246,9 @@ mod tests {
     use super::*;
     use crate::testing::ManualClock;
 
-    /// A file on a network that is gone, or a pipe that has taken its place.
+    /// A file on a network that is down never responds.
     #[tokio::test]
-    async fn what_never_comes_is_given_up_in_time() {
+    async fn a_source_that_never_responds_times_out() {
         let (clock, limit) = (
             ManualClock::new(SystemTime::UNIX_EPOCH),
             Duration::from_secs(30),
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pipe_is_no_file() {
+    async fn a_pipe_is_refused_as_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status();

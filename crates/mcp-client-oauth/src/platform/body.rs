@@ -1,4 +1,4 @@
-//! The body of an answer, or of a request, as it comes.
+//! A streamed body of a response or a request.
 
 #[cfg(feature = "reqwest")]
 use std::sync::{Mutex, PoisonError};
@@ -17,37 +17,36 @@ use super::http_error::HttpErrorKind;
 #[cfg(feature = "reqwest")]
 use crate::mutex::lock;
 
-/// A body that is read as it comes: that of an answer, or one to be sent. Dropping it closes the
-/// stream.
+/// A streamed body of a response or a request. Dropping it closes the stream.
 pub struct Body(UnsyncBoxBody<Bytes, HttpErrorKind>);
 
 impl Body {
-    /// Reads from `body`.
+    /// Wraps `body`.
     pub fn new(body: impl HttpBody<Data = Bytes, Error = HttpErrorKind> + Send + 'static) -> Self {
         Self(body.boxed_unsync())
     }
 
-    /// A body that is here already.
+    /// Creates a body of `bytes`.
     pub fn full(bytes: Bytes) -> Self {
         Self::new(Full::new(bytes).map_err(|never| match never {}))
     }
 
-    /// Returns the next bytes, never empty; none at the end. A future that is dropped has taken nothing.
+    /// Returns the next bytes, never empty, or none at the end. Dropping the future loses no bytes.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, HttpErrorKind>> {
         loop {
             match self.0.frame().await?.map(Frame::into_data) {
                 Ok(Ok(data)) if !data.is_empty() => return Some(Ok(data)),
-                // Trailers say nothing that we ask for.
+                // Trailers are not used.
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),
             }
         }
     }
 
-    /// Returns all of it, while counting: what a server says of its length is not believed.
+    /// Reads the whole body and counts its bytes: `Content-Length` may be wrong.
     ///
     /// # Errors
-    /// [`HttpErrorKind::TooLarge`] if there is more than `limit`; what the network says.
+    /// [`HttpErrorKind::TooLarge`] if it has more than `limit` bytes; the error of the network.
     pub async fn read(mut self, limit: usize) -> Result<Bytes, HttpErrorKind> {
         let Some(first) = self.chunk().await.transpose()? else {
             return Ok(Bytes::new());
@@ -68,7 +67,7 @@ impl Body {
         Ok(all.freeze())
     }
 
-    /// Returns the same in this time, however little comes each time.
+    /// Reads the whole body within `deadline`, however slowly it arrives.
     ///
     /// # Errors
     /// As [`read`](Self::read), and [`HttpErrorKind::TimedOut`].
@@ -102,7 +101,7 @@ impl HttpBody for Body {
     }
 }
 
-/// A body for those who want to share references to it, which nobody does.
+/// A body that is `Sync`, as reqwest requires it, though it shares no references.
 #[cfg(feature = "reqwest")]
 pub(super) struct SyncBody(Mutex<Body>);
 

@@ -1,28 +1,27 @@
-//! The person's own browser.
+//! The user's browser.
 
 use async_trait::async_trait;
 use url::Url;
 
 use super::{interaction::Interaction, without_query::without_query};
 
-/// Opens the system's browser. It has nowhere to show the URL: an application with a terminal or a
-/// window shows it by an [`Interaction`] of its own, for the browser may open where nobody looks.
+/// Opens the system's browser. It does not show the URL: an application with a terminal or a window shows
+/// it too, by its own [`Interaction`], because the browser may open on another screen.
 ///
-/// No shell is involved: the opener gets the re-serialised URL as one argument (H28). `$BROWSER`
-/// is honoured: several commands with colons between them, of which the first that is there is
-/// started, with its words as they are between blanks, and with the URL for `%s` or at the end. One
-/// that has a shell among its words is not, because the shell would read the URL, which a server
-/// wrote. Where programs are searched for in `$PATH`, nothing is started if that has an empty or a
-/// relative entry: the current directory may be anybody's (H153).
+/// No shell is involved: the opener gets the serialized URL as one argument (CVE-2025-6514). `$BROWSER` is
+/// used: several commands separated by colons, of which the first one that exists is started. Its
+/// arguments are separated by blanks, and the URL replaces `%s` or is appended. A command with a shell in
+/// it is refused, because the shell would interpret the URL, which a server wrote. If `$PATH` has an
+/// empty or a relative entry, nothing is started: another user may have written the current directory.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Browser;
 
 impl Browser {
-    /// Opens `url`; whether something was started. "Yes" does not mean that a person sees it.
+    /// Opens `url` and returns whether a program was started. The user may not see its window.
     pub async fn launch(url: &Url) -> bool {
-        if let Some(why) = fault_of_this_process() {
-            tracing::warn!("no browser is started: {why}");
+        if let Some(reason) = refusal() {
+            tracing::warn!("cannot start a browser: {reason}");
             return false;
         }
         let text = url.as_str().to_owned();
@@ -35,60 +34,60 @@ impl Browser {
 #[async_trait]
 impl Interaction for Browser {
     async fn open(&self, url: &Url) {
-        // Without the query: `state` is nobody's business.
+        // Without the query: it has `state`, which is a secret of this login.
         let at = without_query(url);
         if Self::launch(url).await {
-            tracing::info!(%at, "the browser is asked to open the login page");
+            tracing::info!(%at, "opening the login page in the browser");
         } else {
-            tracing::warn!(%at, "no browser could be started for the login page");
+            tracing::warn!(%at, "cannot start a browser for the login page");
         }
     }
 }
 
-/// Elsewhere the system itself knows the browser, and no variable is asked.
+/// Other systems know the default browser themselves and use no environment variable.
 #[cfg(any(not(unix), target_os = "macos"))]
-fn fault_of_this_process() -> Option<&'static str> {
+fn refusal() -> Option<&'static str> {
     None
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
-fn fault_of_this_process() -> Option<&'static str> {
+fn refusal() -> Option<&'static str> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "what is started depends on these, whoever reads them"
+        reason = "the program that is started depends on these variables"
     )]
     let [path, browser] = ["PATH", "BROWSER"].map(std::env::var_os);
-    fault(&path.unwrap_or_default(), &browser.unwrap_or_default())
+    refusal_for(&path.unwrap_or_default(), &browser.unwrap_or_default())
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
-use self::variables::fault;
+use self::variables::refusal_for;
 
 #[cfg(all(unix, not(target_os = "macos")))]
 mod variables {
-    //! What may not be in the variables that say which program is started.
+    //! Checks of the environment variables that choose the program.
 
     use std::{ffi::OsStr, path::Path};
 
-    /// Holds what reads a line of commands.
+    /// The programs that interpret their arguments as commands.
     const SHELLS: [&str; 13] = [
         "ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "mksh", "nu", "pwsh", "sh", "tcsh",
         "zsh",
     ];
 
-    pub(super) fn fault(path: &OsStr, browser: &OsStr) -> Option<&'static str> {
+    pub(super) fn refusal_for(path: &OsStr, browser: &OsStr) -> Option<&'static str> {
         if std::env::split_paths(path).any(|entry| !entry.is_absolute()) {
             return Some("PATH has an empty or a relative entry");
         }
         let browser = browser.to_string_lossy();
-        let mut words = browser.split([':', ' ', '\t', '\n', '\r', '\x0c']);
-        let is_shell = |word: &str| {
-            let name = Path::new(word).file_name().and_then(OsStr::to_str);
+        let mut parts = browser.split([':', ' ', '\t', '\n', '\r', '\x0c']);
+        let is_shell = |part: &str| {
+            let name = Path::new(part).file_name().and_then(OsStr::to_str);
             name.is_some_and(|name| SHELLS.contains(&name))
         };
-        words
+        parts
             .any(is_shell)
-            .then_some("BROWSER has a shell in it, which would read the URL")
+            .then_some("BROWSER contains a shell, which would interpret the URL")
     }
 
     #[cfg(test)]
@@ -96,7 +95,7 @@ mod variables {
         use super::*;
 
         fn is_refused(path: &str, browser: &str) -> bool {
-            fault(path.as_ref(), browser.as_ref()).is_some()
+            refusal_for(path.as_ref(), browser.as_ref()).is_some()
         }
 
         #[test]
@@ -110,7 +109,7 @@ mod variables {
         }
 
         #[test]
-        fn a_shell_in_any_place_is_refused() {
+        fn a_shell_at_any_position_is_refused() {
             for browser in [
                 "sh -c %s",
                 "/bin/bash -c",

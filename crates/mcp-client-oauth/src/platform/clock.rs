@@ -1,4 +1,4 @@
-//! Time, and the system clock: the one place where the time is read.
+//! Time, and the system clock: the only module that reads the time.
 
 use std::{
     fmt,
@@ -7,16 +7,16 @@ use std::{
 
 use async_trait::async_trait;
 
-/// Time.
+/// The source of time.
 #[async_trait]
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// Returns the current wall time.
+    /// Returns the current wall-clock time.
     fn now(&self) -> SystemTime;
     /// Returns after `duration`.
     async fn sleep(&self, duration: Duration);
 }
 
-/// The clock of this machine.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct SystemClock;
@@ -25,7 +25,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the clock that everybody else must use"
+        reason = "this is the clock that all other code uses"
     )]
     fn now(&self) -> SystemTime {
         SystemTime::now()
@@ -33,7 +33,7 @@ impl Clock for SystemClock {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the clock that everybody else must use"
+        reason = "this is the clock that all other code uses"
     )]
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;

@@ -1,4 +1,4 @@
-//! What a person is shown to authorize us on another device.
+//! The prompt of a device login.
 
 use std::{fmt, time::SystemTime};
 
@@ -6,10 +6,10 @@ use url::Url;
 
 use super::without_query::without_query;
 
-/// A code, and where to enter it (RFC 8628 §3.3).
+/// A user code, and the URL where the user enters it (RFC 8628 §3.3).
 ///
-/// All of it came from the authorization server: the URIs were checked against the network policy,
-/// and the text of the code can be written to a terminal as it is.
+/// All of it comes from the authorization server. The URIs were checked against the address policy, and
+/// the code is safe to write to a terminal.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -25,7 +25,7 @@ use super::without_query::without_query;
 ///     }
 ///
 ///     async fn show_code(&self, prompt: &DevicePrompt) {
-///         if prompt.is_elsewhere {
+///         if prompt.is_third_party_host {
 ///             println!("This is not the host of the authorization server:");
 ///         }
 ///         println!("Enter {} at {}", prompt.user_code, prompt.verification_uri);
@@ -33,26 +33,26 @@ use super::without_query::without_query;
 /// }
 /// ```
 ///
-/// It is shown by a login whose [`LoginOptions::grant`](crate::LoginOptions) is `device_code`.
+/// A login with the grant `device_code` ([`LoginOptions::grant`](crate::LoginOptions)) shows it.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct DevicePrompt {
-    /// Holds what the person enters, with all but visible ASCII escaped.
+    /// The code, with everything but visible ASCII escaped.
     pub user_code: String,
-    /// Says where. Its host is to be shown plainly.
+    /// The URL where the user enters the code. Show its host clearly.
     pub verification_uri: Url,
-    /// The same place with the code in it, for a link or a QR code. The person still compares the
-    /// code with the one that the page shows (RFC 8628 §3.3.1).
+    /// The same URL with the code in it, for a link or a QR code. The user still compares the code with the
+    /// one on the page (RFC 8628 §3.3.1).
     pub verification_uri_complete: Option<Url>,
-    /// Until when; afterwards the login is over.
+    /// The time when the code expires and the login fails.
     pub expires_at: SystemTime,
-    /// Says whether the person is sent to another host than that of the issuer. Then a page that asks to
-    /// confirm the code may be somebody else's, and the person is to be warned (H175).
-    pub is_elsewhere: bool,
+    /// Says whether the host of the URL differs from the issuer's. Then the page may be an attacker's that
+    /// asks to confirm the code, so warn the user (RFC 8628 §5.4).
+    pub is_third_party_host: bool,
 }
 
 impl DevicePrompt {
-    /// A prompt of given parts, at the host of the issuer.
+    /// Creates a prompt at the host of the issuer.
     pub fn new(
         user_code: impl Into<String>,
         verification_uri: Url,
@@ -63,7 +63,7 @@ impl DevicePrompt {
             verification_uri,
             verification_uri_complete: None,
             expires_at,
-            is_elsewhere: false,
+            is_third_party_host: false,
         }
     }
 }
@@ -76,7 +76,7 @@ impl fmt::Debug for DevicePrompt {
                 &without_query(&self.verification_uri).as_str(),
             )
             .field("expires_at", &self.expires_at)
-            .field("is_elsewhere", &self.is_elsewhere)
+            .field("is_third_party_host", &self.is_third_party_host)
             .finish_non_exhaustive()
     }
 }

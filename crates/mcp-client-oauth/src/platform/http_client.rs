@@ -1,4 +1,4 @@
-//! The network: a request, its response, and the trait of what sends it.
+//! A request, its response, and the trait of an HTTP client.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
@@ -15,36 +15,36 @@ use super::{
     without_query::without_query,
 };
 
-/// Says how long one metadata request may take, from the connection to the last byte.
+/// The time limit of a metadata request, from the connection to the last byte.
 pub const METADATA_DEADLINE: Duration = Duration::from_secs(10);
-/// Says how long one request to a token, registration or revocation endpoint may take.
+/// The time limit of a request to a token, registration or revocation endpoint.
 pub const TOKEN_DEADLINE: Duration = Duration::from_secs(30);
-/// Says how much of a body is held that cannot be sent as it comes.
+/// The size limit of a body that is buffered because the client cannot stream it.
 const UPLOAD_LIMIT: usize = 64 << 20;
-/// Says how large the body of an OAuth answer may be.
+/// The size limit of the body of an OAuth response.
 pub const BODY_LIMIT: usize = 1 << 20;
 
-/// Sends one request. It never follows a redirect, keeps no cookies, reads no more than the request
-/// allows, and goes where the request's [`AddressSpace`] allows it: by [`AddressSpace::allows`] of the URL, and by
-/// [`AddressSpace::allows_address`] of the address that it connects to.
+/// Sends requests. An implementation never follows a redirect, keeps no cookies, reads no more than the
+/// request allows, and checks each request against its [`AddressSpace`]: the URL by
+/// [`AddressSpace::check_url`], and the address that it connects to by [`AddressSpace::check_address`].
 #[async_trait]
 pub trait HttpClient: Send + Sync {
     /// Sends `request` and returns the whole response, whatever its status.
     async fn send(&self, request: Request) -> Result<Response, HttpError>;
 
-    /// Returns the same, for an answer that is read as it comes: an event stream has no end. The deadline is
-    /// for the head of the answer, and whoever reads the body says how large it may be.
+    /// Sends `request` and returns a response with a streamed body: an event stream has no end. The time
+    /// limit applies to the head of the response, and the caller limits the size of the body.
     ///
-    /// The default has read the whole answer before it returns.
+    /// The default implementation reads the whole response before it returns.
     async fn send_streaming(&self, request: Request) -> Result<http::Response<Body>, HttpError> {
         let response = http::Response::from(self.send(request).await?);
         Ok(response.map(Body::full))
     }
 
-    /// Returns the same with a `body` that is sent as it comes, in the place of the request's own. It can be
-    /// sent once.
+    /// Does the same as [`send_streaming`](Self::send_streaming) with a streamed `body`, which replaces the
+    /// request's own.
     ///
-    /// The default has read the whole body, of 64 MiB at most, before it sends it.
+    /// The default implementation reads the whole body, 64 MiB at most, before it sends it.
     async fn upload(
         &self,
         mut request: Request,
@@ -54,7 +54,7 @@ pub trait HttpClient: Send + Sync {
         request.body = read.map_err(|cause| {
             let cause = match cause {
                 HttpErrorKind::TooLarge(most) => {
-                    HttpErrorKind::Setup(format!("the body to be sent is larger than {most} bytes"))
+                    HttpErrorKind::Setup(format!("the request body is larger than {most} bytes"))
                 }
                 other => other,
             };
@@ -64,63 +64,63 @@ pub trait HttpClient: Send + Sync {
     }
 }
 
-/// One request: where to, what, how far it may reach and how much may come back.
+/// A request, with the limits of its destination and its response.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// Says where to.
+    /// The URL.
     pub url: Url,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body; wiped from memory with its last copy when it was made by [`Request::form`].
+    /// The body. One of [`Request::form`] is wiped from memory with its last copy.
     pub body: Bytes,
-    /// Says how private an address this request may go to, and by what.
-    pub reach: AddressSpace,
-    /// The time for the whole exchange.
+    /// The most private address space that this request may be sent to.
+    pub address_space: AddressSpace,
+    /// The time limit of the whole exchange.
     pub deadline: Duration,
-    /// The size of the body that may come back, after decoding.
+    /// The size limit of the response body, after decoding.
     pub body_limit: usize,
-    /// Says whether the body of the answer is left unread: status and headers are all that is wanted.
+    /// Says whether only the status and headers of the response are read.
     pub head_only: bool,
 }
 
 impl Request {
-    /// A request without a body, that waits [`TOKEN_DEADLINE`].
-    pub fn new(method: Method, url: Url, reach: AddressSpace) -> Self {
+    /// Creates a request without a body and with the time limit [`TOKEN_DEADLINE`].
+    pub fn new(method: Method, url: Url, address_space: AddressSpace) -> Self {
         Self {
             method,
             url,
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            reach,
+            address_space,
             deadline: TOKEN_DEADLINE,
             body_limit: BODY_LIMIT,
             head_only: false,
         }
     }
 
-    /// A `GET` for JSON metadata, that waits [`METADATA_DEADLINE`].
-    pub fn metadata(url: Url, reach: AddressSpace) -> Self {
+    /// Creates a `GET` of JSON metadata with the time limit [`METADATA_DEADLINE`].
+    pub fn metadata(url: Url, address_space: AddressSpace) -> Self {
         Self {
             deadline: METADATA_DEADLINE,
-            ..Self::new(Method::GET, url, reach)
+            ..Self::new(Method::GET, url, address_space)
         }
         .accepting_json()
     }
 
-    /// A `POST` of a form, whose body is wiped from memory after use.
-    pub fn form(url: Url, reach: AddressSpace, fields: &[(&str, &str)]) -> Self {
-        // Room for the worst case of percent-encoding, so that no copy is left behind by growth.
-        let room = fields
+    /// Creates a `POST` of a form. Its body is wiped from memory after use.
+    pub fn form(url: Url, address_space: AddressSpace, fields: &[(&str, &str)]) -> Self {
+        // The capacity fits the worst case of percent-encoding, so that no copy is left when it grows.
+        let capacity = fields
             .iter()
             .map(|(k, v)| 3 * (k.len() + v.len()) + 2)
             .sum();
-        let mut form = form_urlencoded::Serializer::new(String::with_capacity(room));
+        let mut form = form_urlencoded::Serializer::new(String::with_capacity(capacity));
         form.extend_pairs(fields);
         let body = Zeroizing::new(form.finish().into_bytes());
-        let mut request = Self::new(Method::POST, url, reach).accepting_json();
+        let mut request = Self::new(Method::POST, url, address_space).accepting_json();
         request.body = Bytes::from_owner(body);
         // Without a charset parameter: some endpoints refuse it.
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -128,9 +128,9 @@ impl Request {
         request
     }
 
-    /// A `POST` of a JSON text.
-    pub fn json(url: Url, reach: AddressSpace, body: impl Into<Bytes>) -> Self {
-        let mut request = Self::new(Method::POST, url, reach).accepting_json();
+    /// Creates a `POST` of a JSON text.
+    pub fn json(url: Url, address_space: AddressSpace, body: impl Into<Bytes>) -> Self {
+        let mut request = Self::new(Method::POST, url, address_space).accepting_json();
         request.body = body.into();
         let json = HeaderValue::from_static("application/json");
         request.headers.insert(header::CONTENT_TYPE, json);
@@ -151,12 +151,12 @@ impl fmt::Debug for Request {
             .field("url", &without_query(&self.url).as_str())
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("body", &format_args!("{} bytes", self.body.len()))
-            .field("reach", &self.reach)
+            .field("address_space", &self.address_space)
             .finish_non_exhaustive()
     }
 }
 
-/// One response, read to its end.
+/// A response that was read to its end.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Response {
@@ -166,12 +166,12 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// The address that answered, where it is known (behind a proxy it is not).
+    /// The address of the server, if it is known (behind a proxy it is not).
     pub remote: Option<IpAddr>,
 }
 
 impl Response {
-    /// A response of given parts, for scripted clients.
+    /// Creates a response, for scripted clients.
     pub fn new(status: StatusCode, headers: HeaderMap, body: impl Into<Bytes>) -> Self {
         Self {
             status,

@@ -1,4 +1,4 @@
-//! Why there is no response.
+//! Errors of an HTTP request.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::{address_policy::UrlPolicyError, without_query::without_query};
 
 /// The network failed before there was a response.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("no answer from {url}: {cause}")]
+#[error("no response from {url}: {cause}")]
 #[non_exhaustive]
 pub struct HttpError {
-    /// Says where the request went, without its query.
+    /// The URL of the request, without its query.
     pub url: Url,
-    /// Says why nothing came back.
+    /// The reason.
     #[source]
     pub cause: HttpErrorKind,
 }
@@ -28,39 +28,39 @@ pub enum HttpErrorKind {
     /// The request was never sent: no such host, connection refused, no version of TLS in common.
     #[error("cannot connect ({0})")]
     Connect(String),
-    /// The request was never sent: the server's certificate does not prove who it is.
-    #[error("the certificate of the server is not accepted ({0})")]
+    /// The request was never sent: the server's certificate is invalid for it.
+    #[error("the server certificate is not accepted ({0})")]
     Certificate(String),
-    /// The request was never sent: what listens at that port does not speak TLS, as where `https` is
-    /// written and the server is on `http`.
+    /// The request was never sent: the server does not speak TLS at that port. The URL has `https`, for
+    /// example, and the server speaks `http`.
     #[error("the server does not speak TLS at this port")]
     NotTls,
-    /// The request was not read: the server wants to see a certificate of the client's, and there is
-    /// none, or not one that it takes.
-    #[error("the server wants a certificate of the client that it accepts")]
+    /// The server did not read the request: it requires a client certificate, and there is none or not
+    /// one that it accepts.
+    #[error("the server requires a client certificate that it accepts")]
     CertificateRequired,
-    /// The request was sent, and the connection broke before the whole answer was here.
+    /// The request was sent, and the connection broke before the end of the response.
     #[error("the connection broke ({0})")]
     Interrupted(String),
-    /// The time for the request was over.
-    #[error("no complete answer within {} seconds", .0.as_secs())]
+    /// The time limit of the request was exceeded.
+    #[error("no complete response within {} seconds", .0.as_secs())]
     TimedOut(Duration),
-    /// More came than was asked for.
-    #[error("the answer is larger than {0} bytes")]
+    /// The response exceeds the size limit.
+    #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
-    /// The head of the answer has more lines, or longer ones, than any honest one (H15).
-    #[error("the head of the answer is too large")]
+    /// The head of the response has too many or too long lines.
+    #[error("the head of the response is too large")]
     HeadTooLarge,
-    /// The HTTP client could not be set up.
-    #[error("the HTTP client cannot start ({0})")]
+    /// The HTTP client could not be built, or the request could not.
+    #[error("cannot set up the HTTP request ({0})")]
     Setup(String),
     /// The request was never sent, because it needs a proof of possession and there is none.
     #[error("not sent: {0}")]
-    Unproven(String),
+    MissingDpopProof(String),
 }
 
 impl HttpError {
-    /// An error at `url`, whose query is dropped.
+    /// Creates an error at `url`. The query is removed.
     pub fn new(url: &Url, cause: HttpErrorKind) -> Self {
         Self {
             url: without_query(url),
@@ -68,7 +68,7 @@ impl HttpError {
         }
     }
 
-    /// Returns whether one side does not accept the certificate of the other.
+    /// Returns whether one side did not accept the certificate of the other.
     pub fn is_about_certificates(&self) -> bool {
         matches!(
             self.cause,
@@ -76,7 +76,7 @@ impl HttpError {
         )
     }
 
-    /// Returns whether the request surely did not reach the server, so that it may be sent again.
+    /// Returns whether the request certainly did not reach the server, so that it may be sent again.
     pub fn never_sent(&self) -> bool {
         matches!(
             self.cause,
@@ -84,7 +84,7 @@ impl HttpError {
                 | HttpErrorKind::Certificate(_)
                 | HttpErrorKind::CertificateRequired
                 | HttpErrorKind::NotTls
-                | HttpErrorKind::Unproven(_)
+                | HttpErrorKind::MissingDpopProof(_)
         )
     }
 }

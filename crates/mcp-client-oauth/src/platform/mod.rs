@@ -1,5 +1,5 @@
-//! The outside world, as three small traits: network, time and person (storage is in
-//! [`store`](crate::store)).
+//! The interfaces to the outside, as three small traits: network, time and user interaction (storage is
+//! in [`store`](crate::store)).
 
 use std::{fmt, sync::Arc};
 
@@ -38,28 +38,28 @@ pub use http_error::{HttpError, HttpErrorKind};
 pub use interaction::Interaction;
 pub(crate) use without_query::without_query;
 
-use self::rate_limit::Turns;
+use self::rate_limit::RateLimiter;
 #[cfg(feature = "mcp")]
 pub(crate) use self::reqwest_error::cause_of;
 #[cfg(feature = "reqwest")]
 pub use self::{reqwest::ReqwestClient, resolver::Resolver};
 
-/// Everything that a flow needs from outside. Cloning shares it.
+/// The interfaces that a login needs. Cloning shares them.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Platform {
-    /// Network.
+    /// The HTTP client.
     pub http: Arc<dyn HttpClient>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Person.
+    /// The interaction with the user.
     pub interaction: Arc<dyn Interaction>,
-    /// Who may ask an issuer for tokens now.
-    pub(crate) turns: Turns,
+    /// Limits the concurrent token requests to an issuer.
+    pub(crate) rate_limiter: RateLimiter,
 }
 
 impl Platform {
-    /// A platform of given parts.
+    /// Creates a platform of the given parts.
     pub fn new(
         http: Arc<dyn HttpClient>,
         clock: Arc<dyn Clock>,
@@ -69,13 +69,13 @@ impl Platform {
             http,
             clock,
             interaction,
-            turns: Turns::default(),
+            rate_limiter: RateLimiter::default(),
         }
     }
 
-    /// This machine: reqwest, the system clock and the person's own browser.
+    /// Creates a platform of reqwest, the system clock and the user's browser.
     ///
-    /// Nothing is opened yet: the HTTP client and its TLS roots are made by the first request.
+    /// The HTTP client is built and its TLS roots are read by the first request.
     #[cfg(all(feature = "reqwest", feature = "browser"))]
     pub fn system() -> Self {
         Self::new(
@@ -85,7 +85,7 @@ impl Platform {
         )
     }
 
-    /// The same platform with another person.
+    /// Replaces the interaction with the user.
     #[must_use]
     pub fn with_interaction(mut self, interaction: Arc<dyn Interaction>) -> Self {
         self.interaction = interaction;

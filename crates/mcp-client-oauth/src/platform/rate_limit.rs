@@ -1,5 +1,5 @@
-//! Who may ask an issuer for tokens now: a thousand sessions whose tokens end in the same second are
-//! not a thousand requests in the same second (H118).
+//! Limits the concurrent token requests to an issuer: a thousand sessions with tokens that expire in the
+//! same second must not send a thousand requests in that second.
 
 use std::{
     collections::HashMap,
@@ -10,29 +10,29 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::mutex::lock;
 
-/// Says how many renewals go on at one issuer at once.
-const AT_ONCE: usize = 8;
+/// The number of concurrent refreshes at one issuer.
+const CONCURRENCY: usize = 8;
 
-/// The turns at each issuer, for everybody who shares a platform.
+/// The limits of all issuers, shared by the clones of a platform.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Turns(Arc<Mutex<HashMap<String, Weak<Semaphore>>>>);
+pub(crate) struct RateLimiter(Arc<Mutex<HashMap<String, Weak<Semaphore>>>>);
 
-impl Turns {
-    /// Waits for a turn at `issuer`. It is the next one's when what is returned is dropped.
-    pub(crate) async fn at(&self, issuer: &str) -> Option<OwnedSemaphorePermit> {
-        // Nobody closes it, so there is always a turn.
-        self.queue(issuer).acquire_owned().await.ok()
+impl RateLimiter {
+    /// Waits for a permit of `issuer`. Dropping the permit releases it.
+    pub(crate) async fn acquire(&self, issuer: &str) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed, so this does not fail.
+        self.semaphore(issuer).acquire_owned().await.ok()
     }
 
-    /// Issuers at which nobody waits are forgotten, so that this does not grow for ever (H184).
-    fn queue(&self, issuer: &str) -> Arc<Semaphore> {
-        let mut queues = lock(&self.0);
-        if let Some(queue) = queues.get(issuer).and_then(Weak::upgrade) {
-            return queue;
+    /// Removes the issuers without pending requests, so that the map does not grow for ever.
+    fn semaphore(&self, issuer: &str) -> Arc<Semaphore> {
+        let mut semaphores = lock(&self.0);
+        if let Some(semaphore) = semaphores.get(issuer).and_then(Weak::upgrade) {
+            return semaphore;
         }
-        queues.retain(|_, queue| queue.strong_count() > 0);
-        let queue = Arc::new(Semaphore::new(AT_ONCE));
-        queues.insert(issuer.to_owned(), Arc::downgrade(&queue));
-        queue
+        semaphores.retain(|_, semaphore| semaphore.strong_count() > 0);
+        let semaphore = Arc::new(Semaphore::new(CONCURRENCY));
+        semaphores.insert(issuer.to_owned(), Arc::downgrade(&semaphore));
+        semaphore
     }
 }

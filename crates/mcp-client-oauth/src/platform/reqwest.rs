@@ -1,5 +1,6 @@
-//! The network, by reqwest: no redirects, no cookies, bounded in size and time, and with the
-//! address rule applied to the very address that is connected to (H31-H37).
+//! The HTTP client, over reqwest: no redirects, no cookies, bounded in size and time. The address policy is
+//! applied to the address that is connected to, so that a name cannot resolve to a forbidden one (MCP
+//! security best practices, SSRF).
 
 use std::{
     sync::{Arc, OnceLock},
@@ -20,32 +21,32 @@ use super::{
     http_error::{HttpError, HttpErrorKind},
     reqwest_error::{cause_of, chain},
     resolver::{PolicedResolver, Resolver, SystemResolver},
-    tls::Trust,
+    tls::TlsConfig,
     without_query::without_query,
 };
 #[cfg(feature = "mcp")]
 use crate::server_url::ServerUrl;
 use crate::{
     secret::Secret,
-    server_url::{is_in_clear, is_loopback},
+    server_url::{is_loopback, is_plaintext},
 };
 
-/// Holds what a server sees as our name.
+/// The `User-Agent` header.
 const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"));
 
 /// An [`HttpClient`] over reqwest and rustls.
 ///
 /// It costs nothing until the first request: TLS roots are read then. Connections are pooled by
-/// [`AddressSpace`], because the address rule is part of the connector. The proxies of the environment
-/// (`HTTPS_PROXY`, `NO_PROXY`, ...) are used, but never for loopback or for what is not encrypted;
-/// behind a proxy the proxy resolves names, so there the rule can judge literal addresses only.
+/// [`AddressSpace`], because the address policy is part of the connector. The proxies of the environment
+/// (`HTTPS_PROXY`, `NO_PROXY`, ...) are used, but never for loopback or for plain http to a private
+/// network; behind a proxy the proxy resolves names, so there the policy checks literal addresses only.
 #[derive(Debug)]
 pub struct ReqwestClient {
     direct: [OnceLock<reqwest::Client>; AddressSpace::COUNT],
     proxied: OnceLock<reqwest::Client>,
     proxies: OnceLock<Matcher>,
-    trust: Trust,
-    names: Arc<dyn Resolver>,
+    tls: TlsConfig,
+    resolver: Arc<dyn Resolver>,
 }
 
 impl Default for ReqwestClient {
@@ -54,54 +55,51 @@ impl Default for ReqwestClient {
             direct: Default::default(),
             proxied: OnceLock::new(),
             proxies: OnceLock::new(),
-            trust: Trust::default(),
-            names: Arc::new(SystemResolver),
+            tls: TlsConfig::default(),
+            resolver: Arc::new(SystemResolver),
         }
     }
 }
 
 impl ReqwestClient {
-    /// Trusts the certificate authorities of `bundle` (PEM), and none of the system's: for a server
-    /// with a certificate of its house.
+    /// Trusts only the certificate authorities of `bundle` (PEM), and not those of the system.
     ///
     /// # Errors
-    /// [`HttpErrorKind::Setup`] if there is no certificate in it.
+    /// [`HttpErrorKind::Setup`] if it has no certificate.
     pub fn with_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorKind> {
-        self.trust.with_only_roots(bundle)?;
-        Ok(self.afresh())
+        self.tls.with_only_roots(bundle)?;
+        Ok(self.without_connections())
     }
 
-    /// Trusts the certificate authorities of `bundle` (PEM) besides those that it trusts already: for
-    /// a network with an authority of its own.
+    /// Trusts the certificate authorities of `bundle` (PEM) too: for a network with its own authority.
     ///
     /// # Errors
-    /// [`HttpErrorKind::Setup`] if there is no certificate in it.
+    /// [`HttpErrorKind::Setup`] if it has no certificate.
     pub fn with_extra_roots(mut self, bundle: &[u8]) -> Result<Self, HttpErrorKind> {
-        self.trust.with_extra_roots(bundle)?;
-        Ok(self.afresh())
+        self.tls.with_extra_roots(bundle)?;
+        Ok(self.without_connections())
     }
 
-    /// Shows the certificate of `pem` to servers that ask for one (mutual TLS), and proves it by its
-    /// key, which is in `pem` too. It says who we are to each server that asks, the authorization
-    /// server among them, and nothing else of ours.
+    /// Authenticates with the client certificate and key of `pem` to each server that requests a
+    /// certificate (mutual TLS), the authorization server included.
     ///
     /// # Errors
     /// [`HttpErrorKind::Setup`] if either is missing, or the key is encrypted.
     pub fn with_identity(mut self, pem: &Secret<Vec<u8>>) -> Result<Self, HttpErrorKind> {
-        self.trust.with_client_identity(pem)?;
-        Ok(self.afresh())
+        self.tls.with_client_identity(pem)?;
+        Ok(self.without_connections())
     }
 
-    /// Finds addresses by `resolver` instead of the system. What it answers is judged by the network
-    /// policy. Behind a proxy, which resolves names itself, it is not asked.
+    /// Resolves names by `resolver` instead of the system. The address policy is applied to its results. It
+    /// is not used behind a proxy, which resolves names itself.
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
-        self.names = resolver;
-        self.afresh()
+        self.resolver = resolver;
+        self.without_connections()
     }
 
-    /// Without the connections that were made otherwise.
-    fn afresh(self) -> Self {
+    /// Drops the connections that were made with other settings.
+    fn without_connections(self) -> Self {
         Self {
             direct: Default::default(),
             proxied: OnceLock::new(),
@@ -112,7 +110,7 @@ impl ReqwestClient {
     fn client(&self, route: Route) -> Result<&reqwest::Client, HttpErrorKind> {
         let slot = match route {
             Route::Proxied => &self.proxied,
-            Route::Direct(reach) => &self.direct[reach as usize],
+            Route::Direct(address_space) => &self.direct[address_space as usize],
         };
         if let Some(client) = slot.get() {
             return Ok(client);
@@ -127,14 +125,15 @@ impl ReqwestClient {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(METADATA_DEADLINE);
-        let builder = self.trust.apply(builder);
+        let builder = self.tls.apply(builder);
         let builder = match route {
             Route::Proxied => builder,
-            Route::Direct(reach) => {
-                let names = Arc::clone(&self.names);
-                builder
-                    .no_proxy()
-                    .dns_resolver(PolicedResolver { names, reach })
+            Route::Direct(address_space) => {
+                let inner = Arc::clone(&self.resolver);
+                builder.no_proxy().dns_resolver(PolicedResolver {
+                    inner,
+                    address_space,
+                })
             }
         };
         builder
@@ -142,27 +141,27 @@ impl ReqwestClient {
             .map_err(|error| HttpErrorKind::Setup(chain(&error)))
     }
 
-    /// For requests to `server` itself, wherever the person says it is: no redirects, no deadline for
-    /// the whole exchange, because an event stream has none.
+    /// Returns a client for requests to `server` itself, which the user named and which may be at any
+    /// address: no redirects, and no time limit for the whole exchange, because an event stream has none.
     #[cfg(feature = "mcp")]
     pub(crate) fn client_of(&self, server: &ServerUrl) -> Result<reqwest::Client, HttpError> {
-        let (url, reach) = (server.as_url(), AddressSpace::for_server(server));
-        // No resolver is asked about a literal address.
-        let allowed = reach.check_url(url).map_err(HttpErrorKind::from);
-        let client = allowed.and_then(|()| self.client(self.route(url, reach)));
+        let (url, address_space) = (server.as_url(), AddressSpace::for_server(server));
+        // A literal address is not resolved, so it is checked here.
+        let allowed = address_space.check_url(url).map_err(HttpErrorKind::from);
+        let client = allowed.and_then(|()| self.client(self.route(url, address_space)));
         client.cloned().map_err(|cause| HttpError::new(url, cause))
     }
 
-    /// Returns the way to `url`, which may be visited with this `reach`.
-    fn route(&self, url: &Url, reach: AddressSpace) -> Route {
-        match reach {
-            // Who a proxy would hand it to, nobody knows.
-            AddressSpace::PrivateOverHttp if is_in_clear(url) => {
+    /// Returns the route to `url` for a request that is limited to this `address_space`.
+    fn route(&self, url: &Url, address_space: AddressSpace) -> Route {
+        match address_space {
+            // A proxy could forward unencrypted requests to a public address.
+            AddressSpace::PrivateOverHttp if is_plaintext(url) => {
                 Route::Direct(AddressSpace::PrivateOverHttp)
             }
             _ if is_proxied(self.proxies.get_or_init(Matcher::from_system), url) => Route::Proxied,
             AddressSpace::PrivateOverHttp => Route::Direct(AddressSpace::Private),
-            reach => Route::Direct(reach),
+            address_space => Route::Direct(address_space),
         }
     }
 
@@ -187,14 +186,14 @@ impl ReqwestClient {
         })
     }
 
-    /// Sends a request, and returns when the head of the answer is here; and which way that went.
+    /// Sends a request, and returns the head of the response and the route.
     async fn head(
         &self,
         request: Request,
         body: Option<Body>,
     ) -> Result<(reqwest::Response, Route), HttpErrorKind> {
-        request.reach.check_url(&request.url)?;
-        let route = self.route(&request.url, request.reach);
+        request.address_space.check_url(&request.url)?;
+        let route = self.route(&request.url, request.address_space);
         let client = self.client(route)?;
         let body = match body {
             Some(body) => reqwest::Body::wrap(SyncBody::new(body)),
@@ -210,28 +209,28 @@ impl ReqwestClient {
         Ok((response, route))
     }
 
-    /// Returns with the head of an answer, whose body is read as it comes.
+    /// Sends a request, and returns the head of the response with a streamed body.
     async fn begin(
         &self,
         request: Request,
         body: Option<Body>,
     ) -> Result<http::Response<Body>, HttpError> {
-        let (told, deadline) = (Told::of(&request), request.deadline);
-        let outcome = told.within(deadline, self.head(request, body)).await;
-        told.end(outcome.as_ref().map(|(response, _)| response.status()));
+        let (log, deadline) = (RequestLog::of(&request), request.deadline);
+        let outcome = log.within(deadline, self.head(request, body)).await;
+        log.end(outcome.as_ref().map(|(response, _)| response.status()));
         let (head, body) = http::Response::from(outcome?.0).into_parts();
         let body = body.map_err(|error| cause_of(&error));
         Ok(http::Response::from_parts(head, Body::new(body)))
     }
 }
 
-/// By whom a connection is made: each has a pool of its own.
+/// The route of a connection. Each has its own pool.
 #[derive(Clone, Copy, Debug)]
 enum Route {
-    /// By the proxy of the environment.
+    /// Through the proxy of the environment.
     Proxied,
-    /// To an address that the rule of this reach allows. [`AddressSpace::PrivateOverHttp`] is for what is
-    /// not encrypted; the rest of that reach goes by the way of [`AddressSpace::Private`].
+    /// To an address that this address space allows. [`AddressSpace::PrivateOverHttp`] is for plain http
+    /// alone; https requests with it have the route of [`AddressSpace::Private`].
     Direct(AddressSpace),
 }
 
@@ -245,9 +244,9 @@ fn is_proxied(proxies: &Matcher, url: &Url) -> bool {
 #[async_trait]
 impl HttpClient for ReqwestClient {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
-        let (told, deadline) = (Told::of(&request), request.deadline);
-        let outcome = told.within(deadline, self.exchange(request)).await;
-        told.end(outcome.as_ref().map(|response| response.status));
+        let (log, deadline) = (RequestLog::of(&request), request.deadline);
+        let outcome = log.within(deadline, self.exchange(request)).await;
+        log.end(outcome.as_ref().map(|response| response.status));
         outcome
     }
 
@@ -264,13 +263,13 @@ impl HttpClient for ReqwestClient {
     }
 }
 
-/// Holds what the log says of one request.
-struct Told {
+/// Logs one request.
+struct RequestLog {
     method: Method,
     url: Url,
 }
 
-impl Told {
+impl RequestLog {
     fn of(request: &Request) -> Self {
         tracing::trace!(?request, "sending");
         Self {
@@ -295,14 +294,14 @@ impl Told {
         match outcome {
             Ok(status) => {
                 let (url, status) = (without_query(&self.url), status.as_u16());
-                tracing::debug!(%method, %url, status, "answered");
+                tracing::debug!(%method, %url, status, "response");
             }
-            Err(error) => tracing::debug!(%method, %error, "not answered"),
+            Err(error) => tracing::debug!(%method, %error, "no response"),
         }
     }
 }
 
-/// Reads the body while counting: what a server says of its length is not believed.
+/// Reads the body and counts its bytes: `Content-Length` may be wrong.
 async fn read_body(response: &mut reqwest::Response, limit: usize) -> Result<Bytes, HttpErrorKind> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| cause_of(&error))? {

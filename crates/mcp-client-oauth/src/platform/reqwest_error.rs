@@ -1,4 +1,4 @@
-//! What an error of reqwest means.
+//! Conversion of reqwest's errors.
 
 use std::error::Error as _;
 
@@ -6,7 +6,7 @@ use rustls::{AlertDescription, InvalidMessage};
 
 use super::{address_policy::UrlPolicyError, http_error::HttpErrorKind};
 
-/// Says how many characters of a reason are told.
+/// The number of characters of a reason that are kept.
 const LONGEST_REASON: usize = 200;
 
 pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorKind {
@@ -21,9 +21,9 @@ pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorKind {
         }
         match inner.downcast_ref::<rustls::Error>() {
             Some(refused @ rustls::Error::InvalidCertificate(_)) => {
-                return HttpErrorKind::Certificate(plain(&refused.to_string()));
+                return HttpErrorKind::Certificate(escape(&refused.to_string()));
             }
-            Some(rustls::Error::AlertReceived(alert)) if is_about_ours(*alert) => {
+            Some(rustls::Error::AlertReceived(alert)) if is_about_client_certificate(*alert) => {
                 return HttpErrorKind::CertificateRequired;
             }
             // RFC 8446 §5.1: the first byte of a record is its content type, and none of them begins
@@ -42,9 +42,9 @@ pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorKind {
     }
 }
 
-/// Returns whether a server says by it that it wants a certificate of ours, or another one (RFC 8446 §6.2). It
-/// has not read the request then.
-fn is_about_ours(alert: AlertDescription) -> bool {
+/// Returns whether a server sends this alert to require a client certificate, or another one (RFC 8446
+/// §6.2). Then it has not read the request.
+fn is_about_client_certificate(alert: AlertDescription) -> bool {
     matches!(
         alert,
         AlertDescription::CertificateRequired
@@ -58,16 +58,16 @@ fn is_about_ours(alert: AlertDescription) -> bool {
     )
 }
 
-/// Returns the innermost reason: the outer ones repeat "error sending request", and may hold the URL. It may
-/// repeat what a server wrote, names in its certificate for one, so it is kept short and plain.
+/// Returns the innermost reason: the outer ones repeat "error sending request" and may hold the URL. It may
+/// repeat a server's text, such as names in its certificate, so it is shortened and escaped.
 pub(super) fn chain(error: &reqwest::Error) -> String {
     match causes(error).last() {
-        Some(innermost) => plain(&innermost.to_string()),
+        Some(innermost) => escape(&innermost.to_string()),
         None => "the request failed".to_owned(),
     }
 }
 
-/// Returns what is below an error. An error of I/O does not name what it holds as its source.
+/// Returns the sources of an error. An I/O error does not report the error that it wraps as its source.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |error| {
         let error: &(dyn std::error::Error + 'static) = *error;
@@ -78,7 +78,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
     })
 }
 
-fn plain(text: &str) -> String {
+fn escape(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_graphic() || c == ' ';
     let shown = text.chars().take(LONGEST_REASON);
     let shown = shown.map(|c| if is_plain(c) { c } else { '?' });
@@ -91,10 +91,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_short_and_plain() {
-        assert_eq!(plain("connection refused"), "connection refused");
-        assert_eq!(plain("a\u{1b}[2Jb\nc\u{202e}é"), "a?[2Jb?c??");
-        let long = plain(&"x".repeat(5000));
+    fn a_reason_is_shortened_and_escaped() {
+        assert_eq!(escape("connection refused"), "connection refused");
+        assert_eq!(escape("a\u{1b}[2Jb\nc\u{202e}é"), "a?[2Jb?c??");
+        let long = escape(&"x".repeat(5000));
         assert_eq!(long.len(), LONGEST_REASON + 3);
     }
 }

@@ -1,4 +1,4 @@
-//! Which addresses a name leads to, and which of them may be connected to (H35-H37).
+//! Name resolution under the address policy (MCP security best practices, SSRF).
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
@@ -7,19 +7,18 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address_policy::{AddressSpace, UrlPolicyError};
 
-/// Finds the addresses of a host, in the place of the system: by a directory of services, say, or a
-/// DNS of its own. It is asked once for each connection, and the network policy judges what it
-/// answers: it opens no way to a place that is forbidden.
+/// Resolves host names instead of the system: by a service directory, for example. It is called once for
+/// each connection. The address policy is applied to its results, so it cannot allow a forbidden address.
 #[async_trait]
 pub trait Resolver: fmt::Debug + Send + Sync {
-    /// Returns the addresses of `host`, the best first. Their port is of no account: it is that of the URL.
+    /// Returns the addresses of `host`, the best first. Their port is ignored: the URL has it.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The reason why there are none.
     async fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>>;
 }
 
-/// As the system does it: its files, its DNS.
+/// The resolver of the system.
 #[derive(Debug)]
 pub(super) struct SystemResolver;
 
@@ -30,37 +29,37 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// Lets only those addresses through that the rule allows: the check and the connection use the same
-/// answer, so that a name which is rebound in between gains nothing.
+/// Returns only the addresses that the policy allows. The check and the connection use the same result, so
+/// DNS rebinding between them is impossible.
 #[derive(Debug)]
 pub(super) struct PolicedResolver {
-    pub(super) names: Arc<dyn Resolver>,
-    /// [`AddressSpace::PrivateOverHttp`] is for what is not encrypted.
-    pub(super) reach: AddressSpace,
+    pub(super) inner: Arc<dyn Resolver>,
+    /// The limit. [`AddressSpace::PrivateOverHttp`] is for plain http.
+    pub(super) address_space: AddressSpace,
 }
 
 impl Resolve for PolicedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (names, reach) = (Arc::clone(&self.names), self.reach);
+        let (inner, address_space) = (Arc::clone(&self.inner), self.address_space);
         Box::pin(async move {
             let host = name.as_str();
-            let found = names.addresses(host).await?;
-            let allowed = allowed(host, found, reach)?;
+            let found = inner.addresses(host).await?;
+            let allowed = allowed(host, found, address_space)?;
             Ok(Box::new(allowed.into_iter().map(without_port)) as Addrs)
         })
     }
 }
 
-/// Of what a name leads to, what may be connected to.
+/// Returns the addresses that may be connected to.
 fn allowed(
     host: &str,
     found: Vec<SocketAddr>,
-    reach: AddressSpace,
+    address_space: AddressSpace,
 ) -> Result<Vec<SocketAddr>, UrlPolicyError> {
     let mut allowed = Vec::new();
     let mut refusal = None;
     for address in found {
-        match reach.judge(host, address.ip()) {
+        match address_space.check_resolved(host, address.ip()) {
             Ok(()) => allowed.push(address),
             Err(refused) => drop(refusal.get_or_insert(refused)),
         }
@@ -86,56 +85,56 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_judged_by_the_address_that_it_resolves_to() {
-        let resolve = async |reach| {
-            let names = Arc::new(SystemResolver);
+    async fn a_name_is_checked_by_the_address_that_it_resolves_to() {
+        let resolve = async |address_space| {
+            let inner = Arc::new(SystemResolver);
             let name = "localhost".parse().unwrap();
-            PolicedResolver { names, reach }.resolve(name).await
+            PolicedResolver {
+                inner,
+                address_space,
+            }
+            .resolve(name)
+            .await
         };
         let found = resolve(AddressSpace::Loopback).await.unwrap();
         assert!(found.count() > 0);
-        for reach in [
+        for address_space in [
             AddressSpace::Public,
             AddressSpace::Private,
             AddressSpace::LinkLocal,
         ] {
-            let Err(error) = resolve(reach).await else {
-                panic!("{reach:?}");
+            let Err(error) = resolve(address_space).await else {
+                panic!("{address_space:?}");
             };
             let forbidden = error.downcast_ref::<UrlPolicyError>();
             let is_address = matches!(
                 forbidden,
                 Some(UrlPolicyError::Address(_, AddressSpace::Loopback))
             );
-            assert!(is_address, "{reach:?}: {error}");
+            assert!(is_address, "{address_space:?}: {error}");
         }
     }
 
     #[test]
-    fn of_mixed_addresses_only_the_allowed_are_connected_to() {
+    fn only_the_allowed_addresses_of_a_name_are_connected_to() {
         let all = addresses(&["169.254.169.254", "93.184.215.14", "::1", "::ffff:10.0.0.1"]);
-        let judged = |found: &[SocketAddr], reach| allowed("h", found.to_vec(), reach);
-        assert_eq!(judged(&all, AddressSpace::Public), Ok(vec![all[1]]));
+        let check =
+            |found: &[SocketAddr], address_space| allowed("h", found.to_vec(), address_space);
+        assert_eq!(check(&all, AddressSpace::Public), Ok(vec![all[1]]));
+        assert_eq!(check(&all, AddressSpace::Private), Ok(vec![all[1], all[3]]));
+        assert_eq!(check(&all, AddressSpace::Loopback), Ok(all.clone()));
+        assert_eq!(check(&all, AddressSpace::PrivateOverHttp), Ok(vec![all[3]]));
+        assert_eq!(check(&[], AddressSpace::Public), Ok(Vec::new()));
         assert_eq!(
-            judged(&all, AddressSpace::Private),
-            Ok(vec![all[1], all[3]])
-        );
-        assert_eq!(judged(&all, AddressSpace::Loopback), Ok(all.clone()));
-        assert_eq!(
-            judged(&all, AddressSpace::PrivateOverHttp),
-            Ok(vec![all[3]])
-        );
-        assert_eq!(judged(&[], AddressSpace::Public), Ok(Vec::new()));
-        assert_eq!(
-            judged(&[all[0], all[2]], AddressSpace::Public),
+            check(&[all[0], all[2]], AddressSpace::Public),
             Err(UrlPolicyError::Address(
                 "h".to_owned(),
                 AddressSpace::LinkLocal
             ))
         );
         assert_eq!(
-            judged(&[all[1]], AddressSpace::PrivateOverHttp),
-            Err(UrlPolicyError::InClear(
+            check(&[all[1]], AddressSpace::PrivateOverHttp),
+            Err(UrlPolicyError::Plaintext(
                 "h".to_owned(),
                 AddressSpace::Public
             ))

@@ -1,5 +1,5 @@
-//! Whom a connection trusts, and as whom it comes: certificate authorities, and a certificate of our
-//! own where a server asks for one.
+//! TLS settings: the trusted certificate authorities, and the client certificate for servers that request
+//! one.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use reqwest::{Certificate, ClientBuilder, Identity};
 use super::{http_error::HttpErrorKind, reqwest_error::chain};
 use crate::secret::Secret;
 
-/// The system's authorities, and no certificate of our own, unless something else is said.
+/// The TLS settings. The default trusts the system's certificate authorities and has no client certificate.
 #[derive(Default)]
-pub(super) struct Trust {
+pub(super) struct TlsConfig {
     roots: Vec<Certificate>,
-    /// Says whether the system's own are not trusted beside those.
+    /// Says whether the system's certificate authorities are not trusted.
     is_exclusive: bool,
     identity: Option<Identity>,
 }
 
-impl Trust {
+impl TlsConfig {
     pub(super) fn with_only_roots(&mut self, bundle: &[u8]) -> Result<(), HttpErrorKind> {
         self.roots = certificates(bundle)?;
         self.is_exclusive = true;
@@ -29,14 +29,14 @@ impl Trust {
         Ok(())
     }
 
-    /// Returns what `reqwest` and rustls keep of the key is not wiped from memory.
+    /// Sets the client certificate and key. The copies in `reqwest` and rustls are not wiped from memory.
     pub(super) fn with_client_identity(
         &mut self,
         pem: &Secret<Vec<u8>>,
     ) -> Result<(), HttpErrorKind> {
         let identity = Identity::from_pem(pem.expose()).map_err(|_| {
-            let why = "there has to be a certificate and its key, not encrypted, both in PEM form";
-            HttpErrorKind::Setup(why.to_owned())
+            let reason = "expected a certificate and its unencrypted key, both in PEM form";
+            HttpErrorKind::Setup(reason.to_owned())
         })?;
         self.identity = Some(identity);
         Ok(())
@@ -60,13 +60,13 @@ fn certificates(bundle: &[u8]) -> Result<Vec<Certificate>, HttpErrorKind> {
     let roots = Certificate::from_pem_bundle(bundle);
     let roots = roots.map_err(|error| HttpErrorKind::Setup(chain(&error)))?;
     if roots.is_empty() {
-        let why = "the CA bundle has no certificate in PEM form";
-        return Err(HttpErrorKind::Setup(why.to_owned()));
+        let reason = "the CA bundle has no certificate in PEM form";
+        return Err(HttpErrorKind::Setup(reason.to_owned()));
     }
     Ok(roots)
 }
 
-impl fmt::Debug for Trust {
+impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trust")
             .field("roots", &self.roots.len())

@@ -1,8 +1,8 @@
-//! Leaves out of a URL what may be secret.
+//! Removes the parts of a URL that may be secret.
 
 use url::Url;
 
-/// Returns a URL as it may be shown: a query may hold a code or a token.
+/// Returns `url` without its query and fragment, for logs and errors: they may hold a code or a token.
 pub(crate) fn without_query(url: &Url) -> Url {
     let mut shown = url.clone();
     shown.set_query(None);

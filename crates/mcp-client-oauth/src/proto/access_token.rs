@@ -1,6 +1,6 @@
 //! An access token, as requests carry it (RFC 6750 §2.1, RFC 9449 §7.1).
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// The longest token that is taken (H79).
+/// The longest token that is accepted, in bytes (docs/hostile.md H79).
 pub(super) const LONGEST_TOKEN: usize = 16 * 1024;
 const BEARER: &str = "Bearer ";
 const DPOP: &str = "DPoP ";
@@ -22,10 +22,10 @@ const DPOP: &str = "DPoP ";
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum AuthScheme {
-    /// Whoever has the token may use it (RFC 6750).
+    /// Anyone who has the token can use it (RFC 6750).
     #[default]
     Bearer,
-    /// Each request needs a proof that the sender has the key that the token is bound to (RFC 9449).
+    /// Each request needs a proof of possession of the key that the token is bound to (RFC 9449).
     DPoP,
 }
 
@@ -38,19 +38,30 @@ impl AuthScheme {
         }
     }
 
-    /// Returns the scheme of that name, in any case (RFC 9110 §11.1, RFC 6749 §5.1).
-    pub fn named(name: &str) -> Option<Self> {
-        let all = [Self::Bearer, Self::DPoP];
-        all.into_iter()
-            .find(|scheme| scheme.as_str().eq_ignore_ascii_case(name))
-    }
-
-    /// Returns what stands before the token in the header.
+    /// Returns the text before the token in the header.
     fn prefix(self) -> &'static str {
         match self {
             Self::Bearer => BEARER,
             Self::DPoP => DPOP,
         }
+    }
+}
+
+/// Says that a name is not that of an [`AuthScheme`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("unknown authentication scheme (known are Bearer and DPoP)")]
+#[non_exhaustive]
+pub struct UnknownSchemeError;
+
+impl FromStr for AuthScheme {
+    type Err = UnknownSchemeError;
+
+    /// Parses the name of a scheme, in any case (RFC 9110 §11.1, RFC 6749 §5.1).
+    fn from_str(name: &str) -> Result<Self, UnknownSchemeError> {
+        [Self::Bearer, Self::DPoP]
+            .into_iter()
+            .find(|scheme| scheme.as_str().eq_ignore_ascii_case(name))
+            .ok_or(UnknownSchemeError)
     }
 }
 
@@ -60,7 +71,8 @@ impl fmt::Display for AuthScheme {
     }
 }
 
-/// An access token that can go into a header as it is: it was checked when it came (H78).
+/// An access token that can go into a header as it is: it was checked when it was parsed
+/// (RFC 6750 §2.1).
 ///
 /// It is kept as the ready `Authorization` value, so that using it costs a reference count; its
 /// memory is wiped with the last copy.
@@ -68,8 +80,8 @@ impl fmt::Display for AuthScheme {
 pub struct AccessToken(HeaderValue);
 
 impl AccessToken {
-    /// Returns a bearer token: `b64token` characters (RFC 6750 §2.1), and other visible ASCII that servers
-    /// use.
+    /// Returns a bearer token: `b64token` characters (RFC 6750 §2.1), and other visible ASCII that
+    /// servers use.
     pub fn new(token: &str) -> Option<Self> {
         Self::of(AuthScheme::Bearer, token)
     }
@@ -79,7 +91,7 @@ impl AccessToken {
         Self::of(AuthScheme::DPoP, token)
     }
 
-    /// Returns a token that is used in this way.
+    /// Returns a token of a scheme.
     pub fn of(scheme: AuthScheme, token: &str) -> Option<Self> {
         let fits = (1..=LONGEST_TOKEN).contains(&token.len());
         if !fits || !token.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
@@ -91,7 +103,7 @@ impl AccessToken {
         Some(Self(value))
     }
 
-    /// Returns how it is used.
+    /// Returns the scheme of the token.
     pub fn scheme(&self) -> AuthScheme {
         if self.0.as_bytes().starts_with(DPOP.as_bytes()) {
             AuthScheme::DPoP
@@ -105,7 +117,7 @@ impl AccessToken {
         self.0.clone()
     }
 
-    /// Marks the place where the bare token leaves its wrapper.
+    /// Returns the bare token; the name marks where a secret leaves its wrapper.
     pub fn expose(&self) -> &str {
         self.0
             .to_str()
@@ -114,7 +126,7 @@ impl AccessToken {
             .unwrap_or_default()
     }
 
-    /// Returns a hint for people; see [`Secret::redacted`].
+    /// Returns a short form to show; see [`Secret::redacted`].
     pub fn redacted(&self) -> String {
         Secret::new(self.expose().to_owned()).redacted()
     }
@@ -126,8 +138,8 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// A bearer token is its text, as in the records of every version. One that is bound is an object,
-/// `{"DPoP": text}`, so that nobody takes it for one that is not.
+/// Writes a bearer token as its text, as in the records of every version, and a token that is bound to a
+/// key as an object, `{"DPoP": text}`, so that an older version does not read it as a bearer token.
 impl Serialize for AccessToken {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.scheme() {
@@ -147,7 +159,7 @@ impl<'de> Deserialize<'de> for AccessToken {
     }
 }
 
-/// Reads what is stored of a token, and never says what it was.
+/// Reads a stored token; its errors never quote it.
 struct Stored;
 
 impl<'de> Visitor<'de> for Stored {
@@ -184,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_says_how_it_is_used() {
+    fn a_token_knows_its_scheme() {
         let (bearer, bound) = (
             AccessToken::new("at").unwrap(),
             AccessToken::dpop("at").unwrap(),
@@ -201,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_is_written_as_ever_and_a_bound_one_is_not_taken_for_one() {
+    fn a_bearer_token_is_stored_as_text_and_a_bound_one_as_an_object() {
         let (bearer, bound) = (
             AccessToken::new("at").unwrap(),
             AccessToken::dpop("at").unwrap(),

@@ -1,4 +1,4 @@
-//! Token requests without a person: client credentials (RFC 6749 §4.4) and assertions (RFC 7523 §2.1).
+//! Non-interactive token requests: client credentials (RFC 6749 §4.4) and assertions (RFC 7523 §2.1).
 
 use super::{
     access_token::LONGEST_TOKEN, client_auth::ClientAuth, endpoint::EndpointUrl,
@@ -9,14 +9,14 @@ use crate::{
     secret::Secret,
 };
 
-/// A JWT that somebody else has signed: a workload identity, an ID token, an ID-JAG. It is passed on
-/// as it is, and whoever gets it judges it.
+/// A JWT of a third party: a workload identity, an ID token, an ID-JAG. It is sent unchanged, and its
+/// receiver verifies it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Assertion(Secret<String>);
 
 impl Assertion {
-    /// Returns the first line of `text`, without the blanks around it; none if that is no JWT: three parts
-    /// in base64url (RFC 7515 §7.1), and no longer than a token may be.
+    /// Returns the first line of `text`, without the blanks around it; none if that is no JWT: three
+    /// parts in base64url (RFC 7515 §7.1), and no longer than a token may be.
     pub fn parse(text: &str) -> Option<Self> {
         let line = text.lines().next()?.trim();
         let is_part = |part: &str| {
@@ -27,28 +27,28 @@ impl Assertion {
         (is_jwt && line.len() <= LONGEST_TOKEN).then(|| Self(Secret::new(line.to_owned())))
     }
 
-    /// Marks the place where it leaves its wrapper.
+    /// Returns the text; the name marks where a secret leaves its wrapper.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 }
 
-/// Returns the request of a client that asks in its own name (spec-checklist J1, J2).
+/// Returns the request for client credentials (RFC 6749 §4.4.2, SEP-1046).
 pub fn client_credentials_request(
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     scope: Option<&Scope>,
 ) -> Request {
     let grant = [("grant_type", "client_credentials")];
-    post(endpoint, reach, client, &grant, resource, scope)
+    post(endpoint, address_space, client, &grant, resource, scope)
 }
 
-/// Returns the request that trades an assertion for tokens (spec-checklist J5, J12).
+/// Returns the request that exchanges an assertion for tokens (RFC 7523 §2.1).
 pub fn assertion_request(
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     scope: Option<&Scope>,
@@ -58,12 +58,12 @@ pub fn assertion_request(
         ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
         ("assertion", assertion.expose()),
     ];
-    post(endpoint, reach, client, &grant, resource, scope)
+    post(endpoint, address_space, client, &grant, resource, scope)
 }
 
 fn post(
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     client: &ClientAuth<'_>,
     grant: &[(&str, &str)],
     resource: Option<&Resource>,
@@ -73,7 +73,7 @@ fn post(
     let mut fields = grant.to_vec();
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
-    client.build_form_request(endpoint, reach, &fields)
+    client.build_form_request(endpoint, address_space, &fields)
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_is_taken_and_nothing_around_it() {
+    fn the_first_line_is_read_without_blanks() {
         for text in [
             "aa.b-b.c_c",
             " aa.b-b.c_c \n",
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_jwt_is_not_sent() {
+    fn a_text_that_is_no_jwt_is_refused() {
         let long = format!("a.b.{}", "c".repeat(LONGEST_TOKEN));
         for text in [
             "",

@@ -1,4 +1,4 @@
-//! The authorization request and its answer (RFC 6749 §4.1, RFC 7636 §4.3, RFC 8707 §2, RFC 9207,
+//! The authorization request and its response (RFC 6749 §4.1, RFC 7636 §4.3, RFC 8707 §2, RFC 9207,
 //! OpenID Connect Core §3.1.2.1).
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -16,17 +16,17 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// The longest authorization code that is taken (H57).
+/// The longest authorization code that is accepted.
 const LONGEST_CODE: usize = 4096;
 /// 256 bits.
 const STATE_BYTES: usize = 32;
 
-/// Holds what binds a callback to its request: 256 random bits, in memory only (spec-checklist E7).
+/// The `state` that binds a callback to its request (RFC 6749 §10.12): 256 random bits, in memory only.
 #[derive(Clone, Debug)]
 pub struct State(Secret<String>);
 
 impl State {
-    /// Returns a fresh state.
+    /// Generates a state.
     pub fn generate() -> Result<Self, RandomError> {
         random_text::<STATE_BYTES>().map(Self)
     }
@@ -37,31 +37,31 @@ impl State {
     }
 }
 
-/// Holds what to ask the authorization endpoint for.
+/// Holds the parameters of an authorization request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AuthorizationRequest<'a> {
-    /// Who we are.
+    /// The client id.
     pub client_id: &'a str,
-    /// Says where the person comes back to.
+    /// The redirect URI.
     pub redirect_uri: &'a Url,
-    /// Holds what the token is for (RFC 8707); none only for a server of the legacy kind.
+    /// The resource that the token is for (RFC 8707); none only for a server that does not accept it.
     pub resource: Option<&'a Resource>,
-    /// Holds what it may do.
+    /// The requested scope.
     pub scope: Option<&'a Scope>,
     /// The thumbprint of the key that the code is bound to (RFC 9449 §10).
     pub dpop_jkt: Option<&'a str>,
     /// The nonce that an ID token must repeat; for the scope `openid` alone.
     pub nonce: Option<&'a Nonce>,
-    /// Holds what this server wants besides.
-    pub more: Option<&'a AuthorizeParameters>,
-    /// By what other names the server may call itself in its answer. There are none in the
-    /// specifications (RFC 9207 §2.4).
+    /// The extra parameters that this server requires.
+    pub extra_params: Option<&'a AuthorizeParameters>,
+    /// Other issuer names that are accepted in the response. RFC 9207 §2.4 allows none: they are
+    /// [quirks](crate::Quirks::issuers).
     pub other_issuers: &'a [Issuer],
 }
 
 impl<'a> AuthorizationRequest<'a> {
-    /// A request of given parts.
+    /// Creates a request.
     pub fn new(
         client_id: &'a str,
         redirect_uri: &'a Url,
@@ -75,13 +75,13 @@ impl<'a> AuthorizationRequest<'a> {
             scope,
             dpop_jkt: None,
             nonce: None,
-            more: None,
+            extra_params: None,
             other_issuers: &[],
         }
     }
 }
 
-/// A request on its way through the browser; used up by the callback.
+/// A request that was sent to the browser; its callback uses it up.
 #[derive(Debug)]
 pub struct PendingAuthorization {
     state: State,
@@ -93,8 +93,8 @@ pub struct PendingAuthorization {
     iss_required: bool,
 }
 
-/// A code that came back in answer to our own request. It can be had in no other way, so a code
-/// that was not checked cannot reach a token endpoint.
+/// A code of a checked response to a request of this client. Only [`PendingAuthorization::accept`] makes
+/// one, so a code that was not checked cannot reach a token endpoint.
 #[derive(Debug)]
 pub struct AuthorizationCode {
     pub(super) code: Secret<String>,
@@ -104,7 +104,7 @@ pub struct AuthorizationCode {
 }
 
 impl AuthorizationCode {
-    /// Returns what must be in nobody's words: a server may echo what it was sent (H160).
+    /// Returns the secrets to redact in errors: a server may echo the request (CWE-532).
     pub(crate) fn secrets(&self) -> [&str; 2] {
         [self.code.expose(), self.verifier.expose()]
     }
@@ -119,39 +119,39 @@ impl AuthorizationCode {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
-    /// Not the answer to our request.
+    /// Not the response to this request.
     #[error("the callback does not belong to this login")]
     State,
-    /// RFC 9207 §2.4: the answer of another server, a mix-up. What it says is not repeated (F6).
+    /// RFC 9207 §2.4: the response of another server, a mix-up attack. Its error text is not shown.
     #[error("the callback names the issuer `{found}`, but this login went to `{expected}`")]
     Issuer {
-        /// Says where the request went.
+        /// The issuer that the request went to.
         expected: Issuer,
-        /// Says where the answer says it comes from.
+        /// The issuer in the response.
         found: Issuer,
     },
-    /// RFC 9207 §2.4: the server promised to name itself, and the answer does not. Nothing of it is
-    /// read, so a user who has declined is told what that looks like: django-oauth-toolkit and
-    /// Canaille leave `iss` out of errors.
+    /// RFC 9207 §2.4: the metadata promises `iss`, and the response has none. Nothing else of it is
+    /// read, so the message has a hint for a user who has declined: django-oauth-toolkit and Canaille
+    /// leave `iss` out of errors.
     #[error(
         "a response came without `iss`, which `{0}` promises, and was ignored; if you just declined, \
          that is why"
     )]
     IssuerMissing(Issuer),
-    /// The server said no.
-    #[error("the authorization server answered {0}")]
+    /// The server refused.
+    #[error("the authorization server responded with {0}")]
     Refused(OAuthErrorResponse),
-    /// No code, two of them, or one that is none.
+    /// No code, two codes, or an invalid one (RFC 6749 §A.11).
     #[error("the callback carries no usable authorization code")]
     NoCode,
 }
 
-/// Returns the URL to open, and what is needed to accept the answer.
+/// Returns the URL to open, and the pending authorization that accepts the response.
 ///
-/// Parameters of the endpoint's own query are kept; those with a name of ours, or of what the
-/// request has besides, are replaced, so that each is there exactly once (H69).
+/// Parameters of the endpoint's own query are kept; those with the name of a parameter of the request
+/// are replaced, so that each is there exactly once (RFC 6749 §3.1).
 ///
-/// The request may go only to a server whose `authorization_endpoint` is `endpoint`.
+/// `endpoint` must be the `authorization_endpoint` of `server`.
 pub fn authorization_url(
     server: &ServerMetadata,
     endpoint: &EndpointUrl,
@@ -161,7 +161,7 @@ pub fn authorization_url(
 ) -> (Url, PendingAuthorization) {
     let challenge = verifier.challenge();
     let scope = request.scope.map(ToString::to_string);
-    let ours = [
+    let own = [
         ("response_type", Some("code")),
         ("client_id", Some(request.client_id)),
         ("redirect_uri", Some(request.redirect_uri.as_str())),
@@ -174,22 +174,25 @@ pub fn authorization_url(
         ("nonce", request.nonce.map(Nonce::expose)),
     ];
     let mut url = endpoint.as_url().clone();
-    let is_ours = |name: &str| {
-        let is_more = request.more.is_some_and(|more| more.names(name));
-        is_more || ours.iter().any(|(own, _)| *own == name)
+    let is_own = |name: &str| {
+        let is_extra = request.extra_params.is_some_and(|extra| extra.names(name));
+        is_extra || own.iter().any(|(own, _)| *own == name)
     };
-    let more = request.more.into_iter().flat_map(AuthorizeParameters::iter);
+    let extra = request
+        .extra_params
+        .into_iter()
+        .flat_map(AuthorizeParameters::iter);
     let kept: Vec<_> = endpoint
         .as_url()
         .query_pairs()
-        .filter(|(name, _)| !is_ours(name))
+        .filter(|(name, _)| !is_own(name))
         .collect();
     url.query_pairs_mut()
         .clear()
         .extend_pairs(kept)
-        .extend_pairs(more)
+        .extend_pairs(extra)
         .extend_pairs(
-            ours.iter()
+            own.iter()
                 .filter_map(|(name, value)| Some((name, (*value)?))),
         );
     url.set_fragment(None);
@@ -206,21 +209,21 @@ pub fn authorization_url(
 }
 
 impl PendingAuthorization {
-    /// Returns where the answer will come to.
+    /// Returns the redirect URI, where the response is expected.
     pub fn redirect_uri(&self) -> &Url {
         &self.redirect_uri
     }
 
-    /// Returns whether `callback` answers this request: it carries our `state`, once. Anything else is
-    /// somebody's noise, and must not end the wait (H49, H50).
+    /// Returns whether `callback` is the response to this request: it has its `state`, once. Anything
+    /// else must not end the wait, because any web page can send it (RFC 6749 §10.12, CVE-2026-42073).
     pub fn matches_state(&self, callback: &Url) -> bool {
         let expected = self.state.expose().as_bytes();
         only(callback, "state")
             .is_some_and(|state| verify_slices_are_equal(state.as_bytes(), expected).is_ok())
     }
 
-    /// Accepts the answer. `state` is checked first, then `iss`; only then is anything else read
-    /// (spec-checklist F1-F6).
+    /// Accepts the response. `state` is checked first, then `iss` (RFC 9207 §2.4); only then is anything
+    /// else read.
     pub fn accept(self, callback: &Url) -> Result<AuthorizationCode, CallbackError> {
         if !self.matches_state(callback) {
             return Err(CallbackError::State);
@@ -229,10 +232,10 @@ impl PendingAuthorization {
         let (error, code) = (all(callback, "error"), all(callback, "code"));
         match (error.as_slice(), code.as_slice()) {
             ([error], []) => {
-                let words = only(callback, "error_description");
+                let description = only(callback, "error_description");
                 Err(CallbackError::Refused(OAuthErrorResponse::new(
                     error,
-                    words.as_deref(),
+                    description.as_deref(),
                 )))
             }
             ([], [code]) if is_code(code) => Ok(AuthorizationCode {
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_our_parameters_is_there_once() {
+    fn each_parameter_of_the_request_is_in_the_url_once() {
         let (url, _) = start(
             "https://as.example/authorize?tenant=x&client_id=evil&state=evil#f",
             false,
@@ -329,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_answer_is_accepted() {
+    fn only_the_response_to_this_request_is_accepted() {
         use CallbackError as E;
         let as_example = || Issuer::new("https://as.example");
         let mixed = |found: &str| {
@@ -389,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_of_a_megabyte_is_none() {
+    fn a_code_of_a_megabyte_is_refused() {
         let (_, pending) = start("https://as.example/authorize", false);
         let callback = format!("{REDIRECT}?state=s&code={}", "x".repeat(1 << 20))
             .parse()

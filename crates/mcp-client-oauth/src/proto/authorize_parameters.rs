@@ -1,5 +1,5 @@
-//! Parameters that some authorization servers want besides those of the specifications
-//! (RFC 6749 §3.1: "unrecognized request parameters" are ignored, so they harm no other server).
+//! Parameters that some authorization servers require besides those of the specifications
+//! (RFC 6749 §3.1: "unrecognized request parameters" are ignored, so other servers accept them too).
 
 use std::collections::{BTreeMap, btree_map};
 
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::untrusted_text::UntrustedText;
 
-/// Holds what is ours to say (H69), and what would let somebody else say it: a request object (RFC 9101)
-/// goes before everything in the query, and another response mode leads past our listener.
+/// The parameters that each login sets itself, and those that would replace them: a request object (RFC
+/// 9101) overrides the query, and with another response mode the response does not reach the listener.
 const RESERVED: &[&str] = &[
     "response_type",
     "client_id",
@@ -30,11 +30,11 @@ const RESERVED: &[&str] = &[
     "client_assertion_type",
 ];
 
-/// A nonce is fresh for each login (OpenID Connect Core §15.5.2), so none is remembered. Earlier
-/// versions remembered one: it is passed over where it is read, so that a stored login still opens.
+/// A nonce is new for each login (OpenID Connect Core §15.5.2), so none is stored. Earlier versions
+/// stored one: it is ignored when a record is read, so that a stored login can still be read.
 const NONCE: &str = "nonce";
 
-/// More parameters of the authorization request, each there once. None of them is one of ours.
+/// Extra parameters of the authorization request, each there once, none of them reserved.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(
     try_from = "BTreeMap<String, String>",
@@ -46,8 +46,8 @@ pub struct AuthorizeParameters(BTreeMap<String, String>);
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorizeParameterError {
-    /// Holds what each login says by itself.
-    #[error("the parameter `{0}` is not yours to set")]
+    /// A parameter that each login sets itself.
+    #[error("the parameter `{0}` is reserved")]
     Reserved(UntrustedText),
     /// No name, or one with a control character in it or its value.
     #[error("`{0}` cannot be a parameter: it has no name, or control characters")]
@@ -55,8 +55,8 @@ pub enum AuthorizeParameterError {
 }
 
 impl AuthorizeParameters {
-    /// Adds a parameter, in the place of one of the same name. One without a value is not sent
-    /// (RFC 6749 §3.1), so that it takes back what a provider is known to want.
+    /// Adds a parameter, and replaces one of the same name. One without a value is not sent
+    /// (RFC 6749 §3.1), so that it removes a parameter that is known for the provider.
     ///
     /// # Errors
     /// [`AuthorizeParameterError`].
@@ -82,18 +82,18 @@ impl AuthorizeParameters {
         self.0.is_empty()
     }
 
-    /// Returns what is sent.
+    /// Returns the parameters that are sent.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let sent = self.0.iter().filter(|(_, value)| !value.is_empty());
         sent.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Returns whether this says something of `name`, be it that it is not sent.
+    /// Returns whether `name` is set here, also if its value is empty.
     pub(super) fn names(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// These, and those of `other` that are not named here.
+    /// Returns these parameters, and those of `other` that are not set here.
     #[must_use]
     pub fn or(mut self, other: Self) -> Self {
         for (name, value) in other.0 {
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_ours_cannot_be_said_by_anybody_else() {
+    fn reserved_and_malformed_parameters_are_refused() {
         let mut parameters = AuthorizeParameters::default();
         for name in RESERVED.iter().copied().chain(["STATE", "", "a\nb"]) {
             assert!(parameters.insert(name, "x").is_err(), "{name}");
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_that_was_remembered_is_passed_over() {
+    fn a_stored_nonce_is_ignored() {
         let written = serde_json::json!({ "nonce": "old", "Nonce": "old", "audience": "a" });
         let read: AuthorizeParameters = serde_json::from_value(written).unwrap();
         let sent: Vec<_> = read.iter().collect();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_without_a_value_takes_back_what_is_known() {
+    fn a_parameter_without_a_value_removes_the_known_one() {
         let of = |pairs: &[(&str, &str)]| {
             let mut parameters = AuthorizeParameters::default();
             for (name, value) in pairs {

@@ -1,13 +1,13 @@
-//! How long an answer may be used again (RFC 9111 §4.2, §5.2), within bounds of our own (H23).
+//! The freshness lifetime of a response (RFC 9111 §4.2, §5.2), at most a day.
 
 use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-/// However long a server says, metadata is asked for again after a day.
+/// Metadata is requested again after a day, even if the server allows more.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// For how long the answer with these headers is fresh: zero unless the server says otherwise.
+/// Returns how long the response with these headers is fresh: zero unless a header allows more.
 pub fn lifetime(headers: &HeaderMap) -> Duration {
     let directives: Vec<String> = headers
         .get_all(header::CACHE_CONTROL)
@@ -35,7 +35,7 @@ pub fn lifetime(headers: &HeaderMap) -> Duration {
     Duration::from_secs(max_age.saturating_sub(age)).min(LONGEST)
 }
 
-/// Digits, perhaps quoted; what is too large is as large as possible, and what is no number is 0.
+/// Parses digits, perhaps quoted; a number that is too large is `u64::MAX`, and any other text is 0.
 fn seconds(text: &str) -> u64 {
     let text = text.trim().trim_matches('"');
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lifetime_is_what_the_server_says_within_a_day() {
+    fn a_lifetime_is_that_of_the_headers_and_at_most_a_day() {
         for (cache_control, age, expected) in [
             ("max-age=60", "", 60),
             ("public, Max-Age=\"60\"", "20", 40),

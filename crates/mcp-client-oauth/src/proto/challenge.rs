@@ -9,43 +9,43 @@ use super::{
     untrusted_text::UntrustedText,
 };
 
-/// Says how many header lines, and how many bytes of each, are looked at (H15).
+/// The number of header lines, and of bytes of each, that are parsed.
 const LINES: usize = 128;
 const LINE_BYTES: usize = 64 * 1024;
 
-/// Holds what a 401 or 403 asks for.
+/// The challenge of a 401 or 403.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Challenge {
-    /// Says where the protected resource metadata is said to be: unchecked text.
+    /// The URL of the protected resource metadata: unchecked text.
     pub resource_metadata: Option<String>,
-    /// The scope that the refused request needs (spec-checklist G3).
+    /// The scope that the refused request needs (RFC 6750 §3).
     pub scope: Option<Scope>,
-    /// Says why its `scope` is not taken, if it has one that is no scope or is past the limits.
+    /// The reason why its `scope` is ignored, if it is invalid or past the limits.
     pub unusable_scope: Option<ScopeError>,
     /// `invalid_token`, `insufficient_scope`, ... (RFC 6750 §3.1).
     pub error: Option<UntrustedText>,
-    /// The server's words about it.
+    /// The description of the error.
     pub error_description: Option<UntrustedText>,
-    /// Says how the token is to be used.
+    /// The scheme of the challenge: how a token is sent.
     pub scheme: AuthScheme,
     /// Says whether there was a challenge of the scheme `DPoP` and none of the scheme `Bearer`: then a
-    /// bearer token will not do, however fresh.
+    /// bearer token is not accepted, new or not.
     pub demands_dpop: bool,
-    /// Holds what the server wants to see in the next proof (RFC 9449 §9).
+    /// The nonce that the server requires in the next proof (RFC 9449 §9).
     pub dpop_nonce: Option<DpopNonce>,
 }
 
 impl Challenge {
-    /// Returns the challenge of an answer: every 401 is one, even a bare one; a 403 is one only if it says
-    /// `insufficient_scope` (spec-checklist A9). Of several, the first `Bearer` (or `DPoP`) that
-    /// names metadata is taken, else the first; but one that refuses a proof speaks of this very
-    /// request, so its word goes before theirs.
+    /// Returns the challenge of a response: every 401 is one, even without the header; a 403 is one
+    /// only with the error `insufficient_scope` (MCP authorization, Scope Challenge Handling). Of
+    /// several, the first `Bearer` (or `DPoP`) that names metadata is used, else the first; but a
+    /// challenge that refuses a proof is about this request, so its error and scheme replace theirs.
     pub fn from_headers(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         let all: Vec<_> = auth_challenges(headers)
             .into_iter()
             .filter_map(|challenge| {
-                let scheme = AuthScheme::named(&challenge.scheme)?;
+                let scheme = challenge.scheme.parse().ok()?;
                 Some(Self::new(scheme, &challenge))
             })
             .collect();
@@ -70,15 +70,15 @@ impl Challenge {
         }
     }
 
-    /// Returns whether the token is good, but its scope too small.
+    /// Returns whether the token is valid, but its scope is too small.
     pub fn is_insufficient_scope(&self) -> bool {
         self.error
             .as_ref()
             .is_some_and(|error| error.as_raw() == "insufficient_scope")
     }
 
-    /// Returns whether the token may be good, and the proof is not: it lacks a nonce (RFC 9449 §9), or is
-    /// wrong (§7.1). Another token does not help.
+    /// Returns whether the token may be valid and the proof is refused: it lacks a nonce (RFC 9449 §9),
+    /// or it is invalid (§7.1). Another token does not help.
     pub fn refuses_proof(&self) -> bool {
         let codes = [USE_NONCE, "invalid_dpop_proof"];
         let error = self.error.as_ref();
@@ -90,7 +90,7 @@ impl Challenge {
         let scope = challenge.param("scope").map(str::parse);
         let (scope, unusable_scope) = match scope {
             Some(Ok(scope)) => (Some(scope), None),
-            // `scope=""` says nothing.
+            // `scope=""` names no scope.
             Some(Err(ScopeError::Empty)) | None => (None, None),
             Some(Err(error)) => (None, Some(error)),
         };
@@ -118,8 +118,8 @@ pub struct AuthChallenge {
 }
 
 impl AuthChallenge {
-    /// Returns the value of a parameter that stands there exactly once: which of two is meant nobody
-    /// knows, so neither counts (H14).
+    /// Returns the value of a parameter that is there exactly once: two are ambiguous, so neither counts
+    /// (RFC 9110 §11.2).
     pub fn param(&self, name: &str) -> Option<&str> {
         let mut values = self.params.iter().filter(|(key, _)| key == name);
         values
@@ -138,8 +138,8 @@ pub fn auth_challenges(headers: &HeaderMap) -> Vec<AuthChallenge> {
         .collect()
 }
 
-/// Reads one line. What makes no sense is passed over up to the next comma; a value is never given
-/// to a parameter or scheme that it does not belong to.
+/// Parses one line. A malformed part is skipped up to the next comma; a value is never assigned to a
+/// parameter or scheme that it does not belong to.
 pub fn parse(line: &[u8]) -> Vec<AuthChallenge> {
     let mut cursor = Cursor { rest: line };
     let mut found: Vec<AuthChallenge> = Vec::new();
@@ -178,13 +178,13 @@ impl Cursor<'_> {
         self.skip_while(|b| b == b' ' || b == b'\t');
     }
 
-    /// Goes to the next element; whether there is one.
+    /// Skips to the next element, and returns whether there is one.
     fn skip_separators(&mut self) -> bool {
         self.skip_while(|b| matches!(b, b' ' | b'\t' | b','));
         !self.rest.is_empty()
     }
 
-    /// Passes over an element that nothing can be made of, quoted strings as a whole.
+    /// Skips a malformed element, quoted strings as a whole.
     fn skip_element(&mut self) {
         while let Some(&byte) = self.rest.first() {
             match byte {
@@ -202,7 +202,8 @@ impl Cursor<'_> {
         (length > 0).then(|| String::from_utf8_lossy(token).into_owned())
     }
 
-    /// `BWS "=" BWS` of a parameter. A scheme is followed by something else.
+    /// Skips `BWS "=" BWS`, and returns whether it was there: after a parameter it is, after a scheme
+    /// not.
     fn skip_equals(&mut self) -> bool {
         let before = self.rest;
         self.skip_blanks();
@@ -215,7 +216,7 @@ impl Cursor<'_> {
         false
     }
 
-    /// A `token68` (RFC 9110 §11.2) after a scheme, such as that of `Negotiate`.
+    /// Skips a `token68` (RFC 9110 §11.2) after a scheme, such as that of `Negotiate`.
     fn skip_token68(&mut self) {
         let before = self.rest;
         self.skip_blanks();
@@ -227,7 +228,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Returns a quoted string, or what stands there up to a blank or comma: servers forget the quotes
+    /// Returns a quoted string, or the text up to a blank or comma: some servers leave out the quotes
     /// around URLs.
     fn value(&mut self) -> Option<String> {
         if self.rest.first() == Some(&b'"') {
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_metadata_url_is_found_wherever_it_stands() {
+    fn the_metadata_url_is_found_in_any_position() {
         let url = "https://h/.well-known/oauth-protected-resource/mcp";
         let p = r#"resource_metadata="https://h/.well-known/oauth-protected-resource/mcp""#;
         for lines in [
@@ -308,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_scope_inside_a_description_is_not_a_scope() {
-        let challenge = of(&[r#"Bearer error_description="ask for scope=admin:all, scope=\"x\"""#]);
+        let challenge = of(&[r#"Bearer error_description="request scope=admin:all, scope=\"x\"""#]);
         assert_eq!(challenge.scope, None);
         assert!(
             challenge
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_or_said_twice_is_not_assigned() {
+    fn a_malformed_or_duplicate_parameter_is_ignored() {
         for line in [
             r#"Bearer scope="never closed"#,
             r#"Bearer scope="a", scope="b""#,
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_refuses_the_proof_is_heard_among_its_challenges() {
+    fn a_refused_proof_is_found_among_several_challenges() {
         let p = r#"resource_metadata="https://h/prm""#;
         for line in [
             r#"DPoP error="use_dpop_nonce", algs="ES256""#.to_owned(),
@@ -372,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_carries_the_nonce_of_its_answer() {
+    fn a_challenge_has_the_nonce_of_its_response() {
         let mut headers = HeaderMap::new();
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("DPoP"));
         headers.insert("dpop-nonce", HeaderValue::from_static("n-1"));

@@ -1,6 +1,7 @@
-//! How a client proves who it is at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2).
+//! Client authentication at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2).
 
 use std::{
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,7 +29,7 @@ use crate::{
 /// RFC 7523 §2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A `token_endpoint_auth_method` that we can use (RFC 7591 §2).
+/// A supported `token_endpoint_auth_method` (RFC 7591 §2).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum AuthMethod {
@@ -42,13 +43,13 @@ pub enum AuthMethod {
     /// Id and secret in the form.
     #[serde(rename = "client_secret_post")]
     Post,
-    /// A signed assertion in the form, and no secret that the server knows (RFC 7523 §2.2).
+    /// A signed assertion in the form, and no shared secret (RFC 7523 §2.2).
     #[serde(rename = "private_key_jwt")]
     PrivateKeyJwt,
 }
 
 impl AuthMethod {
-    /// Those with a secret, or without anything.
+    /// The methods with a secret, and `none`.
     const ALL: [Self; 3] = [Self::Basic, Self::Post, Self::None];
 
     /// Returns the registered name.
@@ -61,15 +62,10 @@ impl AuthMethod {
         }
     }
 
-    /// Returns the method of that name, if we can use it with what a server gives us: keys are our own.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|method| method.as_str() == name)
-    }
-
-    /// The method to use with a client that has or has no secret: the one that it was registered
-    /// with, if the server still offers it, else the first in the server's list that sends the
-    /// secret, else `none` if that is listed. The offer decides, not the presence of a secret (H97).
-    /// Without an offer, RFC 8414 §2 says Basic.
+    /// Selects the method for a client with or without a secret: the one that it was registered with,
+    /// if the server still lists it, else the first in the server's list that sends the secret, else
+    /// `none` if that is listed. The list decides, not the presence of a secret (RFC 6749 §2.3.1).
+    /// Without a list, the default of RFC 8414 §2 is Basic.
     pub fn select(registered: Option<Self>, offered: Option<&[String]>, has_secret: bool) -> Self {
         if !has_secret {
             return Self::None;
@@ -79,7 +75,7 @@ impl AuthMethod {
         }
         let usable = || {
             let names = offered.unwrap_or_default().iter();
-            names.filter_map(|name| Self::named(name))
+            names.filter_map(|name| name.parse::<Self>().ok())
         };
         usable()
             .find(|method| *method != Self::None)
@@ -87,15 +83,16 @@ impl AuthMethod {
             .unwrap_or(Self::Basic)
     }
 
-    /// Returns whether a server with this offer takes it. One without an offer takes everything.
+    /// Returns whether a server with this list supports it. Without a list every method counts as
+    /// supported.
     pub fn is_offered(self, offered: Option<&[String]>) -> bool {
         offered.is_none_or(|offered| offered.iter().any(|name| name == self.as_str()))
     }
 
-    /// The method to ask for when registering a native client: public, where that is possible.
-    /// Servers that list no methods at all are asked for a public client too. `client_secret_post`
-    /// goes before Basic: the servers of the Python MCP SDK (`mcp` 1.23 to 2.3) list both, and it is
-    /// the only method with which their token and revocation endpoints work as they are.
+    /// Selects the method to request for the registration of a native client: public, where that is
+    /// possible, also at servers that list no methods. `client_secret_post` goes before Basic: the
+    /// servers of the Python MCP SDK (`mcp` 1.23 to 2.3) list both, and it is the only method with
+    /// which their token and revocation endpoints work as they are.
     pub fn for_registration(offered: Option<&[String]>) -> Self {
         [Self::None, Self::Post, Self::Basic]
             .into_iter()
@@ -104,10 +101,31 @@ impl AuthMethod {
     }
 }
 
+/// Says that a name is not that of a method that a registration response may have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "unknown authentication method (known are none, client_secret_basic and client_secret_post)"
+)]
+#[non_exhaustive]
+pub struct UnknownMethodError;
+
+impl FromStr for AuthMethod {
+    type Err = UnknownMethodError;
+
+    /// Parses the registered name of a method that uses only what a server issues: a secret, or
+    /// nothing. `private_key_jwt` is none of them, because its key comes from the user.
+    fn from_str(name: &str) -> Result<Self, UnknownMethodError> {
+        Self::ALL
+            .into_iter()
+            .find(|method| method.as_str() == name)
+            .ok_or(UnknownMethodError)
+    }
+}
+
 /// Says whether a server requires `client_id` in the form beside `client_secret_basic`.
 ///
-/// All copies share what one of them learns: a token request returns tokens and nothing else, and the
-/// record and the stored registration of a client keep it for the next request.
+/// All clones share the flag: a token request returns tokens and nothing else, and the record and the
+/// stored registration of a client keep the flag for the next request.
 #[derive(Clone, Debug, Default)]
 pub struct ClientIdInForm(Arc<AtomicBool>);
 
@@ -151,22 +169,22 @@ pub struct ClientAuth<'a> {
     pub client_id: &'a str,
     /// The secret of a confidential client.
     pub client_secret: Option<&'a Secret<String>>,
-    /// Says where they go.
+    /// The authentication method.
     pub method: AuthMethod,
     signer: Option<Signer<'a>>,
-    /// Holds what `signer` has signed; good for one request.
+    /// The assertion that `signer` has signed; valid for one request.
     assertion: Option<Secret<String>>,
     /// Says whether `method` was chosen from the server's list, and Basic is in that list too.
     may_be_basic: bool,
     /// Says whether `client_id` is in the form beside Basic.
     client_id_in_form: bool,
-    /// Says where it is remembered that the server requires that.
+    /// The shared flag that says that the server requires it.
     learned: Option<&'a ClientIdInForm>,
     /// Says whether an empty `client_secret` is in the form of a client that sends no secret there.
     empty_secret: bool,
 }
 
-/// Who signs, and for whom.
+/// The key that signs, and the audience of the assertion.
 #[derive(Clone, Debug)]
 struct Signer<'a> {
     key: &'a PrivateKey,
@@ -174,7 +192,7 @@ struct Signer<'a> {
 }
 
 impl<'a> ClientAuth<'a> {
-    /// A client of given parts; without a secret it is public, whatever the method.
+    /// Creates a client; without a secret it is public, with any method.
     pub fn new(
         client_id: &'a str,
         client_secret: Option<&'a Secret<String>>,
@@ -198,15 +216,15 @@ impl<'a> ClientAuth<'a> {
         }
     }
 
-    /// Uses what was learned about the server of this client, and learns it. `may_be_basic` says
-    /// that the server lists Basic and that the method of the client is not known.
+    /// Uses the shared flag of the client, and sets it when the server requires `client_id` in the form.
+    /// `may_be_basic` says that the server lists Basic and that the method of the client is not known.
     pub(crate) fn with_learned(mut self, learned: &'a ClientIdInForm, may_be_basic: bool) -> Self {
         self.may_be_basic = may_be_basic;
         self.learned = Some(learned);
         self.as_learned()
     }
 
-    /// Returns the same client by what was learned since it was made.
+    /// Returns the same client with the current value of the shared flag.
     pub(crate) fn as_learned(&self) -> Self {
         let is_required = self.learned.is_some_and(ClientIdInForm::is_required);
         let required = self.with_client_id_in_form().filter(|_| is_required);
@@ -241,28 +259,27 @@ impl<'a> ClientAuth<'a> {
     /// Returns the same client with an empty `client_secret` in the form, where the form has none.
     ///
     /// For the revocation endpoint of the Python MCP SDK and of `FastMCP`: their data model demands the
-    /// field of public clients too. What an attacker gains: nothing, because an empty secret proves
-    /// nothing (RFC 6749 §2.3.1 lets it be left out).
+    /// field of public clients too. What an attacker gains: nothing, because an empty secret
+    /// authenticates no client (RFC 6749 §2.3.1 lets it be left out).
     pub(crate) fn with_empty_secret(&self) -> Option<Self> {
-        let has_room = match self.method {
+        let lacks_secret_field = match self.method {
             AuthMethod::None => !self.client_id.is_empty(),
             AuthMethod::Basic => true,
             AuthMethod::Post | AuthMethod::PrivateKeyJwt => false,
         };
-        (has_room && !self.empty_secret).then(|| Self {
+        (lacks_secret_field && !self.empty_secret).then(|| Self {
             client_id_in_form: true,
             empty_secret: true,
             ..self.clone()
         })
     }
 
-    /// A client that the server does not know, and need not: what it brings speaks for itself
-    /// (RFC 7521 §4.1).
+    /// Creates a client without an id: the assertion of its request is enough (RFC 7521 §4.1).
     pub fn anonymous() -> Self {
         Self::new("", None, AuthMethod::None)
     }
 
-    /// A client that signs an assertion for `audience` with each request.
+    /// Creates a client that signs an assertion for `audience` for each request.
     pub fn signing(client_id: &'a str, key: &'a PrivateKey, audience: Issuer) -> Self {
         Self {
             method: AuthMethod::PrivateKeyJwt,
@@ -271,7 +288,7 @@ impl<'a> ClientAuth<'a> {
         }
     }
 
-    /// Returns the client at the moment of one request: what must be signed anew each time is signed.
+    /// Returns the client for one request at `now`, with a new signed assertion if it signs.
     ///
     /// # Errors
     /// [`SigningError`].
@@ -287,24 +304,24 @@ impl<'a> ClientAuth<'a> {
         Ok(self.clone())
     }
 
-    /// Returns whether it has anything that proves who it is.
+    /// Returns whether it authenticates, by a secret or a signature.
     pub fn is_confidential(&self) -> bool {
         self.method != AuthMethod::None
     }
 
-    /// Returns what it sends and nobody else may see: for [`token::response`](super::token::response).
+    /// Returns the secrets that it sends, to be redacted by [`token::response`](super::token::response).
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let assertion = self.assertion.as_ref();
         let secrets = self.client_secret.into_iter().chain(assertion);
         secrets.map(|secret| secret.expose().as_str())
     }
 
-    /// Returns a form with these fields to `endpoint`, authenticated. A client that signs must be the one
-    /// of this moment, by [`at`](Self::at); else nothing in the form says who it is.
+    /// Returns a form with these fields to `endpoint`, authenticated. A client that signs must
+    /// come from [`with_time`](Self::with_time); else the form has no authentication.
     pub fn build_form_request(
         &self,
         endpoint: &EndpointUrl,
-        reach: AddressSpace,
+        address_space: AddressSpace,
         fields: &[(&str, &str)],
     ) -> Request {
         let mut fields = fields.to_vec();
@@ -321,7 +338,7 @@ impl<'a> ClientAuth<'a> {
                 fields.push(("client_id", self.client_id));
             }
             AuthMethod::Basic => {}
-            // The assertion names the client (spec-checklist J2).
+            // The assertion has the client id (RFC 7523 §3), so `client_id` is optional (§2.2).
             AuthMethod::PrivateKeyJwt => fields.extend(self.assertion.iter().flat_map(|jwt| {
                 [
                     ("client_assertion_type", ASSERTION_TYPE),
@@ -332,7 +349,7 @@ impl<'a> ClientAuth<'a> {
         if self.empty_secret {
             fields.push(("client_secret", ""));
         }
-        let mut request = Request::form(endpoint.as_url().clone(), reach, &fields);
+        let mut request = Request::form(endpoint.as_url().clone(), address_space, &fields);
         if self.method == AuthMethod::Basic {
             request
                 .headers
@@ -342,7 +359,7 @@ impl<'a> ClientAuth<'a> {
     }
 }
 
-/// `Basic` with id and secret form-encoded first (RFC 6749 §2.3.1, H96).
+/// Returns the `Basic` credentials, with id and secret form-encoded first (RFC 6749 §2.3.1).
 fn basic(client_id: &str, secret: &str) -> Option<HeaderValue> {
     let encode =
         |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
@@ -379,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn the_offer_decides_and_not_the_presence_of_a_secret() {
+    fn the_list_of_the_server_decides_and_not_the_presence_of_a_secret() {
         let offer =
             |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
         for (registered, offered, has_secret, expected) in [
@@ -426,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_is_not_known_follows_the_servers_list() {
+    fn an_unknown_method_follows_the_list_of_the_server() {
         for (registered, offered, expected) in [
             // The list of the Python MCP SDK, and that of FastMCP's OAuthProxy.
             (
@@ -439,7 +456,7 @@ mod tests {
                 ["none", "private_key_jwt"],
                 AuthMethod::None,
             ),
-            // A secret that was not asked for.
+            // A secret that was not requested.
             (
                 Some(AuthMethod::None),
                 ["none", "client_secret_basic"],
@@ -459,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_registers_for_no_secret_and_else_for_one_in_the_form() {
+    fn a_registration_requests_no_secret_or_else_one_in_the_form() {
         for (offered, expected) in [
             (
                 vec!["client_secret_post", "client_secret_basic"],
@@ -480,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_client_that_may_use_basic_names_itself_in_the_form_beside_it() {
+    fn only_a_client_with_basic_has_its_id_in_the_form_too() {
         let secret = Secret::new("planted".to_owned());
         let endpoint = EndpointUrl::parse("https://as/token", AddressSpace::Public).unwrap();
         let learned = ClientIdInForm::default();
@@ -520,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_secret_stands_only_where_the_form_has_none() {
+    fn an_empty_secret_is_added_only_where_the_form_has_none() {
         let secret = Secret::new("planted".to_owned());
         let endpoint = EndpointUrl::parse("https://as/revoke", AddressSpace::Public).unwrap();
         let sent = |client: &ClientAuth<'_>| {
@@ -541,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_travels_in_one_place_only() {
+    fn a_secret_is_in_the_header_or_the_form_and_never_in_both() {
         let endpoint = EndpointUrl::parse("https://as/token", AddressSpace::Public).unwrap();
         let secret = Secret::new("planted".to_owned());
         let send = |method| {
@@ -563,7 +580,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_known_says_nothing_of_themselves() {
+    fn an_anonymous_client_sends_no_client_id() {
         let endpoint = EndpointUrl::parse("https://as/token", AddressSpace::Public).unwrap();
         let request = ClientAuth::anonymous().build_form_request(
             &endpoint,
@@ -575,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_is_signed_for_each_request_and_stands_alone() {
+    fn each_request_has_its_own_assertion_and_no_other_credentials() {
         use aws_lc_rs::signature::Ed25519KeyPair;
 
         let pair = Ed25519KeyPair::generate().unwrap();
@@ -597,7 +614,7 @@ mod tests {
             fields[2].1.clone()
         };
         assert_ne!(send(), send());
-        // Who forgets to sign says nothing.
+        // Without `with_time` there is no assertion.
         let request = client.build_form_request(&endpoint, AddressSpace::Public, &[("a", "b")]);
         assert_eq!(&request.body[..], b"a=b");
     }

@@ -1,5 +1,5 @@
-//! The device authorization grant (RFC 8628): a code that a person enters on another device, and
-//! what comes back from the token endpoint meanwhile.
+//! The device authorization grant (RFC 8628): a code that the user enters on another device, and the
+//! polls of the token endpoint meanwhile.
 
 use std::{fmt, time::Duration};
 
@@ -26,52 +26,52 @@ use crate::{
 
 /// The `grant_type` of the token request (RFC 8628 §3.4), and of a client that is registered for it.
 pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// Says how long a code is believed to live, also where the server says nothing (H176).
+/// The longest lifetime of a code, and the one where the server sends none (RFC 8628 §3.2).
 pub const LONGEST_CODE_LIFE: Duration = Duration::from_secs(30 * 60);
-/// The wait between two polls where the server says nothing (RFC 8628 §3.2).
+/// The wait between two polls where the server sends none (RFC 8628 §3.2).
 pub const INTERVAL: Duration = Duration::from_secs(5);
-/// The shortest wait between two polls, whatever the server says (H176).
+/// The shortest wait between two polls, whatever the server sends (docs/hostile.md H176).
 pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest wait between two polls, whatever the server says (H176, H177).
+/// The longest wait between two polls, whatever the server sends (docs/hostile.md H176, H177).
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
-/// Holds what each `slow_down` adds to the wait (RFC 8628 §3.5).
+/// The time that each `slow_down` adds to the wait (RFC 8628 §3.5).
 pub const SLOW_DOWN: Duration = Duration::from_secs(5);
-/// Says how many characters a user code may have (H178).
+/// The most characters of a user code (RFC 8628 §6.1).
 const LONGEST_USER_CODE: usize = 64;
 
-/// Holds what a device authorization endpoint gives (RFC 8628 §3.2), checked.
+/// A device authorization response (RFC 8628 §3.2), checked.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DeviceCode {
-    /// Holds what the token endpoint is asked with; it goes nowhere else.
+    /// The code for the token endpoint; it is sent nowhere else.
     pub device_code: Secret<String>,
-    /// Holds what the person enters.
+    /// The code that the user enters.
     pub user_code: UserCode,
-    /// Says where the person enters it.
+    /// The page where the user enters it.
     pub verification_uri: EndpointUrl,
-    /// The same place with the code in it, for a link or a QR code.
+    /// The same page with the code in its URL, for a link or a QR code.
     pub verification_uri_complete: Option<EndpointUrl>,
-    /// Says how long the codes live, at most [`LONGEST_CODE_LIFE`].
+    /// The lifetime of the codes, at most [`LONGEST_CODE_LIFE`].
     pub expires_in: Duration,
-    /// Says how long to wait between two polls, from [`SHORTEST_INTERVAL`] to [`LONGEST_INTERVAL`].
+    /// The wait between two polls, from [`SHORTEST_INTERVAL`] to [`LONGEST_INTERVAL`].
     pub interval: Duration,
 }
 
 impl DeviceCode {
-    /// Returns whether the person is sent to another host than that of `issuer`. It may be the same
-    /// company, or a server that has our person confirm a code of its own elsewhere (H175): whoever
-    /// sees the name can tell.
+    /// Returns whether the page is at another host than `issuer`. It may be of the same company, or of
+    /// an attacker who has the user confirm a code at another server (RFC 8628 §5.4): the user must see
+    /// the name of the host.
     pub fn is_third_party_host(&self, issuer: &Issuer) -> bool {
         let Ok(issuer) = Url::parse(issuer.as_str()) else {
             return true;
         };
-        let mut places = [
+        let mut pages = [
             Some(&self.verification_uri),
             self.verification_uri_complete.as_ref(),
         ]
         .into_iter()
         .flatten();
-        places.any(|place| place.as_url().host() != issuer.host())
+        pages.any(|page| page.as_url().host() != issuer.host())
     }
 }
 
@@ -86,8 +86,8 @@ impl fmt::Debug for DeviceCode {
     }
 }
 
-/// Holds what a person enters: up to 64 characters. `Display` escapes all but visible ASCII, so that
-/// nothing in it moves the cursor, turns the direction or only looks like a letter (H178).
+/// The code that the user enters: up to 64 characters. `Display` escapes all but visible ASCII, so that
+/// nothing in it moves the cursor, changes the text direction or looks like another letter (CWE-150).
 #[derive(Clone, Eq, PartialEq)]
 pub struct UserCode(String);
 
@@ -117,39 +117,39 @@ impl fmt::Debug for UserCode {
     }
 }
 
-/// Says why there is no code.
+/// Says why a device authorization response has no usable code.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceResponseError {
-    /// RFC 8628 §3.2: refused as at the token endpoint, or by a status that says the same.
-    #[error("the server refused to give a code (HTTP {status}{})", told(.error.as_ref()))]
+    /// RFC 8628 §3.2: refused as at the token endpoint, or by an HTTP status alone.
+    #[error("the server refused to issue a device code (HTTP {status}{})", detail(.error.as_ref()))]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Holds what the server said.
+        /// The error of the server.
         error: Option<OAuthErrorResponse>,
     },
-    /// The answer cannot be used.
-    #[error("the answer has no code that can be used: {0}")]
+    /// The response cannot be used.
+    #[error("the response has no usable code: {0}")]
     Unusable(UntrustedText),
-    /// A place that a person must not be sent to (H175).
+    /// A page that the user must not be sent to (RFC 8628 §5.4).
     #[error("its `{member}` cannot be used: {cause}")]
     UnsafeUri {
-        /// Says which.
+        /// The member of the response.
         member: &'static str,
-        /// Says why.
+        /// The reason.
         #[source]
         cause: UrlPolicyError,
     },
 }
 
 impl DeviceResponseError {
-    /// Returns whether the server's word is `code`.
-    pub fn is(&self, code: &str) -> bool {
+    /// Returns whether the error code of the server is `code`.
+    pub fn has_code(&self, code: &str) -> bool {
         matches!(self, Self::Refused { error: Some(error), .. } if error.has_code(code))
     }
 
-    /// Returns whether the endpoint is no longer where it was (H22).
+    /// Returns whether the endpoint no longer exists, so that the discovery is out of date.
     pub fn is_gone(&self) -> bool {
         matches!(
             self,
@@ -161,15 +161,15 @@ impl DeviceResponseError {
     }
 }
 
-fn told(error: Option<&OAuthErrorResponse>) -> String {
+fn detail(error: Option<&OAuthErrorResponse>) -> String {
     error.map(|error| format!(", {error}")).unwrap_or_default()
 }
 
-/// Returns the request for a code (RFC 8628 §3.1). The resource is named here, as in every authorization
-/// request (RFC 8707 §2.1).
+/// Returns the request for a code (RFC 8628 §3.1), with the resource as in every authorization request
+/// (RFC 8707 §2.1).
 pub fn request(
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     scope: Option<&Scope>,
@@ -178,26 +178,27 @@ pub fn request(
     let mut fields = Vec::new();
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
-    client.build_form_request(endpoint, reach, &fields)
+    client.build_form_request(endpoint, address_space, &fields)
 }
 
-/// Reads the answer of `endpoint`. What it names may not lead to a more private place than `reach`.
+/// Parses the response of `endpoint`. Its URLs must not lead to a more private address space than
+/// `address_space`.
 ///
-/// `secrets` are what the request carried: they are redacted in the server's words.
+/// `secrets` are those of the request: they are redacted in the error of the server.
 pub fn response(
-    answer: &Response,
+    response: &Response,
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     secrets: &[&str],
 ) -> Result<DeviceCode, DeviceResponseError> {
-    let error = OAuthErrorResponse::parse(&answer.body).map(|error| error.redact(secrets));
-    if error.is_some() || !answer.status.is_success() {
-        let status = answer.status.as_u16();
+    let error = OAuthErrorResponse::parse(&response.body).map(|error| error.redact(secrets));
+    if error.is_some() || !response.status.is_success() {
+        let status = response.status.as_u16();
         return Err(DeviceResponseError::Refused { status, error });
     }
-    let wire: Wire = serde_json::from_slice(&answer.body)
+    let wire: Wire = serde_json::from_slice(&response.body)
         .map_err(|error| unusable(&serde_lenient::shape(&error)))?;
-    wire.into_code(endpoint, reach)
+    wire.into_code(endpoint, address_space)
 }
 
 #[derive(Deserialize)]
@@ -217,24 +218,24 @@ impl Wire {
     fn into_code(
         self,
         endpoint: &EndpointUrl,
-        reach: AddressSpace,
+        address_space: AddressSpace,
     ) -> Result<DeviceCode, DeviceResponseError> {
         if !(1..=LONGEST_TOKEN).contains(&self.device_code.expose().len()) {
             return Err(unusable("its device code is empty or too long"));
         }
         let user_code = UserCode::new(self.user_code)
             .ok_or_else(|| unusable("its user code is empty or longer than 64 characters"))?;
-        let place = |member: &'static str, text: &str| {
-            EndpointUrl::parse_page(text, reach, endpoint.as_url())
+        let page = |member: &'static str, text: &str| {
+            EndpointUrl::parse_page(text, address_space, endpoint.as_url())
                 .map_err(|cause| DeviceResponseError::UnsafeUri { member, cause })
         };
         let complete = self.verification_uri_complete.as_deref();
         Ok(DeviceCode {
             device_code: self.device_code,
             user_code,
-            verification_uri: place("verification_uri", &self.verification_uri)?,
+            verification_uri: page("verification_uri", &self.verification_uri)?,
             verification_uri_complete: complete
-                .map(|text| place("verification_uri_complete", text))
+                .map(|text| page("verification_uri_complete", text))
                 .transpose()?,
             expires_in: seconds(self.expires_in.as_deref())
                 .unwrap_or(LONGEST_CODE_LIFE)
@@ -254,10 +255,10 @@ fn unusable(why: &str) -> DeviceResponseError {
     DeviceResponseError::Unusable(UntrustedText::new(why))
 }
 
-/// Returns the request that asks whether the person has decided (RFC 8628 §3.4).
+/// Returns the request that polls for the decision of the user (RFC 8628 §3.4).
 pub fn poll_request(
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     device_code: &Secret<String>,
@@ -267,33 +268,33 @@ pub fn poll_request(
         ("device_code", device_code.expose().as_str()),
     ];
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
-    client.build_form_request(endpoint, reach, &fields)
+    client.build_form_request(endpoint, address_space, &fields)
 }
 
-/// Holds what the token endpoint says to a poll (RFC 8628 §3.5).
+/// The response of the token endpoint to a poll (RFC 8628 §3.5).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DevicePollResult {
-    /// The person has approved.
+    /// The user has approved.
     Tokens(TokenSet),
-    /// The person has not decided yet.
+    /// The user has not decided yet.
     Pending,
-    /// Not yet either, and all later waits are to be [`SLOW_DOWN`] longer; the next one at least as
-    /// long as this. Some servers say it by HTTP 429.
+    /// The same, and all later waits are [`SLOW_DOWN`] longer; the next one is at least as long as this.
+    /// Some servers send HTTP 429 instead.
     SlowDown(Option<Duration>),
-    /// The server cannot answer now: to be asked again later, after this wait or a longer one.
+    /// The server is unavailable: poll again after this wait or a longer one.
     Unavailable(Option<Duration>),
-    /// The person said no.
+    /// The user has denied.
     Denied(OAuthErrorResponse),
-    /// The code is dead.
+    /// The code has expired.
     Expired,
 }
 
 impl DevicePollResult {
-    /// Takes what [`token::response`] made of the answer.
+    /// Classifies the result of [`token::response`].
     ///
     /// # Errors
-    /// Every other refusal, and an answer that makes no sense: asking again cannot help.
+    /// Every other refusal, and a malformed response: another poll cannot succeed.
     pub fn read(outcome: Result<TokenSet, TokenError>) -> Result<Self, TokenError> {
         let cause = match outcome {
             Ok(tokens) => return Ok(Self::Tokens(tokens)),
@@ -313,9 +314,9 @@ impl DevicePollResult {
                 retry_after,
             } => Ok(Self::SlowDown(*retry_after)),
             TokenError::Unavailable { retry_after, .. } => Ok(Self::Unavailable(*retry_after)),
-            TokenError::Downgraded | TokenError::NonceMismatch | TokenError::Malformed { .. } => {
-                Err(cause)
-            }
+            TokenError::TokenTypeDowngrade
+            | TokenError::NonceMismatch
+            | TokenError::Malformed { .. } => Err(cause),
         }
     }
 }
@@ -348,10 +349,10 @@ mod tests {
 
     fn read(status: u16, body: &str) -> Result<DeviceCode, DeviceResponseError> {
         let status = StatusCode::from_u16(status).unwrap();
-        let answer = Response::new(status, HeaderMap::new(), body.to_owned());
+        let received = Response::new(status, HeaderMap::new(), body.to_owned());
         let at = "https://as.example/device_authorization";
         let at = EndpointUrl::parse(at, AddressSpace::Public).unwrap();
-        response(&answer, &at, AddressSpace::Public, &["planted-secret"])
+        response(&received, &at, AddressSpace::Public, &["planted-secret"])
     }
 
     fn with(member: &str, value: Value) -> Result<DeviceCode, DeviceResponseError> {
@@ -367,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_lies_between_a_second_and_a_minute() {
+    fn an_interval_is_between_a_second_and_a_minute() {
         for (value, expected) in [
             (json!(0), 1),
             (json!(-1), 1),
@@ -407,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_sent_to_https_in_public_alone() {
+    fn the_verification_page_is_https_in_the_public_address_space() {
         for member in ["verification_uri", "verification_uri_complete"] {
             for bad in [
                 "http://as.example/device",
@@ -434,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn another_host_than_that_of_the_issuer_is_told() {
+    fn a_page_at_another_host_than_the_issuer_is_recognized() {
         let issuer = Issuer::new("https://as.example");
         assert!(
             !read(200, &document().to_string())
@@ -442,21 +443,21 @@ mod tests {
                 .is_third_party_host(&issuer)
         );
         for member in ["verification_uri", "verification_uri_complete"] {
-            for (place, elsewhere) in [
+            for (page, is_other) in [
                 ("https://as.example:8443/activate?user_code=x", false),
                 ("https://AS.example/", false),
                 ("https://as.example.evil.example/", true),
                 ("https://login.as.example/", true),
                 ("https://аs.example/", true),
             ] {
-                let code = with(member, place.into()).unwrap();
-                assert_eq!(code.is_third_party_host(&issuer), elsewhere, "{place}");
+                let code = with(member, page.into()).unwrap();
+                assert_eq!(code.is_third_party_host(&issuer), is_other, "{page}");
             }
         }
     }
 
     #[test]
-    fn a_user_code_is_short_and_shown_as_what_it_is() {
+    fn a_user_code_is_short_and_its_unusual_characters_are_escaped() {
         for bad in [
             String::new(),
             "  ".to_owned(),
@@ -487,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_codes_is_refused_and_not_quoted() {
+    fn a_response_without_codes_is_refused_and_not_quoted() {
         for member in ["device_code", "user_code", "verification_uri"] {
             for bad in [json!(null), json!(7), json!([])] {
                 let error = with(member, bad).unwrap_err();
@@ -506,11 +507,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_keeps_what_the_server_said_but_for_our_secret() {
+    fn a_refusal_keeps_the_error_of_the_server_with_the_secret_redacted() {
         let body = json!({"error": "invalid_client", "error_description": "no planted-secret"});
         for status in [200, 400, 401] {
             let error = read(status, &body.to_string()).unwrap_err();
-            assert!(error.is("invalid_client"));
+            assert!(error.has_code("invalid_client"));
             assert!(error.to_string().ends_with("no [redacted])"), "{error}");
         }
         for status in [302, 404, 500] {
@@ -531,39 +532,39 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_goes_on_or_ends_by_the_word_of_the_server() {
+    fn each_error_code_of_a_poll_has_its_result() {
         let poll = |status: u16, body: Value| {
             let status = StatusCode::from_u16(status).unwrap();
-            let answer = Response::new(status, HeaderMap::new(), body.to_string());
+            let received = Response::new(status, HeaderMap::new(), body.to_string());
             DevicePollResult::read(token::response(
-                &answer,
+                &received,
                 std::time::UNIX_EPOCH,
                 &[],
                 AuthScheme::Bearer,
             ))
         };
-        let word = |word: &str| json!({ "error": word });
+        let error = |code: &str| json!({ "error": code });
         for status in [200, 400, 401, 403] {
-            let poll = |code| poll(status, word(code)).unwrap();
+            let poll = |code| poll(status, error(code)).unwrap();
             assert_eq!(poll("authorization_pending"), DevicePollResult::Pending);
             assert_eq!(poll("slow_down"), DevicePollResult::SlowDown(None));
             assert_eq!(poll("expired_token"), DevicePollResult::Expired);
             assert_eq!(poll("server_error"), DevicePollResult::Unavailable(None));
             assert!(matches!(poll("access_denied"), DevicePollResult::Denied(_)));
         }
-        let hurried = poll(429, word("slow_down")).unwrap();
+        let hurried = poll(429, error("slow_down")).unwrap();
         assert_eq!(hurried, DevicePollResult::SlowDown(None));
         for status in [500, 503] {
-            let busy = poll(status, word("authorization_pending")).unwrap();
+            let busy = poll(status, error("authorization_pending")).unwrap();
             assert_eq!(busy, DevicePollResult::Unavailable(None), "{status}");
         }
-        for word in [
+        for code in [
             "invalid_grant",
             "invalid_client",
             "unauthorized_client",
             "Slow_Down",
         ] {
-            assert!(poll(400, json!({ "error": word })).is_err(), "{word}");
+            assert!(poll(400, error(code)).is_err(), "{code}");
         }
         assert!(poll(200, json!({})).is_err());
         assert!(poll(404, json!({})).is_err());

@@ -1,7 +1,7 @@
 //! Proof of possession (RFC 9449): the key of a login, the proofs that it signs, and the nonces that
-//! servers want to see in them.
+//! servers require in them.
 //!
-//! ES256 only, which every server must be able to check that knows DPoP (spec-checklist J10).
+//! ES256 only: an asymmetric algorithm (RFC 9449 §4.2), and the one that DPoP servers commonly support.
 
 use http::HeaderName;
 
@@ -13,5 +13,5 @@ pub use nonce::{DpopNonce, NONCE};
 
 /// The header that carries a proof (RFC 9449 §4.1).
 pub const PROOF: HeaderName = HeaderName::from_static("dpop");
-/// Holds what a server says that wants a nonce in the proof (RFC 9449 §8, §9).
+/// The error code of a server that requires a nonce in the proof (RFC 9449 §8, §9).
 pub const USE_NONCE: &str = "use_dpop_nonce";

@@ -1,5 +1,6 @@
-//! A URL that a server named, checked against the network policy when it was read (spec-checklist
-//! I6, I8; H25-H34). What the browser is sent to and what we post secrets to has this type.
+//! A URL of a server, checked against the network policy when it is parsed (MCP security best
+//! practices, Server-Side Request Forgery; docs/hostile.md H25-H34). Every URL that the browser opens
+//! or that secrets are posted to has this type.
 
 use std::fmt;
 
@@ -8,40 +9,44 @@ use url::{Host, Url};
 
 use crate::{
     platform::{AddressSpace, UrlPolicyError},
-    server_url::is_in_clear,
+    server_url::is_plaintext,
 };
 
-/// The longest URL that is taken from a server.
+/// The longest URL that is accepted from a server.
 pub(crate) const LONGEST_URL: usize = 2048;
 
-/// An absolute URL, `https` or `http` on loopback (or in a private network whose owner allows that),
-/// without user info, that does not lead to a more private place than the server that named it.
+/// An absolute URL, `https` or `http` on loopback (or in a private network where the user allows that),
+/// without user info, that does not lead to a more private address space than the server that named it.
 #[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct EndpointUrl(Url);
 
 impl EndpointUrl {
-    /// Reads what a server wrote. The scheme is compared after parsing, so that no spelling of
-    /// `javascript:` gets by.
-    pub fn parse(text: &str, reach: AddressSpace) -> Result<Self, UrlPolicyError> {
+    /// Parses and checks the URL of a server. The scheme is compared after parsing, so that no spelling
+    /// of `javascript:` is accepted.
+    pub fn parse(text: &str, address_space: AddressSpace) -> Result<Self, UrlPolicyError> {
         if text.len() > LONGEST_URL || text.chars().any(char::is_control) {
             return Err(UrlPolicyError::Malformed);
         }
         let url = Url::parse(text).map_err(|_| UrlPolicyError::Malformed)?;
-        reach.check_url(&url)?;
+        address_space.check_url(&url)?;
         Ok(Self(url))
     }
 
-    /// Returns the same of a page that a person is to visit, as the server at `from` says. Their browser
-    /// resolves its name, and we do not: plain http is for literal addresses, which `reach` judges, and
-    /// for the host that we were connected to, which has been judged.
+    /// Parses the URL of a page that the user visits, named by the server at `from`. The browser
+    /// resolves its name, not this client: plain http is accepted for literal addresses, which
+    /// `address_space` checks, and for the host of `from`, which has been checked.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    pub fn parse_page(text: &str, reach: AddressSpace, from: &Url) -> Result<Self, UrlPolicyError> {
-        let page = Self::parse(text, reach)?;
+    pub fn parse_page(
+        text: &str,
+        address_space: AddressSpace,
+        from: &Url,
+    ) -> Result<Self, UrlPolicyError> {
+        let page = Self::parse(text, address_space)?;
         let is_name = matches!(page.0.host(), Some(Host::Domain(_)));
-        if is_in_clear(&page.0) && is_name && page.0.host() != from.host() {
+        if is_plaintext(&page.0) && is_name && page.0.host() != from.host() {
             return Err(UrlPolicyError::Scheme(page.0.scheme().to_owned()));
         }
         Ok(page)
@@ -52,7 +57,7 @@ impl EndpointUrl {
         &self.0
     }
 
-    /// Scheme, host and port: what a person should look at before trusting it.
+    /// Returns scheme, host and port, which a user should read before they trust the URL.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
@@ -66,7 +71,7 @@ impl fmt::Display for EndpointUrl {
 
 impl fmt::Debug for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Endpoint({})", self.0)
+        write!(f, "EndpointUrl({})", self.0)
     }
 }
 
@@ -75,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_of_plain_http_is_at_the_host_that_we_were_connected_to() {
+    fn a_page_of_plain_http_is_accepted_at_the_host_of_the_server_alone() {
         let page = |text, from: &str| {
             let from = Url::parse(from).unwrap();
             EndpointUrl::parse_page(text, AddressSpace::PrivateOverHttp, &from).is_ok()

@@ -1,16 +1,16 @@
-//! Event streams: server-sent events (WHATWG HTML §9.2.6), decoded by the letter and bounded (H131).
+//! Event streams: server-sent events, decoded as WHATWG HTML §9.2.6 defines them, in bounded memory.
 //!
-//! A field that nobody knows, a line without a colon and bytes that are no text are no reason to end
-//! a stream: the format says what becomes of each.
+//! An unknown field, a line without a colon and bytes that are no text do not end a stream: the format
+//! defines how each is handled.
 
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use memchr::memchr2;
 
-/// Says how large one event may be, unless the reader says otherwise.
+/// The default limit of one event, in bytes.
 pub const EVENT_LIMIT: usize = 4 << 20;
-/// Says how long the id of an event may be: it is sent back in a header.
+/// The longest id of an event, in bytes: it is sent back in a header.
 const ID_LIMIT: usize = 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -18,7 +18,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The type; `message` if the stream does not say.
+    /// The type; `message` if the stream has none.
     pub name: String,
     /// The data, its lines joined by line feeds. Never empty.
     pub data: Bytes,
@@ -30,7 +30,7 @@ pub struct Event {
 #[non_exhaustive]
 pub struct EventTooLargeError(pub usize);
 
-/// Bytes in, events out. It holds one unfinished event, up to its limit.
+/// Decodes events from bytes. It holds one unfinished event, up to its limit.
 #[derive(Debug)]
 pub struct EventDecoder {
     limit: usize,
@@ -40,7 +40,7 @@ pub struct EventDecoder {
     data: Vec<u8>,
     has_data: bool,
     ready: VecDeque<Event>,
-    /// The id of the event that is not whole yet: only what was read may be passed over.
+    /// The id of the event that is not complete yet: a reconnect skips only complete events.
     id: Option<String>,
     last_id: Option<String>,
     retry: Option<Duration>,
@@ -49,7 +49,7 @@ pub struct EventDecoder {
 }
 
 impl EventDecoder {
-    /// Decodes events of `limit` bytes at most.
+    /// Creates a decoder for events of `limit` bytes at most.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -66,26 +66,26 @@ impl EventDecoder {
         }
     }
 
-    /// Returns the id that a reader who comes again names (`Last-Event-ID`): that of the last event which
-    /// was whole, or of one that was too large, so that it does not come again.
+    /// Returns the id for `Last-Event-ID` at a reconnect: that of the last complete event, or of one
+    /// that was too large, so that it is not sent again.
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
-    /// Returns how long the server wants a reader to wait before it comes again.
+    /// Returns the wait that the server requests before a reconnect.
     pub fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
-    /// Returns the next event that is whole.
+    /// Returns the next complete event.
     pub fn event(&mut self) -> Option<Event> {
         self.ready.pop_front()
     }
 
-    /// Reads on.
+    /// Decodes more bytes.
     ///
     /// # Errors
-    /// [`EventTooLargeError`]; the stream is of no use then.
+    /// [`EventTooLargeError`]; the stream cannot be decoded further.
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), EventTooLargeError> {
         if std::mem::take(&mut self.after_cr) {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
@@ -178,7 +178,7 @@ impl EventDecoder {
 mod tests {
     use super::*;
 
-    /// Returns the events of a stream that comes in pieces of `size`.
+    /// Decodes a stream in pieces of `size` bytes.
     fn decode(stream: &[u8], size: usize) -> (Vec<(String, String)>, EventDecoder) {
         let mut decoder = EventDecoder::new(1000);
         for piece in stream.chunks(size) {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_means_the_same_however_it_is_cut() {
+    fn a_stream_decodes_the_same_in_pieces_of_any_size() {
         let stream = b"\xEF\xBB\xBF: hello\n\nevent: endpoint\ndata:/messages\n\n\
             data: one\r\ndata\r\ndata:  two\r\n\r\nid: 7\rretry: 2500\rdata: three\r\r\
             id: 8\ndata:\n\nunknown: x\nno colon\nretry: soon\nid: a\0b\ndata: four\n\nid: 9\ndata: unfinished";
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_again_does_not_get_what_was_too_large() {
+    fn a_reconnect_skips_an_event_that_was_too_large() {
         let mut decoder = EventDecoder::new(1000);
         decoder.feed(b"id: 1\ndata: x\n\nid: 2\ndata: ").unwrap();
         assert_eq!(decoder.last_id(), Some("1"));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_ids_have_no_end_and_cost_nothing() {
+    fn endless_comments_and_ids_need_no_memory() {
         let mut decoder = EventDecoder::new(1000);
         for number in 0..10_000 {
             let line = format!(": ping\nid: {number}\n\n");

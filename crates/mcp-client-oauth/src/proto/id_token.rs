@@ -53,7 +53,7 @@ pub enum NonceCheck {
 /// Compares the `nonce` in the ID token of a token response with the one that was sent.
 ///
 /// The signature is not checked: the token comes from the token endpoint over TLS, which OpenID
-/// Connect Core §3.1.3.7 (rule 6) allows in its place.
+/// Connect Core §3.1.3.7 (rule 6) allows instead.
 pub fn check_nonce(response: &Response, expected: &Nonce) -> NonceCheck {
     let wire: Wire = match serde_json::from_slice(&response.body) {
         Ok(wire) => wire,

@@ -1,8 +1,8 @@
-//! The wire: pure functions from messages to values and back.
+//! The protocol messages: pure functions from messages to values and back.
 //!
-//! Nothing here awaits, reads a clock or touches a socket; [`pkce`], [`authorization::State`], [`id_token::Nonce`] and
-//! `private_key::JwtId` and [`dpop`] alone draw random bytes. A thing that came from outside is parsed once, here, into a type that
-//! cannot be wrong.
+//! Nothing here awaits, reads a clock or uses a socket; only [`pkce`], [`authorization::State`],
+//! [`id_token::Nonce`], [`private_key::JwtId`] and [`dpop`] generate random bytes. Untrusted input is
+//! parsed once, here, into a type that has only valid values.
 
 mod access_token;
 pub mod assertion;

@@ -1,4 +1,4 @@
-//! The error answer of OAuth endpoints (RFC 6749 §5.2): codes for machines, words for people.
+//! The error response of OAuth endpoints (RFC 6749 §5.2): a code, and a description for developers.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use serde::Deserialize;
 
 use super::untrusted_text::UntrustedText;
 
-/// Holds what a server said when it said no.
+/// The error of a server that refused a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OAuthErrorResponse {
     /// `invalid_grant`, `access_denied`, ...
     pub code: UntrustedText,
-    /// The server's words.
+    /// The description of the error.
     pub description: Option<UntrustedText>,
-    /// Says whether the body was empty, so that the code is this client's reading of the HTTP status and
-    /// not the server's word.
+    /// Says whether the body was empty, so that the code is derived from the HTTP status and was not
+    /// sent by the server.
     pub is_assumed: bool,
 }
 
 impl OAuthErrorResponse {
-    /// An error of given parts.
+    /// Creates an error.
     pub fn new(code: &str, description: Option<&str>) -> Self {
         Self {
             code: UntrustedText::new(code),
@@ -29,7 +29,7 @@ impl OAuthErrorResponse {
         }
     }
 
-    /// Returns an error with a code that stands for an empty body.
+    /// Creates the error that is assumed for an empty body.
     pub fn assumed(code: &str) -> Self {
         Self {
             is_assumed: true,
@@ -37,7 +37,7 @@ impl OAuthErrorResponse {
         }
     }
 
-    /// Reads a JSON body that carries an `error`; none if it carries none.
+    /// Parses a JSON body with an `error`; none if it has none.
     pub fn parse(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Wire {
@@ -54,11 +54,11 @@ impl OAuthErrorResponse {
         self.code.as_raw() == code
     }
 
-    /// Redacts `secrets`: some servers echo what they were sent (CWE-532).
+    /// Redacts `secrets`: some servers echo the request (CWE-532).
     #[must_use]
     pub fn redact(mut self, secrets: &[&str]) -> Self {
         self.code = self.code.redact(secrets);
-        self.description = self.description.map(|words| words.redact(secrets));
+        self.description = self.description.map(|text| text.redact(secrets));
         self
     }
 }
@@ -66,11 +66,11 @@ impl OAuthErrorResponse {
 impl fmt::Display for OAuthErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_assumed {
-            return write!(f, "nothing (treated as `{}`)", self.code);
+            return write!(f, "an empty body (treated as `{}`)", self.code);
         }
         write!(f, "`{}`", self.code)?;
         match &self.description {
-            Some(words) => write!(f, ": {words}"),
+            Some(text) => write!(f, ": {text}"),
             None => Ok(()),
         }
     }

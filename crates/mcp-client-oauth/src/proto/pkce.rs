@@ -9,7 +9,7 @@ use crate::secret::Secret;
 /// 96 random bytes are 128 characters of base64url: the longest verifier that RFC 7636 §4.1 allows.
 const VERIFIER_BYTES: usize = 96;
 
-/// The secret half, in memory only. Used up by the exchange.
+/// The code verifier, in memory only. The exchange uses it up.
 #[derive(Debug)]
 pub struct CodeVerifier(Secret<String>);
 
@@ -20,12 +20,13 @@ pub struct CodeVerifier(Secret<String>);
 pub struct RandomError;
 
 impl CodeVerifier {
-    /// Returns a fresh verifier of 128 characters.
+    /// Generates a verifier of 128 characters.
     pub fn generate() -> Result<Self, RandomError> {
         random_text::<VERIFIER_BYTES>().map(Self)
     }
 
-    /// Returns what goes into the authorization request: base64url(SHA-256(verifier)), RFC 7636 §4.2.
+    /// Returns the code challenge for the authorization request: base64url(SHA-256(verifier)), RFC 7636
+    /// §4.2.
     pub fn challenge(&self) -> String {
         let hash = digest::digest(&digest::SHA256, self.0.expose().as_bytes());
         URL_SAFE_NO_PAD.encode(hash)
@@ -37,12 +38,12 @@ impl CodeVerifier {
     }
 }
 
-/// Returns where signatures draw from.
+/// Returns the source of randomness for signatures.
 pub(super) fn random_source() -> rand::SystemRandom {
     rand::SystemRandom::new()
 }
 
-/// `N` random bytes as base64url text.
+/// Returns `N` random bytes as base64url text.
 pub(super) fn random_text<const N: usize>() -> Result<Secret<String>, RandomError> {
     let mut bytes = Zeroizing::new([0_u8; N]);
     rand::fill(bytes.as_mut()).map_err(|_| RandomError)?;

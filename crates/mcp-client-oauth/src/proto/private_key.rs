@@ -1,7 +1,7 @@
-//! `private_key_jwt`: a client proves who it is by a signature (RFC 7523 §2.2, §3).
+//! `private_key_jwt`: a client authenticates by a signature (RFC 7523 §2.2, §3).
 //!
-//! Signed by `aws-lc-rs` itself: a general JWT crate would choose its cryptography by the features
-//! that the whole program has turned on, and panic where these do not agree.
+//! The signature is made by `aws-lc-rs` itself: a general JWT crate would select its cryptography by the
+//! features that the whole program enables, and panic where these conflict.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,26 +24,26 @@ use crate::secret::Secret;
 
 mod jwk;
 
-/// Says how long an assertion is good for: it is made for one request and sent at once.
+/// The lifetime of an assertion: it is made for one request and sent at once.
 const LIFE: Duration = Duration::from_secs(60);
-/// Longer than the PEM of an RSA key of 8192 bits, the largest that is taken.
+/// Longer than the PEM of an RSA key of 8192 bits, the largest that is supported.
 const LONGEST_PEM: usize = 16 * 1024;
 /// 16 random bytes never come twice (RFC 7519 §4.1.7).
 const ID_BYTES: usize = 16;
 
-/// The key of a client could not sign.
+/// Says why the key of a client could not sign.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SigningError {
     /// No random numbers.
     #[error(transparent)]
-    NoRandomness(#[from] RandomError),
+    Random(#[from] RandomError),
     /// The cryptography failed.
     #[error("the private key of the client could not sign")]
     Failed,
 }
 
-/// A signature algorithm of RFC 7518 §3.1 and RFC 8037 §3.1. The kind of a key decides which.
+/// A signature algorithm of RFC 7518 §3.1 and RFC 8037 §3.1. The type of a key has exactly one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SigningAlgorithm {
@@ -56,8 +56,6 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
-    const ALL: [Self; 3] = [Self::Es256, Self::Rs256, Self::EdDsa];
-
     /// Returns the registered name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,14 +64,10 @@ impl SigningAlgorithm {
             Self::EdDsa => "EdDSA",
         }
     }
-
-    /// Returns the algorithm of that name, if we can use it.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|own| own.as_str() == name)
-    }
 }
 
-/// A key that proves who a client is. It is never printed, and wiped from memory when it is dropped.
+/// A private key for client authentication. It is never printed, and wiped from memory when it is
+/// dropped.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct PrivateKey {
@@ -86,21 +80,21 @@ pub struct PrivateKey {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivateKeyError {
-    /// No PEM of PKCS#8.
+    /// Not the PEM text of a PKCS#8 key.
     #[error(
-        "it is no PEM text of an unencrypted PKCS#8 key (`-----BEGIN PRIVATE KEY-----`); \
+        "it is not the PEM text of an unencrypted PKCS#8 key (`-----BEGIN PRIVATE KEY-----`); \
          `openssl pkcs8 -topk8 -nocrypt` makes one"
     )]
     NotPkcs8,
-    /// A key that none of our algorithms can use.
+    /// A key that no supported algorithm uses.
     #[error("it is neither a P-256, nor an Ed25519, nor an RSA key of 2048 to 8192 bits")]
     Unsupported,
-    /// An algorithm that we cannot use, or that is not for this kind of key.
-    #[error("the algorithm `{wanted}` does not fit the key, which signs with {own}")]
+    /// An algorithm that is not supported, or that does not match the key type.
+    #[error("the algorithm `{requested}` does not match the key type; the key signs with {own}")]
     Algorithm {
-        /// The algorithm that was asked for.
-        wanted: String,
-        /// The only one that fits.
+        /// The requested algorithm.
+        requested: String,
+        /// The algorithm of the key.
         own: &'static str,
     },
 }
@@ -110,7 +104,7 @@ pub enum PrivateKeyError {
 pub struct JwtId(String);
 
 impl JwtId {
-    /// Returns one that never comes again.
+    /// Generates a unique id.
     ///
     /// # Errors
     /// [`RandomError`].
@@ -124,7 +118,7 @@ impl PrivateKey {
     /// Reads the PEM text of an unencrypted PKCS#8 key.
     ///
     /// # Errors
-    /// [`PrivateKeyError`] if it is something else, or a key that none of our algorithms can use.
+    /// [`PrivateKeyError`] if it is something else, or a key that no supported algorithm uses.
     pub fn from_pem(text: &str) -> Result<Self, PrivateKeyError> {
         const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
         const END: &str = "-----END PRIVATE KEY-----";
@@ -145,27 +139,27 @@ impl PrivateKey {
         self
     }
 
-    /// Returns the same key, if it signs with the algorithm of that name.
+    /// Returns the same key, if its algorithm has this name.
     ///
     /// # Errors
-    /// [`PrivateKeyError::Algorithm`] if another kind of key does.
+    /// [`PrivateKeyError::Algorithm`] if it does not.
     pub fn for_algorithm(self, name: &str) -> Result<Self, PrivateKeyError> {
-        if SigningAlgorithm::named(name) == Some(self.algorithm) {
+        if name == self.algorithm.as_str() {
             return Ok(self);
         }
         Err(PrivateKeyError::Algorithm {
-            wanted: name.to_owned(),
+            requested: name.to_owned(),
             own: self.algorithm.as_str(),
         })
     }
 
-    /// Returns what it signs with.
+    /// Returns the algorithm of the key.
     pub fn algorithm(&self) -> SigningAlgorithm {
         self.algorithm
     }
 
     /// Returns the assertion of `client_id` for `audience`: the issuer, and not one of its endpoints
-    /// (spec-checklist J3). It is good for one request that is sent at `now`.
+    /// (SEP-1046). It is valid for one request that is sent at `now`.
     ///
     /// # Errors
     /// [`SigningError`] if the cryptography fails.
@@ -235,7 +229,7 @@ impl PrivateKey {
     }
 }
 
-/// Returns the algorithm of a key, by the only parser that takes it.
+/// Returns the algorithm of a key, by the only parser that accepts it.
 fn algorithm_of(pkcs8: &[u8]) -> Option<SigningAlgorithm> {
     if EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).is_ok() {
         Some(SigningAlgorithm::Es256)
@@ -252,7 +246,7 @@ fn encoded(part: &Value) -> String {
     URL_SAFE_NO_PAD.encode(part.to_string())
 }
 
-/// As it is kept with a client.
+/// The key as it is stored with a client.
 #[derive(Deserialize, Serialize)]
 struct Wire {
     pkcs8: Secret<String>,

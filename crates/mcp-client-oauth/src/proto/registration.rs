@@ -25,10 +25,10 @@ pub use attempts::{Attempts, MOST_REQUESTS};
 pub use metadata::ClientMetadata;
 pub use response_error::RegistrationResponseError;
 
-/// The longest client id or secret that is taken (H169).
+/// The longest client id or secret that is accepted, in bytes.
 const LONGEST: usize = 2048;
 
-/// Holds what the server made of it.
+/// A registered client, as in the response of the server (RFC 7591 §3.2.1).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClientInformation {
@@ -36,44 +36,48 @@ pub struct ClientInformation {
     pub client_id: String,
     /// The secret of a confidential client.
     pub client_secret: Option<Secret<String>>,
-    /// When the secret stops working; none if never.
+    /// The time at which the secret expires; none if never.
     pub secret_expires_at: Option<SystemTime>,
-    /// The method that the server registered, if it named one that we can use.
+    /// The method that the server registered, if it sent one.
     pub method: Option<AuthMethod>,
-    /// The scope that the server registered, if it names one.
+    /// The scope that the server registered, if it sent one.
     #[serde(default)]
     pub scope: Option<Scope>,
 }
 
-/// Returns whether the server gives a client more where its registration names no scope. Keycloak
-/// then gives it all that the realm offers; else only what is named, without the scopes that are the
-/// realm's default and put the resource into `aud` (keycloak/keycloak#50807).
+/// Returns whether the server grants a client more if its registration has no scope. Keycloak then
+/// allows all scopes of the realm; else only those in the registration, without the default scopes of
+/// the realm, which put the resource into `aud` (keycloak/keycloak#50807).
 pub fn is_better_without_scope(endpoint: &EndpointUrl) -> bool {
     let path = endpoint.as_url().path().trim_end_matches('/');
     path.ends_with("/clients-registrations/openid-connect")
 }
 
 /// Returns the request that registers `metadata`.
-pub fn request(endpoint: &EndpointUrl, reach: AddressSpace, metadata: &ClientMetadata) -> Request {
+pub fn request(
+    endpoint: &EndpointUrl,
+    address_space: AddressSpace,
+    metadata: &ClientMetadata,
+) -> Request {
     let body = serde_json::to_vec(metadata).unwrap_or_default();
-    Request::json(endpoint.as_url().clone(), reach, body)
+    Request::json(endpoint.as_url().clone(), address_space, body)
 }
 
-/// Reads the answer to a registration that came at `now`: of `redirect_uri`, or of a client without
-/// one.
+/// Parses the response to a registration that was received at `now`: with `redirect_uri`, or of a client
+/// without one.
 ///
-/// 200 is taken for 201 (H170). The answer is refused before any browser opens if it lacks our
-/// redirect URI or names an authentication method that we cannot use (H169).
+/// 200 is accepted for 201. The response is refused before a browser opens if it has other redirect
+/// URIs or an authentication method that is not supported (RFC 7591 §3.2.1).
 pub fn response(
-    answer: &Response,
+    response: &Response,
     redirect_uri: Option<&Url>,
     now: SystemTime,
 ) -> Result<ClientInformation, RegistrationResponseError> {
-    if !matches!(answer.status.as_u16(), 200 | 201) {
-        return Err(refusal(answer));
+    if !matches!(response.status.as_u16(), 200 | 201) {
+        return Err(refusal(response));
     }
     let unusable = |why: &str| RegistrationResponseError::Unusable(UntrustedText::new(why));
-    let wire: Wire = serde_json::from_slice(&answer.body)
+    let wire: Wire = serde_json::from_slice(&response.body)
         .map_err(|error| unusable(&serde_lenient::shape(&error)))?;
     let client_secret = wire
         .client_secret
@@ -94,21 +98,21 @@ pub fn response(
             .any(|uri| Url::parse(uri).is_ok_and(|uri| same_redirect(&uri, redirect_uri)))
     {
         return Err(unusable(
-            "our redirect URI is not among the registered ones",
+            "the redirect URI of this client is not among the registered ones",
         ));
     }
     let method = match wire
         .token_endpoint_auth_method
         .as_deref()
-        .map(AuthMethod::named)
+        .map(|name| name.parse::<AuthMethod>().ok())
     {
         Some(None) => {
             return Err(unusable(
-                "it asks for an authentication method that is not supported here",
+                "it requires an authentication method that is not supported",
             ));
         }
         Some(Some(method)) if method != AuthMethod::None && client_secret.is_none() => {
-            return Err(unusable("it asks for a client secret and gives none"));
+            return Err(unusable("it requires a client secret and has none"));
         }
         method => method.flatten(),
     };
@@ -127,21 +131,21 @@ pub fn response(
     })
 }
 
-fn refusal(answer: &Response) -> RegistrationResponseError {
-    let error = OAuthErrorResponse::parse(&answer.body);
-    let text = error.is_none().then(|| start_of_text(answer)).flatten();
+fn refusal(response: &Response) -> RegistrationResponseError {
+    let error = OAuthErrorResponse::parse(&response.body);
+    let text = error.is_none().then(|| start_of_text(response)).flatten();
     RegistrationResponseError::Refused {
-        status: answer.status.as_u16(),
+        status: response.status.as_u16(),
         error,
         text,
     }
 }
 
-/// Returns the start of a body for the user to read, in one line. A web page is not shown: its start
-/// says nothing.
-fn start_of_text(answer: &Response) -> Option<UntrustedText> {
-    let kind = answer.header(header::CONTENT_TYPE).unwrap_or_default();
-    let start = &answer.body[..answer.body.len().min(LONGEST)];
+/// Returns the start of a body for the user to read, in one line. A web page is not shown: its start has
+/// no useful text.
+fn start_of_text(response: &Response) -> Option<UntrustedText> {
+    let kind = response.header(header::CONTENT_TYPE).unwrap_or_default();
+    let start = &response.body[..response.body.len().min(LONGEST)];
     // A character may be cut in two there.
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
@@ -170,21 +174,21 @@ struct Wire {
     scope: Option<String>,
 }
 
-/// `VSCHAR` (RFC 6749 §A.1), not empty, not endless.
+/// Returns whether a text is `VSCHAR` (RFC 6749 §A.1), not empty and not too long.
 fn is_vschar(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len()) && text.bytes().all(|b| (0x20..=0x7e).contains(&b))
 }
 
-/// Returns the same redirect URI; on loopback the port may vary (RFC 8252 §7.3).
-pub(crate) fn same_redirect(registered: &Url, ours: &Url) -> bool {
+/// Compares redirect URIs; on loopback the port may differ (RFC 8252 §7.3).
+pub(crate) fn same_redirect(registered: &Url, own: &Url) -> bool {
     let mut registered = registered.clone();
-    if crate::server_url::is_loopback(&registered) && crate::server_url::is_loopback(ours) {
-        let _ = registered.set_port(ours.port());
+    if crate::server_url::is_loopback(&registered) && crate::server_url::is_loopback(own) {
+        let _ = registered.set_port(own.port());
     }
-    registered == *ours
+    registered == *own
 }
 
-/// `client_secret_expires_at`: seconds since 1970; 0, null and nonsense mean "never".
+/// Parses `client_secret_expires_at`: seconds since 1970; 0, null and any other value mean "never".
 fn expiry(value: &Value) -> Option<SystemTime> {
     let seconds = value
         .as_u64()
@@ -202,17 +206,17 @@ mod tests {
 
     fn read(status: u16, body: &Value) -> Result<ClientInformation, RegistrationResponseError> {
         let status = StatusCode::from_u16(status).unwrap();
-        let answer = Response::new(status, HeaderMap::new(), body.to_string());
-        let ours = "http://127.0.0.1:5000/callback".parse().unwrap();
+        let received = Response::new(status, HeaderMap::new(), body.to_string());
+        let redirect_uri = "http://127.0.0.1:5000/callback".parse().unwrap();
         response(
-            &answer,
-            Some(&ours),
+            &received,
+            Some(&redirect_uri),
             SystemTime::UNIX_EPOCH + Duration::from_secs(1000),
         )
     }
 
     #[test]
-    fn a_sloppy_but_usable_answer_is_taken() {
+    fn a_usable_response_with_irregular_members_is_accepted() {
         for body in [
             json!({"client_id": "c"}),
             json!({"client_id": "c", "client_secret": "", "client_secret_expires_at": null}),
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_answer_is_refused_before_the_browser_opens() {
+    fn an_unusable_response_is_refused_before_the_browser_opens() {
         for body in [
             json!({}),
             json!({"client_id": ""}),
@@ -257,11 +261,11 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_text_is_shown_and_no_page() {
+    fn the_start_of_a_text_body_is_shown_and_no_web_page() {
         let refused = |kind: &str, body: &[u8]| {
             let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind.parse().unwrap())]);
-            let answer = Response::new(StatusCode::FORBIDDEN, headers, body.to_vec());
-            let refusal = response(&answer, None, SystemTime::UNIX_EPOCH).unwrap_err();
+            let received = Response::new(StatusCode::FORBIDDEN, headers, body.to_vec());
+            let refusal = response(&received, None, SystemTime::UNIX_EPOCH).unwrap_err();
             refusal.to_string()
         };
         let plain = "the server refused to register this client (HTTP 403)";
@@ -298,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_keeps_what_the_server_said() {
+    fn a_refusal_keeps_the_error_of_the_server() {
         let body = json!({"error": "invalid_redirect_uri", "error_description": "only https"});
         let error = read(400, &body).unwrap_err().to_string();
         assert!(

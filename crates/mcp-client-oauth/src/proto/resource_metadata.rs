@@ -1,4 +1,4 @@
-//! Protected resource metadata (RFC 9728): where it is, what it says, and whose it is.
+//! Protected resource metadata (RFC 9728): its URLs, its members, and the check of its resource.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -8,17 +8,17 @@ use crate::server_url::{ServerUrl, covers};
 
 /// The registered suffix (RFC 9728 §3).
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
-/// Says how many authorization servers of one resource are tried (H10).
+/// The number of authorization servers of one resource that are tried (docs/hostile.md H10).
 const ISSUERS: usize = 8;
 
-/// A resource identifier, exactly as it was published (spec-checklist E5): it is compared and sent
+/// A resource identifier, exactly as it was published (RFC 9728 §3.3): it is compared and sent
 /// as text, because a URL type would add a slash.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Resource(String);
 
 impl Resource {
-    /// Takes an identifier as it is written.
+    /// Creates an identifier from its text, unchanged.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -28,29 +28,29 @@ impl Resource {
         &self.0
     }
 
-    /// Returns whether `url` lies at or below this resource, by whole path segments: the only places that
-    /// a token for this resource may be sent to (H90).
+    /// Returns whether `url` is at or below this resource, by whole path segments: a token for this
+    /// resource is sent to no other URL (RFC 8707 §1).
     pub fn covers(&self, url: &Url) -> bool {
         Url::parse(&self.0).is_ok_and(|own| covers(&own, url))
     }
 }
 
-/// Holds what a protected resource says about itself.
+/// The metadata of a protected resource (RFC 9728 §2).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ResourceMetadata {
     /// Its identifier.
     pub resource: Resource,
-    /// Who may issue tokens for it; the first eight.
+    /// The issuers of its tokens; the first eight.
     pub authorization_servers: Vec<Issuer>,
-    /// The scopes that it knows, as far as they are within the limits of
+    /// The scopes that it lists, as far as they are within the limits of
     /// [`Scope::within_limits`].
     pub scopes_supported: Option<Scope>,
     /// Says how many more it lists.
     pub scopes_left_out: usize,
-    /// A name for people.
+    /// A name to show to the user.
     pub resource_name: Option<UntrustedText>,
-    /// Says whether it takes only tokens that are bound to a key (RFC 9728 §2, RFC 9449).
+    /// Says whether it accepts only tokens that are bound to a key (RFC 9728 §2, RFC 9449).
     pub dpop_bound_access_tokens_required: bool,
 }
 
@@ -58,7 +58,7 @@ pub struct ResourceMetadata {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResourceMetadataError {
-    /// Not JSON, the wrong shape, or a member that stands there twice.
+    /// Not JSON, a member of the wrong type, or a member that is there twice.
     #[error("it is not protected resource metadata ({0})")]
     Unreadable(UntrustedText),
     /// RFC 9728 §3.3: metadata of another resource must not be used.
@@ -79,8 +79,8 @@ struct Wire {
     dpop_bound_access_tokens_required: bool,
 }
 
-/// Returns where the metadata of `server` is when no challenge says so, in order (RFC 9728 §3.1,
-/// spec-checklist B3): below the path, then at the root.
+/// Returns the well-known URLs for the metadata of `server`, in order (RFC 9728 §3.1; MCP authorization,
+/// Protected Resource Metadata Discovery Requirements): with the path, then at the root.
 pub fn well_known_urls(server: &ServerUrl) -> Vec<Url> {
     let mut at_path = server.as_url().clone();
     let path = match at_path.path() {
@@ -99,9 +99,8 @@ pub fn well_known_urls(server: &ServerUrl) -> Vec<Url> {
 }
 
 impl ResourceMetadata {
-    /// Reads the body of a metadata answer for `server`, and checks whose it is: the identifier is
-    /// the server's URL, its origin, or a whole-segment prefix of its path (RFC 9728 §3.3,
-    /// spec-checklist B5, H7-H9).
+    /// Parses the body of a metadata response for `server`, and checks its resource: it must be the URL
+    /// of the server, its origin, or a whole-segment prefix of its path (RFC 9728 §3.3).
     pub fn parse(body: &[u8], server: &ServerUrl) -> Result<Self, ResourceMetadataError> {
         let wire: Wire = serde_json::from_slice(body).map_err(|error| {
             ResourceMetadataError::Unreadable(UntrustedText::new(&error.to_string()))

@@ -3,7 +3,7 @@
 use super::{client_auth::ClientAuth, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse};
 use crate::platform::{AddressSpace, Request, Response};
 
-/// Says which token is given back (RFC 7009 §2.1).
+/// The type of the token that is revoked (RFC 7009 §2.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TokenTypeHint {
@@ -13,21 +13,21 @@ pub enum TokenTypeHint {
     Refresh,
 }
 
-/// The server did not take the token back.
+/// The server did not revoke the token.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the server did not revoke the token (HTTP {status}{})", .error.as_ref().map(|e| format!(", {e}")).unwrap_or_default())]
 #[non_exhaustive]
 pub struct RevocationResponseError {
     /// The HTTP status.
     pub status: u16,
-    /// Holds what it said.
+    /// The error of the server.
     pub error: Option<OAuthErrorResponse>,
 }
 
-/// Returns the request that gives `token` back.
+/// Returns the request that revokes `token`.
 pub fn request(
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     client: &ClientAuth<'_>,
     token: &str,
     kind: TokenTypeHint,
@@ -38,40 +38,40 @@ pub fn request(
     };
     client.build_form_request(
         endpoint,
-        reach,
+        address_space,
         &[("token", token), ("token_type_hint", hint)],
     )
 }
 
-/// Reads the answer: 200 means revoked, or never known (RFC 7009 §2.2), which is the same to us.
+/// Parses the response: 200 means revoked, or an unknown token (RFC 7009 §2.2), which is the same here.
 ///
-/// `secrets` are what the request carried: they are redacted in the server's words (H160).
-pub fn response(answer: &Response, secrets: &[&str]) -> Result<(), RevocationResponseError> {
-    if answer.status.is_success() {
+/// `secrets` are those of the request: they are redacted in the error of the server (CWE-532).
+pub fn response(response: &Response, secrets: &[&str]) -> Result<(), RevocationResponseError> {
+    if response.status.is_success() {
         return Ok(());
     }
-    let error = OAuthErrorResponse::parse(&answer.body).map(|error| error.redact(secrets));
+    let error = OAuthErrorResponse::parse(&response.body).map(|error| error.redact(secrets));
     Err(RevocationResponseError {
-        status: answer.status.as_u16(),
+        status: response.status.as_u16(),
         error,
     })
 }
 
-/// Returns whether the server misses the field `client_secret`: `invalid_request` that names it, as in
+/// Returns whether the server requires the field `client_secret`: `invalid_request` that names it, as in
 /// `client_secret: Field required` of the Python MCP SDK (`mcp` 1.23 to 2.3), which demands the field
 /// of public clients too.
-pub(crate) fn wants_secret(answer: &Response) -> bool {
+pub(crate) fn requires_secret(response: &Response) -> bool {
     let names_it = |error: OAuthErrorResponse| {
         let description = error.description.as_ref();
         error.has_code("invalid_request")
             && description.is_some_and(|text| names_secret(text.as_raw()))
     };
-    matches!(answer.status.as_u16(), 400 | 401 | 422)
-        && OAuthErrorResponse::parse(&answer.body).is_some_and(names_it)
+    matches!(response.status.as_u16(), 400 | 401 | 422)
+        && OAuthErrorResponse::parse(&response.body).is_some_and(names_it)
 }
 
-/// Returns whether `text` names the field: `client_secret_basic` and its like are methods, and a server that
-/// takes the form for a second one (RFC 6749 §5.2) may name them.
+/// Returns whether `text` names the field: `client_secret_basic` and its like are methods, and a server
+/// that treats the form as a second one (RFC 6749 §5.2) may name them.
 fn names_secret(text: &str) -> bool {
     let mut rests = text.split("client_secret").skip(1);
     rests.any(|rest| !rest.starts_with('_'))
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_refusal_that_names_the_secret_misses_it() {
+    fn only_a_refusal_that_names_the_field_requires_a_secret() {
         let python =
             r#"{"error":"invalid_request","error_description":"client_secret: Field required"}"#;
         for (status, body, expected) in [
@@ -113,13 +113,13 @@ mod tests {
             (400, "client_secret: Field required", false),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            let answer = Response::new(status, HeaderMap::new(), body);
-            assert_eq!(wants_secret(&answer), expected, "{status} {body}");
+            let received = Response::new(status, HeaderMap::new(), body);
+            assert_eq!(requires_secret(&received), expected, "{status} {body}");
         }
     }
 
     #[test]
-    fn only_success_is_revoked() {
+    fn only_a_success_status_means_revoked() {
         for (status, revoked) in [
             (200, true),
             (204, true),
@@ -127,8 +127,9 @@ mod tests {
             (400, false),
             (302, false),
         ] {
-            let answer = Response::new(StatusCode::from_u16(status).unwrap(), HeaderMap::new(), "");
-            assert_eq!(response(&answer, &["t"]).is_ok(), revoked, "{status}");
+            let received =
+                Response::new(StatusCode::from_u16(status).unwrap(), HeaderMap::new(), "");
+            assert_eq!(response(&received, &["t"]).is_ok(), revoked, "{status}");
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Scopes: `scope-token *( SP scope-token )` (RFC 6749 §3.3), and which of them to ask for
-//! (spec-checklist G1-G4, H3).
+//! Scopes: `scope-token *( SP scope-token )` (RFC 6749 §3.3), and the selection of those to
+//! request (MCP authorization, Scope Selection Strategy).
 
 use std::{collections::HashSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest scope that is taken from a server or a user (H70): some servers list a hundred scopes
-/// and more.
+/// The longest scope that is accepted from a server or a user, in bytes: some servers list a hundred
+/// scopes and more (docs/hostile.md H70).
 const LONGEST: usize = 16 * 1024;
-/// Says how many scopes are taken from a server or a user at most.
+/// The most scopes that are accepted from a server or a user.
 pub const MOST_SCOPES: usize = 1024;
-/// The scope that asks for a refresh token (OpenID Connect Core §11).
+/// The scope that requests a refresh token (OpenID Connect Core §11).
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// A set of scope tokens that keeps the order in which they were named. Never empty: "no scope"
@@ -27,7 +27,7 @@ pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 #[serde(try_from = "String", into = "String")]
 pub struct Scope(Vec<String>);
 
-/// Says why a text is no scope.
+/// Says why a text is not a valid scope.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopeError {
@@ -46,7 +46,7 @@ pub enum ScopeError {
 }
 
 impl Scope {
-    /// Returns a scope of given tokens, such as the list `scopes_supported`; none if there is no valid one.
+    /// Creates a scope from tokens, such as the list `scopes_supported`; none if there is no valid one.
     pub fn from_tokens<I: IntoIterator<Item = S>, S: AsRef<str>>(tokens: I) -> Option<Self> {
         let mut known = HashSet::new();
         let mut own = Vec::new();
@@ -59,8 +59,8 @@ impl Scope {
         (!own.is_empty()).then_some(Self(own))
     }
 
-    /// Takes the tokens of a server's list, in order, as long as they are at most [`MOST_SCOPES`] and
-    /// fit into 16 KiB together. Returns how many were left out beside them.
+    /// Creates a scope from a server's list, in order: the first [`MOST_SCOPES`] tokens that fit into
+    /// 16 KiB together. Also returns how many were left out.
     ///
     /// `offline_access` is never left out: without it there is no refresh token.
     pub fn within_limits<I: IntoIterator<Item = S>, S: AsRef<str>>(
@@ -91,7 +91,7 @@ impl Scope {
         self.0.iter().any(|own| own == token)
     }
 
-    /// These tokens and those of `other` (spec-checklist G4).
+    /// Returns these tokens and those of `other` (MCP authorization, Step-Up Authorization Flow).
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let mut all = self.clone();
@@ -124,7 +124,7 @@ impl Scope {
         Self::from_tokens(self.tokens().filter(is_missing))
     }
 
-    /// Returns the union of what may be there.
+    /// Returns the union of two optional scopes.
     pub fn union_of(one: Option<&Self>, other: Option<&Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => Some(one.union(other)),
@@ -133,17 +133,18 @@ impl Scope {
     }
 }
 
-/// Returns what to ask for at first (spec-checklist G1): what the caller wants, else what the challenge
-/// says, else all that the resource lists, else nothing. `offline_access` is added only where the
-/// authorization server lists it and a scope is asked for at all (spec-checklist H3).
+/// Selects the scope of the first request (MCP authorization, Scope Selection Strategy): the
+/// `requested` one, else the one of the challenge, else all that the resource lists, else none.
+/// `offline_access` is added only where the authorization server lists it and the challenge or the
+/// resource has a scope (MCP authorization, Refresh Tokens).
 pub fn select(
-    wanted: Option<&Scope>,
+    requested: Option<&Scope>,
     challenged: Option<&Scope>,
     listed_by_resource: Option<&Scope>,
     listed_by_server: Option<&Scope>,
 ) -> Option<Scope> {
-    if wanted.is_some() {
-        return wanted.cloned();
+    if requested.is_some() {
+        return requested.cloned();
     }
     let base = challenged.or(listed_by_resource)?;
     let offline = listed_by_server.is_some_and(|listed| listed.contains(OFFLINE_ACCESS));
@@ -162,7 +163,7 @@ fn is_token(text: &str) -> bool {
 impl FromStr for Scope {
     type Err = ScopeError;
 
-    /// Spaces may be doubled, and a token may stand there twice: servers do that.
+    /// Parses a scope. Spaces may be doubled, and a token may be there twice: some servers send that.
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         if text.len() > LONGEST {
             return Err(ScopeError::TooLong);
@@ -189,8 +190,8 @@ impl fmt::Display for Scope {
     }
 }
 
-/// As it is stored. The union of two scopes may be past the limits of one, and a record must not
-/// become unreadable by it.
+/// Reads a stored scope, without the limits: the union of two scopes may be past them, and its record
+/// must stay readable.
 impl TryFrom<String> for Scope {
     type Error = ScopeError;
 
@@ -216,19 +217,24 @@ mod tests {
     #[test]
     fn the_challenge_decides_then_the_resource_then_nothing() {
         let (a, b) = (scope("a"), scope("b c"));
-        let choose =
-            |wanted: &Option<Scope>, challenged: &Option<Scope>, listed: &Option<Scope>| {
-                select(wanted.as_ref(), challenged.as_ref(), listed.as_ref(), None)
-                    .map(|scope| scope.to_string())
+        let selected =
+            |requested: &Option<Scope>, challenged: &Option<Scope>, listed: &Option<Scope>| {
+                select(
+                    requested.as_ref(),
+                    challenged.as_ref(),
+                    listed.as_ref(),
+                    None,
+                )
+                .map(|scope| scope.to_string())
             };
-        assert_eq!(choose(&scope("w"), &a, &b).as_deref(), Some("w"));
-        assert_eq!(choose(&None, &a, &b).as_deref(), Some("a"));
-        assert_eq!(choose(&None, &None, &b).as_deref(), Some("b c"));
-        assert_eq!(choose(&None, &None, &None), None);
+        assert_eq!(selected(&scope("w"), &a, &b).as_deref(), Some("w"));
+        assert_eq!(selected(&None, &a, &b).as_deref(), Some("a"));
+        assert_eq!(selected(&None, &None, &b).as_deref(), Some("b c"));
+        assert_eq!(selected(&None, &None, &None), None);
     }
 
     #[test]
-    fn offline_access_is_asked_for_only_where_the_server_lists_it() {
+    fn offline_access_is_requested_only_where_the_server_lists_it() {
         let listed = scope("a offline_access");
         let a = scope("a");
         assert_eq!(
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_or_a_quote_is_no_scope() {
+    fn a_text_past_the_limits_or_with_a_quote_is_no_scope() {
         assert_eq!("x ".repeat(9000).parse::<Scope>(), Err(ScopeError::TooLong));
         let many: Vec<String> = (0..=MOST_SCOPES).map(|n| n.to_string()).collect();
         assert_eq!(many.join(" ").parse::<Scope>(), Err(ScopeError::TooMany));
@@ -273,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_past_the_limits_can_be_stored() {
+    fn a_union_past_the_limits_can_be_stored() {
         let one = Scope::within_limits((0..MOST_SCOPES).map(|n| format!("a{n:014}"))).0;
         let both = one.unwrap().union(&scope("b c").unwrap());
         let text = serde_json::to_string(&both).unwrap();
@@ -281,9 +287,9 @@ mod tests {
         assert_eq!(serde_json::from_str::<Scope>(&text).unwrap(), both);
     }
 
-    /// As GitHub and Slack respond, and Microsoft Entra for Azure DevOps.
+    /// The responses of GitHub and Slack, and of Microsoft Entra for Azure DevOps.
     #[test]
-    fn commas_and_the_default_scope_are_no_refusal() {
+    fn commas_and_the_default_scope_count_as_granted() {
         let missing = |asked: &str, granted: &str| {
             let (asked, granted) = (scope(asked).unwrap(), scope(granted).unwrap());
             asked
@@ -302,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_granted_is_named() {
+    fn scopes_that_were_not_granted_are_named() {
         let (asked, granted) = (scope("a b c").unwrap(), scope("c a x").unwrap());
         assert_eq!(asked.missing_from(&granted), scope("b"));
         assert_eq!(asked.missing_from(&asked), None);

@@ -1,14 +1,14 @@
-//! Reading of JSON members that may be malformed without harm: a sloppy optional member is as good
-//! as none (H19), while the members that matter stay strict.
+//! Lenient deserialization of optional JSON members: one of the wrong type counts as absent, while the
+//! required members stay strict (RFC 8414 §2, RFC 9728 §2).
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-/// Says how many entries of a list are read (H127).
+/// The number of entries that are read of a list (docs/hostile.md H127).
 const LIST_LIMIT: usize = 1024;
 
-/// Returns the value, or none if it is missing, `null` or of another shape. What cannot even be a value,
-/// such as `1e400` or half a letter, spoils its own member alone.
+/// Returns the value, or none if it is missing, `null` or of another type. A value that no type can
+/// hold, such as `1e400` or half a surrogate pair, makes its own member absent and no other.
 pub(super) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -17,7 +17,7 @@ where
     Ok(read(&Box::<RawValue>::deserialize(deserializer)?))
 }
 
-/// Returns the strings of a list; none if it is no list. Entries that are no strings are passed over.
+/// Returns the strings of a list; none if it is no list. Entries that are no strings are skipped.
 pub(super) fn strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -29,8 +29,8 @@ where
     }))
 }
 
-/// Returns the same without a limit of its own (a document has one), for a list of which the reader has to
-/// know what it leaves out.
+/// Returns the same without a limit of its own (the document has one), for a reader that counts what it
+/// leaves out.
 pub(super) fn all_strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -41,7 +41,7 @@ where
     Ok(entries.map(texts))
 }
 
-/// `true` only if it is there and is `true`.
+/// Returns `true` only if the member is there and is `true`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(optional(deserializer)? == Some(true))
 }

@@ -18,7 +18,7 @@ use crate::platform::{AddressSpace, UrlPolicyError};
 pub struct Issuer(String);
 
 impl Issuer {
-    /// Takes an identifier as it is written.
+    /// Creates an identifier from its text, unchanged.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -33,7 +33,7 @@ impl Issuer {
     ///
     /// `https://as.example` and `https://as.example/` are one URL, with one well-known location
     /// (RFC 3986 §6.2.3), and servers write either: the resource metadata of Box, Google, Xero and
-    /// Close, and of what pydantic writes, adds the slash that the server's own document does not
+    /// Close, and of pydantic, has the slash that the server's own document does not
     /// have. An attacker gains nothing: the writer of either document is the same origin in
     /// both spellings. With a path, a query, plain http or any other difference it is another issuer
     /// (RFC 8414 §3.3).
@@ -57,17 +57,18 @@ impl Issuer {
         }))
     }
 
-    /// Returns where this issuer's metadata may be, in order (spec-checklist C2, C3). With a path, the
-    /// root document is somebody else's and is never asked for.
+    /// Returns the well-known URLs of the metadata of this issuer, in order (RFC 8414 §3.1; MCP
+    /// authorization, Authorization Server Metadata Discovery). With a path, the document at the root is
+    /// of another issuer and is never requested.
     ///
-    /// The last one is in no specification: Scalekit and Descope publish the document of RFC 8414
+    /// The last URL is in no specification: Scalekit and Descope publish the document of RFC 8414
     /// below the path of the issuer, as OpenID Connect Discovery 1.0 does. An attacker gains nothing:
     /// the writer of that path can write the OpenID document there too, and the issuer in the
     /// document must match all the same.
-    pub fn well_known_urls(&self, reach: AddressSpace) -> Result<Vec<Url>, UrlPolicyError> {
+    pub fn well_known_urls(&self, address_space: AddressSpace) -> Result<Vec<Url>, UrlPolicyError> {
         const OAUTH: &str = "/.well-known/oauth-authorization-server";
         const OPENID: &str = "/.well-known/openid-configuration";
-        let base = EndpointUrl::parse(&self.0, reach)?;
+        let base = EndpointUrl::parse(&self.0, address_space)?;
         let path = base.as_url().path().trim_end_matches('/').to_owned();
         let at = |path: String| {
             let mut url = base.as_url().clone();
@@ -97,73 +98,73 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// Holds what an authorization server says about itself. Every endpoint has been checked.
+/// The metadata of an authorization server (RFC 8414 §2), with checked endpoints.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServerMetadata {
-    /// Who it is.
+    /// Its issuer identifier.
     pub issuer: Issuer,
-    /// Says where the person is sent.
+    /// The page that the browser opens.
     pub authorization_endpoint: Option<EndpointUrl>,
-    /// Says where tokens are got.
+    /// The endpoint for token requests.
     pub token_endpoint: EndpointUrl,
-    /// Says where a client registers itself (RFC 7591).
+    /// The endpoint for dynamic client registration (RFC 7591).
     pub registration_endpoint: Option<EndpointUrl>,
-    /// Says where tokens are given back (RFC 7009).
+    /// The endpoint for token revocation (RFC 7009).
     pub revocation_endpoint: Option<EndpointUrl>,
-    /// Says where a device asks for a code (RFC 8628 §4). Without it the device grant is not offered,
-    /// whatever the document lists.
+    /// The endpoint for device codes (RFC 8628 §4). Without it the device grant is not offered, even if
+    /// `grant_types_supported` has it.
     pub device_authorization_endpoint: Option<EndpointUrl>,
-    /// The grants that it lists. What a grant needs decides whether it is offered; this only
+    /// The grants that it lists. The endpoints decide whether a grant is offered; this list only
     /// explains why one is not.
     pub grant_types_supported: Option<Vec<String>>,
-    /// The scopes that it knows, as far as they are within the limits of [`Scope::within_limits`].
+    /// The scopes that it lists, as far as they are within the limits of [`Scope::within_limits`].
     /// None of them is requested because it is listed here, but `offline_access`.
     pub scopes_supported: Option<Scope>,
-    /// Says how clients may authenticate at the token endpoint.
+    /// The client authentication methods of the token endpoint.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    /// Says how clients may authenticate at the revocation endpoint; none if the server does not say.
+    /// The client authentication methods of the revocation endpoint; none if the server lists none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint_auth_methods_supported: Option<Vec<String>>,
-    /// Holds what a client that authenticates by `private_key_jwt` may sign with.
+    /// The algorithms for `private_key_jwt`.
     pub token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
-    /// The PKCE methods; none means that PKCE is not supported (spec-checklist E2).
+    /// The PKCE methods; none means that PKCE is not supported (MCP authorization, Authorization Code
+    /// Protection).
     pub code_challenge_methods_supported: Option<Vec<String>>,
-    /// Says whether the URL of a client metadata document is taken for a client id.
+    /// Says whether the URL of a client metadata document is accepted as a client id.
     pub client_id_metadata_document_supported: bool,
     /// Says whether `iss` will be in the authorization response (RFC 9207 §3).
     pub authorization_response_iss_parameter_supported: bool,
-    /// Says how proofs of possession may be signed (RFC 9449 §5.1); none if the server does not say.
+    /// The algorithms of DPoP proofs (RFC 9449 §5.1); none if the server lists none.
     pub dpop_signing_alg_values_supported: Option<Vec<String>>,
-    /// The kinds of assertion that the JWT bearer grant takes here (spec-checklist J6); none if the
-    /// server does not say.
+    /// The profiles of the JWT bearer grant that it supports (SEP-990); none if the server lists none.
     pub authorization_grant_profiles_supported: Option<Vec<String>>,
 }
 
-/// That of an assertion by which an identity provider vouches for a person (SEP-990).
+/// The grant profile of an ID-JAG, the assertion of an identity provider (SEP-990).
 pub const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
 /// Says why a document is not the metadata of an issuer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerMetadataError {
-    /// Not JSON, the wrong shape, a member missing or there twice.
+    /// Not JSON, a member of the wrong type, missing or there twice.
     #[error("it is not authorization server metadata ({0})")]
     Unreadable(UntrustedText),
     /// RFC 8414 §3.3: the document of another issuer must not be used.
-    #[error("it belongs to the issuer `{found}`, but `{expected}` was asked for")]
-    OtherIssuer {
-        /// Asked for.
+    #[error("it belongs to the issuer `{found}`, but `{expected}` was requested")]
+    IssuerMismatch {
+        /// The requested issuer.
         expected: Issuer,
-        /// Got.
+        /// The issuer in the document.
         found: Issuer,
     },
-    /// An endpoint that must not be visited.
+    /// An endpoint that the network policy forbids.
     #[error("its `{member}` cannot be used: {cause}")]
     UnsafeEndpoint {
-        /// Says which.
+        /// The member of the document.
         member: &'static str,
-        /// Says why.
+        /// The reason.
         #[source]
         cause: UrlPolicyError,
     },
@@ -205,8 +206,8 @@ struct Wire {
 }
 
 impl ServerMetadata {
-    /// Metadata of an issuer whose endpoints are known by hand. PKCE with S256 is taken to be
-    /// supported; set the other members as they are known.
+    /// Creates the metadata of an issuer from given endpoints. PKCE with S256 is assumed; set the other
+    /// members as needed.
     pub fn manual(
         issuer: Issuer,
         authorization_endpoint: EndpointUrl,
@@ -232,18 +233,19 @@ impl ServerMetadata {
         }
     }
 
-    /// Reads the body of a metadata answer that was asked of `expected`. The issuer is compared
-    /// before any other member is looked at (RFC 8414 §3.3, spec-checklist C4).
+    /// Parses the body of a metadata response that was requested for `expected`. The issuer is compared
+    /// before any other member is used (RFC 8414 §3.3).
     pub fn parse(
         body: &[u8],
         expected: &Issuer,
-        reach: AddressSpace,
+        address_space: AddressSpace,
     ) -> Result<Self, ServerMetadataError> {
-        Self::parse_with_aliases(body, expected, &[], reach)
+        Self::parse_with_aliases(body, expected, &[], address_space)
     }
 
-    /// Returns the same, of a server that may call itself by one of the `other` names, or by none if one of
-    /// them is empty. It is `expected` all the same: what is ours is bound to who was asked.
+    /// Parses the same, and accepts the `other` issuers too; an empty one accepts a document without an
+    /// issuer. The issuer of the result is `expected` then: clients and tokens are bound to the issuer
+    /// that was requested.
     ///
     /// Where the two differ in the slash of an empty path alone ([`Issuer::is_same_as`]), the issuer is
     /// the one of the document: with that one the `iss` of a callback is compared byte for byte
@@ -252,7 +254,7 @@ impl ServerMetadata {
         body: &[u8],
         expected: &Issuer,
         other: &[Issuer],
-        reach: AddressSpace,
+        address_space: AddressSpace,
     ) -> Result<Self, ServerMetadataError> {
         let unreadable = |why: &str| ServerMetadataError::Unreadable(UntrustedText::new(why));
         let wire: Wire =
@@ -266,21 +268,21 @@ impl ServerMetadata {
             if wire.issuer.is_none() {
                 return Err(unreadable("missing field `issuer`"));
             }
-            return Err(ServerMetadataError::OtherIssuer {
+            return Err(ServerMetadataError::IssuerMismatch {
                 expected: expected.clone(),
                 found,
             });
         };
         let endpoint = |member: &'static str, text: &str| {
-            EndpointUrl::parse(text, reach)
+            EndpointUrl::parse(text, address_space)
                 .map_err(|cause| ServerMetadataError::UnsafeEndpoint { member, cause })
         };
         let optional =
             |member, text: Option<String>| text.map(|text| endpoint(member, &text)).transpose();
-        let asked = EndpointUrl::parse(expected.as_str(), reach);
+        let asked = EndpointUrl::parse(expected.as_str(), address_space);
         let page = |member: &'static str, text: String| {
             let from = asked.as_ref().map_err(Clone::clone);
-            from.and_then(|from| EndpointUrl::parse_page(&text, reach, from.as_url()))
+            from.and_then(|from| EndpointUrl::parse_page(&text, address_space, from.as_url()))
                 .map_err(|cause| ServerMetadataError::UnsafeEndpoint { member, cause })
         };
         Ok(Self {
@@ -312,31 +314,30 @@ impl ServerMetadata {
         })
     }
 
-    /// Returns whether the server says that it checks S256 (spec-checklist E2, H4, H5).
+    /// Returns whether the server lists S256 (MCP authorization, Authorization Code Protection).
     pub fn supports_pkce(&self) -> bool {
         let methods = self.code_challenge_methods_supported.as_ref();
         methods.is_some_and(|methods| methods.iter().any(|method| method == "S256"))
     }
 
-    /// Returns how clients may authenticate at the revocation endpoint, if the server says so. One
-    /// that lists nothing for it is taken to check clients as at its token endpoint, although RFC
-    /// 8414 §2 names Basic as the default: that could not serve a client without a secret.
+    /// Returns the client authentication methods of the revocation endpoint, if the server lists any.
+    /// Without a list of its own those of the token endpoint are used, although RFC 8414 §2 has Basic
+    /// as the default: a client without a secret could not use that.
     pub fn revocation_auth_methods(&self) -> Option<&[String]> {
         self.revocation_endpoint_auth_methods_supported
             .as_deref()
             .or(self.token_endpoint_auth_methods_supported.as_deref())
     }
 
-    /// Returns whether the server does not rule out the proofs that we sign (RFC 9449 §5.1). One that says
-    /// nothing of it is tried.
+    /// Returns whether the server may accept DPoP proofs with [`ALGORITHM`] (RFC 9449 §5.1). A server
+    /// that lists no algorithm is tried.
     pub fn supports_dpop(&self) -> bool {
         let algorithms = self.dpop_signing_alg_values_supported.as_ref();
         algorithms.is_none_or(|listed| listed.iter().any(|name| name == ALGORITHM))
     }
 
-    /// Returns whether the server does not rule out that an identity provider vouches for a person
-    /// (spec-checklist J6). One that says nothing of it is tried: the member is younger than the
-    /// grant.
+    /// Returns whether the server may support ID-JAG (SEP-990). A server that lists no profile is
+    /// tried: the member is newer than the grant.
     pub fn supports_id_jag(&self) -> bool {
         let profiles = self.authorization_grant_profiles_supported.as_ref();
         profiles.is_none_or(|listed| listed.iter().any(|name| name == ID_JAG_PROFILE))
@@ -348,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_of_places_is_that_of_the_specification() {
+    fn the_order_of_well_known_urls_is_that_of_the_specification() {
         let urls = |issuer: &str| -> Vec<String> {
             let urls = Issuer::new(issuer)
                 .well_known_urls(AddressSpace::Public)
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn another_issuer_is_refused_however_alike() {
+    fn another_spelling_of_the_issuer_is_refused() {
         assert!(parse(&document("https://as.example")).is_ok());
         for other in [
             "https://as.example//",
@@ -418,7 +419,7 @@ mod tests {
         ] {
             let error = parse(&document(other)).unwrap_err();
             assert!(
-                matches!(error, ServerMetadataError::OtherIssuer { .. }),
+                matches!(error, ServerMetadataError::IssuerMismatch { .. }),
                 "{other}"
             );
         }
@@ -460,15 +461,15 @@ mod tests {
         ] {
             let error = parse(expected, found).unwrap_err();
             assert!(
-                matches!(error, ServerMetadataError::OtherIssuer { .. }),
+                matches!(error, ServerMetadataError::IssuerMismatch { .. }),
                 "{expected} {found}: {error}"
             );
         }
     }
 
-    /// Returns what was accepted by name keeps its clients: these are bound to who was asked.
+    /// Clients and tokens stay bound to the requested issuer.
     #[test]
-    fn an_accepted_name_does_not_change_the_issuer() {
+    fn an_accepted_alias_does_not_change_the_issuer() {
         let [asked, named] = ["https://as.example/", "https://as.example"].map(Issuer::new);
         let body = document(named.as_str()).to_string();
         let aliases = std::slice::from_ref(&named);
@@ -482,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn one_unsafe_endpoint_spoils_the_document() {
+    fn a_document_with_one_unsafe_endpoint_is_refused() {
         for member in [
             "authorization_endpoint",
             "token_endpoint",
@@ -509,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_or_plain_is_no_pkce() {
+    fn absent_or_plain_methods_mean_no_pkce() {
         let mut document = document("https://as.example");
         assert!(!parse(&document).unwrap().supports_pkce());
         for (methods, supported) in [
@@ -528,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_stands_there_twice_spoils_the_document() {
+    fn a_document_with_a_duplicate_member_is_refused() {
         let body = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token","token_endpoint":"https://evil.example/token"}"#;
         let error = ServerMetadata::parse(
             body,

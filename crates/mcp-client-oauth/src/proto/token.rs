@@ -1,4 +1,4 @@
-//! The token endpoint (RFC 6749 §4.1.3, §5, §6; RFC 8707 §2.2), and what comes back from it.
+//! Requests to the token endpoint and their responses (RFC 6749 §4.1.3, §5, §6; RFC 8707 §2.2).
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-pub use super::access_token::{AccessToken, AuthScheme};
+pub use super::access_token::{AccessToken, AuthScheme, UnknownSchemeError};
 use super::{
     access_token::LONGEST_TOKEN, authorization::AuthorizationCode, client_auth::ClientAuth,
     dpop::USE_NONCE, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse,
@@ -21,31 +21,31 @@ use crate::{
     secret::Secret,
 };
 
-/// The longest life that is believed (H83).
+/// The longest lifetime that is accepted; a larger `expires_in` is cut to it.
 const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// The longest wait that a server may ask for before we try again (H85).
+/// The longest `Retry-After` that is followed (RFC 9110 §10.2.3).
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The tokens of one login.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TokenSet {
-    /// Holds what requests carry.
+    /// The access token, which requests carry.
     pub access_token: AccessToken,
-    /// Holds what gets the next access token.
+    /// The refresh token, for the next access token.
     pub refresh_token: Option<Secret<String>>,
-    /// When these tokens came.
+    /// The time at which these tokens were issued.
     #[serde(with = "unix_seconds")]
     pub issued_at: SystemTime,
-    /// When the access token stops working; none if the server did not say.
+    /// The time at which the access token expires; none if the server did not send one.
     #[serde(with = "unix_seconds::optional")]
     pub expires_at: Option<SystemTime>,
-    /// Holds what was granted; none if it is not known.
+    /// The scope that was granted; none if it is not known.
     pub scope: Option<Scope>,
 }
 
 impl TokenSet {
-    /// Tokens that were got elsewhere, without expiry, refresh token and scope.
+    /// Creates a token set from an access token alone, without expiry, refresh token and scope.
     pub fn new(access_token: AccessToken, issued_at: SystemTime) -> Self {
         Self {
             access_token,
@@ -56,7 +56,7 @@ impl TokenSet {
         }
     }
 
-    /// Returns whether the access token is dead at `now`, or will be within `skew`.
+    /// Returns whether the access token is expired at `now`, or will be within `skew`.
     pub fn is_expired(&self, now: SystemTime, skew: Duration) -> bool {
         self.expires_at
             .is_some_and(|at| now.checked_add(skew).is_none_or(|soon| soon >= at))
@@ -67,14 +67,14 @@ impl TokenSet {
         self.access_token.header()
     }
 
-    /// Returns how long the access token was said to live.
+    /// Returns the lifetime of the access token, as the server sent it.
     pub fn lifetime(&self) -> Option<Duration> {
         self.expires_at
             .map(|at| at.duration_since(self.issued_at).unwrap_or_default())
     }
 }
 
-/// The token endpoint said no, or made no sense.
+/// Says why the token endpoint issued no tokens that can be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
@@ -83,31 +83,31 @@ pub enum TokenError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Holds what it said.
+        /// The error of the server.
         error: OAuthErrorResponse,
     },
-    /// Too busy, or broken: another try may help.
-    #[error("the server is not able to answer now (HTTP {status})")]
+    /// The server is overloaded or has failed: a retry may succeed.
+    #[error("the server is unavailable (HTTP {status})")]
     Unavailable {
         /// The HTTP status.
         status: u16,
-        /// Says how long it asks us to wait, at most a minute.
+        /// The wait that the server requested, at most a minute.
         retry_after: Option<Duration>,
     },
-    /// RFC 9449 §5: a proof was sent, and the token is not bound to its key. It is not taken, for it
-    /// would serve whoever steals it.
-    #[error("the server gave a bearer token where one that is bound to a key was asked for")]
-    Downgraded,
+    /// RFC 9449 §5: a proof was sent, and the token is not bound to its key. It is refused, because
+    /// anyone who steals it could use it.
+    #[error("the server issued a bearer token where a DPoP-bound token was requested")]
+    TokenTypeDowngrade,
     /// OpenID Connect Core §3.1.3.7 (rule 11): the ID token has another `nonce` than the one that
     /// was sent, so the response belongs to another login. Its tokens are not kept.
     #[error("the ID token in the response belongs to another login (its nonce differs)")]
     NonceMismatch,
     /// Neither tokens nor an error.
-    #[error("the answer is no token response (HTTP {status}): {why}")]
+    #[error("not a token response (HTTP {status}): {why}")]
     Malformed {
         /// The HTTP status.
         status: u16,
-        /// Holds what is wrong with it.
+        /// The reason.
         why: UntrustedText,
     },
 }
@@ -116,20 +116,20 @@ fn refused(status: u16, error: &OAuthErrorResponse) -> String {
     if error.is_assumed {
         let code = &error.code;
         return format!(
-            "the server answered HTTP {status} with an empty body, which is treated as `{code}`"
+            "the server responded with HTTP {status} and an empty body, which is treated as `{code}`"
         );
     }
-    format!("the server answered {error} (HTTP {status})")
+    format!("the server responded with {error} (HTTP {status})")
 }
 
 impl TokenError {
-    /// Returns whether the server's word is `code`.
-    pub fn is(&self, code: &str) -> bool {
+    /// Returns whether the error code of the server is `code`.
+    pub fn has_code(&self, code: &str) -> bool {
         matches!(self, Self::Refused { error, .. } if error.has_code(code))
     }
 
     /// Returns whether the client itself was refused: `invalid_client` (RFC 6749 §5.2), or HTTP 401
-    /// with `unauthorized_client`, which the Python MCP SDK 1.23 says instead.
+    /// with `unauthorized_client`, which the Python MCP SDK 1.23 sends instead.
     pub fn refuses_client(&self) -> bool {
         match self {
             Self::Refused { status, error } => {
@@ -140,7 +140,7 @@ impl TokenError {
         }
     }
 
-    /// Returns whether the endpoint is no longer where it was (H22).
+    /// Returns whether the endpoint no longer exists, so that the discovery is out of date.
     pub fn is_gone(&self) -> bool {
         matches!(
             self,
@@ -151,11 +151,11 @@ impl TokenError {
         )
     }
 
-    /// Returns whether the server has decided, so that trying again cannot help (RFC 6749 §5.2).
+    /// Returns whether the refusal is final, so that a retry cannot succeed (RFC 6749 §5.2).
     pub fn is_definitive(&self) -> bool {
         match self {
             Self::Refused { error, .. } => {
-                // A proof that is refused is the fault of a clock or of the server, not of the token.
+                // A refused proof is caused by a clock or the server, not by the token.
                 let passing = [
                     "temporarily_unavailable",
                     "server_error",
@@ -165,15 +165,15 @@ impl TokenError {
                 !passing.iter().any(|code| error.has_code(code))
             }
             Self::Malformed { .. } => self.is_gone(),
-            Self::Unavailable { .. } | Self::Downgraded | Self::NonceMismatch => false,
+            Self::Unavailable { .. } | Self::TokenTypeDowngrade | Self::NonceMismatch => false,
         }
     }
 }
 
-/// Returns the request that trades a code for tokens.
+/// Returns the request that exchanges a code for tokens (RFC 6749 §4.1.3).
 pub fn code_request(
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     code: &AuthorizationCode,
@@ -185,15 +185,14 @@ pub fn code_request(
         ("code_verifier", code.verifier.expose()),
     ];
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
-    client.build_form_request(endpoint, reach, &fields)
+    client.build_form_request(endpoint, address_space, &fields)
 }
 
-/// Returns the request that trades a refresh token for tokens. `resource` is named here too
-/// (spec-checklist E4, H5), and the `scope` where a server wants it, which is then no more than was
-/// granted (RFC 6749 §6).
+/// Returns the request that exchanges a refresh token for tokens. It has `resource` too (RFC 8707 §2.2),
+/// and the `scope` where a server requires it, which is then no more than was granted (RFC 6749 §6).
 pub fn refresh_request(
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     client: &ClientAuth<'_>,
     resource: Option<&Resource>,
     scope: Option<&Scope>,
@@ -206,19 +205,20 @@ pub fn refresh_request(
     ];
     fields.extend(resource.map(|resource| ("resource", resource.as_str())));
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
-    client.build_form_request(endpoint, reach, &fields)
+    client.build_form_request(endpoint, address_space, &fields)
 }
 
-/// Returns the same answer in JSON, if it came as a form (H87): for servers that are known to answer so.
-/// What stands there twice does so afterwards, and spoils the answer.
-pub(crate) fn json_of_form(mut answer: Response) -> Response {
-    if !is_form(&answer) {
-        return answer;
+/// Converts a form-encoded response to JSON, for servers that are known to send one
+/// ([`Quirks::form_encoded_responses`](crate::Quirks)). A member that is there twice stays there twice,
+/// so that the response is refused.
+pub(crate) fn form_to_json(mut response: Response) -> Response {
+    if !is_form(&response) {
+        return response;
     }
-    // Room for the worst case of escaping, so that no copy is left behind by growth.
-    let room = 6 * answer.body.len() + 2;
-    let mut json = Zeroizing::new(Vec::with_capacity(room));
-    for (name, value) in form_urlencoded::parse(&answer.body) {
+    // Capacity for the worst case of escaping: no reallocation leaves a copy in memory.
+    let capacity = 6 * response.body.len() + 2;
+    let mut json = Zeroizing::new(Vec::with_capacity(capacity));
+    for (name, value) in form_urlencoded::parse(&response.body) {
         let before = if json.is_empty() { b'{' } else { b',' };
         json.push(before);
         // Writing a text into memory does not fail.
@@ -227,37 +227,37 @@ pub(crate) fn json_of_form(mut answer: Response) -> Response {
         let _ = serde_json::to_writer(&mut *json, &value);
     }
     json.push(b'}');
-    answer.body = Bytes::from_owner(json);
+    response.body = Bytes::from_owner(json);
     let json_type = HeaderValue::from_static("application/json");
-    answer.headers.insert(header::CONTENT_TYPE, json_type);
-    answer
+    response.headers.insert(header::CONTENT_TYPE, json_type);
+    response
 }
 
-fn is_form(answer: &Response) -> bool {
-    let content_type = answer.header(header::CONTENT_TYPE).unwrap_or_default();
+fn is_form(response: &Response) -> bool {
+    let content_type = response.header(header::CONTENT_TYPE).unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !answer.body.is_empty()
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !response.body.is_empty()
 }
 
-/// Reads a token response that was asked for at `now`.
+/// Parses the response to a token request that was sent at `now`.
 ///
-/// `secrets` are what the request carried: they are redacted in the server's words. `scheme` is
-/// what was asked for: a token that is bound to a key if the request carried a proof (RFC 9449 §5).
+/// `secrets` are those of the request: they are redacted in the error of the server. `scheme` is the
+/// requested one: a token that is bound to a key if the request carried a proof (RFC 9449 §5).
 pub fn response(
-    answer: &Response,
+    response: &Response,
     now: SystemTime,
     secrets: &[&str],
     scheme: AuthScheme,
 ) -> Result<TokenSet, TokenError> {
-    response_of(answer, now, secrets, scheme, TokenTypes::default())
+    response_of(response, now, secrets, scheme, TokenTypes::default())
 }
 
-/// Holds what a server's `token_type` says beside what is registered; nothing by default.
+/// Holds the exceptions for the `token_type` of one server; none by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TokenTypes {
-    /// A response without one brings a bearer token.
+    /// A response without `token_type` has a bearer token.
     pub(crate) missing_is_bearer: bool,
-    /// Another word for a bearer token.
+    /// Another `token_type` of a bearer token.
     pub(crate) bearer_alias: Option<&'static str>,
 }
 
@@ -266,37 +266,37 @@ impl TokenTypes {
         match token_type.map(str::trim) {
             None => self.missing_is_bearer.then_some(AuthScheme::Bearer),
             Some(name) if self.bearer_alias == Some(name) => Some(AuthScheme::Bearer),
-            Some(name) => AuthScheme::named(name),
+            Some(name) => name.parse().ok(),
         }
     }
 }
 
-/// Returns the same of a server with a `token_type` that says more.
+/// Parses a token response as [`response`] does, with exceptions for its `token_type`.
 pub(crate) fn response_of(
-    answer: &Response,
+    response: &Response,
     now: SystemTime,
     secrets: &[&str],
     scheme: AuthScheme,
     types: TokenTypes,
 ) -> Result<TokenSet, TokenError> {
-    if let Some(refusal) = refusal(answer, secrets) {
+    if let Some(refusal) = refusal(response, secrets) {
         return Err(refusal);
     }
     let malformed = |why: &str| TokenError::Malformed {
-        status: answer.status.as_u16(),
+        status: response.status.as_u16(),
         why: UntrustedText::new(why),
     };
-    if is_form(answer) {
+    if is_form(response) {
         return Err(malformed("it is a form, and not JSON"));
     }
-    let wire: Wire = serde_json::from_slice(&answer.body)
+    let wire: Wire = serde_json::from_slice(&response.body)
         .map_err(|error| malformed(&serde_lenient::shape(&error)))?;
     if wire.access_token.is_none() {
         return Err(malformed("it has no access_token"));
     }
     let given = types.scheme_of(wire.token_type.as_deref());
     if scheme == AuthScheme::DPoP && given == Some(AuthScheme::Bearer) {
-        return Err(TokenError::Downgraded);
+        return Err(TokenError::TokenTypeDowngrade);
     }
     let unused = "the tokens that the server issued are not used";
     if given.is_none() && wire.token_type.is_none() {
@@ -313,7 +313,7 @@ pub(crate) fn response_of(
 
 /// Returns the tokens of a response that cannot be used, so that they can be revoked: the server has
 /// issued them all the same.
-pub(crate) fn issued(answer: &Response) -> Vec<(Secret<String>, TokenTypeHint)> {
+pub(crate) fn issued(response: &Response) -> Vec<(Secret<String>, TokenTypeHint)> {
     #[derive(Deserialize)]
     struct Issued {
         #[serde(default, deserialize_with = "serde_lenient::optional")]
@@ -321,8 +321,8 @@ pub(crate) fn issued(answer: &Response) -> Vec<(Secret<String>, TokenTypeHint)> 
         #[serde(default, deserialize_with = "serde_lenient::optional")]
         refresh_token: Option<Secret<String>>,
     }
-    let issued: Option<Issued> = serde_json::from_slice(&answer.body).ok();
-    let issued = issued.filter(|_| answer.status.is_success());
+    let issued: Option<Issued> = serde_json::from_slice(&response.body).ok();
+    let issued = issued.filter(|_| response.status.is_success());
     let both = issued.into_iter().flat_map(|issued| {
         [
             (issued.refresh_token, TokenTypeHint::Refresh),
@@ -334,11 +334,11 @@ pub(crate) fn issued(answer: &Response) -> Vec<(Secret<String>, TokenTypeHint)> 
         .collect()
 }
 
-/// Returns the no in an answer, if it is one.
-pub(crate) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError> {
-    let status = answer.status.as_u16();
-    // Some servers say no with HTTP 200 (H84).
-    if let Some(error) = OAuthErrorResponse::parse(&answer.body)
+/// Returns the refusal in a response, if it is one.
+pub(crate) fn refusal(response: &Response, secrets: &[&str]) -> Option<TokenError> {
+    let status = response.status.as_u16();
+    // Some servers refuse with HTTP 200, although RFC 6749 §5.2 requires 400.
+    if let Some(error) = OAuthErrorResponse::parse(&response.body)
         && status < 500
         && status != 429
     {
@@ -347,17 +347,17 @@ pub(crate) fn refusal(answer: &Response, secrets: &[&str]) -> Option<TokenError>
             error: error.redact(secrets),
         });
     }
-    if status == 429 || status == 408 || answer.status.is_server_error() {
+    if status == 429 || status == 408 || response.status.is_server_error() {
         return Some(TokenError::Unavailable {
             status,
-            retry_after: retry_after(&answer.headers),
+            retry_after: retry_after(&response.headers),
         });
     }
-    (!answer.status.is_success()).then(|| bare_refusal(status, &answer.body))
+    (!response.status.is_success()).then(|| bare_refusal(status, &response.body))
 }
 
-/// Returns a 4xx without an OAuth error. With an empty body it is how some servers say that a refresh
-/// token is spent (seen in the field); a page of a proxy in between decides nothing.
+/// Returns the error for a 4xx without an OAuth error. With an empty body it is how some servers refuse
+/// a refresh token that was used up (seen in the field); a page of a proxy in between is not final.
 fn bare_refusal(status: u16, body: &[u8]) -> TokenError {
     match status {
         400 if body.is_empty() => TokenError::Refused {
@@ -414,8 +414,8 @@ impl Wire {
     }
 }
 
-/// `expires_in`: a number or a text of one, rounded down; negative is zero, too large is ten
-/// years, even where no number of ours is as large, and nonsense is "not said" (H80-H83).
+/// Parses `expires_in` (RFC 6749 §5.1): a number or a text of one, rounded down; negative is zero, too
+/// large is ten years, even where it overflows the number type, and any other value counts as absent.
 pub(super) fn lifetime(value: &RawValue) -> Option<Duration> {
     let text: Option<String> = serde_json::from_str(value.get()).ok();
     let seconds: f64 = text.as_deref().unwrap_or(value.get()).trim().parse().ok()?;
@@ -429,8 +429,8 @@ pub(super) fn lifetime(value: &RawValue) -> Option<Duration> {
     )
 }
 
-/// `Retry-After` in seconds (RFC 9110 §10.2.3); a date is passed over, for our own delays are as
-/// good as a stranger's clock.
+/// Parses `Retry-After` in seconds (RFC 9110 §10.2.3). A date is ignored: it depends on the clock of the
+/// server.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if seconds.is_empty() || !seconds.bytes().all(|b| b.is_ascii_digit()) {
@@ -452,12 +452,12 @@ mod tests {
     }
 
     fn read(status: u16, body: &str) -> Result<TokenSet, TokenError> {
-        let answer = Response::new(
+        let received = Response::new(
             StatusCode::from_u16(status).unwrap(),
             HeaderMap::new(),
             body.to_owned(),
         );
-        response(&answer, now(), &[], AuthScheme::Bearer)
+        response(&received, now(), &[], AuthScheme::Bearer)
     }
 
     fn with(member: &str, value: Value) -> Result<TokenSet, TokenError> {
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_is_read_however_it_is_written() {
+    fn expires_in_may_be_a_number_or_a_text_and_is_bounded() {
         let ten_years = LONGEST_LIFE.as_secs();
         for (value, expected) in [
             (json!(3600), Some(3600)),
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bearer_token_that_fits_a_header_is_taken() {
+    fn only_a_bearer_token_that_is_valid_in_a_header_is_accepted() {
         for token_type in ["Bearer", "bearer", "BEARER", "Bearer "] {
             let tokens = with("token_type", token_type.into()).unwrap();
             assert_eq!(tokens.authorization_header(), "Bearer at");
@@ -519,17 +519,17 @@ mod tests {
         }
     }
 
-    /// Holds what `@openauthjs/openauth` 0.4.3 responds (`dist/esm/issuer.js`, `/token`).
+    /// The response of `@openauthjs/openauth` 0.4.3 (`dist/esm/issuer.js`, `/token`).
     const OPENAUTH: &str =
         r#"{"access_token":"e30.e30.c2ln","expires_in":2592000,"refresh_token":"user:1f2e:8c1d"}"#;
 
     fn read_as(body: &str, scheme: AuthScheme, types: TokenTypes) -> Result<TokenSet, TokenError> {
-        let answer = Response::new(StatusCode::OK, HeaderMap::new(), body.to_owned());
-        response_of(&answer, now(), &[], scheme, types)
+        let received = Response::new(StatusCode::OK, HeaderMap::new(), body.to_owned());
+        response_of(&received, now(), &[], scheme, types)
     }
 
     #[test]
-    fn a_missing_member_is_named_and_taken_for_bearer_where_that_is_said() {
+    fn a_missing_token_type_is_named_and_means_bearer_only_where_configured() {
         let error = read(200, OPENAUTH).unwrap_err().to_string();
         assert!(error.contains("it has no token_type"), "{error}");
         assert!(error.contains("issued are not used"), "{error}");
@@ -540,9 +540,9 @@ mod tests {
         let tokens = read_as(OPENAUTH, AuthScheme::Bearer, assumed).unwrap();
         assert_eq!(tokens.authorization_header(), "Bearer e30.e30.c2ln");
         assert!(tokens.refresh_token.is_some());
-        // RFC 9449 §5: a proof was sent, and nothing says that the token is bound to its key.
+        // RFC 9449 §5: a proof was sent, and no `token_type` shows that the token is bound to its key.
         let downgraded = read_as(OPENAUTH, AuthScheme::DPoP, assumed);
-        assert_eq!(downgraded.unwrap_err(), TokenError::Downgraded);
+        assert_eq!(downgraded.unwrap_err(), TokenError::TokenTypeDowngrade);
         let other = r#"{"access_token":"a","token_type":"mac"}"#;
         assert!(read_as(other, AuthScheme::Bearer, assumed).is_err());
         let nested = r#"{"ok":true,"authed_user":{"access_token":"xoxp-1","token_type":"user"}}"#;
@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn another_word_for_bearer_is_taken_where_it_is_known() {
+    fn an_alias_of_bearer_is_accepted_only_where_it_is_configured() {
         let slack = r#"{"ok":true,"access_token":"xoxp-1","token_type":"user"}"#;
         let error = read(200, slack).unwrap_err().to_string();
         assert!(error.contains("token_type is not Bearer"), "{error}");
@@ -562,14 +562,14 @@ mod tests {
         let tokens = read_as(slack, AuthScheme::Bearer, known).unwrap();
         assert_eq!(tokens.authorization_header(), "Bearer xoxp-1");
         let downgraded = read_as(slack, AuthScheme::DPoP, known);
-        assert_eq!(downgraded.unwrap_err(), TokenError::Downgraded);
+        assert_eq!(downgraded.unwrap_err(), TokenError::TokenTypeDowngrade);
     }
 
     #[test]
-    fn what_was_issued_in_vain_can_be_revoked() {
+    fn tokens_of_an_unusable_response_can_be_revoked() {
         let issued = |body: &str| {
-            let answer = Response::new(StatusCode::OK, HeaderMap::new(), body.to_owned());
-            let both = issued(&answer);
+            let received = Response::new(StatusCode::OK, HeaderMap::new(), body.to_owned());
+            let both = issued(&received);
             both.iter()
                 .map(|(token, kind)| (token.expose().clone(), *kind))
                 .collect::<Vec<_>>()
@@ -585,24 +585,27 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_bound_if_that_was_asked_for_and_only_then() {
+    fn a_bearer_token_is_refused_where_a_bound_one_was_requested() {
         let read = |token_type: &str| {
             let body = json!({"access_token": "at", "token_type": token_type}).to_string();
-            let answer = Response::new(StatusCode::OK, HeaderMap::new(), body);
-            response(&answer, now(), &[], AuthScheme::DPoP)
+            let received = Response::new(StatusCode::OK, HeaderMap::new(), body);
+            response(&received, now(), &[], AuthScheme::DPoP)
         };
         for token_type in ["DPoP", "dpop", "DPOP "] {
             let tokens = read(token_type).unwrap();
             assert_eq!(tokens.authorization_header(), "DPoP at");
         }
         for token_type in ["Bearer", "bearer "] {
-            assert_eq!(read(token_type).unwrap_err(), TokenError::Downgraded);
+            assert_eq!(
+                read(token_type).unwrap_err(),
+                TokenError::TokenTypeDowngrade
+            );
         }
         assert!(matches!(read("mac"), Err(TokenError::Malformed { .. })));
     }
 
     #[test]
-    fn an_error_is_an_error_whatever_its_status() {
+    fn an_error_response_is_an_error_with_any_status() {
         let no = r#"{"error":"invalid_grant","error_description":"spent"}"#;
         for status in [200, 400, 401] {
             assert!(read(status, no).unwrap_err().is_definitive(), "{status}");
@@ -616,7 +619,7 @@ mod tests {
         for status in [400, 401] {
             let empty = read(status, "").unwrap_err();
             assert!(empty.is_definitive(), "{status}");
-            let expected = format!("the server answered HTTP {status} with an empty body");
+            let expected = format!("the server responded with HTTP {status} and an empty body");
             assert!(empty.to_string().starts_with(&expected), "{empty}");
             assert!(
                 !read(status, "<html>").unwrap_err().is_definitive(),
@@ -644,30 +647,30 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_read_where_it_is_expected() {
+    fn a_form_encoded_response_is_read_only_where_it_is_configured() {
         let body = "access_token=a%22t&token_type=bearer&scope=a+b&expires_in=60";
         let refused = response(&form(body), now(), &[], AuthScheme::Bearer).unwrap_err();
         assert!(refused.to_string().ends_with("it is a form, and not JSON"));
-        let read = |answer| response(&json_of_form(answer), now(), &[], AuthScheme::Bearer);
+        let read = |received| response(&form_to_json(received), now(), &[], AuthScheme::Bearer);
         let tokens = read(form(body)).unwrap();
         assert_eq!(tokens.access_token.expose(), "a\"t");
         assert_eq!(tokens.scope.unwrap().to_string(), "a b");
         assert_eq!(tokens.expires_at, Some(now() + Duration::from_secs(60)));
         let refused = read(form("error=bad_verification_code&error_description=x")).unwrap_err();
-        assert!(refused.is("bad_verification_code"));
+        assert!(refused.has_code("bad_verification_code"));
         for twice in ["access_token=a&access_token=b&token_type=bearer", "x", ""] {
             assert!(read(form(twice)).is_err(), "{twice}");
         }
     }
 
     #[test]
-    fn a_malformed_answer_is_not_quoted() {
+    fn a_malformed_response_is_not_quoted() {
         let error = read(200, r#"{"access_token":"planted-token","token_type":5}"#).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("planted"));
     }
 
     #[test]
-    fn a_wait_is_bounded() {
+    fn retry_after_is_at_most_a_minute() {
         let headers =
             |value: &str| HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
         for (value, expected) in [

@@ -1,5 +1,5 @@
 //! Token exchange (RFC 8693) at an organization's identity provider, for an identity assertion
-//! authorization grant (ID-JAG): step 1 of enterprise-managed authorization (spec-checklist J4).
+//! authorization grant (ID-JAG): step 1 of enterprise-managed authorization (SEP-990).
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,10 @@ use crate::{
     secret::Secret,
 };
 
-/// Holds what is asked for, and the only thing that is taken.
+/// The requested token type, and the only one that is accepted.
 const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 
-/// The kind of token that says who the user is (RFC 8693 §3).
+/// The type of the token that identifies the user (RFC 8693 §3).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -38,7 +38,7 @@ impl SubjectTokenType {
     }
 }
 
-/// A token of the identity provider that says who the user is. It is passed on as it is.
+/// A token of the identity provider that identifies the user. It is sent unchanged.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SubjectToken {
     token: Secret<String>,
@@ -62,29 +62,29 @@ impl SubjectToken {
         Some(Self { token, token_type })
     }
 
-    /// Marks the place where it leaves its wrapper.
+    /// Returns the text; the name marks where a secret leaves its wrapper.
     pub fn expose(&self) -> &str {
         self.token.expose()
     }
 }
 
-/// Says why the identity provider has given no ID-JAG.
+/// Says why the identity provider issued no ID-JAG.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenExchangeError {
-    /// It said no, or made no sense.
+    /// It refused, or its response cannot be used.
     #[error(transparent)]
-    Answer(#[from] TokenError),
-    /// It has given something else, which is shown to nobody (H182).
+    Response(#[from] TokenError),
+    /// It issued another token, which is sent nowhere (RFC 8693 §2.2.1).
     #[error("it issued a token of the type `{0}`, and not an ID-JAG")]
     OtherType(UntrustedText),
 }
 
-/// Returns the request for an ID-JAG: `subject` says who the user is, `audience` is the authorization server
-/// that will take the ID-JAG.
+/// Returns the request for an ID-JAG: `subject` identifies the user, `audience` is the authorization
+/// server that the ID-JAG is for.
 pub fn request(
     endpoint: &EndpointUrl,
-    reach: AddressSpace,
+    address_space: AddressSpace,
     client: &ClientAuth<'_>,
     subject: &SubjectToken,
     audience: &Issuer,
@@ -104,33 +104,33 @@ pub fn request(
         ("subject_token_type", subject.token_type.as_str()),
     ];
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
-    client.build_form_request(endpoint, reach, &fields)
+    client.build_form_request(endpoint, address_space, &fields)
 }
 
-/// Reads the answer (RFC 8693 §2.2.1). `secrets` are what the request carried: they are redacted in
-/// the server's words.
-pub fn response(answer: &Response, secrets: &[&str]) -> Result<Assertion, TokenExchangeError> {
+/// Parses the response (RFC 8693 §2.2.1). `secrets` are those of the request: they are redacted in the
+/// error of the server.
+pub fn response(response: &Response, secrets: &[&str]) -> Result<Assertion, TokenExchangeError> {
     #[derive(Deserialize)]
     struct Wire {
-        /// So called for historical reasons, says RFC 8693 §2.2.1.
+        /// The ID-JAG: the member has this name for historical reasons (RFC 8693 §2.2.1).
         access_token: Secret<String>,
         issued_token_type: String,
     }
-    if let Some(refusal) = token::refusal(answer, secrets) {
+    if let Some(refusal) = token::refusal(response, secrets) {
         return Err(refusal.into());
     }
     let malformed = |why: &str| TokenError::Malformed {
-        status: answer.status.as_u16(),
+        status: response.status.as_u16(),
         why: UntrustedText::new(why),
     };
-    let wire: Wire = serde_json::from_slice(&answer.body)
+    let wire: Wire = serde_json::from_slice(&response.body)
         .map_err(|error| malformed(&serde_lenient::shape(&error)))?;
     if wire.issued_token_type != ID_JAG {
         let found = UntrustedText::new(&wire.issued_token_type).redact(secrets);
         return Err(TokenExchangeError::OtherType(found));
     }
     let id_jag = Assertion::parse(wire.access_token.expose());
-    Ok(id_jag.ok_or_else(|| malformed("what it issued is no JWT"))?)
+    Ok(id_jag.ok_or_else(|| malformed("the issued token is not a JWT"))?)
 }
 
 #[cfg(test)]
@@ -142,12 +142,12 @@ mod tests {
 
     fn read(status: u16, body: &Value) -> Result<Assertion, TokenExchangeError> {
         let status = StatusCode::from_u16(status).unwrap();
-        let answer = Response::new(status, HeaderMap::new(), body.to_string());
-        response(&answer, &["planted.id.token"])
+        let received = Response::new(status, HeaderMap::new(), body.to_string());
+        response(&received, &["planted.id.token"])
     }
 
     #[test]
-    fn a_subject_token_is_read_as_its_type_demands() {
+    fn a_subject_token_is_parsed_by_its_type() {
         let read = |text, token_type| SubjectToken::parse(text, token_type);
         let (id, refresh) = (SubjectTokenType::IdToken, SubjectTokenType::RefreshToken);
         assert_eq!(read(" a.b.c \n", id).unwrap().expose(), "a.b.c");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_jag_is_taken_whatever_its_token_type() {
+    fn an_id_jag_is_accepted_with_any_token_type() {
         for token_type in [json!("N_A"), json!("n_a"), json!(null)] {
             let body = json!({"access_token": "a.b.c", "issued_token_type": ID_JAG, "token_type": token_type});
             assert_eq!(read(200, &body).unwrap().expose(), "a.b.c");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn another_type_is_refused() {
+    fn another_issued_token_type_is_refused() {
         for other in [
             "urn:ietf:params:oauth:token-type:access_token",
             "urn:ietf:params:oauth:token-type:jwt",
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_not_quoted() {
+    fn a_malformed_response_is_not_quoted() {
         for body in [
             json!({"access_token": "planted", "issued_token_type": ID_JAG}),
             json!({"access_token": "planted.planted.planted"}),
@@ -198,7 +198,7 @@ mod tests {
             assert!(
                 matches!(
                     error,
-                    TokenExchangeError::Answer(TokenError::Malformed { .. })
+                    TokenExchangeError::Response(TokenError::Malformed { .. })
                 ),
                 "{body}"
             );

@@ -7,29 +7,29 @@ use crate::platform::Response;
 
 /// The error codes that name the client, whatever the status is.
 const NAME_THE_CLIENT: [&str; 2] = ["invalid_client", "unauthorized_client"];
-/// The error codes that may mean the client: the Python MCP SDK says `invalid_request`.
+/// The error codes that may mean the client: the Python MCP SDK sends `invalid_request`.
 const MAY_MEAN_THE_CLIENT: [&str; 2] = ["invalid_request", "invalid_redirect_uri"];
 
-/// Returns whether `answer` refuses the client of an authorization request.
+/// Returns whether `response` refuses the client of an authorization request.
 ///
-/// A redirect is never a refusal: it is a login page, or an error that the browser brings back.
+/// A redirect is never a refusal: it is a login page, or an error for the redirect URI.
 /// Neither is a 401, 403 or 404 without an OAuth error: a server that asks the browser to
 /// authenticate, a firewall and a proxy respond so to any client. Nor is a 400 with a page that does
 /// not mention a client. A registration after each of these would leave one more client at the server
 /// with every login.
-pub fn refuses_client(answer: &Response) -> bool {
-    if !answer.status.is_client_error() {
+pub fn refuses_client(response: &Response) -> bool {
+    if !response.status.is_client_error() {
         return false;
     }
-    let status = answer.status.as_u16();
-    match OAuthErrorResponse::parse(&answer.body) {
+    let status = response.status.as_u16();
+    match OAuthErrorResponse::parse(&response.body) {
         Some(error) => {
             let is_one_of = |codes: &[&str]| codes.iter().any(|code| error.has_code(code));
             is_one_of(&NAME_THE_CLIENT)
                 || (matches!(status, 400 | 401) && is_one_of(&MAY_MEAN_THE_CLIENT))
         }
         // An error page: FastMCP's OAuthProxy shows one to browsers.
-        None => status == 400 && may_name_the_client(&answer.body),
+        None => status == 400 && may_name_the_client(&response.body),
     }
 }
 
@@ -45,14 +45,14 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Response {
+    fn response(status: u16, body: &str) -> Response {
         let status = StatusCode::from_u16(status).unwrap();
         Response::new(status, HeaderMap::new(), body.to_owned())
     }
 
-    /// Returns what real servers answer a request of a client that they do not know.
+    /// The responses of real servers to a request of an unknown client.
     #[test]
-    fn real_servers_refuse_a_client_that_they_do_not_know() {
+    fn the_refusals_of_real_servers_are_recognized() {
         for (name, status, body) in [
             (
                 "mcp (Python) 2.3.0",
@@ -70,13 +70,13 @@ mod tests {
                 "\n    <!DOCTYPE html>\n    <html lang=\"en\">\n    <h1>Client Not Registered</h1>",
             ),
         ] {
-            assert!(refuses_client(&answer(status, body)), "{name}");
+            assert!(refuses_client(&response(status, body)), "{name}");
         }
-        assert!(refuses_client(&answer(400, "")), "it says nothing else");
+        assert!(refuses_client(&response(400, "")), "it says nothing else");
     }
 
     #[test]
-    fn what_says_nothing_of_the_client_is_no_refusal() {
+    fn a_response_that_does_not_mention_the_client_is_no_refusal() {
         for (status, body) in [
             (200, r#"{"error":"invalid_client"}"#),
             (302, r#"{"error":"invalid_client"}"#),
@@ -97,7 +97,7 @@ mod tests {
             (500, r#"{"error":"invalid_client"}"#),
             (503, ""),
         ] {
-            assert!(!refuses_client(&answer(status, body)), "{status} {body}");
+            assert!(!refuses_client(&response(status, body)), "{status} {body}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Text that a stranger wrote, made safe to show (H156-H158): the one way from a server's words to
-//! a terminal, a log or an error message.
+//! Untrusted text, made safe to show (CWE-150, CWE-117): all text of a server becomes this type before it
+//! reaches a terminal, a log or an error message.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::redact::Redactor;
 
-/// Says how many characters of a stranger's text are kept.
+/// The number of characters that are kept of an untrusted text.
 const SHOWN: usize = 256;
-/// Stands for what was cut off.
+/// Stands for the text that was cut off.
 const CUT: char = '…';
-/// A stranger's text. `Display` escapes control and direction-changing characters, and what is
+/// A text of a third party. `Display` escapes control and direction-changing characters, and what is
 /// longer than 256 characters was cut when it was made.
 ///
 /// ```
-/// use mcp_client_oauth::proto::foreign::UntrustedText;
+/// use mcp_client_oauth::proto::untrusted_text::UntrustedText;
 ///
 /// assert_eq!(UntrustedText::new("no \u{1b}[2Jway").to_string(), "no \\u{1b}[2Jway");
 /// ```
@@ -24,7 +24,7 @@ const CUT: char = '…';
 pub struct UntrustedText(String);
 
 impl UntrustedText {
-    /// Takes what a stranger wrote.
+    /// Wraps a text, cut to 256 characters.
     pub fn new(text: &str) -> Self {
         let mut kept: String = text.chars().take(SHOWN).collect();
         if kept.len() < text.len() {
@@ -38,7 +38,7 @@ impl UntrustedText {
         &self.0
     }
 
-    /// Redacts `secrets`: some servers echo what they were sent (CWE-532).
+    /// Redacts `secrets`: some servers echo the request (CWE-532).
     #[must_use]
     pub fn redact(&self, secrets: &[&str]) -> Self {
         let redactor = Redactor::new(secrets);
@@ -61,7 +61,7 @@ pub fn is_safe(c: char) -> bool {
 /// Escapes a text of several lines as `UntrustedText` does, but does not cut it. Lines stay lines.
 ///
 /// ```
-/// use mcp_client_oauth::proto::foreign::escape_lines;
+/// use mcp_client_oauth::proto::untrusted_text::escape_lines;
 ///
 /// assert_eq!(escape_lines("a\u{1b}[2J\r\nb"), "a\\u{1b}[2J\nb");
 /// ```
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_moves_a_cursor_is_shown() {
+    fn no_character_that_moves_the_cursor_is_shown() {
         let hostile =
             "\u{1b}]8;;http://evil\u{7}click\u{1b}]8;;\u{7}\r\n\u{8}\u{9b}2J\u{202e}x\u{feff}";
         let shown = UntrustedText::new(hostile).to_string();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_the_cursor_is_escaped_and_lines_stay_lines() {
+    fn control_characters_are_escaped_and_lines_stay_lines() {
         let long = "x".repeat(600);
         let text = escape_lines(&format!("a\u{1b}[2J\nb\r\n{long}"));
         assert!(!text.contains('\u{1b}') && !text.contains('\r'));

@@ -24,7 +24,7 @@ use crate::{
     store::{LoginKey, TokenStore},
 };
 
-/// Holds what the copies of a session share.
+/// The state that the clones of a session share.
 pub(super) struct Inner {
     pub(super) platform: Platform,
     pub(super) store: TokenStore,
@@ -32,15 +32,15 @@ pub(super) struct Inner {
     pub(super) current: ArcSwap<Current>,
     pub(super) given: ArcSwapOption<GivenGrant>,
     pub(super) unsaved: UnsavedTokens,
-    /// Held by the one task that renews; behind it wait those who need the outcome.
+    /// Held by the task that refreshes; the tasks that need the result wait for it.
     pub(super) gate: Arc<Mutex<LastAttempt>>,
-    /// Says how many attempts have ended.
+    /// The number of attempts that have ended.
     pub(super) attempts: AtomicU64,
-    /// Says how often a wider scope was asked for without a person, and not granted.
+    /// The number of times that a wider scope was requested non-interactively and not granted.
     pub(super) widenings: AtomicUsize,
 }
 
-/// Says how the last attempt to renew ended, for those who were waiting for it.
+/// The result of the last attempt to refresh, for the tasks that were waiting for it.
 #[derive(Default)]
 pub(super) struct LastAttempt {
     pub(super) number: u64,
@@ -48,14 +48,14 @@ pub(super) struct LastAttempt {
 }
 
 impl Inner {
-    pub(super) fn token_for(&self, wish: &TokenRequirement) -> Option<AccessToken> {
+    pub(super) fn token_for(&self, requirement: &TokenRequirement) -> Option<AccessToken> {
         let current = self.current.load();
-        let is_met = current.meets(wish, self.platform.clock.now());
+        let is_met = current.meets(requirement, self.platform.clock.now());
         is_met.then(|| current.record.tokens.access_token.clone())
     }
 
-    /// Replaces the `error` of a token without a refresh token where the token has not expired, by what
-    /// `otherwise` makes of the server and the time that is left.
+    /// Replaces the `error` of a login without a refresh token, if the access token has not expired, by
+    /// the result of `otherwise` for the server and the remaining time.
     pub(super) fn unless_expired(
         &self,
         error: Error,

@@ -1,5 +1,6 @@
-//! Tokens that the server has given and the store has not taken: nobody else may spend what they
-//! replaced, so the record stays held, and storing them is tried again until it works (H142).
+//! Tokens that the server has issued and the store has not saved. No other process may use the refresh
+//! token that they replaced, so the record stays locked, and saving is retried until it succeeds
+//! (docs/hostile.md H142).
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
@@ -8,11 +9,12 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::store::{Record, RecordLock};
 
-/// The waits between two tries, doubled each time. A lease in a Vault ends a minute after it was
-/// last noted that it is ours, so there is no longer one.
+/// The waits between two attempts, doubled each time. A lease in a Vault ends a minute after it was last
+/// renewed, so no wait is longer than that.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// About an hour. After that the next renewal stores its own tokens, or says why not.
+/// The number of attempts in about an hour. After that the next refresh saves its own tokens, or returns
+/// the error.
 const TRIES: usize = 247;
 
 pub(super) fn waits() -> impl Iterator<Item = Duration> {
@@ -30,13 +32,13 @@ pub(super) struct Unsaved {
     pub(super) record: Record,
 }
 
-/// Says where they wait.
+/// The tokens that wait to be saved.
 #[derive(Default)]
 pub(super) struct UnsavedTokens {
     pub(super) slot: Mutex<Option<Unsaved>>,
     pub(super) emptied: Notify,
-    /// Says how often somebody has begun to try. Only the last goes on, so that what was put here last
-    /// is tried for its whole hour.
+    /// The number of tasks that have started to save. Only the last one goes on, so that the last tokens
+    /// are retried for the whole hour.
     pub(super) rounds: AtomicU64,
 }
 
@@ -45,10 +47,10 @@ impl UnsavedTokens {
         *self.slot.lock().await = Some(Unsaved { lock, record });
     }
 
-    /// Waits until nothing waits here.
+    /// Waits until no tokens wait here.
     pub(super) async fn stored(&self) {
         loop {
-            // Registered before the look, so that nothing is missed in between.
+            // Registered before the check, so that no notification is missed in between.
             let emptied = self.emptied.notified();
             if self.slot.lock().await.is_none() {
                 return;
@@ -57,7 +59,7 @@ impl UnsavedTokens {
         }
     }
 
-    /// For a renewal, which holds the record from now on.
+    /// Takes the tokens for a refresh, which holds the lock of the record from now on.
     pub(super) async fn take(&self) -> Option<Unsaved> {
         self.slot.lock().await.take()
     }

@@ -1,4 +1,4 @@
-//! One refresh request, and whether another may help.
+//! One refresh request, and whether a retry may succeed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
     dpop::{ProofGenerator, expected_scheme},
     error::{HttpError, HttpErrorKind, Remedy, TokenRefreshError},
-    non_interactive::{self, By, NonInteractiveGrant},
+    non_interactive::{self, Requester, NonInteractiveGrant},
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
@@ -17,35 +17,36 @@ use crate::{
     token_request,
 };
 
-/// Says how long a request waits at most until fewer others are under way. It is less than a record is
-/// held.
+/// The longest time that a request waits for the rate limit of its issuer. It is shorter than the time
+/// that a refresh may hold a record.
 const LONGEST_TURN: Duration = Duration::from_secs(20);
 
-/// Sends one refresh request: no lock, no retry, nothing stored. [`Session`](crate::Session) does
-/// all that; this is the bare step, for callers that keep their own tokens.
+/// Sends one refresh request, without a lock, a retry or a save. [`Session`](crate::Session) does all
+/// that; this function is for callers that keep their own tokens.
 ///
-/// The result has the refresh token and the scope of the answer, or the old ones where the answer
-/// has none (RFC 6749 §6, spec-checklist H5). The request goes to the endpoint of the record and
-/// to no other (H6). A login that presents an assertion and has no refresh token is not renewed by
-/// this: a record does not name the source of the assertion.
+/// The result has the refresh token and the scope of the response, or the old ones if the response has
+/// none (RFC 6749 §6). The request goes to the endpoint of the record and to no other: metadata that was
+/// changed later cannot redirect the refresh token. A login that presents an assertion and has no refresh
+/// token is not refreshed: a record does not name the source of the assertion.
 ///
 /// # Errors
-/// [`TokenRefreshError`], which tells a dead token from a failing network.
+/// [`TokenRefreshError`]; [`is_definitive`](TokenRefreshError::is_definitive) tells a dead token from a
+/// failing network.
 pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, TokenRefreshError> {
-    let prover = prover_of(platform, record);
-    refresh_within(platform, record, prover.as_ref(), None, TOKEN_DEADLINE).await
+    let proof_generator = proof_generator_of(platform, record);
+    refresh_within(platform, record, proof_generator.as_ref(), None, TOKEN_DEADLINE).await
 }
 
 /// The grant that the caller gave to a session.
 pub(super) struct GivenGrant {
     pub(super) grant: NonInteractiveGrant,
-    /// Says how the authorization server is found again before an assertion is sent, if a record may have
-    /// been forged.
+    /// The options to discover the authorization server again before an assertion is sent, if a record may
+    /// have been forged.
     pub(super) discovery: Option<DiscoveryOptions>,
 }
 
-/// Returns what proves that we have the key of a login, for a record that nobody has a session for.
-pub(super) fn prover_of(platform: &Platform, record: &Record) -> Option<ProofGenerator> {
+/// Returns a generator of DPoP proofs with the key of a login, for a record without a session.
+pub(super) fn proof_generator_of(platform: &Platform, record: &Record) -> Option<ProofGenerator> {
     let key = record.dpop.clone()?;
     Some(ProofGenerator::new(key, Arc::clone(&platform.clock)))
 }
@@ -53,27 +54,27 @@ pub(super) fn prover_of(platform: &Platform, record: &Record) -> Option<ProofGen
 pub(super) async fn refresh_within(
     platform: &Platform,
     record: &Record,
-    prover: Option<&ProofGenerator>,
+    proof_generator: Option<&ProofGenerator>,
     given: Option<&GivenGrant>,
     left: Duration,
 ) -> Result<TokenSet, TokenRefreshError> {
     let resource = &record.discovery.resource;
-    let Some(recorded) = &record.machine else {
-        return refresh_with(platform, record, resource, prover, left).await;
+    let Some(recorded) = &record.non_interactive else {
+        return refresh_with(platform, record, resource, proof_generator, left).await;
     };
     let end = platform.clock.now() + left;
     if record.tokens.refresh_token.is_some() {
-        match refresh_with(platform, record, resource, prover, left).await {
-            // Nobody need be asked: what brought the login brings another one.
-            Err(TokenRefreshError::Answer { cause, .. }) if cause.is("invalid_grant") => {}
+        match refresh_with(platform, record, resource, proof_generator, left).await {
+            // The grant needs no user: it gets new tokens in the same way as at the login.
+            Err(TokenRefreshError::Response { cause, .. }) if cause.has_code("invalid_grant") => {}
             outcome => return outcome,
         }
     }
-    let machine = recorded.with_source(given.map(|given| &given.grant))?;
+    let grant = recorded.with_source(given.map(|given| &given.grant))?;
     let _turn = turn(platform, record).await;
     let left = || end.duration_since(platform.clock.now()).unwrap_or_default();
     let found = match given.and_then(|given| given.discovery.as_ref()) {
-        Some(options) if machine.presents_assertion() => {
+        Some(options) if grant.presents_assertion() => {
             Some(find_again(platform, record, options, left()).await?)
         }
         _ => None,
@@ -81,17 +82,17 @@ pub(super) async fn refresh_within(
     let discovery = found.as_ref().unwrap_or(&record.discovery);
     let client = record.identity.authenticate(&discovery.metadata);
     let client = client.ok_or(TokenRefreshError::IssuerMismatch)?;
-    let by = By {
+    let by = Requester {
         client: &client,
-        prover,
+        proof_generator: proof_generator,
     };
     let scope = record.requested.as_ref();
-    let tokens = non_interactive::obtain(platform, discovery, by, machine, scope, left());
+    let tokens = non_interactive::request_tokens(platform, discovery, by, grant, scope, left());
     Ok(Box::pin(tokens).await?)
 }
 
-/// Finds the authorization server once more. An assertion is sent where the server's metadata says and
-/// not where a record says: a forged one would have it sent to its author.
+/// Discovers the authorization server again. An assertion is sent to the endpoint in the server's
+/// metadata and not to the one in a record: a forged record would send it to an attacker.
 async fn find_again(
     platform: &Platform,
     record: &Record,
@@ -109,13 +110,13 @@ async fn find_again(
     found.map_err(|error| TokenRefreshError::Discovery(Box::new(error)))
 }
 
-/// Waits for a turn at the issuer, but not for long: one that hangs holds up its own, and being
-/// polite is no reason to keep a login from its tokens.
+/// Waits for the rate limit of the issuer, but not for long: an issuer that hangs must not delay a
+/// refresh until it fails.
 async fn turn(platform: &Platform, record: &Record) -> Option<impl Sized> {
     let issuer = record.discovery.issuer();
     tokio::select! {
         biased;
-        turn = platform.turns.at(issuer.as_str()) => turn,
+        turn = platform.rate_limiter.acquire(issuer.as_str()) => turn,
         () = platform.clock.sleep(LONGEST_TURN) => None,
     }
 }
@@ -125,13 +126,13 @@ fn own_client(record: &Record) -> Result<ClientAuth<'_>, TokenRefreshError> {
     client.ok_or(TokenRefreshError::IssuerMismatch)
 }
 
-/// Returns the same, for a resource that may be another one of the issuer. A refresh token of ours is bound
-/// to the key of its login (RFC 9449 §5), and so are the tokens that it brings.
+/// Sends one refresh request for a resource, which may be another one of the same issuer. A refresh token
+/// is bound to the key of its login (RFC 9449 §5), and so are the tokens that it gets.
 pub(super) async fn refresh_with(
     platform: &Platform,
     record: &Record,
     resource: &Resource,
-    prover: Option<&ProofGenerator>,
+    proof_generator: Option<&ProofGenerator>,
     left: Duration,
 ) -> Result<TokenSet, TokenRefreshError> {
     let (discovery, server) = (&record.discovery, &record.discovery.metadata);
@@ -147,7 +148,7 @@ pub(super) async fn refresh_with(
     let request = |client: &ClientAuth<'_>| {
         let mut request = token::refresh_request(
             endpoint,
-            discovery.reach,
+            discovery.address_space,
             client,
             discovery.quirks.resource_parameter(resource),
             scope.as_ref(),
@@ -157,39 +158,39 @@ pub(super) async fn refresh_with(
         request
     };
     let now = platform.clock.now();
-    let response = token_request::send(platform, &client, request, prover)
+    let response = token_request::send(platform, &client, request, proof_generator)
         .await
         .map_err(TokenRefreshError::Http)?;
-    let response = discovery.quirks.token_answer(response);
+    let response = discovery.quirks.token_response(response);
     let sent = [refresh_token.expose().as_str()];
     let secrets: Vec<&str> = client.secrets().chain(sent).collect();
     let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
-    let tokens = quirks.tokens(issuer, &response, now, &secrets, expected_scheme(prover));
+    let tokens = quirks.tokens(issuer, &response, now, &secrets, expected_scheme(proof_generator));
     let mut tokens = tokens.map_err(|cause| {
         let url = endpoint.as_url().clone();
-        TokenRefreshError::Answer { url, cause }
+        TokenRefreshError::Response { url, cause }
     })?;
     tokens.refresh_token = tokens.refresh_token.or_else(|| Some(refresh_token.clone()));
     tokens.scope = tokens.scope.or_else(|| record.tokens.scope.clone());
     Ok(tokens)
 }
 
-/// Returns whether another try may help. A request whose answer was lost may have spent the refresh token:
-/// it is tried again once, for servers that allow a moment of grace, and no more (H104). So is one
-/// that a gateway answered in the place of a server that may have done its work.
+/// Returns whether a retry may succeed. If the response was lost, the request may have used up the refresh
+/// token: it is retried once, for servers with a grace period, and no more (docs/hostile.md H104). The
+/// same is true if a gateway responded for a server that may have processed the request.
 pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
     let mut is_first_doubt = || !std::mem::replace(in_doubt, true);
     match error {
-        TokenRefreshError::Answer {
+        TokenRefreshError::Response {
             cause: TokenError::Unavailable { .. },
             ..
         } if leaves_doubt(error) => is_first_doubt(),
-        TokenRefreshError::Answer {
+        TokenRefreshError::Response {
             cause: TokenError::Unavailable { .. },
             ..
         } => true,
         TokenRefreshError::Http(error) => match error.cause {
-            HttpErrorKind::Connect(_) | HttpErrorKind::Unproven(_) => true,
+            HttpErrorKind::Connect(_) | HttpErrorKind::MissingDpopProof(_) => true,
             HttpErrorKind::Interrupted(_) | HttpErrorKind::TimedOut(_) => is_first_doubt(),
             HttpErrorKind::Forbidden(_)
             | HttpErrorKind::TooLarge(_)
@@ -199,9 +200,9 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             | HttpErrorKind::NotTls
             | HttpErrorKind::Setup(_) => false,
         },
-        TokenRefreshError::Machine(error) => error.may_pass(),
+        TokenRefreshError::NonInteractiveGrant(error) => error.may_pass(),
         TokenRefreshError::Discovery(error) => error.remedy() == Remedy::Retry,
-        TokenRefreshError::Answer { .. }
+        TokenRefreshError::Response { .. }
         | TokenRefreshError::NotSigned(_)
         | TokenRefreshError::Interrupted { .. }
         | TokenRefreshError::NoRefreshToken(_)
@@ -212,10 +213,10 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
     }
 }
 
-/// `Retry-After`, already bounded (H85).
-pub(super) fn asked_wait(error: &TokenRefreshError) -> Option<Duration> {
+/// Returns the `Retry-After` of the response (RFC 9110 §10.2.3), which has an upper limit.
+pub(super) fn retry_after(error: &TokenRefreshError) -> Option<Duration> {
     match error {
-        TokenRefreshError::Answer {
+        TokenRefreshError::Response {
             cause: TokenError::Unavailable { retry_after, .. },
             ..
         } => *retry_after,
@@ -223,7 +224,7 @@ pub(super) fn asked_wait(error: &TokenRefreshError) -> Option<Duration> {
     }
 }
 
-/// Returns whether the request may have spent the refresh token without our knowing what came of it.
+/// Returns whether the request may have used up the refresh token, though its response is lost.
 pub(super) fn leaves_doubt(error: &TokenRefreshError) -> bool {
     match error {
         TokenRefreshError::Http(error) => matches!(
@@ -233,8 +234,8 @@ pub(super) fn leaves_doubt(error: &TokenRefreshError) -> bool {
                 | HttpErrorKind::TooLarge(_)
                 | HttpErrorKind::HeadTooLarge
         ),
-        // Of a gateway, say, that has lost the answer. 503 is said before anything is done.
-        TokenRefreshError::Answer {
+        // A gateway may have lost the response. A server sends 503 before it processes a request.
+        TokenRefreshError::Response {
             cause: TokenError::Unavailable { status, .. },
             ..
         } => *status >= 500 && *status != 503,

@@ -1,13 +1,14 @@
-//! The refresh transaction as a machine without I/O: what was learnt goes in, what to do next comes
-//! out (H99-H107). [`renewal`](super::renewal) does it in the world; a model of three processes that
-//! die or stop at any step does it in every order of events.
+//! The refresh transaction as a state machine without I/O: events go in, the next step comes out
+//! (docs/hostile.md H99 to H107). [`refresh_task`](super::refresh_task) runs it against the store and the
+//! server; the tests run a model of three processes that crash or pause at any step, in every order of
+//! events.
 //!
 //! ```text
 //! lock -> read -+- good ------------------------------------> adopt what is there
 //!               +- nothing ---------------------------------> log in
 //!               +- not good -> begin -> send -+- new -> save -> hand out
-//!                    ^                        +- refused -> read again -+- the same: forget it
-//!                    |                        +- failed: all stays      |
+//!                    ^                        +- refused -> read again -+- the same: delete it
+//!                    |                        +- failed: no change      |
 //!                    +---------------------- another one ---------------+
 //! ```
 
@@ -16,87 +17,88 @@ use crate::store::Revision;
 #[cfg(test)]
 mod model;
 
-/// Says how often a record may turn out to be another one than was tried. Somebody who changes it that
-/// often meets us again at the next call.
+/// The number of refresh tokens that are sent in one transaction, if other processes replace the record
+/// each time. The next call starts a new transaction.
 const MOST_SENT: u8 = 3;
 
-/// Holds what the store has, as far as this matters here.
+/// The part of the stored record that the transaction needs.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Seen {
     pub(super) revision: Revision,
-    /// Says whether its token is what the caller needs: good now, and not the one that was refused.
-    pub(super) is_wanted: bool,
+    /// Says whether its token meets the caller's requirement: it is valid, and not the refused one.
+    pub(super) meets_requirement: bool,
 }
 
-/// Holds what is to be done next.
+/// The next step.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Step {
-    /// Note that its refresh token is about to be spent, and make sure that it is still ours.
+    /// Note that the refresh token is about to be used, and check that the record is still locked.
     Begin,
-    /// Send the refresh token of what was read last.
+    /// Send the refresh token of the record that was read last.
     Send,
-    /// Store the answer in place of what was read last.
+    /// Replace the record that was read last by the new tokens.
     Save,
-    /// Read the record once more.
+    /// Read the record again.
     ReadAgain,
-    /// Forget the record, if it is still the one that was refused.
-    Forget,
-    /// Nothing.
+    /// Delete the record, if it is still the one that was refused.
+    Delete,
+    /// End the transaction.
     End(Ending),
 }
 
-/// Says how it ended.
+/// The result of a transaction.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Ending {
-    /// The store had what is wanted.
+    /// The store had a token that meets the requirement.
     Adopted,
     /// There are new tokens, and they are stored.
     Renewed,
     /// There are new tokens, and only this process has them.
     Unsaved,
-    /// Nothing has changed, and a later try may help.
+    /// Nothing has changed, and a later attempt may succeed.
     Failed,
-    /// Somebody else took the record over, before anything was sent. All may begin anew.
+    /// Another process took the record over, before anything was sent. The transaction may start again.
     TakenOver,
-    /// A person must log in.
+    /// The user must log in.
     LogIn,
 }
 
-/// Holds what became of a change that expected the record to be what was read last.
+/// The result of a change that expected the record that was read last.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Change {
     Done,
-    /// It was another one by then.
+    /// The record was another one.
     Conflict,
     Failed,
 }
 
-/// Says where one transaction stands.
+/// The state of one transaction.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(super) struct Transaction {
     read: Option<Revision>,
-    /// Says which content the server would not refresh.
+    /// The record with the refresh token that the server refused.
     refused: Option<Revision>,
     sent: u8,
 }
 
 impl Transaction {
-    /// First of all, with the record locked, and after [`Step::ReadAgain`].
+    /// Returns the step after the first read, with the record locked, and after [`Step::ReadAgain`].
     pub(super) fn read(&mut self, seen: Option<Seen>) -> Step {
         self.read = seen.map(|seen| seen.revision);
         match seen {
             None => Step::End(Ending::LogIn),
-            Some(seen) if seen.is_wanted => Step::End(Ending::Adopted),
-            // Only what was refused is dead; another one may be the winner's (H103).
-            Some(_) if self.read == self.refused => Step::Forget,
+            Some(seen) if seen.meets_requirement => Step::End(Ending::Adopted),
+            // Only the refused record is dead; another one may be that of a process that won the race
+            // (docs/hostile.md H103).
+            Some(_) if self.read == self.refused => Step::Delete,
             Some(_) if self.sent == MOST_SENT => Step::End(Ending::Failed),
             Some(_) => Step::Begin,
         }
     }
 
-    /// After [`Step::Begin`]: whether the record was still ours.
-    pub(super) fn begun(&mut self, is_ours: bool) -> Step {
-        if is_ours {
+    /// Returns the step after [`Step::Begin`]; `is_held` says whether the record is still locked.
+    pub(super) fn begun(&mut self, is_held: bool) -> Step {
+        if is_held {
             self.sent += 1;
             Step::Send
         } else {
@@ -104,24 +106,24 @@ impl Transaction {
         }
     }
 
-    /// After [`Step::Send`]: there are new tokens.
+    /// Returns the step after [`Step::Send`] if there are new tokens.
     pub(super) fn renewed() -> Step {
         Step::Save
     }
 
-    /// After [`Step::Send`]: the server says that the refresh token is no good.
+    /// Returns the step after [`Step::Send`] if the server refused the refresh token.
     pub(super) fn refused(&mut self) -> Step {
         self.refused = self.read;
         Step::ReadAgain
     }
 
-    /// After [`Step::Send`]: anything else.
+    /// Returns the step after [`Step::Send`] for any other error.
     pub(super) fn failed() -> Step {
         Step::End(Ending::Failed)
     }
 
-    /// After [`Step::Save`]. Who has written in between has logged in, or out, or has taken us for
-    /// dead: what they have left is what holds.
+    /// Returns the step after [`Step::Save`]. A process that has written in between has logged in or out,
+    /// or has taken the lease over: its record counts.
     pub(super) fn saved(change: Change) -> Step {
         match change {
             Change::Done => Step::End(Ending::Renewed),
@@ -130,8 +132,9 @@ impl Transaction {
         }
     }
 
-    /// After [`Step::Forget`]. A dead record that stays is found to be dead by the next one.
-    pub(super) fn forgotten(change: Change) -> Step {
+    /// After [`Step::Forget`]. If a dead record stays, the next transaction
+    /// finds that it is dead.
+    pub(super) fn deleted(change: Change) -> Step {
         match change {
             Change::Done | Change::Failed => Step::End(Ending::LogIn),
             Change::Conflict => Step::ReadAgain,
@@ -143,10 +146,10 @@ impl Transaction {
 mod tests {
     use super::*;
 
-    fn seen(revision: u64, is_wanted: bool) -> Seen {
+    fn seen(revision: u64, meets_requirement: bool) -> Seen {
         Seen {
             revision: Revision::new(revision),
-            is_wanted,
+            meets_requirement: meets_requirement,
         }
     }
 
@@ -156,25 +159,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_good_is_adopted_and_nothing_is_sent() {
+    fn a_valid_stored_token_is_adopted_and_nothing_is_sent() {
         let step = Transaction::default().read(Some(seen(1, true)));
         assert_eq!(step, Step::End(Ending::Adopted));
     }
 
     #[test]
-    fn a_refusal_forgets_what_was_tried() {
+    fn a_refusal_deletes_the_record_that_was_sent() {
         let mut transaction = Transaction::default();
         sent(&mut transaction, 1);
         assert_eq!(transaction.refused(), Step::ReadAgain);
-        assert_eq!(transaction.read(Some(seen(1, false))), Step::Forget);
+        assert_eq!(transaction.read(Some(seen(1, false))), Step::Delete);
         assert_eq!(
-            Transaction::forgotten(Change::Done),
+            Transaction::deleted(Change::Done),
             Step::End(Ending::LogIn)
         );
     }
 
     #[test]
-    fn a_refusal_forgets_nothing_that_came_meanwhile() {
+    fn a_refusal_does_not_delete_a_record_written_in_between() {
         let mut transaction = Transaction::default();
         sent(&mut transaction, 1);
         transaction.refused();
@@ -187,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_was_taken_over_is_not_spent() {
+    fn the_refresh_token_of_a_record_that_was_taken_over_is_not_sent() {
         let mut transaction = Transaction::default();
         transaction.read(Some(seen(1, false)));
         assert_eq!(transaction.begun(false), Step::End(Ending::TakenOver));
     }
 
     #[test]
-    fn a_record_that_changes_for_ever_is_given_up() {
+    fn a_record_that_keeps_changing_is_sent_three_times_at_most() {
         let mut transaction = Transaction::default();
         for revision in 1..=3 {
             sent(&mut transaction, revision);

@@ -1,4 +1,4 @@
-//! Renewing: the [`Transaction`] against the store and the server. It runs in a task of its own.
+//! Runs the refresh [`Transaction`] against the store and the server, in a task of its own.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -10,7 +10,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use super::{
     inner::Inner,
     pending_save::Unsaved,
-    refresh::{asked_wait, leaves_doubt, may_help, refresh_within},
+    refresh::{retry_after, leaves_doubt, may_help, refresh_within},
     refresh_state_machine::{Change, Ending, Seen, Step, Transaction},
     shared::{Borrowed, Target, borrow},
     token_state::{Current, TokenRequirement},
@@ -22,40 +22,41 @@ use crate::{
     store::{Record, RecordLock, Revision},
 };
 
-/// The waits before the second, third and fourth try, doubled each time and jittered.
+/// The waits before the second, third and fourth attempt, doubled each time, with jitter.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const RETRIES: usize = 3;
-/// Says how long one renewal may hold the record, with all its tries. It is shorter than others wait for
-/// the record, so that they see what came of it (H106).
+/// The longest time that one refresh may lock the record, with all its attempts. It is shorter than other
+/// processes wait for the record, so that they see the result.
 const LONGEST_HOLD: Duration = Duration::from_secs(45);
-/// Says how often a renewal begins anew because somebody took the record over while we were stopped.
+/// The number of times that a refresh starts again because another process took the record over while
+/// this one was paused.
 const MOST_TAKEOVERS: usize = 3;
 
-/// Says how often a wider scope is asked for without a person, if it is not granted.
+/// The number of times that a wider scope is requested non-interactively if it is not granted.
 const MOST_WIDENINGS: usize = 3;
 
-/// One transaction under way.
+/// One running transaction.
 struct Attempt<'a> {
     inner: &'a Inner,
-    wish: &'a TokenRequirement,
+    requirement: &'a TokenRequirement,
     lock: RecordLock,
     transaction: Transaction,
-    /// Holds what the server has given, and the store has not got.
+    /// The new tokens, until they are saved.
     unsaved: Option<Record>,
-    /// Says why it will have failed, if it does.
+    /// The error to return if the transaction fails.
     failure: Option<Error>,
-    /// Says whether it is unknown what became of a refresh token that was sent.
+    /// Says whether it is unknown if a refresh token that was sent is used up.
     in_doubt: bool,
 }
 
 impl Inner {
-    /// Gets a token that meets the wish, and stores it before anybody has it.
-    pub(super) async fn renew(&self, wish: &TokenRequirement) -> Result<AccessToken, Error> {
+    /// Gets a token that meets the requirement, and saves it before it is returned.
+    pub(super) async fn renew(&self, requirement: &TokenRequirement) -> Result<AccessToken, Error> {
         for _ in 0..MOST_TAKEOVERS {
             let (lock, unsaved) = self.lock().await?;
             let attempt = Attempt {
                 inner: self,
-                wish,
+                requirement,
                 lock,
                 transaction: Transaction::default(),
                 unsaved,
@@ -66,32 +67,32 @@ impl Inner {
                 return outcome;
             }
         }
-        let place = format!("the record of {}", self.key);
-        Err(TokenStorageError::Conflict { place }.into())
+        let location = format!("the record of {}", self.key);
+        Err(TokenStorageError::Conflict { location }.into())
     }
 
-    /// Holds the record. What could not be stored before is stored now; else it comes along.
+    /// Locks the record. Tokens that could not be saved before are saved now, or returned if that fails.
     async fn lock(&self) -> Result<(RecordLock, Option<Record>), Error> {
         let Some(Unsaved { mut lock, record }) = self.unsaved.take().await else {
             return Ok((self.store.lock(&self.key).await?, None));
         };
         match self.save(&mut lock, record.clone()).await {
             Ok(()) => Ok((lock, None)),
-            // Another content is there than the one that these were to replace: a save that was
-            // said to fail may have failed after it had happened, and then these are they.
+            // The record is not the one that these tokens were to replace: a save that returned an
+            // error may have succeeded all the same, and then it has these tokens.
             Err(TokenStorageError::Conflict { .. }) => {
                 self.store.reload(&mut lock).await?;
                 Ok((lock, None))
             }
             Err(error) => {
-                tracing::warn!(server = %self.key, %error, "renewed tokens are still not stored");
+                tracing::warn!(server = %self.key, %error, "refreshed tokens are still not saved");
                 Ok((lock, Some(record)))
             }
         }
     }
 
-    /// Stores tokens, and hands them out from then on. When they cannot be stored they are handed
-    /// out all the same, because the old ones may be spent (H142).
+    /// Saves tokens, and returns them to callers from then on. If they cannot be saved they are returned
+    /// all the same, because the old ones may be used up.
     pub(super) async fn save(
         &self,
         lock: &mut RecordLock,
@@ -109,15 +110,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Returns what servers gave us to repeat in proofs stays with us, as long as the key does.
+    /// Replaces the current record. The nonces of DPoP proofs are kept as long as the key is the same.
     fn replace_current(&self, record: Record, revision: Option<Revision>) {
-        let before = self.current.load().prover.clone();
+        let before = self.current.load().proof_generator.clone();
         let current = Current::new(record, revision, before, &self.platform.clock);
         self.current.store(Arc::new(current));
     }
 
-    /// Takes what the store has, if it is not what we have: another process has renewed it, or a
-    /// person has logged in again. Whether it has anything.
+    /// Takes the stored record over if it is a newer one: another process has refreshed it, or the user
+    /// has logged in again. Returns whether the store has a record.
     fn adopt(&self, lock: &RecordLock) -> bool {
         let (Some(stored), Some(revision)) = (lock.record(), lock.revision()) else {
             return false;
@@ -128,7 +129,8 @@ impl Inner {
         true
     }
 
-    /// After 403 `insufficient_scope`: what the store has may be wider. Only while nobody renews.
+    /// Returns the stored token after 403 `insufficient_scope`, if its scope may be wider. Only while no
+    /// refresh runs.
     pub(super) async fn adopt_wider(
         &self,
         refused: &AccessToken,
@@ -150,35 +152,35 @@ impl Inner {
         }
     }
 
-    /// Returns what a login without a person may ask for when `challenge` wants more (spec-checklist G5b):
-    /// only what was not asked for before, and not for ever.
-    pub(super) fn scope_to_ask_for(&self, challenge: &Challenge) -> Option<Scope> {
+    /// Returns the scope that a non-interactive login may request when `challenge` requires more (MCP
+    /// authorization, "Step-Up Authorization Flow"): one that was not requested before, a few times at most.
+    pub(super) fn scope_to_request(&self, challenge: &Challenge) -> Option<Scope> {
         let current = self.current.load();
         let record = &current.record;
         let given = self.given.load();
         let given = given.as_ref().map(|given| &given.grant);
-        record.machine.as_ref()?.with_source(given).ok()?;
-        let wanted = record.widened_scope(challenge);
+        record.non_interactive.as_ref()?.with_source(given).ok()?;
+        let requested = record.widened_scope(challenge);
         if record.missing_scope().is_none() {
             self.widenings.store(0, Ordering::Relaxed);
         }
-        let is_new = wanted != record.known_scope();
-        wanted.filter(|_| is_new && self.widenings.fetch_add(1, Ordering::Relaxed) < MOST_WIDENINGS)
+        let is_new = requested != record.known_scope();
+        requested.filter(|_| is_new && self.widenings.fetch_add(1, Ordering::Relaxed) < MOST_WIDENINGS)
     }
 
-    /// After some refusals, what led to them is not used again. A client that the server no longer
-    /// knows is forgotten, so that the next login registers anew (H173), and what was discovered is
-    /// not believed again (H22).
-    async fn distrust(&self, lock: &mut RecordLock, error: &Error) -> Result<(), Error> {
-        let Error::TokenRefresh(TokenRefreshError::Answer { cause, .. }) = error else {
+    /// Invalidates the stored data that led to a refusal. A client that the server no longer knows (RFC 6749
+    /// §5.2, `invalid_client`) is deleted, so that the next login registers again; discovered metadata that
+    /// is out of date is marked, so that the next login discovers again.
+    async fn invalidate(&self, lock: &mut RecordLock, error: &Error) -> Result<(), Error> {
+        let Error::TokenRefresh(TokenRefreshError::Response { cause, .. }) = error else {
             return Ok(());
         };
         let record = self.current.load().record.clone();
         if cause.refuses_client()
-            && let Some(own) = record.identity.registration().filter(|own| !own.by_hand)
+            && let Some(own) = record.identity.registration().filter(|own| !own.is_preregistered)
             && self.store.keeps(own).await?
         {
-            self.store.forget_registration(&own.issuer).await?;
+            self.store.remove_registration(&own.issuer).await?;
         }
         if cause.refuses_client() || cause.is_gone() {
             let discovery = record.discovery.clone().invalidated();
@@ -197,7 +199,7 @@ impl Inner {
 }
 
 impl Attempt<'_> {
-    /// Returns none if the record was taken over before anything was sent.
+    /// Returns `None` if the record was taken over before anything was sent.
     async fn run(mut self) -> Option<Result<AccessToken, Error>> {
         let mut step = self.read();
         loop {
@@ -223,8 +225,8 @@ impl Attempt<'_> {
                         Transaction::failed()
                     }
                 },
-                Step::Forget => self.forget().await,
-                // What is unsaved is not let go for another try.
+                Step::Delete => self.delete().await,
+                // Unsaved tokens are not dropped for another transaction.
                 Step::End(Ending::TakenOver) if self.unsaved.is_none() => return None,
                 Step::End(ending) => return Some(self.end(ending).await),
             };
@@ -236,16 +238,16 @@ impl Attempt<'_> {
         let seen = self.lock.revision().filter(|_| is_there);
         self.transaction.read(seen.map(|revision| Seen {
             revision,
-            is_wanted: self.inner.token_for(self.wish).is_some(),
+            meets_requirement: self.inner.token_for(self.requirement).is_some(),
         }))
     }
 
     async fn send(&mut self) -> Step {
         let current = self.inner.current.load_full();
-        let asked = self.wish.applied_to(current.record.clone());
+        let asked = self.requirement.applied_to(current.record.clone());
         self.in_doubt |= self.lock.refresh_interrupted();
-        let prover = current.prover.as_deref();
-        let error = match self.send_with_patience(&asked, prover).await {
+        let proof_generator = current.proof_generator.as_deref();
+        let error = match self.send_with_retries(&asked, proof_generator).await {
             Ok(Borrowed { tokens, dpop }) => {
                 self.unsaved = Some(Record {
                     tokens,
@@ -257,8 +259,8 @@ impl Attempt<'_> {
             Err(error) => error,
         };
         let is_refused = matches!(&error,
-            Error::TokenRefresh(TokenRefreshError::Answer { cause, .. })
-                if cause.is("invalid_grant"));
+            Error::TokenRefresh(TokenRefreshError::Response { cause, .. })
+                if cause.has_code("invalid_grant"));
         self.failure = Some(error);
         if is_refused {
             self.transaction.refused()
@@ -267,12 +269,12 @@ impl Attempt<'_> {
         }
     }
 
-    /// Tries again what may work in a moment, as long as the hold allows it. A server that asks
-    /// for more patience than that gets it from the caller, whom the error tells.
-    async fn send_with_patience(
+    /// Retries temporary failures, as long as the record may be locked. If `Retry-After` is longer than
+    /// that, the error is returned, and the caller may retry.
+    async fn send_with_retries(
         &mut self,
         record: &Record,
-        prover: Option<&ProofGenerator>,
+        proof_generator: Option<&ProofGenerator>,
     ) -> Result<Borrowed, Error> {
         let mut waits = ExponentialBuilder::default()
             .with_min_delay(FIRST_WAIT)
@@ -286,8 +288,8 @@ impl Attempt<'_> {
         let mut was_lost = false;
         loop {
             let left = end.duration_since(platform.clock.now()).unwrap_or_default();
-            let asked = match &record.lender {
-                None => refresh_within(platform, record, prover, given.as_deref(), left)
+            let asked = match &record.shared_from {
+                None => refresh_within(platform, record, proof_generator, given.as_deref(), left)
                     .await
                     .map(|tokens| Borrowed {
                         tokens,
@@ -311,7 +313,7 @@ impl Attempt<'_> {
             let Some(wait) = wait else {
                 return Err(error.into());
             };
-            let wait = asked_wait(&error).map_or(wait, |asked| asked.max(wait));
+            let wait = retry_after(&error).map_or(wait, |asked| asked.max(wait));
             if platform.clock.now() + wait >= end {
                 return Err(error.into());
             }
@@ -334,12 +336,12 @@ impl Attempt<'_> {
         Transaction::saved(change)
     }
 
-    async fn forget(&mut self) -> Step {
-        let forgotten = self.inner.store.delete(&mut self.lock).await;
-        if let Err(error) = &forgotten {
-            tracing::error!(server = %self.inner.key, %error, "a dead login stays stored");
+    async fn delete(&mut self) -> Step {
+        let deleted = self.inner.store.delete(&mut self.lock).await;
+        if let Err(error) = &deleted {
+            tracing::error!(server = %self.inner.key, %error, "cannot delete a dead login");
         }
-        Transaction::forgotten(change(&forgotten))
+        Transaction::deleted(change(&deleted))
     }
 
     async fn end(mut self, ending: Ending) -> Result<AccessToken, Error> {
@@ -353,11 +355,11 @@ impl Attempt<'_> {
             (_, None) => Err(self.inner.login_required()),
         };
         if let (Ending::Failed | Ending::LogIn, Err(error)) = (ending, &outcome)
-            && let Err(also) = self.inner.distrust(&mut self.lock, error).await
+            && let Err(also) = self.inner.invalidate(&mut self.lock, error).await
         {
-            tracing::error!(server = %self.inner.key, error = %also, "a refusal is not remembered");
+            tracing::error!(server = %self.inner.key, error = %also, "cannot store a refusal");
         }
-        // A login that is dead is dead with whatever came of it.
+        // If the login is dead, tokens that were not saved are dead too.
         if let Some(record) = self.unsaved.filter(|_| ending != Ending::LogIn) {
             self.inner.unsaved.put(self.lock, record).await;
         } else if !(self.in_doubt && ending == Ending::Failed) {
@@ -366,11 +368,11 @@ impl Attempt<'_> {
         outcome
     }
 
-    /// Returns a refusal after a refresh that was interrupted is no revocation: the token was spent (H104).
+    /// Explains a refusal after an interrupted refresh: the token was used up, and not revoked.
     fn explained(&self, error: Error) -> Error {
         match error {
-            Error::TokenRefresh(TokenRefreshError::Answer { url, cause })
-                if self.in_doubt && cause.is("invalid_grant") =>
+            Error::TokenRefresh(TokenRefreshError::Response { url, cause })
+                if self.in_doubt && cause.has_code("invalid_grant") =>
             {
                 TokenRefreshError::Interrupted { url, cause }.into()
             }

@@ -1,4 +1,4 @@
-//! Saving again what the store has not taken, until it works.
+//! Retries to save tokens that the store has not saved.
 
 use std::sync::atomic::Ordering;
 
@@ -6,7 +6,7 @@ use super::{inner::Inner, pending_save::waits};
 use crate::error::TokenStorageError;
 
 impl Inner {
-    /// Stores what waits, if anything does, however long that takes.
+    /// Saves the tokens that wait, if there are any, however long that takes.
     pub(super) async fn store_unsaved(&self) {
         self.try_to_store_unsaved().await;
         self.unsaved.emptied.notify_waiters();
@@ -27,7 +27,7 @@ impl Inner {
             let Some(mut unsaved) = waiting.take() else {
                 return;
             };
-            // Somebody has taken us for dead, and what they have written holds from now on.
+            // Another process has taken the lease over, and its record counts from now on.
             if let Err(TokenStorageError::Conflict { .. }) =
                 unsaved.lock.mark_refresh_started().await
             {
@@ -35,21 +35,21 @@ impl Inner {
             }
             match self.save(&mut unsaved.lock, unsaved.record.clone()).await {
                 Ok(()) => {
-                    tracing::info!(server = %self.key, "renewed tokens are stored now");
+                    tracing::info!(server = %self.key, "refreshed tokens are saved now");
                     return;
                 }
-                // Somebody has written what holds from now on.
+                // Another process has written a record, which counts from now on.
                 Err(TokenStorageError::Conflict { .. }) => return,
                 Err(error) => {
-                    tracing::warn!(server = %self.key, %error, "renewed tokens are still not stored");
+                    tracing::warn!(server = %self.key, %error, "refreshed tokens are still not saved");
                 }
             }
             *waiting = Some(unsaved);
         }
-        // Others may have the record again.
+        // Other processes may lock the record again.
         let mut waiting = self.unsaved.slot.lock().await;
         if is_last() && waiting.take().is_some() {
-            tracing::error!(server = %self.key, "renewed tokens were never stored");
+            tracing::error!(server = %self.key, "refreshed tokens were never saved");
         }
     }
 }

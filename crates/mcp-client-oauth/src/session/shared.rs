@@ -1,13 +1,13 @@
-//! One login for several resources of one issuer, for those who ask for it: a refresh names the
-//! resource that the new access token is for (RFC 8707 §2.2), so the refresh token of one record can
-//! serve another. It stays in the record of the login, its only place: with rotation, a copy would
-//! be spent by one and sent again by the other.
+//! One login for several resources of one issuer, where the caller allows it: a refresh names the
+//! resource that the new access token is for (RFC 8707 §2.2), so the refresh token of one record can be
+//! used for another. It stays in the record of its login only: with rotation, one record would use a copy
+//! and the other would send it again.
 
 use std::time::Duration;
 
 use super::{
     pending_save::waits,
-    refresh::{leaves_doubt, prover_of, refresh_with},
+    refresh::{leaves_doubt, proof_generator_of, refresh_with},
 };
 use crate::{
     error::{Error, TokenRefreshError, TokenStorageError},
@@ -17,19 +17,19 @@ use crate::{
     store::{LoginKey, Record, RecordLock, TokenStore},
 };
 
-/// Holds what a token is wanted for.
+/// The resource that a token is requested for.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) server: &'a ServerUrl,
     pub(crate) resource: &'a Resource,
-    /// Who has to issue it.
+    /// The required issuer.
     pub(crate) issuer: &'a Issuer,
 }
 
-/// Holds what a login at another resource has brought for this one.
+/// The tokens that the login at another resource got for this one.
 pub(crate) struct Borrowed {
     pub(crate) tokens: TokenSet,
-    /// The key of that login: what it brings is bound to it.
+    /// The key of that login, which the tokens are bound to.
     pub(crate) dpop: Option<DpopKey>,
 }
 
@@ -44,8 +44,8 @@ pub(crate) async fn borrow(
     left: Duration,
 ) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
     let mut lock = store.lock(lender).await?;
-    // A login with another issuer since then has nothing to lend here, and where a request does not
-    // say which resource it is for, what it brings may be for another one.
+    // A login that has another issuer since then cannot be used, and where requests do not name the
+    // resource, the token may be for another one.
     let login = lock.record().cloned();
     let may_lend = |login: &Record| {
         let discovery = &login.discovery;
@@ -57,8 +57,9 @@ pub(crate) async fn borrow(
     };
     let was_in_doubt = lock.refresh_interrupted();
     lock.mark_refresh_started().await?;
-    // To the endpoint of the login, whatever the other resource says of the issuer (H6).
-    let proof_generator = prover_of(platform, &login);
+    // The refresh token goes to the endpoint of its login, whatever the metadata of the other resource
+    // says about the issuer (docs/hostile.md H6).
+    let proof_generator = proof_generator_of(platform, &login);
     let renewed = refresh_with(
         platform,
         &login,
@@ -85,7 +86,7 @@ pub(crate) async fn borrow(
             Ok(_) => {}
             Err(conflict @ TokenStorageError::Conflict { .. }) => return Err(conflict.into()),
             Err(error) => {
-                tracing::error!(server = %lender, %error, "a renewed login could not be stored");
+                tracing::error!(server = %lender, %error, "a refreshed login could not be saved");
                 store.go_on(save(platform.clone(), store.clone(), lock, login));
                 return Ok(Ok(Borrowed { tokens, dpop }));
             }
@@ -95,7 +96,7 @@ pub(crate) async fn borrow(
     Ok(Ok(Borrowed { tokens, dpop }))
 }
 
-/// Returns what was replaced is spent, so nobody else may have the record before this is stored.
+/// Retries to save a login: its old refresh token is used up, so the record stays locked until then.
 async fn save(platform: Platform, store: TokenStore, mut lock: RecordLock, login: Record) {
     for wait in waits() {
         platform.clock.sleep(wait).await;
@@ -105,8 +106,8 @@ async fn save(platform: Platform, store: TokenStore, mut lock: RecordLock, login
         match store.save(&mut lock, &login).await {
             Ok(_) => return lock.mark_refresh_finished().await,
             Err(TokenStorageError::Conflict { .. }) => return,
-            Err(error) => tracing::warn!(%error, "a renewed login is still not stored"),
+            Err(error) => tracing::warn!(%error, "a refreshed login is still not saved"),
         }
     }
-    tracing::error!(server = %login.discovery.server, "a renewed login was never stored");
+    tracing::error!(server = %login.discovery.server, "a refreshed login was never saved");
 }

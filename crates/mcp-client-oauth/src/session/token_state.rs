@@ -1,4 +1,4 @@
-//! What a session hands out, and until when.
+//! The token that a session returns, and when it is refreshed.
 
 use std::{
     sync::{
@@ -18,53 +18,54 @@ use crate::{
     store::{Record, Revision},
 };
 
-/// Holds what is handed out now. Replaced as a whole.
+/// The current record of a session. It is replaced as a whole.
 pub(super) struct Current {
     pub(super) record: Record,
-    /// Holds what the store has, as far as we know; less than what is here after a save that failed.
+    /// The last known revision in the store; older than `record` after a failed save.
     pub(super) revision: Option<Revision>,
-    /// Holds what proves that we have the key of the tokens, if they are bound to one.
-    pub(super) prover: Option<Arc<ProofGenerator>>,
+    /// Creates the DPoP proofs, if the tokens are bound to a key.
+    pub(super) proof_generator: Option<Arc<ProofGenerator>>,
     windows: Option<RefreshWindows>,
-    /// Says whether somebody has seen to it that this is renewed ahead of its time.
-    seen_to: AtomicBool,
+    /// Says whether a refresh before the expiry was started.
+    refresh_scheduled: AtomicBool,
 }
 
-/// When a token is renewed.
+/// The times at which a token is refreshed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct RefreshWindows {
-    /// From when on a new one is got while this one is still handed out.
+    /// From then on the token is refreshed in the background, and still returned.
     advisory: SystemTime,
-    /// From when on everybody waits for a new one.
+    /// From then on every caller waits for a new token.
     mandatory: SystemTime,
 }
 
-/// Says how far the life of a token has gone.
+/// The age of a token, compared with its lifetime.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Freshness {
-    /// It is handed out.
+    /// It is returned.
     Fresh,
-    /// It is handed out, and a new one is got meanwhile.
+    /// It is returned, and refreshed in the background.
     Advisory,
-    /// It is not handed out any more.
+    /// It is not returned any more.
     Mandatory,
 }
 
-/// Holds what somebody needs.
+/// The requirement of a caller.
 #[derive(Clone, Debug)]
 pub(super) enum TokenRequirement {
-    /// A token that is good now.
+    /// A valid token.
     Good,
-    /// One that is not near its end.
+    /// A valid token that does not expire soon.
     Fresh,
-    /// A good one other than this, which was refused.
+    /// A valid token other than this one, which was refused.
     Other(AccessToken),
-    /// The same, for this scope; nobody need be asked for it.
+    /// The same with a wider scope, by a non-interactive grant.
     Wider(AccessToken, Scope),
 }
 
 impl TokenRequirement {
-    /// Returns the record to renew by. A refresh brings no wider scope (RFC 6749 §6), so it is not tried.
+    /// Returns the record to refresh with. A refresh cannot widen the scope (RFC 6749 §6), so the refresh
+    /// token is not used then.
     pub(super) fn applied_to(&self, mut record: Record) -> Record {
         if let Self::Wider(_, scope) = self {
             record.requested = Scope::union_of(record.requested.as_ref(), Some(scope));
@@ -75,7 +76,8 @@ impl TokenRequirement {
 }
 
 impl Current {
-    /// `before` is what proved until now: it goes on if the key is still the same.
+    /// Creates the state for a new record. The proof generator `before` is kept if the key is the same,
+    /// with the nonces that servers issued.
     pub(super) fn new(
         record: Record,
         revision: Option<Revision>,
@@ -83,7 +85,7 @@ impl Current {
         clock: &Arc<dyn Clock>,
     ) -> Self {
         let windows = RefreshWindows::of(&record.tokens);
-        let prover = record.dpop.as_ref().map(|key| {
+        let proof_generator = record.dpop.as_ref().map(|key| {
             before
                 .filter(|before| before.key() == key)
                 .unwrap_or_else(|| Arc::new(ProofGenerator::new(key.clone(), Arc::clone(clock))))
@@ -91,13 +93,13 @@ impl Current {
         Self {
             record,
             revision,
-            prover,
+            proof_generator,
             windows,
-            seen_to: AtomicBool::new(false),
+            refresh_scheduled: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn age(&self, now: SystemTime) -> Freshness {
+    pub(super) fn freshness(&self, now: SystemTime) -> Freshness {
         match self.windows {
             Some(windows) if now >= windows.mandatory => Freshness::Mandatory,
             Some(windows) if now >= windows.advisory => Freshness::Advisory,
@@ -105,9 +107,9 @@ impl Current {
         }
     }
 
-    pub(super) fn meets(&self, wish: &TokenRequirement, now: SystemTime) -> bool {
-        let age = self.age(now);
-        match wish {
+    pub(super) fn meets(&self, requirement: &TokenRequirement, now: SystemTime) -> bool {
+        let age = self.freshness(now);
+        match requirement {
             TokenRequirement::Good => age < Freshness::Mandatory,
             TokenRequirement::Fresh => age == Freshness::Fresh,
             TokenRequirement::Other(refused) | TokenRequirement::Wider(refused, _) => {
@@ -116,17 +118,17 @@ impl Current {
         }
     }
 
-    /// Returns whether the caller is the one who renews this ahead of its time. If that fails, all is left
-    /// to the time when it must be done.
+    /// Returns `true` to the first caller, which refreshes the token before it expires. If that fails, the
+    /// token is refreshed when it has expired.
     pub(super) fn may_renew_ahead(&self) -> bool {
-        !self.seen_to.swap(true, Ordering::Relaxed)
+        !self.refresh_scheduled.swap(true, Ordering::Relaxed)
     }
 }
 
 impl RefreshWindows {
-    /// Returns the last quarter of a token's life, a minute at most, is when it is renewed (H117); in the
-    /// last quarter of that nobody gets it any more. A token that is said to have no life at all is
-    /// tried for half a minute; a server that means it refuses it, and that renews it too (H82).
+    /// Computes when a token is refreshed: in the last quarter of its lifetime, a minute at most; in the
+    /// last quarter of that it is not returned any more. A token with a lifetime of zero is used for half
+    /// a minute: if the server really refuses it, that response causes a refresh too.
     fn of(tokens: &TokenSet) -> Option<Self> {
         const LONGEST_MARGIN: Duration = Duration::from_secs(60);
         const TRIED_FOR: Duration = Duration::from_secs(30);
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_renewed_shortly_before_its_end_and_withheld_right_before_it() {
+    fn a_token_is_refreshed_shortly_before_it_expires_and_not_returned_right_before() {
         let issued_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let after = |milliseconds| issued_at + Duration::from_millis(milliseconds);
         for (life, advisory, mandatory) in [

@@ -1,12 +1,12 @@
-//! Writes a file whole or not at all, and durably: every file of the store and of the command.
+//! Atomic, durable writes: every file of the store and of the command is written by this module.
 //!
-//! The content goes into a temporary file, is synced, and takes the name of the file by one rename,
-//! which is synced too. Whoever reads meanwhile finds the old content or the new one, and so does
-//! the next process after a crash or a power cut.
+//! The content is written to a temporary file, synced, and renamed to the name of the file; the rename
+//! is synced too. A reader finds the old content or the new one, and so does the next process after a
+//! crash or a power cut.
 //!
-//! Windows refuses to replace, open or remove a file that another process, often a virus scanner,
-//! has open in certain ways. That lasts for milliseconds, so it is tried again for some seconds:
-//! all functions here block, and belong on a thread that may block.
+//! Windows refuses to replace, open or remove a file that another process, often a virus scanner, has
+//! open in certain ways. That lasts for milliseconds, so it is retried for some seconds: all functions
+//! here block, and belong on a thread that may block.
 
 use std::{
     fs::{self, File, Permissions},
@@ -22,7 +22,7 @@ use tempfile::TempPath;
 pub(super) const TEMPORARY_END: &str = ".tmp";
 
 /// The errors of Windows that go away when another process closes the file: `ERROR_ACCESS_DENIED`,
-/// which is also said where access is denied for good, `ERROR_SHARING_VIOLATION` and
+/// which Windows also returns where access is denied permanently, `ERROR_SHARING_VIOLATION` and
 /// `ERROR_LOCK_VIOLATION`. Other systems have no such errors.
 const IN_USE: &[i32] = if cfg!(windows) { &[5, 32, 33] } else { &[] };
 
@@ -32,8 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// The number of pauses: 2.63 seconds in all.
 const PAUSES: usize = 10;
 
-/// Says how a file is written: by default it replaces what has its name, is readable by its owner only,
-/// and its temporary file lies beside it.
+/// Says how a file is written: by default it replaces an existing file, is readable by its owner only,
+/// and its temporary file is in the same directory.
 ///
 /// ```
 /// # let home = tempfile::tempdir()?;
@@ -55,7 +55,7 @@ pub struct WriteOptions {
 }
 
 impl WriteOptions {
-    /// Refuses to write a file that is there already.
+    /// Refuses to replace an existing file.
     #[must_use]
     pub fn create_new(mut self) -> Self {
         self.create_new = true;
@@ -76,19 +76,19 @@ impl WriteOptions {
         self
     }
 
-    /// Fails at once where another process has the file open: for what can be written the next
-    /// time, by a thread that must not wait.
+    /// Fails at once if another process has the file open: for a thread that must not wait, and a file
+    /// that can be written next time.
     #[must_use]
     pub fn without_retry(mut self) -> Self {
         self.without_retry = true;
         self
     }
 
-    /// Writes `bytes` to the file `path`. A link in its place is replaced and not followed.
+    /// Writes `bytes` to the file `path`. A link at `path` is replaced and not followed.
     ///
     /// # Errors
-    /// What the system says, and [`io::ErrorKind::AlreadyExists`] with [`Self::create_new`]. The
-    /// file is as it was then, unless only the last sync failed.
+    /// Any error of the system, and [`io::ErrorKind::AlreadyExists`] with [`Self::create_new`]. The
+    /// file is unchanged then, unless only the last sync failed.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let directory = path.parent().unwrap_or(Path::new(""));
         let temporary = self.temporary(directory, bytes)?;
@@ -128,8 +128,8 @@ impl WriteOptions {
         })
     }
 
-    /// By the rename of the standard library: where Windows denies the usual one it tries the one
-    /// with POSIX semantics, which replaces even most files that are open.
+    /// Renames by the standard library: where Windows denies the usual rename, it tries the one with
+    /// POSIX semantics, which replaces even most files that are open.
     fn rename_over(&self, temporary: TempPath, path: &Path) -> io::Result<()> {
         let temporary = temporary.keep().map_err(|failed| failed.error)?;
         let renamed = self.retry(|| fs::rename(&temporary, path));
@@ -148,7 +148,7 @@ impl WriteOptions {
     }
 }
 
-/// Attempts to open, replace or remove a file until no other process has it open, for some seconds.
+/// Retries to open, replace or remove a file until no other process has it open, for some seconds.
 ///
 /// # Errors
 /// The first error of another kind; or that the file is still in use, with the error of the last
@@ -192,10 +192,10 @@ fn retry<T>(
     })
 }
 
-/// Makes what happened to the names in a directory last, where the file system can.
+/// Syncs the entries of a directory to the disk, if the file system supports it.
 ///
 /// # Errors
-/// What the system says.
+/// Any error of the system.
 #[cfg(unix)]
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     match File::open(or_current(directory)).and_then(|file| file.sync_all()) {
@@ -217,7 +217,7 @@ pub(super) fn sync_directory(_directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the parent of a relative path with one part has no name.
+/// Returns `.` for an empty path, which the parent of a relative path with one component is.
 fn or_current(directory: &Path) -> &Path {
     if directory.as_os_str().is_empty() {
         Path::new(".")
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_use_is_tried_again_after_short_growing_pauses() {
+    fn a_file_in_use_is_retried_after_short_growing_pauses() {
         let (result, pauses) = attempts(&[SHARING_VIOLATION, LOCK_VIOLATION, SHARING_VIOLATION]);
         assert_eq!(result.unwrap(), 4);
         assert_eq!(pauses, [10, 20, 40].map(Duration::from_millis));
@@ -261,17 +261,17 @@ mod tests {
     }
 
     #[test]
-    fn another_error_is_not_tried_again() {
+    fn another_error_is_not_retried() {
         let (result, pauses) = attempts(&[DISK_FULL]);
         assert_eq!(result.unwrap_err().raw_os_error(), Some(DISK_FULL));
-        assert_eq!(pauses, []);
+        assert!(pauses.is_empty());
         let (result, pauses) = attempts(&[SHARING_VIOLATION, DISK_FULL]);
         assert_eq!(result.unwrap_err().raw_os_error(), Some(DISK_FULL));
         assert_eq!(pauses.len(), 1);
     }
 
     #[test]
-    fn a_file_that_stays_in_use_is_given_up_after_some_seconds_with_the_reason() {
+    fn a_file_that_stays_in_use_fails_after_some_seconds_with_the_reason() {
         let (result, pauses) = attempts(&[SHARING_VIOLATION; 100]);
         let error = result.unwrap_err().to_string();
         assert!(error.contains("os error 32"), "{error}");
@@ -279,7 +279,7 @@ mod tests {
         assert!(error.ends_with(reason), "{error}");
         assert_eq!(pauses.iter().sum::<Duration>(), Duration::from_millis(2630));
         assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE));
-        // The error of the last attempt is told, whatever it is.
+        // The error of the last attempt is returned, whatever it is.
         let mut codes = [SHARING_VIOLATION; PAUSES + 1];
         codes[PAUSES] = DISK_FULL;
         let (result, _) = attempts(&codes);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_or_refused_and_nothing_is_left_beside_it() {
+    fn a_file_is_replaced_or_refused_and_no_temporary_file_remains() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("a");
         let options = WriteOptions::default();
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"first");
         options.write(&file, b"second").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"second");
-        // What cannot be replaced leaves no temporary file either.
+        // A failed replacement leaves no temporary file either.
         fs::create_dir_all(home.path().join("directory/full")).unwrap();
         options
             .write(&home.path().join("directory"), b"x")
@@ -308,7 +308,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_is_its_owners_unless_other_permissions_are_given() {
+    fn a_file_is_readable_by_its_owner_only_unless_other_permissions_are_given() {
         use std::os::unix::fs::PermissionsExt as _;
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("a");

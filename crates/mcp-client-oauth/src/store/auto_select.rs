@@ -1,4 +1,4 @@
-//! The best local store of this machine. The choice is made once: the store itself remembers it.
+//! Selects the best local store of this machine. The kind of key is selected once, and kept in the store.
 
 use std::{
     fmt,
@@ -14,42 +14,42 @@ use crate::{
 
 pub(super) mod backend;
 
-/// Holds what may be said about the store that [`TokenStore::auto`](super::TokenStore::auto) is to choose; nothing need be.
+/// Options of [`TokenStore::auto`](super::TokenStore::auto). None is required.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct AutoOptions {
-    /// Says where the files are, if not in [`EncryptedFileStore::default_dir`].
+    /// The directory of the files, if not [`EncryptedFileStore::default_dir`].
     pub directory: Option<PathBuf>,
-    /// A password to seal a new store with, or to open one that has a password.
+    /// A password to encrypt a new store with, or to open one that has a password.
     pub password: Option<Secret<String>>,
-    /// Holds what a new key in the keychain is filed under, if not under
+    /// The service name of a new key in the keychain, if not
     /// [`KEYCHAIN_SERVICE`](super::KEYCHAIN_SERVICE).
     pub service: Option<String>,
 }
 
-/// Says which store was chosen, and why. Its `Display` is a sentence for the person.
+/// The selected store, and the reason. Its `Display` is a sentence for the user.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreSelection {
-    /// Says where the files are, or will be.
+    /// The directory of the files.
     pub directory: PathBuf,
-    /// Says where its key comes from.
+    /// The kind of its key.
     pub key: KeyKind,
-    /// Says why it is that key.
+    /// The reason for that kind of key.
     pub reason: SelectionReason,
 }
 
-/// Says why a store has that kind of key.
+/// The reason for the kind of key of a store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SelectionReason {
-    /// It was made with it. Another kind of key takes another directory, or a new store.
+    /// The store exists and has it. Another kind of key needs another directory, or a new store.
     Existing,
     /// A password was given.
     PasswordGiven,
-    /// The keychain of the system answers.
-    KeychainAnswers,
-    /// No keychain answers: why not.
+    /// The keychain of the system is available.
+    KeychainAvailable,
+    /// No keychain is available, with the reason.
     NoKeychain(UntrustedText),
 }
 
@@ -71,8 +71,8 @@ pub(super) async fn select(
     Ok((files, choice))
 }
 
-/// Returns each kind of key that a local store can have, the best first, and why it cannot be had here.
-/// Nobody is asked to unlock anything.
+/// Returns each kind of key that a local store can have, the best first, and the error if it is not
+/// available here. The user is not asked to unlock the keychain.
 pub async fn key_kinds() -> Vec<(KeyKind, Result<(), KeychainErrorKind>)> {
     vec![
         (KeyKind::Keychain, keychain().await),
@@ -101,7 +101,7 @@ async fn select_store(
     }
 }
 
-/// Returns the key of a store that was made with this kind of key.
+/// Returns the key source of a store with this kind of key.
 fn existing_key(
     directory: &Path,
     kind: KeyKind,
@@ -118,15 +118,15 @@ fn existing_key(
     }
 }
 
-/// For a new store. A keychain that is locked is one: it is unlocked when the key is made. One that
-/// refuses is too, and a weaker place must then be somebody's decision, not ours.
+/// Returns the key source of a new store. A locked keychain is used: it is unlocked when the key is
+/// created. If a keychain denies access, this is an error: only the user may decide for a weaker key.
 async fn new_key(
     directory: &Path,
     options: &AutoOptions,
 ) -> Result<(KeySource, SelectionReason), TokenStorageError> {
     match keychain().await {
         Ok(()) | Err(KeychainErrorKind::Locked(_)) => {
-            Ok((in_keychain(options), SelectionReason::KeychainAnswers))
+            Ok((in_keychain(options), SelectionReason::KeychainAvailable))
         }
         Err(KeychainErrorKind::Absent(why)) => {
             Ok((KeySource::KeyFile, SelectionReason::NoKeychain(why)))
@@ -145,7 +145,7 @@ fn in_keychain(options: &AutoOptions) -> KeySource {
     }
 }
 
-/// Returns whether a keychain answers. It may take seconds to say nothing.
+/// Checks that a keychain is available, which may take seconds.
 async fn keychain() -> Result<(), KeychainErrorKind> {
     let probed = tokio::task::spawn_blocking(keychain::probe).await;
     probed.unwrap_or_else(|error| {
@@ -158,11 +158,11 @@ async fn keychain() -> Result<(), KeychainErrorKind> {
 impl fmt::Display for StoreSelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (directory, reason) = (self.directory.display(), &self.reason);
-        write!(f, "tokens are kept in {directory}, sealed with ")?;
+        write!(f, "tokens are stored in {directory}, encrypted with ")?;
         match self.key {
             KeyKind::Keychain => f.write_str("a key in the keychain of the system")?,
             KeyKind::Password => f.write_str("a password")?,
-            KeyKind::KeyFile => f.write_str("a key in a file beside them")?,
+            KeyKind::KeyFile => f.write_str("a key file in the same directory")?,
             KeyKind::Provided => f.write_str("a key of the application")?,
         }
         write!(f, ": {reason}")
@@ -172,10 +172,10 @@ impl fmt::Display for StoreSelection {
 impl fmt::Display for SelectionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Existing => f.write_str("the store was made with it"),
+            Self::Existing => f.write_str("the store was created with it"),
             Self::PasswordGiven => f.write_str("a password was given"),
-            Self::KeychainAnswers => f.write_str("the keychain answers"),
-            Self::NoKeychain(why) => write!(f, "no keychain answers ({why})"),
+            Self::KeychainAvailable => f.write_str("the keychain is available"),
+            Self::NoKeychain(why) => write!(f, "no keychain is available ({why})"),
         }
     }
 }

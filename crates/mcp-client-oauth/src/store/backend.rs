@@ -1,4 +1,4 @@
-//! What a back end is.
+//! The traits of a back end.
 
 use std::{fmt, sync::Arc};
 
@@ -6,24 +6,24 @@ use async_trait::async_trait;
 
 use crate::{error::TokenStorageError, secret::Secret};
 
-/// Opens a back end from what follows the colon.
+/// Opens a back end from the text after the colon of a store spec.
 pub type OpenBackend = fn(&str) -> Result<Arc<dyn Backend>, TokenStorageError>;
 
-/// A place that keeps secret bytes by name. It knows nothing of tokens.
+/// A store of secret bytes by name. It does not know what they mean.
 ///
-/// Names are any text, of any length. What is kept under a name is replaced wholly or not at all,
-/// and each change gives it a greater [`Revision`]. What is kept again after a deletion has a
-/// revision that the name never had before.
+/// A name is any text, of any length. The content of a name is replaced wholly or not at all, and each
+/// change gives it a greater [`Revision`]. After a deletion, a new content has a revision that the name
+/// never had before.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// Returns what is kept under `name`, if anything.
+    /// Returns the content of `name`, if there is one.
     async fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError>;
 
-    /// Keeps `bytes` under `name`, durably, if what is there now has the revision `expected`
-    /// (none: if nothing is there).
+    /// Stores `bytes` under `name`, durably, if the current content has the revision `expected` (`None`: if
+    /// there is no content).
     ///
     /// # Errors
-    /// [`TokenStorageError::Conflict`] if something else is there.
+    /// [`TokenStorageError::Conflict`] if the current content is another one.
     async fn put(
         &self,
         name: &str,
@@ -31,33 +31,33 @@ pub trait Backend: fmt::Debug + Send + Sync {
         bytes: &Secret<Vec<u8>>,
     ) -> Result<Revision, TokenStorageError>;
 
-    /// Forgets `name`, durably, if what is there now has the revision `expected` (none: whatever
-    /// is there, even if it cannot be read). Whether anything was there.
+    /// Deletes the content of `name`, durably, if it has the revision `expected` (`None`: in any case, even
+    /// if it cannot be read). Returns whether there was a content.
     ///
     /// # Errors
-    /// [`TokenStorageError::Conflict`] if something else is there.
+    /// [`TokenStorageError::Conflict`] if the current content is another one.
     async fn delete(
         &self,
         name: &str,
         expected: Option<Revision>,
     ) -> Result<bool, TokenStorageError>;
 
-    /// Makes sure that something can be kept, as far as that can be told without keeping anything:
-    /// the key is there, the password is right, the keychain is unlocked.
+    /// Checks that a content can be stored, as far as possible without storing one: the key exists, the
+    /// password is right, the keychain is unlocked.
     ///
     /// # Errors
-    /// What keeping something would say.
+    /// The errors of [`put`](Self::put).
     async fn check_writable(&self) -> Result<(), TokenStorageError> {
         Ok(())
     }
 
-    /// Waits until everything that was begun and that nobody waits for has ended: a process that
-    /// ends without this may keep others waiting.
+    /// Waits for work that goes on in the background, such as the release of locks: if the process ends
+    /// without this, others may have to wait.
     async fn flush(&self) {}
 
-    /// Returns whether others than the user of this machine may write here. A back end that does not say
-    /// is taken for one where they may: then what a record says of places on this machine is not
-    /// believed; see [`TokenStore::trusting_records`](super::TokenStore::trusting_records).
+    /// Returns whether other users than that of this machine may write here, which is the default. Then a
+    /// record may be forged, and an assertion is sent only after the authorization server has been
+    /// discovered again; see [`Session::with_grant`](crate::Session::with_grant).
     fn is_shared(&self) -> bool {
         true
     }
@@ -65,48 +65,47 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Returns every name, in any order.
     async fn names(&self) -> Result<Vec<String>, TokenStorageError>;
 
-    /// Waits until nobody else, in this process or another, holds `name`. Dropping what is
-    /// returned lets go.
+    /// Waits for the lock of `name`, which excludes other tasks and processes. Dropping the guard releases
+    /// it.
     ///
     /// # Errors
-    /// [`TokenStorageError::Locked`] if somebody holds it for longer than a refresh can take.
+    /// [`TokenStorageError::Locked`] if it is held for longer than a refresh can take.
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError>;
 }
 
-/// A name that is held by nobody else until this is dropped.
+/// The lock of a name. It is released when this is dropped.
 ///
-/// It carries a note from one holder to the next: which content somebody was about to use up. A
-/// holder that dies in the middle leaves the note behind, and so it can be told why a refresh token
-/// is not what it should be (H104, H105). A note about a content that has been replaced since says
-/// nothing any more.
+/// It carries a note from one holder to the next: the revision with the refresh token that was about to be
+/// sent. If a holder dies in the middle, its note stays, so that the next one knows why a refresh token may
+/// be refused (docs/hostile.md H104, H105). A note about a content that has been replaced since is ignored.
 #[async_trait]
 pub trait LockGuard: fmt::Debug + Send + Sync {
-    /// Returns which content an earlier holder had begun to use up, and not said that it ended.
+    /// Returns the revision of a refresh that an earlier holder has started and not finished.
     fn pending_revision(&self) -> Option<Revision> {
         None
     }
 
-    /// Makes sure that the name is still held, and notes that the content with `revision` is about
-    /// to be used up. A lock of the operating system is held as long as this value lives; one that
-    /// is a document with an expiry may have been taken over while we were stopped.
+    /// Checks that the lock is still held, and notes that the refresh token in `revision` is about to be
+    /// sent. A lock of the operating system is held as long as this value lives; a lease may have expired
+    /// and been taken over while this process was paused.
     ///
     /// # Errors
-    /// [`TokenStorageError::Conflict`] if somebody else holds it now.
+    /// [`TokenStorageError::Conflict`] if another task or process holds the lock now.
     async fn mark_refresh_started(&self, revision: Revision) -> Result<(), TokenStorageError> {
         let _no_note = revision;
         Ok(())
     }
 
-    /// Takes the note back: it is known what became of the content.
+    /// Removes the note: the result of the refresh is known.
     async fn mark_refresh_finished(&self) {}
 }
 
-/// Says which of the successive contents of a name.
+/// The number of one of the successive contents of a name.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Revision(u64);
 
 impl Revision {
-    /// The revision with this number.
+    /// Creates the revision with this number.
     pub fn new(number: u64) -> Self {
         Self(number)
     }
@@ -116,24 +115,24 @@ impl Revision {
         self.0
     }
 
-    /// The revision after this one; the first, after nothing.
+    /// Returns the revision after `previous`, or the first one for `None`.
     pub fn after(previous: Option<Self>) -> Self {
         Self(previous.map_or(1, |previous| previous.0.saturating_add(1)))
     }
 }
 
-/// Holds what is kept under a name.
+/// The content of a name.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoredEntry {
-    /// Says which content this is.
+    /// Its revision.
     pub revision: Revision,
-    /// The content.
+    /// Its bytes.
     pub bytes: Secret<Vec<u8>>,
 }
 
 impl StoredEntry {
-    /// A content of given parts.
+    /// Creates a content from its parts.
     pub fn new(revision: Revision, bytes: Secret<Vec<u8>>) -> Self {
         Self { revision, bytes }
     }

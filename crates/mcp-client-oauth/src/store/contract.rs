@@ -1,4 +1,4 @@
-//! What every back end promises, as a check that its author runs.
+//! The contract of every back end, as a test for its author.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -26,37 +26,37 @@ use tokio::task::JoinSet;
 use super::{Backend, Revision, StoredEntry};
 use crate::{error::TokenStorageError, secret::Secret};
 
-/// Says how many tasks do the same at once.
+/// The number of tasks that do the same at the same time.
 const CONCURRENCY: usize = 16;
 
-/// Checks all of the contract. The back end must be empty, and is left empty.
+/// Checks the whole contract. The back end must be empty, and is empty again afterwards.
 ///
 /// # Panics
-/// With a sentence, if the contract is broken.
+/// With a message, if the contract is broken.
 pub async fn check(backend: Arc<dyn Backend>) {
     assert!(
         names(&*backend).await.is_empty(),
         "the back end to check must be empty"
     );
-    what_is_not_there_is_none(&*backend).await;
-    what_is_put_is_there(&*backend).await;
-    a_put_that_expects_something_else_changes_nothing(&*backend).await;
-    a_deletion_that_expects_something_else_changes_nothing(&*backend).await;
-    a_deleted_name_begins_anew(&*backend).await;
-    bytes_come_back_as_they_were(&*backend).await;
-    odd_names_stay_distinct(&*backend).await;
-    no_writer_is_lost(&backend).await;
-    of_two_first_writers_one_wins(&backend).await;
+    a_missing_name_has_no_content(&*backend).await;
+    a_stored_content_is_returned(&*backend).await;
+    a_put_with_a_wrong_revision_changes_nothing(&*backend).await;
+    a_deletion_with_a_wrong_revision_changes_nothing(&*backend).await;
+    a_recreated_name_gets_new_revisions(&*backend).await;
+    bytes_are_returned_unchanged(&*backend).await;
+    unusual_names_stay_distinct(&*backend).await;
+    no_concurrent_write_is_lost(&backend).await;
+    one_of_several_first_writers_succeeds(&backend).await;
     a_lock_excludes(&backend).await;
     a_lock_is_about_one_name(&*backend).await;
-    who_gives_up_waiting_holds_nothing(&*backend).await;
+    a_cancelled_waiter_holds_no_lock(&*backend).await;
     assert!(
         names(&*backend).await.is_empty(),
-        "what was deleted is still among the names"
+        "a deleted name is still listed"
     );
 }
 
-async fn what_is_not_there_is_none(backend: &dyn Backend) {
+async fn a_missing_name_has_no_content(backend: &dyn Backend) {
     assert!(
         get(backend, "absent").await.is_none(),
         "a name that was never put has a content"
@@ -67,7 +67,7 @@ async fn what_is_not_there_is_none(backend: &dyn Backend) {
     );
 }
 
-async fn what_is_put_is_there(backend: &dyn Backend) {
+async fn a_stored_content_is_returned(backend: &dyn Backend) {
     let first = put(backend, "a", None, b"one").await;
     assert_eq!(
         content(backend, "a").await,
@@ -92,12 +92,12 @@ async fn what_is_put_is_there(backend: &dyn Backend) {
     );
 }
 
-async fn a_put_that_expects_something_else_changes_nothing(backend: &dyn Backend) {
+async fn a_put_with_a_wrong_revision_changes_nothing(backend: &dyn Backend) {
     let first = put(backend, "a", None, b"one").await;
     let second = put(backend, "a", Some(first), b"two").await;
     for expected in [None, Some(first), Some(Revision::after(Some(second)))] {
         let refused = backend.put("a", expected, &secret(b"three")).await;
-        conflict("a put that expected something else", &refused);
+        conflict("a put with a wrong revision", &refused);
     }
     assert_eq!(
         content(backend, "a").await,
@@ -113,12 +113,12 @@ async fn a_put_that_expects_something_else_changes_nothing(backend: &dyn Backend
     delete(backend, "a").await;
 }
 
-async fn a_deletion_that_expects_something_else_changes_nothing(backend: &dyn Backend) {
+async fn a_deletion_with_a_wrong_revision_changes_nothing(backend: &dyn Backend) {
     let first = put(backend, "a", None, b"one").await;
     let second = put(backend, "a", Some(first), b"two").await;
     for expected in [first, Revision::after(Some(second))] {
         let refused = backend.delete("a", Some(expected)).await;
-        conflict("a deletion that expected something else", &refused);
+        conflict("a deletion with a wrong revision", &refused);
     }
     assert_eq!(
         content(backend, "a").await,
@@ -134,8 +134,8 @@ async fn a_deletion_that_expects_something_else_changes_nothing(backend: &dyn Ba
     );
 }
 
-/// Otherwise whoever deletes what it knows would delete what came after (H103).
-async fn a_deleted_name_begins_anew(backend: &dyn Backend) {
+/// Otherwise a late deletion of an old content could delete a new one (docs/hostile.md H103).
+async fn a_recreated_name_gets_new_revisions(backend: &dyn Backend) {
     let mut seen = Vec::new();
     for _ in 0..4 {
         let revision = put(backend, "a", None, b"one").await;
@@ -153,7 +153,7 @@ async fn a_deleted_name_begins_anew(backend: &dyn Backend) {
     }
 }
 
-async fn bytes_come_back_as_they_were(backend: &dyn Backend) {
+async fn bytes_are_returned_unchanged(backend: &dyn Backend) {
     let large: Vec<u8> = (0..=255).cycle().take(200 * 1024).collect();
     for bytes in [&b""[..], b"\n", b"\0\xff\r\n\0", &large] {
         let revision = put(backend, "a", None, bytes).await;
@@ -167,8 +167,8 @@ async fn bytes_come_back_as_they_were(backend: &dyn Backend) {
     }
 }
 
-/// H133-H135: paths, names of devices, names that a file system takes for one another.
-async fn odd_names_stay_distinct(backend: &dyn Backend) {
+/// Paths, names of devices, names that a file system treats as equal (docs/hostile.md H133 to H135).
+async fn unusual_names_stay_distinct(backend: &dyn Backend) {
     let (long, longer) = ("n".repeat(64 * 1024), "n".repeat(64 * 1024 - 1) + "m");
     let mut odd = vec![
         "", " ", ".", "..", "../../x", "/etc/x", "..\\x", "C:x", "x\0y", "x\ny",
@@ -218,9 +218,9 @@ async fn odd_names_stay_distinct(backend: &dyn Backend) {
     }
 }
 
-async fn no_writer_is_lost(backend: &Arc<dyn Backend>) {
+async fn no_concurrent_write_is_lost(backend: &Arc<dyn Backend>) {
     put(&**backend, "count", None, b"").await;
-    crowd(backend, |backend| async move { add_one(&*backend).await }).await;
+    run_concurrently(backend, |backend| async move { add_one(&*backend).await }).await;
     let (_, count) = content(&**backend, "count").await;
     assert_eq!(
         count.len(),
@@ -230,7 +230,7 @@ async fn no_writer_is_lost(backend: &Arc<dyn Backend>) {
     delete(&**backend, "count").await;
 }
 
-/// Compare-and-swap, again and again, without the lock.
+/// Retries a compare-and-swap without the lock until it succeeds.
 async fn add_one(backend: &dyn Backend) {
     loop {
         let (revision, mut count) = content(backend, "count").await;
@@ -246,8 +246,8 @@ async fn add_one(backend: &dyn Backend) {
     }
 }
 
-async fn of_two_first_writers_one_wins(backend: &Arc<dyn Backend>) {
-    let wins = crowd(backend, |backend| async move {
+async fn one_of_several_first_writers_succeeds(backend: &Arc<dyn Backend>) {
+    let wins = run_concurrently(backend, |backend| async move {
         match backend.put("first", None, &secret(b"won")).await {
             Ok(_) => 1,
             Err(TokenStorageError::Conflict { .. }) => 0,
@@ -264,13 +264,13 @@ async fn of_two_first_writers_one_wins(backend: &Arc<dyn Backend>) {
 
 async fn a_lock_excludes(backend: &Arc<dyn Backend>) {
     let inside = Arc::new(AtomicBool::new(false));
-    crowd(backend, |backend| {
+    run_concurrently(backend, |backend| {
         let inside = Arc::clone(&inside);
         async move {
             let held = worked("a lock", backend.lock("a").await);
             assert!(
                 !inside.swap(true, Ordering::SeqCst),
-                "two hold the same name"
+                "two tasks hold the lock of the same name"
             );
             for _ in 0..20 {
                 tokio::task::yield_now().await;
@@ -285,7 +285,7 @@ async fn a_lock_excludes(backend: &Arc<dyn Backend>) {
 async fn a_lock_is_about_one_name(backend: &dyn Backend) {
     let held = worked("a lock", backend.lock("a").await);
     let other = worked("a lock on another name", backend.lock("b").await);
-    // Whoever holds a name reads and writes it.
+    // The holder of a lock can read and write.
     let revision = put(backend, "a", None, b"one").await;
     put(backend, "a", Some(revision), b"two").await;
     assert!(
@@ -295,22 +295,22 @@ async fn a_lock_is_about_one_name(backend: &dyn Backend) {
     drop((held, other));
 }
 
-async fn who_gives_up_waiting_holds_nothing(backend: &dyn Backend) {
+async fn a_cancelled_waiter_holds_no_lock(backend: &dyn Backend) {
     let held = worked("a lock", backend.lock("a").await);
     {
         let mut waiting = pin!(backend.lock("a"));
         let waits = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await;
-        assert!(waits, "two hold the same name");
+        assert!(waits, "two tasks hold the lock of the same name");
     }
     drop(held);
     drop(worked(
-        "a lock that its holder and a waiter let go",
+        "a lock that its holder released and a waiter no longer waits for",
         backend.lock("a").await,
     ));
 }
 
-/// Runs the same in many tasks at once.
-async fn crowd<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+/// Runs the same work in many tasks at the same time.
+async fn run_concurrently<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     backend: &Arc<dyn Backend>,
     work: impl Fn(Arc<dyn Backend>) -> F,
 ) -> Vec<T> {
@@ -366,7 +366,7 @@ async fn names(backend: &dyn Backend) -> Vec<String> {
     names
 }
 
-/// Enough of a name to know it by.
+/// Returns the start of a name, for a message.
 fn start(name: &str) -> String {
     format!("{:?}", name.chars().take(32).collect::<String>())
 }

@@ -1,18 +1,22 @@
-//! Files sealed with AES-256-GCM, one for each record: the local store.
+//! The local store: one file for each record, encrypted with AES-256-GCM.
 //!
 //! ```text
-//! store.json        which store this is, and its master key, wrapped            (header)
-//! key, key-<random> what opens that, if it is in a file, not in the keychain    (master)
-//! <hash>.sealed     one record: a plain line about it, then the ciphertext      (record)
+//! store.json        the ID of the store, and its master key, wrapped            (header)
+//! key, key-<random> the wrapping key, if its source is a file                   (master_key)
+//! <hash>.enc        one record: a plaintext line about it, then the ciphertext  (record)
 //! locks/<hash>      held while a record is refreshed; `locks/write` while files change
-//! new/<random>.tmp  a file that is being written
+//! tmp/<random>.tmp  a file that is being written
 //! ```
-//! A file is called by the SHA-256 of its record's name, never by the name itself (H133, H134).
-//! Reading takes no lock: a file is only ever replaced whole. Each change takes `locks/write` for
-//! as long as it lasts: that makes compare-and-swap true for callers that do not hold the lock of
-//! the record, lets first-time processes agree on a key, and proves that an unfinished file that
-//! is found has no living maker. It is not the lock that callers hold, so it cannot wait for
-//! itself.
+//! The name of a file is the SHA-256 of its record's name, never the name itself, which may be any text
+//! (docs/hostile.md H133, H134).
+//! Reading takes no lock, because a file is only ever replaced as a whole. Each change holds
+//! `locks/write`: that makes compare-and-swap correct for callers that do not hold the lock of the
+//! record, lets the first processes agree on one key, and proves that the writer of an unfinished file
+//! is dead. It is not a lock that callers can hold, so it cannot deadlock.
+//!
+//! Earlier versions called the files `<hash>.sealed` and `new/<random>.tmp`. Their stores open: a record
+//! is read from its old file until the first write to it, which creates the new file and then removes the
+//! old one. If both exist, the new one counts. A deletion removes the old file first.
 
 use std::{
     fmt,
@@ -25,7 +29,7 @@ use etcetera::BaseStrategy as _;
 
 use self::{
     directory::Directory,
-    files::{Files, Turn, conflict, existing, hash, place},
+    files::{Files, WriteGuard, conflict, existing, hash, location},
 };
 use super::{
     Backend, KeyKind, KeySource, LockGuard, Revision, StoredEntry,
@@ -33,28 +37,28 @@ use super::{
 };
 use crate::{error::TokenStorageError, secret::Secret};
 
-#[cfg_attr(unix, path = "encrypted/permissions_unix.rs")]
-#[cfg_attr(not(unix), path = "encrypted/permissions_other.rs")]
-mod access;
 mod directory;
 mod files;
 mod header;
-mod master;
+mod key_wrapping;
+mod master_key;
+#[cfg_attr(unix, path = "encrypted/permissions_unix.rs")]
+#[cfg_attr(not(unix), path = "encrypted/permissions_other.rs")]
+mod permissions;
 mod record;
 mod rekey;
-mod wrapping;
 
-/// Holds what our directory is called among those of other programs.
+/// The name of the store's directory in the data directory of the platform.
 const DIRECTORY: &str = "mcp-oauth";
-/// The lock of whoever changes files.
+/// The lock that each change of a file needs.
 const WRITE_LOCK: &str = "write";
 
-/// Opens `file:` (the usual directory) or `file:/a/directory`: a store whose key is in a file.
+/// Opens `file:` (the default directory) or `file:/a/directory`: a store with its key in a file.
 pub(super) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
     open_with(rest, KeySource::KeyFile)
 }
 
-/// Opens `keychain:` (the usual directory) or `keychain:/a/directory`: a store whose key is in the
+/// Opens `keychain:` (the default directory) or `keychain:/a/directory`: a store with its key in the
 /// keychain of the system.
 #[cfg(feature = "keychain")]
 pub(super) fn open_with_keychain(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
@@ -70,34 +74,34 @@ fn open_with(rest: &str, source: KeySource) -> Result<Arc<dyn Backend>, TokenSto
     Ok(Arc::new(EncryptedFileStore::open(directory, source)?))
 }
 
-/// Keeps each record in a file of its own, sealed with AES-256-GCM. Cloning shares the store, and
+/// Stores each record in a file of its own, encrypted with AES-256-GCM. Cloning shares the store and
 /// its key.
 ///
 /// The names of the records (server URLs and issuers) are not secret and can be read in the files;
-/// the records cannot. A file that was damaged, altered, renamed or brought from another store is
-/// found out; a whole file that was put back from an older copy of the same store is not.
+/// the records cannot. A file that is corrupt, altered, renamed or copied from another store is
+/// detected; a whole file that was restored from an older copy of the same store is not.
 #[derive(Clone)]
 pub struct EncryptedFileStore(Arc<Files>);
 
 impl EncryptedFileStore {
-    /// Opens the store in `directory`, or one that will be made there by the first lock or write.
-    /// The key is fetched, and a password tried, when a record is first read or written.
+    /// Opens the store in `directory`, which the first lock or write creates if it does not exist.
+    /// The key is fetched, and a password checked, when a record is first read or written.
     ///
     /// # Errors
-    /// [`TokenStorageError::PasswordNeeded`] or [`TokenStorageError::OtherKey`] if the store is
-    /// sealed with another kind of key; [`TokenStorageError::Insecure`] if others may change it.
+    /// [`TokenStorageError::PasswordNeeded`] or [`TokenStorageError::OtherKey`] if the store is encrypted
+    /// with another kind of key; [`TokenStorageError::Insecure`] if other users may change it.
     pub fn open(
         directory: impl Into<PathBuf>,
         source: KeySource,
     ) -> Result<Self, TokenStorageError> {
         let directory = Directory::new(directory.into());
         if let Some(header) = existing(&directory)? {
-            master::check_kind(&directory, &header, &source)?;
+            master_key::check_kind(&directory, &header, &source)?;
         }
         Ok(Self(Arc::new(Files::new(directory, source))))
     }
 
-    /// Returns the directory that this platform has for the data of programs, and ours in it.
+    /// Returns the directory of this crate in the data directory of the platform.
     ///
     /// # Errors
     /// [`TokenStorageError::NoDirectory`] if the user has no home.
@@ -109,45 +113,47 @@ impl EncryptedFileStore {
             .join(DIRECTORY))
     }
 
-    /// Returns what kind of key the store in `directory` is sealed with; none if there is no store yet.
+    /// Returns the kind of key that the store in `directory` is encrypted with, or `None` if there is no
+    /// store yet.
     ///
     /// # Errors
-    /// [`TokenStorageError`] if there is one that cannot be used.
+    /// [`TokenStorageError`] if the store cannot be used.
     pub fn key_kind(directory: impl AsRef<Path>) -> Result<Option<KeyKind>, TokenStorageError> {
         let header = existing(&Directory::new(directory.as_ref().to_owned()))?;
         Ok(header.map(|header| header.parameters.key))
     }
 
-    /// Gives the store another key, from the same source or another, and opens it with that. The
-    /// records stay as they are: what seals them is a master key, which is sealed anew.
+    /// Changes the key of the store to one from `to`, which may be the same source, and returns the store
+    /// opened with it. The records do not change: they are encrypted with a master key, and only that is
+    /// encrypted again.
     ///
-    /// The store opens with the old key until the moment of the change, and with the new one from
-    /// then on, whatever ends this. Who has the store open, here or in another process, goes on. The
-    /// old key file or entry in the keychain is removed; if that fails, a warning names it. A store
-    /// that does not exist yet is made with the new key.
+    /// The change is atomic: if this fails or the process dies, the store opens with the old key or with
+    /// the new one. Other handles, also in other processes, stay open. The old key file or keychain entry
+    /// is removed; if that fails, a warning names it. A store that does not exist yet is created with the
+    /// new key.
     ///
     /// A copy of the files from before still opens with the old key.
     ///
     /// # Errors
-    /// What opening the store with its key says, or keeping the new one; the store has the old key
-    /// then. [`TokenStorageError::Io`] if it cannot be told whether the change reached the disk.
+    /// The errors of opening the store with its key, and of storing the new key; the store has the old key
+    /// then. [`TokenStorageError::Io`] if it is unknown whether the change reached the disk.
     pub async fn rekey(&self, to: KeySource) -> Result<Self, TokenStorageError> {
-        let turn = self.turn().await?;
-        // Used up where the work is: it ends with it, even if the caller gives up.
+        let guard = self.write_guard().await?;
+        // The closure owns the guard: it is held until the work ends, even if the caller is cancelled.
         self.work(move |files| {
-            let opened = rekey::rekey(files, &turn, &to)?;
+            let opened = rekey::rekey(files, &guard, &to)?;
             let files = Files::known(files.directory.clone(), to, &opened);
             Ok(Self(Arc::new(files)))
         })
         .await
     }
 
-    /// Returns which kind of key this was opened with.
+    /// Returns the kind of key that the store was opened with.
     pub fn kind(&self) -> KeyKind {
         self.0.source.kind()
     }
 
-    /// Returns where the files are.
+    /// Returns the directory of the files.
     pub fn directory(&self) -> &Path {
         self.0.directory.path()
     }
@@ -160,28 +166,28 @@ impl EncryptedFileStore {
         off_runtime(move || work(&files)).await
     }
 
-    /// Waits for a lock of the directory, which is made if need be.
-    async fn hold(&self, lock: String, place: &str) -> Result<FileLock, TokenStorageError> {
+    /// Waits for a lock in the directory, which is created if it does not exist.
+    async fn hold(&self, lock: String, location: &str) -> Result<FileLock, TokenStorageError> {
         let open = move |files: &Files| {
             files.directory.make_ready()?;
             files.directory.lock_file(&lock)
         };
-        file_lock::hold(self.work(open).await?, place).await
+        file_lock::hold(self.work(open).await?, location).await
     }
 
-    async fn turn(&self) -> Result<Turn, TokenStorageError> {
-        let here = Arc::clone(&self.0.turn).lock_owned().await;
-        let place = self.directory().display().to_string();
-        Ok(Turn {
-            _here: here,
-            _everywhere: self.hold(WRITE_LOCK.to_owned(), &place).await?,
+    async fn write_guard(&self) -> Result<WriteGuard, TokenStorageError> {
+        let in_process = Arc::clone(&self.0.writer).lock_owned().await;
+        let location = self.directory().display().to_string();
+        Ok(WriteGuard {
+            _in_process: in_process,
+            _across_processes: self.hold(WRITE_LOCK.to_owned(), &location).await?,
         })
     }
 }
 
 impl fmt::Debug for EncryptedFileStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SealedFiles")
+        f.debug_struct("EncryptedFileStore")
             .field("directory", &self.directory())
             .field("key", &self.0.source.kind())
             .finish_non_exhaustive()
@@ -201,13 +207,13 @@ impl Backend for EncryptedFileStore {
         expected: Option<Revision>,
         bytes: &Secret<Vec<u8>>,
     ) -> Result<Revision, TokenStorageError> {
-        // A wrong password is told here, before anything is made, and nobody waits for the
-        // derivation of the key.
+        // A wrong password fails here, before any file is created and before the write lock is held, so
+        // that no other process waits for the derivation of the key.
         self.work(Files::opened).await?;
-        let turn = self.turn().await?;
+        let guard = self.write_guard().await?;
         let (name, bytes) = (name.to_owned(), bytes.clone());
-        // The turn is used up where the work is: it ends with it, even if the caller gives up.
-        self.work(move |files| files.put(&turn, &name, expected, &bytes))
+        // The closure owns the guard: it is held until the work ends, even if the caller is cancelled.
+        self.work(move |files| files.put(&guard, &name, expected, &bytes))
             .await
     }
 
@@ -219,9 +225,9 @@ impl Backend for EncryptedFileStore {
         if !self.work(|files| files.directory.exists()).await? {
             return expected.map_or(Ok(false), |_| Err(conflict(name)));
         }
-        let turn = self.turn().await?;
+        let guard = self.write_guard().await?;
         let name = name.to_owned();
-        self.work(move |files| files.delete(&turn, &name, expected))
+        self.work(move |files| files.delete(&guard, &name, expected))
             .await
     }
 
@@ -229,8 +235,8 @@ impl Backend for EncryptedFileStore {
         if self.work(Files::opened).await?.is_some() {
             return Ok(());
         }
-        let turn = self.turn().await?;
-        self.work(move |files| files.opened_or_created(&turn))
+        let guard = self.write_guard().await?;
+        self.work(move |files| files.opened_or_created(&guard))
             .await
             .map(drop)
     }
@@ -244,6 +250,6 @@ impl Backend for EncryptedFileStore {
     }
 
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
-        Ok(Box::new(self.hold(hash(name), &place(name)).await?))
+        Ok(Box::new(self.hold(hash(name), &location(name)).await?))
     }
 }

@@ -1,12 +1,12 @@
-//! Waiting for a lock that other processes see.
+//! A file lock across processes.
 //!
-//! The lock is the kernel's: it belongs to the open file, so it excludes two handles in one process
-//! as well as two processes, and it dies with its holder, however that ends (H106, H107). The file
-//! is never deleted: whoever opened it before a deletion and whoever created it after would each
-//! hold a lock, on two different files.
+//! It is a lock of the kernel: it belongs to the open file, so it excludes two handles in one process as
+//! well as two processes, and it is released when its holder dies (docs/hostile.md H106, H107). The file
+//! is never deleted: a process that opened it before a deletion and one that created it afterwards would
+//! each hold a lock, on two different files.
 //!
-//! What is in the file is the note from one holder to the next: nothing, or the number of the
-//! revision that somebody began to use up.
+//! The content of the file is the note from one holder to the next: nothing, or the revision with the
+//! refresh token that was about to be sent.
 
 use std::{
     fs::{File, TryLockError},
@@ -21,33 +21,33 @@ use async_trait::async_trait;
 use super::backend::{LockGuard, Revision};
 use crate::error::TokenStorageError;
 
-/// The first pause between two tries; each is twice the one before, up to [`LONGEST_PAUSE`].
+/// The first pause between two attempts; each is twice the one before, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
-/// Longer than a refresh can take.
+/// The longest wait: longer than a refresh can take.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The digits of the greatest revision.
+/// The number of digits of the greatest revision.
 const MOST_NOTE: usize = 20;
 
-/// A file to be locked, which errors can name.
+/// A file to lock, with its path for errors.
 #[derive(Debug)]
 pub(super) struct LockFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
 }
 
-/// A locked file. Closing it, which is what dropping does, lets go.
+/// A locked file. Dropping it closes the file, which releases the lock.
 #[derive(Debug)]
 pub(super) struct FileLock {
-    /// Shared with the writing of a note that nobody waits for any more.
+    /// Shared with the task that writes a note, which may outlive this value.
     file: Arc<File>,
     path: PathBuf,
     unfinished: Option<Revision>,
 }
 
 impl FileLock {
-    /// Puts `text` in the place of the note, through the file that is locked. It is not forced to
-    /// the disk: the note explains a process that was killed, and a power cut may take it along.
+    /// Replaces the note by `text`, in the locked file. It is not synced: the note explains a process that
+    /// was killed, and may be lost in a power cut.
     async fn note(&self, text: String) -> Result<(), TokenStorageError> {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
         off_runtime(move || write_note(&file, &text).map_err(io_error("write a note to", &path)))
@@ -61,29 +61,29 @@ impl LockGuard for FileLock {
         self.unfinished
     }
 
-    /// The kernel does not take a lock back, so there is only the note to write.
+    /// Writes the note. The kernel never revokes a lock, so nothing is checked.
     async fn mark_refresh_started(&self, revision: Revision) -> Result<(), TokenStorageError> {
         self.note(revision.number().to_string()).await
     }
 
-    /// A note that stays is about a content that has been replaced, or makes the next holder
-    /// careful for nothing: it is no reason to fail now.
+    /// Removes the note. A failure is no error: a note that stays is about a content that has been replaced,
+    /// or only changes the error of the next holder.
     async fn mark_refresh_finished(&self) {
         if let Err(error) = self.note(String::new()).await {
-            tracing::warn!("the note of a refresh that ended is still there: {error}");
+            tracing::warn!("cannot remove the note of a finished refresh: {error}");
         }
     }
 }
 
-/// Returns what is written over the same note changes nothing, wherever it stops: the note of somebody who
-/// died is not lost to a full disk.
+/// Writes a note. Writing the same note again changes nothing, even if it fails halfway: the note of a dead
+/// holder is not lost on a full disk.
 fn write_note(mut file: &File, text: &str) -> io::Result<()> {
     file.rewind()?;
     file.write_all(text.as_bytes())?;
     file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))
 }
 
-/// Returns what is no number is no note of ours.
+/// Reads a note. Anything but a number is ignored.
 fn read_note(mut file: &File) -> io::Result<Option<Revision>> {
     let mut text = Vec::with_capacity(MOST_NOTE + 1);
     let most = u64::try_from(MOST_NOTE).unwrap_or(u64::MAX) + 1;
@@ -95,12 +95,11 @@ fn read_note(mut file: &File) -> io::Result<Option<Revision>> {
     Ok(number.map(Revision::new))
 }
 
-/// Waits until nobody else holds the lock of `file`, and reads the note in it. The kernel can tell
-/// us no better way that also ends: its own queue has no deadline, and a stopped holder would stop
-/// us for ever.
+/// Waits for the lock of the file, and reads the note in it. This polls, because a blocking lock of the
+/// kernel has no timeout, and a paused holder would block the caller for ever.
 ///
-/// A caller that gives up leaves nothing behind: the file is closed with the try that is under way.
-pub(super) async fn hold(to_lock: LockFile, place: &str) -> Result<FileLock, TokenStorageError> {
+/// A caller may be cancelled: the file is closed with the attempt in progress.
+pub(super) async fn hold(to_lock: LockFile, location: &str) -> Result<FileLock, TokenStorageError> {
     let LockFile { mut file, path } = to_lock;
     let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
     loop {
@@ -118,11 +117,11 @@ pub(super) async fn hold(to_lock: LockFile, place: &str) -> Result<FileLock, Tok
                     unfinished,
                 });
             }
-            // A file system without locks is not used as if it had them (H108).
+            // A file system without locks must not be used as if it had them (docs/hostile.md H108).
             Err(TryLockError::Error(source)) => return Err(io_error("lock", &path)(source)),
             Err(TryLockError::WouldBlock) if waited >= TIMEOUT => {
                 return Err(TokenStorageError::Locked {
-                    place: place.to_owned(),
+                    location: location.to_owned(),
                 });
             }
             Err(TryLockError::WouldBlock) => {}
@@ -137,13 +136,13 @@ pub(super) async fn hold(to_lock: LockFile, place: &str) -> Result<FileLock, Tok
     }
 }
 
-/// Returns the note of an earlier holder, once the lock is ours.
+/// Takes the lock, and returns the note of an earlier holder.
 fn try_lock(file: &File) -> Result<Option<Revision>, TryLockError> {
     file.try_lock()?;
     read_note(file).map_err(TryLockError::Error)
 }
 
-/// Runs file work where it may block: an fsync takes milliseconds.
+/// Runs work on files on a thread that may block: an fsync takes milliseconds.
 pub(super) async fn off_runtime<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TokenStorageError> + Send + 'static,
 ) -> Result<T, TokenStorageError> {
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_a_minute_is_told_that_it_is_locked() {
+    async fn waiting_for_a_minute_fails_with_locked() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let _held = hold(opened(&file), "first").await.unwrap();
         let error = hold(opened(&file), "second").await.unwrap_err();
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiter_that_gave_up_holds_nothing() {
+    async fn a_cancelled_waiter_holds_no_lock() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let held = hold(opened(&file), "first").await.unwrap();
         let waiter = hold(opened(&file), "second");
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_note_that_cannot_be_written_fails_the_beginning() {
+    async fn a_note_that_cannot_be_written_is_an_error_before_a_refresh_only() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let read_only = LockFile {
             file: File::open(file.path()).unwrap(),
@@ -249,7 +248,6 @@ mod tests {
             ),
             "{refused}"
         );
-        // Nobody is kept from ending.
         held.mark_refresh_finished().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes as text with one spelling: lower-case hexadecimal of a known length.
+//! Bytes as lower-case hexadecimal of a known length, so that each value has one spelling.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 pub(super) struct Hex<const N: usize>(pub(super) [u8; N]);
 
 impl<const N: usize> Hex<N> {
-    /// Returns an upper-case digit is none: each value has one spelling.
+    /// Parses a text. An upper-case digit is refused: each value has one spelling.
     fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; N];
         if HEXLOWER.decode_len(text.len()) != Ok(N) {

@@ -1,11 +1,12 @@
-//! Where the key to a sealed store comes from, and the keys that are made.
+//! The sources of the key of an encrypted store, and the keys.
 //!
-//! A store is sealed with a random *master key* that never changes. `store.json` holds it wrapped:
-//! sealed itself, under the *wrapping key* that the source gives (`sealed/wrapping.rs`). So a store
-//! gets another source by wrapping 32 bytes anew, and no record is touched.
+//! A store is encrypted with a random *master key* that never changes. `store.json` has it wrapped, which
+//! means encrypted with the *wrapping key* from the source (`encrypted/key_wrapping.rs`). So a change of
+//! the source wraps 32 bytes again, and changes no record.
 //!
-//! To add a place for the key: a variant in [`KeySource`] and in [`KeyKind`], and an arm in
-//! `sealed/master.rs` that fetches it. Beside these only `auto.rs` knows the sources.
+//! To add a source: a variant in [`KeySource`] and in [`KeyKind`], and an arm in
+//! `encrypted/master_key.rs` that fetches the key. The only other file that knows the sources is
+//! `auto_select.rs`.
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
@@ -15,48 +16,47 @@ use serde::{Deserialize, Serialize};
 use super::hex::Hex;
 use crate::{error::TokenStorageError, proto::pkce::RandomError, secret::Secret};
 
-/// Holds what our entries in a keychain are filed under, unless the application says otherwise.
+/// The default service name of keychain entries.
 pub const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";
 
-/// Bytes in the master key, in the key that wraps it, in the key of one file, and in each salt.
+/// The number of bytes of the master key, of its wrapping key, of the key of one file, and of each salt.
 pub(super) const KEY_BYTES: usize = 32;
 
-/// Rounds for a new store: the figure of the OWASP password storage cheat sheet for
+/// The number of iterations of a new store: that of the OWASP password storage cheat sheet for
 /// PBKDF2-HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;
-/// Holds what is accepted in an existing store: fewer would make guessing cheap for whoever tampers with
-/// the file, more would keep us busy for minutes (H146).
+/// The numbers of iterations that are accepted in an existing store. In a forged file, fewer would make
+/// guessing cheap, and more would take minutes (NIST SP 800-132).
 const ACCEPTED_ITERATIONS: std::ops::RangeInclusive<u32> = 100_000..=10_000_000;
 const PBKDF2: &str = "pbkdf2-hmac-sha256";
 
-/// Says where the key comes from that opens the master key of a sealed store.
+/// The source of the key that decrypts the master key of an encrypted store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum KeySource {
-    /// From the keychain of the system: macOS Keychain, Windows Credential Manager, or the Secret
-    /// Service of Linux. The key is made on first use, kept there once, and never written again.
+    /// The keychain of the system: macOS Keychain, Windows Credential Manager, or the Secret Service of
+    /// Linux. The key is created on first use, stored once, and never overwritten.
     ///
-    /// Whoever can read the files only, from a backup or another account, cannot open them. Other
-    /// programs of the same user often can: no keychain but that of macOS tells programs apart.
+    /// An attacker who can read only the files, from a backup or another account, cannot decrypt them.
+    /// Other programs of the same user often can: only the keychain of macOS distinguishes programs.
     Keychain {
-        /// Holds what a new store files its key under, usually [`KEYCHAIN_SERVICE`]. A store that is
-        /// there remembers what it was filed under.
+        /// The service name of the key of a new store, usually [`KEYCHAIN_SERVICE`]. An existing store
+        /// keeps its service name.
         service: String,
     },
-    /// From a password, by PBKDF2-HMAC-SHA256. Whoever has the files must guess the password.
+    /// A password, by PBKDF2-HMAC-SHA256. An attacker who has the files must guess the password.
     Password(Secret<String>),
-    /// From the file `key` in the directory of the store, made on first use, readable by its owner
-    /// only.
+    /// The file `key` in the directory of the store, created on first use, readable by its owner only.
     ///
-    /// This protects a record that is copied or backed up without the key, and finds damaged,
-    /// altered and swapped files. It does **not** protect against somebody who can read the whole
-    /// directory: the key lies beside what it opens.
+    /// This protects a record that is copied or backed up without the key, and detects corrupt, altered
+    /// and swapped files. It does **not** protect against an attacker who can read the whole directory,
+    /// because that has the key too.
     KeyFile,
-    /// From the application, which keeps it where it likes.
+    /// A key that the application stores itself.
     Provided(Secret<[u8; KEY_BYTES]>),
 }
 
-/// The kind of key that a store was made with, without the key.
+/// The kind of key of a store, without the key.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -68,18 +68,19 @@ pub enum KeyKind {
     /// [`KeySource::KeyFile`].
     KeyFile,
     /// [`KeySource::Provided`].
+    #[serde(rename = "given")]
     Provided,
 }
 
 impl KeySource {
-    /// From the keychain, filed under [`KEYCHAIN_SERVICE`].
+    /// Returns the keychain with the default service name, [`KEYCHAIN_SERVICE`].
     pub fn keychain() -> Self {
         Self::Keychain {
             service: KEYCHAIN_SERVICE.to_owned(),
         }
     }
 
-    /// Returns which kind of key this is.
+    /// Returns the kind of key.
     pub fn kind(&self) -> KeyKind {
         match self {
             Self::Keychain { .. } => KeyKind::Keychain,
@@ -101,7 +102,7 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// Says how a password becomes a key.
+/// The derivation of a key from a password.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Kdf {
     name: String,
@@ -110,7 +111,7 @@ pub(super) struct Kdf {
 }
 
 impl Kdf {
-    /// Returns what a new store uses: a fresh salt.
+    /// Returns the derivation for a new store, with a fresh salt.
     pub(super) fn fresh() -> Result<Self, TokenStorageError> {
         Ok(Self {
             name: PBKDF2.to_owned(),
@@ -119,21 +120,22 @@ impl Kdf {
         })
     }
 
-    /// Returns why these parameters must not be used, if so.
+    /// Returns why these parameters must not be used, or `None`.
     pub(super) fn fault(&self) -> Option<&'static str> {
         if self.name != PBKDF2 {
-            return Some("its key derivation is none that we know");
+            return Some("its key derivation is not supported");
         }
         if !ACCEPTED_ITERATIONS.contains(&self.iterations) {
-            return Some("its key derivation is far too cheap or far too costly");
+            return Some("its key derivation has far too few or far too many iterations");
         }
         None
     }
 
-    /// Returns a tenth of a second of work: never on a thread of the runtime, and once for each store.
+    /// Derives the key. This takes a tenth of a second: it must not run on a thread of the runtime, and
+    /// runs once for each store.
     pub(super) fn derive(&self, password: &Secret<String>) -> Secret<[u8; KEY_BYTES]> {
         let mut key = Secret::new([0; KEY_BYTES]);
-        // `fault` has seen the number: it is not zero.
+        // `fault` has checked the number: it is not zero.
         let rounds = NonZeroU32::new(self.iterations).unwrap_or(NonZeroU32::MAX);
         let password = password.expose().as_bytes();
         pbkdf2::derive(
@@ -152,7 +154,7 @@ impl Kdf {
     }
 }
 
-/// The key of a store, of which the key of each file is made.
+/// The master key of a store, from which the key of each file is derived.
 pub(super) struct MasterKey(Secret<[u8; KEY_BYTES]>);
 
 impl MasterKey {
@@ -178,7 +180,7 @@ impl MasterKey {
     }
 }
 
-/// HKDF-SHA256 (RFC 5869): a key for one purpose and one salt.
+/// Derives a key for one purpose and one salt by HKDF-SHA256 (RFC 5869).
 pub(super) fn subkey(
     key: &Secret<[u8; KEY_BYTES]>,
     salt: &[u8],
@@ -199,7 +201,7 @@ pub(super) fn random_key() -> Result<Secret<[u8; KEY_BYTES]>, TokenStorageError>
     Ok(key)
 }
 
-/// Fresh random bytes that are not secret: salts, nonces, numbers.
+/// Returns random bytes that are not secret: salts, nonces, numbers.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], TokenStorageError> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(no_randomness)?;
@@ -213,7 +215,7 @@ fn no_randomness(_: Unspecified) -> TokenStorageError {
     }
 }
 
-/// Returns the cryptographic library refused arguments of ours.
+/// Returns the error of the cryptographic library, which says no more than that it failed.
 pub(super) fn failed(source: Unspecified) -> TokenStorageError {
     TokenStorageError::Backend {
         name: "file",
@@ -256,7 +258,7 @@ mod tests {
 
     /// Computed by another implementation: Python's `hashlib.pbkdf2_hmac`.
     #[test]
-    fn a_password_becomes_the_key_that_others_compute() {
+    fn a_key_derived_from_a_password_equals_that_of_another_implementation() {
         let password = Secret::new("correct horse".to_owned());
         let key = kdf(PBKDF2, 100_000).derive(&password);
         assert_eq!(
@@ -267,7 +269,7 @@ mod tests {
 
     /// Computed by another implementation: HKDF of RFC 5869 over Python's `hmac`.
     #[test]
-    fn a_subkey_is_the_one_that_others_compute() {
+    fn a_subkey_equals_that_of_another_implementation() {
         let key = MasterKey::new(Secret::new([1; KEY_BYTES]));
         let subkey = key.subkey(&[2; KEY_BYTES], "purpose").unwrap();
         assert_eq!(
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn another_purpose_or_salt_is_another_key() {
+    fn another_purpose_or_salt_gives_another_key() {
         let key = MasterKey::generate().unwrap();
         let one = key.subkey(&[1; KEY_BYTES], "one").unwrap();
         assert!(one != key.subkey(&[1; KEY_BYTES], "two").unwrap());

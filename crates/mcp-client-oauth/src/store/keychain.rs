@@ -1,9 +1,9 @@
-//! The keychain of the system as the place of a store's key: one entry, written once and never
-//! again. Another key is another entry.
+//! The key of a store in the keychain of the system: one entry, which is written once and never
+//! overwritten. Another key has another entry.
 //!
-//! Each call has a thread of its own and a time limit: D-Bus has none, and a panic in the library
-//! below must not be ours. A call that is given up leaves its thread behind, which ends when the
-//! keychain answers; what it then brings is wiped.
+//! Each call has its own thread and a timeout: D-Bus has no timeout, and a panic in the keychain library
+//! must not end the caller. The thread of a call that timed out ends when the keychain responds; the
+//! response is wiped from memory.
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -30,67 +30,68 @@ mod system;
 #[path = "keychain/none.rs"]
 mod system;
 
-/// Holds what a keychain that is there needs to say so, even if it is only being started.
-const TO_ANSWER: Duration = Duration::from_secs(10);
-/// Holds what a person needs to type the password of the keychain: less than others wait for the store.
-const TO_UNLOCK: Duration = Duration::from_secs(50);
+/// The timeout for a keychain to respond, even if it is only being started.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout for the user to type the password of the keychain. It is shorter than other processes wait
+/// for the store.
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(50);
 
 impl Entry {
     /// Returns the key, if there is one.
     pub(super) fn read(&self) -> Result<Option<Secret<[u8; KEY_BYTES]>>, KeychainErrorKind> {
         let entry = self.clone();
-        let text = ask(move |keychain| system::read(keychain, &entry))?;
+        let text = with_keychain(move |keychain| system::read(keychain, &entry))?;
         let key = |text| decode(&text).ok_or_else(|| self.other_key());
         text.map(key).transpose()
     }
 
-    /// Keeps the key, and makes sure that it is kept. On one thread: Windows may not see on
-    /// another what was just written.
+    /// Stores the key, and reads it back. On one thread: on another one, Windows may not see the entry that
+    /// was just written.
     pub(super) fn write(&self, key: &Secret<[u8; KEY_BYTES]>) -> Result<(), KeychainErrorKind> {
         let (entry, text) = (self.clone(), encode(key));
-        ask(move |keychain| {
+        with_keychain(move |keychain| {
             system::write(keychain, &entry, &text)?;
             match system::read(keychain, &entry)? {
                 Some(kept) if kept == text => Ok(()),
                 _ => Err(KeychainErrorKind::Failed(UntrustedText::new(
-                    "it took the key, but did not keep it",
+                    "it accepted the key, but did not store it",
                 ))),
             }
         })
     }
 
-    /// Forgets the key, if it is there.
+    /// Deletes the key, if there is one.
     pub(super) fn delete(&self) -> Result<(), KeychainErrorKind> {
         let entry = self.clone();
-        ask(move |keychain| system::delete(keychain, &entry))
+        with_keychain(move |keychain| system::delete(keychain, &entry))
     }
 }
 
-/// Returns whether a keychain answers and could keep a key. Nothing is written, and nobody is asked.
+/// Checks that a keychain responds and could store a key. Nothing is written, and the user is not asked.
 pub(super) fn probe() -> Result<(), KeychainErrorKind> {
-    within(TO_ANSWER, silent, system::probe)
+    within(PROBE_TIMEOUT, silent, system::probe)
 }
 
-/// Asks the keychain, which may ask the person to unlock it.
-fn ask<T: Send + 'static>(
+/// Runs `work` with the keychain, which may ask the user to unlock it.
+fn with_keychain<T: Send + 'static>(
     work: impl FnOnce(&system::Keychain) -> Result<T, KeychainErrorKind> + Send + 'static,
 ) -> Result<T, KeychainErrorKind> {
-    let keychain = within(TO_ANSWER, silent, system::connect)?;
-    within(TO_UNLOCK, still_locked, move || work(&keychain))
+    let keychain = within(PROBE_TIMEOUT, silent, system::connect)?;
+    within(UNLOCK_TIMEOUT, still_locked, move || work(&keychain))
 }
 
-/// Does blocking work, but not for longer than that.
+/// Runs blocking work with a timeout.
 fn within<T: Send + 'static>(
     limit: Duration,
     late: fn(Duration) -> KeychainErrorKind,
     work: impl FnOnce() -> Result<T, KeychainErrorKind> + Send + 'static,
 ) -> Result<T, KeychainErrorKind> {
-    let (response, answered) = mpsc::sync_channel(1);
+    let (response, receiver) = mpsc::sync_channel(1);
     thread::Builder::new()
         .name("keychain".to_owned())
         .spawn(move || drop(response.send(work())))
         .map_err(|error| KeychainErrorKind::Failed(UntrustedText::new(&error.to_string())))?;
-    answered
+    receiver
         .recv_timeout(limit)
         .unwrap_or_else(|error| match error {
             RecvTimeoutError::Timeout => Err(late(limit)),
@@ -103,17 +104,17 @@ fn within<T: Send + 'static>(
 fn silent(limit: Duration) -> KeychainErrorKind {
     let seconds = limit.as_secs();
     KeychainErrorKind::Absent(UntrustedText::new(&format!(
-        "no answer within {seconds} seconds"
+        "no response within {seconds} seconds"
     )))
 }
 
 fn still_locked(limit: Duration) -> KeychainErrorKind {
     let seconds = limit.as_secs();
-    let why = format!("nobody unlocked it within {seconds} seconds");
+    let why = format!("it was not unlocked within {seconds} seconds");
     KeychainErrorKind::Locked(UntrustedText::new(&why))
 }
 
-/// As text: `KWallet` keeps nothing else.
+/// Writes a key as text: `KWallet` stores nothing else.
 fn encode(key: &Secret<[u8; KEY_BYTES]>) -> Secret<String> {
     Secret::new(BASE64URL_NOPAD.encode(key.expose()))
 }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keychain_that_never_answers_is_given_up() {
+    fn a_keychain_that_never_responds_times_out() {
         let (held, never) = mpsc::channel::<()>();
         let work = move || {
             never.recv().unwrap_or_default();
@@ -166,9 +167,9 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_below_is_an_error() {
+    fn a_panic_in_the_keychain_library_is_an_error() {
         let work = || -> Result<(), KeychainErrorKind> { panic!("below") };
-        let failed = within(TO_ANSWER, silent, work).unwrap_err();
+        let failed = within(PROBE_TIMEOUT, silent, work).unwrap_err();
         assert!(matches!(failed, KeychainErrorKind::Failed(_)), "{failed}");
     }
 }

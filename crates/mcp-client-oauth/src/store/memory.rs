@@ -1,4 +1,4 @@
-//! Keeps records until the process ends.
+//! A store in memory.
 
 use std::{
     collections::BTreeMap,
@@ -22,12 +22,12 @@ pub(super) fn open(_rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
     Ok(Arc::new(MemoryBackend::default()))
 }
 
-/// Keeps everything in the memory of this process.
+/// Keeps all entries in the memory of this process.
 #[derive(Debug, Default)]
 pub struct MemoryBackend {
     contents: Mutex<BTreeMap<String, StoredEntry>>,
     locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Note>>>>,
-    /// Never the same revision twice, even after a deletion.
+    /// The last revision. No revision is used twice, even after a deletion.
     last: AtomicU64,
 }
 
@@ -50,22 +50,22 @@ fn check(
         return Ok(());
     }
     Err(TokenStorageError::Conflict {
-        place: format!("the record `{name}`"),
+        location: format!("the record `{name}`"),
     })
 }
 
-/// Holds what was begun and not ended.
+/// The revision of a refresh that was started and not finished.
 type Note = Option<Revision>;
 
 #[derive(Debug)]
 struct Guard {
     unfinished: Note,
-    /// The note that is left to the next holder, and the right to leave one.
+    /// The note for the next holder, in the mutex that is the lock of the name.
     note: Mutex<OwnedMutexGuard<Note>>,
 }
 
 impl Guard {
-    fn leave(&self, note: Note) {
+    fn set_note(&self, note: Note) {
         **lock(&self.note) = note;
     }
 }
@@ -77,12 +77,12 @@ impl LockGuard for Guard {
     }
 
     async fn mark_refresh_started(&self, revision: Revision) -> Result<(), TokenStorageError> {
-        self.leave(Some(revision));
+        self.set_note(Some(revision));
         Ok(())
     }
 
     async fn mark_refresh_finished(&self) {
-        self.leave(None);
+        self.set_note(None);
     }
 }
 
@@ -128,7 +128,7 @@ impl Backend for MemoryBackend {
     async fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, TokenStorageError> {
         let lock = {
             let mut locks = lock(&self.locks);
-            // Locks that nobody holds or waits for are forgotten, unless there is a note in them.
+            // Locks that are not in use are removed, unless they have a note.
             locks.retain(|_, lock| {
                 Arc::strong_count(lock) > 1 || lock.try_lock().is_ok_and(|note| note.is_some())
             });

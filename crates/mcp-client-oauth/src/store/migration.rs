@@ -1,10 +1,9 @@
-//! Moving everything from one store to another, so that an interruption at any point loses nothing
-//! and a second try finishes it.
+//! Moves all entries from one store to another. An interruption at any point loses nothing, and a second
+//! run finishes the migration.
 //!
-//! What back ends keep is bytes by name, and bytes are what is moved: logins and registrations
-//! alike, and no version of them is understood here. Each is copied under its locks in both stores
-//! and read back; only when all of them are there are the originals deleted, each if it is still
-//! what was copied.
+//! A back end stores bytes by name, and this module moves bytes: logins and registrations alike, of any
+//! format version. Each entry is copied while it is locked in both stores, and read back. Only when all
+//! entries are copied are the originals deleted, each if it has not changed since.
 
 use super::{Backend, LockGuard, Revision, StoredEntry, TokenStore, client_name};
 use crate::{
@@ -13,22 +12,22 @@ use crate::{
     store::LoginKey,
 };
 
-/// Holds what becomes of a login that the other store has too, with other tokens.
+/// The treatment of a login that the other store has too, with other tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConflictPolicy {
-    /// It stays, and nothing is moved.
+    /// It is an error, and nothing is moved.
     #[default]
     Refuse,
     /// It is replaced.
     Replace,
 }
 
-/// Says why not everything was moved. What was not read back from the other store is still in this one.
+/// Says why the migration failed. An entry that was not read back from the other store is still in this one.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationError {
-    /// The other store has these logins too, with other tokens, and one of each has to go.
+    /// The other store has these logins too, with other tokens.
     #[error("the other store has other tokens for {}", .0.join(", "))]
     Different(Vec<String>),
     /// One of the stores failed.
@@ -36,18 +35,18 @@ pub enum MigrationError {
     Storage(#[from] TokenStorageError),
 }
 
-/// Something that cannot be moved, and stays where it is.
+/// An entry that cannot be moved, and stays in its store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// TargetArgs login or registration it is, in words.
+    /// The login or registration, in words.
     pub what: String,
-    /// Says why it cannot be moved.
+    /// The reason.
     pub error: TokenStorageError,
 }
 
-/// Proof that everything in one store that can be read was read back from another: only this
-/// deletes the originals.
+/// The proof that every readable entry of one store was copied to another and read back. Only this deletes
+/// the originals.
 #[derive(Debug)]
 #[must_use = "the originals are still there"]
 pub struct MigrationCopy {
@@ -55,10 +54,10 @@ pub struct MigrationCopy {
     to: TokenStore,
     existing: ConflictPolicy,
     copies: Vec<CopiedEntry>,
-    left: Vec<Skipped>,
+    skipped: Vec<Skipped>,
 }
 
-/// One content, in both stores.
+/// The revisions of one entry in both stores.
 #[derive(Debug)]
 struct CopiedEntry {
     name: String,
@@ -66,19 +65,18 @@ struct CopiedEntry {
     copy: Revision,
 }
 
-/// Holds what became of one name.
+/// The result for one name.
 enum Outcome {
     Copied(CopiedEntry),
     /// It was deleted in between.
     Gone,
     Different,
-    Left(TokenStorageError),
+    Skipped(TokenStorageError),
 }
 
 impl TokenStore {
-    /// Copies everything to `other`, which must be another store. What `other` has already, from an
-    /// earlier try, is fine; a registration that it has keeps its place, because each login has its
-    /// client in it.
+    /// Copies all entries to `other`, which must be another store. Entries that an earlier run copied are
+    /// accepted. A registration that `other` has already is kept, because each login has its own client.
     ///
     /// # Errors
     /// [`MigrationError`]; nothing is deleted then.
@@ -92,17 +90,17 @@ impl TokenStore {
             to: other.clone(),
             existing,
             copies: Vec::new(),
-            left: Vec::new(),
+            skipped: Vec::new(),
         };
         let mut names = self.backend.names().await?;
         names.sort_unstable();
         let mut different = Vec::new();
         for name in names {
             match copied.copy(&name, None).await? {
-                Outcome::Copied(twin) => copied.copies.push(twin),
+                Outcome::Copied(entry) => copied.copies.push(entry),
                 Outcome::Gone => {}
                 Outcome::Different => different.push(shown(&name)),
-                Outcome::Left(error) => copied.leave(&name, error),
+                Outcome::Skipped(error) => copied.skip(&name, error),
             }
         }
         if different.is_empty() {
@@ -114,45 +112,45 @@ impl TokenStore {
 }
 
 impl MigrationCopy {
-    /// Returns how many logins are in both stores now.
+    /// Returns the number of logins that are in both stores now.
     pub fn logins(&self) -> usize {
         self.copies.len() - self.registrations()
     }
 
-    /// Returns how many client registrations are.
+    /// Returns the number of client registrations that are in both stores now.
     pub fn registrations(&self) -> usize {
-        let names = self.copies.iter().map(|twin| &twin.name);
+        let names = self.copies.iter().map(|entry| &entry.name);
         names.filter(|name| is_registration(name)).count()
     }
 
-    /// Returns what cannot be moved.
-    pub fn left(&self) -> &[Skipped] {
-        &self.left
+    /// Returns the entries that cannot be moved.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
     }
 
-    /// Deletes the originals. One that was changed since is copied again first. Gives back what
-    /// cannot be moved.
+    /// Deletes the originals, and returns the entries that cannot be moved. An original that has changed
+    /// since is copied again first.
     ///
     /// # Errors
-    /// [`MigrationError`]: the originals that are not deleted yet are still there, and a second try
-    /// finishes it.
+    /// [`MigrationError`]: the remaining originals are still there, and a second run finishes the
+    /// migration.
     pub async fn delete_originals(mut self) -> Result<Vec<Skipped>, MigrationError> {
-        for twin in std::mem::take(&mut self.copies) {
-            let mut current = Some(twin);
-            while let Some(twin) = current {
-                current = self.delete(twin).await?;
+        for entry in std::mem::take(&mut self.copies) {
+            let mut current = Some(entry);
+            while let Some(entry) = current {
+                current = self.delete(entry).await?;
             }
         }
-        Ok(self.left)
+        Ok(self.skipped)
     }
 
-    /// Deletes the original of `twin`, or copies it again.
-    async fn delete(&mut self, twin: CopiedEntry) -> Result<Option<CopiedEntry>, MigrationError> {
+    /// Deletes the original of `entry`, or copies it again.
+    async fn delete(&mut self, entry: CopiedEntry) -> Result<Option<CopiedEntry>, MigrationError> {
         let CopiedEntry {
             name,
             original,
             copy,
-        } = twin;
+        } = entry;
         let deleted = {
             let _held = self.from.backend.lock(&name).await?;
             self.from.backend.delete(&name, Some(original)).await
@@ -166,33 +164,33 @@ impl MigrationCopy {
             Outcome::Copied(again) => Ok(Some(again)),
             Outcome::Gone => Ok(None),
             Outcome::Different => Err(MigrationError::Different(vec![shown(&name)])),
-            Outcome::Left(error) => {
-                self.leave(&name, error);
+            Outcome::Skipped(error) => {
+                self.skip(&name, error);
                 Ok(None)
             }
         }
     }
 
-    fn leave(&mut self, name: &str, error: TokenStorageError) {
+    fn skip(&mut self, name: &str, error: TokenStorageError) {
         let what = shown(name);
-        self.left.push(Skipped { what, error });
+        self.skipped.push(Skipped { what, error });
     }
 
-    /// Copies what is kept under `name`, over a copy of ours if there is one. Whoever changes it
-    /// holds its lock, so nobody is in the middle of a refresh here or there.
-    async fn copy(&self, name: &str, ours: Option<Revision>) -> Result<Outcome, TokenStorageError> {
+    /// Copies the content of `name`, and replaces an earlier copy if there is one. Both locks are held, so that
+    /// no refresh is in progress in either store.
+    async fn copy(&self, name: &str, own_copy: Option<Revision>) -> Result<Outcome, TokenStorageError> {
         let (from, to) = (&*self.from.backend, &*self.to.backend);
         let held = from.lock(name).await?;
         let original = match from.get(name).await {
             Ok(Some(original)) => original,
             Ok(None) => return Ok(Outcome::Gone),
-            Err(error) if is_damage(&error) => return Ok(Outcome::Left(error)),
+            Err(error) if is_about_record(&error) => return Ok(Outcome::Skipped(error)),
             Err(error) => return Err(error),
         };
         let held_there = to.lock(name).await?;
         let there = match to.get(name).await {
             Ok(there) => there,
-            Err(error) if is_damage(&error) => {
+            Err(error) if is_about_record(&error) => {
                 if self.existing == ConflictPolicy::Refuse {
                     return Ok(Outcome::Different);
                 }
@@ -203,14 +201,14 @@ impl MigrationCopy {
         };
         let copy = match there {
             Some(there) if there.bytes == original.bytes => there.revision,
-            Some(there) if !self.may_replace(&there, ours) => {
+            Some(there) if !self.may_replace(&there, own_copy) => {
                 if !is_registration(name) {
                     return Ok(Outcome::Different);
                 }
                 there.revision
             }
             there => match write(to, name, there, &original).await {
-                Err(error @ TokenStorageError::TooLarge { .. }) => return Ok(Outcome::Left(error)),
+                Err(error @ TokenStorageError::TooLarge { .. }) => return Ok(Outcome::Skipped(error)),
                 written => written?,
             },
         };
@@ -222,12 +220,12 @@ impl MigrationCopy {
         }))
     }
 
-    fn may_replace(&self, there: &StoredEntry, ours: Option<Revision>) -> bool {
-        self.existing == ConflictPolicy::Replace || ours == Some(there.revision)
+    fn may_replace(&self, there: &StoredEntry, own_copy: Option<Revision>) -> bool {
+        self.existing == ConflictPolicy::Replace || own_copy == Some(there.revision)
     }
 }
 
-/// Writes `original` in the place of what is there, and reads it back.
+/// Replaces the entry by `original`, and reads it back.
 async fn write(
     to: &dyn Backend,
     name: &str,
@@ -239,13 +237,14 @@ async fn write(
     match to.get(name).await? {
         Some(kept) if kept.revision == revision && kept.bytes == original.bytes => Ok(revision),
         _ => Err(TokenStorageError::Corrupt {
-            place: shown(name),
-            why: "it did not come back from the other store as it was written",
+            location: shown(name),
+            why: "the other store did not return it as it was written",
         }),
     }
 }
 
-/// A refresh token that may be spent may be spent in the other store too (H104, H105).
+/// Copies the note of an interrupted refresh: the copied refresh token may be used up too
+/// (docs/hostile.md H104, H105).
 async fn pass_note(
     held: &dyn LockGuard,
     original: Revision,
@@ -258,15 +257,15 @@ async fn pass_note(
     Ok(())
 }
 
-/// Returns whether an error is about one record, which may hide no other.
-fn is_damage(error: &TokenStorageError) -> bool {
+/// Returns whether an error is about one record only, which must not stop the migration of the others.
+fn is_about_record(error: &TokenStorageError) -> bool {
     matches!(
         error,
         TokenStorageError::Corrupt { .. } | TokenStorageError::UnsupportedVersion { .. }
     )
 }
 
-/// Returns what is before the issuer in the name of each registration.
+/// Returns the start of the name of each registration, before the issuer.
 fn registration_prefix() -> String {
     client_name(&Issuer::new(""))
 }
@@ -275,7 +274,7 @@ fn is_registration(name: &str) -> bool {
     name.starts_with(&registration_prefix())
 }
 
-/// TargetArgs login or registration a name is.
+/// Describes the login or registration that a name is for.
 fn shown(name: &str) -> String {
     match (
         LoginKey::from_name(name),

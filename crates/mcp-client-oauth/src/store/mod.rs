@@ -1,4 +1,4 @@
-//! Step 5: keeping tokens. Back ends keep bytes by name; this module knows what they mean.
+//! Step 5: storing tokens. A back end stores bytes by name; this module knows what they mean.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use crate::{
     client_registration::RegisteredClient, error::TokenStorageError, proto::server_metadata::Issuer,
 };
 
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 pub mod atomic_file;
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 mod auto_select;
 mod backend;
 #[cfg(feature = "testing")]
 pub mod contract;
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 mod encrypted;
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 mod file_lock;
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 mod hex;
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 mod key;
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 mod keychain;
 mod memory;
 pub mod migration;
@@ -37,23 +37,23 @@ mod used_clients;
 #[cfg(feature = "vault")]
 mod vault;
 
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 pub use auto_select::{AutoOptions, SelectionReason, StoreSelection, key_kinds};
 pub use backend::{Backend, LockGuard, OpenBackend, Revision, StoredEntry};
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 pub use encrypted::EncryptedFileStore;
-#[cfg(feature = "sealed-file")]
+#[cfg(feature = "encrypted-file")]
 pub use key::{KEYCHAIN_SERVICE, KeyKind, KeySource};
 pub use memory::MemoryBackend;
 pub use record::{LoginKey, Record};
 #[cfg(feature = "vault")]
 pub use vault::{Vault, VaultAuth, VaultOptions};
 
-/// Every back end: what it is called in `--store name:rest`, and how it is opened.
+/// All back ends: the name in `--store name:rest`, and the function that opens it.
 pub const BACKENDS: &[(&str, OpenBackend)] = &[
-    #[cfg(feature = "sealed-file")]
+    #[cfg(feature = "encrypted-file")]
     ("auto", auto_select::backend::open),
-    #[cfg(feature = "sealed-file")]
+    #[cfg(feature = "encrypted-file")]
     ("file", encrypted::open),
     #[cfg(feature = "keychain")]
     ("keychain", encrypted::open_with_keychain),
@@ -62,10 +62,9 @@ pub const BACKENDS: &[(&str, OpenBackend)] = &[
     ("vault", vault::open),
 ];
 
-/// Proof that no other task, process or host is changing a record, and what the record was when
-/// that began: whoever holds it has re-read the store.
+/// The lock of a record across tasks, processes and hosts, with the record as it was read under the lock.
 #[derive(Debug)]
-#[must_use = "the record is let go when this is dropped"]
+#[must_use = "the lock is released when this is dropped"]
 pub struct RecordLock {
     key: LoginKey,
     record: Option<Record>,
@@ -74,27 +73,27 @@ pub struct RecordLock {
 }
 
 impl RecordLock {
-    /// Returns what the store has, as long as this lock is held.
+    /// Returns the record, which does not change as long as this lock is held.
     pub fn record(&self) -> Option<&Record> {
         self.record.as_ref()
     }
 
-    /// Returns which content that is.
+    /// Returns the revision of the record.
     pub fn revision(&self) -> Option<Revision> {
         self.revision
     }
 
-    /// Returns whether somebody sent the refresh token of this very record, and never said what came of it:
-    /// it may be spent (H104, H105).
+    /// Returns whether the refresh token of this record was sent and the result never stored: it may be used
+    /// up (docs/hostile.md H104, H105).
     pub fn refresh_interrupted(&self) -> bool {
         self.revision.is_some() && self.held.pending_revision() == self.revision
     }
 
-    /// Makes sure that the record is still ours to change, right before its refresh token is sent,
-    /// and notes that for the next holder.
+    /// Checks that the lock is still held, right before the refresh token is sent, and notes that for the
+    /// next holder.
     ///
     /// # Errors
-    /// [`TokenStorageError::Conflict`] if somebody else holds it now.
+    /// [`TokenStorageError::Conflict`] if another task or process holds it now.
     pub async fn mark_refresh_started(&self) -> Result<(), TokenStorageError> {
         match self.revision {
             Some(revision) => self.held.mark_refresh_started(revision).await,
@@ -102,7 +101,7 @@ impl RecordLock {
         }
     }
 
-    /// Takes the note back: it is known what became of the refresh token, and that is stored.
+    /// Removes the note: the result of the refresh is stored.
     pub async fn mark_refresh_finished(&self) {
         self.held.mark_refresh_finished().await;
     }
@@ -117,7 +116,7 @@ pub struct TokenStore {
 }
 
 impl TokenStore {
-    /// Over any back end.
+    /// Creates a store on any back end.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self {
             backend,
@@ -126,13 +125,13 @@ impl TokenStore {
         }
     }
 
-    /// Returns the back end, for what is no record of ours.
+    /// Returns the back end, for entries that are no records of this crate.
     #[cfg(feature = "rmcp-credentials")]
     pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
     }
 
-    /// Returns whether others than the user of this machine may write records.
+    /// Returns whether other users than that of this machine may write records.
     pub(crate) fn is_shared(&self) -> bool {
         self.backend.is_shared()
     }
@@ -147,7 +146,7 @@ impl TokenStore {
         self.used_clients.has(client)
     }
 
-    /// A store that forgets everything when the process ends.
+    /// Creates a store in memory, which ends with the process.
     pub fn memory() -> Self {
         Self::new(Arc::new(MemoryBackend::default()))
     }
@@ -156,12 +155,12 @@ impl TokenStore {
     ///
     /// `auto:` (or `auto:/a/directory`) is the best local store of this machine, selected as
     /// [`auto`](Self::auto) does: a store that exists opens with its kind of key; for a new one the
-    /// key is selected on the first write, in the keychain if one answers, else in a file, which is
-    /// logged as a warning. An application that shows its user which one it is calls
+    /// key is selected on the first write, in the keychain if one is available, else in a file, which is
+    /// logged as a warning. An application that shows the selection to its user calls
     /// [`auto`](Self::auto).
     ///
     /// # Errors
-    /// [`TokenStorageError::UnknownBackend`], or what the back end says.
+    /// [`TokenStorageError::UnknownBackend`], or the error of the back end.
     pub fn open(spec: &str) -> Result<Self, TokenStorageError> {
         let (name, rest) = spec.split_once(':').unwrap_or((spec, ""));
         let found = BACKENDS.iter().find(|(known, _)| *known == name);
@@ -169,14 +168,14 @@ impl TokenStore {
         open(rest).map(Self::new)
     }
 
-    /// Returns the best local store of this machine, and why it is that one: sealed files whose key is
+    /// Returns the best local store of this machine, and the reason: encrypted files with a key
     ///
-    /// 1. of the kind that the store was made with, if there is a store;
+    /// 1. of the kind that the store has, if it exists;
     /// 2. from the password, if one is given;
-    /// 3. in the keychain of the system, if one answers, even if it is locked now;
-    /// 4. in a file of its own.
+    /// 3. in the keychain of the system, if one is available, even if it is locked now;
+    /// 4. in a key file.
     ///
-    /// Nothing is made yet, and nobody is asked to unlock anything, before the store is used.
+    /// Before the store is used, nothing is created, and the user is not asked to unlock a keychain.
     /// [`open`](Self::open)`("auto:")` selects the same way, on the first write, and logs the choice
     /// instead of returning it.
     ///
@@ -193,43 +192,43 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`TokenStorageError::PasswordNeeded`] if the store has a password and none is given.
-    /// [`TokenStorageError::OtherKey`] if one is given and the store has none: who gives a password
-    /// must not be served by a store without. [`TokenStorageError::Keychain`] if there is a
-    /// keychain that refuses: nothing weaker is taken in its place.
-    #[cfg(feature = "sealed-file")]
+    /// [`TokenStorageError::OtherKey`] if one is given and the store has none: a caller that gives a
+    /// password must not get a store without one. [`TokenStorageError::Keychain`] if the keychain denies
+    /// access: no weaker key is selected then.
+    #[cfg(feature = "encrypted-file")]
     pub async fn auto(options: &AutoOptions) -> Result<(Self, StoreSelection), TokenStorageError> {
         let (files, choice) = auto_select::select(options).await?;
         Ok((Self::new(Arc::new(files)), choice))
     }
 
-    /// Makes sure that a record can be kept, before somebody goes through a login for one: a
-    /// wrong password is told now, and a locked keychain asks to be unlocked. A new store is made.
+    /// Checks that a record can be stored, before the user goes through a login: a wrong password fails now,
+    /// and the user is asked to unlock a locked keychain. A new store is created.
     ///
     /// # Errors
-    /// [`TokenStorageError`]: what saving a record would say.
+    /// [`TokenStorageError`]: the errors of saving a record.
     pub async fn check_writable(&self) -> Result<(), TokenStorageError> {
         self.backend.check_writable().await
     }
 
-    /// Waits until every refresh that was sent has ended, what could not be stored at once is stored,
-    /// and what was released is released everywhere. Call it before the process ends: with rotation, a
-    /// refresh that is dropped loses the login, and a lease in a Vault that was not released keeps
-    /// others waiting for a minute. Giving up after a time stops nothing.
+    /// Waits until every refresh that was sent has ended, tokens that could not be saved at once are saved,
+    /// and locks are released everywhere. Call it before the process ends: with rotation, a refresh that is
+    /// dropped loses the login, and a lease in a Vault that was not released keeps others waiting for a
+    /// minute. A timeout around this call cancels none of that work.
     pub async fn flush(&self) {
-        // A tracker is waited for once it is closed, and then still takes tasks.
+        // `wait` needs a closed tracker, and a closed tracker still accepts tasks.
         self.tasks.close();
         self.tasks.wait().await;
         self.backend.flush().await;
     }
 
-    /// Does what only [`settle`](Self::settle) waits for, if there is a runtime to do it.
+    /// Runs work that only [`flush`](Self::flush) waits for, if there is a runtime.
     pub(crate) fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Ok(runtime) = Handle::try_current() {
             self.tasks.spawn_on(work, &runtime);
         }
     }
 
-    /// Returns the tasks that [`settle`](Self::settle) waits for.
+    /// Returns the tasks that [`flush`](Self::flush) waits for.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
@@ -237,7 +236,7 @@ impl TokenStore {
     /// Reads a record.
     ///
     /// # Errors
-    /// [`TokenStorageError`]; nothing is changed by reading.
+    /// [`TokenStorageError`]; reading changes nothing.
     pub async fn load(
         &self,
         key: &LoginKey,
@@ -247,20 +246,20 @@ impl TokenStore {
             return Ok(None);
         };
         let record: Record = decode(&name, &stored.bytes)?;
-        // The name is authenticated by the back end; this guards against one that does not (H93).
+        // A back end should authenticate the name; this checks it for one that does not.
         if record.discovery.server != *key.server() {
             return Err(TokenStorageError::Corrupt {
-                place: key.to_string(),
+                location: key.to_string(),
                 why: "it holds the tokens of another server",
             });
         }
         Ok(Some((record, stored.revision)))
     }
 
-    /// Waits until nobody else is changing the record, and reads it.
+    /// Waits for the lock of the record, and reads it.
     ///
     /// # Errors
-    /// [`TokenStorageError::Locked`], or what reading says.
+    /// [`TokenStorageError::Locked`], or the errors of reading.
     pub async fn lock(&self, key: &LoginKey) -> Result<RecordLock, TokenStorageError> {
         let held = self.backend.lock(&key.name()).await?;
         let (record, revision) = self.load(key).await?.unzip();
@@ -272,17 +271,17 @@ impl TokenStore {
         })
     }
 
-    /// Reads the record of a lock once more: one that is a document with an expiry may have been
-    /// taken over, and the record changed.
+    /// Reads the record of a lock again: a lease may have expired and been taken over, and the record
+    /// changed.
     ///
     /// # Errors
-    /// [`TokenStorageError`]; the lock knows what it knew before then.
+    /// [`TokenStorageError`]; the lock still has the record that it had before then.
     pub async fn reload(&self, lock: &mut RecordLock) -> Result<(), TokenStorageError> {
         (lock.record, lock.revision) = self.load(&lock.key).await?.unzip();
         Ok(())
     }
 
-    /// Writes a record, durably; only with the lock held.
+    /// Writes a record, durably.
     ///
     /// # Errors
     /// [`TokenStorageError`]; the store has the old record then.
@@ -299,7 +298,7 @@ impl TokenStore {
         Ok(revision)
     }
 
-    /// Forgets the record that the lock has read, and no later one. Whether there was one.
+    /// Deletes the record that the lock has read, and no later one. Returns whether there was one.
     ///
     /// # Errors
     /// [`TokenStorageError`]; the store has the old record then.
@@ -313,20 +312,20 @@ impl TokenStore {
         Ok(deleted)
     }
 
-    /// Forgets whatever is kept for `key`, even if it cannot be read. Whether there was anything.
+    /// Deletes the record for `key`, even if it cannot be read. Returns whether there was one.
     ///
     /// # Errors
     /// [`TokenStorageError`].
-    pub async fn forget(&self, key: &LoginKey) -> Result<bool, TokenStorageError> {
+    pub async fn remove(&self, key: &LoginKey) -> Result<bool, TokenStorageError> {
         let name = key.name();
         let _held = self.backend.lock(&name).await?;
         self.backend.delete(&name, None).await
     }
 
-    /// TargetArgs records are kept, sorted.
+    /// Returns the keys of all records, sorted.
     ///
     /// # Errors
-    /// [`TokenStorageError`] if the names cannot be read; one damaged record hides no other.
+    /// [`TokenStorageError`] if the names cannot be read; a corrupt record is skipped.
     pub async fn keys(&self) -> Result<Vec<LoginKey>, TokenStorageError> {
         let mut names = self.backend.names().await?;
         names.sort_unstable();
@@ -336,8 +335,9 @@ impl TokenStore {
             .collect())
     }
 
-    /// Returns the client that was registered with `issuer` before (spec-checklist D12), whether it was written
-    /// with the slash of an empty path or without ([`Issuer::is_same_as`]).
+    /// Returns the client that was registered with `issuer` before (MCP authorization, "Authorization Server
+    /// Binding"), whether it was stored with the slash of an empty path or without
+    /// ([`Issuer::is_same_as`]).
     ///
     /// # Errors
     /// [`TokenStorageError`].
@@ -366,9 +366,9 @@ impl TokenStore {
         let registration: RegisteredClient = match self.backend.get(&name).await {
             Ok(Some(stored)) => decode(&name, &stored.bytes)?,
             Ok(None) => return Ok(None),
-            // A new one is made in its place: nothing is lost with it but a client id.
-            Err(damaged @ TokenStorageError::Corrupt { .. }) => {
-                tracing::warn!("a client registration is passed over: {damaged}");
+            // A new one replaces it: only a client ID is lost.
+            Err(error @ TokenStorageError::Corrupt { .. }) => {
+                tracing::warn!("a client registration is skipped: {error}");
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -376,10 +376,10 @@ impl TokenStore {
         Ok(Some(registration).filter(|registration| registration.issuer == *issuer))
     }
 
-    /// Keeps a registration for the next login with its issuer.
+    /// Stores a registration for the next login with its issuer.
     ///
     /// # Errors
-    /// [`TokenStorageError::UnsupportedVersion`] if a later version of this library keeps one there.
+    /// [`TokenStorageError::UnsupportedVersion`] if a later version of this library has stored one.
     pub async fn save_registration(
         &self,
         registration: &RegisteredClient,
@@ -407,27 +407,28 @@ impl TokenStore {
         self.backend.put(&name, previous, &bytes).await.map(drop)
     }
 
-    /// Returns whether the registration that is kept for the issuer of `client` is `client`: another process may
-    /// have registered a newer one, which no refusal of `client` and nothing learned with it is about.
+    /// Returns whether `client` is the stored registration of its issuer. Another process may have registered
+    /// a newer one, which a refusal of `client` is not about.
     pub(crate) async fn keeps(&self, client: &RegisteredClient) -> Result<bool, TokenStorageError> {
         let kept = self.registration(&client.issuer).await?;
         Ok(kept.is_some_and(|kept| kept.client_id == client.client_id))
     }
 
-    /// Forgets the registration with `issuer`, however it was written ([`Issuer::is_same_as`]).
+    /// Deletes the registration with `issuer`, in both spellings ([`Issuer::is_same_as`]). Returns whether
+    /// there was one.
     ///
     /// # Errors
     /// [`TokenStorageError`].
-    pub async fn forget_registration(&self, issuer: &Issuer) -> Result<bool, TokenStorageError> {
-        let mut forgotten = false;
+    pub async fn remove_registration(&self, issuer: &Issuer) -> Result<bool, TokenStorageError> {
+        let mut removed = false;
         for issuer in [Some(issuer.clone()), issuer.other_spelling()]
             .iter()
             .flatten()
         {
             let name = client_name(issuer);
             let _held = self.backend.lock(&name).await?;
-            forgotten |= self.backend.delete(&name, None).await?;
+            removed |= self.backend.delete(&name, None).await?;
         }
-        Ok(forgotten)
+        Ok(removed)
     }
 }

@@ -1,4 +1,4 @@
-//! What is kept of one login, and how it is written.
+//! The record of one login, and its format.
 
 use std::fmt;
 
@@ -20,27 +20,27 @@ use crate::{
     server_url::ServerUrl,
 };
 
-/// The version of what is written in a record. Older ones are read: version 1 knew no lender,
-/// version 2 no machine grant and no key, version 3 kept the source of an assertion.
+/// The version of the format of a record. Older ones are read: version 1 had no `lender`, version 2 no
+/// non-interactive grant and no key, version 3 had the source of an assertion.
 const RECORD_VERSION: u64 = 4;
-/// Two tokens of 16 KiB, and as many scopes as a record has.
-const ROOM: usize = 256 * 1024;
-/// Before the name of a login, and before that of a client registration.
+/// The capacity of the buffer for a record: two tokens of 16 KiB, and the largest number of scopes.
+const BUFFER_CAPACITY: usize = 256 * 1024;
+/// The start of the name of a login, and of that of a client registration.
 const LOGIN: &str = "login ";
 const CLIENT: &str = "client ";
 
-/// TargetArgs tokens: one account at one server. Several accounts at a server never mix, and a name
-/// that is pointed at another URL finds nothing (H92, H93).
+/// The key of a login: one account at one server. Accounts at the same server are separate, and a name
+/// that is changed to another URL finds no tokens (docs/hostile.md H92, H93).
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct LoginKey {
-    // A person has allowed it at the login.
-    #[serde(deserialize_with = "ServerUrl::deserialize_allowing_http")]
+    // The user has allowed http at the login.
+    #[serde(deserialize_with = "ServerUrl::deserialize_allow_http")]
     server: ServerUrl,
     account: Option<String>,
 }
 
 impl LoginKey {
-    /// The only account at `server`.
+    /// Returns the key of the only account at `server`.
     pub fn new(server: ServerUrl) -> Self {
         Self {
             server,
@@ -48,7 +48,7 @@ impl LoginKey {
         }
     }
 
-    /// One of several accounts at the server.
+    /// Returns the key of one of several accounts at the server.
     #[must_use]
     pub fn with_account(mut self, account: impl Into<String>) -> Self {
         self.account = Some(account.into());
@@ -65,7 +65,8 @@ impl LoginKey {
         self.account.as_deref()
     }
 
-    /// Returns a server URL has no fragment and no blank, so the parts cannot run into each other.
+    /// Returns the name of the record. A server URL has no fragment and no space, so the parts can be
+    /// separated.
     pub(super) fn name(&self) -> String {
         match &self.account {
             Some(account) => format!("{LOGIN}{}#{account}", self.server),
@@ -101,33 +102,41 @@ impl fmt::Display for LoginKey {
     }
 }
 
-/// Everything that is kept of one login.
+/// The stored data of one login.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Record {
-    /// Holds what was discovered. The endpoints in it are the only ones that ever see these tokens, so a
-    /// later change of the server's metadata cannot redirect them (H6).
+    /// The discovered metadata. Only the endpoints in it get these tokens, so a later change of the server's
+    /// metadata cannot redirect them (MCP security best practices).
     pub discovery: Discovery,
-    /// Who we are there.
+    /// The client that has logged in.
     pub identity: ClientIdentity,
-    /// The scope that was asked for.
+    /// The requested scope.
     pub requested: Option<Scope>,
     /// The tokens.
     pub tokens: TokenSet,
-    /// TargetArgs refresh token gets new access tokens for this record, if it has none of its own: that
-    /// of a login at another resource of the same issuer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lender: Option<LoginKey>,
+    /// The login with the refresh token for this record, if this one has none: a login at another resource
+    /// of the same issuer.
+    #[serde(
+        rename = "lender",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub shared_from: Option<LoginKey>,
     /// The grant, if it needs no user. What it reads or runs here is not kept: the caller names it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub machine: Option<RecordedGrant>,
+    #[serde(
+        rename = "machine",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub non_interactive: Option<RecordedGrant>,
     /// The key that the tokens are bound to, if they are (RFC 9449).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dpop: Option<DpopKey>,
 }
 
 impl Record {
-    /// A record of given parts.
+    /// Creates a record from its parts.
     pub fn new(
         discovery: Discovery,
         identity: ClientIdentity,
@@ -139,27 +148,28 @@ impl Record {
             identity,
             requested,
             tokens,
-            lender: None,
-            machine: None,
+            shared_from: None,
+            non_interactive: None,
             dpop: None,
         }
     }
 
-    /// Returns whether a new access token can be got without a person.
+    /// Returns whether a new access token can be requested non-interactively.
     pub fn is_refreshable(&self) -> bool {
-        self.tokens.refresh_token.is_some() || self.lender.is_some() || self.machine.is_some()
+        self.tokens.refresh_token.is_some() || self.shared_from.is_some() || self.non_interactive.is_some()
     }
 
-    /// Returns what a login has to ask for to satisfy `challenge`: what was asked for and granted before,
-    /// and what is asked for now (spec-checklist G4).
+    /// Returns the scope that a login must request to satisfy `challenge`: the scope that was requested and
+    /// granted before, and that of the challenge (MCP authorization, "Step-Up Authorization Flow").
     pub fn widened_scope(&self, challenge: &Challenge) -> Option<Scope> {
         let before = self.known_scope();
         Scope::union_of(before.as_ref(), challenge.scope.as_ref())
     }
 
-    /// Returns what a refresh names as its scope, for a server that wants it named: what was granted, where
-    /// the server has said so, for it may name no more (RFC 6749 §6); else what the login asked for.
-    /// `offline_access` is what brings a refresh token, and no server lists it among what it granted.
+    /// Returns the `scope` parameter of a refresh, for a server that requires one: the granted scope, if the
+    /// response to the login had one, because a refresh may request no more (RFC 6749 §6); else the requested
+    /// scope. `offline_access` is added if it was requested: servers issue a refresh token for it, and do not
+    /// list it in the granted scope.
     pub(crate) fn scope_on_refresh(&self) -> Option<Scope> {
         if self.discovery.quirks.scope_on_refresh != Some(true) {
             return None;
@@ -174,20 +184,20 @@ impl Record {
         Scope::union_of(Some(granted), offline.as_ref())
     }
 
-    /// Returns what was asked for, and what was granted.
+    /// Returns the union of the requested and the granted scope.
     pub fn known_scope(&self) -> Option<Scope> {
         Scope::union_of(self.requested.as_ref(), self.tokens.scope.as_ref())
     }
 
-    /// Returns the part of the requested scope that was not granted. A server that says nothing granted
-    /// what was asked (RFC 6749 §5.1).
+    /// Returns the part of the requested scope that was not granted. A response without `scope` grants the
+    /// requested scope (RFC 6749 §5.1).
     pub fn missing_scope(&self) -> Option<Scope> {
         let granted = self.tokens.scope.as_ref()?;
         let missing = self.requested.as_ref()?.not_granted_by(granted)?;
         if self.tokens.refresh_token.is_none() {
             return Some(missing);
         }
-        // The refresh token shows that it was granted, and Microsoft Entra does not name it.
+        // The refresh token shows that `offline_access` was granted; Microsoft Entra does not list it.
         Scope::from_tokens(missing.tokens().filter(|token| *token != OFFLINE_ACCESS))
     }
 }
@@ -208,8 +218,8 @@ pub(super) fn encode<T: Serialize>(
     name: &str,
     content: &T,
 ) -> Result<Secret<Vec<u8>>, TokenStorageError> {
-    // Room for the largest tokens and scopes, so that no copy is left behind when the buffer grows.
-    let mut bytes = Secret::new(Vec::with_capacity(ROOM));
+    // The buffer never grows, which would leave a copy of the tokens in memory.
+    let mut bytes = Secret::new(Vec::with_capacity(BUFFER_CAPACITY));
     serde_json::to_writer(
         bytes.expose_mut(),
         &Versioned {
@@ -231,7 +241,7 @@ pub(super) fn decode<T: DeserializeOwned>(
     Ok(versioned.content)
 }
 
-/// Returns whether this is of a version that we read: what a later one wrote is not ours to replace (H150).
+/// Checks the version: a record of a later version must not be replaced (docs/hostile.md H150).
 pub(super) fn readable(name: &str, bytes: &Secret<Vec<u8>>) -> Result<(), TokenStorageError> {
     #[derive(Deserialize)]
     struct Version {
@@ -240,7 +250,7 @@ pub(super) fn readable(name: &str, bytes: &Secret<Vec<u8>>) -> Result<(), TokenS
     let Version { version } = serde_json::from_slice(bytes.expose()).map_err(unreadable(name))?;
     if version > RECORD_VERSION {
         return Err(TokenStorageError::UnsupportedVersion {
-            place: name.to_owned(),
+            location: name.to_owned(),
             version,
         });
     }
@@ -248,12 +258,12 @@ pub(super) fn readable(name: &str, bytes: &Secret<Vec<u8>>) -> Result<(), TokenS
 }
 
 fn unreadable(name: &str) -> impl Fn(serde_json::Error) -> TokenStorageError {
-    move |_| corrupt(name, "it is not a record of ours")
+    move |_| corrupt(name, "it is not a record of mcp-client-oauth")
 }
 
 fn corrupt(name: &str, why: &'static str) -> TokenStorageError {
     TokenStorageError::Corrupt {
-        place: format!("the record `{name}`"),
+        location: format!("the record `{name}`"),
         why,
     }
 }

@@ -1,4 +1,4 @@
-//! Which client registrations a login of this process has succeeded with.
+//! The client registrations that a login of this process has succeeded with.
 
 use std::{collections::HashMap, sync::Mutex};
 

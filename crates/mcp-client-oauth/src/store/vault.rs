@@ -4,22 +4,22 @@
 //! <mount>/data/<prefix>/records/<hash>   one record: its name, a series, its bytes       (record)
 //! <mount>/data/<prefix>/leases/<hash>    held while a record is refreshed: owner, host    (lease)
 //! ```
-//! The engine is KV version 2 (`kv`), whose check-and-set makes every write here a comparison. The
-//! values are not encrypted by us: Vault encrypts what it stores, and decides by its policies who
-//! may read it. Whoever may read the record reads the tokens. A path is the SHA-256 of the record's
-//! name; the name is in the document. What a policy must allow:
+//! The engine is KV version 2 (`kv`); its check-and-set makes every write here a compare-and-swap. This
+//! client does not encrypt the values: Vault encrypts its storage, and its policies decide on access. A
+//! user who may read the record can read the tokens. A path is the SHA-256 of the record's name; the name
+//! is in the document. A policy must allow:
 //!
 //! ```text
 //! path "<mount>/data/<prefix>/*"     { capabilities = ["create", "read", "update"] }
 //! path "<mount>/metadata/<prefix>/*" { capabilities = ["create", "update", "list"] }
 //! ```
 //!
-//! This is a thin client of eight calls on our own [`HttpClient`], so that the network policy, the
-//! limits and the redaction are those of every other request here. The crate `vaultrs` would bring
-//! 164 crates, a second HTTP stack and methods by the hundred, and its status call fails on OpenBao.
+//! This is a thin client of eight calls on [`HttpClient`], so that the network policy, the limits and the
+//! redaction are those of every other request here. The crate `vaultrs` would bring 164 crates, a second
+//! HTTP stack and hundreds of methods, and its status call fails on OpenBao.
 //!
-//! Deleting writes a note over the record, by check-and-set, and the engine is told to keep no older
-//! version: nothing of the tokens is left, and the versions go on.
+//! A deletion replaces the record by a tombstone, by check-and-set, and the engine is configured to keep no
+//! older version: nothing of the tokens is left, and the version number goes on.
 
 use std::{fmt, sync::Arc};
 
@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 use self::{
     kv::{Content, Found, Kv},
-    record::{Document, Kept, MOST, NOT_OURS, hash, new_series, place, revision},
+    record::{Document, Kept, MAX_RECORD, NOT_A_RECORD, hash, new_series, location, revision},
     shared::Shared,
 };
 use super::backend::{Backend, LockGuard, Revision, StoredEntry};
@@ -48,28 +48,28 @@ mod shared;
 
 pub use options::{VaultAuth, VaultOptions};
 
-/// Says how many records are read at once for their names.
+/// The number of records that are read at the same time for their names.
 const AT_ONCE: usize = 8;
 
-/// Opens `vault:https://host:8200/mount/prefix`, with the token that `vault login` left in the home
-/// directory. Everything else is said by [`VaultOptions`].
+/// Opens `vault:https://host:8200/mount/prefix`, with the token that `vault login` has stored in the home
+/// directory. [`VaultOptions`] has all other options.
 pub(super) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
     let options = VaultOptions::from_spec(rest, VaultAuth::default_token_file()?)?;
     Ok(Arc::new(Vault::open(&options, Arc::new(SystemClock))?))
 }
 
-/// Keeps each record in HashiCorp Vault or OpenBao, in a KV version 2 engine. Cloning shares the
+/// Stores each record in HashiCorp Vault or OpenBao, in a KV version 2 engine. Cloning shares the
 /// connection and the token.
 ///
-/// Vault encrypts what it stores; the records are not encrypted once more, so they can be read by
-/// whoever a policy allows to. Hosts that share a Vault share the records and refresh each of them
-/// once: who refreshes holds a lease of a minute, by the clock of the server.
+/// Vault encrypts its storage; the records are not encrypted again, so every user with a policy for them
+/// can read them. Hosts that share a Vault share the records and refresh each of them once: a refresh holds
+/// a lease of a minute, by the clock of the server.
 #[derive(Clone)]
 pub struct Vault(Arc<Shared>);
 
 impl Vault {
-    /// Returns the Vault that `options` say. Nothing is sent yet: the first use finds out whether it is
-    /// there, whether the token is good and whether the mount is what it has to be.
+    /// Opens the Vault of `options`. No request is sent yet: the first use checks that it responds, that the
+    /// token is valid, and that the mount is a KV version 2 engine.
     ///
     /// # Errors
     /// [`TokenStorageError::Vault`] if the address, the mount or the prefix cannot be used;
@@ -93,8 +93,8 @@ impl Vault {
         Self::with_http_client(options, Arc::new(http), clock)
     }
 
-    /// Returns the same over a network of the caller's, which decides whom it trusts: the CA bundle of the
-    /// options is not read.
+    /// Opens the Vault of `options` with another HTTP client, which decides which certificates it trusts: the
+    /// CA bundle of the options is not read.
     ///
     /// # Errors
     /// [`TokenStorageError::Vault`] if the address, the mount or the prefix cannot be used.
@@ -114,20 +114,20 @@ impl Shared {
         self.kv.read(&path(name)).await
     }
 
-    /// Returns the name of the record whose path ends in `hash`, if it is one. One damaged record hides no
-    /// other.
+    /// Returns the name of the record with the hash `hash_of_name`. A document that is no record is skipped
+    /// with a warning, so that it does not hide the records.
     async fn name_at(&self, hash_of_name: &str) -> Result<Option<String>, TokenStorageError> {
         let found: Found<Document> = self.kv.read(&format!("records/{hash_of_name}")).await?;
         let kept = match found.content {
             Content::Absent => Ok(None),
-            Content::Foreign => Err(NOT_OURS),
+            Content::Unrecognized => Err(NOT_A_RECORD),
             Content::Present(document) => document.into_kept(),
         };
         match kept {
             Ok(None) => Ok(None),
             Ok(Some(kept)) if hash(&kept.name) == hash_of_name => Ok(Some(kept.name)),
             Ok(Some(_)) | Err(_) => {
-                tracing::warn!(hash_of_name, "a record that is not ours is passed over");
+                tracing::warn!(hash_of_name, "a document that is no record is skipped");
                 Ok(None)
             }
         }
@@ -146,13 +146,14 @@ impl Backend for Vault {
         Ok(Some(stored))
     }
 
-    /// It is there and unsealed, takes our token, has the engine and lets us read. Whether a policy
-    /// allows the writing is known by writing only.
+    /// Checks that the Vault responds, accepts the token, has the engine and allows reading. Only a write
+    /// shows whether a policy allows writing.
     async fn check_writable(&self) -> Result<(), TokenStorageError> {
         self.0.find("").await.map(drop)
     }
 
-    /// A lease that is not let go keeps others waiting until it ends by itself, in a minute.
+    /// Waits for the release of the leases: one that is not released keeps others waiting until it expires,
+    /// after a minute.
     async fn flush(&self) {
         self.0.endings.close();
         self.0.endings.wait().await;
@@ -164,10 +165,10 @@ impl Backend for Vault {
         expected: Option<Revision>,
         bytes: &Secret<Vec<u8>>,
     ) -> Result<Revision, TokenStorageError> {
-        if name.len() + bytes.expose().len() > MOST {
+        if name.len() + bytes.expose().len() > MAX_RECORD {
             return Err(TokenStorageError::TooLarge {
-                place: place(name),
-                most: MOST,
+                location: location(name),
+                most: MAX_RECORD,
             });
         }
         let found = self.0.find(name).await?;
@@ -179,11 +180,11 @@ impl Backend for Vault {
             new_series()?
         };
         let document = Document::of(name, series, bytes);
-        let room = document.room();
+        let capacity = document.max_json_len();
         let written = self
             .0
             .kv
-            .write(&path(name), version, &document, room)
+            .write(&path(name), version, &document, capacity)
             .await?;
         let version = written.ok_or_else(|| conflict(name))?;
         Ok(revision(series, version))
@@ -199,23 +200,23 @@ impl Backend for Vault {
             let version = found.version;
             if expected.is_some() {
                 compare(name, found, expected)?;
-            } else if is_gone(&found.content) {
+            } else if is_deleted(&found.content) {
                 return Ok(false);
             }
-            // Also for one that was written by somebody else's hand, with all its versions.
+            // Another program may have written the record, with several versions.
             self.0.kv.keep_newest_only(&path(name)).await?;
-            let note = Document::forgotten();
+            let note = Document::tombstone();
             match self.0.kv.write(&path(name), version, &note, 0).await? {
                 Some(_) => return Ok(true),
                 None if expected.is_some() => return Err(conflict(name)),
-                // Whatever is there now, it has to go.
+                // The content has changed, and is deleted in any case.
                 None => {}
             }
         }
     }
 
-    /// Returns the list of the engine has hashes, so each record is read for its name: its metadata would
-    /// cost as many requests, and holds names of up to 512 bytes only.
+    /// Returns all names. The list of the engine has hashes only, so each record is read for its name: its
+    /// metadata would need as many requests, and holds names of up to 512 bytes only.
     async fn names(&self) -> Result<Vec<String>, TokenStorageError> {
         let mut hashes = self.0.kv.list("records").await?.into_iter();
         let (mut reading, mut names) = (JoinSet::new(), Vec::new());
@@ -252,11 +253,11 @@ fn path(name: &str) -> String {
     format!("records/{}", hash(name))
 }
 
-/// Returns the record that was found, if it is one.
+/// Returns the record in a document.
 fn kept(name: &str, found: Found<Document>) -> Result<Option<Kept>, TokenStorageError> {
     let kept = match found.content {
         Content::Absent => return Ok(None),
-        Content::Foreign => Err(NOT_OURS),
+        Content::Unrecognized => Err(NOT_A_RECORD),
         Content::Present(document) => document.into_kept(),
     };
     match kept.map_err(|why| corrupt(name, why))? {
@@ -265,7 +266,7 @@ fn kept(name: &str, found: Found<Document>) -> Result<Option<Kept>, TokenStorage
     }
 }
 
-/// Returns the record that was found, if it has the revision `expected`.
+/// Returns the record in a document, or a conflict if its revision is not `expected`.
 fn compare(
     name: &str,
     found: Found<Document>,
@@ -280,22 +281,22 @@ fn compare(
     Err(conflict(name))
 }
 
-/// Returns whether there is nothing to forget.
-fn is_gone(content: &Content<Document>) -> bool {
+/// Returns whether there is nothing to delete.
+fn is_deleted(content: &Content<Document>) -> bool {
     match content {
         Content::Absent => true,
-        Content::Foreign => false,
-        Content::Present(document) => *document == Document::forgotten(),
+        Content::Unrecognized => false,
+        Content::Present(document) => *document == Document::tombstone(),
     }
 }
 
 fn conflict(name: &str) -> TokenStorageError {
-    TokenStorageError::Conflict { place: place(name) }
+    TokenStorageError::Conflict { location: location(name) }
 }
 
 fn corrupt(name: &str, why: &'static str) -> TokenStorageError {
     TokenStorageError::Corrupt {
-        place: place(name),
+        location: location(name),
         why,
     }
 }

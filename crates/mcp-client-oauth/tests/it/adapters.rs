@@ -1,4 +1,4 @@
-//! Tokens in the HTTP of other stacks: where they go, and what happens when they are refused.
+//! Tokens in other HTTP stacks: where they are sent, and what happens when they are rejected.
 
 use std::sync::Arc;
 
@@ -24,13 +24,13 @@ async fn logged_in() -> (Fixture, Arc<Session>) {
     (fixture, Arc::new(session))
 }
 
-/// TargetArgs tokens are bound to a key, at servers that want nonces.
-async fn bound() -> (Fixture, Arc<Session>) {
+/// Logs in with DPoP-bound tokens at servers that require nonces.
+async fn logged_in_with_dpop() -> (Fixture, Arc<Session>) {
     let builder = Testbed::builder()
         .dpop(DpopPolicy::Required)
         .dpop_nonces_at(Peer::Mcp);
     let fixture = Fixture::with(builder).await;
-    // A proof has the time of its making in it.
+    // A proof contains the time at which it was made (RFC 9449 §4.2).
     fixture.clock.set(SystemClock::default().now());
     let session = fixture.login().await.unwrap();
     (fixture, Arc::new(session))
@@ -40,12 +40,12 @@ fn url(fixture: &Fixture, path: &str) -> String {
     fixture.server.as_url().join(path).unwrap().to_string()
 }
 
-/// How many requests there were, with a token or not.
-fn seen(fixture: &Fixture, method: &str, path: &str) -> usize {
+/// Returns the number of requests, with or without a token.
+fn count_requests(fixture: &Fixture, method: &str, path: &str) -> usize {
     fixture.testbed.count(Peer::Mcp, method, path)
 }
 
-/// A person who may be asked again.
+/// Logs in with a token source that can start another login.
 async fn interactive(fixture: &Fixture) -> Arc<dyn TokenSource> {
     let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
     let opened = mcp_client_oauth::InteractiveSession::open(
@@ -57,11 +57,11 @@ async fn interactive(fixture: &Fixture) -> Arc<dyn TokenSource> {
     Arc::new(opened.await.unwrap())
 }
 
-/// What lies elsewhere, and not at this server.
-fn foreign(fixture: &Fixture) -> String {
+/// Returns a URL of another server.
+fn third_party_url(fixture: &Fixture) -> String {
     format!("{}{NOTES}", fixture.testbed.issuer())
 }
 
-fn refuse_every_token(fixture: &Fixture) {
-    fixture.testbed.set_fault(Fault::RefusesEveryToken);
+fn reject_every_token(fixture: &Fixture) {
+    fixture.testbed.set_fault(Fault::RejectsEveryToken);
 }

@@ -1,4 +1,4 @@
-//! Servers that admit only the clients on a list of their own: what they say reaches the user.
+//! Servers that accept only the clients on their allow list: the user sees what they say.
 
 use mcp_client_oauth::{
     Error, Remedy,
@@ -8,7 +8,7 @@ use mcp_oauth_testbed::Fault;
 
 use crate::support::Fixture;
 
-async fn refused(status: u16, body: &str) -> (Error, RegistrationResponseError) {
+async fn registration_error(status: u16, body: &str) -> (Error, RegistrationResponseError) {
     let fixture = Fixture::start().await;
     fixture.testbed.set_fault(Fault::Status {
         path: "/register".to_owned(),
@@ -18,9 +18,9 @@ async fn refused(status: u16, body: &str) -> (Error, RegistrationResponseError) 
         times: None,
     });
     let error = fixture.login().await.unwrap_err();
-    assert_eq!(fixture.person.opened(), []);
+    assert_eq!(fixture.user.opened_urls(), []);
     match &error {
-        Error::Registration(RegistrationError::Answer { cause, .. }) => {
+        Error::Registration(RegistrationError::Response { cause, .. }) => {
             let cause = cause.clone();
             (error, cause)
         }
@@ -30,8 +30,8 @@ async fn refused(status: u16, body: &str) -> (Error, RegistrationResponseError) 
 
 /// `https://api.figma.com/v1/oauth/mcp/register`, October 2026.
 #[tokio::test]
-async fn figma_says_forbidden() {
-    let (error, cause) = refused(403, "Forbidden").await;
+async fn the_403_of_figma_is_reported_as_an_allow_list() {
+    let (error, cause) = registration_error(403, "Forbidden").await;
     assert!(cause.may_be_allow_list());
     assert_eq!(error.remedy(), Remedy::Reconfigure);
     let text = error.to_string();
@@ -40,9 +40,9 @@ async fn figma_says_forbidden() {
 
 /// `https://mcp.clickup.com/oauth/register`, October 2026.
 #[tokio::test]
-async fn clickup_names_its_form() {
+async fn the_application_form_of_clickup_is_named() {
     let body = r#"{"error":"invalid_request","error_description":"Your integration is not currently allowlisted. To request access, please fill out the ClickUp MCP Server Allowlist Request Form at: https://forms.clickup-stg.com/333/f/ad-3426753/WF90UVNDA3H2GXA6TD. If you believe this is an error or need assistance, reach out to us at support@clickup.com."}"#;
-    let (error, cause) = refused(400, body).await;
+    let (error, cause) = registration_error(400, body).await;
     assert!(cause.may_be_allow_list());
     let text = error.to_string();
     for said in ["not currently allowlisted", "WF90UVNDA3H2GXA6TD", "…"] {
@@ -51,7 +51,7 @@ async fn clickup_names_its_form() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_request_is_no_allow_list() {
+async fn a_rejected_request_is_not_reported_as_an_allow_list() {
     for (status, body) in [
         (400, r#"{"error":"invalid_redirect_uri"}"#),
         (400, r#"{"error":"invalid_client_metadata"}"#),
@@ -59,7 +59,7 @@ async fn a_refusal_of_the_request_is_no_allow_list() {
         (429, "slow down"),
         (500, "oops"),
     ] {
-        let (_, cause) = refused(status, body).await;
+        let (_, cause) = registration_error(status, body).await;
         assert!(!cause.may_be_allow_list(), "{status} {body}");
     }
 }

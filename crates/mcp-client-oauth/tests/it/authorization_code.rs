@@ -1,4 +1,4 @@
-//! Steps 3 and 4 against the testbed: the way through the browser and back.
+//! Steps 3 and 4 against the testbed: the authorization request in the browser, and the callback.
 
 use mcp_client_oauth::{
     Error, LoginOptions, Remedy,
@@ -11,7 +11,9 @@ use mcp_oauth_testbed::{
 };
 use url::Url;
 
-use crate::support::{Fixture, Person, approve, is_closed, parameter, parameters, with_parameter};
+use crate::support::{
+    Fixture, TestUser, approve, is_closed, parameter, parameters, with_parameter,
+};
 
 mod ending;
 mod interference;
@@ -22,7 +24,7 @@ fn redirect(redirect: RedirectTarget) -> LoginOptions {
     options
 }
 
-/// The port that the browser was told to come back to.
+/// Returns the port of the redirect URI.
 fn port_of(url: &Url) -> u16 {
     Url::parse(&parameter(url, "redirect_uri"))
         .unwrap()
@@ -30,7 +32,7 @@ fn port_of(url: &Url) -> u16 {
         .unwrap()
 }
 
-async fn refused(fixture: &Fixture) -> AuthorizationError {
+async fn login_error(fixture: &Fixture) -> AuthorizationError {
     match fixture.login().await.unwrap_err() {
         Error::Authorization(cause) => cause,
         other => panic!("{other}"),
@@ -38,25 +40,25 @@ async fn refused(fixture: &Fixture) -> AuthorizationError {
 }
 
 #[tokio::test]
-async fn a_login_brings_tokens_that_are_stored() {
+async fn a_login_stores_its_tokens() {
     let fixture = Fixture::start().await;
     let session = fixture.login().await.unwrap();
     let record = fixture.record().await.unwrap();
     assert_eq!(record, session.record());
     assert!(record.tokens.refresh_token.is_some());
-    assert_eq!(record.tokens.issued_at, crate::support::the_time());
+    assert_eq!(record.tokens.issued_at, crate::support::start_time());
     assert_eq!(record.requested.unwrap().to_string(), "notes:read");
     assert_eq!(session.missing_scope(), None);
 
-    let pages = fixture.person.pages().await;
+    let pages = fixture.user.pages().await;
     let last = pages.last().unwrap();
     assert_eq!((last.status, last.url.query()), (200, None));
     assert!(last.body.contains("Access granted"), "{}", last.body);
-    assert!(is_closed(port_of(&fixture.person.opened()[0])).await);
+    assert!(is_closed(port_of(&fixture.user.opened_urls()[0])).await);
 }
 
 #[tokio::test]
-async fn each_parameter_is_there_once_and_the_endpoint_keeps_its_own() {
+async fn each_parameter_is_sent_once_and_the_query_of_the_endpoint_is_kept() {
     let fixture = Fixture::start().await;
     let endpoint = format!(
         "{}/authorize?tenant=x&client_id=evil&state=evil&code_challenge_method=plain",
@@ -65,7 +67,7 @@ async fn each_parameter_is_there_once_and_the_endpoint_keeps_its_own() {
     let fault = Fault::MetadataField("authorization_endpoint".to_owned(), endpoint.into());
     fixture.testbed.set_fault(fault);
     fixture.login().await.unwrap();
-    let url = &fixture.person.opened()[0];
+    let url = &fixture.user.opened_urls()[0];
     for (name, expected) in [
         ("tenant", Some("x")),
         ("response_type", Some("code")),
@@ -90,11 +92,11 @@ async fn each_parameter_is_there_once_and_the_endpoint_keeps_its_own() {
 }
 
 #[tokio::test]
-async fn no_two_logins_have_a_state_or_a_challenge_in_common() {
+async fn no_two_logins_share_a_state_or_a_pkce_challenge() {
     let fixture = Fixture::start().await;
     fixture.login().await.unwrap();
     fixture.login().await.unwrap();
-    let [first, second] = &fixture.person.opened()[..] else {
+    let [first, second] = &fixture.user.opened_urls()[..] else {
         panic!()
     };
     for name in ["state", "code_challenge"] {
@@ -103,10 +105,10 @@ async fn no_two_logins_have_a_state_or_a_challenge_in_common() {
 }
 
 #[tokio::test]
-async fn the_exchange_proves_who_asked_and_names_the_resource_again() {
+async fn the_token_request_has_the_pkce_verifier_and_the_resource() {
     let fixture = Fixture::start().await;
     fixture.login().await.unwrap();
-    let url = &fixture.person.opened()[0];
+    let url = &fixture.user.opened_urls()[0];
     let request = fixture.last("POST", "/token");
     assert_eq!(
         request.form("resource").as_deref(),
@@ -126,7 +128,7 @@ async fn the_exchange_proves_who_asked_and_names_the_resource_again() {
 }
 
 #[tokio::test]
-async fn a_published_resource_is_sent_as_it_is_written() {
+async fn a_published_resource_is_sent_byte_for_byte() {
     let first = Fixture::start().await;
     let origin = first.server.as_url().origin().ascii_serialization();
     let servers = Testbed::builder()
@@ -143,14 +145,14 @@ async fn a_published_resource_is_sent_as_it_is_written() {
         .testbed
         .set_fault(Fault::PrmField("authorization_servers".to_owned(), issuers));
     first.login().await.unwrap();
-    assert_eq!(parameter(&first.person.opened()[0], "resource"), origin);
+    assert_eq!(parameter(&first.user.opened_urls()[0], "resource"), origin);
 }
 
 #[tokio::test]
-async fn the_scope_is_that_of_the_challenge_else_of_the_resource_else_none() {
+async fn the_scope_comes_from_the_challenge_then_the_resource_metadata_then_none() {
     let listed = || Testbed::builder().scopes_supported(Some(vec!["notes:read", "notes:write"]));
-    let mut wanted = LoginOptions::default();
-    wanted.scope = Some("notes:write".parse().unwrap());
+    let mut with_scope = LoginOptions::default();
+    with_scope.scope = Some("notes:write".parse().unwrap());
     let default = LoginOptions::default();
     for (builder, options, expected) in [
         (
@@ -172,18 +174,22 @@ async fn the_scope_is_that_of_the_challenge_else_of_the_resource_else_none() {
             &default,
             Some("notes:read notes:write offline_access"),
         ),
-        (listed().offline_access(true), &wanted, Some("notes:write")),
+        (
+            listed().offline_access(true),
+            &with_scope,
+            Some("notes:write"),
+        ),
     ] {
         let fixture = Fixture::with(builder).await;
         fixture.login_with(options).await.unwrap();
-        let asked = parameters(&fixture.person.opened()[0], "scope");
-        assert_eq!(asked, expected.map(str::to_owned).as_slice());
+        let requested = parameters(&fixture.user.opened_urls()[0], "scope");
+        assert_eq!(requested, expected.map(str::to_owned).as_slice());
     }
 }
 
 #[tokio::test]
-async fn another_redirect_uri_on_loopback_is_listened_to() {
-    let port = crate::support::dead_port();
+async fn the_listener_uses_a_configured_loopback_redirect_uri() {
+    let port = crate::support::unused_port();
     for uri in [
         format!("http://127.0.0.1:{port}/deep/er"),
         format!("http://127.0.0.2:{port}/cb"),
@@ -192,13 +198,16 @@ async fn another_redirect_uri_on_loopback_is_listened_to() {
         let fixture = Fixture::start().await;
         let options = redirect(RedirectTarget::Uri(uri.parse().unwrap()));
         fixture.login_with(&options).await.unwrap();
-        assert_eq!(parameter(&fixture.person.opened()[0], "redirect_uri"), uri);
+        assert_eq!(
+            parameter(&fixture.user.opened_urls()[0], "redirect_uri"),
+            uri
+        );
         assert!(is_closed(port).await);
     }
 }
 
 #[tokio::test]
-async fn a_busy_port_is_found_out_before_anybody_is_asked() {
+async fn a_busy_port_fails_the_login_before_the_browser_opens() {
     let squatter = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = squatter.local_addr().unwrap().port();
     let fixture = Fixture::start().await;
@@ -215,16 +224,16 @@ async fn a_busy_port_is_found_out_before_anybody_is_asked() {
 }
 
 #[tokio::test]
-async fn a_custom_scheme_comes_back_through_the_application() {
-    let fixture = Fixture::start().await.for_person(Person::who_waits());
+async fn a_custom_scheme_callback_comes_through_the_application() {
+    let fixture = Fixture::start().await.with_user(TestUser::idle());
     let uri = "com.example.app:/callback";
     let waiting = fixture
-        .begin(redirect(RedirectTarget::Uri(uri.parse().unwrap())))
+        .start_login(redirect(RedirectTarget::Uri(uri.parse().unwrap())))
         .await;
     assert_eq!(waiting.callback.as_str(), uri);
     let callback = decide(&waiting.url, Decision::Approve).await.unwrap();
-    fixture.person.paste(callback.as_str());
-    waiting.ended().await.unwrap();
+    fixture.user.paste(callback.as_str());
+    waiting.finish().await.unwrap();
     assert_eq!(
         fixture.last("POST", "/register").json().unwrap()["application_type"],
         "native"
@@ -232,9 +241,9 @@ async fn a_custom_scheme_comes_back_through_the_application() {
 }
 
 #[tokio::test]
-async fn a_pasted_url_is_checked_like_any_other() {
-    let fixture = Fixture::start().await.for_person(Person::who_waits());
-    let waiting = fixture.begin(LoginOptions::default()).await;
+async fn a_pasted_url_is_checked_like_a_received_callback() {
+    let fixture = Fixture::start().await.with_user(TestUser::idle());
+    let waiting = fixture.start_login(LoginOptions::default()).await;
     let callback = decide(&waiting.url, Decision::Approve).await.unwrap();
     for noise in [
         with_parameter(&callback, "state", Some("wrong")).as_str(),
@@ -243,15 +252,15 @@ async fn a_pasted_url_is_checked_like_any_other() {
         "",
         "http://127.0.0.1/callback?error=access_denied",
     ] {
-        fixture.person.paste(noise);
+        fixture.user.paste(noise);
     }
-    fixture.person.paste(&format!("  {callback}\n"));
-    waiting.ended().await.unwrap();
+    fixture.user.paste(&format!("  {callback}\n"));
+    waiting.finish().await.unwrap();
     assert_eq!(fixture.testbed.token_requests("authorization_code"), 1);
 }
 
 #[tokio::test]
-async fn two_logins_at_once_do_not_disturb_each_other() {
+async fn two_concurrent_logins_do_not_interfere() {
     let scenes = [Fixture::start().await, Fixture::start().await];
     let (one, two) = tokio::join!(scenes[0].login(), scenes[1].login());
     let (one, two) = (one.unwrap().record(), two.unwrap().record());
@@ -261,12 +270,12 @@ async fn two_logins_at_once_do_not_disturb_each_other() {
 }
 
 #[tokio::test]
-async fn callbacks_that_are_swapped_between_two_logins_reach_neither() {
-    let one = Fixture::start().await.for_person(Person::who_waits());
-    let two = Fixture::start().await.for_person(Person::who_waits());
+async fn callbacks_swapped_between_two_logins_are_rejected_by_both() {
+    let one = Fixture::start().await.with_user(TestUser::idle());
+    let two = Fixture::start().await.with_user(TestUser::idle());
     let (first, second) = (
-        one.begin(LoginOptions::default()).await,
-        two.begin(LoginOptions::default()).await,
+        one.start_login(LoginOptions::default()).await,
+        two.start_login(LoginOptions::default()).await,
     );
     for (login, other) in [(&first, &second), (&second, &first)] {
         let mut crossed = decide(&login.url, Decision::Approve).await.unwrap();
@@ -276,12 +285,12 @@ async fn callbacks_that_are_swapped_between_two_logins_reach_neither() {
     }
     assert_eq!(one.posts("/token") + two.posts("/token"), 0);
     let (_, _) = tokio::join!(approve(first.url.clone()), approve(second.url.clone()));
-    first.ended().await.unwrap();
-    second.ended().await.unwrap();
+    first.finish().await.unwrap();
+    second.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_trusted_reaches_no_token_endpoint() {
+async fn an_invalid_authorization_response_causes_no_token_request() {
     let evil = || Fault::CallbackIss("https://evil.example".to_owned());
     for (promised, fault, expected) in [
         (true, evil(), "names the issuer `https://evil.example`"),
@@ -300,7 +309,7 @@ async fn an_answer_that_cannot_be_trusted_reaches_no_token_endpoint() {
     ] {
         let fixture = Fixture::with(Testbed::builder().iss_parameter(promised)).await;
         fixture.testbed.set_fault(fault.clone());
-        let error = refused(&fixture).await;
+        let error = login_error(&fixture).await;
         assert!(
             matches!(error, AuthorizationError::Callback(_)),
             "{fault:?}: {error}"
@@ -308,7 +317,7 @@ async fn an_answer_that_cannot_be_trusted_reaches_no_token_endpoint() {
         assert!(error.to_string().contains(expected), "{fault:?}: {error}");
         assert_eq!(fixture.posts("/token"), 0);
         fixture.assert_nothing_is_stored().await;
-        let pages = fixture.person.pages().await;
+        let pages = fixture.user.pages().await;
         assert!(pages.last().unwrap().body.contains("not granted"));
     }
 }
@@ -323,7 +332,7 @@ async fn an_issuer_is_not_normalised_before_it_is_compared() {
         fixture
             .testbed
             .set_fault(Fault::CallbackIss(tamper(&fixture.testbed.issuer())));
-        let error = refused(&fixture).await;
+        let error = login_error(&fixture).await;
         assert!(matches!(
             error,
             AuthorizationError::Callback(CallbackError::Issuer { .. })
@@ -331,11 +340,11 @@ async fn an_issuer_is_not_normalised_before_it_is_compared() {
         assert_eq!(fixture.posts("/token"), 0);
     }
     let fixture = Fixture::with(Testbed::builder().iss_parameter(false)).await;
-    assert!(fixture.login().await.is_ok(), "neither promised nor sent");
+    assert!(fixture.login().await.is_ok(), "neither announced nor sent");
 }
 
 #[tokio::test]
-async fn the_words_of_a_stranger_are_not_repeated() {
+async fn an_error_without_the_right_state_is_not_shown() {
     let evil = || Fault::CallbackIss("https://evil.example".to_owned());
     for (promised, fault) in [
         (true, evil()),
@@ -348,7 +357,7 @@ async fn the_words_of_a_stranger_are_not_repeated() {
             error: "planted_code".to_owned(),
             description: Some("planted words".to_owned()),
         });
-        let error = refused(&fixture).await;
+        let error = login_error(&fixture).await;
         assert!(
             matches!(error, AuthorizationError::Callback(_)),
             "{fault:?}: {error}"

@@ -1,4 +1,5 @@
-//! Step 7 against the testbed: where a token goes, and what happens when it is refused (H90-H95).
+//! Step 7 against the testbed: where a token is sent (RFC 8707 §1, MCP authorization 2026-07-28,
+//! "Access Token Privilege Restriction"), and what happens when it is rejected (RFC 6750 §3.1).
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use url::Url;
 
-use crate::support::{Fixture, Person, bounded, parameter};
+use crate::support::{Fixture, TestUser, bounded, parameter};
 
 mod challenges;
 mod streams;
@@ -35,7 +36,7 @@ fn notes(fixture: &Fixture) -> Url {
     fixture.server.as_url().join(NOTES).unwrap()
 }
 
-fn asked(fixture: &Fixture) -> usize {
+fn request_count(fixture: &Fixture) -> usize {
     fixture.testbed.count(Peer::Mcp, "GET", NOTES)
 }
 
@@ -52,7 +53,7 @@ async fn read(authorized: &Authorized, fixture: &Fixture) -> Result<Response, Er
 }
 
 #[tokio::test]
-async fn a_request_carries_the_token_in_its_header_alone() {
+async fn a_request_has_the_token_only_in_its_authorization_header() {
     let (fixture, session, authorized) = logged_in().await;
     let response = read(&authorized, &fixture).await.unwrap();
     let body: Value = serde_json::from_slice(&response.body).unwrap();
@@ -70,27 +71,27 @@ async fn a_request_carries_the_token_in_its_header_alone() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_replaced_once_and_the_request_sent_again() {
+async fn a_rejected_token_is_replaced_once_and_the_request_is_retried() {
     let (fixture, _, authorized) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
     assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
-    assert_eq!((asked(&fixture), fixture.refreshes()), (2, 1));
+    assert_eq!((request_count(&fixture), fixture.refreshes()), (2, 1));
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_for_ever_makes_no_loop() {
+async fn a_token_that_is_always_rejected_is_retried_once() {
     let (fixture, _, authorized) = logged_in().await;
-    fixture.testbed.set_fault(Fault::RefusesEveryToken);
+    fixture.testbed.set_fault(Fault::RejectsEveryToken);
     assert_eq!(read(&authorized, &fixture).await.unwrap().status, 401);
     assert!(
-        asked(&fixture) <= 3 && fixture.refreshes() == 1,
+        request_count(&fixture) <= 3 && fixture.refreshes() == 1,
         "{}",
-        asked(&fixture)
+        request_count(&fixture)
     );
 }
 
 #[tokio::test]
-async fn a_challenge_without_a_header_is_healed_too() {
+async fn a_401_without_a_challenge_header_is_retried() {
     let (fixture, _, authorized) = logged_in().await;
     fixture.testbed.set_fault(Fault::NoChallenge);
     fixture.testbed.revoke_access_tokens();
@@ -98,7 +99,7 @@ async fn a_challenge_without_a_header_is_healed_too() {
 }
 
 #[tokio::test]
-async fn the_second_try_can_be_switched_off() {
+async fn the_retry_can_be_disabled() {
     let (fixture, _, authorized) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
     let once = authorized
@@ -115,11 +116,11 @@ async fn the_second_try_can_be_switched_off() {
         ),
         (401, 401)
     );
-    assert_eq!((asked(&fixture), fixture.refreshes()), (2, 0));
+    assert_eq!((request_count(&fixture), fixture.refreshes()), (2, 0));
 }
 
 #[tokio::test]
-async fn requests_that_are_refused_at_once_cause_one_refresh() {
+async fn requests_rejected_at_the_same_time_cause_one_refresh() {
     let (fixture, _, authorized) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
     let tasks: JoinSet<_> = (0..50)
@@ -134,7 +135,7 @@ async fn requests_that_are_refused_at_once_cause_one_refresh() {
 }
 
 #[tokio::test]
-async fn a_token_goes_nowhere_else() {
+async fn a_token_is_sent_to_no_other_server() {
     let (fixture, _, authorized) = logged_in().await;
     let canary = Testbed::start().await.unwrap();
     let own = |path: &str| fixture.server.as_url().join(path).unwrap();
@@ -166,11 +167,11 @@ async fn a_token_goes_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_told_and_not_followed() {
+async fn a_redirect_is_returned_and_not_followed() {
     let (fixture, _, authorized) = logged_in().await;
     let canary = Testbed::start().await.unwrap();
     let target = canary.server_url().to_string();
-    fixture.testbed.set_fault(Fault::Spoil(
+    fixture.testbed.set_fault(Fault::Corrupt(
         Endpoint::Mcp,
         Corruption::RedirectTo(target.clone()),
     ));
@@ -183,7 +184,7 @@ async fn a_redirect_is_told_and_not_followed() {
 }
 
 #[tokio::test]
-async fn headers_of_the_caller_are_kept_but_for_the_authorization() {
+async fn caller_headers_are_kept_except_authorization() {
     let (fixture, session, authorized) = logged_in().await;
     let name = HeaderName::from_static("x-trace");
     let response = authorized
@@ -209,7 +210,7 @@ async fn headers_of_the_caller_are_kept_but_for_the_authorization() {
 }
 
 #[tokio::test]
-async fn a_body_is_sent_again_with_the_second_try() {
+async fn the_retry_sends_the_body_again() {
     let (fixture, _, authorized) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
     let response = authorized
@@ -222,11 +223,11 @@ async fn a_body_is_sent_again_with_the_second_try() {
 }
 
 #[tokio::test]
-async fn a_request_ends_when_its_time_is_over() {
+async fn a_request_ends_at_its_deadline() {
     let (fixture, _, authorized) = logged_in().await;
     fixture
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::NeverAnswers));
+        .set_fault(Fault::Corrupt(Endpoint::Mcp, Corruption::NeverResponds));
     let request = authorized
         .get(notes(&fixture))
         .timeout(Duration::from_millis(100));
@@ -255,7 +256,7 @@ async fn any_http_client_can_send() {
 }
 
 #[tokio::test]
-async fn a_session_alone_asks_for_no_wider_scope() {
+async fn a_plain_session_does_not_step_up() {
     let (fixture, _, authorized) = logged_in().await;
     fixture.testbed.require_scope("list_notes", "notes:write");
     let error = read(&authorized, &fixture).await.unwrap_err();
@@ -263,34 +264,34 @@ async fn a_session_alone_asks_for_no_wider_scope() {
         panic!("{error}");
     };
     assert_eq!(scope.to_string(), "notes:read notes:write");
-    assert_eq!((asked(&fixture), fixture.refreshes()), (1, 0));
-    assert_eq!(fixture.person.opened().len(), 1);
+    assert_eq!((request_count(&fixture), fixture.refreshes()), (1, 0));
+    assert_eq!(fixture.user.opened_urls().len(), 1);
 }
 
 #[tokio::test]
-async fn a_person_is_asked_for_what_was_asked_before_and_what_is_missing() {
+async fn step_up_requests_the_granted_and_the_missing_scope() {
     let fixture = Fixture::start().await;
     let interactive = interactive(&fixture).await;
     let authorized = authorized(&fixture, interactive.clone());
     assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
     fixture.testbed.require_scope("list_notes", "notes:write");
     assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
-    let [_, second] = &fixture.person.opened()[..] else {
+    let [_, second] = &fixture.user.opened_urls()[..] else {
         panic!()
     };
     assert_eq!(parameter(second, "scope"), "notes:read notes:write");
-    // The client was registered with less.
+    // The client was registered with a narrower scope.
     assert_eq!(fixture.posts("/register"), 2);
-    assert_eq!(asked(&fixture), 3);
+    assert_eq!(request_count(&fixture), 3);
 }
 
 #[tokio::test]
-async fn a_server_that_never_has_enough_is_not_obeyed_for_ever() {
+async fn step_up_for_the_same_scope_stops_after_a_few_logins() {
     let fixture = Fixture::start().await;
     fixture.testbed.require_scope("other", "notes:admin");
     fixture
         .testbed
-        .set_fault(Fault::NeverEnoughScope("notes:admin".to_owned()));
+        .set_fault(Fault::AlwaysInsufficientScope("notes:admin".to_owned()));
     let authorized = authorized(&fixture, interactive(&fixture).await);
     for _ in 0..3 {
         let error = read(&authorized, &fixture).await.unwrap_err();
@@ -303,40 +304,37 @@ async fn a_server_that_never_has_enough_is_not_obeyed_for_ever() {
         );
     }
     assert_eq!(
-        fixture.person.opened().len(),
+        fixture.user.opened_urls().len(),
         2,
         "the first login, and one for the wider scope"
     );
 }
 
 #[tokio::test]
-async fn a_person_is_asked_when_the_login_is_spent() {
+async fn a_revoked_login_starts_a_new_login() {
     let fixture = Fixture::start().await;
     let authorized = authorized(&fixture, interactive(&fixture).await);
     read(&authorized, &fixture).await.unwrap();
-    fixture.testbed.revoke_everything();
+    fixture.testbed.revoke_all_tokens();
     assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
-    assert_eq!(fixture.person.opened().len(), 2);
+    assert_eq!(fixture.user.opened_urls().len(), 2);
 }
 
 #[tokio::test]
-async fn a_person_is_not_asked_because_the_server_is_busy() {
+async fn a_busy_server_starts_no_login() {
     let fixture = Fixture::start().await;
     let interactive = interactive(&fixture).await;
     interactive.token().await.unwrap();
-    fixture.testbed.kill_authorization_server().await;
-    let session = fixture.flying_session().await.0;
+    fixture.testbed.stop_authorization_server().await;
+    let session = fixture.auto_advancing_session().await.0;
     assert!(session.refresh().await.is_err());
-    assert_eq!(fixture.person.opened().len(), 1);
+    assert_eq!(fixture.user.opened_urls().len(), 1);
 }
 
 #[tokio::test]
-async fn many_who_need_a_login_ask_the_person_once() {
-    for (person, granted) in [
-        (Person::who_approves(), true),
-        (Person::who_denies(), false),
-    ] {
-        let fixture = Fixture::start().await.for_person(person);
+async fn concurrent_requests_share_one_login() {
+    for (user, granted) in [(TestUser::approving(), true), (TestUser::denying(), false)] {
+        let fixture = Fixture::start().await.with_user(user);
         let interactive = interactive(&fixture).await;
         let tasks: JoinSet<_> = (0..50)
             .map(|_| {
@@ -345,39 +343,39 @@ async fn many_who_need_a_login_ask_the_person_once() {
             })
             .collect();
         assert_eq!(bounded(tasks.join_all()).await, [granted; 50]);
-        assert_eq!(fixture.person.opened().len(), 1);
+        assert_eq!(fixture.user.opened_urls().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_person_who_said_no_can_be_asked_again_later() {
-    let fixture = Fixture::start().await.for_person(Person::who_denies());
+async fn a_denied_login_can_be_started_again_later() {
+    let fixture = Fixture::start().await.with_user(TestUser::denying());
     let interactive = interactive(&fixture).await;
     interactive.token().await.unwrap_err();
     interactive.token().await.unwrap_err();
-    assert_eq!(fixture.person.opened().len(), 2);
+    assert_eq!(fixture.user.opened_urls().len(), 2);
 }
 
 #[tokio::test]
-async fn a_wider_scope_is_kept_by_the_logins_that_follow() {
+async fn later_logins_keep_the_wider_scope() {
     let fixture = Fixture::with(Testbed::builder().issue_refresh_tokens(false)).await;
     let authorized = authorized(&fixture, interactive(&fixture).await);
     assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
     fixture.testbed.require_scope("list_notes", "notes:write");
     for logins in 2..6 {
         assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
-        assert_eq!(fixture.person.opened().len(), logins);
-        let asked = parameter(fixture.person.opened().last().unwrap(), "scope");
-        assert_eq!(asked, "notes:read notes:write");
+        assert_eq!(fixture.user.opened_urls().len(), logins);
+        let requested = parameter(fixture.user.opened_urls().last().unwrap(), "scope");
+        assert_eq!(requested, "notes:read notes:write");
         fixture.testbed.revoke_access_tokens();
     }
 }
 
 #[tokio::test]
-async fn a_login_of_another_process_is_used_and_nobody_is_asked() {
+async fn a_login_of_another_process_is_used_without_a_new_login() {
     let fixture = Fixture::start().await;
     let authorized = authorized(&fixture, interactive(&fixture).await);
     fixture.login().await.unwrap();
     assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
-    assert_eq!(fixture.person.opened().len(), 1);
+    assert_eq!(fixture.user.opened_urls().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The choice of the best local store: once, said, and remembered.
+//! The automatic selection of a local store: it is made once, reported and remembered.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use mcp_client_oauth::{
 
 use test_support::{
     in_session,
-    keychain::{Session, again, entries, lock, role},
+    keychain::{Session, entries, lock, role, same_test},
 };
 
-use crate::sealed::{Home, contents, password, put};
+use crate::encrypted::{Home, contents, password, put};
 
 fn at(directory: &Path) -> AutoOptions {
     let mut options = AutoOptions::default();
@@ -27,20 +27,20 @@ fn with_password(directory: &Path) -> AutoOptions {
     options
 }
 
-/// The choice, which must be good to keep something with.
-async fn choose(options: &AutoOptions) -> StoreSelection {
-    let (store, choice) = TokenStore::auto(options).await.unwrap();
+/// Selects a store, which must be writable.
+async fn select(options: &AutoOptions) -> StoreSelection {
+    let (store, selection) = TokenStore::auto(options).await.unwrap();
     store.check_writable().await.unwrap();
     let directory = options.directory.as_ref().unwrap();
-    assert_eq!(choice.directory, *directory);
+    assert_eq!(selection.directory, *directory);
     assert_eq!(
         EncryptedFileStore::key_kind(directory).unwrap(),
-        Some(choice.key)
+        Some(selection.key)
     );
-    choice
+    selection
 }
 
-async fn made_with(source: KeySource) -> Home {
+async fn created_with(source: KeySource) -> Home {
     let home = Home::new();
     let files = EncryptedFileStore::open(home.path(), source).unwrap();
     put(&files, "a", None, "content").await.unwrap();
@@ -48,86 +48,89 @@ async fn made_with(source: KeySource) -> Home {
 }
 
 #[tokio::test]
-async fn a_keychain_that_answers_is_chosen_and_remembered() {
+async fn an_available_keychain_is_selected_and_remembered() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     let mut options = at(&home.path());
     options.service = Some("example application".to_owned());
-    let (_, choice) = TokenStore::auto(&options).await.unwrap();
-    assert!(!home.path().exists(), "choosing made something");
+    let (_, selection) = TokenStore::auto(&options).await.unwrap();
+    assert!(!home.path().exists(), "the selection created files");
     assert_eq!(entries().await, []);
     assert_eq!(
-        choice.to_string(),
+        selection.to_string(),
         format!(
-            "tokens are kept in {}, sealed with a key in the keychain of the system: \
-             the keychain answers",
+            "tokens are stored in {}, encrypted with a key in the keychain of the system: \
+             the keychain is available",
             home.path().display()
         )
     );
 
-    let choice = choose(&options).await;
-    assert_eq!(choice.key, KeyKind::Keychain);
-    assert!(matches!(choice.reason, SelectionReason::KeychainAnswers));
+    let selection = select(&options).await;
+    assert_eq!(selection.key, KeyKind::Keychain);
+    assert!(matches!(
+        selection.reason,
+        SelectionReason::KeychainAvailable
+    ));
     assert_eq!(entries().await[0].service, "example application");
 
-    let choice = choose(&at(&home.path())).await;
-    assert_eq!(choice.key, KeyKind::Keychain);
-    assert!(matches!(choice.reason, SelectionReason::Existing));
+    let selection = select(&at(&home.path())).await;
+    assert_eq!(selection.key, KeyKind::Keychain);
+    assert!(matches!(selection.reason, SelectionReason::Existing));
     assert_eq!(entries().await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_password_goes_before_the_keychain() {
+async fn a_password_has_priority_over_the_keychain() {
     in_session!(Session::Unlocked);
     let home = Home::new();
-    let choice = choose(&with_password(&home.path())).await;
-    assert_eq!(choice.key, KeyKind::Password);
-    assert!(matches!(choice.reason, SelectionReason::PasswordGiven));
+    let selection = select(&with_password(&home.path())).await;
+    assert_eq!(selection.key, KeyKind::Password);
+    assert!(matches!(selection.reason, SelectionReason::PasswordGiven));
     assert_eq!(entries().await, []);
 }
 
 #[tokio::test]
-async fn a_store_that_is_there_keeps_its_key_beside_a_keychain() {
+async fn an_existing_store_keeps_its_key_beside_a_keychain() {
     in_session!(Session::Unlocked);
     for (source, options) in [
         (KeySource::KeyFile, at as fn(&Path) -> AutoOptions),
         (password("right"), with_password),
     ] {
         let kind = source.kind();
-        let home = made_with(source).await;
-        let choice = choose(&options(&home.path())).await;
-        assert_eq!(choice.key, kind);
-        assert!(matches!(choice.reason, SelectionReason::Existing));
+        let home = created_with(source).await;
+        let selection = select(&options(&home.path())).await;
+        assert_eq!(selection.key, kind);
+        assert!(matches!(selection.reason, SelectionReason::Existing));
     }
     assert_eq!(entries().await, []);
 }
 
 #[tokio::test]
-async fn without_a_keychain_a_key_file_is_chosen_and_said() {
+async fn without_a_keychain_a_key_file_is_selected_and_reported() {
     in_session!(Session::NoBus);
     let home = Home::new();
-    let choice = choose(&at(&home.path())).await;
-    assert_eq!(choice.key, KeyKind::KeyFile);
-    assert!(matches!(choice.reason, SelectionReason::NoKeychain(_)));
-    let said = choice.to_string();
+    let selection = select(&at(&home.path())).await;
+    assert_eq!(selection.key, KeyKind::KeyFile);
+    assert!(matches!(selection.reason, SelectionReason::NoKeychain(_)));
+    let report = selection.to_string();
     assert!(
-        said.contains("a key in a file beside them: no keychain answers ("),
-        "{said}"
+        report.contains("a key file in the same directory: no keychain is available ("),
+        "{report}"
     );
     assert!(home.file("key").exists());
 
     let other = Home::new();
-    let choice = choose(&with_password(&other.path())).await;
-    assert_eq!(choice.key, KeyKind::Password);
+    let selection = select(&with_password(&other.path())).await;
+    assert_eq!(selection.key, KeyKind::Password);
 }
 
-/// Never a silent step down: neither now, nor by making a second store in its place.
+/// The store is never replaced by a weaker one without an error.
 #[tokio::test]
-async fn a_store_of_the_keychain_stays_one_when_the_keychain_is_gone() {
+async fn a_store_with_a_keychain_key_is_not_replaced_when_the_keychain_is_gone() {
     let name = in_session!(Session::Unlocked);
     if let Some((_, directory)) = role() {
-        let (store, choice) = TokenStore::auto(&at(directory.as_ref())).await.unwrap();
-        assert_eq!(choice.key, KeyKind::Keychain);
+        let (store, selection) = TokenStore::auto(&at(directory.as_ref())).await.unwrap();
+        assert_eq!(selection.key, KeyKind::Keychain);
         let refused = store.check_writable().await.unwrap_err();
         assert!(
             matches!(
@@ -139,9 +142,9 @@ async fn a_store_of_the_keychain_stays_one_when_the_keychain_is_gone() {
         );
         return;
     }
-    let home = made_with(KeySource::keychain()).await;
+    let home = created_with(KeySource::keychain()).await;
     let before = contents(&home.path());
-    let mut elsewhere = again(name, "no keychain", &home.path());
+    let mut elsewhere = same_test(name, "no keychain", &home.path());
     elsewhere.env_remove("DBUS_SESSION_BUS_ADDRESS");
     let other = elsewhere.output().unwrap();
     assert!(
@@ -153,12 +156,12 @@ async fn a_store_of_the_keychain_stays_one_when_the_keychain_is_gone() {
 }
 
 #[tokio::test]
-async fn a_locked_keychain_is_not_stepped_down_from() {
+async fn a_locked_keychain_is_not_replaced_by_a_key_file() {
     in_session!(Session::Unlocked);
     lock().await;
     let home = Home::new();
-    let (store, choice) = TokenStore::auto(&at(&home.path())).await.unwrap();
-    assert_eq!(choice.key, KeyKind::Keychain);
+    let (store, selection) = TokenStore::auto(&at(&home.path())).await.unwrap();
+    assert_eq!(selection.key, KeyKind::Keychain);
     let refused = store.check_writable().await.unwrap_err();
     assert!(
         matches!(
@@ -175,7 +178,7 @@ async fn a_locked_keychain_is_not_stepped_down_from() {
 }
 
 #[tokio::test]
-async fn a_keychain_that_refuses_is_not_stepped_down_from() {
+async fn a_keychain_that_refuses_is_not_replaced_by_a_key_file() {
     in_session!(Session::Denied);
     let home = Home::new();
     let refused = TokenStore::auto(&at(&home.path())).await.unwrap_err();
@@ -192,22 +195,22 @@ async fn a_keychain_that_refuses_is_not_stepped_down_from() {
     assert!(!home.path().exists());
 }
 
-/// Who gives a password must not be served by a store without one, nor asked for none.
+/// A password must not open a store without one, and a store with a password needs one.
 #[tokio::test]
-async fn a_password_and_a_store_must_fit() {
-    let home = made_with(KeySource::KeyFile).await;
+async fn a_password_must_match_the_store() {
+    let home = created_with(KeySource::KeyFile).await;
     let refused = TokenStore::auto(&with_password(&home.path())).await;
     assert!(matches!(refused, Err(TokenStorageError::OtherKey(path)) if path == home.path()));
 
-    let home = made_with(KeySource::Provided(Secret::new([7; 32]))).await;
+    let home = created_with(KeySource::Provided(Secret::new([7; 32]))).await;
     let refused = TokenStore::auto(&at(&home.path())).await;
     assert!(matches!(refused, Err(TokenStorageError::OtherKey(path)) if path == home.path()));
 
-    let home = made_with(password("right")).await;
+    let home = created_with(password("right")).await;
     let refused = TokenStore::auto(&at(&home.path())).await;
     assert!(matches!(refused, Err(TokenStorageError::PasswordNeeded(path)) if path == home.path()));
 
-    let home = made_with(password("another")).await;
+    let home = created_with(password("another")).await;
     let (store, _) = TokenStore::auto(&with_password(&home.path()))
         .await
         .unwrap();

@@ -17,8 +17,8 @@ use test_support::{
 };
 
 use crate::{
-    sealed::{Home, password, put},
-    support::Person,
+    encrypted::{Home, password, put},
+    support::TestUser,
 };
 
 fn open(directory: &Path) -> Result<Arc<dyn Backend>, TokenStorageError> {
@@ -26,7 +26,7 @@ fn open(directory: &Path) -> Result<Arc<dyn Backend>, TokenStorageError> {
     row.unwrap().1(directory.to_str().unwrap())
 }
 
-/// Every text that the documentation gives to `TokenStore::open`.
+/// Returns every argument of `TokenStore::open` in the documentation.
 fn documented() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut texts = Vec::new();
@@ -53,7 +53,7 @@ fn documented() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_store_that_the_documentation_opens_can_be_opened() {
+async fn every_store_in_the_documentation_can_be_opened() {
     in_session!(KeychainSession::NoBus);
     let specs = documented();
     assert!(specs.contains(&"auto:".to_owned()), "{specs:?}");
@@ -63,17 +63,17 @@ async fn every_store_that_the_documentation_opens_can_be_opened() {
     }
     assert!(
         !EncryptedFileStore::default_dir().unwrap().exists(),
-        "opening or reading wrote something"
+        "opening or reading wrote a file"
     );
 }
 
-/// Recipes 1 and 2 of the guide, as they stand there, but for the platform.
+/// Recipes 1 and 2 of the guide, unchanged except for the platform.
 #[tokio::test]
 async fn the_first_recipes_of_the_guide_log_in_and_find_the_login_again() {
     in_session!(KeychainSession::NoBus);
     let testbed = Testbed::start().await.unwrap();
     let server: ServerUrl = testbed.server_url().as_str().parse().unwrap();
-    let platform = Platform::system().with_interaction(Person::who_approves());
+    let platform = Platform::system().with_interaction(TestUser::approving());
     let store = TokenStore::open("auto:").unwrap();
     login(&platform, &store, &server, &LoginOptions::default())
         .await
@@ -119,7 +119,7 @@ async fn a_new_automatic_store_has_its_key_in_the_keychain_that_responds() {
 
 /// Reading an empty store must not bind it to a kind of key that another process does not select.
 #[tokio::test]
-async fn what_is_written_later_with_another_kind_of_key_is_read() {
+async fn a_record_that_is_written_later_with_another_kind_of_key_is_read() {
     in_session!(KeychainSession::Unlocked);
     for source in [KeySource::keychain(), KeySource::KeyFile] {
         let home = Home::new();
@@ -134,7 +134,7 @@ async fn what_is_written_later_with_another_kind_of_key_is_read() {
 }
 
 #[tokio::test]
-async fn an_automatic_store_keeps_the_key_that_it_was_made_with_or_says_why_not() {
+async fn an_automatic_store_keeps_its_key_or_reports_the_reason() {
     let home = Home::new();
     let made = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
     put(&made, "a", None, "content").await.unwrap();

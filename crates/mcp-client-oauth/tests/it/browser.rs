@@ -1,4 +1,4 @@
-//! The pages that a person sees, in a real browser: headless Chromium, driven by `chromedriver`.
+//! The pages that a user sees, in a real browser: headless Chromium, driven by `chromedriver`.
 
 use std::{process::Stdio, sync::Arc, time::Duration};
 
@@ -21,15 +21,15 @@ use tokio::{
 };
 use url::Url;
 
-/// A browser of our own, with an empty profile. It ends with this value.
+/// A browser with an empty profile. It is closed when this value is dropped.
 struct Chromium {
     page: Client,
     _driver: Child,
     _profile: TempDir,
 }
 
-/// Whether the browser tests run: the check script leaves them out where it finds no browser.
-fn wanted() -> bool {
+/// Returns whether the browser tests run: the check script skips them where it finds no browser.
+fn is_enabled() -> bool {
     !is_skipped(
         "MCP_OAUTH_TEST_BROWSER",
         "there is no chromium with chromedriver on PATH",
@@ -100,14 +100,14 @@ impl Chromium {
     }
 }
 
-/// A person at that browser, who presses one button.
-struct Presses {
+/// Presses one button in that browser.
+struct ButtonPresser {
     chromium: Arc<Mutex<Chromium>>,
     button: &'static str,
 }
 
 #[async_trait]
-impl Interaction for Presses {
+impl Interaction for ButtonPresser {
     async fn open(&self, url: &Url) {
         let chromium = self.chromium.lock().await;
         chromium.page.goto(url.as_str()).await.unwrap();
@@ -132,15 +132,15 @@ impl Interaction for Presses {
     }
 }
 
-/// A login in which that button is pressed, and what the browser shows at the end.
+/// Logs in with that button, and returns what the browser shows at the end.
 async fn press(testbed: &Testbed, button: &'static str) -> (Result<(), Error>, String, Url) {
     let chromium = Arc::new(Mutex::new(Chromium::start().await));
-    let person = Presses {
+    let user = ButtonPresser {
         chromium: Arc::clone(&chromium),
         button,
     };
     let http = Arc::new(ReqwestClient::default());
-    let platform = Platform::new(http, Arc::new(SystemClock::default()), Arc::new(person));
+    let platform = Platform::new(http, Arc::new(SystemClock::default()), Arc::new(user));
     let server = testbed.server_url().as_str().parse().unwrap();
     let options = LoginOptions::default();
     let outcome = login(&platform, &TokenStore::memory(), &server, &options)
@@ -155,8 +155,8 @@ async fn press(testbed: &Testbed, button: &'static str) -> (Result<(), Error>, S
 }
 
 #[tokio::test]
-async fn a_person_approves_and_the_last_page_says_so_without_the_code() {
-    if !wanted() {
+async fn approving_in_the_browser_ends_on_a_page_without_the_code() {
+    if !is_enabled() {
         return;
     }
     let testbed = Testbed::start().await.unwrap();
@@ -175,8 +175,8 @@ async fn a_person_approves_and_the_last_page_says_so_without_the_code() {
 }
 
 #[tokio::test]
-async fn a_person_denies_and_the_last_page_says_so() {
-    if !wanted() {
+async fn denying_in_the_browser_ends_on_a_page_that_says_so() {
+    if !is_enabled() {
         return;
     }
     let testbed = Testbed::start().await.unwrap();

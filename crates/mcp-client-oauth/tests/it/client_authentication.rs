@@ -30,15 +30,15 @@ use mcp_client_oauth::{
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use crate::support::{Person, bounded, browse, parameter, platform, the_time};
+use crate::support::{TestUser, bounded, browse, parameter, platform, start_time};
 
 mod replay;
 
 use replay::Replay;
 
-/// A client that the server registered for the method that this client asked for.
+/// A client that the server registered with the requested authentication method.
 const POST: &str = include_str!("fixtures/servers/mcp-2.3.0-post.json");
-/// A server that registers each client for Basic, whatever was asked for.
+/// A server that registers each client with `client_secret_basic`, whatever was requested.
 const BASIC: [(&str, &str, &str); 3] = [
     (
         "mcp 2.3.0",
@@ -56,12 +56,12 @@ const BASIC: [(&str, &str, &str); 3] = [
         "invalid_client",
     ),
 ];
-/// A server that registers each client without a secret.
+/// A server that registers each client as a public client.
 const PUBLIC: &str = include_str!("fixtures/servers/mcp-2.3.0-none.json");
-/// A client with Basic that was registered at the server beforehand.
+/// A pre-registered client with `client_secret_basic`.
 const PREREGISTERED: &str = include_str!("fixtures/servers/mcp-2.3.0-preregistered.json");
 
-/// A recorded server, and everything that a login with it needs.
+/// A recorded server, and what a login with it needs.
 struct Fixture {
     replay: Arc<Replay>,
     platform: Platform,
@@ -71,10 +71,10 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn of(transcript: &str) -> Self {
-        let replay = Arc::new(Replay::of(transcript));
-        let user = Person::who(|url| async move { browse(callback(&url)).await });
-        let mut platform = platform(&ManualClock::new(the_time()), &user);
+    fn from_transcript(transcript: &str) -> Self {
+        let replay = Arc::new(Replay::from_transcript(transcript));
+        let user = TestUser::with_action(|url| async move { browse(callback(&url)).await });
+        let mut platform = platform(&ManualClock::new(start_time()), &user);
         platform.http = Arc::clone(&replay) as _;
         Self {
             server: replay.url.parse().unwrap(),
@@ -113,7 +113,7 @@ impl Fixture {
     }
 }
 
-/// Approves at once, as the recorded servers do.
+/// Returns the callback of an approval, as the recorded servers send it.
 fn callback(authorization_url: &Url) -> Url {
     let mut url: Url = parameter(authorization_url, "redirect_uri")
         .parse()
@@ -142,7 +142,7 @@ impl Sent {
         }
     }
 
-    fn naming(mut self, client_id: &str) -> Self {
+    fn with_client_id(mut self, client_id: &str) -> Self {
         self.client_id = Some(client_id.to_owned());
         self
     }
@@ -196,12 +196,15 @@ fn is_revoked(outcome: &Logout) -> bool {
 
 /// `mcp` 2.3.0 lists `[client_secret_post, client_secret_basic]`.
 #[tokio::test]
-async fn a_client_of_the_python_sdk_sends_its_secret_in_the_form() {
-    let fixture = Fixture::of(POST);
+async fn a_client_of_the_python_sdk_sends_its_secret_in_the_body() {
+    let fixture = Fixture::from_transcript(POST);
     let session = fixture.login().await;
     let registration = &fixture.replay.requests("/register")[0];
-    let asked: Value = serde_json::from_slice(&registration.body).unwrap();
-    assert_eq!(asked["token_endpoint_auth_method"], "client_secret_post");
+    let registered_as: Value = serde_json::from_slice(&registration.body).unwrap();
+    assert_eq!(
+        registered_as["token_endpoint_auth_method"],
+        "client_secret_post"
+    );
     session.refresh().await.unwrap();
     let (id, secret) = registered(&session);
     let expected = Sent::form(&id).with_secret(&secret);
@@ -211,9 +214,9 @@ async fn a_client_of_the_python_sdk_sends_its_secret_in_the_form() {
 }
 
 #[tokio::test]
-async fn a_client_with_basic_is_sent_again_with_its_id_in_the_form_and_the_code_survives() {
+async fn a_basic_client_is_retried_with_its_id_in_the_body_and_the_code_survives() {
     for (server, transcript, _) in BASIC {
-        let fixture = Fixture::of(transcript);
+        let fixture = Fixture::from_transcript(transcript);
         let session = fixture.login().await;
         let requests = fixture.replay.requests("/token");
         let codes = requests.iter().map(|request| field(request, "code"));
@@ -226,22 +229,25 @@ async fn a_client_with_basic_is_sent_again_with_its_id_in_the_form_and_the_code_
         assert_eq!(verifiers[0], verifiers[1], "{server}");
         let (id, secret) = registered(&session);
         let basic = Sent::basic(&format!("{id}:{secret}"));
-        assert_eq!(fixture.token_requests(), [basic.clone(), basic.naming(&id)]);
+        assert_eq!(
+            fixture.token_requests(),
+            [basic.clone(), basic.with_client_id(&id)]
+        );
     }
 }
 
 #[tokio::test]
-async fn a_server_that_wants_the_id_in_the_form_is_refused_nothing_afterwards() {
+async fn later_requests_have_the_client_id_in_the_body_from_the_start() {
     for (server, transcript, _) in BASIC {
-        let fixture = Fixture::of(transcript);
+        let fixture = Fixture::from_transcript(transcript);
         let session = fixture.login().await;
         session.refresh().await.unwrap();
-        // The record is removed; the registration with the issuer stays.
-        assert!(fixture.store.forget(&fixture.key()).await.unwrap());
+        // The record is removed; the registration at the issuer stays.
+        assert!(fixture.store.remove(&fixture.key()).await.unwrap());
         let session = fixture.login().await;
         session.refresh().await.unwrap();
         let (id, secret) = registered(&session);
-        let with_id = Sent::basic(&format!("{id}:{secret}")).naming(&id);
+        let with_id = Sent::basic(&format!("{id}:{secret}")).with_client_id(&id);
         let [_, rest @ ..] = &fixture.token_requests()[..] else {
             panic!("{server}");
         };
@@ -252,14 +258,14 @@ async fn a_server_that_wants_the_id_in_the_form_is_refused_nothing_afterwards() 
         let empty = with_id.clone().with_secret("");
         let pair = [with_id, empty];
         assert_eq!(fixture.revocations(), [pair.clone(), pair].concat());
-        assert_eq!(fixture.replay.left(), [""; 0], "{server}");
+        assert_eq!(fixture.replay.unsent(), [""; 0], "{server}");
     }
 }
 
-/// What was learned is in the record, so that another process does not ask again.
+/// The method that the server accepted is in the record, so that another process needs no retry.
 #[tokio::test]
-async fn another_process_refreshes_with_one_request() {
-    let fixture = Fixture::of(BASIC[0].1);
+async fn another_process_refreshes_without_a_retry() {
+    let fixture = Fixture::from_transcript(BASIC[0].1);
     fixture.login().await;
     let (record, _) = fixture.store.load(&fixture.key()).await.unwrap().unwrap();
     let text = serde_json::to_string(&record).unwrap();
@@ -272,8 +278,8 @@ async fn another_process_refreshes_with_one_request() {
 }
 
 #[tokio::test]
-async fn a_client_with_basic_that_was_registered_beforehand_gets_in_too() {
-    let mut fixture = Fixture::of(PREREGISTERED);
+async fn a_pre_registered_basic_client_is_retried_too() {
+    let mut fixture = Fixture::from_transcript(PREREGISTERED);
     let secret = Secret::new("s3cret".to_owned());
     fixture.options.identity.preregistered = Some(PreregisteredClient::new("mine", Some(secret)));
     let session = fixture.login().await;
@@ -283,20 +289,20 @@ async fn a_client_with_basic_that_was_registered_beforehand_gets_in_too() {
         fixture.login().await
     };
     session.refresh().await.unwrap();
-    // The method is not known, so the server's list decides: `client_secret_post` is its first.
+    // The method is not known, so the list of the server decides: `client_secret_post` is its first.
     let first = Sent::form("mine").with_secret("s3cret");
-    let with_id = Sent::basic("mine:s3cret").naming("mine");
+    let with_id = Sent::basic("mine:s3cret").with_client_id("mine");
     let then = vec![with_id.clone(); 4];
     assert_eq!(fixture.token_requests(), [vec![first], then].concat());
     assert!(is_revoked(&fixture.logout().await));
     assert_eq!(fixture.revocations()[0], with_id);
-    assert_eq!(fixture.replay.left(), [""; 0]);
+    assert_eq!(fixture.replay.unsent(), [""; 0]);
 }
 
-/// `client_secret: Field required`, of a client that has none.
+/// The server responds `client_secret: Field required` to a public client.
 #[tokio::test]
 async fn a_client_without_a_secret_revokes_with_an_empty_one() {
-    let fixture = Fixture::of(PUBLIC);
+    let fixture = Fixture::from_transcript(PUBLIC);
     let session = fixture.login().await;
     let (id, _) = registered(&session);
     assert!(is_revoked(&fixture.logout().await));
@@ -306,29 +312,29 @@ async fn a_client_without_a_secret_revokes_with_an_empty_one() {
     assert_eq!(fixture.revocations(), [pair.clone(), pair].concat());
 }
 
-type Answer = Result<Response, HttpErrorKind>;
+type ScriptedResponse = Result<Response, HttpErrorKind>;
 
 #[expect(
     clippy::unnecessary_wraps,
     reason = "a response in a script may also be a failure"
 )]
-fn answer(status: u16, body: &Value) -> Answer {
+fn response(status: u16, body: &Value) -> ScriptedResponse {
     let status = StatusCode::from_u16(status).unwrap();
     Ok(Response::new(status, HeaderMap::new(), body.to_string()))
 }
 
-fn tokens() -> Answer {
+fn tokens() -> ScriptedResponse {
     let body = json!({
         "access_token": "planted-access-token",
         "token_type": "Bearer",
         "refresh_token": "planted-refresh-token",
     });
-    answer(200, &body)
+    response(200, &body)
 }
 
-fn refused() -> Answer {
+fn invalid_client() -> ScriptedResponse {
     let words = "Missing client_id";
-    answer(
+    response(
         401,
         &json!({"error": "invalid_client", "error_description": words}),
     )
@@ -347,8 +353,8 @@ fn metadata() -> ServerMetadata {
     metadata
 }
 
-/// A script of its own for each request but the check of a remembered client, which gets the redirect
-/// to a login page.
+/// Responds from a script, except to the check of a remembered client, which gets the redirect to a
+/// login page.
 #[derive(Debug)]
 struct AfterLoginPage(Arc<ScriptedHttp>);
 
@@ -362,19 +368,20 @@ impl HttpClient for AfterLoginPage {
     }
 }
 
-/// A login at a server with this metadata that plays this script.
+/// Returns a login at a server with this metadata that responds from this script.
 fn scripted(
     metadata: ServerMetadata,
-    script: impl IntoIterator<Item = Answer>,
+    script: impl IntoIterator<Item = ScriptedResponse>,
 ) -> (Fixture, Arc<ScriptedHttp>) {
-    let mut fixture = Fixture::of(r#"{"url": "https://mcp.example/mcp", "exchanges": []}"#);
+    let mut fixture =
+        Fixture::from_transcript(r#"{"url": "https://mcp.example/mcp", "exchanges": []}"#);
     let http = Arc::new(ScriptedHttp::new(script));
     fixture.platform.http = Arc::new(AfterLoginPage(Arc::clone(&http)));
     fixture.options.discovery.manual = Some(metadata);
     (fixture, http)
 }
 
-fn registration(other: &Value) -> Answer {
+fn registration(other: &Value) -> ScriptedResponse {
     let mut body = json!({
         "client_id": "c",
         "client_secret": "planted-client-secret",
@@ -382,7 +389,7 @@ fn registration(other: &Value) -> Answer {
     });
     let other = other.as_object().unwrap().clone();
     body.as_object_mut().unwrap().extend(other);
-    answer(201, &body)
+    response(201, &body)
 }
 
 fn paths(http: &ScriptedHttp) -> Vec<String> {
@@ -391,9 +398,9 @@ fn paths(http: &ScriptedHttp) -> Vec<String> {
 }
 
 /// The `servers_complex_auth_streamhttp` example of rmcp: no list of methods, a secret although none
-/// was asked for, and no method beside it. It looks for `client_id` in the form alone.
+/// was requested, and no method with it. It reads `client_id` only from the body.
 #[tokio::test]
-async fn a_secret_that_was_not_asked_for_is_sent_as_rmcps_example_takes_it() {
+async fn an_unrequested_secret_is_sent_as_the_rmcp_example_accepts_it() {
     let mut metadata = metadata();
     metadata.token_endpoint_auth_methods_supported = None;
     let registered = json!({
@@ -404,8 +411,8 @@ async fn a_secret_that_was_not_asked_for_is_sent_as_rmcps_example_takes_it() {
     });
     let words = "invalid client id or redirect uri";
     let script = [
-        answer(201, &registered),
-        answer(
+        response(201, &registered),
+        response(
             400,
             &json!({"error": "invalid_client", "error_description": words}),
         ),
@@ -414,19 +421,19 @@ async fn a_secret_that_was_not_asked_for_is_sent_as_rmcps_example_takes_it() {
     let (fixture, http) = scripted(metadata, script);
     fixture.login().await;
     let requests = http.requests();
-    let asked: Value = serde_json::from_slice(&requests[0].body).unwrap();
-    assert_eq!(asked["token_endpoint_auth_method"], "none");
+    let registered_as: Value = serde_json::from_slice(&requests[0].body).unwrap();
+    assert_eq!(registered_as["token_endpoint_auth_method"], "none");
     let basic = Sent::basic("client-7b0cd2e5:planted-client-secret");
     assert_eq!(
         sent(&requests[1..]),
-        [basic.clone(), basic.naming("client-7b0cd2e5")]
+        [basic.clone(), basic.with_client_id("client-7b0cd2e5")]
     );
 }
 
-/// RFC 7591 §3.2.1: the response has what was registered. Where it has not, what was asked for is
-/// taken, and a method that the server does not list is replaced by one that it does.
+/// RFC 7591 §3.2.1: the response has what was registered. Where it has not, the requested method is
+/// used, and a method that the server does not list is replaced by one that it lists.
 #[tokio::test]
-async fn the_method_of_a_registration_is_the_one_that_was_returned() {
+async fn the_registered_auth_method_is_the_one_in_the_response() {
     let basic = || Sent::basic("c:planted-client-secret");
     let post = || Sent::form("c").with_secret("planted-client-secret");
     for (listed, returned, expected) in [
@@ -471,26 +478,26 @@ async fn the_method_of_a_registration_is_the_one_that_was_returned() {
     }
 }
 
-/// Some servers take both together for two mechanisms of authentication (RFC 6749 §5.2).
+/// Some servers read both as two authentication methods in one request (RFC 6749 §5.2).
 #[tokio::test]
-async fn a_client_is_sent_twice_at_most_and_the_first_refusal_is_told() {
+async fn client_authentication_is_tried_twice_at_most_and_the_first_error_is_reported() {
     for second in [
-        refused(),
-        answer(401, &json!({"error": "unauthorized_client"})),
-        answer(
+        invalid_client(),
+        response(401, &json!({"error": "unauthorized_client"})),
+        response(
             400,
             &json!({"error": "invalid_request", "error_description": "two mechanisms"}),
         ),
-        answer(
+        response(
             400,
             &json!({
                 "error": "invalid_request",
-                "error_description": "client_id in the form beside client_secret_basic",
+                "error_description": "client_id in the body beside client_secret_basic",
             }),
         ),
-        answer(403, &json!({"message": "blocked"})),
+        response(403, &json!({"message": "blocked"})),
     ] {
-        let script = [registration(&json!({})), refused(), second, tokens()];
+        let script = [registration(&json!({})), invalid_client(), second, tokens()];
         let (fixture, http) = scripted(metadata(), script);
         let error = fixture.try_login().await.unwrap_err();
         let expected = "`invalid_client`: Missing client_id (HTTP 401)";
@@ -500,17 +507,17 @@ async fn a_client_is_sent_twice_at_most_and_the_first_refusal_is_told() {
     }
 }
 
-/// The grant is refused, and not the client: nothing is learned from a second request.
+/// The server rejects the grant and not the client: a retry would not help.
 #[tokio::test]
-async fn another_refusal_is_not_sent_again() {
+async fn other_errors_are_not_retried() {
     for refusal in [
-        answer(400, &json!({"error": "invalid_grant"})),
-        answer(400, &json!({"error": "unauthorized_client"})),
-        answer(
+        response(400, &json!({"error": "invalid_grant"})),
+        response(400, &json!({"error": "unauthorized_client"})),
+        response(
             400,
             &json!({"error": "invalid_request", "error_description": "client_id"}),
         ),
-        answer(429, &json!({"error": "invalid_client"})),
+        response(429, &json!({"error": "invalid_client"})),
     ] {
         let script = [registration(&json!({})), refusal, tokens()];
         let (fixture, http) = scripted(metadata(), script);
@@ -519,24 +526,24 @@ async fn another_refusal_is_not_sent_again() {
     }
 }
 
-/// A refusal of the grant after the second request says that the client is known by then.
+/// An error about the grant after the retry shows that the client was authenticated.
 #[tokio::test]
-async fn a_code_that_a_refusal_has_used_up_is_told_and_the_next_login_gets_in() {
-    let spent = answer(400, &json!({"error": "invalid_grant"}));
-    let script = [registration(&json!({})), refused(), spent, tokens()];
+async fn a_code_used_up_by_a_rejected_request_is_reported_and_the_next_login_works() {
+    let spent = response(400, &json!({"error": "invalid_grant"}));
+    let script = [registration(&json!({})), invalid_client(), spent, tokens()];
     let (fixture, http) = scripted(metadata(), script);
     let error = fixture.try_login().await.unwrap_err();
     assert!(error.to_string().contains("invalid_grant"), "{error}");
     fixture.login().await;
     assert_eq!(paths(&http), ["/register", "/token", "/token", "/token"]);
-    let with_id = Sent::basic("c:planted-client-secret").naming("c");
+    let with_id = Sent::basic("c:planted-client-secret").with_client_id("c");
     assert_eq!(sent(&http.requests()[3..]), [with_id]);
 }
 
-/// A new client at the server for each try would be left behind there.
+/// Otherwise each login would leave another client at the server.
 #[tokio::test]
-async fn a_client_that_was_registered_in_this_login_is_kept_and_a_remembered_one_is_not() {
-    let no = [refused(), refused()];
+async fn a_rejected_client_is_kept_only_if_this_login_registered_it() {
+    let no = [invalid_client(), invalid_client()];
     let script = [registration(&json!({}))]
         .into_iter()
         .chain(no.clone())
@@ -572,7 +579,7 @@ fn record(method: AuthMethod, dpop: Option<DpopKey>) -> Record {
         .as_ref()
         .map_or(AuthScheme::Bearer, |_| AuthScheme::DPoP);
     let token = AccessToken::of(scheme, "old").unwrap();
-    let mut tokens = TokenSet::new(token, the_time());
+    let mut tokens = TokenSet::new(token, start_time());
     tokens.refresh_token = Some(Secret::new("planted-refresh-token".to_owned()));
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
     let discovery = Discovery::manual(server, metadata());
@@ -581,7 +588,7 @@ fn record(method: AuthMethod, dpop: Option<DpopKey>) -> Record {
     record
 }
 
-/// A network that lets time pass before each response.
+/// A network that delays each response.
 struct Slow {
     script: ScriptedHttp,
     clock: ManualClock,
@@ -596,8 +603,8 @@ impl HttpClient for Slow {
     }
 }
 
-fn slow(delay: u64, script: impl IntoIterator<Item = Answer>) -> (Platform, Arc<Slow>) {
-    let clock = ManualClock::new(the_time());
+fn slow(delay: u64, script: impl IntoIterator<Item = ScriptedResponse>) -> (Platform, Arc<Slow>) {
+    let clock = ManualClock::new(start_time());
     let http = Arc::new(Slow {
         script: ScriptedHttp::new(script),
         clock: clock.clone(),
@@ -612,9 +619,9 @@ fn slow(delay: u64, script: impl IntoIterator<Item = Answer>) -> (Platform, Arc<
 }
 
 #[tokio::test]
-async fn the_second_request_has_what_is_left_of_the_deadline() {
+async fn the_retry_has_the_rest_of_the_deadline() {
     for (delay, expected) in [(0, vec![30, 30]), (20, vec![30, 10]), (30, vec![30])] {
-        let (platform, http) = slow(delay, [refused(), tokens()]);
+        let (platform, http) = slow(delay, [invalid_client(), tokens()]);
         let outcome = refresh(&platform, &record(AuthMethod::Basic, None)).await;
         assert_eq!(outcome.is_ok(), expected.len() == 2, "{outcome:?}");
         let requests = http.script.requests();
@@ -623,27 +630,27 @@ async fn the_second_request_has_what_is_left_of_the_deadline() {
     }
 }
 
-/// The refresh token may be spent by then, so the first refusal does not hide it.
+/// The retry may have used the refresh token, so the first error must not hide that.
 #[tokio::test]
-async fn a_second_request_that_is_lost_leaves_the_doubt_that_it_should() {
+async fn a_lost_retry_is_reported_as_possibly_received() {
     let lost = Err(HttpErrorKind::Interrupted("cut".to_owned()));
-    let (platform, _) = slow(0, [refused(), lost]);
+    let (platform, _) = slow(0, [invalid_client(), lost]);
     let error = refresh(&platform, &record(AuthMethod::Basic, None)).await;
     let error = error.unwrap_err();
     assert!(matches!(error, TokenRefreshError::Http(_)), "{error}");
 
-    let (platform, _) = slow(0, [refused(), answer(502, &json!({}))]);
+    let (platform, _) = slow(0, [invalid_client(), response(502, &json!({}))]);
     let error = refresh(&platform, &record(AuthMethod::Basic, None)).await;
     assert!(error.unwrap_err().to_string().contains("502"));
 }
 
-/// The same, by a session: a refusal of the refresh token after that is no revocation.
+/// The same in a session: a rejected refresh token after that does not mean a revocation.
 #[tokio::test]
-async fn a_session_knows_that_the_second_request_may_have_spent_the_refresh_token() {
+async fn a_session_records_that_the_retry_may_have_used_the_refresh_token() {
     let lost = Err(HttpErrorKind::Interrupted("cut".to_owned()));
-    let spent = answer(400, &json!({"error": "invalid_grant"}));
-    let (mut platform, http) = slow(0, [refused(), lost, refused(), spent]);
-    platform.clock = Arc::new(ManualClock::auto_advancing(the_time()));
+    let spent = response(400, &json!({"error": "invalid_grant"}));
+    let (mut platform, http) = slow(0, [invalid_client(), lost, invalid_client(), spent]);
+    platform.clock = Arc::new(ManualClock::auto_advancing(start_time()));
     let session = session(&platform, &TokenStore::memory()).await;
     let error = bounded(session.refresh()).await.unwrap_err();
     let is_interrupted = matches!(
@@ -654,12 +661,12 @@ async fn a_session_knows_that_the_second_request_may_have_spent_the_refresh_toke
     assert_eq!(http.script.requests().len(), 4);
 }
 
-/// A session outlives a registration that a wider one has replaced: what the server says of the old
-/// client is not about the new one.
+/// A session can be older than the stored registration: an error about its client is not an error
+/// about the new client.
 #[tokio::test]
-async fn a_refusal_of_a_replaced_client_does_not_remove_the_newer_registration() {
+async fn rejecting_a_replaced_client_does_not_remove_the_newer_registration() {
     for (kept, is_removed) in [("d", false), ("c", true)] {
-        let (platform, _) = slow(0, [refused(), refused()]);
+        let (platform, _) = slow(0, [invalid_client(), invalid_client()]);
         let store = TokenStore::memory();
         let ClientIdentity::Registered(mut own) = record(AuthMethod::Basic, None).identity else {
             panic!();
@@ -684,7 +691,7 @@ async fn session(platform: &Platform, store: &TokenStore) -> Session {
 }
 
 #[tokio::test]
-async fn each_of_the_two_requests_has_a_proof_and_its_nonce() {
+async fn both_requests_have_a_proof_and_its_nonce() {
     let nonce = || {
         let mut headers = HeaderMap::new();
         headers.insert("dpop-nonce", "n-1".parse().unwrap());
@@ -692,13 +699,13 @@ async fn each_of_the_two_requests_has_a_proof_and_its_nonce() {
         Ok(Response::new(StatusCode::BAD_REQUEST, headers, body))
     };
     let bound = json!({"access_token": "a", "token_type": "DPoP"});
-    let (platform, http) = slow(0, [refused(), nonce(), answer(200, &bound)]);
+    let (platform, http) = slow(0, [invalid_client(), nonce(), response(200, &bound)]);
     let key = DpopKey::generate().unwrap();
     let record = record(AuthMethod::Basic, Some(key));
     refresh(&platform, &record).await.unwrap();
     let requests = http.script.requests();
     let basic = Sent::basic("c:planted-client-secret");
-    let with_id = basic.clone().naming("c");
+    let with_id = basic.clone().with_client_id("c");
     assert_eq!(sent(&requests), [basic, with_id.clone(), with_id]);
     let proofs = requests.iter().map(|r| r.headers["dpop"].clone());
     let proofs: std::collections::HashSet<_> = proofs.collect();
@@ -706,18 +713,18 @@ async fn each_of_the_two_requests_has_a_proof_and_its_nonce() {
 }
 
 #[tokio::test]
-async fn a_device_login_learns_it_at_the_first_request() {
+async fn a_device_login_adapts_at_the_device_authorization_request() {
     let code = json!({
         "device_code": "planted-device-code",
         "user_code": "WDJB-MJHT",
         "verification_uri": "https://as.example/device",
         "expires_in": 900,
     });
-    let pending = || answer(400, &json!({"error": "authorization_pending"}));
+    let pending = || response(400, &json!({"error": "authorization_pending"}));
     let script = [
         registration(&json!({})),
-        answer(200, &code),
-        refused(),
+        response(200, &code),
+        invalid_client(),
         pending(),
         pending(),
         tokens(),
@@ -727,19 +734,19 @@ async fn a_device_login_learns_it_at_the_first_request() {
     metadata.device_authorization_endpoint =
         Some(EndpointUrl::parse(url, AddressSpace::Public).unwrap());
     let (mut fixture, http) = scripted(metadata, script);
-    fixture.platform.clock = Arc::new(ManualClock::auto_advancing(the_time()));
+    fixture.platform.clock = Arc::new(ManualClock::auto_advancing(start_time()));
     fixture.options.grant = Some("device_code".to_owned());
     fixture.login().await;
     let basic = Sent::basic("c:planted-client-secret");
-    let with_id = basic.clone().naming("c");
+    let with_id = basic.clone().with_client_id("c");
     let polls = [basic, with_id.clone(), with_id.clone(), with_id];
     assert_eq!(sent(&http.requests()[2..]), polls);
 }
 
-/// The registration of Canaille 0.3.6: a secret for a client without one, and a list for revocation
-/// that has Basic alone.
+/// The registration of Canaille 0.3.6: a secret for a public client, and a list for revocation that
+/// has only `client_secret_basic`.
 #[tokio::test]
-async fn canaille_revokes_for_a_client_that_sends_its_secret_there_alone() {
+async fn canaille_revokes_for_a_client_that_sends_its_secret_only_to_revocation() {
     let listed = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
     let mut metadata = metadata();
     metadata.token_endpoint_auth_methods_supported = listed(&[
@@ -755,7 +762,7 @@ async fn canaille_revokes_for_a_client_that_sends_its_secret_there_alone() {
         "response_types": ["code"],
         "token_endpoint_auth_method": "none",
     }));
-    let revoked = || answer(200, &json!({}));
+    let revoked = || response(200, &json!({}));
     let script = [registered, tokens(), revoked(), revoked()];
     let (fixture, http) = scripted(metadata, script);
     fixture.login().await;
@@ -767,7 +774,7 @@ async fn canaille_revokes_for_a_client_that_sends_its_secret_there_alone() {
 
 /// RFC 8414 §2, from the document to the request.
 #[test]
-fn the_list_for_revocation_is_read_and_else_that_of_the_token_endpoint_counts() {
+fn revocation_uses_its_own_method_list_or_that_of_the_token_endpoint() {
     let read = |more: Value| {
         let mut document = json!({
             "issuer": "https://as.example",
@@ -787,16 +794,16 @@ fn the_list_for_revocation_is_read_and_else_that_of_the_token_endpoint_counts() 
 }
 
 #[tokio::test]
-async fn only_a_missing_secret_is_sent_empty_and_only_once() {
+async fn only_a_missing_secret_is_sent_as_an_empty_one_and_only_once() {
     let missing = || {
         let words = "client_secret: Field required";
-        answer(
+        response(
             400,
             &json!({"error": "invalid_request", "error_description": words}),
         )
     };
     let other = || {
-        answer(
+        response(
             400,
             &json!({"error": "invalid_request", "error_description": "token"}),
         )
@@ -807,7 +814,7 @@ async fn only_a_missing_secret_is_sent_empty_and_only_once() {
     ] {
         let mut metadata = metadata();
         metadata.token_endpoint_auth_methods_supported = Some(vec!["none".to_owned()]);
-        let public = answer(201, &json!({"client_id": "c"}));
+        let public = response(201, &json!({"client_id": "c"}));
         let script = [public, tokens()].into_iter().chain(script);
         let (fixture, http) = scripted(metadata, script);
         fixture.login().await;
@@ -819,10 +826,10 @@ async fn only_a_missing_secret_is_sent_empty_and_only_once() {
 
 /// A server that responds after four seconds has one second left for the second request.
 #[tokio::test]
-async fn five_seconds_are_the_most_for_all_requests_of_a_logout() {
+async fn all_requests_of_a_logout_take_five_seconds_at_most() {
     let words = "client_secret: Field required";
     let missing = || {
-        answer(
+        response(
             400,
             &json!({"error": "invalid_request", "error_description": words}),
         )
@@ -840,7 +847,7 @@ async fn five_seconds_are_the_most_for_all_requests_of_a_logout() {
     assert_eq!(deadlines.collect::<Vec<_>>()[..2], [5, 1]);
 }
 
-/// No transcript has a secret of the server that it was recorded at.
+/// No transcript contains a secret of the server at which it was recorded.
 #[test]
 fn transcripts_are_redacted() {
     let seen: Mutex<usize> = Mutex::default();

@@ -1,10 +1,10 @@
-//! `docs/conformance.md` is true: every requirement has its row, and every test in it exists.
+//! The checks of `docs/conformance.md`: every requirement has a row, and every test in it exists.
 
 use std::{fs, path::Path};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/conformance.md");
 
-/// How many requirements each section has.
+/// The number of requirements in each section.
 const SECTIONS: [(char, usize); 12] = [
     ('A', 9),
     ('B', 7),
@@ -24,12 +24,12 @@ fn table() -> String {
     fs::read_to_string(TABLE).unwrap()
 }
 
-/// The text between each pair of backquotes.
+/// Returns the text between each pair of backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Whether `file` has a test of that name. Paths are relative to the tests, or begin with `src/`;
+/// Returns whether `file` has a test of that name. Paths are relative to the tests, or begin with `src/`;
 /// those that begin with `cli/` are relative to the tests of the command.
 pub(crate) fn exists(file: &str, test: &str) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -43,7 +43,7 @@ pub(crate) fn exists(file: &str, test: &str) -> bool {
     code.match_indices(&format!("fn {test}(")).any(|(at, _)| {
         let before = code[..at].trim_end();
         let before = before.strip_suffix("async").unwrap_or(before);
-        // An attribute: that of a test.
+        // The attribute of a test.
         before.trim_end().ends_with(']')
     })
 }
@@ -75,7 +75,7 @@ fn every_requirement_has_one_row() {
 }
 
 #[test]
-fn every_row_says_who_covers_it() {
+fn every_row_has_a_test_or_a_reason() {
     let table = table();
     let is_row = |line: &&str| {
         let mut start = line.strip_prefix("| ").unwrap_or_default().chars();

@@ -1,9 +1,9 @@
-//! Processes that die, and disks that fail, at any moment of a save, a deletion or a refresh: the
-//! store has the old record or the new one, and what was said to be stored is there (H105, H140,
-//! H142).
+//! Processes that are killed, and disks that fail, at any moment of a save, a deletion or a refresh: the
+//! store contains the old record or the new one, and every reported save is in the store
+//! (docs/hostile.md H105, H140, H142).
 //!
-//! `MCP_OAUTH_TEST_CRASHES` says how many children are killed in all; 10,000 is the figure to trust,
-//! and the default is a quick look.
+//! `MCP_OAUTH_TEST_CRASHES` sets the total number of killed children: 10,000 gives a reliable result, the
+//! default is a quick check.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 
 use self::{
     child::Work,
-    fixture::{Place, testbed},
+    fixture::{StoreFixture, testbed},
 };
-use crate::herd::{
-    chance::{Dice, moment, timed},
-    process::{Process, figure},
+use crate::concurrent_refresh::{
+    process::{Process, env_number},
+    random_kill::{Random, timed, wait_precisely},
 };
 
 mod child;
@@ -32,27 +32,27 @@ mod power_loss;
 #[cfg(target_os = "linux")]
 mod strace;
 
-/// How many stores there are for each kind of work, side by side.
+/// The number of parallel stores for each kind of work.
 const LANES: u64 = 2;
 const KINDS: u64 = 3;
 
-/// One store, whose children are killed one after the other.
+/// One store and its children, which are killed one after the other.
 struct Lane {
-    place: Place,
+    setup: StoreFixture,
     work: Work,
-    dice: Dice,
-    /// How long the work takes once.
-    usual: Duration,
+    random: Random,
+    /// The time that the work takes once.
+    mean: Duration,
     cycles: u64,
     lost: u64,
-    in_doubt: u64,
-    /// The refresh token that the last child may have spent: the server had not said so yet.
-    doubtful: Option<String>,
+    interrupted: u64,
+    /// The refresh token that the last child may have spent: the request had not reached the server yet.
+    possibly_spent: Option<String>,
 }
 
-/// Kills the children of all lanes, and says what came of it.
+/// Kills the children of all lanes, and prints the results.
 async fn kill(work: Work) {
-    let cycles = figure("MCP_OAUTH_TEST_CRASHES", 240).div_ceil(LANES * KINDS);
+    let cycles = env_number("MCP_OAUTH_TEST_CRASHES", 240).div_ceil(LANES * KINDS);
     let lanes = (0..LANES).map(|lane| async move {
         let mut lane = Lane::new(work, lane).await;
         for _ in 0..cycles {
@@ -62,9 +62,9 @@ async fn kill(work: Work) {
     });
     for lane in lanes.collect::<JoinSet<_>>().join_all().await {
         eprintln!(
-            "{work:?}: {} killed within {:?}; {} logins lost, each between the answer and the save; \
+            "{work:?}: {} killed within {:?}; {} logins lost, each between the response and the save; \
              {} more left a note",
-            lane.cycles, lane.usual, lane.lost, lane.in_doubt
+            lane.cycles, lane.mean, lane.lost, lane.interrupted
         );
     }
 }
@@ -88,123 +88,131 @@ impl Lane {
     async fn new(work: Work, number: u64) -> Self {
         let testbed = testbed().await;
         Self {
-            place: Place::new(&testbed, work).await,
+            setup: StoreFixture::new(&testbed, work).await,
             work,
-            dice: Dice::new(100 * (number + 1) + work as u64),
-            usual: Duration::ZERO,
+            random: Random::new(100 * (number + 1) + work as u64),
+            mean: Duration::ZERO,
             cycles: 0,
             lost: 0,
-            in_doubt: 0,
-            doubtful: None,
+            interrupted: 0,
+            possibly_spent: None,
         }
     }
 
     fn testbed(&self) -> &Testbed {
-        &self.place.fixture.testbed
+        &self.setup.fixture.testbed
     }
 
     async fn cycle(&mut self) {
         self.cycles += 1;
         let name = (1_000_000 * self.cycles).to_string();
-        let mut child = Process::start(self.place.job(self.work, &name).for_ever());
-        let mut said = vec![child.hear().await.expect("it works")];
-        for _ in 0..=self.dice.below(2) {
-            if said[0].starts_with("error") {
+        let mut child = Process::start(self.setup.job(self.work, &name).until_killed());
+        let mut reports = vec![child.receive().await.expect("the child works")];
+        for _ in 0..=self.random.below(2) {
+            if reports[0].starts_with("error") {
                 break;
             }
-            let (word, time) = timed(child.hear()).await;
-            said.extend(word);
-            // A mean that forgets: other programs slow this one down for a while.
-            self.usual = if self.usual.is_zero() {
+            let (report, time) = timed(child.receive()).await;
+            reports.extend(report);
+            // A moving average: other programs slow this one down for a while.
+            self.mean = if self.mean.is_zero() {
                 time
             } else {
-                (7 * self.usual + time) / 8
+                (7 * self.mean + time) / 8
             };
         }
-        moment(self.dice.within(self.usual + self.usual / 4)).await;
+        wait_precisely(self.random.within(self.mean + self.mean / 4)).await;
         child.kill().await;
-        // What it said since is still in the pipe.
-        while let Some(word) = child.hear().await {
-            said.push(word);
+        // Its last reports are still in the pipe.
+        while let Some(report) = child.receive().await {
+            reports.push(report);
         }
         match self.work {
-            Work::Save => self.check_save(&said).await,
-            Work::Delete | Work::DeleteAndInsert => self.check_deletion(&said).await,
-            Work::Refresh => self.check_refresh(&said).await,
-            Work::Begin | Work::Rekey => panic!("what comes of {:?}?", self.work),
+            Work::Save => self.check_save(&reports).await,
+            Work::Delete | Work::DeleteAndInsert => self.check_deletion(&reports).await,
+            Work::Refresh => self.check_refresh(&reports).await,
+            Work::Begin | Work::Rekey => panic!("no check for {:?}", self.work),
         }
-        self.place.assert_the_next_write_clears_up().await;
-        self.testbed().forget_requests();
+        self.setup.assert_next_write_cleans_up().await;
+        self.testbed().clear_requests();
     }
 
-    async fn check_save(&self, said: &[String]) {
-        let last = saved(said.last().unwrap()).expect("it saves");
-        let found = self.place.number().await.expect("it deletes nothing");
+    async fn check_save(&self, reports: &[String]) {
+        let last = saved(reports.last().unwrap()).expect("the child saves");
+        let found = self
+            .setup
+            .number()
+            .await
+            .expect("the child deletes nothing");
         assert!(
             found == last || found == last + 1,
-            "{last} was said to be saved, and {found} is there"
+            "{last} was reported as saved, but {found} is stored"
         );
     }
 
-    async fn check_deletion(&self, said: &[String]) {
-        let found = self.place.number().await;
-        let last = said.last().unwrap();
-        // What was saved it may have begun to delete; after a deletion it may have saved the next.
+    async fn check_deletion(&self, reports: &[String]) {
+        let found = self.setup.number().await;
+        let last = reports.last().unwrap();
+        // After a save the child may have started to delete it; after a deletion it may have saved the next.
         let next = saved(last).unwrap_or_else(|| {
             assert_eq!(last, "deleted");
-            saved(&said[said.len() - 2]).expect("it does both in turn") + 1
+            saved(&reports[reports.len() - 2]).expect("the child alternates") + 1
         });
         assert!(
             found.is_none_or(|found| found == next),
-            "after {said:?} there is {found:?}"
+            "after {reports:?} the store has {found:?}"
         );
     }
 
-    /// The login is lost only if the refresh token that is stored is spent, and then the next
-    /// holder finds the note.
-    async fn check_refresh(&mut self, said: &[String]) {
-        let last = said.last().unwrap();
+    /// Checks that the login is lost only if the stored refresh token is spent, and that the store then
+    /// contains the note.
+    async fn check_refresh(&mut self, reports: &[String]) {
+        let last = reports.last().unwrap();
         let Some(last) = last.strip_prefix("refreshed ") else {
-            return self.check_late_loss(said).await;
+            return self.check_late_loss(reports).await;
         };
-        let lock = self.place.lock().await;
-        let record = lock.record().expect("nobody logs out");
+        let lock = self.setup.lock().await;
+        let record = lock.record().expect("no test logs out");
         let token = record.tokens.access_token.expose();
-        for word in &said[..said.len() - 1] {
-            assert_ne!(word.strip_prefix("refreshed "), Some(token), "{said:?}");
+        for report in &reports[..reports.len() - 1] {
+            assert_ne!(
+                report.strip_prefix("refreshed "),
+                Some(token),
+                "{reports:?}"
+            );
         }
-        let is_lost = self.place.is_lost(record);
-        assert!(
-            !is_lost || last == token,
-            "what was said to be stored is not there"
-        );
+        let is_lost = self.setup.is_lost(record);
+        assert!(!is_lost || last == token, "a reported save is not stored");
         assert!(
             !is_lost || lock.refresh_interrupted(),
             "a refresh token was spent without a note"
         );
-        self.doubtful = lock.refresh_interrupted().then(|| refresh_token(record));
+        self.possibly_spent = lock.refresh_interrupted().then(|| refresh_token(record));
         drop(lock);
         if is_lost {
             self.log_in().await;
-        } else if self.doubtful.is_some() {
-            self.in_doubt += 1;
+        } else if self.possibly_spent.is_some() {
+            self.interrupted += 1;
         }
     }
 
-    /// The request of a child that is dead may reach the server after we have looked. Then the next
-    /// one finds its login lost, and nobody but the dead has spent it.
-    async fn check_late_loss(&mut self, said: &[String]) {
+    /// Checks a loss that the next child finds: the request of a killed child may reach the server after
+    /// `check_refresh`. Then that child has spent the token, and no other.
+    async fn check_late_loss(&mut self, reports: &[String]) {
         let refreshes = self.testbed().requests();
         let sent = refreshes.iter().find_map(|sent| sent.form("refresh_token"));
-        let explained = sent.is_some() && sent == self.doubtful;
-        assert!(explained && said.len() == 1, "a login was lost: {said:?}");
+        let explained = sent.is_some() && sent == self.possibly_spent;
+        assert!(
+            explained && reports.len() == 1,
+            "a login was lost: {reports:?}"
+        );
         self.log_in().await;
     }
 
     async fn log_in(&mut self) {
         self.lost += 1;
-        self.doubtful = None;
-        self.place.fixture.login().await.unwrap();
+        self.possibly_spent = None;
+        self.setup.fixture.login().await.unwrap();
     }
 }
 
@@ -213,6 +221,6 @@ fn refresh_token(record: &Record) -> String {
     token.expose().clone()
 }
 
-fn saved(word: &str) -> Option<u64> {
-    word.strip_prefix("saved ")?.parse().ok()
+fn saved(report: &str) -> Option<u64> {
+    report.strip_prefix("saved ")?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! `docs/dependencies.md` names every crate that we depend on, and no other.
+//! The check that `docs/dependencies.md` names every direct dependency, and no other crate.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -11,8 +11,8 @@ fn text(path: &str) -> String {
     .unwrap()
 }
 
-/// The keys of `[workspace.dependencies]` but our own crates.
-fn in_the_manifest() -> BTreeSet<String> {
+/// Returns the keys of `[workspace.dependencies]` without the crates of this workspace.
+fn manifest_crates() -> BTreeSet<String> {
     let manifest = text("Cargo.toml");
     let (_, table) = manifest.split_once("[workspace.dependencies]").unwrap();
     let lines = table.lines().take_while(|line| !line.starts_with('['));
@@ -21,8 +21,8 @@ fn in_the_manifest() -> BTreeSet<String> {
     keys.map(str::to_owned).collect()
 }
 
-/// The first cell of each row of the tables whose header begins with `crate`.
-fn in_the_document() -> BTreeSet<String> {
+/// Returns the crates in the first cell of each row.
+fn documented_crates() -> BTreeSet<String> {
     let document = text("docs/dependencies.md");
     let rows = document.lines().filter(|line| line.starts_with("| `"));
     rows.flat_map(|row| {
@@ -38,6 +38,6 @@ fn in_the_document() -> BTreeSet<String> {
 }
 
 #[test]
-fn each_crate_that_we_depend_on_has_its_reason() {
-    assert_eq!(in_the_document(), in_the_manifest());
+fn every_direct_dependency_has_a_reason() {
+    assert_eq!(documented_crates(), manifest_crates());
 }

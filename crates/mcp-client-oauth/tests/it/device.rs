@@ -1,5 +1,5 @@
-//! The device grant: by its rules, with a scripted server, a clock that flies and a person who looks;
-//! and against the testbed.
+//! The device grant: with a scripted server, a clock that advances automatically and a recorded
+//! interaction; and against the testbed.
 
 use std::{
     sync::Arc,
@@ -23,7 +23,7 @@ use mcp_client_oauth::{
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::support::{bounded, the_time};
+use crate::support::{bounded, start_time};
 
 mod logging_in;
 mod polling;
@@ -34,44 +34,44 @@ mod testbed;
 const SERVER: &str = "https://mcp.example/mcp";
 const URN: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-type Answer = Result<Response, HttpErrorKind>;
+type ScriptedResponse = Result<Response, HttpErrorKind>;
 
 #[expect(
     clippy::unnecessary_wraps,
     reason = "an answer in a script may also be a failure"
 )]
-fn response(status: u16, body: &Value) -> Answer {
+fn response(status: u16, body: &Value) -> ScriptedResponse {
     let status = StatusCode::from_u16(status).unwrap();
     Ok(Response::new(status, HeaderMap::new(), body.to_string()))
 }
 
-fn word(word: &str) -> Answer {
-    response(400, &json!({"error": word}))
+fn error_response(error: &str) -> ScriptedResponse {
+    response(400, &json!({"error": error}))
 }
 
-fn pending() -> Answer {
-    word("authorization_pending")
+fn pending() -> ScriptedResponse {
+    error_response("authorization_pending")
 }
 
-fn slow_down() -> Answer {
-    word("slow_down")
+fn slow_down() -> ScriptedResponse {
+    error_response("slow_down")
 }
 
-fn unreachable() -> Answer {
-    Err(HttpErrorKind::Connect("nobody is there".to_owned()))
+fn unreachable() -> ScriptedResponse {
+    Err(HttpErrorKind::Connect("connection refused".to_owned()))
 }
 
 #[expect(
     clippy::unnecessary_wraps,
     reason = "an answer in a script may also be a failure"
 )]
-fn unavailable(retry_after: Option<&'static str>) -> Answer {
+fn unavailable(retry_after: Option<&'static str>) -> ScriptedResponse {
     let retry_after = retry_after.map(HeaderValue::from_static);
     let headers = HeaderMap::from_iter(retry_after.map(|value| (header::RETRY_AFTER, value)));
     Ok(Response::new(StatusCode::SERVICE_UNAVAILABLE, headers, ""))
 }
 
-fn tokens() -> Answer {
+fn tokens() -> ScriptedResponse {
     response(
         200,
         &json!({
@@ -106,7 +106,7 @@ fn code_without(member: &str) -> Value {
     code
 }
 
-/// An authorization server with a device endpoint.
+/// Returns the metadata of an authorization server with a device endpoint.
 fn metadata() -> ServerMetadata {
     let at = |path: &str| {
         let url = format!("https://as.example/{path}");
@@ -122,7 +122,7 @@ fn metadata() -> ServerMetadata {
     metadata
 }
 
-/// A login with the device grant, by a client that was registered by hand.
+/// Returns options for a device login with a pre-registered client.
 fn options() -> LoginOptions {
     let mut options = LoginOptions::default();
     options.grant = Some("device_code".to_owned());
@@ -132,33 +132,33 @@ fn options() -> LoginOptions {
     options
 }
 
-/// A scripted server, and everything that a login with it needs.
+/// A scripted server, and what a login with it needs.
 struct Fixture {
     http: Arc<ScriptedHttp>,
     clock: ManualClock,
-    person: Arc<RecordedInteraction>,
+    user: Arc<RecordedInteraction>,
     platform: Platform,
     store: TokenStore,
 }
 
 impl Fixture {
-    /// A server that gives `code`, and then these answers; afterwards nobody is there.
-    fn of(code: &Value, polls: impl IntoIterator<Item = Answer>) -> Self {
-        Self::playing([response(200, code)].into_iter().chain(polls))
+    /// A server that responds with `code`, then with these responses; then the connection fails.
+    fn with_polls(code: &Value, polls: impl IntoIterator<Item = ScriptedResponse>) -> Self {
+        Self::with_script([response(200, code)].into_iter().chain(polls))
     }
 
-    fn playing(script: impl IntoIterator<Item = Answer>) -> Self {
-        Self::with(script, ManualClock::auto_advancing(the_time()))
+    fn with_script(script: impl IntoIterator<Item = ScriptedResponse>) -> Self {
+        Self::with_clock(script, ManualClock::auto_advancing(start_time()))
     }
 
-    fn with(script: impl IntoIterator<Item = Answer>, clock: ManualClock) -> Self {
+    fn with_clock(script: impl IntoIterator<Item = ScriptedResponse>, clock: ManualClock) -> Self {
         let http = Arc::new(ScriptedHttp::new(script));
-        let person = Arc::new(RecordedInteraction::default());
+        let user = Arc::new(RecordedInteraction::default());
         Self {
-            platform: Platform::new(http.clone(), Arc::new(clock.clone()), person.clone()),
+            platform: Platform::new(http.clone(), Arc::new(clock.clone()), user.clone()),
             http,
             clock,
-            person,
+            user,
             store: TokenStore::memory(),
         }
     }
@@ -178,7 +178,7 @@ impl Fixture {
         .await
     }
 
-    async fn refused(&self) -> AuthorizationError {
+    async fn login_error(&self) -> AuthorizationError {
         match self.login().await.unwrap_err() {
             Error::Authorization(cause) => cause,
             other => panic!("{other}"),
@@ -194,7 +194,7 @@ impl Fixture {
             .map(|(record, _)| record)
     }
 
-    /// The requests to a path, in order.
+    /// Returns the requests to a path, in order.
     fn requests(&self, path: &str) -> Vec<Request> {
         let mut requests = self.http.requests();
         requests.retain(|request| request.url.path() == path);
@@ -206,23 +206,23 @@ impl Fixture {
     }
 
     fn prompt(&self) -> DevicePrompt {
-        let prompts = self.person.prompts();
+        let prompts = self.user.prompts();
         assert_eq!(prompts.len(), 1);
         prompts[0].clone()
     }
 
-    /// The waits between the polls, in seconds.
+    /// Returns the waits between the polls, in seconds.
     fn waits(&self) -> Vec<u64> {
         self.clock.slept().iter().map(Duration::as_secs).collect()
     }
 
     fn elapsed(&self) -> u64 {
-        let elapsed = self.clock.now().duration_since(the_time());
+        let elapsed = self.clock.now().duration_since(start_time());
         elapsed.unwrap().as_secs()
     }
 }
 
-/// The form of a request, in order.
+/// Returns the form fields of a request, in order.
 fn form(request: &Request) -> Vec<(String, String)> {
     form_urlencoded::parse(&request.body).into_owned().collect()
 }

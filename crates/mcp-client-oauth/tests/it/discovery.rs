@@ -1,4 +1,4 @@
-//! Step 1 against the testbed: where metadata is looked for, in which order, and whose it may be.
+//! Step 1 against the testbed: where metadata is requested, in which order, and which is accepted.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use mcp_oauth_testbed::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, PRM, bounded, dead_port};
+use crate::support::{Fixture, PRM, bounded, unused_port};
 
-mod kept;
-mod reach;
+mod address_policy;
+mod cached;
 mod refused;
 mod wrong_url;
 
@@ -22,16 +22,19 @@ const PRM_ROOT: &str = "/.well-known/oauth-protected-resource";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
-async fn found(fixture: &Fixture) -> Result<Discovery, Error> {
-    found_with(fixture, &DiscoveryOptions::default()).await
+async fn run_discovery(fixture: &Fixture) -> Result<Discovery, Error> {
+    run_discovery_with(fixture, &DiscoveryOptions::default()).await
 }
 
-async fn found_with(fixture: &Fixture, options: &DiscoveryOptions) -> Result<Discovery, Error> {
+async fn run_discovery_with(
+    fixture: &Fixture,
+    options: &DiscoveryOptions,
+) -> Result<Discovery, Error> {
     bounded(discover(&fixture.platform, &fixture.server, options)).await
 }
 
-async fn failure(fixture: &Fixture) -> DiscoveryError {
-    match found(fixture).await.unwrap_err() {
+async fn discovery_error(fixture: &Fixture) -> DiscoveryError {
+    match run_discovery(fixture).await.unwrap_err() {
         Error::Discovery(cause) => cause,
         other => panic!("{other}"),
     }
@@ -47,7 +50,7 @@ fn prm_field(name: &str, value: impl Into<Value>) -> Fault {
     Fault::PrmField(name.to_owned(), value.into())
 }
 
-/// A document that takes the place of another one.
+/// Replaces the document at a path.
 fn document(path: &str, body: &str, headers: &[(&str, &str)]) -> Fault {
     let headers = headers
         .iter()
@@ -62,8 +65,8 @@ fn document(path: &str, body: &str, headers: &[(&str, &str)]) -> Fault {
     }
 }
 
-/// Method and path of each request; the first two, which are sent at once, in alphabetical order.
-fn trail(fixture: &Fixture) -> Vec<String> {
+/// Returns method and path of each request. The first two are concurrent and therefore sorted.
+fn requested_urls(fixture: &Fixture) -> Vec<String> {
     let requests = fixture.testbed.requests();
     let mut trail: Vec<String> = requests
         .iter()
@@ -74,8 +77,8 @@ fn trail(fixture: &Fixture) -> Vec<String> {
     trail
 }
 
-/// Each way to publish the documents, and the places that are asked, beside the server itself.
-fn places() -> Vec<(Builder, Vec<String>)> {
+/// Returns each way to publish the documents, with the paths that are requested beside the server.
+fn cases() -> Vec<(Builder, Vec<String>)> {
     use MetadataForm::{OAuth, OpenIdAppended, OpenIdInserted};
     let tenant = |form| Testbed::builder().issuer_path("/t1").metadata_at(form);
     let path_first = |rest: &[&str]| {
@@ -115,59 +118,62 @@ fn places() -> Vec<(Builder, Vec<String>)> {
 }
 
 #[tokio::test]
-async fn metadata_is_looked_for_where_and_in_the_order_that_the_specification_says() {
-    for (builder, places) in places() {
+async fn metadata_urls_are_tried_in_the_order_of_the_specification() {
+    for (builder, paths) in cases() {
         let fixture = Fixture::with(builder).await;
-        let discovery = found(&fixture).await.unwrap();
+        let discovery = run_discovery(&fixture).await.unwrap();
         assert_eq!(discovery.issuer().as_str(), fixture.testbed.issuer());
         assert_eq!(
             discovery.resource.as_str(),
             fixture.testbed.server_url().as_str()
         );
-        let mut expected: Vec<String> = places.iter().map(|path| format!("GET {path}")).collect();
+        let mut expected: Vec<String> = paths.iter().map(|path| format!("GET {path}")).collect();
         expected.insert(1, "POST /mcp".to_owned());
-        assert_eq!(trail(&fixture), expected);
+        assert_eq!(requested_urls(&fixture), expected);
     }
 }
 
 #[tokio::test]
-async fn the_usual_place_is_asked_while_the_server_thinks() {
+async fn the_well_known_url_is_requested_while_the_server_is_slow() {
     let fixture = Fixture::start().await;
     fixture
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::Held));
+        .set_fault(Fault::Corrupt(Endpoint::Mcp, Corruption::Held));
     let asked = async {
-        fixture.testbed.arrived(Peer::Mcp, "GET", PRM, 1).await;
+        fixture
+            .testbed
+            .wait_for_requests(Peer::Mcp, "GET", PRM, 1)
+            .await;
         assert_eq!(fixture.last("GET", PRM).status, 200);
         fixture.testbed.release();
     };
-    let (discovery, ()) = bounded(async { tokio::join!(found(&fixture), asked) }).await;
+    let (discovery, ()) = bounded(async { tokio::join!(run_discovery(&fixture), asked) }).await;
     assert!(discovery.is_ok());
     assert_eq!(fixture.testbed.count(Peer::Mcp, "GET", PRM), 1);
 }
 
 #[tokio::test]
-async fn a_challenge_that_is_known_saves_the_question() {
+async fn a_known_challenge_saves_the_unauthenticated_request() {
     let fixture = Fixture::start().await;
     let mut challenge = Challenge::default();
     challenge.resource_metadata = Some(fixture.server.as_url().join(PRM).unwrap().to_string());
     challenge.scope = Some("notes:write".parse().unwrap());
     let mut options = DiscoveryOptions::default();
     options.challenge = Some(challenge.clone());
-    let discovery = found_with(&fixture, &options).await.unwrap();
+    let discovery = run_discovery_with(&fixture, &options).await.unwrap();
     assert_eq!(discovery.challenged_scope, challenge.scope);
     assert_eq!(
-        trail(&fixture),
+        requested_urls(&fixture),
         [format!("GET {OAUTH}"), format!("GET {PRM}")]
     );
 }
 
 #[tokio::test]
-async fn a_challenge_that_says_nothing_is_asked_for_again() {
+async fn an_empty_challenge_is_requested_again() {
     let fixture = Fixture::with(Testbed::builder().challenge_scope(Some("notes:write"))).await;
     let mut options = DiscoveryOptions::default();
     options.challenge = Some(Challenge::default());
-    let discovery = found_with(&fixture, &options).await.unwrap();
+    let discovery = run_discovery_with(&fixture, &options).await.unwrap();
     assert_eq!(
         discovery.challenged_scope.unwrap().to_string(),
         "notes:write"
@@ -175,17 +181,20 @@ async fn a_challenge_that_says_nothing_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn the_origin_may_stand_for_the_resource_and_is_sent_as_it_was_published() {
+async fn the_origin_is_accepted_as_the_resource_and_sent_as_published() {
     let fixture = Fixture::start().await;
     let origin = fixture.server.as_url().origin().ascii_serialization();
     fixture
         .testbed
         .set_fault(prm_field("resource", origin.clone()));
-    assert_eq!(found(&fixture).await.unwrap().resource.as_str(), origin);
+    assert_eq!(
+        run_discovery(&fixture).await.unwrap().resource.as_str(),
+        origin
+    );
 }
 
 #[tokio::test]
-async fn a_web_page_where_metadata_belongs_is_passed_over() {
+async fn an_html_page_at_a_metadata_url_is_skipped() {
     let fixture = Fixture::with(Testbed::builder().prm_at(PrmForm::RootOnly)).await;
     fixture
         .testbed
@@ -193,10 +202,10 @@ async fn a_web_page_where_metadata_belongs_is_passed_over() {
     fixture
         .testbed
         .set_fault(document(OAUTH, "<html></html>", &[]));
-    let discovery = found(&fixture).await.unwrap();
+    let discovery = run_discovery(&fixture).await.unwrap();
     assert_eq!(discovery.issuer().as_str(), fixture.testbed.issuer());
     assert_eq!(
-        trail(&fixture)[2..],
+        requested_urls(&fixture)[2..],
         [
             format!("GET {PRM_ROOT}"),
             format!("GET {OAUTH}"),
@@ -206,43 +215,43 @@ async fn a_web_page_where_metadata_belongs_is_passed_over() {
 }
 
 #[tokio::test]
-async fn web_pages_everywhere_are_named_in_the_error() {
+async fn html_pages_at_every_metadata_url_are_named_in_the_error() {
     let fixture = Fixture::start().await;
     fixture
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::ServerMetadata, Corruption::Html));
-    let error = failure(&fixture).await;
+        .set_fault(Fault::Corrupt(Endpoint::ServerMetadata, Corruption::Html));
+    let error = discovery_error(&fixture).await;
     let DiscoveryError::NoServerMetadata { tried, .. } = &error else {
         panic!("{error}")
     };
     assert!(
-        tried.len() == 2 && tried.iter().all(|place| place.html),
+        tried.len() == 2 && tried.iter().all(|document| document.html),
         "{error}"
     );
     assert!(error.to_string().contains("a web page"), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_no_token_is_called_unprotected() {
-    let fixture = Fixture::with(Testbed::builder().open(true)).await;
-    let error = failure(&fixture).await;
+async fn a_server_that_requires_no_token_is_reported_as_unprotected() {
+    let fixture = Fixture::with(Testbed::builder().unprotected(true)).await;
+    let error = discovery_error(&fixture).await;
     let DiscoveryError::NotProtected {
         status: 200, tried, ..
     } = &error
     else {
         panic!("{error}")
     };
-    let places: Vec<&str> = tried.iter().map(|place| place.url.path()).collect();
-    assert_eq!(places, [PRM, PRM_ROOT]);
+    let paths: Vec<&str> = tried.iter().map(|document| document.url.path()).collect();
+    assert_eq!(paths, [PRM, PRM_ROOT]);
     assert_eq!(Error::from(error).remedy(), Remedy::Reconfigure);
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_not_guessed_about() {
+async fn without_metadata_no_endpoint_is_guessed() {
     for kind in [Legacy::Metadata, Legacy::Endpoints] {
         let fixture = Fixture::with(Testbed::builder().legacy(kind)).await;
         fixture.testbed.set_fault(Fault::NoChallenge);
-        let error = failure(&fixture).await;
+        let error = discovery_error(&fixture).await;
         let is_named = match (kind, &error) {
             (Legacy::Metadata, DiscoveryError::LegacyMetadata { issuer, .. }) => {
                 issuer.as_str() == fixture.testbed.issuer()
@@ -254,7 +263,7 @@ async fn a_server_that_says_nothing_is_not_guessed_about() {
         };
         assert!(is_named, "{error}");
         assert_eq!(
-            trail(&fixture),
+            requested_urls(&fixture),
             [
                 format!("GET {PRM}"),
                 "POST /mcp".to_owned(),
@@ -267,16 +276,16 @@ async fn a_server_that_says_nothing_is_not_guessed_about() {
 }
 
 #[tokio::test]
-async fn a_server_of_the_year_2025_is_logged_in_to_where_that_is_asked_for() {
+async fn the_legacy_option_logs_in_to_a_server_of_2025() {
     for kind in [Legacy::Metadata, Legacy::Endpoints] {
         let fixture = Fixture::with(Testbed::builder().legacy(kind)).await;
-        let discovery = found_with(&fixture, &legacy()).await.unwrap();
+        let discovery = run_discovery_with(&fixture, &legacy()).await.unwrap();
         assert_eq!(discovery.source, DiscoverySource::Legacy);
         assert_eq!(
-            trail(&fixture)[2..],
+            requested_urls(&fixture)[2..],
             [format!("GET {PRM_ROOT}"), format!("GET {OAUTH}")]
         );
-        // spec-checklist L3.
+        // MCP authorization 2025-03-26, "Fallbacks for Servers without Metadata Discovery".
         assert_eq!(
             fixture.last("GET", OAUTH).header("mcp-protocol-version"),
             Some("2025-03-26")
@@ -289,16 +298,19 @@ async fn a_server_of_the_year_2025_is_logged_in_to_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_dead_authorization_server_is_passed_over() {
+async fn an_unreachable_authorization_server_is_skipped() {
     let without = Arc::new(Testbed::builder().without_metadata().start().await.unwrap());
-    let refused = format!("http://127.0.0.1:{}", dead_port());
+    let refused = format!("http://127.0.0.1:{}", unused_port());
     for dead in [refused, without.issuer()] {
         let fixture = Fixture::start().await;
         let issuer = fixture.testbed.issuer();
         fixture
             .testbed
             .set_fault(prm_field("authorization_servers", json!([dead, issuer])));
-        assert_eq!(found(&fixture).await.unwrap().issuer().as_str(), issuer);
+        assert_eq!(
+            run_discovery(&fixture).await.unwrap().issuer().as_str(),
+            issuer
+        );
     }
 }
 
@@ -315,7 +327,7 @@ async fn the_bearer_challenge_is_found_among_others() {
     ] {
         fixture.testbed.clear_faults();
         fixture.testbed.set_fault(Fault::Challenge(lines));
-        let discovery = found(&fixture).await.unwrap();
+        let discovery = run_discovery(&fixture).await.unwrap();
         assert_eq!(discovery.source, DiscoverySource::Metadata(url.clone()));
         assert_eq!(discovery.challenged_scope.unwrap().to_string(), "x");
     }

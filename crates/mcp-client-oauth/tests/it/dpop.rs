@@ -1,5 +1,5 @@
-//! Tokens that are bound to a key (RFC 9449; spec-checklist J8-J10). The testbed looks at every proof
-//! by code of its own: what it lets in was proven, for this very request, and for the first time.
+//! Tokens that are bound to a key (RFC 9449). The testbed verifies each proof with its own code: it
+//! accepts a request only with a valid proof for that request, which was not used before.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -12,7 +12,8 @@ use mcp_client_oauth::{
     proto::token::{AuthScheme, TokenError},
 };
 use mcp_oauth_testbed::{
-    Builder, Corruption, DpopPolicy as Kinds, DpopProof, Endpoint, Fault, Peer, Recorded, Testbed,
+    Builder, Corruption, DpopPolicy as Kinds, DpopProof, Endpoint, Fault, Peer, RecordedRequest,
+    Testbed,
 };
 use serde_json::json;
 use url::Url;
@@ -25,15 +26,15 @@ mod nonces;
 
 const NOTES: &str = "/mcp/notes";
 
-/// A scene in the present: servers take proofs of these minutes only.
+/// Returns a fixture at the current time: servers accept only recent proofs.
 async fn fixture(builder: Builder) -> Fixture {
     let fixture = Fixture::with(builder).await;
     fixture.clock.set(SystemClock::default().now());
     fixture
 }
 
-/// A server that takes tokens of these kinds.
-fn taking(kinds: Kinds) -> Builder {
+/// Returns a server that accepts these token types.
+fn with_token_kinds(kinds: Kinds) -> Builder {
     Testbed::builder().dpop(kinds)
 }
 
@@ -62,15 +63,15 @@ async fn read(fixture: &Fixture, session: &Session) -> Result<Response, Error> {
     bounded(Box::pin(request.send())).await
 }
 
-async fn status(fixture: &Fixture, session: &Session) -> u16 {
+async fn request_status(fixture: &Fixture, session: &Session) -> u16 {
     read(fixture, session).await.unwrap().status.as_u16()
 }
 
-fn asked(fixture: &Fixture) -> usize {
+fn request_count(fixture: &Fixture) -> usize {
     fixture.testbed.count(Peer::Mcp, "GET", NOTES)
 }
 
-/// The proofs that came to this path, in order.
+/// Returns the proofs in the requests to this path, in order.
 fn proofs(fixture: &Fixture, path: &str) -> Vec<DpopProof> {
     let requests = fixture.testbed.requests().into_iter();
     let requests = requests.filter(|request| request.path == path);
@@ -81,17 +82,20 @@ fn proofs(fixture: &Fixture, path: &str) -> Vec<DpopProof> {
 
 fn all_proofs(fixture: &Fixture) -> Vec<DpopProof> {
     let requests = fixture.testbed.requests();
-    requests.iter().filter_map(Recorded::dpop_proof).collect()
+    requests
+        .iter()
+        .filter_map(RecordedRequest::dpop_proof)
+        .collect()
 }
 
-/// A name for the key that a proof was signed with.
+/// Returns the thumbprint of the key that signed a proof.
 fn thumbprint(proof: &DpopProof) -> String {
     proof.thumbprint.clone().unwrap()
 }
 
 #[tokio::test]
-async fn a_server_that_wants_bound_tokens_is_used_with_them() {
-    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+async fn a_server_that_requires_bound_tokens_gets_them() {
+    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
     let mut url = notes(&fixture);
     url.set_query(Some("secret=planted"));
     url.set_fragment(Some("planted"));
@@ -117,49 +121,52 @@ async fn a_server_that_wants_bound_tokens_is_used_with_them() {
     let all = all_proofs(&fixture);
     assert!(all.iter().all(|proof| thumbprint(proof) == key));
     let jtis: BTreeSet<_> = all.iter().map(|proof| proof.jti.clone()).collect();
-    assert_eq!(jtis.len(), 4, "no proof was made twice");
+    assert_eq!(jtis.len(), 4, "no proof was used twice");
 
-    // RFC 9449 §10: the code is bound as well.
-    assert_eq!(parameters(&fixture.person.opened()[0], "dpop_jkt"), [key]);
+    // RFC 9449 §10: the code is bound to the key too.
+    assert_eq!(
+        parameters(&fixture.user.opened_urls()[0], "dpop_jkt"),
+        [key]
+    );
     let registration = fixture.last("POST", "/register").json().unwrap();
     assert_eq!(registration.get("dpop_bound_access_tokens"), None);
 }
 
 #[tokio::test]
-async fn a_server_that_takes_both_kinds_gets_what_was_asked_for() {
+async fn a_server_that_accepts_both_token_types_gets_the_requested_one() {
     for (policy, bound) in [
         (DpopPolicy::Auto, false),
         (DpopPolicy::Never, false),
         (DpopPolicy::Always, true),
     ] {
-        let fixture = fixture(taking(Kinds::Offered)).await;
+        let fixture = fixture(with_token_kinds(Kinds::Offered)).await;
         let session = fixture.login_with(&options(policy)).await.unwrap();
-        assert_eq!(status(&fixture, &session).await, 200);
+        assert_eq!(request_status(&fixture, &session).await, 200);
         assert_eq!(session.record().dpop.is_some(), bound, "{policy:?}");
         assert_eq!(all_proofs(&fixture).len(), 2 * usize::from(bound));
-        assert_eq!(session.prover().is_some(), bound);
-        let opened = &fixture.person.opened()[0];
+        assert_eq!(session.proof_generator().is_some(), bound);
+        let opened = &fixture.user.opened_urls()[0];
         assert_eq!(parameters(opened, "dpop_jkt").len(), usize::from(bound));
         let registration = fixture.last("POST", "/register").json().unwrap();
-        let told = registration.get("dpop_bound_access_tokens");
-        assert_eq!(told, bound.then_some(&json!(true)));
+        let registered = registration.get("dpop_bound_access_tokens");
+        assert_eq!(registered, bound.then_some(&json!(true)));
     }
 }
 
 #[tokio::test]
-async fn a_challenge_of_that_scheme_says_that_bound_tokens_are_wanted() {
-    let fixture = fixture(taking(Kinds::Offered)).await;
+async fn a_dpop_challenge_requests_bound_tokens() {
+    let fixture = fixture(with_token_kinds(Kinds::Offered)).await;
     let line = "DPoP realm=\"notes\", algs=\"ES256\"".to_owned();
     fixture.testbed.set_fault(Fault::Challenge(vec![line]));
     let session = fixture.login().await.unwrap();
     assert!(session.record().dpop.is_some());
     fixture.testbed.clear_faults();
-    assert_eq!(status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&fixture, &session).await, 200);
 }
 
 #[tokio::test]
-async fn a_login_without_a_key_at_a_server_that_wants_one_fails() {
-    let fixture = fixture(taking(Kinds::Required)).await;
+async fn a_login_without_a_key_fails_at_a_server_that_requires_one() {
+    let fixture = fixture(with_token_kinds(Kinds::Required)).await;
     let refused = fixture.login_with(&options(DpopPolicy::Never)).await;
     assert!(matches!(refused, Err(Error::TokenExchange { .. })));
     assert_eq!(all_proofs(&fixture), []);
@@ -167,16 +174,19 @@ async fn a_login_without_a_key_at_a_server_that_wants_one_fails() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_is_no_answer_to_a_proof() {
+async fn a_bearer_token_in_response_to_a_proof_is_rejected() {
     let named = Fault::TokenField("token_type".to_owned(), json!("bearer"));
-    for builder in [taking(Kinds::Off), taking(Kinds::Offered).fault(named)] {
+    for builder in [
+        with_token_kinds(Kinds::Off),
+        with_token_kinds(Kinds::Offered).fault(named),
+    ] {
         let fixture = fixture(builder).await;
         let options = options(DpopPolicy::Always);
         let refused = fixture.login_with(&options).await.unwrap_err();
         let downgraded = matches!(
             &refused,
             Error::TokenExchange {
-                cause: TokenError::Downgraded,
+                cause: TokenError::TokenTypeDowngrade,
                 ..
             }
         );
@@ -187,7 +197,7 @@ async fn a_bearer_token_is_no_answer_to_a_proof() {
 }
 
 #[tokio::test]
-async fn a_bound_token_is_no_answer_to_a_request_without_a_proof() {
+async fn a_bound_token_in_response_to_a_request_without_a_proof_is_rejected() {
     let fixture = fixture(Testbed::builder()).await;
     let bound = Fault::TokenField("token_type".to_owned(), json!("DPoP"));
     fixture.testbed.set_fault(bound);
@@ -197,13 +207,13 @@ async fn a_bound_token_is_no_answer_to_a_request_without_a_proof() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_signature_of_ours_is_found_out_beforehand() {
+async fn unsupported_signing_algorithms_fail_before_the_browser_opens() {
     let name = "dpop_signing_alg_values_supported".to_owned();
     for (kinds, policy) in [
         (Kinds::Offered, DpopPolicy::Always),
         (Kinds::Required, DpopPolicy::Auto),
     ] {
-        let fixture = fixture(taking(kinds)).await;
+        let fixture = fixture(with_token_kinds(kinds)).await;
         let listed = Fault::MetadataField(name.clone(), json!(["RS256", "EdDSA"]));
         fixture.testbed.set_fault(listed);
         let error = fixture.login_with(&options(policy)).await.unwrap_err();
@@ -218,8 +228,8 @@ async fn a_server_that_takes_no_signature_of_ours_is_found_out_beforehand() {
 }
 
 #[tokio::test]
-async fn a_proof_goes_nowhere_but_to_the_server_of_its_token() {
-    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+async fn a_proof_is_sent_only_to_the_server_of_its_token() {
+    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
     let canary = Testbed::start().await.unwrap();
     let seen = fixture.testbed.requests().len();
     for url in [
@@ -238,16 +248,18 @@ async fn a_proof_goes_nowhere_but_to_the_server_of_its_token() {
     assert_eq!(fixture.testbed.requests().len(), seen);
     for endpoint in [Endpoint::Mcp, Endpoint::Token] {
         let elsewhere = Corruption::RedirectTo(canary.server_url().to_string());
-        fixture.testbed.set_fault(Fault::Spoil(endpoint, elsewhere));
+        fixture
+            .testbed
+            .set_fault(Fault::Corrupt(endpoint, elsewhere));
     }
-    assert_eq!(status(&fixture, &session).await, 307);
+    assert_eq!(request_status(&fixture, &session).await, 307);
     session.refresh().await.unwrap_err();
     assert!(canary.requests().is_empty());
 }
 
 #[tokio::test]
 async fn any_http_client_can_send_a_bound_token() {
-    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = notes(&fixture);
     let response = authorized(&fixture, &session)
@@ -267,8 +279,8 @@ async fn any_http_client_can_send_a_bound_token() {
 }
 
 #[tokio::test]
-async fn who_wants_another_kind_of_tokens_than_there_is_logs_in_anew() {
-    let fixture = fixture(taking(Kinds::Offered)).await;
+async fn requesting_another_token_type_starts_a_new_login() {
+    let fixture = fixture(with_token_kinds(Kinds::Offered)).await;
     let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
     for (policy, logins) in [
         (DpopPolicy::Auto, 1),
@@ -278,20 +290,20 @@ async fn who_wants_another_kind_of_tokens_than_there_is_logs_in_anew() {
         (DpopPolicy::Never, 3),
     ] {
         let session = sessions.ensure(&fixture.server, &options(policy)).await;
-        assert_eq!(status(&fixture, &session.unwrap()).await, 200);
-        assert_eq!(fixture.person.opened().len(), logins, "{policy:?}");
+        assert_eq!(request_status(&fixture, &session.unwrap()).await, 200);
+        assert_eq!(fixture.user.opened_urls().len(), logins, "{policy:?}");
     }
 }
 
-/// With a person at hand; a refresh would bring one more bearer token.
+/// In an interactive session; a refresh would bring one more bearer token.
 #[tokio::test]
-async fn a_server_that_begins_to_want_bound_tokens_gets_them_by_a_new_login() {
+async fn a_server_that_starts_to_require_bound_tokens_gets_them_by_a_new_login() {
     for (also_bearer, policy, logins, scheme) in [
         (false, DpopPolicy::Auto, 2, AuthScheme::DPoP),
         (true, DpopPolicy::Auto, 1, AuthScheme::Bearer),
         (false, DpopPolicy::Never, 1, AuthScheme::Bearer),
     ] {
-        let (fixture, _) = logged_in(taking(Kinds::Offered)).await;
+        let (fixture, _) = logged_in(with_token_kinds(Kinds::Offered)).await;
         let metadata = fixture.server.as_url().join(crate::support::PRM).unwrap();
         let named = format!("resource_metadata=\"{metadata}\"");
         let mut challenges = vec![format!("DPoP {named}, algs=\"ES256\"")];
@@ -308,7 +320,7 @@ async fn a_server_that_begins_to_want_bound_tokens_gets_them_by_a_new_login() {
         let authorized = Authorized::new(fixture.platform.clone(), Arc::new(source.clone()));
         let response = bounded(Box::pin(authorized.get(notes(&fixture)).send())).await;
         assert_eq!(response.unwrap().status, 200);
-        assert_eq!(fixture.person.opened().len(), logins);
+        assert_eq!(fixture.user.opened_urls().len(), logins);
         assert_eq!(source.cached_token().unwrap().scheme(), scheme);
     }
 }

@@ -22,12 +22,12 @@ mod step_by_step;
 mod storage;
 
 #[test]
-fn a_client_in_its_own_name() {
+fn a_client_credentials_login() {
     client_credentials::main().unwrap();
 }
 
 #[test]
-fn a_login_by_a_code() {
+fn a_device_login() {
     device_flow::main().unwrap();
 }
 
@@ -47,7 +47,7 @@ fn several_servers_over_one_store() {
 }
 
 #[test]
-fn a_store_of_ones_own() {
+fn a_custom_store() {
     custom_store::main().unwrap();
 }
 
@@ -62,11 +62,11 @@ fn authorized_requests() {
 }
 
 #[test]
-fn the_official_client() {
+fn the_rmcp_client() {
     rmcp_client::main().unwrap();
 }
 
 #[test]
-fn where_tokens_are_kept() {
+fn token_storage() {
     storage::main().unwrap();
 }

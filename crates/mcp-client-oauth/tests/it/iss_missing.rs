@@ -1,5 +1,5 @@
-//! Errors that come back without the `iss` that the server promises (RFC 9207 §2.4): the login ends,
-//! and nothing of the response is read.
+//! Error responses without the `iss` that the server announces (RFC 9207 §2.4): the login ends, and
+//! nothing of the response is read.
 
 use mcp_client_oauth::{
     Error, Remedy,
@@ -7,10 +7,10 @@ use mcp_client_oauth::{
 };
 use url::Url;
 
-use crate::support::{Fixture, Person, browse, parameter};
+use crate::support::{Fixture, TestUser, browse, parameter};
 
-/// What real servers send that promise `authorization_response_iss_parameter_supported`: after a
-/// request that they refuse, and after a consent that was declined.
+/// The responses of real servers that announce `authorization_response_iss_parameter_supported`:
+/// to a request that they reject, and after a consent that was declined.
 const ERRORS: &[(&str, &str)] = &[
     (
         "django-oauth-toolkit 3.4.1, consent declined",
@@ -27,10 +27,10 @@ const ERRORS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn an_error_without_the_promised_iss_ends_the_login_unread() {
+async fn an_error_without_the_announced_iss_ends_the_login_and_is_not_read() {
     for (name, query) in ERRORS {
         let fixture = Fixture::start().await;
-        let fixture = fixture.for_person(Person::who(move |url| async move {
+        let fixture = fixture.with_user(TestUser::with_action(move |url| async move {
             let mut callback = Url::parse(&parameter(&url, "redirect_uri")).unwrap();
             let state = parameter(&url, "state");
             callback.set_query(Some(&query.replace("STATE", &state)));
@@ -45,10 +45,10 @@ async fn an_error_without_the_promised_iss_ends_the_login_unread() {
         assert_eq!(error.remedy(), Remedy::LogIn, "{name}");
         let text = error.to_string();
         assert!(text.contains("if you just declined, that is why"), "{text}");
-        for word in ["access_denied", "invalid_scope", "invalid_request", "nonce"] {
-            assert!(!text.contains(word), "{name}: {text}");
+        for hidden in ["access_denied", "invalid_scope", "invalid_request", "nonce"] {
+            assert!(!text.contains(hidden), "{name}: {text}");
         }
-        let pages = fixture.person.pages().await;
+        let pages = fixture.user.pages().await;
         assert!(pages.iter().all(|page| !page.body.contains("nonce")));
         assert_eq!(pages.last().unwrap().url.path(), "/callback/denied");
         fixture.assert_nothing_is_stored().await;

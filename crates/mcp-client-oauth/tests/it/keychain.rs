@@ -1,4 +1,4 @@
-//! The keychain as the place of the key, against the real GNOME Keyring.
+//! The keychain as the storage of the key, with the real GNOME Keyring.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -10,10 +10,10 @@ use mcp_client_oauth::{
 
 use test_support::{
     in_session,
-    keychain::{Session, again, entries, lock, role, with_each},
+    keychain::{Session, entries, lock, role, same_test, with_each},
 };
 
-use crate::sealed::{Home, contents, get, put};
+use crate::encrypted::{Home, contents, get, put};
 
 fn open(directory: &Path) -> EncryptedFileStore {
     EncryptedFileStore::open(directory, KeySource::keychain()).unwrap()
@@ -26,7 +26,8 @@ fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> KeychainEr
     }
 }
 
-/// Each operation that needs the key of a store with the record `a`, from a fresh start.
+/// Returns the errors of each operation that needs the key of a store with the record `a`, without a
+/// cached key.
 async fn refusals(directory: &Path) -> [KeychainErrorKind; 4] {
     [
         cause(get(&open(directory), "a").await),
@@ -37,20 +38,20 @@ async fn refusals(directory: &Path) -> [KeychainErrorKind; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_sealed_by_the_keychain_keep_the_contract() {
+async fn files_encrypted_with_a_keychain_key_keep_the_contract() {
     in_session!(Session::Unlocked);
     contract::check(Arc::new(open(&Home::new().path()))).await;
 }
 
-/// Nothing may block the only thread there is, and nothing may panic on it.
+/// Nothing may block the only thread, and nothing may panic on it.
 #[tokio::test]
-async fn the_keychain_is_asked_beside_the_runtime() {
+async fn the_keychain_does_not_block_the_runtime() {
     in_session!(Session::Unlocked);
     contract::check(Arc::new(open(&Home::new().path()))).await;
 }
 
 #[tokio::test]
-async fn the_key_is_written_once_and_read_once_a_process() {
+async fn the_key_is_written_once_and_read_once_per_process() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     let files = open(&home.path());
@@ -62,7 +63,7 @@ async fn the_key_is_written_once_and_read_once_a_process() {
     let header = fs::read_to_string(home.file("store.json")).unwrap();
     assert!(header.contains(&format!(r#""id":"{}""#, written[0].account)));
 
-    // What is written again would be there again; what is read again would not be found.
+    // A second write would create the entry again; a second read would find no entry.
     with_each(|entry| entry.delete().unwrap()).await;
     for number in 1..=20 {
         let content = number.to_string();
@@ -85,7 +86,7 @@ async fn another_process_reads_the_key() {
     let files = open(&home.path());
     put(&files, "a", None, "content").await.unwrap();
     let before = entries().await;
-    let other = again(name, "read", &home.path()).output().unwrap();
+    let other = same_test(name, "read", &home.path()).output().unwrap();
     assert!(
         other.status.success(),
         "{}",
@@ -96,7 +97,7 @@ async fn another_process_reads_the_key() {
 }
 
 #[tokio::test]
-async fn sixteen_first_writers_agree_on_a_key() {
+async fn sixteen_concurrent_first_writers_use_one_key() {
     let name = in_session!(Session::Unlocked);
     if let Some((name, directory)) = role() {
         put(&open(directory.as_ref()), &name, None, &name)
@@ -106,7 +107,7 @@ async fn sixteen_first_writers_agree_on_a_key() {
     }
     let home = Home::new();
     let writers: Vec<_> = (0..16)
-        .map(|number| again(name, &number.to_string(), &home.path()))
+        .map(|number| same_test(name, &number.to_string(), &home.path()))
         .map(|mut command| command.spawn().unwrap())
         .collect();
     for mut writer in writers {
@@ -160,10 +161,10 @@ async fn neither_key_nor_record_is_in_any_file() {
     let user = user.parent().unwrap();
     assert!(
         user.join("keyrings").is_dir(),
-        "the keyring is somewhere else"
+        "the keyring is in another directory"
     );
-    for place in [home.path().as_path(), user] {
-        for (path, file) in contents(place) {
+    for directory in [home.path().as_path(), user] {
+        for (path, file) in contents(directory) {
             for secret in [key.as_bytes(), &bytes, b"planted"] {
                 let found = file.windows(secret.len()).any(|part| part == secret);
                 assert!(!found, "{} has a secret in it", path.display());
@@ -173,7 +174,7 @@ async fn neither_key_nor_record_is_in_any_file() {
 }
 
 #[tokio::test]
-async fn a_locked_keychain_is_told_and_changes_nothing() {
+async fn a_locked_keychain_is_reported_and_changes_nothing() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     let files = open(&home.path());
@@ -194,7 +195,7 @@ async fn a_locked_keychain_is_told_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn no_store_is_made_while_the_keychain_is_locked() {
+async fn no_store_is_created_while_the_keychain_is_locked() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     lock().await;
@@ -208,7 +209,7 @@ async fn no_store_is_made_while_the_keychain_is_locked() {
     assert_eq!(home.records(), Vec::<std::path::PathBuf>::new());
 }
 
-/// Nothing weaker is made in its place, and nothing else opens it.
+/// No weaker store is created instead, and no other key source opens it.
 #[tokio::test]
 async fn a_store_of_the_keychain_is_opened_by_its_name() {
     in_session!(Session::Unlocked);
@@ -228,14 +229,14 @@ async fn a_store_of_the_keychain_is_opened_by_its_name() {
         "{refused}"
     );
 
-    // Without a directory it is the usual one, in the home of this test.
+    // Without a directory it is the default one, in the home of this test.
     TokenStore::open("keychain:")
         .unwrap()
         .check_writable()
         .await
         .unwrap();
-    let usual = EncryptedFileStore::key_kind(EncryptedFileStore::default_dir().unwrap()).unwrap();
-    assert_eq!(usual, Some(KeyKind::Keychain));
+    let default = EncryptedFileStore::key_kind(EncryptedFileStore::default_dir().unwrap()).unwrap();
+    assert_eq!(default, Some(KeyKind::Keychain));
     assert_eq!(entries().await.len(), 2);
 }
 
@@ -252,9 +253,9 @@ async fn a_store_with_another_key_is_not_opened_as_one_of_the_keychain() {
     );
 }
 
-/// A new key would put an end to every record that is there (H144).
+/// A new key would make every existing record unreadable.
 #[tokio::test]
-async fn an_entry_that_is_gone_is_not_replaced() {
+async fn a_missing_entry_is_not_replaced() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     put(&open(&home.path()), "a", None, "content")
@@ -276,7 +277,7 @@ async fn an_entry_that_is_gone_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_another_key_is_told() {
+async fn an_entry_with_another_key_is_reported() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     put(&open(&home.path()), "a", None, "content")
@@ -297,9 +298,9 @@ async fn an_entry_that_is_another_key_is_told() {
     assert_eq!(contents(&home.path()), before);
 }
 
-/// The entry that is not needed any more goes, and none is written twice.
+/// The old entry is deleted, and no entry is written twice.
 #[tokio::test]
-async fn a_store_moves_into_the_keychain_within_it_and_out_again() {
+async fn a_store_can_be_rekeyed_into_the_keychain_within_it_and_out_of_it() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     let files = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
@@ -329,7 +330,7 @@ async fn a_store_moves_into_the_keychain_within_it_and_out_again() {
 }
 
 #[tokio::test]
-async fn a_locked_keychain_gets_no_store() {
+async fn a_store_is_not_rekeyed_to_a_locked_keychain() {
     in_session!(Session::Unlocked);
     let home = Home::new();
     let files = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
@@ -342,7 +343,7 @@ async fn a_locked_keychain_gets_no_store() {
     assert_eq!(get(&files, "a").await.unwrap().unwrap(), "content");
 }
 
-/// What each kind of machine without a keychain says, and that nothing is made on it.
+/// Checks the error on a system without a keychain, and that no file is created.
 async fn assert_absent(reason: &str) {
     let home = Home::new();
     for refused in [
@@ -374,19 +375,19 @@ async fn a_secret_service_without_a_keyring_is_no_keychain() {
     assert_absent("no default keyring").await;
 }
 
-/// D-Bus itself would wait for ever.
+/// D-Bus itself has no timeout.
 #[tokio::test]
-async fn a_keychain_that_never_answers_is_none() {
+async fn a_keychain_that_never_responds_is_absent() {
     in_session!(Session::Silent);
-    let given_up = key_kinds().await.remove(0).1.unwrap_err();
+    let refused = key_kinds().await.remove(0).1.unwrap_err();
     assert!(
-        given_up.to_string().contains("no answer within 10 seconds"),
-        "{given_up}"
+        refused.to_string().contains("no response within 10 seconds"),
+        "{refused}"
     );
 }
 
 #[tokio::test]
-async fn a_refusal_by_policy_is_told() {
+async fn a_refusal_by_policy_is_reported() {
     in_session!(Session::Denied);
     let home = Home::new();
     for refused in [

@@ -1,5 +1,5 @@
-//! Nothing that is secret is ever printed: not in a log at its most talkative level, not in the
-//! `Debug` of any value, not in an error (H159, H160).
+//! No secret is printed: not in a log at its most verbose level, not in the `Debug` output of any value,
+//! and not in an error (docs/hostile.md H159, H160).
 
 use std::{
     collections::BTreeSet,
@@ -19,15 +19,15 @@ use mcp_oauth_testbed::{Corruption, DpopPolicy, Endpoint, Fault, Peer, Testbed};
 use serde_json::json;
 use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
 
-use crate::support::{Fixture, Person, bounded, lock, parameters, with_parameter};
+use crate::support::{Fixture, TestUser, bounded, lock, parameters, with_parameter};
 
-mod machine;
+mod non_interactive;
 
-/// Everything that was printed.
+/// Everything that a test prints.
 #[derive(Clone, Default)]
-pub(crate) struct Paper(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Paper {
+impl Write for CapturedOutput {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         lock(&self.0).extend_from_slice(bytes);
         Ok(bytes.len())
@@ -38,7 +38,7 @@ impl Write for Paper {
     }
 }
 
-impl<'a> MakeWriter<'a> for Paper {
+impl<'a> MakeWriter<'a> for CapturedOutput {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -46,25 +46,25 @@ impl<'a> MakeWriter<'a> for Paper {
     }
 }
 
-impl Paper {
-    /// Takes every event of this thread, where the whole test runs.
-    pub(crate) fn laid_out() -> (Self, tracing::subscriber::DefaultGuard) {
-        let paper = Self::default();
+impl CapturedOutput {
+    /// Captures every log event of this thread, in which the whole test runs.
+    pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        let output = Self::default();
         let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
-            .with_writer(paper.clone());
+            .with_writer(output.clone());
         let everything = tracing_subscriber::filter::LevelFilter::TRACE;
         let subscriber = tracing_subscriber::registry().with(everything).with(layer);
-        (paper, tracing::subscriber::set_default(subscriber))
+        (output, tracing::subscriber::set_default(subscriber))
     }
 
-    /// Prints a value in each way that it can be printed.
+    /// Prints a value in both `Debug` formats.
     pub(crate) fn print(&self, value: &dyn Debug) {
         let text = format!("{value:?}\n{value:#?}\n");
         lock(&self.0).extend_from_slice(text.as_bytes());
     }
 
-    /// Prints an error, and what is behind it.
+    /// Prints an error and its sources.
     pub(crate) fn print_error(&self, error: &Error) {
         self.print(error);
         let mut source: Option<&dyn std::error::Error> = Some(error);
@@ -79,7 +79,7 @@ impl Paper {
     }
 }
 
-/// Every secret that the servers have seen or given out, and those of the person's own URLs.
+/// Returns every secret that the servers have received or issued, and those in the URLs of the user.
 pub(crate) async fn secrets(fixture: &Fixture) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for request in fixture.testbed.requests() {
@@ -100,10 +100,10 @@ pub(crate) async fn secrets(fixture: &Fixture) -> BTreeSet<String> {
             .header("authorization")
             .and_then(|value| value.split(' ').nth(1));
         found.extend(header.map(str::to_owned));
-        // Each is good for one request; until that has arrived it is as good as the token.
+        // A proof is valid for one request; until that arrives, a thief can use it like the token.
         found.extend(request.header("dpop").map(str::to_owned));
     }
-    for url in fixture.person.opened() {
+    for url in fixture.user.opened_urls() {
         found.extend(parameters(&url, "state"));
     }
     if let Some(record) = fixture.record().await {
@@ -122,36 +122,36 @@ pub(crate) async fn secrets(fixture: &Fixture) -> BTreeSet<String> {
     found
 }
 
-async fn assert_nothing_leaked(fixture: &Fixture, paper: &Paper, at_least: usize) {
-    let (secrets, text) = (secrets(fixture).await, paper.text());
+async fn assert_nothing_leaked(fixture: &Fixture, output: &CapturedOutput, at_least: usize) {
+    let (secrets, text) = (secrets(fixture).await, output.text());
     assert!(
         secrets.len() >= at_least,
-        "only {} secrets were at stake",
+        "only {} secrets were used",
         secrets.len()
     );
     for secret in &secrets {
-        assert!(secret.len() >= 8, "{secret} could be there by chance");
+        assert!(secret.len() >= 8, "{secret} could occur by chance");
         assert!(!text.contains(secret), "{secret} is in {text}");
-        // A part of it would help to guess the rest.
+        // A part of a secret would help to guess the rest.
         let half = &secret[..secret.len() / 2];
         assert!(!text.contains(half), "half of {secret} is in {text}");
     }
     assert!(!text.contains("planted"), "{text}");
 }
 
-pub(crate) fn print_session(paper: &Paper, session: &Session) {
+pub(crate) fn print_session(output: &CapturedOutput, session: &Session) {
     let record = session.record();
-    paper.print(session);
-    paper.print(&record);
-    paper.print(&record.tokens);
-    paper.print(&record.identity);
-    paper.print(&record.discovery);
-    paper.print(&session.ready_header());
+    output.print(session);
+    output.print(&record);
+    output.print(&record.tokens);
+    output.print(&record.identity);
+    output.print(&record.discovery);
+    output.print(&session.ready_header());
 }
 
 #[tokio::test]
-async fn a_whole_life_of_a_login_prints_no_secret() {
-    let (paper, _guard) = Paper::laid_out();
+async fn the_life_of_a_login_prints_no_secret() {
+    let (output, _guard) = CapturedOutput::capture();
     let builder = Testbed::builder().confidential_registrations(true);
     let fixture = Fixture::with(builder).await;
     let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
@@ -161,16 +161,16 @@ async fn a_whole_life_of_a_login_prints_no_secret() {
     let authorized = Authorized::new(fixture.platform.clone(), source);
     let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
     let request = authorized.get(notes.clone());
-    paper.print(&request);
+    output.print(&request);
     fixture.testbed.revoke_access_tokens();
-    paper.print(&request.send().await.unwrap());
-    print_session(&paper, &session);
+    output.print(&request.send().await.unwrap());
+    print_session(&output, &session);
     let key = fixture.key();
     let registration = fixture
         .store
         .registration(session.record().discovery.issuer())
         .await;
-    paper.print(&registration.unwrap());
+    output.print(&registration.unwrap());
     for value in [
         &sessions as &dyn Debug,
         &fixture.store,
@@ -179,20 +179,20 @@ async fn a_whole_life_of_a_login_prints_no_secret() {
         &key,
         &options,
     ] {
-        paper.print(value);
+        output.print(value);
     }
     let lock = fixture.store.lock(&key).await.unwrap();
-    paper.print(&lock);
+    output.print(&lock);
     drop(lock);
-    paper.print(&sessions.logout(&key).await.unwrap());
-    assert!(paper.text().len() > 1000);
+    output.print(&sessions.logout(&key).await.unwrap());
+    assert!(output.text().len() > 1000);
     // State, code, verifier, client secret, two access and two refresh tokens.
-    assert_nothing_leaked(&fixture, &paper, 8).await;
+    assert_nothing_leaked(&fixture, &output, 8).await;
 }
 
 #[tokio::test]
 async fn a_login_with_a_key_prints_neither_key_nor_proof() {
-    let (paper, _guard) = Paper::laid_out();
+    let (output, _guard) = CapturedOutput::capture();
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
     let builder = builder.dpop_nonces_at(Peer::AuthorizationServer);
     let fixture = Fixture::with(builder.dpop_nonces_at(Peer::Mcp)).await;
@@ -200,58 +200,58 @@ async fn a_login_with_a_key_prints_neither_key_nor_proof() {
     let session = fixture.login().await.unwrap();
     let authorized = Authorized::new(fixture.platform.clone(), Arc::new(session.clone()));
     let notes = fixture.server.as_url().join("/mcp/notes").unwrap();
-    paper.print(&authorized.get(notes.clone()).send().await.unwrap());
+    output.print(&authorized.get(notes.clone()).send().await.unwrap());
     let response = authorized.send(&Method::GET, &notes, |credentials| {
-        paper.print(&credentials);
+        output.print(&credentials);
         async { Ok(http::Response::new(())) }
     });
     response.await.unwrap();
-    let prover = session.prover().unwrap();
-    paper.print(&prover);
-    paper.print(&prover.prove(&Method::GET, &notes, None).unwrap());
-    print_session(&paper, &session);
-    for fault in [Fault::DpopNonceForEver, Fault::DpopIgnored] {
+    let proof_generator = session.proof_generator().unwrap();
+    output.print(&proof_generator);
+    output.print(&proof_generator.prove(&Method::GET, &notes, None).unwrap());
+    print_session(&output, &session);
+    for fault in [Fault::AlwaysNewDpopNonce, Fault::DpopIgnored] {
         fixture.testbed.set_fault(fault);
-        paper.print_error(&session.refresh().await.unwrap_err());
+        output.print_error(&session.refresh().await.unwrap_err());
         fixture.testbed.clear_faults();
     }
-    paper.print(&refresh(&fixture.platform, &session.record()).await);
+    output.print(&refresh(&fixture.platform, &session.record()).await);
     // State, code, verifier, key, tokens, and at least five proofs.
-    assert_nothing_leaked(&fixture, &paper, 12).await;
+    assert_nothing_leaked(&fixture, &output, 12).await;
 }
 
 #[tokio::test]
-async fn a_secret_of_the_configuration_is_not_printed() {
-    let (paper, _guard) = Paper::laid_out();
+async fn a_configured_secret_is_not_printed() {
+    let (output, _guard) = CapturedOutput::capture();
     let fixture = Fixture::with(Testbed::builder().client("by-hand", Some("planted-secret"))).await;
     let mut options = LoginOptions::default();
     let secret = Secret::new("planted-secret".to_owned());
     options.identity.preregistered = Some(PreregisteredClient::new("by-hand", Some(secret)));
-    paper.print(&options);
+    output.print(&options);
     let session = fixture.login_with(&options).await.unwrap();
-    print_session(&paper, &session);
+    print_session(&output, &session);
     let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
     let interactive =
         InteractiveSession::open(platform, store, fixture.server.clone(), options).await;
-    paper.print(&interactive.unwrap());
-    assert_nothing_leaked(&fixture, &paper, 4).await;
+    output.print(&interactive.unwrap());
+    assert_nothing_leaked(&fixture, &output, 4).await;
 }
 
-/// What a server says that was told a secret, and repeats it.
+/// Returns the error response of a server that repeats a secret.
 fn echo(path: &str, secret: &str) -> Fault {
-    let words = format!("the value {secret} is not good, said {secret}");
+    let description = format!("the value {secret} is not valid: {secret}");
     Fault::Status {
         path: path.to_owned(),
         status: 400,
-        body: json!({"error": "invalid_grant", "error_description": words}).to_string(),
+        body: json!({"error": "invalid_grant", "error_description": description}).to_string(),
         headers: Vec::new(),
         times: None,
     }
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_a_secret_is_not_quoted() {
-    let (paper, _guard) = Paper::laid_out();
+async fn a_secret_in_a_server_error_is_not_printed() {
+    let (output, _guard) = CapturedOutput::capture();
     let fixture =
         Fixture::with(Testbed::builder().client("by-hand", Some("hunter2-hunter2"))).await;
     let mut options = LoginOptions::default();
@@ -267,35 +267,35 @@ async fn a_server_that_repeats_a_secret_is_not_quoted() {
         fixture.testbed.set_fault(echo("/revoke", secret));
         let record = session.record();
         let error = refresh(&fixture.platform, &record).await.unwrap_err();
-        paper.print_error(&error.into());
+        output.print_error(&error.into());
         let outcome = logout(&fixture.platform, &fixture.store, &fixture.key())
             .await
             .unwrap();
-        paper.print(&outcome);
+        output.print(&outcome);
         let mut lock = fixture.store.lock(&fixture.key()).await.unwrap();
         fixture.store.save(&mut lock, &record).await.unwrap();
     }
-    assert!(paper.text().contains("invalid_grant"));
-    assert_nothing_leaked(&fixture, &paper, 4).await;
+    assert!(output.text().contains("invalid_grant"));
+    assert_nothing_leaked(&fixture, &output, 4).await;
 }
 
 #[tokio::test]
-async fn no_failure_of_a_login_prints_a_secret() {
-    let spoil = |endpoint, how| Fault::Spoil(endpoint, how);
+async fn no_failed_login_prints_a_secret() {
+    let corrupt = |endpoint, how| Fault::Corrupt(endpoint, how);
     let field = |name: &str, value| Fault::TokenField(name.to_owned(), value);
     let odd = |value| Fault::RegistrationField("client_secret".to_owned(), value);
     for fault in [
-        spoil(Endpoint::Token, Corruption::Html),
-        spoil(Endpoint::Token, Corruption::Truncated),
-        spoil(Endpoint::Token, Corruption::FormEncoded),
-        spoil(Endpoint::Token, Corruption::CutAfter(30)),
-        spoil(Endpoint::Token, Corruption::TooLarge),
-        spoil(Endpoint::Token, Corruption::RedirectLoop),
-        spoil(
+        corrupt(Endpoint::Token, Corruption::Html),
+        corrupt(Endpoint::Token, Corruption::Truncated),
+        corrupt(Endpoint::Token, Corruption::FormEncoded),
+        corrupt(Endpoint::Token, Corruption::CutAfter(30)),
+        corrupt(Endpoint::Token, Corruption::TooLarge),
+        corrupt(Endpoint::Token, Corruption::RedirectLoop),
+        corrupt(
             Endpoint::Token,
             Corruption::DuplicateKey("access_token".to_owned(), json!("planted")),
         ),
-        spoil(Endpoint::Registration, Corruption::Truncated),
+        corrupt(Endpoint::Registration, Corruption::Truncated),
         field("token_type", json!("planted")),
         field("access_token", json!("planted\n")),
         field("access_token", json!({"planted": 1})),
@@ -308,55 +308,55 @@ async fn no_failure_of_a_login_prints_a_secret() {
         Fault::CallbackCodeAndError,
         Fault::CallbackIss("https://evil.example".to_owned()),
     ] {
-        let (paper, _guard) = Paper::laid_out();
+        let (output, _guard) = CapturedOutput::capture();
         let fixture = Fixture::start().await;
         fixture.testbed.set_fault(fault);
         match fixture.login().await {
-            Ok(session) => print_session(&paper, &session),
-            Err(error) => paper.print_error(&error),
+            Ok(session) => print_session(&output, &session),
+            Err(error) => output.print_error(&error),
         }
-        assert_nothing_leaked(&fixture, &paper, 0).await;
+        assert_nothing_leaked(&fixture, &output, 0).await;
     }
 }
 
 #[tokio::test]
-async fn a_callback_that_is_refused_is_not_quoted() {
-    let (paper, _guard) = Paper::laid_out();
-    let person = Person::who_tampers(|callback| {
+async fn a_refused_callback_is_not_printed() {
+    let (output, _guard) = CapturedOutput::capture();
+    let user = TestUser::tampering(|callback| {
         let wrong = with_parameter(callback, "state", Some("planted-state"));
         vec![
             with_parameter(&wrong, "code", Some("planted-code")),
             callback.clone(),
         ]
     });
-    let fixture = Fixture::start().await.for_person(person);
+    let fixture = Fixture::start().await.with_user(user);
     fixture
-        .person
+        .user
         .paste("http://127.0.0.1/callback?code=planted-code&state=planted-state");
     let session = fixture.login().await.unwrap();
-    print_session(&paper, &session);
-    assert_nothing_leaked(&fixture, &paper, 4).await;
+    print_session(&output, &session);
+    assert_nothing_leaked(&fixture, &output, 4).await;
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_prints_no_secret() {
+async fn a_failed_refresh_prints_no_secret() {
     for how in [
         Corruption::Html,
         Corruption::Truncated,
         Corruption::CutAfter(30),
         Corruption::FormEncoded,
     ] {
-        let (paper, _guard) = Paper::laid_out();
+        let (output, _guard) = CapturedOutput::capture();
         let fixture = Fixture::start().await;
         fixture.login().await.unwrap();
-        let (session, _) = fixture.flying_session().await;
+        let (session, _) = fixture.auto_advancing_session().await;
         fixture
             .testbed
-            .set_fault(Fault::Spoil(Endpoint::Token, how));
-        paper.print_error(&bounded(session.refresh()).await.unwrap_err());
+            .set_fault(Fault::Corrupt(Endpoint::Token, how));
+        output.print_error(&bounded(session.refresh()).await.unwrap_err());
         fixture.testbed.clear_faults();
-        fixture.testbed.revoke_everything();
-        paper.print_error(&bounded(session.refresh()).await.unwrap_err());
-        assert_nothing_leaked(&fixture, &paper, 4).await;
+        fixture.testbed.revoke_all_tokens();
+        output.print_error(&bounded(session.refresh()).await.unwrap_err());
+        assert_nothing_leaked(&fixture, &output, 4).await;
     }
 }

@@ -1,4 +1,5 @@
-//! The way back: what is forgotten here, what the server is told, and the truth about it (H98).
+//! Logout: what is removed here, what is revoked at the server, and what is reported when the
+//! revocation endpoint rejects, hangs or is missing (RFC 7009 §2.2).
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,9 +12,9 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Peer, Testbed};
 
-use crate::support::{Fixture, Impatient, bounded};
+use crate::support::{Fixture, ShortTimeout, bounded};
 
-async fn logged_out(fixture: &Fixture) -> Logout {
+async fn log_out(fixture: &Fixture) -> Logout {
     let outcome = bounded(logout(&fixture.platform, &fixture.store, &fixture.key()))
         .await
         .unwrap();
@@ -41,11 +42,11 @@ fn revocations(fixture: &Fixture) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_refresh_token_is_given_back_before_the_access_token() {
+async fn the_refresh_token_is_revoked_before_the_access_token() {
     let (fixture, session) = logged_in().await;
     let tokens = session.record().tokens;
-    let outcome = logged_out(&fixture).await;
-    assert!(outcome.forgotten && matches!(outcome.remote, RevocationOutcome::Revoked));
+    let outcome = log_out(&fixture).await;
+    assert!(outcome.removed && matches!(outcome.remote, RevocationOutcome::Revoked));
     let refresh_token = tokens.refresh_token.unwrap().expose().clone();
     assert_eq!(
         revocations(&fixture),
@@ -61,19 +62,19 @@ async fn the_refresh_token_is_given_back_before_the_access_token() {
 }
 
 #[tokio::test]
-async fn a_logout_without_a_login_is_no_failure() {
+async fn a_logout_without_a_login_succeeds() {
     let fixture = Fixture::start().await;
-    let outcome = logged_out(&fixture).await;
-    assert!(!outcome.forgotten && matches!(outcome.remote, RevocationOutcome::NothingThere));
+    let outcome = log_out(&fixture).await;
+    assert!(!outcome.removed && matches!(outcome.remote, RevocationOutcome::NothingToRevoke));
     assert_eq!(fixture.testbed.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_does_not_keep_the_tokens_alive_here() {
+async fn an_unreachable_server_does_not_stop_the_local_removal() {
     let (fixture, _) = logged_in().await;
-    fixture.testbed.kill_authorization_server().await;
-    let outcome = logged_out(&fixture).await;
-    assert!(outcome.forgotten);
+    fixture.testbed.stop_authorization_server().await;
+    let outcome = log_out(&fixture).await;
+    assert!(outcome.removed);
     assert!(
         matches!(outcome.remote, RevocationOutcome::Failed(Error::Http(_))),
         "{outcome:?}"
@@ -81,7 +82,7 @@ async fn a_server_that_is_gone_does_not_keep_the_tokens_alive_here() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_is_not_said_to_have_revoked() {
+async fn a_rejected_revocation_is_not_reported_as_revoked() {
     for (status, body) in [(503, ""), (400, r#"{"error":"unsupported_token_type"}"#)] {
         let (fixture, _) = logged_in().await;
         fixture.testbed.set_fault(Fault::Status {
@@ -91,16 +92,16 @@ async fn a_server_that_refuses_is_not_said_to_have_revoked() {
             headers: Vec::new(),
             times: None,
         });
-        let outcome = logged_out(&fixture).await;
+        let outcome = log_out(&fixture).await;
         let RevocationOutcome::Failed(error @ Error::Revocation { .. }) = &outcome.remote else {
             panic!("{outcome:?}");
         };
         assert!(error.to_string().contains(&status.to_string()), "{error}");
-        assert!(outcome.forgotten);
+        assert!(outcome.removed);
     }
 }
 
-/// A network with a server that takes back refresh tokens alone.
+/// A network with a server that revokes only refresh tokens.
 struct NoAccessTokens(ReqwestClient);
 
 #[async_trait]
@@ -116,9 +117,9 @@ impl HttpClient for NoAccessTokens {
     }
 }
 
-/// A login without a refresh token has nothing that was taken back (RFC 7009 §2.2.1).
+/// Nothing of a login without a refresh token was revoked (RFC 7009 §2.2.1).
 #[tokio::test]
-async fn an_access_token_that_is_not_taken_back_is_said_to_live_on() {
+async fn an_access_token_that_is_not_revoked_is_reported_as_still_valid() {
     for (refreshable, is_partly_revoked) in [(true, true), (false, false)] {
         let fixture = Fixture::start().await;
         fixture.login().await.unwrap();
@@ -133,7 +134,7 @@ async fn an_access_token_that_is_not_taken_back_is_said_to_live_on() {
         let key = fixture.key();
         let outcome = bounded(logout(&platform, &fixture.store, &key)).await;
         let remote = outcome.unwrap().remote;
-        let partly = matches!(remote, RevocationOutcome::AccessTokenLives);
+        let partly = matches!(remote, RevocationOutcome::AccessTokenNotRevoked);
         assert_eq!(partly, is_partly_revoked, "{remote:?}");
         assert!(
             partly || matches!(remote, RevocationOutcome::Failed(_)),
@@ -143,24 +144,23 @@ async fn an_access_token_that_is_not_taken_back_is_said_to_live_on() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_waited_for_only_so_long() {
+async fn a_server_that_never_responds_times_out() {
     let (fixture, _) = logged_in().await;
-    fixture
-        .testbed
-        .set_fault(Fault::Spoil(Endpoint::Revocation, Corruption::NeverAnswers));
-    let platform = Impatient::platform(Duration::from_millis(100), &fixture);
+    fixture.testbed.set_fault(Fault::Corrupt(
+        Endpoint::Revocation,
+        Corruption::NeverResponds,
+    ));
+    let platform = ShortTimeout::platform(Duration::from_millis(100), &fixture);
     let outcome = bounded(logout(&platform, &fixture.store, &fixture.key()))
         .await
         .unwrap();
-    assert!(
-        outcome.forgotten && matches!(outcome.remote, RevocationOutcome::Failed(Error::Http(_)))
-    );
+    assert!(outcome.removed && matches!(outcome.remote, RevocationOutcome::Failed(Error::Http(_))));
     assert_eq!(revocations(&fixture).len(), 1);
     fixture.assert_nothing_is_stored().await;
 }
 
 #[tokio::test]
-async fn five_seconds_are_the_most_that_a_server_gets() {
+async fn a_logout_waits_five_seconds_at_most() {
     let (fixture, session) = logged_in().await;
     let recorder = Arc::new(mcp_client_oauth::testing::ScriptedHttp::default());
     let mut platform = fixture.platform.clone();
@@ -173,22 +173,22 @@ async fn five_seconds_are_the_most_that_a_server_gets() {
 }
 
 #[tokio::test]
-async fn a_server_without_revocation_is_named_as_one() {
+async fn a_server_without_revocation_is_reported_as_such() {
     let fault = Fault::MetadataWithout("revocation_endpoint".to_owned());
     let fixture = Fixture::with(Testbed::builder().fault(fault)).await;
     fixture.login().await.unwrap();
-    let outcome = logged_out(&fixture).await;
-    assert!(outcome.forgotten && matches!(outcome.remote, RevocationOutcome::NotOffered));
+    let outcome = log_out(&fixture).await;
+    assert!(outcome.removed && matches!(outcome.remote, RevocationOutcome::NotSupported));
     assert_eq!(revocations(&fixture), []);
 }
 
 #[tokio::test]
-async fn a_refresh_that_is_under_way_ends_first_and_its_tokens_are_given_back() {
+async fn a_pending_refresh_ends_first_and_its_tokens_are_revoked() {
     let (fixture, session) = logged_in().await;
-    fixture.pass(Duration::from_secs(300));
+    fixture.advance(Duration::from_secs(300));
     fixture
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
+        .set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Held));
     let refreshing = tokio::spawn({
         let session = session.clone();
         async move { session.token().await }
@@ -196,10 +196,10 @@ async fn a_refresh_that_is_under_way_ends_first_and_its_tokens_are_given_back() 
     bounded(
         fixture
             .testbed
-            .arrived(Peer::AuthorizationServer, "POST", "/token", 2),
+            .wait_for_requests(Peer::AuthorizationServer, "POST", "/token", 2),
     )
     .await;
-    let (outcome, ()) = tokio::join!(logged_out(&fixture), async { fixture.testbed.release() });
+    let (outcome, ()) = tokio::join!(log_out(&fixture), async { fixture.testbed.release() });
     assert!(matches!(outcome.remote, RevocationOutcome::Revoked));
     bounded(refreshing).await.unwrap().unwrap();
     let renewed = session.record().tokens.refresh_token.unwrap();
@@ -208,13 +208,13 @@ async fn a_refresh_that_is_under_way_ends_first_and_its_tokens_are_given_back() 
 }
 
 #[tokio::test]
-async fn one_account_logs_out_alone() {
+async fn a_logout_of_one_account_keeps_the_others() {
     let fixture = Fixture::start().await;
     let mut options = mcp_client_oauth::LoginOptions::default();
     options.account = Some("other".to_owned());
     fixture.login().await.unwrap();
     fixture.login_with(&options).await.unwrap();
-    logged_out(&fixture).await;
+    log_out(&fixture).await;
     let left = fixture.store.keys().await.unwrap();
     assert_eq!(
         left,

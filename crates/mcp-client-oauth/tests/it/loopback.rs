@@ -1,4 +1,5 @@
-//! The listener of a login, over raw TCP: whom it turns away, and how little it says (H58-H62).
+//! The listener of a login, over raw TCP: which requests it rejects (DNS rebinding, Fetch Metadata),
+//! and that its pages repeat nothing of the request (RFC 9700 §4.2.4).
 
 use std::time::Duration;
 
@@ -8,30 +9,30 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Fixture, Person, Waiting, approve, bounded};
+use crate::support::{Fixture, PendingLogin, TestUser, approve, bounded};
 
-/// Eight KiB, and a bit.
-const TOO_MUCH: usize = 8 * 1024 + 100;
+/// A little more than the limit of 8 KiB, in bytes.
+const OVERSIZED: usize = 8 * 1024 + 100;
 
-async fn waiting() -> (Fixture, Waiting) {
-    let fixture = Fixture::start().await.for_person(Person::who_waits());
-    let waiting = fixture.begin(LoginOptions::default()).await;
+async fn pending_login() -> (Fixture, PendingLogin) {
+    let fixture = Fixture::start().await.with_user(TestUser::idle());
+    let waiting = fixture.start_login(LoginOptions::default()).await;
     (fixture, waiting)
 }
 
-/// Sends what is given and reads to the end.
-async fn raw(port: u16, request: &str) -> String {
+/// Sends `request` and reads the response to its end.
+async fn send_raw(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    // The listener may have hung up before it has read all of it.
+    // The listener may have closed the connection before it has read the whole request.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut response = Vec::new();
     let _ = bounded(stream.read_to_end(&mut response)).await;
     String::from_utf8(response).unwrap()
 }
 
-/// A request with these extra header lines.
-async fn ask(port: u16, line: &str, host: &str, headers: &str) -> String {
-    raw(
+/// Sends a request with these extra header lines.
+async fn request(port: u16, line: &str, host: &str, headers: &str) -> String {
+    send_raw(
         port,
         &format!("{line} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n"),
     )
@@ -50,16 +51,16 @@ fn body(response: &str) -> &str {
     response.split_once("\r\n\r\n").unwrap().1
 }
 
-/// The person decides after all, and the login has taken no harm.
-async fn goes_on(waiting: Waiting) {
+/// Asserts that the login is still pending: the user decides, and it succeeds.
+async fn assert_still_pending(waiting: PendingLogin) {
     let pages = approve(waiting.url.clone()).await;
     assert_eq!(pages.last().unwrap().status, 200);
-    waiting.ended().await.unwrap();
+    waiting.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_foreign_name_for_this_machine_is_turned_away() {
-    let (_fixture, waiting) = waiting().await;
+async fn a_request_with_another_host_header_is_rejected() {
+    let (_fixture, waiting) = pending_login().await;
     let port = waiting.port();
     let other = port ^ 1;
     for host in [
@@ -71,10 +72,10 @@ async fn a_foreign_name_for_this_machine_is_turned_away() {
         format!("user@127.0.0.1:{port}"),
         String::new(),
     ] {
-        let response = ask(port, "GET /callback?code=1&state=x", &host, "").await;
+        let response = request(port, "GET /callback?code=1&state=x", &host, "").await;
         assert_eq!(status(&response), 421, "{host}: {response}");
     }
-    let nameless = raw(port, "GET /callback?code=1&state=x HTTP/1.0\r\n\r\n").await;
+    let nameless = send_raw(port, "GET /callback?code=1&state=x HTTP/1.0\r\n\r\n").await;
     assert_eq!(status(&nameless), 421);
     for host in [
         format!("127.0.0.1:{port}"),
@@ -82,17 +83,17 @@ async fn a_foreign_name_for_this_machine_is_turned_away() {
         format!("[::1]:{port}"),
     ] {
         assert_eq!(
-            status(&ask(port, "GET /callback", &host, "").await),
+            status(&request(port, "GET /callback", &host, "").await),
             400,
             "{host}"
         );
     }
-    goes_on(waiting).await;
+    assert_still_pending(waiting).await;
 }
 
 #[tokio::test]
-async fn only_a_navigation_to_the_callback_is_answered() {
-    let (_fixture, waiting) = waiting().await;
+async fn only_a_get_of_the_callback_path_is_accepted() {
+    let (_fixture, waiting) = pending_login().await;
     let host = format!("127.0.0.1:{}", waiting.port());
     for (line, headers, expected) in [
         (
@@ -126,15 +127,15 @@ async fn only_a_navigation_to_the_callback_is_answered() {
         ("GET /CALLBACK", "", 404),
         ("GET //callback", "", 404),
     ] {
-        let response = ask(waiting.port(), line, &host, headers).await;
+        let response = request(waiting.port(), line, &host, headers).await;
         assert_eq!(status(&response), expected, "{line} {headers}: {response}");
     }
-    goes_on(waiting).await;
+    assert_still_pending(waiting).await;
 }
 
 #[tokio::test]
-async fn a_page_is_the_same_whatever_was_sent() {
-    let (_fixture, waiting) = waiting().await;
+async fn the_page_does_not_depend_on_the_request() {
+    let (_fixture, waiting) = pending_login().await;
     let host = format!("127.0.0.1:{}", waiting.port());
     let payloads = [
         "<script>alert(1)</script>",
@@ -167,22 +168,22 @@ async fn a_page_is_the_same_whatever_was_sent() {
             format!("GET /callback?code={encoded}&state={encoded}"),
         ] {
             let referer = format!("Referer: {payload}\r\n");
-            let response = ask(waiting.port(), &line, &host, &referer).await;
+            let response = request(waiting.port(), &line, &host, &referer).await;
             assert_eq!(status(&response), 400, "{line}: {response}");
             assert!(!response.to_lowercase().contains("x-evil"), "{response}");
-            // What no browser would send is no HTTP, and gets no page at all.
+            // A request that is not HTTP, and that no browser sends, gets no page.
             pages.extend(Some(body(&response).to_owned()).filter(|page| !page.is_empty()));
         }
     }
     assert!(pages.len() > 20, "{}", pages.len());
     pages.dedup();
     assert_eq!(pages.len(), 1);
-    goes_on(waiting).await;
+    assert_still_pending(waiting).await;
 }
 
 #[tokio::test]
-async fn every_page_forbids_scripts_frames_copies_and_referrers() {
-    let (fixture, waiting) = waiting().await;
+async fn every_page_forbids_scripts_frames_caching_and_referrers() {
+    let (fixture, waiting) = pending_login().await;
     let host = format!("127.0.0.1:{}", waiting.port());
     let mut responses = Vec::new();
     for line in [
@@ -192,9 +193,9 @@ async fn every_page_forbids_scripts_frames_copies_and_referrers() {
         "GET /callback/done",
         "GET /callback/denied",
     ] {
-        responses.push(ask(waiting.port(), line, &host, "").await);
+        responses.push(request(waiting.port(), line, &host, "").await);
     }
-    responses.push(ask(waiting.port(), "GET /callback", "evil.example", "").await);
+    responses.push(request(waiting.port(), "GET /callback", "evil.example", "").await);
     for response in responses {
         let head = response.split_once("\r\n\r\n").unwrap().0.to_lowercase();
         for line in [
@@ -210,7 +211,7 @@ async fn every_page_forbids_scripts_frames_copies_and_referrers() {
         }
         assert!(!body(&response).contains("<script"), "{response}");
     }
-    goes_on(waiting).await;
+    assert_still_pending(waiting).await;
     assert_eq!(fixture.testbed.token_requests("authorization_code"), 1);
 }
 
@@ -218,7 +219,7 @@ async fn every_page_forbids_scripts_frames_copies_and_referrers() {
 async fn the_last_page_has_no_code_in_its_url() {
     let fixture = Fixture::start().await;
     fixture.login().await.unwrap();
-    let pages = fixture.person.pages().await;
+    let pages = fixture.user.pages().await;
     let [callback, last] = &pages[..] else {
         panic!("{pages:?}")
     };
@@ -230,14 +231,14 @@ async fn the_last_page_has_no_code_in_its_url() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
-    let (_fixture, waiting) = waiting().await;
+async fn an_oversized_request_head_is_rejected() {
+    let (_fixture, waiting) = pending_login().await;
     let host = format!("127.0.0.1:{}", waiting.port());
-    let padding = format!("X-Padding: {}\r\n", "x".repeat(TOO_MUCH));
-    let long = format!("GET /callback?code={}", "x".repeat(TOO_MUCH));
+    let padding = format!("X-Padding: {}\r\n", "x".repeat(OVERSIZED));
+    let long = format!("GET /callback?code={}", "x".repeat(OVERSIZED));
     let responses = [
-        ask(waiting.port(), "GET /callback", &host, &padding).await,
-        ask(waiting.port(), &long, &host, "").await,
+        request(waiting.port(), "GET /callback", &host, &padding).await,
+        request(waiting.port(), &long, &host, "").await,
     ];
     for response in responses {
         assert!([0, 414, 431].contains(&status(&response)), "{response}");
@@ -248,17 +249,17 @@ async fn a_head_that_is_too_large_is_refused() {
         "\u{16}\u{3}\u{1}",
         "GET /callback HTTP/9.9\r\n\r\n",
     ] {
-        let response = raw_half(waiting.port(), nonsense).await;
+        let response = send_partial(waiting.port(), nonsense).await;
         assert!(
             [0, 400, 505].contains(&status(&response)),
             "{nonsense:?}: {response}"
         );
     }
-    goes_on(waiting).await;
+    assert_still_pending(waiting).await;
 }
 
-/// As [`raw`], and nothing more will come.
-async fn raw_half(port: u16, request: &str) -> String {
+/// Sends as [`send_raw`], and then nothing more.
+async fn send_partial(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let _ = stream.write_all(request.as_bytes()).await;
     let _ = stream.shutdown().await;
@@ -268,18 +269,18 @@ async fn raw_half(port: u16, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_flood_of_slow_connections_does_not_keep_the_browser_out() {
-    let (_fixture, waiting) = waiting().await;
+async fn slow_connections_do_not_block_the_browser() {
+    let (_fixture, waiting) = pending_login().await;
     let mut idle = Vec::new();
     for _ in 0..100 {
         let mut stream = TcpStream::connect(("127.0.0.1", waiting.port()))
             .await
             .unwrap();
-        // One that was ended for a newer one may be closed by now.
+        // A connection that was replaced by a newer one may be closed already.
         let _ = stream.write_all(b"GET /callback?co").await;
         idle.push(stream);
     }
-    // The oldest was ended for a newer one, and not by the clock.
+    // The oldest connection was closed for a newer one, not by the timeout.
     let mut rest = Vec::new();
     let end = idle[0].read_to_end(&mut rest);
     assert!(
@@ -287,17 +288,17 @@ async fn a_flood_of_slow_connections_does_not_keep_the_browser_out() {
             .await
             .is_ok()
     );
-    goes_on(waiting).await;
+    assert_still_pending(waiting).await;
     drop(idle);
 }
 
 #[tokio::test]
-async fn every_connection_ends_with_the_login() {
-    let (_fixture, waiting) = waiting().await;
+async fn every_connection_closes_with_the_login() {
+    let (_fixture, waiting) = pending_login().await;
     let mut idle = TcpStream::connect(("127.0.0.1", waiting.port()))
         .await
         .unwrap();
-    goes_on(waiting).await;
+    assert_still_pending(waiting).await;
     let mut rest = Vec::new();
     let read = bounded(idle.read_to_end(&mut rest)).await;
     assert!(read.is_err() || rest.is_empty());

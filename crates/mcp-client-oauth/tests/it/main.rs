@@ -1,4 +1,4 @@
-//! The library against the testbed: a file for each step of the way.
+//! The library against the testbed: one file for each topic.
 
 #![allow(
     clippy::duplicate_mod,
@@ -6,11 +6,12 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "a test may fail loudly, and each example brings the support that it shares"
+    reason = "a test may panic, and each example includes the support code that it shares"
 )]
 
 mod adapters;
 mod allow_list;
+mod architecture;
 mod authorization_code;
 mod authorized;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
@@ -18,7 +19,12 @@ mod auto;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod auto_backend;
 mod browser;
+#[cfg(target_os = "linux")]
+mod browser_launch;
 mod client_authentication;
+mod client_registration;
+#[cfg(unix)]
+mod concurrent_refresh;
 mod conformance_table;
 #[cfg(unix)]
 mod crash;
@@ -26,41 +32,35 @@ mod dependencies;
 mod device;
 mod discovery;
 mod dpop;
+mod encrypted;
 mod examples;
-mod fuzzed;
-#[cfg(unix)]
-mod herd;
+mod flaky_store;
+mod format_versions;
+mod fuzz_regressions;
 mod hostile;
-mod identity;
-mod in_clear;
 mod iss_missing;
 #[cfg(all(feature = "keychain", target_os = "linux"))]
 mod keychain;
-mod layers;
 mod leaks;
 mod logout;
 mod loopback;
-mod machine;
 mod mcp;
-mod moody;
+mod migration;
+mod non_interactive;
 mod nonce;
 mod oidc_provider;
-#[cfg(target_os = "linux")]
-mod opener;
+mod plaintext_http;
 mod properties;
 mod providers;
 mod quirks;
 mod refresh;
 mod registration_check;
 mod replay;
-mod sealed;
 mod sessions;
 mod shared_login;
 mod store;
 mod support;
 mod tokens;
-mod transfer;
 mod troubleshooting;
 #[cfg(feature = "vault")]
 mod vault;
-mod versions;

@@ -1,5 +1,5 @@
-//! An MCP client over authorized requests: both wires, both kinds of answer, and a token that is
-//! refused in the middle.
+//! An MCP client over authorized requests: both protocol eras, both response types, and a token that
+//! is rejected during the session.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use mcp_client_oauth::{
     InteractiveSession, LoginOptions, Session,
     mcp::{AuthorizedClient, connect, connect_with_lifecycle},
 };
-use mcp_oauth_testbed::{Answers, Fault, Peer, PrmForm, Testbed, Wire};
+use mcp_oauth_testbed::{Fault, Peer, PrmForm, ProtocolEra, ResponseForm, Testbed};
 use rmcp::{
     model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
     service::{ClientLifecycleMode, RoleClient, RunningService},
@@ -42,7 +42,7 @@ async fn adds(client: &Client) {
     assert_eq!(sum, Some(json!({"sum": 42})));
 }
 
-/// Every request to the MCP endpoint, but for the question of discovery, had a token.
+/// Asserts that every request to the MCP endpoint had a token, except that of discovery.
 fn assert_authorized(fixture: &Fixture) {
     let requests = fixture.testbed.requests();
     let bare = requests.iter().filter(|request| request.path == "/mcp");
@@ -53,11 +53,15 @@ fn assert_authorized(fixture: &Fixture) {
 }
 
 #[tokio::test]
-async fn tools_are_listed_and_called_over_both_wires_and_both_kinds_of_answer() {
-    for wire in [Wire::Both, Wire::Stateful, Wire::Stateless] {
-        for answers in [Answers::Json, Answers::Sse] {
+async fn tools_are_listed_and_called_in_both_protocol_eras_and_response_types() {
+    for wire in [
+        ProtocolEra::All,
+        ProtocolEra::Stateful,
+        ProtocolEra::Stateless,
+    ] {
+        for form in [ResponseForm::Json, ResponseForm::Sse] {
             let (fixture, _, client) =
-                connected(Testbed::builder().wire(wire).answers(answers)).await;
+                connected(Testbed::builder().protocol_era(wire).response_form(form)).await;
             assert_eq!(client.list_all_tools().await.unwrap().len(), 4);
             adds(&client).await;
             bounded(client.cancel()).await.unwrap();
@@ -67,7 +71,7 @@ async fn tools_are_listed_and_called_over_both_wires_and_both_kinds_of_answer() 
 }
 
 #[tokio::test]
-async fn a_version_that_is_known_is_spoken_without_a_negotiation() {
+async fn a_known_protocol_version_needs_no_negotiation() {
     let stateless = ClientLifecycleMode::Discover {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
     };
@@ -92,9 +96,9 @@ async fn a_version_that_is_known_is_spoken_without_a_negotiation() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_in_the_middle_is_replaced() {
-    for wire in [Wire::Stateful, Wire::Stateless] {
-        let (fixture, session, client) = connected(Testbed::builder().wire(wire)).await;
+async fn a_token_rejected_during_a_session_is_replaced() {
+    for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
+        let (fixture, session, client) = connected(Testbed::builder().protocol_era(wire)).await;
         adds(&client).await;
         let before = session.record().tokens.access_token;
         fixture.testbed.revoke_access_tokens();
@@ -105,12 +109,12 @@ async fn a_token_that_is_refused_in_the_middle_is_replaced() {
     }
 }
 
-/// The OAuth example of rmcp 3.11 (`complex_auth_streamhttp`) responds so to a token that it does not
-/// know: `HTTP/1.1 401 Unauthorized`, no `WWW-Authenticate`, no body.
+/// The OAuth example of rmcp 3.11 (`complex_auth_streamhttp`) responds to an unknown token with
+/// `HTTP/1.1 401 Unauthorized`, no `WWW-Authenticate`, no body.
 #[tokio::test]
-async fn a_401_without_a_challenge_refuses_the_token_as_well() {
-    for wire in [Wire::Stateful, Wire::Stateless] {
-        let (fixture, session, client) = connected(Testbed::builder().wire(wire)).await;
+async fn a_401_without_a_challenge_rejects_the_token() {
+    for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
+        let (fixture, session, client) = connected(Testbed::builder().protocol_era(wire)).await;
         let before = session.record().tokens.access_token;
         fixture.testbed.set_fault(Fault::NoChallenge);
         fixture.testbed.revoke_access_tokens();
@@ -122,7 +126,7 @@ async fn a_401_without_a_challenge_refuses_the_token_as_well() {
 }
 
 #[tokio::test]
-async fn a_tool_that_needs_more_asks_the_person() {
+async fn a_tool_that_needs_more_scope_starts_a_login() {
     let fixture = Fixture::with(Testbed::builder().step_up(true)).await;
     let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
     let server = fixture.server.clone();
@@ -134,15 +138,15 @@ async fn a_tool_that_needs_more_asks_the_person() {
     adds(&client).await;
     let count = call(&client, "write_note", json!({"text": "feed the cat"})).await;
     assert_eq!(count, Some(json!({"count": 2})));
-    assert_eq!(fixture.person.opened().len(), 2);
+    assert_eq!(fixture.user.opened_urls().len(), 2);
     bounded(client.cancel()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_challenge_in_a_second_header_line_leads_to_a_login() {
-    for wire in [Wire::Stateful, Wire::Stateless] {
+    for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
         let custom = PrmForm::Custom("/meta".to_owned());
-        let fixture = Fixture::with(Testbed::builder().wire(wire).prm_at(custom)).await;
+        let fixture = Fixture::with(Testbed::builder().protocol_era(wire).prm_at(custom)).await;
         let url = fixture.server.as_url().join("/meta").unwrap();
         fixture.testbed.set_fault(Fault::Challenge(vec![
             "Negotiate".to_owned(),
@@ -154,34 +158,34 @@ async fn a_challenge_in_a_second_header_line_leads_to_a_login() {
             .await
             .unwrap();
         let client = bounded(Box::pin(connect(Arc::new(source)))).await.unwrap();
-        fixture.testbed.revoke_everything();
+        fixture.testbed.revoke_all_tokens();
         adds(&client).await;
-        assert_eq!(fixture.person.opened().len(), 2);
+        assert_eq!(fixture.user.opened_urls().len(), 2);
         bounded(client.cancel()).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_missing_login_is_found_before_the_server_is_asked() {
+async fn a_missing_login_is_reported_before_any_request() {
     let fixture = Fixture::start().await;
     let session = fixture.login().await.unwrap();
-    fixture.store.forget(&fixture.key()).await.unwrap();
-    fixture.pass(std::time::Duration::from_secs(300));
-    let asked = fixture.testbed.count(Peer::Mcp, "POST", "/mcp");
+    fixture.store.remove(&fixture.key()).await.unwrap();
+    fixture.advance(std::time::Duration::from_secs(300));
+    let before = fixture.testbed.count(Peer::Mcp, "POST", "/mcp");
     assert!(connect(Arc::new(session)).await.is_err());
-    assert_eq!(fixture.testbed.count(Peer::Mcp, "POST", "/mcp"), asked);
+    assert_eq!(fixture.testbed.count(Peer::Mcp, "POST", "/mcp"), before);
 }
 
 #[tokio::test]
-async fn a_token_goes_to_no_other_place_than_its_server() {
+async fn a_token_is_sent_only_to_its_server() {
     let (fixture, session, client) = connected(Testbed::builder()).await;
-    let foreign = Testbed::builder().open(true).start().await.unwrap();
-    let uri: Arc<str> = foreign.server_url().as_str().into();
+    let third_party = Testbed::builder().unprotected(true).start().await.unwrap();
+    let uri: Arc<str> = third_party.server_url().as_str().into();
     let authorized = AuthorizedClient::new(Arc::new(session)).unwrap();
     let gone = authorized
         .delete_session(uri, "session".into(), None, HashMap::default())
         .await;
     assert!(gone.unwrap_err().to_string().contains("is not part of"));
-    assert!(foreign.requests().is_empty());
+    assert!(third_party.requests().is_empty());
     drop((fixture, client));
 }

@@ -11,28 +11,29 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::{
     Builder, Fault, Testbed,
-    test_user::{Decision, Visit, decide},
+    test_user::{Decision, Page, decide},
 };
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::{Fixture, Person, approve, browse, parameter, parameters, with_parameter};
+use crate::support::{Fixture, TestUser, approve, browse, parameter, parameters, with_parameter};
 
 fn openid() -> Builder {
     Testbed::builder().scopes_supported(Some(vec!["openid", "notes:read"]))
 }
 
-/// An ID token with these claims. Its signature is not checked: it comes from the token endpoint.
+/// Returns an ID token with these claims. Its signature is not checked: it comes from the token
+/// endpoint (OpenID Connect Core 1.0 §3.1.3.7).
 fn id_token(claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}.c2ln", part(&json!({"alg": "RS256"})), part(claims))
 }
 
-/// A scene with a server that returns what `member` makes of the nonce that it was sent as `id_token`.
-async fn returning(member: impl Fn(&str) -> Value + Send + Sync + 'static) -> Fixture {
+/// Returns a fixture with a server that returns `member(nonce)` as `id_token`.
+async fn returning_claim(member: impl Fn(&str) -> Value + Send + Sync + 'static) -> Fixture {
     let testbed = Arc::new(openid().start().await.unwrap());
     let (server, member) = (Arc::clone(&testbed), Arc::new(member));
-    Fixture::of(testbed).for_person(Person::who(move |url| {
+    Fixture::from_testbed(testbed).with_user(TestUser::with_action(move |url| {
         let value = member(&parameter(&url, "nonce"));
         server.set_fault(Fault::TokenField("id_token".to_owned(), value));
         approve(url)
@@ -40,14 +41,14 @@ async fn returning(member: impl Fn(&str) -> Value + Send + Sync + 'static) -> Fi
 }
 
 #[tokio::test]
-async fn each_login_with_openid_has_a_fresh_nonce_and_no_other_has_one() {
+async fn only_logins_with_openid_send_a_nonce_and_it_is_new_each_time() {
     let fixture = Fixture::with(openid()).await;
     fixture.login().await.unwrap();
     fixture.login().await.unwrap();
     let mut options = LoginOptions::default();
     options.scope = Some("notes:read".parse().unwrap());
     fixture.login_with(&options).await.unwrap();
-    let [first, second, without] = &fixture.person.opened()[..] else {
+    let [first, second, without] = &fixture.user.opened_urls()[..] else {
         panic!()
     };
     assert_eq!(parameter(first, "scope"), "openid notes:read");
@@ -60,17 +61,18 @@ async fn each_login_with_openid_has_a_fresh_nonce_and_no_other_has_one() {
 
 #[tokio::test]
 async fn an_id_token_that_repeats_the_nonce_is_accepted_and_not_stored() {
-    let fixture = returning(|nonce| id_token(&json!({"sub": "u", "nonce": nonce})).into()).await;
+    let fixture =
+        returning_claim(|nonce| id_token(&json!({"sub": "u", "nonce": nonce})).into()).await;
     fixture.login().await.unwrap();
     let record = serde_json::to_string(&fixture.record().await.unwrap()).unwrap();
-    let nonce = parameter(&fixture.person.opened()[0], "nonce");
+    let nonce = parameter(&fixture.user.opened_urls()[0], "nonce");
     assert!(!record.contains("id_token") && !record.contains(&nonce));
 }
 
 #[tokio::test]
-async fn an_id_token_of_another_login_ends_the_login_and_keeps_no_tokens() {
+async fn an_id_token_of_another_login_ends_the_login_and_stores_no_tokens() {
     for claims in [json!({"nonce": "of-another-login"}), json!({"nonce": 7})] {
-        let fixture = returning(move |_| id_token(&claims).into()).await;
+        let fixture = returning_claim(move |_| id_token(&claims).into()).await;
         let error = fixture.login().await.unwrap_err();
         let is_typed = matches!(
             error,
@@ -93,20 +95,20 @@ async fn an_id_token_without_a_nonce_or_none_at_all_is_accepted() {
         Value::Null,
         id_token(&json!({"sub": "u"})).into(),
         id_token(&json!({"nonce": null})).into(),
-        // Encrypted (RFC 7516 §3.1): it cannot be read without the key.
+        // An encrypted ID token (RFC 7516 §3.1) cannot be read without the key.
         "e30.key.iv.text.tag".into(),
         "no JWT".into(),
         json!({"not": "a text"}),
     ] {
-        let fixture = returning(move |_| value.clone()).await;
+        let fixture = returning_claim(move |_| value.clone()).await;
         fixture.login().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_nonce_is_no_parameter_that_can_be_remembered() {
+async fn a_nonce_cannot_be_set_as_a_stored_parameter() {
     let mut options = LoginOptions::default();
-    let more = &mut options.discovery.quirks.authorize;
+    let more = &mut options.discovery.quirks.authorization_params;
     let refused = more.insert("nonce", "remembered");
     assert!(matches!(refused, Err(AuthorizeParameterError::Reserved(_))));
     let fixture = Fixture::with(openid()).await;
@@ -114,10 +116,10 @@ async fn a_nonce_is_no_parameter_that_can_be_remembered() {
     let fault = Fault::MetadataField("authorization_endpoint".to_owned(), endpoint.into());
     fixture.testbed.set_fault(fault);
     fixture.login_with(&options).await.unwrap();
-    assert_eq!(parameter(&fixture.person.opened()[0], "nonce").len(), 43);
+    assert_eq!(parameter(&fixture.user.opened_urls()[0], "nonce").len(), 43);
 }
 
-/// The refusals that real servers send a request without a nonce, as they send them.
+/// The error responses of real servers to a request without a nonce.
 const REFUSALS: &[(&str, &str)] = &[
     // glewlwyd 2.7.6, `src/plugin/protocol_oidc.c`, for each request with the scope `openid`.
     (
@@ -131,18 +133,18 @@ const REFUSALS: &[(&str, &str)] = &[
     ),
 ];
 
-/// A user at a server that requires a nonce, and answers otherwise with this query.
-fn requires_nonce(refusal: &'static str) -> Arc<Person> {
-    Person::who(move |url: Url| async move {
+/// Returns a user at a server that requires a nonce, and otherwise responds with this query.
+fn requires_nonce(refusal: &'static str) -> Arc<TestUser> {
+    TestUser::with_action(move |url: Url| async move {
         let nonces = parameters(&url, "nonce");
         if nonces.len() == 1 && !nonces[0].is_empty() {
             return approve(url).await;
         }
-        refuse(&url, refusal).await
+        reject(&url, refusal).await
     })
 }
 
-async fn refuse(url: &Url, refusal: &str) -> Vec<Visit> {
+async fn reject(url: &Url, refusal: &str) -> Vec<Page> {
     let mut callback = Url::parse(&parameter(url, "redirect_uri")).unwrap();
     let query = refusal.replace("STATE", &parameter(url, "state"));
     callback.set_query(Some(&query));
@@ -150,19 +152,19 @@ async fn refuse(url: &Url, refusal: &str) -> Vec<Visit> {
 }
 
 #[tokio::test]
-async fn servers_that_require_a_nonce_are_logged_in_to() {
+async fn a_login_works_at_servers_that_require_a_nonce() {
     for (name, refusal) in REFUSALS {
-        // These promise no `iss`, so that the refusal would be read.
+        // These servers do not announce `iss`, so the error is read.
         let without_iss = || openid().iss_parameter(false);
         let fixture = Fixture::with(without_iss()).await;
-        let fixture = fixture.for_person(requires_nonce(refusal));
+        let fixture = fixture.with_user(requires_nonce(refusal));
         fixture
             .login()
             .await
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        // Without `openid` there is no nonce: the refusal is that of the server.
+        // Without `openid` there is no nonce, and the server rejects the request.
         let fixture = Fixture::with(without_iss().scopes_supported(Some(vec!["notes:read"]))).await;
-        let fixture = fixture.for_person(requires_nonce(refusal));
+        let fixture = fixture.with_user(requires_nonce(refusal));
         let error = fixture.login().await.unwrap_err();
         assert!(
             matches!(&error, Error::Authorization(AuthorizationError::Refused(said))
@@ -172,12 +174,12 @@ async fn servers_that_require_a_nonce_are_logged_in_to() {
     }
 }
 
-/// The nonce travels in the URL alone, so another one in it is another login's.
+/// The nonce is only in the URL, so an ID token with another nonce belongs to another login.
 #[tokio::test]
-async fn a_nonce_that_was_changed_on_the_way_is_noticed() {
+async fn a_changed_nonce_is_rejected() {
     let testbed = Arc::new(openid().start().await.unwrap());
     let server = Arc::clone(&testbed);
-    let fixture = Fixture::of(testbed).for_person(Person::who(move |url| {
+    let fixture = Fixture::from_testbed(testbed).with_user(TestUser::with_action(move |url| {
         let changed = with_parameter(&url, "nonce", Some("changed"));
         let token = id_token(&json!({ "nonce": parameter(&changed, "nonce") }));
         server.set_fault(Fault::TokenField("id_token".to_owned(), token.into()));

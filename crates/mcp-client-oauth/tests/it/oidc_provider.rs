@@ -1,6 +1,6 @@
-//! Each grant at a certified authorization server that is not ours: `oidc-provider` for Node, as
-//! `interop/server.mjs` sets it up. It wants PKCE, gives a new refresh token for each one that is
-//! spent, and a nonce for each proof.
+//! Each grant at a certified third-party authorization server: `oidc-provider` for Node, as
+//! `interop/server.mjs` sets it up. It requires PKCE, rotates refresh tokens, and gives a new nonce
+//! for each DPoP proof.
 
 use std::sync::Arc;
 
@@ -15,28 +15,28 @@ use mcp_oauth_testbed::{Algorithm, KeyPair};
 use serde_json::{Value, json};
 
 use crate::support::bounded;
-use browser::{Browser, Watch};
+use browser::{Browser, CodeEntry};
 use server::Server;
 
 mod browser;
 mod server;
 
-/// The server, and somebody who logs in to it.
-struct Foreign {
+/// The server, and what a login with it needs.
+struct Provider {
     server: Server,
     platform: Platform,
     store: TokenStore,
 }
 
-impl Foreign {
+impl Provider {
     async fn start() -> Option<Self> {
-        Self::knowing(&[]).await
+        Self::with_keys(&[]).await
     }
 
-    /// The server knows these public keys of the client `robot-with-key`.
-    async fn knowing(keys: &[Value]) -> Option<Self> {
+    /// Starts the server with these public keys of the client `robot-with-key`.
+    async fn with_keys(keys: &[Value]) -> Option<Self> {
         let server = Server::start(keys).await?;
-        let platform = of(
+        let platform = platform(
             Arc::new(SystemClock::default()),
             Arc::new(Browser::default()),
         );
@@ -62,7 +62,7 @@ impl Foreign {
         loaded.unwrap().0
     }
 
-    /// The MCP server takes the token, and what it saw of it is returned.
+    /// Sends a request with the token to the MCP server, and returns the scheme that it saw.
     async fn scheme_at_the_resource(&self, session: &Session) -> String {
         let server = Authorized::new(self.platform.clone(), Arc::new(session.clone()));
         let url = self.server.resource.as_str().parse().unwrap();
@@ -74,8 +74,8 @@ impl Foreign {
         seen["scheme"].as_str().unwrap().to_owned()
     }
 
-    /// A session as another process would have it that has read the same record.
-    async fn elsewhere(&self) -> Session {
+    /// Opens a session with the same record, as another process does.
+    async fn session_elsewhere(&self) -> Session {
         let (store, record) = (TokenStore::memory(), self.record().await);
         let mut lock = store.lock(&self.key()).await.unwrap();
         let revision = store.save(&mut lock, &record).await.unwrap();
@@ -84,21 +84,21 @@ impl Foreign {
     }
 }
 
-fn of(clock: Arc<dyn Clock>, person: Arc<dyn Interaction>) -> Platform {
-    Platform::new(Arc::new(ReqwestClient::default()), clock, person)
+fn platform(clock: Arc<dyn Clock>, user: Arc<dyn Interaction>) -> Platform {
+    Platform::new(Arc::new(ReqwestClient::default()), clock, user)
 }
 
-fn bound() -> LoginOptions {
+fn with_dpop() -> LoginOptions {
     let mut options = LoginOptions::default();
     options.dpop = DpopPolicy::Always;
     options
 }
 
-fn robot(client: PreregisteredClient) -> LoginOptions {
+fn client_credentials(client: PreregisteredClient) -> LoginOptions {
     let mut options = LoginOptions::default();
     options.identity = IdentityOptions::default();
     options.identity.preregistered = Some(client);
-    options.machine = Some(NonInteractiveGrant::ClientCredentials);
+    options.non_interactive = Some(NonInteractiveGrant::ClientCredentials);
     options
 }
 
@@ -107,33 +107,33 @@ fn refresh_token(record: &Record) -> &Secret<String> {
 }
 
 #[tokio::test]
-async fn a_person_logs_in_with_a_browser_and_the_login_outlives_its_token() {
-    let Some(foreign) = Foreign::start().await else {
+async fn a_browser_login_is_refreshed_after_its_token_expires() {
+    let Some(provider) = Provider::start().await else {
         return;
     };
-    let session = foreign.login(&LoginOptions::default()).await;
-    assert_eq!(foreign.scheme_at_the_resource(&session).await, "Bearer");
+    let session = provider.login(&LoginOptions::default()).await;
+    assert_eq!(provider.scheme_at_the_resource(&session).await, "Bearer");
     for _ in 0..3 {
-        let before = foreign.record().await;
+        let before = provider.record().await;
         bounded(session.refresh()).await.unwrap();
-        let after = foreign.record().await;
+        let after = provider.record().await;
         assert!(before.tokens.access_token != after.tokens.access_token);
         assert!(
             refresh_token(&before) != refresh_token(&after),
-            "it is spent"
+            "it was used"
         );
-        assert_eq!(foreign.scheme_at_the_resource(&session).await, "Bearer");
+        assert_eq!(provider.scheme_at_the_resource(&session).await, "Bearer");
     }
 }
 
-/// This server ends the whole family when a spent refresh token comes again.
+/// This server revokes the token family when a used refresh token is sent again.
 #[tokio::test]
-async fn a_spent_refresh_token_ends_the_login_and_a_new_one_is_asked_for() {
-    let Some(foreign) = Foreign::start().await else {
+async fn a_used_refresh_token_ends_the_login_and_a_new_login_works() {
+    let Some(provider) = Provider::start().await else {
         return;
     };
-    let session = foreign.login(&LoginOptions::default()).await;
-    let copy = foreign.elsewhere().await;
+    let session = provider.login(&LoginOptions::default()).await;
+    let copy = provider.session_elsewhere().await;
     bounded(session.refresh()).await.unwrap();
     for session in [copy, session] {
         let error = bounded(session.refresh()).await.unwrap_err();
@@ -142,88 +142,88 @@ async fn a_spent_refresh_token_ends_the_login_and_a_new_one_is_asked_for() {
 }
 
 #[tokio::test]
-async fn tokens_are_bound_to_a_key_and_every_nonce_is_learnt() {
-    let Some(foreign) = Foreign::start().await else {
+async fn tokens_are_bound_to_a_key_and_every_nonce_is_stored() {
+    let Some(provider) = Provider::start().await else {
         return;
     };
-    let session = foreign.login(&bound()).await;
-    let token = foreign.record().await.tokens.access_token;
+    let session = provider.login(&with_dpop()).await;
+    let token = provider.record().await.tokens.access_token;
     assert_eq!(token.scheme(), AuthScheme::DPoP);
-    assert_eq!(foreign.scheme_at_the_resource(&session).await, "DPoP");
+    assert_eq!(provider.scheme_at_the_resource(&session).await, "DPoP");
     bounded(session.refresh()).await.unwrap();
-    assert_eq!(foreign.scheme_at_the_resource(&session).await, "DPoP");
-    // Another process begins with no nonce at all.
-    let other = foreign.elsewhere().await;
-    assert_eq!(foreign.scheme_at_the_resource(&other).await, "DPoP");
+    assert_eq!(provider.scheme_at_the_resource(&session).await, "DPoP");
+    // Another process starts without a nonce.
+    let other = provider.session_elsewhere().await;
+    assert_eq!(provider.scheme_at_the_resource(&other).await, "DPoP");
     bounded(other.refresh()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_code_is_entered_on_another_device() {
     for dpop in [DpopPolicy::Never, DpopPolicy::Always] {
-        let Some(mut foreign) = Foreign::start().await else {
+        let Some(mut provider) = Provider::start().await else {
             return;
         };
-        let watch = Arc::new(Watch::default());
-        foreign.platform = of(watch.clone(), watch.clone());
+        let watch = Arc::new(CodeEntry::default());
+        provider.platform = platform(watch.clone(), watch.clone());
         let mut options = LoginOptions::default();
         options.grant = Some("device_code".to_owned());
         options.dpop = dpop;
-        let session = foreign.login(&options).await;
+        let session = provider.login(&options).await;
         let pages = watch.pages();
-        // The code, its confirmation, and the end.
+        // The pages are the code form, its confirmation, and the last page.
         let asked = pages.len() == 3 && pages[..2] == ["/device", "/device"];
         assert!(asked, "{pages:?}");
-        let scheme = foreign.scheme_at_the_resource(&session).await;
+        let scheme = provider.scheme_at_the_resource(&session).await;
         assert_eq!(scheme == "DPoP", dpop == DpopPolicy::Always);
         bounded(session.refresh()).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_client_gets_tokens_in_its_own_name_by_its_secret() {
-    let Some(foreign) = Foreign::start().await else {
+async fn client_credentials_work_with_a_secret() {
+    let Some(provider) = Provider::start().await else {
         return;
     };
     let secret = Secret::new("s3cret of the robot".to_owned());
-    let mut options = robot(PreregisteredClient::new("robot", Some(secret)));
+    let mut options = client_credentials(PreregisteredClient::new("robot", Some(secret)));
     for (dpop, scheme) in [(DpopPolicy::Never, "Bearer"), (DpopPolicy::Always, "DPoP")] {
         options.dpop = dpop;
-        let session = foreign.login(&options).await;
-        assert_eq!(foreign.scheme_at_the_resource(&session).await, scheme);
+        let session = provider.login(&options).await;
+        assert_eq!(provider.scheme_at_the_resource(&session).await, scheme);
         bounded(session.refresh()).await.unwrap();
-        assert_eq!(foreign.scheme_at_the_resource(&session).await, scheme);
+        assert_eq!(provider.scheme_at_the_resource(&session).await, scheme);
     }
 }
 
-/// The server is given what we say of the public half.
+/// The server is configured with the public key as this crate exports it.
 #[tokio::test]
-async fn a_client_gets_tokens_in_its_own_name_by_a_key_of_each_kind() {
+async fn client_credentials_work_with_each_key_type() {
     for kind in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
         let pem = KeyPair::generate(kind).unwrap().private_pem();
         let key = PrivateKey::from_pem(&pem).unwrap();
-        let Some(foreign) = Foreign::knowing(&[key.public_jwk()]).await else {
+        let Some(provider) = Provider::with_keys(&[key.public_jwk()]).await else {
             return;
         };
         let client = PreregisteredClient::new("robot-with-key", None).with_private_key(key);
-        let session = foreign.login(&robot(client)).await;
-        assert_eq!(foreign.scheme_at_the_resource(&session).await, "Bearer");
+        let session = provider.login(&client_credentials(client)).await;
+        assert_eq!(provider.scheme_at_the_resource(&session).await, "Bearer");
     }
 }
 
-/// Its access tokens are JWT, and it says that it takes back none of these.
+/// Its access tokens are JWTs, and it responds that it cannot revoke them.
 #[tokio::test]
-async fn what_is_given_back_is_of_no_use_to_anybody() {
-    for options in [LoginOptions::default(), bound()] {
-        let Some(foreign) = Foreign::start().await else {
+async fn revoked_tokens_are_rejected() {
+    for options in [LoginOptions::default(), with_dpop()] {
+        let Some(provider) = Provider::start().await else {
             return;
         };
-        foreign.login(&options).await;
-        let copy = foreign.elsewhere().await;
-        let done = bounded(logout(&foreign.platform, &foreign.store, &foreign.key())).await;
+        provider.login(&options).await;
+        let copy = provider.session_elsewhere().await;
+        let done = bounded(logout(&provider.platform, &provider.store, &provider.key())).await;
         let remote = done.unwrap().remote;
         assert!(
-            matches!(remote, RevocationOutcome::AccessTokenLives),
+            matches!(remote, RevocationOutcome::AccessTokenNotRevoked),
             "{remote:?}"
         );
         let error = bounded(copy.refresh()).await.unwrap_err();
@@ -231,18 +231,18 @@ async fn what_is_given_back_is_of_no_use_to_anybody() {
     }
 }
 
-/// A key of the wrong client is a matter of configuration, and is said to be one.
+/// The wrong key is reported as a configuration error.
 #[tokio::test]
-async fn a_client_that_cannot_prove_who_it_is_is_refused() {
-    let Some(foreign) = Foreign::start().await else {
+async fn a_client_that_cannot_authenticate_is_rejected() {
+    let Some(provider) = Provider::start().await else {
         return;
     };
     let secret = Secret::new("another".to_owned());
-    let options = robot(PreregisteredClient::new("robot", Some(secret)));
+    let options = client_credentials(PreregisteredClient::new("robot", Some(secret)));
     let login = login(
-        &foreign.platform,
-        &foreign.store,
-        &foreign.server.resource,
+        &provider.platform,
+        &provider.store,
+        &provider.server.resource,
         &options,
     );
     let error = bounded(Box::pin(login)).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What holds for any input: parsers do not panic, and give back what was put in.
+//! Properties of any input: parsers do not panic, and return what was written.
 
 use std::{
     collections::BTreeSet,
@@ -31,12 +31,12 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::{parameters, the_time};
+use crate::support::{parameters, start_time};
 
 const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}";
 const SCOPE_TOKEN: &str = "[!#-\\[\\]-~]{1,8}";
 
-/// JSON of any shape, with the names that our parsers look for.
+/// Returns JSON of any shape, with the names that the parsers read.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -103,7 +103,7 @@ fn set(scope: Option<&Scope>) -> BTreeSet<String> {
         .collect()
 }
 
-fn answer(status: u16, body: Vec<u8>) -> Response {
+fn response(status: u16, body: Vec<u8>) -> Response {
     Response::new(
         StatusCode::from_u16(status).unwrap(),
         HeaderMap::new(),
@@ -119,7 +119,7 @@ fn device_endpoint() -> EndpointUrl {
     .unwrap()
 }
 
-/// Reads a body in every way that there is, for what a panic is looked for in.
+/// Passes a body to every parser, to find a panic.
 fn read_all(body: &[u8], status: u16) {
     let server: ServerUrl = "https://mcp.example/mcp".parse().unwrap();
     let redirect = "http://127.0.0.1:1/callback".parse().unwrap();
@@ -130,19 +130,19 @@ fn read_all(body: &[u8], status: u16) {
         AddressSpace::Public,
     );
     let _ = OAuthErrorResponse::parse(body);
-    let answer = answer(status, body.to_vec());
-    let _ = registration::response(&answer, Some(&redirect), the_time());
+    let response = response(status, body.to_vec());
+    let _ = registration::response(&response, Some(&redirect), start_time());
     let _ = device::response(
-        &answer,
+        &response,
         &device_endpoint(),
         AddressSpace::Public,
         &["secret"],
     );
-    let read = || token::response(&answer, the_time(), &["secret"], AuthScheme::Bearer);
+    let read = || token::response(&response, start_time(), &["secret"], AuthScheme::Bearer);
     let _ = DevicePollResult::read(read());
     if let Ok(tokens) = read() {
         assert!(!tokens.access_token.expose().is_empty());
-        assert!(tokens.expires_at.is_none_or(|at| at >= the_time()));
+        assert!(tokens.expires_at.is_none_or(|at| at >= start_time()));
         assert!(tokens.authorization_header().is_sensitive());
         assert!(!tokens.is_expired(SystemTime::UNIX_EPOCH, Duration::ZERO));
     }
@@ -222,7 +222,7 @@ proptest! {
     }
 
     #[test]
-    fn a_query_that_lacks_our_state_is_never_accepted(query in "[ -~]{0,120}") {
+    fn a_query_without_the_right_state_is_never_accepted(query in "[ -~]{0,120}") {
         let (_, pending) = started("https://as.example/authorize");
         let mut callback = pending.redirect_uri().clone();
         callback.set_query(Some(&query));
@@ -231,7 +231,7 @@ proptest! {
     }
 
     #[test]
-    fn a_query_with_our_state_is_accepted_for_one_good_code_alone(
+    fn a_query_with_the_right_state_is_accepted_only_with_one_valid_code(
         code in "[ -~]{0,20}",
         extra in vec(("(code|error|iss|x)", "[ -~]{0,10}"), 0..3),
     ) {
@@ -266,11 +266,11 @@ proptest! {
             "device_code": device_code, "user_code": user_code, "verification_uri": uri,
             "expires_in": expires_in, "interval": interval,
         });
-        let answer = answer(200, body.to_string().into_bytes());
-        if let Ok(code) = device::response(&answer, &device_endpoint(), AddressSpace::Public, &[]) {
+        let response = response(200, body.to_string().into_bytes());
+        if let Ok(code) = device::response(&response, &device_endpoint(), AddressSpace::Public, &[]) {
             let shown = code.user_code.to_string();
             prop_assert!(shown.chars().all(|c| c == ' ' || c.is_ascii_graphic()));
-            // Ten characters are the longest escape.
+            // The longest escape has ten characters.
             prop_assert!((1..=64 * 10).contains(&shown.len()));
             prop_assert_eq!(code.verification_uri.as_url().scheme(), "https");
             prop_assert!(code.expires_in <= LONGEST_CODE_LIFE);
@@ -279,31 +279,31 @@ proptest! {
     }
 
     #[test]
-    fn an_authorization_url_keeps_what_is_not_ours(
+    fn an_authorization_url_keeps_other_parameters(
         pairs in vec(("[a-z_]{1,12}|state|client_id|scope", "[ -~]{0,12}"), 0..6),
     ) {
         let mut endpoint: Url = "https://as.example/authorize".parse().unwrap();
         endpoint.query_pairs_mut().extend_pairs(&pairs);
         let (url, _) = started(endpoint.as_str());
-        let ours = ["response_type", "client_id", "redirect_uri", "code_challenge",
+        let reserved = ["response_type", "client_id", "redirect_uri", "code_challenge",
             "code_challenge_method", "state", "resource", "scope"];
-        for name in &ours[..7] {
+        for name in &reserved[..7] {
             prop_assert_eq!(parameters(&url, name).len(), 1, "{}", name);
         }
-        prop_assert_eq!(parameters(&url, "scope").len(), 0, "none was asked for");
-        for (name, _) in pairs.iter().filter(|(name, _)| !ours.contains(&name.as_str())) {
+        prop_assert_eq!(parameters(&url, "scope").len(), 0, "none was requested");
+        for (name, _) in pairs.iter().filter(|(name, _)| !reserved.contains(&name.as_str())) {
             prop_assert_eq!(parameters(&url, name), parameters(&endpoint, name));
         }
     }
 
     #[test]
-    fn the_text_of_a_stranger_is_harmless_and_short(
+    fn untrusted_text_is_escaped_and_short(
         text in "[\\x00-\\x1f\\x7f-\\u{9f}\\u{200b}-\\u{202e}\\u{feff}a-zé]{0,300}",
     ) {
         let shown = UntrustedText::new(&text);
         for shown in [shown.to_string(), format!("{shown:?}")] {
             prop_assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{}", shown);
-            // Ten characters are the longest escape.
+            // The longest escape has ten characters.
             prop_assert!(shown.len() <= 257 * 10 + 2);
         }
         let again: UntrustedText = serde_json::from_str(&serde_json::to_string(&shown).unwrap()).unwrap();
@@ -328,7 +328,7 @@ proptest! {
         prop_assert_eq!(cache_control::lifetime(&headers).as_secs(), expected);
     }
 
-    /// RFC 8707 §2: a resource is compared, and sent, as text.
+    /// RFC 8707 §2: a resource is compared and sent as text.
     #[test]
     fn a_server_url_that_is_canonical_is_kept_as_it_is(
         host in "[a-z]{1,8}(\\.[a-z]{1,8}){1,2}",
@@ -340,7 +340,7 @@ proptest! {
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         let text = format!("https://{host}{port}{path}{query}");
         let server: ServerUrl = text.parse().unwrap();
-        // A path with `.` or `..` for a segment is the one text that stands for another.
+        // Only a path with a `.` or `..` segment is changed by canonicalization.
         let plain = path.split('/').all(|segment| {
             !matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
         });

@@ -1,5 +1,5 @@
-//! What well-known providers publish and respond, replayed: the documents are those that were published
-//! in October 2026 (members that no client reads are left out), unless a test says otherwise.
+//! Replayed metadata and responses of well-known providers: the documents are those that were published
+//! in October 2026 (without members that no client reads), unless a test says otherwise.
 
 use mcp_client_oauth::{
     Error, LoginOptions, Remedy,
@@ -15,7 +15,7 @@ mod scopes;
 mod scripted;
 mod token_type;
 
-/// The metadata of an authorization server with endpoints below `base`.
+/// Returns the metadata of an authorization server with endpoints below `base`.
 fn metadata(issuer: &str, base: &str) -> Value {
     json!({
         "issuer": issuer,
@@ -31,22 +31,22 @@ fn resource(resource: &str, issuer: &str) -> Value {
     json!({"resource": resource, "authorization_servers": [issuer]})
 }
 
-/// Whether discovery failed because the metadata is of another issuer.
+/// Returns whether discovery failed because the metadata has another issuer.
 fn is_other_issuer(error: &Error) -> bool {
     matches!(
         error,
         Error::Discovery(DiscoveryError::ServerMetadata {
-            cause: ServerMetadataError::OtherIssuer { .. },
+            cause: ServerMetadataError::IssuerMismatch { .. },
             ..
         })
     )
 }
 
-/// The scripted servers of `https://workiq.svc.cloud.microsoft/mcp`, with the document at the tenant
-/// `asked` of Microsoft Entra with `written` as its issuer.
-fn entra(host: &str, asked: &str, written: &str) -> Servers {
+/// Returns the scripted servers of `https://workiq.svc.cloud.microsoft/mcp`: the document at `tenant`
+/// of Microsoft Entra has `written` as its issuer.
+fn entra(host: &str, tenant: &str, written: &str) -> Servers {
     let prm = "https://workiq.svc.cloud.microsoft/.well-known/oauth-protected-resource/mcp";
-    let base = format!("https://{host}/{asked}");
+    let base = format!("https://{host}/{tenant}");
     Servers::at("https://workiq.svc.cloud.microsoft/mcp", &challenge(prm))
         .document(
             prm,
@@ -81,7 +81,7 @@ async fn the_template_of_entra_is_accepted_at_three_tenants() {
     }
     let evil = "https://login.evil.example/{tenantid}/v2.0";
     let dogfood = "https://login.windows-ppe.net/{tenantid}/v2.0";
-    for (host, asked, written) in [
+    for (host, tenant, written) in [
         (
             HOST,
             "72f988bf-86f1-41af-91ab-2d7cd011db47",
@@ -107,10 +107,13 @@ async fn the_template_of_entra_is_accepted_at_three_tenants() {
         ("login.evil.example", "organizations", template.as_str()),
         ("login.windows-ppe.net", "organizations", dogfood),
     ] {
-        let scripted = Scripted::new(entra(host, asked, written));
+        let scripted = Scripted::new(entra(host, tenant, written));
         let error = scripted.login(&preregistered()).await.unwrap_err();
-        assert!(is_other_issuer(&error), "{host} {asked} {written}: {error}");
-        assert_eq!(scripted.user.opened(), []);
+        assert!(
+            is_other_issuer(&error),
+            "{host} {tenant} {written}: {error}"
+        );
+        assert_eq!(scripted.user.opened_urls(), []);
     }
 }
 
@@ -136,7 +139,7 @@ fn cognito(issuer: &str) -> Servers {
 }
 
 #[tokio::test]
-async fn cognito_is_known_to_check_pkce_that_it_does_not_list() {
+async fn cognito_is_trusted_to_check_pkce_without_listing_it() {
     let pool = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf";
     let scripted = Scripted::new(cognito(pool));
     scripted.login(&preregistered()).await.unwrap();
@@ -170,7 +173,7 @@ fn monday(issuer: &str, written: &str) -> Servers {
 }
 
 #[tokio::test]
-async fn the_callback_of_monday_may_name_its_origin_and_nothing_else() {
+async fn only_the_origin_is_accepted_as_iss_of_monday() {
     const ISSUER: &str = "https://auth.monday.com/mcp";
     for iss in [ISSUER, "https://auth.monday.com"] {
         let scripted = Scripted::new(monday(ISSUER, ISSUER).iss(iss));
@@ -200,7 +203,7 @@ async fn the_callback_of_monday_may_name_its_origin_and_nothing_else() {
             0
         );
     }
-    // The callback of another issuer there, and the metadata, are compared as ever.
+    // Other issuers in the callback, and in the metadata, are compared exactly.
     let other = "https://auth.monday.com/other";
     let scripted = Scripted::new(monday(other, other).iss("https://auth.monday.com"));
     let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
@@ -211,7 +214,7 @@ async fn the_callback_of_monday_may_name_its_origin_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn dropbox_is_asked_for_offline_access_as_it_wants_it() {
+async fn dropbox_gets_its_own_offline_access_parameter() {
     let prm = "https://mcp.dropbox.com/.well-known/oauth-protected-resource/mcp";
     let mut document = metadata("https://www.dropbox.com", "https://www.dropbox.com/oauth2");
     document["token_endpoint"] = "https://api.dropboxapi.com/oauth2/token".into();

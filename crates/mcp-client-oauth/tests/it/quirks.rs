@@ -1,4 +1,4 @@
-//! Servers that want things otherwise, and what is said of them.
+//! Servers that differ from the specifications, and the overrides for them.
 
 use std::time::Duration;
 
@@ -11,96 +11,99 @@ use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Testbed};
 
 use crate::support::{Fixture, bounded, parameters};
 
-fn with(change: impl FnOnce(&mut Quirks)) -> LoginOptions {
+fn with_quirks(change: impl FnOnce(&mut Quirks)) -> LoginOptions {
     let mut options = LoginOptions::default();
     change(&mut options.discovery.quirks);
     options
 }
 
-/// Every value of a parameter of the authorization request.
-fn asked(fixture: &Fixture, name: &str) -> Vec<String> {
-    let urls = fixture.person.opened();
+/// Returns every value of a parameter of the authorization request.
+fn form_values(fixture: &Fixture, name: &str) -> Vec<String> {
+    let urls = fixture.user.opened_urls();
     parameters(urls.last().unwrap(), name)
 }
 
-/// What the last token request said of `name`.
-fn said(fixture: &Fixture, name: &str) -> Option<String> {
+/// Returns the field `name` of the last token request.
+fn form_value(fixture: &Fixture, name: &str) -> Option<String> {
     fixture.last("POST", "/token").form(name)
 }
 
-/// The session of what is stored, as a later process has it.
-async fn later(fixture: &Fixture) -> Session {
+/// Opens the stored session as a later process does, after its token has expired.
+async fn expired_session(fixture: &Fixture) -> Session {
     let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
     let session = Session::open(platform, store, fixture.key()).await.unwrap();
     session.unwrap()
 }
 
 #[tokio::test]
-async fn a_server_that_knows_no_resource_gets_none_in_any_request() {
+async fn without_the_resource_parameter_no_request_has_one() {
     let fixture = Fixture::start().await;
-    fixture.testbed.set_fault(Fault::KnowsNoResource);
+    fixture.testbed.set_fault(Fault::ResourceNotSupported);
     let refused = fixture.login().await.unwrap_err();
     assert!(matches!(
         refused,
         Error::Authorization(AuthorizationError::Refused(_))
     ));
-    let options = with(|quirks| quirks.resource = Some(ResourceParameter::Omitted));
+    let options = with_quirks(|quirks| quirks.resource = Some(ResourceParameter::Omitted));
     fixture.login_with(&options).await.unwrap();
-    assert_eq!(asked(&fixture, "resource"), [""; 0]);
-    assert_eq!(said(&fixture, "resource"), None);
-    later(&fixture).await.refresh().await.unwrap();
-    assert_eq!(said(&fixture, "resource"), None);
-    // What it may be sent to does not change with it (H90).
+    assert_eq!(form_values(&fixture, "resource"), [""; 0]);
+    assert_eq!(form_value(&fixture, "resource"), None);
+    expired_session(&fixture).await.refresh().await.unwrap();
+    assert_eq!(form_value(&fixture, "resource"), None);
+    // The override does not change to which URLs the token is sent (RFC 8707 §1).
     let resource = fixture.record().await.unwrap().discovery.resource;
     assert_eq!(resource.as_str(), fixture.server.as_str());
 }
 
 #[tokio::test]
-async fn a_resource_may_have_another_name_at_its_authorization_server() {
+async fn the_resource_parameter_can_be_overridden() {
     let fixture = Fixture::start().await;
     let name = "api://notes".to_owned();
-    fixture.testbed.set_fault(Fault::CallsTheResource(name));
+    fixture.testbed.set_fault(Fault::DifferentResource(name));
     let named = ResourceParameter::Override(Resource::new("api://notes"));
-    let options = with(|quirks| quirks.resource = Some(named));
+    let options = with_quirks(|quirks| quirks.resource = Some(named));
     fixture.login_with(&options).await.unwrap();
-    assert_eq!(asked(&fixture, "resource"), ["api://notes"]);
-    later(&fixture).await.refresh().await.unwrap();
-    assert_eq!(said(&fixture, "resource").as_deref(), Some("api://notes"));
+    assert_eq!(form_values(&fixture, "resource"), ["api://notes"]);
+    expired_session(&fixture).await.refresh().await.unwrap();
+    assert_eq!(
+        form_value(&fixture, "resource").as_deref(),
+        Some("api://notes")
+    );
 }
 
 #[tokio::test]
-async fn a_refresh_names_the_scope_where_the_server_wants_it() {
+async fn a_refresh_sends_the_scope_where_configured() {
     let fixture = Fixture::start().await;
-    fixture.testbed.set_fault(Fault::WantsScopeOnRefresh);
+    fixture.testbed.set_fault(Fault::RequiresScopeOnRefresh);
     let session = fixture.login().await.unwrap();
     assert!(session.refresh().await.is_err());
-    assert_eq!(said(&fixture, "scope"), None);
-    let mut options = with(|quirks| quirks.scope_on_refresh = Some(true));
+    assert_eq!(form_value(&fixture, "scope"), None);
+    let mut options = with_quirks(|quirks| quirks.scope_on_refresh = Some(true));
     options.scope = Some("notes:read notes:write".parse().unwrap());
     fixture.login_with(&options).await.unwrap();
-    later(&fixture).await.refresh().await.unwrap();
-    let scope = said(&fixture, "scope");
+    expired_session(&fixture).await.refresh().await.unwrap();
+    let scope = form_value(&fixture, "scope");
     assert_eq!(scope.as_deref(), Some("notes:read notes:write"));
 }
 
-/// RFC 6749 §6: what was not granted cannot be named by a refresh.
+/// RFC 6749 §6: a refresh must not request scope that was not granted.
 #[tokio::test]
-async fn a_refresh_names_no_scope_that_was_not_granted() {
+async fn a_refresh_requests_no_scope_that_was_not_granted() {
     let fixture = Fixture::start().await;
     let narrow = Fault::TokenField("scope".to_owned(), "notes:read".into());
     fixture.testbed.set_fault(narrow);
-    let mut options = with(|quirks| quirks.scope_on_refresh = Some(true));
+    let mut options = with_quirks(|quirks| quirks.scope_on_refresh = Some(true));
     options.scope = Some("notes:read notes:write".parse().unwrap());
     fixture.login_with(&options).await.unwrap();
-    later(&fixture).await.refresh().await.unwrap();
-    assert_eq!(said(&fixture, "scope").as_deref(), Some("notes:read"));
+    expired_session(&fixture).await.refresh().await.unwrap();
+    assert_eq!(form_value(&fixture, "scope").as_deref(), Some("notes:read"));
 }
 
 #[tokio::test]
-async fn a_parameter_that_the_server_wants_is_sent_once_beside_ours() {
+async fn an_extra_authorization_parameter_is_sent_once() {
     let fixture = Fixture::start().await;
-    let wanted = Fault::WantsParameter("audience".to_owned(), "a b".to_owned());
-    fixture.testbed.set_fault(wanted);
+    let required = Fault::RequiresParameter("audience".to_owned(), "a b".to_owned());
+    fixture.testbed.set_fault(required);
     let authorize = format!(
         "{}/authorize?audience=other&tenant=t",
         fixture.testbed.issuer()
@@ -109,33 +112,38 @@ async fn a_parameter_that_the_server_wants_is_sent_once_beside_ours() {
     fixture
         .testbed
         .set_fault(Fault::MetadataField(endpoint, authorize.into()));
-    let options = with(|quirks| quirks.authorize.insert("audience", "a b").unwrap());
+    let options = with_quirks(|quirks| {
+        quirks
+            .authorization_params
+            .insert("audience", "a b")
+            .unwrap();
+    });
     fixture.login_with(&options).await.unwrap();
-    assert_eq!(asked(&fixture, "audience"), ["a b"]);
-    assert_eq!(asked(&fixture, "tenant"), ["t"]);
-    for ours in ["state", "client_id", "redirect_uri", "code_challenge"] {
-        assert_eq!(asked(&fixture, ours).len(), 1, "{ours}");
+    assert_eq!(form_values(&fixture, "audience"), ["a b"]);
+    assert_eq!(form_values(&fixture, "tenant"), ["t"]);
+    for reserved in ["state", "client_id", "redirect_uri", "code_challenge"] {
+        assert_eq!(form_values(&fixture, reserved).len(), 1, "{reserved}");
     }
 }
 
 #[tokio::test]
-async fn a_form_is_taken_for_tokens_where_that_was_said() {
+async fn a_form_encoded_token_response_is_accepted_where_configured() {
     let fixture = Fixture::start().await;
     fixture
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Corruption::FormEncoded));
+        .set_fault(Fault::Corrupt(Endpoint::Token, Corruption::FormEncoded));
     let refused = fixture.login().await.unwrap_err();
     assert_eq!(refused.remedy(), Remedy::ContactServerOperator);
     assert!(refused.to_string().contains("it is a form, and not JSON"));
-    let options = with(|quirks| quirks.form_encoded_responses = Some(true));
+    let options = with_quirks(|quirks| quirks.form_encoded_responses = Some(true));
     let session = fixture.login_with(&options).await.unwrap();
     assert!(session.record().tokens.refresh_token.is_some());
-    fixture.pass(Duration::from_secs(3600));
-    later(&fixture).await.refresh().await.unwrap();
+    fixture.advance(Duration::from_secs(3600));
+    expired_session(&fixture).await.refresh().await.unwrap();
 }
 
 #[tokio::test]
-async fn another_name_of_the_issuer_is_taken_where_it_was_said_and_only_that() {
+async fn only_a_configured_issuer_alias_is_accepted_in_metadata() {
     let other = "https://tenant.example/{tenantid}/v2.0";
     for (fault, name) in [
         (Fault::WrongIssuer(other.to_owned()), other),
@@ -144,28 +152,30 @@ async fn another_name_of_the_issuer_is_taken_where_it_was_said_and_only_that() {
         let fixture = Fixture::start().await;
         fixture.testbed.set_fault(fault);
         for said in ["https://elsewhere.example", "https://tenant.example/x/v2.0"] {
-            let options = with(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(said))]);
+            let options =
+                with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(said))]);
             let refused = fixture.login_with(&options).await.unwrap_err();
             assert!(matches!(
                 refused,
                 Error::Discovery(DiscoveryError::ServerMetadata {
-                    cause: ServerMetadataError::OtherIssuer { .. }
+                    cause: ServerMetadataError::IssuerMismatch { .. }
                         | ServerMetadataError::Unreadable(_),
                     ..
                 })
             ));
         }
         fixture.assert_nothing_was_sent();
-        let options = with(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(name))]);
+        let options =
+            with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(name))]);
         let session = fixture.login_with(&options).await.unwrap();
-        // What is ours is bound to who was asked.
+        // The stored data is bound to the issuer that was discovered.
         let issuer = session.record().discovery.issuer().clone();
         assert_eq!(issuer.as_str(), fixture.testbed.issuer());
     }
 }
 
 #[tokio::test]
-async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that() {
+async fn only_a_configured_issuer_alias_is_accepted_in_the_callback() {
     let fixture = Fixture::start().await;
     let slashed = format!("{}/", fixture.testbed.issuer());
     fixture
@@ -177,7 +187,7 @@ async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that()
             .map(IssuerAlias::new)
             .into_iter()
             .collect();
-        let options = with(|quirks| quirks.issuers = issuers);
+        let options = with_quirks(|quirks| quirks.issuers = issuers);
         let refused = fixture.login_with(&options).await.unwrap_err();
         assert!(matches!(
             refused,
@@ -185,15 +195,17 @@ async fn another_name_in_the_callback_is_taken_where_it_was_said_and_only_that()
         ));
     }
     assert_eq!(fixture.posts("/token"), 0);
-    let options = with(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(slashed))]);
+    let options =
+        with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(slashed))]);
     fixture.login_with(&options).await.unwrap();
 }
 
-/// An application says a name with every login, as it has it in its settings.
+/// An application passes the alias from its settings with every login.
 #[tokio::test]
-async fn a_name_that_is_said_again_is_still_of_the_server_it_was_said_of() {
+async fn a_repeated_alias_stays_bound_to_its_issuer() {
     let other = "https://other.example";
-    let names = || with(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(other))]);
+    let names =
+        || with_quirks(|quirks| quirks.issuers = vec![IssuerAlias::new(Issuer::new(other))]);
     let fixture = Fixture::start().await;
     fixture
         .testbed
@@ -211,17 +223,17 @@ async fn a_name_that_is_said_again_is_still_of_the_server_it_was_said_of() {
         Error::Authorization(AuthorizationError::Callback(CallbackError::Issuer { .. }))
     ));
     assert_eq!(successor.posts("/token"), 0);
-    // Afresh it is of the one that is found now.
-    let mut afresh = names();
-    afresh.afresh = true;
-    let session = fixture.login_with(&afresh).await.unwrap();
+    // A forced login binds it to the issuer that is discovered now.
+    let mut forced = names();
+    forced.force = true;
+    let session = fixture.login_with(&forced).await.unwrap();
     let issuer = session.record().discovery.issuer().clone();
     assert_eq!(issuer.as_str(), successor.testbed.issuer());
 }
 
 #[tokio::test]
-async fn pkce_that_is_not_listed_is_believed_where_that_was_said_and_plain_never_is() {
-    let options = with(|quirks| quirks.assume_pkce = Some(true));
+async fn assume_pkce_accepts_a_missing_list_but_never_plain() {
+    let options = with_quirks(|quirks| quirks.assume_pkce = Some(true));
     for (fault, works) in [(Fault::NoPkceMethods, true), (Fault::OnlyPlainPkce, false)] {
         let fixture = Fixture::start().await;
         fixture.testbed.set_fault(fault);
@@ -231,26 +243,26 @@ async fn pkce_that_is_not_listed_is_believed_where_that_was_said_and_plain_never
 }
 
 #[tokio::test]
-async fn what_is_said_anew_leads_to_a_new_login() {
+async fn changed_quirks_start_a_new_login() {
     let fixture = Fixture::start().await;
-    let sessions = Client::new(fixture.platform.clone(), fixture.store.clone());
+    let client = Client::new(fixture.platform.clone(), fixture.store.clone());
     let ensure = |options| {
-        let sessions = &sessions;
+        let client = &client;
         let server = &fixture.server;
         async move {
-            let ensured = Box::pin(sessions.ensure(server, &options));
+            let ensured = Box::pin(client.ensure(server, &options));
             bounded(ensured).await.unwrap()
         }
     };
     ensure(LoginOptions::default()).await;
     let hinted = || {
         let hint = ("login_hint", "me@x.example");
-        with(|quirks| drop(quirks.authorize.insert(hint.0, hint.1)))
+        with_quirks(|quirks| drop(quirks.authorization_params.insert(hint.0, hint.1)))
     };
     ensure(hinted()).await;
-    assert_eq!(asked(&fixture, "login_hint"), ["me@x.example"]);
-    // The same again, or nothing at all, asks nobody.
+    assert_eq!(form_values(&fixture, "login_hint"), ["me@x.example"]);
+    // The same quirks again, or none, start no login.
     ensure(hinted()).await;
     ensure(LoginOptions::default()).await;
-    assert_eq!(fixture.person.opened().len(), 2);
+    assert_eq!(fixture.user.opened_urls().len(), 2);
 }

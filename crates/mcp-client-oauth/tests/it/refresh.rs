@@ -1,4 +1,5 @@
-//! Step 6 against the testbed: one refresh for many, and no session lost by it (H99-H120).
+//! Step 6 against the testbed: one refresh for many callers, and no session lost by it (RFC 6749 §6,
+//! RFC 9700 §4.14.2).
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,17 +14,17 @@ use tokio::task::JoinSet;
 
 use crate::support::{Fixture, bounded};
 
-mod crowd;
-mod herd;
-mod patience;
+mod backoff;
+mod concurrent;
+mod rate_limit;
 mod storing;
 mod windows;
 
-/// How long a token of the testbed lives, unless it is told otherwise.
+/// The default lifetime of a testbed token.
 const LIFE: Duration = Duration::from_secs(300);
 
-fn spoil(how: Corruption) -> Fault {
-    Fault::Spoil(Endpoint::Token, how)
+fn corruption(how: Corruption) -> Fault {
+    Fault::Corrupt(Endpoint::Token, how)
 }
 
 async fn refresh_token(fixture: &Fixture) -> String {
@@ -31,7 +32,7 @@ async fn refresh_token(fixture: &Fixture) -> String {
     record.tokens.refresh_token.unwrap().expose().clone()
 }
 
-/// A scene in which somebody has logged in.
+/// Returns a fixture with a login, and its session.
 async fn logged_in() -> (Fixture, Session) {
     let fixture = Fixture::start().await;
     let session = fixture.login().await.unwrap();
@@ -43,17 +44,17 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[tokio::test]
-async fn tokens_of_five_seconds_are_not_renewed_for_ever() {
+async fn tokens_of_five_seconds_cause_a_bounded_number_of_refreshes() {
     let fixture = Fixture::with(Testbed::builder().access_token_lifetime(seconds(5))).await;
     let session = fixture.login().await.unwrap();
     for elapsed in 1..=20 {
         for _ in 0..10 {
             session.token().await.unwrap();
         }
-        // What was begun in the background has its turn now.
+        // A background refresh runs now.
         tokio::task::yield_now().await;
         bounded(session.flush()).await;
-        fixture.pass(seconds(1));
+        fixture.advance(seconds(1));
         assert!(
             fixture.refreshes() <= elapsed / 3,
             "{} in {elapsed} s",
@@ -64,7 +65,7 @@ async fn tokens_of_five_seconds_are_not_renewed_for_ever() {
 }
 
 #[tokio::test]
-async fn tokens_without_a_life_are_used_for_half_a_minute_each() {
+async fn tokens_without_a_lifetime_are_used_for_half_a_minute_each() {
     for life in [json!(0), json!(-1), json!("0")] {
         let fixture = Fixture::start().await;
         fixture
@@ -73,20 +74,20 @@ async fn tokens_without_a_life_are_used_for_half_a_minute_each() {
         let session = fixture.login().await.unwrap();
         for _ in 0..29 {
             session.token().await.unwrap();
-            fixture.pass(seconds(1));
+            fixture.advance(seconds(1));
         }
         assert_eq!(fixture.refreshes(), 0);
-        fixture.pass(seconds(1));
+        fixture.advance(seconds(1));
         session.token().await.unwrap();
         assert_eq!(fixture.refreshes(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_restart_with_an_expired_token_asks_nobody() {
+async fn a_restart_with_an_expired_token_needs_no_login() {
     let (fixture, session) = logged_in().await;
     drop(session);
-    fixture.pass(LIFE);
+    fixture.advance(LIFE);
     let again = Session::open(
         fixture.platform.clone(),
         fixture.store.clone(),
@@ -95,7 +96,7 @@ async fn a_restart_with_an_expired_token_asks_nobody() {
     .await;
     again.unwrap().unwrap().token().await.unwrap();
     assert_eq!(fixture.refreshes(), 1);
-    assert_eq!(fixture.person.opened().len(), 1);
+    assert_eq!(fixture.user.opened_urls().len(), 1);
 }
 
 #[tokio::test]
@@ -114,7 +115,7 @@ async fn a_refresh_names_the_resource_and_the_client_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_refresh_goes_to_the_endpoint_of_the_login_and_to_no_other() {
+async fn a_refresh_is_sent_only_to_the_token_endpoint_of_the_login() {
     let (fixture, session) = logged_in().await;
     let elsewhere = Testbed::start().await.unwrap();
     let token = format!("{}/token", elsewhere.issuer());
@@ -128,7 +129,7 @@ async fn a_refresh_goes_to_the_endpoint_of_the_login_and_to_no_other() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
+async fn a_response_without_a_refresh_token_keeps_the_old_one() {
     let fixture = Fixture::with(Testbed::builder().rotate_refresh_tokens(false)).await;
     let session = fixture.login().await.unwrap();
     let before = refresh_token(&fixture).await;
@@ -139,7 +140,7 @@ async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_scope_keeps_the_old_one() {
+async fn a_response_without_a_scope_keeps_the_old_one() {
     let (fixture, session) = logged_in().await;
     fixture
         .testbed
@@ -150,10 +151,10 @@ async fn an_answer_without_a_scope_keeps_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_login_without_a_refresh_token_ends_with_its_token() {
+async fn a_login_without_a_refresh_token_expires_with_its_token() {
     let fixture = Fixture::with(Testbed::builder().issue_refresh_tokens(false)).await;
     let session = fixture.login().await.unwrap();
-    fixture.pass(LIFE);
+    fixture.advance(LIFE);
     let error = session.token().await.unwrap_err();
     assert!(
         matches!(
@@ -168,7 +169,7 @@ async fn a_login_without_a_refresh_token_ends_with_its_token() {
 
 /// RFC 6749 §5.1 makes the refresh token optional: a token without one is good until its end.
 #[tokio::test]
-async fn a_valid_token_without_a_refresh_token_is_not_said_to_have_expired() {
+async fn a_valid_token_without_a_refresh_token_is_not_reported_as_expired() {
     let fixture = Fixture::with(Testbed::builder().issue_refresh_tokens(false)).await;
     let session = fixture.login().await.unwrap();
     let error = session.refresh().await.unwrap_err();
@@ -181,12 +182,14 @@ async fn a_valid_token_without_a_refresh_token_is_not_said_to_have_expired() {
     );
     assert_eq!(error.remedy(), Remedy::LogIn);
     assert!(
-        error.to_string().ends_with("; log in again when it ends"),
+        error
+            .to_string()
+            .ends_with("; log in again when it expires"),
         "{error}"
     );
     session.token().await.unwrap();
 
-    // The server has the last word on whether it is good.
+    // The server decides whether the token is valid.
     let refused = session.token().await.unwrap();
     let error = session
         .refresh_after_rejection(&refused, &Challenge::default())
@@ -199,26 +202,29 @@ async fn a_valid_token_without_a_refresh_token_is_not_said_to_have_expired() {
     assert_eq!(fixture.refreshes(), 0);
 }
 
-/// For whoever takes the token elsewhere, one that ends soon is better than none.
+/// A caller that passes the token on gets one that expires soon rather than none.
 #[tokio::test]
 async fn the_last_seconds_of_a_token_without_a_refresh_token_are_used() {
     let fixture = Fixture::with(Testbed::builder().issue_refresh_tokens(false)).await;
     let session = fixture.login().await.unwrap();
-    fixture.pass(seconds(270));
+    fixture.advance(seconds(270));
     session.token_with_margin().await.unwrap();
-    fixture.pass(seconds(30));
+    fixture.advance(seconds(30));
     let error = session.token_with_margin().await.unwrap_err();
     assert!(error.to_string().contains("has expired"), "{error}");
 }
 
 #[tokio::test]
-async fn a_spent_login_is_forgotten_without_a_second_try() {
+async fn a_revoked_login_is_removed_without_a_retry() {
     let (fixture, _) = logged_in().await;
-    let (session, clock) = fixture.flying_session().await;
-    fixture.testbed.revoke_everything();
+    let (session, clock) = fixture.auto_advancing_session().await;
+    fixture.testbed.revoke_all_tokens();
     let error = session.refresh().await.unwrap_err();
     assert!(
-        matches!(error, Error::TokenRefresh(TokenRefreshError::Answer { .. })),
+        matches!(
+            error,
+            Error::TokenRefresh(TokenRefreshError::Response { .. })
+        ),
         "{error}"
     );
     assert_eq!(error.remedy(), Remedy::LogIn);
@@ -237,7 +243,7 @@ async fn a_spent_login_is_forgotten_without_a_second_try() {
 }
 
 #[tokio::test]
-async fn a_client_that_the_server_forgot_is_forgotten_here() {
+async fn an_unknown_client_is_removed() {
     let (fixture, session) = logged_in().await;
     let issuer = fixture.record().await.unwrap().discovery.issuer().clone();
     fixture.testbed.set_fault(Fault::Status {
@@ -259,7 +265,7 @@ async fn a_client_that_the_server_forgot_is_forgotten_here() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_gone_sends_the_next_login_to_discovery() {
+async fn a_missing_token_endpoint_makes_the_next_login_discover_again() {
     let (fixture, session) = logged_in().await;
     fixture.testbed.set_fault(Fault::Status {
         path: "/token".to_owned(),
@@ -272,7 +278,7 @@ async fn an_endpoint_that_is_gone_sends_the_next_login_to_discovery() {
     assert_eq!(error.remedy(), Remedy::LogIn);
     assert!(
         fixture.record().await.is_some(),
-        "the tokens are not dead for that"
+        "a missing endpoint does not invalidate the tokens"
     );
     let found = fixture.testbed.count(Peer::Mcp, "GET", crate::support::PRM);
     fixture.login().await.unwrap();

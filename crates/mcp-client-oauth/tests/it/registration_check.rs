@@ -10,19 +10,19 @@ use mcp_client_oauth::{
     platform::{HttpClient, HttpError, HttpErrorKind, Request, Response},
     store::MemoryBackend,
 };
-use mcp_oauth_testbed::{Builder, Fault, Peer, Recorded, Testbed};
+use mcp_oauth_testbed::{Builder, Fault, Peer, RecordedRequest, Testbed};
 use url::Url;
 
-use crate::support::{Fixture, Person, parameter};
+use crate::support::{Fixture, TestUser, parameter};
 
-/// A scene, and what the next process of the same user finds in its store.
+/// A fixture, and the store in which the next process of the same user finds its records.
 struct Restarted {
     fixture: Fixture,
     backend: Arc<MemoryBackend>,
 }
 
 impl Restarted {
-    /// A process has logged in, and another one begins.
+    /// Logs in with one process, and starts another one.
     async fn after_a_login() -> Self {
         Self::after_a_login_at(Testbed::builder(), &LoginOptions::default()).await
     }
@@ -33,34 +33,34 @@ impl Restarted {
         fixture.store = TokenStore::new(backend.clone());
         fixture.login_with(options).await.unwrap();
         let mut restarted = Self { fixture, backend };
-        restarted.begin_a_process();
+        restarted.start_process();
         restarted
     }
 
-    fn begin_a_process(&mut self) {
+    fn start_process(&mut self) {
         self.fixture.store = TokenStore::new(self.backend.clone());
-        self.fixture.testbed.forget_requests();
+        self.fixture.testbed.clear_requests();
     }
 
-    /// The authorization requests of this process and of the browser, in order.
-    fn authorization_requests(&self) -> Vec<Recorded> {
+    /// Returns the authorization requests of this process and of the browser, in order.
+    fn authorization_requests(&self) -> Vec<RecordedRequest> {
         let requests = self.fixture.testbed.requests();
-        let is_one = |r: &Recorded| r.method == "GET" && r.path == "/authorize";
+        let is_one = |r: &RecordedRequest| r.method == "GET" && r.path == "/authorize";
         requests.into_iter().filter(is_one).collect()
     }
 
-    /// How often a client was registered.
+    /// Returns the number of registration requests.
     fn registrations(&self) -> usize {
         self.fixture.posts("/register")
     }
 
-    /// What the browser was sent away with.
-    fn opened(&self) -> Url {
-        self.fixture.person.opened().pop().unwrap()
+    /// Returns the last URL that was opened in the browser.
+    fn last_opened_url(&self) -> Url {
+        self.fixture.user.opened_urls().pop().unwrap()
     }
 }
 
-/// The first authorization request gets this response, and the others none of it.
+/// Only the first authorization request gets this response.
 fn first_response(status: u16, body: &str, headers: &[(&str, &str)]) -> Fault {
     let headers = headers.iter();
     Fault::Status {
@@ -75,8 +75,8 @@ fn first_response(status: u16, body: &str, headers: &[(&str, &str)]) -> Fault {
 #[tokio::test]
 async fn a_client_that_the_server_removed_is_registered_again_before_the_browser_opens() {
     let restarted = Restarted::after_a_login().await;
-    let old = parameter(&restarted.opened(), "client_id");
-    restarted.fixture.testbed.forget_registrations();
+    let old = parameter(&restarted.last_opened_url(), "client_id");
+    restarted.fixture.testbed.remove_registrations();
     restarted.fixture.login().await.unwrap();
 
     assert_eq!(restarted.registrations(), 1);
@@ -88,9 +88,9 @@ async fn a_client_that_the_server_removed_is_registered_again_before_the_browser
     assert_eq!(check.header("cookie"), None);
     // Some servers redirect to their login page only for a browser.
     assert!(check.header("accept").unwrap().starts_with("text/html"));
-    let opened = restarted.opened();
+    let opened = restarted.last_opened_url();
     assert_ne!(parameter(&opened, "client_id"), old);
-    assert_eq!(restarted.fixture.person.opened().len(), 2);
+    assert_eq!(restarted.fixture.user.opened_urls().len(), 2);
     // The next login finds the new client, and has no reason to check it.
     restarted.fixture.login().await.unwrap();
     assert_eq!(restarted.registrations(), 1);
@@ -112,9 +112,9 @@ const FASTMCP_PAGE: &str = r#"
     </html>
     "#;
 
-/// What real servers send a request of a client that they do not know.
+/// The responses of real servers to a request with an unknown client.
 #[tokio::test]
-async fn the_refusals_of_real_servers_are_understood() {
+async fn the_errors_of_real_servers_are_recognized() {
     for (name, refusal) in [
         (
             "mcp (Python) 2.3.0",
@@ -156,10 +156,10 @@ async fn the_refusals_of_real_servers_are_understood() {
     }
 }
 
-/// Not even a trusted client whose code comes at once: the check has a `state` and a code challenge of
-/// which nothing is kept.
+/// Not even a code that is returned at once to a trusted client: the check has its own `state` and code
+/// challenge, which are discarded.
 #[tokio::test]
-async fn what_is_no_direct_refusal_is_dropped_and_changes_nothing() {
+async fn any_other_response_changes_nothing() {
     let code = "/dropped?code=of-the-check&state=s";
     for response in [
         first_response(302, "", &[("location", code)]),
@@ -173,36 +173,36 @@ async fn what_is_no_direct_refusal_is_dropped_and_changes_nothing() {
         first_response(500, r#"{"error":"invalid_client"}"#, &[]),
     ] {
         let restarted = Restarted::after_a_login().await;
-        let client = parameter(&restarted.opened(), "client_id");
-        let told = format!("{response:?}");
+        let client = parameter(&restarted.last_opened_url(), "client_id");
+        let shown = format!("{response:?}");
         restarted.fixture.testbed.set_fault(response);
         restarted.fixture.login().await.unwrap();
-        assert_eq!(restarted.registrations(), 0, "{told}");
-        let opened = restarted.opened();
-        assert_eq!(parameter(&opened, "client_id"), client, "{told}");
+        assert_eq!(restarted.registrations(), 0, "{shown}");
+        let opened = restarted.last_opened_url();
+        assert_eq!(parameter(&opened, "client_id"), client, "{shown}");
         let as_server = Peer::AuthorizationServer;
         let followed = restarted
             .fixture
             .testbed
             .count(as_server, "GET", "/dropped");
-        assert_eq!(followed, 0, "{told}");
+        assert_eq!(followed, 0, "{shown}");
         let requests = restarted.authorization_requests();
         let [check, browser] = &requests[..] else {
-            panic!("{told}: {requests:?}")
+            panic!("{shown}: {requests:?}")
         };
         for name in ["state", "code_challenge"] {
-            assert!(check.query(name).is_some(), "{told}");
-            assert_ne!(check.query(name), browser.query(name), "{told}");
+            assert!(check.query(name).is_some(), "{shown}");
+            assert_ne!(check.query(name), browser.query(name), "{shown}");
         }
-        assert_eq!(check.query("scope"), browser.query("scope"), "{told}");
+        assert_eq!(check.query("scope"), browser.query("scope"), "{shown}");
     }
 }
 
-/// A network over which no authorization request goes.
-struct Broken(Arc<dyn HttpClient>);
+/// A network that fails each authorization request.
+struct BrokenNetwork(Arc<dyn HttpClient>);
 
 #[async_trait]
-impl HttpClient for Broken {
+impl HttpClient for BrokenNetwork {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
         if request.url.path() == "/authorize" {
             let cause = HttpErrorKind::Interrupted("reset".to_owned());
@@ -213,10 +213,10 @@ impl HttpClient for Broken {
 }
 
 #[tokio::test]
-async fn a_check_that_gets_no_response_stops_no_login() {
+async fn a_check_without_a_response_does_not_stop_the_login() {
     let mut restarted = Restarted::after_a_login().await;
     let http = restarted.fixture.platform.http.clone();
-    restarted.fixture.platform.http = Arc::new(Broken(http));
+    restarted.fixture.platform.http = Arc::new(BrokenNetwork(http));
     restarted.fixture.login().await.unwrap();
     assert_eq!(restarted.registrations(), 0);
     assert_eq!(restarted.authorization_requests().len(), 1);
@@ -226,26 +226,26 @@ async fn a_check_that_gets_no_response_stops_no_login() {
 async fn a_process_checks_a_client_until_a_login_with_it_has_succeeded() {
     let mut restarted = Restarted::after_a_login().await;
     let requests = |restarted: &Restarted| restarted.authorization_requests().len();
-    restarted.fixture = restarted.fixture.for_person(Person::who_denies());
+    restarted.fixture = restarted.fixture.with_user(TestUser::denying());
     restarted.fixture.login().await.unwrap_err();
     assert_eq!(requests(&restarted), 2, "a check and a browser");
-    restarted.fixture = restarted.fixture.for_person(Person::who_approves());
+    restarted.fixture = restarted.fixture.with_user(TestUser::approving());
     restarted.fixture.login().await.unwrap();
     assert_eq!(requests(&restarted), 4, "a check and a browser");
     restarted.fixture.login().await.unwrap();
     assert_eq!(requests(&restarted), 5, "a browser");
     assert_eq!(restarted.registrations(), 0);
     // As after a restart of the server while this process waited for the browser.
-    restarted.fixture = restarted.fixture.for_person(Person::who_denies());
+    restarted.fixture = restarted.fixture.with_user(TestUser::denying());
     restarted.fixture.login().await.unwrap_err();
-    restarted.fixture = restarted.fixture.for_person(Person::who_approves());
-    restarted.fixture.testbed.forget_registrations();
+    restarted.fixture = restarted.fixture.with_user(TestUser::approving());
+    restarted.fixture.testbed.remove_registrations();
     restarted.fixture.login().await.unwrap();
     assert_eq!(restarted.registrations(), 1);
 }
 
 #[tokio::test]
-async fn only_a_dynamic_registration_of_another_process_is_checked() {
+async fn only_dynamic_registrations_of_other_processes_are_checked() {
     let mut own = LoginOptions::default();
     own.identity.preregistered = Some(PreregisteredClient::new("me", None));
     let mut document = LoginOptions::default();
@@ -261,21 +261,21 @@ async fn only_a_dynamic_registration_of_another_process_is_checked() {
         assert_eq!(restarted.registrations(), 0);
     }
     let mut fresh = Restarted::after_a_login().await;
-    fresh.fixture.testbed.forget_registrations();
+    fresh.fixture.testbed.remove_registrations();
     let mut forced = LoginOptions::default();
-    forced.afresh = true;
+    forced.force = true;
     fresh.fixture.login_with(&forced).await.unwrap();
     assert_eq!(fresh.authorization_requests().len(), 1);
     assert_eq!(fresh.registrations(), 1);
-    fresh.begin_a_process();
+    fresh.start_process();
     fresh.fixture.login().await.unwrap();
     assert_eq!(fresh.authorization_requests().len(), 2);
 }
 
 #[tokio::test]
-async fn a_server_that_registers_no_more_clients_ends_the_login_before_the_browser_opens() {
+async fn a_server_that_stopped_registration_ends_the_login_before_the_browser_opens() {
     let restarted = Restarted::after_a_login().await;
-    restarted.fixture.testbed.forget_registrations();
+    restarted.fixture.testbed.remove_registrations();
     restarted.fixture.testbed.set_fault(Fault::Status {
         path: "/register".to_owned(),
         status: 403,
@@ -284,7 +284,10 @@ async fn a_server_that_registers_no_more_clients_ends_the_login_before_the_brows
         times: None,
     });
     let error = restarted.fixture.login().await.unwrap_err();
-    let is_refused = matches!(error, Error::Registration(RegistrationError::Answer { .. }));
+    let is_refused = matches!(
+        error,
+        Error::Registration(RegistrationError::Response { .. })
+    );
     assert!(is_refused, "{error}");
-    assert_eq!(restarted.fixture.person.opened().len(), 1);
+    assert_eq!(restarted.fixture.user.opened_urls().len(), 1);
 }

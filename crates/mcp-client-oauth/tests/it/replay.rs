@@ -1,4 +1,4 @@
-//! Real servers, replayed: what hosted ones publish, and what those that were run here sent.
+//! Replays real servers: the documents of hosted ones, and transcripts of servers that were run locally.
 //!
 //! The cases are data, in `replay/hosted/*.json` and `replay/servers/*.json`; `replay/README.md`
 //! describes the format. The section of the hosted ones in `docs/interop.md` is written by
@@ -21,13 +21,13 @@ use url::Url;
 
 use case::{Case, Folder};
 use network::{CODE, Network};
-use run::{Seen, run};
+use run::{Observations, run};
 
-/// How many cases were published, and how many of them the TypeScript client 2.4 logs in to.
+/// The number of published cases, and the number of them that the TypeScript client 2.4 logs in to.
 const HOSTED: usize = 95;
 const LOGGED_IN_ELSEWHERE: usize = 75;
 
-/// Runs every case of a folder; all that failed are in one message.
+/// Runs every case of a folder, and lists all failures in one message.
 async fn run_all(folder: Folder) {
     let mut failed = Vec::new();
     for case in case::all(folder) {
@@ -44,17 +44,17 @@ async fn run_all(folder: Folder) {
 }
 
 #[tokio::test]
-async fn every_hosted_server_ends_as_its_case_says() {
+async fn every_hosted_server_has_the_outcome_of_its_case() {
     run_all(Folder::Hosted).await;
 }
 
 #[tokio::test]
-async fn every_recorded_server_accepts_the_client_again() {
+async fn every_recorded_server_accepts_the_requests_of_the_client() {
     run_all(Folder::Servers).await;
 }
 
 #[test]
-fn no_hosted_case_is_lost_and_most_log_in() {
+fn every_hosted_case_is_read_and_most_log_in() {
     let cases = case::all(Folder::Hosted);
     assert_eq!(cases.len(), HOSTED);
     let stopped = cases.iter().filter(|case| case.is_stopped()).count();
@@ -62,7 +62,7 @@ fn no_hosted_case_is_lost_and_most_log_in() {
 }
 
 #[test]
-fn every_case_says_where_it_is_from_and_why_it_stops() {
+fn every_case_names_its_source_and_the_reason_for_a_stop() {
     for folder in [Folder::Hosted, Folder::Servers] {
         for case in case::all(folder) {
             let title = case.title();
@@ -76,15 +76,15 @@ fn every_case_says_where_it_is_from_and_why_it_stops() {
     }
 }
 
-/// A case that ends as it says; the tests below change what the server sends, or what is expected.
-fn sound() -> Case {
+/// Returns a case that passes; the tests below change the responses or the expectations.
+fn passing_case() -> Case {
     let cases = case::all(Folder::Hosted);
     let found = cases.into_iter().find(|case| case.name == "notion");
     found.unwrap()
 }
 
 async fn failures(change: impl FnOnce(&mut Case)) -> String {
-    let mut case = sound();
+    let mut case = passing_case();
     change(&mut case);
     Box::pin(run(&case)).await.failures.join("\n")
 }
@@ -92,7 +92,7 @@ async fn failures(change: impl FnOnce(&mut Case)) -> String {
 const TOKEN: &str = "POST https://mcp.notion.com/token";
 
 #[tokio::test]
-async fn a_case_fails_when_it_ends_otherwise() {
+async fn a_case_with_another_outcome_fails() {
     assert_eq!(failures(|_| {}).await, "");
     for expect in [
         "no-refresh-token",
@@ -109,23 +109,23 @@ async fn a_case_fails_when_it_ends_otherwise() {
 
 #[tokio::test]
 async fn a_case_fails_when_a_request_is_not_what_the_server_accepted() {
-    for (expects, says) in [
+    for (expects, text) in [
         (json!({"authorization": "Basic"}), "Authorization"),
         (json!({"form": {"grant_type": "password"}}), "`grant_type`"),
         (json!({"form": {"client_secret": "*"}}), "`client_secret`"),
         (json!({"form": {"resource": null}}), "`resource`"),
     ] {
         let found = failures(|case| case.routes.at(TOKEN)[0].expects = expects).await;
-        assert!(found.contains(says), "{found}");
+        assert!(found.contains(text), "{found}");
     }
-    let met = json!({
+    let accepted = json!({
         "authorization": null,
         "form": {"grant_type": "authorization_code", "code": "__CODE__", "resource": "*",
                  "redirect_uri": "__REDIRECT_URI__", "client_id": "__CLIENT_ID__",
                  "client_secret": null},
     });
     assert_eq!(
-        failures(|case| case.routes.at(TOKEN)[0].expects = met).await,
+        failures(|case| case.routes.at(TOKEN)[0].expects = accepted).await,
         ""
     );
 }
@@ -160,11 +160,11 @@ fn a_secret_at_any_other_url_is_found() {
 }
 
 #[test]
-fn a_stage_that_fails_must_be_the_last_one() {
-    let mut case = sound();
+fn a_request_after_the_step_that_failed_is_reported() {
+    let mut case = passing_case();
     "stopped: discovery/other-issuer".clone_into(&mut case.expect);
     let network = Arc::new(Network::new(&case, Arc::default()));
-    let mut seen = Seen {
+    let mut observed = Observations {
         outcome: case.expect.clone(),
         error: None,
         network,
@@ -172,9 +172,9 @@ fn a_stage_that_fails_must_be_the_last_one() {
         is_stored: false,
         logout: None,
     };
-    assert_eq!(check::failures(&case, &seen), [""; 0]);
-    seen.opened = vec!["https://mcp.notion.com/authorize".parse().unwrap()];
-    seen.is_stored = true;
-    let failures = check::failures(&case, &seen);
+    assert_eq!(check::failures(&case, &observed), [""; 0]);
+    observed.opened = vec!["https://mcp.notion.com/authorize".parse().unwrap()];
+    observed.is_stored = true;
+    let failures = check::failures(&case, &observed);
     assert_eq!(failures, ["a browser was opened", "a login was stored"]);
 }

@@ -1,4 +1,4 @@
-//! What the files here share: a scene (testbed, person, clock, store) and a person who acts.
+//! Shared test support: a fixture (testbed, user, clock, store) and a scripted user.
 
 use std::{
     fmt,
@@ -18,8 +18,8 @@ use mcp_client_oauth::{
     testing::ManualClock,
 };
 use mcp_oauth_testbed::{
-    Builder, Peer, Recorded, Testbed,
-    test_user::{Decision, Visit, decide, visit},
+    Builder, Peer, RecordedRequest, Testbed,
+    test_user::{Decision, Page, decide, visit},
 };
 use tokio::{
     net::TcpStream,
@@ -28,66 +28,68 @@ use tokio::{
 };
 use url::Url;
 
-pub(crate) use test_support::{port::dead_port, wait::bounded};
+pub(crate) use test_support::{port::unused_port, wait::bounded};
 
-/// Where the testbed publishes the metadata of its MCP server, unless it is told otherwise.
+/// The default path of the testbed's protected resource metadata.
 pub(crate) const PRM: &str = "/.well-known/oauth-protected-resource/mcp";
 
-type Walk = Pin<Box<dyn Future<Output = Vec<Visit>> + Send>>;
+type BrowserTask = Pin<Box<dyn Future<Output = Vec<Page>> + Send>>;
 
-/// The person and the browser. What is done with a URL is done in a task of its own.
-pub(crate) struct Person {
-    act: Box<dyn Fn(Url) -> Walk + Send + Sync>,
+/// A user with a browser. Each opened URL is handled in its own task.
+pub(crate) struct TestUser {
+    act: Box<dyn Fn(Url) -> BrowserTask + Send + Sync>,
     opened: Mutex<Vec<Url>>,
-    looked: Notify,
-    walks: Mutex<Vec<JoinHandle<Vec<Visit>>>>,
+    url_shown: Notify,
+    browser_tasks: Mutex<Vec<JoinHandle<Vec<Page>>>>,
     paste: mpsc::UnboundedSender<String>,
     pasted: AsyncMutex<mpsc::UnboundedReceiver<String>>,
 }
 
-impl fmt::Debug for Person {
+impl fmt::Debug for TestUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Person")
+        f.write_str("TestUser")
     }
 }
 
-impl Person {
-    /// Does `act` with each URL; what the browser showed is the result.
-    pub(crate) fn who<F, Fut>(act: F) -> Arc<Self>
+impl TestUser {
+    /// Calls `act` with each URL; it returns the pages that the browser showed.
+    pub(crate) fn with_action<F, Fut>(act: F) -> Arc<Self>
     where
         F: Fn(Url) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Vec<Visit>> + Send + 'static,
+        Fut: Future<Output = Vec<Page>> + Send + 'static,
     {
         let (paste, pasted) = mpsc::unbounded_channel();
         Arc::new(Self {
             act: Box::new(move |url| Box::pin(act(url))),
             opened: Mutex::default(),
-            looked: Notify::new(),
-            walks: Mutex::default(),
+            url_shown: Notify::new(),
+            browser_tasks: Mutex::default(),
             paste,
             pasted: AsyncMutex::new(pasted),
         })
     }
 
-    pub(crate) fn who_approves() -> Arc<Self> {
-        Self::who(approve)
+    pub(crate) fn approving() -> Arc<Self> {
+        Self::with_action(approve)
     }
 
-    pub(crate) fn who_denies() -> Arc<Self> {
-        Self::who(|url| async move { browse(decide(&url, Decision::Deny).await.unwrap()).await })
+    pub(crate) fn denying() -> Arc<Self> {
+        Self::with_action(
+            |url| async move { browse(decide(&url, Decision::Deny).await.unwrap()).await },
+        )
     }
 
-    /// Looks at the URL and leaves it at that.
-    pub(crate) fn who_waits() -> Arc<Self> {
-        Self::who(|_| async { Vec::new() })
+    /// Does nothing with the URL.
+    pub(crate) fn idle() -> Arc<Self> {
+        Self::with_action(|_| async { Vec::new() })
     }
 
-    /// Approves, and sends the browser to each URL that `tamper` makes of the callback, in order.
-    pub(crate) fn who_tampers(
+    /// Approves, and sends the browser to each URL that `tamper` returns for the callback, in order.
+    pub(crate) fn tampering(
         tamper: impl Fn(&Url) -> Vec<Url> + Send + Sync + 'static,
     ) -> Arc<Self> {
         let tamper = Arc::new(tamper);
-        Self::who(move |url| {
+        Self::with_action(move |url| {
             let tamper = Arc::clone(&tamper);
             async move {
                 let callback = decide(&url, Decision::Approve).await.unwrap();
@@ -100,16 +102,16 @@ impl Person {
         })
     }
 
-    /// The URLs that the person was shown.
-    pub(crate) fn opened(&self) -> Vec<Url> {
+    /// Returns the URLs that were opened.
+    pub(crate) fn opened_urls(&self) -> Vec<Url> {
         lock(&self.opened).clone()
     }
 
-    /// The URL that the person is shown next, or was shown last.
+    /// Returns the last opened URL, or waits for the first.
     pub(crate) async fn shown(&self) -> Url {
         loop {
-            let looked = self.looked.notified();
-            if let Some(url) = self.opened().pop() {
+            let looked = self.url_shown.notified();
+            if let Some(url) = self.opened_urls().pop() {
                 return url;
             }
             looked.await;
@@ -121,9 +123,9 @@ impl Person {
         self.paste.send(text.to_owned()).unwrap();
     }
 
-    /// Everything that the browser showed, once it is at rest.
-    pub(crate) async fn pages(&self) -> Vec<Visit> {
-        let walks = std::mem::take(&mut *lock(&self.walks));
+    /// Returns every page that the browser showed, when all its tasks are done.
+    pub(crate) async fn pages(&self) -> Vec<Page> {
+        let walks = std::mem::take(&mut *lock(&self.browser_tasks));
         let mut pages = Vec::new();
         for walk in walks {
             pages.extend(bounded(walk).await.unwrap());
@@ -133,12 +135,12 @@ impl Person {
 }
 
 #[async_trait]
-impl Interaction for Person {
+impl Interaction for TestUser {
     async fn open(&self, url: &Url) {
         let walk = tokio::spawn((self.act)(url.clone()));
-        lock(&self.walks).push(walk);
+        lock(&self.browser_tasks).push(walk);
         lock(&self.opened).push(url.clone());
-        self.looked.notify_waiters();
+        self.url_shown.notify_waiters();
     }
 
     async fn callback(&self) -> String {
@@ -148,21 +150,21 @@ impl Interaction for Person {
 }
 
 /// Approves, and follows the browser to its last page.
-pub(crate) async fn approve(url: Url) -> Vec<Visit> {
+pub(crate) async fn approve(url: Url) -> Vec<Page> {
     browse(decide(&url, Decision::Approve).await.unwrap()).await
 }
 
-/// Visits a page and those that it redirects to.
-pub(crate) async fn browse(url: Url) -> Vec<Visit> {
+/// Visits a page and the pages that it redirects to.
+pub(crate) async fn browse(url: Url) -> Vec<Page> {
     let mut pages = vec![visit(&url).await.unwrap()];
-    while let Some(next) = pages.last().and_then(Visit::redirect) {
-        assert!(pages.len() < 5, "the browser goes in circles");
+    while let Some(next) = pages.last().and_then(Page::redirect) {
+        assert!(pages.len() < 5, "the redirects do not end");
         pages.push(visit(&next).await.unwrap());
     }
     pages
 }
 
-/// The same URL with each parameter `name` removed, and `value` in its place.
+/// Returns the URL with each parameter `name` removed, and one with `value` appended.
 pub(crate) fn with_parameter(url: &Url, name: &str, value: Option<&str>) -> Url {
     let kept: Vec<(String, String)> = url
         .query_pairs()
@@ -178,23 +180,23 @@ pub(crate) fn with_parameter(url: &Url, name: &str, value: Option<&str>) -> Url 
     changed
 }
 
-/// Every value of a query parameter.
+/// Returns every value of a query parameter.
 pub(crate) fn parameters(url: &Url, name: &str) -> Vec<String> {
     let values = url.query_pairs().filter(|(key, _)| key == name);
     values.map(|(_, value)| value.into_owned()).collect()
 }
 
-/// The only value of a query parameter.
+/// Returns the only value of a query parameter.
 pub(crate) fn parameter(url: &Url, name: &str) -> String {
     let values = parameters(url, name);
     assert_eq!(values.len(), 1, "{name} in {url}");
     values[0].clone()
 }
 
-/// A testbed, and everything that a login with it needs.
+/// A testbed, and what a login with it needs.
 pub(crate) struct Fixture {
     pub(crate) testbed: Arc<Testbed>,
-    pub(crate) person: Arc<Person>,
+    pub(crate) user: Arc<TestUser>,
     pub(crate) clock: ManualClock,
     pub(crate) platform: Platform,
     pub(crate) store: TokenStore,
@@ -202,32 +204,32 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// Everything as it should be.
+    /// Starts a fixture without faults.
     pub(crate) async fn start() -> Self {
         Self::with(Testbed::builder()).await
     }
 
     pub(crate) async fn with(builder: Builder) -> Self {
-        Self::of(Arc::new(builder.start().await.unwrap()))
+        Self::from_testbed(Arc::new(builder.start().await.unwrap()))
     }
 
-    pub(crate) fn of(testbed: Arc<Testbed>) -> Self {
-        let clock = ManualClock::new(the_time());
-        let person = Person::who_approves();
+    pub(crate) fn from_testbed(testbed: Arc<Testbed>) -> Self {
+        let clock = ManualClock::new(start_time());
+        let user = TestUser::approving();
         Self {
             server: server_url(&testbed),
             testbed,
-            platform: platform(&clock, &person),
-            person,
+            platform: platform(&clock, &user),
+            user,
             clock,
             store: TokenStore::memory(),
         }
     }
 
-    /// The same scene with another person.
-    pub(crate) fn for_person(mut self, person: Arc<Person>) -> Self {
-        self.platform = platform(&self.clock, &person);
-        self.person = person;
+    /// Returns the same fixture with another user.
+    pub(crate) fn with_user(mut self, user: Arc<TestUser>) -> Self {
+        self.platform = platform(&self.clock, &user);
+        self.user = user;
         self
     }
 
@@ -249,14 +251,14 @@ impl Fixture {
         .await
     }
 
-    /// Starts a login whose person does nothing by themselves, and waits until they are asked.
-    pub(crate) async fn begin(&self, options: LoginOptions) -> Waiting {
+    /// Starts a login with a user that does nothing, and waits until the browser is opened.
+    pub(crate) async fn start_login(&self, options: LoginOptions) -> PendingLogin {
         let (platform, store) = (self.platform.clone(), self.store.clone());
         let server = self.server.clone();
         let login = tokio::spawn(async move { login(&platform, &store, &server, &options).await });
-        let url = bounded(self.person.shown()).await;
+        let url = bounded(self.user.shown()).await;
         let callback = Url::parse(&parameter(&url, "redirect_uri")).unwrap();
-        Waiting {
+        PendingLogin {
             login,
             url,
             callback,
@@ -271,34 +273,34 @@ impl Fixture {
             .map(|(record, _)| record)
     }
 
-    /// Lets time go by, here and at the server.
-    pub(crate) fn pass(&self, time: Duration) {
+    /// Advances the time, here and at the server.
+    pub(crate) fn advance(&self, time: Duration) {
         self.clock.advance(time);
         self.testbed.advance(time);
     }
 
-    /// The session of the record in the store, on a platform whose sleeps end at once.
-    pub(crate) async fn flying_session(&self) -> (Session, ManualClock) {
+    /// Opens the stored session on a platform with a clock that advances automatically.
+    pub(crate) async fn auto_advancing_session(&self) -> (Session, ManualClock) {
         let clock = ManualClock::auto_advancing(self.clock.now());
-        let platform = platform(&clock, &self.person);
+        let platform = platform(&clock, &self.user);
         let session = Session::open(platform, self.store.clone(), self.key())
             .await
             .unwrap();
         (session.unwrap(), clock)
     }
 
-    /// How many requests went to an endpoint of the authorization server.
+    /// Returns the number of POST requests to an endpoint of the authorization server.
     pub(crate) fn posts(&self, path: &str) -> usize {
         self.testbed.count(Peer::AuthorizationServer, "POST", path)
     }
 
-    /// How many token requests there were for a refresh.
+    /// Returns the number of refresh requests.
     pub(crate) fn refreshes(&self) -> usize {
         self.testbed.token_requests("refresh_token")
     }
 
-    /// The last request of this method and path.
-    pub(crate) fn last(&self, method: &str, path: &str) -> Recorded {
+    /// Returns the last request with this method and path.
+    pub(crate) fn last(&self, method: &str, path: &str) -> RecordedRequest {
         let requests = self.testbed.requests();
         let found = requests
             .into_iter()
@@ -307,9 +309,9 @@ impl Fixture {
         found.unwrap_or_else(|| panic!("no {method} {path}"))
     }
 
-    /// Nobody was asked to log in, and nothing was sent to an endpoint that takes secrets.
+    /// Asserts that the browser was not opened, and that no endpoint that takes secrets got a request.
     pub(crate) fn assert_nothing_was_sent(&self) {
-        assert_eq!(self.person.opened(), []);
+        assert_eq!(self.user.opened_urls(), []);
         for path in ["/register", "/token", "/revoke"] {
             assert_eq!(self.posts(path), 0, "{path}");
         }
@@ -325,37 +327,37 @@ impl Fixture {
     }
 }
 
-/// A login that waits for its person.
-pub(crate) struct Waiting {
+/// A login that waits for its user.
+pub(crate) struct PendingLogin {
     pub(crate) login: JoinHandle<Result<Session, Error>>,
     pub(crate) url: Url,
     pub(crate) callback: Url,
 }
 
-impl Waiting {
+impl PendingLogin {
     pub(crate) fn port(&self) -> u16 {
         self.callback.port().unwrap()
     }
 
-    pub(crate) async fn ended(self) -> Result<Session, Error> {
+    pub(crate) async fn finish(self) -> Result<Session, Error> {
         bounded(self.login).await.unwrap()
     }
 }
 
-pub(crate) fn platform(clock: &ManualClock, person: &Arc<Person>) -> Platform {
-    let (clock, person) = (Arc::new(clock.clone()), Arc::clone(person));
-    Platform::new(Arc::new(ReqwestClient::default()), clock, person)
+pub(crate) fn platform(clock: &ManualClock, user: &Arc<TestUser>) -> Platform {
+    let (clock, user) = (Arc::new(clock.clone()), Arc::clone(user));
+    Platform::new(Arc::new(ReqwestClient::default()), clock, user)
 }
 
 pub(crate) fn server_url(testbed: &Testbed) -> ServerUrl {
     testbed.server_url().as_str().parse().unwrap()
 }
 
-pub(crate) fn the_time() -> SystemTime {
+pub(crate) fn start_time() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
-/// Whether nobody listens on a port of loopback any more, within a few turns of the runtime.
+/// Returns whether a loopback port is closed, within a few turns of the runtime.
 pub(crate) async fn is_closed(port: u16) -> bool {
     for _ in 0..100 {
         if TcpStream::connect(("127.0.0.1", port)).await.is_err() {
@@ -366,10 +368,10 @@ pub(crate) async fn is_closed(port: u16) -> bool {
     false
 }
 
-/// A network that waits for each answer only so long.
-pub(crate) struct Impatient(pub(crate) Duration, pub(crate) Arc<dyn HttpClient>);
+/// A network with a short timeout for each response.
+pub(crate) struct ShortTimeout(pub(crate) Duration, pub(crate) Arc<dyn HttpClient>);
 
-impl Impatient {
+impl ShortTimeout {
     pub(crate) fn platform(timeout: Duration, fixture: &Fixture) -> Platform {
         let mut platform = fixture.platform.clone();
         platform.http = Arc::new(Self(timeout, Arc::clone(&fixture.platform.http)));
@@ -378,7 +380,7 @@ impl Impatient {
 }
 
 #[async_trait]
-impl HttpClient for Impatient {
+impl HttpClient for ShortTimeout {
     async fn send(&self, mut request: Request) -> Result<Response, HttpError> {
         request.deadline = request.deadline.min(self.0);
         self.1.send(request).await

@@ -1,4 +1,4 @@
-//! What comes back from the token endpoint at a login, and what is not taken for tokens (H75-H89).
+//! Token responses at a login, and which of them are rejected (RFC 6749 §5.1, §5.2; RFC 6750 §2.1).
 
 use mcp_client_oauth::{
     Error, LoginOptions, Remedy,
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::support::Fixture;
 
-fn spoil(how: Corruption) -> Fault {
-    Fault::Spoil(Endpoint::Token, how)
+fn corruption(how: Corruption) -> Fault {
+    Fault::Corrupt(Endpoint::Token, how)
 }
 
 fn field(name: &str, value: Value) -> Fault {
@@ -27,8 +27,8 @@ fn status(code: u16, body: &str) -> Fault {
     }
 }
 
-/// Logs in with a fault; nothing may be stored then.
-async fn failure(fault: Fault) -> Error {
+/// Logs in with a fault, and asserts that nothing is stored.
+async fn login_error(fault: Fault) -> Error {
     let fixture = Fixture::start().await;
     fixture.testbed.set_fault(fault);
     let error = fixture.login().await.unwrap_err();
@@ -42,7 +42,7 @@ async fn failure(fault: Fault) -> Error {
 }
 
 async fn token_error(fault: Fault) -> TokenError {
-    match failure(fault).await {
+    match login_error(fault).await {
         Error::TokenExchange { cause, url } => {
             assert_eq!(url.path(), "/token");
             cause
@@ -52,14 +52,14 @@ async fn token_error(fault: Fault) -> TokenError {
 }
 
 #[tokio::test]
-async fn what_is_no_token_response_is_not_taken_for_one() {
+async fn an_invalid_token_response_is_rejected() {
     for fault in [
-        spoil(Corruption::Html),
-        spoil(Corruption::Empty),
-        spoil(Corruption::Null),
-        spoil(Corruption::Truncated),
-        spoil(Corruption::FormEncoded),
-        spoil(Corruption::DuplicateKey(
+        corruption(Corruption::Html),
+        corruption(Corruption::Empty),
+        corruption(Corruption::Null),
+        corruption(Corruption::Truncated),
+        corruption(Corruption::FormEncoded),
+        corruption(Corruption::DuplicateKey(
             "access_token".to_owned(),
             json!("planted"),
         )),
@@ -87,10 +87,10 @@ async fn what_is_no_token_response_is_not_taken_for_one() {
 }
 
 #[tokio::test]
-async fn each_failure_says_what_can_be_done() {
+async fn each_failure_has_a_remedy() {
     let invalid_grant = r#"{"error":"invalid_grant","error_description":"too late"}"#;
     for (fault, remedy) in [
-        (spoil(Corruption::Html), Remedy::ContactServerOperator),
+        (corruption(Corruption::Html), Remedy::ContactServerOperator),
         (
             Fault::TokenErrorWith200("invalid_grant".to_owned()),
             Remedy::LogIn,
@@ -103,16 +103,19 @@ async fn each_failure_says_what_can_be_done() {
         (status(429, ""), Remedy::Retry),
         (status(503, "<html>"), Remedy::Retry),
         (status(500, r#"{"error":"server_error"}"#), Remedy::Retry),
-        (spoil(Corruption::TooLarge), Remedy::ContactServerOperator),
-        (spoil(Corruption::CutAfter(10)), Remedy::Retry),
+        (
+            corruption(Corruption::TooLarge),
+            Remedy::ContactServerOperator,
+        ),
+        (corruption(Corruption::CutAfter(10)), Remedy::Retry),
     ] {
-        let error = failure(fault.clone()).await;
+        let error = login_error(fault.clone()).await;
         assert_eq!(error.remedy(), remedy, "{fault:?}: {error}");
     }
 }
 
 #[tokio::test]
-async fn the_words_of_the_server_are_kept() {
+async fn the_error_description_of_the_server_is_reported() {
     let words = r#"{"error":"invalid_grant","error_description":"the code is \u001b[2J old"}"#;
     let TokenError::Refused { status: 400, error } = token_error(status(400, words)).await else {
         panic!()
@@ -126,12 +129,12 @@ async fn the_words_of_the_server_are_kept() {
 }
 
 #[tokio::test]
-async fn an_endless_or_a_cut_answer_is_a_failure_of_the_network() {
-    let Error::Http(error) = failure(spoil(Corruption::TooLarge)).await else {
+async fn an_endless_or_a_truncated_response_is_a_network_error() {
+    let Error::Http(error) = login_error(corruption(Corruption::TooLarge)).await else {
         panic!()
     };
     assert!(matches!(error.cause, HttpErrorKind::TooLarge(_)), "{error}");
-    let Error::Http(error) = failure(spoil(Corruption::CutAfter(10))).await else {
+    let Error::Http(error) = login_error(corruption(Corruption::CutAfter(10))).await else {
         panic!()
     };
     assert!(
@@ -144,7 +147,7 @@ async fn an_endless_or_a_cut_answer_is_a_failure_of_the_network() {
 async fn a_code_is_not_sent_after_a_redirect() {
     let elsewhere = Testbed::start().await.unwrap();
     let target = format!("{}/token", elsewhere.issuer());
-    let error = token_error(spoil(Corruption::RedirectTo(target))).await;
+    let error = token_error(corruption(Corruption::RedirectTo(target))).await;
     assert!(
         matches!(error, TokenError::Malformed { status: 307, .. }),
         "{error}"
@@ -153,7 +156,7 @@ async fn a_code_is_not_sent_after_a_redirect() {
 }
 
 #[tokio::test]
-async fn a_sloppy_answer_is_taken() {
+async fn a_nonconforming_token_response_is_accepted() {
     for fault in [
         field("token_type", json!("bEaReR ")),
         field("expires_in", json!("300")),
@@ -171,7 +174,7 @@ async fn a_sloppy_answer_is_taken() {
 }
 
 #[tokio::test]
-async fn what_was_not_granted_is_known() {
+async fn a_scope_that_was_not_granted_is_reported() {
     let fixture = Fixture::start().await;
     fixture
         .testbed
@@ -187,7 +190,7 @@ async fn what_was_not_granted_is_known() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_to_know_is_not_stored() {
+async fn unneeded_response_members_are_not_stored() {
     let fixture = Fixture::start().await;
     fixture
         .testbed
@@ -205,21 +208,21 @@ async fn a_failed_login_leaves_the_tokens_of_the_one_before() {
     let fixture = Fixture::start().await;
     fixture.login().await.unwrap();
     let before = fixture.record().await;
-    fixture.testbed.set_fault(spoil(Corruption::Html));
+    fixture.testbed.set_fault(corruption(Corruption::Html));
     fixture.login().await.unwrap_err();
     assert_eq!(fixture.record().await, before);
 }
 
 #[tokio::test]
-async fn a_code_that_was_tampered_with_brings_nothing() {
-    let person = crate::support::Person::who_tampers(|callback| {
+async fn a_modified_code_gets_no_tokens() {
+    let user = crate::support::TestUser::tampering(|callback| {
         vec![crate::support::with_parameter(
             callback,
             "code",
-            Some("code_of_somebody_else"),
+            Some("code_of_another_login"),
         )]
     });
-    let fixture = Fixture::start().await.for_person(person);
+    let fixture = Fixture::start().await.with_user(user);
     let error = fixture.login().await.unwrap_err();
     assert!(matches!(error, Error::TokenExchange { .. }), "{error}");
     assert_eq!(error.remedy(), Remedy::LogIn);

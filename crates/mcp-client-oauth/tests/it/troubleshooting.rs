@@ -1,10 +1,10 @@
-//! `docs/troubleshooting.md` quotes messages that there are.
+//! Each message that `docs/troubleshooting.md` explains exists.
 
 use std::{fs, path::Path};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Every source of the library in one text.
+/// Appends every source file of the library to `text`.
 fn sources(folder: &Path, text: &mut String) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -16,7 +16,7 @@ fn sources(folder: &Path, text: &mut String) {
     }
 }
 
-/// The messages in the headings; `…` stands for what differs.
+/// Returns the messages in the headings; `…` stands for the variable parts.
 fn quoted(document: &str) -> Vec<&str> {
     let headings = document
         .lines()
@@ -27,7 +27,7 @@ fn quoted(document: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_message_that_is_explained_exists() {
+fn every_explained_message_exists() {
     let document = Path::new(ROOT).join("../../docs/troubleshooting.md");
     let document = fs::read_to_string(document).unwrap();
     let mut code = String::new();
@@ -35,7 +35,7 @@ fn every_message_that_is_explained_exists() {
     let messages = quoted(&document);
     assert!(messages.len() > 20, "the headings were not found");
     for message in messages {
-        // The parts stand on one line of the source, in this order.
+        // The parts are on one line of the source, in this order.
         let is_there = code.lines().any(|line| {
             let mut rest = line;
             message.split('…').all(|part| {

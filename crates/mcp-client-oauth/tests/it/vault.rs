@@ -21,19 +21,19 @@ use serde_json::json;
 use test_support::bao::Bao;
 use tokio::sync::Notify;
 
-use crate::support::{lock, the_time};
+use crate::support::{lock, start_time};
 mod leases;
 mod records;
 mod refusals;
 mod restarts;
 mod tokens;
 
-/// What a store needs to use a server.
+/// The options of a store for a test server.
 trait Options {
-    /// With the usual mount and prefix, as root.
+    /// Returns options with the default mount and prefix, and the root token.
     fn options(&self) -> VaultOptions;
 
-    /// With the usual mount and prefix, and these credentials.
+    /// Returns options with the default mount and prefix, and these credentials.
     fn options_as(&self, auth: VaultAuth) -> VaultOptions;
 }
 
@@ -47,9 +47,9 @@ impl Options for Bao {
     }
 }
 
-/// A client whose pauses end at once.
+/// Opens a client with a clock that advances by itself, so that pauses take no time.
 fn vault(options: &VaultOptions) -> Vault {
-    Vault::open(options, Arc::new(ManualClock::auto_advancing(the_time()))).unwrap()
+    Vault::open(options, Arc::new(ManualClock::auto_advancing(start_time()))).unwrap()
 }
 
 fn bytes(text: &str) -> Secret<Vec<u8>> {
@@ -62,7 +62,7 @@ async fn content(vault: &Vault, name: &str) -> Option<(Revision, String)> {
     Some((stored.revision, text))
 }
 
-/// What is wrong with the Vault.
+/// Returns the Vault error.
 fn cause<T: std::fmt::Debug>(result: Result<T, TokenStorageError>) -> VaultErrorKind {
     match result.unwrap_err() {
         TokenStorageError::Vault { cause, .. } => cause,
@@ -79,17 +79,17 @@ fn is_conflict<T>(result: &Result<T, TokenStorageError>) -> bool {
     matches!(result, Err(TokenStorageError::Conflict { .. }))
 }
 
-/// A network in which the clock of the server goes ahead, and answers to writes of documents get
-/// lost or stay away.
+/// A network that moves the server's clock forward, and loses or delays the responses to document
+/// writes.
 #[derive(Default)]
 struct Tampered {
     http: ReqwestClient,
     ahead: AtomicU64,
     losing: AtomicU64,
     holding: AtomicBool,
-    answered: Notify,
+    responded: Notify,
     let_go: Notify,
-    seen: Mutex<Vec<(Method, String)>>,
+    requests: Mutex<Vec<(Method, String)>>,
 }
 
 impl Tampered {
@@ -97,36 +97,39 @@ impl Tampered {
         self.ahead.store(time.as_secs(), Ordering::SeqCst);
     }
 
-    /// Loses the answers to the next writes of documents.
-    fn lose_answers(&self, responses: u64) {
+    /// Loses the responses to the next document writes.
+    fn lose_responses(&self, responses: u64) {
         self.losing.store(responses, Ordering::SeqCst);
     }
 
-    /// Keeps the answer to the next write.
-    fn hold_answers(&self) {
+    /// Delays the response to the next write.
+    fn hold_responses(&self) {
         self.holding.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until an answer is kept: what was written is there.
-    async fn answered(&self) {
-        self.answered.notified().await;
+    /// Waits until a response is delayed: the document is written by then.
+    async fn responded(&self) {
+        self.responded.notified().await;
     }
 
-    fn let_answers_go(&self) {
+    fn release_responses(&self) {
         self.let_go.notify_one();
     }
 
-    /// Method and path of each request.
-    fn seen(&self) -> Vec<(Method, String)> {
-        lock(&self.seen).clone()
+    /// Returns the method and path of each request.
+    fn requests(&self) -> Vec<(Method, String)> {
+        lock(&self.requests).clone()
     }
 
     fn count(&self, part: &str) -> usize {
-        let seen = self.seen();
-        seen.iter().filter(|(_, path)| path.contains(part)).count()
+        let requests = self.requests();
+        requests
+            .iter()
+            .filter(|(_, path)| path.contains(part))
+            .count()
     }
 
-    /// A client in that network.
+    /// Opens a client in that network.
     fn vault(self: &Arc<Self>, options: &VaultOptions, clock: &ManualClock) -> Vault {
         let http = Arc::clone(self) as Arc<dyn HttpClient>;
         Vault::with_http_client(options, http, Arc::new(clock.clone())).unwrap()
@@ -137,16 +140,16 @@ impl Tampered {
 impl HttpClient for Tampered {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let (method, url) = (request.method.clone(), request.url.clone());
-        lock(&self.seen).push((method.clone(), url.path().to_owned()));
+        lock(&self.requests).push((method.clone(), url.path().to_owned()));
         let mut response = self.http.send(request).await?;
         let is_write = method == Method::POST && url.path().contains("/data/");
         if is_write && self.losing.load(Ordering::SeqCst) > 0 {
             self.losing.fetch_sub(1, Ordering::SeqCst);
-            let lost = HttpErrorKind::Interrupted("the answer is lost".to_owned());
+            let lost = HttpErrorKind::Interrupted("the response is lost".to_owned());
             return Err(HttpError::new(&url, lost));
         }
         if is_write && self.holding.swap(false, Ordering::SeqCst) {
-            self.answered.notify_one();
+            self.responded.notify_one();
             self.let_go.notified().await;
         }
         let date = response.header(header::DATE).unwrap();
@@ -172,8 +175,8 @@ async fn a_vault_keeps_the_contract_on_one_thread_and_with_the_documented_policy
     let Some(bao) = Bao::start().await else {
         return;
     };
-    bao.policy("ours").await;
-    let token = bao.token("ours", "1h").await;
+    bao.policy("mcp").await;
+    let token = bao.token("mcp", "1h").await;
     let auth = VaultAuth::Token(Secret::new(token));
     let vault = Vault::open(&bao.options_as(auth), Arc::new(SystemClock::default())).unwrap();
     contract::check(Arc::new(vault)).await;

@@ -7,51 +7,52 @@ use url::Url;
 
 use super::{
     duration::duration,
-    login::{LOGIN_EXAMPLES, Login},
+    login::{LOGIN_EXAMPLES, LOGIN_USAGE, Login},
     network::NetworkFlags,
     proxy::{self, AppConfig, Proxy},
 };
 
 const EXAMPLES: &str = "\
 Examples:
-  mcp-oauth demo                                     the whole way, on this machine alone
-  mcp-oauth login notes https://mcp.example.com/mcp  log in, and call the server `notes`
+  mcp-oauth demo                                     run the whole flow on this machine
+  mcp-oauth login notes https://mcp.example.com/mcp  log in, and name the server `notes`
   mcp-oauth tools notes                              connect, and list its tools
   curl -H \"Authorization: Bearer $(mcp-oauth token notes)\" https://mcp.example.com/mcp/export
-  mcp-oauth logout notes                             give the tokens back
+  mcp-oauth logout notes                             revoke the tokens, and remove them
 
 Exit codes:
   0 done   1 failed   2 wrong usage   3 a login is needed   4 try again later
   129 ended by SIGHUP   130 interrupted by Ctrl-C   143 ended by SIGTERM
 
-Where tokens are kept (--store SPEC, else MCP_OAUTH_STORE, else `auto`):
-  auto[:DIR]                sealed files; a new store has its key in the keychain of the system, or,
-                            if none answers, in a file, which is said when it is made
-  keychain[:DIR]            sealed files whose key is in the keychain, or an error
-  file[:DIR]                sealed files with a password, if one is given, else with a key file
+Token stores (--store SPEC, else MCP_OAUTH_STORE, else `auto`):
+  auto[:DIR]                encrypted files; a new store has its key in the keychain of the system,
+                            or, with a warning, in a key file if no keychain is available
+  keychain[:DIR]            encrypted files with their key in the keychain; fails without a keychain
+  file[:DIR]                encrypted files with a password, if one is given, else with a key file
   vault[:https://HOST:8200/MOUNT/PREFIX]
                             HashiCorp Vault or OpenBao, at VAULT_ADDR if no address is given
-  memory:                   nothing is kept
-Without DIR that is the `tokens` of --data-dir or MCP_OAUTH_DATA_DIR, else the usual directory of
-this system. --store goes before --data-dir, and that before a place (not a kind) in MCP_OAUTH_STORE.
+  memory:                   nothing is stored
+Without DIR the directory is `tokens` in --data-dir or MCP_OAUTH_DATA_DIR, else in the data directory
+of the platform. --store overrides --data-dir, which overrides a location (not a kind of key) in
+MCP_OAUTH_STORE.
 
 Environment:
   MCP_OAUTH_STORE           as --store
   MCP_OAUTH_DATA_DIR        as --data-dir
-  MCP_OAUTH_PASSWORD        the password that the files are sealed with (a file is safer)
+  MCP_OAUTH_PASSWORD        the password of encrypted files (a password file is safer)
   MCP_OAUTH_PASSWORD_FILE   as --password-file
-  MCP_OAUTH_CLIENT_SECRET   the secret of the client that --client-id names
-  MCP_OAUTH_IDP_CLIENT_SECRET   ... of the one that --idp-client-id names
-  VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT     which Vault, for `vault`
+  MCP_OAUTH_CLIENT_SECRET   the secret of the client of --client-id
+  MCP_OAUTH_IDP_CLIENT_SECRET   the secret of the client of --idp-client-id
+  VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT     the Vault of `vault`
   VAULT_TOKEN; else VAULT_ROLE_ID and VAULT_SECRET_ID (AppRole); else MCP_OAUTH_VAULT_TOKEN_FILE;
-  else the file ~/.vault-token                  who we are there
+  else the file ~/.vault-token                  the credentials for Vault
   MCP_OAUTH_CA_CERT, MCP_OAUTH_CLIENT_CERT, MCP_OAUTH_CLIENT_KEY     as the flags
-  HTTPS_PROXY, ALL_PROXY, NO_PROXY   by which proxy connections go, and which do without
-  SSL_CERT_FILE             on Linux: what is trusted in the place of the system's authorities
-  MCP_OAUTH_PROXY_TOKEN     what clients of `proxy --listen` have to bring
-  NO_COLOR, CLICOLOR        no colours; BROWSER: how to open a URL
+  HTTPS_PROXY, ALL_PROXY, NO_PROXY   the HTTP proxy, and the hosts that are connected without it
+  SSL_CERT_FILE             on Linux: the certificate authorities, instead of those of the system
+  MCP_OAUTH_PROXY_TOKEN     the token that clients of `proxy --listen` must send
+  NO_COLOR, CLICOLOR        turn colours off; BROWSER: the command that opens a URL
 
-Passwords, secrets and tokens are never taken from an argument: other users can see those.
+Passwords, secrets and tokens are never arguments: other users of the machine can see arguments.
 With --json, stdout has exactly one JSON document, for an error too: {\"error\": {\"code\", \"message\",
 \"hint\"}}. Progress, prompts and logs are on stderr.";
 
@@ -66,17 +67,17 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What goes with every command.
+/// The options of every command.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Write one JSON document to stdout, for errors too.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Log what happens to stderr; twice for everything. Secrets are never logged.
+    /// Log to stderr what happens; give it twice for more. Secrets are never logged.
     #[arg(short, long, global = true, action = ArgAction::Count, alias = "debug")]
     pub(crate) verbose: u8,
-    /// Say nothing but results, errors, and what a person must do.
+    /// Print only results, errors and what the user must do.
     #[arg(
         short,
         long,
@@ -85,65 +86,70 @@ pub(crate) struct Global {
         alias = "silent"
     )]
     pub(crate) quiet: bool,
-    /// Where tokens are kept: `auto`, `keychain`, `file`, `vault` or `memory:`; see `mcp-oauth --help`.
+    /// The token store: `auto`, `keychain`, `file`, `vault` or `memory:`; see `mcp-oauth --help`.
     #[arg(long, hide_short_help = true, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
-    /// A directory for everything: the tokens in `DIR/tokens`, the names in `DIR/servers.json`.
+    /// The directory of all data: tokens are in `DIR/tokens`, names in `DIR/servers.json`.
     #[arg(long, hide_short_help = true, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// A file with the password that the tokens are sealed with.
+    /// The file with the password of the encrypted token files.
     #[arg(long, hide_short_help = true, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) network: NetworkFlags,
 }
 
-/// The verbs.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the whole way on servers that run inside this command, and prove each step.
+    /// Run the whole flow against servers inside this command, and check each step.
     Demo(Demo),
-    /// Log in to a server, and remember it by a name.
-    #[command(visible_alias = "auth", after_help = LOGIN_EXAMPLES)]
+    /// Log in to a server, and give it a name.
+    #[command(visible_alias = "auth", after_help = LOGIN_EXAMPLES, override_usage = LOGIN_USAGE)]
     Login(Box<Login>),
-    /// List the servers and how their tokens are.
+    /// List the servers, with the status of their tokens.
     List,
-    /// Show all that is known of a login; secrets are redacted.
-    Get(TargetArgs),
-    /// Print the access token, refreshed if need be, for scripts.
+    /// Show the details of a login; secrets are redacted.
+    #[command(visible_alias = "get")]
+    Show(TargetArgs),
+    /// Print the access token for scripts; refresh it first if it has expired.
     Token(Token),
-    /// Connect as an MCP client, and say whether it works.
+    /// Connect as an MCP client, and report whether it works.
     Test(Connect),
     /// Connect as an MCP client, and list the tools.
     Tools(Connect),
     /// Send one request with the token, as curl would.
     #[command(after_help = REQUEST_EXAMPLES)]
     Request(Request),
-    /// Get new tokens now, however good the old ones look.
+    /// Get new tokens now, even if the current ones are valid.
     Refresh(TargetArgs),
-    /// Forget the tokens, and give them back to the server.
-    #[command(after_help = LOGOUT_CODES)]
+    /// Revoke the tokens at the server, and remove them from this machine.
+    #[command(after_help = LOGOUT_EXAMPLES)]
     Logout(Logout),
-    /// Forget the tokens on this machine, and tell nobody.
-    #[command(after_help = CLEAR_EXAMPLES)]
+    /// Remove the tokens from this machine: the same as `logout --local`, or `prune`.
+    #[command(hide = true)]
     Clear(Clear),
+    /// Remove the logins that have expired and cannot be refreshed.
+    #[command(after_help = PRUNE_NOTE)]
+    Prune,
     /// List the kinds of token store, whether they are available, and which one is used.
-    Backends,
-    /// Move the tokens to another place, or give them another key.
+    #[command(alias = "backends")]
+    Stores,
+    /// Move the tokens to another store, or encrypt them with another key.
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(Migrate),
-    /// Hand the URL that a browser on another machine ended on to the login that waits on this one.
-    #[command(after_help = PASTE_HELP)]
+    /// Complete a pending login: the same as `login --complete`.
+    #[command(hide = true)]
     Paste,
-    /// Be a server on stdio for applications that speak no HTTP, or cannot log in.
+    /// Serve an MCP server over stdio, for applications that have no HTTP or cannot log in.
     #[command(after_help = proxy::EXAMPLES)]
     Proxy(Box<Proxy>),
-    /// Print what an application needs to run `proxy` as its server, or write it to its file.
+    /// Print the entry that makes an application run `proxy`, or write it to its file.
     #[command(after_help = proxy::CONFIG_EXAMPLES)]
     Config(AppConfig),
-    /// Print the client metadata document to host at a URL, which then is a client id.
+    /// Print the client metadata document to host at a URL, which is then a client ID.
     ClientMetadata(ClientMetadata),
-    /// Open a URL in the browser: what `login` runs, without our secrets in its environment.
+    /// Open a URL in the browser, without the secrets of mcp-oauth in its environment.
     #[command(hide = true)]
     OpenUrl {
         /// The URL.
@@ -151,13 +157,13 @@ pub(crate) enum Command {
     },
 }
 
-/// TargetArgs tokens.
+/// The login that a command is about.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TargetArgs {
     /// The name of a server (see `list`), or its URL.
     #[arg(value_name = "NAME|URL")]
     pub(crate) server: String,
-    /// Which of several accounts at that server.
+    /// The account, if there are several at that server.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
 }
@@ -165,7 +171,7 @@ pub(crate) struct TargetArgs {
 /// `demo`.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
-    /// Let the demo press the buttons of the consent page itself.
+    /// Open no browser: the demo submits the consent page itself.
     #[arg(long)]
     pub(crate) no_browser: bool,
 }
@@ -173,18 +179,17 @@ pub(crate) struct Demo {
 /// `client-metadata`.
 #[derive(Args, Debug)]
 pub(crate) struct ClientMetadata {
-    /// The https URL where the document will be.
+    /// The https URL that the document will be hosted at.
     #[arg(long, value_name = "URL")]
     pub(crate) client_id: Url,
     /// The name on the consent page.
     #[arg(long, value_name = "NAME", default_value = "mcp-oauth")]
     pub(crate) name: String,
-    /// The PEM file with the key by which the client is to prove who it is: its public half goes into
-    /// the document. `login --client-metadata-url URL --private-key FILE` uses it.
+    /// The PEM file with the private key that the client authenticates with; the document gets the
+    /// public key. Use it with `login --client-metadata-url URL --private-key FILE`.
     #[arg(long, value_name = "FILE")]
     pub(crate) private_key: Option<PathBuf>,
-    /// Where the browser may come back to, instead of any port of this machine; may be given several
-    /// times.
+    /// A redirect URI, instead of any port of this machine; may be given several times.
     #[arg(long, value_name = "URI")]
     pub(crate) redirect_uri: Vec<Url>,
 }
@@ -193,7 +198,7 @@ pub(crate) struct ClientMetadata {
 #[derive(Args, Debug)]
 pub(crate) struct Token {
     #[command(flatten)]
-    pub(crate) whose: TargetArgs,
+    pub(crate) target: TargetArgs,
     /// Print it even if stdout is a terminal.
     #[arg(long)]
     pub(crate) show: bool,
@@ -203,12 +208,12 @@ pub(crate) struct Token {
 #[derive(Args, Debug)]
 pub(crate) struct Connect {
     #[command(flatten)]
-    pub(crate) whose: TargetArgs,
-    /// The URL of the server, as the Python command `chuk-mcp-client-oauth` wants it: for a name that
-    /// is not known.
+    pub(crate) target: TargetArgs,
+    /// The URL of the server, for a name that is not known, as in the Python command
+    /// `chuk-mcp-client-oauth`.
     #[arg(value_name = "URL", hide = true)]
     pub(crate) url: Option<String>,
-    /// How long the server may take.
+    /// The longest time that the server may take.
     #[arg(long, value_parser = duration, default_value = "30s")]
     pub(crate) timeout: Duration,
 }
@@ -216,13 +221,13 @@ pub(crate) struct Connect {
 const REQUEST_EXAMPLES: &str = "\
 Examples:
   mcp-oauth request notes https://mcp.example.com/mcp/notes
-  mcp-oauth request notes notes                below the URL of the server: the same
-  mcp-oauth request notes /mcp/notes           from the root of its host: the same
+  mcp-oauth request notes notes                the same: a path below the URL of the server
+  mcp-oauth request notes /mcp/notes           the same: a path from the root of its host
   mcp-oauth request notes PUT notes/7 -H 'If-Match: \"x\"' -d @note.json
 
-The token is sent to the server that it is for and to nobody else; redirects are not followed.
-Exit code: 0 below status 400, 3 for 401, 4 for 429 and 503, else 1. The body is printed whatever the
-status; our own tokens are blotted out of it, and a terminal gets text only.";
+The token is sent only to the server that it is for; redirects are not followed.
+Exit code: 0 below status 400, 3 for 401, 4 for 429 and 503, else 1. The body is printed for every
+status; the tokens of the login are redacted in it, and a terminal gets text only.";
 
 /// `request`.
 #[derive(Args, Debug)]
@@ -233,96 +238,111 @@ pub(crate) struct Request {
     /// The method (GET, or POST with a body), then the URL or a path at the server.
     #[arg(value_name = "[METHOD] URL", num_args = 1..=2, required = true)]
     pub(crate) what: Vec<String>,
-    /// Which of several accounts at that server.
+    /// The account, if there are several at that server.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
     /// A header, as in `Name: value`; may be given several times.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub(crate) headers: Vec<String>,
-    /// A body: the text itself, `@FILE`, or `-` for stdin. It is JSON unless a header says else.
+    /// A body: the text itself, `@FILE`, or `-` for stdin. It is JSON unless a header says otherwise.
     #[arg(short, long, value_name = "DATA|@FILE|-")]
     pub(crate) data: Option<String>,
     /// Print status and headers before the body.
     #[arg(short, long)]
     pub(crate) include: bool,
-    /// Do not refresh the token and try again when the server refuses it.
+    /// Do not refresh the token and send the request again after a 401.
     #[arg(long)]
     pub(crate) no_retry: bool,
-    /// How long each try may take.
+    /// The longest time that each attempt may take.
     #[arg(long, value_parser = duration, default_value = "30s")]
     pub(crate) timeout: Duration,
 }
 
-const LOGOUT_CODES: &str = "\
-Exit code: 0 if the tokens are forgotten here and the server has taken back those that it takes back.
-4 if they are forgotten here and the server could not be told: they live until they expire.";
+const LOGOUT_EXAMPLES: &str = "\
+Examples:
+  mcp-oauth logout notes          revoke the tokens at the server, and remove them from this machine
+  mcp-oauth logout --local notes  remove them from this machine only: they are valid until they expire
+
+Exit code: 0 if the tokens are removed and the server has revoked those that it can revoke; 4 if they
+are removed but the revocation failed: they are valid until they expire.";
 
 /// `logout`.
 #[derive(Args, Debug)]
 pub(crate) struct Logout {
     #[command(flatten)]
-    pub(crate) whose: TargetArgs,
-    /// The URL of the server, as the Python command `chuk-mcp-client-oauth` wants it: for a name that
-    /// is not known.
+    pub(crate) target: TargetArgs,
+    /// The URL of the server, for a name that is not known, as in the Python command
+    /// `chuk-mcp-client-oauth`.
     #[arg(long, value_name = "URL", hide = true)]
     pub(crate) url: Option<String>,
-    /// Forget the name too.
+    /// Remove the tokens from this machine only, and do not revoke them.
     #[arg(long)]
-    pub(crate) forget_name: bool,
+    pub(crate) local: bool,
+    /// Remove the name too.
+    #[arg(long, alias = "forget-name")]
+    pub(crate) remove_name: bool,
 }
 
-const CLEAR_EXAMPLES: &str = "\
-Examples:
-  mcp-oauth clear notes      forget this login; to give the tokens back as well, use `logout`
-  mcp-oauth clear --expired  forget what is good for nothing any more: the logins that `list` shows
-                             as expired with a login needed, and no other";
+const PRUNE_NOTE: &str = "\
+Removes only the logins that `list` shows as expired with a login needed. A login that cannot be read
+is reported and kept.";
 
-/// `clear`.
+/// `clear`, an older name of `logout --local` and, with `--expired`, of `prune`.
 #[derive(Args, Debug)]
 pub(crate) struct Clear {
     /// The name of a server (see `list`), or its URL.
     #[arg(value_name = "NAME|URL", required_unless_present = "expired")]
     pub(crate) server: Option<String>,
-    /// Every login whose token has ended and cannot be refreshed.
-    #[arg(long, conflicts_with_all = ["server", "account", "forget_name"])]
+    /// Every login that has expired and cannot be refreshed.
+    #[arg(long, conflicts_with_all = ["server", "account", "remove_name"])]
     pub(crate) expired: bool,
-    /// Which of several accounts at that server.
+    /// The account, if there are several at that server.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// Forget the name too.
-    #[arg(long)]
-    pub(crate) forget_name: bool,
+    /// Remove the name too.
+    #[arg(long, alias = "forget-name")]
+    pub(crate) remove_name: bool,
+}
+
+impl Clear {
+    /// Returns the arguments of `logout --local`; none for `--expired`, where the argument definition
+    /// allows no server.
+    pub(crate) fn into_local_logout(self) -> Option<Logout> {
+        let account = self.account;
+        let target = self.server.map(|server| TargetArgs { server, account })?;
+        Some(Logout {
+            target,
+            url: None,
+            local: true,
+            remove_name: self.remove_name,
+        })
+    }
 }
 
 const MIGRATE_EXAMPLES: &str = "\
 Examples:
-  mcp-oauth migrate --to keychain                       the key of the files goes into the keychain
-  mcp-oauth migrate --to file                           ... into a file beside them
-  mcp-oauth migrate --to file --password-file FILE      ... or is made of a password
-  mcp-oauth migrate --to vault:https://HOST:8200/MOUNT  the tokens go into a Vault
-  mcp-oauth migrate --store vault --to keychain         ... and back
-  mcp-oauth migrate --to file:/other/dir                ... or into another directory
+  mcp-oauth migrate --to keychain                       put the key of the files into the keychain
+  mcp-oauth migrate --to file                           put the key into a file beside them
+  mcp-oauth migrate --to file --password-file FILE      derive the key from a password
+  mcp-oauth migrate --to vault:https://HOST:8200/MOUNT  move the tokens to a Vault
+  mcp-oauth migrate --store vault --to keychain         move them back
+  mcp-oauth migrate --to file:/other/dir                move them to another directory
 
-Another key for the same files touches no token. What goes elsewhere is copied, read back, and then
-deleted here; if it is interrupted, nothing is lost, and the same command finishes it.
-With `--to file`, --password-file is the new password; an old one is asked for, or is taken from
-MCP_OAUTH_PASSWORD_FILE or MCP_OAUTH_PASSWORD, which else are the new one.
-Exit code: 1 if a damaged login was left behind.";
-
-const PASTE_HELP: &str = "\
-A login opens a page of 127.0.0.1 at its end. In a browser on another machine that page fails to
-load: copy its URL, and hand it over here, on the machine where the login (or the proxy) waits. It
-is read from the terminal or from stdin.";
+Another key for the same files changes no token. A move copies the tokens, reads them back, and then
+deletes the originals; if it is interrupted, nothing is lost, and the same command finishes it.
+With `--to file`, --password-file is the new password. The old one is then MCP_OAUTH_PASSWORD_FILE or
+MCP_OAUTH_PASSWORD, or is prompted for; without --password-file these variables are the new password.
+Exit code: 1 if a corrupt login was not moved.";
 
 /// `migrate`.
 #[derive(Args, Debug)]
 pub(crate) struct Migrate {
-    /// Where to: `keychain[:DIR]`, `file[:DIR]` or `vault[:...]`, as for --store.
+    /// The new store: `keychain[:DIR]`, `file[:DIR]` or `vault[:...]`, as for --store.
     #[arg(long, value_name = "SPEC")]
     pub(crate) to: String,
-    /// Replace the tokens of logins that are there already.
-    #[arg(long)]
-    pub(crate) force: bool,
+    /// Replace logins that the new store has already.
+    #[arg(long, alias = "force")]
+    pub(crate) overwrite: bool,
 }
 
 #[cfg(test)]
@@ -332,12 +352,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_of_the_command_line_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn every_argument_has_a_help_sentence() {
+    fn every_argument_has_help() {
         for command in Cli::command().get_subcommands() {
             for argument in command.get_arguments() {
                 assert!(
@@ -351,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_taken_from_an_argument() {
+    fn a_secret_as_an_argument_is_refused() {
         for secret in ["--password", "--client-secret", "--token"] {
             let typed = [
                 "mcp-oauth",

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// `90s`, `5m`, or a number of seconds. Not zero: that would be a login that nobody can finish.
+/// Parses `90s`, `5m`, or a number of seconds. Zero is refused: such a timeout lets nothing succeed.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
     };
     if parsed.is_zero() {
-        Err("it must be more than nothing".to_owned())
+        Err("must be greater than zero".to_owned())
     } else {
         Ok(parsed)
     }

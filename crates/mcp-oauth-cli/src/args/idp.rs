@@ -1,4 +1,5 @@
-//! The identity provider of an organization, which vouches for whoever has logged in to it.
+//! The flags of enterprise-managed authorization: the identity provider of an organization asserts the
+//! identity of the user.
 
 use std::path::PathBuf;
 
@@ -8,31 +9,31 @@ use url::Url;
 
 use crate::assertion::{Idp, Source};
 
-/// Who vouches, and who we are there.
+/// The identity provider, and the client there.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Login by an identity provider (enterprise-managed authorization)")]
 #[command(group = ArgGroup::new("subject_token").args(["id_token", "idp_refresh_token"]))]
 pub(crate) struct IdpFlags {
-    /// Ask nobody: the identity provider of this issuer vouches for the person whose ID token
-    /// --id-token brings. --client-id and its secret are those at the authorization server.
+    /// Log in non-interactively: this identity provider exchanges the ID token of --id-token for an
+    /// assertion (ID-JAG). --client-id and its secret are those at the authorization server.
     #[arg(
         long,
         value_name = "ISSUER",
         requires_all = ["idp_token_endpoint", "idp_client_id", "subject_token"],
-        conflicts_with_all = ["device", "client_credentials", "workload_token", "share"],
+        conflicts_with_all = ["device", "client_credentials", "workload_token", "reuse_login"],
     )]
     pub(crate) idp: Option<String>,
-    /// Where the identity provider exchanges tokens.
+    /// The token endpoint of the identity provider.
     #[arg(long, value_name = "URL", requires = "idp")]
     pub(crate) idp_token_endpoint: Option<Url>,
-    /// The id of the client at the identity provider. Its secret is `MCP_OAUTH_IDP_CLIENT_SECRET`.
+    /// The client ID at the identity provider. Its secret is `MCP_OAUTH_IDP_CLIENT_SECRET`.
     #[arg(long, value_name = "ID", requires = "idp")]
     pub(crate) idp_client_id: Option<String>,
-    /// A PEM file with the PKCS#8 key by which the client proves to the identity provider who it is,
+    /// A PEM file with the PKCS#8 key that the client authenticates with at the identity provider,
     /// instead of a secret.
     #[arg(long, value_name = "FILE", requires = "idp")]
     pub(crate) idp_private_key: Option<PathBuf>,
-    /// Where the ID token comes from. It is read anew each time; see --workload-token.
+    /// The source of the ID token. It is read again for each login; see --workload-token.
     #[arg(
         long,
         value_name = "FILE|env:NAME|cmd:PROGRAM",
@@ -51,8 +52,8 @@ pub(crate) struct IdpFlags {
 }
 
 impl IdpFlags {
-    /// Returns what is remembered of what was typed. The definition of the arguments has all of them
-    /// or none.
+    /// Returns the identity provider to remember with the name. The argument definition guarantees that
+    /// the flags are given together.
     pub(crate) fn remembered(&self) -> Option<Idp> {
         Some(Idp {
             issuer: Issuer::new(self.idp.as_ref()?),

@@ -1,4 +1,4 @@
-//! What was typed. What it means is decided in [`config`](crate::config).
+//! The command line as it was typed. [`config`](crate::config) resolves it with the environment.
 
 mod app;
 mod cli;
@@ -14,8 +14,8 @@ mod summary;
 
 pub(crate) use app::App;
 pub(crate) use cli::{
-    Clear, Cli, ClientMetadata, Command, Connect, Demo, Global, Logout, Migrate, Request,
-    TargetArgs, Token,
+    Cli, ClientMetadata, Command, Connect, Demo, Global, Logout, Migrate, Request, TargetArgs,
+    Token,
 };
 pub(crate) use login::Login;
 pub(crate) use network::NetworkFlags;

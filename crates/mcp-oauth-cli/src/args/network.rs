@@ -1,19 +1,18 @@
-//! Whom connections trust, and as whom they come.
+//! The certificates of connections: the authorities that they trust, and the client certificate.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// What is typed of it, with any command.
+/// The flags of certificates, which every command has.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct NetworkFlags {
-    /// A PEM file with certificate authorities to trust besides those of the system. It is not
-    /// remembered with a name; `MCP_OAUTH_CA_CERT` is for every command.
+    /// A PEM file with certificate authorities to trust besides those of the system. It is not stored
+    /// with a name; `MCP_OAUTH_CA_CERT` is for every command.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
-    /// A PEM file with a certificate for servers that ask who connects (mutual TLS), and its key
-    /// unless --client-key has it.
+    /// A PEM file with the client certificate for mutual TLS, and its key unless --client-key has it.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) client_cert: Option<PathBuf>,
     /// A PEM file with the key of that certificate.
@@ -22,7 +21,8 @@ pub(crate) struct NetworkFlags {
 }
 
 impl NetworkFlags {
-    /// What was typed goes before `others`; a certificate goes with its own key.
+    /// Returns these flags, with `others` for those that are not given. The key of a certificate is
+    /// never taken from elsewhere than the certificate.
     pub(crate) fn or(&self, others: Self) -> Self {
         let own = self.client_cert.is_some();
         Self {
@@ -35,7 +35,7 @@ impl NetworkFlags {
         }
     }
 
-    /// Each flag that is given, with its file.
+    /// Returns each flag that is given, with its file.
     pub(crate) fn given(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
         let all = [
             ("--ca-cert", &self.ca_cert),

@@ -1,5 +1,5 @@
-//! What `-h` shows: the commands on one page, and of one command its own options and examples. `--help`
-//! has everything.
+//! The short help of `-h`: the commands on one page; for one command its own options and examples.
+//! `--help` has everything.
 
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
 
@@ -12,27 +12,27 @@ const SUMMARY: &str = "\
 {usage-heading} mcp-oauth COMMAND [OPTIONS]
 
 Log in
-  login             log in to a server, and remember it by a name
-  paste             hand over the URL that a browser on another machine ended on
+  login             log in to a server, and give it a name
   client-metadata   print the document that makes a URL a client ID
 Use a login
-  tools, test       connect as an MCP client: list the tools; say whether it works
+  tools, test       connect as an MCP client: list the tools; report whether it works
   token, request    print the access token; send one request with it
   refresh           get new tokens now
-  list, get         list the logins; show all about one
+  list, show        list the logins; show the details of one
 End a login
-  logout, clear     revoke the tokens; remove them on this machine alone
+  logout            revoke the tokens; with --local, only remove them from this machine
+  prune             remove the logins that have expired
 Applications
   proxy, config     serve over stdio for an application; write its configuration
 Token stores
-  backends, migrate list the kinds of store; move the tokens to another
+  stores, migrate   list the kinds of store; move the tokens to another
 
 Try it: mcp-oauth demo
 `mcp-oauth COMMAND --help` explains a command, `mcp-oauth --help` all options, exit codes, stores
 and variables.";
 
 impl Cli {
-    /// Reads the command line. The help of `-h`, or of no argument at all, fits on a screen.
+    /// Parses the command line. The help of `-h`, or of no argument at all, fits on a screen.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let typed: Vec<_> = std::env::args_os().collect();
         let is_short = typed.get(1).is_none_or(|first| first == "-h");
@@ -46,7 +46,7 @@ impl Cli {
     }
 }
 
-/// Leaves the options under a heading of their own, and what follows the examples, to `--help`.
+/// Shows the options that have their own heading, and the text after the examples, only in `--help`.
 fn with_short_help(command: Command) -> Command {
     let shorten = |arg: Arg| {
         let has_heading = arg.get_help_heading().is_some();
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_short_help_of_a_command_has_its_own_options_and_its_examples() {
+    fn the_short_help_of_a_command_has_only_its_own_options_and_examples() {
         let mut command = with_short_help(Cli::command());
         command.build();
         let login = command.find_subcommand_mut("login").unwrap();
@@ -85,7 +85,7 @@ mod tests {
             "--idp-private-key",
             "--accept-issuer",
             "--json",
-            "Where no browser",
+            "If no browser",
         ] {
             assert!(
                 !short.contains(hidden) && long.contains(hidden),
@@ -95,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_on_the_page_which_fits_on_a_screen() {
+    fn the_summary_lists_every_command_and_fits_on_a_screen() {
         assert!(SUMMARY.lines().count() <= 25);
         for command in Cli::command().get_subcommands() {
             let name = command.get_name();
             let is_listed = SUMMARY
                 .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-                .any(|word| word == name);
+                .any(|listed| listed == name);
             assert!(is_listed || command.is_hide_set(), "{name}");
         }
     }

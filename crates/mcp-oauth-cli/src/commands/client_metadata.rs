@@ -1,4 +1,4 @@
-//! `client-metadata`: the document that somebody hosts, so that its URL is a client id.
+//! `client-metadata`: the client metadata document to host, so that its URL is a client ID.
 
 use mcp_client_oauth::proto::private_key::PrivateKey;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::{
     key_file,
 };
 
-/// Says where a login comes back to; the port may vary (RFC 8252 §7.3).
+/// The redirect URIs of a login; the port may vary (RFC 8252 §7.3).
 const LOOPBACK: [&str; 2] = ["http://127.0.0.1/callback", "http://[::1]/callback"];
 
 pub(super) fn run(context: &Context, typed: &ClientMetadata) -> Result<Exit, Failure> {
@@ -23,14 +23,15 @@ pub(super) fn run(context: &Context, typed: &ClientMetadata) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-/// spec-checklist D5, H174: what could not be a client id is found before it is hosted.
+/// Checks that a URL can be a client ID before the document is hosted: https with a path
+/// (draft-ietf-oauth-client-id-metadata-document §3).
 fn check(url: &Url) -> Result<(), Failure> {
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     if url.scheme() == "https" && url.path() != "/" && plain {
         return Ok(());
     }
     Err(Failure::usage(
-        "this URL cannot be a client id: it needs https and a path, and neither a user nor a fragment",
+        "this URL cannot be a client ID: it needs https and a path, and neither a user nor a fragment",
         "mcp-oauth client-metadata --client-id https://app.example/client.json",
     ))
 }
@@ -45,8 +46,8 @@ fn document(typed: &ClientMetadata, key: Option<&PrivateKey>) -> Value {
         "response_types": ["code"],
         "application_type": "native",
     });
-    // The list is a client metadata member too (OpenID Connect Relying Peer Metadata Choices 1.0
-    // §2), and what servers read that negotiate by it: one document is for many of them.
+    // The list is a client metadata member too (OpenID Connect Relying Party Metadata Choices 1.0 §2), and
+    // servers that negotiate the method read it: one document is for many servers.
     let method = key.map_or("none", |_| "private_key_jwt");
     document["token_endpoint_auth_method"] = method.into();
     document["token_endpoint_auth_methods_supported"] = json!([method]);

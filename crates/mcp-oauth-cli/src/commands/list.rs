@@ -1,4 +1,4 @@
-//! `list`: the servers and how their tokens are. One that cannot be read hides no other.
+//! `list`: the servers with the status of their tokens. A login that cannot be read hides no other.
 
 use std::time::SystemTime;
 
@@ -13,11 +13,11 @@ use crate::{
     error::{Exit, Failure},
     logins::named_keys,
     status::{Status, moment},
-    store::is_closed,
+    store::is_unreadable,
     ui::table,
 };
 
-/// One login, or one name without.
+/// A login, or a name without a login.
 #[derive(Serialize)]
 struct Row {
     name: Option<String>,
@@ -68,7 +68,7 @@ fn row(
         Ok(None) => {}
         Ok(Some((record, _))) => {
             let status = Status::of(&record, now);
-            (row.status, row.words) = (status.word(), status.words());
+            (row.status, row.words) = (status.as_str(), status.words());
             row.expires_at = record.tokens.expires_at.map(moment);
             row.scope = record
                 .tokens
@@ -76,7 +76,7 @@ fn row(
                 .or(record.requested)
                 .map(|scope| scope.to_string());
         }
-        Err(error) if is_closed(&error) => return Err(error.into()),
+        Err(error) if is_unreadable(&error) => return Err(error.into()),
         Err(error) => {
             (row.status, row.words) = ("unreadable", "cannot be read".to_owned());
             row.error = Some(error.to_string());

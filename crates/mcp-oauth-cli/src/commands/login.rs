@@ -1,4 +1,4 @@
-//! `login`: a person authorizes us in a browser, and the server gets a name.
+//! `login`: the user authorizes the client, and the server gets a name.
 
 use std::sync::Arc;
 
@@ -9,34 +9,39 @@ use mcp_client_oauth::{
 
 use crate::{
     args::Login,
-    context::{Context, with_person},
+    context::{Context, with_interaction},
     error::{Exit, Failure},
-    login_flow::{DEVICE_CODE, LoginFlow, meant, options},
+    login_flow::{DEVICE_CODE, LoginFlow, options, resolve},
     servers::{GrantKind, Server},
     terminal::Terminal,
 };
 
+mod complete;
 mod legacy;
 mod report;
 
+pub(super) use complete::complete;
 use report::{Outcome, report};
 
 pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure> {
+    if typed.complete {
+        return complete(context).await;
+    }
     let mut servers = context.servers()?;
-    let (name, mut server) = meant(&typed, &servers)?;
+    let (name, mut server) = resolve(&typed, &servers)?;
     let store = context.ready_store().await?;
     let mut options = options(context, &typed, &server, &store).await?;
     let known = servers.find(&name);
     let other_source = known.is_none_or(|known| known.workload_token != server.workload_token)
         && server.workload_token.is_some();
-    let anew = other_source || is_other_login(&typed);
-    let mut ensured = authorize(context, &typed, anew, &server.url, &store, &options).await;
+    let force = other_source || is_other_login(&typed);
+    let mut ensured = authorize(context, &typed, force, &server.url, &store, &options).await;
     if let Err(error) = &ensured
         && legacy::is_accepted(context, error).await
     {
         server.legacy = true;
         options.discovery.legacy = true;
-        ensured = authorize(context, &typed, anew, &server.url, &store, &options).await;
+        ensured = authorize(context, &typed, force, &server.url, &store, &options).await;
     }
     let ensured = ensured?;
     let reused = matches!(ensured, Ensured::Reused(_));
@@ -44,14 +49,14 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     let before = servers.find(&name);
     if let Some(before) = before.filter(|before| before.key() != server.key()) {
         context.ui.warn(format_args!(
-            "`{name}` stood for {} until now",
+            "`{name}` was the name of {} until now",
             described(before, &server)
         ));
     }
-    if reused && server.way == Some(GrantKind::Device) && !offers_device_code(&session) {
-        // No login went that way, and none could.
+    if reused && server.grant == Some(GrantKind::Device) && !offers_device_code(&session) {
+        // The login was reused, and the server does not support the device grant that was requested.
         let before = before.filter(|before| before.url == server.url);
-        server.way = before.and_then(|before| before.way);
+        server.grant = before.and_then(|before| before.grant);
     }
     server.issuer = issuer_of_own_client(&session);
     server.quirks = server
@@ -63,7 +68,7 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-/// Describes the login `before`, that of a name which stands for `now` instead.
+/// Describes the login that a name had `before`, as far as it differs from `now`.
 fn described(before: &Server, now: &Server) -> String {
     let url = &before.url;
     match &before.account {
@@ -77,60 +82,60 @@ fn offers_device_code(session: &Session) -> bool {
     select_for_server(&session.record().discovery.metadata, Some(DEVICE_CODE)).is_ok()
 }
 
-/// Returns the issuer that a client registered by hand is bound to from now on.
+/// Returns the issuer that a pre-registered client is bound to from now on.
 fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
     match session.record().identity {
-        ClientIdentity::Registered(own) if own.by_hand => Some(own.issuer),
+        ClientIdentity::Registered(own) if own.is_preregistered => Some(own.issuer),
         _ => None,
     }
 }
 
-/// Returns whether what was typed is another login than the one that may be stored. Another source of an
-/// assertion is told from what is remembered.
+/// Returns whether the options request another login than the one that may be stored. A changed source of
+/// an assertion is recognized elsewhere, by comparison with the stored source.
 fn is_other_login(typed: &Login) -> bool {
-    typed.who.client_id.is_some()
-        || typed.who.client_metadata_url.is_some()
-        || typed.who.legacy
-        || typed.way.private_key.is_some()
+    typed.flags.client_id.is_some()
+        || typed.flags.client_metadata_url.is_some()
+        || typed.flags.legacy
+        || typed.grant.private_key.is_some()
         || typed.idp.idp.is_some()
 }
 
-/// Asks the person, unless the login is good already and nothing else was asked for.
+/// Runs the login, unless a valid login can be reused and `force` is false.
 async fn authorize(
     context: &Context,
     typed: &Login,
-    anew: bool,
+    force: bool,
     url: &ServerUrl,
     store: &TokenStore,
     options: &LoginOptions,
 ) -> Result<Ensured, Error> {
-    let browser = context.config.has_browser && !typed.who.no_browser;
+    let browser = context.config.has_browser && !typed.flags.no_browser;
     let mut terminal = Terminal::new(context.ui.clone(), browser);
     let identity = &options.identity;
     if identity.preregistered.is_none() && identity.document.is_none() {
         terminal = terminal.offering_registration(Arc::clone(&context.platform.clock));
     }
-    let person = Arc::new(terminal);
-    let platform = with_person(&context.platform, person.clone());
-    let asking = LoginFlow {
+    let terminal = Arc::new(terminal);
+    let platform = with_interaction(&context.platform, terminal.clone());
+    let flow = LoginFlow {
         platform: &platform,
         store,
         url,
-        anew,
+        force,
     };
-    let no_browser = typed.who.no_browser;
+    let no_browser = typed.flags.no_browser;
     let mut options = options.clone();
     let ensured = loop {
         tokio::select! {
-            ensured = asking.ask_as_it_fits(&options, browser, no_browser) => break ensured,
-            // The login that waits is dropped: it closes its listener and stores nothing.
-            () = person.registers_again() => {
-                person.rest();
+            ensured = flow.run(&options, browser, no_browser) => break ensured,
+            // The pending login is dropped: it closes its listener and stores nothing.
+            () = terminal.registers_again() => {
+                terminal.stop_waiting();
                 context.ui.progress("registering the client again");
-                options.afresh = true;
+                options.force = true;
             }
         }
     };
-    person.rest();
+    terminal.stop_waiting();
     ensured
 }

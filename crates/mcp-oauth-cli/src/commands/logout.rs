@@ -1,134 +1,129 @@
-//! `logout` and `clear`: tokens are forgotten here; `logout` gives them back to the server too, and
-//! says the truth about that part.
+//! `logout`: removes the tokens from this machine, and revokes them at the server unless `--local` is
+//! given. The result of the revocation is reported.
 
-use mcp_client_oauth::{RevocationOutcome, TokenStore, logout as log_out};
-use serde_json::json;
+use mcp_client_oauth::{RevocationOutcome, TokenStore, logout};
+use serde_json::{Value, json};
 
 use crate::{
-    args::{Clear, Logout, TargetArgs},
+    args::Logout,
     context::{Context, Target},
     error::{Exit, Failure},
     servers::listed,
-    store::is_closed,
+    store::is_unreadable,
     ui::{GOOD, HEAD},
 };
 
-mod expired;
-
-pub(super) async fn logout(context: &Context, typed: &Logout) -> Result<Exit, Failure> {
-    let target = context.target_at(&typed.whose, typed.url.as_deref())?;
+pub(super) async fn run(context: &Context, typed: &Logout) -> Result<Exit, Failure> {
+    let target = context.target_at(&typed.target, typed.url.as_deref())?;
     let others = context.servers()?.others(&target.key, &target.typed);
     let store = open(context, &target).await?;
-    let spinner = context.ui.spinner("giving the tokens back");
-    let outcome = log_out(&context.platform, &store, &target.key).await;
+    if typed.local {
+        let removed = store.remove(&target.key).await?;
+        remove_name(context, typed.remove_name, &target)?;
+        report_local(context, &target, removed, &others);
+        return Ok(Exit::Done);
+    }
+    let spinner = context.ui.spinner("revoking the tokens");
+    let outcome = logout(&context.platform, &store, &target.key).await;
     drop(spinner);
     let outcome = outcome?;
-    forget_name(context, typed.forget_name, &target)?;
-    let (remote, words, detail) = match &outcome.remote {
-        RevocationOutcome::Revoked => ("revoked", "the server has taken the tokens back", None),
-        RevocationOutcome::AccessTokenLives => (
-            "access_token_lives",
-            "the server has taken the refresh token back, and takes no access tokens: it lives until \
-             it expires",
-            None,
-        ),
-        RevocationOutcome::NothingThere => {
-            ("nothing_there", "there was nothing to give back", None)
-        }
-        RevocationOutcome::NotOffered => (
-            "not_offered",
-            "the server takes no tokens back: they live until they expire",
-            None,
-        ),
-        RevocationOutcome::Failed(error) => (
-            "failed",
-            "its tokens live until they expire",
-            Some(error.to_string()),
-        ),
-        _ => ("unknown", "it is not known what the server did", None),
-    };
-    let document = json!({
-        "server": target.key.server().as_str(),
-        "forgotten": outcome.forgotten,
-        "also_ends": also_ends(outcome.forgotten, &others),
-        "remote": remote,
-        "detail": detail,
-    });
-    context.ui.result(&document, || {
-        let told = detail
-            .as_ref()
-            .map(|why| format!("the server was not told: {why}; "));
-        format!(
-            "{}; {}{words}",
-            local(&target, outcome.forgotten, &others),
-            told.unwrap_or_default()
-        )
-    });
-    // Who needs the tokens to be dead must hear that they are not (H98).
+    remove_name(context, typed.remove_name, &target)?;
+    report(context, &target, outcome.removed, &outcome.remote, &others);
+    // A script that relies on the revocation must learn that it failed (RFC 7009 §2.2.1).
     Ok(match outcome.remote {
         RevocationOutcome::Failed(_) => Exit::Later,
         _ => Exit::Done,
     })
 }
 
-pub(super) async fn clear(context: &Context, typed: Clear) -> Result<Exit, Failure> {
-    // The definition of the arguments lets nothing else through.
-    let Some(server) = typed.server else {
-        return expired::clear(context).await;
-    };
-    let account = typed.account;
-    let target = context.target(&TargetArgs { server, account })?;
-    let others = context.servers()?.others(&target.key, &target.typed);
-    let forgotten = open(context, &target).await?.forget(&target.key).await?;
-    forget_name(context, typed.forget_name, &target)?;
-    let document = json!({
-        "server": target.key.server().as_str(),
-        "forgotten": forgotten,
-        "also_ends": also_ends(forgotten, &others),
-    });
-    context.ui.result(&document, || {
-        let note = if forgotten {
-            "; the server was not told"
-        } else {
-            ""
-        };
-        format!("{}{note}", local(&target, forgotten, &others))
-    });
-    Ok(Exit::Done)
-}
-
-/// Returns a damaged record can be forgotten; behind a wrong password is a good one, which stays.
+/// Opens the store. A corrupt record can be removed; but if no record can be read, as with a wrong
+/// password, the record may be valid and is kept.
 async fn open(context: &Context, target: &Target) -> Result<TokenStore, Failure> {
     let store = context.store().await?;
     match store.load(&target.key).await {
-        Err(error) if is_closed(&error) => Err(error.into()),
+        Err(error) if is_unreadable(&error) => Err(error.into()),
         _ => Ok(store),
     }
 }
 
-fn forget_name(context: &Context, wanted: bool, target: &Target) -> Result<(), Failure> {
-    if wanted && target.server.is_some() {
-        context.servers()?.forget(&target.typed)?;
+fn remove_name(context: &Context, is_requested: bool, target: &Target) -> Result<(), Failure> {
+    if is_requested && target.server.is_some() {
+        context.servers()?.remove(&target.typed)?;
     }
     Ok(())
 }
 
-/// Returns the other names that ended with this login: several names of one URL and account have
-/// one login.
-fn also_ends(forgotten: bool, others: &[String]) -> &[String] {
-    if forgotten { others } else { &[] }
+fn report(
+    context: &Context,
+    target: &Target,
+    removed: bool,
+    remote: &RevocationOutcome,
+    others: &[String],
+) {
+    let (code, text) = match remote {
+        RevocationOutcome::Revoked => ("revoked", "tokens revoked"),
+        RevocationOutcome::AccessTokenNotRevoked => (
+            "access_token_lives",
+            "refresh token revoked; the server does not revoke access tokens: this one is valid until \
+             it expires",
+        ),
+        RevocationOutcome::NothingToRevoke => ("nothing_there", "there were no tokens to revoke"),
+        RevocationOutcome::NotSupported => (
+            "not_offered",
+            "the server does not revoke tokens: they are valid until they expire",
+        ),
+        RevocationOutcome::Failed(_) => ("failed", "the tokens are valid until they expire"),
+        _ => ("unknown", "the result of the revocation is not known"),
+    };
+    let detail = match remote {
+        RevocationOutcome::Failed(error) => Some(error.to_string()),
+        _ => None,
+    };
+    let mut document = local_document(target, removed, others);
+    document["remote"] = code.into();
+    document["detail"] = detail.clone().into();
+    context.ui.result(&document, || {
+        let failure = detail.map(|reason| format!("cannot revoke the tokens: {reason}; "));
+        format!(
+            "{}; {}{text}",
+            local_text(target, removed, others),
+            failure.unwrap_or_default()
+        )
+    });
 }
 
-fn local(target: &Target, forgotten: bool, others: &[String]) -> String {
+fn report_local(context: &Context, target: &Target, removed: bool, others: &[String]) {
+    let document = local_document(target, removed, others);
+    context.ui.result(&document, || {
+        let note = if removed { "; tokens not revoked" } else { "" };
+        format!("{}{note}", local_text(target, removed, others))
+    });
+}
+
+fn local_document(target: &Target, removed: bool, others: &[String]) -> Value {
+    json!({
+        "server": target.key.server().as_str(),
+        "removed": removed,
+        "also_ends": also_ends(removed, others),
+    })
+}
+
+/// Returns the other names that ended with this login: all names with the same URL and account share one
+/// login.
+fn also_ends(removed: bool, others: &[String]) -> &[String] {
+    if removed { others } else { &[] }
+}
+
+fn local_text(target: &Target, removed: bool, others: &[String]) -> String {
     let name = &target.typed;
-    if forgotten {
+    if removed {
         let also = if others.is_empty() {
             String::new()
         } else {
             format!("; also ends {}", listed(others))
         };
-        format!("{GOOD}Forgot{GOOD:#} the tokens of {HEAD}{name}{HEAD:#}{also}")
+        format!("{GOOD}Logged out{GOOD:#} of {HEAD}{name}{HEAD:#}{also}")
     } else {
-        format!("Nobody was logged in to {HEAD}{name}{HEAD:#}")
+        format!("Not logged in to {HEAD}{name}{HEAD:#}")
     }
 }

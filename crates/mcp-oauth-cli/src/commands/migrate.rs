@@ -1,4 +1,4 @@
-//! `migrate`: moves the tokens to another place, or gives them another key where they are.
+//! `migrate`: moves the tokens to another store, or encrypts them with another key.
 
 use std::path::{Path, PathBuf};
 
@@ -25,51 +25,57 @@ mod keys;
 pub(super) async fn run(context: &Context, typed: &Migrate) -> Result<Exit, Failure> {
     let config = &context.config;
     let to = target(config, &typed.to)?;
-    if let StoreLocation::Other(spec) = &config.place {
+    if let StoreLocation::Other(spec) = &config.store {
         return Err(Failure::usage(
-            format!("there is nothing to move in `{}`", quoted(spec)),
-            "mcp-oauth backends",
+            format!("cannot move tokens from `{}`", quoted(spec)),
+            "to see the stores: mcp-oauth stores",
         ));
     }
     if let (
         StoreLocation::Files { directory, .. },
         StoreLocation::Files {
             key,
-            directory: there,
+            directory: new_directory,
         },
-    ) = (&config.place, &to)
+    ) = (&config.store, &to)
         && directory
             .as_deref()
-            .zip(there.as_deref())
+            .zip(new_directory.as_deref())
             .is_some_and(is_same)
     {
-        return rekey(context, store::known(directory.as_deref())?, *key).await;
+        return rekey(
+            context,
+            store::required_directory(directory.as_deref())?,
+            *key,
+        )
+        .await;
     }
-    if let (StoreLocation::Vault(here), StoreLocation::Vault(there)) = (&config.place, &to)
+    if let (StoreLocation::Vault(here), StoreLocation::Vault(there)) = (&config.store, &to)
         && is_same_vault(config, here, there)?
     {
         return Err(Failure::usage(
-            "that is where the tokens are",
-            "--to keychain, --to file, or --to vault with another mount or prefix",
+            "the tokens are already in this Vault",
+            "use --to keychain, --to file, or --to vault with another mount or prefix",
         ));
     }
-    move_all(context, &to, typed.force).await
+    move_all(context, &to, typed.overwrite).await
 }
 
-/// Returns where to. A kind of sealed files alone means those that are there, else those that are usual.
+/// Parses the target. A kind of encrypted files without a directory means the directory in use, else the
+/// default one.
 fn target(config: &Config, spec: &str) -> Result<StoreLocation, Failure> {
-    let here = match &config.place {
+    let here = match &config.store {
         StoreLocation::Files { directory, .. } => directory.as_deref(),
-        StoreLocation::Vault(_) | StoreLocation::Other(_) => config.usual.as_deref(),
+        StoreLocation::Vault(_) | StoreLocation::Other(_) => config.default_directory.as_deref(),
     };
-    match StoreLocation::of_spec(spec, here) {
+    match StoreLocation::parse(spec, here) {
         StoreLocation::Other(_) | StoreLocation::Files { key: Key::Auto, .. } => {
             Err(Failure::usage(
-                format!("tokens cannot be moved to `{}`", quoted(spec)),
-                "--to keychain, --to file or --to vault",
+                format!("cannot move tokens to `{}`", quoted(spec)),
+                "use --to keychain, --to file or --to vault",
             ))
         }
-        place => Ok(place),
+        location => Ok(location),
     }
 }
 
@@ -82,36 +88,36 @@ fn is_same((here, there): (&Path, &Path)) -> bool {
 }
 
 fn is_same_vault(config: &Config, here: &str, there: &str) -> Result<bool, Failure> {
-    let place = |rest| {
+    let location = |rest| {
         let options = config.vault.options(rest)?;
         Ok::<_, Failure>((options.address, options.mount, options.prefix))
     };
-    Ok(place(here)? == place(there)?)
+    Ok(location(here)? == location(there)?)
 }
 
-async fn move_all(context: &Context, to: &StoreLocation, force: bool) -> Result<Exit, Failure> {
+async fn move_all(context: &Context, to: &StoreLocation, overwrite: bool) -> Result<Exit, Failure> {
     let config = &context.config;
-    let from = context.opened.keep(from(config, to)?);
-    let there = context.opened.keep(there(config, to)?);
-    // A locked keychain, a wrong password or a missing policy is told before anything is copied.
-    there.check_writable().await?;
-    let existing = if force {
+    let source = context.opened.keep(open_source(config, to)?);
+    let target = context.opened.keep(open_target(config, to)?);
+    // A locked keychain, a wrong password or a missing policy is reported before anything is copied.
+    target.check_writable().await?;
+    let policy = if overwrite {
         ConflictPolicy::Replace
     } else {
         ConflictPolicy::Refuse
     };
     let spinner = context.ui.spinner("moving");
-    let moved = move_between(&from, &there, existing).await;
+    let moved = move_between(&source, &target, policy).await;
     drop(spinner);
-    let (logins, registrations, left) = moved.map_err(refused)?;
-    for Skipped { what, error, .. } in &left {
+    let (logins, registrations, skipped) = moved.map_err(refused)?;
+    for Skipped { what, error, .. } in &skipped {
         let error = Error::from(error.clone());
         context
             .ui
-            .warn(format_args!("{what} was left where it is: {error}"));
+            .warn(format_args!("{what} was not moved: {error}"));
     }
     let next = next(config, to);
-    let document = document(logins, registrations, &left, next.as_deref());
+    let document = document(logins, registrations, &skipped, next.as_deref());
     context.ui.result(&document, || {
         format!(
             "{GOOD}Moved{GOOD:#} {} and {} to {HEAD}{}{HEAD:#}",
@@ -123,9 +129,9 @@ async fn move_all(context: &Context, to: &StoreLocation, force: bool) -> Result<
     if let Some(next) = next {
         context
             .ui
-            .progress(format_args!("\n{HEAD}to use them there:{HEAD:#} {next}"));
+            .progress(format_args!("\n{HEAD}to use the new store:{HEAD:#} {next}"));
     }
-    Ok(if left.is_empty() {
+    Ok(if skipped.is_empty() {
         Exit::Done
     } else {
         Exit::Failed
@@ -135,38 +141,38 @@ async fn move_all(context: &Context, to: &StoreLocation, force: bool) -> Result<
 async fn move_between(
     from: &TokenStore,
     to: &TokenStore,
-    existing: ConflictPolicy,
+    policy: ConflictPolicy,
 ) -> Result<(usize, usize, Vec<Skipped>), MigrationError> {
-    let copied = from.copy_to(to, existing).await?;
+    let copied = from.copy_to(to, policy).await?;
     let (logins, registrations) = (copied.logins(), copied.registrations());
-    let left = copied.delete_originals().await?;
-    Ok((logins, registrations, left))
+    let skipped = copied.delete_originals().await?;
+    Ok((logins, registrations, skipped))
 }
 
-/// Returns the store to move from, with whatever key it has. A password that is typed may be for the other.
-fn from(config: &Config, to: &StoreLocation) -> Result<TokenStore, Failure> {
+/// Opens the store to move from, with its own key. With `--to file` the typed password is for the target.
+fn open_source(config: &Config, to: &StoreLocation) -> Result<TokenStore, Failure> {
     let password = match to {
-        StoreLocation::Files { key: Key::File, .. } => &config.kept_password,
+        StoreLocation::Files { key: Key::File, .. } => &config.configured_password,
         _ => &config.password,
     };
-    match &config.place {
+    match &config.store {
         StoreLocation::Files { directory, .. } => {
-            let directory = store::known(directory.as_deref())?;
+            let directory = store::required_directory(directory.as_deref())?;
             let files = old_files(directory, password)?;
             Ok(TokenStore::new(std::sync::Arc::new(files)))
         }
-        place => store::elsewhere(place, &config.vault),
+        location => store::open_other(location, &config.vault),
     }
 }
 
-/// Returns the store to move to.
-fn there(config: &Config, to: &StoreLocation) -> Result<TokenStore, Failure> {
+/// Opens the store to move to.
+fn open_target(config: &Config, to: &StoreLocation) -> Result<TokenStore, Failure> {
     match to {
         StoreLocation::Files { key, directory } => {
-            let directory = store::known(directory.as_deref())?;
+            let directory = store::required_directory(directory.as_deref())?;
             New::of(config, *key)?.store(directory)
         }
-        place => store::elsewhere(place, &config.vault),
+        location => store::open_other(location, &config.vault),
     }
 }
 
@@ -177,17 +183,17 @@ fn refused(error: MigrationError) -> Failure {
             "conflict",
             format!("{different}; nothing was deleted"),
             Some(
-                "mcp-oauth clear NAME, to keep those that are there; or the same again with \
-                 --force, to replace them"
+                "to replace the logins of the new store, run the same command with --overwrite; to keep \
+                 them, remove those here: mcp-oauth logout --local NAME"
                     .to_owned(),
             ),
         ),
     }
 }
 
-/// Returns how to say where the tokens are now, if that is not where they are looked for anyway.
+/// Returns the command that selects the new store, if it is not selected already.
 fn next(config: &Config, to: &StoreLocation) -> Option<String> {
-    let found = match (&config.otherwise, to) {
+    let found = match (&config.configured_store, to) {
         (
             StoreLocation::Files { key, directory },
             StoreLocation::Files {
@@ -208,9 +214,9 @@ fn next(config: &Config, to: &StoreLocation) -> Option<String> {
     keys::both(store, password)
 }
 
-/// Returns the place, as `--store` takes it from anywhere.
-fn spec(config: &Config, place: &StoreLocation) -> String {
-    match place {
+/// Returns a location in the syntax of `--store`, valid in every working directory.
+fn spec(config: &Config, location: &StoreLocation) -> String {
+    match location {
         StoreLocation::Files { key, directory } => {
             let directory = directory.clone().unwrap_or_default();
             let absolute: PathBuf = std::path::absolute(&directory).unwrap_or(directory);
@@ -235,15 +241,15 @@ fn spec(config: &Config, place: &StoreLocation) -> String {
 fn document(
     logins: usize,
     registrations: usize,
-    left: &[Skipped],
+    skipped: &[Skipped],
     next: Option<&str>,
 ) -> serde_json::Value {
-    let left = left
+    let skipped = skipped
         .iter()
         .map(|Skipped { what, error, .. }| json!({ "what": what, "error": error.to_string() }));
     json!({
         "moved": { "logins": logins, "registrations": registrations },
-        "left": left.collect::<Vec<_>>(),
+        "skipped": skipped.collect::<Vec<_>>(),
         "next": next,
     })
 }

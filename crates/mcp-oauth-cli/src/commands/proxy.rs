@@ -1,4 +1,4 @@
-//! `proxy`: a server on stdio, whose work is done by the real one.
+//! `proxy`: a server on stdio that forwards to the real server.
 
 use std::{
     fs::DirBuilder,
@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     context::Context,
     error::{Exit, Failure},
-    login_flow::prepared,
+    login_flow::resolve_with_options,
     proxy::{
         Filter, Limits, Options, Transport,
         connection::{ConnectionConfig, ServerConnection},
@@ -27,7 +27,7 @@ use crate::{
 pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure> {
     if context.ui.is_json() {
         return Err(Failure::usage(
-            "stdout is for the messages of MCP",
+            "proxy cannot print JSON: stdout has the MCP messages",
             "leave out --json",
         ));
     }
@@ -35,26 +35,26 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
     let headers = headers.collect::<Result<HeaderMap, _>>()?;
     let store = context.ready_store().await?;
     let login = typed.login();
-    let (server, options) = prepared(context, &login, &store).await?;
+    let (server, options) = resolve_with_options(context, &login, &store).await?;
     let key = server.key();
-    let remembered = context
+    let directory = context
         .config
-        .remembered()
-        .and_then(|directory| made(&directory));
+        .proxy_directory()
+        .and_then(|directory| create(&directory));
     let file = |extension| {
-        let directory = remembered.as_ref()?;
+        let directory = directory.as_ref()?;
         Some(directory.join(format!("{}.{extension}", file_name(&key))))
     };
-    let memory = file("json");
+    let capability_file = file("json");
     let subject = context.subject.clone().knowing(&context.servers()?);
-    let terms = ConnectionConfig {
+    let config = ConnectionConfig {
         platform: context.platform.clone(),
         lock: file("lock"),
         store,
         options,
         ui: context.ui.clone(),
-        browser: context.config.has_browser && !typed.who.no_browser,
-        no_browser: typed.who.no_browser,
+        browser: context.config.has_browser && !typed.flags.no_browser,
+        no_browser: typed.flags.no_browser,
         headers,
         subject: subject.clone(),
         key,
@@ -62,24 +62,24 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
     let options = Options {
         transport: transport(typed.transport),
         limits: Limits {
-            patience: typed.timeout,
+            timeout: typed.timeout,
             size: typed.max_response,
         },
         filter: Filter::new(typed.ignore_tool),
-        memory,
+        capability_file,
         subject,
     };
-    let door = ServerConnection::open(terms).await?;
+    let connection = ServerConnection::open(config).await?;
     match typed.listen {
-        Some(address) => listen(context, door, address, options).await?,
-        None => speak(door, options).await,
+        Some(address) => listen(context, connection, address, options).await?,
+        None => speak(connection, options).await,
     }
     Ok(Exit::Done)
 }
 
 async fn listen(
     context: &Context,
-    door: ServerConnection,
+    connection: ServerConnection,
     address: SocketAddr,
     options: Options,
 ) -> Result<(), Failure> {
@@ -91,17 +91,17 @@ async fn listen(
         let hint = Some("choose another port, or 0 for any free one".to_owned());
         Failure::other(
             "listen",
-            format!("cannot listen at {address}: {error}"),
+            format!("cannot listen on {address}: {error}"),
             hint,
         )
     })?;
-    let path = door.url().path().to_owned();
+    let path = connection.url().path().to_owned();
     context
         .ui
-        .say(format_args!("listening at http://{address}{path}"));
+        .say(format_args!("listening on http://{address}{path}"));
     let bearer = context.config.proxy_token.clone();
-    let (patience, subject) = (options.limits.patience, options.subject);
-    Endpoint::new(door, address, bearer, patience, subject)
+    let (timeout, subject) = (options.limits.timeout, options.subject);
+    Endpoint::new(connection, address, bearer, timeout, subject)
         .serve(listener)
         .await;
     Ok(())
@@ -116,9 +116,14 @@ fn transport(typed: args::Transport) -> Transport {
     }
 }
 
-/// `Name: value`, whose value is never shown (H168).
+/// Parses `Name: value`. The value is marked as sensitive, so that it is never logged (CWE-532).
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), Failure> {
-    let bad = || Failure::usage("a header looks like `Name: value`", "-H 'X-Team: blue'");
+    let bad = || {
+        Failure::usage(
+            "a header must be `Name: value`",
+            "use a header such as -H 'X-Team: blue'",
+        )
+    };
     let (name, value) = text.split_once(':').ok_or_else(bad)?;
     let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| bad())?;
     let value = Config::with_variables(value.trim())?;
@@ -127,8 +132,8 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), Failure> {
     Ok((name, value))
 }
 
-/// For its owner only; none where it cannot be made: then nothing is remembered.
-fn made(directory: &Path) -> Option<PathBuf> {
+/// Creates a directory for its owner only; none if it cannot be created: then nothing is stored.
+fn create(directory: &Path) -> Option<PathBuf> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -137,7 +142,7 @@ fn made(directory: &Path) -> Option<PathBuf> {
     Some(directory.to_owned())
 }
 
-/// Returns a name for what belongs to a login: its host, for people, and a number, for the rest (FNV-1a).
+/// Returns a file name for a login: its host, for users, and a hash of its URL and account (FNV-1a).
 fn file_name(key: &LoginKey) -> String {
     let host = key.server().as_url().host_str().unwrap_or_default();
     let host = host.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "_");

@@ -1,4 +1,4 @@
-//! `refresh`: new tokens now.
+//! `refresh`: gets new tokens now.
 
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use crate::{
     ui::{GOOD, HEAD},
 };
 
-pub(super) async fn run(context: &Context, whose: &TargetArgs) -> Result<Exit, Failure> {
-    let target = context.target(whose)?;
+pub(super) async fn run(context: &Context, arguments: &TargetArgs) -> Result<Exit, Failure> {
+    let target = context.target(arguments)?;
     let session = context.session(&target).await?;
     let spinner = context.ui.spinner("refreshing");
     let refreshed = session.refresh().await;
@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, whose: &TargetArgs) -> Result<Exit, F
     let tokens = record.tokens;
     let document = json!({
         "server": target.key.server().as_str(),
-        "status": status.word(),
+        "status": status.as_str(),
         "expires_at": tokens.expires_at.map(moment),
         "scope": tokens.scope.as_ref().map(ToString::to_string),
     });

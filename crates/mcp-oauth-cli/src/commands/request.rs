@@ -1,4 +1,4 @@
-//! `request`: one request with the token, as curl would send it.
+//! `request`: sends one request with the token, as curl would.
 
 use std::{borrow::Cow, io::Read as _, path::Path, sync::Arc};
 
@@ -24,11 +24,10 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Failure> {
-    let whose = TargetArgs {
+    let target = context.target(&TargetArgs {
         server: typed.server.clone(),
         account: typed.account.clone(),
-    };
-    let target = context.target(&whose)?;
+    })?;
     let body = typed.data.as_deref().map(body).transpose()?;
     let (method, url) = method_and_url(typed, target.key.server(), body.is_some())?;
     let headers = typed.headers.iter().map(|text| parse_header(text));
@@ -56,18 +55,18 @@ pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Fail
     Ok(exit_of(response.status))
 }
 
-/// `GET`, or `POST` with a body, unless one is named.
+/// Returns the method and the URL; the default method is `GET`, or `POST` with a body.
 fn method_and_url(
     typed: &Request,
     server: &ServerUrl,
     has_body: bool,
 ) -> Result<(Method, Url), Failure> {
-    let (method, place) = match typed.what.as_slice() {
+    let (method, text) = match typed.what.as_slice() {
         [method, url] => {
             let bad = || {
                 Failure::usage(
-                    format!("`{}` is no method", UntrustedText::new(method)),
-                    "GET",
+                    format!("`{}` is not an HTTP method", UntrustedText::new(method)),
+                    "use a method such as GET",
                 )
             };
             (
@@ -84,25 +83,25 @@ fn method_and_url(
             ));
         }
     };
-    Ok((method, resolve(server, place)?))
+    Ok((method, resolve(server, text)?))
 }
 
-/// Returns a whole URL; a path from the root of the host; or a path below the server's own URL.
-fn resolve(server: &ServerUrl, place: &str) -> Result<Url, Failure> {
+/// Resolves a whole URL; a path from the root of the host; or a path below the URL of the server.
+fn resolve(server: &ServerUrl, text: &str) -> Result<Url, Failure> {
     let base = server.as_url();
-    let resolved = if is_url(place) {
-        Url::parse(place)
-    } else if place.starts_with('/') {
-        base.join(place)
+    let resolved = if is_url(text) {
+        Url::parse(text)
+    } else if text.starts_with('/') {
+        base.join(text)
     } else {
         let mut below = base.clone();
         below.set_query(None);
         below.set_path(&format!("{}/", base.path().trim_end_matches('/')));
-        below.join(&format!("./{place}"))
+        below.join(&format!("./{text}"))
     };
     resolved.map_err(|error| {
         Failure::usage(
-            format!("`{}` is no URL: {error}", UntrustedText::new(place)),
+            format!("`{}` is not a URL: {error}", UntrustedText::new(text)),
             "give a whole URL, or a path at the server",
         )
     })
@@ -115,14 +114,14 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), Failure> {
     });
     match parsed {
         Some((name, _)) if name == header::AUTHORIZATION => Err(Failure::usage(
-            "the Authorization header is ours: it carries the token",
-            "leave it out",
+            "cannot set the Authorization header: it has the token of the login",
+            "leave the header out",
         )),
         Some(parsed) => Ok(parsed),
-        // The value may be a secret: it is not repeated (H168).
+        // The value may be a secret: it is not repeated (CWE-532).
         None => Err(Failure::usage(
-            "a header looks like `Name: value`",
-            "-H 'Accept: text/csv'",
+            "a header must be `Name: value`",
+            "use a header such as -H 'Accept: text/csv'",
         )),
     }
 }
@@ -143,7 +142,8 @@ fn body(data: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Returns a login for the missing scope alone would lose what there is: it asks for both.
+/// Adds the granted scope to the missing one in the error: a login for the missing scope alone would lose
+/// the granted one.
 fn with_wider_scope(error: Error, session: &Session) -> Error {
     match error {
         Error::Authorization(AuthorizationError::ScopeNotGranted { server, scope }) => {
@@ -183,7 +183,10 @@ fn print(context: &Context, typed: &Request, response: &Response, session: &Sess
             matches!(clean, Cow::Owned(_))
         } else {
             if response.status.as_u16() >= 400 {
-                ui.say(format_args!("the server answered HTTP {}", response.status));
+                ui.say(format_args!(
+                    "the server responded with HTTP {}",
+                    response.status
+                ));
             }
             false
         };
@@ -192,7 +195,7 @@ fn print(context: &Context, typed: &Request, response: &Response, session: &Sess
         head || matches!(body, Cow::Owned(_))
     };
     if has_token {
-        ui.warn("the server has sent a token back: it is not shown");
+        ui.warn("the response contains a token of this login: it is redacted");
     }
 }
 
@@ -202,7 +205,7 @@ fn print_body(context: &Context, body: &[u8]) {
         Ok(text) if ui.is_terminal() => ui.line(&untrusted_text::escape_lines(text)),
         Err(_) if ui.is_terminal() => {
             ui.say(format_args!(
-                "{} bytes that are no text: use `> file`",
+                "the body is binary ({} bytes): redirect it to a file with `> FILE`",
                 body.len()
             ));
         }
@@ -251,21 +254,21 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_below_the_server_or_from_its_root_or_whole() {
-        for (place, url) in [
+    fn a_url_is_resolved_below_the_server_from_its_root_or_as_it_is() {
+        for (text, url) in [
             ("notes", "https://mcp.example/mcp/notes"),
             ("notes/7?a=b", "https://mcp.example/mcp/notes/7?a=b"),
             ("/other", "https://mcp.example/other"),
             ("https://elsewhere.example/", "https://elsewhere.example/"),
             ("a:b", "https://mcp.example/mcp/a:b"),
         ] {
-            assert_eq!(resolve(&server(), place).unwrap().as_str(), url, "{place}");
+            assert_eq!(resolve(&server(), text).unwrap().as_str(), url, "{text}");
         }
         assert!(resolve(&server(), "https://").is_err());
     }
 
     #[test]
-    fn a_header_of_ours_or_a_broken_one_is_refused_without_its_value() {
+    fn the_authorization_header_or_an_invalid_one_is_refused_without_its_value() {
         assert!(parse_header("Accept: text/csv").is_ok());
         for bad in [
             "authorization: Bearer planted",
@@ -273,9 +276,9 @@ mod tests {
             "Na me: planted",
             "A: plan\nted",
         ] {
-            let told = parse_header(bad).unwrap_err().told(None);
-            assert_eq!(told.exit, Exit::Usage);
-            assert!(!told.message.contains("plan"), "{}", told.message);
+            let rendered = parse_header(bad).unwrap_err().render(None);
+            assert_eq!(rendered.exit, Exit::Usage);
+            assert!(!rendered.message.contains("plan"), "{}", rendered.message);
         }
     }
 }

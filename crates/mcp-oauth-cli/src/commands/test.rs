@@ -1,4 +1,4 @@
-//! `test`: connects as an MCP client, and says whether it works.
+//! `test`: connects as an MCP client, and reports whether it works.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Failure> {
-    let target = context.target_at(&typed.whose, typed.url.as_deref())?;
+    let target = context.target_at(&typed.target, typed.url.as_deref())?;
     let session = context.session(&target).await?;
     let spinner = context.ui.spinner("connecting");
     let outcome = within(&context.platform, typed.timeout, async {
@@ -38,12 +38,12 @@ pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Fail
         let rows = [
             ("server", target.key.server().to_string()),
             (
-                "calls itself",
-                server.unwrap_or_else(|| "nothing".to_owned()),
+                "implementation",
+                server.unwrap_or_else(|| "not reported".to_owned()),
             ),
             (
                 "protocol",
-                protocol.unwrap_or_else(|| "not named".to_owned()),
+                protocol.unwrap_or_else(|| "not reported".to_owned()),
             ),
             ("tools", tools.to_string()),
         ];

@@ -11,16 +11,16 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, typed: &Token) -> Result<Exit, Failure> {
-    let target = context.target(&typed.whose)?;
+    let target = context.target(&typed.target)?;
     let session = context.session(&target).await?;
-    // A token on a screen is in its scroll-back, and on every recording of it (H161).
+    // A token on a screen is also in its scroll-back, and in every recording of it.
     if context.ui.is_terminal() && !typed.show {
         return Err(Failure::usage(
-            "the token is not shown on a terminal unless you ask for it",
+            "a token is printed on a terminal only with --show",
             format!("mcp-oauth token {} --show", quoted(&target.typed)),
         ));
     }
-    // It is taken elsewhere, where nobody renews it.
+    // The token is used outside of this process, where it is not refreshed.
     let token = session.token_with_margin().await?;
     let record = session.record();
     let tokens = record.tokens;
@@ -28,7 +28,7 @@ pub(super) async fn run(context: &Context, typed: &Token) -> Result<Exit, Failur
     if is_bound {
         let name = quoted(&target.typed);
         context.ui.warn(format_args!(
-            "this token is of no use without a proof of its key; mcp-oauth request {name} URL sends \
+            "this token needs a DPoP proof with its key; use mcp-oauth request {name} URL, which sends \
              one"
         ));
     }

@@ -15,9 +15,9 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Failure> {
-    let target = context.target_at(&typed.whose, typed.url.as_deref())?;
+    let target = context.target_at(&typed.target, typed.url.as_deref())?;
     let session = context.session(&target).await?;
-    let spinner = context.ui.spinner("asking for the tools");
+    let spinner = context.ui.spinner("listing the tools");
     let outcome = within(&context.platform, typed.timeout, async {
         let connection = Connection::open(Arc::new(session), &context.network).await?;
         let tools = connection.tools().await?;
@@ -35,7 +35,8 @@ pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-/// Returns what could move a cursor is escaped where the document is written, so a program gets the server's own words.
+/// Returns a tool as JSON. Control characters are escaped where the document is written, so a program gets
+/// the text of the server unchanged.
 fn document(tool: &Tool) -> Value {
     json!({
         "name": tool.name,
@@ -45,7 +46,7 @@ fn document(tool: &Tool) -> Value {
     })
 }
 
-/// Names and descriptions are a stranger's words (H156).
+/// Returns the tools as a table. Names and descriptions come from the server, so they are escaped (CWE-150).
 fn text(tools: &[Tool]) -> String {
     if tools.is_empty() {
         return "the server has no tools".to_owned();
@@ -61,7 +62,7 @@ fn text(tools: &[Tool]) -> String {
     table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())
 }
 
-/// Returns the names of the arguments; `[name]` may be left out.
+/// Returns the names of the arguments; `[name]` is optional.
 fn arguments(tool: &Tool) -> String {
     let schema = &tool.input_schema;
     let required: Vec<&str> = match schema.get("required").and_then(Value::as_array) {
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_tool_calls_itself_cannot_move_the_cursor() {
+    fn control_characters_in_a_tool_are_escaped() {
         let hostile = json!({
             "name": "a\u{1b}[2J",
             "description": "b\u{202e}\u{7}\r\nsecond line",

@@ -1,4 +1,4 @@
-//! The environment. It is read here and nowhere else.
+//! The environment variables. They are read only here.
 
 use std::ffi::OsString;
 
@@ -12,8 +12,8 @@ pub(super) const PROXY_TOKEN: &str = "MCP_OAUTH_PROXY_TOKEN";
 pub(super) const CLIENT_SECRET: &str = "MCP_OAUTH_CLIENT_SECRET";
 pub(super) const IDP_CLIENT_SECRET: &str = "MCP_OAUTH_IDP_CLIENT_SECRET";
 
-/// Variables without a flag and with values that are no secrets, so that they can be written down. Some
-/// applications pass on little more than `HOME` and `PATH`.
+/// Variables without a flag and with values that are no secrets, so that they can be written to a file. Some
+/// applications forward little more than `HOME` and `PATH`.
 pub(super) const BY_VALUE: [&str; 12] = [
     "HTTPS_PROXY",
     "https_proxy",
@@ -29,12 +29,13 @@ pub(super) const BY_VALUE: [&str; 12] = [
     "DBUS_SESSION_BUS_ADDRESS",
 ];
 
-/// Says where the names and the tokens are, unless a data directory is chosen.
+/// The base directory of the names, unless a data directory is set.
 pub(super) const NAMES_BASE: &str = "XDG_CONFIG_HOME";
 
+/// The base directory of the tokens, unless a data directory is set.
 pub(super) const TOKENS_BASE: &str = "XDG_DATA_HOME";
 
-/// The environment, as far as it concerns us.
+/// The variables that this command uses.
 #[derive(Default)]
 pub(crate) struct Environment {
     pub(super) store: Option<OsString>,
@@ -49,19 +50,16 @@ pub(crate) struct Environment {
     pub(super) wayland_display: Option<OsString>,
     pub(super) ssh: Option<OsString>,
     pub(super) proxy_token: Option<OsString>,
-    /// The certificates that are named.
+    /// The certificates of `MCP_OAUTH_CA_CERT`, `MCP_OAUTH_CLIENT_CERT` and `MCP_OAUTH_CLIENT_KEY`.
     pub(super) certificates: NetworkFlags,
-    /// Those that are set of [`BY_VALUE`].
+    /// The variables of [`BY_VALUE`] that are set.
     pub(super) by_value: Vec<(&'static str, OsString)>,
 }
 
 impl Environment {
-    /// An empty variable is one that is not set.
+    /// Reads the variables. An empty variable counts as unset.
     pub(crate) fn read() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the place where the environment is read"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
         let read = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
             store: read("MCP_OAUTH_STORE"),
@@ -88,8 +86,8 @@ impl Environment {
         }
     }
 
-    /// Returns whether a browser that is opened here is likely to be seen by the person: not over SSH, and
-    /// not on a Linux without a display; unless `$BROWSER` says how.
+    /// Returns whether the user is likely to see a browser that is opened here: not over SSH, and not on a
+    /// Linux without a display, unless `$BROWSER` is set.
     pub(super) fn has_browser(&self) -> bool {
         let display = self.display.is_some() || self.wayland_display.is_some();
         let screen = display || !cfg!(target_os = "linux");
@@ -97,29 +95,23 @@ impl Environment {
     }
 }
 
-/// `$PATH` without its empty and relative entries: a program in the directory where somebody works
-/// is not what a name stands for (H153).
+/// Returns `$PATH` without its empty and relative entries, so that no program of the current directory is
+/// run (CWE-426).
 pub(crate) fn absolute_path() -> Option<OsString> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place where the environment is read"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
     let path = std::env::var_os("PATH")?;
     let entries = std::env::split_paths(&path).filter(|entry| entry.is_absolute());
     std::env::join_paths(entries).ok()
 }
 
-/// Returns a variable that the person names.
+/// Returns a variable that the user names.
 pub(super) fn text_of(name: &str) -> Result<Secret<String>, Failure> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place where the environment is read"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
     let value = std::env::var_os(name).ok_or_else(|| {
         let name = mcp_client_oauth::proto::untrusted_text::UntrustedText::new(name);
         Failure::usage(
             format!("the variable {name} is not set"),
-            "set it, or leave it out",
+            "set the variable, or leave it out",
         )
     })?;
     text(name, value)
@@ -131,7 +123,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_browser_is_opened_only_where_somebody_sees_it() {
+    fn a_browser_is_opened_only_with_a_local_display_or_a_browser_variable() {
         let environment = |display: bool, ssh: bool, browser: bool| Environment {
             display: display.then(|| ":0".into()),
             ssh: ssh.then(|| "1.2.3.4 5 6.7.8.9 22".into()),

@@ -1,5 +1,5 @@
-//! What a process that is started elsewhere, by another application, needs to find the same data and
-//! the same network as this one.
+//! The configuration that a process of another application needs to use the same data and the same network
+//! as this process.
 
 use std::{
     ffi::OsString,
@@ -14,30 +14,29 @@ use crate::{
     store_spec::{Key, StoreLocation},
 };
 
-/// Holds what goes along.
+/// The configuration to forward.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct ForwardedEnv {
-    /// The flags that choose what this process has chosen, by flags or by its environment.
+    /// The flags for the settings of this process, which came from flags or from its environment.
     pub(crate) arguments: Vec<String>,
     /// The variables that the other process gets, with their values.
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// The variables that are set here, matter there, and hold secrets: they are named and not
-    /// written.
+    /// The variables that the other process needs and that hold secrets: their values are not written.
     pub(crate) variables: Vec<&'static str>,
-    /// The flags and variables with a value that is no text, and so can be written nowhere.
+    /// The flags and variables with a value that is not UTF-8, and so cannot be written to a file.
     pub(crate) lost: Vec<&'static str>,
 }
 
-/// From what was typed, and what the environment adds.
-pub(super) fn carried(flags: &Global, environment: &Environment) -> ForwardedEnv {
+/// Returns the configuration to forward, from the flags and the environment.
+pub(super) fn forwarded(flags: &Global, environment: &Environment) -> ForwardedEnv {
     let network = flags.network.or(environment.certificates.clone());
-    let (store, place) = store(flags, environment);
+    let (store, location) = store(flags, environment);
     let data_dir = file(flags.data_dir.as_ref(), environment.data_dir.as_ref());
     let password_file = file(
         flags.password_file.as_ref(),
         environment.password_file.as_ref(),
     );
-    let takes_password = password_file.is_none() && takes_password(&place);
+    let takes_password = password_file.is_none() && takes_password(&location);
     let network = network.given();
     let network = network.map(|(flag, path)| (flag, Some(absolute(path))));
     let has_data_dir = data_dir.is_some();
@@ -46,8 +45,8 @@ pub(super) fn carried(flags: &Global, environment: &Environment) -> ForwardedEnv
         ("--data-dir", data_dir),
         ("--password-file", password_file),
     ];
-    let mut carried = ForwardedEnv {
-        variables: variables(environment, &place, takes_password),
+    let mut forwarded = ForwardedEnv {
+        variables: variables(environment, &location, takes_password),
         ..ForwardedEnv::default()
     };
     for (name, value) in &environment.by_value {
@@ -55,31 +54,32 @@ pub(super) fn carried(flags: &Global, environment: &Environment) -> ForwardedEnv
             continue;
         }
         match value.to_str() {
-            Some(url) if has_credentials(url) => carried.variables.push(name),
-            Some(value) => carried.environment.push((name, value.to_owned())),
-            None => carried.lost.push(name),
+            Some(url) if has_credentials(url) => forwarded.variables.push(name),
+            Some(value) => forwarded.environment.push((name, value.to_owned())),
+            None => forwarded.lost.push(name),
         }
     }
     for (flag, value) in chosen.into_iter().chain(network) {
         match value.map(OsString::into_string) {
-            Some(Ok(value)) => carried.arguments.extend([flag.to_owned(), value]),
-            Some(Err(_)) => carried.lost.push(flag),
+            Some(Ok(value)) => forwarded.arguments.extend([flag.to_owned(), value]),
+            Some(Err(_)) => forwarded.lost.push(flag),
             None => {}
         }
     }
-    carried
+    forwarded
 }
 
-/// Returns what says where the tokens are, and where that is. A directory that is typed goes before a place
-/// that the environment names.
+/// Returns the value for `--store`, and the location that it names. `--data-dir` overrides a location of the
+/// environment.
 fn store(flags: &Global, environment: &Environment) -> (Option<OsString>, StoreLocation) {
     let named = environment.store.as_ref().and_then(|spec| spec.to_str());
-    let named = named.filter(|spec| flags.data_dir.is_none() || !StoreLocation::is_elsewhere(spec));
+    let named =
+        named.filter(|spec| flags.data_dir.is_none() || !StoreLocation::names_location(spec));
     let Some(spec) = flags.store.as_deref().or(named) else {
-        return (None, StoreLocation::of_spec("auto", None));
+        return (None, StoreLocation::parse("auto", None));
     };
-    let place = StoreLocation::of_spec(spec, None);
-    let whole = match &place {
+    let location = StoreLocation::parse(spec, None);
+    let whole = match &location {
         StoreLocation::Vault(rest) => environment.vault.spec(rest).into(),
         StoreLocation::Files {
             directory: Some(directory),
@@ -92,12 +92,12 @@ fn store(flags: &Global, environment: &Environment) -> (Option<OsString>, StoreL
         }
         StoreLocation::Files { .. } | StoreLocation::Other(_) => spec.into(),
     };
-    (Some(whole), place)
+    (Some(whole), location)
 }
 
-fn takes_password(place: &StoreLocation) -> bool {
+fn takes_password(location: &StoreLocation) -> bool {
     matches!(
-        place,
+        location,
         StoreLocation::Files {
             key: Key::Auto | Key::File,
             ..
@@ -110,7 +110,7 @@ fn file(typed: Option<&PathBuf>, named: Option<&OsString>) -> Option<OsString> {
     Some(absolute(path.or(named.map(Path::new))?))
 }
 
-/// Returns the other process is in another directory.
+/// Returns an absolute path: the other process has another working directory.
 fn absolute(path: &Path) -> OsString {
     let whole = std::path::absolute(path);
     whole.unwrap_or_else(|_| path.to_owned()).into_os_string()
@@ -118,7 +118,7 @@ fn absolute(path: &Path) -> OsString {
 
 fn variables(
     environment: &Environment,
-    place: &StoreLocation,
+    location: &StoreLocation,
     takes_password: bool,
 ) -> Vec<&'static str> {
     let own = [
@@ -129,12 +129,12 @@ fn variables(
     let own = own
         .into_iter()
         .filter_map(|(name, is_set)| is_set.then_some(name));
-    let is_vault = matches!(place, StoreLocation::Vault(_));
+    let is_vault = matches!(location, StoreLocation::Vault(_));
     let vault = environment.vault.names().into_iter().filter(|_| is_vault);
     own.chain(vault).collect()
 }
 
-/// Returns whether it is a URL with a user or a password, as that of an HTTP proxy may be.
+/// Returns whether the text is a URL with a user or a password, as that of an HTTP proxy may be.
 fn has_credentials(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }
@@ -145,11 +145,11 @@ mod tests {
     use crate::{args::NetworkFlags, config::vault::Variables};
 
     fn arguments(flags: &Global, environment: &Environment) -> String {
-        carried(flags, environment).arguments.join(" ")
+        forwarded(flags, environment).arguments.join(" ")
     }
 
     #[test]
-    fn what_the_environment_chooses_is_carried_as_flags() {
+    fn settings_of_the_environment_are_forwarded_as_flags() {
         let environment = Environment {
             store: Some("keychain".into()),
             data_dir: Some("/data".into()),
@@ -164,12 +164,15 @@ mod tests {
             store: Some("file:/tokens".to_owned()),
             ..Global::default()
         };
-        let carried = arguments(&typed, &environment);
-        assert!(carried.starts_with("--store file:/tokens "), "{carried}");
+        let forwarded = arguments(&typed, &environment);
+        assert!(
+            forwarded.starts_with("--store file:/tokens "),
+            "{forwarded}"
+        );
     }
 
     #[test]
-    fn a_directory_that_was_typed_is_not_overruled_there_either() {
+    fn a_typed_directory_overrides_the_store_of_the_environment_there_too() {
         let environment = Environment {
             store: Some("file:/elsewhere".into()),
             ..Environment::default()
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_base_directories_go_along_where_no_data_directory_does() {
+    fn the_base_directories_are_forwarded_unless_a_data_directory_is() {
         let environment = |data_dir: Option<&str>| Environment {
             data_dir: data_dir.map(OsString::from),
             by_value: vec![
@@ -193,8 +196,8 @@ mod tests {
             ..Environment::default()
         };
         let names = |environment: &Environment| -> Vec<&str> {
-            let carried = carried(&Global::default(), environment).environment;
-            carried.into_iter().map(|(name, _)| name).collect()
+            let forwarded = forwarded(&Global::default(), environment).environment;
+            forwarded.into_iter().map(|(name, _)| name).collect()
         };
         let all = [NAMES_BASE, TOKENS_BASE, "XDG_RUNTIME_DIR"];
         assert_eq!(names(&environment(None)), all);
@@ -202,15 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_whole() {
+    fn forwarded_paths_are_absolute() {
         let mut typed = Global {
             store: Some("file:tokens".to_owned()),
             ..Global::default()
         };
         typed.network.ca_cert = Some("ca.pem".into());
-        let carried = carried(&typed, &Environment::default()).arguments;
-        for place in [carried[1].strip_prefix("file:").unwrap(), &carried[3]] {
-            assert!(Path::new(place).is_absolute(), "{carried:?}");
+        let forwarded = forwarded(&typed, &Environment::default()).arguments;
+        for path in [forwarded[1].strip_prefix("file:").unwrap(), &forwarded[3]] {
+            assert!(Path::new(path).is_absolute(), "{forwarded:?}");
         }
     }
 
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vault_is_carried_with_its_address_and_its_secrets_are_named() {
+    fn a_vault_is_forwarded_with_its_address_and_the_names_of_its_secrets() {
         let set = [
             ("VAULT_ADDR", "https://v.example:8200/"),
             ("VAULT_TOKEN", "planted"),
@@ -238,32 +241,35 @@ mod tests {
             vault: vault(&set),
             ..Environment::default()
         };
-        let carried = carried(&Global::default(), &environment);
+        let forwarded = forwarded(&Global::default(), &environment);
         assert_eq!(
-            carried.arguments,
+            forwarded.arguments,
             ["--store", "vault:https://v.example:8200/kv"]
         );
         assert_eq!(
-            carried.variables,
+            forwarded.variables,
             [CLIENT_SECRET, "VAULT_TOKEN", "HTTPS_PROXY"]
         );
-        assert_eq!(carried.environment, [("NO_PROXY", "localhost".to_owned())]);
+        assert_eq!(
+            forwarded.environment,
+            [("NO_PROXY", "localhost".to_owned())]
+        );
     }
 
     #[test]
-    fn an_address_that_would_be_read_otherwise_stays_a_variable() {
+    fn a_vault_address_with_a_path_is_forwarded_as_a_variable() {
         let environment = Environment {
             store: Some("vault".into()),
             vault: vault(&[("VAULT_ADDR", "https://v.example/behind")]),
             ..Environment::default()
         };
-        let carried = carried(&Global::default(), &environment);
-        assert_eq!(carried.arguments, ["--store", "vault:"]);
-        assert_eq!(carried.variables, ["VAULT_ADDR"]);
+        let forwarded = forwarded(&Global::default(), &environment);
+        assert_eq!(forwarded.arguments, ["--store", "vault:"]);
+        assert_eq!(forwarded.variables, ["VAULT_ADDR"]);
     }
 
     #[test]
-    fn a_password_is_named_where_one_is_of_use() {
+    fn a_password_variable_is_named_only_if_the_store_can_use_it() {
         let named = |store: &str, password_file: Option<&str>| {
             let environment = Environment {
                 store: Some(store.into()).filter(|store: &OsString| !store.is_empty()),
@@ -271,8 +277,8 @@ mod tests {
                 password_file: password_file.map(OsString::from),
                 ..Environment::default()
             };
-            let carried = carried(&Global::default(), &environment);
-            carried.variables.contains(&PASSWORD)
+            let forwarded = forwarded(&Global::default(), &environment);
+            forwarded.variables.contains(&PASSWORD)
         };
         assert!(named("", None) && named("file:/tokens", None));
         assert!(!named("", Some("/password")));
@@ -280,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_typed_goes_with_its_own_key() {
+    fn a_typed_certificate_is_not_combined_with_another_key() {
         let environment = Environment {
             certificates: NetworkFlags {
                 ca_cert: Some("/ca".into()),
@@ -303,13 +309,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_path_that_is_no_text_is_not_left_out_in_silence() {
+    fn a_path_that_is_not_utf8_is_reported_as_lost() {
         use std::os::unix::ffi::OsStringExt as _;
         let environment = Environment {
             data_dir: Some(OsString::from_vec(b"/\xff".to_vec())),
             ..Environment::default()
         };
-        let carried = carried(&Global::default(), &environment);
-        assert_eq!(carried.lost, ["--data-dir"]);
+        let forwarded = forwarded(&Global::default(), &environment);
+        assert_eq!(forwarded.lost, ["--data-dir"]);
     }
 }

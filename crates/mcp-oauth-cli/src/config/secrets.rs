@@ -1,4 +1,4 @@
-//! Secrets as they are read: from a variable, a file or stdin.
+//! Reads secrets from a variable, a file or stdin.
 
 use std::{ffi::OsString, path::Path};
 
@@ -21,7 +21,7 @@ pub(super) fn not_text(variable: &str) -> Failure {
     )
 }
 
-/// The most that a password or secret may have: whoever names a device as a file gets an answer.
+/// The longest password or secret in bytes: a device such as `/dev/zero` must not be read for ever.
 const LONGEST_SECRET: u64 = 64 * 1024;
 
 /// Reads all of a secret.
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_the_first_line() {
+    fn a_secret_is_only_the_first_line() {
         let read = |bytes: &[u8]| read_secret(bytes, Path::new("secret"));
         assert_eq!(read(b"one\n").unwrap().expose(), "one");
         assert_eq!(read(b" one two \r\nthree").unwrap().expose(), " one two ");

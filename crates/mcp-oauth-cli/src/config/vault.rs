@@ -1,4 +1,4 @@
-//! Which Vault, as whom, and where in it: `vault:…` and the variables that the command `vault` has.
+//! The address, credentials and path of a store in Vault: `vault:…` and the variables of `vault`.
 
 use std::ffi::OsString;
 
@@ -8,7 +8,7 @@ use url::Url;
 use super::secrets::{not_text, text};
 use crate::error::Failure;
 
-/// Holds what is known of a Vault from the environment. Nothing of it is looked at before it is needed.
+/// The variables about Vault. They are checked only when a Vault is used.
 #[derive(Default)]
 pub(crate) struct Variables {
     address: Option<OsString>,
@@ -41,7 +41,7 @@ impl Variables {
         }
     }
 
-    /// `vault:rest` with the address in it, if it is known and can stand there.
+    /// Returns `vault:rest` with the address in it, if it is known and has no path.
     pub(crate) fn spec(&self, rest: &str) -> String {
         match self.bare_address() {
             Some(address) if rest.is_empty() || rest.starts_with('/') => {
@@ -51,14 +51,14 @@ impl Variables {
         }
     }
 
-    /// Returns the address, if it has no path of its own: in `vault:…` that would be the mount.
+    /// Returns the address, if it has no path: in `vault:…` a path is the mount.
     fn bare_address(&self) -> Option<&str> {
         let address = self.address.as_ref()?.to_str()?;
         let url = Url::parse(address).ok()?;
         (url.path() == "/").then_some(address)
     }
 
-    /// Returns the names of those that are set, but for an address that stands in what `spec` gives.
+    /// Returns the names of the variables that are set, without an address that `spec` returns.
     pub(crate) fn names(&self) -> Vec<&'static str> {
         let whole_address = self.address.as_ref();
         let whole_address = whole_address.filter(|_| self.bare_address().is_none());
@@ -75,13 +75,13 @@ impl Variables {
         set.map(|(name, _)| name).collect()
     }
 
-    /// Returns whether they name a Vault.
-    pub(crate) fn name_one(&self) -> bool {
+    /// Returns whether the environment has the address of a Vault.
+    pub(crate) fn has_address(&self) -> bool {
         self.address.is_some()
     }
 
-    /// Returns the Vault that `vault:rest` means: `https://host:8200/mount/prefix`, or `/mount/prefix` in
-    /// the Vault that the environment names; mount and prefix may be missing.
+    /// Returns the Vault of `vault:rest`: `https://host:8200/mount/prefix`, or `/mount/prefix` in the Vault
+    /// of the environment; mount and prefix may be missing.
     pub(crate) fn options(&self, rest: &str) -> Result<VaultOptions, Failure> {
         let (address, path) = if rest.is_empty() || rest.starts_with('/') {
             (self.address()?, rest.to_owned())
@@ -101,14 +101,14 @@ impl Variables {
         match known(Self::ADDRESS, self.address.as_ref())? {
             Some(address) => parse(&address),
             None => Err(Failure::usage(
-                "which Vault is not said",
-                "export VAULT_ADDR=https://HOST:8200, or name it: --store vault:https://HOST:8200",
+                "no Vault address configured",
+                "export VAULT_ADDR=https://HOST:8200, or use --store vault:https://HOST:8200",
             )),
         }
     }
 
-    /// Returns a token goes before a login by role, and what the environment names before the file that
-    /// `vault login` leaves in the home directory.
+    /// Returns the credentials. A token overrides AppRole, and the environment overrides the file that
+    /// `vault login` writes in the home directory.
     fn auth(&self) -> Result<VaultAuth, Failure> {
         if let Some(token) = &self.token {
             return Ok(VaultAuth::Token(text(Self::TOKEN, token.clone())?));
@@ -122,8 +122,8 @@ impl Variables {
             (None, None, Some(file)) => Ok(VaultAuth::TokenFile(file.into())),
             (None, None, None) => Ok(VaultAuth::default_token_file()?),
             _ => Err(Failure::usage(
-                "VAULT_ROLE_ID and VAULT_SECRET_ID belong together, and one of them is missing",
-                "set both, or neither: then `export VAULT_TOKEN=…`, or `vault login`",
+                "VAULT_ROLE_ID and VAULT_SECRET_ID are needed together, and one of them is missing",
+                "set both; or unset both, and export VAULT_TOKEN=… or run vault login",
             )),
         }
     }
@@ -134,12 +134,12 @@ fn known(name: &str, value: Option<&OsString>) -> Result<Option<String>, Failure
     Ok(text.transpose()?.map(str::to_owned))
 }
 
-/// It is not repeated: there may be a password in it (H168).
+/// Parses an address. The message does not repeat it: it may have a password (CWE-532).
 fn parse(address: &str) -> Result<Url, Failure> {
     address.parse().map_err(|error| {
         Failure::usage(
-            format!("the address of the Vault is no URL: {error}"),
-            "it looks like https://HOST:8200",
+            format!("the address of the Vault is not a URL: {error}"),
+            "use an address such as https://HOST:8200",
         )
     })
 }
@@ -159,7 +159,7 @@ mod tests {
     const ADDRESS: (&str, &str) = ("VAULT_ADDR", "https://env.example:8200");
 
     #[test]
-    fn a_spec_names_what_the_environment_does_not() {
+    fn a_spec_overrides_the_address_of_the_environment() {
         for (rest, address, mount, prefix) in [
             ("", "https://env.example:8200/", "secret", "mcp-oauth"),
             ("/kv", "https://env.example:8200/", "kv", "mcp-oauth"),
@@ -186,14 +186,14 @@ mod tests {
             variables(&[])
                 .options("v.example:8200")
                 .is_ok_and(|options| {
-                    // The back end refuses it, with its own words.
+                    // The back end refuses it, with its own message.
                     options.address.scheme() == "v.example"
                 })
         );
     }
 
     #[test]
-    fn a_token_goes_before_a_role_and_a_role_before_a_file() {
+    fn a_token_overrides_a_role_and_a_role_overrides_a_file() {
         let auth = |set: &[(&str, &str)]| {
             let set = [&[ADDRESS], set].concat();
             let options = variables(&set).options("");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_the_environment_is_heeded() {
+    fn the_namespace_and_the_ca_bundle_are_taken_from_the_environment() {
         let set = [
             ADDRESS,
             ("VAULT_NAMESPACE", "team"),
@@ -230,10 +230,10 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_no_url_is_not_repeated() {
-        let told = variables(&[])
+    fn an_invalid_address_is_not_in_the_message() {
+        let failure = variables(&[])
             .options("https://root:planted@[")
             .unwrap_err();
-        assert!(!told.told(None).message.contains("planted"));
+        assert!(!failure.render(None).message.contains("planted"));
     }
 }

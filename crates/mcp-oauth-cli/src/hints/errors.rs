@@ -1,4 +1,4 @@
-//! What to do about a failure: the exact command where there is one.
+//! The hints for errors of a login and of a request.
 
 use std::time::Duration;
 
@@ -14,39 +14,40 @@ use url::Url;
 
 use super::{
     general::{general_hint, network_hint},
-    machine,
+    non_interactive,
     proposal::Proposal,
     storage,
     subject::Subject,
 };
 use crate::shell::quoted;
 
-/// Says how long a login may take that follows one that has timed out, at least.
+/// The shortest timeout to propose after a login that timed out.
 const LONGER: Duration = Duration::from_secs(600);
 
 /// Returns the next step after `error`, in a command about `subject`.
 pub(crate) fn hint_of(error: &Error, subject: &Subject) -> String {
     match error {
         _ if error.is_invalid_scope() => format!(
-            "name the scope to request, of those that the server allows: {}",
+            "request a scope that the server allows: {}",
             subject.login().with_value("--scope", "SCOPE")
         ),
         Error::Discovery(cause) => discovery_hint(cause, subject),
         Error::Registration(cause) => registration_hint(cause, subject),
         Error::Authorization(cause) => authorization_hint(cause, subject),
         Error::TokenExchange { cause, .. } => exchange_hint(cause, error.remedy(), subject),
-        Error::MachineGrant(cause) | Error::TokenRefresh(TokenRefreshError::Machine(cause)) => {
-            machine::hint(cause, error.remedy(), subject)
+        Error::NonInteractiveGrant(cause)
+        | Error::TokenRefresh(TokenRefreshError::NonInteractiveGrant(cause)) => {
+            non_interactive::hint(cause, error.remedy(), subject)
         }
         Error::TokenRefresh(TokenRefreshError::Discovery(cause)) => hint_of(cause, subject),
-        // A login that is still good is used again: only `--force` asks for another one.
+        // A valid login is reused: only `--force` logs in again.
         Error::TokenRefresh(
             TokenRefreshError::NotRefreshable { .. } | TokenRefreshError::Rejected(_),
         ) => {
-            format!("for new tokens now: {}", subject.login().with("--force"))
+            format!("to get new tokens now: {}", subject.login().with("--force"))
         }
-        Error::TokenRefresh(TokenRefreshError::Answer { cause, .. })
-            if error.remedy() == Remedy::LogIn && !cause.is("invalid_grant") =>
+        Error::TokenRefresh(TokenRefreshError::Response { cause, .. })
+            if error.remedy() == Remedy::LogIn && !cause.has_code("invalid_grant") =>
         {
             refresh_hint(error, subject)
         }
@@ -58,7 +59,7 @@ pub(crate) fn hint_of(error: &Error, subject: &Subject) -> String {
     }
 }
 
-/// Returns the login with options that it lacks.
+/// Returns the login with the options that it lacks.
 pub(crate) fn login_with(subject: &Subject, more: &[(&'static str, Option<&str>)]) -> String {
     let login = more
         .iter()
@@ -69,12 +70,12 @@ pub(crate) fn login_with(subject: &Subject, more: &[(&'static str, Option<&str>)
     login.to_string()
 }
 
-/// Returns a new login, whatever is stored.
+/// Returns the login that ignores the stored tokens.
 pub(crate) fn forced_login(subject: &Subject) -> String {
     subject.login().with("--force").to_string()
 }
 
-/// After a name that nothing is stored for: the same command with one that is `near`, else a login.
+/// Returns the hint for an unknown name: the same command with the name that is `near`, else a login.
 pub(crate) fn unknown_name_hint(name: &str, near: Option<&str>, subject: &Subject) -> String {
     let new = format!("mcp-oauth login {} URL", quoted(name));
     match near {
@@ -91,35 +92,34 @@ fn discovery_hint(cause: &DiscoveryError, subject: &Subject) -> String {
     let server = subject.server_url();
     if let Some(url) = server.and_then(|server| cause.other_spelling(&server)) {
         return format!(
-            "the server names another URL for itself: {}",
+            "the server gives another URL as its own: {}",
             subject.login_at(&url)
         );
     }
     match cause {
         DiscoveryError::NotProtected { .. } => {
-            "no login is needed: use the server without a token, or check the path of its URL"
-                .to_owned()
+            "use the server without a token, or check the path of its URL".to_owned()
         }
         DiscoveryError::NotMcp { .. } => not_mcp_hint(subject),
         DiscoveryError::NoResourceMetadata { .. } => format!(
-            "if the server is of the revision 2025-03-26: {}",
+            "if the server implements MCP 2025-03-26: {}",
             subject.login().with("--legacy")
         ),
         DiscoveryError::LegacyMetadata { issuer, .. } => legacy_hint(issuer, subject),
         DiscoveryError::ServerMetadata {
-            cause: ServerMetadataError::OtherIssuer { found, .. },
+            cause: ServerMetadataError::IssuerMismatch { found, .. },
             ..
         } => other_issuer_hint(found, subject),
         DiscoveryError::PkceUnlisted(_) => format!(
             "many servers check PKCE without listing it in their metadata. If the operator or the \
-             documentation of this one says so: {}",
-            subject.login().with("--pkce-unlisted")
+             documentation of this one confirms it: {}",
+            subject.login().with("--assume-pkce")
         ),
         other => general_hint(Error::from(other.clone()).remedy(), subject),
     }
 }
 
-/// Returns the path that most servers have is proposed once, and only where none was typed.
+/// Returns the hint for a URL that is no MCP server. The usual path is proposed only if none was typed.
 fn not_mcp_hint(subject: &Subject) -> String {
     let server = subject.server_url();
     let bare = server.filter(|url| url.as_url().path() == "/" && url.as_url().query().is_none());
@@ -129,14 +129,14 @@ fn not_mcp_hint(subject: &Subject) -> String {
     });
     match usual {
         Some(url) => format!(
-            "this is no MCP server; many are at the path /mcp: {}",
+            "many MCP servers are at the path /mcp: {}",
             subject.login_at(&url)
         ),
-        None => "this is no MCP server: check the URL, and its path above all".to_owned(),
+        None => "check the URL, especially its path".to_owned(),
     }
 }
 
-/// Returns an old server that calls itself by another name than its origin has to be accepted by that name too.
+/// Returns the hint for a server of MCP 2025-03-26. An issuer other than its origin has to be accepted too.
 fn legacy_hint(issuer: &Issuer, subject: &Subject) -> String {
     let login = subject.login().with("--legacy");
     let is_origin = subject.server_url().is_some_and(|server| {
@@ -147,20 +147,18 @@ fn legacy_hint(issuer: &Issuer, subject: &Subject) -> String {
         return format!("to use that authorization server: {login}");
     }
     format!(
-        "to use that authorization server, only if the operator of the server says that this is its own \
-         name: {}",
+        "to use that authorization server, only if the operator of the server confirms this issuer: {}",
         accepting(login, issuer, subject)
     )
 }
 
-/// Both names are in the message. The one that the server gave is repeated in a command only where it is
-/// of the server's own origin, or both are on loopback: what is pasted must not lead elsewhere.
+/// Returns the hint for another issuer. Both issuers are in the message. The one that the server gave is
+/// repeated in a command only if it has the origin of the server, or both are on loopback: a pasted command
+/// must not lead to an untrusted host.
 fn other_issuer_hint(found: &Issuer, subject: &Subject) -> String {
-    // `--force` binds the accepted name to the issuer that is found now, even if it was accepted for
-    // another one.
+    // `--force` binds the accepted issuer to this authorization server, even if it was accepted for another.
     let login = subject.login().with("--force");
-    let lead =
-        "nothing was stored. Only if whoever runs the server says that this is its own name:";
+    let lead = "nothing was stored. Only if the operator of the server confirms this issuer:";
     format!("{lead} {}", accepting(login, found, subject))
 }
 
@@ -171,10 +169,10 @@ fn accepting(login: Proposal, found: &Issuer, subject: &Subject) -> String {
         return login.to_string();
     }
     let login = login.with_more("--accept-issuer", "ISSUER");
-    format!("{login}  (ISSUER is the name in the message)")
+    format!("{login}  (ISSUER is the issuer in the message)")
 }
 
-/// Returns whether what a server named is of the origin of `server`, or both are on loopback.
+/// Returns whether the issuer `named` has the origin of `server`, or both are on loopback.
 fn is_near(server: &ServerUrl, named: &str) -> bool {
     let is_of_origin = |named: Url| named.origin() == server.as_url().origin();
     let on_loopback = || {
@@ -193,20 +191,20 @@ fn registration_hint(cause: &RegistrationError, subject: &Subject) -> String {
             format!("register a client with that server, then: {}", with_id())
         }
         RegistrationError::IssuerMismatch { .. } => {
-            format!("get a client id of the new issuer, then: {}", with_id())
+            format!("get a client ID of the new issuer, then: {}", with_id())
         }
-        RegistrationError::Answer { cause, .. } if cause.may_be_allow_list() => format!(
-            "the vendor may admit only clients on its own list: request access from it, or log in \
-             with a client ID that it gave you: {}",
+        RegistrationError::Response { cause, .. } if cause.may_be_allow_list() => format!(
+            "the server may accept only clients on an allow list: request access from its operator, or \
+             log in with a client ID of the operator: {}",
             with_id()
         ),
-        RegistrationError::Answer { .. } => {
+        RegistrationError::Response { .. } => {
             format!(
-                "if it happens again, register a client there, then: {}",
+                "if it fails again, register a client there, then: {}",
                 with_id()
             )
         }
-        RegistrationError::NoClient(_) => machine::client_hint(subject),
+        RegistrationError::NoClient(_) => non_interactive::client_hint(subject),
         RegistrationError::Document(_) => {
             let url = "https://HOST/client.json";
             let login = subject.login().with_value("--client-metadata-url", url);
@@ -232,13 +230,13 @@ fn authorization_hint(cause: &AuthorizationError, subject: &Subject) -> String {
         AuthorizationError::NoDeviceEndpoint(_) => {
             format!("log in with a browser: {}", subject.browser_login())
         }
-        AuthorizationError::NoGrant { wanted, .. }
-            if wanted.is_some() || subject.way().is_some() =>
+        AuthorizationError::NoGrant { requested, .. }
+            if requested.is_some() || subject.grant().is_some() =>
         {
             format!("log in with a browser: {}", subject.browser_login())
         }
         AuthorizationError::NoGrant { .. } => format!(
-            "if the server has given you a client: {}",
+            "if you have a client ID of the server: {}",
             subject
                 .login()
                 .with("--client-credentials")
@@ -263,21 +261,21 @@ fn authorization_hint(cause: &AuthorizationError, subject: &Subject) -> String {
             format!("log in with bearer tokens: {}", bearer_login(subject))
         }
         AuthorizationError::OutsideResource { resource, .. } => format!(
-            "the token is for {} alone; log in to the other server by its own URL",
+            "the token is only for {}; log in to the other server with its own URL",
             UntrustedText::new(resource)
         ),
         AuthorizationError::Callback(CallbackError::Issuer { found, .. }) => {
             other_issuer_hint(found, subject)
         }
         AuthorizationError::Callback(_) => format!(
-            "nothing was stored; if it happens again, tell whoever runs the server. To try again: {}",
+            "nothing was stored; if it fails again, contact the operator of the server. To try again: {}",
             subject.login()
         ),
         other => general_hint(Error::from(other.clone()).remedy(), subject),
     }
 }
 
-/// Plain http beyond this machine is for `login` to allow, unless a name stands for the URL already.
+/// Returns the login. Plain http beyond this machine has to be allowed, unless the URL has a name already.
 fn login_hint(server: &ServerUrl, subject: &Subject) -> String {
     if server.is_plaintext() && !subject.is_known() {
         let login = subject.login().with("--allow-http");
@@ -286,7 +284,8 @@ fn login_hint(server: &ServerUrl, subject: &Subject) -> String {
     subject.login().to_string()
 }
 
-/// Returns a client that was registered by the user cannot be registered again, so `--force` helps it nothing.
+/// Returns the hint for a login that timed out. `--force` is of no use with a pre-registered client, because
+/// that cannot be registered again.
 fn timeout_hint(after: Duration, subject: &Subject) -> String {
     let longer = LONGER.max(after.saturating_mul(2));
     let longer = humantime::format_duration(longer)
@@ -303,7 +302,7 @@ fn any_port(subject: &Subject) -> Proposal {
     subject.login().with_value("--port", "0")
 }
 
-/// Returns what is remembered of a name, `--force` with a URL forgets.
+/// Returns a login without `--dpop`: `--force` with a URL resets the stored options of a name.
 fn bearer_login(subject: &Subject) -> Proposal {
     let login = match subject.server_url().filter(|_| subject.is_known()) {
         Some(url) => subject.login_at(&url).with("--force"),
@@ -312,13 +311,13 @@ fn bearer_login(subject: &Subject) -> Proposal {
     login.without(&["--dpop"])
 }
 
-/// After a refusal that leaves the login stored. Its access token may not have expired, and then only
-/// `--force` brings another one.
+/// Returns the hint for a refused refresh that leaves the login stored. Its access token may still be valid,
+/// and then only `--force` gets another one.
 fn refresh_hint(error: &Error, subject: &Subject) -> String {
     let login = subject.login().with("--force");
     if error.is_unknown_client() && subject.has_own_client() {
         return format!(
-            "check the id of the client and its secret: {}",
+            "check the client ID and its secret: {}",
             login.with("--client-secret-stdin")
         );
     }
@@ -326,9 +325,9 @@ fn refresh_hint(error: &Error, subject: &Subject) -> String {
 }
 
 fn exchange_hint(cause: &TokenError, remedy: Remedy, subject: &Subject) -> String {
-    if cause.is("invalid_client") && subject.has_own_client() {
+    if cause.has_code("invalid_client") && subject.has_own_client() {
         return format!(
-            "check the id of the client and its secret: {}",
+            "check the client ID and its secret: {}",
             subject.login().with("--client-secret-stdin")
         );
     }
@@ -342,18 +341,18 @@ mod tests {
     use super::*;
 
     fn hint(error: impl Into<Error>) -> String {
-        let told = Failure::from(error.into()).told(Some(&Subject::named("notes")));
-        told.hint.unwrap()
+        let failure = Failure::from(error.into());
+        failure.render(Some(&Subject::named("notes"))).hint.unwrap()
     }
 
     #[test]
-    fn a_busy_port_that_is_remembered_can_be_left() {
+    fn the_hint_of_a_busy_port_proposes_any_port() {
         let hint = hint(AuthorizationError::PortBusy(7));
         assert!(hint.ends_with("mcp-oauth login notes --port 0"));
     }
 
     #[test]
-    fn the_next_try_has_more_time_than_the_last() {
+    fn the_proposed_timeout_is_longer_than_the_last() {
         for (after, longer) in [(1, "10m"), (300, "10m"), (600, "20m"), (5400, "3h")] {
             let hint = hint(AuthorizationError::TimedOut(Duration::from_secs(after)));
             let expected = format!("mcp-oauth login notes --timeout {longer}  (and --force");
@@ -362,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_named_is_in_no_command_unless_it_is_near() {
+    fn only_an_issuer_of_the_same_origin_is_repeated_in_a_command() {
         let near = |server: &str, named| is_near(&server.parse().unwrap(), named);
         assert!(near("https://a.example/mcp", "https://a.example/tenant"));
         assert!(near("http://127.0.0.1:1/mcp", "http://localhost:2"));

@@ -1,4 +1,4 @@
-//! What to do about a failure of which no more is known than its remedy, and about the network.
+//! The hints for a failure with only its remedy, and for the network.
 
 use mcp_client_oauth::{
     Remedy, ServerUrl,
@@ -13,7 +13,7 @@ pub(super) fn general_hint(remedy: Remedy, subject: &Subject) -> String {
         Remedy::LogIn => subject.login().to_string(),
         Remedy::Retry => "try the same command again later".to_owned(),
         Remedy::ContactServerOperator => {
-            "this is a fault of the server: tell whoever runs it; -v shows each step".to_owned()
+            "contact the operator of the server; -v shows each step".to_owned()
         }
         _ => format!("see `mcp-oauth login --help`, then: {}", subject.login()),
     }
@@ -24,19 +24,19 @@ pub(super) fn network_hint(error: &HttpError, remedy: Remedy, subject: &Subject)
         HttpErrorKind::Connect(_) => "check the URL and the network, then try again".to_owned(),
         HttpErrorKind::NotTls => plain_http_hint(&error.url, subject),
         HttpErrorKind::Certificate(_) => {
-            "if an authority of your own network has signed it: the same command with --ca-cert \
-             FILE; else tell whoever runs the server"
+            "if an authority of your own network signed it, run the same command with --ca-cert FILE; \
+             else contact the operator of the server"
                 .to_owned()
         }
         HttpErrorKind::CertificateRequired => {
-            "the same command with --client-cert FILE, and --client-key FILE for its key".to_owned()
+            "run the same command with --client-cert FILE, and --client-key FILE for its key".to_owned()
         }
         _ => general_hint(remedy, subject),
     }
 }
 
-/// Plain http is proposed for the server itself and on this machine alone: elsewhere the token would be
-/// readable on its way.
+/// Returns the hint for a server without TLS. Plain http is proposed only for the server itself and on this
+/// machine: elsewhere the network could read the token.
 fn plain_http_hint(at: &Url, subject: &Subject) -> String {
     let server = subject.server_url().filter(ServerUrl::is_loopback);
     let plain = server.filter(|server| server.as_url().origin() == at.origin());
@@ -46,9 +46,9 @@ fn plain_http_hint(at: &Url, subject: &Subject) -> String {
     });
     match plain {
         Some(url) => format!(
-            "if the server on this machine is on plain http: {}",
+            "if the server on this machine has no TLS: {}",
             subject.login_at(&url)
         ),
-        None => "check the port in the URL: https is needed there".to_owned(),
+        None => "check the port in the URL: it must serve https".to_owned(),
     }
 }

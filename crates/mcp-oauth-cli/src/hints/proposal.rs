@@ -1,4 +1,4 @@
-//! The command that a hint proposes: its options, and how it is written for a shell.
+//! The command that a hint proposes: its options, and its text for a shell.
 
 use std::fmt;
 
@@ -27,19 +27,19 @@ const CONFLICTS: [(&str, &[&str]); 9] = [
     ),
     (
         "--client-credentials",
-        &["--device", "--workload-token", "--share"],
+        &["--device", "--workload-token", "--reuse-login"],
     ),
     (
         "--workload-token",
-        &["--device", "--client-credentials", "--share"],
+        &["--device", "--client-credentials", "--reuse-login"],
     ),
     ("--resource", &["--no-resource"]),
 ];
 
-/// Stands for every option of a login that asks no user.
+/// Stands for every option of a non-interactive login.
 const NON_INTERACTIVE: &str = "non-interactive";
 
-pub(super) const OF_NON_INTERACTIVE: [&str; 8] = [
+pub(super) const NON_INTERACTIVE_FLAGS: [&str; 8] = [
     "--client-credentials",
     "--workload-token",
     "--idp",
@@ -67,7 +67,7 @@ impl Proposal {
         self.set(Flag { name, value: None })
     }
 
-    /// Adds an option with a value, in the place of the one that was typed.
+    /// Adds an option with a value, instead of the one that was typed.
     #[must_use]
     pub(super) fn with_value(self, name: &'static str, value: impl Into<String>) -> Self {
         self.set(Flag::valued(name, value))
@@ -78,7 +78,7 @@ impl Proposal {
         let conflicts: Vec<&str> = conflicts.flat_map(|(_, others)| *others).copied().collect();
         let mut proposal = self.without(&conflicts);
         if conflicts.contains(&NON_INTERACTIVE) {
-            proposal = proposal.without(&OF_NON_INTERACTIVE);
+            proposal = proposal.without(&NON_INTERACTIVE_FLAGS);
         }
         let list = match flag.name {
             "--store" => &mut proposal.global,
@@ -111,7 +111,7 @@ impl Proposal {
         }
     }
 
-    /// Drops the store and the password that were typed, which are not those of the store that is there.
+    /// Drops the store and the password that were typed: they are not those of the existing store.
     #[must_use]
     pub(super) fn without_store(mut self) -> Self {
         let typed = ["--store", "--password-file"];
@@ -130,8 +130,8 @@ impl Proposal {
 impl fmt::Display for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "mcp-oauth {}", self.verb)?;
-        for word in self.server.iter().chain(&self.url) {
-            write!(f, " {}", quoted(word))?;
+        for argument in self.server.iter().chain(&self.url) {
+            write!(f, " {}", quoted(argument))?;
         }
         for Flag { name, value } in self.flags.iter().chain(&self.global) {
             match value {

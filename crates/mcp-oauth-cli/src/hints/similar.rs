@@ -1,10 +1,10 @@
 //! Suggests a name for one with a typing error.
 
-/// Says how alike two names are at least, by the measure of Jaro and Winkler (1 is the same): as clap takes it
-/// for its own suggestions.
+/// The least similarity of a suggestion, by the measure of Jaro and Winkler (1 is equal): the one that clap
+/// uses for its own suggestions.
 const ALIKE: f64 = 0.8;
 
-/// Returns the name that is most like `typed`, if one is like it at all.
+/// Returns the name that is most similar to `typed`, if one is similar enough.
 pub(crate) fn similar<'a>(
     typed: &str,
     names: impl IntoIterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! What to do about a token store that fails.
+//! The hints for errors of the token store.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use mcp_client_oauth::{
     store::{EncryptedFileStore, KeyKind},
 };
 
-use super::{general::general_hint, subject::Subject};
+use super::{general::general_hint, subject::Subject, typed::LOCAL_LOGOUT};
 use crate::shell::quoted;
 
 pub(super) fn hint(cause: &TokenStorageError, subject: &Subject) -> String {
@@ -20,31 +20,31 @@ pub(super) fn hint(cause: &TokenStorageError, subject: &Subject) -> String {
         TokenStorageError::Keychain { store, cause } => keychain(store, cause, subject),
         TokenStorageError::Vault { cause, .. } => vault(cause),
         TokenStorageError::Io { action, .. } if action.contains("Vault token") => {
-            format!("{NEW_TOKEN}, or log in there: vault login")
+            format!("{NEW_TOKEN}, or log in to Vault: vault login")
         }
         TokenStorageError::Io { action, .. } if action.contains("CA bundle") => {
             "export VAULT_CACERT=FILE, a PEM file that can be read".to_owned()
         }
-        TokenStorageError::Corrupt { place, .. } => corrupt(Path::new(place), subject),
+        TokenStorageError::Corrupt { location, .. } => corrupt(Path::new(location), subject),
         TokenStorageError::UnsupportedVersion { .. } => "update mcp-oauth".to_owned(),
         TokenStorageError::Insecure { path, .. } => format!(
-            "see who owns it and who may write there: ls -ld {}",
+            "check its owner and its permissions: ls -ld {}",
             quoted(&path.display().to_string())
         ),
-        // The name that was typed is no kind of store, so it is not repeated.
-        TokenStorageError::UnknownBackend(_) => "mcp-oauth backends".to_owned(),
-        TokenStorageError::NoDirectory => "choose a place: --data-dir DIR".to_owned(),
+        // The store that was typed does not exist, so it is not repeated.
+        TokenStorageError::UnknownBackend(_) => "to see the stores: mcp-oauth stores".to_owned(),
+        TokenStorageError::NoDirectory => "choose a directory: --data-dir DIR".to_owned(),
         other => match Error::from(other.clone()).remedy() {
             Remedy::Retry => general_hint(Remedy::Retry, subject),
             _ => format!(
                 "{}  (shows which store is used, and where)",
-                subject.plain("backends")
+                subject.plain("stores")
             ),
         },
     }
 }
 
-/// By the key that the store has: the error knows only that it is another one.
+/// Returns the hint for another key, by the kind of key that the store has: the error does not have it.
 fn other_key(store: &Path, subject: &Subject) -> String {
     let migrate = |to| {
         subject
@@ -55,17 +55,17 @@ fn other_key(store: &Path, subject: &Subject) -> String {
     let to_password = migrate("file").with_value("--password-file", "FILE");
     match EncryptedFileStore::key_kind(store) {
         Ok(Some(KeyKind::KeyFile)) => format!(
-            "its key is in a file: leave out the password and `keychain`; or give it another key: \
-             {}, or {to_password}",
+            "its key is in a file: leave out the password and `keychain`; or change its key: {}, or \
+             {to_password}",
             migrate("keychain")
         ),
         Ok(Some(KeyKind::Keychain)) => format!(
-            "its key is in the keychain: leave out the password and `file`; or give it another \
-             key: {}, or {to_password}",
+            "its key is in the keychain: leave out the password and `file`; or change its key: {}, or \
+             {to_password}",
             migrate("file")
         ),
         Ok(Some(KeyKind::Password)) => format!(
-            "it has a password: leave out `keychain`; or give it another key: {}",
+            "it has a password: leave out `keychain`; or change its key: {}",
             migrate("keychain")
         ),
         _ => {
@@ -76,29 +76,31 @@ fn other_key(store: &Path, subject: &Subject) -> String {
 
 fn keychain(store: &Path, cause: &KeychainErrorKind, subject: &Subject) -> String {
     let directory = store.display().to_string();
-    // What is sealed with a key in the keychain cannot be had without it, and is not given up.
+    // Files that are encrypted with a key of the keychain are unreadable without it, and are not replaced.
     let exists = matches!(EncryptedFileStore::key_kind(store), Ok(Some(_)));
-    let otherwise = if exists {
+    let alternative = if exists {
         let other = format!("file:{directory}.files");
         let login = subject.login().with_value("--store", other);
-        format!("or log in again with another store: {login}")
+        format!("or log in again, with another store: {login}")
     } else {
         let login = subject.login().with_value("--store", "file");
         format!("or keep the key in a file: {login}")
     };
     match cause {
-        KeychainErrorKind::Absent(_) => format!("start a keychain, and try again; {otherwise}"),
-        KeychainErrorKind::Locked(_) => format!("unlock the keychain, and try again; {otherwise}"),
+        KeychainErrorKind::Absent(_) => format!("start a keychain, and try again; {alternative}"),
+        KeychainErrorKind::Locked(_) => {
+            format!("unlock the keychain, and try again; {alternative}")
+        }
         KeychainErrorKind::Denied(_) => {
-            format!("allow it to mcp-oauth, and try again; {otherwise}")
+            format!("allow mcp-oauth to access the keychain, and try again; {alternative}")
         }
         KeychainErrorKind::EntryGone { .. } | KeychainErrorKind::OtherKey { .. } => format!(
-            "restore the entry, or give the whole store up: {}, and log in again",
-            give_up(&directory)
+            "restore the entry, or abandon the whole store: {}, and log in again",
+            move_away(&directory)
         ),
         _ => format!(
-            "{}  (asks the keychain again); {otherwise}",
-            subject.plain("backends")
+            "{}  (checks the keychain again); {alternative}",
+            subject.plain("stores")
         ),
     }
 }
@@ -116,60 +118,60 @@ fn vault(cause: &VaultErrorKind) -> String {
             "check VAULT_ADDR and the network".to_owned()
         }
         VaultErrorKind::Unreachable(HttpErrorKind::Certificate(_)) => {
-            "if its certificate is of an authority of your own: export VAULT_CACERT=FILE".to_owned()
+            "if an authority of your own network signed it: export VAULT_CACERT=FILE".to_owned()
         }
-        VaultErrorKind::Sealed => "whoever runs it must: vault operator unseal".to_owned(),
-        VaultErrorKind::Uninitialized => "whoever runs it must: vault operator init".to_owned(),
+        VaultErrorKind::Sealed => "its operator must run: vault operator unseal".to_owned(),
+        VaultErrorKind::Uninitialized => "its operator must run: vault operator init".to_owned(),
         VaultErrorKind::Redirect(_) => {
             "export VAULT_ADDR= the address of the active node".to_owned()
         }
         VaultErrorKind::Denied { .. } | VaultErrorKind::Token(_) => format!(
-            "{NEW_TOKEN} of one that is valid, with a policy that allows it; see: vault token lookup"
+            "{NEW_TOKEN} with a valid token and a policy that allows it; see: vault token lookup"
         ),
         VaultErrorKind::AppRole { .. } => {
-            "export VAULT_ROLE_ID=… and VAULT_SECRET_ID=… of a role that is there".to_owned()
+            "export VAULT_ROLE_ID=… and VAULT_SECRET_ID=… of an existing role".to_owned()
         }
         VaultErrorKind::NoMount(mount) => format!(
-            "vault secrets enable -path={} -version=2 kv; or name another: \
+            "vault secrets enable -path={} -version=2 kv; or use another mount: \
              --store vault:https://HOST:8200/MOUNT",
             quoted(mount.trim_end_matches('/'))
         ),
         VaultErrorKind::NotKv2 { .. } => {
-            "name the mount of a KV version 2 engine: --store vault:https://HOST:8200/MOUNT"
+            "use the mount of a KV version 2 engine: --store vault:https://HOST:8200/MOUNT"
                 .to_owned()
         }
         _ => "try the same command again later".to_owned(),
     }
 }
 
-/// Returns a record can be given up alone. Without the files that every record depends on none of them
-/// opens; they are never deleted by us, because a copy may come back.
-fn corrupt(place: &Path, subject: &Subject) -> String {
-    let of_all = place
+/// Returns the hint for a corrupt file. A record can be removed alone. Without the files that every record
+/// depends on, none can be read; those are never deleted, because they may be restored from a copy.
+fn corrupt(path: &Path, subject: &Subject) -> String {
+    let of_all = path
         .file_name()
         .and_then(|name| name.to_str())
         .is_some_and(|name| name == "store.json" || name == "key" || name.starts_with("key-"));
-    match place.parent() {
+    match path.parent() {
         Some(directory) if of_all => {
             let directory = directory.display().to_string();
             format!(
-                "restore it from a copy, or give the whole store up: {}, and log in again",
-                give_up(&directory)
+                "restore it from a copy, or abandon the whole store: {}, and log in again",
+                move_away(&directory)
             )
         }
         _ => format!(
-            "restore it from a copy, or give it up: {}, and log in again",
-            subject.command("clear")
+            "restore it from a copy, or remove it: {}, and log in again",
+            subject.command(LOCAL_LOGOUT)
         ),
     }
 }
 
-/// Moves a store out of the way: it is never deleted by us, because a key may come back.
-fn give_up(directory: &str) -> String {
+/// Returns the command that moves a store away: it is never deleted, because its key may be restored.
+fn move_away(directory: &str) -> String {
     format!(
         "mv {} {}",
         quoted(directory),
-        quoted(&format!("{directory}.damaged"))
+        quoted(&format!("{directory}.corrupt"))
     )
 }
 
@@ -181,34 +183,37 @@ mod tests {
     use crate::error::Failure;
 
     #[test]
-    fn damage_of_the_whole_store_is_not_mended_by_clearing_one_record() {
-        let hint = |place: &str| {
-            let (place, why) = (place.to_owned(), "it was changed");
-            Failure::from(TokenStorageError::Corrupt { place, why })
-                .told(Some(&Subject::named("notes")))
-                .hint
-                .unwrap()
+    fn the_hint_for_a_corrupt_store_does_not_remove_one_record() {
+        let hint = |path: &str| {
+            let (path, why) = (path.to_owned(), "it was changed");
+            Failure::from(TokenStorageError::Corrupt {
+                location: path,
+                why,
+            })
+            .render(Some(&Subject::named("notes")))
+            .hint
+            .unwrap()
         };
         for file in ["store.json", "key", "key-0f3a"] {
             let hint = hint(&format!("/a b/tokens/{file}"));
             assert!(
-                hint.contains("mv '/a b/tokens' '/a b/tokens.damaged'"),
+                hint.contains("mv '/a b/tokens' '/a b/tokens.corrupt'"),
                 "{hint}"
             );
-            assert!(!hint.contains("clear"), "{hint}");
+            assert!(!hint.contains("logout"), "{hint}");
         }
-        assert!(hint("/a/tokens/x.sealed").contains("mcp-oauth clear notes"));
+        assert!(hint("/a/tokens/x.enc").contains("mcp-oauth logout --local notes"));
     }
 
     #[test]
-    fn a_key_that_is_gone_is_not_replaced_by_a_login() {
-        let place = Path::new("/nowhere/tokens");
+    fn the_hint_for_a_missing_keychain_entry_is_not_a_login() {
+        let path = Path::new("/nowhere/tokens");
         let gone = KeychainErrorKind::EntryGone {
             service: "s".to_owned(),
             account: "a".to_owned(),
         };
-        let hint = |cause| keychain(place, &cause, &Subject::named("notes"));
-        assert!(hint(gone).contains("mv /nowhere/tokens /nowhere/tokens.damaged"));
+        let hint = |cause| keychain(path, &cause, &Subject::named("notes"));
+        assert!(hint(gone).contains("mv /nowhere/tokens /nowhere/tokens.corrupt"));
         for cause in [
             KeychainErrorKind::Absent(UntrustedText::new("why")),
             KeychainErrorKind::Locked(UntrustedText::new("why")),

@@ -1,10 +1,10 @@
-//! What a hint is about: what was typed and what is remembered of the server, from which the proposed
-//! commands are made. They repeat what was typed, so that each can be pasted.
+//! The subject of a hint: the command line and the stored options of the server. The proposed commands
+//! repeat what was typed, so that each can be pasted.
 
 use mcp_client_oauth::ServerUrl;
 
 use super::{
-    proposal::{Flag, OF_NON_INTERACTIVE, Proposal},
+    proposal::{Flag, NON_INTERACTIVE_FLAGS, Proposal},
     typed::{flags, global, options, verb},
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     servers::{GrantKind, Server, Servers},
 };
 
-/// Holds what the user has to fill in where the command line holds no name.
+/// The placeholder of a command line without a name.
 const NAME: &str = "NAME";
 
 /// The login that a command is about: the server as it was typed, and the options that were typed
@@ -25,18 +25,18 @@ pub(crate) struct Subject {
     typed: Option<String>,
     /// The URL that was typed after the name.
     url: Option<String>,
-    /// Says which of several accounts, for a command other than `login`.
+    /// The account, for a command other than `login`.
     account: Option<String>,
     /// The options of `login` that were typed.
     options: Vec<Flag>,
-    /// The options of every command that were typed.
+    /// The global options that were typed.
     global: Vec<Flag>,
-    /// Holds what is remembered of the server.
+    /// The stored options of the server.
     known: Option<Server>,
 }
 
 impl Subject {
-    /// Takes what was typed. What is remembered of the server comes by [`knowing`](Self::knowing).
+    /// Takes the command line. [`knowing`](Self::knowing) adds the stored options of the server.
     pub(crate) fn of(cli: &Cli) -> Self {
         let verb = verb(&cli.command);
         let named = |server: &String, account: &Option<String>| Self {
@@ -47,11 +47,13 @@ impl Subject {
         let of_command = match &cli.command {
             Command::Login(login) => Self::of_login(login),
             Command::Proxy(proxy) => Self::of_login(&proxy.login()),
-            Command::Get(whose) | Command::Refresh(whose) => named(&whose.server, &whose.account),
-            Command::Token(token) => named(&token.whose.server, &token.whose.account),
+            Command::Show(target) | Command::Refresh(target) => {
+                named(&target.server, &target.account)
+            }
+            Command::Token(token) => named(&token.target.server, &token.target.account),
             Command::Test(connect) | Command::Tools(connect) => Self {
                 url: connect.url.clone(),
-                ..named(&connect.whose.server, &connect.whose.account)
+                ..named(&connect.target.server, &connect.target.account)
             },
             Command::Request(request) => named(&request.server, &request.account),
             Command::Config(config) => Self {
@@ -60,7 +62,7 @@ impl Subject {
             },
             Command::Logout(logout) => Self {
                 url: logout.url.clone(),
-                ..named(&logout.whose.server, &logout.whose.account)
+                ..named(&logout.target.server, &logout.target.account)
             },
             Command::Clear(clear) => Self {
                 typed: clear.server.clone(),
@@ -69,9 +71,10 @@ impl Subject {
             },
             Command::Demo(_)
             | Command::List
-            | Command::Backends
+            | Command::Stores
             | Command::Migrate(_)
             | Command::Paste
+            | Command::Prune
             | Command::ClientMetadata(_)
             | Command::OpenUrl { .. } => Self::default(),
         };
@@ -82,17 +85,17 @@ impl Subject {
         }
     }
 
-    /// Takes what was typed after `login`.
+    /// Takes the arguments of `login`.
     fn of_login(login: &Login) -> Self {
         Self {
-            typed: Some(login.name.clone()),
+            typed: login.name.clone(),
             url: login.url.clone(),
             options: options(login),
             ..Self::default()
         }
     }
 
-    /// Returns a subject of that name alone.
+    /// Returns a subject with only a name.
     #[cfg(test)]
     pub(crate) fn named(name: &str) -> Self {
         Self {
@@ -101,13 +104,13 @@ impl Subject {
         }
     }
 
-    /// Adds what is remembered of the server, by its name or its URL.
+    /// Adds the stored options of the server, by its name or its URL.
     #[must_use]
     pub(crate) fn knowing(mut self, servers: &Servers) -> Self {
         let url = self.server_url();
         let named = self.typed.as_deref().and_then(|name| servers.find(name));
         let found = match (named, &url) {
-            // A name that is given another URL is about to stand for that one.
+            // A name that is typed with another URL is about to be changed to that one.
             (Some(server), Some(url)) => Some(server).filter(|server| server.url == *url),
             (Some(server), None) => Some(server),
             (None, Some(url)) if self.url.is_none() => servers
@@ -120,7 +123,7 @@ impl Subject {
         self
     }
 
-    /// Returns the URL of the server, by what was typed or by what the name stands for.
+    /// Returns the URL of the server: the one that was typed, or that of the name.
     pub(super) fn server_url(&self) -> Option<ServerUrl> {
         if let Some(known) = &self.known {
             return Some(known.url.clone());
@@ -129,8 +132,8 @@ impl Subject {
         ServerUrl::parse_allow_http(typed).ok()
     }
 
-    /// Returns the method by which a login there gets tokens, if it is none that asks in a browser here.
-    pub(super) fn way(&self) -> Option<GrantKind> {
+    /// Returns the grant of the login, if it is not a browser on this machine.
+    pub(super) fn grant(&self) -> Option<GrantKind> {
         let has = |name: &str| self.options.iter().any(|flag| flag.name == name);
         if has("--client-credentials") {
             Some(GrantKind::ClientCredentials)
@@ -141,11 +144,11 @@ impl Subject {
         } else if has("--device") {
             Some(GrantKind::Device)
         } else {
-            self.known.as_ref()?.way
+            self.known.as_ref()?.grant
         }
     }
 
-    /// Returns whether the login uses a client that the user registered.
+    /// Returns whether the login uses a pre-registered client.
     pub(super) fn has_own_client(&self) -> bool {
         let is_typed = self.options.iter().any(|flag| flag.name == "--client-id");
         is_typed
@@ -155,7 +158,7 @@ impl Subject {
                 .is_some_and(|known| known.client_id.is_some())
     }
 
-    /// Returns whether a name stands for the server.
+    /// Returns whether the server has a name.
     pub(super) fn is_known(&self) -> bool {
         self.known.is_some()
     }
@@ -165,8 +168,8 @@ impl Subject {
         self.verb == Some("login")
     }
 
-    /// Returns the same command about another name, where the name and the account are all that was
-    /// typed. What goes with `request` may hold a secret, so it is not repeated.
+    /// Returns the same command with another name, for a command that takes only a name and an account. The
+    /// arguments of `request` may hold a secret, so they are not repeated.
     pub(super) fn renamed(&self, name: &str) -> Option<Proposal> {
         let other = Self {
             typed: Some(name.to_owned()),
@@ -178,10 +181,10 @@ impl Subject {
         }
     }
 
-    /// Returns a login with everything that was typed. A name that is not known yet goes with its URL.
+    /// Returns a login with everything that was typed. A name that is not known yet is given with its URL.
     pub(super) fn login(&self) -> Proposal {
-        let is_remembered = self.known.is_some();
-        let url = self.url.clone().filter(|_| !is_remembered);
+        let is_known = self.known.is_some();
+        let url = self.url.clone().filter(|_| !is_known);
         let account = self
             .account
             .clone()
@@ -200,19 +203,21 @@ impl Subject {
         self.login().to_string()
     }
 
-    /// Returns a login by URL that takes nothing of how the name logged in before (`--force` with a URL
-    /// forgets that) and opens a browser.
+    /// Returns a login that opens a browser. It has the URL and `--force`, which reset the stored options of
+    /// the name.
     pub(super) fn browser_login(&self) -> Proposal {
         let proposal = match self
             .server_url()
             .filter(|_| self.is_known() && self.is_name())
         {
             Some(url) => self.login_at(&url).with("--force"),
-            // A name of the URL may be remembered with `--device`.
+            // A name of the URL may be stored with `--device`.
             None if self.is_known() => self.login().with("--no-browser"),
             None => self.login(),
         };
-        proposal.without(&OF_NON_INTERACTIVE).without(&["--device"])
+        proposal
+            .without(&NON_INTERACTIVE_FLAGS)
+            .without(&["--device"])
     }
 
     /// Returns a login at another URL, under the same name.
@@ -226,7 +231,7 @@ impl Subject {
         proposal
     }
 
-    /// Returns another command about the same login, which must be stored already.
+    /// Returns another command for the same login, which must be stored already.
     pub(super) fn command(&self, verb: &'static str) -> Proposal {
         let by_url = self.known.is_none() && self.url.is_some();
         let server = match self.server_url().filter(|_| by_url) {
@@ -247,7 +252,7 @@ impl Subject {
         }
     }
 
-    /// Returns the command to go on with after a login by the name `name`.
+    /// Returns the command to continue with after a login with the name `name`.
     pub(crate) fn next(&self, verb: &'static str, name: &str) -> String {
         let server = vec![name.to_owned()];
         Proposal {
@@ -257,7 +262,7 @@ impl Subject {
         .to_string()
     }
 
-    /// Returns a command that is about no server.
+    /// Returns a command without a server.
     pub(super) fn plain(&self, verb: &'static str) -> Proposal {
         Proposal {
             verb,
@@ -284,6 +289,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::hints::typed::LOCAL_LOGOUT;
 
     fn subject(line: &[&str]) -> Subject {
         let line = ["mcp-oauth"].iter().chain(line);
@@ -302,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_goes_with_its_url_until_it_is_remembered() {
+    fn a_name_is_repeated_with_its_url_until_it_is_known() {
         let url = "https://a.example/mcp";
         let new = subject(&["login", "a", url, "--account", "work"]);
         let expected = format!("mcp-oauth login a {url} --account work");
@@ -319,12 +325,12 @@ mod tests {
         );
     }
 
-    /// Lines to type; a `_` stands for a blank within a word.
+    /// Command lines; a `_` stands for a blank within an argument.
     const LINES: [&str; 6] = [
         "login a https://a.example/mcp --scope x_y --client-id it's_me --client-secret-stdin \
-         --port 80 --timeout 90s --legacy --allow-http --force --dpop --share --no-browser \
-         --no-resource --scope-on-refresh --form-answers --pkce-unlisted --assume-bearer --authorize-param a=b_c \
-         --login-hint me --accept-issuer _ --data-dir /a_b --store file",
+         --port 80 --timeout 90s --legacy --allow-http --force --dpop --reuse-login --no-browser \
+         --no-resource --scope-on-refresh --form-encoded-responses --assume-pkce --assume-bearer \
+         --authorize-param a=b_c --login-hint me --accept-issuer _ --data-dir /a_b --store file",
         "login a --client-metadata-url https://x.example/c --redirect-uri http://127.0.0.1/x \
          --resource urn:x",
         "login a --device --password-file /p --ca-cert /c --client-cert /d --client-key /e",
@@ -334,25 +340,25 @@ mod tests {
          --idp-client-id x --id-token /t --idp-private-key /k",
     ];
 
-    /// Every option that is repeated is one that `login` takes.
+    /// Every option that is repeated is an option of `login`.
     #[test]
-    fn what_was_typed_is_repeated_and_read_back_the_same() {
+    fn a_repeated_command_line_parses_to_the_same_options() {
         for line in LINES {
-            let line: Vec<String> = line.split(' ').map(|word| word.replace('_', " ")).collect();
+            let line: Vec<String> = line.split(' ').map(|text| text.replace('_', " ")).collect();
             let line: Vec<&str> = line.iter().map(String::as_str).collect();
             let once = subject(&line).login().to_string();
             let words = words(&once);
             let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
             assert_eq!(subject(&words).login().to_string(), once);
-            for word in line.iter().filter(|word| word.starts_with("--")) {
-                assert!(words.contains(word), "{word} is lost in {once}");
+            for option in line.iter().filter(|text| text.starts_with("--")) {
+                assert!(words.contains(option), "{option} is lost in {once}");
             }
         }
     }
 
-    /// Returns the words of a command, as a POSIX shell splits them.
+    /// Returns the arguments of a command, as a POSIX shell splits them.
     fn words(line: &str) -> Vec<String> {
-        let script = format!("for word in {line}; do printf '%s\\0' \"$word\"; done");
+        let script = format!("for text in {line}; do printf '%s\\0' \"$text\"; done");
         let output = std::process::Command::new("sh")
             .args(["-c", &script])
             .output()
@@ -369,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_replaces_those_that_it_does_not_go_with() {
+    fn an_option_replaces_conflicting_options() {
         let robot = [
             "login",
             "a",
@@ -390,14 +396,14 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_login_goes_by_url_and_forgets_how_the_name_logged_in() {
+    fn a_browser_login_has_the_url_and_force_to_reset_the_grant() {
         let robot = Server {
-            way: Some(GrantKind::ClientCredentials),
+            grant: Some(GrantKind::ClientCredentials),
             ..server()
         };
         let (_directory, servers) = known("robot", robot);
         let named = subject(&["login", "robot"]).knowing(&servers);
-        assert_eq!(named.way(), Some(GrantKind::ClientCredentials));
+        assert_eq!(named.grant(), Some(GrantKind::ClientCredentials));
         let expected = "mcp-oauth login robot https://a.example/mcp --force";
         assert_eq!(named.browser_login().to_string(), expected);
         let new = subject(&[
@@ -412,12 +418,23 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_a_name_is_cleared_by_its_url() {
+    fn a_record_without_a_name_is_removed_by_its_url() {
         let new = subject(&["login", "a", "https://a.example/mcp", "--account", "work"]);
-        let expected = "mcp-oauth clear https://a.example/mcp --account work";
-        assert_eq!(new.command("clear").to_string(), expected);
+        let expected = "mcp-oauth logout --local https://a.example/mcp --account work";
+        assert_eq!(new.command(LOCAL_LOGOUT).to_string(), expected);
         let (_directory, servers) = known("a", server());
-        let expected = "mcp-oauth clear a --account work";
-        assert_eq!(new.knowing(&servers).command("clear").to_string(), expected);
+        let expected = "mcp-oauth logout --local a --account work";
+        let named = new.knowing(&servers);
+        assert_eq!(named.command(LOCAL_LOGOUT).to_string(), expected);
+    }
+
+    #[test]
+    fn a_local_logout_stays_local_with_another_name() {
+        for line in [&["logout", "nots", "--local"][..], &["clear", "nots"]] {
+            let renamed = subject(line).renamed("notes").unwrap();
+            assert_eq!(renamed.to_string(), "mcp-oauth logout --local notes");
+        }
+        let renamed = subject(&["logout", "nots"]).renamed("notes").unwrap();
+        assert_eq!(renamed.to_string(), "mcp-oauth logout notes");
     }
 }

@@ -1,4 +1,4 @@
-//! What was typed, as options that can be typed again.
+//! The options that were typed, for a command that repeats them.
 
 use std::{fmt, path::PathBuf};
 
@@ -8,17 +8,20 @@ use crate::{
     assertion::Source,
 };
 
-/// Returns the command, if a server and an account are all that it takes; or `login`.
+/// The command that removes a login from this machine only.
+pub(super) const LOCAL_LOGOUT: &str = "logout --local";
+
+/// Returns the command, if it takes only a server and an account; or `login`.
 pub(super) fn verb(command: &Command) -> Option<&'static str> {
     match command {
         Command::Login(_) => Some("login"),
-        Command::Get(_) => Some("get"),
+        Command::Show(_) => Some("show"),
         Command::Token(_) => Some("token"),
         Command::Test(_) => Some("test"),
         Command::Tools(_) => Some("tools"),
         Command::Refresh(_) => Some("refresh"),
-        Command::Logout(_) => Some("logout"),
-        Command::Clear(_) => Some("clear"),
+        Command::Logout(logout) if !logout.local => Some("logout"),
+        Command::Logout(_) | Command::Clear(_) => Some(LOCAL_LOGOUT),
         _ => None,
     }
 }
@@ -39,14 +42,14 @@ fn valued<const N: usize>(given: [(&'static str, Option<String>); N]) -> Vec<Fla
 pub(super) fn options(login: &Login) -> Vec<Flag> {
     let text = |value: &dyn fmt::Display| value.to_string();
     let path = |path: &PathBuf| path.display().to_string();
-    let (who, way, idp, quirks) = (&login.who, &login.way, &login.idp, &login.quirks);
+    let (common, grant, idp, quirks) = (&login.flags, &login.grant, &login.idp, &login.quirks);
     let mut all = valued([
         ("--scope", login.scope().map(|scope| text(&scope))),
-        ("--account", who.account.clone()),
-        ("--client-id", who.client_id.clone()),
+        ("--account", common.account.clone()),
+        ("--client-id", common.client_id.clone()),
         (
             "--client-metadata-url",
-            who.client_metadata_url.as_ref().map(|url| text(url)),
+            common.client_metadata_url.as_ref().map(|url| text(url)),
         ),
         ("--port", login.port.as_ref().map(|port| text(port))),
         (
@@ -63,9 +66,9 @@ pub(super) fn options(login: &Login) -> Vec<Flag> {
         ),
         (
             "--workload-token",
-            way.workload_token.as_ref().map(Source::shown),
+            grant.workload_token.as_ref().map(Source::shown),
         ),
-        ("--private-key", way.private_key.as_ref().map(path)),
+        ("--private-key", grant.private_key.as_ref().map(path)),
         ("--idp", idp.idp.clone()),
         (
             "--idp-token-endpoint",
@@ -92,26 +95,26 @@ pub(super) fn options(login: &Login) -> Vec<Flag> {
 }
 
 fn switches(login: &Login) -> Vec<Flag> {
-    let (who, way, quirks) = (&login.who, &login.way, &login.quirks);
+    let (common, grant, quirks) = (&login.flags, &login.grant, &login.quirks);
     flags([
         ("--client-secret-stdin", login.client_secret_stdin),
-        ("--no-browser", who.no_browser),
-        ("--legacy", who.legacy),
-        ("--allow-http", who.allow_http),
+        ("--no-browser", common.no_browser),
+        ("--legacy", common.legacy),
+        ("--allow-http", common.allow_http),
         ("--force", login.force),
-        ("--device", way.device),
-        ("--client-credentials", way.client_credentials),
-        ("--dpop", way.dpop),
-        ("--share", way.share),
+        ("--device", grant.device),
+        ("--client-credentials", grant.client_credentials),
+        ("--dpop", grant.dpop),
+        ("--reuse-login", grant.reuse_login),
         ("--no-resource", quirks.no_resource),
         ("--scope-on-refresh", quirks.scope_on_refresh),
-        ("--form-answers", quirks.form_answers),
-        ("--pkce-unlisted", quirks.pkce_unlisted),
+        ("--form-encoded-responses", quirks.form_encoded_responses),
+        ("--assume-pkce", quirks.assume_pkce),
         ("--assume-bearer", quirks.assume_bearer),
     ])
 }
 
-/// Returns the options of every command that were typed.
+/// Returns the global options that were typed.
 pub(super) fn global(typed: &Global) -> Vec<Flag> {
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     valued([

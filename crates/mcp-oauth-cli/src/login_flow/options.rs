@@ -1,4 +1,4 @@
-//! How a login goes: from what was typed, what is remembered of the server, and what is stored.
+//! The options of a login: from the command line, from the stored options of the name, and from the record.
 
 use std::{io::stdin, path::Path};
 
@@ -7,25 +7,25 @@ use mcp_client_oauth::{
     TokenStore, grant::RedirectTarget, proto::private_key::PrivateKey,
 };
 
-use super::{flow::DEVICE_CODE, resolve::meant};
+use super::{flow::DEVICE_CODE, resolve::resolve};
 use crate::{
     args::Login,
     config::read_secret,
     context::Context,
     error::Failure,
     key_file,
-    non_interactive::{IdpCredentials, grant, not_remembered},
+    non_interactive::{IdpCredentials, grant, missing_source},
     servers::{GrantKind, Server},
 };
 
-/// Returns which server is meant by a name or a URL, what is remembered of it, and how to log in there: for
-/// a command that logs in by the way.
-pub(crate) async fn prepared(
+/// Returns the server that a name or a URL stands for, and the options of a login there: for a command that
+/// logs in if needed.
+pub(crate) async fn resolve_with_options(
     context: &Context,
     typed: &Login,
     store: &TokenStore,
 ) -> Result<(Server, LoginOptions), Failure> {
-    let (_, server) = meant(typed, &context.servers()?)?;
+    let (_, server) = resolve(typed, &context.servers()?)?;
     let options = options(context, typed, &server, store).await?;
     Ok((server, options))
 }
@@ -45,20 +45,20 @@ pub(crate) async fn options(
         .identity
         .document
         .clone_from(&server.client_metadata_url);
-    options.afresh = typed.force;
-    options.share = server.share;
+    options.force = typed.force;
+    options.reuse_issuer_login = server.reuse_login;
     if server.dpop {
         options.dpop = DpopPolicy::Always;
     }
-    match server.way {
+    match server.grant {
         Some(GrantKind::Device) => options.grant = Some(DEVICE_CODE.to_owned()),
-        Some(way) => {
-            let machine = machine_grant(context, typed, server, store).await?;
-            options.machine = Some(machine.ok_or_else(|| not_remembered(way))?);
+        Some(kind) => {
+            let grant = non_interactive_grant(context, typed, server, store).await?;
+            options.non_interactive = Some(grant.ok_or_else(|| missing_source(kind))?);
         }
         None => {}
     }
-    let key = typed.way.private_key.as_deref();
+    let key = typed.grant.private_key.as_deref();
     let key = key.map(key_file::read).transpose()?;
     if let Some(timeout) = typed.timeout {
         options.timeout = timeout;
@@ -77,15 +77,15 @@ pub(crate) async fn options(
         None if server.client_metadata_url.is_some() => options.identity.document_key = key,
         None if key.is_some() => {
             return Err(Failure::lacks(
-                "a private key belongs to a client",
-                "name it",
+                "a private key needs a client ID",
+                "give it",
                 ("--client-id", Some("ID")),
             ));
         }
         None if typed.client_secret_stdin => {
             return Err(Failure::lacks(
-                "a client secret belongs to a client id",
-                "name it",
+                "a client secret needs a client ID",
+                "give it",
                 ("--client-id", Some("ID")),
             ));
         }
@@ -106,9 +106,10 @@ fn client_secret(context: &Context, typed: &Login) -> Result<Option<Secret<Strin
     read_secret(stdin().lock(), Path::new("stdin")).map(Some)
 }
 
-/// Returns the client with the secret that it was used with before, unless one is `given`: it is sealed in
-/// the record, and nowhere else. Neither is shown to another issuer than the one that the client was
-/// used with, by the record or, after a logout, by the name (spec-checklist D13, D14).
+/// Returns the client with the secret of its last login, unless one is `given`: the secret is encrypted in
+/// the record, and nowhere else. ID and secret are bound to the issuer that the client was used with, by
+/// the record or, after a logout, by the name: they must not be sent to another authorization server
+/// (MCP authorization, "Authorization Server Binding").
 async fn own_client(
     store: &TokenStore,
     server: &Server,
@@ -121,7 +122,7 @@ async fn own_client(
     client.private_key = key;
     client.issuer.clone_from(&server.issuer);
     if let Some(ClientIdentity::Registered(own)) = record.map(|record| record.identity)
-        && own.by_hand
+        && own.is_preregistered
         && own.client_id == client_id
     {
         client.client_secret = client.client_secret.or(own.client_secret);
@@ -131,15 +132,15 @@ async fn own_client(
     Ok(client)
 }
 
-/// Returns the grant of a login that asks no user. An identity provider that is typed comes with its
-/// credentials.
-async fn machine_grant(
+/// Returns the grant of a non-interactive login. An identity provider that was typed has its own
+/// credentials, and takes none from the record.
+async fn non_interactive_grant(
     context: &Context,
     typed: &Login,
     server: &Server,
     store: &TokenStore,
 ) -> Result<Option<NonInteractiveGrant>, Failure> {
-    let record = match (server.way, &typed.idp.idp) {
+    let record = match (server.grant, &typed.idp.idp) {
         (Some(GrantKind::Enterprise), None) => store.load(&server.key()).await?,
         _ => None,
     };

@@ -1,4 +1,4 @@
-//! Which server is meant by what was typed, and what is known of it by its name.
+//! Resolves the name or URL that was typed to a server, with the stored options of its name.
 
 use mcp_client_oauth::ServerUrl;
 
@@ -9,11 +9,13 @@ use crate::{
     servers::{GrantKind, Server, Servers, check_name, name_for},
 };
 
-/// Returns which name, and which server: from what was typed, and what the name stood for before.
-pub(crate) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> {
-    let read = |url: &str| allowed_url(url, typed.who.allow_http, servers);
-    let (name, url) = match (&typed.url, is_url(&typed.name)) {
-        (Some(url), false) => (typed.name.clone(), read(url)?),
+/// Returns the name and the server of a login: from the command line and the stored options of the name.
+pub(crate) fn resolve(typed: &Login, servers: &Servers) -> Result<(String, Server), Failure> {
+    let read = |url: &str| allowed_url(url, typed.flags.allow_http, servers);
+    // The argument definition guarantees a name.
+    let first = typed.name.clone().unwrap_or_default();
+    let (name, url) = match (&typed.url, is_url(&first)) {
+        (Some(url), false) => (first, read(url)?),
         (Some(_), true) => {
             return Err(Failure::usage(
                 "the name comes first",
@@ -21,15 +23,18 @@ pub(crate) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server)
             ));
         }
         (None, true) => {
-            let url = read(&typed.name)?;
+            let url = read(&first)?;
             (free_name(&url, servers), url)
         }
-        (None, false) => (typed.name.clone(), known_url(&typed.name, servers)?),
+        (None, false) => {
+            let url = known_url(&first, servers)?;
+            (first, url)
+        }
     };
     check_name(&name)?;
     let known = servers.find(&name).filter(|known| known.url == url);
     let known = match known {
-        // Everything is typed again: what is remembered is who we are, and no option.
+        // With its URL typed again only the account and the client are kept, and no other option.
         Some(known) if typed.force && typed.url.is_some() => {
             // A client was registered with its redirect URI, which the authorization server compares
             // (RFC 6749 §3.1.2.3), so the port goes with the client id.
@@ -56,10 +61,10 @@ pub(crate) fn meant(typed: &Login, servers: &Servers) -> Result<(String, Server)
     ))
 }
 
-/// Returns whether the login goes by the client id that is remembered.
+/// Returns whether the login uses the stored client ID.
 fn is_of_client(typed: &Login, known: &Server) -> bool {
-    let is_same = typed.who.client_id.is_none() || typed.who.client_id == known.client_id;
-    known.client_id.is_some() && is_same && typed.who.client_metadata_url.is_none()
+    let is_same = typed.flags.client_id.is_none() || typed.flags.client_id == known.client_id;
+    known.client_id.is_some() && is_same && typed.flags.client_metadata_url.is_none()
 }
 
 fn known_url(name: &str, servers: &Servers) -> Result<ServerUrl, Failure> {
@@ -69,7 +74,7 @@ fn known_url(name: &str, servers: &Servers) -> Result<ServerUrl, Failure> {
     }
 }
 
-/// Returns the name that the URL has already, else one that is made of its host and not taken.
+/// Returns the name that the URL has already, else a free one that is derived from its host.
 fn free_name(url: &ServerUrl, servers: &Servers) -> String {
     if let Some((name, _)) = servers.iter().find(|(_, server)| server.url == *url) {
         return name.to_owned();
@@ -82,69 +87,69 @@ fn free_name(url: &ServerUrl, servers: &Servers) -> String {
         .unwrap_or(name)
 }
 
-/// Returns what is typed now goes before what the name stood for.
+/// Returns the options that were typed, with the `known` ones for the rest.
 fn merged(typed: &Login, known: Server) -> Server {
-    let other_client = typed.who.client_id.is_some() && typed.who.client_id != known.client_id;
-    let way = way(typed, known.way);
-    let (workload_token, idp) = (typed.way.workload_token.clone(), typed.idp.remembered());
+    let other_client = typed.flags.client_id.is_some() && typed.flags.client_id != known.client_id;
+    let grant = grant_kind(typed, known.grant);
+    let (workload_token, idp) = (typed.grant.workload_token.clone(), typed.idp.remembered());
     Server {
-        account: typed.who.account.clone().or(known.account),
+        account: typed.flags.account.clone().or(known.account),
         scope: typed.scope().or(known.scope),
-        client_id: match typed.who.client_metadata_url {
+        client_id: match typed.flags.client_metadata_url {
             Some(_) => None,
-            None => typed.who.client_id.clone().or(known.client_id),
+            None => typed.flags.client_id.clone().or(known.client_id),
         },
-        issuer: match (&typed.who.client_metadata_url, other_client) {
+        issuer: match (&typed.flags.client_metadata_url, other_client) {
             (None, false) => known.issuer,
             _ => None,
         },
-        client_metadata_url: match typed.who.client_id {
+        client_metadata_url: match typed.flags.client_id {
             Some(_) => None,
             None => typed
-                .who
+                .flags
                 .client_metadata_url
                 .clone()
                 .or(known.client_metadata_url),
         },
         port: match typed.redirect_uri {
             Some(_) => None,
-            // Port 0 is any port: none is remembered then.
+            // Port 0 is any port: none is stored then.
             None => typed.port.or(known.port).filter(|port| *port != 0),
         },
         redirect_uri: match typed.port {
             Some(_) => None,
             None => typed.redirect_uri.clone().or(known.redirect_uri),
         },
-        legacy: typed.who.legacy || known.legacy,
-        way,
+        legacy: typed.flags.legacy || known.legacy,
+        grant,
         workload_token: workload_token
             .or(known.workload_token)
-            .filter(|_| way == Some(GrantKind::Workload)),
+            .filter(|_| grant == Some(GrantKind::Workload)),
         idp: idp
             .or(known.idp)
-            .filter(|_| way == Some(GrantKind::Enterprise)),
-        dpop: typed.way.dpop || known.dpop,
-        share: typed.way.share || known.share,
+            .filter(|_| grant == Some(GrantKind::Enterprise)),
+        dpop: typed.grant.dpop || known.dpop,
+        reuse_login: typed.grant.reuse_login || known.reuse_login,
         quirks: known.quirks,
         url: known.url,
     }
 }
 
-/// Returns a redirect that is typed is for a browser.
-fn way(typed: &Login, known: Option<GrantKind>) -> Option<GrantKind> {
-    if typed.way.device {
+/// Returns the grant that was typed, else the `known` one. The options of a redirect request a browser.
+fn grant_kind(typed: &Login, known: Option<GrantKind>) -> Option<GrantKind> {
+    if typed.grant.device {
         return Some(GrantKind::Device);
     }
-    if typed.way.client_credentials {
+    if typed.grant.client_credentials {
         return Some(GrantKind::ClientCredentials);
     }
-    if typed.way.workload_token.is_some() {
+    if typed.grant.workload_token.is_some() {
         return Some(GrantKind::Workload);
     }
     if typed.idp.idp.is_some() {
         return Some(GrantKind::Enterprise);
     }
-    let redirects = typed.port.is_some() || typed.redirect_uri.is_some() || typed.who.no_browser;
+    let redirects = typed.port.is_some() || typed.redirect_uri.is_some() || typed.flags.no_browser;
     known.filter(|_| !redirects)
 }
 
@@ -182,19 +187,19 @@ mod tests {
     }
 
     #[test]
-    fn a_url_alone_gets_the_name_it_has_or_one_that_is_free() {
+    fn a_url_alone_gets_its_existing_name_or_a_free_one() {
         let (_directory, servers) = servers(&[
             ("mine", "https://a.example/mcp"),
             ("b", "https://other.example/"),
         ]);
-        let name = |url| meant(&typed(&[url]), &servers).unwrap().0;
+        let name = |url| resolve(&typed(&[url]), &servers).unwrap().0;
         assert_eq!(name("https://a.example/mcp"), "mine");
         assert_eq!(name("https://c.example/mcp"), "c");
         assert_eq!(name("https://mcp.b.example/mcp"), "b-2");
     }
 
     #[test]
-    fn what_is_typed_goes_before_what_was_remembered() {
+    fn typed_options_override_stored_ones() {
         let (_directory, mut servers) = servers(&[]);
         let url = "https://a.example/mcp";
         let known = Server {
@@ -203,39 +208,39 @@ mod tests {
             ..Server::new(url.parse().unwrap())
         };
         servers.remember("a", known).unwrap();
-        let (_, again) = meant(&typed(&["a"]), &servers).unwrap();
+        let (_, again) = resolve(&typed(&["a"]), &servers).unwrap();
         assert_eq!(
             (again.client_id.as_deref(), again.port),
             (Some("old"), Some(1))
         );
         let document = "https://app.example/client.json";
-        let (_, other) = meant(
+        let (_, other) = resolve(
             &typed(&["a", url, "--client-metadata-url", document]),
             &servers,
         )
         .unwrap();
         assert_eq!(other.client_id, None);
-        let (_, moved) = meant(&typed(&["a", "https://b.example/mcp"]), &servers).unwrap();
+        let (_, moved) = resolve(&typed(&["a", "https://b.example/mcp"]), &servers).unwrap();
         assert_eq!(moved.client_id, None);
     }
 
     #[test]
-    fn the_source_of_an_assertion_is_remembered_as_long_as_its_grant() {
+    fn the_source_of_an_assertion_is_dropped_with_its_grant() {
         let (_directory, mut servers) = servers(&[]);
         let source = |text| Some(Source::parse(text).unwrap());
         let known = Server {
-            way: Some(GrantKind::Workload),
+            grant: Some(GrantKind::Workload),
             workload_token: source("env:JWT"),
             ..Server::new("https://a.example/mcp".parse().unwrap())
         };
         servers.remember("a", known.clone()).unwrap();
-        let meant = |arguments: &[&str]| meant(&typed(arguments), &servers).unwrap().1;
-        assert_eq!(meant(&["a"]), known);
-        let other = meant(&["a", "--workload-token", "cmd:print-jwt"]);
+        let resolved = |arguments: &[&str]| resolve(&typed(arguments), &servers).unwrap().1;
+        assert_eq!(resolved(&["a"]), known);
+        let other = resolved(&["a", "--workload-token", "cmd:print-jwt"]);
         assert_eq!(other.workload_token, source("cmd:print-jwt"));
-        assert_eq!(meant(&["a", "--device"]).workload_token, None);
+        assert_eq!(resolved(&["a", "--device"]).workload_token, None);
         let idp = "https://idp.example/token";
-        let enterprise = meant(&[
+        let enterprise = resolved(&[
             "a",
             "--idp",
             "https://idp.example",
@@ -253,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forced_login_with_its_url_forgets_the_options_and_keeps_who_we_are() {
+    fn a_forced_login_with_its_url_resets_the_options_and_keeps_account_and_client() {
         let (_directory, mut servers) = servers(&[]);
         let url = "https://a.example/mcp";
         let known = Server {
@@ -266,25 +271,28 @@ mod tests {
             ..Server::new(url.parse().unwrap())
         };
         servers.remember("a", known.clone()).unwrap();
-        let meant = |arguments: &[&str]| meant(&typed(arguments), &servers).unwrap().1;
-        assert_eq!(meant(&["a", "--force"]), known);
-        let forgotten = Server {
+        let resolved = |arguments: &[&str]| resolve(&typed(arguments), &servers).unwrap().1;
+        assert_eq!(resolved(&["a", "--force"]), known);
+        let reset = Server {
             scope: None,
             legacy: false,
             ..known.clone()
         };
-        assert_eq!(meant(&["a", url, "--force"]), forgotten);
+        assert_eq!(resolved(&["a", url, "--force"]), reset);
         // The port belongs to the client: another client comes without it.
-        assert_eq!(meant(&["a", url, "--force", "--port", "2"]).port, Some(2));
+        assert_eq!(
+            resolved(&["a", url, "--force", "--port", "2"]).port,
+            Some(2)
+        );
         for other in [
             ["--client-id", "other"],
             ["--client-metadata-url", "https://x.example/c"],
         ] {
             let typed = [&["a", url, "--force"], &other[..]].concat();
-            assert_eq!(meant(&typed).port, None);
+            assert_eq!(resolved(&typed).port, None);
         }
-        assert_eq!(meant(&["a", "--port", "0"]).port, None);
-        assert_eq!(meant(&["a", "--client-id", "me"]).issuer, known.issuer);
-        assert_eq!(meant(&["a", "--client-id", "other"]).issuer, None);
+        assert_eq!(resolved(&["a", "--port", "0"]).port, None);
+        assert_eq!(resolved(&["a", "--client-id", "me"]).issuer, known.issuer);
+        assert_eq!(resolved(&["a", "--client-id", "other"]).issuer, None);
     }
 }

@@ -1,4 +1,4 @@
-//! What is done with each line of the client.
+//! The handling of each line that the client writes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,75 +12,78 @@ use tokio::{
 
 use super::{
     connection::ServerConnection,
-    error::Trouble,
-    forward::Relay,
+    error::ProxyError,
+    forward::Forwarder,
     jsonrpc::{
-        INVALID_PARAMS, INVALID_REQUEST, Kind, LOGIN_REQUIRED, Message, NoMessage, SERVER_ERROR,
-        error,
+        INVALID_PARAMS, INVALID_REQUEST, Kind, LOGIN_REQUIRED, Message, MessageError, SERVER_ERROR,
+        error_response,
     },
-    offline_responses::{Memory, without_session},
+    offline_responses::{CapabilityCache, offline_response},
     options::Options,
-    pending_requests::{Calls, Requester},
+    pending_requests::{PendingRequests, Requester},
     stdio::{Line, Output},
     subscription,
-    upstream::{Confirmation, Upstream},
+    upstream::{InitializedAction, Upstream},
 };
 use crate::hints::{Subject, forced_login};
 
-/// Says how many requests are on their way at once: each may need a connection.
-const AT_ONCE: usize = 128;
-/// Says how long a client waits for the server's own `initialize` before it gets ours.
-const GREETING_WITHOUT_LOGIN: Duration = Duration::from_secs(2);
-const GREETING_WITH_LOGIN: Duration = Duration::from_secs(10);
+/// The number of concurrent requests to the server: each may need a connection.
+const MAX_CONCURRENT_REQUESTS: usize = 128;
+/// The time that a client waits for the server's response to `initialize` before the proxy responds itself.
+const INITIALIZE_TIMEOUT: Duration = Duration::from_secs(2);
+const INITIALIZE_TIMEOUT_WITH_LOGIN: Duration = Duration::from_secs(10);
 
-/// The client, and what is done for it. Cloning shares it.
+/// The handler of the client's messages. Clones share their state.
 #[derive(Clone)]
 pub(super) struct Client(Arc<Inner>);
 
 struct Inner {
-    door: ServerConnection,
+    connection: ServerConnection,
     upstream: Upstream,
-    relay: Relay,
-    memory: Mutex<Memory>,
+    forwarder: Forwarder,
+    capabilities: Mutex<CapabilityCache>,
     subject: Subject,
-    places: Semaphore,
-    /// Held while a session is opened for a client that has a greeting of ours.
-    late: Mutex<()>,
+    slots: Semaphore,
+    /// Held while a session is opened for a client that the proxy has responded to itself.
+    opening: Mutex<()>,
 }
 
 impl Client {
-    pub(super) fn new(door: ServerConnection, out: Output, options: Options) -> Self {
-        let (calls, filter) = (Arc::new(Calls::default()), Arc::new(options.filter));
+    pub(super) fn new(connection: ServerConnection, out: Output, options: Options) -> Self {
+        let (pending, filter) = (
+            Arc::new(PendingRequests::default()),
+            Arc::new(options.filter),
+        );
         let parameters = Arc::default();
-        let relay = Relay {
-            calls,
+        let forwarder = Forwarder {
+            pending: pending,
             out,
             filter,
-            parameters,
+            header_params: parameters,
         };
         let (transport, limits) = (options.transport, options.limits);
         Self(Arc::new(Inner {
-            upstream: Upstream::new(door.clone(), relay.clone(), transport, limits),
-            door,
-            relay,
-            memory: Mutex::new(Memory::read(options.memory)),
+            upstream: Upstream::new(connection.clone(), forwarder.clone(), transport, limits),
+            connection,
+            forwarder,
+            capabilities: Mutex::new(CapabilityCache::read(options.capability_file)),
             subject: options.subject,
-            places: Semaphore::new(AT_ONCE),
-            late: Mutex::default(),
+            slots: Semaphore::new(MAX_CONCURRENT_REQUESTS),
+            opening: Mutex::default(),
         }))
     }
 
     pub(super) fn logins(&self) -> watch::Receiver<u64> {
-        self.0.door.logins()
+        self.0.connection.logins()
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
-        &*self.0.door.platform().clock
+        &*self.0.connection.platform().clock
     }
 
-    /// Returns when everything that it has asked is answered.
-    pub(super) async fn all_answered(&self) {
-        self.0.relay.calls.all_ended().await;
+    /// Returns when each request of the client has a response.
+    pub(super) async fn wait_for_responses(&self) {
+        self.0.forwarder.pending.wait_until_empty().await;
     }
 
     pub(super) async fn listen(&self) {
@@ -91,123 +94,137 @@ impl Client {
         self.0.upstream.end().await;
     }
 
-    pub(super) fn take(&self, line: Line, work: &mut JoinSet<()>) {
+    pub(super) fn handle_line(&self, line: Line, work: &mut JoinSet<()>) {
         let message = match line {
-            Line::Whole(line) => Message::read(&line),
+            Line::Whole(line) => Message::parse(&line),
             Line::TooLong => {
-                let why = "the message is larger than 64 MiB";
-                Err(NoMessage {
+                let error = "the message is larger than 64 MiB";
+                Err(MessageError {
                     code: INVALID_REQUEST,
-                    why,
+                    reason: error,
                 })
             }
         };
         match message {
             Ok(message) => self.dispatch(Arc::new(message), work),
-            Err(broken) => self.say(error(None, broken.code, broken.why, None), work),
+            Err(error) => self.write(error_response(None, error.code, error.reason, None), work),
         }
     }
 
     fn dispatch(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
-        if let Some(why) = self.0.relay.filter.refusal(&message.line) {
+        if let Some(error) = self.0.forwarder.filter.refusal(&message.line) {
             for (_, raw_id) in message.requests() {
-                self.say(error(Some(&raw_id), INVALID_PARAMS, &why, None), work);
+                self.write(
+                    error_response(Some(&raw_id), INVALID_PARAMS, &error, None),
+                    work,
+                );
             }
             return;
         }
         match &message.kind {
-            Kind::Request(_) if message.is("initialize") => self.greet(message, work),
-            Kind::Request(_) | Kind::Batch(_) => self.call(message, work),
-            Kind::Notification | Kind::Answer(_) => self.tell(message, work),
+            Kind::Request(_) if message.is("initialize") => self.handle_initialize(message, work),
+            Kind::Request(_) | Kind::Batch(_) => self.handle_request(message, work),
+            Kind::Notification | Kind::Response(_) => self.handle_notification(message, work),
         }
     }
 
-    fn say(&self, line: Bytes, work: &mut JoinSet<()>) {
-        let out = self.0.relay.out.clone();
-        work.spawn(async move { out.line(line).await });
+    fn write(&self, line: Bytes, work: &mut JoinSet<()>) {
+        let out = self.0.forwarder.out.clone();
+        work.spawn(async move { out.write_line(line).await });
     }
 
-    fn greet(&self, hello: Arc<Message>, work: &mut JoinSet<()>) {
-        self.0.upstream.begin(&hello);
+    fn handle_initialize(&self, request: Arc<Message>, work: &mut JoinSet<()>) {
+        self.0.upstream.start_initialize(&request);
         let client = self.clone();
         work.spawn(async move {
-            if let Some((_, raw_id)) = hello.requests().pop() {
-                let (line, is_ours) = client.0.greeting(&hello, &raw_id).await;
-                client.0.relay.out.line(line).await;
-                if is_ours {
-                    client.0.open_late().await;
+            if let Some((_, raw_id)) = request.requests().pop() {
+                let (line, is_offline_response) = client.0.initialize(&request, &raw_id).await;
+                client.0.forwarder.out.write_line(line).await;
+                if is_offline_response {
+                    client.0.open_deferred().await;
                 }
             }
         });
     }
 
-    /// Somebody has logged in.
-    pub(super) fn go_on(&self, work: &mut JoinSet<()>) {
+    /// Opens the session after a login.
+    pub(super) fn reconnect(&self, work: &mut JoinSet<()>) {
         let client = self.clone();
-        if self.0.upstream.is_shut() {
-            self.0.upstream.unshut();
-            work.spawn(async move { client.0.open_late().await });
+        if self.0.upstream.is_offline() {
+            self.0.upstream.start_reconnect();
+            work.spawn(async move { client.0.open_deferred().await });
         }
     }
 
-    fn call(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
+    fn handle_request(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
         let requests = message.requests();
-        for (place, (id, raw_id)) in requests.iter().enumerate() {
-            if !self.0.relay.calls.begin(id, raw_id) {
-                // Nothing of a batch is sent, so nothing of it is under way.
-                for (begun, _) in requests.iter().take(place) {
-                    self.0.relay.calls.cancel(begun);
+        for (slot, (id, raw_id)) in requests.iter().enumerate() {
+            if !self.0.forwarder.pending.start(id, raw_id) {
+                // Nothing of a rejected batch is sent, so none of its requests is pending.
+                for (begun, _) in requests.iter().take(slot) {
+                    self.0.forwarder.pending.cancel(begun);
                 }
-                let why = "a request with this id is under way";
-                self.say(error(None, INVALID_REQUEST, why, None), work);
+                let error = "a request with this id is pending";
+                self.write(error_response(None, INVALID_REQUEST, error, None), work);
                 return;
             }
         }
         let client = self.clone();
         let discovery = requests.first().filter(|_| message.is("server/discover"));
-        let discovery = discovery.map(|(id, _)| self.0.relay.calls.listen_to(id));
+        let discovery = discovery.map(|(id, _)| self.0.forwarder.pending.observe(id));
         let task = work.spawn(async move {
-            // It is never closed.
-            let place = client.0.places.acquire().await;
-            let logins = client.0.door.logins();
-            if let Err(trouble) = client.0.upstream.call(&message).await {
-                if matches!(trouble, Trouble::Login) && message.is("subscriptions/listen") {
-                    // It may be long, and has no connection.
-                    drop(place);
+            // The semaphore is never closed.
+            let slot = client.0.slots.acquire().await;
+            let logins = client.0.connection.logins();
+            if let Err(error) = client.0.upstream.call(&message).await {
+                if matches!(error, ProxyError::Login) && message.is("subscriptions/listen") {
+                    // A subscription may last long, and it uses no connection to the server yet.
+                    drop(slot);
                     return client.0.subscribe_until_login(&message, logins).await;
                 }
-                client.0.fail(&message, trouble).await;
+                client.0.respond_with_error(&message, error).await;
             } else if let Some(discovery) = discovery
                 && let Ok(response) = discovery.await
             {
-                client.0.memory.lock().await.learn_discovery(&response);
+                client
+                    .0
+                    .capabilities
+                    .lock()
+                    .await
+                    .remember_discovery(&response);
             }
         });
         for (id, _) in &requests {
-            self.0.relay.calls.is_worked_on_by(id, task.clone());
+            self.0.forwarder.pending.set_task(id, task.clone());
         }
     }
 
-    fn tell(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
+    fn handle_notification(&self, message: Arc<Message>, work: &mut JoinSet<()>) {
         let client = self.clone();
         if message.is("notifications/initialized") {
-            match self.0.upstream.begin_to_confirm(&message) {
-                Confirmation::For(seat) => {
+            match self.0.upstream.initialized_received(&message) {
+                InitializedAction::Complete(session) => {
                     work.spawn(async move {
-                        told(client.0.upstream.confirm(seat, &message).await);
+                        log_lost_message(
+                            client
+                                .0
+                                .upstream
+                                .complete_handshake(session, &message)
+                                .await,
+                        );
                     });
                     return;
                 }
-                Confirmation::Nothing => return,
-                Confirmation::AsAnyOther => {}
+                InitializedAction::Defer => return,
+                InitializedAction::Forward => {}
             }
         }
-        let cancelled = message.cancels();
-        let cancelled = cancelled.and_then(|id| self.0.relay.calls.cancel(&id));
+        let cancelled = message.cancelled_id();
+        let cancelled = cancelled.and_then(|id| self.0.forwarder.pending.cancel(&id));
         work.spawn(async move {
-            // A request of 2026-07-28 is cancelled by the end of its connection.
+            // A request of MCP 2026-07-28 is cancelled by closing its connection.
             if cancelled.is_none() || !client.0.upstream.is_stateless() {
-                told(client.0.upstream.tell(&message).await);
+                log_lost_message(client.0.upstream.notify(&message).await);
             }
             if let Some(request) = cancelled {
                 request.abort();
@@ -216,48 +233,50 @@ impl Client {
     }
 }
 
-/// Nobody waits for an answer to a notification, so nobody hears that it is lost.
-fn told(outcome: Result<(), Trouble>) {
-    if let Err(trouble) = outcome {
-        tracing::debug!(?trouble, "a message has not reached the server");
+/// Logs that a notification was lost. The client waits for no response, so it gets no error.
+fn log_lost_message(outcome: Result<(), ProxyError>) {
+    if let Err(error) = outcome {
+        tracing::debug!(?error, "a message has not reached the server");
     }
 }
 
 impl Inner {
-    /// Returns the answer to `initialize`, and whether it is one of ours.
-    async fn greeting(&self, hello: &Message, raw_id: &RawValue) -> (Bytes, bool) {
-        let limit = if self.door.has_session() {
-            GREETING_WITH_LOGIN
+    /// Returns the response to `initialize`, and whether the proxy built it because the server is
+    /// unreachable.
+    async fn initialize(&self, request: &Message, raw_id: &RawValue) -> (Bytes, bool) {
+        let limit = if self.connection.has_session() {
+            INITIALIZE_TIMEOUT_WITH_LOGIN
         } else {
-            GREETING_WITHOUT_LOGIN
+            INITIALIZE_TIMEOUT
         };
         let response = tokio::select! {
-            response = self.upstream.greet(hello) => response.map_err(|trouble| (trouble, false)),
-            () = self.door.platform().clock.sleep(limit) => {
-                Err((Trouble::Said("the server has not answered yet".to_owned()), true))
+            response = self.upstream.initialize(request) => response.map_err(|error| (error, false)),
+            () = self.connection.platform().clock.sleep(limit) => {
+                Err((ProxyError::Other("the server has not responded yet".to_owned()), true))
             }
         };
-        let mut memory = self.memory.lock().await;
+        let mut capabilities = self.capabilities.lock().await;
         match response {
             Ok(response) => {
-                memory.learn(&response);
+                capabilities.remember_initialize(&response);
                 (response, false)
             }
-            Err((trouble, is_late)) => {
-                let is_away = is_late || !memory.is_empty() && trouble.is_of_network();
-                if is_away || matches!(trouble, Trouble::Login) {
-                    let needs_login = matches!(trouble, Trouble::Login);
-                    let instructions = needs_login.then(|| self.how_to_log_in());
-                    self.upstream.shut(trouble);
-                    let greeting = memory.greeting(hello, raw_id, instructions.as_deref());
+            Err((error, is_late)) => {
+                let is_away = is_late || !capabilities.is_empty() && error.is_unreachable();
+                if is_away || matches!(error, ProxyError::Login) {
+                    let needs_login = matches!(error, ProxyError::Login);
+                    let instructions = needs_login.then(|| self.login_instructions());
+                    self.upstream.go_offline(error);
+                    let greeting =
+                        capabilities.initialize_response(request, raw_id, instructions.as_deref());
                     return (greeting, is_away);
                 }
-                self.upstream.give_up();
+                self.upstream.reset();
                 (
-                    error(
+                    error_response(
                         Some(raw_id),
                         SERVER_ERROR,
-                        &trouble.told(&self.subject),
+                        &error.message(&self.subject),
                         None,
                     ),
                     false,
@@ -266,11 +285,11 @@ impl Inner {
         }
     }
 
-    /// Says what is missing, and the command that fixes it. An application that shows an empty server
-    /// as a healthy one hands this to its model; a host without a display can follow it too.
-    fn how_to_log_in(&self) -> String {
-        let url = self.door.url();
-        let (what, command) = if self.door.has_session() {
+    /// Returns instructions with the command that logs in. An application that shows a server without tools
+    /// as healthy passes them to its model; a host without a display can follow them too.
+    fn login_instructions(&self) -> String {
+        let url = self.connection.url();
+        let (what, command) = if self.connection.has_session() {
             // A plain `login` would use it again, while its access token has not expired.
             let what = format!("{url} no longer accepts the stored login");
             (what, forced_login(&self.subject))
@@ -287,95 +306,100 @@ impl Inner {
 
     /// Keeps a subscription open until the login is done, or the client cancels it.
     async fn subscribe_until_login(&self, message: &Message, mut logins: watch::Receiver<u64>) {
-        let filter = subscription::Filter::of(message);
+        let filter = subscription::Filter::from_request(message);
         for (id, raw_id) in message.requests() {
-            self.relay.out.line(filter.acknowledgment(&raw_id)).await;
-            // The sender lives as long as the connection to the server, which we share.
+            self.forwarder
+                .out
+                .write_line(filter.acknowledgment(&raw_id))
+                .await;
+            // The sender lives as long as `connection`, which is shared.
             let _done = logins.changed().await;
             for change in filter.changes(&raw_id) {
-                self.relay.out.line(change).await;
+                self.forwarder.out.write_line(change).await;
             }
             let end = subscription::end(&raw_id);
-            if let Requester::Client = self.relay.calls.end(&id, &end) {
-                self.relay.out.line(end).await;
+            if let Requester::Client = self.forwarder.pending.complete(&id, &end) {
+                self.forwarder.out.write_line(end).await;
             }
         }
     }
 
-    /// Opens a session for a client that has a greeting of ours, as soon as there is a server and a
-    /// login, and tells it what has changed by that.
-    async fn open_late(&self) {
-        let mut logins = self.door.logins();
-        let _one = self.late.lock().await;
+    /// Opens a session for a client that the proxy has responded to itself, as soon as the server is
+    /// reachable and logged in to, and notifies the client that the lists have changed.
+    async fn open_deferred(&self) {
+        let mut logins = self.connection.logins();
+        let _one = self.opening.lock().await;
         if self.upstream.is_open() {
             return;
         }
         for attempt in 0.. {
-            match self.upstream.open_late().await {
+            match self.upstream.open_deferred().await {
                 Ok(response) => {
-                    let mut memory = self.memory.lock().await;
-                    memory.learn(&response);
-                    for change in memory.changes() {
-                        self.relay.out.line(change).await;
+                    let mut capabilities = self.capabilities.lock().await;
+                    capabilities.remember_initialize(&response);
+                    for change in capabilities.list_changed_notifications() {
+                        self.forwarder.out.write_line(change).await;
                     }
                     return;
                 }
-                // The end of the login is where it goes on, which may have come by now.
-                Err(trouble @ Trouble::Login) if !logins.has_changed().unwrap_or_default() => {
-                    return self.upstream.shut(trouble);
+                // `reconnect` continues after the login, unless the login has ended in the meantime.
+                Err(error @ ProxyError::Login) if !logins.has_changed().unwrap_or_default() => {
+                    return self.upstream.go_offline(error);
                 }
-                Err(trouble) => self.upstream.shut(trouble),
+                Err(error) => self.upstream.go_offline(error),
             }
             tokio::select! {
-                () = self.door.platform().clock.sleep(reconnect_delay(None, attempt)) => {}
+                () = self.connection.platform().clock.sleep(reconnect_delay(None, attempt)) => {}
                 Ok(()) = logins.changed() => {}
             }
         }
     }
 
-    /// Answers what the server has not answered.
-    async fn fail(&self, message: &Message, trouble: Trouble) {
-        let (why, is_shut) = match trouble {
-            Trouble::Shut(why) => (*why, true),
-            trouble => (trouble, false),
+    /// Responds to the requests that the server has not responded to.
+    async fn respond_with_error(&self, message: &Message, error: ProxyError) {
+        let (error, is_offline) = match error {
+            ProxyError::Offline(error) => (*error, true),
+            error => (error, false),
         };
-        let wanted = match &why {
-            Trouble::Login => {
-                // A call that needs a login after one has failed begins another; for the rest one
-                // that was done elsewhere is enough.
+        let needed = match &error {
+            ProxyError::Login => {
+                // A tool call that needs a login starts another one after a failed login. Other
+                // requests only use a login that another process has completed.
                 if message.is("tools/call") {
-                    self.door.retry_login();
+                    self.connection.retry_login();
                 } else {
-                    self.door.look().await;
+                    self.connection.check_store().await;
                 }
-                Some(self.door.wanted().await)
+                Some(self.connection.login_needed().await)
             }
             _ => None,
         };
-        let text = match &wanted {
-            Some(wanted) => wanted.text.clone(),
-            None if why.is_interrupted() && !message.is_safe() => why.told_of_unknown_outcome(),
-            None => why.told(&self.subject),
+        let text = match &needed {
+            Some(needed) => needed.text.clone(),
+            None if error.is_interrupted() && !message.is_idempotent() => {
+                error.unknown_outcome_message()
+            }
+            None => error.message(&self.subject),
         };
-        let url = wanted.as_ref().and_then(|wanted| wanted.url.as_ref());
-        let memory = self.memory.lock().await;
+        let url = needed.as_ref().and_then(|needed| needed.url.as_ref());
+        let capabilities = self.capabilities.lock().await;
         for (id, raw_id) in message.requests() {
             let is_told = message.is("tools/call") || message.routing.is_some();
-            let line = if wanted.is_some() && message.is("server/discover") {
-                memory.discovery(&raw_id, &self.how_to_log_in())
-            } else if is_shut || is_told && wanted.is_some() {
-                without_session(message, &raw_id, &text, url)
+            let line = if needed.is_some() && message.is("server/discover") {
+                capabilities.discover_response(&raw_id, &self.login_instructions())
+            } else if is_offline || is_told && needed.is_some() {
+                offline_response(message, &raw_id, &text, url)
             } else {
-                let code = if wanted.is_some() {
+                let code = if needed.is_some() {
                     LOGIN_REQUIRED
                 } else {
                     SERVER_ERROR
                 };
                 let data = url.map(|url| serde_json::json!({ "url": url }));
-                error(Some(&raw_id), code, &text, data)
+                error_response(Some(&raw_id), code, &text, data)
             };
-            if let Requester::Client = self.relay.calls.end(&id, &line) {
-                self.relay.out.line(line).await;
+            if let Requester::Client = self.forwarder.pending.complete(&id, &line) {
+                self.forwarder.out.write_line(line).await;
             }
         }
     }

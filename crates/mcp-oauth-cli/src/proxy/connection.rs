@@ -1,7 +1,8 @@
-//! The connection to the server: every request goes out with the token if there is one; where the user
-//! must log in, that login is begun, and the client is told.
+//! The connection to the server. It sends each request with the token if there is one; where a login is
+//! needed, it starts the login and reports it to the client.
 //!
-//! [`state`] holds the tokens and the login in progress, [`login`] runs a login, and [`send`] sends.
+//! [`state`] holds the tokens and the login in progress, [`login`] runs a login, and [`send`] sends
+//! requests.
 
 mod login;
 mod login_state;

@@ -1,4 +1,4 @@
-//! Why there is no response of the server, and what the client is told about it.
+//! The reasons for a missing response of the server, and their messages for the client.
 
 use http::StatusCode;
 use mcp_client_oauth::{
@@ -6,56 +6,56 @@ use mcp_client_oauth::{
     error::{HttpError, HttpErrorKind},
 };
 
-use super::jsonrpc::NoMessage;
+use super::jsonrpc::MessageError;
 use crate::{error::Failure, hints::Subject};
 
-/// Holds what a client is told of a call after its response was lost. A model that reads it must not repeat an
+/// The message about a call after its response was lost. A model that reads it must not repeat the side
 /// effect blindly.
 pub(super) const UNKNOWN_OUTCOME: &str =
     "it is unknown whether the call was carried out: check that before you repeat it";
 
-/// Says why there is no answer.
+/// The reason for a missing response.
 #[derive(Clone, Debug)]
-pub(crate) enum Trouble {
-    /// A person must log in, which has begun.
+pub(crate) enum ProxyError {
+    /// The user must log in; the login has started.
     Login,
-    /// The authorization, or the network.
+    /// The authorization or the network failed.
     Failed(Error),
-    /// Holds what came is no answer.
-    NoAnswer(McpResponseError),
-    /// The answer is over, and nothing in it was for the message.
+    /// The server sent something that is no MCP response.
+    InvalidResponse(McpResponseError),
+    /// The HTTP response ended without a response to the message.
     Unanswered,
-    /// The server does not know our session any more, so it has not taken the message either.
+    /// The server does not know the session any more, so it has not accepted the message either.
     SessionGone,
     /// The server does not speak this transport.
     OtherTransport(StatusCode),
-    /// There is no session with the server yet, for this reason.
-    Shut(Box<Trouble>),
-    /// In words.
-    Said(String),
+    /// No session with the server is open yet, for this reason.
+    Offline(Box<ProxyError>),
+    /// Any other reason, as text.
+    Other(String),
 }
 
-impl Trouble {
-    /// Returns whether the request surely did not reach the server, so that it may be sent again.
+impl ProxyError {
+    /// Returns whether the request certainly did not reach the server, so that it can be sent again.
     pub(crate) fn never_sent(&self) -> bool {
         matches!(self, Self::Failed(Error::Http(error)) if error.never_sent())
     }
 
     /// Returns whether the server could not be reached.
-    pub(crate) fn is_of_network(&self) -> bool {
+    pub(crate) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Failed(error) if error.remedy() == Remedy::Retry)
     }
 
-    /// Returns whether the request may have been carried out, though no answer came.
+    /// Returns whether the request may have been carried out, although no response arrived.
     pub(crate) fn is_interrupted(&self) -> bool {
         match self {
             Self::Failed(Error::Http(error)) => !error.never_sent(),
-            Self::Unanswered | Self::NoAnswer(McpResponseError::Network(_)) => true,
+            Self::Unanswered | Self::InvalidResponse(McpResponseError::Network(_)) => true,
             _ => false,
         }
     }
 
-    /// Returns whether what came was too large, and is so whenever it comes.
+    /// Returns whether the response was too large, so that repeating the request does not help.
     pub(crate) fn is_too_large(&self) -> bool {
         let cause = match self {
             Self::Failed(Error::Http(error)) => &error.cause,
@@ -67,20 +67,20 @@ impl Trouble {
         )
     }
 
-    /// Says what failed about a call that may have been carried out. No hint says to try it again:
-    /// a model would follow it, and cause the effect twice.
-    pub(crate) fn told_of_unknown_outcome(&self) -> String {
+    /// Returns the message for a call that may have been carried out. It has no hint to try again: a model
+    /// would follow it and cause the side effect twice.
+    pub(crate) fn unknown_outcome_message(&self) -> String {
         let what = match self {
             Self::Failed(error) if !self.is_too_large() => {
-                Failure::from(error.clone()).told(None).message
+                Failure::from(error.clone()).render(None).message
             }
-            other => other.told(&Subject::default()),
+            other => other.message(&Subject::default()),
         };
         format!("{what}; {UNKNOWN_OUTCOME}")
     }
 
-    /// In words, with what to do about it, for a command about `subject`.
-    pub(crate) fn told(&self, subject: &Subject) -> String {
+    /// Returns the message with a hint, for a command about `subject`.
+    pub(crate) fn message(&self, subject: &Subject) -> String {
         match self {
             Self::Failed(Error::Http(HttpError {
                 url,
@@ -93,25 +93,23 @@ impl Trouble {
             ),
             Self::Login => "login required".to_owned(),
             Self::Failed(error) => {
-                let told = Failure::from(error.clone()).told(Some(subject));
-                let hint = told.hint.map(|hint| format!(" ({hint})"));
-                format!("{}{}", told.message, hint.unwrap_or_default())
+                let rendered = Failure::from(error.clone()).render(Some(subject));
+                let hint = rendered.hint.map(|hint| format!(" ({hint})"));
+                format!("{}{}", rendered.message, hint.unwrap_or_default())
             }
-            Self::NoAnswer(error) => error.to_string(),
-            Self::Unanswered => {
-                "the server ended its answer before the message was answered".to_owned()
-            }
-            Self::Shut(why) => why.told(subject),
-            Self::SessionGone => "the server ends each session at once".to_owned(),
+            Self::InvalidResponse(error) => error.to_string(),
+            Self::Unanswered => "the response of the server ended without a result".to_owned(),
+            Self::Offline(error) => error.message(subject),
+            Self::SessionGone => "the server closes each session immediately".to_owned(),
             Self::OtherTransport(status) => {
-                format!("the server answers HTTP {status}, and speaks no transport of MCP there")
+                format!("the server returned HTTP {status}: no MCP transport found at this URL")
             }
-            Self::Said(text) => text.clone(),
+            Self::Other(text) => text.clone(),
         }
     }
 }
 
-/// Writes a size in the largest unit that needs no fraction.
+/// Formats a size in the largest unit that needs no fraction.
 fn size_text(bytes: usize) -> String {
     let units = [(20, "MiB"), (10, "KiB")];
     let whole = units
@@ -123,23 +121,23 @@ fn size_text(bytes: usize) -> String {
     )
 }
 
-impl From<HttpError> for Trouble {
+impl From<HttpError> for ProxyError {
     fn from(error: HttpError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<NoMessage> for Trouble {
-    fn from(broken: NoMessage) -> Self {
-        Self::Said(broken.why.to_owned())
+impl From<MessageError> for ProxyError {
+    fn from(error: MessageError) -> Self {
+        Self::Other(error.reason.to_owned())
     }
 }
 
-impl From<McpResponseError> for Trouble {
+impl From<McpResponseError> for ProxyError {
     fn from(error: McpResponseError) -> Self {
         match error {
             McpResponseError::Network(error) => error.into(),
-            other => Self::NoAnswer(other),
+            other => Self::InvalidResponse(other),
         }
     }
 }
@@ -149,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_named_as_it_was_chosen() {
+    fn a_size_is_formatted_in_the_largest_exact_unit() {
         assert_eq!(size_text(64 << 20), "64 MiB");
         assert_eq!(size_text(512 << 10), "512 KiB");
         assert_eq!(size_text(1_000_000), "1000000 bytes");

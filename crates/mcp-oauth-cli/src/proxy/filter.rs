@@ -1,4 +1,4 @@
-//! The tools that the client is not to see (`--ignore-tool`).
+//! The filter of `--ignore-tool`, which hides tools from the client.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Patterns of names, in which `*` stands for any text.
+/// Patterns of tool names, in which `*` matches any text.
 #[derive(Debug, Default)]
 pub(crate) struct Filter(Vec<String>);
 
@@ -16,21 +16,21 @@ impl Filter {
     }
 
     pub(crate) fn hides(&self, tool: &str) -> bool {
-        self.0.iter().any(|pattern| fits(pattern, tool))
+        self.0.iter().any(|pattern| matches_pattern(pattern, tool))
     }
 
-    /// Returns an answer without the tools that are hidden; as it is, if it has none.
-    pub(crate) fn answer(&self, line: &Bytes) -> Bytes {
+    /// Returns the response without the hidden tools; unchanged if it lists none.
+    pub(crate) fn hide_tools(&self, line: &Bytes) -> Bytes {
         if self.0.is_empty() || memchr::memmem::find(line, b"\"tools\"").is_none() {
             return line.clone();
         }
         self.without_tools(line).unwrap_or_else(|| line.clone())
     }
 
-    /// Only the hidden ones are cut out: the others stay as they were written.
+    /// Removes the hidden tools; the bytes of the others do not change.
     fn without_tools(&self, line: &Bytes) -> Option<Bytes> {
-        let answer: List<'_> = serde_json::from_slice(line).ok()?;
-        let list = answer.result?.tools?.get();
+        let response: List<'_> = serde_json::from_slice(line).ok()?;
+        let list = response.result?.tools?.get();
         let tools: Vec<&RawValue> = serde_json::from_str(list).ok()?;
         let is_shown = |tool: &&RawValue| {
             let read = serde_json::from_str::<Tool<'_>>(tool.get()).ok();
@@ -52,8 +52,8 @@ impl Filter {
         Some([head, shown.as_bytes(), tail].concat().into())
     }
 
-    /// Returns why a message does not go to the server, if it calls a hidden tool. A call that does not show
-    /// what it calls might.
+    /// Returns the reason why a message is not forwarded, if it calls a hidden tool. A call without a
+    /// readable tool name could call one, so it is not forwarded either.
     pub(crate) fn refusal(&self, line: &Bytes) -> Option<String> {
         if self.0.is_empty() {
             return None;
@@ -108,8 +108,8 @@ struct Tool<'a> {
     name: Option<Cow<'a, str>>,
 }
 
-/// Case does not matter, as in the other proxies that have this option.
-fn fits(pattern: &str, name: &str) -> bool {
+/// Matches a name without regard to case, as in the other proxies that have this option.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.to_lowercase(), name.to_lowercase());
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == name;
@@ -121,7 +121,7 @@ fn fits(pattern: &str, name: &str) -> bool {
         .char_indices()
         .map(|(start, _)| &name[start..])
         .chain([""]);
-    endings.any(|ending| fits(rest, ending))
+    endings.any(|ending| matches_pattern(rest, ending))
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         let fits = |pattern, name| Filter::new(vec![String::from(pattern)]).hides(name);
         for (pattern, name) in [
             ("delete*", "deleteTask"),
@@ -166,8 +166,8 @@ mod tests {
             r#"{"name":"write_\u006eote"}"#,
         );
         let both = list(&format!("{add}, {write}"));
-        assert_eq!(filter.answer(&both), list(add));
-        assert_eq!(filter.answer(&list(add)), list(add));
+        assert_eq!(filter.hide_tools(&both), list(add));
+        assert_eq!(filter.hide_tools(&list(add)), list(add));
         let call = |method: &str, params: &str| {
             text(&format!(
                 r#"{{"id":1,"method":"{method}","x":1e400,"y":{deep},"params":{params}}}"#

@@ -1,4 +1,4 @@
-//! What the server says, on its way to the client.
+//! Forwards the server's messages to the client.
 
 use std::sync::Arc;
 
@@ -11,91 +11,95 @@ use mcp_client_oauth::{
 use serde_json::value::RawValue;
 
 use super::{
-    error::Trouble,
+    error::ProxyError,
     filter::Filter,
-    header_params::Parameters,
+    header_params::HeaderParams,
     jsonrpc::{Kind, Message},
-    pending_requests::{Calls, Requester},
+    pending_requests::{PendingRequests, Requester},
     stdio::Output,
 };
 
-/// Passes on what is for the client. Cloning shares it.
+/// Forwards messages to the client. Clones share their state.
 #[derive(Clone)]
-pub(super) struct Relay {
-    pub(super) calls: Arc<Calls>,
+pub(super) struct Forwarder {
+    pub(super) pending: Arc<PendingRequests>,
     pub(super) out: Output,
     pub(super) filter: Arc<Filter>,
-    pub(super) parameters: Arc<Parameters>,
+    pub(super) header_params: Arc<HeaderParams>,
 }
 
-impl Relay {
-    /// One message of the server. An answer that nobody waits for is dropped (H164).
-    pub(super) async fn pass(&self, text: Bytes) {
-        let message = match Message::read(&text) {
+impl Forwarder {
+    /// Forwards one message of the server. A response without a pending request is dropped
+    /// (`docs/hostile.md` H164).
+    pub(super) async fn forward(&self, text: Bytes) {
+        let message = match Message::parse(&text) {
             Ok(message) => message,
             Err(broken) => {
-                tracing::warn!(why = broken.why, "dropped what the server sent");
+                tracing::warn!(
+                    why = broken.reason,
+                    "dropped an invalid message of the server"
+                );
                 return;
             }
         };
         match &message.kind {
-            Kind::Answer(id) => {
-                self.parameters.learn(&message.line);
-                let line = self.filter.answer(&message.line);
-                match self.calls.end(id, &line) {
-                    Requester::Client => self.out.line(line).await,
-                    Requester::Ourselves => {}
-                    Requester::Nobody => tracing::debug!("dropped an answer that nobody waits for"),
+            Kind::Response(id) => {
+                self.header_params.learn(&message.line);
+                let line = self.filter.hide_tools(&message.line);
+                match self.pending.complete(id, &line) {
+                    Requester::Client => self.out.write_line(line).await,
+                    Requester::Proxy => {}
+                    Requester::Unknown => {
+                        tracing::debug!("dropped a response without a pending request")
+                    }
                 }
             }
-            Kind::Batch(_) => self.pass_batch(&message.line).await,
-            Kind::Request(_) | Kind::Notification => self.out.line(message.line).await,
+            Kind::Batch(_) => self.forward_batch(&message.line).await,
+            Kind::Request(_) | Kind::Notification => self.out.write_line(message.line).await,
         }
     }
 
-    /// Several answers in one, as in 2025-03-26: each is passed on by itself.
-    async fn pass_batch(&self, line: &Bytes) {
+    /// Forwards each message of a batch (MCP 2025-03-26) separately.
+    async fn forward_batch(&self, line: &Bytes) {
         let all: Vec<&RawValue> = serde_json::from_slice(line).unwrap_or_default();
         for one in all {
-            Box::pin(self.pass(line.slice_ref(one.get().as_bytes()))).await;
+            Box::pin(self.forward(line.slice_ref(one.get().as_bytes()))).await;
         }
     }
 
-    /// Returns an answer to its end, or until it `is_enough`.
-    pub(super) async fn pass_answer(
+    /// Forwards the messages of a response to its end, or until `is_enough` returns true.
+    pub(super) async fn forward_body(
         &self,
-        answer: McpBody,
+        body: McpBody,
         is_enough: impl Fn() -> bool,
-    ) -> Result<Ended, Trouble> {
-        match answer {
-            McpBody::Json(text) => self.pass(text).await,
+    ) -> Result<StreamEnd, ProxyError> {
+        match body {
+            McpBody::Json(text) => self.forward(text).await,
             McpBody::Events(mut events) => {
-                let outcome = self.pass_events(&mut events, is_enough).await;
-                let ended = Ended::of(&events);
+                let outcome = self.forward_events(&mut events, is_enough).await;
+                let ended = StreamEnd::of(&events);
                 return match outcome {
-                    Err(trouble) if ended.last_id.is_none() || trouble.is_too_large() => {
-                        Err(trouble)
-                    }
+                    Err(error) if ended.last_id.is_none() || error.is_too_large() => Err(error),
                     _ => Ok(ended),
                 };
             }
             _ => {}
         }
-        Ok(Ended::default())
+        Ok(StreamEnd::default())
     }
 
-    /// Returns an answer with a status that says no: the server's own words, if they are for the client.
-    pub(super) async fn pass_refusal(
+    /// Handles a response with an error status: forwards the body if it responds to a pending request,
+    /// otherwise returns an error with the status and the body.
+    pub(super) async fn forward_error_status(
         &self,
         status: StatusCode,
         body: Bytes,
-    ) -> Result<Ended, Trouble> {
-        let is_for_client =
-            |message: &Message| matches!(&message.kind, Kind::Answer(id) if self.calls.is_open(id));
-        match Message::read(&body) {
+    ) -> Result<StreamEnd, ProxyError> {
+        let is_for_client = |message: &Message| matches!(&message.kind, Kind::Response(id) if self.pending.is_pending(id));
+        match Message::parse(&body) {
             Ok(message) if is_for_client(&message) => {
-                self.pass(body).await;
-                Ok(Ended::default())
+                self.forward(body).await;
+                Ok(StreamEnd::default())
             }
             _ => {
                 let words = UntrustedText::new(&String::from_utf8_lossy(&body));
@@ -104,44 +108,44 @@ impl Relay {
                 } else {
                     format!(": {words}")
                 };
-                Err(Trouble::Said(format!(
-                    "the server answers HTTP {status}{words}"
+                Err(ProxyError::Other(format!(
+                    "the server returned HTTP {status}{words}"
                 )))
             }
         }
     }
 
-    /// The messages of a stream, until it ends or `is_enough`: a server may leave it open after the
-    /// answer (2025-11-25, streamable HTTP: it SHOULD close it).
-    pub(super) async fn pass_events(
+    /// Forwards the messages of a stream until it ends or `is_enough` returns true: a server may leave the
+    /// stream open after the response (MCP 2025-11-25, streamable HTTP: it SHOULD close it).
+    pub(super) async fn forward_events(
         &self,
         events: &mut EventStream,
         is_enough: impl Fn() -> bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ProxyError> {
         while !is_enough() {
             match events.next().await.transpose()? {
-                Some(event) => self.pass_event(event).await,
+                Some(event) => self.forward_event(event).await,
                 None => break,
             }
         }
         Ok(())
     }
 
-    pub(super) async fn pass_event(&self, event: Event) {
+    pub(super) async fn forward_event(&self, event: Event) {
         if event.name == "message" {
-            self.pass(event.data).await;
+            self.forward(event.data).await;
         }
     }
 }
 
-/// Says where a stream has ended, for who comes again.
+/// The position at the end of a stream, for the request that resumes it.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct StreamEnd {
     pub(super) last_id: Option<String>,
     pub(super) retry: Option<std::time::Duration>,
 }
 
-impl Ended {
+impl StreamEnd {
     pub(super) fn of(events: &EventStream) -> Self {
         Self {
             last_id: events.last_id().map(str::to_owned),

@@ -1,5 +1,5 @@
-//! Arguments that a server of 2026-07-28 wants to see in headers (SEP-2243): a tool says so by
-//! `x-mcp-header` in the schema of its input, and the client repeats the argument in `Mcp-Param-…`.
+//! Tool arguments that MCP 2026-07-28 repeats in headers (SEP-2243): a tool requests it by `x-mcp-header`
+//! in its input schema, and the client repeats the argument in `Mcp-Param-…`.
 
 use std::{
     collections::HashMap,
@@ -14,14 +14,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 const ANNOTATION: &str = "x-mcp-header";
-/// Says how deep an annotation may stand: nobody writes a schema by hand that is deeper.
+/// The maximum depth of an annotation in a schema. Real schemas are less deep.
 const DEPTH: usize = 16;
 
-/// Holds what is known of the tools that have been listed.
+/// The annotated arguments of the tools that have been listed.
 #[derive(Debug, Default)]
-pub(super) struct Parameters(Mutex<HashMap<String, Vec<Parameter>>>);
+pub(super) struct HeaderParams(Mutex<HashMap<String, Vec<Parameter>>>);
 
-/// An argument, by the names that lead to it, and its header.
+/// An argument, with its path in the arguments, and its header.
 #[derive(Debug, Eq, PartialEq)]
 struct Parameter {
     path: Vec<String>,
@@ -57,8 +57,8 @@ struct Call {
     arguments: Value,
 }
 
-impl Parameters {
-    /// Looks whether an answer lists tools with annotations. Others are not read.
+impl HeaderParams {
+    /// Reads the annotations of a response that lists tools. Other responses are not parsed.
     pub(super) fn learn(&self, response: &[u8]) {
         let is_annotated = memmem::find(response, ANNOTATION.as_bytes()).is_some();
         let may_end = || memmem::find(response, b"\"tools\"").is_some() && !self.tools().is_empty();
@@ -103,7 +103,7 @@ impl Parameters {
     }
 }
 
-/// Every annotation that is reached by `properties` alone.
+/// Collects every annotation that is reached through `properties` only.
 fn annotations(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Parameter>) {
     let properties = schema.get("properties").and_then(Value::as_object);
     if path.len() >= DEPTH {
@@ -123,7 +123,7 @@ fn annotations(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Parameter
     }
 }
 
-/// Returns a text, a number or a truth as a header has it; nothing else goes into one.
+/// Returns a string, a number or a boolean as header text; other values have no header.
 fn text_of(argument: &Value) -> Option<String> {
     match argument {
         Value::String(text) => Some(text.clone()),
@@ -132,7 +132,7 @@ fn text_of(argument: &Value) -> Option<String> {
     }
 }
 
-/// Returns what a header cannot carry as it is goes in base64 (SEP-2243).
+/// Returns the header value for a text: unchanged if a header can carry it, otherwise in base64 (SEP-2243).
 pub(super) fn header_text(text: &str) -> String {
     let is_visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let is_plain = is_visible && text.trim() == text && !text.starts_with("=?base64?");
@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    fn headers(parameters: &Parameters, name: &str, arguments: &Value) -> Vec<(String, String)> {
+    fn headers(parameters: &HeaderParams, name: &str, arguments: &Value) -> Vec<(String, String)> {
         let call = json!({ "params": { "name": name, "arguments": arguments } }).to_string();
         let mut headers = HeaderMap::new();
         parameters.add_to(&mut headers, &Bytes::from(call));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_that_is_annotated_goes_into_its_header() {
+    fn an_annotated_argument_is_sent_in_its_header() {
         let schema = json!({ "properties": {
             "region": { "type": "string", "x-mcp-header": "Region" },
             "deep": { "properties": { "n": { "x-mcp-header": "N" } } },
@@ -169,7 +169,7 @@ mod tests {
             "bad": { "x-mcp-header": "no name" }
         } });
         let list = json!({ "result": { "tools": [{ "name": "t", "inputSchema": schema }] } });
-        let parameters = Parameters::default();
+        let parameters = HeaderParams::default();
         parameters.learn(list.to_string().as_bytes());
         let arguments = json!({ "region": "grün", "deep": { "n": 7 }, "list": ["x"], "bad": "x" });
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -185,11 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_that_is_taken_back_is_forgotten() {
+    fn an_annotation_that_is_removed_adds_no_header() {
         let schema = json!({ "properties": { "a": { "x-mcp-header": "A" } } });
         let with = json!({ "result": { "tools": [{ "name": "t", "inputSchema": schema }] } });
         let without = json!({ "result": { "tools": [{ "name": "t" }] } });
-        let parameters = Parameters::default();
+        let parameters = HeaderParams::default();
         parameters.learn(with.to_string().as_bytes());
         assert_eq!(headers(&parameters, "t", &json!({ "a": 1 })).len(), 1);
         parameters.learn(without.to_string().as_bytes());
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_goes_into_a_header_as_it_is_or_in_base64() {
+    fn a_name_is_sent_in_a_header_unchanged_or_in_base64() {
         assert_eq!(header_text("add"), "add");
         assert_eq!(header_text("file:///a b"), "file:///a b");
         assert_eq!(header_text("grün"), "=?base64?Z3LDvG4=?=");

@@ -1,5 +1,6 @@
-//! One message of JSON-RPC, as it came: what has to be known to pass it on, and no more. The bytes
-//! are passed on as they are; only a line break between two tokens becomes a blank (H163).
+//! One JSON-RPC message, parsed only as far as forwarding needs it. The bytes are forwarded unchanged,
+//! except that a line break between two tokens becomes a space: a stdio message is one line (MCP
+//! 2025-11-25, transports, stdio).
 
 use std::borrow::Cow;
 
@@ -8,7 +9,7 @@ use memchr::{memchr2, memmem};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json, value::RawValue};
 
-/// Says where a message of 2026-07-28 says which revision it is of.
+/// The member that names the revision in a message of MCP 2026-07-28.
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// JSON-RPC 2.0 §5.1.
@@ -19,11 +20,11 @@ pub(crate) const INVALID_REQUEST: i64 = -32600;
 pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 /// JSON-RPC 2.0 §5.1.
 pub(crate) const INVALID_PARAMS: i64 = -32602;
-/// JSON-RPC 2.0 §5.1, for what a server may define itself.
+/// JSON-RPC 2.0 §5.1, in the range for implementation-defined server errors.
 pub(crate) const SERVER_ERROR: i64 = -32000;
 /// MCP 2026-07-28: the server does not speak the revision of the request.
 pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
-/// Nobody is logged in.
+/// There is no login.
 pub(crate) const LOGIN_REQUIRED: i64 = -32003;
 
 /// The id of a request. `1` and `1.0` are one id, and so are `"a"` and `"\u0061"`.
@@ -46,20 +47,20 @@ impl Id {
     }
 }
 
-/// Holds what a message is.
+/// The kind of a message.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// It wants an answer.
+    /// A request, which requires a response.
     Request(Id),
-    /// It wants none.
+    /// A notification, which has no response.
     Notification,
-    /// It is an answer.
-    Answer(Id),
-    /// Several in one, as in 2025-03-26, with those of them that want an answer.
+    /// A response.
+    Response(Id),
+    /// Several messages in one (MCP 2025-03-26), with the ids of its requests.
     Batch(Vec<(Id, Box<RawValue>)>),
 }
 
-/// A message in one line.
+/// A message on one line.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) line: Bytes,
@@ -67,11 +68,11 @@ pub(crate) struct Message {
     pub(crate) method: Option<String>,
     /// The id as it is written.
     pub(crate) raw_id: Option<Box<RawValue>>,
-    /// Holds what a server of 2026-07-28 wants to see in headers.
+    /// The values that a server of MCP 2026-07-28 requires in headers.
     pub(crate) routing: Option<Routing>,
 }
 
-/// The revision that a message names, and what it is about.
+/// The revision that a message names, and the name of its tool, prompt, resource or task.
 #[derive(Debug, Default)]
 pub(crate) struct Routing {
     pub(crate) version: String,
@@ -86,14 +87,17 @@ struct Envelope<'a> {
     method: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(borrow, default, deserialize_with = "deserialize_present")]
     result: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
 
-/// `null` is a result like any other: an `Option` alone would take it for none.
-fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+/// Deserializes a member that is present, even if it is `null`: an `Option` alone would treat `null` as
+/// absent, and `"result":null` is a result.
+fn deserialize_present<'de, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(value).map(Some)
 }
 
@@ -115,39 +119,38 @@ struct Meta {
     version: Option<String>,
 }
 
-/// A text that is no message, and the code that says why.
+/// The reason why a text is no message, and the JSON-RPC error code for it.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct NoMessage {
+pub(crate) struct MessageError {
     pub(crate) code: i64,
-    pub(crate) why: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 impl Message {
-    /// Reads one message.
-    pub(crate) fn read(bytes: &Bytes) -> Result<Self, NoMessage> {
-        let broken = |why| NoMessage {
+    /// Parses one message.
+    pub(crate) fn parse(bytes: &Bytes) -> Result<Self, MessageError> {
+        let parse_error = |reason| MessageError {
             code: PARSE_ERROR,
-            why,
+            reason,
         };
-        let text = std::str::from_utf8(bytes).map_err(|_| broken("the message is not UTF-8"))?;
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| parse_error("the message is not UTF-8"))?;
         if text.trim_ascii_start().starts_with('[') {
             return Self::batch(bytes);
         }
-        let invalid = |why| NoMessage {
+        let invalid = |reason| MessageError {
             code: INVALID_REQUEST,
-            why,
+            reason,
         };
         if serde_json::from_str::<&RawValue>(text).is_err() {
-            return Err(broken("the message is not JSON"));
+            return Err(parse_error("the message is not JSON"));
         }
         if !text.trim_ascii_start().starts_with('{') {
-            return Err(invalid("the message is no object"));
+            return Err(invalid("the message is not an object"));
         }
         let envelope: Envelope<'_> = serde_json::from_str(text)
-            .map_err(|_| invalid("a member stands there twice, or is of another kind"))?;
-        let (kind, raw_id) = envelope
-            .kind()
-            .ok_or(invalid("it is no message of JSON-RPC"))?;
+            .map_err(|_| invalid("a member is duplicated or has the wrong type"))?;
+        let (kind, raw_id) = envelope.kind().ok_or(invalid("not a JSON-RPC message"))?;
         let method = envelope.method.as_deref().map(str::to_owned);
         let routing = envelope.routing(bytes);
         let line = one_line(bytes);
@@ -160,12 +163,12 @@ impl Message {
         })
     }
 
-    fn batch(bytes: &Bytes) -> Result<Self, NoMessage> {
-        let broken = NoMessage {
+    fn batch(bytes: &Bytes) -> Result<Self, MessageError> {
+        let parse_error = MessageError {
             code: PARSE_ERROR,
-            why: "the batch is not JSON",
+            reason: "the batch is not JSON",
         };
-        let all: Vec<Envelope<'_>> = serde_json::from_slice(bytes).map_err(|_| broken)?;
+        let all: Vec<Envelope<'_>> = serde_json::from_slice(bytes).map_err(|_| parse_error)?;
         let ids = all.iter().filter_map(|envelope| match envelope.kind()? {
             (Kind::Request(id), Some(raw)) => Some((id, raw)),
             _ => None,
@@ -185,7 +188,7 @@ impl Message {
         self.method.as_deref() == Some(method)
     }
 
-    /// Those that want an answer, each with its id as it is written.
+    /// Returns the requests of the message: each parsed id, and the id as it is written.
     pub(crate) fn requests(&self) -> Vec<(Id, Box<RawValue>)> {
         match (&self.kind, &self.raw_id) {
             (Kind::Request(id), Some(raw)) => vec![(id.clone(), raw.clone())],
@@ -194,24 +197,25 @@ impl Message {
         }
     }
 
-    /// Returns the same request with an id of our own, which no client uses.
-    pub(crate) fn again(&self, number: u64) -> Result<Self, NoMessage> {
-        let envelope: Envelope<'_> = serde_json::from_slice(&self.line).map_err(|_| NoMessage {
-            code: INVALID_REQUEST,
-            why: "it is no message",
-        })?;
+    /// Returns the same request with an id of the proxy, which no client uses.
+    pub(crate) fn with_proxy_id(&self, number: u64) -> Result<Self, MessageError> {
+        let envelope: Envelope<'_> =
+            serde_json::from_slice(&self.line).map_err(|_| MessageError {
+                code: INVALID_REQUEST,
+                reason: "not a JSON-RPC message",
+            })?;
         let method = json!(self.method);
         let params = envelope.params.map_or("{}", RawValue::get);
         let id = json!(format!("mcp-oauth-{number}"));
         let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},"params":{params}}}"#);
-        Self::read(&Bytes::from(text))
+        Self::parse(&Bytes::from(text))
     }
 
-    /// Returns whether it does the same once and twice, by the protocol. A second answer to a request, or a
-    /// second cancellation, finds nothing to be about.
-    pub(crate) fn is_safe(&self) -> bool {
+    /// Returns whether the protocol allows to send the message twice. The receiver ignores a second response
+    /// to a request and a second cancellation.
+    pub(crate) fn is_idempotent(&self) -> bool {
         let method = self.method.as_deref().unwrap_or_default();
-        matches!(self.kind, Kind::Answer(_))
+        matches!(self.kind, Kind::Response(_))
             || method.ends_with("/list")
             || [
                 "ping",
@@ -225,7 +229,7 @@ impl Message {
     }
 
     /// Returns the id of the request that a `notifications/cancelled` is about.
-    pub(crate) fn cancels(&self) -> Option<Id> {
+    pub(crate) fn cancelled_id(&self) -> Option<Id> {
         #[derive(Deserialize)]
         struct Cancelled<'a> {
             #[serde(borrow)]
@@ -251,15 +255,15 @@ impl Envelope<'_> {
             (Some(_), Some(id)) => Some((Kind::Request(Id::read(id)?), raw)),
             (Some(_), None) => Some((Kind::Notification, None)),
             (None, Some(id)) if self.result.is_some() || self.error.is_some() => {
-                Some((Kind::Answer(Id::read(id)?), raw))
+                Some((Kind::Response(Id::read(id)?), raw))
             }
-            // An error about a message whose id could not be read (JSON-RPC 2.0 §5).
+            // An error about a message with an unreadable id (JSON-RPC 2.0 §5).
             (None, None) if self.error.is_some() => Some((Kind::Notification, None)),
             _ => None,
         }
     }
 
-    /// Only who names a revision is read further.
+    /// Parses the parameters, if the message names a revision.
     fn routing(&self, whole: &[u8]) -> Option<Routing> {
         memmem::find(whole, VERSION_KEY.as_bytes())?;
         let params: Params = serde_json::from_str(self.params?.get()).ok()?;
@@ -277,7 +281,7 @@ impl Envelope<'_> {
     }
 }
 
-/// JSON has line breaks between tokens alone: in a text they are escaped.
+/// Replaces line breaks by spaces. In JSON they occur between tokens only: in a string they are escaped.
 fn one_line(bytes: &Bytes) -> Bytes {
     if memchr2(b'\n', b'\r', bytes).is_none() {
         return bytes.clone();
@@ -292,8 +296,13 @@ fn one_line(bytes: &Bytes) -> Bytes {
     bytes.iter().map(blank).collect()
 }
 
-/// Returns an error that answers the request with this id, or nobody's in particular.
-pub(crate) fn error(id: Option<&RawValue>, code: i64, message: &str, data: Option<Value>) -> Bytes {
+/// Builds an error response to the request with this id, or with the id `null`.
+pub(crate) fn error_response(
+    id: Option<&RawValue>,
+    code: i64,
+    message: &str,
+    data: Option<Value>,
+) -> Bytes {
     let id = id.map_or("null", RawValue::get);
     let mut error = json!({ "code": code, "message": message });
     if let Some(data) = data {
@@ -302,8 +311,8 @@ pub(crate) fn error(id: Option<&RawValue>, code: i64, message: &str, data: Optio
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#))
 }
 
-/// Returns a result that answers the request with this id.
-pub(crate) fn result(id: &RawValue, result: &Value) -> Bytes {
+/// Builds a success response to the request with this id.
+pub(crate) fn success_response(id: &RawValue, result: &Value) -> Bytes {
     Bytes::from(format!(
         r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#
     ))
@@ -317,7 +326,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_is_one_line_that_means_the_same_or_no_message(
+        fn any_input_is_rejected_or_becomes_one_line_with_the_same_value(
             pieces in prop::collection::vec(
                 prop_oneof![
                     prop::collection::vec(any::<u8>(), 0..4),
@@ -331,41 +340,44 @@ mod tests {
             )
         ) {
             let bytes = Bytes::from(pieces.concat());
-            if let Ok(message) = Message::read(&bytes) {
+            if let Ok(message) = Message::parse(&bytes) {
                 prop_assert!(memchr2(b'\n', b'\r', &message.line).is_none());
                 let (before, after) = (&bytes[..], &message.line[..]);
                 let value = |text| serde_json::from_slice::<Value>(text).ok();
                 prop_assert_eq!(value(before), value(after));
-                let _read = (message.cancels(), message.requests(), message.again(1));
+                let _read = (message.cancelled_id(), message.requests(), message.with_proxy_id(1));
             }
         }
     }
 
-    fn read(text: &str) -> Result<Message, NoMessage> {
-        Message::read(&Bytes::copy_from_slice(text.as_bytes()))
+    fn read(text: &str) -> Result<Message, MessageError> {
+        Message::parse(&Bytes::copy_from_slice(text.as_bytes()))
     }
 
     fn code(text: &[u8]) -> i64 {
-        Message::read(&Bytes::copy_from_slice(text))
+        Message::parse(&Bytes::copy_from_slice(text))
             .unwrap_err()
             .code
     }
 
     #[test]
-    fn a_message_is_what_its_members_say() {
+    fn the_members_of_a_message_determine_its_kind() {
         let kind = |text| read(text).unwrap().kind;
         assert!(matches!(kind(r#"{"id":1,"method":"a"}"#), Kind::Request(_)));
         assert!(matches!(kind(r#"{"method":"a"}"#), Kind::Notification));
-        assert!(matches!(kind(r#"{"id":"x","result":{}}"#), Kind::Answer(_)));
-        assert!(matches!(kind(r#"{"id":1,"error":{}}"#), Kind::Answer(_)));
+        assert!(matches!(
+            kind(r#"{"id":"x","result":{}}"#),
+            Kind::Response(_)
+        ));
+        assert!(matches!(kind(r#"{"id":1,"error":{}}"#), Kind::Response(_)));
         let null = r#"{"id":3,"result":null}"#;
-        assert!(matches!(kind(null), Kind::Answer(_)));
+        assert!(matches!(kind(null), Kind::Response(_)));
         let batch = r#" [{"id":1,"method":"a"},{"method":"b"},{"id":2,"result":1}]"#;
         assert!(matches!(kind(batch), Kind::Batch(ids) if ids.len() == 1));
     }
 
     #[test]
-    fn what_is_no_message_has_a_code() {
+    fn an_invalid_message_has_an_error_code() {
         for text in [
             &b"\xff"[..],
             b"{",
@@ -389,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_one_however_it_is_written() {
+    fn different_spellings_of_an_id_are_equal() {
         let id = |text: &str| match read(&format!(r#"{{"id":{text},"method":"a"}}"#))
             .unwrap()
             .kind
@@ -405,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_changes_but_line_breaks_between_tokens() {
+    fn only_line_breaks_between_tokens_are_changed() {
         let odd = "{ \"method\" :\t\"x\",\"unknown\":{\"big\":1e400,\"dup\":1,\"dup\":2,\"e\":\"\\u0000\\n\"}}";
         assert_eq!(read(odd).unwrap().line, odd.as_bytes());
         let pretty = "{\n  \"method\": \"x\"\r\n}";
@@ -413,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn the_revision_and_the_name_are_found_where_they_belong() {
+    fn the_revision_and_the_name_are_read_from_the_parameters() {
         let call = r#"{"id":1,"method":"tools/call","params":{"name":"add","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
         let routing = read(call).unwrap().routing.unwrap();
         assert_eq!(
@@ -425,17 +437,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cancellation_names_a_request() {
+    fn a_cancellation_has_the_id_of_its_request() {
         let cancelled = r#"{"method":"notifications/cancelled","params":{"requestId":7}}"#;
         let request = read(r#"{"id":7,"method":"x"}"#).unwrap();
         assert_eq!(
-            read(cancelled).unwrap().cancels(),
+            read(cancelled).unwrap().cancelled_id(),
             request.requests().pop().map(|(id, _)| id)
         );
     }
 
     #[test]
-    fn what_does_the_same_twice_is_known() {
+    fn idempotent_messages_are_recognized() {
         for (text, is_safe) in [
             (r#"{"id":7,"result":{}}"#, true),
             (
@@ -446,7 +458,7 @@ mod tests {
             (r#"{"id":7,"method":"tools/call"}"#, false),
             (r#"{"method":"notifications/progress"}"#, false),
         ] {
-            assert_eq!(read(text).unwrap().is_safe(), is_safe, "{text}");
+            assert_eq!(read(text).unwrap().is_idempotent(), is_safe, "{text}");
         }
     }
 }

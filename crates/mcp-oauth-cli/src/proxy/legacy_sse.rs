@@ -1,5 +1,5 @@
-//! The transport of 2024-11-05, HTTP with SSE: one stream for all that the server says, and a place,
-//! which that stream names, for all that the client says.
+//! The transport of MCP 2024-11-05, HTTP with SSE: one stream for all messages of the server, and an
+//! endpoint URL, which the stream names, for all messages of the client.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -13,74 +13,74 @@ use url::Url;
 
 use super::{
     connection::{Outgoing, ServerConnection},
-    error::{Trouble, UNKNOWN_OUTCOME},
-    forward::Relay,
-    jsonrpc::{SERVER_ERROR, error},
+    error::{ProxyError, UNKNOWN_OUTCOME},
+    forward::Forwarder,
+    jsonrpc::{SERVER_ERROR, error_response},
     options::Limits,
 };
 
-/// Says how long a stream may take to name the place for messages: one of another transport never does.
-const NAMING: Duration = Duration::from_secs(10);
+/// The time that a stream may take to name the endpoint URL: a stream of another transport never does.
+const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An open stream. Dropping it closes it, and ends the calls whose answers were to come by it.
+/// An open stream. Dropping it closes it, and ends the requests that wait for a response on it.
 #[derive(Debug)]
-pub(super) struct OldStream {
+pub(super) struct LegacyStream {
     number: u64,
     messages: Url,
     lost: watch::Receiver<bool>,
-    /// Its reader ends with it.
+    /// Ends the reader when it is dropped.
     _open: oneshot::Sender<Infallible>,
 }
 
-impl OldStream {
-    /// Opens the stream, and returns when it has named the place for messages. No other stream has
-    /// this number.
+impl LegacyStream {
+    /// Opens the stream, and returns when it has named the endpoint URL. `number` must be unique.
     pub(super) async fn open(
         number: u64,
-        door: &ServerConnection,
-        relay: Relay,
+        connection: &ServerConnection,
+        forwarder: Forwarder,
         limits: Limits,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, ProxyError> {
         let mut headers = HeaderMap::new();
         headers.insert(
             header::ACCEPT,
             HeaderValue::from_static("text/event-stream"),
         );
-        let (method, url) = (Method::GET, door.url().clone());
+        let (method, url) = (Method::GET, connection.url().clone());
         let outgoing = Outgoing {
             method,
             url,
             headers,
             body: Bytes::new(),
-            patience: limits.patience,
+            timeout: limits.timeout,
         };
-        let response = door.send(&outgoing).await?;
+        let response = connection.send(&outgoing).await?;
         let status = response.status();
-        let mut events = match McpResponse::from_response(door.url(), response)
+        let mut events = match McpResponse::from_response(connection.url(), response)
             .await
-            .map(|answer| answer.body)
+            .map(|response| response.body)
         {
             Ok(McpBody::Events(events)) if status.is_success() => events.with_limit(limits.size),
-            _ => return Err(Trouble::OtherTransport(status)),
+            _ => return Err(ProxyError::OtherTransport(status)),
         };
         let named = tokio::select! {
-            named = place(&mut events, door.url()) => named?,
-            () = door.platform().clock.sleep(NAMING) => return Err(Trouble::OtherTransport(status)),
+            named = endpoint_url(&mut events, connection.url()) => named?,
+            () = connection.platform().clock.sleep(ENDPOINT_TIMEOUT) => return Err(ProxyError::OtherTransport(status)),
         };
         let (tell, lost) = watch::channel(false);
         let (open, closed) = oneshot::channel();
         tokio::spawn(async move {
-            read(&relay, events, closed).await;
+            forward_stream(&forwarder, events, closed).await;
             tracing::debug!("the stream has ended");
-            // In this order: who posts after the calls have ended finds that the stream is lost.
+            // In this order: a message that is posted after the requests have ended must find the
+            // stream lost.
             tell.send_replace(true);
-            // Whether they were carried out, nobody knows: they are not sent again.
-            for id in relay.calls.end_with(number) {
+            // It is unknown whether they were carried out, so they are not sent again.
+            for id in forwarder.pending.fail_stream(number) {
                 let text = format!(
-                    "the connection to the server broke before the answer; {UNKNOWN_OUTCOME}"
+                    "the connection to the server broke before the response; {UNKNOWN_OUTCOME}"
                 );
-                let line = error(Some(&id), SERVER_ERROR, &text, None);
-                relay.out.line(line).await;
+                let line = error_response(Some(&id), SERVER_ERROR, &text, None);
+                forwarder.out.write_line(line).await;
             }
         });
         Ok(Self {
@@ -95,53 +95,59 @@ impl OldStream {
         self.number
     }
 
-    /// Sends a message there.
+    /// Sends a message to the endpoint URL.
     pub(super) async fn post(
         &self,
-        door: &ServerConnection,
+        connection: &ServerConnection,
         headers: HeaderMap,
         body: Bytes,
-        patience: Duration,
-    ) -> Result<http::Response<Body>, Trouble> {
+        timeout: Duration,
+    ) -> Result<http::Response<Body>, ProxyError> {
         if *self.lost.borrow() {
-            return Err(Trouble::SessionGone);
+            return Err(ProxyError::SessionGone);
         }
         let (method, url) = (Method::POST, self.messages.clone());
-        door.send(&Outgoing {
-            method,
-            url,
-            headers,
-            body,
-            patience,
-        })
-        .await
+        connection
+            .send(&Outgoing {
+                method,
+                url,
+                headers,
+                body,
+                timeout,
+            })
+            .await
     }
 
     /// Returns when the stream has ended.
     pub(super) async fn lost(&self) {
         let mut lost = self.lost.clone();
-        // Without its sender it has ended as well.
+        // An error means that the sender was dropped, so the stream has ended.
         let _ended = lost.wait_for(|lost| *lost).await;
     }
 }
 
-/// Until the stream ends, or nobody has it any more. What has come is passed on in any case.
-async fn read(relay: &Relay, mut events: EventStream, mut closed: oneshot::Receiver<Infallible>) {
+/// Forwards events until the stream ends or the [`LegacyStream`] is dropped. Received events are forwarded
+/// in any case.
+async fn forward_stream(
+    forwarder: &Forwarder,
+    mut events: EventStream,
+    mut closed: oneshot::Receiver<Infallible>,
+) {
     loop {
         let event = tokio::select! {
             event = events.next() => event,
             _closed = &mut closed => return,
         };
         match event {
-            Some(Ok(event)) => relay.pass_event(event).await,
+            Some(Ok(event)) => forwarder.forward_event(event).await,
             Some(Err(_)) | None => return,
         }
     }
 }
 
-/// Returns the first event names the place, which is of the same origin: a stream that sends our messages
-/// elsewhere is not followed (H90).
-async fn place(events: &mut EventStream, server: &Url) -> Result<Url, Trouble> {
+/// Returns the endpoint URL of the first `endpoint` event. It must have the origin of the server: otherwise
+/// a stream could send the messages, and the token with them, to another host (`docs/hostile.md` H90).
+async fn endpoint_url(events: &mut EventStream, server: &Url) -> Result<Url, ProxyError> {
     while let Some(event) = events.next().await.transpose()? {
         if event.name != "endpoint" {
             continue;
@@ -151,13 +157,13 @@ async fn place(events: &mut EventStream, server: &Url) -> Result<Url, Trouble> {
             Ok(url) if url.origin() == server.origin() => Ok(url),
             _ => {
                 let text = UntrustedText::new(&text);
-                Err(Trouble::Said(format!(
-                    "messages would go to {text}, which is elsewhere"
+                Err(ProxyError::Other(format!(
+                    "the server sends messages to {text}, which has another origin"
                 )))
             }
         };
     }
-    Err(Trouble::Said(
-        "the stream ended before it named a place for messages".to_owned(),
+    Err(ProxyError::Other(
+        "the stream ended before it named an endpoint URL".to_owned(),
     ))
 }

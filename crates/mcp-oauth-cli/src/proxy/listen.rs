@@ -1,5 +1,6 @@
-//! `proxy --listen`: an HTTP endpoint on this machine that adds the token. Whoever asks there never
-//! sees it; what a web page makes a browser ask is refused (H166, CVE-2025-49596).
+//! `proxy --listen`: an HTTP endpoint on this machine that adds the token. Its clients never get the token,
+//! and requests that a web page makes a browser send are refused (`docs/hostile.md` H166,
+//! CVE-2025-49596).
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,19 +17,19 @@ use tokio::{
 
 use super::{
     connection::{Outgoing, ServerConnection},
-    error::Trouble,
-    jsonrpc::{LOGIN_REQUIRED, Message, SERVER_ERROR, error},
+    error::ProxyError,
+    jsonrpc::{LOGIN_REQUIRED, Message, SERVER_ERROR, error_response},
     stdio::LONGEST_LINE,
 };
 use crate::hints::Subject;
 
-/// Says how many connections are open at once.
-const AT_ONCE: usize = 256;
-/// Says how long to wait where the system gives no more connections.
-const NO_MORE: Duration = Duration::from_millis(100);
-/// Holds what belongs to one connection, or to one side alone (RFC 9110 §7.6.1), and is not passed on. In
-/// what a server has compressed nothing of ours is found.
-const OF_ONE_SIDE: [HeaderName; 14] = [
+/// The number of concurrent connections.
+const MAX_CONNECTIONS: usize = 256;
+/// The pause after the system refuses another connection.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Headers that belong to one connection (RFC 9110 §7.6.1) or to one side, and are not forwarded.
+/// `Accept-Encoding` is among them, because tokens cannot be redacted in a compressed body.
+const NOT_FORWARDED: [HeaderName; 14] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::CONTENT_LENGTH,
@@ -47,46 +48,46 @@ const OF_ONE_SIDE: [HeaderName; 14] = [
 
 /// The endpoint.
 pub(crate) struct Endpoint {
-    door: ServerConnection,
+    connection: ServerConnection,
     address: SocketAddr,
-    /// Holds what a client has to bring, if anything.
+    /// The bearer token that a client must send, if any.
     bearer: Option<Secret<String>>,
-    patience: Duration,
+    timeout: Duration,
     subject: Subject,
 }
 
 impl Endpoint {
     pub(crate) fn new(
-        door: ServerConnection,
+        connection: ServerConnection,
         address: SocketAddr,
         bearer: Option<Secret<String>>,
-        patience: Duration,
+        timeout: Duration,
         subject: Subject,
     ) -> Self {
         Self {
-            door,
+            connection,
             address,
             bearer,
-            patience,
+            timeout,
             subject,
         }
     }
 
-    /// Answers until it is dropped.
+    /// Serves connections until it is dropped.
     pub(crate) async fn serve(self, listener: TcpListener) {
         let endpoint = Arc::new(self);
-        let clock = &endpoint.door.platform().clock;
+        let clock = &endpoint.connection.platform().clock;
         let mut connections = JoinSet::new();
         loop {
-            let has_place = connections.len() < AT_ONCE;
+            let has_capacity = connections.len() < MAX_CONNECTIONS;
             tokio::select! {
-                accepted = listener.accept(), if has_place => match accepted {
+                accepted = listener.accept(), if has_capacity => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(Arc::clone(&endpoint).converse(stream));
+                        connections.spawn(Arc::clone(&endpoint).serve_connection(stream));
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        clock.sleep(NO_MORE).await;
+                        tracing::warn!(%error, "cannot accept a connection");
+                        clock.sleep(ACCEPT_RETRY_DELAY).await;
                     }
                 },
                 Some(_done) = connections.join_next() => {}
@@ -94,54 +95,58 @@ impl Endpoint {
         }
     }
 
-    async fn converse(self: Arc<Self>, stream: TcpStream) {
-        let answer = service_fn(|request| {
+    async fn serve_connection(self: Arc<Self>, stream: TcpStream) {
+        let response = service_fn(|request| {
             let endpoint = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(endpoint.answer(request).await) }
+            async move { Ok::<_, Infallible>(endpoint.respond(request).await) }
         });
         let mut server = http1::Builder::new();
         server.timer(TokioTimer::new());
-        if let Err(error) = server.serve_connection(TokioIo::new(stream), answer).await {
-            tracing::debug!(%error, "a connection has broken");
+        if let Err(error) = server
+            .serve_connection(TokioIo::new(stream), response)
+            .await
+        {
+            tracing::debug!(%error, "a connection broke");
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        if let Err((status, why)) = self.admit(&head.headers) {
-            return said(status, why);
+        if let Err((status, why)) = self.check_request(&head.headers) {
+            return text_response(status, why);
         }
-        let Some(url) = self.meant(&head.uri) else {
-            return said(StatusCode::NOT_FOUND, "the MCP server is not here");
+        let Some(url) = self.target_url(&head.uri) else {
+            return text_response(StatusCode::NOT_FOUND, "no MCP server at this path");
         };
         let body = match Limited::new(body, LONGEST_LINE).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => {
-                return said(
+                return text_response(
                     StatusCode::PAYLOAD_TOO_LARGE,
-                    "larger than 64 MiB, or cut off",
+                    "the request is larger than 64 MiB or incomplete",
                 );
             }
         };
         let outgoing = Outgoing {
             method: head.method,
             url,
-            headers: passed_on(&head.headers),
+            headers: end_to_end_headers(&head.headers),
             body,
-            patience: self.patience,
+            timeout: self.timeout,
         };
-        match self.door.send(&outgoing).await {
-            Ok(answer) => {
-                let (mut head, body) = answer.into_parts();
-                head.headers = passed_on(&head.headers);
+        match self.connection.send(&outgoing).await {
+            Ok(response) => {
+                let (mut head, body) = response.into_parts();
+                head.headers = end_to_end_headers(&head.headers);
                 Response::from_parts(head, body)
             }
-            Err(trouble) => self.refused(&outgoing.body, trouble).await,
+            Err(error) => self.failure_response(&outgoing.body, error).await,
         }
     }
 
-    /// A name that a stranger's DNS leads here (rebinding) is not ours, and no web page is a client.
-    fn admit(&self, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    /// Checks the `Host`, the `Origin` and the bearer token of a request. A foreign `Host` is a sign of DNS
+    /// rebinding, and a foreign `Origin` a sign of a web page; both are refused.
+    fn check_request(&self, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
         let hosts = own_hosts(self.address);
         let text = |name| {
             headers
@@ -152,29 +157,32 @@ impl Endpoint {
         if !hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) {
             return Err((
                 StatusCode::MISDIRECTED_REQUEST,
-                "this host is not served here",
+                "this endpoint does not serve this host",
             ));
         }
         if headers.contains_key(header::ORIGIN) {
             let origin = text(header::ORIGIN).unwrap_or_default();
             let is_own = hosts.iter().any(|own| origin == format!("http://{own}"));
             if !is_own {
-                return Err((StatusCode::FORBIDDEN, "no web page may ask here"));
+                return Err((
+                    StatusCode::FORBIDDEN,
+                    "requests of web pages are not allowed",
+                ));
             }
         }
         match &self.bearer {
             None => Ok(()),
-            Some(bearer) if carries(headers, bearer) => Ok(()),
+            Some(bearer) if has_bearer_token(headers, bearer) => Ok(()),
             Some(_) => Err((
                 StatusCode::UNAUTHORIZED,
-                "this endpoint has a token of its own",
+                "this endpoint requires its own bearer token",
             )),
         }
     }
 
-    /// Returns the server's own URL, by its path or by `/`; nothing else of its host is here.
-    fn meant(&self, uri: &http::Uri) -> Option<url::Url> {
-        let own = self.door.url();
+    /// Returns the URL of the server for its path and for `/`; other paths of its host are not served.
+    fn target_url(&self, uri: &http::Uri) -> Option<url::Url> {
+        let own = self.connection.url();
         if ![own.path(), "/"].contains(&uri.path()) {
             return None;
         }
@@ -185,38 +193,38 @@ impl Endpoint {
         Some(url)
     }
 
-    /// Returns a client of MCP understands an error of JSON-RPC; the status is for everybody else.
-    async fn refused(&self, body: &Bytes, trouble: Trouble) -> Response<Body> {
-        let (status, code, text, data) = match trouble {
-            Trouble::Login => {
-                self.door.retry_login();
-                let wanted = self.door.wanted().await;
-                let data = wanted.url.map(|url| serde_json::json!({ "url": url }));
+    /// Builds the response for an error: a JSON-RPC error for MCP clients, and a status for other clients.
+    async fn failure_response(&self, body: &Bytes, error: ProxyError) -> Response<Body> {
+        let (status, code, text, data) = match error {
+            ProxyError::Login => {
+                self.connection.retry_login();
+                let needed = self.connection.login_needed().await;
+                let data = needed.url.map(|url| serde_json::json!({ "url": url }));
                 (
                     StatusCode::SERVICE_UNAVAILABLE,
                     LOGIN_REQUIRED,
-                    wanted.text,
+                    needed.text,
                     data,
                 )
             }
-            trouble => {
-                let text = trouble.told(&self.subject);
+            error => {
+                let text = error.message(&self.subject);
                 (StatusCode::BAD_GATEWAY, SERVER_ERROR, text, None)
             }
         };
-        let message = Message::read(body).ok();
+        let message = Message::parse(body).ok();
         let id = message
             .as_ref()
             .and_then(|message| message.raw_id.as_deref());
-        let mut answer = Response::new(Body::full(error(id, code, &text, data)));
-        *answer.status_mut() = status;
+        let mut response = Response::new(Body::full(error_response(id, code, &text, data)));
+        *response.status_mut() = status;
         let json = HeaderValue::from_static("application/json");
-        answer.headers_mut().insert(header::CONTENT_TYPE, json);
-        answer
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
     }
 }
 
-/// Returns what a client may call this endpoint, without the port as well where that is the one of http.
+/// Returns the values of `Host` that name this endpoint, without the port too if it is 80.
 fn own_hosts(address: SocketAddr) -> Vec<String> {
     let port = address.port();
     let usual = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
@@ -228,8 +236,8 @@ fn own_hosts(address: SocketAddr) -> Vec<String> {
     hosts
 }
 
-/// In a time that does not tell how much of it was right.
-fn carries(headers: &HeaderMap, bearer: &Secret<String>) -> bool {
+/// Compares the bearer token in constant time.
+fn has_bearer_token(headers: &HeaderMap, bearer: &Secret<String>) -> bool {
     let given = headers
         .get(header::AUTHORIZATION)
         .map(HeaderValue::as_bytes);
@@ -240,19 +248,19 @@ fn carries(headers: &HeaderMap, bearer: &Secret<String>) -> bool {
     given.len() == own.len() && differences == 0
 }
 
-fn passed_on(headers: &HeaderMap) -> HeaderMap {
+fn end_to_end_headers(headers: &HeaderMap) -> HeaderMap {
     let mut passed = headers.clone();
-    for name in OF_ONE_SIDE {
+    for name in NOT_FORWARDED {
         passed.remove(name);
     }
     passed.remove("keep-alive");
     passed
 }
 
-fn said(status: StatusCode, why: &'static str) -> Response<Body> {
-    let mut answer = Response::new(Body::full(Bytes::from_static(why.as_bytes())));
-    *answer.status_mut() = status;
-    answer
+fn text_response(status: StatusCode, why: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::full(Bytes::from_static(why.as_bytes())));
+    *response.status_mut() = status;
+    response
 }
 
 #[cfg(test)]
@@ -260,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_called_by_its_address() {
+    fn the_host_must_be_an_address_of_the_endpoint() {
         let is_own = |address: &str, host: &str| {
             own_hosts(address.parse().unwrap()).contains(&host.to_owned())
         };
@@ -271,11 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_its_own_is_compared_whole() {
+    fn only_the_exact_bearer_token_is_accepted() {
         let own = Secret::new("own".to_owned());
         let carries = |value| {
             let value = HeaderValue::from_static(value);
-            carries(
+            has_bearer_token(
                 &HeaderMap::from_iter([(header::AUTHORIZATION, value)]),
                 &own,
             )

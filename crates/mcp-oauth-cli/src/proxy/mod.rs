@@ -1,17 +1,17 @@
-//! `proxy`: a server for applications that speak MCP over stdio alone. What the client writes goes
-//! to the server with a token, and what the server says goes to the client: byte for byte, but for a
-//! token that it echoes.
+//! `proxy`: a stdio server for applications that support MCP over stdio only. It forwards the client's
+//! messages to the remote server with an access token, and the server's messages to the client. Both
+//! are forwarded byte for byte, except that a token which the server echoes is redacted.
 //!
-//! [`client`] decides about each line. [`stdio`] is the side of the application, [`jsonrpc`] a message,
-//! and [`pending_requests`] holds the requests without a response yet. [`connection`] sends to the server
-//! and logs in; [`upstream`] holds its transports and sessions, and [`forward`] passes on what it says.
-//! [`offline_responses`] is what the client gets without a login, and [`subscription`] how it learns of
-//! the login without a session. [`listen`] is the same over HTTP. [`options`] is what may be chosen, and
-//! [`error`] why there is no response.
+//! [`client`] handles each line of the client. [`stdio`] reads and writes the lines, [`jsonrpc`] parses a
+//! message, and [`pending_requests`] holds the requests without a response. [`connection`] sends requests
+//! to the server and logs in; [`upstream`] holds the transports and sessions, and [`forward`] forwards the
+//! server's messages. [`offline_responses`] builds the responses without a login, and [`subscription`]
+//! reports the login to a client without a session. [`listen`] does the same over HTTP. [`options`] holds
+//! the settings, and [`error`] the reasons for a missing response.
 //!
-//! Of the rest of the command it uses the login that asks the user (`login_flow`, `terminal`), the lines
-//! on stderr (`ui`), failures (`error`) and the commands in their hints (`hints`). It knows neither the
-//! command line nor the configuration: `commands/proxy.rs` hands over what they say.
+//! Of the rest of the command it uses the interactive login (`login_flow`, `terminal`), the lines on stderr
+//! (`ui`), failures (`error`) and the commands in their hints (`hints`). It does not depend on the command
+//! line or the configuration: `commands/proxy.rs` passes their values.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,21 +40,22 @@ use client::Client;
 use connection::ServerConnection;
 use stdio::Output;
 
-/// Says how many lines are under way at once: the next waits in the pipe. They are far more than requests
-/// have places, so that an answer that a call needs gets past the calls that wait for theirs.
-const UNDER_WAY: usize = 4096;
-/// Says how long what is under way may take after the client's end.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// Says how long the last lines may take to be read.
-const LAST_LINES: Duration = Duration::from_millis(250);
+/// The number of lines that are handled concurrently; the next one waits in the pipe. It is much larger
+/// than the number of concurrent requests, so that a response that a call needs is not blocked by calls
+/// that wait for a request slot.
+const MAX_PENDING_LINES: usize = 4096;
+/// The time that pending requests may take after the end of stdin.
+const RESPONSE_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time that the client may take to read the last lines.
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Speaks for the server until the client is gone.
-pub(crate) async fn run(door: ServerConnection, options: Options) {
+/// Runs the proxy until the client ends.
+pub(crate) async fn run(connection: ServerConnection, options: Options) {
     let (out, written) = Output::start();
-    let clock = Arc::clone(&door.platform().clock);
-    let closing = Closing(door.clone());
+    let clock = Arc::clone(&connection.platform().clock);
+    let closing = Closing(connection.clone());
     {
-        let client = Client::new(door, out.clone(), options);
+        let client = Client::new(connection, out.clone(), options);
         let mut work = JoinSet::new();
         let serving = async {
             if serve(&client, &out, &mut work).await {
@@ -71,11 +72,11 @@ pub(crate) async fn run(door: ServerConnection, options: Options) {
     // The thread that writes ends with its last sender.
     tokio::select! {
         _written = written => {}
-        () = clock.sleep(LAST_LINES) => {}
+        () = clock.sleep(OUTPUT_DRAIN_TIMEOUT) => {}
     }
 }
 
-/// A login that is under way ends with the client, however that ends.
+/// Ends a login in progress when the client ends, for whatever reason.
 struct Closing(ServerConnection);
 
 impl Drop for Closing {
@@ -84,34 +85,35 @@ impl Drop for Closing {
     }
 }
 
-/// Until stdin ends, or nobody reads stdout any more: then there is nobody to finish for.
+/// Handles lines until stdin ends or stdout is closed. Returns whether stdout is still open, so that the
+/// pending requests are worth finishing.
 async fn serve(client: &Client, out: &Output, work: &mut JoinSet<()>) -> bool {
-    let mut lines = stdio::input();
+    let mut lines = stdio::read_lines();
     let mut logins = client.logins();
     loop {
         tokio::select! {
-            line = lines.recv(), if work.len() < UNDER_WAY => match line {
-                Some(line) => client.take(line, work),
+            line = lines.recv(), if work.len() < MAX_PENDING_LINES => match line {
+                Some(line) => client.handle_line(line, work),
                 None => return true,
             },
             () = out.closed() => return false,
             Some(_done) = work.join_next() => {}
-            Ok(()) = logins.changed() => client.go_on(work),
+            Ok(()) = logins.changed() => client.reconnect(work),
         }
     }
 }
 
-/// The client has said all: that may still be sent, and what it waits for may come, for a moment.
+/// Finishes the pending requests after the end of stdin, for at most [`RESPONSE_DRAIN_TIMEOUT`].
 async fn finish(client: &Client, work: &mut JoinSet<()>) {
     tracing::debug!("the client has ended");
-    let last_answers = async {
+    let drain = async {
         while work.join_next().await.is_some() {}
-        // On a stream of 2024-11-05 an answer comes after all work for it is done.
-        client.all_answered().await;
+        // In the transport of 2024-11-05 a response arrives on the stream after its task has ended.
+        client.wait_for_responses().await;
     };
     tokio::select! {
-        () = last_answers => {}
-        () = client.clock().sleep(LAST_ANSWERS) => {}
+        () = drain => {}
+        () = client.clock().sleep(RESPONSE_DRAIN_TIMEOUT) => {}
     }
     client.end().await;
 }

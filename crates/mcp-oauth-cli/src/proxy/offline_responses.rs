@@ -1,5 +1,5 @@
-//! What the client is told while nobody is logged in: an `initialize` of ours at once, by what the
-//! server said the last time; lists that are empty; and, for a call, where to log in.
+//! The responses of the proxy without a login: to `initialize` with the remembered capabilities of the
+//! server, to lists with empty lists, and to calls with the URL of the login.
 
 use std::path::{Path, PathBuf};
 
@@ -9,135 +9,141 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use url::Url;
 
-use super::jsonrpc::{LOGIN_REQUIRED, METHOD_NOT_FOUND, Message, SERVER_ERROR, error, result};
+use super::jsonrpc::{
+    LOGIN_REQUIRED, METHOD_NOT_FOUND, Message, SERVER_ERROR, error_response, success_response,
+};
 
-/// The revisions that begin with `initialize`.
+/// The revisions that start with `initialize`.
 const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
-/// Holds what can change, and so what a client is told of when the real ones are known.
+/// The lists that change when the server is reached; the client is notified of it.
 const LISTS: [&str; 3] = ["tools", "resources", "prompts"];
-/// A file of ours is small.
+/// The size limit when the file is read; a file that the proxy wrote is much smaller.
 const LARGEST: u64 = 1 << 20;
 
-/// Holds what the server says of itself, by the file that remembers it. It is no secret, and nobody else's
-/// business.
+/// The remembered capabilities of the server, and their file. They are no secret, but private to the user.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct CapabilityCache {
     file: Option<PathBuf>,
-    said: RememberedCapabilities,
+    remembered: RememberedCapabilities,
 }
 
-/// To each of the two ways to begin.
+/// The results of the server, for each of the two handshakes.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 struct RememberedCapabilities {
-    /// To `initialize`.
+    /// Of `initialize`.
     initialize: Option<Map<String, Value>>,
-    /// To `server/discover`, of 2026-07-28.
+    /// Of `server/discover` (MCP 2026-07-28).
     discover: Option<Map<String, Value>>,
 }
 
-impl Memory {
+impl CapabilityCache {
     pub(super) fn read(file: Option<PathBuf>) -> Self {
-        let said = file.as_deref().and_then(read).unwrap_or_default();
-        Self { file, said }
+        let remembered = file.as_deref().and_then(read).unwrap_or_default();
+        Self { file, remembered }
     }
 
-    /// Returns whether it is not known what the server says to `initialize`.
+    /// Returns whether no result of `initialize` is remembered.
     pub(super) fn is_empty(&self) -> bool {
-        self.said.initialize.is_none()
+        self.remembered.initialize.is_none()
     }
 
-    /// Remembers an answer of the server to `initialize`.
-    pub(super) fn learn(&mut self, response: &Bytes) {
-        self.change(|said| said.initialize = result_of(response).or(said.initialize.take()));
+    /// Remembers a response of the server to `initialize`.
+    pub(super) fn remember_initialize(&mut self, response: &Bytes) {
+        self.change(|remembered| {
+            remembered.initialize = result_of(response).or(remembered.initialize.take())
+        });
     }
 
-    /// Remembers an answer of the server to `server/discover`.
-    pub(super) fn learn_discovery(&mut self, response: &Bytes) {
-        self.change(|said| said.discover = result_of(response).or(said.discover.take()));
+    /// Remembers a response of the server to `server/discover`.
+    pub(super) fn remember_discovery(&mut self, response: &Bytes) {
+        self.change(|remembered| {
+            remembered.discover = result_of(response).or(remembered.discover.take())
+        });
     }
 
-    /// Our own answer to `server/discover`, of a server that is known to speak no revision but those
-    /// that have it. With any other the client begins by `initialize`, and so can be told when the
-    /// login is done. The `instructions` say how to log in.
-    pub(super) fn discovery(&self, raw_id: &RawValue, instructions: &str) -> Bytes {
-        match &self.said {
+    /// Builds the response of the proxy to `server/discover`, if the server is known to support only
+    /// revisions that have it. Otherwise it is an error, so that the client starts with `initialize` and
+    /// can be notified after the login. The `instructions` say how to log in.
+    pub(super) fn discover_response(&self, raw_id: &RawValue, instructions: &str) -> Bytes {
+        match &self.remembered {
             RememberedCapabilities {
                 initialize: None,
-                discover: Some(said),
+                discover: Some(result),
             } => {
-                let mut said = said.clone();
-                add_instructions(&mut said, instructions);
-                fleeting(&mut said);
-                result(raw_id, &Value::Object(said))
+                let mut result = result.clone();
+                add_instructions(&mut result, instructions);
+                mark_uncacheable(&mut result);
+                success_response(raw_id, &Value::Object(result))
             }
-            _ => error(
+            _ => error_response(
                 Some(raw_id),
                 METHOD_NOT_FOUND,
-                "not known before the login",
+                "unknown before the login",
                 None,
             ),
         }
     }
 
-    /// Returns what another process has remembered meanwhile is kept.
+    /// Changes the file. It is read first, so that the changes of other processes are kept.
     fn change(&mut self, change: impl FnOnce(&mut RememberedCapabilities)) {
         let before = self.file.as_deref().and_then(read);
         if let Some(before) = &before {
-            self.said.clone_from(before);
+            self.remembered.clone_from(before);
         }
-        change(&mut self.said);
-        if before.as_ref() != Some(&self.said)
+        change(&mut self.remembered);
+        if before.as_ref() != Some(&self.remembered)
             && let Some(file) = &self.file
-            && let Err(error) = write(file, &self.said)
+            && let Err(error) = write(file, &self.remembered)
         {
-            tracing::debug!(%error, "what the server can do is not remembered");
+            tracing::debug!(%error, "cannot write the capabilities of the server");
         }
     }
 
-    /// Our own answer to `initialize`, with `instructions` that say how to log in, if that is what
-    /// is missing.
-    pub(super) fn greeting(
+    /// Builds the response of the proxy to `initialize`, with `instructions` that say how to log in, if the
+    /// login is missing.
+    pub(super) fn initialize_response(
         &self,
-        hello: &Message,
+        request: &Message,
         raw_id: &RawValue,
         instructions: Option<&str>,
     ) -> Bytes {
-        let remembered = self.said.initialize.clone();
-        let mut said = remembered.unwrap_or_else(unknown_server);
-        let hello: Value = serde_json::from_slice(&hello.line).unwrap_or_default();
-        let asked = hello
+        let remembered = self.remembered.initialize.clone();
+        let mut result = remembered.unwrap_or_else(unknown_server);
+        let request: Value = serde_json::from_slice(&request.line).unwrap_or_default();
+        let requested = request
             .pointer("/params/protocolVersion")
             .and_then(Value::as_str);
         let spoken = |version: &&str| REVISIONS.contains(version);
-        let remembered = said
+        let remembered = result
             .get("protocolVersion")
             .and_then(Value::as_str)
             .filter(spoken);
-        // No newer revision than the client has asked for.
-        let version = match (asked.filter(spoken), remembered) {
-            (Some(asked), Some(remembered)) => asked.min(remembered),
+        // Not a newer revision than the client requested.
+        let version = match (requested.filter(spoken), remembered) {
+            (Some(requested), Some(remembered)) => requested.min(remembered),
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => REVISIONS[REVISIONS.len() - 1],
         };
-        said.insert("protocolVersion".to_owned(), json!(version));
+        result.insert("protocolVersion".to_owned(), json!(version));
         if let Some(instructions) = instructions {
-            add_instructions(&mut said, instructions);
+            add_instructions(&mut result, instructions);
         }
-        if let Some(capabilities) = said.get_mut("capabilities") {
+        if let Some(capabilities) = result.get_mut("capabilities") {
             for list in LISTS {
                 if capabilities[list].is_object() {
                     capabilities[list]["listChanged"] = json!(true);
                 }
             }
         }
-        result(raw_id, &Value::Object(said))
+        success_response(raw_id, &Value::Object(result))
     }
 
-    /// Returns what to tell the client when the real server is there, after a greeting of ours.
-    pub(super) fn changes(&self) -> Vec<Bytes> {
-        let said = self.said.initialize.as_ref();
-        let capabilities = said.and_then(|said| said.get("capabilities"));
+    /// Builds the notifications for a client that the proxy has responded to itself, when the server is
+    /// reached.
+    pub(super) fn list_changed_notifications(&self) -> Vec<Bytes> {
+        let result = self.remembered.initialize.as_ref();
+        let capabilities = result.and_then(|result| result.get("capabilities"));
         let has = |list: &&str| capabilities.is_none_or(|all| all.get(*list).is_some());
         let changed = |list| {
             let method = format!("notifications/{list}/list_changed");
@@ -147,25 +153,25 @@ impl Memory {
     }
 }
 
-/// Puts what a model must know now before what the server wants it to know.
-fn add_instructions(said: &mut Map<String, Value>, own: &str) {
-    let servers = said.get("instructions").and_then(Value::as_str);
+/// Puts the instructions of the proxy before those of the server.
+fn add_instructions(result: &mut Map<String, Value>, own: &str) {
+    let servers = result.get("instructions").and_then(Value::as_str);
     let both = servers.map_or_else(|| own.to_owned(), |servers| format!("{own}\n\n{servers}"));
-    said.insert("instructions".to_owned(), json!(both));
+    result.insert("instructions".to_owned(), json!(both));
 }
 
 fn unknown_server() -> Map<String, Value> {
-    let mut said = Map::new();
-    said.insert(
+    let mut result = Map::new();
+    result.insert(
         "capabilities".to_owned(),
         json!({ "tools": {}, "resources": {}, "prompts": {} }),
     );
     let own = json!({ "name": "mcp-oauth", "version": env!("CARGO_PKG_VERSION") });
-    said.insert("serverInfo".to_owned(), own);
-    said
+    result.insert("serverInfo".to_owned(), own);
+    result
 }
 
-/// Returns none if it is an error.
+/// Returns the result of a response; none if it is an error.
 fn result_of(response: &Bytes) -> Option<Map<String, Value>> {
     let response: Value = serde_json::from_slice(response).ok()?;
     response.get("result")?.as_object().cloned()
@@ -182,29 +188,29 @@ fn read(file: &Path) -> Option<RememberedCapabilities> {
     serde_json::from_slice(&text).ok()
 }
 
-/// Whole or not at all, and for its owner only. Where another process has it open the proxy does
-/// not wait: it is written the next time.
-fn write(file: &Path, said: &RememberedCapabilities) -> std::io::Result<()> {
-    let text = serde_json::to_vec(said)?;
+/// Writes the file atomically, readable by its owner only. If another process has it open (Windows), the
+/// proxy does not wait: the next change writes it.
+fn write(file: &Path, result: &RememberedCapabilities) -> std::io::Result<()> {
+    let text = serde_json::to_vec(result)?;
     WriteOptions::default().without_retry().write(file, &text)
 }
 
-/// A result of 2026-07-28 says that it is whole (SEP-2322).
-fn complete(result: &mut Map<String, Value>) {
+/// Marks a result of MCP 2026-07-28 as complete (SEP-2322).
+fn mark_complete(result: &mut Map<String, Value>) {
     result.insert("resultType".to_owned(), json!("complete"));
 }
 
-/// ... and how long it may be kept, which ours may not (SEP-2549).
-fn fleeting(result: &mut Map<String, Value>) {
-    complete(result);
+/// Marks a result as complete and as not cacheable (SEP-2549).
+fn mark_uncacheable(result: &mut Map<String, Value>) {
+    mark_complete(result);
     result.insert("ttlMs".to_owned(), json!(0));
     result.insert("cacheScope".to_owned(), json!("private"));
 }
 
-/// Returns the answer to a request while nobody is logged in. A client that lists what there is at its start
-/// gets empty lists: an error would make it give the server up. It is told when they change, or, with
-/// a revision that has no sessions, asks again.
-pub(super) fn without_session(
+/// Builds the response to a request without a login. A list request gets an empty list: clients send it at
+/// their start, and an error would make them disable the server. The client is notified when the lists
+/// change; with a stateless revision it requests them again.
+pub(super) fn offline_response(
     message: &Message,
     raw_id: &RawValue,
     why: &str,
@@ -216,7 +222,7 @@ pub(super) fn without_session(
         "resources/templates/list" => json!({ "resourceTemplates": [] }),
         "prompts/list" => json!({ "prompts": [] }),
         "ping" | "logging/setLevel" => json!({}),
-        // The text reaches the person by way of the model.
+        // The model shows the text to the user.
         "tools/call" => json!({ "content": [{ "type": "text", "text": why }], "isError": true }),
         _ => {
             let code = if url.is_some() {
@@ -225,15 +231,15 @@ pub(super) fn without_session(
                 SERVER_ERROR
             };
             let data = url.map(|url| json!({ "url": url }));
-            return error(Some(raw_id), code, why, data);
+            return error_response(Some(raw_id), code, why, data);
         }
     };
     if let Some(empty) = empty.as_object_mut().filter(|_| message.routing.is_some()) {
         if message.is("tools/call") {
-            complete(empty);
+            mark_complete(empty);
         } else {
-            fleeting(empty);
+            mark_uncacheable(empty);
         }
     }
-    result(raw_id, &empty)
+    success_response(raw_id, &empty)
 }

@@ -1,39 +1,39 @@
-//! What may be chosen of a proxy.
+//! The settings of a proxy.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::filter::Filter;
 use crate::hints::Subject;
 
-/// Says which transports are tried, in which order.
+/// The transports that are tried, in this order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Transport {
-    /// Streamable HTTP, else HTTP with SSE.
+    /// Streamable HTTP, then HTTP with SSE.
     HttpFirst,
-    /// HTTP with SSE, else streamable HTTP.
+    /// HTTP with SSE, then streamable HTTP.
     SseFirst,
-    /// Streamable HTTP.
+    /// Streamable HTTP only.
     HttpOnly,
-    /// HTTP with SSE, as of 2024-11-05.
+    /// HTTP with SSE only (MCP 2024-11-05).
     SseOnly,
 }
 
-/// Holds what a response of the server may take.
+/// The limits of a response of the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Says how long its head may take.
-    pub(crate) patience: Duration,
-    /// Says how large a JSON text, or an event of a stream, may be in bytes.
+    /// The timeout of its head.
+    pub(crate) timeout: Duration,
+    /// The maximum size of a JSON body or of an event of a stream, in bytes.
     pub(crate) size: usize,
 }
 
-/// Holds what may be chosen.
+/// The settings.
 pub(crate) struct Options {
     pub(crate) transport: Transport,
     pub(crate) limits: Limits,
     pub(crate) filter: Filter,
-    /// Says where it is remembered what the server can do.
-    pub(crate) memory: Option<PathBuf>,
-    /// As the person typed it, for hints.
+    /// The file with the remembered capabilities of the server.
+    pub(crate) capability_file: Option<PathBuf>,
+    /// The server as the user typed it, for hints.
     pub(crate) subject: Subject,
 }

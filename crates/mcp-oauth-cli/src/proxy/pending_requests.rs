@@ -1,5 +1,5 @@
-//! The requests that are under way: each is answered once, by whatever stream its answer comes
-//! (H164).
+//! The pending requests: each gets exactly one response, on whichever stream it arrives
+//! (`docs/hostile.md` H164).
 
 use std::{
     collections::HashMap,
@@ -15,98 +15,98 @@ use tokio::{
 
 use super::jsonrpc::Id;
 
-/// The requests that have no answer yet.
+/// The requests without a response.
 #[derive(Debug, Default)]
-pub(crate) struct Calls {
-    open: Mutex<HashMap<Id, Call>>,
-    /// Tells that there is one less.
+pub(crate) struct PendingRequests {
+    open: Mutex<HashMap<Id, PendingRequest>>,
+    /// Notifies that a request has ended.
     ended: Notify,
 }
 
 #[derive(Debug)]
-struct Call {
+struct PendingRequest {
     raw_id: Box<RawValue>,
-    work: Option<AbortHandle>,
-    /// Who asked, if that is not the client.
-    own: Option<oneshot::Sender<Bytes>>,
-    /// Who wants to know what the client is told.
-    aside: Option<oneshot::Sender<Bytes>>,
-    /// The stream that its answer comes by, if that is one for many (2024-11-05).
+    task: Option<AbortHandle>,
+    /// Receives the response, if the proxy itself sent the request.
+    proxy_waiter: Option<oneshot::Sender<Bytes>>,
+    /// Receives a copy of the response to the client.
+    observer: Option<oneshot::Sender<Bytes>>,
+    /// The stream that its response arrives on, if it is shared by many requests (MCP 2024-11-05).
     stream: Option<u64>,
 }
 
-/// Whom an answer is for.
+/// The receiver of a response.
 #[derive(Debug)]
 pub(crate) enum Requester {
     /// The client.
     Client,
-    /// Ourselves: it has been told.
-    Ourselves,
-    /// Nobody, or nobody any more.
-    Nobody,
+    /// The proxy, which has received it.
+    Proxy,
+    /// None: no request with this id is pending.
+    Unknown,
 }
 
-impl Calls {
-    /// Returns a request of the client begins; no if one with this id is under way.
-    pub(crate) fn begin(&self, id: &Id, raw_id: &RawValue) -> bool {
-        let call = Call {
+impl PendingRequests {
+    /// Adds a request of the client. Returns false if a request with this id is pending.
+    pub(crate) fn start(&self, id: &Id, raw_id: &RawValue) -> bool {
+        let request = PendingRequest {
             raw_id: raw_id.to_owned(),
-            work: None,
-            own: None,
-            aside: None,
+            task: None,
+            proxy_waiter: None,
+            observer: None,
             stream: None,
         };
-        let mut calls = self.lock();
-        let is_new = !calls.contains_key(id);
+        let mut pending = self.lock();
+        let is_new = !pending.contains_key(id);
         if is_new {
-            calls.insert(id.clone(), call);
+            pending.insert(id.clone(), request);
         }
         is_new
     }
 
-    /// Returns a request of our own begins.
-    pub(crate) fn begin_own(&self, id: &Id, raw_id: &RawValue) -> oneshot::Receiver<Bytes> {
+    /// Adds a request of the proxy, and returns the receiver of its response.
+    pub(crate) fn start_for_proxy(&self, id: &Id, raw_id: &RawValue) -> oneshot::Receiver<Bytes> {
         let (sender, receiver) = oneshot::channel();
-        let call = Call {
+        let request = PendingRequest {
             raw_id: raw_id.to_owned(),
-            work: None,
-            own: Some(sender),
-            aside: None,
+            task: None,
+            proxy_waiter: Some(sender),
+            observer: None,
             stream: None,
         };
-        self.lock().insert(id.clone(), call);
+        self.lock().insert(id.clone(), request);
         receiver
     }
 
-    /// Returns what the client will be told.
-    pub(crate) fn listen_to(&self, id: &Id) -> oneshot::Receiver<Bytes> {
+    /// Returns a receiver for a copy of the response to the client.
+    pub(crate) fn observe(&self, id: &Id) -> oneshot::Receiver<Bytes> {
         let (sender, receiver) = oneshot::channel();
-        if let Some(call) = self.lock().get_mut(id) {
-            call.aside = Some(sender);
+        if let Some(request) = self.lock().get_mut(id) {
+            request.observer = Some(sender);
         }
         receiver
     }
 
-    /// Who works on it, so that the work can be stopped.
-    pub(crate) fn is_worked_on_by(&self, id: &Id, work: AbortHandle) {
-        if let Some(call) = self.lock().get_mut(id) {
-            call.work = Some(work);
+    /// Sets the task that handles the request, so that it can be aborted.
+    pub(crate) fn set_task(&self, id: &Id, work: AbortHandle) {
+        if let Some(request) = self.lock().get_mut(id) {
+            request.task = Some(work);
         }
     }
 
-    /// From now on its answer comes by this stream, or by none; no if nobody waits for one any more.
-    pub(crate) fn goes_by(&self, id: &Id, stream: Option<u64>) -> bool {
-        let mut calls = self.lock();
-        let call = calls.get_mut(id);
-        call.map(|call| call.stream = stream).is_some()
+    /// Sets the stream that the response arrives on. Returns false if the request is not pending any more.
+    pub(crate) fn set_stream(&self, id: &Id, stream: Option<u64>) -> bool {
+        let mut pending = self.lock();
+        let request = pending.get_mut(id);
+        request.map(|request| request.stream = stream).is_some()
     }
 
-    pub(crate) fn is_open(&self, id: &Id) -> bool {
+    pub(crate) fn is_pending(&self, id: &Id) -> bool {
         self.lock().contains_key(id)
     }
 
-    /// Returns when each has its answer.
-    pub(crate) async fn all_ended(&self) {
+    /// Returns when no request is pending.
+    pub(crate) async fn wait_until_empty(&self) {
         loop {
             let one_less = self.ended.notified();
             if self.lock().is_empty() {
@@ -116,47 +116,53 @@ impl Calls {
         }
     }
 
-    fn remove(&self, id: &Id) -> Option<Call> {
-        let call = self.lock().remove(id);
+    fn remove(&self, id: &Id) -> Option<PendingRequest> {
+        let request = self.lock().remove(id);
         self.ended.notify_waiters();
-        call
+        request
     }
 
-    /// Returns the answer is here.
-    pub(crate) fn end(&self, id: &Id, response: &Bytes) -> Requester {
+    /// Ends a request with its response, and returns the receiver of the response.
+    pub(crate) fn complete(&self, id: &Id, response: &Bytes) -> Requester {
         match self.remove(id) {
-            None => Requester::Nobody,
-            Some(Call {
-                own: None, aside, ..
+            None => Requester::Unknown,
+            Some(PendingRequest {
+                proxy_waiter: None,
+                observer: aside,
+                ..
             }) => {
-                // Whoever has given up need not know.
-                let _given_up = aside.map(|aside| aside.send(response.clone()));
+                // The receiver may have been dropped.
+                let _dropped = aside.map(|aside| aside.send(response.clone()));
                 Requester::Client
             }
-            Some(Call { own: Some(own), .. }) => {
-                // Whoever has given up needs no answer.
-                let _given_up = own.send(response.clone());
-                Requester::Ourselves
+            Some(PendingRequest {
+                proxy_waiter: Some(waiter),
+                ..
+            }) => {
+                // The receiver may have been dropped.
+                let _dropped = waiter.send(response.clone());
+                Requester::Proxy
             }
         }
     }
 
-    /// It is not to be answered any more; the work for it goes on until it is stopped.
+    /// Removes a request without a response. Its task, if any, is returned and continues until it is
+    /// aborted.
     pub(crate) fn cancel(&self, id: &Id) -> Option<AbortHandle> {
-        self.remove(id)?.work
+        self.remove(id)?.task
     }
 
-    /// Returns every request of the client whose answer was to come by this stream, and none of them is left.
-    pub(crate) fn end_with(&self, stream: u64) -> Vec<Box<RawValue>> {
-        let mut calls = self.lock();
-        let lost = calls.extract_if(|_, call| call.stream == Some(stream));
-        let of_client = lost.filter(|(_, call)| call.own.is_none());
-        let ids = of_client.map(|(_, call)| call.raw_id).collect();
+    /// Removes the requests that wait for a response on this stream, and returns the ids of the client's.
+    pub(crate) fn fail_stream(&self, stream: u64) -> Vec<Box<RawValue>> {
+        let mut pending = self.lock();
+        let lost = pending.extract_if(|_, request| request.stream == Some(stream));
+        let of_client = lost.filter(|(_, request)| request.proxy_waiter.is_none());
+        let ids = of_client.map(|(_, request)| request.raw_id).collect();
         self.ended.notify_waiters();
         ids
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Call>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Id, PendingRequest>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,28 +1,28 @@
-//! Our own side: lines from stdin, lines to stdout. Each has a thread of its own, because nothing
-//! can stop a read from a pipe, and a runtime would wait for it at its end.
+//! Lines from stdin and to stdout. Each has its own thread, because a blocking read of a pipe cannot be
+//! cancelled, and a runtime would wait for it when it shuts down.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-/// The longest line that is taken in.
+/// The longest line that is read, in bytes.
 pub(crate) const LONGEST_LINE: usize = 64 << 20;
-/// Says how many lines wait for whoever is slower.
-const WAITING: usize = 64;
+/// The number of lines in each queue.
+const QUEUE_LENGTH: usize = 64;
 const BUFFER: usize = 64 << 10;
 
 /// A line of stdin.
 #[derive(Debug)]
 pub(crate) enum Line {
     Whole(Bytes),
-    /// It was longer than [`LONGEST_LINE`], and is gone.
+    /// A line longer than [`LONGEST_LINE`], which was skipped.
     TooLong,
 }
 
-/// Lines of stdin, until it ends.
-pub(crate) fn input() -> mpsc::Receiver<Line> {
-    let (sender, receiver) = mpsc::channel(WAITING);
+/// Reads lines of stdin until it ends.
+pub(crate) fn read_lines() -> mpsc::Receiver<Line> {
+    let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
     std::thread::spawn(move || {
         let mut stdin = BufReader::with_capacity(BUFFER, std::io::stdin());
         while let Some(line) = next_line(&mut stdin, LONGEST_LINE) {
@@ -34,8 +34,8 @@ pub(crate) fn input() -> mpsc::Receiver<Line> {
     receiver
 }
 
-/// Returns the next line that is not empty; none at the end, or if it cannot be read any more. What comes
-/// after the last line break is a line too.
+/// Returns the next line that is not empty; none at the end or after a read error. Text after the last line
+/// break is a line too.
 fn next_line(source: &mut impl std::io::BufRead, longest: usize) -> Option<Line> {
     loop {
         let mut line = Vec::new();
@@ -59,25 +59,25 @@ fn next_line(source: &mut impl std::io::BufRead, longest: usize) -> Option<Line>
     }
 }
 
-/// Lines to stdout, and nothing else. Cloning shares it.
+/// Writes lines to stdout. Clones share the queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Output(mpsc::Sender<Bytes>);
 
 impl Output {
-    /// Returns where lines go, and what tells when the last one is written.
+    /// Starts the thread. Returns the output and a receiver that resolves when the last line is written.
     pub(crate) fn start() -> (Self, oneshot::Receiver<()>) {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let (told, written) = oneshot::channel();
+        let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
+        let (done, written) = oneshot::channel();
         std::thread::spawn(move || {
-            // A reader that is gone reads nothing: the sender learns it by the closed channel.
+            // A write error means that stdout is closed; the sender notices the closed channel.
             let _gone = write_lines(receiver);
-            let _waits = told.send(());
+            let _receiver_gone = done.send(());
         });
         (Self(sender), written)
     }
 
-    /// Writes a line. If nobody reads it, that is for [`closed`](Self::closed) to tell.
-    pub(crate) async fn line(&self, line: Bytes) {
+    /// Writes a line. Errors are ignored; [`closed`](Self::closed) reports a closed stdout.
+    pub(crate) async fn write_line(&self, line: Bytes) {
         let _closed = self.0.send(line).await;
     }
 
@@ -88,7 +88,7 @@ impl Output {
 }
 
 fn write_lines(mut lines: mpsc::Receiver<Bytes>) -> std::io::Result<()> {
-    // Not through a buffer of lines: what belongs together is written together.
+    // A plain buffer instead of a line buffer: lines that are queued together are written together.
     let mut stdout = std::io::BufWriter::with_capacity(BUFFER, std::io::stdout().lock());
     while let Some(line) = lines.blocking_recv() {
         stdout.write_all(&line)?;
@@ -116,13 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_by_line_feeds_and_empty_ones_are_none() {
+    fn lines_end_with_a_line_feed_and_empty_ones_are_skipped() {
         assert_eq!(lines(b"one\n\r\n \ntwo\r\nthree"), ["one", "two", "three"]);
         assert!(lines(b"").is_empty());
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_passed_over() {
+    fn a_line_that_is_too_long_is_skipped() {
         assert_eq!(
             lines(b"12345678\n123456789\nx\n"),
             ["12345678", "too long", "x"]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::jsonrpc::{Message, result};
+use super::jsonrpc::{Message, success_response};
 
 /// Names the subscription in each message that belongs to it.
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
@@ -33,8 +33,8 @@ struct Params {
 }
 
 impl Filter {
-    /// Reads what the request asks for; nothing if it does not say so.
-    pub(super) fn of(request: &Message) -> Self {
+    /// Reads the requested notifications; none if the request does not name any.
+    pub(super) fn from_request(request: &Message) -> Self {
         let request: Request = serde_json::from_slice(&request.line).unwrap_or_default();
         request.params.notifications
     }
@@ -67,13 +67,13 @@ impl Filter {
             ),
         ];
         all.into_iter()
-            .filter_map(|(is_wanted, kind)| is_wanted.then_some(kind))
+            .filter_map(|(is_requested, kind)| is_requested.then_some(kind))
     }
 }
 
 /// Builds the response that ends the subscription.
 pub(super) fn end(id: &RawValue) -> Bytes {
-    result(id, &json!({ "resultType": "complete", "_meta": meta(id) }))
+    success_response(id, &json!({ "resultType": "complete", "_meta": meta(id) }))
 }
 
 fn notification(method: &str, id: &RawValue, notifications: Option<Value>) -> Bytes {
@@ -96,11 +96,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_asked_for_is_announced() {
+    fn only_requested_notifications_are_acknowledged() {
         let text = r#"{"jsonrpc":"2.0","id":"s","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["x:y"]}}}"#;
-        let request = Message::read(&Bytes::from(text)).unwrap();
+        let request = Message::parse(&Bytes::from(text)).unwrap();
         let (_, id) = request.requests().pop().unwrap();
-        let filter = Filter::of(&request);
+        let filter = Filter::from_request(&request);
         let read = |line: &Bytes| serde_json::from_slice::<Value>(line).unwrap();
         let acknowledged = read(&filter.acknowledgment(&id));
         assert_eq!(

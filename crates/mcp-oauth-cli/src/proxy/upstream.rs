@@ -1,10 +1,11 @@
-//! The server's side: the session that the client has there, and what is done when it ends, the server
-//! restarts, or the network is gone.
+//! The side of the server: the client's session with it, and the recovery when the session ends, the
+//! server restarts, or the network fails.
 //!
-//! [`state`] holds how far the client has come, and [`http`] carries one message there and back.
-//! [`notification`] sends a message that gets no response, and [`retry`] says how often. [`initialize`]
-//! begins a session, [`event_stream`] opens its stream, and [`session`] leads it from its begin to its
-//! end. [`request`] is a request with its response, [`stream`] what the server says of its own accord.
+//! [`state`] holds the state of the session, and [`http`] sends one message and reads the response.
+//! [`notification`] sends a message without a response, and [`retry`] limits the retries. [`initialize`]
+//! starts a session, [`event_stream`] opens its stream, and [`session`] manages it to its end. [`request`]
+//! sends a request and waits for its response; [`stream`] receives the messages that the server sends on
+//! its own.
 
 mod event_stream;
 mod http;
@@ -16,4 +17,4 @@ mod session;
 mod state;
 mod stream;
 
-pub(super) use state::{Confirmation, Upstream};
+pub(super) use state::{InitializedAction, Upstream};

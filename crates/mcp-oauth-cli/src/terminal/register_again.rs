@@ -1,5 +1,5 @@
 //! The offer to register the client again: some servers show an error page for a client that they no
-//! longer know, and no response ever comes back.
+//! longer know, and never redirect back.
 
 use std::{
     sync::{
@@ -12,9 +12,9 @@ use std::{
 use mcp_client_oauth::platform::Clock;
 use tokio::sync::Notify;
 
-/// Says how long a response may take before the offer is made.
+/// The time without a response after which the offer is made.
 const AFTER: Duration = Duration::from_secs(20);
-/// Holds what accepts the offer, with Enter.
+/// The key that accepts the offer, with Enter.
 const KEY: &str = "r";
 
 /// The offer of one login. It is made once.
@@ -41,7 +41,7 @@ impl RegisterAgain {
         *self.opened_at() = Some(self.clock.now());
     }
 
-    /// Returns when the offer is to be made. The future may be dropped and begun again.
+    /// Returns when the offer is due. The future may be dropped and called again.
     pub(super) async fn is_due(&self) {
         let opened_at = *self.opened_at();
         let (Some(opened_at), false) = (opened_at, self.is_made.load(Ordering::Relaxed)) else {
@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// A clock that a sleep moves by its length, up to a limit at which time stands still.
+    /// A clock that advances by each sleep, up to a limit.
     #[derive(Debug)]
     struct Until(Mutex<Duration>, Duration);
 
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_offer_waits_for_the_whole_time_however_often_the_wait_begins() {
+    async fn the_offer_waits_the_whole_time_even_if_the_wait_is_restarted() {
         let clock = Until::seconds(19);
         let offer = RegisterAgain::new(clock.clone());
         offer.opened();

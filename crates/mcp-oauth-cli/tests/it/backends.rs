@@ -1,52 +1,54 @@
 //! `backends`: what is there, which one is used, and why.
 
-use crate::support::{Home, dead_port, snapshot};
+use crate::support::{Home, snapshot, unused_port};
 
 #[tokio::test]
-async fn every_kind_is_listed_with_what_it_lacks() {
+async fn every_store_is_listed_with_its_availability() {
     let home = Home::new().await;
-    let said = home.run(&["backends"]).await.succeeded();
+    let output = home.run(&["stores"]).await.succeeded();
     for kind in ["keychain", "file", "memory", "vault"] {
-        said.says(&format!("{kind}  "));
+        output.says(&format!("{kind}  "));
     }
-    said.says("not available: none is named: export VAULT_ADDR=")
-        .says("chosen by MCP_OAUTH_DATA_DIR")
+    output
+        .says("not available: no Vault address configured: export VAULT_ADDR=")
+        .says("set by MCP_OAUTH_DATA_DIR")
         .says(&home.data().join("tokens").display().to_string());
     if cfg!(target_os = "linux") {
-        said.says("not available: none answers")
-            .says("a key file, because no keychain answers");
+        output
+            .says("not available: no keychain responds")
+            .says("a key file, because no keychain is available");
     }
-    let document = home.run(&["backends", "--json"]).await.succeeded().json();
-    let kinds = document["backends"].as_array().unwrap();
+    let document = home.run(&["stores", "--json"]).await.succeeded().json();
+    let kinds = document["stores"].as_array().unwrap();
     let kind = |name: &str| kinds.iter().find(|kind| kind["name"] == name).unwrap();
     assert_eq!(kinds.len(), 4, "{kinds:#?}");
     assert_eq!(kind("file")["available"], true);
     assert_eq!(kind("vault")["available"], false);
-    assert_eq!(document["chosen"], "file");
-    assert!(snapshot(&home.data()).is_empty(), "something was made");
+    assert_eq!(document["selected"], "file");
+    assert!(snapshot(&home.data()).is_empty(), "a file was created");
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_fit_what_was_asked_for_is_a_problem() {
+async fn a_store_that_contradicts_the_request_is_a_problem() {
     let home = Home::new().await;
     let url = home.url();
     home.login(&["notes", &url, "--store", "file"])
         .await
         .succeeded();
-    let said = home.run(&["backends"]).await.succeeded();
-    said.says("* file").says("with a key file: ");
-    assert!(!said.stdout.contains("problem"), "{said:?}");
+    let output = home.run(&["stores"]).await.succeeded();
+    output.says("* file").says("with a key file: ");
+    assert!(!output.stdout.contains("problem"), "{output:?}");
     for (variable, value) in [
         ("MCP_OAUTH_PASSWORD", "planted"),
         ("MCP_OAUTH_STORE", "keychain"),
         ("MCP_OAUTH_STORE", "unknown:"),
     ] {
-        let said = home
-            .run_with(variable, value, &["backends"])
+        let output = home
+            .run_with(variable, value, &["stores"])
             .await
             .succeeded();
-        said.says("problem");
-        assert!(!said.stdout.contains("planted"));
+        output.says("problem");
+        assert!(!output.stdout.contains("planted"));
         home.run_with(variable, value, &["token", "notes"])
             .await
             .ended(1);
@@ -54,19 +56,21 @@ async fn a_store_that_does_not_fit_what_was_asked_for_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_vault_that_is_not_there_is_said_in_time() {
+async fn an_unreachable_vault_is_reported_without_a_long_wait() {
     let home = Home::new().await;
-    let address = format!("http://127.0.0.1:{}", dead_port());
+    let address = format!("http://127.0.0.1:{}", unused_port());
     let variables = [("VAULT_ADDR", address.as_str()), ("VAULT_TOKEN", "planted")];
-    let said = home.run_in(&variables, &["backends"]).await.succeeded();
-    said.says("* file").says(&format!("the vault at {address}"));
+    let output = home.run_in(&variables, &["stores"]).await.succeeded();
+    output
+        .says("* file")
+        .says(&format!("the vault at {address}"));
     let store = [&variables[..], &[("MCP_OAUTH_STORE", "vault")]].concat();
     let document = home
-        .run_in(&store, &["backends", "--json"])
+        .run_in(&store, &["stores", "--json"])
         .await
         .succeeded();
     let document = document.json();
-    assert_eq!(document["chosen"], "vault");
+    assert_eq!(document["selected"], "vault");
     assert!(document["problem"].as_str().unwrap().contains("no answer"));
     assert!(!document.to_string().contains("planted"));
 }

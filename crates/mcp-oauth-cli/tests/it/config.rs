@@ -1,4 +1,4 @@
-//! `config`: what applications need, and their files.
+//! `config`: the configuration of applications, and their files.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ const JSON_APPS: [(&str, &str, &str); 6] = [
     ("gemini", "mcpServers", ".gemini/settings.json"),
 ];
 
-/// What runs the proxy: the directory that the environment of these tests names goes along.
+/// Returns the arguments of the proxy: the data directory of the test's environment is among them.
 fn arguments(home: &Home, more: &[&str]) -> Value {
     let data = home.data().display().to_string();
     json!([&["proxy", "notes", "--data-dir", &data], more].concat())
@@ -56,28 +56,28 @@ async fn each_application_gets_a_server_that_runs() {
         .says("args = [\"proxy\", \"notes\", \"--data-dir\", ");
 }
 
-/// Where an application has its file, which on macOS is where Claude and VS Code look.
+/// Returns the file of an application. On macOS, Claude and VS Code use another directory.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
-fn usual_place(home: &Home, place: &str) -> std::path::PathBuf {
-    let is_of_home = place.starts_with('.');
-    if cfg!(target_os = "macos") && !is_of_home {
-        return home.path("Library/Application Support").join(place);
+fn default_file(home: &Home, file: &str) -> std::path::PathBuf {
+    let is_in_home = file.starts_with('.');
+    if cfg!(target_os = "macos") && !is_in_home {
+        return home.path("Library/Application Support").join(file);
     }
-    home.path(place)
+    home.path(file)
 }
 
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 #[tokio::test]
-async fn a_file_is_changed_and_the_old_one_is_kept() {
+async fn a_configuration_is_written_and_the_old_file_is_kept_as_backup() {
     let home = Home::logged_in().await;
-    for (app, member, place) in JSON_APPS {
-        let place = usual_place(&home, place);
+    for (app, member, file) in JSON_APPS {
+        let file = default_file(&home, file);
         let typed = ["config", "notes", "--for", app, "--write"];
-        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         let before = format!(r#"{{"z": 1.50, "{member}": {{"b": {{}}}}, "a": 1}}"#);
-        home.file(&place, &before);
+        home.file(&file, &before);
         home.run(&typed).await.succeeded();
-        let text = std::fs::read_to_string(&place).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
         assert!(
             text.contains("\"z\": 1.50") && text.find("\"z\"") < text.find("\"a\""),
             "{text}"
@@ -85,11 +85,11 @@ async fn a_file_is_changed_and_the_old_one_is_kept() {
         let written: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(written[member]["notes"]["args"], arguments(&home, &[]));
         assert_eq!(written[member]["b"], json!({}));
-        let backup = format!("{}.bak", place.display());
+        let backup = format!("{}.bak", file.display());
         assert_eq!(std::fs::read_to_string(backup).unwrap(), before);
-        // Once more changes nothing, so there is nothing to keep.
+        // Writing it again changes nothing, so there is no new backup.
         let again = home.run(&typed).await.succeeded();
-        assert_eq!(std::fs::read_to_string(&place).unwrap(), text);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
         assert!(!again.stdout.contains(".bak"), "{}", again.stdout);
     }
     home.run(&["config", "notes", "--for", "codex", "--write"])
@@ -100,7 +100,7 @@ async fn a_file_is_changed_and_the_old_one_is_kept() {
 }
 
 #[tokio::test]
-async fn codex_gets_a_name_that_it_takes() {
+async fn codex_gets_a_name_that_it_accepts() {
     let home = Home::new().await;
     home.login(&["my.notes", &home.url()]).await.succeeded();
     let typed = ["config", "my.notes", "--for", "codex"];
@@ -111,7 +111,7 @@ async fn codex_gets_a_name_that_it_takes() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_understood_is_left_as_it_is() {
+async fn a_configuration_that_does_not_parse_is_left_unchanged() {
     let home = Home::logged_in().await;
     let file = home.file("settings.json", "{ // mine\n  \"a\": 'b'\n}");
     let before = snapshot(&home.path(""));
@@ -145,7 +145,7 @@ async fn comments_in_a_file_stay() {
 }
 
 #[tokio::test]
-async fn what_chooses_the_tokens_now_chooses_them_there() {
+async fn options_and_variables_are_copied_to_the_configuration() {
     let home = Home::logged_in().await;
     let authority = home.file("authority.pem", AUTHORITY);
     let network = ["--ca-cert", &authority];
@@ -159,7 +159,7 @@ async fn what_chooses_the_tokens_now_chooses_them_there() {
         ("ALL_PROXY", "http://user:planted@127.0.0.1:1"),
     ];
     let warned = home.run_in(&set, &typed[..4]).await.succeeded();
-    warned.says("these variables too, which are set here: MCP_OAUTH_PASSWORD, ALL_PROXY");
+    warned.says("these variables in its environment, as they are set here: MCP_OAUTH_PASSWORD, ALL_PROXY");
     assert!(!warned.stdout.contains("planted"));
     let entry = &warned.json()["mcpServers"]["notes"];
     assert_eq!(entry["env"]["HTTPS_PROXY"], "http://127.0.0.1:1");
@@ -172,9 +172,9 @@ async fn what_chooses_the_tokens_now_chooses_them_there() {
         .ended(2);
 }
 
-/// Codex passes on `HOME`, `LC_CTYPE` and `PATH`, and the SDKs little more.
+/// Codex passes `HOME`, `LC_CTYPE` and `PATH` to a server, and the SDKs little more.
 #[tokio::test]
-async fn a_proxy_finds_its_names_in_an_environment_that_has_nothing() {
+async fn a_proxy_finds_its_servers_with_almost_no_environment() {
     let home = Home::new().await;
     let directories = ["XDG_CONFIG_HOME", "XDG_DATA_HOME"].map(|name| (name, home.path(name)));
     let in_them = |command: &mut tokio::process::Command| {
@@ -202,6 +202,6 @@ async fn a_proxy_finds_its_names_in_an_environment_that_has_nothing() {
     }
     proxy.args(texts(&entry["args"]));
     let mut app = App::run(proxy);
-    app.shake_hands().await;
-    assert_eq!(sum(&app.ask(&add(1)).await), Some(2));
+    app.handshake().await;
+    assert_eq!(sum(&app.request(&add(1)).await), Some(2));
 }

@@ -1,4 +1,4 @@
-//! An aborted command leaves no core dump (H151).
+//! An aborted command leaves no core dump (`docs/hostile.md` H151).
 
 #![cfg(target_os = "linux")]
 
@@ -9,10 +9,10 @@ use std::{
 
 use crate::support::{Home, Running};
 
-/// What a shell runs first, so that a dump is made of whatever can be dumped.
+/// The shell script that allows core dumps and then runs the command.
 const NO_LIMIT: &str = "ulimit -c $(ulimit -H -c); exec \"$0\" \"$@\"";
 
-/// Whether this system makes dumps at all: in a container it may not.
+/// Returns whether this system writes core dumps: a container may not.
 fn dumps_are_made(home: &Home) -> bool {
     let mut other = Command::new("sh");
     other.args(["-c", NO_LIMIT, "sh", "-c", "kill -ABRT $$"]);

@@ -1,4 +1,4 @@
-//! Logins that the server declines in ways of its own: what the user reads, and the exit code.
+//! Logins that the server declines in an unusual way: the message to the user, and the exit code.
 
 use mcp_oauth_testbed::{Fault, Testbed, test_user};
 
@@ -6,7 +6,7 @@ use crate::support::{Home, Running};
 
 /// RFC 9207 §2.4: django-oauth-toolkit and Canaille promise `iss` and leave it out of errors.
 #[tokio::test]
-async fn a_consent_that_is_declined_without_iss_says_why_and_ends_like_a_refused_login() {
+async fn a_denial_without_iss_is_explained_and_exits_like_a_denied_login() {
     let fault = Fault::CallbackWithoutIss;
     let home = Home::with(Testbed::builder().fault(fault)).await;
     let url = home.url();
@@ -25,7 +25,7 @@ async fn a_consent_that_is_declined_without_iss_says_why_and_ends_like_a_refused
 
 /// Figma's registration endpoint, October 2026.
 #[tokio::test]
-async fn a_vendor_that_admits_clients_by_list_is_shown_and_named() {
+async fn a_vendor_with_a_client_allowlist_is_reported() {
     let fault = Fault::Status {
         path: "/register".to_owned(),
         status: 403,
@@ -38,7 +38,7 @@ async fn a_vendor_that_admits_clients_by_list_is_shown_and_named() {
     let refused = home.run(&["login", "notes", &url]).await.ended(1);
     refused
         .says("(HTTP 403: Forbidden)")
-        .says("the vendor may admit only clients on its own list")
+        .says("the server may accept only clients on an allow list")
         .says("--client-id ID");
     assert!(!refused.stderr.contains("by hand"), "{refused:?}");
 }

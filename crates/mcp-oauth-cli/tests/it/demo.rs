@@ -1,9 +1,9 @@
-//! `demo`, on a machine without a display.
+//! `demo`, on a system without a display.
 
 use crate::support::Home;
 
 #[tokio::test]
-async fn the_demo_proves_every_step_without_a_display() {
+async fn the_demo_checks_every_step_without_a_display() {
     let home = Home::new().await;
     let shown = home.run(&["demo", "--no-browser"]).await.succeeded();
     for step in [
@@ -15,14 +15,14 @@ async fn the_demo_proves_every_step_without_a_display() {
         "5. Store",
         "6. Use",
         "7. Expiry",
-        "8. Refusal",
+        "8. Rejection",
         "9. Step-up",
         "10. Logout",
         "no token is in any file in plain text",
         "20 callers with an expired token caused one refresh",
         "the refresh token was rotated",
-        "the server refused the revoked token",
-        "a refused token was healed by one refresh",
+        "the server rejected the revoked token",
+        "a rejected token was replaced by one refresh",
         "the server has revoked the tokens",
         "the record is gone from the store",
     ] {
@@ -41,7 +41,7 @@ async fn the_demo_presses_approve_itself_where_there_is_no_display() {
     let document = shown.json();
     assert_eq!(document["ok"], true);
     assert!(
-        document["proved"].as_array().unwrap().len() > 20,
+        document["checks"].as_array().unwrap().len() > 20,
         "{document}"
     );
 }

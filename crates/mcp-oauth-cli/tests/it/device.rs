@@ -1,4 +1,4 @@
-//! `login` with a code that a person enters on another device.
+//! `login` with a code that the user enters on another device.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use mcp_oauth_testbed::{Builder, Fault, Peer, Testbed, test_user};
 
 use crate::support::{Home, Output, Running, bounded};
 
-/// The polls come one second apart.
+/// Returns a testbed with the device flow and a poll interval of one second.
 pub(crate) fn devices() -> Builder {
     Testbed::builder()
         .device_authorization(true)
@@ -14,7 +14,7 @@ pub(crate) fn devices() -> Builder {
         .fault(Fault::DeviceField("interval".to_owned(), 1.into()))
 }
 
-/// `login …`, with a person who enters the code on another device.
+/// Runs `login …`, and enters the code as a user on another device does.
 async fn entered(home: &Home, arguments: &[&str], approves: bool) -> Output {
     let arguments = [&["login"], arguments].concat();
     let mut running = Running::start(home.command(&arguments), "").await;
@@ -40,12 +40,12 @@ async fn a_code_that_is_entered_on_another_device_logs_in() {
         .says(&format!(
             "To log in at {issuer}, open this URL in a browser on any device:"
         ))
-        .says("If the page shows another one, confirm nothing.");
+        .says("If the page shows another code, do not confirm it.");
     assert!(!login.stderr.contains('\u{1b}'), "plain when piped");
     home.run(&["tools", "notes"]).await.succeeded();
     let names = std::fs::read_to_string(home.data().join("servers.json")).unwrap();
     assert!(names.contains(r#""way": "device""#), "{names}");
-    // The name remembers it.
+    // The device flow is remembered with the name.
     entered(&home, &["notes", "--force"], true)
         .await
         .succeeded();
@@ -53,13 +53,13 @@ async fn a_code_that_is_entered_on_another_device_logs_in() {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn without_a_display_a_code_is_shown_where_the_server_gives_one() {
+async fn without_a_display_the_device_flow_is_used_where_supported() {
     let home = Home::with(devices()).await;
     entered(&home, &["notes", &home.url(), "--json"], true)
         .await
         .succeeded()
         .says("No browser can be opened here, so a code is shown");
-    // Whoever asks for a URL to open gets one.
+    // `--no-browser` requests a URL.
     home.login(&["notes", "--force", "--no-browser"])
         .await
         .succeeded();
@@ -71,7 +71,7 @@ async fn without_a_display_a_code_is_shown_where_the_server_gives_one() {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn without_a_display_a_server_without_codes_is_asked_once_who_it_is() {
+async fn without_a_display_metadata_is_requested_once() {
     let home = Home::new().await;
     let login = home.login(&["notes", &home.url()]).await.succeeded();
     login.says("open this URL in a browser");
@@ -85,7 +85,7 @@ async fn without_a_display_a_server_without_codes_is_asked_once_who_it_is() {
 }
 
 #[tokio::test]
-async fn who_denies_the_code_is_heard() {
+async fn a_denied_device_code_exits_as_denied() {
     let home = Home::with(devices()).await;
     let url = home.url();
     let denied = entered(&home, &["notes", &url, "--device", "--json"], false)
@@ -95,7 +95,7 @@ async fn who_denies_the_code_is_heard() {
 }
 
 #[tokio::test]
-async fn a_code_that_nobody_enters_expires() {
+async fn a_device_code_that_is_not_entered_expires() {
     let brief = devices().fault(Fault::DeviceField("expires_in".to_owned(), 1.into()));
     let home = Home::with(brief).await;
     let url = home.url();
@@ -108,21 +108,21 @@ async fn a_code_that_nobody_enters_expires() {
 }
 
 #[tokio::test]
-async fn a_server_that_gives_no_codes_is_said_to_be_one() {
+async fn a_server_without_device_flow_is_reported() {
     let home = Home::new().await;
     let refused = home
         .run(&["login", "notes", &home.url(), "--device"])
         .await
         .ended(1);
-    refused.says("no way to log in works").says(&format!(
+    refused.says("no supported grant works").says(&format!(
         "hint: log in with a browser: mcp-oauth login notes {}\n",
         home.url()
     ));
 }
 
-/// H175.
+/// `docs/hostile.md` H175.
 #[tokio::test]
-async fn a_page_on_another_host_is_warned_of() {
+async fn a_verification_page_on_another_host_prints_a_warning() {
     let home = Home::with(devices()).await;
     let real = format!("{}/device", home.testbed.issuer());
     let elsewhere = real.replace("127.0.0.1", "localhost");
@@ -143,9 +143,9 @@ async fn a_page_on_another_host_is_warned_of() {
     login.says("is not the host of the authorization server");
 }
 
-/// H179.
+/// `docs/hostile.md` H179.
 #[tokio::test]
-async fn a_server_that_gives_nothing_but_codes_is_not_obeyed_unasked() {
+async fn a_server_with_device_flow_only_needs_the_device_flag() {
     let home = Home::with(devices()).await;
     let member = "authorization_endpoint".to_owned();
     home.testbed.set_fault(Fault::MetadataWithout(member));

@@ -6,7 +6,7 @@ use mcp_oauth_testbed::{Builder, Fault, Testbed};
 
 use crate::support::{Home, snapshot};
 
-/// Logins end as they begin.
+/// Returns a testbed with access tokens that expire immediately.
 fn short() -> Builder {
     Testbed::builder().access_token_lifetime(Duration::ZERO)
 }
@@ -15,7 +15,7 @@ fn dead() -> Builder {
     short().issue_refresh_tokens(false)
 }
 
-/// Where a login is listed with that status.
+/// Returns the listed status of a login.
 async fn status(home: &Home, name: &str) -> Option<String> {
     let list = home.run(&["list", "--json"]).await.succeeded().json();
     let servers = list["servers"].as_array().unwrap();
@@ -24,7 +24,7 @@ async fn status(home: &Home, name: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn only_logins_that_are_good_for_nothing_are_cleared() {
+async fn only_logins_without_a_usable_token_are_cleared() {
     let home = Home::with(dead()).await;
     home.login(&["dead", &home.url()]).await.succeeded();
     home.run(&["login", "too", &home.url()]).await;
@@ -48,11 +48,12 @@ async fn only_logins_that_are_good_for_nothing_are_cleared() {
     assert_eq!(status(&home, "dead").await.unwrap(), "expired");
     assert_eq!(status(&home, "refreshable").await.unwrap(), "refreshable");
 
-    let said = home.run(&["clear", "--expired"]).await.succeeded();
-    said.says("the expired tokens of dead")
+    let output = home.run(&["prune"]).await.succeeded();
+    output
+        .says("the expired login of dead")
         .says("work, ")
         .says(&format!("{} (work)", home.url()));
-    assert_eq!(said.stdout.lines().count(), 2, "{said:?}");
+    assert_eq!(output.stdout.lines().count(), 2, "{output:?}");
     for (name, is) in [
         ("dead", "logged_out"),
         ("work", "logged_out"),
@@ -63,48 +64,57 @@ async fn only_logins_that_are_good_for_nothing_are_cleared() {
         assert_eq!(status(&home, name).await.unwrap(), is, "{name}");
     }
     let before = snapshot(&home.data());
-    let again = home.run(&["clear", "--expired"]).await.succeeded();
+    let again = home.run(&["prune"]).await.succeeded();
     again.says("No login has expired");
     assert!(snapshot(&home.data()) == before);
 }
 
 #[tokio::test]
-async fn a_damaged_login_is_named_and_left() {
+async fn a_corrupt_login_is_reported_and_left_unchanged() {
     let home = Home::with(dead()).await;
     home.login(&["notes", &home.url()]).await.succeeded();
     let record = crate::stores::record(&home);
     let mut bytes = std::fs::read(&record).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     home.file(record.strip_prefix(home.path("")).unwrap(), &bytes);
-    let said = home
+    let output = home
         .run(&["clear", "--expired", "--json"])
         .await
         .succeeded();
-    said.says(&record.display().to_string());
-    let document = said.json();
+    output.says(&record.display().to_string());
+    let document = output.json();
     assert_eq!(document["unreadable"][0]["names"][0], "notes");
-    assert_eq!(document["forgotten"], serde_json::json!([]));
+    assert_eq!(document["removed"], serde_json::json!([]));
     assert_eq!(std::fs::read(&record).unwrap(), bytes, "left as it is");
 }
 
 #[tokio::test]
-async fn one_server_or_the_expired_ones_are_named_and_not_both() {
+async fn clear_takes_one_server_or_the_expired_ones() {
     let home = Home::logged_in().await;
     for wrong in [
         &["clear"][..],
         &["clear", "notes", "--expired"],
         &["clear", "--expired", "--account", "work"],
-        &["clear", "--expired", "--forget-name"],
+        &["clear", "--expired", "--remove-name"],
     ] {
         home.run(wrong).await.ended(2);
     }
     home.run(&["token", "notes"]).await.succeeded();
 }
 
-/// The command waits for the lock, behind which the login becomes a good one.
+#[tokio::test]
+async fn clear_expired_is_an_alias_of_prune() {
+    let home = Home::with(dead()).await;
+    home.login(&["dead", &home.url()]).await.succeeded();
+    let output = home.run(&["clear", "--expired"]).await.succeeded();
+    output.says("the expired login of dead");
+    assert_eq!(status(&home, "dead").await.unwrap(), "logged_out");
+}
+
+/// The login becomes valid while the command waits for its lock.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_login_that_was_made_in_between_is_kept() {
+async fn a_login_made_while_waiting_for_the_lock_is_kept() {
     use mcp_client_oauth::TokenStore;
 
     use crate::support::{Running, bounded};
@@ -116,7 +126,7 @@ async fn a_login_that_was_made_in_between_is_kept() {
     let key = store.keys().await.unwrap().remove(0);
     let mut lock = store.lock(&key).await.unwrap();
 
-    let running = Running::start(home.command(&["clear", "--expired"]), "").await;
+    let running = Running::start(home.command(&["prune"]), "").await;
     let descriptors = format!("/proc/{}/fd", running.child.id().unwrap());
     let locks = directory.join("locks");
     let waits = || {

@@ -1,13 +1,13 @@
-//! Every command that a hint proposes is executed, as it was printed, in the situation that prints it.
+//! Each command of a hint is executed as it was printed, in the situation that prints it.
 //!
-//! Not executed, with the reason: hints without a command; `vault …`, a program of others;
-//! `--allow-http` and the name of a host elsewhere, which would leave loopback; what trusts the records of
-//! a Vault (`vault.rs` runs one).
+//! Not executed, with the reason: hints without a command; `vault …`, which is another program;
+//! `--allow-http` and the name of another host, which would leave loopback; hints about records in a Vault
+//! (`vault.rs` runs one).
 
 use std::path::Path;
 
 use mcp_oauth_testbed::{
-    Builder, DpopPolicy, Fault, Legacy, Machine, Peer, PrmForm, Testbed, test_user,
+    Builder, ConfidentialClient, DpopPolicy, Fault, Legacy, Peer, PrmForm, Testbed, test_user,
 };
 use serde_json::json;
 
@@ -38,24 +38,24 @@ fn commands(failed: &Output) -> Vec<String> {
     starts.map(command).collect()
 }
 
-/// How a proposed command is run.
+/// The options for running a proposed command.
 #[derive(Clone, Copy, Default)]
 struct Paste<'a> {
-    /// What the user writes for the words in capitals.
+    /// The values for the placeholders in capitals.
     fill: &'a [(&'a str, &'a str)],
     variables: &'a [(&'a str, &'a str)],
-    /// What the user types.
+    /// The text on stdin.
     stdin: &'a str,
 }
 
 /// Runs a command as a user pastes it into a shell, and approves where a browser or a code is shown.
 async fn paste(home: &Home, line: &str, how: Paste<'_>) -> Output {
-    let filled = line.split(' ').map(|word| {
+    let filled = line.split(' ').map(|part| {
         let fill = how
             .fill
             .iter()
-            .find(|(placeholder, _)| *placeholder == word);
-        fill.map_or(word, |(_, value)| *value)
+            .find(|(placeholder, _)| *placeholder == part);
+        fill.map_or(part, |(_, value)| *value)
     });
     let filled = filled.collect::<Vec<_>>().join(" ");
     let own = Path::new(env!("CARGO_BIN_EXE_mcp-oauth")).parent().unwrap();
@@ -82,10 +82,10 @@ async fn paste(home: &Home, line: &str, how: Paste<'_>) -> Output {
 /// A login that fails, what its hint says, and what the user does about it.
 struct Row<'a> {
     builder: Builder,
-    /// What is typed after `login notes URL`.
+    /// The arguments after `login notes URL`.
     typed: &'a [&'a str],
     does: Does,
-    /// How the hint begins.
+    /// The start of the hint.
     lead: &'a str,
     how: Paste<'a>,
 }
@@ -189,7 +189,7 @@ async fn hints_about_the_server_lead_to_a_login() {
             },
             ..Row::default()
         },
-        refused_registration(403, "the vendor may admit only clients on its own list: "),
+        refused_registration(403, "the server may accept only clients on an allow list: "),
         refused_registration(404, "if it happens again, register a client there, then: "),
         Row {
             builder: Testbed::builder().legacy(Legacy::Metadata),
@@ -274,7 +274,7 @@ async fn hints_about_the_method_of_the_login_lead_to_one() {
         },
         Row {
             builder: with([metadata("authorization_endpoint")])
-                .machine(Machine::with_secret("robot", "planted-secret")),
+                .confidential_client(ConfidentialClient::with_secret("robot", "planted-secret")),
             lead: "if the server has given you a client: ",
             how: Paste {
                 fill: &[("ID", "robot")],
@@ -289,7 +289,7 @@ async fn hints_about_the_method_of_the_login_lead_to_one() {
 }
 
 #[tokio::test]
-async fn a_code_that_has_expired_is_followed_by_another_one() {
+async fn an_expired_device_code_is_replaced_by_another() {
     let brief = devices().fault(Fault::DeviceField("expires_in".to_owned(), 1.into()));
     let home = Home::with(brief).await;
     let url = home.url();
@@ -306,7 +306,7 @@ async fn a_code_that_has_expired_is_followed_by_another_one() {
 }
 
 #[tokio::test]
-async fn a_busy_port_is_left() {
+async fn a_busy_port_is_replaced_by_a_free_one() {
     let home = Home::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -320,7 +320,7 @@ async fn a_busy_port_is_left() {
 
 /// `--force` registers again, which a client that the user registered cannot be.
 #[tokio::test]
-async fn a_login_of_an_own_client_that_timed_out_keeps_its_port() {
+async fn a_login_of_a_preregistered_client_keeps_its_port_after_a_timeout() {
     let home = Home::with(Testbed::builder().client("me", None)).await;
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port().to_string();
@@ -341,9 +341,9 @@ async fn a_login_of_an_own_client_that_timed_out_keeps_its_port() {
     login.says(&callback);
 }
 
-/// What the server refuses is changed by options that its words name.
+/// The error of the server tells the user which option to change, so the hint names the help.
 #[tokio::test]
-async fn a_refusal_without_a_remedy_of_its_own_repeats_the_login() {
+async fn an_unknown_refusal_gets_the_login_command_again() {
     let home = Home::with(with([Fault::CallbackError {
         error: "invalid_request".to_owned(),
         description: None,
@@ -370,9 +370,9 @@ async fn a_refusal_without_a_remedy_of_its_own_repeats_the_login() {
         .succeeded();
 }
 
-/// What a name remembers is forgotten where it stands in the way.
+/// A stored DPoP requirement that the server cannot meet is removed by the proposed command.
 #[tokio::test]
-async fn a_remembered_requirement_is_dropped() {
+async fn a_remembered_dpop_requirement_can_be_removed() {
     let builder = Testbed::builder().dpop(DpopPolicy::Offered);
     let home = Home::with(builder).await;
     home.login(&["notes", &home.url(), "--dpop"])
@@ -405,7 +405,7 @@ async fn another_issuer_gets_another_client() {
     home.testbed
         .set_fault(Fault::PrmField("authorization_servers".to_owned(), issuers));
     let refused = home.run(&["login", "notes", "--force"]).await.ended(1);
-    refused.says("hint: get a client id of the new issuer, then: ");
+    refused.says("hint: get a client ID of the new issuer, then: ");
     let how = Paste {
         fill: &[("ID", "new")],
         ..Paste::default()
@@ -427,7 +427,7 @@ async fn another_url_of_the_same_server_is_proposed() {
     ] {
         let home = Home::with(Testbed::builder().prm_at(form)).await;
         let refused = home.run(&["login", "notes", &typed(&home)]).await.ended(1);
-        refused.says("hint: the server names another URL for itself: ");
+        refused.says("hint: the server gives another URL as its own: ");
         let proposed = commands(&refused);
         assert_eq!(proposed, [format!("mcp-oauth login notes {}", home.url())]);
         paste(&home, &proposed[0], Paste::default())
@@ -438,7 +438,7 @@ async fn another_url_of_the_same_server_is_proposed() {
 }
 
 #[tokio::test]
-async fn a_url_elsewhere_that_a_server_names_is_in_no_command() {
+async fn a_url_of_another_host_from_a_server_is_in_no_command() {
     for named in [
         "https://evil.example/mcp",
         "http://127.0.0.1:1/mcp",
@@ -447,7 +447,7 @@ async fn a_url_elsewhere_that_a_server_names_is_in_no_command() {
         let other = Fault::PrmField("resource".to_owned(), named.into());
         let home = Home::with(with([other])).await;
         let refused = home.run(&["login", "notes", &home.url()]).await.ended(1);
-        refused.says("hint: this is a fault of the server");
+        refused.says("hint: contact the operator of the server");
         assert!(commands(&refused).is_empty(), "{refused:#?}");
     }
 }
@@ -459,12 +459,12 @@ async fn https_to_a_port_of_plain_http_names_the_cause_and_the_url() {
     let refused = home.run(&["login", "notes", &url]).await.ended(1);
     refused
         .says("the server does not speak TLS at this port")
-        .says("hint: if the server on this machine is on plain http: ");
+        .says("hint: if the server on this machine has no TLS: ");
     assert!(!refused.stderr.contains("corrupt"), "{refused:#?}");
     paste(&home, &commands(&refused)[0], Paste::default())
         .await
         .succeeded();
-    // By a URL alone, too.
+    // Also by a URL without a name.
     let refused = home.run(&["token", &url]).await.ended(3);
     assert_eq!(commands(&refused), [format!("mcp-oauth login {url}")]);
     let refused = home.run(&["login", &url]).await.ended(1);
@@ -475,14 +475,14 @@ async fn https_to_a_port_of_plain_http_names_the_cause_and_the_url() {
 }
 
 #[tokio::test]
-async fn a_path_where_no_mcp_server_is_is_not_called_an_old_server() {
+async fn a_path_without_an_mcp_server_is_not_reported_as_legacy() {
     let home = Home::with(Testbed::builder().prm_at(PrmForm::PathOnly)).await;
     let url = home.url().replace("/mcp", "/wrong");
     let refused = home.run(&["login", "notes", &url]).await.ended(1);
     refused
         .says("no MCP server responds at ")
         .says("(HTTP 404)")
-        .says("hint: this is no MCP server: check the URL");
+        .says("hint: check the URL");
     assert!(!refused.stderr.contains("--legacy"), "{refused:#?}");
     let document = home.run(&["login", "notes", &url, "--json"]).await.json();
     assert_eq!(document["error"]["code"], "not_mcp");
@@ -498,9 +498,9 @@ async fn a_path_where_no_mcp_server_is_is_not_called_an_old_server() {
 }
 
 #[tokio::test]
-async fn a_name_with_a_typing_error_is_corrected() {
+async fn a_misspelt_name_gets_a_suggestion() {
     let home = Home::logged_in().await;
-    for command in ["token", "get", "tools", "test", "refresh", "logout"] {
+    for command in ["token", "show", "tools", "test", "refresh", "logout"] {
         let unknown = home.run(&[command, "nots"]).await.ended(2);
         unknown.says("did you mean `notes`?");
         let proposed = commands(&unknown);
@@ -509,7 +509,7 @@ async fn a_name_with_a_typing_error_is_corrected() {
             .await
             .succeeded();
     }
-    // Of a login it may be a new name without its URL.
+    // For `login`, the name may be a new one without its URL.
     let unknown = home.run(&["login", "nots"]).await.ended(2);
     let [near, new] = &commands(&unknown)[..] else {
         panic!("{unknown:#?}");
@@ -521,7 +521,7 @@ async fn a_name_with_a_typing_error_is_corrected() {
     };
     paste(&home, new, how).await.succeeded();
     home.run(&["token", "nots"]).await.succeeded();
-    // What goes with a request may be secret, so it is not repeated.
+    // The arguments of a request may be secret, so they are not repeated.
     let unknown = home
         .run(&["request", "nost", "notes", "-H", "X: planted"])
         .await;
@@ -531,9 +531,9 @@ async fn a_name_with_a_typing_error_is_corrected() {
     assert_eq!(asked, 0);
 }
 
-/// What was typed for every command goes along, to where the login is.
+/// Hints repeat the global options, so that they use the same data directory.
 #[tokio::test]
-async fn the_options_of_every_command_go_along() {
+async fn the_global_options_are_repeated_in_hints() {
     let home = Home::new().await;
     let directory = home.path("another place").display().to_string();
     let url = home.url();
@@ -549,12 +549,12 @@ async fn the_options_of_every_command_go_along() {
     paste(&home, next.unwrap(), Paste::default())
         .await
         .succeeded();
-    assert!(!home.data().exists(), "nothing is at the usual place");
+    assert!(!home.data().exists(), "the default directory is empty");
 }
 
-/// Neither is tried: it would leave this machine.
+/// No request is sent: it would leave this machine.
 #[tokio::test]
-async fn plain_http_elsewhere_is_proposed_for_a_private_network_alone() {
+async fn a_plaintext_http_hint_names_private_networks_only() {
     let home = Home::new().await;
     let url = "http://mcp-server.example:8080/mcp";
     let expected = format!("mcp-oauth login x {url} --allow-http");

@@ -1,13 +1,13 @@
-//! The way of a person: log in, look, use, leave.
+//! The usual commands in their order: log in, list, use, log out.
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::{Answers, Peer, Testbed, Wire};
+use mcp_oauth_testbed::{Peer, ProtocolEra, ResponseForm, Testbed};
 
 use crate::support::{Home, bounded};
 
 #[tokio::test]
-async fn a_login_is_listed_shown_used_refreshed_and_given_back() {
+async fn a_login_is_listed_shown_used_refreshed_and_revoked() {
     let home = Home::new().await;
     let login = home.login(&["notes", &home.url()]).await.succeeded();
     login
@@ -21,7 +21,7 @@ async fn a_login_is_listed_shown_used_refreshed_and_given_back() {
         .says("valid for 4 min")
         .says("notes:read");
 
-    let get = home.run(&["get", "notes"]).await.succeeded();
+    let get = home.run(&["show", "notes"]).await.succeeded();
     get.says("then it is refreshed")
         .says(&home.testbed.issuer())
         .says("dynamic registration");
@@ -60,9 +60,9 @@ async fn a_login_is_listed_shown_used_refreshed_and_given_back() {
     home.run(&["logout", "notes"])
         .await
         .succeeded()
-        .says("the server has taken the tokens back");
+        .says("tokens revoked");
     assert!(home.testbed.families().iter().all(|family| !family.alive));
-    for command in ["get", "token", "test", "tools", "refresh"] {
+    for command in ["show", "token", "test", "tools", "refresh"] {
         let refused = home.run(&[command, "notes"]).await.ended(3);
         refused
             .says("nobody is logged in")
@@ -72,7 +72,7 @@ async fn a_login_is_listed_shown_used_refreshed_and_given_back() {
     home.run(&["logout", "notes"])
         .await
         .succeeded()
-        .says("Nobody was logged in");
+        .says("Not logged in");
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_known_name_needs_no_url_and_a_url_needs_no_name() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_good_is_left_alone_unless_forced() {
+async fn a_valid_login_is_reused_unless_forced() {
     let home = Home::logged_in().await;
     home.run(&["login", "notes"]).await.succeeded();
     assert_eq!(home.testbed.token_requests("authorization_code"), 1);
@@ -107,20 +107,20 @@ async fn a_login_that_is_good_is_left_alone_unless_forced() {
     home.login(&["notes", "--scope", "notes:read notes:write"])
         .await
         .succeeded();
-    home.run(&["get", "notes"])
+    home.run(&["show", "notes"])
         .await
         .succeeded()
         .says("notes:read notes:write");
 }
 
 #[tokio::test]
-async fn clear_forgets_here_and_tells_nobody() {
+async fn clear_removes_the_login_without_revoking_it() {
     let home = Home::logged_in().await;
     let clear = home
-        .run(&["clear", "notes", "--forget-name"])
+        .run(&["logout", "--local", "notes", "--remove-name"])
         .await
         .succeeded();
-    clear.says("the server was not told");
+    clear.says("tokens not revoked");
     assert!(home.testbed.families()[0].alive);
     assert_eq!(
         home.testbed
@@ -130,34 +130,34 @@ async fn clear_forgets_here_and_tells_nobody() {
     home.run(&["token", "notes"])
         .await
         .ended(2)
-        .says("no server is called `notes`");
+        .says("no server is named `notes`");
     home.run(&["list"]).await.succeeded().says("no logins yet");
 }
 
 #[tokio::test]
-async fn logout_tells_the_truth_when_the_server_is_gone() {
+async fn logout_reports_that_an_unreachable_server_kept_the_tokens() {
     let home = Home::logged_in().await;
-    home.testbed.kill_authorization_server().await;
+    home.testbed.stop_authorization_server().await;
     let logout = home.run(&["logout", "notes"]).await.ended(4);
     logout
-        .says("Forgot the tokens")
-        .says("the server was not told: ")
-        .says("its tokens live until they expire");
+        .says("Logged out of")
+        .says("cannot revoke the tokens: ")
+        .says("the tokens are valid until they expire");
     home.run(&["token", "notes"]).await.ended(3);
 }
 
-/// Asks the command itself until it says that the token is over: real seconds pass.
-async fn until_it_says(home: &Home, words: &str) {
+/// Repeats `list` until it shows `words`. The token expires in real time.
+async fn wait_for_list(home: &Home, words: &str) {
     bounded(async { while !home.run(&["list"]).await.succeeded().stdout.contains(words) {} }).await;
 }
 
 #[tokio::test]
-async fn an_expired_token_is_refreshed_on_the_way() {
+async fn an_expired_token_is_refreshed_before_use() {
     let short = Duration::from_secs(1);
     let home = Home::with(Testbed::builder().access_token_lifetime(short)).await;
     home.login(&["notes", &home.url()]).await.succeeded();
-    until_it_says(&home, "refreshable").await;
-    let get = home.run(&["get", "notes"]).await.succeeded();
+    wait_for_list(&home, "refreshable").await;
+    let get = home.run(&["show", "notes"]).await.succeeded();
     get.says("the next use refreshes it");
     let before = home.testbed.token_requests("refresh_token");
     home.run(&["token", "notes"]).await.succeeded();
@@ -165,22 +165,22 @@ async fn an_expired_token_is_refreshed_on_the_way() {
 }
 
 #[tokio::test]
-async fn without_a_refresh_token_the_end_of_the_token_needs_a_login() {
+async fn an_expired_token_without_a_refresh_token_needs_a_login() {
     let short = Testbed::builder().access_token_lifetime(Duration::from_secs(1));
     let home = Home::with(short.issue_refresh_tokens(false)).await;
     home.login(&["notes", &home.url()]).await.succeeded();
-    until_it_says(&home, "login needed").await;
-    let get = home.run(&["get", "notes"]).await.succeeded();
+    wait_for_list(&home, "login needed").await;
+    let get = home.run(&["show", "notes"]).await.succeeded();
     get.says("a login is needed");
     let refused = home.run(&["token", "notes"]).await.ended(3);
     refused.says("hint: mcp-oauth login notes");
 }
 
 #[tokio::test]
-async fn tools_are_listed_over_either_wire() {
-    for wire in [Wire::Stateful, Wire::Stateless] {
-        for answers in [Answers::Json, Answers::Sse] {
-            let home = Home::with(Testbed::builder().wire(wire).answers(answers)).await;
+async fn tools_are_listed_over_each_protocol_era() {
+    for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
+        for form in [ResponseForm::Json, ResponseForm::Sse] {
+            let home = Home::with(Testbed::builder().protocol_era(wire).response_form(form)).await;
             home.login(&["notes", &home.url()]).await.succeeded();
             home.run(&["tools", "notes"])
                 .await
@@ -191,13 +191,13 @@ async fn tools_are_listed_over_either_wire() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_server_revoked_is_healed() {
+async fn a_revoked_access_token_is_refreshed() {
     let home = Home::logged_in().await;
     home.testbed.revoke_access_tokens();
     home.run(&["tools", "notes"]).await.succeeded().says("add");
     home.testbed.revoke_access_tokens();
     home.run(&["request", "notes", "notes"]).await.succeeded();
-    home.testbed.revoke_everything();
+    home.testbed.revoke_all_tokens();
     home.run(&["tools", "notes"])
         .await
         .ended(3)

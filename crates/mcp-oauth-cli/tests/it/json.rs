@@ -19,7 +19,7 @@ async fn every_command_writes_one_document() {
     assert_eq!(list["servers"][0]["name"], "notes");
     assert_eq!(list["servers"][0]["status"], "valid");
     let get = home
-        .run(&["get", "notes", "--json"])
+        .run(&["show", "notes", "--json"])
         .await
         .succeeded()
         .json();
@@ -61,29 +61,29 @@ async fn every_command_that_changes_something_writes_one_document() {
         .succeeded()
         .json();
     assert_eq!(refresh["status"], "valid");
-    let backends = home.run(&["backends", "--json"]).await.succeeded().json();
-    assert_eq!(backends["chosen"], "file");
+    let backends = home.run(&["stores", "--json"]).await.succeeded().json();
+    assert_eq!(backends["selected"], "file");
     let logout = home
         .run(&["logout", "notes", "--json"])
         .await
         .succeeded()
         .json();
     assert_eq!(
-        (&logout["forgotten"], &logout["remote"]),
+        (&logout["removed"], &logout["remote"]),
         (&true.into(), &"revoked".into())
     );
     let clear = home
-        .run(&["clear", "notes", "--json"])
+        .run(&["logout", "--local", "notes", "--json"])
         .await
         .succeeded()
         .json();
-    assert_eq!(clear["forgotten"], false);
+    assert_eq!(clear["removed"], false);
 }
 
 #[tokio::test]
 async fn an_error_is_a_document_too() {
     let home = Home::logged_in().await;
-    home.run(&["clear", "notes"]).await.succeeded();
+    home.run(&["logout", "--local", "notes"]).await.succeeded();
     let missing = home
         .run(&["token", "notes", "--json"])
         .await

@@ -1,4 +1,4 @@
-//! The keychain as the usual place of the key, with the real GNOME Keyring.
+//! The keychain as the default store of the key, with the real GNOME Keyring.
 
 use std::os::unix::net::UnixListener;
 
@@ -21,8 +21,8 @@ async fn login(home: &Home, more: &[&str]) -> Output {
     home.login_in(&borrowed(&session), &arguments).await
 }
 
-/// Nothing was asked for, and nothing is left: the person has not been troubled.
-fn nothing_has_happened(home: &Home) {
+/// Asserts that no request was sent and no file was left: the user has seen no consent page.
+fn assert_nothing_happened(home: &Home) {
     assert!(home.testbed.requests().is_empty());
     let kept = snapshot(&home.data());
     assert!(
@@ -35,51 +35,52 @@ fn nothing_has_happened(home: &Home) {
 async fn the_key_of_a_first_login_is_in_the_keychain() {
     in_session!(Session::Unlocked);
     let home = Home::new().await;
-    let document = run(&home, &["backends", "--json"]).await.succeeded().json();
-    assert_eq!(document["chosen"], "keychain");
-    assert_eq!(document["backends"][0]["available"], true);
+    let document = run(&home, &["stores", "--json"]).await.succeeded().json();
+    assert_eq!(document["selected"], "keychain");
+    assert_eq!(document["stores"][0]["available"], true);
     assert_eq!(entries().await, []);
-    let said = login(&home, &[]).await.succeeded();
-    assert!(!said.stderr.contains("warning"), "{said:?}");
+    let output = login(&home, &[]).await.succeeded();
+    assert!(!output.stderr.contains("warning"), "{output:?}");
     assert_eq!(entries().await.len(), 1);
     assert!(!home.data().join("tokens/key").exists());
     run(&home, &["token", "notes"]).await.succeeded();
     run(&home, &["refresh", "notes"]).await.succeeded();
     run(&home, &["list"]).await.succeeded().says("valid for");
-    run(&home, &["backends"])
+    run(&home, &["stores"])
         .await
         .succeeded()
         .says("with a key in the keychain of the system");
     assert_eq!(entries().await.len(), 1);
 
-    // Without it, nothing weaker is taken, and nothing is forgotten.
+    // Without the keychain, no weaker store is used, and nothing is removed.
     let gone = home.run(&["token", "notes"]).await.ended(1);
-    gone.says("from the keychain: none answers").says("hint:");
-    home.run(&["clear", "notes"]).await.ended(1);
+    gone.says("from the keychain: no keychain responds")
+        .says("hint:");
+    home.run(&["logout", "--local", "notes"]).await.ended(1);
     run(&home, &["token", "notes"]).await.succeeded();
     run(&home, &["logout", "notes"]).await.succeeded();
 }
 
 #[tokio::test]
-async fn a_locked_keychain_is_told_before_the_consent() {
+async fn a_locked_keychain_is_reported_before_the_consent() {
     in_session!(Session::Unlocked);
     lock().await;
     let home = Home::new().await;
     let url = home.url();
     let refused = run(&home, &["login", "notes", &url]).await.ended(1);
     refused.says("it is locked").says("hint: unlock");
-    nothing_has_happened(&home);
+    assert_nothing_happened(&home);
 }
 
 #[tokio::test]
-async fn a_keychain_that_refuses_is_told_before_the_consent() {
+async fn a_denied_keychain_is_reported_before_the_consent() {
     in_session!(Session::Denied);
     let home = Home::new().await;
     let url = home.url();
     let refused = run(&home, &["login", "notes", &url]).await.ended(1);
     refused.says("it denied access").says("--store file");
-    nothing_has_happened(&home);
-    run(&home, &["backends"])
+    assert_nothing_happened(&home);
+    run(&home, &["stores"])
         .await
         .succeeded()
         .says("problem")
@@ -88,14 +89,14 @@ async fn a_keychain_that_refuses_is_told_before_the_consent() {
 }
 
 #[tokio::test]
-async fn files_that_were_asked_for_are_files_beside_a_keychain() {
+async fn a_requested_file_store_is_used_beside_a_keychain() {
     in_session!(Session::Unlocked);
     let home = Home::new().await;
-    let said = login(&home, &["--store", "file"]).await.succeeded();
-    assert!(!said.stderr.contains("warning"), "{said:?}");
+    let output = login(&home, &["--store", "file"]).await.succeeded();
+    assert!(!output.stderr.contains("warning"), "{output:?}");
     assert_eq!(entries().await, []);
     assert!(home.data().join("tokens/key").exists());
-    // The store remembers it.
+    // The store records its kind of key.
     run(&home, &["token", "notes"]).await.succeeded();
     let other = run(&home, &["token", "notes", "--store", "keychain"]).await;
     other
@@ -105,12 +106,13 @@ async fn files_that_were_asked_for_are_files_beside_a_keychain() {
 }
 
 #[tokio::test]
-async fn a_key_file_in_place_of_a_keychain_is_said_once() {
+async fn the_fallback_to_a_key_file_is_reported_once() {
     let home = Home::new().await;
     let url = home.url();
-    let said = home.login(&["notes", &url, "--quiet"]).await.succeeded();
-    said.says("warning: tokens are kept in")
-        .says("a key in a file beside them: no keychain answers (")
+    let output = home.login(&["notes", &url, "--quiet"]).await.succeeded();
+    output
+        .says("warning: tokens are stored in")
+        .says("a key file in the same directory: no keychain is available (")
         .says("mcp-oauth migrate --to keychain");
     for arguments in [&["token", "notes"][..], &["login", "notes"], &["list"]] {
         let again = home.run(arguments).await.succeeded();
@@ -119,7 +121,7 @@ async fn a_key_file_in_place_of_a_keychain_is_said_once() {
 }
 
 #[tokio::test]
-async fn a_keychain_that_was_asked_for_is_not_replaced() {
+async fn a_requested_keychain_has_no_fallback() {
     let home = Home::new().await;
     let url = home.url();
     for (variables, arguments) in [
@@ -134,18 +136,18 @@ async fn a_keychain_that_was_asked_for_is_not_replaced() {
     ] {
         let refused = home.run_in(variables, arguments).await.ended(1);
         refused
-            .says("from the keychain: none answers")
+            .says("from the keychain: no keychain responds")
             .says(&format!("mcp-oauth login notes {url} --store file"));
-        nothing_has_happened(&home);
+        assert_nothing_happened(&home);
     }
     let both = [("MCP_OAUTH_PASSWORD", "x"), ("MCP_OAUTH_STORE", "keychain")];
     home.run_in(&both, &["login", "notes", &url]).await.ended(2);
-    nothing_has_happened(&home);
+    assert_nothing_happened(&home);
 }
 
-/// The bus is a socket on which nobody answers: whoever speaks to it waits for ten seconds.
+/// The bus is a socket that never responds: a client of it waits for ten seconds.
 #[tokio::test]
-async fn the_keychain_is_not_asked_where_its_key_is_not_needed() {
+async fn the_keychain_is_not_opened_where_its_key_is_not_needed() {
     let home = Home::new().await;
     let socket = home.path("bus");
     let bus = UnixListener::bind(&socket).unwrap();
@@ -159,7 +161,7 @@ async fn the_keychain_is_not_asked_where_its_key_is_not_needed() {
     for arguments in [&["token", "notes"][..], &["list"], &["logout", "notes"]] {
         home.run_in(&variables, arguments).await.succeeded();
     }
-    assert!(bus.accept().is_err(), "the keychain was asked");
-    home.run_in(&variables, &["backends"]).await.succeeded();
-    assert!(bus.accept().is_ok(), "this test cannot see who asks");
+    assert!(bus.accept().is_err(), "the keychain was opened");
+    home.run_in(&variables, &["stores"]).await.succeeded();
+    assert!(bus.accept().is_ok(), "this test cannot see the connections");
 }

@@ -1,15 +1,15 @@
-//! No secret is in any output, with every log line that there is, nor in any file.
+//! No secret is in any output at the highest log level, or in any file.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use mcp_oauth_testbed::{DpopPolicy, Machine, Testbed};
+use mcp_oauth_testbed::{ConfidentialClient, DpopPolicy, Testbed};
 
 use crate::support::Home;
 
 #[cfg(target_os = "linux")]
 mod processes;
 
-/// Every secret that the servers have seen: what is used is sent.
+/// Returns every secret that the servers have received.
 fn secrets(home: &Home) -> BTreeSet<String> {
     let mut secrets = BTreeSet::new();
     for request in home.testbed.requests() {
@@ -30,7 +30,7 @@ fn secrets(home: &Home) -> BTreeSet<String> {
     secrets
 }
 
-/// Every file below `directory`: how many there are, and which of the secrets one has.
+/// Returns the number of files below `directory`, and the secrets that are in one.
 fn in_files(directory: &Path, secrets: &BTreeSet<String>) -> (usize, Vec<String>) {
     let (mut files, mut found) = (0, Vec::new());
     for entry in fs::read_dir(directory).unwrap() {
@@ -55,8 +55,13 @@ fn in_files(directory: &Path, secrets: &BTreeSet<String>) -> (usize, Vec<String>
 
 #[tokio::test]
 async fn no_secret_is_in_a_file() {
-    let robot = Machine::with_secret("robot", "planted-client-secret");
-    let home = Home::with(Testbed::builder().machine(robot).dpop(DpopPolicy::Offered)).await;
+    let robot = ConfidentialClient::with_secret("robot", "planted-client-secret");
+    let home = Home::with(
+        Testbed::builder()
+            .confidential_client(robot)
+            .dpop(DpopPolicy::Offered),
+    )
+    .await;
     let url = home.url();
     home.login(&["notes", &url, "-vv"]).await.succeeded();
     home.login(&["bound", &url, "--account", "bound", "--dpop", "-vv"])
@@ -79,7 +84,7 @@ async fn no_secret_is_in_a_file() {
         home.run(&["refresh", name]).await.succeeded();
         home.run(&["tools", name]).await.succeeded();
     }
-    // With another key, which the old one must not be found beside.
+    // After a migration to another key, the old key must not be left.
     let password = home.file("password", "planted-password");
     let migrated = ["migrate", "--to", "file", "--password-file", &password];
     home.run(&migrated).await.succeeded();
@@ -112,7 +117,7 @@ async fn no_secret_is_in_any_output_at_the_highest_log_level() {
         .await
         .succeeded();
     for arguments in [
-        &["get", "notes"][..],
+        &["show", "notes"][..],
         &["list"],
         &["test", "notes"],
         &["tools", "notes"],

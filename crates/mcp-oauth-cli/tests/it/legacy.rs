@@ -1,5 +1,5 @@
-//! A server of the MCP revision 2025-03-26, which has metadata of an authorization server at its own
-//! origin, and no protected resource metadata.
+//! A server of MCP 2025-03-26, which has authorization server metadata at its own origin, and no protected
+//! resource metadata.
 
 use mcp_oauth_testbed::{Fault, Legacy, Testbed};
 
@@ -13,8 +13,8 @@ const CHALLENGE: &str =
     r#"Bearer error="invalid_token", error_description="Missing Authorization header""#;
 const METADATA: &str = r#"{"issuer":"ORIGIN/","authorization_endpoint":"ORIGIN/authorize","response_types_supported":["code"],"code_challenge_methods_supported":["S256"],"token_endpoint":"ORIGIN/token","token_endpoint_auth_methods_supported":["client_secret_post"],"grant_types_supported":["authorization_code","refresh_token"],"registration_endpoint":"ORIGIN/register"}"#;
 
-/// Such a server, which refuses this often as that one does.
-async fn old_server(refusals: u32) -> Home {
+/// Returns such a server. It sends its 401 this often, and later the testbed responds.
+async fn legacy_server(refusals: u32) -> Home {
     let builder = Testbed::builder()
         .legacy(Legacy::Metadata)
         .iss_parameter(false);
@@ -44,13 +44,13 @@ fn is_remembered(home: &Home) -> bool {
 }
 
 #[tokio::test]
-async fn old_metadata_is_named_and_used_only_when_asked_for() {
-    let home = old_server(2).await;
+async fn legacy_metadata_is_reported_and_used_only_on_request() {
+    let home = legacy_server(2).await;
     let url = home.url();
     let refused = home.run(&["login", "notes", &url]).await.ended(1);
     let origin = url.strip_suffix("/mcp").unwrap();
     refused
-        .says("no protected resource metadata was found, but its own origin has metadata of the")
+        .says("but its own origin has metadata of the")
         .says(&format!(
             "authorization server {origin}/, as MCP 2025-03-26"
         ))
@@ -72,7 +72,7 @@ async fn old_metadata_is_named_and_used_only_when_asked_for() {
 
 #[tokio::test]
 async fn a_program_can_tell_old_metadata_from_none() {
-    let home = old_server(1).await;
+    let home = legacy_server(1).await;
     let url = home.url();
     let old = home.run(&["login", "notes", &url, "--json"]).await.ended(1);
     assert_eq!(old.json()["error"]["code"], "legacy_metadata");
@@ -83,7 +83,7 @@ async fn a_program_can_tell_old_metadata_from_none() {
     assert_eq!(none["error"]["code"], "discovery");
     let message = none["error"]["message"].as_str().unwrap();
     assert!(!message.contains("2025-03-26"), "{message}");
-    // Where there is none, the revision has its own endpoints, which are used when asked for.
+    // Without metadata, the default endpoints of the revision are used on request.
     home.login(&["notes", &url, "--legacy"]).await.succeeded();
 }
 
@@ -92,10 +92,10 @@ mod terminal {
     use mcp_oauth_testbed::{Peer, test_user};
     use url::Url;
 
-    use super::{is_remembered, old_server};
+    use super::{is_remembered, legacy_server};
     use crate::{
         support::Home,
-        terminal::{Terminal, without_our_own},
+        terminal::{Terminal, without_styles},
     };
 
     fn at_terminal(home: &Home) -> Terminal {
@@ -104,10 +104,10 @@ mod terminal {
 
     #[tokio::test]
     async fn a_yes_at_the_terminal_uses_old_metadata_and_is_remembered() {
-        let home = old_server(2).await;
+        let home = legacy_server(2).await;
         let mut terminal = at_terminal(&home);
-        let screen = terminal.until_it_shows("use it? y/N").await;
-        let shown = without_our_own(&screen);
+        let screen = terminal.until_it_shows("? y/N").await;
+        let shown = without_styles(&screen);
         let origin = home.url().replace("/mcp", "");
         assert!(
             shown.contains(&format!("{origin}/.well-known/oauth-authorization-server")),
@@ -116,7 +116,7 @@ mod terminal {
         assert!(!screen.contains("paste the URL"), "asked first: {screen}");
         terminal.type_line("y");
         let screen = terminal.until_it_shows("paste the URL").await;
-        let shown = without_our_own(&screen);
+        let shown = without_styles(&screen);
         let lines = || shown.lines().map(str::trim);
         let url = lines().find(|line| line.contains("/authorize?")).unwrap();
         test_user::approve(&url.parse::<Url>().unwrap())
@@ -129,11 +129,11 @@ mod terminal {
     }
 
     #[tokio::test]
-    async fn anything_but_a_yes_at_the_terminal_ends_the_login() {
+    async fn a_response_other_than_yes_ends_the_login() {
         for response in ["", "n", "yeah"] {
-            let home = old_server(1).await;
+            let home = legacy_server(1).await;
             let mut terminal = at_terminal(&home);
-            terminal.until_it_shows("use it? y/N").await;
+            terminal.until_it_shows("? y/N").await;
             terminal.type_line(response);
             let (code, screen) = terminal.end().await;
             assert_eq!(code, 1, "{screen}");

@@ -1,4 +1,4 @@
-//! `login`: clients of every kind, ports, and the browser.
+//! `login`: kinds of clients, ports, and the browser.
 
 use mcp_oauth_testbed::{Algorithm, Fault, KeyPair, Peer, Testbed, test_user};
 
@@ -16,7 +16,7 @@ async fn the_url_is_shown_at_once_with_its_host() {
 }
 
 #[tokio::test]
-async fn a_client_registered_by_hand_brings_its_secret_by_stdin_and_keeps_it() {
+async fn a_preregistered_client_reads_its_secret_from_stdin_and_stores_it() {
     let home = Home::with(Testbed::builder().client("me", Some("s3cret-of-mine"))).await;
     let url = home.url();
     let typed = [
@@ -36,12 +36,12 @@ async fn a_client_registered_by_hand_brings_its_secret_by_stdin_and_keeps_it() {
             .count(Peer::AuthorizationServer, "POST", "/register"),
         0
     );
-    home.run(&["get", "notes"])
+    home.run(&["show", "notes"])
         .await
         .succeeded()
-        .says("me (by hand)");
+        .says("me (pre-registered)");
     home.run(&["refresh", "notes"]).await.succeeded();
-    // The name remembers the id, and the sealed record the secret.
+    // The id is stored with the name, and the secret in the encrypted record.
     home.login(&["notes", "--scope", "notes:write"])
         .await
         .succeeded();
@@ -67,7 +67,7 @@ async fn a_client_metadata_document_is_the_client_id() {
         .login(&["notes", &home.url(), "--client-metadata-url", document])
         .await;
     login.succeeded();
-    home.run(&["get", "notes"])
+    home.run(&["show", "notes"])
         .await
         .succeeded()
         .says(document)
@@ -75,7 +75,7 @@ async fn a_client_metadata_document_is_the_client_id() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_asked_for_is_used_and_a_busy_one_is_an_error() {
+async fn a_requested_port_is_used_and_a_busy_one_is_an_error() {
     let home = Home::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -107,7 +107,7 @@ async fn a_redirect_uri_of_another_path_works() {
         .succeeded();
 }
 
-/// The stub gets the URL, and none of our secrets (H152).
+/// The browser gets the URL, and no secret of this client (`docs/hostile.md` H152).
 #[cfg(unix)]
 #[tokio::test]
 async fn the_browser_gets_the_url_and_no_secret() {
@@ -149,20 +149,20 @@ async fn the_browser_gets_the_url_and_no_secret() {
             "Opening your browser to log in at {}",
             home.testbed.issuer()
         ))
-        .says("Nothing opened? Open this URL:")
-        .says(", refreshes by itself");
+        .says("If no browser opens, open this URL:")
+        .says(", refreshed automatically");
     let environment = std::fs::read_to_string(seen).unwrap();
     assert!(
         environment.contains("BROWSER=") && !environment.contains("planted"),
         "{environment}"
     );
-    // H153: no program is searched for in the directory where the person works.
+    // `docs/hostile.md` H153: no program is searched for in the working directory.
     let path = environment.lines().find(|line| line.starts_with("PATH="));
     assert_eq!(path, Some("PATH=/usr/bin:/bin"));
 }
 
 #[tokio::test]
-async fn a_remembered_port_is_forgotten_by_port_zero() {
+async fn port_zero_removes_a_remembered_port() {
     let home = Home::new().await;
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port().to_string();
@@ -182,18 +182,18 @@ async fn a_remembered_port_is_forgotten_by_port_zero() {
 }
 
 #[tokio::test]
-async fn a_scope_that_nobody_asked_for_is_said() {
+async fn a_scope_that_was_not_requested_prints_a_warning() {
     let wider = Fault::TokenField("scope".to_owned(), "notes:read admin".into());
     let home = Home::with(Testbed::builder().fault(wider)).await;
     let login = home
         .login(&["notes", &home.url(), "--scope", "notes:read", "--json"])
         .await
         .succeeded();
-    login.says("the server has granted more than was asked for: `admin`");
+    login.says("the server granted more than was requested: `admin`");
     assert_eq!(login.json()["extra_scope"], "admin");
 }
 
-/// H6: the tokens of this one come from another host than the one where the person logs in.
+/// The token endpoint has another host than the authorization endpoint (`docs/hostile.md` H6).
 #[tokio::test]
 async fn a_token_endpoint_on_another_host_is_shown() {
     let home = Home::new().await;
@@ -211,7 +211,7 @@ async fn a_token_endpoint_on_another_host_is_shown() {
     login.says(&format!("tokens from  {origin}"));
 }
 
-/// The authorization server finds the very document that was printed.
+/// The authorization server reads the document that was printed.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_printed_document_with_a_key_is_a_client_that_logs_in_by_it() {
@@ -238,9 +238,9 @@ async fn a_printed_document_with_a_key_is_a_client_that_logs_in_by_it() {
         let requests = home.testbed.requests();
         let token = requests.iter().rfind(|request| request.path == "/token");
         assert!(token.unwrap().form("client_assertion").is_some());
-        // The key is what is believed, and nothing else.
-        let foreign = KeyPair::generate(kind).unwrap().private_pem();
-        other.file("app.pem", foreign);
+        // Only the key authenticates the client.
+        let other_key = KeyPair::generate(kind).unwrap().private_pem();
+        other.file("app.pem", other_key);
         let refused = home
             .login(&[&with_key, ["--force"].as_slice()].concat())
             .await;

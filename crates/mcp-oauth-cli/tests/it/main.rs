@@ -1,4 +1,4 @@
-//! The real binary against an in-process testbed, over loopback, in directories of its own.
+//! Tests of the real binary against an in-process testbed on loopback, in temporary directories.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,10 +20,10 @@ mod keychain;
 mod leaks;
 mod legacy;
 mod login;
-mod machine;
 mod migrate;
 mod names;
 mod network;
+mod non_interactive;
 mod proxy;
 mod python_command;
 mod quirks;

@@ -1,4 +1,4 @@
-//! `migrate`: to another key, another directory, a Vault, and back.
+//! `migrate`: to another key, to another directory, to a Vault, and back.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use test_support::bao::{Bao, ROOT};
 
 use crate::support::{Does, Home, Output, snapshot};
 
-/// How many records are in the files of `directory`.
+/// Returns the number of records in `directory`.
 fn records(directory: &Path) -> usize {
     let files = snapshot(directory).into_iter();
-    let sealed = files.filter(|(path, _)| path.extension().is_some_and(|end| end == "sealed"));
-    sealed.count()
+    let records = files.filter(|(path, _)| path.extension().is_some_and(|end| end == "enc"));
+    records.count()
 }
 
-/// What the command says about the new place: `export MCP_OAUTH_STORE=…`.
+/// Returns the new store from the message `export MCP_OAUTH_STORE=…`.
 fn next(output: &Output) -> String {
     let next = output.json()["next"].as_str().unwrap().to_owned();
     next.strip_prefix("export MCP_OAUTH_STORE=")
@@ -21,7 +21,7 @@ fn next(output: &Output) -> String {
         .to_owned()
 }
 
-/// The access token, which no move changes.
+/// Returns the access token, which no migration changes.
 async fn token(home: &Home, variables: &[(&str, &str)]) -> String {
     let output = home.run_in(variables, &["token", "notes"]).await;
     output.succeeded().stdout
@@ -58,8 +58,8 @@ async fn the_key_goes_into_the_keychain_and_back_and_into_a_password() {
 
     let file = home.file("password", "correct horse\n");
     let with_password = ["migrate", "--to", "file", "--password-file", &file];
-    let sealed = home.run_in(&session, &with_password).await.succeeded();
-    sealed
+    let migrated = home.run_in(&session, &with_password).await.succeeded();
+    migrated
         .says("with a password")
         .says("MCP_OAUTH_PASSWORD_FILE");
     assert_eq!(entries().await, []);
@@ -72,7 +72,7 @@ async fn the_key_goes_into_the_keychain_and_back_and_into_a_password() {
     home.run(&changed)
         .await
         .ended(1)
-        .says("sealed with a password");
+        .says("encrypted with a password");
     home.run_in(&password, &changed).await.succeeded();
     home.run_in(&password, &["token", "notes"]).await.ended(1);
     assert_eq!(
@@ -91,13 +91,13 @@ async fn the_key_goes_into_the_keychain_and_back_and_into_a_password() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_keychain_that_does_not_answer_changes_nothing() {
+async fn migrating_to_an_unavailable_keychain_changes_nothing() {
     let home = Home::logged_in().await;
     let before = snapshot(&home.data().join("tokens"));
     let elsewhere = format!("keychain:{}", home.path("other").display());
     for to in ["keychain", &elsewhere] {
         let refused = home.run(&["migrate", "--to", to]).await.ended(1);
-        refused.says("none answers");
+        refused.says("no keychain responds");
         let now = snapshot(&home.data().join("tokens"));
         let lost = before.iter().find(|file| !now.contains(file));
         assert!(lost.is_none(), "{lost:?}");
@@ -144,7 +144,7 @@ async fn logins_and_clients_go_into_a_vault_and_back() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_there_already_are_not_replaced_unless_asked_for() {
+async fn tokens_in_the_destination_are_kept_unless_overwritten() {
     let home = Home::logged_in().await;
     let other = home.path("other tokens");
     let to = format!("file:{}", other.display());
@@ -159,13 +159,13 @@ async fn tokens_that_are_there_already_are_not_replaced_unless_asked_for() {
     refused
         .says(&home.url())
         .says("nothing was deleted")
-        .says("--force");
+        .says("--overwrite");
     assert_eq!(records(&home.data()), kept);
     assert_eq!(token(&home, &[]).await, here);
     assert_eq!(token(&home, &there).await, kept_there);
 
     let forced = home
-        .run(&["migrate", "--to", &to, "--force"])
+        .run(&["migrate", "--to", &to, "--overwrite"])
         .await
         .succeeded();
     forced.says(&format!("export MCP_OAUTH_STORE='{to}'"));
@@ -178,7 +178,7 @@ async fn tokens_that_are_there_already_are_not_replaced_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn a_damaged_login_is_named_and_left_where_it_is() {
+async fn a_corrupt_login_is_reported_and_not_migrated() {
     let (home, other) = (Home::logged_in().await, Home::new().await);
     home.login(&["other", &other.url()]).await.succeeded();
     let record = crate::stores::record(&home);
@@ -188,8 +188,8 @@ async fn a_damaged_login_is_named_and_left_where_it_is() {
 
     let to = format!("file:{}", home.path("there").display());
     let moved = home.run(&["migrate", "--to", &to, "--json"]).await.ended(1);
-    moved.says(&home.url()).says("was left where it is");
-    assert_eq!(moved.json()["left"].as_array().unwrap().len(), 1);
+    moved.says(&home.url()).says("was not moved");
+    assert_eq!(moved.json()["skipped"].as_array().unwrap().len(), 1);
     assert_eq!(moved.json()["moved"]["logins"], 1);
     assert_eq!(std::fs::read(&record).unwrap(), bytes);
     assert_eq!(records(&home.data()), 1);
@@ -217,7 +217,7 @@ async fn files_with_a_password_go_into_another_directory() {
 }
 
 #[tokio::test]
-async fn what_is_no_place_is_refused() {
+async fn an_invalid_store_is_refused() {
     let home = Home::logged_in().await;
     for typed in [
         &["migrate"][..],

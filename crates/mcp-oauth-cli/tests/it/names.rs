@@ -1,4 +1,4 @@
-//! Several names of one URL and account are one login, and the command says so.
+//! Several names of one URL and account share a login, and the command reports it.
 
 use mcp_oauth_testbed::{Fault, Peer};
 use serde_json::json;
@@ -13,7 +13,7 @@ fn pages(home: &Home) -> usize {
         .count(Peer::AuthorizationServer, "POST", "/authorize/decision")
 }
 
-/// The remembered entry of `name`.
+/// Returns the stored entry of `name`.
 fn remembered(home: &Home, name: &str) -> serde_json::Value {
     let names = std::fs::read_to_string(home.data().join("servers.json")).unwrap();
     let names: serde_json::Value = serde_json::from_str(&names).unwrap();
@@ -21,19 +21,19 @@ fn remembered(home: &Home, name: &str) -> serde_json::Value {
 }
 
 #[track_caller]
-fn says_no_login(output: &Output) {
+fn assert_no_new_login(output: &Output) {
     assert!(!output.stdout.contains("Logged in"), "{output:#?}");
 }
 
 #[tokio::test]
-async fn a_second_name_of_one_url_is_the_same_login_and_says_so() {
+async fn a_second_name_of_a_url_shares_the_login_and_reports_it() {
     let home = Home::new().await;
     home.login(&["work", &home.url()]).await.succeeded();
     let second = home.run(&["login", "other", &home.url()]).await.succeeded();
     second.says(
         "Already logged in (same login as `work`); --force asks again, --account keeps another",
     );
-    says_no_login(&second);
+    assert_no_new_login(&second);
     let json = home
         .run(&["login", "other", &home.url(), "--json"])
         .await
@@ -44,7 +44,7 @@ async fn a_second_name_of_one_url_is_the_same_login_and_says_so() {
         (&true.into(), &json!(["work"]))
     );
     assert_eq!(pages(&home), 1, "no second page was opened");
-    // What both say is true: one asks again, and the other keeps another login.
+    // Both hints work: `--force` logs in again, and `--account` keeps another login.
     home.login(&["other", "--force"])
         .await
         .succeeded()
@@ -60,7 +60,7 @@ async fn a_second_name_of_one_url_is_the_same_login_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_name_that_stands_for_another_account_from_now_on_is_warned_of() {
+async fn changing_the_account_of_a_name_prints_a_warning() {
     let home = Home::new().await;
     let url = home.url();
     home.login(&["work", &url]).await.succeeded();
@@ -74,15 +74,15 @@ async fn a_name_that_stands_for_another_account_from_now_on_is_warned_of() {
     back.succeeded()
         .says(&format!("`work` stood for the account `mine` at {url}"));
     let again = home.run(&["login", "work"]).await.succeeded();
-    assert!(!again.stderr.contains("stood for"), "{again:?}");
+    assert!(!again.stderr.contains("was the name of"), "{again:?}");
 }
 
 #[tokio::test]
-async fn a_login_that_is_still_good_is_not_said_to_be_a_new_one() {
+async fn a_reused_login_is_not_reported_as_new() {
     let home = Home::logged_in().await;
     let again = home.run(&["login", "notes"]).await.succeeded();
-    again.says("Already logged in; --force asks again");
-    says_no_login(&again);
+    again.says("Already logged in; use --force to log in again");
+    assert_no_new_login(&again);
     let json = home
         .run(&["login", "notes", "--json"])
         .await
@@ -97,7 +97,7 @@ async fn a_login_that_is_still_good_is_not_said_to_be_a_new_one() {
 }
 
 #[tokio::test]
-async fn what_ends_one_name_of_a_login_says_which_others_end() {
+async fn logout_of_a_shared_login_lists_its_other_names() {
     let home = Home::new().await;
     for ends in ["clear", "logout"] {
         home.login(&["work", &home.url()]).await.succeeded();
@@ -106,7 +106,7 @@ async fn what_ends_one_name_of_a_login_says_which_others_end() {
             .await
             .succeeded();
         let ended = home.run(&[ends, "work"]).await.succeeded();
-        ended.says("Forgot the tokens of work; also ends `other`; ");
+        ended.says("Logged out of work; also ends `other`; ");
         home.run(&["token", "other"]).await.ended(3);
         home.run(&["token", "mine"]).await.succeeded();
         let nothing = home.run(&[ends, "other"]).await.succeeded();
@@ -129,18 +129,18 @@ async fn a_device_login_that_never_happened_is_neither_claimed_nor_remembered() 
         let typed = ["login", name, &url, "--device"];
         let reused = home.run(&typed).await.succeeded();
         reused.says("Already logged in");
-        says_no_login(&reused);
+        assert_no_new_login(&reused);
         assert_eq!(remembered(&home, name).get("way"), None);
     }
     home.run(&["login", "notes", &url, "--device", "--force"])
         .await
         .ended(1)
-        .says("no way to log in works");
+        .says("no supported grant works");
     home.run(&["login", "third", "--device"]).await.ended(2);
     assert_eq!(remembered(&home, "notes").get("way"), None);
 }
 
-/// At a server that has the flow, the option is remembered as any other.
+/// At a server that supports the flow, the option is remembered like any other.
 #[tokio::test]
 async fn the_device_flow_of_a_server_that_has_it_is_remembered_with_a_login_that_is_reused() {
     let home = Home::with(devices()).await;
@@ -151,7 +151,7 @@ async fn the_device_flow_of_a_server_that_has_it_is_remembered_with_a_login_that
     home.run(&["login", "notes", &url, "--device"])
         .await
         .succeeded()
-        .says("Already logged in; --force asks again");
+        .says("Already logged in; use --force to log in again");
     assert_eq!(remembered(&home, "notes")["way"], "device");
     // A server that lists the grant, but no endpoint, has no device flow.
     home.testbed.set_fault(Fault::MetadataWithout(

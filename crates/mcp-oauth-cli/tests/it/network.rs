@@ -1,4 +1,4 @@
-//! Networks with an authority of their own, with certificates for clients, and with a proxy.
+//! Networks with a private certificate authority, with client certificates, and with a proxy.
 
 use std::{
     net::SocketAddr,
@@ -31,7 +31,7 @@ use crate::{
 /// The name of the server in its certificate, beside its address.
 const NAME: &str = "mcp.example";
 
-/// An authority of a house, which signs for servers and for clients.
+/// A private certificate authority, which signs for servers and for clients.
 struct Authority {
     pem: String,
     der: rcgen::Certificate,
@@ -43,7 +43,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let name = "an authority of this house";
+        let name = "a private authority";
         params.distinguished_name.push(DnType::CommonName, name);
         let der = params.self_signed(&key).unwrap();
         Self {
@@ -53,7 +53,7 @@ impl Authority {
         }
     }
 
-    /// A certificate and its key.
+    /// Returns a certificate and its key.
     fn signed(
         &self,
         names: &[&str],
@@ -71,20 +71,20 @@ impl Authority {
     }
 }
 
-/// TLS in front of an MCP server that has none.
-struct TlsDoor {
+/// A TLS proxy in front of an MCP server without TLS.
+struct TlsProxy {
     authority: Authority,
     address: SocketAddr,
     behind: Arc<Mutex<Option<SocketAddr>>>,
 }
 
-impl TlsDoor {
+impl TlsProxy {
     async fn open() -> Self {
         Self::with(Authority::new(), Arc::new(NoClientAuth)).await
     }
 
-    /// One that lets only those in whose certificate is of this house.
-    async fn asking_who_comes() -> Self {
+    /// Opens one that requires a client certificate of its authority.
+    async fn requiring_client_certificate() -> Self {
         let authority = Authority::new();
         let mut roots = RootCertStore::empty();
         roots.add(authority.der.der().clone()).unwrap();
@@ -130,7 +130,7 @@ impl TlsDoor {
         format!("https://{}/mcp", self.address)
     }
 
-    /// A home whose server is behind this door, and says so.
+    /// Returns a home with a server behind this proxy; its metadata has the URL of the proxy.
     async fn home(&self, testbed: Builder) -> Home {
         let behind = testbed.resource(self.url()).prm_at(PrmForm::PathOnly);
         let home = Home::with(behind).await;
@@ -142,13 +142,13 @@ impl TlsDoor {
 }
 
 #[tokio::test]
-async fn an_authority_of_the_house_is_trusted_by_its_file() {
-    let connection = TlsDoor::open().await;
+async fn a_private_certificate_authority_is_trusted_by_its_file() {
+    let connection = TlsProxy::open().await;
     let home = connection.home(Testbed::builder()).await;
     let (url, file) = (connection.url(), connection.authority.trusted_by(&home));
     let unknown = home.run(&["login", "notes", &url]).await.ended(1);
     unknown
-        .says("the certificate of the server is not accepted")
+        .says("the server certificate is not accepted")
         .says("--ca-cert FILE");
     let login = home.login(&["notes", &url, "--ca-cert", &file]).await;
     login
@@ -167,10 +167,10 @@ async fn an_authority_of_the_house_is_trusted_by_its_file() {
         unknown.says("certificate").says("--ca-cert FILE");
     }
     let mut app = App::at(&home, "notes", &["--ca-cert", &file]);
-    app.shake_hands().await;
-    assert_eq!(sum(&app.ask(&add(41)).await), Some(42));
+    app.handshake().await;
+    assert_eq!(sum(&app.request(&add(41)).await), Some(42));
     for variable in ["MCP_OAUTH_CA_CERT", "SSL_CERT_FILE"] {
-        // Other systems have a place of their own for what they trust.
+        // Other systems have their own trust store.
         if cfg!(target_os = "linux") || variable != "SSL_CERT_FILE" {
             home.run_with(variable, &file, &["tools", "notes"])
                 .await
@@ -180,8 +180,8 @@ async fn an_authority_of_the_house_is_trusted_by_its_file() {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_who_comes_is_shown_the_certificate() {
-    let connection = TlsDoor::asking_who_comes().await;
+async fn a_server_that_requires_a_client_certificate_gets_it() {
+    let connection = TlsProxy::requiring_client_certificate().await;
     let home = connection.home(Testbed::builder()).await;
     let (url, authority) = (connection.url(), connection.authority.trusted_by(&home));
     let (own, key) = connection
@@ -190,10 +190,10 @@ async fn a_server_that_asks_who_comes_is_shown_the_certificate() {
     let certificate = home.file("certificate.pem", own.pem());
     let key = home.file("key.pem", key.serialize_pem());
     let trusting = ["notes", &url, "--ca-cert", &authority];
-    let stranger = home.run(&[&["login"], &trusting[..]].concat()).await;
-    stranger
+    let unknown = home.run(&[&["login"], &trusting[..]].concat()).await;
+    unknown
         .ended(1)
-        .says("the server wants a certificate of the client")
+        .says("the server requires a client certificate")
         .says("--client-cert FILE");
     let shown = [&trusting[..], &["--client-cert", &certificate]].concat();
     let incomplete = home.run(&[&["login"], &shown[..]].concat()).await;
@@ -222,20 +222,20 @@ async fn a_server_that_asks_who_comes_is_shown_the_certificate() {
         .await
         .succeeded();
     let mut app = App::at(&home, "notes", &shown);
-    app.shake_hands().await;
-    assert_eq!(sum(&app.ask(&add(41)).await), Some(42));
+    app.handshake().await;
+    assert_eq!(sum(&app.request(&add(41)).await), Some(42));
 }
 
-/// H180, for the other key.
+/// `docs/hostile.md` H180, for a TLS client key.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_key_that_others_can_read_is_shown_to_nobody() {
+async fn a_client_key_that_others_can_read_is_refused() {
     let home = Home::new().await;
     let (own, key) = Authority::new().signed(&["me"], ExtendedKeyUsagePurpose::ClientAuth);
     let both = home.file("both.pem", [own.pem(), key.serialize_pem()].concat());
     open_to_others(&both);
     let refused = home.run(&["list", "--client-cert", &both]).await;
-    refused.ended(2).says("others can read").says("chmod 600");
+    refused.ended(2).says("other users can read").says("chmod 600");
 }
 
 #[cfg(unix)]
@@ -253,21 +253,21 @@ fn close(file: &str) {
     let _ = file;
 }
 
-/// A proxy that opens tunnels to one place, whatever it is asked for, and remembers what that was.
+/// A proxy that opens tunnels to one target, for any requested host, and records the requests.
 struct Tunnels {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Tunnels {
-    async fn to(place: SocketAddr) -> Self {
+    async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<String>>>::default();
-        let ears = Arc::clone(&asked);
+        let log = Arc::clone(&asked);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(tunnel(stream, place, Arc::clone(&ears)));
+                tokio::spawn(tunnel(stream, target, Arc::clone(&log)));
             }
         });
         Self { address, asked }
@@ -280,28 +280,28 @@ impl Tunnels {
 
 async fn tunnel(
     stream: TcpStream,
-    place: SocketAddr,
-    ears: Arc<Mutex<Vec<String>>>,
+    target: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     stream.read_line(&mut line).await?;
-    ears.lock().unwrap().push(line.trim().to_owned());
+    log.lock().unwrap().push(line.trim().to_owned());
     while line.trim() != "" {
         line.clear();
         stream.read_line(&mut line).await?;
     }
     stream.write_all(b"HTTP/1.1 200 Go on\r\n\r\n").await?;
-    let mut other = TcpStream::connect(place).await?;
+    let mut other = TcpStream::connect(target).await?;
     copy_bidirectional(&mut stream, &mut other).await?;
     Ok(())
 }
 
-/// H45. The server is known to the proxy of the environment alone.
+/// Only the proxy can resolve the host (`docs/hostile.md` H45).
 #[tokio::test]
-async fn the_proxy_of_the_environment_is_a_tunnel() {
-    let connection = TlsDoor::open().await;
-    let home = connection.home(Testbed::builder().open(true)).await;
+async fn an_https_proxy_from_the_environment_is_used_as_a_tunnel() {
+    let connection = TlsProxy::open().await;
+    let home = connection.home(Testbed::builder().unprotected(true)).await;
     let authority = connection.authority.trusted_by(&home);
     let tunnels = Tunnels::to(connection.address).await;
     let proxy = format!("http://{}", tunnels.address);
@@ -313,9 +313,9 @@ async fn the_proxy_of_the_environment_is_a_tunnel() {
         "Authorization: Bearer of-another-login",
     ];
     let mut app = App::in_environment(&home, &url, &typed, &[("HTTPS_PROXY", &proxy)]);
-    app.shake_hands().await;
-    assert_eq!(sum(&app.ask(&add(41)).await), Some(42));
-    app.hang_up().await;
+    app.handshake().await;
+    assert_eq!(sum(&app.request(&add(41)).await), Some(42));
+    app.close().await;
     let asked = tunnels.asked();
     assert!(!asked.is_empty());
     for line in &asked {
@@ -324,7 +324,7 @@ async fn the_proxy_of_the_environment_is_a_tunnel() {
 }
 
 #[tokio::test]
-async fn plain_http_has_to_be_allowed_and_stays_in_its_network() {
+async fn plaintext_http_needs_a_flag_and_a_private_address() {
     let home = Home::new().await;
     let refused = home.run(&["login", "x", "http://mcp.example/mcp"]).await;
     refused.ended(2).says("is not https").says("--allow-http");
@@ -335,7 +335,7 @@ async fn plain_http_has_to_be_allowed_and_stays_in_its_network() {
         let refused = home.run(&["login", "x", url, "--allow-http"]).await;
         refused
             .ended(1)
-            .says("plain http goes to private addresses only")
+            .says("plain http is allowed to private addresses only")
             .says(why);
     }
     let config = ["config", "http://mcp.example/mcp", "--for", "cursor"];
@@ -343,6 +343,6 @@ async fn plain_http_has_to_be_allowed_and_stays_in_its_network() {
     let allowed = home.run(&[&config[..], &["--allow-http"]].concat()).await;
     let arguments = &allowed.succeeded().json()["mcpServers"]["example"]["args"];
     assert_eq!(arguments[2], "--allow-http");
-    // This machine needs no leave.
+    // Loopback needs no flag.
     home.login(&["notes", &home.url()]).await.succeeded();
 }

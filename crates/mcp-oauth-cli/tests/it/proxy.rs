@@ -12,13 +12,13 @@ use tokio::{
 
 use crate::support::{Home, bounded};
 
-mod hand;
-mod herd;
-mod lines;
+mod concurrent_refresh;
+mod driver;
+mod edge_cases;
 mod listen;
 mod login;
-mod oddities;
 mod restarts;
+mod stdio;
 mod streams;
 
 /// An application, and the proxy that it runs as its server.
@@ -27,8 +27,8 @@ pub(crate) struct App {
     stdin: Option<ChildStdin>,
     stdout: Option<Lines<BufReader<ChildStdout>>>,
     stderr: Arc<watch::Sender<String>>,
-    /// What came while something else was waited for.
-    passed_over: Vec<Value>,
+    /// Messages that arrived while the test waited for another one.
+    unclaimed: Vec<Value>,
 }
 
 impl App {
@@ -42,7 +42,7 @@ impl App {
         Self::in_environment(home, url, more, &[])
     }
 
-    /// The same with these variables.
+    /// Starts it for a server, with these variables.
     pub(crate) fn in_environment(
         home: &Home,
         url: &str,
@@ -73,22 +73,22 @@ impl App {
             stdout: child.stdout.take().map(|pipe| BufReader::new(pipe).lines()),
             child,
             stderr,
-            passed_over: Vec::new(),
+            unclaimed: Vec::new(),
         }
     }
 
-    /// Starts it, and goes through the handshake.
+    /// Starts it and completes the handshake.
     pub(crate) async fn ready(home: &Home, more: &[&str]) -> Self {
         let mut app = Self::start(home, more);
-        app.shake_hands().await;
+        app.handshake().await;
         app
     }
 
-    pub(crate) async fn shake_hands(&mut self) -> Value {
-        let answer = self.ask(&initialize(0)).await;
-        self.tell(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
+    pub(crate) async fn handshake(&mut self) -> Value {
+        let response = self.request(&initialize(0)).await;
+        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
             .await;
-        answer
+        response
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
@@ -96,21 +96,21 @@ impl App {
         bounded(stdin.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    pub(crate) async fn tell(&mut self, message: &Value) {
+    pub(crate) async fn send(&mut self, message: &Value) {
         self.write(format!("{message}\n")).await;
     }
 
-    /// The next line, as it is.
+    /// Returns the next line.
     pub(crate) async fn line(&mut self) -> String {
         let stdout = self.stdout.as_mut().unwrap();
         let line = bounded(stdout.next_line()).await.unwrap();
-        line.unwrap_or_else(|| panic!("the proxy has ended: {}", self.said()))
+        line.unwrap_or_else(|| panic!("the proxy has ended: {}", self.stderr()))
     }
 
-    /// The next message that `fits`; what comes before waits for who asks for it.
+    /// Returns the next message that `fits`; earlier ones stay for later calls.
     pub(crate) async fn next(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
-        if let Some(place) = self.passed_over.iter().position(&fits) {
-            return self.passed_over.remove(place);
+        if let Some(index) = self.unclaimed.iter().position(&fits) {
+            return self.unclaimed.remove(index);
         }
         loop {
             let line = self.line().await;
@@ -118,11 +118,11 @@ impl App {
             if fits(&message) {
                 return message;
             }
-            self.passed_over.push(message);
+            self.unclaimed.push(message);
         }
     }
 
-    pub(crate) async fn answer(&mut self, id: &Value) -> Value {
+    pub(crate) async fn response(&mut self, id: &Value) -> Value {
         self.next(|message| message.get("method").is_none() && message["id"] == *id)
             .await
     }
@@ -131,30 +131,30 @@ impl App {
         self.next(|message| message["method"] == method).await
     }
 
-    pub(crate) async fn ask(&mut self, request: &Value) -> Value {
-        self.tell(request).await;
-        self.answer(&request["id"]).await
+    pub(crate) async fn request(&mut self, request: &Value) -> Value {
+        self.send(request).await;
+        self.response(&request["id"]).await
     }
 
-    /// Asks again and again, until the answer `fits`.
-    pub(crate) async fn ask_until(
+    /// Repeats the request until the response `fits`.
+    pub(crate) async fn request_until(
         &mut self,
         request: &Value,
         fits: impl Fn(&Value) -> bool,
     ) -> Value {
         bounded(async {
             loop {
-                let answer = self.ask(request).await;
-                if fits(&answer) {
-                    break answer;
+                let response = self.request(request).await;
+                if fits(&response) {
+                    break response;
                 }
             }
         })
         .await
     }
 
-    /// Ends stdin, and waits for the end: its code.
-    pub(crate) async fn hang_up(&mut self) -> i32 {
+    /// Closes stdin, waits for the end of the proxy, and returns its exit code.
+    pub(crate) async fn close(&mut self) -> i32 {
         drop(self.stdin.take());
         bounded(self.child.wait())
             .await
@@ -167,22 +167,22 @@ impl App {
         self.stdout = None;
     }
 
-    /// Waits until it has said so on stderr.
-    pub(crate) async fn until_it_says(&self, text: &str) {
+    /// Waits until stderr contains the text.
+    pub(crate) async fn wait_for_stderr(&self, text: &str) {
         let mut said = self.stderr.subscribe();
         let says = |said: &String| said.contains(text);
         drop(bounded(said.wait_for(says)).await.unwrap());
     }
 
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.stderr.borrow().clone()
     }
 
-    /// The person approves at the URL that a call names, as soon as one does.
+    /// Approves at the URL of a response, as soon as one has a URL.
     pub(crate) async fn approve(&mut self) {
-        let wanted = request(900, "completion/complete", &json!({}));
+        let probe = request(900, "completion/complete", &json!({}));
         let refusal = self
-            .ask_until(&wanted, |refusal| url_of(refusal).is_some())
+            .request_until(&probe, |refusal| url_of(refusal).is_some())
             .await;
         drop(
             test_user::approve(&url_of(&refusal).unwrap())
@@ -192,7 +192,7 @@ impl App {
     }
 }
 
-/// Where the person can log in, by an error.
+/// Returns the URL of the login in an error response.
 pub(crate) fn url_of(refusal: &Value) -> Option<url::Url> {
     let url = refusal["error"]["data"]["url"].as_str()?;
     Some(url.parse().unwrap())
@@ -220,6 +220,6 @@ pub(crate) fn add(id: u64) -> Value {
     call(id, "add", &json!({"a": id, "b": 1}))
 }
 
-pub(crate) fn sum(answer: &Value) -> Option<u64> {
-    answer["result"]["structuredContent"]["sum"].as_u64()
+pub(crate) fn sum(response: &Value) -> Option<u64> {
+    response["result"]["structuredContent"]["sum"].as_u64()
 }

@@ -1,10 +1,9 @@
-//! What users of the Python command type: each line of the help of `chuk-mcp-client-oauth` 0.4, with
-//! our program in its place.
+//! The command lines in the help of `chuk-mcp-client-oauth` 0.4, with `mcp-oauth` as the program.
 
 use crate::support::Home;
 
 #[tokio::test]
-async fn each_line_of_the_help_of_the_python_command_works() {
+async fn each_example_of_the_python_command_works() {
     let home = Home::new().await;
     let url = home.url();
     let auth = ["auth", "notion-mcp", &url];
@@ -24,13 +23,13 @@ async fn each_line_of_the_help_of_the_python_command_works() {
         (&["test", "notion-mcp"], "Connected"),
         (
             &["logout", "notion-mcp", "--url", &url],
-            "Forgot the tokens of notion-mcp; the server has taken the tokens back",
+            "Logged out of notion-mcp; tokens revoked",
         ),
-        (&["clear", "notion-mcp"], "Nobody was logged in"),
+        (&["clear", "notion-mcp"], "Not logged in"),
     ] {
         home.run(line).await.succeeded().says(says);
     }
-    // Their command needs no URL for a logout either.
+    // That command needs no URL for a logout either.
     home.run(&["logout", "notion-mcp"]).await.succeeded();
 }
 
@@ -55,7 +54,7 @@ async fn scopes_are_several_values() {
     .await
     .succeeded()
     .says("notes:read notes:write");
-    let get = home.run(&["get", "notes", "--json"]).await.succeeded();
+    let get = home.run(&["show", "notes", "--json"]).await.succeeded();
     assert_eq!(get.json()["requested_scope"], "notes:read notes:write");
     for typed in [
         &["--scopes", "a\"b"][..],
@@ -65,7 +64,7 @@ async fn scopes_are_several_values() {
         let typed = [&["auth", "notes", url.as_str()], typed].concat();
         home.run(&typed).await.ended(2);
     }
-    // They are for those who know them.
+    // The compatible flags are not in the help.
     for (command, flag) in [("login", "--scopes"), ("logout", "--url")] {
         let help = home.run(&[command, "--help"]).await.succeeded();
         assert!(!help.stdout.contains(flag), "{}", help.stdout);
@@ -74,9 +73,9 @@ async fn scopes_are_several_values() {
     assert!(help.stdout.contains("<NAME|URL>\n"), "{}", help.stdout);
 }
 
-/// Their names are kept in the token store itself, so a name that is not known here has a URL there.
+/// That command keeps its names in the token store, so a name that is unknown here needs its URL.
 #[tokio::test]
-async fn a_url_stands_in_for_a_name_that_is_not_known() {
+async fn a_url_replaces_an_unknown_name() {
     let home = Home::logged_in().await;
     let url = home.url();
     home.run(&["tools", "unknown", &url])
@@ -86,13 +85,13 @@ async fn a_url_stands_in_for_a_name_that_is_not_known() {
     let logout = home.run(&["logout", "unknown", "--url", &url]).await;
     logout
         .succeeded()
-        .says(&format!("Forgot the tokens of {url}; also ends `notes`"));
+        .says(&format!("Logged out of {url}; also ends `notes`"));
     home.run(&["tools", "unknown", &url]).await.ended(3);
 }
 
-/// The tokens of one server are not ended, or used, in the name of another.
+/// A command does not use or revoke the tokens of another server than the named one.
 #[tokio::test]
-async fn a_url_that_is_not_that_of_the_name_is_refused() {
+async fn a_url_that_differs_from_the_named_one_is_refused() {
     let home = Home::logged_in().await;
     let other = "https://other.example/mcp";
     for typed in [

@@ -1,4 +1,4 @@
-//! Logins that fail: a clear error with a next step, nothing stored, the listener closed.
+//! Failed logins: an error with a next step, nothing stored, and the listener closed.
 
 use std::net::TcpStream;
 
@@ -6,7 +6,7 @@ use mcp_oauth_testbed::{Fault, Peer, Testbed};
 
 use crate::support::{Does, Home, Output, Running, snapshot};
 
-/// Runs a login that fails, and checks that nothing of it is left.
+/// Runs a login that fails, and asserts that nothing of it is left.
 async fn fails(home: &Home, does: Does, more: &[&str]) -> Output {
     let url = home.url();
     let arguments = [&["login", "notes", &url], more].concat();
@@ -37,7 +37,7 @@ async fn fails(home: &Home, does: Does, more: &[&str]) -> Output {
 }
 
 #[tokio::test]
-async fn a_denied_consent_is_said_and_stores_nothing() {
+async fn a_denied_consent_is_reported_and_stores_nothing() {
     let home = Home::new().await;
     let denied = fails(&home, Does::Deny, &[]).await.ended(3);
     denied
@@ -53,13 +53,13 @@ async fn a_closed_window_ends_in_a_timeout() {
         .await
         .ended(3);
     timed_out
-        .says("nobody authorized within 1 seconds")
+        .says("authorization timed out after 1 s")
         .says("--timeout");
 }
 
 #[tokio::test]
-async fn a_callback_with_another_state_is_not_ours() {
-    let fault = Fault::CallbackState("somebody-else".to_owned());
+async fn a_callback_with_another_state_is_ignored() {
+    let fault = Fault::CallbackState("of-another-login".to_owned());
     let home = Home::with(Testbed::builder().fault(fault)).await;
     fails(&home, Does::Approve, &["--timeout", "1s"])
         .await
@@ -80,17 +80,17 @@ async fn a_callback_of_another_issuer_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_without_authorization_is_said_to_be_one() {
-    let home = Home::with(Testbed::builder().open(true)).await;
+async fn a_server_without_authorization_is_reported() {
+    let home = Home::with(Testbed::builder().unprotected(true)).await;
     let open = home.run(&["login", "notes", &home.url()]).await.ended(1);
-    open.says("this server asks for no authorization")
+    open.says("requires no authorization")
         .says("HTTP 200");
     open.says("/.well-known/oauth-protected-resource/mcp (HTTP 404)")
         .says("no login is needed");
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_a_try_later() {
+async fn an_unreachable_server_exits_with_the_retry_code() {
     let home = Home::new().await;
     let url = home.url();
     home.testbed.stop_mcp_server().await;
@@ -102,7 +102,7 @@ async fn a_server_that_is_not_there_is_a_try_later() {
 }
 
 #[tokio::test]
-async fn a_server_that_registers_nobody_needs_a_client_id() {
+async fn a_server_without_dynamic_registration_needs_a_client_id() {
     let home = Home::with(Testbed::builder().dynamic_registration(false)).await;
     let refused = home.run(&["login", "notes", &home.url()]).await.ended(1);
     refused.says("hint: register a client").says(&format!(
@@ -132,7 +132,7 @@ async fn what_a_server_says_cannot_move_the_cursor() {
 }
 
 #[tokio::test]
-async fn a_registration_is_kept_when_the_person_gives_up() {
+async fn a_registration_is_kept_after_a_denied_login() {
     let home = Home::new().await;
     fails(&home, Does::Deny, &[]).await;
     let before = snapshot(&home.data());
@@ -146,9 +146,9 @@ async fn a_registration_is_kept_when_the_person_gives_up() {
 }
 
 #[tokio::test]
-async fn a_connection_that_fails_says_by_its_exit_code_what_helps() {
+async fn the_exit_code_of_a_failed_connection_separates_login_from_retry() {
     let home = Home::logged_in().await;
-    home.testbed.set_fault(Fault::RefusesEveryToken);
+    home.testbed.set_fault(Fault::RejectsEveryToken);
     for command in ["test", "tools"] {
         let refused = home.run(&[command, "notes"]).await.ended(3);
         refused.says("refuses the token").says("--force");
@@ -161,9 +161,10 @@ async fn a_connection_that_fails_says_by_its_exit_code_what_helps() {
     }
 }
 
-/// spec-checklist D13, D14: neither a new login nor a logout makes a client somebody else's.
+/// Client credentials are bound to their issuer (MCP 2026-07-28, authorization, "Authorization Server
+/// Binding"), also after a forced login or a logout.
 #[tokio::test]
-async fn a_client_registered_by_hand_is_not_shown_to_another_issuer() {
+async fn a_preregistered_client_is_not_sent_to_another_issuer() {
     const SECRET: &str = "s3cret-of-mine";
     let with_client = || Testbed::builder().client("me", Some(SECRET));
     let home = Home::with(with_client()).await;

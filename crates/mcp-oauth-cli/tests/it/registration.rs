@@ -1,4 +1,4 @@
-//! What the command says where a scope or the device grant cannot be had.
+//! Messages about a scope or the device grant that the server does not grant.
 
 use mcp_oauth_testbed::{Fault, Testbed, test_user};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `request`: like curl, with the token, to the right server alone.
+//! `request`: like curl, with the token, to the resource of the token only.
 
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Testbed};
 
@@ -45,7 +45,7 @@ async fn a_status_of_four_hundred_is_a_failure_with_its_body() {
         .run(&["request", "notes", "notes", "-d", "no json"])
         .await
         .ended(1);
-    bad.says("not JSON").says("the server answered HTTP 400");
+    bad.says("not JSON").says("the server responded with HTTP 400");
     home.testbed.set_fault(Fault::Status {
         path: "/mcp/notes".to_owned(),
         status: 503,
@@ -57,7 +57,7 @@ async fn a_status_of_four_hundred_is_a_failure_with_its_body() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_not_replaced_if_that_is_switched_off() {
+async fn no_retry_turns_off_the_refresh_of_a_rejected_token() {
     let home = Home::logged_in().await;
     home.testbed.revoke_access_tokens();
     home.run(&["request", "notes", "notes", "--no-retry"])
@@ -69,7 +69,7 @@ async fn a_refused_token_is_not_replaced_if_that_is_switched_off() {
 }
 
 #[tokio::test]
-async fn the_token_goes_nowhere_else() {
+async fn the_token_is_not_sent_outside_the_resource() {
     let (home, other) = (Home::logged_in().await, Home::new().await);
     let refused = home.run(&["request", "notes", &other.url()]).await.ended(1);
     refused.says("is not part of");
@@ -81,7 +81,7 @@ async fn the_token_goes_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_missing_scope_names_the_login_that_brings_it_and_keeps_the_old_one() {
+async fn a_missing_scope_gets_a_login_command_with_the_old_and_new_scope() {
     let home = Home::with(Testbed::builder().step_up(true)).await;
     home.login(&["notes", &home.url()]).await.succeeded();
     let refused = home
@@ -98,7 +98,7 @@ async fn a_missing_scope_names_the_login_that_brings_it_and_keeps_the_old_one() 
 }
 
 #[tokio::test]
-async fn a_token_that_the_server_echoes_is_not_shown() {
+async fn a_token_that_the_server_echoes_is_not_printed() {
     let home = Home::logged_in().await;
     let token = home
         .run(&["token", "notes"])
@@ -108,21 +108,22 @@ async fn a_token_that_the_server_echoes_is_not_shown() {
         .trim_end()
         .to_owned();
     let body = format!("you sent {token}, didn't you").into_bytes();
-    let spoil = Corruption::Raw {
+    let corruption = Corruption::Raw {
         content_type: "text/plain".to_owned(),
         body,
     };
-    home.testbed.set_fault(Fault::Spoil(Endpoint::Mcp, spoil));
+    home.testbed
+        .set_fault(Fault::Corrupt(Endpoint::Mcp, corruption));
     let response = home.run(&["request", "notes", "notes"]).await.succeeded();
     assert_eq!(response.stdout, "you sent [redacted], didn't you");
-    response.says("warning: the server has sent a token back");
+    response.says("warning: the response contains a token of this login");
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_given_up() {
+async fn a_server_that_never_responds_times_out() {
     let home = Home::logged_in().await;
     home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::NeverAnswers));
+        .set_fault(Fault::Corrupt(Endpoint::Mcp, Corruption::NeverResponds));
     home.run(&["request", "notes", "notes", "--timeout", "1s"])
         .await
         .ended(4);
@@ -132,9 +133,9 @@ async fn a_server_that_never_answers_is_given_up() {
         .says("--timeout");
 }
 
-/// JSON can spell a token with escapes, which the raw body does not show.
+/// JSON can encode a token with escapes, so the raw body does not contain it.
 #[tokio::test]
-async fn a_token_in_a_header_or_spelt_with_escapes_is_not_shown() {
+async fn a_token_in_a_header_or_with_json_escapes_is_not_printed() {
     let home = Home::logged_in().await;
     let token = home.run(&["token", "notes"]).await.succeeded();
     let token = token.stdout.trim_end().to_owned();
@@ -157,7 +158,7 @@ async fn a_token_in_a_header_or_spelt_with_escapes_is_not_shown() {
             .succeeded();
         response
             .says("Bearer [redacted]")
-            .says("warning: the server has sent a token back");
+            .says("warning: the response contains a token of this login");
         assert!(!response.stdout.contains(&token), "{response:?}");
         if more == "--json" {
             assert_eq!(response.json()["body"]["echo"], "[redacted]");

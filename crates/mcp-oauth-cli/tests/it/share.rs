@@ -1,15 +1,15 @@
-//! `login --share`: one login for two servers of one issuer.
+//! `login --reuse-login`: one login for two servers of one issuer.
 
 use mcp_oauth_testbed::{Fault, Peer, Testbed};
 use serde_json::json;
 
 use crate::support::Home;
 
-/// A home where `notes` is logged in, and the server of the mail, whose tokens the same issuer
-/// gives; a login there is good for both if the issuer is `generous`.
+/// Returns a home with a login to `notes`, and a mail server with the same issuer. The issuer accepts a
+/// login for both if it is `generous`.
 async fn company(generous: bool) -> (Home, Testbed) {
     let mail = Testbed::start().await.unwrap();
-    let mut builder = Testbed::builder().also_issues_for(mail.server_url().as_str());
+    let mut builder = Testbed::builder().additional_resource(mail.server_url().as_str());
     if generous {
         builder = builder.one_login_for_all_resources();
     }
@@ -20,7 +20,7 @@ async fn company(generous: bool) -> (Home, Testbed) {
     (home, mail)
 }
 
-/// How often a user decided. A remembered client is checked by a request of its own.
+/// Returns the number of decisions on the consent page. A separate request checks a remembered client.
 fn pages(home: &Home) -> usize {
     let decision = "/authorize/decision";
     home.testbed
@@ -32,26 +32,26 @@ async fn a_login_is_shared_with_another_server_of_the_same_issuer() {
     let (home, mail) = company(true).await;
     let url = mail.server_url().to_string();
     let asked = pages(&home);
-    home.run(&["login", "mail", &url, "--share"])
+    home.run(&["login", "mail", &url, "--reuse-login"])
         .await
         .succeeded();
-    assert_eq!(pages(&home), asked, "nobody was asked");
+    assert_eq!(pages(&home), asked, "no consent page was opened");
     let issued = home.testbed.issued_tokens();
     assert_eq!(issued.last().unwrap().resource, url);
     home.run(&["tools", "notes"]).await.succeeded();
-    // Each has a token of its own.
+    // Each server has its own token.
     let notes = home.run(&["token", "notes"]).await.succeeded().stdout;
     let mails = home.run(&["token", "mail"]).await.succeeded().stdout;
     assert_ne!(notes, mails);
-    // The name remembers it.
-    home.run(&["clear", "mail"]).await.succeeded();
+    // The flag is stored with the name.
+    home.run(&["logout", "--local", "mail"]).await.succeeded();
     home.run(&["login", "mail"]).await.succeeded();
     assert_eq!(pages(&home), asked);
 }
 
 #[tokio::test]
-async fn a_person_is_asked_where_a_login_is_not_to_be_shared_or_cannot_be() {
-    for (generous, flags) in [(true, [].as_slice()), (false, &["--share"])] {
+async fn the_browser_opens_where_a_login_is_not_or_cannot_be_reused() {
+    for (generous, flags) in [(true, [].as_slice()), (false, &["--reuse-login"])] {
         let (home, mail) = company(generous).await;
         let url = mail.server_url().to_string();
         let asked = pages(&home);

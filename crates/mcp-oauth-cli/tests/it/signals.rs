@@ -44,34 +44,34 @@ async fn an_interrupted_login_leaves_nothing_and_frees_its_port() {
 /// Sends a signal to a program while its refresh is at the server, and returns how it ended.
 async fn signalled_amid_refresh(home: &Home, command: Command, signal: &str) -> Output {
     home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
+        .set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Held));
     let exchanged = home
         .testbed
         .count(Peer::AuthorizationServer, "POST", "/token");
     let running = Running::start(command, "").await;
     home.testbed
-        .arrived(Peer::AuthorizationServer, "POST", "/token", exchanged + 1)
+        .wait_for_requests(Peer::AuthorizationServer, "POST", "/token", exchanged + 1)
         .await;
     send(signal, &running);
     home.testbed.release();
     running.end().await
 }
 
-/// SIGHUP comes when the terminal window is closed, or the SSH connection is lost.
+/// SIGHUP is sent when the terminal window is closed or the SSH connection is lost.
 #[tokio::test]
-async fn a_refresh_that_was_sent_is_stored_before_the_end() {
+async fn a_refresh_in_progress_is_stored_before_a_signal_ends_the_command() {
     for (signal, expected) in [("-TERM", 143), ("-HUP", 129)] {
         let home = Home::logged_in().await;
         let command = home.command(&["refresh", "notes"]);
         let ended = signalled_amid_refresh(&home, command, signal).await;
         assert!([expected, 0].contains(&ended.code), "{ended:?}");
-        // The old refresh token is spent: only with the new one does this work.
+        // The old refresh token is used up: this works only with the new one.
         home.run(&["refresh", "notes"]).await.succeeded();
     }
 }
 
 #[tokio::test]
-async fn a_command_under_nohup_goes_on_when_the_terminal_is_gone() {
+async fn a_command_under_nohup_survives_the_end_of_its_terminal() {
     let home = Home::logged_in().await;
     let mut command = home.program("nohup");
     command.args([env!("CARGO_BIN_EXE_mcp-oauth"), "refresh", "notes"]);
@@ -80,19 +80,19 @@ async fn a_command_under_nohup_goes_on_when_the_terminal_is_gone() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_was_sent_is_stored_though_the_time_is_over() {
+async fn a_refresh_in_progress_is_stored_after_the_timeout() {
     let home = Home::logged_in().await;
     home.testbed.revoke_access_tokens();
     home.testbed
-        .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
+        .set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Held));
     let typed = ["test", "notes", "--timeout", "1s", "-v"];
     let mut running = Running::start(home.command(&typed), "").await;
     running
-        .until_it_says("waiting for what was sent to be stored")
+        .wait_for_stderr("waiting for pending refreshes and saves")
         .await;
     home.testbed.release();
-    running.end().await.ended(4).says("has not answered within");
-    // The old refresh token is spent: only with the new one does this work.
+    running.end().await.ended(4).says("did not respond within");
+    // The old refresh token is used up: this works only with the new one.
     home.run(&["refresh", "notes"]).await.succeeded();
 }
 
@@ -117,7 +117,7 @@ async fn a_demo_that_is_killed_leaves_no_directory() {
         let home = Home::new().await;
         let mut command = home.command(&["demo"]);
         command.env("TMPDIR", temporary.path());
-        // A browser that shows nothing: the demo waits for the consent.
+        // A browser that does nothing: the demo waits for the consent.
         command.env("BROWSER", "/usr/bin/true");
         let mut running = Running::start(command, "").await;
         running.url().await.unwrap();

@@ -1,4 +1,4 @@
-//! `env:NAME` and `cmd:PROGRAM`: where the JWT of a workload comes from.
+//! `env:NAME` and `cmd:PROGRAM`: the sources of a workload JWT.
 
 use mcp_oauth_testbed::Testbed;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::Home;
 
 async fn cluster() -> Home {
-    Home::with(Testbed::builder().wif("https://cluster.example")).await
+    Home::with(Testbed::builder().workload_issuer("https://cluster.example")).await
 }
 
 fn jwt(home: &Home) -> String {
@@ -14,7 +14,7 @@ fn jwt(home: &Home) -> String {
 }
 
 #[tokio::test]
-async fn a_jwt_comes_from_a_variable_and_is_read_anew() {
+async fn a_jwt_in_a_variable_is_read_again_at_each_refresh() {
     let home = cluster().await;
     let url = home.url();
     let typed = ["login", "job", &url, "--workload-token", "env:JOB_JWT"];
@@ -22,7 +22,7 @@ async fn a_jwt_comes_from_a_variable_and_is_read_anew() {
     home.run_with("JOB_JWT", &jwt(&home), &typed)
         .await
         .succeeded();
-    // Each JWT is taken once.
+    // The server accepts each JWT once.
     for _ in 0..2 {
         home.run_with("JOB_JWT", &jwt(&home), &["refresh", "job", "-vv"])
             .await
@@ -36,7 +36,7 @@ async fn a_jwt_comes_from_a_variable_and_is_read_anew() {
     }
 }
 
-/// A program that prints a JWT, and what it was started with.
+/// Returns a program that prints a JWT, and writes its environment and arguments to a file.
 #[cfg(unix)]
 fn program(home: &Home) -> String {
     use std::os::unix::fs::PermissionsExt as _;
@@ -47,10 +47,10 @@ fn program(home: &Home) -> String {
     file
 }
 
-/// H152: what is secret in our environment is nobody else's.
+/// `docs/hostile.md` H152: the program does not inherit secrets of the environment.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_jwt_comes_from_a_program_which_learns_no_secret_of_ours() {
+async fn a_program_that_prints_a_jwt_gets_no_secret_in_its_environment() {
     let home = cluster().await;
     let url = home.url();
     home.file("jwt", jwt(&home));
@@ -80,7 +80,7 @@ async fn a_jwt_comes_from_a_program_which_learns_no_secret_of_ours() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_program_that_fails_is_named_and_what_it_said_is_not_shown() {
+async fn a_failing_program_is_named_without_its_output() {
     let home = cluster().await;
     let url = home.url();
     for (source, message) in [
@@ -88,8 +88,8 @@ async fn a_program_that_fails_is_named_and_what_it_said_is_not_shown() {
             "cmd:/bin/false planted",
             "the command `/bin/false`: it failed",
         ),
-        ("cmd:/no/such/program planted", "it cannot be run"),
-        ("cmd:/bin/echo planted", "no JWT"),
+        ("cmd:/no/such/program planted", "cannot run it"),
+        ("cmd:/bin/echo planted", "not a JWT"),
     ] {
         let typed = ["login", "job", &url, "--workload-token", source, "-vv"];
         let failed = home.run(&typed).await.ended(1);

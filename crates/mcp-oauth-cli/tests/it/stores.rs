@@ -1,10 +1,10 @@
-//! Passwords, damaged files, and names.
+//! Passwords, corrupt files, and names.
 
 use std::{fs, path::PathBuf};
 
 use crate::support::{Does, Home, snapshot};
 
-/// The file of the login: the one that names the server.
+/// Returns the file of the login: the one that contains the URL of the server.
 pub(crate) fn record(home: &Home) -> PathBuf {
     let files = snapshot(&home.data().join("tokens"));
     let login = format!("login {}", home.url());
@@ -26,7 +26,7 @@ async fn login_with_password(home: &Home) {
 }
 
 #[tokio::test]
-async fn a_wrong_password_names_the_store_and_touches_nothing() {
+async fn a_wrong_password_names_the_store_and_changes_nothing() {
     let home = Home::new().await;
     login_with_password(&home).await;
     let before = snapshot(&home.data());
@@ -35,8 +35,8 @@ async fn a_wrong_password_names_the_store_and_touches_nothing() {
         &["token", "notes"][..],
         &["list"],
         &["logout", "notes"],
-        &["clear", "notes"],
-        &["get", "notes"],
+        &["logout", "--local", "notes"],
+        &["show", "notes"],
     ] {
         let wrong = home
             .run_with("MCP_OAUTH_PASSWORD", "wrong", command)
@@ -64,9 +64,9 @@ async fn a_password_comes_from_the_environment_or_a_file() {
         .succeeded();
     let missing = home.run(&["token", "notes"]).await.ended(1);
     missing
-        .says("sealed with a password, and none was given")
+        .says("encrypted with a password, and none was given")
         .says("--password-file FILE");
-    home.run(&["backends"])
+    home.run(&["stores"])
         .await
         .succeeded()
         .says("with a password");
@@ -82,28 +82,28 @@ async fn a_password_is_not_ignored_by_a_store_without_one() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_named_and_hides_no_other() {
+async fn a_corrupt_record_is_reported_and_others_are_listed() {
     let (home, other) = (Home::logged_in().await, Home::new().await);
     let url = other.url();
     home.login(&["other", &url]).await.succeeded();
     let file = record(&home);
     let mut bytes = fs::read(&file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
-    let mut damaged = fs::File::create(&file).unwrap();
-    std::io::Write::write_all(&mut damaged, &bytes).unwrap();
+    let mut file_to_corrupt = fs::File::create(&file).unwrap();
+    std::io::Write::write_all(&mut file_to_corrupt, &bytes).unwrap();
 
     let list = home.run(&["list"]).await.succeeded();
     list.says("cannot be read")
         .says(&file.display().to_string())
         .says("other")
         .says("valid for");
-    let get = home.run(&["get", "notes"]).await.ended(1);
+    let get = home.run(&["show", "notes"]).await.ended(1);
     get.says(&file.display().to_string())
         .says("hint:")
-        .says("mcp-oauth clear notes");
+        .says("mcp-oauth logout --local notes");
     assert_eq!(fs::read(&file).unwrap(), bytes, "left as it is");
     home.run(&["token", "other"]).await.succeeded();
-    home.run(&["clear", "notes"]).await.succeeded();
+    home.run(&["logout", "--local", "notes"]).await.succeeded();
     home.run(&["token", "notes"]).await.ended(3);
 }
 
@@ -121,7 +121,7 @@ async fn two_names_for_one_server_share_its_login() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_pointed_elsewhere_finds_no_token() {
+async fn a_name_with_a_changed_url_finds_no_token() {
     let (home, other) = (Home::logged_in().await, Home::new().await);
     let names = home.data().join("servers.json");
     let text = fs::read_to_string(&names)
@@ -134,7 +134,7 @@ async fn a_name_that_is_pointed_elsewhere_finds_no_token() {
         other.testbed.requests().is_empty(),
         "nothing was sent there"
     );
-    // The login is still there, without a name.
+    // The login still exists, without a name.
     home.run(&["list"])
         .await
         .succeeded()
@@ -142,7 +142,7 @@ async fn a_name_that_is_pointed_elsewhere_finds_no_token() {
 }
 
 #[tokio::test]
-async fn several_accounts_at_one_server_do_not_mix() {
+async fn several_accounts_of_one_server_stay_separate() {
     let home = Home::logged_in().await;
     let url = home.url();
     home.login(&["work", &url, "--account", "work"])
@@ -161,7 +161,7 @@ async fn several_accounts_at_one_server_do_not_mix() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_of_names_is_named_and_left_alone() {
+async fn a_corrupt_servers_file_is_reported_and_left_unchanged() {
     let home = Home::logged_in().await;
     let names = home.data().join("servers.json");
     std::io::Write::write_all(&mut fs::File::create(&names).unwrap(), b"{").unwrap();
@@ -195,22 +195,22 @@ async fn a_store_in_memory_keeps_nothing() {
         .await
         .ended(3);
     assert!(!home.data().join("tokens").exists());
-    home.run(&["backends", "--store", "memory:"])
+    home.run(&["stores", "--store", "memory:"])
         .await
         .succeeded()
-        .says("chosen by --store");
+        .says("set by --store");
 }
 
 #[tokio::test]
-async fn a_damaged_store_is_moved_away_and_not_cleared() {
+async fn a_corrupt_store_gets_a_hint_to_move_it_and_not_to_clear_it() {
     let home = Home::logged_in().await;
     let tokens = home.data().join("tokens");
     home.file("data/tokens/store.json", "damaged");
     let before = snapshot(&home.data());
-    let damaged = home.run(&["token", "notes"]).await.ended(1);
-    damaged.says(&format!("mv {0} {0}.damaged", tokens.display()));
-    assert!(!damaged.stderr.contains("clear"), "{damaged:?}");
-    home.run(&["backends"])
+    let refused = home.run(&["token", "notes"]).await.ended(1);
+    refused.says(&format!("mv {0} {0}.corrupt", tokens.display()));
+    assert!(!refused.stderr.contains("clear"), "{refused:?}");
+    home.run(&["stores"])
         .await
         .succeeded()
         .says("problem")

@@ -1,4 +1,4 @@
-//! A home for one test: directories, a testbed, and the command with an environment of its own.
+//! A home for one test: directories, a testbed, and the command with its own environment.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,16 +15,16 @@ use tokio::{
 };
 use url::Url;
 
-pub(crate) use test_support::{port::dead_port, wait::bounded};
+pub(crate) use test_support::{port::unused_port, wait::bounded};
 
-/// Everything that one test uses.
+/// The directories and servers of one test.
 pub(crate) struct Home {
     pub(crate) testbed: Testbed,
     directory: TempDir,
     outputs: Mutex<Vec<Output>>,
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     pub(crate) line: String,
@@ -33,7 +33,7 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// What the person does with the consent page.
+/// The action of the test user on the consent page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Does {
     Approve,
@@ -54,7 +54,7 @@ impl Home {
         }
     }
 
-    /// A home where `notes` is logged in.
+    /// Returns a home with a login to `notes`.
     pub(crate) async fn logged_in() -> Self {
         let home = Self::new().await;
         home.login(&["notes", &home.url()]).await.succeeded();
@@ -69,12 +69,12 @@ impl Home {
         self.directory.path().join(name)
     }
 
-    /// Where the command keeps its data.
+    /// Returns the data directory of the command.
     pub(crate) fn data(&self) -> PathBuf {
         self.path("data")
     }
 
-    /// A file that a test makes.
+    /// Writes a file, and returns its path.
     pub(crate) fn file(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> String {
         let path = self.directory.path().join(name);
         let mut file = std::fs::File::create(&path).unwrap();
@@ -82,14 +82,14 @@ impl Home {
         path.display().to_string()
     }
 
-    /// The command, with nothing of the environment of whoever runs the tests.
+    /// Returns the command, without the environment of the user who runs the tests.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.program(env!("CARGO_BIN_EXE_mcp-oauth"));
         command.args(arguments);
         command
     }
 
-    /// Another program, in the same environment.
+    /// Returns another program, in the same environment.
     pub(crate) fn program(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let home = self.directory.path();
@@ -105,7 +105,7 @@ impl Home {
         ] {
             command.env(variable, home);
         }
-        // The keychain of whoever runs the tests is none of our business.
+        // The tests must not use the keychain of the user who runs them.
         if cfg!(target_os = "linux") {
             command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
         } else {
@@ -118,7 +118,7 @@ impl Home {
         command
     }
 
-    /// What the command needs to reach the keychain of the session that the test runs in.
+    /// Returns the variables that the command needs to reach the keychain of the test's session.
     #[cfg(target_os = "linux")]
     #[expect(
         clippy::disallowed_methods,
@@ -134,19 +134,19 @@ impl Home {
         self.finish(arguments, self.command(arguments)).await
     }
 
-    /// Runs it with one more variable.
+    /// Runs the command with one more variable.
     pub(crate) async fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Output {
         self.run_in(&[(name, value)], arguments).await
     }
 
-    /// Runs it with these variables.
+    /// Runs the command with these variables.
     pub(crate) async fn run_in(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         command.envs(variables.iter().copied());
         self.finish(arguments, command).await
     }
 
-    /// `login …` with these variables, and with a person who approves.
+    /// Runs `login …` with these variables, and approves.
     pub(crate) async fn login_in(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         let arguments = [&["login"], arguments].concat();
         let mut command = self.command(&arguments);
@@ -154,7 +154,7 @@ impl Home {
         self.attended(&arguments, command, Does::Approve, "").await
     }
 
-    /// Runs it, and types this line.
+    /// Runs the command, and types this line.
     pub(crate) async fn run_typing(&self, arguments: &[&str], line: &str) -> Output {
         let running = Running::start(self.command(arguments), &format!("{line}\n")).await;
         self.keep(Output {
@@ -163,7 +163,7 @@ impl Home {
         })
     }
 
-    /// Runs a command that was made elsewhere to its end.
+    /// Runs a prepared command to its end.
     pub(crate) async fn finish(&self, arguments: &[&str], mut command: Command) -> Output {
         let output = command.output().await.unwrap();
         self.keep(Output {
@@ -179,17 +179,17 @@ impl Home {
         output
     }
 
-    /// Every run so far.
+    /// Returns the outputs of all runs so far.
     pub(crate) fn outputs(&self) -> Vec<Output> {
         self.outputs.lock().unwrap().clone()
     }
 
-    /// `login …`, with a person who approves.
+    /// Runs `login …`, and approves.
     pub(crate) async fn login(&self, arguments: &[&str]) -> Output {
         self.login_in(&[], arguments).await
     }
 
-    /// Runs a command that asks a person, whose URL is read from stderr.
+    /// Runs a command that prints the URL of a login on stderr, and acts as the user there.
     pub(crate) async fn attended(
         &self,
         arguments: &[&str],
@@ -212,11 +212,11 @@ impl Home {
     }
 }
 
-/// A command under way.
+/// A running command.
 pub(crate) struct Running {
     pub(crate) child: Child,
     stderr: BufReader<ChildStderr>,
-    said: String,
+    read: String,
 }
 
 impl Running {
@@ -232,33 +232,33 @@ impl Running {
         Self {
             child,
             stderr,
-            said: String::new(),
+            read: String::new(),
         }
     }
 
-    /// The next line of stderr; none if the command has ended.
+    /// Returns the next line of stderr; none if the command has ended.
     async fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         let read = self.stderr.read_line(&mut line).await.unwrap();
-        self.said.push_str(&line);
+        self.read.push_str(&line);
         (read > 0).then_some(line)
     }
 
-    /// Reads until a line of stderr has `text`: that line.
-    pub(crate) async fn until_it_says(&mut self, text: &str) -> String {
-        if let Some(line) = self.said.lines().find(|line| line.contains(text)) {
+    /// Reads stderr until a line contains `text`, and returns that line.
+    pub(crate) async fn wait_for_stderr(&mut self, text: &str) -> String {
+        if let Some(line) = self.read.lines().find(|line| line.contains(text)) {
             return line.to_owned();
         }
         loop {
             match self.line().await {
                 Some(line) if line.contains(text) => return line,
                 Some(_) => {}
-                None => panic!("{text:?} is not in {}", self.said),
+                None => panic!("{text:?} is not in {}", self.read),
             }
         }
     }
 
-    /// The URL that the person is to open; none if the command ends without one.
+    /// Returns the URL that the user has to open; none if the command ends without one.
     pub(crate) async fn url(&mut self) -> Option<Url> {
         loop {
             let line = self.line().await?;
@@ -268,7 +268,7 @@ impl Running {
         }
     }
 
-    /// The code that the person is to enter; none if the command ends without one.
+    /// Returns the code that the user has to enter; none if the command ends without one.
     pub(crate) async fn user_code(&mut self) -> Option<String> {
         loop {
             let line = self.line().await?;
@@ -283,7 +283,7 @@ impl Running {
         let mut pipe = self.child.stdout.take().unwrap();
         let (out, err) = tokio::join!(
             pipe.read_to_string(&mut stdout),
-            self.stderr.read_to_string(&mut self.said)
+            self.stderr.read_to_string(&mut self.read)
         );
         out.and(err).unwrap();
         let code = self.child.wait().await.unwrap().code().unwrap_or(-1);
@@ -291,7 +291,7 @@ impl Running {
             line: String::new(),
             code,
             stdout,
-            stderr: self.said,
+            stderr: self.read,
         }
     }
 }
@@ -308,7 +308,7 @@ impl Output {
         self
     }
 
-    /// The one JSON document on stdout.
+    /// Returns the JSON document on stdout.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
@@ -322,14 +322,14 @@ impl Output {
     }
 }
 
-/// Variables, as the runs of the command take them.
+/// Borrows the values of variables, for [`Home::run_in`].
 pub(crate) fn borrowed<'a, const N: usize>(
     own: &'a [(&'static str, String); N],
 ) -> [(&'static str, &'a str); N] {
     own.each_ref().map(|(name, value)| (*name, value.as_str()))
 }
 
-/// Every file below `directory`, and what is in it.
+/// Returns every file below `directory`, with its content.
 pub(crate) fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let Ok(entries) = std::fs::read_dir(directory) else {

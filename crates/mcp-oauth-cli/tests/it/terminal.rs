@@ -1,4 +1,4 @@
-//! The command at a real terminal (a pseudoterminal), where a person reads what it says and types.
+//! The command at a pseudoterminal, where the test reads the screen and types.
 
 use std::{
     fs::File,
@@ -20,11 +20,11 @@ use url::Url;
 
 use crate::support::{Home, bounded};
 
-/// A terminal with one command at it.
+/// A terminal that runs one command.
 pub(crate) struct Terminal {
     keyboard: File,
     screen: Arc<watch::Sender<String>>,
-    /// When nobody can write on it any more.
+    /// Resolves when no process has the terminal open any more.
     dark: oneshot::Receiver<()>,
     child: Child,
 }
@@ -34,8 +34,7 @@ impl Terminal {
         Self::start(home.command(arguments))
     }
 
-    /// The same with the terminal as the one that the process belongs to, where passwords are asked
-    /// for.
+    /// Runs the command with the terminal as its controlling terminal, where passwords are read.
     fn control(home: &Home, arguments: &[&str]) -> Self {
         let mut command = home.program("setsid");
         command
@@ -73,7 +72,7 @@ impl Terminal {
         let screen = Arc::<watch::Sender<String>>::default();
         let seen = Arc::clone(&screen);
         let (tell, dark) = oneshot::channel();
-        // Nothing else waits for a terminal; it ends when the command has closed it.
+        // A blocking read; it ends when the command has closed the terminal.
         std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(count @ 1..) = screen_side.read(&mut piece) {
@@ -90,7 +89,7 @@ impl Terminal {
         }
     }
 
-    /// Reads until the screen has `text`: all that is on it.
+    /// Waits until the screen contains `text`, and returns the whole screen.
     pub(crate) async fn until_it_shows(&self, text: &str) -> String {
         let mut screen = self.screen.subscribe();
         let shown = screen.wait_for(|screen| screen.contains(text));
@@ -100,18 +99,18 @@ impl Terminal {
             .clone()
     }
 
-    /// Waits until what is typed is not shown.
-    async fn until_it_is_blind(&self) {
-        let is_blind = || {
+    /// Waits until the terminal does not echo.
+    async fn wait_for_no_echo(&self) {
+        let has_no_echo = || {
             let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
             !modes.contains(LocalModes::ECHO)
         };
-        let blind = async {
-            while !is_blind() {
+        let no_echo = async {
+            while !has_no_echo() {
                 tokio::task::yield_now().await;
             }
         };
-        bounded(blind).await;
+        bounded(no_echo).await;
     }
 
     pub(crate) fn type_line(&mut self, text: &str) {
@@ -119,7 +118,7 @@ impl Terminal {
         self.keyboard.write_all(b"\n").unwrap();
     }
 
-    /// How it ended, and all that was shown.
+    /// Waits for the end, and returns the exit code and the screen.
     pub(crate) async fn end(mut self) -> (i32, String) {
         let status = bounded(self.child.wait()).await.unwrap();
         bounded(self.dark).await.unwrap();
@@ -127,8 +126,8 @@ impl Terminal {
     }
 }
 
-/// The text on a screen, and what it did to it beside colours and links, which are ours.
-pub(crate) fn without_our_own(screen: &str) -> String {
+/// Removes the colours and links of the command from a screen. Any other control sequence stays.
+pub(crate) fn without_styles(screen: &str) -> String {
     let mut rest = String::new();
     let mut parts = screen.split('\u{1b}');
     rest.push_str(parts.next().unwrap_or_default());
@@ -141,19 +140,19 @@ pub(crate) fn without_our_own(screen: &str) -> String {
         let link = part
             .strip_prefix("]8;;")
             .filter(|url| url.is_empty() || url.starts_with("http"))
-            // What ends it begins the next part.
+            // Its end is at the start of the next part.
             .map(|_| "");
         let end_of_link = part.strip_prefix('\\');
-        let ours = colour.or(link).or(end_of_link);
-        if ours.is_none() {
+        let style = colour.or(link).or(end_of_link);
+        if style.is_none() {
             rest.push('\u{1b}');
         }
-        rest.push_str(ours.unwrap_or(part));
+        rest.push_str(style.unwrap_or(part));
     }
     rest
 }
 
-/// The spinner turns in its own line, which it clears.
+/// Removes the control sequences of the spinner, which clears its own line.
 fn without_spinner(screen: &str) -> String {
     let cleared = ["\u{1b}[2K", "\u{1b}[1A", "\u{1b}[?25l", "\u{1b}[?25h"];
     cleared
@@ -161,9 +160,9 @@ fn without_spinner(screen: &str) -> String {
         .fold(screen.to_owned(), |screen, code| screen.replace(code, ""))
 }
 
-/// H161.
+/// `docs/hostile.md` H161.
 #[tokio::test]
-async fn a_token_is_shown_on_a_terminal_only_where_that_is_asked_for() {
+async fn a_token_is_printed_on_a_terminal_only_with_show() {
     let home = Home::logged_in().await;
     let token = home.run(&["token", "notes"]).await.succeeded().stdout;
     let (code, screen) = Terminal::run(&home, &["token", "notes"]).end().await;
@@ -176,36 +175,36 @@ async fn a_token_is_shown_on_a_terminal_only_where_that_is_asked_for() {
     assert_eq!((code, screen.trim()), (0, token.trim()));
 }
 
-/// Over SSH the browser is elsewhere, and cannot come back.
+/// Over SSH, a browser on another machine cannot reach the listener.
 #[tokio::test]
-async fn the_url_that_a_browser_elsewhere_ended_on_can_be_pasted() {
+async fn a_callback_url_from_another_computer_can_be_pasted() {
     let home = Home::new().await;
     let mut terminal = Terminal::run(&home, &["login", "notes", &home.url(), "--no-browser"]);
     let screen = terminal.until_it_shows("paste the URL").await;
-    let shown = without_our_own(&screen);
+    let shown = without_styles(&screen);
     let url = shown.lines().find_map(|line| line.strip_prefix("  http"));
     let url: Url = format!("http{}", url.unwrap().trim()).parse().unwrap();
     let callback = test_user::decide(&url, test_user::Decision::Approve)
         .await
         .unwrap();
-    let mut foreign = callback.clone();
-    foreign.set_query(Some("code=stolen&state=foreign"));
-    // What is not ours ends nothing.
+    let mut other_callback = callback.clone();
+    other_callback.set_query(Some("code=stolen&state=of-another-login"));
+    // A URL that does not belong to this login is ignored.
     terminal.type_line("https://elsewhere.example/?code=x");
-    terminal.type_line(foreign.as_str());
+    terminal.type_line(other_callback.as_str());
     terminal.type_line(callback.as_str());
     let (code, screen) = terminal.end().await;
     assert_eq!(code, 0, "{screen}");
     home.run(&["token", "notes"]).await.succeeded();
 }
 
-/// django-oauth-toolkit and Canaille send a browser that is not logged in to their login page before
-/// they look at the client, so that no check finds out: the user sees the error page.
+/// django-oauth-toolkit and Canaille redirect a browser without a session to their login page before they
+/// check the client, so that no check detects an unknown client: the user sees the error page.
 #[tokio::test]
-async fn a_client_that_the_browser_shows_an_error_about_can_be_registered_again() {
+async fn a_client_that_the_server_does_not_know_can_be_registered_again() {
     let home = Home::logged_in().await;
     home.run(&["logout", "notes"]).await.succeeded();
-    home.testbed.forget_registrations();
+    home.testbed.remove_registrations();
     home.testbed.set_fault(Fault::Status {
         path: "/authorize".to_owned(),
         status: 302,
@@ -218,7 +217,7 @@ async fn a_client_that_the_browser_shows_an_error_about_can_be_registered_again(
     terminal.type_line("r");
     let mut screen = terminal.screen.subscribe();
     let twice = screen.wait_for(|screen| screen.matches("paste the URL").count() == 2);
-    let shown = without_our_own(&bounded(twice).await.unwrap().clone());
+    let shown = without_styles(&bounded(twice).await.unwrap().clone());
     assert!(shown.contains("registering the client again"), "{shown}");
     let urls = shown.lines().filter_map(|line| line.strip_prefix("  http"));
     let urls: Vec<Url> = urls
@@ -242,13 +241,13 @@ async fn a_client_that_the_browser_shows_an_error_about_can_be_registered_again(
     home.run(&["token", "notes"]).await.succeeded();
 }
 
-/// A line is enough: nobody has to end the input.
+/// One line is enough; the input need not end.
 #[tokio::test]
-async fn what_is_pasted_at_a_terminal_ends_with_its_line() {
+async fn a_pasted_url_needs_no_end_of_input() {
     let home = Home::new().await;
-    let mut terminal = Terminal::run(&home, &["paste"]);
+    let mut terminal = Terminal::run(&home, &["login", "--complete"]);
     terminal
-        .until_it_shows("The URL of the page that the browser ended on")
+        .until_it_shows("Enter the URL of the page that the browser ended on")
         .await;
     terminal.type_line("http://127.0.0.1:1/callback?code=c&state=s");
     let (code, screen) = terminal.end().await;
@@ -259,7 +258,7 @@ async fn what_is_pasted_at_a_terminal_ends_with_its_line() {
     );
 }
 
-/// `NO_COLOR` is about colours (<https://no-color.org>).
+/// `NO_COLOR` removes colours only (<https://no-color.org>).
 #[tokio::test]
 async fn without_colors_a_terminal_still_has_links_and_a_spinner() {
     let home = Home::new().await;
@@ -275,7 +274,7 @@ async fn without_colors_a_terminal_still_has_links_and_a_spinner() {
     );
 }
 
-/// H156, H157: as it reaches a screen.
+/// `docs/hostile.md` H156, H157, on a real terminal.
 #[tokio::test]
 async fn nothing_that_a_server_wrote_moves_the_cursor_of_a_terminal() {
     const HOSTILE: &str = "a\u{1b}[2J\u{1b}]52;c;cGxhbnRlZA==\u{7}\u{1b}]0;planted\u{7}\u{9b}2J\r\u{8}\
@@ -286,21 +285,21 @@ async fn nothing_that_a_server_wrote_moves_the_cursor_of_a_terminal() {
         error: "invalid_scope".to_owned(),
         description: Some(HOSTILE.to_owned()),
     };
-    let spoiled = serde_json::json!({ "issuer": HOSTILE })
+    let body = serde_json::json!({ "issuer": HOSTILE })
         .to_string()
         .into_bytes();
-    let spoiled = Corruption::Raw {
+    let corruption = Corruption::Raw {
         content_type: "application/json".to_owned(),
-        body: spoiled,
+        body,
     };
-    let other_issuer = Fault::Spoil(Endpoint::ServerMetadata, spoiled);
+    let other_issuer = Fault::Corrupt(Endpoint::ServerMetadata, corruption);
     for (number, fault) in [other_issuer, error].into_iter().enumerate() {
         home.testbed.clear_faults();
         home.testbed.set_fault(fault);
         let terminal = Terminal::run(&home, &["login", "notes", &url, "--no-browser", "-v"]);
         if number == 1 {
             let screen = terminal.until_it_shows("paste the URL").await;
-            let shown = without_our_own(&screen);
+            let shown = without_styles(&screen);
             let url = shown.lines().find_map(|line| line.strip_prefix("  http"));
             let url: Url = format!("http{}", url.unwrap().trim()).parse().unwrap();
             test_user::approve(&url).await.unwrap();
@@ -308,19 +307,19 @@ async fn nothing_that_a_server_wrote_moves_the_cursor_of_a_terminal() {
         let (code, screen) = terminal.end().await;
         assert_ne!(code, 0, "{screen}");
         assert!(screen.contains("error:"), "{screen:?}");
-        let rest = without_spinner(&without_our_own(&screen));
+        let rest = without_spinner(&without_styles(&screen));
         let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r') || c == '\u{202e}';
         assert_eq!(rest.find(odd), None, "{rest:?}");
-        // A carriage return belongs to the line feed that a terminal makes of ours.
+        // The terminal adds a carriage return to each line feed of the command.
         assert_eq!(rest.replace("\r\n", "").find('\r'), None, "{rest:?}");
         assert!(!screen.contains("\u{1b}[31mred"), "{screen:?}");
     }
 }
 
 #[tokio::test]
-async fn a_password_is_asked_for_at_the_terminal_and_not_shown() {
+async fn a_password_is_read_at_the_terminal_without_echo() {
     let home = Home::new().await;
-    let store = format!("file:{}", home.path("sealed").display());
+    let store = format!("file:{}", home.path("encrypted").display());
     let set = [
         ("MCP_OAUTH_STORE", store.as_str()),
         ("MCP_OAUTH_PASSWORD", "a password of mine"),
@@ -330,8 +329,8 @@ async fn a_password_is_asked_for_at_the_terminal_and_not_shown() {
         .succeeded();
     let mut terminal = Terminal::control(&home, &["list", "--store", &store]);
     terminal.until_it_shows("Password of the token store").await;
-    // Between the question and that, nobody types.
-    terminal.until_it_is_blind().await;
+    // A user types only after the echo is off.
+    terminal.wait_for_no_echo().await;
     terminal.type_line("a password of mine");
     let (code, screen) = terminal.end().await;
     assert_eq!(code, 0, "{screen}");

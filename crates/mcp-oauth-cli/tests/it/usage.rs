@@ -1,8 +1,8 @@
-//! What cannot be meant is exit code 2, with what would be right.
+//! Usage errors: exit code 2, with a hint.
 
 use crate::support::{Home, snapshot};
 
-/// H174.
+/// `docs/hostile.md` H174.
 #[tokio::test]
 async fn a_client_metadata_document_is_printed_for_a_url_that_can_be_a_client_id() {
     let home = Home::new().await;
@@ -11,7 +11,7 @@ async fn a_client_metadata_document_is_printed_for_a_url_that_can_be_a_client_id
     let document = printed.succeeded().json();
     assert_eq!(document["client_id"], id);
     assert_eq!(document["redirect_uris"][0], "http://127.0.0.1/callback");
-    // Servers that negotiate read the list; `mcp` and others read the one.
+    // Servers that negotiate read the list; `mcp` and others read the single member.
     assert_eq!(document["token_endpoint_auth_method"], "none");
     let list = &document["token_endpoint_auth_methods_supported"];
     assert_eq!(list, &serde_json::json!(["none"]));
@@ -24,7 +24,7 @@ async fn a_client_metadata_document_is_printed_for_a_url_that_can_be_a_client_id
         home.run(&["client-metadata", "--client-id", bad])
             .await
             .ended(2)
-            .says("cannot be a client id");
+            .says("cannot be a client ID");
     }
 }
 
@@ -42,7 +42,7 @@ async fn a_url_that_cannot_be_a_server_is_a_usage_error() {
         refused.says(message).says("hint:");
         assert!(!refused.stderr.contains("planted"));
         if url.starts_with("http://") {
-            // Whether that is allowed, a login decides.
+            // The `login` command checks this.
             home.run(&["token", url]).await.ended(3);
         } else if url.contains("://") {
             home.run(&["token", url]).await.ended(2);
@@ -52,11 +52,11 @@ async fn a_url_that_cannot_be_a_server_is_a_usage_error() {
 }
 
 #[tokio::test]
-async fn an_unknown_name_tells_the_known_ones() {
+async fn an_unknown_name_lists_the_known_ones() {
     let home = Home::logged_in().await;
     let unknown = home.run(&["token", "nots"]).await.ended(2);
     unknown
-        .says("no server is called `nots`")
+        .says("no server is named `nots`")
         .says("did you mean `notes`?")
         .says("the names are: notes");
     unknown.says("hint: mcp-oauth token notes");
@@ -97,7 +97,7 @@ async fn options_that_contradict_each_other_are_refused() {
 }
 
 #[tokio::test]
-async fn help_and_version_are_what_was_asked_for() {
+async fn help_and_version_exit_with_success() {
     let home = Home::new().await;
     let summary = home.run(&["-h"]).await.succeeded();
     assert!(summary.stdout.lines().count() <= 25, "{}", summary.stdout);

@@ -1,4 +1,4 @@
-//! Tokens in a real OpenBao.
+//! Tokens in a real `OpenBao`.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use test_support::bao::{Bao, ROOT};
 
 use crate::support::{Home, Running, borrowed, snapshot};
 
-/// What the command needs to use that Vault as root.
+/// Returns the variables that the command needs to use that Vault as root.
 fn as_root(bao: &Bao) -> [(&'static str, String); 3] {
     [
         ("MCP_OAUTH_STORE", "vault".to_owned()),
@@ -26,7 +26,7 @@ fn address(bao: &Bao) -> String {
     bao.address.to_string()
 }
 
-/// A home whose login is in the Vault.
+/// Returns a home with a login in the Vault.
 async fn logged_in(bao: &Bao) -> Home {
     let home = Home::new().await;
     let url = home.url();
@@ -37,7 +37,7 @@ async fn logged_in(bao: &Bao) -> Home {
     home
 }
 
-/// The owner of each lease that was ever taken.
+/// Returns the owner of each lease that was ever taken.
 async fn owners(bao: &Bao) -> Vec<Value> {
     let (_, listed) = bao.get("secret/metadata/mcp-oauth/leases?list=true").await;
     let keys = listed["data"]["keys"].as_array().unwrap().clone();
@@ -49,8 +49,8 @@ async fn owners(bao: &Bao) -> Vec<Value> {
     owners
 }
 
-/// Every lease was let go: nobody has to wait for a minute.
-async fn assert_let_go(bao: &Bao) {
+/// Asserts that every lease was released, so that no other process has to wait for its expiry.
+async fn assert_released(bao: &Bao) {
     let owners = owners(bao).await;
     assert!(!owners.is_empty(), "no lease was ever taken");
     assert!(owners.iter().all(Value::is_null), "{owners:?}");
@@ -62,7 +62,7 @@ async fn a_login_is_kept_in_the_vault_alone() {
         return;
     };
     let home = logged_in(&bao).await;
-    assert_let_go(&bao).await;
+    assert_released(&bao).await;
     let variables = as_root(&bao);
     let variables = borrowed(&variables);
     let token = home
@@ -71,15 +71,15 @@ async fn a_login_is_kept_in_the_vault_alone() {
         .succeeded();
     for arguments in [
         &["list"][..],
-        &["get", "notes"],
+        &["show", "notes"],
         &["tools", "notes"],
         &["refresh", "notes", "-vv"],
-        &["backends", "-vv"],
+        &["stores", "-vv"],
     ] {
-        let said = home.run_in(&variables, arguments).await.succeeded();
-        assert!(!said.stderr.contains(ROOT) && !said.stdout.contains(ROOT));
+        let output = home.run_in(&variables, arguments).await.succeeded();
+        assert!(!output.stderr.contains(ROOT) && !output.stdout.contains(ROOT));
     }
-    assert_let_go(&bao).await;
+    assert_released(&bao).await;
     let files = snapshot(&home.path(""));
     let names: Vec<_> = files
         .iter()
@@ -92,9 +92,9 @@ async fn a_login_is_kept_in_the_vault_alone() {
         "{names:?}"
     );
     let kept = &home
-        .run_in(&variables, &["backends", "--json"])
+        .run_in(&variables, &["stores", "--json"])
         .await
-        .json()["chosen"];
+        .json()["selected"];
     assert_eq!(*kept, "vault");
     home.run_in(&variables, &["logout", "notes"])
         .await
@@ -104,7 +104,7 @@ async fn a_login_is_kept_in_the_vault_alone() {
 }
 
 #[tokio::test]
-async fn a_place_in_the_vault_can_be_named() {
+async fn a_vault_mount_and_prefix_can_be_set() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -159,14 +159,14 @@ async fn a_token_can_come_from_a_file_or_from_a_role() {
     let refused = home.run_in(&wrong, &["token", "notes"]).await.ended(1);
     refused.says("VAULT_SECRET_ID");
     for output in home.outputs() {
-        let said = [output.stdout, output.stderr].concat();
+        let text = [output.stdout, output.stderr].concat();
         for secret in [ROOT, &secret_id, "planted", "hvs.stale"] {
-            assert!(!said.contains(secret), "{}: {said}", output.line);
+            assert!(!text.contains(secret), "{}: {text}", output.line);
         }
     }
 }
 
-/// An AppRole whose tokens may do what the store needs.
+/// Returns an `AppRole` with the permissions that the store needs.
 async fn role(bao: &Bao) -> (String, String) {
     bao.policy("ours").await;
     bao.post("sys/auth/approle", json!({"type": "approle"}))
@@ -202,7 +202,7 @@ async fn a_certificate_authority_can_be_named() {
 }
 
 #[tokio::test]
-async fn a_vault_that_cannot_keep_a_login_is_told_before_the_consent() {
+async fn an_unusable_vault_is_reported_before_the_consent() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -229,48 +229,50 @@ async fn a_vault_that_cannot_keep_a_login_is_told_before_the_consent() {
     }
     bao.seal().await;
     let arguments = ["login", "notes", &url, "--store", "vault"];
-    let sealed = home.run_in(&usual, &arguments).await.ended(4);
-    sealed.says("it is sealed").says("unseal");
+    let refused = home.run_in(&usual, &arguments).await.ended(4);
+    refused.says("it is sealed").says("unseal");
     assert!(home.testbed.requests().is_empty());
 }
 
 #[tokio::test]
-async fn a_lease_is_let_go_when_a_refresh_fails() {
+async fn a_lease_is_released_when_a_refresh_fails() {
     let Some(bao) = Bao::start().await else {
         return;
     };
     let home = logged_in(&bao).await;
-    home.testbed.revoke_everything();
+    home.testbed.revoke_all_tokens();
     let variables = as_root(&bao);
     home.run_in(&borrowed(&variables), &["refresh", "notes"])
         .await
         .ended(3);
-    assert_let_go(&bao).await;
+    assert_released(&bao).await;
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_lease_is_let_go_when_a_command_is_interrupted() {
+async fn a_lease_is_released_when_a_command_is_interrupted() {
     let Some(bao) = Bao::start().await else {
         return;
     };
     let home = logged_in(&bao).await;
-    let held = Fault::Spoil(Endpoint::Token, Corruption::Held);
+    let held = Fault::Corrupt(Endpoint::Token, Corruption::Held);
     home.testbed.set_fault(held);
     let (server, path) = (Peer::AuthorizationServer, "/token");
     let before = home.testbed.count(server, "POST", path);
     let mut command = home.command(&["refresh", "notes"]);
     command.envs(as_root(&bao));
     let running = Running::start(command, "").await;
-    home.testbed.arrived(server, "POST", path, before + 1).await;
+    home.testbed
+        .wait_for_requests(server, "POST", path, before + 1)
+        .await;
     assert!(owners(&bao).await.iter().any(|owner| !owner.is_null()));
     crate::signals::send("-TERM", &running);
     home.testbed.release();
     running.end().await;
-    assert_let_go(&bao).await;
+    assert_released(&bao).await;
 }
 
-/// Writes a record in the Vault as somebody else does: by version 3, which kept the source of an
+/// Writes a record to the Vault as another writer can: in format version 3, which had the source of an
 /// assertion.
 async fn forge(bao: &Bao, home: &Home, grant: Value) {
     let clock = Arc::new(SystemClock::default());
@@ -288,13 +290,13 @@ async fn forge(bao: &Bao, home: &Home, grant: Value) {
     put.unwrap();
 }
 
-/// Whoever can write to the Vault must not have their programs run on every machine that reads it.
+/// A user who can write to the Vault must not be able to run programs on the machines that read it.
 #[tokio::test]
 async fn a_record_in_the_vault_runs_no_program_and_reads_no_file_or_variable() {
     let Some(bao) = Bao::start().await else {
         return;
     };
-    let home = Home::with(Testbed::builder().wif("https://cluster.example")).await;
+    let home = Home::with(Testbed::builder().workload_issuer("https://cluster.example")).await;
     let jwt = || home.testbed.workload_jwt(&json!({})).unwrap();
     let (url, file) = (home.url(), home.file("token.jwt", jwt()));
     let variables = as_root(&bao);
@@ -302,7 +304,7 @@ async fn a_record_in_the_vault_runs_no_program_and_reads_no_file_or_variable() {
     let typed = ["login", "job", &url, "--workload-token", &file];
     home.run_in(&variables, &typed).await.succeeded();
 
-    // Another host knows the Vault, and no names.
+    // Another host has access to the Vault, and has no names.
     let elsewhere = home.path("elsewhere").display().to_string();
     let mark = home.path("mark");
     let trap = home.file("trap", format!("touch {}; cat {file}", mark.display()));
@@ -336,7 +338,7 @@ async fn a_record_in_the_vault_runs_no_program_and_reads_no_file_or_variable() {
         .count(Peer::AuthorizationServer, "POST", "/token");
     assert_eq!(after, requests);
 
-    // Here the source is remembered with the name, and by the URL too.
+    // Here the source is stored with the name, and found by the URL too.
     for server in ["job", &url] {
         home.file("token.jwt", jwt());
         home.run_in(&variables, &["refresh", server])

@@ -1,4 +1,4 @@
-//! The command in a home of its own, with a browser that the driver plays.
+//! The command in its own home, with a scripted browser.
 
 use std::{path::Path, process::Stdio};
 
@@ -13,18 +13,18 @@ use tokio::{
 
 use crate::{bounded, wire};
 
-/// How a run of the command ended.
+/// The outcome of a run of the command.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     pub(crate) line: String,
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-    /// How often a browser was opened.
+    /// The number of browsers that were opened.
     pub(crate) opened: usize,
 }
 
-/// Everything that belongs to one server's runs.
+/// The directories for the runs at one server.
 #[derive(Debug)]
 pub(crate) struct Home {
     directory: TempDir,
@@ -58,7 +58,7 @@ impl Home {
         ] {
             command.env(variable, home);
         }
-        // No keychain: the tests leave that of this machine alone.
+        // No keychain: the tests must not use that of this machine.
         command
             .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")

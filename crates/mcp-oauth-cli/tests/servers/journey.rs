@@ -1,4 +1,4 @@
-//! What is done at every server, and what must be true afterwards.
+//! The steps that run at every server, and the assertions about them.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::{
     wire::{self, Exchange},
 };
 
-/// The name that the logins are kept by.
+/// The name of the logins.
 const NAME: &str = "work";
 
-/// A server, the command, and what is known of the current login.
+/// A server, the command, and the current login.
 struct Journey {
     description: Description,
     server: Server,
@@ -105,7 +105,7 @@ impl Journey {
         yes()
     }
 
-    /// A login that is good is used again; `--force` opens the browser again.
+    /// A valid login is reused; `--force` opens the browser again.
     async fn second_login(&mut self) -> String {
         let mark = self.server.wire.mark();
         let output = self.run(&["login", NAME]).await.ended(0);
@@ -140,7 +140,7 @@ impl Journey {
         yes()
     }
 
-    /// The server refuses a token that the client takes for a good one.
+    /// The server rejects a token that the client treats as valid.
     async fn expired_token(&mut self) -> String {
         if !self.description.expires {
             return "cannot be set".to_owned();
@@ -237,7 +237,7 @@ impl Journey {
         yes()
     }
 
-    /// The tokens of the login are dead at the server.
+    /// The server rejects the tokens of the login after a logout.
     async fn logout(&mut self) -> String {
         let (access, refresh) = (self.access_token(), self.refresh_token());
         // 4: the tokens are gone here, and the server did not take the revocation.

@@ -1,4 +1,4 @@
-//! What the client does for a server by itself, without a flag, as it is seen in the requests.
+//! The leniencies that the client applies without a flag, as they appear in the requests.
 
 use http::header;
 

@@ -1,10 +1,10 @@
-//! The command at real servers: `interop/servers`, each in a process of its own on loopback.
+//! The command at the real servers of `interop/servers`, each in its own process on loopback.
 //!
-//! `MCP_OAUTH_TEST_SERVERS` says which: names with blanks between them, or `skip`. `scripts/check`
+//! `MCP_OAUTH_TEST_SERVERS` selects them: names separated by spaces, or `skip`. `scripts/check`
 //! installs the servers and sets it. Further variables:
 //!
 //! - `MCP_OAUTH_TEST_WRITE_TABLE=1`: writes the table of `docs/interop.md`, instead of comparing.
-//! - `MCP_OAUTH_TEST_COMMAND`: another `mcp-oauth` than the one of this build, of a release for one.
+//! - `MCP_OAUTH_TEST_COMMAND`: another `mcp-oauth` than the one of this build, for example of a release.
 //! - `MCP_OAUTH_TEST_WRITE_TRANSCRIPTS=1`: records a login, a refresh and a logout of each server
 //!   into `crates/mcp-client-oauth/tests/it/replay/servers`.
 
@@ -41,7 +41,7 @@ fn chosen() -> Option<Vec<String>> {
     Some(names)
 }
 
-/// Every server of `interop/servers`.
+/// Returns every server of `interop/servers`.
 fn every_server() -> Vec<String> {
     let folders = std::fs::read_dir(server::folder("")).unwrap();
     let mut names: Vec<_> = folders
@@ -85,7 +85,7 @@ async fn the_command_works_at_each_server_and_leaves_no_live_token() {
     );
 }
 
-/// The commit that is checked out.
+/// Returns the commit that is checked out.
 fn commit() -> String {
     let output = std::process::Command::new("git")
         .args(["rev-parse", "--short=12", "HEAD"])
@@ -95,7 +95,7 @@ fn commit() -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// The date in UTC.
+/// Returns the date in UTC.
 #[expect(clippy::disallowed_methods, reason = "the date of a recording")]
 fn today() -> String {
     let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());

@@ -1,4 +1,4 @@
-//! A server of `interop/servers`: what its `server.json` says, and its process.
+//! A server of `interop/servers`: its `server.json`, and its process.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ use crate::{bounded, wire::Wire};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Description {
-    /// What the row is called.
+    /// The title of the row.
     pub(crate) title: String,
     /// The URL of the MCP server; `{port}` stands for its public port.
     #[serde(default = "Description::usual_url")]
@@ -29,25 +29,25 @@ pub(crate) struct Description {
     /// Flags that `login` needs; `{port}` as in `url`.
     #[serde(default)]
     pub(crate) flags: Vec<String>,
-    /// Why it needs these flags, or what it does not do, in words for the table.
+    /// The reason for these flags, or an unsupported feature, as text for the table.
     #[serde(default)]
     pub(crate) needs: Option<String>,
     #[serde(default)]
     pub(crate) tool: Tool,
-    /// Where `active` comes from.
+    /// The source of `active`.
     pub(crate) evidence: String,
-    /// What the scripted browser enters; absent if the server has no page.
+    /// The form values that the scripted browser enters; absent if the server has no page.
     pub(crate) consent: Option<Consent>,
-    /// Whether each refresh brings a new refresh token, and `none` if the server issues none.
+    /// The handling of refresh tokens: rotated, kept, or `none` if the server issues none.
     #[serde(default)]
     pub(crate) refresh: Refresh,
-    /// Whether the server can be told to revoke a token.
+    /// The effect of a revocation request.
     #[serde(default = "yes")]
     pub(crate) revokes: Revokes,
-    /// Whether the server can be told that its access tokens expire now.
+    /// Is true if `expire` is supported.
     #[serde(default = "truth")]
     pub(crate) expires: bool,
-    /// What the server is and how it is set up, for the reader of the file.
+    /// A description of the server, for the reader of the file.
     #[serde(default, rename = "note")]
     _note: String,
 }
@@ -77,21 +77,21 @@ impl Default for Tool {
 pub(crate) enum Refresh {
     #[default]
     Rotates,
-    /// The same refresh token, again and again.
+    /// Each refresh returns the same refresh token.
     Keeps,
-    /// It is issued, and the token endpoint refuses the grant.
+    /// A refresh token is issued, and the token endpoint rejects the grant.
     Refused,
     None,
 }
 
-/// Which tokens are dead after a logout.
+/// The tokens that are revoked after a logout.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Revokes {
     Both,
     /// Access tokens live until they expire.
     RefreshOnly,
-    /// It has a revocation endpoint, which refuses the request.
+    /// The revocation endpoint rejects the request.
     Refused,
     Nothing,
 }
@@ -117,7 +117,7 @@ impl Description {
     }
 }
 
-/// A server that runs. It ends with the value, because its stdin closes.
+/// A running server. It ends when the value is dropped, because its stdin closes.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) url: Url,
@@ -128,7 +128,7 @@ pub(crate) struct Server {
     pub(crate) ports: [u16; 2],
     requests: ChildStdin,
     responses: Lines<BufReader<ChildStdout>>,
-    /// What the server prints, for a test that fails.
+    /// The stderr of the server, for a test that fails.
     log: NamedTempFile,
     _process: Child,
 }
@@ -175,13 +175,13 @@ impl Server {
         server
     }
 
-    /// Whether the server itself says that the token is good.
+    /// Returns whether the token is active, by the check of the server itself.
     pub(crate) async fn says_active(&mut self, token: &str) -> bool {
         let response = self.request(&json!({ "active": token })).await;
         response["active"].as_bool().unwrap()
     }
 
-    /// Lets an access token expire at the server.
+    /// Makes the server expire an access token.
     pub(crate) async fn expire(&mut self, token: &str) {
         let response = self.request(&json!({ "expire": token })).await;
         let expired = response["expired"].as_u64().unwrap();
@@ -194,7 +194,7 @@ impl Server {
         self.response().await
     }
 
-    /// The next line that is JSON: a framework may print what it likes.
+    /// Returns the next line that is JSON; frameworks print other lines too.
     async fn response(&mut self) -> Value {
         loop {
             let line = bounded(self.responses.next_line()).await.unwrap();
@@ -215,7 +215,7 @@ impl Drop for Server {
     }
 }
 
-/// The folder of a server.
+/// Returns the folder of a server.
 pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../interop/servers")

@@ -1,4 +1,4 @@
-//! The table of `docs/interop.md`: written by a run, and compared with by every other.
+//! The table of `docs/interop.md`. A run writes it on request; other runs compare their results with it.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -24,10 +24,10 @@ token. After that the command has the tokens that the server accepts, or says th
 |---|---|---|---|---|---|---|---|---|---|---|
 ";
 
-/// What a row says where both tokens are dead after a logout.
+/// The cell of a row where both tokens are revoked after a logout.
 pub(crate) const BOTH_DEAD: &str = "both tokens dead";
 
-/// What was seen at one server.
+/// The results at one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     title: String,
@@ -44,7 +44,7 @@ impl Row {
         }
     }
 
-    /// Adds what the client did by itself.
+    /// Adds the leniencies of the client.
     pub(crate) fn needed(&mut self, leniencies: &[&str]) {
         self.needs
             .extend(leniencies.iter().map(|&needed| needed.to_owned()));

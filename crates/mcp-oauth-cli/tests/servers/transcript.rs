@@ -54,7 +54,7 @@ pub(crate) async fn record_if_requested(name: &str, description: &Description, s
     std::fs::write(Path::new(FOLDER).join(format!("{name}.json")), text).unwrap();
 }
 
-/// What stands for each secret, and for each URL that differs from run to run.
+/// The placeholders for secrets, and for URLs that differ from run to run.
 struct Transcript {
     /// From the longest to the shortest.
     names: Vec<(String, String)>,
@@ -201,7 +201,7 @@ impl Transcript {
         }
     }
 
-    /// What the request was, so that a replay fails where the client sends something else.
+    /// Returns the expected request, so that a replay fails if the client sends something else.
     fn expects(&self, exchange: &Exchange) -> Value {
         let scheme = exchange.request_headers.get(header::AUTHORIZATION);
         let scheme = scheme.and_then(|value| value.to_str().ok()?.split(' ').next());
@@ -248,7 +248,7 @@ fn issuer_of_callback(server: &Server, mark: usize) -> Option<String> {
     Some(issuer.1.into_owned())
 }
 
-/// What the flags are called there.
+/// Returns the options of the transcript for the flags of the command.
 fn options(flags: &[String]) -> Value {
     let mut options = Map::new();
     let mut flags = flags.iter();

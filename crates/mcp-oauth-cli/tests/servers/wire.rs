@@ -28,7 +28,7 @@ use url::Url;
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) method: Method,
-    /// As the client sees it.
+    /// The URL that the client requested.
     pub(crate) url: Url,
     pub(crate) request_headers: HeaderMap,
     pub(crate) request_body: Vec<u8>,
@@ -62,7 +62,7 @@ impl Exchange {
             .map(|(_, value)| value.into_owned())
     }
 
-    /// Whether the request registers a client (RFC 7591 §3.1).
+    /// Returns whether the request registers a client (RFC 7591 §3.1).
     pub(crate) fn is_registration(&self) -> bool {
         self.sent_json().get("redirect_uris").is_some()
     }
@@ -171,7 +171,7 @@ impl Wire {
         response.body(Relayed(chunks)).unwrap()
     }
 
-    /// How many exchanges there are: a mark for [`Self::since`].
+    /// Returns the number of exchanges, as a mark for [`Self::since`].
     pub(crate) fn mark(&self) -> usize {
         lock(&self.0).len()
     }

@@ -8,9 +8,9 @@ use crate::state::token_store::Client;
 
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Returns the assertion of a request, if there is one, and the client that it names. Whether it is true is
-/// for [`check`] to say.
-pub(super) fn presented(form: &Parameters) -> Result<Option<(String, Jwt)>, Refusal> {
+/// Returns the assertion of a request, if there is one, and the client that it names. [`check`] verifies
+/// it.
+pub(super) fn presented_assertion(form: &Parameters) -> Result<Option<(String, Jwt)>, Refusal> {
     let Some(assertion) = form.find("client_assertion") else {
         return Ok(None);
     };
@@ -30,9 +30,9 @@ pub(super) fn presented(form: &Parameters) -> Result<Option<(String, Jwt)>, Refu
     Ok(Some((id, jwt)))
 }
 
-/// The signature first: what an unsigned claim says is nobody's word.
+/// Checks the assertion; the signature first, since claims mean nothing before it is verified.
 pub(super) fn check(
-    world: &TestbedState,
+    state: &TestbedState,
     issuer: &str,
     client: &Client,
     jwt: &Jwt,
@@ -45,14 +45,14 @@ pub(super) fn check(
     if jwt.claim("iss") != Some(&client.id) {
         return Err(refused("iss is not the client"));
     }
-    // `spec-checklist` J3: the issuer, and not the token endpoint.
+    // SEP-1046 (draft-ietf-oauth-rfc7523bis): the issuer, and not the token endpoint.
     if !jwt.is_for(issuer) {
         return Err(refused("aud is not the issuer of this server"));
     }
-    jwt.check_dates(world.now()).map_err(refused)?;
+    jwt.check_dates(state.now()).map_err(refused)?;
     let jti = jwt.claim("jti").ok_or_else(|| refused("jti is missing"))?;
     // RFC 7523 §3: a jti "that has been used" is a replay.
-    if !world.ledger().is_first_use(&client.id, jti) {
+    if !state.token_store().is_first_use(&client.id, jti) {
         return Err(refused("the assertion was used before"));
     }
     Ok(())

@@ -12,7 +12,7 @@ use crate::jose::jwt::Jwt;
 use crate::state::TestbedState;
 use crate::state::token_store::Client;
 
-/// Holds what a client presented, and by which method.
+/// The credentials that a client presented.
 #[derive(Debug)]
 struct Presented {
     id: String,
@@ -40,22 +40,22 @@ impl Proof {
 
 /// Returns the client that sent this request to the authorization server.
 pub(super) fn authenticate(
-    world: &TestbedState,
+    state: &TestbedState,
     headers: &HeaderMap,
     form: &Parameters,
 ) -> Result<Client, Refusal> {
-    authenticate_at(world, &world.issuer(), |id| find(world, id), headers, form)
+    authenticate_at(state, &state.issuer(), |id| find(state, id), headers, form)
 }
 
-/// Returns the client that sent this request to the server with this issuer, which knows who it `find`s.
+/// Returns the client that sent this request to the server with this issuer; `find` looks up a client.
 pub(super) fn authenticate_at(
-    world: &TestbedState,
+    state: &TestbedState,
     issuer: &str,
     find: impl Fn(&str) -> Option<Client>,
     headers: &HeaderMap,
     form: &Parameters,
 ) -> Result<Client, Refusal> {
-    let presented = presented(headers, form)?;
+    let presented = presented_credentials(headers, form)?;
     let method = presented.proof.method();
     let basic = method == "client_secret_basic";
     let client = find(&presented.id)
@@ -70,7 +70,7 @@ pub(super) fn authenticate_at(
     }
     match presented.proof {
         Proof::None => {}
-        Proof::Assertion(jwt) => assertion::check(world, issuer, &client, &jwt)?,
+        Proof::Assertion(jwt) => assertion::check(state, issuer, &client, &jwt)?,
         Proof::BasicSecret(secret) | Proof::PostedSecret(secret) => {
             if client.secret.as_ref() != Some(&secret) {
                 return Err(Refusal::invalid_client("the client secret is wrong", basic));
@@ -80,16 +80,17 @@ pub(super) fn authenticate_at(
     Ok(client)
 }
 
-/// Returns a registered client, or one whose id is the URL of its metadata document.
-pub(super) fn find(world: &TestbedState, id: &str) -> Option<Client> {
-    let registered = world.ledger().client(id);
-    registered.or_else(|| client_document::find(world, id))
+/// Returns a registered client, or one with the URL of its metadata document as its ID.
+pub(super) fn find(state: &TestbedState, id: &str) -> Option<Client> {
+    let registered = state.token_store().client(id);
+    registered.or_else(|| client_document::find(state, id))
 }
 
-/// RFC 6749 §2.3: "The client MUST NOT use more than one authentication method in each request."
-fn presented(headers: &HeaderMap, form: &Parameters) -> Result<Presented, Refusal> {
+/// Returns the presented credentials. RFC 6749 §2.3: "The client MUST NOT use more than one
+/// authentication method in each request."
+fn presented_credentials(headers: &HeaderMap, form: &Parameters) -> Result<Presented, Refusal> {
     let basic = headers.get(header::AUTHORIZATION);
-    let asserted = assertion::presented(form)?;
+    let asserted = assertion::presented_assertion(form)?;
     let posted = form.find("client_secret").map(str::to_owned);
     let methods = [basic.is_some(), asserted.is_some(), posted.is_some()];
     if methods.iter().filter(|used| **used).count() > 1 {
@@ -120,8 +121,8 @@ fn presented(headers: &HeaderMap, form: &Parameters) -> Result<Presented, Refusa
     Ok(Presented { id, proof })
 }
 
-/// RFC 6749 §2.3.1: identifier and password are form-encoded, each by itself, before they are
-/// joined by a colon.
+/// Parses HTTP Basic credentials. RFC 6749 §2.3.1: identifier and password are form-encoded separately
+/// before they are joined by a colon.
 fn basic_credentials(value: &str) -> Option<(String, String)> {
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -132,8 +133,8 @@ fn basic_credentials(value: &str) -> Option<(String, String)> {
     Some((form_decoded(id), form_decoded(secret)))
 }
 
-/// Returns the `=` and `&` that end a value here are encoded by whoever follows the rule; they are kept
-/// for a client that does not, so that it fails by a wrong secret and not by a cut one.
+/// Decodes a form-encoded value. A client that follows RFC 6749 §2.3.1 encodes `=` and `&`; for one that
+/// does not they are kept, so that it fails because of a wrong secret and not of a truncated one.
 fn form_decoded(text: &str) -> String {
     let guarded = text.replace('=', "%3D").replace('&', "%26");
     form_urlencoded::parse(guarded.as_bytes())
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_basic_is_refused() {
+    fn credentials_that_are_not_basic_are_refused() {
         for bad in ["Bearer abc", "Basic", "Basic !!!", "Basic bm9jb2xvbg=="] {
             assert_eq!(basic_credentials(bad), None, "{bad}");
         }

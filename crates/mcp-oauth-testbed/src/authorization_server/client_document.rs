@@ -1,42 +1,42 @@
-//! Client ID metadata documents (draft-ietf-oauth-client-id-metadata-document): a client whose id
-//! is the URL of its metadata. The testbed stays on loopback and fetches none: it is given them.
+//! Client ID metadata documents (draft-ietf-oauth-client-id-metadata-document): the ID of the client is
+//! the URL of its metadata. The testbed stays on loopback and fetches none: the test provides them.
 
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::register::{grant_types, jwks};
 use crate::state::TestbedState;
-use crate::state::token_store::{Client, Grants};
+use crate::state::token_store::{AllowedGrants, Client};
 
-/// Returns the client with this URL. Of a document that the testbed was not given nothing is known: the
-/// client is public, and any acceptable redirect URI is good for it.
-pub(super) fn find(world: &TestbedState, id: &str) -> Option<Client> {
-    if !world.settings.client_id_metadata_documents {
+/// Returns the client with this URL. Without a provided document the client is public, and may use any
+/// acceptable redirect URI.
+pub(super) fn find(state: &TestbedState, id: &str) -> Option<Client> {
+    if !state.settings.client_id_metadata_documents {
         return None;
     }
     let url = Url::parse(id).ok()?;
     if url.scheme() != "https" || url.path().len() < 2 || url.fragment().is_some() {
         return None;
     }
-    let documents = &world.settings.client_documents;
+    let documents = &state.settings.client_documents;
     match documents.iter().find(|(known, _)| known == id) {
-        Some((_, document)) => described(id, document.as_object()?),
+        Some((_, document)) => client_from_document(id, document.as_object()?),
         None => Some(Client {
             id: id.to_owned(),
             name: url.host_str().unwrap_or(id).to_owned(),
             secret: None,
             auth_method: Some("none".to_owned()),
             keys: Vec::new(),
-            grants: Grants::OfAPerson,
+            grants: AllowedGrants::Interactive,
             redirect_uris: Vec::new(),
             scopes: None,
         }),
     }
 }
 
-/// Returns the draft, §4.1: `client_id` "MUST match the URL of the document using simple string
-/// comparison", and there is no secret that two parties could share.
-fn described(id: &str, document: &Map<String, Value>) -> Option<Client> {
+/// Returns the client of a document. §4.1 of the draft: `client_id` "MUST match the URL of the document
+/// using simple string comparison", and the client has no shared secret.
+fn client_from_document(id: &str, document: &Map<String, Value>) -> Option<Client> {
     let text = |name| document.get(name).and_then(Value::as_str);
     let auth_method = text("token_endpoint_auth_method").unwrap_or("none");
     let shares_a_secret =
@@ -53,7 +53,7 @@ fn described(id: &str, document: &Map<String, Value>) -> Option<Client> {
         secret: None,
         auth_method: Some(auth_method.to_owned()),
         keys: jwks(document),
-        grants: Grants::Registered(grant_types(document)),
+        grants: AllowedGrants::Registered(grant_types(document)),
         redirect_uris,
         scopes: None,
     })

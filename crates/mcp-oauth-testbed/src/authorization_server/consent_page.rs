@@ -1,30 +1,30 @@
-//! The pages that a person sees. They load nothing, and run nothing.
+//! The pages for the user. They load no resources, and run no scripts.
 
 use std::fmt::Write;
 
 use axum::response::{Html, IntoResponse, Response};
 use http::{StatusCode, header};
 
-/// Holds what the person is asked.
+/// The content of the consent page.
 #[derive(Debug)]
 pub(super) struct Question<'a> {
     pub(super) client: &'a str,
     pub(super) server: &'a str,
-    pub(super) way: Way<'a>,
+    pub(super) flow: Flow<'a>,
     pub(super) scopes: &'a [String],
     pub(super) ticket: &'a str,
 }
 
-/// Says where the person comes from, and returns to.
+/// The flow that shows the page.
 #[derive(Debug)]
-pub(super) enum Way<'a> {
+pub(super) enum Flow<'a> {
     /// From an application, to its redirect URI.
     Redirect { host: &'a str },
     /// From a device that shows this code.
     Device { code: &'a str },
 }
 
-impl Way<'_> {
+impl Flow<'_> {
     fn action(&self) -> &'static str {
         match self {
             Self::Redirect { .. } => "/authorize/decision",
@@ -32,8 +32,9 @@ impl Way<'_> {
         }
     }
 
-    /// RFC 8628 §5.4: whoever has no device that shows this code was sent here by somebody else.
-    fn in_words(&self) -> String {
+    /// Returns the note for the user. RFC 8628 §5.4: a user without a device that shows this code may be
+    /// the target of a phishing attack.
+    fn note(&self) -> String {
         match self {
             Self::Redirect { host } => format!("Afterwards you return to {}.", escaped(host)),
             Self::Device { code } => format!(
@@ -50,7 +51,7 @@ const STYLE: &str = "
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ecf2; --soft: #a3adbc; --paper: #1c222c;
   --back: #11151b; --line: #38414f; --blue: #2f74e6; } }
 * { box-sizing: border-box; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
+body { margin: 0; min-height: 100vh; display: grid; align-items: center; justify-items: center; padding: 1.5rem;
   background: var(--back); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
 main { width: 100%; max-width: 27rem; padding: 2rem; background: var(--paper);
   border: 1px solid var(--line); border-radius: 1rem; }
@@ -78,22 +79,22 @@ pub(super) fn page(question: &Question<'_>) -> String {
         "<h1>Allow <strong>{client}</strong> to use your notes?</h1>\n\
          <p>The application wants to use the MCP server <code>{server}</code> in your name.</p>\n\
          <h2>It will be able to</h2>\n<ul>\n{scopes}</ul>\n\
-         <p class=\"note\">{way} This is a test server: nothing real is behind it.</p>\n\
+         <p class=\"note\">{note} This is a test server: nothing real is behind it.</p>\n\
          <form method=\"post\" action=\"{action}\">\n\
          <input type=\"hidden\" name=\"ticket\" value=\"{ticket}\">\n\
          <button name=\"decision\" value=\"approve\" id=\"approve\">Approve</button>\n\
          <button name=\"decision\" value=\"deny\" id=\"deny\">Deny</button>\n\
          </form>\n",
         server = escaped(question.server),
-        scopes = listed(question.scopes),
-        way = question.way.in_words(),
-        action = question.way.action(),
+        scopes = scope_list(question.scopes),
+        note = question.flow.note(),
+        action = question.flow.action(),
         ticket = escaped(question.ticket),
     );
     document("Allow access?", &body)
 }
 
-/// Returns the page where a person enters the code that a device shows.
+/// Returns the page where the user enters the code of a device.
 pub(super) fn code_entry(problem: Option<&str>) -> String {
     let problem = problem.map_or_else(String::new, |problem| {
         format!("<p role=\"alert\">{}</p>\n", escaped(problem))
@@ -109,8 +110,8 @@ pub(super) fn code_entry(problem: Option<&str>) -> String {
     document("Connect a device", &body)
 }
 
-/// Returns the last page of a person who came from a device.
-pub(super) fn decided(approved: bool) -> String {
+/// Returns the last page of the device flow.
+pub(super) fn outcome_page(approved: bool) -> String {
     let outcome = if approved {
         "The device is connected"
     } else {
@@ -121,14 +122,14 @@ pub(super) fn decided(approved: bool) -> String {
     document(outcome, &body)
 }
 
-/// Answers with the page for an error that cannot be told to the client.
+/// Responds with the page for an error that cannot be sent to the client.
 pub(super) fn error_page(reason: &str) -> Response {
-    guarded(StatusCode::BAD_REQUEST, error(reason))
+    page_response(StatusCode::BAD_REQUEST, error(reason))
 }
 
-/// Returns no `form-action` in the policy: browsers would apply it to the redirect after the form, and the
-/// callback is on another origin.
-pub(super) fn guarded(status: StatusCode, page: String) -> Response {
+/// Responds with a page. The policy has no `form-action`: browsers would apply it to the redirect after
+/// the form, and the callback is on another origin.
+pub(super) fn page_response(status: StatusCode, page: String) -> Response {
     let headers = [
         (
             header::CONTENT_SECURITY_POLICY,
@@ -142,7 +143,7 @@ pub(super) fn guarded(status: StatusCode, page: String) -> Response {
     (status, headers, Html(page)).into_response()
 }
 
-/// Returns the page for an error that cannot be told to the client.
+/// Returns the page for an error that cannot be sent to the client.
 fn error(reason: &str) -> String {
     let body = format!(
         "<h1>This login cannot go on</h1>\n<p role=\"alert\">{}</p>\n\
@@ -161,14 +162,14 @@ fn document(title: &str, body: &str) -> String {
     )
 }
 
-fn listed(scopes: &[String]) -> String {
+fn scope_list(scopes: &[String]) -> String {
     let mut list = String::new();
     for scope in scopes {
         // Writing to a string does not fail.
         let _infallible = writeln!(
             list,
             "<li>{} <code>{}</code></li>",
-            in_words(scope),
+            scope_description(scope),
             escaped(scope)
         );
     }
@@ -178,7 +179,7 @@ fn listed(scopes: &[String]) -> String {
     list
 }
 
-fn in_words(scope: &str) -> &'static str {
+fn scope_description(scope: &str) -> &'static str {
     match scope {
         "notes:read" => "read your notes",
         "notes:write" => "write and change your notes",
@@ -207,11 +208,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_write_into_the_page() {
+    fn names_are_escaped_in_the_page() {
         let page = page(&Question {
             client: "<script>alert(1)</script>",
             server: "\" onload=\"x",
-            way: Way::Redirect { host: "<b>" },
+            flow: Flow::Redirect { host: "<b>" },
             scopes: &["<i>".to_owned()],
             ticket: "\"><form action=\"//evil.example\">",
         });
@@ -221,15 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn a_code_cannot_write_into_the_page() {
+    fn a_code_is_escaped_in_the_page() {
         let code = "<script>";
-        let words = Way::Device { code }.in_words();
-        assert!(!words.contains("<script"), "{words}");
+        let note = Flow::Device { code }.note();
+        assert!(!note.contains("<script"), "{note}");
     }
 
     #[test]
-    fn a_scope_is_explained_in_words() {
+    fn a_scope_has_a_description() {
         let scopes = ["notes:write".to_owned()];
-        assert!(listed(&scopes).contains("write and change your notes"));
+        assert!(scope_list(&scopes).contains("write and change your notes"));
     }
 }

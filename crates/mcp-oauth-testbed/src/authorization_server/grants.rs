@@ -3,7 +3,7 @@
 use super::parameters::Parameters;
 use super::refusal::Refusal;
 use crate::state::TestbedState;
-use crate::state::token_store::{Client, Grants};
+use crate::state::token_store::{AllowedGrants, Client};
 
 /// The client credentials grant (RFC 6749 §4.4).
 pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -17,21 +17,21 @@ pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 /// A token request of a client that has authenticated.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
-    pub(super) world: &'a TestbedState,
+    pub(super) state: &'a TestbedState,
     pub(super) form: &'a Parameters,
     pub(super) client: Client,
     /// The thumbprint of the key that the request proves.
     pub(super) key: Option<String>,
 }
 
-/// Returns whether the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). Who may ask a
-/// person shows in the code, so that codes and refresh tokens do not come here.
+/// Checks that the client may use this grant (RFC 6749 §5.2, `unauthorized_client`). The authorization
+/// endpoint checks it for codes, so the exchange of a code and a refresh need no check.
 pub(super) fn permit(client: &Client, grant_type: &str) -> Result<(), Refusal> {
-    let of_machines = [CLIENT_CREDENTIALS, JWT_BEARER];
+    let non_interactive = [CLIENT_CREDENTIALS, JWT_BEARER];
     let may = match &client.grants {
-        Grants::OfAPerson => grant_type != CLIENT_CREDENTIALS,
-        Grants::OfAMachine => of_machines.contains(&grant_type),
-        Grants::Registered(listed) => listed.iter().any(|listed| listed == grant_type),
+        AllowedGrants::Interactive => grant_type != CLIENT_CREDENTIALS,
+        AllowedGrants::NonInteractive => non_interactive.contains(&grant_type),
+        AllowedGrants::Registered(listed) => listed.iter().any(|listed| listed == grant_type),
     };
     if may {
         return Ok(());

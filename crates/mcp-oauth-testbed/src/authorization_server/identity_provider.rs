@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 use super::client_auth;
 use super::jwt_bearer::ID_JAG;
 use super::parameters::{Form, Parameters};
-use super::refusal::{Refusal, invalid_grant, json_answer};
-use super::resource::one_of;
-use super::scope::scopes;
+use super::refusal::{Refusal, invalid_grant, json_response};
+use super::resource::select_resource;
+use super::scope::parse_scopes;
 use crate::faults::Fault;
 use crate::identities::{LIFETIME, claims};
 use crate::jose::jwt::Jwt;
 use crate::state::TestbedState;
 use crate::state::token_store::Client;
 
-/// The path of its token endpoint, unlike that of the authorization server, so that a fault of one
-/// path is a fault of one server.
+/// The path of its token endpoint. It differs from that of the authorization server, so that a fault of a
+/// path applies to one server.
 pub(crate) const TOKEN_PATH: &str = "/oauth2/token";
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -38,9 +38,10 @@ pub(crate) fn routes() -> Router<Arc<TestbedState>> {
         .route(TOKEN_PATH, post(exchange))
 }
 
-/// It has no login of its own: [`Testbed::id_token`](crate::Testbed::id_token) stands for one.
-async fn metadata(State(world): State<Arc<TestbedState>>) -> Response {
-    let issuer = &world.origins.identity_provider;
+/// Returns the metadata. There is no login page: [`Testbed::id_token`](crate::Testbed::id_token) returns
+/// the result of a login.
+async fn metadata(State(state): State<Arc<TestbedState>>) -> Response {
+    let issuer = &state.origins.identity_provider;
     let document = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
@@ -54,34 +55,38 @@ async fn metadata(State(world): State<Arc<TestbedState>>) -> Response {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
     });
-    json_answer(StatusCode::OK, &document)
+    json_response(StatusCode::OK, &document)
 }
 
-async fn jwks(State(world): State<Arc<TestbedState>>) -> Response {
-    json_answer(StatusCode::OK, &world.identities.provider_jwks())
+async fn jwks(State(state): State<Arc<TestbedState>>) -> Response {
+    json_response(StatusCode::OK, &state.identities.provider_jwks())
 }
 
 async fn exchange(
-    State(world): State<Arc<TestbedState>>,
+    State(state): State<Arc<TestbedState>>,
     headers: HeaderMap,
     Form(form): Form,
 ) -> Response {
-    match assert(&world, &headers, &form) {
-        Ok(answer) => json_answer(StatusCode::OK, &answer),
+    match issue_id_jag(&state, &headers, &form) {
+        Ok(response) => json_response(StatusCode::OK, &response),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-/// Returns what is asked for is looked at in the order of RFC 8693 §2.1.
-fn assert(world: &TestbedState, headers: &HeaderMap, form: &Parameters) -> Result<Value, Refusal> {
-    let Some(enterprise) = &world.settings.enterprise else {
+/// Exchanges a token for an ID-JAG; checks the parameters in the order of RFC 8693 §2.1.
+fn issue_id_jag(
+    state: &TestbedState,
+    headers: &HeaderMap,
+    form: &Parameters,
+) -> Result<Value, Refusal> {
+    let Some(enterprise) = &state.settings.enterprise else {
         return Err(Refusal::new("invalid_client", "there is no enterprise"));
     };
     let known = Client::from(&enterprise.provider_client);
-    let issuer = &world.origins.identity_provider;
+    let issuer = &state.origins.identity_provider;
     let find = |id: &str| (known.id == id).then(|| known.clone());
-    let client = client_auth::authenticate_at(world, issuer, find, headers, form)?;
-    let forced = world.faults().find(|fault| match fault {
+    let client = client_auth::authenticate_at(state, issuer, find, headers, form)?;
+    let forced = state.faults().find(|fault| match fault {
         Fault::IdJagRefused(error) => Some(error.clone()),
         _ => None,
     });
@@ -96,21 +101,21 @@ fn assert(world: &TestbedState, headers: &HeaderMap, form: &Parameters) -> Resul
         let reason = "only an ID-JAG can be requested";
         return Err(Refusal::new("invalid_request", reason));
     }
-    // The issuer identifier of the authorization server, and no URL of it (`spec-checklist` J4).
-    if form.require("audience")? != world.issuer() {
+    // SEP-990: the issuer identifier of the authorization server, and no URL of it.
+    if form.require("audience")? != state.issuer() {
         let reason = "audience is no authorization server that is known here";
         return Err(Refusal::new("invalid_target", reason));
     }
-    let resource = one_of(&world.resources(), world, form.find("resource"))?;
-    let subject = subject(world, form, &client)?;
-    let scopes = scopes(world, form.find("scope"))?.join(" ");
-    let mut jag = claims(world.now(), issuer, &subject, &json!(world.issuer()));
+    let resource = select_resource(&state.resources(), state, form.find("resource"))?;
+    let subject = subject(state, form, &client)?;
+    let scopes = parse_scopes(state, form.find("scope"))?.join(" ");
+    let mut jag = claims(state.now(), issuer, &subject, &json!(state.issuer()));
     jag["client_id"] = json!(enterprise.client_id);
     jag["resource"] = json!(resource);
     jag["scope"] = json!(scopes);
-    let jag = world.identities.provided(ID_JAG, &jag);
+    let jag = state.identities.sign_provider_jwt(ID_JAG, &jag);
     let jag = jag.map_err(|error| Refusal::new("server_error", error.to_string()))?;
-    let wrong_type = world.faults().find(|fault| match fault {
+    let wrong_type = state.faults().find(|fault| match fault {
         Fault::IssuedTokenType(other) => Some(other.clone()),
         _ => None,
     });
@@ -124,15 +129,15 @@ fn assert(world: &TestbedState, headers: &HeaderMap, form: &Parameters) -> Resul
     }))
 }
 
-/// Whom the subject token is of: it must be ours, for this client, and good now.
-fn subject(world: &TestbedState, form: &Parameters, client: &Client) -> Result<String, Refusal> {
+/// Returns the subject of the subject token, which must be of this provider, for this client, and valid.
+fn subject(state: &TestbedState, form: &Parameters, client: &Client) -> Result<String, Refusal> {
     match form.require("subject_token_type")? {
         ID_TOKEN_TYPE => {}
         REFRESH_TOKEN_TYPE => {
-            if form.require("subject_token")? == world.identities.refresh_token() {
+            if form.require("subject_token")? == state.identities.refresh_token() {
                 return Ok("alice@example.com".to_owned());
             }
-            return Err(invalid_grant("the refresh token is none of ours"));
+            return Err(invalid_grant("the refresh token was not issued here"));
         }
         _ => {
             let reason = "the subject token must be an ID token or a refresh token";
@@ -141,17 +146,17 @@ fn subject(world: &TestbedState, form: &Parameters, client: &Client) -> Result<S
     }
     let jwt = Jwt::parse(form.require("subject_token")?)
         .ok_or_else(|| invalid_grant("the subject token is not a JWT"))?;
-    let issuer = world.origins.identity_provider.as_str();
-    let ours = jwt.is_signed_by(world.identities.provider()) && jwt.claim("iss") == Some(issuer);
-    if !ours || jwt.header("typ") == Some(ID_JAG) {
+    let issuer = state.origins.identity_provider.as_str();
+    let is_own = jwt.is_signed_by(state.identities.provider()) && jwt.claim("iss") == Some(issuer);
+    if !is_own || jwt.header("typ") == Some(ID_JAG) {
         return Err(invalid_grant(
-            "the subject token is not an ID token of ours",
+            "the subject token is not an ID token of this server",
         ));
     }
     if !jwt.is_for(&client.id) {
         return Err(invalid_grant("the ID token is for another client"));
     }
-    jwt.check_dates(world.now()).map_err(invalid_grant)?;
+    jwt.check_dates(state.now()).map_err(invalid_grant)?;
     let subject = jwt
         .claim("sub")
         .ok_or_else(|| invalid_grant("sub is missing"))?;

@@ -1,4 +1,4 @@
-//! The metadata document, in whichever forms it is published (RFC 8414, OpenID Connect Discovery).
+//! The metadata document, in each published form (RFC 8414, OpenID Connect Discovery).
 
 use std::sync::Arc;
 
@@ -17,19 +17,20 @@ use crate::settings::grants::{DpopPolicy, PRIVATE_KEY_JWT};
 use crate::state::TestbedState;
 
 /// Returns the paths at which the document is served.
-pub(super) fn paths(world: &TestbedState) -> Vec<String> {
-    match world.settings.legacy {
-        // 2025-03-26: at the root of the server, whatever its path (`spec-checklist` L1).
+pub(super) fn paths(state: &TestbedState) -> Vec<String> {
+    match state.settings.legacy {
+        // MCP authorization 2025-03-26, "Authorization Base URL": at the root, whatever the server's path.
         Some(Legacy::Metadata) => vec![format!("{OAUTH}")],
         Some(Legacy::Endpoints) => Vec::new(),
-        None => published(&world.settings.metadata_forms, &world.settings.issuer_path),
+        None => published(&state.settings.metadata_forms, &state.settings.issuer_path),
     }
 }
 
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
-/// Without a tenant the two OpenID forms are one path, which a router takes only once.
+/// Returns the paths of the forms. Without a tenant the two OpenID forms have the same path, which a
+/// router accepts only once.
 fn published(forms: &[MetadataForm], tenant: &str) -> Vec<String> {
     let mut paths: Vec<String> = forms
         .iter()
@@ -44,23 +45,23 @@ fn published(forms: &[MetadataForm], tenant: &str) -> Vec<String> {
     paths
 }
 
-pub(super) async fn document(State(world): State<Arc<TestbedState>>) -> Response {
-    let mut members = truth(&world);
-    for fault in world.faults().all(|fault| Some(fault.clone())) {
-        distort(&mut members, fault);
+pub(super) async fn document(State(state): State<Arc<TestbedState>>) -> Response {
+    let mut members = members(&state);
+    for fault in state.faults().all(|fault| Some(fault.clone())) {
+        apply_fault(&mut members, fault);
     }
     let body = Value::Object(members).to_string();
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn truth(world: &TestbedState) -> Map<String, Value> {
-    let settings = &world.settings;
-    let origin = &world.origins.authorization;
+fn members(state: &TestbedState) -> Map<String, Value> {
+    let settings = &state.settings;
+    let origin = &state.origins.authorization;
     let mut grants = vec!["authorization_code"];
     if settings.issue_refresh_tokens {
         grants.push("refresh_token");
     }
-    if !settings.machines.is_empty() {
+    if !settings.confidential_clients.is_empty() {
         grants.push(CLIENT_CREDENTIALS);
     }
     let devices = settings.device_authorization;
@@ -68,7 +69,7 @@ fn truth(world: &TestbedState) -> Map<String, Value> {
         grants.push(DEVICE_CODE);
     }
     let enterprise = settings.enterprise.is_some();
-    if settings.wif.is_some() || enterprise {
+    if settings.workload_issuer.is_some() || enterprise {
         grants.push(JWT_BEARER);
     }
     let profiles = enterprise.then_some(["urn:ietf:params:oauth:grant-profile:id-jag"]);
@@ -80,7 +81,7 @@ fn truth(world: &TestbedState) -> Map<String, Value> {
     let algorithms = signed.then(|| ALGORITHMS.map(Algorithm::name));
     let dpop = (settings.dpop != DpopPolicy::Off).then(dpop::algorithms);
     let document = json!({
-        "issuer": world.issuer(),
+        "issuer": state.issuer(),
         "authorization_endpoint": format!("{origin}/authorize"),
         "token_endpoint": format!("{origin}/token"),
         "registration_endpoint": registration,
@@ -89,7 +90,7 @@ fn truth(world: &TestbedState) -> Map<String, Value> {
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": grants,
-        // `spec-checklist` J6.
+        // SEP-990: announces that the server accepts ID-JAGs.
         "authorization_grant_profiles_supported": profiles,
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
@@ -97,11 +98,11 @@ fn truth(world: &TestbedState) -> Map<String, Value> {
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         "dpop_signing_alg_values_supported": dpop,
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": world.known_scopes(),
+        "scopes_supported": state.known_scopes(),
         "authorization_response_iss_parameter_supported": settings.iss_parameter.then_some(true),
         "client_id_metadata_document_supported":
             settings.client_id_metadata_documents.then_some(true),
-        // What OpenID Connect Discovery 1.0 §3 requires beyond RFC 8414.
+        // OpenID Connect Discovery 1.0 §3 requires these in addition to RFC 8414.
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "jwks_uri": format!("{origin}/jwks.json"),
@@ -113,7 +114,7 @@ fn truth(world: &TestbedState) -> Map<String, Value> {
     members
 }
 
-fn distort(members: &mut Map<String, Value>, fault: Fault) {
+fn apply_fault(members: &mut Map<String, Value>, fault: Fault) {
     match fault {
         Fault::WrongIssuer(issuer) => {
             members.insert("issuer".to_owned(), issuer.into());

@@ -31,27 +31,27 @@ use crate::state::TestbedState;
 
 pub(crate) use identity_provider::{TOKEN_PATH, routes as provider_routes};
 
-/// Returns the routes, as far as the settings have them.
-pub(crate) fn routes(world: &Arc<TestbedState>) -> Router<Arc<TestbedState>> {
+/// Returns the routes that the settings enable.
+pub(crate) fn routes(state: &Arc<TestbedState>) -> Router<Arc<TestbedState>> {
     let mut routes = Router::new();
-    if world.settings.open {
+    if state.settings.unprotected {
         return routes;
     }
-    for path in metadata::paths(world) {
+    for path in metadata::paths(state) {
         routes = routes.route(&path, get(metadata::document));
     }
-    if world.settings.dynamic_registration {
+    if state.settings.dynamic_registration {
         routes = routes.route("/register", post(register::register));
     }
-    if world.settings.device_authorization {
+    if state.settings.device_authorization {
         routes = routes.merge(device::routes());
     }
-    // A legacy server without metadata has the three endpoints that can be guessed, and no more.
-    if world.settings.legacy != Some(Legacy::Endpoints) {
+    // A legacy server without metadata has only the three endpoints with default paths.
+    if state.settings.legacy != Some(Legacy::Endpoints) {
         routes = routes.route("/revoke", post(revoke::revoke));
     }
     routes
-        .route("/authorize", get(authorize::ask))
+        .route("/authorize", get(authorize::show_consent))
         .route("/authorize/decision", post(authorize::decide))
         .route("/token", post(token::token))
 }

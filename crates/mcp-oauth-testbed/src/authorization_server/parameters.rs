@@ -1,4 +1,4 @@
-//! Form and query parameters, each at most once.
+//! Form and query parameters.
 
 use axum::extract::FromRequest;
 use axum::extract::rejection::BytesRejection;
@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// All parameters, also those that come twice: see [`Parameters::repeated`].
+    /// Decodes all parameters, also repeated ones: see [`Parameters::repeated`].
     pub(super) fn parse(encoded: &[u8]) -> Self {
         Self(
             form_urlencoded::parse(encoded)
@@ -24,7 +24,7 @@ impl Parameters {
         )
     }
 
-    /// Returns the first parameter that comes more than once, of those that may not.
+    /// Returns the first parameter that is repeated although it may not be.
     pub(super) fn repeated(&self, may: &[&str]) -> Option<&str> {
         let names = self.0.iter().map(|(name, _)| name.as_str());
         names.enumerate().find_map(|(index, name)| {
@@ -43,7 +43,7 @@ impl Parameters {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns every value of a parameter that may come more than once.
+    /// Returns every value of a parameter that may be repeated.
     pub(super) fn all(&self, name: &str) -> Vec<&str> {
         self.0
             .iter()
@@ -80,7 +80,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         if let Some(name) = parameters.repeated(&[]) {
             return Err(Refusal::new(
                 "invalid_request",
-                format!("{name} comes more than once"),
+                format!("{name} is repeated"),
             ));
         }
         Ok(Self(parameters))

@@ -1,9 +1,9 @@
-//! Which redirect URIs a client may have, and when two are the same.
+//! The rules for redirect URIs, and their comparison.
 
 use url::{Host, Url};
 
-/// Returns whether a client may register this redirect URI: https, http on loopback, or a scheme of its
-/// own (RFC 8252 §7, OAuth 2.1 §2.3); no fragment (RFC 6749 §3.1.2).
+/// Returns whether a client may register this redirect URI: https, http on loopback, or a private-use
+/// scheme (RFC 8252 §7, OAuth 2.1 §2.3); no fragment (RFC 6749 §3.1.2).
 pub(super) fn is_acceptable(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else {
         return false;
@@ -18,25 +18,26 @@ pub(super) fn is_acceptable(text: &str) -> bool {
     }
 }
 
-/// Returns whether this is for a native application: loopback or a scheme of its own.
+/// Returns whether this is the URI of a native application: loopback or a private-use scheme.
 pub(super) fn is_native(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| url.scheme() != "https" || is_loopback(&url))
 }
 
-/// Returns whether a redirect URI is the registered one: byte for byte, but for the port of a loopback
-/// URI (RFC 8252 §7.3: "MUST allow any port to be specified at the time of the request").
-pub(super) fn is_same(registered: &str, asked: &str) -> bool {
-    if registered == asked {
+/// Returns whether a redirect URI equals the registered one, except for the port of a loopback URI (RFC
+/// 8252 §7.3: "MUST allow any port to be specified at the time of the request").
+pub(super) fn is_same(registered: &str, requested: &str) -> bool {
+    if registered == requested {
         return true;
     }
-    let (Ok(mut registered), Ok(mut asked)) = (Url::parse(registered), Url::parse(asked)) else {
+    let (Ok(mut registered), Ok(mut requested)) = (Url::parse(registered), Url::parse(requested))
+    else {
         return false;
     };
     let loopback = registered.scheme() == "http" && is_loopback(&registered);
     loopback
         && registered.set_port(None).is_ok()
-        && asked.set_port(None).is_ok()
-        && registered == asked
+        && requested.set_port(None).is_ok()
+        && registered == requested
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -48,8 +49,8 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// RFC 8252 §7.1 asks for a reversed domain name. Names without a dot are common and harmless
-/// here, but not those that a browser gives a meaning to.
+/// Returns whether a scheme can be a private-use one. RFC 8252 §7.1 requires a reversed domain name.
+/// Names without a dot are common and harmless here, except those that a browser handles itself.
 fn is_private_use(scheme: &str) -> bool {
     !matches!(
         scheme,
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn remote_http_fragments_and_script_schemes_are_not() {
+    fn remote_http_fragments_and_script_schemes_are_refused() {
         for bad in [
             "http://app.example/callback",
             "https://app.example/#x",

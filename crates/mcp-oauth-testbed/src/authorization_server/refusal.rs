@@ -1,4 +1,4 @@
-//! The answers of an endpoint that speaks JSON.
+//! The JSON responses of an endpoint.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,13 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-/// An error answer as in RFC 6749 §5.2.
+/// An error response as in RFC 6749 §5.2.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
     pub(super) error: Cow<'static, str>,
     pub(super) description: String,
-    /// Says whether the client tried HTTP Basic, so that a 401 must name that scheme.
+    /// Says whether the client used HTTP Basic, so that a 401 must name that scheme.
     basic: bool,
 }
 
@@ -27,11 +27,11 @@ impl Refusal {
         }
     }
 
-    /// The error that a fault names.
+    /// Returns the error that a fault sets.
     pub(super) fn forced(error: String) -> Self {
         Self {
             error: Cow::Owned(error),
-            ..Self::new("", "refused on command")
+            ..Self::new("", "refused by a fault of the testbed")
         }
     }
 
@@ -49,19 +49,19 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = json!({ "error": self.error, "error_description": self.description });
-        let mut answer = json_answer(self.status, &body);
+        let mut response = json_response(self.status, &body);
         if self.basic {
             let challenge = HeaderValue::from_static("Basic realm=\"mcp-oauth-testbed\"");
-            answer
+            response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, challenge);
         }
-        answer
+        response
     }
 }
 
-/// Returns a JSON answer that nobody keeps (RFC 6749 §5.1).
-pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response {
+/// Returns a JSON response that must not be cached (RFC 6749 §5.1).
+pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
     const HEADERS: [(HeaderName, &str); 3] = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),

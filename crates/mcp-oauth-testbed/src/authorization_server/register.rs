@@ -10,50 +10,50 @@ use serde_json::{Map, Value, json};
 
 use super::grants::DEVICE_CODE;
 use super::redirect_uri;
-use super::refusal::{Refusal, json_answer};
+use super::refusal::{Refusal, json_response};
 use crate::faults::Fault;
 use crate::jose::key::PublicKey;
 use crate::random::random;
 use crate::settings::Settings;
 use crate::state::TestbedState;
-use crate::state::token_store::{Client, Grants};
+use crate::state::token_store::{AllowedGrants, Client};
 
-pub(super) async fn register(State(world): State<Arc<TestbedState>>, body: Bytes) -> Response {
-    match admit(&world, &body) {
-        Ok(mut answer) => {
-            for fault in world.faults().all(|fault| Some(fault.clone())) {
+pub(super) async fn register(State(state): State<Arc<TestbedState>>, body: Bytes) -> Response {
+    match register_client(&state, &body) {
+        Ok(mut response) => {
+            for fault in state.faults().all(|fault| Some(fault.clone())) {
                 match fault {
                     Fault::RegistrationField(name, value) => {
-                        answer.insert(name, value);
+                        response.insert(name, value);
                     }
                     Fault::RegistrationWithout(name) => {
-                        answer.remove(&name);
+                        response.remove(&name);
                     }
                     _ => {}
                 }
             }
-            json_answer(StatusCode::CREATED, &Value::Object(answer))
+            json_response(StatusCode::CREATED, &Value::Object(response))
         }
         Err(refusal) => refusal.into_response(),
     }
 }
 
-/// Registers a client; its answer echoes the metadata (RFC 7591 §3.2.1).
-fn admit(world: &TestbedState, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+/// Registers a client; the response echoes the metadata (RFC 7591 §3.2.1).
+fn register_client(state: &TestbedState, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
         return Err(invalid("the body must be a JSON object"));
     };
-    let redirect_uris = redirect_uris(&metadata, &world.settings)?;
-    check_grants(&metadata, &world.settings)?;
-    let auth_method = auth_method(&metadata, &world.settings)?;
-    let secret = (auth_method != "none" || world.settings.confidential_registrations)
+    let redirect_uris = redirect_uris(&metadata, &state.settings)?;
+    check_grants(&metadata, &state.settings)?;
+    let auth_method = auth_method(&metadata, &state.settings)?;
+    let secret = (auth_method != "none" || state.settings.confidential_registrations)
         .then(|| random("secret"));
 
     let id = random("client");
     metadata.insert("client_id".to_owned(), json!(id));
     metadata.insert(
         "client_id_issued_at".to_owned(),
-        json!(world.now().as_secs()),
+        json!(state.now().as_secs()),
     );
     metadata.insert("token_endpoint_auth_method".to_owned(), json!(auth_method));
     if let Some(secret) = &secret {
@@ -66,15 +66,15 @@ fn admit(world: &TestbedState, body: &[u8]) -> Result<Map<String, Value>, Refusa
         .and_then(Value::as_str)
         .unwrap_or(&id)
         .to_owned();
-    world.ledger().add_client(Client {
+    state.token_store().add_client(Client {
         id,
         name,
         secret,
         auth_method: Some(auth_method),
         keys: jwks(&metadata),
-        grants: Grants::Registered(grant_types(&metadata)),
+        grants: AllowedGrants::Registered(grant_types(&metadata)),
         redirect_uris,
-        scopes: registered_scopes(&mut metadata, &world.settings),
+        scopes: registered_scopes(&mut metadata, &state.settings),
     });
     Ok(metadata)
 }
@@ -84,7 +84,7 @@ fn redirect_uris(
     settings: &Settings,
 ) -> Result<Vec<String>, Refusal> {
     // RFC 7591 §2: "clients using flows with redirection MUST register their redirection URI
-    // values", and others have none.
+    // values"; other clients have none.
     let redirects = grant_types(metadata)
         .iter()
         .any(|grant_type| grant_type == "authorization_code");
@@ -108,15 +108,15 @@ fn redirect_uris(
         }
         let native = metadata.get("application_type").and_then(Value::as_str) == Some("native");
         if settings.strict_application_type && native != redirect_uri::is_native(uri) {
-            let reason = format!("{uri} does not fit the application_type");
+            let reason = format!("{uri} does not match the application_type");
             return Err(Refusal::new("invalid_redirect_uri", reason));
         }
     }
     Ok(uris)
 }
 
-/// Returns the scopes that the client may request, which the response names (RFC 7591 §2); none if that is
-/// not checked.
+/// Returns the scopes that the client may request, which the response names (RFC 7591 §2); none if the
+/// server does not check them.
 fn registered_scopes(
     metadata: &mut Map<String, Value>,
     settings: &Settings,
@@ -131,7 +131,7 @@ fn registered_scopes(
     Some(scopes)
 }
 
-/// Returns the keys that a client registers by value; none that cannot be read.
+/// Returns the keys that a client registers by value, without those that cannot be read.
 pub(super) fn jwks(metadata: &Map<String, Value>) -> Vec<PublicKey> {
     let keys = metadata.get("jwks").and_then(|jwks| jwks.get("keys"));
     let keys = keys.and_then(Value::as_array).into_iter().flatten();
@@ -139,8 +139,8 @@ pub(super) fn jwks(metadata: &Map<String, Value>) -> Vec<PublicKey> {
         .collect()
 }
 
-/// RFC 7591 §2: "If omitted, the default behavior is that the client will use only the
-/// `authorization_code` Grant Type."
+/// Returns the grant types. RFC 7591 §2: "If omitted, the default behavior is that the client will use
+/// only the `authorization_code` Grant Type."
 pub(super) fn grant_types(metadata: &Map<String, Value>) -> Vec<String> {
     let Some(listed) = metadata.get("grant_types").and_then(Value::as_array) else {
         return vec!["authorization_code".to_owned()];
@@ -171,30 +171,31 @@ fn check_grants(metadata: &Map<String, Value>, settings: &Settings) -> Result<()
     Ok(())
 }
 
-/// RFC 7591 §2: "If unspecified or omitted, the default is `client_secret_basic`".
+/// Returns the authentication method. RFC 7591 §2: "If unspecified or omitted, the default is
+/// `client_secret_basic`".
 fn auth_method(metadata: &Map<String, Value>, settings: &Settings) -> Result<String, Refusal> {
-    let asked = match metadata.get("token_endpoint_auth_method") {
+    let requested = match metadata.get("token_endpoint_auth_method") {
         None => "client_secret_basic",
         Some(value) => value
             .as_str()
             .ok_or_else(|| invalid("token_endpoint_auth_method must be a string"))?,
     };
-    if asked == "none" && settings.confidential_registrations {
-        // RFC 7591 §3.2.1 lets the server replace what was asked for.
+    if requested == "none" && settings.confidential_registrations {
+        // RFC 7591 §3.2.1 lets the server replace requested values.
         let offered = &settings.client_auth_methods;
         let method = offered.iter().find(|method| *method != "none");
-        return Ok(method.cloned().unwrap_or_else(|| asked.to_owned()));
+        return Ok(method.cloned().unwrap_or_else(|| requested.to_owned()));
     }
     if !settings
         .client_auth_methods
         .iter()
-        .any(|offered| offered == asked)
+        .any(|offered| offered == requested)
     {
         return Err(invalid(&format!(
-            "{asked} is not among the offered authentication methods"
+            "{requested} is not among the offered authentication methods"
         )));
     }
-    Ok(asked.to_owned())
+    Ok(requested.to_owned())
 }
 
 fn invalid(reason: &str) -> Refusal {

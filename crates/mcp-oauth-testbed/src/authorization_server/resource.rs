@@ -1,35 +1,35 @@
-//! Which resources a client asks tokens for (RFC 8707).
+//! The `resource` parameter (RFC 8707).
 
 use super::parameters::Parameters;
 use super::refusal::Refusal;
 use crate::faults::Fault;
 use crate::state::TestbedState;
 
-/// Returns what a client wants tokens for (RFC 8707 §2.1).
-pub(super) fn resources(
-    world: &TestbedState,
+/// Returns the requested resources (RFC 8707 §2.1).
+pub(super) fn requested_resources(
+    state: &TestbedState,
     parameters: &Parameters,
 ) -> Result<Vec<String>, Refusal> {
-    let asked = parameters.all("resource");
-    if asked.is_empty() {
-        return one_of(&world.resources(), world, None).map(|resource| vec![resource]);
+    let requested = parameters.all("resource");
+    if requested.is_empty() {
+        return select_resource(&state.resources(), state, None).map(|resource| vec![resource]);
     }
-    asked
+    requested
         .into_iter()
-        .map(|resource| one_of(&world.resources(), world, Some(resource)))
+        .map(|resource| select_resource(&state.resources(), state, Some(resource)))
         .collect()
 }
 
-/// Returns the one resource of a token request, of those that were granted (RFC 8707 §2.2). Servers of
-/// 2025-03-26 knew no `resource`, so that it may be absent there.
-pub(super) fn one_of(
+/// Returns the resource of a token request, which must be a granted one (RFC 8707 §2.2). The revision
+/// 2025-03-26 has no `resource`, so that a legacy server does not require it.
+pub(super) fn select_resource(
     granted: &[String],
-    world: &TestbedState,
-    asked: Option<&str>,
+    state: &TestbedState,
+    requested: Option<&str>,
 ) -> Result<String, Refusal> {
     let first = granted.first().cloned().unwrap_or_default();
-    if world.faults().has(&Fault::KnowsNoResource) {
-        return match asked {
+    if state.faults().has(&Fault::ResourceNotSupported) {
+        return match requested {
             Some(_) => Err(Refusal::new(
                 "invalid_request",
                 "the parameter resource is not supported",
@@ -37,25 +37,27 @@ pub(super) fn one_of(
             None => Ok(first),
         };
     }
-    let called = world.faults().find(|fault| match fault {
-        Fault::CallsTheResource(name) => Some(name.clone()),
+    let identifier = state.faults().find(|fault| match fault {
+        Fault::DifferentResource(name) => Some(name.clone()),
         _ => None,
     });
-    if let Some(called) = called {
-        return match asked {
-            Some(asked) if asked == called => Ok(first),
+    if let Some(identifier) = identifier {
+        return match requested {
+            Some(requested) if requested == identifier => Ok(first),
             _ => Err(Refusal::new(
                 "invalid_target",
-                format!("the resource is called {called}"),
+                format!("the resource is {identifier}"),
             )),
         };
     }
-    match asked {
-        Some(asked) if granted.iter().any(|resource| resource == asked) => Ok(asked.to_owned()),
-        _ if world.settings.legacy.is_some() => Ok(first),
-        Some(asked) => Err(Refusal::new(
+    match requested {
+        Some(requested) if granted.iter().any(|resource| resource == requested) => {
+            Ok(requested.to_owned())
+        }
+        _ if state.settings.legacy.is_some() => Ok(first),
+        Some(requested) => Err(Refusal::new(
             "invalid_target",
-            format!("{asked} is not served; try {first}"),
+            format!("{requested} is not a granted resource; use {first}"),
         )),
         None => Err(Refusal::new("invalid_target", "resource is missing")),
     }

@@ -10,14 +10,14 @@ use super::client_auth;
 use super::parameters::Form;
 use crate::state::TestbedState;
 
-/// 200 also for a token that nobody knows: RFC 7009 §2.2, "invalid tokens do not cause an error
-/// response". The hint is not needed, since the token is looked for in both places.
+/// Revokes a token. An unknown token gets 200, too: RFC 7009 §2.2, "invalid tokens do not cause an error
+/// response". The hint is not needed, since both kinds of tokens are looked up.
 pub(super) async fn revoke(
-    State(world): State<Arc<TestbedState>>,
+    State(state): State<Arc<TestbedState>>,
     headers: HeaderMap,
     Form(form): Form,
 ) -> Response {
-    let client = match client_auth::authenticate(&world, &headers, &form) {
+    let client = match client_auth::authenticate(&state, &headers, &form) {
         Ok(client) => client,
         Err(refusal) => return refusal.into_response(),
     };
@@ -25,11 +25,11 @@ pub(super) async fn revoke(
         Ok(token) => token,
         Err(refusal) => return refusal.into_response(),
     };
-    let mut ledger = world.ledger();
-    // RFC 7009 §2.1: with a refresh token, the access tokens of the same grant go too.
-    if let Some((family, _)) = ledger.tokens.family_of(token, &client.id) {
-        ledger.tokens.kill(family);
+    let mut store = state.token_store();
+    // RFC 7009 §2.1: with a refresh token, the access tokens of the same grant are revoked, too.
+    if let Some((family, _)) = store.tokens.family_of(token, &client.id) {
+        store.tokens.revoke_family(family);
     }
-    ledger.tokens.revoke_access(token, &client.id);
+    store.tokens.revoke_access(token, &client.id);
     StatusCode::OK.into_response()
 }

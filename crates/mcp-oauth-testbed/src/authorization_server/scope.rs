@@ -1,21 +1,21 @@
-//! Which scopes a client asks for, and may have.
+//! The scopes that a client requests, and those that it may get.
 
 use super::refusal::Refusal;
 use crate::state::TestbedState;
 use crate::state::token_store::Client;
 
-/// Returns the requested scopes of a client that may be limited to those of its registration. The words are those of
-/// `validate_scope` in the Python MCP SDK.
-pub(super) fn client_scopes(
-    world: &TestbedState,
+/// Returns the requested scopes of a client that may be limited to those of its registration. The error
+/// text is that of `validate_scope` in the Python MCP SDK.
+pub(super) fn check_client_scopes(
+    state: &TestbedState,
     client: &Client,
-    asked: Option<&str>,
+    requested: Option<&str>,
 ) -> Result<Vec<String>, Refusal> {
-    let scopes = scopes(world, asked)?;
+    let scopes = parse_scopes(state, requested)?;
     let allowed = |scope: &&String| client.scopes.as_ref().is_none_or(|own| own.contains(scope));
     match scopes
         .iter()
-        .find(|scope| asked.is_some() && !allowed(scope))
+        .find(|scope| requested.is_some() && !allowed(scope))
     {
         Some(scope) => {
             let reason = format!("Client was not registered with scope {scope}");
@@ -25,14 +25,18 @@ pub(super) fn client_scopes(
     }
 }
 
-/// Without a scope the client gets `notes:read` (RFC 6749 §3.3 leaves the default to the server).
-pub(super) fn scopes(world: &TestbedState, asked: Option<&str>) -> Result<Vec<String>, Refusal> {
-    let known = world.known_scopes();
-    let Some(asked) = asked else {
+/// Returns the requested scopes. Without a scope the client gets `notes:read` (RFC 6749 §3.3 leaves the
+/// default to the server).
+pub(super) fn parse_scopes(
+    state: &TestbedState,
+    requested: Option<&str>,
+) -> Result<Vec<String>, Refusal> {
+    let known = state.known_scopes();
+    let Some(requested) = requested else {
         return Ok(known.into_iter().take(1).collect());
     };
     let mut scopes = Vec::new();
-    for scope in asked.split(' ').filter(|scope| !scope.is_empty()) {
+    for scope in requested.split(' ').filter(|scope| !scope.is_empty()) {
         if !known.iter().any(|known| known == scope) {
             return Err(Refusal::new("invalid_scope", format!("{scope} is unknown")));
         }
@@ -43,12 +47,16 @@ pub(super) fn scopes(world: &TestbedState, asked: Option<&str>) -> Result<Vec<St
     Ok(scopes)
 }
 
-/// RFC 6749 §6: the scope "MUST NOT include any scope not originally granted".
-pub(super) fn narrowed(asked: Option<&str>, granted: &[String]) -> Result<Vec<String>, Refusal> {
-    let Some(asked) = asked else {
+/// Returns the requested scopes, which must be granted. RFC 6749 §6: the scope "MUST NOT include any scope
+/// not originally granted".
+pub(super) fn narrow_scopes(
+    requested: Option<&str>,
+    granted: &[String],
+) -> Result<Vec<String>, Refusal> {
+    let Some(requested) = requested else {
         return Ok(granted.to_vec());
     };
-    let scopes: Vec<String> = asked
+    let scopes: Vec<String> = requested
         .split(' ')
         .filter(|scope| !scope.is_empty())
         .map(str::to_owned)

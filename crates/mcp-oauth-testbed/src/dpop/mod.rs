@@ -1,4 +1,4 @@
-//! Proofs of possession (RFC 9449): both servers ask for them, and look at them alike.
+//! DPoP proofs (RFC 9449), which both servers check in the same way.
 
 pub(crate) mod check;
 pub(crate) mod proof;
@@ -11,7 +11,7 @@ use crate::jose::key::{ALGORITHMS, Algorithm};
 use crate::request_log::Peer;
 use crate::settings::grants::DpopPolicy;
 use crate::state::TestbedState;
-use check::{Expected, Problem, check};
+use check::{Expected, ProofError, check};
 use proof::HEADER;
 
 const NONCE_HEADER: &str = "dpop-nonce";
@@ -21,38 +21,38 @@ pub(crate) fn algorithms() -> [&'static str; 3] {
     ALGORITHMS.map(Algorithm::name)
 }
 
-/// Returns the thumbprint of the key that a token request proves (RFC 9449 §5), if there is a proof. Who
-/// does not offer them does not see the header.
-pub(crate) fn at_token_endpoint(
-    world: &TestbedState,
+/// Returns the thumbprint of the key that a token request proves (RFC 9449 §5), if there is a proof. A
+/// server without DPoP ignores the header.
+pub(crate) fn check_token_request(
+    state: &TestbedState,
     headers: &HeaderMap,
-) -> Result<Option<String>, Problem> {
-    match world.settings.dpop {
+) -> Result<Option<String>, ProofError> {
+    match state.settings.dpop {
         DpopPolicy::Off => return Ok(None),
         DpopPolicy::Offered if !headers.contains_key(HEADER) => return Ok(None),
         DpopPolicy::Offered | DpopPolicy::Required => {}
     }
     let expected = Expected {
-        party: Peer::AuthorizationServer,
+        peer: Peer::AuthorizationServer,
         method: "POST",
-        url: format!("{}/token", world.origins.authorization),
+        url: format!("{}/token", state.origins.authorization),
         access_token: None,
     };
-    check(world, headers, &expected).map(Some)
+    check(state, headers, &expected).map(Some)
 }
 
-/// Every answer of the two endpoints that want a nonce carries the one that is good now (RFC 9449
-/// §8.2: a nonce may come with a success, too).
-pub(crate) fn supply(world: &TestbedState, endpoint: Option<Endpoint>, answer: &mut Response) {
-    let party = match endpoint {
+/// Adds the current nonce to every response of the two endpoints that require one (RFC 9449 §8.2: a
+/// nonce may also be sent with a success).
+pub(crate) fn add_nonce(state: &TestbedState, endpoint: Option<Endpoint>, response: &mut Response) {
+    let peer = match endpoint {
         Some(Endpoint::Token) => Peer::AuthorizationServer,
         Some(Endpoint::Mcp) => Peer::Mcp,
         _ => return,
     };
-    let Some(nonce) = world.nonces().current(party) else {
+    let Some(nonce) = state.nonces().current(peer) else {
         return;
     };
-    let nonce = world
+    let nonce = state
         .faults()
         .find(|fault| match fault {
             Fault::DpopNonce(text) => Some(text.clone()),
@@ -60,6 +60,6 @@ pub(crate) fn supply(world: &TestbedState, endpoint: Option<Endpoint>, answer: &
         })
         .unwrap_or(nonce);
     if let Ok(value) = HeaderValue::from_bytes(nonce.as_bytes()) {
-        answer.headers_mut().insert(NONCE_HEADER, value);
+        response.headers_mut().insert(NONCE_HEADER, value);
     }
 }

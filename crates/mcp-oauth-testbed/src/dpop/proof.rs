@@ -1,4 +1,4 @@
-//! A proof of possession as it came (RFC 9449 §4.2).
+//! A DPoP proof as it was received (RFC 9449 §4.2).
 
 use crate::jose::jwt::Jwt;
 use crate::jose::key::PublicKey;
@@ -6,7 +6,7 @@ use crate::jose::key::PublicKey;
 /// The request header that holds the proof.
 pub(crate) const HEADER: &str = "dpop";
 
-/// A proof as it came, whether it is true or not.
+/// A DPoP proof as it was received; it may be invalid.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct DpopProof {

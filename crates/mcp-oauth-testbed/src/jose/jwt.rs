@@ -1,4 +1,4 @@
-//! A signed token as it came: read first, believed after its signature.
+//! A signed token as it was received; its signature is checked after parsing.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::key::PublicKey;
 
-/// Holds what the clocks of two machines may differ by.
+/// The allowed clock difference, in seconds.
 const SKEW: f64 = 30.0;
 
 /// A JWT in compact serialization (RFC 7515 §7.1), not yet verified.
@@ -32,8 +32,8 @@ impl Jwt {
         })
     }
 
-    /// Returns whether one of these keys signed it. The key decides the algorithm, and `alg` must agree:
-    /// what the token says of itself selects nothing (RFC 8725 §3.1).
+    /// Returns whether one of these keys signed it. The key decides the algorithm and `alg` must match
+    /// it: the token itself must not select the algorithm (RFC 8725 §3.1).
     pub(crate) fn is_signed_by(&self, keys: &[PublicKey]) -> bool {
         let alg = self.header("alg");
         keys.iter()
@@ -51,7 +51,7 @@ impl Jwt {
         self.header.get("jwk")
     }
 
-    /// Returns a claim that is a string, and not an empty one.
+    /// Returns a claim that is a non-empty string.
     pub(crate) fn claim(&self, name: &str) -> Option<&str> {
         let text = self.claims.get(name)?.as_str()?;
         (!text.is_empty()).then_some(text)
@@ -71,7 +71,8 @@ impl Jwt {
         }
     }
 
-    /// RFC 7523 §3: `exp` is required and not past; `nbf` and `iat`, if there, are not to come.
+    /// Checks the dates by RFC 7523 §3: `exp` is required and not past; `nbf` and `iat`, if present,
+    /// are not in the future.
     pub(crate) fn check_dates(&self, now: Duration) -> Result<(), &'static str> {
         let now = now.as_secs_f64();
         match self.date("exp") {
@@ -81,7 +82,7 @@ impl Jwt {
         }
         let early = |name| self.date(name).is_some_and(|date| date > now + SKEW);
         if early("nbf") || early("iat") {
-            return Err("nbf or iat is yet to come");
+            return Err("nbf or iat is in the future");
         }
         Ok(())
     }
@@ -113,8 +114,8 @@ mod tests {
         assert!(!good.is_signed_by(&[other.public()]));
         for alg in ["none", "RS256"] {
             let header = Map::from_iter([("alg".to_owned(), json!(alg))]);
-            let lying = Jwt::parse(&pair.jwt(header, &json!({})).unwrap()).unwrap();
-            assert!(!lying.is_signed_by(&[pair.public()]), "{alg}");
+            let mismatched = Jwt::parse(&pair.jwt(header, &json!({})).unwrap()).unwrap();
+            assert!(!mismatched.is_signed_by(&[pair.public()]), "{alg}");
         }
     }
 
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_judged_by_the_clock_that_is_given() {
+    fn dates_are_compared_with_the_given_clock() {
         let now = Duration::from_secs(1000);
         for (claims, good) in [
             (json!({ "exp": 1001 }), true),

@@ -13,7 +13,7 @@ use jsonwebtoken::jwk::{
 use jsonwebtoken::{DecodingKey, EncodingKey, crypto};
 use serde_json::{Map, Value, json};
 
-/// The algorithms that the servers know: all of them asymmetric, and never `none`.
+/// The algorithms that the servers support: asymmetric ones, and never `none`.
 pub(crate) const ALGORITHMS: [Algorithm; 3] =
     [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa];
 
@@ -52,15 +52,15 @@ impl Algorithm {
     }
 }
 
-/// Says why a key cannot be used.
+/// The reason why a key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The key cannot be read, or is of a kind that the servers do not know.
+    /// The key cannot be read, or is of a type that the servers do not support.
     #[error("the key is not a P-256, RSA or Ed25519 key")]
     Unreadable,
-    /// The testbed was built without the party whose key it is.
-    #[error("the testbed was built without the party whose key it is")]
+    /// The testbed was built without the issuer that owns the key.
+    #[error("the testbed was built without the issuer that owns the key")]
     Absent,
     /// The cryptographic library failed.
     #[error("the cryptographic library failed")]
@@ -121,7 +121,7 @@ impl KeyPair {
         })
     }
 
-    /// Returns the private key as PKCS #8 in PEM (RFC 7468): what a client is configured with.
+    /// Returns the private key as PKCS #8 in PEM (RFC 7468), to configure a client with.
     pub fn private_pem(&self) -> String {
         let encoded = BASE64_STANDARD.encode(&self.pkcs8);
         let mut pem = "-----BEGIN PRIVATE KEY-----\n".to_owned();
@@ -223,15 +223,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_thumbprint_is_that_of_rfc_7638() {
+    fn the_thumbprint_matches_rfc_7638() {
         // RFC 7638 §3.1.
         let jwk = json!({
             "kty": "RSA",
             "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7\
                   aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXA\
                   rwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7\
-                  d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lF\
-                  d2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+                  d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6W\
+                  eZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
             "e": "AQAB",
             "alg": "RS256",
             "kid": "2011-04-29"
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ed25519_signature_is_that_of_rfc_8037() {
+    fn the_ed25519_signature_of_rfc_8037_verifies() {
         // RFC 8037 appendix A.4.
         let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
         let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": x });

@@ -1,4 +1,4 @@
-//! Who may come in: the token of the `Authorization` header, and what proves that it is theirs.
+//! Checks the token of the `Authorization` header, and the DPoP proof that belongs to it.
 
 use std::sync::Arc;
 
@@ -16,60 +16,60 @@ use crate::settings::grants::DpopPolicy;
 use crate::state::TestbedState;
 use crate::state::token_store::tokens::Access;
 
-/// A request that was let in.
+/// A request with an accepted token.
 #[derive(Debug)]
-pub(super) struct Admitted(pub(super) Caller);
+pub(super) struct Authorized(pub(super) Caller);
 
-impl FromRequestParts<Arc<TestbedState>> for Admitted {
+impl FromRequestParts<Arc<TestbedState>> for Authorized {
     type Rejection = Response;
 
     async fn from_request_parts(
         parts: &mut Parts,
-        world: &Arc<TestbedState>,
+        state: &Arc<TestbedState>,
     ) -> Result<Self, Response> {
-        if world.settings.open {
+        if state.settings.unprotected {
             return Ok(Self(None));
         }
         let Some(authorization) = parts.headers.get(header::AUTHORIZATION) else {
-            return Err(challenge::missing(world));
+            return Err(challenge::missing(state));
         };
-        let Some((scheme, token)) = authorization.to_str().ok().and_then(presented) else {
-            return Err(challenge::invalid(world, Scheme::Bearer));
+        let Some((scheme, token)) = authorization.to_str().ok().and_then(presented_token) else {
+            return Err(challenge::invalid(state, Scheme::Bearer));
         };
-        // `spec-checklist` A4, A5: good now, and issued for this server.
-        let access = world.ledger().tokens.access(token, world.now());
+        // MCP authorization 2026-07-28, "Token Handling": valid, and issued for this server.
+        let access = state.token_store().tokens.access(token, state.now());
         let access = access
-            .filter(|access| access.resource == world.resource())
-            .filter(|_| !world.faults().has(&Fault::RefusesEveryToken))
-            .filter(|access| fits(world, scheme, access))
-            .ok_or_else(|| challenge::invalid(world, scheme))?;
+            .filter(|access| access.resource == state.resource())
+            .filter(|_| !state.faults().has(&Fault::RejectsEveryToken))
+            .filter(|access| scheme_matches(state, scheme, access))
+            .ok_or_else(|| challenge::invalid(state, scheme))?;
         if scheme == Scheme::Dpop {
             let expected = Expected {
-                party: Peer::Mcp,
+                peer: Peer::Mcp,
                 method: parts.method.as_str(),
-                url: format!("{}{}", world.origins.mcp, parts.uri.path()),
+                url: format!("{}{}", state.origins.mcp, parts.uri.path()),
                 access_token: Some(token),
             };
-            let key = check(world, &parts.headers, &expected)
-                .map_err(|problem| challenge::unproven(world, &problem))?;
+            let key = check(state, &parts.headers, &expected)
+                .map_err(|problem| challenge::invalid_proof(state, &problem))?;
             if access.key.as_ref() != Some(&key) {
-                return Err(challenge::invalid(world, scheme));
+                return Err(challenge::invalid(state, scheme));
             }
         }
         Ok(Self(Some(access)))
     }
 }
 
-/// RFC 9449 §7.2: a token that is bound to a key is never a bearer token; nor is a bearer token
-/// more than that because a proof comes with it.
-fn fits(world: &TestbedState, scheme: Scheme, access: &Access) -> bool {
+/// Returns whether the token may be presented in this scheme. RFC 9449 §7.2: a token that is bound to
+/// a key is never a bearer token; a proof does not make a bearer token a bound one.
+fn scheme_matches(state: &TestbedState, scheme: Scheme, access: &Access) -> bool {
     match scheme {
-        Scheme::Bearer => access.key.is_none() && world.settings.dpop != DpopPolicy::Required,
+        Scheme::Bearer => access.key.is_none() && state.settings.dpop != DpopPolicy::Required,
         Scheme::Dpop => access.key.is_some(),
     }
 }
 
-fn presented(authorization: &str) -> Option<(Scheme, &str)> {
+fn presented_token(authorization: &str) -> Option<(Scheme, &str)> {
     let (scheme, token) = authorization.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some((Scheme::Bearer, token));

@@ -2,10 +2,10 @@
 
 use crate::state::token_store::tokens::Access;
 
-/// Who is calling: a token, or nobody in particular at an open server.
+/// The access token of the caller; none at an unprotected server.
 pub(super) type Caller = Option<Access>;
 
-/// Says how a token is presented.
+/// The scheme in which a token is presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
     /// RFC 6750 §2.1.

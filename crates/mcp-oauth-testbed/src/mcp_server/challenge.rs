@@ -7,94 +7,96 @@ use serde_json::json;
 
 use super::caller::{Caller, Scheme};
 use crate::dpop;
-use crate::dpop::check::Problem;
+use crate::dpop::check::ProofError;
 use crate::faults::Fault;
 use crate::settings::forms::PrmForm;
 use crate::settings::grants::DpopPolicy;
 use crate::state::TestbedState;
 
-/// Holds what the client is told.
+/// The content of a refusal.
 #[derive(Debug)]
 struct Refusal<'a> {
     status: StatusCode,
-    /// Says how the client presented its token, if it did: the error belongs to this scheme.
+    /// The scheme in which the client presented its token, if any: the error belongs to this scheme.
     scheme: Option<Scheme>,
     error: Option<&'a str>,
     scope: Option<&'a str>,
     reason: &'a str,
 }
 
-/// Returns no token came. RFC 6750 §3.1: then the challenge "SHOULD NOT include an error code".
-pub(super) fn missing(world: &TestbedState) -> Response {
+/// Refuses a request without a token. RFC 6750 §3.1: the challenge "SHOULD NOT include an error code".
+pub(super) fn missing(state: &TestbedState) -> Response {
     let refusal = Refusal {
         status: StatusCode::UNAUTHORIZED,
         scheme: None,
         error: None,
-        scope: world.settings.challenge_scope.as_deref(),
-        reason: "authorization is needed",
+        scope: state.settings.challenge_scope.as_deref(),
+        reason: "authorization is required",
     };
-    answer(world, &refusal)
+    response(state, &refusal)
 }
 
-/// Returns the token is expired, revoked, for another resource, of another key, or nonsense.
-pub(super) fn invalid(world: &TestbedState, scheme: Scheme) -> Response {
-    let reason = "the access token is not good, or not good any more";
-    unauthorized(world, scheme, "invalid_token", reason)
+/// Refuses a token that is expired, revoked, malformed, for another resource, or bound to another key.
+pub(super) fn invalid(state: &TestbedState, scheme: Scheme) -> Response {
+    let reason = "the access token is invalid or has expired";
+    unauthorized(state, scheme, "invalid_token", reason)
 }
 
-/// Returns the token may be good, and the proof is not.
-pub(super) fn unproven(world: &TestbedState, problem: &Problem) -> Response {
-    unauthorized(world, Scheme::Dpop, problem.error(), problem.reason())
+/// Refuses a request with an invalid DPoP proof.
+pub(super) fn invalid_proof(state: &TestbedState, problem: &ProofError) -> Response {
+    unauthorized(state, Scheme::Dpop, problem.error(), problem.reason())
 }
 
-/// Returns the token has not the scope that the operation needs.
-pub(super) fn insufficient(world: &TestbedState, caller: &Caller, scope: &str) -> Response {
+/// Refuses a token without the scope that the operation requires.
+pub(super) fn insufficient(state: &TestbedState, caller: &Caller, scope: &str) -> Response {
     let bound = caller.as_ref().is_some_and(|access| access.key.is_some());
     let refusal = Refusal {
         status: StatusCode::FORBIDDEN,
         scheme: Some(if bound { Scheme::Dpop } else { Scheme::Bearer }),
         error: Some("insufficient_scope"),
         scope: Some(scope),
-        reason: "the operation needs a further scope",
+        reason: "the operation requires another scope",
     };
-    answer(world, &refusal)
+    response(state, &refusal)
 }
 
-fn unauthorized(world: &TestbedState, scheme: Scheme, error: &str, reason: &str) -> Response {
+fn unauthorized(state: &TestbedState, scheme: Scheme, error: &str, reason: &str) -> Response {
     let refusal = Refusal {
         status: StatusCode::UNAUTHORIZED,
         scheme: Some(scheme),
         error: Some(error),
-        scope: world.settings.challenge_scope.as_deref(),
+        scope: state.settings.challenge_scope.as_deref(),
         reason,
     };
-    answer(world, &refusal)
+    response(state, &refusal)
 }
 
-fn answer(world: &TestbedState, refusal: &Refusal<'_>) -> Response {
+fn response(state: &TestbedState, refusal: &Refusal<'_>) -> Response {
     let body = json!({
         "error": refusal.error.unwrap_or("unauthorized"),
         "error_description": refusal.reason,
     });
     let headers = [(header::CONTENT_TYPE, "application/json")];
-    let mut answer = (refusal.status, headers, body.to_string()).into_response();
-    let raw = world.faults().find(|fault| match fault {
+    let mut response = (refusal.status, headers, body.to_string()).into_response();
+    let raw = state.faults().find(|fault| match fault {
         Fault::Challenge(lines) => Some(lines.clone()),
         Fault::NoChallenge => Some(Vec::new()),
         _ => None,
     });
-    for line in raw.unwrap_or_else(|| lines(world, refusal)) {
+    for line in raw.unwrap_or_else(|| lines(state, refusal)) {
         if let Ok(value) = HeaderValue::from_bytes(line.as_bytes()) {
-            answer.headers_mut().append(header::WWW_AUTHENTICATE, value);
+            response
+                .headers_mut()
+                .append(header::WWW_AUTHENTICATE, value);
         }
     }
-    answer
+    response
 }
 
-/// Returns one line for each scheme that the server takes. Where it takes two, the error is that of the
-/// scheme which the client used.
-fn lines(world: &TestbedState, refusal: &Refusal<'_>) -> Vec<String> {
-    let schemes: &[Scheme] = match world.settings.dpop {
+/// Returns one line for each scheme that the server accepts. If it accepts two, the error is in the
+/// line of the scheme that the client used.
+fn lines(state: &TestbedState, refusal: &Refusal<'_>) -> Vec<String> {
+    let schemes: &[Scheme] = match state.settings.dpop {
         DpopPolicy::Off => &[Scheme::Bearer],
         DpopPolicy::Offered => &[Scheme::Bearer, Scheme::Dpop],
         DpopPolicy::Required => &[Scheme::Dpop],
@@ -103,13 +105,13 @@ fn lines(world: &TestbedState, refusal: &Refusal<'_>) -> Vec<String> {
         .iter()
         .map(|scheme| {
             let used = schemes.len() == 1 || refusal.scheme == Some(*scheme);
-            line(world, refusal, *scheme, refusal.error.filter(|_| used))
+            line(state, refusal, *scheme, refusal.error.filter(|_| used))
         })
         .collect()
 }
 
 fn line(
-    world: &TestbedState,
+    state: &TestbedState,
     refusal: &Refusal<'_>,
     scheme: Scheme,
     error: Option<&str>,
@@ -123,9 +125,9 @@ fn line(
     if let Some(scope) = refusal.scope {
         parameters.push(format!("scope=\"{scope}\""));
     }
-    let named = matches!(world.settings.prm, PrmForm::Header | PrmForm::Custom(_));
-    if let Some(path) = world.prm_path().filter(|_| named) {
-        let origin = &world.origins.mcp;
+    let named = matches!(state.settings.prm, PrmForm::Header | PrmForm::Custom(_));
+    if let Some(path) = state.prm_path().filter(|_| named) {
+        let origin = &state.origins.mcp;
         parameters.push(format!("resource_metadata=\"{origin}{path}\""));
     }
     let name = match scheme {

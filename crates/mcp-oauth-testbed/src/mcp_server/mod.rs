@@ -1,5 +1,5 @@
-//! The MCP server: streamable HTTP in both wires, and a REST route and a WebSocket under the same
-//! token.
+//! The MCP server: all protocol revisions over HTTP, and a REST route and a WebSocket that require the
+//! same token.
 
 mod auth;
 mod caller;
@@ -24,35 +24,35 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::settings::forms::Wire;
+use crate::settings::forms::ProtocolEra;
 use crate::state::{MCP_PATH, TestbedState};
-use auth::Admitted;
+use auth::Authorized;
 use responses::{Reply, error};
 
-/// Returns the routes, as far as the settings have them.
-pub(crate) fn routes(world: &Arc<TestbedState>) -> Router<Arc<TestbedState>> {
+/// Returns the routes that the settings enable.
+pub(crate) fn routes(state: &Arc<TestbedState>) -> Router<Arc<TestbedState>> {
     let mut routes = Router::new()
         .route(
             MCP_PATH,
-            post(answer).delete(end_session).get(streams::open),
+            post(handle_message).delete(end_session).get(streams::open),
         )
         .route(streams::MESSAGES_PATH, post(streams::message))
         .route("/mcp/notes", get(rest::list).post(rest::write))
         .route("/mcp/socket", get(socket::open));
-    if let Some(path) = world.prm_path() {
+    if let Some(path) = state.prm_path() {
         routes = routes.route(&path, get(metadata::document));
     }
     routes
 }
 
 /// `POST /mcp`: one JSON-RPC message.
-async fn answer(
-    State(world): State<Arc<TestbedState>>,
-    Admitted(caller): Admitted,
+async fn handle_message(
+    State(state): State<Arc<TestbedState>>,
+    Authorized(caller): Authorized,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if world.settings.wire == Wire::EventStream {
+    if state.settings.protocol_era == ProtocolEra::HttpWithSse {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     let Ok(message) = serde_json::from_slice::<Value>(&body) else {
@@ -60,24 +60,24 @@ async fn answer(
             StatusCode::BAD_REQUEST,
             error(&Value::Null, -32700, "not JSON"),
         );
-        return responses::send(&world, &headers, reply);
+        return responses::send(&state, &headers, reply);
     };
-    if let Err(refusal) = tools::check_scope(&world, &caller, &message) {
+    if let Err(refusal) = tools::check_scope(&state, &caller, &message) {
         return *refusal;
     }
-    let reply = if stateless::is_meant(&world, &headers, &message) {
-        stateless::reply(&world, &headers, &message, &caller)
+    let reply = if stateless::is_stateless(&state, &headers, &message) {
+        stateless::reply(&state, &headers, &message, &caller)
     } else {
-        stateful::reply(&world, &headers, &message, &caller)
+        stateful::reply(&state, &headers, &message, &caller)
     };
-    responses::send(&world, &headers, reply)
+    responses::send(&state, &headers, reply)
 }
 
 /// `DELETE /mcp` ends a session.
 async fn end_session(
-    State(world): State<Arc<TestbedState>>,
-    Admitted(_): Admitted,
+    State(state): State<Arc<TestbedState>>,
+    Authorized(_): Authorized,
     headers: HeaderMap,
 ) -> Response {
-    stateful::end(&world, &headers)
+    stateful::end(&state, &headers)
 }

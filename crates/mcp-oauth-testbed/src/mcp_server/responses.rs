@@ -1,23 +1,23 @@
-//! How a reply leaves: JSON or an event stream.
+//! The form of a reply: JSON or an event stream.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
-use crate::settings::forms::Answers;
+use crate::settings::forms::ResponseForm;
 use crate::state::TestbedState;
 
-/// The session header of the stateful wire.
+/// The session header of the stateful revisions.
 pub(super) const SESSION: &str = "mcp-session-id";
 
-/// Holds what is to be said, before it is known how.
+/// A reply before its form is selected.
 #[derive(Debug)]
 pub(super) struct Reply {
     status: StatusCode,
     /// `None` for 202, which has no body.
     message: Option<Value>,
-    /// Holds what is said before it on an event stream, and left out of a JSON answer.
+    /// A message to send before it on an event stream; a JSON response omits it.
     before: Option<Value>,
     session: Option<String>,
 }
@@ -36,7 +36,7 @@ impl Reply {
         Self::json(StatusCode::OK, message)
     }
 
-    /// A notification or a response was taken note of.
+    /// Accepts a notification or a response.
     pub(super) fn accepted() -> Self {
         Self {
             status: StatusCode::ACCEPTED,
@@ -71,8 +71,9 @@ pub(super) fn error(id: &Value, code: i64, message: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
 }
 
-/// Errors of the transport stay JSON; a result is a stream if the client accepts one.
-pub(super) fn send(world: &TestbedState, headers: &HeaderMap, reply: Reply) -> Response {
+/// Sends a reply. Errors of the transport are JSON; a result is an event stream if the client accepts
+/// one.
+pub(super) fn send(state: &TestbedState, headers: &HeaderMap, reply: Reply) -> Response {
     let Some(message) = reply.message else {
         return reply.status.into_response();
     };
@@ -80,9 +81,9 @@ pub(super) fn send(world: &TestbedState, headers: &HeaderMap, reply: Reply) -> R
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
     let accept = accept.unwrap_or("*/*");
-    let stream = match world.settings.answers {
-        Some(Answers::Json) => false,
-        Some(Answers::Sse) => true,
+    let stream = match state.settings.response_form {
+        Some(ResponseForm::Json) => false,
+        Some(ResponseForm::Sse) => true,
         None => accept.contains("text/event-stream"),
     };
     let acceptable = accept.contains("*/*")
@@ -91,28 +92,32 @@ pub(super) fn send(world: &TestbedState, headers: &HeaderMap, reply: Reply) -> R
         } else {
             "application/json"
         });
-    let mut answer = if reply.status != StatusCode::OK {
-        sent(reply.status, "application/json", message.to_string())
+    let mut response = if reply.status != StatusCode::OK {
+        response(reply.status, "application/json", message.to_string())
     } else if !acceptable {
         return StatusCode::NOT_ACCEPTABLE.into_response();
-    } else if stream && world.faults().has(&Fault::AnswersOnTheStream) {
-        sent(reply.status, "text/event-stream", elsewhere(world, message))
+    } else if stream && state.faults().has(&Fault::ResponsesOnGetStream) {
+        response(
+            reply.status,
+            "text/event-stream",
+            redirect_to_get_stream(state, message),
+        )
     } else if stream {
-        sent(
+        response(
             reply.status,
             "text/event-stream",
             events(reply.before.as_ref(), &message),
         )
     } else {
-        sent(reply.status, "application/json", message.to_string())
+        response(reply.status, "application/json", message.to_string())
     };
     if let Some(session) = reply.session.and_then(|id| HeaderValue::try_from(id).ok()) {
-        answer.headers_mut().insert(SESSION, session);
+        response.headers_mut().insert(SESSION, session);
     }
-    answer
+    response
 }
 
-fn sent(status: StatusCode, content_type: &'static str, body: String) -> Response {
+fn response(status: StatusCode, content_type: &'static str, body: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, "no-store"),
@@ -120,19 +125,19 @@ fn sent(status: StatusCode, content_type: &'static str, body: String) -> Respons
     (status, headers, body).into_response()
 }
 
-/// Returns the stream ends with the place where the answer is: after the event with this id (2025-11-25,
-/// streamable HTTP: a server may close the connection before the answer).
-fn elsewhere(world: &TestbedState, message: Value) -> String {
-    let mut streams = world.streams();
-    let place = streams.newest();
-    streams.say(message);
-    format!("id: {place}\nretry: 10\ndata:\n\n")
+/// Puts the response on the `GET` stream and returns an event stream that ends with the id of the last
+/// event (2025-11-25, streamable HTTP: a server may close the connection before the response).
+fn redirect_to_get_stream(state: &TestbedState, message: Value) -> String {
+    let mut streams = state.streams();
+    let last_id = streams.newest();
+    streams.push(message);
+    format!("id: {last_id}\nretry: 10\ndata:\n\n")
 }
 
-/// Returns a comment first, and each message in several `data` lines: what the event stream format allows,
-/// a client must be able to read.
+/// Returns an event stream with a comment first, and each message in several `data` lines: a client must
+/// be able to read everything that the format allows.
 fn events(before: Option<&Value>, message: &Value) -> String {
-    let mut stream = String::from(": the answer follows\n\n");
+    let mut stream = String::from(": the response follows\n\n");
     for message in before.into_iter().chain([message]) {
         stream.push_str("event: message\n");
         for line in format!("{message:#}").lines() {

@@ -1,4 +1,4 @@
-//! A plain REST route under the same token: `GET` and `POST /mcp/notes`.
+//! A REST route that requires the same token: `GET` and `POST /mcp/notes`.
 
 use std::sync::Arc;
 
@@ -8,40 +8,40 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::auth::Admitted;
+use super::auth::Authorized;
 use super::tools;
 use crate::state::TestbedState;
 
 /// Returns the notes.
 pub(super) async fn list(
-    State(world): State<Arc<TestbedState>>,
-    Admitted(caller): Admitted,
+    State(state): State<Arc<TestbedState>>,
+    Authorized(caller): Authorized,
 ) -> Response {
-    match tools::check_tool(&world, &caller, "list_notes") {
+    match tools::check_tool(&state, &caller, "list_notes") {
         Ok(()) => {
-            let notes = world.service().notes.clone();
-            sent(StatusCode::OK, &json!({ "notes": notes }))
+            let notes = state.service().notes.clone();
+            json_response(StatusCode::OK, &json!({ "notes": notes }))
         }
         Err(refusal) => *refusal,
     }
 }
 
-/// Echoes the JSON that came.
+/// Echoes the JSON of the request.
 pub(super) async fn write(
-    State(world): State<Arc<TestbedState>>,
-    Admitted(caller): Admitted,
+    State(state): State<Arc<TestbedState>>,
+    Authorized(caller): Authorized,
     body: Bytes,
 ) -> Response {
-    if let Err(refusal) = tools::check_tool(&world, &caller, "write_note") {
+    if let Err(refusal) = tools::check_tool(&state, &caller, "write_note") {
         return *refusal;
     }
     match serde_json::from_slice::<Value>(&body) {
-        Ok(echo) => sent(StatusCode::OK, &echo),
-        Err(_) => sent(StatusCode::BAD_REQUEST, &json!({ "error": "not JSON" })),
+        Ok(echo) => json_response(StatusCode::OK, &echo),
+        Err(_) => json_response(StatusCode::BAD_REQUEST, &json!({ "error": "not JSON" })),
     }
 }
 
-fn sent(status: StatusCode, body: &Value) -> Response {
+fn json_response(status: StatusCode, body: &Value) -> Response {
     (
         status,
         [(header::CONTENT_TYPE, "application/json")],

@@ -1,4 +1,4 @@
-//! A WebSocket under the same token: `GET /mcp/socket` sends back each text that it gets.
+//! A WebSocket that requires the same token: `GET /mcp/socket` echoes each text message.
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -10,10 +10,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::auth::Admitted;
+use super::auth::Authorized;
 
-/// RFC 6455 §4.2.2: the answer to the opening handshake.
-pub(super) async fn open(Admitted(_): Admitted, mut request: Request) -> Response {
+/// Responds to the opening handshake (RFC 6455 §4.2.2).
+pub(super) async fn open(Authorized(_): Authorized, mut request: Request) -> Response {
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
     let accepted = key.map(|key| derive_accept_key(key.as_bytes()));
     let accepted = accepted.and_then(|key| HeaderValue::from_str(&key).ok());

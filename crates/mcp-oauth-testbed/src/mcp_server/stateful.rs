@@ -1,4 +1,4 @@
-//! The wires with `initialize` and sessions: 2025-03-26, 2025-06-18 and 2025-11-25.
+//! The revisions with `initialize` and sessions: 2025-03-26, 2025-06-18 and 2025-11-25.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
@@ -9,48 +9,48 @@ use super::responses::{Reply, SESSION, error, result};
 use super::versions::{VERSIONS, server_info};
 use super::{stateless, tools};
 use crate::random::random;
-use crate::settings::forms::Wire;
+use crate::settings::forms::ProtocolEra;
 use crate::state::TestbedState;
 
 pub(super) fn reply(
-    world: &TestbedState,
+    state: &TestbedState,
     headers: &HeaderMap,
     message: &Value,
     caller: &Caller,
 ) -> Reply {
     let id = message.get("id").cloned().unwrap_or(Value::Null);
-    if world.settings.wire == Wire::Stateless {
+    if state.settings.protocol_era == ProtocolEra::Stateless {
         return stateless::unsupported(&id, "initialize");
     }
     let method = message.get("method").and_then(Value::as_str);
     if method == Some("initialize") {
-        return initialize(world, message, &id);
+        return initialize(state, message, &id);
     }
-    if let Err(refusal) = check_session(world, headers, &id) {
+    if let Err(refusal) = check_session(state, headers, &id) {
         return *refusal;
     }
     match method {
         // A response of the client, or a notification such as `notifications/initialized`.
         None => Reply::accepted(),
         Some(_) if message.get("id").is_none() => Reply::accepted(),
-        Some(method) => request(world, caller, method, message, &id),
+        Some(method) => request(state, caller, method, message, &id),
     }
 }
 
-/// Returns the answer to a message that comes without a session of this wire; none if it needs none.
-pub(super) fn spoken(world: &TestbedState, caller: &Caller, message: &Value) -> Option<Value> {
+/// Returns the response to a message without a session; none if it needs none.
+pub(super) fn respond(state: &TestbedState, caller: &Caller, message: &Value) -> Option<Value> {
     let id = message.get("id")?;
     let reply = match message.get("method").and_then(Value::as_str)? {
-        "initialize" => initialize(world, message, id),
-        method => request(world, caller, method, message, id),
+        "initialize" => initialize(state, message, id),
+        method => request(state, caller, method, message, id),
     };
     reply.into_message()
 }
 
 /// `DELETE /mcp`.
-pub(super) fn end(world: &TestbedState, headers: &HeaderMap) -> Response {
+pub(super) fn end(state: &TestbedState, headers: &HeaderMap) -> Response {
     let session = headers.get(SESSION).and_then(|value| value.to_str().ok());
-    let ended = session.is_some_and(|id| world.service().sessions.remove(id).is_some());
+    let ended = session.is_some_and(|id| state.service().sessions.remove(id).is_some());
     match (session, ended) {
         (None, _) => StatusCode::BAD_REQUEST.into_response(),
         (Some(_), true) => StatusCode::NO_CONTENT.into_response(),
@@ -58,37 +58,37 @@ pub(super) fn end(world: &TestbedState, headers: &HeaderMap) -> Response {
     }
 }
 
-/// Lifecycle, version negotiation: the asked version if it is spoken, else the newest that is.
-fn initialize(world: &TestbedState, message: &Value, id: &Value) -> Reply {
-    let asked = message
+/// Negotiates the version (MCP lifecycle): the requested one if it is supported, else the newest.
+fn initialize(state: &TestbedState, message: &Value, id: &Value) -> Reply {
+    let requested = message
         .pointer("/params/protocolVersion")
         .and_then(Value::as_str);
-    let Some(asked) = asked else {
+    let Some(requested) = requested else {
         return Reply::json(
             StatusCode::BAD_REQUEST,
             error(id, -32602, "params.protocolVersion is missing"),
         );
     };
-    let spoken = VERSIONS.iter().find(|&&version| version == asked);
-    let version = spoken.or(VERSIONS.last()).copied().unwrap_or_default();
+    let supported = VERSIONS.iter().find(|&&version| version == requested);
+    let version = supported.or(VERSIONS.last()).copied().unwrap_or_default();
     let session = random("session");
-    world
+    state
         .service()
         .sessions
         .insert(session.clone(), version.to_owned());
-    let answer = json!({
+    let response = json!({
         "protocolVersion": version,
         "capabilities": { "tools": {}, "logging": {} },
         "serverInfo": server_info(),
         "instructions": "A test server: it keeps notes in memory."
     });
-    Reply::ok(result(id, &answer)).with_session(session)
+    Reply::ok(result(id, &response)).with_session(session)
 }
 
-/// Streamable HTTP, session management: without an id 400, with an unknown one 404. From
-/// 2025-06-18 on the version header, if there is one, must name a version that is spoken.
+/// Checks the session (streamable HTTP, session management): 400 without an id, 404 with an unknown
+/// one. From 2025-06-18 on the version header, if present, must name a supported version.
 pub(super) fn check_session(
-    world: &TestbedState,
+    state: &TestbedState,
     headers: &HeaderMap,
     id: &Value,
 ) -> Result<(), Box<Reply>> {
@@ -102,13 +102,13 @@ pub(super) fn check_session(
     }
     match text(SESSION) {
         None => refuse(StatusCode::BAD_REQUEST, "Mcp-Session-Id is missing"),
-        Some(session) if world.service().sessions.contains_key(session) => Ok(()),
-        Some(_) => refuse(StatusCode::NOT_FOUND, "there is no such session"),
+        Some(session) if state.service().sessions.contains_key(session) => Ok(()),
+        Some(_) => refuse(StatusCode::NOT_FOUND, "unknown session"),
     }
 }
 
 fn request(
-    world: &TestbedState,
+    state: &TestbedState,
     caller: &Caller,
     method: &str,
     message: &Value,
@@ -119,16 +119,16 @@ fn request(
         "tools/list" => Reply::ok(result(id, &json!({ "tools": tools::list() }))),
         "tools/call" => {
             let params = message.get("params").cloned().unwrap_or_default();
-            match tools::call(world, caller, &params) {
-                Ok(answer) => Reply::ok(result(id, &answer)).after(log_message()),
+            match tools::call(state, caller, &params) {
+                Ok(response) => Reply::ok(result(id, &response)).after(log_message()),
                 Err(reason) => Reply::ok(error(id, -32602, &reason)),
             }
         }
-        _ => Reply::ok(error(id, -32601, "there is no such method")),
+        _ => Reply::ok(error(id, -32601, "unknown method")),
     }
 }
 
-/// Returns what the server says before an answer, so that a stream has more than one event.
+/// Returns a notification to send before a response, so that a stream has more than one event.
 fn log_message() -> Value {
     json!({
         "jsonrpc": "2.0",

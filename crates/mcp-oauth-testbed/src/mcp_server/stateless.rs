@@ -1,4 +1,4 @@
-//! The wire of 2026-07-28: each request stands for itself (`spec-checklist` K).
+//! The revision 2026-07-28: requests without sessions (MCP 2026-07-28, streamable HTTP).
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,7 +9,7 @@ use super::caller::Caller;
 use super::responses::{Reply, SESSION, error, result};
 use super::tools;
 use super::versions::{VERSIONS, server_info};
-use crate::settings::forms::Wire;
+use crate::settings::forms::ProtocolEra;
 use crate::state::TestbedState;
 
 const VERSION: &str = "2026-07-28";
@@ -20,10 +20,10 @@ const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 const HEADER_MISMATCH: i64 = -32020;
 const UNSUPPORTED_VERSION: i64 = -32022;
 
-/// Returns whether a message is of this wire: it is, unless a handshake, a session or an older version
-/// says otherwise.
-pub(super) fn is_meant(world: &TestbedState, headers: &HeaderMap, message: &Value) -> bool {
-    if world.settings.wire == Wire::Stateful || headers.contains_key(SESSION) {
+/// Returns whether a message is of this revision: it is, unless it is a handshake or names a session or
+/// an older version.
+pub(super) fn is_stateless(state: &TestbedState, headers: &HeaderMap, message: &Value) -> bool {
+    if state.settings.protocol_era == ProtocolEra::Stateful || headers.contains_key(SESSION) {
         return false;
     }
     if message.get("method").and_then(Value::as_str) == Some("initialize") {
@@ -33,11 +33,11 @@ pub(super) fn is_meant(world: &TestbedState, headers: &HeaderMap, message: &Valu
     let older = version
         .as_deref()
         .is_some_and(|version| VERSIONS.contains(&version));
-    world.settings.wire == Wire::Stateless || !older
+    state.settings.protocol_era == ProtocolEra::Stateless || !older
 }
 
 pub(super) fn reply(
-    world: &TestbedState,
+    state: &TestbedState,
     headers: &HeaderMap,
     message: &Value,
     caller: &Caller,
@@ -52,11 +52,11 @@ pub(super) fn reply(
     match checked {
         Err(refusal) => *refusal,
         Ok(()) if notification => Reply::accepted(),
-        Ok(()) => request(world, caller, method, message, &id),
+        Ok(()) => request(state, caller, method, message, &id),
     }
 }
 
-/// 400 with −32022, and the versions that are spoken.
+/// Refuses a version: 400 with −32022, and the supported versions.
 pub(super) fn unsupported(id: &Value, requested: &str) -> Reply {
     let mut refusal = error(id, UNSUPPORTED_VERSION, "Unsupported protocol version");
     if let Some(error) = refusal.get_mut("error").and_then(Value::as_object_mut) {
@@ -66,7 +66,7 @@ pub(super) fn unsupported(id: &Value, requested: &str) -> Reply {
     Reply::json(StatusCode::BAD_REQUEST, refusal)
 }
 
-/// The header and `_meta` name one version, and it is ours; `_meta` has the capabilities.
+/// Checks that the header and `_meta` name the supported version, and that `_meta` has the capabilities.
 fn check_version(
     headers: &HeaderMap,
     message: &Value,
@@ -96,7 +96,8 @@ fn check_version(
     }
 }
 
-/// SEP-2243: `Mcp-Method` always, `Mcp-Name` for what has a name; both equal the body.
+/// Checks the routing headers of SEP-2243: `Mcp-Method` always, `Mcp-Name` for a method with a name;
+/// both equal the body.
 fn check_routing(
     headers: &HeaderMap,
     message: &Value,
@@ -115,38 +116,42 @@ fn check_routing(
         .get("params")
         .and_then(|params| params.get(key))
         .and_then(Value::as_str);
-    if header(headers, "mcp-name").and_then(plain).as_deref() != name {
+    if header(headers, "mcp-name")
+        .and_then(decode_header_value)
+        .as_deref()
+        != name
+    {
         return mismatch(id, "Mcp-Name is not the name in the body");
     }
     Ok(())
 }
 
 fn request(
-    world: &TestbedState,
+    state: &TestbedState,
     caller: &Caller,
     method: &str,
     message: &Value,
     id: &Value,
 ) -> Reply {
     match method {
-        "server/discover" => Reply::ok(result(id, &discovered())),
-        "tools/list" => Reply::ok(result(id, &fresh(json!({ "tools": tools::list() })))),
+        "server/discover" => Reply::ok(result(id, &discover_result())),
+        "tools/list" => Reply::ok(result(
+            id,
+            &with_cache_fields(json!({ "tools": tools::list() })),
+        )),
         "tools/call" => {
             let params = message.get("params").cloned().unwrap_or_default();
-            match tools::call(world, caller, &params) {
-                Ok(response) => Reply::ok(result(id, &complete(response))),
+            match tools::call(state, caller, &params) {
+                Ok(response) => Reply::ok(result(id, &with_result_type(response))),
                 Err(reason) => Reply::ok(error(id, -32602, &reason)),
             }
         }
-        _ => Reply::json(
-            StatusCode::NOT_FOUND,
-            error(id, -32601, "there is no such method"),
-        ),
+        _ => Reply::json(StatusCode::NOT_FOUND, error(id, -32601, "unknown method")),
     }
 }
 
-fn discovered() -> Value {
-    fresh(json!({
+fn discover_result() -> Value {
+    with_cache_fields(json!({
         "supportedVersions": [VERSION],
         "capabilities": { "tools": {} },
         "instructions": "A test server: it keeps notes in memory.",
@@ -154,17 +159,17 @@ fn discovered() -> Value {
     }))
 }
 
-/// SEP-2322: a result says what kind it is.
-fn complete(mut response: Value) -> Value {
+/// Adds the `resultType` of SEP-2322.
+fn with_result_type(mut response: Value) -> Value {
     if let Some(members) = response.as_object_mut() {
         members.insert("resultType".to_owned(), json!("complete"));
     }
     response
 }
 
-/// SEP-2549: how long a list may be kept, and by whom.
-fn fresh(response: Value) -> Value {
-    let mut response = complete(response);
+/// Adds the cache fields of SEP-2549.
+fn with_cache_fields(response: Value) -> Value {
+    let mut response = with_result_type(response);
     if let Some(members) = response.as_object_mut() {
         members.insert("ttlMs".to_owned(), json!(0));
         members.insert("cacheScope".to_owned(), json!("private"));
@@ -179,8 +184,8 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Returns a value that a header cannot carry comes as `=?base64?…?=` (SEP-2243).
-fn plain(value: String) -> Option<String> {
+/// Decodes a header value. SEP-2243: a value that a header cannot carry is sent as `=?base64?…?=`.
+fn decode_header_value(value: String) -> Option<String> {
     match value
         .strip_prefix("=?base64?")
         .and_then(|rest| rest.strip_suffix("?="))

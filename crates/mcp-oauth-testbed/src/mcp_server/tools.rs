@@ -8,7 +8,7 @@ use super::challenge;
 use crate::faults::Fault;
 use crate::state::TestbedState;
 
-/// Returns the list of tools, as `tools/list` has it.
+/// Returns the tools for `tools/list`.
 pub(super) fn list() -> Value {
     let none = json!({ "type": "object", "properties": {} });
     json!([
@@ -35,9 +35,9 @@ pub(super) fn list() -> Value {
     ])
 }
 
-/// Returns whether the caller may do what a message asks: tool calls may need a scope.
+/// Checks that the caller may send a message: a tool call may require a scope.
 pub(super) fn check_scope(
-    world: &TestbedState,
+    state: &TestbedState,
     caller: &Caller,
     message: &Value,
 ) -> Result<(), Box<Response>> {
@@ -48,33 +48,33 @@ pub(super) fn check_scope(
         .pointer("/params/name")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    check_tool(world, caller, tool)
+    check_tool(state, caller, tool)
 }
 
-/// Returns whether the caller's token has the scope that a tool needs.
+/// Checks that the caller's token has the scope that a tool requires.
 pub(super) fn check_tool(
-    world: &TestbedState,
+    state: &TestbedState,
     caller: &Caller,
     tool: &str,
 ) -> Result<(), Box<Response>> {
     let Some(access) = caller else { return Ok(()) };
-    let never = world.faults().find(|fault| match fault {
-        Fault::NeverEnoughScope(scope) => Some(scope.clone()),
+    let never = state.faults().find(|fault| match fault {
+        Fault::AlwaysInsufficientScope(scope) => Some(scope.clone()),
         _ => None,
     });
     let missing = never.or_else(|| {
-        world
+        state
             .required_scope(tool)
             .filter(|scope| !access.scopes.contains(scope))
     });
     match missing {
-        Some(scope) => Err(Box::new(challenge::insufficient(world, caller, &scope))),
+        Some(scope) => Err(Box::new(challenge::insufficient(state, caller, &scope))),
         None => Ok(()),
     }
 }
 
-/// Returns the result of a tool, or why there is none (for JSON-RPC −32602).
-pub(super) fn call(world: &TestbedState, caller: &Caller, params: &Value) -> Result<Value, String> {
+/// Returns the result of a tool, or the message of the error (JSON-RPC −32602).
+pub(super) fn call(state: &TestbedState, caller: &Caller, params: &Value) -> Result<Value, String> {
     let name = params
         .get("name")
         .and_then(Value::as_str)
@@ -91,18 +91,18 @@ pub(super) fn call(world: &TestbedState, caller: &Caller, params: &Value) -> Res
             (Some(a), Some(b)) => json!({ "sum": sum(&a, &b).ok_or("a and b must be numbers")? }),
             _ => return Err("a and b are required".to_owned()),
         },
-        "list_notes" => json!({ "notes": world.service().notes }),
+        "list_notes" => json!({ "notes": state.service().notes }),
         "write_note" => {
             let text = argument("text");
             let text = text
                 .as_ref()
                 .and_then(Value::as_str)
                 .ok_or("text is required")?;
-            let mut service = world.service();
+            let mut service = state.service();
             service.notes.push(text.to_owned());
             json!({ "count": service.notes.len() })
         }
-        _ => return Err(format!("there is no tool {name}")),
+        _ => return Err(format!("unknown tool {name}")),
     };
     Ok(json!({
         "content": [{ "type": "text", "text": value.to_string() }],
@@ -118,7 +118,7 @@ fn whoami(caller: &Caller) -> Value {
     }
 }
 
-/// Whole numbers stay whole.
+/// Adds two numbers; the sum of two integers is an integer.
 fn sum(a: &Value, b: &Value) -> Option<Value> {
     if let (Some(a), Some(b)) = (a.as_i64(), b.as_i64()) {
         return a.checked_add(b).map(Value::from);

@@ -1,8 +1,8 @@
-//! What both wires say of the server.
+//! The versions and the server information that all revisions share.
 
 use serde_json::{Value, json};
 
-/// The versions of the wires with sessions, the newest last.
+/// The revisions with sessions, the newest last.
 pub(super) const VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 
 /// Returns the `serverInfo`.

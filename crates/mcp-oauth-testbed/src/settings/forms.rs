@@ -1,6 +1,6 @@
-//! The forms in which the servers publish and answer.
+//! The forms of the servers' metadata and responses.
 
-/// Says where the authorization server publishes its metadata.
+/// A location of the authorization server metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetadataForm {
@@ -12,19 +12,19 @@ pub enum MetadataForm {
     OpenIdAppended,
 }
 
-/// Says where the MCP server publishes its protected resource metadata.
+/// The location of the protected resource metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PrmForm {
-    /// At the path form, and the challenge names it.
+    /// At `/.well-known/oauth-protected-resource/mcp`; the challenge names it.
     Header,
     /// At `/.well-known/oauth-protected-resource/mcp`; the challenge does not name it.
     PathOnly,
     /// At `/.well-known/oauth-protected-resource`; the challenge does not name it.
     RootOnly,
-    /// At this path alone, and the challenge names it.
+    /// At this path only; the challenge names it.
     Custom(String),
-    /// Nowhere.
+    /// Not published.
     None,
 }
 
@@ -35,30 +35,30 @@ pub enum PrmForm {
 pub enum Legacy {
     /// With RFC 8414 metadata at the root.
     Metadata,
-    /// Without metadata: `/authorize`, `/token` and `/register` must be guessed.
+    /// Without metadata: the client uses the default paths `/authorize`, `/token` and `/register`.
     Endpoints,
 }
 
-/// Says which revisions of the protocol the MCP server speaks.
+/// The protocol revisions that the MCP server supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
-pub enum Wire {
+pub enum ProtocolEra {
     /// All of them.
     #[default]
-    Both,
+    All,
     /// 2025-03-26, 2025-06-18 and 2025-11-25: `initialize` and sessions.
     Stateful,
-    /// 2026-07-28: each request stands for itself.
+    /// 2026-07-28: requests without sessions.
     Stateless,
-    /// 2024-11-05, HTTP with SSE: `GET` of the server URL opens the one stream, and names where
-    /// messages go.
-    EventStream,
+    /// 2024-11-05, HTTP with SSE: `GET` of the server URL opens the stream, which names the URL for
+    /// messages.
+    HttpWithSse,
 }
 
-/// Says how the MCP server answers a request.
+/// The form of the MCP server's responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Answers {
+pub enum ResponseForm {
     /// One JSON document.
     Json,
     /// An event stream.

@@ -1,23 +1,23 @@
-//! Clients, keys and issuers of the grants beyond the authorization code.
+//! Clients, keys and issuers of the grants other than the authorization code.
 
 use crate::jose::key::PublicKey;
 
 /// Client authentication by a signed assertion (RFC 7523 §2.2), by its registered name.
 pub(crate) const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 
-/// A client that speaks for itself, and authenticates.
+/// A client with credentials of its own, for the client credentials and JWT bearer grants.
 #[derive(Debug, Clone)]
-pub struct Machine {
+pub struct ConfidentialClient {
     pub(crate) id: String,
     pub(crate) secret: Option<String>,
     pub(crate) keys: Vec<PublicKey>,
-    /// None for a secret that may come either way.
+    /// None for a secret that may be sent by either method.
     pub(crate) method: Option<String>,
 }
 
-impl Machine {
-    /// A client with a secret, which it may send by `client_secret_basic` or
-    /// `client_secret_post`, unless [`Machine::auth_method`] says by which.
+impl ConfidentialClient {
+    /// Creates a client with a secret, which it may send by `client_secret_basic` or
+    /// `client_secret_post`, unless [`ConfidentialClient::auth_method`] selects one.
     pub fn with_secret(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -27,7 +27,7 @@ impl Machine {
         }
     }
 
-    /// A client that signs its assertions with this key (`private_key_jwt`, RFC 7523 §2.2).
+    /// Creates a client that signs its assertions with this key (`private_key_jwt`, RFC 7523 §2.2).
     pub fn with_key(id: impl Into<String>, key: PublicKey) -> Self {
         Self {
             id: id.into(),
@@ -37,7 +37,7 @@ impl Machine {
         }
     }
 
-    /// The `token_endpoint_auth_method` that it must use.
+    /// Sets the `token_endpoint_auth_method` that it must use.
     #[must_use]
     pub fn auth_method(mut self, method: impl Into<String>) -> Self {
         self.method = Some(method.into());
@@ -49,20 +49,20 @@ impl Machine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum DpopPolicy {
-    /// Proofs are not seen, and every token is a bearer token.
+    /// Proofs are ignored, and every token is a bearer token.
     #[default]
     Off,
-    /// Who sends a proof gets a token that is bound to its key; who sends none, a bearer token.
+    /// A client that sends a proof gets a token that is bound to its key; others get a bearer token.
     Offered,
-    /// There are no tokens without a proof.
+    /// Token requests without a proof are refused.
     Required,
 }
 
-/// An identity provider that vouches for the persons of an enterprise.
+/// The identity provider of an enterprise, which issues ID-JAGs for its users.
 #[derive(Debug, Clone)]
 pub(crate) struct Enterprise {
-    /// The client as the identity provider knows it.
-    pub(crate) provider_client: Machine,
-    /// The client as the authorization server knows it.
+    /// The client at the identity provider.
+    pub(crate) provider_client: ConfidentialClient,
+    /// The client ID at the authorization server.
     pub(crate) client_id: String,
 }

@@ -1,4 +1,4 @@
-//! What the servers remember of proofs: their nonces, and the `jti` that they have seen.
+//! The DPoP nonces of the servers, and the `jti` values that were used.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,21 +13,21 @@ pub(crate) struct Nonces {
 }
 
 impl Nonces {
-    /// A nonce for each server that wants one.
-    pub(crate) fn new(wanted: &[Peer]) -> Self {
-        let current = wanted.iter().map(|party| (*party, random("nonce")));
+    /// Creates a nonce for each server that requires one.
+    pub(crate) fn new(peers: &[Peer]) -> Self {
+        let current = peers.iter().map(|peer| (*peer, random("nonce")));
         Self {
             current: current.collect(),
             used: HashSet::new(),
         }
     }
 
-    /// Returns the nonce of a server; none if it wants none.
-    pub(crate) fn current(&self, party: Peer) -> Option<String> {
-        self.current.get(&party).cloned()
+    /// Returns the nonce of a server; none if it requires none.
+    pub(crate) fn current(&self, peer: Peer) -> Option<String> {
+        self.current.get(&peer).cloned()
     }
 
-    /// The nonces so far are good no more.
+    /// Replaces all nonces; the old ones become invalid.
     pub(crate) fn renew(&mut self) {
         for nonce in self.current.values_mut() {
             *nonce = random("nonce");

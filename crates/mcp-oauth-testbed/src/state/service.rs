@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// Holds what the MCP server remembers.
+/// The state of the MCP server.
 #[derive(Debug)]
 pub(crate) struct Service {
     /// The sessions by their id, with the protocol version of each.

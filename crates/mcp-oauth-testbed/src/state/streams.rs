@@ -1,4 +1,4 @@
-//! What the MCP server says of its own accord, and the streams that carry it.
+//! The server-initiated messages of the MCP server, and their streams.
 
 use std::collections::HashMap;
 
@@ -6,52 +6,52 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-/// Holds what the server says of its own accord, and to whom.
+/// The server-initiated messages and their streams.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    /// Every message so far; its number is its event id.
-    pub(crate) said: Vec<Value>,
-    /// Says how many of them somebody has read.
+    /// Every message; its number is its event id.
+    pub(crate) messages: Vec<Value>,
+    /// The number of messages that were sent on a stream.
     pub(crate) read: usize,
-    /// Moves when there is more, and with every cut.
-    pub(crate) moved: watch::Sender<()>,
-    pub(crate) cuts: usize,
+    /// Changes with each message and each time the streams are closed.
+    pub(crate) changed: watch::Sender<()>,
+    pub(crate) closings: usize,
     /// The open streams of 2024-11-05, by their session.
-    pub(crate) old: HashMap<String, mpsc::UnboundedSender<Bytes>>,
+    pub(crate) legacy: HashMap<String, mpsc::UnboundedSender<Bytes>>,
 }
 
 impl Default for Streams {
     fn default() -> Self {
         Self {
-            said: Vec::new(),
+            messages: Vec::new(),
             read: 0,
-            moved: watch::Sender::new(()),
-            cuts: 0,
-            old: HashMap::new(),
+            changed: watch::Sender::new(()),
+            closings: 0,
+            legacy: HashMap::new(),
         }
     }
 }
 
 impl Streams {
-    /// Says `message` to whoever listens, and keeps it for who comes again.
-    pub(crate) fn say(&mut self, message: Value) {
+    /// Sends a message on every stream, and keeps it for clients that resume a stream.
+    pub(crate) fn push(&mut self, message: Value) {
         let event = event(None, &message);
-        self.old
+        self.legacy
             .retain(|_, stream| stream.send(event.clone()).is_ok());
-        self.said.push(message);
-        self.moved.send_replace(());
+        self.messages.push(message);
+        self.changed.send_replace(());
     }
 
     /// Ends every open stream.
-    pub(crate) fn cut(&mut self) {
-        self.cuts += 1;
-        self.old.clear();
-        self.moved.send_replace(());
+    pub(crate) fn close_all(&mut self) {
+        self.closings += 1;
+        self.legacy.clear();
+        self.changed.send_replace(());
     }
 
     /// Returns the id of the newest message.
     pub(crate) fn newest(&self) -> usize {
-        self.said.len()
+        self.messages.len()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may do what: clients, consent tickets and codes; the tokens are in [`tokens`].
+//! Clients, consent tickets and codes; the tokens are in [`tokens`].
 
 pub(crate) mod devices;
 pub(crate) mod tokens;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use crate::jose::key::PublicKey;
 use crate::random::random;
 use crate::settings::Settings;
-use crate::settings::grants::Machine;
+use crate::settings::grants::ConfidentialClient;
 use devices::Devices;
 use tokens::Tokens;
 
-/// Says how long a code is good (OAuth 2.1 §4.1.2 recommends ten minutes at most).
+/// The lifetime of a code (OAuth 2.1 §4.1.2 recommends ten minutes at most).
 pub(crate) const CODE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Says how long the consent page may be looked at.
+/// The lifetime of the consent page.
 const TICKET_LIFETIME: Duration = Duration::from_secs(600);
 
 /// A registered client.
@@ -25,12 +25,12 @@ pub(crate) struct Client {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) secret: Option<String>,
-    /// Says how it authenticates; `None` for a pre-registered client with a secret, which may choose.
+    /// The authentication method; `None` for a pre-registered client with a secret, which may choose.
     pub(crate) auth_method: Option<String>,
     /// The keys of its assertions.
     pub(crate) keys: Vec<PublicKey>,
-    pub(crate) grants: Grants,
-    /// Empty for a client whose redirect URIs the server was not told: any acceptable one is good.
+    pub(crate) grants: AllowedGrants,
+    /// Empty for a client without registered redirect URIs, which may use any acceptable one.
     pub(crate) redirect_uris: Vec<String>,
     /// The only scopes that it may request; `None` if that is not checked.
     pub(crate) scopes: Option<Vec<String>>,
@@ -43,39 +43,39 @@ impl Client {
     }
 }
 
-impl From<&Machine> for Client {
-    fn from(machine: &Machine) -> Self {
+impl From<&ConfidentialClient> for Client {
+    fn from(client: &ConfidentialClient) -> Self {
         Self {
-            id: machine.id.clone(),
-            name: machine.id.clone(),
-            secret: machine.secret.clone(),
-            auth_method: machine.method.clone(),
-            keys: machine.keys.clone(),
-            grants: Grants::OfAMachine,
+            id: client.id.clone(),
+            name: client.id.clone(),
+            secret: client.secret.clone(),
+            auth_method: client.method.clone(),
+            keys: client.keys.clone(),
+            grants: AllowedGrants::NonInteractive,
             redirect_uris: Vec::new(),
             scopes: None,
         }
     }
 }
 
-/// By which grants a client may obtain tokens.
+/// The grants that a client may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Grants {
-    /// By those that a person, or who answers for the person, decides.
-    OfAPerson,
-    /// By its own credentials, or by an assertion.
-    OfAMachine,
-    /// By those that it registered for (RFC 7591 §2).
+pub(crate) enum AllowedGrants {
+    /// Those that a user approves, or an identity provider for the user.
+    Interactive,
+    /// Client credentials and JWT bearer.
+    NonInteractive,
+    /// Those of its registration (RFC 7591 §2).
     Registered(Vec<String>),
 }
 
-/// Holds what a client asks a person for.
+/// An authorization request of a client.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct AuthorizationRequest {
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
     pub(crate) challenge: String,
-    /// Holds what the tokens may be for (RFC 8707 §2.1: one resource or several).
+    /// The requested resources (RFC 8707 §2.1: one or several).
     pub(crate) resources: Vec<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) state: Option<String>,
@@ -85,59 +85,59 @@ pub(crate) struct Ask {
 
 #[derive(Debug)]
 struct Code {
-    ask: Ask,
+    request: AuthorizationRequest,
     expires: Duration,
-    /// The family of the tokens that it was spent for.
+    /// The family of the tokens that were issued for it.
     spent_for: Option<usize>,
 }
 
-/// Holds what a code is worth that a client presents.
+/// The result of looking up a code that a client presents.
 #[derive(Debug)]
-pub(crate) enum Worth {
-    /// It was good.
-    Good(Ask),
-    /// There is no such code, or its time is over.
+pub(crate) enum CodeStatus {
+    /// The code is valid.
+    Valid(AuthorizationRequest),
+    /// There is no such code, or it has expired.
     Unknown,
-    /// It had been spent: the tokens that it was spent for are revoked (OAuth 2.1 §4.1.3).
+    /// The code was used before: its tokens are revoked (OAuth 2.1 §4.1.3).
     Spent,
 }
 
-/// Everything that the authorization server remembers.
+/// The state of the authorization server.
 #[derive(Debug, Default)]
 pub(crate) struct TokenStore {
     clients: HashMap<String, Client>,
-    tickets: HashMap<String, (Ask, Duration)>,
+    tickets: HashMap<String, (AuthorizationRequest, Duration)>,
     codes: HashMap<String, Code>,
     pub(crate) tokens: Tokens,
     pub(crate) devices: Devices,
-    /// Who has used which `jti`.
+    /// The used `jti` values, each with its issuer.
     used: HashSet<(String, String)>,
 }
 
 impl TokenStore {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let mut ledger = Self::default();
+        let mut store = Self::default();
         for known in &settings.clients {
-            ledger.add_client(Client {
+            store.add_client(Client {
                 id: known.id.clone(),
                 name: known.id.clone(),
                 secret: known.secret.clone(),
                 auth_method: known.secret.is_none().then(|| "none".to_owned()),
                 keys: Vec::new(),
-                grants: Grants::OfAPerson,
+                grants: AllowedGrants::Interactive,
                 redirect_uris: Vec::new(),
                 scopes: None,
             });
         }
-        for machine in &settings.machines {
-            ledger.add_client(Client::from(machine));
+        for client in &settings.confidential_clients {
+            store.add_client(Client::from(client));
         }
-        ledger
+        store
     }
 
-    /// Returns whether this is the first time that somebody uses a `jti`; from now on it is not.
-    pub(crate) fn is_first_use(&mut self, who: &str, jti: &str) -> bool {
-        self.used.insert((who.to_owned(), jti.to_owned()))
+    /// Returns whether this issuer uses a `jti` for the first time, and marks it as used.
+    pub(crate) fn is_first_use(&mut self, issuer: &str, jti: &str) -> bool {
+        self.used.insert((issuer.to_owned(), jti.to_owned()))
     }
 
     pub(crate) fn add_client(&mut self, client: Client) {
@@ -145,8 +145,8 @@ impl TokenStore {
     }
 
     /// Removes every client that has registered itself.
-    pub(crate) fn forget_registrations(&mut self) {
-        let is_kept = |client: &Client| !matches!(client.grants, Grants::Registered(_));
+    pub(crate) fn remove_registrations(&mut self) {
+        let is_kept = |client: &Client| !matches!(client.grants, AllowedGrants::Registered(_));
         self.clients.retain(|_, client| is_kept(client));
     }
 
@@ -155,25 +155,29 @@ impl TokenStore {
     }
 
     /// Returns a one-time ticket for the consent page.
-    pub(crate) fn open_ticket(&mut self, ask: Ask, now: Duration) -> String {
+    pub(crate) fn open_ticket(&mut self, request: AuthorizationRequest, now: Duration) -> String {
         let ticket = random("ticket");
         self.tickets
-            .insert(ticket.clone(), (ask, now + TICKET_LIFETIME));
+            .insert(ticket.clone(), (request, now + TICKET_LIFETIME));
         ticket
     }
 
-    pub(crate) fn take_ticket(&mut self, ticket: &str, now: Duration) -> Option<Ask> {
-        let (ask, expires) = self.tickets.remove(ticket)?;
-        (now < expires).then_some(ask)
+    pub(crate) fn take_ticket(
+        &mut self,
+        ticket: &str,
+        now: Duration,
+    ) -> Option<AuthorizationRequest> {
+        let (request, expires) = self.tickets.remove(ticket)?;
+        (now < expires).then_some(request)
     }
 
-    pub(crate) fn issue_code(&mut self, ask: Ask, now: Duration) -> String {
+    pub(crate) fn issue_code(&mut self, request: AuthorizationRequest, now: Duration) -> String {
         let code = random("code");
         let expires = now + CODE_LIFETIME;
         self.codes.insert(
             code.clone(),
             Code {
-                ask,
+                request,
                 expires,
                 spent_for: None,
             },
@@ -181,33 +185,39 @@ impl TokenStore {
         code
     }
 
-    /// Returns a client presents a code. A good one is spent only by [`TokenStore::spend_code`].
-    pub(crate) fn present_code(&mut self, code: &str, client_id: &str, now: Duration) -> Worth {
+    /// Looks up a code that a client presents. [`TokenStore::spend_code`] marks a valid one as used.
+    pub(crate) fn present_code(
+        &mut self,
+        code: &str,
+        client_id: &str,
+        now: Duration,
+    ) -> CodeStatus {
         let Some(found) = self.codes.get(code) else {
-            return Worth::Unknown;
+            return CodeStatus::Unknown;
         };
-        if found.ask.client_id != client_id {
-            return Worth::Unknown;
+        if found.request.client_id != client_id {
+            return CodeStatus::Unknown;
         }
         if let Some(family) = found.spent_for {
-            self.tokens.kill(family);
-            return Worth::Spent;
+            self.tokens.revoke_family(family);
+            return CodeStatus::Spent;
         }
         if now >= found.expires {
-            return Worth::Unknown;
+            return CodeStatus::Unknown;
         }
-        Worth::Good(found.ask.clone())
+        CodeStatus::Valid(found.request.clone())
     }
 
-    /// The code is spent from now on, for the tokens of this family.
+    /// Marks a code as used for the tokens of this family.
     pub(crate) fn spend_code(&mut self, code: &str, family: usize) {
         if let Some(code) = self.codes.get_mut(code) {
             code.spent_for = Some(family);
         }
     }
 
-    /// Burns a code that was presented with the wrong proof: whoever has it may not try again.
-    pub(crate) fn burn_code(&mut self, code: &str) {
+    /// Removes a code that was presented with a wrong verifier or parameter, so that it cannot be tried
+    /// again.
+    pub(crate) fn remove_code(&mut self, code: &str) {
         self.codes.remove(code);
     }
 }

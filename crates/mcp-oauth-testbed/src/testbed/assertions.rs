@@ -1,4 +1,4 @@
-//! The assertions that a test gets from the parties which issue them.
+//! The assertions that a test gets from their issuers.
 
 use serde_json::{Value, json};
 
@@ -6,25 +6,25 @@ use super::Testbed;
 use crate::identities::claims;
 use crate::jose::key::KeyError;
 
-/// The ways to come by what another party would vouch for.
+/// Assertions that another server would issue.
 impl Testbed {
-    /// Returns the issuer of the identity provider, as [`Builder::enterprise`](crate::Builder::enterprise)
-    /// makes one.
+    /// Returns the issuer of the identity provider, if [`Builder::enterprise`](crate::Builder::enterprise)
+    /// added one.
     pub fn identity_provider(&self) -> Option<String> {
-        let built = self.world.settings.enterprise.is_some();
-        built.then(|| self.world.origins.identity_provider.clone())
+        let built = self.state.settings.enterprise.is_some();
+        built.then(|| self.state.origins.identity_provider.clone())
     }
 
     /// Returns an ID token of the identity provider for its client (OpenID Connect Core 1.0 §2), as a
     /// login there would yield it. Members of `other` replace its claims; `null` leaves one out.
     ///
     /// ```
-    /// # use mcp_oauth_testbed::{Machine, Testbed};
+    /// # use mcp_oauth_testbed::{ConfidentialClient, Testbed};
     /// # use serde_json::json;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let builder = Testbed::builder().client("app", Some("s3cret"));
-    /// let builder = builder.enterprise(Machine::with_secret("app-at-idp", "t0p"), "app");
+    /// let builder = builder.enterprise(ConfidentialClient::with_secret("app-at-idp", "t0p"), "app");
     /// let testbed = builder.start().await?;
     /// let good = testbed.id_token(&json!({}))?;
     /// let expired = testbed.id_token(&json!({ "exp": 1 }))?;
@@ -32,28 +32,34 @@ impl Testbed {
     /// # }
     /// ```
     pub fn id_token(&self, other: &Value) -> Result<String, KeyError> {
-        let world = &self.world;
-        let enterprise = world.settings.enterprise.as_ref();
+        let state = &self.state;
+        let enterprise = state.settings.enterprise.as_ref();
         let audience = enterprise.map(|enterprise| enterprise.provider_client.id.clone());
-        let issuer = &world.origins.identity_provider;
-        let claims = claims(world.now(), issuer, "alice@example.com", &json!(audience));
-        world.identities.provided("JWT", &merged(claims, other))
+        let issuer = &state.origins.identity_provider;
+        let claims = claims(state.now(), issuer, "alice@example.com", &json!(audience));
+        state
+            .identities
+            .sign_provider_jwt("JWT", &merged(claims, other))
     }
 
-    /// Returns the refresh token of the identity provider for its client and the same user: opaque, and good
-    /// as long as the testbed.
+    /// Returns the refresh token of the identity provider for its client and the same user. It is opaque
+    /// and does not expire.
     pub fn idp_refresh_token(&self) -> String {
-        self.world.identities.refresh_token().to_owned()
+        self.state.identities.refresh_token().to_owned()
     }
 
-    /// Returns a JWT of the workload issuer (`Builder::wif`), for this authorization server. Members of
-    /// `other` replace its claims; `null` leaves one out.
+    /// Returns a JWT of the workload issuer ([`Builder::workload_issuer`](crate::Builder::workload_issuer))
+    /// for this authorization server. Members of `other` replace its claims; `null` leaves one out.
     pub fn workload_jwt(&self, other: &Value) -> Result<String, KeyError> {
-        let world = &self.world;
-        let issuer = world.settings.wif.as_deref().unwrap_or_default();
+        let state = &self.state;
+        let issuer = state
+            .settings
+            .workload_issuer
+            .as_deref()
+            .unwrap_or_default();
         let subject = "spiffe://workload.example/agent";
-        let claims = claims(world.now(), issuer, subject, &json!(world.issuer()));
-        world.identities.workload_jwt(&merged(claims, other))
+        let claims = claims(state.now(), issuer, subject, &json!(state.issuer()));
+        state.identities.sign_workload_jwt(&merged(claims, other))
     }
 }
 

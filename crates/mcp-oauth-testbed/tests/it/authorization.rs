@@ -34,7 +34,7 @@ async fn denial_brings_access_denied_with_state_and_issuer() {
 }
 
 #[tokio::test]
-async fn the_person_follows_the_redirect_to_a_loopback_callback() {
+async fn the_test_user_follows_the_redirect_to_a_loopback_callback() {
     let testbed = Testbed::start().await.unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -67,7 +67,7 @@ async fn the_person_follows_the_redirect_to_a_loopback_callback() {
 }
 
 #[tokio::test]
-async fn the_consent_page_names_client_server_and_scopes_and_loads_nothing() {
+async fn the_consent_page_names_client_server_and_scopes_and_loads_no_resources() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     let page = visit(&authorization_url(
@@ -77,7 +77,7 @@ async fn the_consent_page_names_client_server_and_scopes_and_loads_nothing() {
     .await
     .unwrap();
     for text in [
-        "A client made by hand",
+        "A test client",
         testbed.server_url().as_str(),
         "read your notes",
         "id=\"approve\"",
@@ -94,7 +94,7 @@ async fn the_consent_page_names_client_server_and_scopes_and_loads_nothing() {
 }
 
 #[tokio::test]
-async fn a_ticket_is_good_once() {
+async fn a_ticket_is_accepted_once() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     let page = visit(&authorization_url(
@@ -113,7 +113,7 @@ async fn a_ticket_is_good_once() {
 }
 
 #[tokio::test]
-async fn errors_of_an_untrusted_redirect_stay_with_the_person() {
+async fn errors_of_an_untrusted_redirect_are_shown_to_the_user() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     for url in [
@@ -130,7 +130,7 @@ async fn errors_of_an_untrusted_redirect_stay_with_the_person() {
             Some("http://127.0.0.1:9/other"),
         ),
         request_with(&testbed, &client, "redirect_uri", None),
-        request_with(&testbed, &client, "client_id", Some("nobody")),
+        request_with(&testbed, &client, "client_id", Some("unknown")),
     ] {
         let error = decide(&url, Decision::Approve).await.unwrap_err();
         assert!(
@@ -187,7 +187,7 @@ async fn a_repeated_parameter_is_refused() {
 }
 
 #[tokio::test]
-async fn a_callback_of_an_application_is_returned_and_not_fetched() {
+async fn a_private_scheme_callback_is_returned_and_not_fetched() {
     let testbed = start(Testbed::builder().client("app", None)).await;
     let url = request_with(
         &testbed,
@@ -209,7 +209,7 @@ async fn a_callback_of_an_application_is_returned_and_not_fetched() {
 }
 
 #[tokio::test]
-async fn without_the_iss_parameter_none_is_promised_and_none_is_sent() {
+async fn without_the_iss_parameter_it_is_not_announced_and_not_sent() {
     let testbed = start(Testbed::builder().iss_parameter(false)).await;
     let metadata = server_metadata(&testbed).await;
     assert_eq!(
@@ -246,12 +246,12 @@ async fn requests_are_recorded_in_order_with_their_parameters() {
     );
     assert_eq!(testbed.count(Peer::Mcp, "POST", "/token"), 0);
     assert_eq!(testbed.token_requests("authorization_code"), 1);
-    testbed.forget_requests();
+    testbed.clear_requests();
     assert!(testbed.requests().is_empty());
 }
 
 #[tokio::test]
-async fn many_testbeds_and_many_tasks_share_nothing_but_the_process() {
+async fn concurrent_testbeds_share_no_state() {
     fn shared<T: Send + Sync>(value: T) -> std::sync::Arc<T> {
         std::sync::Arc::new(value)
     }

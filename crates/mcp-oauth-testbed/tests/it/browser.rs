@@ -1,4 +1,4 @@
-//! A client made of nothing but HTTP requests.
+//! A client that uses only HTTP requests.
 
 use aws_lc_rs::digest;
 use base64::Engine;
@@ -13,15 +13,15 @@ use url::Url;
 pub(crate) const VERIFIER: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ";
 pub(crate) const CALLBACK: &str = "http://127.0.0.1:9/callback";
 
-/// An answer, read to its end.
+/// A response with its whole body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -33,7 +33,7 @@ impl Answer {
             .to_owned()
     }
 
-    /// The answer is an error as in RFC 6749 §5.2.
+    /// Asserts that the response is an error as in RFC 6749 §5.2.
     #[track_caller]
     pub(crate) fn assert_refused(&self, status: u16, error: &str) {
         assert_eq!((self.status, self.text("error").as_str()), (status, error));
@@ -54,23 +54,23 @@ fn http() -> reqwest::Client {
         .unwrap()
 }
 
-async fn read(response: reqwest::Response) -> Answer {
-    Answer {
+async fn read(response: reqwest::Response) -> Response {
+    Response {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
         body: response.text().await.unwrap(),
     }
 }
 
-pub(crate) async fn get(url: &str) -> Answer {
+pub(crate) async fn get(url: &str) -> Response {
     read(http().get(url).send().await.unwrap()).await
 }
 
-pub(crate) async fn get_with(url: &str, token: &str) -> Answer {
+pub(crate) async fn get_with(url: &str, token: &str) -> Response {
     read(http().get(url).bearer_auth(token).send().await.unwrap()).await
 }
 
-/// The whole answer, or why it could not be read.
+/// Returns the whole response, or the error of reading it.
 pub(crate) async fn try_get(url: &str) -> Result<String, reqwest::Error> {
     http().get(url).send().await?.text().await
 }
@@ -88,12 +88,12 @@ pub(crate) fn form_request(url: &str, pairs: &[(&str, &str)]) -> reqwest::Reques
         .body(form(pairs))
 }
 
-pub(crate) async fn post_form(url: &str, pairs: &[(&str, &str)]) -> Answer {
+pub(crate) async fn post_form(url: &str, pairs: &[(&str, &str)]) -> Response {
     read(form_request(url, pairs).send().await.unwrap()).await
 }
 
-/// HTTP Basic with these exact bytes before Base64.
-pub(crate) async fn post_basic(url: &str, joined: &str, pairs: &[(&str, &str)]) -> Answer {
+/// Posts a form with HTTP Basic; `joined` is the text before Base64.
+pub(crate) async fn post_basic(url: &str, joined: &str, pairs: &[(&str, &str)]) -> Response {
     let value = format!("Basic {}", BASE64_STANDARD.encode(joined));
     read(
         form_request(url, pairs)
@@ -105,7 +105,7 @@ pub(crate) async fn post_basic(url: &str, joined: &str, pairs: &[(&str, &str)]) 
     .await
 }
 
-pub(crate) async fn post_json(url: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+pub(crate) async fn post_json(url: &str, headers: &[(&str, &str)], body: &Value) -> Response {
     let mut request = http().post(url).header("content-type", "application/json");
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -113,7 +113,7 @@ pub(crate) async fn post_json(url: &str, headers: &[(&str, &str)], body: &Value)
     read(request.body(body.to_string()).send().await.unwrap()).await
 }
 
-pub(crate) async fn delete(url: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn delete(url: &str, headers: &[(&str, &str)]) -> Response {
     let mut request = http().delete(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -138,13 +138,13 @@ pub(crate) async fn server_metadata(testbed: &Testbed) -> Value {
 }
 
 /// Posts a form to the token endpoint.
-pub(crate) async fn post_token(testbed: &Testbed, pairs: &[(&str, &str)]) -> Answer {
+pub(crate) async fn post_token(testbed: &Testbed, pairs: &[(&str, &str)]) -> Response {
     post_form(&endpoint(testbed, "/token"), pairs).await
 }
 
 pub(crate) async fn register(testbed: &Testbed) -> String {
     let body = json!({
-        "client_name": "A client made by hand",
+        "client_name": "A test client",
         "redirect_uris": [CALLBACK],
         "token_endpoint_auth_method": "none",
         "grant_types": ["authorization_code", "refresh_token"],
@@ -155,7 +155,7 @@ pub(crate) async fn register(testbed: &Testbed) -> String {
     response.text("client_id")
 }
 
-/// A URL of the authorization server, whose issuer may have a path that its endpoints have not.
+/// Returns a URL of the authorization server. The issuer may have a path; the endpoints do not.
 pub(crate) fn endpoint(testbed: &Testbed, path: &str) -> String {
     Url::parse(&testbed.issuer())
         .unwrap()
@@ -164,7 +164,7 @@ pub(crate) fn endpoint(testbed: &Testbed, path: &str) -> String {
         .to_string()
 }
 
-/// The parameters of a good authorization request.
+/// Returns the parameters of a valid authorization request.
 pub(crate) fn good_request(testbed: &Testbed, client: &str) -> Vec<(String, String)> {
     [
         ("response_type", "code"),
@@ -186,7 +186,7 @@ pub(crate) fn authorization_url(testbed: &Testbed, parameters: &[(String, String
     url
 }
 
-/// A good request with one parameter replaced, or left out.
+/// Returns a valid request with one parameter replaced, or left out.
 pub(crate) fn request_with(
     testbed: &Testbed,
     client: &str,
@@ -205,7 +205,7 @@ pub(crate) fn parameter(url: &Url, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-/// The callback of a good request that was approved.
+/// Returns the callback of a valid request that was approved.
 pub(crate) async fn approved(testbed: &Testbed, client: &str) -> Result<Url, TestUserError> {
     let url = authorization_url(testbed, &good_request(testbed, client));
     decide(&url, Decision::Approve).await
@@ -217,7 +217,7 @@ pub(crate) async fn code(testbed: &Testbed, client: &str, scope: &str) -> String
     parameter(&callback, "code").unwrap_or_else(|| panic!("{callback}"))
 }
 
-/// The form of a good exchange.
+/// Returns the form of a valid exchange.
 pub(crate) fn exchange_form<'a>(
     client: &'a str,
     code: &'a str,
@@ -233,12 +233,12 @@ pub(crate) fn exchange_form<'a>(
     ]
 }
 
-pub(crate) async fn exchange(testbed: &Testbed, client: &str, code: &str) -> Answer {
+pub(crate) async fn exchange(testbed: &Testbed, client: &str, code: &str) -> Response {
     let server = testbed.server_url();
     post_token(testbed, &exchange_form(client, code, server.as_str())).await
 }
 
-pub(crate) async fn refresh(testbed: &Testbed, client: &str, token: &str) -> Answer {
+pub(crate) async fn refresh(testbed: &Testbed, client: &str, token: &str) -> Response {
     let server = testbed.server_url();
     let pairs = [
         ("grant_type", "refresh_token"),
@@ -249,7 +249,7 @@ pub(crate) async fn refresh(testbed: &Testbed, client: &str, token: &str) -> Ans
     post_token(testbed, &pairs).await
 }
 
-/// What a whole login yields.
+/// The result of a login.
 #[derive(Debug)]
 pub(crate) struct Login {
     pub(crate) client: String,
@@ -259,7 +259,7 @@ pub(crate) struct Login {
 
 impl Login {
     /// Presents the first refresh token.
-    pub(crate) async fn renew(&self, testbed: &Testbed) -> Answer {
+    pub(crate) async fn renew(&self, testbed: &Testbed) -> Response {
         refresh(testbed, &self.client, &self.refresh).await
     }
 }
@@ -280,25 +280,25 @@ pub(crate) async fn login(testbed: &Testbed, scope: &str) -> Login {
     }
 }
 
-/// Whether the MCP server takes a token.
+/// Returns whether the MCP server accepts a token.
 pub(crate) async fn is_good(testbed: &Testbed, token: &str) -> bool {
     let response = get_with(&format!("{}/notes", testbed.server_url()), token).await;
     assert!([200, 401].contains(&response.status), "{}", response.status);
     response.status == 200
 }
 
-pub(crate) async fn post_text(url: &str, content_type: &str, body: &str) -> Answer {
+pub(crate) async fn post_text(url: &str, content_type: &str, body: &str) -> Response {
     let request = http().post(url).header("content-type", content_type);
     read(request.body(body.to_owned()).send().await.unwrap()).await
 }
 
-/// A form with a proof of possession.
-pub(crate) async fn post_proven(url: &str, proof: &str, pairs: &[(&str, &str)]) -> Answer {
+/// Posts a form with a DPoP proof.
+pub(crate) async fn post_proven(url: &str, proof: &str, pairs: &[(&str, &str)]) -> Response {
     let request = form_request(url, pairs).header("dpop", proof);
     read(request.send().await.unwrap()).await
 }
 
-pub(crate) async fn get_proven(url: &str, token: &str, proof: &str) -> Answer {
+pub(crate) async fn get_proven(url: &str, token: &str, proof: &str) -> Response {
     let request = http()
         .get(url)
         .header("authorization", format!("DPoP {token}"))

@@ -1,4 +1,4 @@
-//! What the MCP server refuses: 401, 403 and their challenges; the REST route under them.
+//! The refusals of the MCP server: 401, 403 and their challenges, also of the REST route.
 
 use mcp_oauth_testbed::{Fault, Testbed};
 use serde_json::json;
@@ -18,7 +18,7 @@ async fn without_a_token_the_challenge_has_no_error() {
 }
 
 #[tokio::test]
-async fn a_bad_token_is_invalid_and_a_token_in_the_query_is_none() {
+async fn a_bad_token_is_invalid_and_a_token_in_the_query_is_ignored() {
     let testbed = Testbed::start().await.unwrap();
     let response = get_with(testbed.server_url().as_str(), "nonsense").await;
     assert!(
@@ -36,7 +36,7 @@ async fn a_bad_token_is_invalid_and_a_token_in_the_query_is_none() {
 }
 
 #[tokio::test]
-async fn the_challenge_can_be_written_by_hand_or_left_out() {
+async fn the_challenge_can_be_replaced_or_left_out() {
     let lines = vec!["Basic realm=\"x\"".to_owned(), "Bearer scope=a".to_owned()];
     let testbed = start(Testbed::builder().fault(Fault::Challenge(lines.clone()))).await;
     let response = get(testbed.server_url().as_str()).await;
@@ -59,14 +59,14 @@ async fn the_challenge_can_be_written_by_hand_or_left_out() {
 async fn every_token_can_be_refused() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
-    testbed.set_fault(Fault::RefusesEveryToken);
+    testbed.set_fault(Fault::RejectsEveryToken);
     assert!(!is_good(&testbed, &login.access).await);
     testbed.clear_faults();
     assert!(is_good(&testbed, &login.access).await);
 }
 
 #[tokio::test]
-async fn a_tool_may_need_a_further_scope_until_the_token_has_it() {
+async fn a_tool_may_require_another_scope() {
     let testbed = start(Testbed::builder().step_up(true)).await;
     let narrow = login(&testbed, "notes:read").await.access;
     let wide = login(&testbed, "notes:read notes:write").await.access;
@@ -93,16 +93,16 @@ async fn a_tool_may_need_a_further_scope_until_the_token_has_it() {
             .header("www-authenticate")
             .contains("scope=\"math\"")
     );
-    let clever = login(&testbed, "notes:read math").await.access;
-    let allowed = session_call(&testbed, &clever, &session, "tools/call", &params).await;
+    let with_math = login(&testbed, "notes:read math").await.access;
+    let allowed = session_call(&testbed, &with_math, &session, "tools/call", &params).await;
     assert_eq!(allowed.status, 200);
-    testbed.set_fault(Fault::NeverEnoughScope("moon".to_owned()));
-    let never = session_call(&testbed, &clever, &session, "tools/call", &params).await;
+    testbed.set_fault(Fault::AlwaysInsufficientScope("moon".to_owned()));
+    let never = session_call(&testbed, &with_math, &session, "tools/call", &params).await;
     assert_eq!(never.status, 403);
 }
 
 #[tokio::test]
-async fn the_rest_route_is_under_the_same_token_and_scopes() {
+async fn the_rest_route_requires_the_same_token_and_scopes() {
     let testbed = start(Testbed::builder().step_up(true)).await;
     let url = format!("{}/notes", testbed.server_url());
     let body = json!({ "text": "x" });

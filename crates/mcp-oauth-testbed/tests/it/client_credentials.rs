@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_oauth_testbed::{Algorithm, KeyPair, Machine, PublicKey, Testbed};
+use mcp_oauth_testbed::{Algorithm, ConfidentialClient, KeyPair, PublicKey, Testbed};
 use serde_json::{Value, json};
 
 use crate::browser::*;
@@ -13,12 +13,16 @@ async fn metadata(testbed: &Testbed) -> Value {
     get(&endpoint(testbed, path)).await.json()
 }
 
-async fn with_machine(machine: Machine) -> Testbed {
-    Testbed::builder().machine(machine).start().await.unwrap()
+async fn with_client(client: ConfidentialClient) -> Testbed {
+    Testbed::builder()
+        .confidential_client(client)
+        .start()
+        .await
+        .unwrap()
 }
 
-/// A client credentials request with these parameters more.
-async fn ask(testbed: &Testbed, more: &[(&str, &str)]) -> Answer {
+/// Sends a client credentials request with additional parameters.
+async fn request_token(testbed: &Testbed, more: &[(&str, &str)]) -> Response {
     let server = testbed.server_url();
     let mut pairs = vec![
         ("grant_type", "client_credentials"),
@@ -28,17 +32,17 @@ async fn ask(testbed: &Testbed, more: &[(&str, &str)]) -> Answer {
     post_token(testbed, &pairs).await
 }
 
-async fn ask_signed(testbed: &Testbed, assertion: &str) -> Answer {
+async fn request_signed(testbed: &Testbed, assertion: &str) -> Response {
     let signed = [
         ("client_assertion_type", ASSERTION_TYPE),
         ("client_assertion", assertion),
     ];
-    ask(testbed, &signed).await
+    request_token(testbed, &signed).await
 }
 
 #[tokio::test]
-async fn a_machine_gets_an_access_token_for_its_secret_and_no_refresh_token() {
-    let testbed = with_machine(Machine::with_secret("robot", "s3cret")).await;
+async fn a_client_secret_yields_an_access_token_and_no_refresh_token() {
+    let testbed = with_client(ConfidentialClient::with_secret("robot", "s3cret")).await;
     let server = testbed.server_url();
     let pairs = [
         ("grant_type", "client_credentials"),
@@ -51,9 +55,12 @@ async fn a_machine_gets_an_access_token_for_its_secret_and_no_refresh_token() {
     assert_eq!(basic.text("scope"), "notes:write");
     assert_eq!(basic.json().get("refresh_token"), None);
     let secret = [("client_id", "robot"), ("client_secret", "s3cret")];
-    assert_eq!(ask(&testbed, &secret).await.status, 200);
+    assert_eq!(request_token(&testbed, &secret).await.status, 200);
     let wrong = [("client_id", "robot"), ("client_secret", "secret")];
-    assert_eq!(ask(&testbed, &wrong).await.text("error"), "invalid_client");
+    assert_eq!(
+        request_token(&testbed, &wrong).await.text("error"),
+        "invalid_client"
+    );
     assert_eq!(testbed.issued_tokens()[0].grant_type, "client_credentials");
     assert!(testbed.families().is_empty());
 
@@ -65,21 +72,25 @@ async fn a_machine_gets_an_access_token_for_its_secret_and_no_refresh_token() {
 }
 
 #[tokio::test]
-async fn a_machine_may_be_held_to_one_way_of_sending_its_secret() {
-    let machine = Machine::with_secret("robot", "s3cret").auth_method("client_secret_basic");
-    let testbed = with_machine(machine).await;
+async fn a_client_can_be_limited_to_one_secret_method() {
+    let client =
+        ConfidentialClient::with_secret("robot", "s3cret").auth_method("client_secret_basic");
+    let testbed = with_client(client).await;
     let posted = [("client_id", "robot"), ("client_secret", "s3cret")];
-    assert_eq!(ask(&testbed, &posted).await.text("error"), "invalid_client");
+    assert_eq!(
+        request_token(&testbed, &posted).await.text("error"),
+        "invalid_client"
+    );
 }
 
 #[tokio::test]
-async fn a_machine_signs_with_any_algorithm_and_its_key_comes_as_jwk() {
+async fn an_assertion_of_any_algorithm_is_accepted_with_a_jwk() {
     for algorithm in [Algorithm::Es256, Algorithm::Rs256, Algorithm::EdDsa] {
         let pair = KeyPair::generate(algorithm).unwrap();
         let key = PublicKey::from_jwk(&pair.public_jwk()).unwrap();
-        let testbed = with_machine(Machine::with_key("robot", key)).await;
+        let testbed = with_client(ConfidentialClient::with_key("robot", key)).await;
         let assertion = assertion(&testbed, &pair, "robot", &json!({}));
-        let response = ask_signed(&testbed, &assertion).await;
+        let response = request_signed(&testbed, &assertion).await;
         assert_eq!(response.status, 200, "{algorithm:?}: {}", response.body);
         assert!(is_good(&testbed, &response.text("access_token")).await);
     }
@@ -88,7 +99,7 @@ async fn a_machine_signs_with_any_algorithm_and_its_key_comes_as_jwk() {
 #[tokio::test]
 async fn the_metadata_lists_methods_and_algorithms_of_signing_clients() {
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
-    let testbed = with_machine(Machine::with_key("robot", pair.public())).await;
+    let testbed = with_client(ConfidentialClient::with_key("robot", pair.public())).await;
     let metadata = metadata(&testbed).await;
     let methods = &metadata["token_endpoint_auth_methods_supported"];
     assert!(
@@ -106,58 +117,58 @@ async fn the_metadata_lists_methods_and_algorithms_of_signing_clients() {
 #[tokio::test]
 async fn an_assertion_with_a_wrong_or_missing_claim_is_refused() {
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
-    let testbed = with_machine(Machine::with_key("robot", pair.public())).await;
+    let testbed = with_client(ConfidentialClient::with_key("robot", pair.public())).await;
     let token_endpoint = endpoint(&testbed, "/token");
     for wrong in [
         json!({ "aud": token_endpoint }),
         json!({ "aud": "https://other.example" }),
         json!({ "aud": null }),
-        json!({ "iss": "somebody" }),
-        json!({ "sub": "somebody" }),
+        json!({ "iss": "another-client" }),
+        json!({ "sub": "another-client" }),
         json!({ "sub": null }),
         json!({ "exp": now() - 1 }),
         json!({ "exp": null }),
         json!({ "iat": now() + 600 }),
         json!({ "jti": null }),
     ] {
-        let response = ask_signed(&testbed, &assertion(&testbed, &pair, "robot", &wrong)).await;
+        let response = request_signed(&testbed, &assertion(&testbed, &pair, "robot", &wrong)).await;
         let refused = (response.status, response.text("error"));
         assert_eq!(refused, (401, "invalid_client".to_owned()), "{wrong}");
     }
-    let stranger = KeyPair::generate(Algorithm::Es256).unwrap();
-    let forged = assertion(&testbed, &stranger, "robot", &json!({}));
-    assert_eq!(ask_signed(&testbed, &forged).await.status, 401);
-    // None of these has used up the jti.
+    let other = KeyPair::generate(Algorithm::Es256).unwrap();
+    let forged = assertion(&testbed, &other, "robot", &json!({}));
+    assert_eq!(request_signed(&testbed, &forged).await.status, 401);
+    // None of these used up the `jti`.
     let good = assertion(&testbed, &pair, "robot", &json!({}));
-    assert_eq!(ask_signed(&testbed, &good).await.status, 200);
+    assert_eq!(request_signed(&testbed, &good).await.status, 200);
 }
 
 #[tokio::test]
-async fn an_assertion_is_good_once_and_not_for_ever() {
+async fn an_assertion_is_accepted_once_and_expires() {
     let pair = KeyPair::generate(Algorithm::EdDsa).unwrap();
-    let testbed = with_machine(Machine::with_key("robot", pair.public())).await;
+    let testbed = with_client(ConfidentialClient::with_key("robot", pair.public())).await;
     let good = assertion(&testbed, &pair, "robot", &json!({}));
-    assert_eq!(ask_signed(&testbed, &good).await.status, 200);
-    assert_eq!(ask_signed(&testbed, &good).await.status, 401);
+    assert_eq!(request_signed(&testbed, &good).await.status, 200);
+    assert_eq!(request_signed(&testbed, &good).await.status, 401);
     let late = assertion(&testbed, &pair, "robot", &json!({ "jti": "two" }));
     testbed.advance(Duration::from_secs(61));
-    assert_eq!(ask_signed(&testbed, &late).await.status, 401);
+    assert_eq!(request_signed(&testbed, &late).await.status, 401);
 }
 
 #[tokio::test]
-async fn only_a_machine_speaks_for_itself_and_it_needs_a_resource() {
+async fn only_a_confidential_client_may_use_client_credentials_and_it_needs_a_resource() {
     let builder = Testbed::builder().client("app", Some("s3cret"));
-    let machine = Machine::with_secret("robot", "s3cret");
-    let testbed = builder.machine(machine).start().await.unwrap();
+    let client = ConfidentialClient::with_secret("robot", "s3cret");
+    let testbed = builder.confidential_client(client).start().await.unwrap();
     let app = [("client_id", "app"), ("client_secret", "s3cret")];
     assert_eq!(
-        ask(&testbed, &app).await.text("error"),
+        request_token(&testbed, &app).await.text("error"),
         "unauthorized_client"
     );
     let public = register(&testbed).await;
     let public = [("client_id", public.as_str())];
     assert_eq!(
-        ask(&testbed, &public).await.text("error"),
+        request_token(&testbed, &public).await.text("error"),
         "unauthorized_client"
     );
     let pairs = [
@@ -170,14 +181,17 @@ async fn only_a_machine_speaks_for_itself_and_it_needs_a_resource() {
 }
 
 #[tokio::test]
-async fn a_secret_beside_an_assertion_is_refused() {
+async fn a_secret_together_with_an_assertion_is_refused() {
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
-    let testbed = with_machine(Machine::with_key("robot", pair.public())).await;
+    let testbed = with_client(ConfidentialClient::with_key("robot", pair.public())).await;
     let signed = assertion(&testbed, &pair, "robot", &json!({}));
     let both = [
         ("client_assertion_type", ASSERTION_TYPE),
         ("client_assertion", signed.as_str()),
         ("client_secret", "s3cret"),
     ];
-    assert_eq!(ask(&testbed, &both).await.text("error"), "invalid_request");
+    assert_eq!(
+        request_token(&testbed, &both).await.text("error"),
+        "invalid_request"
+    );
 }

@@ -1,4 +1,4 @@
-//! Clients whose id is the URL of their metadata document.
+//! Clients with the URL of their metadata document as their ID.
 
 use mcp_oauth_testbed::{Algorithm, KeyPair, Testbed};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ fn signing(pair: &KeyPair) -> Value {
     }))
 }
 
-async fn exchange_signed(testbed: &Testbed, code: &str, assertion: &str) -> Answer {
+async fn exchange_signed(testbed: &Testbed, code: &str, assertion: &str) -> Response {
     let server = testbed.server_url();
     let pairs = [
         ("grant_type", "authorization_code"),
@@ -45,7 +45,7 @@ async fn exchange_signed(testbed: &Testbed, code: &str, assertion: &str) -> Answ
 }
 
 #[tokio::test]
-async fn a_document_with_keys_makes_its_client_sign() {
+async fn a_client_with_keys_in_its_document_must_sign() {
     let pair = KeyPair::generate(Algorithm::Es256).unwrap();
     let testbed = with_document(signing(&pair)).await;
     let metadata = server_metadata(&testbed).await;
@@ -56,8 +56,8 @@ async fn a_document_with_keys_makes_its_client_sign() {
     let code = code(&testbed, URL, "notes:read").await;
     let unsigned = exchange(&testbed, URL, &code).await;
     assert_eq!(unsigned.text("error"), "invalid_client");
-    let stranger = KeyPair::generate(Algorithm::Es256).unwrap();
-    let forged = assertion(&testbed, &stranger, URL, &json!({}));
+    let other = KeyPair::generate(Algorithm::Es256).unwrap();
+    let forged = assertion(&testbed, &other, URL, &json!({}));
     let forged = exchange_signed(&testbed, &code, &forged).await;
     assert_eq!(forged.text("error"), "invalid_client");
     let good = assertion(&testbed, &pair, URL, &json!({}));
@@ -67,7 +67,7 @@ async fn a_document_with_keys_makes_its_client_sign() {
 }
 
 #[tokio::test]
-async fn a_document_rules_the_redirect_uris_and_the_name() {
+async fn a_document_defines_the_redirect_uris_and_the_name() {
     let testbed = with_document(document(&json!({}))).await;
     let url = authorization_url(&testbed, &good_request(&testbed, URL));
     let page = mcp_oauth_testbed::test_user::visit(&url).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_document_rules_the_redirect_uris_and_the_name() {
 }
 
 #[tokio::test]
-async fn a_document_that_breaks_the_rules_is_no_client() {
+async fn an_invalid_document_is_refused() {
     for wrong in [
         json!({ "client_id": "https://app.example/other.json" }),
         json!({ "client_id": null }),

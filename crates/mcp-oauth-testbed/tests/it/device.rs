@@ -11,42 +11,42 @@ use crate::browser::*;
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// A device that was given its codes.
+/// A device with its codes.
 struct Device {
     testbed: Testbed,
-    answer: Answer,
+    response: Response,
 }
 
 impl Device {
     async fn new(builder: Builder) -> Self {
         let builder = builder.device_authorization(true).client("tv", None);
         let testbed = builder.start().await.unwrap();
-        let answer = ask(&testbed, "tv", "notes:read notes:write").await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        Self { testbed, answer }
+        let response = authorize_device(&testbed, "tv", "notes:read notes:write").await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        Self { testbed, response }
     }
 
     async fn waiting() -> Self {
-        Self::new(Testbed::builder().clock_stands_still(true)).await
+        Self::new(Testbed::builder().manual_clock(true)).await
     }
 
     fn page(&self) -> Url {
-        Url::parse(&self.answer.text("verification_uri")).unwrap()
+        Url::parse(&self.response.text("verification_uri")).unwrap()
     }
 
     fn user_code(&self) -> String {
-        self.answer.text("user_code")
+        self.response.text("user_code")
     }
 
-    async fn poll(&self) -> Answer {
-        let code = self.answer.text("device_code");
+    async fn poll(&self) -> Response {
+        let code = self.response.text("device_code");
         poll(&self.testbed, "tv", &code).await
     }
 
     async fn poll_error(&self) -> String {
-        let answer = self.poll().await;
-        assert_eq!(answer.status, 400, "{}", answer.body);
-        answer.text("error")
+        let response = self.poll().await;
+        assert_eq!(response.status, 400, "{}", response.body);
+        response.text("error")
     }
 
     fn wait(&self, seconds: u64) {
@@ -54,7 +54,7 @@ impl Device {
     }
 }
 
-async fn ask(testbed: &Testbed, client: &str, scope: &str) -> Answer {
+async fn authorize_device(testbed: &Testbed, client: &str, scope: &str) -> Response {
     let server = testbed.server_url();
     let pairs = [
         ("client_id", client),
@@ -64,7 +64,7 @@ async fn ask(testbed: &Testbed, client: &str, scope: &str) -> Answer {
     post_form(&endpoint(testbed, "/device_authorization"), &pairs).await
 }
 
-async fn poll(testbed: &Testbed, client: &str, device_code: &str) -> Answer {
+async fn poll(testbed: &Testbed, client: &str, device_code: &str) -> Response {
     let server = testbed.server_url();
     let pairs = [
         ("grant_type", DEVICE_CODE),
@@ -76,10 +76,10 @@ async fn poll(testbed: &Testbed, client: &str, device_code: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_device_gets_tokens_once_the_person_has_approved() {
+async fn a_device_gets_tokens_once_the_user_has_approved() {
     let device = Device::waiting().await;
-    assert_eq!(device.answer.json()["interval"], 5);
-    assert_eq!(device.answer.json()["expires_in"], 600);
+    assert_eq!(device.response.json()["interval"], 5);
+    assert_eq!(device.response.json()["expires_in"], 600);
     assert_eq!(device.poll_error().await, "authorization_pending");
     let page = approve_device(&device.page(), &device.user_code())
         .await
@@ -101,9 +101,9 @@ async fn a_device_gets_tokens_once_the_person_has_approved() {
 }
 
 #[tokio::test]
-async fn the_complete_uri_needs_no_typing_and_still_shows_the_code() {
+async fn the_complete_uri_contains_the_code_and_the_page_shows_it() {
     let device = Device::waiting().await;
-    let complete = Url::parse(&device.answer.text("verification_uri_complete")).unwrap();
+    let complete = Url::parse(&device.response.text("verification_uri_complete")).unwrap();
     let page = visit(&complete).await.unwrap();
     assert!(page.body.contains(&device.user_code()), "{}", page.body);
     assert!(page.body.contains("write and change your notes"));
@@ -112,7 +112,7 @@ async fn the_complete_uri_needs_no_typing_and_still_shows_the_code() {
 }
 
 #[tokio::test]
-async fn a_denial_and_an_expiry_end_the_wait() {
+async fn a_denial_and_an_expiry_end_polling() {
     let device = Device::waiting().await;
     let page = deny_device(&device.page(), &device.user_code())
         .await
@@ -132,7 +132,7 @@ async fn a_denial_and_an_expiry_end_the_wait() {
 }
 
 #[tokio::test]
-async fn a_code_may_be_typed_in_small_letters_and_without_its_hyphen() {
+async fn a_code_may_be_entered_in_lower_case_and_without_its_hyphen() {
     let device = Device::waiting().await;
     let typed = device.user_code().replace('-', "").to_lowercase();
     approve_device(&device.page(), &typed).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_code_may_be_typed_in_small_letters_and_without_its_hyphen() {
 }
 
 #[tokio::test]
-async fn a_wrong_code_is_asked_for_again() {
+async fn a_wrong_code_can_be_entered_again() {
     let device = Device::waiting().await;
     let error = approve_device(&device.page(), "AAAA-AAAA")
         .await
@@ -153,7 +153,7 @@ async fn a_wrong_code_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn polling_faster_than_the_interval_makes_it_longer() {
+async fn polling_faster_than_the_interval_increases_it() {
     let device = Device::waiting().await;
     assert_eq!(device.poll_error().await, "authorization_pending");
     device.wait(4);
@@ -169,7 +169,7 @@ async fn polling_faster_than_the_interval_makes_it_longer() {
 }
 
 #[tokio::test]
-async fn without_an_interval_no_poll_is_too_fast() {
+async fn with_interval_zero_no_poll_is_too_fast() {
     let builder = Testbed::builder().device_interval(Duration::ZERO);
     let device = Device::new(builder).await;
     for _ in 0..3 {
@@ -178,13 +178,13 @@ async fn without_an_interval_no_poll_is_too_fast() {
 }
 
 #[tokio::test]
-async fn a_device_code_is_worth_nothing_to_another_client_and_needs_its_resource() {
+async fn a_device_code_is_bound_to_its_client_and_needs_its_resource() {
     let builder = Testbed::builder().client("thief", None);
     let device = Device::new(builder).await;
     approve_device(&device.page(), &device.user_code())
         .await
         .unwrap();
-    let code = device.answer.text("device_code");
+    let code = device.response.text("device_code");
     let stolen = poll(&device.testbed, "thief", &code).await;
     assert_eq!(stolen.text("error"), "invalid_grant");
     let pairs = [
@@ -192,18 +192,18 @@ async fn a_device_code_is_worth_nothing_to_another_client_and_needs_its_resource
         ("client_id", "tv"),
         ("device_code", code.as_str()),
     ];
-    let answer = post_token(&device.testbed, &pairs).await;
-    assert_eq!(answer.text("error"), "invalid_target");
+    let response = post_token(&device.testbed, &pairs).await;
+    assert_eq!(response.text("error"), "invalid_target");
     assert_eq!(device.poll().await.status, 200);
 }
 
 #[tokio::test]
-async fn who_registers_must_name_the_grant() {
+async fn a_client_must_register_for_the_device_grant() {
     let builder = Testbed::builder().device_authorization(true);
     let testbed = builder.start().await.unwrap();
     let without = register(&testbed).await;
-    let answer = ask(&testbed, &without, "notes:read").await;
-    assert_eq!(answer.text("error"), "unauthorized_client");
+    let response = authorize_device(&testbed, &without, "notes:read").await;
+    assert_eq!(response.text("error"), "unauthorized_client");
     let body = json!({
         "redirect_uris": [CALLBACK],
         "token_endpoint_auth_method": "none",
@@ -211,12 +211,12 @@ async fn who_registers_must_name_the_grant() {
     });
     let with = post_json(&endpoint(&testbed, "/register"), &[], &body).await;
     assert_eq!(with.status, 201, "{}", with.body);
-    let answer = ask(&testbed, &with.text("client_id"), "notes:read").await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    let response = authorize_device(&testbed, &with.text("client_id"), "notes:read").await;
+    assert_eq!(response.status, 200, "{}", response.body);
 }
 
 #[tokio::test]
-async fn a_device_registers_without_a_redirect_and_can_have_none() {
+async fn a_device_registers_without_a_redirect_uri_and_cannot_use_one() {
     let builder = Testbed::builder().device_authorization(true);
     let testbed = builder.start().await.unwrap();
     let register = async |redirect_uris: Value, grant_type: &str| {
@@ -238,7 +238,10 @@ async fn a_device_registers_without_a_redirect_and_can_have_none() {
     let device = register(json!([]), DEVICE_CODE).await;
     assert_eq!(device.status, 201, "{}", device.body);
     let id = device.text("client_id");
-    assert_eq!(ask(&testbed, &id, "notes:read").await.status, 200);
+    assert_eq!(
+        authorize_device(&testbed, &id, "notes:read").await.status,
+        200
+    );
     let mut url = endpoint(&testbed, "/authorize").parse::<Url>().unwrap();
     url.query_pairs_mut()
         .append_pair("client_id", &id)
@@ -252,7 +255,7 @@ async fn a_device_registers_without_a_redirect_and_can_have_none() {
 }
 
 #[tokio::test]
-async fn the_metadata_name_the_endpoint_where_there_is_one() {
+async fn the_metadata_names_the_endpoint_if_it_is_enabled() {
     let device = Device::waiting().await;
     let metadata = server_metadata(&device.testbed).await;
     assert_eq!(
@@ -269,7 +272,7 @@ async fn the_metadata_name_the_endpoint_where_there_is_one() {
 }
 
 #[tokio::test]
-async fn fields_of_the_answer_can_be_set_or_left_out() {
+async fn fields_of_the_response_can_be_set_or_left_out() {
     let long = "\u{202e}".repeat(3000);
     let builder = Testbed::builder()
         .fault(Fault::DeviceField("interval".to_owned(), json!("5")))
@@ -280,19 +283,24 @@ async fn fields_of_the_answer_can_be_set_or_left_out() {
         ))
         .fault(Fault::DeviceWithout("expires_in".to_owned()));
     let device = Device::new(builder).await;
-    let answer = device.answer.json();
-    assert_eq!(answer["interval"], "5");
-    assert_eq!(answer["user_code"], long);
-    assert_eq!(answer["verification_uri"], "javascript:alert(1)");
-    assert_eq!(answer.get("expires_in"), None);
+    let response = device.response.json();
+    assert_eq!(response["interval"], "5");
+    assert_eq!(response["user_code"], long);
+    assert_eq!(response["verification_uri"], "javascript:alert(1)");
+    assert_eq!(response.get("expires_in"), None);
 }
 
 #[tokio::test]
 async fn a_content_type_with_a_charset_can_be_refused() {
     let device = Device::waiting().await;
-    device.testbed.set_fault(Fault::DeviceRefusesCharset);
+    device.testbed.set_fault(Fault::DeviceRejectsCharset);
     let url = endpoint(&device.testbed, "/device_authorization");
-    assert_eq!(ask(&device.testbed, "tv", "notes:read").await.status, 200);
+    assert_eq!(
+        authorize_device(&device.testbed, "tv", "notes:read")
+            .await
+            .status,
+        200
+    );
     let body = form(&[
         ("client_id", "tv"),
         ("resource", device.testbed.server_url().as_str()),
@@ -304,9 +312,9 @@ async fn a_content_type_with_a_charset_can_be_refused() {
 }
 
 #[tokio::test]
-async fn slow_down_can_last_for_ever_and_a_poll_can_fail() {
+async fn slow_down_can_repeat_without_end_and_a_poll_can_fail() {
     let device = Device::waiting().await;
-    device.testbed.set_fault(Fault::SlowDownForEver);
+    device.testbed.set_fault(Fault::AlwaysSlowDown);
     approve_device(&device.page(), &device.user_code())
         .await
         .unwrap();

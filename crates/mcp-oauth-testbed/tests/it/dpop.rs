@@ -1,9 +1,10 @@
-//! Proofs of possession at the token endpoint.
+//! DPoP proofs at the token endpoint.
 
 use std::time::Duration;
 
 use mcp_oauth_testbed::{
-    Algorithm, Builder, DpopPolicy, Fault, KeyPair, Machine, Peer, Recorded, Testbed,
+    Algorithm, Builder, ConfidentialClient, DpopPolicy, Fault, KeyPair, Peer, RecordedRequest,
+    Testbed,
 };
 use serde_json::{Map, Value, json};
 
@@ -37,17 +38,17 @@ impl Holder {
         endpoint(&self.testbed, "/token")
     }
 
-    /// A good proof for the token endpoint, with some claims replaced; `null` leaves one out.
+    /// Returns a valid proof for the token endpoint, with some claims replaced; `null` leaves one out.
     pub(crate) fn proof(&self, other: &Value) -> String {
         proof(&self.pair, "POST", &self.token_endpoint(), other)
     }
 
-    async fn exchange(&self, proof: &str) -> Answer {
+    async fn exchange(&self, proof: &str) -> Response {
         let code = code(&self.testbed, &self.client, "notes:read").await;
         self.exchange_code(&code, proof).await
     }
 
-    async fn exchange_code(&self, code: &str, proof: &str) -> Answer {
+    async fn exchange_code(&self, code: &str, proof: &str) -> Response {
         let server = self.testbed.server_url();
         let pairs = [
             ("grant_type", "authorization_code"),
@@ -60,13 +61,13 @@ impl Holder {
         post_proven(&self.token_endpoint(), proof, &pairs).await
     }
 
-    pub(crate) async fn tokens(&self) -> Answer {
+    pub(crate) async fn tokens(&self) -> Response {
         let response = self.exchange(&self.proof(&json!({}))).await;
         assert_eq!(response.status, 200, "{}", response.body);
         response
     }
 
-    async fn refresh(&self, refresh_token: &str, proof: &str) -> Answer {
+    async fn refresh(&self, refresh_token: &str, proof: &str) -> Response {
         let server = self.testbed.server_url();
         let pairs = [
             ("grant_type", "refresh_token"),
@@ -78,7 +79,7 @@ impl Holder {
     }
 }
 
-/// A good proof, with some claims replaced; `null` leaves one out.
+/// Returns a valid proof, with some claims replaced; `null` leaves one out.
 pub(crate) fn proof(pair: &KeyPair, method: &str, url: &str, other: &Value) -> String {
     let header = json!({ "typ": "dpop+jwt", "jwk": pair.public_jwk() });
     proof_with(pair, &header, method, url, other)
@@ -97,7 +98,10 @@ async fn a_proof_binds_the_access_token_to_its_key() {
     assert_eq!(tokens.text("token_type"), "DPoP");
     assert!(!is_good(&holder.testbed, &tokens.text("access_token")).await);
     let requests = holder.testbed.requests();
-    let seen = requests.iter().find_map(Recorded::dpop_proof).unwrap();
+    let seen = requests
+        .iter()
+        .find_map(RecordedRequest::dpop_proof)
+        .unwrap();
     assert_eq!(seen.htm.as_deref(), Some("POST"));
     assert_eq!(seen.htu, Some(holder.token_endpoint()));
     assert!(seen.jti.is_some() && seen.thumbprint.is_some());
@@ -110,7 +114,7 @@ async fn a_proof_binds_the_access_token_to_its_key() {
 }
 
 #[tokio::test]
-async fn every_algorithm_of_the_metadata_proves() {
+async fn a_proof_of_every_listed_algorithm_is_accepted() {
     let mut holder = Holder::required().await;
     let metadata = server_metadata(&holder.testbed).await;
     let listed = &metadata["dpop_signing_alg_values_supported"];
@@ -122,7 +126,7 @@ async fn every_algorithm_of_the_metadata_proves() {
 }
 
 #[tokio::test]
-async fn a_wrong_proof_is_refused_and_spends_no_code() {
+async fn a_wrong_proof_is_refused_and_does_not_use_up_the_code() {
     let holder = Holder::required().await;
     let url = holder.token_endpoint();
     let with_query = format!("{url}?a=b");
@@ -166,7 +170,7 @@ async fn a_wrong_proof_is_refused_and_spends_no_code() {
 }
 
 #[tokio::test]
-async fn a_proof_is_good_once_and_within_five_minutes_of_the_testbeds_clock() {
+async fn a_proof_is_accepted_once_and_within_five_minutes() {
     let holder = Holder::required().await;
     let proof = holder.proof(&json!({}));
     assert_eq!(holder.exchange(&proof).await.status, 200);
@@ -179,7 +183,7 @@ async fn a_proof_is_good_once_and_within_five_minutes_of_the_testbeds_clock() {
 }
 
 #[tokio::test]
-async fn without_a_proof_the_policy_decides() {
+async fn the_policy_decides_whether_a_proof_is_required() {
     let none = Holder::new(Testbed::builder()).await;
     assert_eq!(none.tokens().await.text("token_type"), "Bearer");
     let offered = Holder::new(Testbed::builder().dpop(DpopPolicy::Offered)).await;
@@ -214,11 +218,11 @@ async fn the_refresh_token_of_a_public_client_is_bound_to_its_key() {
 }
 
 #[tokio::test]
-async fn a_machine_may_come_with_another_key_each_time() {
-    let machine = Machine::with_secret("robot", "s3cret");
+async fn a_confidential_client_may_use_another_key_each_time() {
+    let client = ConfidentialClient::with_secret("robot", "s3cret");
     let builder = Testbed::builder()
         .dpop(DpopPolicy::Required)
-        .machine(machine);
+        .confidential_client(client);
     let mut holder = Holder::new(builder).await;
     for _ in 0..2 {
         holder.pair = KeyPair::generate(Algorithm::Es256).unwrap();
@@ -238,7 +242,7 @@ async fn a_machine_may_come_with_another_key_each_time() {
 }
 
 #[tokio::test]
-async fn a_code_may_be_bound_to_a_key_beforehand() {
+async fn dpop_jkt_binds_a_code_to_a_key() {
     let holder = Holder::required().await;
     holder.tokens().await;
     let thumbprint = holder.testbed.issued_tokens()[0].dpop_thumbprint.clone();
@@ -255,7 +259,7 @@ async fn a_code_may_be_bound_to_a_key_beforehand() {
 }
 
 #[tokio::test]
-async fn a_nonce_is_asked_for_with_400_and_good_until_it_is_renewed() {
+async fn a_nonce_is_required_with_400_and_valid_until_it_is_renewed() {
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
     let holder = Holder::new(builder.dpop_nonces_at(Peer::AuthorizationServer)).await;
     let code = code(&holder.testbed, &holder.client, "notes:read").await;
@@ -292,10 +296,10 @@ async fn a_retry_with_a_nonce_needs_a_new_proof() {
 }
 
 #[tokio::test]
-async fn nonces_can_be_asked_for_for_ever_or_be_none() {
+async fn nonces_can_be_renewed_without_end_or_be_malformed() {
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
     let holder = Holder::new(builder.dpop_nonces_at(Peer::AuthorizationServer)).await;
-    holder.testbed.set_fault(Fault::DpopNonceForEver);
+    holder.testbed.set_fault(Fault::AlwaysNewDpopNonce);
     let mut nonce = "first".to_owned();
     for _ in 0..3 {
         let response = holder

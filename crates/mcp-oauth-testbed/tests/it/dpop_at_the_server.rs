@@ -1,4 +1,4 @@
-//! Proofs of possession at the MCP server.
+//! DPoP proofs at the MCP server.
 
 use aws_lc_rs::digest;
 use base64::Engine;
@@ -18,8 +18,8 @@ fn notes(holder: &Holder) -> String {
     format!("{}/notes", holder.testbed.server_url())
 }
 
-/// `GET /mcp/notes` with a good proof, of which some claims are replaced.
-async fn get_notes(holder: &Holder, token: &str, other: &Value) -> Answer {
+/// Sends `GET /mcp/notes` with a valid proof, with some claims replaced.
+async fn get_notes(holder: &Holder, token: &str, other: &Value) -> Response {
     let mut claims = ath(token);
     let members = claims.as_object_mut().unwrap();
     members.extend(other.as_object().unwrap().clone());
@@ -27,13 +27,13 @@ async fn get_notes(holder: &Holder, token: &str, other: &Value) -> Answer {
     get_proven(&notes(holder), token, &proof).await
 }
 
-fn challenges(response: &Answer) -> Vec<&str> {
+fn challenges(response: &Response) -> Vec<&str> {
     let lines = response.headers.get_all("www-authenticate").iter();
     lines.map(|line| line.to_str().unwrap()).collect()
 }
 
 #[tokio::test]
-async fn a_bound_token_is_good_with_a_proof_of_its_key() {
+async fn a_bound_token_is_accepted_with_a_proof_of_its_key() {
     let holder = Holder::required().await;
     let token = holder.tokens().await.text("access_token");
     let response = get_notes(&holder, &token, &json!({})).await;
@@ -87,7 +87,7 @@ async fn a_bound_token_of_another_key_is_refused() {
 }
 
 #[tokio::test]
-async fn the_challenge_names_the_schemes_that_the_server_takes() {
+async fn the_challenge_names_the_schemes_that_the_server_accepts() {
     for (policy, expected) in [
         (DpopPolicy::Off, vec!["Bearer"]),
         (DpopPolicy::Offered, vec!["Bearer", "DPoP"]),
@@ -113,7 +113,7 @@ async fn the_challenge_names_the_schemes_that_the_server_takes() {
 }
 
 #[tokio::test]
-async fn where_both_schemes_are_taken_a_token_fits_one() {
+async fn a_token_is_accepted_with_its_own_scheme_only() {
     let holder = Holder::new(Testbed::builder().dpop(DpopPolicy::Offered)).await;
     let bound = holder.tokens().await.text("access_token");
     assert_eq!(get_notes(&holder, &bound, &json!({})).await.status, 200);
@@ -128,7 +128,7 @@ async fn where_both_schemes_are_taken_a_token_fits_one() {
 }
 
 #[tokio::test]
-async fn a_nonce_is_asked_for_with_401() {
+async fn a_nonce_is_required_with_401() {
     let builder = Testbed::builder().dpop(DpopPolicy::Required);
     let holder = Holder::new(builder.dpop_nonces_at(Peer::Mcp)).await;
     let token = holder.tokens().await.text("access_token");
@@ -147,7 +147,7 @@ async fn a_nonce_is_asked_for_with_401() {
 }
 
 #[tokio::test]
-async fn a_bound_token_without_the_scope_is_told_so_by_its_scheme() {
+async fn insufficient_scope_is_reported_in_the_scheme_of_the_token() {
     let builder = Testbed::builder().dpop(DpopPolicy::Offered);
     let holder = Holder::new(builder).await;
     holder.testbed.require_scope("list_notes", "notes:list");

@@ -1,6 +1,6 @@
-//! The identity provider of an enterprise, and the grant that it vouches for.
+//! The identity provider of an enterprise, and the grant for its ID-JAGs.
 
-use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Machine, Peer, Testbed};
+use mcp_oauth_testbed::{ConfidentialClient, Corruption, Endpoint, Fault, Peer, Testbed};
 use serde_json::{Value, json};
 
 use crate::browser::*;
@@ -12,7 +12,7 @@ const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
 async fn enterprise() -> Testbed {
-    let provider_client = Machine::with_secret("app-at-idp", "t0p");
+    let provider_client = ConfidentialClient::with_secret("app-at-idp", "t0p");
     Testbed::builder()
         .client("app", Some("s3cret"))
         .client("another", Some("s3cret"))
@@ -22,8 +22,8 @@ async fn enterprise() -> Testbed {
         .unwrap()
 }
 
-/// An exchange with one parameter replaced, or left out by an empty one.
-async fn exchange_with(testbed: &Testbed, name: &str, value: &str) -> Answer {
+/// Sends an exchange with one parameter replaced; an empty value leaves it out.
+async fn exchange_with(testbed: &Testbed, name: &str, value: &str) -> Response {
     let (issuer, server) = (testbed.issuer(), testbed.server_url());
     let id_token = testbed.id_token(&json!({})).unwrap();
     let mut pairs = vec![
@@ -47,13 +47,13 @@ async fn id_jag(testbed: &Testbed) -> String {
     response.text("access_token")
 }
 
-async fn present(testbed: &Testbed, credentials: &str, id_jag: &str) -> Answer {
+async fn present(testbed: &Testbed, credentials: &str, id_jag: &str) -> Response {
     let pairs = [("grant_type", JWT_BEARER), ("assertion", id_jag)];
     post_basic(&endpoint(testbed, "/token"), credentials, &pairs).await
 }
 
 #[tokio::test]
-async fn an_id_token_becomes_an_id_jag_and_that_an_access_token() {
+async fn an_id_token_is_exchanged_for_an_id_jag_and_that_for_an_access_token() {
     let testbed = enterprise().await;
     let response = exchange_with(&testbed, "none", "").await.json();
     assert_eq!(response["issued_token_type"], ID_JAG);
@@ -72,7 +72,7 @@ async fn an_id_token_becomes_an_id_jag_and_that_an_access_token() {
 }
 
 #[tokio::test]
-async fn an_id_jag_is_good_once_and_for_its_client() {
+async fn an_id_jag_is_accepted_once_and_from_its_client() {
     let testbed = enterprise().await;
     let id_jag = id_jag(&testbed).await;
     let stolen = present(&testbed, "another:s3cret", &id_jag).await;
@@ -93,7 +93,7 @@ async fn an_id_jag_of_another_enterprise_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_token_is_no_id_jag() {
+async fn an_id_token_is_not_accepted_as_an_id_jag() {
     let testbed = enterprise().await;
     let id_token = testbed
         .id_token(&json!({ "aud": testbed.issuer() }))
@@ -103,7 +103,7 @@ async fn an_id_token_is_no_id_jag() {
 }
 
 #[tokio::test]
-async fn an_id_jag_expires_by_the_clock_of_the_testbed() {
+async fn an_id_jag_expires_by_the_testbed_clock() {
     let testbed = enterprise().await;
     let id_jag = id_jag(&testbed).await;
     testbed.advance(std::time::Duration::from_secs(301));
@@ -132,7 +132,7 @@ async fn an_exchange_with_a_wrong_parameter_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_is_not_good_is_refused() {
+async fn an_invalid_id_token_is_refused() {
     let testbed = enterprise().await;
     for wrong in [
         json!({ "aud": "app" }),
@@ -157,7 +157,7 @@ async fn the_identity_provider_authenticates_its_client() {
 }
 
 #[tokio::test]
-async fn metadata_of_both_servers_say_what_they_do() {
+async fn the_metadata_of_both_servers_is_published() {
     let testbed = enterprise().await;
     let issuer = testbed.identity_provider().unwrap();
     let provider = get(&format!("{issuer}/.well-known/openid-configuration")).await;
@@ -177,7 +177,7 @@ async fn metadata_of_both_servers_say_what_they_do() {
 }
 
 #[tokio::test]
-async fn faults_of_the_identity_provider_are_its_own() {
+async fn a_fault_of_the_identity_provider_changes_no_other_server() {
     let testbed = enterprise().await;
     testbed.set_fault(Fault::IssuedTokenType(ID_TOKEN.to_owned()));
     let response = exchange_with(&testbed, "none", "").await;
@@ -187,11 +187,11 @@ async fn faults_of_the_identity_provider_are_its_own() {
     let response = exchange_with(&testbed, "none", "").await;
     response.assert_refused(400, "access_denied");
     testbed.clear_faults();
-    testbed.set_fault(Fault::Spoil(Endpoint::IdentityProvider, Corruption::Html));
+    testbed.set_fault(Fault::Corrupt(Endpoint::IdentityProvider, Corruption::Html));
     let response = exchange_with(&testbed, "none", "").await;
     assert_eq!(response.header("content-type"), "text/html; charset=utf-8");
     testbed.clear_faults();
-    testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Html));
+    testbed.set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Html));
     let response = exchange_with(&testbed, "none", "").await;
     assert_eq!(response.text("issued_token_type"), ID_JAG);
 }

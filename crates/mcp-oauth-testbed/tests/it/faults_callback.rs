@@ -38,7 +38,7 @@ async fn state_can_be_wrong_or_absent() {
 }
 
 #[tokio::test]
-async fn code_can_come_twice_or_with_an_error() {
+async fn the_code_can_be_repeated_or_sent_with_an_error() {
     let (_, callback) = callback_with(Fault::CallbackTwoCodes).await;
     assert_eq!(
         callback

@@ -10,14 +10,14 @@ use crate::browser::*;
 const AS_PATH: &str = "/.well-known/oauth-authorization-server";
 const PRM_PATH: &str = "/.well-known/oauth-protected-resource";
 
-async fn metadata_with(fault: Fault) -> (Testbed, Answer) {
+async fn metadata_with(fault: Fault) -> (Testbed, Response) {
     let testbed = start(Testbed::builder().fault(fault)).await;
     let response = get(&endpoint(&testbed, AS_PATH)).await;
     (testbed, response)
 }
 
-async fn spoiled(how: Corruption) -> (Testbed, Answer) {
-    metadata_with(Fault::Spoil(Endpoint::ServerMetadata, how)).await
+async fn corrupted(how: Corruption) -> (Testbed, Response) {
+    metadata_with(Fault::Corrupt(Endpoint::ServerMetadata, how)).await
 }
 
 fn prm_url(testbed: &Testbed, path: &str) -> String {
@@ -25,7 +25,7 @@ fn prm_url(testbed: &Testbed, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_issuer_can_be_wrong_missing_or_slashed() {
+async fn the_issuer_can_be_wrong_missing_or_end_with_a_slash() {
     let (_, response) =
         metadata_with(Fault::WrongIssuer("https://honest.example".to_owned())).await;
     assert_eq!(response.text("issuer"), "https://honest.example");
@@ -77,17 +77,17 @@ async fn any_field_of_either_document_can_be_set_or_left_out() {
 }
 
 #[tokio::test]
-async fn a_document_can_be_no_document() {
-    let (_, response) = spoiled(Corruption::Html).await;
+async fn a_document_can_be_html_null_empty_truncated_or_too_large() {
+    let (_, response) = corrupted(Corruption::Html).await;
     assert_eq!(
         (response.status, response.header("content-type")),
         (200, "text/html; charset=utf-8")
     );
-    let (_, response) = spoiled(Corruption::Null).await;
+    let (_, response) = corrupted(Corruption::Null).await;
     assert_eq!(response.body, "null");
-    let (_, response) = spoiled(Corruption::Empty).await;
+    let (_, response) = corrupted(Corruption::Empty).await;
     assert_eq!((response.status, response.body.as_str()), (200, ""));
-    let (_, response) = spoiled(Corruption::Truncated).await;
+    let (_, response) = corrupted(Corruption::Truncated).await;
     assert!(
         response.body.starts_with('{') && serde_json::from_str::<Value>(&response.body).is_err()
     );
@@ -95,17 +95,18 @@ async fn a_document_can_be_no_document() {
         content_type: "application/json".to_owned(),
         body: b"[]".to_vec(),
     };
-    let (_, response) = spoiled(raw).await;
+    let (_, response) = corrupted(raw).await;
     assert_eq!(response.body, "[]");
-    let (_, response) = spoiled(Corruption::TooLarge).await;
+    let (_, response) = corrupted(Corruption::TooLarge).await;
     assert!(response.body.len() > 2 * 1024 * 1024);
     assert!(response.json()["token_endpoint"].is_string());
 }
 
 #[tokio::test]
-async fn a_key_can_come_twice() {
+async fn a_key_can_be_duplicated() {
     let evil = json!("https://evil.example/token");
-    let (_, response) = spoiled(Corruption::DuplicateKey("token_endpoint".to_owned(), evil)).await;
+    let (_, response) =
+        corrupted(Corruption::DuplicateKey("token_endpoint".to_owned(), evil)).await;
     assert_eq!(response.body.matches("\"token_endpoint\":").count(), 2);
     assert_eq!(
         response.text("token_endpoint"),
@@ -115,41 +116,41 @@ async fn a_key_can_come_twice() {
 
 #[tokio::test]
 async fn a_document_can_redirect_elsewhere_in_a_loop_or_once() {
-    let (_, response) = spoiled(Corruption::RedirectTo("http://127.0.0.2:9/x".to_owned())).await;
+    let (_, response) = corrupted(Corruption::RedirectTo("http://127.0.0.2:9/x".to_owned())).await;
     assert_eq!(
         (response.status, response.header("location")),
         (307, "http://127.0.0.2:9/x")
     );
-    let (_, response) = spoiled(Corruption::RedirectLoop).await;
+    let (_, response) = corrupted(Corruption::RedirectLoop).await;
     assert_eq!(
         (response.status, response.header("location")),
         (307, AS_PATH)
     );
-    let (testbed, response) = spoiled(Corruption::RedirectOnce).await;
+    let (testbed, response) = corrupted(Corruption::RedirectOnce).await;
     assert_eq!(response.status, 307);
     let again = get(&endpoint(&testbed, response.header("location"))).await;
     assert_eq!(again.text("issuer"), testbed.issuer());
 }
 
 #[tokio::test]
-async fn a_document_can_trickle_and_still_be_whole() {
-    let (testbed, response) = spoiled(Corruption::Trickle(Duration::from_micros(1))).await;
+async fn a_document_sent_byte_by_byte_is_complete() {
+    let (testbed, response) = corrupted(Corruption::Trickle(Duration::from_micros(1))).await;
     assert_eq!(response.text("issuer"), testbed.issuer());
     assert_eq!(response.header("content-length"), "");
 }
 
 #[tokio::test]
-async fn a_document_can_stay_away_until_the_server_is_killed() {
-    let fault = Fault::Spoil(Endpoint::ServerMetadata, Corruption::NeverAnswers);
+async fn a_response_can_be_withheld_until_the_server_stops() {
+    let fault = Fault::Corrupt(Endpoint::ServerMetadata, Corruption::NeverResponds);
     let testbed = start(Testbed::builder().fault(fault)).await;
     let url = endpoint(&testbed, AS_PATH);
     let waiting = tokio::spawn(async move { try_get(&url).await });
     testbed
-        .arrived(Peer::AuthorizationServer, "GET", AS_PATH, 1)
+        .wait_for_requests(Peer::AuthorizationServer, "GET", AS_PATH, 1)
         .await;
     assert!(!waiting.is_finished());
     assert_eq!(testbed.requests()[0].status, 0);
-    testbed.kill_authorization_server().await;
+    testbed.stop_authorization_server().await;
     assert!(waiting.await.unwrap().is_err());
 }
 
@@ -206,7 +207,7 @@ async fn each_form_can_be_the_only_one() {
 }
 
 #[tokio::test]
-async fn resource_metadata_are_where_the_builder_puts_them() {
+async fn resource_metadata_is_served_at_the_configured_path() {
     let path = format!("{PRM_PATH}/mcp");
     for (form, at, named) in [
         (PrmForm::Header, Some(path.as_str()), true),
@@ -238,7 +239,7 @@ async fn the_resource_and_more_issuers_can_be_chosen() {
     let testbed = start(
         Testbed::builder()
             .resource("https://notes.example")
-            .other_authorization_server("https://other.example")
+            .additional_authorization_server("https://other.example")
             .scopes_supported(Some(vec!["a", "b"])),
     )
     .await;
@@ -252,7 +253,7 @@ async fn the_resource_and_more_issuers_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn offline_access_is_listed_by_a_switch_alone() {
+async fn offline_access_is_listed_only_if_it_is_enabled() {
     for on in [false, true] {
         let testbed = start(Testbed::builder().offline_access(on)).await;
         let scopes = get(&endpoint(&testbed, AS_PATH)).await.json()["scopes_supported"].clone();
@@ -265,7 +266,7 @@ async fn offline_access_is_listed_by_a_switch_alone() {
 }
 
 #[tokio::test]
-async fn each_endpoint_is_spoiled_by_itself() {
+async fn each_endpoint_is_corrupted_separately() {
     let prm = format!("{PRM_PATH}/mcp");
     let all = [
         (Endpoint::ResourceMetadata, Peer::Mcp, prm.as_str()),
@@ -287,25 +288,25 @@ async fn each_endpoint_is_spoiled_by_itself() {
     let testbed = Testbed::start().await.unwrap();
     let raw = || Corruption::Raw {
         content_type: "text/plain".to_owned(),
-        body: b"spoiled".to_vec(),
+        body: b"corrupted".to_vec(),
     };
-    for (spoiled, _, _) in all {
-        testbed.set_fault(Fault::Spoil(spoiled, raw()));
-        for (endpoint_here, party, path) in all {
-            let url = match party {
+    for (corrupted, _, _) in all {
+        testbed.set_fault(Fault::Corrupt(corrupted, raw()));
+        for (endpoint_here, peer, path) in all {
+            let url = match peer {
                 Peer::Mcp => prm_url(&testbed, path),
                 _ => endpoint(&testbed, path),
             };
-            let seen = get(&url).await.body == "spoiled";
-            assert_eq!(seen, spoiled == endpoint_here, "{spoiled:?} at {path}");
+            let seen = get(&url).await.body == "corrupted";
+            assert_eq!(seen, corrupted == endpoint_here, "{corrupted:?} at {path}");
         }
         testbed.clear_faults();
     }
 }
 
 #[tokio::test]
-async fn a_look_for_the_authorization_server_at_the_mcp_server_finds_nothing() {
-    let fault = Fault::Spoil(Endpoint::ServerMetadata, Corruption::Html);
+async fn the_mcp_server_serves_no_authorization_server_metadata() {
+    let fault = Fault::Corrupt(Endpoint::ServerMetadata, Corruption::Html);
     let testbed = start(Testbed::builder().fault(fault)).await;
     assert_eq!(get(&prm_url(&testbed, AS_PATH)).await.status, 404);
     assert_eq!(testbed.count(Peer::Mcp, "GET", AS_PATH), 1);

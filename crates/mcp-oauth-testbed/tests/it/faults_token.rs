@@ -6,11 +6,11 @@ use serde_json::json;
 use crate::browser::*;
 
 fn token(how: Corruption) -> Fault {
-    Fault::Spoil(Endpoint::Token, how)
+    Fault::Corrupt(Endpoint::Token, how)
 }
 
 #[tokio::test]
-async fn fields_of_the_token_answer_can_be_set_or_left_out() {
+async fn fields_of_the_token_response_can_be_set_or_left_out() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     testbed.set_fault(Fault::TokenField("expires_in".to_owned(), json!("3600")));
@@ -23,7 +23,7 @@ async fn fields_of_the_token_answer_can_be_set_or_left_out() {
 }
 
 #[tokio::test]
-async fn a_token_answer_can_be_a_form_or_a_page() {
+async fn a_token_response_can_be_form_encoded_or_html() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     testbed.set_fault(token(Corruption::FormEncoded));
@@ -47,7 +47,7 @@ async fn a_token_answer_can_be_a_form_or_a_page() {
 }
 
 #[tokio::test]
-async fn an_error_can_come_with_status_200_and_spends_nothing() {
+async fn an_error_with_status_200_does_not_use_up_the_refresh_token() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     testbed.set_fault(Fault::TokenErrorWith200("bad_refresh_token".to_owned()));
@@ -58,7 +58,7 @@ async fn an_error_can_come_with_status_200_and_spends_nothing() {
 }
 
 #[tokio::test]
-async fn a_path_can_fail_twice_and_then_work_without_having_spent_the_token() {
+async fn a_status_fault_ends_after_its_count_and_does_not_use_up_the_token() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     testbed.set_fault(Fault::Status {
@@ -87,7 +87,7 @@ async fn a_path_can_fail_twice_and_then_work_without_having_spent_the_token() {
 }
 
 #[tokio::test]
-async fn a_cut_token_answer_has_spent_the_refresh_token() {
+async fn a_truncated_token_response_has_used_up_the_refresh_token() {
     for count in [0, 1, 20] {
         let testbed = Testbed::start().await.unwrap();
         let login = login(&testbed, "notes:read").await;
@@ -109,13 +109,13 @@ async fn a_cut_token_answer_has_spent_the_refresh_token() {
 }
 
 #[tokio::test]
-async fn a_held_answer_leaves_on_release() {
+async fn a_held_response_is_sent_on_release() {
     let testbed = start(Testbed::builder().fault(token(Corruption::Held))).await;
     let client = register(&testbed).await;
     let code = code(&testbed, &client, "notes:read").await;
     let (response, ()) = tokio::join!(exchange(&testbed, &client, &code), async {
         testbed
-            .arrived(Peer::AuthorizationServer, "POST", "/token", 1)
+            .wait_for_requests(Peer::AuthorizationServer, "POST", "/token", 1)
             .await;
         assert_eq!(testbed.requests().last().unwrap().status, 0);
         testbed.release();
@@ -126,11 +126,11 @@ async fn a_held_answer_leaves_on_release() {
 }
 
 #[tokio::test]
-async fn a_spent_refresh_token_can_have_grace_once() {
+async fn a_spent_refresh_token_can_be_accepted_once_more() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     let first = login.renew(&testbed).await;
-    testbed.set_fault(Fault::GraceForSpentRefreshTokens);
+    testbed.set_fault(Fault::AcceptsSpentRefreshTokenOnce);
     assert_eq!(login.renew(&testbed).await.status, 200);
     assert_eq!(login.renew(&testbed).await.text("error"), "invalid_grant");
     assert!(testbed.families()[0].alive);
@@ -143,8 +143,8 @@ async fn a_spent_refresh_token_can_have_grace_once() {
 }
 
 #[tokio::test]
-async fn a_server_can_rotate_without_telling_the_new_token() {
-    let testbed = start(Testbed::builder().fault(Fault::RotatesInSilence)).await;
+async fn a_server_can_rotate_and_omit_the_new_token() {
+    let testbed = start(Testbed::builder().fault(Fault::OmitsRotatedRefreshToken)).await;
     let login = login(&testbed, "notes:read").await;
     let response = login.renew(&testbed).await;
     assert_eq!(response.json().get("refresh_token"), None);
@@ -171,19 +171,22 @@ async fn revocation_can_be_unavailable_or_hang() {
     assert_eq!(post_form(&url, &pairs).await.status, 503);
     assert!(testbed.families()[0].alive);
     testbed.clear_faults();
-    testbed.set_fault(Fault::Spoil(Endpoint::Revocation, Corruption::NeverAnswers));
+    testbed.set_fault(Fault::Corrupt(
+        Endpoint::Revocation,
+        Corruption::NeverResponds,
+    ));
     tokio::select! {
         response = post_form(&url, &pairs) => panic!("answered {}", response.status),
-        () = testbed.arrived(Peer::AuthorizationServer, "POST", "/revoke", 2) => {}
+        () = testbed.wait_for_requests(Peer::AuthorizationServer, "POST", "/revoke", 2) => {}
     }
 }
 
 #[tokio::test]
-async fn a_killed_authorization_server_refuses_connections_and_the_mcp_server_lives() {
+async fn a_stopped_authorization_server_refuses_connections_and_the_mcp_server_responds() {
     let testbed = Testbed::start().await.unwrap();
     let url = endpoint(&testbed, "/.well-known/oauth-authorization-server");
     assert!(try_get(&url).await.is_ok());
-    testbed.kill_authorization_server().await;
+    testbed.stop_authorization_server().await;
     assert!(try_get(&url).await.unwrap_err().is_connect());
     assert_eq!(get(testbed.server_url().as_str()).await.status, 401);
     testbed.stop_mcp_server().await;

@@ -12,12 +12,16 @@ pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 
 const ISSUER: &str = "https://workload.example";
 
-async fn trusting() -> Testbed {
-    Testbed::builder().wif(ISSUER).start().await.unwrap()
+async fn with_workload_issuer() -> Testbed {
+    Testbed::builder()
+        .workload_issuer(ISSUER)
+        .start()
+        .await
+        .unwrap()
 }
 
-/// What the authorization server answers to a workload that has this for its JWT.
-async fn ask(testbed: &Testbed, claims: &Value) -> Answer {
+/// Sends a workload JWT with these claims to the authorization server.
+async fn request_token(testbed: &Testbed, claims: &Value) -> Response {
     let server = testbed.server_url();
     let assertion = testbed.workload_jwt(claims).unwrap();
     let pairs = [
@@ -29,10 +33,10 @@ async fn ask(testbed: &Testbed, claims: &Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_workload_needs_nothing_but_the_word_of_its_issuer() {
-    let testbed = trusting().await;
+async fn a_workload_needs_only_an_assertion_of_its_issuer() {
+    let testbed = with_workload_issuer().await;
     for audience in [testbed.issuer(), endpoint(&testbed, "/token")] {
-        let response = ask(&testbed, &json!({ "aud": audience, "sub": "agent" })).await;
+        let response = request_token(&testbed, &json!({ "aud": audience, "sub": "agent" })).await;
         assert_eq!(response.status, 200, "{}", response.body);
         assert!(is_good(&testbed, &response.text("access_token")).await);
         assert_eq!(response.json().get("refresh_token"), None);
@@ -50,7 +54,9 @@ async fn a_workload_needs_nothing_but_the_word_of_its_issuer() {
 
 #[tokio::test]
 async fn a_workload_that_names_a_client_must_be_that_client() {
-    let builder = Testbed::builder().wif(ISSUER).client("app", Some("s3cret"));
+    let builder = Testbed::builder()
+        .workload_issuer(ISSUER)
+        .client("app", Some("s3cret"));
     let testbed = builder.start().await.unwrap();
     let server = testbed.server_url();
     let assertion = testbed.workload_jwt(&json!({})).unwrap();
@@ -68,7 +74,7 @@ async fn a_workload_that_names_a_client_must_be_that_client() {
 
 #[tokio::test]
 async fn a_workload_jwt_with_a_wrong_or_missing_claim_is_refused() {
-    let testbed = trusting().await;
+    let testbed = with_workload_issuer().await;
     for wrong in [
         json!({ "aud": "https://other.example" }),
         json!({ "iss": "https://other.example" }),
@@ -80,14 +86,14 @@ async fn a_workload_jwt_with_a_wrong_or_missing_claim_is_refused() {
         json!({ "nbf": now() + 600 }),
     ] {
         assert_eq!(
-            ask(&testbed, &wrong).await.text("error"),
+            request_token(&testbed, &wrong).await.text("error"),
             "invalid_grant",
             "{wrong}"
         );
     }
-    let stranger = trusting().await;
+    let other = with_workload_issuer().await;
     let claims = json!({ "aud": testbed.issuer() });
-    let assertion = stranger.workload_jwt(&claims).unwrap();
+    let assertion = other.workload_jwt(&claims).unwrap();
     let pairs = [
         ("grant_type", JWT_BEARER),
         ("assertion", assertion.as_str()),
@@ -97,30 +103,33 @@ async fn a_workload_jwt_with_a_wrong_or_missing_claim_is_refused() {
 }
 
 #[tokio::test]
-async fn a_workload_jwt_may_come_again_until_it_expires() {
-    let testbed = trusting().await;
+async fn a_workload_jwt_may_be_reused_until_it_expires() {
+    let testbed = with_workload_issuer().await;
     let claims = json!({ "jti": "the same", "exp": now() + 60 });
-    assert_eq!(ask(&testbed, &claims).await.status, 200);
-    assert_eq!(ask(&testbed, &claims).await.status, 200);
+    assert_eq!(request_token(&testbed, &claims).await.status, 200);
+    assert_eq!(request_token(&testbed, &claims).await.status, 200);
     testbed.advance(Duration::from_secs(61));
-    assert_eq!(ask(&testbed, &claims).await.text("error"), "invalid_grant");
+    assert_eq!(
+        request_token(&testbed, &claims).await.text("error"),
+        "invalid_grant"
+    );
 }
 
 #[tokio::test]
-async fn an_assertion_can_be_refused_on_command() {
-    let testbed = trusting().await;
+async fn an_assertion_can_be_refused_by_a_fault() {
+    let testbed = with_workload_issuer().await;
     testbed.set_fault(Fault::AssertionRefused("access_denied".to_owned()));
-    let response = ask(&testbed, &json!({})).await;
+    let response = request_token(&testbed, &json!({})).await;
     response.assert_refused(400, "access_denied");
 }
 
 #[tokio::test]
-async fn without_a_workload_issuer_nobody_vouches() {
+async fn without_a_workload_issuer_no_assertion_is_accepted() {
     let testbed = Testbed::start().await.unwrap();
     assert_eq!(testbed.workload_jwt(&json!({})), Err(KeyError::Absent));
     assert_eq!(testbed.id_token(&json!({})), Err(KeyError::Absent));
     assert_eq!(testbed.identity_provider(), None);
-    let other = trusting().await;
+    let other = with_workload_issuer().await;
     let assertion = other
         .workload_jwt(&json!({ "aud": testbed.issuer() }))
         .unwrap();

@@ -1,4 +1,4 @@
-//! The server of 2025-03-26, and the server without OAuth.
+//! The server of 2025-03-26, and the unprotected server.
 
 use mcp_oauth_testbed::{Legacy, Peer, Testbed};
 use serde_json::json;
@@ -44,7 +44,7 @@ async fn a_legacy_server_has_its_authorization_server_on_its_own_origin() {
 }
 
 #[tokio::test]
-async fn a_legacy_server_may_have_nothing_but_endpoints_and_need_no_resource() {
+async fn a_legacy_server_may_have_only_endpoints_and_need_no_resource() {
     let testbed = start(Testbed::builder().legacy(Legacy::Endpoints)).await;
     assert_eq!(get(&endpoint(&testbed, AS_PATH)).await.status, 404);
     assert_eq!(
@@ -70,8 +70,8 @@ async fn a_legacy_server_may_have_nothing_but_endpoints_and_need_no_resource() {
 }
 
 #[tokio::test]
-async fn an_open_server_asks_for_nothing_and_publishes_nothing() {
-    let testbed = start(Testbed::builder().open(true)).await;
+async fn an_unprotected_server_sends_no_challenge_and_publishes_no_metadata() {
+    let testbed = start(Testbed::builder().unprotected(true)).await;
     let session = initialize(&testbed, "", "2025-11-25").await;
     let response = session_call(
         &testbed,

@@ -1,9 +1,6 @@
-//! Drives both servers over HTTP, by hand: no client library takes part.
+//! Tests both servers over HTTP, without a client library.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says where it stopped"
-)]
+#![allow(clippy::unwrap_used, reason = "a panic shows where a test failed")]
 
 mod authorization;
 mod browser;

@@ -1,6 +1,6 @@
-//! The MCP server: both wires and the tools.
+//! The MCP server: the protocol revisions and the tools.
 
-use mcp_oauth_testbed::{Answers, Testbed, Wire};
+use mcp_oauth_testbed::{ProtocolEra, ResponseForm, Testbed};
 use serde_json::{Value, json};
 
 use crate::browser::*;
@@ -46,7 +46,7 @@ pub(crate) async fn session_call(
     session: &str,
     method: &str,
     params: &Value,
-) -> Answer {
+) -> Response {
     let bearer = format!("Bearer {token}");
     let headers = [
         ("authorization", bearer.as_str()),
@@ -70,7 +70,7 @@ fn with_meta(mut params: Value, version: &str) -> Value {
     params
 }
 
-async fn stateless(testbed: &Testbed, headers: &[(&str, &str)], body: &Value) -> Answer {
+async fn stateless(testbed: &Testbed, headers: &[(&str, &str)], body: &Value) -> Response {
     let login = login(testbed, "notes:read").await;
     let bearer = format!("Bearer {}", login.access);
     let mut all = vec![("authorization", bearer.as_str())];
@@ -79,7 +79,7 @@ async fn stateless(testbed: &Testbed, headers: &[(&str, &str)], body: &Value) ->
 }
 
 #[tokio::test]
-async fn a_session_lives_from_initialize_to_delete() {
+async fn a_session_lasts_from_initialize_to_delete() {
     let testbed = Testbed::start().await.unwrap();
     let token = login(&testbed, "notes:read").await.access;
     for version in ["2025-03-26", "2025-06-18", "2025-11-25"] {
@@ -117,7 +117,7 @@ async fn a_session_lives_from_initialize_to_delete() {
 }
 
 #[tokio::test]
-async fn the_tools_do_what_they_say() {
+async fn the_tools_return_their_documented_results() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     let session = initialize(&testbed, &login.access, "2025-11-25").await;
@@ -126,10 +126,10 @@ async fn the_tools_do_what_they_say() {
         let response = session_call(&testbed, &login.access, &session, "tools/call", &params).await;
         response.json()
     };
-    let who = call("whoami", json!({})).await;
+    let whoami = call("whoami", json!({})).await;
     let expected = json!({ "client_id": login.client, "scopes": ["notes:read"] });
-    assert_eq!(who["result"]["structuredContent"], expected);
-    assert_eq!(who["result"]["content"][0]["text"], expected.to_string());
+    assert_eq!(whoami["result"]["structuredContent"], expected);
+    assert_eq!(whoami["result"]["content"][0]["text"], expected.to_string());
     let sum = call("add", json!({ "a": 2, "b": 3 })).await;
     assert_eq!(sum["result"]["structuredContent"]["sum"], 5);
     call("write_note", json!({ "text": "water the plants" })).await;
@@ -146,8 +146,8 @@ async fn the_tools_do_what_they_say() {
 }
 
 #[tokio::test]
-async fn messages_without_a_good_session_or_version_are_refused() {
-    let testbed = start(Testbed::builder().wire(Wire::Stateful)).await;
+async fn messages_without_a_valid_session_or_version_are_refused() {
+    let testbed = start(Testbed::builder().protocol_era(ProtocolEra::Stateful)).await;
     let token = login(&testbed, "notes:read").await.access;
     let bearer = format!("Bearer {token}");
     let url = testbed.server_url();
@@ -175,7 +175,7 @@ async fn messages_without_a_good_session_or_version_are_refused() {
 }
 
 #[tokio::test]
-async fn an_event_stream_carries_the_answer_after_another_event() {
+async fn an_event_stream_carries_the_response_after_another_event() {
     let testbed = Testbed::start().await.unwrap();
     let token = login(&testbed, "notes:read").await.access;
     let session = initialize(&testbed, &token, "2025-11-25").await;
@@ -198,7 +198,7 @@ async fn an_event_stream_carries_the_answer_after_another_event() {
     assert_eq!(messages.len(), 2);
 }
 
-/// The messages of an event stream, read by the rules of the format.
+/// Returns the messages of an event stream.
 fn events(stream: &str) -> Vec<Value> {
     stream
         .split("\n\n")
@@ -215,12 +215,12 @@ fn events(stream: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_form_of_the_answers_can_be_fixed() {
-    for (answers, content_type) in [
-        (Answers::Json, "application/json"),
-        (Answers::Sse, "text/event-stream"),
+async fn the_form_of_the_responses_can_be_fixed() {
+    for (form, content_type) in [
+        (ResponseForm::Json, "application/json"),
+        (ResponseForm::Sse, "text/event-stream"),
     ] {
-        let testbed = start(Testbed::builder().answers(answers)).await;
+        let testbed = start(Testbed::builder().response_form(form)).await;
         let body = message("tools/list", &with_meta(json!({}), "2026-07-28"));
         let headers = [VERSION, ("mcp-method", "tools/list"), BOTH];
         let response = stateless(&testbed, &headers, &body).await;
@@ -235,7 +235,7 @@ async fn the_form_of_the_answers_can_be_fixed() {
 }
 
 #[tokio::test]
-async fn stateless_requests_stand_for_themselves() {
+async fn stateless_requests_need_no_session() {
     let testbed = Testbed::start().await.unwrap();
     let body = message("server/discover", &with_meta(json!({}), "2026-07-28"));
     let headers = [VERSION, ("mcp-method", "server/discover"), JSON_ONLY];
@@ -269,7 +269,7 @@ async fn stateless_requests_stand_for_themselves() {
 }
 
 #[tokio::test]
-async fn stateless_headers_must_agree_with_the_body() {
+async fn stateless_headers_must_match_the_body() {
     let testbed = Testbed::start().await.unwrap();
     let good = message(
         "tools/call",
@@ -310,8 +310,8 @@ async fn stateless_headers_must_agree_with_the_body() {
 }
 
 #[tokio::test]
-async fn a_stateless_server_knows_no_initialize() {
-    let testbed = start(Testbed::builder().wire(Wire::Stateless)).await;
+async fn a_stateless_server_refuses_initialize() {
+    let testbed = start(Testbed::builder().protocol_era(ProtocolEra::Stateless)).await;
     let body = message("initialize", &json!({ "protocolVersion": "2025-11-25" }));
     let response = stateless(&testbed, &[], &body).await;
     assert_eq!(

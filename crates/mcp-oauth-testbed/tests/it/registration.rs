@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::browser::*;
 
-async fn asked(testbed: &Testbed, metadata: Value) -> Answer {
+async fn register_with(testbed: &Testbed, metadata: Value) -> Response {
     post_json(&endpoint(testbed, "/register"), &[], &metadata).await
 }
 
@@ -16,7 +16,7 @@ async fn registration_echoes_the_metadata() {
         "client_name": "x", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none",
         "software_id": "s", "application_type": "native"
     });
-    let response = asked(&testbed, metadata.clone()).await;
+    let response = register_with(&testbed, metadata.clone()).await;
     assert_eq!(response.status, 201);
     for (name, value) in metadata.as_object().unwrap() {
         assert_eq!(&response.json()[name], value, "{name}");
@@ -34,7 +34,7 @@ async fn redirect_uris_must_be_loopback_https_or_private() {
         json!(["javascript:x"]),
         json!("x"),
     ] {
-        let response = asked(&testbed, json!({ "redirect_uris": bad })).await;
+        let response = register_with(&testbed, json!({ "redirect_uris": bad })).await;
         response.assert_refused(400, "invalid_redirect_uri");
     }
     for good in [
@@ -43,7 +43,7 @@ async fn redirect_uris_must_be_loopback_https_or_private() {
         "http://[::1]/cb",
     ] {
         assert_eq!(
-            asked(&testbed, json!({ "redirect_uris": [good] }))
+            register_with(&testbed, json!({ "redirect_uris": [good] }))
                 .await
                 .status,
             201
@@ -51,13 +51,13 @@ async fn redirect_uris_must_be_loopback_https_or_private() {
     }
     let grants = json!({ "redirect_uris": [CALLBACK], "grant_types": ["password"] });
     assert_eq!(
-        asked(&testbed, grants).await.text("error"),
+        register_with(&testbed, grants).await.text("error"),
         "invalid_client_metadata"
     );
 }
 
 #[tokio::test]
-async fn the_application_type_may_rule_the_redirect_uris() {
+async fn the_application_type_can_limit_the_redirect_uris() {
     let testbed = start(Testbed::builder().strict_application_type(true)).await;
     let metadata =
         |kind: Value, uri: &str| json!({ "redirect_uris": [uri], "application_type": kind });
@@ -68,15 +68,17 @@ async fn the_application_type_may_rule_the_redirect_uris() {
         (json!("web"), "https://app.example/cb", 201),
     ] {
         assert_eq!(
-            asked(&testbed, metadata(kind.clone(), uri)).await.status,
+            register_with(&testbed, metadata(kind.clone(), uri))
+                .await
+                .status,
             status,
             "{kind} {uri}"
         );
     }
 }
 
-/// A whole exchange in which the client authenticates by `Basic` with these bytes.
-async fn basic_exchange(testbed: &Testbed, client: &str, joined: &str) -> Answer {
+/// Logs in and exchanges the code with HTTP Basic; `joined` is the text before Base64.
+async fn basic_exchange(testbed: &Testbed, client: &str, joined: &str) -> Response {
     let code = code(testbed, client, "notes:read").await;
     let server = testbed.server_url();
     let mut pairs = exchange_form(client, &code, server.as_str()).to_vec();
@@ -98,12 +100,12 @@ async fn basic_credentials_are_form_decoded() {
 }
 
 #[tokio::test]
-async fn a_registered_secret_is_asked_for_by_the_method_that_was_registered() {
+async fn a_registered_secret_must_be_sent_by_the_registered_method() {
     let testbed = Testbed::start().await.unwrap();
     let metadata = json!({
         "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_post"
     });
-    let response = asked(&testbed, metadata).await;
+    let response = register_with(&testbed, metadata).await;
     let (client, secret) = (response.text("client_id"), response.text("client_secret"));
     assert_eq!(response.json()["client_secret_expires_at"], 0);
     let server = testbed.server_url();
@@ -131,10 +133,10 @@ async fn two_authentication_methods_at_once_are_refused() {
 }
 
 #[tokio::test]
-async fn a_server_may_give_a_secret_to_everybody() {
+async fn a_server_can_issue_a_secret_to_every_client() {
     let testbed = start(Testbed::builder().confidential_registrations(true)).await;
     let metadata = json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
-    let response = asked(&testbed, metadata).await;
+    let response = register_with(&testbed, metadata).await;
     assert_eq!(
         response.text("token_endpoint_auth_method"),
         "client_secret_basic"
@@ -148,7 +150,7 @@ async fn a_server_may_give_a_secret_to_everybody() {
     )
     .await;
     let metadata = json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
-    let response = asked(&only_none, metadata).await;
+    let response = register_with(&only_none, metadata).await;
     assert_eq!(response.text("token_endpoint_auth_method"), "none");
     assert!(response.text("client_secret").starts_with("secret_"));
     let client = response.text("client_id");
@@ -157,7 +159,7 @@ async fn a_server_may_give_a_secret_to_everybody() {
 }
 
 #[tokio::test]
-async fn a_document_url_is_a_client_id_where_it_is_supported() {
+async fn a_document_url_is_a_client_id_if_it_is_supported() {
     let id = "https://app.example/client.json";
     let testbed = start(Testbed::builder().client_id_metadata_documents(true)).await;
     let metadata = server_metadata(&testbed).await;
@@ -170,12 +172,12 @@ async fn a_document_url_is_a_client_id_where_it_is_supported() {
 }
 
 #[tokio::test]
-async fn registration_can_be_switched_off() {
+async fn registration_can_be_disabled() {
     let testbed = start(Testbed::builder().dynamic_registration(false)).await;
     let metadata = server_metadata(&testbed).await;
     assert_eq!(metadata.get("registration_endpoint"), None);
     assert_eq!(
-        asked(&testbed, json!({ "redirect_uris": [CALLBACK] }))
+        register_with(&testbed, json!({ "redirect_uris": [CALLBACK] }))
             .await
             .status,
         404
@@ -183,7 +185,7 @@ async fn registration_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn faults_change_the_registration_answer() {
+async fn faults_change_the_registration_response() {
     let testbed = start(
         Testbed::builder()
             .fault(Fault::RegistrationField(
@@ -193,7 +195,7 @@ async fn faults_change_the_registration_answer() {
             .fault(Fault::RegistrationWithout("client_id".to_owned())),
     )
     .await;
-    let response = asked(&testbed, json!({ "redirect_uris": [CALLBACK] })).await;
+    let response = register_with(&testbed, json!({ "redirect_uris": [CALLBACK] })).await;
     assert_eq!(response.json().get("client_id"), None);
     assert_eq!(response.json()["client_secret_expires_at"], Value::Null);
 }

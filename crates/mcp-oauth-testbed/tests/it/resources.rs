@@ -8,11 +8,11 @@ use crate::browser::*;
 const OTHER: &str = "https://other.example/mcp";
 
 async fn two_resources() -> Testbed {
-    let builder = Testbed::builder().also_issues_for(OTHER);
+    let builder = Testbed::builder().additional_resource(OTHER);
     builder.start().await.unwrap()
 }
 
-/// A code for these resources.
+/// Returns a code for these resources.
 async fn code_for(testbed: &Testbed, client: &str, resources: &[&str]) -> String {
     let mut parameters = good_request(testbed, client);
     parameters.retain(|(name, _)| name != "resource");
@@ -23,7 +23,7 @@ async fn code_for(testbed: &Testbed, client: &str, resources: &[&str]) -> String
     parameter(&callback, "code").unwrap_or_else(|| panic!("{callback}"))
 }
 
-async fn refresh_for(testbed: &Testbed, client: &str, token: &str, resource: &str) -> Answer {
+async fn refresh_for(testbed: &Testbed, client: &str, token: &str, resource: &str) -> Response {
     let pairs = [
         ("grant_type", "refresh_token"),
         ("client_id", client),
@@ -34,7 +34,7 @@ async fn refresh_for(testbed: &Testbed, client: &str, token: &str, resource: &st
 }
 
 #[tokio::test]
-async fn a_refresh_may_name_another_resource_that_was_granted() {
+async fn a_refresh_may_request_another_granted_resource() {
     let testbed = two_resources().await;
     let server = testbed.server_url();
     let client = register(&testbed).await;
@@ -57,7 +57,7 @@ async fn a_refresh_may_name_another_resource_that_was_granted() {
 }
 
 #[tokio::test]
-async fn a_resource_that_was_not_granted_is_no_target() {
+async fn a_resource_that_was_not_granted_is_refused() {
     let testbed = two_resources().await;
     let login = login(&testbed, "notes:read").await;
     let response = refresh_for(&testbed, &login.client, &login.refresh, OTHER).await;
@@ -68,7 +68,7 @@ async fn a_resource_that_was_not_granted_is_no_target() {
 }
 
 #[tokio::test]
-async fn two_resources_at_once_are_refused_where_there_is_one() {
+async fn two_resources_are_refused_if_the_server_has_one() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     let mut parameters = good_request(&testbed, &client);

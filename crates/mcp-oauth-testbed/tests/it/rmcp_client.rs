@@ -1,9 +1,9 @@
-//! Somebody else's client is the judge: rmcp logs in, refreshes and calls tools, in both wires.
+//! Tests with another client: rmcp logs in, refreshes and calls tools, with and without sessions.
 
 use std::time::Duration;
 
 use mcp_oauth_testbed::test_user::{Decision, decide};
-use mcp_oauth_testbed::{Answers, Testbed, Wire};
+use mcp_oauth_testbed::{ProtocolEra, ResponseForm, Testbed};
 use rmcp::model::{CallToolRequestParams, ProtocolVersion};
 use rmcp::service::{ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
@@ -39,7 +39,7 @@ async fn connected(
     ().serve_with_lifecycle(transport, lifecycle).await.unwrap()
 }
 
-async fn adds(service: &RunningService<RoleClient, ()>) {
+async fn call_add(service: &RunningService<RoleClient, ()>) {
     let tools = service.list_all_tools().await.unwrap();
     assert_eq!(tools.len(), 4);
     let arguments = json!({ "a": 20, "b": 22 }).as_object().cloned().unwrap();
@@ -56,37 +56,47 @@ fn discover() -> ClientLifecycleMode {
 
 #[tokio::test]
 async fn rmcp_logs_in_and_calls_a_tool_in_a_session() {
-    for answers in [Answers::Json, Answers::Sse] {
-        let testbed = start(Testbed::builder().wire(Wire::Stateful).answers(answers)).await;
+    for form in [ResponseForm::Json, ResponseForm::Sse] {
+        let testbed = start(
+            Testbed::builder()
+                .protocol_era(ProtocolEra::Stateful)
+                .response_form(form),
+        )
+        .await;
         let service = connected(&testbed, ClientLifecycleMode::Initialize).await;
-        adds(&service).await;
+        call_add(&service).await;
         service.cancel().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn rmcp_logs_in_and_calls_a_tool_without_a_session() {
-    for answers in [Answers::Json, Answers::Sse] {
-        let testbed = start(Testbed::builder().wire(Wire::Stateless).answers(answers)).await;
+    for form in [ResponseForm::Json, ResponseForm::Sse] {
+        let testbed = start(
+            Testbed::builder()
+                .protocol_era(ProtocolEra::Stateless)
+                .response_form(form),
+        )
+        .await;
         let service = connected(&testbed, discover()).await;
         assert_eq!(
             service.peer_info().unwrap().protocol_version,
             ProtocolVersion::V_2026_07_28
         );
-        adds(&service).await;
+        call_add(&service).await;
         service.cancel().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn rmcp_falls_back_to_a_session_when_the_server_knows_nothing_newer() {
-    let testbed = start(Testbed::builder().wire(Wire::Stateful)).await;
+async fn rmcp_falls_back_to_a_session_with_an_older_server() {
+    let testbed = start(Testbed::builder().protocol_era(ProtocolEra::Stateful)).await;
     let lifecycle = ClientLifecycleMode::Auto {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
         legacy_version: None,
     };
     let service = connected(&testbed, lifecycle).await;
-    adds(&service).await;
+    call_add(&service).await;
     service.cancel().await.unwrap();
 }
 
@@ -96,7 +106,7 @@ async fn rmcp_refreshes_when_its_token_is_revoked() {
     let testbed = start(Testbed::builder().access_token_lifetime(lifetime)).await;
     let service = connected(&testbed, discover()).await;
     testbed.revoke_access_tokens();
-    adds(&service).await;
+    call_add(&service).await;
     assert_eq!(testbed.token_requests("refresh_token"), 1);
     assert!(testbed.families()[0].alive);
     service.cancel().await.unwrap();

@@ -1,21 +1,21 @@
-//! Assertions made by hand, with the testbed's own keys.
+//! Assertions that are signed with the testbed's own keys.
 
 use mcp_oauth_testbed::{KeyPair, Testbed};
 use serde_json::{Map, Value, json};
 
 pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// What a claim of time counts from, as far as a test knows.
+/// Returns the current time for claims.
 #[allow(
     clippy::disallowed_methods,
-    reason = "the testbed's clock begins at the time of the machine"
+    reason = "the testbed's clock starts at the system time"
 )]
 pub(crate) fn now() -> u64 {
     let now = std::time::SystemTime::now();
     now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// A good client assertion with some claims replaced; `null` leaves one out.
+/// Returns a valid client assertion with some claims replaced; `null` leaves one out.
 pub(crate) fn assertion(testbed: &Testbed, pair: &KeyPair, client: &str, other: &Value) -> String {
     let claims = json!({
         "iss": client,
@@ -39,7 +39,7 @@ pub(crate) fn merged(mut claims: Value, other: &Value) -> Value {
     claims
 }
 
-/// A `jti` that no other one is.
+/// Returns a unique `jti`.
 pub(crate) fn unique() -> String {
     static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

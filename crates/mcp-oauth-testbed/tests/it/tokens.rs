@@ -7,7 +7,7 @@ use mcp_oauth_testbed::Testbed;
 use crate::browser::*;
 
 #[tokio::test]
-async fn a_code_is_exchanged_for_tokens_that_the_server_takes() {
+async fn a_code_is_exchanged_for_tokens_that_the_server_accepts() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     let code = code(&testbed, &client, "notes:read notes:write").await;
@@ -22,7 +22,7 @@ async fn a_code_is_exchanged_for_tokens_that_the_server_takes() {
 }
 
 #[tokio::test]
-async fn a_wrong_verifier_is_refused_and_burns_the_code() {
+async fn a_wrong_verifier_is_refused_and_invalidates_the_code() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     let code = code(&testbed, &client, "notes:read").await;
@@ -55,7 +55,7 @@ async fn a_missing_or_wrong_parameter_of_the_exchange_is_refused() {
         ("redirect_uri", "", "invalid_request"),
         ("code_verifier", "", "invalid_request"),
         ("code", "code_unknown", "invalid_grant"),
-        ("client_id", "nobody", "invalid_client"),
+        ("client_id", "unknown", "invalid_client"),
         ("grant_type", "password", "unsupported_grant_type"),
     ] {
         let code = code(&testbed, &client, "notes:read").await;
@@ -68,7 +68,7 @@ async fn a_missing_or_wrong_parameter_of_the_exchange_is_refused() {
 }
 
 #[tokio::test]
-async fn a_replayed_code_kills_the_tokens_that_came_from_it() {
+async fn a_replayed_code_revokes_its_tokens() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     let code = code(&testbed, &client, "notes:read").await;
@@ -84,7 +84,7 @@ async fn a_replayed_code_kills_the_tokens_that_came_from_it() {
 }
 
 #[tokio::test]
-async fn a_code_dies_after_a_minute() {
+async fn a_code_expires_after_a_minute() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     let early = code(&testbed, &client, "notes:read").await;
@@ -99,7 +99,7 @@ async fn a_code_dies_after_a_minute() {
 }
 
 #[tokio::test]
-async fn a_code_is_worth_nothing_to_another_client() {
+async fn a_code_is_refused_from_another_client() {
     let testbed = Testbed::start().await.unwrap();
     let client = register(&testbed).await;
     let thief = register(&testbed).await;
@@ -138,7 +138,7 @@ async fn refreshing_rotates_and_reuse_revokes_the_family() {
 }
 
 #[tokio::test]
-async fn of_two_refreshes_at_once_one_wins_and_the_family_dies() {
+async fn of_two_concurrent_refreshes_one_succeeds_and_the_family_is_revoked() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     let (one, two) = tokio::join!(login.renew(&testbed), login.renew(&testbed),);
@@ -163,12 +163,12 @@ async fn a_refresh_needs_the_resource() {
 }
 
 #[tokio::test]
-async fn a_refresh_may_narrow_the_scope_and_not_widen_it() {
+async fn a_refresh_may_narrow_the_scope_but_not_widen_it() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read notes:write").await;
     let server = testbed.server_url();
     let token = endpoint(&testbed, "/token");
-    let ask = async |refresh: &str, scope: &str| {
+    let refresh_with_scope = async |refresh: &str, scope: &str| {
         let pairs = [
             ("grant_type", "refresh_token"),
             ("client_id", login.client.as_str()),
@@ -179,17 +179,19 @@ async fn a_refresh_may_narrow_the_scope_and_not_widen_it() {
         post_form(&token, &pairs).await
     };
     assert_eq!(
-        ask(&login.refresh, "notes:read admin").await.text("error"),
+        refresh_with_scope(&login.refresh, "notes:read admin")
+            .await
+            .text("error"),
         "invalid_scope"
     );
-    let narrow = ask(&login.refresh, "notes:read").await;
+    let narrow = refresh_with_scope(&login.refresh, "notes:read").await;
     assert_eq!(narrow.text("scope"), "notes:read");
     let whole = refresh(&testbed, &login.client, &narrow.text("refresh_token")).await;
     assert_eq!(whole.text("scope"), "notes:read notes:write");
 }
 
 #[tokio::test]
-async fn without_rotation_the_old_refresh_token_stays_good_and_no_new_one_comes() {
+async fn without_rotation_the_refresh_token_stays_valid_and_no_new_one_is_issued() {
     let testbed = start(Testbed::builder().rotate_refresh_tokens(false)).await;
     let login = login(&testbed, "notes:read").await;
     for _ in 0..2 {
@@ -209,7 +211,7 @@ async fn a_server_may_issue_no_refresh_token() {
 }
 
 #[tokio::test]
-async fn a_refresh_may_end_the_old_access_token() {
+async fn a_refresh_can_revoke_the_old_access_token() {
     let testbed = start(Testbed::builder().refresh_ends_old_access_tokens(true)).await;
     let login = login(&testbed, "notes:read").await;
     let renewed = login.renew(&testbed).await;
@@ -218,7 +220,7 @@ async fn a_refresh_may_end_the_old_access_token() {
 }
 
 #[tokio::test]
-async fn an_access_token_expires_by_the_clock_of_the_testbed() {
+async fn an_access_token_expires_by_the_testbed_clock() {
     let lifetime = Duration::from_secs(5);
     let testbed = start(Testbed::builder().access_token_lifetime(lifetime)).await;
     let login = login(&testbed, "notes:read").await;
@@ -229,10 +231,10 @@ async fn an_access_token_expires_by_the_clock_of_the_testbed() {
 }
 
 #[tokio::test]
-async fn a_clock_that_stands_still_moves_only_when_it_is_told() {
+async fn a_manual_clock_moves_only_by_advance() {
     let testbed = start(
         Testbed::builder()
-            .clock_stands_still(true)
+            .manual_clock(true)
             .access_token_lifetime(Duration::from_nanos(1)),
     )
     .await;
@@ -243,7 +245,7 @@ async fn a_clock_that_stands_still_moves_only_when_it_is_told() {
 }
 
 #[tokio::test]
-async fn revoking_access_tokens_leaves_the_refresh_token() {
+async fn revoking_access_tokens_keeps_the_refresh_token() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
     testbed.revoke_access_tokens();
@@ -251,14 +253,14 @@ async fn revoking_access_tokens_leaves_the_refresh_token() {
     let renewed = login.renew(&testbed).await;
     assert!(is_good(&testbed, &renewed.text("access_token")).await);
 
-    testbed.revoke_everything();
+    testbed.revoke_all_tokens();
     let response = refresh(&testbed, &login.client, &renewed.text("refresh_token")).await;
     assert_eq!(response.text("error"), "invalid_grant");
     assert!(!is_good(&testbed, &renewed.text("access_token")).await);
 }
 
 #[tokio::test]
-async fn revoking_a_refresh_token_ends_the_access_tokens_of_its_family() {
+async fn revoking_a_refresh_token_revokes_the_access_tokens_of_its_family() {
     let testbed = Testbed::start().await.unwrap();
     let first = login(&testbed, "notes:read").await;
     let other = login(&testbed, "notes:read").await;
@@ -279,13 +281,13 @@ async fn revoking_a_refresh_token_ends_the_access_tokens_of_its_family() {
 }
 
 #[tokio::test]
-async fn revoking_an_access_token_ends_it_alone_and_a_stranger_ends_nothing() {
+async fn revoking_an_access_token_revokes_only_it_and_another_client_revokes_nothing() {
     let testbed = Testbed::start().await.unwrap();
     let login = login(&testbed, "notes:read").await;
-    let stranger = register(&testbed).await;
+    let other = register(&testbed).await;
     let revoke = endpoint(&testbed, "/revoke");
     for token in [login.access.as_str(), login.refresh.as_str(), "unknown"] {
-        let pairs = [("client_id", stranger.as_str()), ("token", token)];
+        let pairs = [("client_id", other.as_str()), ("token", token)];
         assert_eq!(post_form(&revoke, &pairs).await.status, 200);
     }
     assert!(is_good(&testbed, &login.access).await);
@@ -296,6 +298,6 @@ async fn revoking_an_access_token_ends_it_alone_and_a_stranger_ends_nothing() {
     assert_eq!(post_form(&revoke, &pairs).await.status, 200);
     assert!(!is_good(&testbed, &login.access).await);
     assert!(testbed.families()[0].alive);
-    let nobody = [("client_id", "nobody"), ("token", "x")];
-    assert_eq!(post_form(&revoke, &nobody).await.status, 401);
+    let unknown = [("client_id", "unknown"), ("token", "x")];
+    assert_eq!(post_form(&revoke, &unknown).await.status, 401);
 }

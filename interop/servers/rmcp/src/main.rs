@@ -1,11 +1,11 @@
-//! An MCP server of rmcp that is its own authorization server, in the manner of the OAuth example
-//! of the Rust SDK: it returns a client secret although `none` was requested, and it knows the
-//! client by the `client_id` in the form alone. `../lib/loopback.py` describes the arguments and
-//! what goes over stdin and stdout.
+//! An MCP server of rmcp that is its own authorization server, like the OAuth example of the Rust
+//! SDK: it returns a client secret although `none` was requested, and it identifies the client only by
+//! the `client_id` in the form. `../lib/loopback.py` describes the arguments and the messages on stdin
+//! and stdout.
 //!
-//! As the example is published (`AS_PUBLISHED=1`) it speaks the revision 2025-03-26: no protected
-//! resource metadata, an issuer that is no URL, no refresh and no revocation. Otherwise it has what
-//! a user adds to it.
+//! With `AS_PUBLISHED=1` it is the published example, which implements MCP 2025-03-26: no protected
+//! resource metadata, an issuer that is no URL, no refresh and no revocation. Otherwise it has what a
+//! user adds to it.
 
 use std::{
     collections::HashMap,

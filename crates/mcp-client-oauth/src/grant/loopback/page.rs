@@ -1,5 +1,5 @@
-//! The pages that the browser shows at the end of a login: fixed text, so that nothing a stranger
-//! sent can be in them (H58), and no scripts, frames, referrers or copies (H59).
+//! The pages that the browser shows at the end of a login: fixed text, so that nothing of a request can
+//! be in them (GHSA-cvhv-6xm6-c3v4), and no scripts, frames, referrers or copies (RFC 9700 §4.2.4).
 
 use std::sync::LazyLock;
 
@@ -57,9 +57,9 @@ macro_rules! page {
 }
 
 impl Page {
-    /// Says where the browser goes when access was granted, below the path of the callback.
+    /// The path of the page for granted access, below the path of the callback.
     pub(super) const DONE_PATH: &'static str = "/done";
-    /// Says where the browser goes when it was not.
+    /// The path of the page for denied access.
     pub(super) const DENIED_PATH: &'static str = "/denied";
 
     const DONE: Self = Self {
@@ -69,7 +69,7 @@ impl Page {
             "#1a7f37",
             "&#10003;",
             "Access granted",
-            "You can close this window. The application that opened it goes on from here."
+            "You can close this window. The application that opened it continues the login."
         ),
     };
     const DENIED: Self = Self {
@@ -79,36 +79,36 @@ impl Page {
             "#9a6700",
             "&#33;",
             "Access was not granted",
-            "Nothing was stored. You can close this window; the application that opened it says more."
+            "Nothing was stored. You can close this window; the application that opened it shows the reason."
         ),
     };
-    /// On the way to one of these.
+    /// The redirect to one of these.
     pub(super) const MOVED: Self = Self {
         status: StatusCode::SEE_OTHER,
         html: "",
     };
-    /// A callback of no login that we know.
-    pub(super) const NOT_OURS: Self = Self {
+    /// A callback that is not of this login.
+    pub(super) const UNKNOWN_LOGIN: Self = Self {
         status: StatusCode::BAD_REQUEST,
         html: page!(
             "Not this login",
             "#9a6700",
             "?",
-            "This link belongs to no login that is under way",
+            "This link does not belong to a pending login",
             "It may be an old one. Go back to the application and start the login there."
         ),
     };
-    /// Any other path, the browser's wish for an icon among them.
+    /// Any other path, such as the request of the browser for an icon.
     pub(super) const NOT_FOUND: Self = Self {
         status: StatusCode::NOT_FOUND,
         html: "Not found\n",
     };
-    /// Not a page that a person opens.
+    /// A request that is no navigation by `GET`.
     pub(super) const NOT_ALLOWED: Self = Self {
         status: StatusCode::METHOD_NOT_ALLOWED,
         html: "Not allowed\n",
     };
-    /// A foreign name for this machine.
+    /// A `Host` that does not name this listener.
     pub(super) const WRONG_HOST: Self = Self {
         status: StatusCode::MISDIRECTED_REQUEST,
         html: "Misdirected\n",

@@ -1,7 +1,7 @@
 //! The key of a login, and the proofs that it signs (RFC 9449 §4.2).
 //!
-//! The signature is made by `aws-lc-rs`, which is here anyway: a JWS in the compact form is three
-//! texts and two dots, and the key is read once instead of once for each proof, of which every
+//! The signature is made by `aws-lc-rs`, which is a dependency anyway: a JWS in the compact form is
+//! three texts and two dots, and the key is parsed once instead of once for each proof, of which every
 //! request has one.
 
 use std::{
@@ -26,22 +26,22 @@ use crate::{
     secret::Secret,
 };
 
-/// Says how we sign, as servers list it in `dpop_signing_alg_values_supported`.
+/// The signature algorithm, as servers list it in `dpop_signing_alg_values_supported`.
 pub const ALGORITHM: &str = "ES256";
-/// 128 random bits, as many as RFC 9449 §4.2 gives for an example: no two proofs are alike.
+/// 128 random bits, as in the example of RFC 9449 §4.2: no two proofs are alike.
 const JTI_BYTES: usize = 16;
-/// Says how long one coordinate of a point of P-256 is.
+/// The length of one coordinate of a point of P-256, in bytes.
 const COORDINATE: usize = 32;
 
-/// There is no key, or no proof.
+/// Says why there is no key, or no proof.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DpopError {
-    /// The cryptography of this machine gave no key, no signature or no random bytes.
-    #[error("the system gave no key, signature or random bytes for a proof of possession")]
+    /// The cryptography library failed to make a key, a signature or random bytes.
+    #[error("cannot make a key, a signature or random bytes for a proof of possession")]
     System,
-    /// The text is not a key of ours.
-    #[error("this is not a key for proofs of possession")]
+    /// The text is not a DPoP key.
+    #[error("not a key for proofs of possession")]
     NotAKey,
 }
 
@@ -51,12 +51,12 @@ pub struct DpopKey(Arc<Inner>);
 
 struct Inner {
     pair: EcdsaKeyPair,
-    /// PKCS#8, as it is kept.
+    /// PKCS#8, as it is stored.
     private: Secret<Vec<u8>>,
     public: Jwk,
 }
 
-/// The public half (RFC 7518 §6.2.1). The members stand in the order that RFC 7638 §3.3 wants.
+/// The public half (RFC 7518 §6.2.1). The members stand in the order that RFC 7638 §3.3 requires.
 #[derive(Serialize)]
 struct Jwk {
     crv: &'static str,
@@ -85,7 +85,7 @@ struct Claims<'a> {
 }
 
 impl DpopKey {
-    /// Returns a fresh key.
+    /// Generates a key.
     pub fn generate() -> Result<Self, DpopError> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
             .map_err(|_| DpopError::System)?;
@@ -120,15 +120,15 @@ impl DpopKey {
         })))
     }
 
-    /// Returns the name of its public half: `dpop_jkt` in an authorization request (RFC 9449 §10), and
-    /// `cnf.jkt` in tokens (RFC 7638).
+    /// Returns the thumbprint of its public half: `dpop_jkt` in an authorization request (RFC 9449
+    /// §10), and `cnf.jkt` in tokens (RFC 7638).
     pub fn thumbprint(&self) -> String {
         hash(&serde_json::to_vec(&self.0.public).unwrap_or_default())
     }
 
     /// Returns a proof for one request: its method, its URL without query and fragment, a `jti` that no
-    /// other proof has, and what the server gave us to repeat. `token` is what the request carries
-    /// besides, if it goes to a resource (RFC 9449 §7).
+    /// other proof has, and the nonce of the server. `token` is the access token of the request, if it
+    /// goes to a resource (RFC 9449 §7).
     pub fn proof(
         &self,
         method: &Method,
@@ -205,7 +205,7 @@ impl Serialize for DpopKey {
 impl<'de> Deserialize<'de> for DpopKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
-        // The text is a secret: what is wrong with it is not said.
+        // The text is a secret: the error must not quote it.
         let bytes = URL_SAFE_NO_PAD.decode(text.as_bytes());
         let bytes = bytes.map_err(|_| de::Error::custom(DpopError::NotAKey))?;
         Self::from_pkcs8(Secret::new(bytes)).map_err(de::Error::custom)
@@ -233,7 +233,7 @@ mod tests {
         URL_SAFE_NO_PAD.decode(part).unwrap()
     }
 
-    /// Header and claims of a proof whose signature is that of the key in its own header.
+    /// Returns header and claims of a proof, if the key in its header made the signature.
     fn verified(proof: &HeaderValue) -> (Value, Value) {
         let text = proof.to_str().unwrap();
         let [header, claims, signature] = text.split('.').collect::<Vec<_>>()[..] else {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_names_the_request_and_nothing_more() {
+    fn a_proof_names_the_request_alone() {
         let key = DpopKey::generate().unwrap();
         let proof = key.proof(&Method::POST, &url(), now(), None, None).unwrap();
         assert!(proof.is_sensitive());
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_for_a_resource_names_the_token_by_its_hash_and_repeats_the_nonce() {
+    fn a_proof_for_a_resource_has_the_hash_of_the_token_and_the_nonce() {
         let key = DpopKey::generate().unwrap();
         // The token and its hash of RFC 9449 §7.1.
         let token = AccessToken::dpop("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU").unwrap();

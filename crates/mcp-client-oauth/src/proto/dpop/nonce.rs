@@ -1,26 +1,26 @@
-//! The nonces that servers want to see in proofs (RFC 9449 §8, §9).
+//! The nonces that servers require in proofs (RFC 9449 §8, §9).
 
 use http::{HeaderMap, HeaderName};
 
-/// The header by which a server gives a nonce (RFC 9449 §8).
+/// The header in which a server sends a nonce (RFC 9449 §8).
 pub const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-/// The longest nonce that is taken. It comes back in every proof.
+/// The longest nonce that is accepted. It is sent back in every proof.
 const LONGEST_NONCE: usize = 1024;
 
-/// Holds what a server wants to see in the next proof, so that it knows that the proof is fresh. It goes
-/// to the server that gave it and to no other (RFC 9449 §9).
+/// A nonce that a server requires in the next proof, so that it knows that the proof is fresh. It is
+/// sent to the server that issued it and to no other (RFC 9449 §9).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DpopNonce(String);
 
 impl DpopNonce {
-    /// Takes what the syntax allows (RFC 9449 §8.1: `1*NQCHAR`), up to 1,024 characters.
+    /// Accepts a valid nonce (RFC 9449 §8.1: `1*NQCHAR`) of up to 1,024 characters.
     pub fn new(text: &str) -> Option<Self> {
-        let legal = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        let is_valid = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         let fits = (1..=LONGEST_NONCE).contains(&text.len());
-        (fits && text.bytes().all(legal)).then(|| Self(text.to_owned()))
+        (fits && text.bytes().all(is_valid)).then(|| Self(text.to_owned()))
     }
 
-    /// Returns the nonce of an answer. Of two nobody knows which is meant, so neither counts.
+    /// Returns the nonce of a response. Two are ambiguous, so neither counts.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(NONCE).iter();
         let only = values.next().filter(|_| values.next().is_none())?;
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_nonce_that_is_legal_and_bounded_is_taken() {
+    fn only_a_valid_nonce_of_bounded_length_is_accepted() {
         for good in ["eyJ7S_zG.eyJH0-Z.HX4w-7v", "!", "~#[]", &"x".repeat(1024)] {
             assert_eq!(DpopNonce::new(good).unwrap().as_str(), good);
         }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn two_nonces_are_none() {
+    fn two_nonces_in_one_response_are_ignored() {
         let mut headers = HeaderMap::new();
         assert_eq!(DpopNonce::from_headers(&headers), None);
         headers.append(NONCE, HeaderValue::from_static("one"));

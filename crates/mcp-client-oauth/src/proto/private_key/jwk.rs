@@ -1,4 +1,4 @@
-//! The public half of a key, as others learn it (RFC 7517 §4; RFC 7518 §6; RFC 8037 §2).
+//! The public key as a JWK (RFC 7517 §4; RFC 7518 §6; RFC 8037 §2).
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{PrivateKey, SigningAlgorithm};
 
-/// Says how long one coordinate of a point of P-256 is.
+/// The length of one coordinate of a point of P-256, in bytes.
 const COORDINATE: usize = 32;
 
 impl PrivateKey {
@@ -24,7 +24,8 @@ impl PrivateKey {
         jwk
     }
 
-    /// Returns the key was read by the same parser when it was made, so there always are some.
+    /// Returns the members of the public key. The same parser read the key before, so there always are
+    /// some.
     fn public_members(&self) -> Option<Value> {
         let pkcs8 = self.pkcs8.expose();
         match self.algorithm {
@@ -53,7 +54,8 @@ fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// `RSAPublicKey`: a sequence of two positive integers (RFC 8017 §A.1.1), as `aws-lc-rs` writes it.
+/// Parses `RSAPublicKey`: a sequence of two positive integers (RFC 8017 §A.1.1), as `aws-lc-rs` writes
+/// it.
 fn modulus_and_exponent(der: &[u8]) -> Option<(&[u8], &[u8])> {
     const SEQUENCE: u8 = 0x30;
     let (integers, _) = element(der, SEQUENCE)?;
@@ -62,14 +64,15 @@ fn modulus_and_exponent(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((modulus, exponent))
 }
 
-/// Returns an integer without the zero that keeps it positive (RFC 7518 §6.3.1.1), and what follows it.
+/// Returns an integer without the zero that keeps it positive (RFC 7518 §6.3.1.1), and the rest after
+/// it.
 fn unsigned(der: &[u8]) -> Option<(&[u8], &[u8])> {
     const INTEGER: u8 = 0x02;
     let (digits, rest) = element(der, INTEGER)?;
     Some((digits.strip_prefix(&[0]).unwrap_or(digits), rest))
 }
 
-/// Returns what is in the element that comes first, and what follows it.
+/// Returns the content of the first element, and the rest after it.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     const LONG_FORM: u8 = 0x80;
     let (first, rest) = der.split_first()?;

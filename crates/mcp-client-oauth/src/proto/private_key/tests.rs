@@ -51,7 +51,7 @@ fn decoded(part: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(part).unwrap()
 }
 
-/// Header and claims, if the signature is that of the key.
+/// Returns header and claims, if the key made the signature.
 fn verified(
     jwt: &str,
     algorithm: &'static dyn VerificationAlgorithm,
@@ -105,7 +105,7 @@ fn each_kind_of_key_signs_what_its_public_half_verifies() {
     }
 }
 
-/// Verified by the parts that the JWK has, in the form that each verifier wants.
+/// Verifies with the members of the JWK, in the form of each verifier.
 #[test]
 fn the_public_half_of_each_kind_of_key_verifies_what_it_signs() {
     let edwards = Ed25519KeyPair::generate().unwrap();
@@ -145,7 +145,7 @@ fn the_public_half_of_each_kind_of_key_verifies_what_it_signs() {
 }
 
 #[test]
-fn a_key_id_is_named_where_there_is_one() {
+fn the_header_has_the_key_id_if_there_is_one() {
     let pair = p256();
     let key = PrivateKey::from_pem(&pkcs8(&pair)).unwrap();
     let jwt = assertion(&key.with_key_id("2026"));
@@ -154,7 +154,7 @@ fn a_key_id_is_named_where_there_is_one() {
 }
 
 #[test]
-fn a_key_that_nobody_here_can_use_is_refused() {
+fn an_unsupported_key_is_refused() {
     let p384 = elliptic(&ECDSA_P384_SHA384_FIXED_SIGNING);
     let p256 = pkcs8(&p256());
     let der: Vec<u8> = {
@@ -186,11 +186,11 @@ fn a_key_that_nobody_here_can_use_is_refused() {
 }
 
 #[test]
-fn an_algorithm_that_does_not_fit_the_key_is_refused() {
+fn an_algorithm_that_does_not_match_the_key_type_is_refused() {
     let key = PrivateKey::from_pem(&pkcs8(&p256())).unwrap();
     assert!(key.clone().for_algorithm("ES256").is_ok());
-    for wanted in ["RS256", "EdDSA", "ES384", "HS256", "none", "es256", ""] {
-        let error = key.clone().for_algorithm(wanted).unwrap_err();
+    for requested in ["RS256", "EdDSA", "ES384", "HS256", "none", "es256", ""] {
+        let error = key.clone().for_algorithm(requested).unwrap_err();
         assert!(matches!(
             error,
             PrivateKeyError::Algorithm { own: "ES256", .. }
@@ -208,8 +208,8 @@ fn a_key_survives_json_and_is_not_printed() {
     let printed = format!("{key:?} {key:#?}");
     assert!(text.contains(&body) && !printed.contains(&body[..16]));
     assert!(printed.contains("[redacted]"), "{printed}");
-    let spoilt = text.replace("\"pkcs8\":\"M", "\"pkcs8\":\"N");
-    let error = serde_json::from_str::<PrivateKey>(&spoilt).unwrap_err();
+    let corrupt = text.replace("\"pkcs8\":\"M", "\"pkcs8\":\"N");
+    let error = serde_json::from_str::<PrivateKey>(&corrupt).unwrap_err();
     assert!(!error.to_string().contains(&body[1..16]), "{error}");
 }
 

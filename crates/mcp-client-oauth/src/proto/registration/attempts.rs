@@ -1,20 +1,20 @@
-//! The requests of one registration: what is sent first, and after each refusal what may help
+//! The requests of one registration: the first one, and after each refusal one that may be accepted
 //! (RFC 7591 §3.2.2).
 
 use super::{metadata::ClientMetadata, response_error::RegistrationResponseError};
 use crate::proto::{device, oauth_error::OAuthErrorResponse, scope::Scope};
 
-/// The most requests that one registration takes.
+/// The most requests of one registration.
 pub const MOST_REQUESTS: usize = 4;
 
 /// The redirect URI of a device client at a server that registers no client without one
 /// (better-auth, django-allauth, glewlwyd). What an attacker gains: nothing, because this client
-/// sends no authorization request, and a code of one that it did not begin is never redeemed.
+/// sends no authorization request, and it never redeems a code of a request that it did not start.
 const UNUSED_REDIRECT_URI: &str = "http://127.0.0.1/callback";
 
 /// The name of the device grant in the registrations of glewlwyd, which lists the one of RFC 8628
 /// in its metadata and refuses it here. What an attacker gains: nothing, because the name is sent
-/// only to a server that says that it accepts it, and stands for the same grant.
+/// only to a server that lists it in its error, and means the same grant.
 const OTHER_DEVICE_GRANT: &str = "device_authorization";
 
 /// The requests of one registration, each different from those before, and no more than
@@ -29,10 +29,10 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Starts with `client`, for all of the scope that it may need: what the login requests, what
-    /// the client that it replaces was `registered` with, so that two resources of one issuer do
-    /// not take turns in registering, and what the resource lists, so that a step-up needs no other
-    /// client.
+    /// Starts with `client`, for all of the scope that it may need: the scope that the login requests;
+    /// the one that the replaced client was `registered` with, so that two resources of one issuer do
+    /// not register again in turn; and the one that the resource lists, so that a step-up needs no
+    /// other client.
     pub fn new(
         client: ClientMetadata,
         requested: Option<&Scope>,
@@ -59,15 +59,15 @@ impl Attempts {
         self.more.last().unwrap_or(&self.first)
     }
 
-    /// Returns what to send after `refusal`; none if nothing is left that may help.
+    /// Returns the request after `refusal`; none if no other one may be accepted.
     ///
-    /// - `invalid_redirect_uri`: the other `application_type`, because some servers take a redirect
-    ///   to loopback from the one kind alone; for a client without a redirect
+    /// - `invalid_redirect_uri`: the other `application_type`, because some servers accept a redirect
+    ///   to loopback from one of the two alone; for a client without a redirect
     ///   URI, one.
     /// - `invalid_scope` (better-auth), `insufficient_scope` (Keycloak, where a policy allows no such
     ///   scope): a narrower scope, then none.
     /// - `invalid_client_metadata`: it may be any of these, the scope first (Python MCP SDK).
-    /// - 400 or 422 with anything else: no scope, which is what RFC 7591 §2 leaves to the client.
+    /// - 400 or 422 with anything else: no scope, which is optional (RFC 7591 §2).
     pub fn fallback_for(&mut self, refusal: &RegistrationResponseError) -> Option<&ClientMetadata> {
         let RegistrationResponseError::Refused { status, error, .. } = refusal else {
             return None;
@@ -136,8 +136,7 @@ impl ClientMetadata {
         }
     }
 
-    /// Returns the same client with the other name of the device grant, if the server says that it takes
-    /// that name.
+    /// Returns the same client with the other name of the device grant, if the error lists that name.
     fn with_other_grant(&self, error: &OAuthErrorResponse) -> Option<Self> {
         let text = error.description.as_ref()?.as_raw();
         let is_named = text.contains(&format!("'{OTHER_DEVICE_GRANT}'"));
@@ -184,7 +183,7 @@ mod tests {
     }
 
     fn refused(code: &str) -> RegistrationResponseError {
-        // The words of glewlwyd 2.7.5 (`is_client_registration_valid` in `protocol_oidc.c`).
+        // The error of glewlwyd 2.7.5 (`is_client_registration_valid` in `protocol_oidc.c`).
         let grants = "grant_types must have one of the following values: 'authorization_code', \
                       'implicit', 'password', 'client_credentials', 'refresh_token', \
                       'delete_token', 'device_authorization', 'urn:openid:params:grant-type:ciba'";
@@ -199,7 +198,7 @@ mod tests {
         }
     }
 
-    /// Returns what is sent: the kind or the redirect, the name of the grant, and the scope.
+    /// Shows a request: the application type, the grant, the number of redirect URIs, and the scope.
     fn shown(client: &ClientMetadata) -> String {
         let uris = client.redirect_uris.len();
         let grant = match client.grant_types[0] {
@@ -215,13 +214,13 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_its_next_request_and_there_are_four_at_most() {
+    fn each_refusal_has_its_next_request_up_to_four() {
         let metadata = "invalid_client_metadata";
         let redirect = "invalid_redirect_uri";
         let code = "authorization_code";
         #[rustfmt::skip]
         let table: &[Row<'_>] = &[
-            // The scope alone is refused: narrower ones, none, and at last the other kind.
+            // The scope alone is refused: narrower ones, none, and at last the other application type.
             (browser(), ["a", "", "a b"], &[metadata; 5], &[
                 "native {code} 1 [a b]", "native {code} 1 [a]", "native {code} 1 []", "web {code} 1 [a b]",
             ]),
@@ -231,10 +230,10 @@ mod tests {
             (browser(), ["a", "o", "a b"], &[metadata; 5], &[
                 "native {code} 1 [a o b]", "native {code} 1 [a o]", "native {code} 1 [a]", "native {code} 1 []",
             ]),
-            // Nothing is requested: the other kind at once, and no third request.
+            // Nothing is requested: the other application type at once, and no third request.
             (browser(), ["", "", ""], &[metadata; 5], &["native {code} 1 []", "web {code} 1 []"]),
             (browser(), ["a", "", "b"], &[redirect; 5], &["native {code} 1 [a b]", "web {code} 1 [a b]"]),
-            // One thing after the other.
+            // One change after the other.
             (browser(), ["a", "", "b"], &[redirect, metadata, metadata, metadata], &[
                 "native {code} 1 [a b]", "web {code} 1 [a b]", "web {code} 1 [a]", "web {code} 1 []",
             ]),
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_is_about_no_member_ends_it() {
+    fn a_refusal_that_is_about_no_member_ends_the_registration() {
         let mut attempts = Attempts::new(browser(), scope("a").as_ref(), None, None);
         for refusal in [
             RegistrationResponseError::Unusable("x".to_owned().into()),
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_union_that_could_not_be_read_again_is_not_made() {
+    fn a_union_past_the_limits_of_a_scope_is_not_made() {
         let long = |name: &str| {
             let mut text = String::new();
             while format!("{text} {name}{}", text.len())

@@ -1,36 +1,37 @@
-//! The client as a registration describes it.
+//! The client metadata of a registration request.
 
 use serde::Serialize;
 use url::Url;
 
 use crate::proto::{client_auth::AuthMethod, device, scope::Scope};
 
-/// Holds what we say about ourselves (RFC 7591 §2).
+/// The metadata of this client (RFC 7591 §2).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClientMetadata {
     /// The name on the consent page.
     pub client_name: String,
-    /// Says where the person comes back to; empty for a grant without a redirect.
+    /// The redirect URIs; empty for a grant without a redirect.
     pub redirect_uris: Vec<String>,
-    /// Says how it gets tokens, and `refresh_token` (spec-checklist H2).
+    /// The grants of the client, with `refresh_token` (MCP authorization, Refresh Tokens).
     pub grant_types: Vec<&'static str>,
     /// `code`, where there is a redirect.
     pub response_types: Vec<&'static str>,
-    /// Says how we mean to authenticate.
+    /// The requested authentication method.
     pub token_endpoint_auth_method: &'static str,
-    /// `native` for a loopback or custom-scheme redirect, else `web` (spec-checklist D9).
+    /// `native` for a loopback or custom-scheme redirect, else `web` (MCP authorization,
+    /// Dynamic Client Registration).
     pub application_type: &'static str,
     /// The scope that it may request; left out, the server chooses (RFC 7591 §2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// Says whether the client takes only tokens that are bound to a key (RFC 9449 §5.2).
+    /// Says whether the client accepts only tokens that are bound to a key (RFC 9449 §5.2).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
 }
 
 impl ClientMetadata {
-    /// A client that logs a user in with PKCE and comes back to `redirect_uri`.
+    /// Creates a client for the authorization code grant with `redirect_uri`.
     pub fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
         let remote_web = redirect_uri.scheme() == "https";
         Self {
@@ -45,9 +46,8 @@ impl ClientMetadata {
         }
     }
 
-    /// A client whose person enters a code on another device (RFC 8628). The empty lists are
-    /// written out: left out, they would mean the defaults of RFC 7591 §2, and some servers want
-    /// the members to be there.
+    /// Creates a client for the device grant (RFC 8628). The empty lists are written out: left out, they
+    /// would mean the defaults of RFC 7591 §2, and some servers require the members.
     pub fn device(name: &str, method: AuthMethod) -> Self {
         Self {
             client_name: name.to_owned(),

@@ -1,26 +1,26 @@
-//! What a server says in the place of a registration.
+//! The error of a registration response.
 
 use crate::proto::{oauth_error::OAuthErrorResponse, untrusted_text::UntrustedText};
 
-/// Says why there is no registration.
+/// Says why a client was not registered.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistrationResponseError {
-    /// RFC 7591 §3.2.2, or a status that says the same.
+    /// RFC 7591 §3.2.2, or an HTTP status alone.
     #[error(
         "the server refused to register this client (HTTP {status}{})",
-        told(.error.as_ref(), .text.as_ref())
+        detail(.error.as_ref(), .text.as_ref())
     )]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Holds what the server said.
+        /// The error of the server.
         error: Option<OAuthErrorResponse>,
         /// The start of a body that is text and no OAuth error.
         text: Option<UntrustedText>,
     },
-    /// The answer cannot be used.
-    #[error("the registration answer cannot be used: {0}")]
+    /// The response cannot be used.
+    #[error("cannot use the registration response: {0}")]
     Unusable(UntrustedText),
 }
 
@@ -31,7 +31,7 @@ impl RegistrationResponseError {
         let Self::Refused { status, error, .. } = self else {
             return false;
         };
-        // RFC 7591 §3.2.2: these name the request.
+        // RFC 7591 §3.2.2: these are about the request.
         let of_request = [
             "invalid_redirect_uri",
             "invalid_client_metadata",
@@ -44,7 +44,7 @@ impl RegistrationResponseError {
     }
 }
 
-fn told(error: Option<&OAuthErrorResponse>, text: Option<&UntrustedText>) -> String {
+fn detail(error: Option<&OAuthErrorResponse>, text: Option<&UntrustedText>) -> String {
     match (error, text) {
         (Some(error), _) => format!(", {error}"),
         (None, Some(text)) => format!(": {text}"),

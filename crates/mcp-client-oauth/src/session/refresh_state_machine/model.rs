@@ -1,10 +1,10 @@
-//! Three processes, one login, and a server that revokes the login when a refresh token comes
-//! twice: every order of their steps, with deaths and stops at any of them. The processes run the
-//! very [`Transaction`] that the library runs; store, lock and server are a few lines each.
+//! A model of three processes, one login, and a server that revokes the login when a refresh token is
+//! used twice: every order of their steps, with a crash or a pause at each of them. The processes run the
+//! same [`Transaction`] as the library; store, lock and server are a few lines each.
 //!
-//! A process that stands still is one that takes no step for a while, so a stop needs no step of
-//! its own. A death lets go of the kernel's lock. A lease ends when it likes: its holder may be dead,
-//! or stopped, and then goes on later without knowing.
+//! A paused process takes no step for a while, so a pause needs no step of its own. A crash releases the
+//! kernel's lock. A lease may expire at any time: its holder may be dead, or paused, and then goes on
+//! later without knowing.
 
 use stateright::{Checker, Model, Property};
 
@@ -12,8 +12,8 @@ use super::*;
 
 const PROCESSES: usize = 3;
 
-/// A generation of tokens: an access token, and the refresh token that came with it. That of the
-/// first generation has expired.
+/// A generation of tokens: an access token, and the refresh token that was issued with it. The access
+/// token of the first generation has expired.
 type Generation = u8;
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -24,40 +24,40 @@ struct Stored {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Exclusion {
-    /// Ends with its holder, and not before.
+    /// It is released when its holder dies, and not before.
     KernelLock,
-    /// Ends by itself, and `Begin` finds that out.
+    /// It expires, which `Begin` checks.
     Lease { is_checked: bool },
 }
 
-/// Holds what is explored.
+/// The settings of one exploration.
 #[derive(Clone, Copy, Debug)]
-struct Herd {
+struct Config {
     exclusion: Exclusion,
-    /// Says whether the store is read when the record is held.
+    /// Says whether the store is read again once the record is locked.
     rereads: bool,
-    /// Says whether a token that looks good may be refused by its server, once.
+    /// Says whether the server may refuse a token that has not expired, once.
     refuses: bool,
-    /// Says whether processes die.
+    /// Says whether processes crash.
     kills: bool,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct World {
+struct SystemState {
     store: Option<Stored>,
     holder: Option<usize>,
-    /// The generation whose refresh token the server takes.
+    /// The generation of the refresh token that the server accepts.
     newest: Generation,
     is_alive: bool,
     processes: [Process; PROCESSES],
     requests: u8,
-    /// Somebody died, or was taken for dead, between the server's answer and the save.
+    /// A process crashed, or lost its lease, between the server's response and the save.
     window: bool,
-    /// A lease ended between the check and the request.
+    /// A lease expired between the check and the request.
     narrow_window: bool,
-    a_person_was_asked: bool,
-    a_token_was_refused: bool,
+    login_was_required: bool,
+    token_was_refused: bool,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -72,8 +72,8 @@ struct Process {
 enum Phase {
     Waiting,
     Acting(Transaction, Step),
-    /// The server has answered, and the answer is on its way: new tokens, or a refusal.
-    Answered(Transaction, Option<Generation>),
+    /// The server has responded, and the response is in transit: new tokens, or a refusal.
+    Responded(Transaction, Option<Generation>),
     /// New tokens, not stored yet.
     Saving(Transaction, Generation),
     Done,
@@ -86,50 +86,50 @@ enum Action {
     Step(usize),
     Die(usize),
     EndLease,
-    /// The server refuses the token that this process has got.
+    /// The server refuses the token of this process.
     RefuseToken(usize),
 }
 
-impl Herd {
-    fn see(self, world: &World, who: usize) -> Option<Stored> {
+impl Config {
+    fn see(self, system: &SystemState, index: usize) -> Option<Stored> {
         if self.rereads {
-            world.store
+            system.store
         } else {
-            Some(world.processes[who].memory)
+            Some(system.processes[index].memory)
         }
     }
 
-    /// Returns what was read becomes what the process knows.
-    fn read(self, world: &mut World, who: usize, mut transaction: Transaction) {
-        let found = self.see(world, who);
-        let process = &mut world.processes[who];
+    /// Reads the store into the memory of the process.
+    fn read(self, system: &mut SystemState, index: usize, mut transaction: Transaction) {
+        let found = self.see(system, index);
+        let process = &mut system.processes[index];
         process.memory = found.unwrap_or(process.memory);
         let step = transaction.read(found.map(|stored| Seen {
             revision: stored.revision,
-            is_wanted: stored.generation > process.refused,
+            meets_requirement: stored.generation > process.refused,
         }));
         process.phase = Phase::Acting(transaction, step);
     }
 
-    fn step(self, world: &mut World, who: usize) {
-        match world.processes[who].phase.clone() {
-            Phase::Acting(transaction, step) => self.act(world, who, transaction, step),
-            Phase::Answered(transaction, Some(generation)) => {
+    fn step(self, system: &mut SystemState, index: usize) {
+        match system.processes[index].phase.clone() {
+            Phase::Acting(transaction, step) => self.act(system, index, transaction, step),
+            Phase::Responded(transaction, Some(generation)) => {
                 assert_eq!(Transaction::renewed(), Step::Save);
-                world.processes[who].phase = Phase::Saving(transaction, generation);
+                system.processes[index].phase = Phase::Saving(transaction, generation);
             }
-            Phase::Answered(mut transaction, None) => {
+            Phase::Responded(mut transaction, None) => {
                 let step = transaction.refused();
-                world.processes[who].phase = Phase::Acting(transaction, step);
+                system.processes[index].phase = Phase::Acting(transaction, step);
             }
             Phase::Saving(transaction, generation) => {
-                let after = world.processes[who].memory.revision;
+                let after = system.processes[index].memory.revision;
                 let new = Stored {
                     revision: Revision::after(Some(after)),
                     generation,
                 };
-                let change = world.replace(who, Some(new));
-                let process = &mut world.processes[who];
+                let change = system.replace(index, Some(new));
+                let process = &mut system.processes[index];
                 if change == Change::Done {
                     process.memory = new;
                 }
@@ -139,32 +139,32 @@ impl Herd {
         }
     }
 
-    fn act(self, world: &mut World, who: usize, mut transaction: Transaction, step: Step) {
+    fn act(self, system: &mut SystemState, index: usize, mut transaction: Transaction, step: Step) {
         let next = match step {
             Step::Begin => {
                 let is_checked = self.exclusion != Exclusion::Lease { is_checked: false };
-                transaction.begun(!is_checked || world.holder == Some(who))
+                transaction.begun(!is_checked || system.holder == Some(index))
             }
             Step::Send => {
-                let answer = world.answer(world.processes[who].memory.generation);
-                world.processes[who].phase = Phase::Answered(transaction, answer);
+                let response = system.respond(system.processes[index].memory.generation);
+                system.processes[index].phase = Phase::Responded(transaction, response);
                 return;
             }
-            Step::ReadAgain => return self.read(world, who, transaction),
-            Step::Forget => Transaction::forgotten(world.replace(who, None)),
-            Step::Save => unreachable!("it is a phase here"),
+            Step::ReadAgain => return self.read(system, index, transaction),
+            Step::Delete => Transaction::deleted(system.replace(index, None)),
+            Step::Save => unreachable!("saving is a phase in the model"),
             Step::End(ending) => {
-                world.end(who, ending);
+                system.end(index, ending);
                 return;
             }
         };
-        world.processes[who].phase = Phase::Acting(transaction, next);
+        system.processes[index].phase = Phase::Acting(transaction, next);
     }
 }
 
-impl World {
-    /// Rotation with reuse detection.
-    fn answer(&mut self, generation: Generation) -> Option<Generation> {
+impl SystemState {
+    /// Rotates the refresh token, and revokes the login if an old one is reused.
+    fn respond(&mut self, generation: Generation) -> Option<Generation> {
         self.requests += 1;
         self.is_alive &= generation == self.newest;
         if !self.is_alive {
@@ -174,9 +174,9 @@ impl World {
         Some(self.newest)
     }
 
-    /// Compare-and-swap with what the process has read.
-    fn replace(&mut self, who: usize, new: Option<Stored>) -> Change {
-        let expected = self.processes[who].memory.revision;
+    /// Replaces the record if it is the one that the process has read.
+    fn replace(&mut self, index: usize, new: Option<Stored>) -> Change {
+        let expected = self.processes[index].memory.revision;
         if self.store.map(|stored| stored.revision) != Some(expected) {
             return Change::Conflict;
         }
@@ -184,21 +184,21 @@ impl World {
         Change::Done
     }
 
-    fn end(&mut self, who: usize, ending: Ending) {
-        if self.holder == Some(who) {
+    fn end(&mut self, index: usize, ending: Ending) {
+        if self.holder == Some(index) {
             self.holder = None;
         }
-        self.a_person_was_asked |= ending == Ending::LogIn;
-        self.processes[who].phase = match ending {
+        self.login_was_required |= ending == Ending::LogIn;
+        self.processes[index].phase = match ending {
             Ending::TakenOver => Phase::Waiting,
             _ => Phase::Done,
         };
     }
 
-    fn is_in_window(&self, who: usize) -> bool {
+    fn is_in_window(&self, index: usize) -> bool {
         matches!(
-            self.processes[who].phase,
-            Phase::Answered(_, Some(_)) | Phase::Saving(..)
+            self.processes[index].phase,
+            Phase::Responded(_, Some(_)) | Phase::Saving(..)
         )
     }
 
@@ -209,7 +209,7 @@ impl World {
 
     fn is_lost(&self) -> bool {
         let is_stored = self.store.map(|stored| stored.generation) == Some(self.newest);
-        self.a_person_was_asked || !self.is_alive || (self.is_over() && !is_stored)
+        self.login_was_required || !self.is_alive || (self.is_over() && !is_stored)
     }
 
     fn may_be_lost(&self) -> bool {
@@ -217,11 +217,11 @@ impl World {
     }
 }
 
-impl Model for Herd {
-    type State = World;
+impl Model for Config {
+    type State = SystemState;
     type Action = Action;
 
-    fn init_states(&self) -> Vec<World> {
+    fn init_states(&self) -> Vec<SystemState> {
         let memory = Stored {
             revision: Revision::new(1),
             generation: 0,
@@ -231,7 +231,7 @@ impl Model for Herd {
             refused: 0,
             phase: Phase::Waiting,
         };
-        vec![World {
+        vec![SystemState {
             store: Some(memory),
             holder: None,
             newest: 0,
@@ -240,91 +240,91 @@ impl Model for Herd {
             requests: 0,
             window: false,
             narrow_window: false,
-            a_person_was_asked: false,
-            a_token_was_refused: false,
+            login_was_required: false,
+            token_was_refused: false,
         }]
     }
 
-    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        for (who, process) in world.processes.iter().enumerate() {
+    fn actions(&self, system: &SystemState, actions: &mut Vec<Action>) {
+        for (index, process) in system.processes.iter().enumerate() {
             match process.phase {
-                Phase::Waiting if world.holder.is_none() => actions.push(Action::Lock(who)),
-                Phase::Done if self.refuses && !world.a_token_was_refused => {
-                    actions.push(Action::RefuseToken(who));
+                Phase::Waiting if system.holder.is_none() => actions.push(Action::Lock(index)),
+                Phase::Done if self.refuses && !system.token_was_refused => {
+                    actions.push(Action::RefuseToken(index));
                 }
                 Phase::Waiting | Phase::Done | Phase::Dead => {}
-                Phase::Acting(..) | Phase::Answered(..) | Phase::Saving(..) => {
-                    actions.push(Action::Step(who));
+                Phase::Acting(..) | Phase::Responded(..) | Phase::Saving(..) => {
+                    actions.push(Action::Step(index));
                     if self.kills {
-                        actions.push(Action::Die(who));
+                        actions.push(Action::Die(index));
                     }
                 }
             }
         }
-        if world.holder.is_some() && self.exclusion != Exclusion::KernelLock {
+        if system.holder.is_some() && self.exclusion != Exclusion::KernelLock {
             actions.push(Action::EndLease);
         }
     }
 
-    fn next_state(&self, world: &World, action: Action) -> Option<World> {
-        let mut world = world.clone();
+    fn next_state(&self, system: &SystemState, action: Action) -> Option<SystemState> {
+        let mut system = system.clone();
         match action {
-            Action::Lock(who) => {
-                world.holder = Some(who);
-                self.read(&mut world, who, Transaction::default());
+            Action::Lock(index) => {
+                system.holder = Some(index);
+                self.read(&mut system, index, Transaction::default());
             }
-            Action::Step(who) => self.step(&mut world, who),
-            Action::Die(who) => {
-                world.window |= world.is_in_window(who);
-                world.processes[who].phase = Phase::Dead;
-                if self.exclusion == Exclusion::KernelLock && world.holder == Some(who) {
-                    world.holder = None;
+            Action::Step(index) => self.step(&mut system, index),
+            Action::Die(index) => {
+                system.window |= system.is_in_window(index);
+                system.processes[index].phase = Phase::Dead;
+                if self.exclusion == Exclusion::KernelLock && system.holder == Some(index) {
+                    system.holder = None;
                 }
             }
             Action::EndLease => {
-                let who = world.holder.take()?;
-                world.window |= world.is_in_window(who);
-                let is_sending = matches!(world.processes[who].phase, Phase::Acting(_, Step::Send));
+                let index = system.holder.take()?;
+                system.window |= system.is_in_window(index);
+                let is_sending = matches!(system.processes[index].phase, Phase::Acting(_, Step::Send));
                 let is_checked = self.exclusion == Exclusion::Lease { is_checked: true };
-                world.narrow_window |= is_sending && is_checked;
+                system.narrow_window |= is_sending && is_checked;
             }
-            Action::RefuseToken(who) => {
-                world.a_token_was_refused = true;
-                let process = &mut world.processes[who];
+            Action::RefuseToken(index) => {
+                system.token_was_refused = true;
+                let process = &mut system.processes[index];
                 process.refused = process.memory.generation;
                 process.phase = Phase::Waiting;
             }
         }
-        Some(world)
+        Some(system)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always(NEVER_LOST, |_, world: &World| {
-                !world.is_lost() || world.may_be_lost()
+            Property::always(NEVER_LOST, |_, system: &SystemState| {
+                !system.is_lost() || system.may_be_lost()
             }),
-            Property::always(ONE_REQUEST, |_, world: &World| {
-                world.requests <= 1 + u8::from(world.a_token_was_refused) || world.may_be_lost()
+            Property::always(ONE_REQUEST, |_, system: &SystemState| {
+                system.requests <= 1 + u8::from(system.token_was_refused) || system.may_be_lost()
             }),
-            Property::sometimes(LOST_IN_THE_WINDOW, |_, world: &World| {
-                world.is_lost() && world.window && !world.narrow_window
+            Property::sometimes(LOST_IN_THE_WINDOW, |_, system: &SystemState| {
+                system.is_lost() && system.window && !system.narrow_window
             }),
-            Property::sometimes(ALL_SERVED, |_, world: &World| {
-                let mut processes = world.processes.iter();
-                processes.all(|process| process.phase == Phase::Done) && !world.is_lost()
+            Property::sometimes(ALL_SERVED, |_, system: &SystemState| {
+                let mut processes = system.processes.iter();
+                processes.all(|process| process.phase == Phase::Done) && !system.is_lost()
             }),
         ]
     }
 }
 
-const NEVER_LOST: &str = "a login is lost only if somebody dies between the answer and the save";
+const NEVER_LOST: &str = "a login is lost only by a crash between the response and the save";
 const ONE_REQUEST: &str = "one expiry, and one refusal, cause one request";
 const LOST_IN_THE_WINDOW: &str = "a login can be lost in that window";
-const ALL_SERVED: &str = "all three get a token";
+const ALL_SERVED: &str = "all three processes get a token";
 
-fn explore(herd: Herd) -> impl Checker<Herd> {
-    let checker = herd.checker().threads(2).spawn_bfs().join();
-    eprintln!("{herd:?}: {} states", checker.unique_state_count());
+fn explore(config: Config) -> impl Checker<Config> {
+    let checker = config.checker().threads(2).spawn_bfs().join();
+    eprintln!("{config:?}: {} states", checker.unique_state_count());
     checker
 }
 
@@ -332,21 +332,21 @@ fn explore(herd: Herd) -> impl Checker<Herd> {
 fn no_order_of_events_loses_a_login_outside_the_window() {
     for exclusion in [Exclusion::KernelLock, Exclusion::Lease { is_checked: true }] {
         for refuses in [false, true] {
-            let herd = Herd {
+            let config = Config {
                 exclusion,
                 rereads: true,
                 refuses,
                 kills: true,
             };
-            explore(herd).assert_properties();
+            explore(config).assert_properties();
         }
     }
 }
 
-/// A model that could find nothing would show nothing. Two processes that live are enough.
+/// Checks that the model can find a lost login at all. No crash is needed for one.
 #[test]
-fn without_the_second_reading_the_model_finds_a_lost_login() {
-    let checker = explore(Herd {
+fn without_the_second_read_the_model_finds_a_lost_login() {
+    let checker = explore(Config {
         exclusion: Exclusion::KernelLock,
         rereads: false,
         refuses: false,
@@ -357,7 +357,7 @@ fn without_the_second_reading_the_model_finds_a_lost_login() {
 
 #[test]
 fn without_the_check_before_the_request_the_model_finds_a_lost_login() {
-    let checker = explore(Herd {
+    let checker = explore(Config {
         exclusion: Exclusion::Lease { is_checked: false },
         rereads: true,
         refuses: false,

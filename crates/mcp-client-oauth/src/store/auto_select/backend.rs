@@ -1,4 +1,4 @@
-//! `auto:` as a back end. [`OpenBackend`](crate::store::OpenBackend) is synchronous, and asking the
+//! `auto:` as a back end. [`OpenBackend`](crate::store::OpenBackend) is synchronous, and a request to the
 //! keychain takes seconds on some systems, so a new store selects its key on the first write.
 
 use std::{fmt, path::PathBuf, sync::Arc};
@@ -20,8 +20,7 @@ use crate::{
 
 /// Opens `auto:` (the default directory) or `auto:/a/directory`.
 ///
-/// A store that exists keeps its kind of key, and what cannot open it is an error here, as for
-/// `file:`.
+/// A store that exists keeps its kind of key, and is opened here, with the same errors as `file:`.
 pub(in crate::store) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorageError> {
     let directory = if rest.is_empty() {
         EncryptedFileStore::default_dir()?
@@ -41,12 +40,12 @@ pub(in crate::store) fn open(rest: &str) -> Result<Arc<dyn Backend>, TokenStorag
 /// Encrypted files; the kind of their key is selected on the first write, unless the store exists.
 struct AutoFiles {
     directory: PathBuf,
-    /// Set once the kind of key is selected. A selection that fails is tried again.
+    /// Set once the kind of key is selected. A failed selection is retried.
     files: OnceCell<EncryptedFileStore>,
 }
 
 impl AutoFiles {
-    /// Returns the store to write to: selects the kind of key if there is no store yet.
+    /// Returns the store to write to, and selects the kind of key if there is no store yet.
     async fn selected(&self) -> Result<&EncryptedFileStore, TokenStorageError> {
         self.files.get_or_try_init(|| self.select()).await
     }
@@ -57,7 +56,7 @@ impl AutoFiles {
             ..AutoOptions::default()
         };
         let (files, choice) = select(&options).await?;
-        // The caller sees no `StoreSelection` here, and a weaker key must not be taken in silence.
+        // The caller gets no `StoreSelection` here, and a weaker key must not be selected silently.
         if let SelectionReason::NoKeychain(_) = choice.reason {
             tracing::warn!("{choice}");
         } else {
@@ -66,8 +65,8 @@ impl AutoFiles {
         Ok(files)
     }
 
-    /// Returns the store to read from or to lock. Reading selects nothing: what another process
-    /// writes later, with another kind of key, must still open here.
+    /// Returns the store to read from or to lock. Reading selects no key: a store that another process
+    /// creates later, with another kind of key, must still open here.
     async fn existing(&self) -> Result<EncryptedFileStore, TokenStorageError> {
         if let Some(files) = self.files.get() {
             return Ok(files.clone());

@@ -1,4 +1,4 @@
-//! The directory of a store: who may use it, and how a file in it is read, replaced and removed.
+//! The directory of a store: its permissions, and how a file in it is read, replaced and removed.
 //!
 //! Everything here blocks. Windows has neither modes nor `O_NOFOLLOW`: a directory in the profile
 //! of its user is private there by inheritance.
@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use super::access;
+use super::permissions;
 use crate::{
     error::TokenStorageError,
     secret::Secret,
@@ -23,26 +23,30 @@ use crate::{
     },
 };
 
-/// The file that says how the store is sealed.
+/// The file that says how the store is encrypted.
 pub(super) const STORE_FILE: &str = "store.json";
 /// The first key file of a store, and the start of the name of each later one.
 pub(super) const KEY_FILE: &str = "key";
-/// After the hash, in the name of a record's file.
-pub(super) const SEALED: &str = ".sealed";
+/// The end of the name of a record's file, after the hash.
+pub(super) const RECORD_END: &str = ".enc";
+/// The end that earlier versions used. Such a file is read if the record has no file with the new end.
+pub(super) const OLD_RECORD_END: &str = ".sealed";
 /// The list of names that earlier versions kept.
 const OLD_INDEX: &str = "names";
 
-/// Says where the files lie that are being written. Who looks for what dead processes left there need
-/// not list all records.
-const UNFINISHED: &str = "new";
-/// Says where the files lie that are only locked.
+/// The directory of the files that are being written. It is separate, so that a sweep of the files that
+/// dead processes left need not list all records.
+const UNFINISHED: &str = "tmp";
+/// The directory that earlier versions used.
+const OLD_UNFINISHED: &str = "new";
+/// The directory of the files that are only locked.
 const LOCKS: &str = "locks";
 
 /// The directory of a store, which may not exist yet.
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    /// Says whether it was said that others may look into it.
+    /// Says whether a warning was logged that other users may read it.
     reported: Arc<AtomicBool>,
 }
 
@@ -62,7 +66,7 @@ impl Directory {
         self.path.join(name)
     }
 
-    /// Returns whether it exists. It must be ours alone to change (H136).
+    /// Returns whether it exists. An error if other users may change it (docs/hostile.md H136).
     pub(super) fn exists(&self) -> Result<bool, TokenStorageError> {
         let link = match fs::symlink_metadata(&self.path) {
             Ok(found) => found,
@@ -70,11 +74,11 @@ impl Directory {
             Err(error) => return Err(io_error("look at", &self.path)(error)),
         };
         let found = fs::metadata(&self.path).map_err(io_error("look at", &self.path))?;
-        if access::is_open(&found) && !self.reported.swap(true, Ordering::Relaxed) {
+        if permissions::is_open(&found) && !self.reported.swap(true, Ordering::Relaxed) {
             let path = self.path.display();
-            tracing::warn!("others may look into {path}; the next change of a record closes it");
+            tracing::warn!("other users may read {path}; the next write makes it private");
         }
-        match access::fault(&link, &found) {
+        match permissions::fault(&link, &found) {
             None => Ok(true),
             Some(why) => Err(TokenStorageError::Insecure {
                 path: self.path.clone(),
@@ -83,7 +87,7 @@ impl Directory {
         }
     }
 
-    /// Makes it if need be, and takes the eyes of others from it.
+    /// Creates it if it does not exist, and makes it private.
     pub(super) fn make_ready(&self) -> Result<(), TokenStorageError> {
         let existed = self.exists()?;
         for path in [
@@ -92,21 +96,21 @@ impl Directory {
             &self.path.join(UNFINISHED),
         ] {
             let mut builder = DirBuilder::new();
-            access::private_directory(&mut builder);
+            permissions::private_directory(&mut builder);
             builder
                 .recursive(true)
                 .create(path)
                 .map_err(io_error("create", path))?;
         }
         if !existed {
-            // Somebody else may have made it in between.
+            // Another process may have created it in between.
             self.exists()?;
-            // Its own entry should survive a power cut too, if we may open where that is.
+            // Its own entry should survive a power cut too, if its parent can be opened.
             if let Some(parent) = self.path.parent() {
                 drop(sync_directory(parent));
             }
         }
-        access::mend(&self.path, is_ours).map_err(io_error("protect", &self.path))
+        permissions::restrict(&self.path, is_store_file).map_err(io_error("protect", &self.path))
     }
 
     /// Opens a file that is locked, and never deleted.
@@ -118,12 +122,12 @@ impl Directory {
         Ok(LockFile { file, path })
     }
 
-    /// Opens a file for reading, if it is there. It must be a regular file (H137).
+    /// Opens a file for reading, if it exists. It must be a regular file (docs/hostile.md H137).
     pub(super) fn open(&self, name: &str) -> Result<Option<File>, TokenStorageError> {
         found(open(&self.file(name), OpenOptions::new().read(true)))
     }
 
-    /// Reads a whole file, if it is there and has no more than `most` bytes.
+    /// Reads a whole file, if it exists and has no more than `most` bytes.
     pub(super) fn read(
         &self,
         name: &str,
@@ -134,24 +138,24 @@ impl Directory {
         };
         let path = self.file(name);
         let size = file.metadata().map_err(io_error("look at", &path))?.len();
-        // Room for all of it, so that no copy of a key is left behind when the buffer grows.
-        let room = usize::try_from(size.min(most)).unwrap_or(0) + 1;
-        let mut bytes = Secret::new(Vec::with_capacity(room));
-        // One byte more than allowed tells too large, even of a file that is growing.
+        // The buffer never grows, which would leave a copy of a key in memory.
+        let capacity = usize::try_from(size.min(most)).unwrap_or(0) + 1;
+        let mut bytes = Secret::new(Vec::with_capacity(capacity));
+        // One byte more than allowed shows that a file is too large, even if it is growing.
         let read = file.take(most + 1).read_to_end(bytes.expose_mut());
         let read = read.map_err(io_error("read", &path))?;
         if u64::try_from(read).is_ok_and(|read| read <= most) {
             return Ok(Some(bytes));
         }
-        Err(corrupt(&path, "it is larger than any that we write"))
+        Err(corrupt(&path, "it is larger than the limit"))
     }
 
-    /// Puts `bytes` in the place of what is there, if anything: wholly or not at all (H140).
+    /// Writes a file, and replaces it if it exists: wholly or not at all (docs/hostile.md H140).
     pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), TokenStorageError> {
         self.write(&WriteOptions::default(), name, bytes)
     }
 
-    /// Writes a file that must not be there yet.
+    /// Writes a file that must not exist yet.
     pub(super) fn create(&self, name: &str, bytes: &[u8]) -> Result<(), TokenStorageError> {
         self.write(&WriteOptions::default().create_new(), name, bytes)
     }
@@ -171,29 +175,53 @@ impl Directory {
             .map_err(io_error("write", &path))
     }
 
-    /// Removes what processes left that died while they wrote. Only for the holder of the write
-    /// lock: nobody else makes such files, so their makers are gone. The list of names that earlier
-    /// versions kept goes too: it is not read, and if it stays it does no harm.
+    /// Removes the files that processes left unfinished when they died, and the list of names that
+    /// earlier versions kept, which is not read. Only for the holder of the write lock: no other process
+    /// writes such files, so their writers are dead.
     pub(super) fn sweep(&self) -> Result<(), TokenStorageError> {
-        let unfinished = Self::new(self.path.join(UNFINISHED));
+        self.sweep_unfinished(UNFINISHED)?;
+        let old = self.file(OLD_UNFINISHED);
+        if fs::symlink_metadata(&old).is_ok_and(|found| found.is_dir()) {
+            self.sweep_unfinished(OLD_UNFINISHED)?;
+            // It fails if a file of another program is in it.
+            drop(fs::remove_dir(old));
+        }
+        drop(fs::remove_file(self.file(OLD_INDEX)));
+        Ok(())
+    }
+
+    fn sweep_unfinished(&self, directory: &str) -> Result<(), TokenStorageError> {
+        let unfinished = Self::new(self.path.join(directory));
         for name in unfinished.files()? {
             let name = name?;
             if name.ends_with(TEMPORARY_END) {
                 remove(&unfinished.file(&name))?;
             }
         }
-        drop(fs::remove_file(self.file(OLD_INDEX)));
         Ok(())
     }
 
-    /// Removes a file for good. Whether it was there.
+    /// Removes a file durably, and returns whether it existed.
     pub(super) fn remove(&self, name: &str) -> Result<bool, TokenStorageError> {
         let removed = remove(&self.file(name))?;
-        sync_directory(&self.path).map_err(io_error("sync", &self.path))?;
+        self.sync()?;
         Ok(removed)
     }
 
-    /// Returns the names of the regular files in it; what is not text is not ours.
+    /// Does the same, but syncs only if the file existed.
+    pub(super) fn remove_if_present(&self, name: &str) -> Result<bool, TokenStorageError> {
+        let removed = remove(&self.file(name))?;
+        if removed {
+            self.sync()?;
+        }
+        Ok(removed)
+    }
+
+    fn sync(&self) -> Result<(), TokenStorageError> {
+        sync_directory(&self.path).map_err(io_error("sync", &self.path))
+    }
+
+    /// Returns the names of the regular files in it. A name that is not UTF-8 is none of a store.
     pub(super) fn files(
         &self,
     ) -> Result<impl Iterator<Item = Result<String, TokenStorageError>>, TokenStorageError> {
@@ -210,24 +238,24 @@ impl Directory {
     }
 }
 
-/// Returns whether that is the name of something that a store has in its directory: what else there is
-/// belongs to whoever put it there.
-fn is_ours(name: &str) -> bool {
-    [LOCKS, UNFINISHED, STORE_FILE].contains(&name)
+/// Returns whether a store uses that name in its directory. Other files are not touched.
+fn is_store_file(name: &str) -> bool {
+    [LOCKS, UNFINISHED, OLD_UNFINISHED, STORE_FILE].contains(&name)
         || name.starts_with(KEY_FILE)
-        || name.ends_with(SEALED)
+        || name.ends_with(RECORD_END)
+        || name.ends_with(OLD_RECORD_END)
 }
 
-/// Opens a regular file: a link is not followed, and a pipe does not make us wait (H137).
+/// Opens a regular file: a link is not followed, and a pipe does not block (docs/hostile.md H137).
 fn open(path: &Path, options: &mut OpenOptions) -> Result<File, TokenStorageError> {
     let insecure = || TokenStorageError::Insecure {
         path: path.to_owned(),
         why: "it is not a regular file",
     };
-    access::private_file(options);
+    permissions::private_file(options);
     let file = match retry_while_in_use(|| options.open(path)) {
         Ok(file) => file,
-        Err(error) if access::is_no_file(&error) => return Err(insecure()),
+        Err(error) if permissions::is_no_file(&error) => return Err(insecure()),
         Err(error) => return Err(io_error("open", path)(error)),
     };
     let found = file.metadata().map_err(io_error("look at", path))?;
@@ -238,7 +266,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> Result<File, TokenStorageErro
     }
 }
 
-/// Returns none, if it was not there.
+/// Returns `None` if the file does not exist.
 fn found(opened: Result<File, TokenStorageError>) -> Result<Option<File>, TokenStorageError> {
     match opened {
         Err(TokenStorageError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
@@ -258,7 +286,7 @@ fn remove(path: &Path) -> Result<bool, TokenStorageError> {
 
 pub(super) fn corrupt(path: &Path, why: &'static str) -> TokenStorageError {
     TokenStorageError::Corrupt {
-        place: path.display().to_string(),
+        location: path.display().to_string(),
         why,
     }
 }

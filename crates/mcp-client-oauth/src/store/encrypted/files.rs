@@ -1,18 +1,21 @@
-//! What is done with the files of a store. Everything here blocks.
+//! The operations on the files of a store. Everything here blocks.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use aws_lc_rs::digest;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    directory::{self, Directory, SEALED},
+    directory::{self, Directory, OLD_RECORD_END, RECORD_END},
     header::StoreHeader,
-    master::{self, Opened},
-    record::{self, Damage, MOST_FILE, RecordHeader},
+    master_key::{self, Opened},
+    record::{self, MAX_FILE, RecordError, RecordHeader},
 };
 use crate::{
     error::TokenStorageError,
@@ -26,34 +29,35 @@ use crate::{
     },
 };
 
-/// A store, and what is known of it.
+/// A store and its state in this process.
 pub(super) struct Files {
     pub(super) directory: Directory,
     pub(super) source: KeySource,
-    /// The key, from the first use on. Fetched under this lock, so once.
+    /// The key, once it is used. It is fetched under this lock, so once only.
     key: Mutex<Key>,
-    /// Says how many times the key could not be had.
+    /// The number of times that fetching the key failed.
     failures: AtomicU64,
-    /// TargetArgs turn it is to write, among the tasks that share this store: they need not poll.
-    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
-    /// Says whether unfinished files of dead processes were removed: once is enough, because what this
-    /// process does not finish it removes itself.
+    /// Held while a task of this process writes, so that the others need not poll the lock of the
+    /// directory.
+    pub(super) writer: Arc<tokio::sync::Mutex<()>>,
+    /// Says whether unfinished files of dead processes were removed. Once is enough, because this process
+    /// removes its own.
     swept: AtomicBool,
 }
 
-/// The key of a store, or why it could not be had: who waited for that try is told the same, so
-/// that a keychain asks its person once, and not once for each caller.
+/// The key of a store, or the error of fetching it: the callers that waited for an attempt get its error,
+/// so that a keychain asks the user once, and not once for each caller.
 #[derive(Default)]
 struct Key {
     opened: Option<Arc<Opened>>,
     failure: Option<TokenStorageError>,
 }
 
-/// The right to change files.
+/// The permission to change files: held by one task of one process at a time.
 #[derive(Debug)]
-pub(super) struct Turn {
-    pub(super) _here: OwnedMutexGuard<()>,
-    pub(super) _everywhere: FileLock,
+pub(super) struct WriteGuard {
+    pub(super) _in_process: OwnedMutexGuard<()>,
+    pub(super) _across_processes: FileLock,
 }
 
 impl Files {
@@ -63,25 +67,25 @@ impl Files {
             source,
             key: Mutex::default(),
             failures: AtomicU64::new(0),
-            turn: Arc::default(),
+            writer: Arc::default(),
             swept: AtomicBool::new(false),
         }
     }
 
-    /// A store whose key is known already.
+    /// Returns a store with a key that is known.
     pub(super) fn known(directory: Directory, source: KeySource, opened: &Arc<Opened>) -> Self {
         let files = Self::new(directory, source);
         files.remember(opened);
         files
     }
 
-    /// The key of this store from now on, whatever becomes of the place that it came from.
+    /// Keeps the key of this store, whatever happens to the source that it came from.
     pub(super) fn remember(&self, opened: &Arc<Opened>) {
         self.key().opened = Some(Arc::clone(opened));
     }
 
-    /// Returns the store and its key, if there is a store. The file that says how it is sealed is read each
-    /// time: it is small, and the directory may have been removed and made again.
+    /// Returns the store and its key, if there is a store. `store.json` is read each time: it is small, and
+    /// the directory may have been removed and created again.
     pub(super) fn opened(&self) -> Result<Option<Arc<Opened>>, TokenStorageError> {
         let Some(header) = existing(&self.directory)? else {
             return Ok(None);
@@ -110,10 +114,10 @@ impl Files {
         }
     }
 
-    /// Fetches the key; once more, if the store was given another one in the middle of that.
+    /// Fetches the key, and fetches it again if another process has changed the key in between.
     pub(super) fn fetched(&self, mut header: StoreHeader) -> Result<Opened, TokenStorageError> {
         loop {
-            let failure = match master::open(&self.directory, &header, &self.source) {
+            let failure = match master_key::open(&self.directory, &header, &self.source) {
                 Ok(found) => return Ok(found),
                 Err(failure) => failure,
             };
@@ -128,79 +132,89 @@ impl Files {
         self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn opened_or_created(&self, turn: &Turn) -> Result<Arc<Opened>, TokenStorageError> {
+    pub(super) fn opened_or_created(
+        &self,
+        guard: &WriteGuard,
+    ) -> Result<Arc<Opened>, TokenStorageError> {
         if let Some(opened) = self.opened()? {
             return Ok(opened);
         }
-        let created = Arc::new(self.created(turn, &self.source)?);
+        let created = Arc::new(self.created(guard, &self.source)?);
         self.remember(&created);
         Ok(created)
     }
 
-    /// Returns a new store in this place, where there is none.
+    /// Creates a store in an empty directory.
     pub(super) fn created(
         &self,
-        _turn: &Turn,
+        _guard: &WriteGuard,
         source: &KeySource,
     ) -> Result<Opened, TokenStorageError> {
-        let has_records = !self.record_files()?.is_empty();
-        master::create(&self.directory, source, has_records)
+        let has_records = !self.record_hashes()?.is_empty();
+        master_key::create(&self.directory, source, has_records)
     }
 
     pub(super) fn get(&self, name: &str) -> Result<Option<StoredEntry>, TokenStorageError> {
         let Some(opened) = self.opened()? else {
             return match self.header(name)? {
                 None => Ok(None),
-                Some(_) => Err(master::no_parameters(&self.directory)),
+                Some(_) => Err(master_key::no_parameters(&self.directory)),
             };
         };
-        let most = u64::try_from(MOST_FILE).unwrap_or(u64::MAX);
-        let Some(file) = self.directory.read(&file_name(name), most)? else {
+        let most = u64::try_from(MAX_FILE).unwrap_or(u64::MAX);
+        let found = find(&hash(name), |file| self.directory.read(file, most))?;
+        let Some((file, content)) = found else {
             return Ok(None);
         };
-        let (revision, bytes) = record::unseal(file.expose(), &opened, name)
-            .map_err(|damage| damage.at(self.path(name)))?;
+        let (revision, bytes) = record::decrypt(content.expose(), &opened, name)
+            .map_err(|error| error.at(self.path(&file)))?;
         Ok(Some(StoredEntry::new(revision, bytes)))
     }
 
     pub(super) fn put(
         &self,
-        turn: &Turn,
+        guard: &WriteGuard,
         name: &str,
         expected: Option<Revision>,
         bytes: &Secret<Vec<u8>>,
     ) -> Result<Revision, TokenStorageError> {
-        let opened = self.opened_or_created(turn)?;
-        self.sweep_once(turn)?;
-        self.compare(turn, name, expected)?;
+        let opened = self.opened_or_created(guard)?;
+        self.sweep_once(guard)?;
+        self.compare(guard, name, expected)?;
         let revision = next(expected)?;
         let header = RecordHeader::fresh(opened.id, name, revision)?;
-        let file = record::seal(&header, &opened.master, bytes)?.ok_or_else(|| {
+        let file = record::encrypt(&header, &opened.master, bytes)?.ok_or_else(|| {
             TokenStorageError::TooLarge {
-                place: place(name),
-                most: MOST_FILE,
+                location: location(name),
+                most: MAX_FILE,
             }
         })?;
-        self.directory.replace(&file_name(name), &file)?;
+        let hash = hash(name);
+        self.directory.replace(&file_name(&hash), &file)?;
+        // After the new file: a crash in between leaves both, and the new one is read.
+        self.directory.remove_if_present(&old_file_name(&hash))?;
         Ok(revision)
     }
 
-    /// Needs no key: whoever forgot the password can still log out.
+    /// Removes a record. It needs no key: a user who has lost the password can still log out.
     pub(super) fn delete(
         &self,
-        turn: &Turn,
+        guard: &WriteGuard,
         name: &str,
         expected: Option<Revision>,
     ) -> Result<bool, TokenStorageError> {
         if expected.is_some() {
-            self.compare(turn, name, expected)?;
+            self.compare(guard, name, expected)?;
         }
-        self.directory.remove(&file_name(name))
+        let hash = hash(name);
+        // Before the new file: a crash in between must not bring back an old content.
+        let old = self.directory.remove_if_present(&old_file_name(&hash))?;
+        Ok(self.directory.remove(&file_name(&hash))? || old)
     }
 
     fn compare(
         &self,
-        _turn: &Turn,
+        _guard: &WriteGuard,
         name: &str,
         expected: Option<Revision>,
     ) -> Result<(), TokenStorageError> {
@@ -212,7 +226,7 @@ impl Files {
         }
     }
 
-    fn sweep_once(&self, _turn: &Turn) -> Result<(), TokenStorageError> {
+    fn sweep_once(&self, _guard: &WriteGuard) -> Result<(), TokenStorageError> {
         if !self.swept.load(Ordering::Relaxed) {
             self.directory.sweep()?;
             self.swept.store(true, Ordering::Relaxed);
@@ -220,49 +234,58 @@ impl Files {
         Ok(())
     }
 
-    /// Returns the name of each record, from the first line of its file. A file that has none is passed over
-    /// with a warning, so that it hides no other.
+    /// Returns the name of each record, from the first line of its file. A file without one is skipped with
+    /// a warning, so that it does not hide the other records.
     pub(super) fn names(&self) -> Result<Vec<String>, TokenStorageError> {
         if !self.directory.exists()? {
             return Ok(Vec::new());
         }
-        let name = |file: String| {
-            self.name_in(&file).unwrap_or_else(|error| {
-                tracing::warn!("a record is passed over: {error}");
+        let mut hashes = self.record_hashes()?;
+        // A record that gets its new file name during the first listing may be missing in it under both
+        // names. It has the new name in the second one.
+        hashes.append(&mut self.record_hashes()?);
+        let name = |hash: String| {
+            self.name_of(&hash).unwrap_or_else(|error| {
+                tracing::warn!("a record is skipped: {error}");
                 None
             })
         };
-        Ok(self.record_files()?.into_iter().filter_map(name).collect())
+        Ok(hashes.into_iter().filter_map(name).collect())
     }
 
-    /// Returns the name in the first line of a file, which must be the file's own.
-    fn name_in(&self, file: &str) -> Result<Option<String>, TokenStorageError> {
-        let Some(header) = self.header_in(file)? else {
+    /// Returns the name in the first line of the record's file, which must have the hash `hash`.
+    fn name_of(&self, expected: &str) -> Result<Option<String>, TokenStorageError> {
+        let Some((file, header)) = find(expected, |file| self.header_in(file))? else {
             return Ok(None);
         };
-        if file_name(&header.name) == file {
+        if hash(&header.name) == expected {
             return Ok(Some(header.name));
         }
-        Err(directory::corrupt(
-            &self.directory.file(file),
-            "it is the file of another record",
-        ))
+        Err(RecordError::Corrupt("it is the file of another record").at(self.path(&file)))
     }
 
-    fn record_files(&self) -> Result<Vec<String>, TokenStorageError> {
+    /// Returns the hashes in the file names of the records.
+    fn record_hashes(&self) -> Result<BTreeSet<String>, TokenStorageError> {
+        let hash = |file: String| {
+            let end = [RECORD_END, OLD_RECORD_END];
+            let hash = end.iter().find_map(|end| file.strip_suffix(end));
+            hash.map(ToOwned::to_owned)
+        };
         let files = self.directory.files()?;
         files
-            .filter(|name| name.as_ref().map_or(true, |name| name.ends_with(SEALED)))
+            .filter_map(|file| file.map(hash).transpose())
             .collect()
     }
 
-    /// Returns the first line of a record's file, as it says itself.
+    /// Returns the first line of a record's file.
     fn header(&self, name: &str) -> Result<Option<RecordHeader>, TokenStorageError> {
-        let header = self.header_in(&file_name(name))?;
-        if header.as_ref().is_none_or(|header| header.name == name) {
-            return Ok(header);
+        let Some((file, header)) = find(&hash(name), |file| self.header_in(file))? else {
+            return Ok(None);
+        };
+        if header.name == name {
+            return Ok(Some(header));
         }
-        Err(Damage::Corrupt("it is the file of another record").at(self.path(name)))
+        Err(RecordError::Corrupt("it is the file of another record").at(self.path(&file)))
     }
 
     fn header_in(&self, file: &str) -> Result<Option<RecordHeader>, TokenStorageError> {
@@ -273,15 +296,15 @@ impl Files {
         let header = RecordHeader::read(open).map_err(directory::io_error("read", &path))?;
         header
             .map(Some)
-            .map_err(|damage| damage.at(path.display().to_string()))
+            .map_err(|error| error.at(path.display().to_string()))
     }
 
-    fn path(&self, name: &str) -> String {
-        self.directory.file(&file_name(name)).display().to_string()
+    fn path(&self, file: &str) -> String {
+        self.directory.file(file).display().to_string()
     }
 }
 
-/// Returns the file that says how a store is sealed, if there is a store.
+/// Returns the content of `store.json`, if there is a store.
 pub(super) fn existing(directory: &Directory) -> Result<Option<StoreHeader>, TokenStorageError> {
     if directory.exists()? {
         StoreHeader::read(directory)
@@ -290,9 +313,9 @@ pub(super) fn existing(directory: &Directory) -> Result<Option<StoreHeader>, Tok
     }
 }
 
-/// Returns the next revision. The first is a random number of 52 bits, so that a record that was deleted
-/// and made again is never taken for the one before (a late `invalid_grant` deletes only what it
-/// tried), and every reader of JSON gets the number right.
+/// Returns the next revision. The first is a random number of 52 bits: a record that was deleted and
+/// created again has another revision than the one before (a late `invalid_grant` deletes only the
+/// revision that was refused), and every JSON parser reads the number exactly.
 fn next(previous: Option<Revision>) -> Result<Revision, TokenStorageError> {
     match previous {
         Some(_) => Ok(Revision::after(previous)),
@@ -306,15 +329,35 @@ pub(super) fn hash(name: &str) -> String {
     Hex(bytes).to_string()
 }
 
-fn file_name(name: &str) -> String {
-    format!("{}{SEALED}", hash(name))
+fn file_name(hash: &str) -> String {
+    format!("{hash}{RECORD_END}")
+}
+
+fn old_file_name(hash: &str) -> String {
+    format!("{hash}{OLD_RECORD_END}")
+}
+
+/// Reads the file of a record, and returns its name too. Readers hold no lock: a write may replace a file
+/// of an earlier version by the new one in between, which is why the new name is tried again.
+fn find<T>(
+    hash: &str,
+    read: impl Fn(&str) -> Result<Option<T>, TokenStorageError>,
+) -> Result<Option<(String, T)>, TokenStorageError> {
+    for file in [file_name(hash), old_file_name(hash), file_name(hash)] {
+        if let Some(found) = read(&file)? {
+            return Ok(Some((file, found)));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn conflict(name: &str) -> TokenStorageError {
-    TokenStorageError::Conflict { place: place(name) }
+    TokenStorageError::Conflict {
+        location: location(name),
+    }
 }
 
-/// Returns a name may have any length, and any characters.
-pub(super) fn place(name: &str) -> String {
+/// Describes a record in an error. A name may have any length, and any characters.
+pub(super) fn location(name: &str) -> String {
     format!("the record `{}`", UntrustedText::new(name))
 }

@@ -1,4 +1,4 @@
-//! `store.json`: which store this is, and its master key, wrapped.
+//! `store.json`: the ID of the store, and its master key, wrapped.
 
 use std::{path::Path, sync::Arc};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     directory::{Directory, STORE_FILE, corrupt},
-    wrapping::{WrappedKey, WrappingKey},
+    key_wrapping::{WrappedKey, WrappingKey},
 };
 use crate::{
     error::TokenStorageError,
@@ -18,42 +18,42 @@ use crate::{
 
 const FORMAT: &str = "mcp-oauth token store";
 const VERSION: u64 = 1;
-/// The largest that is read.
+/// The size of the largest file that is read.
 const MOST: u64 = 16 * 1024;
 
-/// Says which store this is: random, so that a record that is moved here from another store is found
-/// out. A store keeps it, and its master key with it, for as long as it exists.
+/// The ID of a store. It is random, so that a record that was copied from another store is detected. A
+/// store keeps its ID, and its master key, for as long as it exists.
 pub(super) type StoreId = Hex<16>;
 
-/// The file. Nothing in it is secret.
+/// The content of the file. Nothing in it is secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct StoreHeader {
     #[serde(flatten)]
     pub(super) parameters: Parameters,
-    /// Holds what only the key of this store opens, and only under these parameters (H145).
+    /// The master key, which only the key of this store opens, and only with these parameters.
     wrapped: WrappedKey,
 }
 
-/// Says which store this is, and where the key is that opens its master key.
+/// The ID of the store, and the source of the key that opens its master key.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Parameters {
     format: String,
     version: u64,
     pub(super) id: StoreId,
     pub(super) key: KeyKind,
-    /// Says how a password becomes the key.
+    /// The key derivation, for a password.
     pub(super) kdf: Option<Kdf>,
-    /// Holds what the key is filed under in the keychain.
+    /// The service name of the key in the keychain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) service: Option<String>,
-    /// Random, and another one after each change of the key: the key file and the entry in the
-    /// keychain are called after it, so that none is written over one that is in use.
+    /// A random number that changes with the key. It is in the names of the key file and of the keychain
+    /// entry, so that a new key never overwrites one that is in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) change: Option<Hex<8>>,
 }
 
 impl Parameters {
-    /// Of a new store whose key comes from `source`.
+    /// Returns the parameters of a new store with a key from `source`.
     pub(super) fn fresh(source: &KeySource) -> Result<Self, TokenStorageError> {
         let kdf = match source {
             KeySource::Password(_) => Some(Kdf::fresh()?),
@@ -74,7 +74,7 @@ impl Parameters {
         })
     }
 
-    /// Of the same store with a key from `source`.
+    /// Returns the parameters of the same store with a new key from `source`.
     pub(super) fn changed(&self, source: &KeySource) -> Result<Self, TokenStorageError> {
         Ok(Self {
             id: self.id,
@@ -83,8 +83,8 @@ impl Parameters {
         })
     }
 
-    /// Returns the file of a store with this master key.
-    pub(super) fn seal(
+    /// Returns the header of a store with this master key, wrapped with `key`.
+    pub(super) fn wrap(
         self,
         master: &MasterKey,
         key: &WrappingKey,
@@ -98,19 +98,19 @@ impl Parameters {
 
     fn fault(&self) -> Option<&'static str> {
         if (self.key == KeyKind::Keychain) != self.service.is_some() {
-            return Some("it does not say where in which keychain its key is");
+            return Some("the service name of its keychain entry is missing, or must not be there");
         }
         match (self.key, &self.kdf) {
             (KeyKind::Password, Some(kdf)) => kdf.fault(),
-            (KeyKind::Password, None) => Some("it does not say how the password becomes the key"),
-            (_, Some(_)) => Some("it derives a key from a password that there is not"),
+            (KeyKind::Password, None) => Some("its key derivation is missing"),
+            (_, Some(_)) => Some("it has a key derivation, but no password"),
             (_, None) => None,
         }
     }
 }
 
 impl StoreHeader {
-    /// Reads that of a store, if it has one.
+    /// Reads the header of a store, if there is one.
     pub(super) fn read(directory: &Directory) -> Result<Option<Self>, TokenStorageError> {
         let Some(text) = directory.read(STORE_FILE, MOST)? else {
             return Ok(None);
@@ -124,31 +124,32 @@ impl StoreHeader {
             format: String,
             version: u64,
         }
-        let unreadable = |_| corrupt(path, "it does not say how the store is sealed");
+        let unreadable = |_| corrupt(path, "it is not the header of a token store");
         let Kind { format, version } = serde_json::from_slice(text).map_err(unreadable)?;
         if format != FORMAT || version == 0 {
-            return Err(corrupt(path, "it does not say how the store is sealed"));
+            return Err(corrupt(path, "it is not the header of a token store"));
         }
         if version > VERSION {
             return Err(TokenStorageError::UnsupportedVersion {
-                place: path.display().to_string(),
+                location: path.display().to_string(),
                 version,
             });
         }
         let header: Self = serde_json::from_slice(text).map_err(unreadable)?;
-        // What would cost time or lead astray is refused before any key is tried (H146).
+        // A forged number of iterations could cost minutes, so it is refused before any key is tried
+        // (docs/hostile.md H146).
         let fault = header.parameters.fault().or(header.wrapped.fault());
         fault.map_or(Ok(header), |why| Err(corrupt(path, why)))
     }
 
-    /// As it is written.
+    /// Returns the text of the file.
     pub(super) fn text(&self) -> Result<Vec<u8>, TokenStorageError> {
         let mut text = json(self)?;
         text.push(b'\n');
         Ok(text)
     }
 
-    /// Returns the master key; none if `key` is not the key of this store.
+    /// Returns the master key, or `None` if `key` is not the key of this store.
     pub(super) fn open(&self, key: &WrappingKey) -> Result<Option<MasterKey>, TokenStorageError> {
         let Self {
             parameters,
@@ -158,7 +159,7 @@ impl StoreHeader {
     }
 }
 
-/// Text of ours as JSON, in one line.
+/// Writes a value as JSON, in one line.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, TokenStorageError> {
     let failed = |source| TokenStorageError::Backend {
         name: "file",

@@ -1,4 +1,4 @@
-//! Nothing to ask and nothing to set: what is made in a profile inherits its protection.
+//! Nothing is checked or set: a file in the profile of a user inherits its permissions.
 
 use std::{
     fs::{DirBuilder, Metadata, OpenOptions},
@@ -14,7 +14,7 @@ pub(super) fn is_open(_found: &Metadata) -> bool {
     false
 }
 
-pub(super) fn mend(_path: &Path, _is_ours: fn(&str) -> bool) -> io::Result<()> {
+pub(super) fn restrict(_path: &Path, _is_store_file: fn(&str) -> bool) -> io::Result<()> {
     Ok(())
 }
 

@@ -1,17 +1,17 @@
-//! The file of one record: bytes in, values out.
+//! The file of one record: its format, and its encryption.
 //!
 //! ```text
 //! {"format":"mcp-oauth sealed record","version":1,"name":…,"revision":…,"store":…,"cipher":…,…}\n
 //! <AES-256-GCM ciphertext and tag>
 //! ```
-//! The first line is plain, so that names can be listed without the key; its exact bytes are the
+//! The first line is plaintext, so that names can be listed without the key; its exact bytes are the
 //! associated data of the cipher, so that neither the name nor the revision nor the store can be
-//! changed without the key (H143). What follows is raw: an encoding would have several spellings
-//! of the same bytes, and a changed file could pass for the one that was written.
+//! changed without the key (docs/hostile.md H143). The ciphertext is not encoded: an encoding would have
+//! several spellings of the same bytes, and a changed file could be accepted.
 //!
-//! Each file has a key of its own, made of the master key and a fresh salt by HKDF-SHA256, so no
-//! pair of key and nonce is ever used twice. What this cannot find is a whole file that was put
-//! back from an older copy: it is genuine.
+//! Each file has its own key, derived from the master key and a fresh salt by HKDF-SHA256, so no pair of
+//! key and nonce is ever used twice. A whole file that was restored from an older copy is not detected:
+//! it is genuine.
 
 use std::io::{BufRead as _, BufReader, Read};
 
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     header::{StoreId, json},
-    master::Opened,
+    master_key::Opened,
 };
 use crate::{
     error::TokenStorageError,
@@ -38,9 +38,9 @@ const CIPHER: &str = "aes-256-gcm";
 const NONCE_BYTES: usize = 12;
 
 /// The longest first line.
-pub(super) const MOST_HEADER: usize = 256 * 1024;
+pub(super) const MAX_HEADER: usize = 256 * 1024;
 /// The largest file.
-pub(super) const MOST_FILE: usize = 1024 * 1024;
+pub(super) const MAX_FILE: usize = 1024 * 1024;
 
 /// The first line of the file.
 #[derive(Debug, Deserialize, Serialize)]
@@ -55,26 +55,28 @@ pub(super) struct RecordHeader {
     nonce: Hex<NONCE_BYTES>,
 }
 
-/// Says why a file is no record of ours.
+/// Says why a file cannot be used as a record.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Damage {
-    /// Holds what is wrong with it.
+pub(super) enum RecordError {
+    /// It is corrupt, with the reason.
     Corrupt(&'static str),
-    /// The version of the format.
-    Newer(u64),
+    /// It has this version of the format.
+    UnsupportedVersion(u64),
 }
 
-impl Damage {
-    pub(super) fn at(self, place: String) -> TokenStorageError {
+impl RecordError {
+    pub(super) fn at(self, location: String) -> TokenStorageError {
         match self {
-            Self::Corrupt(why) => TokenStorageError::Corrupt { place, why },
-            Self::Newer(version) => TokenStorageError::UnsupportedVersion { place, version },
+            Self::Corrupt(why) => TokenStorageError::Corrupt { location, why },
+            Self::UnsupportedVersion(version) => {
+                TokenStorageError::UnsupportedVersion { location, version }
+            }
         }
     }
 }
 
 impl RecordHeader {
-    /// For a new content: with a fresh salt and nonce.
+    /// Returns the header of a new content, with a fresh salt and nonce.
     pub(super) fn fresh(
         store: StoreId,
         name: &str,
@@ -96,46 +98,48 @@ impl RecordHeader {
         Revision::new(self.revision)
     }
 
-    /// Reads the first line of a file, and no more than it can be.
-    pub(super) fn read(file: impl Read) -> std::io::Result<Result<Self, Damage>> {
+    /// Reads the first line of a file, up to its maximum length.
+    pub(super) fn read(file: impl Read) -> std::io::Result<Result<Self, RecordError>> {
         let mut line = Vec::new();
-        let most = u64::try_from(MOST_HEADER).unwrap_or(u64::MAX) + 1;
+        let most = u64::try_from(MAX_HEADER).unwrap_or(u64::MAX) + 1;
         // Most first lines have less than a kilobyte.
         BufReader::with_capacity(1024, file.take(most)).read_until(b'\n', &mut line)?;
         Ok(split(&line).and_then(|(header, _)| Self::parse(header)))
     }
 
-    fn parse(line: &[u8]) -> Result<Self, Damage> {
+    fn parse(line: &[u8]) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
         struct Kind {
             format: String,
             version: u64,
         }
-        let unreadable = |_| Damage::Corrupt("its first line is none of ours");
+        let unreadable = |_| RecordError::Corrupt("its first line is not that of a record");
         let Kind { format, version } = serde_json::from_slice(line).map_err(unreadable)?;
         if format != FORMAT || version == 0 {
-            return Err(Damage::Corrupt("its first line is none of ours"));
+            return Err(RecordError::Corrupt(
+                "its first line is not that of a record",
+            ));
         }
         if version > VERSION {
-            return Err(Damage::Newer(version));
+            return Err(RecordError::UnsupportedVersion(version));
         }
         let header: Self = serde_json::from_slice(line).map_err(unreadable)?;
         if header.cipher == CIPHER {
             Ok(header)
         } else {
-            Err(Damage::Corrupt(
-                "it is sealed with a cipher that we do not know",
+            Err(RecordError::Corrupt(
+                "it is encrypted with an unsupported cipher",
             ))
         }
     }
 
-    /// Returns whether this is the record `name` of `store`: files may have changed places.
-    fn belongs(&self, store: StoreId, name: &str) -> Result<(), Damage> {
+    /// Checks that this is the record `name` of `store`: files may have been swapped or copied.
+    fn check_identity(&self, store: StoreId, name: &str) -> Result<(), RecordError> {
         if self.name != name {
-            return Err(Damage::Corrupt("it is the file of another record"));
+            return Err(RecordError::Corrupt("it is the file of another record"));
         }
         if self.store != store {
-            return Err(Damage::Corrupt("it is the file of another store"));
+            return Err(RecordError::Corrupt("it is the file of another store"));
         }
         Ok(())
     }
@@ -152,8 +156,8 @@ impl RecordHeader {
     }
 }
 
-/// Returns the bytes of a file; none if they would be more than a file may have.
-pub(super) fn seal(
+/// Returns the bytes of a file, or `None` if it would be too large.
+pub(super) fn encrypt(
     header: &RecordHeader,
     master: &MasterKey,
     content: &Secret<Vec<u8>>,
@@ -162,34 +166,35 @@ pub(super) fn seal(
     line.push(b'\n');
     let cipher = header.cipher(master)?;
     let size = line.len() + content.expose().len() + cipher.algorithm().tag_len();
-    if line.len() > MOST_HEADER || size > MOST_FILE {
+    if line.len() > MAX_HEADER || size > MAX_FILE {
         return Ok(None);
     }
-    // Room for all of it: a buffer that grows would leave a copy of the plain content behind.
+    // The buffer never grows, which would leave a copy of the plaintext in memory.
     let mut file = Vec::with_capacity(size);
     file.extend_from_slice(&line);
     file.extend_from_slice(content.expose());
     let aad = Aad::from(&line[..line.len() - 1]);
-    let sealed = cipher.seal_in_place_separate_tag(header.nonce(), aad, &mut file[line.len()..]);
-    file.extend_from_slice(sealed.map_err(failed)?.as_ref());
+    let tag = cipher.seal_in_place_separate_tag(header.nonce(), aad, &mut file[line.len()..]);
+    file.extend_from_slice(tag.map_err(failed)?.as_ref());
     Ok(Some(file))
 }
 
-/// Returns what is in the file of the record `name`. Nothing of it is believed before the tag fits.
-pub(super) fn unseal(
+/// Returns the revision and the content in the file of the record `name`. Both are authenticated.
+pub(super) fn decrypt(
     file: &[u8],
     Opened { id, master }: &Opened,
     name: &str,
-) -> Result<(Revision, Secret<Vec<u8>>), Damage> {
-    let altered =
-        Damage::Corrupt("it was changed since it was written, or sealed with another key");
-    let (line, sealed) = split(file)?;
+) -> Result<(Revision, Secret<Vec<u8>>), RecordError> {
+    let altered = RecordError::Corrupt(
+        "it was changed since it was written, or is encrypted with another key",
+    );
+    let (line, ciphertext) = split(file)?;
     let header = RecordHeader::parse(line)?;
-    header.belongs(*id, name)?;
+    header.check_identity(*id, name)?;
     let Ok(cipher) = header.cipher(master) else {
         return Err(altered);
     };
-    let mut content = Secret::new(sealed.to_vec());
+    let mut content = Secret::new(ciphertext.to_vec());
     let opened = cipher.open_in_place(header.nonce(), Aad::from(line), content.expose_mut());
     let Ok(size) = opened.map(|plain| plain.len()) else {
         return Err(altered);
@@ -198,12 +203,11 @@ pub(super) fn unseal(
     Ok((header.revision(), content))
 }
 
-/// Returns the first line, without its end, and what follows.
-fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Damage> {
-    let end = file
-        .iter()
-        .take(MOST_HEADER)
-        .position(|byte| *byte == b'\n');
-    let end = end.ok_or(Damage::Corrupt("it has no first line of ours"))?;
+/// Returns the first line, without its end, and the rest of the file.
+fn split(file: &[u8]) -> Result<(&[u8], &[u8]), RecordError> {
+    let end = file.iter().take(MAX_HEADER).position(|byte| *byte == b'\n');
+    let end = end.ok_or(RecordError::Corrupt(
+        "its first line is missing or too long",
+    ))?;
     Ok((&file[..end], &file[end + 1..]))
 }

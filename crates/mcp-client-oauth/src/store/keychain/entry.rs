@@ -1,8 +1,8 @@
-//! Where the key of one store is in the keychain.
+//! The keychain entry of one store.
 
 use crate::error::KeychainErrorKind;
 
-/// Says where the key of one store is: the account begins with the random id of the store, so that no two
+/// The entry with the key of one store. Its account begins with the random ID of the store, so that no two
 /// stores of a user share a key, or overwrite each other's.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Entry {

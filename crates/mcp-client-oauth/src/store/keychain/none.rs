@@ -1,29 +1,29 @@
-//! No keychain: the build has none, or the system. The name still exists, and says so.
+//! No keychain: this build or this system has none. `keychain:` still exists, and returns an error.
 
 use super::entry::Entry;
-use crate::{error::KeychainCause, proto::foreign::Foreign, secret::Secret};
+use crate::{error::KeychainErrorKind, proto::untrusted_text::UntrustedText, secret::Secret};
 
-/// There is none.
+/// A keychain, which does not exist here.
 pub(super) enum Keychain {}
 
-pub(super) fn connect() -> Result<Keychain, KeychainCause> {
-    Err(KeychainCause::Absent(Foreign::new(
-        "this build knows no keychain of this system",
+pub(super) fn connect() -> Result<Keychain, KeychainErrorKind> {
+    Err(KeychainErrorKind::Absent(UntrustedText::new(
+        "this build supports no keychain on this system",
     )))
 }
 
-pub(super) fn probe() -> Result<(), KeychainCause> {
+pub(super) fn probe() -> Result<(), KeychainErrorKind> {
     connect().map(drop)
 }
 
 pub(super) fn read(
     keychain: &Keychain,
     _entry: &Entry,
-) -> Result<Option<Secret<String>>, KeychainCause> {
+) -> Result<Option<Secret<String>>, KeychainErrorKind> {
     match *keychain {}
 }
 
-pub(super) fn delete(keychain: &Keychain, _entry: &Entry) -> Result<(), KeychainCause> {
+pub(super) fn delete(keychain: &Keychain, _entry: &Entry) -> Result<(), KeychainErrorKind> {
     match *keychain {}
 }
 
@@ -31,6 +31,6 @@ pub(super) fn write(
     keychain: &Keychain,
     _entry: &Entry,
     _text: &Secret<String>,
-) -> Result<(), KeychainCause> {
+) -> Result<(), KeychainErrorKind> {
     match *keychain {}
 }

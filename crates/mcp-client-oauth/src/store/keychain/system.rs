@@ -1,6 +1,6 @@
 //! Entries in the keychain of this system, through its store of `keyring-core`.
 //!
-//! The store object is our own: the default of the process belongs to the application.
+//! This module has its own store object: the default of the process belongs to the application.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{error::KeychainErrorKind, secret::Secret};
 #[cfg_attr(windows, path = "system/windows.rs")]
 mod platform;
 
-/// A keychain that answers.
+/// A keychain that has responded.
 pub(super) type Keychain = Arc<CredentialStore>;
 
 pub(super) fn connect() -> Result<Keychain, KeychainErrorKind> {

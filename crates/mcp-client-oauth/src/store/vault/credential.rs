@@ -1,5 +1,5 @@
-//! The token that goes with each request: found, renewed past half of its life, and replaced when
-//! it is refused. All of it happens when a request needs it: nothing runs in the background.
+//! The token of each request: read or requested, renewed after half of its lifetime, and replaced when it
+//! is refused. All of that happens when a request needs it: nothing runs in the background.
 
 use std::{
     io::Read as _,
@@ -14,21 +14,21 @@ use tokio::sync::Mutex;
 
 use super::{
     options::VaultAuth,
-    server::{Answer, Call, Server},
+    server::{VaultResponse, Call, Server},
 };
 use crate::{
     error::{TokenStorageError, VaultErrorKind},
     secret::Secret,
 };
 
-/// Between two renewals at least, so that a token near its very end is not renewed for ever.
+/// The shortest time between two renewals, so that a token that is about to expire is not renewed in a loop.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// The longest file that can hold a token.
+/// The size of the largest token file.
 const LONGEST_TOKEN: u64 = 16 * 1024;
-/// Holds what a request of ours here needs at most.
-const ROOM: usize = 4 * 1024;
+/// The size of the largest request in this module.
+const MAX_BODY: usize = 4 * 1024;
 
-/// Who we are, and the token that proves it.
+/// The auth method, and the current token.
 pub(super) struct Credential {
     auth: VaultAuth,
     /// Held while the token is fetched or renewed, so that many tasks cause one request.
@@ -38,7 +38,7 @@ pub(super) struct Credential {
 #[derive(Clone)]
 struct Login {
     token: Secret<String>,
-    /// When it is past half of its life; none if it is not renewable.
+    /// The time of the next renewal, or `None` if it is not renewable.
     renewal: Option<SystemTime>,
 }
 
@@ -50,7 +50,7 @@ impl Credential {
         }
     }
 
-    /// Returns the token, renewed if it is time.
+    /// Returns the token, and renews it first if half of its lifetime is over.
     pub(super) async fn token(&self, server: &Server) -> Result<Secret<String>, TokenStorageError> {
         let mut current = self.login.lock().await;
         let mut login = match &*current {
@@ -68,8 +68,8 @@ impl Credential {
         Ok(token)
     }
 
-    /// Returns another token than `refused`; none if there is none to be had. Of many tasks whose token was
-    /// refused, the first looks for another one, and the rest find it.
+    /// Returns another token than `refused`, or `None` if there is no other. If the token of many tasks is
+    /// refused, the first one gets a new token, and the others use it.
     pub(super) async fn replace(
         &self,
         server: &Server,
@@ -101,8 +101,8 @@ impl Credential {
     }
 }
 
-/// Returns how long a token lives. Who may not ask (a token without the default policy) does without: the
-/// token is used as long as it is accepted.
+/// Looks up the lifetime of a token. A token without the default policy may not do that: it is used as long
+/// as it is accepted.
 async fn look_up(server: &Server, token: Secret<String>) -> Result<Login, TokenStorageError> {
     #[derive(Deserialize)]
     struct Found {
@@ -124,9 +124,9 @@ async fn look_up(server: &Server, token: Secret<String>) -> Result<Login, TokenS
     Ok(Login { token, renewal })
 }
 
-/// Puts off the end of a token. A refusal is not told here: the request that follows will be.
+/// Renews a token. A refusal is no error here: the request that follows will fail.
 async fn renew(server: &Server, login: &mut Login) {
-    let call = Call::post("auth/token/renew-self".to_owned(), &Nothing {}, ROOM);
+    let call = Call::post("auth/token/renew-self".to_owned(), &Nothing {}, MAX_BODY);
     match server.send(&call, Some(&login.token)).await {
         Ok(response) => {
             login.renewal = granted(server, &response).and_then(|granted| granted.renewal)
@@ -135,8 +135,9 @@ async fn renew(server: &Server, login: &mut Login) {
     }
 }
 
-/// <https://developer.hashicorp.com/vault/api-docs/auth/approle#login-with-approle>. It is sent
-/// once: a secret id may be good for one login.
+/// Logs in by AppRole
+/// (<https://developer.hashicorp.com/vault/api-docs/auth/approle#login-with-approle>). The request is not
+/// retried: a secret ID may be valid for one login only.
 async fn app_role(
     server: &Server,
     role_id: &str,
@@ -149,7 +150,7 @@ async fn app_role(
         secret_id: &'a Secret<String>,
     }
     let body = Body { role_id, secret_id };
-    let call = Call::post(format!("auth/{mount}/login"), &body, ROOM).once();
+    let call = Call::post(format!("auth/{mount}/login"), &body, MAX_BODY).once();
     let response = server.send(&call, None).await?;
     if response.status != StatusCode::OK {
         return Err(server.fault(VaultErrorKind::AppRole {
@@ -160,8 +161,8 @@ async fn app_role(
     granted(server, &response).ok_or_else(|| server.malformed("a login without a token"))
 }
 
-/// Returns the token that an answer grants, or grants again.
-fn granted(server: &Server, response: &Answer) -> Option<Login> {
+/// Returns the token of a login or renewal response.
+fn granted(server: &Server, response: &VaultResponse) -> Option<Login> {
     #[derive(Deserialize)]
     struct Granted {
         auth: Auth,
@@ -186,7 +187,7 @@ struct Nothing {}
 async fn read(server: &Server, path: &Path) -> Result<Secret<String>, TokenStorageError> {
     let file = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
-        // Room for all that is read, so that no copy is left behind when the buffer grows.
+        // The buffer never grows, which would leave a copy of the token in memory.
         let mut text = Secret::new(String::with_capacity(16 * 1024));
         let file = std::fs::File::open(file)?;
         file.take(LONGEST_TOKEN).read_to_string(text.expose_mut())?;

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::{
     credential::Credential,
     options::VaultOptions,
-    server::{Answer, Call, Server},
+    server::{VaultResponse, Call, Server},
 };
 use crate::{
     error::{TokenStorageError, VaultErrorKind},
@@ -18,12 +18,12 @@ use crate::{
     proto::untrusted_text::UntrustedText,
 };
 
-/// Holds what HTTP 400 says when the version is another one than was expected.
+/// Part of the message of HTTP 400 when the version is not the expected one.
 const CONFLICT: &str = "check-and-set parameter did not match";
-/// Holds what HTTP 404 says when nothing is mounted there, and not only no secret.
+/// Part of the message of HTTP 404 when no engine is mounted there, and not only the secret is missing.
 const NO_MOUNT: &str = "no handler for route";
-/// The JSON around a document, and that of small documents with it.
-const ROOM: usize = 4 * 1024;
+/// The largest size of the JSON around a document, or of a small document.
+const ENVELOPE: usize = 4 * 1024;
 
 /// A mounted engine, and the token for it.
 pub(super) struct Kv {
@@ -31,18 +31,18 @@ pub(super) struct Kv {
     credential: Credential,
     mount: String,
     prefix: String,
-    /// That the mount is what it has to be: asked once.
+    /// Set once the mount is known to be a KV version 2 engine.
     checked: OnceCell<()>,
 }
 
-/// Holds what is at a path.
+/// The content of a path.
 #[derive(Debug)]
 pub(super) struct Found<T> {
     /// Its newest version, whether deleted or not; 0 if there never was one.
     pub(super) version: u64,
-    /// When that version was written, by the server's clock.
+    /// The time when that version was written, by the server's clock.
     pub(super) written: Option<SystemTime>,
-    /// When it was read, by the server's clock.
+    /// The time when it was read, by the server's clock.
     pub(super) read: Option<SystemTime>,
     /// The document.
     pub(super) content: Content<T>,
@@ -50,10 +50,10 @@ pub(super) struct Found<T> {
 
 #[derive(Debug)]
 pub(super) enum Content<T> {
-    /// Nothing, or it was deleted.
+    /// There is none, or it was deleted.
     Absent,
-    /// Something else than we write.
-    Foreign,
+    /// It is not a document of this client.
+    Unrecognized,
     Present(T),
 }
 
@@ -125,14 +125,14 @@ impl Kv {
         }
     }
 
-    /// Writes a document over the version `over` (0: none), and gives its version; none if another
-    /// version is there. `room` is what the document needs at most, beyond a little.
+    /// Writes a document over the version `over` (0: none), and returns its version, or `None` if there is
+    /// another version. `capacity` is the largest size of the document as JSON, without its envelope.
     pub(super) async fn write<T>(
         &self,
         path: &str,
         over: u64,
         document: &T,
-        room: usize,
+        capacity: usize,
     ) -> Result<Option<u64>, TokenStorageError>
     where
         T: Serialize + DeserializeOwned + PartialEq,
@@ -151,14 +151,14 @@ impl Kv {
             options: Options { cas: over },
             data: document,
         };
-        let call = Call::post(self.path("data", path), &write, room + ROOM);
+        let call = Call::post(self.path("data", path), &write, capacity + ENVELOPE);
         let response = self.call(&call).await?;
         match response.status {
             StatusCode::OK => match response.parse::<Data<Version>>() {
                 Some(written) => Ok(Some(written.data.version)),
                 None => Err(self.server.malformed("a write without a version")),
             },
-            StatusCode::BAD_REQUEST if response.says(CONFLICT) => {
+            StatusCode::BAD_REQUEST if response.message_contains(CONFLICT) => {
                 if response.in_doubt {
                     self.written_before(path, over, document).await
                 } else {
@@ -169,7 +169,8 @@ impl Kv {
         }
     }
 
-    /// After a conflict with what may be our own write, whose answer was lost.
+    /// Returns the version of an earlier write of `document`, after a conflict that it may have caused: its
+    /// response was lost.
     async fn written_before<T: DeserializeOwned + PartialEq>(
         &self,
         path: &str,
@@ -177,12 +178,12 @@ impl Kv {
         document: &T,
     ) -> Result<Option<u64>, TokenStorageError> {
         let found = self.read::<T>(path).await?;
-        let is_ours = matches!(&found.content, Content::Present(there) if there == document);
-        Ok(Some(found.version).filter(|version| is_ours && *version == over + 1))
+        let is_own = matches!(&found.content, Content::Present(there) if there == document);
+        Ok(Some(found.version).filter(|version| is_own && *version == over + 1))
     }
 
-    /// Makes the engine forget each version when the next one is written. It keeps ten otherwise,
-    /// and spent tokens, or those of somebody who has logged out, with them.
+    /// Configures the engine to delete each version when the next one is written. It keeps ten otherwise,
+    /// with tokens that were used up or revoked.
     pub(super) async fn keep_newest_only(&self, path: &str) -> Result<(), TokenStorageError> {
         #[derive(Serialize)]
         struct Settings {
@@ -190,7 +191,7 @@ impl Kv {
         }
         self.check().await?;
         let settings = Settings { max_versions: 1 };
-        let call = Call::post(self.path("metadata", path), &settings, ROOM);
+        let call = Call::post(self.path("metadata", path), &settings, ENVELOPE);
         let response = self.call(&call).await?;
         if response.status.is_success() {
             return Ok(());
@@ -224,8 +225,8 @@ impl Kv {
         format!("{}/{part}/{}/{path}", self.mount, self.prefix)
     }
 
-    /// Sends a call with our token, and again with another one if it is refused and there is one.
-    async fn call(&self, call: &Call) -> Result<Answer, TokenStorageError> {
+    /// Sends a call with the token, and again with another one if the token is refused and there is another.
+    async fn call(&self, call: &Call) -> Result<VaultResponse, TokenStorageError> {
         let token = self.credential.token(&self.server).await?;
         let response = self.server.send(call, Some(&token)).await?;
         if response.status != StatusCode::FORBIDDEN {
@@ -237,16 +238,16 @@ impl Kv {
         }
     }
 
-    /// Makes sure, before anything is written, that the mount has versions: KV version 1 takes
-    /// every write of ours for a plain secret and compares nothing.
+    /// Checks that the mount has versions, before anything is written: KV version 1 accepts every write
+    /// as a plain secret and compares nothing.
     async fn check(&self) -> Result<(), TokenStorageError> {
         self.checked
-            .get_or_try_init(|| self.ask_for_mount())
+            .get_or_try_init(|| self.look_up_mount())
             .await?;
         Ok(())
     }
 
-    async fn ask_for_mount(&self) -> Result<(), TokenStorageError> {
+    async fn look_up_mount(&self) -> Result<(), TokenStorageError> {
         #[derive(Deserialize)]
         struct Mount {
             path: String,
@@ -261,7 +262,7 @@ impl Kv {
         let call = Call::get(format!("sys/internal/ui/mounts/{}", self.mount));
         let response = self.call(&call).await?;
         if response.status != StatusCode::OK {
-            return self.ask_for_secret().await;
+            return self.probe_data_path().await;
         }
         let found = response.parse::<Data<Mount>>().map(|found| found.data);
         let Some(found) = found else {
@@ -279,8 +280,9 @@ impl Kv {
         }
     }
 
-    /// Who may see nothing of a mount is not told whether there is one, except by a read.
-    async fn ask_for_secret(&self) -> Result<(), TokenStorageError> {
+    /// Reads a secret to find out whether the mount exists: Vault does not tell that to a token without
+    /// access to the mount in another way.
+    async fn probe_data_path(&self) -> Result<(), TokenStorageError> {
         let call = Call::get(self.path("data", "records"));
         let response = self.call(&call).await?;
         self.mounted(&response)?;
@@ -291,8 +293,8 @@ impl Kv {
         }
     }
 
-    fn mounted(&self, response: &Answer) -> Result<(), TokenStorageError> {
-        if response.status == StatusCode::NOT_FOUND && response.says(NO_MOUNT) {
+    fn mounted(&self, response: &VaultResponse) -> Result<(), TokenStorageError> {
+        if response.status == StatusCode::NOT_FOUND && response.message_contains(NO_MOUNT) {
             return Err(self.no_mount());
         }
         Ok(())
@@ -310,7 +312,7 @@ impl Kv {
         })
     }
 
-    fn unexpected(&self, call: &Call, response: &Answer) -> TokenStorageError {
+    fn unexpected(&self, call: &Call, response: &VaultResponse) -> TokenStorageError {
         if let Err(error) = self.mounted(response) {
             return error;
         }
@@ -321,12 +323,12 @@ impl Kv {
     }
 }
 
-fn content<T: DeserializeOwned>(response: &Answer) -> Content<T> {
+fn content<T: DeserializeOwned>(response: &VaultResponse) -> Content<T> {
     match response.parse::<Data<Secret<T>>>() {
         Some(Data {
             data: Secret { data: Some(found) },
         }) => Content::Present(found),
         Some(_) => Content::Absent,
-        None => Content::Foreign,
+        None => Content::Unrecognized,
     }
 }

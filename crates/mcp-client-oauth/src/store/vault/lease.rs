@@ -1,11 +1,11 @@
-//! Holding a record across hosts: a document with an owner and an end.
+//! The lock of a record across hosts: a lease, which is a document with an owner and an expiry.
 //!
-//! The end is reckoned by the server's clock alone: a lease ends [`LENGTH`] after the moment that
-//! the server stamped on its version, and whoever asks learns the time from the `Date` of the very
-//! answer that brought the document. No host needs to agree with another about the time. `Date` has
-//! whole seconds and is rounded down, which errs on the holder's side.
+//! Only the server's clock counts: a lease expires [`LENGTH`] after the time that the server stamped on its
+//! version, and a client learns the current time from the `Date` of the response with the document. The
+//! clocks of the hosts need not agree. `Date` has whole seconds and is rounded down, which favors the
+//! holder.
 //!
-//! In one process the tasks stand in a line first, so that one of them alone asks the server.
+//! The tasks of one process wait in a queue first, so that only one of them sends requests.
 
 use std::{
     fmt,
@@ -19,7 +19,7 @@ use tokio::{runtime::Handle, sync::OwnedMutexGuard};
 
 use super::{
     kv::{Content, Found},
-    record::{hash, hex, place, random},
+    record::{hash, hex, location, random},
     shared::Shared,
 };
 use crate::{
@@ -29,43 +29,43 @@ use crate::{
     store::backend::{LockGuard, Revision},
 };
 
-/// Says how long a lease lasts after its last note. Each try of a refresh makes one, and takes less than
-/// that with the storing of what it brought; a holder that died keeps the others waiting for so long.
+/// The lifetime of a lease after its last note. Each attempt of a refresh writes one, and takes less time
+/// than that, with saving the tokens. If a holder dies, others wait for that long.
 pub(super) const LENGTH: Duration = Duration::from_secs(60);
-/// Says how far the clocks of the nodes of one cluster may be apart: a takeover waits for so much more.
+/// The largest clock skew between the nodes of one cluster: a takeover waits for that much longer.
 const SKEW: Duration = Duration::from_secs(5);
-/// Says how long somebody else may hold a record before we give up: longer than a lease can last.
+/// The longest wait for a lease: longer than a lease can last.
 const TIMEOUT: Duration = Duration::from_secs(90);
-/// The first pause between two looks; each is twice the one before, up to the longest.
+/// The first pause between two attempts; each is twice the one before, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The document.
+/// The document of a lease.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 struct Document {
-    /// A random number of the holder's; none when it was let go.
+    /// A random number of the holder, or `None` when it was released.
     owner: Option<String>,
-    /// For people who look at it: which process, on which host.
+    /// The process and the host of the holder, for users who look at the document.
     holder: String,
-    /// The revision of the record that a holder began to use up, and has not said to have ended.
+    /// The revision of a refresh that was started and not finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun: Option<u64>,
 }
 
-/// A record that we hold.
+/// A lease that this process holds.
 struct Lease {
     shared: Arc<Shared>,
     path: String,
-    place: String,
+    location: String,
     owner: String,
-    /// Holds what the holder before us left.
+    /// The note of the holder before.
     unfinished: Option<Revision>,
     state: Mutex<State>,
-    /// Our place at the head of the line; given up after the lease.
+    /// The lock among the tasks of this process; released after the lease.
     turn: Option<OwnedMutexGuard<()>>,
 }
 
-/// Holds what we have written last.
+/// The version and the note that this holder has written last.
 #[derive(Clone, Copy)]
 struct State {
     version: u64,
@@ -74,21 +74,21 @@ struct State {
 
 enum Attempt {
     Taken(Lease),
-    /// Somebody holds it; we stay at the head of the line.
+    /// Another host holds it; this task stays at the head of the queue.
     Busy(OwnedMutexGuard<()>, String),
 }
 
-/// Waits until nobody holds the record `name`.
+/// Waits for the lease of the record `name`.
 pub(super) async fn hold(
     shared: &Arc<Shared>,
     name: &str,
 ) -> Result<Box<dyn LockGuard>, TokenStorageError> {
     let clock = &shared.kv.server.clock;
-    let mut turn = line_up(shared, name).await?;
+    let mut turn = wait_in_process(shared, name).await?;
     let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
     loop {
-        // In a task of its own: a caller that gives up while the answer is under way would leave a
-        // lease that nobody knows of. What is not fetched from the task is dropped, so let go.
+        // In a task of its own: a caller that is cancelled before the response arrives would leave a lease
+        // without a holder. The task drops a lease that is not fetched, which releases it.
         let attempt = tokio::spawn(attempt(Arc::clone(shared), name.to_owned(), turn));
         let attempt = attempt
             .await
@@ -104,9 +104,9 @@ pub(super) async fn hold(
             }
         };
         if waited >= TIMEOUT {
-            let (place, holder) = (place(name), UntrustedText::new(&holder));
+            let (location, holder) = (location(name), UntrustedText::new(&holder));
             return Err(TokenStorageError::Locked {
-                place: format!("{place} (held by {holder})"),
+                location: format!("{location} (held by {holder})"),
             });
         }
         clock.sleep(pause).await;
@@ -116,16 +116,16 @@ pub(super) async fn hold(
 }
 
 /// Waits for the other tasks of this process.
-async fn line_up(
+async fn wait_in_process(
     shared: &Arc<Shared>,
     name: &str,
 ) -> Result<OwnedMutexGuard<()>, TokenStorageError> {
-    let line = shared.line(name);
+    let queue = shared.queue(name);
     tokio::select! {
         biased;
-        turn = line.lock_owned() => Ok(turn),
+        turn = queue.lock_owned() => Ok(turn),
         () = shared.kv.server.clock.sleep(TIMEOUT) => Err(TokenStorageError::Locked {
-            place: place(name),
+            location: location(name),
         }),
     }
 }
@@ -142,13 +142,13 @@ async fn attempt(
     }
     let begun = match &found.content {
         Content::Present(document) => document.begun,
-        Content::Absent | Content::Foreign => None,
+        Content::Absent | Content::Unrecognized => None,
     };
     let owner = hex(&random::<16>()?);
     let document = Document::held(&owner, begun);
     match shared.kv.write(&path, found.version, &document, 0).await? {
         Some(version) => Ok(Attempt::Taken(Lease {
-            place: place(&name),
+            location: location(&name),
             shared,
             path,
             owner,
@@ -156,14 +156,14 @@ async fn attempt(
             state: Mutex::new(State { version, begun }),
             turn: Some(turn),
         })),
-        None => Ok(Attempt::Busy(turn, "somebody who was quicker".to_owned())),
+        None => Ok(Attempt::Busy(turn, "another process".to_owned())),
     }
 }
 
-/// Who holds the record, if somebody does.
+/// Returns the holder of the record, if there is one.
 fn holder(shared: &Shared, found: &Found<Document>) -> Result<Option<String>, TokenStorageError> {
     let Content::Present(document) = &found.content else {
-        // Nothing, or nothing of ours: it is written over, if it is still that.
+        // There is no lease. Another document is overwritten, if it has not changed since.
         return Ok(None);
     };
     if document.owner.is_none() {
@@ -173,16 +173,16 @@ fn holder(shared: &Shared, found: &Found<Document>) -> Result<Option<String>, To
     Ok((age < LENGTH + SKEW).then(|| document.holder.clone()))
 }
 
-/// Returns how old a lease is, by the server's clock.
+/// Returns the age of a lease, by the server's clock.
 fn age(shared: &Shared, found: &Found<Document>) -> Result<Duration, TokenStorageError> {
     match (found.written, found.read) {
         (Some(written), Some(read)) => Ok(read.duration_since(written).unwrap_or_default()),
-        _ => Err(shared.kv.server.malformed("it does not tell the time")),
+        _ => Err(shared.kv.server.malformed("it has no date")),
     }
 }
 
-/// Returns which process, on which host.
-fn ourselves() -> String {
+/// Describes this process and host.
+fn this_process() -> String {
     let process = format!("process {}", std::process::id());
     #[cfg(unix)]
     let process = {
@@ -196,7 +196,7 @@ impl Document {
     fn held(owner: &str, begun: Option<u64>) -> Self {
         Self {
             owner: Some(owner.to_owned()),
-            holder: ourselves(),
+            holder: this_process(),
             begun,
         }
     }
@@ -214,40 +214,40 @@ impl LockGuard for Lease {
         self.unfinished
     }
 
-    /// The note is written over our own version, or not at all: a process that was stopped for a
-    /// minute finds out here. From then on the lease lasts for its whole length again.
+    /// Writes the note over the version of this holder, or not at all: a process that was paused for a
+    /// minute gets a conflict here. This renews the lease.
     async fn mark_refresh_started(&self, revision: Revision) -> Result<(), TokenStorageError> {
         let (State { version, .. }, begun) = (*self.state(), Some(revision.number()));
         let document = Document::held(&self.owner, begun);
         let written = self.shared.kv.write(&self.path, version, &document, 0);
         let Some(version) = written.await? else {
             return Err(TokenStorageError::Conflict {
-                place: self.place.clone(),
+                location: self.location.clone(),
             });
         };
         *self.state() = State { version, begun };
         Ok(())
     }
 
-    /// It is written when the lease is let go.
+    /// Removes the note in memory. It is written when the lease is released.
     async fn mark_refresh_finished(&self) {
         self.state().begun = None;
     }
 }
 
 impl Drop for Lease {
-    /// Lets go in a task, because this cannot wait. Without a runtime the lease ends by itself.
+    /// Releases the lease in a task, because this cannot wait. Without a runtime the lease expires.
     fn drop(&mut self) {
         let (path, turn) = (std::mem::take(&mut self.path), self.turn.take());
-        let ending = let_go(Arc::clone(&self.shared), path, *self.state(), turn);
+        let ending = release(Arc::clone(&self.shared), path, *self.state(), turn);
         if let Ok(runtime) = Handle::try_current() {
             self.shared.endings.spawn_on(ending, &runtime);
         }
     }
 }
 
-/// Lets go of what is still ours: this is written over our own version, or not at all.
-async fn let_go(
+/// Releases a lease if it is still held: this writes over the version of this holder, or not at all.
+async fn release(
     shared: Arc<Shared>,
     path: String,
     state: State,
@@ -259,14 +259,14 @@ async fn let_go(
         begun: state.begun,
     };
     if let Err(error) = shared.kv.write(&path, state.version, &document, 0).await {
-        tracing::warn!(%error, "a lease was not let go; it ends by itself");
+        tracing::warn!(%error, "cannot release a lease; it will expire");
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("place", &self.place)
+            .field("location", &self.location)
             .field("version", &self.state().version)
             .finish_non_exhaustive()
     }

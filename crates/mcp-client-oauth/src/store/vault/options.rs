@@ -1,4 +1,4 @@
-//! Which Vault, as whom, and where in it.
+//! The options of a Vault: its address, the auth method, and the path of the records.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -11,15 +11,16 @@ use crate::{
     secret::Secret,
 };
 
-/// Says where the records are, unless the options say otherwise.
+/// The default path of the records.
 const MOUNT: &str = "secret";
 const PREFIX: &str = "mcp-oauth";
-/// Says where AppRole is, unless the options say otherwise.
+/// The default mount of AppRole.
 const APPROLE: &str = "approle";
-/// Says where the `vault` command keeps its token, in the home directory.
+/// The file with the token of the `vault` command, in the home directory.
 const TOKEN_FILE: &str = ".vault-token";
 
-/// Says which Vault or OpenBao, as whom, and where in it. Nothing is read from the environment.
+/// The address of a Vault or OpenBao, the auth method, and the path of the records. Nothing is read from the
+/// environment.
 ///
 /// ```
 /// use mcp_client_oauth::{Secret, store::{VaultAuth, VaultOptions}};
@@ -32,42 +33,42 @@ const TOKEN_FILE: &str = ".vault-token";
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct VaultOptions {
-    /// Says where it listens: https, or http on loopback.
+    /// Its URL: https, or http on loopback.
     pub address: Url,
-    /// Who we are there.
+    /// The auth method.
     pub auth: VaultAuth,
-    /// The namespace of everything else here, for those that have namespaces.
+    /// The namespace of the mount and the auth method, for servers that have namespaces.
     pub namespace: Option<String>,
-    /// Says where the KV version 2 engine is mounted: `secret` unless it is changed.
+    /// The mount of the KV version 2 engine: `secret` by default.
     pub mount: String,
-    /// Holds what comes before our paths in that engine: `mcp-oauth` unless it is changed.
+    /// The start of all paths in that engine: `mcp-oauth` by default.
     pub prefix: String,
-    /// A PEM file with the only certificate authorities to trust, in place of the platform's.
+    /// A PEM file with the only certificate authorities to trust, instead of those of the platform.
     pub ca_bundle: Option<PathBuf>,
 }
 
-/// Who we are to a Vault.
+/// An auth method of Vault.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum VaultAuth {
-    /// A token. It is renewed while it can be.
+    /// A token. It is renewed as long as possible.
     Token(Secret<String>),
-    /// A token in a file, which is read again when the token is refused: an agent may have put
-    /// another one there.
+    /// A token in a file, which is read again when the token is refused: an agent may have written another
+    /// one.
     TokenFile(PathBuf),
-    /// The AppRole method: a login for machines, repeated when its token is refused.
+    /// The AppRole method, for services: the login is repeated when its token is refused.
     AppRole {
-        /// Says which role.
+        /// The role ID.
         role_id: String,
-        /// Holds what proves it.
+        /// The secret ID.
         secret_id: Secret<String>,
-        /// Says where the method is mounted.
+        /// The mount of the method.
         mount: String,
     },
 }
 
 impl VaultAuth {
-    /// AppRole where it is usually mounted: at `approle`.
+    /// Returns AppRole at its default mount, `approle`.
     pub fn app_role(role_id: impl Into<String>, secret_id: Secret<String>) -> Self {
         Self::AppRole {
             role_id: role_id.into(),
@@ -76,7 +77,7 @@ impl VaultAuth {
         }
     }
 
-    /// Returns the file in the home directory where `vault login` leaves its token.
+    /// Returns the file in the home directory where `vault login` stores its token.
     ///
     /// # Errors
     /// [`TokenStorageError::NoDirectory`] if the user has no home.
@@ -101,7 +102,7 @@ impl fmt::Debug for VaultAuth {
 }
 
 impl VaultOptions {
-    /// The usual mount and prefix of the Vault at `address`.
+    /// Returns the options of the Vault at `address`, with the default mount and prefix.
     pub fn new(address: Url, auth: VaultAuth) -> Self {
         Self {
             address,
@@ -113,8 +114,8 @@ impl VaultOptions {
         }
     }
 
-    /// Returns what follows `vault:` in the name of a store: `https://host:8200/mount/prefix`, where the
-    /// mount and the prefix may be missing.
+    /// Parses the text after `vault:` in a store spec: `https://host:8200/mount/prefix`, where the mount and
+    /// the prefix are optional.
     pub(super) fn from_spec(spec: &str, auth: VaultAuth) -> Result<Self, TokenStorageError> {
         let mut address: Url = spec.parse().map_err(|error: ParseError| {
             let source = Arc::new(error);
@@ -128,8 +129,7 @@ impl VaultOptions {
         Ok(Self::new(address, auth).at(&path))
     }
 
-    /// With the mount and the prefix that `path` names: `MOUNT/PREFIX`. What is missing there stays
-    /// as it is.
+    /// Sets the mount and the prefix from `path`: `MOUNT/PREFIX`. A missing part is not changed.
     #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         let path = path.trim_matches('/');
@@ -142,11 +142,11 @@ impl VaultOptions {
         self
     }
 
-    /// Refuses what could send tokens into the clear or requests to other places than those that
-    /// the options name.
+    /// Refuses options that could send tokens unencrypted, or requests to other paths than those of the
+    /// options.
     pub(super) fn check(&self) -> Result<(), TokenStorageError> {
         let mut address = without_query(&self.address);
-        // A password that stands there is not shown; both fail only where there can be none.
+        // A password in the URL is not shown; both calls fail only for a URL that cannot have one.
         let _ = address.set_username("");
         let _ = address.set_password(None);
         let fault = |cause| TokenStorageError::Vault { address, cause };
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_sends_tokens_into_the_clear_is_refused() {
+    fn an_address_that_sends_tokens_unencrypted_is_refused() {
         for text in [
             "http://vault.example:8200",
             "https://root:hunter2@vault.example",

@@ -1,4 +1,4 @@
-//! What we keep in the engine for a record.
+//! The document of a record in the engine.
 
 use std::sync::Arc;
 
@@ -13,31 +13,31 @@ use crate::{
     store::backend::{Revision, StoredEntry},
 };
 
-/// Says how many bytes a record may have with its name: what becomes of them in base64, and a little
-/// JSON, is within the 512 KiB that the smallest storage below a Vault takes (Consul).
-pub(super) const MOST: usize = 380 * 1024;
-/// The bits of a revision that are the version; those above are the series. A record that is
-/// renewed every five minutes uses them up in 160 years.
+/// The largest number of bytes of a record with its name: in base64, with some JSON, they fit into the
+/// 512 KiB that the smallest storage of a Vault accepts (Consul).
+pub(super) const MAX_RECORD: usize = 380 * 1024;
+/// The number of bits of a revision that are the version; those above are the series. A record that is
+/// refreshed every five minutes uses them up in 160 years.
 const VERSION_BITS: u32 = 24;
 
-/// A document in the engine: a record, or the note that one was forgotten.
+/// A document in the engine: a record, or the tombstone of a deleted one.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(super) struct Document {
     /// The name of the record. The path has only a hash of it, and the metadata of the engine
     /// would hold no more than 512 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// A random number that a record gets when it is first written. It is the upper part of each
-    /// revision: if somebody removes a secret with all its versions, those of the next one begin at
-    /// 1 again, and are still not taken for the old ones (H103).
+    /// A random number that a record gets when it is first written. It is the upper part of each revision:
+    /// if a secret is removed with all its versions, those of the next one begin at 1 again, and still have
+    /// other revisions than the old ones (docs/hostile.md H103).
     #[serde(skip_serializing_if = "Option::is_none")]
     series: Option<u32>,
     /// The bytes, in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Secret<String>>,
-    /// Says whether this is what is left of a record.
-    #[serde(default, skip_serializing_if = "is_false")]
-    forgotten: bool,
+    /// Says whether this is the tombstone of a deleted record.
+    #[serde(rename = "forgotten", default, skip_serializing_if = "is_false")]
+    is_deleted: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -59,28 +59,28 @@ impl Document {
             name: Some(name.to_owned()),
             series: Some(series),
             value: Some(Secret::new(STANDARD.encode(bytes.expose()))),
-            forgotten: false,
+            is_deleted: false,
         }
     }
 
-    /// It has nothing of what it was, and takes its place: the versions go on, and a writer that
-    /// knows an older one is told of a conflict. That can be said of no deletion that the engine
-    /// has: one without check-and-set could take away what came in between.
-    pub(super) fn forgotten() -> Self {
+    /// Returns the document that replaces a deleted record. It has no data of the record; the version number
+    /// goes on, and a writer with an older version gets a conflict. The engine's own deletion has no
+    /// check-and-set: it could delete a newer record.
+    pub(super) fn tombstone() -> Self {
         Self {
-            forgotten: true,
+            is_deleted: true,
             ..Self::default()
         }
     }
 
-    /// Returns what it needs as JSON at most: each character of a name may need six.
-    pub(super) fn room(&self) -> usize {
+    /// Returns the largest length as JSON, without the envelope: each byte of a name may need six.
+    pub(super) fn max_json_len(&self) -> usize {
         let name = self.name.as_ref().map_or(0, String::len);
         let value = self.value.as_ref().map_or(0, |value| value.expose().len());
         name * 6 + value
     }
 
-    /// Returns the record; none if it was forgotten.
+    /// Returns the record, or `None` for a tombstone.
     pub(super) fn into_kept(self) -> Result<Option<Kept>, &'static str> {
         match self {
             Self {
@@ -94,14 +94,14 @@ impl Document {
                 value,
             })),
             Self {
-                forgotten: true, ..
+                is_deleted: true, ..
             } => Ok(None),
-            _ => Err(NOT_OURS),
+            _ => Err(NOT_A_RECORD),
         }
     }
 }
 
-pub(super) const NOT_OURS: &str = "it is not a record of ours";
+pub(super) const NOT_A_RECORD: &str = "it is not a record of mcp-client-oauth";
 
 impl Kept {
     pub(super) fn series(&self) -> u32 {
@@ -119,7 +119,7 @@ pub(super) fn revision(series: u32, version: u64) -> Revision {
     Revision::new((u64::from(series) << VERSION_BITS).saturating_add(version))
 }
 
-/// Returns a new series: 28 random bits, so that every reader of JSON gets a revision right.
+/// Returns a new series: 28 random bits, so that every JSON parser reads a revision exactly.
 pub(super) fn new_series() -> Result<u32, TokenStorageError> {
     Ok(u32::from_le_bytes(random()?) >> 4)
 }
@@ -133,7 +133,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], TokenStorageError> {
     Ok(bytes)
 }
 
-/// Returns a name may have any length and any characters; a path may not.
+/// Returns the hash of a name for a path: a name may have any length and any characters, a path may not.
 pub(super) fn hash(name: &str) -> String {
     hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref())
 }
@@ -146,7 +146,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     digits.collect()
 }
 
-pub(super) fn place(name: &str) -> String {
+pub(super) fn location(name: &str) -> String {
     format!("the record `{}`", UntrustedText::new(name))
 }
 
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_is_a_record_or_forgotten_or_not_ours() {
+    fn a_document_is_a_record_or_a_tombstone_or_an_error() {
         let parse = |text| serde_json::from_str::<Document>(text).unwrap().into_kept();
         let kept = parse(r#"{"name":"a","series":7,"value":"b25l"}"#)
             .unwrap()
@@ -175,17 +175,17 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_record_leaves_nothing_of_itself() {
-        let left = serde_json::to_string(&Document::forgotten()).unwrap();
+    fn a_tombstone_has_no_data_of_the_record() {
+        let left = serde_json::to_string(&Document::tombstone()).unwrap();
         assert_eq!(left, r#"{"forgotten":true}"#);
     }
 
     #[test]
-    fn the_room_of_a_document_is_enough() {
+    fn the_estimated_length_of_a_document_is_large_enough() {
         for name in ["", "plain", "\u{0}\u{1}\u{2}", "\"\\\"", "é\u{202e}"] {
             let document = Document::of(name, u32::MAX, &Secret::new(vec![255; 1000]));
             let length = serde_json::to_string(&document).unwrap().len();
-            assert!(length <= document.room() + 200, "{name:?}: {length}");
+            assert!(length <= document.max_json_len() + 200, "{name:?}: {length}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! One request and its answer, and what the statuses mean. No secret is in the errors.
+//! One request and its response, and the meaning of each status. The errors contain no secret.
 
 use std::{
     sync::Arc,
@@ -23,23 +23,23 @@ use crate::{
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
-/// An agent in front of a Vault can demand this of every request, against forged ones.
+/// An agent in front of a Vault can require this header of every request, against forged requests.
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 
-/// The pauses before another try when it cannot answer: a restart, an election and an automatic
-/// unsealing take seconds, and a rotated token that cannot be stored is lost to the other hosts.
+/// The pauses before a retry when the server is unavailable: a restart, an election and an automatic unseal
+/// take seconds, and a rotated token that cannot be stored is lost for the other hosts.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_secs(1),
     Duration::from_secs(2),
 ];
-/// Holds what HTTP 400 says for a moment after an engine was mounted, or its server was started.
+/// Part of the message of HTTP 400 for a moment after an engine was mounted, or its server was started.
 const UPGRADING: &str = "unavailable for a brief period";
-/// Says how large an answer may be: a list has 70 bytes for each record.
-const ANSWER_LIMIT: usize = 16 << 20;
+/// The size of the largest response: a list has 70 bytes for each record.
+const RESPONSE_LIMIT: usize = 16 << 20;
 
-/// A Vault, and how to reach it.
+/// The connection to a Vault.
 pub(super) struct Server {
     address: Url,
     namespace: Option<HeaderValue>,
@@ -47,15 +47,15 @@ pub(super) struct Server {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// Holds what is asked.
+/// A request.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     method: Method,
-    /// Holds what follows `/v1/`.
+    /// The path after `/v1/`.
     pub(super) path: String,
     body: Bytes,
     list: bool,
-    /// Says whether it may not be sent again once it may have arrived.
+    /// Says whether it must not be sent again if it may have arrived.
     once: bool,
 }
 
@@ -70,7 +70,7 @@ impl Call {
         }
     }
 
-    /// `LIST`, in the spelling that every proxy knows.
+    /// Creates a `LIST` request, as a `GET` with `list=true`, which every proxy supports.
     pub(super) fn list(path: String) -> Self {
         Self {
             list: true,
@@ -78,12 +78,12 @@ impl Call {
         }
     }
 
-    /// A `POST` of JSON, which is wiped from memory after use. `room` is what it needs at most, so
-    /// that no copy is left behind when the buffer grows.
-    pub(super) fn post(path: String, body: &impl Serialize, room: usize) -> Self {
-        let mut text = Zeroizing::new(Vec::with_capacity(room));
-        // Our documents are maps of text and numbers: there is nothing that JSON cannot hold, and
-        // an empty body is refused by the server.
+    /// Creates a `POST` of JSON, which is wiped from memory after use. `capacity` is its largest size: the
+    /// buffer must not grow, which would leave a copy in memory.
+    pub(super) fn post(path: String, body: &impl Serialize, capacity: usize) -> Self {
+        let mut text = Zeroizing::new(Vec::with_capacity(capacity));
+        // The documents are maps of text and numbers, which can always be written as JSON; the server
+        // would refuse an empty body.
         if serde_json::to_writer(&mut *text, body).is_err() {
             text.clear();
         }
@@ -94,35 +94,35 @@ impl Call {
         }
     }
 
-    /// The same, sent once only.
+    /// Returns the same request, which is not retried if it may have arrived.
     pub(super) fn once(self) -> Self {
         Self { once: true, ..self }
     }
 }
 
-/// An answer that is not about the server as a whole.
+/// A response that is not about the server as a whole.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct VaultResponse {
     pub(super) status: StatusCode,
-    /// Holds what the server's clock said.
+    /// The time by the server's clock.
     pub(super) date: Option<SystemTime>,
-    /// Says whether an earlier try may have arrived too.
+    /// Says whether an earlier attempt may have arrived too.
     pub(super) in_doubt: bool,
     body: Bytes,
 }
 
-impl Answer {
+impl VaultResponse {
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// Returns its own words, if it is a refusal.
+    /// Returns the error message, if it is a refusal.
     pub(super) fn message(&self) -> UntrustedText {
         message(&self.body)
     }
 
-    /// Returns whether its own words contain `text`.
-    pub(super) fn says(&self, text: &str) -> bool {
+    /// Returns whether the error message contains `text`.
+    pub(super) fn message_contains(&self, text: &str) -> bool {
         self.message().as_raw().contains(text)
     }
 }
@@ -158,11 +158,11 @@ impl Server {
         }
     }
 
-    /// Returns a refusal that nobody expected.
-    pub(super) fn refused(&self, answer: &Answer) -> TokenStorageError {
+    /// Returns the error for an unexpected refusal.
+    pub(super) fn refused(&self, response: &VaultResponse) -> TokenStorageError {
         self.fault(VaultErrorKind::Refused {
-            status: answer.status.as_u16(),
-            message: answer.message(),
+            status: response.status.as_u16(),
+            message: response.message(),
         })
     }
 
@@ -176,20 +176,20 @@ impl Server {
         self.fault(VaultErrorKind::Malformed(why))
     }
 
-    /// Sends `call`, and again while the server cannot answer: every call here may be repeated,
-    /// because writes are check-and-set (what came of one whose answer was lost is told by
-    /// [`McpResponse::in_doubt`]), unless it says that it may not.
+    /// Sends `call`, and retries while the server is unavailable: every call here may be repeated, because
+    /// writes are check-and-set ([`VaultResponse::in_doubt`] tells whether an earlier attempt may have
+    /// written), unless the call says that it must not.
     pub(super) async fn send(
         &self,
         call: &Call,
         token: Option<&Secret<String>>,
-    ) -> Result<Answer, TokenStorageError> {
+    ) -> Result<VaultResponse, TokenStorageError> {
         let request = self.request(call, token)?;
         let mut in_doubt = false;
         let mut pauses = PAUSES.into_iter();
         loop {
             let failure = match self.try_once(request.clone()).await {
-                Ok(answer) => return Ok(Answer { in_doubt, ..answer }),
+                Ok(response) => return Ok(VaultResponse { in_doubt, ..response }),
                 Err(failure) => failure,
             };
             let never_sent = matches!(
@@ -201,7 +201,7 @@ impl Server {
                 return Err(self.fault(failure));
             };
             in_doubt |= !never_sent;
-            tracing::debug!(address = %self.address, %failure, "asked again after a pause");
+            tracing::debug!(address = %self.address, %failure, "retrying after a pause");
             self.clock.sleep(pause).await;
         }
     }
@@ -211,11 +211,11 @@ impl Server {
         call: &Call,
         token: Option<&Secret<String>>,
     ) -> Result<Request, TokenStorageError> {
-        // The person named the address, so it may be anywhere.
+        // The user gave the address, so it may be in any network.
         let mut request = Request::json(self.url(call), AddressSpace::Loopback, call.body.clone());
         request.method = call.method.clone();
         request.deadline = METADATA_DEADLINE;
-        request.body_limit = ANSWER_LIMIT;
+        request.body_limit = RESPONSE_LIMIT;
         let headers = &mut request.headers;
         headers.insert(REQUEST, HeaderValue::from_static("true"));
         if let Some(namespace) = &self.namespace {
@@ -244,44 +244,44 @@ impl Server {
         url
     }
 
-    async fn try_once(&self, request: Request) -> Result<Answer, VaultErrorKind> {
-        let answer = self
+    async fn try_once(&self, request: Request) -> Result<VaultResponse, VaultErrorKind> {
+        let response = self
             .http
             .send(request)
             .await
             .map_err(|error| VaultErrorKind::Unreachable(error.cause))?;
-        sort(answer)
+        sort(response)
     }
 }
 
 /// Keeps the answers that are about what was asked, and tells the others.
 /// <https://developer.hashicorp.com/vault/api-docs#http-status-codes>
-fn sort(answer: Response) -> Result<Answer, VaultErrorKind> {
-    let status = answer.status;
+fn sort(response: Response) -> Result<VaultResponse, VaultErrorKind> {
+    let status = response.status;
     match status.as_u16() {
         501 => Err(VaultErrorKind::Uninitialized),
-        503 if message(&answer.body).as_raw().contains("sealed") => Err(VaultErrorKind::Sealed),
-        412 | 429 | 472 | 473 | 500.. => Err(unavailable(&answer)),
-        400 if message(&answer.body).as_raw().contains(UPGRADING) => Err(unavailable(&answer)),
+        503 if message(&response.body).as_raw().contains("sealed") => Err(VaultErrorKind::Sealed),
+        412 | 429 | 472 | 473 | 500.. => Err(unavailable(&response)),
+        400 if message(&response.body).as_raw().contains(UPGRADING) => Err(unavailable(&response)),
         300..=399 => {
-            let place = answer.header(header::LOCATION).unwrap_or_default();
-            Err(VaultErrorKind::Redirect(UntrustedText::new(place)))
+            let target = response.header(header::LOCATION).unwrap_or_default();
+            Err(VaultErrorKind::Redirect(UntrustedText::new(target)))
         }
-        _ => Ok(Answer {
+        _ => Ok(VaultResponse {
             status,
-            date: answer
+            date: response
                 .header(header::DATE)
                 .and_then(|date| httpdate::parse_http_date(date).ok()),
             in_doubt: false,
-            body: answer.body,
+            body: response.body,
         }),
     }
 }
 
-fn unavailable(answer: &Response) -> VaultErrorKind {
+fn unavailable(response: &Response) -> VaultErrorKind {
     VaultErrorKind::Unavailable {
-        status: answer.status.as_u16(),
-        message: message(&answer.body),
+        status: response.status.as_u16(),
+        message: message(&response.body),
     }
 }
 
@@ -306,7 +306,7 @@ fn message(body: &[u8]) -> UntrustedText {
     match serde_json::from_slice::<Refusal>(body) {
         Ok(refusal) if refusal.errors.is_empty() => UntrustedText::new("no reason given"),
         Ok(refusal) => UntrustedText::new(refusal.errors.join("; ").trim()),
-        Err(_) => UntrustedText::new("not the answer of a Vault"),
+        Err(_) => UntrustedText::new("it is not a response of Vault"),
     }
 }
 
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_about_the_server_is_told_from_one_about_the_secret() {
+    fn statuses_about_the_server_and_about_the_secret_are_distinguished() {
         assert!(matches!(cause(501, "{}"), VaultErrorKind::Uninitialized));
         assert!(matches!(
             cause(503, r#"{"errors":["Vault is sealed"]}"#),
@@ -339,7 +339,7 @@ mod tests {
             );
         }
         assert!(
-            matches!(cause(307, ""), VaultErrorKind::Redirect(place) if place.as_raw().contains("b.example"))
+            matches!(cause(307, ""), VaultErrorKind::Redirect(to) if to.as_raw().contains("b.example"))
         );
         let upgrading = r#"{"errors":["Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."]}"#;
         assert!(matches!(
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_is_made_safe_to_show() {
+    fn the_message_of_a_server_is_escaped() {
         let VaultErrorKind::Unavailable { message, .. } =
             cause(500, r#"{"errors":["a\u001b[2J","b"]}"#)
         else {

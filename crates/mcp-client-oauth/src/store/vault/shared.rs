@@ -1,4 +1,4 @@
-//! The state of a Vault.
+//! The state that the clones of a Vault share.
 
 use std::{
     collections::BTreeMap,
@@ -10,12 +10,12 @@ use tokio_util::task::TaskTracker;
 use super::kv::Kv;
 use crate::mutex::lock;
 
-/// Holds what the clones, and the leases, of a [`Vault`](super::Vault) have in common.
+/// The state that the clones and the leases of a [`Vault`](super::Vault) share.
 pub(super) struct Shared {
     pub(super) kv: Kv,
-    /// Says where the tasks of this process wait for one another, by the name of the record.
-    lines: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Leases that are being let go.
+    /// The queue of the tasks of this process, by the name of the record.
+    queues: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// The leases that are being released.
     pub(super) endings: TaskTracker,
 }
 
@@ -23,16 +23,16 @@ impl Shared {
     pub(super) fn new(kv: Kv) -> Self {
         Self {
             kv,
-            lines: Mutex::default(),
+            queues: Mutex::default(),
             endings: TaskTracker::default(),
         }
     }
 
-    /// Returns the line of the tasks that want to hold `name`.
-    pub(super) fn line(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut lines = lock(&self.lines);
-        // Lines in which nobody stands are forgotten.
-        lines.retain(|_, line| Arc::strong_count(line) > 1);
-        Arc::clone(lines.entry(name.to_owned()).or_default())
+    /// Returns the queue of the tasks that wait for `name`.
+    pub(super) fn queue(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut queues = lock(&self.queues);
+        // Queues without tasks are removed.
+        queues.retain(|_, queue| Arc::strong_count(queue) > 1);
+        Arc::clone(queues.entry(name.to_owned()).or_default())
     }
 }

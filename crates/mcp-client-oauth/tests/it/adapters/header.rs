@@ -1,17 +1,17 @@
-//! The header alone, for whoever sends a request by their own means.
+//! The authorization header alone, for applications that send requests with another HTTP client.
 
 use http::{HeaderMap, Method};
 use mcp_client_oauth::{Authorized, TokenSource as _};
 use url::Url;
 
-use super::{NOTES, bound, foreign, logged_in, url};
+use super::{NOTES, logged_in, logged_in_with_dpop, third_party_url, url};
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().build().unwrap()
 }
 
 #[tokio::test]
-async fn a_request_of_ones_own_is_let_in_by_the_header_alone() {
+async fn the_header_alone_authorizes_a_request_of_another_client() {
     let (fixture, session) = logged_in().await;
     let server = Authorized::new(fixture.platform.clone(), session.clone());
     let notes: Url = url(&fixture, NOTES).parse().unwrap();
@@ -22,13 +22,13 @@ async fn a_request_of_ones_own_is_let_in_by_the_header_alone() {
     assert_eq!(headers.len(), 1);
     let response = client().get(notes).headers(headers).send();
     assert_eq!(response.await.unwrap().status(), 200);
-    let elsewhere = foreign(&fixture).parse().unwrap();
+    let elsewhere = third_party_url(&fixture).parse().unwrap();
     assert!(server.credentials(&Method::GET, &elsewhere).await.is_err());
 }
 
 #[tokio::test]
-async fn a_token_that_is_bound_to_a_key_comes_with_a_proof_of_that_request() {
-    let (fixture, session) = bound().await;
+async fn a_dpop_bound_token_comes_with_a_proof_for_that_request() {
+    let (fixture, session) = logged_in_with_dpop().await;
     let server = Authorized::new(fixture.platform.clone(), session.clone());
     let notes: Url = url(&fixture, NOTES).parse().unwrap();
     let send = async || {
@@ -41,7 +41,7 @@ async fn a_token_that_is_bound_to_a_key_comes_with_a_proof_of_that_request() {
     let refused = send().await;
     assert_eq!(refused.status(), 401);
     session
-        .prover()
+        .proof_generator()
         .unwrap()
         .store_nonce(&notes, refused.headers());
     assert_eq!(send().await.status(), 200);

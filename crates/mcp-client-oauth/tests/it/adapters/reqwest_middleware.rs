@@ -1,4 +1,4 @@
-//! A chain of `reqwest-middleware` with ours in it.
+//! A `reqwest-middleware` chain that includes the middleware of this crate.
 
 use std::sync::{
     Arc,
@@ -11,9 +11,11 @@ use mcp_client_oauth::{TokenSource, adapters::reqwest_middleware::AuthorizedMidd
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 
-use super::{NOTES, bound, foreign, logged_in, refuse_every_token, seen, url};
+use super::{
+    NOTES, count_requests, logged_in, logged_in_with_dpop, reject_every_token, third_party_url, url,
+};
 
-/// What comes after ours, and counts.
+/// A middleware after the one of this crate. It counts the requests.
 #[derive(Clone, Default)]
 struct Counter(Arc<AtomicUsize>);
 
@@ -42,7 +44,7 @@ fn client(source: Arc<dyn TokenSource>) -> (ClientWithMiddleware, Counter) {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_once_and_the_rest_of_the_chain_sees_each_try() {
+async fn a_rejected_token_is_replaced_once_and_later_middleware_sees_both_requests() {
     let (fixture, session) = logged_in().await;
     let (client, counter) = client(session);
     fixture.testbed.revoke_access_tokens();
@@ -55,33 +57,43 @@ async fn a_refused_token_is_replaced_once_and_the_rest_of_the_chain_sees_each_tr
     .unwrap();
     let response = client.execute_with_extensions(request, &mut extensions);
     assert_eq!(response.await.unwrap().status(), StatusCode::OK);
-    assert_eq!((seen(&fixture, "POST", NOTES), fixture.refreshes()), (2, 1));
+    assert_eq!(
+        (count_requests(&fixture, "POST", NOTES), fixture.refreshes()),
+        (2, 1)
+    );
     assert_eq!(counter.0.load(Ordering::SeqCst), 2);
     assert_eq!(extensions.get::<u8>(), Some(&2));
-    refuse_every_token(&fixture);
+    reject_every_token(&fixture);
     let response = client.get(url(&fixture, NOTES)).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!((seen(&fixture, "GET", NOTES), fixture.refreshes()), (2, 2));
+    assert_eq!(
+        (count_requests(&fixture, "GET", NOTES), fixture.refreshes()),
+        (2, 2)
+    );
 }
 
 #[tokio::test]
-async fn a_token_goes_nowhere_but_to_its_resource() {
+async fn a_token_is_sent_only_to_its_resource() {
     let (fixture, session) = logged_in().await;
     let (client, counter) = client(session);
-    fixture.testbed.forget_requests();
-    let refused = client.get(foreign(&fixture)).send().await.unwrap_err();
+    fixture.testbed.clear_requests();
+    let refused = client
+        .get(third_party_url(&fixture))
+        .send()
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("is not part of"), "{refused}");
     assert_eq!(counter.0.load(Ordering::SeqCst), 0);
     assert_eq!(fixture.testbed.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn a_proof_goes_along_and_takes_the_nonce_that_is_wanted() {
-    let (fixture, session) = bound().await;
+async fn a_proof_is_sent_with_the_nonce_that_the_server_requires() {
+    let (fixture, session) = logged_in_with_dpop().await;
     let (client, _) = client(session);
     for times in [2, 3] {
         let response = client.get(url(&fixture, NOTES)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(seen(&fixture, "GET", NOTES), times);
+        assert_eq!(count_requests(&fixture, "GET", NOTES), times);
     }
 }

@@ -1,4 +1,4 @@
-//! The credentials of `rmcp` in our stores.
+//! The credentials of `rmcp` in the stores of this crate.
 
 use mcp_client_oauth::{TokenStore, adapters::rmcp_credentials::RmcpCredentials, store::LoginKey};
 use rmcp::transport::auth::{CredentialStore as _, StoredCredentials};
@@ -20,34 +20,34 @@ fn key() -> LoginKey {
     LoginKey::new("https://mcp.example/mcp".parse().unwrap())
 }
 
-async fn kept(store: &RmcpCredentials) -> Option<serde_json::Value> {
+async fn load_json(store: &RmcpCredentials) -> Option<serde_json::Value> {
     let loaded = store.load().await.unwrap();
     loaded.map(|credentials| serde_json::to_value(credentials).unwrap())
 }
 
 #[tokio::test]
-async fn what_rmcp_saves_it_gets_back_and_nobody_else_does() {
+async fn credentials_are_loaded_only_under_the_key_that_rmcp_saved_them_with() {
     let store = TokenStore::memory();
     let own = RmcpCredentials::new(&store, &key());
     let other = RmcpCredentials::new(&store, &key().with_account("work"));
-    assert_eq!(kept(&own).await, None);
+    assert_eq!(load_json(&own).await, None);
     for token in ["at-1", "at-2"] {
         own.save(credentials(token)).await.unwrap();
-        let kept = kept(&own).await.unwrap();
+        let kept = load_json(&own).await.unwrap();
         assert_eq!(kept["token_response"]["access_token"], token);
         assert_eq!(kept["issuer"], "https://as.example");
     }
-    assert_eq!(kept(&other).await, None);
-    // No record of ours is there, or harmed.
+    assert_eq!(load_json(&other).await, None);
+    // The credentials of rmcp are not stored as a record of this crate.
     assert_eq!(store.keys().await.unwrap(), []);
     assert!(!format!("{own:?}").contains("at-2"));
     own.clear().await.unwrap();
     own.clear().await.unwrap();
-    assert_eq!(kept(&own).await, None);
+    assert_eq!(load_json(&own).await, None);
 }
 
 #[tokio::test]
-async fn one_refreshes_at_a_time() {
+async fn refreshes_run_one_at_a_time() {
     let store = TokenStore::memory();
     let own = RmcpCredentials::new(&store, &key());
     let guard = own.acquire_refresh_guard().await.unwrap();

@@ -1,4 +1,4 @@
-//! A client of hyper under our layer.
+//! A hyper client inside the `tower` layer of this crate.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -15,7 +15,10 @@ use mcp_client_oauth::{
 };
 use tower::{Layer as _, ServiceExt as _, limit::ConcurrencyLimitLayer};
 
-use super::{NOTES, bound, foreign, interactive, logged_in, refuse_every_token, seen, url};
+use super::{
+    NOTES, count_requests, interactive, logged_in, logged_in_with_dpop, reject_every_token,
+    third_party_url, url,
+};
 use crate::support::{Fixture, bounded};
 
 type Hyper = Client<HttpConnector, Full<Bytes>>;
@@ -45,7 +48,7 @@ where
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_once_and_the_body_is_sent_again() {
+async fn a_rejected_token_is_replaced_once_and_the_body_is_sent_again() {
     let (fixture, session) = logged_in().await;
     let client = AuthorizedLayer::new(session).layer(hyper_client());
     let notes = url(&fixture, NOTES);
@@ -54,12 +57,18 @@ async fn a_refused_token_is_replaced_once_and_the_body_is_sent_again() {
     fixture.testbed.revoke_access_tokens();
     let response = send(&client, Method::POST, &notes).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!((seen(&fixture, "POST", NOTES), fixture.refreshes()), (2, 1));
+    assert_eq!(
+        (count_requests(&fixture, "POST", NOTES), fixture.refreshes()),
+        (2, 1)
+    );
     assert_eq!(fixture.last("POST", NOTES).body, b"{\"text\":\"tea\"}");
-    refuse_every_token(&fixture);
+    reject_every_token(&fixture);
     let response = send(&client, Method::POST, &notes).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!((seen(&fixture, "POST", NOTES), fixture.refreshes()), (4, 2));
+    assert_eq!(
+        (count_requests(&fixture, "POST", NOTES), fixture.refreshes()),
+        (4, 2)
+    );
 }
 
 #[tokio::test]
@@ -70,15 +79,18 @@ async fn a_body_that_cannot_be_copied_is_sent_once() {
     fixture.testbed.revoke_access_tokens();
     let response = send(&client, Method::POST, &url(&fixture, NOTES)).await;
     assert_eq!(response.unwrap().status(), StatusCode::UNAUTHORIZED);
-    assert_eq!((seen(&fixture, "POST", NOTES), fixture.refreshes()), (1, 0));
+    assert_eq!(
+        (count_requests(&fixture, "POST", NOTES), fixture.refreshes()),
+        (1, 0)
+    );
 }
 
 #[tokio::test]
-async fn a_token_goes_nowhere_but_to_its_resource() {
+async fn a_token_is_sent_only_to_its_resource() {
     let (fixture, session) = logged_in().await;
     let client = AuthorizedLayer::new(session).layer(hyper_client());
-    fixture.testbed.forget_requests();
-    let refused = send(&client, Method::GET, &foreign(&fixture)).await;
+    fixture.testbed.clear_requests();
+    let refused = send(&client, Method::GET, &third_party_url(&fixture)).await;
     let refused = refused.unwrap_err().downcast::<Error>().unwrap();
     assert!(matches!(
         *refused,
@@ -90,29 +102,29 @@ async fn a_token_goes_nowhere_but_to_its_resource() {
 }
 
 #[tokio::test]
-async fn a_wider_scope_is_asked_for_where_somebody_can_be_asked() {
+async fn an_interactive_source_logs_in_for_a_wider_scope() {
     let fixture = Fixture::start().await;
     fixture.testbed.require_scope("write_note", "notes:write");
     let client = AuthorizedLayer::new(interactive(&fixture).await).layer(hyper_client());
     let response = send(&client, Method::POST, &url(&fixture, NOTES)).await;
     assert_eq!(response.unwrap().status(), StatusCode::OK);
-    assert_eq!(fixture.person.opened().len(), 2);
+    assert_eq!(fixture.user.opened_urls().len(), 2);
 }
 
 #[tokio::test]
-async fn a_proof_goes_along_and_takes_the_nonce_that_is_wanted() {
-    let (fixture, session) = bound().await;
+async fn a_proof_is_sent_with_the_nonce_that_the_server_requires() {
+    let (fixture, session) = logged_in_with_dpop().await;
     let client = AuthorizedLayer::new(session).layer(hyper_client());
     let notes = url(&fixture, NOTES);
     for times in [2, 3] {
         let response = send(&client, Method::GET, &notes).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(seen(&fixture, "GET", NOTES), times);
+        assert_eq!(count_requests(&fixture, "GET", NOTES), times);
     }
 }
 
 #[tokio::test]
-async fn the_error_of_the_service_below_comes_through() {
+async fn the_error_of_the_inner_service_is_returned() {
     let (fixture, session) = logged_in().await;
     let client = AuthorizedLayer::new(session).layer(hyper_client());
     fixture.testbed.stop_mcp_server().await;
@@ -121,9 +133,9 @@ async fn the_error_of_the_service_below_comes_through() {
     assert!(failed.is::<hyper_util::client::legacy::Error>(), "{failed}");
 }
 
-/// The first try has what the service gave away when it was ready; it is not asked for twice.
+/// The first request uses the permit that `poll_ready` reserved; it is not reserved twice.
 #[tokio::test]
-async fn a_service_that_does_one_thing_at_a_time_does_both_tries() {
+async fn a_service_with_concurrency_one_sends_both_requests() {
     let (fixture, session) = logged_in().await;
     let limited = ConcurrencyLimitLayer::new(1).layer(hyper_client());
     let client = AuthorizedLayer::new(session).layer(limited);
@@ -131,5 +143,5 @@ async fn a_service_that_does_one_thing_at_a_time_does_both_tries() {
     let request = request(Method::GET, &url(&fixture, NOTES));
     let response = bounded(client.oneshot(request)).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(seen(&fixture, "GET", NOTES), 2);
+    assert_eq!(count_requests(&fixture, "GET", NOTES), 2);
 }

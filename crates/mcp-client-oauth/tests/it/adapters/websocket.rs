@@ -1,4 +1,4 @@
-//! Sockets whose handshake carries a token.
+//! Sockets of `tokio-tungstenite` with a token in the handshake.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use mcp_client_oauth::{
@@ -8,7 +8,9 @@ use mcp_client_oauth::{
 };
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
-use super::{bound, foreign, logged_in, refuse_every_token, seen, url};
+use super::{
+    count_requests, logged_in, logged_in_with_dpop, reject_every_token, third_party_url, url,
+};
 use crate::support::{Fixture, bounded};
 
 const SOCKET: &str = "/mcp/socket";
@@ -24,31 +26,40 @@ async fn echoes(mut socket: Socket) {
 }
 
 #[tokio::test]
-async fn a_refused_handshake_is_tried_once_more_with_another_token() {
+async fn a_rejected_handshake_is_retried_once_with_another_token() {
     let (fixture, session) = logged_in().await;
     let (socket, _) = bounded(connect(&*session, ws(&fixture))).await.unwrap();
     echoes(socket).await;
-    assert_eq!(seen(&fixture, "GET", SOCKET), 1);
+    assert_eq!(count_requests(&fixture, "GET", SOCKET), 1);
     let request = fixture.last("GET", SOCKET);
-    assert_eq!(request.query, None, "a token is in no URL (H91)");
+    assert_eq!(
+        request.query, None,
+        "a token is never in a URL (RFC 6750 §2.3)"
+    );
     fixture.testbed.revoke_access_tokens();
     let (socket, _) = bounded(connect(&*session, ws(&fixture))).await.unwrap();
     echoes(socket).await;
-    assert_eq!((seen(&fixture, "GET", SOCKET), fixture.refreshes()), (3, 1));
-    refuse_every_token(&fixture);
+    assert_eq!(
+        (count_requests(&fixture, "GET", SOCKET), fixture.refreshes()),
+        (3, 1)
+    );
+    reject_every_token(&fixture);
     let refused = bounded(connect(&*session, ws(&fixture))).await.unwrap_err();
     let ConnectError::Socket(error) = refused else {
         panic!("{refused}");
     };
     assert!(matches!(*error, SocketError::Http(response) if response.status() == 401));
-    assert_eq!((seen(&fixture, "GET", SOCKET), fixture.refreshes()), (5, 2));
+    assert_eq!(
+        (count_requests(&fixture, "GET", SOCKET), fixture.refreshes()),
+        (5, 2)
+    );
 }
 
 #[tokio::test]
-async fn a_token_goes_nowhere_but_to_its_resource() {
+async fn a_token_is_sent_only_to_its_resource() {
     let (fixture, session) = logged_in().await;
-    fixture.testbed.forget_requests();
-    let elsewhere = foreign(&fixture).replacen("http", "ws", 1);
+    fixture.testbed.clear_requests();
+    let elsewhere = third_party_url(&fixture).replacen("http", "ws", 1);
     // Another scheme is another origin.
     let secure = ws(&fixture).replacen("ws", "wss", 1);
     for url in [elsewhere, secure] {
@@ -67,9 +78,9 @@ async fn a_token_goes_nowhere_but_to_its_resource() {
 }
 
 #[tokio::test]
-async fn a_proof_goes_along_and_takes_the_nonce_that_is_wanted() {
-    let (fixture, session) = bound().await;
+async fn a_proof_is_sent_with_the_nonce_that_the_server_requires() {
+    let (fixture, session) = logged_in_with_dpop().await;
     let (socket, _) = bounded(connect(&*session, ws(&fixture))).await.unwrap();
     echoes(socket).await;
-    assert_eq!(seen(&fixture, "GET", SOCKET), 2);
+    assert_eq!(count_requests(&fixture, "GET", SOCKET), 2);
 }

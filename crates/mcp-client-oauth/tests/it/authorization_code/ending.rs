@@ -1,5 +1,5 @@
-//! However a login ends, the listener is gone, and only a good one leaves anything behind
-//! (H51, H65, H66).
+//! Each end of a login closes the listener (RFC 8252 §8.3), and only a successful login stores
+//! something. The error text of the server is shown without control characters (RFC 6749 §4.1.2.1).
 
 use std::time::Duration;
 
@@ -8,21 +8,24 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::Fault;
 
-use super::{port_of, refused};
-use crate::support::{Fixture, Person, bounded, is_closed};
+use super::{login_error, port_of};
+use crate::support::{Fixture, TestUser, bounded, is_closed};
 
 #[tokio::test]
-async fn a_denial_is_told_as_one_and_stores_nothing() {
-    let fixture = Fixture::start().await.for_person(Person::who_denies());
-    let error = refused(&fixture).await;
+async fn a_denial_is_reported_as_such_and_stores_nothing() {
+    let fixture = Fixture::start().await.with_user(TestUser::denying());
+    let error = login_error(&fixture).await;
     assert!(matches!(error, AuthorizationError::Denied(_)), "{error}");
-    assert!(error.to_string().contains("the person said no"), "{error}");
+    assert!(
+        error.to_string().contains("the user denied the request"),
+        "{error}"
+    );
     assert_eq!(Error::from(error).remedy(), Remedy::LogIn);
     fixture.assert_nothing_is_stored().await;
     assert_eq!(fixture.posts("/token"), 0);
     assert!(
         fixture
-            .person
+            .user
             .pages()
             .await
             .last()
@@ -30,17 +33,17 @@ async fn a_denial_is_told_as_one_and_stores_nothing() {
             .body
             .contains("not granted")
     );
-    assert!(is_closed(port_of(&fixture.person.opened()[0])).await);
+    assert!(is_closed(port_of(&fixture.user.opened_urls()[0])).await);
 }
 
 #[tokio::test]
-async fn an_error_of_the_server_is_told_without_its_control_characters() {
+async fn a_server_error_is_reported_without_its_control_characters() {
     let fixture = Fixture::start().await;
     fixture.testbed.set_fault(Fault::CallbackError {
         error: "invalid_scope".to_owned(),
         description: Some(format!("\u{1b}[2J\u{202e}no {}", "x".repeat(2000))),
     });
-    let error = refused(&fixture).await;
+    let error = login_error(&fixture).await;
     assert!(matches!(error, AuthorizationError::Refused(_)), "{error}");
     let text = error.to_string();
     assert!(
@@ -54,16 +57,16 @@ async fn an_error_of_the_server_is_told_without_its_control_characters() {
 }
 
 #[tokio::test]
-async fn nobody_is_waited_for_longer_than_five_minutes() {
-    let fixture = Fixture::start().await.for_person(Person::who_waits());
-    let waiting = fixture.begin(LoginOptions::default()).await;
+async fn a_login_times_out_after_five_minutes() {
+    let fixture = Fixture::start().await.with_user(TestUser::idle());
+    let waiting = fixture.start_login(LoginOptions::default()).await;
     let port = waiting.port();
     fixture
         .clock
         .advance(LOGIN_TIMEOUT.saturating_sub(Duration::from_secs(1)));
-    assert!(!is_closed(port).await, "there is a second left");
+    assert!(!is_closed(port).await, "one second is left");
     fixture.clock.advance(Duration::from_secs(1));
-    let error = waiting.ended().await.unwrap_err();
+    let error = waiting.finish().await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -77,14 +80,14 @@ async fn nobody_is_waited_for_longer_than_five_minutes() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_given_up_leaves_no_listener_behind() {
-    let fixture = Fixture::start().await.for_person(Person::who_waits());
+async fn a_cancelled_login_closes_its_listener() {
+    let fixture = Fixture::start().await.with_user(TestUser::idle());
     let options = LoginOptions::default();
     let port = {
         let given_up = login(&fixture.platform, &fixture.store, &fixture.server, &options);
         tokio::select! {
-            _ = given_up => panic!("nobody has decided"),
-            url = bounded(fixture.person.shown()) => port_of(&url),
+            _ = given_up => panic!("the user has not decided"),
+            url = bounded(fixture.user.shown()) => port_of(&url),
         }
     };
     assert!(is_closed(port).await);
@@ -92,17 +95,17 @@ async fn a_login_that_is_given_up_leaves_no_listener_behind() {
 }
 
 #[tokio::test]
-async fn a_port_that_was_fixed_can_be_used_again_at_once() {
+async fn a_fixed_port_can_be_used_again_at_once() {
     let fixture = Fixture::start().await;
-    let port = crate::support::dead_port();
+    let port = crate::support::unused_port();
     let options = super::redirect(mcp_client_oauth::grant::RedirectTarget::Port(port));
     for _ in 0..3 {
         fixture.login_with(&options).await.unwrap();
     }
     assert!(
         fixture
-            .person
-            .opened()
+            .user
+            .opened_urls()
             .iter()
             .all(|url| port_of(url) == port)
     );

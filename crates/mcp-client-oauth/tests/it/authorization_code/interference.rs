@@ -1,4 +1,5 @@
-//! Callbacks that are not ours end nothing, and ours counts once (H49, H50, H55).
+//! Callbacks without the `state` of the login do not end it (RFC 6749 §10.12), and the right callback
+//! is used once (RFC 6749 §10.5).
 
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use mcp_oauth_testbed::{
 };
 use url::Url;
 
-use crate::support::{Fixture, Person, browse, with_parameter};
+use crate::support::{Fixture, TestUser, browse, with_parameter};
 
-/// What is visited before the true callback, and leaves the login as it was.
+/// Returns URLs that are visited before the right callback and do not change the login.
 fn noise(callback: &Url) -> Vec<Url> {
     let mut bare = callback.clone();
     bare.set_query(None);
@@ -37,15 +38,15 @@ fn noise(callback: &Url) -> Vec<Url> {
 
 #[tokio::test]
 async fn a_callback_with_another_state_does_not_end_the_wait() {
-    let person = Person::who_tampers(|callback| {
+    let user = TestUser::tampering(|callback| {
         let mut urls = noise(callback);
         urls.push(callback.clone());
         urls
     });
-    let fixture = Fixture::start().await.for_person(person);
+    let fixture = Fixture::start().await.with_user(user);
     fixture.login().await.unwrap();
     let statuses: Vec<u16> = fixture
-        .person
+        .user
         .pages()
         .await
         .iter()
@@ -56,26 +57,26 @@ async fn a_callback_with_another_state_does_not_end_the_wait() {
 }
 
 #[tokio::test]
-async fn a_page_in_the_browser_cannot_deny_for_the_person() {
-    let person = Person::who_tampers(|callback| {
+async fn a_page_in_the_browser_cannot_deny_for_the_user() {
+    let user = TestUser::tampering(|callback| {
         let mut drive_by = callback.clone();
         drive_by.set_query(Some("error=access_denied&error_description=drive-by"));
         vec![drive_by, callback.clone()]
     });
-    let fixture = Fixture::start().await.for_person(person);
+    let fixture = Fixture::start().await.with_user(user);
     fixture.login().await.unwrap();
-    assert_eq!(fixture.person.pages().await[0].status, 400);
+    assert_eq!(fixture.user.pages().await[0].status, 400);
 }
 
 #[tokio::test]
-async fn a_server_that_loses_the_state_never_gets_through() {
+async fn a_callback_without_the_state_is_never_accepted() {
     for fault in [
         Fault::CallbackWithoutState,
         Fault::CallbackState("other".to_owned()),
     ] {
-        let fixture = Fixture::start().await.for_person(Person::who_waits());
+        let fixture = Fixture::start().await.with_user(TestUser::idle());
         fixture.testbed.set_fault(fault);
-        let waiting = fixture.begin(LoginOptions::default()).await;
+        let waiting = fixture.start_login(LoginOptions::default()).await;
         let pages = crate::support::approve(waiting.url.clone()).await;
         assert_eq!(pages[0].status, 400);
         assert_eq!(fixture.posts("/token"), 0);
@@ -84,18 +85,18 @@ async fn a_server_that_loses_the_state_never_gets_through() {
 }
 
 #[tokio::test]
-async fn a_callback_that_comes_twice_counts_once_and_shows_the_same_page() {
+async fn a_callback_sent_twice_is_used_once_and_shows_the_same_page() {
     let testbed = Arc::new(Testbed::start().await.unwrap());
-    testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
+    testbed.set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Held));
     let held = Arc::clone(&testbed);
-    let person = Person::who(move |url| {
+    let user = TestUser::with_action(move |url| {
         let testbed = Arc::clone(&held);
         async move {
             let callback = decide(&url, Decision::Approve).await.unwrap();
             let mut pages = vec![visit(&callback).await.unwrap()];
-            // The exchange is under way, and not at its end.
+            // The token request is pending.
             testbed
-                .arrived(Peer::AuthorizationServer, "POST", "/token", 1)
+                .wait_for_requests(Peer::AuthorizationServer, "POST", "/token", 1)
                 .await;
             pages.push(visit(&callback).await.unwrap());
             let other = with_parameter(&callback, "code", Some("another"));
@@ -105,9 +106,9 @@ async fn a_callback_that_comes_twice_counts_once_and_shows_the_same_page() {
             pages
         }
     });
-    let fixture = Fixture::of(testbed).for_person(person);
+    let fixture = Fixture::from_testbed(testbed).with_user(user);
     fixture.login().await.unwrap();
-    let pages = fixture.person.pages().await;
+    let pages = fixture.user.pages().await;
     let statuses: Vec<u16> = pages.iter().map(|page| page.status).collect();
     assert_eq!(statuses, [303, 303, 400, 303, 200]);
     assert_eq!(pages[0].redirect(), pages[1].redirect());

@@ -1,4 +1,5 @@
-//! What is a challenge, and what is none (spec-checklist A9, G5, G6).
+//! Which responses are challenges, and how often the client steps up (MCP authorization 2026-07-28,
+//! "Scope Challenge Handling").
 
 use std::sync::{
     Arc,
@@ -12,10 +13,10 @@ use mcp_client_oauth::{
 };
 use mcp_oauth_testbed::{Fault, Peer, Testbed};
 
-use super::{NOTES, asked, authorized, interactive, logged_in, read};
+use super::{NOTES, authorized, interactive, logged_in, read, request_count};
 use crate::support::{Fixture, bounded, parameter};
 
-/// A server that never has enough, and asks for it with this header.
+/// A server that always requires more scope, with this challenge header.
 async fn never_enough(line: &str) -> (Fixture, Authorized) {
     let fixture = Fixture::start().await;
     let source = interactive(&fixture).await;
@@ -29,7 +30,7 @@ async fn never_enough(line: &str) -> (Fixture, Authorized) {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_challenge_is_handed_on() {
+async fn a_response_without_a_challenge_is_returned_unchanged() {
     let (fixture, _, authorized) = logged_in().await;
     let bearer = "Bearer error=\"invalid_token\", scope=\"notes:admin\"";
     for (status, line) in [
@@ -48,16 +49,19 @@ async fn an_answer_that_is_no_challenge_is_handed_on() {
             headers: vec![("www-authenticate".to_owned(), line.to_owned())],
             times: None,
         });
-        let before = asked(&fixture);
+        let before = request_count(&fixture);
         let response = read(&authorized, &fixture).await.unwrap();
         assert_eq!(response.status, status, "{line}");
-        assert_eq!(asked(&fixture), before + 1, "{status} {line}");
+        assert_eq!(request_count(&fixture), before + 1, "{status} {line}");
     }
-    assert_eq!((fixture.refreshes(), fixture.person.opened().len()), (0, 1));
+    assert_eq!(
+        (fixture.refreshes(), fixture.user.opened_urls().len()),
+        (0, 1)
+    );
 }
 
 #[tokio::test]
-async fn a_scope_that_is_too_small_and_not_named_asks_nobody() {
+async fn insufficient_scope_without_a_scope_starts_no_login() {
     for line in [
         "Bearer error=\"insufficient_scope\"",
         "Bearer error=\"insufficient_scope\", scope=\"\"",
@@ -71,13 +75,16 @@ async fn a_scope_that_is_too_small_and_not_named_asks_nobody() {
             };
             assert_eq!(scope.to_string(), "notes:read");
         }
-        assert_eq!(asked(&fixture), 3, "each was sent once");
-        assert_eq!((fixture.refreshes(), fixture.person.opened().len()), (0, 1));
+        assert_eq!(request_count(&fixture), 3, "each request was sent once");
+        assert_eq!(
+            (fixture.refreshes(), fixture.user.opened_urls().len()),
+            (0, 1)
+        );
     }
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_another_scope_each_time_is_left_after_a_few() {
+async fn step_up_stops_after_a_few_logins_when_the_required_scope_keeps_changing() {
     let known = vec![
         "notes:read",
         "more:0",
@@ -104,11 +111,11 @@ async fn a_server_that_asks_for_another_scope_each_time_is_left_after_a_few() {
     assert_eq!(bounded(response).await.unwrap().status(), 403);
     assert_eq!(sent.into_inner(), 4);
     // The first login, and one for each wider scope.
-    assert_eq!(fixture.person.opened().len(), 4);
+    assert_eq!(fixture.user.opened_urls().len(), 4);
 }
 
 #[tokio::test]
-async fn a_challenge_that_the_caller_brings_is_that_of_the_first_login() {
+async fn the_first_login_uses_the_challenge_that_the_caller_passes() {
     let fixture =
         Fixture::with(Testbed::builder().scopes_supported(Some(vec!["notes:read"]))).await;
     let mut challenge = Challenge::default();
@@ -123,14 +130,14 @@ async fn a_challenge_that_the_caller_brings_is_that_of_the_first_login() {
 
     bounded(source.token()).await.unwrap();
     assert_eq!(
-        parameter(&fixture.person.opened()[0], "scope"),
+        parameter(&fixture.user.opened_urls()[0], "scope"),
         "notes:write"
     );
     let questions = fixture.testbed.count(Peer::Mcp, "POST", "/mcp");
     assert_eq!(questions, 0, "the challenge was known");
 
-    fixture.testbed.revoke_everything();
+    fixture.testbed.revoke_all_tokens();
     let authorized = Authorized::new(fixture.platform.clone(), Arc::new(source));
     assert_eq!(read(&authorized, &fixture).await.unwrap().status, 200);
-    assert_eq!(fixture.person.opened().len(), 2);
+    assert_eq!(fixture.user.opened_urls().len(), 2);
 }

@@ -1,4 +1,4 @@
-//! Answers that are read as they come.
+//! Responses that are read while they arrive.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use mcp_client_oauth::{
-    ANSWER_LIMIT, Authorized, EventStream, McpBody, McpResponse, McpResponseError,
+    Authorized, EventStream, McpBody, McpResponse, McpResponseError, RESPONSE_LIMIT,
     error::HttpErrorKind,
     platform::{AddressSpace, Body, HttpClient as _, Request, ReqwestClient},
 };
@@ -42,61 +42,61 @@ fn initialize() -> Value {
 
 fn raw(content_type: &str, body: impl Into<Vec<u8>>) -> Fault {
     let (content_type, body) = (content_type.to_owned(), body.into());
-    Fault::Spoil(Endpoint::Mcp, Corruption::Raw { content_type, body })
+    Fault::Corrupt(Endpoint::Mcp, Corruption::Raw { content_type, body })
 }
 
 #[tokio::test]
-async fn an_answer_begins_before_it_is_whole() {
+async fn a_streamed_response_is_readable_before_it_is_complete() {
     let (fixture, _, authorized) = logged_in().await;
     let slowly = Corruption::Trickle(Duration::from_millis(5));
     fixture
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, slowly));
-    let answer = bounded(authorized.get(notes(&fixture)).send_streaming())
+        .set_fault(Fault::Corrupt(Endpoint::Mcp, slowly));
+    let response = bounded(authorized.get(notes(&fixture)).send_streaming())
         .await
         .unwrap();
-    let mut body = answer.into_body();
+    let mut body = response.into_body();
     let first = bounded(body.chunk()).await.unwrap().unwrap();
     assert_eq!(&first[..], b"{");
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_once_for_a_stream_too() {
+async fn a_rejected_token_is_replaced_once_for_a_stream() {
     let (fixture, _, authorized) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
-    let answer = call(&authorized, &fixture, &initialize()).await;
-    let is_stream = matches!(answer.body, McpBody::Events(_));
-    assert!(is_stream, "{answer:?}");
-    let answer = answer.into_result(&json!(1)).await.unwrap();
-    assert_eq!(answer["result"]["protocolVersion"], "2025-11-25");
+    let response = call(&authorized, &fixture, &initialize()).await;
+    let is_stream = matches!(response.body, McpBody::Events(_));
+    assert!(is_stream, "{response:?}");
+    let response = response.into_result(&json!(1)).await.unwrap();
+    assert_eq!(response["result"]["protocolVersion"], "2025-11-25");
     assert_eq!(fixture.testbed.token_requests("refresh_token"), 1);
 }
 
 #[tokio::test]
-async fn the_one_answer_is_found_among_other_messages() {
+async fn the_response_is_found_among_other_messages() {
     let (fixture, _, authorized) = logged_in().await;
     let other = r#"data: {"id":8,"result":{}}"#;
     let question = r#"data: {"id":7,"method":"ping"}"#;
     let stream = format!("{question}\n\n{other}\n\ndata: {{\"id\":7,\ndata: \"result\":{{}}}}\n\n");
     fixture.testbed.set_fault(raw("text/event-stream", stream));
-    let answer = call(&authorized, &fixture, &initialize()).await;
-    let found = answer.into_result(&json!(7)).await.unwrap();
+    let response = call(&authorized, &fixture, &initialize()).await;
+    let found = response.into_result(&json!(7)).await.unwrap();
     assert_eq!(found, json!({"id": 7, "result": {}}));
-    let answer = call(&authorized, &fixture, &initialize()).await;
-    let missing = answer.into_result(&json!(9)).await.unwrap_err();
+    let response = call(&authorized, &fixture, &initialize()).await;
+    let missing = response.into_result(&json!(9)).await.unwrap_err();
     let with_status = matches!(missing, McpResponseError::Missing { status, .. } if status == 200);
     assert!(with_status, "{missing}");
 }
 
 #[tokio::test]
-async fn an_event_without_end_is_given_up_at_its_limit() {
+async fn an_event_larger_than_the_limit_is_an_error() {
     let (fixture, _, authorized) = logged_in().await;
     let endless = [b"data: one\n\ndata: ".as_slice(), &vec![b'x'; 5 << 20]].concat();
     fixture.testbed.set_fault(raw("text/event-stream", endless));
-    let answer = bounded(authorized.get(notes(&fixture)).send_streaming())
+    let response = bounded(authorized.get(notes(&fixture)).send_streaming())
         .await
         .unwrap();
-    let mut events = EventStream::new(fixture.server.as_url(), answer.into_body());
+    let mut events = EventStream::new(fixture.server.as_url(), response.into_body());
     let first = bounded(events.next()).await.unwrap().unwrap();
     assert_eq!(&first.data[..], b"one");
     let error = bounded(events.next()).await.unwrap().unwrap_err();
@@ -105,7 +105,7 @@ async fn an_event_without_end_is_given_up_at_its_limit() {
 }
 
 #[tokio::test]
-async fn a_page_is_no_message() {
+async fn an_html_page_is_not_read_as_a_message() {
     let (fixture, _, authorized) = logged_in().await;
     fixture
         .testbed
@@ -122,12 +122,12 @@ async fn a_page_is_no_message() {
 }
 
 #[tokio::test]
-async fn a_text_that_stops_half_way_is_waited_for_so_long() {
+async fn a_body_that_stalls_times_out() {
     let (fixture, _, authorized) = logged_in().await;
     let never = Corruption::Trickle(Duration::from_secs(3600));
     fixture
         .testbed
-        .set_fault(Fault::Spoil(Endpoint::Mcp, never));
+        .set_fault(Fault::Corrupt(Endpoint::Mcp, never));
     let url = notes(&fixture);
     let response = bounded(authorized.get(url.clone()).send_streaming())
         .await
@@ -135,7 +135,7 @@ async fn a_text_that_stops_half_way_is_waited_for_so_long() {
     let timeout = Duration::from_millis(50);
     let error = bounded(McpResponse::from_response_with_timeout(
         timeout,
-        ANSWER_LIMIT,
+        RESPONSE_LIMIT,
         &url,
         response,
     ))
@@ -147,7 +147,7 @@ async fn a_text_that_stops_half_way_is_waited_for_so_long() {
     assert!(matches!(error.cause, HttpErrorKind::TimedOut(_)), "{error}");
 }
 
-/// A body whose pieces a test sends when it likes.
+/// Returns a body, and the channel by which a test sends its pieces.
 fn piecemeal() -> (mpsc::UnboundedSender<&'static str>, Body) {
     let (sender, mut pieces) = mpsc::unbounded_channel::<&str>();
     let frames = futures_util::stream::poll_fn(move |cx| {
@@ -158,7 +158,7 @@ fn piecemeal() -> (mpsc::UnboundedSender<&'static str>, Body) {
 }
 
 #[tokio::test]
-async fn a_body_is_sent_as_it_comes() {
+async fn a_streamed_request_body_is_sent_as_it_is_produced() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     let request = Request::new(Method::POST, url.parse().unwrap(), AddressSpace::Loopback);
@@ -181,15 +181,15 @@ async fn a_body_is_sent_as_it_comes() {
     }
     let head = String::from_utf8_lossy(&received).to_lowercase();
     assert!(head.contains("transfer-encoding: chunked"), "{head}");
-    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
-    stream.write_all(answer).await.unwrap();
-    let answer = bounded(sending).await.unwrap().unwrap();
-    assert_eq!(&answer.into_body().read(100).await.unwrap()[..], b"done");
+    let response = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
+    stream.write_all(response).await.unwrap();
+    let response = bounded(sending).await.unwrap().unwrap();
+    assert_eq!(&response.into_body().read(100).await.unwrap()[..], b"done");
 }
 
-/// A body that was sent cannot be sent again, but the caller's next one goes by another token.
+/// A stream body cannot be sent again, but the next request of the caller has the new token.
 #[tokio::test]
-async fn a_body_that_is_spent_is_not_sent_again_and_the_token_is_replaced() {
+async fn a_consumed_stream_body_is_not_resent_but_the_token_is_replaced() {
     let (fixture, _, authorized) = logged_in().await;
     let post = || {
         let body = Body::full(Bytes::from_static(b"[1,2]"));
@@ -197,21 +197,21 @@ async fn a_body_that_is_spent_is_not_sent_again_and_the_token_is_replaced() {
         let request = authorized.post(notes(&fixture));
         request.header(header::CONTENT_TYPE, json).body_stream(body)
     };
-    let answer = bounded(post().send()).await.unwrap();
-    assert_eq!(&answer.body[..], b"[1,2]");
+    let response = bounded(post().send()).await.unwrap();
+    assert_eq!(&response.body[..], b"[1,2]");
     fixture.testbed.revoke_access_tokens();
     let refused = bounded(post().send()).await.unwrap();
     assert_eq!((refused.status.as_u16(), fixture.refreshes()), (401, 1));
     let posts = || fixture.testbed.count(Peer::Mcp, "POST", NOTES);
     assert_eq!(posts(), 2);
-    let answer = bounded(post().send_streaming()).await.unwrap();
-    assert_eq!((answer.status().as_u16(), posts()), (200, 3));
-    // Whoever wants none of it gets none of it.
+    let response = bounded(post().send_streaming()).await.unwrap();
+    assert_eq!((response.status().as_u16(), posts()), (200, 3));
+    // With retries disabled, the request is not sent again.
     fixture.testbed.revoke_access_tokens();
     let refused = bounded(post().retry_on_401(false).send()).await.unwrap();
     assert_eq!((refused.status.as_u16(), fixture.refreshes()), (401, 1));
     let twice = post();
     assert!(bounded(twice.clone().send()).await.is_ok());
     let error = bounded(twice.send()).await.unwrap_err();
-    assert!(error.to_string().contains("was sent before"), "{error}");
+    assert!(error.to_string().contains("was sent already"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! A real server's recorded messages, sent again: `fixtures/servers/*.json`, recorded with the command
-//! of this repository, secrets and tokens replaced.
+//! Replays the recorded messages of real servers: `fixtures/servers/*.json`, recorded with the command
+//! of this repository, with secrets and tokens replaced.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -48,7 +48,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    pub(super) fn of(transcript: &str) -> Self {
+    pub(super) fn from_transcript(transcript: &str) -> Self {
         let transcript: Transcript = serde_json::from_str(transcript).unwrap();
         Self {
             url: transcript.url,
@@ -57,15 +57,15 @@ impl Replay {
         }
     }
 
-    /// The requests to this path, in order.
+    /// Returns the requests to this path, in order.
     pub(super) fn requests(&self, path: &str) -> Vec<Request> {
         let requests = lock(&self.requests);
         let found = requests.iter().filter(|request| request.url.path() == path);
         found.cloned().collect()
     }
 
-    /// What has not been asked for: method and path of each.
-    pub(super) fn left(&self) -> Vec<String> {
+    /// Returns method and path of each recorded response that was not requested.
+    pub(super) fn unsent(&self) -> Vec<String> {
         let left = lock(&self.exchanges);
         left.iter()
             .map(|exchange| exchange.request.clone())
@@ -76,15 +76,15 @@ impl Replay {
 #[async_trait]
 impl HttpClient for Replay {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
-        let (url, asked) = (
+        let (url, requested) = (
             request.url.clone(),
             format!("{} {}", request.method, request.url.path()),
         );
         lock(&self.requests).push(request);
         let mut exchanges = lock(&self.exchanges);
-        let at = exchanges.iter().position(|next| next.request == asked);
+        let at = exchanges.iter().position(|next| next.request == requested);
         let next = at.and_then(|at| exchanges.remove(at));
-        let over = || HttpErrorKind::Connect(format!("no more {asked} in the transcript"));
+        let over = || HttpErrorKind::Connect(format!("no more {requested} in the transcript"));
         next.map(Exchange::response)
             .ok_or_else(|| HttpError::new(&url, over()))
     }

@@ -1,4 +1,4 @@
-//! What the children do until somebody kills them, and what they leave.
+//! The work of the child processes, which the tests kill.
 
 use std::{
     path::Path,
@@ -21,11 +21,11 @@ use mcp_client_oauth::{
 use tokio::{process::Command, runtime::Handle};
 
 use crate::{
-    herd::{
-        member::Signed,
-        process::{again, orders, say, variable},
+    concurrent_refresh::{
+        process::{env_var, orders, report, rerun},
+        worker::NamedSender,
     },
-    support::the_time,
+    support::start_time,
 };
 
 const WORK: &str = "MCP_OAUTH_TEST_WORK";
@@ -33,7 +33,7 @@ const DIRECTORY: &str = "MCP_OAUTH_TEST_DIRECTORY";
 const SERVER: &str = "MCP_OAUTH_TEST_SERVER";
 const NAME: &str = "MCP_OAUTH_TEST_NAME";
 
-/// What a child does to a record.
+/// The operation of a child on a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Work {
     /// Saves the next number.
@@ -44,14 +44,14 @@ pub(crate) enum Work {
     DeleteAndInsert,
     /// Refreshes its tokens.
     Refresh,
-    /// Makes the store, and nothing in it.
+    /// Creates the store, without any record.
     Begin,
-    /// Gives the store another key.
+    /// Changes the key of the store.
     Rekey,
 }
 
 impl Work {
-    fn called(name: &str) -> Self {
+    fn by_name(name: &str) -> Self {
         let all = [
             Self::Save,
             Self::Delete,
@@ -65,7 +65,7 @@ impl Work {
     }
 }
 
-/// Where a child works, and under which name it sends requests.
+/// The store of a child, and the name of its requests.
 pub(crate) struct Job<'a> {
     pub(crate) work: Work,
     pub(crate) directory: &'a Path,
@@ -74,17 +74,17 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// A child that works until it is killed.
-    pub(crate) fn for_ever(&self) -> Command {
-        self.told(again("crash::child::a_child_works_until_it_is_killed"))
+    /// Returns the command of a child that works until it is killed.
+    pub(crate) fn until_killed(&self) -> Command {
+        self.with_env(rerun("crash::child::a_child_works_until_it_is_killed"))
     }
 
-    /// A child that works each time it is told to.
-    pub(crate) fn when_told(&self) -> Command {
-        self.told(again("crash::child::a_child_works_when_it_is_told"))
+    /// Returns the command of a child that works on each order.
+    pub(crate) fn on_order(&self) -> Command {
+        self.with_env(rerun("crash::child::a_child_works_on_order"))
     }
 
-    pub(crate) fn told(&self, mut child: Command) -> Command {
+    pub(crate) fn with_env(&self, mut child: Command) -> Command {
         child
             .env(WORK, format!("{:?}", self.work))
             .env(DIRECTORY, self.directory)
@@ -101,27 +101,27 @@ struct Child {
     store: TokenStore,
     key: LoginKey,
     session: Option<Session>,
-    /// The last number that was saved.
+    /// The last saved number.
     number: AtomicU64,
 }
 
-/// Whether another test has started this process.
+/// Says whether another test has started this process.
 fn is_child() -> bool {
-    variable(WORK).is_some()
+    env_var(WORK).is_some()
 }
 
 impl Child {
-    /// Opens what this process was told of. Its requests go out from the runtime `network`.
-    async fn told(network: Handle) -> Result<Self, Error> {
-        let key = LoginKey::new(variable(SERVER).unwrap().parse().unwrap());
-        let name = variable(NAME).unwrap();
-        let files = open(variable(DIRECTORY).unwrap()).await?;
+    /// Opens the store that the environment names. Its requests are sent in the runtime `network`.
+    async fn from_env(network: Handle) -> Result<Self, Error> {
+        let key = LoginKey::new(env_var(SERVER).unwrap().parse().unwrap());
+        let name = env_var(NAME).unwrap();
+        let files = open(env_var(DIRECTORY).unwrap()).await?;
         let store = TokenStore::new(Arc::new(files.clone()));
-        let work = Work::called(&variable(WORK).unwrap());
+        let work = Work::by_name(&env_var(WORK).unwrap());
         let session = match work {
             Work::Refresh => {
-                let mut platform = Signed::platform(&name, &ManualClock::new(the_time()));
-                platform.http = Arc::new(Elsewhere(platform.http, network));
+                let mut platform = NamedSender::platform(&name, &ManualClock::new(start_time()));
+                platform.http = Arc::new(OtherRuntime(platform.http, network));
                 Session::open(platform, store.clone(), key.clone()).await?
             }
             _ => None,
@@ -136,7 +136,7 @@ impl Child {
         })
     }
 
-    /// Does it once. What is said of it is true of the store from now on.
+    /// Does the work once. From then on the returned report is true of the store.
     async fn work(&self) -> Result<String, Error> {
         if let Some(session) = &self.session {
             let token = session.refresh().await?;
@@ -163,7 +163,7 @@ impl Child {
         }
     }
 
-    /// What is not there is made from the template.
+    /// Saves the next number; without a record it copies the template.
     async fn save_next(&self, lock: &mut RecordLock) -> Result<String, Error> {
         let last = self.number.load(Ordering::SeqCst);
         let next = lock.record().map_or(last, number_in) + 1;
@@ -182,24 +182,27 @@ impl Child {
         Ok(found.expect("the parent has saved it").0)
     }
 
-    /// What the session has in memory.
-    async fn token_at_hand(&self) -> Result<String, Error> {
-        let session = self.session.as_ref().expect("only they have tokens");
+    /// Returns the token that the session has in memory.
+    async fn token_in_memory(&self) -> Result<String, Error> {
+        let session = self
+            .session
+            .as_ref()
+            .expect("a refreshing child has a session");
         Ok(format!("token {}", session.token().await?.expose()))
     }
 }
 
-/// Where all that is done to files is seen by whoever watches that thread.
+/// Opens the store in the blocking thread, which strace follows.
 async fn open(directory: String) -> Result<EncryptedFileStore, TokenStorageError> {
     let open = move || EncryptedFileStore::open(directory, KeySource::KeyFile);
     tokio::task::spawn_blocking(open).await.unwrap()
 }
 
-/// Requests that are sent in another runtime.
-struct Elsewhere(Arc<dyn HttpClient>, Handle);
+/// Sends requests in another runtime.
+struct OtherRuntime(Arc<dyn HttpClient>, Handle);
 
 #[async_trait]
-impl HttpClient for Elsewhere {
+impl HttpClient for OtherRuntime {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let http = Arc::clone(&self.0);
         let sent = self.1.spawn(async move { http.send(request).await });
@@ -207,12 +210,12 @@ impl HttpClient for Elsewhere {
     }
 }
 
-/// Where the record is kept from which records are made.
+/// Returns the key of the template record, which is copied for new records.
 pub(crate) fn template(key: &LoginKey) -> LoginKey {
     key.clone().with_account("template")
 }
 
-/// Writes a number all over a record, so that a torn one would show.
+/// Fills the token of a record with a number, so that a partly written record is detected.
 pub(crate) fn set_number(record: &mut Record, number: u64) {
     let token = format!("{number:016}").repeat(256);
     record.tokens.access_token = AccessToken::new(&token).unwrap();
@@ -221,7 +224,11 @@ pub(crate) fn set_number(record: &mut Record, number: u64) {
 pub(crate) fn number_in(record: &Record) -> u64 {
     let token = record.tokens.access_token.expose();
     let number = token[..16].parse().unwrap();
-    assert_eq!(token, format!("{number:016}").repeat(256), "a torn record");
+    assert_eq!(
+        token,
+        format!("{number:016}").repeat(256),
+        "a partly written record"
+    );
     number
 }
 
@@ -231,23 +238,23 @@ async fn a_child_works_until_it_is_killed() {
     if !is_child() {
         return;
     }
-    let child = Child::told(Handle::current()).await.unwrap();
+    let child = Child::from_env(Handle::current()).await.unwrap();
     loop {
         match child.work().await {
-            Ok(done) => say(&done),
+            Ok(done) => report(&done),
             Err(error) => {
-                say(&format!("error {error}"));
+                report(&format!("error {error}"));
                 return;
             }
         }
     }
 }
 
-/// Does nothing unless another test started this process. Everything that it does to files happens
-/// in one thread, whose number it says: who watches that thread sees all of it, and nothing else.
-/// The network is in a runtime of its own, because to wake one that waits for a network is a write.
+/// Does nothing unless another test started this process. All its file operations run in one thread, and
+/// it reports the ID of that thread for strace. The network has its own runtime, because waking a task
+/// that waits for the network is a write.
 #[test]
-fn a_child_works_when_it_is_told() {
+fn a_child_works_on_order() {
     if !is_child() {
         return;
     }
@@ -259,7 +266,7 @@ fn a_child_works_when_it_is_told() {
         .unwrap();
     let thread = || std::fs::read_link("/proc/thread-self").unwrap();
     let thread = runtime.block_on(runtime.spawn_blocking(thread)).unwrap();
-    say(thread.file_name().unwrap().to_str().unwrap());
+    report(thread.file_name().unwrap().to_str().unwrap());
 
     let network = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -268,28 +275,32 @@ fn a_child_works_when_it_is_told() {
         .unwrap();
     let mut child = None;
     for order in orders() {
-        match runtime.block_on(obey(&mut child, &order, network.handle())) {
-            Ok(done) => say(&done),
-            Err(error) => say(&told_apart(&error)),
+        match runtime.block_on(run_order(&mut child, &order, network.handle())) {
+            Ok(done) => report(&done),
+            Err(error) => report(&error_report(&error)),
         }
     }
 }
 
-/// What could not be opened is opened by the next order.
-async fn obey(child: &mut Option<Child>, order: &str, network: &Handle) -> Result<String, Error> {
+/// Runs an order. If the store could not be opened, the next order opens it again.
+async fn run_order(
+    child: &mut Option<Child>,
+    order: &str,
+    network: &Handle,
+) -> Result<String, Error> {
     if child.is_none() {
-        *child = Some(Child::told(network.clone()).await?);
+        *child = Some(Child::from_env(network.clone()).await?);
     }
     let child = child.as_ref().unwrap();
     match order {
         "work" => child.work().await,
-        "token" => child.token_at_hand().await,
-        other => panic!("what is {other}?"),
+        "token" => child.token_in_memory().await,
+        other => panic!("unknown order {other}"),
     }
 }
 
-/// A failure that says what was tried on which file, or any other.
-fn told_apart(error: &Error) -> String {
+/// Returns the report of an error: for an I/O error the operation and the path.
+fn error_report(error: &Error) -> String {
     match error {
         Error::TokenStorage(TokenStorageError::Io { action, path, .. }) => {
             format!("failed to {action} {}", path.display())

@@ -1,5 +1,5 @@
-//! What really happens to disks: they are full, read-only, gone, or take a part of a write. Whoever
-//! meets it is told, goes on with the tokens in memory, and loses nothing.
+//! Disk failures: the disk is full, read-only or gone, or accepts only a part of a write. The caller gets
+//! an error, the tokens in memory remain usable, and nothing is lost.
 
 use std::{
     fs::{self, File},
@@ -14,41 +14,41 @@ use tokio::process::Command;
 
 use super::{
     child::Work,
-    fixture::{Place, testbed},
+    fixture::{StoreFixture, testbed},
 };
 use crate::{
-    herd::{
-        process::{Process, under, variable},
-        troop::is_good,
+    concurrent_refresh::{
+        harness::is_accepted,
+        process::{Process, env_var, rerun_under},
     },
     support::bounded,
 };
 
-/// Set for the children of these tests.
+/// The variable that is set for the child processes of these tests.
 const MOUNTED: &str = "MCP_OAUTH_TEST_MOUNTED";
-/// A file system gives out this much at a time.
+/// The allocation unit of a file system.
 const PAGE: usize = 4096;
 
-/// A login in a store of its own.
-async fn logged_in() -> (Place, Session) {
-    let place = Place::new(&testbed().await, Work::Refresh).await;
-    let (platform, key) = (place.fixture.platform.clone(), place.fixture.key());
-    let session = Session::open(platform, place.store(), key).await.unwrap();
-    (place, session.unwrap())
+/// Logs in with a new store.
+async fn logged_in() -> (StoreFixture, Session) {
+    let setup = StoreFixture::new(&testbed().await, Work::Refresh).await;
+    let (platform, key) = (setup.fixture.platform.clone(), setup.fixture.key());
+    let session = Session::open(platform, setup.store(), key).await.unwrap();
+    (setup, session.unwrap())
 }
 
-/// What is in memory is handed out, and the server takes it.
-async fn assert_goes_on(place: &Place, session: &Session) {
+/// Checks that the session returns the token in memory, and that the server accepts it.
+async fn assert_token_usable(setup: &StoreFixture, session: &Session) {
     let token = session.token().await.unwrap();
-    assert!(is_good(&place.fixture, token.expose()).await);
+    assert!(is_accepted(&setup.fixture, token.expose()).await);
 }
 
-/// The next refresh succeeds, and is stored.
-async fn assert_recovers(place: &Place, session: &Session) {
+/// Checks that the next refresh succeeds and is stored.
+async fn assert_recovers(setup: &StoreFixture, session: &Session) {
     let token = session.refresh().await.unwrap();
-    let record = place.record().await.unwrap();
+    let record = setup.record().await.unwrap();
     assert_eq!(record.tokens.access_token, token);
-    assert!(!place.is_lost(&record) && place.fixture.testbed.families()[0].alive);
+    assert!(!setup.is_lost(&record) && setup.fixture.testbed.families()[0].alive);
 }
 
 fn assert_names_a_file_below(directory: &Path, error: &Error) {
@@ -58,31 +58,31 @@ fn assert_names_a_file_below(directory: &Path, error: &Error) {
     assert!(path.starts_with(directory), "{error}");
 }
 
-/// Runs a test as a child that may mount: in a mount namespace that ends with it. As root, or as
-/// the root of a user namespace where the system allows those.
+/// Runs a test in a child process with its own mount namespace, in which it may mount: as root, or as
+/// the root of a user namespace if the system allows them.
 #[cfg(target_os = "linux")]
 async fn with_a_mount(test: &str, mount: &str) {
-    const WAYS: [&[&str]; 2] = [
+    const WRAPPERS: [&[&str]; 2] = [
         &["unshare", "--mount"],
         &["unshare", "--user", "--map-root-user", "--mount"],
     ];
-    let mut way = None;
-    for words in WAYS {
-        let mut command = Command::new(words[0]);
-        let tried = command.args(&words[1..]).arg("true").output().await;
+    let mut wrapper = None;
+    for arguments in WRAPPERS {
+        let mut command = Command::new(arguments[0]);
+        let tried = command.args(&arguments[1..]).arg("true").output().await;
         if tried.is_ok_and(|output| output.status.success()) {
-            way = Some(words);
+            wrapper = Some(arguments);
             break;
         }
     }
-    let Some(way) = way else {
-        eprintln!("SKIPPED: this system lets nobody mount a file system of their own");
+    let Some(wrapper) = wrapper else {
+        eprintln!("SKIPPED: this system allows no mount in a namespace");
         return;
     };
     let home = tempfile::tempdir().unwrap();
     let script = format!("{mount} && exec \"$0\" \"$@\"");
-    let words = [way, &["sh", "-c", &script]].concat();
-    let mut child = under(&words, test);
+    let arguments = [wrapper, &["sh", "-c", &script]].concat();
+    let mut child = rerun_under(&arguments, test);
     child.env("TMPDIR", home.path()).env(MOUNTED, home.path());
     assert!(Process::start(child).end().await.success());
 }
@@ -107,64 +107,64 @@ async fn a_read_only_disk_costs_no_login() {
     .await;
 }
 
-/// Does nothing unless another test started this process. With a little room left, the note is
-/// written, and the record is not.
+/// Does nothing unless another test started this process. With a little free space the note is written,
+/// but the record is not.
 #[tokio::test]
 async fn a_child_has_a_full_disk() {
-    let Some(mounted) = variable(MOUNTED).map(PathBuf::from) else {
+    let Some(mounted) = env_var(MOUNTED).map(PathBuf::from) else {
         return;
     };
-    let (place, session) = logged_in().await;
+    let (setup, session) = logged_in().await;
     let (mut failed, mut sent) = (0, 0);
-    for room in 0..8 {
-        let filler = fill(&mounted, room * PAGE);
+    for free in 0..8 {
+        let filler = fill(&mounted, free * PAGE);
         if let Err(error) = session.refresh().await {
             assert_names_a_file_below(&mounted, &error);
             failed += 1;
         }
-        sent += place.fixture.refreshes();
-        assert_goes_on(&place, &session).await;
+        sent += setup.fixture.refreshes();
+        assert_token_usable(&setup, &session).await;
         fs::remove_file(filler).unwrap();
-        assert_recovers(&place, &session).await;
-        place.fixture.testbed.forget_requests();
+        assert_recovers(&setup, &session).await;
+        setup.fixture.testbed.clear_requests();
     }
     assert!(failed > 1, "the disk was not full");
     assert!(failed + sent > 8, "no save ever failed after its refresh");
-    place.assert_the_next_write_clears_up().await;
+    setup.assert_next_write_cleans_up().await;
 }
 
-/// Uses up a file system, but for some room.
-fn fill(mounted: &Path, room: usize) -> PathBuf {
+/// Fills a file system, except for some free space.
+fn fill(mounted: &Path, free: usize) -> PathBuf {
     let path = mounted.join("filler");
     let mut filler = File::create(&path).unwrap();
     let mut size = 0;
     while filler.write_all(&[0; PAGE]).is_ok() {
         size += PAGE;
     }
-    filler.set_len(u64::try_from(size - room).unwrap()).unwrap();
+    filler.set_len(u64::try_from(size - free).unwrap()).unwrap();
     path
 }
 
 /// Does nothing unless another test started this process.
 #[tokio::test]
 async fn a_child_has_a_read_only_disk() {
-    let Some(mounted) = variable(MOUNTED) else {
+    let Some(mounted) = env_var(MOUNTED) else {
         return;
     };
-    let (place, session) = logged_in().await;
+    let (setup, session) = logged_in().await;
     remount(&mounted, "ro").await;
     let error = session.refresh().await.unwrap_err();
     assert_names_a_file_below(mounted.as_ref(), &error);
-    assert_goes_on(&place, &session).await;
+    assert_token_usable(&setup, &session).await;
 
-    place.fixture.pass(Duration::from_secs(300));
+    setup.fixture.advance(Duration::from_secs(300));
     let error = session.token().await.unwrap_err();
     assert_names_a_file_below(mounted.as_ref(), &error);
-    let sent = place.fixture.refreshes();
+    let sent = setup.fixture.refreshes();
     assert_eq!(sent, 0, "a refresh was sent that cannot be stored");
 
     remount(&mounted, "rw").await;
-    assert_recovers(&place, &session).await;
+    assert_recovers(&setup, &session).await;
 }
 
 async fn remount(mounted: &str, how: &str) {
@@ -175,78 +175,78 @@ async fn remount(mounted: &str, how: &str) {
 }
 
 #[tokio::test]
-async fn a_store_that_has_vanished_is_a_logout() {
-    let (place, session) = logged_in().await;
-    fs::remove_dir_all(place.home.path()).unwrap();
+async fn a_missing_store_requires_a_login() {
+    let (setup, session) = logged_in().await;
+    fs::remove_dir_all(setup.home.path()).unwrap();
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::LogIn, "{error}");
-    assert_eq!(place.fixture.refreshes(), 0);
-    assert_goes_on(&place, &session).await;
+    assert_eq!(setup.fixture.refreshes(), 0);
+    assert_token_usable(&setup, &session).await;
 }
 
 #[tokio::test]
-async fn a_store_that_vanishes_during_a_refresh_leaves_what_is_in_memory() {
-    let (place, session) = logged_in().await;
-    let testbed = &place.fixture.testbed;
-    testbed.forget_requests();
-    testbed.set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
+async fn a_store_that_is_deleted_during_a_refresh_leaves_the_tokens_in_memory() {
+    let (setup, session) = logged_in().await;
+    let testbed = &setup.fixture.testbed;
+    testbed.clear_requests();
+    testbed.set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Held));
     let refreshing = tokio::spawn({
         let session = session.clone();
         async move { session.refresh().await }
     });
     let server = Peer::AuthorizationServer;
-    bounded(testbed.arrived(server, "POST", "/token", 1)).await;
-    fs::remove_dir_all(place.home.path()).unwrap();
+    bounded(testbed.wait_for_requests(server, "POST", "/token", 1)).await;
+    fs::remove_dir_all(setup.home.path()).unwrap();
     testbed.release();
     let error = bounded(refreshing).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::TokenStorage(_)), "{error}");
-    assert_goes_on(&place, &session).await;
+    assert_token_usable(&setup, &session).await;
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::LogIn, "{error}");
 }
 
-/// A child that may write so many blocks of 512 bytes to a file: the last write is a short one.
-async fn with_short_files(work: Work, blocks: u32) {
-    let place = Place::new(&testbed().await, work).await;
+/// Runs a child with a file size limit of so many blocks of 512 bytes: its last write is a short one.
+async fn with_file_size_limit(work: Work, blocks: u32) {
+    let setup = StoreFixture::new(&testbed().await, work).await;
     let limited = format!("trap '' XFSZ; ulimit -f {blocks} && exec \"$0\" \"$@\"");
-    let child = under(
+    let child = rerun_under(
         &["sh", "-c", &limited],
-        "crash::child::a_child_works_when_it_is_told",
+        "crash::child::a_child_works_on_order",
     );
-    let mut child = Process::start(place.job(work, "0").told(child));
-    child.hear().await.expect("it says its thread");
-    child.tell("work").await;
-    let said = child.hear().await.unwrap();
-    let failed = said.starts_with("failed to ");
-    let directory = place.home.path();
+    let mut child = Process::start(setup.job(work, "0").with_env(child));
+    child.receive().await.expect("the child reports its thread");
+    child.send("work").await;
+    let report = child.receive().await.unwrap();
+    let failed = report.starts_with("failed to ");
+    let directory = setup.home.path();
     assert!(
-        said.contains(directory.to_str().unwrap()) == failed,
-        "{said}"
+        report.contains(directory.to_str().unwrap()) == failed,
+        "{report}"
     );
     if work == Work::Refresh {
-        child.tell("token").await;
-        let token = child.hear().await.unwrap();
+        child.send("token").await;
+        let token = child.receive().await.unwrap();
         let token = token.strip_prefix("token ").expect(&token);
-        assert!(is_good(&place.fixture, token).await);
+        assert!(is_accepted(&setup.fixture, token).await);
     }
     assert!(child.end().await.success());
 
     if work == Work::Save {
-        let found = place.number().await;
-        assert_eq!(found, Some(u64::from(!failed)), "{said}");
+        let found = setup.number().await;
+        assert_eq!(found, Some(u64::from(!failed)), "{report}");
     } else {
-        let lock = place.lock().await;
-        let lost = place.is_lost(lock.record().unwrap());
-        assert!(!lost || (failed && lock.refresh_interrupted()), "{said}");
+        let lock = setup.lock().await;
+        let lost = setup.is_lost(lock.record().unwrap());
+        assert!(!lost || (failed && lock.refresh_interrupted()), "{report}");
     }
-    place.assert_the_next_write_clears_up().await;
+    setup.assert_next_write_cleans_up().await;
 }
 
 #[tokio::test]
 async fn a_write_that_is_cut_short_leaves_the_old_record() {
     for work in [Work::Save, Work::Refresh] {
         for blocks in [0, 1, 2, 3, 5, 8, 11, 100] {
-            with_short_files(work, blocks).await;
+            with_file_size_limit(work, blocks).await;
         }
     }
 }

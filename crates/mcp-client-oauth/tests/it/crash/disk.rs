@@ -1,9 +1,10 @@
-//! A disk that loses power: what a run of system calls may have left on it (H141).
+//! A simulated disk that loses power: the states that a sequence of system calls may leave on it
+//! (docs/hostile.md H141).
 //!
-//! Nothing is on it for sure that was not synced: what was written to a file since then may be there
-//! wholly, in part, as zeros, or not at all, and each new, moved or removed name in a directory may
-//! have happened or not, whatever became of the others. A file system that keeps an order leaves
-//! some of these states, and none beside them.
+//! Only synced data is certain to be on it: unsynced data of a file may be there completely, in part, as
+//! zeros, or not at all, and each new, moved or removed name in a directory may be there or not,
+//! independently of the others. A file system that keeps an order leaves some of these states, and no
+//! other.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,10 +14,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// More changes of names than that at a time are not tried in every combination.
+/// Up to this number of pending name changes, every combination is tried.
 const MOST_COMBINED: usize = 10;
 
-/// What lies below a directory.
+/// The files and directories below a directory.
 pub(crate) type Tree = BTreeMap<PathBuf, Node>;
 
 #[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
@@ -25,16 +26,16 @@ pub(crate) enum Node {
     File(Vec<u8>),
 }
 
-/// A disk, on which somebody makes system calls.
+/// A simulated disk, on which the recorded system calls are replayed.
 pub(crate) struct Disk {
     root: PathBuf,
     files: Vec<Content>,
-    /// What the system says that there is.
+    /// The current names, as the system returns them.
     names: Names,
-    /// What is on the disk for sure, and what has happened since.
+    /// The synced names, and the changes since then.
     synced: Names,
     pending: Vec<(PathBuf, Option<Entry>)>,
-    /// The open files by their numbers, and where in the file each is.
+    /// The open files by their descriptors, with their offsets.
     open: HashMap<String, (Entry, usize)>,
 }
 
@@ -43,7 +44,7 @@ type Names = BTreeMap<PathBuf, Entry>;
 #[derive(Clone)]
 enum Entry {
     Directory(PathBuf),
-    /// Which of the files.
+    /// The index of the file.
     File(usize),
 }
 
@@ -57,14 +58,14 @@ struct Content {
 struct Line {
     name: String,
     texts: Vec<Vec<u8>>,
-    /// The number of the file that it is about.
+    /// The descriptor of the file.
     file: String,
     arguments: String,
     result: String,
 }
 
 impl Disk {
-    /// With what is below a directory now, all of it synced.
+    /// Reads a directory; all of its content counts as synced.
     pub(crate) fn of(root: &Path) -> Self {
         let mut disk = Self {
             root: root.to_owned(),
@@ -88,14 +89,14 @@ impl Disk {
         disk
     }
 
-    /// One call, as strace tells it, if it is about this disk. Whether it was.
+    /// Applies one line of a trace. Returns whether the call used this disk.
     pub(crate) fn call(&mut self, line: &str) -> bool {
         let Some(line) = Line::parse(line).filter(|line| !line.result.starts_with('-')) else {
             return false;
         };
         match line.name.as_str() {
             "open" | "openat" => self.opened(&line),
-            "read" | "write" | "lseek" | "ftruncate" => self.moved(&line),
+            "read" | "write" | "lseek" | "ftruncate" => self.file_call(&line),
             "fsync" | "fdatasync" => self.sync(&line),
             "mkdir" | "mkdirat" => {
                 let path = line.path(0);
@@ -114,7 +115,7 @@ impl Disk {
         }
     }
 
-    /// Everything that may be there if the power goes now.
+    /// Returns every state that a power loss may leave now.
     pub(crate) fn states(&self) -> impl Iterator<Item = Tree> {
         self.combinations().into_iter().flat_map(|happened| {
             let mut names = self.synced.clone();
@@ -147,13 +148,13 @@ impl Disk {
         first.chain(all_but_one).chain(only_one).collect()
     }
 
-    /// With each content that the files of these names may have.
+    /// Returns the trees with every possible content of the named files.
     fn trees(&self, names: &Names) -> Vec<Tree> {
         let mut trees = vec![Tree::new()];
         for (path, entry) in names {
             let parent = path.parent().unwrap();
             if parent != self.root && !trees[0].contains_key(parent) {
-                // What is in a directory that is not there is lost with it.
+                // The content of a missing directory is lost.
                 continue;
             }
             let possible = match entry {
@@ -210,8 +211,8 @@ impl Disk {
         true
     }
 
-    /// What moves the place in an open file, or changes what is there.
-    fn moved(&mut self, line: &Line) -> bool {
+    /// Applies a call that moves the offset of an open file or changes its content.
+    fn file_call(&mut self, line: &Line) -> bool {
         let Some((Entry::File(file), at)) = self.open.get_mut(&line.file) else {
             return false;
         };
@@ -272,7 +273,7 @@ impl Content {
 }
 
 impl Line {
-    /// `name(3</a/path>, "text", …) = 5</a/path>`
+    /// Parses `name(3</a/path>, "text", …) = 5</a/path>`.
     fn parse(line: &str) -> Option<Self> {
         let (call, result) = line.rsplit_once(" = ")?;
         let (name, arguments) = call.split_once('(')?;
@@ -293,7 +294,7 @@ impl Line {
     }
 }
 
-/// What stands in quotation marks, as the bytes that it means.
+/// Returns the decoded bytes of each quoted text.
 fn texts(arguments: &str) -> Vec<Vec<u8>> {
     let mut texts = Vec::new();
     let mut rest = arguments.bytes();
@@ -311,7 +312,8 @@ fn texts(arguments: &str) -> Vec<Vec<u8>> {
     texts
 }
 
-/// What follows a backslash. With `-x`, a text that is not ASCII has a number for each byte.
+/// Decodes an escape sequence after its backslash. With `-x`, a text that is not ASCII has a number for
+/// each byte.
 fn escaped(rest: &mut impl Iterator<Item = u8>) -> u8 {
     match rest.next().unwrap() {
         b'x' => {
@@ -322,7 +324,7 @@ fn escaped(rest: &mut impl Iterator<Item = u8>) -> u8 {
         b'r' => b'\r',
         b't' => b'\t',
         byte @ (b'"' | b'\\') => byte,
-        other => panic!("what is \\{}?", char::from(other)),
+        other => panic!("unknown escape \\{}", char::from(other)),
     }
 }
 
@@ -341,7 +343,7 @@ fn read(directory: &Path) -> Tree {
     tree
 }
 
-/// Puts what was below one directory below another.
+/// Writes the tree that was read below one directory to another one.
 pub(crate) fn restore(tree: &Tree, from: &Path, to: &Path) {
     for (path, node) in tree {
         let path = to.join(path.strip_prefix(from).unwrap());

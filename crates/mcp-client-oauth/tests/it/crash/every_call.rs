@@ -1,5 +1,5 @@
-//! Every system call of one save, insertion, deletion and refresh: the process dies there, or the
-//! call fails. `MCP_OAUTH_TEST_EVERY_CALL=1` goes through all of it.
+//! Every system call of one save, insertion, deletion and refresh: the process is killed there, or the
+//! call fails. `MCP_OAUTH_TEST_EVERY_CALL=1` runs all trials.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -8,76 +8,84 @@ use tokio::{process::Child as Strace, sync::Mutex, task::JoinSet};
 
 use super::{
     child::Work,
-    fixture::{Place, testbed},
+    fixture::{StoreFixture, testbed},
     strace::{self, Call},
 };
-use crate::herd::process::{Process, figure};
+use crate::concurrent_refresh::process::{Process, env_number};
 
-/// How many children there are at a time.
+/// The number of parallel children.
 const LANES: usize = 3;
-/// How many of the trials are left out, but for one, when nobody asks for all.
-const USUAL_STEP: u64 = 7;
+/// By default one of so many trials is run.
+const DEFAULT_STEP: u64 = 7;
 
-/// What is done to the record, and what is there before.
+/// The operation on the record; an insertion starts without a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Deed {
+enum Operation {
     Save,
     Insert,
     Delete,
     Refresh,
 }
 
-/// What befalls the child at a call.
+/// The fault at a system call.
 #[derive(Clone, Copy, Debug)]
-enum Fate {
+enum CallFault {
     Killed,
-    Told(&'static str),
+    Error(&'static str),
 }
 
 #[derive(Debug)]
 struct Trial {
-    deed: Deed,
+    operation: Operation,
     call: Call,
-    fate: Fate,
+    fault: CallFault,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_save_survives_the_failure_of_every_call() {
-    try_all(Deed::Save).await;
+    try_all(Operation::Save).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_insertion_survives_the_failure_of_every_call() {
-    try_all(Deed::Insert).await;
+    try_all(Operation::Insert).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_survives_the_failure_of_every_call() {
-    try_all(Deed::Delete).await;
+    try_all(Operation::Delete).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refresh_survives_the_failure_of_every_call() {
-    try_all(Deed::Refresh).await;
+    try_all(Operation::Refresh).await;
 }
 
-async fn try_all(deed: Deed) {
+async fn try_all(operation: Operation) {
     if !test_support::strace::is_installed() {
         return;
     }
     let testbed = testbed().await;
-    let calls = calls_of(deed, &testbed).await;
-    let step = figure("MCP_OAUTH_TEST_EVERY_CALL", USUAL_STEP);
+    let calls = calls_of(operation, &testbed).await;
+    let step = env_number("MCP_OAUTH_TEST_EVERY_CALL", DEFAULT_STEP);
     let step = usize::try_from(step).unwrap();
     let trials: VecDeque<Trial> = calls
         .iter()
-        .flat_map(|call| fates_at(call).map(|fate| (call.clone(), fate)))
-        .map(|(call, fate)| Trial { deed, call, fate })
+        .flat_map(|call| faults_at(call).map(|fault| (call.clone(), fault)))
+        .map(|(call, fault)| Trial {
+            operation,
+            call,
+            fault,
+        })
         .enumerate()
         .filter(|(number, trial)| number % step == 0 || trial.is_without_locks())
         .map(|(_, trial)| trial)
         .collect();
-    eprintln!("{deed:?}: {} calls, {} trials", calls.len(), trials.len());
+    eprintln!(
+        "{operation:?}: {} calls, {} trials",
+        calls.len(),
+        trials.len()
+    );
     let trials = Arc::new(Mutex::new(trials));
     let lanes = (0..LANES).map(|_| {
         let (trials, testbed) = (Arc::clone(&trials), Arc::clone(&testbed));
@@ -92,34 +100,34 @@ async fn try_all(deed: Deed) {
     lanes.collect::<JoinSet<()>>().join_all().await;
 }
 
-/// What one undisturbed child does.
-async fn calls_of(deed: Deed, testbed: &Arc<Testbed>) -> Vec<Call> {
-    let place = deed.place(testbed).await;
+/// Returns the system calls of one child without any fault.
+async fn calls_of(operation: Operation, testbed: &Arc<Testbed>) -> Vec<Call> {
+    let setup = operation.setup(testbed).await;
     let traces = tempfile::tempdir().unwrap();
     let trace = traces.path().join("calls");
-    let mut child = deed.child(&place);
+    let mut child = operation.child(&setup);
     let mut strace = strace::record(&mut child, &trace).await;
-    child.tell("work").await;
-    let said = child.hear().await.unwrap();
-    assert!(deed.is_done(&said), "{said}");
+    child.send("work").await;
+    let report = child.receive().await.unwrap();
+    assert!(operation.is_done(&report), "{report}");
     assert!(child.end().await.success());
     strace.wait().await.unwrap();
     let trace = std::fs::read_to_string(trace).unwrap();
-    let calls = strace::calls_in(&trace, &place.home.path());
+    let calls = strace::calls_in(&trace, &setup.home.path());
     assert!(calls.iter().any(|call| call.name == "flock"), "{trace}");
-    assert_synced(&calls, &place);
+    assert_synced(&calls, &setup);
     calls
 }
 
-/// H141: what a record is replaced by is on the disk before it takes its place, and a change of the
-/// names in the directory is on the disk before it is said to be done.
-fn assert_synced(calls: &[Call], place: &Place) {
+/// Checks that a new record is synced before it is renamed over the old one, and that the directory is
+/// synced before the operation is reported as done (docs/hostile.md H141).
+fn assert_synced(calls: &[Call], setup: &StoreFixture) {
     let changes = |call: &&Call| {
-        let is_record = call.line.contains(".sealed\"");
+        let is_record = call.line.contains(".enc\"");
         is_record && (call.name.starts_with("rename") || call.name.starts_with("unlink"))
     };
     let at = calls.iter().rposition(|call| changes(&call));
-    let at = at.expect("something was changed");
+    let at = at.expect("a record was changed");
     let synced = |calls: &[Call], path: &str| {
         let path = format!("<{path}>");
         let mut syncs = calls.iter().filter(|call| call.name.ends_with("sync"));
@@ -129,7 +137,7 @@ fn assert_synced(calls: &[Call], place: &Place) {
         let from = calls[at].line.split('"').nth(1).unwrap();
         assert!(synced(&calls[..at], from), "{from} is not synced");
     }
-    let directory = place.home.path();
+    let directory = setup.home.path();
     let directory = directory.to_str().unwrap();
     assert!(
         synced(&calls[at..], directory),
@@ -138,8 +146,8 @@ fn assert_synced(calls: &[Call], place: &Place) {
     );
 }
 
-/// What can happen at a call: what the system may answer, and what may be retried.
-fn fates_at(call: &Call) -> impl Iterator<Item = Fate> + use<> {
+/// Returns the possible faults of a call: a kill, and the errors that the system may return.
+fn faults_at(call: &Call) -> impl Iterator<Item = CallFault> + use<> {
     let errors: &[&str] = match call.name.as_str() {
         "open" | "openat" if call.line.contains("O_CREAT") => &["ENOSPC", "EROFS", "EIO", "EINTR"],
         "open" | "openat" | "read" | "pread64" => &["EIO", "EINTR"],
@@ -151,11 +159,11 @@ fn fates_at(call: &Call) -> impl Iterator<Item = Fate> + use<> {
         "unlink" | "chmod" | "fchmod" | "fchmodat" => &["EROFS", "EIO"],
         _ => &["EIO"],
     };
-    let errors = errors.iter().copied().map(Fate::Told);
-    std::iter::once(Fate::Killed).chain(errors)
+    let errors = errors.iter().copied().map(CallFault::Error);
+    std::iter::once(CallFault::Killed).chain(errors)
 }
 
-impl Deed {
+impl Operation {
     fn work(self) -> Work {
         match self {
             Self::Save | Self::Insert => Work::Save,
@@ -164,44 +172,45 @@ impl Deed {
         }
     }
 
-    async fn place(self, testbed: &Arc<Testbed>) -> Place {
-        let place = Place::new(testbed, self.work()).await;
+    async fn setup(self, testbed: &Arc<Testbed>) -> StoreFixture {
+        let setup = StoreFixture::new(testbed, self.work()).await;
         if self == Self::Insert {
-            let mut lock = place.lock().await;
-            place.store().delete(&mut lock).await.unwrap();
+            let mut lock = setup.lock().await;
+            setup.store().delete(&mut lock).await.unwrap();
         }
-        place
+        setup
     }
 
-    fn child(self, place: &Place) -> Process {
-        Process::start(place.job(self.work(), "0").when_told())
+    fn child(self, setup: &StoreFixture) -> Process {
+        Process::start(setup.job(self.work(), "0").on_order())
     }
 
-    /// Whether a child says that it is done; for the second time, perhaps, because what failed may
-    /// have been the very last.
-    fn is_done(self, said: &str) -> bool {
+    /// Says whether a child reports success; the number may be the second one, because the last call of
+    /// the first try may have failed.
+    fn is_done(self, report: &str) -> bool {
         match self {
-            Self::Save | Self::Insert => ["saved 1", "saved 2"].contains(&said),
-            Self::Delete => said == "deleted",
-            Self::Refresh => said.starts_with("refreshed "),
+            Self::Save | Self::Insert => ["saved 1", "saved 2"].contains(&report),
+            Self::Delete => report == "deleted",
+            Self::Refresh => report.starts_with("refreshed "),
         }
     }
 
-    /// Whether what is there is what the deed makes of it; nothing else but what was there before.
-    async fn is_there(self, place: &Place) -> bool {
+    /// Says whether the store has the result of the operation. Panics if it has neither that nor the old
+    /// state.
+    async fn is_there(self, setup: &StoreFixture) -> bool {
         match self {
             Self::Refresh => {
-                let lock = place.lock().await;
-                let record = lock.record().expect("nobody logs out");
-                if place.is_lost(record) {
+                let lock = setup.lock().await;
+                let record = lock.record().expect("no test logs out");
+                if setup.is_lost(record) {
                     assert!(
                         lock.refresh_interrupted(),
                         "a refresh token was spent without a note"
                     );
                 }
-                !place.is_lost(record)
+                !setup.is_lost(record)
             }
-            _ => match (self, place.number().await) {
+            _ => match (self, setup.number().await) {
                 (Self::Save | Self::Delete, Some(0)) | (Self::Insert, None) => false,
                 (Self::Save | Self::Insert, Some(1 | 2)) | (Self::Delete, None) => true,
                 (_, found) => panic!("{found:?}"),
@@ -212,59 +221,60 @@ impl Deed {
 
 impl Trial {
     async fn run(&self, testbed: &Arc<Testbed>) {
-        let place = self.deed.place(testbed).await;
-        let mut child = self.deed.child(&place);
+        let setup = self.operation.setup(testbed).await;
+        let mut child = self.operation.child(&setup);
         let _strace = self.watch(&mut child).await;
-        child.tell("work").await;
-        match self.fate {
-            Fate::Killed => {
-                let said = child.hear().await;
-                assert_eq!(said, None, "it lives: {self:?}");
+        child.send("work").await;
+        match self.fault {
+            CallFault::Killed => {
+                let report = child.receive().await;
+                assert_eq!(report, None, "the child is alive: {self:?}");
                 child.end().await;
-                self.deed.is_there(&place).await;
+                self.operation.is_there(&setup).await;
             }
-            Fate::Told(_) => self.goes_on(&place, child).await,
+            CallFault::Error(_) => self.assert_continues(&setup, child).await,
         }
-        place.assert_the_next_write_clears_up().await;
+        setup.assert_next_write_cleans_up().await;
     }
 
-    /// H108: such a file system is not used as if it had them.
+    /// Says whether the file system has no locks; it must then be refused (docs/hostile.md H108).
     fn is_without_locks(&self) -> bool {
-        matches!(self.fate, Fate::Told("ENOLCK"))
+        matches!(self.fault, CallFault::Error("ENOLCK"))
     }
 
     async fn watch(&self, child: &mut Process) -> Strace {
         let Call { name, number, .. } = &self.call;
         let trace = format!("trace={name}");
-        let inject = match self.fate {
-            Fate::Killed => format!("inject={name}:signal=KILL:when={number}"),
-            Fate::Told(error) => format!("inject={name}:error={error}:when={number}"),
+        let inject = match self.fault {
+            CallFault::Killed => format!("inject={name}:signal=KILL:when={number}"),
+            CallFault::Error(error) => format!("inject={name}:error={error}:when={number}"),
         };
         strace::follow(child, &["-o", "/dev/null", "-e", &trace, "-e", &inject]).await
     }
 
-    /// A child that hears of a failure says what it was about, or has done its work all the same;
-    /// it goes on with what it has in memory; and its next try succeeds.
-    async fn goes_on(&self, place: &Place, mut child: Process) {
-        let said = child.hear().await.expect("it lives");
-        if self.deed == Deed::Refresh {
-            child.tell("token").await;
-            let token = child.hear().await.unwrap();
+    /// Checks that a child reports the failed operation and path, or has succeeded after all; that its
+    /// token in memory remains usable; and that its next try succeeds.
+    async fn assert_continues(&self, setup: &StoreFixture, mut child: Process) {
+        let report = child.receive().await.expect("the child is alive");
+        if self.operation == Operation::Refresh {
+            child.send("token").await;
+            let token = child.receive().await.unwrap();
             assert!(token.starts_with("token "), "{token}: {self:?}");
         }
         assert!(
-            !(self.is_without_locks() && self.deed.is_done(&said)),
+            !(self.is_without_locks() && self.operation.is_done(&report)),
             "{self:?}"
         );
-        if !self.deed.is_done(&said) {
-            let about = place.home.path();
-            let is_told = said.starts_with("failed to ") && said.contains(about.to_str().unwrap());
-            assert!(is_told, "{said}: {self:?}");
-            child.tell("work").await;
-            let again = child.hear().await.expect("it lives");
-            assert!(self.deed.is_done(&again), "{again}: {self:?}");
+        if !self.operation.is_done(&report) {
+            let directory = setup.home.path();
+            let is_named =
+                report.starts_with("failed to ") && report.contains(directory.to_str().unwrap());
+            assert!(is_named, "{report}: {self:?}");
+            child.send("work").await;
+            let again = child.receive().await.expect("the child is alive");
+            assert!(self.operation.is_done(&again), "{again}: {self:?}");
         }
         assert!(child.end().await.success());
-        assert!(self.deed.is_there(place).await, "{said}: {self:?}");
+        assert!(self.operation.is_there(setup).await, "{report}: {self:?}");
     }
 }

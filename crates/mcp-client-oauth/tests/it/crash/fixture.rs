@@ -1,4 +1,4 @@
-//! A store with a login in it, on which a child works, and what must be true of it afterwards.
+//! A store with a login, on which a child works, and the checks of the store afterwards.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
@@ -10,51 +10,51 @@ use mcp_oauth_testbed::Testbed;
 
 use super::child::{Job, Work, number_in, set_number, template};
 use crate::{
-    herd::place::files,
-    sealed::{Home, contents},
+    concurrent_refresh::shared_store::files,
+    encrypted::{Home, contents},
     support::{Fixture, bounded},
 };
 
 /// A store, its testbed, and the files that belong there.
-pub(crate) struct Place {
+pub(crate) struct StoreFixture {
     pub(crate) fixture: Fixture,
     pub(crate) home: Home,
     directory: PathBuf,
     files: BTreeSet<PathBuf>,
 }
 
-/// One testbed may serve several places.
+/// Starts a testbed, which several stores may share.
 pub(crate) async fn testbed() -> Arc<Testbed> {
-    let testbed = Testbed::builder().clock_stands_still(true).start().await;
+    let testbed = Testbed::builder().manual_clock(true).start().await;
     Arc::new(testbed.unwrap())
 }
 
-impl Place {
-    /// Somebody has logged in. Unless it is refreshed, the record has the number 0; and there is
-    /// another one, from which it can be made again.
+impl StoreFixture {
+    /// Logs in. Unless the work is a refresh, the record gets the number 0; a second record is the
+    /// template for new ones.
     pub(crate) async fn new(testbed: &Arc<Testbed>, work: Work) -> Self {
         let home = Home::new();
-        let mut fixture = Fixture::of(Arc::clone(testbed));
+        let mut fixture = Fixture::from_testbed(Arc::clone(testbed));
         fixture.store = files(&home.path());
         fixture.login().await.unwrap();
-        let mut place = Self {
+        let mut setup = Self {
             fixture,
             directory: home.path(),
             home,
             files: BTreeSet::new(),
         };
-        let mut record = place.record().await.unwrap();
-        place.write(&record).await;
+        let mut record = setup.record().await.unwrap();
+        setup.write(&record).await;
         if work != Work::Refresh {
             set_number(&mut record, 0);
-            let mut lock = place.lock().await;
-            place.store().save(&mut lock, &record).await.unwrap();
+            let mut lock = setup.lock().await;
+            setup.store().save(&mut lock, &record).await.unwrap();
         }
-        place.files = place.found();
-        place
+        setup.files = setup.found();
+        setup
     }
 
-    /// The store, with nothing remembered of it.
+    /// Opens the store again, without any cached state.
     pub(crate) fn store(&self) -> TokenStore {
         files(&self.home.path())
     }
@@ -73,7 +73,7 @@ impl Place {
         bounded(store.lock(&key)).await.unwrap()
     }
 
-    /// The record, read by somebody who has never read it before.
+    /// Reads the record without any cached state.
     pub(crate) async fn record(&self) -> Option<Record> {
         let found = self.store().load(&self.fixture.key()).await.unwrap();
         found.map(|(record, _)| record)
@@ -83,24 +83,24 @@ impl Place {
         self.record().await.as_ref().map(number_in)
     }
 
-    /// Whether nobody has the refresh token that the server would take: the record's is spent.
+    /// Says whether the login is lost: the stored refresh token is spent.
     pub(crate) fn is_lost(&self, record: &Record) -> bool {
         let token = record.tokens.refresh_token.as_ref().unwrap();
         self.fixture.testbed.is_spent(token.expose())
     }
 
-    /// Whoever writes next, be it another record, removes what the dead have left.
-    pub(crate) async fn assert_the_next_write_clears_up(&self) {
+    /// Checks that the next write, even of another record, removes the unfinished files.
+    pub(crate) async fn assert_next_write_cleans_up(&self) {
         self.assert_listed_if_there().await;
         self.write(&self.template().await).await;
         self.assert_listed_if_there().await;
         let found = self.found();
         let left: Vec<_> = found.difference(&self.files).collect();
-        assert!(left.is_empty(), "something unfinished is left: {left:?}");
+        assert!(left.is_empty(), "unfinished files are left: {left:?}");
         assert!(found.len() + 1 >= self.files.len(), "{found:?}");
     }
 
-    /// The list of the store and the record's file agree.
+    /// Checks that the store lists the record exactly if its file exists.
     async fn assert_listed_if_there(&self) {
         let listed = self.store().keys().await.unwrap();
         let is_listed = listed.contains(&self.fixture.key());
@@ -108,13 +108,13 @@ impl Place {
         assert_eq!(is_listed, is_there, "{listed:?}");
     }
 
-    /// The other record.
+    /// Reads the template record.
     pub(crate) async fn template(&self) -> Record {
         let key = template(&self.fixture.key());
         self.store().load(&key).await.unwrap().unwrap().0
     }
 
-    /// Another record is written.
+    /// Writes the template record.
     async fn write(&self, record: &Record) {
         let (store, key) = (self.store(), template(&self.fixture.key()));
         let mut lock = bounded(store.lock(&key)).await.unwrap();

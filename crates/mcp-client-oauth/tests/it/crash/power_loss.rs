@@ -1,6 +1,6 @@
-//! The power goes at any moment of a change of the store, and takes with it what was not synced:
-//! the calls of one save, insertion, deletion, new store and new key are recorded, and the store is
-//! opened from every state that they may leave (H141).
+//! A power loss at any moment of a change of the store, which loses everything that was not synced: the
+//! tests record the system calls of one save, insertion, deletion, new store and new key, and open the
+//! store in every state that these calls may leave (docs/hostile.md H141).
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -9,26 +9,26 @@ use mcp_client_oauth::store::Record;
 use super::{
     child::{Work, number_in, template},
     disk::{Disk, Node, Tree, restore},
-    fixture::{Place, testbed},
+    fixture::{StoreFixture, testbed},
     strace,
 };
 use crate::{
-    herd::{place::files, process::Process},
-    sealed::Home,
+    concurrent_refresh::{process::Process, shared_store::files},
+    encrypted::Home,
 };
 
-/// What the number of the record may be when the power is back.
+/// The possible numbers of the record after the power loss.
 struct Outcome {
     before: Option<u64>,
     after: Option<u64>,
 }
 
-/// One change, by a process that strace follows.
+/// One change by a process under strace.
 struct Change {
-    place: Place,
+    setup: StoreFixture,
     work: Work,
     outcome: Outcome,
-    /// What is kept beside the record that is changed.
+    /// The other record, which must not change.
     other: Record,
 }
 
@@ -57,10 +57,10 @@ async fn a_new_key_survives_a_power_cut() {
     lose_power(Work::Rekey, Some(0), Some(0)).await;
 }
 
-/// H139: whoever may write into the directory of unfinished files cannot know their names, and
-/// what lies under one already is not opened.
+/// Checks that the names of unfinished files cannot be predicted, and that an existing file is not
+/// opened (docs/hostile.md H139).
 #[tokio::test]
-async fn an_unfinished_file_has_a_name_of_its_own_and_is_ours_alone_from_the_start() {
+async fn an_unfinished_file_has_a_random_name_and_is_created_with_mode_0600() {
     if !test_support::strace::is_installed() {
         return;
     }
@@ -68,11 +68,11 @@ async fn an_unfinished_file_has_a_name_of_its_own_and_is_ours_alone_from_the_sta
     for _ in 0..2 {
         let change = Change::new(Work::Save, Some(0), Some(1)).await;
         let trace = change.trace().await;
-        let made = trace
+        let created = trace
             .lines()
-            .filter(|line| line.starts_with("open") && line.contains("/new/"))
+            .filter(|line| line.starts_with("open") && line.contains("/store/tmp/"))
             .filter(|line| line.contains("O_CREAT"));
-        for line in made {
+        for line in created {
             assert!(
                 line.contains("O_EXCL") && line.contains(", 0600)"),
                 "{line}"
@@ -106,7 +106,7 @@ async fn lose_power(work: Work, before: Option<u64>, after: Option<u64>) {
         }
     }
     for state in disk.states() {
-        change.assert_sound(&state, "it was done", true).await;
+        change.assert_sound(&state, "the report", true).await;
     }
     eprintln!("{work:?} from {before:?}: {} states", seen.len());
     // A deletion is one change: the record is there or not.
@@ -116,65 +116,65 @@ async fn lose_power(work: Work, before: Option<u64>, after: Option<u64>) {
 
 impl Change {
     async fn new(work: Work, before: Option<u64>, after: Option<u64>) -> Self {
-        let place = Place::new(&testbed().await, work).await;
-        let other = place.template().await;
+        let setup = StoreFixture::new(&testbed().await, work).await;
+        let other = setup.template().await;
         if before.is_none() {
-            let mut lock = place.lock().await;
-            place.store().delete(&mut lock).await.unwrap();
+            let mut lock = setup.lock().await;
+            setup.store().delete(&mut lock).await.unwrap();
         }
         if work == Work::Begin {
-            fs::remove_dir_all(place.home.path()).unwrap();
+            fs::remove_dir_all(setup.home.path()).unwrap();
         }
         let outcome = Outcome { before, after };
         Self {
-            place,
+            setup,
             work,
             outcome,
             other,
         }
     }
 
-    /// Where the directory of the store lies.
+    /// Returns the parent of the store directory.
     fn root(&self) -> &Path {
-        self.place.home.parent()
+        self.setup.home.parent()
     }
 
-    /// Every call of a child that does it.
+    /// Returns the system calls of a child that makes the change.
     async fn trace(&self) -> String {
         let traces = tempfile::tempdir().unwrap();
         let trace = traces.path().join("calls");
-        let mut child = Process::start(self.place.job(self.work, "0").when_told());
+        let mut child = Process::start(self.setup.job(self.work, "0").on_order());
         let mut strace = strace::record_texts(&mut child, &trace, "1000000").await;
-        child.tell("work").await;
-        let said = child.hear().await.unwrap();
+        child.send("work").await;
+        let report = child.receive().await.unwrap();
         assert!(
-            ["saved 1", "deleted", "begun", "rekeyed"].contains(&said.as_str()),
-            "{said}"
+            ["saved 1", "deleted", "begun", "rekeyed"].contains(&report.as_str()),
+            "{report}"
         );
         assert!(child.end().await.success());
         strace.wait().await.unwrap();
         fs::read_to_string(trace).unwrap()
     }
 
-    /// The store opens, has the old record or the new one, and goes on.
+    /// Checks that the store opens, has the old record or the new one, and can be written.
     async fn assert_sound(&self, state: &Tree, call: &str, is_done: bool) {
-        let told = || told(state, call);
+        let context = || context(state, call);
         let home = Home::new();
         restore(state, self.root(), home.parent());
-        let key = self.place.fixture.key();
+        let key = self.setup.fixture.key();
         let number = async || {
             let found = files(&home.path()).load(&key).await;
-            let found = found.unwrap_or_else(|error| panic!("{error} {}", told()));
+            let found = found.unwrap_or_else(|error| panic!("{error} {}", context()));
             found.as_ref().map(|(record, _)| number_in(record))
         };
         let found = number().await;
         let Outcome { before, after } = self.outcome;
         let is_expected = found == after || (found == before && !is_done);
-        assert!(is_expected, "there is {found:?} {}", told());
+        assert!(is_expected, "the store has {found:?} {}", context());
         self.assert_listed(&home, found.is_some(), state, call)
             .await;
 
-        // The other record is as it was, and can be written.
+        // The other record is unchanged and can be written.
         let other = template(&key);
         let store = files(&home.path());
         let mut lock = store.lock(&other).await.unwrap();
@@ -182,27 +182,27 @@ impl Change {
         assert!(
             is_there || self.work == Work::Begin,
             "another record is gone {}",
-            told()
+            context()
         );
         store.save(&mut lock, &self.other).await.unwrap();
         drop(lock);
-        assert_eq!(number().await, found, "{}", told());
+        assert_eq!(number().await, found, "{}", context());
         self.assert_listed(&home, found.is_some(), state, call)
             .await;
-        let unfinished = fs::read_dir(home.file("new")).unwrap().count();
-        assert_eq!(unfinished, 0, "something unfinished is left {}", told());
+        let unfinished = fs::read_dir(home.file("tmp")).unwrap().count();
+        assert_eq!(unfinished, 0, "unfinished files are left {}", context());
     }
 
-    /// The list of the store and the record's file agree.
+    /// Checks that the store lists the record exactly if its file exists.
     async fn assert_listed(&self, home: &Home, is_there: bool, state: &Tree, call: &str) {
         let listed = files(&home.path()).keys().await.unwrap();
-        let is_listed = listed.contains(&self.place.fixture.key());
-        assert_eq!(is_listed, is_there, "{listed:?} {}", told(state, call));
+        let is_listed = listed.contains(&self.setup.fixture.key());
+        assert_eq!(is_listed, is_there, "{listed:?} {}", context(state, call));
     }
 }
 
-/// When it was, and what there is.
-fn told(state: &Tree, call: &str) -> String {
+/// Describes the last call and the files.
+fn context(state: &Tree, call: &str) -> String {
     let names = state.iter().map(|(path, node)| match node {
         Node::Directory => format!("{}/", path.display()),
         Node::File(bytes) => format!("{} ({} bytes)", path.display(), bytes.len()),

@@ -1,4 +1,5 @@
-//! strace on one thread of a child: it sees each system call, and can make the N-th fail or fatal.
+//! Runs strace on one thread of a child: it records each system call, and can make the N-th call fail or
+//! kill the process.
 
 use std::{path::Path, process::Stdio};
 
@@ -7,10 +8,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{herd::process::Process, support::bounded};
+use crate::{concurrent_refresh::process::Process, support::bounded};
 
-/// The calls that a store makes of a file system. Others (memory, threads, time) cannot fail for
-/// reasons that a person would have to hear of.
+/// The file system calls of a store. Other calls (memory, threads, time) do not fail for reasons that a
+/// user must know.
 const FILE_CALLS: [&str; 26] = [
     "access",
     "chmod",
@@ -43,17 +44,17 @@ const FILE_CALLS: [&str; 26] = [
 /// One call of a thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// What it is called.
+    /// The name of the call.
     pub(crate) name: String,
-    /// Which of the calls of that name, from 1 on.
+    /// The number among the calls with this name, starting at 1.
     pub(crate) number: usize,
-    /// With its arguments and its result.
+    /// The line with its arguments and its result.
     pub(crate) line: String,
 }
 
-/// Follows a child that has just been started. It watches when this returns.
+/// Attaches to a child that has just been started.
 pub(crate) async fn follow(child: &mut Process, arguments: &[&str]) -> Child {
-    let thread = child.hear().await.expect("it says its thread");
+    let thread = child.receive().await.expect("the child reports its thread");
     let mut strace = Command::new("strace")
         .args(["-p", &thread])
         .args(arguments)
@@ -63,21 +64,21 @@ pub(crate) async fn follow(child: &mut Process, arguments: &[&str]) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
-    let first = bounded(said.next_line()).await.unwrap();
+    let mut messages = BufReader::new(strace.stderr.take().unwrap()).lines();
+    let first = bounded(messages.next_line()).await.unwrap();
     let first = first.unwrap_or_default();
-    assert!(first.ends_with(" attached"), "strace says: {first}");
-    // Whoever does not read what it says stops it in the end.
-    tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
+    assert!(first.ends_with(" attached"), "strace: {first}");
+    // Without a reader of its messages strace would block.
+    tokio::spawn(async move { while let Ok(Some(_)) = messages.next_line().await {} });
     strace
 }
 
-/// Follows a child and writes its calls to a file, for [`calls_in`].
+/// Attaches to a child and writes its calls to a file, for [`calls_in`].
 pub(crate) async fn record(child: &mut Process, to: &Path) -> Child {
     record_texts(child, to, "0").await
 }
 
-/// The same, with the first bytes of each text: a path has all of it in any case.
+/// Does the same with the first `most` bytes of each text; a path is always complete.
 pub(crate) async fn record_texts(child: &mut Process, to: &Path, most: &str) -> Child {
     let calls = format!(
         "trace={}",
@@ -87,20 +88,23 @@ pub(crate) async fn record_texts(child: &mut Process, to: &Path, most: &str) -> 
     follow(child, &["-y", "-x", "-s", most, "-o", to, "-e", &calls]).await
 }
 
-/// The calls that touched something below a directory.
+/// Returns the calls that used a path below a directory.
 pub(crate) fn calls_in(trace: &str, directory: &Path) -> Vec<Call> {
     let directory = directory.to_str().unwrap();
-    let mut seen: Vec<&str> = Vec::new();
+    let mut earlier_names: Vec<&str> = Vec::new();
     let mut calls = Vec::new();
     for line in trace.lines() {
         let Some((name, _)) = line.split_once('(') else {
             continue;
         };
-        seen.push(name);
+        earlier_names.push(name);
         if line.contains(directory) {
             calls.push(Call {
                 name: name.to_owned(),
-                number: seen.iter().filter(|earlier| **earlier == name).count(),
+                number: earlier_names
+                    .iter()
+                    .filter(|earlier| **earlier == name)
+                    .count(),
                 line: line.to_owned(),
             });
         }

@@ -1,4 +1,4 @@
-//! A device login from end to end: who we are, what is sent, what is kept.
+//! A device login from end to end: the client, the requests, the record.
 
 use std::{net::TcpListener, sync::Mutex};
 
@@ -14,14 +14,14 @@ use url::Url;
 use super::*;
 use crate::support::lock;
 
-fn registered() -> Answer {
+fn registered() -> ScriptedResponse {
     response(
         201,
         &json!({"client_id": "registered", "redirect_uris": []}),
     )
 }
 
-/// A login whose client registers itself.
+/// Returns options for a login that registers its client dynamically.
 fn unregistered() -> LoginOptions {
     let mut options = options();
     options.identity.preregistered = None;
@@ -29,19 +29,19 @@ fn unregistered() -> LoginOptions {
 }
 
 #[tokio::test]
-async fn a_login_brings_tokens_that_are_stored_and_can_be_refreshed() {
+async fn a_login_stores_tokens_that_can_be_refreshed() {
     let next = json!({"access_token": "planted-access-token-2", "token_type": "Bearer"});
-    let fixture = Fixture::of(&code(), [pending(), tokens(), response(200, &next)]);
+    let fixture = Fixture::with_polls(&code(), [pending(), tokens(), response(200, &next)]);
     let session = fixture.login().await.unwrap();
     let record = fixture.record().await.unwrap();
     assert_eq!(record, session.record());
     assert_eq!(record.identity.client_id(), "device");
     assert_eq!(
         record.tokens.issued_at,
-        the_time() + Duration::from_secs(10)
+        start_time() + Duration::from_secs(10)
     );
     assert_eq!(
-        fixture.person.opened(),
+        fixture.user.opened(),
         [],
         "the code was shown, and nothing was opened"
     );
@@ -60,8 +60,8 @@ async fn a_login_brings_tokens_that_are_stored_and_can_be_refreshed() {
 }
 
 #[tokio::test]
-async fn each_request_says_what_the_specifications_ask_for_and_no_more() {
-    let fixture = Fixture::of(&code(), [tokens()]);
+async fn each_request_has_exactly_the_specified_parameters() {
+    let fixture = Fixture::with_polls(&code(), [tokens()]);
     let mut options = options();
     options.scope = Some("notes:read notes:write".parse().unwrap());
     fixture.login_with(&options).await.unwrap();
@@ -88,7 +88,7 @@ async fn each_request_says_what_the_specifications_ask_for_and_no_more() {
     assert_eq!(poll.url.as_str(), "https://as.example/token");
     assert_eq!(form(poll), pairs(&expected));
     for request in [ask, poll] {
-        // Without a charset, which some endpoints refuse.
+        // Without a charset: some endpoints reject one.
         assert_eq!(
             request.headers[header::CONTENT_TYPE],
             "application/x-www-form-urlencoded"
@@ -98,8 +98,8 @@ async fn each_request_says_what_the_specifications_ask_for_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_confidential_client_proves_itself_at_both_endpoints() {
-    let fixture = Fixture::of(&code(), [tokens()]);
+async fn a_confidential_client_authenticates_at_both_endpoints() {
+    let fixture = Fixture::with_polls(&code(), [tokens()]);
     let mut options = options();
     let secret = Secret::new("planted-client-secret".to_owned());
     options.identity.preregistered = Some(PreregisteredClient::new("device", Some(secret)));
@@ -116,8 +116,8 @@ async fn a_confidential_client_proves_itself_at_both_endpoints() {
 }
 
 #[tokio::test]
-async fn the_person_sees_the_code_both_places_and_when_it_ends() {
-    let fixture = Fixture::of(&code(), [tokens()]);
+async fn the_prompt_has_the_code_both_urls_and_the_expiry() {
+    let fixture = Fixture::with_polls(&code(), [tokens()]);
     fixture.login().await.unwrap();
     let prompt = fixture.prompt();
     assert_eq!(prompt.user_code, "WDJB-MJHT");
@@ -127,17 +127,17 @@ async fn the_person_sees_the_code_both_places_and_when_it_ends() {
     );
     let complete = prompt.verification_uri_complete.as_ref().unwrap();
     assert_eq!(complete.query(), Some("user_code=WDJB-MJHT"));
-    assert_eq!(prompt.expires_at, the_time() + Duration::from_secs(900));
-    assert!(!prompt.is_elsewhere);
+    assert_eq!(prompt.expires_at, start_time() + Duration::from_secs(900));
+    assert!(!prompt.is_third_party_host);
     assert!(!format!("{prompt:?}").contains("WDJB"));
 }
 
-/// An application that knows how to open a URL, and nothing else.
+/// An application that can only open a URL.
 #[derive(Default)]
-struct Opens(RecordedInteraction);
+struct BrowserOnly(RecordedInteraction);
 
 #[async_trait]
-impl Interaction for Opens {
+impl Interaction for BrowserOnly {
     async fn open(&self, url: &Url) {
         self.0.open(url).await;
     }
@@ -152,19 +152,19 @@ async fn an_application_that_can_only_open_a_url_opens_the_one_with_the_code() {
             "https://as.example/device",
         ),
     ] {
-        let mut fixture = Fixture::of(&code, [tokens()]);
-        let person = Arc::new(Opens::default());
-        fixture.platform = fixture.platform.with_interaction(person.clone());
+        let mut fixture = Fixture::with_polls(&code, [tokens()]);
+        let user = Arc::new(BrowserOnly::default());
+        fixture.platform = fixture.platform.with_interaction(user.clone());
         fixture.login().await.unwrap();
-        assert_eq!(person.0.opened(), [opened.parse().unwrap()]);
+        assert_eq!(user.0.opened(), [opened.parse().unwrap()]);
     }
 }
 
-/// A person who counts the requests that were sent before they were shown the code.
-struct Counts(Arc<ScriptedHttp>, Mutex<Vec<usize>>);
+/// Counts the requests that were sent before the code was shown.
+struct RequestCounter(Arc<ScriptedHttp>, Mutex<Vec<usize>>);
 
 #[async_trait]
-impl Interaction for Counts {
+impl Interaction for RequestCounter {
     async fn open(&self, _: &Url) {}
 
     async fn show_code(&self, _: &DevicePrompt) {
@@ -173,22 +173,22 @@ impl Interaction for Counts {
 }
 
 #[tokio::test]
-async fn the_person_is_told_before_anything_is_asked() {
-    // Often enough that no order is luck.
+async fn the_prompt_is_shown_before_the_first_poll() {
+    // Repeated, so that the order is not a coincidence.
     for _ in 0..20 {
-        let mut fixture = Fixture::of(&code(), [tokens()]);
-        let person = Arc::new(Counts(fixture.http.clone(), Mutex::default()));
-        fixture.platform = fixture.platform.with_interaction(person.clone());
+        let mut fixture = Fixture::with_polls(&code(), [tokens()]);
+        let user = Arc::new(RequestCounter(fixture.http.clone(), Mutex::default()));
+        fixture.platform = fixture.platform.with_interaction(user.clone());
         fixture.login().await.unwrap();
-        assert_eq!(*lock(&person.1), [1]);
+        assert_eq!(*lock(&user.1), [1]);
     }
 }
 
-/// A person who never takes their eyes off the prompt.
-struct Stares;
+/// A prompt that never returns.
+struct NeverReturns;
 
 #[async_trait]
-impl Interaction for Stares {
+impl Interaction for NeverReturns {
     async fn open(&self, _: &Url) {}
 
     async fn show_code(&self, _: &DevicePrompt) {
@@ -197,18 +197,18 @@ impl Interaction for Stares {
 }
 
 #[tokio::test]
-async fn a_prompt_that_stays_does_not_hold_the_login_up() {
-    let mut fixture = Fixture::of(&code(), [pending(), tokens()]);
-    fixture.platform = fixture.platform.with_interaction(Arc::new(Stares));
+async fn a_prompt_that_does_not_return_does_not_delay_the_login() {
+    let mut fixture = Fixture::with_polls(&code(), [pending(), tokens()]);
+    fixture.platform = fixture.platform.with_interaction(Arc::new(NeverReturns));
     fixture.login().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_busy_port_does_not_matter_for_nobody_listens() {
+async fn a_busy_port_does_not_matter_without_a_listener() {
     let busy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut options = options();
     options.redirect = RedirectTarget::Port(busy.local_addr().unwrap().port());
-    let fixture = Fixture::of(&code(), [tokens()]);
+    let fixture = Fixture::with_polls(&code(), [tokens()]);
     fixture.login_with(&options).await.unwrap();
     options.grant = None;
     let error = fixture.login_with(&options).await.unwrap_err();
@@ -219,9 +219,9 @@ async fn a_busy_port_does_not_matter_for_nobody_listens() {
 }
 
 #[tokio::test]
-async fn a_client_registers_for_the_device_grant_without_a_redirect() {
+async fn a_client_registers_for_the_device_grant_without_a_redirect_uri() {
     let script = [registered(), response(200, &code()), tokens()];
-    let fixture = Fixture::playing(script);
+    let fixture = Fixture::with_script(script);
     fixture.login_with(&unregistered()).await.unwrap();
     let request = fixture.requests("/register").pop().unwrap();
     let body: Value = serde_json::from_slice(&request.body).unwrap();
@@ -241,7 +241,7 @@ async fn a_client_registers_for_the_device_grant_without_a_redirect() {
 }
 
 #[tokio::test]
-async fn a_registration_is_used_again_by_a_device_login_and_by_no_other() {
+async fn a_device_registration_is_reused_only_by_device_logins() {
     let again = || [response(200, &code()), tokens()];
     let browser = Ok(Response::new(StatusCode::FORBIDDEN, HeaderMap::new(), ""));
     let script = [registered()]
@@ -249,7 +249,7 @@ async fn a_registration_is_used_again_by_a_device_login_and_by_no_other() {
         .chain(again())
         .chain(again())
         .chain([browser]);
-    let fixture = Fixture::playing(script);
+    let fixture = Fixture::with_script(script);
     fixture.login_with(&unregistered()).await.unwrap();
     fixture.login_with(&unregistered()).await.unwrap();
     assert_eq!(fixture.requests("/register").len(), 1);
@@ -267,7 +267,7 @@ async fn a_registration_is_used_again_by_a_device_login_and_by_no_other() {
 }
 
 #[tokio::test]
-async fn a_registered_client_that_the_server_has_forgotten_is_not_used_again() {
+async fn an_unknown_client_is_not_used_again() {
     let lost = response(401, &json!({"error": "invalid_client"}));
     let script = [
         registered(),
@@ -278,7 +278,7 @@ async fn a_registered_client_that_the_server_has_forgotten_is_not_used_again() {
         response(200, &code()),
         tokens(),
     ];
-    let fixture = Fixture::playing(script);
+    let fixture = Fixture::with_script(script);
     fixture.login_with(&unregistered()).await.unwrap();
     let error = fixture.login_with(&unregistered()).await.unwrap_err();
     assert!(error.is_unknown_client(), "{error}");
@@ -287,7 +287,7 @@ async fn a_registered_client_that_the_server_has_forgotten_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn without_its_endpoint_the_grant_is_not_offered_and_nobody_is_registered() {
+async fn without_the_device_endpoint_the_grant_fails_before_registration() {
     let mut options = unregistered();
     options
         .discovery
@@ -295,23 +295,26 @@ async fn without_its_endpoint_the_grant_is_not_offered_and_nobody_is_registered(
         .as_mut()
         .unwrap()
         .device_authorization_endpoint = None;
-    let fixture = Fixture::playing([registered()]);
+    let fixture = Fixture::with_script([registered()]);
     let error = fixture.login_with(&options).await.unwrap_err();
-    let Error::Authorization(AuthorizationError::NoGrant { wanted, .. }) = &error else {
+    let Error::Authorization(AuthorizationError::NoGrant {
+        requested: grant, ..
+    }) = &error
+    else {
         panic!("{error}")
     };
-    assert_eq!(wanted.as_deref(), Some("device_code"));
+    assert_eq!(grant.as_deref(), Some("device_code"));
     assert_eq!(fixture.http.requests().len(), 0);
 }
 
-/// H179: a server that leaves no other way is not obeyed.
+/// RFC 8628 §5.4: a server could lead users to a code of an attacker, so the grant has to be chosen.
 #[tokio::test]
-async fn it_is_never_taken_unasked() {
+async fn the_device_grant_is_never_the_default() {
     let mut server = metadata();
     let name = |server: &ServerMetadata| grant::select_for_server(server, None).unwrap().name();
     assert_eq!(name(&server), "authorization_code");
     server.authorization_endpoint = None;
-    let fixture = Fixture::of(&code(), [tokens()]);
+    let fixture = Fixture::with_polls(&code(), [tokens()]);
     let mut options = options();
     options.discovery.manual = Some(server);
     options.grant = None;
@@ -327,23 +330,24 @@ async fn it_is_never_taken_unasked() {
 }
 
 #[tokio::test]
-async fn a_listed_grant_without_an_endpoint_is_none() {
+async fn a_listed_grant_without_an_endpoint_is_not_supported() {
     let document = json!({
         "issuer": "https://as.example",
         "token_endpoint": "https://as.example/token",
         "grant_types_supported": [URN],
     });
     let issuer = Issuer::new("https://as.example");
-    let reach = mcp_client_oauth::platform::AddressSpace::Public;
-    let server = ServerMetadata::parse(document.to_string().as_bytes(), &issuer, reach).unwrap();
+    let address_space = mcp_client_oauth::platform::AddressSpace::Public;
+    let server =
+        ServerMetadata::parse(document.to_string().as_bytes(), &issuer, address_space).unwrap();
     assert!(grant::select_for_server(&server, Some("device_code")).is_err());
     assert!(grant::select_for_server(&server, None).is_err());
 }
 
 #[tokio::test]
-async fn a_login_that_is_given_up_leaves_nothing_and_asks_no_more() {
-    let clock = ManualClock::new(the_time());
-    let fixture = Fixture::with([response(200, &code()), tokens()], clock.clone());
+async fn a_cancelled_login_stores_nothing_and_stops_polling() {
+    let clock = ManualClock::new(start_time());
+    let fixture = Fixture::with_clock([response(200, &code()), tokens()], clock.clone());
     let mut login = Box::pin(fixture.login());
     while clock.slept().is_empty() {
         tokio::select! {
@@ -360,7 +364,7 @@ async fn a_login_that_is_given_up_leaves_nothing_and_asks_no_more() {
 }
 
 #[tokio::test]
-async fn what_was_discovered_before_there_was_a_device_grant_is_still_read() {
+async fn a_discovery_stored_before_the_device_grant_is_still_read() {
     let server = SERVER.parse().unwrap();
     let discovery = Discovery::manual(server, metadata());
     let mut old = serde_json::to_value(&discovery).unwrap();

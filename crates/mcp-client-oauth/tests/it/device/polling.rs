@@ -1,23 +1,23 @@
-//! How often the token endpoint is asked, and until when (RFC 8628 §3.5; H176, H177).
+//! How often the client polls the token endpoint, and until when (RFC 8628 §3.2, §3.5).
 
 use async_trait::async_trait;
 
 use super::*;
 
-fn for_ever(response: fn() -> Answer) -> impl Iterator<Item = Answer> {
+fn repeated(response: fn() -> ScriptedResponse) -> impl Iterator<Item = ScriptedResponse> {
     std::iter::repeat_with(response).take(10_000)
 }
 
 #[tokio::test]
-async fn a_poll_comes_after_each_interval_until_the_person_has_decided() {
-    let fixture = Fixture::of(&code(), [pending(), pending(), tokens()]);
+async fn polls_follow_the_interval_until_the_user_has_decided() {
+    let fixture = Fixture::with_polls(&code(), [pending(), pending(), tokens()]);
     fixture.login().await.unwrap();
     assert_eq!(fixture.waits(), [5, 5, 5]);
     assert_eq!(fixture.polls(), 3);
 }
 
 #[tokio::test]
-async fn each_slow_down_adds_five_seconds_for_good() {
+async fn each_slow_down_adds_five_seconds_permanently() {
     let polls = [
         pending(),
         slow_down(),
@@ -26,27 +26,30 @@ async fn each_slow_down_adds_five_seconds_for_good() {
         pending(),
         tokens(),
     ];
-    let fixture = Fixture::of(&code(), polls);
+    let fixture = Fixture::with_polls(&code(), polls);
     fixture.login().await.unwrap();
     assert_eq!(fixture.waits(), [5, 5, 10, 10, 15, 15]);
 }
 
 #[tokio::test]
-async fn too_many_requests_is_another_word_for_slow_down() {
+async fn status_429_is_treated_as_slow_down() {
     let hurried = || response(429, &json!({"error": "slow_down"}));
-    let mut patient = hurried().unwrap();
-    patient
+    let mut without_interval = hurried().unwrap();
+    without_interval
         .headers
         .insert(header::RETRY_AFTER, HeaderValue::from_static("40"));
-    let fixture = Fixture::of(&code(), [hurried(), Ok(patient), pending(), tokens()]);
+    let fixture = Fixture::with_polls(
+        &code(),
+        [hurried(), Ok(without_interval), pending(), tokens()],
+    );
     fixture.login().await.unwrap();
     assert_eq!(fixture.waits(), [5, 10, 40, 15]);
 }
 
 #[tokio::test]
-async fn slow_down_for_ever_ends_at_a_minute_and_the_whole_with_the_code() {
-    let fixture = Fixture::of(&code(), for_ever(slow_down));
-    let cause = fixture.refused().await;
+async fn repeated_slow_down_stops_at_a_minute_and_polling_ends_when_the_code_expires() {
+    let fixture = Fixture::with_polls(&code(), repeated(slow_down));
+    let cause = fixture.login_error().await;
     assert!(matches!(cause, AuthorizationError::CodeExpired), "{cause}");
     assert_eq!(fixture.waits().iter().max(), Some(&60));
     assert_eq!(fixture.elapsed(), 900);
@@ -54,19 +57,19 @@ async fn slow_down_for_ever_ends_at_a_minute_and_the_whole_with_the_code() {
 }
 
 #[tokio::test]
-async fn pending_for_ever_ends_with_the_code() {
-    let fixture = Fixture::of(&code(), for_ever(pending));
+async fn polling_while_pending_ends_when_the_code_expires() {
+    let fixture = Fixture::with_polls(&code(), repeated(pending));
     let error = fixture.login().await.unwrap_err();
     let expired = Error::Authorization(AuthorizationError::CodeExpired);
     assert_eq!(error.to_string(), expired.to_string());
     assert_eq!(error.remedy(), Remedy::LogIn);
-    // Not in the moment in which it dies.
+    // Not at the moment of expiry.
     assert_eq!((fixture.polls(), fixture.elapsed()), (900 / 5 - 1, 900));
     assert_eq!(fixture.record().await, None);
 }
 
 #[tokio::test]
-async fn whatever_the_interval_a_poll_comes_once_a_second_at_most_and_once_a_minute_at_least() {
+async fn the_poll_interval_is_between_one_second_and_one_minute() {
     for (interval, wait) in [
         (json!(0), 1),
         (json!(-1), 1),
@@ -76,25 +79,26 @@ async fn whatever_the_interval_a_poll_comes_once_a_second_at_most_and_once_a_min
         (json!(null), 5),
         (json!(7), 7),
     ] {
-        let fixture = Fixture::of(&code_with("interval", interval.clone()), for_ever(pending));
-        fixture.refused().await;
+        let fixture =
+            Fixture::with_polls(&code_with("interval", interval.clone()), repeated(pending));
+        fixture.login_error().await;
         assert_eq!(fixture.waits()[0], wait, "{interval}");
         assert_eq!(fixture.polls() as u64, 899 / wait, "{interval}");
     }
-    let fixture = Fixture::of(&code_without("interval"), [tokens()]);
+    let fixture = Fixture::with_polls(&code_without("interval"), [tokens()]);
     fixture.login().await.unwrap();
     assert_eq!(fixture.waits(), [5]);
 }
 
 #[tokio::test]
-async fn no_code_is_waited_for_longer_than_half_an_hour() {
+async fn polling_ends_after_half_an_hour() {
     for endless in [
         code_with("expires_in", json!(1e18)),
         code_with("expires_in", json!("for ever")),
         code_without("expires_in"),
     ] {
-        let fixture = Fixture::of(&endless, for_ever(pending));
-        fixture.refused().await;
+        let fixture = Fixture::with_polls(&endless, repeated(pending));
+        fixture.login_error().await;
         assert_eq!(
             (fixture.polls(), fixture.elapsed()),
             (359, 1800),
@@ -102,16 +106,16 @@ async fn no_code_is_waited_for_longer_than_half_an_hour() {
         );
     }
     for dead in [json!(0), json!(-1)] {
-        let fixture = Fixture::of(&code_with("expires_in", dead), for_ever(pending));
-        let cause = fixture.refused().await;
+        let fixture = Fixture::with_polls(&code_with("expires_in", dead), repeated(pending));
+        let cause = fixture.login_error().await;
         assert!(matches!(cause, AuthorizationError::CodeExpired), "{cause}");
         assert_eq!(fixture.polls(), 0);
     }
 }
 
 #[tokio::test]
-async fn the_person_may_take_as_long_as_the_caller_says_and_is_told_so() {
-    let fixture = Fixture::of(&code(), for_ever(pending));
+async fn the_prompt_shows_the_time_limit_of_the_caller() {
+    let fixture = Fixture::with_polls(&code(), repeated(pending));
     let mut options = options();
     options.timeout = Duration::from_secs(60);
     let error = fixture.login_with(&options).await.unwrap_err();
@@ -119,11 +123,11 @@ async fn the_person_may_take_as_long_as_the_caller_says_and_is_told_so() {
         panic!("{error}")
     };
     assert_eq!((timeout.as_secs(), fixture.elapsed()), (60, 60));
-    assert_eq!(fixture.prompt().expires_at, the_time() + timeout);
+    assert_eq!(fixture.prompt().expires_at, start_time() + timeout);
 }
 
 #[tokio::test]
-async fn a_server_or_a_network_that_fails_is_asked_again_less_often() {
+async fn polling_backs_off_after_server_and_network_errors() {
     let polls = [
         unreachable(),
         unavailable(None),
@@ -131,47 +135,49 @@ async fn a_server_or_a_network_that_fails_is_asked_again_less_often() {
         Err(HttpErrorKind::Interrupted("cut".to_owned())),
         unavailable(None),
         pending(),
-        word("server_error"),
+        error_response("server_error"),
         pending(),
         tokens(),
     ];
-    let fixture = Fixture::of(&code(), polls);
+    let fixture = Fixture::with_polls(&code(), polls);
     fixture.login().await.unwrap();
     assert_eq!(fixture.waits(), [5, 10, 20, 40, 60, 60, 5, 10, 5]);
 }
 
 #[tokio::test]
-async fn a_wait_that_the_server_asks_for_is_kept_up_to_a_minute() {
+async fn retry_after_is_respected_up_to_a_minute() {
     let polls = [
         unavailable(Some("30")),
         unavailable(Some("3600")),
         pending(),
         tokens(),
     ];
-    let fixture = Fixture::of(&code(), polls);
+    let fixture = Fixture::with_polls(&code(), polls);
     fixture.login().await.unwrap();
     assert_eq!(fixture.waits(), [5, 30, 60, 5]);
 }
 
 #[tokio::test]
-async fn failing_for_ever_ends_with_the_code() {
-    for failure in [unreachable as fn() -> Answer, || unavailable(None)] {
-        let fixture = Fixture::of(&code(), for_ever(failure));
-        let cause = fixture.refused().await;
+async fn polling_a_failing_server_ends_when_the_code_expires() {
+    for failure in [unreachable as fn() -> ScriptedResponse, || {
+        unavailable(None)
+    }] {
+        let fixture = Fixture::with_polls(&code(), repeated(failure));
+        let cause = fixture.login_error().await;
         assert!(matches!(cause, AuthorizationError::CodeExpired), "{cause}");
         assert_eq!(fixture.elapsed(), 900);
         assert!(fixture.polls() < 20, "{}", fixture.polls());
     }
 }
 
-/// A clock that somebody sets back whenever it has moved.
+/// A clock that is set back each time it has advanced.
 #[derive(Debug)]
 struct Stuck;
 
 #[async_trait]
 impl Clock for Stuck {
     fn now(&self) -> SystemTime {
-        the_time()
+        start_time()
     }
 
     async fn sleep(&self, _: Duration) {}
@@ -179,16 +185,16 @@ impl Clock for Stuck {
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_does_not_prolong_the_wait() {
-    let mut fixture = Fixture::of(&code(), for_ever(pending));
+    let mut fixture = Fixture::with_polls(&code(), repeated(pending));
     fixture.platform.clock = Arc::new(Stuck);
-    let cause = fixture.refused().await;
+    let cause = fixture.login_error().await;
     assert!(matches!(cause, AuthorizationError::CodeExpired), "{cause}");
     assert_eq!(fixture.polls(), 179);
 }
 
 #[tokio::test]
-async fn no_poll_outlives_the_code() {
-    let fixture = Fixture::of(&code_with("expires_in", json!(12)), [pending(), tokens()]);
+async fn no_poll_is_sent_after_the_code_has_expired() {
+    let fixture = Fixture::with_polls(&code_with("expires_in", json!(12)), [pending(), tokens()]);
     fixture.login().await.unwrap();
     let deadlines: Vec<u64> = fixture
         .requests("/token")

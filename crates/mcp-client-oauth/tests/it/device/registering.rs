@@ -1,9 +1,9 @@
-//! Device clients at servers that register none without a redirect URI, or know the grant by
-//! another name: what they really say.
+//! Device clients at servers that require a redirect URI, or have another name for the grant: the
+//! recorded responses of real servers.
 
 use super::*;
 
-/// A login of a client that registers itself.
+/// Returns options for a login that registers its client dynamically.
 fn unregistered() -> LoginOptions {
     let mut options = options();
     options.identity.preregistered = None;
@@ -11,8 +11,8 @@ fn unregistered() -> LoginOptions {
     options
 }
 
-/// What each registration said, in order.
-fn told(fixture: &Fixture) -> Vec<Value> {
+/// Returns the body of each registration request, in order.
+fn registration_requests(fixture: &Fixture) -> Vec<Value> {
     let requests = fixture.requests("/register");
     let bodies = requests.iter().map(|request| &request.body);
     bodies
@@ -20,19 +20,23 @@ fn told(fixture: &Fixture) -> Vec<Value> {
         .collect()
 }
 
-/// Logs in where registrations get these responses, and returns what was sent.
-async fn registered(script: Vec<Answer>) -> Vec<Value> {
+/// Logs in where registrations get these responses, and returns the registration requests.
+async fn register_with(script: Vec<ScriptedResponse>) -> Vec<Value> {
     let again = [response(200, &code()), tokens()];
     let rest = [response(200, &code()), tokens()];
-    let fixture = Fixture::playing(script.into_iter().chain(rest).chain(again));
+    let fixture = Fixture::with_script(script.into_iter().chain(rest).chain(again));
     fixture.login_with(&unregistered()).await.unwrap();
-    let first = told(&fixture);
+    let first = registration_requests(&fixture);
     fixture.login_with(&unregistered()).await.unwrap();
-    assert_eq!(told(&fixture), first, "the client is used again");
+    assert_eq!(
+        registration_requests(&fixture),
+        first,
+        "the client is used again"
+    );
     first
 }
 
-fn with(body: &Value, members: &[(&str, Value)]) -> Value {
+fn with_members(body: &Value, members: &[(&str, Value)]) -> Value {
     let mut body = body.clone();
     for (name, value) in members {
         body[*name] = value.clone();
@@ -60,17 +64,17 @@ async fn better_auth_gets_a_redirect_uri() {
         "grant_types": [URN, "refresh_token"], "response_types": [],
         "application_type": "native", "disabled": false, "dpop_bound_access_tokens": false,
     });
-    let told = registered(vec![response(400, &refusal), response(201, &client)]).await;
-    let [first, second] = &told[..] else {
-        panic!("{told:?}")
+    let registrations = register_with(vec![response(400, &refusal), response(201, &client)]).await;
+    let [first, second] = &registrations[..] else {
+        panic!("{registrations:?}")
     };
     assert_eq!(first["redirect_uris"], json!([]));
-    assert_eq!(*second, with(first, &[loopback()]));
+    assert_eq!(*second, with_members(first, &[loopback()]));
     assert_eq!(second["scope"], "openid profile email");
 }
 
 #[tokio::test]
-async fn better_auth_that_knows_less_scope_gets_a_client_without() {
+async fn better_auth_with_fewer_scopes_gets_a_client_without_a_scope() {
     let redirect = json!({
         "error": "invalid_redirect_uri",
         "error_description": "redirect_uris: Too small: expected array to have >=1 items",
@@ -84,11 +88,11 @@ async fn better_auth_that_knows_less_scope_gets_a_client_without() {
         response(400, &scope),
         response(201, &client),
     ];
-    let told = registered(script).await;
-    assert_eq!(told.len(), 3);
-    let mut expected = told[1].clone();
+    let registrations = register_with(script).await;
+    assert_eq!(registrations.len(), 3);
+    let mut expected = registrations[1].clone();
     expected.as_object_mut().unwrap().remove("scope");
-    assert_eq!(told[2], expected);
+    assert_eq!(registrations[2], expected);
 }
 
 #[tokio::test]
@@ -105,15 +109,15 @@ async fn django_allauth_gets_a_redirect_uri() {
         "redirect_uris": ["http://127.0.0.1/callback"],
         "grant_types": [URN, "refresh_token"], "response_types": ["code"],
     });
-    let told = registered(vec![response(400, &refusal), response(201, &client)]).await;
-    let [first, second] = &told[..] else {
-        panic!("{told:?}")
+    let registrations = register_with(vec![response(400, &refusal), response(201, &client)]).await;
+    let [first, second] = &registrations[..] else {
+        panic!("{registrations:?}")
     };
-    assert_eq!(*second, with(first, &[loopback()]));
+    assert_eq!(*second, with_members(first, &[loopback()]));
 }
 
 #[tokio::test]
-async fn glewlwyd_gets_its_own_name_of_the_grant_and_a_redirect_uri() {
+async fn glewlwyd_gets_its_own_grant_name_and_a_redirect_uri() {
     // Debian `glewlwyd` 2.7.5-3+deb12u1, POST /api/oidc/register
     let grants = json!({
         "error": "invalid_client_metadata",
@@ -137,35 +141,35 @@ async fn glewlwyd_gets_its_own_name_of_the_grant_and_a_redirect_uri() {
         response(400, &redirect),
         response(200, &client),
     ];
-    let told = registered(script).await;
-    let [first, second, third] = &told[..] else {
-        panic!("{told:?}")
+    let registrations = register_with(script).await;
+    let [first, second, third] = &registrations[..] else {
+        panic!("{registrations:?}")
     };
     let renamed = (
         "grant_types",
         json!(["device_authorization", "refresh_token"]),
     );
-    assert_eq!(*second, with(first, std::slice::from_ref(&renamed)));
-    assert_eq!(*third, with(first, &[renamed, loopback()]));
+    assert_eq!(*second, with_members(first, std::slice::from_ref(&renamed)));
+    assert_eq!(*third, with_members(first, &[renamed, loopback()]));
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_each_of_them_is_told_of_by_its_first_refusal() {
+async fn the_first_error_is_reported_when_every_registration_is_rejected() {
     let refusal = |text: &str| {
         let said = json!({"error": "invalid_redirect_uri", "error_description": text});
         response(400, &said)
     };
-    let fixture = Fixture::playing(["first", "second", "third", "fourth"].map(refusal));
+    let fixture = Fixture::with_script(["first", "second", "third", "fourth"].map(refusal));
     let error = fixture.login_with(&unregistered()).await.unwrap_err();
     assert!(error.to_string().contains("first"), "{error}");
-    assert_eq!(told(&fixture).len(), 3);
+    assert_eq!(registration_requests(&fixture).len(), 3);
 }
 
-/// The whole of `grant_types_supported` of OpenID providers that list the grant and have no endpoint
-/// (RFC 8628 §4 wants one).
+/// The complete `grant_types_supported` of OpenID providers that list the grant and have no endpoint
+/// (RFC 8628 §4 requires one).
 #[tokio::test]
-async fn a_server_that_lists_the_grant_without_an_endpoint_is_told_of_as_such() {
-    for (wanted, says) in [
+async fn a_listed_grant_without_an_endpoint_is_reported_as_such() {
+    for (grant, says) in [
         (Some("device_code"), true),
         (Some("authorization_code"), false),
         (None, true),
@@ -176,20 +180,20 @@ async fn a_server_that_lists_the_grant_without_an_endpoint_is_told_of_as_such() 
             "grant_types_supported": ["refresh_token", URN],
         });
         let issuer = Issuer::new("https://as.example");
-        let reach = mcp_client_oauth::platform::AddressSpace::Public;
+        let address_space = mcp_client_oauth::platform::AddressSpace::Public;
         let body = document.to_string();
-        let metadata = ServerMetadata::parse(body.as_bytes(), &issuer, reach).unwrap();
+        let metadata = ServerMetadata::parse(body.as_bytes(), &issuer, address_space).unwrap();
         let mut options = unregistered();
         options.discovery.manual = Some(metadata);
-        options.grant = wanted.map(str::to_owned);
-        let fixture = Fixture::playing([]);
+        options.grant = grant.map(str::to_owned);
+        let fixture = Fixture::with_script([]);
         let error = fixture.login_with(&options).await.unwrap_err();
         assert_eq!(error.remedy(), Remedy::Reconfigure);
         let is_said = matches!(
             error,
             Error::Authorization(AuthorizationError::NoDeviceEndpoint(_))
         );
-        assert_eq!(is_said, says, "{wanted:?}: {error}");
+        assert_eq!(is_said, says, "{grant:?}: {error}");
         let text = error.to_string();
         assert_eq!(text.contains("no `device_authorization_endpoint`"), says);
         assert_eq!(fixture.http.requests().len(), 0);

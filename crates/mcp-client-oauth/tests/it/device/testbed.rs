@@ -1,4 +1,4 @@
-//! The whole way against the testbed, whose clock goes with ours.
+//! The whole flow against the testbed. Its clock and the clock of the client advance together.
 
 use std::sync::{
     Mutex,
@@ -20,40 +20,40 @@ use url::Url;
 use super::*;
 use crate::support::lock;
 
-/// What the person does, at which of the waits.
+/// What the user does, and at which wait.
 #[derive(Clone, Copy, Debug)]
-enum Deed {
-    Approves,
-    Denies,
-    Nothing,
+enum UserAction {
+    Approve,
+    Deny,
+    Ignore,
 }
 
-/// A person with a watch: each wait moves the time here and at the server, and at the second one
-/// the person decides.
+/// A user and a clock: each wait advances the time here and at the server, and the user decides
+/// during the second one.
 #[derive(Debug)]
-struct Watch {
+struct ActingUser {
     testbed: Arc<Testbed>,
     clock: ManualClock,
-    deed: Deed,
+    action: UserAction,
     waits: AtomicUsize,
     prompt: Mutex<Option<DevicePrompt>>,
 }
 
-impl Watch {
+impl ActingUser {
     async fn decide(&self) {
         let prompt = lock(&self.prompt).clone().unwrap();
         let (uri, code) = (&prompt.verification_uri, prompt.user_code.as_str());
-        let page = match self.deed {
-            Deed::Approves => approve_device(uri, code).await,
-            Deed::Denies => deny_device(uri, code).await,
-            Deed::Nothing => return,
+        let page = match self.action {
+            UserAction::Approve => approve_device(uri, code).await,
+            UserAction::Deny => deny_device(uri, code).await,
+            UserAction::Ignore => return,
         };
         assert_eq!(page.unwrap().status, 200);
     }
 }
 
 #[async_trait]
-impl Clock for Watch {
+impl Clock for ActingUser {
     fn now(&self) -> SystemTime {
         self.clock.now()
     }
@@ -68,7 +68,7 @@ impl Clock for Watch {
 }
 
 #[async_trait]
-impl Interaction for Watch {
+impl Interaction for ActingUser {
     async fn open(&self, url: &Url) {
         panic!("{url} is opened, but there is a code to show");
     }
@@ -78,26 +78,26 @@ impl Interaction for Watch {
     }
 }
 
-struct Real {
+struct TestbedFixture {
     testbed: Arc<Testbed>,
-    watch: Arc<Watch>,
+    watch: Arc<ActingUser>,
     platform: Platform,
     store: TokenStore,
     server: ServerUrl,
 }
 
-impl Real {
-    async fn start(deed: Deed) -> Self {
-        Self::with(Testbed::builder(), deed).await
+impl TestbedFixture {
+    async fn start(action: UserAction) -> Self {
+        Self::with(Testbed::builder(), action).await
     }
 
-    async fn with(builder: Builder, deed: Deed) -> Self {
-        let builder = builder.device_authorization(true).clock_stands_still(true);
+    async fn with(builder: Builder, action: UserAction) -> Self {
+        let builder = builder.device_authorization(true).manual_clock(true);
         let testbed = Arc::new(builder.start().await.unwrap());
-        let watch = Arc::new(Watch {
+        let watch = Arc::new(ActingUser {
             testbed: testbed.clone(),
-            clock: ManualClock::auto_advancing(the_time()),
-            deed,
+            clock: ManualClock::auto_advancing(start_time()),
+            action,
             waits: AtomicUsize::default(),
             prompt: Mutex::default(),
         });
@@ -119,14 +119,14 @@ impl Real {
         bounded(Box::pin(login)).await
     }
 
-    async fn refused(&self) -> AuthorizationError {
+    async fn login_error(&self) -> AuthorizationError {
         match self.login().await.unwrap_err() {
             Error::Authorization(cause) => cause,
             other => panic!("{other}"),
         }
     }
 
-    async fn stored(&self) -> Option<Record> {
+    async fn record(&self) -> Option<Record> {
         let key = LoginKey::new(self.server.clone());
         let loaded = self.store.load(&key).await.unwrap();
         loaded.map(|(record, _)| record)
@@ -143,11 +143,11 @@ impl Real {
 }
 
 #[tokio::test]
-async fn a_device_login_brings_a_record_a_request_and_a_refresh() {
-    let fixture = Real::start(Deed::Approves).await;
+async fn a_device_login_is_stored_authorizes_a_request_and_can_be_refreshed() {
+    let fixture = TestbedFixture::start(UserAction::Approve).await;
     let session = fixture.login().await.unwrap();
     assert_eq!((fixture.polls(), fixture.waits()), (2, vec![5, 5]));
-    let record = fixture.stored().await.unwrap();
+    let record = fixture.record().await.unwrap();
     assert_eq!(record, session.record());
     assert!(record.tokens.refresh_token.is_some());
     assert_eq!(
@@ -155,10 +155,10 @@ async fn a_device_login_brings_a_record_a_request_and_a_refresh() {
         "notes:read"
     );
     let prompt = lock(&fixture.watch.prompt).clone().unwrap();
-    assert!(!prompt.is_elsewhere);
-    assert_eq!(prompt.expires_at, the_time() + Duration::from_secs(600));
+    assert!(!prompt.is_third_party_host);
+    assert_eq!(prompt.expires_at, start_time() + Duration::from_secs(600));
 
-    // The client registered itself, for this grant and without a redirect.
+    // The client was registered dynamically, for this grant and without a redirect URI.
     assert_eq!(
         fixture
             .testbed
@@ -181,14 +181,14 @@ async fn a_device_login_brings_a_record_a_request_and_a_refresh() {
     assert_eq!(response.status, StatusCode::OK);
     assert_eq!(fixture.testbed.token_requests("refresh_token"), 1);
     assert_ne!(
-        fixture.stored().await.unwrap().tokens.access_token,
+        fixture.record().await.unwrap().tokens.access_token,
         record.tokens.access_token
     );
 }
 
 #[tokio::test]
 async fn a_second_login_uses_the_registration_of_the_first() {
-    let fixture = Real::start(Deed::Approves).await;
+    let fixture = TestbedFixture::start(UserAction::Approve).await;
     fixture.login().await.unwrap();
     fixture.watch.waits.store(0, Ordering::Relaxed);
     fixture.login().await.unwrap();
@@ -201,35 +201,35 @@ async fn a_second_login_uses_the_registration_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_person_who_denies_is_believed() {
-    let fixture = Real::start(Deed::Denies).await;
-    let cause = fixture.refused().await;
+async fn a_denial_ends_the_login() {
+    let fixture = TestbedFixture::start(UserAction::Deny).await;
+    let cause = fixture.login_error().await;
     assert!(matches!(cause, AuthorizationError::Denied(_)), "{cause}");
     assert_eq!(fixture.polls(), 2);
-    assert_eq!(fixture.stored().await, None);
+    assert_eq!(fixture.record().await, None);
 }
 
 #[tokio::test]
-async fn a_person_who_does_nothing_lets_the_code_die() {
-    let fixture = Real::start(Deed::Nothing).await;
-    let cause = fixture.refused().await;
+async fn an_unused_code_expires() {
+    let fixture = TestbedFixture::start(UserAction::Ignore).await;
+    let cause = fixture.login_error().await;
     assert!(matches!(cause, AuthorizationError::CodeExpired), "{cause}");
     assert_eq!(fixture.polls(), 600 / 5 - 1);
-    assert_eq!(fixture.stored().await, None);
+    assert_eq!(fixture.record().await, None);
 }
 
 #[tokio::test]
-async fn slow_down_for_ever_ends_with_the_code() {
-    let fixture = Real::start(Deed::Approves).await;
-    fixture.testbed.set_fault(Fault::SlowDownForEver);
-    let cause = fixture.refused().await;
+async fn repeated_slow_down_ends_when_the_code_expires() {
+    let fixture = TestbedFixture::start(UserAction::Approve).await;
+    fixture.testbed.set_fault(Fault::AlwaysSlowDown);
+    let cause = fixture.login_error().await;
     assert!(matches!(cause, AuthorizationError::CodeExpired), "{cause}");
     assert!(fixture.polls() < 20, "{}", fixture.polls());
 }
 
 #[tokio::test]
-async fn a_server_that_fails_while_it_is_polled_is_asked_again() {
-    let fixture = Real::start(Deed::Approves).await;
+async fn polling_continues_after_a_server_error() {
+    let fixture = TestbedFixture::start(UserAction::Approve).await;
     fixture.testbed.set_fault(Fault::Status {
         path: "/token".to_owned(),
         status: 503,
@@ -242,14 +242,14 @@ async fn a_server_that_fails_while_it_is_polled_is_asked_again() {
 }
 
 #[tokio::test]
-async fn the_content_type_has_no_charset_that_an_endpoint_could_refuse() {
-    let fixture = Real::start(Deed::Approves).await;
-    fixture.testbed.set_fault(Fault::DeviceRefusesCharset);
+async fn the_content_type_has_no_charset() {
+    let fixture = TestbedFixture::start(UserAction::Approve).await;
+    fixture.testbed.set_fault(Fault::DeviceRejectsCharset);
     fixture.login().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_a_server_says_of_time_is_bounded() {
+async fn lifetimes_and_intervals_from_the_server_are_bounded() {
     for (member, value, first_wait, lifetime) in [
         ("interval", json!(0), 1, 600),
         ("interval", json!(-1), 1, 600),
@@ -258,36 +258,38 @@ async fn what_a_server_says_of_time_is_bounded() {
         ("expires_in", json!(1e12), 5, 1800),
     ] {
         let fault = Fault::DeviceField(member.to_owned(), value.clone());
-        let fixture = Real::with(Testbed::builder().fault(fault), Deed::Approves).await;
+        let fixture =
+            TestbedFixture::with(Testbed::builder().fault(fault), UserAction::Approve).await;
         fixture.login().await.unwrap();
         let prompt = lock(&fixture.watch.prompt).clone().unwrap();
         assert_eq!(
             prompt.expires_at,
-            the_time() + Duration::from_secs(lifetime)
+            start_time() + Duration::from_secs(lifetime)
         );
         assert_eq!(fixture.waits()[0], first_wait, "{member} {value}");
     }
     for member in ["interval", "expires_in"] {
         let fault = Fault::DeviceWithout(member.to_owned());
-        let fixture = Real::with(Testbed::builder().fault(fault), Deed::Approves).await;
+        let fixture =
+            TestbedFixture::with(Testbed::builder().fault(fault), UserAction::Approve).await;
         fixture.login().await.unwrap();
         assert_eq!(fixture.waits()[0], 5, "{member}");
     }
 }
 
 #[tokio::test]
-async fn what_a_person_must_not_see_is_never_shown() {
+async fn unsafe_urls_and_codes_are_never_shown_to_the_user() {
     for (member, value) in [
         ("verification_uri", json!("javascript:alert(1)")),
         ("verification_uri", json!("http://as.example/device")),
         ("verification_uri_complete", json!("file:///etc/passwd")),
         ("user_code", json!("\u{202e}".repeat(10 * 1024))),
     ] {
-        let fixture = Real::start(Deed::Approves).await;
+        let fixture = TestbedFixture::start(UserAction::Approve).await;
         fixture
             .testbed
             .set_fault(Fault::DeviceField(member.to_owned(), value));
-        let AuthorizationError::Device { url, cause } = fixture.refused().await else {
+        let AuthorizationError::Device { url, cause } = fixture.login_error().await else {
             panic!("{member}")
         };
         assert_eq!(url.path(), "/device_authorization");
@@ -299,22 +301,27 @@ async fn what_a_person_must_not_see_is_never_shown() {
 }
 
 #[tokio::test]
-async fn a_server_on_loopback_may_send_the_person_elsewhere_and_they_are_told() {
-    let fixture = Real::start(Deed::Nothing).await;
+async fn a_loopback_server_may_name_a_third_party_host_and_the_prompt_shows_it() {
+    let fixture = TestbedFixture::start(UserAction::Ignore).await;
     let elsewhere = json!("https://login.example/device");
     fixture
         .testbed
         .set_fault(Fault::DeviceField("verification_uri".to_owned(), elsewhere));
-    fixture.refused().await;
-    assert!(lock(&fixture.watch.prompt).clone().unwrap().is_elsewhere);
+    fixture.login_error().await;
+    assert!(
+        lock(&fixture.watch.prompt)
+            .clone()
+            .unwrap()
+            .is_third_party_host
+    );
 }
 
 #[tokio::test]
-async fn a_server_without_the_grant_is_not_asked_and_registers_nobody() {
+async fn a_server_without_the_device_grant_gets_no_registration() {
     let testbed = Arc::new(Testbed::start().await.unwrap());
-    let mut fixture = Real::start(Deed::Approves).await;
+    let mut fixture = TestbedFixture::start(UserAction::Approve).await;
     fixture.server = testbed.server_url().as_str().parse().unwrap();
-    let cause = fixture.refused().await;
+    let cause = fixture.login_error().await;
     assert!(
         matches!(cause, AuthorizationError::NoGrant { .. }),
         "{cause}"

@@ -1,4 +1,5 @@
-//! What discovery does not believe, and whom it does not visit (H1-H44).
+//! Metadata that discovery rejects, and URLs that it does not request (RFC 8414 §3.3, RFC 9728 §3.3,
+//! MCP security best practices).
 
 use std::time::Duration;
 
@@ -9,16 +10,16 @@ use mcp_client_oauth::{
 use mcp_oauth_testbed::{Corruption, Endpoint, Fault, Legacy, Peer, Testbed};
 use serde_json::json;
 
-use super::{OPENID, failure, found, legacy, prm_field};
-use crate::support::{Fixture, Impatient, PRM, bounded};
+use super::{OPENID, discovery_error, legacy, prm_field, run_discovery};
+use crate::support::{Fixture, PRM, ShortTimeout, bounded};
 
 #[tokio::test]
-async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
+async fn metadata_of_another_issuer_is_rejected_and_its_endpoints_get_no_request() {
     for fault in [
         Fault::WrongIssuer("https://honest.example".to_owned()),
         Fault::IssuerWithTrailingSlash,
         Fault::MissingIssuer,
-        Fault::Spoil(
+        Fault::Corrupt(
             Endpoint::ServerMetadata,
             Corruption::DuplicateKey(
                 "token_endpoint".to_owned(),
@@ -37,7 +38,7 @@ async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
             Fault::WrongIssuer(_) | Fault::IssuerWithTrailingSlash
         );
         assert_eq!(
-            matches!(cause, ServerMetadataError::OtherIssuer { .. }),
+            matches!(cause, ServerMetadataError::IssuerMismatch { .. }),
             lies,
             "{cause}"
         );
@@ -47,7 +48,7 @@ async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
         );
         assert_eq!(error.remedy(), Remedy::ContactServerOperator);
         fixture.assert_nothing_was_sent();
-        // An OpenID document of the same issuer is not tried behind the back of a dishonest one.
+        // After an issuer mismatch, the OpenID document of the same issuer is not tried.
         assert_eq!(
             fixture
                 .testbed
@@ -58,7 +59,7 @@ async fn metadata_of_another_issuer_is_refused_and_its_endpoints_see_nothing() {
 }
 
 #[tokio::test]
-async fn metadata_of_another_resource_is_refused() {
+async fn metadata_of_another_resource_is_rejected() {
     let fixture = Fixture::start().await;
     let server = fixture.server.as_str().to_owned();
     for resource in [
@@ -85,13 +86,13 @@ async fn metadata_of_another_resource_is_refused() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_none_is_a_typed_error_before_anybody_is_asked() {
+async fn invalid_metadata_is_a_typed_error_before_the_browser_opens() {
     let raw = |body: &[u8]| Corruption::Raw {
         content_type: "application/json".to_owned(),
         body: body.to_vec(),
     };
     let deep = "[".repeat(100_000);
-    for spoil in [
+    for corruption in [
         Corruption::Null,
         Corruption::Empty,
         Corruption::Truncated,
@@ -107,7 +108,7 @@ async fn a_document_that_is_none_is_a_typed_error_before_anybody_is_asked() {
             let fixture = Fixture::start().await;
             fixture
                 .testbed
-                .set_fault(Fault::Spoil(endpoint, spoil.clone()));
+                .set_fault(Fault::Corrupt(endpoint, corruption.clone()));
             let error = fixture.login().await.unwrap_err();
             let typed = matches!(
                 error,
@@ -128,13 +129,13 @@ async fn a_document_that_is_none_is_a_typed_error_before_anybody_is_asked() {
 }
 
 #[tokio::test]
-async fn an_endless_document_is_not_read_to_its_end() {
+async fn an_oversized_document_is_not_read_to_its_end() {
     for endpoint in [Endpoint::ResourceMetadata, Endpoint::ServerMetadata] {
         let fixture = Fixture::start().await;
         fixture
             .testbed
-            .set_fault(Fault::Spoil(endpoint, Corruption::TooLarge));
-        let error = found(&fixture).await.unwrap_err();
+            .set_fault(Fault::Corrupt(endpoint, Corruption::TooLarge));
+        let error = run_discovery(&fixture).await.unwrap_err();
         let Error::Http(http) = &error else {
             panic!("{error}")
         };
@@ -143,22 +144,22 @@ async fn an_endless_document_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_waited_for_only_so_long() {
+async fn a_server_that_never_responds_times_out() {
     let slow = Corruption::Trickle(Duration::from_millis(50));
-    for spoil in [Corruption::NeverAnswers, slow] {
+    for corruption in [Corruption::NeverResponds, slow] {
         for endpoint in [
             Endpoint::Mcp,
             Endpoint::ResourceMetadata,
             Endpoint::ServerMetadata,
         ] {
-            if endpoint == Endpoint::Mcp && spoil != Corruption::NeverAnswers {
-                continue; // Only the head of that answer is read.
+            if endpoint == Endpoint::Mcp && corruption != Corruption::NeverResponds {
+                continue; // Only the head of that response is read.
             }
             let fixture = Fixture::start().await;
             fixture
                 .testbed
-                .set_fault(Fault::Spoil(endpoint, spoil.clone()));
-            let platform = Impatient::platform(Duration::from_millis(150), &fixture);
+                .set_fault(Fault::Corrupt(endpoint, corruption.clone()));
+            let platform = ShortTimeout::platform(Duration::from_millis(150), &fixture);
             let options = DiscoveryOptions::default();
             let error = bounded(discover(&platform, &fixture.server, &options))
                 .await
@@ -168,21 +169,21 @@ async fn a_server_that_never_answers_is_waited_for_only_so_long() {
             };
             assert!(matches!(http.cause, HttpErrorKind::TimedOut(_)), "{error}");
             assert_eq!(error.remedy(), Remedy::Retry);
-            // What was asked for early is not asked for again.
+            // A document that was requested early is not requested again.
             assert!(fixture.testbed.count(Peer::Mcp, "GET", PRM) <= 1);
         }
     }
 }
 
 #[tokio::test]
-async fn a_redirect_is_followed_on_its_own_origin_alone() {
+async fn a_redirect_is_followed_only_within_its_origin() {
     let elsewhere = Fixture::start().await;
     for endpoint in [Endpoint::ResourceMetadata, Endpoint::ServerMetadata] {
         let fixture = Fixture::start().await;
         fixture
             .testbed
-            .set_fault(Fault::Spoil(endpoint, Corruption::RedirectOnce));
-        assert!(found(&fixture).await.is_ok(), "{endpoint:?}");
+            .set_fault(Fault::Corrupt(endpoint, Corruption::RedirectOnce));
+        assert!(run_discovery(&fixture).await.is_ok(), "{endpoint:?}");
 
         let away = elsewhere.server.as_url().join(PRM).unwrap().to_string();
         for target in [
@@ -192,15 +193,17 @@ async fn a_redirect_is_followed_on_its_own_origin_alone() {
             "",
         ] {
             fixture.testbed.clear_faults();
-            let spoil = Corruption::RedirectTo(target.to_owned());
-            fixture.testbed.set_fault(Fault::Spoil(endpoint, spoil));
-            let error = failure(&fixture).await;
+            let corruption = Corruption::RedirectTo(target.to_owned());
+            fixture
+                .testbed
+                .set_fault(Fault::Corrupt(endpoint, corruption));
+            let error = discovery_error(&fixture).await;
             if target.is_empty() {
                 let is_refused = matches!(error, DiscoveryError::Redirect { .. });
                 assert!(is_refused, "{error}");
                 continue;
             }
-            // The other locations are asked all the same, and have nothing.
+            // The other URLs are still tried, and have no document.
             let (DiscoveryError::NoResourceMetadata { tried, .. }
             | DiscoveryError::NoServerMetadata { tried, .. }) = &error
             else {
@@ -214,13 +217,13 @@ async fn a_redirect_is_followed_on_its_own_origin_alone() {
 }
 
 #[tokio::test]
-async fn a_redirect_without_end_is_given_up() {
+async fn an_endless_redirect_is_an_error() {
     let fixture = Fixture::start().await;
-    fixture.testbed.set_fault(Fault::Spoil(
+    fixture.testbed.set_fault(Fault::Corrupt(
         Endpoint::ResourceMetadata,
         Corruption::RedirectLoop,
     ));
-    let error = failure(&fixture).await;
+    let error = discovery_error(&fixture).await;
     assert!(
         matches!(error, DiscoveryError::Redirect { most: 3, .. }),
         "{error}"
@@ -229,7 +232,7 @@ async fn a_redirect_without_end_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_old_server_with_metadata_has_to_announce_pkce_too() {
+async fn a_2025_server_with_metadata_must_list_pkce() {
     let fixture = Fixture::with(Testbed::builder().legacy(Legacy::Metadata)).await;
     fixture.testbed.set_fault(Fault::OnlyPlainPkce);
     let mut options = LoginOptions::default();
@@ -239,11 +242,11 @@ async fn an_old_server_with_metadata_has_to_announce_pkce_too() {
         matches!(error, Error::Discovery(DiscoveryError::PkceUnsupported(_))),
         "{error}"
     );
-    assert_eq!(fixture.person.opened(), []);
+    assert_eq!(fixture.user.opened_urls(), []);
 }
 
 #[tokio::test]
-async fn a_dishonest_authorization_server_is_not_passed_over() {
+async fn an_issuer_mismatch_ends_discovery_without_trying_the_next_server() {
     let dishonest = Testbed::start().await.unwrap();
     dishonest.set_fault(Fault::WrongIssuer("https://honest.example".to_owned()));
     let fixture = Fixture::start().await;
@@ -251,7 +254,7 @@ async fn a_dishonest_authorization_server_is_not_passed_over() {
     fixture
         .testbed
         .set_fault(prm_field("authorization_servers", both));
-    let error = failure(&fixture).await.to_string();
+    let error = discovery_error(&fixture).await.to_string();
     assert!(
         error.contains(&dishonest.issuer()) && error.contains("honest.example"),
         "{error}"
@@ -259,7 +262,7 @@ async fn a_dishonest_authorization_server_is_not_passed_over() {
 }
 
 #[tokio::test]
-async fn a_thousand_authorization_servers_are_not_all_asked() {
+async fn of_a_thousand_authorization_servers_only_a_few_are_tried() {
     let canary = Testbed::builder().without_metadata().start().await.unwrap();
     let many: Vec<String> = (0..1000)
         .map(|n| format!("{}/{n}", canary.issuer()))
@@ -268,13 +271,13 @@ async fn a_thousand_authorization_servers_are_not_all_asked() {
     fixture
         .testbed
         .set_fault(prm_field("authorization_servers", json!(many)));
-    assert!(found(&fixture).await.is_err());
+    assert!(run_discovery(&fixture).await.is_err());
     assert!(canary.requests().len() <= 16, "{}", canary.requests().len());
 
     fixture
         .testbed
         .set_fault(prm_field("authorization_servers", json!([])));
-    let error = failure(&fixture).await;
+    let error = discovery_error(&fixture).await;
     assert!(
         matches!(error, DiscoveryError::NoAuthorizationServer(_)),
         "{error}"
@@ -282,7 +285,7 @@ async fn a_thousand_authorization_servers_are_not_all_asked() {
 }
 
 #[tokio::test]
-async fn without_s256_nobody_is_sent_to_a_browser() {
+async fn without_s256_the_browser_is_not_opened() {
     for (fault, says) in [
         (Fault::NoPkceMethods, "does not say that it supports PKCE"),
         (Fault::OnlyPlainPkce, "supports other methods of PKCE"),
@@ -292,14 +295,14 @@ async fn without_s256_nobody_is_sent_to_a_browser() {
         let error = fixture.login().await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(error.remedy(), Remedy::ContactServerOperator);
-        assert_eq!(fixture.person.opened(), []);
+        assert_eq!(fixture.user.opened_urls(), []);
         assert_eq!(fixture.posts("/token"), 0);
         fixture.assert_nothing_is_stored().await;
     }
 }
 
 #[tokio::test]
-async fn one_unsafe_endpoint_spoils_the_metadata() {
+async fn one_unsafe_endpoint_invalidates_the_metadata() {
     for member in [
         "authorization_endpoint",
         "token_endpoint",
@@ -333,7 +336,7 @@ async fn one_unsafe_endpoint_spoils_the_metadata() {
 }
 
 #[tokio::test]
-async fn an_unsafe_place_that_the_server_names_is_not_visited() {
+async fn an_unsafe_metadata_url_is_not_requested() {
     let fixture = Fixture::start().await;
     for bad in [
         "http://as.example",
@@ -345,7 +348,7 @@ async fn an_unsafe_place_that_the_server_names_is_not_visited() {
         fixture
             .testbed
             .set_fault(prm_field("authorization_servers", json!([bad])));
-        let error = failure(&fixture).await;
+        let error = discovery_error(&fixture).await;
         assert!(
             matches!(error, DiscoveryError::Unsafe { .. }),
             "{bad}: {error}"
@@ -354,7 +357,7 @@ async fn an_unsafe_place_that_the_server_names_is_not_visited() {
         fixture.testbed.clear_faults();
         let line = format!("Bearer resource_metadata=\"{bad}\"");
         fixture.testbed.set_fault(Fault::Challenge(vec![line]));
-        let error = failure(&fixture).await;
+        let error = discovery_error(&fixture).await;
         assert!(
             matches!(error, DiscoveryError::Unsafe { .. }),
             "{bad}: {error}"

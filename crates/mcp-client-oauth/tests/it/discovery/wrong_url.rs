@@ -1,5 +1,5 @@
-//! URLs that lead beside the server: what real servers say then. The responses are those that the named
-//! versions gave to the requests of this crate, without their dates.
+//! URLs that miss the MCP endpoint, and how real servers respond. The responses are those of the named
+//! versions to the requests of this crate, without their dates.
 
 use std::{
     sync::{
@@ -29,7 +29,7 @@ fn response(status: u16, content_type: &str, body: &str) -> Response {
     )
 }
 
-/// What uvicorn says of a path that Starlette does not know.
+/// The response of uvicorn to a path that Starlette does not know.
 fn not_found() -> Response {
     response(404, "text/plain; charset=utf-8", "Not Found")
 }
@@ -58,7 +58,11 @@ impl HttpClient for Server {
 }
 
 /// Why discovery of `server` fails, and how many requests it got.
-async fn discovered(server: &ServerUrl, post: Response, get: Response) -> (DiscoveryError, usize) {
+async fn run_discovery(
+    server: &ServerUrl,
+    post: Response,
+    get: Response,
+) -> (DiscoveryError, usize) {
     let requests = AtomicUsize::new(0);
     let http = Arc::new(Server {
         post,
@@ -96,14 +100,14 @@ async fn localhost_is_another_spelling_of_127_0_0_1() {
         response(200, "application/json", body)
     };
     let server = "http://127.0.0.1:18431/mcp".parse().unwrap();
-    let (error, _) = discovered(&server, refused, document).await;
+    let (error, _) = run_discovery(&server, refused, document).await;
     let other = error.other_spelling(&server).unwrap();
     assert_eq!(other.as_str(), "http://localhost:18431/mcp");
     assert_eq!(Error::from(error).remedy(), Remedy::Reconfigure);
 }
 
 #[tokio::test]
-async fn what_is_no_mcp_server_is_called_none() {
+async fn a_server_without_mcp_is_reported_as_such() {
     let application = || response(200, "text/html", "<!doctype html><div id=\"root\"></div>");
     for (server, post, get, requests, status, html) in [
         // The Python SDK 1.23.0 and FastMCP 2.13.2: the endpoint is `/mcp`, and so is its metadata.
@@ -131,7 +135,7 @@ async fn what_is_no_mcp_server_is_called_none() {
             501,
             true,
         ),
-        // A web application that serves its one page at every path.
+        // A web application that serves its one page at each path.
         (
             "https://www.example/",
             application(),
@@ -142,7 +146,7 @@ async fn what_is_no_mcp_server_is_called_none() {
         ),
     ] {
         let server: ServerUrl = server.parse().unwrap();
-        let (error, sent) = discovered(&server, post, get).await;
+        let (error, sent) = run_discovery(&server, post, get).await;
         let DiscoveryError::NotMcp {
             status: found,
             html: page,
@@ -162,10 +166,10 @@ async fn what_is_no_mcp_server_is_called_none() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_not_called_none() {
+async fn an_unavailable_server_is_not_reported_as_no_mcp_server() {
     let away = || response(503, "text/html", "<html>");
     let server = "https://mcp.example/mcp".parse().unwrap();
-    let (error, _) = discovered(&server, away(), away()).await;
+    let (error, _) = run_discovery(&server, away(), away()).await;
     assert!(
         matches!(
             error,

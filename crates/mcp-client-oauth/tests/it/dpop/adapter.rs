@@ -1,7 +1,7 @@
-//! An MCP client with bound tokens: `rmcp` tells us of a challenge, and not of the nonce with it.
+//! An MCP client with bound tokens: `rmcp` passes on the challenge, but not the nonce with it.
 
 use mcp_client_oauth::mcp::connect;
-use mcp_oauth_testbed::{Answers, Wire};
+use mcp_oauth_testbed::{ProtocolEra, ResponseForm};
 use rmcp::{
     model::{CallToolRequestParams, ClientConfig},
     service::{RoleClient, RunningService},
@@ -12,7 +12,7 @@ use super::*;
 type Client = RunningService<RoleClient, ClientConfig>;
 
 fn at_both(kinds: Kinds) -> Builder {
-    taking(kinds)
+    with_token_kinds(kinds)
         .dpop_nonces_at(Peer::AuthorizationServer)
         .dpop_nonces_at(Peer::Mcp)
 }
@@ -40,26 +40,28 @@ fn posts(fixture: &Fixture) -> usize {
 
 #[tokio::test]
 async fn tools_are_called_with_a_proof_for_each_request() {
-    for wire in [Wire::Stateful, Wire::Stateless] {
-        for answers in [Answers::Json, Answers::Sse] {
-            let builder = taking(Kinds::Required).wire(wire).answers(answers);
+    for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
+        for form in [ResponseForm::Json, ResponseForm::Sse] {
+            let builder = with_token_kinds(Kinds::Required)
+                .protocol_era(wire)
+                .response_form(form);
             let (fixture, _, client) = connected(builder).await;
             assert!(adds(&client).await && adds(&client).await);
             bounded(client.cancel()).await.unwrap();
             let requests = fixture.testbed.requests();
             let requests = requests.iter().filter(|request| request.path == "/mcp");
             let bare = requests.filter(|request| request.dpop_proof().is_none());
-            assert_eq!(bare.count(), 1, "the question of discovery");
+            assert_eq!(bare.count(), 1, "the request of discovery");
         }
     }
 }
 
 #[tokio::test]
-async fn a_nonce_is_learnt_although_the_transport_hides_it() {
-    // Where both kinds of tokens are taken, the first of two challenges is not about the proof.
+async fn a_nonce_is_stored_although_the_transport_hides_the_response() {
+    // Where both token types are accepted, the first of two challenges is not about the proof.
     for kinds in [Kinds::Required, Kinds::Offered] {
-        for wire in [Wire::Stateful, Wire::Stateless] {
-            let (fixture, _, client) = connected(at_both(kinds).wire(wire)).await;
+        for wire in [ProtocolEra::Stateful, ProtocolEra::Stateless] {
+            let (fixture, _, client) = connected(at_both(kinds).protocol_era(wire)).await;
             assert!(adds(&client).await);
             let before = posts(&fixture);
             assert!(adds(&client).await);
@@ -69,7 +71,7 @@ async fn a_nonce_is_learnt_although_the_transport_hides_it() {
             assert_eq!(
                 posts(&fixture),
                 before + 4,
-                "refused, asked, and sent again"
+                "rejected, requested the nonce, and retried"
             );
             fixture.testbed.renew_dpop_nonces();
             bounded(client.cancel()).await.unwrap();
@@ -79,9 +81,10 @@ async fn a_nonce_is_learnt_although_the_transport_hides_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_nonces_for_ever_is_not_asked_for_ever() {
-    let (fixture, _, client) = connected(at_both(Kinds::Required).wire(Wire::Stateless)).await;
-    fixture.testbed.set_fault(Fault::DpopNonceForEver);
+async fn a_server_that_always_requires_a_new_nonce_is_retried_a_few_times() {
+    let (fixture, _, client) =
+        connected(at_both(Kinds::Required).protocol_era(ProtocolEra::Stateless)).await;
+    fixture.testbed.set_fault(Fault::AlwaysNewDpopNonce);
     let before = posts(&fixture);
     assert!(!adds(&client).await);
     assert!(
@@ -95,9 +98,10 @@ async fn a_server_that_wants_nonces_for_ever_is_not_asked_for_ever() {
 }
 
 #[tokio::test]
-async fn a_bound_token_that_is_refused_in_the_middle_is_replaced() {
+async fn a_bound_token_rejected_during_a_session_is_replaced() {
     for kinds in [Kinds::Required, Kinds::Offered] {
-        let (fixture, session, client) = connected(at_both(kinds).wire(Wire::Stateless)).await;
+        let (fixture, session, client) =
+            connected(at_both(kinds).protocol_era(ProtocolEra::Stateless)).await;
         assert!(adds(&client).await);
         let before = session.record().tokens.access_token;
         fixture.testbed.revoke_access_tokens();

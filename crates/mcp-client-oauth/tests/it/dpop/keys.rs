@@ -1,4 +1,4 @@
-//! The key of a login: where it is kept, and for how long.
+//! The key of a login: where it is stored, and for how long.
 
 use mcp_client_oauth::{DiscoveryOptions, IdentityOptions, Secret};
 use mcp_client_oauth::{
@@ -13,20 +13,20 @@ use mcp_client_oauth::{
 
 use super::*;
 
-/// The keys that were proven at the token endpoint, in the order of the requests.
+/// Returns the keys of the proofs at the token endpoint, in the order of the requests.
 fn keys(fixture: &Fixture) -> Vec<String> {
     proofs(fixture, "/token").iter().map(thumbprint).collect()
 }
 
 #[tokio::test]
-async fn a_refresh_goes_on_with_the_key_that_was_stored() {
+async fn a_refresh_uses_the_stored_key() {
     let home = tempfile::tempdir().unwrap();
     let store = || {
         let source = KeySource::Provided(Secret::new([7; 32]));
         let files = EncryptedFileStore::open(home.path().join("store"), source).unwrap();
         TokenStore::new(Arc::new(files))
     };
-    let mut fixture = fixture(taking(Kinds::Required)).await;
+    let mut fixture = fixture(with_token_kinds(Kinds::Required)).await;
     fixture.store = store();
     fixture.login().await.unwrap();
     for refreshes in 1..4 {
@@ -35,8 +35,8 @@ async fn a_refresh_goes_on_with_the_key_that_was_stored() {
             .await
             .unwrap()
             .unwrap();
-        fixture.pass(Duration::from_secs(300));
-        assert_eq!(status(&fixture, &session).await, 200);
+        fixture.advance(Duration::from_secs(300));
+        assert_eq!(request_status(&fixture, &session).await, 200);
         assert_eq!(fixture.refreshes(), refreshes);
     }
     let keys = keys(&fixture);
@@ -45,37 +45,40 @@ async fn a_refresh_goes_on_with_the_key_that_was_stored() {
 }
 
 #[tokio::test]
-async fn each_login_has_a_key_of_its_own_and_its_refresh_token_is_bound_to_it() {
-    let (fixture, first) = logged_in(taking(Kinds::Required)).await;
+async fn each_login_has_its_own_key_and_its_refresh_token_is_bound_to_it() {
+    let (fixture, first) = logged_in(with_token_kinds(Kinds::Required)).await;
     fixture.testbed.revoke_access_tokens();
     let second = fixture.login().await.unwrap();
     let (mut old, new) = (first.record(), second.record());
     assert_ne!(old.dpop, new.dpop);
-    // What a thief would need besides the refresh token.
+    // A stolen refresh token is useless without this key.
     for stolen in [Some(DpopKey::generate().unwrap()), None] {
         let mut record = new.clone();
         record.dpop = stolen;
         let error = refresh(&fixture.platform, &record).await.unwrap_err();
-        assert!(matches!(error, TokenRefreshError::Answer { .. }), "{error}");
+        assert!(
+            matches!(error, TokenRefreshError::Response { .. }),
+            "{error}"
+        );
     }
     old.tokens = refresh(&fixture.platform, &old).await.unwrap();
     assert_eq!(old.tokens.access_token.scheme(), AuthScheme::DPoP);
-    // A session that finds the other login goes on with the key of that.
-    assert_eq!(status(&fixture, &first).await, 200);
+    // A session that finds the other login uses the key of that login.
+    assert_eq!(request_status(&fixture, &first).await, 200);
     assert_eq!(first.record().dpop, new.dpop);
 }
 
 #[tokio::test]
-async fn a_refresh_that_brings_a_bearer_token_is_refused_and_the_login_stays() {
-    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+async fn a_bearer_token_from_a_refresh_is_rejected_and_the_login_is_kept() {
+    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
     let before = fixture.record().await;
     let bearer = Fault::TokenField("token_type".to_owned(), json!("Bearer"));
     fixture.testbed.set_fault(bearer);
     let error = session.refresh().await.unwrap_err();
     let downgraded = matches!(
         &error,
-        Error::TokenRefresh(TokenRefreshError::Answer {
-            cause: TokenError::Downgraded,
+        Error::TokenRefresh(TokenRefreshError::Response {
+            cause: TokenError::TokenTypeDowngrade,
             ..
         })
     );
@@ -84,8 +87,8 @@ async fn a_refresh_that_brings_a_bearer_token_is_refused_and_the_login_stays() {
 }
 
 #[tokio::test]
-async fn tokens_are_given_back_with_a_proof() {
-    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+async fn tokens_are_revoked_with_a_proof() {
+    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
     let key = session.record().dpop.unwrap().thumbprint();
     logout(&fixture.platform, &fixture.store, &fixture.key())
         .await
@@ -96,8 +99,8 @@ async fn tokens_are_given_back_with_a_proof() {
 }
 
 #[tokio::test]
-async fn who_takes_each_step_alone_can_ask_for_bound_tokens() {
-    let fixture = fixture(taking(Kinds::Required)).await;
+async fn the_low_level_steps_can_request_bound_tokens() {
+    let fixture = fixture(with_token_kinds(Kinds::Required)).await;
     let platform = &fixture.platform;
     let discovery = discover(platform, &fixture.server, &DiscoveryOptions::default()).await;
     let discovery = discovery.unwrap();
@@ -112,7 +115,9 @@ async fn who_takes_each_step_alone_can_ask_for_bound_tokens() {
         Arc::clone(&platform.clock),
     ));
     let request = GrantRequest::new(&discovery, &identity, None).unwrap();
-    let request = request.with_receiver(receiver).with_prover(proof_generator);
+    let request = request
+        .with_receiver(receiver)
+        .with_proof_generator(proof_generator);
     let grant = grant::select(&request, None).unwrap();
     let tokens = bounded(grant.request_tokens(platform, request))
         .await
@@ -123,10 +128,11 @@ async fn who_takes_each_step_alone_can_ask_for_bound_tokens() {
     assert_eq!(record.tokens.access_token.scheme(), AuthScheme::DPoP);
 }
 
-/// A program that knows no keys would send the token as one that needs none.
+/// Programs that read records up to version 2 do not know keys: they would send the token as a bearer
+/// token. They reject the newer version of this record.
 #[tokio::test]
-async fn a_record_with_a_key_is_written_as_one_of_a_newer_version() {
-    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+async fn a_record_with_a_key_has_a_version_that_programs_without_dpop_reject() {
+    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
     let backend = Arc::new(MemoryBackend::default());
     let store = TokenStore::new(backend.clone());
     let mut lock = store.lock(&fixture.key()).await.unwrap();
@@ -134,7 +140,7 @@ async fn a_record_with_a_key_is_written_as_one_of_a_newer_version() {
     let name = format!("login {}", fixture.server);
     let stored = backend.get(&name).await.unwrap().unwrap();
     let record: serde_json::Value = serde_json::from_slice(stored.bytes.expose()).unwrap();
-    assert_eq!(record["version"], 3);
+    assert_eq!(record["version"], 4, "versions 1 and 2 have no key");
     assert!(record["tokens"]["access_token"]["DPoP"].is_string());
     let (again, _) = store.load(&fixture.key()).await.unwrap().unwrap();
     assert_eq!(again.dpop, session.record().dpop);
@@ -142,34 +148,34 @@ async fn a_record_with_a_key_is_written_as_one_of_a_newer_version() {
     assert_eq!(again.tokens.access_token, token);
 }
 
-/// One login for two resources: the key is that of the login.
+/// One login for two resources has one key.
 #[tokio::test]
-async fn a_login_that_is_shared_is_shared_with_its_key() {
-    let mail = Arc::new(taking(Kinds::Required).start().await.unwrap());
-    let builder = taking(Kinds::Required)
-        .also_issues_for(mail.server_url().as_str())
+async fn a_shared_login_shares_its_key() {
+    let mail = Arc::new(with_token_kinds(Kinds::Required).start().await.unwrap());
+    let builder = with_token_kinds(Kinds::Required)
+        .additional_resource(mail.server_url().as_str())
         .one_login_for_all_resources();
     let notes = fixture(builder).await;
     let issuer = json!([notes.testbed.issuer()]);
     mail.set_fault(Fault::PrmField("authorization_servers".to_owned(), issuer));
     let login = notes.login().await.unwrap();
 
-    let mut other = Fixture::of(mail);
+    let mut other = Fixture::from_testbed(mail);
     other.platform = notes.platform.clone();
     other.store = notes.store.clone();
     let mut sharing = LoginOptions::default();
-    sharing.share = true;
+    sharing.reuse_issuer_login = true;
     let session = other.login_with(&sharing).await.unwrap();
-    assert_eq!(notes.person.opened().len(), 1);
+    assert_eq!(notes.user.opened_urls().len(), 1);
     assert_eq!(session.record().dpop, login.record().dpop);
     session.refresh().await.unwrap();
     let keys = keys(&notes);
     assert_eq!(keys.len(), 3);
     assert!(keys.iter().all(|key| *key == keys[0]));
 
-    // One that is to be bound is not shared with one that is not.
+    // A login with bound tokens is not shared with one without them.
     sharing.dpop = DpopPolicy::Never;
-    other.store.forget(&other.key()).await.unwrap();
+    other.store.remove(&other.key()).await.unwrap();
     other.login_with(&sharing).await.unwrap_err();
-    assert_eq!(notes.person.opened().len(), 2);
+    assert_eq!(notes.user.opened_urls().len(), 2);
 }

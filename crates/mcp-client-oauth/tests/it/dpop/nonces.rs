@@ -1,4 +1,4 @@
-//! What servers want to see in a proof (RFC 9449 §8, §9; H181).
+//! The nonces that servers require in a proof (RFC 9449 §8, §9).
 
 use std::sync::Mutex;
 
@@ -16,14 +16,14 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::support::lock;
 
-fn wanting(parties: &[Peer]) -> Builder {
-    let builder = taking(Kinds::Required);
-    let parties = parties.iter().copied();
-    parties.fold(builder, Builder::dpop_nonces_at)
+fn requiring_nonces(peers: &[Peer]) -> Builder {
+    let builder = with_token_kinds(Kinds::Required);
+    let peers = peers.iter().copied();
+    peers.fold(builder, Builder::dpop_nonces_at)
 }
 
 fn at_both() -> Builder {
-    wanting(&[Peer::AuthorizationServer, Peer::Mcp])
+    requiring_nonces(&[Peer::AuthorizationServer, Peer::Mcp])
 }
 
 fn nonces(fixture: &Fixture, path: &str) -> Vec<Option<String>> {
@@ -32,37 +32,37 @@ fn nonces(fixture: &Fixture, path: &str) -> Vec<Option<String>> {
 }
 
 #[tokio::test]
-async fn each_server_gets_the_nonce_that_it_gave_and_no_other() {
+async fn each_server_gets_only_its_own_nonce() {
     let (fixture, session) = logged_in(at_both()).await;
     assert_eq!(fixture.posts("/token"), 2);
     for _ in 0..3 {
-        assert_eq!(status(&fixture, &session).await, 200);
+        assert_eq!(request_status(&fixture, &session).await, 200);
     }
-    assert_eq!(asked(&fixture), 4, "once for the nonce");
+    assert_eq!(request_count(&fixture), 4, "one more for the nonce");
     let (issuer, resource) = (nonces(&fixture, "/token"), nonces(&fixture, NOTES));
     assert_eq!((&issuer[0], &resource[0]), (&None, &None));
     assert!(issuer[1].is_some() && resource[1].is_some());
     assert!(resource[1..].iter().all(|nonce| *nonce == resource[1]));
     assert_ne!(issuer[1], resource[1]);
-    assert_eq!(fixture.refreshes(), 0, "the token was good all the time");
+    assert_eq!(fixture.refreshes(), 0, "the token was valid all the time");
 }
 
 #[tokio::test]
-async fn a_nonce_that_is_good_no_more_costs_one_request_and_no_token() {
+async fn an_expired_nonce_costs_one_request_and_no_token() {
     let (fixture, session) = logged_in(at_both()).await;
-    assert_eq!(status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&fixture, &session).await, 200);
     session.refresh().await.unwrap();
-    let (asked_before, posts) = (asked(&fixture), fixture.posts("/token"));
+    let (requests_before, posts) = (request_count(&fixture), fixture.posts("/token"));
     fixture.testbed.renew_dpop_nonces();
-    assert_eq!(status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&fixture, &session).await, 200);
     session.refresh().await.unwrap();
-    assert_eq!(asked(&fixture), asked_before + 2);
+    assert_eq!(request_count(&fixture), requests_before + 2);
     assert_eq!(fixture.posts("/token"), posts + 2);
     assert!(fixture.testbed.families()[0].alive);
 }
 
 #[tokio::test]
-async fn many_who_lack_a_nonce_at_once_lose_no_token() {
+async fn concurrent_requests_without_a_nonce_lose_no_token() {
     let (fixture, session) = logged_in(at_both()).await;
     let authorized = authorized(&fixture, &session);
     let tasks: JoinSet<_> = (0..50)
@@ -72,13 +72,13 @@ async fn many_who_lack_a_nonce_at_once_lose_no_token() {
         })
         .collect();
     assert_eq!(bounded(tasks.join_all()).await, [200; 50]);
-    assert!(asked(&fixture) <= 100);
+    assert!(request_count(&fixture) <= 100);
     assert_eq!(fixture.refreshes(), 0);
 }
 
 #[tokio::test]
-async fn an_issuer_that_wants_nonces_for_ever_is_asked_twice() {
-    let fixture = fixture(at_both().fault(Fault::DpopNonceForEver)).await;
+async fn an_issuer_that_always_requires_a_new_nonce_gets_two_requests() {
+    let fixture = fixture(at_both().fault(Fault::AlwaysNewDpopNonce)).await;
     let error = fixture.login().await.unwrap_err();
     assert!(error.to_string().contains("use_dpop_nonce"), "{error}");
     assert_eq!(error.remedy(), Remedy::ContactServerOperator);
@@ -86,10 +86,10 @@ async fn an_issuer_that_wants_nonces_for_ever_is_asked_twice() {
 }
 
 #[tokio::test]
-async fn a_login_is_not_lost_to_an_issuer_that_wants_nonces_for_ever() {
+async fn a_login_survives_an_issuer_that_always_requires_a_new_nonce() {
     let (fixture, session) = logged_in(at_both()).await;
     let posts = fixture.posts("/token");
-    fixture.testbed.set_fault(Fault::DpopNonceForEver);
+    fixture.testbed.set_fault(Fault::AlwaysNewDpopNonce);
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
     assert_eq!(fixture.posts("/token"), posts + 2);
@@ -98,27 +98,27 @@ async fn a_login_is_not_lost_to_an_issuer_that_wants_nonces_for_ever() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_nonces_for_ever_is_asked_three_times() {
+async fn a_server_that_always_requires_a_new_nonce_gets_three_requests() {
     let (fixture, session) = logged_in(at_both()).await;
-    fixture.testbed.set_fault(Fault::DpopNonceForEver);
+    fixture.testbed.set_fault(Fault::AlwaysNewDpopNonce);
     for requests in 1..4 {
-        assert_eq!(status(&fixture, &session).await, 401);
-        assert_eq!(asked(&fixture), 3 * requests);
+        assert_eq!(request_status(&fixture, &session).await, 401);
+        assert_eq!(request_count(&fixture), 3 * requests);
     }
     assert_eq!(fixture.refreshes(), 0);
 }
 
 #[tokio::test]
-async fn what_is_no_nonce_is_not_repeated() {
+async fn an_invalid_nonce_is_not_sent_back() {
     let (fixture, session) = logged_in(at_both()).await;
     let long = "x".repeat(1025);
     for bad in ["a\tb", "a b", "a\"b", "é", &long] {
-        let (before, posts) = (asked(&fixture), fixture.posts("/token"));
+        let (before, posts) = (request_count(&fixture), fixture.posts("/token"));
         fixture.testbed.renew_dpop_nonces();
         fixture.testbed.set_fault(Fault::DpopNonce(bad.to_owned()));
-        assert_eq!(status(&fixture, &session).await, 401);
+        assert_eq!(request_status(&fixture, &session).await, 401);
         session.refresh().await.unwrap_err();
-        assert_eq!(asked(&fixture), before + 1, "{bad}");
+        assert_eq!(request_count(&fixture), before + 1, "{bad}");
         assert_eq!(fixture.posts("/token"), posts + 1, "{bad}");
         fixture.testbed.clear_faults();
     }
@@ -128,44 +128,44 @@ async fn what_is_no_nonce_is_not_repeated() {
             .flatten()
             .all(|nonce| nonce.is_ascii())
     );
-    assert_eq!(status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&fixture, &session).await, 200);
 }
 
-/// Another token would be refused for the same reason: here, a clock that is wrong.
+/// Another token would be rejected for the same reason: here, a wrong clock.
 #[tokio::test]
-async fn a_refused_proof_is_no_refused_token() {
+async fn a_rejected_proof_does_not_invalidate_the_token() {
     let hour = Duration::from_secs(3600);
-    let (fixture, session) = logged_in(wanting(&[]).access_token_lifetime(hour)).await;
+    let (fixture, session) = logged_in(requiring_nonces(&[]).access_token_lifetime(hour)).await;
     fixture.testbed.advance(hour / 2);
     let response = read(&fixture, &session).await.unwrap();
     let challenge = response.header(header::WWW_AUTHENTICATE).unwrap();
     assert!(challenge.contains("invalid_dpop_proof"), "{challenge}");
-    assert_eq!((asked(&fixture), fixture.refreshes()), (1, 0));
+    assert_eq!((request_count(&fixture), fixture.refreshes()), (1, 0));
     let error = session.refresh().await.unwrap_err();
     assert_eq!(error.remedy(), Remedy::Retry, "{error}");
     fixture.clock.advance(hour / 2);
-    assert_eq!(status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&fixture, &session).await, 200);
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_replaced_once_whatever_the_nonces() {
+async fn a_rejected_token_is_replaced_once_whatever_the_nonces() {
     let (fixture, session) = logged_in(at_both()).await;
-    assert_eq!(status(&fixture, &session).await, 200);
+    assert_eq!(request_status(&fixture, &session).await, 200);
     fixture.testbed.revoke_access_tokens();
     fixture.testbed.renew_dpop_nonces();
-    assert_eq!(status(&fixture, &session).await, 200);
-    assert_eq!(fixture.refreshes(), 2, "once for the nonce");
+    assert_eq!(request_status(&fixture, &session).await, 200);
+    assert_eq!(fixture.refreshes(), 2, "one more for the nonce");
     let tokens = proofs(&fixture, NOTES).into_iter().map(|proof| proof.ath);
     let tokens: BTreeSet<_> = tokens.collect();
     assert_eq!(tokens.len(), 2, "each proof names its own token");
-    fixture.testbed.set_fault(Fault::RefusesEveryToken);
-    let before = asked(&fixture);
-    assert_eq!(status(&fixture, &session).await, 401);
-    assert!(asked(&fixture) <= before + 3);
+    fixture.testbed.set_fault(Fault::RejectsEveryToken);
+    let before = request_count(&fixture);
+    assert_eq!(request_status(&fixture, &session).await, 401);
+    assert!(request_count(&fixture) <= before + 3);
 }
 
 #[tokio::test]
-async fn a_person_who_is_asked_brings_a_bound_token() {
+async fn an_interactive_login_gets_a_bound_token() {
     let fixture = fixture(at_both()).await;
     let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
     let options = LoginOptions::default();
@@ -174,15 +174,15 @@ async fn a_person_who_is_asked_brings_a_bound_token() {
     for logins in 1..3 {
         let request = authorized.get(notes(&fixture));
         assert_eq!(bounded(Box::pin(request.send())).await.unwrap().status, 200);
-        assert_eq!(fixture.person.opened().len(), logins);
-        fixture.testbed.revoke_everything();
+        assert_eq!(fixture.user.opened_urls().len(), logins);
+        fixture.testbed.revoke_all_tokens();
     }
 }
 
-/// RFC 9449 §8.2: the next nonce may come with any answer.
+/// RFC 9449 §8.2: the next nonce may come with any response.
 #[tokio::test]
-async fn a_nonce_is_learnt_from_a_good_answer_too() {
-    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+async fn a_nonce_is_stored_from_a_successful_response() {
+    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
     let response = |nonce: &str| {
         let headers = [("dpop-nonce".parse().unwrap(), nonce.parse().unwrap())];
         Ok(Response::new(
@@ -211,7 +211,7 @@ async fn a_nonce_is_learnt_from_a_good_answer_too() {
     assert_eq!(nonces, [json!(null), json!("n-1"), json!("n-2")]);
 }
 
-/// A network on which everything takes this long, and an issuer that wants another nonce each time.
+/// A network that delays each response, and an issuer that requires another nonce each time.
 struct Slow {
     clock: ManualClock,
     takes: Duration,
@@ -236,8 +236,8 @@ impl HttpClient for Slow {
 }
 
 #[tokio::test]
-async fn both_tries_share_the_time_of_one_request() {
-    let (fixture, session) = logged_in(taking(Kinds::Required)).await;
+async fn both_requests_share_one_deadline() {
+    let (fixture, session) = logged_in(with_token_kinds(Kinds::Required)).await;
     let seconds = Duration::from_secs;
     for (takes, expected) in [(20, vec![30, 10]), (31, vec![30])] {
         let slow = Arc::new(Slow {

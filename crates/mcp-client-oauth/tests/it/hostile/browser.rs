@@ -1,4 +1,4 @@
-//! A browser that goes where a case sends it, over raw TCP: nothing is put in order on the way.
+//! A browser that sends the callbacks of a case over raw TCP, without any normalization.
 
 use mcp_oauth_testbed::test_user::{Decision, decide};
 use tokio::{
@@ -7,10 +7,10 @@ use tokio::{
 };
 use url::{Url, form_urlencoded};
 
-use super::words::Words;
+use super::placeholders::Placeholders;
 use crate::support::parameter;
 
-/// What the browser was shown.
+/// A response that the browser received.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
     pub(super) status: u16,
@@ -18,52 +18,56 @@ pub(super) struct Page {
     pub(super) body: String,
 }
 
-/// Approves, and then goes to each of `callbacks`: `honest` is the true one; what begins with `?`
-/// is a query for its place; anything else is a request, as it goes over the wire.
-pub(super) async fn walk(url: &Url, callbacks: &[String], mut words: Words) -> Vec<Page> {
+/// Approves, and then sends each of `callbacks`: `honest` is the real one; a text that begins with `?`
+/// is a query for the redirect URI; any other is a complete request.
+pub(super) async fn walk(
+    url: &Url,
+    callbacks: &[String],
+    mut placeholders: Placeholders,
+) -> Vec<Page> {
     let honest = decide(url, Decision::Approve).await.unwrap();
     let port = honest.port().unwrap();
-    words.set("port", port.to_string());
-    words.set("path", honest.path());
+    placeholders.set("port", port.to_string());
+    placeholders.set("path", honest.path());
     for name in ["state", "code", "iss"] {
         let value = honest.query_pairs().find(|(key, _)| key == name);
         let value = value
             .map(|(_, value)| value.into_owned())
             .unwrap_or_default();
         let encoded: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        words.set(name, encoded);
+        placeholders.set(name, encoded);
     }
-    words.set("upper-state", parameter(url, "state").to_uppercase());
+    placeholders.set("upper-state", parameter(url, "state").to_uppercase());
     let mut pages = Vec::new();
     for callback in callbacks {
         let target = match callback.as_str() {
             "honest" => Some(honest[url::Position::BeforePath..].to_owned()),
             query if query.starts_with('?') => {
-                Some(format!("{}{}", honest.path(), words.fill(query)))
+                Some(format!("{}{}", honest.path(), placeholders.fill(query)))
             }
             _ => None,
         };
         let request = match &target {
             Some(target) => format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"),
-            None => words.fill(callback),
+            None => placeholders.fill(callback),
         };
-        let Some(page) = ask(port, &request).await else {
+        let Some(page) = send(port, &request).await else {
             continue;
         };
         let next = page.location();
         pages.push(page);
         if let Some(next) = next {
             let request = format!("GET {next} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-            pages.extend(ask(port, &request).await);
+            pages.extend(send(port, &request).await);
         }
     }
     pages
 }
 
-/// Sends a request and reads to the end; nothing if nobody is there, or nothing is said.
-async fn ask(port: u16, request: &str) -> Option<Page> {
+/// Sends a request and reads the response to its end; returns none without a response.
+async fn send(port: u16, request: &str) -> Option<Page> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    // Who hangs up before the end has heard enough.
+    // The server may close the connection before the end.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut response = Vec::new();
     let _ = stream.read_to_end(&mut response).await;

@@ -1,13 +1,13 @@
-//! A case as it stands in its file, and how the files are read.
+//! The format of a case file, and the functions that read the files.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 
 use serde::Deserialize;
 
-/// Where the cases are.
+/// The directory of the case files.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/hostile/cases");
 
-/// The files, in the order of the numbers in them, and what they are about.
+/// The files, in the order of the case numbers, and their titles.
 pub(super) const FILES: [(&str, &str); 10] = [
     ("discovery", "Discovery and metadata"),
     ("urls", "URLs that are opened or fetched"),
@@ -21,67 +21,67 @@ pub(super) const FILES: [(&str, &str); 10] = [
     ("added", "Found later"),
 ];
 
-/// One number of the corpus.
+/// One case of the corpus.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Case {
     /// `H17`.
     pub(super) id: String,
-    /// What the test is called, after its number.
+    /// The name of the test, after its number.
     pub(super) name: String,
-    /// What the server, or whoever else is hostile, does.
+    /// The behavior of the server, or of another attacker.
     pub(super) attack: String,
-    /// What is owed.
+    /// The required behavior of the client.
     pub(super) client: String,
-    /// The rule that it comes from.
+    /// The rule that requires it.
     #[serde(default)]
     pub(super) rule: String,
-    /// What the client is asked to do.
+    /// The action of the client.
     #[serde(default)]
-    pub(super) act: Act,
-    /// What is said, in each variation, and what comes of it.
+    pub(super) action: Action,
+    /// The responses of each variant, and the expected outcome.
     #[serde(default, rename = "variant")]
     pub(super) variants: Vec<Variant>,
-    /// Tests elsewhere, which prove the case or a part of it.
+    /// Tests elsewhere, which cover the case or a part of it.
     #[serde(default)]
-    pub(super) proof: Vec<String>,
+    pub(super) tests: Vec<String>,
 }
 
-/// What the client is asked to do.
+/// The action of the client.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Act {
-    /// A whole login, by a person who approves.
+pub(super) enum Action {
+    /// A complete login, which the user approves.
     #[default]
     Login,
-    /// Discovery alone.
+    /// Discovery only.
     Discover,
-    /// Discovery of a server in a public place, `https://mcp.example/mcp`.
+    /// Discovery of a server at a public URL, `https://mcp.example/mcp`.
     DiscoverPublic,
-    /// An honest login; then, of the hostile server, a request with the token.
+    /// An honest login; then a request with the token to the hostile server.
     Request,
-    /// An honest login; then, of the hostile server, a refresh.
+    /// An honest login; then a refresh at the hostile server.
     Refresh,
-    /// An honest login; then, of the hostile server, a second login.
+    /// An honest login; then a second login at the hostile server.
     LoginAgain,
-    /// An honest login; then, of the hostile server, a logout.
+    /// An honest login; then a logout at the hostile server.
     Logout,
-    /// Discovery of a server that says what is in `wire`, byte for byte.
+    /// Discovery of a server that sends the bytes of `wire`.
     Wire,
-    /// One request that the network policy has to judge.
+    /// One request, which the network policy allows or refuses.
     Connect,
 }
 
-/// One variation of a case: what is said, and what comes of it.
+/// One variant of a case: the responses, and the expected outcome.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(super) struct Variant {
-    /// The outcome: `ok`, or the stage and the cause of the failure.
+    /// The expected outcome: `ok`, or the step and the kind of the failure.
     pub(super) expect: String,
-    /// What the client is asked to do, if it is not what the case says.
-    pub(super) act: Option<Act>,
+    /// The action of the client, if it differs from the case.
+    pub(super) action: Option<Action>,
 
-    // How the servers are set up, and what they say.
+    // The configuration of the servers, and their responses.
     pub(super) servers: Vec<String>,
     pub(super) prm: Option<String>,
     pub(super) prm_without: Vec<String>,
@@ -94,43 +94,44 @@ pub(super) struct Variant {
     pub(super) token_without: Vec<String>,
     pub(super) device: Option<String>,
     pub(super) device_without: Vec<String>,
-    pub(super) answer: Vec<Answer>,
-    pub(super) spoil: Vec<Spoiled>,
+    pub(super) response: Vec<CannedResponse>,
+    pub(super) corrupt: Vec<CorruptResponse>,
     pub(super) fault: Vec<String>,
     pub(super) wire: Option<String>,
-    /// What is wrong with the certificate of `${tls}`.
+    /// The fault of the certificate of `${tls}`.
     pub(super) tls: Option<String>,
 
-    // What the client is given, and what its person does.
-    pub(super) client: Client,
+    // The configuration of the client, and what the user does.
+    pub(super) client: ClientConfig,
     pub(super) url: Option<String>,
     pub(super) callbacks: Vec<String>,
-    /// How long an answer is waited for, in milliseconds, where that matters.
-    pub(super) patience: Option<u64>,
+    /// The timeout of a request in milliseconds, if the case depends on it.
+    pub(super) timeout_ms: Option<u64>,
 
-    // What is seen afterwards, beside the outcome.
+    // The checks besides the outcome.
     pub(super) requests: BTreeMap<String, usize>,
-    pub(super) at_most: BTreeMap<String, usize>,
+    pub(super) max_requests: BTreeMap<String, usize>,
     pub(super) opened: Option<usize>,
     pub(super) scope: Option<String>,
     pub(super) granted: Option<String>,
     pub(super) lifetime: Option<i64>,
     pub(super) sent: BTreeMap<String, String>,
     pub(super) statuses: Vec<u16>,
-    pub(super) says: Vec<String>,
-    pub(super) hides: Vec<String>,
-    pub(super) foreign: usize,
-    /// How often it was asked what a name resolves to.
-    pub(super) asked: Option<usize>,
-    /// Whether the login that was there is kept.
-    pub(super) keeps: Option<bool>,
+    pub(super) error_contains: Vec<String>,
+    pub(super) error_omits: Vec<String>,
+    /// The number of requests to `${third-party}`.
+    pub(super) third_party_requests: usize,
+    /// The number of host names that were resolved.
+    pub(super) dns_lookups: Option<usize>,
+    /// Says whether the previous login is kept.
+    pub(super) login_kept: Option<bool>,
 }
 
-/// An answer in place of the honest one.
+/// A response that replaces the honest one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Answer {
-    pub(super) at: String,
+pub(super) struct CannedResponse {
+    pub(super) path: String,
     #[serde(default = "ok")]
     pub(super) status: u16,
     #[serde(default)]
@@ -144,18 +145,18 @@ fn ok() -> u16 {
     200
 }
 
-/// An honest answer that is spoiled on its way.
+/// An honest response that is corrupted in transit.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct Spoiled {
-    pub(super) at: String,
-    pub(super) how: How,
+pub(super) struct CorruptResponse {
+    pub(super) endpoint: String,
+    pub(super) kind: CorruptionKind,
 }
 
-/// How.
+/// The kind of the corruption.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum How {
+pub(super) enum CorruptionKind {
     Html,
     Null,
     Empty,
@@ -164,7 +165,7 @@ pub(super) enum How {
     Form,
     RedirectLoop,
     RedirectOnce,
-    NeverAnswers,
+    NeverResponds,
     Redirect(String),
     CutAfter(usize),
     /// Milliseconds between two bytes.
@@ -173,26 +174,26 @@ pub(super) enum How {
     Body(String),
     /// Another body, in hexadecimal digits.
     Bytes(String),
-    /// A member that stands there twice: its name, and its second value as JSON.
+    /// A duplicate member: its name, and its second value as JSON.
     Twice(String, String),
 }
 
-/// What the client is given.
+/// The configuration of the client.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(super) struct Client {
+pub(super) struct ClientConfig {
     pub(super) id: Option<String>,
     pub(super) secret: Option<String>,
     pub(super) issuer: Option<String>,
     pub(super) document: Option<String>,
     pub(super) legacy: bool,
     pub(super) grant: Option<String>,
-    pub(super) afresh: bool,
+    pub(super) force: bool,
     pub(super) scope: Option<String>,
     pub(super) timeout: Option<u64>,
-    pub(super) redirect: Option<String>,
-    pub(super) reach: Option<String>,
-    /// What names resolve to, question after question; the last answer stays.
+    pub(super) redirect_uri: Option<String>,
+    pub(super) address_space: Option<String>,
+    /// The addresses for each lookup; the last list is used for all later lookups.
     pub(super) names: Vec<Vec<String>>,
 }
 
@@ -202,13 +203,13 @@ struct File {
     case: Vec<Case>,
 }
 
-/// Every case, in the order of the files.
+/// Returns every case, in the order of the files.
 pub(super) fn all() -> &'static [Case] {
     static CASES: OnceLock<Vec<Case>> = OnceLock::new();
     CASES.get_or_init(|| FILES.iter().flat_map(|(file, _)| of(file)).collect())
 }
 
-/// The cases of one file.
+/// Reads the cases of one file.
 pub(super) fn of(file: &str) -> Vec<Case> {
     let path = Path::new(FOLDER).join(format!("{file}.toml"));
     let text = fs::read_to_string(&path).unwrap();
@@ -217,7 +218,7 @@ pub(super) fn of(file: &str) -> Vec<Case> {
 }
 
 impl Case {
-    /// As the test is called.
+    /// Returns the name of the test.
     pub(super) fn test(&self) -> String {
         format!("{}_{}", self.id, self.name)
     }

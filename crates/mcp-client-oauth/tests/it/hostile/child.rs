@@ -1,4 +1,4 @@
-//! What is seen from outside of a process: its memory, its connections, what its children inherit.
+//! Properties of a whole process: its memory, its connections, and the files that its children inherit.
 
 use std::{
     fs,
@@ -22,74 +22,74 @@ use tokio::{
 
 use super::{listeners::Listener, tls::TlsServer};
 use crate::{
-    herd::process::{Process, again, orders, say, variable},
-    sealed::Home,
-    support::{Fixture, Impatient, Person, bounded, platform, the_time},
+    concurrent_refresh::process::{Process, env_var, orders, report, rerun},
+    encrypted::Home,
+    support::{Fixture, ShortTimeout, TestUser, bounded, platform, start_time},
 };
 
 const ROLE: &str = "MCP_OAUTH_TEST_HOSTILE_ROLE";
-const CHILD: &str = "hostile::child::the_child_plays_its_role";
-/// What a login may take beyond an idle process, in KiB.
-const ROOM: u64 = 64 * 1024;
-/// What two hundred logins may leave behind, in KiB.
-const CRUMBS: u64 = 8 * 1024;
+const CHILD: &str = "hostile::child::the_child_runs_its_role";
+/// The memory that a login may take beyond an idle process, in KiB.
+const MEMORY_LIMIT: u64 = 64 * 1024;
+/// The memory that may remain in use after two hundred logins, in KiB.
+const LEAK_LIMIT: u64 = 8 * 1024;
 
 fn child(role: &str) -> Command {
-    let mut command = again(CHILD);
+    let mut command = rerun(CHILD);
     command.env(ROLE, role);
     command
 }
 
-/// A figure of `/proc/self/status`, in KiB.
+/// Returns a value of `/proc/self/status`, in KiB.
 fn memory(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    let figure = line.split_whitespace().nth(1).unwrap();
-    figure.parse().unwrap()
+    let value = line.split_whitespace().nth(1).unwrap();
+    value.parse().unwrap()
 }
 
 fn network() -> Platform {
-    let clock = Arc::new(ManualClock::new(the_time()));
-    let person = Arc::new(RecordedInteraction::default());
-    Platform::new(Arc::new(ReqwestClient::default()), clock, person)
+    let clock = Arc::new(ManualClock::new(start_time()));
+    let interaction = Arc::new(RecordedInteraction::default());
+    Platform::new(Arc::new(ReqwestClient::default()), clock, interaction)
 }
 
 /// Does nothing unless another test started this process.
 #[tokio::test]
-async fn the_child_plays_its_role() {
-    match variable(ROLE).as_deref() {
-        Some("eater") => eat().await,
-        Some("proxied") => go_by_proxy().await,
-        Some("starter") => start_and_leave().await,
+async fn the_child_runs_its_role() {
+    match env_var(ROLE).as_deref() {
+        Some("memory") => log_in_and_report_memory().await,
+        Some("proxied") => send_by_proxy().await,
+        Some("cancelled") => start_and_cancel().await,
         _ => {}
     }
 }
 
-/// Logs in at each URL that it is told, of which a file of authorities may come after, and says by how
-/// much its memory has grown at most.
-async fn eat() {
+/// Logs in at each URL that it receives, which a file of certificate authorities may follow, and
+/// reports the peak growth of its memory.
+async fn log_in_and_report_memory() {
     let idle = memory("VmHWM");
-    let clock = ManualClock::new(the_time());
+    let clock = ManualClock::new(start_time());
     for order in orders() {
-        let mut platform = platform(&clock, &Person::who_approves());
+        let mut platform = platform(&clock, &TestUser::approving());
         let (url, roots) = order.split_once(' ').unwrap_or((&order, ""));
         if !roots.is_empty() {
             let roots = fs::read(roots).unwrap();
             let network = ReqwestClient::default().with_roots(&roots).unwrap();
-            platform.http = Arc::new(Impatient(Duration::from_secs(2), Arc::new(network)));
+            platform.http = Arc::new(ShortTimeout(Duration::from_secs(2), Arc::new(network)));
         }
         let server: ServerUrl = url.parse().unwrap();
         let store = TokenStore::memory();
         let outcome = login(&platform, &store, &server, &LoginOptions::default()).await;
         assert!(outcome.is_err());
-        say(&(memory("VmHWM") - idle).to_string());
+        report(&(memory("VmHWM") - idle).to_string());
     }
 }
 
-/// Bodies of sixty megabytes, some that never end, and frames of HTTP/2 without end.
+/// Sends bodies of sixty megabytes, endless ones, and endless HTTP/2 frames.
 #[tokio::test]
-async fn no_answer_takes_more_memory_than_it_may() {
-    let mut child = Process::start(child("eater"));
+async fn no_response_takes_more_memory_than_the_limit() {
+    let mut child = Process::start(child("memory"));
     let sixty_megabytes = format!("{{\"x\": \"{}\"}}", "x".repeat(60 << 20));
     for path in [
         "/.well-known/oauth-protected-resource/mcp",
@@ -105,9 +105,9 @@ async fn no_answer_takes_more_memory_than_it_may() {
             headers: vec![("content-encoding".to_owned(), "identity".to_owned())],
             times: None,
         });
-        child.tell(testbed.server_url().as_str()).await;
-        let grown: u64 = child.hear().await.unwrap().parse().unwrap();
-        assert!(grown < ROOM, "{path}: {grown} KiB more");
+        child.send(testbed.server_url().as_str()).await;
+        let grown: u64 = child.receive().await.unwrap().parse().unwrap();
+        assert!(grown < MEMORY_LIMIT, "{path}: {grown} KiB more");
     }
     for head in [
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"x\": \"",
@@ -116,9 +116,9 @@ async fn no_answer_takes_more_memory_than_it_may() {
         "HTTP/1.1 100 ",
     ] {
         let (url, endless) = endless(head).await;
-        child.tell(&url).await;
-        let grown: u64 = child.hear().await.unwrap().parse().unwrap();
-        assert!(grown < ROOM, "{head:?}: {grown} KiB more");
+        child.send(&url).await;
+        let grown: u64 = child.receive().await.unwrap().parse().unwrap();
+        assert!(grown < MEMORY_LIMIT, "{head:?}: {grown} KiB more");
         endless.abort();
     }
     let mut roots = tempfile::NamedTempFile::new().unwrap();
@@ -134,15 +134,15 @@ async fn no_answer_takes_more_memory_than_it_may() {
         roots.rewind().unwrap();
         roots.write_all(server.roots.as_bytes()).unwrap();
         let order = format!("{}/mcp {}", server.origin(), roots.path().display());
-        child.tell(&order).await;
-        let grown: u64 = child.hear().await.unwrap().parse().unwrap();
-        assert!(grown < ROOM, "{manner}: {grown} KiB more");
+        child.send(&order).await;
+        let grown: u64 = child.receive().await.unwrap().parse().unwrap();
+        assert!(grown < MEMORY_LIMIT, "{manner}: {grown} KiB more");
         assert!(server.requests() > 0, "{manner}");
     }
     assert!(child.end().await.success());
 }
 
-/// A server whose answers begin with `head` and never end.
+/// Starts a server that sends `head` and then an endless body.
 async fn endless(head: &'static str) -> (String, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
@@ -160,19 +160,19 @@ async fn endless(head: &'static str) -> (String, tokio::task::JoinHandle<()>) {
     (url, task)
 }
 
-/// Asks a server on loopback, and one that is not.
-async fn go_by_proxy() {
+/// Sends a request to each URL that it receives, on loopback and elsewhere.
+async fn send_by_proxy() {
     let platform = network();
     for url in orders() {
-        let reach = if url.starts_with("https") {
+        let address_space = if url.starts_with("https") {
             AddressSpace::Public
         } else {
             AddressSpace::Loopback
         };
-        let request = Request::metadata(url.parse().unwrap(), reach);
+        let request = Request::metadata(url.parse().unwrap(), address_space);
         let outcome = platform.http.send(request).await;
-        say(if outcome.is_ok() {
-            "answered"
+        report(if outcome.is_ok() {
+            "responded"
         } else {
             "failed"
         });
@@ -180,7 +180,7 @@ async fn go_by_proxy() {
 }
 
 #[tokio::test]
-async fn a_proxy_of_the_environment_hears_nothing_of_loopback() {
+async fn a_proxy_from_the_environment_receives_no_loopback_request() {
     let proxy = Listener::at("127.0.0.1:0").await.unwrap();
     let testbed = Testbed::start().await.unwrap();
     let mut command = child("proxied");
@@ -195,64 +195,65 @@ async fn a_proxy_of_the_environment_hears_nothing_of_loopback() {
     }
     command.env_remove("NO_PROXY").env_remove("no_proxy");
     let mut child = Process::start(command);
-    child.tell(testbed.server_url().as_str()).await;
-    assert_eq!(child.hear().await.as_deref(), Some("answered"));
-    assert_eq!(proxy.heard(), [""; 0]);
-    // What goes there is a tunnel: TLS ends at the server, and this proxy is none.
-    child.tell("https://mcp.example/mcp").await;
-    assert_eq!(child.hear().await.as_deref(), Some("failed"));
-    let heard = proxy.heard();
-    assert!(!heard.is_empty());
-    for head in heard {
+    child.send(testbed.server_url().as_str()).await;
+    assert_eq!(child.receive().await.as_deref(), Some("responded"));
+    assert_eq!(proxy.received(), [""; 0]);
+    // The client opens a tunnel, because TLS ends at the server; this proxy opens none.
+    child.send("https://mcp.example/mcp").await;
+    assert_eq!(child.receive().await.as_deref(), Some("failed"));
+    let received = proxy.received();
+    assert!(!received.is_empty());
+    for head in received {
         assert!(head.starts_with("CONNECT mcp.example:443 "), "{head}");
     }
     assert!(child.end().await.success());
 }
 
-/// Begins as many logins as it is told, leaves each, and says how large it is then.
-async fn start_and_leave() {
-    let clock = ManualClock::new(the_time());
+/// Starts the given number of logins, cancels each, and reports the memory of the process.
+async fn start_and_cancel() {
+    let clock = ManualClock::new(start_time());
     let http = Arc::new(ReqwestClient::default());
     let store = TokenStore::memory();
     for order in orders() {
         let (count, url) = order.split_once(' ').unwrap();
         let server: ServerUrl = url.parse().unwrap();
         for _ in 0..count.parse().unwrap() {
-            let person = Person::who_waits();
-            let mut platform = platform(&clock, &person);
+            let user = TestUser::idle();
+            let mut platform = platform(&clock, &user);
             platform.http = http.clone();
             let (store, server) = (store.clone(), server.clone());
             let login = tokio::spawn(async move {
                 login(&platform, &store, &server, &LoginOptions::default()).await
             });
-            bounded(person.shown()).await;
+            bounded(user.shown()).await;
             login.abort();
             assert!(login.await.unwrap_err().is_cancelled());
         }
-        say(&memory("VmRSS").to_string());
+        report(&memory("VmRSS").to_string());
     }
 }
 
 #[tokio::test]
-async fn logins_that_are_never_finished_leave_nothing() {
+async fn logins_that_are_never_completed_leak_no_memory() {
     let testbed = Testbed::start().await.unwrap();
     let url = testbed.server_url();
-    let mut child = Process::start(child("starter"));
+    let mut child = Process::start(child("cancelled"));
     let mut sizes = Vec::new();
     for count in [50, 200] {
-        child.tell(&format!("{count} {url}")).await;
-        sizes.push(child.hear().await.unwrap().parse::<u64>().unwrap());
+        child.send(&format!("{count} {url}")).await;
+        sizes.push(child.receive().await.unwrap().parse::<u64>().unwrap());
     }
     let grown = sizes[1].saturating_sub(sizes[0]);
-    assert!(grown < CRUMBS, "{grown} KiB more after 200 logins");
+    assert!(grown < LEAK_LIMIT, "{grown} KiB more after 200 logins");
     assert!(child.end().await.success());
 }
 
-/// H167: neither the listener of a login nor the lock of a record is open in a child process.
+/// Checks that neither the listener of a login nor the lock of a record is open in a child process
+/// (docs/hostile.md H167).
 #[tokio::test]
 async fn a_child_inherits_neither_listener_nor_lock() {
-    let fixture = Fixture::start().await.for_person(Person::who_waits());
-    let waiting = fixture.begin(LoginOptions::default()).await;
+    let fixture = Fixture::start().await.with_user(TestUser::idle());
+    let waiting = fixture.start_login(LoginOptions::default()).await;
     let home = Home::new();
     let store = TokenStore::new(Arc::new(home.open()));
     let lock = store.lock(&fixture.key()).await.unwrap();

@@ -1,11 +1,11 @@
-//! A server that speaks HTTP/2 and means no good (H48). Its frames are written by hand, because no
-//! library would send them.
+//! A hostile HTTP/2 server (docs/hostile.md H48). It encodes its frames itself, because no library would
+//! send them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, WriteHalf, split};
 
-/// What a client says first (RFC 9113 §3.4).
+/// The length of the connection preface (RFC 9113 §3.4).
 const PREFACE: usize = 24;
 
 // Frames (RFC 9113 §6), flags and errors (§7).
@@ -30,11 +30,11 @@ const STATUS_200: [u8; 1] = [0x88];
 const STATUS_103: [u8; 5] = [0x08, 3, b'1', b'0', b'3'];
 /// A header `x: y`, written out.
 const X_Y: [u8; 5] = [0x00, 1, b'x', 1, b'y'];
-/// How many frames are written at once.
+/// The number of frames in one write.
 const AT_ONCE: usize = 512;
 
-/// Takes one connection, and answers each request in this `manner`, by its name in the cases.
-pub(super) async fn speak(
+/// Serves one connection, and responds to each request in this `manner`, by its name in the cases.
+pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite,
     manner: &str,
     requests: &AtomicUsize,
@@ -54,14 +54,14 @@ pub(super) async fn speak(
             }
             HEADERS => {
                 requests.fetch_add(1, Ordering::Relaxed);
-                answer(&mut writer, manner, u32::from_be_bytes(stream)).await?;
+                respond(&mut writer, manner, u32::from_be_bytes(stream)).await?;
             }
             _ => {}
         }
     }
 }
 
-async fn answer<S: AsyncWrite>(
+async fn respond<S: AsyncWrite>(
     writer: &mut WriteHalf<S>,
     manner: &str,
     stream: u32,
@@ -82,7 +82,7 @@ async fn answer<S: AsyncWrite>(
             let reset = frame(RST_STREAM, 0, stream, &error(REFUSED_STREAM));
             writer.write_all(&reset).await
         }
-        // Of this connection nothing was taken: a client may try another one.
+        // No request of this connection was processed: a client may retry on another one.
         "goes-away" => {
             writer.write_all(&frame(GOAWAY, 0, 0, &[0; 8])).await?;
             writer.shutdown().await
@@ -97,7 +97,7 @@ async fn answer<S: AsyncWrite>(
             let headers = frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
             writer.write_all(&headers).await
         }
-        // For as long as somebody listens.
+        // Until the client closes the connection.
         "goes-away-for-ever" => {
             let goaway = [&stream.to_be_bytes()[..], &[0; 4]].concat();
             flood(writer, &frame(GOAWAY, 0, 0, &goaway)).await
@@ -120,7 +120,7 @@ async fn answer<S: AsyncWrite>(
             writer.write_all(&begun).await?;
             flood(writer, &frame(DATA, 0, stream, &[b'x'; 4096])).await
         }
-        other => panic!("nobody speaks HTTP/2 in the manner `{other}`"),
+        other => panic!("no HTTP/2 manner `{other}`"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Who listens beside the testbed: places that must hear nothing, a stranger who writes everything
-//! down, and a server that says what it is told to, byte for byte.
+//! Listeners besides the testbed: some that must receive nothing, a third party that records all
+//! requests, and a server that sends given bytes.
 
 use std::{
     net::SocketAddr,
@@ -14,13 +14,13 @@ use tokio::{
 
 use crate::support::lock;
 
-/// What a server in a case says when it takes the request and never answers.
+/// The value of `wire` for a server that accepts the request and never responds.
 const SILENCE: &str = "silence";
 
-/// A listener that remembers what came. It ends with this.
+/// A listener that records its requests. Dropping it closes the port.
 pub(super) struct Listener {
     pub(super) address: SocketAddr,
-    heard: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
@@ -31,35 +31,35 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    /// At `address`, which may be one that this machine does not have.
+    /// Listens at `address`; returns none if this system does not have it.
     pub(super) async fn at(address: &str) -> Option<Self> {
-        Self::saying(address, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await
+        Self::with_response(address, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await
     }
 
-    /// The same, with an answer in which each character is a byte.
-    pub(super) async fn saying(address: &str, answer: &str) -> Option<Self> {
+    /// Listens like `at`, with a response in which each character is one byte.
+    pub(super) async fn with_response(address: &str, response: &str) -> Option<Self> {
         let socket = TcpListener::bind(address).await.ok()?;
         let address = socket.local_addr().ok()?;
-        let heard = Arc::new(Mutex::default());
-        let silent = answer == SILENCE;
+        let received = Arc::new(Mutex::default());
+        let silent = response == SILENCE;
         let byte = |c| u8::try_from(c).expect("each character is a byte");
-        let answer: Arc<[u8]> = answer.chars().map(byte).collect();
-        let (ears, answer) = (Arc::clone(&heard), (!silent).then_some(answer));
+        let response: Arc<[u8]> = response.chars().map(byte).collect();
+        let (recorded, response) = (Arc::clone(&received), (!silent).then_some(response));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = socket.accept().await {
-                tokio::spawn(converse(stream, Arc::clone(&ears), answer.clone()));
+                tokio::spawn(serve(stream, Arc::clone(&recorded), response.clone()));
             }
         });
         Some(Self {
             address,
-            heard,
+            received,
             task,
         })
     }
 
-    /// The head of each request; empty for a connection without one.
-    pub(super) fn heard(&self) -> Vec<String> {
-        lock(&self.heard).clone()
+    /// Returns the head of each request; an empty one for a connection without a request.
+    pub(super) fn received(&self) -> Vec<String> {
+        lock(&self.received).clone()
     }
 
     pub(super) fn origin(&self) -> String {
@@ -67,29 +67,29 @@ impl Listener {
     }
 }
 
-async fn converse(
+async fn serve(
     mut stream: TcpStream,
-    heard: Arc<Mutex<Vec<String>>>,
-    answer: Option<Arc<[u8]>>,
+    received: Arc<Mutex<Vec<String>>>,
+    response: Option<Arc<[u8]>>,
 ) {
     let index = {
-        let mut heard = lock(&heard);
-        heard.push(String::new());
-        heard.len() - 1
+        let mut received = lock(&received);
+        received.push(String::new());
+        received.len() - 1
     };
     let (mut request, mut piece) = (Vec::new(), [0; 4096]);
-    // A TLS handshake is heard when it has begun.
+    // The first byte of a TLS handshake is enough.
     while request.first() != Some(&0x16) && !request.windows(4).any(|end| end == b"\r\n\r\n") {
         match stream.read(&mut piece).await {
             Ok(0) | Err(_) => break,
             Ok(count) => request.extend_from_slice(&piece[..count]),
         }
-        lock(&heard)[index] = String::from_utf8_lossy(&request).into_owned();
+        lock(&received)[index] = String::from_utf8_lossy(&request).into_owned();
     }
-    let Some(answer) = answer else {
+    let Some(response) = response else {
         return std::future::pending().await;
     };
-    // Who hangs up before the end has heard enough.
-    let _ = stream.write_all(&answer).await;
+    // The client may close the connection before the end.
+    let _ = stream.write_all(&response).await;
     let _ = stream.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! What came of it, in words that another implementation could use too: the stage and the cause.
+//! The code of an outcome, which other implementations can use too: the step and the kind of error.
 
 use mcp_client_oauth::{
     Error,
@@ -9,9 +9,9 @@ use mcp_client_oauth::{
     },
 };
 
-/// The code of a failure.
+/// Returns the code of a failure.
 pub(crate) fn code(error: &Error) -> String {
-    let (stage, cause) = match error {
+    let (step, cause) = match error {
         Error::Discovery(cause) => ("discovery", discovery(cause)),
         Error::Registration(cause) => ("registration", registration(cause)),
         Error::Authorization(cause) => authorization(cause),
@@ -22,7 +22,7 @@ pub(crate) fn code(error: &Error) -> String {
         Error::Http(error) => ("http", http(&error.cause)),
         _ => ("other", "other"),
     };
-    format!("{stage}/{cause}")
+    format!("{step}/{cause}")
 }
 
 fn discovery(cause: &DiscoveryError) -> &'static str {
@@ -37,23 +37,23 @@ fn discovery(cause: &DiscoveryError) -> &'static str {
         DiscoveryError::NoAuthorizationServer(_) => "no-authorization-server",
         DiscoveryError::NoServerMetadata { .. } => "no-server-metadata",
         DiscoveryError::ServerMetadata { cause, .. } => match cause {
-            ServerMetadataError::OtherIssuer { .. } => "other-issuer",
+            ServerMetadataError::IssuerMismatch { .. } => "other-issuer",
             ServerMetadataError::UnsafeEndpoint { .. } => "unsafe-url",
             _ => "unreadable",
         },
         DiscoveryError::Unsafe { .. } => "unsafe-url",
         DiscoveryError::Redirect { .. } => "redirect",
         DiscoveryError::PkceUnlisted(_) | DiscoveryError::PkceUnsupported(_) => "no-pkce",
-        DiscoveryError::DiscoveryLoop(_) => "endless",
+        DiscoveryError::DiscoveryLoop(_) => "too-many-requests",
         _ => "other",
     }
 }
 
 fn registration(cause: &RegistrationError) -> &'static str {
     match cause {
-        RegistrationError::RegistrationNotSupported(_) => "no-way",
+        RegistrationError::RegistrationNotSupported(_) => "not-supported",
         RegistrationError::IssuerMismatch { .. } => "other-issuer",
-        RegistrationError::Answer { cause, .. } => match cause {
+        RegistrationError::Response { cause, .. } => match cause {
             RegistrationResponseError::Refused { .. } => "refused",
             _ => "unusable",
         },
@@ -101,7 +101,7 @@ fn token(cause: &TokenError) -> &'static str {
     match cause {
         TokenError::Refused { .. } => "refused",
         TokenError::Unavailable { .. } => "unavailable",
-        TokenError::Downgraded => "downgraded",
+        TokenError::TokenTypeDowngrade => "downgraded",
         TokenError::NonceMismatch => "nonce",
         _ => "unusable",
     }
@@ -109,7 +109,7 @@ fn token(cause: &TokenError) -> &'static str {
 
 fn refresh(cause: &TokenRefreshError) -> (&'static str, &'static str) {
     match cause {
-        TokenRefreshError::Answer { cause, .. } => ("refresh", token(cause)),
+        TokenRefreshError::Response { cause, .. } => ("refresh", token(cause)),
         TokenRefreshError::Interrupted { .. } => ("refresh", "interrupted"),
         TokenRefreshError::NoRefreshToken(_) | TokenRefreshError::NotRefreshable { .. } => {
             ("refresh", "no-refresh-token")
@@ -122,16 +122,16 @@ fn refresh(cause: &TokenRefreshError) -> (&'static str, &'static str) {
 fn revocation(cause: &RevocationError) -> &'static str {
     match cause {
         RevocationError::NotOffered(_) => "not-offered",
-        RevocationError::Answer { .. } => "refused",
+        RevocationError::Response { .. } => "refused",
         _ => "other",
     }
 }
 
-/// The code of a failure of the network.
+/// Returns the code of a network failure.
 pub(super) fn http(cause: &HttpErrorKind) -> &'static str {
     match cause {
         HttpErrorKind::Forbidden(_) => "forbidden",
-        // Neither was sent: what listens there does not speak TLS, or nothing listens.
+        // The request was not sent: nothing listens there, or the server does not support TLS.
         HttpErrorKind::Connect(_) | HttpErrorKind::NotTls => "connect",
         HttpErrorKind::Interrupted(_) => "interrupted",
         HttpErrorKind::TimedOut(_) => "timed-out",

@@ -1,11 +1,11 @@
-//! The table of all cases, and that it is whole: each number once, each with a test.
+//! The table of all cases, and checks that it is complete: each number once, each with a test.
 
 use std::{collections::BTreeMap, env, fmt::Write as _, fs};
 
 use super::{
     TESTS,
     case::{self, Case},
-    play::play,
+    run::run_case,
 };
 use crate::conformance_table::exists;
 
@@ -17,32 +17,35 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/hostile.md"
 const INTRODUCTION: &str = "\
 # Hostile and broken servers
 
-What a server, a web page, another process or a full disk can do to a client, and what this one does \
-then. A merely sloppy server is tolerated; a dangerous one is refused, with an error that says what \
-it did.
+What a server, a web page, another process or a full disk can do to a client, and how this client \
+responds. A server with harmless mistakes is tolerated; a dangerous one is refused, with an error \
+that names the reason.
 
-The cases are data: `crates/mcp-client-oauth/tests/it/hostile/cases/*.toml` holds, for each number, \
-what is said and what must come of it (`expect`), so that another implementation can run them. Each \
-is a test: `cargo test -p mcp-client-oauth --all-features --test it -- hostile::H17_` runs one. In \
-every one of them, beside its own outcome: it ends in time; a stage that fails is the last one that \
-anybody hears of; nothing is stored by a login that failed, and a login that was there is kept; no \
-request goes to a place that must hear nothing; no secret is in a log at its most talkative level, \
-in an error, or in the `Debug` of anything; and nothing that a server wrote reaches a terminal as a \
-control character.
+The cases are data, so that other implementations can run them: \
+`crates/mcp-client-oauth/tests/it/hostile/cases/*.toml` contains, for each number, the responses of \
+the servers and the expected outcome (`expect`). Each case is a test: \
+`cargo test -p mcp-client-oauth --all-features --test it -- hostile::H17_` runs one. Besides its own \
+outcome, every test checks that:
 
-Where a case names tests instead of outcomes, these prove it: they need more than a server that says \
-something (several processes, a file system that fails, a real browser). `cli/` is the command's own \
-suite.
+- the client ends within its timeout;
+- after a step that fails, no request of a later step is sent;
+- a failed login stores nothing, and a previous login is kept;
+- no request goes to an address that must receive none;
+- no secret is in the log at its most verbose level, in an error, or in any `Debug` output;
+- nothing that a server sent reaches a terminal as a control character.
 
-This file is written by the tests (`MCP_OAUTH_TEST_WRITE_TABLE=1 cargo test -p mcp-client-oauth \
---all-features --test it -- hostile::table`), and they fail when it differs from what the cases say.
+A case that lists tests instead of outcomes needs more than server responses: several processes, a \
+file system that fails, or a real browser. `cli/` is the test suite of the command.
+
+The tests write this file (`MCP_OAUTH_TEST_WRITE_TABLE=1 cargo test -p mcp-client-oauth \
+--all-features --test it -- hostile::table`), and they fail if it differs from the cases.
 ";
 
-/// Plays the case of a test.
+/// Runs the case of a test.
 pub(super) async fn run(test: &str) {
     let case = case::all().iter().find(|case| case.test() == test);
-    let case = case.unwrap_or_else(|| panic!("no case is called `{test}`"));
-    Box::pin(play(case)).await;
+    let case = case.unwrap_or_else(|| panic!("no case has the name `{test}`"));
+    Box::pin(run_case(case)).await;
 }
 
 #[test]
@@ -65,14 +68,14 @@ fn every_case_is_a_test_here() {
 #[test]
 fn every_case_has_variants_or_tests_that_exist() {
     for case in case::all() {
-        let covered = !case.variants.is_empty() || !case.proof.is_empty();
+        let covered = !case.variants.is_empty() || !case.tests.is_empty();
         assert!(covered, "{}", case.id);
         for variant in &case.variants {
             assert!(!variant.expect.is_empty(), "{}", case.id);
         }
-        for proof in &case.proof {
-            let (file, test) = proof.split_once("::").unwrap();
-            assert!(exists(file, test), "{}: `{proof}` does not exist", case.id);
+        for path in &case.tests {
+            let (file, test) = path.split_once("::").unwrap();
+            assert!(exists(file, test), "{}: `{path}` does not exist", case.id);
         }
     }
 }
@@ -80,9 +83,9 @@ fn every_case_has_variants_or_tests_that_exist() {
 #[test]
 #[expect(
     clippy::disallowed_methods,
-    reason = "whoever runs the tests may ask for the file, which is no secret"
+    reason = "the variable is an option of the test run, and no secret"
 )]
-fn the_table_says_what_the_cases_say() {
+fn the_table_matches_the_cases() {
     let table = table();
     if env::var_os("MCP_OAUTH_TEST_WRITE_TABLE").is_some() {
         fs::write(TABLE, &table).unwrap();
@@ -92,7 +95,7 @@ fn the_table_says_what_the_cases_say() {
         .replace("\r\n", "\n");
     assert!(
         written == table,
-        "docs/hostile.md is out of date: write it as it says"
+        "docs/hostile.md is out of date: run the command that it names"
     );
 }
 
@@ -101,7 +104,7 @@ fn table() -> String {
     for (file, title) in case::FILES {
         let cases = case::of(file);
         write!(table, "\n## {title}\n\n").unwrap();
-        table.push_str("| case | what is done | what the client does | rule | outcome |\n");
+        table.push_str("| case | attack | what the client does | rule | outcome |\n");
         table.push_str("|---|---|---|---|---|\n");
         for case in cases {
             let Case {
@@ -118,7 +121,7 @@ fn table() -> String {
     table
 }
 
-/// The outcomes of the variants, and the tests elsewhere.
+/// Lists the outcomes of the variants and the tests elsewhere.
 fn outcome(case: &Case) -> String {
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
     for variant in &case.variants {
@@ -129,6 +132,6 @@ fn outcome(case: &Case) -> String {
         _ => format!("{times} x `{code}`"),
     };
     let mut parts: Vec<String> = outcomes.into_iter().map(counted).collect();
-    parts.extend(case.proof.iter().map(|proof| format!("`{proof}`")));
+    parts.extend(case.tests.iter().map(|test| format!("`{test}`")));
     parts.join(", ")
 }

@@ -1,4 +1,4 @@
-//! A gateway: many accounts over one store, and each gets its own token (H183).
+//! A gateway: many accounts in one store, and each gets its own token (docs/hostile.md H183).
 
 use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken, store::LoginKey};
 
@@ -11,7 +11,7 @@ fn token_of(tenant: usize) -> String {
 }
 
 fn key_of(fixture: &Fixture, tenant: usize) -> LoginKey {
-    // Names that a careless key would confuse: by letter case, by a dot, by a prefix.
+    // Names that differ only by letter case, by a dot or by a suffix.
     let name = match tenant % 4 {
         0 => format!("tenant.{}", tenant / 4),
         1 => format!("Tenant.{}", tenant / 4),
@@ -34,7 +34,7 @@ async fn a_thousand_tenants_never_get_the_token_of_another() {
     }
     let mut tasks = tokio::task::JoinSet::new();
     for step in 0..2 * TENANTS {
-        // Every tenant, in no order of theirs, twice.
+        // Every tenant twice, in an order that differs from their numbers.
         let tenant = step * 617 % TENANTS;
         let (platform, store) = (fixture.platform.clone(), fixture.store.clone());
         let key = key_of(&fixture, tenant);

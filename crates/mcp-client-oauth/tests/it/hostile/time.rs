@@ -1,4 +1,4 @@
-//! Clocks and lifetimes that make no sense (H82, H114, H117).
+//! Clock jumps and unreasonable lifetimes (docs/hostile.md H82, H114, H117).
 
 use std::time::{Duration, SystemTime};
 
@@ -6,18 +6,18 @@ use mcp_client_oauth::TokenSource as _;
 use mcp_oauth_testbed::Fault;
 use serde_json::json;
 
-use crate::support::{Fixture, bounded, the_time};
+use crate::support::{Fixture, bounded, start_time};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[tokio::test]
 async fn a_clock_that_jumps_costs_a_refresh_at_most() {
     for time in [
-        the_time() - DAY,
-        the_time() - 3650 * DAY,
+        start_time() - DAY,
+        start_time() - 3650 * DAY,
         SystemTime::UNIX_EPOCH,
-        the_time() + DAY,
-        the_time() + 3650 * DAY,
+        start_time() + DAY,
+        start_time() + 3650 * DAY,
     ] {
         let fixture = Fixture::start().await;
         let session = fixture.login().await.unwrap();
@@ -26,7 +26,7 @@ async fn a_clock_that_jumps_costs_a_refresh_at_most() {
             bounded(session.header()).await.unwrap();
         }
         // And back again.
-        fixture.clock.set(the_time());
+        fixture.clock.set(start_time());
         bounded(session.header()).await.unwrap();
         session.flush().await;
         assert!(
@@ -40,12 +40,12 @@ async fn a_clock_that_jumps_costs_a_refresh_at_most() {
         bounded(session.refresh_after_rejection(&refused, &challenge))
             .await
             .unwrap();
-        assert_eq!(fixture.person.opened().len(), 1);
+        assert_eq!(fixture.user.opened_urls().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_token_that_is_over_at_once_is_not_renewed_in_a_loop() {
+async fn a_token_that_expires_at_once_is_not_refreshed_in_a_loop() {
     for life in [json!(0), json!(-1), json!(1), json!("-5")] {
         let fixture = Fixture::start().await;
         let lifetime = Fault::TokenField("expires_in".to_owned(), life.clone());
@@ -56,7 +56,7 @@ async fn a_token_that_is_over_at_once_is_not_renewed_in_a_loop() {
             session.flush().await;
         }
         assert!(fixture.refreshes() <= 1, "{life}: {}", fixture.refreshes());
-        fixture.pass(Duration::from_secs(31));
+        fixture.advance(Duration::from_secs(31));
         for _ in 0..20 {
             bounded(session.header()).await.unwrap();
             session.flush().await;

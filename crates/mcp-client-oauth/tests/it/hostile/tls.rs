@@ -1,5 +1,5 @@
-//! Servers with certificates, of an authority that is made for the case: good ones, and such that
-//! prove nothing (H46). With a good one they may also speak HTTP/2 (H48).
+//! TLS servers with valid and invalid certificates, issued by an authority that is generated for the
+//! case (docs/hostile.md H46). With a valid certificate a server can also use HTTP/2 (H48).
 
 use std::{
     io,
@@ -31,29 +31,29 @@ use tokio_rustls::{
 
 use super::http2;
 
-/// Certificates that no library makes any more.
+/// Certificates that no current library generates.
 const OLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/sha1");
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 
-/// A server with a certificate. It ends with this.
+/// A TLS server. Dropping it stops the server.
 pub(super) struct TlsServer {
     address: SocketAddr,
-    /// The authority that a client is to trust, in PEM.
+    /// The certificate of the authority that a client must trust, in PEM.
     pub(super) roots: String,
-    /// Whether its certificate proves who it is.
-    pub(super) is_proven: bool,
+    /// Says whether its certificate is valid.
+    pub(super) has_valid_certificate: bool,
     requests: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
-/// What it speaks, with whom.
+/// The protocol of the server.
 #[derive(Clone)]
-enum Tongue {
+enum Protocol {
     /// HTTP/1.1, after a handshake.
     Http1(TlsAcceptor),
-    /// HTTP/2 in some manner, after a handshake.
+    /// HTTP/2 in this manner, after a handshake.
     Http2(TlsAcceptor, String),
-    /// TLS 1.0, which none of our libraries does.
+    /// TLS 1.0, which no current library supports.
     OldTls,
 }
 
@@ -64,30 +64,30 @@ impl Drop for TlsServer {
 }
 
 impl TlsServer {
-    /// With a certificate of this `kind`, by its name in the cases; after `h2-` comes a manner of
-    /// HTTP/2.
+    /// Starts a server with a certificate of this `kind`, by its name in the cases; a manner of HTTP/2
+    /// follows `h2-`.
     pub(super) async fn with(kind: &str) -> Self {
-        let (tongue, roots) = match kind {
+        let (protocol, roots) = match kind {
             "sha1" | "sha256" => old_hash(kind),
-            "tls-1.0" => (Tongue::OldTls, authority().1),
-            _ => made(kind),
+            "tls-1.0" => (Protocol::OldTls, authority().1),
+            _ => generated(kind),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&requests);
-        let is_proven = matches!(tongue, Tongue::Http2(..))
+        let has_valid_certificate = matches!(protocol, Protocol::Http2(..))
             || ["good", "good-1.2", "of-as.example", "sha256"].contains(&kind);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (tongue, count) = (tongue.clone(), Arc::clone(&count));
-                tokio::spawn(async move { converse(tongue, stream, &count).await });
+                let (protocol, count) = (protocol.clone(), Arc::clone(&count));
+                tokio::spawn(async move { serve(protocol, stream, &count).await });
             }
         });
         Self {
             address,
             roots,
-            is_proven,
+            has_valid_certificate,
             requests,
             task,
         }
@@ -101,7 +101,7 @@ impl TlsServer {
         self.address.port()
     }
 
-    /// How many requests came through TLS.
+    /// Returns the number of requests that arrived over TLS.
     pub(super) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
@@ -118,36 +118,36 @@ fn authority() -> (Issuer<'static, KeyPair>, String) {
     (Issuer::new(params, key), pem)
 }
 
-/// A server whose certificate is made now, and its authority.
-fn made(kind: &str) -> (Tongue, String) {
-    let ((authority, roots), (stranger, _)) = (authority(), authority());
+/// Generates a certificate and its authority.
+fn generated(kind: &str) -> (Protocol, String) {
+    let ((authority, roots), (other_authority, _)) = (authority(), authority());
     let key = KeyPair::generate().unwrap();
     let certificate = match kind {
         "self-signed" => leaf(kind).self_signed(&key),
-        "of-another-authority" => leaf(kind).signed_by(&key, &stranger),
+        "of-another-authority" => leaf(kind).signed_by(&key, &other_authority),
         _ => leaf(kind).signed_by(&key, &authority),
     };
     let certificate = certificate.unwrap().der().clone();
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
     let mut config = config(certificate, key, kind);
-    let tongue = match kind.strip_prefix("h2-") {
-        None => Tongue::Http1(acceptor(config)),
+    let protocol = match kind.strip_prefix("h2-") {
+        None => Protocol::Http1(acceptor(config)),
         Some(manner) => {
             config.alpn_protocols = vec![b"h2".to_vec()];
-            Tongue::Http2(acceptor(config), manner.to_owned())
+            Protocol::Http2(acceptor(config), manner.to_owned())
         }
     };
-    (tongue, roots)
+    (protocol, roots)
 }
 
-/// A server whose certificate is signed by way of this hash, and its authority.
-fn old_hash(kind: &str) -> (Tongue, String) {
+/// Reads a certificate that was signed with this hash, and its authority.
+fn old_hash(kind: &str) -> (Protocol, String) {
     let file = |name: &str| std::fs::read(format!("{OLD}/{name}")).unwrap();
     let certificate = CertificateDer::from_pem_slice(&file(&format!("{kind}.pem"))).unwrap();
     let key = PrivateKeyDer::from_pem_slice(&file("server.key")).unwrap();
     let roots = String::from_utf8(file("authority.pem")).unwrap();
     (
-        Tongue::Http1(acceptor(config(certificate, key, kind))),
+        Protocol::Http1(acceptor(config(certificate, key, kind))),
         roots,
     )
 }
@@ -197,19 +197,19 @@ fn acceptor(config: ServerConfig) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn converse(tongue: Tongue, stream: TcpStream, requests: &AtomicUsize) {
-    // Who hangs up, or refuses the certificate, has heard enough.
-    let _ = match tongue {
-        Tongue::Http1(acceptor) => answer_once(acceptor, stream, requests).await,
-        Tongue::Http2(acceptor, manner) => match acceptor.accept(stream).await {
-            Ok(stream) => http2::speak(stream, &manner, requests).await,
+async fn serve(protocol: Protocol, stream: TcpStream, requests: &AtomicUsize) {
+    // The client may close the connection, or refuse the certificate.
+    let _ = match protocol {
+        Protocol::Http1(acceptor) => respond_once(acceptor, stream, requests).await,
+        Protocol::Http2(acceptor, manner) => match acceptor.accept(stream).await {
+            Ok(stream) => http2::serve(stream, &manner, requests).await,
             Err(refused) => Err(refused),
         },
-        Tongue::OldTls => choose_old_tls(stream, requests).await,
+        Protocol::OldTls => choose_old_tls(stream, requests).await,
     };
 }
 
-async fn answer_once(
+async fn respond_once(
     acceptor: TlsAcceptor,
     stream: TcpStream,
     requests: &AtomicUsize,
@@ -220,13 +220,13 @@ async fn answer_once(
         return Ok(());
     }
     requests.fetch_add(1, Ordering::Relaxed);
-    stream.write_all(ANSWER).await?;
+    stream.write_all(RESPONSE).await?;
     stream.shutdown().await
 }
 
-/// Answers the first message of a handshake as a server of 1999 would: it has chosen version 3.1,
-/// which is TLS 1.0, and `TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA` (RFC 2246 §7.4.1.3, RFC 4492 §6).
-/// Whatever comes after the alert of the client counts as a request.
+/// Responds to the first message of a handshake like a server of 1999: with version 3.1, which is
+/// TLS 1.0, and `TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA` (RFC 2246 §7.4.1.3, RFC 4492 §6).
+/// Any message of the client other than an alert counts as a request.
 async fn choose_old_tls(mut stream: TcpStream, requests: &AtomicUsize) -> io::Result<()> {
     const ALERT: u8 = 21;
     let mut piece = [0; 4096];

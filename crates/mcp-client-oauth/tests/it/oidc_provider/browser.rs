@@ -1,4 +1,4 @@
-//! A person with a browser, who approves, and one who enters a code that is shown.
+//! A user with a browser who approves, and a user who enters the code of a device login.
 
 use std::{
     sync::{
@@ -15,15 +15,14 @@ use url::Url;
 
 use crate::support::lock;
 
-/// A person with a browser, who approves.
+/// A user with a browser who approves.
 #[derive(Debug, Default)]
 pub(super) struct Browser(tokio::sync::Mutex<FormBrowser>);
 
 impl Browser {
-    /// Goes where it is sent, until a page leads no further; the paths of the pages that were
-    /// shown.
+    /// Follows redirects and submits forms to the last page, and returns the paths of the pages.
     async fn walk(&self, start: &Url) -> Vec<String> {
-        // Its forms need no more than their hidden fields.
+        // The forms of this server need only their hidden fields.
         let consent = Consent::default();
         let mut browser = self.0.lock().await;
         let walk = browser.walk(start.clone(), Some(&consent), Decision::Approve);
@@ -38,24 +37,24 @@ impl Interaction for Browser {
     }
 }
 
-/// A person who is shown a code, and enters it during the second wait. No wait takes any time.
+/// A user who enters the code during the second wait. No wait takes any time.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct CodeEntry {
     browser: Browser,
     prompt: Mutex<Option<DevicePrompt>>,
     waits: AtomicUsize,
     pages: Mutex<Vec<String>>,
 }
 
-impl Watch {
-    /// The pages that the person went through.
+impl CodeEntry {
+    /// Returns the pages that the user went through.
     pub(super) fn pages(&self) -> Vec<String> {
         lock(&self.pages).clone()
     }
 }
 
 #[async_trait]
-impl Clock for Watch {
+impl Clock for CodeEntry {
     fn now(&self) -> SystemTime {
         SystemClock::default().now()
     }
@@ -71,7 +70,7 @@ impl Clock for Watch {
 }
 
 #[async_trait]
-impl Interaction for Watch {
+impl Interaction for CodeEntry {
     async fn open(&self, url: &Url) {
         panic!("{url} is opened, but there is a code to show");
     }

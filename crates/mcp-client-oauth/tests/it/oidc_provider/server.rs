@@ -1,4 +1,4 @@
-//! `interop/server.mjs`, in a process of its own that ends with its value.
+//! `interop/server.mjs` in a child process, which ends when its value is dropped.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,14 +15,14 @@ use tokio::{
 
 use crate::support::bounded;
 
-/// A server that runs.
+/// A running server.
 pub(super) struct Server {
     pub(super) resource: ServerUrl,
     _process: Child,
 }
 
 impl Server {
-    /// None where the check script says that these tests are left out.
+    /// Starts the server; `None` where the check script skips these tests.
     pub(super) async fn start(keys: &[Value]) -> Option<Self> {
         let folder = installed()?;
         let mut process = Command::new(folder.join("node_modules/node/bin/node"))
@@ -36,8 +36,8 @@ impl Server {
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = bounded(lines.next_line()).await.unwrap();
-        let told: Value = serde_json::from_str(&line.expect("it says where it is")).unwrap();
-        // It may say more, and would fail if nobody read it.
+        let told: Value = serde_json::from_str(&line.expect("it prints its URL")).unwrap();
+        // The server may print more, and would block if nothing read it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Some(Self {
             resource: told["resource"].as_str().unwrap().parse().unwrap(),
@@ -46,8 +46,8 @@ impl Server {
     }
 }
 
-/// Returns where the server and its Node are, which the check script installs; none where it leaves
-/// these tests out.
+/// Returns the paths of the server and of its Node, which the check script installs; `None` where it
+/// skips these tests.
 fn installed() -> Option<PathBuf> {
     let reason = "there is no oidc-provider to test with";
     if is_skipped("MCP_OAUTH_TEST_INTEROP", reason) {

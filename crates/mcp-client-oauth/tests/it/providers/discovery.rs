@@ -1,4 +1,4 @@
-//! Where providers publish their metadata.
+//! The URLs at which providers publish their metadata.
 
 use mcp_client_oauth::{
     DiscoveryOptions, DiscoverySource, IssuerAlias, proto::server_metadata::Issuer,
@@ -16,7 +16,7 @@ fn legacy() -> DiscoveryOptions {
     options
 }
 
-/// Scalekit (Descope too) publishes its document below the path of the issuer alone.
+/// Scalekit (and Descope) publishes its document only below the path of the issuer.
 fn scalekit(written: &str) -> Servers {
     let prm = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
     Servers::at("https://mcp.example.com/mcp", &challenge(prm))
@@ -38,18 +38,18 @@ fn scalekit(written: &str) -> Servers {
 }
 
 #[tokio::test]
-async fn metadata_below_the_path_of_the_issuer_is_the_last_that_is_looked_for() {
+async fn metadata_below_the_issuer_path_is_tried_last() {
     let scripted = Scripted::new(scalekit(SCALEKIT));
     scripted.login(&LoginOptions::default()).await.unwrap();
     let origin = "https://leafpad.eu.scalekit.com";
     let path = &SCALEKIT[origin.len()..];
     let trail = scripted.servers.trail();
-    let asked: Vec<&str> = trail
+    let requested: Vec<&str> = trail
         .iter()
         .filter_map(|request| request.strip_prefix("GET https://leafpad.eu.scalekit.com"))
         .collect();
     assert_eq!(
-        asked,
+        requested,
         [
             format!("{OAUTH}{path}"),
             format!("{OPENID}{path}"),
@@ -140,7 +140,7 @@ fn atlassian(issuer: &str, base: &str) -> Servers {
 }
 
 #[tokio::test]
-async fn old_metadata_is_named_and_not_used() {
+async fn legacy_metadata_is_named_in_the_error_and_not_used() {
     let url = format!("https://mcp.atlassian.com{OAUTH}");
     let servers = || atlassian("https://mcp.atlassian.com", "https://mcp.atlassian.com/v1");
     let scripted = Scripted::new(servers());
@@ -162,7 +162,7 @@ async fn old_metadata_is_named_and_not_used() {
     );
     assert_eq!(tried.len(), 2);
     assert_eq!(error.remedy(), Remedy::Reconfigure);
-    assert_eq!(scripted.user.opened(), []);
+    assert_eq!(scripted.user.opened_urls(), []);
     assert_eq!(
         scripted
             .servers
@@ -178,7 +178,7 @@ async fn old_metadata_is_named_and_not_used() {
 }
 
 #[tokio::test]
-async fn nothing_at_all_is_another_failure_than_old_metadata() {
+async fn missing_metadata_and_legacy_metadata_are_different_errors() {
     let scripted = Scripted::new(Servers::at(ATLASSIAN, "Bearer"));
     let error = scripted
         .discovered(&DiscoveryOptions::default())
@@ -194,7 +194,7 @@ async fn nothing_at_all_is_another_failure_than_old_metadata() {
 
 /// The document that Atlassian published in the middle of 2026 named another issuer.
 #[tokio::test]
-async fn an_accepted_issuer_is_accepted_in_old_metadata_too() {
+async fn an_accepted_issuer_alias_applies_to_legacy_metadata() {
     let other = "https://cf.mcp.atlassian.com";
     let scripted = Scripted::new(atlassian(other, &format!("{other}/v1")));
     let error = scripted
@@ -216,7 +216,7 @@ async fn an_accepted_issuer_is_accepted_in_old_metadata_too() {
         session.record().discovery.issuer().as_str(),
         "https://mcp.atlassian.com"
     );
-    // The name alone does not stand for the consent to use old metadata.
+    // An alias alone does not allow legacy metadata.
     options.discovery.legacy = false;
     let error = scripted.discovered(&options.discovery).await.unwrap_err();
     let is_named = matches!(
@@ -229,7 +229,7 @@ async fn an_accepted_issuer_is_accepted_in_old_metadata_too() {
 /// The `OAuth` example of `rmcp` 3 (`examples/servers/src/complex_auth_streamhttp.rs`): a bare 401, and
 /// a host and a port for an issuer.
 #[tokio::test]
-async fn an_issuer_that_is_no_url_is_accepted_by_name_alone() {
+async fn an_issuer_alias_that_is_not_a_url_is_accepted_by_exact_match() {
     let origin = "http://127.0.0.1:3000";
     let location = format!("{origin}{OAUTH}");
     let servers = Servers::at(&format!("{origin}/mcp"), "").document(
@@ -255,7 +255,7 @@ async fn an_issuer_that_is_no_url_is_accepted_by_name_alone() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_no_metadata_is_named() {
+async fn a_document_that_is_not_metadata_is_named_in_the_error() {
     let servers = Servers::at(ATLASSIAN, "Bearer").document(
         &format!("https://mcp.atlassian.com{OAUTH}"),
         &json!({"a": 1}),
@@ -275,9 +275,9 @@ async fn a_document_that_is_no_metadata_is_named() {
     );
 }
 
-/// Where resource metadata may be there and a server is out of order, nothing is concluded.
+/// While a server fails, its resource metadata may exist: nothing is concluded.
 #[tokio::test]
-async fn old_metadata_is_not_named_while_the_server_is_out_of_order() {
+async fn legacy_metadata_is_not_named_while_the_server_fails() {
     let busy = "https://mcp.atlassian.com/.well-known/oauth-protected-resource";
     let servers = atlassian("https://mcp.atlassian.com", "https://mcp.atlassian.com/v1");
     let scripted = Scripted::new(servers.unavailable(busy));

@@ -11,8 +11,8 @@ const SLASHED: &str = "https://secure.indeed.com/";
 const LOCATION: &str = "https://secure.indeed.com/.well-known/oauth-authorization-server";
 const REGISTER: &str = "POST https://secure.indeed.com/oauth/v2/register";
 
-/// `https://mcp.indeed.com/mcp` (NousResearch/hermes-agent#95508), whose resource metadata lists
-/// `listed`, and whose authorization server calls itself `written`.
+/// `https://mcp.indeed.com/mcp` (NousResearch/hermes-agent#95508): its resource metadata lists the
+/// issuer as `listed`, and its authorization server metadata has `written`.
 fn indeed(listed: &str, written: &str) -> Servers {
     let prm = "https://mcp.indeed.com/.well-known/oauth-protected-resource/mcp";
     let base = "https://secure.indeed.com/oauth/v2";
@@ -26,13 +26,13 @@ fn indeed(listed: &str, written: &str) -> Servers {
 /// Box, Google Workspace, Xero, Close and Semgrep list the slash and do not write it; Indeed and Expo
 /// do the reverse.
 #[tokio::test]
-async fn the_slash_of_an_empty_path_makes_no_other_issuer() {
+async fn a_trailing_slash_on_an_empty_path_is_the_same_issuer() {
     for (listed, written) in [(SLASHED, BARE), (BARE, SLASHED)] {
         let scripted = Scripted::new(indeed(listed, written).iss(written));
         let session = scripted.login(&LoginOptions::default()).await.unwrap();
         assert_eq!(session.record().discovery.issuer().as_str(), written);
         session.refresh().await.unwrap();
-        // The client that was registered is found again.
+        // The registered client is found again.
         scripted.clock.advance(Duration::from_secs(24 * 60 * 60));
         scripted.login(&LoginOptions::default()).await.unwrap();
         assert_eq!(scripted.servers.count(REGISTER), 1);
@@ -40,7 +40,7 @@ async fn the_slash_of_an_empty_path_makes_no_other_issuer() {
     }
 }
 
-/// RFC 9207 §2.4: there the text of the document decides, and nothing else.
+/// RFC 9207 §2.4: `iss` is compared with the issuer in the document, character by character.
 #[tokio::test]
 async fn the_callback_is_compared_with_the_document_byte_for_byte() {
     for (listed, written) in [(SLASHED, BARE), (BARE, SLASHED)] {
@@ -55,7 +55,7 @@ async fn the_callback_is_compared_with_the_document_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_server_that_changes_its_spelling_keeps_its_clients() {
+async fn a_server_that_adds_or_drops_the_slash_keeps_its_clients() {
     let scripted = Scripted::new(indeed(SLASHED, SLASHED));
     scripted.login(&LoginOptions::default()).await.unwrap();
     let changed = metadata(BARE, "https://secure.indeed.com/oauth/v2");
@@ -66,7 +66,7 @@ async fn a_server_that_changes_its_spelling_keeps_its_clients() {
     assert_eq!(scripted.servers.count(REGISTER), 1);
     // A client that the server no longer knows is removed, however its issuer was written.
     let issuer = Issuer::new(BARE);
-    assert!(scripted.store.forget_registration(&issuer).await.unwrap());
+    assert!(scripted.store.remove_registration(&issuer).await.unwrap());
     let [bare, slashed] = [BARE, SLASHED].map(Issuer::new);
     for issuer in [bare, slashed] {
         assert_eq!(scripted.store.registration(&issuer).await.unwrap(), None);
@@ -74,7 +74,7 @@ async fn a_server_that_changes_its_spelling_keeps_its_clients() {
 }
 
 #[tokio::test]
-async fn a_client_of_one_spelling_is_a_client_of_the_other() {
+async fn a_client_works_with_both_spellings_of_the_issuer() {
     let client = |issuer: &str| {
         let mut options = preregistered();
         let mut client = PreregisteredClient::new("c", None);
@@ -107,9 +107,9 @@ async fn every_other_difference_makes_another_issuer() {
         let scripted = Scripted::new(indeed(BARE, written));
         let error = scripted.login(&LoginOptions::default()).await.unwrap_err();
         assert!(is_other_issuer(&error), "{written}: {error}");
-        assert_eq!(scripted.user.opened(), []);
+        assert_eq!(scripted.user.opened_urls(), []);
     }
-    // A slash after a path is one of another resource.
+    // A slash after a path makes another resource.
     let tenant = "https://secure.indeed.com/t";
     let location = format!("{LOCATION}/t");
     let servers = indeed(tenant, BARE);

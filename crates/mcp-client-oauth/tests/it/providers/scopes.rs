@@ -1,11 +1,11 @@
-//! Long lists of scopes, and scopes that are granted in other words.
+//! Long lists of scopes, and scopes that are granted with another spelling.
 
 use super::*;
-use crate::leaks::Paper;
+use crate::leaks::CapturedOutput;
 
 const PRM: &str = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
 
-/// A server that lists these scopes, as its authorization server lists those.
+/// Returns servers with these scopes in the resource metadata and in the server metadata.
 fn listing(by_resource: &[String], by_server: &[String], granted: Option<&str>) -> Servers {
     let mut prm = resource("https://mcp.example.com/mcp", "https://as.example.com");
     prm["scopes_supported"] = json!(by_resource);
@@ -42,7 +42,7 @@ async fn every_scope_that_a_server_lists_is_requested() {
 }
 
 #[tokio::test]
-async fn offline_access_is_seen_wherever_a_server_lists_it() {
+async fn offline_access_is_found_in_either_scope_list() {
     for before in [99, 5000] {
         let mut by_server = named(before);
         by_server.push("offline_access".to_owned());
@@ -53,14 +53,14 @@ async fn offline_access_is_seen_wherever_a_server_lists_it() {
 }
 
 #[tokio::test]
-async fn a_list_past_the_limits_is_not_cut_in_silence() {
-    let (paper, _guard) = Paper::laid_out();
+async fn a_scope_list_above_the_limits_is_an_error() {
+    let (paper, _guard) = CapturedOutput::capture();
     let scripted = Scripted::new(listing(&named(1500), &[], None));
     let session = scripted.login(&LoginOptions::default()).await.unwrap();
     assert_eq!(scripted.requested("scope"), named(1024).join(" "));
     assert_eq!(session.record().discovery.scopes_left_out, 476);
     assert!(paper.text().contains("left_out=476"));
-    // What is stored can be read again.
+    // The stored record can be read again.
     let key = LoginOptions::default().key(&session.record().discovery.server);
     assert!(scripted.store.load(&key).await.unwrap().is_some());
 }
@@ -68,7 +68,7 @@ async fn a_list_past_the_limits_is_not_cut_in_silence() {
 /// `GitHub` and Slack separate the scopes that they granted by commas; Microsoft Entra responds to
 /// `…/.default` with the scopes that it stands for, as for Azure DevOps.
 #[tokio::test]
-async fn a_scope_that_was_granted_in_other_words_is_not_missing() {
+async fn a_granted_scope_with_another_spelling_is_not_missing() {
     for (requested, granted, missing) in [
         (
             "channels:history chat:write",

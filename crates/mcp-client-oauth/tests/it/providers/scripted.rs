@@ -16,20 +16,20 @@ use mcp_client_oauth::{
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use crate::support::{Person, bounded, browse, lock, parameter, the_time};
+use crate::support::{TestUser, bounded, browse, lock, parameter, start_time};
 
 /// A response to one method and URL.
 type Route = (u16, Vec<(String, String)>, String);
 
-/// The servers, and what was sent to them. A URL without a route is not found; a `POST` to the MCP
-/// server is refused with its challenge.
+/// The servers, and what was sent to them. A URL without a route gets 404; a `POST` to the MCP server
+/// gets 401 with its challenge.
 #[derive(Debug)]
 pub(crate) struct Servers {
     server: ServerUrl,
     challenge: String,
     routes: Mutex<HashMap<String, Route>>,
     sent: Mutex<Vec<Request>>,
-    /// What the callback brings as `iss`.
+    /// The `iss` of the callback.
     iss: Mutex<Option<String>>,
 }
 
@@ -60,7 +60,7 @@ impl Servers {
         self.route(&format!("GET {url}"), 302, &[("location", target)], "")
     }
 
-    /// With a `url` that is out of order.
+    /// With a server error at `url`.
     pub(crate) fn unavailable(self, url: &str) -> Self {
         self.route(&format!("GET {url}"), 503, &[], "")
     }
@@ -80,13 +80,13 @@ impl Servers {
         self
     }
 
-    /// From now on `url` has this document.
+    /// Replaces the document at `url`.
     pub(crate) fn replace(&self, url: &str, document: &Value) {
         let route = (200, Vec::new(), document.to_string());
         lock(&self.routes).insert(format!("GET {url}"), route);
     }
 
-    /// The method and URL of each request.
+    /// Returns the method and URL of each request.
     pub(crate) fn trail(&self) -> Vec<String> {
         let sent = lock(&self.sent);
         sent.iter()
@@ -98,7 +98,7 @@ impl Servers {
         self.trail().iter().filter(|sent| *sent == request).count()
     }
 
-    /// The forms that were sent to `url`.
+    /// Returns the forms that were sent to `url`.
     pub(crate) fn forms(&self, url: &str) -> Vec<HashMap<String, String>> {
         let sent = lock(&self.sent);
         let to = sent
@@ -142,16 +142,16 @@ pub(crate) struct Scripted {
     pub(crate) servers: Arc<Servers>,
     pub(crate) store: TokenStore,
     pub(crate) clock: ManualClock,
-    pub(crate) user: Arc<Person>,
+    pub(crate) user: Arc<TestUser>,
     platform: Platform,
 }
 
 impl Scripted {
     pub(crate) fn new(servers: Servers) -> Self {
         let servers = Arc::new(servers);
-        let clock = ManualClock::new(the_time());
+        let clock = ManualClock::new(start_time());
         let for_user = Arc::clone(&servers);
-        let user = Person::who(move |url| {
+        let user = TestUser::with_action(move |url| {
             let iss = lock(&for_user.iss).clone();
             async move { browse(callback(&url, iss.as_deref())).await }
         });
@@ -184,13 +184,13 @@ impl Scripted {
         .await
     }
 
-    /// The values of a parameter of the last authorization request.
+    /// Returns the values of a parameter of the last authorization request.
     pub(crate) fn requested(&self, name: &str) -> String {
-        parameter(self.user.opened().last().unwrap(), name)
+        parameter(self.user.opened_urls().last().unwrap(), name)
     }
 }
 
-/// Where the browser comes back to, with a code.
+/// Returns the callback URL with a code.
 fn callback(url: &Url, iss: Option<&str>) -> Url {
     let mut callback: Url = parameter(url, "redirect_uri").parse().unwrap();
     let mut query = callback.query_pairs_mut();
@@ -201,22 +201,22 @@ fn callback(url: &Url, iss: Option<&str>) -> Url {
     callback
 }
 
-/// The challenge of a server with resource metadata at `url`.
+/// Returns the challenge of a server with resource metadata at `url`.
 pub(crate) fn challenge(url: &str) -> String {
     format!("Bearer resource_metadata=\"{url}\"")
 }
 
-/// Tokens as most servers issue them.
+/// Returns a typical token response.
 pub(crate) fn tokens() -> Value {
     json!({"access_token": "at-1", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "rt-1"})
 }
 
-/// A dynamic registration of a public client.
+/// Returns the registration response for a public client.
 pub(crate) fn registered() -> Value {
     json!({"client_id": "cid-dcr", "token_endpoint_auth_method": "none"})
 }
 
-/// A login by a client that is registered with the server already.
+/// Returns options for a login with a pre-registered client.
 pub(crate) fn preregistered() -> LoginOptions {
     let mut options = LoginOptions::default();
     options.identity.preregistered = Some(PreregisteredClient::new("c", None));

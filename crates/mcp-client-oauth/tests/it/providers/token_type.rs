@@ -1,4 +1,4 @@
-//! What a token response says of the type of its token (RFC 6749 §5.1).
+//! The `token_type` of a token response (RFC 6749 §5.1).
 
 use super::*;
 
@@ -61,14 +61,14 @@ async fn a_missing_token_type_is_named() {
 }
 
 #[tokio::test]
-async fn a_missing_token_type_is_taken_for_bearer_where_that_is_configured() {
+async fn a_missing_token_type_is_read_as_bearer_where_configured() {
     let scripted = Scripted::new(openauth(None));
     let mut options = options();
     options.discovery.quirks.assume_bearer = Some(true);
     let session = scripted.login(&options).await.unwrap();
     let header = session.record().tokens.authorization_header();
     assert_eq!(header, "Bearer e30.e30.c2ln");
-    // It is remembered with the login.
+    // The setting is stored with the login.
     session.refresh().await.unwrap();
     assert_eq!(
         scripted
@@ -80,7 +80,7 @@ async fn a_missing_token_type_is_taken_for_bearer_where_that_is_configured() {
 }
 
 #[tokio::test]
-async fn tokens_of_a_refused_response_are_revoked() {
+async fn tokens_of_a_rejected_response_are_revoked() {
     let scripted = Scripted::new(openauth(Some(REVOKE)));
     let error = scripted.login(&options()).await.unwrap_err();
     assert!(
@@ -92,9 +92,9 @@ async fn tokens_of_a_refused_response_are_revoked() {
     assert_eq!(revoked, ["user:1f2e3d4c:8c1d2e3f", "e30.e30.c2ln"]);
 }
 
-/// A server may take the same assertion for a replay (RFC 7523 §3).
+/// A server may reject the same assertion as a replay (RFC 7523 §3).
 #[tokio::test]
-async fn each_revocation_of_them_has_an_assertion_of_its_own() {
+async fn each_revocation_has_its_own_assertion() {
     let pair = mcp_oauth_testbed::KeyPair::generate(mcp_oauth_testbed::Algorithm::Es256).unwrap();
     let key =
         mcp_client_oauth::proto::private_key::PrivateKey::from_pem(&pair.private_pem()).unwrap();
@@ -132,7 +132,7 @@ fn slack(issuer: &str, body: &Value) -> Servers {
 }
 
 #[tokio::test]
-async fn the_token_of_a_slack_user_is_a_bearer_token_at_slack_alone() {
+async fn a_slack_user_token_is_a_bearer_token_only_at_slack() {
     let user = json!({
         "ok": true, "access_token": "xoxp-1", "token_type": "user", "expires_in": 43200,
         "refresh_token": "xoxe-1", "scope": "canvases:read,canvases:write,channels:history",

@@ -1,4 +1,4 @@
-//! A case as it stands in its file, and how the files are read. `README.md` describes the format.
+//! The format of a case file, and the functions that read the files. `README.md` describes the format.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use mcp_client_oauth::Quirks;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// Which files.
+/// The folder of the case files.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Folder {
     /// Documents that hosted servers publish.
@@ -31,7 +31,7 @@ impl Folder {
     }
 }
 
-/// One server, and what a client comes to there.
+/// One server, and the expected outcome of a login.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Case {
@@ -47,7 +47,7 @@ pub(super) struct Case {
     #[serde(default)]
     pub(super) reason: Option<String>,
     #[serde(default)]
-    pub(super) says: Vec<String>,
+    pub(super) error_contains: Vec<String>,
     #[serde(default)]
     pub(super) authorize: Map<String, Value>,
     #[serde(default)]
@@ -68,12 +68,12 @@ pub(super) struct Case {
     pub(super) version: Option<String>,
     #[serde(default)]
     pub(super) recorded: Option<Recorded>,
-    /// Whether every recorded response has to be requested.
+    /// Says whether every recorded response must be requested.
     #[serde(skip)]
     pub(super) is_transcript: bool,
 }
 
-/// When and how a transcript was recorded.
+/// The date and the command of a recording.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Recorded {
@@ -82,7 +82,7 @@ pub(super) struct Recorded {
     _command: String,
 }
 
-/// What the client is given.
+/// The configuration of the client.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Options {
@@ -107,7 +107,7 @@ pub(super) struct Response {
     pub(super) expects: Value,
 }
 
-/// What is sent for one URL.
+/// The responses for one URL.
 #[derive(Clone, Debug)]
 pub(super) enum Route {
     /// The same each time.
@@ -164,7 +164,7 @@ impl Routes {
 }
 
 impl Case {
-    /// As messages call it.
+    /// Returns the name of the case in messages.
     pub(super) fn title(&self) -> String {
         format!("{} ({})", self.name, self.server)
     }
@@ -174,7 +174,7 @@ impl Case {
     }
 }
 
-/// Every case of a folder, in the order of its files.
+/// Returns every case of a folder, in the order of its files.
 pub(super) fn all(folder: Folder) -> Vec<Case> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder.path())
         .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
@@ -202,7 +202,7 @@ fn read(file: &Path, folder: Folder) -> Vec<Case> {
     written.into_iter().map(whole).collect()
 }
 
-/// `common` with the members of `case`, whose routes are added to the common ones.
+/// Returns `common` with the members of `case`, and adds the routes of `case` to the common ones.
 fn with_defaults(mut common: Map<String, Value>, case: Value) -> Map<String, Value> {
     let Value::Object(case) = case else {
         panic!("a case is an object");

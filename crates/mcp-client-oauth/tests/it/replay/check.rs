@@ -1,4 +1,4 @@
-//! What must hold for a run: what the case says, and that secrets went nowhere else.
+//! The checks of a run: the expectations of the case, and that no secret was sent to another URL.
 
 use std::collections::BTreeSet;
 
@@ -10,89 +10,92 @@ use url::Url;
 use super::{
     case::{Case, Route},
     network::{CODE, form, server_metadata},
-    run::Seen,
+    run::Observations,
 };
 use crate::support::parameters;
 
-/// What is not as it must be.
-pub(super) fn failures(case: &Case, seen: &Seen) -> Vec<String> {
-    let mut failures = seen.network.failures();
-    failures.extend(outcome(case, seen));
-    failures.extend(authorization_request(case, seen));
-    failures.extend(stops_where_it_fails(case, seen));
-    let requests = seen.network.seen();
+/// Returns the failed checks.
+pub(super) fn failures(case: &Case, observed: &Observations) -> Vec<String> {
+    let mut failures = observed.network.failures();
+    failures.extend(outcome(case, observed));
+    failures.extend(authorization_request(case, observed));
+    failures.extend(stops_after_failure(case, observed));
+    let requests = observed.network.requests();
     let secrets = secrets(case, &requests);
     failures.extend(leaks(&requests, &secrets, &endpoints(case)));
-    if let Some(error) = &seen.error {
+    if let Some(error) = &observed.error {
         let shown = format!("{error} {error:?}");
-        let told = secrets.iter().filter(|secret| shown.contains(*secret));
-        failures.extend(told.map(|secret| format!("the error shows `{secret}`")));
+        let leaked = secrets.iter().filter(|secret| shown.contains(*secret));
+        failures.extend(leaked.map(|secret| format!("the error shows `{secret}`")));
     }
     if case.is_transcript && !case.is_stopped() {
-        failures.extend(seen.network.unrequested());
+        failures.extend(observed.network.unrequested());
     }
     failures
 }
 
-fn outcome(case: &Case, seen: &Seen) -> Vec<String> {
+fn outcome(case: &Case, observed: &Observations) -> Vec<String> {
     let mut failures = Vec::new();
-    let message = seen.error.as_ref().map(ToString::to_string);
+    let message = observed.error.as_ref().map(ToString::to_string);
     let message = message.unwrap_or_default();
-    if seen.outcome != case.expect {
-        let (found, wanted) = (&seen.outcome, &case.expect);
-        failures.push(format!("ends as `{found}`, not `{wanted}` {message}"));
+    if observed.outcome != case.expect {
+        let (found, expected) = (&observed.outcome, &case.expect);
+        failures.push(format!("ends as `{found}`, not `{expected}` {message}"));
     }
-    let missing = case.says.iter().filter(|text| !message.contains(*text));
+    let missing = case
+        .error_contains
+        .iter()
+        .filter(|text| !message.contains(*text));
     failures.extend(missing.map(|text| format!("`{message}` does not contain `{text}`")));
-    if seen.logout != case.logout.as_deref() {
-        let (found, wanted) = (seen.logout, &case.logout);
-        failures.push(format!("the logout ends as {found:?}, not {wanted:?}"));
+    if observed.logout != case.logout.as_deref() {
+        let (found, expected) = (observed.logout, &case.logout);
+        failures.push(format!("the logout ends as {found:?}, not {expected:?}"));
     }
     failures
 }
 
-fn authorization_request(case: &Case, seen: &Seen) -> Vec<String> {
-    let Some(url) = seen.opened.last() else {
+fn authorization_request(case: &Case, observed: &Observations) -> Vec<String> {
+    let Some(url) = observed.opened.last() else {
         return Vec::new();
     };
     let found: Vec<_> = url.query_pairs().into_owned().collect();
-    let mut failures = seen.network.unmet_parameters(&case.authorize, &found);
-    if let Some(wanted) = case.scopes {
+    let mut failures = observed.network.unmet_parameters(&case.authorize, &found);
+    if let Some(expected) = case.scopes {
         let scope = parameters(url, "scope").join(" ");
         let found = scope.split_whitespace().count();
-        if found != wanted {
-            failures.push(format!("{found} scopes are requested, not {wanted}"));
+        if found != expected {
+            failures.push(format!("{found} scopes are requested, not {expected}"));
         }
     }
     failures
 }
 
-/// A stage that fails is the last one, and leaves nothing behind.
-fn stops_where_it_fails(case: &Case, seen: &Seen) -> Vec<String> {
+/// Checks that a failed step is the last one, and that nothing is stored.
+fn stops_after_failure(case: &Case, observed: &Observations) -> Vec<String> {
     let mut failures = Vec::new();
-    let Some(stage) = seen.outcome.strip_prefix("stopped: ") else {
+    let Some(code) = observed.outcome.strip_prefix("stopped: ") else {
         return failures;
     };
     let before_consent = ["discovery/", "registration/", "http/"];
-    let is_before_consent = before_consent.iter().any(|name| stage.starts_with(name));
-    if is_before_consent && !seen.opened.is_empty() {
+    let is_before_consent = before_consent.iter().any(|name| code.starts_with(name));
+    if is_before_consent && !observed.opened.is_empty() {
         failures.push("a browser was opened".to_owned());
     }
     let endpoints = endpoints(case);
-    let asked = seen.network.seen();
-    let has_asked = asked
+    let requests = observed.network.requests();
+    let has_sent = requests
         .iter()
         .any(|request| is_among(&request.url, &endpoints));
-    if (is_before_consent || stage.starts_with("authorization/")) && has_asked {
+    if (is_before_consent || code.starts_with("authorization/")) && has_sent {
         failures.push("a token request was sent".to_owned());
     }
-    if seen.is_stored && !stage.starts_with("refresh/") {
+    if observed.is_stored && !code.starts_with("refresh/") {
         failures.push("a login was stored".to_owned());
     }
     failures
 }
 
-/// Where secrets may go: the endpoints of the authorization server's metadata.
+/// Returns the endpoints that may receive secrets: those of the authorization server metadata.
 fn endpoints(case: &Case) -> Vec<Url> {
     let named = server_metadata(case).flat_map(|metadata| {
         let names = ["token_endpoint", "revocation_endpoint"];
@@ -101,7 +104,7 @@ fn endpoints(case: &Case) -> Vec<Url> {
     named.flatten().map(|url| url.parse().unwrap()).collect()
 }
 
-/// Everything that only those endpoints may see.
+/// Returns every secret that only those endpoints may receive.
 fn secrets(case: &Case, requests: &[Request]) -> BTreeSet<String> {
     let mut secrets = BTreeSet::from([CODE.to_owned()]);
     secrets.extend(case.options.client_secret.clone());
@@ -120,7 +123,7 @@ fn secrets(case: &Case, requests: &[Request]) -> BTreeSet<String> {
     secrets
 }
 
-/// The tokens and client secrets in a response.
+/// Collects the tokens and client secrets in a response.
 fn collect(value: &Value, secrets: &mut BTreeSet<String>) {
     const NAMES: [&str; 3] = ["access_token", "refresh_token", "client_secret"];
     let Value::Object(members) = value else {
@@ -129,7 +132,7 @@ fn collect(value: &Value, secrets: &mut BTreeSet<String>) {
     for (name, value) in members {
         match value {
             Value::String(text) if NAMES.contains(&name.as_str()) => {
-                // A shorter one would be found in any text.
+                // A shorter one could occur in any text.
                 assert!(text.len() > 3, "`{name}` is too short to be searched for");
                 secrets.insert(text.clone());
             }
@@ -138,7 +141,7 @@ fn collect(value: &Value, secrets: &mut BTreeSet<String>) {
     }
 }
 
-/// Requests that carry a secret to anything but `endpoints`.
+/// Returns the requests that send a secret to a URL that is not in `endpoints`.
 pub(super) fn leaks(
     requests: &[Request],
     secrets: &BTreeSet<String>,
@@ -155,8 +158,8 @@ pub(super) fn leaks(
         let body = String::from_utf8_lossy(&request.body);
         let headers = format!("{:?}", request.headers);
         let texts = [url.as_str(), &body, &headers];
-        let told = |secret: &&String| texts.iter().any(|text| text.contains(secret.as_str()));
-        let found = secrets.iter().find(told);
+        let leaked = |secret: &&String| texts.iter().any(|text| text.contains(secret.as_str()));
+        let found = secrets.iter().find(leaked);
         found.map(|secret| format!("{url} gets `{secret}`"))
     };
     elsewhere.filter_map(leak).collect()

@@ -1,5 +1,5 @@
-//! The network of a case: it sends what was recorded, and compares each request with what the real
-//! server accepted.
+//! The network of a case: it sends the recorded responses, and compares each request with the request
+//! that the real server accepted.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use crate::support::lock;
 /// The authorization code of every run.
 pub(super) const CODE: &str = "code-of-this-login";
 
-/// What this run is called: texts that the placeholders of a case stand for.
+/// The values of this run for the placeholders of a case.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) redirect_uri: String,
@@ -30,9 +30,9 @@ pub(super) struct Facts {
 pub(super) struct Network {
     case: Case,
     facts: Arc<Mutex<Facts>>,
-    /// How many responses of each route were sent.
+    /// The number of responses of each route that were sent.
     sent: Mutex<BTreeMap<String, usize>>,
-    seen: Mutex<Vec<Request>>,
+    requests: Mutex<Vec<Request>>,
     failures: Mutex<Vec<String>>,
 }
 
@@ -42,22 +42,22 @@ impl Network {
             case: case.clone(),
             facts,
             sent: Mutex::default(),
-            seen: Mutex::default(),
+            requests: Mutex::default(),
             failures: Mutex::default(),
         }
     }
 
-    /// The requests, in order.
-    pub(super) fn seen(&self) -> Vec<Request> {
-        lock(&self.seen).clone()
+    /// Returns the requests, in order.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        lock(&self.requests).clone()
     }
 
-    /// Requests that the real server did not see, or would not have accepted.
+    /// Returns the requests that were not recorded, or that the real server would not have accepted.
     pub(super) fn failures(&self) -> Vec<String> {
         lock(&self.failures).clone()
     }
 
-    /// Recorded responses that were not requested.
+    /// Returns the recorded responses that were not requested.
     pub(super) fn unrequested(&self) -> Vec<String> {
         let sent = lock(&self.sent);
         let routes = self.case.routes.0.iter();
@@ -119,36 +119,36 @@ impl Network {
         })
     }
 
-    /// What the response is for, and the request is not.
+    /// Returns the expectations of the response that the request does not meet.
     fn unmet(&self, request: &Request, response: &case::Response) -> Vec<String> {
         let mut unmet = Vec::new();
         let expects = &response.expects;
-        if let Some(wanted) = expects.get("authorization") {
+        if let Some(expected) = expects.get("authorization") {
             let header = request.headers.get(header::AUTHORIZATION);
             let found = header.and_then(|value| value.to_str().ok()?.split(' ').next());
-            if found != wanted.as_str() {
-                unmet.push(format!("Authorization is {found:?}, not {wanted}"));
+            if found != expected.as_str() {
+                unmet.push(format!("Authorization is {found:?}, not {expected}"));
             }
         }
-        if let Some(Value::Object(wanted)) = expects.get("form") {
-            unmet.extend(self.unmet_parameters(wanted, &form(request)));
+        if let Some(Value::Object(expected)) = expects.get("form") {
+            unmet.extend(self.unmet_parameters(expected, &form(request)));
         }
-        if let Some(Value::Object(wanted)) = expects.get("json") {
+        if let Some(Value::Object(expected)) = expects.get("json") {
             let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
             let differs = |(name, value): (&String, &Value)| {
                 let found = body.get(name).unwrap_or(&Value::Null);
                 let is_met = found == value || (value == "*" && !found.is_null());
                 (!is_met).then(|| format!("`{name}` is {found}, not {value}"))
             };
-            unmet.extend(wanted.iter().filter_map(differs));
+            unmet.extend(expected.iter().filter_map(differs));
         }
         unmet
     }
 
-    /// Parameters that are not as `wanted` has them.
+    /// Returns the parameters that differ from `expected`.
     pub(super) fn unmet_parameters(
         &self,
-        wanted: &serde_json::Map<String, Value>,
+        expected: &serde_json::Map<String, Value>,
         found: &[(String, String)],
     ) -> Vec<String> {
         let differs = |(name, value): (&String, &Value)| {
@@ -157,11 +157,11 @@ impl Network {
             let is_met = match value.as_str() {
                 None => found.is_none(),
                 Some("*") => found.is_some(),
-                Some(text) => found == Some(&*self.named(text)),
+                Some(text) => found == Some(&*self.fill_text(text)),
             };
             (!is_met).then(|| format!("`{name}` is {found:?}, not {value}"))
         };
-        wanted.iter().filter_map(differs).collect()
+        expected.iter().filter_map(differs).collect()
     }
 
     fn fill(&self, response: &case::Response) -> Response {
@@ -180,11 +180,11 @@ impl Network {
             other => other.to_string(),
         };
         let status = StatusCode::from_u16(response.status).unwrap();
-        Response::new(status, headers, self.named(&body).into_bytes())
+        Response::new(status, headers, self.fill_text(&body).into_bytes())
     }
 
-    /// The text with the names of this run in place of the placeholders.
-    fn named(&self, text: &str) -> String {
+    /// Replaces the placeholders by the values of this run.
+    fn fill_text(&self, text: &str) -> String {
         let facts = lock(&self.facts);
         let names = [
             ("__REDIRECT_URI__", facts.redirect_uri.clone()),
@@ -198,8 +198,8 @@ impl Network {
         })
     }
 
-    /// Learns the redirect URI, which a registration names first.
-    fn learn(&self, request: &Request) {
+    /// Stores the redirect URI, which the registration request names first.
+    fn store_redirect_uri(&self, request: &Request) {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         if let Some(uri) = body["redirect_uris"][0].as_str() {
             uri.clone_into(&mut lock(&self.facts).redirect_uri);
@@ -213,12 +213,12 @@ fn named(request: &Request) -> String {
     format!("{} {url}", request.method)
 }
 
-/// The parameters of a form body.
+/// Returns the parameters of a form body.
 pub(super) fn form(request: &Request) -> Vec<(String, String)> {
     form_urlencoded::parse(&request.body).into_owned().collect()
 }
 
-/// The metadata documents of authorization servers that a case holds.
+/// Returns the authorization server metadata documents of a case.
 pub(super) fn server_metadata(case: &Case) -> impl Iterator<Item = &Value> {
     let documents = case.routes.0.values().filter_map(|route| match route {
         Route::Constant(response) => Some(&response.body),
@@ -227,8 +227,8 @@ pub(super) fn server_metadata(case: &Case) -> impl Iterator<Item = &Value> {
     documents.filter(|body| body.get("token_endpoint").is_some())
 }
 
-/// An unsigned ID token, which a client takes from a token endpoint alone (OpenID Connect Core 1.0
-/// §3.1.3.7).
+/// Returns an unsigned ID token, which a client accepts from the token endpoint only (OpenID Connect
+/// Core 1.0 §3.1.3.7).
 fn id_token(case: &Case, facts: &Facts) -> String {
     let issuer = server_metadata(case).find_map(|metadata| metadata.get("issuer"));
     let claims = json!({
@@ -244,11 +244,11 @@ impl HttpClient for Network {
     async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let url: Url = request.url.clone();
         let forbidden = |cause| HttpError::new(&url, HttpErrorKind::Forbidden(cause));
-        request.reach.check_url(&url).map_err(forbidden)?;
+        request.address_space.check_url(&url).map_err(forbidden)?;
         tokio::task::yield_now().await;
-        self.learn(&request);
+        self.store_redirect_uri(&request);
         let response = self.respond(&request);
-        lock(&self.seen).push(request);
+        lock(&self.requests).push(request);
         Ok(response)
     }
 }

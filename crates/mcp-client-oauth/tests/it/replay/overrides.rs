@@ -1,4 +1,4 @@
-//! What a login was given, and which overrides and leniencies it took: for the table.
+//! The options of a login, and the overrides and leniencies that it used: for the table.
 
 use http::Method;
 use mcp_client_oauth::{Quirks, store::Record};
@@ -8,10 +8,10 @@ use url::Url;
 use super::{
     case::{Case, Options, Response, Route},
     network::server_metadata,
-    run::Ran,
+    run::CaseResult,
 };
 
-/// What the user says besides the URL.
+/// Returns the options that the user gives besides the URL.
 pub(super) fn given(options: &Options) -> Vec<String> {
     let mut given = Vec::new();
     match (&options.client_id, &options.client_secret) {
@@ -36,23 +36,24 @@ pub(super) fn given(options: &Options) -> Vec<String> {
                     format!("`--accept-issuer {}`", text(name))
                 }));
             }
-            ("pkce_unlisted", _) => given.push("`--pkce-unlisted`".to_owned()),
+            ("pkce_unlisted", _) => given.push("`--assume-pkce`".to_owned()),
             (_, value) => given.extend(known(&name, &value)),
         }
     }
     given
 }
 
-/// What is known of the provider, and what the client accepts although a specification differs.
-pub(super) fn used(case: &Case, ran: &Ran) -> Vec<String> {
+/// Returns the overrides for the provider, and the deviations from a specification that the client
+/// accepts.
+pub(super) fn used(case: &Case, ran: &CaseResult) -> Vec<String> {
     let Some(record) = &ran.record else {
         return Vec::new();
     };
-    let said = members(&case.options.quirks);
+    let configured = members(&case.options.quirks);
     let overrides = members(&record.discovery.quirks);
     let overrides = overrides
         .iter()
-        .filter(|(name, value)| *name != "issuers" && said.get(*name) != Some(value));
+        .filter(|(name, value)| *name != "issuers" && configured.get(*name) != Some(value));
     let mut used: Vec<String> = overrides
         .flat_map(|(name, value)| known(name, value))
         .collect();
@@ -64,7 +65,7 @@ pub(super) fn used(case: &Case, ran: &Ran) -> Vec<String> {
     used
 }
 
-/// The overrides as they are stored, so that a new one has its name in the table too.
+/// Returns the overrides as they are stored, so that the table also contains a new one.
 fn members(quirks: &Quirks) -> Map<String, Value> {
     match serde_json::to_value(quirks) {
         Ok(Value::Object(members)) => members,
@@ -97,7 +98,7 @@ fn documents(case: &Case) -> impl Iterator<Item = (&String, &Response)> {
     })
 }
 
-/// The issuer in the document of the authorization server, where the resource metadata lists another
+/// Returns the issuer in the authorization server metadata, if the resource metadata lists another
 /// spelling and no option accepts it.
 fn issuer_of_the_document(case: &Case) -> Option<String> {
     let found = server_metadata(case).find_map(|metadata| metadata["issuer"].as_str())?;
@@ -108,7 +109,7 @@ fn issuer_of_the_document(case: &Case) -> Option<String> {
     differs.then(|| format!("issuer `{found}`, listed as `{listed}`"))
 }
 
-/// The issuer that the authorization response names, where it is not that of the metadata and no
+/// Returns the issuer in the authorization response, if it differs from that of the metadata and no
 /// option accepts it.
 fn issuer_of_the_callback(case: &Case, record: &Record) -> Option<String> {
     let found = case.callback_iss.as_ref()?;
@@ -117,7 +118,7 @@ fn issuer_of_the_callback(case: &Case, record: &Record) -> Option<String> {
     differs.then(|| format!("`iss` of the callback is `{found}`"))
 }
 
-/// A `token_type` that RFC 6750 does not define.
+/// Returns a `token_type` that RFC 6750 does not define.
 fn token_type(case: &Case) -> Option<String> {
     case.routes.0.values().find_map(|route| {
         let Route::Successive(responses) = route else {
@@ -129,36 +130,36 @@ fn token_type(case: &Case) -> Option<String> {
     })
 }
 
-/// The metadata was found at `{issuer}/.well-known/oauth-authorization-server`, which no document
-/// defines for an issuer with a path.
-fn below_the_path(record: &Record, ran: &Ran) -> Option<String> {
+/// Says whether the metadata was found at `{issuer}/.well-known/oauth-authorization-server`, which no
+/// document defines for an issuer with a path.
+fn below_the_path(record: &Record, ran: &CaseResult) -> Option<String> {
     const LOCATION: &str = "/.well-known/oauth-authorization-server";
     let issuer = record.discovery.issuer().as_str().trim_end_matches('/');
     let has_path = issuer.splitn(4, '/').nth(3).is_some();
-    let seen = ran.network.seen();
+    let requests = ran.network.requests();
     let found = format!("{issuer}{LOCATION}");
-    let is_last = seen
+    let is_last = requests
         .iter()
         .rfind(|request| request.method == Method::GET)
         .is_some_and(|request| request.url.as_str() == found);
     (has_path && is_last).then(|| "metadata below the path of the issuer".to_owned())
 }
 
-/// The resource metadata is not named by a challenge, and a location where it may be redirects to
-/// another origin, which is not followed.
-fn redirected(case: &Case, ran: &Ran) -> Option<String> {
+/// Says whether no challenge names the resource metadata, and one of its well-known URLs redirects to
+/// another origin, which the client does not follow.
+fn redirected(case: &Case, ran: &CaseResult) -> Option<String> {
     let challenge = case.probe.headers.get("www-authenticate");
     if challenge.is_some_and(|challenge| challenge.contains("resource_metadata")) {
         return None;
     }
-    let leads_away = |(url, response): (&String, &Response)| {
+    let other_origin = |(url, response): (&String, &Response)| {
         let url = Url::parse(url).ok()?;
         let target = url.join(response.headers.get("location")?).ok()?;
         let is_redirect = (300..400).contains(&response.status);
         (is_redirect && target.origin() != url.origin()).then_some(url)
     };
-    let away = documents(case).find_map(leads_away)?;
-    let seen = ran.network.seen();
-    let is_requested = seen.iter().any(|request| request.url == away);
-    is_requested.then(|| "a redirect of metadata to another origin is passed over".to_owned())
+    let redirect = documents(case).find_map(other_origin)?;
+    let requests = ran.network.requests();
+    let is_requested = requests.iter().any(|request| request.url == redirect);
+    is_requested.then(|| "a redirect of metadata to another origin is not followed".to_owned())
 }

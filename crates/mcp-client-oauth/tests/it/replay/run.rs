@@ -20,37 +20,37 @@ use super::{
 };
 use crate::{
     hostile::outcome::code,
-    support::{bounded, the_time},
+    support::{bounded, start_time},
 };
 
-/// Longer than any access token of the cases lives.
+/// Longer than the lifetime of any access token in the cases.
 const PAST_EXPIRY: Duration = Duration::from_secs(100 * 24 * 3600);
 /// The days from March of the year 0 to 1970.
 const UNTIL_1970: u64 = 719_468;
 
-/// What became of a case.
-pub(super) struct Ran {
-    /// As in `expect`.
+/// The result of a case.
+pub(super) struct CaseResult {
+    /// The outcome, in the format of `expect`.
     pub(super) outcome: String,
     /// The login, if there was one.
     pub(super) record: Option<Record>,
     pub(super) network: Arc<Network>,
-    /// What is not as the case says.
+    /// The differences from the case.
     pub(super) failures: Vec<String>,
 }
 
-/// What is seen of a run, for the checks.
-pub(super) struct Seen {
+/// The observations of a run, for the checks.
+pub(super) struct Observations {
     pub(super) outcome: String,
     pub(super) error: Option<Error>,
     pub(super) network: Arc<Network>,
     pub(super) opened: Vec<Url>,
-    /// Whether the store holds a login after it.
+    /// Says whether the store holds a login after the run.
     pub(super) is_stored: bool,
     pub(super) logout: Option<&'static str>,
 }
 
-pub(super) async fn run(case: &Case) -> Ran {
+pub(super) async fn run(case: &Case) -> CaseResult {
     let facts = Arc::new(Mutex::new(Facts::default()));
     let network = Arc::new(Network::new(case, Arc::clone(&facts)));
     let agent = Arc::new(UserAgent::new(case.callback_iss.clone(), facts));
@@ -75,7 +75,7 @@ pub(super) async fn run(case: &Case) -> Ran {
         let outcome = bounded(logout(&platform, &store, &key)).await.unwrap();
         remote = Some(named(&outcome.remote));
     }
-    let seen = Seen {
+    let observed = Observations {
         outcome: outcome.clone(),
         error,
         network: Arc::clone(&network),
@@ -83,19 +83,19 @@ pub(super) async fn run(case: &Case) -> Ran {
         is_stored,
         logout: remote,
     };
-    Ran {
+    CaseResult {
         outcome,
         record,
         network,
-        failures: check::failures(case, &seen),
+        failures: check::failures(case, &observed),
     }
 }
 
-/// When the run begins: at noon of the day of a transcript, because a response may hold the time
+/// Returns the start time of the run: noon of the day of a transcript, because a response may hold the time
 /// until which a client secret is valid.
 fn started(case: &Case) -> SystemTime {
     let Some(recorded) = &case.recorded else {
-        return the_time();
+        return start_time();
     };
     let mut parts = recorded.date.split('-').map(|part| part.parse().unwrap());
     let [year, month, day]: [u64; 3] = std::array::from_fn(|_| parts.next().unwrap());
@@ -143,8 +143,8 @@ async fn refreshed(session: &Session, clock: &ManualClock) -> (String, Option<Er
 fn named(outcome: &RevocationOutcome) -> &'static str {
     match outcome {
         RevocationOutcome::Revoked => "revoked",
-        RevocationOutcome::AccessTokenLives => "access-token-lives",
-        RevocationOutcome::NotOffered => "not-offered",
+        RevocationOutcome::AccessTokenNotRevoked => "access-token-lives",
+        RevocationOutcome::NotSupported => "not-offered",
         RevocationOutcome::Failed(_) => "failed",
         _ => "nothing-there",
     }

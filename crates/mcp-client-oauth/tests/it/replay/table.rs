@@ -1,11 +1,11 @@
-//! The section of `docs/interop.md` that says what comes of the documents of hosted servers.
+//! The section of `docs/interop.md` with the outcome of each hosted server.
 
 use std::{env, fmt::Write as _, fs};
 
 use super::{
     case::{self, Case, Folder},
     overrides,
-    run::{Ran, run},
+    run::{CaseResult, run},
 };
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/interop.md");
@@ -15,9 +15,9 @@ const END: &str = "<!-- /hosted -->\n";
 #[tokio::test]
 #[expect(
     clippy::disallowed_methods,
-    reason = "whoever runs the tests may ask for the file, which is no secret"
+    reason = "the variable is an option of the test run, and no secret"
 )]
-async fn the_page_says_what_the_hosted_servers_came_to() {
+async fn the_page_has_the_outcomes_of_the_hosted_servers() {
     let page = fs::read_to_string(PAGE).unwrap().replace("\r\n", "\n");
     let (before, rest) = page.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
@@ -28,7 +28,7 @@ async fn the_page_says_what_the_hosted_servers_came_to() {
     }
     assert!(
         page == page_now,
-        "docs/interop.md is out of date: write it as replay/README.md says"
+        "docs/interop.md is out of date: run the second command of replay/README.md"
     );
 }
 
@@ -54,7 +54,7 @@ async fn section() -> String {
     )
 }
 
-fn row(case: &Case, ran: &Ran) -> String {
+fn row(case: &Case, ran: &CaseResult) -> String {
     let documents = match case.tok.as_str() {
         "" => format!("{}, {}", case.date, case.doc),
         tokens => format!("{}, {}; tokens: {tokens}", case.date, case.doc),

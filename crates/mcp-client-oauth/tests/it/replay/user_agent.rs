@@ -32,7 +32,7 @@ impl UserAgent {
         }
     }
 
-    /// The authorization requests, in order.
+    /// Returns the authorization requests, in order.
     pub(super) fn opened(&self) -> Vec<Url> {
         lock(&self.opened).clone()
     }

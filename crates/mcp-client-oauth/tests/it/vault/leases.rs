@@ -9,14 +9,14 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::support::{Fixture, bounded};
 
-/// How long a token of the testbed lives.
+/// The lifetime of an access token of the testbed.
 const LIFE: Duration = Duration::from_secs(300);
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Two hosts: each with a network, a clock and a client of its own.
+/// Two hosts, each with its own network, clock and client.
 struct Hosts {
     bao: Bao,
     one: Vault,
@@ -27,13 +27,13 @@ struct Hosts {
 }
 
 impl Hosts {
-    /// Their clocks are decades apart, and the server's is between them.
+    /// Starts two hosts with clocks that differ by decades, and a server with a clock between them.
     async fn start() -> Option<Self> {
         let bao = Bao::start().await?;
         let (net_of_one, net_of_two) = (Arc::default(), Arc::default());
         let year = 365 * 24 * 3600;
-        let clock_of_one = ManualClock::auto_advancing(the_time() - seconds(20 * year));
-        let clock_of_two = ManualClock::auto_advancing(the_time() + seconds(20 * year));
+        let clock_of_one = ManualClock::auto_advancing(start_time() - seconds(20 * year));
+        let clock_of_two = ManualClock::auto_advancing(start_time() + seconds(20 * year));
         Some(Self {
             one: Tampered::vault(&net_of_one, &bao.options(), &clock_of_one),
             two: Tampered::vault(&net_of_two, &bao.options(), &clock_of_two),
@@ -46,20 +46,20 @@ impl Hosts {
 }
 
 #[tokio::test]
-async fn who_waits_for_longer_than_a_lease_is_told_who_holds_it() {
+async fn a_lock_timeout_names_the_holder_of_the_lease() {
     let Some(hosts) = Hosts::start().await else {
         return;
     };
     let held = hosts.one.lock("a").await.unwrap();
     let error = hosts.two.lock("a").await.unwrap_err();
-    let TokenStorageError::Locked { place } = &error else {
+    let TokenStorageError::Locked { location } = &error else {
         panic!("{error}");
     };
     let process = format!("held by process {}", std::process::id());
-    assert!(place.contains(&process), "{place}");
+    assert!(location.contains(&process), "{location}");
     assert_eq!(Error::from(error).remedy(), Remedy::Retry);
     let slept = hosts.clock_of_two.slept();
-    // The first is the wait in its own line, which nobody stands in.
+    // The first pause is the wait for the lock within this process, which is free.
     let pauses: Vec<u128> = slept
         .iter()
         .map(Duration::as_millis)
@@ -78,7 +78,7 @@ async fn who_waits_for_longer_than_a_lease_is_told_who_holds_it() {
 }
 
 #[tokio::test]
-async fn the_lease_of_a_holder_that_died_is_taken_over_when_it_has_ended_and_not_before() {
+async fn the_lease_of_a_dead_holder_is_taken_over_only_after_it_has_expired() {
     let Some(hosts) = Hosts::start().await else {
         return;
     };
@@ -91,7 +91,7 @@ async fn the_lease_of_a_holder_that_died_is_taken_over_when_it_has_ended_and_not
     hosts.net_of_two.set_ahead(seconds(66));
     let held = hosts.two.lock("a").await.unwrap();
 
-    // The dead one wakes up: it only slept.
+    // The first holder was only suspended, and continues.
     assert!(is_conflict(
         &dead.mark_refresh_started(Revision::new(1)).await
     ));
@@ -101,13 +101,14 @@ async fn the_lease_of_a_holder_that_died_is_taken_over_when_it_has_ended_and_not
     held.mark_refresh_started(Revision::new(1)).await.unwrap();
     assert!(
         hosts.one.lock("a").await.is_err(),
-        "it let go of what was no longer its own"
+        "it released a lease that it no longer held"
     );
 }
 
-/// H104, H105: the next holder, on whatever host, hears that a refresh was begun and not ended.
+/// The next holder, on any host, learns that a refresh was started and not finished
+/// (docs/hostile.md H104, H105).
 #[tokio::test]
-async fn a_holder_leaves_a_note_of_what_it_has_not_ended() {
+async fn a_holder_leaves_a_note_of_its_pending_refresh() {
     let Some(hosts) = Hosts::start().await else {
         return;
     };
@@ -126,36 +127,36 @@ async fn a_holder_leaves_a_note_of_what_it_has_not_ended() {
     assert_eq!(
         hosts.one.lock("a").await.unwrap().pending_revision(),
         None,
-        "it was ended"
+        "the refresh was finished"
     );
 }
 
 #[tokio::test]
-async fn who_gives_up_while_its_lease_is_under_way_leaves_none() {
+async fn a_cancelled_lock_leaves_no_lease() {
     let Some(hosts) = Hosts::start().await else {
         return;
     };
-    hosts.net_of_one.hold_answers();
+    hosts.net_of_one.hold_responses();
     {
         let mut taking = pin!(hosts.one.lock("a"));
         tokio::select! {
             biased;
-            _ = &mut taking => panic!("it was taken without an answer"),
-            () = bounded(hosts.net_of_one.answered()) => {}
+            _ = &mut taking => panic!("the lease was taken without a response"),
+            () = bounded(hosts.net_of_one.responded()) => {}
         }
     }
     assert!(
         hosts.two.lock("a").await.is_err(),
         "the server has not granted it yet"
     );
-    hosts.net_of_one.let_answers_go();
+    hosts.net_of_one.release_responses();
     let clock = Arc::new(SystemClock::default());
     let three = Vault::open(&hosts.bao.options(), clock).unwrap();
     bounded(three.lock("a")).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_lease_is_let_go_when_it_is_dropped() {
+async fn a_lease_is_released_when_it_is_dropped() {
     let Some(hosts) = Hosts::start().await else {
         return;
     };
@@ -171,19 +172,19 @@ async fn a_lease_is_let_go_when_it_is_dropped() {
             .slept()
             .iter()
             .all(|&wait| wait > seconds(2)),
-        "nobody waited"
+        "a lock had to wait"
     );
     let path = "secret/metadata/mcp-oauth/leases?list=true";
     let (_, leases) = hosts.bao.get(path).await;
     assert_eq!(leases["data"]["keys"].as_array().unwrap().len(), 1);
 }
 
-/// Lets host after host look at the lease while the first one waits for its new token.
-async fn until_both_have_looked(nets: &[Arc<Tampered>; 2]) {
-    let looks = || nets.iter().map(|net| net.count("/leases/")).sum::<usize>();
-    // The holder reads, writes it twice; the other one reads it again and again.
-    let before = looks();
-    while looks() < before + 6 {
+/// Waits until both hosts have read the lease, while the first one waits for its new token.
+async fn until_both_have_read_the_lease(nets: &[Arc<Tampered>; 2]) {
+    let reads = || nets.iter().map(|net| net.count("/leases/")).sum::<usize>();
+    // The holder reads it and writes it twice; the other host reads it repeatedly.
+    let before = reads();
+    while reads() < before + 6 {
         tokio::task::yield_now().await;
     }
 }
@@ -208,17 +209,17 @@ async fn two_hosts_with_sixty_four_tasks_refresh_once() {
     let hosts = [open(&nets[0]).await, open(&nets[1]).await];
     let hosts = hosts.map(|session| session.unwrap().unwrap());
     for round in 1..=3 {
-        fixture.pass(LIFE);
+        fixture.advance(LIFE);
         fixture
             .testbed
-            .set_fault(Fault::Spoil(Endpoint::Token, Corruption::Held));
+            .set_fault(Fault::Corrupt(Endpoint::Token, Corruption::Held));
         let tasks: JoinSet<_> = (0..64)
             .map(|task| {
                 let session = hosts[task % 2].clone();
                 async move { session.token().await }
             })
             .collect();
-        bounded(until_both_have_looked(&nets)).await;
+        bounded(until_both_have_read_the_lease(&nets)).await;
         fixture.testbed.release();
         let tokens = bounded(tasks.join_all()).await;
         let first = tokens[0].as_ref().unwrap();

@@ -1,4 +1,4 @@
-//! What is kept in the engine, and what is not.
+//! The content of the secrets engine.
 
 use super::*;
 
@@ -32,7 +32,7 @@ async fn no_older_version_of_a_record_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_record_that_was_removed_by_hand_does_not_come_again_as_the_old_one() {
+async fn a_record_that_was_removed_manually_gets_a_new_revision() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -51,7 +51,7 @@ async fn a_record_that_was_removed_by_hand_does_not_come_again_as_the_old_one() 
 }
 
 #[tokio::test]
-async fn a_record_that_was_deleted_by_hand_is_gone_and_can_be_written() {
+async fn a_record_that_was_deleted_manually_is_absent_and_can_be_written() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -66,7 +66,7 @@ async fn a_record_that_was_deleted_by_hand_is_gone_and_can_be_written() {
 }
 
 #[tokio::test]
-async fn one_foreign_document_hides_no_record_and_can_be_deleted() {
+async fn an_invalid_document_hides_no_record_and_can_be_deleted() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -75,12 +75,12 @@ async fn one_foreign_document_hides_no_record_and_can_be_deleted() {
     for name in &names {
         vault.put(name, None, &bytes(name)).await.unwrap();
     }
-    for foreign in [
+    for invalid in [
         json!({"a": 1}),
         json!({"name": "b", "series": 1, "value": "YQ=="}),
     ] {
         let path = format!("secret/data/{RECORD}");
-        bao.post(&path, json!({"data": foreign})).await;
+        bao.post(&path, json!({"data": invalid})).await;
         let mut found = vault.names().await.unwrap();
         found.sort_unstable();
         assert_eq!(found, names);
@@ -100,7 +100,7 @@ async fn one_foreign_document_hides_no_record_and_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_record_of_the_largest_size_is_kept_and_a_larger_one_refused() {
+async fn a_record_of_the_largest_size_is_stored_and_a_larger_one_is_refused() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -121,37 +121,37 @@ async fn a_record_of_the_largest_size_is_kept_and_a_larger_one_refused() {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_was_lost_is_found_out() {
+async fn a_write_with_a_lost_response_is_detected() {
     let Some(bao) = Bao::start().await else {
         return;
     };
     let (net, clock) = (
         Arc::new(Tampered::default()),
-        ManualClock::auto_advancing(the_time()),
+        ManualClock::auto_advancing(start_time()),
     );
     let vault = net.vault(&bao.options(), &clock);
-    net.lose_answers(1);
+    net.lose_responses(1);
     let first = vault.put("a", None, &bytes("one")).await.unwrap();
-    net.lose_answers(2);
+    net.lose_responses(2);
     let second = vault.put("a", Some(first), &bytes("two")).await.unwrap();
     assert_eq!(second, Revision::after(Some(first)), "it was written once");
-    net.lose_answers(1);
+    net.lose_responses(1);
     assert!(vault.delete("a", Some(second)).await.unwrap());
-    net.lose_answers(1);
+    net.lose_responses(1);
     drop(vault.lock("a").await.unwrap());
 }
 
 #[tokio::test]
-async fn a_write_whose_answers_are_all_lost_is_told_as_one_that_may_be_tried_again() {
+async fn a_write_without_any_response_can_be_retried() {
     let Some(bao) = Bao::start().await else {
         return;
     };
     let (net, clock) = (
         Arc::new(Tampered::default()),
-        ManualClock::auto_advancing(the_time()),
+        ManualClock::auto_advancing(start_time()),
     );
     let vault = net.vault(&bao.options(), &clock);
-    net.lose_answers(5);
+    net.lose_responses(5);
     let cause = cause(vault.put("a", None, &bytes("one")).await);
     assert!(
         matches!(

@@ -1,7 +1,7 @@
-//! What is said when it does not work, and what to do about it.
+//! The errors of a Vault, and their remedies.
 
 use super::*;
-use crate::support::dead_port;
+use crate::support::unused_port;
 use mcp_client_oauth::TokenStore;
 
 fn with_token(bao: &Bao, token: &str) -> VaultOptions {
@@ -12,7 +12,7 @@ async fn read(options: &VaultOptions) -> VaultErrorKind {
     cause(vault(options).get("a").await)
 }
 
-/// Every operation says the same.
+/// Checks that every operation fails with the same error.
 async fn assert_nothing_works(options: &VaultOptions, is_right: impl Fn(&VaultErrorKind) -> bool) {
     let vault = vault(options);
     for cause in [
@@ -55,7 +55,7 @@ async fn a_token_that_is_unknown_is_denied_and_not_shown() {
 }
 
 #[tokio::test]
-async fn a_policy_that_allows_reading_only_is_named_with_the_path_that_it_lacks() {
+async fn a_read_only_policy_is_reported_with_the_denied_path() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -77,13 +77,13 @@ async fn a_policy_that_allows_reading_only_is_named_with_the_path_that_it_lacks(
         );
     }
     let VaultErrorKind::Denied { path } = cause(vault.lock("a").await) else {
-        panic!("it has taken a lease");
+        panic!("the lease was taken");
     };
     assert!(path.starts_with("secret/data/mcp-oauth/leases/"), "{path}");
 }
 
 #[tokio::test]
-async fn a_mount_that_is_not_there_is_told_from_a_secret_that_is_not() {
+async fn a_missing_mount_is_distinguished_from_a_missing_secret() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -100,7 +100,7 @@ async fn a_mount_that_is_not_there_is_told_from_a_secret_that_is_not() {
 }
 
 #[tokio::test]
-async fn an_engine_without_check_and_set_is_refused_before_anything_is_written() {
+async fn an_engine_without_check_and_set_is_refused_before_any_write() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -118,7 +118,7 @@ async fn an_engine_without_check_and_set_is_refused_before_anything_is_written()
         assert_eq!(
             bao.get(&format!("{mount}?list=true")).await.0,
             404,
-            "something is there"
+            "a document was written"
         );
     }
     let mut options = bao.options();
@@ -143,10 +143,12 @@ async fn a_mount_with_several_segments_is_found() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_worth_another_try() {
-    let address = format!("http://127.0.0.1:{}", dead_port()).parse().unwrap();
+async fn a_refused_connection_is_retried() {
+    let address = format!("http://127.0.0.1:{}", unused_port())
+        .parse()
+        .unwrap();
     let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
-    let clock = ManualClock::auto_advancing(the_time());
+    let clock = ManualClock::auto_advancing(start_time());
     let options = VaultOptions::new(address, auth);
     let vault = Vault::open(&options, Arc::new(clock.clone())).unwrap();
     let cause = cause(vault.get("a").await);
@@ -158,23 +160,23 @@ async fn nobody_at_the_address_is_worth_another_try() {
         "{cause}"
     );
     assert_eq!(remedy(cause), Remedy::Retry);
-    assert_eq!(clock.slept().len(), 4, "it was tried five times");
+    assert_eq!(clock.slept().len(), 4, "the request was tried five times");
 }
 
 #[tokio::test]
-async fn somebody_else_at_the_address_is_not_taken_for_a_vault() {
+async fn another_server_at_the_address_is_not_used_as_a_vault() {
     let testbed = mcp_oauth_testbed::Testbed::start().await.unwrap();
     let address = testbed.issuer().parse().unwrap();
     let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
     let cause = read(&VaultOptions::new(address, auth)).await;
     assert!(
-        matches!(&cause, VaultErrorKind::Refused { status: 404, message } if message.as_raw().contains("not the answer of a Vault")),
+        matches!(&cause, VaultErrorKind::Refused { status: 404, message } if message.as_raw().contains("not the response of a Vault")),
         "{cause}"
     );
 }
 
 #[tokio::test]
-async fn a_certificate_of_the_house_is_trusted_with_its_bundle_only() {
+async fn a_certificate_of_a_private_authority_is_trusted_only_with_its_bundle() {
     let Some(bao) = Bao::with_tls().await else {
         return;
     };
@@ -206,11 +208,11 @@ async fn a_certificate_of_the_house_is_trusted_with_its_bundle_only() {
 }
 
 #[tokio::test]
-async fn a_bundle_that_cannot_be_one_is_refused_at_once() {
+async fn an_invalid_bundle_is_refused_at_once() {
     let home = tempfile::tempdir().unwrap();
     let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
     let mut options = VaultOptions::new("https://vault.example".parse().unwrap(), auth);
-    let clock = Arc::new(ManualClock::new(the_time()));
+    let clock = Arc::new(ManualClock::new(start_time()));
     options.ca_bundle = Some(home.path().join("missing.pem"));
     let error = Vault::open(&options, clock.clone()).unwrap_err();
     assert!(matches!(error, TokenStorageError::Io { .. }), "{error}");

@@ -1,4 +1,4 @@
-//! A server that is killed, restarted, sealed or gone while it is in use.
+//! A Vault server that is killed, restarted, sealed or gone while it is in use.
 
 use std::time::SystemTime;
 
@@ -7,7 +7,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::*;
 
-/// A clock in whose first pause a server starts again: a restart in the middle of a request.
+/// A clock that restarts the server in its first pause: a restart during a request.
 struct Restart(AsyncMutex<Bao>, AtomicU64);
 
 impl std::fmt::Debug for Restart {
@@ -19,18 +19,18 @@ impl std::fmt::Debug for Restart {
 #[async_trait]
 impl Clock for Restart {
     fn now(&self) -> SystemTime {
-        the_time()
+        start_time()
     }
 
     async fn sleep(&self, _: Duration) {
         if self.1.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.0.lock().await.start_again().await;
+            self.0.lock().await.restart().await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_and_restarted_in_the_middle_loses_nothing() {
+async fn a_server_that_is_killed_and_restarted_during_a_request_loses_nothing() {
     let Some(bao) = Bao::on_disk().await else {
         return;
     };
@@ -48,9 +48,9 @@ async fn a_server_that_is_killed_and_restarted_in_the_middle_loses_nothing() {
     held.mark_refresh_started(first).await.unwrap();
     assert_eq!(content(&vault, "a").await, Some((second, "two".to_owned())));
 
-    // Two hosts agree about what is there after another one.
+    // After another restart, a second host reads the same record.
     restart.0.lock().await.kill().await;
-    restart.0.lock().await.start_again().await;
+    restart.0.lock().await.restart().await;
     let other = super::vault(&options);
     assert_eq!(content(&other, "a").await, Some((second, "two".to_owned())));
     assert!(is_conflict(
@@ -62,7 +62,7 @@ async fn a_server_that_is_killed_and_restarted_in_the_middle_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_told_and_is_used_again_when_it_is_back() {
+async fn a_server_that_is_down_is_reported_and_is_used_again_after_its_start() {
     let Some(mut bao) = Bao::on_disk().await else {
         return;
     };
@@ -81,7 +81,7 @@ async fn a_server_that_is_down_is_told_and_is_used_again_when_it_is_back() {
         assert!(matches!(cause, VaultErrorKind::Unreachable(_)), "{cause}");
         assert_eq!(remedy(cause), Remedy::Retry);
     }
-    bao.start_again().await;
+    bao.restart().await;
     assert_eq!(
         content(&vault, "a").await,
         Some((revision, "one".to_owned()))
@@ -90,11 +90,11 @@ async fn a_server_that_is_down_is_told_and_is_used_again_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_sealed_server_is_told_and_is_used_again_when_it_is_unsealed() {
+async fn a_sealed_server_is_reported_and_is_used_again_when_it_is_unsealed() {
     let Some(bao) = Bao::on_disk().await else {
         return;
     };
-    let clock = ManualClock::auto_advancing(the_time());
+    let clock = ManualClock::auto_advancing(start_time());
     let vault = Vault::open(&bao.options(), Arc::new(clock.clone())).unwrap();
     let revision = vault.put("a", None, &bytes("one")).await.unwrap();
     vault.check_writable().await.unwrap();
@@ -110,7 +110,7 @@ async fn a_sealed_server_is_told_and_is_used_again_when_it_is_unsealed() {
     assert_eq!(
         clock.slept().len() - before,
         4,
-        "an automatic unsealing was waited for"
+        "the client waits for an automatic unsealing"
     );
     bao.unseal().await;
     assert_eq!(
@@ -120,13 +120,13 @@ async fn a_sealed_server_is_told_and_is_used_again_when_it_is_unsealed() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_never_initialized_is_not_waited_for() {
+async fn an_uninitialized_server_is_reported() {
     let Some(bao) = Bao::empty().await else {
         return;
     };
-    let clock = ManualClock::auto_advancing(the_time());
+    let clock = ManualClock::auto_advancing(start_time());
     let vault = Vault::open(&bao.options(), Arc::new(clock.clone())).unwrap();
-    // OpenBao calls one without keys sealed too; HashiCorp Vault answers 501.
+    // OpenBao also reports a server without keys as sealed; HashiCorp Vault responds with 501.
     let cause = cause(vault.get("a").await);
     assert!(
         matches!(

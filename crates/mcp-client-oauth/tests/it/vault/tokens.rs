@@ -1,4 +1,4 @@
-//! Who we are to a Vault: tokens that are renewed, read again, or logged in for again.
+//! The authentication at a Vault: tokens that are renewed, read again, or obtained by a new login.
 
 use super::*;
 
@@ -15,13 +15,13 @@ async fn revoke(bao: &Bao, token: &str) {
     bao.post("auth/token/revoke", json!({"token": token})).await;
 }
 
-/// A role with our policy, and what it takes to be it.
+/// Creates a role with the documented policy, and returns its credentials.
 async fn app_role(bao: &Bao) -> VaultAuth {
-    bao.policy("ours").await;
+    bao.policy("mcp").await;
     bao.post("sys/auth/approle", json!({"type": "approle"}))
         .await;
     let role = "auth/approle/role/mcp";
-    let settings = json!({"token_policies": "ours", "token_ttl": "1h", "token_max_ttl": "4h"});
+    let settings = json!({"token_policies": "mcp", "token_ttl": "1h", "token_max_ttl": "4h"});
     bao.post(role, settings).await;
     let (_, id) = bao.get(&format!("{role}/role-id")).await;
     let secret = bao.post(&format!("{role}/secret-id"), json!({})).await;
@@ -30,19 +30,22 @@ async fn app_role(bao: &Bao) -> VaultAuth {
     VaultAuth::app_role(text(&id["data"]["role_id"]), secret)
 }
 
-/// A client, what it sends, and its clock.
+/// Opens a client, and returns it with its network and its clock.
 fn watched(options: &VaultOptions) -> (Vault, Arc<Tampered>, ManualClock) {
-    let (net, clock) = (Arc::new(Tampered::default()), ManualClock::new(the_time()));
+    let (net, clock) = (
+        Arc::new(Tampered::default()),
+        ManualClock::new(start_time()),
+    );
     (net.vault(options, &clock), net, clock)
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_when_it_is_past_half_of_its_life() {
+async fn a_token_is_renewed_after_half_of_its_lifetime() {
     let Some(bao) = Bao::start().await else {
         return;
     };
-    bao.policy("ours").await;
-    let token = bao.token("ours", "1h").await;
+    bao.policy("mcp").await;
+    let token = bao.token("mcp", "1h").await;
     let auth = VaultAuth::Token(Secret::new(token.clone()));
     let (vault, net, clock) = watched(&bao.options_as(auth));
     for _ in 0..3 {
@@ -69,7 +72,7 @@ async fn a_token_is_renewed_when_it_is_past_half_of_its_life() {
 }
 
 #[tokio::test]
-async fn a_token_that_never_ends_is_not_renewed() {
+async fn a_token_without_expiry_is_not_renewed() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -81,13 +84,13 @@ async fn a_token_that_never_ends_is_not_renewed() {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_ask_about_itself_is_used_as_it_is() {
+async fn a_token_without_lookup_permission_is_used_without_renewal() {
     let Some(bao) = Bao::start().await else {
         return;
     };
-    bao.policy("ours").await;
-    let asked = json!({"policies": ["ours"], "no_default_policy": true});
-    let made = bao.post("auth/token/create", asked).await;
+    bao.policy("mcp").await;
+    let settings = json!({"policies": ["mcp"], "no_default_policy": true});
+    let made = bao.post("auth/token/create", settings).await;
     let token = made["auth"]["client_token"].as_str().unwrap().to_owned();
     let (vault, net, clock) = watched(&bao.options_as(VaultAuth::Token(Secret::new(token))));
     vault.put("a", None, &bytes("one")).await.unwrap();
@@ -101,8 +104,8 @@ async fn a_token_file_is_read_again_when_its_token_is_refused() {
     let Some(bao) = Bao::start().await else {
         return;
     };
-    bao.policy("ours").await;
-    let (first, second) = (bao.token("ours", "1h").await, bao.token("ours", "1h").await);
+    bao.policy("mcp").await;
+    let (first, second) = (bao.token("mcp", "1h").await, bao.token("mcp", "1h").await);
     let file = bao.home().join("token");
     write(&file, &format!("{first}\n"));
     let (vault, ..) = watched(&bao.options_as(VaultAuth::TokenFile(file.clone())));
@@ -117,7 +120,7 @@ async fn a_token_file_is_read_again_when_its_token_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_file_that_cannot_be_one_is_named() {
+async fn an_invalid_token_file_is_reported_with_its_path() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -164,7 +167,7 @@ async fn a_role_logs_in_once_and_again_when_its_token_is_refused() {
 }
 
 #[tokio::test]
-async fn a_role_that_is_refused_is_told_without_its_secret() {
+async fn a_refused_role_is_reported_without_its_secret() {
     let Some(bao) = Bao::start().await else {
         return;
     };
@@ -178,7 +181,7 @@ async fn a_role_that_is_refused_is_told_without_its_secret() {
         "{shown}"
     );
     assert_eq!(remedy(cause(Err::<(), _>(error))), Remedy::Reconfigure);
-    assert_eq!(net.seen().len(), 1);
+    assert_eq!(net.requests().len(), 1);
 
     let nowhere = VaultAuth::AppRole {
         role_id: "planted-role".to_owned(),

@@ -1,4 +1,4 @@
-//! A file of another application: changed whole or not at all, with the old one beside it.
+//! Changes the file of another application atomically, and keeps a copy of the old file beside it.
 
 use std::{
     fs,
@@ -9,14 +9,14 @@ use std::{
 use mcp_client_oauth::store::atomic_file::{WriteOptions, retry_while_in_use};
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
-use super::network_keys::OF_THE_NETWORK;
+use super::network_keys::NETWORK_KEYS;
 use crate::error::Failure;
 
-/// Says how many old files are kept.
+/// The largest number of copies of old files.
 const BACKUPS: u32 = 1000;
 
-/// Writes what `change` makes of the text of `path`, unless that is what is there, and returns where
-/// the old file is now, if there was one.
+/// Writes the result of `change` on the text of `path`, unless it is the same, and returns the path of the
+/// copy of the old file, if there was one.
 pub(super) fn change(
     path: &Path,
     change: impl FnOnce(&str) -> Result<String, Failure>,
@@ -31,10 +31,10 @@ pub(super) fn change(
     if before.as_ref() == Some(&after) {
         return Ok(None);
     }
-    // What a link leads to is changed, and the link stays.
+    // The target of a link is changed, and the link is kept.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory).map_err(failed("make the directory of"))?;
+    fs::create_dir_all(directory).map_err(failed("create the directory of"))?;
     let backup = before.is_some().then(|| back_up(path)).transpose()?;
     let mut options = WriteOptions::default();
     if let Ok(old) = fs::metadata(path) {
@@ -45,7 +45,7 @@ pub(super) fn change(
     Ok(backup)
 }
 
-/// Returns a copy beside it, by a name that is not taken.
+/// Copies the file to a free name beside it.
 fn back_up(path: &Path) -> Result<PathBuf, Failure> {
     let named = |number| {
         let mut name = path.as_os_str().to_owned();
@@ -58,14 +58,14 @@ fn back_up(path: &Path) -> Result<PathBuf, Failure> {
     };
     let free = (0..BACKUPS).map(named).find(|backup| !backup.exists());
     let backup = free.ok_or_else(|| {
-        let message = format!("there are too many old files beside {}", path.display());
+        let message = format!("there are too many copies beside {}", path.display());
         Failure::other("file", message, None)
     })?;
     fs::copy(path, &backup).map_err(|error| Failure::file("copy", path, &error))?;
     Ok(backup)
 }
 
-/// Returns a TOML text with the table `[member.name]`. Comments and order stay, and what is not ours in it.
+/// Returns a TOML text with the table `[member.name]`. Comments, order and other keys are kept.
 pub(super) fn with_table(
     text: &str,
     path: &Path,
@@ -74,7 +74,7 @@ pub(super) fn with_table(
     entry: &serde_json::Value,
 ) -> Result<String, Failure> {
     let broken = |why: String| {
-        let message = format!("{} is left as it is: {why}", path.display());
+        let message = format!("cannot change {} (left unchanged): {why}", path.display());
         Failure::other("file", message, None)
     };
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
@@ -92,7 +92,7 @@ pub(super) fn with_table(
     let servers = document.entry(member).or_insert(Item::Table(implicit));
     let servers = servers
         .as_table_like_mut()
-        .ok_or_else(|| broken(format!("its {member} is no table")))?;
+        .ok_or_else(|| broken(format!("its {member} is not a table")))?;
     let server = servers.entry(name).or_insert(Item::Table(Table::new()));
     if !server.is_table_like() {
         *server = Item::Table(Table::new());
@@ -104,7 +104,7 @@ pub(super) fn with_table(
 }
 
 fn set_server(server: &mut dyn TableLike, entry: &serde_json::Value) {
-    for key in OF_THE_NETWORK {
+    for key in NETWORK_KEYS {
         server.remove(key);
     }
     let texts = |key: &str| -> Array {
@@ -122,7 +122,7 @@ fn set_server(server: &mut dyn TableLike, entry: &serde_json::Value) {
     for (key, new) in own.into_iter().chain(names) {
         match server.get_mut(key).and_then(Item::as_value_mut) {
             Some(old) if is_same(old, &new) => {}
-            // The comment behind it stays.
+            // The comment after the value is kept.
             Some(old) => {
                 let decor = old.decor().clone();
                 *old = new;
@@ -133,7 +133,7 @@ fn set_server(server: &mut dyn TableLike, entry: &serde_json::Value) {
     }
 }
 
-/// Adds the variables to those that are there, or replaces these.
+/// Adds the variables, or replaces existing ones.
 fn set_variables(server: &mut dyn TableLike, variables: &serde_json::Value) {
     let Some(variables) = variables.as_object() else {
         return;
@@ -154,7 +154,7 @@ fn set_variables(server: &mut dyn TableLike, variables: &serde_json::Value) {
     }
 }
 
-/// Returns whether they say the same, however they are written.
+/// Returns whether two values are equal, regardless of their format.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Array(one), Value::Array(other)) => {
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_added_or_replaced_and_the_rest_stays() {
+    fn a_table_is_added_or_replaced_and_the_rest_is_kept() {
         let entry = json!({ "command": "/x/mcp-oauth", "args": ["proxy", "n\"1"] });
         let before = "# mine\nmodel = \"o\" # yes\n\n[mcp_servers.a]\ncommand = \"a\"\n";
         let path = Path::new("c.toml");
@@ -206,7 +206,7 @@ mod tests {
         let again = with_table(&after, path, "mcp_servers", "notes", &entry).unwrap();
         assert_eq!(again, after);
         let broken = with_table("a = 1\n b = \"p\nc = 2", path, "m", "n", &entry).unwrap_err();
-        let message = broken.told(None).message;
+        let message = broken.render(None).message;
         assert!(
             message.contains("c.toml") && message.ends_with("on line 2 column 8"),
             "{message}"

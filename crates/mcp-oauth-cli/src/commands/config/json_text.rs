@@ -1,4 +1,4 @@
-//! Changes a JSON text with comments in place: everything else stays as it was written.
+//! Changes a JSON text with comments in place, and leaves everything else unchanged.
 
 use jsonc_parser::{
     ParseOptions,
@@ -6,9 +6,9 @@ use jsonc_parser::{
 };
 use serde_json::Value;
 
-use super::network_keys::OF_THE_NETWORK;
+use super::network_keys::NETWORK_KEYS;
 
-/// Some editors put it before the text.
+/// The mark that some editors put before the text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// JSON with comments and trailing commas, as VS Code and Zed read it, and nothing looser.
@@ -25,8 +25,8 @@ const FORMAT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-/// Returns `text` with `{member: {name: entry}}` in it. An entry that is there keeps what is not ours,
-/// and loses what is for a server on the network.
+/// Returns `text` with `{member: {name: entry}}` in it. An existing entry keeps its other keys, except those
+/// of a remote server.
 pub(super) fn with_member(
     text: &str,
     member: &str,
@@ -36,7 +36,7 @@ pub(super) fn with_member(
     let document = text.trim_start_matches(BYTE_ORDER_MARK);
     let mark = &text[..text.len() - document.len()];
     let root = CstRootNode::parse(document, &FORMAT)
-        .map_err(|error| format!("it is not the JSON that this command can change ({error})"))?;
+        .map_err(|error| format!("it is not valid JSON with comments ({error})"))?;
     let not_object = |what: &str| format!("{what} is not an object");
     let whole = root
         .object_value_or_create()
@@ -55,9 +55,9 @@ pub(super) fn with_member(
     Ok(format!("{mark}{root}"))
 }
 
-/// Makes the entry that is there say what `entry` says. Further variables stay.
+/// Changes the existing entry to `entry`. Other variables are kept.
 fn change(server: &CstObject, entry: &Value) {
-    for key in OF_THE_NETWORK {
+    for key in NETWORK_KEYS {
         while let Some(found) = find(server, key) {
             found.remove();
         }
@@ -83,7 +83,7 @@ fn set(object: &CstObject, name: &str, value: &Value) {
     }
 }
 
-/// Finds the member of this name. Of several the last one counts, as it does for the applications.
+/// Finds the member of this name. If there are several, the last one counts, as in the applications.
 fn find(object: &CstObject, name: &str) -> Option<CstObjectProp> {
     let mut members = object.properties().into_iter().rev();
     members.find(|member| member.decoded_name().as_deref() == Some(name))
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// Holds what a file is that has an entry already, with what an application and a user may put there.
+    /// A file with an entry, and with comments and keys of an application and a user.
     const KEPT: &str = r#"// mine
 {
     "z": 1.50e2, /* a number */
@@ -137,7 +137,7 @@ mod tests {
         json!({ "args": ["a", "b\"\\"], "command": "c", "env": { "B": "2" } })
     }
 
-    /// Returns what an application reads of the file.
+    /// Returns the JSON that an application reads from the file.
     fn read(text: &str) -> Value {
         let text = text.trim_start_matches(BYTE_ORDER_MARK);
         let root = CstRootNode::parse(text, &FORMAT).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_order_and_layout_stay() {
+    fn comments_order_and_layout_are_kept() {
         let after = with_member(KEPT, "servers", "n", &entry()).unwrap();
         let expected = r#"// mine
 {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_added_behind_the_others() {
+    fn an_entry_is_added_after_the_others() {
         let before = "{\n  \"servers\": {\n    \"b\": {} // last\n  }\n}\n";
         let after = with_member(before, "servers", "n", &json!({ "args": [1] })).unwrap();
         let expected = "{\n  \"servers\": {\n    \"b\": {}, // last\n    \"n\": {\n      \"args\": [1]\n    }\n  }\n}\n";
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_says_it_already_is_not_touched() {
+    fn an_equal_entry_is_not_changed() {
         let entry = json!({ "args": ["a"], "command": "c", "env": {} });
         let same = r#"{"s":{"n":{"command":"c","env":{"X":"1"},"args":["a"]}}}"#;
         assert_eq!(with_member(same, "s", "n", &entry).unwrap(), same);
     }
 
     #[test]
-    fn line_ends_and_a_byte_order_mark_stay() {
+    fn line_ends_and_a_byte_order_mark_are_kept() {
         let before = format!("\u{feff}{}", KEPT.replace('\n', "\r\n"));
         let after = with_member(&before, "servers", "n", &entry()).unwrap();
         let plain = with_member(KEPT, "servers", "n", &entry()).unwrap();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_members_of_a_name_the_last_is_changed() {
+    fn the_last_of_several_members_with_one_name_is_changed() {
         let before =
             r#"{"s": {"n": {"command": "x"}, "n": {"url": "u", "url": "u", "command": "y"}}}"#;
         let after = with_member(before, "s", "n", &entry()).unwrap();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_replaced_in_an_entry_alone() {
+    fn a_value_that_is_not_an_object_is_replaced_only_in_the_entry() {
         let after = with_member(r#"{"s":{"n":7}}"#, "s", "n", &entry()).unwrap();
         assert_eq!(read(&after)["s"]["n"], entry());
         let after = with_member(r#"{"s":{"n":{"env":7}}}"#, "s", "n", &entry()).unwrap();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_new() {
+    fn an_empty_file_gets_an_object() {
         for empty in ["", " ", "{}", "{ }\n"] {
             let new = with_member(empty, "servers", "n", &json!({ "a": 1 })).unwrap();
             let expected = "{\n  \"servers\": {\n    \"n\": {\n      \"a\": 1\n    }\n  }\n}";
@@ -229,9 +229,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_understood() {
+    fn an_invalid_file_is_refused_with_its_position() {
         let deep = "[".repeat(100_000);
-        for (broken, place) in [
+        for (broken, position) in [
             ("{\n  \"a\": 1\n  \"b\": 2\n}", "line 2 column 9"),
             ("\u{feff}{\r\n \"a\": 'b' }", "line 2 column 7"),
             ("{ \"a\": nul }", "line 1 column 8"),
@@ -241,7 +241,7 @@ mod tests {
             (&deep, "line 1 column 513"),
         ] {
             let why = with_member(broken, "servers", "n", &json!({})).unwrap_err();
-            assert!(why.ends_with(&format!("{place})")), "{why}");
+            assert!(why.ends_with(&format!("{position})")), "{why}");
         }
         for other in ["[]", "7", "{\"servers\": 7}", "{\"servers\": null}"] {
             let why = with_member(other, "servers", "n", &json!({})).unwrap_err();
@@ -269,8 +269,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is in the file, the entry is in it afterwards, the rest is the same, and a second
-        /// time changes nothing.
+        /// For every file the entry is in it afterwards, the rest is the same, and a second change has no
+        /// effect.
         #[test]
         fn only_the_entry_changes(value in json(), is_pretty: bool) {
             let before = if is_pretty { format!("{value:#}") } else { value.to_string() };

@@ -1,4 +1,4 @@
-//! `config`: what an application has to know to run `proxy` as its server, and the file where.
+//! `config`: the entry that makes an application run `proxy`, and the file of the application.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ mod json_text;
 mod network_keys;
 
 impl App {
-    /// Returns the member of its file that has the servers.
+    /// Returns the member of the file that has the servers.
     fn member(self) -> &'static str {
         match self {
             Self::ClaudeDesktop | Self::Cursor | Self::Windsurf | Self::Gemini => "mcpServers",
@@ -27,7 +27,7 @@ impl App {
         }
     }
 
-    /// Returns where its file is, in the home and in the directory of configurations of this system.
+    /// Returns the path of the file, in the home or the configuration directory of this system.
     fn file(self, home: &Path, config: &Path) -> PathBuf {
         match self {
             Self::ClaudeDesktop => config.join("Claude/claude_desktop_config.json"),
@@ -41,36 +41,36 @@ impl App {
         }
     }
 
-    /// Returns a name for a server that it takes.
+    /// Returns a name for a server that the application accepts.
     fn name(self, name: String) -> String {
-        let is_taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         match self {
-            Self::Codex => name.replace(|c| !is_taken(c), "-"),
+            Self::Codex => name.replace(|c| !is_allowed(c), "-"),
             _ => name,
         }
     }
 
-    fn entry(self, command: &str, arguments: &[String], carried: &ForwardedEnv) -> Value {
+    fn entry(self, command: &str, arguments: &[String], forwarded: &ForwardedEnv) -> Value {
         let mut entry = match self {
             Self::Vscode => json!({ "type": "stdio", "command": command, "args": arguments }),
             Self::Zed => json!({ "source": "custom", "command": command, "args": arguments }),
             _ => json!({ "command": command, "args": arguments }),
         };
-        let environment = carried.environment.iter();
+        let environment = forwarded.environment.iter();
         let environment: Map<String, Value> = environment
             .map(|(name, value)| ((*name).to_owned(), json!(value)))
             .collect();
         if !environment.is_empty() {
             entry["env"] = Value::Object(environment);
         }
-        if self.passes_on_names() && !carried.variables.is_empty() {
-            entry["env_vars"] = json!(carried.variables);
+        if self.forwards_variables() && !forwarded.variables.is_empty() {
+            entry["env_vars"] = json!(forwarded.variables);
         }
         entry
     }
 
-    /// Returns whether its entries can name variables of its own environment that the server gets.
-    fn passes_on_names(self) -> bool {
+    /// Returns whether an entry can name variables of the application's environment to forward.
+    fn forwards_variables(self) -> bool {
         self == Self::Codex
     }
 }
@@ -80,7 +80,7 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
         server: typed.server.clone(),
         account: None,
     })?;
-    let carried = carried(context, typed)?;
+    let forwarded = forwarded(context, typed)?;
     let name = if is_url(&typed.server) {
         name_for(target.key.server())
     } else {
@@ -88,11 +88,15 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
     };
     let (app, member) = (typed.r#for, typed.r#for.member());
     let name = app.name(name);
-    let entry = app.entry(&own_path()?, &arguments(typed, &carried.arguments), carried);
-    if !carried.variables.is_empty() && !app.passes_on_names() {
-        let variables = carried.variables.join(", ");
+    let entry = app.entry(
+        &own_path()?,
+        &arguments(typed, &forwarded.arguments),
+        forwarded,
+    );
+    if !forwarded.variables.is_empty() && !app.forwards_variables() {
+        let variables = forwarded.variables.join(", ");
         context.ui.warn(format_args!(
-            "the application has to have these variables too, which are set here: {variables}"
+            "the application needs these variables in its environment, as they are set here: {variables}"
         ));
     }
     if !typed.write {
@@ -114,61 +118,62 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
             file::with_table(before, &path, member, &name, &entry)
         } else {
             json_text::with_member(before, member, &name, &entry).map_err(|why| {
-                let message = format!("{} is left as it is: {why}", path.display());
-                let hint = "see what to put there by hand: the same command without --write";
+                let message = format!("cannot change {} (left unchanged): {why}", path.display());
+                let hint = "to print the entry, run the same command without --write";
                 Failure::other("file", message, Some(hint.to_owned()))
             })
         }
     })?;
     let document = json!({ "file": path, "backup": backup, "name": name });
     context.ui.result(&document, || {
-        let kept = backup.map(|backup| format!("; the old one is {}", backup.display()));
+        let copy = backup.map(|backup| format!("; the old file is {}", backup.display()));
         format!(
             "{name} is in {}{}",
             path.display(),
-            kept.unwrap_or_default()
+            copy.unwrap_or_default()
         )
     });
-    context.ui.progress("start the application again");
+    context.ui.progress("restart the application");
     Ok(Exit::Done)
 }
 
-/// Returns what goes along, if all of it can, and if the proxy will take the server.
-fn carried<'a>(context: &'a Context, typed: &AppConfig) -> Result<&'a ForwardedEnv, Failure> {
+/// Returns the configuration to forward. It fails if a part of it cannot be written, or if the proxy would
+/// refuse the URL.
+fn forwarded<'a>(context: &'a Context, typed: &AppConfig) -> Result<&'a ForwardedEnv, Failure> {
     // A name was allowed when it was made.
     if is_url(&typed.server) {
         allowed_url(&typed.server, typed.allow_http, &context.servers()?)?;
     }
-    let carried = &context.config.carried;
-    match carried.lost.first() {
-        None => Ok(carried),
+    let forwarded = &context.config.forwarded;
+    match forwarded.lost.first() {
+        None => Ok(forwarded),
         Some(flag) => Err(Failure::usage(
-            format!("what {flag} names is not UTF-8 text, and the file of an application is"),
-            "give it a name of plain letters",
+            format!("cannot write the value of {flag}: it is not UTF-8"),
+            "rename the file or directory",
         )),
     }
 }
 
-/// Returns an application that is started from a desktop knows no PATH.
+/// Returns the path of this command: an application that is started from a desktop may have no `PATH`.
 fn own_path() -> Result<String, Failure> {
     let own = std::env::current_exe().ok();
     let own = own.and_then(|path| path.to_str().map(str::to_owned));
-    own.ok_or_else(|| Failure::other("config", "this command does not know its own path", None))
+    own.ok_or_else(|| Failure::other("config", "cannot find the path of this command", None))
 }
 
-/// Returns what chooses the data of this command now chooses it there as well.
-fn arguments(typed: &AppConfig, carried: &[String]) -> Vec<String> {
+/// Returns the arguments of the proxy: with the settings of this command, it uses the same data.
+fn arguments(typed: &AppConfig, forwarded: &[String]) -> Vec<String> {
     let own = ["proxy", &typed.server].map(str::to_owned);
     let allowed = typed.allow_http.then(|| "--allow-http".to_owned());
     let arguments = own.into_iter().chain(allowed);
-    arguments.chain(carried.iter().cloned()).collect()
+    arguments.chain(forwarded.iter().cloned()).collect()
 }
 
 fn usual_file(app: App) -> Result<PathBuf, Failure> {
     use etcetera::BaseStrategy as _;
     let unknown = || {
-        let hint = Some("name it: --file FILE".to_owned());
-        Failure::other("config", "this system names no home directory", hint)
+        let hint = Some("give the file: --file FILE".to_owned());
+        Failure::other("config", "no home directory found", hint)
     };
     let base = etcetera::base_strategy::choose_native_strategy().map_err(|_| unknown())?;
     // macOS applications keep their files in `Library/Application Support`, which etcetera has for

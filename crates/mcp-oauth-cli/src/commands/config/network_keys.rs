@@ -1,8 +1,7 @@
-//! What an entry of an application has for a server on the network.
+//! The keys of an entry for a remote server.
 
-/// Holds what entries of these applications have for a server on the network. One that has a command cannot
-/// have them as well.
-pub(super) const OF_THE_NETWORK: [&str; 7] = [
+/// The keys of an entry for a remote server. An entry with a command cannot have them.
+pub(super) const NETWORK_KEYS: [&str; 7] = [
     "url",
     "serverUrl",
     "httpUrl",

@@ -1,5 +1,4 @@
-//! The person of the demo: whoever sits here, in their own browser; or the demo itself, where there
-//! is no browser.
+//! The user of the demo: the real user in a browser, or the demo itself where there is no browser.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,33 +16,33 @@ use crate::{
     ui::Ui,
 };
 
-/// Says how long the demo may need to press a button.
+/// The timeout of a login where the demo presses the button itself.
 const OWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Who presses the buttons of the consent page.
+/// Presses the buttons of the consent page.
 pub(super) struct TestUser {
     ui: Ui,
-    /// None where the demo does it.
+    /// None where the demo presses them.
     terminal: Option<Terminal>,
-    /// Says whether it was told to.
-    asked_for: bool,
-    /// The URLs that were opened, for what is proved of them.
+    /// Is true if `--no-browser` was typed.
+    no_browser: bool,
+    /// The URLs that were opened, for the checks.
     opened: Mutex<Vec<Url>>,
 }
 
 impl TestUser {
-    pub(super) fn new(context: &Context, browser: bool, asked_for: bool) -> Arc<Self> {
+    pub(super) fn new(context: &Context, browser: bool, no_browser: bool) -> Arc<Self> {
         let terminal = browser.then(|| Terminal::new(context.ui.clone(), true));
         Arc::new(Self {
             ui: context.ui.clone(),
             terminal,
-            asked_for,
+            no_browser,
             opened: Mutex::default(),
         })
     }
 
     pub(super) fn introduction(&self) -> &'static str {
-        match (&self.terminal, self.asked_for) {
+        match (&self.terminal, self.no_browser) {
             (Some(_), _) => "Your browser will ask you twice: press Approve there.",
             (None, true) => {
                 "No browser, as you asked: the demo presses Approve on the consent page itself."
@@ -72,10 +71,10 @@ impl TestUser {
             .cloned()
     }
 
-    /// The login is over.
+    /// Ends the display of a login.
     pub(super) fn rest(&self) {
         if let Some(terminal) = &self.terminal {
-            terminal.rest();
+            terminal.stop_waiting();
         }
     }
 }
@@ -95,7 +94,7 @@ impl Interaction for TestUser {
             self.ui
                 .say("No browser could be started: the demo presses Approve itself.");
         }
-        // A page that cannot be approved ends the login by its timeout, and here is why.
+        // A page that cannot be approved ends the login by its timeout; this is the reason.
         if let Err(error) = test_user::approve(url).await {
             self.ui
                 .warn(format_args!("the demo could not press Approve: {error}"));

@@ -1,5 +1,4 @@
-//! What the steps of the demo share: the servers, a store that is gone afterwards, and the list of
-//! what has been proved.
+//! The shared state of the demo's steps: the servers, a temporary store, and the list of checks.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,30 +13,30 @@ use tempfile::TempDir;
 
 use super::consent::TestUser;
 use crate::{
-    context::{Context, parse_url, with_person},
+    context::{Context, parse_url, with_interaction},
     error::Failure,
     ui::{GOOD, HEAD, SOFT, Ui},
 };
 
-/// The demo's world.
+/// The shared state of the demo.
 pub(super) struct DemoContext {
     pub(super) ui: Ui,
     pub(super) testbed: Testbed,
     pub(super) platform: Platform,
     pub(super) network: Arc<ReqwestClient>,
-    pub(super) person: Arc<TestUser>,
+    pub(super) user: Arc<TestUser>,
     pub(super) store: TokenStore,
     pub(super) server: ServerUrl,
     directory: TempDir,
     steps: usize,
-    proved: Vec<String>,
+    checks: Vec<String>,
 }
 
 impl DemoContext {
     pub(super) fn new(
         context: &Context,
         testbed: Testbed,
-        person: Arc<TestUser>,
+        user: Arc<TestUser>,
     ) -> Result<Self, Failure> {
         let directory = tempfile::Builder::new().prefix("mcp-oauth-demo-").tempdir();
         let directory = directory.map_err(|error| {
@@ -47,14 +46,14 @@ impl DemoContext {
         Ok(Self {
             ui: context.ui.clone(),
             server: parse_url(testbed.server_url().as_str())?,
-            platform: with_person(&context.platform, person.clone()),
+            platform: with_interaction(&context.platform, user.clone()),
             network: Arc::clone(&context.network),
             store: TokenStore::new(Arc::new(files)),
             testbed,
-            person,
+            user,
             directory,
             steps: 0,
-            proved: Vec::new(),
+            checks: Vec::new(),
         })
     }
 
@@ -62,12 +61,12 @@ impl DemoContext {
         LoginKey::from(&self.server)
     }
 
-    /// Returns where the demo's files are.
+    /// Returns the directory of the demo's files.
     pub(super) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Returns whether these are the tokens that the store has. (It keeps times to the second.)
+    /// Returns whether these tokens are stored. Times are not compared: the store keeps them to the second.
     pub(super) async fn has_stored(&self, tokens: &TokenSet) -> Result<bool, Failure> {
         let stored = self.store.load(&self.key()).await?;
         Ok(stored.is_some_and(|(record, _)| {
@@ -81,7 +80,7 @@ impl DemoContext {
         self.tell(
             "An authorization server and an MCP server run inside this command, on loopback.",
         );
-        self.tell("What happens between them and us is real; the notes behind them are not.");
+        self.tell("The requests between them and mcp-oauth are real; the notes are not.");
         self.tell(&format!("  MCP server            {}", self.server));
         self.tell(&format!(
             "  authorization server  {}",
@@ -91,49 +90,49 @@ impl DemoContext {
             "  store                 {}",
             self.directory().display()
         ));
-        self.tell(self.person.introduction());
+        self.tell(self.user.introduction());
     }
 
-    /// A step begins.
+    /// Prints the title of the next step.
     pub(super) fn step(&mut self, title: &str) {
         self.steps += 1;
         self.tell(&format!("\n{HEAD}{}. {title}{HEAD:#}", self.steps));
     }
 
-    /// Something that came.
+    /// Prints a received value.
     pub(super) fn show(&self, name: &str, value: impl std::fmt::Display) {
         self.tell(&format!("   {SOFT}{name:16}{SOFT:#} {value}"));
     }
 
-    /// A claim, which holds or ends the demo.
-    pub(super) fn prove(&mut self, claim: &str, holds: bool) -> Result<(), Failure> {
+    /// Checks a claim. A claim that is false ends the demo.
+    pub(super) fn check(&mut self, claim: &str, holds: bool) -> Result<(), Failure> {
         if !holds {
-            let message = format!("the demo failed: it is not true that {claim}");
+            let message = format!("the demo failed: check failed: {claim}");
             let hint = "see each step: mcp-oauth demo -v";
             return Err(Failure::other("demo", message, Some(hint.to_owned())));
         }
         self.tell(&format!("   {GOOD}✓{GOOD:#} {claim}"));
-        self.proved.push(claim.to_owned());
+        self.checks.push(claim.to_owned());
         Ok(())
     }
 
-    /// Returns what has been proved.
-    pub(super) fn proved(&self) -> &[String] {
-        &self.proved
+    /// Returns the claims that were checked.
+    pub(super) fn checks(&self) -> &[String] {
+        &self.checks
     }
 
     pub(super) fn summarize(&self) {
-        self.tell(&format!("\n{HEAD}Proved{HEAD:#}"));
-        for claim in &self.proved {
+        self.tell(&format!("\n{HEAD}Checked{HEAD:#}"));
+        for claim in &self.checks {
             self.tell(&format!("   {GOOD}✓{GOOD:#} {claim}"));
         }
-        self.tell("\nNothing is left of it: the servers stop now, and the store is removed.");
+        self.tell("\nThe servers stop now, and the store is removed.");
         self.tell(&format!(
             "{HEAD}next:{HEAD:#} mcp-oauth login NAME https://your.server/mcp"
         ));
     }
 
-    /// The story is the result for a person; for a program it is progress.
+    /// Prints a line: on stdout for a user, and as progress on stderr with `--json`.
     pub(super) fn tell(&self, line: &str) {
         if self.ui.is_json() {
             self.ui.progress(line);

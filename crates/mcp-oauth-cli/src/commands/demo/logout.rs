@@ -1,4 +1,4 @@
-//! Logout: the tokens are given back, and really do not work any more.
+//! Logout: the tokens are revoked, and the server rejects them.
 
 use http::{Method, header};
 use mcp_client_oauth::{
@@ -13,48 +13,48 @@ use mcp_client_oauth::{
 use super::context::DemoContext;
 use crate::error::Failure;
 
-pub(super) async fn log_out(stage: &mut DemoContext, session: &Session) -> Result<(), Failure> {
-    stage.step("Logout: the tokens are given back");
+pub(super) async fn log_out(demo: &mut DemoContext, session: &Session) -> Result<(), Failure> {
+    demo.step("Logout: revoke the tokens");
     let token = session.refresh().await?;
     let before = session.record();
-    stage.prove(
+    demo.check(
         "a fresh token is accepted",
-        status(stage, &token).await? == 200,
+        status(demo, &token).await? == 200,
     )?;
-    let outcome = logout(&stage.platform, &stage.store, &stage.key()).await?;
+    let outcome = logout(&demo.platform, &demo.store, &demo.key()).await?;
     let (revoked, detail) = match &outcome.remote {
         RevocationOutcome::Revoked => (true, "revoked".to_owned()),
         RevocationOutcome::Failed(error) => (false, error.to_string()),
         other => (false, format!("{other:?}")),
     };
-    stage.show("server says", detail);
-    stage.prove("the server has revoked the tokens (RFC 7009)", revoked)?;
-    let refused = status(stage, &token).await? == 401;
+    demo.show("server says", detail);
+    demo.check("the server has revoked the tokens (RFC 7009)", revoked)?;
+    let refused = status(demo, &token).await? == 401;
     let in_time = !before
         .tokens
-        .is_expired(stage.platform.clock.now(), std::time::Duration::ZERO);
-    stage.prove(
+        .is_expired(demo.platform.clock.now(), std::time::Duration::ZERO);
+    demo.check(
         "the token is refused now, before its time",
         refused && in_time,
     )?;
-    let dead = match refresh(&stage.platform, &before).await {
-        Err(TokenRefreshError::Answer { cause, .. }) => cause.is("invalid_grant"),
+    let dead = match refresh(&demo.platform, &before).await {
+        Err(TokenRefreshError::Response { cause, .. }) => cause.has_code("invalid_grant"),
         _ => false,
     };
-    stage.prove("the refresh token is dead too", dead)?;
-    let gone = stage.store.load(&stage.key()).await?.is_none() && outcome.forgotten;
-    stage.prove("the record is gone from the store", gone)
+    demo.check("the refresh token is dead too", dead)?;
+    let gone = demo.store.load(&demo.key()).await?.is_none() && outcome.removed;
+    demo.check("the record is gone from the store", gone)
 }
 
-/// Returns what the MCP server answers to `GET /mcp/notes` with that token.
-async fn status(stage: &DemoContext, token: &AccessToken) -> Result<u16, Failure> {
-    let mut url = stage.server.as_url().clone();
+/// Returns the status of `GET /mcp/notes` with this token.
+async fn status(demo: &DemoContext, token: &AccessToken) -> Result<u16, Failure> {
+    let mut url = demo.server.as_url().clone();
     url.set_path("/mcp/notes");
     let mut request = Request::new(Method::GET, url, AddressSpace::Loopback);
     request
         .headers
         .insert(header::AUTHORIZATION, token.header());
-    let response = stage
+    let response = demo
         .platform
         .http
         .send(request)

@@ -1,5 +1,5 @@
-//! `demo`: the whole way on servers that run inside this command. Each step is shown as it happens,
-//! each claim is checked at the servers, and the exit code is 0 only if all of them hold.
+//! `demo`: all steps of a login, on servers that run inside this command. Each step is shown as it happens,
+//! each claim is checked at the servers, and the exit code is 0 only if all of them are true.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ mod consent;
 mod context;
 mod login;
 mod logout;
-mod renewal;
+mod refresh;
 mod step_up;
 
-/// Says how long the demo's access tokens live: long enough for the steps between two waits.
+/// The lifetime of the demo's access tokens: long enough for the steps between two waits.
 const TOKEN_LIFE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(context: &Context, typed: &Demo) -> Result<Exit, Failure> {
@@ -32,42 +32,41 @@ pub(super) async fn run(context: &Context, typed: &Demo) -> Result<Exit, Failure
     let testbed = testbed.map_err(|error| {
         Failure::other(
             "demo",
-            format!("the servers of the demo cannot start: {error}"),
+            format!("cannot start the servers of the demo: {error}"),
             None,
         )
     })?;
     let browser = context.config.has_browser && !typed.no_browser;
-    let mut stage = DemoContext::new(
+    let mut demo = DemoContext::new(
         context,
         testbed,
         TestUser::new(context, browser, typed.no_browser),
     )?;
-    let outcome = story(&mut stage).await;
-    stage.person.rest();
+    let outcome = run_steps(&mut demo).await;
+    demo.user.rest();
     outcome?;
-    report(context, &stage);
+    report(context, &demo);
     Ok(Exit::Done)
 }
 
-/// The way, in order.
-async fn story(stage: &mut DemoContext) -> Result<(), Failure> {
-    stage.introduce();
-    let session = login::run(stage).await?;
-    login::use_token(stage, &session).await?;
-    renewal::of_an_expired_token(stage, &session).await?;
-    renewal::of_a_refused_token(stage, &session).await?;
-    let session = step_up::run(stage).await?;
-    logout::log_out(stage, &session).await
+/// Runs the steps in order.
+async fn run_steps(demo: &mut DemoContext) -> Result<(), Failure> {
+    demo.introduce();
+    let session = login::run(demo).await?;
+    login::use_token(demo, &session).await?;
+    refresh::of_an_expired_token(demo, &session).await?;
+    refresh::of_a_refused_token(demo, &session).await?;
+    let session = step_up::run(demo).await?;
+    logout::log_out(demo, &session).await
 }
 
-/// Returns what has been proved. Whatever was not has ended the demo before.
-fn report(context: &Context, stage: &DemoContext) {
+/// Prints the checks. A failed check has ended the demo before.
+fn report(context: &Context, demo: &DemoContext) {
     if context.ui.is_json() {
-        context.ui.result(
-            &json!({ "ok": true, "proved": stage.proved() }),
-            String::new,
-        );
+        context
+            .ui
+            .result(&json!({ "ok": true, "checks": demo.checks() }), String::new);
     } else {
-        stage.summarize();
+        demo.summarize();
     }
 }

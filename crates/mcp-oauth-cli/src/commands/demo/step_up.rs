@@ -1,4 +1,4 @@
-//! A tool that needs a wider scope: the server says so, a person approves, the call goes through.
+//! A tool that needs a wider scope: the server requests it, the user approves, and the call succeeds.
 
 use std::sync::Arc;
 
@@ -12,57 +12,56 @@ use crate::{
     mcp_connection::{Connection, within},
 };
 
-/// Holds what is written, and must be found again.
+/// The note that is written, and read again.
 const NOTE: &str = "written by the demo";
 
 /// Calls `write_note`, which needs `notes:write`.
-pub(super) async fn run(stage: &mut DemoContext) -> Result<Session, Failure> {
-    stage.step("Step-up: a tool needs a wider scope");
+pub(super) async fn run(demo: &mut DemoContext) -> Result<Session, Failure> {
+    demo.step("Step-up: a tool needs a wider scope");
     let mut options = LoginOptions::default();
-    options.timeout = stage.person.timeout();
-    let (platform, store) = (stage.platform.clone(), stage.store.clone());
-    let source = InteractiveSession::open(platform, store, stage.server.clone(), options).await?;
-    stage.testbed.forget_requests();
+    options.timeout = demo.user.timeout();
+    let (platform, store) = (demo.platform.clone(), demo.store.clone());
+    let source = InteractiveSession::open(platform, store, demo.server.clone(), options).await?;
+    demo.testbed.clear_requests();
     let registered = || {
-        stage
-            .testbed
+        demo.testbed
             .count(Peer::AuthorizationServer, "POST", "/register")
     };
     let registered_before = registered();
-    let limit = stage.person.timeout();
+    let limit = demo.user.timeout();
     let written = within(
-        &stage.platform,
+        &demo.platform,
         limit,
-        write_note(source.clone(), &stage.network),
+        write_note(source.clone(), &demo.network),
     )
     .await;
-    stage.person.rest();
+    demo.user.rest();
     let notes = written?;
-    let refused = stage.testbed.requests();
+    let refused = demo.testbed.requests();
     let refused = refused.iter().any(|request| request.status == 403);
     let session = source
         .session()
-        .ok_or_else(|| Failure::other("demo", "the step-up has left no login behind", None))?;
+        .ok_or_else(|| Failure::other("demo", "the step-up has stored no login", None))?;
     let scope = session.record().tokens.scope;
     let newly_registered = registered() - registered_before;
-    stage.show(
+    demo.show(
         "scope",
         scope.as_ref().map_or_else(String::new, ToString::to_string),
     );
-    stage.show("notes", notes.join("; "));
-    stage.prove("the server refused the call for its scope (403)", refused)?;
+    demo.show("notes", notes.join("; "));
+    demo.check("the server rejected the call for its scope (403)", refused)?;
     let wider =
         scope.is_some_and(|scope| scope.contains("notes:read") && scope.contains("notes:write"));
-    stage.prove(
-        "the login asked for the old and the new scope together",
+    demo.check(
+        "the login requested the old and the new scope together",
         wider,
     )?;
-    stage.prove(
+    demo.check(
         "the client was registered again for the wider scope, once",
         newly_registered == 1,
     )?;
-    stage.prove(
-        "the call went through then",
+    demo.check(
+        "the call succeeded then",
         notes.iter().any(|note| note == NOTE),
     )?;
     Ok(session)

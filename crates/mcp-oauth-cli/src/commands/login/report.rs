@@ -1,4 +1,4 @@
-//! What is said of a login that is done.
+//! The report of a login.
 
 use mcp_client_oauth::{Session, proto::scope::Scope, store::Record};
 use serde_json::json;
@@ -11,9 +11,9 @@ use crate::{
     ui::{GOOD, HEAD, fields},
 };
 
-/// Says how the login was got.
+/// The origin of a login.
 pub(super) struct Outcome {
-    /// Says whether it existed already, so that nothing was asked.
+    /// Says whether an existing login was reused.
     pub(super) reused: bool,
     /// The other names of the same login.
     pub(super) others: Vec<String>,
@@ -26,10 +26,13 @@ impl Outcome {
         }
         let already = format!("{GOOD}Already logged in{GOOD:#}");
         if self.others.is_empty() {
-            return format!("{already}; --force asks again");
+            return format!("{already}; use --force to log in again");
         }
         let others = listed(&self.others);
-        format!("{already} (same login as {others}); --force asks again, --account keeps another")
+        format!(
+            "{already} (same login as {others}); use --force to log in again, --account for another \
+             account"
+        )
     }
 }
 
@@ -40,7 +43,7 @@ pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: 
     let missing = session.missing_scope();
     let extra = extra_scope(&record);
     warn_of_scope(context, missing.as_ref(), extra.as_ref());
-    let endpoint = foreign_endpoint(&record);
+    let endpoint = third_party_endpoint(&record);
     let document = json!({
         "name": name,
         "reused": outcome.reused,
@@ -49,7 +52,7 @@ pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: 
         "account": session.key().account(),
         "issuer": record.discovery.issuer().as_str(),
         "token_endpoint": record.discovery.metadata.token_endpoint.as_url().as_str(),
-        "status": status.word(),
+        "status": status.as_str(),
         "expires_at": record.tokens.expires_at.map(moment),
         "scope": scope.map(ToString::to_string),
         "missing_scope": missing.as_ref().map(ToString::to_string),
@@ -77,13 +80,12 @@ pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: 
         .progress(format_args!("\n{HEAD}next:{HEAD:#} {command}"));
 }
 
-/// Describes how long the login lasts. A token that is renewed without the user is not about to end,
-/// however short it lives.
+/// Describes how long the login lasts. A short lifetime of the token does not matter if it is refreshed.
 fn lifetime(record: &Record, status: Status) -> String {
     let shown = status.colored();
     match status {
         Status::Valid(Some(_)) if record.is_refreshable() => {
-            format!("{shown}, refreshes by itself")
+            format!("{shown}, refreshed automatically")
         }
         Status::Valid(Some(_)) => format!("{shown}; then log in again"),
         _ => shown,
@@ -92,26 +94,27 @@ fn lifetime(record: &Record, status: Status) -> String {
 
 fn warn_of_scope(context: &Context, missing: Option<&Scope>, extra: Option<&Scope>) {
     if let Some(missing) = missing {
-        context.ui.warn(format_args!(
-            "the server has not granted the scope `{missing}`"
-        ));
+        context
+            .ui
+            .warn(format_args!("the scope `{missing}` was not granted"));
     }
     if let Some(extra) = extra {
         context.ui.warn(format_args!(
-            "the server has granted more than was asked for: `{extra}`"
+            "the server granted more than was requested: `{extra}`"
         ));
     }
 }
 
-/// Returns what was granted and not asked for (H86). Who asked for nothing gets what the server chooses.
+/// Returns the scope that was granted but not requested (RFC 6749 §5.1). Without a requested scope the
+/// server chooses, so nothing is extra.
 fn extra_scope(record: &Record) -> Option<Scope> {
     let granted = record.tokens.scope.as_ref()?;
     granted.missing_from(record.requested.as_ref()?)
 }
 
-/// Returns where the tokens come from, if that is not where the person has logged in: the two may be the
-/// same company, and whoever sees the name can tell (H6).
-fn foreign_endpoint(record: &Record) -> Option<String> {
+/// Returns the origin of the token endpoint, if it is on another host than the issuer: only the user can tell
+/// whether both have the same operator.
+fn third_party_endpoint(record: &Record) -> Option<String> {
     let endpoint = &record.discovery.metadata.token_endpoint;
     let issuer = Url::parse(record.discovery.issuer().as_str()).ok()?;
     let differs = issuer.host() != endpoint.as_url().host();

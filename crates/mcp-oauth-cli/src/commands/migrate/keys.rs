@@ -1,4 +1,4 @@
-//! The keys of sealed files: the one that they have, and the one that they get.
+//! The keys of encrypted files: the old one and the new one.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,17 +22,21 @@ use crate::{
     ui::{GOOD, HEAD},
 };
 
-/// The key that files are to have.
+/// The new key of encrypted files.
 pub(super) enum New {
     Keychain,
-    /// A password, if one is given; else a key file.
+    /// A password, if one is given, else a key file.
     File(Option<Secret<String>>),
 }
 
 impl New {
-    /// For files that are not sealed yet, or that keep the key that they have.
+    /// Returns the key for files that do not exist yet, or that keep their key.
     pub(super) fn of(config: &Config, key: Key) -> Result<Self, Failure> {
-        Self::with(key, config.typed_password.as_ref(), &config.kept_password)
+        Self::with(
+            key,
+            config.typed_password.as_ref(),
+            &config.configured_password,
+        )
     }
 
     fn with(key: Key, typed: Option<&PathBuf>, kept: &Password) -> Result<Self, Failure> {
@@ -46,7 +50,7 @@ impl New {
         }))
     }
 
-    /// Returns the store in `directory`, with this key; a person is asked for the password that it has.
+    /// Opens the store in `directory`, with this key; it prompts for the password of an existing store.
     pub(super) fn store(self, directory: &Path) -> Result<TokenStore, Failure> {
         let kind = EncryptedFileStore::key_kind(directory)?;
         let source = match self {
@@ -66,7 +70,7 @@ impl New {
     }
 }
 
-/// Returns the files with the key that they have, whichever that is. What is not there yet has none.
+/// Opens the files with the key that they have, of whatever kind. Files that do not exist have none.
 pub(super) fn old_files(directory: &Path, given: &Password) -> Result<EncryptedFileStore, Failure> {
     let kind = EncryptedFileStore::key_kind(directory)?;
     let source = match kind {
@@ -80,8 +84,8 @@ pub(super) fn old_files(directory: &Path, given: &Password) -> Result<EncryptedF
     Ok(EncryptedFileStore::open(directory, source)?)
 }
 
-/// Gives the files in `directory` another key. With `--to file`, what is typed is the new password,
-/// and the old one comes from elsewhere.
+/// Encrypts the files in `directory` with another key. With `--to file`, `--password-file` is the new
+/// password, and the old one comes from the environment or a prompt.
 pub(super) async fn rekey(context: &Context, directory: &Path, key: Key) -> Result<Exit, Failure> {
     let config = &context.config;
     let kind = EncryptedFileStore::key_kind(directory)?;
@@ -89,12 +93,12 @@ pub(super) async fn rekey(context: &Context, directory: &Path, key: Key) -> Resu
         (&config.password, New::Keychain)
     } else if kind == Some(KeyKind::Password) {
         let new = New::with(key, config.typed_password.as_ref(), &Password::Ask)?;
-        (&config.kept_password, new)
+        (&config.configured_password, new)
     } else {
-        (&config.kept_password, New::of(config, key)?)
+        (&config.configured_password, New::of(config, key)?)
     };
     let source = new.source();
-    // A new password may take the place of an old one; what else is the same is left as it is.
+    // A new password may replace an old one; another key of the same kind is not changed.
     let done = kind == Some(source.kind()) && source.kind() != KeyKind::Password;
     let kind = source.kind();
     if !done {
@@ -108,7 +112,7 @@ fn report(context: &Context, directory: &Path, kind: KeyKind, done: bool) {
     let next = next(&context.config, directory, kind);
     let document = json!({
         "directory": directory.display().to_string(),
-        "sealed": kind,
+        "encryption": kind,
         "changed": !done,
         "next": next,
     });
@@ -120,9 +124,9 @@ fn report(context: &Context, directory: &Path, kind: KeyKind, done: bool) {
             _ => "a key file",
         };
         if done {
-            format!("The tokens in {HEAD}{directory}{HEAD:#} are sealed with {with} already")
+            format!("The tokens in {HEAD}{directory}{HEAD:#} are already encrypted with {with}")
         } else {
-            format!("{GOOD}Sealed{GOOD:#} the tokens in {HEAD}{directory}{HEAD:#} with {with}")
+            format!("{GOOD}Encrypted{GOOD:#} the tokens in {HEAD}{directory}{HEAD:#} with {with}")
         }
     });
     if let Some(next) = next {
@@ -132,14 +136,14 @@ fn report(context: &Context, directory: &Path, kind: KeyKind, done: bool) {
     }
 }
 
-/// Returns what must be said otherwise from now on, if anything must.
+/// Returns the settings to change for the next commands, if any.
 fn next(config: &Config, directory: &Path, kind: KeyKind) -> Option<String> {
     let name = if kind == KeyKind::Keychain {
         "keychain"
     } else {
         "file"
     };
-    let store = match &config.otherwise {
+    let store = match &config.configured_store {
         StoreLocation::Files {
             key: Key::Keychain, ..
         } if kind == KeyKind::Keychain => None,
@@ -153,14 +157,14 @@ fn next(config: &Config, directory: &Path, kind: KeyKind) -> Option<String> {
     both(store, password_from_now_on(config, kind))
 }
 
-/// Both parts of an advice, in one line.
+/// Joins the advice about the store and about the password in one line.
 pub(super) fn both(store: Option<String>, password: Option<&str>) -> Option<String> {
     let password = password.map(str::to_owned);
     let parts: Vec<String> = store.into_iter().chain(password).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// Returns the kind of key that new files get.
+/// Returns the kind of key of new files.
 pub(super) fn kind(config: &Config, key: Key) -> KeyKind {
     match (key, &config.password) {
         (Key::Keychain, _) => KeyKind::Keychain,
@@ -169,9 +173,9 @@ pub(super) fn kind(config: &Config, key: Key) -> KeyKind {
     }
 }
 
-/// Returns what becomes of the password that is given to each command.
+/// Returns how to change the password setting for the next commands, if needed.
 pub(super) fn password_from_now_on(config: &Config, kind: KeyKind) -> Option<&'static str> {
-    match (kind, &config.typed_password, &config.kept_password) {
+    match (kind, &config.typed_password, &config.configured_password) {
         (KeyKind::Password, Some(_), _) => Some("export MCP_OAUTH_PASSWORD_FILE=FILE"),
         (KeyKind::Password, None, _) | (_, _, Password::Ask) => None,
         _ => Some("unset MCP_OAUTH_PASSWORD MCP_OAUTH_PASSWORD_FILE"),

@@ -1,4 +1,4 @@
-//! A login beside the calls: the client has its answers meanwhile, and learns when it is done.
+//! A login in the background: the client gets responses meanwhile, and a notification when it is done.
 
 use std::{
     fs::File,
@@ -23,91 +23,96 @@ use super::{
 };
 use crate::{error::Failure, login_flow::LoginFlow, terminal::Terminal};
 
-/// Says how long a call waits to learn where the person can log in.
-const TIMEOUT: Duration = Duration::from_secs(3);
-/// Says how often one that waits for somebody else's login looks whether it is done.
+/// The time that a call waits for the URL of the login.
+const LOGIN_URL_TIMEOUT: Duration = Duration::from_secs(3);
+/// The poll interval of a process that waits for the login of another process.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// Says how often one that waits for its own person looks whether another login is done.
-const GLANCE_ASIDE: Duration = Duration::from_secs(2);
-/// Says how often one looks whose own login has failed.
-const RARE_GLANCE: Duration = Duration::from_secs(30);
+/// The poll interval for other logins while the own login waits for the user.
+const OTHER_LOGIN_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// The poll interval for other logins after the own login has failed.
+const FAILED_LOGIN_POLL_INTERVAL: Duration = Duration::from_secs(30);
 
 impl ServerConnection {
-    /// Moves with every login that is done.
+    /// Returns a counter that changes with each completed login.
     pub(crate) fn logins(&self) -> watch::Receiver<u64> {
         self.0.logins.subscribe()
     }
 
-    /// Returns what a person has to do, once it is known where.
-    pub(crate) async fn wanted(&self) -> LoginNeeded {
+    /// Returns what the user has to do. Waits for the URL of the login, at most [`LOGIN_URL_TIMEOUT`].
+    pub(crate) async fn login_needed(&self) -> LoginNeeded {
         let mut login = self.0.login.subscribe();
-        let known = login.wait_for(|login| login.is_told || !login.is_running);
+        let known = login.wait_for(|login| login.is_ready || !login.is_running);
         tokio::select! {
             _known = known => {}
-            () = self.platform().clock.sleep(TIMEOUT) => {}
+            () = self.platform().clock.sleep(LOGIN_URL_TIMEOUT) => {}
         }
-        self.0.login.borrow().wanted.clone()
+        self.0.login.borrow().needed.clone()
     }
 
-    /// The person wants something again: a login that has failed begins anew.
+    /// Starts a failed login again, because the user has made another request that needs it.
     pub(crate) fn retry_login(&self) {
         let again = |login: &mut Login| std::mem::take(&mut login.has_failed);
         if self.0.login.send_if_modified(again) {
-            self.log_in(None, None);
+            self.start_login(None, None);
         }
     }
 
-    /// Begins a login, unless one is under way or has failed.
-    pub(super) fn log_in(&self, challenge: Option<Challenge>, scope: Option<Scope>) {
+    /// Starts a login, unless one is in progress or has failed.
+    pub(super) fn start_login(&self, challenge: Option<Challenge>, scope: Option<Scope>) {
         let begins = self.0.login.send_if_modified(|login| {
             let begins = !login.is_running && !login.has_failed;
             if begins {
-                let text = format!("login required: {} asks for one", self.url());
-                let wanted = LoginNeeded { url: None, text };
+                let text = format!("login required for {}", self.url());
+                let needed = LoginNeeded { url: None, text };
                 *login = Login {
                     is_running: true,
-                    wanted,
+                    needed,
                     ..Login::default()
                 };
             }
             begins
         });
         if begins {
-            let door = self.clone();
-            let task = tokio::spawn(async move { door.run_login(challenge, scope).await });
-            let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
-            // One that has failed looks at the store no more.
+            let connection = self.clone();
+            let task = tokio::spawn(async move { connection.run_login(challenge, scope).await });
+            let mut work = self
+                .0
+                .login_task
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            // A failed login stops polling the store.
             if let Some(failed) = work.replace(task.abort_handle()) {
                 failed.abort();
             }
         }
     }
 
-    /// After a login that has failed: somebody may have logged in elsewhere since.
-    pub(crate) async fn look(&self) {
+    /// Checks the store after a failed login: another process may have logged in since.
+    pub(crate) async fn check_store(&self) {
         if self.0.login.borrow().has_failed
-            && let Ok(Some(session)) = self.found_elsewhere(None).await
+            && let Ok(Some(session)) = self.find_other_login(None).await
         {
             self.close();
-            self.logged_in(session);
+            self.finish_login(session);
         }
     }
 
     async fn run_login(&self, challenge: Option<Challenge>, scope: Option<Scope>) {
-        let asked = Box::pin(self.session_by_login(challenge, scope.as_ref())).await;
-        let session = match asked {
+        let outcome = Box::pin(self.session_by_login(challenge, scope.as_ref())).await;
+        let session = match outcome {
             Ok(session) => session,
             Err(error) => {
-                self.has_failed(error);
-                self.found_later(scope.as_ref(), RARE_GLANCE).await
+                self.fail_login(error);
+                self.wait_for_other_login(scope.as_ref(), FAILED_LOGIN_POLL_INTERVAL)
+                    .await
             }
         };
-        self.logged_in(session);
+        self.finish_login(session);
     }
 
-    fn logged_in(&self, session: Session) {
-        self.go_on_with(session);
-        self.0.terms.ui.progress("logged in");
+    fn finish_login(&self, session: Session) {
+        self.use_session(session);
+        self.0.config.ui.progress("logged in");
         self.0.login.send_modify(|login| {
             login.is_running = false;
             login.has_failed = false;
@@ -115,84 +120,89 @@ impl ServerConnection {
         self.0.logins.send_modify(|done| *done += 1);
     }
 
-    fn has_failed(&self, error: Error) {
-        let told = Failure::from(error).told(Some(&self.0.terms.subject));
-        self.0.terms.ui.warn(&told.message);
+    fn fail_login(&self, error: Error) {
+        let rendered = Failure::from(error).render(Some(&self.0.config.subject));
+        self.0.config.ui.warn(&rendered.message);
         self.0.login.send_modify(|login| {
             login.is_running = false;
             login.has_failed = true;
-            let hint = told.hint.map(|hint| format!(" ({hint})"));
+            let hint = rendered.hint.map(|hint| format!(" ({hint})"));
             let hint = hint.unwrap_or_default();
-            login.wanted = LoginNeeded {
+            login.needed = LoginNeeded {
                 url: None,
-                text: format!("login required: {}{hint}", told.message),
+                text: format!("login required: {}{hint}", rendered.message),
             };
         });
     }
 
-    /// Of several processes that want it at once, one asks the person, and the others wait for what
-    /// that brings.
+    /// Logs in. Of several processes that need a login at the same time, one opens the browser, and the
+    /// others wait for its tokens.
     async fn session_by_login(
         &self,
         challenge: Option<Challenge>,
         scope: Option<&Scope>,
     ) -> Result<Session, Error> {
-        let _ours = loop {
-            let lock = self.0.terms.lock.as_deref().map(try_lock);
-            if let Some(session) = self.found_elsewhere(scope).await? {
+        let _lock = loop {
+            let lock = self.0.config.lock.as_deref().map(try_lock);
+            if let Some(session) = self.find_other_login(scope).await? {
                 return Ok(session);
             }
             match lock {
-                Some(Lock::Taken) => {
-                    let text = "login required: it is under way in another window";
-                    self.want(None, text.to_owned());
+                Some(Lock::Held) => {
+                    let text = "login required: a login is in progress in another window";
+                    self.set_login_needed(None, text.to_owned());
                     self.platform().clock.sleep(POLL_INTERVAL).await;
                 }
-                Some(Lock::Ours(file)) => break Some(file),
-                // Where no file can be locked, everybody asks for himself.
-                Some(Lock::Impossible) | None => break None,
+                Some(Lock::Acquired(file)) => break Some(file),
+                // Where no file can be locked, each process starts its own login.
+                Some(Lock::Unavailable) | None => break None,
             }
         };
-        let terms = &self.0.terms;
-        let mut options = terms.options.clone();
+        let config = &self.0.config;
+        let mut options = config.options.clone();
         options.discovery.challenge = challenge;
         let known = self
             .0
-            .pass
+            .active
             .load()
             .as_ref()
-            .and_then(|pass| pass.session.record().known_scope());
+            .and_then(|active| active.session.record().known_scope());
         let wider = Scope::union_of(known.as_ref(), scope);
         options.scope = Scope::union_of(options.scope.as_ref(), wider.as_ref());
-        let herald = LoginNotifier {
-            terminal: Terminal::new(terms.ui.clone(), terms.browser),
-            door: self.clone(),
+        let notifier = LoginNotifier {
+            terminal: Terminal::new(config.ui.clone(), config.browser),
+            connection: self.clone(),
         };
-        let platform = self.platform().clone().with_interaction(Arc::new(herald));
-        let asking = LoginFlow {
+        let platform = self.platform().clone().with_interaction(Arc::new(notifier));
+        let flow = LoginFlow {
             platform: &platform,
-            store: &terms.store,
-            url: terms.key.server(),
-            anew: true,
+            store: &config.store,
+            url: config.key.server(),
+            force: true,
         };
         tokio::select! {
-            asked = asking.ask_as_it_fits(&options, terms.browser, terms.no_browser) => {
-                asked.map(Ensured::into_session)
+            outcome = flow.run(&options, config.browser, config.no_browser) => {
+                outcome.map(Ensured::into_session)
             }
-            found = self.found_later(scope, GLANCE_ASIDE) => Ok(found),
+            found = self.wait_for_other_login(scope, OTHER_LOGIN_POLL_INTERVAL) => Ok(found),
         }
     }
 
-    /// Returns a login that somebody else does. Nothing but the store is asked, as this goes on for long; a
-    /// store that cannot be read is not asked again.
-    async fn found_later(&self, scope: Option<&Scope>, pause: Duration) -> Session {
+    /// Waits for the login of another process. It polls only the store, because this takes long; a store
+    /// that cannot be read is not polled again.
+    async fn wait_for_other_login(&self, scope: Option<&Scope>, pause: Duration) -> Session {
         let token = |session: &Session| session.record().tokens.access_token;
-        let before = self.0.pass.load().as_ref().map(|pass| token(&pass.session));
+        let before = self
+            .0
+            .active
+            .load()
+            .as_ref()
+            .map(|active| token(&active.session));
         loop {
             self.platform().clock.sleep(pause).await;
-            match self.stored().await {
+            match self.stored_session().await {
                 Ok(Some(session))
-                    if is_wide(&session, scope) && Some(token(&session)) != before =>
+                    if covers_scope(&session, scope) && Some(token(&session)) != before =>
                 {
                     return session;
                 }
@@ -202,40 +212,41 @@ impl ServerConnection {
         }
     }
 
-    /// Returns a login that somebody else has done since we looked, if it has what we lack.
-    async fn found_elsewhere(&self, scope: Option<&Scope>) -> Result<Option<Session>, Error> {
-        let Some(session) = self.stored().await? else {
+    /// Returns a login that another process has stored since the last check, if it has the missing scope
+    /// and another access token.
+    async fn find_other_login(&self, scope: Option<&Scope>) -> Result<Option<Session>, Error> {
+        let Some(session) = self.stored_session().await? else {
             return Ok(None);
         };
         let refused = self
             .0
-            .pass
+            .active
             .load()
             .as_ref()
-            .and_then(|pass| pass.session.cached_token());
+            .and_then(|active| active.session.cached_token());
         let token = session.token().await.ok();
         let is_other = token.is_some() && token != refused;
-        Ok((is_wide(&session, scope) && is_other).then_some(session))
+        Ok((covers_scope(&session, scope) && is_other).then_some(session))
     }
 
-    fn want(&self, url: Option<Url>, text: String) {
-        let wanted = LoginNeeded { url, text };
+    fn set_login_needed(&self, url: Option<Url>, text: String) {
+        let needed = LoginNeeded { url, text };
         self.0.login.send_modify(|login| {
-            login.wanted = wanted;
-            login.is_told = true;
+            login.needed = needed;
+            login.is_ready = true;
         });
     }
 }
 
-fn is_wide(session: &Session, scope: Option<&Scope>) -> bool {
+fn covers_scope(session: &Session, scope: Option<&Scope>) -> bool {
     let known = session.record().known_scope();
     scope.is_none_or(|scope| known.is_some_and(|known| scope.missing_from(&known).is_none()))
 }
 
 enum Lock {
-    Ours(File),
-    Taken,
-    Impossible,
+    Acquired(File),
+    Held,
+    Unavailable,
 }
 
 fn try_lock(path: &Path) -> Lock {
@@ -245,32 +256,32 @@ fn try_lock(path: &Path) -> Lock {
     let opened = options.create(true).append(true).open(path);
     let locked = opened.map(|file| file.try_lock().map(|()| file));
     match locked {
-        Ok(Ok(file)) => Lock::Ours(file),
-        Ok(Err(std::fs::TryLockError::WouldBlock)) => Lock::Taken,
+        Ok(Ok(file)) => Lock::Acquired(file),
+        Ok(Err(std::fs::TryLockError::WouldBlock)) => Lock::Held,
         Ok(Err(std::fs::TryLockError::Error(error))) if error.kind() == ErrorKind::WouldBlock => {
-            Lock::Taken
+            Lock::Held
         }
-        Ok(Err(_)) | Err(_) => Lock::Impossible,
+        Ok(Err(_)) | Err(_) => Lock::Unavailable,
     }
 }
 
-/// Tells the person on stderr and in their browser, and the client in its answers.
+/// Shows the login to the user on stderr and in the browser, and to the client in its responses.
 struct LoginNotifier {
     terminal: Terminal,
-    door: ServerConnection,
+    connection: ServerConnection,
 }
 
 #[async_trait]
 impl Interaction for LoginNotifier {
     async fn open(&self, url: &Url) {
-        let elsewhere = if self.door.0.terms.browser {
+        let elsewhere = if self.connection.0.config.browser {
             ""
         } else {
-            ", and if that is on another machine, hand the URL that it ends on to `mcp-oauth paste` \
+            "; if the browser is on another machine, pass the URL of the last page to `mcp-oauth paste` \
              on this one"
         };
         let text = format!("login required: open this URL in a browser{elsewhere}: {url}");
-        self.door.want(Some(url.clone()), text);
+        self.connection.set_login_needed(Some(url.clone()), text);
         self.terminal.open(url).await;
     }
 
@@ -281,15 +292,16 @@ impl Interaction for LoginNotifier {
             prompt.user_code
         );
         let complete = prompt.verification_uri_complete.as_ref();
-        self.door.want(Some(complete.unwrap_or(at).clone()), text);
+        self.connection
+            .set_login_needed(Some(complete.unwrap_or(at).clone()), text);
         self.terminal.show_code(prompt).await;
     }
 
-    // Stdin is the client's, so nothing is pasted there; `mcp-oauth paste` is for that.
+    // Stdin belongs to the client, so no URL can be pasted there; `mcp-oauth paste` reads it.
 }
 
 impl Drop for LoginNotifier {
     fn drop(&mut self) {
-        self.terminal.rest();
+        self.terminal.stop_waiting();
     }
 }

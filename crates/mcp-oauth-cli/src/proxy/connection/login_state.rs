@@ -1,22 +1,22 @@
-//! A login beside the calls, as the client is told of it.
+//! The state of a background login.
 
 use url::Url;
 
-/// A login that a person has to do.
+/// The instructions for the user to log in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoginNeeded {
-    /// Says where, once that is known.
+    /// The URL of the login, once it is known.
     pub(crate) url: Option<Url>,
-    /// Holds what to say about it.
+    /// The message to the user.
     pub(crate) text: String,
 }
 
-/// The login that is under way, and how the last one ended.
+/// The login in progress, and the outcome of the last one.
 #[derive(Debug, Default)]
 pub(super) struct Login {
     pub(super) is_running: bool,
     pub(super) has_failed: bool,
-    /// Says whether it is known what the person has to do.
-    pub(super) is_told: bool,
-    pub(super) wanted: LoginNeeded,
+    /// Is true if `needed` has the URL or another instruction for the user.
+    pub(super) is_ready: bool,
+    pub(super) needed: LoginNeeded,
 }

@@ -1,6 +1,6 @@
-//! Redacts our tokens in what the server sends to the client: a debugging page may echo them, and a
-//! client in a sandbox must not have them. A server that wants to give one away finds a spelling for
-//! it, and has it anyway.
+//! Redacts the tokens of this client in the server's responses: a debugging page may echo them, and a
+//! client in a sandbox must not get them. A malicious server can encode a token so that it is not found;
+//! it has the token anyway.
 
 use std::{
     pin::Pin,
@@ -19,13 +19,13 @@ use mcp_client_oauth::{
     redact::{RedactedStream, Redactor},
 };
 
-/// A shorter token occurs in other words: a message that lost them could not be read any more.
-const SHORTEST: usize = 16;
-/// The number of tokens that are remembered: those before them have expired.
-const REMEMBERED: usize = 8;
+/// A shorter token may occur inside other text, and redacting it would damage the message.
+const MIN_TOKEN_LENGTH: usize = 16;
+/// The number of tokens that are remembered: older ones have expired.
+const MAX_TOKENS: usize = 8;
 
-/// The tokens that were sent to the server, the latest last. A stream that was opened with an old one
-/// may echo what came by a new one. Cloning shares it.
+/// The tokens that were sent to the server, the latest last. A stream that was opened with an old token
+/// may echo a newer one. Clones share their state.
 #[derive(Clone, Default)]
 pub(super) struct SentTokens(Arc<ArcSwap<Sent>>);
 
@@ -37,27 +37,27 @@ struct Sent {
 
 impl SentTokens {
     /// Adds a token that is about to be sent.
-    pub(super) fn note(&self, token: &AccessToken) {
+    pub(super) fn record(&self, token: &AccessToken) {
         let is_last = self.0.load().tokens.last() == Some(token);
-        if is_last || token.expose().len() < SHORTEST {
+        if is_last || token.expose().len() < MIN_TOKEN_LENGTH {
             return;
         }
         self.0.rcu(|sent| {
             let others = sent.tokens.iter().filter(|other| *other != token);
             let mut tokens: Vec<_> = others.chain([token]).cloned().collect();
-            let forgotten = tokens.len().saturating_sub(REMEMBERED);
-            tokens.drain(..forgotten);
+            let excess = tokens.len().saturating_sub(MAX_TOKENS);
+            tokens.drain(..excess);
             let redactor = Redactor::new(tokens.iter().map(AccessToken::expose));
             Sent { tokens, redactor }
         });
     }
 }
 
-/// Returns the response without the tokens that were sent, by now or until it ends. A header that has
-/// one is left out.
-pub(super) fn redacted(response: Response<Body>, shown: &SentTokens) -> Response<Body> {
+/// Returns the response without the tokens that were sent before or are sent while it is read. A header
+/// with a token is removed.
+pub(super) fn redacted(response: Response<Body>, sent: &SentTokens) -> Response<Body> {
     let (mut head, inner) = response.into_parts();
-    let redactor = shown.0.load().redactor.clone();
+    let redactor = sent.0.load().redactor.clone();
     let headers = head.headers.iter();
     let kept = headers.filter(|(_, value)| !redactor.finds(value.as_bytes()));
     head.headers = kept
@@ -65,22 +65,22 @@ pub(super) fn redacted(response: Response<Body>, shown: &SentTokens) -> Response
         .collect::<HeaderMap>();
     let body = Redacted {
         inner,
-        shown: shown.clone(),
+        sent: sent.clone(),
         stream: redactor.stream(),
     };
     Response::from_parts(head, Body::new(body))
 }
 
-/// A body whose tokens are redacted as it arrives. Its length does not change.
+/// A body that redacts tokens while it is read. Its length does not change.
 struct Redacted {
     inner: Body,
-    shown: SentTokens,
+    sent: SentTokens,
     stream: RedactedStream,
 }
 
 impl Redacted {
     fn push(&mut self, piece: Bytes) -> Bytes {
-        self.stream.replace(&self.shown.0.load().redactor);
+        self.stream.replace(&self.sent.0.load().redactor);
         self.stream.push(piece)
     }
 }
@@ -98,7 +98,7 @@ impl HttpBody for Redacted {
             let ready = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(piece) => self.push(piece),
-                    // Trailers say nothing that a client of MCP reads.
+                    // MCP clients do not read trailers.
                     Err(_) => Bytes::new(),
                 },
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -130,12 +130,12 @@ impl HttpBody for Redacted {
 mod tests {
     use super::*;
 
-    const TOKEN: &str = "a-token-of-ours-that-is-aa-token";
+    const TOKEN: &str = "a-token-that-repeats-aa-a-token-t";
 
     fn body() -> Redacted {
         Redacted {
             inner: Body::full(Bytes::new()),
-            shown: SentTokens::default(),
+            sent: SentTokens::default(),
             stream: Redactor::default().stream(),
         }
     }
@@ -145,35 +145,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_while_a_response_arrives_is_redacted_in_it_too() {
+    fn a_token_sent_while_a_response_is_read_is_redacted_in_it() {
         let mut body = body();
         assert_eq!(body.push("before ".into()), "before ");
         for number in 0..20 {
             let next = format!("{TOKEN}-{number:02}");
-            body.shown.note(&token(&next));
+            body.sent.record(&token(&next));
             let echo = body.push(format!("{next} ").into());
             assert_eq!(echo, format!("{} ", "*".repeat(next.len())));
         }
-        assert_eq!(body.shown.0.load().tokens.len(), REMEMBERED);
-        // It is the latest again, and there once.
-        body.shown.note(&token(&format!("{TOKEN}-15")));
-        assert_eq!(body.shown.0.load().tokens.len(), REMEMBERED);
+        assert_eq!(body.sent.0.load().tokens.len(), MAX_TOKENS);
+        // A token that is sent again becomes the latest, and is stored once.
+        body.sent.record(&token(&format!("{TOKEN}-15")));
+        assert_eq!(body.sent.0.load().tokens.len(), MAX_TOKENS);
     }
 
     #[test]
-    fn escaped_slashes_hide_nothing() {
+    fn a_token_with_escaped_slashes_is_redacted() {
         let mut body = body();
-        body.shown.note(&token("a/token/of/ours+that/is=="));
-        let echo = br#"{"sent":"a\/token\/of\/ours+that\/is=="}"#;
+        body.sent.record(&token("a/token/with/slashes+and=="));
+        let echo = br#"{"sent":"a\/token\/with\/slashes+and=="}"#;
         let echo = body.push(Bytes::from_static(echo));
         assert!(!echo.windows(5).any(|five| five == b"token"));
         serde_json::from_slice::<serde_json::Value>(&echo).unwrap();
     }
 
     #[test]
-    fn a_short_one_protects_nothing() {
+    fn a_short_token_is_not_redacted() {
         let mut body = body();
-        body.shown.note(&token("the-fifteenth-b"));
+        body.sent.record(&token("the-fifteenth-b"));
         assert_eq!(body.push("the-fifteenth-b".into()), "the-fifteenth-b");
     }
 }

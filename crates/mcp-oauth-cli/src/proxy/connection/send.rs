@@ -1,4 +1,4 @@
-//! A request on its way to the server, with the token if there is one.
+//! Sends a request to the server, with the token if there is one.
 
 use std::time::Duration;
 
@@ -13,27 +13,30 @@ use mcp_client_oauth::{
 use url::Url;
 
 use super::{
-    super::error::Trouble,
+    super::error::ProxyError,
     redact_body::redacted,
     state::{ActiveSession, ServerConnection},
 };
 
-/// Holds what goes out.
+/// A request to the server.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Says how long the head of the answer may take.
-    pub(crate) patience: Duration,
+    /// The timeout for the head of the response.
+    pub(crate) timeout: Duration,
 }
 
 impl ServerConnection {
-    /// Sends, with the token if there is one. An answer that wants a login begins it.
-    pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<http::Response<Body>, Trouble> {
-        if let Some(pass) = self.0.pass.load_full() {
-            return self.send_with(&pass, outgoing).await;
+    /// Sends the request, with the token if there is one. A response that requires a login starts one.
+    pub(crate) async fn send(
+        &self,
+        outgoing: &Outgoing,
+    ) -> Result<http::Response<Body>, ProxyError> {
+        if let Some(active) = self.0.active.load_full() {
+            return self.send_with(&active, outgoing).await;
         }
         let response = self.send_without(outgoing).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
@@ -41,37 +44,37 @@ impl ServerConnection {
         }
         if self.has_own_authorization() {
             let text = format!(
-                "{} refuses the Authorization header of --header",
+                "{} rejected the Authorization header of --header",
                 self.url()
             );
-            return Err(Trouble::Said(text));
+            return Err(ProxyError::Other(text));
         }
         let challenge = Challenge::from_headers(response.status(), response.headers());
         drop(response);
-        // Somebody may have logged in elsewhere.
-        if let Some(session) = self.stored().await.map_err(Trouble::Failed)? {
-            self.go_on_with(session);
-            if let Some(pass) = self.0.pass.load_full() {
-                return self.send_with(&pass, outgoing).await;
+        // Another process may have logged in.
+        if let Some(session) = self.stored_session().await.map_err(ProxyError::Failed)? {
+            self.use_session(session);
+            if let Some(active) = self.0.active.load_full() {
+                return self.send_with(&active, outgoing).await;
             }
         }
-        self.log_in(challenge, None);
-        Err(Trouble::Login)
+        self.start_login(challenge, None);
+        Err(ProxyError::Login)
     }
 
     async fn send_with(
         &self,
-        pass: &ActiveSession,
+        active: &ActiveSession,
         outgoing: &Outgoing,
-    ) -> Result<http::Response<Body>, Trouble> {
+    ) -> Result<http::Response<Body>, ProxyError> {
         let authorized = if outgoing.url == *self.url() {
-            &pass.authorized
+            &active.authorized
         } else {
-            &pass.at_origin
+            &active.at_origin
         };
         let request = authorized
             .request(outgoing.method.clone(), outgoing.url.clone())
-            .timeout(outgoing.patience)
+            .timeout(outgoing.timeout)
             .body(outgoing.body.clone());
         let headers = self.headers(outgoing);
         let request = headers.iter().fold(request, |request, (name, value)| {
@@ -79,35 +82,35 @@ impl ServerConnection {
         });
         match Box::pin(request.send_streaming()).await {
             Ok(response) if response.status() == StatusCode::UNAUTHORIZED => {
-                let text = format!("{} refuses the token, and a fresh one too", self.url());
-                Err(Trouble::Said(text))
+                let text = format!("{} rejected the token and the refreshed one", self.url());
+                Err(ProxyError::Other(text))
             }
-            Ok(response) => Ok(redacted(response, &self.0.shown)),
+            Ok(response) => Ok(redacted(response, &self.0.sent_tokens)),
             Err(Error::Authorization(AuthorizationError::ScopeNotGranted { scope, .. })) => {
-                self.log_in(None, Some(scope));
-                Err(Trouble::Login)
+                self.start_login(None, Some(scope));
+                Err(ProxyError::Login)
             }
             Err(error) if error.remedy() == Remedy::LogIn => {
-                self.log_in(None, None);
-                Err(Trouble::Login)
+                self.start_login(None, None);
+                Err(ProxyError::Login)
             }
-            Err(error) => Err(Trouble::Failed(error)),
+            Err(error) => Err(ProxyError::Failed(error)),
         }
     }
 
-    async fn send_without(&self, outgoing: &Outgoing) -> Result<http::Response<Body>, Trouble> {
+    async fn send_without(&self, outgoing: &Outgoing) -> Result<http::Response<Body>, ProxyError> {
         let (method, url) = (outgoing.method.clone(), outgoing.url.clone());
-        // The person named the server, so it may be anywhere.
+        // The user typed the URL of the server, so it may have any address.
         let mut request = Request::new(method, url, AddressSpace::Loopback);
         request.headers = self.headers(outgoing);
         request.body = outgoing.body.clone();
-        request.deadline = outgoing.patience;
+        request.deadline = outgoing.timeout;
         Ok(self.platform().http.send_streaming(request).await?)
     }
 
-    /// Returns the person's own headers, and those of the protocol, which go before them.
+    /// Returns the headers of `--header` and those of the protocol, which take precedence.
     fn headers(&self, outgoing: &Outgoing) -> HeaderMap {
-        let mut headers = self.0.terms.headers.clone();
+        let mut headers = self.0.config.headers.clone();
         for name in outgoing.headers.keys() {
             headers.remove(name);
         }

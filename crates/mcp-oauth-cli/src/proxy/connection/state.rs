@@ -1,4 +1,4 @@
-//! What a connection holds: the tokens that requests go out with, and the login in progress.
+//! The state of a connection: the active session and the login in progress.
 
 use std::{
     path::PathBuf,
@@ -14,109 +14,113 @@ use mcp_client_oauth::{
 use tokio::{sync::watch, task::AbortHandle};
 use url::Url;
 
-use super::{login_state::Login, redact_body::SentTokens, tracked_tokens::Source};
+use super::{login_state::Login, redact_body::SentTokens, tracked_tokens::TrackedTokens};
 use crate::{error::Failure, hints::Subject, ui::Ui};
 
-/// Holds what the door needs to know.
+/// The configuration of a connection.
 pub(crate) struct ConnectionConfig {
     pub(crate) platform: Platform,
     pub(crate) store: TokenStore,
     pub(crate) key: LoginKey,
     pub(crate) options: LoginOptions,
     pub(crate) ui: Ui,
-    /// Says whether a browser is opened, and whether that is all that may be asked of the person.
+    /// Is true if a browser is opened.
     pub(crate) browser: bool,
     pub(crate) no_browser: bool,
-    /// The person's own headers. With an `Authorization` among them the token is none of ours.
+    /// The headers of `--header`. If `Authorization` is among them, no token is added.
     pub(crate) headers: HeaderMap,
-    /// Holds what was typed, for hints.
+    /// The server as the user typed it, for hints.
     pub(crate) subject: Subject,
-    /// The file that is locked while somebody logs in there.
+    /// The file that is locked during a login, so that one process at a time logs in.
     pub(crate) lock: Option<PathBuf>,
 }
 
-/// The way to the server. Cloning shares it.
+/// A connection to the server. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct ServerConnection(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) terms: ConnectionConfig,
-    pub(super) pass: ArcSwapOption<ActiveSession>,
-    pub(super) shown: SentTokens,
+    pub(super) config: ConnectionConfig,
+    pub(super) active: ArcSwapOption<ActiveSession>,
+    pub(super) sent_tokens: SentTokens,
     pub(super) login: watch::Sender<Login>,
-    /// Says how many logins have brought a token.
+    /// The number of completed logins.
     pub(super) logins: watch::Sender<u64>,
-    pub(super) work: Mutex<Option<AbortHandle>>,
+    pub(super) login_task: Mutex<Option<AbortHandle>>,
 }
 
-/// The tokens that requests go out with.
+/// The session that provides the tokens of the requests.
 pub(super) struct ActiveSession {
     pub(super) session: Session,
     pub(super) authorized: Authorized,
-    /// For the place that a stream of 2024-11-05 names.
+    /// For the endpoint URL that a stream of MCP 2024-11-05 names.
     pub(super) at_origin: Authorized,
 }
 
 impl ServerConnection {
-    /// Opens with what the store has, if anything. Nobody is asked.
-    pub(crate) async fn open(terms: ConnectionConfig) -> Result<Self, Failure> {
+    /// Opens a connection with the stored login, if there is one. Starts no login.
+    pub(crate) async fn open(config: ConnectionConfig) -> Result<Self, Failure> {
         let connection = Self(Arc::new(Inner {
-            terms,
-            pass: ArcSwapOption::empty(),
-            shown: SentTokens::default(),
+            config,
+            active: ArcSwapOption::empty(),
+            sent_tokens: SentTokens::default(),
             login: watch::Sender::default(),
             logins: watch::Sender::default(),
-            work: Mutex::default(),
+            login_task: Mutex::default(),
         }));
         if !connection.has_own_authorization() {
-            let found = connection.stored().await?;
+            let found = connection.stored_session().await?;
             if let Some(session) = found {
-                connection.go_on_with(session);
+                connection.use_session(session);
             }
         }
         Ok(connection)
     }
 
     pub(crate) fn url(&self) -> &Url {
-        self.0.terms.key.server().as_url()
+        self.0.config.key.server().as_url()
     }
 
     pub(crate) fn platform(&self) -> &Platform {
-        &self.0.terms.platform
+        &self.0.config.platform
     }
 
-    /// Returns whether somebody is logged in, as far as that is known before the server is asked.
+    /// Returns whether there is a login, as far as that is known before a request.
     pub(crate) fn has_session(&self) -> bool {
-        self.0.pass.load().is_some()
+        self.0.active.load().is_some()
     }
 
     pub(super) fn has_own_authorization(&self) -> bool {
-        self.0.terms.headers.contains_key(header::AUTHORIZATION)
+        self.0.config.headers.contains_key(header::AUTHORIZATION)
     }
 
-    pub(super) async fn stored(&self) -> Result<Option<Session>, Error> {
-        let terms = &self.0.terms;
-        Client::new(terms.platform.clone(), terms.store.clone())
-            .session_with(terms.key.server(), &terms.options)
+    pub(super) async fn stored_session(&self) -> Result<Option<Session>, Error> {
+        let config = &self.0.config;
+        Client::new(config.platform.clone(), config.store.clone())
+            .session_with(config.key.server(), &config.options)
             .await
     }
 
-    pub(super) fn go_on_with(&self, session: Session) {
+    pub(super) fn use_session(&self, session: Session) {
         let platform = self.platform().clone();
-        let source = Source::new(session.clone(), self.0.shown.clone());
-        let at_origin = Source::at_origin(session.clone(), self.0.shown.clone());
+        let source = TrackedTokens::new(session.clone(), self.0.sent_tokens.clone());
+        let at_origin = TrackedTokens::at_origin(session.clone(), self.0.sent_tokens.clone());
         let authorized = Authorized::new(platform.clone(), Arc::new(source));
         let at_origin = Authorized::new(platform, Arc::new(at_origin));
-        self.0.pass.store(Some(Arc::new(ActiveSession {
+        self.0.active.store(Some(Arc::new(ActiveSession {
             session,
             authorized,
             at_origin,
         })));
     }
 
-    /// Gives up a login that is under way.
+    /// Aborts a login in progress.
     pub(crate) fn close(&self) {
-        let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut work = self
+            .0
+            .login_task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(work) = work.take() {
             work.abort();
         }

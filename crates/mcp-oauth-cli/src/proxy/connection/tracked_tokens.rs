@@ -1,5 +1,5 @@
-//! The tokens of a session, for the server and, where a stream of 2024-11-05 names a place for messages
-//! which is not below its own URL, for the whole origin of it. Each that goes out is noted.
+//! The tokens of a session, for the server and for its whole origin: a stream of MCP 2024-11-05 may name an
+//! endpoint that is not below the URL of the server. Each token that is sent is recorded.
 
 use std::sync::Arc;
 
@@ -11,40 +11,40 @@ use mcp_client_oauth::{
 
 use super::redact_body::SentTokens;
 
-/// A session whose tokens are noted before they are shown.
-pub(super) struct Source {
+/// A session that records each token before it is sent.
+pub(super) struct TrackedTokens {
     session: Session,
-    /// Says where its tokens go, if not where the session says.
+    /// The resource that the tokens are sent to, if it differs from the session's.
     origin: Option<Resource>,
-    shown: SentTokens,
+    sent_tokens: SentTokens,
 }
 
-impl Source {
-    pub(super) fn new(session: Session, shown: SentTokens) -> Self {
+impl TrackedTokens {
+    pub(super) fn new(session: Session, sent_tokens: SentTokens) -> Self {
         Self {
             session,
             origin: None,
-            shown,
+            sent_tokens,
         }
     }
 
-    /// The same for anywhere at the origin of the server.
-    pub(super) fn at_origin(session: Session, shown: SentTokens) -> Self {
+    /// Returns a source for the whole origin of the server.
+    pub(super) fn at_origin(session: Session, sent_tokens: SentTokens) -> Self {
         let origin = session.server().as_url().origin().ascii_serialization();
         Self {
             origin: Some(Resource::new(origin)),
-            ..Self::new(session, shown)
+            ..Self::new(session, sent_tokens)
         }
     }
 
-    fn noted(&self, token: AccessToken) -> AccessToken {
-        self.shown.note(&token);
+    fn record(&self, token: AccessToken) -> AccessToken {
+        self.sent_tokens.record(&token);
         token
     }
 }
 
 #[async_trait]
-impl TokenSource for Source {
+impl TokenSource for TrackedTokens {
     fn resource(&self) -> Option<Resource> {
         self.origin.clone().or_else(|| self.session.resource())
     }
@@ -54,11 +54,11 @@ impl TokenSource for Source {
     }
 
     fn cached_token(&self) -> Option<AccessToken> {
-        self.session.cached_token().map(|token| self.noted(token))
+        self.session.cached_token().map(|token| self.record(token))
     }
 
-    fn prover(&self) -> Option<Arc<ProofGenerator>> {
-        self.session.prover()
+    fn proof_generator(&self) -> Option<Arc<ProofGenerator>> {
+        self.session.proof_generator()
     }
 
     fn mcp_extension(&self) -> Option<&'static str> {
@@ -66,7 +66,7 @@ impl TokenSource for Source {
     }
 
     async fn token(&self) -> Result<AccessToken, Error> {
-        self.session.token().await.map(|token| self.noted(token))
+        self.session.token().await.map(|token| self.record(token))
     }
 
     async fn refresh_after_rejection(
@@ -78,6 +78,6 @@ impl TokenSource for Source {
             .session
             .refresh_after_rejection(refused, challenge)
             .await;
-        other.map(|token| self.noted(token))
+        other.map(|token| self.record(token))
     }
 }

@@ -1,4 +1,4 @@
-//! One message, there and back, with the headers that its revision of the protocol wants.
+//! Sends one message, with the headers that its revision of the protocol requires, and reads the response.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use mcp_client_oauth::{McpBody, McpResponse, McpResponseError, platform::Body};
 use super::{
     super::{
         connection::Outgoing,
-        error::Trouble,
-        forward::Ended,
+        error::ProxyError,
+        forward::StreamEnd,
         header_params::header_text,
         jsonrpc::{Message, Routing},
         options::Limits,
@@ -26,8 +26,11 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
 impl Upstream {
-    /// Returns the session that a message belongs to, once it is open; none for one that needs none.
-    pub(super) async fn seat(&self, message: &Message) -> Result<Option<Arc<McpSession>>, Trouble> {
+    /// Returns the session that a message belongs to, once it is open; none for a stateless message.
+    pub(super) async fn session_for(
+        &self,
+        message: &Message,
+    ) -> Result<Option<Arc<McpSession>>, ProxyError> {
         if let Some(routing) = &message.routing {
             let version = HeaderValue::from_str(&routing.version).ok();
             *lock(&self.stateless) = version;
@@ -35,26 +38,28 @@ impl Upstream {
         }
         let mut states = self.state.subscribe();
         let state = states
-            .wait_for(|state| !matches!(state, State::Opening | State::Confirmed(_)))
+            .wait_for(|state| !matches!(state, State::Initializing | State::OpeningStream(_)))
             .await;
         match state.as_deref() {
-            Ok(State::Shut(why)) => Err(Trouble::Shut(Box::new(why.clone()))),
-            Ok(state) => Ok(state.seat().cloned()),
+            Ok(State::Offline(why)) => Err(ProxyError::Offline(Box::new(why.clone()))),
+            Ok(state) => Ok(state.session().cloned()),
             Err(_) => Ok(None),
         }
     }
 
     pub(super) async fn post(
         &self,
-        seat: Option<&McpSession>,
+        session: Option<&McpSession>,
         message: &Message,
-    ) -> Result<http::Response<Body>, Trouble> {
-        let mut headers = match (seat, &message.routing) {
-            (Some(seat), None) => seat.headers(),
+    ) -> Result<http::Response<Body>, ProxyError> {
+        let mut headers = match (session, &message.routing) {
+            (Some(session), None) => session.headers(),
             (_, Some(routing)) => {
                 let mut headers = routing.headers(message.method.as_deref());
                 if message.is("tools/call") {
-                    self.relay.parameters.add_to(&mut headers, &message.line);
+                    self.forwarder
+                        .header_params
+                        .add_to(&mut headers, &message.line);
                 }
                 headers
             }
@@ -63,28 +68,30 @@ impl Upstream {
         headers.insert(header::ACCEPT, BOTH);
         headers.insert(header::CONTENT_TYPE, JSON);
         let body = message.line.clone();
-        match seat.and_then(|seat| seat.old.as_ref()) {
-            Some(old) if self.goes_by(message, Some(old.number())) => {
-                old.post(&self.door, headers, body, self.limits.patience)
+        match session.and_then(|session| session.legacy.as_ref()) {
+            Some(legacy) if self.set_stream(message, Some(legacy.number())) => {
+                legacy
+                    .post(&self.connection, headers, body, self.limits.timeout)
                     .await
             }
-            // The stream before has ended, and they with it.
-            Some(_) => Err(Trouble::Unanswered),
+            // The requests have ended with their previous stream.
+            Some(_) => Err(ProxyError::Unanswered),
             None => self.send(Method::POST, headers, body).await,
         }
     }
 
-    /// Returns the answers come by the stream with this number, or by none; no if nobody waits for them any
-    /// more.
-    pub(super) fn goes_by(&self, message: &Message, stream: Option<u64>) -> bool {
+    /// Sets the stream that the responses arrive on. Returns false if none of the requests is pending
+    /// any more.
+    pub(super) fn set_stream(&self, message: &Message, stream: Option<u64>) -> bool {
         let requests = message.requests();
         let waiting = requests
             .iter()
-            .filter(|(id, _)| self.relay.calls.goes_by(id, stream));
+            .filter(|(id, _)| self.forwarder.pending.set_stream(id, stream));
         waiting.count() > 0 || requests.is_empty()
     }
 
-    /// Returns a notification of 2026-07-28 names its revision in the header alone.
+    /// Returns the headers of a message that names no revision itself: a notification of MCP 2026-07-28
+    /// names it only in the header.
     fn stateless_headers(&self, message: &Message) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(version) = lock(&self.stateless)
@@ -108,78 +115,80 @@ impl Upstream {
         method: Method,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<http::Response<Body>, Trouble> {
-        let url = self.door.url().clone();
-        let patience = self.limits.patience;
-        self.door
+    ) -> Result<http::Response<Body>, ProxyError> {
+        let url = self.connection.url().clone();
+        let timeout = self.limits.timeout;
+        self.connection
             .send(&Outgoing {
                 method,
                 url,
                 headers,
                 body,
-                patience,
+                timeout,
             })
             .await
     }
 
-    pub(super) async fn read(
+    pub(super) async fn read_body(
         &self,
         response: http::Response<Body>,
     ) -> Result<McpBody, McpResponseError> {
-        let Limits { patience, size } = self.limits;
-        let answer =
-            McpResponse::from_response_with_timeout(patience, size, self.door.url(), response)
+        let Limits { timeout, size } = self.limits;
+        let response =
+            McpResponse::from_response_with_timeout(timeout, size, self.connection.url(), response)
                 .await?;
-        Ok(match answer.body {
+        Ok(match response.body {
             McpBody::Events(events) => McpBody::Events(Box::new(events.with_limit(size))),
             other => other,
         })
     }
 
-    /// Passes on what the answer to a message holds.
-    pub(super) async fn take(
+    /// Forwards the messages in the response to a message.
+    pub(super) async fn handle_response(
         &self,
-        seat: Option<&McpSession>,
+        session: Option<&McpSession>,
         message: &Message,
         response: http::Response<Body>,
-    ) -> Result<Ended, Trouble> {
+    ) -> Result<StreamEnd, ProxyError> {
         let status = response.status();
-        let has_session = seat.is_some_and(|seat| seat.session.is_some() || seat.old.is_some());
+        let has_session =
+            session.is_some_and(|session| session.id.is_some() || session.legacy.is_some());
         if status == StatusCode::NOT_FOUND && has_session {
-            return Err(Trouble::SessionGone);
+            return Err(ProxyError::SessionGone);
         }
         if status.is_success() {
-            // An answer to `POST` of 2024-11-05 is on the stream; here is a word at most.
-            if seat.is_some_and(|seat| seat.old.is_some()) {
-                return Ok(Ended::default());
+            // In MCP 2024-11-05 the response is on the stream; the HTTP body is irrelevant.
+            if session.is_some_and(|session| session.legacy.is_some()) {
+                return Ok(StreamEnd::default());
             }
-            let answer = match self.read(response).await {
-                // What wants no answer was accepted, whatever else is said about it.
+            let response = match self.read_body(response).await {
+                // A success status accepts a notification; an invalid body does not change that.
                 Err(error) if message.requests().is_empty() => {
-                    tracing::debug!(%error, "ignored what came for a notification");
+                    tracing::debug!(%error, "ignored the response to a notification");
                     McpBody::Nothing
                 }
-                answer => answer?,
+                response => response?,
             };
-            // Everything waits for the end of the handshake: nothing may come for it.
-            let is_enough = || message.is("notifications/initialized") || self.is_answered(message);
-            return self.relay.pass_answer(answer, is_enough).await;
+            // All other messages wait for the end of the handshake, so its response is not read on.
+            let is_enough =
+                || message.is("notifications/initialized") || self.has_response(message);
+            return self.forwarder.forward_body(response, is_enough).await;
         }
-        let body = match self.read(response).await {
+        let body = match self.read_body(response).await {
             Ok(McpBody::Json(body)) => body,
             Ok(_) | Err(_) => Bytes::new(),
         };
-        if status == StatusCode::BAD_REQUEST && has_session && is_about_session(&body) {
-            return Err(Trouble::SessionGone);
+        if status == StatusCode::BAD_REQUEST && has_session && is_session_error(&body) {
+            return Err(ProxyError::SessionGone);
         }
-        self.relay.pass_refusal(status, body).await
+        self.forwarder.forward_error_status(status, body).await
     }
 }
 
 impl McpSession {
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        if let Some(session) = &self.session {
+        if let Some(session) = &self.id {
             headers.insert(SESSION, session.clone());
         }
         if let Some(version) = &self.version {
@@ -190,7 +199,7 @@ impl McpSession {
 }
 
 impl Routing {
-    /// SEP-2243: what a request is about stands in headers too.
+    /// Returns the headers of a request: SEP-2243 repeats its method and name in headers.
     fn headers(&self, method: Option<&str>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let name = self.name.as_deref().map(header_text);
@@ -208,12 +217,12 @@ impl Routing {
     }
 }
 
-/// Returns whether a refusal is about the session ID. The specification has 404 for an ID that the server does
-/// not know (2025-11-25, streamable HTTP, session management); the example server of the TypeScript
-/// SDK, `@modelcontextprotocol/server-everything` and their many copies refuse it with 400 and say so
-/// in words alone. What an attacker gains: nothing, because the server itself says it, nothing was
-/// carried out, and a call opens another session once.
-fn is_about_session(refusal: &[u8]) -> bool {
+/// Returns whether an error response is about the session ID. The specification requires 404 for an ID that
+/// the server does not know (MCP 2025-11-25, streamable HTTP, session management); the example server of the
+/// TypeScript SDK, `@modelcontextprotocol/server-everything` and their many copies return 400 with a text.
+/// An attacker gains nothing: the text is the server's own, nothing was carried out, and a call opens
+/// another session only once.
+fn is_session_error(refusal: &[u8]) -> bool {
     let words = String::from_utf8_lossy(refusal).to_lowercase();
     ["session id", "sessionid", "session not found"]
         .iter()

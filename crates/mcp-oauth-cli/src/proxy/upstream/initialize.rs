@@ -1,4 +1,4 @@
-//! The begin of a session, by whichever transport the server speaks.
+//! Starts a session, with whichever transport the server supports.
 
 use std::sync::Arc;
 
@@ -9,37 +9,37 @@ use tokio::sync::oneshot;
 
 use super::{
     super::{
-        error::Trouble,
+        error::ProxyError,
         jsonrpc::{Id, Message},
-        legacy_sse::OldStream,
+        legacy_sse::LegacyStream,
         options::Transport,
-        pending_requests::Calls,
+        pending_requests::PendingRequests,
     },
     http::SESSION,
     state::{McpSession, Upstream},
 };
 
 impl Upstream {
-    /// Returns the answer to `initialize`, and the session, unless the answer is an error.
+    /// Returns the response to `initialize`, and the session, unless the response is an error.
     pub(super) async fn open_session(
         &self,
         initialize_request: &Message,
-    ) -> Result<(Bytes, Option<McpSession>), Trouble> {
-        let old_first = matches!(self.transport, Transport::SseFirst | Transport::SseOnly);
-        let first = if old_first {
-            self.open_old(initialize_request).await
+    ) -> Result<(Bytes, Option<McpSession>), ProxyError> {
+        let legacy_first = matches!(self.transport, Transport::SseFirst | Transport::SseOnly);
+        let first = if legacy_first {
+            self.open_legacy(initialize_request).await
         } else {
             self.open_streamable(initialize_request).await
         };
         match (first, self.transport) {
-            (Err(Trouble::OtherTransport(_)), Transport::SseFirst) => {
+            (Err(ProxyError::OtherTransport(_)), Transport::SseFirst) => {
                 self.open_streamable(initialize_request).await
             }
-            (Err(Trouble::OtherTransport(status)), Transport::HttpFirst) => {
-                let second = self.open_old(initialize_request).await;
-                second.map_err(|trouble| match trouble {
-                    // What it says to the transport of today is what the person wants to know.
-                    Trouble::OtherTransport(_) => Trouble::OtherTransport(status),
+            (Err(ProxyError::OtherTransport(status)), Transport::HttpFirst) => {
+                let second = self.open_legacy(initialize_request).await;
+                second.map_err(|error| match error {
+                    // The status of the current transport is more useful to the user.
+                    ProxyError::OtherTransport(_) => ProxyError::OtherTransport(status),
                     other => other,
                 })
             }
@@ -50,115 +50,117 @@ impl Upstream {
     async fn open_streamable(
         &self,
         initialize_request: &Message,
-    ) -> Result<(Bytes, Option<McpSession>), Trouble> {
-        let own = OwnCall::begin(&self.relay.calls, initialize_request)?;
+    ) -> Result<(Bytes, Option<McpSession>), ProxyError> {
+        let request = ProxyRequest::begin(&self.forwarder.pending, initialize_request)?;
         let response = self.post(None, initialize_request).await?;
-        let (status, session) = (response.status(), response.headers().get(SESSION).cloned());
-        let outcome = self.take(None, initialize_request, response).await;
-        match (own.answer().await, outcome) {
-            (Some(answer), _) => {
-                let seat = self.seat_of(&answer, session, None);
-                Ok((answer, seat))
+        let (status, id) = (response.status(), response.headers().get(SESSION).cloned());
+        let outcome = self
+            .handle_response(None, initialize_request, response)
+            .await;
+        match (request.response().await, outcome) {
+            (Some(response), _) => {
+                let session = self.session_from(&response, id, None);
+                Ok((response, session))
             }
             (None, _) if matches!(status.as_u16(), 400 | 404 | 405) => {
-                Err(Trouble::OtherTransport(status))
+                Err(ProxyError::OtherTransport(status))
             }
-            (None, Err(trouble)) => Err(trouble),
-            (None, Ok(_)) => Err(Trouble::Unanswered),
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(ProxyError::Unanswered),
         }
     }
 
-    async fn open_old(
+    async fn open_legacy(
         &self,
         initialize_request: &Message,
-    ) -> Result<(Bytes, Option<McpSession>), Trouble> {
-        let mut own = OwnCall::begin(&self.relay.calls, initialize_request)?;
-        let old = OldStream::open(
+    ) -> Result<(Bytes, Option<McpSession>), ProxyError> {
+        let mut request = ProxyRequest::begin(&self.forwarder.pending, initialize_request)?;
+        let legacy = LegacyStream::open(
             self.next_number(),
-            &self.door,
-            self.relay.clone(),
+            &self.connection,
+            self.forwarder.clone(),
             self.limits,
         )
         .await?;
-        let mut seat = self.empty_seat();
-        seat.old = Some(old);
-        self.tell_at(Some(&seat), initialize_request).await?;
-        let answer = tokio::select! {
-            answer = &mut own.answer => answer.ok(),
-            () = self.door.platform().clock.sleep(self.limits.patience) => None,
+        let mut session = self.new_session();
+        session.legacy = Some(legacy);
+        self.send_once(Some(&session), initialize_request).await?;
+        let response = tokio::select! {
+            response = &mut request.response => response.ok(),
+            () = self.connection.platform().clock.sleep(self.limits.timeout) => None,
         };
-        let answer = answer.ok_or(Trouble::Unanswered)?;
-        let seat = self.seat_of(&answer, None, seat.old.take());
-        Ok((answer, seat))
+        let response = response.ok_or(ProxyError::Unanswered)?;
+        let session = self.session_from(&response, None, session.legacy.take());
+        Ok((response, session))
     }
 
-    fn empty_seat(&self) -> McpSession {
+    fn new_session(&self) -> McpSession {
         let number = self.next_number();
         McpSession {
             number,
-            session: None,
+            id: None,
             version: None,
-            old: None,
+            legacy: None,
         }
     }
 
-    /// Returns none if the answer is an error.
-    fn seat_of(
+    /// Returns the session; none if the response is an error.
+    fn session_from(
         &self,
-        answer: &Bytes,
-        session: Option<HeaderValue>,
-        old: Option<OldStream>,
+        response: &Bytes,
+        id: Option<HeaderValue>,
+        legacy: Option<LegacyStream>,
     ) -> Option<McpSession> {
-        let answer: Value = serde_json::from_slice(answer).ok()?;
-        let version = answer
+        let response: Value = serde_json::from_slice(response).ok()?;
+        let version = response
             .get("result")?
             .get("protocolVersion")
             .and_then(Value::as_str);
         let version = version.and_then(|version| HeaderValue::from_str(version).ok());
         Some(McpSession {
-            session,
-            version,
-            old,
-            ..self.empty_seat()
-        })
-    }
-}
-
-/// A request whose answer is for us.
-struct OwnCall {
-    calls: Arc<Calls>,
-    id: Id,
-    answer: oneshot::Receiver<Bytes>,
-}
-
-impl OwnCall {
-    fn begin(calls: &Arc<Calls>, message: &Message) -> Result<Self, Trouble> {
-        let request = message.requests().pop();
-        let (id, raw) = request.ok_or_else(|| Trouble::Said("it is no request".to_owned()))?;
-        let answer = calls.begin_own(&id, &raw);
-        Ok(Self {
-            calls: Arc::clone(calls),
             id,
-            answer,
+            version,
+            legacy,
+            ..self.new_session()
+        })
+    }
+}
+
+/// A request with a response for the proxy itself.
+struct ProxyRequest {
+    pending: Arc<PendingRequests>,
+    id: Id,
+    response: oneshot::Receiver<Bytes>,
+}
+
+impl ProxyRequest {
+    fn begin(pending: &Arc<PendingRequests>, message: &Message) -> Result<Self, ProxyError> {
+        let first = message.requests().pop();
+        let (id, raw) = first.ok_or_else(|| ProxyError::Other("not a request".to_owned()))?;
+        let response = pending.start_for_proxy(&id, &raw);
+        Ok(Self {
+            pending: Arc::clone(pending),
+            id,
+            response,
         })
     }
 
-    /// Returns what has come, if it has.
-    async fn answer(mut self) -> Option<Bytes> {
-        self.calls.cancel(&self.id);
-        (&mut self.answer).await.ok()
+    /// Returns the response, if it has arrived.
+    async fn response(mut self) -> Option<Bytes> {
+        self.pending.cancel(&self.id);
+        (&mut self.response).await.ok()
     }
 }
 
-impl Drop for OwnCall {
+impl Drop for ProxyRequest {
     fn drop(&mut self) {
-        self.calls.cancel(&self.id);
+        self.pending.cancel(&self.id);
     }
 }
 
-/// Our own word that a session is understood.
-pub(super) fn initialized() -> Result<Message, Trouble> {
+/// Builds the `notifications/initialized` of the proxy.
+pub(super) fn initialized_notification() -> Result<Message, ProxyError> {
     let text = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    let read = Message::read(&Bytes::from_static(text.as_bytes()));
-    read.map_err(|broken| Trouble::Said(broken.why.to_owned()))
+    let read = Message::parse(&Bytes::from_static(text.as_bytes()));
+    read.map_err(|error| ProxyError::Other(error.reason.to_owned()))
 }

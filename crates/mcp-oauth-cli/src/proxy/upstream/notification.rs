@@ -1,47 +1,50 @@
-//! A message that gets no response, sent to the server.
+//! Sends a message that gets no response.
 
 use std::sync::Arc;
 
 use super::{
-    super::{error::Trouble, jsonrpc::Message},
-    retry::Tries,
+    super::{error::ProxyError, jsonrpc::Message},
+    retry::RetryBudget,
     state::{McpSession, Upstream},
 };
 
 impl Upstream {
-    /// A notification, or an answer of the client.
-    pub(crate) async fn tell(&self, message: &Message) -> Result<(), Trouble> {
-        self.tell_patiently(None, message).await
+    /// Sends a notification, or a response of the client.
+    pub(crate) async fn notify(&self, message: &Message) -> Result<(), ProxyError> {
+        self.send_with_retry(None, message).await
     }
 
-    /// It is sent again while it surely was not taken, or may be taken twice: at this session, or at
-    /// the one of the moment. A connection that was kept from before may break as it is used.
-    pub(super) async fn tell_patiently(
+    /// Sends a message, and sends it again while it certainly was not received, or may be received twice: in
+    /// the session `at`, or in the current one. A kept-alive connection may break when it is used.
+    pub(super) async fn send_with_retry(
         &self,
         at: Option<&Arc<McpSession>>,
         message: &Message,
-    ) -> Result<(), Trouble> {
-        let mut tries = Tries::default();
+    ) -> Result<(), ProxyError> {
+        let mut budget = RetryBudget::default();
         loop {
-            let seat = match at {
-                Some(seat) => Some(Arc::clone(seat)),
-                None => self.seat(message).await?,
+            let session = match at {
+                Some(session) => Some(Arc::clone(session)),
+                None => self.session_for(message).await?,
             };
-            match self.tell_at(seat.as_deref(), message).await {
-                Err(trouble)
-                    if (trouble.never_sent() || message.is_safe() && trouble.is_interrupted())
-                        && self.waited(&mut tries).await => {}
+            match self.send_once(session.as_deref(), message).await {
+                Err(error)
+                    if (error.never_sent()
+                        || message.is_idempotent() && error.is_interrupted())
+                        && self.wait_to_retry(&mut budget).await => {}
                 outcome => return outcome,
             }
         }
     }
 
-    pub(super) async fn tell_at(
+    pub(super) async fn send_once(
         &self,
-        seat: Option<&McpSession>,
+        session: Option<&McpSession>,
         message: &Message,
-    ) -> Result<(), Trouble> {
-        let response = self.post(seat, message).await?;
-        self.take(seat, message, response).await.map(drop)
+    ) -> Result<(), ProxyError> {
+        let response = self.post(session, message).await?;
+        self.handle_response(session, message, response)
+            .await
+            .map(drop)
     }
 }

@@ -1,123 +1,127 @@
-//! A request, to its answer.
+//! Sends a request and waits for its response.
 
 use std::time::Duration;
 
 use mcp_client_oauth::reconnect_delay;
 
 use super::{
-    super::{error::Trouble, forward::Ended, jsonrpc::Message},
-    retry::Tries,
+    super::{error::ProxyError, forward::StreamEnd, jsonrpc::Message},
+    retry::RetryBudget,
     state::{McpSession, Upstream},
 };
 
-/// Says how often in a row a stream for the rest of an answer may fail to open.
+/// The number of consecutive failures to open a stream for the rest of a response.
 const RESUMPTIONS: u32 = 5;
 impl Upstream {
-    /// One request of the client, to its answer. It is sent again only where it surely was not taken,
-    /// or where it has no side effect.
-    pub(crate) async fn call(&self, message: &Message) -> Result<(), Trouble> {
-        let mut tries = Tries::default();
+    /// Sends a request of the client and waits for its response. It is sent again only if it certainly
+    /// was not received, or if it has no side effect.
+    pub(crate) async fn call(&self, message: &Message) -> Result<(), ProxyError> {
+        let mut budget = RetryBudget::default();
         loop {
-            let trouble = match self.attempt(message).await {
+            let error = match self.attempt(message).await {
                 Ok(()) => return Ok(()),
-                Err((trouble, seat)) => match (trouble, seat) {
-                    (Trouble::SessionGone, Some(seat)) if tries.another_session() => {
-                        match self.reopen(seat).await {
+                Err((error, session)) => match (error, session) {
+                    (ProxyError::SessionGone, Some(session)) if budget.take_session() => {
+                        match self.reopen(session).await {
                             Ok(()) => continue,
-                            Err(trouble) => trouble,
+                            Err(error) => error,
                         }
                     }
-                    (trouble, _) => trouble,
+                    (error, _) => error,
                 },
             };
-            // It may have its answer by now: then it is not sent again.
-            if self.is_answered(message) {
+            // It may have got its response meanwhile: then it is not sent again.
+            if self.has_response(message) {
                 return Ok(());
             }
-            // A client that asks at its start what a server can do tries another way soon.
+            // A client sends it at its start, and falls back to `initialize` soon.
             let may_wait = !message.is("server/discover");
-            if may_wait && trouble.never_sent() && self.waited(&mut tries).await {
+            if may_wait && error.never_sent() && self.wait_to_retry(&mut budget).await {
                 continue;
             }
-            let is_safe = message.is_safe() && trouble.is_interrupted();
-            if !(is_safe && tries.another_repeat()) {
-                return Err(trouble);
+            let may_repeat = message.is_idempotent() && error.is_interrupted();
+            if !(may_repeat && budget.take_repeat()) {
+                return Err(error);
             }
         }
     }
 
-    /// Once, and which session that was.
-    async fn attempt(&self, message: &Message) -> Result<(), (Trouble, Option<u64>)> {
-        let seat = self
-            .seat(message)
+    /// Sends the request once. An error has the number of the session that was used.
+    async fn attempt(&self, message: &Message) -> Result<(), (ProxyError, Option<u64>)> {
+        let session = self
+            .session_for(message)
             .await
-            .map_err(|trouble| (trouble, None))?;
-        // The stream that it was sent by before may have ended meanwhile, and it with that.
-        if self.is_answered(message) {
+            .map_err(|error| (error, None))?;
+        // The previous stream may have ended meanwhile, and the request with it.
+        if self.has_response(message) {
             return Ok(());
         }
-        let number = seat.as_ref().map(|seat| seat.number);
-        let outcome = self.exchange(seat.as_deref(), message).await;
-        outcome.map_err(|trouble| {
-            // What was not taken does not end with the stream that it was meant for.
-            if trouble.never_sent() || matches!(trouble, Trouble::SessionGone) {
-                self.goes_by(message, None);
+        let number = session.as_ref().map(|session| session.number);
+        let outcome = self.exchange(session.as_deref(), message).await;
+        outcome.map_err(|error| {
+            // A request that was not received does not fail when its stream ends.
+            if error.never_sent() || matches!(error, ProxyError::SessionGone) {
+                self.set_stream(message, None);
             }
-            (trouble, number)
+            (error, number)
         })
     }
 
-    async fn exchange(&self, seat: Option<&McpSession>, message: &Message) -> Result<(), Trouble> {
-        let response = self.post(seat, message).await?;
-        let ended = self.take(seat, message, response).await?;
-        // The answer comes on the one stream, which answers for it from here on.
-        if seat.is_some_and(|seat| seat.old.is_some()) {
+    async fn exchange(
+        &self,
+        session: Option<&McpSession>,
+        message: &Message,
+    ) -> Result<(), ProxyError> {
+        let response = self.post(session, message).await?;
+        let ended = self.handle_response(session, message, response).await?;
+        // The response arrives on the shared stream, which ends the request from here on.
+        if session.is_some_and(|session| session.legacy.is_some()) {
             return Ok(());
         }
-        if !self.waits_for(message) {
+        if !self.is_pending(message) {
             return Ok(());
         }
-        match (seat, ended.last_id) {
-            (Some(seat), Some(id)) => self.resume(seat, message, id, ended.retry).await,
-            _ => Err(Trouble::Unanswered),
+        match (session, ended.last_id) {
+            (Some(session), Some(id)) => self.resume(session, message, id, ended.retry).await,
+            _ => Err(ProxyError::Unanswered),
         }
     }
 
-    /// The rest of an answer, whose stream has ended too early (2025-11-25, resumability).
+    /// Reads the rest of a response after its stream ended too early (MCP 2025-11-25, resumability).
     async fn resume(
         &self,
-        seat: &McpSession,
+        session: &McpSession,
         message: &Message,
         mut last_id: String,
         mut retry: Option<Duration>,
-    ) -> Result<(), Trouble> {
-        // A server may close each stream at once, and wants to be asked again (2025-11-25, polling).
+    ) -> Result<(), ProxyError> {
+        // A server may close each stream immediately, so that the client polls (MCP 2025-11-25, polling).
         let mut failures = 0;
         loop {
-            let clock = &self.door.platform().clock;
+            let clock = &self.connection.platform().clock;
             clock.sleep(reconnect_delay(retry, failures)).await;
-            let mut events = match self.stream(seat, Some(&last_id)).await {
+            let mut events = match self.stream(session, Some(&last_id)).await {
                 Ok(Some(events)) => events,
-                // It has no streams, or the session is gone, and with it the answer.
-                Ok(None) | Err(Trouble::SessionGone) => return Err(Trouble::Unanswered),
+                // The server has no streams, or the session is gone, and the response with it.
+                Ok(None) | Err(ProxyError::SessionGone) => return Err(ProxyError::Unanswered),
                 Err(_) => {
                     failures += 1;
                     if failures == RESUMPTIONS {
-                        return Err(Trouble::Unanswered);
+                        return Err(ProxyError::Unanswered);
                     }
                     continue;
                 }
             };
             failures = 0;
-            let is_enough = || self.is_answered(message);
-            let outcome = self.relay.pass_events(&mut events, is_enough).await;
-            if self.is_answered(message) {
+            let is_enough = || self.has_response(message);
+            let outcome = self.forwarder.forward_events(&mut events, is_enough).await;
+            if self.has_response(message) {
                 return Ok(());
             }
-            if let Some(trouble) = outcome.err().filter(Trouble::is_too_large) {
-                return Err(trouble);
+            if let Some(error) = outcome.err().filter(ProxyError::is_too_large) {
+                return Err(error);
             }
-            let ended = Ended::of(&events);
+            let ended = StreamEnd::of(&events);
             last_id = ended.last_id.unwrap_or(last_id);
             retry = ended.retry.or(retry);
         }

@@ -1,55 +1,56 @@
-//! How often a message is sent again, and how long a server that cannot be reached is waited for.
+//! The limits of retries: how often a message is sent again, and how long it waits for an unreachable
+//! server.
 
 use std::time::Duration;
 
 use super::state::Upstream;
 
-/// Says how often a message is sent again because the server does not know the session.
-const SESSIONS: u32 = 3;
-/// Says how often one without a side effect is sent again because the answer was lost.
-const REPEATS: u32 = 2;
-/// Says how long a call waits for a server that cannot be reached. Clients give a call up after ten
-/// seconds and more, and a proxy that has not answered by then is taken for dead.
-const ABSENCE: Duration = Duration::from_secs(5);
+/// The number of retries because the server does not know the session.
+const MAX_NEW_SESSIONS: u32 = 3;
+/// The number of retries of an idempotent message because its response was lost.
+const MAX_REPEATS: u32 = 2;
+/// The time that a call waits for an unreachable server. Clients give up a call after ten seconds or more,
+/// and treat a proxy that has not responded by then as dead.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Upstream {
-    /// Waits for a server that is away; no if that has been too long.
-    pub(super) async fn waited(&self, tries: &mut Tries) -> bool {
-        let Some(pause) = tries.pause() else {
+    /// Waits before the next try. Returns false if the time is over.
+    pub(super) async fn wait_to_retry(&self, budget: &mut RetryBudget) -> bool {
+        let Some(pause) = budget.next_pause() else {
             return false;
         };
         tracing::debug!("the server cannot be reached: trying again");
-        self.door.platform().clock.sleep(pause).await;
+        self.connection.platform().clock.sleep(pause).await;
         true
     }
 }
 
-/// Says how often a message was sent again, and why.
+/// The retries of a message so far.
 #[derive(Default)]
-pub(super) struct Tries {
+pub(super) struct RetryBudget {
     sessions: u32,
     repeats: u32,
-    waited: Duration,
+    waiting: Duration,
 }
 
-impl Tries {
-    pub(super) fn another_session(&mut self) -> bool {
+impl RetryBudget {
+    pub(super) fn take_session(&mut self) -> bool {
         self.sessions += 1;
-        self.sessions <= SESSIONS
+        self.sessions <= MAX_NEW_SESSIONS
     }
 
-    pub(super) fn another_repeat(&mut self) -> bool {
+    pub(super) fn take_repeat(&mut self) -> bool {
         self.repeats += 1;
-        self.repeats <= REPEATS
+        self.repeats <= MAX_REPEATS
     }
 
-    /// Returns each pause is as long as all before it, within bounds.
-    pub(super) fn pause(&mut self) -> Option<Duration> {
-        let pause = self.waited.clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.waited += pause;
-        (self.waited <= ABSENCE).then_some(pause)
+    /// Returns the next pause: as long as all pauses before it, within bounds. None if the time is over.
+    pub(super) fn next_pause(&mut self) -> Option<Duration> {
+        let pause = self.waiting.clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.waiting += pause;
+        (self.waiting <= MAX_WAIT).then_some(pause)
     }
 }
 
@@ -58,12 +59,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_waits_well_under_ten_seconds_for_a_server_that_is_away() {
-        let mut tries = Tries::default();
-        let pauses: Vec<_> = std::iter::from_fn(|| tries.pause()).collect();
+    fn a_call_waits_less_than_eight_seconds_for_an_unreachable_server() {
+        let mut budget = RetryBudget::default();
+        let pauses: Vec<_> = std::iter::from_fn(|| budget.next_pause()).collect();
         assert_eq!(pauses.first(), Some(&FIRST_PAUSE));
         let whole: Duration = pauses.iter().sum();
-        assert!(whole <= ABSENCE && whole > ABSENCE / 2, "{whole:?}");
-        assert!(ABSENCE < Duration::from_secs(8));
+        assert!(whole <= MAX_WAIT && whole > MAX_WAIT / 2, "{whole:?}");
+        assert!(MAX_WAIT < Duration::from_secs(8));
     }
 }

@@ -1,5 +1,4 @@
-//! The session that the client has at the server, from its begin to its end: what is done when it
-//! ends, the server restarts, or the network is gone.
+//! The client's session with the server, from its start to its end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,43 +9,50 @@ use serde_json::Value;
 
 use super::{
     super::{
-        error::Trouble,
+        error::ProxyError,
         jsonrpc::{Message, UNSUPPORTED_VERSION},
     },
-    initialize::initialized,
+    initialize::initialized_notification,
     state::{McpSession, State, Upstream, lock},
 };
 
-/// Says how long the end of a session may take.
-const FAREWELL: Duration = Duration::from_millis(300);
+/// The time that the end of a session may take.
+const END_TIMEOUT: Duration = Duration::from_millis(300);
 
 impl Upstream {
-    /// Returns the server's own answer to the client's `initialize`.
-    pub(crate) async fn greet(&self, initialize_request: &Message) -> Result<Bytes, Trouble> {
-        let (response, seat) = self.open_session(initialize_request).await?;
-        let early = lock(&self.early).take();
-        match (seat.map(Arc::new), early) {
-            (Some(seat), Some(confirmation)) => self.confirm(seat, &confirmation).await?,
-            (Some(seat), None) => drop(self.state.send_replace(State::Greeted(seat))),
-            (None, _) => self.give_up(),
+    /// Sends the client's `initialize`, and returns the response of the server.
+    pub(crate) async fn initialize(
+        &self,
+        initialize_request: &Message,
+    ) -> Result<Bytes, ProxyError> {
+        let (response, session) = self.open_session(initialize_request).await?;
+        let early = lock(&self.early_initialized).take();
+        match (session.map(Arc::new), early) {
+            (Some(session), Some(confirmation)) => {
+                self.complete_handshake(session, &confirmation).await?
+            }
+            (Some(session), None) => {
+                drop(self.state.send_replace(State::AwaitingInitialized(session)))
+            }
+            (None, _) => self.reset(),
         }
         Ok(response)
     }
 
-    /// The client's word that it has understood, before anything else of it.
-    pub(crate) async fn confirm(
+    /// Sends the client's `notifications/initialized`, before any other message of it.
+    pub(crate) async fn complete_handshake(
         &self,
-        seat: Arc<McpSession>,
+        session: Arc<McpSession>,
         message: &Message,
-    ) -> Result<(), Trouble> {
-        let outcome = self.tell_patiently(Some(&seat), message).await;
-        self.listen_first(seat).await;
+    ) -> Result<(), ProxyError> {
+        let outcome = self.send_with_retry(Some(&session), message).await;
+        self.wait_for_stream(session).await;
         match outcome {
-            // The session is there: what it is worth without this word, the next call shows.
-            Err(trouble) if !matches!(trouble, Trouble::Login | Trouble::SessionGone) => {
+            // The session exists; the next call shows whether it works without this notification.
+            Err(error) if !matches!(error, ProxyError::Login | ProxyError::SessionGone) => {
                 tracing::debug!(
-                    ?trouble,
-                    "the server does not take the end of the handshake"
+                    ?error,
+                    "the server did not accept `notifications/initialized`"
                 );
                 Ok(())
             }
@@ -54,66 +60,74 @@ impl Upstream {
         }
     }
 
-    /// Returns a session for a client that has its `initialize` from us already, and the server's answer.
-    pub(crate) async fn open_late(&self) -> Result<Bytes, Trouble> {
-        let initialize_request = self.initialize_request().ok_or(Trouble::SessionGone)?;
-        let (response, seat) = self
-            .open_session(&initialize_request.again(self.next_number())?)
+    /// Opens a session for a client that the proxy has responded to itself. Returns the server's response.
+    pub(crate) async fn open_deferred(&self) -> Result<Bytes, ProxyError> {
+        let initialize_request = self.initialize_request().ok_or(ProxyError::SessionGone)?;
+        let (response, session) = self
+            .open_session(&initialize_request.with_proxy_id(self.next_number())?)
             .await?;
-        let Some(seat) = seat else {
-            return Err(Trouble::Said(unwilling(&response)));
+        let Some(session) = session else {
+            return Err(ProxyError::Other(initialize_refusal(&response)));
         };
-        self.state.send_replace(State::Opening);
-        self.confirm(Arc::new(seat), &initialized()?).await?;
+        self.state.send_replace(State::Initializing);
+        self.complete_handshake(Arc::new(session), &initialized_notification()?)
+            .await?;
         Ok(response)
     }
 
-    /// Another session in the place of one that is gone. Of many that find that out, one opens it.
-    pub(super) async fn reopen(&self, gone: u64) -> Result<(), Trouble> {
-        let _one = self.opening.lock().await;
+    /// Replaces a session that is gone. If several tasks notice it, one opens the new session.
+    pub(super) async fn reopen(&self, gone: u64) -> Result<(), ProxyError> {
+        let _one = self.reopening.lock().await;
         let before = self.state.borrow().clone();
-        if before.seat().is_none_or(|seat| seat.number != gone) {
+        if before
+            .session()
+            .is_none_or(|session| session.number != gone)
+        {
             return Ok(());
         }
         let Some(initialize_request) = self.initialize_request() else {
-            return Err(Trouble::SessionGone);
+            return Err(ProxyError::SessionGone);
         };
         tracing::debug!("the session is gone: opening another one");
         match self
-            .open_session(&initialize_request.again(self.next_number())?)
+            .open_session(&initialize_request.with_proxy_id(self.next_number())?)
             .await
         {
-            Ok((_, Some(seat))) => self.confirm(Arc::new(seat), &initialized()?).await,
-            Ok((_, None)) => Err(Trouble::Said(
-                "the server gives no other session".to_owned(),
+            Ok((_, Some(session))) => {
+                self.complete_handshake(Arc::new(session), &initialized_notification()?)
+                    .await
+            }
+            Ok((_, None)) => Err(ProxyError::Other(
+                "the server did not open another session".to_owned(),
             )),
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         }
     }
 
-    /// The client is gone, and so is its session.
+    /// Ends the session, after the client has ended.
     pub(crate) async fn end(&self) {
         let state = self.state.borrow().clone();
-        let Some(seat) = state.seat().filter(|seat| seat.session.is_some()) else {
+        let Some(session) = state.session().filter(|session| session.id.is_some()) else {
             return;
         };
-        let farewell = self.send(Method::DELETE, seat.headers(), Bytes::new());
+        let delete = self.send(Method::DELETE, session.headers(), Bytes::new());
         tokio::select! {
-            // Whatever it says: we are gone.
-            _answer = farewell => {}
-            () = self.door.platform().clock.sleep(FAREWELL) => {}
+            // The outcome does not matter: the proxy ends.
+            _response = delete => {}
+            () = self.connection.platform().clock.sleep(END_TIMEOUT) => {}
         }
     }
 }
 
-/// Returns the client had to begin before anybody knew what the server speaks.
-fn unwilling(response: &Bytes) -> String {
-    let said: Value = serde_json::from_slice(response).unwrap_or_default();
-    if said.pointer("/error/code").and_then(Value::as_i64) == Some(UNSUPPORTED_VERSION) {
-        return "the server speaks another revision of MCP than this application has begun with: \
+/// Returns the message for an error response to `initialize`. A client may have started with an older
+/// revision, because the proxy responded before the server's revision was known.
+fn initialize_refusal(response: &Bytes) -> String {
+    let response_json: Value = serde_json::from_slice(response).unwrap_or_default();
+    if response_json.pointer("/error/code").and_then(Value::as_i64) == Some(UNSUPPORTED_VERSION) {
+        return "the server supports another revision of MCP than this application started with: \
                 start the application again"
             .to_owned();
     }
     let response = UntrustedText::new(&String::from_utf8_lossy(response));
-    format!("the server will not begin: {response}")
+    format!("the server rejected `initialize`: {response}")
 }

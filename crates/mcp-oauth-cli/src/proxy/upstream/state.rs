@@ -1,4 +1,4 @@
-//! How far the client has come with the server.
+//! The state of the client's session with the server.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -10,152 +10,152 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::super::{
     connection::ServerConnection,
-    error::Trouble,
-    forward::Relay,
+    error::ProxyError,
+    forward::Forwarder,
     jsonrpc::Message,
-    legacy_sse::OldStream,
+    legacy_sse::LegacyStream,
     options::{Limits, Transport},
 };
 
-/// The server, as the client reaches it through us.
+/// The server, as the client reaches it through the proxy.
 pub(crate) struct Upstream {
-    pub(super) door: ServerConnection,
-    pub(super) relay: Relay,
+    pub(super) connection: ServerConnection,
+    pub(super) forwarder: Forwarder,
     pub(super) transport: Transport,
     pub(super) limits: Limits,
     pub(super) state: watch::Sender<State>,
-    /// The client's `initialize`, which begins every session.
+    /// The client's `initialize`, which starts every session.
     pub(super) initialize_request: Mutex<Option<Arc<Message>>>,
-    /// The revision of a client that needs no session.
+    /// The revision of a stateless client.
     pub(super) stateless: Mutex<Option<HeaderValue>>,
-    /// The client's word that it has understood, which came before there was anything to understand.
-    pub(super) early: Mutex<Option<Arc<Message>>>,
-    pub(super) opening: AsyncMutex<()>,
-    /// Of sessions, and of requests of our own.
+    /// The client's `notifications/initialized`, if it arrived before the server's response.
+    pub(super) early_initialized: Mutex<Option<Arc<Message>>>,
+    pub(super) reopening: AsyncMutex<()>,
+    /// The next number for a session or a request of the proxy.
     pub(super) numbers: AtomicU64,
 }
 
-/// Says how far the client has come with the server.
+/// The state of the session.
 #[derive(Clone, Debug)]
 pub(crate) enum State {
-    /// There was no `initialize`: a revision that has none, or a client that does without.
-    Unopened,
-    /// `initialize` is under way, or the client's word that it is done.
-    Opening,
-    /// There is a session, which the client has not used yet.
-    Greeted(Arc<McpSession>),
-    /// The server knows that; its stream is being opened, before anything is asked.
-    Confirmed(Arc<McpSession>),
-    /// There is a session.
+    /// There was no `initialize`: the revision has none, or the client omits it.
+    NotInitialized,
+    /// `initialize` or `notifications/initialized` is in progress.
+    Initializing,
+    /// The server has responded to `initialize`; `notifications/initialized` is missing.
+    AwaitingInitialized(Arc<McpSession>),
+    /// The handshake is complete; the stream is opened before the first request.
+    OpeningStream(Arc<McpSession>),
+    /// The session is open.
     Open(Arc<McpSession>),
-    /// The client has an `initialize` of ours: nobody is logged in, or the server is away.
-    Shut(Trouble),
+    /// The proxy has responded to `initialize` itself: there is no login, or the server is unreachable.
+    Offline(ProxyError),
 }
 
-/// Holds what becomes of the client's word that it has understood.
-pub(crate) enum Confirmation {
-    /// It confirms this session.
-    For(Arc<McpSession>),
-    /// It is a notification like any other.
-    AsAnyOther,
-    /// It is kept, or not needed.
-    Nothing,
+/// The action for the client's `notifications/initialized`.
+pub(crate) enum InitializedAction {
+    /// Complete the handshake of this session with it.
+    Complete(Arc<McpSession>),
+    /// Forward it like any other notification.
+    Forward,
+    /// Do nothing now: it is kept for later, or not needed.
+    Defer,
 }
 
 /// One session with the server.
 #[derive(Debug)]
 pub(crate) struct McpSession {
     pub(super) number: u64,
-    pub(super) session: Option<HeaderValue>,
+    pub(super) id: Option<HeaderValue>,
     pub(super) version: Option<HeaderValue>,
-    /// The transport of 2024-11-05, if it is that.
-    pub(super) old: Option<OldStream>,
+    /// The stream of the transport of MCP 2024-11-05, if it is used.
+    pub(super) legacy: Option<LegacyStream>,
 }
 
 impl Upstream {
     pub(crate) fn new(
-        door: ServerConnection,
-        relay: Relay,
+        connection: ServerConnection,
+        forwarder: Forwarder,
         transport: Transport,
         limits: Limits,
     ) -> Self {
         Self {
-            door,
-            relay,
+            connection,
+            forwarder,
             transport,
             limits,
-            state: watch::Sender::new(State::Unopened),
+            state: watch::Sender::new(State::NotInitialized),
             initialize_request: Mutex::default(),
             stateless: Mutex::default(),
-            early: Mutex::default(),
-            opening: AsyncMutex::default(),
+            early_initialized: Mutex::default(),
+            reopening: AsyncMutex::default(),
             numbers: AtomicU64::new(1),
         }
     }
 
-    /// The client's `initialize`: what it sends from now on waits for the outcome.
-    pub(crate) fn begin(&self, initialize_request: &Arc<Message>) {
+    /// Records the client's `initialize`. Later messages wait for its outcome.
+    pub(crate) fn start_initialize(&self, initialize_request: &Arc<Message>) {
         *lock(&self.initialize_request) = Some(Arc::clone(initialize_request));
-        self.state.send_replace(State::Opening);
+        self.state.send_replace(State::Initializing);
     }
 
-    /// There is no session, and nobody waits for one.
-    pub(crate) fn give_up(&self) {
-        self.state.send_replace(State::Unopened);
+    /// Resets the state, so that messages do not wait for a session.
+    pub(crate) fn reset(&self) {
+        self.state.send_replace(State::NotInitialized);
     }
 
-    /// The client has an `initialize` of ours, and this is why.
-    pub(crate) fn shut(&self, why: Trouble) {
-        lock(&self.early).take();
-        self.state.send_replace(State::Shut(why));
+    /// Sets the state after the proxy has responded to `initialize` itself, with the reason.
+    pub(crate) fn go_offline(&self, reason: ProxyError) {
+        lock(&self.early_initialized).take();
+        self.state.send_replace(State::Offline(reason));
     }
 
-    /// Somebody has logged in: what the client sends from now on waits for the session.
-    pub(crate) fn unshut(&self) {
-        self.state.send_replace(State::Opening);
+    /// Sets the state after a login: later messages wait for the session.
+    pub(crate) fn start_reconnect(&self) {
+        self.state.send_replace(State::Initializing);
     }
 
-    pub(crate) fn is_shut(&self) -> bool {
-        matches!(*self.state.borrow(), State::Shut(_))
+    pub(crate) fn is_offline(&self) -> bool {
+        matches!(*self.state.borrow(), State::Offline(_))
     }
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(*self.state.borrow(), State::Open(_))
     }
 
-    /// Returns whether the client speaks a revision without sessions.
+    /// Returns whether the client uses a stateless revision.
     pub(crate) fn is_stateless(&self) -> bool {
-        self.state.borrow().seat().is_none() && lock(&self.stateless).is_some()
+        self.state.borrow().session().is_none() && lock(&self.stateless).is_some()
     }
 
-    /// Returns the client has understood `initialize`: what follows waits until the server knows.
-    pub(crate) fn begin_to_confirm(&self, message: &Arc<Message>) -> Confirmation {
+    /// Handles the client's `notifications/initialized`. Later messages wait until the server has it.
+    pub(crate) fn initialized_received(&self, message: &Arc<Message>) -> InitializedAction {
         let state = self.state.borrow().clone();
         match state {
-            State::Greeted(seat) => {
-                self.state.send_replace(State::Opening);
-                Confirmation::For(seat)
+            State::AwaitingInitialized(session) => {
+                self.state.send_replace(State::Initializing);
+                InitializedAction::Complete(session)
             }
-            State::Opening | State::Confirmed(_) => {
-                *lock(&self.early) = Some(Arc::clone(message));
-                Confirmation::Nothing
+            State::Initializing | State::OpeningStream(_) => {
+                *lock(&self.early_initialized) = Some(Arc::clone(message));
+                InitializedAction::Defer
             }
-            // The server will hear ours.
-            State::Shut(_) => Confirmation::Nothing,
-            State::Unopened | State::Open(_) => Confirmation::AsAnyOther,
+            // The proxy sends its own when it opens the session.
+            State::Offline(_) => InitializedAction::Defer,
+            State::NotInitialized | State::Open(_) => InitializedAction::Forward,
         }
     }
 
-    /// Returns whether all that it asks is answered; what asks nothing never is.
-    pub(super) fn is_answered(&self, message: &Message) -> bool {
-        !message.requests().is_empty() && !self.waits_for(message)
+    /// Returns whether each request of the message has its response; false for a message without requests.
+    pub(super) fn has_response(&self, message: &Message) -> bool {
+        !message.requests().is_empty() && !self.is_pending(message)
     }
 
-    pub(super) fn waits_for(&self, message: &Message) -> bool {
+    pub(super) fn is_pending(&self, message: &Message) -> bool {
         message
             .requests()
             .iter()
-            .any(|(id, _)| self.relay.calls.is_open(id))
+            .any(|(id, _)| self.forwarder.pending.is_pending(id))
     }
 
     pub(super) fn initialize_request(&self) -> Option<Arc<Message>> {
@@ -168,10 +168,12 @@ impl Upstream {
 }
 
 impl State {
-    pub(super) fn seat(&self) -> Option<&Arc<McpSession>> {
+    pub(super) fn session(&self) -> Option<&Arc<McpSession>> {
         match self {
-            Self::Greeted(seat) | Self::Confirmed(seat) | Self::Open(seat) => Some(seat),
-            Self::Unopened | Self::Opening | Self::Shut(_) => None,
+            Self::AwaitingInitialized(session)
+            | Self::OpeningStream(session)
+            | Self::Open(session) => Some(session),
+            Self::NotInitialized | Self::Initializing | Self::Offline(_) => None,
         }
     }
 }

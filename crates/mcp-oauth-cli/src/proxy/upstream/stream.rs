@@ -1,43 +1,43 @@
-//! What the server says of its own accord, on a stream that is opened again whenever it ends.
+//! Receives the messages that the server sends on its own, on a stream that is reopened whenever it ends.
 
 use std::{sync::Arc, time::Duration};
 
 use mcp_client_oauth::reconnect_delay;
 
 use super::{
-    super::{error::Trouble, forward::Ended},
+    super::{error::ProxyError, forward::StreamEnd},
     state::{McpSession, State, Upstream},
 };
 
-/// Says how long the first question of a session waits for its stream.
+/// The time that the first request of a session waits for its stream.
 const SLOW_STREAM: Duration = Duration::from_millis(250);
 impl Upstream {
-    /// Returns what the server says of its own accord, as long as there is a session.
+    /// Receives the messages that the server sends on its own, as long as there is a session.
     pub(crate) async fn listen(&self) {
         let mut states = self.state.subscribe();
         let mut last = 0;
         loop {
             let is_next = |state: &State| match state {
-                State::Confirmed(seat) | State::Open(seat) => seat.number != last,
+                State::OpeningStream(session) | State::Open(session) => session.number != last,
                 _ => false,
             };
-            let seat = match states.wait_for(is_next).await {
-                Ok(state) => state.seat().cloned(),
+            let session = match states.wait_for(is_next).await {
+                Ok(state) => state.session().cloned(),
                 Err(_) => return,
             };
-            let Some(seat) = seat else { continue };
-            last = seat.number;
+            let Some(session) = session else { continue };
+            last = session.number;
             tokio::select! {
-                () = self.listen_at(&seat) => {}
-                _other = states.wait_for(|state| state.seat().is_some_and(|now| now.number != last)) => {}
+                () = self.listen_at(&session) => {}
+                _other = states.wait_for(|state| state.session().is_some_and(|now| now.number != last)) => {}
             }
         }
     }
 
-    /// The stream is there, or there is none.
-    fn is_heard(&self, seat: &McpSession) {
+    /// Records that the stream is open, or that there is none.
+    fn mark_stream_ready(&self, session: &McpSession) {
         self.state.send_if_modified(|state| match state {
-            State::Confirmed(now) if now.number == seat.number => {
+            State::OpeningStream(now) if now.number == session.number => {
                 *state = State::Open(Arc::clone(now));
                 true
             }
@@ -45,76 +45,76 @@ impl Upstream {
         });
     }
 
-    async fn listen_at(&self, seat: &McpSession) {
-        let clock = &self.door.platform().clock;
-        if let Some(old) = &seat.old {
-            old.lost().await;
+    async fn listen_at(&self, session: &McpSession) {
+        let clock = &self.connection.platform().clock;
+        if let Some(legacy) = &session.legacy {
+            legacy.lost().await;
             let mut attempt = 0;
-            while self.reopen(seat.number).await.is_err() {
+            while self.reopen(session.number).await.is_err() {
                 clock.sleep(reconnect_delay(None, attempt)).await;
                 attempt += 1;
             }
             return;
         }
-        let mut place = StreamPosition::default();
+        let mut position = StreamPosition::default();
         loop {
             let slow = async {
                 clock.sleep(SLOW_STREAM).await;
-                self.is_heard(seat);
+                self.mark_stream_ready(session);
                 std::future::pending().await
             };
             let stream = tokio::select! {
-                stream = self.stream(seat, place.last_id.as_deref()) => stream,
+                stream = self.stream(session, position.last_id.as_deref()) => stream,
                 never = slow => never,
             };
-            self.is_heard(seat);
+            self.mark_stream_ready(session);
             match stream {
                 Ok(Some(mut events)) => {
                     let opened = clock.now();
                     let mut has_delivered = false;
-                    // One that is too large is passed over, if the server goes on after its id.
+                    // An event that is too large is skipped, if the server resumes after its id.
                     while let Some(Ok(event)) = events.next().await {
-                        self.relay.pass_event(event).await;
+                        self.forwarder.forward_event(event).await;
                         has_delivered = true;
                     }
                     tracing::debug!("the stream has ended");
                     let lived = clock.now().duration_since(opened).unwrap_or_default();
-                    place.leave(Ended::of(&events), has_delivered, lived);
+                    position.record_end(StreamEnd::of(&events), has_delivered, lived);
                 }
-                // The server has none.
+                // The server has no such stream.
                 Ok(None) => return,
-                Err(Trouble::SessionGone) => {
-                    if let Err(trouble) = self.reopen(seat.number).await {
-                        tracing::debug!(?trouble, "no other session yet");
-                        place.attempt += 1;
+                Err(ProxyError::SessionGone) => {
+                    if let Err(error) = self.reopen(session.number).await {
+                        tracing::debug!(?error, "no other session yet");
+                        position.attempt += 1;
                     }
                 }
-                Err(trouble) => {
-                    tracing::debug!(?trouble, "no stream");
-                    place.attempt += 1;
+                Err(error) => {
+                    tracing::debug!(?error, "no stream");
+                    position.attempt += 1;
                 }
             }
-            clock.sleep(place.delay()).await;
+            clock.sleep(position.delay()).await;
         }
     }
 }
 
-/// Says where the next stream goes on, and how long it is until then.
+/// The position and the delay of the next stream.
 #[derive(Default)]
 struct StreamPosition {
     last_id: Option<String>,
     retry: Option<Duration>,
-    /// Says how many have been of no use, one after the other.
+    /// The number of consecutive streams without effect.
     attempt: u32,
 }
 
 impl StreamPosition {
-    /// A stream has ended. It was of use if something came, or if it was open for a while, as one is
-    /// that a proxy in between closes at its time.
-    fn leave(&mut self, ended: Ended, has_delivered: bool, lived: Duration) {
+    /// Records the end of a stream. It had an effect if an event arrived, or if it was open for a while,
+    /// like a stream that an intermediary closes after its timeout.
+    fn record_end(&mut self, ended: StreamEnd, has_delivered: bool, lived: Duration) {
         let has_moved = ended.last_id.is_some() && ended.last_id != self.last_id;
-        let was_of_use = has_delivered || has_moved || lived > self.delay();
-        self.attempt = if was_of_use { 0 } else { self.attempt + 1 };
+        let had_effect = has_delivered || has_moved || lived > self.delay();
+        self.attempt = if had_effect { 0 } else { self.attempt + 1 };
         self.last_id = ended.last_id.or(self.last_id.take());
         self.retry = ended.retry.or(self.retry);
     }
@@ -129,17 +129,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_streams_of_no_use_make_the_next_one_later() {
-        let mut place = StreamPosition::default();
+    fn only_streams_without_effect_increase_the_delay() {
+        let mut position = StreamPosition::default();
         let seconds = Duration::from_secs;
-        let mut leave = |has_delivered, lived| {
-            place.leave(Ended::default(), has_delivered, lived);
-            place.delay()
+        let mut record_end = |has_delivered, lived| {
+            position.record_end(StreamEnd::default(), has_delivered, lived);
+            position.delay()
         };
-        assert_eq!(leave(false, seconds(0)), seconds(2));
-        assert_eq!(leave(false, seconds(1)), seconds(4));
-        assert_eq!(leave(false, seconds(5)), seconds(1));
-        assert_eq!(leave(false, seconds(0)), seconds(2));
-        assert_eq!(leave(true, seconds(0)), seconds(1));
+        assert_eq!(record_end(false, seconds(0)), seconds(2));
+        assert_eq!(record_end(false, seconds(1)), seconds(4));
+        assert_eq!(record_end(false, seconds(5)), seconds(1));
+        assert_eq!(record_end(false, seconds(0)), seconds(2));
+        assert_eq!(record_end(true, seconds(0)), seconds(1));
     }
 }

@@ -1,16 +1,17 @@
-//! Hints of logins that ask no user: the option that is missing, or a login in a browser.
+//! Hints of non-interactive logins: the missing option, or a login in a browser.
 
-use mcp_oauth_testbed::{Algorithm, Builder, Fault, KeyPair, Machine, Testbed};
+use mcp_oauth_testbed::{Algorithm, Builder, ConfidentialClient, Fault, KeyPair, Testbed};
 use serde_json::json;
 
 use super::{Paste, commands, paste, with};
 use crate::{
-    machine::{AT_BOTH, enterprise},
+    non_interactive::{AT_BOTH, enterprise},
     support::{Home, Output},
 };
 
 fn robot() -> Builder {
-    Testbed::builder().machine(Machine::with_secret("robot", "planted-secret"))
+    Testbed::builder()
+        .confidential_client(ConfidentialClient::with_secret("robot", "planted-secret"))
 }
 
 const SECRET: Paste<'static> = Paste {
@@ -30,7 +31,7 @@ async fn fixed(home: &Home, failed: &Output, how: Paste<'_>, name: &str) {
 }
 
 #[tokio::test]
-async fn a_client_in_its_own_name_gets_what_it_lacks() {
+async fn a_client_credentials_login_gets_its_missing_options() {
     for (typed, variables) in [
         // No client, one without a secret, and one with a wrong one.
         (&["--client-credentials"][..], &[][..]),
@@ -51,9 +52,9 @@ async fn a_client_in_its_own_name_gets_what_it_lacks() {
     }
 }
 
-/// The secret went with the login, so the remembered method alone would go in a circle.
+/// The secret was removed with the login, so the remembered method alone would fail again.
 #[tokio::test]
-async fn a_client_whose_secret_was_forgotten_is_asked_for_it() {
+async fn a_login_without_its_client_secret_requests_the_secret() {
     let home = Home::with(robot()).await;
     let url = home.url();
     let typed = [
@@ -77,7 +78,7 @@ async fn a_client_whose_secret_was_forgotten_is_asked_for_it() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_key_that_signs_otherwise_is_replaced() {
+async fn a_key_with_an_unsupported_algorithm_gets_a_hint_to_replace_it() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let (wrong, right) = (
@@ -86,8 +87,8 @@ async fn a_key_that_signs_otherwise_is_replaced() {
     );
     let member = "token_endpoint_auth_signing_alg_values_supported".to_owned();
     let builder = with([Fault::MetadataField(member, json!(["RS256"]))]);
-    let machine = Machine::with_key("robot", right.public());
-    let home = Home::with(builder.machine(machine)).await;
+    let client = ConfidentialClient::with_key("robot", right.public());
+    let home = Home::with(builder.confidential_client(client)).await;
     let key = |name: &str, pair: &KeyPair| {
         let file = home.file(name, pair.private_pem());
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -114,7 +115,7 @@ async fn a_key_that_signs_otherwise_is_replaced() {
     fixed(&home, &failed, how, "robot").await;
 }
 
-fn forget_source(home: &Home, name: &str) {
+fn remove_source(home: &Home, name: &str) {
     let file = home.data().join("servers.json");
     let text = std::fs::read_to_string(&file).unwrap();
     let mut names: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -124,8 +125,8 @@ fn forget_source(home: &Home, name: &str) {
 }
 
 #[tokio::test]
-async fn a_workload_is_asked_for_a_token_that_is_there_and_is_accepted() {
-    let home = Home::with(Testbed::builder().wif("https://cluster.example")).await;
+async fn a_rejected_workload_token_gets_a_login_command() {
+    let home = Home::with(Testbed::builder().workload_issuer("https://cluster.example")).await;
     let url = home.url();
     let good = home.testbed.workload_jwt(&json!({})).unwrap();
     let good = home.file("good.jwt", good);
@@ -141,33 +142,36 @@ async fn a_workload_is_asked_for_a_token_that_is_there_and_is_accepted() {
         let expected = format!("mcp-oauth login job {url} --workload-token FILE");
         assert_eq!(commands(&failed), [expected]);
         fixed(&home, &failed, how, "job").await;
-        home.run(&["clear", "job", "--forget-name"])
+        home.run(&["logout", "--local", "job", "--remove-name"])
             .await
             .succeeded();
     }
-    // Earlier versions did not remember the source.
+    // Earlier versions did not store the source.
     home.run(&["login", "job", &url, "--workload-token", &good])
         .await
         .succeeded();
-    forget_source(&home, "job");
+    remove_source(&home, "job");
     let refused = home.run(&["refresh", "job"]).await.ended(1);
     refused.says("the source of the assertion is not given");
     fixed(&home, &refused, how, "job").await;
-    home.run(&["clear", "job"]).await.succeeded();
-    forget_source(&home, "job");
+    home.run(&["logout", "--local", "job"]).await.succeeded();
+    remove_source(&home, "job");
     let failed = home.run(&["login", "job"]).await.ended(2);
-    failed.says("hint: name it: ");
+    failed.says("hint: give it: ");
     fixed(&home, &failed, how, "job").await;
-    // It is remembered with the name, whatever becomes of the tokens.
-    home.run(&["clear", "job"]).await.succeeded();
+    // The source is stored with the name, independent of the tokens.
+    home.run(&["logout", "--local", "job"]).await.succeeded();
     home.run(&["login", "job"]).await.succeeded();
 }
 
 #[tokio::test]
-async fn an_enterprise_login_is_fixed_or_goes_by_the_browser() {
+async fn an_enterprise_login_is_fixed_or_falls_back_to_the_browser() {
     let (home, typed) = enterprise().await;
     let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
-    let file = *typed.iter().rfind(|word| word.starts_with('/')).unwrap();
+    let file = *typed
+        .iter()
+        .rfind(|argument| argument.starts_with('/'))
+        .unwrap();
     let with_secrets = Paste {
         fill: &[("FILE", file)],
         variables: &AT_BOTH,
@@ -177,8 +181,8 @@ async fn an_enterprise_login_is_fixed_or_goes_by_the_browser() {
     failed.says("hint: check --idp-client-id, and MCP_OAUTH_IDP_CLIENT_SECRET");
     fixed(&home, &failed, with_secrets, "work").await;
 
-    // The server takes no ID-JAG any more: the browser by the URL, for a name that is known and for a new
-    // one.
+    // The server does not accept ID-JAGs any more: the hint is a login in a browser with the URL, for a known
+    // name and for a new one.
     let member = "authorization_grant_profiles_supported".to_owned();
     let others = json!(["urn:example:another-profile"]);
     home.testbed.set_fault(Fault::MetadataField(member, others));
@@ -187,7 +191,7 @@ async fn an_enterprise_login_is_fixed_or_goes_by_the_browser() {
     let expected = format!("mcp-oauth login work {} --force", home.url());
     assert_eq!(commands(&failed), [expected]);
     fixed(&home, &failed, with_secrets, "work").await;
-    home.run(&["logout", "work", "--forget-name"])
+    home.run(&["logout", "work", "--remove-name"])
         .await
         .succeeded();
     let failed = home.run_in(&AT_BOTH, &typed).await.ended(1);
@@ -214,6 +218,6 @@ async fn a_secret_without_a_client_names_the_option() {
         .login_in(&[("MCP_OAUTH_CLIENT_SECRET", "wrong")], &typed)
         .await
         .ended(1);
-    failed.says("hint: check the id of the client and its secret: ");
+    failed.says("hint: check the client ID and its secret: ");
     fixed(&home, &failed, how, "notes").await;
 }

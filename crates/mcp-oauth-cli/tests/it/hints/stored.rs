@@ -1,4 +1,4 @@
-//! Hints about a login that is stored, or should be.
+//! Hints about stored and missing logins.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{Paste, commands, paste};
 use crate::{stores::record, support::Home};
 
 #[tokio::test]
-async fn a_login_that_is_missing_is_made() {
+async fn a_missing_login_gets_a_login_command() {
     let home = Home::logged_in().await;
     home.run(&["logout", "notes"]).await.succeeded();
     let missing = home.run(&["token", "notes", "--account", "work"]).await;
@@ -37,10 +37,10 @@ async fn a_refresh_without_a_refresh_token_says_how_long_the_token_is_valid() {
     let before = home.run(&["token", "notes"]).await.succeeded().stdout;
     let failed = home.run(&["refresh", "notes"]).await.ended(3);
     failed
-        .says("the server gave no refresh token for ")
+        .says("the server issued no refresh token for ")
         .says("the access token is valid for 59 more minutes; log in again when it ends");
     assert!(!failed.stderr.contains("has expired"), "{failed:#?}");
-    // It is still used.
+    // The token is still used.
     let same = home.run(&["token", "notes"]).await.succeeded().stdout;
     assert_eq!(same, before);
     let proposed = commands(&failed);
@@ -51,10 +51,10 @@ async fn a_refresh_without_a_refresh_token_says_how_long_the_token_is_valid() {
     let other = home.run(&["token", "notes"]).await.succeeded().stdout;
     assert_ne!(other, before);
 
-    // A server that takes it no more is not said to be given a good one.
+    // After the server rejects the token, the message does not call it valid.
     home.testbed.revoke_access_tokens();
     let refused = home.run(&["request", "notes", "notes"]).await.ended(3);
-    refused.says("rejected the access token, and the login brought no refresh token");
+    refused.says("rejected the access token, and the server issued no refresh token");
     paste(&home, &commands(&refused)[0], Paste::default())
         .await
         .succeeded();
@@ -62,14 +62,14 @@ async fn a_refresh_without_a_refresh_token_says_how_long_the_token_is_valid() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_expired_is_said_to() {
+async fn an_expired_token_is_reported_as_expired() {
     let builder = Testbed::builder()
         .issue_refresh_tokens(false)
         .access_token_lifetime(Duration::ZERO);
     let home = Home::with(builder).await;
     home.login(&["notes", &home.url()]).await.succeeded();
     let failed = home.run(&["refresh", "notes"]).await.ended(3);
-    failed.says("has expired, and the login brought no refresh token");
+    failed.says("has expired, and the server issued no refresh token");
     let proposed = commands(&failed);
     assert_eq!(proposed, ["mcp-oauth login notes"]);
     paste(&home, &proposed[0], Paste::default())
@@ -77,9 +77,9 @@ async fn a_token_that_has_expired_is_said_to() {
         .succeeded();
 }
 
-/// An empty 400 is how some servers say that a refresh token is spent. They have named no error.
+/// Some servers reject a used refresh token with an empty 400. They have not returned an error code.
 #[tokio::test]
-async fn an_empty_response_is_not_said_to_name_an_error() {
+async fn an_empty_error_response_is_not_reported_as_invalid_grant() {
     let home = Home::logged_in().await;
     home.testbed.set_fault(Fault::Status {
         path: "/token".to_owned(),
@@ -89,9 +89,9 @@ async fn an_empty_response_is_not_said_to_name_an_error() {
         times: None,
     });
     let failed = home.run(&["refresh", "notes"]).await.ended(3);
-    failed.says("HTTP 400 with an empty body, which is treated as `invalid_grant`");
+    failed.says("HTTP 400 and an empty body, which is treated as `invalid_grant`");
     assert!(
-        !failed.stderr.contains("answered `invalid_grant`"),
+        !failed.stderr.contains("responded with `invalid_grant`"),
         "{failed:#?}"
     );
     home.testbed.clear_faults();
@@ -103,7 +103,7 @@ async fn an_empty_response_is_not_said_to_name_an_error() {
 /// A server of the Python MCP SDK (`mcp` 2.3.0) that was restarted keeps its clients in memory alone, and
 /// the access token that it does not know either has not expired.
 #[tokio::test]
-async fn a_login_whose_client_the_server_has_removed_is_made_again() {
+async fn a_login_of_a_removed_client_gets_a_forced_login_command() {
     let home = Home::logged_in().await;
     home.testbed.revoke_access_tokens();
     home.testbed.set_fault(Fault::Status {
@@ -125,7 +125,7 @@ async fn a_login_whose_client_the_server_has_removed_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_scope_that_is_missing_is_brought() {
+async fn a_missing_scope_gets_a_login_command() {
     let home = Home::with(Testbed::builder().step_up(true)).await;
     home.login(&["notes", &home.url()]).await.succeeded();
     let typed = ["request", "notes", "notes", "-d", "{}"];
@@ -137,13 +137,13 @@ async fn a_scope_that_is_missing_is_brought() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_replaced_under_its_own_name() {
+async fn a_rejected_token_gets_a_login_command_with_its_own_name() {
     let home = Home::new().await;
     home.login(&["notes", &home.url()]).await.succeeded();
     home.login(&["work", &home.url(), "--account", "work"])
         .await
         .succeeded();
-    home.testbed.set_fault(Fault::RefusesEveryToken);
+    home.testbed.set_fault(Fault::RejectsEveryToken);
     let refused = home.run(&["test", "work"]).await.ended(3);
     assert_eq!(commands(&refused), ["mcp-oauth login work --force"]);
     home.testbed.clear_faults();
@@ -154,15 +154,15 @@ async fn a_token_that_is_refused_is_replaced_under_its_own_name() {
 }
 
 #[tokio::test]
-async fn a_request_elsewhere_gets_no_command() {
+async fn a_request_outside_the_resource_gets_no_command() {
     let home = Home::logged_in().await;
     let refused = home.run(&["request", "notes", "/elsewhere"]).await.ended(1);
-    refused.says("hint: the token is for ");
+    refused.says("hint: the token is only for ");
     assert!(commands(&refused).is_empty());
 }
 
 #[tokio::test]
-async fn a_record_that_is_damaged_is_given_up_by_name_or_url() {
+async fn a_corrupt_record_can_be_cleared_by_name_or_url() {
     for by_new_name in [false, true] {
         let home = Home::logged_in().await;
         let file = record(&home);
@@ -173,7 +173,7 @@ async fn a_record_that_is_damaged_is_given_up_by_name_or_url() {
         let typed: &[&str] = if by_new_name {
             &["login", "another", &url]
         } else {
-            &["get", "notes"]
+            &["show", "notes"]
         };
         let failed = home.run(typed).await.ended(1);
         paste(&home, &commands(&failed)[0], Paste::default())
@@ -185,7 +185,7 @@ async fn a_record_that_is_damaged_is_given_up_by_name_or_url() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_keychain_that_is_not_there_is_replaced_by_a_file() {
+async fn a_missing_keychain_gets_a_hint_to_use_a_file() {
     let home = Home::new().await;
     let typed = ["login", "notes", &home.url(), "--store", "keychain"];
     let failed = home.run(&typed).await.ended(1);
@@ -196,7 +196,7 @@ async fn a_keychain_that_is_not_there_is_replaced_by_a_file() {
 }
 
 #[tokio::test]
-async fn a_store_with_another_key_or_of_no_kind_is_explained() {
+async fn a_store_with_another_key_or_an_unknown_kind_gets_a_hint() {
     let home = Home::logged_in().await;
     let other = home
         .run_with("MCP_OAUTH_PASSWORD", "secret", &["token", "notes"])

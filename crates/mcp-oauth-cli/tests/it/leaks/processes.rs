@@ -1,5 +1,5 @@
-//! No secret is in the list of processes: neither in an argument nor in the environment of any
-//! process that the command starts, by what the kernel was told (H68, H151, H152).
+//! No secret is in an argument or in the environment of a process that the command starts, by the system
+//! calls (`docs/hostile.md` H68, H151, H152).
 
 use std::{collections::BTreeSet, fs};
 
@@ -14,7 +14,7 @@ use crate::{
     support::{Does, Home, bounded},
 };
 
-/// What the person has given us by the environment.
+/// The secrets that the user passes in environment variables.
 const GIVEN: [(&str, &str); 4] = [
     ("MCP_OAUTH_CLIENT_SECRET", "planted-client-secret"),
     ("MCP_OAUTH_PASSWORD", "planted-password"),
@@ -22,7 +22,7 @@ const GIVEN: [(&str, &str); 4] = [
     ("MCP_OAUTH_PROXY_TOKEN", "planted-proxy-token"),
 ];
 
-/// A home whose commands are watched, and whose browser is a program that does nothing.
+/// A home that traces its commands, with a browser that does nothing.
 struct Watched {
     home: Home,
     browser: String,
@@ -35,7 +35,7 @@ impl Watched {
         Self { home, browser }
     }
 
-    /// The command under strace, which writes down how every process begins.
+    /// Returns the command under strace, which records the start of every process.
     fn command(&self, run: &str, arguments: &[&str]) -> Command {
         let mut command = self.home.program("strace");
         command
@@ -50,7 +50,7 @@ impl Watched {
         command
     }
 
-    /// How each process began that a run has started, and how it began itself.
+    /// Returns the `execve` call of a run itself, and those of the processes that it has started.
     fn processes(&self, run: &str) -> (String, Vec<String>) {
         let path = self.home.path(&format!("{run}.execve"));
         let trace = fs::read_to_string(path).unwrap();
@@ -75,7 +75,7 @@ fn program(home: &Home, name: &str, text: &str) -> String {
     program
 }
 
-fn assert_silent(processes: &[String], secrets: &BTreeSet<String>) {
+fn assert_no_secret(processes: &[String], secrets: &BTreeSet<String>) {
     for line in processes {
         for secret in secrets {
             assert!(!line.contains(secret), "{secret} is in {line}");
@@ -84,7 +84,7 @@ fn assert_silent(processes: &[String], secrets: &BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn no_process_that_a_login_starts_is_told_a_secret() {
+async fn no_process_that_a_login_starts_gets_a_secret() {
     if !strace::is_installed() {
         return;
     }
@@ -106,25 +106,26 @@ async fn no_process_that_a_login_starts_is_told_a_secret() {
     let secrets = watched.secrets();
     assert!(secrets.len() > 8, "{secrets:?}");
     let (own, started) = watched.processes("login");
-    // The opener of the browser, and the browser.
+    // The program that opens the browser, and the browser.
     assert!(started.len() >= 2, "{started:?}");
     assert!(started.iter().any(|line| line.contains(&watched.browser)));
-    assert_silent(&started, &secrets);
+    assert_no_secret(&started, &secrets);
     for verb in ["refresh", "tools", "token", "logout"] {
         let (_, started) = watched.processes(verb);
         assert_eq!(started, [""; 0], "{verb} starts nothing");
     }
-    // What the person's own shell has told us is in our environment, and not in our arguments.
+    // The secrets of the user's shell are in the environment of the command, and not in its arguments.
     let (arguments, _) = own.split_once("], [").unwrap();
     assert!(!arguments.contains("planted"), "{arguments}");
 }
 
 #[tokio::test]
-async fn no_program_that_brings_an_assertion_is_told_another_secret() {
+async fn no_program_that_prints_an_assertion_gets_a_secret() {
     if !strace::is_installed() {
         return;
     }
-    let watched = Watched::with(Testbed::builder().wif("https://cluster.example")).await;
+    let watched =
+        Watched::with(Testbed::builder().workload_issuer("https://cluster.example")).await;
     let jwt = watched.home.testbed.workload_jwt(&json!({})).unwrap();
     let jwt = watched.home.file("jwt", jwt);
     let program = program(
@@ -148,11 +149,11 @@ async fn no_program_that_brings_an_assertion_is_told_another_secret() {
         started.iter().any(|line| line.contains(&program)),
         "{started:?}"
     );
-    assert_silent(&started, &watched.secrets());
+    assert_no_secret(&started, &watched.secrets());
 }
 
 #[tokio::test]
-async fn no_process_that_a_proxy_starts_is_told_a_secret() {
+async fn no_process_that_a_proxy_starts_gets_a_secret() {
     if !strace::is_installed() {
         return;
     }
@@ -160,12 +161,12 @@ async fn no_process_that_a_proxy_starts_is_told_a_secret() {
     let url = watched.home.url();
     let command = watched.command("proxy", &["proxy", &url, "-vv"]);
     let mut app = App::run(command);
-    app.ask(&initialize(0)).await;
+    app.request(&initialize(0)).await;
     app.approve().await;
     app.notification("notifications/tools/list_changed").await;
-    app.ask(&add(1)).await;
-    assert_eq!(app.hang_up().await, 0);
+    app.request(&add(1)).await;
+    assert_eq!(app.close().await, 0);
     let (_, started) = watched.processes("proxy");
     assert!(started.len() >= 2, "{started:?}");
-    assert_silent(&started, &watched.secrets());
+    assert_no_secret(&started, &watched.secrets());
 }

@@ -1,4 +1,4 @@
-//! `proxy --listen`: the token is added for whoever may ask, and nobody else (H166).
+//! `proxy --listen`: the token is added for allowed clients only (`docs/hostile.md` H166).
 
 use mcp_oauth_testbed::{Fault, Peer, Testbed};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{App, add, initialize, sum};
 use crate::support::{Home, Running, bounded};
 
-/// A proxy that listens, and where.
+/// Starts a proxy that listens, and returns it with its URL.
 async fn listening(home: &Home, token: Option<&str>) -> (Running, String) {
     let url = home.url();
     let mut command = home.command(&["proxy", &url, "--listen", "127.0.0.1:0", "--no-browser"]);
@@ -14,15 +14,15 @@ async fn listening(home: &Home, token: Option<&str>) -> (Running, String) {
         command.env("MCP_OAUTH_PROXY_TOKEN", token);
     }
     let mut running = Running::start(command, "").await;
-    let said = bounded(running.until_it_says("listening at ")).await;
-    let place = said.split_once("listening at ").unwrap().1;
-    (running, place.trim().to_owned())
+    let line = bounded(running.wait_for_stderr("listening on ")).await;
+    let endpoint = line.split_once("listening on ").unwrap().1;
+    (running, endpoint.trim().to_owned())
 }
 
-async fn post(place: &str, headers: &[(&str, &str)], message: &Value) -> reqwest::Response {
+async fn post(endpoint: &str, headers: &[(&str, &str)], message: &Value) -> reqwest::Response {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut request = client
-        .post(place)
+        .post(endpoint)
         .header("accept", "application/json, text/event-stream")
         .header("content-type", "application/json")
         .body(message.to_string());
@@ -33,11 +33,11 @@ async fn post(place: &str, headers: &[(&str, &str)], message: &Value) -> reqwest
 }
 
 #[tokio::test]
-async fn a_client_on_this_machine_gets_its_answers_and_never_the_token() {
+async fn a_local_client_gets_responses_and_never_the_token() {
     let home = Home::logged_in().await;
-    let (_running, place) = listening(&home, None).await;
-    home.testbed.forget_requests();
-    let response = post(&place, &[], &initialize(0)).await;
+    let (_running, endpoint) = listening(&home, None).await;
+    home.testbed.clear_requests();
+    let response = post(&endpoint, &[], &initialize(0)).await;
     assert_eq!(response.status().as_u16(), 200);
     let session = response.headers()["mcp-session-id"]
         .to_str()
@@ -48,7 +48,7 @@ async fn a_client_on_this_machine_gets_its_answers_and_never_the_token() {
         ("authorization", "Bearer theirs"),
         ("accept-encoding", "gzip"),
     ];
-    let response = post(&place, &headers, &add(1)).await;
+    let response = post(&endpoint, &headers, &add(1)).await;
     let text = response.text().await.unwrap();
     assert!(text.contains("\"sum\": 2"), "{text}");
     let token = home.run(&["token", "notes"]).await.succeeded().stdout;
@@ -60,15 +60,15 @@ async fn a_client_on_this_machine_gets_its_answers_and_never_the_token() {
     {
         let carried = sent.header("authorization").unwrap();
         assert_eq!(carried, format!("Bearer {}", token.trim()));
-        // What is compressed is not looked through.
+        // In a compressed body no token could be redacted.
         assert_eq!(sent.header("accept-encoding"), None);
     }
     assert!(!text.contains(token.trim()));
 }
 
-/// H160: a debugging page, say.
+/// A debugging page may echo it (`docs/hostile.md` H160).
 #[tokio::test]
-async fn a_token_that_the_server_echoes_goes_no_further() {
+async fn a_token_that_the_server_echoes_is_redacted() {
     let home = Home::logged_in().await;
     let token = home.run(&["token", "notes"]).await.succeeded().stdout;
     let token = token.trim();
@@ -85,24 +85,24 @@ async fn a_token_that_the_server_echoes_goes_no_further() {
         ],
         times: None,
     });
-    let (_running, place) = listening(&home, None).await;
-    let response = post(&place, &[], &add(1)).await;
+    let (_running, endpoint) = listening(&home, None).await;
+    let response = post(&endpoint, &[], &add(1)).await;
     assert_eq!(response.headers().get("x-echo"), None);
     assert_eq!(response.headers()["x-other"], "kept");
     let text = response.text().await.unwrap();
-    let blot = "*".repeat(token.len());
-    assert_eq!(text, echo.to_string().replace(token, &blot));
+    let stars = "*".repeat(token.len());
+    assert_eq!(text, echo.to_string().replace(token, &stars));
     let mut app = App::start(&home, &[]);
-    let line = app.ask(&add(1)).await.to_string();
-    assert!(line.contains(&blot) && !line.contains(token), "{line}");
+    let line = app.request(&add(1)).await.to_string();
+    assert!(line.contains(&stars) && !line.contains(token), "{line}");
 }
 
 #[tokio::test]
 async fn another_host_and_a_web_page_are_refused() {
     let home = Home::logged_in().await;
-    let (_running, place) = listening(&home, None).await;
-    home.testbed.forget_requests();
-    let port = place
+    let (_running, endpoint) = listening(&home, None).await;
+    home.testbed.clear_requests();
+    let port = endpoint
         .rsplit_once(':')
         .unwrap()
         .1
@@ -116,10 +116,10 @@ async fn another_host_and_a_web_page_are_refused() {
         ("origin", "https://evil.example", 403),
         ("origin", "null", 403),
     ] {
-        let refused = post(&place, &[(header, value)], &initialize(0)).await;
+        let refused = post(&endpoint, &[(header, value)], &initialize(0)).await;
         assert_eq!(refused.status().as_u16(), status, "{header}: {value}");
     }
-    let elsewhere = place.replace("/mcp", "/token");
+    let elsewhere = endpoint.replace("/mcp", "/token");
     assert_eq!(
         post(&elsewhere, &[], &initialize(0))
             .await
@@ -131,7 +131,10 @@ async fn another_host_and_a_web_page_are_refused() {
     let local = format!("http://localhost:{port}");
     let own = [("host", &local[7..]), ("origin", &local)];
     assert_eq!(
-        post(&place, &own, &initialize(0)).await.status().as_u16(),
+        post(&endpoint, &own, &initialize(0))
+            .await
+            .status()
+            .as_u16(),
         200
     );
 }
@@ -139,22 +142,22 @@ async fn another_host_and_a_web_page_are_refused() {
 #[tokio::test]
 async fn an_endpoint_may_have_a_token_of_its_own() {
     let home = Home::logged_in().await;
-    let (_running, place) = listening(&home, Some("own")).await;
+    let (_running, endpoint) = listening(&home, Some("own")).await;
     for (headers, status) in [
         (&[][..], 401),
         (&[("authorization", "Bearer other")], 401),
         (&[("authorization", "Bearer own")], 200),
     ] {
-        let response = post(&place, headers, &initialize(0)).await;
+        let response = post(&endpoint, headers, &initialize(0)).await;
         assert_eq!(response.status().as_u16(), status);
     }
 }
 
 #[tokio::test]
-async fn a_missing_login_is_an_error_of_the_protocol() {
+async fn a_missing_login_is_a_json_rpc_error() {
     let home = Home::with(Testbed::builder()).await;
-    let (_running, place) = listening(&home, None).await;
-    let refused = post(&place, &[], &add(7)).await;
+    let (_running, endpoint) = listening(&home, None).await;
+    let refused = post(&endpoint, &[], &add(7)).await;
     assert_eq!(refused.status().as_u16(), 503);
     let refused: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
     assert_eq!(
@@ -165,7 +168,7 @@ async fn a_missing_login_is_an_error_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn nobody_else_on_the_network_is_listened_to() {
+async fn the_endpoint_listens_on_loopback_only() {
     let home = Home::logged_in().await;
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80", "localhost"] {
         let typed = ["proxy", "notes", "--listen", address];
@@ -174,7 +177,7 @@ async fn nobody_else_on_the_network_is_listened_to() {
 }
 
 #[tokio::test]
-async fn what_an_endpoint_does_not_do_cannot_be_asked_of_it() {
+async fn listen_rejects_options_of_the_stdio_proxy() {
     let home = Home::logged_in().await;
     for more in [["--ignore-tool", "write_*"], ["--transport", "sse-only"]] {
         let typed = ["proxy", "notes", "--listen", "127.0.0.1:0"];

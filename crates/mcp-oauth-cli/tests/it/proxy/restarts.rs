@@ -1,5 +1,5 @@
-//! Servers that restart, forget and vanish: each call is answered or has failed, and none is made
-//! twice.
+//! Servers that restart, lose sessions or become unreachable: each call gets a response or an error, and
+//! none is sent twice.
 
 use std::collections::HashSet;
 
@@ -10,13 +10,13 @@ use super::{App, add, call, request, sum};
 use crate::support::{Home, bounded};
 
 #[tokio::test]
-async fn a_session_that_is_forgotten_is_opened_again_once_for_all() {
+async fn a_lost_session_is_reopened_once_for_all_calls() {
     let home = Home::logged_in().await;
     let mut app = App::ready(&home, &[]).await;
-    home.testbed.forget_sessions();
-    home.testbed.forget_requests();
+    home.testbed.remove_sessions();
+    home.testbed.clear_requests();
     for id in 1..=50 {
-        app.tell(&call(
+        app.send(&call(
             id,
             "write_note",
             &json!({"text": format!("note {id}")}),
@@ -24,8 +24,8 @@ async fn a_session_that_is_forgotten_is_opened_again_once_for_all() {
         .await;
     }
     for id in 1..=50 {
-        let answer = app.answer(&json!(id)).await;
-        assert_eq!(answer["result"]["isError"], false, "{answer}");
+        let response = app.response(&json!(id)).await;
+        assert_eq!(response["result"]["isError"], false, "{response}");
     }
     let sent = home.testbed.requests();
     let begun = sent.iter().filter(|sent| {
@@ -37,56 +37,63 @@ async fn a_session_that_is_forgotten_is_opened_again_once_for_all() {
 }
 
 #[tokio::test]
-async fn a_server_that_restarts_amid_a_thousand_calls_makes_none_twice_and_leaves_none_open() {
+async fn a_restart_during_a_thousand_calls_repeats_none_and_loses_none() {
     let home = Home::logged_in().await;
     let mut app = App::ready(&home, &[]).await;
-    home.testbed.forget_requests();
+    home.testbed.clear_requests();
     let write = |id: u64| call(id, "write_note", &json!({"text": format!("note {id}")}));
     for id in 1..=1000 {
-        app.tell(&write(id)).await;
+        app.send(&write(id)).await;
         if id == 300 {
-            bounded(home.testbed.arrived(Peer::Mcp, "POST", "/mcp", 100)).await;
+            bounded(
+                home.testbed
+                    .wait_for_requests(Peer::Mcp, "POST", "/mcp", 100),
+            )
+            .await;
             home.testbed.stop_mcp_server().await;
         }
         if id == 600 {
             home.testbed.start_mcp_server().await.unwrap();
         }
     }
-    let mut answered = 0;
+    let mut succeeded = 0;
     for id in 1..=1000 {
-        let answer = app.answer(&json!(id)).await;
-        let failed = answer["error"]["code"].is_i64();
-        assert!(failed || answer["result"]["isError"] == false, "{answer}");
-        answered += usize::from(!failed);
+        let response = app.response(&json!(id)).await;
+        let failed = response["error"]["code"].is_i64();
+        assert!(
+            failed || response["result"]["isError"] == false,
+            "{response}"
+        );
+        succeeded += usize::from(!failed);
     }
     let notes = home.testbed.notes();
     let distinct: HashSet<_> = notes.iter().collect();
-    assert_eq!(distinct.len(), notes.len(), "a call was made twice");
+    assert_eq!(distinct.len(), notes.len(), "a call was sent twice");
     assert!(
-        notes.len() > answered && answered >= 700,
-        "{} notes, {answered} answers",
+        notes.len() > succeeded && succeeded >= 700,
+        "{} notes, {succeeded} responses",
         notes.len()
     );
-    assert_eq!(sum(&app.ask(&add(2000)).await), Some(2001));
+    assert_eq!(sum(&app.request(&add(2000)).await), Some(2001));
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_is_asked_for_again_only_where_that_does_nothing() {
+async fn a_request_with_a_lost_response_is_repeated_only_if_idempotent() {
     let home = Home::logged_in().await;
     let mut app = App::ready(&home, &[]).await;
     let held = || {
         home.testbed
-            .set_fault(Fault::Spoil(Endpoint::Mcp, Corruption::Held));
+            .set_fault(Fault::Corrupt(Endpoint::Mcp, Corruption::Held));
     };
     let outcomes = async |app: &mut App, message: serde_json::Value| {
         held();
-        home.testbed.forget_requests();
-        app.tell(&message).await;
-        bounded(home.testbed.arrived(Peer::Mcp, "POST", "/mcp", 1)).await;
+        home.testbed.clear_requests();
+        app.send(&message).await;
+        bounded(home.testbed.wait_for_requests(Peer::Mcp, "POST", "/mcp", 1)).await;
         home.testbed.stop_mcp_server().await;
         home.testbed.release();
         home.testbed.start_mcp_server().await.unwrap();
-        app.answer(&message["id"]).await
+        app.response(&message["id"]).await
     };
     let list = outcomes(&mut app, request(1, "tools/list", &json!({}))).await;
     assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 4);
@@ -103,46 +110,46 @@ async fn an_answer_that_is_lost_is_asked_for_again_only_where_that_does_nothing(
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_to_the_client() {
+async fn an_unreachable_server_is_an_error_response() {
     let home = Home::logged_in().await;
     home.testbed.stop_mcp_server().await;
     let mut app = App::start(&home, &[]);
-    let failed = app.ask(&super::initialize(0)).await;
+    let failed = app.request(&super::initialize(0)).await;
     let text = failed["error"]["message"].as_str().unwrap();
     assert!(text.contains("cannot connect"), "{text}");
 }
 
 #[tokio::test]
-async fn a_client_of_a_server_that_is_known_and_away_is_greeted_and_goes_on_when_it_is_back() {
+async fn initialize_succeeds_while_a_known_server_is_down_and_calls_work_when_it_is_back() {
     let home = Home::logged_in().await;
-    App::ready(&home, &[]).await.hang_up().await;
+    App::ready(&home, &[]).await.close().await;
     home.testbed.stop_mcp_server().await;
     let mut app = App::start(&home, &[]);
-    let greeting = app.shake_hands().await;
+    let greeting = app.handshake().await;
     assert_eq!(
         greeting["result"]["serverInfo"]["name"],
         "mcp-oauth-testbed"
     );
-    let away = app.ask(&add(1)).await;
+    let away = app.request(&add(1)).await;
     assert_eq!(away["result"]["isError"], true, "{away}");
     home.testbed.start_mcp_server().await.unwrap();
     app.notification("notifications/tools/list_changed").await;
-    assert_eq!(sum(&app.ask(&add(2)).await), Some(3));
+    assert_eq!(sum(&app.request(&add(2)).await), Some(3));
 }
 
 #[tokio::test]
-async fn what_the_client_says_while_the_server_is_away_reaches_it_later() {
+async fn a_response_of_the_client_reaches_the_server_after_a_restart() {
     let home = Home::logged_in().await;
     let mut app = App::ready(&home, &["-vv"]).await;
-    app.ask(&add(1)).await;
+    app.request(&add(1)).await;
     home.testbed.stop_mcp_server().await;
-    home.testbed.forget_requests();
-    let answer = json!({"jsonrpc": "2.0", "id": "q/1", "result": {"roots": []}});
-    app.tell(&answer).await;
-    app.until_it_says("the server cannot be reached").await;
+    home.testbed.clear_requests();
+    let response = json!({"jsonrpc": "2.0", "id": "q/1", "result": {"roots": []}});
+    app.send(&response).await;
+    app.wait_for_stderr("the server cannot be reached").await;
     home.testbed.start_mcp_server().await.unwrap();
-    bounded(home.testbed.arrived(Peer::Mcp, "POST", "/mcp", 1)).await;
+    bounded(home.testbed.wait_for_requests(Peer::Mcp, "POST", "/mcp", 1)).await;
     let sent = home.testbed.requests();
     let sent = sent.iter().find(|sent| sent.method == "POST").unwrap();
-    assert_eq!(sent.json(), Some(answer));
+    assert_eq!(sent.json(), Some(response));
 }

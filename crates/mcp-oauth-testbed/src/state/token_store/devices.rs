@@ -1,20 +1,21 @@
-//! The codes of devices, and what has become of each.
+//! The device codes, and the user's decision about each.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::random::random;
 
-/// RFC 8628 §3.5: with `slow_down`, "the interval MUST be increased by 5 seconds for this and all
-/// subsequent requests".
-const SLOWER: Duration = Duration::from_secs(5);
+/// The increase of the interval. RFC 8628 §3.5: with `slow_down`, "the interval MUST be increased by 5
+/// seconds for this and all subsequent requests".
+const INTERVAL_INCREASE: Duration = Duration::from_secs(5);
 
-/// RFC 8628 §6.1: no vowels, so that no words appear, and nothing that looks like a digit.
+/// The letters of a user code. RFC 8628 §6.1: no vowels, so that no words appear, and no letters that
+/// look like a digit.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
-/// Holds what a device asks a person for.
+/// An authorization request of a device.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct DeviceRequest {
     pub(crate) client_id: String,
     pub(crate) client_name: String,
     pub(crate) resources: Vec<String>,
@@ -22,7 +23,7 @@ pub(crate) struct Ask {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
+enum Decision {
     Pending,
     Approved,
     Denied,
@@ -30,32 +31,32 @@ enum Answer {
 
 #[derive(Debug)]
 struct Device {
-    ask: Ask,
+    request: DeviceRequest,
     user_code: String,
     expires: Duration,
     interval: Duration,
     polled: Option<Duration>,
-    answer: Answer,
+    decision: Decision,
 }
 
-/// Holds what a poll finds.
+/// The result of a poll.
 #[derive(Debug)]
-pub(crate) enum Poll {
-    /// There is no such code, or it is of another client, or was spent.
+pub(crate) enum PollResult {
+    /// There is no such code, or it belongs to another client, or it was used.
     Unknown,
-    /// Its time is over.
+    /// The code has expired.
     Expired,
-    /// The person has not decided, and the client did not wait long enough.
+    /// The user has not decided, and the client did not wait for the interval.
     TooFast,
-    /// The person has not decided.
+    /// The user has not decided.
     Pending,
-    /// The person said no.
+    /// The user denied the request.
     Denied,
-    /// The person said yes.
-    Approved(Ask),
+    /// The user approved the request.
+    Approved(DeviceRequest),
 }
 
-/// The devices that wait, by their device code.
+/// The waiting devices, by their device codes.
 #[derive(Debug, Default)]
 pub(crate) struct Devices {
     waiting: HashMap<String, Device>,
@@ -64,10 +65,10 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    /// Returns a device code, and the user code for it.
+    /// Adds a device, and returns its device code and its user code.
     pub(crate) fn open(
         &mut self,
-        ask: Ask,
+        request: DeviceRequest,
         expires: Duration,
         interval: Duration,
     ) -> (String, String) {
@@ -76,70 +77,76 @@ impl Devices {
         self.waiting.insert(
             device_code.clone(),
             Device {
-                ask,
+                request,
                 user_code: user_code.clone(),
                 expires,
                 interval,
                 polled: None,
-                answer: Answer::Pending,
+                decision: Decision::Pending,
             },
         );
         (device_code, user_code)
     }
 
-    /// Only who is still waiting can be too fast: `slow_down` is a variant of
-    /// `authorization_pending` (RFC 8628 §3.5).
-    pub(crate) fn poll(&mut self, device_code: &str, client_id: &str, now: Duration) -> Poll {
+    /// Returns the state of a device code. Only a pending one can be polled too fast: `slow_down` is a
+    /// variant of `authorization_pending` (RFC 8628 §3.5).
+    pub(crate) fn poll(&mut self, device_code: &str, client_id: &str, now: Duration) -> PollResult {
         let device = self.waiting.get_mut(device_code);
-        let Some(device) = device.filter(|device| device.ask.client_id == client_id) else {
-            return Poll::Unknown;
+        let Some(device) = device.filter(|device| device.request.client_id == client_id) else {
+            return PollResult::Unknown;
         };
         if now >= device.expires {
-            return Poll::Expired;
+            return PollResult::Expired;
         }
         let before = device.polled.replace(now);
-        match device.answer {
-            Answer::Approved => Poll::Approved(device.ask.clone()),
-            Answer::Denied => Poll::Denied,
-            Answer::Pending if before.is_some_and(|before| now < before + device.interval) => {
-                device.interval += SLOWER;
-                Poll::TooFast
+        match device.decision {
+            Decision::Approved => PollResult::Approved(device.request.clone()),
+            Decision::Denied => PollResult::Denied,
+            Decision::Pending if before.is_some_and(|before| now < before + device.interval) => {
+                device.interval += INTERVAL_INCREASE;
+                PollResult::TooFast
             }
-            Answer::Pending => Poll::Pending,
+            Decision::Pending => PollResult::Pending,
         }
     }
 
-    /// The code has brought its tokens.
+    /// Removes a code after its tokens were issued.
     pub(crate) fn spend(&mut self, device_code: &str) {
         self.waiting.remove(device_code);
     }
 
-    /// Returns what waits for a decision under this user code, and a ticket to decide it with. Case and
-    /// punctuation do not matter (RFC 8628 §6.1).
-    pub(crate) fn look_up(&mut self, entered: &str, now: Duration) -> Option<(Ask, String)> {
+    /// Returns the pending request with this user code, and a ticket to decide it with. Case and
+    /// punctuation are ignored (RFC 8628 §6.1).
+    pub(crate) fn look_up(
+        &mut self,
+        entered: &str,
+        now: Duration,
+    ) -> Option<(DeviceRequest, String)> {
         let entered = letters(entered);
         let (device_code, device) = self.waiting.iter().find(|(_, device)| {
-            device.answer == Answer::Pending
+            device.decision == Decision::Pending
                 && now < device.expires
                 && letters(&device.user_code) == entered
         })?;
         let ticket = random("ticket");
         self.tickets.insert(ticket.clone(), device_code.clone());
-        Some((device.ask.clone(), ticket))
+        Some((device.request.clone(), ticket))
     }
 
-    /// Returns the person decides. False if there is nothing to decide any more.
+    /// Stores the user's decision. Returns false if the ticket is unknown or the request is no longer
+    /// pending.
     pub(crate) fn decide(&mut self, ticket: &str, approved: bool, now: Duration) -> bool {
         let device_code = self.tickets.remove(ticket);
         let device = device_code.and_then(|code| self.waiting.get_mut(&code));
-        let open = |device: &&mut Device| device.answer == Answer::Pending && now < device.expires;
+        let open =
+            |device: &&mut Device| device.decision == Decision::Pending && now < device.expires;
         let Some(device) = device.filter(open) else {
             return false;
         };
-        device.answer = if approved {
-            Answer::Approved
+        device.decision = if approved {
+            Decision::Approved
         } else {
-            Answer::Denied
+            Decision::Denied
         };
         true
     }
@@ -152,8 +159,8 @@ fn letters(code: &str) -> String {
         .collect()
 }
 
-/// Eight letters, as in `WDJB-MJHT`. The bytes beyond twelve times twenty are left out, so that no
-/// letter comes more often than another.
+/// Returns a user code of eight letters, as in `WDJB-MJHT`. Bytes of 240 and more are skipped, so that
+/// every letter is equally likely.
 fn user_code() -> String {
     let mut code = String::new();
     while code.len() < 9 {
@@ -191,23 +198,27 @@ mod tests {
     }
 
     #[test]
-    fn each_slow_down_makes_the_interval_longer() {
+    fn each_slow_down_increases_the_interval() {
         let mut devices = Devices::default();
-        let ask = Ask {
+        let request = DeviceRequest {
             client_id: "tv".to_owned(),
             client_name: "tv".to_owned(),
             resources: Vec::new(),
             scopes: Vec::new(),
         };
         let second = Duration::from_secs;
-        let (code, _) = devices.open(ask, second(600), second(5));
+        let (code, _) = devices.open(request, second(600), second(5));
         for (now, fast) in [(0, false), (4, true), (13, true), (28, false), (42, true)] {
             let poll = devices.poll(&code, "tv", second(now));
-            assert_eq!(matches!(poll, Poll::TooFast), fast, "at {now} s: {poll:?}");
+            assert_eq!(
+                matches!(poll, PollResult::TooFast),
+                fast,
+                "at {now} s: {poll:?}"
+            );
         }
         assert!(matches!(
             devices.poll(&code, "tv", second(600)),
-            Poll::Expired
+            PollResult::Expired
         ));
     }
 }

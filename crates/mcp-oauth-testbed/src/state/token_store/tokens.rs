@@ -1,4 +1,4 @@
-//! Tokens, and the families that they descend from.
+//! Tokens, and their families.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use crate::random::random;
 use crate::settings::Settings;
 
-/// Holds what a person, or a rule of the server, grants to a client.
+/// A grant to a client, by a user or by a rule of the server.
 #[derive(Debug, Clone)]
-pub(crate) struct Granted {
+pub(crate) struct ApprovedGrant {
     pub(crate) grant_type: &'static str,
     pub(crate) client_id: String,
-    /// Whom the server was told of, where it knows more than one.
+    /// The subject of an assertion, if there was one.
     pub(crate) subject: Option<String>,
     pub(crate) resources: Vec<String>,
     pub(crate) scopes: Vec<String>,
-    /// Says whether there are refresh tokens, or access tokens alone.
+    /// Says whether refresh tokens are issued with the access tokens.
     pub(crate) refreshable: bool,
     /// The thumbprint of the key that the first access token is bound to.
     pub(crate) key: Option<String>,
-    /// Says whether the client has nothing but that key to show who it is, so that its refresh tokens
-    /// are bound to it, too (RFC 9449 §5).
+    /// Says whether the client is public, so that its refresh tokens are bound to the key, too (RFC 9449
+    /// §5).
     pub(crate) public: bool,
 }
 
-/// Holds what an access token stands for.
+/// The client, scopes, resource and key of an access token.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     family: usize,
@@ -45,45 +45,45 @@ struct Refresh {
     spent: bool,
 }
 
-/// The tokens that descend from one grant; of its refresh tokens at most one is good.
+/// The tokens that descend from one grant; at most one of its refresh tokens is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenFamily {
-    /// Says how the grant was obtained: the `grant_type` of its first token request.
+    /// The `grant_type` of its first token request.
     pub grant_type: &'static str,
     /// The client that they were issued to.
     pub client_id: String,
-    /// Whom an assertion named; nobody in particular where the testbed's one person approved.
+    /// The subject of an assertion; none if the testbed's user approved.
     pub subject: Option<String>,
-    /// The resource that they are for; where several were granted, the first.
+    /// The resource of the tokens; the first one if several were granted.
     pub resource: String,
-    /// Every resource that was granted (RFC 8707 §2.2): a refresh may ask for each of them.
+    /// Every granted resource (RFC 8707 §2.2): a refresh may request each of them.
     pub resources: Vec<String>,
-    /// The scopes that the person approved.
+    /// The granted scopes.
     pub scopes: Vec<String>,
-    /// Says whether the family still has a good token: a family dies by revocation, and when a spent
+    /// Says whether the family is valid: it is revoked by a revocation request, and when a spent refresh
     /// token is presented again (OAuth 2.1 §4.3.1).
     pub alive: bool,
-    /// Says how many times it was refreshed.
+    /// The number of refreshes.
     pub refreshes: u32,
-    /// The thumbprint of the key that its refresh tokens are bound to, which are those of a public
-    /// client that proved one (RFC 9449 §5).
+    /// The thumbprint of the key that its refresh tokens are bound to, if a public client proved one
+    /// (RFC 9449 §5).
     pub dpop_thumbprint: Option<String>,
-    /// Says whether there are refresh tokens, or access tokens alone.
+    /// Says whether refresh tokens are issued with the access tokens.
     refreshable: bool,
 }
 
-/// An access token as it was issued, whether it is still good or not.
+/// An issued access token, which may be invalid by now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IssuedToken {
     /// The token.
     pub access_token: String,
-    /// Says how its grant was obtained; `authorization_code` also for a token of a refresh.
+    /// The `grant_type` of its family: `authorization_code` also for a refreshed token.
     pub grant_type: &'static str,
     /// The client that it was issued to.
     pub client_id: String,
-    /// Whom an assertion named.
+    /// The subject of an assertion.
     pub subject: Option<String>,
     /// The resource that it is for.
     pub resource: String,
@@ -93,7 +93,7 @@ pub struct IssuedToken {
     pub dpop_thumbprint: Option<String>,
 }
 
-/// Tokens as they leave the token endpoint.
+/// The tokens of a token response.
 #[derive(Debug)]
 pub(crate) struct Issued {
     pub(crate) access_token: String,
@@ -103,15 +103,15 @@ pub(crate) struct Issued {
     pub(crate) scopes: Vec<String>,
 }
 
-/// Holds what one access token is to be good for.
+/// The resource, scopes and key of an access token to issue.
 #[derive(Debug)]
-pub(crate) struct Want {
+pub(crate) struct AccessTokenRequest {
     pub(crate) resource: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) key: Option<String>,
 }
 
-/// Every token that was issued, and the families.
+/// Every issued token, and the families.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     access: HashMap<String, Access>,
@@ -121,10 +121,10 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// Founds a family, and issues its first tokens. Returns its number, too.
-    pub(crate) fn found(
+    /// Creates a family and issues its first tokens. Returns its number and the tokens.
+    pub(crate) fn create_family(
         &mut self,
-        granted: Granted,
+        granted: ApprovedGrant,
         resource: String,
         settings: &Settings,
         now: Duration,
@@ -144,21 +144,25 @@ impl Tokens {
             dpop_thumbprint: granted.key.clone().filter(|_| granted.public),
             refreshable,
         });
-        let want = Want {
+        let requested = AccessTokenRequest {
             resource,
             scopes,
             key: granted.key,
         };
         let issued = Issued {
-            access_token: self.issue_access(family, &want, now + settings.access_token_lifetime),
+            access_token: self.issue_access(
+                family,
+                &requested,
+                now + settings.access_token_lifetime,
+            ),
             refresh_token: refreshable.then(|| self.issue_refresh(family)),
-            bound: want.key.is_some(),
-            scopes: want.scopes,
+            bound: requested.key.is_some(),
+            scopes: requested.scopes,
         };
         (family, issued)
     }
 
-    /// Returns the family of a refresh token, by its number; none for a token of another client.
+    /// Returns the family of a refresh token and its number; none for a token of another client.
     pub(crate) fn family_of(
         &self,
         refresh_token: &str,
@@ -175,18 +179,18 @@ impl Tokens {
             .is_some_and(|token| token.spent)
     }
 
-    /// Forgets a token whose grace is used up, so that it is unknown the next time.
-    pub(crate) fn forget_refresh(&mut self, refresh_token: &str) {
+    /// Removes a spent token that was accepted once more, so that it is unknown the next time.
+    pub(crate) fn remove_refresh_token(&mut self, refresh_token: &str) {
         self.refresh.remove(refresh_token);
     }
 
-    /// New tokens for a family. A rotated refresh token has the scopes and the resources of the
-    /// family, however narrow the access token is (RFC 6749 §6).
+    /// Issues new tokens for a family. A rotated refresh token has the scopes and the resources of the
+    /// family, even if the access token has fewer (RFC 6749 §6).
     pub(crate) fn renew(
         &mut self,
         family: usize,
         refresh_token: &str,
-        want: Want,
+        requested: AccessTokenRequest,
         settings: &Settings,
         now: Duration,
     ) -> Issued {
@@ -203,15 +207,19 @@ impl Tokens {
             self.issue_refresh(family)
         });
         Issued {
-            access_token: self.issue_access(family, &want, now + settings.access_token_lifetime),
+            access_token: self.issue_access(
+                family,
+                &requested,
+                now + settings.access_token_lifetime,
+            ),
             refresh_token,
-            bound: want.key.is_some(),
-            scopes: want.scopes,
+            bound: requested.key.is_some(),
+            scopes: requested.scopes,
         }
     }
 
-    /// Ends a family: its refresh tokens and its access tokens.
-    pub(crate) fn kill(&mut self, family: usize) {
+    /// Revokes a family: its refresh tokens and its access tokens.
+    pub(crate) fn revoke_family(&mut self, family: usize) {
         if let Some(family) = self.families.get_mut(family) {
             family.alive = false;
         }
@@ -228,7 +236,7 @@ impl Tokens {
         }
     }
 
-    /// Returns what a token stands for, if it is good now.
+    /// Returns the details of an access token, if it is valid.
     pub(crate) fn access(&self, token: &str, now: Duration) -> Option<Access> {
         self.access
             .get(token)
@@ -240,7 +248,7 @@ impl Tokens {
         self.access.clear();
     }
 
-    pub(crate) fn revoke_everything(&mut self) {
+    pub(crate) fn revoke_all(&mut self) {
         self.access.clear();
         for family in &mut self.families {
             family.alive = false;
@@ -259,24 +267,29 @@ impl Tokens {
         self.issued.clone()
     }
 
-    fn issue_access(&mut self, family: usize, want: &Want, expires: Duration) -> String {
+    fn issue_access(
+        &mut self,
+        family: usize,
+        requested: &AccessTokenRequest,
+        expires: Duration,
+    ) -> String {
         let token = random("at");
-        let Some(descent) = self.families.get(family) else {
+        let Some(record) = self.families.get(family) else {
             return token;
         };
         let access = Access {
             family,
             expires,
-            client_id: descent.client_id.clone(),
-            scopes: want.scopes.clone(),
-            resource: want.resource.clone(),
-            key: want.key.clone(),
+            client_id: record.client_id.clone(),
+            scopes: requested.scopes.clone(),
+            resource: requested.resource.clone(),
+            key: requested.key.clone(),
         };
         self.issued.push(IssuedToken {
             access_token: token.clone(),
-            grant_type: descent.grant_type,
+            grant_type: record.grant_type,
             client_id: access.client_id.clone(),
-            subject: descent.subject.clone(),
+            subject: record.subject.clone(),
             resource: access.resource.clone(),
             scopes: access.scopes.clone(),
             dpop_thumbprint: access.key.clone(),

@@ -8,20 +8,20 @@ use zbus_secret_service_keyring_store::Store;
 
 use crate::{error::KeychainErrorKind, proto::untrusted_text::UntrustedText};
 
-/// Holds what a person sees in the list of the keychain.
+/// The label that the user sees in the list of the keychain.
 pub(super) const MODIFIERS: &[(&str, &str)] = &[("label", "Key of an MCP token store")];
 
-/// Holds what D-Bus calls a refusal by policy.
+/// The D-Bus error of a refusal by policy.
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 
-/// Whoever does not answer this is not there, whatever the reason.
+/// Connects to the keychain. One that does not respond is treated as absent.
 pub(super) fn connect() -> Result<Arc<CredentialStore>, KeychainErrorKind> {
     let store: Arc<Store> = Store::new().map_err(|error| absent(cause(&error)))?;
     Ok(store)
 }
 
-/// Looks at the collection that a new entry would be put into. Reading an entry that there is not
-/// would prove nothing: that answer comes from a locked collection too.
+/// Checks the collection that a new entry would be stored in. Reading a missing entry would prove nothing:
+/// a locked collection responds in the same way.
 pub(super) fn probe() -> Result<(), KeychainErrorKind> {
     // Nothing secret is sent.
     let service = SecretService::connect(EncryptionType::Plain)
@@ -73,7 +73,7 @@ fn service_cause(error: &secret_service::Error) -> KeychainErrorKind {
     }
 }
 
-/// Returns whether D-Bus itself said no, somewhere down the chain.
+/// Returns whether D-Bus itself denied access, somewhere in the chain of errors.
 fn is_refusal(error: &secret_service::Error) -> bool {
     std::iter::successors(error.source(), |error| (*error).source())
         .any(|error| error.to_string().starts_with(ACCESS_DENIED))

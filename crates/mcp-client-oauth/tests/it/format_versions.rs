@@ -1,0 +1,209 @@
+//! Records that older and newer versions of this library wrote (docs/hostile.md H150).
+
+use std::sync::Arc;
+
+use mcp_client_oauth::{
+    Error, RecordedGrant, RegisteredScope, Remedy, Secret, ServerUrl, TokenSource as _, TokenStore,
+    error::TokenStorageError,
+    proto::server_metadata::Issuer,
+    store::{Backend, EncryptedFileStore, LoginKey, MemoryBackend, Revision},
+};
+
+use crate::{
+    encrypted::{Home, contents},
+    support::Fixture,
+};
+
+/// A record of version 1.
+const VERSION_1: &str = include_str!("fixtures/record-1.json");
+/// A record of version 2, which may name the login that it shares.
+const VERSION_2: &str = include_str!("fixtures/record-2.json");
+/// A record of version 3 from before the registered scope; it may contain a `nonce` and the source of an
+/// assertion.
+const VERSION_3: &str = include_str!("fixtures/record-3.json");
+/// The registration of the same version.
+const REGISTRATION_3: &str = r#"{"version":3,"issuer":"https://as.example","client_id":"client-1",
+    "client_secret":"secret-1","secret_expires_at":null,"method":"client_secret_basic",
+    "redirect_uri":"http://127.0.0.1:40233/callback","by_hand":false}"#;
+/// A version that does not exist yet.
+const NEWER: u64 = 99;
+
+fn server() -> ServerUrl {
+    "https://mcp.example/mcp".parse().unwrap()
+}
+
+fn name(key: &LoginKey) -> String {
+    format!("login {}", key.server())
+}
+
+/// Writes a text as another version does.
+async fn write(backend: &dyn Backend, name: &str, expected: Option<Revision>, text: &str) {
+    let bytes = Secret::new(text.as_bytes().to_vec());
+    backend.put(name, expected, &bytes).await.unwrap();
+}
+
+async fn store_with(record: &str) -> (TokenStore, LoginKey) {
+    let key = LoginKey::new(server());
+    let backend = MemoryBackend::default();
+    write(&backend, &name(&key), None, record).await;
+    (TokenStore::new(Arc::new(backend)), key)
+}
+
+fn secret(text: &str) -> Secret<String> {
+    Secret::new(text.to_owned())
+}
+
+fn is_newer(error: &TokenStorageError) -> bool {
+    matches!(
+        error,
+        TokenStorageError::UnsupportedVersion { version: NEWER, .. }
+    )
+}
+
+#[tokio::test]
+async fn a_record_of_an_older_version_is_read_and_written_in_the_current_version() {
+    let shared_from =
+        LoginKey::new("https://mcp.example/other".parse().unwrap()).with_account("work");
+    for (text, shared_from) in [(VERSION_1, None), (VERSION_2, Some(shared_from))] {
+        let (store, key) = store_with(text).await;
+        let (record, _) = store.load(&key).await.unwrap().unwrap();
+        assert_eq!(record.tokens.access_token.expose(), "at-1");
+        assert_eq!(record.requested.as_ref().unwrap().to_string(), "notes:read");
+        assert_eq!(record.shared_from, shared_from);
+        assert!(record.non_interactive.is_none() && record.dpop.is_none());
+        let mut lock = store.lock(&key).await.unwrap();
+        store.save(&mut lock, &record).await.unwrap();
+        let (again, _) = store.load(&key).await.unwrap().unwrap();
+        assert_eq!(again, record);
+    }
+}
+
+#[tokio::test]
+async fn a_record_from_before_a_member_was_added_is_read_without_it() {
+    let (key, backend) = (LoginKey::new(server()), Arc::new(MemoryBackend::default()));
+    write(&*backend, &name(&key), None, VERSION_3).await;
+    let store = TokenStore::new(backend.clone());
+    let (record, _) = store.load(&key).await.unwrap().unwrap();
+    let parameters: Vec<_> = record
+        .discovery
+        .quirks
+        .authorization_params
+        .iter()
+        .collect();
+    assert_eq!(parameters, [("audience", "notes")]);
+    assert_eq!(record.discovery.scopes_left_out, 0);
+    let Some(RecordedGrant::Enterprise { idp }) = &record.non_interactive else {
+        panic!("{:?}", record.non_interactive);
+    };
+    assert_eq!(idp.client.client_secret, Some(secret("idp-secret")));
+    assert!(VERSION_3.contains("id_token"));
+    let mut lock = store.lock(&key).await.unwrap();
+    store.save(&mut lock, &record).await.unwrap();
+    assert_eq!(store.load(&key).await.unwrap().unwrap().0, record);
+    // The source of an assertion is not written back.
+    let written = backend.get(&name(&key)).await.unwrap().unwrap();
+    let written = String::from_utf8(written.bytes.expose().clone()).unwrap();
+    assert!(written.contains("idp-secret") && !written.contains("id_token"));
+
+    let backend = MemoryBackend::default();
+    write(&backend, "client https://as.example", None, REGISTRATION_3).await;
+    let store = TokenStore::new(Arc::new(backend));
+    // The slash of an empty path makes no other issuer, and no other client.
+    for issuer in ["https://as.example", "https://as.example/"].map(Issuer::new) {
+        let kept = store.registration(&issuer).await.unwrap().unwrap();
+        assert_eq!(
+            (&kept.issuer, kept.client_id.as_str()),
+            (&issuer, "client-1")
+        );
+        assert_eq!(kept.scope, RegisteredScope::Unknown);
+        assert!(!kept.client_id_in_form.is_required());
+    }
+    let other = Issuer::new("https://as.example/t");
+    assert_eq!(store.registration(&other).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_is_refused_and_left_unchanged() {
+    let newer = VERSION_1.replacen("\"version\": 1", "\"version\": 99", 1);
+    let (store, key) = store_with(&newer).await;
+    for refused in [
+        store.load(&key).await.unwrap_err(),
+        store.lock(&key).await.unwrap_err(),
+    ] {
+        assert!(is_newer(&refused), "{refused}");
+    }
+    assert_eq!(store.keys().await.unwrap(), [key]);
+}
+
+/// Two versions use one directory: the newer one rewrites a record, and the registration with its issuer.
+/// This version sends no request with its tokens in memory and overwrites neither; it still writes the
+/// other records.
+#[tokio::test]
+async fn a_record_that_a_newer_version_has_written_is_neither_used_nor_overwritten() {
+    let home = Home::new();
+    let mut fixture = Fixture::start().await;
+    let files: EncryptedFileStore = home.open();
+    fixture.store = TokenStore::new(Arc::new(files.clone()));
+    let session = fixture.login().await.unwrap();
+    let old = LoginKey::new(server());
+    write(&files, &name(&old), None, VERSION_2).await;
+
+    let record = fixture.record().await.unwrap();
+    let issuer = record.discovery.issuer().clone();
+    let registration = fixture.store.registration(&issuer).await.unwrap().unwrap();
+    let newer = format!("{{\"version\":{NEWER},\"other\":\"unknown\"}}");
+    for name in [name(&fixture.key()), format!("client {}", issuer.as_str())] {
+        let there = files.get(&name).await.unwrap().unwrap().revision;
+        write(&files, &name, Some(there), &newer).await;
+    }
+    let before: Vec<Vec<u8>> = home.records().iter().map(|path| read(path)).collect();
+    let requests = (fixture.posts("/token"), fixture.posts("/register"));
+
+    let error = session.refresh().await.unwrap_err();
+    assert!(
+        matches!(&error, Error::TokenStorage(newer) if is_newer(newer)),
+        "{error}"
+    );
+    assert_eq!(error.remedy(), Remedy::Reconfigure);
+    assert!(
+        session.token().await.is_ok(),
+        "the token in memory is valid"
+    );
+    let error = fixture.login().await.unwrap_err();
+    assert!(error.to_string().contains("99"), "{error}");
+    let store = &fixture.store;
+    for refused in [
+        store.registration(&issuer).await.unwrap_err(),
+        store.save_registration(&registration).await.unwrap_err(),
+    ] {
+        assert!(is_newer(&refused), "{refused}");
+    }
+    assert_eq!(
+        (fixture.posts("/token"), fixture.posts("/register")),
+        requests
+    );
+
+    // The record of this version is written, the newer ones are not.
+    let mut lock = store.lock(&old).await.unwrap();
+    let record = lock.record().unwrap().clone();
+    let before_save = read_record(&home, &old);
+    store.save(&mut lock, &record).await.unwrap();
+    assert_ne!(read_record(&home, &old), before_save);
+    let after: Vec<Vec<u8>> = home.records().iter().map(|path| read(path)).collect();
+    let unchanged = after.iter().filter(|file| before.contains(file)).count();
+    assert_eq!((unchanged, after.len()), (2, 3));
+}
+
+fn read(path: &std::path::Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+/// Returns the file that has the name of this record in its first line.
+fn read_record(home: &Home, key: &LoginKey) -> Vec<u8> {
+    let name = format!("\"name\":\"{}\"", name(key));
+    let mut files = contents(&home.path()).into_iter().filter(|(path, bytes)| {
+        path.extension().is_some_and(|end| end == "enc")
+            && String::from_utf8_lossy(bytes).contains(&name)
+    });
+    files.next().unwrap().1
+}

@@ -1,2 +1,0 @@
-#![no_main]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| mcp_client_oauth_fuzz::sealed_file(input));

@@ -90,7 +90,7 @@ pub struct DiscoveryOptions {
     pub legacy: bool,
     /// The metadata of the authorization server, if the caller provides it: then no request is sent.
     pub manual: Option<ServerMetadata>,
-    /// How the server differs from the specifications, besides what is known of its provider.
+    /// Says how the server differs from the specifications, besides what is known of its provider.
     pub quirks: Quirks,
 }
 

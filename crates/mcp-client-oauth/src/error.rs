@@ -160,7 +160,8 @@ impl Error {
         match self {
             Self::TokenExchange { cause, .. }
             | Self::TokenRefresh(TokenRefreshError::Response { cause, .. }) => Some(cause),
-            Self::NonInteractiveGrant(error) | Self::TokenRefresh(TokenRefreshError::NonInteractiveGrant(error)) => {
+            Self::NonInteractiveGrant(error)
+            | Self::TokenRefresh(TokenRefreshError::NonInteractiveGrant(error)) => {
                 error.token_error()
             }
             _ => None,

@@ -69,7 +69,7 @@ impl Redactor {
         in_text(text, &self.0.search(text.as_bytes()).0)
     }
 
-    /// Redacts a text whose end is missing: the beginning of a secret there is redacted too.
+    /// Redacts a text that was cut: the beginning of a secret at its end is redacted too.
     pub fn redact_cut<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let (mut found, begun) = self.0.search(text.as_bytes());
         if begun >= MIN_BEGINNING {

@@ -49,8 +49,8 @@ pub trait TokenSource: Send + Sync {
     /// Returns a valid token without I/O and without waiting, or `None` if it needs either.
     fn cached_token(&self) -> Option<AccessToken>;
 
-    /// Returns the MCP extension that its grant belongs to, if any. A client declares it in its capabilities
-    /// (MCP extensions, "Negotiation").
+    /// Returns the MCP extension that its grant belongs to, if any. A client declares it in the `extensions`
+    /// of its MCP capabilities.
     fn mcp_extension(&self) -> Option<&'static str> {
         None
     }

@@ -112,7 +112,7 @@ pub(crate) fn required_directory(directory: Option<&Path>) -> Result<&Path, Fail
 pub(crate) fn weaker_key_warning(choice: &StoreSelection) -> String {
     let directory = quoted(&choice.directory.display().to_string());
     format!(
-        "{WARN}warning:{WARN:#} {choice}; with read access to {directory} the tokens can be read. To \
+        "{WARN}warning:{WARN:#} {choice}; anyone with read access to {directory} can read the tokens. To \
          use a password: mcp-oauth migrate --to file --password-file FILE; to use a keychain, once \
          one is available: mcp-oauth migrate --to keychain"
     )

@@ -1,11 +1,13 @@
 //! Tokens for any HTTP client that is a [`Service`] of [`http::Request`], such as hyper's.
 //!
 //! ```no_run
-//! # async fn run<S>(session: mcp_client_oauth::Session, client: S) -> Result<(), mcp_client_oauth::adapters::tower::BoxError>
+//! # use mcp_client_oauth::adapters::tower::BoxError;
+//! # async fn run<S>(session: mcp_client_oauth::Session, client: S) -> Result<(), BoxError>
 //! # where
-//! #     S: tower::Service<http::Request<String>, Response = http::Response<String>> + Clone + Send + 'static,
+//! #     S: tower::Service<http::Request<String>, Response = http::Response<String>>,
+//! #     S: Clone + Send + 'static,
 //! #     S::Future: Send,
-//! #     S::Error: Into<mcp_client_oauth::adapters::tower::BoxError>,
+//! #     S::Error: Into<BoxError>,
 //! # {
 //! use std::sync::Arc;
 //! use mcp_client_oauth::adapters::tower::AuthorizedLayer;

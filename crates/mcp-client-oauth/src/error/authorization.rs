@@ -96,9 +96,9 @@ pub enum AuthorizationError {
     /// Binding and Validation").
     #[error("{url} is not part of `{resource}`, which the token is for")]
     OutsideResource {
-        /// Says where the request was to go.
+        /// The URL of the request.
         url: Url,
-        /// Says where it may go.
+        /// The resource of the token.
         resource: String,
     },
 }

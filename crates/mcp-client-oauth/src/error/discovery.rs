@@ -159,7 +159,8 @@ pub enum DiscoveryError {
     /// A redirect has no usable target, is one of too many, or leads to another origin where no other
     /// URL may have the document.
     #[error(
-        "{url} redirects to `{location}`, which is not followed: metadata moves at most {most} times, within its own origin"
+        "{url} redirects to `{location}`, which is not followed: metadata moves at most {most} times, \
+         within its own origin"
     )]
     Redirect {
         /// The URL that redirects.

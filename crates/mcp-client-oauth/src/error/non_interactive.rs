@@ -119,8 +119,8 @@ fn token_error_remedy(cause: &TokenError) -> Remedy {
         }
         TokenError::Refused { .. } => Remedy::Reconfigure,
         TokenError::Unavailable { .. } => Remedy::Retry,
-        TokenError::TokenTypeDowngrade | TokenError::NonceMismatch | TokenError::Malformed { .. } => {
-            Remedy::ContactServerOperator
-        }
+        TokenError::TokenTypeDowngrade
+        | TokenError::NonceMismatch
+        | TokenError::Malformed { .. } => Remedy::ContactServerOperator,
     }
 }

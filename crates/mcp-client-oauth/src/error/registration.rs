@@ -10,7 +10,7 @@ use crate::proto::server_metadata::Issuer;
 #[non_exhaustive]
 pub enum RegistrationError {
     /// The server supports neither client ID metadata documents nor dynamic registration, and the caller
-    /// gave no client ID (MCP authorization, "Client Registration Approaches").
+    /// gave no client ID (MCP authorization, "Client Registration").
     #[error(
         "the authorization server {0} does not support dynamic client registration; pass a client ID"
     )]
@@ -39,7 +39,8 @@ pub enum RegistrationError {
         "`{0}` cannot be a client ID: the URL of a client metadata document is https and has a path"
     )]
     Document(Url),
-    /// A non-interactive grant needs a registered client (MCP extension OAuth client credentials).
+    /// A non-interactive grant needs a registered client (MCP extension
+    /// `io.modelcontextprotocol/oauth-client-credentials`).
     #[error("a non-interactive login needs a pre-registered client; none was given for {0}")]
     NoClient(Issuer),
     /// The key of the client signs with an algorithm that the server does not check.

@@ -34,7 +34,7 @@ pub enum TokenStorageError {
     Corrupt {
         /// The file or record.
         location: String,
-        /// Holds what is wrong with it.
+        /// Says what is wrong with it.
         why: &'static str,
     },
     /// A later version of this library wrote the file or record.
@@ -237,7 +237,8 @@ pub enum VaultErrorKind {
     NoMount(String),
     /// Another secrets engine, or KV version 1.
     #[error(
-        "`{mount}` is {found}, but check-and-set needs KV version 2 (for KV: `vault kv enable-versioning {mount}`)"
+        "`{mount}` is {found}, but check-and-set needs KV version 2 (for KV: `vault kv enable-versioning \
+         {mount}`)"
     )]
     NotKv2 {
         /// The mount.

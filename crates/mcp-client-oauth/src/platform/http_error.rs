@@ -52,7 +52,7 @@ pub enum HttpErrorKind {
     #[error("the head of the response is too large")]
     HeadTooLarge,
     /// The HTTP client could not be built, or the request could not.
-    #[error("cannot set up the HTTP request ({0})")]
+    #[error("cannot set up the HTTP client ({0})")]
     Setup(String),
     /// The request was never sent, because it needs a proof of possession and there is none.
     #[error("not sent: {0}")]

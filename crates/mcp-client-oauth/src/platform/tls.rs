@@ -35,7 +35,7 @@ impl TlsConfig {
         pem: &Secret<Vec<u8>>,
     ) -> Result<(), HttpErrorKind> {
         let identity = Identity::from_pem(pem.expose()).map_err(|_| {
-            let reason = "expected a certificate and its unencrypted key, both in PEM form";
+            let reason = "expected a certificate and its key, not encrypted, both in PEM form";
             HttpErrorKind::Setup(reason.to_owned())
         })?;
         self.identity = Some(identity);

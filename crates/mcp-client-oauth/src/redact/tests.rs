@@ -93,7 +93,7 @@ fn each_form_is_redacted() {
 }
 
 #[test]
-fn secrets_that_overlap_leave_nothing() {
+fn overlapping_secrets_are_redacted_completely() {
     let redactor = Redactor::new(["abcabc", "cabcd"]);
     assert_eq!(redactor.redact("-abcabcabcabcd-abcab"), "-[redacted]-abcab");
 }

@@ -6,7 +6,7 @@ use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
     dpop::{ProofGenerator, expected_scheme},
     error::{HttpError, HttpErrorKind, Remedy, TokenRefreshError},
-    non_interactive::{self, Requester, NonInteractiveGrant},
+    non_interactive::{self, NonInteractiveGrant, Requester},
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
@@ -34,7 +34,14 @@ const LONGEST_TURN: Duration = Duration::from_secs(20);
 /// failing network.
 pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, TokenRefreshError> {
     let proof_generator = proof_generator_of(platform, record);
-    refresh_within(platform, record, proof_generator.as_ref(), None, TOKEN_DEADLINE).await
+    refresh_within(
+        platform,
+        record,
+        proof_generator.as_ref(),
+        None,
+        TOKEN_DEADLINE,
+    )
+    .await
 }
 
 /// The grant that the caller gave to a session.
@@ -84,7 +91,7 @@ pub(super) async fn refresh_within(
     let client = client.ok_or(TokenRefreshError::IssuerMismatch)?;
     let by = Requester {
         client: &client,
-        proof_generator: proof_generator,
+        proof_generator,
     };
     let scope = record.requested.as_ref();
     let tokens = non_interactive::request_tokens(platform, discovery, by, grant, scope, left());
@@ -165,7 +172,13 @@ pub(super) async fn refresh_with(
     let sent = [refresh_token.expose().as_str()];
     let secrets: Vec<&str> = client.secrets().chain(sent).collect();
     let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
-    let tokens = quirks.tokens(issuer, &response, now, &secrets, expected_scheme(proof_generator));
+    let tokens = quirks.tokens(
+        issuer,
+        &response,
+        now,
+        &secrets,
+        expected_scheme(proof_generator),
+    );
     let mut tokens = tokens.map_err(|cause| {
         let url = endpoint.as_url().clone();
         TokenRefreshError::Response { url, cause }

@@ -132,7 +132,7 @@ impl Transaction {
         }
     }
 
-    /// After [`Step::Forget`]. If a dead record stays, the next transaction
+    /// After [`Step::Delete`]. If a dead record stays, the next transaction
     /// finds that it is dead.
     pub(super) fn deleted(change: Change) -> Step {
         match change {
@@ -149,7 +149,7 @@ mod tests {
     fn seen(revision: u64, meets_requirement: bool) -> Seen {
         Seen {
             revision: Revision::new(revision),
-            meets_requirement: meets_requirement,
+            meets_requirement,
         }
     }
 
@@ -170,10 +170,7 @@ mod tests {
         sent(&mut transaction, 1);
         assert_eq!(transaction.refused(), Step::ReadAgain);
         assert_eq!(transaction.read(Some(seen(1, false))), Step::Delete);
-        assert_eq!(
-            Transaction::deleted(Change::Done),
-            Step::End(Ending::LogIn)
-        );
+        assert_eq!(Transaction::deleted(Change::Done), Step::End(Ending::LogIn));
     }
 
     #[test]

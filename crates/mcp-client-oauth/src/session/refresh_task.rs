@@ -10,7 +10,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use super::{
     inner::Inner,
     pending_save::Unsaved,
-    refresh::{retry_after, leaves_doubt, may_help, refresh_within},
+    refresh::{leaves_doubt, may_help, refresh_within, retry_after},
     refresh_state_machine::{Change, Ending, Seen, Step, Transaction},
     shared::{Borrowed, Target, borrow},
     token_state::{Current, TokenRequirement},
@@ -165,7 +165,8 @@ impl Inner {
             self.widenings.store(0, Ordering::Relaxed);
         }
         let is_new = requested != record.known_scope();
-        requested.filter(|_| is_new && self.widenings.fetch_add(1, Ordering::Relaxed) < MOST_WIDENINGS)
+        requested
+            .filter(|_| is_new && self.widenings.fetch_add(1, Ordering::Relaxed) < MOST_WIDENINGS)
     }
 
     /// Invalidates the stored data that led to a refusal. A client that the server no longer knows (RFC 6749
@@ -177,7 +178,10 @@ impl Inner {
         };
         let record = self.current.load().record.clone();
         if cause.refuses_client()
-            && let Some(own) = record.identity.registration().filter(|own| !own.is_preregistered)
+            && let Some(own) = record
+                .identity
+                .registration()
+                .filter(|own| !own.is_preregistered)
             && self.store.keeps(own).await?
         {
             self.store.remove_registration(&own.issuer).await?;

@@ -33,9 +33,9 @@ pub(crate) struct Borrowed {
     pub(crate) dpop: Option<DpopKey>,
 }
 
-/// Returns an access token for `resource` of `server`, by the refresh token of `lender`. The record of the
-/// lender is held, read again, and saved before anybody gets the new tokens, as in its own
-/// renewal; a record that borrows is held before the one that lends, and never the other way round.
+/// Gets an access token for a target resource with the refresh token of `lender`. The record of `lender` is
+/// locked, read again, and saved before the new token is returned, as in its own refresh. The record that
+/// uses another login is always locked before the record of that login, so that no deadlock is possible.
 pub(crate) async fn borrow(
     platform: &Platform,
     store: &TokenStore,

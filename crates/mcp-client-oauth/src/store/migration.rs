@@ -176,9 +176,13 @@ impl MigrationCopy {
         self.skipped.push(Skipped { what, error });
     }
 
-    /// Copies the content of `name`, and replaces an earlier copy if there is one. Both locks are held, so that
+    /// Copies the content of `name`, and replaces an earlier copy if there is one. Both locks are held: then
     /// no refresh is in progress in either store.
-    async fn copy(&self, name: &str, own_copy: Option<Revision>) -> Result<Outcome, TokenStorageError> {
+    async fn copy(
+        &self,
+        name: &str,
+        own_copy: Option<Revision>,
+    ) -> Result<Outcome, TokenStorageError> {
         let (from, to) = (&*self.from.backend, &*self.to.backend);
         let held = from.lock(name).await?;
         let original = match from.get(name).await {
@@ -208,7 +212,9 @@ impl MigrationCopy {
                 there.revision
             }
             there => match write(to, name, there, &original).await {
-                Err(error @ TokenStorageError::TooLarge { .. }) => return Ok(Outcome::Skipped(error)),
+                Err(error @ TokenStorageError::TooLarge { .. }) => {
+                    return Ok(Outcome::Skipped(error));
+                }
                 written => written?,
             },
         };

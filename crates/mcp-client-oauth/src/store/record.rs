@@ -117,18 +117,10 @@ pub struct Record {
     pub tokens: TokenSet,
     /// The login with the refresh token for this record, if this one has none: a login at another resource
     /// of the same issuer.
-    #[serde(
-        rename = "lender",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "lender", default, skip_serializing_if = "Option::is_none")]
     pub shared_from: Option<LoginKey>,
     /// The grant, if it needs no user. What it reads or runs here is not kept: the caller names it.
-    #[serde(
-        rename = "machine",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "machine", default, skip_serializing_if = "Option::is_none")]
     pub non_interactive: Option<RecordedGrant>,
     /// The key that the tokens are bound to, if they are (RFC 9449).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,7 +148,9 @@ impl Record {
 
     /// Returns whether a new access token can be requested non-interactively.
     pub fn is_refreshable(&self) -> bool {
-        self.tokens.refresh_token.is_some() || self.shared_from.is_some() || self.non_interactive.is_some()
+        self.tokens.refresh_token.is_some()
+            || self.shared_from.is_some()
+            || self.non_interactive.is_some()
     }
 
     /// Returns the scope that a login must request to satisfy `challenge`: the scope that was requested and
@@ -166,8 +160,8 @@ impl Record {
         Scope::union_of(before.as_ref(), challenge.scope.as_ref())
     }
 
-    /// Returns the `scope` parameter of a refresh, for a server that requires one: the granted scope, if the
-    /// response to the login had one, because a refresh may request no more (RFC 6749 §6); else the requested
+    /// Returns the `scope` parameter of a refresh, for a server that requires one: the granted scope, if
+    /// the login response had one, because a refresh may request no more (RFC 6749 §6); else the requested
     /// scope. `offline_access` is added if it was requested: servers issue a refresh token for it, and do not
     /// list it in the granted scope.
     pub(crate) fn scope_on_refresh(&self) -> Option<Scope> {

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 use self::{
     kv::{Content, Found, Kv},
-    record::{Document, Kept, MAX_RECORD, NOT_A_RECORD, hash, new_series, location, revision},
+    record::{Document, Kept, MAX_RECORD, NOT_A_RECORD, hash, location, new_series, revision},
     shared::Shared,
 };
 use super::backend::{Backend, LockGuard, Revision, StoredEntry};
@@ -38,12 +38,12 @@ use crate::{
     secret::Secret,
 };
 
-mod credential;
+mod auth;
+mod http;
 mod kv;
 mod lease;
 mod options;
 mod record;
-mod server;
 mod shared;
 
 pub use options::{VaultAuth, VaultOptions};
@@ -291,7 +291,9 @@ fn is_deleted(content: &Content<Document>) -> bool {
 }
 
 fn conflict(name: &str) -> TokenStorageError {
-    TokenStorageError::Conflict { location: location(name) }
+    TokenStorageError::Conflict {
+        location: location(name),
+    }
 }
 
 fn corrupt(name: &str, why: &'static str) -> TokenStorageError {

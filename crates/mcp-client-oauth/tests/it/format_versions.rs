@@ -8,6 +8,7 @@ use mcp_client_oauth::{
     proto::server_metadata::Issuer,
     store::{Backend, EncryptedFileStore, LoginKey, MemoryBackend, Revision},
 };
+use serde_json::json;
 
 use crate::{
     encrypted::{Home, contents},
@@ -120,6 +121,52 @@ async fn a_record_from_before_a_member_was_added_is_read_without_it() {
     }
     let other = Issuer::new("https://as.example/t");
     assert_eq!(store.registration(&other).await.unwrap(), None);
+}
+
+/// Changes what is stored as JSON, and returns what is stored again after the record was read and written.
+async fn rewritten(change: impl FnOnce(&mut serde_json::Value)) -> serde_json::Value {
+    let mut record: serde_json::Value = serde_json::from_str(VERSION_3).unwrap();
+    change(&mut record);
+    let (key, backend) = (LoginKey::new(server()), Arc::new(MemoryBackend::default()));
+    write(&*backend, &name(&key), None, &record.to_string()).await;
+    let store = TokenStore::new(backend.clone());
+    let mut lock = store.lock(&key).await.unwrap();
+    let record = lock.record().unwrap().clone();
+    store.save(&mut lock, &record).await.unwrap();
+    let written = backend.get(&name(&key)).await.unwrap().unwrap();
+    serde_json::from_slice(written.bytes.expose()).unwrap()
+}
+
+/// Names in the code may change, but the stored names may not.
+#[tokio::test]
+async fn a_record_is_written_with_the_names_that_earlier_versions_read() {
+    let other = json!({"server": "https://mcp.example/other", "account": null});
+    for (pointer, value) in [
+        ("/discovery/reach", json!("loopback")),
+        ("/discovery/quirks/resource", json!("published")),
+        (
+            "/discovery/quirks/resource",
+            json!({"named": "api://notes"}),
+        ),
+        ("/discovery/quirks/form_answers", json!(true)),
+        ("/discovery/quirks/pkce_unlisted", json!(true)),
+        ("/discovery/quirks/authorize", json!({"audience": "notes"})),
+        ("/identity", json!("unknown")),
+        (
+            "/identity",
+            json!({"document": "https://client.example/id"}),
+        ),
+        ("/identity/registered/by_hand", json!(true)),
+        ("/lender", other),
+        ("/machine", json!("client-credentials")),
+    ] {
+        let written = rewritten(|record| {
+            let (parent, member) = pointer.rsplit_once('/').unwrap();
+            record.pointer_mut(parent).unwrap()[member] = value.clone();
+        });
+        let written = written.await;
+        assert_eq!(written.pointer(pointer), Some(&value), "{written}");
+    }
 }
 
 #[tokio::test]

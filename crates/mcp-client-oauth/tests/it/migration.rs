@@ -68,9 +68,9 @@ impl TestStore {
     }
 
     async fn set(&self, name: &str, text: &str) {
-        let there = self.inner.get(name).await.unwrap();
-        let there = there.map(|stored| stored.revision);
-        self.inner.put(name, there, &bytes(text)).await.unwrap();
+        let existing = self.inner.get(name).await.unwrap();
+        let revision = existing.map(|stored| stored.revision);
+        self.inner.put(name, revision, &bytes(text)).await.unwrap();
     }
 
     async fn contents(&self) -> BTreeMap<String, String> {
@@ -191,11 +191,11 @@ async fn logins_and_registrations_are_moved_and_can_be_read() {
     fixture.login().await.unwrap();
     let record = fixture.record().await.unwrap();
     let issuer = record.discovery.issuer();
-    let there = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
-    let there = TokenStore::new(Arc::new(there));
+    let destination = EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
+    let destination = TokenStore::new(Arc::new(destination));
     let copied = fixture
         .store
-        .copy_to(&there, ConflictPolicy::Refuse)
+        .copy_to(&destination, ConflictPolicy::Refuse)
         .await
         .unwrap();
     assert_eq!((copied.logins(), copied.registrations()), (1, 1));
@@ -203,8 +203,11 @@ async fn logins_and_registrations_are_moved_and_can_be_read() {
     assert!(fixture.record().await.is_some(), "deleted too early");
 
     assert!(copied.delete_originals().await.unwrap().is_empty());
-    assert_eq!(there.load(&fixture.key()).await.unwrap().unwrap().0, record);
-    assert!(there.registration(issuer).await.unwrap().is_some());
+    assert_eq!(
+        destination.load(&fixture.key()).await.unwrap().unwrap().0,
+        record
+    );
+    assert!(destination.registration(issuer).await.unwrap().is_some());
     assert_eq!(fixture.record().await, None);
     assert_eq!(fixture.store.registration(issuer).await.unwrap(), None);
 }
@@ -222,9 +225,12 @@ async fn an_interruption_loses_nothing_and_the_next_try_completes_the_migration(
         let all = from.contents().await;
         from.remaining_calls.store(calls, Ordering::SeqCst);
         let ended = migrate(&from, &to).await;
-        let (mut kept, there) = (from.contents().await, to.contents().await);
-        assert!(kept == all || there == all, "deleted before all was copied");
-        kept.extend(there);
+        let (mut kept, destination) = (from.contents().await, to.contents().await);
+        assert!(
+            kept == all || destination == all,
+            "deleted before all was copied"
+        );
+        kept.extend(destination);
         assert_eq!(kept, all, "after {calls} calls");
 
         from.remaining_calls.store(usize::MAX, Ordering::SeqCst);
@@ -331,16 +337,19 @@ async fn a_store_that_returns_other_content_gets_no_login() {
         ..TestStore::default()
     });
     let refused = copy(&from, &to).await.unwrap_err();
-    assert!(refused.to_string().contains("did not return it"), "{refused}");
+    assert!(
+        refused.to_string().contains("did not return it"),
+        "{refused}"
+    );
     assert_eq!(from.contents().await.len(), 3);
 }
 
 /// A refresh that was started and never finished may have spent the refresh token in both stores.
 #[tokio::test]
 async fn the_note_of_a_pending_refresh_is_copied() {
-    let (here, there) = (Home::new(), Home::new());
+    let (source, destination) = (Home::new(), Home::new());
     let open = |home: &Home| EncryptedFileStore::open(home.path(), KeySource::KeyFile).unwrap();
-    let (from, to) = (open(&here), open(&there));
+    let (from, to) = (open(&source), open(&destination));
     // The revision differs from the one in the new store, which the note must contain.
     let first = from.put(ONE, None, &bytes("one")).await.unwrap();
     let second = from.put(ONE, Some(first), &bytes("two")).await.unwrap();
@@ -351,8 +360,8 @@ async fn the_note_of_a_pending_refresh_is_copied() {
         .await
         .unwrap();
     let store = TokenStore::new(Arc::new(from));
-    let there = TokenStore::new(Arc::new(to.clone()));
-    let copied = store.copy_to(&there, ConflictPolicy::Refuse);
+    let destination = TokenStore::new(Arc::new(to.clone()));
+    let copied = store.copy_to(&destination, ConflictPolicy::Refuse);
     copied.await.unwrap().delete_originals().await.unwrap();
     let copy = to.get(ONE).await.unwrap().unwrap().revision;
     assert_eq!(to.lock(ONE).await.unwrap().pending_revision(), Some(copy));

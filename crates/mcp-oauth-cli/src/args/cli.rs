@@ -32,9 +32,9 @@ Token stores (--store SPEC, else MCP_OAUTH_STORE, else `auto`):
   vault[:https://HOST:8200/MOUNT/PREFIX]
                             HashiCorp Vault or OpenBao, at VAULT_ADDR if no address is given
   memory:                   nothing is stored
-Without DIR the directory is `tokens` in --data-dir or MCP_OAUTH_DATA_DIR, else in the data directory
-of the platform. --store overrides --data-dir, which overrides a location (not a kind of key) in
-MCP_OAUTH_STORE.
+Without DIR the directory is `tokens` in --data-dir or MCP_OAUTH_DATA_DIR, else in the data
+directory of the platform. --store overrides --data-dir, which overrides a location (not a kind of
+key) in MCP_OAUTH_STORE.
 
 Environment:
   MCP_OAUTH_STORE           as --store
@@ -227,7 +227,7 @@ Examples:
 
 The token is sent only to the server that it is for; redirects are not followed.
 Exit code: 0 below status 400, 3 for 401, 4 for 429 and 503, else 1. The body is printed for every
-status; the tokens of the login are redacted in it, and a terminal gets text only.";
+status; the tokens of the login are redacted in it, and a terminal gets only text.";
 
 /// `request`.
 #[derive(Args, Debug)]
@@ -260,11 +260,11 @@ pub(crate) struct Request {
 
 const LOGOUT_EXAMPLES: &str = "\
 Examples:
-  mcp-oauth logout notes          revoke the tokens at the server, and remove them from this machine
-  mcp-oauth logout --local notes  remove them from this machine only: they are valid until they expire
+  mcp-oauth logout notes          revoke the tokens at the server, and remove them here
+  mcp-oauth logout --local notes  only remove them here: they are valid until they expire
 
-Exit code: 0 if the tokens are removed and the server has revoked those that it can revoke; 4 if they
-are removed but the revocation failed: they are valid until they expire.";
+Exit code: 0 if the tokens are removed and the server has revoked those that it can revoke; 4 if
+they are removed but the revocation failed: they are valid until they expire.";
 
 /// `logout`.
 #[derive(Args, Debug)]
@@ -284,8 +284,8 @@ pub(crate) struct Logout {
 }
 
 const PRUNE_NOTE: &str = "\
-Removes only the logins that `list` shows as expired with a login needed. A login that cannot be read
-is reported and kept.";
+Removes only the logins that `list` shows as expired with a login needed. A login that cannot be
+read is reported and kept.";
 
 /// `clear`, an older name of `logout --local` and, with `--expired`, of `prune`.
 #[derive(Args, Debug)]
@@ -328,10 +328,10 @@ Examples:
   mcp-oauth migrate --store vault --to keychain         move them back
   mcp-oauth migrate --to file:/other/dir                move them to another directory
 
-Another key for the same files changes no token. A move copies the tokens, reads them back, and then
-deletes the originals; if it is interrupted, nothing is lost, and the same command finishes it.
-With `--to file`, --password-file is the new password. The old one is then MCP_OAUTH_PASSWORD_FILE or
-MCP_OAUTH_PASSWORD, or is prompted for; without --password-file these variables are the new password.
+Another key for the same files changes no token. A move copies the tokens, reads them back, and
+then deletes the originals; if it is interrupted, nothing is lost, and the same command finishes it.
+With `--to file`, --password-file is the new password. The old one is then MCP_OAUTH_PASSWORD_FILE
+or MCP_OAUTH_PASSWORD, or is prompted for; without --password-file these variables are the new one.
 Exit code: 1 if a corrupt login was not moved.";
 
 /// `migrate`.
@@ -354,6 +354,52 @@ mod tests {
     #[test]
     fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn earlier_names_of_commands_and_flags_still_work() {
+        let parse = |line: &str| {
+            let typed = ["mcp-oauth"].into_iter().chain(line.split(' '));
+            format!("{:?}", Cli::try_parse_from(typed).unwrap().command)
+        };
+        for (earlier, name) in [
+            ("auth a", "login a"),
+            ("get a", "show a"),
+            ("backends", "stores"),
+            ("login a --share", "login a --reuse-login"),
+            ("login a --form-answers", "login a --form-encoded-responses"),
+            ("login a --pkce-unlisted", "login a --assume-pkce"),
+            ("logout a --forget-name", "logout a --remove-name"),
+            ("migrate --to file --force", "migrate --to file --overwrite"),
+        ] {
+            assert_eq!(parse(earlier), parse(name));
+        }
+        assert!(matches!(
+            Cli::parse_from(["mcp-oauth", "paste"]).command,
+            Command::Paste
+        ));
+    }
+
+    #[test]
+    fn a_login_is_completed_without_other_arguments() {
+        let parse = |line: &str| {
+            let typed = ["mcp-oauth", "login"].into_iter().chain(line.split(' '));
+            Cli::try_parse_from(typed)
+        };
+        assert!(parse("--complete --json --data-dir /data").is_ok());
+        for refused in [
+            "notes",
+            "--scope a",
+            "--device",
+            "--force",
+            "--no-resource",
+            "--idp a",
+        ] {
+            assert!(
+                parse(&format!("{refused} --complete")).is_err(),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -28,14 +28,14 @@ Examples:
 If no browser can be opened, a code for another device is shown where the server supports it; with
 --no-browser, --port or --redirect-uri a URL is shown, and a browser has to be redirected here.
 Scope, client, port, grant, --dpop, --reuse-login, --legacy and the overrides for the server are
-stored with the name. `login NAME URL --force` resets them, except the account and the client ID with
-its port; `--port 0` resets only the port.
+stored with the name. `login NAME URL --force` resets them, except the account and the client ID
+with its port; `--port 0` resets only the port.
 A valid login that has the scope is reused without opening a browser, unless --force, --client-id,
 --client-metadata-url or --legacy is given. Names with the same URL and account share one login: use
 --account for another login.
-At the end of a login the browser loads a page of 127.0.0.1. In a browser on another machine that page
-fails to load: copy its URL, run `login --complete` on the machine where the login (or the proxy)
-waits, and enter the URL there. It is read from the terminal or from stdin.";
+At the end of a login the browser loads a page of 127.0.0.1. In a browser on another machine that
+page fails to load: copy its URL, run `login --complete` on the machine where the login (or the
+proxy) waits, and enter the URL there. It is read from the terminal or from stdin.";
 
 pub(super) const LOGIN_USAGE: &str = "mcp-oauth login [OPTIONS] <NAME> [URL]
        mcp-oauth login --complete";
@@ -68,13 +68,13 @@ pub(crate) struct Login {
         conflicts_with = "port"
     )]
     pub(crate) redirect_uri: Option<Url>,
-    /// The longest time that the login may take, as in `90s` or `10m`; five minutes by default.
+    /// The longest time for the login, as in `90s` or `10m`; five minutes by default.
     #[arg(long, value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Log in again: run discovery again, and register a new client.
     #[arg(long)]
     pub(crate) force: bool,
-    /// Complete a login that waits on this machine: read the URL that the browser ended on.
+    /// Complete a pending login with the URL that its browser ended on.
     #[arg(
         long,
         conflicts_with_all = [

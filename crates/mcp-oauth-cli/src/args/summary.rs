@@ -13,6 +13,7 @@ const SUMMARY: &str = "\
 
 Log in
   login             log in to a server, and give it a name
+  login --complete  complete a login with the URL that a remote browser ended on
   client-metadata   print the document that makes a URL a client ID
 Use a login
   tools, test       connect as an MCP client: list the tools; report whether it works

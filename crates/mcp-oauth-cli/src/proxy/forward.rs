@@ -95,7 +95,10 @@ impl Forwarder {
         status: StatusCode,
         body: Bytes,
     ) -> Result<StreamEnd, ProxyError> {
-        let is_for_client = |message: &Message| matches!(&message.kind, Kind::Response(id) if self.pending.is_pending(id));
+        let is_for_client = |message: &Message| match &message.kind {
+            Kind::Response(id) => self.pending.is_pending(id),
+            _ => false,
+        };
         match Message::parse(&body) {
             Ok(message) if is_for_client(&message) => {
                 self.forward(body).await;

@@ -64,7 +64,9 @@ impl LegacyStream {
         };
         let named = tokio::select! {
             named = endpoint_url(&mut events, connection.url()) => named?,
-            () = connection.platform().clock.sleep(ENDPOINT_TIMEOUT) => return Err(ProxyError::OtherTransport(status)),
+            () = connection.platform().clock.sleep(ENDPOINT_TIMEOUT) => {
+                return Err(ProxyError::OtherTransport(status));
+            }
         };
         let (tell, lost) = watch::channel(false);
         let (open, closed) = oneshot::channel();

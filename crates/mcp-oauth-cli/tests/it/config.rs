@@ -121,7 +121,7 @@ async fn a_configuration_that_does_not_parse_is_left_unchanged() {
     home.run(&typed)
         .await
         .ended(1)
-        .says(&format!("{file} is left as it is"))
+        .says(&format!("{file} (left unchanged)"))
         .says("on line 2 column 8")
         .says("without --write");
     assert_eq!(snapshot(&home.path("")), before);
@@ -159,7 +159,9 @@ async fn options_and_variables_are_copied_to_the_configuration() {
         ("ALL_PROXY", "http://user:planted@127.0.0.1:1"),
     ];
     let warned = home.run_in(&set, &typed[..4]).await.succeeded();
-    warned.says("these variables in its environment, as they are set here: MCP_OAUTH_PASSWORD, ALL_PROXY");
+    warned.says(
+        "these variables in its environment, as they are set here: MCP_OAUTH_PASSWORD, ALL_PROXY",
+    );
     assert!(!warned.stdout.contains("planted"));
     let entry = &warned.json()["mcpServers"]["notes"];
     assert_eq!(entry["env"]["HTTPS_PROXY"], "http://127.0.0.1:1");

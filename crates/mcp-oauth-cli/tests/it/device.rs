@@ -44,7 +44,7 @@ async fn a_code_that_is_entered_on_another_device_logs_in() {
     assert!(!login.stderr.contains('\u{1b}'), "plain when piped");
     home.run(&["tools", "notes"]).await.succeeded();
     let names = std::fs::read_to_string(home.data().join("servers.json")).unwrap();
-    assert!(names.contains(r#""way": "device""#), "{names}");
+    assert!(names.contains(r#""grant": "device""#), "{names}");
     // The device flow is remembered with the name.
     entered(&home, &["notes", "--force"], true)
         .await
@@ -153,7 +153,7 @@ async fn a_server_with_device_flow_only_needs_the_device_flag() {
     home.run(&["login", "notes", &url, "--no-browser", "--timeout", "20s"])
         .await
         .ended(1)
-        .says("`device_code` may, if it is asked for")
+        .says("`device_code` may work if it is requested")
         .says(&format!(
             "hint: log in with a code: mcp-oauth login notes {url} --timeout 20s --device"
         ));

@@ -153,7 +153,7 @@ async fn hints_about_the_server_lead_to_a_login() {
     for row in [
         Row {
             builder: Testbed::builder().legacy(Legacy::Endpoints),
-            lead: "if the server is of the revision 2025-03-26: ",
+            lead: "if the server implements MCP 2025-03-26: ",
             ..Row::default()
         },
         Row {
@@ -165,12 +165,12 @@ async fn hints_about_the_server_lead_to_a_login() {
         // Both on loopback: what the server calls itself is in the command.
         Row {
             builder: with([Fault::CallbackIss(other.to_owned())]),
-            lead: "nothing was stored. Only if whoever runs the server",
+            lead: "nothing was stored. Only if the operator of the server",
             ..Row::default()
         },
         Row {
             builder: with([Fault::CallbackIss("https://other.example".to_owned())]),
-            lead: "nothing was stored. Only if whoever runs the server",
+            lead: "nothing was stored. Only if the operator of the server",
             how: Paste {
                 fill: &[("ISSUER", "https://other.example")],
                 ..Paste::default()
@@ -190,7 +190,7 @@ async fn hints_about_the_server_lead_to_a_login() {
             ..Row::default()
         },
         refused_registration(403, "the server may accept only clients on an allow list: "),
-        refused_registration(404, "if it happens again, register a client there, then: "),
+        refused_registration(404, "if it fails again, register a client there, then: "),
         Row {
             builder: Testbed::builder().legacy(Legacy::Metadata),
             lead: "to use that authorization server: ",
@@ -198,7 +198,7 @@ async fn hints_about_the_server_lead_to_a_login() {
         },
         Row {
             typed: &["--scope", "unknown"],
-            lead: "name the scope to request, of those that the server allows: ",
+            lead: "request a scope that the server allows: ",
             how: Paste {
                 fill: &[("SCOPE", "notes:read")],
                 ..Paste::default()
@@ -275,7 +275,7 @@ async fn hints_about_the_method_of_the_login_lead_to_one() {
         Row {
             builder: with([metadata("authorization_endpoint")])
                 .confidential_client(ConfidentialClient::with_secret("robot", "planted-secret")),
-            lead: "if the server has given you a client: ",
+            lead: "if you have a client ID of the server: ",
             how: Paste {
                 fill: &[("ID", "robot")],
                 stdin: "planted-secret\n",

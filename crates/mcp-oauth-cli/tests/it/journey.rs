@@ -65,7 +65,7 @@ async fn a_login_is_listed_shown_used_refreshed_and_revoked() {
     for command in ["show", "token", "test", "tools", "refresh"] {
         let refused = home.run(&[command, "notes"]).await.ended(3);
         refused
-            .says("nobody is logged in")
+            .says("not logged in")
             .says("\n\nhint: mcp-oauth login notes\n");
     }
     home.run(&["list"]).await.succeeded().says("not logged in");
@@ -114,13 +114,13 @@ async fn a_valid_login_is_reused_unless_forced() {
 }
 
 #[tokio::test]
-async fn clear_removes_the_login_without_revoking_it() {
+async fn logout_local_removes_the_login_without_revoking_it() {
     let home = Home::logged_in().await;
-    let clear = home
+    let output = home
         .run(&["logout", "--local", "notes", "--remove-name"])
         .await
         .succeeded();
-    clear.says("tokens not revoked");
+    output.says("tokens not revoked");
     assert!(home.testbed.families()[0].alive);
     assert_eq!(
         home.testbed

@@ -72,12 +72,12 @@ async fn every_command_that_changes_something_writes_one_document() {
         (&logout["removed"], &logout["remote"]),
         (&true.into(), &"revoked".into())
     );
-    let clear = home
+    let local = home
         .run(&["logout", "--local", "notes", "--json"])
         .await
         .succeeded()
         .json();
-    assert_eq!(clear["removed"], false);
+    assert_eq!(local["removed"], false);
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ async fn legacy_metadata_is_reported_and_used_only_on_request() {
     refused
         .says("but its own origin has metadata of the")
         .says(&format!(
-            "authorization server {origin}/, as MCP 2025-03-26"
+            "authorization server {origin}/, as in MCP 2025-03-26"
         ))
         .says(&format!("{origin}/.well-known/oauth-authorization-server"))
         .says("tried ")

@@ -5,13 +5,11 @@
     reason = "a helper of a test may fail as the test itself may"
 )]
 
-mod backends;
 mod config;
 mod core_dump;
 mod declined;
 mod demo;
 mod device;
-mod expired;
 mod hints;
 mod journey;
 mod json;
@@ -25,14 +23,16 @@ mod names;
 mod network;
 mod non_interactive;
 mod proxy;
+mod prune;
 mod python_command;
 mod quirks;
 mod refusals;
 mod registration;
 mod request;
-mod share;
+mod reuse_login;
 mod signals;
 mod sources;
+mod store_list;
 mod stores;
 mod support;
 #[cfg(target_os = "linux")]

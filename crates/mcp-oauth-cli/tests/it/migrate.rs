@@ -47,7 +47,7 @@ async fn the_key_goes_into_the_keychain_and_back_and_into_a_password() {
 
     let to_keychain = ["migrate", "--to", "keychain"];
     let there = home.run_in(&session, &to_keychain).await.succeeded();
-    there.says("Sealed").says("a key in the keychain");
+    there.says("Encrypted").says("a key in the keychain");
     assert!(!there.stderr.contains("from now on"), "{there:?}");
     assert_eq!(entries().await.len(), 1);
     assert!(!key.exists());

@@ -31,7 +31,7 @@ async fn a_second_name_of_a_url_shares_the_login_and_reports_it() {
     home.login(&["work", &home.url()]).await.succeeded();
     let second = home.run(&["login", "other", &home.url()]).await.succeeded();
     second.says(
-        "Already logged in (same login as `work`); --force asks again, --account keeps another",
+        "Already logged in (same login as `work`); use --force to log in again, --account for another account",
     );
     assert_no_new_login(&second);
     let json = home
@@ -68,11 +68,12 @@ async fn changing_the_account_of_a_name_prints_a_warning() {
         .await
         .succeeded()
         .says(&format!(
-            "warning: `work` stood for {url} without an account until now"
+            "warning: `work` was the name of {url} without an account until now"
         ));
     let back = home.login(&["work", "--account", "other"]).await;
-    back.succeeded()
-        .says(&format!("`work` stood for the account `mine` at {url}"));
+    back.succeeded().says(&format!(
+        "`work` was the name of the account `mine` at {url}"
+    ));
     let again = home.run(&["login", "work"]).await.succeeded();
     assert!(!again.stderr.contains("was the name of"), "{again:?}");
 }
@@ -130,14 +131,14 @@ async fn a_device_login_that_never_happened_is_neither_claimed_nor_remembered() 
         let reused = home.run(&typed).await.succeeded();
         reused.says("Already logged in");
         assert_no_new_login(&reused);
-        assert_eq!(remembered(&home, name).get("way"), None);
+        assert_eq!(remembered(&home, name).get("grant"), None);
     }
     home.run(&["login", "notes", &url, "--device", "--force"])
         .await
         .ended(1)
         .says("no supported grant works");
     home.run(&["login", "third", "--device"]).await.ended(2);
-    assert_eq!(remembered(&home, "notes").get("way"), None);
+    assert_eq!(remembered(&home, "notes").get("grant"), None);
 }
 
 /// At a server that supports the flow, the option is remembered like any other.
@@ -152,7 +153,7 @@ async fn the_device_flow_of_a_server_that_has_it_is_remembered_with_a_login_that
         .await
         .succeeded()
         .says("Already logged in; use --force to log in again");
-    assert_eq!(remembered(&home, "notes")["way"], "device");
+    assert_eq!(remembered(&home, "notes")["grant"], "device");
     // A server that lists the grant, but no endpoint, has no device flow.
     home.testbed.set_fault(Fault::MetadataWithout(
         "device_authorization_endpoint".to_owned(),
@@ -163,5 +164,5 @@ async fn the_device_flow_of_a_server_that_has_it_is_remembered_with_a_login_that
     home.run(&["login", "notes", &url, "--device"])
         .await
         .succeeded();
-    assert_eq!(remembered(&home, "notes").get("way"), None);
+    assert_eq!(remembered(&home, "notes").get("grant"), None);
 }

@@ -197,7 +197,9 @@ async fn a_server_that_requires_a_client_certificate_gets_it() {
         .says("--client-cert FILE");
     let shown = [&trusting[..], &["--client-cert", &certificate]].concat();
     let incomplete = home.run(&[&["login"], &shown[..]].concat()).await;
-    incomplete.ended(2).says("a certificate and its key");
+    incomplete
+        .ended(2)
+        .says("a certificate and its key");
     close(&key);
     let whole = [&shown[..], &["--client-key", &key]].concat();
     home.login(&whole).await.succeeded();
@@ -235,7 +237,10 @@ async fn a_client_key_that_others_can_read_is_refused() {
     let both = home.file("both.pem", [own.pem(), key.serialize_pem()].concat());
     open_to_others(&both);
     let refused = home.run(&["list", "--client-cert", &both]).await;
-    refused.ended(2).says("other users can read").says("chmod 600");
+    refused
+        .ended(2)
+        .says("other users can read")
+        .says("chmod 600");
 }
 
 #[cfg(unix)]

@@ -100,7 +100,10 @@ async fn a_workload_jwt_file_is_read_again_at_each_refresh() {
     home.run(&["refresh", "job", "-vv"]).await.succeeded();
     assert_kept(&home, &first);
     assert_kept(&home, &second);
-    home.run(&["show", "job"]).await.succeeded().says("workload");
+    home.run(&["show", "job"])
+        .await
+        .succeeded()
+        .says("workload");
     std::fs::remove_file(&file).unwrap();
     let failed = home.run(&["login", "job", "--force", "--json"]).await;
     assert_eq!(

@@ -45,7 +45,8 @@ async fn a_status_of_four_hundred_is_a_failure_with_its_body() {
         .run(&["request", "notes", "notes", "-d", "no json"])
         .await
         .ended(1);
-    bad.says("not JSON").says("the server responded with HTTP 400");
+    bad.says("not JSON")
+        .says("the server responded with HTTP 400");
     home.testbed.set_fault(Fault::Status {
         path: "/mcp/notes".to_owned(),
         status: 503,

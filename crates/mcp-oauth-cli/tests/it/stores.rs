@@ -202,18 +202,18 @@ async fn a_store_in_memory_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn a_corrupt_store_gets_a_hint_to_move_it_and_not_to_clear_it() {
+async fn a_corrupt_store_gets_a_hint_to_move_it() {
     let home = Home::logged_in().await;
     let tokens = home.data().join("tokens");
     home.file("data/tokens/store.json", "damaged");
     let before = snapshot(&home.data());
     let refused = home.run(&["token", "notes"]).await.ended(1);
     refused.says(&format!("mv {0} {0}.corrupt", tokens.display()));
-    assert!(!refused.stderr.contains("clear"), "{refused:?}");
+    assert!(!refused.stderr.contains("logout"), "{refused:?}");
     home.run(&["stores"])
         .await
         .succeeded()
         .says("problem")
-        .says("is damaged");
+        .says("is corrupt");
     assert!(snapshot(&home.data()) == before);
 }

@@ -91,10 +91,7 @@ async fn a_login_is_kept_in_the_vault_alone() {
             .all(|name| name.to_string_lossy().starts_with("servers.json")),
         "{names:?}"
     );
-    let kept = &home
-        .run_in(&variables, &["stores", "--json"])
-        .await
-        .json()["selected"];
+    let kept = &home.run_in(&variables, &["stores", "--json"]).await.json()["selected"];
     assert_eq!(*kept, "vault");
     home.run_in(&variables, &["logout", "notes"])
         .await

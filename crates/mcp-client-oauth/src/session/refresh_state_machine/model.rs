@@ -284,7 +284,8 @@ impl Model for Config {
             Action::EndLease => {
                 let index = system.holder.take()?;
                 system.window |= system.is_in_window(index);
-                let is_sending = matches!(system.processes[index].phase, Phase::Acting(_, Step::Send));
+                let is_sending =
+                    matches!(system.processes[index].phase, Phase::Acting(_, Step::Send));
                 let is_checked = self.exclusion == Exclusion::Lease { is_checked: true };
                 system.narrow_window |= is_sending && is_checked;
             }

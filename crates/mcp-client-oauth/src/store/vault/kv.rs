@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::OnceCell;
 
 use super::{
-    credential::Credential,
+    auth::Credential,
+    http::{Call, Server, VaultResponse},
     options::VaultOptions,
-    server::{VaultResponse, Call, Server},
 };
 use crate::{
     error::{TokenStorageError, VaultErrorKind},

@@ -185,7 +185,10 @@ mod tests {
         for name in ["", "plain", "\u{0}\u{1}\u{2}", "\"\\\"", "é\u{202e}"] {
             let document = Document::of(name, u32::MAX, &Secret::new(vec![255; 1000]));
             let length = serde_json::to_string(&document).unwrap().len();
-            assert!(length <= document.max_json_len() + 200, "{name:?}: {length}");
+            assert!(
+                length <= document.max_json_len() + 200,
+                "{name:?}: {length}"
+            );
         }
     }
 

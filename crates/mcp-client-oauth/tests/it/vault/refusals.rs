@@ -170,7 +170,7 @@ async fn another_server_at_the_address_is_not_used_as_a_vault() {
     let auth = VaultAuth::Token(Secret::new("planted".to_owned()));
     let cause = read(&VaultOptions::new(address, auth)).await;
     assert!(
-        matches!(&cause, VaultErrorKind::Refused { status: 404, message } if message.as_raw().contains("not the response of a Vault")),
+        matches!(&cause, VaultErrorKind::Refused { status: 404, message } if message.as_raw().contains("not a response of Vault")),
         "{cause}"
     );
 }

@@ -277,8 +277,8 @@ impl Interaction for LoginNotifier {
         let elsewhere = if self.connection.0.config.browser {
             ""
         } else {
-            "; if the browser is on another machine, pass the URL of the last page to `mcp-oauth paste` \
-             on this one"
+            "; if the browser is on another machine, run `mcp-oauth login --complete` on this one \
+             and enter the URL of its last page"
         };
         let text = format!("login required: open this URL in a browser{elsewhere}: {url}");
         self.connection.set_login_needed(Some(url.clone()), text);
@@ -297,7 +297,7 @@ impl Interaction for LoginNotifier {
         self.terminal.show_code(prompt).await;
     }
 
-    // Stdin belongs to the client, so no URL can be pasted there; `mcp-oauth paste` reads it.
+    // Stdin belongs to the client, so no URL can be pasted there; `mcp-oauth login --complete` reads it.
 }
 
 impl Drop for LoginNotifier {

@@ -38,7 +38,7 @@ async fn a_refresh_without_a_refresh_token_says_how_long_the_token_is_valid() {
     let failed = home.run(&["refresh", "notes"]).await.ended(3);
     failed
         .says("the server issued no refresh token for ")
-        .says("the access token is valid for 59 more minutes; log in again when it ends");
+        .says("the access token is valid for 59 more minutes; log in again when it expires");
     assert!(!failed.stderr.contains("has expired"), "{failed:#?}");
     // The token is still used.
     let same = home.run(&["token", "notes"]).await.succeeded().stdout;
@@ -162,7 +162,7 @@ async fn a_request_outside_the_resource_gets_no_command() {
 }
 
 #[tokio::test]
-async fn a_corrupt_record_can_be_cleared_by_name_or_url() {
+async fn a_corrupt_record_can_be_removed_by_name_or_url() {
     for by_new_name in [false, true] {
         let home = Home::logged_in().await;
         let file = record(&home);

@@ -103,14 +103,20 @@ async fn a_callback_url_from_another_computer_completes_the_login() {
         .unwrap();
     let mut other_callback = callback.clone();
     other_callback.set_query(Some("code=c&state=of-another-login"));
-    let other_try = home.run_typing(&["login", "--complete"], other_callback.as_str()).await;
+    let other_try = home
+        .run_typing(&["login", "--complete"], other_callback.as_str())
+        .await;
     other_try.ended(1).says("does not accept this URL");
-    let done = home.run_typing(&["login", "--complete"], callback.as_str()).await;
+    let done = home
+        .run_typing(&["login", "--complete"], callback.as_str())
+        .await;
     done.succeeded().says("Handed over");
     app.notification(TOOLS_CHANGED).await;
     assert_eq!(sum(&app.request(&add(3)).await), Some(4));
     // Another process may listen on that port by now.
-    let late = home.run_typing(&["login", "--complete"], callback.as_str()).await;
+    let late = home
+        .run_typing(&["login", "--complete"], callback.as_str())
+        .await;
     late.ended(1);
     for no_callback in ["https://as.example/?code=c", "\n", ""] {
         let elsewhere = home.run_typing(&["login", "--complete"], no_callback).await;
@@ -128,7 +134,9 @@ async fn a_denial_callback_is_delivered_and_reported() {
     let callback = test_user::decide(&url, test_user::Decision::Deny)
         .await
         .unwrap();
-    let done = home.run_typing(&["login", "--complete"], callback.as_str()).await;
+    let done = home
+        .run_typing(&["login", "--complete"], callback.as_str())
+        .await;
     done.succeeded().says("refused the login (`access_denied`)");
     app.request_until(&probe, |refusal| url_of(refusal).is_none())
         .await;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use keyring_core::{Error, api::CredentialStore};
 use windows_native_keyring_store::Store;
 
-use crate::{error::KeychainErrorKind, proto::untrusted_text::UntrustedText, store::key::KEYCHAIN_SERVICE};
+use crate::{
+    error::KeychainErrorKind, proto::untrusted_text::UntrustedText, store::key::KEYCHAIN_SERVICE,
+};
 
 /// The files of the store stay on this computer, and so does their key.
 pub(super) const MODIFIERS: &[(&str, &str)] = &[("persistence", "Local")];

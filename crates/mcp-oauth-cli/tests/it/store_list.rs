@@ -1,4 +1,4 @@
-//! `backends`: what is there, which one is used, and why.
+//! `stores`: the available stores, the one that is used, and the reason.
 
 use crate::support::{Home, snapshot, unused_port};
 
@@ -65,12 +65,14 @@ async fn an_unreachable_vault_is_reported_without_a_long_wait() {
         .says("* file")
         .says(&format!("the vault at {address}"));
     let store = [&variables[..], &[("MCP_OAUTH_STORE", "vault")]].concat();
-    let document = home
-        .run_in(&store, &["stores", "--json"])
-        .await
-        .succeeded();
+    let document = home.run_in(&store, &["stores", "--json"]).await.succeeded();
     let document = document.json();
     assert_eq!(document["selected"], "vault");
-    assert!(document["problem"].as_str().unwrap().contains("no answer"));
+    assert!(
+        document["problem"]
+            .as_str()
+            .unwrap()
+            .contains("no response")
+    );
     assert!(!document.to_string().contains("planted"));
 }

@@ -1,4 +1,4 @@
-//! `clear --expired`: what is good for nothing any more, and nothing else.
+//! `prune`: removes the logins without a usable token, and nothing else.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use mcp_oauth_testbed::{Builder, Fault, Testbed};
 use crate::support::{Home, snapshot};
 
 /// Returns a testbed with access tokens that expire immediately.
-fn short() -> Builder {
+fn with_expired_tokens() -> Builder {
     Testbed::builder().access_token_lifetime(Duration::ZERO)
 }
 
-fn dead() -> Builder {
-    short().issue_refresh_tokens(false)
+fn without_refresh_tokens() -> Builder {
+    with_expired_tokens().issue_refresh_tokens(false)
 }
 
 /// Returns the listed status of a login.
@@ -24,15 +24,15 @@ async fn status(home: &Home, name: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn only_logins_without_a_usable_token_are_cleared() {
-    let home = Home::with(dead()).await;
+async fn only_logins_without_a_usable_token_are_removed() {
+    let home = Home::with(without_refresh_tokens()).await;
     home.login(&["dead", &home.url()]).await.succeeded();
     home.run(&["login", "too", &home.url()]).await;
     home.login(&["work", &home.url(), "--account", "work"])
         .await
         .succeeded();
     let (refreshable, valid, endless) = (
-        Home::with(short()).await,
+        Home::with(with_expired_tokens()).await,
         Home::new().await,
         Home::with(Testbed::builder().issue_refresh_tokens(false)).await,
     );
@@ -71,7 +71,7 @@ async fn only_logins_without_a_usable_token_are_cleared() {
 
 #[tokio::test]
 async fn a_corrupt_login_is_reported_and_left_unchanged() {
-    let home = Home::with(dead()).await;
+    let home = Home::with(without_refresh_tokens()).await;
     home.login(&["notes", &home.url()]).await.succeeded();
     let record = crate::stores::record(&home);
     let mut bytes = std::fs::read(&record).unwrap();
@@ -104,7 +104,7 @@ async fn clear_takes_one_server_or_the_expired_ones() {
 
 #[tokio::test]
 async fn clear_expired_is_an_alias_of_prune() {
-    let home = Home::with(dead()).await;
+    let home = Home::with(without_refresh_tokens()).await;
     home.login(&["dead", &home.url()]).await.succeeded();
     let output = home.run(&["clear", "--expired"]).await.succeeded();
     output.says("the expired login of dead");
@@ -119,7 +119,7 @@ async fn a_login_made_while_waiting_for_the_lock_is_kept() {
 
     use crate::support::{Running, bounded};
 
-    let home = Home::with(dead()).await;
+    let home = Home::with(without_refresh_tokens()).await;
     home.login(&["notes", &home.url()]).await.succeeded();
     let directory = home.data().join("tokens");
     let store = TokenStore::open(&format!("file:{}", directory.display())).unwrap();

@@ -7,7 +7,7 @@ use crate::support::Home;
 
 /// Returns a home with a login to `notes`, and a mail server with the same issuer. The issuer accepts a
 /// login for both if it is `generous`.
-async fn company(generous: bool) -> (Home, Testbed) {
+async fn two_servers_of_one_issuer(generous: bool) -> (Home, Testbed) {
     let mail = Testbed::start().await.unwrap();
     let mut builder = Testbed::builder().additional_resource(mail.server_url().as_str());
     if generous {
@@ -29,7 +29,7 @@ fn pages(home: &Home) -> usize {
 
 #[tokio::test]
 async fn a_login_is_shared_with_another_server_of_the_same_issuer() {
-    let (home, mail) = company(true).await;
+    let (home, mail) = two_servers_of_one_issuer(true).await;
     let url = mail.server_url().to_string();
     let asked = pages(&home);
     home.run(&["login", "mail", &url, "--reuse-login"])
@@ -52,7 +52,7 @@ async fn a_login_is_shared_with_another_server_of_the_same_issuer() {
 #[tokio::test]
 async fn the_browser_opens_where_a_login_is_not_or_cannot_be_reused() {
     for (generous, flags) in [(true, [].as_slice()), (false, &["--reuse-login"])] {
-        let (home, mail) = company(generous).await;
+        let (home, mail) = two_servers_of_one_issuer(generous).await;
         let url = mail.server_url().to_string();
         let asked = pages(&home);
         let typed = [&["mail", url.as_str()], flags].concat();

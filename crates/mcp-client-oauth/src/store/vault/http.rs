@@ -189,7 +189,12 @@ impl Server {
         let mut pauses = PAUSES.into_iter();
         loop {
             let failure = match self.try_once(request.clone()).await {
-                Ok(response) => return Ok(VaultResponse { in_doubt, ..response }),
+                Ok(response) => {
+                    return Ok(VaultResponse {
+                        in_doubt,
+                        ..response
+                    });
+                }
                 Err(failure) => failure,
             };
             let never_sent = matches!(

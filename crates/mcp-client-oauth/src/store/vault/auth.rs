@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::{
+    http::{Call, Server, VaultResponse},
     options::VaultAuth,
-    server::{VaultResponse, Call, Server},
 };
 use crate::{
     error::{TokenStorageError, VaultErrorKind},
@@ -129,7 +129,7 @@ async fn renew(server: &Server, login: &mut Login) {
     let call = Call::post("auth/token/renew-self".to_owned(), &Nothing {}, MAX_BODY);
     match server.send(&call, Some(&login.token)).await {
         Ok(response) => {
-            login.renewal = granted(server, &response).and_then(|granted| granted.renewal)
+            login.renewal = granted(server, &response).and_then(|granted| granted.renewal);
         }
         Err(error) => tracing::warn!(%error, "the token could not be renewed"),
     }

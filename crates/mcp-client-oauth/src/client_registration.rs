@@ -1,5 +1,5 @@
 //! Step 2: the client id at the authorization server: pre-registered, else a client metadata document,
-//! else dynamic registration (MCP authorization, Client Registration Approaches).
+//! else dynamic registration (MCP authorization, Client Registration).
 
 use std::time::SystemTime;
 
@@ -25,7 +25,7 @@ use crate::{
 /// registration response does not change it (RFC 7591 §3.2.1).
 pub const CLIENT_NAME: &str = "mcp-client-oauth";
 
-/// A client id, and where it comes from.
+/// A client id and its origin.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -59,7 +59,7 @@ pub struct RegisteredClient {
     pub client_id: String,
     /// The secret of a confidential client.
     pub client_secret: Option<Secret<String>>,
-    /// When the secret stops working; none if never.
+    /// The time at which the secret expires; none if never.
     pub secret_expires_at: Option<SystemTime>,
     /// The authentication method that it was registered with, if that is known.
     pub method: Option<AuthMethod>,
@@ -89,7 +89,7 @@ pub enum RegisteredScope {
     /// Not known: the client was registered manually, or by an earlier version.
     #[default]
     Unknown,
-    /// None was named, so the server chose what it allows.
+    /// No scope was requested or returned, so the server has selected a default that is not known.
     Unnamed,
     /// At least this: the scope in the request and the scope in the response.
     Named(Scope),
@@ -136,7 +136,7 @@ pub struct PreregisteredClient {
 }
 
 impl PreregisteredClient {
-    /// A public client, or a confidential one if a secret is given.
+    /// Creates a public client, or a confidential one if a secret is given.
     pub fn new(client_id: impl Into<String>, client_secret: Option<Secret<String>>) -> Self {
         Self {
             client_id: client_id.into(),
@@ -169,8 +169,8 @@ pub struct IdentityOptions {
     /// Says whether the client is registered with `dpop_bound_access_tokens` (RFC 9449 §5.2): it then
     /// accepts only tokens that are bound to a key.
     pub dpop_bound_access_tokens: bool,
-    /// The scope that the login will request, if the caller selects one; a client is registered for it,
-    /// and for what else the server suggests.
+    /// The scope that the login requests, if the caller selects one. A client is registered for it and for
+    /// the scope that the server suggests.
     pub scope: Option<Scope>,
 }
 
@@ -215,14 +215,14 @@ impl ClientIdentity {
         }
     }
 
-    /// Returns the client as it presents itself to `server`; none if it belongs to another issuer.
+    /// Returns the client with its credentials for `server`; none if it belongs to another issuer.
     pub fn authenticate(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
         let offered = server.token_endpoint_auth_methods_supported.as_deref();
         self.authenticate_by(server, offered)
     }
 
-    /// Returns the client as it presents itself to the revocation endpoint of `server` (RFC 8414 §2);
-    /// none if it belongs to another issuer.
+    /// Returns the client with its credentials for the revocation endpoint of `server` (RFC 8414 §2); none
+    /// if it belongs to another issuer.
     pub fn authenticate_for_revocation(&self, server: &ServerMetadata) -> Option<ClientAuth<'_>> {
         self.authenticate_by(server, server.revocation_auth_methods())
     }
@@ -270,7 +270,7 @@ impl ClientIdentity {
 }
 
 impl RegisteredClient {
-    /// Returns the client as it presents itself to its issuer, which offers these methods.
+    /// Returns the client with its credentials for its issuer, which offers these methods.
     pub(crate) fn authenticate(&self, offered: Option<&[String]>) -> ClientAuth<'_> {
         let secret = self.client_secret.as_ref();
         // A signature goes before a secret (SEP-1046: an assertion is recommended).
@@ -303,9 +303,9 @@ impl RegisteredClient {
     }
 
     /// Returns whether it can be used again with this issuer and redirect URI, or with this issuer and
-    /// without one. RFC 8252 §7.3 lets the port vary on loopback, but the Python MCP SDK and `FastMCP`
-    /// compare it too, and show an error page to which no callback belongs: a login that finds its
-    /// registered port busy registers another client.
+    /// without one. RFC 8252 §7.3 allows any port on loopback, but the Python MCP SDK and `FastMCP`
+    /// compare it too, and show an error page without a redirect. So a login registers another client if
+    /// the registered port is busy.
     pub fn fits(&self, issuer: &Issuer, redirect_uri: Option<&Url>, now: SystemTime) -> bool {
         let alive = self.secret_expires_at.is_none_or(|at| now < at);
         let same_redirect = match (&self.redirect_uri, redirect_uri) {
@@ -319,8 +319,8 @@ impl RegisteredClient {
 
 /// Finds a client id: pre-registered, else a metadata document where the server supports one, else
 /// the registration that is `known` already, else a new one: with `redirect_uri`, or without one for
-/// the device grant. A known one that was registered with less scope than the login requests is
-/// replaced by one for both.
+/// the device grant. A known client that was registered with less scope than the login requests is
+/// replaced by one for both scopes.
 ///
 /// # Errors
 /// [`RegistrationError::IssuerMismatch`] if the client is bound to another issuer: its client id is not
@@ -349,7 +349,7 @@ pub async fn identify(
 }
 
 /// Finds a client id for a non-interactive grant: pre-registered, or a metadata document where the
-/// server supports one. Nothing is registered (SEP-1046). With `does_without` no client id is needed,
+/// server supports one. Nothing is registered (SEP-1046). With `needs_no_client_id` none is required,
 /// because the assertion of the grant authenticates the request (RFC 7521 §4.1).
 ///
 /// # Errors
@@ -358,12 +358,12 @@ pub fn identify_non_interactive(
     discovery: &Discovery,
     options: &IdentityOptions,
     known: Option<&RegisteredClient>,
-    does_without: bool,
+    needs_no_client_id: bool,
 ) -> Result<ClientIdentity, RegistrationError> {
     let server = &discovery.metadata;
     match given(server, options, known)? {
         Some(given) => Ok(given),
-        None if does_without => Ok(ClientIdentity::Anonymous),
+        None if needs_no_client_id => Ok(ClientIdentity::Anonymous),
         None => Err(RegistrationError::NoClient(server.issuer.clone())),
     }
 }
@@ -449,8 +449,8 @@ async fn register_instead(
                 url: endpoint.as_url().clone(),
                 cause,
             })?;
-    // Where the client was registered without a scope all the same, another registration would
-    // allow no more, and is not sent at each login.
+    // This scope is recorded even if the server registered the client without one: another registration
+    // would allow no more, so it must not be repeated at each login.
     let scope = joined(
         sent.as_ref().or(requested.as_ref()),
         registered.scope.as_ref(),
@@ -460,8 +460,9 @@ async fn register_instead(
         client_id: registered.client_id,
         client_secret: registered.client_secret,
         secret_expires_at: registered.secret_expires_at,
-        // RFC 7591 §3.2.1: the response has what was registered. A server that leaves it out has
-        // registered what was requested; a secret that was not requested is sent as the metadata lists.
+        // RFC 7591 §3.2.1: the response has the registered method. If it is missing, the server has
+        // registered the requested one; a secret that was not requested is sent by a method that the
+        // metadata lists.
         method: registered
             .method
             .or_else(|| Some(method).filter(|method| *method != AuthMethod::None)),
@@ -473,7 +474,7 @@ async fn register_instead(
     }))
 }
 
-/// Holds what each request of one registration needs.
+/// Holds the inputs of each request of one registration.
 struct Registrar<'a> {
     platform: &'a Platform,
     endpoint: &'a EndpointUrl,
@@ -482,8 +483,8 @@ struct Registrar<'a> {
 }
 
 impl Registrar<'_> {
-    /// Sends one request after the other, and returns what was registered and with which scope, or
-    /// the first refusal.
+    /// Sends one request after the other, and returns the registered client and its scope, or the first
+    /// refusal.
     async fn send_in_turn(
         &self,
         mut attempts: Attempts,

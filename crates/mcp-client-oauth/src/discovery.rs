@@ -1,5 +1,5 @@
 //! Step 1: discovery of the authorization server of an MCP server
-//! (RFC 9728, RFC 8414, OpenID Connect Discovery 1.0; MCP authorization, Authorization Server Discovery)
+//! (RFC 9728, RFC 8414, OpenID Connect Discovery 1.0; MCP authorization, Authorization Server Discovery).
 
 use std::time::{Duration, SystemTime};
 
@@ -43,28 +43,28 @@ pub struct Discovery {
     pub challenged_scope: Option<Scope>,
     /// The scopes that the resource lists.
     pub listed_scope: Option<Scope>,
-    /// Says how many more scopes the resource lists than this client accepts
-    /// ([`MOST_SCOPES`](crate::proto::scope::MOST_SCOPES)): these are not requested unless they are
-    /// named.
+    /// The number of scopes that the resource lists beyond the limits of this client
+    /// ([`MOST_SCOPES`](crate::proto::scope::MOST_SCOPES)): these are requested only if the caller names
+    /// them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub scopes_left_out: usize,
-    /// Says whether the resource requires tokens that are bound to a key (RFC 9449): its metadata says
-    /// so, or its challenge has the scheme `DPoP`.
-    #[serde(default)]
-    pub wants_dpop: bool,
-    /// The differences of the server: those of the options, and those that are known of its provider.
+    /// Says whether the resource requires tokens that are bound to a key (RFC 9449), by its metadata or by
+    /// the scheme `DPoP` of its challenge.
+    #[serde(default, rename = "wants_dpop")]
+    pub requires_dpop: bool,
+    /// The quirks of the server: those of the options, and the known ones of its provider.
     #[serde(default, skip_serializing_if = "Quirks::is_empty")]
     pub quirks: Quirks,
     /// The address space that the authorization server may be in.
     #[serde(rename = "reach")]
     pub address_space: AddressSpace,
-    /// Says where all this comes from.
+    /// The source of this discovery.
     pub source: DiscoverySource,
     /// The time until which it may be used again without a request.
     pub fresh_until: SystemTime,
 }
 
-/// Says how a [`Discovery`] was made.
+/// The source of a [`Discovery`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -86,11 +86,11 @@ pub struct DiscoveryOptions {
     pub challenge: Option<Challenge>,
     /// Says whether a server without protected resource metadata is treated as one of the revision
     /// 2025-03-26: its own origin is then its authorization server (MCP authorization 2025-03-26,
-    /// fallbacks). This is never done unless the caller sets it.
+    /// Fallbacks for Servers without Metadata Discovery). False unless the caller sets it.
     pub legacy: bool,
     /// The metadata of the authorization server, if the caller provides it: then no request is sent.
     pub manual: Option<ServerMetadata>,
-    /// Says how the server differs from the specifications, besides what is known of its provider.
+    /// The quirks of the server, in addition to the known ones of its provider.
     pub quirks: Quirks,
 }
 
@@ -106,7 +106,7 @@ impl Discovery {
             challenged_scope: None,
             listed_scope: None,
             scopes_left_out: 0,
-            wants_dpop: false,
+            requires_dpop: false,
             source: DiscoverySource::Manual,
             fresh_until: SystemTime::UNIX_EPOCH,
         }
@@ -142,8 +142,8 @@ impl Discovery {
         self.quirks.resource_parameter(&self.resource)
     }
 
-    /// Returns the scope that a login requests: `requested` if there is one, else
-    /// what the challenge and the metadata suggest.
+    /// Returns the scope that a login requests: `requested` if there is one, else the one that the challenge
+    /// and the metadata suggest.
     pub fn scope_to_request(&self, requested: Option<&Scope>) -> Option<Scope> {
         scope::select(
             requested,
@@ -153,7 +153,7 @@ impl Discovery {
         )
     }
 
-    /// Returns whether it may be used again at `now`, unless `challenge` says that it is out of date.
+    /// Returns whether it may be used again at `now`. It may not if `challenge` contradicts it.
     pub fn is_fresh(&self, now: SystemTime, challenge: Option<&Challenge>) -> bool {
         let named = challenge.and_then(|challenge| challenge.resource_metadata.as_deref());
         let contradicted = match (&self.source, named) {
@@ -164,7 +164,8 @@ impl Discovery {
         now < self.fresh_until && !contradicted
     }
 
-    /// Returns the same, to be discovered again before its next use: a response contradicts it.
+    /// Returns the same discovery, marked as stale because a response contradicts it: the next use repeats
+    /// discovery.
     #[must_use]
     pub fn invalidated(mut self) -> Self {
         self.fresh_until = SystemTime::UNIX_EPOCH;
@@ -185,7 +186,7 @@ impl Discovery {
     pub fn with_challenge(mut self, challenge: Option<&Challenge>) -> Self {
         if let Some(challenge) = challenge {
             self.challenged_scope.clone_from(&challenge.scope);
-            self.wants_dpop |= challenge.scheme == AuthScheme::DPoP;
+            self.requires_dpop |= challenge.scheme == AuthScheme::DPoP;
         }
         self
     }
@@ -193,8 +194,8 @@ impl Discovery {
 
 /// Finds the authorization server of `server`.
 ///
-/// One request without a token is sent, unless the challenge is known already; at the same time the
-/// metadata is requested at its first well-known URL, which saves a round trip.
+/// Unless the challenge is known already, one request without a token is sent. The metadata is requested at
+/// its first well-known URL at the same time, which saves a round trip.
 ///
 /// # Errors
 /// [`Error::Discovery`] with every URL that was tried and what was received, or [`Error::Http`].
@@ -209,11 +210,11 @@ pub async fn discover(
             .with_challenge(options.challenge.as_ref()));
     }
     let mut search = Search::new(platform, server, &options.quirks);
-    let asked = search.ask(options.challenge.clone()).await?;
-    let Some((url, resource, lifetime)) = search.find_resource(&asked).await? else {
-        return search.without_metadata(&asked, options.legacy).await;
+    let probed = search.request_challenge(options.challenge.clone()).await?;
+    let Some((url, resource, lifetime)) = search.find_resource(&probed).await? else {
+        return search.without_metadata(&probed, options.legacy).await;
     };
-    warn_of_scopes(server, &asked, &resource);
+    warn_of_scopes(server, &probed, &resource);
     let (metadata, server_lifetime) = search.find_server(&url, &resource).await?;
     let quirks = options.quirks.clone();
     Ok(Discovery {
@@ -223,8 +224,8 @@ pub async fn discover(
             .bind_issuer(&metadata.issuer),
         resource: resource.resource,
         metadata,
-        wants_dpop: resource.dpop_bound_access_tokens_required || asked.is_dpop(),
-        challenged_scope: asked.challenge.and_then(|challenge| challenge.scope),
+        requires_dpop: resource.dpop_bound_access_tokens_required || probed.is_dpop(),
+        challenged_scope: probed.challenge.and_then(|challenge| challenge.scope),
         listed_scope: resource.scopes_supported,
         scopes_left_out: resource.scopes_left_out,
         address_space: search.address_space,
@@ -233,9 +234,10 @@ pub async fn discover(
     })
 }
 
-/// Warns of scopes that are left out: a login without them may succeed and lack what the user needs.
-fn warn_of_scopes(server: &ServerUrl, asked: &Asked, resource: &ResourceMetadata) {
-    let challenge = asked.challenge.as_ref();
+/// Warns of scopes that are left out: a login without them may succeed, and its token may then be refused
+/// for some requests.
+fn warn_of_scopes(server: &ServerUrl, probed: &ProbeResponse, resource: &ResourceMetadata) {
+    let challenge = probed.challenge.as_ref();
     if let Some(error) = challenge.and_then(|challenge| challenge.unusable_scope) {
         tracing::warn!(%server, %error, "the scope in the server's challenge is ignored");
     }
@@ -258,7 +260,7 @@ fn is_zero(number: &usize) -> bool {
 }
 
 /// Holds the response to a request without a token.
-struct Asked {
+struct ProbeResponse {
     status: u16,
     challenge: Option<Challenge>,
     /// Says whether the response is a web page.
@@ -267,16 +269,16 @@ struct Asked {
     early: Option<(Url, Result<Fetched, Error>)>,
 }
 
-impl Asked {
+impl ProbeResponse {
     fn is_dpop(&self) -> bool {
         let challenge = self.challenge.as_ref();
         challenge.is_some_and(|challenge| challenge.scheme == AuthScheme::DPoP)
     }
 
-    /// Returns whether something else than an MCP server responded. A server that requires a token
-    /// sends 401 (MCP authorization, "Access Token Usage"), and one that requires none opens a session.
-    /// A web server knows neither the path nor the method: Python's `http.server` responds to `POST`
-    /// with 501.
+    /// Returns whether the response is not that of an MCP server. An MCP server that requires a token
+    /// sends 401 (MCP authorization, Error Handling), and one that requires none accepts the request. A
+    /// web server has no such path, or does not accept the method: Python's `http.server` responds to
+    /// `POST` with 501.
     fn is_no_mcp(&self) -> bool {
         let is_page = self.html && (200..300).contains(&self.status);
         self.challenge.is_none() && (is_page || matches!(self.status, 404 | 405 | 410 | 501))
@@ -308,9 +310,12 @@ impl<'a> Search<'a> {
     /// Gets the challenge (step 1a), and with it the address space of the server. A known challenge
     /// that is empty is requested again: some HTTP clients pass on only the first of several header
     /// lines.
-    async fn ask(&mut self, known: Option<Challenge>) -> Result<Asked, Error> {
+    async fn request_challenge(
+        &mut self,
+        known: Option<Challenge>,
+    ) -> Result<ProbeResponse, Error> {
         if let Some(challenge) = known.filter(|known| *known != Challenge::default()) {
-            return Ok(Asked {
+            return Ok(ProbeResponse {
                 status: 401,
                 challenge: Some(challenge),
                 html: false,
@@ -331,7 +336,7 @@ impl<'a> Search<'a> {
         if let Some(remote) = response.remote {
             self.address_space = self.address_space.max(AddressSpace::of(remote));
         }
-        Ok(Asked {
+        Ok(ProbeResponse {
             status: response.status.as_u16(),
             challenge: Challenge::from_headers(response.status, &response.headers),
             html: is_web_page(&response),
@@ -343,9 +348,9 @@ impl<'a> Search<'a> {
     /// URLs (RFC 9728 §3.1, §5.1).
     async fn find_resource(
         &mut self,
-        asked: &Asked,
+        probed: &ProbeResponse,
     ) -> Result<Option<(Url, ResourceMetadata, Duration)>, Error> {
-        let named = asked
+        let named = probed
             .challenge
             .as_ref()
             .and_then(|c| c.resource_metadata.as_deref());
@@ -357,8 +362,8 @@ impl<'a> Search<'a> {
             }
         }
         for url in urls {
-            let fetched = match &asked.early {
-                Some((asked, early)) if *asked == url => early.clone(),
+            let fetched = match &probed.early {
+                Some((requested, early)) if *requested == url => early.clone(),
                 _ => self.fetch_from_server(url).await,
             }?;
             self.record_address_space(&fetched);
@@ -430,20 +435,24 @@ impl<'a> Search<'a> {
 
     /// Classifies a server without resource metadata: it requires no token, or it is of 2025-03-26, or
     /// it is broken.
-    async fn without_metadata(mut self, asked: &Asked, legacy: bool) -> Result<Discovery, Error> {
+    async fn without_metadata(
+        mut self,
+        probed: &ProbeResponse,
+        legacy: bool,
+    ) -> Result<Discovery, Error> {
         let (server, status, tried) = (
             self.server.clone(),
-            asked.status,
+            probed.status,
             std::mem::take(&mut self.tried),
         );
         let no_mcp = |server, tried| DiscoveryError::NotMcp {
             server,
             status,
-            html: asked.html,
+            html: probed.html,
             tried,
         };
-        if asked.challenge.is_none() && (200..300).contains(&status) {
-            if asked.is_no_mcp() {
+        if probed.challenge.is_none() && (200..300).contains(&status) {
+            if probed.is_no_mcp() {
                 return Err(no_mcp(server, tried).into());
             }
             return Err(DiscoveryError::NotProtected {
@@ -453,19 +462,19 @@ impl<'a> Search<'a> {
             }
             .into());
         }
-        if !legacy && asked.is_no_mcp() {
+        if !legacy && probed.is_no_mcp() {
             return Err(no_mcp(server, tried).into());
         }
         if !legacy {
-            return Err(self.without_consent(asked, tried).await.into());
+            return Err(self.without_consent(probed, tried).await.into());
         }
         let (metadata, lifetime) = match self.legacy_metadata().await? {
             Some((_, metadata, lifetime)) => (metadata, lifetime),
             None => (self.legacy_endpoints()?, Duration::ZERO),
         };
         Ok(Discovery {
-            challenged_scope: asked.challenge.as_ref().and_then(|c| c.scope.clone()),
-            wants_dpop: asked.is_dpop(),
+            challenged_scope: probed.challenge.as_ref().and_then(|c| c.scope.clone()),
+            requires_dpop: probed.is_dpop(),
             address_space: self.address_space,
             source: DiscoverySource::Legacy,
             fresh_until: self.platform.clock.now() + lifetime,
@@ -492,7 +501,7 @@ impl<'a> Search<'a> {
         Url::parse(text).is_ok_and(|url| url.origin() == self.server.as_url().origin())
     }
 
-    /// Fetches a URL that may be at the server's own origin: the user named that one, so it may be in
+    /// Fetches a URL that may be at the server's own origin. The user named that origin, so it may be in
     /// any address space.
     async fn fetch_from_server(&self, url: Url) -> Result<Fetched, Error> {
         let own = url.origin() == self.server.as_url().origin();
@@ -510,7 +519,7 @@ impl<'a> Search<'a> {
 
     fn record_address_space(&mut self, fetched: &Fetched) {
         if let Some(remote) = fetched.remote
-            && fetched.asked.origin() == self.server.as_url().origin()
+            && fetched.requested.origin() == self.server.as_url().origin()
         {
             self.address_space = self.address_space.max(AddressSpace::of(remote));
         }
@@ -520,7 +529,7 @@ impl<'a> Search<'a> {
     fn note(&mut self, fetched: Fetched) -> Option<Document> {
         if fetched.document.is_none() {
             self.tried.push(Attempt {
-                url: fetched.asked,
+                url: fetched.requested,
                 status: fetched.status,
                 html: fetched.html,
                 redirect: fetched.redirect,

@@ -184,8 +184,8 @@ impl Inner {
 
     /// Returns whether the server requires tokens that are bound to a key and refused one that is not: a
     /// refresh would return another bearer token.
-    fn demands_other_kind(&self, refused: &AccessToken, challenge: &Challenge) -> bool {
-        challenge.demands_dpop
+    fn requires_other_kind(&self, refused: &AccessToken, challenge: &Challenge) -> bool {
+        challenge.requires_dpop
             && refused.scheme() == AuthScheme::Bearer
             && self.options.dpop != DpopPolicy::Never
     }
@@ -275,7 +275,7 @@ impl TokenSource for InteractiveSession {
     ) -> Result<AccessToken, Error> {
         let session = self
             .session()
-            .filter(|_| !self.0.demands_other_kind(refused, challenge));
+            .filter(|_| !self.0.requires_other_kind(refused, challenge));
         let Some(session) = session else {
             return self.0.request_login(Some(refused), Some(challenge)).await;
         };

@@ -102,7 +102,7 @@ pub use non_interactive::{
 };
 pub use quirks::{IssuerAlias, Quirks, ResourceParameter};
 pub use response::{
-    RESPONSE_DEADLINE, RESPONSE_LIMIT, EventStream, McpBody, McpResponse, McpResponseError,
+    EventStream, McpBody, McpResponse, McpResponseError, RESPONSE_DEADLINE, RESPONSE_LIMIT,
     reconnect_delay,
 };
 pub use secret::Secret;

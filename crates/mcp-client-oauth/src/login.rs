@@ -284,8 +284,8 @@ async fn request_tokens_non_interactively(
     known: Option<&RegisteredClient>,
     (non_interactive, proof_generator): (&NonInteractiveGrant, Option<Arc<ProofGenerator>>),
 ) -> Result<Record, Error> {
-    let does_without = non_interactive.does_without_client();
-    let identity = identify_non_interactive(&discovery, &options.identity, known, does_without)?;
+    let needs_no_id = non_interactive.needs_no_client_id();
+    let identity = identify_non_interactive(&discovery, &options.identity, known, needs_no_id)?;
     let mut request = GrantRequest::new(&discovery, &identity, options.scope.as_ref())?;
     request = request.with_non_interactive(non_interactive);
     if let Some(proof_generator) = &proof_generator {
@@ -440,7 +440,7 @@ impl LoginOptions {
         discovery: &Discovery,
     ) -> Result<Option<Arc<ProofGenerator>>, AuthorizationError> {
         let is_required = match self.dpop {
-            DpopPolicy::Auto => discovery.wants_dpop,
+            DpopPolicy::Auto => discovery.requires_dpop,
             DpopPolicy::Always => true,
             DpopPolicy::Never => false,
         };

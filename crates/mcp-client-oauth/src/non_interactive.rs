@@ -155,7 +155,7 @@ impl NonInteractiveGrant {
     }
 
     /// Returns whether it needs no client id (RFC 7521 §4.1).
-    pub(crate) fn does_without_client(&self) -> bool {
+    pub(crate) fn needs_no_client_id(&self) -> bool {
         matches!(self, Self::Workload { .. })
     }
 }

@@ -27,14 +27,14 @@ mod refresh;
 mod refresh_state_machine;
 mod refresh_task;
 mod save_unsaved;
-mod shared;
+mod shared_login;
 mod token_state;
 
 use inner::{Inner, LastAttempt};
 use pending_save::UnsavedTokens;
 use refresh::GivenGrant;
 pub use refresh::refresh;
-pub(crate) use shared::{Borrowed, Target, borrow};
+pub(crate) use shared_login::{Borrowed, Target, borrow};
 use token_state::{Current, Freshness, TokenRequirement};
 
 /// A source of tokens for one resource.

@@ -90,7 +90,7 @@ fn execute(context: Context, command: Command, opened: Opened) -> Result<Exit, F
         .build();
     let runtime = runtime.map_err(|error| Failure::other("runtime", error.to_string(), None))?;
     let command = commands::run(context, command);
-    let outcome = runtime.block_on(signals::run_until_signal(command, opened.settle()));
+    let outcome = runtime.block_on(signals::run_until_signal(command, opened.flush()));
     // Nothing is pending here: a keychain or a file lock that hangs must not keep the process alive.
     runtime.shutdown_background();
     outcome

@@ -35,7 +35,7 @@ impl Opened {
 
     /// Waits until the stores have released their locks: other processes would have to wait until a
     /// lease in a Vault expires. Then their connections are closed.
-    pub(crate) async fn settle(self) {
+    pub(crate) async fn flush(self) {
         let stores = std::mem::take(&mut *self.stores());
         for store in &stores {
             store.flush().await;

@@ -196,12 +196,8 @@ pub fn describe(arrows: &Arrows, circle: &[PathBuf], root: &Path) -> String {
         for (to, names) in arrows.get(file).into_iter().flatten() {
             if circle.contains(to) {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                text.push_str(&format!(
-                    "  {} -> {}: {}\n",
-                    short(file),
-                    short(to),
-                    names.join(", ")
-                ));
+                let (from, to) = (short(file), short(to));
+                text = format!("{text}  {from} -> {to}: {}\n", names.join(", "));
             }
         }
     }

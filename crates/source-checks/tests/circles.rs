@@ -26,6 +26,7 @@ fn no_crate_has_a_circle_of_files() {
 }
 
 /// Writes a crate of these files to a new folder, and returns its circles.
+#[expect(clippy::disallowed_methods, reason = "a file of the test alone")]
 fn circles_of(name: &str, sources: &[(&str, &str)]) -> Vec<Vec<PathBuf>> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     for (path, text) in sources {

@@ -2,14 +2,14 @@
 
 use source_checks::{
     files,
-    words::{self, Finding, Kind, Permits},
+    words::{self, AllowList, Finding, Kind},
 };
 
 #[test]
 fn the_repository_uses_the_words_of_its_glossary() {
     let root = files::root();
-    let mut permits = Permits::new(words::allowed());
-    let found = words::check_files(&root, &files::tracked(&root), &mut permits);
+    let mut allowed = AllowList::read();
+    let found = words::check_files(&root, &files::tracked(&root), &mut allowed);
     let lines: Vec<String> = found
         .iter()
         .map(|f| {
@@ -25,12 +25,12 @@ fn the_repository_uses_the_words_of_its_glossary() {
         lines.join("\n"),
         lines.len()
     );
-    let unused = permits.unused();
+    let unused = allowed.unused();
     assert!(unused.is_empty(), "allowed, but not there: {unused:#?}");
 }
 
 fn found_in(path: &str, text: &str) -> Vec<Finding> {
-    words::check(path, text, &mut Permits::new(words::allowed()))
+    words::check(path, text, &mut AllowList::read())
 }
 
 #[test]
@@ -118,6 +118,7 @@ fn a_doc_comment_that_begins_with_a_question_word_is_found() {
     let path = "crates/mcp-client-oauth/src/planted.rs";
     let planted = "/// Whether it is there.\nfn is_there() {}\n";
     assert_eq!(found_in(path, planted).len(), 1);
-    let fine = "/// Returns whether it is there.\n/// Where it is not, an error says so.\nfn f() {}\n";
+    let fine =
+        "/// Returns whether it is there.\n/// Where it is not, an error says so.\nfn f() {}\n";
     assert_eq!(found_in(path, fine), []);
 }

@@ -27,7 +27,7 @@ const DOCUMENTS: usize = 16;
 pub(super) struct Budget(AtomicUsize);
 
 impl Budget {
-    /// Takes one from the budget, and returns whether there was one left.
+    /// Counts one more document, and returns whether the limit allows it.
     pub(super) fn spend(&self) -> bool {
         self.0.fetch_add(1, Ordering::Relaxed) < DOCUMENTS
     }
@@ -37,7 +37,7 @@ impl Budget {
 #[derive(Clone)]
 pub(super) struct Fetched {
     /// The URL that was requested.
-    pub(super) asked: Url,
+    pub(super) requested: Url,
     pub(super) status: u16,
     /// Says whether it was a web page: some servers respond to every unknown path with one, and 200.
     pub(super) html: bool,
@@ -53,7 +53,7 @@ pub(super) struct Document {
     /// Its URL, after redirects.
     pub(super) url: Url,
     pub(super) body: Bytes,
-    /// For how long it may be used again.
+    /// The time for which it may be used again.
     pub(super) lifetime: Duration,
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn fetch(
     let mut at = url.clone();
     for _ in 0..=REDIRECTS {
         let mut request = Request::metadata(at.clone(), address_space);
-        // A 2025-03-26 server may require it (MCP authorization 2025-03-26, Server Metadata Discovery);
+        // A 2025-03-26 server may require it (MCP authorization 2025-03-26, Server Metadata Discovery Headers);
         // others ignore it.
         request.headers.insert(
             "mcp-protocol-version",
@@ -89,11 +89,11 @@ pub(super) async fn fetch(
     Err(refused(&at, "").into())
 }
 
-fn fetched(asked: Url, at: Url, response: &Response) -> Fetched {
+fn fetched(requested: Url, at: Url, response: &Response) -> Fetched {
     let html = response.body.trim_ascii_start().starts_with(b"<");
     let is_document = response.status.is_success() && !html;
     Fetched {
-        asked,
+        requested,
         status: response.status.as_u16(),
         html,
         remote: response.remote,
@@ -113,11 +113,11 @@ enum Target {
     OtherOrigin(Url),
 }
 
-/// Reads the target of a redirect; one that is too long is refused.
+/// Parses the target of a redirect. One that is too long is refused.
 fn target(from: &Url, response: &Response) -> Result<Target, DiscoveryError> {
     let location = response.header(header::LOCATION).unwrap_or_default();
     let to = from.join(location).map_err(|_| refused(from, location))?;
-    // The target stands in errors, and no metadata URL needs to be longer.
+    // The target is shown in errors, and no metadata URL needs to be longer.
     let too_long = to.as_str().len() > LONGEST_URL;
     if location.is_empty() || too_long {
         return Err(refused(from, location));

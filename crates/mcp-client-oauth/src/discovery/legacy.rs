@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{Asked, Search, fetch};
+use super::{ProbeResponse, Search, fetch};
 use crate::{
     error::{Attempt, DiscoveryError, Error},
     proto::{
@@ -19,15 +19,15 @@ impl Search<'_> {
     /// Reports metadata of the revision 2025-03-26, if the server has it, and does not use it: the server
     /// does not confirm that the authorization server at this origin issues its tokens.
     ///
-    /// It is looked for only after a request for authorization (2025-03-26 begins with HTTP 401), and
-    /// not where resource metadata may be missing because of a server error.
+    /// It is looked for only if the server requires a token (authorization of 2025-03-26 begins with HTTP
+    /// 401), and not where resource metadata may be missing because of a server error.
     pub(super) async fn without_consent(
         &mut self,
-        asked: &Asked,
+        probed: &ProbeResponse,
         tried: Vec<Attempt>,
     ) -> DiscoveryError {
-        let (server, status) = (self.server.clone(), asked.status);
-        let requires_token = status == 401 || asked.challenge.is_some();
+        let (server, status) = (self.server.clone(), probed.status);
+        let requires_token = status == 401 || probed.challenge.is_some();
         let is_certain = tried.iter().all(|attempt| attempt.status < 500);
         let found = if requires_token && is_certain {
             self.unused_legacy_metadata().await
@@ -50,7 +50,7 @@ impl Search<'_> {
         }
     }
 
-    /// Looks for such metadata. A failure here is reported as missing resource metadata; what was
+    /// Looks for metadata of the revision 2025-03-26. A failure here is reported as missing resource metadata; what was
     /// received instead is recorded.
     async fn unused_legacy_metadata(&mut self) -> Option<(Url, Issuer)> {
         match self.legacy_metadata().await {

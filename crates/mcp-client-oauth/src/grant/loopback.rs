@@ -325,8 +325,8 @@ impl ListenerState {
         let url = Url::parse(&format!("http://127.0.0.1:{}{uri}", self.port)).ok()?;
         let text = Zeroizing::new(url.to_string());
         let (verdict, received) = oneshot::channel();
-        let handed = self.callbacks.send(Callback { url, verdict }).await;
-        if handed.is_ok()
+        let sent = self.callbacks.send(Callback { url, verdict }).await;
+        if sent.is_ok()
             && let Ok(verdict) = received.await
         {
             return Some(verdict);

@@ -18,7 +18,7 @@ pub(super) const LONGEST_TOKEN: usize = 16 * 1024;
 const BEARER: &str = "Bearer ";
 const DPOP: &str = "DPoP ";
 
-/// Says how a token is used: its `token_type`, and the scheme of the `Authorization` header.
+/// The authentication scheme of a token: its `token_type`, and the scheme of the `Authorization` header.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum AuthScheme {
@@ -47,7 +47,7 @@ impl AuthScheme {
     }
 }
 
-/// Says that a name is not that of an [`AuthScheme`].
+/// Reports a name that is not the name of an [`AuthScheme`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("unknown authentication scheme (known are Bearer and DPoP)")]
 #[non_exhaustive]
@@ -71,11 +71,10 @@ impl fmt::Display for AuthScheme {
     }
 }
 
-/// An access token that can go into a header as it is: it was checked when it was parsed
-/// (RFC 6750 §2.1).
+/// An access token that is valid in a header: it was checked when it was parsed (RFC 6750 §2.1).
 ///
-/// It is kept as the ready `Authorization` value, so that using it costs a reference count; its
-/// memory is wiped with the last copy.
+/// It is kept as the complete value of the `Authorization` header, so that a request copies only a
+/// reference. Its memory is wiped when the last copy is dropped.
 #[derive(Clone, Eq, PartialEq)]
 pub struct AccessToken(HeaderValue);
 
@@ -86,12 +85,12 @@ impl AccessToken {
         Self::of(AuthScheme::Bearer, token)
     }
 
-    /// Returns a token that is bound to a key, of the same characters.
+    /// Returns a token that is bound to a key; the same characters are accepted.
     pub fn dpop(token: &str) -> Option<Self> {
         Self::of(AuthScheme::DPoP, token)
     }
 
-    /// Returns a token of a scheme.
+    /// Returns a token with this scheme.
     pub fn of(scheme: AuthScheme, token: &str) -> Option<Self> {
         let fits = (1..=LONGEST_TOKEN).contains(&token.len());
         if !fits || !token.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
@@ -117,7 +116,7 @@ impl AccessToken {
         self.0.clone()
     }
 
-    /// Returns the bare token; the name marks where a secret leaves its wrapper.
+    /// Returns the token without its scheme. The name marks each place where the secret leaves its wrapper.
     pub fn expose(&self) -> &str {
         self.0
             .to_str()

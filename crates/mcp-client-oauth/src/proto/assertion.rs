@@ -9,13 +9,13 @@ use crate::{
     secret::Secret,
 };
 
-/// A JWT of a third party: a workload identity, an ID token, an ID-JAG. It is sent unchanged, and its
-/// receiver verifies it.
+/// A JWT that a third party has issued: a workload identity, an ID token, an ID-JAG. It is sent unchanged;
+/// the server that receives it verifies it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Assertion(Secret<String>);
 
 impl Assertion {
-    /// Returns the first line of `text`, without the blanks around it; none if that is no JWT: three
+    /// Parses the first line of `text`, without the blanks around it; none if that is not a JWT: three
     /// parts in base64url (RFC 7515 §7.1), and no longer than a token may be.
     pub fn parse(text: &str) -> Option<Self> {
         let line = text.lines().next()?.trim();
@@ -27,7 +27,7 @@ impl Assertion {
         (is_jwt && line.len() <= LONGEST_TOKEN).then(|| Self(Secret::new(line.to_owned())))
     }
 
-    /// Returns the text; the name marks where a secret leaves its wrapper.
+    /// Returns the text. The name marks each place where the secret leaves its wrapper.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }

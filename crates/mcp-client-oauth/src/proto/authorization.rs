@@ -81,7 +81,7 @@ impl<'a> AuthorizationRequest<'a> {
     }
 }
 
-/// A request that was sent to the browser; its callback uses it up.
+/// A request that was sent to the browser. It is consumed when its callback is accepted.
 #[derive(Debug)]
 pub struct PendingAuthorization {
     state: State,
@@ -93,7 +93,7 @@ pub struct PendingAuthorization {
     iss_required: bool,
 }
 
-/// A code of a checked response to a request of this client. Only [`PendingAuthorization::accept`] makes
+/// A code of a checked response to a request of this client. Only [`PendingAuthorization::accept`] creates
 /// one, so a code that was not checked cannot reach a token endpoint.
 #[derive(Debug)]
 pub struct AuthorizationCode {
@@ -119,7 +119,7 @@ impl AuthorizationCode {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
-    /// Not the response to this request.
+    /// The callback is not the response to this request.
     #[error("the callback does not belong to this login")]
     State,
     /// RFC 9207 §2.4: the response of another server, a mix-up attack. Its error text is not shown.
@@ -130,7 +130,7 @@ pub enum CallbackError {
         /// The issuer in the response.
         found: Issuer,
     },
-    /// RFC 9207 §2.4: the metadata promises `iss`, and the response has none. Nothing else of it is
+    /// RFC 9207 §2.4: the metadata announces `iss`, and the response has none. Nothing else of it is
     /// read, so the message has a hint for a user who has declined: django-oauth-toolkit and Canaille
     /// leave `iss` out of errors.
     #[error(
@@ -222,8 +222,8 @@ impl PendingAuthorization {
             .is_some_and(|state| verify_slices_are_equal(state.as_bytes(), expected).is_ok())
     }
 
-    /// Accepts the response. `state` is checked first, then `iss` (RFC 9207 §2.4); only then is anything
-    /// else read.
+    /// Checks the response and returns its code. `state` is checked first, then `iss` (RFC 9207 §2.4); no
+    /// other parameter is read before that.
     pub fn accept(self, callback: &Url) -> Result<AuthorizationCode, CallbackError> {
         if !self.matches_state(callback) {
             return Err(CallbackError::State);

@@ -34,7 +34,7 @@ const RESERVED: &[&str] = &[
 /// stored one: it is ignored when a record is read, so that a stored login can still be read.
 const NONCE: &str = "nonce";
 
-/// Extra parameters of the authorization request, each there once, none of them reserved.
+/// Extra parameters of the authorization request. Each occurs once, and none of them is reserved.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(
     try_from = "BTreeMap<String, String>",
@@ -49,14 +49,14 @@ pub enum AuthorizeParameterError {
     /// A parameter that each login sets itself.
     #[error("the parameter `{0}` is reserved")]
     Reserved(UntrustedText),
-    /// No name, or one with a control character in it or its value.
+    /// The name is empty, or a control character is in the name or the value.
     #[error("`{0}` cannot be a parameter: it has no name, or control characters")]
     Unusable(UntrustedText),
 }
 
 impl AuthorizeParameters {
-    /// Adds a parameter, and replaces one of the same name. One without a value is not sent
-    /// (RFC 6749 §3.1), so that it removes a parameter that is known for the provider.
+    /// Adds a parameter, and replaces one of the same name. A parameter with an empty value is not sent
+    /// (RFC 6749 §3.1); it removes one of the same name that is a known quirk of the provider.
     ///
     /// # Errors
     /// [`AuthorizeParameterError`].

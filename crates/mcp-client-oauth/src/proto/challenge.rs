@@ -29,9 +29,9 @@ pub struct Challenge {
     pub error_description: Option<UntrustedText>,
     /// The scheme of the challenge: how a token is sent.
     pub scheme: AuthScheme,
-    /// Says whether there was a challenge of the scheme `DPoP` and none of the scheme `Bearer`: then a
-    /// bearer token is not accepted, new or not.
-    pub demands_dpop: bool,
+    /// Says whether there was a challenge of the scheme `DPoP` and none of the scheme `Bearer`: then the
+    /// server accepts no bearer token, not even a new one.
+    pub requires_dpop: bool,
     /// The nonce that the server requires in the next proof (RFC 9449 §9).
     pub dpop_nonce: Option<DpopNonce>,
 }
@@ -39,8 +39,8 @@ pub struct Challenge {
 impl Challenge {
     /// Returns the challenge of a response: every 401 is one, even without the header; a 403 is one
     /// only with the error `insufficient_scope` (MCP authorization, Scope Challenge Handling). Of
-    /// several, the first `Bearer` (or `DPoP`) that names metadata is used, else the first; but a
-    /// challenge that refuses a proof is about this request, so its error and scheme replace theirs.
+    /// several, the first `Bearer` (or `DPoP`) that names metadata is used, else the first. If one of them
+    /// refuses the proof of the request, the error and the scheme are those of that one.
     pub fn from_headers(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         let all: Vec<_> = auth_challenges(headers)
             .into_iter()
@@ -55,7 +55,7 @@ impl Challenge {
         let mut best = named.or(all.first()).cloned();
         if let Some(best) = &mut best {
             best.dpop_nonce = DpopNonce::from_headers(headers);
-            best.demands_dpop = all
+            best.requires_dpop = all
                 .iter()
                 .all(|challenge| challenge.scheme == AuthScheme::DPoP);
             if let Some(refusal) = all.iter().find(|challenge| challenge.refuses_proof()) {
@@ -70,15 +70,15 @@ impl Challenge {
         }
     }
 
-    /// Returns whether the token is valid, but its scope is too small.
+    /// Returns whether the token is valid and its scope is insufficient.
     pub fn is_insufficient_scope(&self) -> bool {
         self.error
             .as_ref()
             .is_some_and(|error| error.as_raw() == "insufficient_scope")
     }
 
-    /// Returns whether the token may be valid and the proof is refused: it lacks a nonce (RFC 9449 §9),
-    /// or it is invalid (§7.1). Another token does not help.
+    /// Returns whether the server refused the proof, and not the token: the proof lacks a nonce (RFC 9449
+    /// §9), or it is invalid (§7.1). A request with another token would be refused too.
     pub fn refuses_proof(&self) -> bool {
         let codes = [USE_NONCE, "invalid_dpop_proof"];
         let error = self.error.as_ref();
@@ -101,7 +101,7 @@ impl Challenge {
             error: challenge.param("error").map(UntrustedText::new),
             error_description: challenge.param("error_description").map(UntrustedText::new),
             scheme,
-            demands_dpop: false,
+            requires_dpop: false,
             dpop_nonce: None,
         }
     }
@@ -202,8 +202,8 @@ impl Cursor<'_> {
         (length > 0).then(|| String::from_utf8_lossy(token).into_owned())
     }
 
-    /// Skips `BWS "=" BWS`, and returns whether it was there: after a parameter it is, after a scheme
-    /// not.
+    /// Skips `BWS "=" BWS`, and returns whether it was there: it follows the name of a parameter, but not
+    /// a scheme.
     fn skip_equals(&mut self) -> bool {
         let before = self.rest;
         self.skip_blanks();

@@ -26,7 +26,7 @@ use crate::{
     secret::Secret,
 };
 
-/// RFC 7523 §2.2.
+/// The `client_assertion_type` of a JWT (RFC 7523 §2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A supported `token_endpoint_auth_method` (RFC 7591 §2).
@@ -64,8 +64,8 @@ impl AuthMethod {
 
     /// Selects the method for a client with or without a secret: the one that it was registered with,
     /// if the server still lists it, else the first in the server's list that sends the secret, else
-    /// `none` if that is listed. The list decides, not the presence of a secret (RFC 6749 §2.3.1).
-    /// Without a list, the default of RFC 8414 §2 is Basic.
+    /// `none` if that is listed. The list decides, not the presence of a secret. Without a list, the
+    /// method is Basic, the default of RFC 8414 §2.
     pub fn select(registered: Option<Self>, offered: Option<&[String]>, has_secret: bool) -> Self {
         if !has_secret {
             return Self::None;
@@ -91,8 +91,8 @@ impl AuthMethod {
 
     /// Selects the method to request for the registration of a native client: public, where that is
     /// possible, also at servers that list no methods. `client_secret_post` goes before Basic: the
-    /// servers of the Python MCP SDK (`mcp` 1.23 to 2.3) list both, and it is the only method with
-    /// which their token and revocation endpoints work as they are.
+    /// servers of the Python MCP SDK (`mcp` 1.23 to 2.3) list both, and it is the only one that their
+    /// token and revocation endpoints accept without extra form fields.
     pub fn for_registration(offered: Option<&[String]>) -> Self {
         [Self::None, Self::Post, Self::Basic]
             .into_iter()
@@ -101,7 +101,7 @@ impl AuthMethod {
     }
 }
 
-/// Says that a name is not that of a method that a registration response may have.
+/// Reports a name that is not the name of a method that a registration response may have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "unknown authentication method (known are none, client_secret_basic and client_secret_post)"
@@ -124,8 +124,8 @@ impl FromStr for AuthMethod {
 
 /// Says whether a server requires `client_id` in the form beside `client_secret_basic`.
 ///
-/// All clones share the flag: a token request returns tokens and nothing else, and the record and the
-/// stored registration of a client keep the flag for the next request.
+/// All clones share the flag, because a token request returns only tokens. The record and the stored
+/// registration of a client keep the flag for the next request.
 #[derive(Clone, Debug, Default)]
 pub struct ClientIdInForm(Arc<AtomicBool>);
 
@@ -161,7 +161,7 @@ impl<'de> Deserialize<'de> for ClientIdInForm {
     }
 }
 
-/// A client, as it presents itself at an endpoint.
+/// A client with the credentials that it sends to an endpoint.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientAuth<'a> {
@@ -174,11 +174,11 @@ pub struct ClientAuth<'a> {
     signer: Option<Signer<'a>>,
     /// The assertion that `signer` has signed; valid for one request.
     assertion: Option<Secret<String>>,
-    /// Says whether `method` was chosen from the server's list, and Basic is in that list too.
+    /// Says whether `method` was selected from the server's list, and Basic is in that list too.
     may_be_basic: bool,
     /// Says whether `client_id` is in the form beside Basic.
     client_id_in_form: bool,
-    /// The shared flag that says that the server requires it.
+    /// The shared flag of the client: whether the server requires `client_id` in the form.
     learned: Option<&'a ClientIdInForm>,
     /// Says whether an empty `client_secret` is in the form of a client that sends no secret there.
     empty_secret: bool,
@@ -234,10 +234,10 @@ impl<'a> ClientAuth<'a> {
     /// Returns the same client with Basic and `client_id` in the form too, where that may help after
     /// the client was refused.
     ///
-    /// RFC 6749 §3.2.1 lets a client name itself in the form. The Python MCP SDK (`mcp` 1.23 to 2.3),
-    /// `FastMCP` and the OAuth example of rmcp look for it there alone, and some strict servers refuse
-    /// it beside Basic, so it is not sent before a refusal. What an attacker gains: nothing, because
-    /// the id is no secret and goes to the endpoint that has just got it in the header.
+    /// RFC 6749 §3.2.1 allows `client_id` in the form. The Python MCP SDK (`mcp` 1.23 to 2.3),
+    /// `FastMCP` and the OAuth example of rmcp read it only there, and some strict servers refuse
+    /// it beside Basic, so it is not sent before a refusal. An attacker gains nothing: the id is no
+    /// secret, and the endpoint has just received it in the header.
     pub(crate) fn with_client_id_in_form(&self) -> Option<Self> {
         let is_basic = self.method == AuthMethod::Basic;
         let is_possible = is_basic || (self.method == AuthMethod::Post && self.may_be_basic);
@@ -248,8 +248,8 @@ impl<'a> ClientAuth<'a> {
         })
     }
 
-    /// Remembers that the server accepted `client_id` in the form after it had refused the client
-    /// without.
+    /// Sets the shared flag, because the server accepted the client with `client_id` in the form after it
+    /// had refused it without.
     pub(crate) fn learn(&self) {
         if let Some(learned) = self.learned.filter(|_| self.client_id_in_form) {
             learned.require();
@@ -258,9 +258,9 @@ impl<'a> ClientAuth<'a> {
 
     /// Returns the same client with an empty `client_secret` in the form, where the form has none.
     ///
-    /// For the revocation endpoint of the Python MCP SDK and of `FastMCP`: their data model demands the
-    /// field of public clients too. What an attacker gains: nothing, because an empty secret
-    /// authenticates no client (RFC 6749 §2.3.1 lets it be left out).
+    /// For the revocation endpoint of the Python MCP SDK and of `FastMCP`: their data model requires the
+    /// field of public clients too. An attacker gains nothing: an empty secret authenticates no client
+    /// (RFC 6749 §2.3.1 allows a client to omit it).
     pub(crate) fn with_empty_secret(&self) -> Option<Self> {
         let lacks_secret_field = match self.method {
             AuthMethod::None => !self.client_id.is_empty(),
@@ -338,7 +338,8 @@ impl<'a> ClientAuth<'a> {
                 fields.push(("client_id", self.client_id));
             }
             AuthMethod::Basic => {}
-            // The assertion has the client id (RFC 7523 §3), so `client_id` is optional (§2.2).
+            // The subject of the assertion is the client id (RFC 7523 §3), so `client_id` is not needed
+            // (RFC 7521 §4.2).
             AuthMethod::PrivateKeyJwt => fields.extend(self.assertion.iter().flat_map(|jwt| {
                 [
                     ("client_assertion_type", ASSERTION_TYPE),

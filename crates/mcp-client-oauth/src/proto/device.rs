@@ -43,7 +43,7 @@ const LONGEST_USER_CODE: usize = 64;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DeviceCode {
-    /// The code for the token endpoint; it is sent nowhere else.
+    /// The code for the token endpoint. It is sent to no other URL.
     pub device_code: Secret<String>,
     /// The code that the user enters.
     pub user_code: UserCode,
@@ -58,9 +58,9 @@ pub struct DeviceCode {
 }
 
 impl DeviceCode {
-    /// Returns whether the page is at another host than `issuer`. It may be of the same company, or of
-    /// an attacker who has the user confirm a code at another server (RFC 8628 §5.4): the user must see
-    /// the name of the host.
+    /// Returns whether the page is at another host than `issuer`. The host may belong to the same company,
+    /// or to an attacker who tricks the user into confirming a code of another server (RFC 8628 §5.4), so
+    /// the user must see its name.
     pub fn is_third_party_host(&self, issuer: &Issuer) -> bool {
         let Ok(issuer) = Url::parse(issuer.as_str()) else {
             return true;
@@ -117,7 +117,7 @@ impl fmt::Debug for UserCode {
     }
 }
 
-/// Says why a device authorization response has no usable code.
+/// Says why a device authorization response cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceResponseError {
@@ -132,7 +132,7 @@ pub enum DeviceResponseError {
     /// The response cannot be used.
     #[error("the response has no usable code: {0}")]
     Unusable(UntrustedText),
-    /// A page that the user must not be sent to (RFC 8628 §5.4).
+    /// The address policy forbids the URL of the page (RFC 8628 §5.4).
     #[error("its `{member}` cannot be used: {cause}")]
     UnsafeUri {
         /// The member of the response.

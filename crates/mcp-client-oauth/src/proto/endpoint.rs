@@ -57,7 +57,7 @@ impl EndpointUrl {
         &self.0
     }
 
-    /// Returns scheme, host and port, which a user should read before they trust the URL.
+    /// Returns scheme, host and port, for the user to read before they trust the URL.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }

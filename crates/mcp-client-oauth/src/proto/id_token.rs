@@ -34,7 +34,7 @@ impl Nonce {
     }
 }
 
-/// Says how the ID token of a token response relates to the nonce that was sent.
+/// The result of comparing the ID token of a token response with the nonce that was sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum NonceCheck {
@@ -70,7 +70,7 @@ pub fn check_nonce(response: &Response, expected: &Nonce) -> NonceCheck {
     }
 }
 
-/// Decodes the payload of a signed JWT (RFC 7519 §3.1); an encrypted one has five parts.
+/// Decodes the payload of a signed JWT, which has three parts (RFC 7515 §7.1); an encrypted one has five.
 fn claims(id_token: &str) -> Option<Claims> {
     if id_token.len() > LONGEST_ID_TOKEN {
         return None;
@@ -81,7 +81,7 @@ fn claims(id_token: &str) -> Option<Claims> {
     else {
         return None;
     };
-    // Claims name the user, so they are wiped from memory like a secret.
+    // Claims identify the user, so they are wiped from memory like a secret.
     let payload = Secret::new(URL_SAFE_NO_PAD.decode(payload).ok()?);
     serde_json::from_slice(payload.expose()).ok()
 }
@@ -140,7 +140,7 @@ mod tests {
             (json!({"nonce": null}), NonceCheck::NoNonce),
             (json!({"sub": "248289761001"}), NonceCheck::NoNonce),
             (json!("n-0S6_WzA2Mj"), NonceCheck::Unreadable),
-            // serde reads a list as a struct: of the same nonce, so nothing is gained by it.
+            // serde accepts a list as a struct. Its first element is compared like any other nonce.
             (json!(["other"]), NonceCheck::Differs),
         ] {
             assert_eq!(check_claims(&claims), expected, "{claims}");

@@ -9,7 +9,7 @@ use crate::secret::Secret;
 /// 96 random bytes are 128 characters of base64url: the longest verifier that RFC 7636 §4.1 allows.
 const VERIFIER_BYTES: usize = 96;
 
-/// The code verifier, in memory only. The exchange uses it up.
+/// The code verifier, in memory only. The exchange of the code consumes it.
 #[derive(Debug)]
 pub struct CodeVerifier(Secret<String>);
 

@@ -1,7 +1,7 @@
 //! `private_key_jwt`: a client authenticates by a signature (RFC 7523 §2.2, §3).
 //!
-//! The signature is made by `aws-lc-rs` itself: a general JWT crate would select its cryptography by the
-//! features that the whole program enables, and panic where these conflict.
+//! `aws-lc-rs` creates the signatures directly. A general JWT crate would select its cryptography library by
+//! the features that the whole program enables, and panic if these conflict.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,11 +24,11 @@ use crate::secret::Secret;
 
 mod jwk;
 
-/// The lifetime of an assertion: it is made for one request and sent at once.
+/// The lifetime of an assertion, which is created for one request and sent at once.
 const LIFE: Duration = Duration::from_secs(60);
 /// Longer than the PEM of an RSA key of 8192 bits, the largest that is supported.
 const LONGEST_PEM: usize = 16 * 1024;
-/// 16 random bytes never come twice (RFC 7519 §4.1.7).
+/// The length of a random `jti`: 16 bytes make a collision negligible (RFC 7519 §4.1.7).
 const ID_BYTES: usize = 16;
 
 /// Says why the key of a client could not sign.
@@ -229,7 +229,7 @@ impl PrivateKey {
     }
 }
 
-/// Returns the algorithm of a key, by the only parser that accepts it.
+/// Returns the algorithm of a key: that of the only parser that accepts it.
 fn algorithm_of(pkcs8: &[u8]) -> Option<SigningAlgorithm> {
     if EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).is_ok() {
         Some(SigningAlgorithm::Es256)

@@ -46,7 +46,7 @@ pub struct ResourceMetadata {
     /// The scopes that it lists, as far as they are within the limits of
     /// [`Scope::within_limits`].
     pub scopes_supported: Option<Scope>,
-    /// Says how many more it lists.
+    /// The number of scopes that it lists beyond these limits.
     pub scopes_left_out: usize,
     /// A name to show to the user.
     pub resource_name: Option<UntrustedText>,

@@ -58,7 +58,7 @@ pub fn response(response: &Response, secrets: &[&str]) -> Result<(), RevocationR
 }
 
 /// Returns whether the server requires the field `client_secret`: `invalid_request` that names it, as in
-/// `client_secret: Field required` of the Python MCP SDK (`mcp` 1.23 to 2.3), which demands the field
+/// `client_secret: Field required` of the Python MCP SDK (`mcp` 1.23 to 2.3), which requires the field
 /// of public clients too.
 pub(crate) fn requires_secret(response: &Response) -> bool {
     let names_it = |error: OAuthErrorResponse| {

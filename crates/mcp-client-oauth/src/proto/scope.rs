@@ -112,9 +112,9 @@ impl Scope {
     /// Returns the tokens that a server did not grant, by the `scope` of its token response.
     ///
     /// For this comparison alone, a comma separates tokens too (GitHub and Slack respond with
-    /// `repo,user`; RFC 6749 §3.3 has spaces), and `…/.default` counts as granted: Microsoft Entra
-    /// responds with the scopes that it stands for. An attacker gains nothing: what was not granted is
-    /// reported to the user, and the server refuses it whatever is reported.
+    /// `repo,user`; RFC 6749 §3.3 requires spaces), and `…/.default` counts as granted: Microsoft Entra
+    /// responds with the scopes that it stands for. An attacker gains nothing: the result is only reported
+    /// to the user, and the server still refuses requests for which the granted scope is too small.
     pub fn not_granted_by(&self, granted: &Self) -> Option<Self> {
         let granted: HashSet<&str> = granted
             .tokens()
@@ -190,7 +190,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Reads a stored scope, without the limits: the union of two scopes may be past them, and its record
+/// Parses a stored scope, without the limits: the union of two scopes may exceed them, and its record
 /// must stay readable.
 impl TryFrom<String> for Scope {
     type Error = ScopeError;
@@ -290,9 +290,9 @@ mod tests {
     /// The responses of GitHub and Slack, and of Microsoft Entra for Azure DevOps.
     #[test]
     fn commas_and_the_default_scope_count_as_granted() {
-        let missing = |asked: &str, granted: &str| {
-            let (asked, granted) = (scope(asked).unwrap(), scope(granted).unwrap());
-            asked
+        let missing = |requested: &str, granted: &str| {
+            let (requested, granted) = (scope(requested).unwrap(), scope(granted).unwrap());
+            requested
                 .not_granted_by(&granted)
                 .map(|scope| scope.to_string())
         };
@@ -309,8 +309,8 @@ mod tests {
 
     #[test]
     fn scopes_that_were_not_granted_are_named() {
-        let (asked, granted) = (scope("a b c").unwrap(), scope("c a x").unwrap());
-        assert_eq!(asked.missing_from(&granted), scope("b"));
-        assert_eq!(asked.missing_from(&asked), None);
+        let (requested, granted) = (scope("a b c").unwrap(), scope("c a x").unwrap());
+        assert_eq!(requested.missing_from(&granted), scope("b"));
+        assert_eq!(requested.missing_from(&requested), None);
     }
 }

@@ -50,7 +50,7 @@ fn read<T: DeserializeOwned>(value: &RawValue) -> Option<T> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// Returns what is wrong with a JSON text, without quoting any of it: it may hold a secret.
+/// Returns the reason why a JSON text is invalid, without quoting the text, which may hold a secret.
 pub(super) fn shape(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Data => "a member is missing or of the wrong type",

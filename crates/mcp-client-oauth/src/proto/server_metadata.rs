@@ -33,10 +33,9 @@ impl Issuer {
     ///
     /// `https://as.example` and `https://as.example/` are one URL, with one well-known location
     /// (RFC 3986 §6.2.3), and servers write either: the resource metadata of Box, Google, Xero and
-    /// Close, and of pydantic, has the slash that the server's own document does not
-    /// have. An attacker gains nothing: the writer of either document is the same origin in
-    /// both spellings. With a path, a query, plain http or any other difference it is another issuer
-    /// (RFC 8414 §3.3).
+    /// Close, and of pydantic, has the slash that the document of the authorization server does not have.
+    /// An attacker gains nothing: both spellings name the same origin, which serves the document. With a
+    /// path, a query, plain http or any other difference it is another issuer (RFC 8414 §3.3).
     pub fn is_same_as(&self, other: &Self) -> bool {
         self == other || self.other_spelling().as_ref() == Some(other)
     }
@@ -119,7 +118,7 @@ pub struct ServerMetadata {
     /// explains why one is not.
     pub grant_types_supported: Option<Vec<String>>,
     /// The scopes that it lists, as far as they are within the limits of [`Scope::within_limits`].
-    /// None of them is requested because it is listed here, but `offline_access`.
+    /// Of these, only `offline_access` is requested because it is listed here.
     pub scopes_supported: Option<Scope>,
     /// The client authentication methods of the token endpoint.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
@@ -133,7 +132,7 @@ pub struct ServerMetadata {
     pub code_challenge_methods_supported: Option<Vec<String>>,
     /// Says whether the URL of a client metadata document is accepted as a client id.
     pub client_id_metadata_document_supported: bool,
-    /// Says whether `iss` will be in the authorization response (RFC 9207 §3).
+    /// Says whether the server sends `iss` in the authorization response (RFC 9207 §3).
     pub authorization_response_iss_parameter_supported: bool,
     /// The algorithms of DPoP proofs (RFC 9449 §5.1); none if the server lists none.
     pub dpop_signing_alg_values_supported: Option<Vec<String>>,
@@ -244,11 +243,11 @@ impl ServerMetadata {
     }
 
     /// Parses the same, and accepts the `other` issuers too; an empty one accepts a document without an
-    /// issuer. The issuer of the result is `expected` then: clients and tokens are bound to the issuer
+    /// issuer. The issuer of the result is then `expected`: clients and tokens are bound to the issuer
     /// that was requested.
     ///
     /// Where the two differ in the slash of an empty path alone ([`Issuer::is_same_as`]), the issuer is
-    /// the one of the document: with that one the `iss` of a callback is compared byte for byte
+    /// the one of the document, because the `iss` of a callback is compared with that one byte for byte
     /// (RFC 9207 §2.4).
     pub fn parse_with_aliases(
         body: &[u8],
@@ -279,9 +278,9 @@ impl ServerMetadata {
         };
         let optional =
             |member, text: Option<String>| text.map(|text| endpoint(member, &text)).transpose();
-        let asked = EndpointUrl::parse(expected.as_str(), address_space);
+        let requested = EndpointUrl::parse(expected.as_str(), address_space);
         let page = |member: &'static str, text: String| {
-            let from = asked.as_ref().map_err(Clone::clone);
+            let from = requested.as_ref().map_err(Clone::clone);
             from.and_then(|from| EndpointUrl::parse_page(&text, address_space, from.as_url()))
                 .map_err(|cause| ServerMetadataError::UnsafeEndpoint { member, cause })
         };
@@ -330,14 +329,14 @@ impl ServerMetadata {
     }
 
     /// Returns whether the server may accept DPoP proofs with [`ALGORITHM`] (RFC 9449 §5.1). A server
-    /// that lists no algorithm is tried.
+    /// that lists no algorithm may accept them.
     pub fn supports_dpop(&self) -> bool {
         let algorithms = self.dpop_signing_alg_values_supported.as_ref();
         algorithms.is_none_or(|listed| listed.iter().any(|name| name == ALGORITHM))
     }
 
-    /// Returns whether the server may support ID-JAG (SEP-990). A server that lists no profile is
-    /// tried: the member is newer than the grant.
+    /// Returns whether the server may support ID-JAG (SEP-990). A server that lists no profile may
+    /// support it, because the member is newer than the grant.
     pub fn supports_id_jag(&self) -> bool {
         let profiles = self.authorization_grant_profiles_supported.as_ref();
         profiles.is_none_or(|listed| listed.iter().any(|name| name == ID_JAG_PROFILE))
@@ -470,16 +469,16 @@ mod tests {
     /// Clients and tokens stay bound to the requested issuer.
     #[test]
     fn an_accepted_alias_does_not_change_the_issuer() {
-        let [asked, named] = ["https://as.example/", "https://as.example"].map(Issuer::new);
+        let [requested, named] = ["https://as.example/", "https://as.example"].map(Issuer::new);
         let body = document(named.as_str()).to_string();
         let aliases = std::slice::from_ref(&named);
         let parsed = ServerMetadata::parse_with_aliases(
             body.as_bytes(),
-            &asked,
+            &requested,
             aliases,
             AddressSpace::Public,
         );
-        assert_eq!(parsed.unwrap().issuer, asked);
+        assert_eq!(parsed.unwrap().issuer, requested);
     }
 
     #[test]

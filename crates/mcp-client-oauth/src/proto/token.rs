@@ -155,14 +155,14 @@ impl TokenError {
     pub fn is_definitive(&self) -> bool {
         match self {
             Self::Refused { error, .. } => {
-                // A refused proof is caused by a clock or the server, not by the token.
-                let passing = [
+                // A proof is refused because of the clock or a nonce, not because of the token.
+                let transient = [
                     "temporarily_unavailable",
                     "server_error",
                     "invalid_dpop_proof",
                     USE_NONCE,
                 ];
-                !passing.iter().any(|code| error.has_code(code))
+                !transient.iter().any(|code| error.has_code(code))
             }
             Self::Malformed { .. } => self.is_gone(),
             Self::Unavailable { .. } | Self::TokenTypeDowngrade | Self::NonceMismatch => false,
@@ -356,8 +356,8 @@ pub(crate) fn refusal(response: &Response, secrets: &[&str]) -> Option<TokenErro
     (!response.status.is_success()).then(|| bare_refusal(status, &response.body))
 }
 
-/// Returns the error for a 4xx without an OAuth error. With an empty body it is how some servers refuse
-/// a refresh token that was used up (seen in the field); a page of a proxy in between is not final.
+/// Returns the error for a 4xx without an OAuth error. Some servers refuse a used refresh token with an
+/// empty body, which is final; the page of a proxy in between is not.
 fn bare_refusal(status: u16, body: &[u8]) -> TokenError {
     match status {
         400 if body.is_empty() => TokenError::Refused {

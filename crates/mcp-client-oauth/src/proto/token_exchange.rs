@@ -62,7 +62,7 @@ impl SubjectToken {
         Some(Self { token, token_type })
     }
 
-    /// Returns the text; the name marks where a secret leaves its wrapper.
+    /// Returns the text. The name marks each place where the secret leaves its wrapper.
     pub fn expose(&self) -> &str {
         self.token.expose()
     }

@@ -1,6 +1,6 @@
 //! The direct refusal of an authorization endpoint that does not know the client, or not with this
 //! redirect URI (RFC 6749 §4.1.2.1): the server "MUST NOT automatically redirect the user-agent", so
-//! the client learns of it only by sending the request itself.
+//! the client can detect it only if it sends the request itself.
 
 use super::oauth_error::OAuthErrorResponse;
 use crate::platform::Response;
@@ -12,11 +12,10 @@ const MAY_MEAN_THE_CLIENT: [&str; 2] = ["invalid_request", "invalid_redirect_uri
 
 /// Returns whether `response` refuses the client of an authorization request.
 ///
-/// A redirect is never a refusal: it is a login page, or an error for the redirect URI.
-/// Neither is a 401, 403 or 404 without an OAuth error: a server that asks the browser to
-/// authenticate, a firewall and a proxy respond so to any client. Nor is a 400 with a page that does
-/// not mention a client. A registration after each of these would leave one more client at the server
-/// with every login.
+/// A redirect is never a refusal: it leads to a login page, or returns an error to the redirect URI.
+/// Neither is a 401, 403 or 404 without an OAuth error: a server that requires the browser to
+/// authenticate, a firewall and a proxy send these to any client. Nor is a 400 with a page that does
+/// not mention a client. If these counted as refusals, every login would register one more client.
 pub fn refuses_client(response: &Response) -> bool {
     if !response.status.is_client_error() {
         return false;

@@ -11,8 +11,8 @@ use crate::redact::Redactor;
 const SHOWN: usize = 256;
 /// Stands for the text that was cut off.
 const CUT: char = '…';
-/// A text of a third party. `Display` escapes control and direction-changing characters, and what is
-/// longer than 256 characters was cut when it was made.
+/// A text of a third party. `Display` escapes control and direction-changing characters, and a text of more
+/// than 256 characters is cut when it is wrapped.
 ///
 /// ```
 /// use mcp_client_oauth::proto::untrusted_text::UntrustedText;
@@ -33,7 +33,7 @@ impl UntrustedText {
         Self(kept)
     }
 
-    /// Returns the text as it came (cut, not escaped): for comparison, never for showing.
+    /// Returns the received text (cut, not escaped), for comparisons. Never show it.
     pub fn as_raw(&self) -> &str {
         &self.0
     }

@@ -12,7 +12,7 @@ use super::{
     pending_save::Unsaved,
     refresh::{leaves_doubt, may_help, refresh_within, retry_after},
     refresh_state_machine::{Change, Ending, Seen, Step, Transaction},
-    shared::{Borrowed, Target, borrow},
+    shared_login::{Borrowed, Target, borrow},
     token_state::{Current, TokenRequirement},
 };
 use crate::{

@@ -381,7 +381,9 @@ async fn a_keychain_that_never_responds_is_absent() {
     in_session!(Session::Silent);
     let refused = key_kinds().await.remove(0).1.unwrap_err();
     assert!(
-        refused.to_string().contains("no response within 10 seconds"),
+        refused
+            .to_string()
+            .contains("no response within 10 seconds"),
         "{refused}"
     );
 }

@@ -21,6 +21,7 @@ mod auto_backend;
 mod browser;
 #[cfg(target_os = "linux")]
 mod browser_launch;
+mod client;
 mod client_authentication;
 mod client_registration;
 #[cfg(unix)]
@@ -56,7 +57,6 @@ mod quirks;
 mod refresh;
 mod registration_check;
 mod replay;
-mod sessions;
 mod shared_login;
 mod store;
 mod support;

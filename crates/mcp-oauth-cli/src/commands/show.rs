@@ -2,7 +2,7 @@
 
 use mcp_client_oauth::{
     ClientIdentity, DiscoverySource, RecordedGrant,
-    proto::dpop::DpopKey,
+    proto::{dpop::DpopKey, untrusted_text::UntrustedText},
     store::{LoginKey, Record},
 };
 use serde_json::{Value, json};
@@ -90,9 +90,7 @@ fn text(document: &Value, key: &LoginKey, record: &Record, status: Status) -> St
     let shown = |pointer: &str| {
         let value = document.pointer(pointer).and_then(Value::as_str);
         // An issuer and a resource identifier are text of a third party.
-        value.map(|value| {
-            mcp_client_oauth::proto::untrusted_text::UntrustedText::new(value).to_string()
-        })
+        value.map(|value| UntrustedText::new(value).to_string())
     };
     let or = |pointer: &str, none: &str| shown(pointer).unwrap_or_else(|| none.to_owned());
     let client = [
@@ -107,14 +105,7 @@ fn text(document: &Value, key: &LoginKey, record: &Record, status: Status) -> St
         ("access token", or("/access_token", "-")),
         (
             "refresh token",
-            or(
-                "/refresh_token",
-                if record.is_refreshable() {
-                    "none: the login is non-interactive"
-                } else {
-                    "none: a login is needed when the token expires"
-                },
-            ),
+            or("/refresh_token", without_refresh_token(record)),
         ),
         ("scope", or("/scope", "not reported by the server")),
         (
@@ -150,6 +141,14 @@ fn text(document: &Value, key: &LoginKey, record: &Record, status: Status) -> St
         ("discovered", or("/discovered", "-")),
     ]);
     fields(&rows)
+}
+
+fn without_refresh_token(record: &Record) -> &'static str {
+    if record.is_refreshable() {
+        "none: the login is non-interactive"
+    } else {
+        "none: a login is needed when the token expires"
+    }
 }
 
 /// Returns the overrides for the server, if there are any.

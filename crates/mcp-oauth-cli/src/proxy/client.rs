@@ -56,7 +56,7 @@ impl Client {
         );
         let parameters = Arc::default();
         let forwarder = Forwarder {
-            pending: pending,
+            pending,
             out,
             filter,
             header_params: parameters,

@@ -50,7 +50,7 @@ impl Forwarder {
                     Requester::Client => self.out.write_line(line).await,
                     Requester::Proxy => {}
                     Requester::Unknown => {
-                        tracing::debug!("dropped a response without a pending request")
+                        tracing::debug!("dropped a response without a pending request");
                     }
                 }
             }

@@ -51,14 +51,14 @@ impl CapabilityCache {
     /// Remembers a response of the server to `initialize`.
     pub(super) fn remember_initialize(&mut self, response: &Bytes) {
         self.change(|remembered| {
-            remembered.initialize = result_of(response).or(remembered.initialize.take())
+            remembered.initialize = result_of(response).or(remembered.initialize.take());
         });
     }
 
     /// Remembers a response of the server to `server/discover`.
     pub(super) fn remember_discovery(&mut self, response: &Bytes) {
         self.change(|remembered| {
-            remembered.discover = result_of(response).or(remembered.discover.take())
+            remembered.discover = result_of(response).or(remembered.discover.take());
         });
     }
 

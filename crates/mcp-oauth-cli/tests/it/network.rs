@@ -197,9 +197,7 @@ async fn a_server_that_requires_a_client_certificate_gets_it() {
         .says("--client-cert FILE");
     let shown = [&trusting[..], &["--client-cert", &certificate]].concat();
     let incomplete = home.run(&[&["login"], &shown[..]].concat()).await;
-    incomplete
-        .ended(2)
-        .says("a certificate and its key");
+    incomplete.ended(2).says("a certificate and its key");
     close(&key);
     let whole = [&shown[..], &["--client-key", &key]].concat();
     home.login(&whole).await.succeeded();

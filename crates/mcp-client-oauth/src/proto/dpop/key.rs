@@ -1,8 +1,8 @@
 //! The key of a login, and the proofs that it signs (RFC 9449 §4.2).
 //!
-//! The signature is made by `aws-lc-rs`, which is a dependency anyway: a JWS in the compact form is
-//! three texts and two dots, and the key is parsed once instead of once for each proof, of which every
-//! request has one.
+//! `aws-lc-rs`, which is a dependency anyway, creates the signatures. No JWT crate is needed for a JWS in
+//! the compact form (three texts, separated by dots), and here the key is parsed only once, and not for
+//! the proof of each request.
 
 use std::{
     fmt,
@@ -28,7 +28,7 @@ use crate::{
 
 /// The signature algorithm, as servers list it in `dpop_signing_alg_values_supported`.
 pub const ALGORITHM: &str = "ES256";
-/// 128 random bits, as in the example of RFC 9449 §4.2: no two proofs are alike.
+/// 128 random bits, so that no two proofs have the same `jti`; RFC 9449 §4.2 considers 96 enough.
 const JTI_BYTES: usize = 16;
 /// The length of one coordinate of a point of P-256, in bytes.
 const COORDINATE: usize = 32;
@@ -37,7 +37,7 @@ const COORDINATE: usize = 32;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DpopError {
-    /// The cryptography library failed to make a key, a signature or random bytes.
+    /// The cryptography library failed to generate a key, a signature or random bytes.
     #[error("cannot make a key, a signature or random bytes for a proof of possession")]
     System,
     /// The text is not a DPoP key.
@@ -100,7 +100,7 @@ impl DpopKey {
     }
 
     fn of(pair: EcdsaKeyPair, private: Secret<Vec<u8>>) -> Result<Self, DpopError> {
-        // An uncompressed point: a byte that says so, x and y.
+        // An uncompressed point: the byte 4, then x and y.
         let point = pair.public_key().as_ref();
         let (x, y) = point
             .get(1..)

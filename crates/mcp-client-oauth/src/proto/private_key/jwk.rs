@@ -12,8 +12,8 @@ use super::{PrivateKey, SigningAlgorithm};
 const COORDINATE: usize = 32;
 
 impl PrivateKey {
-    /// Returns the public half as a JWK, for the `jwks` of a client metadata document or a registration;
-    /// with `alg` and `use`, and with the key id if the key has one. Nothing of it is secret.
+    /// Returns the public key as a JWK, for the `jwks` of a client metadata document or a registration;
+    /// with `alg` and `use`, and with the key id if there is one. It contains no secret.
     pub fn public_jwk(&self) -> Value {
         let mut jwk = self.public_members().unwrap_or_else(|| json!({}));
         jwk["alg"] = self.algorithm.as_str().into();
@@ -24,14 +24,14 @@ impl PrivateKey {
         jwk
     }
 
-    /// Returns the members of the public key. The same parser read the key before, so there always are
-    /// some.
+    /// Returns the members of the public key; never none, because the same parser has accepted the key
+    /// before.
     fn public_members(&self) -> Option<Value> {
         let pkcs8 = self.pkcs8.expose();
         match self.algorithm {
             SigningAlgorithm::Es256 => {
                 let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).ok()?;
-                // An uncompressed point: a byte that says so, x and y.
+                // An uncompressed point: the byte 4, then x and y.
                 let (_, point) = key.public_key().as_ref().split_first()?;
                 let (x, y) = point.split_at_checked(COORDINATE)?;
                 Some(json!({ "kty": "EC", "crv": "P-256", "x": encoded(x), "y": encoded(y) }))
@@ -80,7 +80,7 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     if *length < LONG_FORM {
         return rest.split_at_checked((*length).into());
     }
-    // In the long form, so many bytes say how long it is.
+    // In the long form, this is the number of bytes that hold the length.
     let (length, rest) = rest.split_at_checked((length - LONG_FORM).into())?;
     let length = length.iter().try_fold(0_usize, |length, byte| {
         length.checked_mul(256)?.checked_add((*byte).into())

@@ -8,20 +8,20 @@ use crate::proto::{device, oauth_error::OAuthErrorResponse, scope::Scope};
 pub const MOST_REQUESTS: usize = 4;
 
 /// The redirect URI of a device client at a server that registers no client without one
-/// (better-auth, django-allauth, glewlwyd). What an attacker gains: nothing, because this client
-/// sends no authorization request, and it never redeems a code of a request that it did not start.
+/// (better-auth, django-allauth, glewlwyd). An attacker gains nothing: this client sends no
+/// authorization request, and it never redeems a code of a request that it did not start.
 const UNUSED_REDIRECT_URI: &str = "http://127.0.0.1/callback";
 
 /// The name of the device grant in the registrations of glewlwyd, which lists the one of RFC 8628
-/// in its metadata and refuses it here. What an attacker gains: nothing, because the name is sent
-/// only to a server that lists it in its error, and means the same grant.
+/// in its metadata and refuses it here. An attacker gains nothing: the name is sent only to a server
+/// that lists it in its error, and it means the same grant.
 const OTHER_DEVICE_GRANT: &str = "device_authorization";
 
 /// The requests of one registration, each different from those before, and no more than
 /// [`MOST_REQUESTS`].
 #[derive(Clone, Debug)]
 pub struct Attempts {
-    /// From the widest to none.
+    /// The scopes to try, from the widest one to no scope.
     scopes: Vec<Option<Scope>>,
     first: ClientMetadata,
     /// The requests after the first.
@@ -31,8 +31,8 @@ pub struct Attempts {
 impl Attempts {
     /// Starts with `client`, for all of the scope that it may need: the scope that the login requests;
     /// the one that the replaced client was `registered` with, so that two resources of one issuer do
-    /// not register again in turn; and the one that the resource lists, so that a step-up needs no
-    /// other client.
+    /// not replace each other's client at each login; and the one that the resource lists, so that a
+    /// step-up needs no other client.
     pub fn new(
         client: ClientMetadata,
         requested: Option<&Scope>,
@@ -59,14 +59,13 @@ impl Attempts {
         self.more.last().unwrap_or(&self.first)
     }
 
-    /// Returns the request after `refusal`; none if no other one may be accepted.
+    /// Returns the request to send after `refusal`; none if no other request is likely to be accepted.
     ///
     /// - `invalid_redirect_uri`: the other `application_type`, because some servers accept a redirect
-    ///   to loopback from one of the two alone; for a client without a redirect
-    ///   URI, one.
+    ///   to loopback with only one of the two; for a client without a redirect URI, the same with one.
     /// - `invalid_scope` (better-auth), `insufficient_scope` (Keycloak, where a policy allows no such
     ///   scope): a narrower scope, then none.
-    /// - `invalid_client_metadata`: it may be any of these, the scope first (Python MCP SDK).
+    /// - `invalid_client_metadata`, which may mean any of these: first a narrower scope (Python MCP SDK).
     /// - 400 or 422 with anything else: no scope, which is optional (RFC 7591 §2).
     pub fn fallback_for(&mut self, refusal: &RegistrationResponseError) -> Option<&ClientMetadata> {
         let RegistrationResponseError::Refused { status, error, .. } = refusal else {
@@ -151,8 +150,7 @@ impl ClientMetadata {
     }
 }
 
-/// Returns the union, or the first where the union would be longer than a scope may be: it could
-/// not be read again from the store.
+/// Returns the union of two scopes, or only the first if the union would exceed the limits of a scope.
 pub(crate) fn joined(one: Option<&Scope>, other: Option<&Scope>) -> Option<Scope> {
     let union = Scope::union_of(one, other)?;
     match union.to_string().parse() {

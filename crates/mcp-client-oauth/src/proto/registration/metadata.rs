@@ -19,10 +19,10 @@ pub struct ClientMetadata {
     pub response_types: Vec<&'static str>,
     /// The requested authentication method.
     pub token_endpoint_auth_method: &'static str,
-    /// `native` for a loopback or custom-scheme redirect, else `web` (MCP authorization,
-    /// Dynamic Client Registration).
+    /// `native` for a loopback or custom-scheme redirect, else `web` (MCP authorization, Application Type
+    /// and Redirect URI Constraints).
     pub application_type: &'static str,
-    /// The scope that it may request; left out, the server chooses (RFC 7591 §2).
+    /// The scope that it may request; without one, the server selects a default (RFC 7591 §2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// Says whether the client accepts only tokens that are bound to a key (RFC 9449 §5.2).

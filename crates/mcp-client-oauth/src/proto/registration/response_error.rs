@@ -31,7 +31,7 @@ impl RegistrationResponseError {
         let Self::Refused { status, error, .. } = self else {
             return false;
         };
-        // RFC 7591 §3.2.2: these are about the request.
+        // RFC 7591 §3.2.2: these codes are about members of the request.
         let of_request = [
             "invalid_redirect_uri",
             "invalid_client_metadata",

@@ -104,7 +104,7 @@ async fn the_low_level_steps_can_request_bound_tokens() {
     let platform = &fixture.platform;
     let discovery = discover(platform, &fixture.server, &DiscoveryOptions::default()).await;
     let discovery = discovery.unwrap();
-    assert!(discovery.wants_dpop);
+    assert!(discovery.requires_dpop);
     let receiver = CallbackReceiver::bind(&RedirectTarget::AnyPort, None).unwrap();
     let options = IdentityOptions::default();
     let identity = identify(platform, &discovery, &options, None, Some(receiver.uri())).await;

@@ -111,7 +111,7 @@ pub(super) fn run(context: &Context, typed: &AppConfig) -> Result<Exit, Failure>
     }
     let path = match &typed.file {
         Some(path) => path.clone(),
-        None => usual_file(app)?,
+        None => default_file(app)?,
     };
     let backup = file::change(&path, |before| {
         if app == App::Codex {
@@ -169,7 +169,7 @@ fn arguments(typed: &AppConfig, forwarded: &[String]) -> Vec<String> {
     arguments.chain(forwarded.iter().cloned()).collect()
 }
 
-fn usual_file(app: App) -> Result<PathBuf, Failure> {
+fn default_file(app: App) -> Result<PathBuf, Failure> {
     use etcetera::BaseStrategy as _;
     let unknown = || {
         let hint = Some("give the file: --file FILE".to_owned());

@@ -1,5 +1,7 @@
 //! From the server URL to a stored login, with the single steps of the library, and a first use.
 
+use std::{path::Path, sync::Arc};
+
 use mcp_client_oauth::{
     ClientIdentity, Discovery, DiscoveryOptions, IdentityOptions, Session, discover,
     grant::{self, CallbackReceiver, GrantRequest, RedirectTarget},
@@ -10,7 +12,6 @@ use mcp_client_oauth::{
 use mcp_oauth_testbed::Peer;
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 use super::{consent::TestUser, context::DemoContext};
 use crate::{
@@ -145,8 +146,10 @@ async fn store(demo: &mut DemoContext, record: Record) -> Result<Session, Failur
     let revision = demo.store.save(&mut lock, &record).await?;
     drop(lock);
     let files = files(demo)?;
-    for (path, _) in files.iter().filter(|(path, _)| path.ends_with(".enc")) {
-        demo.show("file", path);
+    for (path, _) in &files {
+        if Path::new(path).extension().is_some_and(|end| end == "enc") {
+            demo.show("file", path);
+        }
     }
     let secrets = [
         Some(record.tokens.access_token.expose()),

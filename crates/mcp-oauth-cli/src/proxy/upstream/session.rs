@@ -29,10 +29,10 @@ impl Upstream {
         let early = lock(&self.early_initialized).take();
         match (session.map(Arc::new), early) {
             (Some(session), Some(confirmation)) => {
-                self.complete_handshake(session, &confirmation).await?
+                self.complete_handshake(session, &confirmation).await?;
             }
             (Some(session), None) => {
-                drop(self.state.send_replace(State::AwaitingInitialized(session)))
+                drop(self.state.send_replace(State::AwaitingInitialized(session)));
             }
             (None, _) => self.reset(),
         }

@@ -88,8 +88,7 @@ fn line_ends_and_a_byte_order_mark_are_kept() {
 
 #[test]
 fn the_last_of_several_members_with_one_name_is_changed() {
-    let before =
-        r#"{"s": {"n": {"command": "x"}, "n": {"url": "u", "url": "u", "command": "y"}}}"#;
+    let before = r#"{"s": {"n": {"command": "x"}, "n": {"url": "u", "url": "u", "command": "y"}}}"#;
     let after = with_member(before, "s", "n", &entry()).unwrap();
     assert!(
         after.starts_with(r#"{"s": {"n": {"command": "x"}, "n": {"#),

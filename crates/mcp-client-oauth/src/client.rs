@@ -85,12 +85,12 @@ impl Client {
         }
         let (platform, store) = (self.platform.clone(), self.store.clone());
         let session = Session::open(platform, store, key.clone()).await?;
-        // A login that finished meanwhile is newer than the record that was read here.
+        // A login that has ended in the meantime is newer than the record that was read here.
         Ok(session.map(|session| self.cache(session, false)))
     }
 
-    /// Returns the session of `server`, if the store has its login, with the grant of `options`: a login
-    /// by an assertion needs its source for each new token, and no record holds it. Never starts a login.
+    /// Returns the session of `server`, if the store has its login, with the grant of `options`: a grant with
+    /// an assertion needs the source for each new token, and no record holds it. Never starts a login.
     ///
     /// # Errors
     /// [`Error::TokenStorage`].
@@ -126,7 +126,7 @@ impl Client {
         Ok(ensured.into_session())
     }
 
-    /// Does the same as [`ensure`](Self::ensure), and says whether the login existed already.
+    /// Does the same as [`ensure`](Self::ensure), and returns whether the login existed already.
     ///
     /// # Errors
     /// As [`login`].
@@ -147,8 +147,8 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
-        // A new login requests what was requested or granted before too (MCP authorization, Step-Up
-        // Authorization Flow).
+        // A new login also requests the scope that was requested or granted before (MCP authorization,
+        // Step-Up Authorization Flow).
         let mut options = options.clone();
         options.scope = Scope::union_of(
             options.scope.as_ref(),

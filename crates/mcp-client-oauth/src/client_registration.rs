@@ -36,7 +36,7 @@ pub enum ClientIdentity {
     /// Metadata Documents).
     #[serde(rename = "document")]
     MetadataDocument(Url),
-    /// The same, and the document holds the public half of the key by which the client authenticates
+    /// The same, and the document has the public key by which the client authenticates
     /// (`private_key_jwt`, RFC 7523 §2.2).
     SignedDocument {
         /// The URL of the document.
@@ -420,7 +420,7 @@ async fn register_instead(
         AuthMethod::for_registration(server.token_endpoint_auth_methods_supported.as_deref());
     let mut metadata = match redirect_uri {
         Some(redirect_uri) => {
-            // Without PKCE the login fails, and the client would be left at the server.
+            // Without PKCE the login fails, and would leave an unused client at the server.
             discovery.require_pkce()?;
             ClientMetadata::interactive(&options.client_name, redirect_uri, method)
         }
@@ -449,8 +449,8 @@ async fn register_instead(
                 url: endpoint.as_url().clone(),
                 cause,
             })?;
-    // This scope is recorded even if the server registered the client without one: another registration
-    // would allow no more, so it must not be repeated at each login.
+    // The requested scope is recorded even if the server registered the client without one: another
+    // registration would allow no more, so it must not be repeated at each login.
     let scope = joined(
         sent.as_ref().or(requested.as_ref()),
         registered.scope.as_ref(),

@@ -172,16 +172,16 @@ impl Discovery {
         self
     }
 
-    /// Returns the same server with these quirks.
+    /// Returns the same discovery with these quirks.
     #[must_use]
     pub fn with_quirks(mut self, quirks: &Quirks) -> Self {
         let known = Quirks::for_issuer(self.issuer());
-        let said = quirks.clone().bound_as_in(&self.quirks);
-        self.quirks = said.or(known).bind_issuer(self.issuer());
+        let configured = quirks.clone().bound_as_in(&self.quirks);
+        self.quirks = configured.or(known).bind_issuer(self.issuer());
         self
     }
 
-    /// Returns the same server with the scope and the scheme of a later challenge.
+    /// Returns the same discovery with the scope and the scheme of a later challenge.
     #[must_use]
     pub fn with_challenge(mut self, challenge: Option<&Challenge>) -> Self {
         if let Some(challenge) = challenge {
@@ -279,7 +279,7 @@ impl ProbeResponse {
     /// sends 401 (MCP authorization, Error Handling), and one that requires none accepts the request. A
     /// web server has no such path, or does not accept the method: Python's `http.server` responds to
     /// `POST` with 501.
-    fn is_no_mcp(&self) -> bool {
+    fn is_not_mcp(&self) -> bool {
         let is_page = self.html && (200..300).contains(&self.status);
         self.challenge.is_none() && (is_page || matches!(self.status, 404 | 405 | 410 | 501))
     }
@@ -308,8 +308,7 @@ impl<'a> Search<'a> {
     }
 
     /// Gets the challenge (step 1a), and with it the address space of the server. A known challenge
-    /// that is empty is requested again: some HTTP clients pass on only the first of several header
-    /// lines.
+    /// that is empty is requested again: some HTTP clients return only the first of several header lines.
     async fn request_challenge(
         &mut self,
         known: Option<Challenge>,
@@ -445,15 +444,15 @@ impl<'a> Search<'a> {
             probed.status,
             std::mem::take(&mut self.tried),
         );
-        let no_mcp = |server, tried| DiscoveryError::NotMcp {
+        let not_mcp = |server, tried| DiscoveryError::NotMcp {
             server,
             status,
             html: probed.html,
             tried,
         };
         if probed.challenge.is_none() && (200..300).contains(&status) {
-            if probed.is_no_mcp() {
-                return Err(no_mcp(server, tried).into());
+            if probed.is_not_mcp() {
+                return Err(not_mcp(server, tried).into());
             }
             return Err(DiscoveryError::NotProtected {
                 server,
@@ -462,11 +461,11 @@ impl<'a> Search<'a> {
             }
             .into());
         }
-        if !legacy && probed.is_no_mcp() {
-            return Err(no_mcp(server, tried).into());
+        if !legacy && probed.is_not_mcp() {
+            return Err(not_mcp(server, tried).into());
         }
         if !legacy {
-            return Err(self.without_consent(probed, tried).await.into());
+            return Err(self.report_legacy_metadata(probed, tried).await.into());
         }
         let (metadata, lifetime) = match self.legacy_metadata().await? {
             Some((_, metadata, lifetime)) => (metadata, lifetime),

@@ -20,13 +20,13 @@ use crate::{
     },
 };
 
-/// Makes the proofs of one login, each with the last nonce of its server.
+/// Creates the proofs of one login, each with the last nonce of its server.
 ///
-/// The nonces are kept in memory only: a server that requires one sends it.
+/// The nonces are kept in memory only, because a server that requires one sends it again.
 pub struct ProofGenerator {
     key: DpopKey,
     clock: Arc<dyn Clock>,
-    /// The last nonce of each server. It is sent to no other (RFC 9449 §9).
+    /// The last nonce of each server. It is sent to no other server (RFC 9449 §9).
     nonces: Mutex<HashMap<Origin, DpopNonce>>,
 }
 
@@ -40,7 +40,7 @@ pub struct DpopProof {
 }
 
 impl ProofGenerator {
-    /// Creates a generator that signs with `key`, with the time of `clock`.
+    /// Creates a generator that signs with `key`. `clock` provides the time of each proof.
     pub fn new(key: DpopKey, clock: Arc<dyn Clock>) -> Self {
         Self {
             key,
@@ -54,8 +54,8 @@ impl ProofGenerator {
         &self.key
     }
 
-    /// Returns a proof for one request, which carries `token` if it goes to a resource. Sent again, the
-    /// request needs another proof.
+    /// Returns a proof for one request, which carries `token` if it is sent to a resource. Each retry of
+    /// the request needs another proof.
     ///
     /// # Errors
     /// [`HttpErrorKind::MissingDpopProof`].
@@ -68,8 +68,9 @@ impl ProofGenerator {
         let nonce = self.nonces().get(&url.origin()).cloned();
         let now = self.clock.now();
         let proof = self.key.proof(method, url, now, nonce.as_ref(), token);
-        let header = proof
-            .map_err(|why| HttpError::new(url, HttpErrorKind::MissingDpopProof(why.to_string())))?;
+        let header = proof.map_err(|error| {
+            HttpError::new(url, HttpErrorKind::MissingDpopProof(error.to_string()))
+        })?;
         Ok(DpopProof { header, nonce })
     }
 
@@ -82,7 +83,7 @@ impl ProofGenerator {
 
     pub(crate) fn remember(&self, url: &Url, nonce: DpopNonce) {
         let origin = url.origin();
-        // An opaque origin equals no other, so a nonce that is stored for it would never be found.
+        // No two opaque origins are equal, so a nonce that is stored for one would never be found.
         if origin.is_tuple() {
             self.nonces().insert(origin, nonce);
         }
@@ -136,9 +137,9 @@ impl ProofGenerator {
 }
 
 /// Sends one request of [`token_request`](crate::token_request). With a `proof_generator` it carries a
-/// proof, and is sent once more, with another proof, if the server requires a nonce in it (RFC 9449
-/// §8); the code or token of the request is not used up then. It is never sent more than twice,
-/// whatever the server responds, and within the deadline of the request.
+/// proof. If the server requires a nonce in the proof (RFC 9449 §8), the request is sent once more, with
+/// another proof: the server has not consumed its code or refresh token. It is sent twice at most, within
+/// the deadline of the request.
 pub(crate) async fn send_with_proof(
     platform: &Platform,
     request: Request,
@@ -152,7 +153,7 @@ pub(crate) async fn send_with_proof(
     }
 }
 
-/// Returns whether the token endpoint requires a nonce: RFC 9449 §8, an error with HTTP 400.
+/// Returns whether the token endpoint requires a nonce: a 4xx with the error `use_dpop_nonce` (RFC 9449 §8).
 fn requires_nonce(response: &Response) -> bool {
     response.status.is_client_error()
         && OAuthErrorResponse::parse(&response.body).is_some_and(|error| error.has_code(USE_NONCE))

@@ -60,7 +60,7 @@ pub enum Error {
     /// There is no client ID.
     #[error("client registration failed: {0}")]
     Registration(#[from] RegistrationError),
-    /// The user did not authorize the client, or could not be asked to.
+    /// The user did not authorize the client, or could not be reached.
     #[error("authorization failed: {0}")]
     Authorization(#[from] AuthorizationError),
     /// The token endpoint did not exchange a code for tokens.
@@ -169,7 +169,7 @@ impl Error {
     }
 }
 
-/// Says why an access token was not refreshed.
+/// The reason why an access token was not refreshed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenRefreshError {
@@ -186,7 +186,7 @@ pub enum TokenRefreshError {
     NotRefreshable {
         /// The MCP server.
         server: ServerUrl,
-        /// Says how long the access token is still valid; `None` if the server did not say.
+        /// The remaining lifetime of the access token; `None` if the server did not return one.
         left: Option<Duration>,
     },
     /// The MCP server rejected an access token that should still be valid, and there is no refresh
@@ -275,7 +275,7 @@ impl TokenRefreshError {
     }
 }
 
-/// Says why a token was not revoked.
+/// The reason why a token was not revoked.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RevocationError {

@@ -34,9 +34,9 @@ const MAX_STEP_UPS: usize = 2;
 
 /// Provides one server's tokens, and logs in when that is necessary. Cloning shares it.
 ///
-/// A login starts when there is no token, when the issuer refuses a refresh for good, when the server
-/// starts to require tokens that are bound to a key, and when it requests a wider scope: then for the
-/// union of the scope that was requested before and the one of the challenge (MCP authorization, Step-Up
+/// A login starts when there is no token, when the issuer finally refuses a refresh, when the server starts
+/// to require tokens that are bound to a key, and when it requires a wider scope. The login then requests
+/// the union of the scope that was requested before and the one of the challenge (MCP authorization, Step-Up
 /// Authorization Flow). If several callers need a login at once, one logs in and the others share its
 /// outcome, also if it fails: the user is involved once.
 #[derive(Clone)]
@@ -162,7 +162,7 @@ impl Inner {
         challenge: Option<&Challenge>,
     ) -> Result<AccessToken, Error> {
         let mut options = self.options.clone();
-        // The challenge in the options is the reason of the first login only.
+        // The challenge in the options belongs to the first login only.
         let first = options.discovery.challenge.take();
         let first = first.filter(|_| self.session.load().is_none());
         options.discovery.challenge = challenge.cloned().or(first);
@@ -182,8 +182,8 @@ impl Inner {
         Ok(token)
     }
 
-    /// Returns whether the server requires tokens that are bound to a key and refused one that is not: a
-    /// refresh would return another bearer token.
+    /// Returns whether the server requires tokens that are bound to a key, and refused a bearer token: a
+    /// refresh would only return another bearer token, so a login is needed.
     fn requires_other_kind(&self, refused: &AccessToken, challenge: &Challenge) -> bool {
         challenge.requires_dpop
             && refused.scheme() == AuthScheme::Bearer
@@ -201,7 +201,8 @@ impl Inner {
     ///
     /// # Errors
     /// [`AuthorizationError::ScopeNotGranted`] if earlier logins for this scope did not help, or it is no
-    /// wider than the known one (MCP authorization, Step-Up Authorization Flow).
+    /// wider than the known one (MCP authorization, Step-Up Authorization Flow);
+    /// [`AuthorizationError::LoginRequired`] if no scope is known at all.
     fn scope_for_step_up(
         &self,
         login_state: &mut LoginState,

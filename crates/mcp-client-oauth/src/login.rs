@@ -28,7 +28,7 @@ use shared::shared_login;
 /// The number of attempts to store a login. Each waits up to a minute or more for the record's lock.
 const SAVE_ATTEMPTS: usize = 3;
 
-/// Configures a login. The defaults suit most servers.
+/// The options of a login. The defaults suit most servers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LoginOptions {
@@ -57,7 +57,7 @@ pub struct LoginOptions {
     /// The time that the user has to authorize the client. A device code may expire earlier.
     pub timeout: Duration,
     /// Says whether to repeat discovery and dynamic registration, instead of reusing their stored results. A
-    /// pre-registered client stays bound to its issuer.
+    /// pre-registered client stays bound to its issuer in any case.
     pub force: bool,
     /// Says whether to reuse a login of the same account at another resource of the same issuer, if there is
     /// one: its refresh token gets a token for this resource too, if the issuer allows that, without
@@ -72,8 +72,8 @@ pub struct LoginOptions {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DpopPolicy {
-    /// Only if the server requires such tokens: its metadata says so (`dpop_bound_access_tokens_required`,
-    /// RFC 9728 §2), or its challenge has the scheme `DPoP`.
+    /// Only if the server requires such tokens, by its metadata (`dpop_bound_access_tokens_required`,
+    /// RFC 9728 §2) or by the scheme `DPoP` of its challenge.
     #[default]
     Auto,
     /// Always. A client that is registered dynamically is registered for these tokens alone. The login
@@ -181,7 +181,7 @@ async fn request_tokens(
     let known = stored.filter(is_local);
     let discovery = discover_or_reuse(platform, server, options, known).await?;
     let proof_generator = options.proof_generator(platform, &discovery)?;
-    // An own refresh token is not replaced by a shared one: other resources may depend on it.
+    // The resource keeps its refresh token if it has one: other resources may share that login.
     let has_own = stored.is_some_and(|record| record.tokens.refresh_token.is_some());
     if options.reuse_issuer_login
         && options.non_interactive.is_none()
@@ -212,7 +212,7 @@ async fn request_tokens(
     };
     let record = match options.preferred(&discovery.metadata) {
         Some(preferred) => match flow.run(preferred, &discovery).await {
-            // The server offers the grant and refuses it.
+            // The server lists the grant, but refused it.
             Err(
                 Error::Registration(RegistrationError::Response { .. })
                 | Error::Authorization(AuthorizationError::Device { .. }),
@@ -324,16 +324,16 @@ async fn discover_or_reuse(
     }
     let found = discover(platform, server, &requested).await?;
     if let Some(record) = stored.filter(|record| record.discovery.issuer() != found.issuer()) {
-        // Credentials are bound to their issuer (MCP authorization, Authorization Server Binding): the
-        // new one gets none of the old one's. The user should know that it has changed.
+        // Credentials are bound to their issuer (MCP authorization, Authorization Server Binding), so the
+        // new issuer gets none of the old one's. The warning tells the user about the change.
         let (old, new) = (record.discovery.issuer(), found.issuer());
         tracing::warn!(%server, %old, %new, "the server has changed its authorization server");
     }
     Ok(found)
 }
 
-/// Stores a new registration before the user is involved, so that each login that is cancelled does
-/// not leave one more client at the server.
+/// Stores a new registration before the user is involved, so that a login after a cancelled one does not
+/// register one more client.
 async fn store_new_registration(
     store: &TokenStore,
     identity: &ClientIdentity,
@@ -352,13 +352,13 @@ fn requires_client_id_in_form(identity: &ClientIdentity) -> bool {
     own.is_some_and(|own| own.client_id_in_form.is_required())
 }
 
-/// Stores with a registration how its issuer authenticates the client, so that the next login sends
-/// one token request. A failure is only logged.
+/// Stores in the registration that its issuer requires `client_id` in the form, so that the next login needs
+/// only one token request. A failure is only logged.
 async fn update_registration(store: &TokenStore, identity: &ClientIdentity) {
     let Some(own) = identity.registration().filter(|own| !own.is_preregistered) else {
         return;
     };
-    let saved = match store.keeps(own).await {
+    let saved = match store.has_registration(own).await {
         Ok(true) => store.save_registration(own).await,
         kept => kept.map(drop),
     };
@@ -368,8 +368,8 @@ async fn update_registration(store: &TokenStore, identity: &ClientIdentity) {
 }
 
 /// Removes a registration that the server no longer knows (`invalid_client`, RFC 6749 §5.2). One that
-/// was registered in this login is kept: the server knows it and refuses it for another reason, so each
-/// new attempt would leave one more client there.
+/// was registered in this login is kept: the server knows it and refuses it for another reason, so otherwise
+/// each new attempt would register one more client.
 async fn remove_unknown_client(
     store: &TokenStore,
     identity: &ClientIdentity,
@@ -380,7 +380,7 @@ async fn remove_unknown_client(
     let Some(own) = own.filter(|own| Some(*own) == known && error.is_unknown_client()) else {
         return;
     };
-    let removed = match store.keeps(own).await {
+    let removed = match store.has_registration(own).await {
         Ok(true) => store.remove_registration(&own.issuer).await,
         kept => kept,
     };

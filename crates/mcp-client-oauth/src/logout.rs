@@ -58,7 +58,7 @@ pub async fn logout(
     store: &TokenStore,
     key: &LoginKey,
 ) -> Result<Logout, Error> {
-    // Read with the lock held: a pending refresh ends first, and its tokens are the ones to revoke.
+    // The record is read with the lock held: a pending refresh ends first, and its tokens are revoked.
     let (removed, remote) = match store.lock(key).await {
         Ok(mut lock) => {
             let record = lock.record().cloned();

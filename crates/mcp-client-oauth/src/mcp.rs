@@ -44,14 +44,14 @@ use crate::{
 
 type Failure = StreamableHttpError<reqwest::Error>;
 
-/// The number of probes for a nonce for each request.
+/// The limit of probes for a nonce during one request.
 const MAX_PROBES: usize = 2;
 
 /// An HTTP client for `rmcp`'s streamable HTTP transport. It sends a token with every request (MCP
-/// authorization, Token Requirements), and once another one if the token is refused. A token that is
-/// bound to a key is sent with a new proof for each request.
+/// authorization, Token Requirements), and repeats a request once with another token if the token is
+/// refused. A token that is bound to a key is sent with a new proof for each request.
 ///
-/// `rmcp` passes on only the first `WWW-Authenticate` line of a 403. A server that requests a wider scope
+/// `rmcp` returns only the first `WWW-Authenticate` line of a 403. A server that requests a wider scope
 /// in a second line gets no step-up here: the request fails with 403. Probing for that line could
 /// execute the request twice. [`Authorized`](crate::Authorized) reads every line.
 #[derive(Clone)]
@@ -73,8 +73,8 @@ pub enum ConnectError {
 }
 
 /// Returns the capabilities that a client with the tokens of `source` has to declare: the authorization
-/// extension, if the grant is one (MCP extensions, Client Credentials). `rmcp` sends them with each
-/// request of 2026-07-28.
+/// extension of the grant, if it has one (MCP authorization, MCP Authorization Extensions). `rmcp` sends
+/// them with each request of 2026-07-28.
 pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
     let mut capabilities = ClientCapabilities::default();
     capabilities.extensions = source.mcp_extension().map(|name| {
@@ -228,7 +228,7 @@ impl AuthorizedClient {
         Ok(Self { http, source })
     }
 
-    /// Calls `send` with a token for `uri`, and again with another one while the refusal allows a retry.
+    /// Calls `send` with a token for `uri`, and again with another one as long as the refusal allows a retry.
     async fn with_token<T, F, Fut>(
         &self,
         method: Method,
@@ -281,10 +281,10 @@ impl AuthorizedClient {
     }
 }
 
-/// Fetches the nonce that a server requires in a proof (RFC 9449 §9). `rmcp` passes on the text of a
-/// challenge (except that of a `DELETE`), but never the header with the nonce, and `reqwest` returns the
-/// response to `rmcp` alone. So one more request is sent to get the challenge: its body is no JSON-RPC
-/// message, so that the server cannot execute anything if it accepts the proof.
+/// Fetches the nonce that a server requires in a proof (RFC 9449 §9). `rmcp` returns the text of a challenge
+/// (except that of a `DELETE`), but never the header with the nonce, and this client does not see the
+/// response that `reqwest` returns to `rmcp`. So one more request is sent to get the challenge. Its body is
+/// not a JSON-RPC message, so that the server cannot execute anything if it accepts the proof.
 struct Probe<'a> {
     client: &'a AuthorizedClient,
     url: &'a Url,
@@ -294,7 +294,7 @@ struct Probe<'a> {
 impl Probe<'_> {
     /// Returns `challenge` with the nonce of the response, if it requires one.
     async fn with_nonce(&self, challenge: Challenge) -> Challenge {
-        // `rmcp` passes on the first of several challenges, which need not be the one with `DPoP`.
+        // `rmcp` returns only the first of several challenges, which may not be the one with `DPoP`.
         let is_other = challenge.scheme != AuthScheme::DPoP && !challenge.is_insufficient_scope();
         let take = |left: usize| left.checked_sub(1);
         let order = Ordering::Relaxed;
@@ -330,9 +330,9 @@ impl Probe<'_> {
 
 type Headers = HashMap<HeaderName, HeaderValue>;
 
-/// The prefix of `rmcp`'s error text for a POST with the response 401 and no `WWW-Authenticate`. A server
-/// of 2025-03-26 sends that, as rmcp's own OAuth example does. An attacker gains
-/// nothing: the token is refreshed as after any other 401.
+/// The prefix of `rmcp`'s error text for a POST with the response 401 and no `WWW-Authenticate`. Servers of
+/// 2025-03-26 respond like this, and so does rmcp's own OAuth example. An attacker gains nothing: the
+/// token is refreshed as after any other 401.
 const UNCHALLENGED: &str = "HTTP 401 ";
 
 fn challenge_of(failure: &Failure) -> Option<Challenge> {

@@ -1,4 +1,4 @@
-//! Locks of mutexes with a state that stays usable after a panic.
+//! Locking of mutexes that stay usable after a panic.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

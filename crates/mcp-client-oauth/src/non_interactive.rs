@@ -1,7 +1,7 @@
 //! Non-interactive grants: client credentials, workload identity, and enterprise-managed authorization
 //! by the identity provider of an organization. The caller passes the source of an assertion each time,
-//! and no record has it: write access to a record must not be enough to read a file or run a program
-//! here.
+//! and no record holds it: write access to a record must not be enough to read a file or run a program
+//! on this host.
 
 use std::time::{Duration, SystemTime};
 
@@ -63,8 +63,8 @@ pub enum RecordedGrant {
     },
 }
 
-/// Keeps the part of an [`IdentityProvider`] that a login needs again, for a caller that does not keep
-/// secrets itself.
+/// The part of an [`IdentityProvider`] that a record keeps for the next login: the client there, with its
+/// secret or key, so that the caller need not keep these.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RecordedIdentityProvider {
@@ -78,7 +78,7 @@ pub struct RecordedIdentityProvider {
 pub struct IdentityProvider {
     /// Its token endpoint.
     pub token_endpoint: EndpointUrl,
-    /// The registration of this client there.
+    /// The client that is registered there.
     pub client: RegisteredClient,
     /// The source of the token that identifies the user: an ID token, or one of
     /// [`subject_token_type`](Self::subject_token_type).
@@ -110,9 +110,8 @@ impl IdentityProvider {
         })
     }
 
-    /// Returns the same identity provider for a user with a refresh token of it, which is read instead
-    /// of an ID token. It lives longer, so that a session can log in again without user
-    /// interaction for that time.
+    /// Returns the same identity provider, with a refresh token that it issued for the user instead of an ID
+    /// token. It lives longer, so a session can get new tokens for a longer time without user interaction.
     #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: AssertionSource) -> Self {
         self.id_token = refresh_token;
@@ -149,7 +148,7 @@ impl NonInteractiveGrant {
         }
     }
 
-    /// Returns whether it presents an assertion, from a source that the caller passes.
+    /// Returns whether it sends an assertion, from a source that the caller passes.
     pub(crate) fn presents_assertion(&self) -> bool {
         !matches!(self, Self::ClientCredentials)
     }
@@ -175,8 +174,8 @@ impl RecordedGrant {
         extension(self.name())
     }
 
-    /// Returns the grant for the next token request: the one `given` by the caller, unless it needs no
-    /// source.
+    /// Returns the grant for the next token request: the one `given` by the caller, unless the recorded grant
+    /// needs no source.
     pub(crate) fn with_source<'a>(
         &self,
         given: Option<&'a NonInteractiveGrant>,
@@ -240,7 +239,7 @@ pub(crate) async fn request_tokens(
     }
 }
 
-/// The client that requests tokens, and the generator of its proofs if they are to be bound to a key.
+/// The client that requests tokens, and the generator of its proofs if the tokens are to be bound to a key.
 pub(crate) struct Requester<'a> {
     pub(crate) client: &'a ClientAuth<'a>,
     pub(crate) proof_generator: Option<&'a ProofGenerator>,
@@ -272,7 +271,7 @@ impl GrantContext<'_> {
         self.send_and_read(request, &client, None).await
     }
 
-    /// Sends the assertion to the token endpoint of the discovered server, and nowhere else.
+    /// Sends the assertion to the token endpoint of the discovered server, and to no other URL.
     async fn present(&self, assertion: &Assertion) -> Result<TokenSet, NonInteractiveGrantError> {
         let client = self.client.with_time(self.platform.clock.now())?;
         let (endpoint, address_space) = self.token_endpoint();

@@ -2,8 +2,8 @@
 //!
 //! The differences of common providers are known by their issuer; what the caller sets for a server
 //! goes before them. Nothing here changes the checks that protect a login: `state`, PKCE, and where
-//! tokens are sent. Two fields turn a check off, for one server, and their documentation says so:
-//! [`Quirks::assume_pkce`] and [`Quirks::issuers`].
+//! tokens are sent. Two fields disable a check, for one server: [`Quirks::assume_pkce`] and
+//! [`Quirks::issuers`].
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -20,8 +20,8 @@ use crate::{
     },
 };
 
-/// Says how one server differs. A field that is not set follows the specifications, or what is known of
-/// the provider ([`Quirks::for_issuer`]).
+/// The differences of one server from the specifications. For a field that is not set, the known quirks of
+/// the provider ([`Quirks::for_issuer`]) apply, else the specifications.
 ///
 /// ```
 /// use mcp_client_oauth::{LoginOptions, Quirks, ResourceParameter};
@@ -35,8 +35,8 @@ use crate::{
 #[serde(default)]
 #[non_exhaustive]
 pub struct Quirks {
-    /// The value of the parameter `resource`, which RFC 8707 and MCP require in every request. Where a
-    /// token may be sent does not change with it.
+    /// The value of the parameter `resource`, which RFC 8707 and MCP require in every request. It does not
+    /// change to which URLs a token may be sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceParameter>,
     /// Says whether a refresh names the scope of the login again, which RFC 6749 §6 leaves open.
@@ -51,19 +51,19 @@ pub struct Quirks {
     /// Says whether a token response may be form-encoded. RFC 6749 §5.1 requires JSON.
     #[serde(rename = "form_answers", skip_serializing_if = "Option::is_none")]
     pub form_encoded_responses: Option<bool>,
-    /// Says whether the server checks S256 although its metadata lists no PKCE methods. A list decides:
-    /// a server that lists only `plain` is refused all the same (RFC 7636 §4.2).
+    /// Says whether the server checks S256 although its metadata lists no PKCE methods. It has no effect if
+    /// there is a list: a server that lists only `plain` is refused (RFC 7636 §4.2).
     #[serde(rename = "pkce_unlisted", skip_serializing_if = "Option::is_none")]
     pub assume_pkce: Option<bool>,
     /// Says whether a token response without `token_type`, which RFC 6749 §5.1 requires, has a bearer
-    /// token. `OpenAuth` (npm `@openauthjs/openauth`) leaves it out. An attacker gains nothing: a
-    /// bearer token is sent where any other would be, and a token that is bound to a key is not accepted
-    /// from such a response.
+    /// token. `OpenAuth` (npm `@openauthjs/openauth`) leaves it out. An attacker gains nothing: the token
+    /// is sent only to the URLs that any other token is sent to, and a login that requires a token bound to
+    /// a key does not accept such a response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assume_bearer: Option<bool>,
     /// Other issuer names that the authorization server may have in its metadata and in the callback; an
     /// empty one is for metadata without a name. Each is compared byte for byte, and its use is logged
-    /// as a warning: it turns off the protection of RFC 8414 §3.3 and RFC 9207 for the servers that are
+    /// as a warning: it disables the protection of RFC 8414 §3.3 and RFC 9207 for the servers that are
     /// named here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<IssuerAlias>,
@@ -76,9 +76,9 @@ pub struct Quirks {
 pub struct IssuerAlias {
     /// The name, as it stands in the metadata or the callback.
     pub name: Issuer,
-    /// The authorization server that the name belongs to. While it is not set, that is the one of the
-    /// existing login, or the one that discovery finds next: the name is not valid for a later one,
-    /// until it is given again with [`LoginOptions::force`](crate::LoginOptions::force).
+    /// The authorization server that the name belongs to. If it is not set, the name is bound to the one of
+    /// the existing login, or to the one that discovery finds next. It is then not valid for another one,
+    /// unless it is given again with [`LoginOptions::force`](crate::LoginOptions::force).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<Issuer>,
 }
@@ -251,12 +251,12 @@ impl Quirks {
         }
     }
 
-    /// Returns whether a token request names the resource, so that each token is for one resource.
+    /// Returns whether each token request names the resource that the token is for.
     pub(crate) fn tells_resources_apart(&self) -> bool {
         matches!(self.resource, None | Some(ResourceParameter::Default))
     }
 
-    /// Reads a token response of `issuer` ([`token::response`]) as this server writes it.
+    /// Parses a token response of `issuer` ([`token::response`]) in the form that this server sends.
     pub(crate) fn tokens(
         &self,
         issuer: &Issuer,
@@ -288,16 +288,16 @@ const ENTRA: &[&str] = &[
     "login.microsoftonline.us",
     "login.partner.microsoftonline.cn",
 ];
-/// The tenants of Microsoft Entra that stand for several tenants: their metadata is a template.
+/// The tenant names of Microsoft Entra that mean any of several tenants: their metadata is a template.
 const ENTRA_TENANTS: &[&str] = &["organizations", "common", "consumers"];
-/// Without both, the second login of an account gets no refresh token.
+/// The parameters without which the second login of a Google account gets no refresh token.
 const GOOGLE: &[(&str, &str)] = &[("access_type", "offline"), ("prompt", "consent")];
-/// Without it, a login gets no refresh token.
+/// The parameter without which a Dropbox login gets no refresh token.
 const DROPBOX: &[(&str, &str)] = &[("token_access_type", "offline")];
 /// The issuer of monday.com, and the `iss` of its callback.
 const MONDAY: &str = "https://auth.monday.com/mcp";
 const MONDAY_IN_CALLBACK: &str = "https://auth.monday.com";
-/// The issuers of Slack: of its MCP server, and of its workspaces.
+/// The issuers of Slack: that of its MCP server, and that of its workspaces.
 const SLACK: &[&str] = &["https://mcp.slack.com", "https://slack.com"];
 
 fn parameters(known: &[(&str, &str)]) -> AuthorizeParameters {
@@ -306,11 +306,11 @@ fn parameters(known: &[(&str, &str)]) -> AuthorizeParameters {
     AuthorizeParameters::try_from(parameters).unwrap_or_default()
 }
 
-/// Returns the literal `issuer` in the metadata of `issuer`, if that is a tenant of Microsoft Entra that
-/// stands for several tenants.
+/// Returns the literal `issuer` in the metadata of `issuer`, if that has one of the tenant names
+/// [`ENTRA_TENANTS`] of Microsoft Entra.
 ///
-/// An attacker gains nothing: the document comes from the same host, over TLS, and the tokens go to
-/// its endpoints whatever the value of the member is.
+/// An attacker gains nothing: the document comes from the same host, over TLS, and the value of `issuer`
+/// does not change to which endpoints tokens are sent.
 fn entra_template(issuer: &Issuer) -> Option<Issuer> {
     ENTRA.iter().find_map(|host| {
         let tenant = issuer.as_str().strip_prefix("https://")?;

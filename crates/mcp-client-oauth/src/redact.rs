@@ -14,15 +14,15 @@ use serde_json::Value;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-/// Replaces a secret in a text.
+/// The replacement of a secret in a text.
 const REDACTED: &str = "[redacted]";
-/// Replaces each byte of a secret in a stream, so that the length of a body does not change.
+/// The replacement of each byte of a secret in a stream, so that the length of a body does not change.
 const MASK: u8 = b'*';
-/// A shorter secret occurs in other words, and protects nothing.
+/// The length of the shortest secret that is redacted: a shorter one also occurs in ordinary text.
 const MIN_SECRET: usize = 4;
-/// A shorter beginning of a secret gives nothing away.
+/// The length of the shortest beginning of a secret that is redacted at the end of a cut text.
 const MIN_BEGINNING: usize = 8;
-/// The length of the end of a secret that is looked for at first.
+/// The number of bytes at the end of each secret that are searched for first.
 const PROBE: usize = 32;
 
 /// Finds secrets in what a server sends, and redacts them: as they are, in a JSON string, with or
@@ -43,13 +43,13 @@ const PROBE: usize = 32;
 pub struct Redactor(Arc<Automaton>);
 
 struct Automaton {
-    /// None if the secrets are too large for one (gigabytes), in which case everything is redacted.
+    /// `None` if the secrets are too large for an automaton (gigabytes): then everything is redacted.
     nfa: Option<NFA>,
     start: StateID,
     forms: Vec<Zeroizing<String>>,
     longest: usize,
-    /// The number of bytes that lead to a state: so many at the end of what has been read are the
-    /// beginning of a secret.
+    /// The depth of each state: the number of bytes at the end of the input that are the beginning of a
+    /// secret.
     depths: HashMap<StateID, usize>,
 }
 
@@ -166,8 +166,8 @@ pub struct RedactedStream {
 }
 
 impl RedactedStream {
-    /// Looks for the secrets of `redactor` from here on. A secret that only the old one has is found
-    /// no more, even if it has begun.
+    /// Searches for the secrets of `redactor` from here on. A secret of the old redactor only is no longer
+    /// found, even if its beginning has arrived.
     pub fn replace(&mut self, redactor: &Redactor) {
         if !Arc::ptr_eq(&self.redactor.0, &redactor.0) {
             self.redactor = redactor.clone();
@@ -176,7 +176,7 @@ impl RedactedStream {
         }
     }
 
-    /// Takes the next piece, and returns what of the body is ready.
+    /// Adds the next piece, and returns the part of the body that is ready.
     pub fn push(&mut self, piece: Bytes) -> Bytes {
         let mut whole = if self.held.is_empty() {
             piece
@@ -189,7 +189,7 @@ impl RedactedStream {
         let (found, state) = automaton.walk(self.state, &whole, self.read);
         let mut ready = whole.len() - automaton.depth(state).min(whole.len());
         if let Some(last) = found.last() {
-            // What is masked does not have to wait.
+            // Masked bytes do not have to wait.
             if last.start <= ready {
                 ready = ready.max(last.end);
             }
@@ -210,7 +210,7 @@ impl RedactedStream {
         self.held.len()
     }
 
-    /// Ends the body, and returns what has waited: the beginning of a secret that did not go on.
+    /// Ends the body, and returns the bytes that have waited: the beginning of a secret, without its end.
     pub fn finish(&mut self) -> Bytes {
         self.state = self.redactor.0.start;
         self.read = 0;
@@ -260,8 +260,8 @@ impl Automaton {
         }
     }
 
-    /// Reads on from the state that the first `read` bytes have led to. Returns where secrets end in
-    /// the rest, as ranges of `bytes` in order, and the state at the end. Secrets that overlap are one
+    /// Reads on from the state that the first `read` bytes have led to. Returns the secrets that
+    /// end in the rest, as ranges of `bytes` in order, and the state at the end. Secrets that overlap are one
     /// range; one that began before `bytes` begins with them.
     fn walk(&self, from: StateID, bytes: &[u8], read: usize) -> (Vec<Range<usize>>, StateID) {
         let mut found = Vec::new();
@@ -269,9 +269,10 @@ impl Automaton {
             add(&mut found, 0..bytes.len());
             return (found, self.start);
         };
-        // `memmem` is ten times as fast as the automaton, and most texts have no secret: only their
-        // end can be the beginning of one. It takes long to prepare for a long word, and the heads of
-        // tokens are alike.
+        // Most texts have no secret, and `memmem` finds that out ten times as fast as the automaton. Then
+        // the automaton reads only the end of the text, which may be the beginning of a secret. `memmem`
+        // searches for the end of each secret: preparing a search for all of it takes long, and many
+        // tokens begin with the same characters.
         let finds = |form: &Zeroizing<String>| {
             let form = form.as_bytes();
             memmem::find(bytes, &form[form.len().saturating_sub(PROBE)..]).is_some()
@@ -295,8 +296,8 @@ impl Automaton {
         (found, state)
     }
 
-    /// Reads a whole text, and returns where secrets are, and how many bytes at its end are the
-    /// beginning of one.
+    /// Reads a whole text. Returns the ranges of the secrets, and the number of bytes at its end that are
+    /// the beginning of one.
     fn search(&self, bytes: &[u8]) -> (Vec<Range<usize>>, usize) {
         let (found, state) = self.walk(self.start, bytes, 0);
         (found, self.depth(state))
@@ -315,7 +316,7 @@ fn add(found: &mut Vec<Range<usize>>, mut range: Range<usize>) {
     found.push(range);
 }
 
-/// Returns the spellings of a secret that a server may send back.
+/// Returns the encodings of a secret that a server may send back.
 fn forms(secret: &str) -> Vec<Zeroizing<String>> {
     let quoted = Zeroizing::new(Value::from(secret).to_string());
     let json = &quoted[1..quoted.len() - 1];
@@ -345,7 +346,7 @@ fn in_bytes<'a>(bytes: &'a [u8], found: &[Range<usize>]) -> Cow<'a, [u8]> {
     Cow::Owned(clean)
 }
 
-/// Returns the same of a text. A form is a text itself, so that it begins and ends between characters.
+/// Does the same for a text. Each form is valid UTF-8, so a match begins and ends between characters.
 fn in_text<'a>(text: &'a str, found: &[Range<usize>]) -> Cow<'a, str> {
     match in_bytes(text.as_bytes(), found) {
         Cow::Borrowed(_) => Cow::Borrowed(text),

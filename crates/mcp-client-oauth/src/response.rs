@@ -38,7 +38,7 @@ pub fn reconnect_delay(retry: Option<Duration>, attempt: u32) -> Duration {
     doubled.min(LONGEST_DELAY)
 }
 
-/// The events of a stream (HTML Living Standard §9.2). Each is 4 MiB at most, unless
+/// The events of a stream (WHATWG HTML §9.2). Each is 4 MiB at most, unless
 /// [`with_limit`](Self::with_limit) sets another limit.
 ///
 /// ```no_run
@@ -138,7 +138,7 @@ impl Stream for EventStream {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct McpResponse {
-    /// The HTTP status, whatever it is.
+    /// The HTTP status, also of an error.
     pub status: StatusCode,
     /// The body.
     pub body: McpBody,
@@ -161,10 +161,10 @@ pub enum McpBody {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum McpResponseError {
-    /// The network.
+    /// The network failed.
     #[error(transparent)]
     Network(#[from] HttpError),
-    /// Neither JSON nor an event stream.
+    /// The body is neither JSON nor an event stream.
     #[error("{url} returned HTTP {status} with {content_type}, which is not an MCP message")]
     NoMessage {
         /// The URL of the server.

@@ -28,19 +28,19 @@ impl<T: Zeroize> Secret<T> {
         Self(Zeroizing::new(value))
     }
 
-    /// Marks the place where the value leaves its wrapper.
+    /// Returns the value. The name of this function marks each place where it leaves its wrapper.
     pub fn expose(&self) -> &T {
         &self.0
     }
 
-    /// Returns the same, to fill it.
+    /// Returns the value to write to.
     pub(crate) fn expose_mut(&mut self) -> &mut T {
         &mut self.0
     }
 }
 
 impl Secret<String> {
-    /// Returns a hint for people that shows at most a quarter of a long secret, and nothing of a short one.
+    /// Returns a shortened form for users: at most a quarter of a long secret, and nothing of a short one.
     ///
     /// ```
     /// use mcp_client_oauth::Secret;

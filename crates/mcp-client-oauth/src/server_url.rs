@@ -14,7 +14,7 @@ use url::{Host, Url};
 ///
 /// Two server URLs are equal if the WHATWG URL parser normalizes them to the same URL (letter case of
 /// scheme and host, default port). The original text is kept too, because a resource identifier is
-/// compared as text (RFC 8707 §2).
+/// compared as text (RFC 9728 §3.3).
 ///
 /// ```
 /// use mcp_client_oauth::ServerUrl;
@@ -34,7 +34,7 @@ pub struct ServerUrl {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerUrlError {
-    /// Not an absolute URL at all.
+    /// The text is not an absolute URL.
     #[error("`{0}` is not a URL; a server URL looks like `https://mcp.example.com/mcp`")]
     NotAUrl(String),
     /// Not `https`: tokens must be encrypted in transit (MCP authorization, Communication Security).

@@ -34,7 +34,7 @@ use inner::{Inner, LastAttempt};
 use pending_save::UnsavedTokens;
 use refresh::GivenGrant;
 pub use refresh::refresh;
-pub(crate) use shared_login::{Borrowed, Target, borrow};
+pub(crate) use shared_login::{SharedTokens, Target, refresh_shared_login};
 use token_state::{Current, Freshness, TokenRequirement};
 
 /// A source of tokens for one resource.
@@ -177,7 +177,7 @@ impl Session {
         let current = self.0.current.load();
         match current.freshness(self.0.platform.clock.now()) {
             Freshness::Fresh => {}
-            Freshness::Advisory => self.renew_ahead(&current),
+            Freshness::Advisory => self.refresh_in_background(&current),
             Freshness::Mandatory => return None,
         }
         Some(current)
@@ -185,13 +185,13 @@ impl Session {
 
     /// Refreshes in the background, once for each token. Without a runtime, the token is refreshed when a
     /// caller must wait for it.
-    fn renew_ahead(&self, current: &Current) {
+    fn refresh_in_background(&self, current: &Current) {
         if let Ok(runtime) = Handle::try_current()
-            && current.may_renew_ahead()
+            && current.claim_background_refresh()
         {
             let session = self.clone();
             runtime.spawn(async move {
-                if let Err(error) = session.renew(TokenRequirement::Fresh).await {
+                if let Err(error) = session.refresh_unless_met(TokenRequirement::Fresh).await {
                     tracing::warn!(server = %session.key(), %error, "background refresh failed");
                 }
             });
@@ -216,9 +216,9 @@ impl Session {
     /// As [`token`](TokenSource::token). There is no error if the old token is still valid and the server
     /// is unavailable, or issued no refresh token.
     pub async fn token_with_margin(&self) -> Result<AccessToken, Error> {
-        match self.renew(TokenRequirement::Fresh).await {
+        match self.refresh_unless_met(TokenRequirement::Fresh).await {
             Err(error) if error.remedy() == Remedy::Retry || has_no_refresh_token(&error) => {
-                self.0.token_for(&TokenRequirement::Good).ok_or(error)
+                self.0.token_for(&TokenRequirement::Valid).ok_or(error)
             }
             outcome => outcome,
         }
@@ -230,7 +230,10 @@ impl Session {
     /// As [`token`](TokenSource::token), and [`TokenRefreshError::NotRefreshable`].
     pub async fn refresh(&self) -> Result<AccessToken, Error> {
         let current = self.0.current.load().record.tokens.access_token.clone();
-        match self.renew(TokenRequirement::Other(current)).await {
+        match self
+            .refresh_unless_met(TokenRequirement::Other(current))
+            .await
+        {
             Err(error) if has_no_refresh_token(&error) => {
                 Err(self.0.unless_expired(error, |server, left| {
                     TokenRefreshError::NotRefreshable { server, left }
@@ -245,7 +248,7 @@ impl Session {
     /// hour.
     pub async fn flush(&self) {
         let _no_refresh = self.0.gate.lock().await;
-        self.0.unsaved.stored().await;
+        self.0.unsaved.wait_until_saved().await;
         self.0.store.flush().await;
     }
 
@@ -253,7 +256,10 @@ impl Session {
     ///
     /// Callers that need a new token at the same time wait at the gate. The first refreshes; the others
     /// get its token, or the error of the attempt that they waited for.
-    async fn renew(&self, requirement: TokenRequirement) -> Result<AccessToken, Error> {
+    async fn refresh_unless_met(
+        &self,
+        requirement: TokenRequirement,
+    ) -> Result<AccessToken, Error> {
         let seen = self.0.attempts.load(Ordering::Acquire);
         let mut gate = Arc::clone(&self.0.gate).lock_owned().await;
         if let Some(token) = self.0.token_for(&requirement) {
@@ -269,7 +275,7 @@ impl Session {
         // The task is not cancelled with its caller. It owns the gate, so that the gate opens when the
         // work is done, and not when the caller is dropped.
         let renewal = self.0.store.tasks().spawn(async move {
-            let outcome = inner.renew(&requirement).await;
+            let outcome = inner.refresh(&requirement).await;
             let number = inner.attempts.fetch_add(1, Ordering::AcqRel) + 1;
             *gate = LastAttempt {
                 number,
@@ -319,7 +325,7 @@ impl TokenSource for Session {
     async fn token(&self) -> Result<AccessToken, Error> {
         match self.cached_token() {
             Some(token) => Ok(token),
-            None => self.renew(TokenRequirement::Good).await,
+            None => self.refresh_unless_met(TokenRequirement::Valid).await,
         }
     }
 
@@ -357,10 +363,10 @@ impl TokenSource for Session {
                 return adopted;
             };
             return self
-                .renew(TokenRequirement::Wider(refused.clone(), scope))
+                .refresh_unless_met(TokenRequirement::Wider(refused.clone(), scope))
                 .await;
         }
-        match self.renew(requirement).await {
+        match self.refresh_unless_met(requirement).await {
             Err(error) if has_no_refresh_token(&error) => Err(self
                 .0
                 .unless_expired(error, |server, _left| TokenRefreshError::Rejected(server))),

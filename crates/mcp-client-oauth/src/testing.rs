@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A clock that stands still until it is moved. A sleep ends when the clock reaches its end.
+/// A clock that advances only when a test moves it. A sleep ends when the clock has reached its end.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Time>);
 
@@ -26,7 +26,7 @@ struct Time {
     now: Mutex<SystemTime>,
     moved: Notify,
     slept: Mutex<Vec<Duration>>,
-    /// Says whether a sleep moves the clock itself.
+    /// Says whether a sleep advances the clock and ends at once.
     auto_advances: bool,
 }
 

@@ -1,5 +1,4 @@
-//! The one path of every request that a client authenticates: token, device authorization and
-//! revocation requests.
+//! Sends every request that a client authenticates: token, device authorization and revocation requests.
 
 use std::time::Duration;
 
@@ -18,8 +17,8 @@ use crate::{
 ///
 /// A client with `client_secret_basic` that is refused (`invalid_client`, or HTTP 401 with
 /// `unauthorized_client`) is sent once more with `client_id` in the form too, within the deadline of
-/// the first request. The result is remembered with the client. The servers that need it check the
-/// client first, so neither the code nor the refresh token of the request is used up by the first one.
+/// the first request. A success is remembered with the client. The servers that require it check the
+/// client first, so the first request does not consume its code or refresh token.
 pub(crate) async fn send<B>(
     platform: &Platform,
     client: &ClientAuth<'_>,
@@ -46,7 +45,8 @@ where
     tracing::debug!("the client was refused; sending it again with `client_id` in the form");
     let mut request = build(&again);
     request.deadline = request.deadline.min(left);
-    // A request without a response may have been carried out: then its failure is the one to report.
+    // The server may have processed a request without a response, so that failure is reported, and not
+    // the first refusal.
     let second = dpop::send_with_proof(platform, request, proof_generator).await?;
     Ok(match Outcome::of(&second) {
         Outcome::Accepted => {
@@ -60,11 +60,11 @@ where
 
 /// The outcome of the second request for the client.
 enum Outcome {
-    /// The server has authenticated it, even if it refused the request.
+    /// The server has authenticated the client, even if it refused the request.
     Accepted,
-    /// It was refused again, so the first refusal is the one to report.
+    /// The client was refused again, so the first refusal is reported.
     Refused,
-    /// The server could not respond, and may have carried out the request.
+    /// The server failed, and may have processed the request.
     Unknown,
 }
 
@@ -76,9 +76,9 @@ impl Outcome {
         match error {
             TokenError::Unavailable { .. } => Self::Unknown,
             _ if error.refuses_client() => Self::Refused,
-            // RFC 6749 §5.2: `invalid_request` where a server treats this as two mechanisms of
-            // authentication. The Python MCP SDK sends it for a missing field, after it has
-            // authenticated the client.
+            // RFC 6749 §5.2: a server that treats this as two authentication mechanisms responds with
+            // `invalid_request`. The Python MCP SDK sends the same code for a missing field, after it
+            // has authenticated the client.
             _ if error.has_code("invalid_request") && !revocation::requires_secret(response) => {
                 Self::Refused
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Time since the Unix epoch, which a test can move forward.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    /// None if only a test moves the clock.
+    /// `None` if only a test moves the clock.
     began: Option<Instant>,
     epoch: Duration,
     skipped: Mutex<Duration>,

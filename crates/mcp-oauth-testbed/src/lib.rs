@@ -2,7 +2,7 @@
 //! and a test can switch on faults.
 //!
 //! The testbed shares no code with the client: a field name that one of them misspells fails in the
-//! other. It has one user, who decides on the consent page ([`test_user`] does it in tests); it keeps
+//! other. It has one user, who decides on the consent page (in tests [`test_user`] does this); it keeps
 //! everything in memory; and it listens only on 127.0.0.1.
 //!
 //! ```
@@ -19,7 +19,7 @@
 //!
 //! Use it for tests and demonstrations only. It has no TLS and no persistent store.
 //!
-//! | module | what it holds |
+//! | module | content |
 //! |---|---|
 //! | [`Fault`] | deviations from the specifications, for tests |
 //! | `jose` | keys and signed tokens |
@@ -31,7 +31,7 @@
 //! | `mcp_server` | challenge, metadata, all protocol revisions, four tools, REST route, WebSocket |
 //! | `middleware` | the request log and the faults, for every request and response |
 //! | [`Testbed`] | the running servers |
-//! | [`Builder`] | sets them up |
+//! | [`Builder`] | the setup of a testbed |
 //! | [`test_user`] | the user and the browser, over HTTP |
 //!
 //! A file uses only files of the rows above it; there are no cycles.

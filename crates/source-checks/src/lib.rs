@@ -1,5 +1,5 @@
-//! Checks on the sources of this workspace, run as tests: which words they use, and that no files
-//! depend on each other in a circle.
+//! Checks on the sources of this workspace, run as tests: they use the words of the glossary, and no
+//! files of a crate depend on each other in a cycle.
 //!
 //! They read the sources as text. Nothing here is part of a published crate.
 
@@ -10,7 +10,7 @@
     reason = "a check that cannot read the sources has failed"
 )]
 
-pub mod circles;
+pub mod cycles;
 pub mod files;
 mod modules;
 pub mod words;

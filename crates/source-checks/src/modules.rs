@@ -16,23 +16,23 @@ pub(crate) type ModulePath = Vec<String>;
 
 /// One module of a crate.
 pub(crate) struct Module {
-    /// The file that holds it; an inline module shares its parent's.
+    /// The file that contains it; for an inline module that of its parent.
     pub(crate) file: PathBuf,
     /// Names of the items that are defined in it.
     pub(crate) items: BTreeSet<String>,
-    /// Holds what each imported name stands for, and whether the import only re-exports it.
+    /// The names that it imports or re-exports.
     pub(crate) imports: Vec<Import>,
-    /// Paths of two or more segments that its code names, imports left out.
+    /// Paths of two or more segments in its code, without those of imports.
     pub(crate) paths: Vec<Vec<String>>,
 }
 
-/// One name that a `use` brings in.
+/// One name that a `use` imports.
 pub(crate) struct Import {
     /// The name in this module; `*` for a glob.
     pub(crate) name: String,
-    /// The path it stands for, as written.
+    /// The path of the imported item, as written.
     pub(crate) path: Vec<String>,
-    /// Says whether it is visible to other modules, that is, not a private import.
+    /// Says whether it is a re-export: visible to other modules.
     pub(crate) is_reexport: bool,
 }
 
@@ -96,7 +96,7 @@ fn read_items(
                 }
                 for child_file in files {
                     let mut child_path = child_path.clone();
-                    // One file for each system, under one name: all of them are read.
+                    // Several files, one for each operating system, have the same module name: all are read.
                     while modules.contains_key(&child_path) {
                         child_path.last_mut().expect("it has a name").push('\'');
                     }
@@ -156,7 +156,7 @@ fn collect_imports(
     }
 }
 
-/// Collects each run of `a::b::c` in the tokens, and single names that begin no path.
+/// Collects each path such as `a::b::c` in the tokens, and each single name that is not part of a path.
 fn collect_paths(found: &mut Vec<Vec<String>>, tokens: TokenStream) {
     let mut path: Vec<String> = Vec::new();
     let mut colons = 0;
@@ -240,7 +240,7 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Returns the paths that `#[path = "…"]` gives, under whatever `cfg_attr`.
+/// Returns the paths in `#[path = "…"]`, also inside a `cfg_attr`.
 fn given_paths(attributes: &[Attribute]) -> Vec<String> {
     let mut found = Vec::new();
     for attribute in attributes {

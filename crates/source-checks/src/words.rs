@@ -1,4 +1,4 @@
-//! The words that names, messages and prose of this repository do without, and where they stand.
+//! Finds the words that names, messages and prose of this repository must not use.
 
 mod allow_list;
 mod lines;
@@ -12,10 +12,10 @@ use proc_macro2::TokenStream;
 pub use allow_list::{AllowList, Allowed};
 pub use table::{Kind, phrases};
 
-/// The file with the section "Glossary", which explains the table, and so holds its words.
+/// The file with the section "Glossary", which explains the table, so its words are allowed there.
 const GLOSSARY: &str = "CONTRIBUTING.md";
 
-/// A word of the table that stands in a file.
+/// A word of the table that was found in a file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[non_exhaustive]
 pub struct Finding {
@@ -23,7 +23,7 @@ pub struct Finding {
     pub path: String,
     /// The line, counted from 1; 0 for the name of the file.
     pub line: usize,
-    /// The name or line that holds it.
+    /// The name or line that contains it.
     pub text: String,
     /// The phrase of the table.
     pub phrase: &'static str,

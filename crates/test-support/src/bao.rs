@@ -32,7 +32,7 @@ pub struct Bao {
     process: Option<Child>,
 }
 
-/// Returns the program, which the check script installs; none if it skips these tests.
+/// Returns the path of the program, which the check script installs, or `None` if it skips these tests.
 fn program() -> Option<PathBuf> {
     const VARIABLE: &str = "MCP_OAUTH_TEST_VAULT";
     if is_skipped(VARIABLE, "there is no OpenBao to test with") {
@@ -60,7 +60,7 @@ impl Bao {
 
     async fn dev(options: &[&str]) -> Option<Self> {
         let program = program()?;
-        // Between choosing a port and listening on it, another process may take it.
+        // Another process may bind the port after it was chosen and before the server binds it.
         for _ in 0..3 {
             let home = tempfile::tempdir().unwrap();
             let port = unused_port();
@@ -249,8 +249,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Starts the program and waits for a line with `mark`. Returns the text after the mark; none if the
-/// program ends before.
+/// Starts the program and waits for a line with `mark`. Returns the text after the mark, or `None`
+/// if the program ends first.
 async fn launch(mut command: Command, home: &TempDir, mark: &str) -> Option<(Child, String)> {
     let mut process = command
         .env("HOME", home.path())

@@ -11,7 +11,7 @@ use url::Url;
 /// The `User-Agent`, which distinguishes its requests from those of the client.
 pub const USER_AGENT: &str = "scripted-browser";
 
-/// The largest number of pages; no login has as many.
+/// The largest number of pages; a login has fewer.
 const PAGES: usize = 20;
 
 /// The user's decision on the consent page.
@@ -57,8 +57,8 @@ impl Default for FormBrowser {
 }
 
 impl FormBrowser {
-    /// Opens `start` and submits forms until a page has none, or `consent` is none. Returns the paths of
-    /// the pages, and fails with the last page if that is an error.
+    /// Opens `start` and submits forms until a page has none; without a `consent`, submits none. Returns the
+    /// paths of the pages, and fails with the last page if that is an error.
     pub async fn walk(
         &mut self,
         start: Url,

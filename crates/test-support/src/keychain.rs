@@ -24,7 +24,7 @@ const INSIDE: &str = "MCP_OAUTH_TEST_SESSION";
 pub enum Session {
     /// The real GNOME Keyring, with an unlocked login keyring.
     Unlocked,
-    /// The same, without any keyring, as on a host without a graphical login.
+    /// The real GNOME Keyring without any keyring, as on a host without a graphical login.
     NoKeyring,
     /// No Secret Service.
     NoService,
@@ -53,7 +53,7 @@ macro_rules! in_session {
 /// Returns the name, as in the test harness, of the test that defines a function in its body.
 #[doc(hidden)]
 pub fn test_name<F>(_: &F) -> &'static str {
-    // `it::module::test::{{closure}}::here`: the crate is no part of the name.
+    // In `it::module::test::{{closure}}::here`, the crate `it` is not part of the name of the test.
     let path = std::any::type_name::<F>();
     let path = path.split_once("::").map_or(path, |(_, path)| path);
     let path = path.strip_suffix("::here").unwrap_or(path);

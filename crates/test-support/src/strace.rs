@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::tool::is_skipped;
 
-/// Returns whether strace is installed, which the check script does; false if it skips these tests.
+/// Returns whether strace is installed. The check script installs it, or skips these tests: then this
+/// returns `false`.
 pub fn is_installed() -> bool {
     if is_skipped("MCP_OAUTH_TEST_STRACE", "there is no strace to test with") {
         return false;

@@ -7,7 +7,7 @@
 //! | `websocket` | the opening handshake of `tokio-tungstenite` |
 //! | `rmcp_credentials` | the `AuthorizationManager` of `rmcp`, over the stores of this crate |
 //!
-//! The HTTP adapters send a token to its resource only (RFC 8707 §2), replace it once if it is refused,
+//! The HTTP adapters send a token to its resource only (RFC 8707 §1), replace it once if it is refused,
 //! request a wider scope if the source can, and send a request again only if its body can be copied. For
 //! another stack use [`Authorized::send`](crate::Authorized::send).
 
@@ -23,7 +23,7 @@ pub mod websocket;
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 use crate::mutex::lock;
 
-/// A request that is sent, and sent again as long as it can be copied.
+/// A request, and copies of it for retries as long as it can be copied.
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 struct Copies<T, C> {
     next: std::sync::Mutex<Option<T>>,

@@ -60,7 +60,7 @@ impl Middleware for AuthorizedMiddleware {
     ) -> Result<Response> {
         let (method, url) = (request.method().clone(), request.url().clone());
         let copies = Copies::new(request, Request::try_clone);
-        // Extensions that the rest of the chain sets are kept for the next attempt and for the caller.
+        // Extensions that later middleware sets are kept for the next attempt and for the caller.
         let shared = Mutex::new(std::mem::take(extensions));
         let attempt = |credentials: Credentials| {
             let (request, next, shared) = (copies.take(), next.clone(), &shared);

@@ -1,9 +1,9 @@
 //! The credentials of `rmcp`'s own `AuthorizationManager` in the stores of this crate: encrypted files, a
 //! keychain or Vault; with one refresh at a time, across processes.
 //!
-//! They are `rmcp`'s own document and not a record of this crate: a [`Session`](crate::Session) does not
-//! see them. An application that need not keep `AuthorizationManager` gets more from
-//! [`mcp`](crate::mcp).
+//! They are stored in `rmcp`'s own format and not as a record of this crate, so a
+//! [`Session`](crate::Session) does not find them. An application that does not depend on
+//! `AuthorizationManager` gets more from [`mcp`](crate::mcp).
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {

@@ -88,13 +88,13 @@ impl<B, F: Fn(&B) -> Option<B>> CopyBody<B> for F {
     }
 }
 
-/// The URI of a request has no scheme and host, so it cannot be checked whether it may get the token.
+/// The URI of a request has no scheme and host, so it cannot be compared with the token's resource.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the URI `{0}` is not absolute, so no token is sent to it")]
 pub struct RelativeUriError(http::Uri);
 
 impl AuthorizedLayer {
-    /// Sends tokens of `source`, for bodies that can be cloned.
+    /// Creates a layer that sends tokens of `source`, for bodies that can be cloned.
     pub fn new(source: Arc<dyn TokenSource>) -> Self {
         Self {
             source,
@@ -152,8 +152,8 @@ where
     }
 }
 
-/// The service that is ready, for the first attempt, and a clone of it for each further one. A clone may
-/// have to wait for what the ready one has reserved.
+/// The service that is ready, for the first attempt, and a clone of it for each further attempt. A clone is
+/// not ready: it may have to wait for capacity that the first one has reserved.
 struct Services<S> {
     ready: Option<S>,
     spare: S,

@@ -1,8 +1,8 @@
 //! Tokens for the sockets of `tokio-tungstenite`: the token is in the header of the opening handshake
 //! (RFC 6455 §4.1), and never in the URL (RFC 6750 §2.3).
 //!
-//! For `wss:` the application chooses the TLS implementation by a feature of its own `tokio-tungstenite`,
-//! such as `rustls-tls-native-roots`.
+//! For `wss:` the application selects the TLS implementation: it depends on `tokio-tungstenite` with a
+//! feature such as `rustls-tls-native-roots`.
 //!
 //! ```no_run
 //! # async fn run(session: mcp_client_oauth::Session) -> Result<(), Box<dyn std::error::Error>> {

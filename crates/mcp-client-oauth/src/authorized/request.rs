@@ -33,7 +33,7 @@ const RESPONSE_LIMIT: usize = 64 << 20;
 pub struct AuthorizedRequest {
     authorized: Authorized,
     request: Request,
-    /// Replaces the request's own body, until it is sent.
+    /// The stream that is sent instead of the request's own body, once.
     stream: Option<Once>,
     broken: Option<String>,
 }
@@ -171,7 +171,7 @@ impl AuthorizedRequest {
         Ok(self.exchange(send).await?.into())
     }
 
-    /// Sends the request and returns when the head of the response is there: the body is streamed. The
+    /// Sends the request and returns when the head of the response has arrived: the body is streamed. The
     /// timeout applies to the head.
     ///
     /// # Errors

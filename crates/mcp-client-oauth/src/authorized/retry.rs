@@ -22,10 +22,10 @@ use crate::{
 /// The number of step-up retries of a request (MCP authorization, Step-Up Authorization Flow: "no more than
 /// a few times").
 const MAX_STEP_UPS: usize = 3;
-/// The number of retries of a request with another nonce in its proof (RFC 9449 §8).
+/// The number of retries of a request with another nonce in its proof (RFC 9449 §9).
 const MAX_NONCES: usize = 2;
 
-/// Holds the status and the headers of a response that make a challenge, and the nonce of the next proof.
+/// Holds the status and the headers of a response that are needed to parse its challenge and its nonce.
 #[derive(Clone)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
@@ -68,7 +68,7 @@ where
         async move {
             let outcome = sending.await;
             let head = head(&outcome);
-            // Any response may bring the nonce of the next request (RFC 9449 §8.2).
+            // Any response may have the nonce for the next request (RFC 9449 §8.2, §9).
             if bound && let (Some(proof_generator), Some(head)) = (source.proof_generator(), &head)
             {
                 proof_generator.store_nonce(url, &head.headers);
@@ -87,8 +87,8 @@ where
 /// Calls `send` with the credentials of a request with this `method` to `url`, and again while `challenge`
 /// returns a refusal for the outcome: once with another token if the token is refused (RFC 6750 §3.1), a
 /// few times if its scope is insufficient (MCP authorization, Step-Up Authorization Flow), and twice at
-/// most with another proof, once for each nonce (RFC 9449 §8). Tokens and proofs are sent to their
-/// resource only (RFC 8707 §2).
+/// most with another proof, once for each nonce (RFC 9449 §9). Tokens and proofs are sent to their
+/// resource only (RFC 8707 §1).
 pub(crate) async fn with_token<T, F, Fut>(
     source: &dyn TokenSource,
     method: &Method,
@@ -194,9 +194,9 @@ pub(super) async fn token_for(source: &dyn TokenSource, url: &Url) -> Result<Acc
     Ok(token)
 }
 
-/// Checks that a token may be sent to `url`. Before the first login the resource is not known; then the
-/// limit is the server's origin. An unencrypted URL must not have a public address, also where another
-/// HTTP client sends the request.
+/// Checks that a token may be sent to `url`. Before the first login the resource is not known; then `url`
+/// must have the server's origin. An unencrypted URL must not have a public address, even if another HTTP
+/// client sends the request.
 fn check(source: &dyn TokenSource, url: &Url) -> Result<(), Error> {
     let (server, resource) = (source.server(), source.resource());
     AddressSpace::for_server(server)

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{error::Error, platform::Platform, session::TokenSource};
 
-/// Sends requests with a token from a [`TokenSource`]. Cloning shares it.
+/// Sends requests with a token from a [`TokenSource`]. Clones share the source.
 ///
 /// ```no_run
 /// # async fn run(session: mcp_client_oauth::Session) -> Result<(), mcp_client_oauth::Error> {
@@ -56,7 +56,7 @@ impl Authorized {
     ///
     /// # Errors
     /// [`OutsideResource`](crate::error::AuthorizationError::OutsideResource) if `url` is not part of
-    /// the token's resource (RFC 8707 §2); the error of the source if there is no token; the error of
+    /// the token's resource (RFC 8707 §1); the error of the source if there is no token; the error of
     /// `send`.
     pub async fn send<B, F, Fut>(
         &self,

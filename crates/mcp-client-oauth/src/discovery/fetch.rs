@@ -66,8 +66,8 @@ pub(super) async fn fetch(
     let mut at = url.clone();
     for _ in 0..=REDIRECTS {
         let mut request = Request::metadata(at.clone(), address_space);
-        // A 2025-03-26 server may require it (MCP authorization 2025-03-26, Server Metadata Discovery Headers);
-        // others ignore it.
+        // A 2025-03-26 server may require it (MCP authorization 2025-03-26, Server Metadata Discovery
+        // Headers); others ignore it.
         request.headers.insert(
             "mcp-protocol-version",
             HeaderValue::from_static("2025-03-26"),

@@ -21,7 +21,7 @@ impl Search<'_> {
     ///
     /// It is looked for only if the server requires a token (authorization of 2025-03-26 begins with HTTP
     /// 401), and not where resource metadata may be missing because of a server error.
-    pub(super) async fn without_consent(
+    pub(super) async fn report_legacy_metadata(
         &mut self,
         probed: &ProbeResponse,
         tried: Vec<Attempt>,
@@ -50,8 +50,8 @@ impl Search<'_> {
         }
     }
 
-    /// Looks for metadata of the revision 2025-03-26. A failure here is reported as missing resource metadata; what was
-    /// received instead is recorded.
+    /// Looks for metadata of the revision 2025-03-26. A failure here is reported as missing resource
+    /// metadata; what was received instead is recorded.
     async fn unused_legacy_metadata(&mut self) -> Option<(Url, Issuer)> {
         match self.legacy_metadata().await {
             Ok(found) => found.map(|(url, metadata, _)| (url, metadata.issuer)),

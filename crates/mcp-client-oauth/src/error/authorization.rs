@@ -10,7 +10,7 @@ use crate::{
     server_url::ServerUrl,
 };
 
-/// Says why there is no authorization.
+/// The reason why there is no authorization.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorizationError {
@@ -64,24 +64,23 @@ pub enum AuthorizationError {
     /// Another program listens on the requested port.
     #[error("port {0} on 127.0.0.1 is in use by another program")]
     PortBusy(u16),
-    /// No listener for the callback.
+    /// The listener for the callback could not be started.
     #[error("cannot listen for the browser on 127.0.0.1: {0}")]
     Listener(#[source] Arc<std::io::Error>),
-    /// A redirect URI that a browser cannot come back by.
+    /// The redirect URI is not one that a browser can be redirected to.
     #[error(
         "`{0}` cannot be a redirect URI: it must be http on loopback, https, or a custom scheme"
     )]
     RedirectUri(Url),
-    /// No random numbers.
+    /// The system returned no random numbers.
     #[error(transparent)]
     NoRandomness(#[from] RandomError),
     /// Tokens are to be bound to a key, and there is none.
     #[error("cannot request DPoP-bound tokens: {0}")]
     NoProof(#[from] DpopError),
-    /// RFC 9449 §5.1: tokens are to be bound to a key, and the server takes no proof of ours.
-    #[error(
-        "the authorization server {0} takes no proofs of possession (DPoP) that are signed with ES256"
-    )]
+    /// Tokens are to be bound to a key, and the metadata of the server lists no algorithm of this client
+    /// for DPoP proofs (RFC 9449 §5.1).
+    #[error("the authorization server {0} does not support DPoP proofs that are signed with ES256")]
     DpopUnsupported(Issuer),
     /// The server requires a scope that the authorization server has not granted. A client must not
     /// repeat the step-up flow without end (MCP authorization, "Step-Up Authorization Flow").

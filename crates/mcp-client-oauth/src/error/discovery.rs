@@ -22,7 +22,7 @@ pub struct Attempt {
     pub html: bool,
     /// The target of a redirect to another origin. It was not followed.
     pub redirect: Option<UntrustedText>,
-    /// Says why the document there is not the requested metadata, if there is a document.
+    /// The reason why the document at the URL is not the requested metadata, if there is a document.
     pub unusable: Option<ServerMetadataError>,
 }
 
@@ -52,7 +52,7 @@ fn list(tried: &[Attempt]) -> String {
         .join(", ")
 }
 
-/// Says why the authorization server of an MCP server is not known.
+/// The reason why the authorization server of an MCP server was not found.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
@@ -123,7 +123,7 @@ pub enum DiscoveryError {
     ResourceMetadata {
         /// The URL of the metadata.
         url: Url,
-        /// Says what is wrong with it.
+        /// The problem with it.
         #[source]
         cause: ResourceMetadataError,
     },
@@ -143,7 +143,7 @@ pub enum DiscoveryError {
     ServerMetadata {
         /// The URL of the metadata.
         url: Url,
-        /// Says what is wrong with it.
+        /// The problem with it.
         #[source]
         cause: ServerMetadataError,
     },
@@ -152,7 +152,7 @@ pub enum DiscoveryError {
     Unsafe {
         /// The URL, as the server wrote it.
         url: UntrustedText,
-        /// Says why it must not be requested.
+        /// The reason why it must not be requested.
         #[source]
         cause: UrlPolicyError,
     },
@@ -205,7 +205,7 @@ impl DiscoveryError {
             Self::NotProtected { .. } | Self::NotMcp { .. } | Self::LegacyMetadata { .. } => {
                 Remedy::Reconfigure
             }
-            // The document is of the server's own origin, so that URL is another spelling.
+            // The document is at the server's own origin, so that URL is another spelling.
             Self::ResourceMetadata {
                 url,
                 cause: ResourceMetadataError::OtherResource(named),
@@ -229,7 +229,7 @@ impl DiscoveryError {
     }
 }
 
-/// Parses what a server wrote as a URL of the server at `near`. A text that was cut is none.
+/// Parses the text of a server as a URL of the server at `near`. A text that was cut is refused.
 fn spelling(named: &UntrustedText, near: &Url) -> Option<ServerUrl> {
     let named = Some(named.as_raw()).filter(|text| !text.ends_with('…'))?;
     let named = ServerUrl::parse_allow_http(named).ok()?;

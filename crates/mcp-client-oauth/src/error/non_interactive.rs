@@ -8,12 +8,12 @@ use super::{
 };
 use crate::proto::server_metadata::{ID_JAG_PROFILE, Issuer};
 
-/// Says why a non-interactive grant returned no tokens. No user can be asked to log in, so a refusal is
-/// fixed in the configuration of the grant.
+/// The reason why a non-interactive grant returned no tokens. No user can log in, so a refusal is fixed in
+/// the configuration of the grant.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NonInteractiveGrantError {
-    /// The source of the assertion has none.
+    /// The source returned no assertion.
     #[error(transparent)]
     Assertion(#[from] AssertionError),
     /// The login presents an assertion, and the caller has not named its source. No record holds that.
@@ -90,9 +90,9 @@ impl NonInteractiveGrantError {
         }
     }
 
-    /// Returns whether the same request may succeed in a moment. A refused assertion is not sent again:
+    /// Returns whether the same request may succeed later. A refused assertion is not sent again:
     /// `invalid_grant` says that it is invalid (RFC 7523 §3.1).
-    pub(crate) fn may_pass(&self) -> bool {
+    pub(crate) fn may_retry(&self) -> bool {
         match self {
             Self::Response { cause, .. }
             | Self::IdentityProvider {

@@ -5,7 +5,7 @@ use url::Url;
 use super::{RegistrationResponseError, SigningError, remedy::Remedy};
 use crate::proto::server_metadata::Issuer;
 
-/// Says why there is no client ID.
+/// The reason why there is no client ID.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistrationError {
@@ -24,7 +24,7 @@ pub enum RegistrationError {
         /// The issuer that the server's metadata names.
         found: Issuer,
     },
-    /// The registration was refused, or came back unusable.
+    /// The registration was refused, or its response cannot be used.
     #[error("{url}: {cause}")]
     Response {
         /// The registration endpoint.
@@ -33,7 +33,7 @@ pub enum RegistrationError {
         #[source]
         cause: RegistrationResponseError,
     },
-    /// The URL of a client metadata document is no client ID
+    /// The URL of a client metadata document cannot be a client ID
     /// (draft-ietf-oauth-client-id-metadata-document §3).
     #[error(
         "`{0}` cannot be a client ID: the URL of a client metadata document is https and has a path"
@@ -43,9 +43,9 @@ pub enum RegistrationError {
     /// `io.modelcontextprotocol/oauth-client-credentials`).
     #[error("a non-interactive login needs a pre-registered client; none was given for {0}")]
     NoClient(Issuer),
-    /// The key of the client signs with an algorithm that the server does not check.
+    /// The key of the client signs with an algorithm that the server does not support.
     #[error(
-        "the client's key signs with {own}, which the authorization server {issuer} does not take"
+        "the client's key signs with {own}, which the authorization server {issuer} does not support"
     )]
     SigningAlgorithm {
         /// The authorization server.

@@ -2,13 +2,13 @@
 
 use crate::platform::{HttpError, HttpErrorKind};
 
-/// Says what a caller can do about an [`Error`](super::Error).
+/// The action of a caller that resolves an [`Error`](super::Error).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Remedy {
     /// Run the interactive flow again.
     LogIn,
-    /// Change the configuration: a client id, a scope, a password, a port.
+    /// Change the configuration: a client ID, a scope, a password, a port.
     Reconfigure,
     /// The server broke the protocol: contact its operator.
     ContactServerOperator,

@@ -7,7 +7,7 @@ use url::Url;
 use super::{HttpErrorKind, UrlPolicyError, remedy::Remedy};
 use crate::proto::untrusted_text::UntrustedText;
 
-/// Says why a record could not be stored or read. The stored state has not changed.
+/// The reason why a record could not be stored or read. The stored state is unchanged.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenStorageError {
@@ -34,7 +34,7 @@ pub enum TokenStorageError {
     Corrupt {
         /// The file or record.
         location: String,
-        /// Says what is wrong with it.
+        /// The problem with it.
         why: &'static str,
     },
     /// A later version of this library wrote the file or record.
@@ -50,7 +50,7 @@ pub enum TokenStorageError {
     Insecure {
         /// The directory or file.
         path: PathBuf,
-        /// Says why it is not safe.
+        /// The reason why it is not safe.
         why: &'static str,
     },
     /// The record is larger than a record may be.
@@ -88,7 +88,7 @@ pub enum TokenStorageError {
     Vault {
         /// Its URL.
         address: Url,
-        /// Says what is wrong.
+        /// The cause.
         #[source]
         cause: VaultErrorKind,
     },
@@ -97,7 +97,7 @@ pub enum TokenStorageError {
     Keychain {
         /// The directory of the store.
         store: PathBuf,
-        /// Says what is wrong.
+        /// The cause.
         #[source]
         cause: KeychainErrorKind,
     },
@@ -132,8 +132,8 @@ impl TokenStorageError {
     }
 }
 
-/// Says why the keychain of the system did not store or return the key of a store. The records of the
-/// store have not changed.
+/// The reason why the keychain of the system did not store or return the key of a store. The records of the
+/// store are unchanged.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeychainErrorKind {
@@ -182,7 +182,7 @@ pub enum KeychainErrorKind {
     Failed(UntrustedText),
 }
 
-/// Says why a Vault or OpenBao did not store or return a record.
+/// The reason why a Vault or OpenBao did not store or return a record.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultErrorKind {

@@ -1,5 +1,5 @@
-//! Authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the browser of the user goes to the
-//! authorization server and is redirected back with a code.
+//! Authorization code with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the browser of the user opens the page
+//! of the authorization server, which redirects it back with a code.
 
 use async_trait::async_trait;
 use url::Url;
@@ -113,8 +113,8 @@ pub async fn exchange(
     .await
 }
 
-/// Returns an authorization URL of `request` with a response that cannot be accepted: its `state`, code
-/// verifier and nonce are dropped here.
+/// Returns an authorization URL for `request` that is only for a check: its `state`, code verifier and nonce
+/// are dropped here, so its response cannot be accepted.
 pub(crate) fn throwaway_url(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<Url, Error> {
     start(request, redirect_uri).map(|(url, _dropped)| url)
 }
@@ -146,7 +146,7 @@ fn start(
         let issuer = &server.issuer;
         tracing::warn!(%issuer, ?others, "this login accepts other issuer names of the server, as configured");
     }
-    // For `openid` alone, where servers may require it; PKCE gives the same protection to every login.
+    // Only for `openid`, where servers may require it. PKCE protects every login in the same way.
     let is_openid = request.scope().is_some_and(|scope| scope.contains(OPENID));
     let nonce = is_openid.then(Nonce::generate).transpose();
     let nonce = nonce.map_err(AuthorizationError::from)?;
@@ -162,10 +162,10 @@ fn start(
     ))
 }
 
-/// Receives the callback: by the listener, or from the application (`Interaction::callback`).
+/// Receives the callback: from the listener, or from the application (`Interaction::callback`).
 struct RedirectListener {
-    /// The number of URLs of other logins that the application may still pass: an implementation that
-    /// never waits must not keep this loop busy.
+    /// The number of further callback URLs that the application may pass: an implementation that returns
+    /// at once each time must not keep this loop busy.
     remaining_urls: usize,
     listener: Option<Serving>,
     redirect_uri: Url,
@@ -174,7 +174,7 @@ struct RedirectListener {
 /// One URL that was received.
 enum Arrival {
     Browser(Callback),
-    Elsewhere(Url),
+    Application(Url),
 }
 
 impl RedirectListener {
@@ -215,10 +215,10 @@ impl RedirectListener {
                     return self.respond(callback, pending);
                 }
                 Arrival::Browser(callback) => callback.ignore(),
-                Arrival::Elsewhere(url) if pending.matches_state(&url) => {
+                Arrival::Application(url) if pending.matches_state(&url) => {
                     return pending.accept(&url).map_err(refusal);
                 }
-                Arrival::Elsewhere(_) => {
+                Arrival::Application(_) => {
                     self.remaining_urls = self.remaining_urls.saturating_sub(1);
                     tracing::warn!("the pasted URL does not belong to this login; still waiting");
                 }
@@ -235,13 +235,13 @@ impl RedirectListener {
         };
         tokio::select! {
             callback = browser => Arrival::Browser(callback),
-            text = platform.interaction.callback(), if self.remaining_urls > 0 => Arrival::Elsewhere(
+            text = platform.interaction.callback(), if self.remaining_urls > 0 => Arrival::Application(
                 Url::parse(text.trim()).unwrap_or_else(|_| self.redirect_uri.clone()),
             ),
         }
     }
 
-    /// Shows the outcome in the browser, and returns it to the login.
+    /// Shows the outcome in the browser, and returns it.
     fn respond(
         &mut self,
         callback: Callback,

@@ -1,5 +1,5 @@
 //! Device authorization (RFC 8628): the user enters a code on another device, and this client polls the
-//! token endpoint for their decision.
+//! token endpoint for the decision.
 
 use std::time::{Duration, SystemTime};
 
@@ -36,8 +36,8 @@ impl Grant for DeviceCodeGrant {
         server.device_authorization_endpoint.is_some()
     }
 
-    /// Returns `true`: a user can be made to confirm the code of an attacker (RFC 8628 §5.4), so the
-    /// metadata of a server alone must not select this grant.
+    /// Returns `true`: an attacker can trick a user into confirming a code (RFC 8628 §5.4), so the metadata
+    /// of a server alone must not select this grant.
     fn must_be_named(&self) -> bool {
         true
     }
@@ -55,7 +55,7 @@ impl Grant for DeviceCodeGrant {
         let polling = poll(platform, &request, &code, countdown);
         let showing = platform.interaction.show_code(&prompt);
         tokio::pin!(polling, showing);
-        // The code is shown before the first poll, however fast the clock goes.
+        // The code is shown before the first poll, even if the clock's sleep returns at once.
         let tokens = tokio::select! {
             biased;
             () = &mut showing => polling.await,
@@ -99,7 +99,7 @@ fn prompt(code: &DeviceCode, request: &GrantRequest<'_>, expires_at: SystemTime)
     }
 }
 
-/// Polls until the user has decided; none if the time limit ends first.
+/// Polls until the user has decided; none if the time limit is reached first.
 async fn poll(
     platform: &Platform,
     request: &GrantRequest<'_>,
@@ -121,8 +121,8 @@ async fn poll(
     Ok(None)
 }
 
-/// Polls once. The code is sent to the token endpoint of the metadata that named the device endpoint,
-/// and nowhere else.
+/// Polls once. The code is sent only to the token endpoint of the metadata that named the device
+/// endpoint.
 async fn poll_once(
     platform: &Platform,
     request: &GrantRequest<'_>,
@@ -226,7 +226,7 @@ impl Countdown {
         }
     }
 
-    /// Sleeps, and says whether there is time left.
+    /// Sleeps, and returns whether there is time left.
     async fn sleep(&mut self, clock: &dyn Clock, wait: Duration) -> bool {
         self.spend(clock, Duration::ZERO);
         let wait = wait.min(self.left);
@@ -245,10 +245,10 @@ impl Countdown {
 
 /// Computes the wait before the next poll.
 struct Pace {
-    /// Grows by `slow_down`, for good (RFC 8628 §3.5).
+    /// The regular wait. Each `slow_down` increases it permanently (RFC 8628 §3.5).
     interval: Duration,
-    /// After a failure: twice the last wait (RFC 8628 §3.5), until there is a response again. Or the
-    /// wait that the server requested, once.
+    /// An exception from it: after each failure twice the last wait (RFC 8628 §3.5), until there is a
+    /// response again; or, once, the wait that the server requested.
     next_wait: Option<Duration>,
 }
 

@@ -33,8 +33,7 @@ mod page;
 
 use page::Page;
 
-/// The number of open connections; one more closes the oldest, so that a flood does not keep the browser
-/// out.
+/// The limit of open connections. One more closes the oldest, so that a flood does not block the browser.
 const CONNECTIONS: usize = 32;
 /// The largest head of a request, in bytes.
 const HEAD: usize = 8 * 1024;
@@ -53,10 +52,10 @@ pub(super) struct Listener {
     path: String,
 }
 
-/// A callback that waits for its verdict.
+/// A callback that the login has not checked yet.
 #[derive(Debug)]
 pub(super) struct Callback {
-    /// The whole URL, as far as a server can know it.
+    /// The whole URL, without the fragment, which browsers do not send.
     pub(super) url: Url,
     verdict: oneshot::Sender<Verdict>,
 }
@@ -68,7 +67,7 @@ pub(super) enum Verdict {
     Accepted,
     /// The response to the authorization request: an error.
     Denied,
-    /// Not of this login: it gets a response, is ignored, and the wait goes on.
+    /// A callback of another login: it gets an error page and is ignored, and the wait continues.
     UnknownLogin,
 }
 
@@ -79,7 +78,7 @@ impl Callback {
     }
 
     fn respond(self, verdict: Verdict) {
-        // The browser may have closed the connection.
+        // This fails if the browser has closed the connection.
         let _ = self.verdict.send(verdict);
     }
 }
@@ -178,8 +177,8 @@ impl Serving {
         }
     }
 
-    /// Responds to the callback that ends the login. Later callbacks get a response without the login: a
-    /// browser that loads the same URL again sees the same page (RFC 6749 §10.5).
+    /// Responds to the callback that ends the login. Later callbacks do not reach the login: a browser that
+    /// loads the same URL again gets the same page (RFC 6749 §10.5).
     pub(super) fn end(&mut self, callback: Callback, verdict: Verdict) {
         let end = End {
             callback: Zeroizing::new(callback.url.to_string()),
@@ -196,7 +195,7 @@ impl Serving {
     /// [`LAST_PAGE_TIMEOUT`] to fetch it.
     pub(super) async fn close(mut self) {
         if self.state.ended.get().is_some() {
-            // Waiting for a real browser: no protocol time.
+            // This waits for a real browser, so it uses real time and not the clock of the platform.
             let _ = tokio::time::timeout(LAST_PAGE_TIMEOUT, self.last_page.recv()).await;
         }
         self.tasks.shutdown().await;
@@ -229,7 +228,7 @@ impl fmt::Debug for End {
 async fn accept(socket: TcpListener, state: Arc<ListenerState>) {
     let mut connections = Connections::default();
     loop {
-        // An error belongs to the one connection that failed, such as one that was reset.
+        // An error concerns only one connection, for example one that was reset.
         if let Ok((stream, _)) = socket.accept().await {
             connections
                 .add(tokio::spawn(serve_connection(stream, Arc::clone(&state))).abort_handle());
@@ -242,7 +241,7 @@ async fn accept(socket: TcpListener, state: Arc<ListenerState>) {
 /// Waits before the next `accept`, which may have failed because there were no file descriptors left.
 #[expect(
     clippy::disallowed_methods,
-    reason = "this is waiting for the system, not time of the protocol"
+    reason = "this waits for the operating system, so it uses real time"
 )]
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -302,8 +301,8 @@ impl ListenerState {
         if head.method != Method::GET || !is_navigation(&head.headers) {
             return Page::NOT_ALLOWED.response();
         }
-        // Before the end no browser is redirected to these pages, and they must not end the wait for
-        // the last page early.
+        // No browser is redirected to these pages before the login has ended, so such a request must not
+        // count as the last page.
         if self.ended.get().is_some()
             && let Some(page) = Page::at_the_end(&self.path, head.uri.path())
         {
@@ -335,8 +334,8 @@ impl ListenerState {
         Some(same.verdict)
     }
 
-    /// Redirects away from the URL with the code in it, so that it stays in no history (RFC 9700
-    /// §4.3.2).
+    /// Redirects to a URL without the code, so that the code does not stay in the browser history (RFC 9700
+    /// §4.3.1).
     fn go_to(&self, end: &str) -> Response<Full<Bytes>> {
         let mut response = Page::MOVED.response();
         let location = format!("{}{end}", self.path.trim_end_matches('/'));

@@ -40,8 +40,8 @@ pub fn select(
     })
 }
 
-/// Returns the same before there is a request, so that no port is bound and no client is registered
-/// that the grant does not need.
+/// Selects a grant as [`select`] does, but before there is a request: the caller binds a port and registers
+/// a client only if the grant needs them.
 ///
 /// # Errors
 /// [`AuthorizationError::NoGrant`], [`AuthorizationError::NoDeviceEndpoint`].

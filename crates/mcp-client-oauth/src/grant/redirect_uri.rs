@@ -14,8 +14,8 @@ const PATH: &str = "/callback";
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RedirectTarget {
-    /// `http://127.0.0.1:PORT/callback` with a port of the system's choice (RFC 8252 §7.3): the
-    /// one that was registered before, where it is free.
+    /// `http://127.0.0.1:PORT/callback` (RFC 8252 §7.3), with the port that was registered before if it is
+    /// free, else one that the operating system selects.
     #[default]
     AnyPort,
     /// The same with this port.

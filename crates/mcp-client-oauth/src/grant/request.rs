@@ -91,7 +91,7 @@ impl<'a> GrantRequest<'a> {
         self.discovery
     }
 
-    /// Returns the client, as it presents itself to the server.
+    /// Returns the client, with its credentials for the server.
     pub fn client(&self) -> &ClientAuth<'a> {
         &self.client
     }
@@ -111,7 +111,7 @@ impl<'a> GrantRequest<'a> {
         self.discovery.resource_parameter()
     }
 
-    /// Returns the client for one request that is sent now.
+    /// Returns the client for one request that is sent now, with a new assertion if it signs.
     pub(super) fn client_now(
         &self,
         platform: &Platform,
@@ -162,12 +162,12 @@ fn own_client<'a>(
                     found: discovery.metadata.issuer.clone(),
                 }
             }
-            // The other identities belong to no issuer.
+            // The other identities are not bound to an issuer.
             _ => RegistrationError::NoClient(discovery.metadata.issuer.clone()),
         })
 }
 
-/// A grant, by which tokens are requested.
+/// A grant: one flow by which tokens are requested.
 #[async_trait]
 pub trait Grant: Send + Sync {
     /// Returns the name of the grant in options.
@@ -190,7 +190,7 @@ pub trait Grant: Send + Sync {
         false
     }
 
-    /// Returns whether it can work here. The default implementation is for interactive grants.
+    /// Returns whether it can serve this request. The default implementation is for interactive grants.
     fn fits(&self, request: &GrantRequest<'_>) -> bool {
         request.non_interactive.is_none()
             && self.is_offered_by(&request.discovery.metadata)

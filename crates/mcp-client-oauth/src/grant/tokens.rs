@@ -22,7 +22,7 @@ use crate::{
 /// The time limit for the revocation of tokens that cannot be used, before the login fails.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends a token request, and reads the response with the time at which it was sent. With a
+/// Sends a token request and parses the response; lifetimes count from the time of the request. With a
 /// `proof_generator` the tokens are bound to its key, and with a `nonce` an ID token must repeat it.
 pub(super) async fn request_tokens(
     platform: &Platform,

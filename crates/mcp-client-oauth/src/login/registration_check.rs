@@ -1,5 +1,6 @@
-//! Detects a dynamic registration that the server has removed: a development server was restarted, or
-//! old registrations were pruned. The browser would show an error page, and no callback would follow.
+//! Detects a dynamic registration that the server has removed: because a development server was restarted,
+//! or old registrations were pruned. With such a client, the browser would show an error page, and the login
+//! would wait for a callback in vain.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::{
     proto::unknown_client::refuses_client,
 };
 
-/// The time limit of the check: a login waits for it.
+/// The time limit of the check, because each login waits for it.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The `Accept` header of a browser. Some servers redirect only a browser to their login page.
 const ACCEPT: HeaderValue = HeaderValue::from_static("text/html,*/*;q=0.8");
@@ -63,7 +64,7 @@ impl LoginFlow<'_> {
     }
 
     /// Sends an authorization request and returns whether the response refuses the client. A redirect is
-    /// dropped with everything in it: its `state` and code challenge were made for this check alone.
+    /// dropped with everything in it: its `state` and code challenge were generated only for this check.
     async fn is_refused(
         &self,
         discovery: &Discovery,

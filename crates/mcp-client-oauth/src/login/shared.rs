@@ -5,14 +5,13 @@ use crate::{
     error::{Error, TokenRefreshError},
     platform::{Platform, TOKEN_DEADLINE},
     proto::scope::Scope,
-    session::{Borrowed, Target, borrow},
+    session::{SharedTokens, Target, refresh_shared_login},
     store::{LoginKey, Record, TokenStore},
 };
 
 /// Returns a record for `key` that reuses the login of the same account at another resource of the
-/// issuer; none if there is no such login, or the issuer does not grant all of `scope` for it.
-/// Its tokens are bound to a key if, and
-/// only if, `is_bound` is true.
+/// issuer; none if there is no such login, or the issuer does not grant all of `scope` for it. Its tokens are
+/// bound to a key if, and only if, `is_bound` is true.
 ///
 /// # Errors
 /// [`Error::TokenStorage`] only.
@@ -27,7 +26,7 @@ pub(super) async fn shared_login(
         if other == *key || other.account() != key.account() {
             continue;
         }
-        // A login that cannot be read cannot be reused. The error is reported where it is used itself.
+        // A login that cannot be read cannot be reused. The error is reported when that login is used.
         let Ok(Some((login, _))) = store.load(&other).await else {
             continue;
         };
@@ -37,8 +36,8 @@ pub(super) async fn shared_login(
         {
             continue;
         }
-        match borrow_uncancellable(platform, store, &other, discovery).await? {
-            Ok(Borrowed { tokens, dpop }) => {
+        match refresh_shared_login_in_task(platform, store, &other, discovery).await? {
+            Ok(SharedTokens { tokens, dpop }) => {
                 let (identity, requested) = (login.identity, scope.cloned());
                 let mut record = Record::new(discovery.clone(), identity, requested, tokens);
                 if record.missing_scope().is_some() {
@@ -61,14 +60,14 @@ pub(super) async fn shared_login(
     Ok(None)
 }
 
-/// Runs in a task of its own: a login that is cancelled must not lose the refresh token of another one
-/// between the server's response and the store.
-async fn borrow_uncancellable(
+/// Calls [`refresh_shared_login`] in a task of its own: if this login is cancelled between the server's
+/// response and the save, the new refresh token of the other login must not be lost.
+async fn refresh_shared_login_in_task(
     platform: &Platform,
     store: &TokenStore,
     other: &LoginKey,
     discovery: &Discovery,
-) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
+) -> Result<Result<SharedTokens, TokenRefreshError>, Error> {
     let (platform, store) = (platform.clone(), store.clone());
     let (other, discovery) = (other.clone(), discovery.clone());
     let task = tokio::spawn(async move {
@@ -77,7 +76,7 @@ async fn borrow_uncancellable(
             resource: &discovery.resource,
             issuer: discovery.issuer(),
         };
-        borrow(&platform, &store, &other, target, TOKEN_DEADLINE).await
+        refresh_shared_login(&platform, &store, &other, target, TOKEN_DEADLINE).await
     });
     task.await
         .unwrap_or_else(|aborted| Ok(Err(TokenRefreshError::Aborted(aborted.to_string()))))

@@ -1,4 +1,5 @@
-//! The address policy: which addresses a request may be sent to (MCP security best practices, SSRF).
+//! The address policy: the addresses that a request may be sent to (MCP security best practices,
+//! Server-Side Request Forgery).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

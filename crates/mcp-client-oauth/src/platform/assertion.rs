@@ -29,8 +29,8 @@ pub const SECRET_VARIABLES: [&str; 6] = [
 /// The size limit of an assertion.
 const LIMIT: usize = 64 * 1024;
 
-/// The source of an assertion. It cannot be serialized: if a record could name one, whatever writes to
-/// the store could read files or run programs on this host.
+/// The source of an assertion. It cannot be serialized: if a record could name one, write access to the
+/// store would be enough to read files or run programs on this host.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AssertionSource {
@@ -64,7 +64,7 @@ pub enum AssertionErrorKind {
     /// The file cannot be read.
     #[error("cannot read it ({0})")]
     Unreadable(io::ErrorKind),
-    /// A directory, a pipe, a device.
+    /// It is a directory, a pipe or a device.
     #[error("it is not a file")]
     NotAFile,
     /// The variable is not set.
@@ -155,7 +155,7 @@ fn variable(name: &str) -> Result<Secret<String>, AssertionErrorKind> {
     text(Zeroizing::new(value.into_encoded_bytes()).as_slice())
 }
 
-/// Limits the time: a file may lie on a network that is down, and a program may wait for ever.
+/// Limits the time: a file may be on a network drive that is down, and a program may never end.
 async fn within(
     text: impl Future<Output = Result<Secret<String>, AssertionErrorKind>>,
     clock: &dyn Clock,
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use crate::testing::ManualClock;
 
-    /// A file on a network that is down never responds.
+    /// A read of a file on a network drive that is down never returns.
     #[tokio::test]
     async fn a_source_that_never_responds_times_out() {
         let (clock, limit) = (

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::mutex::lock;
 
-/// The number of concurrent refreshes at one issuer.
+/// The limit of concurrent token requests to one issuer.
 const CONCURRENCY: usize = 8;
 
 /// The limits of all issuers, shared by the clones of a platform.
@@ -24,7 +24,8 @@ impl RateLimiter {
         self.semaphore(issuer).acquire_owned().await.ok()
     }
 
-    /// Removes the issuers without pending requests, so that the map does not grow for ever.
+    /// Returns the semaphore of `issuer`. Removes those of issuers without pending requests, so that the map
+    /// does not grow for ever.
     fn semaphore(&self, issuer: &str) -> Arc<Semaphore> {
         let mut semaphores = lock(&self.0);
         if let Some(semaphore) = semaphores.get(issuer).and_then(Weak::upgrade) {

@@ -1,6 +1,6 @@
 //! The HTTP client, over reqwest: no redirects, no cookies, bounded in size and time. The address policy is
 //! applied to the address that is connected to, so that a name cannot resolve to a forbidden one (MCP
-//! security best practices, SSRF).
+//! security best practices, Server-Side Request Forgery).
 
 use std::{
     sync::{Arc, OnceLock},
@@ -36,7 +36,7 @@ const USER_AGENT: &str = concat!("mcp-client-oauth/", env!("CARGO_PKG_VERSION"))
 
 /// An [`HttpClient`] over reqwest and rustls.
 ///
-/// It costs nothing until the first request: TLS roots are read then. Connections are pooled by
+/// The TLS roots are read by the first request, so creating a client is cheap. Connections are pooled by
 /// [`AddressSpace`], because the address policy is part of the connector. The proxies of the environment
 /// (`HTTPS_PROXY`, `NO_PROXY`, ...) are used, but never for loopback or for plain http to a private
 /// network; behind a proxy the proxy resolves names, so there the policy checks literal addresses only.

@@ -42,8 +42,8 @@ pub(crate) fn cause_of(error: &reqwest::Error) -> HttpErrorKind {
     }
 }
 
-/// Returns whether a server sends this alert to require a client certificate, or another one (RFC 8446
-/// §6.2). Then it has not read the request.
+/// Returns whether a server sends this alert because it requires a client certificate, or another one (RFC
+/// 8446 §6.2). It has not read the request then.
 fn is_about_client_certificate(alert: AlertDescription) -> bool {
     matches!(
         alert,

@@ -1,4 +1,5 @@
-//! Name resolution under the address policy (MCP security best practices, SSRF).
+//! Name resolution under the address policy (MCP security best practices, Server-Side Request
+//! Forgery).
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 

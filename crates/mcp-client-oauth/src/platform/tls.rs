@@ -12,7 +12,7 @@ use crate::secret::Secret;
 #[derive(Default)]
 pub(super) struct TlsConfig {
     roots: Vec<Certificate>,
-    /// Says whether the system's certificate authorities are not trusted.
+    /// Says whether only these roots are trusted, and not the system's certificate authorities.
     is_exclusive: bool,
     identity: Option<Identity>,
 }

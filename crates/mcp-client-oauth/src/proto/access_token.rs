@@ -1,4 +1,4 @@
-//! An access token, as requests carry it (RFC 6750 §2.1, RFC 9449 §7.1).
+//! An access token, in the form that requests send (RFC 6750 §2.1, RFC 9449 §7.1).
 
 use std::{fmt, str::FromStr};
 
@@ -30,7 +30,7 @@ pub enum AuthScheme {
 }
 
 impl AuthScheme {
-    /// Returns the name, as it is registered.
+    /// Returns the registered name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "Bearer",
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_knows_its_scheme() {
+    fn a_token_has_its_scheme_in_the_header() {
         let (bearer, bound) = (
             AccessToken::new("at").unwrap(),
             AccessToken::dpop("at").unwrap(),

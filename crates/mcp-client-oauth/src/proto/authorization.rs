@@ -134,7 +134,7 @@ pub enum CallbackError {
     /// read, so the message has a hint for a user who has declined: django-oauth-toolkit and Canaille
     /// leave `iss` out of errors.
     #[error(
-        "a response came without `iss`, which `{0}` promises, and was ignored; if you just declined, \
+        "a response came without `iss`, which `{0}` announces, and was ignored; if you just declined, \
          that is why"
     )]
     IssuerMissing(Issuer),
@@ -149,7 +149,7 @@ pub enum CallbackError {
 /// Returns the URL to open, and the pending authorization that accepts the response.
 ///
 /// Parameters of the endpoint's own query are kept; those with the name of a parameter of the request
-/// are replaced, so that each is there exactly once (RFC 6749 §3.1).
+/// are replaced, so that each occurs exactly once (RFC 6749 §3.1).
 ///
 /// `endpoint` must be the `authorization_endpoint` of `server`.
 pub fn authorization_url(
@@ -275,7 +275,7 @@ fn all(url: &Url, name: &str) -> Vec<String> {
     values.map(|(_, value)| value.into_owned()).collect()
 }
 
-/// Returns the value of a parameter that is there exactly once.
+/// Returns the value of a parameter that occurs exactly once.
 fn only(url: &Url, name: &str) -> Option<String> {
     match all(url, name).as_mut_slice() {
         [value] => Some(std::mem::take(value)),

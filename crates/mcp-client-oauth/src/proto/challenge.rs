@@ -118,7 +118,7 @@ pub struct AuthChallenge {
 }
 
 impl AuthChallenge {
-    /// Returns the value of a parameter that is there exactly once: two are ambiguous, so neither counts
+    /// Returns the value of a parameter that occurs exactly once: two are ambiguous, so neither counts
     /// (RFC 9110 §11.2).
     pub fn param(&self, name: &str) -> Option<&str> {
         let mut values = self.params.iter().filter(|(key, _)| key == name);

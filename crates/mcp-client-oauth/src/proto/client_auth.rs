@@ -113,7 +113,7 @@ impl FromStr for AuthMethod {
     type Err = UnknownMethodError;
 
     /// Parses the registered name of a method that uses only what a server issues: a secret, or
-    /// nothing. `private_key_jwt` is none of them, because its key comes from the user.
+    /// nothing. `private_key_jwt` is not among them, because its key comes from the user.
     fn from_str(name: &str) -> Result<Self, UnknownMethodError> {
         Self::ALL
             .into_iter()
@@ -317,7 +317,7 @@ impl<'a> ClientAuth<'a> {
     }
 
     /// Returns a form with these fields to `endpoint`, authenticated. A client that signs must
-    /// come from [`with_time`](Self::with_time); else the form has no authentication.
+    /// be the result of [`with_time`](Self::with_time); else the form has no authentication.
     pub fn build_form_request(
         &self,
         endpoint: &EndpointUrl,

@@ -251,8 +251,8 @@ fn seconds(value: Option<&RawValue>) -> Option<Duration> {
     value.and_then(token::lifetime)
 }
 
-fn unusable(why: &str) -> DeviceResponseError {
-    DeviceResponseError::Unusable(UntrustedText::new(why))
+fn unusable(reason: &str) -> DeviceResponseError {
+    DeviceResponseError::Unusable(UntrustedText::new(reason))
 }
 
 /// Returns the request that polls for the decision of the user (RFC 8628 §3.4).
@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_code_is_printed() {
+    fn debug_shows_neither_the_device_code_nor_the_user_code() {
         let complete = "https://as.example/device?user_code=WDJB-MJHT";
         let code = with("verification_uri_complete", complete.into()).unwrap();
         let shown = format!("{code:?} {:?}", code.user_code);

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_comments_and_ids_need_no_memory() {
+    fn endless_comments_and_ids_use_bounded_memory() {
         let mut decoder = EventDecoder::new(1000);
         for number in 0..10_000 {
             let line = format!(": ping\nid: {number}\n\n");

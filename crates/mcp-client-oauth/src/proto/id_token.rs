@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_token_that_is_missing_or_cannot_be_read_decides_nothing() {
+    fn an_id_token_that_is_missing_or_cannot_be_read_is_no_mismatch() {
         let long = jwt(json!({"nonce": "x", "pad": "p".repeat(LONGEST_ID_TOKEN)})
             .to_string()
             .as_bytes());

@@ -76,7 +76,7 @@ pub fn response(
     if !matches!(response.status.as_u16(), 200 | 201) {
         return Err(refusal(response));
     }
-    let unusable = |why: &str| RegistrationResponseError::Unusable(UntrustedText::new(why));
+    let unusable = |reason: &str| RegistrationResponseError::Unusable(UntrustedText::new(reason));
     let wire: Wire = serde_json::from_slice(&response.body)
         .map_err(|error| unusable(&serde_lenient::shape(&error)))?;
     let client_secret = wire
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_text_body_is_shown_and_no_web_page() {
+    fn the_start_of_a_text_body_is_shown_but_not_a_web_page() {
         let refused = |kind: &str, body: &[u8]| {
             let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind.parse().unwrap())]);
             let received = Response::new(StatusCode::FORBIDDEN, headers, body.to_vec());

@@ -58,7 +58,7 @@ pub struct ResourceMetadata {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResourceMetadataError {
-    /// Not JSON, a member of the wrong type, or a member that is there twice.
+    /// Not JSON, a member of the wrong type, or a member that occurs twice.
     #[error("it is not protected resource metadata ({0})")]
     Unreadable(UntrustedText),
     /// RFC 9728 §3.3: metadata of another resource must not be used.
@@ -212,11 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_members_that_matter_are_strict() {
+    fn only_required_members_are_strict() {
         let server: ServerUrl = "https://h/mcp".parse().unwrap();
         let parse = |body: &str| ResourceMetadata::parse(body.as_bytes(), &server);
-        let sloppy = r#"{"resource":"https://h/mcp","authorization_servers":["https://as",7],"scopes_supported":"x","resource_name":1e3,"x":[[]]}"#;
-        let metadata = parse(sloppy).unwrap();
+        let irregular = r#"{"resource":"https://h/mcp","authorization_servers":["https://as",7],"scopes_supported":"x","resource_name":1e3,"x":[[]]}"#;
+        let metadata = parse(irregular).unwrap();
         assert_eq!(metadata.authorization_servers, [Issuer::new("https://as")]);
         assert_eq!(
             (metadata.scopes_supported, metadata.resource_name),

@@ -163,7 +163,7 @@ fn is_token(text: &str) -> bool {
 impl FromStr for Scope {
     type Err = ScopeError;
 
-    /// Parses a scope. Spaces may be doubled, and a token may be there twice: some servers send that.
+    /// Parses a scope. Spaces may be doubled, and a token may occur twice: some servers send that.
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         if text.len() > LONGEST {
             return Err(ScopeError::TooLong);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_past_the_limits_says_how_many_are_left_out() {
+    fn a_list_past_the_limits_reports_the_number_of_scopes_left_out() {
         let named = |count: usize| (0..count).map(|n| format!("s{n:04}"));
         let (scope, left_out) = Scope::within_limits(named(MOST_SCOPES));
         assert_eq!(

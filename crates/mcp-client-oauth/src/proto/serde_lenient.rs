@@ -4,11 +4,11 @@
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-/// The number of entries that are read of a list (docs/hostile.md H127).
+/// The number of entries of a list that are read (docs/hostile.md H127).
 const LIST_LIMIT: usize = 1024;
 
 /// Returns the value, or none if it is missing, `null` or of another type. A value that no type can
-/// hold, such as `1e400` or half a surrogate pair, makes its own member absent and no other.
+/// hold, such as `1e400` or half a surrogate pair, makes only its own member absent.
 pub(super) fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -29,8 +29,8 @@ where
     }))
 }
 
-/// Returns the same without a limit of its own (the document has one), for a reader that counts what it
-/// leaves out.
+/// Returns the strings of a list as [`strings`] does, without a limit, for a caller that counts the ones that
+/// it leaves out. The size of the document is limited.
 pub(super) fn all_strings<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -41,7 +41,7 @@ where
     Ok(entries.map(texts))
 }
 
-/// Returns `true` only if the member is there and is `true`.
+/// Returns `true` only if the member is present and is `true`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(optional(deserializer)? == Some(true))
 }

@@ -62,8 +62,8 @@ impl Issuer {
     ///
     /// The last URL is in no specification: Scalekit and Descope publish the document of RFC 8414
     /// below the path of the issuer, as OpenID Connect Discovery 1.0 does. An attacker gains nothing:
-    /// the writer of that path can write the OpenID document there too, and the issuer in the
-    /// document must match all the same.
+    /// control of that path is enough to publish the OpenID document there too, and the issuer in the
+    /// document must match in any case.
     pub fn well_known_urls(&self, address_space: AddressSpace) -> Result<Vec<Url>, UrlPolicyError> {
         const OAUTH: &str = "/.well-known/oauth-authorization-server";
         const OPENID: &str = "/.well-known/openid-configuration";
@@ -147,7 +147,7 @@ pub const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerMetadataError {
-    /// Not JSON, a member of the wrong type, missing or there twice.
+    /// Not JSON, or a member that is missing, of the wrong type, or occurs twice.
     #[error("it is not authorization server metadata ({0})")]
     Unreadable(UntrustedText),
     /// RFC 8414 §3.3: the document of another issuer must not be used.
@@ -255,7 +255,7 @@ impl ServerMetadata {
         other: &[Issuer],
         address_space: AddressSpace,
     ) -> Result<Self, ServerMetadataError> {
-        let unreadable = |why: &str| ServerMetadataError::Unreadable(UntrustedText::new(why));
+        let unreadable = |reason: &str| ServerMetadataError::Unreadable(UntrustedText::new(reason));
         let wire: Wire =
             serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
         let found = Issuer::new(wire.issuer.as_deref().unwrap_or_default());
@@ -320,8 +320,8 @@ impl ServerMetadata {
     }
 
     /// Returns the client authentication methods of the revocation endpoint, if the server lists any.
-    /// Without a list of its own those of the token endpoint are used, although RFC 8414 §2 has Basic
-    /// as the default: a client without a secret could not use that.
+    /// Without such a list, the methods of the token endpoint are used, although the default of RFC 8414 §2
+    /// is Basic: a client without a secret could not use that.
     pub fn revocation_auth_methods(&self) -> Option<&[String]> {
         self.revocation_endpoint_auth_methods_supported
             .as_deref()

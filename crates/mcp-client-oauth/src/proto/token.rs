@@ -30,7 +30,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TokenSet {
-    /// The access token, which requests carry.
+    /// The access token, which is sent with requests.
     pub access_token: AccessToken,
     /// The refresh token, for the next access token.
     pub refresh_token: Option<Secret<String>>,
@@ -103,12 +103,12 @@ pub enum TokenError {
     #[error("the ID token in the response belongs to another login (its nonce differs)")]
     NonceMismatch,
     /// Neither tokens nor an error.
-    #[error("not a token response (HTTP {status}): {why}")]
+    #[error("not a token response (HTTP {status}): {reason}")]
     Malformed {
         /// The HTTP status.
         status: u16,
         /// The reason.
-        why: UntrustedText,
+        reason: UntrustedText,
     },
 }
 
@@ -209,8 +209,8 @@ pub fn refresh_request(
 }
 
 /// Converts a form-encoded response to JSON, for servers that are known to send one
-/// ([`Quirks::form_encoded_responses`](crate::Quirks)). A member that is there twice stays there twice,
-/// so that the response is refused.
+/// ([`Quirks::form_encoded_responses`](crate::Quirks)). A duplicate member stays duplicate, so that
+/// the response is refused.
 pub(crate) fn form_to_json(mut response: Response) -> Response {
     if !is_form(&response) {
         return response;
@@ -282,9 +282,9 @@ pub(crate) fn response_of(
     if let Some(refusal) = refusal(response, secrets) {
         return Err(refusal);
     }
-    let malformed = |why: &str| TokenError::Malformed {
+    let malformed = |reason: &str| TokenError::Malformed {
         status: response.status.as_u16(),
-        why: UntrustedText::new(why),
+        reason: UntrustedText::new(reason),
     };
     if is_form(response) {
         return Err(malformed("it is a form, and not JSON"));
@@ -308,11 +308,11 @@ pub(crate) fn response_of(
         )));
     }
     let tokens = wire.into_tokens(now, scheme);
-    tokens.map_err(|why| malformed(&format!("{why}; {unused}")))
+    tokens.map_err(|reason| malformed(&format!("{reason}; {unused}")))
 }
 
 /// Returns the tokens of a response that cannot be used, so that they can be revoked: the server has
-/// issued them all the same.
+/// issued them, although this client does not accept them.
 pub(crate) fn issued(response: &Response) -> Vec<(Secret<String>, TokenTypeHint)> {
     #[derive(Deserialize)]
     struct Issued {
@@ -370,7 +370,7 @@ fn bare_refusal(status: u16, body: &[u8]) -> TokenError {
         },
         _ => TokenError::Malformed {
             status,
-            why: UntrustedText::new("neither tokens nor an OAuth error"),
+            reason: UntrustedText::new("neither tokens nor an OAuth error"),
         },
     }
 }

@@ -75,7 +75,7 @@ pub enum TokenExchangeError {
     /// It refused, or its response cannot be used.
     #[error(transparent)]
     Response(#[from] TokenError),
-    /// It issued another token, which is sent nowhere (RFC 8693 §2.2.1).
+    /// It issued a token of another type (RFC 8693 §2.2.1), which is not used.
     #[error("it issued a token of the type `{0}`, and not an ID-JAG")]
     OtherType(UntrustedText),
 }
@@ -119,9 +119,9 @@ pub fn response(response: &Response, secrets: &[&str]) -> Result<Assertion, Toke
     if let Some(refusal) = token::refusal(response, secrets) {
         return Err(refusal.into());
     }
-    let malformed = |why: &str| TokenError::Malformed {
+    let malformed = |reason: &str| TokenError::Malformed {
         status: response.status.as_u16(),
-        why: UntrustedText::new(why),
+        reason: UntrustedText::new(reason),
     };
     let wire: Wire = serde_json::from_slice(&response.body)
         .map_err(|error| malformed(&serde_lenient::shape(&error)))?;

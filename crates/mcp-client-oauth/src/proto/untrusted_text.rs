@@ -9,7 +9,7 @@ use crate::redact::Redactor;
 
 /// The number of characters that are kept of an untrusted text.
 const SHOWN: usize = 256;
-/// Stands for the text that was cut off.
+/// Replaces the text that was cut off.
 const CUT: char = '…';
 /// A text of a third party. `Display` escapes control and direction-changing characters, and a text of more
 /// than 256 characters is cut when it is wrapped.
@@ -49,7 +49,7 @@ impl UntrustedText {
     }
 }
 
-/// Returns whether `c` cannot move the cursor, hide text or turn its direction.
+/// Returns whether `c` is safe to show: it cannot move the cursor, hide text or change its direction.
 pub fn is_safe(c: char) -> bool {
     let is_dangerous = c.is_control()
         || matches!(c,

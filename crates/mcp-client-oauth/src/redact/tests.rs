@@ -9,7 +9,7 @@ fn spelt(secret: &str, form: usize) -> String {
     forms[form % forms.len()].to_string()
 }
 
-/// Returns what becomes of the pieces of a body.
+/// Returns a body after its pieces were redacted one by one.
 fn streamed(redactor: &Redactor, pieces: &[&[u8]]) -> Vec<u8> {
     let mut stream = redactor.stream();
     let mut out = Vec::new();
@@ -25,14 +25,14 @@ fn has(text: &[u8], part: &str) -> bool {
         .any(|bytes| bytes == part.as_bytes())
 }
 
-/// Secrets of few different characters, which overlap themselves and each other.
+/// Generates secrets of few different characters, which overlap themselves and each other.
 fn secret() -> impl Strategy<Value = String> {
     prop_oneof!["[ab/\"]{4,12}", "[a-zA-Z0-9+/=._~-]{8,40}"]
 }
 
 proptest! {
     #[test]
-    fn a_secret_does_not_come_out_wherever_the_pieces_end(
+    fn a_secret_is_redacted_wherever_the_pieces_end(
         secrets in proptest::collection::vec(secret(), 1..4),
         parts in proptest::collection::vec((0_usize..4, 0_usize..4, "[ab ]{0,3}|[c ]{40,80}"), 1..5),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
@@ -53,14 +53,14 @@ proptest! {
             prop_assert!(!has(&out, &form), "{form:?} in {:?}", String::from_utf8_lossy(&out));
             prop_assert!(!has(replaced.as_bytes(), &form), "{form:?} in {replaced:?}");
         }
-        // It is the same as if the body had come in one piece, and in single bytes.
+        // The result is the same for one piece and for single bytes.
         prop_assert_eq!(&out, &streamed(&redactor, &[text.as_bytes()]));
         let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
         prop_assert_eq!(&out, &streamed(&redactor, &bytes));
     }
 
     #[test]
-    fn what_has_no_secret_is_not_changed(
+    fn bytes_without_a_secret_are_not_changed(
         secrets in proptest::collection::vec("[a-c]{4,8}", 0..4),
         body in proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), any::<u8>()], 0..200),
         size in 1_usize..20,
@@ -99,7 +99,7 @@ fn overlapping_secrets_are_redacted_completely() {
 }
 
 #[test]
-fn json_is_redacted_however_it_is_escaped() {
+fn json_is_redacted_with_any_escapes() {
     let body = br#"{"SEC\u0052ET":["\u0053ECRET",{"a":"x SECRET"}],"n":1}"#;
     let mut value = serde_json::from_slice(body).unwrap();
     assert!(Redactor::new(["SECRET"]).redact_json(&mut value));
@@ -118,10 +118,10 @@ fn the_beginning_of_a_secret_at_a_cut_is_redacted() {
 }
 
 #[test]
-fn only_what_may_be_the_beginning_waits() {
+fn only_the_possible_beginning_of_a_secret_waits() {
     let mut stream = Redactor::new(["a-token", "token-b"]).stream();
     let event = Bytes::from_static(b"data: {}\n\n");
-    // The piece itself goes on, not a copy.
+    // The piece itself is returned, not a copy.
     assert_eq!(stream.push(event.clone()).as_ptr(), event.as_ptr());
     assert_eq!(stream.push("say a-to".into()), "say ");
     assert_eq!(stream.held(), 4);
@@ -144,7 +144,7 @@ fn secrets_may_be_added_while_a_body_arrives() {
 }
 
 #[test]
-fn nothing_is_printed() {
+fn debug_output_has_no_secret() {
     let redactor = Redactor::new(["planted"]);
     let printed = format!("{redactor:?} {:?}", redactor.stream());
     assert!(!printed.contains("planted"));

@@ -54,8 +54,8 @@ impl Inner {
         is_met.then(|| current.record.tokens.access_token.clone())
     }
 
-    /// Replaces the `error` of a login without a refresh token, if the access token has not expired, by
-    /// the result of `otherwise` for the server and the remaining time.
+    /// Returns the `error` of a login without a refresh token if the access token has expired, else the
+    /// result of `otherwise` for the server and the remaining time.
     pub(super) fn unless_expired(
         &self,
         error: Error,

@@ -9,8 +9,8 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::store::{Record, RecordLock};
 
-/// The waits between two attempts, doubled each time. A lease in a Vault ends a minute after it was last
-/// renewed, so no wait is longer than that.
+/// The first wait between two attempts; each is twice the one before, up to the longest. A lease in a
+/// Vault ends a minute after it was last renewed, so no wait is longer than that.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// The number of attempts in about an hour. After that the next refresh saves its own tokens, or returns
@@ -47,8 +47,8 @@ impl UnsavedTokens {
         *self.slot.lock().await = Some(Unsaved { lock, record });
     }
 
-    /// Waits until no tokens wait here.
-    pub(super) async fn stored(&self) {
+    /// Waits until all tokens are saved, or given up.
+    pub(super) async fn wait_until_saved(&self) {
         loop {
             // Registered before the check, so that no notification is missed in between.
             let emptied = self.emptied.notified();
@@ -59,7 +59,7 @@ impl UnsavedTokens {
         }
     }
 
-    /// Takes the tokens for a refresh, which holds the lock of the record from now on.
+    /// Returns the tokens and the lock of their record to a refresh, and removes them here.
     pub(super) async fn take(&self) -> Option<Unsaved> {
         self.slot.lock().await.take()
     }

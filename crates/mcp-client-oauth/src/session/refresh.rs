@@ -19,7 +19,7 @@ use crate::{
 
 /// The longest time that a request waits for the rate limit of its issuer. It is shorter than the time
 /// that a refresh may hold a record.
-const LONGEST_TURN: Duration = Duration::from_secs(20);
+const LONGEST_RATE_LIMIT_WAIT: Duration = Duration::from_secs(20);
 
 /// Sends one refresh request, without a lock, a retry or a save. [`Session`](crate::Session) does all
 /// that; this function is for callers that keep their own tokens.
@@ -78,11 +78,11 @@ pub(super) async fn refresh_within(
         }
     }
     let grant = recorded.with_source(given.map(|given| &given.grant))?;
-    let _turn = turn(platform, record).await;
+    let _permit = wait_for_rate_limit(platform, record).await;
     let left = || end.duration_since(platform.clock.now()).unwrap_or_default();
     let found = match given.and_then(|given| given.discovery.as_ref()) {
         Some(options) if grant.presents_assertion() => {
-            Some(find_again(platform, record, options, left()).await?)
+            Some(discover_again(platform, record, options, left()).await?)
         }
         _ => None,
     };
@@ -100,7 +100,7 @@ pub(super) async fn refresh_within(
 
 /// Discovers the authorization server again. An assertion is sent to the endpoint in the server's
 /// metadata and not to the one in a record: a forged record would send it to an attacker.
-async fn find_again(
+async fn discover_again(
     platform: &Platform,
     record: &Record,
     options: &DiscoveryOptions,
@@ -117,18 +117,18 @@ async fn find_again(
     found.map_err(|error| TokenRefreshError::Discovery(Box::new(error)))
 }
 
-/// Waits for the rate limit of the issuer, but not for long: an issuer that hangs must not delay a
-/// refresh until it fails.
-async fn turn(platform: &Platform, record: &Record) -> Option<impl Sized> {
+/// Waits for the rate limit of the issuer, at most [`LONGEST_RATE_LIMIT_WAIT`]: if other requests to the
+/// issuer hang, the refresh is sent without waiting for them.
+async fn wait_for_rate_limit(platform: &Platform, record: &Record) -> Option<impl Sized> {
     let issuer = record.discovery.issuer();
     tokio::select! {
         biased;
-        turn = platform.rate_limiter.acquire(issuer.as_str()) => turn,
-        () = platform.clock.sleep(LONGEST_TURN) => None,
+        permit = platform.rate_limiter.acquire(issuer.as_str()) => permit,
+        () = platform.clock.sleep(LONGEST_RATE_LIMIT_WAIT) => None,
     }
 }
 
-fn own_client(record: &Record) -> Result<ClientAuth<'_>, TokenRefreshError> {
+fn recorded_client(record: &Record) -> Result<ClientAuth<'_>, TokenRefreshError> {
     let client = record.identity.authenticate(&record.discovery.metadata);
     client.ok_or(TokenRefreshError::IssuerMismatch)
 }
@@ -146,10 +146,10 @@ pub(super) async fn refresh_with(
     let Some(refresh_token) = &record.tokens.refresh_token else {
         return Err(TokenRefreshError::NoRefreshToken(discovery.server.clone()));
     };
-    let client = own_client(record)?.with_time(platform.clock.now())?;
+    let client = recorded_client(record)?.with_time(platform.clock.now())?;
     let endpoint = &server.token_endpoint;
     let end = platform.clock.now() + left;
-    let _turn = turn(platform, record).await;
+    let _permit = wait_for_rate_limit(platform, record).await;
     let left = end.duration_since(platform.clock.now()).unwrap_or_default();
     let scope = record.scope_on_refresh();
     let request = |client: &ClientAuth<'_>| {
@@ -191,7 +191,7 @@ pub(super) async fn refresh_with(
 /// Returns whether a retry may succeed. If the response was lost, the request may have used up the refresh
 /// token: it is retried once, for servers with a grace period, and no more (docs/hostile.md H104). The
 /// same is true if a gateway responded for a server that may have processed the request.
-pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
+pub(super) fn may_retry(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
     let mut is_first_doubt = || !std::mem::replace(in_doubt, true);
     match error {
         TokenRefreshError::Response {
@@ -213,7 +213,7 @@ pub(super) fn may_help(error: &TokenRefreshError, in_doubt: &mut bool) -> bool {
             | HttpErrorKind::NotTls
             | HttpErrorKind::Setup(_) => false,
         },
-        TokenRefreshError::NonInteractiveGrant(error) => error.may_pass(),
+        TokenRefreshError::NonInteractiveGrant(error) => error.may_retry(),
         TokenRefreshError::Discovery(error) => error.remedy() == Remedy::Retry,
         TokenRefreshError::Response { .. }
         | TokenRefreshError::NotSigned(_)

@@ -4,10 +4,10 @@
 //! events.
 //!
 //! ```text
-//! lock -> read -+- good ------------------------------------> adopt what is there
+//! lock -> read -+- good ------------------------------------> return the stored token
 //!               +- nothing ---------------------------------> log in
-//!               +- not good -> begin -> send -+- new -> save -> hand out
-//!                    ^                        +- refused -> read again -+- the same: delete it
+//!               +- not good -> begin -> send -+- new -> save -> return the new token
+//!                    ^                        +- refused -> read again -+- the same: delete it, log in
 //!                    |                        +- failed: no change      |
 //!                    +---------------------- another one ---------------+
 //! ```
@@ -52,7 +52,7 @@ pub(super) enum Ending {
     /// The store had a token that meets the requirement.
     Adopted,
     /// There are new tokens, and they are stored.
-    Renewed,
+    Refreshed,
     /// There are new tokens, and only this process has them.
     Unsaved,
     /// Nothing has changed, and a later attempt may succeed.
@@ -107,7 +107,7 @@ impl Transaction {
     }
 
     /// Returns the step after [`Step::Send`] if there are new tokens.
-    pub(super) fn renewed() -> Step {
+    pub(super) fn refreshed() -> Step {
         Step::Save
     }
 
@@ -126,14 +126,14 @@ impl Transaction {
     /// or has taken the lease over: its record counts.
     pub(super) fn saved(change: Change) -> Step {
         match change {
-            Change::Done => Step::End(Ending::Renewed),
+            Change::Done => Step::End(Ending::Refreshed),
             Change::Conflict => Step::ReadAgain,
             Change::Failed => Step::End(Ending::Unsaved),
         }
     }
 
-    /// After [`Step::Delete`]. If a dead record stays, the next transaction
-    /// finds that it is dead.
+    /// Returns the step after [`Step::Delete`]. If the deletion fails, the dead record stays, and the next
+    /// transaction deletes it after another refusal.
     pub(super) fn deleted(change: Change) -> Step {
         match change {
             Change::Done | Change::Failed => Step::End(Ending::LogIn),

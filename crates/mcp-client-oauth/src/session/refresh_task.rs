@@ -10,9 +10,9 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use super::{
     inner::Inner,
     pending_save::Unsaved,
-    refresh::{leaves_doubt, may_help, refresh_within, retry_after},
+    refresh::{leaves_doubt, may_retry, refresh_within, retry_after},
     refresh_state_machine::{Change, Ending, Seen, Step, Transaction},
-    shared_login::{Borrowed, Target, borrow},
+    shared_login::{SharedTokens, Target, refresh_shared_login},
     token_state::{Current, TokenRequirement},
 };
 use crate::{
@@ -45,13 +45,16 @@ struct Attempt<'a> {
     unsaved: Option<Record>,
     /// The error to return if the transaction fails.
     failure: Option<Error>,
-    /// Says whether it is unknown if a refresh token that was sent is used up.
+    /// Says whether a refresh token that was sent may be used up.
     in_doubt: bool,
 }
 
 impl Inner {
     /// Gets a token that meets the requirement, and saves it before it is returned.
-    pub(super) async fn renew(&self, requirement: &TokenRequirement) -> Result<AccessToken, Error> {
+    pub(super) async fn refresh(
+        &self,
+        requirement: &TokenRequirement,
+    ) -> Result<AccessToken, Error> {
         for _ in 0..MOST_TAKEOVERS {
             let (lock, unsaved) = self.lock().await?;
             let attempt = Attempt {
@@ -182,7 +185,7 @@ impl Inner {
                 .identity
                 .registration()
                 .filter(|own| !own.is_preregistered)
-            && self.store.keeps(own).await?
+            && self.store.has_registration(own).await?
         {
             self.store.remove_registration(&own.issuer).await?;
         }
@@ -248,17 +251,17 @@ impl Attempt<'_> {
 
     async fn send(&mut self) -> Step {
         let current = self.inner.current.load_full();
-        let asked = self.requirement.applied_to(current.record.clone());
+        let record = self.requirement.applied_to(current.record.clone());
         self.in_doubt |= self.lock.refresh_interrupted();
         let proof_generator = current.proof_generator.as_deref();
-        let error = match self.send_with_retries(&asked, proof_generator).await {
-            Ok(Borrowed { tokens, dpop }) => {
+        let error = match self.send_with_retries(&record, proof_generator).await {
+            Ok(SharedTokens { tokens, dpop }) => {
                 self.unsaved = Some(Record {
                     tokens,
                     dpop,
-                    ..asked
+                    ..record
                 });
-                return Transaction::renewed();
+                return Transaction::refreshed();
             }
             Err(error) => error,
         };
@@ -279,7 +282,7 @@ impl Attempt<'_> {
         &mut self,
         record: &Record,
         proof_generator: Option<&ProofGenerator>,
-    ) -> Result<Borrowed, Error> {
+    ) -> Result<SharedTokens, Error> {
         let mut waits = ExponentialBuilder::default()
             .with_min_delay(FIRST_WAIT)
             .with_factor(2.0)
@@ -292,36 +295,37 @@ impl Attempt<'_> {
         let mut was_lost = false;
         loop {
             let left = end.duration_since(platform.clock.now()).unwrap_or_default();
-            let asked = match &record.shared_from {
+            let outcome = match &record.shared_from {
                 None => refresh_within(platform, record, proof_generator, given.as_deref(), left)
                     .await
-                    .map(|tokens| Borrowed {
+                    .map(|tokens| SharedTokens {
                         tokens,
                         dpop: record.dpop.clone(),
                     }),
-                Some(lender) => {
+                Some(shared_from) => {
                     let target = Target {
                         server: &record.discovery.server,
                         resource: &record.discovery.resource,
                         issuer: record.discovery.issuer(),
                     };
-                    borrow(platform, &self.inner.store, lender, target, left).await?
+                    refresh_shared_login(platform, &self.inner.store, shared_from, target, left)
+                        .await?
                 }
             };
-            let error = match asked {
+            let error = match outcome {
                 Ok(tokens) => return Ok(tokens),
                 Err(error) => error,
             };
             self.in_doubt |= leaves_doubt(&error);
-            let wait = waits.next().filter(|_| may_help(&error, &mut was_lost));
+            let wait = waits.next().filter(|_| may_retry(&error, &mut was_lost));
             let Some(wait) = wait else {
                 return Err(error.into());
             };
-            let wait = retry_after(&error).map_or(wait, |asked| asked.max(wait));
+            let wait = retry_after(&error).map_or(wait, |required| required.max(wait));
             if platform.clock.now() + wait >= end {
                 return Err(error.into());
             }
-            tracing::debug!(server = %self.inner.key, %error, ?wait, "the refresh is tried again");
+            tracing::debug!(server = %self.inner.key, %error, ?wait, "the refresh is retried");
             platform.clock.sleep(wait).await;
             self.lock.mark_refresh_started().await?;
         }
@@ -351,7 +355,7 @@ impl Attempt<'_> {
     async fn end(mut self, ending: Ending) -> Result<AccessToken, Error> {
         let failure = self.failure.take().map(|error| self.explained(error));
         let outcome = match (ending, failure) {
-            (Ending::Adopted | Ending::Renewed, _) => {
+            (Ending::Adopted | Ending::Refreshed, _) => {
                 let current = self.inner.current.load();
                 Ok(current.record.tokens.access_token.clone())
             }

@@ -6,7 +6,7 @@ use super::{inner::Inner, pending_save::waits};
 use crate::error::TokenStorageError;
 
 impl Inner {
-    /// Saves the tokens that wait, if there are any, however long that takes.
+    /// Retries to save the unsaved tokens, if there are any, for about an hour.
     pub(super) async fn store_unsaved(&self) {
         self.try_to_store_unsaved().await;
         self.unsaved.emptied.notify_waiters();

@@ -27,31 +27,32 @@ pub(crate) struct Target<'a> {
 }
 
 /// The tokens that the login at another resource got for this one.
-pub(crate) struct Borrowed {
+pub(crate) struct SharedTokens {
     pub(crate) tokens: TokenSet,
     /// The key of that login, which the tokens are bound to.
     pub(crate) dpop: Option<DpopKey>,
 }
 
-/// Gets an access token for a target resource with the refresh token of `lender`. The record of `lender` is
-/// locked, read again, and saved before the new token is returned, as in its own refresh. The record that
-/// uses another login is always locked before the record of that login, so that no deadlock is possible.
-pub(crate) async fn borrow(
+/// Gets an access token for a target resource with the refresh token of the login `shared_from`. The record
+/// of that login is locked, read again, and saved before the new token is returned, as in its own refresh.
+/// The record that uses another login is always locked before the record of that login, so that no
+/// deadlock is possible.
+pub(crate) async fn refresh_shared_login(
     platform: &Platform,
     store: &TokenStore,
-    lender: &LoginKey,
+    shared_from: &LoginKey,
     target: Target<'_>,
     left: Duration,
-) -> Result<Result<Borrowed, TokenRefreshError>, Error> {
-    let mut lock = store.lock(lender).await?;
-    // A login that has another issuer since then cannot be used, and where requests do not name the
+) -> Result<Result<SharedTokens, TokenRefreshError>, Error> {
+    let mut lock = store.lock(shared_from).await?;
+    // A login that has changed to another issuer since then cannot be used. If its requests do not name the
     // resource, the token may be for another one.
     let login = lock.record().cloned();
-    let may_lend = |login: &Record| {
+    let is_usable = |login: &Record| {
         let discovery = &login.discovery;
         discovery.issuer() == target.issuer && discovery.quirks.tells_resources_apart()
     };
-    let Some(login) = login.filter(may_lend) else {
+    let Some(login) = login.filter(is_usable) else {
         let gone = TokenRefreshError::NoRefreshToken(target.server.clone());
         return Ok(Err(gone));
     };
@@ -60,7 +61,7 @@ pub(crate) async fn borrow(
     // The refresh token goes to the endpoint of its login, whatever the metadata of the other resource
     // says about the issuer (docs/hostile.md H6).
     let proof_generator = proof_generator_of(platform, &login);
-    let renewed = refresh_with(
+    let outcome = refresh_with(
         platform,
         &login,
         target.resource,
@@ -68,7 +69,7 @@ pub(crate) async fn borrow(
         left,
     )
     .await;
-    let mut tokens = match renewed {
+    let mut tokens = match outcome {
         Ok(tokens) => tokens,
         Err(error) => {
             if !was_in_doubt && !leaves_doubt(&error) {
@@ -86,14 +87,14 @@ pub(crate) async fn borrow(
             Ok(_) => {}
             Err(conflict @ TokenStorageError::Conflict { .. }) => return Err(conflict.into()),
             Err(error) => {
-                tracing::error!(server = %lender, %error, "a refreshed login could not be saved");
-                store.go_on(save(platform.clone(), store.clone(), lock, login));
-                return Ok(Ok(Borrowed { tokens, dpop }));
+                tracing::error!(server = %shared_from, %error, "a refreshed login could not be saved");
+                store.spawn(save(platform.clone(), store.clone(), lock, login));
+                return Ok(Ok(SharedTokens { tokens, dpop }));
             }
         }
     }
     lock.mark_refresh_finished().await;
-    Ok(Ok(Borrowed { tokens, dpop }))
+    Ok(Ok(SharedTokens { tokens, dpop }))
 }
 
 /// Retries to save a login: its old refresh token is used up, so the record stays locked until then.

@@ -54,12 +54,12 @@ pub(super) enum Freshness {
 #[derive(Clone, Debug)]
 pub(super) enum TokenRequirement {
     /// A valid token.
-    Good,
+    Valid,
     /// A valid token that does not expire soon.
     Fresh,
     /// A valid token other than this one, which was refused.
     Other(AccessToken),
-    /// The same with a wider scope, by a non-interactive grant.
+    /// A valid token other than this one, requested again with this scope by a non-interactive grant.
     Wider(AccessToken, Scope),
 }
 
@@ -110,7 +110,7 @@ impl Current {
     pub(super) fn meets(&self, requirement: &TokenRequirement, now: SystemTime) -> bool {
         let age = self.freshness(now);
         match requirement {
-            TokenRequirement::Good => age < Freshness::Mandatory,
+            TokenRequirement::Valid => age < Freshness::Mandatory,
             TokenRequirement::Fresh => age == Freshness::Fresh,
             TokenRequirement::Other(refused) | TokenRequirement::Wider(refused, _) => {
                 age < Freshness::Mandatory && self.record.tokens.access_token != *refused
@@ -118,9 +118,9 @@ impl Current {
         }
     }
 
-    /// Returns `true` to the first caller, which refreshes the token before it expires. If that fails, the
-    /// token is refreshed when it has expired.
-    pub(super) fn may_renew_ahead(&self) -> bool {
+    /// Returns `true` to the first caller only, which refreshes the token before it expires. If that fails,
+    /// the token is refreshed when it has expired.
+    pub(super) fn claim_background_refresh(&self) -> bool {
         !self.refresh_scheduled.swap(true, Ordering::Relaxed)
     }
 }
@@ -168,7 +168,7 @@ mod tests {
             assert_eq!(
                 RefreshWindows::of(&tokens),
                 None,
-                "the server does not say when"
+                "a token without an expiry is not refreshed early"
             );
             tokens.expires_at = Some(issued_at + Duration::from_secs(life));
             let windows = RefreshWindows::of(&tokens).unwrap();

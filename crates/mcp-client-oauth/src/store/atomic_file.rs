@@ -32,8 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// The number of pauses: 2.63 seconds in all.
 const PAUSES: usize = 10;
 
-/// Says how a file is written: by default it replaces an existing file, is readable by its owner only,
-/// and its temporary file is in the same directory.
+/// The options of a write. By default it replaces an existing file, the file is readable by its owner
+/// only, and its temporary file is in the same directory.
 ///
 /// ```
 /// # let home = tempfile::tempdir()?;

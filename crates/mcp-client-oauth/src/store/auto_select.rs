@@ -119,7 +119,7 @@ fn existing_key(
 }
 
 /// Returns the key source of a new store. A locked keychain is used: it is unlocked when the key is
-/// created. If a keychain denies access, this is an error: only the user may decide for a weaker key.
+/// created. If a keychain denies access, this is an error: only the user may select a weaker key.
 async fn new_key(
     directory: &Path,
     options: &AutoOptions,

@@ -9,7 +9,7 @@ use crate::{error::TokenStorageError, secret::Secret};
 /// Opens a back end from the text after the colon of a store spec.
 pub type OpenBackend = fn(&str) -> Result<Arc<dyn Backend>, TokenStorageError>;
 
-/// A store of secret bytes by name. It does not know what they mean.
+/// A store of secret bytes by name. It does not interpret them.
 ///
 /// A name is any text, of any length. The content of a name is replaced wholly or not at all, and each
 /// change gives it a greater [`Revision`]. After a deletion, a new content has a revision that the name
@@ -55,8 +55,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// without this, others may have to wait.
     async fn flush(&self) {}
 
-    /// Returns whether other users than that of this machine may write here, which is the default. Then a
-    /// record may be forged, and an assertion is sent only after the authorization server has been
+    /// Returns whether users of other machines may write here, which is the default. Then a record may be
+    /// forged, and an assertion is sent only after the authorization server has been
     /// discovered again; see [`Session::with_grant`](crate::Session::with_grant).
     fn is_shared(&self) -> bool {
         true

@@ -48,7 +48,7 @@ pub async fn check(backend: Arc<dyn Backend>) {
     no_concurrent_write_is_lost(&backend).await;
     one_of_several_first_writers_succeeds(&backend).await;
     a_lock_excludes(&backend).await;
-    a_lock_is_about_one_name(&*backend).await;
+    a_lock_excludes_its_own_name_only(&*backend).await;
     a_cancelled_waiter_holds_no_lock(&*backend).await;
     assert!(
         names(&*backend).await.is_empty(),
@@ -63,7 +63,7 @@ async fn a_missing_name_has_no_content(backend: &dyn Backend) {
     );
     assert!(
         !delete(backend, "absent").await,
-        "deleting nothing says that something was there"
+        "a deletion of nothing reports a deleted content"
     );
 }
 
@@ -72,23 +72,23 @@ async fn a_stored_content_is_returned(backend: &dyn Backend) {
     assert_eq!(
         content(backend, "a").await,
         (first, b"one".to_vec()),
-        "what was put is not there"
+        "a content that was put is not returned"
     );
     let second = put(backend, "a", Some(first), b"two").await;
     assert!(second > first, "a change has no greater revision");
     assert_eq!(
         content(backend, "a").await,
         (second, b"two".to_vec()),
-        "a change is not there"
+        "a replaced content is not returned"
     );
     assert_eq!(
         names(backend).await,
         ["a"],
-        "the names are not those that were put"
+        "the listed names are not those that were put"
     );
     assert!(
         delete(backend, "a").await,
-        "deleting something says that nothing was there"
+        "a deletion of a content reports that there was none"
     );
 }
 
@@ -102,13 +102,16 @@ async fn a_put_with_a_wrong_revision_changes_nothing(backend: &dyn Backend) {
     assert_eq!(
         content(backend, "a").await,
         (second, b"two".to_vec()),
-        "a refused put changed it"
+        "a refused put changed the content"
     );
     let refused = backend.put("b", Some(second), &secret(b"three")).await;
-    conflict("a put that expected something where nothing is", &refused);
+    conflict(
+        "a put that expected a content where there is none",
+        &refused,
+    );
     assert!(
         get(backend, "b").await.is_none(),
-        "a refused put made something"
+        "a refused put created a content"
     );
     delete(backend, "a").await;
 }
@@ -123,25 +126,29 @@ async fn a_deletion_with_a_wrong_revision_changes_nothing(backend: &dyn Backend)
     assert_eq!(
         content(backend, "a").await,
         (second, b"two".to_vec()),
-        "a refused deletion did it"
+        "a refused deletion changed the content"
     );
-    let deleted = worked("a deletion", backend.delete("a", Some(second)).await);
-    assert!(deleted, "deleting something says that nothing was there");
+    let deleted = expect_ok("a deletion", backend.delete("a", Some(second)).await);
+    assert!(
+        deleted,
+        "a deletion of a content reports that there was none"
+    );
     let refused = backend.delete("a", Some(second)).await;
     conflict(
-        "a deletion that expected something where nothing is",
+        "a deletion that expected a content where there is none",
         &refused,
     );
 }
 
-/// Otherwise a late deletion of an old content could delete a new one (docs/hostile.md H103).
+/// Checks that a name has other revisions after a deletion: otherwise a late deletion of the old content
+/// could delete the new one (docs/hostile.md H103).
 async fn a_recreated_name_gets_new_revisions(backend: &dyn Backend) {
     let mut seen = Vec::new();
     for _ in 0..4 {
         let revision = put(backend, "a", None, b"one").await;
         assert!(
             !seen.contains(&revision),
-            "a revision came again after a deletion"
+            "a revision was used again after a deletion"
         );
         seen.push(revision);
         seen.push(put(backend, "a", Some(revision), b"two").await);
@@ -160,14 +167,15 @@ async fn bytes_are_returned_unchanged(backend: &dyn Backend) {
         let found = content(backend, "a").await;
         assert!(
             found == (revision, bytes.to_vec()),
-            "{} bytes came back changed",
+            "{} bytes were returned changed",
             bytes.len()
         );
         delete(backend, "a").await;
     }
 }
 
-/// Paths, names of devices, names that a file system treats as equal (docs/hostile.md H133 to H135).
+/// Checks names that are paths or devices, or that a file system treats as equal
+/// (docs/hostile.md H133 to H135).
 async fn unusual_names_stay_distinct(backend: &dyn Backend) {
     let (long, longer) = ("n".repeat(64 * 1024), "n".repeat(64 * 1024 - 1) + "m");
     let mut odd = vec![
@@ -200,19 +208,19 @@ async fn unusual_names_stay_distinct(backend: &dyn Backend) {
         let found = content(backend, name).await.1;
         assert!(
             found == name.as_bytes(),
-            "another content than was put under {}",
+            "{} has another content than the one that was put",
             start(name)
         );
     }
     odd.sort_unstable();
     assert!(
         names(backend).await == odd,
-        "the names are not those that were put"
+        "the listed names are not those that were put"
     );
     for name in &odd {
         assert!(
             delete(backend, name).await,
-            "cannot delete what was put under {}",
+            "cannot delete the content of {}",
             start(name)
         );
     }
@@ -225,7 +233,7 @@ async fn no_concurrent_write_is_lost(backend: &Arc<dyn Backend>) {
     assert_eq!(
         count.len(),
         CONCURRENCY,
-        "of {CONCURRENCY} writers at once, some are lost"
+        "of {CONCURRENCY} concurrent writes, some are lost"
     );
     delete(&**backend, "count").await;
 }
@@ -241,7 +249,7 @@ async fn add_one(backend: &dyn Backend) {
         {
             Ok(_) => return,
             Err(TokenStorageError::Conflict { .. }) => {}
-            Err(error) => panic!("a writer among others failed: {error}"),
+            Err(error) => panic!("a concurrent write failed: {error}"),
         }
     }
 }
@@ -251,13 +259,13 @@ async fn one_of_several_first_writers_succeeds(backend: &Arc<dyn Backend>) {
         match backend.put("first", None, &secret(b"won")).await {
             Ok(_) => 1,
             Err(TokenStorageError::Conflict { .. }) => 0,
-            Err(error) => panic!("a first writer among others failed: {error}"),
+            Err(error) => panic!("a concurrent first write failed: {error}"),
         }
     });
     let wins: usize = wins.await.into_iter().sum();
     assert_eq!(
         wins, 1,
-        "{wins} of {CONCURRENCY} writers believe that they were the first"
+        "{wins} of {CONCURRENCY} concurrent first writes succeeded"
     );
     delete(&**backend, "first").await;
 }
@@ -267,7 +275,7 @@ async fn a_lock_excludes(backend: &Arc<dyn Backend>) {
     run_concurrently(backend, |backend| {
         let inside = Arc::clone(&inside);
         async move {
-            let held = worked("a lock", backend.lock("a").await);
+            let held = expect_ok("a lock", backend.lock("a").await);
             assert!(
                 !inside.swap(true, Ordering::SeqCst),
                 "two tasks hold the lock of the same name"
@@ -282,9 +290,9 @@ async fn a_lock_excludes(backend: &Arc<dyn Backend>) {
     .await;
 }
 
-async fn a_lock_is_about_one_name(backend: &dyn Backend) {
-    let held = worked("a lock", backend.lock("a").await);
-    let other = worked("a lock on another name", backend.lock("b").await);
+async fn a_lock_excludes_its_own_name_only(backend: &dyn Backend) {
+    let held = expect_ok("a lock", backend.lock("a").await);
+    let other = expect_ok("a lock on another name", backend.lock("b").await);
     // The holder of a lock can read and write.
     let revision = put(backend, "a", None, b"one").await;
     put(backend, "a", Some(revision), b"two").await;
@@ -296,15 +304,15 @@ async fn a_lock_is_about_one_name(backend: &dyn Backend) {
 }
 
 async fn a_cancelled_waiter_holds_no_lock(backend: &dyn Backend) {
-    let held = worked("a lock", backend.lock("a").await);
+    let held = expect_ok("a lock", backend.lock("a").await);
     {
         let mut waiting = pin!(backend.lock("a"));
         let waits = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await;
         assert!(waits, "two tasks hold the lock of the same name");
     }
     drop(held);
-    drop(worked(
-        "a lock that its holder released and a waiter no longer waits for",
+    drop(expect_ok(
+        "a lock that was released, with a cancelled waiter,",
         backend.lock("a").await,
     ));
 }
@@ -324,7 +332,7 @@ fn secret(bytes: &[u8]) -> Secret<Vec<u8>> {
     Secret::new(bytes.to_vec())
 }
 
-fn worked<T>(what: &str, result: Result<T, TokenStorageError>) -> T {
+fn expect_ok<T>(what: &str, result: Result<T, TokenStorageError>) -> T {
     result.unwrap_or_else(|error| panic!("{what} failed: {error}"))
 }
 
@@ -332,17 +340,17 @@ fn conflict<T: fmt::Debug>(what: &str, result: &Result<T, TokenStorageError>) {
     let refused = matches!(result, Err(TokenStorageError::Conflict { .. }));
     assert!(
         refused,
-        "{what} was not refused as a conflict, but gave {result:?}"
+        "{what} was not refused as a conflict, but returned {result:?}"
     );
 }
 
 async fn get(backend: &dyn Backend, name: &str) -> Option<StoredEntry> {
-    worked("reading", backend.get(name).await)
+    expect_ok("reading", backend.get(name).await)
 }
 
 async fn content(backend: &dyn Backend, name: &str) -> (Revision, Vec<u8>) {
     let Some(stored) = get(backend, name).await else {
-        panic!("what was put under {} is not there", start(name));
+        panic!("the content of {} is not returned", start(name));
     };
     (stored.revision, stored.bytes.expose().clone())
 }
@@ -353,15 +361,15 @@ async fn put(
     expected: Option<Revision>,
     bytes: &[u8],
 ) -> Revision {
-    worked("writing", backend.put(name, expected, &secret(bytes)).await)
+    expect_ok("writing", backend.put(name, expected, &secret(bytes)).await)
 }
 
 async fn delete(backend: &dyn Backend, name: &str) -> bool {
-    worked("deleting", backend.delete(name, None).await)
+    expect_ok("deleting", backend.delete(name, None).await)
 }
 
 async fn names(backend: &dyn Backend) -> Vec<String> {
-    let mut names = worked("listing the names", backend.names().await);
+    let mut names = expect_ok("listing the names", backend.names().await);
     names.sort_unstable();
     names
 }

@@ -215,7 +215,7 @@ fn no_randomness(_: Unspecified) -> TokenStorageError {
     }
 }
 
-/// Returns the error of the cryptographic library, which says no more than that it failed.
+/// Converts the error of the cryptographic library, which has no details.
 pub(super) fn failed(source: Unspecified) -> TokenStorageError {
     TokenStorageError::Backend {
         name: "file",

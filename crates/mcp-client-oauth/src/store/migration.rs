@@ -23,7 +23,8 @@ pub enum ConflictPolicy {
     Replace,
 }
 
-/// Says why the migration failed. An entry that was not read back from the other store is still in this one.
+/// The reason why the migration failed. An entry that was not read back from the other store is still in
+/// this one.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationError {

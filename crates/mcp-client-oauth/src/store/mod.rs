@@ -1,4 +1,5 @@
-//! Step 5: storing tokens. A back end stores bytes by name; this module knows what they mean.
+//! Step 5: storing tokens. A back end stores bytes by name; this module encodes records and client
+//! registrations as such bytes.
 
 use std::sync::Arc;
 
@@ -131,7 +132,7 @@ impl TokenStore {
         &self.backend
     }
 
-    /// Returns whether other users than that of this machine may write records.
+    /// Returns whether users of other machines may write records.
     pub(crate) fn is_shared(&self) -> bool {
         self.backend.is_shared()
     }
@@ -221,8 +222,8 @@ impl TokenStore {
         self.backend.flush().await;
     }
 
-    /// Runs work that only [`flush`](Self::flush) waits for, if there is a runtime.
-    pub(crate) fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Spawns a task that only [`flush`](Self::flush) waits for, if there is a runtime.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Ok(runtime) = Handle::try_current() {
             self.tasks.spawn_on(work, &runtime);
         }
@@ -407,9 +408,12 @@ impl TokenStore {
         self.backend.put(&name, previous, &bytes).await.map(drop)
     }
 
-    /// Returns whether `client` is the stored registration of its issuer. Another process may have registered
-    /// a newer one, which a refusal of `client` is not about.
-    pub(crate) async fn keeps(&self, client: &RegisteredClient) -> Result<bool, TokenStorageError> {
+    /// Returns whether `client` is the stored registration of its issuer. If another process has registered a
+    /// newer one, a refusal of `client` is no reason to delete that.
+    pub(crate) async fn has_registration(
+        &self,
+        client: &RegisteredClient,
+    ) -> Result<bool, TokenStorageError> {
         let kept = self.registration(&client.issuer).await?;
         Ok(kept.is_some_and(|kept| kept.client_id == client.client_id))
     }

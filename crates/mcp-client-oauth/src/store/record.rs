@@ -119,7 +119,8 @@ pub struct Record {
     /// of the same issuer.
     #[serde(rename = "lender", default, skip_serializing_if = "Option::is_none")]
     pub shared_from: Option<LoginKey>,
-    /// The grant, if it needs no user. What it reads or runs here is not kept: the caller names it.
+    /// The grant, if it needs no user. The source of its assertion is not stored: the caller
+    /// passes it.
     #[serde(rename = "machine", default, skip_serializing_if = "Option::is_none")]
     pub non_interactive: Option<RecordedGrant>,
     /// The key that the tokens are bound to, if they are (RFC 9449).
@@ -168,10 +169,10 @@ impl Record {
         if self.discovery.quirks.scope_on_refresh != Some(true) {
             return None;
         }
-        let (asked, Some(granted)) = (self.requested.as_ref(), &self.tokens.scope) else {
+        let (requested, Some(granted)) = (self.requested.as_ref(), &self.tokens.scope) else {
             return self.requested.clone();
         };
-        let offline = asked.is_some_and(|asked| asked.contains(OFFLINE_ACCESS));
+        let offline = requested.is_some_and(|scope| scope.contains(OFFLINE_ACCESS));
         let offline = offline
             .then(|| Scope::from_tokens([OFFLINE_ACCESS]))
             .flatten();

@@ -143,6 +143,9 @@ async fn a_record_is_written_with_the_names_that_earlier_versions_read() {
     let other = json!({"server": "https://mcp.example/other", "account": null});
     for (pointer, value) in [
         ("/discovery/reach", json!("loopback")),
+        ("/discovery/reach", json!("private-over-http")),
+        ("/discovery/source", json!("legacy")),
+        ("/discovery/source", json!("manual")),
         ("/discovery/quirks/resource", json!("published")),
         (
             "/discovery/quirks/resource",

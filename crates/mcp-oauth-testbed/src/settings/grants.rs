@@ -11,7 +11,7 @@ pub struct ConfidentialClient {
     pub(crate) id: String,
     pub(crate) secret: Option<String>,
     pub(crate) keys: Vec<PublicKey>,
-    /// None for a secret that may be sent by either method.
+    /// `None` for a secret that may be sent by either method.
     pub(crate) method: Option<String>,
 }
 

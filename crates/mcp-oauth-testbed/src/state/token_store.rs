@@ -1,4 +1,4 @@
-//! Clients, consent tickets and codes; the tokens are in [`tokens`].
+//! Clients, consent tickets and codes. [`tokens`] has the tokens.
 
 pub(crate) mod devices;
 pub(crate) mod tokens;

@@ -15,8 +15,8 @@ impl Testbed {
         built.then(|| self.state.origins.identity_provider.clone())
     }
 
-    /// Returns an ID token of the identity provider for its client (OpenID Connect Core 1.0 §2), as a
-    /// login there would yield it. Members of `other` replace its claims; `null` leaves one out.
+    /// Returns an ID token of the identity provider for its client (OpenID Connect Core 1.0 §2), as after a
+    /// login there. Members of `other` replace its claims; `null` leaves one out.
     ///
     /// ```
     /// # use mcp_oauth_testbed::{ConfidentialClient, Testbed};

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// A text that may hold a word of the table after all, and why.
+/// A text that may contain a word of the table, with the reason.
 #[derive(Deserialize, Clone, Debug)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -27,7 +27,7 @@ fn entries() -> Vec<Allowed> {
     list.allow
 }
 
-/// The entries of the list, and which of them were needed.
+/// The entries of the list, each with whether it was used.
 #[derive(Debug)]
 pub struct AllowList {
     entries: Vec<(Allowed, bool)>,
@@ -42,7 +42,7 @@ impl AllowList {
         }
     }
 
-    /// Returns the text without what is allowed there.
+    /// Returns `text` without the parts that are allowed in the file `path`, and marks their entries as used.
     pub(super) fn strip(&mut self, path: &str, text: &str) -> String {
         let mut left = text.to_owned();
         for (entry, is_used) in &mut self.entries {
@@ -54,7 +54,7 @@ impl AllowList {
         left
     }
 
-    /// Returns the entries that allowed nothing.
+    /// Returns the entries that were not used.
     pub fn unused(&self) -> Vec<&Allowed> {
         self.entries
             .iter()

@@ -27,7 +27,7 @@ pub(super) fn walk(
                 let text = literal.to_string();
                 let counts = if is_doc == 1 { docs } else { strings };
                 if counts && text.contains('"') {
-                    // Each line of a long text is found where it stands.
+                    // A finding in a long string has the number of its own line.
                     for (at, part) in text.lines().enumerate() {
                         add(Kind::Message, line + at, part);
                     }

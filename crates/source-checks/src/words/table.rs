@@ -5,29 +5,29 @@
 
 use std::{collections::HashMap, sync::OnceLock};
 
-/// The kinds of text that the table tells apart.
+/// The kinds of text that the table distinguishes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Kind {
     /// An identifier, a file name or a key.
     Name,
-    /// Holds what a user reads on a terminal: a string of the sources, or the help.
+    /// Text that a user reads on a terminal: a string of the sources, or the help.
     Message,
     /// Everything else: documentation and comments.
     Prose,
 }
 
-/// One line of the table: words that are not used, and what is.
+/// One line of the table: the words to avoid, and those to write.
 struct Row {
     /// The words to write.
     instead: &'static str,
-    /// Not in any text: names, messages, and prose.
+    /// Phrases to avoid in all text: names, messages, and prose.
     nowhere: &'static [&'static str],
-    /// Not in names and messages.
+    /// Phrases to avoid in names and messages.
     names_and_messages: &'static [&'static str],
-    /// Not in names; in a sentence they can be plain English.
+    /// Phrases to avoid in names; in a sentence they can be plain English.
     names: &'static [&'static str],
-    /// Not in messages.
+    /// Phrases to avoid in messages.
     messages: &'static [&'static str],
 }
 
@@ -251,7 +251,7 @@ fn table() -> &'static HashMap<String, Vec<Phrase>> {
     })
 }
 
-/// Returns the phrases of the table that a text holds, with what to write.
+/// Returns the phrases of the table in a text, each with the words to write.
 pub fn phrases(kind: Kind, text: &str) -> Vec<(&'static str, &'static str)> {
     let words = split(text);
     let mut found = Vec::new();
@@ -265,7 +265,8 @@ pub fn phrases(kind: Kind, text: &str) -> Vec<(&'static str, &'static str)> {
     found
 }
 
-/// Splits a text into words in lower case: at what is no letter, and before capitals.
+/// Splits a text into words in lower case: at characters that are neither letters nor digits, and before
+/// capitals.
 fn split(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before_was_small = false;

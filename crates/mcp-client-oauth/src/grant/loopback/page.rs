@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-/// Headers of every page.
+/// The headers of every page.
 pub(super) static HEADERS: LazyLock<Vec<(HeaderName, HeaderValue)>> = LazyLock::new(|| {
     let fixed = HeaderValue::from_static;
     vec![
@@ -82,7 +82,7 @@ impl Page {
             "Nothing was stored. You can close this window; the application that opened it shows the reason."
         ),
     };
-    /// The redirect to one of these.
+    /// The redirect to one of these pages.
     pub(super) const MOVED: Self = Self {
         status: StatusCode::SEE_OTHER,
         html: "",

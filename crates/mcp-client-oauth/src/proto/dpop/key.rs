@@ -128,7 +128,7 @@ impl DpopKey {
 
     /// Returns a proof for one request: its method, its URL without query and fragment, a `jti` that no
     /// other proof has, and the nonce of the server. `token` is the access token of the request, if it
-    /// goes to a resource (RFC 9449 §7).
+    /// is sent to a resource (RFC 9449 §7).
     pub fn proof(
         &self,
         method: &Method,
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_names_the_request_alone() {
+    fn a_proof_without_a_token_contains_only_the_request() {
         let key = DpopKey::generate().unwrap();
         let proof = key.proof(&Method::POST, &url(), now(), None, None).unwrap();
         assert!(proof.is_sensitive());

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_its_next_request_up_to_four() {
+    fn each_refusal_leads_to_another_request_up_to_four() {
         let metadata = "invalid_client_metadata";
         let redirect = "invalid_redirect_uri";
         let code = "authorization_code";
@@ -253,7 +253,7 @@ mod tests {
             (browser(), ["a", "", "b"], &["insufficient_scope"; 5], &[
                 "native {code} 1 [a b]", "native {code} 1 [a]", "native {code} 1 []",
             ]),
-            // A server that names no reason, or one of its own.
+            // A server that gives no reason, or one that RFC 7591 does not define.
             (browser(), ["a", "", "b"], &["invalid_request"; 5], &["native {code} 1 [a b]", "native {code} 1 []"]),
             (browser(), ["", "", ""], &["invalid_request"; 5], &["native {code} 1 []"]),
             (browser(), ["a", "", "b"], &["access_denied"], &["native {code} 1 [a b]"]),
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_union_past_the_limits_of_a_scope_is_not_made() {
+    fn a_union_past_the_limits_of_a_scope_is_the_first_scope() {
         let long = |name: &str| {
             let mut text = String::new();
             while format!("{text} {name}{}", text.len())

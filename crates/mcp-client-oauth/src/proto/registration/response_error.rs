@@ -25,8 +25,8 @@ pub enum RegistrationResponseError {
 }
 
 impl RegistrationResponseError {
-    /// Returns whether the server may admit clients only by a list of its own, as Figma and
-    /// `ClickUp` do: it refuses the client, and names nothing in the request that could be changed.
+    /// Returns whether the server may register only the clients of an allow list, as Figma and `ClickUp` do:
+    /// it refuses the client, and its error names nothing in the request that could be changed.
     pub fn may_be_allow_list(&self) -> bool {
         let Self::Refused { status, error, .. } = self else {
             return false;

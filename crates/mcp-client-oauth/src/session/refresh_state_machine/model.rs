@@ -26,7 +26,7 @@ struct Stored {
 enum Exclusion {
     /// It is released when its holder dies, and not before.
     KernelLock,
-    /// It expires, which `Begin` checks.
+    /// It expires; `Begin` checks that it is still held.
     Lease { is_checked: bool },
 }
 
@@ -39,7 +39,7 @@ struct Config {
     /// Says whether the server may refuse a token that has not expired, once.
     refuses: bool,
     /// Says whether processes crash.
-    kills: bool,
+    crashes: bool,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -53,9 +53,9 @@ struct SystemState {
     processes: [Process; PROCESSES],
     requests: u8,
     /// A process crashed, or lost its lease, between the server's response and the save.
-    window: bool,
+    crashed_before_save: bool,
     /// A lease expired between the check and the request.
-    narrow_window: bool,
+    lease_expired_after_check: bool,
     login_was_required: bool,
     token_was_refused: bool,
 }
@@ -77,21 +77,21 @@ enum Phase {
     /// New tokens, not stored yet.
     Saving(Transaction, Generation),
     Done,
-    Dead,
+    Crashed,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Action {
     Lock(usize),
     Step(usize),
-    Die(usize),
+    Crash(usize),
     EndLease,
     /// The server refuses the token of this process.
     RefuseToken(usize),
 }
 
 impl Config {
-    fn see(self, system: &SystemState, index: usize) -> Option<Stored> {
+    fn stored(self, system: &SystemState, index: usize) -> Option<Stored> {
         if self.rereads {
             system.store
         } else {
@@ -101,7 +101,7 @@ impl Config {
 
     /// Reads the store into the memory of the process.
     fn read(self, system: &mut SystemState, index: usize, mut transaction: Transaction) {
-        let found = self.see(system, index);
+        let found = self.stored(system, index);
         let process = &mut system.processes[index];
         process.memory = found.unwrap_or(process.memory);
         let step = transaction.read(found.map(|stored| Seen {
@@ -115,7 +115,7 @@ impl Config {
         match system.processes[index].phase.clone() {
             Phase::Acting(transaction, step) => self.act(system, index, transaction, step),
             Phase::Responded(transaction, Some(generation)) => {
-                assert_eq!(Transaction::renewed(), Step::Save);
+                assert_eq!(Transaction::refreshed(), Step::Save);
                 system.processes[index].phase = Phase::Saving(transaction, generation);
             }
             Phase::Responded(mut transaction, None) => {
@@ -135,7 +135,7 @@ impl Config {
                 }
                 process.phase = Phase::Acting(transaction, Transaction::saved(change));
             }
-            Phase::Waiting | Phase::Done | Phase::Dead => {}
+            Phase::Waiting | Phase::Done | Phase::Crashed => {}
         }
     }
 
@@ -204,7 +204,7 @@ impl SystemState {
 
     fn is_over(&self) -> bool {
         let mut phases = self.processes.iter().map(|process| &process.phase);
-        phases.all(|phase| matches!(phase, Phase::Done | Phase::Dead))
+        phases.all(|phase| matches!(phase, Phase::Done | Phase::Crashed))
     }
 
     fn is_lost(&self) -> bool {
@@ -213,7 +213,7 @@ impl SystemState {
     }
 
     fn may_be_lost(&self) -> bool {
-        self.window || self.narrow_window
+        self.crashed_before_save || self.lease_expired_after_check
     }
 }
 
@@ -238,8 +238,8 @@ impl Model for Config {
             is_alive: true,
             processes: [process.clone(), process.clone(), process],
             requests: 0,
-            window: false,
-            narrow_window: false,
+            crashed_before_save: false,
+            lease_expired_after_check: false,
             login_was_required: false,
             token_was_refused: false,
         }]
@@ -252,11 +252,11 @@ impl Model for Config {
                 Phase::Done if self.refuses && !system.token_was_refused => {
                     actions.push(Action::RefuseToken(index));
                 }
-                Phase::Waiting | Phase::Done | Phase::Dead => {}
+                Phase::Waiting | Phase::Done | Phase::Crashed => {}
                 Phase::Acting(..) | Phase::Responded(..) | Phase::Saving(..) => {
                     actions.push(Action::Step(index));
-                    if self.kills {
-                        actions.push(Action::Die(index));
+                    if self.crashes {
+                        actions.push(Action::Crash(index));
                     }
                 }
             }
@@ -274,20 +274,20 @@ impl Model for Config {
                 self.read(&mut system, index, Transaction::default());
             }
             Action::Step(index) => self.step(&mut system, index),
-            Action::Die(index) => {
-                system.window |= system.is_in_window(index);
-                system.processes[index].phase = Phase::Dead;
+            Action::Crash(index) => {
+                system.crashed_before_save |= system.is_in_window(index);
+                system.processes[index].phase = Phase::Crashed;
                 if self.exclusion == Exclusion::KernelLock && system.holder == Some(index) {
                     system.holder = None;
                 }
             }
             Action::EndLease => {
                 let index = system.holder.take()?;
-                system.window |= system.is_in_window(index);
+                system.crashed_before_save |= system.is_in_window(index);
                 let is_sending =
                     matches!(system.processes[index].phase, Phase::Acting(_, Step::Send));
                 let is_checked = self.exclusion == Exclusion::Lease { is_checked: true };
-                system.narrow_window |= is_sending && is_checked;
+                system.lease_expired_after_check |= is_sending && is_checked;
             }
             Action::RefuseToken(index) => {
                 system.token_was_refused = true;
@@ -308,7 +308,7 @@ impl Model for Config {
                 system.requests <= 1 + u8::from(system.token_was_refused) || system.may_be_lost()
             }),
             Property::sometimes(LOST_IN_THE_WINDOW, |_, system: &SystemState| {
-                system.is_lost() && system.window && !system.narrow_window
+                system.is_lost() && system.crashed_before_save && !system.lease_expired_after_check
             }),
             Property::sometimes(ALL_SERVED, |_, system: &SystemState| {
                 let mut processes = system.processes.iter();
@@ -337,21 +337,21 @@ fn no_order_of_events_loses_a_login_outside_the_window() {
                 exclusion,
                 rereads: true,
                 refuses,
-                kills: true,
+                crashes: true,
             };
             explore(config).assert_properties();
         }
     }
 }
 
-/// Checks that the model can find a lost login at all. No crash is needed for one.
+/// Checks that the model can find a lost login: without the second read, one is lost even without a crash.
 #[test]
 fn without_the_second_read_the_model_finds_a_lost_login() {
     let checker = explore(Config {
         exclusion: Exclusion::KernelLock,
         rereads: false,
         refuses: false,
-        kills: false,
+        crashes: false,
     });
     checker.assert_any_discovery(NEVER_LOST);
 }
@@ -362,7 +362,7 @@ fn without_the_check_before_the_request_the_model_finds_a_lost_login() {
         exclusion: Exclusion::Lease { is_checked: false },
         rereads: true,
         refuses: false,
-        kills: false,
+        crashes: false,
     });
     checker.assert_any_discovery(NEVER_LOST);
 }

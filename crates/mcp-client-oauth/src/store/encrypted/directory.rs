@@ -66,7 +66,7 @@ impl Directory {
         self.path.join(name)
     }
 
-    /// Returns whether it exists. An error if other users may change it (docs/hostile.md H136).
+    /// Returns whether it exists, or an error if other users may change it (docs/hostile.md H136).
     pub(super) fn exists(&self) -> Result<bool, TokenStorageError> {
         let link = match fs::symlink_metadata(&self.path) {
             Ok(found) => found,
@@ -208,7 +208,7 @@ impl Directory {
         Ok(removed)
     }
 
-    /// Does the same, but syncs only if the file existed.
+    /// Removes a file durably if it exists, and returns whether it existed. Syncs only if it existed.
     pub(super) fn remove_if_present(&self, name: &str) -> Result<bool, TokenStorageError> {
         let removed = remove(&self.file(name))?;
         if removed {
@@ -221,7 +221,8 @@ impl Directory {
         sync_directory(&self.path).map_err(io_error("sync", &self.path))
     }
 
-    /// Returns the names of the regular files in it. A name that is not UTF-8 is none of a store.
+    /// Returns the names of the regular files in it. A name that is not UTF-8 belongs to no file of
+    /// a store.
     pub(super) fn files(
         &self,
     ) -> Result<impl Iterator<Item = Result<String, TokenStorageError>>, TokenStorageError> {

@@ -43,7 +43,7 @@ pub(super) fn is_open(found: &Metadata) -> bool {
 }
 
 /// Makes a directory private that other users may read, and the files of the store in it: a later copy of
-/// it should be private too (docs/hostile.md H154). A warning says that others could have read it.
+/// it should be private too (docs/hostile.md H154). A warning reports that other users could have read it.
 pub(super) fn restrict(path: &Path, is_store_file: fn(&str) -> bool) -> io::Result<()> {
     if !is_open(&fs::metadata(path)?) {
         return Ok(());

@@ -55,7 +55,7 @@ pub(super) struct RecordHeader {
     nonce: Hex<NONCE_BYTES>,
 }
 
-/// Says why a file cannot be used as a record.
+/// The reason why a file cannot be used as a record.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum RecordError {
     /// It is corrupt, with the reason.

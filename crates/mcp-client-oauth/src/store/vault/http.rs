@@ -201,7 +201,7 @@ impl Server {
                 failure,
                 VaultErrorKind::Unreachable(HttpErrorKind::Connect(_)) | VaultErrorKind::Sealed
             );
-            let pause = pauses.next().filter(|_| may_pass(&failure));
+            let pause = pauses.next().filter(|_| is_temporary(&failure));
             let Some(pause) = pause.filter(|_| never_sent || !call.once) else {
                 return Err(self.fault(failure));
             };
@@ -255,13 +255,14 @@ impl Server {
             .send(request)
             .await
             .map_err(|error| VaultErrorKind::Unreachable(error.cause))?;
-        sort(response)
+        classify(response)
     }
 }
 
-/// Keeps the answers that are about what was asked, and tells the others.
+/// Returns a response that is about the request itself, or the error of one that is about the server as a
+/// whole.
 /// <https://developer.hashicorp.com/vault/api-docs#http-status-codes>
-fn sort(response: Response) -> Result<VaultResponse, VaultErrorKind> {
+fn classify(response: Response) -> Result<VaultResponse, VaultErrorKind> {
     let status = response.status;
     match status.as_u16() {
         501 => Err(VaultErrorKind::Uninitialized),
@@ -290,7 +291,7 @@ fn unavailable(response: &Response) -> VaultErrorKind {
     }
 }
 
-fn may_pass(failure: &VaultErrorKind) -> bool {
+fn is_temporary(failure: &VaultErrorKind) -> bool {
     matches!(
         failure,
         VaultErrorKind::Sealed
@@ -328,7 +329,7 @@ mod tests {
             header::LOCATION,
             HeaderValue::from_static("https://b.example/v1/x"),
         );
-        sort(Response::new(status, headers, body)).unwrap_err()
+        classify(Response::new(status, headers, body)).unwrap_err()
     }
 
     #[test]
@@ -353,7 +354,7 @@ mod tests {
         ));
         for status in [200, 204, 400, 403, 404] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert!(sort(Response::new(status, HeaderMap::new(), "{}")).is_ok());
+            assert!(classify(Response::new(status, HeaderMap::new(), "{}")).is_ok());
         }
     }
 

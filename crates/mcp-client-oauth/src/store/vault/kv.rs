@@ -280,8 +280,8 @@ impl Kv {
         }
     }
 
-    /// Reads a secret to find out whether the mount exists: Vault does not tell that to a token without
-    /// access to the mount in another way.
+    /// Reads a secret to find out whether the mount exists: a token without access to the mount has no other
+    /// way to learn that.
     async fn probe_data_path(&self) -> Result<(), TokenStorageError> {
         let call = Call::get(self.path("data", "records"));
         let response = self.call(&call).await?;

@@ -1,4 +1,4 @@
-//! Circles of files: files of one crate that depend on each other.
+//! Dependency cycles: files of one crate that depend on each other.
 //!
 //! A file depends on another if its code names an item that the other defines, through whatever
 //! re-exports. A `mod` line or a re-export alone is no dependency, so a parent may list its children.
@@ -10,31 +10,31 @@ use std::{
 
 use crate::modules::{self, Module, ModulePath};
 
-/// Says which file depends on which, and by which names.
-pub type Arrows = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
+/// The files that each file depends on, with the names of the items that it uses.
+pub type Dependencies = BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>>;
 
-/// Returns the arrows between the files of the crate with the root file `root`.
-pub fn arrows(root: &Path) -> Arrows {
+/// Returns the dependencies between the files of the crate with the root file `root`.
+pub fn dependencies(root: &Path) -> Dependencies {
     let modules = modules::read(root);
     let tree = Tree { modules: &modules };
-    let mut arrows = Arrows::new();
+    let mut dependencies = Dependencies::new();
     for (path, module) in &modules {
         let imported = module.imports.iter().filter(|import| !import.is_reexport);
         let named = imported
             .map(|import| (import.path.clone(), import.name == "*"))
             .chain(module.paths.iter().map(|named| (named.clone(), false)));
         for (named, is_glob) in named {
-            // A name that an import of this module brings is counted at the import.
+            // A name that this module imports is counted at the import.
             let Some((file, item)) = tree.definition(path, &named, is_glob, 0) else {
                 continue;
             };
             if file != module.file {
-                let to = arrows.entry(module.file.clone()).or_default();
+                let to = dependencies.entry(module.file.clone()).or_default();
                 to.entry(file).or_default().insert(item);
             }
         }
     }
-    arrows
+    dependencies
 }
 
 struct Tree<'a> {
@@ -42,7 +42,7 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Finds the file that defines what `named` stands for in the module `at`.
+    /// Returns the file and the name of the item that the path `named` resolves to in the module `at`.
     fn definition(
         &self,
         at: &ModulePath,
@@ -64,7 +64,7 @@ impl Tree<'_> {
         }
         let found = &self.modules[&module];
         let Some(item) = rest.first() else {
-            // The path ends at a module: only a glob takes anything from it.
+            // The path ends at a module: only a glob imports items of it.
             return is_glob.then(|| (found.file.clone(), "*".to_owned()));
         };
         if found.items.contains(item) {
@@ -85,7 +85,7 @@ impl Tree<'_> {
             })
     }
 
-    /// Returns the module where the path begins, and what is left of the path.
+    /// Returns the module where the path begins, and the rest of the path.
     fn start<'n>(
         &self,
         at: &ModulePath,
@@ -111,7 +111,7 @@ impl Tree<'_> {
                 if self.modules.contains_key(&child) {
                     return Some((child, rest));
                 }
-                // A module that an import brings: `use super::pace;` and then `pace::wait()`.
+                // An imported module: `use super::pace;` and then `pace::wait()`.
                 if rest.is_empty() {
                     return None;
                 }
@@ -147,34 +147,34 @@ impl Tree<'_> {
     }
 }
 
-/// Returns the circles among the arrows, each as its files in order.
-pub fn find(arrows: &Arrows) -> Vec<Vec<PathBuf>> {
-    let reached: BTreeMap<&PathBuf, BTreeSet<&PathBuf>> = arrows
+/// Returns the cycles among the dependencies, each as its files in order.
+pub fn find(dependencies: &Dependencies) -> Vec<Vec<PathBuf>> {
+    let reached: BTreeMap<&PathBuf, BTreeSet<&PathBuf>> = dependencies
         .keys()
-        .map(|file| (file, reach(arrows, file)))
+        .map(|file| (file, reach(dependencies, file)))
         .collect();
-    let mut circles = Vec::new();
+    let mut cycles = Vec::new();
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
     for (file, from_it) in &reached {
         if !from_it.contains(file) || seen.contains(*file) {
             continue;
         }
-        let circle: Vec<PathBuf> = from_it
+        let cycle: Vec<PathBuf> = from_it
             .iter()
             .filter(|other| reached.get(*other).is_some_and(|back| back.contains(file)))
             .map(|other| (*other).clone())
             .collect();
-        seen.extend(circle.iter().cloned());
-        circles.push(circle);
+        seen.extend(cycle.iter().cloned());
+        cycles.push(cycle);
     }
-    circles
+    cycles
 }
 
-fn reach<'a>(arrows: &'a Arrows, from: &PathBuf) -> BTreeSet<&'a PathBuf> {
+fn reach<'a>(dependencies: &'a Dependencies, from: &PathBuf) -> BTreeSet<&'a PathBuf> {
     let mut reached = BTreeSet::new();
     let mut open = vec![from];
     while let Some(file) = open.pop() {
-        for next in arrows.get(file).into_iter().flat_map(BTreeMap::keys) {
+        for next in dependencies.get(file).into_iter().flat_map(BTreeMap::keys) {
             if reached.insert(next) {
                 open.push(next);
             }
@@ -183,18 +183,18 @@ fn reach<'a>(arrows: &'a Arrows, from: &PathBuf) -> BTreeSet<&'a PathBuf> {
     reached
 }
 
-/// Writes what ties a circle: each arrow inside it, with the names that the first file takes.
-pub fn describe(arrows: &Arrows, circle: &[PathBuf], root: &Path) -> String {
+/// Describes a cycle: each dependency in it, with the names of the items that the first file uses.
+pub fn describe(dependencies: &Dependencies, cycle: &[PathBuf], root: &Path) -> String {
     let short = |path: &Path| {
         path.strip_prefix(root)
             .unwrap_or(path)
             .display()
             .to_string()
     };
-    let mut text = format!("{} files depend on each other:\n", circle.len());
-    for file in circle {
-        for (to, names) in arrows.get(file).into_iter().flatten() {
-            if circle.contains(to) {
+    let mut text = format!("{} files depend on each other:\n", cycle.len());
+    for file in cycle {
+        for (to, names) in dependencies.get(file).into_iter().flatten() {
+            if cycle.contains(to) {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 let (from, to) = (short(file), short(to));
                 text = format!("{text}  {from} -> {to}: {}\n", names.join(", "));

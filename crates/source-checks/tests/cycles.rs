@@ -1,13 +1,13 @@
-//! No files of one crate depend on each other in a circle.
+//! The check that no files of one crate depend on each other in a cycle.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::{fs, path::PathBuf};
 
-use source_checks::{circles, files};
+use source_checks::{cycles, files};
 
 #[test]
-fn no_crate_has_a_circle_of_files() {
+fn no_crate_has_a_cycle_of_files() {
     let root = files::root();
     let mut found = String::new();
     for folder in files::crates(&root) {
@@ -16,30 +16,30 @@ fn no_crate_has_a_circle_of_files() {
             if !start.is_file() {
                 continue;
             }
-            let arrows = circles::arrows(&start);
-            for circle in circles::find(&arrows) {
-                found.push_str(&circles::describe(&arrows, &circle, &root));
+            let dependencies = cycles::dependencies(&start);
+            for cycle in cycles::find(&dependencies) {
+                found.push_str(&cycles::describe(&dependencies, &cycle, &root));
             }
         }
     }
     assert!(found.is_empty(), "{found}");
 }
 
-/// Writes a crate of these files to a new folder, and returns its circles.
+/// Writes a crate of these files to a new folder, and returns its cycles.
 #[expect(clippy::disallowed_methods, reason = "a file of the test alone")]
-fn circles_of(name: &str, sources: &[(&str, &str)]) -> Vec<Vec<PathBuf>> {
+fn cycles_of(name: &str, sources: &[(&str, &str)]) -> Vec<Vec<PathBuf>> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     for (path, text) in sources {
         let path = folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    circles::find(&circles::arrows(&folder.join("lib.rs")))
+    cycles::find(&cycles::dependencies(&folder.join("lib.rs")))
 }
 
 #[test]
-fn two_files_that_name_each_other_are_a_circle() {
-    let found = circles_of(
+fn two_files_that_name_each_other_are_a_cycle() {
+    let found = cycles_of(
         "two_files",
         &[
             ("lib.rs", "mod a; mod b;"),
@@ -55,8 +55,8 @@ fn two_files_that_name_each_other_are_a_circle() {
 }
 
 #[test]
-fn a_parent_that_defines_what_its_child_uses_and_uses_the_child_is_a_circle() {
-    let found = circles_of(
+fn a_parent_that_defines_what_its_child_uses_and_uses_the_child_is_a_cycle() {
+    let found = cycles_of(
         "parent_and_child",
         &[
             ("lib.rs", "mod parent;"),
@@ -71,8 +71,8 @@ fn a_parent_that_defines_what_its_child_uses_and_uses_the_child_is_a_circle() {
 }
 
 #[test]
-fn a_circle_through_a_renamed_reexport_is_found() {
-    let found = circles_of(
+fn a_cycle_through_a_renamed_reexport_is_found() {
+    let found = cycles_of(
         "reexport",
         &[
             ("lib.rs", "mod a; mod b; pub use a::A as Renamed;"),
@@ -87,8 +87,8 @@ fn a_circle_through_a_renamed_reexport_is_found() {
 }
 
 #[test]
-fn a_parent_that_only_lists_and_reexports_its_children_is_in_no_circle() {
-    let found = circles_of(
+fn a_parent_that_only_lists_and_reexports_its_children_is_in_no_cycle() {
+    let found = cycles_of(
         "facade",
         &[
             ("lib.rs", "mod parent;"),
@@ -104,8 +104,8 @@ fn a_parent_that_only_lists_and_reexports_its_children_is_in_no_circle() {
 }
 
 #[test]
-fn what_only_tests_use_makes_no_circle() {
-    let found = circles_of(
+fn a_dependency_of_tests_only_is_in_no_cycle() {
+    let found = cycles_of(
         "tests_only",
         &[
             ("lib.rs", "mod a; mod b;"),

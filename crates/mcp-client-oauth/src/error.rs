@@ -223,7 +223,7 @@ pub enum TokenRefreshError {
     IssuerMismatch,
     /// The key of the client could not sign.
     #[error(transparent)]
-    NotSigned(#[from] SigningError),
+    Signing(#[from] SigningError),
     /// A non-interactive login could not be repeated.
     #[error(transparent)]
     NonInteractiveGrant(#[from] NonInteractiveGrantError),
@@ -256,7 +256,7 @@ impl TokenRefreshError {
             | Self::Interrupted { .. } => true,
             Self::Response { cause, .. } => cause.is_definitive(),
             Self::Http(_)
-            | Self::NotSigned(_)
+            | Self::Signing(_)
             | Self::NonInteractiveGrant(_)
             | Self::Discovery(_)
             | Self::Aborted(_) => false,

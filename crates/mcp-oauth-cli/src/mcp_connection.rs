@@ -67,7 +67,7 @@ impl Connection {
         self.service
             .list_all_tools()
             .await
-            .map_err(|error| service_failure(&error, &self.server))
+            .map_err(|error| service_failure("call", &error, &self.server))
     }
 
     /// Calls a tool.
@@ -80,7 +80,7 @@ impl Connection {
         self.service
             .call_tool(params)
             .await
-            .map_err(|error| service_failure(&error, &self.server))
+            .map_err(|error| service_failure("call", &error, &self.server))
     }
 
     /// Ends the connection, and the session if there is one.
@@ -110,12 +110,13 @@ pub(crate) async fn within<T>(
 fn connect_failure(error: ConnectError, server: &ServerUrl) -> Failure {
     match error {
         ConnectError::Authorization(error) => error.into(),
-        ConnectError::Mcp(error) => service_failure(&*error, server),
-        other => mcp_failure(&other),
+        ConnectError::Mcp(error) => service_failure("connect to", &*error, server),
+        other => mcp_failure("connect to", &other, server),
     }
 }
 
-fn service_failure(error: &(dyn StdError + 'static), server: &ServerUrl) -> Failure {
+/// Returns the failure of an `action` on the server.
+fn service_failure(action: &str, error: &(dyn StdError + 'static), server: &ServerUrl) -> Failure {
     if let Some(own) = authorization_error(error) {
         return own.clone().into();
     }
@@ -124,23 +125,23 @@ fn service_failure(error: &(dyn StdError + 'static), server: &ServerUrl) -> Fail
         return Error::from(http).into();
     }
     match reason(error) {
-        Some(Reason::Refused) => Failure::TokenRefused(format!(
-            "{server} refuses the token, and a refreshed one too"
-        )),
+        Some(Reason::Refused) => {
+            Failure::TokenRefused(format!("{server} rejected the token and the refreshed one"))
+        }
         Some(Reason::Unreachable) => Failure::Other {
             code: "http",
             message: format!("cannot reach {server}: {}", innermost(error)),
             hint: Some("check the URL and the network, then try again".to_owned()),
             exit: Exit::Later,
         },
-        None => mcp_failure(error),
+        None => mcp_failure(action, error, server),
     }
 }
 
 /// The reason of a failed connection, as far as the hint depends on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Reason {
-    /// A 401 with a refreshed token too.
+    /// HTTP 401 for the token and for the refreshed one.
     Refused,
     /// The network failed, or the server is busy.
     Unreachable,
@@ -192,11 +193,11 @@ fn innermost(error: &(dyn StdError + 'static)) -> UntrustedText {
 }
 
 /// Returns the failure of an MCP error. Its text may come from the server, so it is escaped.
-fn mcp_failure(error: &dyn StdError) -> Failure {
+fn mcp_failure(action: &str, error: &dyn StdError, server: &ServerUrl) -> Failure {
     Failure::other(
         "mcp",
         format!(
-            "cannot use the MCP server: {}",
+            "cannot {action} the MCP server {server}: {}",
             UntrustedText::new(&error.to_string())
         ),
         Some("to see each step, run the same command with -v".to_owned()),

@@ -74,10 +74,10 @@ pub enum AuthorizationError {
     RedirectUri(Url),
     /// The system returned no random numbers.
     #[error(transparent)]
-    NoRandomness(#[from] RandomError),
+    Random(#[from] RandomError),
     /// Tokens are to be bound to a key, and there is none.
     #[error("cannot request DPoP-bound tokens: {0}")]
-    NoProof(#[from] DpopError),
+    Dpop(#[from] DpopError),
     /// Tokens are to be bound to a key, and the metadata of the server lists no algorithm of this client
     /// for DPoP proofs (RFC 9449 §5.1).
     #[error("the authorization server {0} does not support DPoP proofs that are signed with ES256")]
@@ -135,10 +135,10 @@ impl AuthorizationError {
             | Self::RedirectUri(_)
             | Self::Refused(_)
             | Self::DpopUnsupported(_)
-            | Self::NoProof(DpopError::NotAKey)
+            | Self::Dpop(DpopError::NotAKey)
             | Self::OutsideResource { .. } => Remedy::Reconfigure,
             Self::Callback(_) => Remedy::ContactServerOperator,
-            Self::NoRandomness(_) | Self::NoProof(DpopError::System) => Remedy::Retry,
+            Self::Random(_) | Self::Dpop(DpopError::System) => Remedy::Retry,
         }
     }
 }

@@ -38,7 +38,7 @@ pub enum NonInteractiveGrantError {
     IdJagNotSupported(Issuer),
     /// The key of the client could not sign.
     #[error(transparent)]
-    NotSigned(#[from] SigningError),
+    Signing(#[from] SigningError),
     /// The identity provider of the organization returned an error.
     #[error("the identity provider at {url}: {cause}")]
     IdentityProvider {
@@ -72,7 +72,7 @@ impl NonInteractiveGrantError {
             Self::SourceRequired(_) | Self::PublicClient { .. } | Self::IdJagNotSupported(_) => {
                 Remedy::Reconfigure
             }
-            Self::NotSigned(_) => Remedy::Retry,
+            Self::Signing(_) => Remedy::Retry,
             Self::IdentityProvider { cause, .. } => match cause {
                 TokenExchangeError::Response(cause) => token_error_remedy(cause),
                 TokenExchangeError::OtherType(_) => Remedy::ContactServerOperator,
@@ -104,7 +104,7 @@ impl NonInteractiveGrantError {
             | Self::SourceRequired(_)
             | Self::PublicClient { .. }
             | Self::IdJagNotSupported(_)
-            | Self::NotSigned(_)
+            | Self::Signing(_)
             | Self::IdentityProvider { .. } => false,
         }
     }

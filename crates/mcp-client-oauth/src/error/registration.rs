@@ -55,7 +55,7 @@ pub enum RegistrationError {
     },
     /// The key of the client could not sign.
     #[error(transparent)]
-    NotSigned(#[from] SigningError),
+    Signing(#[from] SigningError),
 }
 
 impl RegistrationError {
@@ -66,7 +66,7 @@ impl RegistrationError {
             | Self::Document(_)
             | Self::NoClient(_)
             | Self::SigningAlgorithm { .. } => Remedy::Reconfigure,
-            Self::NotSigned(_) => Remedy::Retry,
+            Self::Signing(_) => Remedy::Retry,
             Self::Response { cause, .. } => match cause {
                 RegistrationResponseError::Refused {
                     status: 429 | 500..,

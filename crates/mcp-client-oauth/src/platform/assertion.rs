@@ -62,7 +62,7 @@ pub struct AssertionError {
 #[non_exhaustive]
 pub enum AssertionErrorKind {
     /// The file cannot be read.
-    #[error("cannot read it ({0})")]
+    #[error("{0}")]
     Unreadable(io::ErrorKind),
     /// It is a directory, a pipe or a device.
     #[error("it is not a file")]

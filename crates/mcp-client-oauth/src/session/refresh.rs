@@ -216,7 +216,7 @@ pub(super) fn may_retry(error: &TokenRefreshError, in_doubt: &mut bool) -> bool 
         TokenRefreshError::NonInteractiveGrant(error) => error.may_retry(),
         TokenRefreshError::Discovery(error) => error.remedy() == Remedy::Retry,
         TokenRefreshError::Response { .. }
-        | TokenRefreshError::NotSigned(_)
+        | TokenRefreshError::Signing(_)
         | TokenRefreshError::Interrupted { .. }
         | TokenRefreshError::NoRefreshToken(_)
         | TokenRefreshError::NotRefreshable { .. }

@@ -33,7 +33,7 @@ Token stores (--store SPEC, else MCP_OAUTH_STORE, else `auto`):
                             HashiCorp Vault or OpenBao, at VAULT_ADDR if no address is given
   memory:                   nothing is stored
 Without DIR the directory is `tokens` in --data-dir or MCP_OAUTH_DATA_DIR, else in the data
-directory of the platform. --store overrides --data-dir, which overrides a location (not a kind of
+directory of the user (`mcp-oauth stores` shows it). --store overrides --data-dir, which overrides a location (not a kind of
 key) in MCP_OAUTH_STORE.
 
 Environment:
@@ -74,7 +74,7 @@ pub(crate) struct Global {
     /// Write one JSON document to stdout, for errors too.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Log to stderr what happens; give it twice for more. Secrets are never logged.
+    /// Log each step to stderr; give it twice for more. Secrets are never logged.
     #[arg(short, long, global = true, action = ArgAction::Count, alias = "debug")]
     pub(crate) verbose: u8,
     /// Print only results, errors and what the user must do.
@@ -86,13 +86,13 @@ pub(crate) struct Global {
         alias = "silent"
     )]
     pub(crate) quiet: bool,
-    /// The token store: `auto`, `keychain`, `file`, `vault` or `memory:`; see `mcp-oauth --help`.
+    /// Use this token store: `auto`, `keychain`, `file`, `vault` or `memory:`; see `mcp-oauth --help`.
     #[arg(long, hide_short_help = true, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
-    /// The directory of all data: tokens are in `DIR/tokens`, names in `DIR/servers.json`.
+    /// Keep all data in this directory: tokens in `DIR/tokens`, names in `DIR/servers.json`.
     #[arg(long, hide_short_help = true, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// The file with the password of the encrypted token files.
+    /// Read the password of the encrypted token files from this file.
     #[arg(long, hide_short_help = true, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
     #[command(flatten)]
@@ -141,13 +141,13 @@ pub(crate) enum Command {
     /// Complete a pending login: the same as `login --complete`.
     #[command(hide = true)]
     Paste,
-    /// Serve an MCP server over stdio, for applications that have no HTTP or cannot log in.
+    /// Connect an application over stdio to an MCP server, and log in for it.
     #[command(after_help = proxy::EXAMPLES)]
     Proxy(Box<Proxy>),
     /// Print the entry that makes an application run `proxy`, or write it to its file.
     #[command(after_help = proxy::CONFIG_EXAMPLES)]
     Config(AppConfig),
-    /// Print the client metadata document to host at a URL, which is then a client ID.
+    /// Print the client metadata document to host at a URL, which is then the client ID.
     ClientMetadata(ClientMetadata),
     /// Open a URL in the browser, without the secrets of mcp-oauth in its environment.
     #[command(hide = true)]
@@ -163,7 +163,7 @@ pub(crate) struct TargetArgs {
     /// The name of a server (see `list`), or its URL.
     #[arg(value_name = "NAME|URL")]
     pub(crate) server: String,
-    /// The account, if there are several at that server.
+    /// Select the account, if there are several at that server.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
 }
@@ -179,17 +179,17 @@ pub(crate) struct Demo {
 /// `client-metadata`.
 #[derive(Args, Debug)]
 pub(crate) struct ClientMetadata {
-    /// The https URL that the document will be hosted at.
+    /// Host the document at this https URL, which is then the client ID.
     #[arg(long, value_name = "URL")]
     pub(crate) client_id: Url,
-    /// The name on the consent page.
+    /// Set the name on the consent page.
     #[arg(long, value_name = "NAME", default_value = "mcp-oauth")]
     pub(crate) name: String,
-    /// The PEM file with the private key that the client authenticates with; the document gets the
-    /// public key. Use it with `login --client-metadata-url URL --private-key FILE`.
+    /// Add the public key of the private key in this PEM file, which the client authenticates with.
+    /// Use it with `login --client-metadata-url URL --private-key FILE`.
     #[arg(long, value_name = "FILE")]
     pub(crate) private_key: Option<PathBuf>,
-    /// A redirect URI, instead of any port of this machine; may be given several times.
+    /// Add a redirect URI, instead of any port of this machine; may be given several times.
     #[arg(long, value_name = "URI")]
     pub(crate) redirect_uri: Vec<Url>,
 }
@@ -199,7 +199,7 @@ pub(crate) struct ClientMetadata {
 pub(crate) struct Token {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
-    /// Print it even if stdout is a terminal.
+    /// Print the token even if stdout is a terminal.
     #[arg(long)]
     pub(crate) show: bool,
 }
@@ -213,8 +213,8 @@ pub(crate) struct Connect {
     /// `chuk-mcp-client-oauth`.
     #[arg(value_name = "URL", hide = true)]
     pub(crate) url: Option<String>,
-    /// The longest time that the server may take.
-    #[arg(long, value_parser = duration, default_value = "30s")]
+    /// Wait at most this long for the server.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub(crate) timeout: Duration,
 }
 
@@ -238,13 +238,13 @@ pub(crate) struct Request {
     /// The method (GET, or POST with a body), then the URL or a path at the server.
     #[arg(value_name = "[METHOD] URL", num_args = 1..=2, required = true)]
     pub(crate) what: Vec<String>,
-    /// The account, if there are several at that server.
+    /// Select the account, if there are several at that server.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// A header, as in `Name: value`; may be given several times.
+    /// Add a header, as in `Name: value`; may be given several times.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub(crate) headers: Vec<String>,
-    /// A body: the text itself, `@FILE`, or `-` for stdin. It is JSON unless a header says otherwise.
+    /// Send a body: the text itself, `@FILE`, or `-` for stdin. It is JSON unless a header sets its type.
     #[arg(short, long, value_name = "DATA|@FILE|-")]
     pub(crate) data: Option<String>,
     /// Print status and headers before the body.
@@ -253,8 +253,8 @@ pub(crate) struct Request {
     /// Do not refresh the token and send the request again after a 401.
     #[arg(long)]
     pub(crate) no_retry: bool,
-    /// The longest time that each attempt may take.
-    #[arg(long, value_parser = duration, default_value = "30s")]
+    /// Wait at most this long for each attempt.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub(crate) timeout: Duration,
 }
 
@@ -284,8 +284,8 @@ pub(crate) struct Logout {
 }
 
 const PRUNE_NOTE: &str = "\
-Removes only the logins that `list` shows as expired with a login needed. A login that cannot be
-read is reported and kept.";
+Only the logins that `list` shows as expired with a login needed are removed. A login that cannot
+be read is reported and kept.";
 
 /// `clear`, an older name of `logout --local` and, with `--expired`, of `prune`.
 #[derive(Args, Debug)]
@@ -293,10 +293,10 @@ pub(crate) struct Clear {
     /// The name of a server (see `list`), or its URL.
     #[arg(value_name = "NAME|URL", required_unless_present = "expired")]
     pub(crate) server: Option<String>,
-    /// Every login that has expired and cannot be refreshed.
+    /// Remove every login that has expired and cannot be refreshed.
     #[arg(long, conflicts_with_all = ["server", "account", "remove_name"])]
     pub(crate) expired: bool,
-    /// The account, if there are several at that server.
+    /// Select the account, if there are several at that server.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
     /// Remove the name too.
@@ -337,10 +337,10 @@ Exit code: 1 if a corrupt login was not moved.";
 /// `migrate`.
 #[derive(Args, Debug)]
 pub(crate) struct Migrate {
-    /// The new store: `keychain[:DIR]`, `file[:DIR]` or `vault[:...]`, as for --store.
+    /// Move the tokens to this store: `keychain[:DIR]`, `file[:DIR]` or `vault[:...]`, as for --store.
     #[arg(long, value_name = "SPEC")]
     pub(crate) to: String,
-    /// Replace logins that the new store has already.
+    /// Replace logins that the new store already has.
     #[arg(long, alias = "force")]
     pub(crate) overwrite: bool,
 }

@@ -21,7 +21,7 @@ pub(crate) struct GrantFlags {
     #[arg(long, conflicts_with = "device")]
     pub(crate) client_credentials: bool,
     /// Log in non-interactively with the JWT that the platform gives to a workload; it is read again
-    /// for each login. `cmd:` is a program and its arguments, separated by blanks; there is no shell.
+    /// for each new token. `cmd:` is a program and its arguments, separated by blanks; there is no shell.
     /// The source is stored with the name of the server on this machine, unencrypted, and not with the
     /// tokens: another host that shares the store needs it too.
     #[arg(
@@ -31,8 +31,8 @@ pub(crate) struct GrantFlags {
         conflicts_with_all = ["device", "client_credentials"],
     )]
     pub(crate) workload_token: Option<Source>,
-    /// A PEM file with the PKCS#8 key that the client authenticates with. It is stored encrypted with
-    /// the login.
+    /// Authenticate the client with the PKCS#8 key in this PEM file. It is stored encrypted with the
+    /// login.
     #[arg(long, value_name = "FILE")]
     pub(crate) private_key: Option<PathBuf>,
     /// Accept only tokens that are bound to a key of this login (DPoP).

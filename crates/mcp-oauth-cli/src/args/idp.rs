@@ -23,17 +23,17 @@ pub(crate) struct IdpFlags {
         conflicts_with_all = ["device", "client_credentials", "workload_token", "reuse_login"],
     )]
     pub(crate) idp: Option<String>,
-    /// The token endpoint of the identity provider.
+    /// Set the token endpoint of the identity provider.
     #[arg(long, value_name = "URL", requires = "idp")]
     pub(crate) idp_token_endpoint: Option<Url>,
-    /// The client ID at the identity provider. Its secret is `MCP_OAUTH_IDP_CLIENT_SECRET`.
+    /// Set the client ID at the identity provider. Its secret is `MCP_OAUTH_IDP_CLIENT_SECRET`.
     #[arg(long, value_name = "ID", requires = "idp")]
     pub(crate) idp_client_id: Option<String>,
-    /// A PEM file with the PKCS#8 key that the client authenticates with at the identity provider,
-    /// instead of a secret.
+    /// Authenticate at the identity provider with the PKCS#8 key in this PEM file, instead of a
+    /// secret.
     #[arg(long, value_name = "FILE", requires = "idp")]
     pub(crate) idp_private_key: Option<PathBuf>,
-    /// The source of the ID token. It is read again for each login; see --workload-token.
+    /// Read the ID token from here. It is read again for each new token; see --workload-token.
     #[arg(
         long,
         value_name = "FILE|env:NAME|cmd:PROGRAM",

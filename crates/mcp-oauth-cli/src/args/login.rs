@@ -51,16 +51,16 @@ pub(crate) struct Login {
     pub(crate) url: Option<String>,
     #[command(flatten)]
     pub(crate) flags: LoginFlags,
-    /// The scope to request, as several values, as in the Python command `chuk-mcp-client-oauth`.
+    /// Request these scopes, as several values, as in the Python command `chuk-mcp-client-oauth`.
     #[arg(long, hide = true, num_args = 1.., value_name = "SCOPE", conflicts_with = "scope")]
     pub(crate) scopes: Vec<Scope>,
     /// Read the secret of the client from stdin.
     #[arg(long, hide_short_help = true)]
     pub(crate) client_secret_stdin: bool,
-    /// The port on 127.0.0.1 that the browser is redirected to; 0, the default, is any free port.
-    #[arg(long, hide_short_help = true)]
+    /// Redirect the browser to this port on 127.0.0.1; 0, the default, is any free port.
+    #[arg(long, hide_short_help = true, value_name = "PORT")]
     pub(crate) port: Option<u16>,
-    /// The whole redirect URI, for a client that was registered with another one.
+    /// Use this redirect URI, for a client that was registered with another one than the default.
     #[arg(
         long,
         hide_short_help = true,
@@ -68,8 +68,8 @@ pub(crate) struct Login {
         conflicts_with = "port"
     )]
     pub(crate) redirect_uri: Option<Url>,
-    /// The longest time for the login, as in `90s` or `10m`; five minutes by default.
-    #[arg(long, value_parser = duration)]
+    /// Wait at most this long for the login, as in `90s` or `10m`; five minutes by default.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Log in again: run discovery again, and register a new client.
     #[arg(long)]

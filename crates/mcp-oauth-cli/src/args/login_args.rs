@@ -7,17 +7,17 @@ use url::Url;
 /// The client, the account and the kind of server.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct LoginFlags {
-    /// The scope to request, separated by blanks, instead of what the server suggests.
-    #[arg(long)]
+    /// Request these scopes, separated by blanks, instead of what the server suggests.
+    #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<Scope>,
-    /// The account, if there are several at that server.
+    /// Log in to this account, a label of your choice, if you have several at that server.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// The ID of a client that is registered with the authorization server. Its secret, if it has one,
-    /// is `MCP_OAUTH_CLIENT_SECRET`.
+    /// Use this client ID, which is registered with the authorization server. Its secret, if it has
+    /// one, is `MCP_OAUTH_CLIENT_SECRET`.
     #[arg(long, value_name = "ID", conflicts_with = "client_metadata_url")]
     pub(crate) client_id: Option<String>,
-    /// The https URL of a client metadata document, which is the client ID where servers support it.
+    /// Use the https URL of a client metadata document as the client ID, where servers support it.
     #[arg(long, hide_short_help = true, value_name = "URL")]
     pub(crate) client_metadata_url: Option<Url>,
     /// Open no browser: only show the URL.

@@ -8,14 +8,14 @@ use clap::Args;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct NetworkFlags {
-    /// A PEM file with certificate authorities to trust besides those of the system. It is not stored
-    /// with a name; `MCP_OAUTH_CA_CERT` is for every command.
+    /// Trust the certificate authorities in this PEM file, besides those of the system. It is not
+    /// stored with a name; `MCP_OAUTH_CA_CERT` is for every command.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
-    /// A PEM file with the client certificate for mutual TLS, and its key unless --client-key has it.
+    /// Use the client certificate in this PEM file for mutual TLS, with its key unless --client-key has it.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) client_cert: Option<PathBuf>,
-    /// A PEM file with the key of that certificate.
+    /// Read the key of that certificate from this PEM file.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) client_key: Option<PathBuf>,
 }

@@ -32,7 +32,7 @@ pub(crate) struct AppConfig {
     /// The name of a server (see `list`), or its URL.
     #[arg(value_name = "NAME|URL")]
     pub(crate) server: String,
-    /// The application.
+    /// Select the application.
     #[arg(long = "for", value_enum, value_name = "APP")]
     pub(crate) r#for: App,
     /// Allow plain http, as for `login`, for a URL that has no name.
@@ -41,7 +41,7 @@ pub(crate) struct AppConfig {
     /// Write the entry to the file of the application, and keep a copy of the old file beside it.
     #[arg(long)]
     pub(crate) write: bool,
-    /// The file to write, instead of the usual one.
+    /// Write this file, instead of the usual one.
     #[arg(long, value_name = "FILE", requires = "write")]
     pub(crate) file: Option<PathBuf>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Proxy {
     /// The URL of the MCP server, or its name (see `list`).
     #[arg(value_name = "URL|NAME")]
     pub(crate) server: String,
-    /// A header for each request, as in `Name: value`; may be given several times. `${NAME}` is
+    /// Add a header to each request, as in `Name: value`; may be given several times. `${NAME}` is
     /// replaced by a variable of the environment. With `Authorization` no login is needed.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub(crate) headers: Vec<String>,
@@ -65,25 +65,25 @@ pub(crate) struct Proxy {
         conflicts_with_all = ["ignore_tool", "transport"]
     )]
     pub(crate) listen: Option<SocketAddr>,
-    /// The transport to try first, or only.
+    /// Select the transport to try first, or the only one.
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub(crate) transport: Transport,
-    /// The name of a tool to hide; `*` matches any text; may be given several times.
+    /// Hide the tools with this name; `*` matches any text; may be given several times.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) ignore_tool: Vec<String>,
-    /// The longest time that the server may take to begin a response.
-    #[arg(long, value_parser = duration, default_value = "5m")]
+    /// Wait at most this long for the server to begin a response.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub(crate) timeout: Duration,
-    /// The size of the largest server message that is forwarded, such as `16M`. A larger message fails
-    /// its call; about this much memory is used until then.
+    /// Forward server messages up to this size, such as `16M`. A larger message fails its call; about
+    /// this much memory is used until then.
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
     pub(crate) max_response: usize,
-    /// The longest time that a login may take; five minutes by default.
-    #[arg(long, value_parser = duration)]
+    /// Wait at most this long for a login; five minutes by default.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) auth_timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) flags: LoginFlags,
-    /// The port on this machine that the browser is redirected to.
+    /// Redirect the browser to this port on this machine.
     #[arg(
         id = "port",
         long = "callback-port",
@@ -91,7 +91,7 @@ pub(crate) struct Proxy {
         value_name = "PORT"
     )]
     pub(crate) callback_port: Option<u16>,
-    /// The host in the redirect URI, for a client that is registered with `localhost`.
+    /// Use this host in the redirect URI, for a client that is registered with `localhost`.
     #[arg(
         id = "redirect_uri",
         long = "callback-host",

@@ -20,15 +20,15 @@ pub(crate) struct QuirkFlags {
     /// Omit the parameter `resource`, for servers that refuse it.
     #[arg(long, conflicts_with = "resource")]
     pub(crate) no_resource: bool,
-    /// The resource identifier at the authorization server, if it is not the URL of the server.
+    /// Send this resource identifier to the authorization server, instead of the URL of the server.
     #[arg(long, value_name = "URI")]
     pub(crate) resource: Option<String>,
-    /// A parameter to add to the authorization request, as in `audience=https://api.example.com`; may
-    /// be given several times. Without a value the parameter is not sent, even if it is the default of
+    /// Add a parameter to the authorization request, as in `audience=https://api.example.com`; may be
+    /// given several times. Without a value the parameter is not sent, even if it is the default of
     /// the provider.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) authorize_param: Vec<(String, String)>,
-    /// The user name or email address that the login page may fill in.
+    /// Suggest a user name or email address, which the login page may fill in.
     #[arg(long, value_name = "NAME")]
     pub(crate) login_hint: Option<String>,
     /// Send the scope in each refresh too.
@@ -43,8 +43,8 @@ pub(crate) struct QuirkFlags {
     /// Assume a bearer token if the response has no `token_type`, as `OpenAuth` sends it.
     #[arg(long)]
     pub(crate) assume_bearer: bool,
-    /// Another issuer that the authorization server may name itself by; may be given several times. Give
-    /// it only if the operator confirms it: the check keeps other servers from impersonating this one.
+    /// Accept this other issuer name of the authorization server; may be given several times. Give it
+    /// only if the operator confirms it: the check keeps other servers from impersonating this one.
     /// An empty value accepts metadata without an issuer.
     #[arg(long, value_name = "ISSUER")]
     pub(crate) accept_issuer: Vec<String>,

@@ -1,6 +1,6 @@
 //! `client-metadata`: the client metadata document to host, so that its URL is a client ID.
 
-use mcp_client_oauth::proto::private_key::PrivateKey;
+use mcp_client_oauth::proto::{private_key::PrivateKey, untrusted_text::UntrustedText};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -31,7 +31,10 @@ fn check(url: &Url) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(
-        "this URL cannot be a client ID: it needs https and a path, and neither a user nor a fragment",
+        format!(
+            "`{}` cannot be a client ID: it needs https and a path, and neither a user nor a fragment",
+            UntrustedText::new(url.as_str())
+        ),
         "mcp-oauth client-metadata --client-id https://app.example/client.json",
     ))
 }

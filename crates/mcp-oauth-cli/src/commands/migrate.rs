@@ -27,7 +27,10 @@ pub(super) async fn run(context: &Context, typed: &Migrate) -> Result<Exit, Fail
     let to = target(config, &typed.to)?;
     if let StoreLocation::Other(spec) = &config.store {
         return Err(Failure::usage(
-            format!("cannot move tokens from `{}`", quoted(spec)),
+            format!(
+                "cannot move tokens from `{}`: it is not encrypted files or a Vault",
+                quoted(spec)
+            ),
             "to see the stores: mcp-oauth stores",
         ));
     }
@@ -54,7 +57,7 @@ pub(super) async fn run(context: &Context, typed: &Migrate) -> Result<Exit, Fail
         && is_same_vault(config, here, there)?
     {
         return Err(Failure::usage(
-            "the tokens are already in this Vault",
+            "cannot move the tokens: they are already in this Vault",
             "use --to keychain, --to file, or --to vault with another mount or prefix",
         ));
     }
@@ -71,7 +74,10 @@ fn target(config: &Config, spec: &str) -> Result<StoreLocation, Failure> {
     match StoreLocation::parse(spec, here) {
         StoreLocation::Other(_) | StoreLocation::Files { key: Key::Auto, .. } => {
             Err(Failure::usage(
-                format!("cannot move tokens to `{}`", quoted(spec)),
+                format!(
+                    "cannot move tokens to `{}`: it is not a keychain, a file or a Vault store",
+                    quoted(spec)
+                ),
                 "use --to keychain, --to file or --to vault",
             ))
         }

@@ -160,7 +160,7 @@ fn overrides(record: &Record) -> Option<(&'static str, String)> {
 
 fn expiry(record: &Record, status: Status) -> String {
     let Some(end) = record.tokens.expires_at else {
-        return "not reported by the server: the token is used until it is refused".to_owned();
+        return "not reported by the server: the token is used until it is rejected".to_owned();
     };
     let then = match status {
         Status::Valid(_) if record.is_refreshable() => "; then it is refreshed",

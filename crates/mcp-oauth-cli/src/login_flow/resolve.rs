@@ -18,7 +18,7 @@ pub(crate) fn resolve(typed: &Login, servers: &Servers) -> Result<(String, Serve
         (Some(url), false) => (first, read(url)?),
         (Some(_), true) => {
             return Err(Failure::usage(
-                "the name comes first",
+                "the name must come before the URL",
                 "mcp-oauth login NAME URL",
             ));
         }

@@ -198,7 +198,7 @@ async fn a_scope_that_was_not_requested_prints_a_warning() {
 async fn a_token_endpoint_on_another_host_is_shown() {
     let home = Home::new().await;
     let same = home.login(&["notes", &home.url()]).await.succeeded();
-    assert!(!same.stdout.contains("tokens from"), "{same:?}");
+    assert!(!same.stdout.contains("token endpoint"), "{same:?}");
 
     let home = Home::new().await;
     let endpoint = format!("{}/token", home.testbed.issuer()).replace("127.0.0.1", "localhost");
@@ -208,7 +208,7 @@ async fn a_token_endpoint_on_another_host_is_shown() {
     ));
     let login = home.login(&["notes", &home.url()]).await.succeeded();
     let origin = endpoint.trim_end_matches("/token");
-    login.says(&format!("tokens from  {origin}"));
+    login.says(&format!("token endpoint  {origin}"));
 }
 
 /// The authorization server reads the document that was printed.

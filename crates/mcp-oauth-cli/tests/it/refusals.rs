@@ -150,7 +150,7 @@ async fn the_exit_code_of_a_failed_connection_separates_login_from_retry() {
     home.testbed.set_fault(Fault::RejectsEveryToken);
     for command in ["test", "tools"] {
         let refused = home.run(&[command, "notes"]).await.ended(3);
-        refused.says("refuses the token").says("--force");
+        refused.says("rejected the token").says("--force");
     }
     home.testbed.clear_faults();
     home.testbed.stop_mcp_server().await;

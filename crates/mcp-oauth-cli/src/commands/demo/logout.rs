@@ -27,21 +27,21 @@ pub(super) async fn log_out(demo: &mut DemoContext, session: &Session) -> Result
         RevocationOutcome::Failed(error) => (false, error.to_string()),
         other => (false, format!("{other:?}")),
     };
-    demo.show("server says", detail);
+    demo.show("revocation", detail);
     demo.check("the server has revoked the tokens (RFC 7009)", revoked)?;
     let refused = status(demo, &token).await? == 401;
     let in_time = !before
         .tokens
         .is_expired(demo.platform.clock.now(), std::time::Duration::ZERO);
     demo.check(
-        "the token is refused now, before its time",
+        "the access token is rejected now, before it expires",
         refused && in_time,
     )?;
     let dead = match refresh(&demo.platform, &before).await {
         Err(TokenRefreshError::Response { cause, .. }) => cause.has_code("invalid_grant"),
         _ => false,
     };
-    demo.check("the refresh token is dead too", dead)?;
+    demo.check("the refresh token is rejected too", dead)?;
     let gone = demo.store.load(&demo.key()).await?.is_none() && outcome.removed;
     demo.check("the record is gone from the store", gone)
 }

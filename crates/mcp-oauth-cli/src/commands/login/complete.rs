@@ -79,7 +79,7 @@ fn read(context: &Context) -> Result<Secret<String>, Failure> {
 fn callback(text: &Secret<String>) -> Result<Url, Failure> {
     let not_callback = || {
         Failure::usage(
-            "this is not the URL of a login page on 127.0.0.1 or localhost",
+            "cannot complete the login: the input is not the URL of a callback on 127.0.0.1 or localhost",
             "copy the whole address bar of the browser at the end of the login",
         )
     };

@@ -64,14 +64,17 @@ pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: 
             ("server", record.discovery.server.to_string()),
             (
                 "scope",
-                scope.map_or_else(|| "not named".to_owned(), ToString::to_string),
+                scope.map_or_else(
+                    || "not reported by the server".to_owned(),
+                    ToString::to_string,
+                ),
             ),
             ("token", lifetime(&record, status)),
         ];
         if !outcome.reused && !outcome.others.is_empty() {
             rows.push(("same login as", listed(&outcome.others)));
         }
-        rows.extend(endpoint.map(|host| ("tokens from", host)));
+        rows.extend(endpoint.map(|host| ("token endpoint", host)));
         format!("{head}\n{}", fields(&rows))
     });
     let command = context.subject.next("tools", name);

@@ -5,6 +5,7 @@
 //!
 //! | step | typical causes | [`Remedy`] |
 //! |---|---|---|
+//! | [`Error::ServerUrl`], [`Error::Scope`] | the argument of a login is not valid | reconfigure |
 //! | [`Error::Discovery`] | no metadata, metadata of another server, no PKCE | contact the server operator |
 //! | [`Error::Registration`] | dynamic registration is not supported, a client ID of another issuer | reconfigure |
 //! | [`Error::Authorization`] | denied, timed out, not logged in; port busy | log in; reconfigure |
@@ -15,7 +16,7 @@
 //! | [`Error::Revocation`] | the server did not revoke the token, or has no revocation endpoint | retry; contact the server operator |
 //! | [`Error::Http`] | no connection, timeout, too large | retry |
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use url::Url;
 
@@ -54,6 +55,12 @@ use crate::{
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The URL of the server is not valid.
+    #[error("{0}")]
+    ServerUrl(#[from] ServerUrlError),
+    /// The requested scope is not valid.
+    #[error("invalid scope: {0}")]
+    Scope(#[from] ScopeError),
     /// The authorization server was not found.
     #[error("discovery failed: {0}")]
     Discovery(#[from] DiscoveryError),
@@ -93,6 +100,7 @@ impl Error {
     /// Returns what to do about the error. The match is exhaustive, so each new error needs a remedy.
     pub fn remedy(&self) -> Remedy {
         match self {
+            Self::ServerUrl(_) | Self::Scope(_) => Remedy::Reconfigure,
             Self::Discovery(cause) => cause.remedy(),
             Self::Registration(cause) => cause.remedy(),
             Self::Authorization(cause) => cause.remedy(),
@@ -166,6 +174,13 @@ impl Error {
             }
             _ => None,
         }
+    }
+}
+
+/// A conversion that cannot fail, such as that of a [`ServerUrl`] to itself.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
         client_auth::ClientIdInForm, dpop::DpopKey, scope::Scope, server_metadata::ServerMetadata,
     },
     server_url::ServerUrl,
-    session::Session,
+    stored_session::StoredSession,
     store::{LoginKey, Record, Revision, TokenStore},
 };
 
@@ -109,12 +109,12 @@ impl Default for LoginOptions {
 ///
 /// # Errors
 /// Those of each step; see [`error`](crate::error).
-pub async fn login(
+pub(crate) async fn log_in(
     platform: &Platform,
     store: &TokenStore,
     server: &ServerUrl,
     options: &LoginOptions,
-) -> Result<Session, Error> {
+) -> Result<StoredSession, Error> {
     let key = options.key(server);
     // First, so that a store that cannot be read or written, or a record that another process has
     // locked, fails the login before the user is involved.
@@ -134,7 +134,7 @@ pub async fn login(
     }
     let record = outcome?;
     let revision = store_login(store, &key, &record).await?;
-    let session = Session::new(platform.clone(), store.clone(), key, record, revision);
+    let session = StoredSession::new(platform.clone(), store.clone(), key, record, revision);
     Ok(options.apply_grant(session))
 }
 
@@ -419,7 +419,7 @@ impl LoginOptions {
     }
 
     /// Sets the non-interactive grant of these options, if they have one, on a session.
-    pub(crate) fn apply_grant(&self, session: Session) -> Session {
+    pub(crate) fn apply_grant(&self, session: StoredSession) -> StoredSession {
         match &self.non_interactive {
             Some(grant) => session.with_grant(grant.clone(), &self.discovery),
             None => session,

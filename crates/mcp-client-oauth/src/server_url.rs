@@ -116,6 +116,27 @@ impl ServerUrl {
         is_loopback(&self.url)
     }
 
+    /// Returns the URL of a request: a relative `path` is appended to the path of the server, a path with a
+    /// leading slash starts at the host, and an absolute URL is returned as it is.
+    ///
+    /// # Errors
+    /// [`ServerUrlError::NotAUrl`].
+    pub(crate) fn join(&self, path: &str) -> Result<Url, ServerUrlError> {
+        let unusable = |_| ServerUrlError::NotAUrl(shown(path));
+        if path.contains("://") {
+            return Url::parse(path).map_err(unusable);
+        }
+        let mut base = self.url.clone();
+        if path.is_empty() || path.starts_with(['/', '?']) {
+            return base.join(path).map_err(unusable);
+        }
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        // The prefix keeps `notes:1` a path: without it, `notes` would be a scheme (RFC 3986 §4.2).
+        base.join(&format!("./{path}")).map_err(unusable)
+    }
+
     /// Returns whether `url` has this server's origin and lies at or below its path, by whole segments.
     pub fn covers(&self, url: &Url) -> bool {
         covers(&self.url, url)
@@ -177,6 +198,36 @@ fn read(text: &str, allow_http: bool) -> Result<ServerUrl, ServerUrlError> {
 /// Returns the text without control characters, shortened to a line.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(120).collect()
+}
+
+impl TryFrom<&str> for ServerUrl {
+    type Error = ServerUrlError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for ServerUrl {
+    type Error = ServerUrlError;
+
+    fn try_from(text: &String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ServerUrl {
+    type Error = ServerUrlError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<&Self> for ServerUrl {
+    fn from(server: &Self) -> Self {
+        server.clone()
+    }
 }
 
 impl PartialEq for ServerUrl {

@@ -5,20 +5,30 @@
 //! | `tower` | any client that is a `tower::Service` of `http::Request` |
 //! | `reqwest_middleware` | a chain of `reqwest-middleware` |
 //! | `websocket` | the opening handshake of `tokio-tungstenite` |
+//! | `rmcp` | the official MCP client |
 //! | `rmcp_credentials` | the `AuthorizationManager` of `rmcp`, over the stores of this crate |
 //!
-//! The HTTP adapters send a token to its resource only (RFC 8707 §1), replace it once if it is refused,
-//! request a wider scope if the source can, and send a request again only if its body can be copied. For
-//! another stack use [`Authorized::send`](crate::Authorized::send).
+//! An adapter takes a [`Session`](crate::Session), or any other [`TokenSource`]. The HTTP adapters send a
+//! token to its resource only (RFC 8707 §1), replace it once if it is refused, request a wider scope if the
+//! source can, and send a request again only if its body can be copied. For another stack use
+//! [`Session::send`](crate::Session::send).
 
 #[cfg(feature = "reqwest-middleware")]
 pub mod reqwest_middleware;
+#[cfg(feature = "mcp")]
+pub mod rmcp;
 #[cfg(feature = "rmcp-credentials")]
 pub mod rmcp_credentials;
 #[cfg(feature = "tower")]
 pub mod tower;
 #[cfg(feature = "websocket")]
 pub mod websocket;
+
+pub use crate::{
+    authorized_client::{AuthorizedClient, Credentials},
+    response::EventStream,
+    token_source::TokenSource,
+};
 
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 use crate::mutex::lock;

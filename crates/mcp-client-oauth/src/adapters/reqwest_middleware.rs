@@ -2,13 +2,12 @@
 //!
 //! ```no_run
 //! # async fn run(session: mcp_client_oauth::Session) -> Result<(), Box<dyn std::error::Error>> {
-//! use std::sync::Arc;
 //! use mcp_client_oauth::adapters::reqwest_middleware::AuthorizedMiddleware;
 //!
 //! // A redirect would send the token to another URL (RFC 9700 §4.12).
 //! let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
 //! let client = reqwest_middleware::ClientBuilder::new(http)
-//!     .with(AuthorizedMiddleware::new(Arc::new(session)))
+//!     .with(AuthorizedMiddleware::new(session))
 //!     .build();
 //! let response = client.get("https://mcp.example/mcp/notes").send().await?;
 //! # Ok(())
@@ -27,12 +26,12 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 
 use super::Copies;
 use crate::{
-    authorized::{
+    authorized_client::{
         Credentials,
         retry::{Head, exchange},
     },
     mutex::lock,
-    session::TokenSource,
+    token_source::TokenSource,
 };
 
 /// Sends each request with a token, and again with another one if it is refused and its body is no
@@ -45,8 +44,8 @@ pub struct AuthorizedMiddleware(Arc<dyn TokenSource>);
 
 impl AuthorizedMiddleware {
     /// Creates a middleware that sends tokens of `source`.
-    pub fn new(source: Arc<dyn TokenSource>) -> Self {
-        Self(source)
+    pub fn new(source: impl TokenSource + 'static) -> Self {
+        Self(Arc::new(source))
     }
 }
 

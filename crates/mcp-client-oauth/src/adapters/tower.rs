@@ -9,11 +9,10 @@
 //! #     S::Future: Send,
 //! #     S::Error: Into<BoxError>,
 //! # {
-//! use std::sync::Arc;
 //! use mcp_client_oauth::adapters::tower::AuthorizedLayer;
 //! use tower::{Layer as _, ServiceExt as _};
 //!
-//! let client = AuthorizedLayer::new(Arc::new(session)).layer(client);
+//! let client = AuthorizedLayer::new(session).layer(client);
 //! let request = http::Request::get("https://mcp.example/mcp/notes").body(String::new())?;
 //! let response = client.oneshot(request).await?;
 //! # Ok(())
@@ -35,12 +34,12 @@ use url::Url;
 
 use super::Copies;
 use crate::{
-    authorized::{
+    authorized_client::{
         Credentials,
         retry::{Head, exchange},
     },
     mutex::lock,
-    session::TokenSource,
+    token_source::TokenSource,
 };
 
 /// An [`Error`](crate::Error), the error of the service below, or a [`RelativeUriError`].
@@ -95,9 +94,9 @@ pub struct RelativeUriError(http::Uri);
 
 impl AuthorizedLayer {
     /// Creates a layer that sends tokens of `source`, for bodies that can be cloned.
-    pub fn new(source: Arc<dyn TokenSource>) -> Self {
+    pub fn new(source: impl TokenSource + 'static) -> Self {
         Self {
-            source,
+            source: Arc::new(source),
             copy: Cloned,
         }
     }

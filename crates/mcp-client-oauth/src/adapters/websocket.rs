@@ -26,12 +26,12 @@ use tokio_tungstenite::{
 use url::Url;
 
 use crate::{
-    authorized::{
+    authorized_client::{
         Credentials,
         retry::{Head, exchange},
     },
     error::Error,
-    session::TokenSource,
+    token_source::TokenSource,
 };
 
 /// An open WebSocket.

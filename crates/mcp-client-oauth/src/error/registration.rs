@@ -43,6 +43,9 @@ pub enum RegistrationError {
     /// `io.modelcontextprotocol/oauth-client-credentials`).
     #[error("a non-interactive login needs a pre-registered client; none was given for {0}")]
     NoClient(Issuer),
+    /// A secret or a key was given for a pre-registered client, and no client ID.
+    #[error("a client secret or key was given without a client ID")]
+    ClientIdRequired,
     /// The key of the client signs with an algorithm that the server does not support.
     #[error(
         "the client's key signs with {own}, which the authorization server {issuer} does not support"

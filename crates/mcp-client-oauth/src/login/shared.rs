@@ -5,7 +5,7 @@ use crate::{
     error::{Error, TokenRefreshError},
     platform::{Platform, TOKEN_DEADLINE},
     proto::scope::Scope,
-    session::{SharedTokens, Target, refresh_shared_login},
+    stored_session::{SharedTokens, Target, refresh_shared_login},
     store::{LoginKey, Record, TokenStore},
 };
 

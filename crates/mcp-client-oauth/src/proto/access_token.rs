@@ -102,6 +102,12 @@ impl AccessToken {
         Some(Self(value))
     }
 
+    /// Returns the token of an `Authorization` header, if its scheme is known.
+    pub fn from_header(header: &HeaderValue) -> Option<Self> {
+        let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
+        Self::of(scheme.parse().ok()?, token)
+    }
+
     /// Returns the scheme of the token.
     pub fn scheme(&self) -> AuthScheme {
         if self.0.as_bytes().starts_with(DPOP.as_bytes()) {

@@ -192,6 +192,20 @@ impl fmt::Display for Scope {
 
 /// Parses a stored scope, without the limits: the union of two scopes may exceed them, and its record
 /// must stay readable.
+impl TryFrom<&str> for Scope {
+    type Error = ScopeError;
+
+    fn try_from(text: &str) -> Result<Self, ScopeError> {
+        text.parse()
+    }
+}
+
+impl From<&Self> for Scope {
+    fn from(scope: &Self) -> Self {
+        scope.clone()
+    }
+}
+
 impl TryFrom<String> for Scope {
     type Error = ScopeError;
 

@@ -17,7 +17,7 @@ use crate::{
         token::TokenSet,
     },
     secret::Secret,
-    server_url::ServerUrl,
+    server_url::{ServerUrl, ServerUrlError},
 };
 
 /// The version of the format of a record. Older ones are read: version 1 had no `lender`, version 2 no
@@ -87,9 +87,37 @@ impl LoginKey {
     }
 }
 
+impl From<ServerUrl> for LoginKey {
+    fn from(server: ServerUrl) -> Self {
+        Self::new(server)
+    }
+}
+
 impl From<&ServerUrl> for LoginKey {
     fn from(server: &ServerUrl) -> Self {
         Self::new(server.clone())
+    }
+}
+
+impl From<&Self> for LoginKey {
+    fn from(key: &Self) -> Self {
+        key.clone()
+    }
+}
+
+impl TryFrom<&str> for LoginKey {
+    type Error = ServerUrlError;
+
+    fn try_from(server: &str) -> Result<Self, Self::Error> {
+        server.parse().map(Self::new)
+    }
+}
+
+impl TryFrom<String> for LoginKey {
+    type Error = ServerUrlError;
+
+    fn try_from(server: String) -> Result<Self, Self::Error> {
+        server.parse().map(Self::new)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, IntoFuture as _},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Error, LoginOptions, ServerUrl, Session, TokenStore, login,
+    Client, Error, Login, ServerUrl, Session, TokenStore,
     platform::{
         Clock, HttpClient, HttpError, Interaction, Platform, Request, ReqwestClient, Response,
     },
@@ -237,25 +237,29 @@ impl Fixture {
         LoginKey::new(self.server.clone())
     }
 
-    pub(crate) async fn login(&self) -> Result<Session, Error> {
-        self.login_with(&LoginOptions::default()).await
+    /// Returns a new client, as another process with the same store would have: no session is open.
+    pub(crate) fn client(&self) -> Client {
+        Client::with_platform(self.platform.clone(), self.store.clone())
     }
 
-    pub(crate) async fn login_with(&self, options: &LoginOptions) -> Result<Session, Error> {
-        bounded(Box::pin(login(
-            &self.platform,
-            &self.store,
-            &self.server,
-            options,
-        )))
-        .await
+    /// Logs in, also if a login is stored.
+    pub(crate) async fn login(&self) -> Result<Session, Error> {
+        self.login_with(|login| login).await
+    }
+
+    /// Logs in with these options, also if a login is stored.
+    pub(crate) async fn login_with(
+        &self,
+        configure: impl FnOnce(Login) -> Login,
+    ) -> Result<Session, Error> {
+        let login = configure(self.client().login(&self.server)).reauthenticate();
+        bounded(login.into_future()).await
     }
 
     /// Starts a login with a user that does nothing, and waits until the browser is opened.
-    pub(crate) async fn start_login(&self, options: LoginOptions) -> PendingLogin {
-        let (platform, store) = (self.platform.clone(), self.store.clone());
-        let server = self.server.clone();
-        let login = tokio::spawn(async move { login(&platform, &store, &server, &options).await });
+    pub(crate) async fn start_login(&self, configure: impl FnOnce(Login) -> Login) -> PendingLogin {
+        let login = configure(self.client().login(&self.server)).reauthenticate();
+        let login = tokio::spawn(login.into_future());
         let url = bounded(self.user.shown()).await;
         let callback = Url::parse(&parameter(&url, "redirect_uri")).unwrap();
         PendingLogin {
@@ -283,10 +287,8 @@ impl Fixture {
     pub(crate) async fn auto_advancing_session(&self) -> (Session, ManualClock) {
         let clock = ManualClock::auto_advancing(self.clock.now());
         let platform = platform(&clock, &self.user);
-        let session = Session::open(platform, self.store.clone(), self.key())
-            .await
-            .unwrap();
-        (session.unwrap(), clock)
+        let client = Client::with_platform(platform, self.store.clone());
+        (client.session(self.key()).await.unwrap(), clock)
     }
 
     /// Returns the number of POST requests to an endpoint of the authorization server.

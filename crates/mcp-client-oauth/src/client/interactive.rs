@@ -1,4 +1,4 @@
-//! A token source that may involve the user: it logs in when a [`Session`] cannot get a token.
+//! A token source that may involve the user: it logs in when a [`StoredSession`] cannot get a token.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use crate::{
     dpop::ProofGenerator,
     error::{AuthorizationError, Error, Remedy},
-    login::{DpopPolicy, LoginOptions, login},
+    login::{DpopPolicy, LoginOptions, log_in},
     platform::Platform,
     proto::{
         challenge::Challenge,
@@ -24,8 +24,9 @@ use crate::{
         token::{AccessToken, AuthScheme},
     },
     server_url::ServerUrl,
-    session::{Session, TokenSource},
-    store::TokenStore,
+    stored_session::StoredSession,
+    store::{LoginKey, TokenStore},
+    token_source::TokenSource,
 };
 
 /// The number of logins for the same wider scope (MCP authorization, Step-Up Authorization Flow: "no more
@@ -40,14 +41,14 @@ const MAX_STEP_UPS: usize = 2;
 /// Authorization Flow). If several callers need a login at once, one logs in and the others share its
 /// outcome, also if it fails: the user is involved once.
 #[derive(Clone)]
-pub struct InteractiveSession(Arc<Inner>);
+pub(crate) struct InteractiveSession(Arc<Inner>);
 
 struct Inner {
     platform: Platform,
     store: TokenStore,
     server: ServerUrl,
     options: LoginOptions,
-    session: ArcSwapOption<Session>,
+    session: ArcSwapOption<StoredSession>,
     /// Locked during a login.
     login_state: Mutex<LoginState>,
     /// The number of logins that have ended.
@@ -64,32 +65,32 @@ struct LoginState {
 }
 
 impl InteractiveSession {
-    /// Opens the stored login, if there is one. Starts no login before a token is needed.
-    ///
-    /// # Errors
-    /// [`Error::TokenStorage`].
-    pub async fn open(
+    /// Creates a session from the `stored` login, if there is one. Starts no login before a token is needed.
+    pub(crate) fn new(
         platform: Platform,
         store: TokenStore,
         server: ServerUrl,
         options: LoginOptions,
-    ) -> Result<Self, Error> {
-        let key = options.key(&server);
-        let session = Session::open(platform.clone(), store.clone(), key).await?;
-        let session = session.map(|session| options.apply_grant(session));
-        Ok(Self(Arc::new(Inner {
+        stored: Option<StoredSession>,
+    ) -> Self {
+        Self(Arc::new(Inner {
             platform,
             store,
             server,
             options,
-            session: ArcSwapOption::from(session.map(Arc::new)),
+            session: ArcSwapOption::from(stored.map(Arc::new)),
             login_state: Mutex::default(),
             logins: AtomicU64::new(0),
-        })))
+        }))
+    }
+
+    /// Returns the server and the account.
+    pub(crate) fn key(&self) -> LoginKey {
+        self.0.options.key(&self.0.server)
     }
 
     /// Returns the session, or none before the first login.
-    pub fn session(&self) -> Option<Session> {
+    pub(crate) fn session(&self) -> Option<StoredSession> {
         self.0.session.load().as_deref().cloned()
     }
 }
@@ -134,7 +135,7 @@ impl Inner {
         challenge: Option<&Challenge>,
     ) -> Result<Option<AccessToken>, Error> {
         let key = self.options.key(&self.server);
-        let stored = Session::open(self.platform.clone(), self.store.clone(), key).await?;
+        let stored = StoredSession::open(self.platform.clone(), self.store.clone(), key).await?;
         let Some(session) = stored.map(|session| self.options.apply_grant(session)) else {
             return Ok(None);
         };
@@ -173,7 +174,7 @@ impl Inner {
             // Authorization Flow).
             None => Scope::union_of(options.scope.as_ref(), self.known_scope().as_ref()),
         };
-        let session = login(&self.platform, &self.store, &self.server, &options).await?;
+        let session = log_in(&self.platform, &self.store, &self.server, &options).await?;
         let token = session.token().await?;
         if session.missing_scope().is_none() {
             login_state.step_ups.remove(&options.scope);

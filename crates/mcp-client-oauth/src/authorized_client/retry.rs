@@ -16,7 +16,7 @@ use crate::{
         dpop,
         token::{AccessToken, AuthScheme},
     },
-    session::TokenSource,
+    token_source::TokenSource,
 };
 
 /// The number of step-up retries of a request (MCP authorization, Step-Up Authorization Flow: "no more than

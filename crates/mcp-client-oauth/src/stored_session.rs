@@ -1,4 +1,4 @@
-//! Step 6: a valid token, refreshed by one task at a time, in one process at a time.
+//! Step 6: a valid token of a stored login, refreshed by one task at a time, in one process at a time.
 
 use std::sync::{
     Arc,
@@ -19,6 +19,7 @@ use crate::{
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
     server_url::ServerUrl,
     store::{LoginKey, Record, Revision, TokenStore},
+    token_source::TokenSource,
 };
 
 mod inner;
@@ -37,46 +38,10 @@ pub use refresh::refresh;
 pub(crate) use shared_login::{SharedTokens, Target, refresh_shared_login};
 use token_state::{Current, Freshness, TokenRequirement};
 
-/// A source of tokens for one resource.
-#[async_trait]
-pub trait TokenSource: Send + Sync {
-    /// Returns the resource that its tokens may be sent to, or `None` if it has no token yet.
-    fn resource(&self) -> Option<Resource>;
-
-    /// Returns the MCP server of its tokens.
-    fn server(&self) -> &ServerUrl;
-
-    /// Returns a valid token without I/O and without waiting, or `None` if it needs either.
-    fn cached_token(&self) -> Option<AccessToken>;
-
-    /// Returns the MCP extension that its grant belongs to, if any. A client declares it in the `extensions`
-    /// of its MCP capabilities.
-    fn mcp_extension(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// Returns the generator of the DPoP proof that each request with one of its tokens needs (RFC 9449), or
-    /// `None` if its tokens are bearer tokens.
-    fn proof_generator(&self) -> Option<Arc<ProofGenerator>> {
-        None
-    }
-
-    /// Returns a valid token.
-    async fn token(&self) -> Result<AccessToken, Error>;
-
-    /// Returns a token other than `refused`, which the server has rejected. It is a compare-and-swap: if
-    /// `refused` is no longer the current token, the current one is returned.
-    async fn refresh_after_rejection(
-        &self,
-        refused: &AccessToken,
-        challenge: &Challenge,
-    ) -> Result<AccessToken, Error>;
-}
-
 /// The tokens of one login. Cloning shares it.
 ///
-/// It never asks the user to log in: [`InteractiveSession`](crate::InteractiveSession) does. A valid token
-/// is returned without a lock. In the last quarter of its lifetime, a minute at most, it is refreshed in
+/// It never asks the user to log in: [`InteractiveSession`](crate::client) does. A valid token is
+/// returned without a lock. In the last quarter of its lifetime, a minute at most, it is refreshed in
 /// the background and still returned; right before it expires every caller waits for the new one. One task
 /// of one process refreshes it, and that task is not cancelled with its caller: with rotation, a refresh
 /// that is dropped between "sent" and "saved" loses the login. Tokens that cannot be saved are kept in
@@ -84,9 +49,9 @@ pub trait TokenSource: Send + Sync {
 ///
 /// It needs a tokio runtime.
 #[derive(Clone)]
-pub struct Session(Arc<Inner>);
+pub(crate) struct StoredSession(Arc<Inner>);
 
-impl Session {
+impl StoredSession {
     /// Creates a session for a record that has just been stored with `revision`.
     pub fn new(
         platform: Platform,
@@ -167,7 +132,7 @@ impl Session {
     ///
     /// With a DPoP-bound token ([`proof_generator`](TokenSource::proof_generator)) each request needs a proof
     /// too; [`Authorized`](crate::Authorized) sends both.
-    pub fn ready_header(&self) -> Option<HeaderValue> {
+    pub fn cached_header(&self) -> Option<HeaderValue> {
         let current = self.current()?;
         Some(current.record.tokens.authorization_header())
     }
@@ -203,7 +168,7 @@ impl Session {
     /// # Errors
     /// As [`token`](TokenSource::token).
     pub async fn header(&self) -> Result<HeaderValue, Error> {
-        match self.ready_header() {
+        match self.cached_header() {
             Some(header) => Ok(header),
             None => self.token().await.map(|token| token.header()),
         }
@@ -304,7 +269,7 @@ fn has_no_refresh_token(error: &Error) -> bool {
 }
 
 #[async_trait]
-impl TokenSource for Session {
+impl TokenSource for StoredSession {
     fn resource(&self) -> Option<Resource> {
         Some(self.0.current.load().record.discovery.resource.clone())
     }
@@ -375,9 +340,9 @@ impl TokenSource for Session {
     }
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for StoredSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
+        f.debug_struct("StoredSession")
             .field("key", &self.0.key)
             .finish_non_exhaustive()
     }

@@ -13,13 +13,14 @@ use url::Url;
 use super::{
     credentials::Credentials,
     retry::{RequestProof, token_for},
-    send::Authorized,
+    send::AuthorizedClient,
 };
 use crate::{
     error::Error,
     mutex::lock,
     platform::{AddressSpace, Body, HttpClient, HttpError, HttpErrorKind, Request, Response},
     proto::{challenge::Challenge, token::AccessToken},
+    server_url::ServerUrlError,
 };
 
 /// The size limit of a response.
@@ -30,12 +31,13 @@ const RESPONSE_LIMIT: usize = 64 << 20;
 /// send the token to another URL (RFC 9700 §4.12).
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is sent"]
-pub struct AuthorizedRequest {
-    authorized: Authorized,
+pub struct RequestBuilder {
+    authorized: AuthorizedClient,
     request: Request,
     /// The stream that is sent instead of the request's own body, once.
     stream: Option<Once>,
-    broken: Option<String>,
+    /// The reason why the request could not be built.
+    broken: Option<Error>,
 }
 
 /// The outcome of a request with a body that can be sent once.
@@ -56,32 +58,35 @@ impl Once {
     }
 }
 
-impl Authorized {
+impl AuthorizedClient {
     /// Returns a request with `method`.
-    pub fn request(&self, method: Method, url: Url) -> AuthorizedRequest {
-        let address_space = AddressSpace::for_server(self.source.server());
-        let mut request = Request::new(method, url, address_space);
+    pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.request_to(method, Ok(url))
+    }
+
+    /// Returns a request to `url`. If it is not valid, sending the request returns that error.
+    pub(crate) fn request_to(
+        &self,
+        method: Method,
+        url: Result<Url, ServerUrlError>,
+    ) -> RequestBuilder {
+        let server = self.source.server();
+        let (url, broken) = match url {
+            Ok(url) => (url, None),
+            Err(error) => (server.as_url().clone(), Some(error.into())),
+        };
+        let mut request = Request::new(method, url, AddressSpace::for_server(server));
         request.body_limit = RESPONSE_LIMIT;
-        AuthorizedRequest {
+        RequestBuilder {
             authorized: self.clone(),
             request,
             stream: None,
-            broken: None,
+            broken,
         }
-    }
-
-    /// Returns a `GET` request.
-    pub fn get(&self, url: Url) -> AuthorizedRequest {
-        self.request(Method::GET, url)
-    }
-
-    /// Returns a `POST` request.
-    pub fn post(&self, url: Url) -> AuthorizedRequest {
-        self.request(Method::POST, url)
     }
 }
 
-impl Authorized {
+impl AuthorizedClient {
     /// Replaces a token that the response refused, if it did.
     async fn replace(&self, refused: AccessToken, challenge: Option<Challenge>) {
         let is_refusal = |challenge: &Challenge| {
@@ -99,7 +104,7 @@ impl Authorized {
     }
 }
 
-impl AuthorizedRequest {
+impl RequestBuilder {
     /// Adds a header.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.request.headers.append(name, value);
@@ -110,7 +115,11 @@ impl AuthorizedRequest {
     pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
         match serde_json::to_vec(body) {
             Ok(body) => self.request.body = body.into(),
-            Err(error) => self.broken = Some(format!("cannot encode the body as JSON: {error}")),
+            Err(error) => {
+                let reason = format!("cannot encode the body as JSON: {error}");
+                let url = &self.request.url;
+                self.broken = Some(HttpError::new(url, HttpErrorKind::Setup(reason)).into());
+            }
         }
         let json = HeaderValue::from_static("application/json");
         self.request.headers.insert(header::CONTENT_TYPE, json);
@@ -130,7 +139,7 @@ impl AuthorizedRequest {
     /// The timeout of the request applies to the head of the response and again to its body.
     ///
     /// ```no_run
-    /// # async fn run(server: mcp_client_oauth::Authorized) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn run(server: mcp_client_oauth::AuthorizedClient) -> Result<(), Box<dyn std::error::Error>> {
     /// use mcp_client_oauth::platform::Body;
     ///
     /// let file = Body::full(std::fs::read("notes.csv")?.into());      // or any `http_body::Body`
@@ -159,7 +168,7 @@ impl AuthorizedRequest {
     /// Sends the request and reads the whole response, whatever its status.
     ///
     /// # Errors
-    /// As [`Authorized::send`], and [`Error::Http`].
+    /// As [`AuthorizedClient::send`], and [`Error::Http`].
     pub async fn send(self) -> Result<Response, Error> {
         if let Some(body) = self.stream.clone() {
             return self.send_stream(&body).await;
@@ -175,7 +184,7 @@ impl AuthorizedRequest {
     /// timeout applies to the head.
     ///
     /// # Errors
-    /// As [`Authorized::send`], and [`Error::Http`].
+    /// As [`AuthorizedClient::send`], and [`Error::Http`].
     pub async fn send_streaming(self) -> Result<http::Response<Body>, Error> {
         if let Some(body) = self.stream.clone() {
             return self.open_stream(&body).await;
@@ -229,14 +238,8 @@ impl AuthorizedRequest {
     }
 
     /// Returns the error of a request that could not be built.
-    fn check_built(&self) -> Result<(), HttpError> {
-        match &self.broken {
-            Some(reason) => {
-                let cause = HttpErrorKind::Setup(reason.clone());
-                Err(HttpError::new(&self.request.url, cause))
-            }
-            None => Ok(()),
-        }
+    fn check_built(&self) -> Result<(), Error> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     async fn exchange<B, Fut>(

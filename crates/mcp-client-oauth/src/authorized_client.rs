@@ -7,5 +7,5 @@ pub(crate) mod retry;
 mod send;
 
 pub use credentials::Credentials;
-pub use request::AuthorizedRequest;
-pub use send::Authorized;
+pub use request::RequestBuilder;
+pub use send::AuthorizedClient;

@@ -33,13 +33,11 @@ use sse_stream::Sse;
 use url::Url;
 
 use crate::{
-    authorized::{Credentials, retry::with_token},
-    client::Client,
+    authorized_client::{Credentials, retry::with_token},
     error::Error,
     platform::{self, HttpErrorKind, METADATA_DEADLINE, ReqwestClient},
     proto::{challenge::Challenge, dpop, token::AuthScheme},
-    session::{Session, TokenSource},
-    store::LoginKey,
+    token_source::TokenSource,
 };
 
 type Failure = StreamableHttpError<reqwest::Error>;
@@ -53,9 +51,9 @@ const MAX_PROBES: usize = 2;
 ///
 /// `rmcp` returns only the first `WWW-Authenticate` line of a 403. A server that requests a wider scope
 /// in a second line gets no step-up here: the request fails with 403. Probing for that line could
-/// execute the request twice. [`Authorized`](crate::Authorized) reads every line.
+/// execute the request twice. [`AuthorizedClient`](super::AuthorizedClient) reads every line.
 #[derive(Clone)]
-pub struct AuthorizedClient {
+pub struct RmcpHttpClient {
     http: reqwest::Client,
     source: Arc<dyn TokenSource>,
 }
@@ -75,7 +73,7 @@ pub enum ConnectError {
 /// Returns the capabilities that a client with the tokens of `source` has to declare: the authorization
 /// extension of the grant, if it has one (MCP authorization, MCP Authorization Extensions). `rmcp` sends
 /// them with each request of 2026-07-28.
-pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
+fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
     let mut capabilities = ClientCapabilities::default();
     capabilities.extensions = source.mcp_extension().map(|name| {
         let mut extensions = ExtensionCapabilities::new();
@@ -86,79 +84,40 @@ pub fn capabilities(source: &dyn TokenSource) -> ClientCapabilities {
 }
 
 /// Connects to the server of `source` and negotiates the protocol version: 2026-07-28 if the server
-/// supports it, otherwise an earlier one by `initialize`. Uses the default [`ReqwestClient`]; for other
-/// certificate authorities, a client certificate or a resolver see [`connect_with_http_client`].
+/// supports it, otherwise an earlier one by `initialize`. Uses the default [`ReqwestClient`].
 ///
 /// # Errors
 /// [`ConnectError`]; a missing login is an error before the first request.
 pub async fn connect(
-    source: Arc<dyn TokenSource>,
+    source: impl TokenSource + 'static,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-    connect_with_http_client(source, &ReqwestClient::default(), default_lifecycle()).await
+    connect_with(source, &ReqwestClient::default(), None).await
 }
 
-/// Does the same as [`connect`] with a given `lifecycle`, if the server's protocol version is known.
+/// Does the same as [`connect`] over the connections of `network`: for other certificate authorities, a
+/// client certificate or a resolver. A `lifecycle` is given if the server's protocol version is known.
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn connect_with_lifecycle(
-    source: Arc<dyn TokenSource>,
-    lifecycle: ClientLifecycleMode,
-) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-    connect_with_http_client(source, &ReqwestClient::default(), lifecycle).await
-}
-
-/// Returns the lifecycle of [`connect`], for [`connect_with_http_client`].
-pub fn default_lifecycle() -> ClientLifecycleMode {
-    ClientLifecycleMode::Auto {
-        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-        legacy_version: None,
-    }
-}
-
-/// Does the same as [`connect_with_lifecycle`], over the connections of `network`.
-///
-/// # Errors
-/// As [`connect`].
-pub async fn connect_with_http_client(
-    source: Arc<dyn TokenSource>,
+pub async fn connect_with(
+    source: impl TokenSource + 'static,
     network: &ReqwestClient,
-    lifecycle: ClientLifecycleMode,
+    lifecycle: Option<ClientLifecycleMode>,
 ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
     source.token().await?;
     let mut client_config = ClientConfig::default();
-    client_config.capabilities = capabilities(&*source);
+    client_config.capabilities = capabilities(&source);
     let config = StreamableHttpClientTransportConfig::with_uri(source.server().as_str());
-    let client = AuthorizedClient::with_http_client(source, network)?;
+    let client = RmcpHttpClient::with_http_client(source, network)?;
     let transport = StreamableHttpClientTransport::with_client(client, config);
+    let lifecycle = lifecycle.unwrap_or_else(|| ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        legacy_version: None,
+    });
     client_config
         .serve_with_lifecycle(transport, lifecycle)
         .await
         .map_err(|error| Box::new(error).into())
-}
-
-impl Session {
-    /// Returns an MCP client with the tokens of this session; see [`connect`]. The HTTP client of the
-    /// platform is not used: for one of your own see [`connect_with_http_client`].
-    ///
-    /// # Errors
-    /// [`ConnectError`].
-    pub async fn mcp(&self) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-        connect(Arc::new(self.clone())).await
-    }
-}
-
-impl Client {
-    /// Returns an MCP client with the tokens of `key`, if the store has its login; see [`connect`].
-    ///
-    /// # Errors
-    /// [`ConnectError`].
-    pub async fn mcp(
-        &self,
-        key: &LoginKey,
-    ) -> Result<RunningService<RoleClient, ClientConfig>, ConnectError> {
-        self.session_or_error(key).await?.mcp().await
-    }
 }
 
 /// Returns the network error that made `rmcp` fail, if any: a certificate that is not accepted, for example.
@@ -207,12 +166,12 @@ fn source_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdErro
     }
 }
 
-impl AuthorizedClient {
+impl RmcpHttpClient {
     /// Creates a client that sends tokens of `source`, to its server only.
     ///
     /// # Errors
     /// [`Error::Http`] if no HTTP client can be built.
-    pub fn new(source: Arc<dyn TokenSource>) -> Result<Self, Error> {
+    pub fn new(source: impl TokenSource + 'static) -> Result<Self, Error> {
         Self::with_http_client(source, &ReqwestClient::default())
     }
 
@@ -221,10 +180,11 @@ impl AuthorizedClient {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_http_client(
-        source: Arc<dyn TokenSource>,
+        source: impl TokenSource + 'static,
         network: &ReqwestClient,
     ) -> Result<Self, Error> {
         let http = network.client_of(source.server())?;
+        let source = Arc::new(source);
         Ok(Self { http, source })
     }
 
@@ -286,7 +246,7 @@ impl AuthorizedClient {
 /// response that `reqwest` returns to `rmcp`. So one more request is sent to get the challenge. Its body is
 /// not a JSON-RPC message, so that the server cannot execute anything if it accepts the proof.
 struct Probe<'a> {
-    client: &'a AuthorizedClient,
+    client: &'a RmcpHttpClient,
     url: &'a Url,
     left: AtomicUsize,
 }
@@ -360,7 +320,7 @@ fn challenge_of(failure: &Failure) -> Option<Challenge> {
     }
 }
 
-impl StreamableHttpClient for AuthorizedClient {
+impl StreamableHttpClient for RmcpHttpClient {
     type Error = reqwest::Error;
 
     async fn post_message(

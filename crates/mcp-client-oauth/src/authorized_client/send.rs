@@ -1,4 +1,4 @@
-//! Authorized requests with any HTTP client.
+//! AuthorizedClient requests with any HTTP client.
 
 use std::{future::Future, sync::Arc};
 
@@ -9,34 +9,34 @@ use super::{
     credentials::Credentials,
     retry::{Head, RequestProof, exchange, token_for},
 };
-use crate::{error::Error, platform::Platform, session::TokenSource};
+use crate::{error::Error, platform::Platform, token_source::TokenSource};
 
 /// Sends requests with a token from a [`TokenSource`]. Clones share the source.
 ///
 /// ```no_run
 /// # async fn run(session: mcp_client_oauth::Session) -> Result<(), mcp_client_oauth::Error> {
 /// use std::sync::Arc;
-/// use mcp_client_oauth::{Authorized, platform::Platform};
+/// use mcp_client_oauth::{AuthorizedClient, platform::Platform};
 ///
-/// let server = Authorized::new(Platform::system(), Arc::new(session));
+/// let server = AuthorizedClient::new(Platform::system(), Arc::new(session));
 /// let notes = server.get("https://mcp.example/mcp/notes".parse().unwrap()).send().await?;
 /// assert!(notes.status.is_success());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Authorized {
+pub struct AuthorizedClient {
     pub(super) platform: Platform,
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) retry: bool,
 }
 
-impl Authorized {
+impl AuthorizedClient {
     /// Uses `source` for the tokens and `platform` for requests that are made here.
-    pub fn new(platform: Platform, source: Arc<dyn TokenSource>) -> Self {
+    pub fn new(platform: Platform, source: impl TokenSource + 'static) -> Self {
         Self {
             platform,
-            source,
+            source: Arc::new(source),
             retry: true,
         }
     }
@@ -81,7 +81,7 @@ impl Authorized {
     /// ([`TokenSource::refresh_after_rejection`]).
     ///
     /// ```no_run
-    /// # async fn run(server: mcp_client_oauth::Authorized) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn run(server: mcp_client_oauth::AuthorizedClient) -> Result<(), Box<dyn std::error::Error>> {
     /// let url = "https://mcp.example/mcp/notes".parse()?;
     /// let mut headers = http::HeaderMap::new();
     /// server.credentials(&http::Method::GET, &url).await?.apply(&mut headers);
@@ -100,9 +100,9 @@ impl Authorized {
     }
 }
 
-impl std::fmt::Debug for Authorized {
+impl std::fmt::Debug for AuthorizedClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authorized")
+        f.debug_struct("AuthorizedClient")
             .field("server", self.source.server())
             .finish_non_exhaustive()
     }

@@ -1,0 +1,128 @@
+//! The builder of a client.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::state::Client;
+use crate::{
+    client_registration::IdentityOptions,
+    error::Error,
+    platform::{Clock, HttpClient, Interaction, Platform},
+    proto::private_key::PrivateKey,
+    store::TokenStore,
+};
+
+/// Builds a [`Client`]. Each part is optional.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), mcp_client_oauth::Error> {
+/// use mcp_client_oauth::{Client, TokenStore};
+///
+/// let client = Client::builder()
+///     .store(TokenStore::memory())
+///     .client_name("My App")
+///     .build()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct ClientBuilder {
+    platform: Platform,
+    store: Option<TokenStore>,
+    identity: IdentityOptions,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            platform: Platform::system(),
+            store: None,
+            identity: IdentityOptions::default(),
+        }
+    }
+}
+
+impl Client {
+    /// Creates a client with the best local store ([`TokenStore::auto`]), the user's browser and the network
+    /// of the system. Nothing is stored before the first login.
+    ///
+    /// # Errors
+    /// [`Error::TokenStorage`] if the store that exists needs a password, or cannot be read.
+    #[cfg(feature = "encrypted-file")]
+    pub async fn new() -> Result<Self, Error> {
+        Self::builder().build().await
+    }
+
+    /// Returns a builder, to set the store, the name of the application, or an interface to the outside.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+}
+
+impl ClientBuilder {
+    /// Sets the store of the tokens. Without it, the best local store is used ([`TokenStore::auto`]).
+    pub fn store(mut self, store: TokenStore) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Sets the name of the application, which the consent page shows after dynamic registration.
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.identity.client_name = name.into();
+        self
+    }
+
+    /// Sets the `https` URL of the client metadata document that the application hosts, and its private key
+    /// if the document has a public one (MCP authorization, Client ID Metadata Documents). A server that
+    /// supports such documents needs no registration.
+    pub fn client_metadata_url(mut self, url: Url, key: Option<PrivateKey>) -> Self {
+        self.identity.document = Some(url);
+        self.identity.document_key = key;
+        self
+    }
+
+    /// Sets the HTTP client.
+    pub fn http_client(mut self, http: Arc<dyn HttpClient>) -> Self {
+        self.platform.http = http;
+        self
+    }
+
+    /// Sets the clock, for tests.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.platform.clock = clock;
+        self
+    }
+
+    /// Sets the interaction with the user: how a URL is opened and a code is shown.
+    pub fn interaction(mut self, interaction: Arc<dyn Interaction>) -> Self {
+        self.platform.interaction = interaction;
+        self
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    /// [`Error::TokenStorage`] if no store is set and the local one needs a password or cannot be read.
+    pub async fn build(self) -> Result<Client, Error> {
+        let store = match self.store {
+            Some(store) => store,
+            None => local_store().await?,
+        };
+        Ok(Client::from_parts(self.platform, store, self.identity))
+    }
+}
+
+#[cfg(feature = "encrypted-file")]
+async fn local_store() -> Result<TokenStore, Error> {
+    let (store, selection) = TokenStore::auto(&crate::store::AutoOptions::default()).await?;
+    tracing::debug!(%selection, "selected a token store");
+    Ok(store)
+}
+
+#[cfg(not(feature = "encrypted-file"))]
+async fn local_store() -> Result<TokenStore, Error> {
+    Ok(std::future::ready(TokenStore::open("auto:")).await?)
+}

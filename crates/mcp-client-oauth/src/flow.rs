@@ -26,6 +26,8 @@
 //! # }
 //! ```
 
+use std::sync::Arc;
+
 use url::Url;
 
 pub use crate::{
@@ -34,7 +36,8 @@ pub use crate::{
         identify,
     },
     discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover},
-    dpop::ProofGenerator,
+    dpop::{DpopProof, ProofGenerator},
+    grant::{RecordedGrant, RecordedIdentityProvider},
     logout::revoke,
     proto::{
         authorization::{AuthorizationCode, PendingAuthorization},
@@ -72,11 +75,12 @@ pub fn authorization_url(
     identity: &ClientIdentity,
     redirect_uri: &Url,
     scope: Option<&Scope>,
-    proof_generator: Option<&ProofGenerator>,
+    proof_generator: Option<&Arc<ProofGenerator>>,
 ) -> Result<(Url, PendingAuthorization), Error> {
     discovery.require_pkce()?;
-    let request = GrantRequest::new(discovery, identity, scope)?;
-    grant::authorization_url(&request, redirect_uri, proof_generator)
+    let request = GrantRequest::new(discovery, identity, scope)?
+        .with_proof_generator(proof_generator.map(Arc::clone));
+    grant::authorization_url(&request, redirect_uri)
 }
 
 /// Exchanges a code for tokens (RFC 6749 §4.1.3), naming the resource again (RFC 8707 §2.2). With a

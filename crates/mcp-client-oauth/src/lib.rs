@@ -73,10 +73,10 @@ pub mod testing;
 mod token_request;
 mod token_source;
 
+pub use authorized_client::RequestBuilder;
 #[cfg(all(feature = "reqwest", feature = "browser"))]
 pub use client::ClientBuilder;
 pub use client::{Client, Login, Session};
-pub use authorized_client::RequestBuilder;
 pub use error::{Error, Remedy};
 pub use grant::{Grant, IdentityProvider};
 pub use logout::{Logout, RevocationOutcome};

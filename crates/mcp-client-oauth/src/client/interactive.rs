@@ -24,8 +24,8 @@ use crate::{
         token::{AccessToken, AuthScheme},
     },
     server_url::ServerUrl,
-    stored_session::StoredSession,
     store::{LoginKey, TokenStore},
+    stored_session::StoredSession,
     token_source::TokenSource,
 };
 
@@ -249,7 +249,7 @@ impl TokenSource for InteractiveSession {
     fn mcp_extension(&self) -> Option<&'static str> {
         match &*self.0.session.load() {
             Some(session) => session.mcp_extension(),
-            None => self.0.options.non_interactive.as_ref()?.extension(),
+            None => self.0.options.grant.extension(),
         }
     }
 

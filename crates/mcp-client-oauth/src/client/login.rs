@@ -4,16 +4,15 @@ use std::{future::IntoFuture, pin::Pin, time::Duration};
 
 use url::Url;
 
-use super::{
-    interactive::InteractiveSession, reuse::reuse, session::Session, state::Client,
-};
+use super::{interactive::InteractiveSession, reuse::reuse, session::Session, state::Client};
 use crate::{
     client_registration::PreregisteredClient,
     error::{Error, RegistrationError},
     grant::{Grant, RedirectTarget},
     login::{DpopPolicy, LoginOptions, log_in},
     proto::{
-        challenge::Challenge, private_key::PrivateKey, scope::Scope, server_metadata::ServerMetadata,
+        challenge::Challenge, private_key::PrivateKey, scope::Scope,
+        server_metadata::ServerMetadata,
     },
     quirks::Quirks,
     secret::Secret,

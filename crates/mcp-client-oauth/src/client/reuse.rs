@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Error, Remedy},
+    grant::RecordedGrant,
     login::{DpopPolicy, LoginOptions},
     stored_session::StoredSession,
     token_source::TokenSource as _,
@@ -43,9 +44,11 @@ fn is_insufficient(session: &StoredSession, options: &LoginOptions) -> bool {
     let discovery = &record.discovery;
     let has_other_quirks =
         !quirks.is_empty() && discovery.clone().with_quirks(quirks).quirks != discovery.quirks;
+    let recorded = record.non_interactive.as_ref().map(RecordedGrant::name);
     missing
         || is_other_kind
         || has_other_quirks
         || preregistered.is_some_and(|client| record.identity.client_id() != client.client_id)
-        || needs_other_grant
+        || options.grant.is_non_interactive()
+            && (recorded != Some(options.grant.name()) || session.has_other_grant(&options.grant))
 }

@@ -12,9 +12,7 @@ use crate::{
     dpop::ProofGenerator,
     error::Error,
     logout::Logout,
-    proto::{
-        challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken,
-    },
+    proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
     server_url::ServerUrl,
     store::{LoginKey, Record},
     stored_session::StoredSession,
@@ -75,7 +73,11 @@ impl Session {
         }
     }
 
-    pub(super) fn interactive(client: Client, session: InteractiveSession, is_reused: bool) -> Self {
+    pub(super) fn interactive(
+        client: Client,
+        session: InteractiveSession,
+        is_reused: bool,
+    ) -> Self {
         Self {
             client,
             kind: Kind::Interactive(session),

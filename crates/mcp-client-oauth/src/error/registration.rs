@@ -67,6 +67,7 @@ impl RegistrationError {
             Self::RegistrationNotSupported(_)
             | Self::IssuerMismatch { .. }
             | Self::Document(_)
+            | Self::ClientIdRequired
             | Self::NoClient(_)
             | Self::SigningAlgorithm { .. } => Remedy::Reconfigure,
             Self::Signing(_) => Remedy::Retry,

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use url::Url;
 
 use super::{
+    flow::InteractiveFlow,
     loopback::{Callback, Serving, Verdict},
     redirect_uri::CallbackReceiver,
-    request::{Grant, GrantRequest, no_grant},
+    request::{GrantRequest, no_grant},
     tokens::request_tokens,
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     platform::Platform,
     proto::{
         authorization::{
-            AuthorizationCode, AuthorizationRequest, PendingAuthorization, State, authorization_url,
+            self, AuthorizationCode, AuthorizationRequest, PendingAuthorization, State,
         },
         client_auth::ClientAuth,
         id_token::Nonce,
@@ -27,6 +28,7 @@ use crate::{
     },
 };
 
+const NAME: &str = "authorization_code";
 /// The scope that requests an ID token (OpenID Connect Core §3.1.2.1).
 const OPENID: &str = "openid";
 /// The number of pasted URLs that are checked.
@@ -35,9 +37,9 @@ const PASTED_URL_LIMIT: usize = 64;
 pub(super) struct AuthorizationCodeGrant;
 
 #[async_trait]
-impl Grant for AuthorizationCodeGrant {
+impl InteractiveFlow for AuthorizationCodeGrant {
     fn name(&self) -> &'static str {
-        "authorization_code"
+        NAME
     }
 
     fn is_offered_by(&self, server: &ServerMetadata) -> bool {
@@ -55,7 +57,7 @@ impl Grant for AuthorizationCodeGrant {
     ) -> Result<TokenSet, Error> {
         request.discovery.require_pkce()?;
         let receiver = request.receiver.take().ok_or_else(|| no_grant(&request))?;
-        let (url, pending) = start(&request, receiver.uri())?;
+        let (url, pending) = authorization_url(&request, receiver.uri())?;
         let mut connection = RedirectListener::open(receiver)?;
         let code = tokio::select! {
             code = connection.wait(platform, &url, pending) => code,
@@ -116,10 +118,11 @@ pub async fn exchange(
 /// Returns an authorization URL for `request` that is only for a check: its `state`, code verifier and nonce
 /// are dropped here, so its response cannot be accepted.
 pub(crate) fn throwaway_url(request: &GrantRequest<'_>, redirect_uri: &Url) -> Result<Url, Error> {
-    start(request, redirect_uri).map(|(url, _dropped)| url)
+    authorization_url(request, redirect_uri).map(|(url, _dropped)| url)
 }
 
-fn start(
+/// Returns the URL where the user authorizes the client, and what is needed to check its callback.
+pub(crate) fn authorization_url(
     request: &GrantRequest<'_>,
     redirect_uri: &Url,
 ) -> Result<(Url, PendingAuthorization), Error> {
@@ -153,7 +156,7 @@ fn start(
     authorization.nonce = nonce.as_ref();
     let state = State::generate().map_err(AuthorizationError::from)?;
     let verifier = CodeVerifier::generate().map_err(AuthorizationError::from)?;
-    Ok(authorization_url(
+    Ok(authorization::authorization_url(
         server,
         endpoint,
         &authorization,

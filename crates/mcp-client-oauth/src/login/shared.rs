@@ -5,8 +5,8 @@ use crate::{
     error::{Error, TokenRefreshError},
     platform::{Platform, TOKEN_DEADLINE},
     proto::scope::Scope,
-    stored_session::{SharedTokens, Target, refresh_shared_login},
     store::{LoginKey, Record, TokenStore},
+    stored_session::{SharedTokens, Target, refresh_shared_login},
 };
 
 /// Returns a record for `key` that reuses the login of the same account at another resource of the

@@ -23,7 +23,7 @@ use crate::{
 
 /// The name on the consent page, unless the application gives its own. A `client_name` in the
 /// registration response does not change it (RFC 7591 §3.2.1).
-pub const CLIENT_NAME: &str = "mcp-client-oauth";
+pub(crate) const CLIENT_NAME: &str = "mcp-client-oauth";
 
 /// A client id and its origin.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -354,7 +354,7 @@ pub async fn identify(
 ///
 /// # Errors
 /// As [`identify`], and [`RegistrationError::NoClient`].
-pub fn identify_non_interactive(
+pub(crate) fn identify_non_interactive(
     discovery: &Discovery,
     options: &IdentityOptions,
     known: Option<&RegisteredClient>,
@@ -395,7 +395,7 @@ fn given(
 ///
 /// # Errors
 /// [`Error::Registration`] with the first refusal of the server.
-pub async fn register(
+pub(crate) async fn register(
     platform: &Platform,
     discovery: &Discovery,
     options: &IdentityOptions,

@@ -21,7 +21,7 @@ mod reuse;
 mod shared;
 
 use context::LoginContext;
-pub use options::{DpopPolicy, LoginOptions};
+pub(crate) use options::{DpopPolicy, LoginOptions};
 
 /// The number of attempts to store a login. Each waits up to a minute or more for the record's lock.
 const SAVE_ATTEMPTS: usize = 3;

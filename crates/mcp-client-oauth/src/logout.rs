@@ -53,7 +53,7 @@ pub enum RevocationOutcome {
 ///
 /// # Errors
 /// [`Error::TokenStorage`] only: the store is locked or encrypted with another key, and is unchanged.
-pub async fn logout(
+pub(crate) async fn logout(
     platform: &Platform,
     store: &TokenStore,
     key: &LoginKey,

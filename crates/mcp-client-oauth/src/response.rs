@@ -23,16 +23,16 @@ use crate::{
 };
 
 /// The default size limit of a JSON response, in bytes.
-pub const RESPONSE_LIMIT: usize = 64 << 20;
+pub(crate) const RESPONSE_LIMIT: usize = 64 << 20;
 /// The default time limit of a JSON response, from its head to its end.
-pub const RESPONSE_DEADLINE: Duration = Duration::from_secs(5 * 60);
+pub(crate) const RESPONSE_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// The minimum delay before a stream is opened again, whatever `retry` the server sends.
 const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 /// Returns the delay before a stream is opened again after `attempt` failed attempts: `retry` as the server
 /// sent it, one second at least, doubled for each attempt, up to one minute.
-pub fn reconnect_delay(retry: Option<Duration>, attempt: u32) -> Duration {
+pub(crate) fn reconnect_delay(retry: Option<Duration>, attempt: u32) -> Duration {
     let first = retry.unwrap_or_default().max(SHORTEST_DELAY);
     let doubled = first.saturating_mul(1 << attempt.min(6));
     doubled.min(LONGEST_DELAY)
@@ -137,7 +137,7 @@ impl Stream for EventStream {
 /// The response of an MCP server to a message.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct McpResponse {
+pub(crate) struct McpResponse {
     /// The HTTP status, also of an error.
     pub status: StatusCode,
     /// The body.
@@ -148,7 +148,7 @@ pub struct McpResponse {
 /// The body of a response.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum McpBody {
+pub(crate) enum McpBody {
     /// Nothing, as for a notification.
     Nothing,
     /// One JSON text.
@@ -160,7 +160,7 @@ pub enum McpBody {
 /// Says why there is no response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum McpResponseError {
+pub(crate) enum McpResponseError {
     /// The network failed.
     #[error(transparent)]
     Network(#[from] HttpError),
@@ -190,7 +190,7 @@ impl McpResponse {
     ///
     /// # Errors
     /// [`McpResponseError::NoMessage`] for a body of another kind; [`McpResponseError::Network`].
-    pub async fn from_response(
+    pub(crate) async fn from_response(
         url: &Url,
         response: http::Response<Body>,
     ) -> Result<Self, McpResponseError> {
@@ -202,7 +202,7 @@ impl McpResponse {
     ///
     /// # Errors
     /// As [`from_response`](Self::from_response).
-    pub async fn from_response_with_timeout(
+    pub(crate) async fn from_response_with_timeout(
         deadline: Duration,
         limit: usize,
         url: &Url,
@@ -242,7 +242,7 @@ impl McpResponse {
     ///
     /// # Errors
     /// [`McpResponseError::Missing`] if there is none; [`McpResponseError::Network`].
-    pub async fn into_result(self, id: &Value) -> Result<Value, McpResponseError> {
+    pub(crate) async fn into_result(self, id: &Value) -> Result<Value, McpResponseError> {
         let fits = |text: &[u8]| {
             let message: Value = serde_json::from_slice(text).ok()?;
             let is_response = message.get("method").is_none() && message.get("id") == Some(id);

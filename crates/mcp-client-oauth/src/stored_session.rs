@@ -53,7 +53,7 @@ pub(crate) struct StoredSession(Arc<Inner>);
 
 impl StoredSession {
     /// Creates a session for a record that has just been stored with `revision`.
-    pub fn new(
+    pub(crate) fn new(
         platform: Platform,
         store: TokenStore,
         key: LoginKey,
@@ -78,7 +78,7 @@ impl StoredSession {
     ///
     /// # Errors
     /// [`Error::TokenStorage`].
-    pub async fn open(
+    pub(crate) async fn open(
         platform: Platform,
         store: TokenStore,
         key: LoginKey,
@@ -95,7 +95,7 @@ impl StoredSession {
     /// authorization server is discovered again, with these options of `discovery`, before the assertion
     /// is sent.
     #[must_use]
-    pub fn with_grant(self, grant: Grant, discovery: &DiscoveryOptions) -> Self {
+    pub(crate) fn with_grant(self, grant: Grant, discovery: &DiscoveryOptions) -> Self {
         let mut discovery = discovery.clone();
         discovery.challenge = None;
         self.0.given.store(Some(Arc::new(GivenGrant {
@@ -112,17 +112,17 @@ impl StoredSession {
     }
 
     /// Returns the key of the login.
-    pub fn key(&self) -> &LoginKey {
+    pub(crate) fn key(&self) -> &LoginKey {
         &self.0.key
     }
 
     /// Returns the current record of the login.
-    pub fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         self.0.current.load().record.clone()
     }
 
     /// Returns the part of the requested scope that was not granted.
-    pub fn missing_scope(&self) -> Option<Scope> {
+    pub(crate) fn missing_scope(&self) -> Option<Scope> {
         self.0.current.load().record.missing_scope()
     }
 
@@ -132,7 +132,7 @@ impl StoredSession {
     ///
     /// With a DPoP-bound token ([`proof_generator`](TokenSource::proof_generator)) each request needs a proof
     /// too; [`Authorized`](crate::Authorized) sends both.
-    pub fn cached_header(&self) -> Option<HeaderValue> {
+    pub(crate) fn cached_header(&self) -> Option<HeaderValue> {
         let current = self.current()?;
         Some(current.record.tokens.authorization_header())
     }
@@ -167,7 +167,7 @@ impl StoredSession {
     ///
     /// # Errors
     /// As [`token`](TokenSource::token).
-    pub async fn header(&self) -> Result<HeaderValue, Error> {
+    pub(crate) async fn header(&self) -> Result<HeaderValue, Error> {
         match self.cached_header() {
             Some(header) => Ok(header),
             None => self.token().await.map(|token| token.header()),
@@ -180,7 +180,7 @@ impl StoredSession {
     /// # Errors
     /// As [`token`](TokenSource::token). There is no error if the old token is still valid and the server
     /// is unavailable, or issued no refresh token.
-    pub async fn token_with_margin(&self) -> Result<AccessToken, Error> {
+    pub(crate) async fn token_with_margin(&self) -> Result<AccessToken, Error> {
         match self.refresh_unless_met(TokenRequirement::Fresh).await {
             Err(error) if error.remedy() == Remedy::Retry || has_no_refresh_token(&error) => {
                 self.0.token_for(&TokenRequirement::Valid).ok_or(error)
@@ -193,7 +193,7 @@ impl StoredSession {
     ///
     /// # Errors
     /// As [`token`](TokenSource::token), and [`TokenRefreshError::NotRefreshable`].
-    pub async fn refresh(&self) -> Result<AccessToken, Error> {
+    pub(crate) async fn refresh(&self) -> Result<AccessToken, Error> {
         let current = self.0.current.load().record.tokens.access_token.clone();
         match self
             .refresh_unless_met(TokenRequirement::Other(current))
@@ -211,7 +211,7 @@ impl StoredSession {
     /// Waits until the current refresh has ended, its tokens are saved, and the locks are released. Call it
     /// before the process ends, with a time limit: saving to a store that fails is retried for about an
     /// hour.
-    pub async fn flush(&self) {
+    pub(crate) async fn flush(&self) {
         let _no_refresh = self.0.gate.lock().await;
         self.0.unsaved.wait_until_saved().await;
         self.0.store.flush().await;

@@ -89,7 +89,7 @@ impl InteractiveFlow for AuthorizationCodeGrant {
 ///
 /// # Errors
 /// [`Error::TokenExchange`] with the response of the server, or [`Error::Http`].
-pub async fn exchange(
+pub(crate) async fn exchange(
     platform: &Platform,
     discovery: &Discovery,
     client: &ClientAuth<'_>,

@@ -28,9 +28,9 @@ pub use enterprise::IdentityProvider;
 pub(crate) use flow::GrantFlow;
 use flow::NonInteractiveFlow;
 pub use recorded::{RecordedGrant, RecordedIdentityProvider};
-pub use redirect_uri::{CallbackReceiver, RedirectTarget};
+pub(crate) use redirect_uri::{CallbackReceiver, RedirectTarget};
 pub(crate) use request::GrantRequest;
-pub use request::LOGIN_TIMEOUT;
+pub(crate) use request::LOGIN_TIMEOUT;
 pub(crate) use token_endpoint::NonInteractiveRequest;
 use workload_identity::WorkloadIdentityGrant;
 

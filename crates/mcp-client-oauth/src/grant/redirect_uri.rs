@@ -13,7 +13,7 @@ const PATH: &str = "/callback";
 /// The requested redirect URI.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum RedirectTarget {
+pub(crate) enum RedirectTarget {
     /// `http://127.0.0.1:PORT/callback` (RFC 8252 §7.3), with the port that was registered before if it is
     /// free, else one that the operating system selects.
     #[default]
@@ -29,7 +29,7 @@ pub enum RedirectTarget {
 /// Waits for the browser at the redirect URI: bound before any URL is built, so that no other process
 /// can take the port (RFC 8252 §8.3).
 #[derive(Debug)]
-pub struct CallbackReceiver {
+pub(crate) struct CallbackReceiver {
     uri: Url,
     pub(super) listener: Option<Listener>,
 }
@@ -40,7 +40,7 @@ impl CallbackReceiver {
     /// # Errors
     /// [`AuthorizationError::PortBusy`] for a requested port, and [`AuthorizationError::RedirectUri`]
     /// for a URI that no browser can be redirected to.
-    pub fn bind(
+    pub(crate) fn bind(
         redirect: &RedirectTarget,
         known: Option<&RegisteredClient>,
     ) -> Result<Self, AuthorizationError> {
@@ -52,7 +52,7 @@ impl CallbackReceiver {
     }
 
     /// Returns the redirect URI to register and to send.
-    pub fn uri(&self) -> &Url {
+    pub(crate) fn uri(&self) -> &Url {
         &self.uri
     }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The default time limit for the user to complete a login.
-pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Holds the parameters of a token request: a discovery, and a client of its authorization server.
 #[derive(Debug)]

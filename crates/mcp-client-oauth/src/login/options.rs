@@ -18,7 +18,7 @@ use crate::{
 /// The options of a login. The defaults suit most servers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct LoginOptions {
+pub(crate) struct LoginOptions {
     /// The name of the account, if the user has several at the server.
     pub account: Option<String>,
     /// The options of discovery, and the challenge that made the login necessary.
@@ -49,7 +49,7 @@ pub struct LoginOptions {
 /// the login and stored with its tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum DpopPolicy {
+pub(crate) enum DpopPolicy {
     /// Only if the server requires such tokens, by its metadata (`dpop_bound_access_tokens_required`,
     /// RFC 9728 §2) or by the scheme `DPoP` of its challenge.
     #[default]
@@ -80,7 +80,7 @@ impl Default for LoginOptions {
 
 impl LoginOptions {
     /// Returns the key under which a login with these options is stored.
-    pub fn key(&self, server: &ServerUrl) -> LoginKey {
+    pub(crate) fn key(&self, server: &ServerUrl) -> LoginKey {
         let key = LoginKey::new(server.clone());
         match &self.account {
             Some(account) => key.with_account(account),

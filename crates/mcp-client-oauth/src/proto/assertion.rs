@@ -12,12 +12,12 @@ use crate::{
 /// A JWT that a third party has issued: a workload identity, an ID token, an ID-JAG. It is sent unchanged;
 /// the server that receives it verifies it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Assertion(Secret<String>);
+pub(crate) struct Assertion(Secret<String>);
 
 impl Assertion {
     /// Parses the first line of `text`, without the blanks around it; none if that is not a JWT: three
     /// parts in base64url (RFC 7515 §7.1), and no longer than a token may be.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let line = text.lines().next()?.trim();
         let is_part = |part: &str| {
             let mut bytes = part.bytes();
@@ -28,13 +28,13 @@ impl Assertion {
     }
 
     /// Returns the text. The name marks each place where the secret leaves its wrapper.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.0.expose()
     }
 }
 
 /// Returns the request for client credentials (RFC 6749 §4.4.2, SEP-1046).
-pub fn client_credentials_request(
+pub(crate) fn client_credentials_request(
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
     client: &ClientAuth<'_>,
@@ -46,7 +46,7 @@ pub fn client_credentials_request(
 }
 
 /// Returns the request that exchanges an assertion for tokens (RFC 7523 §2.1).
-pub fn assertion_request(
+pub(crate) fn assertion_request(
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
     client: &ClientAuth<'_>,

@@ -23,16 +23,16 @@ const STATE_BYTES: usize = 32;
 
 /// The `state` that binds a callback to its request (RFC 6749 §10.12): 256 random bits, in memory only.
 #[derive(Clone, Debug)]
-pub struct State(Secret<String>);
+pub(crate) struct State(Secret<String>);
 
 impl State {
     /// Generates a state.
-    pub fn generate() -> Result<Self, RandomError> {
+    pub(crate) fn generate() -> Result<Self, RandomError> {
         random_text::<STATE_BYTES>().map(Self)
     }
 
     /// Returns the text to send.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.0.expose()
     }
 }
@@ -40,7 +40,7 @@ impl State {
 /// Holds the parameters of an authorization request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct AuthorizationRequest<'a> {
+pub(crate) struct AuthorizationRequest<'a> {
     /// The client id.
     pub client_id: &'a str,
     /// The redirect URI.
@@ -62,7 +62,7 @@ pub struct AuthorizationRequest<'a> {
 
 impl<'a> AuthorizationRequest<'a> {
     /// Creates a request.
-    pub fn new(
+    pub(crate) fn new(
         client_id: &'a str,
         redirect_uri: &'a Url,
         resource: Option<&'a Resource>,
@@ -152,7 +152,7 @@ pub enum CallbackError {
 /// are replaced, so that each occurs exactly once (RFC 6749 §3.1).
 ///
 /// `endpoint` must be the `authorization_endpoint` of `server`.
-pub fn authorization_url(
+pub(crate) fn authorization_url(
     server: &ServerMetadata,
     endpoint: &EndpointUrl,
     request: &AuthorizationRequest<'_>,

@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Returns how long the response with these headers is fresh: zero unless a header allows more.
-pub fn lifetime(headers: &HeaderMap) -> Duration {
+pub(crate) fn lifetime(headers: &HeaderMap) -> Duration {
     let directives: Vec<String> = headers
         .get_all(header::CACHE_CONTROL)
         .iter()

@@ -110,7 +110,7 @@ impl Challenge {
 /// One challenge of any scheme.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct AuthChallenge {
+pub(crate) struct AuthChallenge {
     /// The scheme, as written.
     pub scheme: String,
     /// The parameters, names in lower case, in order.
@@ -120,7 +120,7 @@ pub struct AuthChallenge {
 impl AuthChallenge {
     /// Returns the value of a parameter that occurs exactly once: two are ambiguous, so neither counts
     /// (RFC 9110 §11.2).
-    pub fn param(&self, name: &str) -> Option<&str> {
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
         let mut values = self.params.iter().filter(|(key, _)| key == name);
         values
             .next()
@@ -130,7 +130,7 @@ impl AuthChallenge {
 }
 
 /// Returns every challenge of every `WWW-Authenticate` line.
-pub fn auth_challenges(headers: &HeaderMap) -> Vec<AuthChallenge> {
+pub(crate) fn auth_challenges(headers: &HeaderMap) -> Vec<AuthChallenge> {
     let lines = headers.get_all(header::WWW_AUTHENTICATE).iter().take(LINES);
     lines
         .filter(|line| line.len() <= LINE_BYTES)
@@ -140,7 +140,7 @@ pub fn auth_challenges(headers: &HeaderMap) -> Vec<AuthChallenge> {
 
 /// Parses one line. A malformed part is skipped up to the next comma; a value is never assigned to a
 /// parameter or scheme that it does not belong to.
-pub fn parse(line: &[u8]) -> Vec<AuthChallenge> {
+pub(crate) fn parse(line: &[u8]) -> Vec<AuthChallenge> {
     let mut cursor = Cursor { rest: line };
     let mut found: Vec<AuthChallenge> = Vec::new();
     while cursor.skip_separators() {

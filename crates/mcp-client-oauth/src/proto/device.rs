@@ -25,24 +25,24 @@ use crate::{
 };
 
 /// The `grant_type` of the token request (RFC 8628 §3.4), and of a client that is registered for it.
-pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub(crate) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// The longest lifetime of a code, and the one where the server sends none (RFC 8628 §3.2).
-pub const LONGEST_CODE_LIFE: Duration = Duration::from_secs(30 * 60);
+pub(crate) const LONGEST_CODE_LIFE: Duration = Duration::from_secs(30 * 60);
 /// The wait between two polls where the server sends none (RFC 8628 §3.2).
-pub const INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
 /// The shortest wait between two polls, whatever the server sends (docs/hostile.md H176).
-pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest wait between two polls, whatever the server sends (docs/hostile.md H176, H177).
-pub const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 /// The time that each `slow_down` adds to the wait (RFC 8628 §3.5).
-pub const SLOW_DOWN: Duration = Duration::from_secs(5);
+pub(crate) const SLOW_DOWN: Duration = Duration::from_secs(5);
 /// The most characters of a user code (RFC 8628 §6.1).
 const LONGEST_USER_CODE: usize = 64;
 
 /// A device authorization response (RFC 8628 §3.2), checked.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct DeviceCode {
+pub(crate) struct DeviceCode {
     /// The code for the token endpoint. It is sent to no other URL.
     pub device_code: Secret<String>,
     /// The code that the user enters.
@@ -61,7 +61,7 @@ impl DeviceCode {
     /// Returns whether the page is at another host than `issuer`. The host may belong to the same company,
     /// or to an attacker who tricks the user into confirming a code of another server (RFC 8628 §5.4), so
     /// the user must see its name.
-    pub fn is_third_party_host(&self, issuer: &Issuer) -> bool {
+    pub(crate) fn is_third_party_host(&self, issuer: &Issuer) -> bool {
         let Ok(issuer) = Url::parse(issuer.as_str()) else {
             return true;
         };
@@ -89,7 +89,7 @@ impl fmt::Debug for DeviceCode {
 /// The code that the user enters: up to 64 characters. `Display` escapes all but visible ASCII, so that
 /// nothing in it moves the cursor, changes the text direction or looks like another letter (CWE-150).
 #[derive(Clone, Eq, PartialEq)]
-pub struct UserCode(String);
+pub(crate) struct UserCode(String);
 
 impl UserCode {
     fn new(text: String) -> Option<Self> {
@@ -167,7 +167,7 @@ fn detail(error: Option<&OAuthErrorResponse>) -> String {
 
 /// Returns the request for a code (RFC 8628 §3.1), with the resource as in every authorization request
 /// (RFC 8707 §2.1).
-pub fn request(
+pub(crate) fn request(
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
     client: &ClientAuth<'_>,
@@ -185,7 +185,7 @@ pub fn request(
 /// `address_space`.
 ///
 /// `secrets` are those of the request: they are redacted in the error of the server.
-pub fn response(
+pub(crate) fn response(
     response: &Response,
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
@@ -256,7 +256,7 @@ fn unusable(reason: &str) -> DeviceResponseError {
 }
 
 /// Returns the request that polls for the decision of the user (RFC 8628 §3.4).
-pub fn poll_request(
+pub(crate) fn poll_request(
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
     client: &ClientAuth<'_>,
@@ -274,7 +274,7 @@ pub fn poll_request(
 /// The response of the token endpoint to a poll (RFC 8628 §3.5).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum DevicePollResult {
+pub(crate) enum DevicePollResult {
     /// The user has approved.
     Tokens(TokenSet),
     /// The user has not decided yet.
@@ -295,7 +295,7 @@ impl DevicePollResult {
     ///
     /// # Errors
     /// Every other refusal, and a malformed response: another poll cannot succeed.
-    pub fn read(outcome: Result<TokenSet, TokenError>) -> Result<Self, TokenError> {
+    pub(crate) fn read(outcome: Result<TokenSet, TokenError>) -> Result<Self, TokenError> {
         let cause = match outcome {
             Ok(tokens) => return Ok(Self::Tokens(tokens)),
             Err(cause) => cause,

@@ -8,10 +8,11 @@ use http::HeaderName;
 mod key;
 mod nonce;
 
-pub use key::{ALGORITHM, DpopError, DpopKey};
-pub use nonce::{DpopNonce, NONCE};
+pub(crate) use key::ALGORITHM;
+pub use key::{DpopError, DpopKey};
+pub(crate) use nonce::{DpopNonce, NONCE};
 
 /// The header that carries a proof (RFC 9449 §4.1).
-pub const PROOF: HeaderName = HeaderName::from_static("dpop");
+pub(crate) const PROOF: HeaderName = HeaderName::from_static("dpop");
 /// The error code of a server that requires a nonce in the proof (RFC 9449 §8, §9).
-pub const USE_NONCE: &str = "use_dpop_nonce";
+pub(crate) const USE_NONCE: &str = "use_dpop_nonce";

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use memchr::memchr2;
 
 /// The default limit of one event, in bytes.
-pub const EVENT_LIMIT: usize = 4 << 20;
+pub(crate) const EVENT_LIMIT: usize = 4 << 20;
 /// The longest id of an event, in bytes: it is sent back in a header.
 const ID_LIMIT: usize = 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -28,11 +28,11 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("an event of the stream is larger than {0} bytes")]
 #[non_exhaustive]
-pub struct EventTooLargeError(pub usize);
+pub(crate) struct EventTooLargeError(pub usize);
 
 /// Decodes events from bytes. It holds one unfinished event, up to its limit.
 #[derive(Debug)]
-pub struct EventDecoder {
+pub(crate) struct EventDecoder {
     limit: usize,
     /// The line that has not ended yet.
     line: Vec<u8>,
@@ -50,7 +50,7 @@ pub struct EventDecoder {
 
 impl EventDecoder {
     /// Creates a decoder for events of `limit` bytes at most.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
             line: Vec::new(),
@@ -68,17 +68,17 @@ impl EventDecoder {
 
     /// Returns the id for `Last-Event-ID` at a reconnect: that of the last complete event, or of one
     /// that was too large, so that it is not sent again.
-    pub fn last_id(&self) -> Option<&str> {
+    pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
     /// Returns the wait that the server requests before a reconnect.
-    pub fn retry(&self) -> Option<Duration> {
+    pub(crate) fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
     /// Returns the next complete event.
-    pub fn event(&mut self) -> Option<Event> {
+    pub(crate) fn event(&mut self) -> Option<Event> {
         self.ready.pop_front()
     }
 
@@ -86,7 +86,7 @@ impl EventDecoder {
     ///
     /// # Errors
     /// [`EventTooLargeError`]; the stream cannot be decoded further.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), EventTooLargeError> {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), EventTooLargeError> {
         if std::mem::take(&mut self.after_cr) {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }

@@ -17,19 +17,19 @@ const LONGEST_ID_TOKEN: usize = 64 << 10;
 
 /// Binds an ID token to the login that requested it: 256 random bits, in memory only.
 #[derive(Clone, Debug)]
-pub struct Nonce(Secret<String>);
+pub(crate) struct Nonce(Secret<String>);
 
 impl Nonce {
     /// Generates a nonce for one login.
     ///
     /// # Errors
     /// [`RandomError`].
-    pub fn generate() -> Result<Self, RandomError> {
+    pub(crate) fn generate() -> Result<Self, RandomError> {
         random_text::<NONCE_BYTES>().map(Self)
     }
 
     /// Returns the text to send.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.0.expose()
     }
 }
@@ -37,7 +37,7 @@ impl Nonce {
 /// The result of comparing the ID token of a token response with the nonce that was sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum NonceCheck {
+pub(crate) enum NonceCheck {
     /// The ID token has the nonce that was sent.
     Matches,
     /// The ID token has another nonce: it belongs to another login.
@@ -54,7 +54,7 @@ pub enum NonceCheck {
 ///
 /// The signature is not checked: the token comes from the token endpoint over TLS, which OpenID
 /// Connect Core §3.1.3.7 (rule 6) allows instead.
-pub fn check_nonce(response: &Response, expected: &Nonce) -> NonceCheck {
+pub(crate) fn check_nonce(response: &Response, expected: &Nonce) -> NonceCheck {
     let wire: Wire = match serde_json::from_slice(&response.body) {
         Ok(wire) => wire,
         Err(_) => return NonceCheck::Unreadable,

@@ -11,7 +11,7 @@ const VERIFIER_BYTES: usize = 96;
 
 /// The code verifier, in memory only. The exchange of the code consumes it.
 #[derive(Debug)]
-pub struct CodeVerifier(Secret<String>);
+pub(crate) struct CodeVerifier(Secret<String>);
 
 /// The random number generator of the operating system failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -21,19 +21,19 @@ pub struct RandomError;
 
 impl CodeVerifier {
     /// Generates a verifier of 128 characters.
-    pub fn generate() -> Result<Self, RandomError> {
+    pub(crate) fn generate() -> Result<Self, RandomError> {
         random_text::<VERIFIER_BYTES>().map(Self)
     }
 
     /// Returns the code challenge for the authorization request: base64url(SHA-256(verifier)), RFC 7636
     /// §4.2.
-    pub fn challenge(&self) -> String {
+    pub(crate) fn challenge(&self) -> String {
         let hash = digest::digest(&digest::SHA256, self.0.expose().as_bytes());
         URL_SAFE_NO_PAD.encode(hash)
     }
 
     /// Returns the verifier itself, for the token request.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.0.expose()
     }
 }

@@ -20,9 +20,9 @@ mod attempts;
 mod metadata;
 mod response_error;
 
+pub(crate) use attempts::Attempts;
 pub(crate) use attempts::joined;
-pub use attempts::{Attempts, MOST_REQUESTS};
-pub use metadata::ClientMetadata;
+pub(crate) use metadata::ClientMetadata;
 pub use response_error::RegistrationResponseError;
 
 /// The longest client id or secret that is accepted, in bytes.
@@ -31,7 +31,7 @@ const LONGEST: usize = 2048;
 /// A registered client, as in the response of the server (RFC 7591 §3.2.1).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct ClientInformation {
+pub(crate) struct ClientInformation {
     /// The client id.
     pub client_id: String,
     /// The secret of a confidential client.
@@ -48,13 +48,13 @@ pub struct ClientInformation {
 /// Returns whether the server grants a client more if its registration has no scope. Keycloak then
 /// allows all scopes of the realm; else only those in the registration, without the default scopes of
 /// the realm, which put the resource into `aud` (keycloak/keycloak#50807).
-pub fn is_better_without_scope(endpoint: &EndpointUrl) -> bool {
+pub(crate) fn is_better_without_scope(endpoint: &EndpointUrl) -> bool {
     let path = endpoint.as_url().path().trim_end_matches('/');
     path.ends_with("/clients-registrations/openid-connect")
 }
 
 /// Returns the request that registers `metadata`.
-pub fn request(
+pub(crate) fn request(
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
     metadata: &ClientMetadata,
@@ -68,7 +68,7 @@ pub fn request(
 ///
 /// 200 is accepted for 201. The response is refused before a browser opens if it has other redirect
 /// URIs or an authentication method that is not supported (RFC 7591 §3.2.1).
-pub fn response(
+pub(crate) fn response(
     response: &Response,
     redirect_uri: Option<&Url>,
     now: SystemTime,

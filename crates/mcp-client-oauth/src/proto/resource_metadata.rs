@@ -38,7 +38,7 @@ impl Resource {
 /// The metadata of a protected resource (RFC 9728 §2).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct ResourceMetadata {
+pub(crate) struct ResourceMetadata {
     /// Its identifier.
     pub resource: Resource,
     /// The issuers of its tokens; the first eight.
@@ -81,7 +81,7 @@ struct Wire {
 
 /// Returns the well-known URLs for the metadata of `server`, in order (RFC 9728 §3.1; MCP authorization,
 /// Protected Resource Metadata Discovery Requirements): with the path, then at the root.
-pub fn well_known_urls(server: &ServerUrl) -> Vec<Url> {
+pub(crate) fn well_known_urls(server: &ServerUrl) -> Vec<Url> {
     let mut at_path = server.as_url().clone();
     let path = match at_path.path() {
         "/" => String::new(),
@@ -101,7 +101,7 @@ pub fn well_known_urls(server: &ServerUrl) -> Vec<Url> {
 impl ResourceMetadata {
     /// Parses the body of a metadata response for `server`, and checks its resource: it must be the URL
     /// of the server, its origin, or a whole-segment prefix of its path (RFC 9728 §3.3).
-    pub fn parse(body: &[u8], server: &ServerUrl) -> Result<Self, ResourceMetadataError> {
+    pub(crate) fn parse(body: &[u8], server: &ServerUrl) -> Result<Self, ResourceMetadataError> {
         let wire: Wire = serde_json::from_slice(body).map_err(|error| {
             ResourceMetadataError::Unreadable(UntrustedText::new(&error.to_string()))
         })?;

@@ -25,7 +25,7 @@ pub struct RevocationResponseError {
 }
 
 /// Returns the request that revokes `token`.
-pub fn request(
+pub(crate) fn request(
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
     client: &ClientAuth<'_>,
@@ -46,7 +46,10 @@ pub fn request(
 /// Parses the response: 200 means revoked, or an unknown token (RFC 7009 §2.2), which is the same here.
 ///
 /// `secrets` are those of the request: they are redacted in the error of the server (CWE-532).
-pub fn response(response: &Response, secrets: &[&str]) -> Result<(), RevocationResponseError> {
+pub(crate) fn response(
+    response: &Response,
+    secrets: &[&str],
+) -> Result<(), RevocationResponseError> {
     if response.status.is_success() {
         return Ok(());
     }

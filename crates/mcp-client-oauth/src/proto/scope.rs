@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// scopes and more (docs/hostile.md H70).
 const LONGEST: usize = 16 * 1024;
 /// The most scopes that are accepted from a server or a user.
-pub const MOST_SCOPES: usize = 1024;
+pub(crate) const MOST_SCOPES: usize = 1024;
 /// The scope that requests a refresh token (OpenID Connect Core §11).
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
@@ -137,7 +137,7 @@ impl Scope {
 /// `requested` one, else the one of the challenge, else all that the resource lists, else none.
 /// `offline_access` is added only where the authorization server lists it and the challenge or the
 /// resource has a scope (MCP authorization, Refresh Tokens).
-pub fn select(
+pub(crate) fn select(
     requested: Option<&Scope>,
     challenged: Option<&Scope>,
     listed_by_resource: Option<&Scope>,

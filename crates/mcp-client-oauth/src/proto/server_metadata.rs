@@ -141,7 +141,7 @@ pub struct ServerMetadata {
 }
 
 /// The grant profile of an ID-JAG, the assertion of an identity provider (SEP-990).
-pub const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+pub(crate) const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
 /// Says why a document is not the metadata of an issuer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-pub use super::access_token::{AccessToken, AuthScheme, UnknownSchemeError};
+pub use super::access_token::{AccessToken, AuthScheme};
 use super::{
     access_token::LONGEST_TOKEN, authorization::AuthorizationCode, client_auth::ClientAuth,
     dpop::USE_NONCE, endpoint::EndpointUrl, oauth_error::OAuthErrorResponse,
@@ -171,7 +171,7 @@ impl TokenError {
 }
 
 /// Returns the request that exchanges a code for tokens (RFC 6749 §4.1.3).
-pub fn code_request(
+pub(crate) fn code_request(
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
     client: &ClientAuth<'_>,
@@ -190,7 +190,7 @@ pub fn code_request(
 
 /// Returns the request that exchanges a refresh token for tokens. It has `resource` too (RFC 8707 §2.2),
 /// and the `scope` where a server requires it, which is then no more than was granted (RFC 6749 §6).
-pub fn refresh_request(
+pub(crate) fn refresh_request(
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
     client: &ClientAuth<'_>,
@@ -243,7 +243,7 @@ fn is_form(response: &Response) -> bool {
 ///
 /// `secrets` are those of the request: they are redacted in the error of the server. `scheme` is the
 /// requested one: a token that is bound to a key if the request carried a proof (RFC 9449 §5).
-pub fn response(
+pub(crate) fn response(
     response: &Response,
     now: SystemTime,
     secrets: &[&str],

@@ -40,7 +40,7 @@ impl SubjectTokenType {
 
 /// A token of the identity provider that identifies the user. It is sent unchanged.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SubjectToken {
+pub(crate) struct SubjectToken {
     token: Secret<String>,
     token_type: SubjectTokenType,
 }
@@ -48,7 +48,7 @@ pub struct SubjectToken {
 impl SubjectToken {
     /// Reads the first line of `text`, without the blanks around it; none if that is no token of this
     /// type. An ID token is a JWT; a refresh token is printable ASCII (RFC 6749 §A.17).
-    pub fn parse(text: &str, token_type: SubjectTokenType) -> Option<Self> {
+    pub(crate) fn parse(text: &str, token_type: SubjectTokenType) -> Option<Self> {
         let token = match token_type {
             SubjectTokenType::IdToken => Assertion::parse(text)?.expose().to_owned(),
             SubjectTokenType::RefreshToken => {
@@ -63,7 +63,7 @@ impl SubjectToken {
     }
 
     /// Returns the text. The name marks each place where the secret leaves its wrapper.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.token.expose()
     }
 }
@@ -82,7 +82,7 @@ pub enum TokenExchangeError {
 
 /// Returns the request for an ID-JAG: `subject` identifies the user, `audience` is the authorization
 /// server that the ID-JAG is for.
-pub fn request(
+pub(crate) fn request(
     endpoint: &EndpointUrl,
     address_space: AddressSpace,
     client: &ClientAuth<'_>,
@@ -109,7 +109,10 @@ pub fn request(
 
 /// Parses the response (RFC 8693 §2.2.1). `secrets` are those of the request: they are redacted in the
 /// error of the server.
-pub fn response(response: &Response, secrets: &[&str]) -> Result<Assertion, TokenExchangeError> {
+pub(crate) fn response(
+    response: &Response,
+    secrets: &[&str],
+) -> Result<Assertion, TokenExchangeError> {
     #[derive(Deserialize)]
     struct Wire {
         /// The ID-JAG: the member has this name for historical reasons (RFC 8693 §2.2.1).

@@ -16,7 +16,7 @@ const MAY_MEAN_THE_CLIENT: [&str; 2] = ["invalid_request", "invalid_redirect_uri
 /// Neither is a 401, 403 or 404 without an OAuth error: a server that requires the browser to
 /// authenticate, a firewall and a proxy send these to any client. Nor is a 400 with a page that does
 /// not mention a client. If these counted as refusals, every login would register one more client.
-pub fn refuses_client(response: &Response) -> bool {
+pub(crate) fn refuses_client(response: &Response) -> bool {
     if !response.status.is_client_error() {
         return false;
     }

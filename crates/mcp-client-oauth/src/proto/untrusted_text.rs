@@ -50,7 +50,7 @@ impl UntrustedText {
 }
 
 /// Returns whether `c` is safe to show: it cannot move the cursor, hide text or change its direction.
-pub fn is_safe(c: char) -> bool {
+pub(crate) fn is_safe(c: char) -> bool {
     let is_dangerous = c.is_control()
         || matches!(c,
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
@@ -65,7 +65,7 @@ pub fn is_safe(c: char) -> bool {
 ///
 /// assert_eq!(escape_lines("a\u{1b}[2J\r\nb"), "a\\u{1b}[2J\nb");
 /// ```
-pub fn escape_lines(text: &str) -> String {
+pub(crate) fn escape_lines(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(escape).collect();
     lines.join("\n")
 }

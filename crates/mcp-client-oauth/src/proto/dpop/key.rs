@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The signature algorithm, as servers list it in `dpop_signing_alg_values_supported`.
-pub const ALGORITHM: &str = "ES256";
+pub(crate) const ALGORITHM: &str = "ES256";
 /// 128 random bits, so that no two proofs have the same `jti`; RFC 9449 §4.2 considers 96 enough.
 const JTI_BYTES: usize = 16;
 /// The length of one coordinate of a point of P-256, in bytes.

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName};
 
 /// The header in which a server sends a nonce (RFC 9449 §8).
-pub const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+pub(crate) const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// The longest nonce that is accepted. It is sent back in every proof.
 const LONGEST_NONCE: usize = 1024;
 

@@ -5,7 +5,7 @@ use super::{metadata::ClientMetadata, response_error::RegistrationResponseError}
 use crate::proto::{device, oauth_error::OAuthErrorResponse, scope::Scope};
 
 /// The most requests of one registration.
-pub const MOST_REQUESTS: usize = 4;
+pub(crate) const MOST_REQUESTS: usize = 4;
 
 /// The redirect URI of a device client at a server that registers no client without one
 /// (better-auth, django-allauth, glewlwyd). An attacker gains nothing: this client sends no
@@ -20,7 +20,7 @@ const OTHER_DEVICE_GRANT: &str = "device_authorization";
 /// The requests of one registration, each different from those before, and no more than
 /// [`MOST_REQUESTS`].
 #[derive(Clone, Debug)]
-pub struct Attempts {
+pub(crate) struct Attempts {
     /// The scopes to try, from the widest one to no scope.
     scopes: Vec<Option<Scope>>,
     first: ClientMetadata,
@@ -33,7 +33,7 @@ impl Attempts {
     /// the one that the replaced client was `registered` with, so that two resources of one issuer do
     /// not replace each other's client at each login; and the one that the resource lists, so that a
     /// step-up needs no other client.
-    pub fn new(
+    pub(crate) fn new(
         client: ClientMetadata,
         requested: Option<&Scope>,
         registered: Option<&Scope>,
@@ -55,7 +55,7 @@ impl Attempts {
     }
 
     /// Returns the request that is sent next.
-    pub fn current(&self) -> &ClientMetadata {
+    pub(crate) fn current(&self) -> &ClientMetadata {
         self.more.last().unwrap_or(&self.first)
     }
 
@@ -67,7 +67,10 @@ impl Attempts {
     ///   scope): a narrower scope, then none.
     /// - `invalid_client_metadata`, which may mean any of these: first a narrower scope (Python MCP SDK).
     /// - 400 or 422 with anything else: no scope, which is optional (RFC 7591 §2).
-    pub fn fallback_for(&mut self, refusal: &RegistrationResponseError) -> Option<&ClientMetadata> {
+    pub(crate) fn fallback_for(
+        &mut self,
+        refusal: &RegistrationResponseError,
+    ) -> Option<&ClientMetadata> {
         let RegistrationResponseError::Refused { status, error, .. } = refusal else {
             return None;
         };

@@ -8,7 +8,7 @@ use crate::proto::{client_auth::AuthMethod, device, scope::Scope};
 /// The metadata of this client (RFC 7591 §2).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct ClientMetadata {
+pub(crate) struct ClientMetadata {
     /// The name on the consent page.
     pub client_name: String,
     /// The redirect URIs; empty for a grant without a redirect.
@@ -32,7 +32,7 @@ pub struct ClientMetadata {
 
 impl ClientMetadata {
     /// Creates a client for the authorization code grant with `redirect_uri`.
-    pub fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
+    pub(crate) fn interactive(name: &str, redirect_uri: &Url, method: AuthMethod) -> Self {
         let remote_web = redirect_uri.scheme() == "https";
         Self {
             client_name: name.to_owned(),
@@ -48,7 +48,7 @@ impl ClientMetadata {
 
     /// Creates a client for the device grant (RFC 8628). The empty lists are written out: left out, they
     /// would mean the defaults of RFC 7591 §2, and some servers require the members.
-    pub fn device(name: &str, method: AuthMethod) -> Self {
+    pub(crate) fn device(name: &str, method: AuthMethod) -> Self {
         Self {
             client_name: name.to_owned(),
             redirect_uris: Vec::new(),

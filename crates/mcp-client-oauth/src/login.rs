@@ -29,7 +29,7 @@ const SAVE_ATTEMPTS: usize = 3;
 /// Logs in to `server` and returns a session with the tokens, which are stored.
 ///
 /// A login that fails stores nothing but the client's registration, which the next attempt reuses.
-/// Dropping the future (Ctrl-C) closes the listener and stores nothing.
+/// Dropping the future (Ctrl-C) closes the listener and stores nothing. The future is large: callers box it.
 ///
 /// # Errors
 /// Those of each step; see [`error`](crate::error).
@@ -54,8 +54,7 @@ pub(crate) async fn log_in(
     let known = known.as_ref();
     let mut grant = options.grant.select(&discovery.metadata)?;
     let mut record = loop {
-        // On the heap: the future is large, and it should not enlarge the caller's.
-        let attempt = Box::pin(async {
+        let attempt = async {
             // Bound before the registration, so that no other process can take the port.
             let bind = || CallbackReceiver::bind(&options.redirect, known);
             let receiver = grant.flow.needs_redirect().then(bind).transpose()?;
@@ -73,7 +72,7 @@ pub(crate) async fn log_in(
                 .request_tokens(&grant.flow, request, known, &identity)
                 .await?;
             Ok::<_, Error>(Record::new(discovery.clone(), identity, scope, tokens))
-        });
+        };
         match attempt.await {
             Ok(record) => break record,
             Err(error) if grant.is_refused_preference(&error) => {

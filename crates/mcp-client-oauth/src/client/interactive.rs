@@ -174,7 +174,8 @@ impl Inner {
             // Authorization Flow).
             None => Scope::union_of(options.scope.as_ref(), self.known_scope().as_ref()),
         };
-        let session = log_in(&self.platform, &self.store, &self.server, &options).await?;
+        let session = log_in(&self.platform, &self.store, &self.server, &options);
+        let session = Box::pin(session).await?;
         let token = session.token().await?;
         if session.missing_scope().is_none() {
             login_state.step_ups.remove(&options.scope);

@@ -67,6 +67,14 @@ pub(crate) enum GrantFlow<'a> {
 }
 
 impl GrantFlow<'_> {
+    /// Returns the name of the grant.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Interactive(flow) => flow.name(),
+            Self::NonInteractive(flow) => flow.name(),
+        }
+    }
+
     /// Returns whether it fits the server. A non-interactive grant does, because the caller requested it: many
     /// servers do not list these grants.
     pub(super) fn is_offered_by(&self, server: &ServerMetadata) -> bool {

@@ -71,10 +71,7 @@ impl Grant {
     /// Returns the name of the grant: `authorization_code`, `device_code`, `client_credentials`, `workload`
     /// or `enterprise`.
     pub fn name(&self) -> &'static str {
-        match self.flow() {
-            GrantFlow::Interactive(flow) => flow.name(),
-            GrantFlow::NonInteractive(flow) => flow.name(),
-        }
+        self.flow().name()
     }
 
     /// Returns the MCP extension that describes the grant, if any. A client declares it in `_meta`.
@@ -202,5 +199,144 @@ pub(crate) fn flow_of_record<'a>(
     match flow {
         GrantFlow::NonInteractive(flow) => Ok(flow),
         GrantFlow::Interactive(_) => Err(NonInteractiveGrantError::SourceRequired(recorded.name())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{platform::AddressSpace, proto::server_metadata::Issuer};
+
+    fn server(endpoints: &[&str]) -> ServerMetadata {
+        let mut document = serde_json::json!({
+            "issuer": "https://as.example",
+            "token_endpoint": "https://as.example/token",
+        });
+        for endpoint in endpoints {
+            document[endpoint] = "https://as.example/endpoint".into();
+        }
+        let issuer = Issuer::new("https://as.example");
+        let body = document.to_string();
+        ServerMetadata::parse(body.as_bytes(), &issuer, AddressSpace::Public).unwrap()
+    }
+
+    fn selected(grant: &Grant, server: &ServerMetadata) -> Result<(&'static str, bool), String> {
+        match grant.select(server) {
+            Ok(selected) => Ok((selected.flow.name(), selected.is_preference)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    const BROWSER: &str = "authorization_endpoint";
+    const DEVICE: &str = "device_authorization_endpoint";
+
+    #[test]
+    fn the_names_of_grants_are_stable() {
+        let assertion = AssertionSource::Variable("TOKEN".to_owned());
+        for (grant, name, extension) in [
+            (Grant::Auto, "authorization_code", None),
+            (Grant::Browser, "authorization_code", None),
+            (Grant::DeviceCode, "device_code", None),
+            (Grant::PreferDeviceCode, "device_code", None),
+            (
+                Grant::ClientCredentials,
+                "client_credentials",
+                Some("io.modelcontextprotocol/oauth-client-credentials"),
+            ),
+            (Grant::WorkloadIdentity { assertion }, "workload", None),
+        ] {
+            assert_eq!((grant.name(), grant.extension()), (name, extension));
+            let recorded = grant.recorded();
+            assert_eq!(recorded.is_some(), grant.is_non_interactive(), "{name}");
+            if let Some(recorded) = recorded {
+                assert_eq!((recorded.name(), recorded.extension()), (name, extension));
+            }
+        }
+    }
+
+    #[test]
+    fn a_preferred_grant_is_replaced_only_if_the_server_lacks_or_refuses_it() {
+        let both = server(&[BROWSER, DEVICE]);
+        let preferred = Grant::PreferDeviceCode;
+        assert_eq!(selected(&preferred, &both), Ok(("device_code", true)));
+        let browser = server(&[BROWSER]);
+        assert_eq!(
+            selected(&preferred, &browser),
+            Ok(("authorization_code", false))
+        );
+        let error = Error::Registration(RegistrationError::NoClient(both.issuer.clone()));
+        assert!(
+            !preferred
+                .select(&both)
+                .unwrap()
+                .is_refused_preference(&error)
+        );
+        let error = Error::Registration(RegistrationError::Response {
+            url: "https://as.example/register".parse().unwrap(),
+            cause: crate::error::RegistrationResponseError::Refused {
+                status: 400,
+                error: None,
+                text: None,
+            },
+        });
+        assert!(
+            preferred
+                .select(&both)
+                .unwrap()
+                .is_refused_preference(&error)
+        );
+        for (grant, server) in [(&Grant::DeviceCode, &both), (&preferred, &browser)] {
+            assert!(!grant.select(server).unwrap().is_refused_preference(&error));
+        }
+    }
+
+    /// RFC 8628 §5.4: a server could lead users to a code of an attacker, so the grant has to be requested.
+    #[test]
+    fn the_device_grant_is_never_the_default() {
+        let device = server(&[DEVICE]);
+        assert_eq!(
+            selected(&Grant::Auto, &server(&[BROWSER, DEVICE])),
+            Ok(("authorization_code", false))
+        );
+        let refused = "no supported grant works with the authorization server https://as.example";
+        for (grant, server, details) in [
+            (
+                Grant::Auto,
+                &device,
+                "; `device_code` may work if it is requested",
+            ),
+            (Grant::Auto, &server(&[]), ""),
+            (
+                Grant::Browser,
+                &device,
+                " (requested: `authorization_code`)",
+            ),
+            (
+                Grant::DeviceCode,
+                &server(&[BROWSER]),
+                " (requested: `device_code`)",
+            ),
+        ] {
+            assert_eq!(selected(&grant, server), Err(format!("{refused}{details}")));
+        }
+    }
+
+    #[test]
+    fn a_recorded_grant_with_an_assertion_is_repeated_only_with_its_source() {
+        let assertion = AssertionSource::Variable("TOKEN".to_owned());
+        let given = Grant::WorkloadIdentity { assertion };
+        let name = |recorded: &RecordedGrant, given: Option<&Grant>| {
+            let flow = flow_of_record(recorded, given);
+            flow.map(|flow| flow.name())
+                .map_err(|error| error.to_string())
+        };
+        let workload = RecordedGrant::Workload {};
+        assert_eq!(name(&workload, Some(&given)), Ok("workload"));
+        for other in [None, Some(&Grant::ClientCredentials), Some(&Grant::Browser)] {
+            assert!(name(&workload, other).is_err());
+        }
+        let client = RecordedGrant::ClientCredentials;
+        assert_eq!(name(&client, None), Ok("client_credentials"));
+        assert_eq!(name(&client, Some(&given)), Ok("client_credentials"));
     }
 }

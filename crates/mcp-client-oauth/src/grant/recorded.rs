@@ -51,3 +51,28 @@ impl RecordedGrant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_written_names_of_grants_are_stable() {
+        for (recorded, written) in [
+            (
+                RecordedGrant::ClientCredentials,
+                json!("client-credentials"),
+            ),
+            (RecordedGrant::Workload {}, json!({"workload": {}})),
+        ] {
+            assert_eq!(serde_json::to_value(&recorded).unwrap(), written);
+            let read: RecordedGrant = serde_json::from_value(written).unwrap();
+            assert_eq!(read, recorded);
+        }
+        let of_version_3 = json!({"workload": {"assertion": {"file": "/token"}}});
+        let read: RecordedGrant = serde_json::from_value(of_version_3).unwrap();
+        assert_eq!(read, RecordedGrant::Workload {});
+    }
+}

@@ -28,7 +28,7 @@ impl LoginContext<'_> {
         if let Some(record) = stored.filter(|_| !options.force) {
             requested.quirks = requested.quirks.bound_as_in(&record.discovery.quirks);
         }
-        let found = Box::pin(discover(self.platform, server, &requested)).await?;
+        let found = discover(self.platform, server, &requested).await?;
         if let Some(record) = stored.filter(|record| record.discovery.issuer() != found.issuer()) {
             // Credentials are bound to their issuer (MCP authorization, Authorization Server Binding), so
             // the new issuer gets none of the old one's. The warning tells the user about the change.

@@ -9,9 +9,9 @@ use url::Url;
 use crate::{
     authorized::{Authorized, AuthorizedRequest},
     error::{AuthorizationError, Error, Remedy},
-    login::{DpopPolicy, LoginOptions, login},
+    grant::RecordedGrant,
+    login::{DpopPolicy, LoginOptions, log_in},
     logout::{Logout, logout},
-    non_interactive::RecordedGrant,
     platform::Platform,
     proto::scope::Scope,
     server_url::ServerUrl,
@@ -116,7 +116,7 @@ impl Client {
     /// necessary, otherwise that of a new login.
     ///
     /// # Errors
-    /// As [`login`].
+    /// As [`login`](Self::login).
     pub async fn ensure(
         &self,
         server: &ServerUrl,
@@ -129,7 +129,7 @@ impl Client {
     /// Does the same as [`ensure`](Self::ensure), and returns whether the login existed already.
     ///
     /// # Errors
-    /// As [`login`].
+    /// As [`login`](Self::login).
     pub async fn ensure_or_reuse(
         &self,
         server: &ServerUrl,
@@ -160,13 +160,13 @@ impl Client {
     /// Logs in, also if there is a login already.
     ///
     /// # Errors
-    /// As [`login`](crate::login()).
+    /// As [`log_in`].
     pub async fn login(
         &self,
         server: &ServerUrl,
         options: &LoginOptions,
     ) -> Result<Session, Error> {
-        let session = login(&self.platform, &self.store, server, options).await?;
+        let session = Box::pin(log_in(&self.platform, &self.store, server, options)).await?;
         Ok(self.cache(session, true))
     }
 
@@ -282,8 +282,8 @@ fn is_insufficient(session: &Session, options: &LoginOptions) -> bool {
         || is_other_kind
         || has_other_quirks
         || preregistered.is_some_and(|client| record.identity.client_id() != client.client_id)
-        || options.non_interactive.as_ref().is_some_and(|grant| {
+        || options.grant.is_non_interactive() && {
             let recorded = record.non_interactive.as_ref().map(RecordedGrant::name);
-            recorded != Some(grant.name()) || session.has_other_grant(grant)
-        })
+            recorded != Some(options.grant.name()) || session.has_other_grant(&options.grant)
+        }
 }

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use crate::{
     dpop::ProofGenerator,
     error::{AuthorizationError, Error, Remedy},
-    login::{DpopPolicy, LoginOptions, login},
+    login::{DpopPolicy, LoginOptions, log_in},
     platform::Platform,
     proto::{
         challenge::Challenge,
@@ -173,7 +173,8 @@ impl Inner {
             // Authorization Flow).
             None => Scope::union_of(options.scope.as_ref(), self.known_scope().as_ref()),
         };
-        let session = login(&self.platform, &self.store, &self.server, &options).await?;
+        let session = log_in(&self.platform, &self.store, &self.server, &options);
+        let session = Box::pin(session).await?;
         let token = session.token().await?;
         if session.missing_scope().is_none() {
             login_state.step_ups.remove(&options.scope);
@@ -248,7 +249,7 @@ impl TokenSource for InteractiveSession {
     fn mcp_extension(&self) -> Option<&'static str> {
         match &*self.0.session.load() {
             Some(session) => session.mcp_extension(),
-            None => self.0.options.non_interactive.as_ref()?.extension(),
+            None => self.0.options.grant.extension(),
         }
     }
 

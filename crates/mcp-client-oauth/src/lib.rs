@@ -71,7 +71,6 @@ mod logout;
 #[cfg(feature = "mcp")]
 pub mod mcp;
 mod mutex;
-mod non_interactive;
 pub mod platform;
 pub mod proto;
 mod quirks;
@@ -94,12 +93,10 @@ pub use client_registration::{
 pub use discovery::{Discovery, DiscoveryOptions, DiscoverySource, discover};
 pub use dpop::{DpopProof, ProofGenerator};
 pub use error::{Error, Remedy};
+pub use grant::{Grant, IdentityProvider, RecordedGrant, RecordedIdentityProvider};
 pub use interactive::InteractiveSession;
-pub use login::{DpopPolicy, LoginOptions, login};
+pub use login::{DpopPolicy, LoginOptions};
 pub use logout::{Logout, RevocationOutcome, logout, revoke};
-pub use non_interactive::{
-    IdentityProvider, NonInteractiveGrant, RecordedGrant, RecordedIdentityProvider,
-};
 pub use quirks::{IssuerAlias, Quirks, ResourceParameter};
 pub use response::{
     EventStream, McpBody, McpResponse, McpResponseError, RESPONSE_DEADLINE, RESPONSE_LIMIT,

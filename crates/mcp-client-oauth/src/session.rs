@@ -14,7 +14,7 @@ use crate::{
     discovery::DiscoveryOptions,
     dpop::ProofGenerator,
     error::{Error, Remedy, TokenRefreshError},
-    non_interactive::{NonInteractiveGrant, RecordedGrant},
+    grant::{Grant, RecordedGrant},
     platform::Platform,
     proto::{challenge::Challenge, resource_metadata::Resource, scope::Scope, token::AccessToken},
     server_url::ServerUrl,
@@ -123,14 +123,14 @@ impl Session {
     }
 
     /// Sets the grant of a login that presents an assertion, for this session and every clone of it. The
-    /// grant names the source of the assertion, which no record holds. [`login`](crate::login()) and
+    /// grant names the source of the assertion, which no record holds. A login and
     /// [`InteractiveSession`](crate::InteractiveSession) do this by their options.
     ///
     /// If other users may write records ([`Backend::is_shared`](crate::store::Backend::is_shared)), the
     /// authorization server is discovered again, with these options of `discovery`, before the assertion
     /// is sent.
     #[must_use]
-    pub fn with_grant(self, grant: NonInteractiveGrant, discovery: &DiscoveryOptions) -> Self {
+    pub fn with_grant(self, grant: Grant, discovery: &DiscoveryOptions) -> Self {
         let mut discovery = discovery.clone();
         discovery.challenge = None;
         self.0.given.store(Some(Arc::new(GivenGrant {
@@ -141,7 +141,7 @@ impl Session {
     }
 
     /// Returns whether the session has another grant than this one.
-    pub(crate) fn has_other_grant(&self, grant: &NonInteractiveGrant) -> bool {
+    pub(crate) fn has_other_grant(&self, grant: &Grant) -> bool {
         let given = self.0.given.load();
         given.as_ref().is_some_and(|given| given.grant != *grant)
     }

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use url::Url;
 
 use super::{
+    flow::InteractiveFlow,
     loopback::{Callback, Serving, Verdict},
     redirect_uri::CallbackReceiver,
-    request::{Grant, GrantRequest, no_grant},
+    request::{GrantRequest, no_grant},
     tokens::request_tokens,
 };
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
     },
 };
 
+const NAME: &str = "authorization_code";
 /// The scope that requests an ID token (OpenID Connect Core §3.1.2.1).
 const OPENID: &str = "openid";
 /// The number of pasted URLs that are checked.
@@ -35,9 +37,9 @@ const PASTED_URL_LIMIT: usize = 64;
 pub(super) struct AuthorizationCodeGrant;
 
 #[async_trait]
-impl Grant for AuthorizationCodeGrant {
+impl InteractiveFlow for AuthorizationCodeGrant {
     fn name(&self) -> &'static str {
-        "authorization_code"
+        NAME
     }
 
     fn is_offered_by(&self, server: &ServerMetadata) -> bool {

@@ -2,31 +2,48 @@
 
 use async_trait::async_trait;
 
-use super::request::{Grant, GrantRequest};
+use super::{flow::NonInteractiveFlow, token_endpoint::NonInteractiveRequest};
 use crate::{
-    error::Error, non_interactive::NonInteractiveGrant, platform::Platform, proto::token::TokenSet,
+    error::NonInteractiveGrantError,
+    proto::{assertion::client_credentials_request, client_auth::ClientAuth, token::TokenSet},
 };
+
+pub(super) const NAME: &str = "client_credentials";
+pub(super) const EXTENSION: &str = "io.modelcontextprotocol/oauth-client-credentials";
 
 pub(super) struct ClientCredentialsGrant;
 
 #[async_trait]
-impl Grant for ClientCredentialsGrant {
+impl NonInteractiveFlow for ClientCredentialsGrant {
     fn name(&self) -> &'static str {
-        "client_credentials"
+        NAME
     }
 
-    fn fits(&self, request: &GrantRequest<'_>) -> bool {
-        matches!(
-            request.non_interactive,
-            Some(NonInteractiveGrant::ClientCredentials)
-        )
+    fn extension(&self) -> Option<&'static str> {
+        Some(EXTENSION)
+    }
+
+    fn presents_assertion(&self) -> bool {
+        false
     }
 
     async fn request_tokens(
         &self,
-        platform: &Platform,
-        request: GrantRequest<'_>,
-    ) -> Result<TokenSet, Error> {
-        request.request_non_interactive_tokens(platform).await
+        request: &NonInteractiveRequest<'_>,
+    ) -> Result<TokenSet, NonInteractiveGrantError> {
+        let discovery = request.discovery;
+        if !request.client.is_confidential() {
+            return Err(NonInteractiveGrantError::PublicClient {
+                client_id: request.client.client_id.to_owned(),
+                issuer: discovery.issuer().clone(),
+            });
+        }
+        let endpoint = &discovery.metadata.token_endpoint;
+        let (address_space, scope) = (discovery.address_space, request.scope);
+        let resource = discovery.resource_parameter();
+        let message = |client: &ClientAuth<'_>| {
+            client_credentials_request(endpoint, address_space, client, resource, scope)
+        };
+        request.send(message, None).await
     }
 }

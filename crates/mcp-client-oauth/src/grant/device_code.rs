@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use super::{
-    request::{Grant, GrantRequest, no_grant},
+    flow::InteractiveFlow,
+    request::{GrantRequest, no_grant},
     tokens::request_tokens,
 };
 use crate::{
@@ -21,25 +22,18 @@ use crate::{
     token_request,
 };
 
-/// The name of the grant in options.
 pub(super) const NAME: &str = "device_code";
 
 pub(super) struct DeviceCodeGrant;
 
 #[async_trait]
-impl Grant for DeviceCodeGrant {
+impl InteractiveFlow for DeviceCodeGrant {
     fn name(&self) -> &'static str {
         NAME
     }
 
     fn is_offered_by(&self, server: &ServerMetadata) -> bool {
         server.device_authorization_endpoint.is_some()
-    }
-
-    /// Returns `true`: an attacker can trick a user into confirming a code (RFC 8628 §5.4), so the metadata
-    /// of a server alone must not select this grant.
-    fn must_be_named(&self) -> bool {
-        true
     }
 
     async fn request_tokens(

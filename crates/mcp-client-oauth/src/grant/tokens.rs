@@ -1,13 +1,13 @@
-//! One request to the token endpoint, and the handling of its response: tokens that cannot be used are
-//! revoked.
+//! The tokens of a user: tokens that were issued and cannot be used are revoked.
 
 use std::time::Duration;
 
 use url::Url;
 
+use super::token_endpoint::{self, TokenResponse};
 use crate::{
     discovery::Discovery,
-    dpop::{ProofGenerator, expected_scheme},
+    dpop::ProofGenerator,
     error::Error,
     platform::{Platform, Request, Response},
     proto::{
@@ -22,8 +22,7 @@ use crate::{
 /// The time limit for the revocation of tokens that cannot be used, before the login fails.
 const REVOCATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends a token request and parses the response; lifetimes count from the time of the request. With a
-/// `proof_generator` the tokens are bound to its key, and with a `nonce` an ID token must repeat it.
+/// Sends a token request as [`token_endpoint::send`] does. With a `nonce` an ID token must repeat it.
 pub(super) async fn request_tokens(
     platform: &Platform,
     discovery: &Discovery,
@@ -34,20 +33,9 @@ pub(super) async fn request_tokens(
     nonce: Option<&Nonce>,
 ) -> Result<TokenSet, Error> {
     let url: Url = discovery.metadata.token_endpoint.as_url().clone();
-    let now = platform.clock.now();
-    let response = token_request::send(platform, client, request, proof_generator).await?;
-    let response = discovery.quirks.token_response(response);
-    let secrets: Vec<&str> = sent.iter().copied().chain(client.secrets()).collect();
-    let (quirks, issuer) = (&discovery.quirks, discovery.issuer());
-    let tokens = quirks
-        .tokens(
-            issuer,
-            &response,
-            now,
-            &secrets,
-            expected_scheme(proof_generator),
-        )
-        .and_then(|tokens| require_nonce(&response, nonce).map(|()| tokens));
+    let TokenResponse { response, tokens } =
+        token_endpoint::send(platform, discovery, client, request, sent, proof_generator).await?;
+    let tokens = tokens.and_then(|tokens| require_nonce(&response, nonce).map(|()| tokens));
     if tokens.is_err() {
         revoke_issued(platform, discovery, client, &response, proof_generator).await;
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use http::{HeaderValue, Method, header};
 use url::Url;
 
-use super::LoginFlow;
+use super::context::LoginContext;
 use crate::{
-    client_registration::{ClientIdentity, register},
+    client_registration::{ClientIdentity, RegisteredClient, register},
     discovery::Discovery,
     error::Error,
     grant::{GrantRequest, throwaway_url},
@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// The `Accept` header of a browser. Some servers redirect only a browser to their login page.
 const ACCEPT: HeaderValue = HeaderValue::from_static("text/html,*/*;q=0.8");
 
-impl LoginFlow<'_> {
+impl LoginContext<'_> {
     /// Returns `identity`, or a new registration if `identity` is one that the server no longer
     /// knows.
     ///
@@ -35,10 +35,11 @@ impl LoginFlow<'_> {
         &self,
         discovery: &Discovery,
         identity: ClientIdentity,
+        known: Option<&RegisteredClient>,
         redirect_uri: Option<&Url>,
     ) -> Result<ClientIdentity, Error> {
         if let Some(redirect_uri) = redirect_uri
-            && self.is_unverified(discovery, &identity)
+            && self.is_unverified(discovery, &identity, known)
             && self.is_refused(discovery, &identity, redirect_uri).await?
         {
             let issuer = discovery.issuer();
@@ -52,10 +53,15 @@ impl LoginFlow<'_> {
         Ok(identity)
     }
 
-    fn is_unverified(&self, discovery: &Discovery, identity: &ClientIdentity) -> bool {
+    fn is_unverified(
+        &self,
+        discovery: &Discovery,
+        identity: &ClientIdentity,
+        known: Option<&RegisteredClient>,
+    ) -> bool {
         match identity {
             ClientIdentity::Registered(own) => {
-                let is_remembered = self.known == Some(own) && !own.is_preregistered;
+                let is_remembered = known == Some(own) && !own.is_preregistered;
                 let can_register = discovery.metadata.registration_endpoint.is_some();
                 is_remembered && can_register && !self.store.has_used(own)
             }

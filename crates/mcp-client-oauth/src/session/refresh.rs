@@ -6,7 +6,7 @@ use crate::{
     discovery::{Discovery, DiscoveryOptions, discover},
     dpop::{ProofGenerator, expected_scheme},
     error::{HttpError, HttpErrorKind, Remedy, TokenRefreshError},
-    non_interactive::{self, NonInteractiveGrant, Requester},
+    grant::{Grant, NonInteractiveRequest, flow_of_record},
     platform::{Platform, TOKEN_DEADLINE},
     proto::{
         client_auth::ClientAuth,
@@ -46,7 +46,7 @@ pub async fn refresh(platform: &Platform, record: &Record) -> Result<TokenSet, T
 
 /// The grant that the caller gave to a session.
 pub(super) struct GivenGrant {
-    pub(super) grant: NonInteractiveGrant,
+    pub(super) grant: Grant,
     /// The options to discover the authorization server again before an assertion is sent, if a record may
     /// have been forged.
     pub(super) discovery: Option<DiscoveryOptions>,
@@ -77,11 +77,11 @@ pub(super) async fn refresh_within(
             outcome => return outcome,
         }
     }
-    let grant = recorded.with_source(given.map(|given| &given.grant))?;
+    let flow = flow_of_record(recorded, given.map(|given| &given.grant))?;
     let _permit = wait_for_rate_limit(platform, record).await;
     let left = || end.duration_since(platform.clock.now()).unwrap_or_default();
     let found = match given.and_then(|given| given.discovery.as_ref()) {
-        Some(options) if grant.presents_assertion() => {
+        Some(options) if flow.presents_assertion() => {
             Some(discover_again(platform, record, options, left()).await?)
         }
         _ => None,
@@ -89,13 +89,15 @@ pub(super) async fn refresh_within(
     let discovery = found.as_ref().unwrap_or(&record.discovery);
     let client = record.identity.authenticate(&discovery.metadata);
     let client = client.ok_or(TokenRefreshError::IssuerMismatch)?;
-    let by = Requester {
+    let request = NonInteractiveRequest {
+        platform,
+        discovery,
         client: &client,
         proof_generator,
+        scope: record.requested.as_ref(),
+        end,
     };
-    let scope = record.requested.as_ref();
-    let tokens = non_interactive::request_tokens(platform, discovery, by, grant, scope, left());
-    Ok(Box::pin(tokens).await?)
+    Ok(flow.request_tokens(&request).await?)
 }
 
 /// Discovers the authorization server again. An assertion is sent to the endpoint in the server's

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     dpop::ProofGenerator,
     error::{AuthorizationError, Error, TokenRefreshError, TokenStorageError},
+    grant::flow_of_record,
     proto::{challenge::Challenge, scope::Scope, token::AccessToken},
     store::{Record, RecordLock, Revision},
 };
@@ -162,7 +163,7 @@ impl Inner {
         let record = &current.record;
         let given = self.given.load();
         let given = given.as_ref().map(|given| &given.grant);
-        record.non_interactive.as_ref()?.with_source(given).ok()?;
+        flow_of_record(record.non_interactive.as_ref()?, given).ok()?;
         let requested = record.widened_scope(challenge);
         if record.missing_scope().is_none() {
             self.widenings.store(0, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use crate::{
     client_registration::ClientIdentity,
     discovery::Discovery,
     error::TokenStorageError,
-    non_interactive::RecordedGrant,
+    grant::RecordedGrant,
     proto::{
         challenge::Challenge,
         dpop::DpopKey,

@@ -30,18 +30,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         &["secret", "platform", "proto", "error", "discovery"],
     ),
     (
-        "non_interactive",
-        &[
-            "platform",
-            "proto",
-            "error",
-            "dpop",
-            "token_request",
-            "discovery",
-            "client_registration",
-        ],
-    ),
-    (
         "grant",
         &[
             "server_url",
@@ -52,7 +40,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "token_request",
             "discovery",
             "client_registration",
-            "non_interactive",
         ],
     ),
     (
@@ -65,7 +52,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "error",
             "discovery",
             "client_registration",
-            "non_interactive",
+            "grant",
         ],
     ),
     (
@@ -76,7 +63,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "proto",
             "error",
             "discovery",
-            "non_interactive",
+            "grant",
             "dpop",
             "token_request",
             "store",
@@ -97,7 +84,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "dpop",
             "discovery",
             "client_registration",
-            "non_interactive",
             "grant",
             "store",
             "session",
@@ -136,7 +122,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "platform",
             "proto",
             "error",
-            "non_interactive",
+            "grant",
             "store",
             "session",
             "authorized",
@@ -305,6 +291,19 @@ fn every_allowed_dependency_is_used() {
             assert!(
                 used.contains(*dependency),
                 "`{module}` no longer uses `{dependency}`: remove it from DEPENDENCIES"
+            );
+        }
+    }
+}
+
+#[test]
+fn session_uses_no_interactive_grant() {
+    for source in sources().iter().filter(|s| s.module == "session") {
+        for interactive in ["GrantFlow", "GrantRequest", "CallbackReceiver", "exchange("] {
+            let path = source.path.display();
+            assert!(
+                !source.code.contains(interactive),
+                "{path} must not contain `{interactive}`"
             );
         }
     }

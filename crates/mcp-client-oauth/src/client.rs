@@ -12,7 +12,7 @@ use crate::{
     login::{DpopPolicy, LoginOptions, login},
     logout::{Logout, logout},
     non_interactive::RecordedGrant,
-    platform::Platform,
+    platform::{Interaction, Platform},
     proto::scope::Scope,
     server_url::ServerUrl,
     session::{Session, TokenSource},
@@ -68,6 +68,19 @@ impl Client {
             store,
             open: Arc::default(),
         }
+    }
+
+    /// Returns the interfaces to the outside.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Returns a client over the same store with another interaction with the user. It opens its own
+    /// sessions, so it finds the logins of other processes too.
+    #[must_use]
+    pub fn with_interaction(&self, interaction: Arc<dyn Interaction>) -> Self {
+        let platform = self.platform.clone().with_interaction(interaction);
+        Self::new(platform, self.store.clone())
     }
 
     /// Returns the store.

@@ -76,7 +76,6 @@ pub mod platform;
 pub mod proto;
 mod quirks;
 pub mod redact;
-mod response;
 mod secret;
 mod server_url;
 mod session;
@@ -101,10 +100,6 @@ pub use non_interactive::{
     IdentityProvider, NonInteractiveGrant, RecordedGrant, RecordedIdentityProvider,
 };
 pub use quirks::{IssuerAlias, Quirks, ResourceParameter};
-pub use response::{
-    EventStream, McpBody, McpResponse, McpResponseError, RESPONSE_DEADLINE, RESPONSE_LIMIT,
-    reconnect_delay,
-};
 pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};

@@ -10,7 +10,10 @@
 //! The HTTP adapters send a token to its resource only (RFC 8707 §1), replace it once if it is refused,
 //! request a wider scope if the source can, and send a request again only if its body can be copied. For
 //! another stack use [`Authorized::send`](crate::Authorized::send).
+//!
+//! An [`EventStream`] reads the events of a streamed response.
 
+mod event_stream;
 #[cfg(feature = "reqwest-middleware")]
 pub mod reqwest_middleware;
 #[cfg(feature = "rmcp-credentials")]
@@ -19,6 +22,9 @@ pub mod rmcp_credentials;
 pub mod tower;
 #[cfg(feature = "websocket")]
 pub mod websocket;
+
+pub use crate::proto::event_stream::Event;
+pub use event_stream::EventStream;
 
 #[cfg(any(feature = "reqwest-middleware", feature = "tower"))]
 use crate::mutex::lock;

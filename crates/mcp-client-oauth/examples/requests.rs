@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method, header};
 use mcp_client_oauth::{
-    Authorized, Client, LoginOptions, McpBody, McpResponse, Remedy, ServerUrl, Session,
-    TokenSource as _, TokenStore, platform::Platform, proto::challenge::Challenge,
+    Authorized, Client, LoginOptions, Remedy, ServerUrl, Session, TokenSource as _, TokenStore,
+    adapters::EventStream, platform::Platform, proto::challenge::Challenge,
 };
 use mcp_oauth_testbed::{ResponseForm, Testbed};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 mod support;
@@ -70,7 +70,7 @@ async fn rest(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     Ok(())
 }
 
-/// Sends an MCP message. Its response may be JSON or an event stream.
+/// Sends an MCP message, and reads the events of its response while they arrive.
 async fn json_rpc(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     let url = server.as_url();
     let id = json!(1);
@@ -83,11 +83,15 @@ async fn json_rpc(mcp: &Authorized, server: &ServerUrl) -> Outcome {
     });
     let both = HeaderValue::from_static("application/json, text/event-stream");
     let request = mcp.post(url.clone()).header(header::ACCEPT, both);
-    let response =
-        McpResponse::from_response(url, request.json(&message).send_streaming().await?).await?;
-    println!("streamed: {}", matches!(response.body, McpBody::Events(_)));
-    let response = response.into_result(&id).await?;
-    println!("server: {}", response["result"]["serverInfo"]["name"]);
+    let response = request.json(&message).send_streaming().await?;
+    let mut events = EventStream::new(url, response.into_body());
+    while let Some(event) = events.next().await.transpose()? {
+        let message: Value = serde_json::from_slice(&event.data)?;
+        if message["id"] == id {
+            println!("server: {}", message["result"]["serverInfo"]["name"]);
+            break;
+        }
+    }
     Ok(())
 }
 

@@ -63,7 +63,6 @@ pub mod platform;
 mod proto;
 mod quirks;
 pub mod redact;
-mod response;
 mod secret;
 mod server_url;
 pub mod store;

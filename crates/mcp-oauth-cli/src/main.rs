@@ -18,7 +18,6 @@ mod logs;
 mod mcp_connection;
 mod network;
 mod non_interactive;
-mod proxy;
 mod rendered_error;
 mod servers;
 mod shell;

@@ -11,8 +11,9 @@
 //! An adapter takes a [`Session`](crate::Session), or any other [`TokenSource`]. The HTTP adapters send a
 //! token to its resource only (RFC 8707 §1), replace it once if it is refused, request a wider scope if the
 //! source can, and send a request again only if its body can be copied. For another stack use
-//! [`Session::send`](crate::Session::send).
+//! [`Session::send`](crate::Session::send). An [`EventStream`] reads the events of a streamed response.
 
+mod event_stream;
 #[cfg(feature = "reqwest-middleware")]
 pub mod reqwest_middleware;
 #[cfg(feature = "mcp")]
@@ -24,9 +25,11 @@ pub mod tower;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 
+pub use event_stream::EventStream;
+
 pub use crate::{
     authorized_client::{AuthorizedClient, Credentials},
-    response::EventStream,
+    proto::event_stream::Event,
     token_source::TokenSource,
 };
 

@@ -8,7 +8,7 @@ use crate::{
     client_registration::IdentityOptions,
     error::{AuthorizationError, Error},
     logout::{Logout, logout},
-    platform::Platform,
+    platform::{Interaction, Platform},
     store::{LoginKey, TokenStore},
     stored_session::StoredSession,
 };
@@ -97,6 +97,19 @@ impl Client {
         Ok(outcome?)
     }
 
+    /// Returns a client over the same store with another interaction with the user. It opens its own
+    /// sessions, so it finds the logins of other processes too.
+    #[must_use]
+    pub fn with_interaction(&self, interaction: Arc<dyn Interaction>) -> Self {
+        let platform = self.0.platform.clone().with_interaction(interaction);
+        Self::from_parts(platform, self.0.store.clone(), self.0.identity.clone())
+    }
+
+    /// Returns the interfaces to the outside.
+    pub fn platform(&self) -> &Platform {
+        &self.0.platform
+    }
+
     /// Returns the store.
     pub fn store(&self) -> &TokenStore {
         &self.0.store
@@ -106,10 +119,6 @@ impl Client {
     /// ends; see [`TokenStore::flush`].
     pub async fn flush(&self) {
         self.0.store.flush().await;
-    }
-
-    pub(super) fn platform(&self) -> &Platform {
-        &self.0.platform
     }
 
     pub(super) fn identity(&self) -> &IdentityOptions {

@@ -73,7 +73,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         "authorized",
         &["mutex", "platform", "proto", "error", "dpop", "session"],
     ),
-    ("response", &["platform", "proto"]),
     (
         "login",
         &[
@@ -144,7 +143,16 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ),
     (
         "adapters",
-        &["mutex", "secret", "error", "store", "session", "authorized"],
+        &[
+            "mutex",
+            "secret",
+            "platform",
+            "proto",
+            "error",
+            "store",
+            "session",
+            "authorized",
+        ],
     ),
     ("testing", &["mutex", "platform"]),
 ];

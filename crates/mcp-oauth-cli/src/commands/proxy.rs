@@ -1,30 +1,26 @@
 //! `proxy`: a server on stdio that forwards to the real server.
 
-use std::{
-    fs::DirBuilder,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mcp_client_oauth::store::LoginKey;
+use mcp_client_oauth::{Client, TokenStore};
+use mcp_oauth_proxy::{Proxy, Transport};
 use tokio::net::TcpListener;
 
 use crate::{
-    args::{self, Proxy},
+    args::{self, Proxy as Typed},
     config::Config,
-    context::Context,
+    context::{Context, with_interaction},
     error::{Exit, Failure},
-    login_flow::resolve_with_options,
-    proxy::{
-        Filter, Limits, Options, Transport,
-        connection::{ConnectionConfig, ServerConnection},
-        listen::Endpoint,
-        run as speak,
-    },
+    login_flow::{resolve_with_options, with_fitting_grant},
+    terminal::Terminal,
 };
 
-pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure> {
+mod host;
+
+use host::{CommandHost, Display};
+
+pub(super) async fn run(context: &Context, typed: Typed) -> Result<Exit, Failure> {
     if context.ui.is_json() {
         return Err(Failure::usage(
             "proxy cannot print JSON: stdout has the MCP messages",
@@ -34,77 +30,69 @@ pub(super) async fn run(context: &Context, typed: Proxy) -> Result<Exit, Failure
     let headers = typed.headers.iter().map(|text| header(text));
     let headers = headers.collect::<Result<HeaderMap, _>>()?;
     let store = context.ready_store().await?;
-    let login = typed.login();
-    let (server, options) = resolve_with_options(context, &login, &store).await?;
-    let key = server.key();
-    let directory = context
-        .config
-        .proxy_directory()
-        .and_then(|directory| create(&directory));
-    let file = |extension| {
-        let directory = directory.as_ref()?;
-        Some(directory.join(format!("{}.{extension}", file_name(&key))))
-    };
-    let capability_file = file("json");
-    let subject = context.subject.clone().knowing(&context.servers()?);
-    let config = ConnectionConfig {
-        platform: context.platform.clone(),
-        lock: file("lock"),
-        store,
-        options,
-        ui: context.ui.clone(),
-        browser: context.config.has_browser && !typed.flags.no_browser,
-        no_browser: typed.flags.no_browser,
-        headers,
-        subject: subject.clone(),
-        key,
-    };
-    let options = Options {
-        transport: transport(typed.transport),
-        limits: Limits {
-            timeout: typed.timeout,
-            size: typed.max_response,
-        },
-        filter: Filter::new(typed.ignore_tool),
-        capability_file,
-        subject,
-    };
-    let connection = ServerConnection::open(config).await?;
+    let proxy = build(context, &typed, headers, store).await?;
     match typed.listen {
-        Some(address) => listen(context, connection, address, options).await?,
-        None => speak(connection, options).await,
+        Some(address) => listen(context, proxy, address).await?,
+        None => proxy.serve_stdio().await,
     }
     Ok(Exit::Done)
 }
 
-async fn listen(
+async fn build(
     context: &Context,
-    connection: ServerConnection,
-    address: SocketAddr,
-    options: Options,
-) -> Result<(), Failure> {
+    typed: &Typed,
+    headers: HeaderMap,
+    store: TokenStore,
+) -> Result<Proxy, Failure> {
+    let (server, options) = resolve_with_options(context, &typed.login(), &store).await?;
+    let no_browser = typed.flags.no_browser;
+    let browser = context.config.has_browser && !no_browser;
+    let terminal = Arc::new(Terminal::new(context.ui.clone(), browser));
+    let display = Arc::new(Display(Arc::clone(&terminal)));
+    let client = Client::new(with_interaction(&context.platform, display), store);
+    let host = CommandHost {
+        options: with_fitting_grant(&options, browser, no_browser),
+        ui: context.ui.clone(),
+        terminal,
+        browser,
+        subject: context.subject.clone().knowing(&context.servers()?),
+    };
+    let mut proxy = Proxy::builder(&client, server.key())
+        .host(host)
+        .headers(headers)
+        .transport(transport(typed.transport))
+        .timeout(typed.timeout)
+        .max_response(typed.max_response)
+        .hide_tools(typed.ignore_tool.clone())
+        .server_info("mcp-oauth", env!("CARGO_PKG_VERSION"));
+    if let Some(directory) = context.config.proxy_directory() {
+        proxy = proxy.directory(directory);
+    }
+    if let Some(token) = context.config.proxy_token.clone() {
+        proxy = proxy.bearer_token(token);
+    }
+    Ok(proxy.build().await?)
+}
+
+async fn listen(context: &Context, proxy: Proxy, address: SocketAddr) -> Result<(), Failure> {
+    let cannot_listen = |address, error: &dyn std::fmt::Display| {
+        let hint = Some("choose another port, or 0 for any free one".to_owned());
+        let message = format!("cannot listen on {address}: {error}");
+        Failure::other("listen", message, hint)
+    };
     let bound = async {
         let listener = TcpListener::bind(address).await?;
         Ok((listener.local_addr()?, listener))
     };
-    let (address, listener) = bound.await.map_err(|error: std::io::Error| {
-        let hint = Some("choose another port, or 0 for any free one".to_owned());
-        Failure::other(
-            "listen",
-            format!("cannot listen on {address}: {error}"),
-            hint,
-        )
-    })?;
-    let path = connection.url().path().to_owned();
+    let (address, listener) = bound
+        .await
+        .map_err(|error: std::io::Error| cannot_listen(address, &error))?;
+    let path = proxy.url().path().to_owned();
     context
         .ui
         .say(format_args!("listening on http://{address}{path}"));
-    let bearer = context.config.proxy_token.clone();
-    let (timeout, subject) = (options.limits.timeout, options.subject);
-    Endpoint::new(connection, address, bearer, timeout, subject)
-        .serve(listener)
-        .await;
-    Ok(())
+    let served = proxy.serve_http(listener).await;
+    served.map_err(|error| cannot_listen(address, &error))
 }
 
 fn transport(typed: args::Transport) -> Transport {
@@ -130,31 +118,4 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), Failure> {
     let mut value = HeaderValue::from_str(&value).map_err(|_| bad())?;
     value.set_sensitive(true);
     Ok((name, value))
-}
-
-/// Creates a directory for its owner only; none if it cannot be created: then nothing is stored.
-fn create(directory: &Path) -> Option<PathBuf> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory).ok()?;
-    Some(directory.to_owned())
-}
-
-/// Returns a file name for a login: its host, for users, and a hash of its URL and account (FNV-1a).
-fn file_name(key: &LoginKey) -> String {
-    let host = key.server().as_url().host_str().unwrap_or_default();
-    let host = host.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "_");
-    let whole = format!(
-        "{} {}",
-        key.server().as_str(),
-        key.account().unwrap_or_default()
-    );
-    let number = whole
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |number, byte| {
-            (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    format!("{host}-{number:016x}")
 }

@@ -18,21 +18,14 @@ pub(crate) struct LoginFlow<'a> {
 }
 
 impl LoginFlow<'_> {
-    /// Logs in. If no grant is requested and no browser can be opened here, it prefers the device grant
-    /// where the server supports it; else it shows the URL for a browser elsewhere.
+    /// Logs in, with the grant that fits the machine.
     pub(crate) async fn run(
         &self,
         options: &LoginOptions,
         browser: bool,
         no_browser: bool,
     ) -> Result<Ensured, Error> {
-        let is_open = options.grant.is_none()
-            && options.non_interactive.is_none()
-            && matches!(options.redirect, RedirectTarget::AnyPort);
-        let mut options = options.clone();
-        if is_open && !browser && !no_browser {
-            options.preferred_grant = Some(DEVICE_CODE.to_owned());
-        }
+        let options = with_fitting_grant(options, browser, no_browser);
         if self.force {
             let session = login(self.platform, self.store, self.url, &options).await?;
             return Ok(Ensured::LoggedIn(session));
@@ -41,4 +34,22 @@ impl LoginFlow<'_> {
             .ensure_or_reuse(self.url, &options)
             .await
     }
+}
+
+/// Returns the options of a login with the grant that fits the machine. If no grant is requested and no
+/// browser can be opened here, the device grant is preferred where the server supports it; else the URL is
+/// shown for a browser elsewhere.
+pub(crate) fn with_fitting_grant(
+    options: &LoginOptions,
+    browser: bool,
+    no_browser: bool,
+) -> LoginOptions {
+    let is_open = options.grant.is_none()
+        && options.non_interactive.is_none()
+        && matches!(options.redirect, RedirectTarget::AnyPort);
+    let mut options = options.clone();
+    if is_open && !browser && !no_browser {
+        options.preferred_grant = Some(DEVICE_CODE.to_owned());
+    }
+    options
 }

@@ -7,7 +7,8 @@ use http::{HeaderValue, Method, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use mcp_client_oauth::{
-    Authorized, EventStream, McpBody, McpResponse, McpResponseError, RESPONSE_LIMIT,
+    Authorized,
+    adapters::EventStream,
     error::HttpErrorKind,
     platform::{AddressSpace, Body, HttpClient as _, Request, ReqwestClient},
 };
@@ -24,13 +25,11 @@ use crate::support::{Fixture, bounded};
 
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
-async fn call(authorized: &Authorized, fixture: &Fixture, message: &Value) -> McpResponse {
+async fn call(authorized: &Authorized, fixture: &Fixture, message: &Value) -> EventStream {
     let url = fixture.server.as_url();
     let request = authorized.post(url.clone()).json(message);
     let response = bounded(request.header(header::ACCEPT, BOTH).send_streaming()).await;
-    McpResponse::from_response(url, response.unwrap())
-        .await
-        .unwrap()
+    EventStream::new(url, response.unwrap().into_body())
 }
 
 fn initialize() -> Value {
@@ -64,28 +63,11 @@ async fn a_streamed_response_is_readable_before_it_is_complete() {
 async fn a_rejected_token_is_replaced_once_for_a_stream() {
     let (fixture, _, authorized) = logged_in().await;
     fixture.testbed.revoke_access_tokens();
-    let response = call(&authorized, &fixture, &initialize()).await;
-    let is_stream = matches!(response.body, McpBody::Events(_));
-    assert!(is_stream, "{response:?}");
-    let response = response.into_result(&json!(1)).await.unwrap();
+    let mut events = call(&authorized, &fixture, &initialize()).await;
+    let event = bounded(events.next()).await.unwrap().unwrap();
+    let response: Value = serde_json::from_slice(&event.data).unwrap();
     assert_eq!(response["result"]["protocolVersion"], "2025-11-25");
     assert_eq!(fixture.testbed.token_requests("refresh_token"), 1);
-}
-
-#[tokio::test]
-async fn the_response_is_found_among_other_messages() {
-    let (fixture, _, authorized) = logged_in().await;
-    let other = r#"data: {"id":8,"result":{}}"#;
-    let question = r#"data: {"id":7,"method":"ping"}"#;
-    let stream = format!("{question}\n\n{other}\n\ndata: {{\"id\":7,\ndata: \"result\":{{}}}}\n\n");
-    fixture.testbed.set_fault(raw("text/event-stream", stream));
-    let response = call(&authorized, &fixture, &initialize()).await;
-    let found = response.into_result(&json!(7)).await.unwrap();
-    assert_eq!(found, json!({"id": 7, "result": {}}));
-    let response = call(&authorized, &fixture, &initialize()).await;
-    let missing = response.into_result(&json!(9)).await.unwrap_err();
-    let with_status = matches!(missing, McpResponseError::Missing { status, .. } if status == 200);
-    assert!(with_status, "{missing}");
 }
 
 #[tokio::test]
@@ -102,49 +84,6 @@ async fn an_event_larger_than_the_limit_is_an_error() {
     let error = bounded(events.next()).await.unwrap().unwrap_err();
     assert!(matches!(error.cause, HttpErrorKind::TooLarge(_)), "{error}");
     assert!(bounded(events.next()).await.is_none());
-}
-
-#[tokio::test]
-async fn an_html_page_is_not_read_as_a_message() {
-    let (fixture, _, authorized) = logged_in().await;
-    fixture
-        .testbed
-        .set_fault(raw("text/html; charset=utf-8", "<p>Sign in</p>"));
-    let url = fixture.server.as_url();
-    let response = bounded(authorized.get(url.clone()).send_streaming())
-        .await
-        .unwrap();
-    let error = McpResponse::from_response(url, response).await.unwrap_err();
-    assert!(
-        error.to_string().contains("HTTP 200 OK with text/html"),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn a_body_that_stalls_times_out() {
-    let (fixture, _, authorized) = logged_in().await;
-    let never = Corruption::Trickle(Duration::from_secs(3600));
-    fixture
-        .testbed
-        .set_fault(Fault::Corrupt(Endpoint::Mcp, never));
-    let url = notes(&fixture);
-    let response = bounded(authorized.get(url.clone()).send_streaming())
-        .await
-        .unwrap();
-    let timeout = Duration::from_millis(50);
-    let error = bounded(McpResponse::from_response_with_timeout(
-        timeout,
-        RESPONSE_LIMIT,
-        &url,
-        response,
-    ))
-    .await
-    .unwrap_err();
-    let McpResponseError::Network(error) = error else {
-        panic!("{error}");
-    };
-    assert!(matches!(error.cause, HttpErrorKind::TimedOut(_)), "{error}");
 }
 
 /// Returns a body, and the channel by which a test sends its pieces.

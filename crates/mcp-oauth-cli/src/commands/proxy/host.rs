@@ -1,0 +1,124 @@
+//! The command as the host of the proxy: its login, its terminal, and its hints.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mcp_client_oauth::{
+    Client, Error, LoginOptions, Session,
+    platform::{DevicePrompt, Interaction},
+    proto::scope::Scope,
+    store::LoginKey,
+};
+use mcp_oauth_proxy::{Host, LoginRequest, ProxyError};
+use url::Url;
+
+use crate::{
+    error::{Failure, RenderedError},
+    hints::{Subject, forced_login},
+    terminal::Terminal,
+    ui::Ui,
+};
+
+/// The command.
+pub(super) struct CommandHost {
+    pub(super) options: LoginOptions,
+    pub(super) ui: Ui,
+    pub(super) terminal: Arc<Terminal>,
+    /// Is true if a browser is opened.
+    pub(super) browser: bool,
+    /// The server as the user typed it, for hints.
+    pub(super) subject: Subject,
+}
+
+impl CommandHost {
+    fn render(&self, error: &Error) -> RenderedError {
+        Failure::from(error.clone()).render(Some(&self.subject))
+    }
+}
+
+#[async_trait]
+impl Host for CommandHost {
+    async fn stored_session(
+        &self,
+        client: &Client,
+        key: &LoginKey,
+    ) -> Result<Option<Session>, Error> {
+        client.session_with(key.server(), &self.options).await
+    }
+
+    async fn log_in(&self, request: LoginRequest) -> Result<Session, Error> {
+        let mut options = self.options.clone();
+        options.scope = Scope::union_of(options.scope.as_ref(), request.scope.as_ref());
+        options.discovery.challenge = request.challenge;
+        let _waiting = Waiting(&self.terminal);
+        request.client.login(request.key.server(), &options).await
+    }
+
+    fn login_ended(&self, outcome: Result<(), &Error>) {
+        match outcome {
+            Ok(()) => self.ui.progress("logged in"),
+            Err(error) => self.ui.warn(self.render(error).message),
+        }
+    }
+
+    fn message(&self, error: &ProxyError) -> String {
+        match error {
+            ProxyError::Request(error) => self.render(error).message,
+            ProxyError::TooLarge { .. } => {
+                format!("{error} of mcp-oauth proxy; --max-response raises it")
+            }
+            ProxyError::HeaderRejected(_) => format!("{error} of --header"),
+            ProxyError::HiddenTool(_) => format!("{error} by --ignore-tool"),
+            other => other.to_string(),
+        }
+    }
+
+    fn hint(&self, error: &ProxyError) -> Option<String> {
+        match error {
+            ProxyError::Request(error) => self.render(error).hint,
+            _ => None,
+        }
+    }
+
+    fn browser_prompt(&self, url: &Url) -> String {
+        let elsewhere = if self.browser {
+            ""
+        } else {
+            "; if the browser is on another machine, run `mcp-oauth login --complete` on this one \
+             and enter the URL of its last page"
+        };
+        format!("login required: open this URL in a browser{elsewhere}: {url}")
+    }
+
+    fn login_command(&self, force: bool) -> Option<String> {
+        Some(if force {
+            forced_login(&self.subject)
+        } else {
+            self.subject.login_command()
+        })
+    }
+}
+
+/// Removes the spinner when a login ends, also one that is cancelled.
+struct Waiting<'a>(&'a Terminal);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.stop_waiting();
+    }
+}
+
+/// The terminal without its input: stdin belongs to the client, so no URL can be pasted there;
+/// `mcp-oauth login --complete` reads it.
+pub(super) struct Display(pub(super) Arc<Terminal>);
+
+#[async_trait]
+impl Interaction for Display {
+    async fn open(&self, url: &Url) {
+        self.0.open(url).await;
+    }
+
+    async fn show_code(&self, prompt: &DevicePrompt) {
+        self.0.show_code(prompt).await;
+    }
+}

@@ -1,0 +1,122 @@
+//! A user that approves each login, and the messages of an MCP client over pipes.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use mcp_client_oauth::{
+    Client, ServerUrl, TokenStore,
+    platform::{Interaction, Platform},
+};
+use mcp_oauth_proxy::Proxy;
+use mcp_oauth_testbed::{Testbed, test_user};
+use serde_json::{Value, json};
+use tokio::{
+    io::{
+        AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf,
+        WriteHalf,
+    },
+    task::JoinHandle,
+};
+use url::Url;
+
+/// Ends a test that waits for something that does not happen.
+pub(crate) async fn bounded<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), future)
+        .await
+        .unwrap()
+}
+
+/// A browser that presses "Approve", and counts the logins.
+#[derive(Default)]
+pub(crate) struct ScriptedBrowser {
+    opened: AtomicUsize,
+}
+
+impl ScriptedBrowser {
+    pub(crate) fn opened(&self) -> usize {
+        self.opened.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Interaction for ScriptedBrowser {
+    async fn open(&self, url: &Url) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        test_user::approve(url).await.unwrap();
+    }
+}
+
+/// Returns a client over a new store, its browser, and the URL of the server.
+pub(crate) fn client(testbed: &Testbed) -> (Client, Arc<ScriptedBrowser>, ServerUrl) {
+    let browser = Arc::new(ScriptedBrowser::default());
+    let platform = Platform::system().with_interaction(browser.clone());
+    let server = testbed.server_url().as_str().parse().unwrap();
+    (Client::new(platform, TokenStore::memory()), browser, server)
+}
+
+/// An MCP client, which has the other ends of the proxy's pipes.
+pub(crate) struct App {
+    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
+    writer: WriteHalf<DuplexStream>,
+    pub(crate) serving: JoinHandle<()>,
+}
+
+impl App {
+    pub(crate) fn start(proxy: Proxy) -> Self {
+        // Small, so that messages arrive in several pieces.
+        let (app, pipes) = tokio::io::duplex(64);
+        let (reader, writer) = tokio::io::split(pipes);
+        let serving = tokio::spawn(proxy.serve(reader, writer));
+        let (reader, writer) = tokio::io::split(app);
+        Self {
+            lines: BufReader::new(reader).lines(),
+            writer,
+            serving,
+        }
+    }
+
+    pub(crate) async fn send(&mut self, message: &Value) {
+        let line = format!("{message}\n");
+        bounded(self.writer.write_all(line.as_bytes()))
+            .await
+            .unwrap();
+    }
+
+    /// Returns the next message that `fits`; earlier ones are dropped.
+    pub(crate) async fn next(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let line = bounded(self.lines.next_line()).await.unwrap().unwrap();
+            let message = serde_json::from_str(&line).unwrap();
+            if fits(&message) {
+                return message;
+            }
+        }
+    }
+
+    pub(crate) async fn request(&mut self, id: u64, method: &str, params: &Value) -> Value {
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        self.send(&request).await;
+        self.next(|message| message["id"] == id).await
+    }
+
+    pub(crate) async fn initialize(&mut self) -> Value {
+        let info = json!({"name": "app", "version": "1"});
+        let params =
+            json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info});
+        let response = self.request(0, "initialize", &params).await;
+        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
+            .await;
+        response
+    }
+
+    pub(crate) async fn call(&mut self, id: u64, tool: &str, arguments: &Value) -> Value {
+        let params = json!({"name": tool, "arguments": arguments});
+        self.request(id, "tools/call", &params).await
+    }
+}

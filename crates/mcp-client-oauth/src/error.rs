@@ -38,10 +38,12 @@ pub use storage::{KeychainErrorKind, TokenStorageError, VaultErrorKind};
 pub use crate::{
     platform::{AssertionError, AssertionErrorKind, HttpError, HttpErrorKind, UrlPolicyError},
     proto::{
-        authorization::CallbackError, device::DeviceResponseError, dpop::DpopError,
-        pkce::RandomError, private_key::SigningError, registration::RegistrationResponseError,
-        resource_metadata::ResourceMetadataError, revocation::RevocationResponseError,
-        scope::ScopeError, server_metadata::ServerMetadataError, token::TokenError,
+        authorization::CallbackError, authorize_parameters::AuthorizeParameterError,
+        device::DeviceResponseError, dpop::DpopError, pkce::RandomError,
+        private_key::PrivateKeyError, private_key::SigningError,
+        registration::RegistrationResponseError, resource_metadata::ResourceMetadataError,
+        revocation::RevocationResponseError, scope::ScopeError,
+        server_metadata::ServerMetadataError, token::TokenError,
         token_exchange::TokenExchangeError,
     },
     server_url::ServerUrlError,

@@ -41,6 +41,7 @@ pub use crate::{
     logout::revoke,
     proto::{
         authorization::{AuthorizationCode, PendingAuthorization},
+        authorize_parameters::AuthorizeParameters,
         challenge::Challenge,
         client_auth::AuthMethod,
         dpop::DpopKey,

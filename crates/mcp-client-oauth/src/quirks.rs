@@ -78,7 +78,7 @@ pub struct IssuerAlias {
     pub name: Issuer,
     /// The authorization server that the name belongs to. If it is not set, the name is bound to the one of
     /// the existing login, or to the one that discovery finds next. It is then not valid for another one,
-    /// unless it is given again with [`LoginOptions::force`](crate::LoginOptions::force).
+    /// unless it is given again with [`Login::force`](crate::Login::force).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<Issuer>,
 }

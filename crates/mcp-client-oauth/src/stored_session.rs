@@ -40,7 +40,7 @@ use token_state::{Current, Freshness, TokenRequirement};
 
 /// The tokens of one login. Cloning shares it.
 ///
-/// It never asks the user to log in: [`InteractiveSession`](crate::client) does. A valid token is
+/// It never asks the user to log in: `client::InteractiveSession` does. A valid token is
 /// returned without a lock. In the last quarter of its lifetime, a minute at most, it is refreshed in
 /// the background and still returned; right before it expires every caller waits for the new one. One task
 /// of one process refreshes it, and that task is not cancelled with its caller: with rotation, a refresh
@@ -88,8 +88,8 @@ impl StoredSession {
     }
 
     /// Sets the grant of a login that presents an assertion, for this session and every clone of it. The
-    /// grant names the source of the assertion, which no record holds. A login and
-    /// [`InteractiveSession`](crate::InteractiveSession) do this by their options.
+    /// grant names the source of the assertion, which no record holds. A login, also one on demand,
+    /// does this by its options.
     ///
     /// If other users may write records ([`Backend::is_shared`](crate::store::Backend::is_shared)), the
     /// authorization server is discovered again, with these options of `discovery`, before the assertion
@@ -131,7 +131,7 @@ impl StoredSession {
     /// `None`; [`header`](Self::header) waits for a new token then.
     ///
     /// With a DPoP-bound token ([`proof_generator`](TokenSource::proof_generator)) each request needs a proof
-    /// too; [`Authorized`](crate::Authorized) sends both.
+    /// too; [`Session`](crate::Session) sends both.
     pub(crate) fn cached_header(&self) -> Option<HeaderValue> {
         let current = self.current()?;
         Some(current.record.tokens.authorization_header())

@@ -3,7 +3,7 @@
 //!
 //! They are stored in `rmcp`'s own format and not as a record of this crate, so a
 //! [`Session`](crate::Session) does not find them. An application that does not depend on
-//! `AuthorizationManager` gets more from [`mcp`](crate::mcp).
+//! `AuthorizationManager` gets more from [`rmcp`](super::rmcp).
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {

@@ -85,7 +85,7 @@ pub enum DiscoveryError {
     },
     /// The server has no resource metadata, but its own origin has metadata of an authorization server,
     /// as the MCP revision 2025-03-26 has it. It is used only where
-    /// [`DiscoveryOptions::legacy`](crate::DiscoveryOptions::legacy) allows it.
+    /// [`Login::legacy`](crate::Login::legacy) allows it.
     #[error(
         "{server} responded with HTTP {status} and no protected resource metadata was found, but {url} \
          has metadata of the authorization server {issuer}, as the MCP revision 2025-03-26 has it; \
@@ -100,7 +100,7 @@ pub enum DiscoveryError {
         /// The URL of the metadata of the authorization server, at the origin of `server`.
         url: Box<Url>,
         /// The `issuer` in that metadata: if that is not the origin of `server`, the metadata can be used
-        /// only where that name is accepted ([`Quirks::issuers`](crate::Quirks::issuers)) too.
+        /// only where that name is accepted ([`Quirks::issuers`](crate::flow::Quirks::issuers)) too.
         issuer: Issuer,
         /// The URLs that resource metadata was requested from.
         tried: Vec<Attempt>,

@@ -33,7 +33,7 @@ use super::without_query::without_query;
 /// }
 /// ```
 ///
-/// A login with the grant `device_code` ([`LoginOptions::grant`](crate::LoginOptions)) shows it.
+/// A login with the grant `device_code` ([`Grant::DeviceCode`](crate::Grant::DeviceCode)) shows it.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct DevicePrompt {

@@ -56,7 +56,7 @@ pub(crate) struct AuthorizationRequest<'a> {
     /// The extra parameters that this server requires.
     pub extra_params: Option<&'a AuthorizeParameters>,
     /// Other issuer names that are accepted in the response. RFC 9207 §2.4 allows none: they are
-    /// [quirks](crate::Quirks::issuers).
+    /// [quirks](crate::flow::Quirks::issuers).
     pub other_issuers: &'a [Issuer],
 }
 

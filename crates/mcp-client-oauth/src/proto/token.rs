@@ -209,7 +209,7 @@ pub(crate) fn refresh_request(
 }
 
 /// Converts a form-encoded response to JSON, for servers that are known to send one
-/// ([`Quirks::form_encoded_responses`](crate::Quirks)). A duplicate member stays duplicate, so that
+/// ([`Quirks::form_encoded_responses`](crate::flow::Quirks)). A duplicate member stays duplicate, so that
 /// the response is refused.
 pub(crate) fn form_to_json(mut response: Response) -> Response {
     if !is_form(&response) {

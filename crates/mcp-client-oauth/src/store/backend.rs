@@ -57,7 +57,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
 
     /// Returns whether users of other machines may write here, which is the default. Then a record may be
     /// forged, and an assertion is sent only after the authorization server has been
-    /// discovered again; see [`Session::with_grant`](crate::Session::with_grant).
+    /// discovered again.
     fn is_shared(&self) -> bool {
         true
     }

@@ -260,9 +260,10 @@ impl RequestBuilder {
                 let mut request = request.clone();
                 credentials.apply(&mut request.headers);
                 let response = exchange(Arc::clone(&authorized.platform.http), request);
-                async move { Ok(response.await?) }
+                response
             })
-            .await
+            .await?
+            .map_err(Error::from)
     }
 }
 

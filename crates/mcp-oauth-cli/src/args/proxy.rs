@@ -9,23 +9,6 @@ use super::{
     login_args::LoginFlags, quirks::QuirkFlags,
 };
 
-pub(super) const EXAMPLES: &str = "\
-Examples:
-  mcp-oauth proxy https://mcp.example.com/mcp       serve this server to an application
-  mcp-oauth proxy notes                             serve `notes`, with the options of its login
-  mcp-oauth proxy notes --header 'X-Team: ${TEAM}'  replace `${TEAM}` by the variable TEAM
-  mcp-oauth proxy notes --ignore-tool 'delete*'     hide tools from the application
-
-Messages are on stdin and stdout, one per line; everything else is on stderr. The application gets
-responses before the login is complete; the login runs at the same time, and a call shows its URL.
-Proxies for the same server share one login.";
-
-pub(super) const CONFIG_EXAMPLES: &str = "\
-Examples:
-  mcp-oauth config notes --for claude-desktop           print the entry for its file
-  mcp-oauth config notes --for cursor --write           write it, and keep a copy of the old file
-  mcp-oauth config notes --for vscode --write --file .vscode/mcp.json";
-
 /// `config`.
 #[derive(Args, Debug)]
 pub(crate) struct AppConfig {

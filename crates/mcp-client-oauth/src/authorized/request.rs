@@ -94,7 +94,7 @@ impl Authorized {
                 .refresh_after_rejection(&refused, &challenge)
                 .await
         {
-            tracing::debug!(%error, "cannot replace the refused token");
+            tracing::debug!(%error, "cannot replace the rejected token");
         }
     }
 }

@@ -109,19 +109,3 @@ pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use session::{Session, TokenSource, refresh};
 pub use store::TokenStore;
-
-/// Compiles the program in the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
-
-/// Compiles the programs in the guide.
-#[cfg(all(
-    doctest,
-    feature = "mcp",
-    feature = "reqwest-middleware",
-    feature = "tower",
-    feature = "websocket"
-))]
-#[doc = include_str!("../../../docs/guide.md")]
-struct Guide;

@@ -31,7 +31,9 @@ pub(crate) struct Global {
     /// Write one JSON document to stdout, for errors too.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Log each step to stderr; give it twice for more. Secrets are never logged.
+    /// Log each step to stderr; give it twice for more.
+    ///
+    /// Secrets are never logged.
     #[arg(short, long, global = true, action = ArgAction::Count, alias = "debug")]
     pub(crate) verbose: u8,
     /// Print only results, errors and what the user must do.
@@ -43,7 +45,9 @@ pub(crate) struct Global {
         alias = "silent"
     )]
     pub(crate) quiet: bool,
-    /// Use this token store: `auto`, `keychain`, `file`, `vault` or `memory:`; see `mcp-oauth --help`.
+    /// Use this token store: `auto`, `keychain`, `file`, `vault` or `memory:`.
+    ///
+    /// `mcp-oauth --help` describes them.
     #[arg(long, hide_short_help = true, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
     /// Keep all data in this directory: tokens in `DIR/tokens`, names in `DIR/servers.json`.
@@ -149,11 +153,14 @@ pub(crate) struct ClientMetadata {
     /// Set the name on the consent page.
     #[arg(long, value_name = "NAME", default_value = "mcp-oauth")]
     pub(crate) name: String,
-    /// Add the public key of the private key in this PEM file, which the client authenticates with.
-    /// Use it with `login --client-metadata-url URL --private-key FILE`.
+    /// Add the public key of this PEM file with a private key.
+    ///
+    /// The client authenticates with it: `login --client-metadata-url URL --private-key FILE`.
     #[arg(long, value_name = "FILE")]
     pub(crate) private_key: Option<PathBuf>,
-    /// Add a redirect URI, instead of any port of this machine; may be given several times.
+    /// Add a redirect URI, instead of any port of this machine.
+    ///
+    /// May be given several times.
     #[arg(long, value_name = "URI")]
     pub(crate) redirect_uri: Vec<Url>,
 }
@@ -194,10 +201,14 @@ pub(crate) struct Request {
     /// Select the account, if there are several at that server.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// Add a header, as in `Name: value`; may be given several times.
+    /// Add a header, as in `Name: value`.
+    ///
+    /// May be given several times.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub(crate) headers: Vec<String>,
-    /// Send a body: the text itself, `@FILE`, or `-` for stdin. It is JSON unless a header sets its type.
+    /// Send a body: the text itself, `@FILE`, or `-` for stdin.
+    ///
+    /// It is JSON unless a header sets its type.
     #[arg(short, long, value_name = "DATA|@FILE|-")]
     pub(crate) data: Option<String>,
     /// Print status and headers before the body.

@@ -62,6 +62,8 @@ Examples:
   mcp-oauth login notes --scope 'notes:read notes:write'
   mcp-oauth login notes --device               show a code to enter on another device
   mcp-oauth login --complete                   enter the URL that a remote browser ended on
+
+Other kinds of login:
   mcp-oauth login robot https://mcp.example.com/mcp --client-credentials --client-id robot \\
     --private-key robot.pem
   mcp-oauth login job https://mcp.example.com/mcp --workload-token /var/run/secrets/tokens/mcp
@@ -200,8 +202,8 @@ mod tests {
     /// Returns the commands of the examples in a help text. An explanation follows after two blanks.
     fn examples(help: &str) -> Vec<String> {
         let help = help.replace(" \\\n    ", " ");
-        let section = help.split("\n\n").next().unwrap_or_default();
-        let lines = section.lines().filter_map(|line| {
+        let lines = help.lines().filter(|line| line.starts_with("  "));
+        let lines = lines.filter_map(|line| {
             let command = &line[line.find("mcp-oauth ")?..];
             // The end of a substitution, in an example with another program.
             let command = command.split(")\"").next()?;

@@ -28,10 +28,14 @@ pub(crate) struct Login {
     /// Read the secret of the client from stdin.
     #[arg(long, hide_short_help = true)]
     pub(crate) client_secret_stdin: bool,
-    /// Redirect the browser to this port on 127.0.0.1; 0, the default, is any free port.
+    /// Redirect the browser to this port on 127.0.0.1.
+    ///
+    /// 0, the default, is any free port.
     #[arg(long, hide_short_help = true, value_name = "PORT")]
     pub(crate) port: Option<u16>,
-    /// Use this redirect URI, for a client that was registered with another one than the default.
+    /// Use this redirect URI.
+    ///
+    /// This is for a client that was registered with another one than the default.
     #[arg(
         long,
         hide_short_help = true,
@@ -39,7 +43,9 @@ pub(crate) struct Login {
         conflicts_with = "port"
     )]
     pub(crate) redirect_uri: Option<Url>,
-    /// Wait at most this long for the login, as in `90s` or `10m`; five minutes by default.
+    /// Wait at most this long for the login, as in `90s` or `10m`.
+    ///
+    /// Without this option, five minutes.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Log in again: run discovery again, and register a new client.

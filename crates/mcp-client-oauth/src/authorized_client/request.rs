@@ -99,7 +99,7 @@ impl AuthorizedClient {
                 .refresh_after_rejection(&refused, &challenge)
                 .await
         {
-            tracing::debug!(%error, "cannot replace the refused token");
+            tracing::debug!(%error, "cannot replace the rejected token");
         }
     }
 }

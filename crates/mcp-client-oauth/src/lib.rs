@@ -51,7 +51,6 @@
 //! | `testing` | no | `testing`: test doubles of the clock, the network and the user interaction |
 //! | `tower` | no | [`adapters`]: tokens for any client that is a `tower::Service` |
 //! | `websocket` | no | [`adapters`]: tokens for the sockets of `tokio-tungstenite` |
-//! | `vault` | no | HashiCorp Vault or OpenBao as a store that several hosts share |
 //!
 //! Without `reqwest` or `browser`, pass your own implementation to [`platform::Platform::new`].
 
@@ -81,6 +80,7 @@ mod secret;
 mod server_url;
 mod session;
 pub mod store;
+mod system_time;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token_request;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use mcp_client_oauth::{
     LoginOptions, Secret, ServerUrl, Session, TokenStore, login,
     platform::Platform,
-    store::{BACKENDS, EncryptedFileStore, KeySource, LoginKey},
+    store::{EncryptedFileStore, KeySource, LoginKey},
 };
 use mcp_oauth_testbed::Testbed;
 
@@ -27,9 +27,6 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server: ServerUrl = testbed.server_url().as_str().parse()?;
     let platform = Platform::system().with_interaction(Arc::new(Approves));
 
-    for (name, _) in BACKENDS {
-        println!("store {name}:");
-    }
     let home = tempfile::tempdir()?;
     // By a text, as a command line or a configuration file has it: `auto:`, here with a directory.
     let store = TokenStore::open(&format!("auto:{}", home.path().join("auto").display()))?;

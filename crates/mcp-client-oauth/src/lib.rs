@@ -67,6 +67,7 @@ mod secret;
 mod server_url;
 pub mod store;
 mod stored_session;
+mod system_time;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token_request;

@@ -1,4 +1,4 @@
-//! Time, and the system clock: the only module that reads the time.
+//! Time, and the system clock.
 
 use std::{
     fmt,
@@ -6,6 +6,8 @@ use std::{
 };
 
 use async_trait::async_trait;
+
+use crate::system_time;
 
 /// The source of time.
 #[async_trait]
@@ -23,12 +25,8 @@ pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the clock that all other code uses"
-    )]
     fn now(&self) -> SystemTime {
-        SystemTime::now()
+        system_time::now()
     }
 
     #[expect(

@@ -62,5 +62,3 @@ mod store;
 mod support;
 mod tokens;
 mod troubleshooting;
-#[cfg(feature = "vault")]
-mod vault;

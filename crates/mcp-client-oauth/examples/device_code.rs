@@ -1,0 +1,64 @@
+//! A login where no browser can be redirected to the application: over SSH, in a container, on a
+//! television. The user enters a code on another device.
+//!
+//! It runs offline: `cargo run --example device_code --all-features`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example prints its results"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mcp_client_oauth::{
+    ClientBuilder, Error, Grant, Session,
+    platform::{DevicePrompt, Interaction},
+};
+use mcp_oauth_testbed::Testbed;
+use url::Url;
+
+#[path = "support/codes.rs"]
+mod codes;
+mod support;
+
+use codes::EntersCodes;
+
+// begin
+struct Terminal;
+
+#[async_trait]
+impl Interaction for Terminal {
+    async fn open(&self, url: &Url) {
+        println!("visit {url}");
+    }
+
+    async fn show_code(&self, prompt: &DevicePrompt) {
+        println!(
+            "visit {} and enter {}",
+            prompt.verification_uri, prompt.user_code
+        );
+    }
+}
+
+async fn device_code(builder: ClientBuilder, url: &str) -> Result<Session, Error> {
+    let client = builder.interaction(Arc::new(Terminal)).build().await?;
+    client.login(url).grant(Grant::DeviceCode).await
+}
+// end
+
+#[tokio::main]
+pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let testbed = Testbed::builder()
+        .device_authorization(true)
+        .device_interval(Duration::from_secs(1))
+        .start()
+        .await?;
+    let builder = support::builder().http_client(Arc::new(EntersCodes::new()));
+    let session = device_code(builder, testbed.server_url().as_str()).await?;
+    let notes = session.get("notes").send().await?;
+    println!("notes {}", notes.status);
+    assert!(notes.status.is_success());
+    Ok(())
+}

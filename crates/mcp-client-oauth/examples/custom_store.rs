@@ -1,15 +1,7 @@
-<<<<<<< HEAD
-//! A custom store: four functions on names and bytes, for an application that runs only once.
-//!
-//! This one is a table in memory. It stands for the settings that an application has already. A store that
-//! several processes share implements `Backend`, as the crate `mcp-oauth-vault` does.
-//! It runs offline: `cargo run --example custom_store --all-features`.
-=======
 //! A custom store: the tables of an application hold its logins.
 //!
 //! It runs offline: `cargo run --example custom_store --all-features`. A store that several processes use is
 //! a `Backend`, with revisions and locks.
->>>>>>> h-compare
 
 #![allow(
     clippy::print_stdout,
@@ -19,22 +11,12 @@
 
 use std::{
     collections::HashMap,
-<<<<<<< HEAD
-    error::Error,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-=======
     sync::{Arc, Mutex, PoisonError},
->>>>>>> h-compare
 };
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-<<<<<<< HEAD
-    LoginOptions, Secret, ServerUrl, TokenStore, login,
-    platform::Platform,
-=======
     ClientBuilder, Error, Secret, Session, TokenStore,
->>>>>>> h-compare
     store::{OneProcess, SimpleStore, contract},
 };
 use mcp_oauth_testbed::Testbed;
@@ -43,43 +25,6 @@ mod support;
 
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
-<<<<<<< HEAD
-/// A table of names and bytes. The bytes are plaintext secrets: a real store encrypts them.
-#[derive(Debug, Default)]
-struct Table(Mutex<HashMap<String, Secret<Vec<u8>>>>);
-
-impl Table {
-    fn rows(&self) -> MutexGuard<'_, HashMap<String, Secret<Vec<u8>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl SimpleStore for Table {
-    async fn get(
-        &self,
-        name: &str,
-    ) -> Result<Option<Secret<Vec<u8>>>, Box<dyn Error + Send + Sync>> {
-        Ok(self.rows().get(name).cloned())
-    }
-
-    async fn put(
-        &self,
-        name: &str,
-        bytes: &Secret<Vec<u8>>,
-    ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.rows().insert(name.to_owned(), bytes.clone());
-        Ok(())
-    }
-
-    async fn delete(&self, name: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.rows().remove(name);
-        Ok(())
-    }
-
-    async fn names(&self) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
-        Ok(self.rows().keys().cloned().collect())
-=======
 // begin
 #[async_trait]
 impl SimpleStore for Table {
@@ -133,31 +78,19 @@ impl Table {
 
     fn rows<T>(&self, use_rows: impl FnOnce(&mut HashMap<String, Vec<u8>>) -> T) -> T {
         use_rows(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
->>>>>>> h-compare
     }
 }
 
 #[tokio::main]
-<<<<<<< HEAD
-pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
-=======
 pub(crate) async fn main() -> Result<()> {
->>>>>>> h-compare
     // The contract of every store. A test of the application would check it like this.
     contract::check(Arc::new(OneProcess::new(Table::default()))).await;
     println!("the store fulfils the contract");
 
     let testbed = Testbed::start().await?;
-<<<<<<< HEAD
-    let server: ServerUrl = testbed.server_url().as_str().parse()?;
-    let platform = Platform::system().with_interaction(Arc::new(Approves));
-    let store = TokenStore::new(Arc::new(OneProcess::new(Table::default())));
-    let session = login(&platform, &store, &server, &LoginOptions::default()).await?;
-=======
     let url = testbed.server_url();
     let table = Table::default();
     let session = custom_store(support::builder(), table.clone(), url.as_str()).await?;
->>>>>>> h-compare
     session.refresh().await?;
     session.flush().await;
     println!("stored: {:?}", table.keys().await?);

@@ -9,15 +9,10 @@
     reason = "an example prints its results"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use mcp_client_oauth::{
-    ClientBuilder, Error, Grant, Session,
-    platform::{DevicePrompt, Interaction},
-};
+use mcp_client_oauth::{ClientBuilder, Error, Grant, Session, platform::Terminal};
 use mcp_oauth_testbed::Testbed;
-use url::Url;
 
 #[path = "support/codes.rs"]
 mod codes;
@@ -26,24 +21,8 @@ mod support;
 use codes::EntersCodes;
 
 // begin
-struct Terminal;
-
-#[async_trait]
-impl Interaction for Terminal {
-    async fn open(&self, url: &Url) {
-        println!("visit {url}");
-    }
-
-    async fn show_code(&self, prompt: &DevicePrompt) {
-        println!(
-            "visit {} and enter {}",
-            prompt.verification_uri, prompt.user_code
-        );
-    }
-}
-
 async fn device_code(builder: ClientBuilder, url: &str) -> Result<Session, Error> {
-    let client = builder.interaction(Arc::new(Terminal)).build().await?;
+    let client = builder.interaction(Terminal).build().await?;
     client.login(url).grant(Grant::DeviceCode).await
 }
 // end
@@ -55,7 +34,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .device_interval(Duration::from_secs(1))
         .start()
         .await?;
-    let builder = support::builder().http_client(Arc::new(EntersCodes::new()));
+    let builder = support::builder().http_client(EntersCodes::new());
     let session = device_code(builder, testbed.server_url().as_str()).await?;
     let notes = session.get("notes").send().await?;
     println!("notes {}", notes.status);

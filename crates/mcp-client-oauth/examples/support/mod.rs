@@ -1,7 +1,5 @@
 //! The user of the examples.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use mcp_client_oauth::{Client, ClientBuilder, TokenStore, platform::Interaction};
 use mcp_oauth_testbed::test_user;
@@ -26,5 +24,5 @@ impl Interaction for Approves {
 pub(crate) fn builder() -> ClientBuilder {
     Client::builder()
         .store(TokenStore::memory())
-        .interaction(Arc::new(Approves))
+        .interaction(Approves)
 }

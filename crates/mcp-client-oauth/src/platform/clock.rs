@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -16,6 +17,17 @@ pub trait Clock: fmt::Debug + Send + Sync {
     fn now(&self) -> SystemTime;
     /// Returns after `duration`.
     async fn sleep(&self, duration: Duration);
+}
+
+#[async_trait]
+impl<T: Clock + ?Sized> Clock for Arc<T> {
+    fn now(&self) -> SystemTime {
+        (**self).now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        (**self).sleep(duration).await;
+    }
 }
 
 /// The system clock.

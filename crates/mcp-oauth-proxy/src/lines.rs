@@ -96,9 +96,9 @@ impl LineSplitter {
     }
 
     fn add(&mut self, piece: &[u8]) {
-        let room = (self.longest + 1).saturating_sub(self.begun.len());
+        let free = (self.longest + 1).saturating_sub(self.begun.len());
         self.begun
-            .extend_from_slice(&piece[..piece.len().min(room)]);
+            .extend_from_slice(&piece[..piece.len().min(free)]);
     }
 }
 

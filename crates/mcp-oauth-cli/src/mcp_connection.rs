@@ -4,14 +4,15 @@
 use std::{error::Error as StdError, future::Future, io, sync::Arc, time::Duration};
 
 use mcp_client_oauth::{
-    Error, ServerUrl, TokenSource,
-    error::HttpError,
-    mcp::{
+    Error, ServerUrl,
+    adapters::TokenSource,
+    adapters::rmcp::{
         ConnectError, authorization_error, connect_with_http_client, default_lifecycle,
         network_cause,
     },
+    error::HttpError,
+    flow::UntrustedText,
     platform::{Platform, ReqwestClient},
-    proto::untrusted_text::UntrustedText,
 };
 use rmcp::{
     RoleClient,

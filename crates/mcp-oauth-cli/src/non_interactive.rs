@@ -4,8 +4,9 @@
 //! from a record: write access to a shared store must not be enough to read a file or run a program here.
 
 use mcp_client_oauth::{
-    DiscoveryOptions, IdentityProvider, NonInteractiveGrant, PreregisteredClient, RecordedGrant,
-    Secret, Session, proto::private_key::PrivateKey, store::Record,
+    Grant, IdentityProvider, Secret, Session,
+    flow::{DiscoveryOptions, PreregisteredClient, PrivateKey, RecordedGrant},
+    store::Record,
 };
 
 use crate::{

@@ -6,7 +6,7 @@ use http::StatusCode;
 use mcp_client_oauth::{
     Error, Remedy,
     error::{HttpError, HttpErrorKind},
-    proto::untrusted_text::UntrustedText,
+    flow::UntrustedText,
 };
 use url::Url;
 

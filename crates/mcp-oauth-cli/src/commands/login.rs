@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use mcp_client_oauth::{
-    ClientIdentity, Ensured, Error, LoginOptions, ServerUrl, Session, TokenStore,
-    grant::select_for_server, proto::server_metadata::Issuer,
+    Ensured, Error, LoginOptions, ServerUrl, Session, TokenStore,
+    flow::{ClientIdentity, Issuer},
+    grant::select_for_server,
 };
 
 use crate::{

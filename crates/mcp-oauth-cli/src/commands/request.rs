@@ -5,13 +5,12 @@ use std::{borrow::Cow, io::Read as _, path::Path, sync::Arc};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
-    Authorized, Error, ServerUrl, Session,
+    Error, ServerUrl, Session,
+    adapters::AuthorizedClient,
     error::AuthorizationError,
+    flow::{Scope, UntrustedText},
     platform::Response,
-    proto::{
-        scope::Scope,
-        untrusted_text::{self, UntrustedText},
-    },
+    proto::untrusted_text,
     redact::Redactor,
 };
 use serde_json::{Value, json};
@@ -33,7 +32,7 @@ pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Fail
     let headers = typed.headers.iter().map(|text| parse_header(text));
     let headers = headers.collect::<Result<Vec<_>, _>>()?;
     let session = context.session(&target).await?;
-    let authorized = Authorized::new(context.platform.clone(), Arc::new(session.clone()));
+    let authorized = AuthorizedClient::new(context.platform.clone(), Arc::new(session.clone()));
     let mut request = authorized.request(method, url).timeout(typed.timeout);
     if body.is_some() && !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
         request = request.header(

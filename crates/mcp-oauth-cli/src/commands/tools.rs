@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcp_client_oauth::proto::untrusted_text::UntrustedText;
+use mcp_client_oauth::flow::UntrustedText;
 use rmcp::model::Tool;
 use serde_json::{Value, json};
 

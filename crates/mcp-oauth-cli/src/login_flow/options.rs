@@ -3,8 +3,9 @@
 use std::{io::stdin, path::Path};
 
 use mcp_client_oauth::{
-    ClientIdentity, DpopPolicy, LoginOptions, NonInteractiveGrant, PreregisteredClient, Secret,
-    TokenStore, grant::RedirectTarget, proto::private_key::PrivateKey,
+    DpopPolicy, Grant, LoginOptions, Secret, TokenStore,
+    flow::{ClientIdentity, PreregisteredClient, PrivateKey},
+    grant::RedirectTarget,
 };
 
 use super::{flow::DEVICE_CODE, resolve::resolve};

@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use mcp_client_oauth::{
     ServerUrl, TokenStore,
+    flow::TokenSet,
     platform::{Platform, ReqwestClient},
-    proto::token::TokenSet,
     store::{EncryptedFileStore, KeySource, LoginKey},
 };
 use mcp_oauth_testbed::Testbed;

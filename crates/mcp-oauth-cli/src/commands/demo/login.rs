@@ -3,10 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    ClientIdentity, Discovery, DiscoveryOptions, IdentityOptions, Session, discover,
+    Session,
+    flow::{
+        ClientIdentity, Discovery, DiscoveryOptions, IdentityOptions, Scope, TokenSet, discover,
+        identify,
+    },
     grant::{self, CallbackReceiver, GrantRequest, RedirectTarget},
-    identify,
-    proto::{scope::Scope, token::TokenSet},
     store::Record,
 };
 use mcp_oauth_testbed::Peer;

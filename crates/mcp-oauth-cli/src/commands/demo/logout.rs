@@ -2,12 +2,11 @@
 
 use http::{Method, header};
 use mcp_client_oauth::{
-    RevocationOutcome, Session,
-    error::{Error, TokenRefreshError},
+    Error, RevocationOutcome, Session,
+    error::TokenRefreshError,
+    flow::{AccessToken, refresh},
     logout,
     platform::{AddressSpace, Request},
-    proto::token::AccessToken,
-    refresh,
 };
 
 use super::context::DemoContext;

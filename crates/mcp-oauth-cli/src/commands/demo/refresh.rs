@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken};
+use mcp_client_oauth::{Session, adapters::TokenSource as _, flow::AccessToken};
 
 use super::{context::DemoContext, login::connect};
 use crate::{

@@ -1,6 +1,6 @@
 //! The report of a login.
 
-use mcp_client_oauth::{Session, proto::scope::Scope, store::Record};
+use mcp_client_oauth::{Session, flow::Scope, store::Record};
 use serde_json::json;
 use url::Url;
 

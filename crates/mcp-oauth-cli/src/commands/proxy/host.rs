@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mcp_client_oauth::{
     Client, Error, LoginOptions, Session,
+    flow::Scope,
     platform::{DevicePrompt, Interaction},
-    proto::scope::Scope,
     store::LoginKey,
 };
 use mcp_oauth_proxy::{Host, LoginRequest, ProxyError};

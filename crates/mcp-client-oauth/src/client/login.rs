@@ -11,8 +11,10 @@ use crate::{
     grant::{Grant, RedirectTarget},
     login::{DpopPolicy, LoginOptions, log_in},
     proto::{
-        challenge::Challenge, private_key::PrivateKey, scope::Scope,
-        server_metadata::ServerMetadata,
+        challenge::Challenge,
+        private_key::PrivateKey,
+        scope::Scope,
+        server_metadata::{Issuer, ServerMetadata},
     },
     quirks::Quirks,
     secret::Secret,
@@ -116,6 +118,13 @@ impl Login {
         self
     }
 
+    /// Sets the issuer that a pre-registered client is bound to. Without it, that is the first issuer that it is
+    /// used with (MCP authorization, Authorization Server Binding).
+    pub fn client_issuer(mut self, issuer: Issuer) -> Self {
+        self.preregistered().issuer = Some(issuer);
+        self
+    }
+
     /// Sets the `https` URL of a client metadata document, and its private key if it has one; see
     /// [`ClientBuilder::client_metadata_url`](crate::ClientBuilder::client_metadata_url).
     pub fn client_metadata_url(mut self, url: Url, key: Option<PrivateKey>) -> Self {
@@ -207,6 +216,19 @@ impl Login {
     pub fn quirks(mut self, quirks: Quirks) -> Self {
         self.options.discovery.quirks = quirks;
         self
+    }
+
+    /// Returns the session of the stored login with these options: for a grant with the source of an
+    /// assertion, which no record holds. It never logs in; [`Client::session`] does the same without options.
+    ///
+    /// # Errors
+    /// As [`Client::session`].
+    pub async fn stored(self) -> Result<Session, Error> {
+        let (client, server, options) = self.into_parts()?;
+        let session = client
+            .stored_session_or_error(&options.key(&server))
+            .await?;
+        Ok(Session::stored(client, options.apply_grant(session), true))
     }
 
     /// Returns a session that logs in by itself when a token is needed: for the first request, when the

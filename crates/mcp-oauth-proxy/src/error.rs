@@ -6,7 +6,6 @@ use http::StatusCode;
 use mcp_client_oauth::{
     Error, Remedy,
     error::{HttpError, HttpErrorKind},
-    flow::UntrustedText,
 };
 use url::Url;
 
@@ -42,8 +41,8 @@ pub enum ProxyError {
         url: Url,
         /// The HTTP status.
         status: StatusCode,
-        /// The content type.
-        content_type: UntrustedText,
+        /// The content type, with control characters escaped.
+        content_type: String,
     },
     /// The HTTP response ended without a response to the message.
     #[error("the response of the server ended without a result")]
@@ -63,7 +62,8 @@ pub enum ProxyError {
     /// The client called a tool that is hidden.
     #[error("the tool {0} is hidden")]
     HiddenTool(String),
-    /// No session with the server is open yet, for this reason.
+    /// No session with the server is open yet, for this reason. A [`Host`](crate::Host) gets the reason
+    /// alone.
     #[error(transparent)]
     Offline(Box<ProxyError>),
     /// An HTTP endpoint would serve other machines too, and they could use the token.

@@ -59,7 +59,7 @@ impl McpBody {
             _ => Err(ProxyError::NoMessage {
                 url: without_query(url),
                 status: head.status,
-                content_type: UntrustedText::new(&String::from_utf8_lossy(kind)),
+                content_type: UntrustedText::new(&String::from_utf8_lossy(kind)).to_string(),
             }),
         }
     }

@@ -3,9 +3,11 @@
 
 mod credentials;
 mod request;
+mod response_head;
 pub(crate) mod retry;
 mod send;
 
 pub use credentials::Credentials;
 pub use request::RequestBuilder;
+pub use response_head::ResponseHead;
 pub use send::AuthorizedClient;

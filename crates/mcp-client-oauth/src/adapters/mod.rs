@@ -28,7 +28,7 @@ pub mod websocket;
 pub use event_stream::EventStream;
 
 pub use crate::{
-    authorized_client::{AuthorizedClient, Credentials},
+    authorized_client::{AuthorizedClient, Credentials, ResponseHead},
     proto::event_stream::Event,
     token_source::TokenSource,
 };

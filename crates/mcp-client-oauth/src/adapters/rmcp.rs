@@ -231,7 +231,7 @@ impl RmcpHttpClient {
         };
         let refusal = |(_, challenge): &(Result<T, Failure>, Option<Challenge>)| {
             let challenge = challenge.clone()?;
-            tracing::debug!(server = %self.source.server(), "the server refused the token");
+            tracing::debug!(server = %self.source.server(), "the server rejected the token");
             Some(challenge)
         };
         match with_token(&*self.source, &method, &url, attempt, refusal).await {

@@ -31,3 +31,11 @@ impl Credentials {
         }
     }
 }
+
+impl From<Credentials> for HeaderMap {
+    fn from(credentials: Credentials) -> Self {
+        let mut headers = Self::new();
+        credentials.apply(&mut headers);
+        headers
+    }
+}

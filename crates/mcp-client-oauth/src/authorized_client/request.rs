@@ -99,7 +99,7 @@ impl AuthorizedClient {
                 .refresh_after_rejection(&refused, &challenge)
                 .await
         {
-            tracing::debug!(%error, "cannot replace the refused token");
+            tracing::debug!(%error, "cannot replace the rejected token");
         }
     }
 }
@@ -260,9 +260,10 @@ impl RequestBuilder {
                 let mut request = request.clone();
                 credentials.apply(&mut request.headers);
                 let response = exchange(Arc::clone(&authorized.platform.http), request);
-                async move { Ok(response.await?) }
+                response
             })
-            .await
+            .await?
+            .map_err(Error::from)
     }
 }
 

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{
     credentials::Credentials,
+    response_head::ResponseHead,
     retry::{Head, RequestProof, exchange, token_for},
 };
 use crate::{error::Error, platform::Platform, token_source::TokenSource};
@@ -52,27 +53,27 @@ impl AuthorizedClient {
     /// token or proof if the response is a challenge. `send` can use any HTTP client.
     ///
     /// `send` must build the same request each time, set its headers with [`Credentials::apply`], and send
-    /// it once, without following redirects. The last response is returned, whatever its status.
+    /// it once, without following redirects. The last outcome of `send` is returned, whatever its status.
     ///
     /// # Errors
     /// [`OutsideResource`](crate::error::AuthorizationError::OutsideResource) if `url` is not part of
-    /// the token's resource (RFC 8707 §1); the error of the source if there is no token; the error of
-    /// `send`.
-    pub async fn send<B, F, Fut>(
+    /// the token's resource (RFC 8707 §1); the error of the source if there is no token.
+    pub async fn send<R, E, F, Fut>(
         &self,
         method: &Method,
         url: &Url,
         send: F,
-    ) -> Result<http::Response<B>, Error>
+    ) -> Result<Result<R, E>, Error>
     where
+        R: ResponseHead,
         F: Fn(Credentials) -> Fut,
-        Fut: Future<Output = Result<http::Response<B>, Error>>,
+        Fut: Future<Output = Result<R, E>>,
     {
-        let head = |outcome: &Result<http::Response<B>, Error>| match outcome {
-            Ok(response) => Some(Head::of(response)),
-            Err(_) => None,
+        let head = |outcome: &Result<R, E>| {
+            let response = outcome.as_ref().ok()?;
+            Some(Head::new(response.status(), response.headers()))
         };
-        exchange(&*self.source, method, url, send, head, || self.retry).await?
+        exchange(&*self.source, method, url, send, head, || self.retry).await
     }
 
     /// Returns the credentials of one request with this `method` to `url`: the `Authorization` header, and

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{interactive::InteractiveSession, state::Client};
 use crate::{
-    authorized_client::{AuthorizedClient, Credentials, RequestBuilder},
+    authorized_client::{AuthorizedClient, Credentials, RequestBuilder, ResponseHead},
     dpop::ProofGenerator,
     error::Error,
     logout::Logout,
@@ -128,23 +128,45 @@ impl Session {
     }
 
     /// Calls `send` with the credentials of a request with this `method` to `url`, and again with another
-    /// token or proof if the response is a challenge. `send` can use any HTTP client; see
-    /// [`AuthorizedClient::send`](crate::adapters::AuthorizedClient::send).
+    /// token or proof if the response is a challenge. `send` can use any HTTP client. It must build the same
+    /// request each time, and not follow redirects. Its last outcome is returned.
+    ///
+    /// ```no_run
+    /// # async fn run(session: mcp_client_oauth::Session, http: reqwest::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let url: url::Url = "https://mcp.example.com/mcp/notes".parse()?;
+    /// let notes = session
+    ///     .send(&http::Method::GET, &url, |credentials| {
+    ///         http.get(url.clone()).headers(credentials.into()).send()
+    ///     })
+    ///     .await??;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`OutsideResource`](crate::error::AuthorizationError::OutsideResource) if `url` is not part of the
-    /// token's resource; the error of the login or the refresh if there is no token; the error of `send`.
-    pub async fn send<B, F, Fut>(
+    /// token's resource; the error of the login or the refresh if there is no token.
+    pub async fn send<R, E, F, Fut>(
         &self,
         method: &Method,
         url: &Url,
         send: F,
-    ) -> Result<http::Response<B>, Error>
+    ) -> Result<Result<R, E>, Error>
     where
+        R: ResponseHead,
         F: Fn(Credentials) -> Fut,
-        Fut: Future<Output = Result<http::Response<B>, Error>>,
+        Fut: Future<Output = Result<R, E>>,
     {
         self.authorized().send(method, url, send).await
+    }
+
+    /// Returns the credentials of one request with this `method` to `url`, for a caller that sends it once;
+    /// see [`AuthorizedClient::credentials`](crate::adapters::AuthorizedClient::credentials).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn credentials(&self, method: &Method, url: &Url) -> Result<Credentials, Error> {
+        self.authorized().credentials(method, url).await
     }
 
     /// Returns the `Authorization` header with a valid token, which is refreshed if necessary. A token that is

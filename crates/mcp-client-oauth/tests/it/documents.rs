@@ -3,8 +3,8 @@
 //! A block is the body of an async function with the parameters `client`, `session` and `url`: a client, a
 //! session of a stored login, and the URL of the server. In a block the server is
 //! `https://mcp.example.com/mcp`. `documents/blocks.rs` has the blocks as functions; with
-//! `MCP_OAUTH_TEST_WRITE_TABLE=1` the first test writes it. A block that cannot run is marked `rust,ignore`,
-//! with the reason in a comment before it: `<!-- not run: … -->`.
+//! `MCP_OAUTH_TEST_WRITE_TABLE=1` the first test writes it. A block that cannot run is marked `rust,no_run`,
+//! with the reason in a comment before it: `<!-- not run: … -->`. It is only compiled.
 //!
 //! Each block runs in a process of its own, with its own home directory, so that `Client::new()` opens a new
 //! store. The browser is this program too.
@@ -41,6 +41,7 @@ type BlockError = Box<dyn Error + Send + Sync>;
 struct Block {
     name: String,
     code: String,
+    runs: bool,
 }
 
 fn root() -> PathBuf {
@@ -57,7 +58,7 @@ fn documents() -> Vec<PathBuf> {
     paths
 }
 
-/// Returns the blocks of a document that run.
+/// Returns the blocks of a document.
 fn blocks_of(path: &Path) -> Vec<Block> {
     let text = fs::read_to_string(path).unwrap();
     let stem = path.file_stem().unwrap().to_string_lossy().to_lowercase();
@@ -74,15 +75,19 @@ fn blocks_of(path: &Path) -> Vec<Block> {
             .map(|(_, line)| line)
             .take_while(|line| *line != "```")
             .collect();
-        if language == ",ignore" {
-            let place = format!("{}:{}", path.display(), number + 1);
-            assert!(before.starts_with("<!-- not run: "), "no reason at {place}");
-            continue;
-        }
-        assert_eq!(language, "", "an unknown kind of block in {}", path.display());
+        let place = format!("{}:{}", path.display(), number + 1);
+        let runs = match language {
+            "" => true,
+            ",no_run" => {
+                assert!(before.starts_with("<!-- not run: "), "no reason at {place}");
+                false
+            }
+            other => panic!("a block of an unknown kind, `{other}`, at {place}"),
+        };
         blocks.push(Block {
             name: format!("{stem}_{}", blocks.len() + 1),
             code: code.join("\n"),
+            runs,
         });
     }
     blocks
@@ -122,7 +127,7 @@ fn source() -> String {
         writeln!(text, "        {name:?} => {name}(client, session, url).await,").unwrap();
     }
     text.push_str("        other => Err(format!(\"no block {other}\").into()),\n    }\n}\n");
-    for Block { name, code } in &blocks {
+    for Block { name, code, .. } in &blocks {
         let code = at_testbed(code);
         let socket = if code.contains("{socket_url}") {
             "    let socket_url = url.replacen(\"http\", \"ws\", 1);\n"
@@ -169,7 +174,9 @@ async fn every_block_runs() {
         program.display(),
         BROWSER.replace(':', "%c")
     );
-    for Block { name, .. } in documents().iter().flat_map(|path| blocks_of(path)) {
+    let blocks = documents();
+    let blocks = blocks.iter().flat_map(|path| blocks_of(path));
+    for Block { name, .. } in blocks.filter(|block| block.runs) {
         let testbed = Testbed::start().await.unwrap();
         let home = tempfile::tempdir().unwrap();
         let output = Command::new(&program)

@@ -7,58 +7,15 @@ use url::Url;
 
 use super::{
     duration::duration,
-    login::{LOGIN_EXAMPLES, LOGIN_USAGE, Login},
+    help,
+    login::Login,
     network::NetworkFlags,
-    proxy::{self, AppConfig, Proxy},
+    proxy::{AppConfig, Proxy},
 };
-
-const EXAMPLES: &str = "\
-Examples:
-  mcp-oauth demo                                     run the whole flow on this machine
-  mcp-oauth login notes https://mcp.example.com/mcp  log in, and name the server `notes`
-  mcp-oauth tools notes                              connect, and list its tools
-  curl -H \"Authorization: Bearer $(mcp-oauth token notes)\" https://mcp.example.com/mcp/export
-  mcp-oauth logout notes                             revoke the tokens, and remove them
-
-Exit codes:
-  0 done   1 failed   2 wrong usage   3 a login is needed   4 try again later
-  129 ended by SIGHUP   130 interrupted by Ctrl-C   143 ended by SIGTERM
-
-Token stores (--store SPEC, else MCP_OAUTH_STORE, else `auto`):
-  auto[:DIR]                encrypted files; a new store has its key in the keychain of the system,
-                            or, with a warning, in a key file if no keychain is available
-  keychain[:DIR]            encrypted files with their key in the keychain; fails without a keychain
-  file[:DIR]                encrypted files with a password, if one is given, else with a key file
-  vault[:https://HOST:8200/MOUNT/PREFIX]
-                            HashiCorp Vault or OpenBao, at VAULT_ADDR if no address is given
-  memory:                   nothing is stored
-Without DIR the directory is `tokens` in --data-dir or MCP_OAUTH_DATA_DIR, else in the data
-directory of the user (`mcp-oauth stores` shows it). --store overrides --data-dir, which overrides a location (not a kind of
-key) in MCP_OAUTH_STORE.
-
-Environment:
-  MCP_OAUTH_STORE           as --store
-  MCP_OAUTH_DATA_DIR        as --data-dir
-  MCP_OAUTH_PASSWORD        the password of encrypted files (a password file is safer)
-  MCP_OAUTH_PASSWORD_FILE   as --password-file
-  MCP_OAUTH_CLIENT_SECRET   the secret of the client of --client-id
-  MCP_OAUTH_IDP_CLIENT_SECRET   the secret of the client of --idp-client-id
-  VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT     the Vault of `vault`
-  VAULT_TOKEN; else VAULT_ROLE_ID and VAULT_SECRET_ID (AppRole); else MCP_OAUTH_VAULT_TOKEN_FILE;
-  else the file ~/.vault-token                  the credentials for Vault
-  MCP_OAUTH_CA_CERT, MCP_OAUTH_CLIENT_CERT, MCP_OAUTH_CLIENT_KEY     as the flags
-  HTTPS_PROXY, ALL_PROXY, NO_PROXY   the HTTP proxy, and the hosts that are connected without it
-  SSL_CERT_FILE             on Linux: the certificate authorities, instead of those of the system
-  MCP_OAUTH_PROXY_TOKEN     the token that clients of `proxy --listen` must send
-  NO_COLOR, CLICOLOR        turn colours off; BROWSER: the command that opens a URL
-
-Passwords, secrets and tokens are never arguments: other users of the machine can see arguments.
-With --json, stdout has exactly one JSON document, for an error too: {\"error\": {\"code\", \"message\",
-\"hint\"}}. Progress, prompts and logs are on stderr.";
 
 /// Log in to OAuth-protected MCP servers, keep the tokens, and use them from scripts.
 #[derive(Debug, Parser)]
-#[command(name = "mcp-oauth", version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "mcp-oauth", version, after_help = help::MAIN, arg_required_else_help = true)]
 #[command(propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -74,7 +31,9 @@ pub(crate) struct Global {
     /// Write one JSON document to stdout, for errors too.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Log each step to stderr; give it twice for more. Secrets are never logged.
+    /// Log each step to stderr; give it twice for more.
+    ///
+    /// Secrets are never logged.
     #[arg(short, long, global = true, action = ArgAction::Count, alias = "debug")]
     pub(crate) verbose: u8,
     /// Print only results, errors and what the user must do.
@@ -86,7 +45,9 @@ pub(crate) struct Global {
         alias = "silent"
     )]
     pub(crate) quiet: bool,
-    /// Use this token store: `auto`, `keychain`, `file`, `vault` or `memory:`; see `mcp-oauth --help`.
+    /// Use this token store: `auto`, `keychain`, `file`, `vault` or `memory:`.
+    ///
+    /// `mcp-oauth --help` describes them.
     #[arg(long, hide_short_help = true, global = true, value_name = "SPEC")]
     pub(crate) store: Option<String>,
     /// Keep all data in this directory: tokens in `DIR/tokens`, names in `DIR/servers.json`.
@@ -103,51 +64,58 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the whole flow against servers inside this command, and check each step.
+    #[command(after_help = help::DEMO)]
     Demo(Demo),
     /// Log in to a server, and give it a name.
-    #[command(visible_alias = "auth", after_help = LOGIN_EXAMPLES, override_usage = LOGIN_USAGE)]
+    #[command(visible_alias = "auth", after_help = help::LOGIN, override_usage = help::LOGIN_USAGE)]
     Login(Box<Login>),
     /// List the servers, with the status of their tokens.
+    #[command(after_help = help::LIST)]
     List,
     /// Show the details of a login; secrets are redacted.
-    #[command(visible_alias = "get")]
+    #[command(visible_alias = "get", after_help = help::SHOW)]
     Show(TargetArgs),
     /// Print the access token for scripts; refresh it first if it has expired.
+    #[command(after_help = help::TOKEN)]
     Token(Token),
     /// Connect as an MCP client, and report whether it works.
+    #[command(after_help = help::TEST)]
     Test(Connect),
     /// Connect as an MCP client, and list the tools.
+    #[command(after_help = help::TOOLS)]
     Tools(Connect),
     /// Send one request with the token, as curl would.
-    #[command(after_help = REQUEST_EXAMPLES)]
+    #[command(after_help = help::REQUEST)]
     Request(Request),
     /// Get new tokens now, even if the current ones are valid.
+    #[command(after_help = help::REFRESH)]
     Refresh(TargetArgs),
     /// Revoke the tokens at the server, and remove them from this machine.
-    #[command(after_help = LOGOUT_EXAMPLES)]
+    #[command(after_help = help::LOGOUT)]
     Logout(Logout),
     /// Remove the tokens from this machine: the same as `logout --local`, or `prune`.
     #[command(hide = true)]
     Clear(Clear),
     /// Remove the logins that have expired and cannot be refreshed.
-    #[command(after_help = PRUNE_NOTE)]
+    #[command(after_help = help::PRUNE)]
     Prune,
     /// List the kinds of token store, whether they are available, and which one is used.
-    #[command(alias = "backends")]
+    #[command(alias = "backends", after_help = help::STORES)]
     Stores,
     /// Move the tokens to another store, or encrypt them with another key.
-    #[command(after_help = MIGRATE_EXAMPLES)]
+    #[command(after_help = help::MIGRATE)]
     Migrate(Migrate),
     /// Complete a pending login: the same as `login --complete`.
     #[command(hide = true)]
     Paste,
     /// Connect an application over stdio to an MCP server, and log in for it.
-    #[command(after_help = proxy::EXAMPLES)]
+    #[command(after_help = help::PROXY)]
     Proxy(Box<Proxy>),
     /// Print the entry that makes an application run `proxy`, or write it to its file.
-    #[command(after_help = proxy::CONFIG_EXAMPLES)]
+    #[command(after_help = help::CONFIG)]
     Config(AppConfig),
     /// Print the client metadata document to host at a URL, which is then the client ID.
+    #[command(after_help = help::CLIENT_METADATA)]
     ClientMetadata(ClientMetadata),
     /// Open a URL in the browser, without the secrets of mcp-oauth in its environment.
     #[command(hide = true)]
@@ -185,11 +153,14 @@ pub(crate) struct ClientMetadata {
     /// Set the name on the consent page.
     #[arg(long, value_name = "NAME", default_value = "mcp-oauth")]
     pub(crate) name: String,
-    /// Add the public key of the private key in this PEM file, which the client authenticates with.
-    /// Use it with `login --client-metadata-url URL --private-key FILE`.
+    /// Add the public key of this PEM file with a private key.
+    ///
+    /// The client authenticates with it: `login --client-metadata-url URL --private-key FILE`.
     #[arg(long, value_name = "FILE")]
     pub(crate) private_key: Option<PathBuf>,
-    /// Add a redirect URI, instead of any port of this machine; may be given several times.
+    /// Add a redirect URI, instead of any port of this machine.
+    ///
+    /// May be given several times.
     #[arg(long, value_name = "URI")]
     pub(crate) redirect_uri: Vec<Url>,
 }
@@ -218,17 +189,6 @@ pub(crate) struct Connect {
     pub(crate) timeout: Duration,
 }
 
-const REQUEST_EXAMPLES: &str = "\
-Examples:
-  mcp-oauth request notes https://mcp.example.com/mcp/notes
-  mcp-oauth request notes notes                the same: a path below the URL of the server
-  mcp-oauth request notes /mcp/notes           the same: a path from the root of its host
-  mcp-oauth request notes PUT notes/7 -H 'If-Match: \"x\"' -d @note.json
-
-The token is sent only to the server that it is for; redirects are not followed.
-Exit code: 0 below status 400, 3 for 401, 4 for 429 and 503, else 1. The body is printed for every
-status; the tokens of the login are redacted in it, and a terminal gets only text.";
-
 /// `request`.
 #[derive(Args, Debug)]
 pub(crate) struct Request {
@@ -241,10 +201,14 @@ pub(crate) struct Request {
     /// Select the account, if there are several at that server.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<String>,
-    /// Add a header, as in `Name: value`; may be given several times.
+    /// Add a header, as in `Name: value`.
+    ///
+    /// May be given several times.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub(crate) headers: Vec<String>,
-    /// Send a body: the text itself, `@FILE`, or `-` for stdin. It is JSON unless a header sets its type.
+    /// Send a body: the text itself, `@FILE`, or `-` for stdin.
+    ///
+    /// It is JSON unless a header sets its type.
     #[arg(short, long, value_name = "DATA|@FILE|-")]
     pub(crate) data: Option<String>,
     /// Print status and headers before the body.
@@ -257,14 +221,6 @@ pub(crate) struct Request {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub(crate) timeout: Duration,
 }
-
-const LOGOUT_EXAMPLES: &str = "\
-Examples:
-  mcp-oauth logout notes          revoke the tokens at the server, and remove them here
-  mcp-oauth logout --local notes  only remove them here: they are valid until they expire
-
-Exit code: 0 if the tokens are removed and the server has revoked those that it can revoke; 4 if
-they are removed but the revocation failed: they are valid until they expire.";
 
 /// `logout`.
 #[derive(Args, Debug)]
@@ -282,10 +238,6 @@ pub(crate) struct Logout {
     #[arg(long, alias = "forget-name")]
     pub(crate) remove_name: bool,
 }
-
-const PRUNE_NOTE: &str = "\
-Only the logins that `list` shows as expired with a login needed are removed. A login that cannot
-be read is reported and kept.";
 
 /// `clear`, an older name of `logout --local` and, with `--expired`, of `prune`.
 #[derive(Args, Debug)]
@@ -318,21 +270,6 @@ impl Clear {
         })
     }
 }
-
-const MIGRATE_EXAMPLES: &str = "\
-Examples:
-  mcp-oauth migrate --to keychain                       put the key of the files into the keychain
-  mcp-oauth migrate --to file                           put the key into a file beside them
-  mcp-oauth migrate --to file --password-file FILE      derive the key from a password
-  mcp-oauth migrate --to vault:https://HOST:8200/MOUNT  move the tokens to a Vault
-  mcp-oauth migrate --store vault --to keychain         move them back
-  mcp-oauth migrate --to file:/other/dir                move them to another directory
-
-Another key for the same files changes no token. A move copies the tokens, reads them back, and
-then deletes the originals; if it is interrupted, nothing is lost, and the same command finishes it.
-With `--to file`, --password-file is the new password. The old one is then MCP_OAUTH_PASSWORD_FILE
-or MCP_OAUTH_PASSWORD, or is prompted for; without --password-file these variables are the new one.
-Exit code: 1 if a corrupt login was not moved.";
 
 /// `migrate`.
 #[derive(Args, Debug)]

@@ -14,8 +14,10 @@ use crate::assertion::{Idp, Source};
 #[command(next_help_heading = "Login by an identity provider (enterprise-managed authorization)")]
 #[command(group = ArgGroup::new("subject_token").args(["id_token", "idp_refresh_token"]))]
 pub(crate) struct IdpFlags {
-    /// Log in non-interactively: this identity provider exchanges the ID token of --id-token for an
-    /// assertion (ID-JAG). --client-id and its secret are those at the authorization server.
+    /// Log in non-interactively through this identity provider.
+    ///
+    /// It exchanges the ID token of --id-token for an assertion (ID-JAG). --client-id and its secret are
+    /// those at the authorization server.
     #[arg(
         long,
         value_name = "ISSUER",
@@ -26,14 +28,17 @@ pub(crate) struct IdpFlags {
     /// Set the token endpoint of the identity provider.
     #[arg(long, value_name = "URL", requires = "idp")]
     pub(crate) idp_token_endpoint: Option<Url>,
-    /// Set the client ID at the identity provider. Its secret is `MCP_OAUTH_IDP_CLIENT_SECRET`.
+    /// Set the client ID at the identity provider.
+    ///
+    /// Its secret, if it has one, is in the environment variable `MCP_OAUTH_IDP_CLIENT_SECRET`.
     #[arg(long, value_name = "ID", requires = "idp")]
     pub(crate) idp_client_id: Option<String>,
-    /// Authenticate at the identity provider with the PKCS#8 key in this PEM file, instead of a
-    /// secret.
+    /// Authenticate at the identity provider with the PKCS#8 key in this PEM file.
     #[arg(long, value_name = "FILE", requires = "idp")]
     pub(crate) idp_private_key: Option<PathBuf>,
-    /// Read the ID token from here. It is read again for each new token; see --workload-token.
+    /// Read the ID token from here.
+    ///
+    /// It is read again for each new token; see --workload-token.
     #[arg(
         long,
         value_name = "FILE|env:NAME|cmd:PROGRAM",
@@ -41,7 +46,9 @@ pub(crate) struct IdpFlags {
         requires = "idp",
     )]
     pub(crate) id_token: Option<Source>,
-    /// Read a refresh token of the identity provider instead of an ID token; see --workload-token.
+    /// Read a refresh token of the identity provider instead of an ID token.
+    ///
+    /// It is read again for each new token; see --workload-token.
     #[arg(
         long,
         value_name = "FILE|env:NAME|cmd:PROGRAM",

@@ -11,35 +11,6 @@ use super::{
     quirks::QuirkFlags,
 };
 
-pub(super) const LOGIN_EXAMPLES: &str = "\
-Examples:
-  mcp-oauth login notes https://mcp.example.com/mcp
-  mcp-oauth login notes                        log in again, with the URL of the name
-  mcp-oauth login https://mcp.example.com/mcp  derive the name from the host
-  mcp-oauth login notes --scope 'notes:read notes:write'
-  mcp-oauth login notes URL --device           show a code to enter on another device
-  mcp-oauth login --complete                   enter the URL that a remote browser ended on
-  mcp-oauth login robot URL --client-credentials --client-id robot --private-key robot.pem
-  mcp-oauth login job URL --workload-token /var/run/secrets/tokens/mcp
-  mcp-oauth login work URL --client-id app --idp https://idp.example --idp-client-id app-at-idp \\
-    --idp-token-endpoint https://idp.example/token --id-token 'cmd:sso print id-token'
-  pass show notes | mcp-oauth login notes URL --client-id me --client-secret-stdin
-
-If no browser can be opened, a code for another device is shown where the server supports it; with
---no-browser, --port or --redirect-uri a URL is shown, and a browser has to be redirected here.
-Scope, client, port, grant, --dpop, --reuse-login, --legacy and the overrides for the server are
-stored with the name. `login NAME URL --force` resets them, except the account and the client ID
-with its port; `--port 0` resets only the port.
-A valid login that has the scope is reused without opening a browser, unless --force, --client-id,
---client-metadata-url or --legacy is given. Names with the same URL and account share one login: use
---account for another login.
-At the end of a login the browser loads a page of 127.0.0.1. In a browser on another machine that
-page fails to load: copy its URL, run `login --complete` on the machine where the login (or the
-proxy) waits, and enter the URL there. It is read from the terminal or from stdin.";
-
-pub(super) const LOGIN_USAGE: &str = "mcp-oauth login [OPTIONS] <NAME> [URL]
-       mcp-oauth login --complete";
-
 /// `login`.
 #[derive(Args, Debug)]
 pub(crate) struct Login {
@@ -57,10 +28,14 @@ pub(crate) struct Login {
     /// Read the secret of the client from stdin.
     #[arg(long, hide_short_help = true)]
     pub(crate) client_secret_stdin: bool,
-    /// Redirect the browser to this port on 127.0.0.1; 0, the default, is any free port.
+    /// Redirect the browser to this port on 127.0.0.1.
+    ///
+    /// 0, the default, is any free port.
     #[arg(long, hide_short_help = true, value_name = "PORT")]
     pub(crate) port: Option<u16>,
-    /// Use this redirect URI, for a client that was registered with another one than the default.
+    /// Use this redirect URI.
+    ///
+    /// This is for a client that was registered with another one than the default.
     #[arg(
         long,
         hide_short_help = true,
@@ -68,7 +43,9 @@ pub(crate) struct Login {
         conflicts_with = "port"
     )]
     pub(crate) redirect_uri: Option<Url>,
-    /// Wait at most this long for the login, as in `90s` or `10m`; five minutes by default.
+    /// Wait at most this long for the login, as in `90s` or `10m`.
+    ///
+    /// Without this option, five minutes.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Log in again: run discovery again, and register a new client.

@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod duration;
 mod grant_args;
+mod help;
 mod idp;
 mod login;
 mod login_args;

@@ -8,11 +8,14 @@ use clap::Args;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct NetworkFlags {
-    /// Trust the certificate authorities in this PEM file, besides those of the system. It is not
-    /// stored with a name; `MCP_OAUTH_CA_CERT` is for every command.
+    /// Trust the certificate authorities in this PEM file too.
+    ///
+    /// It is not stored with a name; `MCP_OAUTH_CA_CERT` is for every command.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
-    /// Use the client certificate in this PEM file for mutual TLS, with its key unless --client-key has it.
+    /// Use the client certificate in this PEM file (mutual TLS).
+    ///
+    /// The file has the key too, unless --client-key is given.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) client_cert: Option<PathBuf>,
     /// Read the key of that certificate from this PEM file.

@@ -9,23 +9,6 @@ use super::{
     login_args::LoginFlags, quirks::QuirkFlags,
 };
 
-pub(super) const EXAMPLES: &str = "\
-Examples:
-  mcp-oauth proxy https://mcp.example.com/mcp       serve this server to an application
-  mcp-oauth proxy notes                             serve `notes`, with the options of its login
-  mcp-oauth proxy notes --header 'X-Team: ${TEAM}'  replace `${TEAM}` by the variable TEAM
-  mcp-oauth proxy notes --ignore-tool 'delete*'     hide tools from the application
-
-Messages are on stdin and stdout, one per line; everything else is on stderr. The application gets
-responses before the login is complete; the login runs at the same time, and a call shows its URL.
-Proxies for the same server share one login.";
-
-pub(super) const CONFIG_EXAMPLES: &str = "\
-Examples:
-  mcp-oauth config notes --for claude-desktop           print the entry for its file
-  mcp-oauth config notes --for cursor --write           write it, and keep a copy of the old file
-  mcp-oauth config notes --for vscode --write --file .vscode/mcp.json";
-
 /// `config`.
 #[derive(Args, Debug)]
 pub(crate) struct AppConfig {
@@ -38,7 +21,9 @@ pub(crate) struct AppConfig {
     /// Allow plain http, as for `login`, for a URL that has no name.
     #[arg(long)]
     pub(crate) allow_http: bool,
-    /// Write the entry to the file of the application, and keep a copy of the old file beside it.
+    /// Write the entry to the file of the application.
+    ///
+    /// A copy of the old file is kept beside it.
     #[arg(long)]
     pub(crate) write: bool,
     /// Write this file, instead of the usual one.
@@ -52,12 +37,16 @@ pub(crate) struct Proxy {
     /// The URL of the MCP server, or its name (see `list`).
     #[arg(value_name = "URL|NAME")]
     pub(crate) server: String,
-    /// Add a header to each request, as in `Name: value`; may be given several times. `${NAME}` is
-    /// replaced by a variable of the environment. With `Authorization` no login is needed.
+    /// Add a header to each request, as in `Name: value`.
+    ///
+    /// May be given several times. `${NAME}` is replaced by a variable of the environment. With
+    /// `Authorization` no login is needed.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     pub(crate) headers: Vec<String>,
-    /// Listen for HTTP on this machine instead, and add the token to requests; 0 is any free port. A
-    /// client has to send the token in `MCP_OAUTH_PROXY_TOKEN`, if that is set.
+    /// Listen for HTTP on this machine instead, and add the token to requests.
+    ///
+    /// Port 0 is any free port. A client has to send the token in `MCP_OAUTH_PROXY_TOKEN`, if that is
+    /// set.
     #[arg(
         long,
         value_name = "127.0.0.1:PORT",
@@ -68,17 +57,22 @@ pub(crate) struct Proxy {
     /// Select the transport to try first, or the only one.
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub(crate) transport: Transport,
-    /// Hide the tools with this name; `*` matches any text; may be given several times.
+    /// Hide the tools with this name; `*` matches any text.
+    ///
+    /// May be given several times.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) ignore_tool: Vec<String>,
     /// Wait at most this long for the server to begin a response.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub(crate) timeout: Duration,
-    /// Forward server messages up to this size, such as `16M`. A larger message fails its call; about
-    /// this much memory is used until then.
+    /// Forward server messages up to this size, such as `16M`.
+    ///
+    /// A larger message fails its call; about this much memory is used until then.
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64M")]
     pub(crate) max_response: usize,
-    /// Wait at most this long for a login; five minutes by default.
+    /// Wait at most this long for a login.
+    ///
+    /// Without this option, five minutes.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) auth_timeout: Option<Duration>,
     #[command(flatten)]
@@ -91,7 +85,7 @@ pub(crate) struct Proxy {
         value_name = "PORT"
     )]
     pub(crate) callback_port: Option<u16>,
-    /// Use this host in the redirect URI, for a client that is registered with `localhost`.
+    /// Use this host in the redirect URI, such as `localhost`.
     #[arg(
         id = "redirect_uri",
         long = "callback-host",

@@ -17,12 +17,13 @@ pub(crate) struct QuirkFlags {
     /// Omit the parameter `resource`, for servers that refuse it.
     #[arg(long, conflicts_with = "resource")]
     pub(crate) no_resource: bool,
-    /// Send this resource identifier to the authorization server, instead of the URL of the server.
+    /// Send this resource identifier instead of the URL of the server.
     #[arg(long, value_name = "URI")]
     pub(crate) resource: Option<String>,
-    /// Add a parameter to the authorization request, as in `audience=https://api.example.com`; may be
-    /// given several times. Without a value the parameter is not sent, even if it is the default of
-    /// the provider.
+    /// Add a parameter to the authorization request.
+    ///
+    /// An example is `audience=https://api.example.com`. May be given several times. Without a value the
+    /// parameter is not sent, even if it is the default of the provider.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) authorize_param: Vec<(String, String)>,
     /// Suggest a user name or email address, which the login page may fill in.
@@ -34,15 +35,16 @@ pub(crate) struct QuirkFlags {
     /// Accept token responses that are form-encoded instead of JSON.
     #[arg(long, alias = "form-answers")]
     pub(crate) form_encoded_responses: bool,
-    /// Assume that the authorization server checks PKCE, although its metadata does not list it.
+    /// Assume that the authorization server checks PKCE without listing it.
     #[arg(long, alias = "pkce-unlisted")]
     pub(crate) assume_pkce: bool,
-    /// Assume a bearer token if the response has no `token_type`, as `OpenAuth` sends it.
+    /// Assume a bearer token if the response has no `token_type`.
     #[arg(long)]
     pub(crate) assume_bearer: bool,
-    /// Accept this other issuer name of the authorization server; may be given several times. Give it
-    /// only if the operator confirms it: the check keeps other servers from impersonating this one.
-    /// An empty value accepts metadata without an issuer.
+    /// Accept this other issuer name of the authorization server.
+    ///
+    /// Give it only if the operator confirms it: the check keeps other servers from impersonating this
+    /// one. May be given several times. An empty value accepts metadata without an issuer.
     #[arg(long, value_name = "ISSUER")]
     pub(crate) accept_issuer: Vec<String>,
 }

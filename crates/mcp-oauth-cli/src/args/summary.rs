@@ -79,7 +79,7 @@ mod tests {
             login.render_help().to_string(),
             login.render_long_help().to_string(),
         );
-        for shown in ["--scope", "--force", "mcp-oauth login notes URL --device"] {
+        for shown in ["--scope", "--force", "mcp-oauth login notes --device"] {
             assert!(short.contains(shown) && long.contains(shown), "{shown}");
         }
         for hidden in [

@@ -37,5 +37,7 @@ mod stores;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;
+#[cfg(target_os = "linux")]
+mod transcripts;
 mod usage;
 mod vault;

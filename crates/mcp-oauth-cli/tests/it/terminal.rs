@@ -43,14 +43,18 @@ impl Terminal {
         Self::start(command)
     }
 
-    fn start(mut command: Command) -> Self {
+    fn start(command: Command) -> Self {
+        Self::start_with_columns(command, 200)
+    }
+
+    pub(crate) fn start_with_columns(mut command: Command, columns: u16) -> Self {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let size = Winsize {
             ws_row: 50,
-            ws_col: 200,
+            ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -118,12 +122,42 @@ impl Terminal {
         self.keyboard.write_all(b"\n").unwrap();
     }
 
+    /// Approves each login until the command ends, and returns what it wrote to the screen.
+    pub(crate) async fn end_after_approvals(mut self) -> String {
+        let mut screen = self.screen.subscribe();
+        let mut approved = 0;
+        loop {
+            tokio::select! {
+                status = bounded(self.child.wait()) => {
+                    status.unwrap();
+                    break;
+                }
+                changed = screen.changed() => changed.unwrap(),
+            }
+            let urls = login_urls(&screen.borrow_and_update());
+            for url in urls.iter().skip(approved) {
+                test_user::approve(url).await.unwrap();
+            }
+            approved = urls.len();
+        }
+        bounded(self.dark).await.unwrap();
+        self.screen.borrow().clone()
+    }
+
     /// Waits for the end, and returns the exit code and the screen.
     pub(crate) async fn end(mut self) -> (i32, String) {
         let status = bounded(self.child.wait()).await.unwrap();
         bounded(self.dark).await.unwrap();
         (status.code().unwrap_or(-1), self.screen.borrow().clone())
     }
+}
+
+/// Returns the URLs of logins on a screen, where they are links.
+fn login_urls(screen: &str) -> Vec<Url> {
+    let links = screen.split("\u{1b}]8;;").skip(1);
+    let urls = links.filter_map(|link| link.split_once("\u{1b}\\")?.0.parse().ok());
+    urls.filter(|url: &Url| url.path().ends_with("/authorize"))
+        .collect()
 }
 
 /// Removes the colours and links of the command from a screen. Any other control sequence stays.

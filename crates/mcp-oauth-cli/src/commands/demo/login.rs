@@ -51,7 +51,7 @@ async fn discovery(demo: &mut DemoContext) -> Result<Discovery, Failure> {
     let refused = refused
         .iter()
         .any(|request| request.path == "/mcp" && request.status == 401);
-    demo.check("the MCP server refuses a request without a token", refused)?;
+    demo.check("the MCP server rejects a request without a token", refused)?;
     let found = discovery.issuer().as_str() == demo.testbed.issuer() && metadata.supports_pkce();
     demo.check(
         "its authorization server was found, and supports PKCE",

@@ -18,13 +18,10 @@ use std::{
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mcp_client_oauth::{
-    Client, ClientIdentity, Discovery, ServerUrl, Session, TokenSource, TokenStore,
+    Client, ServerUrl, Session, TokenStore,
+    adapters::TokenSource,
+    flow::{AccessToken, ClientIdentity, Discovery, EndpointUrl, Issuer, ServerMetadata, TokenSet},
     platform::{AddressSpace, Platform, SystemClock},
-    proto::{
-        endpoint::EndpointUrl,
-        server_metadata::{Issuer, ServerMetadata},
-        token::{AccessToken, TokenSet},
-    },
     store::{LoginKey, Record},
     testing::{RecordedInteraction, ScriptedHttp},
 };

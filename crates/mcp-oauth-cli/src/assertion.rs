@@ -3,7 +3,7 @@
 
 use std::path::absolute;
 
-use mcp_client_oauth::{platform::AssertionSource, proto::server_metadata::Issuer};
+use mcp_client_oauth::{AssertionSource, flow::Issuer};
 use serde::{Deserialize, Serialize};
 use url::Url;
 

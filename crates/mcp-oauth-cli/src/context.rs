@@ -3,10 +3,10 @@
 use std::{io::IsTerminal as _, sync::Arc};
 
 use mcp_client_oauth::{
-    ServerUrl, Session, TokenStore,
+    Client, ServerUrl, Session, TokenStore,
     error::{AuthorizationError, ServerUrlError},
     platform::{Browser, Platform, ReqwestClient, SystemClock},
-    store::{LoginKey, SelectionReason},
+    store::{LoginKey, Record, SelectionReason},
 };
 
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     config::Config,
     error::Failure,
     hints::{Subject, similar},
-    non_interactive::with_grant,
+    login_flow::LoginOptions,
+    non_interactive::{IdpCredentials, grant},
     servers::{Server, Servers},
     shell::quoted,
     store::Opened,
@@ -81,6 +82,11 @@ impl Context {
             self.ui.say(crate::store::weaker_key_warning(&choice));
         }
         Ok(store)
+    }
+
+    /// Returns a client over the store.
+    pub(crate) fn client(&self, store: TokenStore) -> Client {
+        Client::with_platform(self.platform.clone(), store)
     }
 
     pub(crate) fn servers(&self) -> Result<Servers, Failure> {
@@ -151,13 +157,22 @@ impl Context {
         }
     }
 
-    /// Opens the stored login of a command. It never starts a login.
+    /// Opens the stored login of a command. It never starts a login, but repeats a non-interactive grant.
     pub(crate) async fn session(&self, target: &Target) -> Result<Session, Failure> {
-        let store = self.store().await?;
-        let session = Session::open(self.platform.clone(), store, target.key.clone()).await?;
-        let session = session.ok_or_else(|| login_required(&target.key))?;
-        match self.remembered(target) {
-            Some(server) => with_grant(session, &server),
+        let client = self.client(self.store().await?);
+        let session = client.session(&target.key).await?;
+        let Some(server) = self.remembered(target) else {
+            return Ok(session);
+        };
+        match grant(
+            &server,
+            IdpCredentials::default(),
+            session.record().as_ref(),
+        )? {
+            Some(grant) => {
+                let login = LoginOptions::new(server, grant).login(&client);
+                Ok(login.stored().await?)
+            }
             None => Ok(session),
         }
     }
@@ -182,6 +197,13 @@ impl Context {
 
 pub(crate) fn login_required(key: &LoginKey) -> AuthorizationError {
     AuthorizationError::LoginRequired(key.server().clone())
+}
+
+/// Returns the record of a session. Each session of this command has one, except before its first login.
+pub(crate) fn record(session: &Session) -> Result<Record, AuthorizationError> {
+    session
+        .record()
+        .ok_or_else(|| login_required(&session.key()))
 }
 
 /// Returns whether the text has a URL scheme, valid or not: a name has none.
@@ -228,18 +250,10 @@ pub(crate) fn unknown_name(name: &str, servers: &Servers) -> Failure {
     };
     let suggestion = near.as_ref().map(|near| format!("did you mean `{near}`? "));
     let suggestion = suggestion.unwrap_or_default();
-    let shown = mcp_client_oauth::proto::untrusted_text::UntrustedText::new(name);
+    let shown = mcp_client_oauth::flow::UntrustedText::new(name);
     Failure::UnknownName {
         message: format!("no server is named `{shown}`; {suggestion}{known}"),
         name: name.to_owned(),
         near,
     }
-}
-
-/// Returns the same platform, with another interaction.
-pub(crate) fn with_interaction(
-    platform: &Platform,
-    interaction: Arc<dyn mcp_client_oauth::platform::Interaction>,
-) -> Platform {
-    platform.clone().with_interaction(interaction)
 }

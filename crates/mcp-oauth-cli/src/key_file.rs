@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mcp_client_oauth::{Secret, proto::private_key::PrivateKey};
+use mcp_client_oauth::{Secret, flow::PrivateKey};
 
 use crate::{config::read_whole_secret, error::Failure, shell::quoted};
 

@@ -1,17 +1,14 @@
 //! A connection as an MCP client, by the official `rmcp` crate with the stored tokens; for `test`,
 //! `tools` and `demo`.
 
-use std::{error::Error as StdError, future::Future, io, sync::Arc, time::Duration};
+use std::{error::Error as StdError, future::Future, io, time::Duration};
 
 use mcp_client_oauth::{
-    Error, ServerUrl, TokenSource,
+    Error, ServerUrl, Session,
+    adapters::rmcp::{ConnectError, authorization_error, connect_with, network_cause},
     error::HttpError,
-    mcp::{
-        ConnectError, authorization_error, connect_with_http_client, default_lifecycle,
-        network_cause,
-    },
+    flow::UntrustedText,
     platform::{Platform, ReqwestClient},
-    proto::untrusted_text::UntrustedText,
 };
 use rmcp::{
     RoleClient,
@@ -33,12 +30,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(
-        source: Arc<dyn TokenSource>,
-        network: &ReqwestClient,
-    ) -> Result<Self, Failure> {
-        let server = source.server().clone();
-        let connected = connect_with_http_client(source, network, default_lifecycle()).await;
+    pub(crate) async fn open(session: Session, network: &ReqwestClient) -> Result<Self, Failure> {
+        let server = session.key().server().clone();
+        let connected = connect_with(session, network, None).await;
         let service = connected.map_err(|error| connect_failure(error, &server))?;
         Ok(Self { service, server })
     }

@@ -4,8 +4,9 @@
 //! from a record: write access to a shared store must not be enough to read a file or run a program here.
 
 use mcp_client_oauth::{
-    DiscoveryOptions, IdentityProvider, NonInteractiveGrant, PreregisteredClient, RecordedGrant,
-    Secret, Session, proto::private_key::PrivateKey, store::Record,
+    Grant, IdentityProvider, Secret,
+    flow::{PreregisteredClient, PrivateKey, RecordedGrant},
+    store::Record,
 };
 
 use crate::{
@@ -27,34 +28,22 @@ pub(crate) fn grant(
     server: &Server,
     credentials: IdpCredentials,
     record: Option<&Record>,
-) -> Result<Option<NonInteractiveGrant>, Failure> {
+) -> Result<Option<Grant>, Failure> {
     Ok(match server.grant {
-        Some(GrantKind::ClientCredentials) => Some(NonInteractiveGrant::ClientCredentials),
+        Some(GrantKind::ClientCredentials) => Some(Grant::ClientCredentials),
         Some(GrantKind::Workload) => server.workload_token.as_ref().map(|source| {
             let assertion = source.to_library();
-            NonInteractiveGrant::Workload { assertion }
+            Grant::WorkloadIdentity { assertion }
         }),
         Some(GrantKind::Enterprise) => match &server.idp {
             Some(idp) => identity_provider(idp, credentials, record)?.map(|idp| {
                 let idp = Box::new(idp);
-                NonInteractiveGrant::Enterprise { idp }
+                Grant::Enterprise { idp }
             }),
             None => None,
         },
         Some(GrantKind::Device) | None => None,
     })
-}
-
-/// Gives a session the grant to log in again with, if that is non-interactive.
-pub(crate) fn with_grant(session: Session, server: &Server) -> Result<Session, Failure> {
-    let record = session.record();
-    let Some(grant) = grant(server, IdpCredentials::default(), Some(&record))? else {
-        return Ok(session);
-    };
-    let mut discovery = DiscoveryOptions::default();
-    discovery.legacy = server.legacy;
-    discovery.quirks.clone_from(&server.quirks);
-    Ok(session.with_grant(grant, &discovery))
 }
 
 /// Returns the failure of a non-interactive login without a stored source.

@@ -9,12 +9,10 @@ use std::{
 };
 
 use mcp_client_oauth::{
-    Quirks, ServerUrl,
-    proto::{scope::Scope, server_metadata::Issuer},
-    store::{
-        LoginKey,
-        atomic_file::{WriteOptions, retry_while_in_use},
-    },
+    ServerUrl,
+    flow::{Issuer, Quirks, Scope},
+    store::LoginKey,
+    store::atomic_file::{WriteOptions, retry_while_in_use},
 };
 use serde::{Deserialize, Serialize};
 use url::Url;

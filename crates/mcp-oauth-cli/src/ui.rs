@@ -6,7 +6,7 @@
 //! - An error is a message, a blank line, and `hint: …` with the next step.
 //! - Colours, links and spinners are for terminals; what is piped or captured is plain text.
 //!   `NO_COLOR` and `CLICOLOR` remove colours and nothing else.
-//! - Text of a third party is [`UntrustedText`](untrusted_text::UntrustedText) before it comes here.
+//! - Text of a third party is [`UntrustedText`] before it comes here.
 //!   Secrets do not come here, except the result of `token`.
 
 use std::{
@@ -23,7 +23,7 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
-use mcp_client_oauth::proto::untrusted_text;
+use mcp_client_oauth::flow::UntrustedText;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use serde::Serialize;
 use url::Url;
@@ -255,7 +255,7 @@ fn escaped(json: &str) -> Cow<'_, str> {
 
 /// Returns whether a character needs no escape. The line breaks are those between the members.
 fn is_plain(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~') || untrusted_text::is_safe(c)
+    matches!(c, '\n' | ' '..='~') || UntrustedText::is_safe(c)
 }
 
 /// Returns whether a stream is a terminal with support for escape sequences.
@@ -413,7 +413,7 @@ mod tests {
         });
         let text = serde_json::to_string_pretty(&hostile).unwrap();
         let text = escaped(&text);
-        let odd = |c: char| c != '\n' && !untrusted_text::is_safe(c);
+        let odd = |c: char| c != '\n' && !UntrustedText::is_safe(c);
         assert!(!text.contains(odd), "{text}");
         assert!(text.contains("\\u009b2J\\u007f") && text.contains("\\udb40\\udc41"));
         assert!(text.contains("münze €"));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use mcp_client_oauth::{
     adapters::{Event, EventStream},
-    proto::untrusted_text::UntrustedText,
+    flow::UntrustedText,
 };
 use serde_json::value::RawValue;
 

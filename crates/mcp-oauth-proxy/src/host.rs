@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Client, Error, LoginOptions, Session,
-    proto::{challenge::Challenge, scope::Scope},
+    Client, Error, Session,
+    error::AuthorizationError,
+    flow::{Challenge, Scope},
     store::LoginKey,
 };
 use url::Url;
@@ -52,7 +53,11 @@ pub trait Host: Send + Sync {
         client: &Client,
         key: &LoginKey,
     ) -> Result<Option<Session>, Error> {
-        client.session(key).await
+        match client.session(key).await {
+            Ok(session) => Ok(Some(session)),
+            Err(Error::Authorization(AuthorizationError::LoginRequired(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Logs in, although a login may be stored. The proxy drops the future if another process logs in first.
@@ -63,12 +68,17 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// The login failed. The next tool call starts another one.
     async fn log_in(&self, request: LoginRequest) -> Result<Session, Error> {
-        let mut options = LoginOptions::default();
-        options.account = request.key.account().map(str::to_owned);
-        options.scope = request.scope;
-        options.discovery.challenge = request.challenge;
-        let server = request.key.server();
-        request.client.login(server, &options).await
+        let mut login = request.client.login(request.key.server()).reauthenticate();
+        if let Some(account) = request.key.account() {
+            login = login.account(account);
+        }
+        if let Some(scope) = request.scope {
+            login = login.scope(scope);
+        }
+        if let Some(challenge) = request.challenge {
+            login = login.challenge(challenge);
+        }
+        login.await
     }
 
     /// Takes the outcome of a login, also of one in another process.

@@ -24,7 +24,7 @@
 //! # let platform = Platform::system().with_interaction(Arc::new(Approves));
 //! # let (mut app, pipes) = tokio::io::duplex(1 << 16);
 //! # let (reader, writer) = tokio::io::split(pipes);
-//! let client = Client::new(platform, TokenStore::memory());
+//! let client = Client::with_platform(platform, TokenStore::memory());
 //! let server: ServerUrl = url.as_str().parse()?;           // https://mcp.example.com/mcp
 //!
 //! let proxy = Proxy::builder(&client, &server).build().await?;

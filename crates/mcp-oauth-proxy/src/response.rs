@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header;
 use mcp_client_oauth::{
-    adapters::EventStream, error::HttpError, platform::Body, proto::untrusted_text::UntrustedText,
+    adapters::EventStream, error::HttpError, flow::UntrustedText, platform::Body,
 };
 use url::Url;
 

@@ -11,11 +11,12 @@ use crate::redact::Redactor;
 const SHOWN: usize = 256;
 /// Replaces the text that was cut off.
 const CUT: char = '…';
+
 /// A text of a third party. `Display` escapes control and direction-changing characters, and a text of more
 /// than 256 characters is cut when it is wrapped.
 ///
 /// ```
-/// use mcp_client_oauth::proto::untrusted_text::UntrustedText;
+/// use mcp_client_oauth::flow::UntrustedText;
 ///
 /// assert_eq!(UntrustedText::new("no \u{1b}[2Jway").to_string(), "no \\u{1b}[2Jway");
 /// ```
@@ -47,33 +48,33 @@ impl UntrustedText {
             None => Self::new(&redactor.redact(&self.0)),
         }
     }
-}
 
-/// Returns whether `c` is safe to show: it cannot move the cursor, hide text or change its direction.
-pub(crate) fn is_safe(c: char) -> bool {
-    let is_dangerous = c.is_control()
-        || matches!(c,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    !is_dangerous
-}
+    /// Escapes a text of several lines as `Display` does, but does not cut it. Lines stay lines.
+    ///
+    /// ```
+    /// use mcp_client_oauth::flow::UntrustedText;
+    ///
+    /// assert_eq!(UntrustedText::escape_lines("a\u{1b}[2J\r\nb"), "a\\u{1b}[2J\nb");
+    /// ```
+    pub fn escape_lines(text: &str) -> String {
+        let lines: Vec<String> = text.lines().map(escape).collect();
+        lines.join("\n")
+    }
 
-/// Escapes a text of several lines as `UntrustedText` does, but does not cut it. Lines stay lines.
-///
-/// ```
-/// use mcp_client_oauth::proto::untrusted_text::escape_lines;
-///
-/// assert_eq!(escape_lines("a\u{1b}[2J\r\nb"), "a\\u{1b}[2J\nb");
-/// ```
-pub(crate) fn escape_lines(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(escape).collect();
-    lines.join("\n")
+    /// Returns whether `c` is safe to show: it cannot move the cursor, hide text or change its direction.
+    pub fn is_safe(c: char) -> bool {
+        let is_dangerous = c.is_control()
+            || matches!(c,
+                '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+        !is_dangerous
+    }
 }
 
 fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_safe(c) {
+        if UntrustedText::is_safe(c) {
             shown.push(c);
         } else {
             shown.extend(c.escape_unicode());
@@ -115,14 +116,14 @@ mod tests {
         let hostile =
             "\u{1b}]8;;http://evil\u{7}click\u{1b}]8;;\u{7}\r\n\u{8}\u{9b}2J\u{202e}x\u{feff}";
         let shown = UntrustedText::new(hostile).to_string();
-        assert!(shown.chars().all(is_safe), "{shown}");
+        assert!(shown.chars().all(UntrustedText::is_safe), "{shown}");
         assert!(shown.contains("click"));
     }
 
     #[test]
     fn control_characters_are_escaped_and_lines_stay_lines() {
         let long = "x".repeat(600);
-        let text = escape_lines(&format!("a\u{1b}[2J\nb\r\n{long}"));
+        let text = UntrustedText::escape_lines(&format!("a\u{1b}[2J\nb\r\n{long}"));
         assert!(!text.contains('\u{1b}') && !text.contains('\r'));
         assert!(text.starts_with("a\\u{1b}[2J\nb\n") && text.ends_with(&long));
     }

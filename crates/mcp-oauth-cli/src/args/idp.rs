@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use mcp_client_oauth::proto::server_metadata::Issuer;
+use mcp_client_oauth::flow::Issuer;
 use url::Url;
 
 use crate::assertion::{Idp, Source};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use mcp_client_oauth::proto::scope::Scope;
+use mcp_client_oauth::flow::Scope;
 use url::Url;
 
 use super::{

@@ -1,7 +1,7 @@
 //! The client and the kind of server of a login: for `login`, and for `proxy`, which logs in if needed.
 
 use clap::Args;
-use mcp_client_oauth::proto::scope::Scope;
+use mcp_client_oauth::flow::Scope;
 use url::Url;
 
 /// The client, the account and the kind of server.

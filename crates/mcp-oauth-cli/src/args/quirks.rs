@@ -2,10 +2,7 @@
 //! provider.
 
 use clap::Args;
-use mcp_client_oauth::{
-    IssuerAlias, Quirks, ResourceParameter,
-    proto::{resource_metadata::Resource, server_metadata::Issuer},
-};
+use mcp_client_oauth::flow::{Issuer, IssuerAlias, Quirks, Resource, ResourceParameter};
 
 use crate::error::Failure;
 

@@ -1,6 +1,6 @@
 //! `client-metadata`: the client metadata document to host, so that its URL is a client ID.
 
-use mcp_client_oauth::proto::{private_key::PrivateKey, untrusted_text::UntrustedText};
+use mcp_client_oauth::flow::{PrivateKey, UntrustedText};
 use serde_json::{Value, json};
 use url::Url;
 

@@ -1,17 +1,18 @@
 //! `login`: the user authorizes the client, and the server gets a name.
 
-use std::sync::Arc;
+use std::{future::IntoFuture as _, sync::Arc};
 
 use mcp_client_oauth::{
-    ClientIdentity, Ensured, Error, LoginOptions, ServerUrl, Session, TokenStore,
-    grant::select_for_server, proto::server_metadata::Issuer,
+    Error, Session, TokenStore,
+    flow::{ClientIdentity, Issuer},
+    store::Record,
 };
 
 use crate::{
     args::Login,
-    context::{Context, with_interaction},
+    context::{Context, record},
     error::{Exit, Failure},
-    login_flow::{DEVICE_CODE, LoginFlow, options, resolve},
+    login_flow::{LoginOptions, options, resolve},
     servers::{GrantKind, Server},
     terminal::Terminal,
 };
@@ -28,24 +29,24 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
         return complete(context).await;
     }
     let mut servers = context.servers()?;
-    let (name, mut server) = resolve(&typed, &servers)?;
+    let (name, server) = resolve(&typed, &servers)?;
     let store = context.ready_store().await?;
-    let mut options = options(context, &typed, &server, &store).await?;
+    let mut options = options(context, &typed, server, &store).await?;
     let known = servers.find(&name);
-    let other_source = known.is_none_or(|known| known.workload_token != server.workload_token)
-        && server.workload_token.is_some();
-    let force = other_source || is_other_login(&typed);
-    let mut ensured = authorize(context, &typed, force, &server.url, &store, &options).await;
-    if let Err(error) = &ensured
+    let workload_token = &options.server.workload_token;
+    let other_source = known.is_none_or(|known| known.workload_token != *workload_token)
+        && workload_token.is_some();
+    let is_other = other_source || is_other_login(&typed);
+    let mut outcome = authorize(context, &typed, is_other, &store, &options).await;
+    if let Err(error) = &outcome
         && legacy::is_accepted(context, error).await
     {
-        server.legacy = true;
-        options.discovery.legacy = true;
-        ensured = authorize(context, &typed, force, &server.url, &store, &options).await;
+        options.server.legacy = true;
+        outcome = authorize(context, &typed, is_other, &store, &options).await;
     }
-    let ensured = ensured?;
-    let reused = matches!(ensured, Ensured::Reused(_));
-    let session = ensured.into_session();
+    let session = outcome?;
+    let (record, reused) = (record(&session)?, session.is_reused());
+    let mut server = options.server;
     let before = servers.find(&name);
     if let Some(before) = before.filter(|before| before.key() != server.key()) {
         context.ui.warn(format_args!(
@@ -53,18 +54,21 @@ pub(super) async fn run(context: &Context, typed: Login) -> Result<Exit, Failure
             described(before, &server)
         ));
     }
-    if reused && server.grant == Some(GrantKind::Device) && !offers_device_code(&session) {
+    if reused && server.grant == Some(GrantKind::Device) && !offers_device_code(&record) {
         // The login was reused, and the server does not support the device grant that was requested.
         let before = before.filter(|before| before.url == server.url);
         server.grant = before.and_then(|before| before.grant);
     }
-    server.issuer = issuer_of_own_client(&session);
-    server.quirks = server
-        .quirks
-        .bind_issuer(session.record().discovery.issuer());
+    server.issuer = issuer_of_own_client(&record);
+    server.quirks = server.quirks.bind_issuer(record.discovery.issuer());
     let others = servers.others(&server.key(), &name);
+    let outcome = Outcome {
+        account: server.account.clone(),
+        reused,
+        others,
+    };
     servers.remember(&name, server)?;
-    report(context, &name, &session, &Outcome { reused, others });
+    report(context, &name, &record, &outcome);
     Ok(Exit::Done)
 }
 
@@ -78,14 +82,15 @@ fn described(before: &Server, now: &Server) -> String {
     }
 }
 
-fn offers_device_code(session: &Session) -> bool {
-    select_for_server(&session.record().discovery.metadata, Some(DEVICE_CODE)).is_ok()
+fn offers_device_code(record: &Record) -> bool {
+    let metadata = &record.discovery.metadata;
+    metadata.device_authorization_endpoint.is_some()
 }
 
 /// Returns the issuer that a pre-registered client is bound to from now on.
-fn issuer_of_own_client(session: &Session) -> Option<Issuer> {
-    match session.record().identity {
-        ClientIdentity::Registered(own) if own.is_preregistered => Some(own.issuer),
+fn issuer_of_own_client(record: &Record) -> Option<Issuer> {
+    match &record.identity {
+        ClientIdentity::Registered(own) if own.is_preregistered => Some(own.issuer.clone()),
         _ => None,
     }
 }
@@ -100,42 +105,38 @@ fn is_other_login(typed: &Login) -> bool {
         || typed.idp.idp.is_some()
 }
 
-/// Runs the login, unless a valid login can be reused and `force` is false.
+/// Runs the login. A valid login that is stored is reused, unless the user requests another one.
 async fn authorize(
     context: &Context,
     typed: &Login,
-    force: bool,
-    url: &ServerUrl,
+    is_other: bool,
     store: &TokenStore,
     options: &LoginOptions,
-) -> Result<Ensured, Error> {
+) -> Result<Session, Error> {
     let browser = context.config.has_browser && !typed.flags.no_browser;
     let mut terminal = Terminal::new(context.ui.clone(), browser);
-    let identity = &options.identity;
-    if identity.preregistered.is_none() && identity.document.is_none() {
+    if options.may_register() {
         terminal = terminal.offering_registration(Arc::clone(&context.platform.clock));
     }
     let terminal = Arc::new(terminal);
-    let platform = with_interaction(&context.platform, terminal.clone());
-    let flow = LoginFlow {
-        platform: &platform,
-        store,
-        url,
-        force,
-    };
-    let no_browser = typed.flags.no_browser;
-    let mut options = options.clone();
-    let ensured = loop {
+    let client = context
+        .client(store.clone())
+        .with_interaction(terminal.clone());
+    let mut login = options.login(&client);
+    if is_other {
+        login = login.reauthenticate();
+    }
+    let session = loop {
         tokio::select! {
-            ensured = flow.run(&options, browser, no_browser) => break ensured,
+            session = login.clone().into_future() => break session,
             // The pending login is dropped: it closes its listener and stores nothing.
             () = terminal.registers_again() => {
                 terminal.stop_waiting();
                 context.ui.progress("registering the client again");
-                options.force = true;
+                login = login.force();
             }
         }
     };
     terminal.stop_waiting();
-    ensured
+    session
 }

@@ -1,7 +1,7 @@
 //! `logout`: removes the tokens from this machine, and revokes them at the server unless `--local` is
 //! given. The result of the revocation is reported.
 
-use mcp_client_oauth::{RevocationOutcome, TokenStore, logout};
+use mcp_client_oauth::{RevocationOutcome, TokenStore};
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context, typed: &Logout) -> Result<Exit, Failu
         return Ok(Exit::Done);
     }
     let spinner = context.ui.spinner("revoking the tokens");
-    let outcome = logout(&context.platform, &store, &target.key).await;
+    let outcome = context.client(store).logout(&target.key).await;
     drop(spinner);
     let outcome = outcome?;
     remove_name(context, typed.remove_name, &target)?;

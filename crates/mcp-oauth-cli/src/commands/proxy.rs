@@ -3,16 +3,16 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mcp_client_oauth::{Client, TokenStore};
+use mcp_client_oauth::TokenStore;
 use mcp_oauth_proxy::{Proxy, Transport};
 use tokio::net::TcpListener;
 
 use crate::{
     args::{self, Proxy as Typed},
     config::Config,
-    context::{Context, with_interaction},
+    context::Context,
     error::{Exit, Failure},
-    login_flow::{resolve_with_options, with_fitting_grant},
+    login_flow::{options, resolve},
     terminal::Terminal,
 };
 
@@ -44,20 +44,22 @@ async fn build(
     headers: HeaderMap,
     store: TokenStore,
 ) -> Result<Proxy, Failure> {
-    let (server, options) = resolve_with_options(context, &typed.login(), &store).await?;
-    let no_browser = typed.flags.no_browser;
-    let browser = context.config.has_browser && !no_browser;
+    let login = typed.login();
+    let (_, server) = resolve(&login, &context.servers()?)?;
+    let options = options(context, &login, server, &store).await?;
+    let browser = context.config.has_browser && !typed.flags.no_browser;
     let terminal = Arc::new(Terminal::new(context.ui.clone(), browser));
     let display = Arc::new(Display(Arc::clone(&terminal)));
-    let client = Client::new(with_interaction(&context.platform, display), store);
+    let client = context.client(store).with_interaction(display);
+    let key = options.server.key();
     let host = CommandHost {
-        options: with_fitting_grant(&options, browser, no_browser),
+        options,
         ui: context.ui.clone(),
         terminal,
         browser,
         subject: context.subject.clone().knowing(&context.servers()?),
     };
-    let mut proxy = Proxy::builder(&client, server.key())
+    let mut proxy = Proxy::builder(&client, key)
         .host(host)
         .headers(headers)
         .transport(transport(typed.transport))

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     args::TargetArgs,
-    context::Context,
+    context::{Context, record},
     error::{Exit, Failure},
     status::{Status, moment},
     ui::{GOOD, HEAD},
@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context, arguments: &TargetArgs) -> Result<Exi
     let refreshed = session.refresh().await;
     drop(spinner);
     refreshed?;
-    let record = session.record();
+    let record = record(&session)?;
     let status = Status::of(&record, context.platform.clock.now());
     let tokens = record.tokens;
     let document = json!({

@@ -1,17 +1,14 @@
 //! `request`: sends one request with the token, as curl would.
 
-use std::{borrow::Cow, io::Read as _, path::Path, sync::Arc};
+use std::{borrow::Cow, io::Read as _, path::Path};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use mcp_client_oauth::{
-    Authorized, Error, ServerUrl, Session,
+    Error, ServerUrl, Session,
     error::AuthorizationError,
+    flow::{Scope, TokenSet, UntrustedText},
     platform::Response,
-    proto::{
-        scope::Scope,
-        untrusted_text::{self, UntrustedText},
-    },
     redact::Redactor,
 };
 use serde_json::{Value, json};
@@ -19,7 +16,7 @@ use url::Url;
 
 use crate::{
     args::{Request, TargetArgs},
-    context::{Context, is_url},
+    context::{Context, is_url, record},
     error::{Exit, Failure},
 };
 
@@ -33,8 +30,7 @@ pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Fail
     let headers = typed.headers.iter().map(|text| parse_header(text));
     let headers = headers.collect::<Result<Vec<_>, _>>()?;
     let session = context.session(&target).await?;
-    let authorized = Authorized::new(context.platform.clone(), Arc::new(session.clone()));
-    let mut request = authorized.request(method, url).timeout(typed.timeout);
+    let mut request = session.request(method, url).timeout(typed.timeout);
     if body.is_some() && !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
         request = request.header(
             header::CONTENT_TYPE,
@@ -51,7 +47,7 @@ pub(super) async fn run(context: &Context, typed: &Request) -> Result<Exit, Fail
     let response = request.send().await;
     drop(spinner);
     let response = response.map_err(|error| with_wider_scope(error, &session))?;
-    print(context, typed, &response, &session);
+    print(context, typed, &response, &record(&session)?.tokens);
     Ok(exit_of(response.status))
 }
 
@@ -148,7 +144,7 @@ fn with_wider_scope(error: Error, session: &Session) -> Error {
     match error {
         Error::Authorization(AuthorizationError::ScopeNotGranted { server, scope }) => {
             let record = session.record();
-            let had = record.tokens.scope.or(record.requested);
+            let had = record.and_then(|record| record.tokens.scope.or(record.requested));
             let scope = Scope::union_of(had.as_ref(), Some(&scope)).unwrap_or(scope);
             AuthorizationError::ScopeNotGranted { server, scope }.into()
         }
@@ -165,9 +161,8 @@ fn exit_of(status: StatusCode) -> Exit {
     }
 }
 
-fn print(context: &Context, typed: &Request, response: &Response, session: &Session) {
+fn print(context: &Context, typed: &Request, response: &Response, tokens: &TokenSet) {
     let ui = &context.ui;
-    let tokens = session.record().tokens;
     let refresh_token = tokens.refresh_token.iter();
     let secrets = refresh_token.map(|token| token.expose().as_str());
     let redactor = Redactor::new(secrets.chain([tokens.access_token.expose()]));
@@ -179,7 +174,7 @@ fn print(context: &Context, typed: &Request, response: &Response, session: &Sess
         let head = if typed.include {
             let head = head(response);
             let clean = redactor.redact(&head);
-            ui.line(&format!("{}\n", untrusted_text::escape_lines(&clean)));
+            ui.line(&format!("{}\n", UntrustedText::escape_lines(&clean)));
             matches!(clean, Cow::Owned(_))
         } else {
             if response.status.as_u16() >= 400 {
@@ -202,7 +197,7 @@ fn print(context: &Context, typed: &Request, response: &Response, session: &Sess
 fn print_body(context: &Context, body: &[u8]) {
     let ui = &context.ui;
     match std::str::from_utf8(body) {
-        Ok(text) if ui.is_terminal() => ui.line(&untrusted_text::escape_lines(text)),
+        Ok(text) if ui.is_terminal() => ui.line(&UntrustedText::escape_lines(text)),
         Err(_) if ui.is_terminal() => {
             ui.say(format_args!(
                 "the body is binary ({} bytes): redirect it to a file with `> FILE`",

@@ -1,8 +1,7 @@
 //! `show`: the details of a login, with its secrets redacted.
 
 use mcp_client_oauth::{
-    ClientIdentity, DiscoverySource, RecordedGrant,
-    proto::{dpop::DpopKey, untrusted_text::UntrustedText},
+    flow::{ClientIdentity, DiscoverySource, DpopKey, RecordedGrant, UntrustedText},
     store::{LoginKey, Record},
 };
 use serde_json::{Value, json};

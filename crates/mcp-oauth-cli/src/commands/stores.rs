@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use mcp_client_oauth::{
-    TokenStore,
-    error::{Error, KeychainErrorKind},
+    Error, TokenStore,
+    error::KeychainErrorKind,
     store::{EncryptedFileStore, KeyKind, key_kinds},
 };
 use serde::Serialize;

@@ -1,7 +1,5 @@
 //! `test`: connects as an MCP client, and reports whether it works.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use crate::{
@@ -17,7 +15,7 @@ pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Fail
     let session = context.session(&target).await?;
     let spinner = context.ui.spinner("connecting");
     let outcome = within(&context.platform, typed.timeout, async {
-        let connection = Connection::open(Arc::new(session), &context.network).await?;
+        let connection = Connection::open(session, &context.network).await?;
         let tools = connection.tools().await?;
         Ok((connection, tools.len()))
     });

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     args::Token,
-    context::Context,
+    context::{Context, record},
     error::{Exit, Failure},
     shell::quoted,
     status::moment,
@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, typed: &Token) -> Result<Exit, Failur
     }
     // The token is used outside of this process, where it is not refreshed.
     let token = session.token_with_margin().await?;
-    let record = session.record();
+    let record = record(&session)?;
     let tokens = record.tokens;
     let is_bound = record.dpop.is_some();
     if is_bound {

@@ -1,8 +1,6 @@
 //! `tools`: connects as an MCP client, and lists the tools.
 
-use std::sync::Arc;
-
-use mcp_client_oauth::proto::untrusted_text::UntrustedText;
+use mcp_client_oauth::flow::UntrustedText;
 use rmcp::model::Tool;
 use serde_json::{Value, json};
 
@@ -19,7 +17,7 @@ pub(super) async fn run(context: &Context, typed: &Connect) -> Result<Exit, Fail
     let session = context.session(&target).await?;
     let spinner = context.ui.spinner("listing the tools");
     let outcome = within(&context.platform, typed.timeout, async {
-        let connection = Connection::open(Arc::new(session), &context.network).await?;
+        let connection = Connection::open(session, &context.network).await?;
         let tools = connection.tools().await?;
         Ok((connection, tools))
     });

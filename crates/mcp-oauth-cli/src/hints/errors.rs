@@ -8,7 +8,7 @@ use mcp_client_oauth::{
         AuthorizationError, CallbackError, DiscoveryError, RegistrationError, ServerMetadataError,
         TokenError, TokenRefreshError,
     },
-    proto::{server_metadata::Issuer, untrusted_text::UntrustedText},
+    flow::{Issuer, UntrustedText},
 };
 use url::Url;
 

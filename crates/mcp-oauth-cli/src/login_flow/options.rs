@@ -1,80 +1,134 @@
 //! The options of a login: from the command line, from the stored options of the name, and from the record.
 
-use std::{io::stdin, path::Path};
+use std::{io::stdin, path::Path, time::Duration};
 
 use mcp_client_oauth::{
-    ClientIdentity, DpopPolicy, LoginOptions, NonInteractiveGrant, PreregisteredClient, Secret,
-    TokenStore, grant::RedirectTarget, proto::private_key::PrivateKey,
+    Client, Grant, Login, Secret, TokenStore,
+    flow::{ClientIdentity, PreregisteredClient, PrivateKey},
 };
 
-use super::{flow::DEVICE_CODE, resolve::resolve};
 use crate::{
-    args::Login,
+    args,
     config::read_secret,
     context::Context,
     error::Failure,
     key_file,
-    non_interactive::{IdpCredentials, grant, missing_source},
+    non_interactive::{IdpCredentials, grant as non_interactive_grant, missing_source},
     servers::{GrantKind, Server},
 };
 
-/// Returns the server that a name or a URL stands for, and the options of a login there: for a command that
-/// logs in if needed.
-pub(crate) async fn resolve_with_options(
-    context: &Context,
-    typed: &Login,
-    store: &TokenStore,
-) -> Result<(Server, LoginOptions), Failure> {
-    let (_, server) = resolve(typed, &context.servers()?)?;
-    let options = options(context, typed, &server, store).await?;
-    Ok((server, options))
+/// The options of a login.
+#[derive(Clone, Debug)]
+pub(crate) struct LoginOptions {
+    /// The server, and the options that are stored with its name.
+    pub(crate) server: Server,
+    /// Says whether to repeat discovery and dynamic registration.
+    force: bool,
+    grant: Grant,
+    /// The pre-registered client, if there is one.
+    client: Option<PreregisteredClient>,
+    /// The private key of the client metadata document.
+    document_key: Option<PrivateKey>,
+    timeout: Option<Duration>,
 }
 
+impl LoginOptions {
+    /// Creates options without a pre-registered client.
+    pub(crate) fn new(server: Server, grant: Grant) -> Self {
+        Self {
+            server,
+            force: false,
+            grant,
+            client: None,
+            document_key: None,
+            timeout: None,
+        }
+    }
+
+    /// Returns whether a login may register a client dynamically.
+    pub(crate) fn may_register(&self) -> bool {
+        self.client.is_none() && self.server.client_metadata_url.is_none()
+    }
+
+    /// Returns a login with these options.
+    pub(crate) fn login(&self, client: &Client) -> Login {
+        let server = &self.server;
+        let mut login = client
+            .login(&server.url)
+            .grant(self.grant.clone())
+            .quirks(server.quirks.clone());
+        if let Some(account) = &server.account {
+            login = login.account(account);
+        }
+        if let Some(scope) = &server.scope {
+            login = login.scope(scope.clone());
+        }
+        if let Some(timeout) = self.timeout {
+            login = login.timeout(timeout);
+        }
+        if server.legacy {
+            login = login.legacy();
+        }
+        if server.dpop {
+            login = login.dpop(true);
+        }
+        if server.reuse_login {
+            login = login.reuse_issuer_login();
+        }
+        if self.force {
+            login = login.force();
+        }
+        self.with_redirect(self.with_client(login))
+    }
+
+    fn with_client(&self, mut login: Login) -> Login {
+        if let Some(url) = &self.server.client_metadata_url {
+            login = login.client_metadata_url(url.clone(), self.document_key.clone());
+        }
+        let Some(client) = &self.client else {
+            return login;
+        };
+        login = login.client_id(&client.client_id);
+        if let Some(secret) = &client.client_secret {
+            login = login.client_secret(secret.clone());
+        }
+        if let Some(key) = &client.private_key {
+            login = login.private_key(key.clone());
+        }
+        if let Some(issuer) = &client.issuer {
+            login = login.client_issuer(issuer.clone());
+        }
+        login
+    }
+
+    fn with_redirect(&self, login: Login) -> Login {
+        match (self.server.port, &self.server.redirect_uri) {
+            (_, Some(uri)) => login.redirect_uri(uri.clone()),
+            (Some(port), None) => login.redirect_port(port),
+            (None, None) => login,
+        }
+    }
+}
+
+/// Returns the options of a login at `server`.
 pub(crate) async fn options(
     context: &Context,
-    typed: &Login,
-    server: &Server,
+    typed: &args::Login,
+    server: Server,
     store: &TokenStore,
 ) -> Result<LoginOptions, Failure> {
-    let mut options = LoginOptions::default();
-    options.account.clone_from(&server.account);
-    options.scope.clone_from(&server.scope);
-    options.discovery.legacy = server.legacy;
-    options.discovery.quirks.clone_from(&server.quirks);
-    options
-        .identity
-        .document
-        .clone_from(&server.client_metadata_url);
-    options.force = typed.force;
-    options.reuse_issuer_login = server.reuse_login;
-    if server.dpop {
-        options.dpop = DpopPolicy::Always;
-    }
-    match server.grant {
-        Some(GrantKind::Device) => options.grant = Some(DEVICE_CODE.to_owned()),
-        Some(kind) => {
-            let grant = non_interactive_grant(context, typed, server, store).await?;
-            options.non_interactive = Some(grant.ok_or_else(|| missing_source(kind))?);
-        }
-        None => {}
-    }
+    let grant = grant(context, typed, &server, store).await?;
     let key = typed.grant.private_key.as_deref();
     let key = key.map(key_file::read).transpose()?;
-    if let Some(timeout) = typed.timeout {
-        options.timeout = timeout;
-    }
-    options.redirect = match (server.port, &server.redirect_uri) {
-        (_, Some(uri)) => RedirectTarget::Uri(uri.clone()),
-        (Some(port), None) => RedirectTarget::Port(port),
-        (None, None) => RedirectTarget::AnyPort,
-    };
     let given = client_secret(context, typed)?;
-    match &server.client_id {
+    let mut options = LoginOptions::new(server, grant);
+    options.force = typed.force;
+    options.timeout = typed.timeout;
+    match &options.server.client_id {
         Some(id) => {
-            let client = own_client(store, server, id, given, key).await?;
-            options.identity.preregistered = Some(client);
+            options.client = Some(own_client(store, &options.server, id, given, key).await?);
         }
-        None if server.client_metadata_url.is_some() => options.identity.document_key = key,
+        None if options.server.client_metadata_url.is_some() => options.document_key = key,
         None if key.is_some() => {
             return Err(Failure::lacks(
                 "a private key needs a client ID",
@@ -94,7 +148,43 @@ pub(crate) async fn options(
     Ok(options)
 }
 
-fn client_secret(context: &Context, typed: &Login) -> Result<Option<Secret<String>>, Failure> {
+/// Returns the grant of a login. If none is requested and no browser can be opened here, the device grant is
+/// preferred where the server supports it; else the URL is shown for a browser elsewhere.
+async fn grant(
+    context: &Context,
+    typed: &args::Login,
+    server: &Server,
+    store: &TokenStore,
+) -> Result<Grant, Failure> {
+    let needs_redirect =
+        typed.flags.no_browser || server.port.is_some() || server.redirect_uri.is_some();
+    match server.grant {
+        None if context.config.has_browser || needs_redirect => Ok(Grant::Auto),
+        None => Ok(Grant::PreferDeviceCode),
+        Some(GrantKind::Device) => Ok(Grant::DeviceCode),
+        Some(kind) => {
+            let record = match (kind, &typed.idp.idp) {
+                // An identity provider that was typed has its own credentials, and takes none from the
+                // record.
+                (GrantKind::Enterprise, None) => store.load(&server.key()).await?,
+                _ => None,
+            };
+            let key = typed.idp.idp_private_key.as_deref();
+            let credentials = IdpCredentials {
+                secret: context.config.idp_client_secret.clone(),
+                key: key.map(key_file::read).transpose()?,
+            };
+            let record = record.as_ref().map(|(record, _)| record);
+            let grant = non_interactive_grant(server, credentials, record)?;
+            grant.ok_or_else(|| missing_source(kind))
+        }
+    }
+}
+
+fn client_secret(
+    context: &Context,
+    typed: &args::Login,
+) -> Result<Option<Secret<String>>, Failure> {
     if !typed.client_secret_stdin {
         return Ok(context.config.client_secret.clone());
     }
@@ -130,28 +220,4 @@ async fn own_client(
         client.issuer = Some(own.issuer);
     }
     Ok(client)
-}
-
-/// Returns the grant of a non-interactive login. An identity provider that was typed has its own
-/// credentials, and takes none from the record.
-async fn non_interactive_grant(
-    context: &Context,
-    typed: &Login,
-    server: &Server,
-    store: &TokenStore,
-) -> Result<Option<NonInteractiveGrant>, Failure> {
-    let record = match (server.grant, &typed.idp.idp) {
-        (Some(GrantKind::Enterprise), None) => store.load(&server.key()).await?,
-        _ => None,
-    };
-    let key = typed.idp.idp_private_key.as_deref();
-    let credentials = IdpCredentials {
-        secret: context.config.idp_client_secret.clone(),
-        key: key.map(key_file::read).transpose()?,
-    };
-    grant(
-        server,
-        credentials,
-        record.as_ref().map(|(record, _)| record),
-    )
 }

@@ -157,7 +157,7 @@ fn grant_kind(typed: &Login, known: Option<GrantKind>) -> Option<GrantKind> {
 mod tests {
     use clap::Parser as _;
 
-    use mcp_client_oauth::proto::server_metadata::Issuer;
+    use mcp_client_oauth::flow::Issuer;
 
     use super::*;
     use crate::{

@@ -10,9 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Error, Session, TokenSource as _,
+    Error, Session,
+    adapters::TokenSource as _,
+    flow::{Challenge, Scope},
     platform::{DevicePrompt, Interaction},
-    proto::{challenge::Challenge, scope::Scope},
 };
 use tokio::sync::watch;
 use url::Url;
@@ -156,7 +157,7 @@ impl ServerConnection {
             .active
             .load()
             .as_ref()
-            .and_then(|active| active.session.record().known_scope());
+            .and_then(|active| active.session.record()?.known_scope());
         let notifier = LoginNotifier {
             of_host: Arc::clone(&self.platform().interaction),
             connection: Arc::downgrade(&self.0),
@@ -176,19 +177,17 @@ impl ServerConnection {
     /// Waits for the login of another process. It polls only the store, because this takes long; a store
     /// that cannot be read is not polled again.
     async fn wait_for_other_login(&self, scope: Option<&Scope>, pause: Duration) -> Session {
-        let token = |session: &Session| session.record().tokens.access_token;
+        let token = |session: &Session| session.record().map(|record| record.tokens.access_token);
         let before = self
             .0
             .active
             .load()
             .as_ref()
-            .map(|active| token(&active.session));
+            .and_then(|active| token(&active.session));
         loop {
             self.platform().clock.sleep(pause).await;
             match self.stored_session().await {
-                Ok(Some(session))
-                    if covers_scope(&session, scope) && Some(token(&session)) != before =>
-                {
+                Ok(Some(session)) if covers_scope(&session, scope) && token(&session) != before => {
                     return session;
                 }
                 Ok(_) => {}
@@ -224,7 +223,7 @@ impl ServerConnection {
 }
 
 fn covers_scope(session: &Session, scope: Option<&Scope>) -> bool {
-    let known = session.record().known_scope();
+    let known = session.record().and_then(|record| record.known_scope());
     scope.is_none_or(|scope| known.is_some_and(|known| scope.missing_from(&known).is_none()))
 }
 

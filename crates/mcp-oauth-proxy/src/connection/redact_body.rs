@@ -14,8 +14,8 @@ use http::{HeaderMap, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use mcp_client_oauth::{
     error::HttpErrorKind,
+    flow::AccessToken,
     platform::Body,
-    proto::token::AccessToken,
     redact::{RedactedStream, Redactor},
 };
 

@@ -7,8 +7,8 @@ use http::{HeaderMap, Method, StatusCode};
 use mcp_client_oauth::{
     Error, Remedy,
     error::AuthorizationError,
+    flow::Challenge,
     platform::{AddressSpace, Body, Request},
-    proto::challenge::Challenge,
 };
 use url::Url;
 

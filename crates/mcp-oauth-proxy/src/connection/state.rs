@@ -8,7 +8,8 @@ use std::{
 use arc_swap::ArcSwapOption;
 use http::{HeaderMap, header};
 use mcp_client_oauth::{
-    Authorized, Client, Error, Session,
+    Client, Error, Session,
+    adapters::AuthorizedClient,
     platform::{Interaction, Platform},
     store::LoginKey,
 };
@@ -46,9 +47,9 @@ pub(super) struct Inner {
 /// The session that provides the tokens of the requests.
 pub(super) struct ActiveSession {
     pub(super) session: Session,
-    pub(super) authorized: Authorized,
+    pub(super) authorized: AuthorizedClient,
     /// For the endpoint URL that a stream of MCP 2024-11-05 names.
-    pub(super) at_origin: Authorized,
+    pub(super) at_origin: AuthorizedClient,
 }
 
 impl ServerConnection {
@@ -107,8 +108,8 @@ impl ServerConnection {
         let platform = self.platform().clone();
         let source = TrackedTokens::new(session.clone(), self.0.sent_tokens.clone());
         let at_origin = TrackedTokens::at_origin(session.clone(), self.0.sent_tokens.clone());
-        let authorized = Authorized::new(platform.clone(), Arc::new(source));
-        let at_origin = Authorized::new(platform, Arc::new(at_origin));
+        let authorized = AuthorizedClient::new(platform.clone(), source);
+        let at_origin = AuthorizedClient::new(platform, at_origin);
         self.0.active.store(Some(Arc::new(ActiveSession {
             session,
             authorized,

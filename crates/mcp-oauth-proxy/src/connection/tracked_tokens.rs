@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Error, ProofGenerator, ServerUrl, Session, TokenSource,
-    proto::{challenge::Challenge, resource_metadata::Resource, token::AccessToken},
+    Error, ServerUrl, Session,
+    adapters::TokenSource,
+    flow::{AccessToken, Challenge, ProofGenerator, Resource},
 };
 
 use super::redact_body::SentTokens;

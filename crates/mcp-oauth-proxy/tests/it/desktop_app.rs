@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderValue, header};
-use mcp_client_oauth::{Error, LoginOptions};
+use mcp_client_oauth::Error;
 use mcp_oauth_proxy::{Host, LoginRequest, Proxy, ProxyError};
 use mcp_oauth_testbed::Testbed;
 use serde_json::{Value, json};
@@ -123,12 +123,9 @@ struct OwnHost {
 #[async_trait::async_trait]
 impl Host for OwnHost {
     async fn log_in(&self, request: LoginRequest) -> Result<mcp_client_oauth::Session, Error> {
-        assert!(request.challenge.is_some());
-        let mut options = LoginOptions::default();
-        options.scope = Some("notes:read".parse().unwrap());
-        options.discovery.challenge = request.challenge;
-        let server = request.key.server();
-        request.client.login(server, &options).await
+        let challenge = request.challenge.unwrap();
+        let login = request.client.login(request.key.server());
+        login.scope("notes:read").challenge(challenge).await
     }
 
     fn login_ended(&self, outcome: Result<(), &Error>) {

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, net::SocketAddr};
 
-use mcp_client_oauth::{LoginOptions, Secret};
+use mcp_client_oauth::Secret;
 use mcp_oauth_proxy::{Proxy, ProxyError};
 use mcp_oauth_testbed::Testbed;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -19,10 +19,7 @@ async fn listen(proxy: Proxy) -> (SocketAddr, JoinHandle<Result<(), ProxyError>>
 async fn requests_get_the_token_and_need_the_endpoints_own() {
     let testbed = Testbed::start().await.unwrap();
     let (client, _, server) = client(&testbed);
-    client
-        .login(&server, &LoginOptions::default())
-        .await
-        .unwrap();
+    client.login(&server).await.unwrap();
     let proxy = Proxy::builder(&client, &server).bearer_token(Secret::new("own".to_owned()));
     let (address, serving) = listen(proxy.build().await.unwrap()).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -57,7 +57,11 @@ pub(crate) fn client(testbed: &Testbed) -> (Client, Arc<ScriptedBrowser>, Server
     let browser = Arc::new(ScriptedBrowser::default());
     let platform = Platform::system().with_interaction(browser.clone());
     let server = testbed.server_url().as_str().parse().unwrap();
-    (Client::new(platform, TokenStore::memory()), browser, server)
+    (
+        Client::with_platform(platform, TokenStore::memory()),
+        browser,
+        server,
+    )
 }
 
 /// An MCP client, which has the other ends of the proxy's pipes.

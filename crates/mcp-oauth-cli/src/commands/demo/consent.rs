@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use mcp_client_oauth::{grant::LOGIN_TIMEOUT, platform::Interaction};
+use mcp_client_oauth::platform::Interaction;
 use mcp_oauth_testbed::test_user;
 use url::Url;
 
@@ -16,6 +16,8 @@ use crate::{
     ui::Ui,
 };
 
+/// The timeout of a login where the user presses the button.
+const USER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The timeout of a login where the demo presses the button itself.
 const OWN_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -56,7 +58,7 @@ impl TestUser {
     /// Returns how long a login may take.
     pub(super) fn timeout(&self) -> Duration {
         if self.terminal.is_some() {
-            LOGIN_TIMEOUT
+            USER_TIMEOUT
         } else {
             OWN_TIMEOUT
         }

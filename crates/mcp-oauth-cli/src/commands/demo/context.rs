@@ -3,17 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use mcp_client_oauth::{
-    ServerUrl, TokenStore,
+    Client, ServerUrl, TokenStore,
+    flow::TokenSet,
     platform::{Platform, ReqwestClient},
-    proto::token::TokenSet,
-    store::{EncryptedFileStore, KeySource, LoginKey},
+    store::{EncryptedFileStore, KeySource, Record},
 };
 use mcp_oauth_testbed::Testbed;
 use tempfile::TempDir;
 
 use super::consent::TestUser;
 use crate::{
-    context::{Context, parse_url, with_interaction},
+    context::{Context, parse_url},
     error::Failure,
     ui::{GOOD, HEAD, SOFT, Ui},
 };
@@ -22,10 +22,10 @@ use crate::{
 pub(super) struct DemoContext {
     pub(super) ui: Ui,
     pub(super) testbed: Testbed,
-    pub(super) platform: Platform,
+    /// The client, with the test user and a temporary store.
+    pub(super) client: Client,
     pub(super) network: Arc<ReqwestClient>,
     pub(super) user: Arc<TestUser>,
-    pub(super) store: TokenStore,
     pub(super) server: ServerUrl,
     directory: TempDir,
     steps: usize,
@@ -43,12 +43,12 @@ impl DemoContext {
             Failure::file("create a directory in", &std::env::temp_dir(), &error)
         })?;
         let files = EncryptedFileStore::open(directory.path().join("tokens"), KeySource::KeyFile)?;
+        let client = context.client(TokenStore::new(Arc::new(files)));
         Ok(Self {
             ui: context.ui.clone(),
             server: parse_url(testbed.server_url().as_str())?,
-            platform: with_interaction(&context.platform, user.clone()),
+            client: client.with_interaction(user.clone()),
             network: Arc::clone(&context.network),
-            store: TokenStore::new(Arc::new(files)),
             testbed,
             user,
             directory,
@@ -57,8 +57,8 @@ impl DemoContext {
         })
     }
 
-    pub(super) fn key(&self) -> LoginKey {
-        LoginKey::from(&self.server)
+    pub(super) fn platform(&self) -> &Platform {
+        self.client.platform()
     }
 
     /// Returns the directory of the demo's files.
@@ -68,11 +68,16 @@ impl DemoContext {
 
     /// Returns whether these tokens are stored. Times are not compared: the store keeps them to the second.
     pub(super) async fn has_stored(&self, tokens: &TokenSet) -> Result<bool, Failure> {
-        let stored = self.store.load(&self.key()).await?;
-        Ok(stored.is_some_and(|(record, _)| {
+        Ok(self.stored().await?.is_some_and(|record| {
             record.tokens.access_token == tokens.access_token
                 && record.tokens.refresh_token == tokens.refresh_token
         }))
+    }
+
+    /// Returns the record in the store.
+    pub(super) async fn stored(&self) -> Result<Option<Record>, Failure> {
+        let stored = self.client.store().load(&(&self.server).into()).await?;
+        Ok(stored.map(|(record, _)| record))
     }
 
     pub(super) fn introduce(&self) {

@@ -1,38 +1,42 @@
-//! From the server URL to a stored login, with the single steps of the library, and a first use.
+//! From the server URL to a stored login, and a first use.
 
-use std::{path::Path, sync::Arc};
+use std::{net::TcpStream, path::Path};
 
 use mcp_client_oauth::{
-    ClientIdentity, Discovery, DiscoveryOptions, IdentityOptions, Session, discover,
-    grant::{self, CallbackReceiver, GrantRequest, RedirectTarget},
-    identify,
-    proto::{scope::Scope, token::TokenSet},
-    store::Record,
+    Session,
+    flow::{
+        ClientIdentity, Discovery, DiscoveryOptions, IdentityOptions, Scope, TokenSet, discover,
+        identify,
+    },
 };
 use mcp_oauth_testbed::Peer;
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{consent::TestUser, context::DemoContext};
 use crate::{
+    context::record,
     error::Failure,
     mcp_connection::{Connection, within},
     status::Status,
 };
 
-/// Runs discovery, registration, consent, exchange and store separately. `login` does them in one call.
+/// Runs discovery and registration as single steps. The login that follows uses this registration, and runs
+/// the other steps in one call.
 pub(super) async fn run(demo: &mut DemoContext) -> Result<Session, Failure> {
     let discovery = discovery(demo).await?;
-    let receiver = CallbackReceiver::bind(&RedirectTarget::AnyPort, None)?;
-    let identity = registration(demo, &discovery, &receiver).await?;
-    let (tokens, requested) = consent(demo, &discovery, &identity, receiver).await?;
+    let redirect_uri = registration(demo, &discovery).await?;
+    let session = consent(demo, &redirect_uri).await?;
+    let tokens = record(&session)?.tokens;
     exchange(demo, &tokens)?;
-    store(demo, Record::new(discovery, identity, requested, tokens)).await
+    store(demo, &tokens).await?;
+    Ok(session)
 }
 
 async fn discovery(demo: &mut DemoContext) -> Result<Discovery, Failure> {
     demo.step("Discovery: find the authorization server");
-    let discovery = discover(&demo.platform, &demo.server, &DiscoveryOptions::default()).await?;
+    let discovery = discover(demo.platform(), &demo.server, &DiscoveryOptions::default()).await?;
     let metadata = &discovery.metadata;
     demo.show("resource", discovery.resource.as_str());
     demo.show("issuer", discovery.issuer());
@@ -58,49 +62,51 @@ async fn discovery(demo: &mut DemoContext) -> Result<Discovery, Failure> {
     Ok(discovery)
 }
 
-async fn registration(
-    demo: &mut DemoContext,
-    discovery: &Discovery,
-    receiver: &CallbackReceiver,
-) -> Result<ClientIdentity, Failure> {
+/// Returns the redirect URI.
+async fn registration(demo: &mut DemoContext, discovery: &Discovery) -> Result<Url, Failure> {
     demo.step("Registration: register a client");
     let options = IdentityOptions::default();
-    let redirect_uri = Some(receiver.uri());
-    let identity = identify(&demo.platform, discovery, &options, None, redirect_uri).await?;
+    let uri = redirect_uri()?;
+    let identity = identify(demo.platform(), discovery, &options, None, Some(&uri)).await?;
     if let ClientIdentity::Registered(own) = &identity {
         demo.show("client id", &own.client_id);
-        demo.store.save_registration(own).await?;
+        demo.client.store().save_registration(own).await?;
     }
-    demo.show("redirect URI", receiver.uri());
-    let registered = demo
-        .testbed
-        .count(Peer::AuthorizationServer, "POST", "/register");
-    demo.check("a client was registered dynamically, once", registered == 1)?;
-    Ok(identity)
+    demo.show("redirect URI", &uri);
+    demo.check(
+        "a client was registered dynamically, once",
+        registrations(demo) == 1,
+    )?;
+    Ok(uri)
 }
 
-async fn consent(
-    demo: &mut DemoContext,
-    discovery: &Discovery,
-    identity: &ClientIdentity,
-    receiver: CallbackReceiver,
-) -> Result<(TokenSet, Option<Scope>), Failure> {
+/// Returns a redirect URI with a free port.
+fn redirect_uri() -> Result<Url, Failure> {
+    let free = || std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr();
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::other("demo", format!("cannot find a free port: {error}"), None)
+    };
+    let port = free().map_err(|error| failed(&error))?.port();
+    Url::parse(&format!("http://127.0.0.1:{port}/callback")).map_err(|error| failed(&error))
+}
+
+fn registrations(demo: &DemoContext) -> usize {
+    demo.testbed
+        .count(Peer::AuthorizationServer, "POST", "/register")
+}
+
+async fn consent(demo: &mut DemoContext, redirect_uri: &Url) -> Result<Session, Failure> {
     demo.step("Consent: the user approves");
-    let callback = receiver.uri().clone();
-    let request = GrantRequest::new(discovery, identity, None)?
-        .with_receiver(receiver)
-        .with_timeout(demo.user.timeout());
-    let requested = request.scope().cloned();
-    let grant = grant::select(&request, None)?;
-    let tokens = grant.request_tokens(&demo.platform, request).await;
+    let login = demo.client.login(&demo.server);
+    let session = login.timeout(demo.user.timeout()).await;
     demo.user.rest();
-    let tokens = tokens?;
+    let session = session?;
     show_request(demo, &demo.user);
     // The listener ends when the runtime has run its task.
     tokio::task::yield_now().await;
-    let listens = std::net::TcpStream::connect(("127.0.0.1", callback.port().unwrap_or(0)));
+    let listens = TcpStream::connect(("127.0.0.1", redirect_uri.port().unwrap_or(0)));
     demo.check("the listener for the browser is closed", listens.is_err())?;
-    Ok((tokens, requested))
+    Ok(session)
 }
 
 /// Prints parameters of the authorization request; not `state` and the challenge.
@@ -120,7 +126,7 @@ fn show_request(demo: &DemoContext, user: &TestUser) {
 
 fn exchange(demo: &mut DemoContext, tokens: &TokenSet) -> Result<(), Failure> {
     demo.step("Exchange: exchange the code for tokens");
-    let now = demo.platform.clock.now();
+    let now = demo.platform().clock.now();
     demo.show("access token", tokens.access_token.redacted());
     let refresh = tokens
         .refresh_token
@@ -139,12 +145,8 @@ fn exchange(demo: &mut DemoContext, tokens: &TokenSet) -> Result<(), Failure> {
     )
 }
 
-async fn store(demo: &mut DemoContext, record: Record) -> Result<Session, Failure> {
+async fn store(demo: &mut DemoContext, tokens: &TokenSet) -> Result<(), Failure> {
     demo.step("Store: write the tokens to disk, encrypted");
-    let key = demo.key();
-    let mut lock = demo.store.lock(&key).await?;
-    let revision = demo.store.save(&mut lock, &record).await?;
-    drop(lock);
     let files = files(demo)?;
     for (path, _) in &files {
         if Path::new(path).extension().is_some_and(|end| end == "enc") {
@@ -152,9 +154,8 @@ async fn store(demo: &mut DemoContext, record: Record) -> Result<Session, Failur
         }
     }
     let secrets = [
-        Some(record.tokens.access_token.expose()),
-        record
-            .tokens
+        Some(tokens.access_token.expose()),
+        tokens
             .refresh_token
             .as_ref()
             .map(|token| token.expose().as_str()),
@@ -166,13 +167,11 @@ async fn store(demo: &mut DemoContext, record: Record) -> Result<Session, Failur
     };
     let hidden = !secrets.into_iter().flatten().any(in_plain);
     demo.check("no token is in any file in plain text", hidden)?;
-    let same = demo.has_stored(&record.tokens).await?;
+    let same = demo.has_stored(tokens).await?;
     demo.check(
         "the encrypted record can be read again, with the same tokens",
         same,
-    )?;
-    let (platform, store) = (demo.platform.clone(), demo.store.clone());
-    Ok(Session::new(platform, store, key, record, revision))
+    )
 }
 
 /// Returns every file of the store, with its content.
@@ -218,11 +217,10 @@ pub(super) async fn use_token(demo: &mut DemoContext, session: &Session) -> Resu
 }
 
 pub(super) async fn connect(demo: &DemoContext, session: &Session) -> Result<Connection, Failure> {
-    let source = Arc::new(session.clone());
     within(
-        &demo.platform,
+        demo.platform(),
         demo.user.timeout(),
-        Connection::open(source, &demo.network),
+        Connection::open(session.clone(), &demo.network),
     )
     .await
 }

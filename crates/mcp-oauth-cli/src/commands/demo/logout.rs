@@ -2,26 +2,24 @@
 
 use http::{Method, header};
 use mcp_client_oauth::{
-    RevocationOutcome, Session,
-    error::{Error, TokenRefreshError},
-    logout,
+    Error, RevocationOutcome, Session,
+    error::TokenRefreshError,
+    flow::{AccessToken, refresh},
     platform::{AddressSpace, Request},
-    proto::token::AccessToken,
-    refresh,
 };
 
 use super::context::DemoContext;
-use crate::error::Failure;
+use crate::{context::record, error::Failure};
 
 pub(super) async fn log_out(demo: &mut DemoContext, session: &Session) -> Result<(), Failure> {
     demo.step("Logout: revoke the tokens");
     let token = session.refresh().await?;
-    let before = session.record();
+    let before = record(session)?;
     demo.check(
         "a fresh token is accepted",
         status(demo, &token).await? == 200,
     )?;
-    let outcome = logout(&demo.platform, &demo.store, &demo.key()).await?;
+    let outcome = demo.client.logout(&demo.server).await?;
     let (revoked, detail) = match &outcome.remote {
         RevocationOutcome::Revoked => (true, "revoked".to_owned()),
         RevocationOutcome::Failed(error) => (false, error.to_string()),
@@ -32,17 +30,17 @@ pub(super) async fn log_out(demo: &mut DemoContext, session: &Session) -> Result
     let refused = status(demo, &token).await? == 401;
     let in_time = !before
         .tokens
-        .is_expired(demo.platform.clock.now(), std::time::Duration::ZERO);
+        .is_expired(demo.platform().clock.now(), std::time::Duration::ZERO);
     demo.check(
         "the access token is rejected now, before it expires",
         refused && in_time,
     )?;
-    let dead = match refresh(&demo.platform, &before).await {
+    let dead = match refresh(demo.platform(), &before).await {
         Err(TokenRefreshError::Response { cause, .. }) => cause.has_code("invalid_grant"),
         _ => false,
     };
     demo.check("the refresh token is rejected too", dead)?;
-    let gone = demo.store.load(&demo.key()).await?.is_none() && outcome.removed;
+    let gone = demo.stored().await?.is_none() && outcome.removed;
     demo.check("the record is gone from the store", gone)
 }
 
@@ -55,7 +53,7 @@ async fn status(demo: &DemoContext, token: &AccessToken) -> Result<u16, Failure>
         .headers
         .insert(header::AUTHORIZATION, token.header());
     let response = demo
-        .platform
+        .platform()
         .http
         .send(request)
         .await

@@ -1,11 +1,12 @@
 //! An expired token, and one that the server revoked: each is refreshed once.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use mcp_client_oauth::{Session, TokenSource as _, proto::token::AccessToken};
+use mcp_client_oauth::{Session, flow::AccessToken};
 
 use super::{context::DemoContext, login::connect};
 use crate::{
+    context::record,
     error::Failure,
     mcp_connection::Connection,
     status::{Status, words},
@@ -22,17 +23,17 @@ pub(super) async fn of_an_expired_token(
     session: &Session,
 ) -> Result<(), Failure> {
     demo.step("Expiry: the token expires and is refreshed");
-    let old = session.record().tokens;
+    let old = record(session)?.tokens;
     let connection = connect(demo, session).await?;
-    wait_for_the_end(demo, session).await;
-    let now = demo.platform.clock.now();
-    demo.show("status", Status::of(&session.record(), now).words());
+    wait_for_the_end(demo, old.expires_at).await;
+    let now = demo.platform().clock.now();
+    demo.show("status", Status::of(&record(session)?, now).words());
     let before = demo.testbed.token_requests("refresh_token");
     let tokens = many_callers(session).await?;
     connection.tools().await?;
     connection.close().await;
     let refreshes = demo.testbed.token_requests("refresh_token") - before;
-    let new = session.record().tokens;
+    let new = record(session)?.tokens;
     demo.show("callers", CALLERS);
     demo.show("refreshes", refreshes);
     demo.show("access token", new.access_token.redacted());
@@ -49,9 +50,8 @@ pub(super) async fn of_an_expired_token(
     demo.check("the new tokens are in the store", stored)
 }
 
-async fn wait_for_the_end(demo: &DemoContext, session: &Session) {
-    let end = session.record().tokens.expires_at;
-    let now = demo.platform.clock.now();
+async fn wait_for_the_end(demo: &DemoContext, end: Option<SystemTime>) {
+    let now = demo.platform().clock.now();
     let left = end
         .and_then(|end| end.duration_since(now).ok())
         .unwrap_or_default()
@@ -64,7 +64,7 @@ async fn wait_for_the_end(demo: &DemoContext, session: &Session) {
         );
     }
     let spinner = demo.ui.spinner(text);
-    demo.platform.clock.sleep(left).await;
+    demo.platform().clock.sleep(left).await;
     drop(spinner);
 }
 

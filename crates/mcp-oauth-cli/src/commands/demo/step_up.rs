@@ -1,13 +1,12 @@
 //! A tool that needs a wider scope: the server requests it, the user approves, and the call succeeds.
 
-use std::sync::Arc;
-
-use mcp_client_oauth::{InteractiveSession, LoginOptions, Session, platform::ReqwestClient};
+use mcp_client_oauth::{Session, platform::ReqwestClient};
 use mcp_oauth_testbed::Peer;
 use serde_json::json;
 
 use super::{context::DemoContext, login::arguments};
 use crate::{
+    context::record,
     error::Failure,
     mcp_connection::{Connection, within},
 };
@@ -18,31 +17,22 @@ const NOTE: &str = "written by the demo";
 /// Calls `write_note`, which needs `notes:write`.
 pub(super) async fn run(demo: &mut DemoContext) -> Result<Session, Failure> {
     demo.step("Step-up: a tool needs a wider scope");
-    let mut options = LoginOptions::default();
-    options.timeout = demo.user.timeout();
-    let (platform, store) = (demo.platform.clone(), demo.store.clone());
-    let source = InteractiveSession::open(platform, store, demo.server.clone(), options).await?;
+    let limit = demo.user.timeout();
+    let login = demo.client.login(&demo.server).timeout(limit);
+    let session = login.on_demand().await?;
     demo.testbed.clear_requests();
     let registered = || {
         demo.testbed
             .count(Peer::AuthorizationServer, "POST", "/register")
     };
     let registered_before = registered();
-    let limit = demo.user.timeout();
-    let written = within(
-        &demo.platform,
-        limit,
-        write_note(source.clone(), &demo.network),
-    )
-    .await;
+    let written = write_note(session.clone(), &demo.network);
+    let written = within(demo.platform(), limit, written).await;
     demo.user.rest();
     let notes = written?;
     let refused = demo.testbed.requests();
     let refused = refused.iter().any(|request| request.status == 403);
-    let session = source
-        .session()
-        .ok_or_else(|| Failure::other("demo", "the step-up has stored no login", None))?;
-    let scope = session.record().tokens.scope;
+    let scope = record(&session)?.tokens.scope;
     let newly_registered = registered() - registered_before;
     demo.show(
         "scope",
@@ -68,11 +58,8 @@ pub(super) async fn run(demo: &mut DemoContext) -> Result<Session, Failure> {
 }
 
 /// Writes a note, and reads all of them.
-async fn write_note(
-    source: InteractiveSession,
-    network: &ReqwestClient,
-) -> Result<Vec<String>, Failure> {
-    let connection = Connection::open(Arc::new(source), network).await?;
+async fn write_note(session: Session, network: &ReqwestClient) -> Result<Vec<String>, Failure> {
+    let connection = Connection::open(session, network).await?;
     connection
         .call("write_note", arguments(&json!({ "text": NOTE })))
         .await?;

@@ -11,8 +11,8 @@ use http::{Method, StatusCode};
 use mcp_client_oauth::{
     Secret, ServerUrl,
     error::HttpErrorKind,
+    flow::UntrustedText,
     platform::{AddressSpace, Request},
-    proto::untrusted_text::UntrustedText,
 };
 use serde_json::json;
 use url::Url;

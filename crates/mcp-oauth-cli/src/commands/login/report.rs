@@ -1,6 +1,6 @@
 //! The report of a login.
 
-use mcp_client_oauth::{Session, proto::scope::Scope, store::Record};
+use mcp_client_oauth::{flow::Scope, store::Record};
 use serde_json::json;
 use url::Url;
 
@@ -13,6 +13,7 @@ use crate::{
 
 /// The origin of a login.
 pub(super) struct Outcome {
+    pub(super) account: Option<String>,
     /// Says whether an existing login was reused.
     pub(super) reused: bool,
     /// The other names of the same login.
@@ -36,20 +37,19 @@ impl Outcome {
     }
 }
 
-pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: &Outcome) {
-    let record = session.record();
-    let status = Status::of(&record, context.platform.clock.now());
+pub(super) fn report(context: &Context, name: &str, record: &Record, outcome: &Outcome) {
+    let status = Status::of(record, context.platform.clock.now());
     let scope = record.tokens.scope.as_ref().or(record.requested.as_ref());
-    let missing = session.missing_scope();
-    let extra = extra_scope(&record);
+    let missing = record.missing_scope();
+    let extra = extra_scope(record);
     warn_of_scope(context, missing.as_ref(), extra.as_ref());
-    let endpoint = third_party_endpoint(&record);
+    let endpoint = third_party_endpoint(record);
     let document = json!({
         "name": name,
         "reused": outcome.reused,
         "same_login_as": outcome.others,
         "server": record.discovery.server.as_str(),
-        "account": session.key().account(),
+        "account": outcome.account,
         "issuer": record.discovery.issuer().as_str(),
         "token_endpoint": record.discovery.metadata.token_endpoint.as_url().as_str(),
         "status": status.as_str(),
@@ -69,7 +69,7 @@ pub(super) fn report(context: &Context, name: &str, session: &Session, outcome: 
                     ToString::to_string,
                 ),
             ),
-            ("token", lifetime(&record, status)),
+            ("token", lifetime(record, status)),
         ];
         if !outcome.reused && !outcome.others.is_empty() {
             rows.push(("same login as", listed(&outcome.others)));

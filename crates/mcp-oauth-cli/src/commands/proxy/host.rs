@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_client_oauth::{
-    Client, Error, LoginOptions, Session,
+    Client, Error, Session,
+    error::AuthorizationError,
+    flow::Scope,
     platform::{DevicePrompt, Interaction},
-    proto::scope::Scope,
     store::LoginKey,
 };
 use mcp_oauth_proxy::{Host, LoginRequest, ProxyError};
@@ -15,6 +16,7 @@ use url::Url;
 use crate::{
     error::{Failure, RenderedError},
     hints::{Subject, forced_login},
+    login_flow::LoginOptions,
     terminal::Terminal,
     ui::Ui,
 };
@@ -41,17 +43,26 @@ impl Host for CommandHost {
     async fn stored_session(
         &self,
         client: &Client,
-        key: &LoginKey,
+        _: &LoginKey,
     ) -> Result<Option<Session>, Error> {
-        client.session_with(key.server(), &self.options).await
+        match self.options.login(client).stored().await {
+            Ok(session) => Ok(Some(session)),
+            Err(Error::Authorization(AuthorizationError::LoginRequired(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn log_in(&self, request: LoginRequest) -> Result<Session, Error> {
-        let mut options = self.options.clone();
-        options.scope = Scope::union_of(options.scope.as_ref(), request.scope.as_ref());
-        options.discovery.challenge = request.challenge;
+        let mut login = self.options.login(&request.client).reauthenticate();
+        let stored = self.options.server.scope.as_ref();
+        if let Some(scope) = Scope::union_of(stored, request.scope.as_ref()) {
+            login = login.scope(scope);
+        }
+        if let Some(challenge) = request.challenge {
+            login = login.challenge(challenge);
+        }
         let _waiting = Waiting(&self.terminal);
-        request.client.login(request.key.server(), &options).await
+        login.await
     }
 
     fn login_ended(&self, outcome: Result<(), &Error>) {

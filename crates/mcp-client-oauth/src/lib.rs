@@ -62,7 +62,6 @@ mod mutex;
 pub mod platform;
 mod proto;
 mod quirks;
-pub mod redact;
 mod secret;
 mod server_url;
 pub mod store;

@@ -15,8 +15,6 @@ use crate::{
 };
 
 #[cfg(feature = "encrypted-file")]
-pub mod atomic_file;
-#[cfg(feature = "encrypted-file")]
 mod auto_select;
 mod backend;
 #[cfg(feature = "testing")]

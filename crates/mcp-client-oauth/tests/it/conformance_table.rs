@@ -33,10 +33,11 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 /// those that begin with `cli/` are relative to the tests of the command.
 pub(crate) fn exists(file: &str, test: &str) -> bool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = match file.strip_prefix("cli/") {
-        Some(file) => root.join("../mcp-oauth-cli/tests/it").join(file),
-        None if file.starts_with("src/") => root.join(file),
-        None => root.join("tests/it").join(file),
+    let path = match file.split_once('/') {
+        Some(("cli", file)) => root.join("../mcp-oauth-cli/tests/it").join(file),
+        Some(("vault", file)) => root.join("../mcp-oauth-vault/tests/it").join(file),
+        Some(("src", _)) => root.join(file),
+        _ => root.join("tests/it").join(file),
     };
     let path = path.with_extension("rs");
     let code = fs::read_to_string(path).unwrap_or_default();

@@ -154,7 +154,7 @@ impl EncryptedFileStore {
     }
 
     /// Returns the directory of the files.
-    pub fn directory(&self) -> &Path {
+    pub(super) fn directory(&self) -> &Path {
         self.0.directory.path()
     }
 

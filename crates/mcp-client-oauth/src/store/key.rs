@@ -17,7 +17,7 @@ use super::hex::Hex;
 use crate::{error::TokenStorageError, proto::pkce::RandomError, secret::Secret};
 
 /// The default service name of keychain entries.
-pub const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";
+pub(super) const KEYCHAIN_SERVICE: &str = "mcp-client-oauth";
 
 /// The number of bytes of the master key, of its wrapping key, of the key of one file, and of each salt.
 pub(super) const KEY_BYTES: usize = 32;

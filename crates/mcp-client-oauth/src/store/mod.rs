@@ -44,7 +44,7 @@ pub use backend::{Backend, Entry, LockGuard, Revision, StoredEntry};
 #[cfg(feature = "encrypted-file")]
 pub use encrypted::EncryptedFileStore;
 #[cfg(feature = "encrypted-file")]
-pub use key::{KEYCHAIN_SERVICE, KeyKind, KeySource};
+pub use key::{KeyKind, KeySource};
 pub use memory::MemoryBackend;
 pub use names::{NamePage, NameQuery, account_of};
 pub use one_process::{OneProcess, SimpleStore};
@@ -107,7 +107,7 @@ impl RecordLock {
     }
 
     /// Removes the note: the result of the refresh is stored.
-    pub async fn mark_refresh_finished(&self) {
+    pub(crate) async fn mark_refresh_finished(&self) {
         self.held.mark_refresh_finished().await;
     }
 }
@@ -280,7 +280,7 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`TokenStorageError`]; the lock still has the record that it had before then.
-    pub async fn reload(&self, lock: &mut RecordLock) -> Result<(), TokenStorageError> {
+    pub(crate) async fn reload(&self, lock: &mut RecordLock) -> Result<(), TokenStorageError> {
         (lock.record, lock.revision) = self.load(&lock.key).await?.unzip();
         Ok(())
     }

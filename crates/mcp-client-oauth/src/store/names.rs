@@ -36,27 +36,13 @@ pub struct NameQuery {
 }
 
 impl NameQuery {
-    /// Selects the first `limit` names.
+    /// Selects the first `limit` names, of any account.
     pub fn new(limit: u32) -> Self {
         Self {
             account: None,
             after: None,
             limit: limit.max(1),
         }
-    }
-
-    /// Selects the names that belong to `account`.
-    #[must_use]
-    pub fn of_account(mut self, account: impl Into<String>) -> Self {
-        self.account = Some(account.into());
-        self
-    }
-
-    /// Selects the names after an earlier page: `after` is its [`NamePage::next`].
-    #[must_use]
-    pub fn after(mut self, after: impl Into<Option<String>>) -> Self {
-        self.after = after.into();
-        self
     }
 
     /// Returns the page out of `names`, all names of a store in any order. The cursor is the last name.
@@ -111,13 +97,14 @@ mod tests {
             "login d#a",
             "client a",
         ];
-        let mut query = NameQuery::new(2).of_account("a");
+        let mut query = NameQuery::new(2);
+        query.account = Some("a".to_owned());
         let mut pages = Vec::new();
         loop {
             let page = query.page(all.map(str::to_owned));
             pages.push(page.names);
             match page.next {
-                Some(next) => query = query.after(next),
+                Some(next) => query.after = Some(next),
                 None => break,
             }
         }

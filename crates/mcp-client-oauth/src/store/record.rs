@@ -184,7 +184,7 @@ impl Record {
 
     /// Returns the scope that a login must request to satisfy `challenge`: the scope that was requested and
     /// granted before, and that of the challenge (MCP authorization, "Step-Up Authorization Flow").
-    pub fn widened_scope(&self, challenge: &Challenge) -> Option<Scope> {
+    pub(crate) fn widened_scope(&self, challenge: &Challenge) -> Option<Scope> {
         let before = self.known_scope();
         Scope::union_of(before.as_ref(), challenge.scope.as_ref())
     }

@@ -37,6 +37,7 @@ pub(crate) fn exists(file: &str, test: &str) -> bool {
     let path = match file.split_once('/') {
         Some(("cli", file)) => root.join("../mcp-oauth-cli/tests/it").join(file),
         Some(("proxy", file)) => root.join("../mcp-oauth-proxy/src").join(file),
+        Some(("vault", file)) => root.join("../mcp-oauth-vault/tests/it").join(file),
         Some(("src", _)) => root.join(file),
         _ => root.join("tests/it").join(file),
     };

@@ -22,6 +22,7 @@ use mcp_client_oauth::{
 use tempfile::TempDir;
 
 mod corruption;
+mod expiry;
 mod keys;
 mod killed;
 mod names;

@@ -163,3 +163,23 @@ async fn a_write_without_any_response_can_be_retried() {
     assert_eq!(remedy, Remedy::Retry);
     assert_eq!(clock.slept().len(), 4);
 }
+
+#[tokio::test]
+async fn the_engine_deletes_an_entry_after_its_lifetime_and_keeps_one_without() {
+    let Some(bao) = Bao::start().await else {
+        return;
+    };
+    let vault = vault(&bao.options());
+    let path = format!("secret/metadata/{RECORD}");
+    let expiring = entry("one").with_lifetime(Duration::from_secs(600));
+    let first = vault.put("a", None, &expiring).await.unwrap();
+    let (_, metadata) = bao.get(&path).await;
+    assert_eq!(metadata["data"]["delete_version_after"], "10m1s");
+    let left = vault.get("a").await.unwrap().unwrap().entry.lifetime;
+    assert!(left.is_some_and(|left| left <= Duration::from_secs(600)));
+
+    vault.put("a", Some(first), &entry("two")).await.unwrap();
+    let (_, metadata) = bao.get(&path).await;
+    assert_eq!(metadata["data"]["delete_version_after"], "0s");
+    assert_eq!(metadata["data"]["versions"]["2"]["deletion_time"], "");
+}

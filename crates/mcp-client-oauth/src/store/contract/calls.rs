@@ -60,10 +60,10 @@ pub(super) async fn listed(backend: &dyn Backend, mut query: NameQuery) -> Vec<V
         let mut page = expect_ok("listing the names", backend.names(&query).await);
         page.names.sort_unstable();
         pages.push(page.names);
-        let Some(next) = page.next else {
+        if page.next.is_none() {
             return pages;
-        };
-        query = query.after(next);
+        }
+        query.after = page.next;
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) async fn the_names_of_an_account_are_selected(backend: &dyn Backend) 
             ("", &[]),
             ("nothing", &[]),
         ] {
-            let query = NameQuery::new(limit).of_account(account);
+            let mut query = NameQuery::new(limit);
+            query.account = Some(account.to_owned());
             let mut found = listed(backend, query).await.concat();
             found.sort_unstable();
             assert_eq!(

@@ -35,8 +35,8 @@ outcome, every test checks that:
 - nothing that a server sent reaches a terminal as a control character.
 
 A case that lists tests instead of outcomes needs more than server responses: several processes, a \
-file system that fails, or a real browser. `cli/` is the test suite of the command, and `proxy/` the \
-sources of the proxy.
+file system that fails, or a real browser. `cli/` is the test suite of the command, `vault/` that of \
+`mcp-oauth-vault`, and `proxy/` the sources of the proxy.
 
 The tests write this file (`MCP_OAUTH_TEST_WRITE_TABLE=1 cargo test -p mcp-client-oauth \
 --all-features --test it -- hostile::table`), and they fail if it differs from the cases.
